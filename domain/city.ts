@@ -1,0 +1,74 @@
+/** A text for people, in the languages that citizens and operators read. */
+export interface LocalText {
+  readonly en: string;
+  readonly zh: string;
+}
+
+/** A quantity that the city measures. */
+export interface Metric {
+  readonly id: string;
+  readonly title: LocalText;
+  /** Unit of every stored value, by its UCUM or SenML name (`ug/m3`, `Cel`, `%`). */
+  readonly unit: string;
+  /** Smallest and largest value that can be true; beyond it a reading is refused. */
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A kind of device. */
+export interface Profile {
+  readonly id: string;
+  readonly title: LocalText;
+  /** Ids of the metrics it measures, at most 32. */
+  readonly metrics: readonly string[];
+  /** How often it normally reports, ms. */
+  readonly intervalMs: number;
+}
+
+export interface Department {
+  readonly id: string;
+  readonly title: LocalText;
+}
+
+/** A service that citizens and sensors ask for (Open311: service_code, service_name). */
+export interface Service {
+  readonly id: string;
+  readonly title: LocalText;
+  /** Id of the department that answers for it. */
+  readonly department: string;
+  /** Time to resolve, ms, where a rule names none. */
+  readonly deadlineMs: number;
+}
+
+export interface District {
+  readonly id: string;
+  readonly title: LocalText;
+  /** GeoJSON geometry, WGS 84 [lon, lat]. */
+  readonly geometry: { readonly type: 'Polygon' | 'MultiPolygon'; readonly coordinates: unknown };
+}
+
+/** The one description of the city that admission, validation, rules, tickets and publication follow from. */
+export interface City {
+  /** SHA-256 of the folder's files, hex. */
+  readonly version: string;
+  readonly name: LocalText;
+  /** IANA zone. */
+  readonly timezone: string;
+  /** How far in the past and ahead of the time of receipt a reading may lie, ms. */
+  readonly accepts: { readonly pastMs: number; readonly aheadMs: number };
+  readonly metrics: ReadonlyMap<string, Metric>;
+  readonly profiles: ReadonlyMap<string, Profile>;
+  readonly departments: ReadonlyMap<string, Department>;
+  readonly services: ReadonlyMap<string, Service>;
+  readonly districts: ReadonlyMap<string, District>;
+}
+
+/** A mistake in the city folder: what, where, and what would be right. */
+export interface CityProblem {
+  /** Path relative to the city folder. */
+  readonly file: string;
+  /** 1-based. */
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}

@@ -1,0 +1,53 @@
+/** Why a piece of data was refused. The one enumeration: every refusal that Lamppost makes names one of these. */
+export const REASONS = {
+  malformed: 'the payload is not well-formed in the format of its topic',
+  'wrong-shape': 'the payload is well-formed, but its fields are not those of the format',
+  'unknown-topic': 'no decoder is registered for this topic',
+  'unknown-device': 'no device of this id is registered',
+  'unknown-profile': 'the city folder does not describe the profile of this device',
+  'unknown-metric': 'the profile of this device does not measure this metric',
+  'not-a-number': 'the value is not a finite number',
+  'out-of-range': 'the value lies outside the minimum and maximum of its metric',
+  'bad-timestamp': 'the timestamp is neither ISO 8601 nor epoch milliseconds',
+  'too-old': 'the timestamp is further in the past than the city accepts',
+  'in-the-future': 'the timestamp is further ahead than the city accepts',
+} as const;
+
+/** A reason from the one enumeration of refusals. */
+export type Reason = keyof typeof REASONS;
+
+/** A fault in data, as a value: what, where, and what would be right. */
+export interface Rejection {
+  readonly reason: Reason;
+  /** JSON path of the fault inside the payload, such as `$[2].metrics.pm25`; `$` is the whole message. */
+  readonly path: string;
+  /** One sentence for the person who can mend it, naming the value found and what would be right. */
+  readonly detail: string;
+}
+
+/** Stable names of operational faults. */
+export type ErrorCode =
+  | 'config'
+  | 'city'
+  | 'journal-full'
+  | 'journal-closed'
+  | 'disk'
+  | 'history'
+  | 'forbidden'
+  | 'not-found'
+  | 'conflict'
+  | 'invalid'
+  | 'busy';
+
+/** An operational fault: thrown, with a stable code and whether trying again can help. Bugs are plain errors and crash. */
+export class LamppostError extends Error {
+  override readonly name = 'LamppostError';
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+
+  constructor(code: ErrorCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * The journal: the only way in, and the seam of the whole system. It is a sequence of blocks; a block is one group
+ * commit of messages, or one control record (which never shares a block with messages).
+ */
+
+/** What one block holds. `messages` carries what devices sent; the others change or move what the engine would decide. */
+export type BlockKind = 'messages' | 'tick' | 'city' | 'devices';
+
+/** One row of the journal. */
+export interface Block {
+  /** Number of the block: 1, 2, 3 … without gaps. */
+  readonly seq: number;
+  readonly kind: BlockKind;
+  /** How many messages stand in all the blocks before this one: the number of its first message. */
+  readonly first: number;
+  /** How many messages it holds; 0 for a control record. */
+  readonly count: number;
+  /** Epoch milliseconds of the commit; never decreases from block to block. */
+  readonly receivedAt: number;
+  /** Messages in the journal's record format, or the JSON of the control record. */
+  readonly body: Uint8Array;
+}
+
+/** A message as the device sent it, undecoded. */
+export interface Message {
+  /** Number of the message in the whole journal: 0, 1, 2 … without gaps. */
+  readonly position: number;
+  /** Who published it: the MQTT username, already authenticated. */
+  readonly identity: string;
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** Epoch milliseconds at which the broker took it. */
+  readonly receivedAt: number;
+}
+
+/** The body of a `city` block: the folder as it stood, so that a replay compiles the very same city. */
+export interface CityControl {
+  /** SHA-256 of the files, hex. */
+  readonly version: string;
+  readonly files: readonly CityFile[];
+}
+
+/** One file of the city folder: path relative to the folder with `/`, and its text. */
+export interface CityFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** The body of a `devices` block: what changed in the registry. */
+export interface DevicesControl {
+  /** Version of the registry after this change; grows by one a change. */
+  readonly version: number;
+  readonly registered: readonly import('./device.ts').Device[];
+  /** Ids that are no longer registered. */
+  readonly revoked: readonly string[];
+}
