@@ -6,6 +6,7 @@ export * from './errors.ts';
 export * from './event.ts';
 export * from './history.ts';
 export * from './journal.ts';
+export * from './key.ts';
 export * from './ledger.ts';
 export * from './reading.ts';
 export * from './rule.ts';

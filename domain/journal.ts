@@ -54,3 +54,21 @@ export interface DevicesControl {
   /** Ids that are no longer registered. */
   readonly revoked: readonly string[];
 }
+
+/** A (publisher, topic) pair, made once for a client and handed back with each of its messages. */
+export interface MessageRoute {
+  readonly identity: string;
+  readonly topic: string;
+}
+
+/** Told once the message is on disk (null), or why it is not: then it must not be acknowledged. */
+export type Appended = (error: import('./errors.ts').LamppostError | null) => void;
+
+/** The journal as those see it who take messages in. */
+export interface MessageSink {
+  route(identity: string, topic: string): MessageRoute;
+  /** Copies the payload into the next group commit; `done` is called in the order of the appends. */
+  append(route: MessageRoute, payload: Uint8Array, done: Appended): void;
+  /** Bytes that wait for their commit. */
+  pendingBytes(): number;
+}

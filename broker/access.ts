@@ -1,0 +1,43 @@
+import type { Identity } from './credentials.ts';
+
+/** Why a topic is refused; the ladder's named reasons. */
+export type TopicRefusal = 'reserved-topic' | 'not-your-device' | 'unknown-topic' | 'keys-do-not-publish' | 'not-your-department';
+
+const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor']);
+const DEVICE_SUBSCRIBES = new Set(['rejections', 'status']);
+
+/** May this identity publish to this topic (least privilege, promise 7)? Null means yes. */
+export function refusePublish(identity: Identity, topic: string): TopicRefusal | null {
+  if (topic.startsWith('$')) return 'reserved-topic';
+  if (identity.kind === 'key') return 'keys-do-not-publish';
+  const [root, device, leaf, more] = topic.split('/');
+  if (root !== 'devices' || leaf === undefined || more !== undefined) return 'unknown-topic';
+  if (device !== identity.id) return 'not-your-device';
+  return DEVICE_PUBLISHES.has(leaf) ? null : 'unknown-topic';
+}
+
+/** May this identity subscribe to this filter? Null means yes. */
+export function refuseSubscribe(identity: Identity, filter: string): TopicRefusal | null {
+  const levels = filter.split('/');
+  const [root] = levels;
+  if (root === undefined || root.startsWith('$')) return 'reserved-topic';
+  if (identity.kind === 'device') return refuseDeviceSubscribe(identity.id, levels);
+  if (identity.key.role === 'admin') return null;
+  if (root === 'live') return null;
+  if (root === 'devices') return levels[2] === 'status' ? null : 'unknown-topic';
+  const { department } = identity.key;
+  if (root === 'events' && levels[1] === 'alerts') return null;
+  if (root === 'events') return refuseDepartment(department, levels[1] === 'tickets' ? levels[2] : '#');
+  if (root === 'tickets') return refuseDepartment(department, levels[1]);
+  return department === null && root === '#' ? null : 'unknown-topic';
+}
+
+function refuseDeviceSubscribe(id: string, levels: readonly string[]): TopicRefusal | null {
+  if (levels[0] !== 'devices' || levels.length !== 3) return 'unknown-topic';
+  if (levels[1] !== id) return 'not-your-device';
+  return DEVICE_SUBSCRIBES.has(levels[2]!) ? null : 'unknown-topic';
+}
+
+function refuseDepartment(own: string | null, asked: string | undefined): TopicRefusal | null {
+  return own === null || own === asked ? null : 'not-your-department';
+}

@@ -1,0 +1,43 @@
+import type { Key } from '../domain/index.ts';
+import { hashSecret, sameHash } from './secrets.ts';
+
+/** Who an MQTT client is, once authenticated: a device, or a key of a person or program. */
+export type Identity =
+  | { readonly kind: 'device'; readonly id: string }
+  | { readonly kind: 'key'; readonly id: string; readonly key: Key };
+
+/** One line of what the broker knows: an identity and the SHA-256 of its secret. */
+export interface Credential {
+  readonly identity: Identity;
+  readonly hash: Uint8Array;
+}
+
+/** A change of the credentials: sent to the broker's thread when devices or keys come and go. */
+export interface CredentialChange {
+  readonly set: readonly Credential[];
+  /** User names that may no longer connect; their open connections are closed. */
+  readonly remove: readonly string[];
+}
+
+const NOBODY = Buffer.alloc(32);
+
+/** The broker's own copy of the credentials, in memory. User names of devices and keys share one space. */
+export class Credentials {
+  readonly #byUser = new Map<string, { identity: Identity; hash: Buffer }>();
+
+  apply(change: CredentialChange): void {
+    for (const { identity, hash } of change.set) this.#byUser.set(identity.id, { identity, hash: Buffer.from(hash) });
+    for (const id of change.remove) this.#byUser.delete(id);
+  }
+
+  /** The identity behind a user name and secret, or null. Takes the same time whether or not the name is known. */
+  verify(username: string, secret: Uint8Array): Identity | null {
+    const known = this.#byUser.get(username);
+    const same = sameHash(hashSecret(Buffer.from(secret)), known?.hash ?? NOBODY);
+    return same && known !== undefined ? known.identity : null;
+  }
+
+  get size(): number {
+    return this.#byUser.size;
+  }
+}

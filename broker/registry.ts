@@ -1,0 +1,159 @@
+import { DatabaseSync } from 'node:sqlite';
+import { type Clock, type Device, type DevicesControl, type Key, type KeyRole, LamppostError, type Page } from '../domain/index.ts';
+import type { Credential } from './credentials.ts';
+import { hashSecret, newSecret } from './secrets.ts';
+
+const SCHEMA = `
+  pragma journal_mode = wal;
+  pragma synchronous = full;
+  create table if not exists devices (
+    id text primary key, body text not null, hash blob not null, registered_at text not null,
+    version integer not null, revoked integer not null default 0
+  ) strict;
+  create index if not exists devices_version on devices (version);
+  create table if not exists keys (
+    id text primary key, name text not null, role text not null, department text, hash blob not null unique
+  ) strict;
+  create table if not exists version (n integer not null) strict;
+`;
+
+/** A device as the registry shows it. */
+export type RegisteredDevice = Device & { readonly registeredAt: string };
+
+/** Who may connect: devices and keys, with the SHA-256 of their secrets. One thread owns the file. */
+export interface Registry {
+  /** Registers all or none, under the next version. Throws `conflict` naming the ids that are taken. */
+  register(devices: readonly Device[]): (Device & { secret: string })[];
+  revoke(id: string): boolean;
+  /** A new secret for a device; null where it is not registered. */
+  rotate(id: string): string | null;
+  get(id: string): RegisteredDevice | null;
+  list(query: { limit: number; after: string | null; profile?: string; district?: string }): Page<RegisteredDevice>;
+  count(): number;
+  /** What changed after a version: what the journal has yet to be told. Null where nothing did. */
+  changesSince(version: number): DevicesControl | null;
+  addKey(key: { name: string; role: KeyRole; department: string | null }): Key & { secret: string };
+  revokeKey(id: string): boolean;
+  keys(): Key[];
+  keyOf(secret: string): Key | null;
+  /** All that the broker may let in. */
+  credentials(): Credential[];
+  credentialOf(id: string): Credential | null;
+  close(): void;
+}
+
+/** Opens (or makes) the registry file. */
+export function openRegistry(path: string, clock: Clock): Registry {
+  const db = new DatabaseSync(path);
+  db.exec(SCHEMA);
+  const insert = db.prepare('insert or replace into devices values (?, ?, ?, ?, ?, 0)');
+  const one = db.prepare('select * from devices where id = ? and revoked = 0');
+  const version = () => Number(db.prepare('select coalesce(max(n), 0) as n from version').get()!.n);
+
+  function change<T>(work: (version: number) => T): T {
+    db.exec('begin immediate');
+    try {
+      const next = version() + 1;
+      const result = work(next);
+      db.prepare('delete from version').run();
+      db.prepare('insert into version values (?)').run(next);
+      db.exec('commit');
+      return result;
+    } catch (error) {
+      db.exec('rollback');
+      throw error;
+    }
+  }
+
+  function register(devices: readonly Device[]): (Device & { secret: string })[] {
+    const ids = devices.map((device) => device.id);
+    const taken = ids.filter((id, i) => one.get(id) !== undefined || ids.indexOf(id) !== i);
+    if (taken.length > 0) throw new LamppostError('conflict', `already registered: ${taken.slice(0, 10).join(', ')}`);
+    const registeredAt = new Date(clock.now()).toISOString();
+    return change((next) =>
+      devices.map((device) => {
+        const secret = newSecret();
+        insert.run(device.id, JSON.stringify(device), hashSecret(secret), registeredAt, next);
+        return { ...device, secret };
+      }),
+    );
+  }
+
+  const keyOfRow = (row: Record<string, unknown>): Key => ({
+    id: row.id as string,
+    name: row.name as string,
+    role: row.role as KeyRole,
+    department: row.department as string | null,
+  });
+  const keyCredential = (row: Record<string, unknown>): Credential => ({
+    identity: { kind: 'key', id: row.id as string, key: keyOfRow(row) },
+    hash: row.hash as Uint8Array,
+  });
+  const deviceCredential = (row: Record<string, unknown>): Credential => ({
+    identity: { kind: 'device', id: row.id as string },
+    hash: row.hash as Uint8Array,
+  });
+
+  return {
+    register,
+    revoke: (id) =>
+      one.get(id) !== undefined &&
+      change((next) => db.prepare('update devices set revoked = 1, version = ? where id = ?').run(next, id).changes > 0),
+    rotate(id) {
+      const secret = newSecret();
+      const changed = db.prepare('update devices set hash = ? where id = ? and revoked = 0').run(hashSecret(secret), id);
+      return changed.changes > 0 ? secret : null;
+    },
+    get(id) {
+      const row = one.get(id);
+      return row === undefined ? null : deviceOf(row);
+    },
+    list({ limit, after, profile, district }) {
+      const rows = db
+        .prepare(
+          `select * from devices where revoked = 0 and id > ?1
+             and (?2 is null or body ->> 'profile' = ?2) and (?3 is null or body ->> 'district' = ?3)
+           order by id limit ?4`,
+        )
+        .all(after ?? '', profile ?? null, district ?? null, limit + 1);
+      const items = rows.slice(0, limit).map(deviceOf);
+      return { items, next: rows.length > limit ? items.at(-1)!.id : null };
+    },
+    count: () => Number(db.prepare('select count(*) as n from devices where revoked = 0').get()!.n),
+    changesSince(since) {
+      const rows = db.prepare('select * from devices where version > ? order by version, id').all(since);
+      if (rows.length === 0) return null;
+      const registered = rows.filter((row) => row.revoked === 0).map((row) => JSON.parse(row.body as string) as Device);
+      const revoked = rows.filter((row) => row.revoked === 1).map((row) => row.id as string);
+      return { version: version(), registered, revoked };
+    },
+    addKey(key) {
+      const secret = newSecret();
+      const id = `key-${newSecret().slice(0, 8).replace(/[^A-Za-z0-9]/g, 'x')}`;
+      db.prepare('insert into keys values (?, ?, ?, ?, ?)').run(id, key.name, key.role, key.department, hashSecret(secret));
+      return { id, ...key, secret };
+    },
+    revokeKey: (id) => db.prepare('delete from keys where id = ?').run(id).changes > 0,
+    keys: () => db.prepare('select * from keys order by id').all().map(keyOfRow),
+    keyOf(secret) {
+      // The look-up is by the hash of a random secret: its timing tells nothing that helps to guess one.
+      const row = db.prepare('select * from keys where hash = ?').get(hashSecret(secret));
+      return row === undefined ? null : keyOfRow(row);
+    },
+    credentials: () => [
+      ...db.prepare('select id, hash from devices where revoked = 0').all().map(deviceCredential),
+      ...db.prepare('select * from keys').all().map(keyCredential),
+    ],
+    credentialOf(id) {
+      const device = one.get(id);
+      if (device !== undefined) return deviceCredential(device);
+      const key = db.prepare('select * from keys where id = ?').get(id);
+      return key === undefined ? null : keyCredential(key);
+    },
+    close: () => db.close(),
+  };
+}
+
+function deviceOf(row: Record<string, unknown>): RegisteredDevice {
+  return { ...(JSON.parse(row.body as string) as Device), registeredAt: row.registered_at as string };
+}

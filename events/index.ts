@@ -1,0 +1,15 @@
+export {
+  type AlertAfter,
+  type AlertData,
+  type AlertEvent,
+  alertEventOf,
+  isAlertEvent,
+  type LamppostEvent,
+  type TicketEvent,
+  ticketEventOf,
+} from './cloudevent.ts';
+export { createOutbox, OUTBOX_SCHEMA, type Outbox } from './outbox.ts';
+export { createPipeline, type Occurrence, type Pipeline, type PipelineDeps } from './pipeline.ts';
+export { publicationsOf, retainedTickets } from './publications.ts';
+export { createOutboxReader, type EventQuery, type NumberedEvent, type OutboxReader } from './reader.ts';
+export { sseOf } from './sse.ts';

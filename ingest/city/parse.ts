@@ -1,0 +1,106 @@
+import type { z } from 'zod';
+import type { City, CityControl, CityProblem, District } from '../../domain/index.ts';
+import {
+  CalendarsSchema,
+  CityFileSchema,
+  DepartmentsSchema,
+  DistrictsSchema,
+  MetricsSchema,
+  ProfilesSchema,
+  ServicesSchema,
+} from './schema.ts';
+import { check, openSource, type Source } from './source.ts';
+import { suggest } from './suggest.ts';
+
+/** A city, or every mistake that keeps its folder from being one. */
+export type ParsedCity =
+  | { readonly city: City; readonly problems: readonly [] }
+  | { readonly city: null; readonly problems: readonly CityProblem[] };
+
+/** Makes a city of its folder's files (all but `rules/`). Pure. */
+export function parseCity(control: CityControl): ParsedCity {
+  const problems: CityProblem[] = [];
+  const open = <T extends z.ZodType>(path: string, schema: T) => {
+    const file = control.files.find((one) => one.path === path);
+    if (file === undefined) {
+      problems.push({ file: path, line: 1, column: 1, message: 'the file is missing' });
+      return null;
+    }
+    const source = openSource(file);
+    return { source, data: check(source, schema, problems) };
+  };
+  const base = open('city.yaml', CityFileSchema);
+  const metrics = open('metrics.yaml', MetricsSchema);
+  const profiles = open('profiles.yaml', ProfilesSchema);
+  const departments = open('departments.yaml', DepartmentsSchema);
+  const services = open('services.yaml', ServicesSchema);
+  open('calendars.yaml', CalendarsSchema);
+  const districts = open('districts.geojson', DistrictsSchema);
+
+  if (profiles?.data && metrics?.data) checkProfiles(profiles.source, profiles.data, metrics.data, problems);
+  if (services?.data && departments?.data) checkServices(services.source, services.data, departments.data, problems);
+  if (districts?.data) checkDistricts(districts.source, districts.data, problems);
+  if (problems.length > 0) return { city: null, problems };
+
+  const { name, timezone, accepts } = base!.data!;
+  const city: City = {
+    version: control.version,
+    name,
+    timezone,
+    accepts: { pastMs: accepts.past, aheadMs: accepts.ahead },
+    metrics: mapOf(metrics!.data!, (metric) => metric),
+    profiles: mapOf(profiles!.data!, ({ interval, ...profile }) => ({ ...profile, intervalMs: interval })),
+    departments: mapOf(departments!.data!, (department) => department),
+    services: mapOf(services!.data!, ({ deadline, ...service }) => ({ ...service, deadlineMs: deadline })),
+    districts: new Map(districts!.data!.features.map((feature) => [feature.id, districtOf(feature)])),
+  };
+  return { city, problems: [] };
+}
+
+/** `file:line:column message`, a line each. */
+export function formatProblems(problems: readonly CityProblem[]): string {
+  return problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`).join('\n');
+}
+
+function checkProfiles(
+  source: Source,
+  profiles: z.output<typeof ProfilesSchema>,
+  metrics: z.output<typeof MetricsSchema>,
+  problems: CityProblem[],
+): void {
+  for (const [id, profile] of Object.entries(profiles)) {
+    profile.metrics.forEach((metric, i) => {
+      if (metric in metrics) return;
+      const message = `unknown metric "${metric}"${suggest(metric, Object.keys(metrics))}`;
+      problems.push(source.problem([id, 'metrics', i], message));
+    });
+  }
+}
+
+function checkServices(
+  source: Source,
+  services: z.output<typeof ServicesSchema>,
+  departments: z.output<typeof DepartmentsSchema>,
+  problems: CityProblem[],
+): void {
+  for (const [id, { department }] of Object.entries(services)) {
+    if (department in departments) continue;
+    const message = `unknown department "${department}"${suggest(department, Object.keys(departments))}`;
+    problems.push(source.problem([id, 'department'], message));
+  }
+}
+
+function checkDistricts(source: Source, { features }: z.output<typeof DistrictsSchema>, problems: CityProblem[]): void {
+  features.forEach(({ id }, i) => {
+    if (features.findIndex((other) => other.id === id) === i) return;
+    problems.push(source.problem(['features', i, 'id'], `district "${id}" is described twice`));
+  });
+}
+
+function districtOf({ id, properties, geometry }: z.output<typeof DistrictsSchema>['features'][number]): District {
+  return { id, title: properties.title, geometry };
+}
+
+function mapOf<T, R>(record: Record<string, T>, make: (value: T) => R): Map<string, R & { id: string }> {
+  return new Map(Object.entries(record).map(([id, value]) => [id, { id, ...make(value) }]));
+}

@@ -1,0 +1,126 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Logger } from 'pino';
+import { type Clock, type HistoryStore, LamppostError } from '../domain/index.ts';
+import type { Intake, Outcome } from './intake.ts';
+import type { JournalReader } from './journal/index.ts';
+import type { LedgerStore } from './ledger.ts';
+import type { QuarantineStore } from './quarantine.ts';
+
+/** When a batch of readings goes to the history: whichever comes first. */
+export interface BatchLimits {
+  readonly readings: number;
+  readonly ageMs: number;
+}
+
+const READ_AHEAD = 64;
+
+/**
+ * The consumer that brings readings into the history and settles the ledger. Two files, one order: the history commits
+ * readings and its cursor first, then the state file commits ledger, quarantine and seen keys. After a crash between
+ * the two, the blocks that the history already has are counted again without being stored again.
+ */
+export interface HistoryConsumer {
+  /** Takes what is ready; resolves true where it moved, false where it waits for more or for time to pass. */
+  step(flush: boolean): Promise<boolean>;
+  /** The newest block that is settled in both files. */
+  cursor(): number;
+  /** Why it stands still, or null. */
+  trouble(): string | null;
+}
+
+export function createHistoryConsumer(
+  deps: {
+    db: DatabaseSync;
+    journal: JournalReader;
+    intake: Intake;
+    history: HistoryStore;
+    ledger: LedgerStore;
+    quarantine: QuarantineStore;
+    clock: Clock;
+    log: Logger;
+  },
+  limits: BatchLimits,
+): HistoryConsumer {
+  const { db, journal, intake, history, ledger, quarantine, clock, log } = deps;
+  let settled = ledger.cursor();
+  let gathered: Outcome[] = [];
+  let readings = 0;
+  let gatheredAt = 0;
+  let trouble: string | null = null;
+  let retryAt = 0;
+
+  function gather(): void {
+    // A batch must lie wholly behind or wholly ahead of what the history already holds.
+    const edge = settled < history.cursor() ? history.cursor() : Number.POSITIVE_INFINITY;
+    let next = (gathered.at(-1)?.block.seq ?? settled) + 1;
+    while (readings < limits.readings && gathered.length < 4096 && next <= edge) {
+      const outcome = intake.recall(next);
+      if (outcome !== undefined) take(outcome);
+      else if (!readAhead(next, edge)) return;
+      next = gathered.at(-1)!.block.seq + 1;
+    }
+  }
+
+  function readAhead(next: number, edge: number): boolean {
+    const blocks = journal.after(next - 1, READ_AHEAD).filter((block) => block.seq <= edge);
+    for (const block of blocks) take(intake.outcome(block));
+    return blocks.length > 0;
+  }
+
+  function take(outcome: Outcome): void {
+    if (gathered.length === 0) gatheredAt = clock.now();
+    gathered.push(outcome);
+    readings += outcome.readings.length;
+  }
+
+  async function settle(): Promise<void> {
+    const batch = gathered;
+    const last = batch.at(-1)!.block.seq;
+    if (last > history.cursor()) {
+      await history.append(
+        batch.map((outcome) => outcome.readings),
+        last,
+      );
+    }
+    db.exec('begin immediate');
+    try {
+      ledger.count(batch);
+      quarantine.keep(batch);
+      const persisted = intake.persist();
+      db.exec('commit');
+      persisted();
+    } catch (error) {
+      if (db.isTransaction) db.exec('rollback');
+      throw new LamppostError('disk', `the state file could not be written: ${(error as Error).message}`, {
+        retryable: true,
+        cause: error,
+      });
+    }
+    settled = last;
+    gathered = [];
+    readings = 0;
+  }
+
+  return {
+    cursor: () => settled,
+    trouble: () => trouble,
+    async step(flush) {
+      if (clock.now() < retryAt) return false;
+      gather();
+      if (gathered.length === 0) return false;
+      const due = flush || readings >= limits.readings || clock.now() - gatheredAt >= limits.ageMs;
+      if (!due) return false;
+      try {
+        await settle();
+        trouble = null;
+        return true;
+      } catch (error) {
+        if (!(error instanceof LamppostError) || !error.retryable) throw error;
+        trouble = error.message;
+        retryAt = clock.now() + 1_000;
+        log.error({ err: error }, 'the history waits');
+        return false;
+      }
+    },
+  };
+}

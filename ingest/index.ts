@@ -1,0 +1,10 @@
+export { formatProblems, parseCity, readCityFolder } from './city/index.ts';
+export { CONTEXT_SCHEMA, type CityVersion, type Context, createContext, versionAt } from './context.ts';
+export { type Decoded, decoderOf, type RawReading } from './decode/index.ts';
+export { createDuckdbHistory } from './history/index.ts';
+export { type BatchLimits, createHistoryConsumer, type HistoryConsumer } from './history-consumer.ts';
+export { createIntake, INTAKE_SCHEMA, type Intake, type Outcome, type Refusal, type Tally } from './intake.ts';
+export * from './journal/index.ts';
+export { createLedgerReader, createLedgerStore, LEDGER_SCHEMA, type LedgerStore } from './ledger.ts';
+export { createQuarantineReader, createQuarantineStore, QUARANTINE_SCHEMA } from './quarantine.ts';
+export { Checked, checkReading, compileChecks, type ProfileChecks } from './validate.ts';

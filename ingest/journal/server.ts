@@ -1,0 +1,107 @@
+import type { MessagePort } from 'node:worker_threads';
+import { type BlockKind, type Clock, LamppostError } from '../../domain/index.ts';
+import type { CommitReply, CommitRequest } from './appender.ts';
+import { type ControlHeads, JournalStore } from './store.ts';
+
+/** How much the journal keeps. */
+export interface JournalLimits {
+  /** Most bytes of messages; past it publishers wait, then are refused. */
+  readonly maxBytes: number;
+  /** How long a block is kept behind the slowest cursor, ms; less where the journal is more than half full. */
+  readonly retentionMs: number;
+}
+
+/** Wakes readers: a counter that moves with every commit, on which other threads may wait. */
+export interface JournalSignal {
+  readonly counter: Int32Array<SharedArrayBuffer>;
+}
+
+/** What the owner of the journal's thread can ask of it. */
+export interface JournalServer {
+  /** Serves group commits that arrive on a port, one by one, each durable before its reply. */
+  serve(port: MessagePort): void;
+  /** Appends a control record; throws `disk`. */
+  control(kind: BlockKind, body: unknown, head: string | null): void;
+  heads(): ControlHeads;
+  /** The slowest cursor: blocks up to it may go once retention allows. */
+  release(seq: number): void;
+  /** Starts trimming and ticks. */
+  start(): void;
+  stop(): void;
+  bytes(): number;
+}
+
+const TRIM_EVERY_MS = 100;
+const TRIM_AT_ONCE = 64;
+
+/** Owns the journal's file on behalf of one thread. `tickMs` is the interval of the tick records that move engine time. */
+export function createJournalServer(
+  deps: { path: string; clock: Clock; signal: JournalSignal },
+  options: JournalLimits & { tickMs: number },
+): JournalServer {
+  const { clock, signal } = deps;
+  const store = new JournalStore(deps.path);
+  const timers: NodeJS.Timeout[] = [];
+  let released = 0;
+
+  function announce(): void {
+    Atomics.add(signal.counter, 0, 1);
+    Atomics.notify(signal.counter, 0);
+  }
+
+  function commit(request: CommitRequest): CommitReply {
+    try {
+      if (store.bytes + request.length > options.maxBytes) {
+        throw new LamppostError('journal-full', `the journal holds ${store.bytes} bytes, its bound is ${options.maxBytes}`);
+      }
+      store.appendMessages(new Uint8Array(request.bytes, 0, request.length), request.count, clock.now());
+      announce();
+      return { error: null, bytes: request.bytes };
+    } catch (error) {
+      if (!(error instanceof LamppostError)) throw error;
+      return { error: { code: error.code as 'disk' | 'journal-full', message: error.message }, bytes: request.bytes };
+    }
+  }
+
+  function trim(): void {
+    const half = store.bytes > options.maxBytes / 2;
+    const kept = half ? Number.POSITIVE_INFINITY : store.seqAt(clock.now() - options.retentionMs);
+    store.trim(Math.min(released + 1, kept), TRIM_AT_ONCE);
+  }
+
+  function control(kind: BlockKind, body: unknown, head: string | null): void {
+    store.appendControl(kind, Buffer.from(JSON.stringify(body)), clock.now(), head);
+    announce();
+  }
+
+  function tick(): void {
+    try {
+      control('tick', {}, null);
+    } catch (error) {
+      // A full disk already refuses publishers; engine time waits with them.
+      if (!(error instanceof LamppostError)) throw error;
+    }
+  }
+
+  return {
+    serve(port) {
+      port.on('message', (request: CommitRequest) => {
+        const reply = commit(request);
+        port.postMessage(reply, [reply.bytes]);
+      });
+    },
+    control,
+    heads: () => store.heads,
+    release(seq) {
+      released = Math.max(released, seq);
+    },
+    start() {
+      timers.push(setInterval(trim, TRIM_EVERY_MS), setInterval(tick, options.tickMs));
+    },
+    stop() {
+      for (const timer of timers.splice(0)) clearInterval(timer);
+      store.close();
+    },
+    bytes: () => store.bytes,
+  };
+}

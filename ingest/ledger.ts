@@ -1,0 +1,131 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Ledger } from '../domain/index.ts';
+import { decoderOf } from './decode/index.ts';
+import type { Outcome, Tally } from './intake.ts';
+import { type JournalReader, walkRecords } from './journal/index.ts';
+
+/** SQL of the ledger: what became of the messages up to `cursor`, by device. */
+export const LEDGER_SCHEMA = `
+  create table if not exists ledger_cursor (
+    one integer primary key check (one = 1), seq integer not null, messages integer not null
+  ) strict;
+  create table if not exists ledger (
+    device text primary key, decoded integer not null, quarantined integer not null,
+    stored integer not null, duplicate integer not null, refused integer not null
+  ) strict, without rowid;
+`;
+
+/** The writing side: counts of the blocks whose readings the history holds. */
+export interface LedgerStore {
+  /** The newest block that is counted. */
+  cursor(): number;
+  /** Counts blocks in order; to be called inside a transaction. */
+  count(outcomes: readonly Outcome[]): void;
+}
+
+/** Opens the ledger of a state file. */
+export function createLedgerStore(db: DatabaseSync): LedgerStore {
+  const add = db.prepare(`
+    insert into ledger values (?, ?, ?, ?, ?, ?) on conflict (device) do update set
+      decoded = decoded + excluded.decoded, quarantined = quarantined + excluded.quarantined,
+      stored = stored + excluded.stored, duplicate = duplicate + excluded.duplicate,
+      refused = refused + excluded.refused`);
+  const move = db.prepare('insert or replace into ledger_cursor values (1, ?, ?)');
+  return {
+    cursor: () => Number(db.prepare('select seq from ledger_cursor').get()?.seq ?? 0),
+    count(outcomes) {
+      for (const tally of sumTallies(outcomes).values()) {
+        add.run(tally.device, tally.decoded, tally.quarantined, tally.stored, tally.duplicate, tally.refused);
+      }
+      const last = outcomes.at(-1)?.block;
+      if (last !== undefined) move.run(last.seq, last.first + last.count);
+    },
+  };
+}
+
+function sumTallies(outcomes: readonly Outcome[]): Map<string, Tally> {
+  const sums = new Map<string, Tally>();
+  for (const { tallies } of outcomes) {
+    for (const tally of tallies) {
+      const sum = sums.get(tally.device);
+      if (sum === undefined) sums.set(tally.device, { ...tally });
+      else {
+        sum.decoded += tally.decoded;
+        sum.quarantined += tally.quarantined;
+        sum.stored += tally.stored;
+        sum.duplicate += tally.duplicate;
+        sum.refused += tally.refused;
+      }
+    }
+  }
+  return sums;
+}
+
+const TOTAL = `
+  select coalesce(sum(decoded), 0) as decoded, coalesce(sum(quarantined), 0) as quarantined,
+    coalesce(sum(stored), 0) as stored, coalesce(sum(duplicate), 0) as duplicate,
+    coalesce(sum(refused), 0) as refused from ledger`;
+
+/** Reads the ledger from any thread: the state file read-only, and the journal for what is pending. */
+export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
+  const total = db.prepare(TOTAL);
+  const ofDevice = db.prepare('select * from ledger where device = ?');
+  const cursorRow = db.prepare('select seq, messages from ledger_cursor');
+
+  function pendingOf(device: string, after: number, until: number): number {
+    let pending = 0;
+    for (let seq = after; seq < until; ) {
+      const blocks = journal.after(seq, 64).filter((block) => block.seq <= until);
+      if (blocks.length === 0) break;
+      for (const block of blocks) {
+        seq = block.seq;
+        if (block.kind !== 'messages') continue;
+        const body = Buffer.from(block.body.buffer, block.body.byteOffset, block.body.byteLength);
+        walkRecords(
+          body,
+          (identity, topic) => decoderOf(identity, topic).device === device,
+          (mine) => {
+            if (mine) pending++;
+          },
+        );
+      }
+    }
+    return pending;
+  }
+
+  return {
+    /**
+     * The city's ledger, or one device's (null where nothing was ever heard of it). One snapshot: the journal's head
+     * is read first, so that what comes in meanwhile is in neither side.
+     */
+    read(device?: string): Ledger | null {
+      const head = journal.head();
+      db.exec('begin');
+      try {
+        const cursor = cursorRow.get();
+        const seq = Number(cursor?.seq ?? 0);
+        const counted = Number(cursor?.messages ?? 0);
+        const row = device === undefined ? total.get()! : ofDevice.get(device);
+        // The history may have gone on past the head that was read: then nothing is pending in this snapshot.
+        const pending =
+          device === undefined ? Math.max(0, head.messages - counted) : pendingOf(device, seq, head.seq);
+        if (row === undefined && pending === 0) return null;
+        const received = device === undefined ? Math.max(head.messages, counted) : null;
+        return ledgerOf(row, pending, received);
+      } finally {
+        db.exec('commit');
+      }
+    },
+  };
+}
+
+function ledgerOf(row: Record<string, unknown> | undefined, pending: number, received: number | null): Ledger {
+  const number = (name: string) => Number(row?.[name] ?? 0);
+  const [decoded, quarantined] = [number('decoded'), number('quarantined')];
+  const [stored, duplicate, refused] = [number('stored'), number('duplicate'), number('refused')];
+  return {
+    // For the city `received` is the journal's own count, so that the equation can fail; a device's is its sum.
+    messages: { received: received ?? decoded + quarantined + pending, decoded, quarantined, pending },
+    readings: { received: stored + duplicate + refused, stored, duplicate, quarantined: refused },
+  };
+}

@@ -1,0 +1,111 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { type Alert, LamppostError, type Page, type Transition } from '../domain/index.ts';
+
+/** Tables of the alerts, in the engine's state file. One row a (rule, group); `n` grows with every change of any alert. */
+export const ALERT_SCHEMA = `
+  create table if not exists alerts (
+    n integer primary key,
+    rule text not null,
+    "group" text not null,
+    state text not null check (state in ('pending', 'firing', 'resolved')),
+    severity text not null,
+    since text not null,
+    updated_at text not null,
+    value real,
+    title text not null,
+    title_zh text not null,
+    district text not null,
+    ticket text,
+    unique (rule, "group")
+  ) strict;
+  create index if not exists alerts_by_state on alerts (state, n);
+`;
+
+/** An alert after a transition; `cancelled` takes it off the list. */
+export type AlertChange = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
+
+/** The writing side of the alerts; the caller holds the transaction. */
+export interface AlertStore {
+  /** Stores the alert as it stands after its transition, or forgets it when it was cancelled. */
+  apply(alert: AlertChange): void;
+}
+
+/** Makes the writing side over a file that has `ALERT_SCHEMA`; of the resolved alerts the newest `keepResolved` stay (1,000). */
+export function createAlertStore(db: DatabaseSync, options: { readonly keepResolved?: number } = {}): AlertStore {
+  const keep = options.keepResolved ?? 1000;
+  const upsert = db.prepare(`
+    insert or replace into alerts
+      (rule, "group", state, severity, since, updated_at, value, title, title_zh, district, ticket)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  const forget = db.prepare('delete from alerts where rule = ? and "group" = ?');
+  const prune = db.prepare(`
+    delete from alerts where state = 'resolved'
+      and n <= (select n from alerts where state = 'resolved' order by n desc limit 1 offset ?)`);
+  return {
+    apply(alert) {
+      if (alert.state === 'cancelled') {
+        forget.run(alert.rule, alert.group);
+        return;
+      }
+      const { rule, group, state, severity, since, updatedAt, value, title, titleZh, district, ticket } = alert;
+      upsert.run(rule, group, state, severity, since, updatedAt, value, title, titleZh, district, ticket);
+      if (state === 'resolved') prune.run(keep);
+    },
+  };
+}
+
+/** Which alerts; absent filters match all. `after` is the `next` of the page before. */
+export interface AlertQuery {
+  readonly state?: Alert['state'] | undefined;
+  readonly rule?: string | undefined;
+  readonly district?: string | undefined;
+  readonly severity?: Alert['severity'] | undefined;
+  readonly limit: number;
+  readonly after?: string | null | undefined;
+}
+
+/** The reading side of the alerts, for any connection to the file. */
+export interface AlertReader {
+  /** The newest change first. An alert that changes meanwhile moves to the top. A bad `after` throws `invalid`. */
+  list(query: AlertQuery): Page<Alert>;
+}
+
+// An absent filter is null and matches all: active alerts are few and resolved ones are pruned, so a scan is cheap.
+const LIST = `
+  select n, rule, "group", state, severity, since, updated_at as updatedAt, value, title, title_zh as titleZh, district, ticket
+  from alerts
+  where n < :before
+    and (:state is null or state = :state)
+    and (:rule is null or rule = :rule)
+    and (:district is null or district = :district)
+    and (:severity is null or severity = :severity)
+  order by n desc limit :limit`;
+
+/** Makes the reading side over a file that has `ALERT_SCHEMA`. */
+export function createAlertReader(db: DatabaseSync): AlertReader {
+  const select = db.prepare(LIST);
+  return {
+    list({ state, rule, district, severity, limit, after }) {
+      const rows = select.all({
+        before: numberOf(after),
+        state: state ?? null,
+        rule: rule ?? null,
+        district: district ?? null,
+        severity: severity ?? null,
+        limit: limit + 1,
+      }) as unknown as (Alert & { n: number })[];
+      const page = rows.slice(0, limit);
+      const last = page.at(-1);
+      return {
+        items: page.map(({ n: _, ...alert }) => alert),
+        next: rows.length > limit && last ? String(last.n) : null,
+      };
+    },
+  };
+}
+
+function numberOf(after: string | null | undefined): number {
+  if (after === null || after === undefined) return Number.MAX_SAFE_INTEGER;
+  if (!/^\d{1,15}$/.test(after)) throw new LamppostError('invalid', `after: "${after}" is not the next of a page`);
+  return Number(after);
+}

@@ -1,0 +1,1 @@
+export { createRuleEngine, type Moment, type RuleEngine, type StateRow } from './engine.ts';

@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import mqtt from 'mqtt';
+import type { Credentials } from './register.ts';
+
+const SHORTEST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 8_000;
+const FAREWELL_MS = 2_000;
+
+/** What happened to the messages of one or many devices. */
+export interface Traffic {
+  sent: number;
+  acknowledged: number;
+  /** Sent and given up: the connection was closed for good first. */
+  failed: number;
+  /** Not sent, since the device had its full window in flight. */
+  skipped: number;
+}
+
+/** One device's MQTT connection. */
+export interface DeviceConnection {
+  readonly connected: boolean;
+  start(): void;
+  /** Waits at most 2 s for acknowledgements, then disconnects; idempotent. */
+  stop(): Promise<void>;
+  /** Publishes with QoS 1; resolves when it was acknowledged, failed or (window full) skipped, and never rejects. */
+  publish(payload: string, dup: boolean): Promise<void>;
+}
+
+/**
+ * A client of its own for one device: client id and user name are the device's id. It reconnects after a random time,
+ * so that a fleet does not come back as a herd, and holds at most `window` messages in flight.
+ */
+export function createConnection(
+  deps: { readonly traffic: Traffic; readonly onError: (message: string) => void },
+  options: { readonly url: string; readonly device: Credentials; readonly window: number },
+): DeviceConnection {
+  const { traffic, onError } = deps;
+  const { url, device, window } = options;
+  let client: mqtt.MqttClient | undefined;
+  const pending = new Set<Promise<unknown>>();
+  let inFlight = 0;
+  let ended = false;
+  return {
+    get connected() {
+      return client?.connected ?? false;
+    },
+    start: () => {
+      client = mqtt.connect(url, {
+        clientId: device.id,
+        username: device.id,
+        password: device.secret,
+        clean: true,
+        reconnectPeriod: retryMs(),
+        reconnectOnConnackError: true,
+      });
+      client.on('error', (error) => onError(`${device.id}: ${error.message}`));
+      client.on('close', () => {
+        if (client) client.options.reconnectPeriod = retryMs();
+      });
+    },
+    stop: async () => {
+      if (!client || ended) return;
+      ended = true;
+      if (client.connected) await Promise.race([Promise.all(pending), sleep(FAREWELL_MS, undefined, { ref: false })]);
+      traffic.failed += inFlight;
+      await client.endAsync(inFlight > 0 || !client.connected);
+    },
+    publish: async (payload, dup) => {
+      if (!client || ended || inFlight >= window) {
+        traffic.skipped += 1;
+        return;
+      }
+      inFlight += 1;
+      traffic.sent += 1;
+      const sending = client.publishAsync(`devices/${device.id}/readings`, payload, { qos: 1, dup });
+      const outcome = sending.then(
+        () => 'acknowledged' as const,
+        () => 'failed' as const,
+      );
+      pending.add(outcome);
+      traffic[await outcome] += 1;
+      inFlight -= 1;
+      pending.delete(outcome);
+    },
+  };
+}
+
+/** The one number that no seed decides: when a lost connection is tried again is about the network, not the city. */
+function retryMs(): number {
+  return SHORTEST_RETRY_MS + Math.floor(Math.random() * (LONGEST_RETRY_MS - SHORTEST_RETRY_MS));
+}

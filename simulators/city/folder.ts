@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { LamppostError } from '../../domain/index.ts';
+import { duration } from '../flags.ts';
+import type { PlannedDistrict } from './plan.ts';
+import type { Polygon } from './polygon.ts';
+
+/** What the simulator needs to know of a city folder. */
+export interface SimulatedCity {
+  readonly districts: readonly PlannedDistrict[];
+  /** How often a device of each profile reports, ms. */
+  readonly intervalsMs: ReadonlyMap<string, number>;
+  /** IANA zone. */
+  readonly zone: string;
+}
+
+interface Feature {
+  readonly id?: string | number;
+  readonly properties?: { readonly id?: string; readonly title?: unknown; readonly name?: unknown } | null;
+  readonly geometry: { readonly type: string; readonly coordinates: unknown };
+}
+
+/**
+ * Reads districts, intervals and time zone from a city folder. It looks at what it needs and leaves checking to the
+ * server. Throws LamppostError `city` when a file is missing or is not of the right form.
+ */
+export function readCityFolder(folder: string): SimulatedCity {
+  const zone = read(folder, 'city.yaml', (text) => (parse(text) as { timezone?: string }).timezone ?? 'UTC');
+  const districts = read(folder, 'districts.geojson', (text) =>
+    (JSON.parse(text) as { features: Feature[] }).features.map(districtOf),
+  );
+  return { districts, zone, intervalsMs: read(folder, 'profiles.yaml', intervalsOf) };
+}
+
+function read<T>(folder: string, file: string, take: (text: string) => T): T {
+  try {
+    return take(readFileSync(join(folder, file), 'utf8'));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new LamppostError('city', `${join(folder, file)} cannot be used: ${why}`, { cause });
+  }
+}
+
+function districtOf({ id, properties, geometry }: Feature): PlannedDistrict {
+  const name = english(properties?.title) ?? english(properties?.name);
+  const key = String(id ?? properties?.id);
+  const polygons = geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates;
+  return { id: key, name: name ?? key, polygons: polygons as readonly Polygon[] };
+}
+
+function english(text: unknown): string | undefined {
+  if (typeof text === 'string') return text;
+  return (text as { en?: string } | null | undefined)?.en;
+}
+
+function intervalsOf(text: string): Map<string, number> {
+  const profiles = Object.entries(parse(text) as Record<string, { interval: string }>);
+  return new Map(profiles.map(([id, { interval }]) => [id, duration(`${id}.interval`, String(interval))]));
+}

@@ -1,0 +1,144 @@
+import type { Clock, Device } from '../../domain/index.ts';
+import { createConnection, type DeviceConnection, type Traffic } from './connection.ts';
+import { createFaults, FAULT_KINDS, type FaultKind } from './faults.ts';
+import { modelOf } from './models/index.ts';
+import { type PlannedDistrict, planCity } from './plan.ts';
+import { between, createRandom } from './random.ts';
+import { type Credentials, registerDevices } from './register.ts';
+
+const WINDOW = 20;
+const DEFAULT_SPREAD_MS = 5_000;
+
+/** The city to simulate, and the server it reports to. */
+export interface SimulatorOptions {
+  /** Where devices publish, such as `mqtt://127.0.0.1:1883`. */
+  readonly url: string;
+  /** Where they are registered, such as `http://127.0.0.1:8080`. */
+  readonly api: string;
+  /** An admin key. */
+  readonly key: string;
+  readonly seed: string;
+  /** How many devices. */
+  readonly devices: number;
+  readonly districts: readonly PlannedDistrict[];
+  /** How often a device of each profile reports, ms. */
+  readonly intervalsMs: ReadonlyMap<string, number>;
+  /** IANA zone that daily rhythms follow. */
+  readonly zone: string;
+  /** How many times faster than life the city's day passes and its devices report; timestamps stay true. */
+  readonly speed: number;
+  /** Probability that a reading begins a fault, 0..1. */
+  readonly faults: number;
+  /** Time over which the devices connect, ms; 5 s where absent. */
+  readonly spreadMs?: number;
+}
+
+/** What the simulated city has done so far. */
+export interface SimulatorStats extends Readonly<Traffic> {
+  readonly devices: number;
+  readonly connected: number;
+  /** Readings that a fault touched, by its kind. */
+  readonly faults: Readonly<Record<FaultKind, number>>;
+  /** Connection errors, and the last one. */
+  readonly errors: number;
+  readonly lastError: string | null;
+}
+
+/** A simulated city of devices, each with an MQTT client of its own. */
+export interface Simulator {
+  /** Registers the devices and lets them connect, spread over time; resolves when all are registered. */
+  start(): Promise<void>;
+  /** Silences all devices, waits shortly for their acknowledgements and disconnects them; idempotent. */
+  stop(): Promise<void>;
+  stats(): SimulatorStats;
+}
+
+interface State {
+  readonly traffic: Traffic;
+  readonly faults: Record<FaultKind, number>;
+  readonly connections: DeviceConnection[];
+  readonly timers: Map<string, NodeJS.Timeout>;
+  errors: number;
+  lastError: string | null;
+  startedMs: number;
+  stopped: boolean;
+}
+
+/** The simulated city. `start` throws what `registerDevices` throws, and a RangeError for a profile without an interval. */
+export function createSimulator(deps: { readonly clock: Clock }, options: SimulatorOptions): Simulator {
+  const state: State = {
+    traffic: { sent: 0, acknowledged: 0, failed: 0, skipped: 0 },
+    faults: Object.fromEntries(FAULT_KINDS.map((kind) => [kind, 0])) as Record<FaultKind, number>,
+    connections: [],
+    timers: new Map(),
+    errors: 0,
+    lastError: null,
+    startedMs: 0,
+    stopped: false,
+  };
+  return {
+    start: async () => {
+      const devices = planCity(options);
+      const credentials = await registerDevices(options, devices);
+      state.startedMs = deps.clock.now();
+      const spreadMs = options.spreadMs ?? DEFAULT_SPREAD_MS;
+      devices.forEach((device, index) => {
+        const run = createRun(deps.clock, options, state, device, credentials[index]!);
+        if (!state.stopped) state.timers.set(device.id, setTimeout(run, (spreadMs * index) / devices.length));
+      });
+    },
+    stop: async () => {
+      state.stopped = true;
+      for (const timer of state.timers.values()) clearTimeout(timer);
+      await Promise.all(state.connections.map((connection) => connection.stop()));
+    },
+    stats: () => ({
+      ...state.traffic,
+      devices: options.devices,
+      connected: state.connections.filter((connection) => connection.connected).length,
+      faults: { ...state.faults },
+      errors: state.errors,
+      lastError: state.lastError,
+    }),
+  };
+}
+
+/** What one device does: connects, reports at once, and then at its interval (the first one cut short, so that a fleet spreads out). */
+function createRun(
+  clock: Clock,
+  options: SimulatorOptions,
+  state: State,
+  device: Device,
+  credentials: Credentials,
+): () => void {
+  const { seed, zone, speed, url } = options;
+  const intervalMs = options.intervalsMs.get(device.profile);
+  if (intervalMs === undefined) throw new RangeError(`no interval is given for the profile ${device.profile}`);
+  const random = createRandom(`${seed}:run:${device.id}`);
+  const model = modelOf(device, { seed, zone });
+  const faults = createFaults(createRandom(`${seed}:faults:${device.id}`), options.faults);
+  const onError = (message: string): void => {
+    state.errors += 1;
+    state.lastError = message;
+  };
+  const connection = createConnection(
+    { traffic: state.traffic, onError },
+    { url, device: credentials, window: WINDOW },
+  );
+  const report = (delayMs: number): void => {
+    state.timers.set(
+      device.id,
+      setTimeout(() => report(intervalMs / speed), delayMs),
+    );
+    const tsMs = clock.now();
+    const metrics = model.next(state.startedMs + (tsMs - state.startedMs) * speed);
+    const { fault, deliveries } = faults({ tsMs, metrics });
+    if (fault) state.faults[fault] += 1;
+    for (const { payload, dup } of deliveries) void connection.publish(payload, dup);
+  };
+  return () => {
+    state.connections.push(connection);
+    connection.start();
+    report((intervalMs / speed) * between(random, 0.1, 1));
+  };
+}

@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../domain/index.ts';
+import { readCityFolder } from './city/folder.ts';
+import { CONVERSIONS, parseRecording, type Recorded } from './city/recording.ts';
+import { registerDevices } from './city/register.ts';
+import { createReplay } from './city/replay.ts';
+import { createSimulator, type SimulatorStats } from './city/simulator.ts';
+import { type Command, HELP, type ReplayCommand, readCommand } from './command.ts';
+import { UsageError } from './flags.ts';
+
+const PROGRESS_MS = 2_000;
+
+/** What the command line touches; tests give their own. */
+export interface SimulateDeps {
+  readonly clock: Clock;
+  readonly out: (line: string) => void;
+  readonly err: (line: string) => void;
+  /** Ends the simulation; Ctrl-C and SIGTERM where absent. */
+  readonly signal?: AbortSignal;
+}
+
+const terminal: SimulateDeps = {
+  clock: systemClock,
+  out: (line) => process.stdout.write(`${line}\n`),
+  err: (line) => process.stderr.write(`${line}\n`),
+};
+
+/**
+ * The command `simulate`: a simulated city, or recorded readings (`--replay`), over real MQTT. Answers the exit code:
+ * 0, 1 when something failed (the server refused, messages were lost), 2 for a mistake on the command line.
+ */
+export async function simulate(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  deps: SimulateDeps = terminal,
+): Promise<number> {
+  const { signal, release } = deps.signal ? { signal: deps.signal, release: () => {} } : untilInterrupted();
+  try {
+    const command = readCommand(argv, env);
+    if (command.help) deps.out(HELP);
+    else if (command.replay) return await replay(command, command.replay, deps, signal);
+    else return await runCity(command, deps, signal);
+    return 0;
+  } catch (error) {
+    deps.err(`simulate: ${error instanceof Error ? error.message : String(error)}`);
+    return error instanceof UsageError ? 2 : 1;
+  } finally {
+    release();
+  }
+}
+
+function untilInterrupted(): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  process.once('SIGINT', abort);
+  process.once('SIGTERM', abort);
+  const release = (): void => {
+    process.off('SIGINT', abort);
+    process.off('SIGTERM', abort);
+  };
+  return { signal: controller.signal, release };
+}
+
+async function runCity(command: Command, deps: SimulateDeps, signal: AbortSignal): Promise<number> {
+  const { url, api, key, seed, devices, faults, speed = 1 } = command;
+  const city = readCityFolder(command.city);
+  const simulator = createSimulator(deps, { url, api, key, seed, devices, faults, speed, ...city });
+  const progress = setInterval(() => command.progress && deps.err(lineOf(simulator.stats())), PROGRESS_MS);
+  try {
+    await simulator.start();
+    deps.out(
+      `${devices} devices in ${city.districts.length} districts are connecting to ${url}, ${speed}x, seed ${seed}`,
+    );
+    await sleep(command.durationMs ?? 2 ** 31 - 1, undefined, { signal }).catch(() => {});
+  } finally {
+    clearInterval(progress);
+    await simulator.stop();
+  }
+  deps.out(lineOf(simulator.stats()));
+  return simulator.stats().acknowledged > 0 ? 0 : 1;
+}
+
+function lineOf(stats: SimulatorStats): string {
+  const faults = Object.entries(stats.faults).filter(([, times]) => times > 0);
+  const parts = [
+    `${stats.connected}/${stats.devices} connected`,
+    `${stats.sent} sent`,
+    `${stats.acknowledged} acknowledged`,
+    `${stats.failed} failed`,
+    `${stats.skipped} skipped`,
+  ];
+  if (faults.length > 0) parts.push(`faults: ${faults.map(([kind, times]) => `${kind} ${times}`).join(', ')}`);
+  if (stats.lastError !== null) parts.push(`${stats.errors} connection errors, last: ${stats.lastError}`);
+  return parts.join(' · ');
+}
+
+async function replay(
+  command: Command,
+  wanted: ReplayCommand,
+  deps: SimulateDeps,
+  signal: AbortSignal,
+): Promise<number> {
+  const recorded = readRecording(wanted);
+  const district = wanted.district ?? readCityFolder(command.city).districts[0]?.id ?? '';
+  const device = { id: wanted.device, profile: wanted.profile, district, name: `Recording ${wanted.device}` };
+  const [credentials] = await registerDevices(command, [device]);
+  const { url, speed } = command;
+  const { metric, keepTime } = wanted;
+  const job = createReplay(deps, {
+    url,
+    metric,
+    recorded,
+    keepTime,
+    signal,
+    device: credentials!,
+    ...(speed !== undefined && { speed }),
+  });
+  const line = (): string => {
+    const { sent, acknowledged, total, lastError } = job.stats();
+    return `${sent} of ${total} sent · ${acknowledged} acknowledged${lastError ? ` · last error: ${lastError}` : ''}`;
+  };
+  const progress = setInterval(() => command.progress && deps.err(line()), PROGRESS_MS);
+  try {
+    await job.run();
+  } finally {
+    clearInterval(progress);
+  }
+  deps.out(line());
+  return job.stats().acknowledged === recorded.length || signal.aborted ? 0 : 1;
+}
+
+function readRecording({ file, zone, unit, metric }: ReplayCommand): Recorded[] {
+  let recorded: Recorded[];
+  try {
+    recorded = parseRecording(readFileSync(file, 'utf8'), zone);
+  } catch (error) {
+    throw new UsageError(`--replay ${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const conversion = unit === undefined ? undefined : CONVERSIONS[unit];
+  if (unit !== undefined && !conversion) {
+    throw new UsageError(
+      `--unit ${unit}: known are ${Object.keys(CONVERSIONS).join(', ')} (for ${metric}: leave it out)`,
+    );
+  }
+  return conversion ? recorded.map(({ tsMs, value }) => ({ tsMs, value: conversion.convert(value) })) : recorded;
+}

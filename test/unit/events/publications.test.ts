@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest';
+import { publicationsOf, retainedTickets, sseOf, ticketEventOf } from '../../../events/index.ts';
+import { device, rule, ticketOf, transition } from '../tickets/scene.ts';
+import { openState } from './state.ts';
+
+function eventsAfter(...ids: readonly [string, 'pending' | 'firing' | 'resolved'][]) {
+  const state = openState();
+  for (const [id, to] of ids) state.apply(transition(id, to));
+  return state.events.page({ after: 0, limit: 100 }).items;
+}
+
+test('event - an alert is a CloudEvent with a stable id, its department and its evidence', () => {
+  const { event } = eventsAfter(['11.0', 'firing'])[0]!;
+  const { data, ...envelope } = event;
+  expect(envelope).toEqual({
+    specversion: '1.0',
+    id: '11.0-alert',
+    source: '/lamppost',
+    type: 'city.lamppost.alert.firing',
+    subject: 'alerts/pm25-unhealthy/air-7',
+    time: '2026-01-01T00:11:00.000Z',
+    datacontenttype: 'application/json',
+  });
+  const evidence = transition('11.0', 'firing').evidence;
+  expect(data).toMatchObject({
+    rule: rule.id,
+    group: device.id,
+    ticket: 't-11-0',
+    department: 'environment',
+    evidence,
+  });
+});
+
+test('event - a ticket is a CloudEvent that tells the whole ticket', () => {
+  const ticket = ticketOf('11.0');
+  const event = ticketEventOf(transition('11.0', 'firing'), ticket, 'open');
+  expect(event).toMatchObject({ id: '11.0-ticket', type: 'city.lamppost.ticket.opened', subject: 'tickets/t-11-0' });
+  expect(event.data).toBe(ticket);
+});
+
+test('publications - an alert goes to the topic of its rule and group', () => {
+  const { event } = eventsAfter(['11.0', 'firing'])[0]!;
+  expect(publicationsOf(event)).toEqual([
+    { topic: 'events/alerts/pm25-unhealthy/air-7', payload: JSON.stringify(event), qos: 1, retain: false },
+  ]);
+});
+
+test('publications - an open ticket is told and retained', () => {
+  const { event } = eventsAfter(['11.0', 'firing'])[1]!;
+  expect(publicationsOf(event)).toEqual([
+    { topic: 'events/tickets/environment/t-11-0', payload: JSON.stringify(event), qos: 1, retain: false },
+    { topic: 'tickets/environment/t-11-0', payload: JSON.stringify(event.data), qos: 1, retain: true },
+  ]);
+});
+
+test('publications - a resolved ticket is told and its retained state cleared', () => {
+  const { event } = eventsAfter(['11.0', 'firing'], ['12.0', 'resolved']).at(-1)!;
+  expect(publicationsOf(event)).toEqual([
+    { topic: 'events/tickets/environment/t-11-0', payload: JSON.stringify(event), qos: 1, retain: false },
+    { topic: 'tickets/environment/t-11-0', payload: '', qos: 1, retain: true },
+  ]);
+});
+
+test('publications - a start retains every open ticket and no other, over many pages', () => {
+  const state = openState();
+  for (let i = 1; i <= 450; i++) state.apply(transition(`${i}.0`, 'firing', { group: `air-${i}` }));
+  state.apply(transition('451.0', 'resolved', { group: 'air-3' }));
+  const publications = [...retainedTickets(state.tickets)];
+  const expected = Array.from({ length: 450 }, (_, i) => `tickets/environment/t-${450 - i}-0`);
+  expect(publications.map((p) => p.topic)).toEqual(expected.filter((topic) => !topic.endsWith('/t-3-0')));
+  expect(publications[0]).toMatchObject({ qos: 1, retain: true });
+  expect(JSON.parse(publications[0]!.payload)).toEqual(state.tickets.get('t-450-0'));
+});
+
+test('server-sent event - has the number, the type and the event on one line', () => {
+  const event = ticketEventOf(transition('1.0', 'firing'), ticketOf('1.0', { title: 'two\nlines' }), 'open');
+  const text = sseOf({ n: 7, event });
+  const [id, type, data, ...rest] = text.split('\n');
+  expect([id, type, ...rest]).toEqual(['id: 7', 'event: city.lamppost.ticket.opened', '', '']);
+  expect(JSON.parse(data!.slice('data: '.length))).toEqual(event);
+});

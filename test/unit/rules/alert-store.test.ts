@@ -1,0 +1,77 @@
+import { DatabaseSync } from 'node:sqlite';
+import { expect, test } from 'vitest';
+import { ALERT_SCHEMA, type AlertChange, createAlertReader, createAlertStore } from '../../../rules/alert-store.ts';
+
+function openStore(keepResolved?: number) {
+  const db = new DatabaseSync(':memory:');
+  db.exec(ALERT_SCHEMA);
+  const store = createAlertStore(db, keepResolved === undefined ? {} : { keepResolved });
+  return { store, reader: createAlertReader(db) };
+}
+
+function alert(group: string, state: AlertChange['state'], changes: Partial<AlertChange> = {}): AlertChange {
+  return {
+    rule: 'pm25-unhealthy',
+    group,
+    state,
+    severity: 'high',
+    since: '2026-01-01T00:00:00.000Z',
+    updatedAt: '2026-01-01T00:10:00.000Z',
+    value: 91.2,
+    title: 'Fine dust',
+    titleZh: '细颗粒物',
+    district: 'harbour',
+    ticket: null,
+    ...changes,
+  };
+}
+
+test('alerts - an alert has one row from pending to resolved', () => {
+  const { store, reader } = openStore();
+  store.apply(alert('air-1', 'pending'));
+  store.apply(alert('air-1', 'firing', { ticket: 't-1-0' }));
+  expect(reader.list({ limit: 9 }).items).toEqual([alert('air-1', 'firing', { ticket: 't-1-0' })]);
+  store.apply(alert('air-1', 'resolved', { value: 58 }));
+  expect(reader.list({ limit: 9 }).items).toEqual([alert('air-1', 'resolved', { value: 58 })]);
+});
+
+test('alerts - a cancelled alert leaves the list, and only that one', () => {
+  const { store, reader } = openStore();
+  store.apply(alert('air-1', 'pending'));
+  store.apply(alert('air-2', 'pending'));
+  store.apply(alert('air-1', 'cancelled'));
+  expect(reader.list({ limit: 9 }).items.map((a) => a.group)).toEqual(['air-2']);
+});
+
+test('alerts - only the newest resolved ones stay, and all that are not resolved', () => {
+  const { store, reader } = openStore(2);
+  store.apply(alert('firing', 'firing'));
+  store.apply(alert('pending', 'pending'));
+  for (const group of ['a', 'b', 'c', 'd']) store.apply(alert(group, 'resolved'));
+  expect(reader.list({ limit: 9 }).items.map((a) => a.group)).toEqual(['d', 'c', 'pending', 'firing']);
+});
+
+test('alerts - pages lead from the newest change to the oldest', () => {
+  const { store, reader } = openStore();
+  for (const group of ['a', 'b', 'c']) store.apply(alert(group, 'firing'));
+  const first = reader.list({ limit: 2 });
+  const second = reader.list({ limit: 2, after: first.next });
+  expect([...first.items, ...second.items].map((a) => a.group)).toEqual(['c', 'b', 'a']);
+  expect(second.next).toBeNull();
+});
+
+test('alerts - each filter narrows the list', () => {
+  const { store, reader } = openStore();
+  store.apply(alert('air-1', 'firing'));
+  const other = { state: 'pending', rule: 'noise', district: 'old-town', severity: 'low' } as const;
+  store.apply(alert('air-2', other.state, other));
+  for (const [field, value] of Object.entries(other)) {
+    expect(reader.list({ limit: 9, [field]: value }).items.map((a) => a.group)).toEqual(['air-2']);
+  }
+  expect(reader.list({ limit: 9, state: 'firing', rule: 'noise' }).items).toEqual([]);
+});
+
+test('alerts - a cursor that no page gave is refused', () => {
+  const { reader } = openStore();
+  expect(() => reader.list({ limit: 1, after: 'x' })).toThrow(expect.objectContaining({ code: 'invalid' }));
+});

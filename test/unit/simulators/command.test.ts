@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { readCommand } from '../../../simulators/command.ts';
+import { duration, UsageError } from '../../../simulators/flags.ts';
+
+test('simulate - defaults come from the contract and the environment', () => {
+  const env = { LAMPPOST_ADMIN_KEY: 'k', MQTT_PORT: '1999', HTTP_PORT: '8999', LAMPPOST_CITY: '/srv/city' };
+  expect(readCommand([], env)).toEqual({
+    help: false,
+    url: 'mqtt://127.0.0.1:1999',
+    api: 'http://127.0.0.1:8999',
+    key: 'k',
+    city: '/srv/city',
+    devices: 120,
+    seed: '1',
+    faults: 0.005,
+    progress: false,
+  });
+});
+
+test('simulate - flags win over the environment', () => {
+  const argv = ['--key', 'mine', '--speed', '60', '--duration', '10m', '--devices', '6', '--faults', '0'];
+  const command = readCommand(argv, { LAMPPOST_ADMIN_KEY: 'k' });
+  expect(command).toMatchObject({ key: 'mine', speed: 60, durationMs: 600_000, devices: 6, faults: 0 });
+});
+
+test.each([
+  [['--devices', '0'], /--devices 0: expected a whole number/],
+  [['--faults', '1.5'], /--faults 1.5: expected a number in 0..1/],
+  [['--speed', 'fast'], /--speed fast: expected a number/],
+  [['--duration', 'soon'], /--duration soon: expected a duration/],
+  [['--url', '127.0.0.1:1883'], /--url .*mqtt:/],
+  [['--colour', 'red'], /--colour/],
+  [['--replay', 'a.csv', '--device', 'x'], /--replay needs --device ID and --metric/],
+  [['--replay', 'a.csv', '--device', 'a/b', '--metric', 'speed'], /--device a\/b/],
+  [['--replay', 'a.csv', '--device', 'x', '--metric', 'speed', '--zone', 'Mars/Base'], /--zone Mars\/Base/],
+])('simulate - %j is refused with what would be right', (argv, message) => {
+  const read = () => readCommand(['--key', 'k', ...argv], {});
+  expect(read).toThrow(UsageError);
+  expect(read).toThrow(message);
+});
+
+test('simulate - without a key it says which flag and variable are missing, and --help needs none', () => {
+  expect(() => readCommand([], {})).toThrow(/--key KEY \(or LAMPPOST_ADMIN_KEY\)/);
+  expect(readCommand(['--help'], {}).help).toBe(true);
+});
+
+test('flags - durations have units', () => {
+  expect(['500ms', '30s', '15m', '2h', '1.5d', '7'].map((text) => duration('x', text))).toEqual([
+    500, 30_000, 900_000, 7_200_000, 129_600_000, 7_000,
+  ]);
+});

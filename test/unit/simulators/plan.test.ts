@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import { DEVICE_ID } from '../../../domain/index.ts';
+import { contains } from '../../../simulators/city/polygon.ts';
+import { planCity, SIMULATED_PROFILES } from '../../../simulators/index.ts';
+import { districts } from './districts.ts';
+
+test('plan - 120 devices cover every profile in every district, with unique ids and names', () => {
+  const devices = planCity({ seed: 'a', devices: 120, districts });
+  expect(devices).toHaveLength(120);
+  expect(new Set(devices.map(({ id }) => id)).size).toBe(120);
+  expect(new Set(devices.map(({ name }) => name)).size).toBe(120);
+  expect(devices.every(({ id }) => DEVICE_ID.test(id))).toBe(true);
+  const pairs = new Set(devices.map(({ profile, district }) => `${profile} ${district}`));
+  expect(pairs.size).toBe(SIMULATED_PROFILES.length * districts.length);
+});
+
+test('plan - every device stands inside the polygon of its district', () => {
+  for (const { district, location } of planCity({ seed: 'b', devices: 240, districts })) {
+    const polygon = districts.find(({ id }) => id === district)!.polygons[0]!;
+    expect(contains(polygon, [location!.lon, location!.lat])).toBe(true);
+  }
+});
+
+test('plan - the same seed gives the same city, another seed other places', () => {
+  const plan = (seed: string) => planCity({ seed, devices: 60, districts });
+  expect(plan('a')).toEqual(plan('a'));
+  expect(plan('b')).not.toEqual(plan('a'));
+  expect(plan('b').map(({ id }) => id)).toEqual(plan('a').map(({ id }) => id));
+});
+
+test('plan - six devices are six profiles', () => {
+  const devices = planCity({ seed: 'a', devices: 6, districts });
+  expect(new Set(devices.map(({ profile }) => profile)).size).toBe(6);
+});
+
+test('polygon - a hole is outside', () => {
+  const square = (from: number, to: number): [number, number][] => [
+    [from, from],
+    [to, from],
+    [to, to],
+    [from, to],
+    [from, from],
+  ];
+  const polygon = [square(0, 10), square(4, 6)];
+  expect(contains(polygon, [1, 1])).toBe(true);
+  expect(contains(polygon, [5, 5])).toBe(false);
+  expect(contains(polygon, [11, 5])).toBe(false);
+});

@@ -1,0 +1,74 @@
+import type { City, Device, Rule, Ticket, Transition } from '../../../domain/index.ts';
+import { openTicket } from '../../../tickets/index.ts';
+
+const text = (en: string, zh: string) => ({ en, zh });
+
+/** A city of one district, one service and one department. */
+export const city: Pick<City, 'services' | 'districts'> = {
+  services: new Map([
+    [
+      'air-quality',
+      { id: 'air-quality', title: text('Air', '空气'), department: 'environment', deadlineMs: 7_200_000 },
+    ],
+  ]),
+  districts: new Map([
+    ['harbour', { id: 'harbour', title: text('Harbour', '港区'), geometry: { type: 'Polygon', coordinates: [] } }],
+  ]),
+};
+
+export const device: Device = {
+  id: 'air-7',
+  profile: 'air-quality',
+  district: 'harbour',
+  name: 'Pier 7',
+  location: { lat: 31.2, lon: 121.5 },
+};
+
+export const rule: Rule = {
+  id: 'pm25-unhealthy',
+  version: '0123456789ab',
+  title: 'Fine dust above 75 at {{device.name}}, {{district}}',
+  titleZh: '{{district}}{{device.name}}细颗粒物超过75',
+  forEach: 'device',
+  where: {},
+  when: { metric: 'pm25', fn: 'mean', windowMs: 900_000, op: 'above', threshold: 75, clear: 60 },
+  forMs: 600_000,
+  keepFiringForMs: 300_000,
+  severity: 'high',
+  ticket: { service: 'air-quality', deadlineMs: 14_400_000 },
+  source: 'id: pm25-unhealthy\n',
+};
+
+/** 2026-01-01T00:00:00Z, plus minutes. */
+export const minute = (minutes: number) => Date.UTC(2026, 0, 1) + minutes * 60_000;
+
+/** A transition of the rule above; its id is unique for a block and ordinal. */
+export function transition(id: string, to: Transition['to'], changes: Partial<Transition> = {}): Transition {
+  const atMs = changes.atMs ?? minute(Number(id.split('.')[0]));
+  const value = changes.value ?? 91.234;
+  return {
+    id,
+    rule: rule.id,
+    group: device.id,
+    from: 'pending',
+    to,
+    atMs,
+    sinceMs: minute(0),
+    value,
+    severity: 'high',
+    evidence: {
+      ruleVersion: rule.version,
+      window: { ...rule.when, fromMs: atMs - 900_000, toMs: atMs, count: 1, value },
+      readings: [[atMs, value]],
+    },
+    ...changes,
+  };
+}
+
+/** An open ticket, opened by the transition of this id. */
+export function ticketOf(id: string, changes: Partial<Ticket> = {}): Ticket {
+  const service = city.services.get('air-quality')!;
+  const decision = { kind: 'open', reason: 'incident-began', service, deadlineMs: 14_400_000 } as const;
+  const opened = openTicket({ transition: transition(id, 'firing'), decision, rule, device, title: 'T', titleZh: 'Z' });
+  return { ...opened, ...changes };
+}

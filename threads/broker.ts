@@ -1,0 +1,50 @@
+/** Entry of the broker's thread: nothing slow ever shares it. */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import pino from 'pino';
+import { type BrokerOptions, type Credential, type CredentialChange, createBroker } from '../broker/index.ts';
+import { type Publication, systemClock } from '../domain/index.ts';
+import { createJournalAppender } from '../ingest/index.ts';
+import { offer } from './rpc.ts';
+
+/** What the main thread hands to this one. */
+export interface BrokerThreadData {
+  readonly options: BrokerOptions;
+  readonly logLevel: string;
+  readonly credentials: readonly Credential[];
+  readonly journal: MessagePort;
+  /** Where the engine sends what is to be published. */
+  readonly engine: MessagePort;
+  /** Index 0: whether anybody listens to live readings. */
+  readonly flags: Int32Array<SharedArrayBuffer>;
+}
+
+const data = workerData as BrokerThreadData;
+const log = pino({ level: data.logLevel, name: 'broker' });
+const sink = createJournalAppender(data.journal, systemClock);
+const broker = createBroker({ sink, log }, data.options);
+broker.credentials({ set: data.credentials, remove: [] });
+
+offer(data.engine, {
+  /** Publishes in order; resolves when the broker has taken all. */
+  async publish(publications: readonly Publication[]) {
+    for (const publication of publications) await broker.publish(publication);
+  },
+});
+const watch = setInterval(() => Atomics.store(data.flags, 0, broker.wantsLive() ? 1 : 0), 200);
+
+const functions = {
+  start: () => broker.start(),
+  credentials: (change: CredentialChange) => broker.credentials(change),
+  counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes() }),
+  /** Takes no more messages; resolves when all that was taken is on disk and acknowledged. */
+  async stop() {
+    await sink.drained();
+    await broker.stop();
+    clearInterval(watch);
+    data.journal.close();
+    data.engine.close();
+    parentPort!.close();
+  },
+};
+export type BrokerThread = typeof functions;
+offer(parentPort!, functions);

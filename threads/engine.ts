@@ -1,0 +1,237 @@
+/** Entry of the engine's thread, and its wiring: the journal's consumers, and what they write. Owns the state file and the history. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import pino from 'pino';
+import {
+  type CityControl,
+  LamppostError,
+  type Publication,
+  type ReadingsQuery,
+  systemClock as clock,
+} from '../domain/index.ts';
+import { createOutbox, createPipeline, OUTBOX_SCHEMA, publicationsOf, retainedTickets } from '../events/index.ts';
+import {
+  CONTEXT_SCHEMA,
+  createContext,
+  createDuckdbHistory,
+  createHistoryConsumer,
+  createIntake,
+  createLedgerStore,
+  createQuarantineStore,
+  INTAKE_SCHEMA,
+  JournalReader,
+  LEDGER_SCHEMA,
+  type Outcome,
+  parseCity,
+  QUARANTINE_SCHEMA,
+} from '../ingest/index.ts';
+import { ALERT_SCHEMA, createAlertStore, createRulesConsumer, parseRules, RULES_SCHEMA } from '../rules/index.ts';
+import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../tickets/index.ts';
+import { liveOf, rejectionsOf } from './feed.ts';
+import { offer, remote } from './rpc.ts';
+
+/** What the main thread hands to this one. */
+export interface EngineThreadData {
+  readonly dir: string;
+  readonly logLevel: string;
+  /** Moves with every commit of the journal. */
+  readonly counter: Int32Array<SharedArrayBuffer>;
+  /** Index 0: whether anybody listens to live readings. */
+  readonly flags: Int32Array<SharedArrayBuffer>;
+  readonly broker: MessagePort;
+}
+
+const CHECKPOINT_MS = 30_000;
+const CHECKPOINT_BLOCKS = 20_000;
+const IDLE_MS = 100;
+const EVENTS_KEPT = 100_000;
+
+const data = workerData as EngineThreadData;
+const log = pino({ level: data.logLevel, name: 'engine' });
+mkdirSync(data.dir, { recursive: true });
+const db = new DatabaseSync(join(data.dir, 'state.sqlite'));
+db.exec('pragma journal_mode = wal; pragma synchronous = full;');
+for (const schema of [CONTEXT_SCHEMA, INTAKE_SCHEMA, LEDGER_SCHEMA, QUARANTINE_SCHEMA]) db.exec(schema);
+for (const schema of [RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]) db.exec(schema);
+
+const journal = new JournalReader(join(data.dir, 'journal.sqlite'));
+const context = createContext(db, (control: CityControl) => parseCity(control).city);
+const intake = createIntake(db, context);
+const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
+const history = createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics: context.metrics, unitOf });
+const outbox = createOutbox(db);
+const pipeline = createPipeline({ alerts: createAlertStore(db), tickets: createTicketStore(db), outbox });
+const broker = remote<{ publish: (publications: readonly Publication[]) => Promise<void> }>(data.broker);
+
+let publishing: Promise<void> | null = null;
+let feeding = false;
+let stopping = false;
+let checkpointAt = clock.now();
+let released = 0;
+
+const rules = createRulesConsumer({
+  db,
+  journal,
+  intake,
+  context,
+  clock,
+  effects: (transition, { rule, device, city }) => void pipeline.apply({ transition, rule, device, city }),
+  rulesOf: ({ control, city }) => parseRules(control, city).rules,
+  onEffects() {
+    parentPort!.postMessage({ event: 'appended' });
+    void publishEvents();
+  },
+});
+
+/** Brings the outbox to the broker, in order, at least once: the cursor moves when the broker has taken them. */
+function publishEvents(): Promise<void> {
+  publishing ??= drainOutbox().finally(() => {
+    publishing = null;
+  });
+  return publishing;
+}
+
+async function drainOutbox(): Promise<void> {
+  for (;;) {
+    const events = outbox.pending(200);
+    const last = events.at(-1);
+    if (last === undefined) return;
+    await broker.call.publish(events.flatMap(({ event }) => publicationsOf(event)));
+    outbox.published(last.n);
+  }
+}
+
+/** Live readings and rejections: best effort, one batch on its way at a time, none kept for later. */
+function feed(outcomes: readonly Outcome[]): void {
+  if (feeding) return;
+  const live = Atomics.load(data.flags, 0) === 1 ? liveOf(outcomes, context.metrics) : [];
+  const publications = [...rejectionsOf(outcomes), ...live];
+  if (publications.length === 0) return;
+  feeding = true;
+  void broker.call.publish(publications).finally(() => {
+    feeding = false;
+  });
+}
+
+function checkpointIfDue(): void {
+  const due = clock.now() - checkpointAt >= CHECKPOINT_MS || rules.cursor() - rules.checkpointed() >= CHECKPOINT_BLOCKS;
+  if (!due) return;
+  checkpointAt = clock.now();
+  rules.checkpoint();
+  outbox.prune(EVENTS_KEPT);
+}
+
+/** Tells the journal what nobody needs any more. */
+function release(consumed: number): void {
+  const seq = Math.min(consumed, rules.checkpointed());
+  if (seq <= released) return;
+  released = seq;
+  parentPort!.postMessage({ event: 'release', seq });
+}
+
+async function untilNews(seen: number): Promise<void> {
+  const wait = Atomics.waitAsync(data.counter, 0, seen, IDLE_MS);
+  if (wait.async) await wait.value;
+}
+
+async function rulesLoop(): Promise<void> {
+  while (!stopping) {
+    const seen = Atomics.load(data.counter, 0);
+    try {
+      const outcomes = rules.step();
+      feed(outcomes);
+      checkpointIfDue();
+      if (outcomes.length === 0) await untilNews(seen);
+      else await new Promise((resolve) => setImmediate(resolve));
+    } catch (error) {
+      await waitOut(error);
+    }
+  }
+}
+
+/** A full disk passes; anything else is a bug and ends the process, and the journal recovers. */
+async function waitOut(error: unknown): Promise<void> {
+  if (!isDiskFull(error)) throw error;
+  log.error({ err: error }, 'the rules wait for the disk');
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+}
+
+function isDiskFull(error: unknown): boolean {
+  const SQLITE_FULL = 13;
+  const SQLITE_IOERR = 10;
+  const code = (error as { errcode?: number }).errcode;
+  return code === SQLITE_FULL || code === SQLITE_IOERR || (error instanceof LamppostError && error.retryable);
+}
+
+async function historyLoop(): Promise<void> {
+  while (!stopping) {
+    const seen = Atomics.load(data.counter, 0);
+    if (await consumer.step(false)) release(consumer.cursor());
+    else await untilNews(seen);
+  }
+}
+
+await history.start();
+const consumer = createHistoryConsumer(
+  {
+    db,
+    journal,
+    intake,
+    history,
+    ledger: createLedgerStore(db),
+    quarantine: createQuarantineStore(db),
+    clock,
+    log,
+  },
+  { readings: 20_000, ageMs: 250 },
+);
+rules.start();
+let loops: Promise<unknown> = Promise.resolve();
+
+/** What is in the journal now is taken by every consumer and published; then windows are written and files closed. */
+async function drain(): Promise<void> {
+  stopping = true;
+  await loops;
+  while (rules.step().length > 0);
+  rules.checkpoint();
+  const { seq } = journal.head();
+  while (consumer.cursor() < seq && (await consumer.step(true)));
+  await publishEvents();
+  await history.stop();
+  db.close();
+  journal.close();
+}
+
+const functions = {
+  /** Starts the consumers; before that, the broker learns of every open ticket. */
+  async run() {
+    await broker.call.publish([...retainedTickets(createTicketReader(db))]);
+    void publishEvents();
+    loops = Promise.all([rulesLoop(), historyLoop()]);
+    loops.catch((error: unknown) => {
+      log.fatal({ err: error }, 'the engine stops');
+      setImmediate(() => {
+        throw error;
+      });
+    });
+  },
+  query: (query: ReadingsQuery) => history.query(query),
+  latest: (filter: Parameters<typeof history.latest>[0]) => history.latest(filter),
+  count: () => history.count(),
+  status: () => ({
+    head: journal.head().seq,
+    rules: rules.cursor(),
+    history: consumer.cursor(),
+    trouble: consumer.trouble(),
+  }),
+  async stop() {
+    await drain();
+    data.broker.close();
+    parentPort!.close();
+  },
+};
+export type EngineThread = typeof functions;
+offer(parentPort!, functions);
+parentPort!.postMessage({ event: 'ready' });

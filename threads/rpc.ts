@@ -1,0 +1,79 @@
+import type { MessagePort, Worker } from 'node:worker_threads';
+import { type ErrorCode, LamppostError } from '../domain/index.ts';
+
+/** Functions that a thread offers to another. Arguments and results cross by structured clone. */
+export type Offered = Record<string, (...args: never[]) => unknown>;
+
+/** The same functions as the other thread sees them. */
+export type Remote<T extends Offered> = {
+  [K in keyof T]: (...args: Parameters<T[K]>) => Promise<Awaited<ReturnType<T[K]>>>;
+};
+
+interface Call {
+  readonly call: number;
+  readonly name: string;
+  readonly args: unknown[];
+}
+
+interface Answer {
+  readonly answer: number;
+  readonly result?: unknown;
+  readonly error?: { code: ErrorCode | null; message: string; retryable: boolean; stack: string | undefined };
+}
+
+type End = MessagePort | Worker;
+
+/** Answers the calls that arrive on a port. Operational errors keep their code on the other side. */
+export function offer(port: End, functions: Offered): void {
+  (port as MessagePort).on('message', (message: Call) => {
+    if (message?.call === undefined) return;
+    void answer(message).then((reply) => port.postMessage(reply));
+  });
+
+  async function answer({ call, name, args }: Call): Promise<Answer> {
+    try {
+      return { answer: call, result: await functions[name]!(...(args as never[])) };
+    } catch (error) {
+      const { message, stack } = error as Error;
+      const known = error instanceof LamppostError;
+      return {
+        answer: call,
+        error: { code: known ? error.code : null, message, retryable: known && error.retryable, stack },
+      };
+    }
+  }
+}
+
+/** Calls the functions that the other end offers. Calls still open when the thread ends are rejected by `fail`. */
+export function remote<T extends Offered>(port: End): { call: Remote<T>; fail(error: Error): void } {
+  const open = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+  let next = 1;
+  (port as MessagePort).on('message', (message: Answer) => {
+    if (message?.answer === undefined) return;
+    const waiting = open.get(message.answer);
+    open.delete(message.answer);
+    if (message.error === undefined) waiting?.resolve(message.result as never);
+    else waiting?.reject(errorOf(message.error));
+  });
+  const call = new Proxy({} as Remote<T>, {
+    get:
+      (_target, name: string) =>
+      (...args: unknown[]) =>
+        new Promise((resolve, reject) => {
+          open.set(next, { resolve, reject });
+          port.postMessage({ call: next++, name, args } satisfies Call);
+        }),
+  });
+  return {
+    call,
+    fail(error) {
+      for (const { reject } of open.values()) reject(error);
+      open.clear();
+    },
+  };
+}
+
+function errorOf(error: NonNullable<Answer['error']>): Error {
+  if (error.code !== null) return new LamppostError(error.code, error.message, { retryable: error.retryable });
+  return Object.assign(new Error(error.message), { stack: error.stack });
+}
