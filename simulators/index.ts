@@ -3,6 +3,6 @@ export { type Metrics, type Model, modelOf, SIMULATED_PROFILES } from './city/mo
 export { type PlannedDistrict, planCity } from './city/plan.ts';
 export { type Credentials, type Registry, registerDevices } from './city/register.ts';
 export { createSimulator, type Simulator, type SimulatorOptions, type SimulatorStats } from './city/simulator.ts';
-export { type LoadIdentity, PAYLOAD_BYTES } from './load/packets.ts';
+export type { LoadIdentity } from './load/packets.ts';
 export { type LoadOptions, type LoadReport, runLoad } from './load/run.ts';
 export { type SimulateDeps, simulate } from './simulate.ts';

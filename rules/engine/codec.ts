@@ -1,7 +1,19 @@
 import { LamppostError } from '../../domain/index.ts';
-import type { CompiledRule } from './compiled.ts';
-import { COUNT, Instance, MISSED, NEWEST, type Phase, SINCE, SLICE, SLICES, TOTAL } from './instance.ts';
-import { recentSince, remember } from './recent.ts';
+import { type CompiledRule, MAX_SLICES } from './compiled.ts';
+import {
+  COUNT,
+  Instance,
+  MISSED,
+  NEWEST,
+  type Phase,
+  RECENT,
+  RECENT_MAX,
+  SINCE,
+  SLICE,
+  SLICES,
+  TOTAL,
+} from './instance.ts';
+import { remember } from './recent.ts';
 
 /**
  * An instance as bytes, little-endian: format u8, phase u8, matching u8, recent u8, six numbers f64 (see
@@ -15,27 +27,47 @@ const HEAD = [NEWEST, SINCE, MISSED, TOTAL, COUNT, SLICE];
 const HEAD_BYTES = 4 + 8 * HEAD.length;
 const SLICE_BYTES = 17;
 
+// One buffer for all writing: a checkpoint encodes a hundred thousand states in one go.
+const scratch = new Uint8Array(HEAD_BYTES + 16 * RECENT_MAX + SLICE_BYTES * MAX_SLICES);
+const scratchView = new DataView(scratch.buffer);
+
 /** Writes the state of an instance: 52 bytes, 16 a recent reading and 17 a slice that holds readings. */
 export function encodeState(instance: Instance): Uint8Array {
-  const { data, rule } = instance;
-  const recent = recentSince(instance, Number.NEGATIVE_INFINITY);
-  const filled = filledSlices(data, rule.slices);
-  const bytes = new Uint8Array(HEAD_BYTES + 16 * recent.length + SLICE_BYTES * filled.length);
-  const view = new DataView(bytes.buffer);
-  bytes.set([FORMAT, PHASES.indexOf(instance.phase), Number(instance.matching), recent.length]);
-  HEAD.forEach((field, i) => {
-    view.setFloat64(4 + 8 * i, data[field]!, true);
-  });
-  recent.flat().forEach((number, i) => {
-    view.setFloat64(HEAD_BYTES + 8 * i, number, true);
-  });
-  filled.forEach((place, i) => {
-    const at = HEAD_BYTES + 16 * recent.length + SLICE_BYTES * i;
-    view.setUint8(at, place);
-    view.setFloat64(at + 1, data[SLICES + rule.slices + place]!, true);
-    view.setFloat64(at + 9, data[SLICES + place]!, true);
-  });
-  return bytes;
+  const { data, phase, matching, recentLength } = instance;
+  scratch[0] = FORMAT;
+  scratch[1] = PHASES.indexOf(phase);
+  scratch[2] = Number(matching);
+  scratch[3] = recentLength;
+  let at = 4;
+  for (const field of HEAD) at = put(at, data[field]!);
+  return scratch.slice(0, writeSlices(instance, writeRecent(instance, at)));
+}
+
+function writeRecent({ data, recentNext, recentLength }: Instance, from: number): number {
+  let at = from;
+  for (let i = RECENT_MAX - recentLength; i < RECENT_MAX; i++) {
+    const pair = RECENT + 2 * ((recentNext + i) % RECENT_MAX);
+    at = put(at, data[pair]!);
+    at = put(at, data[pair + 1]!);
+  }
+  return at;
+}
+
+function writeSlices({ data, rule: { slices } }: Instance, from: number): number {
+  let at = from;
+  for (let place = 0; place < slices; place++) {
+    const count = data[SLICES + slices + place]!;
+    if (count === 0) continue;
+    scratch[at] = place;
+    at = put(at + 1, count);
+    at = put(at, data[SLICES + place]!);
+  }
+  return at;
+}
+
+function put(at: number, number: number): number {
+  scratchView.setFloat64(at, number, true);
+  return at + 8;
 }
 
 /** Reads back what `encodeState` wrote for the same rule version; throws `disk` when the bytes are not that. */
@@ -70,10 +102,4 @@ function readSlices({ data, rule }: Instance, view: DataView, from: number): voi
     data[place + rule.slices] = view.getFloat64(at + 1, true);
     data[place] = view.getFloat64(at + 9, true);
   }
-}
-
-function filledSlices(data: Float64Array, slices: number): number[] {
-  const filled: number[] = [];
-  for (let place = 0; place < slices; place++) if (data[SLICES + slices + place]! > 0) filled.push(place);
-  return filled;
 }

@@ -160,16 +160,18 @@ export function createRuleEngine({ metrics }: { readonly metrics: MetricTable })
       return transitions;
     },
     tick(moment) {
-      const transitions: Transition[] = [];
-      for (const instance of [...waiting].sort(byRuleAndGroup)) {
+      const moved: { instance: Instance; from: Phase; to: Transition['to'] }[] = [];
+      for (const instance of waiting) {
         const from = instance.phase;
         const to = onTime(instance, moment.atMs);
-        if (to === null) continue;
+        if (to !== null) moved.push({ instance, from, to });
+      }
+      moved.sort((a, b) => byRuleAndGroup(a.instance, b.instance));
+      return moved.map(({ instance, from, to }) => {
         touch(instance);
         keepWaiting(instance);
-        transitions.push(record(instance, from, to, moment));
-      }
-      return transitions;
+        return record(instance, from, to, moment);
+      });
     },
     takeDirty() {
       const changed = dirty.filter((instance) => !instance.gone);

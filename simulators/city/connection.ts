@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
+import { between, createRandom } from './random.ts';
 import type { Credentials } from './register.ts';
 
 const SHORTEST_RETRY_MS = 1_000;
@@ -27,8 +28,8 @@ export interface DeviceConnection {
 }
 
 /**
- * A client of its own for one device: client id and user name are the device's id. It reconnects after a random time,
- * so that a fleet does not come back as a herd, and holds at most `window` messages in flight.
+ * A client of its own for one device: client id and user name are the device's id. It reconnects after 1 to 8 s,
+ * each device after another time, so that a fleet does not come back as a herd, and holds at most `window` messages in flight.
  */
 export function createConnection(
   deps: { readonly traffic: Traffic; readonly onError: (message: string) => void },
@@ -38,6 +39,8 @@ export function createConnection(
   const { url, device, window } = options;
   let client: mqtt.MqttClient | undefined;
   const pending = new Set<Promise<unknown>>();
+  const random = createRandom(`retry:${device.id}`);
+  const retryMs = (): number => between(random, SHORTEST_RETRY_MS, LONGEST_RETRY_MS);
   let inFlight = 0;
   let ended = false;
   return {
@@ -83,9 +86,4 @@ export function createConnection(
       pending.delete(outcome);
     },
   };
-}
-
-/** The one number that no seed decides: when a lost connection is tried again is about the network, not the city. */
-function retryMs(): number {
-  return SHORTEST_RETRY_MS + Math.floor(Math.random() * (LONGEST_RETRY_MS - SHORTEST_RETRY_MS));
 }

@@ -13,7 +13,7 @@ export interface Sample {
 }
 
 /** A payload to publish; `dup` sets the DUP flag of its PUBLISH. */
-export interface Delivery {
+interface Delivery {
   readonly payload: string;
   readonly dup: boolean;
 }

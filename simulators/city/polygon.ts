@@ -1,7 +1,7 @@
 import { between, type Random } from './random.ts';
 
 /** [longitude, latitude], WGS 84 degrees. */
-export type Position = readonly [number, number, ...number[]];
+type Position = readonly [number, number, ...number[]];
 /** Outer ring and holes. */
 export type Polygon = readonly (readonly Position[])[];
 

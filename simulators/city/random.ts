@@ -2,7 +2,7 @@
 export type Random = () => number;
 
 /** FNV-1a of a text, mixed (MurmurHash3's finalizer), as an unsigned 32-bit number. */
-export function hash(text: string): number {
+function hash(text: string): number {
   let h = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) h = Math.imul(h ^ text.charCodeAt(index), 0x01000193);
   return mix(h);

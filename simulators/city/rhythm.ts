@@ -10,7 +10,7 @@ export function hourOf(localMs: number): number {
 }
 
 /** Whether a local time in ms falls on Saturday or Sunday. */
-export function isWeekend(localMs: number): boolean {
+function isWeekend(localMs: number): boolean {
   const weekday = (((Math.floor(localMs / DAY_MS) - FIRST_SUNDAY) % 7) + 7) % 7;
   return weekday === 0 || weekday === 6;
 }

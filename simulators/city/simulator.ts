@@ -7,7 +7,8 @@ import { between, createRandom } from './random.ts';
 import { type Credentials, registerDevices } from './register.ts';
 
 const WINDOW = 20;
-const DEFAULT_SPREAD_MS = 5_000;
+const SPREAD_MS_A_DEVICE = 25;
+const LONGEST_SPREAD_MS = 30_000;
 
 /** The city to simulate, and the server it reports to. */
 export interface SimulatorOptions {
@@ -29,7 +30,7 @@ export interface SimulatorOptions {
   readonly speed: number;
   /** Probability that a reading begins a fault, 0..1. */
   readonly faults: number;
-  /** Time over which the devices connect, ms; 5 s where absent. */
+  /** Time over which the devices connect, ms; 25 ms a device (at most 30 s) where absent. */
   readonly spreadMs?: number;
 }
 
@@ -81,7 +82,7 @@ export function createSimulator(deps: { readonly clock: Clock }, options: Simula
       const devices = planCity(options);
       const credentials = await registerDevices(options, devices);
       state.startedMs = deps.clock.now();
-      const spreadMs = options.spreadMs ?? DEFAULT_SPREAD_MS;
+      const spreadMs = options.spreadMs ?? Math.min(LONGEST_SPREAD_MS, devices.length * SPREAD_MS_A_DEVICE);
       devices.forEach((device, index) => {
         const run = createRun(deps.clock, options, state, device, credentials[index]!);
         if (!state.stopped) state.timers.set(device.id, setTimeout(run, (spreadMs * index) / devices.length));

@@ -28,7 +28,7 @@ export function encodeConnect(identity: LoadIdentity): Buffer {
 }
 
 /** A reading of the air-quality profile in exactly `PAYLOAD_BYTES` bytes; `tsMs` has 13 digits. */
-export function examplePayload(tsMs: number): Buffer {
+function examplePayload(tsMs: number): Buffer {
   const text = `{"ts":${tsMs},"metrics":{"pm25":12.3456789012,"pm10":23.4567890123,"no2":34.56789012345}}`;
   return Buffer.from(text.replace(/5\}\}$/, `${'5'.repeat(1 + PAYLOAD_BYTES - text.length)}}}`), 'ascii');
 }

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { Aedes } from 'aedes';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../domain/index.ts';
-import { createSimulator, runLoad, simulate } from '../../simulators/index.ts';
+import {
+  createSimulator,
+  planCity,
+  readCityFolder,
+  runLoad,
+  SIMULATED_PROFILES,
+  simulate,
+} from '../../simulators/index.ts';
 import { districts } from '../unit/simulators/districts.ts';
 
 const KEY = 'an-admin-key-of-thirty-two-characters';
@@ -196,16 +203,39 @@ test('simulate - a wrong key ends with code 1 and says what the server answered'
   expect(lines.join()).toMatch(/answered 401/);
 });
 
-test('simulate - a city folder becomes a city of devices, for as long as --duration says', async () => {
+test('simulate - a city folder becomes a city of devices, until it is interrupted', async () => {
   const lines: string[] = [];
-  const deps = { clock: systemClock, out: (line: string) => lines.push(line), err: () => {} };
+  const interrupt = new AbortController();
+  const out = (line: string): void => {
+    lines.push(line);
+  };
+  const deps = { clock: systemClock, out, err: () => {}, signal: interrupt.signal };
+  const seen = world.until(() => new Set(world.messages.map(({ client }) => client)).size === 4);
+  void seen.then(() => interrupt.abort());
   const code = await withCity((city) => {
     const argv = ['--key', KEY, '--api', world.api, '--url', `mqtt://127.0.0.1:${world.port}`, '--city', city];
-    return simulate([...argv, '--devices', '4', '--speed', '600', '--duration', '5500ms'], {}, deps);
+    return simulate([...argv, '--devices', '4', '--speed', '600'], {}, deps);
   });
   expect(code).toBe(0);
   expect(lines[0]).toMatch(/^4 devices in 8 districts/);
-  expect(new Set(world.messages.map(({ client }) => client)).size).toBe(4);
+  expect(lines[1]).toMatch(/0 failed/);
+});
+
+test('simulate - ends by itself after --duration', async () => {
+  const deps = { clock: systemClock, out: () => {}, err: () => {} };
+  const code = await withCity((city) => {
+    const argv = ['--key', KEY, '--api', world.api, '--url', `mqtt://127.0.0.1:${world.port}`, '--city', city];
+    return simulate([...argv, '--devices', '2', '--duration', '200ms'], {}, deps);
+  });
+  expect(code).toBe(0);
+  expect(world.messages.length).toBeGreaterThan(1);
+});
+
+test('simulate - the folder of the sample city can be read', () => {
+  const city = readCityFolder(join(import.meta.dirname, '../../city'));
+  expect(city.districts.length).toBeGreaterThanOrEqual(8);
+  expect(SIMULATED_PROFILES.every((profile) => (city.intervalsMs.get(profile) ?? 0) > 0)).toBe(true);
+  expect(planCity({ seed: '1', devices: 120, districts: city.districts })).toHaveLength(120);
 });
 
 test('simulate - a recording arrives in order and in the unit of the city, its last reading now', async () => {
@@ -230,7 +260,7 @@ test('simulate - a recording arrives in order and in the unit of the city, its l
   expect(readings).toHaveLength(2_500 - 5);
   expect(readings[0].metrics).toEqual({ speed: 93.34 });
   expect(readings.at(-1).ts).toBe(1_750_000_000_000);
-  expect(readings.every(({ ts }, index) => index === 0 || ts > readings[index - 1].ts)).toBe(true);
+  expect(readings.every(({ ts }, index) => index === 0 || ts >= readings[index - 1].ts)).toBe(true);
 });
 
 test('load - all messages are acknowledged, none is a duplicate, and the report adds up', async () => {

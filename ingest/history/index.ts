@@ -1,0 +1,1 @@
+export { createDuckdbHistory } from './duckdb.ts';

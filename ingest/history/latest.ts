@@ -1,0 +1,65 @@
+import type { LatestReading, ReadingColumns } from '../../domain/index.ts';
+
+interface Newest {
+  ts: number;
+  value: number;
+}
+
+/**
+ * The newest reading of every device and metric, in memory: rebuilt from the readings at the start, moved on after each
+ * commit. A reading that comes late does not take the place of a newer one; the same timestamp is never stored twice.
+ */
+export class Latest {
+  readonly #byDevice = new Map<string, { district: string; byMetric: Map<string, Newest> }>();
+
+  put(device: string, district: string, metric: string, ts: number, value: number): void {
+    let line = this.#byDevice.get(device);
+    if (line === undefined) {
+      line = { district, byMetric: new Map() };
+      this.#byDevice.set(device, line);
+    }
+    line.district = district;
+    const newest = line.byMetric.get(metric);
+    if (newest === undefined) line.byMetric.set(metric, { ts, value });
+    else if (ts > newest.ts) {
+      newest.ts = ts;
+      newest.value = value;
+    }
+  }
+
+  /** Takes a committed batch; of each device and metric only its newest row counts, found first by number. */
+  putAll(batches: readonly ReadingColumns[], metricName: (index: number) => string): void {
+    const rows = new Map<number, { readings: ReadingColumns; row: number }>();
+    for (const readings of batches) {
+      for (let row = 0; row < readings.length; row++) {
+        const key = readings.device[row]!.index * 65_536 + readings.metric[row]!;
+        const best = rows.get(key);
+        if (best === undefined) rows.set(key, { readings, row });
+        else if (readings.ts[row]! > best.readings.ts[best.row]!) {
+          best.readings = readings;
+          best.row = row;
+        }
+      }
+    }
+    for (const { readings, row } of rows.values()) {
+      const { id, district } = readings.device[row]!;
+      this.put(id, district, metricName(readings.metric[row]!), readings.ts[row]!, readings.value[row]!);
+    }
+  }
+
+  list(
+    filter: { devices?: readonly string[]; district?: string; metrics?: readonly string[] },
+    unitOf: (metric: string) => string,
+  ): LatestReading[] {
+    const found: LatestReading[] = [];
+    for (const device of filter.devices ?? [...this.#byDevice.keys()].sort()) {
+      const line = this.#byDevice.get(device);
+      if (line === undefined || (filter.district !== undefined && line.district !== filter.district)) continue;
+      for (const [metric, { ts, value }] of line.byMetric) {
+        if (filter.metrics !== undefined && !filter.metrics.includes(metric)) continue;
+        found.push({ device, metric, unit: unitOf(metric), at: new Date(ts).toISOString(), value });
+      }
+    }
+    return found;
+  }
+}

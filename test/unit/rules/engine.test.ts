@@ -1,0 +1,309 @@
+import { describe, expect, test } from 'vitest';
+import { createRuleEngine } from '../../../rules/engine/index.ts';
+import { columns, device, metricTable, rule, timeline } from './engine-kit.ts';
+
+describe('states', () => {
+  test('alert - fires at once where the rule names no time', () => {
+    const city = timeline(rule());
+    expect(city.reading(1, 75)).toEqual([]);
+    expect(city.reading(2, 75.1)).toEqual(['dust a0: inactive → firing at 75.1']);
+    expect(city.reading(3, 90)).toEqual([]);
+    expect(city.reading(4, 75)).toEqual(['dust a0: firing → resolved at 75']);
+    expect(city.reading(5, 80)).toEqual(['dust a0: inactive → firing at 80']);
+  });
+
+  test('for - a reading fires the alert once the condition has held long enough', () => {
+    const city = timeline(rule({ forMs: 60_000 }));
+    expect(city.reading(0, 80)).toEqual(['dust a0: inactive → pending at 80']);
+    expect(city.reading(59, 81)).toEqual([]);
+    expect(city.reading(60, 82)).toEqual(['dust a0: pending → firing at 82']);
+  });
+
+  test('for - a tick fires the alert though the device has fallen silent', () => {
+    const city = timeline(rule({ forMs: 60_000 }));
+    city.reading(0, 80);
+    expect(city.tick(59)).toEqual([]);
+    expect(city.tick(61)).toEqual(['dust a0: pending → firing at 80']);
+    expect(city.tick(3600)).toEqual([]);
+  });
+
+  test('for - a miss cancels and the count starts again', () => {
+    const city = timeline(rule({ forMs: 60_000 }));
+    city.reading(0, 80);
+    expect(city.reading(50, 70)).toEqual(['dust a0: pending → cancelled at 70']);
+    expect(city.tick(70)).toEqual([]);
+    expect(city.reading(80, 80)).toEqual(['dust a0: inactive → pending at 80']);
+    expect(city.reading(120, 80)).toEqual([]);
+    expect(city.reading(140, 80)).toEqual(['dust a0: pending → firing at 80']);
+  });
+
+  test('for - is engine time, whatever the device says the time is', () => {
+    const city = timeline(rule({ forMs: 60_000 }));
+    city.reading(0, 80, { ts: 0 });
+    expect(city.reading(1, 80, { ts: 600 })).toEqual([]);
+    expect(city.reading(60, 80, { ts: 601 })).toEqual(['dust a0: pending → firing at 80']);
+  });
+
+  test('silence - never resolves', () => {
+    const city = timeline(rule());
+    city.reading(0, 80);
+    expect(city.tick(1_000_000)).toEqual([]);
+  });
+
+  test('keep_firing_for - a miss resolves only after that long, by a reading or by a tick', () => {
+    const byReading = timeline(rule({ keepFiringForMs: 30_000 }));
+    byReading.reading(0, 80);
+    expect(byReading.reading(10, 70)).toEqual([]);
+    expect(byReading.reading(39, 70)).toEqual([]);
+    expect(byReading.reading(40, 71)).toEqual(['dust a0: firing → resolved at 71']);
+    const byTick = timeline(rule({ keepFiringForMs: 30_000 }));
+    byTick.reading(0, 80);
+    byTick.reading(10, 70);
+    expect(byTick.tick(39)).toEqual([]);
+    expect(byTick.tick(40)).toEqual(['dust a0: firing → resolved at 70']);
+  });
+
+  test('keep_firing_for - a new match clears the wait', () => {
+    const city = timeline(rule({ keepFiringForMs: 30_000 }));
+    city.reading(0, 80);
+    city.reading(10, 70);
+    expect(city.reading(20, 80)).toEqual([]);
+    expect(city.tick(60)).toEqual([]);
+    expect(city.reading(70, 70)).toEqual([]);
+    expect(city.tick(99)).toEqual([]);
+    expect(city.tick(100)).toEqual(['dust a0: firing → resolved at 70']);
+  });
+
+  test('hysteresis - above holds until the figure is at or below clear', () => {
+    const city = timeline(rule({ when: { threshold: 75, clear: 60 } }));
+    expect(city.reading(1, 70)).toEqual([]);
+    city.reading(2, 76);
+    expect(city.reading(3, 60.1)).toEqual([]);
+    expect(city.reading(4, 60)).toEqual(['dust a0: firing → resolved at 60']);
+    expect(city.reading(5, 70)).toEqual([]);
+  });
+
+  test('hysteresis - below holds until the figure is at or above clear', () => {
+    const city = timeline(rule({ when: { op: 'below', threshold: 10, clear: 20 } }));
+    expect(city.reading(1, 10)).toEqual([]);
+    expect(city.reading(2, 9.9)).toEqual(['dust a0: inactive → firing at 9.9']);
+    expect(city.reading(3, 19.9)).toEqual([]);
+    expect(city.reading(4, 20)).toEqual(['dust a0: firing → resolved at 20']);
+  });
+
+  test('hysteresis - while an alert is kept firing a new match must pass the threshold again', () => {
+    const city = timeline(rule({ when: { clear: 60 }, keepFiringForMs: 30_000 }));
+    city.reading(0, 80);
+    city.reading(10, 55);
+    expect(city.reading(20, 70)).toEqual([]);
+    expect(city.tick(40)).toEqual(['dust a0: firing → resolved at 70']);
+  });
+
+  test('last - a reading older than the newest is ignored', () => {
+    const city = timeline(rule());
+    city.reading(10, 80);
+    expect(city.reading(11, 10, { ts: 9 })).toEqual([]);
+    expect(city.reading(12, 10, { ts: 10 })).toEqual(['dust a0: firing → resolved at 10']);
+  });
+});
+
+describe('rules and devices', () => {
+  test('where - a rule takes only devices that every list holds', () => {
+    const where = { profile: ['air'], district: ['harbour', 'old-town'], tags: { road: 'a1' } };
+    const city = timeline(rule({ where }), rule({ id: 'only-a4', where: { device: ['a4'] } }));
+    const tags = { road: 'a1' };
+    city.device(0, device('a0', { tags }));
+    city.device(0, device('a1', { tags, profile: 'noise' }));
+    city.device(0, device('a2', { tags, district: 'hills' }));
+    city.device(0, device('a3'));
+    city.device(0, device('a4'));
+    const fired = ['a0', 'a1', 'a2', 'a3', 'a4'].flatMap((id) => city.reading(1, 80, { id }));
+    expect(fired).toEqual(['dust a0: inactive → firing at 80', 'only-a4 a4: inactive → firing at 80']);
+    expect(city.engine.instanceCount()).toBe(2);
+  });
+
+  test('step - leaves other metrics and devices that were never announced alone', () => {
+    const city = timeline(rule());
+    city.device(0, device('a0'));
+    expect(city.reading(1, 80, { metric: 'noise' })).toEqual([]);
+    const stranger = columns([[device('a7'), 0, 1000, 80]]);
+    expect(city.engine.step(stranger, { seq: 99, atMs: 1000 })).toEqual([]);
+    expect(city.engine.instanceCount()).toBe(0);
+  });
+
+  test('configure - keeps the state of a rule whose version did not change', () => {
+    const city = timeline(rule({ forMs: 60_000 }));
+    city.reading(0, 80);
+    expect(city.configure(10, rule({ id: 'another' }), rule({ forMs: 60_000 }))).toEqual([]);
+    expect(city.reading(60, 80)).toEqual(['another a0: inactive → firing at 80', 'dust a0: pending → firing at 80']);
+  });
+
+  test('configure - ends the alerts of rules that vanished or changed', () => {
+    const city = timeline(rule(), rule({ id: 'slow', forMs: 60_000 }), rule({ id: 'gone' }));
+    city.reading(0, 80);
+    expect(city.configure(10, rule({ version: 'v2' }), rule({ id: 'slow', version: 'v2', forMs: 1 }))).toEqual([
+      'dust a0: firing → resolved at 80',
+      'gone a0: firing → resolved at 80',
+      'slow a0: pending → cancelled at 80',
+    ]);
+    expect(city.tick(100)).toEqual([]);
+    expect(city.reading(101, 80)).toEqual(['dust a0: inactive → firing at 80', 'slow a0: inactive → pending at 80']);
+  });
+
+  test('configure - what a changed rule saw is forgotten', () => {
+    const mean = { fn: 'mean', windowMs: 60_000, threshold: 50 } as const;
+    const city = timeline(rule({ when: mean }));
+    city.reading(1, 1000);
+    city.configure(2, rule({ version: 'v2', when: mean }));
+    expect(city.reading(3, 10)).toEqual([]);
+  });
+
+  test('deviceChanged - ends what no longer matches the device and keeps the rest', () => {
+    const city = timeline(rule({ where: { district: ['harbour'] } }), rule({ id: 'anywhere' }));
+    city.reading(0, 80);
+    expect(city.device(10, device('a0', { district: 'hills' }))).toEqual(['dust a0: firing → resolved at 80']);
+    expect(city.reading(11, 70)).toEqual(['anywhere a0: firing → resolved at 70']);
+  });
+
+  test('deviceRevoked - ends its alerts; registered again it starts afresh', () => {
+    const city = timeline(rule({ keepFiringForMs: 60_000 }));
+    city.reading(0, 80);
+    city.reading(1, 10);
+    expect(city.revoke(2, 'a0')).toEqual(['dust a0: firing → resolved at 10']);
+    expect(city.tick(1000)).toEqual([]);
+    expect(city.reading(1001, 80)).toEqual([]);
+    city.device(1002, device('a0'));
+    expect(city.reading(1003, 80)).toEqual(['dust a0: inactive → firing at 80']);
+  });
+
+  test('tick - alerts that come due together come in order of rule and group', () => {
+    const city = timeline(rule({ id: 'b', forMs: 1000 }), rule({ id: 'a', forMs: 1000 }));
+    city.device(0, device('a1'));
+    city.device(0, device('a0'));
+    city.reading(1, 80, { id: 'a1' });
+    city.reading(1, 80, { id: 'a0' });
+    expect(city.tick(9).map((told) => told.slice(0, 4))).toEqual(['a a0', 'a a1', 'b a0', 'b a1']);
+  });
+});
+
+describe('transitions', () => {
+  test('id - counts the transitions of a block over all calls', () => {
+    const metrics = metricTable();
+    const engine = createRuleEngine({ metrics });
+    const [first, second] = [device('a0'), device('a1')];
+    engine.configure([rule()], { seq: 1, atMs: 0 });
+    for (const known of [first, second]) engine.deviceChanged(known, { seq: 1, atMs: 0 });
+    const readings = columns([first, second].map((known) => [known, metrics.indexOf('pm25'), 1000, 80] as const));
+    const moment = { seq: 7, atMs: 1000 };
+    const ids = [...engine.step(readings, moment), ...engine.configure([], moment)].map(({ id }) => id);
+    expect(ids).toEqual(['7.0', '7.1', '7.2', '7.3']);
+    engine.configure([rule()], { seq: 8, atMs: 2000 });
+    expect(engine.step(readings, { seq: 9, atMs: 2000 }).map(({ id }) => id)).toEqual(['9.0', '9.1']);
+  });
+
+  test('evidence - shows the newest ten readings in order of event time', () => {
+    const city = timeline(rule({ severity: 'low', forMs: 5000 }));
+    for (let second = 1; second <= 14; second++) city.reading(second, second);
+    city.reading(100, 76, { ts: 20 });
+    const [fired] = city.transitions(105, 77, { ts: 21 });
+    expect(fired).toEqual({
+      id: '18.0',
+      rule: 'dust',
+      group: 'a0',
+      from: 'pending',
+      to: 'firing',
+      atMs: 105_000,
+      sinceMs: 100_000,
+      value: 77,
+      severity: 'low',
+      evidence: {
+        ruleVersion: 'v1',
+        window: {
+          metric: 'pm25',
+          fn: 'last',
+          fromMs: 21_000,
+          toMs: 21_000,
+          count: 1,
+          value: 77,
+          op: 'above',
+          threshold: 75,
+        },
+        readings: [...[7, 8, 9, 10, 11, 12, 13, 14].map((n) => [n * 1000, n]), [20_000, 76], [21_000, 77]],
+      },
+    });
+  });
+});
+
+describe('checkpoint', () => {
+  test('takeDirty - gives what changed since the last call, and only that', () => {
+    const city = timeline(rule());
+    city.device(0, device('a0'));
+    city.device(0, device('a1'));
+    city.reading(1, 1, { id: 'a0' });
+    city.reading(1, 1, { id: 'a1' });
+    expect(city.engine.takeDirty().map(({ group }) => group)).toEqual(['a0', 'a1']);
+    city.reading(2, 1, { id: 'a1' });
+    expect(city.engine.takeDirty().map(({ group }) => group)).toEqual(['a1']);
+    expect(city.engine.takeDirty()).toEqual([]);
+  });
+
+  test('takeDirty - tells of a state that is gone before the one that took its place', () => {
+    const city = timeline(rule());
+    city.reading(1, 1);
+    city.engine.takeDirty();
+    city.configure(2, rule({ version: 'v2' }));
+    city.reading(3, 1);
+    const rows = city.engine.takeDirty().map(({ version, state }) => [version, state === null]);
+    expect(rows).toEqual([
+      ['v1', true],
+      ['v2', false],
+    ]);
+  });
+
+  test('restore - drops the states of other versions and devices, and names them as gone', () => {
+    const before = timeline(rule());
+    before.reading(1, 80);
+    const rows = before.engine.takeDirty();
+    const after = timeline(rule({ version: 'v2' }));
+    after.device(1, device('a0'));
+    after.engine.restore(rows);
+    expect(after.engine.instanceCount()).toBe(0);
+    expect(after.engine.takeDirty()).toEqual(rows.map((row) => ({ ...row, state: null })));
+  });
+
+  test.each([
+    ['min', 'below', 9, [12, 11, 10], 8],
+    ['max', 'above', -9, [-12, -11, -10], -8],
+    ['mean', 'above', 10, [4, 6, 8], 25],
+  ] as const)('restore - a window of %s goes on where it was', (fn, op, threshold, values, last) => {
+    const watched = rule({ when: { fn, op, threshold, windowMs: 600_000 } });
+    const before = timeline(watched);
+    values.forEach((value, i) => {
+      before.reading(i * 10, value);
+    });
+    const after = timeline(watched);
+    after.device(30, device('a0'));
+    after.engine.restore(before.engine.takeDirty());
+    expect(after.engine.takeDirty()).toEqual([]);
+    expect(after.reading(40, values[2])).toEqual([]);
+    expect(after.reading(50, last)).toHaveLength(1);
+    const [ended] = after.engine.configure([], { seq: 99, atMs: 60_000 });
+    expect(ended!.evidence.window).toMatchObject({ count: 5, fromMs: -540_000, toMs: 50_000 });
+    expect(ended!.evidence.readings.map(([, value]) => value)).toEqual([...values, values[2], last]);
+  });
+
+  test('restore - refuses bytes that are no state', () => {
+    const city = timeline(rule());
+    city.device(0, device('a0'));
+    for (const state of [new Uint8Array(0), new Uint8Array([1, 0, 0, 0]), new Uint8Array(52).fill(9)]) {
+      const row = { rule: 'dust', version: 'v1', group: 'a0', state };
+      expect(() => city.engine.restore([row])).toThrow(/state of rule dust for a0 cannot be read/);
+    }
+  });
+
+  test('state - of a minute-by-minute window of 15 minutes stays under a kibibyte', () => {
+    const city = timeline(rule({ when: { fn: 'mean', windowMs: 900_000 } }));
+    for (let minute = 0; minute < 100; minute++) city.reading(minute * 60, 80);
+    expect(city.engine.takeDirty()[0]!.state!.length).toBeLessThan(1024);
+  });
+});
