@@ -19,7 +19,7 @@ const Settings = z.object({
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
-  MQTTS_PORT: port(8883).optional(),
+  MQTTS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   TLS_CERT: z.string().optional(),
   TLS_KEY: z.string().optional(),
   TLS_CLIENT_CA: z.string().optional(),

@@ -1,4 +1,4 @@
-export { formatProblems, parseCity, readCityFolder } from './city/index.ts';
+export { formatProblems, parseCity, parseDuration, readCityFolder } from './city/index.ts';
 export { CONTEXT_SCHEMA, type CityVersion, type Context, createContext, versionAt } from './context.ts';
 export { type Decoded, decoderOf, type RawReading } from './decode/index.ts';
 export { createDuckdbHistory } from './history/index.ts';

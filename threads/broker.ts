@@ -43,7 +43,8 @@ const functions = {
     clearInterval(watch);
     data.journal.close();
     data.engine.close();
-    parentPort!.close();
+    // After the answer has left.
+    setImmediate(() => parentPort!.close());
   },
 };
 export type BrokerThread = typeof functions;

@@ -229,7 +229,8 @@ const functions = {
   async stop() {
     await drain();
     data.broker.close();
-    parentPort!.close();
+    // After the answer has left.
+    setImmediate(() => parentPort!.close());
   },
 };
 export type EngineThread = typeof functions;

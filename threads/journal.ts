@@ -30,7 +30,8 @@ const functions = {
   stop() {
     server.stop();
     data.broker.close();
-    parentPort!.close();
+    // After the answer has left.
+    setImmediate(() => parentPort!.close());
   },
 };
 export type JournalThread = typeof functions;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { decideTicket, TICKET_REASONS } from '../../../tickets/index.ts';
+import { decideTicket, type TicketContext, TICKET_REASONS } from '../../../tickets/index.ts';
 import { city, rule, ticketOf, transition } from './scene.ts';
 
 const service = city.services.get('air-quality');
@@ -40,7 +40,7 @@ const cases = [
 ] as const;
 
 test.each(cases)('decision - %s', (_title, to, ticket, context, kind, reason) => {
-  expect(decideTicket(transition('2.0', to), ticket, context)).toMatchObject({ kind, reason });
+  expect(decideTicket(transition('2.0', to), ticket, context as TicketContext)).toMatchObject({ kind, reason });
 });
 
 test('decision - every reason has its case', () => {

@@ -1,0 +1,2 @@
+export type { ApiDeps, EventFilter, Paging } from './deps.ts';
+export { type Api, type ApiOptions, createApi } from './server.ts';

@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { REASONS, type Reason, TICKET_STATUSES } from '../../domain/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { found, given, Item, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import type { App } from './routes.ts';
+
+const Id = z.object({ id: z.string() });
+const text = z.string().optional();
+
+/** `/api/v1/ledger` and `/api/v1/quarantine`: where every message is. */
+export function ledgerRoutes(app: App, deps: ApiDeps): void {
+  app.get(
+    '/api/v1/ledger',
+    {
+      schema: {
+        tags: ['ledger'],
+        summary: 'received = decoded + quarantined + pending, for the city or one device',
+        querystring: z.object({ device: text }),
+        response: { 200: Item },
+      },
+    },
+    async ({ query: { device } }) => found(await deps.ledger(device), `message of device "${device}"`) as never,
+  );
+  app.get(
+    '/api/v1/quarantine',
+    {
+      schema: {
+        tags: ['ledger'],
+        summary: 'What was refused, and why; newest first',
+        querystring: Paged.extend({ device: text, reason: z.enum(Object.keys(REASONS) as [Reason]).optional() }),
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ query }) => deps.quarantine.list(given(query)) as never,
+  );
+}
+
+/** `/api/v1/rules` and `/api/v1/alerts`. */
+export function ruleRoutes(app: App, { rules, alerts }: ApiDeps): void {
+  const tags = ['rules'];
+  app.get(
+    '/api/v1/rules',
+    { schema: { tags, summary: 'The rules in force', response: { 200: pageOf(Item) } } },
+    async () => ({ items: rules(), next: null }) as never,
+  );
+  app.get(
+    '/api/v1/rules/:id',
+    { schema: { tags, summary: 'One rule, with its source', params: Id, response: { 200: Item } } },
+    async ({ params: { id } }) => found(rules().find((rule) => rule.id === id) ?? null, `rule "${id}"`) as never,
+  );
+  app.get(
+    '/api/v1/alerts',
+    {
+      schema: {
+        tags,
+        summary: 'Alerts and their states',
+        querystring: Paged.extend({
+          state: z.enum(['pending', 'firing', 'resolved']).optional(),
+          rule: text,
+          district: text,
+          severity: SeveritySchema.optional(),
+        }),
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ query }) => alerts.list(given(query)) as never,
+  );
+}
+
+/** `/api/v1/tickets`. */
+export function ticketRoutes(app: App, { tickets }: ApiDeps): void {
+  const tags = ['tickets'];
+  const querystring = Paged.extend({
+    status: z.enum(TICKET_STATUSES).optional(),
+    department: text,
+    district: text,
+    severity: SeveritySchema.optional(),
+    rule: text,
+    group: text,
+  });
+  app.get(
+    '/api/v1/tickets',
+    { schema: { tags, summary: 'Tickets, newest first', querystring, response: { 200: pageOf(Item) } } },
+    async ({ query }) => tickets.list(given(query)) as never,
+  );
+  app.get(
+    '/api/v1/tickets/:id',
+    { schema: { tags, summary: 'One ticket, with its evidence and history', params: Id, response: { 200: Item } } },
+    async ({ params: { id } }) => found(tickets.get(id), `ticket "${id}"`) as never,
+  );
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { KEY_ROLES } from '../../domain/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { found, Item, pageOf } from '../schema.ts';
+import type { App } from './routes.ts';
+
+/** `/api/v1/keys`: of people and programs. */
+export function keyRoutes(app: App, { keys }: ApiDeps): void {
+  const tags = ['keys'];
+  const config = { role: 'admin' } as const;
+  const body = z.strictObject({
+    name: z.string().min(1).max(200),
+    role: z.enum(KEY_ROLES),
+    department: z.string().nullable().default(null),
+  });
+  app.post(
+    '/api/v1/keys',
+    { config, schema: { tags, summary: 'Adds a key; its secret is shown once', body, response: { 201: Item } } },
+    async (request, reply) => reply.code(201).send((await keys.add(request.body)) as never),
+  );
+  app.get(
+    '/api/v1/keys',
+    { config, schema: { tags, summary: 'Keys, without their secrets', response: { 200: pageOf(Item) } } },
+    async () => ({ items: keys.list(), next: null }) as never,
+  );
+  app.delete(
+    '/api/v1/keys/:id',
+    { config, schema: { tags, summary: 'Revokes a key', params: z.object({ id: z.string() }) } },
+    async ({ params: { id } }, reply) => {
+      found((await keys.revoke(id)) || null, `key "${id}"`);
+      return reply.code(204).send();
+    },
+  );
+}

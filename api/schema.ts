@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { DEVICE_ID, LamppostError, SEVERITIES } from '../domain/index.ts';
+
+/** `?limit=&after=` of every list. */
+export const Paged = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  after: z
+    .string()
+    .nullish()
+    .transform((after) => after ?? null),
+});
+
+/** A page of items. */
+export const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item).readonly(), next: z.string().nullable() });
+
+/** What the stores already shaped: documented as JSON, sent as it is. */
+export const Item = z.looseObject({});
+
+export const SeveritySchema = z.enum(SEVERITIES);
+
+export const DeviceSchema = z.strictObject({
+  id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 of them'),
+  profile: z.string(),
+  district: z.string(),
+  name: z.string().min(1).max(200).optional(),
+  location: z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) }).optional(),
+  tags: z.record(z.string().max(64), z.string().max(200)).optional(),
+});
+
+/** A name or several, repeated or comma separated. */
+export const Names = z
+  .union([z.string(), z.array(z.string())])
+  .transform((names) => (Array.isArray(names) ? names : [names]).flatMap((one) => one.split(',')).filter(Boolean));
+
+/** ISO 8601 or epoch milliseconds. */
+export const Instant = z.string().transform((text, context) => {
+  const ms = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
+  if (Number.isFinite(ms)) return ms;
+  context.addIssue(`"${text}" is neither ISO 8601 (2026-01-31T12:00:00Z) nor epoch milliseconds`);
+  return z.NEVER;
+});
+
+/** Throws `not-found` where there is nothing. */
+export function found<T>(value: T | null, what: string): T {
+  if (value === null) throw new LamppostError('not-found', `there is no ${what}`);
+  return value;
+}
+
+/** Leaves out what is undefined, which the stores' types tell apart from absent. */
+export function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+}

@@ -1,0 +1,84 @@
+import swagger from '@fastify/swagger';
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { authenticate } from './auth.ts';
+import type { ApiDeps } from './deps.ts';
+import { pageRoutes } from './pages.ts';
+import { answerErrors } from './problem.ts';
+import { ledgerRoutes, ruleRoutes, ticketRoutes } from './routes/city.ts';
+import { deviceRoutes } from './routes/devices.ts';
+import { eventRoutes, type StreamOptions } from './routes/events.ts';
+import { keyRoutes } from './routes/keys.ts';
+import { readingRoutes } from './routes/readings.ts';
+import type { App } from './routes/routes.ts';
+import { systemRoutes } from './routes/system.ts';
+import { acceptWebSockets } from './websocket.ts';
+
+/** Where the API listens (port 0 takes a free one), and how its streams behave. */
+export interface ApiOptions extends Partial<StreamOptions> {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The HTTP side of Lamppost. */
+export interface Api {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  port(): number;
+}
+
+/** The API over its dependencies; listens from `start` on. */
+export function createApi(deps: ApiDeps, options: ApiOptions): Api {
+  const base = Fastify({
+    loggerInstance: deps.log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: true,
+  });
+  base.setValidatorCompiler(validatorCompiler);
+  base.setSerializerCompiler(serializerCompiler);
+  answerErrors(base);
+  authenticate(base, deps.keys);
+  base.addHook('onSend', async (_request, reply) => {
+    reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+  });
+  const app: App = base.withTypeProvider<ZodTypeProvider>();
+  let endStreams = () => {};
+  let started = false;
+
+  async function routes(): Promise<void> {
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: { title: 'Lamppost', version: '0.1.0', description: "The backend of a city's sensors" },
+        components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+        security: [{ key: [] }],
+      },
+      transform: jsonSchemaTransform,
+    });
+    await app.register(async (scope) => {
+      const within = scope.withTypeProvider<ZodTypeProvider>() as App;
+      systemRoutes(within, deps);
+      pageRoutes(within);
+      for (const add of [ledgerRoutes, deviceRoutes, keyRoutes, readingRoutes, ruleRoutes, ticketRoutes]) add(within, deps);
+      endStreams = eventRoutes(within, deps, { heartbeatMs: 15_000, maxUnread: 1024 * 1024, ...options });
+    });
+  }
+
+  return {
+    async start() {
+      await routes();
+      const sockets = acceptWebSockets(app.server, deps);
+      app.server.once('close', () => sockets.close());
+      await app.listen({ host: options.host, port: options.port });
+      started = true;
+    },
+    async stop() {
+      if (!started) return;
+      started = false;
+      endStreams();
+      await app.close();
+    },
+    port: () => (app.server.address() as { port: number }).port,
+  };
+}

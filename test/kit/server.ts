@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Ledger } from '../../domain/index.ts';
+
+export const ADMIN_KEY = 'a-key-for-tests-that-is-long-enough-0123456789';
+const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
+const CITY = fileURLToPath(new URL('../../city', import.meta.url));
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A server as its own process, that can be killed and started again over the same data. */
+export class ServerProcess {
+  readonly data: string;
+  readonly settings: Record<string, string>;
+  mqttPort = 0;
+  httpPort = 0;
+  output = '';
+  #child: ChildProcess | null = null;
+
+  constructor(data = mkdtempSync(join(tmpdir(), 'lamppost-test-')), settings: Record<string, string> = {}) {
+    this.data = data;
+    this.settings = settings;
+  }
+
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
+  /** Resolves when /ready answers 200. The ports stay the same over restarts. */
+  async start(): Promise<void> {
+    this.mqttPort ||= await freePort();
+    this.httpPort ||= await freePort();
+    const child = spawn(process.execPath, [BIN, 'start'], {
+      env: {
+        PATH: process.env.PATH,
+        LAMPPOST_DATA: this.data,
+        LAMPPOST_CITY: CITY,
+        LAMPPOST_ADMIN_KEY: ADMIN_KEY,
+        MQTT_HOST: '127.0.0.1',
+        HTTP_HOST: '127.0.0.1',
+        MQTT_PORT: String(this.mqttPort),
+        HTTP_PORT: String(this.httpPort),
+        LOG_LEVEL: 'error',
+        ...this.settings,
+      },
+    });
+    this.#child = child;
+    const keep = (chunk: Buffer) => {
+      this.output = (this.output + chunk.toString()).slice(-20_000);
+    };
+    child.stdout!.on('data', keep);
+    child.stderr!.on('data', keep);
+    await this.#untilReady(child);
+  }
+
+  async #untilReady(child: ChildProcess): Promise<void> {
+    const deadline = Date.now() + 30_000;
+    while (Date.now() < deadline) {
+      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${this.output}`);
+      const answer = await fetch(`http://127.0.0.1:${this.httpPort}/ready`).catch(() => null);
+      if (answer?.status === 200) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`the server was not ready in time: ${this.output}`);
+  }
+
+  /** kill -9; resolves when the process is gone. */
+  kill(): Promise<unknown> {
+    return this.#end('SIGKILL');
+  }
+
+  /** SIGTERM; resolves with the exit code. */
+  async stop(): Promise<number | null> {
+    await this.#end('SIGTERM');
+    return this.#child!.exitCode;
+  }
+
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const child = this.#child!;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  }
+
+  async get<T>(path: string, key = ADMIN_KEY): Promise<T> {
+    const answer = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, { headers: { authorization: `Bearer ${key}` } });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as T;
+  }
+
+  async post<T>(path: string, body: unknown): Promise<T> {
+    const answer = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as T;
+  }
+
+  /** The ledger once nothing is pending; checks both equations on the way, at every look. */
+  async settledLedger(device?: string): Promise<Ledger> {
+    const deadline = Date.now() + 60_000;
+    for (;;) {
+      const ledger = await this.get<Ledger>(`/api/v1/ledger${device === undefined ? '' : `?device=${device}`}`);
+      assertBalanced(ledger);
+      if (ledger.messages.pending === 0) return ledger;
+      if (Date.now() > deadline) throw new Error(`the ledger does not settle: ${JSON.stringify(ledger)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** Promise 2. */
+export function assertBalanced({ messages, readings }: Ledger): void {
+  const found = JSON.stringify({ messages, readings });
+  if (messages.received !== messages.decoded + messages.quarantined + messages.pending) throw new Error(`messages: ${found}`);
+  if (readings.received !== readings.stored + readings.duplicate + readings.quarantined) throw new Error(`readings: ${found}`);
+}
