@@ -31,6 +31,9 @@ export interface BrokerCounts {
 
 /** The MQTT side of Lamppost. */
 export interface Broker {
+  /** From here on it takes publications of Lamppost's own. */
+  open(): Promise<void>;
+  /** Listens. */
   start(): Promise<{ port: number; tlsPort: number | null }>;
   /** Stops taking messages, waits for commits on their way, closes. */
   stop(): Promise<void>;
@@ -57,13 +60,9 @@ const READ_CHUNK = 256 * 1024;
 /** Readings end in the journal: what a client publishes is never fanned out, stored as retained or queued. */
 class IngestAedes extends Aedes {
   override publish(...args: Parameters<Aedes['publish']>): void {
-    const [packet, client, done] = args as unknown as [object, Client | null | (() => void), (() => void)?];
-    if (client === null || client === undefined || typeof client === 'function') {
-      super.publish(...args);
-    } else {
-      done?.();
-    }
-    void packet;
+    const [, client, done] = args as unknown as [object, Client | null | undefined | (() => void), (() => void)?];
+    if (client === null || client === undefined || typeof client === 'function') super.publish(...args);
+    else done?.();
   }
 }
 
@@ -169,8 +168,8 @@ export function createBroker(deps: { sink: MessageSink; log: Logger }, options: 
   aedes.on('connectionError', (_client, error) => log.debug({ error: error.message }, 'connection error'));
 
   return {
+    open: () => aedes.listen(),
     async start() {
-      await aedes.listen();
       const settings = { highWaterMark: READ_CHUNK, noDelay: true, keepAlive: true };
       const plain = createServer(settings, accept);
       servers.push(plain);

@@ -23,6 +23,7 @@ const log = pino({ level: data.logLevel, name: 'broker' });
 const sink = createJournalAppender(data.journal, systemClock);
 const broker = createBroker({ sink, log }, data.options);
 broker.credentials({ set: data.credentials, remove: [] });
+await broker.open();
 
 offer(data.engine, {
   /** Publishes in order; resolves when the broker has taken all. */
