@@ -53,7 +53,8 @@ function settingsOf(argv: readonly string[]): Record<string, string> {
   for (let i = 0; i < argv.length; i++) {
     const match = /^--([a-z0-9-]+)(?:=(.*))?$/.exec(argv[i]!);
     const value = match?.[2] ?? argv[i + 1];
-    if (match === null || value === undefined) throw new LamppostError('config', `"${argv[i]}" is not a setting; write --mqtt-port 1884`);
+    if (match === null || value === undefined)
+      throw new LamppostError('config', `"${argv[i]}" is not a setting; write --mqtt-port 1884`);
     if (match[2] === undefined) i++;
     const name = match[1]!.replaceAll('-', '_').toUpperCase();
     settings[['DATA', 'CITY', 'ADMIN_KEY'].includes(name) ? `LAMPPOST_${name}` : name] = value;
@@ -84,7 +85,8 @@ function untilAskedToStop(): Promise<void> {
 async function start(argv: readonly string[]): Promise<number> {
   const asked = untilAskedToStop();
   const lamppost = await boot(readConfig(process.env, settingsOf(argv)));
-  if (lamppost.generatedKey !== null) console.log(`admin key (shown once, set LAMPPOST_ADMIN_KEY to keep it): ${lamppost.generatedKey}`);
+  if (lamppost.generatedKey !== null)
+    console.log(`admin key (shown once, set LAMPPOST_ADMIN_KEY to keep it): ${lamppost.generatedKey}`);
   console.log(`lamppost: http ${lamppost.httpPort}, mqtt ${lamppost.mqttPort}`);
   await asked;
   await lamppost.stop();
@@ -129,7 +131,8 @@ async function demo(argv: readonly string[]): Promise<number> {
   );
   await simulator.start();
   const progress = setInterval(() => void showProgress(api, key), 2_000);
-  const seconds = values.seconds === undefined ? [] : [new Promise((resolve) => setTimeout(resolve, Number(values.seconds) * 1_000))];
+  const seconds =
+    values.seconds === undefined ? [] : [new Promise((resolve) => setTimeout(resolve, Number(values.seconds) * 1_000))];
   await Promise.race([asked, ...seconds]);
   clearInterval(progress);
   console.log('\nstopping: what was acknowledged is settled first');
@@ -158,9 +161,13 @@ Ctrl-C ends it.
 }
 
 async function showProgress(api: string, key: string): Promise<void> {
-  const get = async (path: string) => (await fetch(`${api}${path}`, { headers: { authorization: `Bearer ${key}` } })).json();
+  const get = async (path: string) =>
+    (await fetch(`${api}${path}`, { headers: { authorization: `Bearer ${key}` } })).json();
   try {
-    const ledger = (await get('/api/v1/ledger')) as { messages: Record<string, number>; readings: Record<string, number> };
+    const ledger = (await get('/api/v1/ledger')) as {
+      messages: Record<string, number>;
+      readings: Record<string, number>;
+    };
     const tickets = (await get('/api/v1/tickets?status=open&limit=1000')) as { items: unknown[] };
     const { received, quarantined } = ledger.messages;
     const line = `${received} messages, ${ledger.readings.stored} readings stored, ${quarantined} quarantined, ${tickets.items.length} open tickets`;
@@ -173,7 +180,9 @@ async function showProgress(api: string, key: string): Promise<void> {
 async function doctor(argv: readonly string[]): Promise<number> {
   const config = readConfig(process.env, settingsOf(argv));
   const { city, rules } = await loadCity(config.city);
-  console.log(`settings: well. city: ${city.name.en}, ${city.districts.size} districts, ${city.profiles.size} profiles, ${rules.length} rules, no mistakes`);
+  console.log(
+    `settings: well. city: ${city.name.en}, ${city.districts.size} districts, ${city.profiles.size} profiles, ${rules.length} rules, no mistakes`,
+  );
   const url = `http://127.0.0.1:${config.http.port}/ready`;
   try {
     const answer = (await (await fetch(url)).json()) as { ready: boolean; reasons: string[] };

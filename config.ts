@@ -48,9 +48,12 @@ export interface Config {
 /** Reads the settings from flags (`--mqtt-port 1884` is MQTT_PORT) over the environment. Throws `config`, listing every problem. */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: Record<string, string> = {}): Config {
   const parsed = Settings.safeParse({ ...environment, ...flags });
-  const problems = parsed.success ? [] : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   const influx = Object.keys({ ...environment, ...flags }).filter((name) => name === 'INFLUX_URL');
-  if (influx.length > 0) problems.push('INFLUX_URL: InfluxDB as history is not supported yet; unset it to use the embedded history');
+  if (influx.length > 0)
+    problems.push('INFLUX_URL: InfluxDB as history is not supported yet; unset it to use the embedded history');
   const tls = parsed.success ? readTls(parsed.data, problems) : null;
   if (!parsed.success || problems.length > 0) throw new LamppostError('config', `settings: ${problems.join('; ')}`);
   const s = parsed.data;
@@ -59,7 +62,13 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
     city: s.LAMPPOST_CITY,
     adminKey: s.LAMPPOST_ADMIN_KEY ?? null,
     journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
-    mqtt: { host: s.MQTT_HOST, port: s.MQTT_PORT, maxPacket: s.MQTT_MAX_PACKET, maxConnections: s.MQTT_MAX_CONNECTIONS, tls },
+    mqtt: {
+      host: s.MQTT_HOST,
+      port: s.MQTT_PORT,
+      maxPacket: s.MQTT_MAX_PACKET,
+      maxConnections: s.MQTT_MAX_CONNECTIONS,
+      tls,
+    },
     http: { host: s.HTTP_HOST, port: s.HTTP_PORT },
     logLevel: s.LOG_LEVEL,
   });

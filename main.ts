@@ -7,7 +7,15 @@ import type { Logger } from 'pino';
 import { type ApiDeps, createApi } from './api/index.ts';
 import { type Credential, hashSecret, newSecret, openRegistry, sameHash } from './broker/index.ts';
 import type { Config } from './config.ts';
-import { type City, type CityControl, type Device, type Key, LamppostError, type Rule, systemClock } from './domain/index.ts';
+import {
+  type City,
+  type CityControl,
+  type Device,
+  type Key,
+  LamppostError,
+  type Rule,
+  systemClock,
+} from './domain/index.ts';
 import { createOutboxReader } from './events/index.ts';
 import {
   createLedgerReader,

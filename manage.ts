@@ -18,13 +18,17 @@ export async function manage(noun: 'device' | 'key', argv: readonly string[]): P
     },
   });
   const [verb, subject] = positionals;
-  if (verb === undefined || subject === undefined) throw new LamppostError('config', `${noun}: say what, and to which one; see lamppost help`);
+  if (verb === undefined || subject === undefined)
+    throw new LamppostError('config', `${noun}: say what, and to which one; see lamppost help`);
   const { url, key, ...fields } = values;
   const path = `/api/v1/${noun}s`;
   const request = await requestOf(`${noun} ${verb}`, subject, fields);
   const response = await fetch(`${url}${path}${request.path}`, {
     method: request.method,
-    headers: { authorization: `Bearer ${key}`, ...(request.body === undefined ? {} : { 'content-type': 'application/json' }) },
+    headers: {
+      authorization: `Bearer ${key}`,
+      ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
     ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
   });
   const answer = await response.text();
@@ -39,7 +43,11 @@ interface Request {
   readonly body?: unknown;
 }
 
-async function requestOf(command: string, subject: string, fields: Record<string, string | undefined>): Promise<Request> {
+async function requestOf(
+  command: string,
+  subject: string,
+  fields: Record<string, string | undefined>,
+): Promise<Request> {
   const { profile, district, name, role, department } = fields;
   const one = `/${encodeURIComponent(subject)}`;
   switch (command) {

@@ -12,6 +12,10 @@ const project = (name: string, testTimeout: number, parallel: boolean) => ({
 
 export default defineConfig({
   test: {
-    projects: [project('unit', 60_000, true), project('integration', 120_000, false), project('faults', 600_000, false)],
+    projects: [
+      project('unit', 60_000, true),
+      project('integration', 120_000, false),
+      project('faults', 600_000, false),
+    ],
   },
 });

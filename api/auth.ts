@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Key, KEY_ROLES, type KeyRole } from '../domain/index.ts';
+import { KEY_ROLES, type Key, type KeyRole } from '../domain/index.ts';
 import type { ApiDeps } from './deps.ts';
 import { problem } from './problem.ts';
 

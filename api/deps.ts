@@ -59,7 +59,9 @@ export interface ApiDeps {
   readonly history: Pick<HistoryStore, 'query' | 'latest'>;
   readonly quarantine: { list(query: Paging & { device?: string; reason?: Reason }): Page<Quarantined> };
   readonly alerts: {
-    list(query: Paging & { state?: Alert['state']; rule?: string; district?: string; severity?: Severity }): Page<Alert>;
+    list(
+      query: Paging & { state?: Alert['state']; rule?: string; district?: string; severity?: Severity },
+    ): Page<Alert>;
   };
   readonly tickets: {
     get(id: string): Ticket | null;

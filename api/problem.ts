@@ -30,7 +30,14 @@ const TITLES: Readonly<Record<number, string>> = {
 
 /** Answers with a problem (RFC 9457). */
 export function problem(reply: FastifyReply, status: number, detail: string, more: object = {}): FastifyReply {
-  const body = { type: 'about:blank', title: TITLES[status] ?? 'Error', status, detail, instance: reply.request.url, ...more };
+  const body = {
+    type: 'about:blank',
+    title: TITLES[status] ?? 'Error',
+    status,
+    detail,
+    instance: reply.request.url,
+    ...more,
+  };
   return reply.code(status).header('content-type', 'application/problem+json').send(JSON.stringify(body));
 }
 
@@ -49,7 +56,8 @@ export function answerErrors(app: FastifyInstance): void {
       if (status === 503) reply.header('retry-after', '2');
       return problem(reply, status, known.message, { code: known.code });
     }
-    if (error.statusCode !== undefined && error.statusCode < 500) return problem(reply, error.statusCode, error.message);
+    if (error.statusCode !== undefined && error.statusCode < 500)
+      return problem(reply, error.statusCode, error.message);
     request.log.error({ err: error }, 'a request failed');
     return problem(reply, 500, 'this is a fault of the server; its log has the details');
   });

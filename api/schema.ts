@@ -11,7 +11,8 @@ export const Paged = z.object({
 });
 
 /** A page of items. */
-export const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item).readonly(), next: z.string().nullable() });
+export const pageOf = <T extends z.ZodType>(item: T) =>
+  z.object({ items: z.array(item).readonly(), next: z.string().nullable() });
 
 /** What the stores already shaped: documented as JSON, sent as it is. */
 export const Item = z.looseObject({});

@@ -1,6 +1,11 @@
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
-import { jsonSchemaTransform, serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import {
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
 import { authenticate } from './auth.ts';
 import type { ApiDeps } from './deps.ts';
 import { pageRoutes } from './pages.ts';
@@ -60,7 +65,8 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
       const within = scope.withTypeProvider<ZodTypeProvider>() as App;
       systemRoutes(within, deps);
       pageRoutes(within);
-      for (const add of [ledgerRoutes, deviceRoutes, keyRoutes, readingRoutes, ruleRoutes, ticketRoutes]) add(within, deps);
+      for (const add of [ledgerRoutes, deviceRoutes, keyRoutes, readingRoutes, ruleRoutes, ticketRoutes])
+        add(within, deps);
       endStreams = eventRoutes(within, deps, { heartbeatMs: 15_000, maxUnread: 1024 * 1024, ...options });
     });
   }

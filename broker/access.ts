@@ -1,7 +1,12 @@
 import type { Identity } from './credentials.ts';
 
 /** Why a topic is refused; the ladder's named reasons. */
-export type TopicRefusal = 'reserved-topic' | 'not-your-device' | 'unknown-topic' | 'keys-do-not-publish' | 'not-your-department';
+export type TopicRefusal =
+  | 'reserved-topic'
+  | 'not-your-device'
+  | 'unknown-topic'
+  | 'keys-do-not-publish'
+  | 'not-your-department';
 
 const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor']);
 const DEVICE_SUBSCRIBES = new Set(['rejections', 'status']);

@@ -30,7 +30,10 @@ export interface Admission {
 const MOST_ROUTES = 16;
 
 /** Admits messages to the journal. */
-export function createAdmission(sink: MessageSink, onRefused: (id: string, topic: string, why: TopicRefusal) => void): Admission {
+export function createAdmission(
+  sink: MessageSink,
+  onRefused: (id: string, topic: string, why: TopicRefusal) => void,
+): Admission {
   const counts = { admitted: 0, refused: 0 };
 
   function routeOf(publisher: Publisher, topic: string): MessageRoute | TopicRefusal {

@@ -13,7 +13,12 @@ import { type GuardLimits, guard } from './guard.ts';
 export interface BrokerOptions extends GuardLimits {
   readonly host: string;
   readonly port: number;
-  readonly tls: { readonly port: number; readonly cert: string; readonly key: string; readonly clientCa: string | null } | null;
+  readonly tls: {
+    readonly port: number;
+    readonly cert: string;
+    readonly key: string;
+    readonly clientCa: string | null;
+  } | null;
   readonly maxConnections: number;
   /** A subscriber with more unread bytes than this is cut. */
   readonly maxUnread: number;

@@ -1,5 +1,13 @@
 import { DatabaseSync } from 'node:sqlite';
-import { type Clock, type Device, type DevicesControl, type Key, type KeyRole, LamppostError, type Page } from '../domain/index.ts';
+import {
+  type Clock,
+  type Device,
+  type DevicesControl,
+  type Key,
+  type KeyRole,
+  LamppostError,
+  type Page,
+} from '../domain/index.ts';
 import type { Credential } from './credentials.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 
@@ -98,10 +106,14 @@ export function openRegistry(path: string, clock: Clock): Registry {
     register,
     revoke: (id) =>
       one.get(id) !== undefined &&
-      change((next) => db.prepare('update devices set revoked = 1, version = ? where id = ?').run(next, id).changes > 0),
+      change(
+        (next) => db.prepare('update devices set revoked = 1, version = ? where id = ?').run(next, id).changes > 0,
+      ),
     rotate(id) {
       const secret = newSecret();
-      const changed = db.prepare('update devices set hash = ? where id = ? and revoked = 0').run(hashSecret(secret), id);
+      const changed = db
+        .prepare('update devices set hash = ? where id = ? and revoked = 0')
+        .run(hashSecret(secret), id);
       return changed.changes > 0 ? secret : null;
     },
     get(id) {
@@ -129,8 +141,16 @@ export function openRegistry(path: string, clock: Clock): Registry {
     },
     addKey(key) {
       const secret = newSecret();
-      const id = `key-${newSecret().slice(0, 8).replace(/[^A-Za-z0-9]/g, 'x')}`;
-      db.prepare('insert into keys values (?, ?, ?, ?, ?)').run(id, key.name, key.role, key.department, hashSecret(secret));
+      const id = `key-${newSecret()
+        .slice(0, 8)
+        .replace(/[^A-Za-z0-9]/g, 'x')}`;
+      db.prepare('insert into keys values (?, ?, ?, ?, ?)').run(
+        id,
+        key.name,
+        key.role,
+        key.department,
+        hashSecret(secret),
+      );
       return { id, ...key, secret };
     },
     revokeKey: (id) => db.prepare('delete from keys where id = ?').run(id).changes > 0,

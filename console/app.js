@@ -1,22 +1,68 @@
 // The operators' page: ledger, open tickets and the event feed. Everything that comes from the server is set as text.
 const TEXTS = {
   en: {
-    key: 'Access key', enter: 'Enter', refused: 'This key was not accepted.', ledger: 'LEDGER', tickets: 'OPEN TICKETS',
-    feed: 'EVENTS', none: 'No open tickets.', live: 'live', lost: 'connection lost, trying again', other: '中文',
-    messages: 'Messages', readings: 'Readings', received: 'received', decoded: 'decoded', quarantined: 'quarantined',
-    pending: 'pending', stored: 'stored', duplicate: 'duplicate', balanced: 'balanced', unbalanced: 'NOT BALANCED',
-    columns: ['Severity', 'Title', 'District', 'Department', 'Open for', 'Due'], overdue: 'overdue',
+    key: 'Access key',
+    enter: 'Enter',
+    refused: 'This key was not accepted.',
+    ledger: 'LEDGER',
+    tickets: 'OPEN TICKETS',
+    feed: 'EVENTS',
+    none: 'No open tickets.',
+    live: 'live',
+    lost: 'connection lost, trying again',
+    other: '中文',
+    messages: 'Messages',
+    readings: 'Readings',
+    received: 'received',
+    decoded: 'decoded',
+    quarantined: 'quarantined',
+    pending: 'pending',
+    stored: 'stored',
+    duplicate: 'duplicate',
+    balanced: 'balanced',
+    unbalanced: 'NOT BALANCED',
+    columns: ['Severity', 'Title', 'District', 'Department', 'Open for', 'Due'],
+    overdue: 'overdue',
     severity: { info: 'info', low: 'low', medium: 'medium', high: 'high', critical: 'critical' },
-    types: { 'alert.firing': 'alert', 'alert.resolved': 'alert over', 'ticket.opened': 'ticket opened', 'ticket.updated': 'ticket updated', 'ticket.resolved': 'ticket resolved' },
+    types: {
+      'alert.firing': 'alert',
+      'alert.resolved': 'alert over',
+      'ticket.opened': 'ticket opened',
+      'ticket.updated': 'ticket updated',
+      'ticket.resolved': 'ticket resolved',
+    },
   },
   zh: {
-    key: '访问密钥', enter: '进入', refused: '密钥无效。', ledger: '账目', tickets: '未结工单',
-    feed: '事件', none: '没有未结工单。', live: '实时', lost: '连接中断，正在重试', other: 'English',
-    messages: '消息', readings: '读数', received: '收到', decoded: '已解码', quarantined: '已隔离',
-    pending: '待处理', stored: '已存储', duplicate: '重复', balanced: '平衡', unbalanced: '不平衡',
-    columns: ['级别', '标题', '区域', '部门', '已持续', '时限'], overdue: '超时',
+    key: '访问密钥',
+    enter: '进入',
+    refused: '密钥无效。',
+    ledger: '账目',
+    tickets: '未结工单',
+    feed: '事件',
+    none: '没有未结工单。',
+    live: '实时',
+    lost: '连接中断，正在重试',
+    other: 'English',
+    messages: '消息',
+    readings: '读数',
+    received: '收到',
+    decoded: '已解码',
+    quarantined: '已隔离',
+    pending: '待处理',
+    stored: '已存储',
+    duplicate: '重复',
+    balanced: '平衡',
+    unbalanced: '不平衡',
+    columns: ['级别', '标题', '区域', '部门', '已持续', '时限'],
+    overdue: '超时',
     severity: { info: '提示', low: '低', medium: '中', high: '高', critical: '紧急' },
-    types: { 'alert.firing': '告警', 'alert.resolved': '告警解除', 'ticket.opened': '工单开立', 'ticket.updated': '工单更新', 'ticket.resolved': '工单解决' },
+    types: {
+      'alert.firing': '告警',
+      'alert.resolved': '告警解除',
+      'ticket.opened': '工单开立',
+      'ticket.updated': '工单更新',
+      'ticket.resolved': '工单解决',
+    },
   },
 };
 
@@ -185,12 +231,14 @@ async function readStream(reader) {
     rest = parts.pop();
     for (const part of parts) takePart(part);
     drawFeed();
-    refresh();
+    void refresh();
   }
 }
 
 function takePart(part) {
-  const fields = Object.fromEntries(part.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]));
+  const fields = Object.fromEntries(
+    part.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
+  );
   if (fields.event === 'reset') lastEvent = null;
   else if (fields.id) take({ n: Number(fields.id), event: JSON.parse(fields.data) });
 }
@@ -224,8 +272,8 @@ function begin() {
   show();
   draw();
   if (key === null) return;
-  refresh();
-  follow();
+  void refresh();
+  void follow();
 }
 
 setInterval(refresh, 2_000);

@@ -1,5 +1,5 @@
 export { formatProblems, parseCity, parseDuration, readCityFolder } from './city/index.ts';
-export { CONTEXT_SCHEMA, type CityVersion, type Context, createContext, versionAt } from './context.ts';
+export { type CityVersion, CONTEXT_SCHEMA, type Context, createContext, versionAt } from './context.ts';
 export { type Decoded, decoderOf, type RawReading } from './decode/index.ts';
 export { createDuckdbHistory } from './history/index.ts';
 export { type BatchLimits, createHistoryConsumer, type HistoryConsumer } from './history-consumer.ts';

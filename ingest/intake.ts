@@ -1,12 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type {
-  Block,
-  CityControl,
-  DevicesControl,
-  KnownDevice,
-  ReadingColumns,
-  Rejection,
-} from '../domain/index.ts';
+import type { Block, CityControl, DevicesControl, KnownDevice, ReadingColumns, Rejection } from '../domain/index.ts';
 import { type CityVersion, type Context, type DeviceLine, versionAt } from './context.ts';
 import { type Decoded, type Decoder, decoderOf } from './decode/index.ts';
 import { Duplicates } from './duplicates.ts';
@@ -120,7 +113,10 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
     for (let i = 0; i < length; i++) {
       lane = metric[i]! >>> 5;
       mask |= 1 << (metric[i]! & 31);
-      if (i > 0 && metric[i - 1]! >>> 5 !== lane) return acceptOneByOne(out, known, position);
+      if (i > 0 && metric[i - 1]! >>> 5 !== lane) {
+        acceptOneByOne(out, known, position);
+        return;
+      }
     }
     const old = seen(out, known.index, lane, ts, mask, position);
     const { readings } = out;
@@ -158,45 +154,44 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
   }
 
   function readMessage(out: Draft, route: ResolvedRoute, payload: Buffer, receivedAt: number, position: number): void {
-    const { tally, line } = route;
-    const refuse = (scope: 'message' | 'reading', rejection: Rejection) => {
-      if (scope === 'message') tally.quarantined++;
-      else tally.refused++;
-      const { account: device, topic } = route;
-      out.refusals.push({ ...rejection, scope, position, device, topic, receivedAt, raw: Buffer.from(payload) });
-    };
-    if (route.decoder === null) {
-      return refuse('message', { reason: 'unknown-topic', path: '$', detail: `no format is known for ${route.topic}` });
+    const opened = openMessage(out, route, payload);
+    if ('reason' in opened) {
+      route.tally.quarantined++;
+      out.refusals.push(refusalOf(opened, 'message', { route, payload, receivedAt, position }));
+      return;
     }
-    const version = line === undefined ? undefined : versionAt(line, out.seq);
+    route.tally.decoded++;
+    out.tally = route.tally;
+    acceptAll(out, opened, receivedAt, position);
+    if (checked.rejections.length === 0) return;
+    for (const rejection of checked.rejections) {
+      route.tally.refused++;
+      out.refusals.push(refusalOf(rejection, 'reading', { route, payload, receivedAt, position }));
+    }
+    checked.rejections = [];
+  }
+
+  /** Whose message it is and what it says, or the one reason why it is refused as a whole. */
+  function openMessage(out: Draft, route: ResolvedRoute, payload: Buffer): Opened | Rejection {
+    if (route.decoder === null) {
+      return { reason: 'unknown-topic', path: '$', detail: `no format is known for ${route.topic}` };
+    }
+    const version = route.line === undefined ? undefined : versionAt(route.line, out.seq);
     const known = version?.known ?? null;
     if (known === null) {
       const detail = `no device "${route.account}" is registered; register it, then replay`;
-      return refuse('message', { reason: 'unknown-device', path: '$', detail });
+      return { reason: 'unknown-device', path: '$', detail };
     }
     const checks = checksOf(version!, known, out.city);
     if (checks === null) {
       const detail = `profile "${known.profile}" of this device is not in profiles.yaml`;
-      return refuse('message', { reason: 'unknown-profile', path: '$', detail });
+      return { reason: 'unknown-profile', path: '$', detail };
     }
     const decoded = route.decoder(payload);
-    if ('reason' in decoded) return refuse('message', decoded);
-    tally.decoded++;
-    out.tally = tally;
-    acceptAll(out, decoded, checks, known, receivedAt, position);
-    if (checked.rejections.length === 0) return;
-    for (const rejection of checked.rejections) refuse('reading', rejection);
-    checked.rejections = [];
+    return 'reason' in decoded ? decoded : { decoded, checks, known };
   }
 
-  function acceptAll(
-    out: Draft,
-    decoded: Decoded,
-    checks: ProfileChecks,
-    known: KnownDevice,
-    receivedAt: number,
-    position: number,
-  ): void {
+  function acceptAll(out: Draft, { decoded, checks, known }: Opened, receivedAt: number, position: number): void {
     for (const rejection of decoded.rejections) checked.rejections.push(rejection);
     out.several = decoded.readings.length > 1;
     if (out.several) out.own.clear();
@@ -286,6 +281,25 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
       savedHours -= surplus;
     },
   };
+}
+
+interface Opened {
+  readonly decoded: Decoded;
+  readonly checks: ProfileChecks;
+  readonly known: KnownDevice;
+}
+
+interface Sent {
+  readonly route: ResolvedRoute;
+  readonly payload: Buffer;
+  readonly receivedAt: number;
+  readonly position: number;
+}
+
+function refusalOf(rejection: Rejection, scope: Refusal['scope'], sent: Sent): Refusal {
+  const { account: device, topic } = sent.route;
+  const { receivedAt, position } = sent;
+  return { ...rejection, scope, device, topic, receivedAt, position, raw: Buffer.from(sent.payload) };
 }
 
 interface Draft {

@@ -107,8 +107,7 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
         const counted = Number(cursor?.messages ?? 0);
         const row = device === undefined ? total.get()! : ofDevice.get(device);
         // The history may have gone on past the head that was read: then nothing is pending in this snapshot.
-        const pending =
-          device === undefined ? Math.max(0, head.messages - counted) : pendingOf(device, seq, head.seq);
+        const pending = device === undefined ? Math.max(0, head.messages - counted) : pendingOf(device, seq, head.seq);
         if (row === undefined && pending === 0) return null;
         const received = device === undefined ? Math.max(head.messages, counted) : null;
         return ledgerOf(row, pending, received);

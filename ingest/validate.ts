@@ -95,7 +95,11 @@ function refuseValue(raw: RawReading, name: string, value: unknown, checks: Prof
     return { reason: 'unknown-metric', path, detail: `profile ${checks.profile} measures ${known}; not "${name}"` };
   }
   if (typeof value !== 'number') {
-    return { reason: 'not-a-number', path, detail: `${JSON.stringify(value)} found; a number in ${check.unit} is expected` };
+    return {
+      reason: 'not-a-number',
+      path,
+      detail: `${JSON.stringify(value)} found; a number in ${check.unit} is expected`,
+    };
   }
   const range = `${check.min} to ${check.max} ${check.unit}`;
   return { reason: 'out-of-range', path, detail: `${value} found; ${name} lies within ${range}` };

@@ -139,7 +139,8 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
   function replayToCursor(): void {
     for (let seq = checkpoint; seq < cursor; ) {
       const blocks = journal.after(seq, BLOCKS_AT_ONCE).filter((block) => block.seq <= cursor);
-      if (blocks.length === 0) throw new Error(`the journal lacks blocks ${seq + 1} to ${cursor}, which the rules need`);
+      if (blocks.length === 0)
+        throw new Error(`the journal lacks blocks ${seq + 1} to ${cursor}, which the rules need`);
       for (const block of blocks) {
         attach(intake.outcome(block));
         seq = block.seq;

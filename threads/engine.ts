@@ -6,10 +6,10 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import {
   type CityControl,
+  systemClock as clock,
   LamppostError,
   type Publication,
   type ReadingsQuery,
-  systemClock as clock,
 } from '../domain/index.ts';
 import { createOutbox, createPipeline, OUTBOX_SCHEMA, publicationsOf, retainedTickets } from '../events/index.ts';
 import {

@@ -97,7 +97,8 @@ function stream(
 function startOf(response: ServerResponse, events: ApiDeps['events'], last: number | null): number {
   if (last === null) return events.head();
   const oldest = events.oldest();
-  const known = Number.isSafeInteger(last) && last >= 0 && last <= events.head() && (oldest === 0 || last >= oldest - 1);
+  const known =
+    Number.isSafeInteger(last) && last >= 0 && last <= events.head() && (oldest === 0 || last >= oldest - 1);
   if (known) return last;
   response.write(`event: reset\ndata: ${JSON.stringify({ asked: last, oldest })}\n\n`);
   return Math.max(0, oldest - 1);

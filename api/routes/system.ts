@@ -7,12 +7,23 @@ import type { App } from './routes.ts';
 export function systemRoutes(app: App, deps: ApiDeps): void {
   const tags = ['system'];
   const open = { role: 'open' } as const;
-  app.get('/health', { config: open, schema: { tags, summary: 'The process lives', response: { 200: Item } } }, async () => ({
-    status: 'ok',
-  }));
+  app.get(
+    '/health',
+    { config: open, schema: { tags, summary: 'The process lives', response: { 200: Item } } },
+    async () => ({
+      status: 'ok',
+    }),
+  );
   app.get(
     '/ready',
-    { config: open, schema: { tags, summary: '200 when all works, 503 with the reasons when not', response: { 200: Item, 503: Item } } },
+    {
+      config: open,
+      schema: {
+        tags,
+        summary: '200 when all works, 503 with the reasons when not',
+        response: { 200: Item, 503: Item },
+      },
+    },
     async (_request, reply) => {
       const { ready, reasons } = await deps.readiness();
       return reply.code(ready ? 200 : 503).send({ ready, reasons });

@@ -1,6 +1,7 @@
+export { check } from './check.ts';
 export { parseDuration } from './duration.ts';
 export { readCityFolder } from './folder.ts';
 export { formatProblems, type ParsedCity, parseCity } from './parse.ts';
-export { Duration, Id, strict } from './schema.ts';
-export { check, openSource, type Source } from './source.ts';
+export { Duration, Id, Positive, strict, Text, unless } from './schema.ts';
+export { openSource, type Source } from './source.ts';
 export { suggest } from './suggest.ts';

@@ -1,21 +1,22 @@
 import type { z } from 'zod';
 import type { City, CityControl, CityProblem, District } from '../../domain/index.ts';
+import { check } from './check.ts';
+import { DistrictsSchema } from './geojson.ts';
+import { checkDistricts, checkProfiles, checkServices } from './references.ts';
 import {
   CalendarsSchema,
   CityFileSchema,
   DepartmentsSchema,
-  DistrictsSchema,
   MetricsSchema,
   ProfilesSchema,
   ServicesSchema,
 } from './schema.ts';
-import { check, openSource, type Source } from './source.ts';
-import { suggest } from './suggest.ts';
+import { openSource } from './source.ts';
 
 /** A city, or every mistake that keeps its folder from being one. */
 export type ParsedCity =
   | { readonly city: City; readonly problems: readonly [] }
-  | { readonly city: null; readonly problems: readonly CityProblem[] };
+  | { readonly city: null; readonly problems: CityProblem[] };
 
 /** Makes a city of its folder's files (all but `rules/`). Pure. */
 export function parseCity(control: CityControl): ParsedCity {
@@ -37,9 +38,9 @@ export function parseCity(control: CityControl): ParsedCity {
   open('calendars.yaml', CalendarsSchema);
   const districts = open('districts.geojson', DistrictsSchema);
 
-  if (profiles?.data && metrics?.data) checkProfiles(profiles.source, profiles.data, metrics.data, problems);
-  if (services?.data && departments?.data) checkServices(services.source, services.data, departments.data, problems);
-  if (districts?.data) checkDistricts(districts.source, districts.data, problems);
+  if (profiles && metrics) checkProfiles(profiles.source, metrics.source, problems);
+  if (services && departments) checkServices(services.source, departments.source, problems);
+  if (districts) checkDistricts(districts.source, problems);
   if (problems.length > 0) return { city: null, problems };
 
   const { name, timezone, accepts } = base!.data!;
@@ -60,41 +61,6 @@ export function parseCity(control: CityControl): ParsedCity {
 /** `file:line:column message`, a line each. */
 export function formatProblems(problems: readonly CityProblem[]): string {
   return problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`).join('\n');
-}
-
-function checkProfiles(
-  source: Source,
-  profiles: z.output<typeof ProfilesSchema>,
-  metrics: z.output<typeof MetricsSchema>,
-  problems: CityProblem[],
-): void {
-  for (const [id, profile] of Object.entries(profiles)) {
-    profile.metrics.forEach((metric, i) => {
-      if (metric in metrics) return;
-      const message = `unknown metric "${metric}"${suggest(metric, Object.keys(metrics))}`;
-      problems.push(source.problem([id, 'metrics', i], message));
-    });
-  }
-}
-
-function checkServices(
-  source: Source,
-  services: z.output<typeof ServicesSchema>,
-  departments: z.output<typeof DepartmentsSchema>,
-  problems: CityProblem[],
-): void {
-  for (const [id, { department }] of Object.entries(services)) {
-    if (department in departments) continue;
-    const message = `unknown department "${department}"${suggest(department, Object.keys(departments))}`;
-    problems.push(source.problem([id, 'department'], message));
-  }
-}
-
-function checkDistricts(source: Source, { features }: z.output<typeof DistrictsSchema>, problems: CityProblem[]): void {
-  features.forEach(({ id }, i) => {
-    if (features.findIndex((other) => other.id === id) === i) return;
-    problems.push(source.problem(['features', i, 'id'], `district "${id}" is described twice`));
-  });
 }
 
 function districtOf({ id, properties, geometry }: z.output<typeof DistrictsSchema>['features'][number]): District {

@@ -2,32 +2,70 @@ import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import { suggest } from './suggest.ts';
 
-/** An object without unknown keys; an unknown one is answered with the nearest known. */
-export function strict<T extends z.ZodRawShape>(shape: T): z.ZodObject<T, z.core.$strict> {
+const LONGEST_MS = 3_650 * 86_400_000;
+
+/** An object without unknown keys; an unknown one is answered by `hints`, or else with the nearest known. */
+export function strict<T extends z.ZodRawShape>(
+  shape: T,
+  hints: Readonly<Record<string, string>> = {},
+): z.ZodObject<T, z.core.$strict> {
+  const answer = (key: string) =>
+    Object.hasOwn(hints, key) ? hints[key]! : `unknown key${suggest(key, Object.keys(shape))}`;
   return z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys' ? `unknown key${suggest(issue.keys[0]!, Object.keys(shape))}` : undefined,
+    // One line a key, in their order.
+    error: (issue) => (issue.code === 'unrecognized_keys' ? issue.keys.map(answer).join('\n') : undefined),
   });
 }
 
-/** `15m` as milliseconds. */
-export const Duration = z.string().transform((text, context) => {
-  const ms = parseDuration(text);
-  if (ms !== null) return ms;
-  context.addIssue(`"${text}" is not a duration; write 30s, 15m, 4h or 7d`);
-  return z.NEVER;
-});
+/** A schema's own words for a value of the wrong type; a value that is missing is named as such. */
+export const unless =
+  (message: string) =>
+  ({ input }: { readonly input?: unknown }): string | undefined =>
+    input === undefined ? undefined : message;
+
+/** `15m` as milliseconds; at most ten years. */
+export const Duration = z
+  .string({ error: unless('not a duration; write 30s, 15m, 4h or 7d') })
+  .transform((text, context) => {
+    const ms = parseDuration(text);
+    if (ms !== null && ms <= LONGEST_MS) return ms;
+    context.addIssue(
+      ms === null ? `"${text}" is not a duration; write 30s, 15m, 4h or 7d` : `"${text}" is too long; at most 3650d`,
+    );
+    return z.NEVER;
+  });
+
+/** A duration that is not `0s`. */
+export const Positive = Duration.refine((ms) => ms > 0, 'must be longer than 0s');
 
 /** A text in both languages. */
 export const Text = strict({ en: z.string().min(1), zh: z.string().min(1) });
 
 /** Ids are topic levels and URL parts. */
-export const Id = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'an id has a-z, 0-9, - and _, at most 64 of them');
+export const Id = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9_-]{0,63}$/,
+    'an id has a-z, 0-9, - and _, begins with a letter or digit, and has at most 64',
+  );
 
-const zones = new Set(Intl.supportedValuesOf('timeZone'));
-const Zone = z.string().refine((zone) => zones.has(zone) || zone === 'UTC', 'not an IANA zone such as Europe/Berlin');
-const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is "09:00"');
+const Zone = z.string().superRefine((zone, context) => {
+  if (isZone(zone)) return;
+  const near = suggest(zone, Intl.supportedValuesOf('timeZone'));
+  context.addIssue(`"${zone}" is not an IANA zone such as Europe/Berlin${near}`);
+});
 
+/** `supportedValuesOf` leaves out aliases such as Asia/Kolkata, and the formatter alone also takes `+08:00`. */
+function isZone(zone: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone });
+    return /^[A-Z]/.test(zone);
+  } catch {
+    return false;
+  }
+}
+
+/** `city.yaml`. */
 export const CityFileSchema = strict({
   name: Text,
   timezone: Zone,
@@ -38,24 +76,44 @@ export const CityFileSchema = strict({
   }).prefault({}),
 });
 
+/** `metrics.yaml`. */
 export const MetricsSchema = z.record(
   Id,
   strict({ title: Text, unit: z.string().min(1), min: z.number(), max: z.number() }).refine(
     ({ min, max }) => min < max,
-    { path: ['min'], message: 'min must be below max' },
+    {
+      path: ['min'],
+      message: 'min must be below max',
+      // Also beside other mistakes.
+      when: ({ value }) => hasNumbers(value, 'min', 'max'),
+    },
   ),
 );
 
+function hasNumbers(value: unknown, ...keys: readonly string[]): boolean {
+  return keys.every((key) => typeof (value as Record<string, unknown> | null)?.[key] === 'number');
+}
+
+/** `profiles.yaml`. */
 export const ProfilesSchema = z.record(
   Id,
-  strict({ title: Text, metrics: z.array(z.string()).min(1).max(32, 'a profile has at most 32 metrics'), interval: Duration }),
+  strict({
+    title: Text,
+    metrics: z.array(z.string()).min(1, 'a profile has a metric').max(32, 'a profile has at most 32 metrics'),
+    interval: Positive,
+  }),
 );
 
+/** `departments.yaml`. */
 export const DepartmentsSchema = z.record(Id, strict({ title: Text }));
 
-export const ServicesSchema = z.record(Id, strict({ title: Text, department: z.string(), deadline: Duration }));
+/** `services.yaml`. */
+export const ServicesSchema = z.record(Id, strict({ title: Text, department: z.string(), deadline: Positive }));
 
+const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is "09:00"');
 const Weekday = z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']);
+
+/** `calendars.yaml`. */
 export const CalendarsSchema = z.record(
   Id,
   strict({
@@ -63,20 +121,6 @@ export const CalendarsSchema = z.record(
     weekdays: z.array(Weekday).min(1),
     from: TimeOfDay,
     to: TimeOfDay,
-    holidays: z.array(z.iso.date()).default([]),
+    holidays: z.array(z.iso.date('a day is "2026-10-01"')).default([]),
   }),
 );
-
-const Position = z.array(z.number()).min(2).max(3);
-const Ring = z.array(Position).min(4, 'a ring closes: at least four positions, the last like the first');
-const Geometry = z.discriminatedUnion('type', [
-  strict({ type: z.literal('Polygon'), coordinates: z.array(Ring).min(1) }),
-  strict({ type: z.literal('MultiPolygon'), coordinates: z.array(z.array(Ring).min(1)).min(1) }),
-]);
-
-export const DistrictsSchema = strict({
-  type: z.literal('FeatureCollection'),
-  features: z
-    .array(strict({ type: z.literal('Feature'), id: Id, properties: z.looseObject({ title: Text }), geometry: Geometry }))
-    .min(1),
-});

@@ -1,5 +1,4 @@
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import type { z } from 'zod';
+import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import type { CityFile, CityProblem } from '../../domain/index.ts';
 
 /** One file of the city folder: its value, and where each part of it stands in the text. */
@@ -10,42 +9,58 @@ export interface Source {
   readonly value: unknown;
   /** Mistakes of syntax. */
   readonly problems: readonly CityProblem[];
-  /** A mistake at a path of the value. */
+  /** A mistake at a path of the value; at the deepest part of the path that is written. */
   problem(path: readonly PropertyKey[], message: string): CityProblem;
 }
 
-/** Parses YAML, of which JSON is a part: GeoJSON goes the same way. */
-export function openSource({ path: file, text }: CityFile): Source {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const at = (offset: number, message: string): CityProblem => {
-    const { line, col } = lines.linePos(offset);
-    return { file, line, column: col, message };
-  };
-  const problems = document.errors.map((error) => at(error.pos[0], error.message.split('\n')[0]!));
-  return {
-    file,
-    text,
-    value: problems.length > 0 ? undefined : document.toJS(),
-    problems,
-    problem: (path, message) => at(offsetOf(document.contents, path), message),
-  };
+/** Parses one file, `*.geojson` as JSON and all else as YAML. Never throws: mistakes of syntax are its `problems`. */
+export function openSource(file: CityFile): Source {
+  return file.path.endsWith('.geojson') ? openJson(file) : openYaml(file);
 }
 
-/** Checks a value; every issue becomes a problem at its place. */
-export function check<T extends z.ZodType>(source: Source, schema: T, problems: CityProblem[]): z.output<T> | null {
-  problems.push(...source.problems);
-  if (source.problems.length > 0) return null;
-  const parsed = schema.safeParse(source.value ?? {});
-  if (parsed.success) return parsed.data;
-  for (const issue of parsed.error.issues) {
-    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [undefined];
-    for (const key of keys) {
-      const path = key === undefined ? issue.path : [...issue.path, key];
-      problems.push(source.problem(path, `${path.map(String).join('.') || 'file'}: ${issue.message}`));
-    }
+function openYaml({ path: file, text }: CityFile): Source {
+  const { document, at } = located(file, text);
+  const problems = document.errors.map((error) => at(error.pos[0], error.message));
+  visit(document, {
+    Alias(_, node) {
+      if (node.resolve(document) !== undefined) return;
+      problems.push(
+        at(node.range?.[0] ?? 0, `*${node.source} stands for nothing; &${node.source} must come before it`),
+      );
+    },
+  });
+  let value: unknown;
+  try {
+    if (problems.length === 0) value = document.toJS();
+  } catch (error) {
+    problems.push(at(0, (error as Error).message));
   }
-  return null;
+  return { file, text, value, problems, problem: (path, message) => at(offsetOf(document.contents, path), message) };
+}
+
+/** Real districts have megabytes of coordinates, and YAML is slow to read: only a mistake needs the places. */
+function openJson({ path: file, text }: CityFile): Source {
+  const problem: Source['problem'] = (path, message) => {
+    const { document, at } = located(file, text);
+    return at(offsetOf(document.contents, path), message);
+  };
+  try {
+    return { file, text, value: JSON.parse(text.replace(/^\uFEFF/, '')), problems: [], problem };
+  } catch (error) {
+    const { document, at } = located(file, text);
+    const offset = document.errors[0]?.pos[0] ?? 0;
+    return { file, text, value: undefined, problems: [at(offset, `not JSON: ${(error as Error).message}`)], problem };
+  }
+}
+
+function located(file: string, text: string) {
+  const lines = new LineCounter();
+  const document: Document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number, message: string): CityProblem => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(line, 1), column: Math.max(col, 1), message };
+  };
+  return { document, at };
 }
 
 /** Offset of the deepest part of the path that exists: a key, or an item of a list. */

@@ -1,11 +1,14 @@
-/** `, did you mean "pm25"?` where a known name is close to what was written; else the known names. */
+const MOST_LISTED = 20;
+
+/** `: did you mean "pm25"?` where a known name is close to what was written; else the known names, if they are few. */
 export function suggest(written: string, known: Iterable<string>): string {
   const names = [...known];
   const near = names
     .map((name) => ({ name, distance: distance(written.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, distance: d }) => d <= Math.max(1, Math.floor(name.length / 3)))
     .sort((a, b) => a.distance - b.distance)[0];
-  return near === undefined ? `; known: ${names.join(', ')}` : `: did you mean "${near.name}"?`;
+  if (near !== undefined) return `: did you mean "${near.name}"?`;
+  return names.length > 0 && names.length <= MOST_LISTED ? `; known: ${names.join(', ')}` : '';
 }
 
 /** Levenshtein distance. */

@@ -54,7 +54,8 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
       for (let row = 0; row < length; row++) {
         const one = device[row]!;
         if (metricOf[metric[row]!] === undefined) await numberMetric(metric[row]!);
-        if (deviceOf[one.index] !== undefined && (seen.has(one) || deviceIds.get(one.id)!.district === one.district)) continue;
+        if (deviceOf[one.index] !== undefined && (seen.has(one) || deviceIds.get(one.id)!.district === one.district))
+          continue;
         seen.add(one);
         await numberDevice(one);
       }
@@ -105,7 +106,9 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
         await writer.run(SCHEMA);
         await load();
       } catch (cause) {
-        throw new LamppostError('history', `the history ${path} cannot be opened: ${(cause as Error).message}`, { cause });
+        throw new LamppostError('history', `the history ${path} cannot be opened: ${(cause as Error).message}`, {
+          cause,
+        });
       }
     },
     async stop() {

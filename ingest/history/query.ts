@@ -12,7 +12,10 @@ const SQL_OF: Readonly<Record<Aggregate, string>> = {
 };
 
 /** Devices and metrics asked for, as a condition with its parameters. */
-export function filterOf(query: Pick<ReadingsQuery, 'devices' | 'district' | 'metrics'>): { sql: string; params: string[] } {
+function filterOf(query: Pick<ReadingsQuery, 'devices' | 'district' | 'metrics'>): {
+  sql: string;
+  params: string[];
+} {
   const parts: string[] = [];
   const params: string[] = [];
   const oneOf = (column: string, names: readonly string[] | undefined) => {

@@ -76,7 +76,8 @@ export function createJournalAppender(
     }
     refusedSince = 0;
     const done = committing;
-    const error = reply.error === null ? null : new LamppostError(reply.error.code, reply.error.message, { retryable: true });
+    const error =
+      reply.error === null ? null : new LamppostError(reply.error.code, reply.error.message, { retryable: true });
     committing = [];
     committingBytes = 0;
     recycled = reply.bytes;

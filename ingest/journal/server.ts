@@ -52,7 +52,10 @@ export function createJournalServer(
   function commit(request: CommitRequest): CommitReply {
     try {
       if (store.bytes + request.length > options.maxBytes) {
-        throw new LamppostError('journal-full', `the journal holds ${store.bytes} bytes, its bound is ${options.maxBytes}`);
+        throw new LamppostError(
+          'journal-full',
+          `the journal holds ${store.bytes} bytes, its bound is ${options.maxBytes}`,
+        );
       }
       store.appendMessages(new Uint8Array(request.bytes, 0, request.length), request.count, clock.now());
       announce();

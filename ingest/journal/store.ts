@@ -48,7 +48,9 @@ export class JournalStore {
     this.#setHead = this.#db.prepare('insert or replace into heads values (?, ?)');
     this.#trim = this.#db.prepare('delete from blocks where seq < ?');
     this.#receivedAtOf = this.#db.prepare('select received_at from blocks where seq = ?');
-    const last = this.#db.prepare('select seq, first + count as n, received_at from blocks order by seq desc limit 1').get();
+    const last = this.#db
+      .prepare('select seq, first + count as n, received_at from blocks order by seq desc limit 1')
+      .get();
     if (last === undefined) return;
     this.#seq = Number(last.seq);
     this.#messages = Number(last.n);

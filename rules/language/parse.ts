@@ -1,78 +1,45 @@
 import { createHash } from 'node:crypto';
-import type { City, CityControl, CityProblem, Condition, Rule } from '../../domain/index.ts';
-import { check, openSource, type Source, suggest } from '../../ingest/city/index.ts';
-import { RuleSchema, type WrittenRule } from './schema.ts';
+import {
+  type City,
+  type CityControl,
+  type CityProblem,
+  type Condition,
+  type Rule,
+  WINDOW_FUNCTIONS,
+} from '../../domain/index.ts';
+import { check, openSource, type Source } from '../../ingest/city/index.ts';
+import { type Fault, faultsOf } from './faults.ts';
+import { ReadableRule, RuleSchema, type WrittenRule } from './schema.ts';
 
-const LONGEST_WINDOW_MS = 7 * 86_400_000;
-const WINDOWS = ['mean', 'min', 'max'] as const;
-
-type Fault = readonly [path: readonly PropertyKey[], message: string];
-
-/** The rules of the files under `rules/`, and every mistake in them. Pure. */
+/** The rules of the files under `rules/` (all but `*.test.yaml`), and every mistake in them. Pure. */
 export function parseRules(control: CityControl, city: City): { rules: Rule[]; problems: CityProblem[] } {
   const problems: CityProblem[] = [];
-  const rules = new Map<string, Rule>();
+  const rules: Rule[] = [];
+  const fileOf = new Map<string, string>();
   for (const file of control.files) {
-    if (!/^rules\/.*(?<!\.test)\.yaml$/.test(file.path)) continue;
+    if (!/^rules\/.*(?<!\.test)\.ya?ml$/.test(file.path)) continue;
     const source = openSource(file);
+    const before = problems.length;
+    if (file.path.endsWith('.yml')) problems.push(source.problem([], 'a rule file ends in .yaml: rename it'));
     const written = check(source, RuleSchema, problems);
-    if (written === null) continue;
-    const faults = [...faultsOf(written, city), ...(rules.has(written.id) ? [twice(written.id)] : [])];
+    const readable = ReadableRule.parse(source.value);
+    const faults = [...faultsOf(readable, city), ...thresholdMissing(written), ...twice(readable.id, fileOf)];
     problems.push(...faults.map(([path, message]) => source.problem(path, message)));
-    if (faults.length === 0) rules.set(written.id, ruleOf(written, source, city));
+    if (readable.id !== undefined && !fileOf.has(readable.id)) fileOf.set(readable.id, file.path);
+    if (written !== null && problems.length === before) rules.push(ruleOf(written, source, city));
   }
-  return { rules: [...rules.values()], problems };
+  return { rules, problems };
 }
 
-const twice = (id: string): Fault => [['id'], `rule "${id}" is written twice`];
-
-function* faultsOf({ where, when, ticket }: WrittenRule, city: City): Generator<Fault> {
-  yield* unknown(['where', 'profile'], 'profile', where.profile, city.profiles);
-  yield* unknown(['where', 'district'], 'district', where.district, city.districts);
-  yield* unknown(['ticket', 'service'], 'service', ticket && [ticket.service], city.services);
-  yield* metricFaults(when.metric, where.profile, city);
-  yield* conditionFaults(when);
+function* twice(id: string | undefined, fileOf: ReadonlyMap<string, string>): Generator<Fault> {
+  const other = id === undefined ? undefined : fileOf.get(id);
+  if (other !== undefined) yield [['id'], `rule "${id}" is already in ${other}`];
 }
 
-function* unknown(
-  path: readonly string[],
-  what: string,
-  names: readonly string[] | undefined,
-  known: ReadonlyMap<string, unknown>,
-): Generator<Fault> {
-  for (const name of names ?? []) {
-    if (!known.has(name)) yield [path, `unknown ${what} "${name}"${suggest(name, known.keys())}`];
-  }
-}
-
-function* metricFaults(metric: string, profiles: readonly string[] | undefined, city: City): Generator<Fault> {
-  const path = ['when', 'metric'];
-  if (!city.metrics.has(metric)) {
-    yield [path, `unknown metric "${metric}"${suggest(metric, city.metrics.keys())}`];
-    return;
-  }
-  const named = (profiles ?? [...city.profiles.keys()]).flatMap((id) => city.profiles.get(id) ?? []);
-  const measured = new Set(named.flatMap((profile) => profile.metrics));
-  if (named.length > 0 && !measured.has(metric)) {
-    yield [path, `no profile of this rule measures "${metric}"; they measure ${[...measured].join(', ')}`];
-  }
-}
-
-function* conditionFaults(when: WrittenRule['when']): Generator<Fault> {
-  const functions = [...WINDOWS, 'last' as const].filter((fn) => when[fn] !== undefined);
-  if (functions.length > 1) yield [['when', functions[1]!], `one of last, mean, min and max; found ${functions.join(', ')}`];
-  for (const fn of WINDOWS) {
-    const ms = when[fn];
-    if (ms !== undefined && (ms === 0 || ms > LONGEST_WINDOW_MS)) yield [['when', fn], 'a window is longer than 0s and at most 7d'];
-  }
-  const { above, below, clear } = when;
-  if ((above === undefined) === (below === undefined)) {
-    yield [['when'], 'needs exactly one of above and below'];
-    return;
-  }
-  if (clear === undefined) return;
-  if (above !== undefined && clear > above) yield [['when', 'clear'], `clear must be at or under above (${above})`];
-  if (below !== undefined && clear < below) yield [['when', 'clear'], `clear must be at or over below (${below})`];
+/** Only asked of a rule that passed its schema: else `above: "75"` would also be said to be missing. */
+function* thresholdMissing(written: WrittenRule | null): Generator<Fault> {
+  if (written !== null && (written.when.above === undefined) === (written.when.below === undefined))
+    yield [['when'], 'use exactly one of above, below'];
 }
 
 function ruleOf(written: WrittenRule, source: Source, city: City): Rule {
@@ -81,7 +48,7 @@ function ruleOf(written: WrittenRule, source: Source, city: City): Rule {
   const deadlineMs = ticket && (ticket.deadline ?? city.services.get(ticket.service)!.deadlineMs);
   return {
     id,
-    version: createHash('sha256').update(JSON.stringify(source.value)).digest('hex').slice(0, 12),
+    version: versionOf(source.value),
     title: texts.en,
     titleZh: texts.zh,
     forEach: 'device',
@@ -95,8 +62,18 @@ function ruleOf(written: WrittenRule, source: Source, city: City): Rule {
   };
 }
 
+/** Of the rule as it is written, keys in order: comments, layout and a service's deadline leave it as it is. */
+function versionOf(value: unknown): string {
+  const canonical = JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+  return createHash('sha256').update(canonical).digest('hex').slice(0, 12);
+}
+
 function conditionOf(when: WrittenRule['when']): Condition {
-  const fn = WINDOWS.find((name) => when[name] !== undefined) ?? 'last';
+  const fn = WINDOW_FUNCTIONS.find((name) => when[name] !== undefined) ?? 'last';
   const op = when.above === undefined ? 'below' : 'above';
   const threshold = (when.above ?? when.below)!;
   return {

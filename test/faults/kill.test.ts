@@ -55,7 +55,9 @@ async function allQuarantined(server: ServerProcess): Promise<Quarantined[]> {
   const items: Quarantined[] = [];
   let after: string | null = null;
   do {
-    const page: Page<Quarantined> = await server.get(`/api/v1/quarantine?limit=1000${after === null ? '' : `&after=${after}`}`);
+    const page: Page<Quarantined> = await server.get(
+      `/api/v1/quarantine?limit=1000${after === null ? '' : `&after=${after}`}`,
+    );
     items.push(...page.items);
     after = page.next;
   } while (after !== null);
@@ -105,7 +107,9 @@ test('kill -9 ten times - everything acknowledged is in the history or the quara
     );
     const stored = series[0]!.points.map(([ts]) => (ts - START) / 10);
     expect(new Set(stored).size, 'no reading is stored twice').toBe(stored.length);
-    const refused = quarantined.filter((one) => one.device === id).map((one) => Buffer.from(one.raw, 'base64').toString());
+    const refused = quarantined
+      .filter((one) => one.device === id)
+      .map((one) => Buffer.from(one.raw, 'base64').toString());
     const known = new Set([...stored, ...refused.map((raw) => Number(raw.slice(11)))]);
     const missing = [...acknowledged].filter((n) => !known.has(n));
     expect(missing, `${id}: acknowledged, but nowhere`).toEqual([]);
@@ -122,7 +126,14 @@ test('kill -9 ten times - everything acknowledged is in the history or the quara
   await replayInto(undisturbed, server.data);
   await undisturbed.settledLedger();
   const expected = await allTickets(undisturbed);
-  const facts = (ticket: Ticket) => [ticket.id, ticket.rule, ticket.group, ticket.status, ticket.openedAt, ticket.updatedAt];
+  const facts = (ticket: Ticket) => [
+    ticket.id,
+    ticket.rule,
+    ticket.group,
+    ticket.status,
+    ticket.openedAt,
+    ticket.updatedAt,
+  ];
   expect(tickets.map(facts)).toEqual(expected.map(facts));
   expect(await undisturbed.stop()).toBe(0);
 });
@@ -139,7 +150,11 @@ async function replayInto(server: ServerProcess, from: string): Promise<void> {
 test('SIGTERM - what was acknowledged is settled, and the process exits 0', async () => {
   const server = new ServerProcess();
   await server.start();
-  const { secret } = await server.post<{ secret: string }>('/api/v1/devices', { id: 'bin-x', profile: 'waste-bin', district: 'harbour' });
+  const { secret } = await server.post<{ secret: string }>('/api/v1/devices', {
+    id: 'bin-x',
+    profile: 'waste-bin',
+    district: 'harbour',
+  });
   const publisher = publish(server, 'bin-x', secret, 1);
   await pause(500);
   publisher.stopped = true;

@@ -12,7 +12,7 @@ const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
 const CITY = fileURLToPath(new URL('../../city', import.meta.url));
 
 /** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
@@ -97,7 +97,9 @@ export class ServerProcess {
   }
 
   async get<T>(path: string, key = ADMIN_KEY): Promise<T> {
-    const answer = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, { headers: { authorization: `Bearer ${key}` } });
+    const answer = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
+      headers: { authorization: `Bearer ${key}` },
+    });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     return (await answer.json()) as T;
   }
@@ -126,8 +128,10 @@ export class ServerProcess {
 }
 
 /** Promise 2. */
-export function assertBalanced({ messages, readings }: Ledger): void {
+function assertBalanced({ messages, readings }: Ledger): void {
   const found = JSON.stringify({ messages, readings });
-  if (messages.received !== messages.decoded + messages.quarantined + messages.pending) throw new Error(`messages: ${found}`);
-  if (readings.received !== readings.stored + readings.duplicate + readings.quarantined) throw new Error(`readings: ${found}`);
+  if (messages.received !== messages.decoded + messages.quarantined + messages.pending)
+    throw new Error(`messages: ${found}`);
+  if (readings.received !== readings.stored + readings.duplicate + readings.quarantined)
+    throw new Error(`readings: ${found}`);
 }

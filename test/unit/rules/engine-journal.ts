@@ -24,11 +24,11 @@ export interface Entry extends Moment {
   readonly op: Op;
 }
 
-export const START = 1_700_000_000_000;
+const START = 1_700_000_000_000;
 const IDS = ['a0', 'a1', 'a2'];
 
 /** Rules of every shape over two metrics; thresholds lie amid the values of `journals`. */
-export const rules: fc.Arbitrary<Rule> = fc
+const rules: fc.Arbitrary<Rule> = fc
   .record({
     id: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
     metric: fc.constantFrom('pm25', 'noise'),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { decideTicket, type TicketContext, TICKET_REASONS } from '../../../tickets/index.ts';
+import { decideTicket, TICKET_REASONS, type TicketContext } from '../../../tickets/index.ts';
 import { city, rule, ticketOf, transition } from './scene.ts';
 
 const service = city.services.get('air-quality');

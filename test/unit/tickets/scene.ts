@@ -40,7 +40,7 @@ export const rule: Rule = {
 };
 
 /** 2026-01-01T00:00:00Z, plus minutes. */
-export const minute = (minutes: number) => Date.UTC(2026, 0, 1) + minutes * 60_000;
+const minute = (minutes: number) => Date.UTC(2026, 0, 1) + minutes * 60_000;
 
 /** A transition of the rule above; its id is unique for a block and ordinal. */
 export function transition(id: string, to: Transition['to'], changes: Partial<Transition> = {}): Transition {

@@ -1,0 +1,338 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import mqtt, { type MqttClient } from 'mqtt';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+
+const server = new ServerProcess();
+const secrets = new Map<string, string>();
+
+beforeAll(async () => {
+  await server.start();
+  const devices = ['bin-1', 'bin-2', 'bin-3', 'bin-4'].map((id) => ({
+    id,
+    profile: 'waste-bin',
+    district: 'harbour',
+    name: `Quay ${id}`,
+  }));
+  for (const { id, secret } of await server.post<{ id: string; secret: string }[]>('/api/v1/devices', devices))
+    secrets.set(id, secret);
+});
+afterAll(async () => {
+  expect(await server.stop()).toBe(0);
+});
+
+const login = (id: string, password: string, more: mqtt.IClientOptions = {}) =>
+  mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, {
+    clientId: id,
+    username: id,
+    password,
+    reconnectPeriod: 0,
+    ...more,
+  });
+const device = (id: string) => login(id, secrets.get(id)!);
+const listener = (id: string) => login(id, ADMIN_KEY, { username: 'admin' });
+const fill = (value: number, ts = Date.now()) => JSON.stringify({ ts, metrics: { fill: value, battery: 90 } });
+
+async function until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  const deadline = Date.now() + 15_000;
+  while (Date.now() < deadline) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error('it did not come in time');
+}
+
+function collect(client: MqttClient): { topic: string; payload: string; retain: boolean }[] {
+  const seen: { topic: string; payload: string; retain: boolean }[] = [];
+  client.on('message', (topic, payload, packet) =>
+    seen.push({ topic, payload: payload.toString(), retain: packet.retain }),
+  );
+  return seen;
+}
+
+describe('login', () => {
+  test.each([
+    ['a wrong secret', 'bin-1', 'wrong', 'bin-1', 4],
+    ['an unknown device', 'bin-9', 'wrong', 'bin-9', 4],
+    ['no password', 'bin-1', '', 'bin-1', 4],
+    ['another client id', 'bin-1', null, 'bin-2', 2],
+  ])('login - %s is answered by its CONNACK code', async (_what, username, password, clientId, code) => {
+    const secret = password ?? secrets.get(username)!;
+    await expect(login(clientId, secret, { username })).rejects.toMatchObject({ code });
+  });
+});
+
+describe('the way of a reading', () => {
+  test('a reading above its threshold becomes one ticket with its evidence, and events tell of it', async () => {
+    const watcher = await listener('watcher-1');
+    const seen = collect(watcher);
+    await watcher.subscribeAsync(['events/#', 'tickets/#', 'live/#'], { qos: 1 });
+    const client = await device('bin-1');
+    await until(async () => {
+      await client.publishAsync('devices/bin-1/readings', fill(30), { qos: 1 });
+      return seen.find(({ topic }) => topic === 'live/harbour/bin-1');
+    });
+    await client.publishAsync('devices/bin-1/readings', fill(95), { qos: 1 });
+    const opened = await until(() => seen.find(({ topic }) => topic.startsWith('events/tickets/waste/')));
+    const event = JSON.parse(opened.payload);
+    expect(event).toMatchObject({ specversion: '1.0', type: 'city.lamppost.ticket.opened' });
+    const ticket = await server.get<Ticket>(`/api/v1/tickets/${event.data.id}`);
+    expect(ticket).toMatchObject({
+      status: 'open',
+      rule: 'bin-full',
+      group: 'bin-1',
+      department: 'waste',
+      district: 'harbour',
+      severity: 'medium',
+    });
+    expect(ticket.evidence.window).toMatchObject({ metric: 'fill', value: 95, op: 'above', threshold: 90 });
+    expect(ticket.evidence.readings.at(-1)?.[1]).toBe(95);
+    expect(ticket.evidence.rule).toContain('bin-full');
+
+    const late = await listener('watcher-2');
+    const retained = collect(late);
+    await late.subscribeAsync('tickets/#', { qos: 1 });
+    await until(() => retained.find(({ topic, retain }) => retain && topic === `tickets/waste/${ticket.id}`));
+
+    await client.publishAsync('devices/bin-1/readings', fill(96), { qos: 1 });
+    await client.publishAsync('devices/bin-1/readings', fill(40), { qos: 1 });
+    await until(() => seen.find(({ topic, payload }) => topic === `tickets/waste/${ticket.id}` && payload === ''));
+    expect(await server.get<Ticket>(`/api/v1/tickets/${ticket.id}`)).toMatchObject({ status: 'resolved' });
+    const all = await server.get<Page<Ticket>>('/api/v1/tickets?rule=bin-full&group=bin-1');
+    expect(all.items).toHaveLength(1);
+    for (const one of [client, watcher, late]) await one.endAsync();
+  });
+
+  test('a message keeps its good readings, the bad ones are quarantined with reason and path, and the device is told', async () => {
+    const client = await device('bin-2');
+    const told = collect(client);
+    await client.subscribeAsync('devices/bin-2/rejections');
+    const ts = Date.now();
+    const metrics = { fill: 50, battery: 'low', pm25: 3 };
+    await client.publishAsync('devices/bin-2/readings', JSON.stringify({ ts, metrics }), { qos: 1 });
+    await client.publishAsync('devices/bin-2/readings', fill(50, ts), { qos: 1 });
+    await client.publishAsync('devices/bin-2/readings', fill(250), { qos: 2 });
+    await client.publishAsync('devices/bin-2/readings', '{"ts": 1', { qos: 1 });
+    await client.publishAsync('devices/bin-2/readings', fill(1, ts - 8 * 86_400_000), { qos: 1 });
+    await client.publishAsync('devices/bin-2/readings', fill(1, ts + 600_000), { qos: 1 });
+    const ledger = await until(async () => {
+      const found = await server.settledLedger('bin-2');
+      return found.messages.received === 6 ? found : undefined;
+    });
+    expect(ledger.messages).toEqual({ received: 6, decoded: 5, quarantined: 1, pending: 0 });
+    // fill 50, battery of the second and third message; fill of the second is a duplicate.
+    expect(ledger.readings).toEqual({ received: 11, stored: 3, duplicate: 1, quarantined: 7 });
+    const { items } = await server.get<Page<Quarantined>>('/api/v1/quarantine?device=bin-2');
+    const faults = new Set(items.map(({ scope, reason, path }) => `${scope} ${reason} ${path}`));
+    expect(faults).toEqual(
+      new Set([
+        'reading not-a-number $.metrics.battery',
+        'reading unknown-metric $.metrics.pm25',
+        'reading out-of-range $.metrics.fill',
+        'message malformed $',
+        'reading too-old $.ts',
+        'reading in-the-future $.ts',
+      ]),
+    );
+    await until(() => told.find(({ payload }) => payload.includes('unknown-metric')));
+    const { series } = await server.get<{ series: Series[] }>('/api/v1/readings?device=bin-2&metric=fill');
+    expect(series).toEqual([{ device: 'bin-2', metric: 'fill', unit: '%', points: [[ts, 50]] }]);
+    await client.endAsync();
+  });
+
+  test('a retained message, a will and QoS 0 go the same way as any other', async () => {
+    const before = await server.settledLedger('bin-3').catch(() => null);
+    expect(before).toBeNull();
+    const client = await login('bin-3', secrets.get('bin-3')!, {
+      will: { topic: 'devices/bin-3/readings', payload: Buffer.from(fill(11)), qos: 1, retain: false },
+    });
+    await client.publishAsync('devices/bin-3/readings', fill(10), { qos: 0, retain: true });
+    await until(async () =>
+      (await server.get<{ messages: { received: number } }>('/api/v1/ledger')).messages.received > 0 ? true : undefined,
+    );
+    client.stream.destroy();
+    const ledger = await until(async () => {
+      const found = await server.settledLedger('bin-3').catch(() => undefined);
+      return found?.messages.received === 2 ? found : undefined;
+    });
+    expect(ledger.messages.decoded).toBe(2);
+  });
+
+  test('MQTT over WebSocket at /mqtt is the same broker', async () => {
+    const client = await mqtt.connectAsync(`ws://127.0.0.1:${server.httpPort}/mqtt`, {
+      clientId: 'bin-4',
+      username: 'bin-4',
+      password: secrets.get('bin-4')!,
+      reconnectPeriod: 0,
+    });
+    await client.publishAsync('devices/bin-4/readings', fill(12), { qos: 1 });
+    await client.endAsync();
+    const ledger = await server.settledLedger('bin-4');
+    expect(ledger.readings.stored).toBe(2);
+  });
+});
+
+describe('limits', () => {
+  test.each([
+    ["another device's topic", 'devices/bin-2/readings'],
+    ['a topic outside the contract', 'somewhere/else'],
+    ['a topic of the server', 'events/alerts/x/y'],
+    ['$SYS', '$SYS/x'],
+  ])('publishing to %s is not acknowledged and ends the connection', async (_what, topic) => {
+    const client = await device('bin-1');
+    const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
+    client.publish(topic, fill(1), { qos: 1 });
+    await closed;
+    client.end(true);
+  });
+
+  test("subscribing to another device's rejections is refused", async () => {
+    const client = await device('bin-1');
+    await expect(client.subscribeAsync('devices/bin-2/rejections')).rejects.toThrow();
+    await client.endAsync();
+  });
+
+  test.each([
+    ['before CONNECT', [], 17 * 1024],
+    ['far larger than any', [], 200 * 1024 * 1024],
+  ])('a packet that announces too much %s is cut before its body comes', async (_when, _first, length) => {
+    const socket = connect(server.mqttPort, '127.0.0.1');
+    const digits = [];
+    for (let rest = length; rest > 0; rest = Math.floor(rest / 128))
+      digits.push((rest % 128) | (rest >= 128 ? 128 : 0));
+    const closed = once(socket, 'close');
+    socket.on('error', () => {});
+    socket.write(Buffer.from([0x10, ...digits]));
+    await closed;
+  });
+
+  test('a packet over the limit after CONNECT is cut, and others go on', async () => {
+    const other = await device('bin-2');
+    const client = await device('bin-1');
+    const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
+    client.on('error', () => {});
+    client.publish('devices/bin-1/readings', Buffer.alloc(300 * 1024, 32), { qos: 1 });
+    await closed;
+    client.end(true);
+    await other.publishAsync('devices/bin-2/readings', fill(41), { qos: 1 });
+    await other.endAsync();
+  });
+});
+
+describe('the API', () => {
+  test('every route but the open ones refuses a missing key, and errors are problems', async () => {
+    const { paths } = await server.get<{ paths: Record<string, Record<string, unknown>> }>('/openapi.json');
+    const routes = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => [method, path] as const),
+    );
+    expect(routes.length).toBeGreaterThan(18);
+    for (const [method, path] of routes) {
+      const answer = await fetch(`http://127.0.0.1:${server.httpPort}${path.replace('{id}', 'x')}`, {
+        method: method.toUpperCase(),
+      });
+      if (path === '/health' || path === '/ready') continue;
+      expect([answer.status, path], path).toEqual([401, path]);
+      expect(answer.headers.get('content-type')).toContain('application/problem+json');
+    }
+  });
+
+  test('a viewer reads, but registers nothing; a mistake is answered with what would be right', async () => {
+    const { secret } = await server.post<{ secret: string }>('/api/v1/keys', { name: 'screen', role: 'viewer' });
+    expect(await server.get<Page<Ticket>>('/api/v1/tickets', secret)).toHaveProperty('items');
+    const register = (key: string, body: unknown) =>
+      fetch(`http://127.0.0.1:${server.httpPort}/api/v1/devices`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    expect((await register(secret, { id: 'x', profile: 'noise', district: 'harbour' })).status).toBe(403);
+    const wrong = await register(ADMIN_KEY, { id: 'x', profile: 'nose', district: 'harbour' });
+    expect(wrong.status).toBe(400);
+    expect(((await wrong.json()) as { detail: string }).detail).toContain('air-quality');
+    expect((await register(ADMIN_KEY, { id: 'bin-1', profile: 'noise', district: 'harbour' })).status).toBe(409);
+    expect((await register(ADMIN_KEY, { id: 'has space', profile: 'noise', district: 'harbour' })).status).toBe(400);
+  });
+
+  test('server-sent events resume behind Last-Event-ID without gaps or repeats, and say so when the place is gone', async () => {
+    const pages = await server.get<Page<{ n: number }>>('/api/v1/events?limit=1000');
+    const numbers = pages.items.map(({ n }) => n);
+    expect(numbers.length).toBeGreaterThan(2);
+    expect(await streamed(numbers[0]!, numbers.length - 1)).toEqual(numbers.slice(1).map(String));
+    expect((await streamText(999_999, 'event: reset')).includes('event: reset')).toBe(true);
+  });
+
+  test('metrics answer in Prometheus text', async () => {
+    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    });
+    expect(await answer.text()).toMatch(/lamppost_messages\{state="received"\} \d+/);
+  });
+});
+
+async function streamText(last: number, enough: string | number): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/events`, {
+    headers: { authorization: `Bearer ${ADMIN_KEY}`, accept: 'text/event-stream', 'last-event-id': String(last) },
+  });
+  const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  const satisfied = () =>
+    typeof enough === 'string' ? text.includes(enough) : (text.match(/^id: /gm)?.length ?? 0) >= enough;
+  while (!satisfied()) text += (await reader.read()).value ?? '';
+  await reader.cancel();
+  return text;
+}
+
+async function streamed(last: number, count: number): Promise<string[]> {
+  const text = await streamText(last, count);
+  return [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id!);
+}
+
+const mosquitto = (() => {
+  try {
+    execFileSync('which', ['mosquitto_sub']);
+    return true;
+  } catch {
+    return false;
+  }
+})();
+if (!mosquitto && process.env.CI === 'true') throw new Error('mosquitto-clients is not installed, and CI needs it');
+if (!mosquitto) console.warn("SKIPPED: mosquitto_sub is not installed: Mosquitto's clients against this broker");
+
+test.skipIf(!mosquitto)("Mosquitto's own clients publish and subscribe", async () => {
+  const common = ['-h', '127.0.0.1', '-p', String(server.mqttPort)];
+  const sub = spawn('mosquitto_sub', [
+    ...common,
+    '-i',
+    'm-sub',
+    '-u',
+    'admin',
+    '-P',
+    ADMIN_KEY,
+    '-t',
+    'devices/bin-1/status',
+    '-C',
+    '1',
+  ]);
+  const line = once(sub.stdout, 'data');
+  execFileSync('mosquitto_pub', [
+    ...common,
+    '-i',
+    'bin-1',
+    '-u',
+    'bin-1',
+    '-P',
+    secrets.get('bin-1')!,
+    '-t',
+    'devices/bin-1/readings',
+    '-q',
+    '2',
+    '-m',
+    fill(33),
+  ]);
+  expect(String((await line)[0])).toMatch(/online|offline/);
+  sub.kill();
+});
