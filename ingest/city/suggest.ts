@@ -5,7 +5,7 @@ export function suggest(written: string, known: Iterable<string>): string {
   const names = [...known];
   const near = names
     .map((name) => ({ name, distance: distance(written.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, distance: d }) => d <= Math.max(1, Math.floor(name.length / 3)))
+    .filter(({ name, distance: d }) => d <= Math.max(1, Math.round(name.length / 2.5)))
     .sort((a, b) => a.distance - b.distance)[0];
   if (near !== undefined) return `: did you mean "${near.name}"?`;
   return names.length > 0 && names.length <= MOST_LISTED ? `; known: ${names.join(', ')}` : '';

@@ -38,10 +38,16 @@ function publish(server: ServerProcess, id: string, secret: string, qos: 1 | 2):
   const acknowledged = new Set<number>();
   const publisher = { id, client, acknowledged, stopped: false } as Publisher & { done: Promise<void> };
   let next = 0;
+  const sent = (n: number) =>
+    client.publishAsync(`devices/${id}/readings`, payloadOf(n), { qos }).then(
+      () => true,
+      () => false,
+    );
   const lane = async () => {
     while (!publisher.stopped) {
       const n = next++;
-      await client.publishAsync(`devices/${id}/readings`, payloadOf(n), { qos });
+      // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it goes again.
+      while (!(await sent(n))) await pause(20);
       acknowledged.add(n);
     }
   };
