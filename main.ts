@@ -100,7 +100,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
   const engine = spawn<EngineThread>('./engine.ts', {
     data: { dir: config.data, logLevel: config.logLevel, counter, flags, broker: toBroker.port1 },
     transfer: [toBroker.port1],
-    youngMiB: 64,
+    youngMiB: 128,
     onCrash,
   });
   const appended = new Set<() => void>();
@@ -131,7 +131,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
       flags,
     },
     transfer: [toJournal.port1, toBroker.port2],
-    youngMiB: 96,
+    youngMiB: 192,
     onCrash,
   });
   await engine.call.run();

@@ -12,11 +12,11 @@ export interface KnownDevice extends Device {
  */
 export interface ReadingColumns {
   length: number;
-  device: KnownDevice[];
+  readonly device: KnownDevice[];
   /** Number of the metric in the engine's metric table. */
-  metric: number[];
-  ts: number[];
-  value: number[];
+  metric: Int32Array | number[];
+  ts: Float64Array | number[];
+  value: Float64Array | number[];
 }
 
 /** Names of metrics as dense numbers, append-only for as long as the process lives. */

@@ -224,7 +224,7 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
       seq: block.seq,
       fresh,
       city: context.cityAt(block.seq),
-      readings: { length: 0, device: [], metric: [], ts: [], value: [] },
+      readings: createColumns(block.count * 3),
       refusals: [],
       several: false,
       own: new Map(),
@@ -306,7 +306,7 @@ interface Draft {
   readonly seq: number;
   readonly fresh: boolean;
   readonly city: CityVersion | null;
-  readonly readings: ReadingColumns;
+  readonly readings: TypedColumns;
   readonly refusals: Refusal[];
   /** Whether the present message has several readings: then it may repeat itself. */
   several: boolean;
@@ -328,12 +328,41 @@ function checksOf(
   return version.checks;
 }
 
-function pushReading(readings: ReadingColumns, device: KnownDevice, metric: number, ts: number, value: number): void {
+interface TypedColumns extends ReadingColumns {
+  metric: Int32Array;
+  ts: Float64Array;
+  value: Float64Array;
+}
+
+/** Columns with room for so many rows: growing plain arrays row by row took a fifth of the engine's time. */
+function createColumns(rows: number): TypedColumns {
+  return {
+    length: 0,
+    device: [],
+    metric: new Int32Array(rows),
+    ts: new Float64Array(rows),
+    value: new Float64Array(rows),
+  };
+}
+
+function pushReading(readings: TypedColumns, device: KnownDevice, metric: number, ts: number, value: number): void {
   const i = readings.length++;
-  readings.device[i] = device;
+  if (i === readings.ts.length) widen(readings);
+  readings.device.push(device);
   readings.metric[i] = metric;
   readings.ts[i] = ts;
   readings.value[i] = value;
+}
+
+function widen(readings: TypedColumns): void {
+  const { metric, ts, value } = readings;
+  Object.assign(readings, createColumns(Math.max(16, ts.length * 2)), {
+    length: readings.length,
+    device: readings.device,
+  });
+  readings.metric.set(metric);
+  readings.ts.set(ts);
+  readings.value.set(value);
 }
 
 function bitCount(mask: number): number {

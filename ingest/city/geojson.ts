@@ -6,16 +6,20 @@ type Point = readonly number[];
 const Position = z
   .array(z.number())
   .min(2, 'a position is [longitude, latitude]')
-  .max(3, 'a position is [longitude, latitude]')
-  .refine(([lon, lat]) => Math.abs(lon!) <= 180 && Math.abs(lat!) <= 90, {
-    error: ({ input }) => `[${input as Point}] is not [longitude, latitude] in degrees (WGS 84)`,
-  });
+  .max(3, 'a position is [longitude, latitude]');
 
 /** RFC 7946 §3.1.6: a linear ring is closed and has four or more positions. */
 const Ring = z
   .array(Position)
   .min(4, 'a ring has at least four positions, the last like the first')
-  .refine((ring) => same(ring[0], ring.at(-1)), 'the ring is not closed: its last position must be its first');
+  .superRefine((ring, context) => {
+    if (!same(ring[0], ring.at(-1))) context.addIssue('the ring is not closed: its last position must be its first');
+    // Once a ring: a file in another projection would have as many mistakes as positions.
+    const beyond = ring.findIndex(([lon, lat]) => Math.abs(lon!) > 180 || Math.abs(lat!) > 90);
+    if (beyond === -1) return;
+    const message = `[${ring[beyond]}] is not [longitude, latitude] in degrees (WGS 84)`;
+    context.addIssue({ code: 'custom', path: [beyond], message });
+  });
 
 const same = (a: Point | undefined, b: Point | undefined) => a?.[0] === b?.[0] && a?.[1] === b?.[1];
 

@@ -38,18 +38,20 @@ function openYaml({ path: file, text }: CityFile): Source {
   return { file, text, value, problems, problem: (path, message) => at(offsetOf(document.contents, path), message) };
 }
 
-/** Real districts have megabytes of coordinates, and YAML is slow to read: only a mistake needs the places. */
+/** Real districts have megabytes of coordinates, and YAML is slow to read: only a mistake needs the places, and once. */
 function openJson({ path: file, text }: CityFile): Source {
-  const problem: Source['problem'] = (path, message) => {
-    const { document, at } = located(file, text);
-    return at(offsetOf(document.contents, path), message);
+  let places: ReturnType<typeof located> | undefined;
+  const place = () => {
+    places ??= located(file, text);
+    return places;
   };
+  const problem: Source['problem'] = (path, message) => place().at(offsetOf(place().document.contents, path), message);
   try {
     return { file, text, value: JSON.parse(text.replace(/^\uFEFF/, '')), problems: [], problem };
   } catch (error) {
-    const { document, at } = located(file, text);
-    const offset = document.errors[0]?.pos[0] ?? 0;
-    return { file, text, value: undefined, problems: [at(offset, `not JSON: ${(error as Error).message}`)], problem };
+    const offset = place().document.errors[0]?.pos[0] ?? 0;
+    const fault = place().at(offset, `not JSON: ${(error as Error).message}`);
+    return { file, text, value: undefined, problems: [fault], problem };
   }
 }
 

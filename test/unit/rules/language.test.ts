@@ -103,7 +103,7 @@ const WHEN = 'when: { metric: fill, above: 90 }\n';
 const when = (text: string) => `${HEAD}when: { ${text} }\n`;
 
 test.each<[string, string, string[]]>([
-  ['a missing field', 'id: r\ntitle: T\n' + WHEN, ['1:1 severity: is missing']],
+  ['a missing field', `id: r\ntitle: T\n${WHEN}`, ['1:1 severity: is missing']],
   [
     'an unknown field',
     `${HEAD}${WHEN}keep_fireing_for: 5m\n`,
