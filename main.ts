@@ -29,6 +29,7 @@ import { createMetrics } from './metrics.ts';
 import { createAlertReader, parseRules } from './rules/index.ts';
 import type { BrokerThread } from './threads/broker.ts';
 import type { EngineThread } from './threads/engine.ts';
+import { createFlags } from './threads/flags.ts';
 import type { JournalThread } from './threads/journal.ts';
 import { spawn } from './threads/spawn.ts';
 import { createTicketReader } from './tickets/index.ts';
@@ -71,7 +72,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
   const adminCredential: Credential = { identity: { kind: 'key', id: ADMIN.id, key: ADMIN }, hash: adminHash };
 
   const counter = new Int32Array(new SharedArrayBuffer(4));
-  const flags = new Int32Array(new SharedArrayBuffer(4));
+  const flags = createFlags();
   const toJournal = new MessageChannel();
   const toBroker = new MessageChannel();
 
@@ -79,6 +80,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     data: {
       path: file('journal.sqlite'),
       counter,
+      flags,
       limits: { ...config.journal, tickMs: TICK_MS },
       broker: toJournal.port2,
     },

@@ -62,6 +62,8 @@ const BAD_USERNAME_OR_PASSWORD = 4;
 // One read of a socket should bring a whole window of messages: the chunk shares one group commit.
 const READ_CHUNK = 256 * 1024;
 
+const RESUME_MS = 5;
+
 /** Readings end in the journal: what a client publishes is never fanned out, stored as retained or queued. */
 class IngestAedes extends Aedes {
   override publish(...args: Parameters<Aedes['publish']>): void {
@@ -72,7 +74,10 @@ class IngestAedes extends Aedes {
 }
 
 /** An Aedes broker whose acknowledgements wait for the journal. */
-export function createBroker(deps: { sink: MessageSink; log: Logger }, options: BrokerOptions): Broker {
+export function createBroker(
+  deps: { sink: MessageSink; log: Logger; overloaded: () => boolean },
+  options: BrokerOptions,
+): Broker {
   const { log, sink } = deps;
   const credentials = new Credentials();
   const guarded = new WeakMap<object, Guarded>();
@@ -82,6 +87,7 @@ export function createBroker(deps: { sink: MessageSink; log: Logger }, options: 
   const servers: Server[] = [];
   let liveSubscriptions = 0;
   let stopping = false;
+  let resuming: NodeJS.Timeout | undefined;
 
   const aedes = new IngestAedes({
     mq: eagerEmitter(),
@@ -140,12 +146,19 @@ export function createBroker(deps: { sink: MessageSink; log: Logger }, options: 
     state.committed = guard(socket, options, {
       authenticated: () => state.publisher !== null,
       inFlight: () => state.publisher?.inFlight ?? 0,
+      overloaded: deps.overloaded,
       refused: (why) => {
         counts.cutOversize++;
         log.warn({ id: state.publisher?.identity.id, from: socket.remoteAddress, why }, 'connection cut');
       },
     });
     aedes.handle(socket);
+  }
+
+  /** Reads that an overload held go on when it is over; commits wake only those that have one under way. */
+  function resume(): void {
+    if (deps.overloaded()) return;
+    for (const socket of sockets) guarded.get(socket)?.committed();
   }
 
   function announce(id: string, status: 'online' | 'offline'): void {
@@ -175,6 +188,7 @@ export function createBroker(deps: { sink: MessageSink; log: Logger }, options: 
   return {
     open: () => aedes.listen(),
     async start() {
+      resuming = setInterval(resume, RESUME_MS);
       const settings = { highWaterMark: READ_CHUNK, noDelay: true, keepAlive: true };
       const plain = createServer(settings, accept);
       servers.push(plain);
@@ -189,6 +203,7 @@ export function createBroker(deps: { sink: MessageSink; log: Logger }, options: 
     async stop() {
       if (stopping) return;
       stopping = true;
+      clearInterval(resuming);
       for (const server of servers) server.close();
       while (sink.pendingBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
       await new Promise<void>((resolve) => aedes.close(() => resolve()));

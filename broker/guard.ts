@@ -18,6 +18,8 @@ export interface GuardHooks {
   authenticated(): boolean;
   /** Bytes of this client that wait for their commit. */
   inFlight(): number;
+  /** Whether what follows is too far behind to be given more. */
+  overloaded(): boolean;
   refused(why: GuardRefusal): void;
 }
 
@@ -62,7 +64,8 @@ export class PacketWalker {
 
 /**
  * Stands in front of the broker: every read of the connection passes through here. It adds no stream and copies
- * nothing. Returns a function to call when bytes of this client were committed, so that a held read goes on.
+ * nothing. Returns a function to call when bytes of this client were committed or an overload is over, so that a held
+ * read goes on.
  */
 export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks): () => void {
   const walker = new PacketWalker();
@@ -70,7 +73,7 @@ export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks
   let held = false;
 
   connection.read = (size?: number) => {
-    if (hooks.inFlight() > limits.maxInFlight) {
+    if (hooks.inFlight() > limits.maxInFlight || hooks.overloaded()) {
       held = true;
       return null;
     }
@@ -85,7 +88,7 @@ export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks
   };
 
   return () => {
-    if (!held || hooks.inFlight() > limits.maxInFlight / 2) return;
+    if (!held || hooks.inFlight() > limits.maxInFlight / 2 || hooks.overloaded()) return;
     held = false;
     connection.emit('readable');
   };

@@ -74,7 +74,8 @@ export interface Intake {
   prune(): void;
 }
 
-const KEEP_READINGS = 400_000;
+/** About 45 MB at the most. */
+const KEEP_READINGS = 1_500_000;
 
 /** Decode, validate, find duplicates. */
 export function createIntake(db: DatabaseSync, context: Context): Intake {

@@ -4,6 +4,7 @@ import pino from 'pino';
 import { type BrokerOptions, type Credential, type CredentialChange, createBroker } from '../broker/index.ts';
 import { type Publication, systemClock } from '../domain/index.ts';
 import { createJournalAppender } from '../ingest/index.ts';
+import { COMMITTED, DECIDED, LIVE } from './flags.ts';
 import { offer } from './rpc.ts';
 
 /** What the main thread hands to this one. */
@@ -14,14 +15,18 @@ export interface BrokerThreadData {
   readonly journal: MessagePort;
   /** Where the engine sends what is to be published. */
   readonly engine: MessagePort;
-  /** Index 0: whether anybody listens to live readings. */
   readonly flags: Int32Array<SharedArrayBuffer>;
 }
+
+/** Messages that the rules may be behind before publishers wait: about a second's work. An alert that comes late is worth little. */
+const MOST_BEHIND = 200_000;
 
 const data = workerData as BrokerThreadData;
 const log = pino({ level: data.logLevel, name: 'broker' });
 const sink = createJournalAppender(data.journal, systemClock);
-const broker = createBroker({ sink, log }, data.options);
+/** Counters wrap: their difference does not. */
+const behind = () => (Atomics.load(data.flags, COMMITTED) - Atomics.load(data.flags, DECIDED)) | 0;
+const broker = createBroker({ sink, log, overloaded: () => behind() > MOST_BEHIND }, data.options);
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 
@@ -31,7 +36,7 @@ offer(data.engine, {
     for (const publication of publications) await broker.publish(publication);
   },
 });
-const watch = setInterval(() => Atomics.store(data.flags, 0, broker.wantsLive() ? 1 : 0), 200);
+const watch = setInterval(() => Atomics.store(data.flags, LIVE, broker.wantsLive() ? 1 : 0), 200);
 
 const functions = {
   start: () => broker.start(),

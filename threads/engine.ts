@@ -30,6 +30,7 @@ import {
 import { ALERT_SCHEMA, createAlertStore, createRulesConsumer, parseRules, RULES_SCHEMA } from '../rules/index.ts';
 import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../tickets/index.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
+import { DECIDED, LIVE } from './flags.ts';
 import { offer, remote } from './rpc.ts';
 
 /** What the main thread hands to this one. */
@@ -38,7 +39,6 @@ export interface EngineThreadData {
   readonly logLevel: string;
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
-  /** Index 0: whether anybody listens to live readings. */
   readonly flags: Int32Array<SharedArrayBuffer>;
   readonly broker: MessagePort;
 }
@@ -65,6 +65,8 @@ const outbox = createOutbox(db);
 const pipeline = createPipeline({ alerts: createAlertStore(db), tickets: createTicketStore(db), outbox });
 const broker = remote<{ publish: (publications: readonly Publication[]) => Promise<void> }>(data.broker);
 
+/** The newest block of the run before. */
+const startedAt = journal.head().seq;
 let publishing: Promise<void> | null = null;
 let feeding = false;
 let stopping = false;
@@ -106,13 +108,18 @@ async function drainOutbox(): Promise<void> {
 /** Live readings and rejections: best effort, one batch on its way at a time, none kept for later. */
 function feed(outcomes: readonly Outcome[]): void {
   if (feeding) return;
-  const live = Atomics.load(data.flags, 0) === 1 ? liveOf(outcomes, context.metrics) : [];
+  const live = Atomics.load(data.flags, LIVE) === 1 ? liveOf(outcomes, context.metrics) : [];
   const publications = [...rejectionsOf(outcomes), ...live];
   if (publications.length === 0) return;
   feeding = true;
   void broker.call.publish(publications).finally(() => {
     feeding = false;
   });
+}
+
+/** Only what came in since the start: a backlog from before it does not hold publishers up. */
+function countDecided(outcomes: readonly Outcome[]): void {
+  for (const { block } of outcomes) if (block.seq > startedAt) Atomics.add(data.flags, DECIDED, block.count);
 }
 
 function checkpointIfDue(): void {
@@ -141,6 +148,7 @@ async function rulesLoop(): Promise<void> {
     const seen = Atomics.load(data.counter, 0);
     try {
       const outcomes = rules.step();
+      countDecided(outcomes);
       feed(outcomes);
       checkpointIfDue();
       if (outcomes.length === 0) await untilNews(seen);
@@ -185,7 +193,7 @@ const consumer = createHistoryConsumer(
     clock,
     log,
   },
-  { readings: 20_000, ageMs: 250 },
+  { readings: 50_000, ageMs: 250 },
 );
 rules.start();
 let loops: Promise<unknown> = Promise.resolve();

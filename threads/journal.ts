@@ -2,12 +2,14 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../domain/index.ts';
 import { createJournalServer, type JournalLimits, type JournalServer } from '../ingest/index.ts';
+import { COMMITTED } from './flags.ts';
 import { offer } from './rpc.ts';
 
 /** What the main thread hands to this one. */
 export interface JournalThreadData {
   readonly path: string;
   readonly counter: Int32Array<SharedArrayBuffer>;
+  readonly flags: Int32Array<SharedArrayBuffer>;
   readonly limits: JournalLimits & { tickMs: number };
   /** Where the broker sends its group commits. */
   readonly broker: MessagePort;
@@ -15,7 +17,12 @@ export interface JournalThreadData {
 
 const data = workerData as JournalThreadData;
 const server = createJournalServer(
-  { path: data.path, clock: systemClock, signal: { counter: data.counter } },
+  {
+    path: data.path,
+    clock: systemClock,
+    signal: { counter: data.counter },
+    onMessages: (count) => Atomics.add(data.flags, COMMITTED, count),
+  },
   data.limits,
 );
 server.serve(data.broker);

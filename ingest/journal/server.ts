@@ -36,7 +36,7 @@ const TRIM_AT_ONCE = 64;
 
 /** Owns the journal's file on behalf of one thread. `tickMs` is the interval of the tick records that move engine time. */
 export function createJournalServer(
-  deps: { path: string; clock: Clock; signal: JournalSignal },
+  deps: { path: string; clock: Clock; signal: JournalSignal; onMessages?: (count: number) => void },
   options: JournalLimits & { tickMs: number },
 ): JournalServer {
   const { clock, signal } = deps;
@@ -58,6 +58,7 @@ export function createJournalServer(
         );
       }
       store.appendMessages(new Uint8Array(request.bytes, 0, request.length), request.count, clock.now());
+      deps.onMessages?.(request.count);
       announce();
       return { error: null, bytes: request.bytes };
     } catch (error) {
