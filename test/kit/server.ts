@@ -96,12 +96,22 @@ export class ServerProcess {
     await gone;
   }
 
+  /** Journal blocks that the rules have yet to take. */
+  async #rulesLag(): Promise<number> {
+    const text = await (await this.#fetch('/metrics', ADMIN_KEY)).text();
+    return Number(/^lamppost_consumer_lag_blocks\{consumer="rules"\} (\d+)$/m.exec(text)![1]);
+  }
+
   async get<T>(path: string, key = ADMIN_KEY): Promise<T> {
+    return (await (await this.#fetch(path, key)).json()) as T;
+  }
+
+  async #fetch(path: string, key: string): Promise<Response> {
     const answer = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
       headers: { authorization: `Bearer ${key}` },
     });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-    return (await answer.json()) as T;
+    return answer;
   }
 
   async post<T>(path: string, body: unknown): Promise<T> {
@@ -114,13 +124,13 @@ export class ServerProcess {
     return (await answer.json()) as T;
   }
 
-  /** The ledger once nothing is pending; checks both equations on the way, at every look. */
+  /** The ledger once every consumer has taken all that came in; checks both equations on the way, at every look. */
   async settledLedger(device?: string): Promise<Ledger> {
     const deadline = Date.now() + 60_000;
     for (;;) {
       const ledger = await this.get<Ledger>(`/api/v1/ledger${device === undefined ? '' : `?device=${device}`}`);
       assertBalanced(ledger);
-      if (ledger.messages.pending === 0) return ledger;
+      if (ledger.messages.pending === 0 && (await this.#rulesLag()) === 0) return ledger;
       if (Date.now() > deadline) throw new Error(`the ledger does not settle: ${JSON.stringify(ledger)}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
