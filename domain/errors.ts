@@ -6,11 +6,14 @@ export const REASONS = {
   'unknown-device': 'no device of this id is registered',
   'unknown-profile': 'the city folder does not describe the profile of this device',
   'unknown-metric': 'the profile of this device does not measure this metric',
+  'unknown-unit': 'no conversion is known for the unit of the value',
+  'wrong-unit': 'the unit of the value measures another quantity than the metric does',
   'not-a-number': 'the value is not a finite number',
   'out-of-range': 'the value lies outside the minimum and maximum of its metric',
   'bad-timestamp': 'the timestamp is neither ISO 8601 nor epoch milliseconds',
   'too-old': 'the timestamp is further in the past than the city accepts',
   'in-the-future': 'the timestamp is further ahead than the city accepts',
+  'history-refused': 'the history database refused to store the value',
 } as const;
 
 /** A reason from the one enumeration of refusals. */

@@ -1,6 +1,6 @@
 export { formatProblems, parseCity, parseDuration, readCityFolder } from './city/index.ts';
 export { type CityVersion, CONTEXT_SCHEMA, type Context, createContext, versionAt } from './context.ts';
-export { type Decoded, decoderOf, type RawReading } from './decode/index.ts';
+export { type Decoded, type Format, formatOf, type RawReading } from './decode/index.ts';
 export { createDuckdbHistory } from './history/index.ts';
 export { type BatchLimits, createHistoryConsumer, type HistoryConsumer } from './history-consumer.ts';
 export { createIntake, INTAKE_SCHEMA, type Intake, type Outcome, type Refusal, type Tally } from './intake.ts';

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Block, CityControl, DevicesControl, KnownDevice, ReadingColumns, Rejection } from '../domain/index.ts';
 import { type CityVersion, type Context, type DeviceLine, versionAt } from './context.ts';
-import { type Decoded, type Decoder, decoderOf } from './decode/index.ts';
+import { type Decoded, type Format, formatOf } from './decode/index.ts';
 import { Duplicates } from './duplicates.ts';
 import { walkRecords } from './journal/index.ts';
 import { Checked, checkReading, type ProfileChecks } from './validate.ts';
@@ -57,7 +57,7 @@ interface ResolvedRoute {
   readonly account: string;
   readonly topic: string;
   readonly line: DeviceLine | undefined;
-  readonly decoder: Decoder | null;
+  readonly format: Format | null;
   readonly tally: Tally;
 }
 
@@ -155,7 +155,7 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
   }
 
   function readMessage(out: Draft, route: ResolvedRoute, payload: Buffer, receivedAt: number, position: number): void {
-    const opened = openMessage(out, route, payload);
+    const opened = openMessage(out, route, payload, receivedAt);
     if ('reason' in opened) {
       route.tally.quarantined++;
       out.refusals.push(refusalOf(opened, 'message', { route, payload, receivedAt, position }));
@@ -173,8 +173,8 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
   }
 
   /** Whose message it is and what it says, or the one reason why it is refused as a whole. */
-  function openMessage(out: Draft, route: ResolvedRoute, payload: Buffer): Opened | Rejection {
-    if (route.decoder === null) {
+  function openMessage(out: Draft, route: ResolvedRoute, payload: Buffer, receivedAt: number): Opened | Rejection {
+    if (route.format === null) {
       return { reason: 'unknown-topic', path: '$', detail: `no format is known for ${route.topic}` };
     }
     const version = route.line === undefined ? undefined : versionAt(route.line, out.seq);
@@ -188,7 +188,7 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
       const detail = `profile "${known.profile}" of this device is not in profiles.yaml`;
       return { reason: 'unknown-profile', path: '$', detail };
     }
-    const decoded = route.decoder(payload);
+    const decoded = route.format.decode(payload, receivedAt);
     return 'reason' in decoded ? decoded : { decoded, checks, known };
   }
 
@@ -207,10 +207,10 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
     const tallies: Tally[] = [];
     let position = block.first;
     const resolve = (identity: string, topic: string): ResolvedRoute => {
-      const { device, decoder } = decoderOf(identity, topic);
+      const { device, format } = formatOf(identity, topic);
       const tally = { device, decoded: 0, quarantined: 0, stored: 0, duplicate: 0, refused: 0 };
       tallies.push(tally);
-      return { account: device, topic, line: context.line(device), decoder, tally };
+      return { account: device, topic, line: context.line(device), format, tally };
     };
     walkRecords(body, resolve, (route, from, to, receivedAt) => {
       readMessage(out, route, body.subarray(from, to), receivedAt, position++);

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Ledger } from '../domain/index.ts';
-import { decoderOf } from './decode/index.ts';
+import { formatOf } from './decode/index.ts';
 import type { Outcome, Tally } from './intake.ts';
 import { type JournalReader, walkRecords } from './journal/index.ts';
 
@@ -83,7 +83,7 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
         const body = Buffer.from(block.body.buffer, block.body.byteOffset, block.body.byteLength);
         walkRecords(
           body,
-          (identity, topic) => decoderOf(identity, topic).device === device,
+          (identity, topic) => formatOf(identity, topic).device === device,
           (mine) => {
             if (mine) pending++;
           },

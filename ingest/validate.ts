@@ -70,7 +70,7 @@ function refuseTime(raw: RawReading, ts: number, checks: ProfileChecks, received
   const [reason, detail] = timeFault(raw.ts, ts, checks, receivedAt);
   // Each value of it is a reading that was received and is refused.
   for (const name in raw.metrics) {
-    out.rejections.push({ reason, path: `${pathOf(raw)}.ts`, detail: `${name}: ${detail}` });
+    out.rejections.push({ reason, path: `${raw.path}.ts`, detail: `${name}: ${detail}` });
   }
 }
 
@@ -88,7 +88,7 @@ function timeFault(given: unknown, ts: number, checks: ProfileChecks, receivedAt
 }
 
 function refuseValue(raw: RawReading, name: string, value: unknown, checks: ProfileChecks): Rejection {
-  const path = `${pathOf(raw)}.metrics.${name}`;
+  const path = `${raw.path}.metrics.${name}`;
   const check = checks.byName[name];
   if (check === undefined) {
     const known = Object.keys(checks.byName).join(', ');
@@ -103,8 +103,4 @@ function refuseValue(raw: RawReading, name: string, value: unknown, checks: Prof
   }
   const range = `${check.min} to ${check.max} ${check.unit}`;
   return { reason: 'out-of-range', path, detail: `${value} found; ${name} lies within ${range}` };
-}
-
-function pathOf(raw: RawReading): string {
-  return raw.index < 0 ? '$' : `$[${raw.index}]`;
 }

@@ -1,23 +1,12 @@
 import type { Rejection } from '../../domain/index.ts';
-
-/** One reading as a decoder found it: unchecked. */
-export interface RawReading {
-  /** Place in the array of the message; -1 where the message is one object. */
-  readonly index: number;
-  readonly ts: unknown;
-  readonly metrics: Record<string, unknown>;
-}
-
-/** What a decoder makes of a payload: raw readings, and what could not even be read as one. */
-export interface Decoded {
-  readonly readings: readonly RawReading[];
-  readonly rejections: readonly Rejection[];
-}
+import type { Decoded, Format, RawReading } from './format.ts';
 
 const KEYS = 'a reading is {"ts": ISO 8601 or epoch ms, "metrics": {name: number}}';
 
-/** Native JSON (`devices/{id}/readings`): `{"ts": …, "metrics": {…}}` or an array of these; a Rejection where nothing can be read. */
-export function decodeNative(payload: Buffer): Decoded | Rejection {
+/** Native JSON (`devices/{id}/readings`): `{"ts": …, "metrics": {…}}` or an array of these; values are in the metric's own unit. */
+export const native: Format = { name: 'native', decode: decodeNative };
+
+function decodeNative(payload: Buffer): Decoded | Rejection {
   let body: unknown;
   try {
     body = JSON.parse(payload.toString('utf8'));
@@ -26,7 +15,7 @@ export function decodeNative(payload: Buffer): Decoded | Rejection {
   }
   if (!Array.isArray(body)) {
     const rejection = shapeOf(body, '$');
-    return rejection ?? { readings: [rawOf(body, -1)], rejections: [] };
+    return rejection ?? { readings: [rawOf(body, '$')], rejections: [] };
   }
   if (body.length === 0) return { reason: 'wrong-shape', path: '$', detail: `an empty array; ${KEYS}` };
   return decodeArray(body);
@@ -36,16 +25,17 @@ function decodeArray(items: readonly unknown[]): Decoded | Rejection {
   const readings: RawReading[] = [];
   const rejections: Rejection[] = [];
   items.forEach((item, index) => {
-    const rejection = shapeOf(item, `$[${index}]`);
-    if (rejection === null) readings.push(rawOf(item, index));
+    const path = `$[${index}]`;
+    const rejection = shapeOf(item, path);
+    if (rejection === null) readings.push(rawOf(item, path));
     else rejections.push(rejection);
   });
   return readings.length === 0 ? rejections[0]! : { readings, rejections };
 }
 
-function rawOf(item: unknown, index: number): RawReading {
+function rawOf(item: unknown, path: string): RawReading {
   const { ts, metrics } = item as { ts?: unknown; metrics: Record<string, unknown> };
-  return { index, ts, metrics };
+  return { path, ts, metrics, units: null };
 }
 
 function shapeOf(item: unknown, path: string): Rejection | null {
