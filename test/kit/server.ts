@@ -12,7 +12,7 @@ const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
 const CITY = fileURLToPath(new URL('../../city', import.meta.url));
 
 /** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };

@@ -1,0 +1,70 @@
+/** `npm run bench`: Lamppost beside other brokers in one run; ratios are what counts, since machines differ. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { alertLatency } from './alert-latency.ts';
+import { measure, type Shape } from './load.ts';
+import { parseLimitMicros } from './parse-limit.ts';
+import { asTable, asText, type Report, type Row } from './report.ts';
+import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '10' },
+    rounds: { type: 'string', default: '3' },
+    /** Folder for a CPU profile of each of the server's threads. */
+    profile: { type: 'string' },
+  },
+});
+const seconds = Number(values.seconds);
+const rounds = Number(values.rounds);
+
+const WIDE: Shape = { connections: 50, window: 200, seconds };
+const NARROW: Shape = { connections: 1000, window: 1, seconds };
+const STEADY = { connections: 1000, window: 10, seconds, rate: 10_000 };
+const CALM = { connections: 100, window: 10, seconds, rate: 1_667 };
+
+const profiling: Record<string, string> =
+  values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${values.profile}` };
+const subject: Start = (devices) => lamppost(devices, 'air-quality', profiling);
+
+const rows: Row[] = [];
+const ratios: Record<string, number[]> = {};
+
+async function run(name: string, start: Start, shape: Shape): Promise<Row> {
+  process.stderr.write(`${name} …\n`);
+  const row = { name, ...(await measure(start, shape)) };
+  rows.push(row);
+  return row;
+}
+
+/** Both in turn, several times: a machine's other work hits both. */
+async function pair(label: string, shape: Shape): Promise<void> {
+  const all: number[] = [];
+  ratios[label] = all;
+  for (let round = 0; round < rounds; round++) {
+    const stock = await run(`stock Aedes, ${label}`, stockAedes, shape);
+    const ours = await run(`Lamppost, ${label}`, subject, shape);
+    all.push(ours.messagesPerSecond / stock.messagesPerSecond);
+  }
+}
+
+const parseMicros = parseLimitMicros();
+await pair('50 × 200', WIDE);
+await pair('1000 × 1', NARROW);
+if (await hasMosquitto()) await run('Mosquitto + 1 subscriber, 50 × 200', mosquitto, WIDE);
+else process.stderr.write('Mosquitto is not installed: left out\n');
+await run('Lamppost, 1000 connections at 10k/s', subject, STEADY);
+process.stderr.write('alert latency …\n');
+const latency = await alertLatency(CALM);
+
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+const report: Report = { machine, commit, parseMicros, rows, ratios, latency };
+process.stdout.write(`${asTable(rows)}\n\n${asText(report)}\n`);
+
+mkdirSync('bench-results', { recursive: true });
+const file = `bench-results/${new Date().toISOString().replaceAll(/[:.]/g, '-')}-${commit}.json`;
+writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+process.stdout.write(`${file}\n`);

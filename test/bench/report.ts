@@ -1,0 +1,55 @@
+import type { AlertLatency } from './alert-latency.ts';
+import type { Measured } from './load.ts';
+
+export interface Row extends Measured {
+  readonly name: string;
+}
+
+/** Everything that one run showed. */
+export interface Report {
+  readonly machine: string;
+  readonly commit: string;
+  readonly parseMicros: number;
+  readonly rows: readonly Row[];
+  /** Lamppost's messages a second through stock Aedes', by kind of load, one a round. */
+  readonly ratios: Readonly<Record<string, readonly number[]>>;
+  readonly latency: AlertLatency;
+}
+
+const fixed = (value: number, digits = 1) => value.toFixed(digits);
+
+const COLUMNS: readonly (readonly [string, (row: Row) => string | number])[] = [
+  ['run', (row) => row.name],
+  ['msg/s', (row) => row.messagesPerSecond],
+  ['readings/s', (row) => row.readingsPerSecond],
+  ['CPU µs/msg', (row) => fixed(row.cpuMicrosPerMessage)],
+  ['ack p50 ms', (row) => fixed(row.ackP50Ms)],
+  ['ack p99 ms', (row) => fixed(row.ackP99Ms)],
+  ['caught up s', (row) => fixed(row.caughtUpSeconds, 2)],
+  ['peak MiB', (row) => row.peakMiB],
+];
+
+/** The runs as a Markdown table. */
+export function asTable(rows: readonly Row[]): string {
+  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
+  return [
+    line(COLUMNS.map(([title]) => title)),
+    line(COLUMNS.map((_, i) => (i === 0 ? '---' : '---:'))),
+    ...rows.map((row) => line(COLUMNS.map(([, cell]) => cell(row)))),
+  ].join('\n');
+}
+
+/** The rest as lines for people. */
+export function asText({ machine, commit, parseMicros, ratios, latency }: Report): string {
+  const median = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
+  return [
+    `machine: ${machine}; commit ${commit}`,
+    `raw parse limit (headers and JSON.parse, one thread): ${fixed(parseMicros, 2)} µs a message`,
+    ...Object.entries(ratios).map(([label, all]) => {
+      const rounds = all.map((one) => fixed(one, 2)).join(', ');
+      return `Lamppost / stock Aedes, ${label}: ${fixed(median(all), 2)} (rounds: ${rounds})`;
+    }),
+    'alert latency at 5,000 readings/s, from the publish to the event at an MQTT subscriber: ' +
+      `p50 ${fixed(latency.p50Ms)} ms, p99 ${fixed(latency.p99Ms)} ms, max ${fixed(latency.maxMs)} ms (${latency.alerts} alerts)`,
+  ].join('\n');
+}
