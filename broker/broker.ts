@@ -87,6 +87,8 @@ export function createBroker(
   const servers: Server[] = [];
   let liveSubscriptions = 0;
   let stopping = false;
+  /** Whether a read was held for an overload since the last resume. */
+  let held = false;
   let resuming: NodeJS.Timeout | undefined;
 
   const aedes = new IngestAedes({
@@ -146,7 +148,7 @@ export function createBroker(
     state.committed = guard(socket, options, {
       authenticated: () => state.publisher !== null,
       inFlight: () => state.publisher?.inFlight ?? 0,
-      overloaded: deps.overloaded,
+      overloaded,
       refused: (why) => {
         counts.cutOversize++;
         log.warn({ id: state.publisher?.identity.id, from: socket.remoteAddress, why }, 'connection cut');
@@ -155,9 +157,16 @@ export function createBroker(
     aedes.handle(socket);
   }
 
+  function overloaded(): boolean {
+    if (!deps.overloaded()) return false;
+    held = true;
+    return true;
+  }
+
   /** Reads that an overload held go on when it is over; commits wake only those that have one under way. */
   function resume(): void {
-    if (deps.overloaded()) return;
+    if (!held || deps.overloaded()) return;
+    held = false;
     for (const socket of sockets) guarded.get(socket)?.committed();
   }
 
