@@ -169,8 +169,9 @@ async function showProgress(api: string, key: string): Promise<void> {
       readings: Record<string, number>;
     };
     const tickets = (await get('/api/v1/tickets?status=open&limit=1000')) as { items: unknown[] };
-    const { received, quarantined } = ledger.messages;
-    const line = `${received} messages, ${ledger.readings.stored} readings stored, ${quarantined} quarantined, ${tickets.items.length} open tickets`;
+    const { messages, readings } = ledger;
+    const quarantined = messages.quarantined + readings.quarantined;
+    const line = `${messages.received} messages, ${readings.stored} readings stored, ${quarantined} quarantined, ${tickets.items.length} open tickets`;
     process.stdout.write(process.stdout.isTTY ? `\r${line}   ` : `${line}\n`);
   } catch {
     // the server is stopping
