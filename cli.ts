@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
 import { type Config, readConfig } from './config.ts';
-import { LamppostError, systemClock } from './domain/index.ts';
+import { LamppostError, type Ledger, systemClock } from './domain/index.ts';
 import { type Lamppost, loadCity, startLamppost } from './main.ts';
 import { manage } from './manage.ts';
 import { createSimulator, readCityFolder, simulate } from './simulators/index.ts';
@@ -164,10 +164,7 @@ async function showProgress(api: string, key: string): Promise<void> {
   const get = async (path: string) =>
     (await fetch(`${api}${path}`, { headers: { authorization: `Bearer ${key}` } })).json();
   try {
-    const ledger = (await get('/api/v1/ledger')) as {
-      messages: Record<string, number>;
-      readings: Record<string, number>;
-    };
+    const ledger = (await get('/api/v1/ledger')) as Ledger;
     const tickets = (await get('/api/v1/tickets?status=open&limit=1000')) as { items: unknown[] };
     const { messages, readings } = ledger;
     const quarantined = messages.quarantined + readings.quarantined;

@@ -11,6 +11,12 @@ export const ADMIN_KEY = 'a-key-for-tests-that-is-long-enough-0123456789';
 const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
 const CITY = fileURLToPath(new URL('../../city', import.meta.url));
 
+const running = new Set<ChildProcess>();
+// A test that fails in the middle must not leave its server behind.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -58,6 +64,8 @@ export class ServerProcess {
       },
     });
     this.#child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const keep = (chunk: Buffer) => {
       this.output = (this.output + chunk.toString()).slice(-20_000);
     };
