@@ -25,6 +25,7 @@ export type Start = (devices: number) => Promise<Subject>;
 const STOCK = fileURLToPath(new URL('stock-aedes.ts', import.meta.url));
 
 async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, 'exit');
   child.kill('SIGTERM');
   await gone;
@@ -50,13 +51,16 @@ export const mosquitto: Start = async () => {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-bench-'));
   const config = join(dir, 'mosquitto.conf');
-  writeFileSync(config, `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nlog_type error\n`);
+  writeFileSync(
+    config,
+    `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nlog_type error\nuser root\n`,
+  );
   const child = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
+  const probe = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 50 }, true);
+  await probe.endAsync();
   const subscriber = spawn('mosquitto_sub', ['-p', `${port}`, '-q', '1', '-t', 'devices/#', '-i', 'one'], {
     stdio: 'ignore',
   });
-  const probe = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 50 }, true);
-  await probe.endAsync();
   return {
     port,
     pid: child.pid!,
