@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { LamppostError } from './domain/index.ts';
+import type { InfluxSettings } from './ingest/index.ts';
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 const bytes = (fallback: number) => z.coerce.number().int().min(1_024).default(fallback);
+
+const days = (fallback: number) => z.coerce.number().int().min(0).max(36_500).default(fallback);
 
 const MIB = 1024 * 1024;
 
@@ -15,6 +19,10 @@ const Settings = z.object({
   LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
   /** How long the journal keeps what every consumer has taken. */
   LAMPPOST_JOURNAL_RETENTION_MS: z.coerce.number().int().min(0).default(3_600_000),
+  /** How long the embedded history keeps raw readings; hourly and daily figures stay. 0: for ever. */
+  LAMPPOST_HISTORY_DAYS: days(0),
+  /** How long refused messages can be mended. */
+  LAMPPOST_QUARANTINE_DAYS: days(30),
   MQTT_HOST: z.string().default('0.0.0.0'),
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
@@ -25,6 +33,15 @@ const Settings = z.object({
   TLS_CLIENT_CA: z.string().optional(),
   HTTP_HOST: z.string().default('0.0.0.0'),
   HTTP_PORT: port(8080),
+  INFLUX_URL: z
+    .url({ protocol: /^https?$/, error: 'must be the URL of an InfluxDB, such as http://127.0.0.1:8086' })
+    .optional(),
+  /** v2: the token. v1: `user:password`, or empty where the server asks for none. */
+  INFLUX_TOKEN: z.string().default(''),
+  INFLUX_ORG: z.string().default(''),
+  /** v2: the bucket. v1: the database. */
+  INFLUX_BUCKET: z.string().min(1).default('lamppost'),
+  INFLUX_API: z.enum(['v2', 'v1']).default('v2'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
@@ -34,6 +51,8 @@ export interface Config {
   readonly city: string;
   readonly adminKey: string | null;
   readonly journal: { readonly maxBytes: number; readonly retentionMs: number };
+  /** Days that raw readings (0: for ever) and refused messages are kept. */
+  readonly keep: { readonly historyDays: number; readonly quarantineDays: number };
   readonly mqtt: {
     readonly host: string;
     readonly port: number;
@@ -42,6 +61,8 @@ export interface Config {
     readonly tls: { port: number; cert: string; key: string; clientCa: string | null } | null;
   };
   readonly http: { readonly host: string; readonly port: number };
+  /** The InfluxDB that is the history; null for the embedded one. */
+  readonly influx: InfluxSettings | null;
   readonly logLevel: string;
 }
 
@@ -51,10 +72,9 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
   const problems = parsed.success
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  const influx = Object.keys({ ...environment, ...flags }).filter((name) => name === 'INFLUX_URL');
-  if (influx.length > 0)
-    problems.push('INFLUX_URL: InfluxDB as history is not supported yet; unset it to use the embedded history');
-  const tls = parsed.success ? readTls(parsed.data, problems) : null;
+  const unknown = Object.keys(flags).filter((name) => !(name in Settings.shape));
+  for (const name of unknown) problems.push(`${name}: there is no such setting`);
+  const tls = readTls({ ...environment, ...flags }, problems);
   if (!parsed.success || problems.length > 0) throw new LamppostError('config', `settings: ${problems.join('; ')}`);
   const s = parsed.data;
   return Object.freeze({
@@ -62,22 +82,37 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
     city: s.LAMPPOST_CITY,
     adminKey: s.LAMPPOST_ADMIN_KEY ?? null,
     journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
+    keep: { historyDays: s.LAMPPOST_HISTORY_DAYS, quarantineDays: s.LAMPPOST_QUARANTINE_DAYS },
     mqtt: {
       host: s.MQTT_HOST,
       port: s.MQTT_PORT,
       maxPacket: s.MQTT_MAX_PACKET,
       maxConnections: s.MQTT_MAX_CONNECTIONS,
-      tls,
+      tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
     },
     http: { host: s.HTTP_HOST, port: s.HTTP_PORT },
+    influx: influxOf(s),
     logLevel: s.LOG_LEVEL,
   });
 }
 
-function readTls(s: z.infer<typeof Settings>, problems: string[]): Config['mqtt']['tls'] {
-  if (s.MQTTS_PORT === undefined) return null;
+type Pems = Omit<NonNullable<Config['mqtt']['tls']>, 'port'>;
+
+function influxOf(s: z.infer<typeof Settings>): InfluxSettings | null {
+  if (s.INFLUX_URL === undefined) return null;
+  return {
+    url: s.INFLUX_URL,
+    token: s.INFLUX_TOKEN,
+    org: s.INFLUX_ORG,
+    bucket: s.INFLUX_BUCKET,
+    api: s.INFLUX_API,
+  };
+}
+
+function readTls(given: NodeJS.ProcessEnv, problems: string[]): Pems | null {
+  if (given.MQTTS_PORT === undefined) return null;
   const read = (name: 'TLS_CERT' | 'TLS_KEY' | 'TLS_CLIENT_CA'): string => {
-    const path = s[name];
+    const path = given[name];
     if (path === undefined) {
       problems.push(`${name}: must name a PEM file where MQTTS_PORT is set`);
       return '';
@@ -89,6 +124,17 @@ function readTls(s: z.infer<typeof Settings>, problems: string[]): Config['mqtt'
       return '';
     }
   };
-  const clientCa = s.TLS_CLIENT_CA === undefined ? null : read('TLS_CLIENT_CA');
-  return { port: s.MQTTS_PORT, cert: read('TLS_CERT'), key: read('TLS_KEY'), clientCa };
+  const before = problems.length;
+  const clientCa = given.TLS_CLIENT_CA === undefined ? null : read('TLS_CLIENT_CA');
+  const pems = { cert: read('TLS_CERT'), key: read('TLS_KEY'), clientCa };
+  if (problems.length === before) checkPems(pems, problems);
+  return pems;
+}
+
+function checkPems({ cert, key, clientCa }: Pems, problems: string[]): void {
+  try {
+    createSecureContext({ cert, key, ...(clientCa === null ? {} : { ca: clientCa }) });
+  } catch (error) {
+    problems.push(`TLS_CERT, TLS_KEY, TLS_CLIENT_CA: they do not go together: ${(error as Error).message}`);
+  }
 }

@@ -23,7 +23,7 @@ export async function manage(noun: 'device' | 'key', argv: readonly string[]): P
   const { url, key, ...fields } = values;
   const path = `/api/v1/${noun}s`;
   const request = await requestOf(`${noun} ${verb}`, subject, fields);
-  const response = await fetch(`${url}${path}${request.path}`, {
+  const response = await ask(`${url}${path}${request.path}`, {
     method: request.method,
     headers: {
       authorization: `Bearer ${key}`,
@@ -33,8 +33,35 @@ export async function manage(noun: 'device' | 'key', argv: readonly string[]): P
   });
   const answer = await response.text();
   if (response.ok) console.log(answer || 'done');
-  else console.error((JSON.parse(answer) as { detail: string }).detail);
+  else console.error(detailOf(answer) ?? `${url} answers ${response.status}: ${answer.slice(0, 200)}`);
   return response.ok ? 0 : 1;
+}
+
+async function ask(url: string, init: RequestInit): Promise<Response> {
+  if (!URL.canParse(url)) throw new LamppostError('config', `--url: "${url}" is no address; write http://host:8080`);
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    const { cause, message } = error as Error & { cause?: Error };
+    throw new LamppostError('busy', `no server answers at ${url}: ${cause?.message || message}`, { cause: error });
+  }
+}
+
+/** The sentence of a problem (RFC 9457); undefined where the answer is something else. */
+function detailOf(answer: string): string | undefined {
+  try {
+    return (JSON.parse(answer) as { detail?: string }).detail;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new LamppostError('config', `${file}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 interface Request {
@@ -54,7 +81,7 @@ async function requestOf(
     case 'device add':
       return { method: 'POST', path: '', body: { id: subject, profile, district, name } };
     case 'device import':
-      return { method: 'POST', path: '', body: JSON.parse(await readFile(subject, 'utf8')) };
+      return { method: 'POST', path: '', body: await readJson(subject) };
     case 'device rotate':
       return { method: 'POST', path: `${one}/rotate` };
     case 'device revoke':

@@ -11,13 +11,13 @@ import type {
   Ledger,
   Page,
   Quarantined,
-  Reason,
   Rule,
   Severity,
   Ticket,
   TicketStatus,
 } from '../domain/index.ts';
 import type { NumberedEvent } from '../events/index.ts';
+import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
 
 /** One page of a list. */
 export interface Paging {
@@ -56,8 +56,22 @@ export interface ApiDeps {
     list(): readonly Key[];
     revoke(id: string): Promise<boolean>;
   };
-  readonly history: Pick<HistoryStore, 'query' | 'latest'>;
-  readonly quarantine: { list(query: Paging & { device?: string; reason?: Reason }): Page<Quarantined> };
+  readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
+  readonly quarantine: {
+    list(query: Paging & QuarantineFilter): Page<Quarantined>;
+    /** With its payload decoded as far as it goes. */
+    get(id: string): (Quarantined & { decoded: unknown }) | null;
+    /** Begins a replay; throws `conflict` while another one runs. */
+    replay(request: ReplayRequest): ReplayJob;
+    replayJob(id: string): ReplayJob | null;
+    discard(ids: readonly string[], by: string, note: string): Promise<number>;
+  };
+  /** Throws `city` with every mistake where the folder has some; the old one stays in force. */
+  reloadCity(): Promise<{ changed: boolean; version: string }>;
+  /** A message of a device that came over HTTP, to `devices/{device}/{leaf}`; resolves after its commit. Throws where the journal does not take it. */
+  ingest(device: string, secret: string, leaf: string, payload: Buffer): Promise<'acknowledged' | 'refused'>;
+  /** Largest message, bytes. */
+  readonly maxMessage: number;
   readonly alerts: {
     list(
       query: Paging & { state?: Alert['state']; rule?: string; district?: string; severity?: Severity },

@@ -13,7 +13,9 @@ import { answerErrors } from './problem.ts';
 import { ledgerRoutes, ruleRoutes, ticketRoutes } from './routes/city.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes, type StreamOptions } from './routes/events.ts';
+import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { quarantineRoutes } from './routes/quarantine.ts';
 import { readingRoutes } from './routes/readings.ts';
 import type { App } from './routes/routes.ts';
 import { systemRoutes } from './routes/system.ts';
@@ -65,7 +67,16 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
       const within = scope.withTypeProvider<ZodTypeProvider>() as App;
       systemRoutes(within, deps);
       pageRoutes(within);
-      for (const add of [ledgerRoutes, deviceRoutes, keyRoutes, readingRoutes, ruleRoutes, ticketRoutes])
+      for (const add of [
+        ledgerRoutes,
+        quarantineRoutes,
+        deviceRoutes,
+        keyRoutes,
+        readingRoutes,
+        ruleRoutes,
+        ticketRoutes,
+        ingestRoutes,
+      ])
         add(within, deps);
       endStreams = eventRoutes(within, deps, { heartbeatMs: 15_000, maxUnread: 1024 * 1024, ...options });
     });

@@ -1,3 +1,4 @@
+import type { KeyRole } from '../domain/index.ts';
 import type { Identity } from './credentials.ts';
 
 /** Why a topic is refused; the ladder's named reasons. */
@@ -6,19 +7,37 @@ export type TopicRefusal =
   | 'not-your-device'
   | 'unknown-topic'
   | 'keys-do-not-publish'
+  | 'network-servers-do-not-subscribe'
   | 'not-your-department';
 
-const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor']);
+const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community']);
+/** Uplinks of ChirpStack and of The Things Stack. */
+const UPLINKS = /^(application\/[^/]+\/device\/[^/]+\/event|v3\/[^/]+\/devices\/[^/]+)\/up$/;
+/** What else they publish beside uplinks: joins, acknowledgements, states of devices and gateways. */
+const NETWORK_SERVER_TOPICS = /^(application|v3)\//;
 const DEVICE_SUBSCRIBES = new Set(['rejections', 'status']);
 
 /** May this identity publish to this topic (least privilege, promise 7)? Null means yes. */
 export function refusePublish(identity: Identity, topic: string): TopicRefusal | null {
   if (topic.startsWith('$')) return 'reserved-topic';
-  if (identity.kind === 'key') return 'keys-do-not-publish';
+  if (identity.kind === 'key') return refuseKeyPublish(identity.key.role, topic);
   const [root, device, leaf, more] = topic.split('/');
   if (root !== 'devices' || leaf === undefined || more !== undefined) return 'unknown-topic';
   if (device !== identity.id) return 'not-your-device';
   return DEVICE_PUBLISHES.has(leaf) ? null : 'unknown-topic';
+}
+
+function refuseKeyPublish(role: KeyRole, topic: string): TopicRefusal | null {
+  if (role !== 'network-server') return 'keys-do-not-publish';
+  return UPLINKS.test(topic) ? null : 'unknown-topic';
+}
+
+/**
+ * Whether a message that may not enter the journal is acknowledged and dropped all the same. A network server publishes all
+ * its events over one connection; MQTT 3.1.1 can refuse a publish only by ending that, and the uplinks with it.
+ */
+export function dropsPublish(identity: Identity, topic: string): boolean {
+  return identity.kind === 'key' && identity.key.role === 'network-server' && NETWORK_SERVER_TOPICS.test(topic);
 }
 
 /** May this identity subscribe to this filter? Null means yes. */
@@ -27,6 +46,7 @@ export function refuseSubscribe(identity: Identity, filter: string): TopicRefusa
   const [root] = levels;
   if (root === undefined || root.startsWith('$')) return 'reserved-topic';
   if (identity.kind === 'device') return refuseDeviceSubscribe(identity.id, levels);
+  if (identity.key.role === 'network-server') return 'network-servers-do-not-subscribe';
   if (identity.key.role === 'admin') return null;
   if (root === 'live') return null;
   if (root === 'devices') return levels[2] === 'status' ? null : 'unknown-topic';

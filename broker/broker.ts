@@ -1,25 +1,17 @@
-import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Aedes, type AuthenticateError, type Client } from 'aedes';
 import mqemitter from 'mqemitter';
 import type { Logger } from 'pino';
-import type { MessageSink, Publication } from '../domain/index.ts';
+import { LamppostError, type MessageSink, type Publication } from '../domain/index.ts';
 import { refuseSubscribe } from './access.ts';
 import { createAdmission, createPublisher, type Publisher } from './admission.ts';
-import { type CredentialChange, Credentials, type Identity } from './credentials.ts';
+import { type CredentialChange, Credentials } from './credentials.ts';
 import { type GuardLimits, guard } from './guard.ts';
+import { createListeners, type ListenOptions } from './listeners.ts';
 
-/** Where the broker listens. Port 0 takes a free one. */
-export interface BrokerOptions extends GuardLimits {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: {
-    readonly port: number;
-    readonly cert: string;
-    readonly key: string;
-    readonly clientCa: string | null;
-  } | null;
-  readonly maxConnections: number;
+/** Where the broker listens, and its limits. */
+export interface BrokerOptions extends GuardLimits, ListenOptions {
   /** A subscriber with more unread bytes than this is cut. */
   readonly maxUnread: number;
 }
@@ -29,6 +21,8 @@ export interface BrokerCounts {
   connections: number;
   admitted: number;
   refused: number;
+  /** What network servers published beside uplinks. */
+  dropped: number;
   cutSlow: number;
   cutOversize: number;
   refusedLogins: number;
@@ -45,13 +39,30 @@ export interface Broker {
   credentials(change: CredentialChange): void;
   /** Publishes on behalf of Lamppost; resolves when the broker has taken it. */
   publish(publication: Publication): Promise<void>;
+  /**
+   * A device's message that came by another way than MQTT: resolves when it is on disk, or `refused` where the secret
+   * is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
+   */
+  ingest(message: OutsideMessage): Promise<'acknowledged' | 'refused'>;
   /** Whether anybody is subscribed to live readings. */
   wantsLive(): boolean;
   counts(): BrokerCounts;
 }
 
+/** A message with the credentials that came with it. */
+export interface OutsideMessage {
+  readonly device: string;
+  readonly secret: string;
+  readonly topic: string;
+  readonly payload: Uint8Array;
+}
+
 interface Guarded {
   publisher: Publisher | null;
+  /** The device that is online by this connection. */
+  device: string | null;
+  /** Asked to keep a session under no name. */
+  nameless: boolean;
   committed: () => void;
 }
 
@@ -59,10 +70,10 @@ interface Guarded {
 const IDENTIFIER_REJECTED = 2;
 const BAD_USERNAME_OR_PASSWORD = 4;
 
-// One read of a socket should bring a whole window of messages: the chunk shares one group commit.
-const READ_CHUNK = 256 * 1024;
-
 const RESUME_MS = 5;
+
+/** How long a connection may take to its CONNECT, and before that to the end of its TLS handshake. */
+const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Readings end in the journal: what a client publishes is never fanned out, stored as retained or queued. */
 class IngestAedes extends Aedes {
@@ -84,8 +95,10 @@ export function createBroker(
   const sockets = new Set<Socket>();
   const counts = { cutSlow: 0, cutOversize: 0, refusedLogins: 0 };
   const admission = createAdmission(sink, (id, topic, why) => log.warn({ id, topic, why }, 'publish refused'));
-  const servers: Server[] = [];
-  let liveSubscriptions = 0;
+  /** The present connection of each device. */
+  const online = new Map<string, Duplex>();
+  /** Connections of keys: only these may subscribe to more than their own. */
+  const programs = new Map<Duplex, Client>();
   let stopping = false;
   /** Whether a read was held for an overload since the last resume. */
   let held = false;
@@ -93,18 +106,28 @@ export function createBroker(
 
   const aedes = new IngestAedes({
     mq: eagerEmitter(),
-    connectTimeout: 10_000,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    // MQTT 3.1 ends client ids at 23 characters; ids of devices may be longer.
+    maxClientsIdLength: 1_024,
+    preConnect(client, packet, done) {
+      const connection = guarded.get(client.conn);
+      if (connection !== undefined) connection.nameless = packet.clientId === '' && !packet.clean;
+      packet.clientId = sessionName(packet.username ?? '', packet.clientId);
+      done(null, true);
+    },
     authenticate(client, username, password, done) {
       const identity = credentials.verify(username ?? '', password ?? Buffer.alloc(0));
-      const refusal = identity === null ? BAD_USERNAME_OR_PASSWORD : wrongClientId(identity, client);
+      const connection = guarded.get(client.conn);
+      const wrongId = connection?.nameless || (identity?.kind === 'device' && client.id !== identity.id);
+      const refusal = identity === null ? BAD_USERNAME_OR_PASSWORD : wrongId ? IDENTIFIER_REJECTED : null;
       if (refusal !== null) {
         counts.refusedLogins++;
         log.warn({ username, client: client.id, code: refusal }, 'login refused');
         done(Object.assign(new Error('login refused'), { returnCode: refusal }) as AuthenticateError, null);
         return;
       }
-      const connection = guarded.get(client.conn);
       if (connection !== undefined) connection.publisher = createPublisher(identity!);
+      if (identity!.kind === 'key') programs.set(client.conn, client);
       done(null, true);
     },
     authorizePublish(client, packet, done) {
@@ -126,6 +149,10 @@ export function createBroker(
       done(null, null);
     },
     authorizeForward(client, packet) {
+      // Aedes keeps refused subscriptions of a kept session, and would deliver from its queue.
+      const publisher = guarded.get(client.conn)?.publisher;
+      if (!publisher || client.conn.destroyed) return null;
+      if (refuseSubscribe(publisher.identity, packet.topic) !== null) return null;
       if (client.conn.writableLength <= options.maxUnread) return packet;
       counts.cutSlow++;
       log.warn({ client: client.id, unread: client.conn.writableLength }, 'slow subscriber cut');
@@ -141,9 +168,9 @@ export function createBroker(
       return;
     }
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => closed(socket));
     socket.setNoDelay(true);
-    const state: Guarded = { publisher: null, committed: () => {} };
+    const state: Guarded = { publisher: null, device: null, nameless: false, committed: () => {} };
     guarded.set(socket, state);
     state.committed = guard(socket, options, {
       authenticated: () => state.publisher !== null,
@@ -161,6 +188,26 @@ export function createBroker(
     if (!deps.overloaded()) return false;
     held = true;
     return true;
+  }
+
+  function closed(socket: Socket): void {
+    sockets.delete(socket);
+    programs.delete(socket);
+    const id = guarded.get(socket)?.device ?? null;
+    // A device that came back before its old connection was found dead stays online.
+    if (id === null || online.get(id) !== socket) return;
+    online.delete(id);
+    if (!stopping) announce(id, 'offline');
+  }
+
+  /** Cuts every connection of these user names; nothing more is taken from it, not even its will. */
+  function cut(users: ReadonlySet<string>): void {
+    for (const socket of users.size === 0 ? [] : sockets) {
+      const connection = guarded.get(socket);
+      if (!connection?.publisher || !users.has(connection.publisher.identity.id)) continue;
+      connection.publisher = null;
+      socket.destroy();
+    }
   }
 
   /** Reads that an overload held go on when it is over; commits wake only those that have one under way. */
@@ -182,14 +229,13 @@ export function createBroker(
     });
   }
 
-  const isDevice = (client: Client) => guarded.get(client.conn)?.publisher?.identity.kind === 'device';
-  aedes.on('client', (client) => isDevice(client) && announce(client.id, 'online'));
-  aedes.on('clientDisconnect', (client) => isDevice(client) && !stopping && announce(client.id, 'offline'));
-  aedes.on('subscribe', (subscriptions) => {
-    liveSubscriptions += subscriptions.filter((one) => reachesLive(one.topic)).length;
-  });
-  aedes.on('unsubscribe', (topics) => {
-    liveSubscriptions -= topics.filter(reachesLive).length;
+  const listeners = createListeners(accept, { ...options, handshakeTimeoutMs: CONNECT_TIMEOUT_MS });
+  aedes.on('client', (client) => {
+    const connection = guarded.get(client.conn);
+    if (connection?.publisher?.identity.kind !== 'device') return;
+    connection.device = client.id;
+    online.set(client.id, client.conn);
+    announce(client.id, 'online');
   });
   aedes.on('clientError', (client, error) => log.debug({ client: client.id, error: error.message }, 'client error'));
   aedes.on('connectionError', (_client, error) => log.debug({ error: error.message }, 'connection error'));
@@ -198,43 +244,54 @@ export function createBroker(
     open: () => aedes.listen(),
     async start() {
       resuming = setInterval(resume, RESUME_MS);
-      const settings = { highWaterMark: READ_CHUNK, noDelay: true, keepAlive: true };
-      const plain = createServer(settings, accept);
-      servers.push(plain);
-      const port = await listen(plain, options.host, options.port);
-      if (options.tls === null) return { port, tlsPort: null };
-      const { cert, key, clientCa } = options.tls;
-      const ca = clientCa === null ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
-      const secure = createTlsServer({ cert, key, ...ca }, accept);
-      servers.push(secure);
-      return { port, tlsPort: await listen(secure, options.host, options.tls.port) };
+      return listeners.start();
     },
     async stop() {
       if (stopping) return;
       stopping = true;
       clearInterval(resuming);
-      for (const server of servers) server.close();
+      listeners.stop();
       while (sink.pendingBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
       await new Promise<void>((resolve) => aedes.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
+      listeners.destroy();
     },
     credentials(change) {
-      credentials.apply(change);
-      for (const id of change.remove) {
-        const client = (aedes as unknown as { clients: Record<string, Client> }).clients[id];
-        client?.close();
-      }
+      cut(credentials.apply(change));
     },
     publish,
-    wantsLive: () => liveSubscriptions > 0,
+    ingest({ device, secret, topic, payload }) {
+      const identity = credentials.verify(device, Buffer.from(secret));
+      if (identity?.kind !== 'device') {
+        counts.refusedLogins++;
+        return Promise.resolve('refused');
+      }
+      if (stopping || deps.overloaded()) {
+        const detail = stopping ? 'the server is stopping' : 'more comes in than the rules can follow';
+        return Promise.reject(new LamppostError('busy', detail, { retryable: true }));
+      }
+      return new Promise((resolve, reject) => {
+        const done = (error: LamppostError | null) => (error === null ? resolve('acknowledged') : reject(error));
+        admission.admit(createPublisher(identity), topic, payload, done);
+      });
+    },
+    wantsLive: () => [...programs.values()].some((client) => subscriptionsOf(client).some(reachesLive)),
     counts: () => ({ connections: sockets.size, ...admission.counts, ...counts }),
   };
 }
 
-function wrongClientId(identity: Identity, client: Client): number | null {
-  // A device's client id is its id, so that two machines cannot share one secret unseen; a person's programs are free.
-  if (identity.kind === 'device') return client.id === identity.id ? null : IDENTIFIER_REJECTED;
-  return client.id === '' ? IDENTIFIER_REJECTED : null;
+/**
+ * The session of a client (§3.1.3.1) is its user's own: nobody pushes out or takes over another by its client id. A
+ * device's client id is its id, so that two machines cannot share one secret unseen; a person's programs are free.
+ * User names have no slash.
+ */
+function sessionName(username: string, clientId: string): string {
+  return clientId === '' || clientId === username ? clientId : `${username}/${clientId}`;
+}
+
+/** What a client is subscribed to at present; a kept session brings its subscriptions along without a packet. */
+function subscriptionsOf(client: Client): string[] {
+  return Object.keys((client as unknown as { subscriptions: object }).subscriptions);
 }
 
 function reachesLive(filter: string): boolean {
@@ -250,11 +307,4 @@ function eagerEmitter(): ReturnType<typeof mqemitter> {
     done?.();
   };
   return emitter;
-}
-
-function listen(server: Server, host: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => resolve((server.address() as { port: number }).port));
-  });
 }

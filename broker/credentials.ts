@@ -15,7 +15,7 @@ export interface Credential {
 /** A change of the credentials: sent to the broker's thread when devices or keys come and go. */
 export interface CredentialChange {
   readonly set: readonly Credential[];
-  /** User names that may no longer connect; their open connections are closed. */
+  /** User names that may no longer connect. Connections that were opened with a secret that is gone or replaced are cut. */
   readonly remove: readonly string[];
 }
 
@@ -25,9 +25,16 @@ const NOBODY = Buffer.alloc(32);
 export class Credentials {
   readonly #byUser = new Map<string, { identity: Identity; hash: Buffer }>();
 
-  apply(change: CredentialChange): void {
-    for (const { identity, hash } of change.set) this.#byUser.set(identity.id, { identity, hash: Buffer.from(hash) });
+  /** Takes a change over; answers the user names whose old secret is worth nothing any more. */
+  apply(change: CredentialChange): ReadonlySet<string> {
+    const ended = new Set(change.remove);
+    for (const { identity, hash } of change.set) {
+      const known = this.#byUser.get(identity.id);
+      if (known !== undefined && !sameHash(known.hash, Buffer.from(hash))) ended.add(identity.id);
+      this.#byUser.set(identity.id, { identity, hash: Buffer.from(hash) });
+    }
     for (const id of change.remove) this.#byUser.delete(id);
+    return ended;
   }
 
   /** The identity behind a user name and secret, or null. Takes the same time whether or not the name is known. */

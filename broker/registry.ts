@@ -25,12 +25,15 @@ const SCHEMA = `
   create table if not exists version (n integer not null) strict;
 `;
 
+/** The user name of the key that stands in the settings, not in the registry. */
+const ADMIN = 'admin';
+
 /** A device as the registry shows it. */
 export type RegisteredDevice = Device & { readonly registeredAt: string };
 
 /** Who may connect: devices and keys, with the SHA-256 of their secrets. One thread owns the file. */
 export interface Registry {
-  /** Registers all or none, under the next version. Throws `conflict` naming the ids that are taken. */
+  /** Registers all or none, under the next version. Throws `conflict` naming the ids that are taken, by devices or as user names of keys. */
   register(devices: readonly Device[]): (Device & { secret: string })[];
   revoke(id: string): boolean;
   /** A new secret for a device; null where it is not registered. */
@@ -50,12 +53,22 @@ export interface Registry {
   close(): void;
 }
 
-/** Opens (or makes) the registry file. */
+function openFile(path: string): DatabaseSync {
+  try {
+    const db = new DatabaseSync(path);
+    db.exec(SCHEMA);
+    return db;
+  } catch (cause) {
+    throw new LamppostError('disk', `the registry ${path} cannot be opened: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Opens (or makes) the registry file. Throws `disk` where it cannot. */
 export function openRegistry(path: string, clock: Clock): Registry {
-  const db = new DatabaseSync(path);
-  db.exec(SCHEMA);
+  const db = openFile(path);
   const insert = db.prepare('insert or replace into devices values (?, ?, ?, ?, ?, 0)');
   const one = db.prepare('select * from devices where id = ? and revoked = 0');
+  const oneKey = db.prepare('select * from keys where id = ?');
   const version = () => Number(db.prepare('select coalesce(max(n), 0) as n from version').get()!.n);
 
   function change<T>(work: (version: number) => T): T {
@@ -73,9 +86,14 @@ export function openRegistry(path: string, clock: Clock): Registry {
     }
   }
 
+  /** Devices and keys share one space of user names. */
+  function isTaken(id: string): boolean {
+    return id === ADMIN || one.get(id) !== undefined || oneKey.get(id) !== undefined;
+  }
+
   function register(devices: readonly Device[]): (Device & { secret: string })[] {
     const ids = devices.map((device) => device.id);
-    const taken = ids.filter((id, i) => one.get(id) !== undefined || ids.indexOf(id) !== i);
+    const taken = ids.filter((id, i) => isTaken(id) || ids.indexOf(id) !== i);
     if (taken.length > 0) throw new LamppostError('conflict', `already registered: ${taken.slice(0, 10).join(', ')}`);
     const registeredAt = new Date(clock.now()).toISOString();
     return change((next) =>
@@ -167,7 +185,7 @@ export function openRegistry(path: string, clock: Clock): Registry {
     credentialOf(id) {
       const device = one.get(id);
       if (device !== undefined) return deviceCredential(device);
-      const key = db.prepare('select * from keys where id = ?').get(id);
+      const key = oneKey.get(id);
       return key === undefined ? null : keyCredential(key);
     },
     close: () => db.close(),

@@ -23,7 +23,12 @@ export interface Profile {
   readonly metrics: readonly string[];
   /** How often it normally reports, ms. */
   readonly intervalMs: number;
+  /** What its fields stand for, by the names that its format gives them; `*` is every other field, and always ignored. */
+  readonly fields: ReadonlyMap<string, FieldMapping>;
 }
+
+/** A metric of the profile and the unit that the device sends it in (null: the metric's own), or known and not stored. */
+export type FieldMapping = { readonly metric: string; readonly unit: string | null } | 'ignore';
 
 export interface Department {
   readonly id: string;

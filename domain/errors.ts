@@ -8,6 +8,9 @@ export const REASONS = {
   'unknown-metric': 'the profile of this device does not measure this metric',
   'unknown-unit': 'no conversion is known for the unit of the value',
   'wrong-unit': 'the unit of the value measures another quantity than the metric does',
+  'not-decoded': 'the network server sent the raw frame only: no codec made fields of it',
+  simulated: 'the network server marks the uplink as simulated: no device measured it',
+  ambiguous: 'another value of the same reading stands for the same metric',
   'not-a-number': 'the value is not a finite number',
   'out-of-range': 'the value lies outside the minimum and maximum of its metric',
   'bad-timestamp': 'the timestamp is neither ISO 8601 nor epoch milliseconds',
@@ -26,6 +29,8 @@ export interface Rejection {
   readonly path: string;
   /** One sentence for the person who can mend it, naming the value found and what would be right. */
   readonly detail: string;
+  /** Which reading of the message was refused; absent where the fault is not one reading's. */
+  readonly reading?: string;
 }
 
 /** Stable names of operational faults. */
@@ -47,10 +52,17 @@ export class LamppostError extends Error {
   override readonly name = 'LamppostError';
   readonly code: ErrorCode;
   readonly retryable: boolean;
+  /** How long the other side asked to be left alone, ms; 0 where it did not. */
+  readonly retryAfterMs: number;
 
-  constructor(code: ErrorCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { retryable?: boolean; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryable = options.retryable ?? false;
+    this.retryAfterMs = options.retryAfterMs ?? 0;
   }
 }

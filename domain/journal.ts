@@ -4,7 +4,7 @@
  */
 
 /** What one block holds. `messages` carries what devices sent; the others change or move what the engine would decide. */
-export type BlockKind = 'messages' | 'tick' | 'city' | 'devices';
+export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay';
 
 /** One row of the journal. */
 export interface Block {
@@ -13,7 +13,7 @@ export interface Block {
   readonly kind: BlockKind;
   /** How many messages stand in all the blocks before this one: the number of its first message. */
   readonly first: number;
-  /** How many messages it holds; 0 for a control record. */
+  /** How many messages it holds, replayed ones too; 0 for other control records. */
   readonly count: number;
   /** Epoch milliseconds of the commit; never decreases from block to block. */
   readonly receivedAt: number;
@@ -53,6 +53,31 @@ export interface DevicesControl {
   readonly registered: readonly import('./device.ts').Device[];
   /** Ids that are no longer registered. */
   readonly revoked: readonly string[];
+}
+
+/** The body of a `replay` block: quarantined messages that go the way again. */
+export interface ReplayControl {
+  readonly items: readonly ReplayItem[];
+}
+
+/** One message, and what of it is in quarantine. */
+export interface ReplayItem {
+  /** Number of the message when it first came. */
+  readonly position: number;
+  /** The ledger's account. */
+  readonly device: string;
+  readonly topic: string;
+  /** When it first came, epoch ms: what its time is held against. */
+  readonly receivedAt: number;
+  /** Base64. */
+  readonly payload: string;
+  readonly entries: readonly {
+    readonly ordinal: number;
+    readonly scope: 'message' | 'reading';
+    /** Which reading; null stands for all that lies under `path`. */
+    readonly reading: string | null;
+    readonly path: string;
+  }[];
 }
 
 /** A (publisher, topic) pair, made once for a client and handed back with each of its messages. */

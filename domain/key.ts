@@ -1,5 +1,8 @@
-/** What a key may do: `viewer` reads, `operator` also acts on tickets, `admin` also registers devices and keys. */
-export const KEY_ROLES = ['viewer', 'operator', 'admin'] as const;
+/**
+ * What a key may do, from the least to the most: `network-server` publishes the uplinks of LoRaWAN devices over MQTT and
+ * reads nothing, `viewer` reads, `operator` also acts on tickets, `admin` also registers devices and keys.
+ */
+export const KEY_ROLES = ['network-server', 'viewer', 'operator', 'admin'] as const;
 export type KeyRole = (typeof KEY_ROLES)[number];
 
 /** A key of a person or a program, without its secret. */

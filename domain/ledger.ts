@@ -12,7 +12,10 @@ export interface Ledger {
   };
   readonly readings: {
     readonly received: number;
+    /** Accepted into the history. */
     readonly stored: number;
+    /** Those of `stored` that took the place of another value for the same device, metric and time. */
+    readonly replaced: number;
     readonly duplicate: number;
     readonly quarantined: number;
   };
@@ -24,6 +27,8 @@ export interface Quarantined {
   readonly id: string;
   readonly device: string;
   readonly topic: string;
+  /** Name of the format that the topic speaks; null where none is known. */
+  readonly format: string | null;
   /** ISO 8601 UTC. */
   readonly receivedAt: string;
   /** Whether the whole message or one reading of it was refused. */
@@ -33,6 +38,8 @@ export interface Quarantined {
   readonly detail: string;
   /** The payload as it was sent, base64. */
   readonly raw: string;
+  /** Set where somebody decided that it will not be mended. */
+  readonly discarded: { readonly at: string; readonly by: string; readonly note: string } | null;
 }
 
 /** A page of a list; `next` is the cursor to pass as `after`, null at the end. */

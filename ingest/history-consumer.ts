@@ -1,9 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { type Clock, type HistoryStore, LamppostError } from '../domain/index.ts';
-import type { Intake, Outcome } from './intake.ts';
+import type { Intake } from './intake.ts';
 import type { JournalReader } from './journal/index.ts';
 import type { LedgerStore } from './ledger.ts';
+import type { Outcome } from './outcome.ts';
 import type { QuarantineStore } from './quarantine.ts';
 
 /** When a batch of readings goes to the history: whichever comes first. */
@@ -26,6 +27,8 @@ export interface HistoryConsumer {
   cursor(): number;
   /** Why it stands still, or null. */
   trouble(): string | null;
+  /** Entries of the quarantine that went the way again since the start, and how many of them were refused once more. */
+  replayed(): { readonly settled: number; readonly refusedAgain: number };
 }
 
 export function createHistoryConsumer(
@@ -48,6 +51,7 @@ export function createHistoryConsumer(
   let gatheredAt = 0;
   let trouble: string | null = null;
   let retryAt = 0;
+  const replayed = { settled: 0, refusedAgain: 0 };
 
   function gather(): void {
     // A batch must lie wholly behind or wholly ahead of what the history already holds.
@@ -70,7 +74,7 @@ export function createHistoryConsumer(
   function take(outcome: Outcome): void {
     if (gathered.length === 0) gatheredAt = clock.now();
     gathered.push(outcome);
-    readings += outcome.readings.length;
+    readings += outcome.readings.length + outcome.replaced.length;
   }
 
   async function settle(): Promise<void> {
@@ -80,15 +84,18 @@ export function createHistoryConsumer(
       await history.append(
         batch.map((outcome) => outcome.readings),
         last,
+        batch.map((outcome) => outcome.replaced),
       );
     }
     db.exec('begin immediate');
     try {
-      ledger.count(batch);
-      quarantine.keep(batch);
+      const replays = quarantine.settle(batch);
+      ledger.count(batch, replays);
       const persisted = intake.persist();
       db.exec('commit');
       persisted();
+      replayed.settled += replays.length;
+      replayed.refusedAgain += replays.filter(({ refusals }) => refusals.length > 0).length;
     } catch (error) {
       if (db.isTransaction) db.exec('rollback');
       throw new LamppostError('disk', `the state file could not be written: ${(error as Error).message}`, {
@@ -104,6 +111,7 @@ export function createHistoryConsumer(
   return {
     cursor: () => settled,
     trouble: () => trouble,
+    replayed: () => ({ ...replayed }),
     async step(flush) {
       if (clock.now() < retryAt) return false;
       gather();

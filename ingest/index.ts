@@ -1,10 +1,13 @@
 export { formatProblems, parseCity, parseDuration, readCityFolder } from './city/index.ts';
 export { type CityVersion, CONTEXT_SCHEMA, type Context, createContext, versionAt } from './context.ts';
 export { type Decoded, type Format, formatOf, type RawReading } from './decode/index.ts';
-export { createDuckdbHistory } from './history/index.ts';
+export { createDuckdbHistory, createInfluxHistory, type InfluxSettings } from './history/index.ts';
 export { type BatchLimits, createHistoryConsumer, type HistoryConsumer } from './history-consumer.ts';
-export { createIntake, INTAKE_SCHEMA, type Intake, type Outcome, type Refusal, type Tally } from './intake.ts';
+export { createIntake, INTAKE_SCHEMA, type Intake } from './intake.ts';
 export * from './journal/index.ts';
 export { createLedgerReader, createLedgerStore, LEDGER_SCHEMA, type LedgerStore } from './ledger.ts';
-export { createQuarantineReader, createQuarantineStore, QUARANTINE_SCHEMA } from './quarantine.ts';
+export type { Outcome, Refusal, Replayed, Tally } from './outcome.ts';
+export { createQuarantineStore, QUARANTINE_SCHEMA, type QuarantineStore } from './quarantine.ts';
+export { createQuarantineReader, type QuarantineFilter } from './quarantine-reader.ts';
+export { createReplays, type ReplayJob, type ReplayRequest } from './replay.ts';
 export { Checked, checkReading, compileChecks, type ProfileChecks } from './validate.ts';

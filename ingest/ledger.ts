@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Ledger } from '../domain/index.ts';
 import { formatOf } from './decode/index.ts';
-import type { Outcome, Tally } from './intake.ts';
 import { type JournalReader, walkRecords } from './journal/index.ts';
+import { emptyTally, type Outcome, type Replayed, type Tally } from './outcome.ts';
 
 /** SQL of the ledger: what became of the messages up to `cursor`, by device. */
 export const LEDGER_SCHEMA = `
@@ -11,7 +11,7 @@ export const LEDGER_SCHEMA = `
   ) strict;
   create table if not exists ledger (
     device text primary key, decoded integer not null, quarantined integer not null,
-    stored integer not null, duplicate integer not null, refused integer not null
+    stored integer not null, duplicate integer not null, replaced integer not null, refused integer not null
   ) strict, without rowid;
 `;
 
@@ -19,52 +19,66 @@ export const LEDGER_SCHEMA = `
 export interface LedgerStore {
   /** The newest block that is counted. */
   cursor(): number;
-  /** Counts blocks in order; to be called inside a transaction. */
-  count(outcomes: readonly Outcome[]): void;
+  /** Counts blocks in order, and what left the quarantine with them; to be called inside a transaction. */
+  count(outcomes: readonly Outcome[], replayed: readonly Replayed[]): void;
 }
 
 /** Opens the ledger of a state file. */
 export function createLedgerStore(db: DatabaseSync): LedgerStore {
   const add = db.prepare(`
-    insert into ledger values (?, ?, ?, ?, ?, ?) on conflict (device) do update set
+    insert into ledger values (?, ?, ?, ?, ?, ?, ?) on conflict (device) do update set
       decoded = decoded + excluded.decoded, quarantined = quarantined + excluded.quarantined,
       stored = stored + excluded.stored, duplicate = duplicate + excluded.duplicate,
-      refused = refused + excluded.refused`);
-  const move = db.prepare('insert or replace into ledger_cursor values (1, ?, ?)');
+      replaced = replaced + excluded.replaced, refused = refused + excluded.refused`);
+  const move = db.prepare(`
+    insert into ledger_cursor values (1, ?, ?) on conflict (one) do update set
+      seq = excluded.seq, messages = messages + excluded.messages`);
   return {
     cursor: () => Number(db.prepare('select seq from ledger_cursor').get()?.seq ?? 0),
-    count(outcomes) {
-      for (const tally of sumTallies(outcomes).values()) {
-        add.run(tally.device, tally.decoded, tally.quarantined, tally.stored, tally.duplicate, tally.refused);
-      }
+    count(outcomes, replayed) {
       const last = outcomes.at(-1)?.block;
-      if (last !== undefined) move.run(last.seq, last.first + last.count);
+      if (last === undefined) return;
+      for (const sum of sumTallies([...outcomes.flatMap(({ tallies }) => tallies), ...replayed.flatMap(moves)])) {
+        add.run(sum.device, sum.decoded, sum.quarantined, sum.stored, sum.duplicate, sum.replaced, sum.refused);
+      }
+      move.run(last.seq, messagesIn(outcomes));
     },
   };
 }
 
-function sumTallies(outcomes: readonly Outcome[]): Map<string, Tally> {
+/** A replayed message came in once: what it was counted as before goes. */
+function moves({ device, scope, tally }: Replayed): Tally[] {
+  const before = emptyTally(device);
+  if (scope === 'message') before.quarantined = -1;
+  else before.refused = -1;
+  return [before, tally];
+}
+
+function messagesIn(outcomes: readonly Outcome[]): number {
+  return outcomes.reduce((sum, { block }) => sum + (block.kind === 'messages' ? block.count : 0), 0);
+}
+
+function sumTallies(tallies: readonly Tally[]): Iterable<Tally> {
   const sums = new Map<string, Tally>();
-  for (const { tallies } of outcomes) {
-    for (const tally of tallies) {
-      const sum = sums.get(tally.device);
-      if (sum === undefined) sums.set(tally.device, { ...tally });
-      else {
-        sum.decoded += tally.decoded;
-        sum.quarantined += tally.quarantined;
-        sum.stored += tally.stored;
-        sum.duplicate += tally.duplicate;
-        sum.refused += tally.refused;
-      }
+  for (const tally of tallies) {
+    const sum = sums.get(tally.device);
+    if (sum === undefined) sums.set(tally.device, { ...tally });
+    else {
+      sum.decoded += tally.decoded;
+      sum.quarantined += tally.quarantined;
+      sum.stored += tally.stored;
+      sum.duplicate += tally.duplicate;
+      sum.replaced += tally.replaced;
+      sum.refused += tally.refused;
     }
   }
-  return sums;
+  return sums.values();
 }
 
 const TOTAL = `
   select coalesce(sum(decoded), 0) as decoded, coalesce(sum(quarantined), 0) as quarantined,
     coalesce(sum(stored), 0) as stored, coalesce(sum(duplicate), 0) as duplicate,
-    coalesce(sum(refused), 0) as refused from ledger`;
+    coalesce(sum(replaced), 0) as replaced, coalesce(sum(refused), 0) as refused from ledger`;
 
 /** Reads the ledger from any thread: the state file read-only, and the journal for what is pending. */
 export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
@@ -83,9 +97,10 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
         const body = Buffer.from(block.body.buffer, block.body.byteOffset, block.body.byteLength);
         walkRecords(
           body,
-          (identity, topic) => formatOf(identity, topic).device === device,
-          (mine) => {
-            if (mine) pending++;
+          (identity, topic) => formatOf(identity, topic),
+          (route, from, to) => {
+            const named = route.format?.deviceOf?.(body.subarray(from, to)) ?? route.device;
+            if (named === device) pending++;
           },
         );
       }
@@ -122,9 +137,10 @@ function ledgerOf(row: Record<string, unknown> | undefined, pending: number, rec
   const number = (name: string) => Number(row?.[name] ?? 0);
   const [decoded, quarantined] = [number('decoded'), number('quarantined')];
   const [stored, duplicate, refused] = [number('stored'), number('duplicate'), number('refused')];
+  const replaced = number('replaced');
   return {
     // For the city `received` is the journal's own count, so that the equation can fail; a device's is its sum.
     messages: { received: received ?? decoded + quarantined + pending, decoded, quarantined, pending },
-    readings: { received: stored + duplicate + refused, stored, duplicate, quarantined: refused },
+    readings: { received: stored + duplicate + refused, stored, replaced, duplicate, quarantined: refused },
   };
 }

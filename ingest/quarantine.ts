@@ -1,83 +1,97 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Page, Quarantined, Reason } from '../domain/index.ts';
-import type { Outcome } from './intake.ts';
+import { formatOf } from './decode/index.ts';
+import type { Outcome, Refusal, Replayed } from './outcome.ts';
 
 /** SQL of the quarantine: the raw message once, and each thing that was refused of it. */
 export const QUARANTINE_SCHEMA = `
   create table if not exists quarantine_raw (
-    position integer primary key, topic text not null, received_at integer not null, payload blob not null
+    position integer primary key, topic text not null, format text, received_at integer not null, payload blob not null
   ) strict;
   create table if not exists quarantine (
     position integer not null, ordinal integer not null, device text not null, scope text not null,
-    reason text not null, path text not null, detail text not null, primary key (position, ordinal)
+    reason text not null, path text not null, detail text not null, reading text,
+    discarded_at integer, discarded_by text, note text, primary key (position, ordinal)
   ) strict, without rowid;
   create index if not exists quarantine_device on quarantine (device, position);
   create index if not exists quarantine_reason on quarantine (reason, position);
+  create index if not exists quarantine_age on quarantine_raw (received_at);
 `;
 
 /** The writing side. */
 export interface QuarantineStore {
-  /** Keeps what was refused; to be called inside a transaction; the same block again adds nothing. */
-  keep(outcomes: readonly Outcome[]): void;
+  /**
+   * Keeps what was refused and takes out what went the way again; to be called inside a transaction. Answers those
+   * replayed that were still in quarantine: the others have settled before and count no more.
+   */
+  settle(outcomes: readonly Outcome[]): Replayed[];
+  /** Marks as not to be mended; answers how many. */
+  discard(ids: readonly string[], by: string, note: string, nowMs: number): number;
+  /** Forgets what was received before; answers how many. */
+  expire(beforeMs: number): number;
 }
 
 /** Opens the quarantine of a state file. */
 export function createQuarantineStore(db: DatabaseSync): QuarantineStore {
-  const keepRaw = db.prepare('insert or ignore into quarantine_raw values (?, ?, ?, ?)');
-  const keepFault = db.prepare('insert or ignore into quarantine values (?, ?, ?, ?, ?, ?, ?)');
-  return {
-    keep(outcomes) {
-      let position = -1;
-      let ordinal = 0;
-      for (const { refusals } of outcomes) {
-        for (const one of refusals) {
-          if (one.position !== position) {
-            position = one.position;
-            ordinal = 0;
-            keepRaw.run(position, one.topic, one.receivedAt, one.raw);
-          }
-          keepFault.run(position, ordinal++, one.device, one.scope, one.reason, one.path, one.detail);
-        }
+  const keepRaw = db.prepare('insert or ignore into quarantine_raw values (?, ?, ?, ?, ?)');
+  const keepFault = db.prepare(`
+    insert or ignore into quarantine (position, ordinal, device, scope, reason, path, detail, reading)
+    values (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const nextOrdinal = db.prepare('select coalesce(max(ordinal), -1) + 1 as next from quarantine where position = ?');
+  const drop = db.prepare('delete from quarantine where position = ? and ordinal = ?');
+  const dropRaw = db.prepare(`
+    delete from quarantine_raw where position = ?1 and not exists (select 1 from quarantine where position = ?1)`);
+  const mark = db.prepare(`
+    update quarantine set discarded_at = ?, discarded_by = ?, note = ?
+    where position = ? and ordinal = ? and discarded_at is null`);
+  const expireFaults = db.prepare(
+    'delete from quarantine where position in (select position from quarantine_raw where received_at < ?)',
+  );
+  const expireRaw = db.prepare('delete from quarantine_raw where received_at < ?');
+
+  function keep(refusals: readonly Refusal[], firstOrdinal: (position: number) => number): void {
+    let position = -1;
+    let ordinal = 0;
+    for (const one of refusals) {
+      if (one.position !== position) {
+        position = one.position;
+        ordinal = firstOrdinal(position);
+        const { format } = formatOf(one.device, one.topic);
+        keepRaw.run(position, one.topic, format?.name ?? null, one.receivedAt, one.raw);
       }
+      const { device, scope, reason, path, detail, reading } = one;
+      keepFault.run(position, ordinal++, device, scope, reason, path, detail, reading ?? null);
+    }
+  }
+
+  function release(replayed: Replayed): boolean {
+    const [position, ordinal] = parseId(replayed.id);
+    // Before the old entry goes, so that no id is ever given twice.
+    const next = Number(nextOrdinal.get(position)!.next);
+    if (drop.run(position, ordinal).changes === 0) return false;
+    keep(replayed.refusals, () => next);
+    dropRaw.run(position);
+    return true;
+  }
+
+  return {
+    settle: (outcomes) =>
+      outcomes.flatMap(({ refusals, replays }) => {
+        // The same block again finds its rows there.
+        keep(refusals, () => 0);
+        return replays.filter(release);
+      }),
+    discard: (ids, by, note, nowMs) =>
+      ids.reduce((sum, id) => sum + Number(mark.run(nowMs, by, note, ...parseId(id)).changes), 0),
+    expire(beforeMs) {
+      const { changes } = expireFaults.run(beforeMs);
+      expireRaw.run(beforeMs);
+      return Number(changes);
     },
   };
 }
 
-/** Which refusals to list, newest first. */
-export interface QuarantineQuery {
-  readonly device?: string;
-  readonly reason?: Reason;
-  readonly limit: number;
-  /** Id of the last one of the page before. */
-  readonly after: string | null;
-}
-
-/** Reads the quarantine from any thread. */
-export function createQuarantineReader(db: DatabaseSync) {
-  const page = db.prepare(`
-    select q.*, r.topic, r.received_at, r.payload from quarantine q join quarantine_raw r using (position)
-    where (?1 is null or device = ?1) and (?2 is null or reason = ?2) and (position, -ordinal) < (?3, ?4)
-    order by position desc, ordinal limit ?5`);
-  return {
-    list({ device, reason, limit, after }: QuarantineQuery): Page<Quarantined> {
-      const [position, ordinal] = (after ?? `${Number.MAX_SAFE_INTEGER}-0`).split('-').map(Number);
-      const rows = page.all(device ?? null, reason ?? null, position ?? 0, -(ordinal ?? 0), limit + 1);
-      const items = rows.slice(0, limit).map(quarantinedOf);
-      return { items, next: rows.length > limit ? items.at(-1)!.id : null };
-    },
-  };
-}
-
-function quarantinedOf(row: Record<string, unknown>): Quarantined {
-  return {
-    id: `${row.position}-${row.ordinal}`,
-    device: row.device as string,
-    topic: row.topic as string,
-    receivedAt: new Date(Number(row.received_at)).toISOString(),
-    scope: row.scope as Quarantined['scope'],
-    reason: row.reason as Reason,
-    path: row.path as string,
-    detail: row.detail as string,
-    raw: Buffer.from(row.payload as Uint8Array).toString('base64'),
-  };
+/** `{position}-{ordinal}` as numbers; NaN where it is none. */
+export function parseId(id: string): [position: number, ordinal: number] {
+  const [, position, ordinal] = /^(\d+)-(\d+)$/.exec(id) ?? [];
+  return [Number(position), Number(ordinal)];
 }

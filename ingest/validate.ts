@@ -1,6 +1,8 @@
-import type { City, MetricTable, Reason, Rejection } from '../domain/index.ts';
+import type { City, MetricTable, Profile, Reason, Rejection } from '../domain/index.ts';
 import type { RawReading } from './decode/index.ts';
+import { shortened, shown } from './decode/shape.ts';
 import { parseTimestamp } from './timestamp.ts';
+import { applied, type Conversion, convert, unitFault } from './units.ts';
 
 /** What must be true of one metric's values. */
 interface MetricCheck {
@@ -11,10 +13,26 @@ interface MetricCheck {
   readonly unit: string;
 }
 
+/** What a field of a message stands for. */
+interface FieldCheck extends MetricCheck {
+  readonly id: string;
+  /** From the unit that the profile says the field is in; null where it is the metric's own. */
+  readonly conversion: Conversion | null;
+  /** Whether true and false count as 1 and 0: the profile maps the field, to a metric that is a pure number (unit 1). */
+  readonly truth: boolean;
+}
+
 /** The checks of one profile, compiled from the city: a look-up and two comparisons a value. */
 export interface ProfileChecks {
   readonly profile: string;
+  /** Fields in the unit of a metric that no other field stands for: all of them, where the profile maps none. */
   readonly byName: Readonly<Record<string, MetricCheck>>;
+  /** Every field that the profile knows; null is known and not stored. */
+  readonly fields: Readonly<Record<string, FieldCheck | null>>;
+  /** Whether fields that the profile does not know are passed over (`"*": ignore`). */
+  readonly ignoresRest: boolean;
+  /** What the profile measures, for sentences. */
+  readonly measures: string;
   readonly pastMs: number;
   readonly aheadMs: number;
 }
@@ -23,14 +41,36 @@ export interface ProfileChecks {
 export function compileChecks(city: City, metrics: MetricTable): ReadonlyMap<string, ProfileChecks> {
   const compiled = new Map<string, ProfileChecks>();
   for (const profile of city.profiles.values()) {
+    const fields = compileFields(profile, city, metrics);
     const byName: Record<string, MetricCheck> = Object.create(null);
-    for (const id of profile.metrics) {
-      const { min, max, unit } = city.metrics.get(id)!;
-      byName[id] = { metric: metrics.indexOf(id), min, max, unit };
+    for (const [name, check] of Object.entries(fields)) {
+      if (check === null || check.conversion !== null) continue;
+      const { metric, min, max, unit } = check;
+      const rivals = Object.values(fields).filter((other) => other?.metric === metric);
+      if (rivals.length === 1) byName[name] = { metric, min, max, unit };
     }
-    compiled.set(profile.id, { profile: profile.id, byName, ...city.accepts });
+    const measures = profile.metrics.join(', ');
+    const ignoresRest = profile.fields.has('*');
+    compiled.set(profile.id, { profile: profile.id, byName, fields, ignoresRest, measures, ...city.accepts });
   }
   return compiled;
+}
+
+function compileFields(profile: Profile, city: City, metrics: MetricTable): ProfileChecks['fields'] {
+  const fields: Record<string, FieldCheck | null> = Object.create(null);
+  const checkOf = (id: string, from: string | null, mapped: boolean): FieldCheck => {
+    const { min, max, unit } = city.metrics.get(id)!;
+    const conversion = from === null || from === unit ? null : convert(from, unit);
+    // The city's parser refuses such a profile.
+    if (typeof conversion === 'string') throw new Error(`${profile.id}: ${unitFault(from!, unit)}`);
+    return { id, metric: metrics.indexOf(id), min, max, unit, conversion, truth: mapped && unit === '1' };
+  };
+  for (const id of profile.metrics) fields[id] = checkOf(id, null, false);
+  for (const [name, mapping] of profile.fields) {
+    if (name === '*') continue;
+    fields[name] = mapping === 'ignore' ? null : checkOf(mapping.metric, mapping.unit, true);
+  }
+  return fields;
 }
 
 /** The good values of one raw reading, reused from reading to reading, and the rejections of all since the last reset. */
@@ -39,6 +79,8 @@ export class Checked {
   length = 0;
   readonly metric: number[] = [];
   readonly value: number[] = [];
+  /** The field that brought each value. */
+  readonly field: string[] = [];
   rejections: Rejection[] = [];
 }
 
@@ -52,30 +94,116 @@ export function checkReading(raw: RawReading, checks: ProfileChecks, receivedAt:
     return;
   }
   out.ts = ts;
-  const { byName } = checks;
   const { metrics } = raw;
+  if (raw.units !== null || raw.aliases !== undefined) {
+    for (const name in metrics) checkField(raw, name, checks, out);
+    return;
+  }
+  const { byName } = checks;
   for (const name in metrics) {
     const value = metrics[name];
     const check = byName[name];
     if (check !== undefined && typeof value === 'number' && value >= check.min && value <= check.max) {
       out.metric[out.length] = check.metric;
+      out.field[out.length] = name;
       out.value[out.length++] = value;
     } else {
-      out.rejections.push(refuseValue(raw, name, value, checks));
+      checkField(raw, name, checks, out);
     }
   }
 }
 
+/** The longer way of a value: it may be mapped, ignored, in another unit, or wrong. */
+function checkField(raw: RawReading, name: string, checks: ProfileChecks, out: Checked): void {
+  const field = fieldOf(raw, name, checks);
+  if (field === null) return;
+  const verdict = field === undefined ? unknownField(name, checks) : judge(raw, name, field, out);
+  if (typeof verdict === 'number') {
+    out.metric[out.length] = field!.metric;
+    out.field[out.length] = name;
+    out.value[out.length++] = verdict;
+  } else {
+    const [reason, detail] = verdict;
+    out.rejections.push({ reason, path: pathOf(raw, name), detail, reading: readingName(raw, name) });
+  }
+}
+
+type Fault = readonly [reason: Reason, detail: string];
+
+/** The value in the metric's unit, or what is wrong with it. */
+function judge(raw: RawReading, name: string, field: FieldCheck, out: Checked): number | Fault {
+  const given = raw.metrics[name];
+  const value = converted(given, raw.units?.[name], field);
+  if (typeof value !== 'number') return value;
+  if (!(value >= field.min && value <= field.max)) return ['out-of-range', rangeFault(given, value, field)];
+  if (!has(out, field.metric)) return value;
+  return [
+    'ambiguous',
+    `the reading has a value of ${field.id} already; map one of the two fields and ignore the other`,
+  ];
+}
+
+function converted(value: unknown, unit: unknown, field: FieldCheck): number | Fault {
+  if (typeof value === 'boolean' && field.truth) return value ? 1 : 0;
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
+    return ['not-a-number', `${shown(value)} found; a number in ${field.unit} is expected`];
+  }
+  // A unit in the message itself wins over the profile's.
+  const conversion = typeof unit === 'string' ? convert(unit, field.unit) : field.conversion;
+  if (typeof conversion === 'string') return [conversion, unitFault(unit as string, field.unit)];
+  return conversion === null ? value : applied(conversion, value);
+}
+
+function unknownField(name: string, { profile, measures }: ProfileChecks): Fault {
+  return ['unknown-metric', `profile ${profile} measures ${measures}; not "${shortened(name)}"`];
+}
+
+function has({ metric, length }: Checked, one: number): boolean {
+  const at = metric.indexOf(one);
+  return at !== -1 && at < length;
+}
+
+/** The check of a field, null where it is ignored, undefined where the profile does not know it. */
+function fieldOf(
+  { aliases }: RawReading,
+  name: string,
+  { fields, ignoresRest }: ProfileChecks,
+): FieldCheck | null | undefined {
+  const own = fields[name];
+  if (own !== undefined) return own;
+  for (const alias of aliases?.[name] ?? []) {
+    const field = fields[alias];
+    if (field !== undefined) return field;
+  }
+  return ignoresRest ? null : undefined;
+}
+
+function rangeFault(given: unknown, value: number, { id, min, max, unit }: FieldCheck): string {
+  const found = given === value ? `${value} found` : `${shown(given)} found, ${value} ${unit}`;
+  return `${found}; ${id} lies within ${min} to ${max} ${unit}`;
+}
+
+/** What a reading is called within its message, so that a replay finds just this one again. */
+function readingName({ path }: RawReading, field: string): string {
+  return `${path} ${field}`;
+}
+
+function pathOf(raw: RawReading, name: string): string {
+  return raw.paths?.[name] ?? `${raw.path}.metrics.${shortened(name)}`;
+}
+
 function refuseTime(raw: RawReading, ts: number, checks: ProfileChecks, receivedAt: number, out: Checked): void {
   const [reason, detail] = timeFault(raw.ts, ts, checks, receivedAt);
+  const path = raw.timePath ?? `${raw.path}.ts`;
   // Each value of it is a reading that was received and is refused.
   for (const name in raw.metrics) {
-    out.rejections.push({ reason, path: `${raw.path}.ts`, detail: `${name}: ${detail}` });
+    if (fieldOf(raw, name, checks) === null) continue;
+    out.rejections.push({ reason, path, detail: `${shortened(name)}: ${detail}`, reading: readingName(raw, name) });
   }
 }
 
 function timeFault(given: unknown, ts: number, checks: ProfileChecks, receivedAt: number): [Reason, string] {
-  const found = JSON.stringify(given);
+  const found = shown(given);
   if (Number.isNaN(ts)) {
     return ['bad-timestamp', `${found} is neither ISO 8601 with a zone (2026-01-31T12:00:00Z) nor epoch milliseconds`];
   }
@@ -85,22 +213,4 @@ function timeFault(given: unknown, ts: number, checks: ProfileChecks, receivedAt
     return ['too-old', `${found} is more than ${checks.pastMs} ms before the time of receipt${hint}`];
   }
   return ['in-the-future', `${found} is more than ${checks.aheadMs} ms after the time of receipt${hint}`];
-}
-
-function refuseValue(raw: RawReading, name: string, value: unknown, checks: ProfileChecks): Rejection {
-  const path = `${raw.path}.metrics.${name}`;
-  const check = checks.byName[name];
-  if (check === undefined) {
-    const known = Object.keys(checks.byName).join(', ');
-    return { reason: 'unknown-metric', path, detail: `profile ${checks.profile} measures ${known}; not "${name}"` };
-  }
-  if (typeof value !== 'number') {
-    return {
-      reason: 'not-a-number',
-      path,
-      detail: `${JSON.stringify(value)} found; a number in ${check.unit} is expected`,
-    };
-  }
-  const range = `${check.min} to ${check.max} ${check.unit}`;
-  return { reason: 'out-of-range', path, detail: `${value} found; ${name} lies within ${range}` };
 }

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { City, Clock, KnownDevice, MetricTable, Rule, Transition } from '../domain/index.ts';
+import type { Block, City, Clock, KnownDevice, MetricTable, Rule, Transition } from '../domain/index.ts';
 import type { CityVersion, Context, Intake, JournalReader, Outcome } from '../ingest/index.ts';
 import { createRuleEngine, type RuleEngine } from './engine/index.ts';
 
@@ -32,7 +32,7 @@ export type Effects = (transition: Transition, context: TransitionContext) => vo
 export interface RulesConsumer {
   /** Restores the state as it was at the cursor. */
   start(): void;
-  /** Takes the next blocks; gives their outcomes (empty: nothing new). */
+  /** Takes the next blocks; gives their outcomes (empty: nothing new), those of a step whose commit failed with the next. */
   step(): readonly Outcome[];
   /** Writes cursor and windows. */
   checkpoint(): void;
@@ -69,6 +69,7 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
   let checkpoint = 0;
   let committedAt = clock.now();
   let unapplied: Decided[] = [];
+  let untold: Outcome[] = [];
   let unsaved: ReturnType<RuleEngine['takeDirty']> = [];
 
   const saveCursor = db.prepare('insert or replace into rules_cursor values (1, ?, ?)');
@@ -132,13 +133,20 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
     return upTo.findLast((version) => version.known !== null)!.known!;
   }
 
+  function blocksAfter(seq: number): Block[] {
+    const blocks = journal.after(seq, BLOCKS_AT_ONCE);
+    const next = blocks[0]?.seq ?? seq + 1;
+    if (next !== seq + 1) throw new Error(`the journal lacks blocks ${seq + 1} to ${next - 1}, which the rules need`);
+    return blocks;
+  }
+
   function takeBlocks(): Outcome[] {
-    return journal.after(cursor, BLOCKS_AT_ONCE).map((block) => intake.outcome(block));
+    return blocksAfter(cursor).map((block) => intake.outcome(block));
   }
 
   function replayToCursor(): void {
     for (let seq = checkpoint; seq < cursor; ) {
-      const blocks = journal.after(seq, BLOCKS_AT_ONCE).filter((block) => block.seq <= cursor);
+      const blocks = blocksAfter(seq).filter((block) => block.seq <= cursor);
       if (blocks.length === 0)
         throw new Error(`the journal lacks blocks ${seq + 1} to ${cursor}, which the rules need`);
       for (const block of blocks) {
@@ -184,11 +192,14 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
       // What could not be committed goes first: nothing may be decided on top of effects that are not on disk.
       if (unapplied.length > 0) commit();
       const outcomes = takeBlocks();
+      untold.push(...outcomes);
       unapplied = outcomes.flatMap(attach);
       cursor = outcomes.at(-1)?.block.seq ?? cursor;
       const late = committed < cursor && clock.now() - committedAt >= LAZY_COMMIT_MS;
       if (unapplied.length > 0 || late) commit();
-      return outcomes;
+      const taken = untold;
+      untold = [];
+      return taken;
     },
     checkpoint() {
       if (unapplied.length > 0) commit();
@@ -202,7 +213,6 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
         checkpoint = before;
         throw error;
       }
-      intake.prune();
     },
   };
 }

@@ -41,6 +41,8 @@ const watch = setInterval(() => Atomics.store(data.flags, LIVE, broker.wantsLive
 const functions = {
   start: () => broker.start(),
   credentials: (change: CredentialChange) => broker.credentials(change),
+  /** A message that came by another way than MQTT. */
+  ingest: (message: Parameters<typeof broker.ingest>[0]) => broker.ingest(message),
   counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes() }),
   /** Takes no more messages; resolves when all that was taken is on disk and acknowledged. */
   async stop() {

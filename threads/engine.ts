@@ -17,10 +17,12 @@ import {
   createContext,
   createDuckdbHistory,
   createHistoryConsumer,
+  createInfluxHistory,
   createIntake,
   createLedgerStore,
   createQuarantineStore,
   INTAKE_SCHEMA,
+  type InfluxSettings,
   JournalReader,
   LEDGER_SCHEMA,
   type Outcome,
@@ -37,6 +39,8 @@ import { offer, remote } from './rpc.ts';
 export interface EngineThreadData {
   readonly dir: string;
   readonly logLevel: string;
+  /** The InfluxDB that is the history; null for the embedded one. */
+  readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly flags: Int32Array<SharedArrayBuffer>;
@@ -47,6 +51,7 @@ const CHECKPOINT_MS = 30_000;
 const CHECKPOINT_BLOCKS = 20_000;
 const IDLE_MS = 100;
 const EVENTS_KEPT = 100_000;
+const PATIENCE_MS = 5_000;
 
 const data = workerData as EngineThreadData;
 const log = pino({ level: data.logLevel, name: 'engine' });
@@ -60,7 +65,10 @@ const journal = new JournalReader(join(data.dir, 'journal.sqlite'));
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
 const intake = createIntake(db, context);
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
-const history = createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics: context.metrics, unitOf });
+const { metrics } = context;
+const embedded =
+  data.influx === null ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf }) : null;
+const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
 const outbox = createOutbox(db);
 const pipeline = createPipeline({ alerts: createAlertStore(db), tickets: createTicketStore(db), outbox });
 const broker = remote<{ publish: (publications: readonly Publication[]) => Promise<void> }>(data.broker);
@@ -119,7 +127,9 @@ function feed(outcomes: readonly Outcome[]): void {
 
 /** Only what came in since the start: a backlog from before it does not hold publishers up. */
 function countDecided(outcomes: readonly Outcome[]): void {
-  for (const { block } of outcomes) if (block.seq > startedAt) Atomics.add(data.flags, DECIDED, block.count);
+  for (const { block } of outcomes) {
+    if (block.kind === 'messages' && block.seq > startedAt) Atomics.add(data.flags, DECIDED, block.count);
+  }
 }
 
 function checkpointIfDue(): void {
@@ -127,6 +137,7 @@ function checkpointIfDue(): void {
   if (!due) return;
   checkpointAt = clock.now();
   rules.checkpoint();
+  intake.prune(Math.min(rules.checkpointed(), consumer.cursor()));
   outbox.prune(EVENTS_KEPT);
 }
 
@@ -182,6 +193,7 @@ async function historyLoop(): Promise<void> {
 }
 
 await history.start();
+const quarantine = createQuarantineStore(db);
 const consumer = createHistoryConsumer(
   {
     db,
@@ -189,11 +201,11 @@ const consumer = createHistoryConsumer(
     intake,
     history,
     ledger: createLedgerStore(db),
-    quarantine: createQuarantineStore(db),
+    quarantine,
     clock,
     log,
   },
-  { readings: 50_000, ageMs: 250 },
+  data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
 );
 rules.start();
 let loops: Promise<unknown> = Promise.resolve();
@@ -201,11 +213,14 @@ let loops: Promise<unknown> = Promise.resolve();
 /** What is in the journal now is taken by every consumer and published; then windows are written and files closed. */
 async function drain(): Promise<void> {
   stopping = true;
+  // What a silent database does not answer in time comes again after the next start.
+  const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
   await loops;
   while (rules.step().length > 0);
   rules.checkpoint();
   const { seq } = journal.head();
   while (consumer.cursor() < seq && (await consumer.step(true)));
+  clearTimeout(patience);
   await publishEvents();
   await history.stop();
   db.close();
@@ -228,12 +243,19 @@ const functions = {
   query: (query: ReadingsQuery) => history.query(query),
   latest: (filter: Parameters<typeof history.latest>[0]) => history.latest(filter),
   count: () => history.count(),
+  exportParquet: (query: Parameters<typeof history.exportParquet>[0]) => history.exportParquet(query),
+  /** An InfluxDB rolls up and forgets by its own rules. */
+  rollup: async (untilMs: number) => (await embedded?.rollup(untilMs)) ?? 0,
+  prune: async (beforeMs: number) => (await embedded?.prune(beforeMs)) ?? 0,
   status: () => ({
     head: journal.head().seq,
     rules: rules.cursor(),
     history: consumer.cursor(),
     trouble: consumer.trouble(),
+    replayed: consumer.replayed(),
   }),
+  discard: (ids: readonly string[], by: string, note: string) => quarantine.discard(ids, by, note, clock.now()),
+  expire: (beforeMs: number) => quarantine.expire(beforeMs),
   async stop() {
     await drain();
     data.broker.close();

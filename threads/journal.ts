@@ -30,6 +30,7 @@ server.serve(data.broker);
 const functions = {
   heads: () => server.heads(),
   control: (...args: Parameters<JournalServer['control']>) => server.control(...args),
+  replay: (...args: Parameters<JournalServer['replay']>) => server.replay(...args),
   release: (seq: number) => server.release(seq),
   bytes: () => server.bytes(),
   /** Starts ticks and trimming: once what surrounds the journal is in place. */

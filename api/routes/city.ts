@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { REASONS, type Reason, TICKET_STATUSES } from '../../domain/index.ts';
+import { TICKET_STATUSES } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found, given, Item, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -7,7 +7,7 @@ import type { App } from './routes.ts';
 const Id = z.object({ id: z.string() });
 const text = z.string().optional();
 
-/** `/api/v1/ledger` and `/api/v1/quarantine`: where every message is. */
+/** `/api/v1/ledger`: where every message is. `/api/v1/city/reload`. */
 export function ledgerRoutes(app: App, deps: ApiDeps): void {
   app.get(
     '/api/v1/ledger',
@@ -21,17 +21,18 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
     },
     async ({ query: { device } }) => found(await deps.ledger(device), `message of device "${device}"`) as never,
   );
-  app.get(
-    '/api/v1/quarantine',
+  app.post(
+    '/api/v1/city/reload',
     {
+      config: { role: 'admin' },
       schema: {
-        tags: ['ledger'],
-        summary: 'What was refused, and why; newest first',
-        querystring: Paged.extend({ device: text, reason: z.enum(Object.keys(REASONS) as [Reason]).optional() }),
-        response: { 200: pageOf(Item) },
+        tags: ['city'],
+        summary:
+          'Reads the city folder again; a folder with mistakes leaves the old one in force and says where they are',
+        response: { 200: z.object({ changed: z.boolean(), version: z.string() }) },
       },
     },
-    async ({ query }) => deps.quarantine.list(given(query)) as never,
+    async () => deps.reloadCity(),
   );
 }
 

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import type { City, CityControl, CityProblem, District } from '../../domain/index.ts';
+import type { City, CityControl, CityProblem, District, Profile } from '../../domain/index.ts';
 import { check } from './check.ts';
 import { DistrictsSchema } from './geojson.ts';
-import { checkDistricts, checkProfiles, checkServices } from './references.ts';
+import { checkDistricts, checkFields, checkProfiles, checkServices } from './references.ts';
 import {
   CalendarsSchema,
   CityFileSchema,
@@ -38,7 +38,10 @@ export function parseCity(control: CityControl): ParsedCity {
   open('calendars.yaml', CalendarsSchema);
   const districts = open('districts.geojson', DistrictsSchema);
 
-  if (profiles && metrics) checkProfiles(profiles.source, metrics.source, problems);
+  if (profiles && metrics) {
+    checkProfiles(profiles.source, metrics.source, problems);
+    checkFields(profiles.source, metrics.source, problems);
+  }
   if (services && departments) checkServices(services.source, departments.source, problems);
   if (districts) checkDistricts(districts.source, problems);
   if (problems.length > 0) return { city: null, problems };
@@ -50,7 +53,7 @@ export function parseCity(control: CityControl): ParsedCity {
     timezone,
     accepts: { pastMs: accepts.past, aheadMs: accepts.ahead },
     metrics: mapOf(metrics!.data!, (metric) => metric),
-    profiles: mapOf(profiles!.data!, ({ interval, ...profile }) => ({ ...profile, intervalMs: interval })),
+    profiles: mapOf(profiles!.data!, profileOf),
     departments: mapOf(departments!.data!, (department) => department),
     services: mapOf(services!.data!, ({ deadline, ...service }) => ({ ...service, deadlineMs: deadline })),
     districts: new Map(districts!.data!.features.map((feature) => [feature.id, districtOf(feature)])),
@@ -61,6 +64,10 @@ export function parseCity(control: CityControl): ParsedCity {
 /** `file:line:column message`, a line each. */
 export function formatProblems(problems: readonly CityProblem[]): string {
   return problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`).join('\n');
+}
+
+function profileOf({ interval, fields, ...profile }: z.output<typeof ProfilesSchema>[string]): Omit<Profile, 'id'> {
+  return { ...profile, intervalMs: interval, fields: new Map(Object.entries(fields)) };
 }
 
 function districtOf({ id, properties, geometry }: z.output<typeof DistrictsSchema>['features'][number]): District {

@@ -94,6 +94,12 @@ function hasNumbers(value: unknown, ...keys: readonly string[]): boolean {
   return keys.every((key) => typeof (value as Record<string, unknown> | null)?.[key] === 'number');
 }
 
+/** The map stands first: a mistake in one is not answered as if `ignore` had been meant. */
+const Field = z.union([
+  strict({ metric: z.string(), unit: z.string().nullable().default(null) }),
+  z.literal('ignore', { error: unless('write { metric: …, unit: … }, or ignore') }),
+]);
+
 /** `profiles.yaml`. */
 export const ProfilesSchema = z.record(
   Id,
@@ -101,6 +107,7 @@ export const ProfilesSchema = z.record(
     title: Text,
     metrics: z.array(z.string()).min(1, 'a profile has a metric').max(32, 'a profile has at most 32 metrics'),
     interval: Positive,
+    fields: z.record(z.string().min(1).max(256), Field).default({}),
   }),
 );
 

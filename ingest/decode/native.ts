@@ -1,5 +1,6 @@
 import type { Rejection } from '../../domain/index.ts';
 import type { Decoded, Format, RawReading } from './format.ts';
+import { isObject, kindOf, readJson, shortened } from './shape.ts';
 
 const KEYS = 'a reading is {"ts": ISO 8601 or epoch ms, "metrics": {name: number}}';
 
@@ -7,12 +8,9 @@ const KEYS = 'a reading is {"ts": ISO 8601 or epoch ms, "metrics": {name: number
 export const native: Format = { name: 'native', decode: decodeNative };
 
 function decodeNative(payload: Buffer): Decoded | Rejection {
-  let body: unknown;
-  try {
-    body = JSON.parse(payload.toString('utf8'));
-  } catch (error) {
-    return { reason: 'malformed', path: '$', detail: `not JSON: ${(error as Error).message}` };
-  }
+  const json = readJson(payload.toString('utf8'));
+  if ('reason' in json) return json;
+  const body = json.value;
   if (!Array.isArray(body)) {
     const rejection = shapeOf(body, '$');
     return rejection ?? { readings: [rawOf(body, '$')], rejections: [] };
@@ -42,21 +40,12 @@ function shapeOf(item: unknown, path: string): Rejection | null {
   if (!isObject(item)) return { reason: 'wrong-shape', path, detail: `${kindOf(item)} found; ${KEYS}` };
   for (const key in item) {
     if (key === 'ts' || key === 'metrics') continue;
-    return { reason: 'wrong-shape', path: `${path}.${key}`, detail: `unknown field "${key}"; ${KEYS}` };
+    const name = shortened(key);
+    return { reason: 'wrong-shape', path: `${path}.${name}`, detail: `unknown field "${name}"; ${KEYS}` };
   }
   if (!isObject(item.metrics)) {
     return { reason: 'wrong-shape', path: `${path}.metrics`, detail: `${kindOf(item.metrics)} found; ${KEYS}` };
   }
   for (const _ in item.metrics) return null;
   return { reason: 'wrong-shape', path: `${path}.metrics`, detail: `no metric in it; ${KEYS}` };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function kindOf(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (value === null) return 'null';
-  return Array.isArray(value) ? 'an array' : `a ${typeof value}`;
 }

@@ -1,8 +1,20 @@
-import type { LatestReading, ReadingColumns } from '../../domain/index.ts';
+import type { LatestReading, ReadingColumns, ReadingsFilter } from '../../domain/index.ts';
 
 interface Newest {
   ts: number;
   value: number;
+}
+
+/** How a batch is taken. */
+interface Putting {
+  /** Whether a value takes the place of one of the same ts. */
+  readonly replaces?: boolean;
+  /** Rows that were not stored. */
+  readonly skip?: (batch: number, row: number) => boolean;
+}
+
+function isNewer(ts: number, than: number, replaces: boolean): boolean {
+  return ts > than || (replaces && ts === than);
 }
 
 /**
@@ -12,7 +24,8 @@ interface Newest {
 export class Latest {
   readonly #byDevice = new Map<string, { district: string; byMetric: Map<string, Newest> }>();
 
-  put(device: string, district: string, metric: string, ts: number, value: number): void {
+  /** `replaces`: the value takes the place of one of the same ts. */
+  put(device: string, district: string, metric: string, ts: number, value: number, replaces = false): void {
     let line = this.#byDevice.get(device);
     if (line === undefined) {
       line = { district, byMetric: new Map() };
@@ -21,21 +34,23 @@ export class Latest {
     line.district = district;
     const newest = line.byMetric.get(metric);
     if (newest === undefined) line.byMetric.set(metric, { ts, value });
-    else if (ts > newest.ts) {
+    else if (isNewer(ts, newest.ts, replaces)) {
       newest.ts = ts;
       newest.value = value;
     }
   }
 
   /** Takes a committed batch; of each device and metric only its newest row counts, found first by number. */
-  putAll(batches: readonly ReadingColumns[], metricName: (index: number) => string): void {
+  putAll(batches: readonly ReadingColumns[], metricName: (index: number) => string, options: Putting = {}): void {
+    const { replaces = false, skip } = options;
     const rows = new Map<number, { readings: ReadingColumns; row: number }>();
-    for (const readings of batches) {
+    for (const [batch, readings] of batches.entries()) {
       for (let row = 0; row < readings.length; row++) {
+        if (skip?.(batch, row)) continue;
         const key = readings.device[row]!.index * 65_536 + readings.metric[row]!;
         const best = rows.get(key);
         if (best === undefined) rows.set(key, { readings, row });
-        else if (readings.ts[row]! > best.readings.ts[best.row]!) {
+        else if (isNewer(readings.ts[row]!, best.readings.ts[best.row]!, replaces)) {
           best.readings = readings;
           best.row = row;
         }
@@ -43,14 +58,11 @@ export class Latest {
     }
     for (const { readings, row } of rows.values()) {
       const { id, district } = readings.device[row]!;
-      this.put(id, district, metricName(readings.metric[row]!), readings.ts[row]!, readings.value[row]!);
+      this.put(id, district, metricName(readings.metric[row]!), readings.ts[row]!, readings.value[row]!, replaces);
     }
   }
 
-  list(
-    filter: { devices?: readonly string[]; district?: string; metrics?: readonly string[] },
-    unitOf: (metric: string) => string,
-  ): LatestReading[] {
+  list(filter: ReadingsFilter, unitOf: (metric: string) => string): LatestReading[] {
     const found: LatestReading[] = [];
     for (const device of filter.devices ?? [...this.#byDevice.keys()].sort()) {
       const line = this.#byDevice.get(device);

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { type BlockKind, type Clock, LamppostError } from '../../domain/index.ts';
+import { type BlockKind, type Clock, LamppostError, type ReplayControl } from '../../domain/index.ts';
 import type { CommitReply, CommitRequest } from './appender.ts';
 import { type ControlHeads, JournalStore } from './store.ts';
 
@@ -22,6 +22,8 @@ export interface JournalServer {
   serve(port: MessagePort): void;
   /** Appends a control record; throws `disk`. */
   control(kind: BlockKind, body: unknown, head: string | null): void;
+  /** Appends messages that go the way again; answers the number of their block. Throws `disk`. */
+  replay(control: ReplayControl): number;
   heads(): ControlHeads;
   /** The slowest cursor: blocks up to it may go once retention allows. */
   release(seq: number): void;
@@ -32,7 +34,9 @@ export interface JournalServer {
 }
 
 const TRIM_EVERY_MS = 100;
+/** Few blocks at once, so that a commit never waits long behind a trim; the next few soon where more are due. */
 const TRIM_AT_ONCE = 64;
+const TRIM_ON_MS = 10;
 
 /** Owns the journal's file on behalf of one thread. `tickMs` is the interval of the tick records that move engine time. */
 export function createJournalServer(
@@ -41,7 +45,8 @@ export function createJournalServer(
 ): JournalServer {
   const { clock, signal } = deps;
   const store = new JournalStore(deps.path);
-  const timers: NodeJS.Timeout[] = [];
+  let ticking: NodeJS.Timeout | undefined;
+  let trimming: NodeJS.Timeout | undefined;
   let released = 0;
 
   function announce(): void {
@@ -70,21 +75,25 @@ export function createJournalServer(
   function trim(): void {
     const half = store.bytes > options.maxBytes / 2;
     const kept = half ? Number.POSITIVE_INFINITY : store.seqAt(clock.now() - options.retentionMs);
-    store.trim(Math.min(released + 1, kept), TRIM_AT_ONCE);
+    let deleted = 0;
+    whileTheDiskAllows(() => {
+      deleted = store.trim(Math.min(released + 1, kept), TRIM_AT_ONCE);
+    });
+    trimming = setTimeout(trim, deleted === TRIM_AT_ONCE ? TRIM_ON_MS : TRIM_EVERY_MS);
+  }
+
+  /** A full disk already refuses publishers; engine time and trimming wait with them. */
+  function whileTheDiskAllows(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof LamppostError)) throw error;
+    }
   }
 
   function control(kind: BlockKind, body: unknown, head: string | null): void {
     store.appendControl(kind, Buffer.from(JSON.stringify(body)), clock.now(), head);
     announce();
-  }
-
-  function tick(): void {
-    try {
-      control('tick', {}, null);
-    } catch (error) {
-      // A full disk already refuses publishers; engine time waits with them.
-      if (!(error instanceof LamppostError)) throw error;
-    }
   }
 
   return {
@@ -95,15 +104,22 @@ export function createJournalServer(
       });
     },
     control,
+    replay(replayed) {
+      store.appendReplay(Buffer.from(JSON.stringify(replayed)), replayed.items.length, clock.now());
+      announce();
+      return store.seq;
+    },
     heads: () => store.heads,
     release(seq) {
       released = Math.max(released, seq);
     },
     start() {
-      timers.push(setInterval(trim, TRIM_EVERY_MS), setInterval(tick, options.tickMs));
+      trimming = setTimeout(trim, TRIM_EVERY_MS);
+      ticking = setInterval(() => whileTheDiskAllows(() => control('tick', {}, null)), options.tickMs);
     },
     stop() {
-      for (const timer of timers.splice(0)) clearInterval(timer);
+      clearTimeout(trimming);
+      clearInterval(ticking);
       store.close();
     },
     bytes: () => store.bytes,

@@ -1,7 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type Block, type BlockKind, LamppostError } from '../../domain/index.ts';
 
-const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices'];
+const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay'];
 
 // 16 KiB: a lone message then costs one page, and a full group commit chains few overflow pages (docs/performance.md).
 const SCHEMA = `
@@ -33,6 +33,7 @@ export class JournalStore {
   readonly #db: DatabaseSync;
   readonly #insert: StatementSync;
   readonly #setHead: StatementSync;
+  readonly #addReplayed: StatementSync;
   readonly #trim: StatementSync;
   readonly #receivedAtOf: StatementSync;
   #seq = 0;
@@ -41,11 +42,20 @@ export class JournalStore {
   #oldest = 1;
   #bytes = 0;
 
+  /** Opens (or makes) the file. Throws `disk` where it cannot. */
   constructor(path: string) {
     this.#db = new DatabaseSync(path);
-    this.#db.exec(SCHEMA);
+    try {
+      this.#db.exec(SCHEMA);
+    } catch (cause) {
+      this.#db.close();
+      throw diskError(cause);
+    }
     this.#insert = this.#db.prepare('insert into blocks values (?, ?, ?, ?, ?, ?)');
     this.#setHead = this.#db.prepare('insert or replace into heads values (?, ?)');
+    this.#addReplayed = this.#db.prepare(
+      `insert into heads values ('replayed', ?) on conflict (name) do update set value = value + excluded.value`,
+    );
     this.#trim = this.#db.prepare('delete from blocks where seq < ?');
     this.#receivedAtOf = this.#db.prepare('select received_at from blocks where seq = ?');
     const last = this.#db
@@ -65,6 +75,11 @@ export class JournalStore {
     return this.#bytes;
   }
 
+  /** Number of the newest block; 0 before the first. */
+  get seq(): number {
+    return this.#seq;
+  }
+
   get heads(): ControlHeads {
     const value = (name: string) => this.#db.prepare('select value from heads where name = ?').get(name)?.value;
     return { city: (value('city') as string | undefined) ?? null, registry: Number(value('registry') ?? 0) };
@@ -77,30 +92,52 @@ export class JournalStore {
 
   /** Appends a control record and, with it, what `heads` will answer. */
   appendControl(kind: BlockKind, body: Uint8Array, now: number, head: string | null): void {
-    const before = { seq: this.#seq, receivedAt: this.#receivedAt, bytes: this.#bytes };
-    this.#db.exec('begin immediate');
-    try {
+    this.#transact(() => {
       this.#append(kind, body, 0, now);
       if (head !== null) this.#setHead.run(kind === 'city' ? 'city' : 'registry', head);
+    });
+  }
+
+  /** Appends messages that go the way again: numbered as messages, though `head` does not count them a second time. */
+  appendReplay(body: Uint8Array, count: number, now: number): void {
+    this.#transact(() => {
+      this.#append('replay', body, count, now);
+      this.#addReplayed.run(String(count));
+    });
+  }
+
+  #transact(work: () => void): void {
+    const before = { seq: this.#seq, messages: this.#messages, receivedAt: this.#receivedAt, bytes: this.#bytes };
+    try {
+      this.#db.exec('begin immediate');
+      work();
       this.#db.exec('commit');
     } catch (cause) {
       if (this.#db.isTransaction) this.#db.exec('rollback');
       this.#seq = before.seq;
+      this.#messages = before.messages;
       this.#receivedAt = before.receivedAt;
       this.#bytes = before.bytes;
       throw diskError(cause);
     }
   }
 
-  /** Deletes blocks below `seq` (never the newest one, which carries the numbering), at most `most` of them. */
+  /**
+   * Deletes blocks below `seq` (never the newest one, which carries the numbering), at most `most` of them; answers
+   * how many. Throws `disk` (retryable) where the disk refuses, and then deletes none.
+   */
   trim(seq: number, most: number): number {
     const until = Math.min(seq, this.#seq, this.#oldest + most);
     if (until <= this.#oldest) return 0;
-    const freed = this.#db.prepare('select sum(length(body)) as bytes from blocks where seq < ?').get(until)!;
-    this.#trim.run(until);
+    try {
+      const freed = this.#db.prepare('select sum(length(body)) as bytes from blocks where seq < ?').get(until)!;
+      this.#trim.run(until);
+      this.#bytes -= Number(freed.bytes);
+    } catch (cause) {
+      throw diskError(cause);
+    }
     const deleted = until - this.#oldest;
     this.#oldest = until;
-    this.#bytes -= Number(freed.bytes);
     return deleted;
   }
 
@@ -152,7 +189,9 @@ export class JournalReader {
   constructor(path: string) {
     this.#db = new DatabaseSync(path, { readOnly: true });
     this.#after = this.#db.prepare('select * from blocks where seq > ? order by seq limit ?');
-    this.#head = this.#db.prepare('select seq, first + count as messages from blocks order by seq desc limit 1');
+    this.#head = this.#db.prepare(`
+      select seq, first + count - coalesce((select value from heads where name = 'replayed'), 0) as messages
+      from blocks order by seq desc limit 1`);
   }
 
   /** The next blocks behind a cursor, in order, at most `limit`. */
@@ -167,7 +206,7 @@ export class JournalReader {
     }));
   }
 
-  /** Number of the newest block, and how many messages were ever committed. */
+  /** Number of the newest block, and how many messages ever came in. */
   head(): { seq: number; messages: number } {
     const row = this.#head.get();
     return row === undefined ? { seq: 0, messages: 0 } : { seq: Number(row.seq), messages: Number(row.messages) };

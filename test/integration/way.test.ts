@@ -125,7 +125,7 @@ describe('the way of a reading', () => {
     });
     expect(ledger.messages).toEqual({ received: 6, decoded: 5, quarantined: 1, pending: 0 });
     // fill 50, battery of the second and third message; fill of the second is a duplicate.
-    expect(ledger.readings).toEqual({ received: 11, stored: 3, duplicate: 1, quarantined: 7 });
+    expect(ledger.readings).toEqual({ received: 11, stored: 3, replaced: 0, duplicate: 1, quarantined: 7 });
     const { items } = await server.get<Page<Quarantined>>('/api/v1/quarantine?device=bin-2');
     const faults = new Set(items.map(({ scope, reason, path }) => `${scope} ${reason} ${path}`));
     expect(faults).toEqual(

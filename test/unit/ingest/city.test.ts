@@ -25,6 +25,8 @@ test('city - the sample profiles measure what simulators and tests rely on', () 
     'waste-bin': ['fill', 'battery'],
     streetlight: ['power', 'voltage'],
     traffic: ['speed', 'occupancy', 'vehicles', 'travel_time'],
+    'sensor-community': ['pm25', 'pm10', 'temperature', 'humidity', 'pressure'],
+    'lorawan-climate': ['temperature', 'humidity', 'pressure', 'battery'],
   });
   expect(city!.profiles.get('air-quality')!.intervalMs).toBe(60_000);
   expect(city!.profiles.get('waste-bin')!.intervalMs).toBe(900_000);

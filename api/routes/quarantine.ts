@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { REASONS, type Reason } from '../../domain/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { found, given, Instant, Item, Paged, pageOf } from '../schema.ts';
+import type { App } from './routes.ts';
+
+const text = z.string().optional();
+const Filter = z.strictObject({
+  device: text,
+  reason: z.enum(Object.keys(REASONS) as [Reason]).optional(),
+  format: text,
+  from: Instant.optional(),
+  to: Instant.optional(),
+});
+const Ids = z.strictObject({ ids: z.array(z.string()).min(1).max(10_000) });
+const Chosen = z.union([Ids, Filter]);
+const Id = z.object({ id: z.string() });
+const tags = ['quarantine'];
+
+function filterOf({ from, to, ...rest }: z.infer<typeof Filter>) {
+  return given({ ...rest, fromMs: from, toMs: to });
+}
+
+/** `/api/v1/quarantine`: what was refused can be seen, mended and sent the way again. */
+export function quarantineRoutes(app: App, { quarantine }: ApiDeps): void {
+  app.get(
+    '/api/v1/quarantine',
+    {
+      schema: {
+        tags,
+        summary: 'What was refused, and why; newest first',
+        querystring: Paged.extend(Filter.shape).extend({ discarded: z.stringbool().default(false) }),
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ query: { limit, after, discarded, ...filter } }) =>
+      quarantine.list({ limit, after, discarded, ...filterOf(filter) }) as never,
+  );
+  app.get(
+    '/api/v1/quarantine/:id',
+    {
+      schema: {
+        tags,
+        summary: 'One refusal: the payload as it was sent, and what its format makes of it',
+        params: Id,
+        response: { 200: Item },
+      },
+    },
+    async ({ params: { id } }) => found(quarantine.get(id), `"${id}" in quarantine`) as never,
+  );
+  app.post(
+    '/api/v1/quarantine/replay',
+    {
+      config: { role: 'operator' },
+      schema: {
+        tags,
+        summary: 'Sends refused messages the way again: the ids given, or all that match; without either, all',
+        body: Chosen.nullish(),
+        response: { 202: Item },
+      },
+    },
+    async ({ body }, reply) => {
+      const job = quarantine.replay(body && 'ids' in body ? body : filterOf((body ?? {}) as never));
+      return reply
+        .code(202)
+        .header('location', `/api/v1/quarantine/replays/${job.id}`)
+        .send(job as never);
+    },
+  );
+  app.get(
+    '/api/v1/quarantine/replays/:id',
+    { schema: { tags, summary: 'How far a replay is', params: Id, response: { 200: Item } } },
+    async ({ params: { id } }) => found(quarantine.replayJob(id), `replay "${id}"`) as never,
+  );
+  app.post(
+    '/api/v1/quarantine/discard',
+    {
+      config: { role: 'operator' },
+      schema: {
+        tags,
+        summary: 'Marks refusals as not to be mended, with a note; they stay until they expire',
+        body: Ids.extend({ note: z.string().min(1).max(1_000) }),
+        response: { 200: z.object({ discarded: z.number().int() }) },
+      },
+    },
+    async ({ body: { ids, note }, key }) => ({ discarded: await quarantine.discard(ids, key!.id, note) }),
+  );
+}

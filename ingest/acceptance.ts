@@ -1,0 +1,144 @@
+import type { KnownDevice } from '../domain/index.ts';
+import { pushReading, type TypedColumns } from './columns.ts';
+import { Duplicates, hashValue, type Place } from './duplicates.ts';
+import type { Tally } from './outcome.ts';
+import type { Checked } from './validate.ts';
+
+/** Where the good values of one message go. */
+export interface Accepted {
+  readonly readings: TypedColumns;
+  readonly replaced: TypedColumns;
+}
+
+// Uplinks are remembered beside the metrics: in a lane that no metric table reaches.
+const UPLINK_LANE = 255;
+
+/** Tells new readings from those that came before, by content: the same key with the same value is a duplicate, with another one a replacement. */
+export class Acceptance {
+  readonly duplicates = new Duplicates();
+  readonly #place: Place = { device: 0, lane: 0, ts: 0, horizon: 0, position: 0 };
+  readonly #hashes = new Int32Array(32);
+  /** Values of the present message by ts and metric: a message with several readings may repeat itself. */
+  readonly #own = new Map<number, Map<number, number>>();
+  #fresh = false;
+  #several = false;
+  #repeatedUplink = false;
+
+  /** Begins a message: its number, the oldest number that still counts, and whether it is met for the first time. */
+  begin(device: KnownDevice, message: { position: number; horizon: number; fresh: boolean; several: boolean }): void {
+    this.#place.device = device.index;
+    this.#place.position = message.position;
+    this.#place.horizon = message.horizon;
+    this.#fresh = message.fresh;
+    this.#several = message.several;
+    this.#repeatedUplink = false;
+    if (this.#own.size > 0) this.#own.clear();
+  }
+
+  /** LoRaWAN: the same session and frame counter again is the same uplink, and all its readings are duplicates. */
+  uplink(key: string): void {
+    this.#at(UPLINK_LANE, hashText(key));
+    this.#repeatedUplink = this.duplicates.seen(this.#place, 1, this.#hashes) !== 0;
+    if (!this.#repeatedUplink && this.#fresh) this.duplicates.add(this.#place, 1, this.#hashes);
+  }
+
+  /** Takes the good values of one reading of the message. */
+  take(device: KnownDevice, checked: Checked, tally: Tally, into: Accepted): void {
+    if (this.#repeatedUplink) {
+      tally.duplicate += checked.length;
+      return;
+    }
+    if (this.#several || !this.#inOneLane(checked)) {
+      for (let i = 0; i < checked.length; i++) this.#takeOne(device, checked, i, tally, into);
+      return;
+    }
+    const { length, ts, metric, value } = checked;
+    let mask = 0;
+    for (let i = 0; i < length; i++) {
+      const bit = metric[i]! & 31;
+      mask |= 1 << bit;
+      this.#hashes[bit] = hashValue(value[i]!);
+    }
+    this.#at(metric[0]! >>> 5, ts);
+    const old = this.#judge(mask);
+    const { changed } = this.duplicates;
+    for (let i = 0; i < length; i++) {
+      const bit = 1 << (metric[i]! & 31);
+      if ((old & bit) === 0) {
+        tally.stored++;
+        pushReading(into.readings, device, metric[i]!, ts, value[i]!);
+      } else if ((changed & bit) === 0) tally.duplicate++;
+      else this.#replace(device, metric[i]!, ts, value[i]!, tally, into);
+    }
+  }
+
+  #inOneLane({ length, metric }: Checked): boolean {
+    const lane = metric[0]! >>> 5;
+    for (let i = 1; i < length; i++) if (metric[i]! >>> 5 !== lane) return false;
+    return true;
+  }
+
+  #takeOne(device: KnownDevice, { ts, metric, value }: Checked, i: number, tally: Tally, into: Accepted): void {
+    const number = metric[i]!;
+    const mask = 1 << (number & 31);
+    const own = this.#ownAt(ts);
+    const before = own?.get(number);
+    own?.set(number, value[i]!);
+    if (before === value[i]) {
+      tally.duplicate++;
+      return;
+    }
+    this.#hashes[number & 31] = hashValue(value[i]!);
+    this.#at(number >>> 5, ts);
+    const old = this.#judge(mask, before !== undefined) !== 0;
+    const changed = this.duplicates.changed !== 0;
+    if (before !== undefined || changed) this.#replace(device, number, ts, value[i]!, tally, into);
+    else if (old) tally.duplicate++;
+    else {
+      tally.stored++;
+      pushReading(into.readings, device, number, ts, value[i]!);
+    }
+  }
+
+  #ownAt(ts: number): Map<number, number> | null {
+    if (!this.#several) return null;
+    let own = this.#own.get(ts);
+    if (own === undefined) {
+      own = new Map();
+      this.#own.set(ts, own);
+    }
+    return own;
+  }
+
+  /** Which of the metrics came before; notes those that are new or have another value, or all where the message itself had another. */
+  #judge(mask: number, all = false): number {
+    const { duplicates } = this;
+    const old = duplicates.seen(this.#place, mask, this.#hashes);
+    const news = all ? mask : (mask & ~old) | duplicates.changed;
+    if (this.#fresh && news !== 0) duplicates.add(this.#place, news, this.#hashes);
+    return old;
+  }
+
+  #replace(device: KnownDevice, metric: number, ts: number, value: number, tally: Tally, into: Accepted): void {
+    tally.stored++;
+    tally.replaced++;
+    pushReading(into.replaced, device, metric, ts, value);
+  }
+
+  #at(lane: number, ts: number): void {
+    this.#place.lane = lane;
+    this.#place.ts = ts;
+  }
+}
+
+/** 53 bits of a text. */
+function hashText(text: string): number {
+  let high = 0x811c9dc5;
+  let low = 0x9e3779b1;
+  for (let i = 0; i < text.length; i++) {
+    high = Math.imul(high ^ text.charCodeAt(i), 0x01000193);
+    low = Math.imul(low ^ text.charCodeAt(i), 0x85ebca6b);
+    low ^= low >>> 13;
+  }
+  return (high >>> 11) * 4_294_967_296 + (low >>> 0);
+}

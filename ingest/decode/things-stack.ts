@@ -1,0 +1,67 @@
+import type { Rejection } from '../../domain/index.ts';
+import { flatten } from './flatten.ts';
+import type { Decoded, Format } from './format.ts';
+import { isObject, kindOf, readJson } from './shape.ts';
+
+/**
+ * Uplinks of The Things Stack 3 (`v3/{application}@{tenant}/devices/{id}/up`). Fields are the dotted paths of
+ * `decoded_payload`; the device is known by its DevEUI in lower-case hex.
+ */
+export const thingsStack: Format = { name: 'things-stack', decode, deviceOf };
+
+type Body = Readonly<Record<string, unknown>>;
+const ROOT = '$.uplink_message';
+
+function decode(payload: Buffer): Decoded | Rejection {
+  const json = readJson(payload.toString('utf8'));
+  if ('reason' in json) return json;
+  const body = isObject(json.value) ? json.value : {};
+  const message = body.uplink_message;
+  if (!isObject(message)) return wrongShape(ROOT, `${kindOf(message)} found; an uplink has the object uplink_message`);
+  if (body.simulated === true) {
+    const detail = 'simulated in the console of The Things Stack: no device measured this';
+    return { reason: 'simulated', path: '$.simulated', detail };
+  }
+  return decodeMessage(body, message);
+}
+
+function decodeMessage(body: Body, message: Body): Decoded | Rejection {
+  const path = `${ROOT}.decoded_payload`;
+  const object = message.decoded_payload ?? {};
+  if (!isObject(object)) return wrongShape(path, `${kindOf(object)} found; a formatter answers an object of fields`);
+  if (Object.keys(object).length === 0) return withoutObject(message);
+  const { rejections, ...flat } = flatten(object, path);
+  const reading = { path, units: null, ...timeOf(body, message), ...flat };
+  return { readings: [reading], rejections, ...uplinkOf(message) };
+}
+
+/** Frames without a payload are in order (they carry MAC commands only); those with one need a formatter. */
+function withoutObject(message: Body): Decoded | Rejection {
+  if (typeof message.frm_payload !== 'string' || message.frm_payload === '') return { readings: [], rejections: [] };
+  const detail =
+    'no decoded_payload beside the raw frame; configure an uplink payload formatter in The Things Stack, or look why it failed';
+  return { reason: 'not-decoded', path: `${ROOT}.frm_payload`, detail };
+}
+
+/** The network server's clock, then the application server's; gateways' clocks are often wrong. */
+function timeOf(body: Body, message: Body): { ts: unknown; timePath: string } {
+  if (message.received_at != null) return { ts: message.received_at, timePath: `${ROOT}.received_at` };
+  return { ts: body.received_at ?? undefined, timePath: '$.received_at' };
+}
+
+/** Proto3 JSON leaves out zero: no f_cnt is the first frame. Without the session a counter says nothing. */
+function uplinkOf({ session_key_id: session, f_cnt: counter = 0 }: Body): { uplink?: string } {
+  if (typeof session !== 'string' || session === '' || !Number.isInteger(counter)) return {};
+  return { uplink: `${session}:${counter}` };
+}
+
+function deviceOf(payload: Buffer): string | null {
+  const json = readJson(payload.toString('utf8'));
+  const ids = 'value' in json && isObject(json.value) ? json.value.end_device_ids : undefined;
+  const eui = isObject(ids) ? ids.dev_eui : undefined;
+  return typeof eui === 'string' && /^[0-9A-Fa-f]{16}$/.test(eui) ? eui.toLowerCase() : null;
+}
+
+function wrongShape(path: string, detail: string): Rejection {
+  return { reason: 'wrong-shape', path, detail };
+}

@@ -1,0 +1,2 @@
+export { createInfluxHistory } from './history.ts';
+export { INFLUX_LIMITS, type InfluxLimits, type InfluxSettings } from './settings.ts';

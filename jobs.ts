@@ -1,0 +1,43 @@
+import type { Clock, Ledger } from './domain/index.ts';
+import type { Job } from './schedule.ts';
+
+const DAY_MS = 86_400_000;
+
+/** What the jobs ask of the rest. */
+export interface JobDeps {
+  readonly clock: Clock;
+  readonly ledger: () => Ledger;
+  readonly engine: {
+    rollup(untilMs: number): Promise<number>;
+    prune(beforeMs: number): Promise<number>;
+    expire(beforeMs: number): Promise<number>;
+  };
+  /** Days that raw readings (0: for ever) and refused messages are kept. */
+  readonly keep: { readonly historyDays: number; readonly quarantineDays: number };
+}
+
+/** The jobs of one Lamppost. The journal needs none: it is trimmed behind its slowest reader all the time. */
+export function createJobs({ clock, ledger, engine, keep }: JobDeps): Job[] {
+  const before = (days: number) => clock.now() - days * DAY_MS;
+  const jobs: Job[] = [
+    {
+      name: 'history roll-up',
+      cron: '5 * * * *',
+      run: async () => ({ hours: await engine.rollup(clock.now()) }),
+    },
+    {
+      name: 'quarantine expiry',
+      cron: '20 3 * * *',
+      run: async () => ({ expired: await engine.expire(before(keep.quarantineDays)) }),
+    },
+    { name: 'ledger report', cron: '0 0 * * *', run: async () => ({ ledger: ledger() }) },
+  ];
+  if (keep.historyDays > 0) {
+    jobs.push({
+      name: 'history retention',
+      cron: '40 3 * * *',
+      run: async () => ({ pruned: await engine.prune(before(keep.historyDays)) }),
+    });
+  }
+  return jobs;
+}

@@ -1,0 +1,167 @@
+import { once } from 'node:events';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
+import { certificate } from '../unit/broker/certificate.ts';
+import { expectPlain, lamppost, launch, newDir, ROOT } from './commands-kit.ts';
+
+const server = new ServerProcess();
+beforeAll(() => server.start());
+afterAll(async () => {
+  expect(await server.stop()).toBe(0);
+});
+
+const url = () => ['--url', `http://127.0.0.1:${server.httpPort}`];
+
+/** All that is wrong with these settings, as a name and what is said of it. */
+const BROKEN = {
+  LAMPPOST_ADMIN_KEY: 'too short',
+  MQTT_PORT: '70000',
+  HTTP_PORT: 'http',
+  LOG_LEVEL: 'loud',
+  LAMPPOST_JOURNAL_MAX_BYTES: '1',
+  MQTTS_PORT: '8883',
+  TLS_CERT: '/nowhere/cert.pem',
+  INFLUX_URL: 'not an address',
+};
+const COMPLAINTS = [...Object.keys(BROKEN).filter((name) => name !== 'MQTTS_PORT'), 'TLS_KEY'];
+
+describe('doctor', () => {
+  const healthy = () => ({ LAMPPOST_CITY: join(ROOT, 'city'), HTTP_PORT: String(server.httpPort) });
+
+  test('doctor - all is well: it says so, and exits 0', async () => {
+    for (const ran of [
+      await lamppost(['doctor'], healthy()),
+      await lamppost(['doctor', ...url()], { LAMPPOST_CITY: join(ROOT, 'city') }),
+    ]) {
+      expect(ran.code, ran.out + ran.err).toBe(0);
+      expect(ran.out).toMatch(/settings: well/);
+      expect(ran.out).toMatch(/city: .*no mistakes/);
+      expect(ran.out).toMatch(/server: ready/);
+    }
+  });
+
+  test('doctor - it lists every problem at once: of the settings, of the city, and that no server answers', async () => {
+    const city = join(newDir(), 'city');
+    cpSync(join(ROOT, 'city'), city, { recursive: true });
+    writeFileSync(join(city, 'rules/broken.yaml'), 'id: broken\nfor_each: planet\n');
+    writeFileSync(join(city, 'departments.yaml'), 'nonsense: [');
+    const port = await freePort();
+    const ran = await lamppost(['doctor', '--mqt-port', '1', '--url', `http://127.0.0.1:${port}`], {
+      ...BROKEN,
+      LAMPPOST_CITY: city,
+    });
+    const all = ran.out + ran.err;
+    expect(ran.code).not.toBe(0);
+    for (const name of [...COMPLAINTS, 'MQT_PORT']) expect(all, name).toContain(name);
+    expect(all).toContain('departments.yaml');
+    expect(all).toContain(`127.0.0.1:${port}`);
+    expectPlain(ran);
+  });
+
+  test('doctor - without a server it exits 1, though settings and city are well', async () => {
+    const port = await freePort();
+    const ran = await lamppost(['doctor'], { ...healthy(), HTTP_PORT: String(port) });
+    expect(ran.code).toBe(1);
+    expect(ran.out).toMatch(/settings: well/);
+    expect(ran.out).toMatch(/nothing answers/);
+  });
+});
+
+describe('start', () => {
+  test('start - every problem of the settings is listed at once, and it does not start', async () => {
+    const ran = await lamppost(['start', '--mqt-port', '1'], { ...BROKEN, LAMPPOST_CITY: join(ROOT, 'city') });
+    expect(ran.code).toBe(2);
+    expectPlain(ran, ...[...COMPLAINTS, 'MQT_PORT'].map((name) => new RegExp(name)));
+    expect(ran.err).not.toContain('MQTT_HOST');
+  });
+
+  test('start - a mistake in the city is told with file and line, and it does not start', async () => {
+    const city = join(newDir(), 'city');
+    cpSync(join(ROOT, 'city'), city, { recursive: true });
+    writeFileSync(join(city, 'rules/broken.yaml'), 'id: broken\ntitle: x\nfor_each: planet\n');
+    const ran = await lamppost(['start'], { LAMPPOST_CITY: city });
+    expect(ran.code).toBe(1);
+    expectPlain(ran, /rules\/broken\.yaml:3.*device/);
+  });
+
+  test.each(['MQTT_PORT', 'HTTP_PORT'])('start - where %s is taken it says so in a line, and ends', async (name) => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as { port: number };
+    const free = { MQTT_PORT: '0', HTTP_PORT: '0', MQTT_HOST: '127.0.0.1', HTTP_HOST: '127.0.0.1' };
+    const ran = await lamppost(['start'], {
+      ...free,
+      LAMPPOST_CITY: join(ROOT, 'city'),
+      LOG_LEVEL: 'silent',
+      [name]: String(port),
+    });
+    expect(ran.code).toBe(2);
+    expectPlain(ran, new RegExp(`${port}.*EADDRINUSE|EADDRINUSE.*${port}`));
+  });
+
+  test('start - a certificate that does not fit its key is a problem of the settings', async () => {
+    const { TLS_CERT, ...more } = certified();
+    const ran = await lamppost(['start'], {
+      ...more,
+      TLS_CERT,
+      TLS_KEY: certified().TLS_KEY,
+      LAMPPOST_CITY: join(ROOT, 'city'),
+    });
+    expect(ran.code).toBe(2);
+    expectPlain(ran, /TLS_CERT/);
+  });
+
+  test('start - without an admin key it makes one, shows it once, and keeps it nowhere', async () => {
+    const data = newDir();
+    const ports = {
+      HTTP_PORT: String(await freePort()),
+      MQTT_PORT: '0',
+      HTTP_HOST: '127.0.0.1',
+      MQTT_HOST: '127.0.0.1',
+    };
+    const run = async () => {
+      const child = launch(['start'], {
+        ...ports,
+        LAMPPOST_CITY: join(ROOT, 'city'),
+        LAMPPOST_DATA: data,
+        LOG_LEVEL: 'trace',
+      });
+      let output = '';
+      for (const stream of [child.stdout!, child.stderr!])
+        stream.on('data', (chunk) => {
+          output += chunk;
+        });
+      while (!output.includes('lamppost: http')) await once(child.stdout!, 'data');
+      const key = /admin key[^:]*: (\S{43})$/m.exec(output)![1]!;
+      const answer = await fetch(`http://127.0.0.1:${ports.HTTP_PORT}/api/v1/keys`, {
+        headers: { authorization: `Bearer ${key}` },
+      });
+      expect(answer.status).toBe(200);
+      child.kill('SIGTERM');
+      expect((await once(child, 'close'))[0]).toBe(0);
+      expect(output.split(key), 'shown once').toHaveLength(2);
+      return key;
+    };
+    const first = await run();
+    expect(await run(), 'the next start makes another').not.toBe(first);
+    for (const name of readdirSync(data)) expect(readFileSync(join(data, name)).includes(first), name).toBe(false);
+  });
+
+  test('start - an admin key that was given is not shown', async () => {
+    expect(server.output).not.toContain(ADMIN_KEY);
+  });
+});
+
+/** Settings of a TLS listener with a certificate of its own. */
+function certified() {
+  const dir = newDir();
+  const { cert, key } = certificate('localhost');
+  const settings = { MQTTS_PORT: '0', TLS_CERT: join(dir, 'cert.pem'), TLS_KEY: join(dir, 'key.pem') };
+  writeFileSync(settings.TLS_CERT, cert);
+  writeFileSync(settings.TLS_KEY, key);
+  return settings;
+}

@@ -1,0 +1,285 @@
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import mqtt from 'mqtt';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Ledger, Page, Quarantined, Series } from '../../domain/index.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+
+interface Job {
+  readonly id: string;
+  readonly state: string;
+  readonly entries: number;
+  readonly settled: number;
+  readonly refusedAgain: number;
+}
+
+const city = mkdtempSync(join(tmpdir(), 'lamppost-city-'));
+cpSync(fileURLToPath(new URL('../../city', import.meta.url)), city, { recursive: true });
+const server = new ServerProcess(undefined, { LAMPPOST_CITY: city });
+const profiles = join(city, 'profiles.yaml');
+const sample = readFileSync(profiles, 'utf8');
+const secrets = new Map<string, string>();
+
+async function register(id: string, profile = 'waste-bin'): Promise<void> {
+  const { secret } = await server.post<{ secret: string }>('/api/v1/devices', { id, profile, district: 'harbour' });
+  secrets.set(id, secret);
+}
+
+beforeAll(async () => {
+  await server.start();
+});
+afterAll(async () => {
+  expect(await server.stop()).toBe(0);
+});
+
+const basic = (user: string, password: string) => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+
+function push(path: string, body: unknown, headers: Record<string, string>): Promise<Response> {
+  return fetch(`http://127.0.0.1:${server.httpPort}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+}
+
+const send = (id: string, body: unknown) => push(`/ingest/${id}`, body, { authorization: basic(id, secrets.get(id)!) });
+
+async function replay(request: object): Promise<Job> {
+  let job = await server.post<Job>('/api/v1/quarantine/replay', request);
+  const deadline = Date.now() + 30_000;
+  while (job.state === 'running' && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    job = await server.get<Job>(`/api/v1/quarantine/replays/${job.id}`);
+  }
+  return job;
+}
+
+const inQuarantine = async (query: string) =>
+  (await server.get<Page<Quarantined>>(`/api/v1/quarantine?limit=1000&${query}`)).items;
+
+async function stored(device: string): Promise<Record<string, (number | null)[]>> {
+  const path = `/api/v1/readings?device=${device}&from=0&to=${Date.now() + 600_000}`;
+  const { series } = await server.get<{ series: Series[] }>(path);
+  return Object.fromEntries(series.map(({ metric, points }) => [metric, points.map(([, value]) => value)]));
+}
+
+async function withProfiles(change: (text: string) => string): Promise<Response> {
+  writeFileSync(profiles, change(readFileSync(profiles, 'utf8')));
+  return push('/api/v1/city/reload', {}, { authorization: `Bearer ${ADMIN_KEY}` });
+}
+
+const readingsOf = ({ readings }: Ledger) => readings;
+
+describe('ingest over HTTP', () => {
+  test('a device shows its own secret, and its readings go the way of all others', async () => {
+    await register('http-1');
+    const answer = await send('http-1', { metrics: { fill: 40, battery: 90 } });
+    expect([answer.status, await answer.json()]).toEqual([200, { acknowledged: true }]);
+    const ledger = await server.settledLedger('http-1');
+    expect(readingsOf(ledger)).toMatchObject({ received: 2, stored: 2 });
+    expect(await stored('http-1')).toEqual({ battery: [90], fill: [40] });
+  });
+
+  test('a bearer token is good for the device of the path only', async () => {
+    await register('http-2');
+    const bearer = { authorization: `Bearer ${secrets.get('http-2')}` };
+    expect((await push('/ingest/http-2', { metrics: { fill: 1 } }, bearer)).status).toBe(200);
+    const other = await push('/ingest/http-1', { metrics: { fill: 1 } }, bearer);
+    expect(other.status).toBe(401);
+    expect(other.headers.get('content-type')).toContain('application/problem+json');
+    expect((await push('/ingest/http-1', { metrics: { fill: 1 } }, {})).status).toBe(401);
+    expect((await server.settledLedger('http-1')).messages.received).toBe(1);
+  });
+
+  test('content types are formats; another one is named', async () => {
+    const authorization = basic('http-1', secrets.get('http-1')!);
+    const senml = await push('/ingest/http-1', [{ n: 'fill', u: '%', v: 41 }], {
+      authorization,
+      'content-type': 'application/senml+json',
+    });
+    expect(senml.status).toBe(200);
+    const xml = await push('/ingest/http-1', '<senml/>', { authorization, 'content-type': 'application/senml+xml' });
+    expect(xml.status).toBe(415);
+    expect(await xml.json()).toMatchObject({ detail: expect.stringContaining('application/senml+cbor') });
+    await server.settledLedger('http-1');
+    expect((await stored('http-1')).fill).toEqual([40, 41]);
+  });
+
+  test('more than the largest message is refused before it is read', async () => {
+    expect((await send('http-1', 'x'.repeat(300_000))).status).toBe(413);
+  });
+
+  test('a sensor.community station pushes as its firmware does', async () => {
+    await register('esp8266-7', 'sensor-community');
+    const body = {
+      esp8266id: '7',
+      software_version: 'NRZ-2020-133',
+      sensordatavalues: [
+        { value_type: 'SDS_P1', value: '12.30' },
+        { value_type: 'SDS_P2', value: '5.10' },
+      ],
+    };
+    const answer = await push('/ingest/sensor-community', body, {
+      'x-sensor': 'esp8266-7',
+      authorization: basic('esp8266-7', secrets.get('esp8266-7')!),
+    });
+    expect(answer.status).toBe(200);
+    await server.settledLedger('esp8266-7');
+    expect(await stored('esp8266-7')).toEqual({ pm10: [12.3], pm25: [5.1] });
+  });
+});
+
+describe('quarantine', () => {
+  test('what was refused is mended in the city folder and sent again; a second replay adds nothing', async () => {
+    await register('mend-1');
+    await send('mend-1', { ts: Date.now(), metrics: { fill: 50, humidity: 40 } });
+    const before = await server.settledLedger('mend-1');
+    expect(readingsOf(before)).toMatchObject({ received: 2, stored: 1, quarantined: 1 });
+    const [refused] = await inQuarantine('device=mend-1');
+    expect(refused).toMatchObject({ reason: 'unknown-metric', path: '$.metrics.humidity', format: 'native' });
+    const seen = await server.get(`/api/v1/quarantine/${refused!.id}`);
+    expect(seen).toMatchObject({ decoded: { readings: [{ metrics: { fill: 50, humidity: 40 } }] } });
+
+    const unmended = await replay({ ids: [refused!.id] });
+    expect(unmended).toMatchObject({ state: 'done', entries: 1, settled: 1, refusedAgain: 1 });
+    expect(await server.settledLedger('mend-1')).toEqual(before);
+
+    const reload = await withProfiles((text) =>
+      text.replace('metrics: [fill, battery]', 'metrics: [fill, battery, humidity]'),
+    );
+    expect(await reload.json()).toMatchObject({ changed: true });
+    const mended = await replay({ device: 'mend-1' });
+    expect(mended).toMatchObject({ state: 'done', entries: 1, settled: 1, refusedAgain: 0 });
+    const after = await server.settledLedger('mend-1');
+    expect(readingsOf(after)).toMatchObject({ received: 2, stored: 2, duplicate: 0, quarantined: 0 });
+    expect(await stored('mend-1')).toEqual({ fill: [50], humidity: [40] });
+    expect(await inQuarantine('device=mend-1')).toEqual([]);
+
+    expect(await replay({ device: 'mend-1' })).toMatchObject({ state: 'done', entries: 0 });
+    expect(await server.settledLedger('mend-1')).toEqual(after);
+  });
+
+  test('a folder with mistakes leaves the old city in force and says where they are', async () => {
+    const wrong = await withProfiles((text) => text.replace('metrics: [laeq, lamax]', 'metrics: [laeq, lamx]'));
+    expect(wrong.status).toBe(400);
+    expect(await wrong.json()).toMatchObject({ detail: expect.stringMatching(/profiles\.yaml:\d+:\d+.*lamx.*lamax/s) });
+    await register('mend-2');
+    await send('mend-2', { metrics: { fill: 12, humidity: 3 } });
+    expect(readingsOf(await server.settledLedger('mend-2'))).toMatchObject({ stored: 2 });
+    writeFileSync(profiles, sample);
+    process.kill(server.pid, 'SIGHUP');
+    const deadline = Date.now() + 10_000;
+    const quarantined = async () => readingsOf(await server.settledLedger('mend-2')).quarantined;
+    for (let fill = 13; (await quarantined()) === 0 && Date.now() < deadline; fill++) {
+      await send('mend-2', { metrics: { fill, humidity: fill } });
+    }
+    expect(await quarantined()).toBeGreaterThan(0);
+  });
+
+  test('a network server speaks for devices that are not registered yet', async () => {
+    const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {
+      name: 'lns',
+      role: 'network-server',
+    });
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, {
+      clientId: 'lns',
+      username: id,
+      password: secret,
+    });
+    const eui = '0102030405060708';
+    const chirpstack = {
+      deviceInfo: { devEui: eui },
+      devAddr: '00bb',
+      fCnt: 7,
+      object: { temperature: 21.5, humidity: 55 },
+    };
+    await client.publishAsync(`application/1/device/${eui}/event/up`, JSON.stringify(chirpstack), { qos: 1 });
+    const stack = {
+      end_device_ids: { device_id: 'roof', dev_eui: eui.toUpperCase() },
+      uplink_message: { session_key_id: 'AY', f_cnt: 9, decoded_payload: { temperature: 22.5, humidity: 54 } },
+    };
+    const uplink = JSON.stringify(stack);
+    await client.publishAsync('v3/city@ttn/devices/roof/up', uplink, { qos: 1 });
+    const before = await server.settledLedger(eui);
+    expect(before.messages).toMatchObject({ received: 2, decoded: 0, quarantined: 2 });
+    expect((await inQuarantine(`device=${eui}`)).map(({ reason }) => reason)).toEqual([
+      'unknown-device',
+      'unknown-device',
+    ]);
+
+    await register(eui, 'lorawan-climate');
+    const job = await replay({ reason: 'unknown-device', device: eui });
+    expect(job).toMatchObject({ entries: 2, settled: 2, refusedAgain: 0 });
+    const after = await server.settledLedger(eui);
+    expect(after.messages).toMatchObject({ received: 2, decoded: 2, quarantined: 0 });
+    expect(await stored(eui)).toMatchObject({ temperature: [21.5, 22.5] });
+
+    // The same uplink once more, as a server that lost its connection sends it: same session, same counter.
+    await client.publishAsync('v3/city@ttn/devices/roof/up', uplink, { qos: 1 });
+    await client.endAsync();
+    const again = await server.settledLedger(eui);
+    expect(again.readings.stored).toBe(after.readings.stored);
+    expect(again.readings.duplicate).toBe(2);
+  });
+
+  test('another value for the same time takes the place of the first, and is counted', async () => {
+    await register('fix-1');
+    const ts = Date.now() - 60_000;
+    await send('fix-1', { ts, metrics: { fill: 10, battery: 80 } });
+    await send('fix-1', { ts, metrics: { fill: 11, battery: 80 } });
+    const ledger = await server.settledLedger('fix-1');
+    expect(ledger.readings).toEqual({ received: 4, stored: 3, replaced: 1, duplicate: 1, quarantined: 0 });
+    expect(await stored('fix-1')).toEqual({ fill: [11], battery: [80] });
+  });
+
+  test('what will not be mended is discarded with a note, and no longer listed', async () => {
+    await register('junk-1');
+    await send('junk-1', 'not json');
+    await server.settledLedger('junk-1');
+    const [one] = await inQuarantine('device=junk-1&format=native');
+    const answer = await server.post('/api/v1/quarantine/discard', { ids: [one!.id], note: 'test message' });
+    expect(answer).toEqual({ discarded: 1 });
+    expect(await inQuarantine('device=junk-1')).toEqual([]);
+    const [discarded] = await inQuarantine('device=junk-1&discarded=true');
+    expect(discarded!.discarded).toMatchObject({ by: 'admin', note: 'test message' });
+    expect((await server.settledLedger('junk-1')).messages.quarantined).toBe(1);
+  });
+
+  test('kill -9 in the middle of a replay - every message is stored once, and the ledger balances', async () => {
+    const eui = 'ffffffffffffff01';
+    const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {
+      name: 'lns2',
+      role: 'network-server',
+    });
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, {
+      clientId: 'lns2',
+      username: id,
+      password: secret,
+    });
+    const MESSAGES = 3_000;
+    const sent = Array.from({ length: MESSAGES }, (_, n) => {
+      const time = new Date(Date.now() - 3_600_000 + n * 1_000).toISOString();
+      const object = { temperature: 20 + (n % 10), humidity: 50 };
+      const payload = { deviceInfo: { devEui: eui }, devAddr: '00cc', fCnt: n, time, object };
+      return client.publishAsync(`application/1/device/${eui}/event/up`, JSON.stringify(payload), { qos: 1 });
+    });
+    await Promise.all(sent);
+    await client.endAsync();
+    expect((await server.settledLedger(eui)).messages.quarantined).toBe(MESSAGES);
+    await register(eui, 'lorawan-climate');
+    for (let kills = 0; kills < 3; kills++) {
+      await server.post('/api/v1/quarantine/replay', { device: eui });
+      await new Promise((resolve) => setTimeout(resolve, 30 + Math.random() * 200));
+      await server.kill();
+      await server.start();
+      expect((await server.settledLedger(eui)).messages.received).toBe(MESSAGES);
+    }
+    await replay({ device: eui });
+    const ledger = await server.settledLedger(eui);
+    expect(ledger.messages).toMatchObject({ decoded: MESSAGES, quarantined: 0 });
+    expect((await stored(eui)).temperature).toHaveLength(MESSAGES);
+    await server.settledLedger();
+  }, 60_000);
+});

@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type Identity, refusePublish, refuseSubscribe, type TopicRefusal } from '../../../broker/index.ts';
+import type { Key } from '../../../domain/index.ts';
+
+const device: Identity = { kind: 'device', id: 'bin-1' };
+const keyOf = (role: Key['role'], department: string | null): Identity => ({
+  kind: 'key',
+  id: 'key-1',
+  key: { id: 'key-1', name: 'k', role, department },
+});
+const admin = keyOf('admin', null);
+const city = keyOf('viewer', null);
+const waste = keyOf('operator', 'waste');
+
+test.each<[Identity, string, TopicRefusal | null]>([
+  [device, 'devices/bin-1/readings', null],
+  [device, 'devices/bin-1/senml', null],
+  [device, 'devices/bin-1/senml-cbor', null],
+  [device, 'devices/bin-2/readings', 'not-your-device'],
+  [device, 'devices/bin-1/status', 'unknown-topic'],
+  [device, 'devices/bin-1/rejections', 'unknown-topic'],
+  [device, 'devices/bin-1/readings/', 'unknown-topic'],
+  [device, 'devices/bin-1/readings/x', 'unknown-topic'],
+  [device, '/devices/bin-1/readings', 'unknown-topic'],
+  [device, 'devices/bin-1', 'unknown-topic'],
+  [device, 'DEVICES/bin-1/readings', 'unknown-topic'],
+  [device, 'live/harbour/bin-1', 'unknown-topic'],
+  [device, 'events/alerts/x/y', 'unknown-topic'],
+  [device, '$SYS/x/new/clients', 'reserved-topic'],
+  [admin, 'devices/bin-1/readings', 'keys-do-not-publish'],
+  [admin, 'events/tickets/waste/1', 'keys-do-not-publish'],
+])('publish - %o to %s: %s', (identity, topic, refusal) => {
+  expect(refusePublish(identity, topic)).toBe(refusal);
+});
+
+test.each<[Identity, string, TopicRefusal | null]>([
+  [device, 'devices/bin-1/rejections', null],
+  [device, 'devices/bin-1/status', null],
+  [device, 'devices/bin-1/readings', 'unknown-topic'],
+  [device, 'devices/bin-2/rejections', 'not-your-device'],
+  [device, 'devices/+/rejections', 'not-your-device'],
+  [device, 'devices/bin-1/#', 'unknown-topic'],
+  [device, 'devices/bin-1/+', 'unknown-topic'],
+  [device, '#', 'unknown-topic'],
+  [device, '+/bin-1/rejections', 'unknown-topic'],
+  [device, 'live/#', 'unknown-topic'],
+  [device, '$SYS/#', 'reserved-topic'],
+  [admin, '#', null],
+  [admin, 'devices/+/rejections', null],
+  [admin, '$SYS/#', 'reserved-topic'],
+  [city, 'live/#', null],
+  [city, 'tickets/waste/#', null],
+  [city, 'devices/+/status', null],
+  [city, 'devices/+/rejections', 'unknown-topic'],
+  [waste, 'tickets/waste/#', null],
+  [waste, 'events/tickets/waste/+', null],
+  [waste, 'events/alerts/#', null],
+  [waste, 'tickets/roads/#', 'not-your-department'],
+  [waste, 'tickets/+/1', 'not-your-department'],
+  [waste, 'tickets/#', 'not-your-department'],
+  [waste, 'events/#', 'not-your-department'],
+  [waste, 'events/+/roads/1', 'not-your-department'],
+  [waste, '#', 'unknown-topic'],
+  [waste, '+/roads/1', 'unknown-topic'],
+])('subscribe - %o to %s: %s', (identity, filter, refusal) => {
+  expect(refuseSubscribe(identity, filter)).toBe(refusal);
+});
+
+/** MQTT 3.1.1 §4.7. */
+function matches(filter: readonly string[], topic: readonly string[]): boolean {
+  const [level, ...rest] = filter;
+  if (level === '#') return true;
+  if (level === undefined || topic.length === 0) return level === undefined && topic.length === 0;
+  return (level === '+' || level === topic[0]) && matches(rest, topic.slice(1));
+}
+
+test('subscribe - no filter of a device or a department reaches a topic that it could not have asked for by name', () => {
+  const names = ['devices', 'events', 'tickets', 'live', 'alerts', 'bin-1', 'bin-2', 'waste', 'roads', 'status'];
+  const level = fc.constantFrom(...names, 'rejections', 'readings', '');
+  const topics = fc.array(level, { minLength: 1, maxLength: 5 });
+  // A filter is a topic with some levels replaced, so that the two often match.
+  const wild = fc.array(fc.constantFrom('keep', 'keep', '+', 'other'), { minLength: 5, maxLength: 5 });
+  const asked = fc.tuple(topics, wild, level, fc.option(fc.nat({ max: 4 }), { nil: null }));
+  fc.assert(
+    fc.property(fc.constantFrom(device, waste), asked, (identity, [topic, replace, other, hash]) => {
+      const levels = topic.map((name, i) => ({ keep: name, '+': '+', other })[replace[i]!]!);
+      const filter = hash === null ? levels : [...levels.slice(0, hash), '#'];
+      if (!matches(filter, topic) || refuseSubscribe(identity, filter.join('/')) !== null) return;
+      expect(refuseSubscribe(identity, topic.join('/')), `${filter.join('/')} reaches ${topic.join('/')}`).toBeNull();
+    }),
+    { numRuns: 20_000 },
+  );
+});

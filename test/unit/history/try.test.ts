@@ -1,0 +1,33 @@
+import { mkdtempSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createDuckdbHistory } from '../../../ingest/index.ts';
+import { columns, knownDevice, metricTable } from './history-kit.ts';
+
+test('try', async () => {
+  const metrics = metricTable();
+  const path = join(mkdtempSync(join(tmpdir(), 'h-')), 'h.duckdb');
+  const h = createDuckdbHistory({ path, metrics, unitOf: () => "u'" });
+  await h.start();
+  const d = knownDevice(1);
+  const H = 3600000;
+  const c = (rows: [string, number, number][]) => columns(metrics, rows.map(([m, t, v]) => [d, m, t, v] as const));
+  await h.append([c([['a', 10, 1], ['a', H, 2], ['b', 10, 3]])], 1);
+  await h.append([c([['a', 20, 5]])], 2, [c([['a', 10, 7], ['a', 10, 9], ['a', 20, 6]])]);
+  const q = { fromMs: 0, toMs: 100 * H, fn: 'mean', maxPoints: 100 } as const;
+  console.log(JSON.stringify(await h.query(q)), JSON.stringify(await h.latest({})));
+  console.log(JSON.stringify(await h.query({ ...q, everyMs: 1000, fn: 'p95' })));
+  console.log(await h.rollup(H), await h.rollup(H), await h.rollup(3 * H));
+  console.log(await h.prune(H + 5), JSON.stringify(await h.query(q)));
+  console.log(JSON.stringify(await h.query({ ...q, everyMs: H, fn: 'sum' })));
+  console.log(JSON.stringify(await h.query({ ...q, everyMs: 24 * H, fn: 'mean' })));
+  await h.append([c([['a', 30, 100]])], 3);
+  console.log(JSON.stringify(await h.query({ ...q, everyMs: H, fn: 'sum' })), await h.count());
+  console.log(await h.rollup(3 * H), await h.rollup(3 * H), await h.count());
+  console.log(JSON.stringify(await h.query({ ...q, everyMs: H, fn: 'max', fill: 'null', toMs: 3 * H })));
+  const f = await h.exportParquet({ ...q, devices: ['d1'] });
+  console.log(f, statSync(f).size);
+  expect(1).toBe(1);
+  await h.stop();
+});

@@ -1,0 +1,295 @@
+import { expect, test } from 'vitest';
+import type { Rejection } from '../../../domain/index.ts';
+import { type Decoded, formatOf } from '../../../ingest/index.ts';
+import { fieldsOf, json, NOW, receiver } from './formats-kit.ts';
+
+const EUI = '70b3d57ed0001234';
+const chirpstack = formatOf('lns', `application/7/device/${EUI}/event/up`).format!;
+const things = formatOf('lns', `v3/air@ttn/devices/eui-${EUI}/up`).format!;
+const climate = receiver('lorawan-climate');
+
+function good(answer: Decoded | Rejection): Decoded {
+  if ('reason' in answer) throw new Error(`${answer.reason} at ${answer.path}: ${answer.detail}`);
+  return answer;
+}
+
+const OBJECT = { air: { temperature: 21.5, humidity: 40, pressure: 101.3 }, battery_level: 0.87, firmware: '1.2' };
+
+/** As ChirpStack 4 sends it. */
+const V4 = {
+  deduplicationId: '3ac7e3c4-4401-4b8d-9386-a5c902f9202d',
+  time: '2026-03-01T11:59:58.775023242+00:00',
+  deviceInfo: {
+    tenantId: '52f14cd4-c6f1-4fbd-8f87-4025e1d49242',
+    applicationId: '17c82e96-be03-4f38-aef3-f83d48582d97',
+    deviceProfileName: 'climate',
+    deviceName: 'roof',
+    devEui: EUI,
+    tags: { key: 'value' },
+  },
+  devAddr: '00189440',
+  adr: true,
+  dr: 1,
+  fCnt: 42,
+  fPort: 2,
+  confirmed: false,
+  data: 'AQIDBA==',
+  object: OBJECT,
+  rxInfo: [{ gatewayId: '0016c001f153a14c', rssi: -36, snr: 10.5, location: { latitude: 1, longitude: 2 } }],
+  txInfo: { frequency: 868300000 },
+};
+
+/** As ChirpStack 3 sends it: bytes in base64, the object as a text. */
+const V3 = {
+  applicationID: '123',
+  applicationName: 'climate',
+  deviceName: 'roof',
+  devEUI: 'cLPVftAAEjQ=',
+  rxInfo: [
+    { gatewayID: 'AAAA', time: null, rssi: -60 },
+    { gatewayID: 'AAAB', time: '2026-03-01T11:59:57.5Z', rssi: -60 },
+  ],
+  txInfo: { frequency: 868100000 },
+  adr: true,
+  dr: 5,
+  fCnt: 10,
+  fPort: 5,
+  data: 'AQIDBA==',
+  objectJSON: JSON.stringify(OBJECT),
+  tags: {},
+  devAddr: 'ABiUQA==',
+};
+
+/** As The Things Stack 3 sends it. */
+const TTS = {
+  end_device_ids: {
+    device_id: 'roof',
+    application_ids: { application_id: 'air' },
+    dev_eui: '70B3D57ED0001234',
+    join_eui: '0000000000000000',
+    dev_addr: '00BCB929',
+  },
+  correlation_ids: ['as:up:01E0'],
+  received_at: '2026-03-01T11:59:59.412Z',
+  uplink_message: {
+    session_key_id: 'AXA50tHUGUucp0Of9Z6N7A==',
+    f_port: 15,
+    f_cnt: 7,
+    frm_payload: 'AQIDBA==',
+    decoded_payload: OBJECT,
+    rx_metadata: [{ gateway_ids: { gateway_id: 'gtw1' }, time: '2020-02-12T15:15:00Z', rssi: -35 }],
+    settings: { time: '2020-02-12T15:15:00Z', frequency: '868300000' },
+    received_at: '2026-03-01T11:59:59.205123456Z',
+    locations: { user: { latitude: 37.9, longitude: -121.1 } },
+  },
+};
+
+const VALUES = (ts: number) => [
+  ['temperature', 21.5, ts],
+  ['humidity', 40, ts],
+  ['pressure', 1013, ts],
+  ['battery', 87, ts],
+];
+
+test('chirpstack - an uplink of version 4 becomes readings of its device, in the units of the city', () => {
+  expect(climate(chirpstack, json(V4))).toEqual({
+    values: VALUES(Date.parse('2026-03-01T11:59:58.775Z')),
+    rejections: [],
+  });
+});
+
+test('chirpstack - an uplink of version 3 says the same, at the time of its gateway', () => {
+  expect(climate(chirpstack, json(V3))).toEqual({
+    values: VALUES(Date.parse('2026-03-01T11:59:57.5Z')),
+    rejections: [],
+  });
+});
+
+test('things stack - an uplink becomes readings, at the time of the network server and not of a gateway', () => {
+  expect(climate(things, json(TTS))).toEqual({
+    values: VALUES(Date.parse('2026-03-01T11:59:59.205Z')),
+    rejections: [],
+  });
+});
+
+test('lorawan - the device is known by its DevEUI in lower-case hex, whoever published', () => {
+  expect(formatOf('lns', 'application/7/device/70B3D57ED0001234/event/up').device).toBe(EUI);
+  expect(things.deviceOf!(json(TTS))).toBe(EUI);
+  expect(chirpstack.deviceOf).toBeUndefined();
+});
+
+test.each([
+  ['no JSON', Buffer.from('{')],
+  ['no ids', json({ uplink_message: {} })],
+  ['no DevEUI', json({ end_device_ids: { device_id: 'roof' } })],
+  ['a DevEUI that is none', json({ end_device_ids: { dev_eui: '70B3D57ED000123' } })],
+  ['a DevEUI that is a number', json({ end_device_ids: { dev_eui: 1234567890123456 } })],
+  ['an array', json([])],
+])('things stack - %s names no device', (_, payload) => {
+  expect(things.deviceOf!(payload)).toBeNull();
+});
+
+test.each([
+  ['application/7/device/x/event/up', 'chirpstack'],
+  ['v3/a@t/devices/d/up', 'things-stack'],
+  ['v3/a/devices/d/up', 'things-stack'],
+  ['devices/d/readings', 'native'],
+  ['devices/d/senml', 'senml-json'],
+  ['devices/d/senml-cbor', 'senml-cbor'],
+  ['devices/d/sensor-community', 'sensor-community'],
+  ['application/7/device/x/event/join', undefined],
+  ['application/7/device/x/event/up/more', undefined],
+  ['v3/a@t/devices/d/up/more', undefined],
+  ['v3/a@t/devices/d/join', undefined],
+  ['devices/d/toString', undefined],
+  ['devices/d/__proto__', undefined],
+  ['devices/d/readings/more', undefined],
+  ['devices/d', undefined],
+  ['', undefined],
+])('formats - the topic %s is read as %s', (topic, name) => {
+  expect(formatOf('k', topic).format?.name).toBe(name);
+});
+
+const without = <T extends object>(value: T, ...keys: string[]): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
+const uplink = (message: object) => ({ ...TTS, uplink_message: message });
+
+test.each<[string, typeof things, unknown, string | undefined]>([
+  ['ChirpStack 4', chirpstack, V4, '00189440:42'],
+  ['ChirpStack 3', chirpstack, V3, 'ABiUQA==:10'],
+  ['ChirpStack without fCnt, which proto3 leaves out when it is 0', chirpstack, without(V4, 'fCnt'), '00189440:0'],
+  ['ChirpStack without a session', chirpstack, without(V4, 'devAddr'), undefined],
+  ['ChirpStack with a broken counter', chirpstack, { ...V4, fCnt: '42' }, undefined],
+  ['The Things Stack', things, TTS, 'AXA50tHUGUucp0Of9Z6N7A==:7'],
+  ['The Things Stack at 0', things, uplink(without(TTS.uplink_message, 'f_cnt')), 'AXA50tHUGUucp0Of9Z6N7A==:0'],
+  ['The Things Stack without a session', things, uplink(without(TTS.uplink_message, 'session_key_id')), undefined],
+])('lorawan - the uplink of %s is told apart by session and counter', (_, format, body, expected) => {
+  expect(good(format.decode(json(body), NOW)).uplink).toBe(expected);
+});
+
+test('lorawan - without any time, an uplink is of the time of receipt', () => {
+  expect(climate(chirpstack, json(without(V4, 'time'))).values[0]![2]).toBe(NOW);
+  expect(climate(chirpstack, json({ ...V4, time: null })).values[0]![2]).toBe(NOW);
+  const message = without(TTS.uplink_message, 'received_at');
+  expect(climate(things, json(uplink(message))).values[0]![2]).toBe(Date.parse(TTS.received_at));
+  expect(climate(things, json(without(uplink(message), 'received_at'))).values[0]![2]).toBe(NOW);
+});
+
+test('lorawan - a wrong time is refused where it stands, once a stored field', () => {
+  const { values, rejections } = climate(chirpstack, json({ ...V4, time: '2026-02-30T00:00:00Z' }));
+  expect(values).toEqual([]);
+  expect(rejections.map(({ reason, path }) => [reason, path])).toEqual(Array(4).fill(['bad-timestamp', '$.time']));
+});
+
+test.each<[string, typeof things, unknown, string, string, string]>([
+  ['ChirpStack without a codec', chirpstack, without(V4, 'object'), 'not-decoded', '$.data', 'payload codec'],
+  ['ChirpStack whose codec made nothing', chirpstack, { ...V4, object: {} }, 'not-decoded', '$.data', 'why it failed'],
+  ['ChirpStack 3 without a codec', chirpstack, { ...V3, objectJSON: '' }, 'not-decoded', '$.data', 'payload codec'],
+  [
+    'The Things Stack without a formatter',
+    things,
+    uplink(without(TTS.uplink_message, 'decoded_payload')),
+    'not-decoded',
+    '$.uplink_message.frm_payload',
+    'formatter',
+  ],
+  ['a simulated uplink', things, { ...TTS, simulated: true }, 'simulated', '$.simulated', 'no device measured'],
+  ['an object that is a list', chirpstack, { ...V4, object: [1] }, 'wrong-shape', '$.object', 'an array found'],
+  ['an objectJSON that is none', chirpstack, { ...V3, objectJSON: '{' }, 'malformed', '$.objectJSON', 'not JSON'],
+  [
+    'an objectJSON that is a number',
+    chirpstack,
+    { ...V3, objectJSON: '5' },
+    'wrong-shape',
+    '$.objectJSON',
+    'a number found',
+  ],
+  ['no uplink of ChirpStack at all', chirpstack, { hello: 1 }, 'wrong-shape', '$', 'not an uplink'],
+  ['a list for an uplink', chirpstack, [V4], 'wrong-shape', '$', 'an array found'],
+  [
+    'another message of The Things Stack',
+    things,
+    without(TTS, 'uplink_message'),
+    'wrong-shape',
+    '$.uplink_message',
+    'nothing found',
+  ],
+  [
+    'a decoded payload that is a text',
+    things,
+    uplink({ ...TTS.uplink_message, decoded_payload: 'x' }),
+    'wrong-shape',
+    '$.uplink_message.decoded_payload',
+    'a string found',
+  ],
+])('lorawan - %s is refused, and why', (_, format, body, reason, path, detail) => {
+  expect(format.decode(json(body), NOW)).toEqual({
+    reason,
+    path,
+    detail: expect.stringContaining(detail) as unknown,
+  });
+});
+
+test('lorawan - a frame that carries MAC commands only is in order', () => {
+  const empty = { readings: [], rejections: [] };
+  expect(chirpstack.decode(json(without(V4, 'object', 'data', 'fPort')), NOW)).toEqual(empty);
+  expect(chirpstack.decode(json(without(V3, 'objectJSON', 'data')), NOW)).toEqual(empty);
+  expect(things.decode(json(uplink({ session_key_id: 'x', f_cnt: 1 })), NOW)).toEqual(empty);
+});
+
+test('lorawan - objects are flattened to dotted paths, lists by index', () => {
+  const object = {
+    probes: [{ level: 1 }, { level: 2 }],
+    ok: true,
+    name: 'x',
+    none: null,
+    'odd key': 3,
+    empty: {},
+    list: [],
+  };
+  const answer = good(chirpstack.decode(json({ ...V4, object }), NOW));
+  expect(fieldsOf(answer).map(([name, value, , , path]) => [name, value, path])).toEqual([
+    ['probes.0.level', 1, '$.object.probes[0].level'],
+    ['probes.1.level', 2, '$.object.probes[1].level'],
+    ['ok', true, '$.object.ok'],
+    ['name', 'x', '$.object.name'],
+    ['none', null, '$.object.none'],
+    ['odd key', 3, '$.object["odd key"]'],
+  ]);
+  expect(answer.rejections).toEqual([]);
+});
+
+test('lorawan - two leaves of one dotted name: the first is kept, the second refused', () => {
+  const answer = good(chirpstack.decode(json({ ...V4, object: { 'a.b': 1, a: { b: 2 } } }), NOW));
+  expect(answer.readings[0]!.metrics).toEqual({ 'a.b': 1 });
+  expect(answer.rejections).toEqual([
+    { reason: 'ambiguous', path: '$.object.a.b', detail: 'the field "a.b" is also at $.object["a.b"]' },
+  ]);
+});
+
+test('lorawan - what no profile could name is bounded: depth, number and length of fields', () => {
+  const nested = (levels: number): unknown => (levels === 0 ? 1 : { a: nested(levels - 1) });
+  const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`f${i}`, i]));
+  const read = (object: unknown) => good(chirpstack.decode(json({ ...V4, object }), NOW));
+  expect(read(nested(16)).rejections).toEqual([]);
+  expect(read(nested(17)).rejections).toMatchObject([
+    { reason: 'wrong-shape', detail: 'nested deeper than 16 levels' },
+  ]);
+  expect(Object.keys(read(many).readings[0]!.metrics)).toHaveLength(1_024);
+  expect(read(many).rejections).toMatchObject([{ reason: 'wrong-shape', path: '$.object.f1024' }]);
+  const long = read({ ['x'.repeat(100_000)]: { ['y'.repeat(100_000)]: 1 }, z: 1 });
+  expect(long.readings[0]!.metrics).toEqual({ z: 1 });
+  expect(long.rejections).toMatchObject([{ reason: 'wrong-shape', detail: 'the name is longer than 256 characters' }]);
+  expect(long.rejections[0]!.path.length).toBeLessThan(300);
+});
+
+test('lorawan - a field beyond its range says what was sent and what that is in the unit of the city', () => {
+  const { rejections } = climate(chirpstack, json({ ...V4, object: { battery_level: 87 } }));
+  expect(rejections).toEqual([
+    {
+      reason: 'out-of-range',
+      path: '$.object.battery_level',
+      detail: '87 found, 8700 %; battery lies within 0 to 100 %',
+    },
+  ]);
+});

@@ -1,0 +1,169 @@
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Transition } from '../../../domain/index.ts';
+import { JournalReader, JournalStore } from '../../../ingest/index.ts';
+import { createRulesConsumer, RULES_SCHEMA, type TransitionContext } from '../../../rules/index.ts';
+import {
+  cityControl,
+  type Entry,
+  native,
+  openIntake,
+  openState,
+  testClock,
+  testDir,
+  write,
+} from '../ingest/intake-kit.ts';
+import { rulesOf } from './consumer-run.ts';
+
+const rule = (above: number, more: object = {}) => ({
+  id: 'r1',
+  title: `above ${above}`,
+  when: { metric: 'a', last: true, above },
+  severity: 'low',
+  ...more,
+});
+const bin = (district = 'east') => ({ id: 'd1', profile: 'bin', district });
+const city = (...rules: { id: string }[]): Entry => ({ kind: 'city', atMs: 0, body: cityControl({ rules }) });
+const devices = (registered: readonly object[], revoked: readonly string[] = []): Entry => ({
+  kind: 'devices',
+  atMs: 0,
+  body: { version: 1, registered, revoked },
+});
+const reading = (second: number, a: number): Entry => ({
+  kind: 'messages',
+  atMs: second * 1000,
+  messages: [native('d1', { ts: second * 1000, metrics: { a } }, second * 1000)],
+});
+
+let dir: string;
+let store: JournalStore;
+let open: { close(): void }[] = [];
+
+beforeEach(() => {
+  dir = testDir();
+  store = new JournalStore(join(dir, 'journal.sqlite'));
+});
+afterEach(() => {
+  for (const one of open) one.close();
+  open = [];
+  store.close();
+});
+
+/** A consumer over the test's journal; `told` is what reached its effects, `fail` makes the next effect throw. */
+function consumer(state = 'state.sqlite') {
+  const db = openState(join(dir, state), RULES_SCHEMA);
+  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  open.push(db, journal);
+  const clock = testClock();
+  const { intake, context } = openIntake(db);
+  const told: (TransitionContext & { transition: Transition })[] = [];
+  const bench = { db, clock, told, fail: false, rang: 0 };
+  const rules = createRulesConsumer({
+    db,
+    journal,
+    intake,
+    context,
+    clock,
+    rulesOf,
+    effects(transition, surrounding) {
+      if (bench.fail) throw new Error('the disk is full');
+      told.push({ transition, ...surrounding });
+    },
+    onEffects: () => void bench.rang++,
+  });
+  rules.start();
+  return Object.assign(bench, { rules });
+}
+
+function append(...entries: readonly Entry[]): void {
+  for (const entry of entries) write(store, entry);
+}
+const seqs = (outcomes: readonly { block: { seq: number } }[]) => outcomes.map(({ block }) => block.seq);
+
+describe('rules consumer', () => {
+  test('an alert of a rule that was changed ends under the text that raised it', () => {
+    append(city(rule(10)), devices([bin()]), reading(1, 20), city(rule(5)));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition, rule: { title } }) => [transition.to, title])).toEqual([
+      ['firing', 'above 10'],
+      ['resolved', 'above 10'],
+    ]);
+  });
+
+  test('an alert that fires after the change does so under the new text, also where the consumer starts between the two', () => {
+    append(city(rule(10)), devices([bin()]), city(rule(5)));
+    const first = consumer();
+    first.rules.step();
+    first.rules.checkpoint();
+    append(reading(1, 7));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map((one) => [one.transition.to, one.rule.title])).toEqual([['firing', 'above 5']]);
+  });
+
+  test('a device that is revoked ends its alerts as the device that it was', () => {
+    append(city(rule(10)), devices([bin('east')]), reading(1, 20), devices([bin('west')]), devices([], ['d1']));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition, device }) => [transition.to, device.district])).toEqual([
+      ['firing', 'east'],
+      ['resolved', 'west'],
+    ]);
+  });
+
+  test('a commit that fails is tried again before anything new is decided, and its blocks are not left out of the outcomes', () => {
+    append(city(rule(10)), devices([bin()]), reading(1, 20));
+    const bench = consumer();
+    bench.fail = true;
+    expect(() => bench.rules.step()).toThrow('the disk is full');
+    expect(() => bench.rules.step()).toThrow('the disk is full');
+    expect([bench.rules.cursor(), bench.rang]).toEqual([0, 0]);
+    append(reading(2, 5));
+    bench.fail = false;
+    expect(seqs(bench.rules.step())).toEqual([1, 2, 3, 4]);
+    expect(bench.told.map(({ transition }) => `${transition.id} ${transition.to}`)).toEqual([
+      '3.0 firing',
+      '4.0 resolved',
+    ]);
+    expect(bench.rules.cursor()).toBe(4);
+    expect(bench.rules.step()).toEqual([]);
+  });
+
+  test('a cursor without effects is written a quarter of a second late, and never by a step that takes nothing', () => {
+    append(city(rule(10)), devices([bin()]), reading(1, 5));
+    const { rules, clock, rang } = consumer();
+    expect(seqs(rules.step())).toEqual([1, 2, 3]);
+    expect(rules.cursor()).toBe(0);
+    clock.ms = 249;
+    rules.step();
+    expect(rules.cursor()).toBe(0);
+    clock.ms = 250;
+    rules.step();
+    expect(rules.cursor()).toBe(3);
+    expect(rang).toBe(0);
+  });
+
+  test('a checkpoint that fails leaves the last one in force, and the next one makes up for it', () => {
+    append(city(rule(10, { for: '10s' })), devices([bin()]), reading(1, 20));
+    const first = consumer();
+    first.rules.step();
+    first.db.exec("create temp trigger full before insert on rules_state begin select raise(abort, 'full'); end");
+    expect(() => first.rules.checkpoint()).toThrow('full');
+    expect(first.rules.checkpointed()).toBe(0);
+    first.db.exec('drop trigger full');
+    first.rules.checkpoint();
+    expect(first.rules.checkpointed()).toBe(3);
+    append({ kind: 'tick', atMs: 11_000, body: {} });
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition }) => transition.to)).toEqual(['firing']);
+  });
+
+  test('a start whose journal has lost blocks behind the checkpoint says so instead of deciding otherwise', () => {
+    append(city(rule(10)), devices([bin()]), reading(1, 20), reading(2, 5), reading(3, 20));
+    consumer().rules.step();
+    store.trim(5, 10);
+    expect(() => consumer()).toThrow('the journal lacks blocks 1 to 4');
+  });
+});
