@@ -99,7 +99,7 @@ export function sentence(answer: Answer): string {
 }
 
 /** RFC 9110, 10.2.3: seconds, or an HTTP date; 0 where there is neither. */
-export function retryAfterOf(header: string | string[] | undefined, nowMs: number): number {
+function retryAfterOf(header: string | string[] | undefined, nowMs: number): number {
   const text = Array.isArray(header) ? header[0] : header;
   if (text === undefined) return 0;
   const ms = /^\s*\d+\s*$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;

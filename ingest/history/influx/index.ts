@@ -1,2 +1,2 @@
 export { createInfluxHistory } from './history.ts';
-export { INFLUX_LIMITS, type InfluxLimits, type InfluxSettings } from './settings.ts';
+export type { InfluxSettings } from './settings.ts';

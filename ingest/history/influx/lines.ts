@@ -136,12 +136,12 @@ export function metricOf(field: string): string {
 }
 
 /** Tag keys, tag values and field keys. */
-export function escapeTag(text: string): string {
+function escapeTag(text: string): string {
   return plain(text).replace(/[,= ]/g, '\\$&');
 }
 
 /** Names of measurements. */
-export function escapeMeasurement(text: string): string {
+function escapeMeasurement(text: string): string {
   return plain(text).replace(/[, ]/g, '\\$&');
 }
 

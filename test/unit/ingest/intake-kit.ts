@@ -94,7 +94,7 @@ export interface Sent {
 }
 
 /** Messages in the journal's record format. */
-export function bodyOf(messages: readonly Sent[]): Uint8Array {
+function bodyOf(messages: readonly Sent[]): Uint8Array {
   const writer = new BatchWriter();
   const routes = new Map<string, ReturnType<typeof createRoute>>();
   for (const { identity, topic, payload, receivedAt } of messages) {
@@ -181,7 +181,7 @@ export function persist(db: DatabaseSync, intake: Intake): void {
 }
 
 /** Readings of an outcome as [device, metric, ts, value]. */
-export function rowsOf({ readings }: Outcome, { metrics }: Context): [string, string, number, number][] {
+function rowsOf({ readings }: Outcome, { metrics }: Context): [string, string, number, number][] {
   return Array.from({ length: readings.length }, (_, i) => [
     readings.device[i]!.id,
     metrics.idOf(readings.metric[i]!),

