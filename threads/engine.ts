@@ -50,6 +50,9 @@ export interface EngineThreadData {
 const CHECKPOINT_MS = 30_000;
 const CHECKPOINT_BLOCKS = 20_000;
 const IDLE_MS = 100;
+// Waking for every small commit costs more than its messages: the next ones are gathered for a moment.
+const GATHER_MS = 3;
+const BUSY_BLOCKS = 8;
 const EVENTS_KEPT = 100_000;
 const PATIENCE_MS = 5_000;
 
@@ -163,6 +166,7 @@ async function rulesLoop(): Promise<void> {
       feed(outcomes);
       checkpointIfDue();
       if (outcomes.length === 0) await untilNews(seen);
+      else if (outcomes.length < BUSY_BLOCKS) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
       else await new Promise((resolve) => setImmediate(resolve));
     } catch (error) {
       await waitOut(error);

@@ -11,7 +11,7 @@ import { Latest } from './latest.ts';
 import { removeExports, writeParquet } from './parquet.ts';
 import { queryReadings } from './query.ts';
 import { lastOfEach, pick } from './replaced.ts';
-import { hourOf, hoursDue, hoursOf, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
+import { hourOf, hoursDue, hoursOf, noteUnknownHours, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
 
 const SCHEMA = `
   create table if not exists readings (ts bigint not null, device integer not null, metric smallint not null, value double not null);
@@ -76,6 +76,7 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
       select d.name, d.district, m.name, max(ts)::double, arg_max(value, ts)
       from readings r join devices d on d.id = r.device join metrics m on m.id = r.metric group by all`);
     for (const row of newest) latest.put(...(row as unknown as Parameters<Latest['put']>));
+    await noteUnknownHours(writer);
     due = new Set(await hoursDue(writer));
     prunedMs = await prunedBefore(writer);
   }

@@ -64,7 +64,7 @@ export class Latest {
 
   list(filter: ReadingsFilter, unitOf: (metric: string) => string): LatestReading[] {
     const found: LatestReading[] = [];
-    for (const device of filter.devices ?? [...this.#byDevice.keys()].sort()) {
+    for (const device of new Set(filter.devices ?? [...this.#byDevice.keys()].sort())) {
       const line = this.#byDevice.get(device);
       if (line === undefined || (filter.district !== undefined && line.district !== filter.district)) continue;
       for (const [metric, { ts, value }] of line.byMetric) {

@@ -3,6 +3,7 @@ import type { Aggregate } from '../../domain/index.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
+const HOUR_OF = `(ts - ((ts % ${HOUR_MS}) + ${HOUR_MS}) % ${HOUR_MS})`;
 
 /**
  * SQL of the roll-ups. `rollup_due` has the hours that got readings since they were rolled up; it is written in the
@@ -60,6 +61,13 @@ export async function prunedBefore(connection: DuckDBConnection): Promise<number
   return before === null ? Number.NEGATIVE_INFINITY : Number(before);
 }
 
+/** A file from before there were roll-ups: every hour in it is due. */
+export async function noteUnknownHours(connection: DuckDBConnection): Promise<void> {
+  const known = 'select (select count(*) from rollup_hours) + (select count(*) from rollup_due)';
+  if (Number((await connection.runAndReadAll(known)).getRows()[0]![0]) > 0) return;
+  await connection.run(`insert into rollup_due select distinct ${HOUR_OF} from readings`);
+}
+
 /** The hours that are due. */
 export async function hoursDue(connection: DuckDBConnection): Promise<number[]> {
   const rows = (await connection.runAndReadAll('select hour from rollup_due order by hour')).getRows();
@@ -96,8 +104,6 @@ export async function rollUp(connection: DuckDBConnection, untilMs: number, prun
   await rollDays(connection, due);
   return due;
 }
-
-const HOUR_OF = `(ts - ((ts % ${HOUR_MS}) + ${HOUR_MS}) % ${HOUR_MS})`;
 
 /** Days are made of the hours that are rolled up so far. */
 async function rollDays(connection: DuckDBConnection, hours: readonly number[]): Promise<void> {
