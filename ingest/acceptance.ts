@@ -10,6 +10,19 @@ export interface Accepted {
   readonly replaced: TypedColumns;
 }
 
+/** How a message is met. */
+export interface Begin {
+  readonly position: number;
+  /** Number of the oldest message that still counts. */
+  readonly horizon: number;
+  /** For the first time. */
+  readonly fresh: boolean;
+  /** Whether it has several readings. */
+  readonly several: boolean;
+  /** Its readings were accepted before and refused by the database alone: they are no duplicates of themselves. */
+  readonly accepted?: boolean;
+}
+
 // Uplinks are remembered beside the metrics: in a lane that no metric table reaches.
 const UPLINK_LANE = 255;
 
@@ -23,15 +36,17 @@ export class Acceptance {
   #fresh = false;
   #several = false;
   #repeatedUplink = false;
+  #accepted = false;
 
-  /** Begins a message: its number, the oldest number that still counts, and whether it is met for the first time. */
-  begin(device: KnownDevice, message: { position: number; horizon: number; fresh: boolean; several: boolean }): void {
+  /** Begins a message. */
+  begin(device: KnownDevice, message: Begin): void {
     this.#place.device = device.index;
     this.#place.position = message.position;
     this.#place.horizon = message.horizon;
     this.#fresh = message.fresh;
     this.#several = message.several;
     this.#repeatedUplink = false;
+    this.#accepted = message.accepted ?? false;
     if (this.#own.size > 0) this.#own.clear();
   }
 
@@ -46,6 +61,13 @@ export class Acceptance {
   take(device: KnownDevice, checked: Checked, tally: Tally, into: Accepted): void {
     if (this.#repeatedUplink) {
       tally.duplicate += checked.length;
+      return;
+    }
+    if (this.#accepted) {
+      tally.stored += checked.length;
+      for (let i = 0; i < checked.length; i++) {
+        pushReading(into.replaced, device, checked.metric[i]!, checked.ts, checked.value[i]!);
+      }
       return;
     }
     if (this.#several || !this.#inOneLane(checked)) {

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import { type Clock, type HistoryStore, LamppostError } from '../domain/index.ts';
+import { type Clock, type HistoryStore, LamppostError, type MetricTable } from '../domain/index.ts';
+import { withRefused } from './history-refusals.ts';
 import type { Intake } from './intake.ts';
 import type { JournalReader } from './journal/index.ts';
 import type { LedgerStore } from './ledger.ts';
@@ -39,12 +40,13 @@ export function createHistoryConsumer(
     history: HistoryStore;
     ledger: LedgerStore;
     quarantine: QuarantineStore;
+    metrics: MetricTable;
     clock: Clock;
     log: Logger;
   },
   limits: BatchLimits,
 ): HistoryConsumer {
-  const { db, journal, intake, history, ledger, quarantine, clock, log } = deps;
+  const { db, journal, intake, history, ledger, quarantine, metrics, clock, log } = deps;
   let settled = ledger.cursor();
   let gathered: Outcome[] = [];
   let readings = 0;
@@ -77,16 +79,16 @@ export function createHistoryConsumer(
     readings += outcome.readings.length + outcome.replaced.length;
   }
 
+  /** The batch as it stands once the history has it: with what the database refused. */
+  async function append(last: number): Promise<Outcome[]> {
+    const readings = gathered.map((outcome) => outcome.readings);
+    const replaced = gathered.map((outcome) => outcome.replaced);
+    return withRefused(gathered, await history.append(readings, last, replaced), metrics);
+  }
+
   async function settle(): Promise<void> {
-    const batch = gathered;
-    const last = batch.at(-1)!.block.seq;
-    if (last > history.cursor()) {
-      await history.append(
-        batch.map((outcome) => outcome.readings),
-        last,
-        batch.map((outcome) => outcome.replaced),
-      );
-    }
+    const last = gathered.at(-1)!.block.seq;
+    const batch = last > history.cursor() ? await append(last) : gathered;
     db.exec('begin immediate');
     try {
       const replays = quarantine.settle(batch);

@@ -92,6 +92,6 @@ export function createQuarantineStore(db: DatabaseSync): QuarantineStore {
 
 /** `{position}-{ordinal}` as numbers; NaN where it is none. */
 export function parseId(id: string): [position: number, ordinal: number] {
-  const [, position, ordinal] = /^(\d+)-(\d+)$/.exec(id) ?? [];
+  const [, position, ordinal] = /^(-?\d+)-(\d+)$/.exec(id) ?? [];
   return [Number(position), Number(ordinal)];
 }

@@ -215,8 +215,9 @@ export function createReader(context: Context, acceptance: Acceptance): BlockRea
         const route: Route = { ...resolved, ...accountOf(out, resolved, sent.payload) };
         const opened = open(out, route, route.format, sent);
         if (!('reason' in opened)) {
-          const place = { position: block.first + i, horizon: out.horizon, fresh: out.fresh, several: true };
-          acceptance.begin(opened.known, place);
+          const { horizon, fresh } = out;
+          const met = { position: block.first + i, horizon, fresh, several: true, accepted: position < 0 };
+          acceptance.begin(opened.known, met);
         }
         for (const entry of item.entries) replays.push(replayEntry(out, route, opened, item, sent, entry));
       }

@@ -65,7 +65,7 @@ export function createReplays({ quarantine, append, status, clock }: Deps) {
 
   /** Oldest first, up to the newest there is now: what is refused again keeps its number and is not met twice. */
   function* pagesOf(filter: QuarantineFilter, last: number): Iterable<ReplayItem[]> {
-    for (let after = -1; ; ) {
+    for (let after = Number.MIN_SAFE_INTEGER; ; ) {
       const page = quarantine.replayable(filter, after, last, MESSAGES_AT_ONCE);
       if (page.length === 0) return;
       after = page.at(-1)!.position;

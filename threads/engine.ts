@@ -206,6 +206,7 @@ const consumer = createHistoryConsumer(
     history,
     ledger: createLedgerStore(db),
     quarantine,
+    metrics,
     clock,
     log,
   },

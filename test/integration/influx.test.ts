@@ -1,6 +1,9 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { gunzipSync } from 'node:zlib';
 import mqtt, { type MqttClient } from 'mqtt';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Page, Series, Ticket } from '../../domain/index.ts';
+import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
 import { DatabaseProcess, has } from '../kit/databases.ts';
 import { ServerProcess } from '../kit/server.ts';
 
@@ -160,3 +163,47 @@ describe.skipIf(!has('victoria-metrics'))('the v2 way of writing, to VictoriaMet
     expect(await look()).toBe(1_500);
   }, 60_000);
 });
+
+test('a point that the database refuses goes to quarantine alone, and is stored once the database takes it', async () => {
+  // No server here refuses single points of a batch; this one speaks HTTP and does.
+  const stored = new Map<string, string>();
+  let mended = false;
+  const fake = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks);
+      const text = (request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body).toString();
+      const lines = text.split('\n').filter(Boolean);
+      if (!mended && lines.some((line) => line.includes('fill=77'))) {
+        response.writeHead(400, { 'content-type': 'application/json' });
+        response.end('{"code":"invalid","message":"unable to parse: fill=77"}');
+        return;
+      }
+      for (const line of lines) stored.set(line.slice(line.lastIndexOf(' ') + 1), line);
+      response.writeHead(204).end();
+    });
+  }).listen(0, '127.0.0.1');
+  await once(fake, 'listening');
+  started.push({ end: async () => fake.close() });
+  const url = `http://127.0.0.1:${(fake.address() as { port: number }).port}`;
+  const { server, client } = await lamppost({ INFLUX_URL: url, INFLUX_ORG: 'city', INFLUX_BUCKET: 'lamppost' });
+  const fills = [10, 20, 77, 30, 40];
+  await Promise.all(
+    fills.map((fill, n) =>
+      client.publishAsync('devices/bin-1/readings', JSON.stringify({ ts: START + n, metrics: { fill } }), { qos: 1 }),
+    ),
+  );
+  const before = await server.settledLedger();
+  expect(before.readings).toMatchObject({ received: 5, stored: 4, quarantined: 1 });
+  expect([...stored.keys()].map(Number).sort()).toEqual([START, START + 1, START + 3, START + 4]);
+  const { items } = await server.get<Page<Quarantined>>('/api/v1/quarantine');
+  expect(items).toMatchObject([{ reason: 'history-refused', device: 'bin-1', path: '$.metrics.fill' }]);
+
+  mended = true;
+  await server.post('/api/v1/quarantine/replay', { device: 'bin-1' });
+  const deadline = Date.now() + 20_000;
+  while ((await server.settledLedger()).readings.quarantined > 0 && Date.now() < deadline);
+  expect((await server.settledLedger()).readings).toMatchObject({ received: 5, stored: 5, quarantined: 0 });
+  expect(stored.get(String(START + 2))).toContain('fill=77');
+}, 60_000);

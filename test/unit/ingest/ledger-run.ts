@@ -155,6 +155,7 @@ export class HistoryRun {
         history,
         ledger: this.#between(createLedgerStore(db)),
         quarantine: createQuarantineStore(db),
+        metrics: context.metrics,
         clock: this.clock,
         log,
       },
