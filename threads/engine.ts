@@ -111,9 +111,19 @@ async function drainOutbox(): Promise<void> {
     const events = outbox.pending(200);
     const last = events.at(-1);
     if (last === undefined) return;
-    await broker.call.publish(events.flatMap(({ event }) => publicationsOf(event)));
+    const taken = await broker.call
+      .publish(events.flatMap(({ event }) => publicationsOf(event)))
+      .then(() => true, brokerGone);
+    // What the broker did not take stays in the outbox and goes out after the next start.
+    if (!taken) return;
     outbox.published(last.n);
   }
+}
+
+/** The broker stops first: false for a call that it no longer answered. */
+function brokerGone(error: unknown): boolean {
+  if (error instanceof LamppostError) return false;
+  throw error;
 }
 
 /** Live readings and rejections: best effort, one batch on its way at a time, none kept for later. */
@@ -123,9 +133,12 @@ function feed(outcomes: readonly Outcome[]): void {
   const publications = [...rejectionsOf(outcomes), ...live];
   if (publications.length === 0) return;
   feeding = true;
-  void broker.call.publish(publications).finally(() => {
-    feeding = false;
-  });
+  void broker.call
+    .publish(publications)
+    .then(() => true, brokerGone)
+    .finally(() => {
+      feeding = false;
+    });
 }
 
 /** Only what came in since the start: a backlog from before it does not hold publishers up. */

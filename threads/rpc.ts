@@ -48,6 +48,14 @@ export function offer(port: End, functions: Offered): void {
 export function remote<T extends Offered>(port: End): { call: Remote<T>; fail(error: Error): void } {
   const open = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   let next = 1;
+  let ended: Error | null = null;
+  const fail = (error: Error) => {
+    ended = error;
+    for (const { reject } of open.values()) reject(error);
+    open.clear();
+  };
+  // A port tells when its other end is closed: an answer will not come any more.
+  port.once('close', () => fail(new LamppostError('busy', 'the other thread has ended', { retryable: true })));
   (port as MessagePort).on('message', (message: Answer) => {
     if (message?.answer === undefined) return;
     const waiting = open.get(message.answer);
@@ -60,17 +68,12 @@ export function remote<T extends Offered>(port: End): { call: Remote<T>; fail(er
       (_target, name: string) =>
       (...args: unknown[]) =>
         new Promise((resolve, reject) => {
+          if (ended !== null) return reject(ended);
           open.set(next, { resolve, reject });
           port.postMessage({ call: next++, name, args } satisfies Call);
         }),
   });
-  return {
-    call,
-    fail(error) {
-      for (const { reject } of open.values()) reject(error);
-      open.clear();
-    },
-  };
+  return { call, fail };
 }
 
 function errorOf(error: NonNullable<Answer['error']>): Error {
