@@ -46,7 +46,9 @@ export function answerErrors(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => problem(reply, 404, `there is no ${request.method} ${request.url}`));
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (hasZodFastifySchemaValidationErrors(error)) {
-      const errors = error.validation.map(({ instancePath, message }) => ({ path: instancePath || '/', message }));
+      const errors = error.validation.flatMap(({ instancePath, message, params }) =>
+        faultsOf(instancePath || '/', { message: message ?? '', path: [], ...params }),
+      );
       const detail = errors.map(({ path, message }) => `${error.validationContext}${path}: ${message}`).join('; ');
       return problem(reply, 400, detail, { errors });
     }
@@ -56,9 +58,29 @@ export function answerErrors(app: FastifyInstance): void {
       if (status === 503) reply.header('retry-after', '2');
       return problem(reply, status, known.message, { code: known.code });
     }
+    if (error.statusCode === 415) return problem(reply, 415, 'send the body as application/json');
     if (error.statusCode !== undefined && error.statusCode < 500)
       return problem(reply, error.statusCode, error.message);
     request.log.error({ err: error }, 'a request failed');
     return problem(reply, 500, 'this is a fault of the server; its log has the details');
   });
+}
+
+/** What zod found wrong; of a union, what each of its forms has against the value. */
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly errors?: readonly (readonly Issue[])[];
+}
+
+/** Where and what; of a union only what is wrong with the form that was most likely meant. */
+function faultsOf(parent: string, { path: steps, message, errors = [] }: Issue): { path: string; message: string }[] {
+  const path = steps.length === 0 ? parent : `${parent === '/' ? '' : parent}/${steps.map(String).join('/')}`;
+  const [meant] = errors.toSorted((a, b) => distance(a) - distance(b));
+  return meant === undefined ? [{ path, message }] : meant.flatMap((issue) => faultsOf(path, issue));
+}
+
+/** How far a value is from a form: a fault of the whole, such as another type, counts more than any of its parts. */
+function distance(issues: readonly Issue[]): number {
+  return issues.reduce((sum, { path }) => sum + (path.length === 0 ? 1_000 : 1), 0);
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DEVICE_ID, LamppostError, SEVERITIES } from '../domain/index.ts';
+import { parseTimestamp } from '../ingest/index.ts';
 
 /** `?limit=&after=` of every list. */
 export const Paged = z.object({
@@ -33,11 +34,12 @@ export const Names = z
   .union([z.string(), z.array(z.string())])
   .transform((names) => (Array.isArray(names) ? names : [names]).flatMap((one) => one.split(',')).filter(Boolean));
 
-/** ISO 8601 or epoch milliseconds. */
+/** Epoch milliseconds, or ISO 8601: a day (UTC), or a time with its zone, whose `+` may have become a space on its way. */
 export const Instant = z.string().transform((text, context) => {
-  const ms = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
+  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', '+');
+  const ms = parseTimestamp(/^\d+$/.test(text) ? Number(text) : time);
   if (Number.isFinite(ms)) return ms;
-  context.addIssue(`"${text}" is neither ISO 8601 (2026-01-31T12:00:00Z) nor epoch milliseconds`);
+  context.addIssue(`"${text}" is neither ISO 8601 with a zone (2026-01-31T12:00:00Z) nor epoch milliseconds`);
   return z.NEVER;
 });
 

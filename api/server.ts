@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger';
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify';
 import {
   jsonSchemaTransform,
   serializerCompiler,
@@ -9,7 +9,7 @@ import {
 import { authenticate } from './auth.ts';
 import type { ApiDeps } from './deps.ts';
 import { pageRoutes } from './pages.ts';
-import { answerErrors } from './problem.ts';
+import { answerErrors, problem } from './problem.ts';
 import { ledgerRoutes, ruleRoutes, ticketRoutes } from './routes/city.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes, type StreamOptions } from './routes/events.ts';
@@ -40,7 +40,10 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
     loggerInstance: deps.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    frameworkErrors: (error, _request, reply) => problem(reply as unknown as FastifyReply, 400, error.message),
   });
+  // What is not JSON is refused as such, not read as a text that should have been an object.
+  base.removeContentTypeParser('text/plain');
   base.setValidatorCompiler(validatorCompiler);
   base.setSerializerCompiler(serializerCompiler);
   answerErrors(base);
@@ -78,7 +81,7 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
         ingestRoutes,
       ])
         add(within, deps);
-      endStreams = eventRoutes(within, deps, { heartbeatMs: 15_000, maxUnread: 1024 * 1024, ...options });
+      endStreams = eventRoutes(within, deps, { heartbeatMs: 15_000, ...options });
     });
   }
 

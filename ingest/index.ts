@@ -10,4 +10,5 @@ export type { Outcome, Refusal, Replayed, Tally } from './outcome.ts';
 export { createQuarantineStore, QUARANTINE_SCHEMA, type QuarantineStore } from './quarantine.ts';
 export { createQuarantineReader, type QuarantineFilter } from './quarantine-reader.ts';
 export { createReplays, type ReplayJob, type ReplayRequest } from './replay.ts';
+export { parseTimestamp } from './timestamp.ts';
 export { Checked, checkReading, compileChecks, type ProfileChecks } from './validate.ts';

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Page, Quarantined, Reason, ReplayItem } from '../domain/index.ts';
+import { LamppostError, type Page, type Quarantined, type Reason, type ReplayItem } from '../domain/index.ts';
 import { type Decoded, formatOf } from './decode/index.ts';
 import { parseId } from './quarantine.ts';
 
@@ -39,6 +39,7 @@ export function createQuarantineReader(db: DatabaseSync) {
     /** Newest first. */
     list({ limit, after, ...filter }: QuarantineFilter & { limit: number; after: string | null }): Page<Quarantined> {
       const [position, ordinal] = after === null ? [Number.MAX_SAFE_INTEGER, 0] : parseId(after);
+      if (Number.isNaN(position)) throw new LamppostError('invalid', `after: "${after}" is not the next of a page`);
       const rows = page.all(...bound(filter), position, -ordinal, limit + 1);
       const items = rows.slice(0, limit).map(quarantinedOf);
       return { items, next: rows.length > limit ? items.at(-1)!.id : null };

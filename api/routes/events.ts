@@ -8,14 +8,19 @@ import type { App } from './routes.ts';
 
 /** How an event stream behaves. */
 export interface StreamOptions {
+  /** How often a quiet stream says that it lives. A reader that takes nothing for so long is cut; it resumes by Last-Event-ID. */
   readonly heartbeatMs: number;
-  /** A reader with more unread bytes than this is cut; it resumes by Last-Event-ID. */
-  readonly maxUnread: number;
 }
 
-const PAGE = 200;
+/** Also what a reader that does not read costs: about 100 KB. */
+const PAGE = 50;
 const text = z.string().optional();
 const Query = Paged.extend({
+  after: z
+    .string()
+    .regex(/^\d{1,15}$/, { error: ({ input }) => `"${input}" is not the next of a page` })
+    .nullish()
+    .transform((after) => after ?? null),
   type: z.enum(EVENT_TYPES).optional(),
   department: text,
   district: text,
@@ -69,23 +74,33 @@ function stream(
   response.write('retry: 2000\n\n');
   let cursor = startOf(response, events, last);
 
+  /** Whether the reader took all there was, or anything since the last heartbeat. */
+  let taking = true;
+
+  /** What the socket does not take yet stays in the outbox: the reader goes on from its cursor when it has read. */
   function push(): void {
-    for (;;) {
+    while (!response.writableNeedDrain && !response.destroyed) {
       // Asked before the page: what is appended meanwhile is met again, what does not match is not searched twice.
       const head = events.head();
       const { items, next } = events.page({ ...filter, limit: PAGE, after: String(cursor) });
       for (const item of items) response.write(sseOf(item));
       cursor = next === null ? Math.max(cursor, head, items.at(-1)?.n ?? 0) : items.at(-1)!.n;
-      if (response.writableLength > options.maxUnread) {
-        response.destroy();
-        return;
-      }
       if (next === null) return;
     }
   }
 
+  function beat(): void {
+    if (!response.writableNeedDrain) response.write(': still here\n\n');
+    else if (taking) taking = false;
+    else response.destroy();
+  }
+
+  response.on('drain', () => {
+    taking = true;
+    push();
+  });
   const stopListening = events.onAppended(push);
-  const heartbeat = setInterval(() => response.write(': still here\n\n'), options.heartbeatMs);
+  const heartbeat = setInterval(beat, options.heartbeatMs);
   response.once('close', () => {
     stopListening();
     clearInterval(heartbeat);

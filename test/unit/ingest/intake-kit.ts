@@ -181,7 +181,7 @@ export function persist(db: DatabaseSync, intake: Intake): void {
 }
 
 /** Readings of an outcome as [device, metric, ts, value]. */
-function rowsOf({ readings }: Outcome, { metrics }: Context): [string, string, number, number][] {
+export function rowsOf({ readings }: Outcome, { metrics }: Context): [string, string, number, number][] {
   return Array.from({ length: readings.length }, (_, i) => [
     readings.device[i]!.id,
     metrics.idOf(readings.metric[i]!),

@@ -86,7 +86,7 @@ export class HistoryRun {
     const moved = await this.#process.consumer.step(flush);
     if (this.#copies !== null) await this.#crash();
     // A pause follows what failed.
-    else if (this.#process.consumer.trouble() !== null) this.clock.ms += 1_000;
+    else if (this.#process.consumer.trouble() !== null) this.clock.ms += 30_000;
     return moved;
   }
 

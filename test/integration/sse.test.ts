@@ -1,0 +1,188 @@
+import { connect, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { CloudEvent, Page } from '../../domain/index.ts';
+import { ADMIN, openApi, type TestApi } from '../unit/api/api-kit.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await openApi({ heartbeatMs: 200 });
+});
+afterEach(() => api.stop());
+
+/** One event as `text/event-stream` has it. */
+interface Frame {
+  readonly id?: string;
+  readonly event?: string;
+  readonly data?: string;
+}
+
+/** Frames of a stream (WHATWG HTML §9.2), without comments and the like, until it ends. */
+async function* frames(response: Response): AsyncGenerator<Frame> {
+  let text = '';
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const parts = text.split('\n\n');
+    text = parts.pop()!;
+    for (const part of parts) {
+      const fields = part.split('\n').map((line) => /^(\w+): (.*)$/.exec(line)?.slice(1) ?? []);
+      const frame: Frame = Object.fromEntries(fields.filter(([name]) => name !== undefined));
+      if (frame.data !== undefined) yield frame;
+    }
+  }
+}
+
+async function open(path: string, last?: number | string): Promise<{ stream: AsyncGenerator<Frame>; cut(): void }> {
+  const stop = new AbortController();
+  const headers = { accept: 'text/event-stream', ...(last === undefined ? {} : { 'last-event-id': String(last) }) };
+  const response = await api.fetch(path, { headers, signal: stop.signal });
+  expect(response.status).toBe(200);
+  expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+  return { stream: frames(response), cut: () => stop.abort() };
+}
+
+/** So many frames of a stream. */
+async function take(stream: AsyncGenerator<Frame>, count: number): Promise<Frame[]> {
+  const found: Frame[] = [];
+  while (found.length < count) {
+    const { value, done } = await stream.next();
+    if (done) throw new Error(`the stream ended after ${found.length} of ${count} frames`);
+    found.push(value);
+  }
+  return found;
+}
+
+const numbers = (found: readonly Frame[]) => found.map(({ id }) => Number(id));
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+async function until(look: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!look()) {
+    if (Date.now() > deadline) throw new Error(`it did not come: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A reader that sends its request and then never reads. */
+async function stall(last: number): Promise<{ socket: Socket; closed: () => boolean }> {
+  const socket = connect(api.port, '127.0.0.1').pause();
+  let closed = false;
+  socket.once('close', () => {
+    closed = true;
+  });
+  socket.on('error', () => {});
+  const before = api.listeners.size;
+  socket.write(`GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ADMIN}\r\n`);
+  socket.write(`Accept: text/event-stream\r\nLast-Event-ID: ${last}\r\n\r\n`);
+  await until(() => api.listeners.size > before, 'the stream');
+  return { socket, closed: () => closed };
+}
+
+describe('server-sent events', () => {
+  test('a reader that is cut again and again resumes by Last-Event-ID without a gap or a repeat, while events come', async () => {
+    api.incidents(40);
+    const seen: number[] = [];
+    for (const cutAfter of [1, 17, 3, 60, 2, 90]) {
+      const { stream, cut } = await open('/api/v1/events', seen.at(-1) ?? 0);
+      const half = Math.ceil(cutAfter / 2);
+      seen.push(...numbers(await take(stream, half)));
+      api.incidents(10);
+      seen.push(...numbers(await take(stream, cutAfter - half)));
+      cut();
+    }
+    expect(seen).toEqual(range(1, 173));
+  });
+
+  test('what the stream says is what the JSON pages say', async () => {
+    api.incidents(30);
+    const page = (await (await api.fetch('/api/v1/events?limit=1000')).json()) as Page<{
+      n: number;
+      event: CloudEvent;
+    }>;
+    const { stream, cut } = await open('/api/v1/events', 0);
+    const found = await take(stream, 60);
+    cut();
+    expect(found).toEqual(
+      page.items.map(({ n, event }) => ({ id: String(n), event: event.type, data: JSON.stringify(event) })),
+    );
+  });
+
+  test('a reader without a place gets what comes from now on', async () => {
+    api.incidents(5);
+    const { stream, cut } = await open('/api/v1/events');
+    await until(() => api.listeners.size === 1, 'the stream');
+    api.incidents(1);
+    expect(numbers(await take(stream, 2))).toEqual([11, 12]);
+    cut();
+  });
+
+  test('a filtered reader gets its own events only, and resumes behind the last of them', async () => {
+    const path = '/api/v1/events?type=city.lamppost.ticket.opened';
+    api.incidents(300);
+    const first = await open(path, 0);
+    expect(numbers(await take(first.stream, 250))).toEqual(range(1, 250).map((n) => n * 2));
+    first.cut();
+    const second = await open(path, 500);
+    api.incidents(1);
+    expect(numbers(await take(second.stream, 51))).toEqual(range(251, 301).map((n) => n * 2));
+    second.cut();
+  });
+
+  test('a reader whose place is gone is told so, and goes on from the oldest event', async () => {
+    api.incidents(20);
+    api.prune(10);
+    for (const place of [3, 9_999, 'nonsense', -1]) {
+      const { stream, cut } = await open('/api/v1/events', place);
+      const [reset, ...others] = await take(stream, 11);
+      expect(reset).toMatchObject({ event: 'reset' });
+      expect(JSON.parse(reset!.data!)).toMatchObject({ oldest: 31 });
+      expect(numbers(others)).toEqual(range(31, 40));
+      cut();
+    }
+    const { stream, cut } = await open('/api/v1/events', 30);
+    expect(numbers(await take(stream, 10))).toEqual(range(31, 40));
+    cut();
+  });
+
+  test('a reader that is far behind gets all of it in one stream, however much it is', async () => {
+    api.incidents(4_000);
+    const { stream, cut } = await open('/api/v1/events', 0);
+    expect(numbers(await take(stream, 8_000))).toEqual(range(1, 8_000));
+    api.incidents(1);
+    expect(numbers(await take(stream, 2))).toEqual([8_001, 8_002]);
+    cut();
+  });
+
+  test('a reader that does not read is cut rather than buffered, and others go on', async () => {
+    const reading = await open('/api/v1/events', 0);
+    const stalled = [await stall(0), await stall(0)];
+    let appended = 0;
+    const seen: number[] = [];
+    // Beyond what the sockets themselves hold, however large those buffers are.
+    for (const before = Date.now(); api.listeners.size > 1; ) {
+      if (Date.now() - before > 30_000) throw new Error('the readers were not cut');
+      api.incidents(200);
+      appended += 400;
+      seen.push(...numbers(await take(reading.stream, 400)));
+    }
+    expect(seen).toEqual(range(1, appended));
+    for (const { socket, closed } of stalled) {
+      socket.resume();
+      await until(closed, 'the end of the stalled connection');
+    }
+    api.incidents(1);
+    expect(numbers(await take(reading.stream, 2))).toEqual([appended + 1, appended + 2]);
+    reading.cut();
+    await until(() => api.listeners.size === 0, 'the end of the last stream');
+  });
+
+  test('a reader of a quiet city gets a sign of life, and a stop ends its stream', async () => {
+    const response = await api.fetch('/api/v1/events', { headers: { accept: 'text/event-stream' } });
+    let text = '';
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    while ((text.match(/^: /gm) ?? []).length < 3) text += (await reader.read()).value;
+    expect(text).toMatch(/^retry: \d+\n\n(: .*\n\n){3}/);
+    await api.stop();
+    while (!(await reader.read()).done);
+    api = await openApi();
+  });
+});

@@ -1,0 +1,170 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import pino from 'pino';
+import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
+import { hashSecret, openRegistry, sameHash } from '../../../broker/index.ts';
+import { systemClock as clock, type Key, type KeyRole, LamppostError, type Transition } from '../../../domain/index.ts';
+import { createOutbox, createOutboxReader, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import {
+  createDuckdbHistory,
+  createLedgerReader,
+  createLedgerStore,
+  createQuarantineReader,
+  createQuarantineStore,
+  createReplays,
+  JournalReader,
+  JournalStore,
+  parseCity,
+} from '../../../ingest/index.ts';
+import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/index.ts';
+import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { columnsOf, tableOf } from '../history/query-reference.ts';
+import { cityControl, native, openIntake, openState, write } from '../ingest/intake-kit.ts';
+import * as scene from '../tickets/scene.ts';
+
+export const ADMIN = 'the-admin-key-of-these-tests';
+const ADMIN_KEY: Key = { id: 'admin', name: 'admin', role: 'admin', department: null };
+const T0 = 1_700_000_000_000;
+
+/** An API over real stores in a folder of its own, listening on a free port of the loopback. */
+export async function openApi(options: Partial<ApiOptions> = {}) {
+  const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
+  const state = openState(join(dir, 'state.sqlite'), ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
+  const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
+  const store = new JournalStore(join(dir, 'journal.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const registry = openRegistry(join(dir, 'registry.sqlite'), clock);
+  const metrics = tableOf();
+  const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
+  await history.start();
+
+  // Two devices are known; what they send is partly good, partly refused.
+  const { city } = parseCity(cityControl({ past: '10d' }));
+  registry.register(['d1', 'd2'].map((id) => ({ id, profile: 'bin', district: 'east' })));
+  write(store, { kind: 'city', atMs: T0, body: cityControl({ past: '10d' }) });
+  write(store, { kind: 'devices', atMs: T0, body: registry.changesSince(0) });
+  const payloads = Array.from({ length: 12 }, (_, i) => ({ ts: T0 + i, metrics: { a: i, b: 'low', z: 1 } }));
+  write(store, { kind: 'messages', atMs: T0, messages: payloads.map((one) => native('d1', one, T0)) });
+  write(store, { kind: 'messages', atMs: T0, messages: [native('d2', '{', T0), native('ghost', '{}', T0)] });
+  const { intake } = openIntake(state);
+  const outcomes = journal.after(0, 10).map((block) => intake.outcome(block));
+  createLedgerStore(state).count(outcomes, createQuarantineStore(state).settle(outcomes));
+  const rows = payloads.map(({ ts, metrics: { a } }) => ({
+    device: { id: 'd1', index: 0, profile: 'bin', district: 'east' },
+    metric: 'a',
+    ts,
+    value: a,
+  }));
+  await history.append([columnsOf(rows, metrics)], 4);
+
+  const outbox = createOutbox(state);
+  const pipeline = createPipeline({ alerts: createAlertStore(state), tickets: createTicketStore(state), outbox });
+  const events = createOutboxReader(reading);
+  const tickets = createTicketReader(reading);
+  const quarantine = createQuarantineReader(reading);
+  const status = async () => ({ history: Number.MAX_SAFE_INTEGER, replayed: { settled: 0, refusedAgain: 0 } });
+  const append = async (control: Parameters<Parameters<typeof createReplays>[0]['append']>[0]) => {
+    store.appendReplay(Buffer.from(JSON.stringify(control)), control.items.length, clock.now());
+    return store.seq;
+  };
+  const replays = createReplays({ quarantine, append, status, clock });
+  const ledger = createLedgerReader(reading, journal);
+  const listeners = new Set<() => void>();
+  const rule = { ...scene.rule, id: 'r1' };
+
+  const deps: ApiDeps = {
+    log: pino({ level: 'silent' }),
+    city: () => city!,
+    rules: () => [rule],
+    reloadCity: () => Promise.reject(new LamppostError('city', 'the city folder has mistakes:\nmetrics.yaml:1:1 no')),
+    ledger: async (device) => ledger.read(device),
+    devices: {
+      register: async (devices) => registry.register(devices),
+      list: (query) => registry.list(query),
+      get: (id) => registry.get(id),
+      revoke: async (id) => registry.revoke(id),
+      rotate: async (id) => registry.rotate(id),
+    },
+    keys: {
+      authenticate: (bearer) => (bearer === ADMIN ? ADMIN_KEY : registry.keyOf(bearer)),
+      add: async (key) => registry.addKey(key),
+      list: () => registry.keys(),
+      revoke: async (id) => registry.revokeKey(id),
+    },
+    history,
+    quarantine: {
+      list: (query) => quarantine.list(query),
+      get: (id) => quarantine.get(id),
+      replay: (request) => replays.start(request),
+      replayJob: (id) => replays.get(id),
+      discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
+    },
+    ingest: async (device, secret, leaf, payload) => {
+      const credential = registry.credentialOf(device);
+      if (credential === null || !sameHash(Buffer.from(credential.hash), hashSecret(secret))) return 'refused';
+      const message = { ...native(device, payload.toString(), clock.now()), topic: `devices/${device}/${leaf}` };
+      write(store, { kind: 'messages', atMs: clock.now(), messages: [message] });
+      return 'acknowledged';
+    },
+    maxMessage: 4_096,
+    alerts: createAlertReader(reading),
+    tickets,
+    events: {
+      page: (query) => events.page({ ...query, after: Number(query.after ?? 0) }),
+      head: () => events.head(),
+      oldest: () => events.oldest(),
+      onAppended(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
+    metrics: async () => 'lamppost_up 1\n',
+    acceptWebSocket: (stream) => stream.destroy(),
+  };
+  const api: Api = createApi(deps, { host: '127.0.0.1', port: 0, ...options });
+  await api.start();
+  const base = `http://127.0.0.1:${api.port()}`;
+
+  return {
+    base,
+    port: api.port(),
+    listeners,
+    /** Forgets all but the newest events. */
+    prune(keep: number) {
+      outbox.published(events.head());
+      outbox.prune(keep);
+    },
+    register: (id: string) => void registry.register([{ id, profile: 'bin', district: 'east' }]),
+    key: (role: KeyRole) => registry.addKey({ name: role, role, department: null }).secret,
+    /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
+    incidents(count: number, changes: Partial<Transition> = {}) {
+      state.exec('begin');
+      const from = events.head();
+      for (let n = 0; n < count; n++) {
+        const transition = scene.transition(`${from + n + 1}.0`, 'firing', { group: `g${from + n}`, ...changes });
+        const device = { ...scene.device, id: transition.group };
+        pipeline.apply({ transition, rule: scene.rule, device, city: scene.city });
+      }
+      state.exec('commit');
+      for (const listener of listeners) listener();
+    },
+    /** A request with a key (the admin's where none is named). */
+    fetch(path: string, init: RequestInit & { key?: string | null } = {}): Promise<Response> {
+      const { key = ADMIN, ...rest } = init;
+      const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...rest.headers };
+      return fetch(base + path, { ...rest, headers });
+    },
+    async stop() {
+      await api.stop();
+      await replays.stop();
+      await history.stop();
+      for (const one of [reading, state, store, journal, registry]) one.close();
+    },
+  };
+}
+
+/** Everything that `openApi` gives. */
+export type TestApi = Awaited<ReturnType<typeof openApi>>;

@@ -1,0 +1,188 @@
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openApi, type TestApi } from './api-kit.ts';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await openApi();
+  api.incidents(3);
+});
+afterAll(() => api.stop());
+
+const json = (body: unknown): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+});
+const device = (more: object = {}) => ({ id: 'new', profile: 'bin', district: 'east', ...more });
+const GET: RequestInit = {};
+const POST: RequestInit = { method: 'POST' };
+const DELETE: RequestInit = { method: 'DELETE' };
+
+/** What, request, status, and what the detail must say to be of use. */
+const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
+  ['/api/v1/devices', json(device({ id: 'has space' })), 400, /body\/id: an id has letters, digits/],
+  ['/api/v1/devices', json(device({ id: 'x'.repeat(65) })), 400, /at most 64/],
+  ['/api/v1/devices', json(device({ profile: 5 })), 400, /body\/profile: .*string/],
+  ['/api/v1/devices', json(device({ place: 'x' })), 400, /place/],
+  ['/api/v1/devices', json(device({ location: { lat: 91, lon: 0 } })), 400, /body\/location\/lat: .*90/],
+  ['/api/v1/devices', json([device(), device({ id: 'b', district: undefined })]), 400, /body\/1\/district: .*string/],
+  ['/api/v1/devices', json([device(), device({ id: 'b b' })]), 400, /body\/1\/id: an id has/],
+  ['/api/v1/devices', json([]), 400, />=1 items/],
+  ['/api/v1/devices', json([device(), device()]), 409, /new/],
+  ['/api/v1/devices', json([device(), device({ id: 'd1' })]), 409, /already registered: d1/],
+  ['/api/v1/devices', json('null'), 400, /body\/: .*object/],
+  ['/api/v1/devices', json('{"id"'), 400, /not valid JSON/],
+  ['/api/v1/devices', json(''), 400, /empty/],
+  ['/api/v1/devices', { ...json('x'), headers: { 'content-type': 'text/plain' } }, 415, /as application\/json/],
+  ['/api/v1/devices', json(`"${'x'.repeat(9_000_000)}"`), 413, /too large/],
+  ['/api/v1/devices?limit=0', GET, 400, /querystring\/limit: .*>=1/],
+  ['/api/v1/devices?limit=1001', GET, 400, /querystring\/limit: .*<=1000/],
+  ['/api/v1/devices?limit=many', GET, 400, /querystring\/limit: .*number/],
+  ['/api/v1/devices/nobody', GET, 404, /no device "nobody"/],
+  ['/api/v1/devices/nobody', DELETE, 404, /no device "nobody"/],
+  ['/api/v1/devices/nobody/rotate', POST, 404, /no device "nobody"/],
+  ['/api/v1/readings?from=yesterday', GET, 400, /querystring\/from: "yesterday" is neither ISO 8601/],
+  ['/api/v1/readings?from=room 1', GET, 400, /querystring\/from: "room 1" is neither/],
+  ['/api/v1/readings?from=2026-02-30T00:00:00Z', GET, 400, /querystring\/from: "2026-02-30T00:00:00Z" is neither/],
+  ['/api/v1/readings?to=2026-01-31T12:00:00', GET, 400, /querystring\/to: "2026-01-31T12:00:00" is neither/],
+  ['/api/v1/readings?from=10&to=5', GET, 400, /from .*after to/],
+  ['/api/v1/readings?from=1&from=2', GET, 400, /querystring\/from/],
+  ['/api/v1/readings?every=5', GET, 400, /"5" is not an interval; write 30s/],
+  ['/api/v1/readings?every=0s', GET, 400, /"0s" is not an interval/],
+  ['/api/v1/readings?every=99999999999d', GET, 400, /is not an interval/],
+  ['/api/v1/readings?fn=median', GET, 400, /"mean"\|"min"/],
+  ['/api/v1/readings?from=0&maxPoints=3', GET, 400, /more than 3 points; name fewer devices/],
+  ['/api/v1/quarantine?after=abc', GET, 400, /after: "abc" is not the next of a page/],
+  ['/api/v1/quarantine?reason=bad', GET, 400, /querystring\/reason: .*"malformed"/],
+  ['/api/v1/quarantine/abc', GET, 404, /"abc" in quarantine/],
+  ['/api/v1/quarantine/9999-0', GET, 404, /"9999-0" in quarantine/],
+  ['/api/v1/quarantine/replay', json({ ids: [] }), 400, /body\/ids: .*>=1 items/],
+  ['/api/v1/quarantine/replay', json({ reason: 'x' }), 400, /body\/reason: .*"malformed"/],
+  ['/api/v1/quarantine/replay', json({ idz: ['1-0'] }), 400, /idz/],
+  ['/api/v1/quarantine/discard', json({ ids: ['1-0'] }), 400, /body\/note/],
+  ['/api/v1/quarantine/replays/x', GET, 404, /no replay "x"/],
+  ['/api/v1/rules/nope', GET, 404, /no rule "nope"/],
+  ['/api/v1/alerts?state=loud', GET, 400, /querystring\/state: .*"pending"\|"firing"/],
+  ['/api/v1/alerts?severity=loud', GET, 400, /querystring\/severity: .*"critical"/],
+  ['/api/v1/alerts?after=abc', GET, 400, /after: "abc" is not the next of a page/],
+  ['/api/v1/tickets?after=abc', GET, 400, /after: "abc" is not the next of a page/],
+  ['/api/v1/tickets?status=lost', GET, 400, /querystring\/status: .*"acknowledged"/],
+  ['/api/v1/tickets/nope', GET, 404, /no ticket "nope"/],
+  ['/api/v1/tickets/%00', GET, 404, /no ticket/],
+  ['/api/v1/tickets/%ff', GET, 400, /%ff/],
+  ['/api/v1/events?after=abc', GET, 400, /after: .*"abc"/],
+  ['/api/v1/events?after=-5', GET, 400, /after: .*"-5"/],
+  ['/api/v1/events?after=1.5', GET, 400, /after: .*"1.5"/],
+  ['/api/v1/events?type=x', GET, 400, /querystring\/type: .*"city.lamppost.alert.firing"/],
+  ['/api/v1/ledger?device=nobody', GET, 404, /device "nobody"/],
+  ['/api/v1/ledger?device=a&device=b', GET, 400, /querystring\/device/],
+  ['/api/v1/keys', json({ name: '', role: 'viewer' }), 400, /body\/name/],
+  ['/api/v1/keys', json({ name: 'x', role: 'boss' }), 400, /body\/role: .*"operator"/],
+  ['/api/v1/keys', json({ name: 'x', role: 'viewer', secret: 'mine' }), 400, /secret/],
+  ['/api/v1/keys/nope', DELETE, 404, /no key "nope"/],
+  ['/api/v1/city/reload', POST, 400, /metrics\.yaml:1:1/],
+  ['/api/v1/nothing', GET, 404, /there is no GET \/api\/v1\/nothing/],
+  ['/api/v1/devices', { method: 'PUT' }, 404, /there is no PUT/],
+  ['/ingest/d1', json('{}'), 401, /secret of device "d1"/],
+  ['/ingest/d1', json('x'.repeat(5_000)), 413, /too large/],
+];
+
+async function expectProblem(answer: Response, status: number, path: string): Promise<{ detail: string }> {
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+  const body = (await answer.json()) as { detail: string; title: string };
+  expect(body).toMatchObject({ type: 'about:blank', status, instance: path, title: expect.stringMatching(/^[A-Z]/) });
+  return body;
+}
+
+describe('problem details (RFC 9457)', () => {
+  test.each(CASES.map((one) => [one[1].method ?? 'GET', ...one] as const))(
+    '%s %s',
+    async (_method, path, request, status, useful) => {
+      const sent = new URL(path, api.base);
+      const { detail } = await expectProblem(await api.fetch(path, request), status, sent.pathname + sent.search);
+      expect(detail).toMatch(useful);
+    },
+  );
+
+  test('bad input changes nothing', async () => {
+    const { items } = (await (await api.fetch('/api/v1/devices')).json()) as { items: { id: string }[] };
+    expect(items.map(({ id }) => id)).toEqual(['d1', 'd2']);
+  });
+
+  test('what is not HTTP at all is answered and cut, and the server goes on', async () => {
+    const socket = connect(api.port, '127.0.0.1');
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk) => chunks.push(chunk));
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.end('\u0016\u0003\u0001 this is TLS\r\n\r\n');
+    await closed;
+    expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 400 /);
+    expect((await api.fetch('/health')).status).toBe(200);
+  });
+});
+
+interface OpenApi {
+  readonly paths: Record<string, Record<string, unknown>>;
+}
+
+/** Routes that need no key of the API. */
+const OPEN = ['GET /health', 'GET /ready', 'POST /ingest/sensor-community', 'POST /ingest/{device}'];
+/** Routes that need more than a viewer's key. */
+const LEAST: Readonly<Record<string, 'operator' | 'admin'>> = {
+  'POST /api/v1/devices': 'admin',
+  'DELETE /api/v1/devices/{id}': 'admin',
+  'POST /api/v1/devices/{id}/rotate': 'admin',
+  'POST /api/v1/keys': 'admin',
+  'GET /api/v1/keys': 'admin',
+  'DELETE /api/v1/keys/{id}': 'admin',
+  'POST /api/v1/city/reload': 'admin',
+  'POST /api/v1/quarantine/replay': 'operator',
+  'POST /api/v1/quarantine/discard': 'operator',
+};
+
+async function routes(): Promise<(readonly [method: string, path: string])[]> {
+  const { paths } = (await (await api.fetch('/openapi.json', { key: null })).json()) as OpenApi;
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => [method.toUpperCase(), path] as const),
+  );
+}
+
+describe('keys and roles (promise 7)', () => {
+  test('without a key, or with one that is none, every route but the open ones answers 401 and how to send one', async () => {
+    const all = await routes();
+    for (const [method, path] of all) {
+      if (OPEN.includes(`${method} ${path}`)) continue;
+      const url = path.replace(/\{\w+\}/g, 'x');
+      for (const key of [null, 'nonsense', '', '%00', 'x'.repeat(5_000)]) {
+        const answer = await api.fetch(url, { method, key });
+        expect(answer.headers.get('www-authenticate'), `${method} ${path}`).toContain('Bearer');
+        expect((await expectProblem(answer, 401, url)).detail).toContain('Authorization: Bearer <key>');
+      }
+    }
+    for (const route of OPEN) expect(all.map((one) => one.join(' '))).toContain(route);
+  });
+
+  test('a role that is too small answers 403 and which one it takes; one that is large enough is let in', async () => {
+    const keys = {
+      'network-server': api.key('network-server'),
+      viewer: api.key('viewer'),
+      operator: api.key('operator'),
+    };
+    for (const [method, path] of await routes()) {
+      const route = `${method} ${path}`;
+      if (OPEN.includes(route)) continue;
+      const least = LEAST[route] ?? 'viewer';
+      const tooSmall = { viewer: [], operator: ['viewer'], admin: ['viewer', 'operator'] }[least];
+      const url = path.replace(/\{\w+\}/g, 'x');
+      for (const role of ['network-server', ...tooSmall] as (keyof typeof keys)[]) {
+        const { detail } = await expectProblem(await api.fetch(url, { method, key: keys[role] }), 403, url);
+        expect(detail, route).toMatch(new RegExp(`a key of role \\w+; yours is ${role}`));
+        if (role !== 'network-server') expect(detail, route).toContain(`role ${least}`);
+      }
+      if (least === 'admin') continue;
+      expect([401, 403], route).not.toContain((await api.fetch(url, { method, key: keys[least] })).status);
+    }
+  });
+});

@@ -1,0 +1,163 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Intake, JournalReader, JournalStore, type Outcome } from '../../../ingest/index.ts';
+import {
+  cityControl,
+  type Entry,
+  intakeBench,
+  native,
+  openIntake,
+  openState,
+  persist,
+  rowsOf,
+  testDir,
+  write,
+} from './intake-kit.ts';
+import { type Counts, Model } from './model.ts';
+import { DAYS, journals, MINUTES } from './random-journal.ts';
+
+const T0 = 1_699_999_200_000;
+const bin = { id: 'd', profile: 'bin', district: 'east' };
+const sent = (a: number, ts = T0) => native('d', { ts, metrics: { a } }, T0);
+const reasons = ({ refusals }: Outcome) => refusals.map(({ scope, reason }) => `${scope} ${reason}`);
+
+/** What happens between two blocks: nothing, a commit, or another process over the same file. */
+const between = fc.constantFrom('nothing', 'nothing', 'commit', 'commit', 'restart');
+
+/** Tallies of an outcome, summed by device, without those in which nothing happened. */
+function countsOf({ tallies }: Outcome): Record<string, Counts> {
+  const sums: Record<string, Counts> = {};
+  for (const { device, ...tally } of tallies) {
+    const sum = sums[device];
+    if (sum === undefined) sums[device] = { ...tally };
+    else for (const name of Object.keys(tally) as (keyof Counts)[]) sum[name] += tally[name];
+  }
+  return sums;
+}
+
+/** What the model counted between two moments. */
+function difference(before: ReadonlyMap<string, Counts>, after: ReadonlyMap<string, Counts>): Record<string, Counts> {
+  const changed: Record<string, Counts> = {};
+  for (const [device, counts] of after) {
+    const old = before.get(device);
+    const names = Object.keys(counts) as (keyof Counts)[];
+    const moved = names.map((name) => [name, counts[name] - (old?.[name] ?? 0)] as const);
+    if (moved.some(([, by]) => by !== 0)) changed[device] = Object.fromEntries(moved) as unknown as Counts;
+  }
+  return changed;
+}
+
+function expectModel(entries: readonly Entry[], happens: readonly string[]): void {
+  const dir = testDir();
+  const store = new JournalStore(join(dir, 'journal.sqlite'));
+  for (const entry of entries) write(store, entry);
+  const reader = new JournalReader(join(dir, 'journal.sqlite'));
+  const blocks = reader.after(0, 1_000);
+  let db = openState(join(dir, 'state.sqlite'));
+  let { intake, context } = openIntake(db);
+  const model = new Model();
+  entries.forEach((entry, i) => {
+    if (happens[i] === 'commit') persist(db, intake);
+    if (happens[i] === 'restart') {
+      db.close();
+      db = openState(join(dir, 'state.sqlite'));
+      ({ intake, context } = openIntake(db));
+      for (const block of blocks.slice(intake.head(), i)) intake.outcome(block);
+    }
+    const before = new Map([...model.counts].map(([device, counts]) => [device, { ...counts }]));
+    model.play(entry);
+    const outcome = intake.outcome(blocks[i]!);
+    expect(rowsOf(outcome, context)).toEqual(model.news);
+    expect(countsOf(outcome)).toEqual(difference(before, model.counts));
+  });
+  for (const one of [reader, store, db]) one.close();
+  rmSync(dir, { recursive: true });
+}
+
+describe('intake', () => {
+  test.each([
+    ['minutes', MINUTES, 150],
+    ['days', DAYS, 80],
+  ])(
+    'over %s, what it takes, replaces, passes over and refuses is what a plain count says, whatever restarts when',
+    (_what, extent, numRuns) => {
+      const happens = fc.array(between, { minLength: 50, maxLength: 50 });
+      fc.assert(fc.property(journals(extent), happens, expectModel), { numRuns });
+    },
+  );
+
+  test('a message is judged by the city and the device as they stood at its block', () => {
+    const intake = intakeBench();
+    expect(reasons(intake.send([sent(1)]))).toEqual(['message unknown-device']);
+    intake.devices([bin]);
+    expect(reasons(intake.send([sent(1)]))).toEqual(['message unknown-profile']);
+    intake.city(cityControl());
+    expect(reasons(intake.send([sent(50)]))).toEqual([]);
+    intake.city(cityControl({ metrics: { a: { min: 0, max: 10 }, b: { min: 0, max: 1 }, c: { min: 0, max: 1 } } }));
+    expect(reasons(intake.send([sent(51)]))).toEqual(['reading out-of-range']);
+    intake.devices([{ ...bin, profile: 'pole' }]);
+    expect(reasons(intake.send([sent(1)]))).toEqual(['reading unknown-metric']);
+    intake.devices([], ['d']);
+    expect(reasons(intake.send([sent(1)]))).toEqual(['message unknown-device']);
+    intake.persist();
+    intake.restart();
+    // The blocks again, in any order, by another process.
+    expect(reasons(intake.again(9))).toEqual(['reading unknown-metric']);
+    expect(reasons(intake.again(1))).toEqual(['message unknown-device']);
+    expect(intake.rows(intake.again(5))).toEqual([['d', 'a', T0, 50]]);
+    expect(reasons(intake.again(3))).toEqual(['message unknown-profile']);
+  });
+
+  test('a city folder with mistakes changes nothing', () => {
+    const intake = intakeBench();
+    intake.city(cityControl());
+    intake.devices([bin]);
+    const { files } = cityControl();
+    expect(intake.city({ version: 'broken', files: files.slice(1) }).city).toBeNull();
+    expect(reasons(intake.send([sent(1)]))).toEqual([]);
+  });
+
+  test('only what is met for the first time is fresh', () => {
+    const intake = intakeBench();
+    intake.city(cityControl());
+    intake.devices([bin]);
+    expect(intake.send([sent(1), sent(500)]).fresh).toBe(true);
+    intake.persist();
+    intake.restart();
+    expect(intake.again(3).fresh).toBe(false);
+    expect(intake.send([sent(2)]).fresh).toBe(true);
+  });
+
+  test('what a consumer could not commit is written with the next transaction', () => {
+    const path = join(testDir(), 'state.sqlite');
+    const db = openState(path);
+    const { intake } = openIntake(db);
+    const meet = (seq: number, kind: 'city' | 'devices', body: unknown) =>
+      intake.outcome({ seq, kind, first: 0, count: 0, receivedAt: T0, body: Buffer.from(JSON.stringify(body)) });
+    meet(1, 'city', cityControl());
+    failToPersist(intake);
+    meet(2, 'devices', { version: 1, registered: [bin], revoked: [] });
+    failToPersist(intake);
+    persist(db, intake);
+    const again = openIntake(openState(path));
+    expect(again.intake.head()).toBe(2);
+    expect(again.context.cityAt(2)?.city.profiles.has('bin')).toBe(true);
+    expect(again.context.devicesAt(2)).toMatchObject([bin]);
+
+    function failToPersist(one: Intake): void {
+      db.exec('begin immediate');
+      one.persist();
+      db.exec('rollback');
+    }
+  });
+
+  test('a block that is not the next is refused loudly: nothing may be learned in another order', () => {
+    const intake = intakeBench();
+    intake.city(cityControl());
+    const block = { ...intake.blocks[0]!, seq: 3 };
+    intake.blocks.push(block, block);
+    expect(() => intake.again(2)).toThrow('intake has met blocks up to 1, not up to 3');
+  });
+});

@@ -1,0 +1,131 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Quarantined } from '../../../domain/index.ts';
+import {
+  createQuarantineReader,
+  createQuarantineStore,
+  JournalReader,
+  JournalStore,
+  type Outcome,
+  type QuarantineFilter,
+} from '../../../ingest/index.ts';
+import { type Entry, openIntake, openState, testDir, write } from './intake-kit.ts';
+import { journals, MINUTES } from './random-journal.ts';
+
+/** A quarantine over the outcomes of a journal. */
+function open(entries: readonly Entry[]) {
+  const dir = testDir();
+  const journal = new JournalStore(join(dir, 'journal.sqlite'));
+  for (const entry of entries) write(journal, entry);
+  const db = openState(join(dir, 'state.sqlite'));
+  const { intake } = openIntake(db);
+  const reader = new JournalReader(join(dir, 'journal.sqlite'));
+  const outcomes = reader.after(0, 1_000).map((block) => intake.outcome(block));
+  const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
+  return {
+    outcomes,
+    store: createQuarantineStore(db),
+    reader: createQuarantineReader(reading),
+    close() {
+      for (const one of [journal, reader, reading, db]) one.close();
+    },
+  };
+}
+
+type Opened = ReturnType<typeof open>;
+
+/** The whole list, page by page. */
+function listed({ reader }: Opened, filter: QuarantineFilter, limit: number): Quarantined[] {
+  const items: Quarantined[] = [];
+  let after: string | null = null;
+  do {
+    const page = reader.list({ ...filter, limit, after });
+    items.push(...page.items);
+    after = page.next;
+  } while (after !== null);
+  return items;
+}
+
+/** What the list should be: the newest message first, of one message the faults in their order. */
+function expected(outcomes: readonly Outcome[]): Partial<Quarantined>[] {
+  const byMessage = Map.groupBy(
+    outcomes.flatMap(({ refusals }) => refusals),
+    ({ position }) => position,
+  );
+  return [...byMessage].reverse().flatMap(([position, refusals]) =>
+    refusals.map(({ device, topic, receivedAt, scope, reason, path, detail, raw }, ordinal) => ({
+      id: `${position}-${ordinal}`,
+      receivedAt: new Date(receivedAt).toISOString(),
+      raw: raw.toString('base64'),
+      ...{ device, topic, scope, reason, path, detail },
+      discarded: null,
+    })),
+  );
+}
+
+const filters = fc.record(
+  {
+    device: fc.constantFrom('d1', 'd2', 'ghost'),
+    reason: fc.constantFrom('malformed' as const, 'out-of-range' as const, 'unknown-metric' as const),
+  },
+  { requiredKeys: [] },
+);
+
+describe('quarantine', () => {
+  test('holds every refusal once with the bytes that were sent, however often its block is settled, and pages through them', () => {
+    let seen = 0;
+    fc.assert(
+      fc.property(journals(MINUTES), filters, fc.integer({ min: 1, max: 9 }), (entries, filter, limit) => {
+        const opened = open(entries);
+        opened.store.settle(opened.outcomes);
+        opened.store.settle(opened.outcomes.slice(-3));
+        const all = expected(opened.outcomes);
+        seen += all.length;
+        expect(listed(opened, {}, limit)).toMatchObject(all);
+        const { device, reason } = filter;
+        const wanted = all.filter(
+          (one) => (device === undefined || one.device === device) && (reason === undefined || one.reason === reason),
+        );
+        expect(listed(opened, filter, limit)).toMatchObject(wanted);
+        expect(listed(opened, filter, limit)).toHaveLength(wanted.length);
+        opened.close();
+      }),
+      { numRuns: 60 },
+    );
+    expect(seen).toBeGreaterThan(500);
+  });
+
+  test('a payload that is no text comes back byte by byte', () => {
+    const payload = '\u0000{"metrics"\ufffd';
+    const message = { identity: 'd1', topic: 'devices/d1/readings', payload, receivedAt: 5 };
+    const opened = open([{ kind: 'messages', atMs: 5, messages: [message] }]);
+    opened.store.settle(opened.outcomes);
+    const [one] = listed(opened, {}, 1);
+    expect(Buffer.from(one!.raw, 'base64').equals(Buffer.from(payload))).toBe(true);
+    opened.close();
+  });
+
+  test('what is discarded is out of the list, and in it where it is asked for; what expires is gone', () => {
+    const message = (n: number) => ({ identity: 'd1', topic: 'x', payload: String(n), receivedAt: n });
+    const opened = open([1, 2, 3].map((n) => ({ kind: 'messages', atMs: n, messages: [message(n)] })));
+    opened.store.settle(opened.outcomes);
+    expect(opened.store.discard(['1-0', '1-0', '9-0', 'nonsense'], 'anna', 'a test', 77)).toBe(1);
+    expect(listed(opened, {}, 9).map(({ id }) => id)).toEqual(['2-0', '0-0']);
+    const [, discarded] = listed(opened, { discarded: true }, 9);
+    expect(discarded?.discarded).toEqual({ at: '1970-01-01T00:00:00.077Z', by: 'anna', note: 'a test' });
+    expect(opened.store.expire(3)).toBe(2);
+    expect(listed(opened, { discarded: true }, 9).map(({ id }) => id)).toEqual(['2-0']);
+    opened.close();
+  });
+
+  test.each(['', 'abc', '1', '1-', '1-0-0', '1.5-0'])(
+    'a page after "%s", which is no place in it, is refused',
+    (after) => {
+      const opened = open([]);
+      expect(() => opened.reader.list({ limit: 1, after })).toThrow('is not the next of a page');
+      opened.close();
+    },
+  );
+});
