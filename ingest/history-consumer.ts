@@ -15,11 +15,15 @@ export interface BatchLimits {
 }
 
 const READ_AHEAD = 64;
+const FIRST_DELAY_MS = 1_000;
+const LONGEST_DELAY_MS = 30_000;
 
 /**
- * The consumer that brings readings into the history and settles the ledger. Two files, one order: the history commits
- * readings and its cursor first, then the state file commits ledger, quarantine and seen keys. After a crash between
- * the two, the blocks that the history already has are counted again without being stored again.
+ * The consumer that brings readings into the history and settles the ledger. Two places, one order: the history commits
+ * readings (and its cursor, if it has one) first, then the state file commits ledger, quarantine and seen keys. After a
+ * crash between the two, the blocks that the history's cursor has passed are counted again without being stored again; a
+ * history without a cursor gets them again, and they change nothing there. It alone tries again: after a delay that doubles
+ * up to 30 s, or as long as the other side asks for; never more than one batch waits here.
  */
 export interface HistoryConsumer {
   /** Takes what is ready; resolves true where it moved, false where it waits for more or for time to pass. */
@@ -43,23 +47,31 @@ export function createHistoryConsumer(
     metrics: MetricTable;
     clock: Clock;
     log: Logger;
+    /** In [0, 1). */
+    random?: () => number;
   },
   limits: BatchLimits,
 ): HistoryConsumer {
-  const { db, journal, intake, history, ledger, quarantine, metrics, clock, log } = deps;
+  const { db, journal, intake, history, ledger, quarantine, metrics, clock, log, random = Math.random } = deps;
   let settled = ledger.cursor();
   let gathered: Outcome[] = [];
-  let readings = 0;
+  /** What waits: readings, and refusals, which hold their payloads. */
+  let weight = 0;
+  /** The gathered batch with what the database refused, once the history has it. */
+  let stored: readonly Outcome[] | null = null;
+  let failures = 0;
   let gatheredAt = 0;
   let trouble: string | null = null;
   let retryAt = 0;
   const replayed = { settled: 0, refusedAgain: 0 };
 
   function gather(): void {
+    // Nothing joins a batch that the history has and the state file has not.
+    if (stored !== null) return;
     // A batch must lie wholly behind or wholly ahead of what the history already holds.
     const edge = settled < history.cursor() ? history.cursor() : Number.POSITIVE_INFINITY;
     let next = (gathered.at(-1)?.block.seq ?? settled) + 1;
-    while (readings < limits.readings && gathered.length < 4096 && next <= edge) {
+    while (weight < limits.readings && gathered.length < 4096 && next <= edge) {
       const outcome = intake.recall(next);
       if (outcome !== undefined) take(outcome);
       else if (!readAhead(next, edge)) return;
@@ -76,7 +88,7 @@ export function createHistoryConsumer(
   function take(outcome: Outcome): void {
     if (gathered.length === 0) gatheredAt = clock.now();
     gathered.push(outcome);
-    readings += outcome.readings.length + outcome.replaced.length;
+    weight += outcome.readings.length + outcome.replaced.length + outcome.refusals.length;
   }
 
   /** The batch as it stands once the history has it: with what the database refused. */
@@ -88,7 +100,8 @@ export function createHistoryConsumer(
 
   async function settle(): Promise<void> {
     const last = gathered.at(-1)!.block.seq;
-    const batch = last > history.cursor() ? await append(last) : gathered;
+    stored ??= last > history.cursor() ? await append(last) : gathered;
+    const batch = stored;
     db.exec('begin immediate');
     try {
       const replays = quarantine.settle(batch);
@@ -107,7 +120,14 @@ export function createHistoryConsumer(
     }
     settled = last;
     gathered = [];
-    readings = 0;
+    weight = 0;
+    stored = null;
+  }
+
+  /** Half of it by chance: what waits for the same server does not come back all at once. */
+  function delayAfter({ retryAfterMs }: LamppostError): number {
+    const delay = Math.min(FIRST_DELAY_MS * 2 ** failures++, LONGEST_DELAY_MS);
+    return Math.max(retryAfterMs, delay * (0.5 + random() / 2));
   }
 
   return {
@@ -118,17 +138,19 @@ export function createHistoryConsumer(
       if (clock.now() < retryAt) return false;
       gather();
       if (gathered.length === 0) return false;
-      const due = flush || readings >= limits.readings || clock.now() - gatheredAt >= limits.ageMs;
+      const due = flush || weight >= limits.readings || clock.now() - gatheredAt >= limits.ageMs;
       if (!due) return false;
       try {
         await settle();
         trouble = null;
+        failures = 0;
         return true;
       } catch (error) {
         if (!(error instanceof LamppostError) || !error.retryable) throw error;
         trouble = error.message;
-        retryAt = clock.now() + 1_000;
-        log.error({ err: error }, 'the history waits');
+        const delayMs = delayAfter(error);
+        retryAt = clock.now() + delayMs;
+        log.error({ err: error, delayMs: Math.round(delayMs) }, 'the history waits');
         return false;
       }
     },

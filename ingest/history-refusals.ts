@@ -5,7 +5,7 @@ const ROWS_OF_A_BLOCK = 2 ** 20;
 
 /**
  * The outcomes with what the history's database refused moved from stored to quarantined. Such a reading is kept as a
- * native message of its own, under a negative number that only it has.
+ * native message of its own, under a negative number that only it has and that grows with the journal.
  */
 export function withRefused(
   batch: readonly Outcome[],
@@ -44,7 +44,7 @@ function refusalOf(outcome: Outcome, { of, row, detail }: RefusedRow, metrics: M
     device: id,
     topic: `devices/${id}/readings`,
     receivedAt: outcome.block.receivedAt,
-    position: -place,
+    position: Number.MIN_SAFE_INTEGER + place,
     raw: Buffer.from(JSON.stringify({ ts: ts[row], metrics: { [name]: value[row] } })),
   };
 }

@@ -1,7 +1,10 @@
+import { createReadStream, rm } from 'node:fs';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { AGGREGATES } from '../../domain/index.ts';
+import { AGGREGATES, LamppostError } from '../../domain/index.ts';
 import { parseDuration } from '../../ingest/index.ts';
 import type { ApiDeps } from '../deps.ts';
+import { csvOf } from '../readings-csv.ts';
 import { given, Instant, Item, Names } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -21,6 +24,10 @@ const Query = z.object({
   to: Instant.optional(),
   every: Every.optional(),
   fn: z.enum(AGGREGATES).default('mean'),
+  /** Intervals without a reading: left out, or null. */
+  fill: z.enum(['none', 'null']).optional(),
+  /** Wins over the Accept header. */
+  format: z.enum(['json', 'csv', 'parquet']).optional(),
   maxPoints: z.coerce.number().int().min(1).max(1_000_000).default(100_000),
 });
 
@@ -32,17 +39,26 @@ export function readingRoutes(app: App, { history }: ApiDeps): void {
     {
       schema: {
         tags,
-        summary: 'Readings of [from, to), raw or one point an interval; the last hour where nothing is said',
+        summary:
+          'Readings of [from, to), raw or one point an interval; the last hour where nothing is said. JSON, CSV or Parquet',
         querystring: Query,
         response: { 200: z.object({ series: z.array(Item) }) },
       },
     },
-    async ({ query }) => {
+    async ({ query, headers }, reply) => {
       const toMs = query.to ?? Date.now() + 1;
       const fromMs = query.from ?? toMs - HOUR_MS;
-      const { device: devices, metric: metrics, district, every: everyMs, fn, maxPoints } = query;
-      const series = await history.query(given({ devices, metrics, district, everyMs, fromMs, toMs, fn, maxPoints }));
-      return { series } as never;
+      if (fromMs > toMs) throw new LamppostError('invalid', `from (${fromMs}) lies after to (${toMs}), both epoch ms`);
+      if (query.fill === 'null' && query.every === undefined) {
+        throw new LamppostError('invalid', 'fill=null fills intervals: say how long they are, such as every=5m');
+      }
+      const { device: devices, metric: metrics, district, every: everyMs, fn, fill, maxPoints } = query;
+      const sought = given({ devices, metrics, district, everyMs, fromMs, toMs, fn, fill });
+      const format = query.format ?? accepted(headers.accept ?? '');
+      if (format === 'parquet') return sendParquet(reply, await history.exportParquet(sought));
+      const series = await history.query({ ...sought, maxPoints });
+      if (format === 'json') return { series } as never;
+      return reply.type('text/csv; charset=utf-8; header=present').send(csvOf(series) as never);
     },
   );
   app.get(
@@ -58,4 +74,19 @@ export function readingRoutes(app: App, { history }: ApiDeps): void {
     async ({ query: { device: devices, metric: metrics, district } }) =>
       ({ items: await history.latest(given({ devices, metrics, district })), next: null }) as never,
   );
+}
+
+const PARQUET = 'application/vnd.apache.parquet';
+
+function accepted(accept: string): 'json' | 'csv' | 'parquet' {
+  if (accept.includes('text/csv')) return 'csv';
+  return accept.includes(PARQUET) ? 'parquet' : 'json';
+}
+
+/** The file is gone when it is sent, or when nobody reads it any more. */
+function sendParquet(reply: FastifyReply, path: string): never {
+  const file = createReadStream(path);
+  file.once('close', () => rm(path, { force: true }, () => {}));
+  const name = 'attachment; filename="readings.parquet"';
+  return reply.type(PARQUET).header('content-disposition', name).send(file) as never;
 }

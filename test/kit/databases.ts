@@ -17,6 +17,12 @@ export function has(program: string): boolean {
   }
 }
 
+const running = new Set<ChildProcess>();
+// A test that fails in the middle must not leave its database behind.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** A real database as its own process, over a folder of its own, that can be killed and started again. */
 export class DatabaseProcess {
   readonly url: string;
@@ -64,7 +70,7 @@ bind-address = "127.0.0.1:${rpc}"
 
   async start(): Promise<void> {
     this.#child = spawn(this.#command, this.#flags, { stdio: 'ignore' });
-    process.once('exit', () => this.#child?.kill('SIGKILL'));
+    running.add(this.#child);
     const deadline = Date.now() + 30_000;
     while (Date.now() < deadline) {
       const answer = await fetch(this.url + this.#health).catch(() => null);
@@ -80,5 +86,6 @@ bind-address = "127.0.0.1:${rpc}"
     const gone = once(child, 'exit');
     child.kill(signal);
     await gone;
+    running.delete(child);
   }
 }

@@ -8,6 +8,8 @@ export interface Refusal {
   readonly said: string;
   /** Whether that speaks of points; else the setup may be at fault, and no point. */
   readonly ofPoints: boolean;
+  /** Whether that holds for all that a line says, not for one of its fields. */
+  readonly ofLines: boolean;
   /** How many lines were dropped, where the server counts them. */
   readonly dropped: number | null;
   /** The one field that does not fit, where the server names it. */
@@ -48,6 +50,9 @@ function isPage({ headers, body }: Answer): boolean {
 const OF_POINTS =
   /partial write|parse|field type|invalid (field|tag|measurement|line|point)|beyond retention|out(side| of) (the )?range|max-(series|values)|schema|original_line/i;
 
+// The reasons of InfluxDB 1 and 2 that lie in the time and the tags.
+const OF_LINES = /beyond retention policy|max-(series|values)-per/i;
+
 function refusalOf({ body }: Answer): Refusal {
   const said = saidIn(body);
   const dropped = /dropped=(\d+)/.exec(said)?.[1];
@@ -55,6 +60,7 @@ function refusalOf({ body }: Answer): Refusal {
   return {
     said: shortened(said),
     ofPoints: OF_POINTS.test(said) || OF_POINTS.test(body),
+    ofLines: OF_LINES.test(said),
     dropped: dropped === undefined ? null : Number(dropped),
     field: field === null ? null : { name: field[1]!, measurement: field[2]! },
     lines: linesIn(body),

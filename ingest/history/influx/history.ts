@@ -13,7 +13,7 @@ import { createConnection } from './connection.ts';
 import { createAsk, identifier } from './influxql.ts';
 import { createLineBuilder, fieldOf, Rows } from './lines.ts';
 import { Places } from './places.ts';
-import { deviceOf, metricsIn, queryInflux } from './query.ts';
+import { countIn, deviceOf, metricsIn, queryInflux } from './query.ts';
 import { INFLUX_LIMITS, type InfluxLimits, type InfluxSettings } from './settings.ts';
 import { createLineWriter } from './writer.ts';
 
@@ -125,13 +125,7 @@ export function createInfluxHistory(
       await load();
       return latest.list(filter, unitOf);
     },
-    async count() {
-      let sum = 0;
-      for await (const { values } of ask(`select count(*) from /.*/ where "device" != ''`)) {
-        for (const [, ...counts] of values) for (const count of counts) sum += (count as number | null) ?? 0;
-      }
-      return sum;
-    },
+    count: () => countIn(ask),
     async exportParquet() {
       throw new LamppostError('invalid', 'InfluxDB as history gives no Parquet; ask for CSV, or export there');
     },

@@ -40,13 +40,12 @@ export async function queryInflux(
   const found: Series[] = [];
   let left = query.maxPoints;
   for (const metric of query.metrics === undefined ? await metricsIn(ask) : [...new Set(query.metrics)].sort()) {
-    const lines = await seriesOf(ask, { metric, query, where, maxPoints: left });
+    const lines = await seriesOf(ask, { metric, query, where, left });
     for (const [device, points] of lines) {
       if (points.length === 0) continue;
       left -= points.length;
       found.push({ device, metric, unit: unitOf(metric), points });
     }
-    if (left < 0) checkPoints(query.maxPoints + 1, query.maxPoints);
   }
   found.sort((a, b) => compare(a.device, b.device) || compare(a.metric, b.metric));
   return filled(found, query);
@@ -56,7 +55,8 @@ interface OfMetric {
   readonly metric: string;
   readonly query: ReadingsQuery;
   readonly where: string;
-  readonly maxPoints: number;
+  /** How many points may still come. */
+  readonly left: number;
 }
 
 async function seriesOf(ask: Ask, of: OfMetric): Promise<Map<string, Points>> {
@@ -64,7 +64,7 @@ async function seriesOf(ask: Ask, of: OfMetric): Promise<Map<string, Points>> {
   const { parts, split } = await read(ask, of, every);
   // A device that changed its profile has a series in two measurements, and no figure can be made of two figures.
   for (const device of split) {
-    const only = { ...of, where: `${of.where} and "device" = ${literal(device)}`, maxPoints: Number.POSITIVE_INFINITY };
+    const only = { ...of, where: `${of.where} and "device" = ${literal(device)}`, left: Number.POSITIVE_INFINITY };
     const raw = (await read(ask, only, null)).parts.get(device) ?? [];
     parts.set(device, every === null ? raw : aggregate(raw, every, of.query.fn));
   }
@@ -73,14 +73,14 @@ async function seriesOf(ask: Ask, of: OfMetric): Promise<Map<string, Points>> {
 
 async function read(
   ask: Ask,
-  { metric, query, where, maxPoints }: OfMetric,
+  { metric, query, where, left }: OfMetric,
   every: number | null,
 ): Promise<{ parts: Map<string, Points>; split: Set<string> }> {
   const parts = new Map<string, Points>();
   const measurements = new Map<string, string>();
   const split = new Set<string>();
   let points = 0;
-  for await (const series of ask(statementOf(metric, query, where, every, maxPoints))) {
+  for await (const series of ask(statementOf(metric, query, where, every, left))) {
     const device = deviceOf(series);
     if ((measurements.get(device) ?? series.name) !== series.name) split.add(device);
     measurements.set(device, series.name);
@@ -88,7 +88,7 @@ async function read(
     parts.set(device, line);
     for (const [ts, value] of series.values) if (typeof value === 'number') line.push([ts as number, value]);
     points += series.values.length;
-    checkPoints(points, maxPoints);
+    if (points > left) checkPoints(query.maxPoints + 1, query.maxPoints);
   }
   for (const device of split) parts.get(device)!.sort(([a], [b]) => a - b);
   return { parts, split: every === null ? new Set() : split };
@@ -99,11 +99,11 @@ function statementOf(
   { fromMs, toMs, fn }: ReadingsQuery,
   where: string,
   every: number | null,
-  maxPoints: number,
+  left: number,
 ): string {
   const field = identifier(fieldOf(metric));
   const time = `time >= ${instant(fromMs)} and time < ${instant(toMs)}`;
-  const most = Number.isFinite(maxPoints) ? ` limit ${Math.max(0, maxPoints) + 1}` : '';
+  const most = Number.isFinite(left) ? ` limit ${left + 1}` : '';
   const from = `from /.*/ where ${time} and ${where}`;
   if (every === null) return `select ${field} as v ${from} group by "device"${most}`;
   return `select ${FUNCTIONS[fn](field)} as v ${from} group by time(${every}ms), "device" fill(none)${most}`;
@@ -114,6 +114,16 @@ export function deviceOf({ tags, columns }: ResultSeries): string {
   const device = tags?.device;
   if (device === undefined || columns[1] !== 'v') throw withoutInfluxql();
   return device;
+}
+
+/** Readings in all. */
+export async function countIn(ask: Ask): Promise<number> {
+  let sum = 0;
+  for await (const { columns, values } of ask(`select count(*) from /.*/ where "device" != ''`)) {
+    if (columns[0] !== 'time') throw withoutInfluxql();
+    for (const [, ...counts] of values) for (const count of counts) sum += (count as number | null) ?? 0;
+  }
+  return sum;
 }
 
 function withoutInfluxql(): LamppostError {

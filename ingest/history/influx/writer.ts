@@ -112,9 +112,9 @@ export function createLineWriter(
   };
 }
 
-/** Whether the answer says that every line was dropped for what holds for the whole line. */
-function wholly({ text, rows }: Lines, { dropped, field }: Refusal): boolean {
-  return dropped === text.length && (field === null || text.length === rows.length);
+/** Whether the answer says that every row was dropped, for whole lines or since each line is one row. */
+function wholly({ text, rows }: Lines, { dropped, ofLines }: Refusal): boolean {
+  return dropped === text.length && (ofLines || text.length === rows.length);
 }
 
 function halves(picked: Int32Array): Int32Array[] {

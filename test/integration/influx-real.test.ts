@@ -1,0 +1,176 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { systemClock as clock, type KnownDevice, type RefusedRow } from '../../domain/index.ts';
+import { createInfluxHistory, type InfluxSettings } from '../../ingest/index.ts';
+import { DatabaseProcess, has } from '../kit/databases.ts';
+import { columnsOf, type Row, tableOf } from '../unit/history/query-reference.ts';
+
+const metrics = tableOf('fill', 'battery', 'level');
+const DEVICES: KnownDevice[] = ['waste-bin', 'water'].map((profile, index) => ({
+  id: `d${index}`,
+  index,
+  profile,
+  district: 'east',
+}));
+const NOW = Date.now();
+
+const ends: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+/** InfluxDB with settings of its own, which it reads from the environment. */
+async function influxd(settings: Record<string, string> = {}): Promise<DatabaseProcess> {
+  const database = await DatabaseProcess.influx();
+  Object.assign(process.env, settings);
+  await database.start();
+  for (const name of Object.keys(settings)) delete process.env[name];
+  ends.push(() => database.end('SIGKILL'));
+  return database;
+}
+
+async function ask(database: DatabaseProcess, statement: string, login = 'nobody:-'): Promise<void> {
+  const [u, p] = login.split(':') as [string, string];
+  const answer = await fetch(`${database.url}/query?${new URLSearchParams({ q: statement, u, p })}`, {
+    method: 'POST',
+  });
+  expect(answer.status, await answer.clone().text()).toBe(200);
+}
+
+function historyAt(database: DatabaseProcess, more: Partial<InfluxSettings> = {}) {
+  const settings = { url: database.url, token: '', org: '', bucket: 'lamppost', api: 'v1', ...more } as const;
+  const history = createInfluxHistory({ metrics, unitOf: () => 'u', clock }, settings);
+  ends.push(() => history.stop());
+  return history;
+}
+
+/** `count` readings of every device and metric, ten seconds apart, up to `until`. */
+const readings = (count: number, until = NOW): Row[] =>
+  Array.from({ length: count }, (_, n) =>
+    DEVICES.flatMap((device) =>
+      ['fill', 'battery', 'level'].map((metric) => ({ device, metric, ts: until - n * 10_000, value: n / 2 })),
+    ),
+  ).flat();
+
+const rowsOf = (rows: readonly Row[], refused: readonly RefusedRow[]) => refused.map(({ row }) => rows[row]!);
+
+describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
+  test('refuses values of a field that has another type: just these are refused, and 33,000 readings are there', async () => {
+    const database = await influxd();
+    await ask(database, 'create database lamppost');
+    const body = `waste-bin,device=x fill=1i ${NOW}`;
+    await fetch(`${database.url}/write?db=lamppost&precision=ms`, { method: 'POST', body });
+    const history = historyAt(database);
+    const rows = readings(6_600);
+    const refused = await history.append([columnsOf(rows, metrics)], 1);
+    const bad = rows.filter(({ device, metric }) => device.profile === 'waste-bin' && metric === 'fill');
+    expect(rowsOf(rows, refused)).toEqual(bad);
+    expect(refused[0]!.detail).toContain('already exists as type integer');
+    // The one that was there before is counted too.
+    expect(await history.count()).toBe(33_000 + 1);
+  });
+
+  test('refuses what lies beyond its retention, and times that it cannot hold: just these', async () => {
+    const database = await influxd();
+    await ask(database, 'create database lamppost with duration 1h shard duration 1h');
+    const history = historyAt(database);
+    const rows = [...readings(20), ...readings(20, NOW - 7_200_000), ...readings(1, 10_000_000_000_000)];
+    const refused = await history.append([columnsOf(rows, metrics)], 1);
+    expect(new Set(rowsOf(rows, refused))).toEqual(new Set(rows.slice(120)));
+    expect(await history.count()).toBe(120);
+  });
+
+  test('that takes small requests only gets them', async () => {
+    const database = await influxd({ INFLUXDB_HTTP_MAX_BODY_SIZE: '2000' });
+    await ask(database, 'create database lamppost');
+    const history = historyAt(database);
+    expect(await history.append([columnsOf(readings(500), metrics)], 1)).toEqual([]);
+    expect(await history.count()).toBe(3_000);
+  });
+
+  test('that asks for a login tells what is wrong with it, and takes the readings once it is mended', async () => {
+    const database = await influxd({ INFLUXDB_HTTP_AUTH_ENABLED: 'true' });
+    await ask(database, `create user root with password 'r' with all privileges`);
+    await ask(database, 'create database lamppost', 'root:r');
+    const batch = [columnsOf(readings(2), metrics)];
+    await expect(historyAt(database).append(batch, 1)).rejects.toThrow(/asks for a token; set INFLUX_TOKEN/);
+    const history = historyAt(database, { token: 'lamppost:secret' });
+    await expect(history.append(batch, 1)).rejects.toThrow(/does not know the token.*authorization failed/);
+    await expect(history.latest({})).rejects.toThrow(/INFLUX_TOKEN.*401/);
+    await ask(database, `create user lamppost with password 'secret'`, 'root:r');
+    await expect(history.append(batch, 1)).rejects.toMatchObject({ code: 'history', retryable: true });
+    await expect(history.append(batch, 1)).rejects.toThrow(/read and write access.*403/);
+    await ask(database, 'grant all on lamppost to lamppost', 'root:r');
+    expect(await history.append(batch, 1)).toEqual([]);
+    expect(await history.count()).toBe(12);
+    expect(await history.latest({ devices: ['d0'] })).toHaveLength(3);
+  });
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    '%s in the middle of a load, three times: what was answered is there, each once',
+    async (signal) => {
+      const database = await influxd();
+      await ask(database, 'create database lamppost');
+      const history = historyAt(database);
+      const batches = Array.from({ length: 12 }, (_, n) => columnsOf(readings(1_000, NOW - n * 10_000_000), metrics));
+      let stopped: Promise<void> = Promise.resolve();
+      for (const [n, batch] of batches.entries()) {
+        const ending = n % 4 === 1;
+        if (ending) stopped = database.end(signal);
+        for (let attempt = 0; ; attempt++) {
+          try {
+            expect(await history.append([batch], n + 1)).toEqual([]);
+            break;
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'history', retryable: true });
+            expect(attempt).toBeLessThan(100);
+            await stopped;
+            await database.start();
+          }
+        }
+        // It may have answered before it went.
+        if (ending) {
+          await stopped;
+          await database.end(signal);
+          await database.start();
+        }
+      }
+      expect(await history.count()).toBe(12 * 6_000);
+      const all = {
+        fromMs: 0,
+        toMs: NOW + 1,
+        metrics: ['fill'],
+        devices: ['d1'],
+        fn: 'mean',
+        maxPoints: 100_000,
+      } as const;
+      const [series] = await history.query(all);
+      const expected = batches.flatMap((_, n) => readings(1_000, NOW - n * 10_000_000)).filter(isFillOfD1);
+      expect(series!.points).toEqual(expected.map(({ ts, value }) => [ts, value]).sort(([a], [b]) => a! - b!));
+    },
+  );
+});
+
+const isFillOfD1 = ({ device, metric }: Row) => device.id === 'd1' && metric === 'fill';
+
+describe.skipIf(!has('victoria-metrics'))('a real VictoriaMetrics', () => {
+  test('takes readings, and a query says that it must be made there', async () => {
+    const database = await DatabaseProcess.victoria();
+    await database.start();
+    ends.push(() => database.end('SIGKILL'));
+    const history = historyAt(database, { api: 'v2', org: 'city' });
+    expect(await history.append([columnsOf(readings(10), metrics)], 1)).toEqual([]);
+    const query = { fromMs: 0, toMs: NOW + 1, fn: 'mean', maxPoints: 10 } as const;
+    await expect(history.query(query)).rejects.toThrow(/does not answer InfluxQL/);
+    await expect(history.query({ ...query, metrics: ['fill'], district: 'east' })).rejects.toThrow(/InfluxQL/);
+    await expect(history.latest({})).rejects.toMatchObject({ code: 'invalid' });
+    await expect(history.count()).rejects.toThrow(/InfluxQL/);
+    const look = async () => {
+      await fetch(`${database.url}/internal/force_flush`);
+      const match = new URLSearchParams({ 'match[]': '{device!=""}', start: String(NOW / 1_000 - 3_600) });
+      const text = await (await fetch(`${database.url}/api/v1/export?${match}`)).text();
+      const lines = text.split('\n').filter(Boolean);
+      return lines.reduce((sum, line) => sum + (JSON.parse(line) as { values: number[] }).values.length, 0);
+    };
+    await expect.poll(look, { timeout: 10_000 }).toBe(60);
+  });
+});

@@ -1,0 +1,238 @@
+import { join } from 'node:path';
+import pino from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createInfluxHistory } from '../../../ingest/history/influx/index.ts';
+import {
+  createHistoryConsumer,
+  createLedgerReader,
+  createLedgerStore,
+  createQuarantineReader,
+  createQuarantineStore,
+  type HistoryConsumer,
+  JournalReader,
+  JournalStore,
+  type LedgerStore,
+} from '../../../ingest/index.ts';
+import { type Answerer, InfluxScript, says, stored } from '../../kit/influx.ts';
+import {
+  cityControl,
+  native,
+  openIntake,
+  openState,
+  type TestClock,
+  testClock,
+  testDir,
+  write,
+} from '../ingest/intake-kit.ts';
+
+const START = 1_700_000_000_000;
+const BATCH = 20;
+const ends: (() => unknown)[] = [];
+let script: InfluxScript;
+let clock: TestClock;
+let run: ReturnType<typeof open>;
+let dir: string;
+let store: JournalStore;
+
+beforeEach(async () => {
+  script = new InfluxScript();
+  await script.start();
+  clock = testClock(START);
+  dir = testDir();
+  store = new JournalStore(join(dir, 'journal.sqlite'));
+  write(store, { kind: 'city', atMs: START, body: cityControl() });
+  const registered = ['d1', 'd2'].map((id) => ({ id, profile: 'bin', district: 'east' }));
+  write(store, { kind: 'devices', atMs: START, body: { version: 1, registered, revoked: [] } });
+  run = open();
+});
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+  store.close();
+  await script.stop();
+});
+
+/** A process over the files of this test. */
+function open(ledgerOf = (ledger: LedgerStore): LedgerStore => ledger) {
+  const db = openState(join(dir, 'state.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const { context, intake } = openIntake(db);
+  const { metrics } = context;
+  const settings = { url: script.url, token: '', org: '', bucket: 'b', api: 'v2' } as const;
+  const limits = { lines: 5, inFlight: 1, timeoutMs: 5_000 };
+  const history = createInfluxHistory({ metrics, unitOf: () => 'u', clock }, settings, limits);
+  const stores = { ledger: ledgerOf(createLedgerStore(db)), quarantine: createQuarantineStore(db) };
+  const log = pino({ level: 'silent' });
+  const deps = { db, journal, intake, history, metrics, clock, log, random: () => 1, ...stores };
+  const consumer = createHistoryConsumer(deps, { readings: BATCH, ageMs: 1_000 });
+  const end = async () => {
+    await history.stop();
+    db.close();
+    journal.close();
+  };
+  ends.push(end);
+  return { consumer, db, ledger: createLedgerReader(db, journal), quarantine: createQuarantineReader(db), end };
+}
+
+/** Block after block of one message of `d1`, with one reading each. */
+function publish(from: number, until: number): void {
+  for (let n = from; n < until; n++) {
+    const message = native('d1', { ts: START + n, metrics: { a: n % 100 } }, START + n);
+    write(store, { kind: 'messages', atMs: START + n, messages: [message] });
+  }
+}
+
+async function drain(consumer: HistoryConsumer): Promise<void> {
+  while (await consumer.step(true));
+}
+
+/** Moves the clock on until the consumer asks the server again; answers how long that took. */
+async function untilAsked(consumer: HistoryConsumer): Promise<number> {
+  const { length } = script.writes;
+  for (let waited = 0; waited < 400_000; waited += 100) {
+    await consumer.step(true);
+    if (script.writes.length > length) return waited;
+    clock.ms += 100;
+  }
+  throw new Error('it asks no more');
+}
+
+test('an outage - is asked about after 1, 2, 4 … 30 s; one batch waits here, and everything is stored once it is over', async () => {
+  publish(0, 200);
+  script.answer = says(503, { error: 'shard is gone' });
+  const waits: number[] = [];
+  for (let n = 0; n < 8; n++) waits.push(await untilAsked(run.consumer));
+  expect(waits).toEqual([0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+  expect(run.consumer.trouble()).toContain('shard is gone');
+  expect(run.consumer.cursor()).toBe(0);
+  // A batch of 20 in requests of 5 lines, the first of which fails: no more of it is ever sent.
+  expect(new Set(script.writes.flatMap(({ lines }) => lines)).size).toBe(5);
+  expect(run.ledger.read()!.messages.pending).toBe(200);
+
+  script.answer = stored;
+  await untilAsked(run.consumer);
+  await drain(run.consumer);
+  expect(run.consumer.trouble()).toBeNull();
+  expect(script.points.size).toBe(200);
+  expect(run.ledger.read()!.readings).toMatchObject({ stored: 200, duplicate: 0, quarantined: 0 });
+});
+
+test('an outage - a server that says when is asked then, and a success starts the delays anew', async () => {
+  publish(0, 10);
+  script.answer = says(429, {}, { 'retry-after': '45' });
+  await untilAsked(run.consumer);
+  expect(await untilAsked(run.consumer)).toBe(45_000);
+  script.answer = stored;
+  await untilAsked(run.consumer);
+  publish(10, 20);
+  script.answer = says(500, {});
+  await untilAsked(run.consumer);
+  expect(await untilAsked(run.consumer)).toBe(1_000);
+});
+
+test('a small batch waits for a second, or for the batch to be full', async () => {
+  publish(0, 3);
+  expect(await run.consumer.step(false)).toBe(false);
+  clock.ms += 999;
+  expect(await run.consumer.step(false)).toBe(false);
+  clock.ms += 1;
+  expect(await run.consumer.step(false)).toBe(true);
+  publish(3, 100);
+  expect(await run.consumer.step(false)).toBe(true);
+});
+
+test('what the database refuses is counted and kept before the batch is settled, and balances; each such reading can be found by its raw', async () => {
+  publish(0, 30);
+  const bad: Answerer = (met, response, server) => {
+    const [first] = met.lines.filter((line) => / a=(7|23) /.test(line));
+    if (first === undefined) stored(met, response, server);
+    else says(400, { code: 'invalid', message: `unable to parse '${first}'` })(met, response, server);
+  };
+  script.answer = bad;
+  await drain(run.consumer);
+  expect(script.points.size).toBe(28);
+  const { messages, readings } = run.ledger.read('d1')!;
+  expect(messages).toEqual({ received: 30, decoded: 30, quarantined: 0, pending: 0 });
+  expect(readings).toEqual({ received: 30, stored: 28, replaced: 0, duplicate: 0, quarantined: 2 });
+  const { items } = run.quarantine.list({ reason: 'history-refused', limit: 10, after: null });
+  expect(items).toHaveLength(2);
+  const raws = items.map(({ raw }) => JSON.parse(Buffer.from(raw, 'base64').toString()));
+  // Newest first, as everywhere.
+  expect(raws).toEqual([23, 7].map((n) => ({ ts: START + n, metrics: { a: n } })));
+  for (const item of items) {
+    expect(item).toMatchObject({ device: 'd1', topic: 'devices/d1/readings', scope: 'reading', path: '$.metrics.a' });
+    expect(item.detail).toMatch(/unable to parse/);
+  }
+  // Oldest first, so that of two values for one key the later one wins.
+  const again = run.quarantine.replayable({ reason: 'history-refused' }, Number.MIN_SAFE_INTEGER, 0, 10);
+  expect(again.map(({ payload }) => JSON.parse(Buffer.from(payload, 'base64').toString()).metrics.a)).toEqual([7, 23]);
+});
+
+test('a state file that fails after the history has the batch - is tried again alone, and what was refused is not forgotten', async () => {
+  await run.end();
+  ends.length = 0;
+  let failures = 2;
+  run = open((ledger) => ({
+    cursor: () => ledger.cursor(),
+    count(...all) {
+      if (failures-- > 0) throw new Error('disk full');
+      ledger.count(...all);
+    },
+  }));
+  publish(0, 10);
+  script.answer = (met, response, server) =>
+    (met.lines.some((line) => line.includes(' a=7 ')) ? says(422, { message: 'unable to parse' }) : stored)(
+      met,
+      response,
+      server,
+    );
+  await run.consumer.step(true);
+  expect(run.consumer.trouble()).toContain('disk full');
+  publish(10, 12);
+  const { length } = script.writes;
+  for (let n = 0; n < 2; n++) {
+    clock.ms += 2_000;
+    await run.consumer.step(true);
+  }
+  expect(run.consumer.trouble()).toBeNull();
+  expect(script.writes).toHaveLength(length);
+  expect(run.ledger.read()!.readings).toMatchObject({ stored: 9, quarantined: 1 });
+  await drain(run.consumer);
+  expect(run.ledger.read()!.readings).toMatchObject({ received: 12, stored: 11, quarantined: 1 });
+});
+
+test('a crash between the database and the state file - the batch is written again, and counts once', async () => {
+  publish(0, 15);
+  await run.end();
+  ends.length = 0;
+  const crashing = open((ledger) => ({
+    cursor: () => ledger.cursor(),
+    count() {
+      throw new Error('the process is gone');
+    },
+  }));
+  await crashing.consumer.step(true);
+  expect(script.points.size).toBe(15);
+  await crashing.end();
+  ends.length = 0;
+  run = open();
+  await drain(run.consumer);
+  expect(script.points.size).toBe(15);
+  expect(script.writes.flatMap(({ lines }) => lines)).toHaveLength(30);
+  expect(run.ledger.read()!.readings).toMatchObject({ received: 15, stored: 15, duplicate: 0 });
+});
+
+test('refused messages weigh too: a flood of them does not gather while the database is gone', async () => {
+  publish(0, 1);
+  for (let n = 0; n < 400; n++) {
+    write(store, { kind: 'messages', atMs: START + n, messages: [native('d2', '{broken', START + n)] });
+  }
+  script.answer = says(503, {});
+  for (let n = 0; n < 5; n++) await untilAsked(run.consumer);
+  script.answer = stored;
+  await untilAsked(run.consumer);
+  // What had gathered is settled; the journal is read 64 blocks at a time.
+  expect(run.consumer.cursor()).toBeLessThanOrEqual(3 + BATCH + 64);
+  await drain(run.consumer);
+  expect(run.consumer.cursor()).toBe(403);
+  expect(run.ledger.read('d2')!.messages).toMatchObject({ received: 400, quarantined: 400 });
+});
