@@ -51,7 +51,7 @@ const CHECKPOINT_MS = 30_000;
 const CHECKPOINT_BLOCKS = 20_000;
 const IDLE_MS = 100;
 // Waking for every small commit costs more than its messages: the next ones are gathered for a moment.
-const GATHER_MS = 3;
+const GATHER_MS = 5;
 const BUSY_BLOCKS = 8;
 const EVENTS_KEPT = 100_000;
 const PATIENCE_MS = 5_000;

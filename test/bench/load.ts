@@ -14,6 +14,8 @@ export interface Shape {
   readonly seconds: number;
   /** Messages a second in all; as fast as it goes where absent. */
   readonly rate?: number;
+  /** Seconds after connecting that are not measured; the generator's 1 where absent. */
+  readonly warmupSeconds?: number;
 }
 
 /** What one run of one subject showed. */
@@ -58,6 +60,7 @@ export async function generate(subject: Subject, shape: Shape, more: readonly st
   const flags = ['--port', subject.port, '--connections', shape.connections, '--window', shape.window];
   flags.push('--seconds', shape.seconds, '--json', ...more);
   if (shape.rate !== undefined) flags.push('--rate', shape.rate);
+  if (shape.warmupSeconds !== undefined) flags.push('--warmup', shape.warmupSeconds);
   if (subject.credentials !== null) flags.push('--credentials', subject.credentials);
   const { stdout } = await promisify(execFile)(process.execPath, [GENERATOR, ...flags.map(String)]);
   return JSON.parse(stdout) as LoadReport;
