@@ -1,7 +1,7 @@
 import mqtt, { type MqttClient } from 'mqtt';
 import { ADMIN_KEY } from '../kit/server.ts';
 import { generate, type Shape } from './load.ts';
-import { lamppost } from './subjects.ts';
+import { type LamppostSubject, lamppost } from './subjects.ts';
 
 /** From the publish of the reading that crosses the threshold to its event at an MQTT subscriber, ms. */
 export interface AlertLatency {
@@ -16,26 +16,36 @@ const ALARMS = 300;
 /** Bins fill up one after the other while the stations publish at a steady rate. */
 export async function alertLatency(shape: Shape & { readonly rate: number }): Promise<AlertLatency> {
   const subject = await lamppost(shape.connections);
-  const { server } = subject;
   try {
-    const wanted = Array.from({ length: ALARMS }, (_, i) => ({
-      id: `alarm-${i}`,
-      profile: 'waste-bin',
-      district: 'harbour',
-    }));
-    const bins = await server.post<{ id: string; secret: string }[]>('/api/v1/devices', wanted);
-    const connect = (username: string, password: string, clientId = username) =>
-      mqtt.connectAsync({ host: '127.0.0.1', port: server.mqttPort, username, password, clientId });
-    const subscriber = await connect('admin', ADMIN_KEY, 'bench-subscriber');
-    const clients = await Promise.all(bins.map(({ id, secret }) => connect(id, secret)));
-    const load = generate(subject, shape);
-    const latencies = await alarms(subscriber, bins, clients, shape.seconds * 1000);
-    await load;
-    await Promise.all([subscriber, ...clients].map((client) => client.endAsync()));
-    return summary(latencies);
+    return await alertLatencyOf(subject, shape, 'alarm');
   } finally {
     await subject.stop();
   }
+}
+
+/** The same of a server that runs already; `name` begins the ids of its bins, and `more` are flags of the generator. */
+export async function alertLatencyOf(
+  subject: LamppostSubject,
+  shape: Shape & { readonly rate: number },
+  name: string,
+  more: readonly string[] = [],
+): Promise<AlertLatency> {
+  const { server } = subject;
+  const wanted = Array.from({ length: ALARMS }, (_, i) => ({
+    id: `${name}-${i}`,
+    profile: 'waste-bin',
+    district: 'harbour',
+  }));
+  const bins = await server.post<{ id: string; secret: string }[]>('/api/v1/devices', wanted);
+  const connect = (username: string, password: string, clientId = username) =>
+    mqtt.connectAsync({ host: '127.0.0.1', port: server.mqttPort, username, password, clientId });
+  const subscriber = await connect('admin', ADMIN_KEY, 'bench-subscriber');
+  const clients = await Promise.all(bins.map(({ id, secret }) => connect(id, secret)));
+  const load = generate(subject, shape, more);
+  const latencies = await alarms(subscriber, bins, clients, shape.seconds * 1000);
+  await load;
+  await Promise.all([subscriber, ...clients].map((client) => client.endAsync()));
+  return summary(latencies);
 }
 
 async function alarms(

@@ -5,6 +5,7 @@ import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { alertLatency } from './alert-latency.ts';
 import { measure, type Shape } from './load.ts';
+import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
 import { asTable, asText, type Report, type Row } from './report.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
@@ -15,8 +16,14 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     /** Folder for a CPU profile of each of the server's threads. */
     profile: { type: 'string' },
+    /** Only the outage of an InfluxDB. */
+    outage: { type: 'boolean', default: false },
   },
 });
+if (values.outage) {
+  process.stdout.write(`${JSON.stringify(await outage(), null, 2)}\n`);
+  process.exit(0);
+}
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);
 

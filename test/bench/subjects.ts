@@ -75,12 +75,17 @@ export const mosquitto: Start = async () => {
   };
 };
 
+/** Lamppost under load, and its process. */
+export interface LamppostSubject extends Subject {
+  readonly server: ServerProcess;
+}
+
 /** Lamppost with everything on: fsync, validation, the sample city's twenty rules, the embedded history. */
 export async function lamppost(
   devices: number,
   profile = 'air-quality',
   settings: Record<string, string> = {},
-): Promise<Subject & { readonly server: ServerProcess }> {
+): Promise<LamppostSubject> {
   const server = new ServerProcess(mkdtempSync(join(tmpdir(), 'lamppost-bench-')), settings);
   await server.start();
   const wanted = Array.from({ length: devices }, (_, i) => ({ id: `bench-${i}`, profile, district: 'old-town' }));

@@ -1,0 +1,90 @@
+/** `npm run bench -- --outage`: the InfluxDB is away while a million readings come in, and comes back. */
+import { DatabaseProcess } from '../kit/databases.ts';
+import { type AlertLatency, alertLatencyOf } from './alert-latency.ts';
+import { generate } from './load.ts';
+import { peakMiB } from './process.ts';
+import { lamppost } from './subjects.ts';
+
+/** What one outage showed. */
+export interface Outage {
+  /** Readings that waited in the journal when the database came back. */
+  readonly backlog: number;
+  /** From the database's first answer until it had them all, seconds, with live readings coming in meanwhile. */
+  readonly seconds: number;
+  readonly readingsPerSecond: number;
+  /** Peak of the server's memory at the end of the outage, and at the end of the catching up, MiB. */
+  readonly peakAwayMiB: number;
+  readonly peakMiB: number;
+  readonly latencyAway: AlertLatency;
+  readonly latencyCatchingUp: AlertLatency;
+  /** Readings in the database at the end, and those that the ledger says are stored. */
+  readonly found: number;
+  readonly stored: number;
+}
+
+const CALM = { connections: 100, window: 10, seconds: 5, rate: 1_667 };
+const FLOOD = { connections: 100, window: 100, seconds: 11, rate: 29_000 };
+const HOUR_MS = 3_600_000;
+
+/** Runs it. InfluxDB 1 must be installed. */
+export async function outage(): Promise<Outage> {
+  const database = await DatabaseProcess.influx();
+  await database.start();
+  await fetch(`${database.url}/query?q=create+database+lamppost`, { method: 'POST' });
+  const settings = { INFLUX_URL: database.url, INFLUX_API: 'v1', INFLUX_BUCKET: 'lamppost', LOG_LEVEL: 'fatal' };
+  const subject = await lamppost(100, 'air-quality', settings);
+  try {
+    await database.end('SIGKILL');
+    await generate(subject, FLOOD, from(6));
+    const latencyAway = await alertLatencyOf(subject, CALM, 'away', from(4));
+    const peakAwayMiB = peakMiB(subject.pid);
+    const before = await subject.server.get<Ledger>('/api/v1/ledger');
+    const backlog = before.messages.pending * 3;
+    await database.start();
+    const startMs = performance.now();
+    const catchingUp = alertLatencyOf(subject, CALM, 'back', from(2));
+    await untilWritten(subject.server, before.messages.received);
+    const seconds = (performance.now() - startMs) / 1000;
+    const latencyCatchingUp = await catchingUp;
+    await subject.settle();
+    const ledger = await subject.server.get<Ledger>('/api/v1/ledger');
+    return {
+      backlog,
+      seconds,
+      readingsPerSecond: Math.round(backlog / seconds),
+      peakAwayMiB,
+      peakMiB: peakMiB(subject.pid),
+      latencyAway,
+      latencyCatchingUp,
+      found: await count(database.url),
+      stored: ledger.readings.stored,
+    };
+  } finally {
+    await subject.stop();
+    await database.end('SIGKILL');
+  }
+}
+
+interface Ledger {
+  readonly messages: { readonly received: number; readonly decoded: number; readonly pending: number };
+  readonly readings: { readonly stored: number };
+}
+
+/** Each run of the generator has hours of its own, so that no reading is a repetition. */
+function from(hoursAgo: number): string[] {
+  return ['--start-ts', String(Date.now() - hoursAgo * HOUR_MS)];
+}
+
+async function untilWritten(server: { get<T>(path: string): Promise<T> }, messages: number): Promise<void> {
+  for (;;) {
+    const ledger = await server.get<Ledger>('/api/v1/ledger');
+    if (ledger.messages.received - ledger.messages.pending >= messages) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function count(url: string): Promise<number> {
+  const answer = await fetch(`${url}/query?db=lamppost&q=${encodeURIComponent('select count(*) from /.*/')}`);
+  const { results } = (await answer.json()) as { results: { series: { values: number[][] }[] }[] };
+  return results[0]!.series.reduce((sum, { values }) => sum + values[0]!.slice(1).reduce((a, b) => a + b, 0), 0);
+}
