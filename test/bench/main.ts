@@ -7,7 +7,7 @@ import { alertLatency } from './alert-latency.ts';
 import { measure, type Shape } from './load.ts';
 import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
-import { asTable, asText, type Report, type Row } from './report.ts';
+import { asTable, asText, outageText, type Report, type Row } from './report.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
 
 const { values } = parseArgs({
@@ -20,8 +20,21 @@ const { values } = parseArgs({
     outage: { type: 'boolean', default: false },
   },
 });
+
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+
+/** Prints what was found, and keeps it as JSON. */
+function keep(name: string, text: string, found: object): void {
+  mkdirSync('bench-results', { recursive: true });
+  const file = `bench-results/${new Date().toISOString().replaceAll(/[:.]/g, '-')}-${commit}${name}.json`;
+  writeFileSync(file, `${JSON.stringify(found, null, 2)}\n`);
+  process.stdout.write(`${text}\n${file}\n`);
+}
+
 if (values.outage) {
-  process.stdout.write(`${JSON.stringify(await outage(), null, 2)}\n`);
+  const found = await outage();
+  keep('-outage', outageText(found), { machine, commit, ...found });
   process.exit(0);
 }
 const seconds = Number(values.seconds);
@@ -67,12 +80,5 @@ await run('Lamppost, 1000 connections at 10k/s', subject, STEADY);
 process.stderr.write('alert latency …\n');
 const latency = await alertLatency(CALM);
 
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
 const report: Report = { machine, commit, parseMicros, rows, ratios, latency };
-process.stdout.write(`${asTable(rows)}\n\n${asText(report)}\n`);
-
-mkdirSync('bench-results', { recursive: true });
-const file = `bench-results/${new Date().toISOString().replaceAll(/[:.]/g, '-')}-${commit}.json`;
-writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-process.stdout.write(`${file}\n`);
+keep('', `${asTable(rows)}\n\n${asText(report)}`, report);

@@ -9,7 +9,9 @@ import { lamppost } from './subjects.ts';
 export interface Outage {
   /** Readings that waited in the journal when the database came back. */
   readonly backlog: number;
-  /** From the database's first answer until it had them all, seconds, with live readings coming in meanwhile. */
+  /** From the database's first answer until the first batch was in it, seconds: the rest of the wait between two attempts. */
+  readonly waitedSeconds: number;
+  /** From then until it had them all, seconds, with live readings coming in meanwhile. */
   readonly seconds: number;
   readonly readingsPerSecond: number;
   /** Peak of the server's memory at the end of the outage, and at the end of the catching up, MiB. */
@@ -17,16 +19,20 @@ export interface Outage {
   readonly peakMiB: number;
   readonly latencyAway: AlertLatency;
   readonly latencyCatchingUp: AlertLatency;
-  /** Readings in the database at the end, and those that the ledger says are stored. */
+  /** Seconds of the catching up after which the last of its alerts was there. */
+  readonly alertsSeconds: number;
+  /** Readings in the database at the end: as many as were accepted. */
   readonly found: number;
-  readonly stored: number;
+  readonly accepted: number;
 }
 
 const CALM = { connections: 100, window: 10, seconds: 5, rate: 1_667 };
+/** Short enough to be over before the backlog is written. */
+const BRIEF = { ...CALM, seconds: 2, warmupSeconds: 0.5 };
 const FLOOD = { connections: 100, window: 100, seconds: 11, rate: 29_000 };
 const HOUR_MS = 3_600_000;
 
-/** Runs it. InfluxDB 1 must be installed. */
+/** Runs it. InfluxDB 1 must be installed. Throws where the database ends with other than what was accepted. */
 export async function outage(): Promise<Outage> {
   const database = await DatabaseProcess.influx();
   await database.start();
@@ -41,23 +47,33 @@ export async function outage(): Promise<Outage> {
     const before = await subject.server.get<Ledger>('/api/v1/ledger');
     const backlog = before.messages.pending * 3;
     await database.start();
+    const answeredMs = performance.now();
+    const { received, pending } = before.messages;
+    await untilWritten(subject.server, received - pending + 1);
     const startMs = performance.now();
-    const catchingUp = alertLatencyOf(subject, CALM, 'back', from(2));
-    await untilWritten(subject.server, before.messages.received);
+    let alertsSeconds = 0;
+    const catchingUp = alertLatencyOf(subject, BRIEF, 'back', from(2)).finally(() => {
+      alertsSeconds = (performance.now() - startMs) / 1000;
+    });
+    await untilWritten(subject.server, received);
     const seconds = (performance.now() - startMs) / 1000;
     const latencyCatchingUp = await catchingUp;
     await subject.settle();
-    const ledger = await subject.server.get<Ledger>('/api/v1/ledger');
+    const accepted = (await subject.server.get<Ledger>('/api/v1/ledger')).readings.received;
+    const found = await count(database.url);
+    if (found !== accepted) throw new Error(`${accepted} readings were accepted, and ${found} are in the database`);
     return {
       backlog,
+      waitedSeconds: (startMs - answeredMs) / 1000,
       seconds,
       readingsPerSecond: Math.round(backlog / seconds),
       peakAwayMiB,
       peakMiB: peakMiB(subject.pid),
       latencyAway,
       latencyCatchingUp,
-      found: await count(database.url),
-      stored: ledger.readings.stored,
+      alertsSeconds,
+      found,
+      accepted,
     };
   } finally {
     await subject.stop();
@@ -66,8 +82,8 @@ export async function outage(): Promise<Outage> {
 }
 
 interface Ledger {
-  readonly messages: { readonly received: number; readonly decoded: number; readonly pending: number };
-  readonly readings: { readonly stored: number };
+  readonly messages: { readonly received: number; readonly pending: number };
+  readonly readings: { readonly received: number };
 }
 
 /** Each run of the generator has hours of its own, so that no reading is a repetition. */

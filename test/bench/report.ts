@@ -1,5 +1,6 @@
 import type { AlertLatency } from './alert-latency.ts';
 import type { Measured } from './load.ts';
+import type { Outage } from './outage.ts';
 
 export interface Row extends Measured {
   readonly name: string;
@@ -51,5 +52,18 @@ export function asText({ machine, commit, parseMicros, ratios, latency }: Report
     }),
     'alert latency at 5,000 readings/s, from the publish to the event at an MQTT subscriber: ' +
       `p50 ${fixed(latency.p50Ms)} ms, p99 ${fixed(latency.p99Ms)} ms, max ${fixed(latency.maxMs)} ms (${latency.alerts} alerts)`,
+  ].join('\n');
+}
+
+/** An outage of the history as lines for people. */
+export function outageText(found: Outage): string {
+  const latency = ({ alerts, p50Ms, p99Ms, maxMs }: AlertLatency) =>
+    `p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms, max ${fixed(maxMs)} ms (${alerts} alerts)`;
+  return [
+    `${found.backlog} readings waited; the first batch was in ${fixed(found.waitedSeconds)} s after the database's return, all of them after another ${fixed(found.seconds)} s, ${found.readingsPerSecond} readings/s, with 5,000 readings/s coming in`,
+    `the server's memory: at most ${found.peakAwayMiB} MiB until the database came back, ${found.peakMiB} MiB in all`,
+    `alert latency while it is away: ${latency(found.latencyAway)}`,
+    `alert latency while the backlog is written (until ${fixed(found.alertsSeconds)} s of it): ${latency(found.latencyCatchingUp)}`,
+    `in the database at the end: ${found.found} readings; accepted: ${found.accepted}`,
   ].join('\n');
 }
