@@ -10,7 +10,7 @@ import { appendColumns } from './columns.ts';
 import { Latest } from './latest.ts';
 import { removeExports, writeParquet } from './parquet.ts';
 import { queryReadings } from './query.ts';
-import { lastOfEach, pick } from './replaced.ts';
+import { lastOfEach, pick, rowsWhere } from './replaced.ts';
 import { hourOf, hoursDue, hoursOf, noteUnknownHours, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
 
 const SCHEMA = `
@@ -24,6 +24,8 @@ const SCHEMA = `
 // One thread of its own beside this one: the engine needs the other core. A WAL of 64 MiB is folded in every 10 M
 // readings or so; a smaller one means more rewriting, a larger one a longer start after a crash.
 const SETTINGS = { threads: '1', memory_limit: '1GB', checkpoint_threshold: '64MB' };
+
+const LATE_MS = 3_600_000;
 
 interface Deps {
   readonly path: string;
@@ -130,6 +132,19 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
     appender.closeSync();
   }
 
+  /**
+   * Rows that may stand here already, though intake takes them for new: it forgets keys in the end. A row that is newer
+   * than all of its series is none of them; nor is one of the last hour, so that a search through the file stays rare.
+   */
+  function perhapsHere(readings: ReadingColumns): ReadingColumns {
+    const before = latest.newest - LATE_MS;
+    const { device, metric, ts } = readings;
+    return rowsWhere(readings, (row) => {
+      if (ts[row]! >= before) return false;
+      return ts[row]! <= latest.newestOf(device[row]!.id, metrics.idOf(metric[row]!));
+    });
+  }
+
   /** Deletes what stands at the keys of these rows, also earlier in this transaction, and puts them there. */
   async function replace(rows: ReadingColumns): Promise<void> {
     if (rows.length === 0) return;
@@ -197,7 +212,10 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
     },
     cursor: () => cursor,
     async append(batches, next, replaced = []) {
-      const others = pick(replaced, lastOfEach(replaced));
+      const again = Array.from({ length: Math.max(batches.length, replaced.length) }, (_, at) =>
+        [batches.slice(at, at + 1).map(perhapsHere), replaced.slice(at, at + 1)].flat(),
+      ).flat();
+      const others = pick(again, lastOfEach(again));
       const noted = await inTurn('readings could not be stored', async () => {
         // Numbers are committed on their own: one that no reading uses yet does no harm.
         await number([...batches, others]);
@@ -206,7 +224,7 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
       cursor = next;
       for (const hour of noted) due.add(hour);
       latest.putAll(batches, (index) => metrics.idOf(index));
-      latest.putAll(replaced, (index) => metrics.idOf(index), { replaces: true });
+      latest.putAll(again, (index) => metrics.idOf(index), { replaces: true });
       return [];
     },
     query: (query) => queryReadings(reader, query, unitOf, prunedMs),

@@ -22,6 +22,8 @@ function isNewer(ts: number, than: number, replaces: boolean): boolean {
  * commit. A reading that comes late does not take the place of a newer one; the same timestamp is never stored twice.
  */
 export class Latest {
+  /** Time of the newest reading of all; -Infinity where there is none. */
+  newest = Number.NEGATIVE_INFINITY;
   readonly #byDevice = new Map<string, { district: string; byMetric: Map<string, Newest> }>();
 
   /** `replaces`: the value takes the place of one of the same ts. */
@@ -32,6 +34,7 @@ export class Latest {
       this.#byDevice.set(device, line);
     }
     line.district = district;
+    this.newest = Math.max(this.newest, ts);
     const newest = line.byMetric.get(metric);
     if (newest === undefined) line.byMetric.set(metric, { ts, value });
     else if (isNewer(ts, newest.ts, replaces)) {
@@ -60,6 +63,11 @@ export class Latest {
       const { id, district } = readings.device[row]!;
       this.put(id, district, metricName(readings.metric[row]!), readings.ts[row]!, readings.value[row]!, replaces);
     }
+  }
+
+  /** Time of the newest reading of one device and metric; -Infinity where there is none. */
+  newestOf(device: string, metric: string): number {
+    return this.#byDevice.get(device)?.byMetric.get(metric)?.ts ?? Number.NEGATIVE_INFINITY;
   }
 
   list(filter: ReadingsFilter, unitOf: (metric: string) => string): LatestReading[] {

@@ -17,6 +17,13 @@ export function lastOfEach(batches: readonly ReadingColumns[]): RowPlace[] {
   return [...last.values()];
 }
 
+/** The rows for which `is` holds. */
+export function rowsWhere(readings: ReadingColumns, is: (row: number) => boolean): ReadingColumns {
+  const places: RowPlace[] = [];
+  for (let row = 0; row < readings.length; row++) if (is(row)) places.push({ batch: 0, row });
+  return pick([readings], places);
+}
+
 /** The rows at these places, as columns of their own. */
 export function pick(batches: readonly ReadingColumns[], places: readonly RowPlace[]): ReadingColumns {
   const column = (name: 'metric' | 'ts' | 'value') => places.map(({ batch, row }) => batches[batch]![name][row]!);

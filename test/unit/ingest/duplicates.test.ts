@@ -151,6 +151,19 @@ describe('duplicates', () => {
     expect(again(25)).toEqual(NEW);
   });
 
+  test('a reading of three days ago that comes again within the day is a duplicate, also after a restart', () => {
+    const intake = bench();
+    const old = reading({ m30: 1, m61: 2 }, T0 - 72 * HOUR);
+    intake.send([sent(old, T0)]);
+    intake.send([sent(reading({ m30: 1 }), T0 + HOUR)]);
+    intake.persist();
+    intake.prune();
+    intake.restart();
+    const twice = { stored: 0, duplicate: 2, replaced: 0 };
+    expect(tallyOf(intake.send([sent(old, T0 + 20 * HOUR)]))).toEqual(twice);
+    expect(tallyOf(intake.send([sent(old, T0 + 24 * HOUR)]))).toEqual(twice);
+  });
+
   test('a key is remembered for eight million messages at the most', () => {
     const again = (messages: number) => {
       const intake = bench();

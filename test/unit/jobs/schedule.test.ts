@@ -63,15 +63,33 @@ describe('the schedule', () => {
       return {};
     };
     let beats = 0;
-    await scheduled(
+    const { lines } = await scheduled(
       { name: 'long', cron: EVERY_SECOND, run },
       { name: 'beat', cron: EVERY_SECOND, run: async () => ({ beats: ++beats }) },
     );
     await vi.waitFor(() => expect(beats).toBeGreaterThanOrEqual(3), 10_000);
     expect([starts, most]).toEqual([1, 1]);
+    expect(lines.find(({ level }) => level === 40)).toMatchObject({
+      job: 'long',
+      msg: expect.stringContaining('still running'),
+    });
     release();
     await vi.waitFor(() => expect(starts).toBeGreaterThanOrEqual(2), 10_000);
     expect(most).toBe(1);
+  });
+
+  test('waits at its stop for what is running', async () => {
+    let state = 'not begun';
+    const run = async () => {
+      state = 'running';
+      await sleep(500);
+      state = 'done';
+      return {};
+    };
+    const { schedule } = await scheduled({ name: 'long', cron: EVERY_SECOND, run });
+    await vi.waitFor(() => expect(state).toBe('running'), 10_000);
+    await schedule.stop();
+    expect(state).toBe('done');
   });
 
   test('runs nothing after its stop', async () => {
