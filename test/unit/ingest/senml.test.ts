@@ -502,3 +502,28 @@ test('senml - texts, data and unmapped booleans are refused as no numbers, a tim
     ['too-old', '$[3].t'],
   ]);
 });
+
+test('senml - a pack of 1,000 records is 1,000 readings, in JSON as in CBOR', () => {
+  const times = Array.from({ length: 1_000 }, (_, i) => i - 999);
+  const written = times.map((t, i) => ({ ...(i === 0 && { bn: 'current', bu: 'A', bt: NOW / 1000 }), t, v: i / 8 }));
+  // RFC 8428 §6: bn is -2, bu -4, bt -3, t 6 and v 2.
+  const packed = times.map(
+    (t, i) =>
+      new Map<number, unknown>([
+        ...(i === 0
+          ? ([
+              [-2, 'current'],
+              [-4, 'A'],
+              [-3, NOW / 1000],
+            ] as const)
+          : []),
+        [6, t],
+        [2, i / 8],
+      ]),
+  );
+  const expected = times.map((t, i) => ['current', i / 8, 'A', NOW + t * 1000]);
+  const fields = (decoded: Decoded | Rejection) => fieldsOf(good(decoded)).map((field) => field.slice(0, 4));
+  const inTime = (rows: unknown[][]) => rows.toSorted((a, b) => Number(a[3]) - Number(b[3]));
+  expect(inTime(fields(read(written)))).toEqual(expected);
+  expect(inTime(fields(cbor.decode(Buffer.from(encode(packed)), NOW)))).toEqual(expected);
+});
