@@ -20,6 +20,14 @@ export function createPublisher(identity: Identity): Publisher {
   return { identity, inFlight: 0, routes: new Map(), appended: 0, settled: 0, held: [] };
 }
 
+// What a message that waits takes beside its payload, about.
+const MESSAGE_BYTES = 64;
+
+/** Bytes of a publisher that wait for their commit. A message without a payload counts, too. */
+export function waitingBytes({ inFlight, appended, settled }: Publisher): number {
+  return inFlight + (appended - settled) * MESSAGE_BYTES;
+}
+
 /** The way into the journal: who may publish, the append, the acknowledgement. */
 export interface Admission {
   /**

@@ -1,13 +1,14 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Aedes, type AuthenticateError, type Client } from 'aedes';
-import mqemitter from 'mqemitter';
+import type { AuthenticateError, Client } from 'aedes';
 import type { Logger } from 'pino';
 import { LamppostError, type MessageSink, type Publication } from '../domain/index.ts';
 import { refuseSubscribe } from './access.ts';
-import { createAdmission, createPublisher, type Publisher } from './admission.ts';
+import { createAdmission, createPublisher, type Publisher, waitingBytes } from './admission.ts';
 import { type CredentialChange, Credentials } from './credentials.ts';
+import { createDirectWays, type Direct } from './direct.ts';
 import { type GuardLimits, guard } from './guard.ts';
+import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
 import { createListeners, type ListenOptions } from './listeners.ts';
 
 /** Where the broker listens, and its limits. */
@@ -63,6 +64,8 @@ interface Guarded {
   device: string | null;
   /** Asked to keep a session under no name. */
   nameless: boolean;
+  /** Past Aedes, once that has connected the client. */
+  direct: Direct | null;
   committed: () => void;
 }
 
@@ -75,15 +78,6 @@ const RESUME_MS = 5;
 /** How long a connection may take to its CONNECT, and before that to the end of its TLS handshake. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Readings end in the journal: what a client publishes is never fanned out, stored as retained or queued. */
-class IngestAedes extends Aedes {
-  override publish(...args: Parameters<Aedes['publish']>): void {
-    const [, client, done] = args as unknown as [object, Client | null | undefined | (() => void), (() => void)?];
-    if (client === null || client === undefined || typeof client === 'function') super.publish(...args);
-    else done?.();
-  }
-}
-
 /** An Aedes broker whose acknowledgements wait for the journal. */
 export function createBroker(
   deps: { sink: MessageSink; log: Logger; overloaded: () => boolean },
@@ -95,6 +89,7 @@ export function createBroker(
   const sockets = new Set<Socket>();
   const counts = { cutSlow: 0, cutOversize: 0, refusedLogins: 0 };
   const admission = createAdmission(sink, (id, topic, why) => log.warn({ id, topic, why }, 'publish refused'));
+  const ways = createDirectWays(admission);
   /** The present connection of each device. */
   const online = new Map<string, Duplex>();
   /** Connections of keys: only these may subscribe to more than their own. */
@@ -105,7 +100,6 @@ export function createBroker(
   let resuming: NodeJS.Timeout | undefined;
 
   const aedes = new IngestAedes({
-    mq: eagerEmitter(),
     connectTimeout: CONNECT_TIMEOUT_MS,
     // MQTT 3.1 ends client ids at 23 characters; ids of devices may be longer.
     maxClientsIdLength: 1_024,
@@ -136,6 +130,7 @@ export function createBroker(
       const publisher = connection?.publisher;
       if (publisher === undefined || publisher === null || stopping) return done(new Error('not admitted'));
       admission.admit(publisher, packet.topic, packet.payload as Buffer, (error) => {
+        connection!.direct?.flush();
         done(error);
         connection!.committed();
       });
@@ -170,12 +165,16 @@ export function createBroker(
     sockets.add(socket);
     socket.once('close', () => closed(socket));
     socket.setNoDelay(true);
-    const state: Guarded = { publisher: null, device: null, nameless: false, committed: () => {} };
+    const state: Guarded = { publisher: null, device: null, nameless: false, direct: null, committed: () => {} };
     guarded.set(socket, state);
     state.committed = guard(socket, options, {
       authenticated: () => state.publisher !== null,
-      inFlight: () => state.publisher?.inFlight ?? 0,
+      inFlight() {
+        if (state.direct?.blocked) return Number.POSITIVE_INFINITY;
+        return state.publisher === null ? 0 : waitingBytes(state.publisher);
+      },
       overloaded,
+      peel: (bytes, before, after) => (state.direct === null ? bytes : state.direct.take(bytes, before, after)),
       refused: (why) => {
         counts.cutOversize++;
         log.warn({ id: state.publisher?.identity.id, from: socket.remoteAddress, why }, 'connection cut');
@@ -237,6 +236,12 @@ export function createBroker(
     online.set(client.id, client.conn);
     announce(client.id, 'online');
   });
+  aedes.on('clientReady', (client) => {
+    const connection = guarded.get(client.conn);
+    if (connection === undefined) return;
+    const publisher = () => (stopping ? null : connection.publisher);
+    connection.direct = ways.open(client, { publisher, settled: () => connection.committed() });
+  });
   aedes.on('clientError', (client, error) => log.debug({ client: client.id, error: error.message }, 'client error'));
   aedes.on('connectionError', (_client, error) => log.debug({ error: error.message }, 'connection error'));
 
@@ -252,6 +257,7 @@ export function createBroker(
       clearInterval(resuming);
       listeners.stop();
       while (sink.pendingBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      ways.flush();
       await new Promise<void>((resolve) => aedes.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
       listeners.destroy();
@@ -275,36 +281,7 @@ export function createBroker(
         admission.admit(createPublisher(identity), topic, payload, done);
       });
     },
-    wantsLive: () => [...programs.values()].some((client) => subscriptionsOf(client).some(reachesLive)),
+    wantsLive: () => [...programs.values()].some(readsLive),
     counts: () => ({ connections: sockets.size, ...admission.counts, ...counts }),
   };
-}
-
-/**
- * The session of a client (§3.1.3.1) is its user's own: nobody pushes out or takes over another by its client id. A
- * device's client id is its id, so that two machines cannot share one secret unseen; a person's programs are free.
- * User names have no slash.
- */
-function sessionName(username: string, clientId: string): string {
-  return clientId === '' || clientId === username ? clientId : `${username}/${clientId}`;
-}
-
-/** What a client is subscribed to at present; a kept session brings its subscriptions along without a packet. */
-function subscriptionsOf(client: Client): string[] {
-  return Object.keys((client as unknown as { subscriptions: object }).subscriptions);
-}
-
-function reachesLive(filter: string): boolean {
-  return filter === '#' || filter.startsWith('live/') || filter.startsWith('+/');
-}
-
-/** A slow subscriber must not hold up the emitter: emit completes at once, and authorizeForward cuts who does not read. */
-function eagerEmitter(): ReturnType<typeof mqemitter> {
-  const emitter = mqemitter({ concurrency: 0, matchEmptyLevels: true });
-  const emit = emitter.emit.bind(emitter);
-  emitter.emit = (message, done) => {
-    emit(message);
-    done?.();
-  };
-  return emitter;
 }

@@ -21,10 +21,17 @@ export interface GuardHooks {
   /** Whether what follows is too far behind to be given more. */
   overloaded(): boolean;
   refused(why: GuardRefusal): void;
+  /**
+   * Takes what it can of a read; answers what the broker gets, null for nothing. `before` and `after`: bytes of an
+   * unfinished packet that had been read before, and have been now.
+   */
+  peel(bytes: Buffer, before: number, after: number): Buffer | null;
 }
 
 /** Walks MQTT fixed headers (3.1.1 §2.2): packet sizes are known before a byte of a body is kept. */
 export class PacketWalker {
+  /** Bytes of the present packet that have come; 0 between two packets. */
+  begun = 0;
   /** Bytes of the present packet's body still to come. */
   #body = 0;
   #length = 0;
@@ -39,19 +46,23 @@ export class PacketWalker {
         const skip = Math.min(this.#body, bytes.length - at);
         this.#body -= skip;
         at += skip;
+        this.begun = this.#body === 0 ? 0 : this.begun + skip;
       } else if (!this.#inHeader) {
         at++;
+        this.begun = 1;
         this.#inHeader = true;
         this.#length = 0;
         this.#shift = 0;
       } else {
         const digit = bytes[at++]!;
+        this.begun++;
         // §2.2.3: seven bits a byte, at most four bytes
         this.#length += (digit & 127) << this.#shift;
         this.#shift += 7;
         if (digit < 128) {
           this.#inHeader = false;
           this.#body = this.#length;
+          if (this.#length === 0) this.begun = 0;
           if (this.#length > maxPacket) return 'packet-too-large';
         } else if (this.#shift > 21) {
           return 'malformed-length';
@@ -63,8 +74,7 @@ export class PacketWalker {
 }
 
 /**
- * Stands in front of the broker: every read of the connection passes through here. It adds no stream and copies
- * nothing. Returns a function to call when bytes of this client were committed or an overload is over, so that a held
+ * Stands in front of the broker: every read of the connection passes through here. It adds no stream. Returns a function to call when bytes of this client were committed or an overload is over, so that a held
  * read goes on.
  */
 export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks): () => void {
@@ -80,8 +90,9 @@ export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks
     const bytes = read(size) as Buffer | null;
     if (bytes === null) return null;
     const most = hooks.authenticated() ? limits.maxPacket : limits.maxPacketBeforeConnect;
+    const before = walker.begun;
     const refusal = walker.walk(bytes, most);
-    if (refusal === null) return bytes;
+    if (refusal === null) return hooks.peel(bytes, before, walker.begun);
     hooks.refused(refusal);
     connection.destroy();
     return null;

@@ -3,5 +3,6 @@ export { type Admission, createAdmission, createPublisher, type Publisher } from
 export { type Broker, type BrokerCounts, type BrokerOptions, createBroker } from './broker.ts';
 export { type Credential, type CredentialChange, Credentials, type Identity } from './credentials.ts';
 export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guard.ts';
+export { Peeler, type PublishTaker } from './peel.ts';
 export { openRegistry, type RegisteredDevice, type Registry } from './registry.ts';
 export { hashSecret, newSecret, sameHash } from './secrets.ts';

@@ -103,6 +103,7 @@ describe('the guard', () => {
       inFlight: () => state.inFlight,
       overloaded: () => state.overloaded,
       refused: (why) => state.refused.push(why),
+      peel: (bytes) => bytes,
     });
     connection.on('readable', () => {
       for (let bytes = connection.read(); bytes !== null; bytes = connection.read()) state.passed += bytes.length;

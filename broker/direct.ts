@@ -1,0 +1,137 @@
+import type { Client } from 'aedes';
+import type { Appended } from '../domain/index.ts';
+import type { Admission, Publisher } from './admission.ts';
+import { Peeler, type PublishTaker } from './peel.ts';
+
+/** What a direct way knows of its connection. */
+export interface DirectHooks {
+  /** Null once nothing more is to be taken from it. */
+  publisher(): Publisher | null;
+  /** Called when bytes of this client were committed, or its acknowledgements have left: a held read may go on. */
+  settled(): void;
+}
+
+/** The way of one connection from its bytes to admission, and of the acknowledgements back, without Aedes. */
+export interface Direct {
+  /** See `Peeler.take`. */
+  take(bytes: Buffer, before: number, after: number): Buffer | null;
+  /** Writes the acknowledgements that are due; before Aedes writes one (MQTT 3.1.1 §4.6). */
+  flush(): void;
+  /** The client does not read its acknowledgements. */
+  readonly blocked: boolean;
+}
+
+/** The direct ways of all connections. */
+export interface DirectWays {
+  /** For a client that Aedes has connected. */
+  open(client: Client, hooks: DirectHooks): Direct;
+  /** Writes every acknowledgement that is due. */
+  flush(): void;
+}
+
+/** What Aedes 1.2.0 does not declare of its clients. */
+interface AedesClient {
+  readonly _keepaliveInterval: number;
+  readonly _keepaliveTimer: NodeJS.Timeout | null;
+  /** Calls back when the socket has drained; ends the connection where that takes longer than `drainTimeout`. */
+  waitForDrain(done: () => void): void;
+}
+
+const PUBACK_BYTES = 4;
+const PUBACK = 0x40;
+const PUBACK_LENGTH = 2;
+
+/** Makes the direct ways into admission. One group commit ends in one write for each of its sockets. */
+export function createDirectWays(admission: Admission): DirectWays {
+  let due: Direct[] = [];
+
+  function flush(): void {
+    const now = due;
+    due = [];
+    for (const direct of now) direct.flush();
+  }
+
+  function isDue(direct: Direct): void {
+    // When all callbacks of the commit have run.
+    if (due.length === 0) process.nextTick(flush);
+    due.push(direct);
+  }
+
+  return { open: (client, hooks) => new DirectWay(client, hooks, { admission, isDue }), flush };
+}
+
+class DirectWay implements Direct, PublishTaker {
+  blocked = false;
+  readonly #client: Client & AedesClient;
+  readonly #hooks: DirectHooks;
+  readonly #shared: { admission: Admission; isDue: (direct: Direct) => void };
+  readonly #peeler = new Peeler(this);
+  readonly #settledQos0: Appended = (error) => this.#settle(error, 0);
+  #acknowledged: number[] = [];
+
+  constructor(client: Client, hooks: DirectHooks, shared: { admission: Admission; isDue: (direct: Direct) => void }) {
+    this.#client = client as Client & AedesClient;
+    this.#hooks = hooks;
+    this.#shared = shared;
+  }
+
+  take(bytes: Buffer, before: number, after: number): Buffer | null {
+    return this.#peeler.take(bytes, before, after);
+  }
+
+  taking(): boolean {
+    return this.#hooks.publisher() !== null && !this.#client.conn.destroyed;
+  }
+
+  publish(topic: string, payload: Uint8Array, messageId: number): void {
+    const done: Appended = messageId === 0 ? this.#settledQos0 : (error) => this.#settle(error, messageId);
+    this.#shared.admission.admit(this.#hooks.publisher()!, topic, payload, done);
+  }
+
+  /** §3.1.2.10: any packet tells that the client lives. */
+  alive(): void {
+    const { _keepaliveInterval, _keepaliveTimer } = this.#client;
+    if (_keepaliveInterval > 0) _keepaliveTimer?.refresh();
+  }
+
+  flush(): void {
+    const ids = this.#acknowledged;
+    const { conn } = this.#client;
+    if (ids.length === 0) return;
+    this.#acknowledged = [];
+    if (conn.destroyed || conn.write(pubacks(ids)) || this.blocked) return;
+    this.blocked = true;
+    this.#client.waitForDrain(() => {
+      this.blocked = false;
+      this.#hooks.settled();
+    });
+  }
+
+  #settle(error: Parameters<Appended>[0], messageId: number): void {
+    if (error !== null) this.#refuse(error);
+    else if (messageId !== 0 && !this.#client.conn.destroyed) {
+      if (this.#acknowledged.length === 0) this.#shared.isDue(this);
+      this.#acknowledged.push(messageId);
+    }
+    this.#hooks.settled();
+  }
+
+  /** MQTT 3.1.1 has no negative acknowledgement: Aedes ends the connection, as for a message that it took itself. */
+  #refuse(error: Error): void {
+    this.flush();
+    if (!this.#client.conn.destroyed) this.#client.emit('error', error);
+  }
+}
+
+/** PUBACK packets (§3.4), one behind the other. */
+function pubacks(messageIds: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe(messageIds.length * PUBACK_BYTES);
+  let at = 0;
+  for (const id of messageIds) {
+    bytes[at++] = PUBACK;
+    bytes[at++] = PUBACK_LENGTH;
+    bytes[at++] = id >> 8;
+    bytes[at++] = id & 255;
+  }
+  return bytes;
+}

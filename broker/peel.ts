@@ -1,0 +1,122 @@
+/** Who takes the messages that go past Aedes. */
+export interface PublishTaker {
+  /** Whether the next message may be taken; false leaves it, and all behind it, to Aedes. */
+  taking(): boolean;
+  /** A whole message. `messageId` is 0 for QoS 0. The payload is the reader's: copy what is kept. */
+  publish(topic: string, payload: Uint8Array, messageId: number): void;
+  /** Called once for each read of which something was taken: the client lives. */
+  alive(): void;
+}
+
+/** First bytes of PUBLISH that are taken (3.1.1 §3.3.1): QoS 0, and QoS 1 with or without DUP; RETAIN either way. */
+const TAKEN: readonly boolean[] = Array.from({ length: 256 }, (_, first) =>
+  [0x30, 0x31, 0x32, 0x33, 0x3a, 0x3b].includes(first),
+);
+const QOS_1 = 2;
+/** As Aedes has it. */
+const MOST_LEVELS = 100;
+
+/**
+ * Peels whole PUBLISH packets of QoS 0 and 1 off the front of what is read; the rest goes on to Aedes, byte for byte and in
+ * order. Whatever is not understood is the rest. So that Aedes never waits for the other half of a packet that could be
+ * peeled, such a half at the end of a read is kept until it is whole; a packet that Aedes has begun is Aedes' to its end.
+ */
+export class Peeler {
+  readonly #taker: PublishTaker;
+  /** The first part of a packet, as it was read, and its length. */
+  #parts: Buffer[] = [];
+  #held = 0;
+  #topicBytes: Uint8Array = new Uint8Array(0);
+  #topic: string | null = null;
+
+  constructor(taker: PublishTaker) {
+    this.#taker = taker;
+  }
+
+  /**
+   * The next bytes that were read; answers what Aedes gets of it, null for nothing. `before` and `after` tell how many
+   * bytes of an unfinished packet had been read before them, and have been with them (`PacketWalker.begun`).
+   */
+  take(chunk: Buffer, before: number, after: number): Buffer | null {
+    let bytes = chunk;
+    if (this.#held > 0) {
+      this.#hold(chunk);
+      if (after === this.#held) return null;
+      bytes = Buffer.concat(this.#parts, this.#held);
+      this.#parts = [];
+      this.#held = 0;
+    }
+    const isAedes = bytes === chunk && before > 0;
+    const from = isAedes ? 0 : this.#peel(bytes);
+    const to = this.#keepUnfinished(bytes, bytes.length - after);
+    return from < to ? bytes.subarray(from, to) : null;
+  }
+
+  /** Keeps a packet that begins at `at` and is not whole, if it may be one to peel; answers where the rest ends. */
+  #keepUnfinished(bytes: Buffer, at: number): number {
+    if (at < 0 || at === bytes.length || !TAKEN[bytes[at]!] || !this.#taker.taking()) return bytes.length;
+    // A copy: a few bytes would keep the whole read in memory.
+    this.#hold(Buffer.from(bytes.subarray(at)));
+    return at;
+  }
+
+  #hold(part: Buffer): void {
+    this.#parts.push(part);
+    this.#held += part.length;
+  }
+
+  /** Takes packets from the front; answers where the first one begins that is not taken. */
+  #peel(bytes: Buffer): number {
+    let at = 0;
+    while (at + 1 < bytes.length && TAKEN[bytes[at]!] && this.#taker.taking()) {
+      const end = this.#packet(bytes, at);
+      if (end === at) break;
+      at = end;
+    }
+    if (at > 0) this.#taker.alive();
+    return at;
+  }
+
+  /** Takes the packet that begins at `at`; answers where it ends, or `at` where it is not whole or not understood. */
+  #packet(bytes: Buffer, at: number): number {
+    const first = bytes[at]!;
+    let from = at + 1;
+    let length = 0;
+    // §2.2.3; the walker has refused more than four bytes.
+    for (let shift = 0, more = true; more; shift += 7) {
+      if (from === bytes.length) return at;
+      const digit = bytes[from++]!;
+      length += (digit & 127) << shift;
+      more = digit > 127;
+    }
+    const end = from + length;
+    if (end > bytes.length || length < 2) return at;
+    const topicEnd = from + 2 + ((bytes[from]! << 8) | bytes[from + 1]!);
+    const payload = first & QOS_1 ? topicEnd + 2 : topicEnd;
+    if (payload > end) return at;
+    const messageId = first & QOS_1 ? (bytes[topicEnd]! << 8) | bytes[topicEnd + 1]! : 0;
+    // §2.3.1: no message has the id 0
+    if (first & QOS_1 && messageId === 0) return at;
+    const topic = this.#topicOf(bytes, from + 2, topicEnd);
+    if (topic === null) return at;
+    this.#taker.publish(topic, bytes.subarray(payload, end), messageId);
+    return end;
+  }
+
+  /** A device says the same topic again and again: it is decoded when its bytes change. Null for one that is not allowed. */
+  #topicOf(bytes: Buffer, from: number, to: number): string | null {
+    const last = this.#topicBytes;
+    let same = last.length === to - from;
+    for (let i = 0; same && i < last.length; i++) same = last[i] === bytes[from + i];
+    if (same) return this.#topic;
+    const topic = bytes.toString('utf8', from, to);
+    this.#topicBytes = Uint8Array.prototype.slice.call(bytes, from, to);
+    this.#topic = isTopicName(topic) ? topic : null;
+    return this.#topic;
+  }
+}
+
+/** §4.7.1 and §4.7.3: at least one character, no wildcards. */
+function isTopicName(topic: string): boolean {
+  return topic !== '' && !/[#+]/.test(topic) && topic.split('/', MOST_LEVELS + 1).length <= MOST_LEVELS;
+}
