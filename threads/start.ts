@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { MessageChannel } from 'node:worker_threads';
 import type { Credential, Registry } from '../broker/index.ts';
 import type { Config } from '../config.ts';
@@ -36,6 +37,9 @@ const MAX_IN_FLIGHT = 256 * 1024;
 
 /** Starts the threads along the way of a reading, the journal first; nothing listens yet. */
 export async function startThreads({ config, city, registry, admin, onCrash }: Start): Promise<Threads> {
+  // A thread's collector marks its heap in that thread then: helpers on every core made acknowledgements wait for 0.1 s
+  // each time the engine's heap was due, every few seconds under load (docs/performance.md).
+  setFlagsFromString('--no-concurrent-marking');
   const counter = new Int32Array(new SharedArrayBuffer(4));
   const flags = createFlags();
   const toJournal = new MessageChannel();
