@@ -8,7 +8,7 @@ import { type City, type Device, type Key, LamppostError } from './domain/index.
 import { createOutboxReader } from './events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from './ingest/index.ts';
 import { createMetrics } from './metrics.ts';
-import { createAlertReader } from './rules/index.ts';
+import { createAlertReader, createTrial, type RuleBook } from './rules/index.ts';
 import type { Threads } from './threads/start.ts';
 import { createTicketReader } from './tickets/index.ts';
 import { bridgeWebSocket } from './websocket.ts';
@@ -26,6 +26,7 @@ export interface ApiParts {
   readonly ledger: ReturnType<typeof createLedgerReader>;
   readonly quarantine: ReturnType<typeof createQuarantineReader>;
   readonly replays: ReturnType<typeof createReplays>;
+  readonly rules: RuleBook;
   readonly mqttPort: number;
 }
 
@@ -38,7 +39,9 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
   return {
     log,
     city: () => city.current().city,
-    rules: () => city.current().rules,
+    rules: ruleFunctions(parts),
+    // Until rules/backtest has its runner.
+    backtest: () => Promise.reject(new LamppostError('busy', 'this server runs no backtests')),
     reloadCity: () => city.reload(),
     ledger: async (device) => ledger.read(device),
     devices: deviceFunctions(parts),
@@ -79,6 +82,25 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       devices: () => parts.registry.count(),
     }),
     acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
+  };
+}
+
+/** So many neighbours does a trial look at. */
+const TRIAL_DEVICES = 1_000;
+
+function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts): ApiDeps['rules'] {
+  return {
+    ...rules,
+    try: createTrial({
+      city: () => city.current().city,
+      history: { query: (query) => engine.query(query) },
+      devicesIn(district) {
+        const page = { limit: TRIAL_DEVICES, after: null };
+        return registry.list(district === null ? page : { ...page, district }).items;
+      },
+    }),
+    explain: (rule, group) => engine.explain(rule, group),
+    explainDevice: (device) => engine.explainDevice(device),
   };
 }
 

@@ -9,8 +9,15 @@ import { type Credential, hashSecret, newSecret, openRegistry } from './broker/i
 import { createCityInForce, loadCity } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { systemClock as clock, type Key } from './domain/index.ts';
-import { createLedgerReader, createQuarantineReader, createReplays, JournalReader } from './ingest/index.ts';
+import {
+  createLedgerReader,
+  createQuarantineReader,
+  createReplays,
+  createRuleRecordReader,
+  JournalReader,
+} from './ingest/index.ts';
 import { createJobs } from './jobs.ts';
+import { createRuleBook } from './rules/index.ts';
 import { createSchedule } from './schedule.ts';
 import { startThreads } from './threads/start.ts';
 
@@ -41,7 +48,9 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
 
   const threads = await startThreads({ config, city: loaded.control, registry, admin, onCrash });
   const { journal, engine } = threads;
-  const city = createCityInForce(config.city, loaded, (control) => journal.control('city', control, control.version));
+  const city = createCityInForce(config.city, loaded, async (control) => {
+    await journal.control('city', control, control.version);
+  });
   const mqtt = await threads.broker.start();
 
   const state = new DatabaseSync(file('state.sqlite'), { readOnly: true });
@@ -49,6 +58,16 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
   const ledger = createLedgerReader(state, journalReader);
   const quarantine = createQuarantineReader(state);
   const replays = createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
+  const rules = createRuleBook(
+    {
+      city: city.current,
+      records: createRuleRecordReader(state),
+      append: (control) => journal.control('rule', control, null),
+      taken: async () => (await engine.status()).rules,
+      clock,
+    },
+    { head: journalReader.head().seq },
+  );
   const deps = createApiDeps({
     config,
     log,
@@ -60,6 +79,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     ledger,
     quarantine,
     replays,
+    rules,
     mqttPort: mqtt.port,
   });
   const api = createApi(deps, config.http);

@@ -11,13 +11,13 @@ import type {
   Ledger,
   Page,
   Quarantined,
-  Rule,
   Severity,
   Ticket,
   TicketStatus,
 } from '../domain/index.ts';
 import type { NumberedEvent } from '../events/index.ts';
 import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
+import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from '../rules/index.ts';
 
 /** One page of a list. */
 export interface Paging {
@@ -40,7 +40,15 @@ export interface EventFilter {
 export interface ApiDeps {
   readonly log: Logger;
   city(): City;
-  rules(): readonly Rule[];
+  readonly rules: RuleBook & {
+    /** Throws `invalid` where a message is not the device's. */
+    try(request: TrialRequest): Promise<TrialReport>;
+    /** Why the rule's alert of the group stands as it does; null where the engine has no such rule. */
+    explain(rule: string, group: string): Promise<Explanation | null>;
+    explainDevice(device: string): Promise<Explanation[]>;
+  };
+  /** Throws `invalid` (times); cancelled by the signal. */
+  readonly backtest: Backtest;
   ledger(device?: string): Promise<Ledger | null>;
   readonly devices: {
     /** All or none. Throws `conflict` for known ids, `invalid` for an unknown profile or district. */
@@ -76,6 +84,7 @@ export interface ApiDeps {
     list(
       query: Paging & { state?: Alert['state']; rule?: string; district?: string; severity?: Severity },
     ): Page<Alert>;
+    get(rule: string, group: string): Alert | null;
   };
   readonly tickets: {
     get(id: string): Ticket | null;

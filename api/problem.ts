@@ -9,6 +9,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   forbidden: 403,
   'not-found': 404,
   conflict: 409,
+  mistakes: 422,
+  precondition: 412,
   busy: 503,
   disk: 503,
   history: 503,
@@ -22,8 +24,10 @@ const TITLES: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not found',
   409: 'Conflict',
+  412: 'Precondition failed',
   413: 'Payload too large',
   415: 'Unsupported media type',
+  422: 'Unprocessable content',
   500: 'Internal error',
   503: 'Unavailable',
 };
@@ -53,10 +57,7 @@ export function answerErrors(app: FastifyInstance): void {
       return problem(reply, 400, detail, { errors });
     }
     if (error instanceof LamppostError) {
-      const known = error as LamppostError;
-      const status = STATUS[known.code];
-      if (status === 503) reply.header('retry-after', '2');
-      return problem(reply, status, known.message, { code: known.code });
+      return answerKnown(reply, error as LamppostError);
     }
     if (error.statusCode === 415) return problem(reply, 415, 'send the body as application/json');
     if (error.statusCode !== undefined && error.statusCode < 500)
@@ -64,6 +65,13 @@ export function answerErrors(app: FastifyInstance): void {
     request.log.error({ err: error }, 'a request failed');
     return problem(reply, 500, 'this is a fault of the server; its log has the details');
   });
+}
+
+function answerKnown(reply: FastifyReply, { code, message, reason, problems }: LamppostError): FastifyReply {
+  const status = STATUS[code];
+  if (status === 503) reply.header('retry-after', '2');
+  const why = reason === null ? {} : { reason };
+  return problem(reply, status, message, { code, ...why, ...(problems.length === 0 ? {} : { errors: problems }) });
 }
 
 /** What zod found wrong; of a union, what each of its forms has against the value. */

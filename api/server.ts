@@ -10,7 +10,9 @@ import { authenticate } from './auth.ts';
 import type { ApiDeps } from './deps.ts';
 import { pageRoutes } from './pages.ts';
 import { answerErrors, problem } from './problem.ts';
-import { ledgerRoutes, ruleRoutes, ticketRoutes } from './routes/city.ts';
+import { alertRoutes } from './routes/alerts.ts';
+import { backtestRoutes } from './routes/backtests.ts';
+import { ledgerRoutes, ticketRoutes } from './routes/city.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes, type StreamOptions } from './routes/events.ts';
 import { ingestRoutes } from './routes/ingest.ts';
@@ -18,7 +20,9 @@ import { keyRoutes } from './routes/keys.ts';
 import { quarantineRoutes } from './routes/quarantine.ts';
 import { readingRoutes } from './routes/readings.ts';
 import type { App } from './routes/routes.ts';
+import { ruleRoutes } from './routes/rules.ts';
 import { systemRoutes } from './routes/system.ts';
+import { trialRoutes } from './routes/trials.ts';
 import { acceptWebSockets } from './websocket.ts';
 
 /** Where the API listens (port 0 takes a free one), and how its streams behave. */
@@ -77,6 +81,9 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
         keyRoutes,
         readingRoutes,
         ruleRoutes,
+        trialRoutes,
+        backtestRoutes,
+        alertRoutes,
         ticketRoutes,
         ingestRoutes,
       ])

@@ -1,3 +1,5 @@
+import type { Calendar } from './rule.ts';
+
 /** A text for people, in the languages that citizens and operators read. */
 export interface LocalText {
   readonly en: string;
@@ -66,6 +68,7 @@ export interface City {
   readonly departments: ReadonlyMap<string, Department>;
   readonly services: ReadonlyMap<string, Service>;
   readonly districts: ReadonlyMap<string, District>;
+  readonly calendars: ReadonlyMap<string, Calendar>;
 }
 
 /** A mistake in the city folder: what, where, and what would be right. */

@@ -33,6 +33,18 @@ export interface Rejection {
   readonly reading?: string;
 }
 
+/** Why a change of a rule was refused. The one enumeration of these, as `REASONS` is for data. */
+export const RULE_REFUSALS = {
+  'rule-mistakes': 'the rule has mistakes; each is listed with its line and column',
+  'rule-in-file': 'the rule is in a file of the city folder, which the API does not change',
+  'rule-exists': 'a rule of this id exists; change it instead of making it',
+  'rule-id': 'the rule names another id than its address',
+  'rule-changed': 'the rule has changed since the version that was asked for',
+} as const;
+
+/** A reason from the one enumeration of refused changes. */
+export type RuleRefusal = keyof typeof RULE_REFUSALS;
+
 /** Stable names of operational faults. */
 export type ErrorCode =
   | 'config'
@@ -45,6 +57,8 @@ export type ErrorCode =
   | 'not-found'
   | 'conflict'
   | 'invalid'
+  | 'mistakes'
+  | 'precondition'
   | 'busy';
 
 /** An operational fault: thrown, with a stable code and whether trying again can help. Bugs are plain errors and crash. */
@@ -54,15 +68,27 @@ export class LamppostError extends Error {
   readonly retryable: boolean;
   /** How long the other side asked to be left alone, ms; 0 where it did not. */
   readonly retryAfterMs: number;
+  /** Why a change of a rule was refused, where it was. */
+  readonly reason: RuleRefusal | null;
+  /** Every mistake with its place, where the fault is in a text. */
+  readonly problems: readonly import('./city.ts').CityProblem[];
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { retryable?: boolean; retryAfterMs?: number; cause?: unknown } = {},
+    options: {
+      retryable?: boolean;
+      retryAfterMs?: number;
+      cause?: unknown;
+      reason?: RuleRefusal;
+      problems?: readonly import('./city.ts').CityProblem[];
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryable = options.retryable ?? false;
     this.retryAfterMs = options.retryAfterMs ?? 0;
+    this.reason = options.reason ?? null;
+    this.problems = options.problems ?? [];
   }
 }

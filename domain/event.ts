@@ -4,6 +4,7 @@ export const EVENT_TYPES = [
   'city.lamppost.alert.resolved',
   'city.lamppost.ticket.opened',
   'city.lamppost.ticket.updated',
+  'city.lamppost.ticket.escalated',
   'city.lamppost.ticket.resolved',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -46,6 +46,24 @@ export interface LatestReading {
   readonly value: number;
 }
 
+/** Which readings a scan gives: of these devices and metrics, `[fromMs, toMs)` in event time. */
+export interface ScanQuery {
+  /** Ids, each once. */
+  readonly devices: readonly string[];
+  readonly metrics: readonly string[];
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Readings of a scan as columns of one length; device and metric are places in the lists of the query. */
+export interface ScannedReadings {
+  readonly device: Int32Array<ArrayBuffer>;
+  readonly metric: Int32Array<ArrayBuffer>;
+  /** Epoch ms. */
+  readonly ts: Float64Array<ArrayBuffer>;
+  readonly value: Float64Array<ArrayBuffer>;
+}
+
 /** A reading that the store's database refused for good: row `row` of `readings[batch]`, or of `replaced[batch]`. */
 export interface RefusedRow {
   readonly of: 'readings' | 'replaced';
@@ -78,6 +96,12 @@ export interface HistoryStore {
   ): Promise<readonly RefusedRow[]>;
   query(query: ReadingsQuery): Promise<Series[]>;
   latest(filter: ReadingsFilter): Promise<LatestReading[]>;
+  /**
+   * Raw readings in order of time, then of device and metric in the query's lists; in batches, none of them empty, so that
+   * a scan of any length takes little memory. What is stored meanwhile may be in it or not. Ends when its iterator is
+   * returned or the signal aborts; then nothing is asked of the database any more.
+   */
+  scan(query: ScanQuery, signal?: AbortSignal): AsyncIterable<ScannedReadings>;
   /** How many readings are stored in all. */
   count(): Promise<number>;
   /**

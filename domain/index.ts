@@ -1,4 +1,5 @@
 export * from './alert.ts';
+export * from './calendar.ts';
 export * from './city.ts';
 export * from './clock.ts';
 export * from './device.ts';
@@ -10,4 +11,6 @@ export * from './key.ts';
 export * from './ledger.ts';
 export * from './reading.ts';
 export * from './rule.ts';
+export * from './subject.ts';
 export * from './ticket.ts';
+export * from './zone.ts';

@@ -4,7 +4,7 @@
  */
 
 /** What one block holds. `messages` carries what devices sent; the others change or move what the engine would decide. */
-export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay';
+export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule';
 
 /** One row of the journal. */
 export interface Block {
@@ -53,6 +53,23 @@ export interface DevicesControl {
   readonly registered: readonly import('./device.ts').Device[];
   /** Ids that are no longer registered. */
   readonly revoked: readonly string[];
+}
+
+/** The body of a `rule` block: one change of one rule that was made by the API. */
+export interface RuleControl {
+  readonly id: string;
+  /** Number of this version of the rule: 1, 2, 3 …; a rule that is made again after its deletion counts on. */
+  readonly number: number;
+  /** The rule as its author wrote it (YAML); null where this change deleted it. */
+  readonly text: string | null;
+  /** The rule's own version (a hash of what it says) under the city of that moment; null where it was deleted. */
+  readonly version: string | null;
+  /** Id of the key that made the change. */
+  readonly by: string;
+  /** ISO 8601 UTC. */
+  readonly at: string;
+  /** Why, in the author's words; may be empty. */
+  readonly note: string;
 }
 
 /** The body of a `replay` block: quarantined messages that go the way again. */

@@ -14,7 +14,7 @@ export interface AlertEvent extends CloudEvent {
 
 /** A ticket event tells the whole ticket; the change is the last entry of its history. */
 export interface TicketEvent extends CloudEvent {
-  readonly type: 'city.lamppost.ticket.opened' | 'city.lamppost.ticket.updated' | 'city.lamppost.ticket.resolved';
+  readonly type: (typeof TICKET_TYPES)[keyof typeof TICKET_TYPES];
   readonly data: Ticket;
 }
 
@@ -27,6 +27,7 @@ const SOURCE = '/lamppost';
 const TICKET_TYPES = {
   open: 'city.lamppost.ticket.opened',
   update: 'city.lamppost.ticket.updated',
+  escalate: 'city.lamppost.ticket.escalated',
   resolve: 'city.lamppost.ticket.resolved',
 } as const;
 
@@ -47,7 +48,7 @@ export function alertEventOf(transition: Transition, alert: AlertAfter, departme
   };
 }
 
-/** The event of a ticket that a transition opened, updated or resolved, `{transition id}-ticket`. */
+/** The event of a ticket that a transition opened, updated, escalated or resolved, `{transition id}-ticket`. */
 export function ticketEventOf(
   transition: Transition,
   ticket: Ticket,

@@ -1,13 +1,15 @@
-import type { City, Device, LocalText, Rule, Ticket, Transition } from '../domain/index.ts';
+import { type City, districtOf, type Rule, type Subject, type Ticket, type Transition } from '../domain/index.ts';
 import {
   decideTicket,
+  escalateTicket,
   isoOf,
   type Opening,
   openTicket,
-  renderTitle,
   resolveTicket,
   type TicketDecision,
   type TicketStore,
+  type Titles,
+  titlesOf,
   updateTicket,
 } from '../tickets/index.ts';
 import { type AlertAfter, alertEventOf, type LamppostEvent, ticketEventOf } from './cloudevent.ts';
@@ -17,7 +19,7 @@ import type { Outbox } from './outbox.ts';
 export interface Occurrence {
   readonly transition: Transition;
   readonly rule: Rule;
-  readonly device: Device;
+  readonly subject: Subject;
   readonly city: Pick<City, 'services' | 'districts'>;
 }
 
@@ -52,15 +54,7 @@ export function createPipeline({ alerts, tickets, outbox }: PipelineDeps): Pipel
   };
 }
 
-function titlesOf({ transition, rule, device, city }: Occurrence): { title: string; titleZh: string } {
-  const district = city.districts.get(device.district)?.title;
-  const factsIn = (language: keyof LocalText) => ({
-    device,
-    district: district?.[language] ?? device.district,
-    value: transition.value,
-  });
-  return { title: renderTitle(rule.title, factsIn('en')), titleZh: renderTitle(rule.titleZh, factsIn('zh')) };
-}
+const CHANGES = { update: updateTicket, escalate: escalateTicket, resolve: resolveTicket };
 
 /** Stores what was decided; answers the ticket as it then is, or null when nothing was to change. */
 function changeTicket(store: TicketStore, decision: TicketDecision, scene: Omit<Opening, 'decision'>): Ticket | null {
@@ -70,17 +64,12 @@ function changeTicket(store: TicketStore, decision: TicketDecision, scene: Omit<
     store.insert(opened);
     return opened;
   }
-  const change = decision.kind === 'update' ? updateTicket : resolveTicket;
-  const changed = change(decision.ticket, scene.transition);
+  const changed = CHANGES[decision.kind](decision.ticket, scene.transition);
   store.update(changed);
   return changed;
 }
 
-function alertOf(
-  { transition, device }: Occurrence,
-  titles: { title: string; titleZh: string },
-  ticket: Ticket | null,
-): AlertAfter {
+function alertOf({ transition, subject }: Occurrence, titles: Titles, ticket: Ticket | null): AlertAfter {
   return {
     rule: transition.rule,
     group: transition.group,
@@ -90,7 +79,7 @@ function alertOf(
     updatedAt: isoOf(transition.atMs),
     value: transition.value,
     ...titles,
-    district: device.district,
+    district: districtOf(subject),
     ticket: ticket?.id ?? null,
   };
 }

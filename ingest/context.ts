@@ -1,15 +1,24 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { City, CityControl, Device, DevicesControl, KnownDevice, MetricTable } from '../domain/index.ts';
+import type {
+  City,
+  CityControl,
+  Device,
+  DevicesControl,
+  KnownDevice,
+  MetricTable,
+  RuleControl,
+} from '../domain/index.ts';
+import { createRuleRecords, RULE_RECORDS_SCHEMA } from './rule-records.ts';
 import { compileChecks, type ProfileChecks } from './validate.ts';
 
-/** SQL of what the engine knows besides readings: cities, devices and metric names, by the block that brought them. */
+/** SQL of what the engine knows besides readings: cities, devices, the API's rules and metric names, by the block that brought them. */
 export const CONTEXT_SCHEMA = `
   create table if not exists context_cities (seq integer primary key, body text not null) strict;
   create table if not exists context_devices (
     idx integer not null, seq integer not null, id text not null, body text, primary key (idx, seq)
   ) strict, without rowid;
   create table if not exists context_metrics (idx integer primary key, id text not null) strict;
-`;
+${RULE_RECORDS_SCHEMA}`;
 
 /** The city as it stood from one block on. */
 export interface CityVersion {
@@ -35,11 +44,12 @@ export interface DeviceLine {
   readonly versions: DeviceVersion[];
 }
 
-/** What the engine knows of city and devices at any block: a replay meets every change at the same place. */
+/** What the engine knows of city, devices and the API's rules at any block: a replay meets every change at the same place. */
 export interface Context {
   readonly metrics: MetricTable;
   learnCity(seq: number, control: CityControl): CityVersion | null;
   learnDevices(seq: number, control: DevicesControl): { changed: KnownDevice[]; revoked: KnownDevice[] };
+  learnRule(seq: number, control: RuleControl): RuleControl;
   /** The city in force at a block; null before the first. */
   cityAt(seq: number): CityVersion | null;
   /** The device's versions, or undefined where no such device was ever registered. */
@@ -48,6 +58,10 @@ export interface Context {
   devicesAt(seq: number): KnownDevice[];
   /** What a `devices` block changed, for those who meet it again. */
   devicesIn(seq: number): { changed: KnownDevice[]; revoked: KnownDevice[] };
+  /** The API's rules that were there at a block, in order of id. */
+  rulesAt(seq: number): RuleControl[];
+  /** What a `rule` block changed, for those who meet it again. */
+  ruleIn(seq: number): RuleControl | null;
   /** Writes what was learned, inside a transaction; call the answer once that is committed, or it is written again. */
   persist(): () => void;
 }
@@ -64,6 +78,7 @@ export function versionAt(line: DeviceLine, seq: number): DeviceVersion | undefi
 /** Reads the context back from the state file and goes on from there. `parse` makes a city of its folder's files, or null. */
 export function createContext(db: DatabaseSync, parse: (control: CityControl) => City | null): Context {
   const metrics = createMetricTable(db);
+  const rules = createRuleRecords(db);
   const cities: CityVersion[] = [];
   const lines = new Map<string, DeviceLine>();
   const unsaved: (() => void)[] = [];
@@ -127,6 +142,12 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
       for (const id of control.revoked) if (lines.has(id)) learnDevice(seq, id, null);
       return devicesIn(seq);
     },
+    learnRule(seq, control) {
+      unsaved.push(rules.learn(seq, control));
+      return control;
+    },
+    rulesAt: (seq) => rules.at(seq),
+    ruleIn: (seq) => rules.in(seq),
     cityAt: (seq) => cities.findLast((version) => version.seq <= seq) ?? null,
     line: (id) => lines.get(id),
     devicesAt: (seq) => [...lines.values()].flatMap((line) => versionAt(line, seq)?.known ?? []),

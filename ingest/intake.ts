@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Block, CityControl, DevicesControl } from '../domain/index.ts';
+import type { Block, CityControl, DevicesControl, RuleControl } from '../domain/index.ts';
 import { Acceptance } from './acceptance.ts';
 import { createColumns } from './columns.ts';
 import type { CityVersion, Context } from './context.ts';
@@ -93,9 +93,11 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
       replays: [],
       city: null,
       devices: null,
+      rule: null,
     };
     if (block.kind === 'city') return { ...base, city: cityOf(block, body, fresh) };
     if (block.kind === 'devices') return { ...base, devices: devicesOf(block, body, fresh) };
+    if (block.kind === 'rule') return { ...base, rule: ruleOf(block, body, fresh) };
     return base;
   }
 
@@ -103,6 +105,10 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
     if (fresh) return context.learnCity(block.seq, parseBody<CityControl>(body));
     const version = context.cityAt(block.seq);
     return version?.seq === block.seq ? version : null;
+  }
+
+  function ruleOf({ seq }: Block, body: Uint8Array, fresh: boolean): RuleControl | null {
+    return fresh ? context.learnRule(seq, parseBody<RuleControl>(body)) : context.ruleIn(seq);
   }
 
   function devicesOf(block: Block, body: Uint8Array, fresh: boolean) {

@@ -1,4 +1,4 @@
-import type { Block, KnownDevice, ReadingColumns, Rejection } from '../domain/index.ts';
+import type { Block, KnownDevice, ReadingColumns, Rejection, RuleControl } from '../domain/index.ts';
 import type { CityVersion } from './context.ts';
 
 /** What became of one device's messages and readings. */
@@ -63,6 +63,8 @@ export interface Outcome {
   readonly replays: readonly Replayed[];
   readonly city: CityVersion | null;
   readonly devices: { readonly changed: KnownDevice[]; readonly revoked: KnownDevice[] } | null;
+  /** The one change of a rule of the API that a `rule` block is. */
+  readonly rule: RuleControl | null;
 }
 
 /** About 45 MB at the most. */

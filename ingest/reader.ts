@@ -148,7 +148,7 @@ export function createReader(context: Context, acceptance: Acceptance): BlockRea
 
   function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
     const { fresh, readings, replaced, tallies, refusals } = out;
-    return { block, fresh, readings, replaced, tallies, refusals, replays, city: null, devices: null };
+    return { block, fresh, readings, replaced, tallies, refusals, replays, city: null, devices: null, rule: null };
   }
 
   function routeOf(identity: string, topic: string): Route {

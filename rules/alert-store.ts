@@ -68,12 +68,14 @@ export interface AlertQuery {
 export interface AlertReader {
   /** The newest change first. An alert that changes meanwhile moves to the top. A bad `after` throws `invalid`. */
   list(query: AlertQuery): Page<Alert>;
+  get(rule: string, group: string): Alert | null;
 }
 
 // An absent filter is null and matches all: active alerts are few and resolved ones are pruned, so a scan is cheap.
-const LIST = `
+const SELECT = `
   select n, rule, "group", state, severity, since, updated_at as updatedAt, value, title, title_zh as titleZh, district, ticket
-  from alerts
+  from alerts`;
+const LIST = `${SELECT}
   where n < :before
     and (:state is null or state = :state)
     and (:rule is null or rule = :rule)
@@ -84,6 +86,7 @@ const LIST = `
 /** Makes the reading side over a file that has `ALERT_SCHEMA`. */
 export function createAlertReader(db: DatabaseSync): AlertReader {
   const select = db.prepare(LIST);
+  const one = db.prepare(`${SELECT} where rule = ? and "group" = ?`);
   return {
     list({ state, rule, district, severity, limit, after }) {
       const rows = select.all({
@@ -97,11 +100,19 @@ export function createAlertReader(db: DatabaseSync): AlertReader {
       const page = rows.slice(0, limit);
       const last = page.at(-1);
       return {
-        items: page.map(({ n: _, ...alert }) => alert),
+        items: page.map(alertOf),
         next: rows.length > limit && last ? String(last.n) : null,
       };
     },
+    get(rule, group) {
+      const row = one.get(rule, group);
+      return row === undefined ? null : alertOf(row as unknown as Alert & { n: number });
+    },
   };
+}
+
+function alertOf({ n: _, ...alert }: Alert & { n: number }): Alert {
+  return alert;
 }
 
 function numberOf(after: string | null | undefined): number {

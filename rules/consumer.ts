@@ -1,23 +1,16 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Block, City, Clock, KnownDevice, MetricTable, Rule, Transition } from '../domain/index.ts';
+import type { Block, City, Clock, MetricTable, Rule, RuleControl, Subject, Transition } from '../domain/index.ts';
 import type { CityVersion, Context, Intake, JournalReader, Outcome } from '../ingest/index.ts';
-import { createRuleEngine, type RuleEngine } from './engine/index.ts';
-
-/** SQL of the rules' own state: how far they came, and what their windows held at the last checkpoint. */
-export const RULES_SCHEMA = `
-  create table if not exists rules_cursor (
-    one integer primary key check (one = 1), seq integer not null, checkpoint integer not null
-  ) strict;
-  create table if not exists rules_state (
-    rule text not null, grp text not null, version text not null, state blob not null, primary key (rule, grp)
-  ) strict, without rowid;
-`;
+import { createConsumerStore } from './consumer-store.ts';
+import { createRuleEngine } from './engine/index.ts';
+import type { RuleEngine, StateRow } from './engine/types.ts';
+import { subjectOf } from './subject.ts';
 
 /** What surrounds a transition when its effects are written. */
 export interface TransitionContext {
   /** The rule as it was when it matched, also where it has just vanished. */
   readonly rule: Rule;
-  readonly device: KnownDevice;
+  readonly subject: Subject;
   readonly city: City;
 }
 
@@ -29,7 +22,7 @@ export type Effects = (transition: Transition, context: TransitionContext) => vo
  * only; after a crash the blocks between checkpoint and cursor run again without effects, which leads to the same
  * state, since the engine is a function of the journal (promise 4).
  */
-export interface RulesConsumer {
+export interface RulesConsumer extends Pick<RuleEngine, 'explain' | 'explainDevice'> {
   /** Restores the state as it was at the cursor. */
   start(): void;
   /** Takes the next blocks; gives their outcomes (empty: nothing new), those of a step whose commit failed with the next. */
@@ -49,7 +42,8 @@ interface Deps {
   readonly context: Context;
   readonly effects: Effects;
   readonly clock: Clock;
-  readonly rulesOf: (city: CityVersion) => readonly Rule[];
+  /** Pure: the rules of a city's files and of the API together. */
+  readonly rulesOf: (city: CityVersion, records: readonly RuleControl[]) => readonly Rule[];
   /** Told after a commit that held effects. */
   readonly onEffects: () => void;
 }
@@ -62,7 +56,7 @@ const LAZY_COMMIT_MS = 250;
 export function createRulesConsumer(deps: Deps): RulesConsumer {
   const { db, journal, intake, context, clock } = deps;
   const engine: RuleEngine = createRuleEngine({ metrics: context.metrics as MetricTable });
-  const rules = new Map<string, Rule>();
+  const store = createConsumerStore(db);
   let current: readonly Rule[] = [];
   let cursor = 0;
   let committed = 0;
@@ -70,29 +64,29 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
   let committedAt = clock.now();
   let unapplied: Decided[] = [];
   let untold: Outcome[] = [];
-  let unsaved: ReturnType<RuleEngine['takeDirty']> = [];
+  let unsaved: StateRow[] = [];
 
-  const saveCursor = db.prepare('insert or replace into rules_cursor values (1, ?, ?)');
-  const saveState = db.prepare('insert or replace into rules_state values (?, ?, ?, ?)');
-  const dropState = db.prepare('delete from rules_state where rule = ? and grp = ?');
-
-  function configure(city: CityVersion, seq: number, atMs: number): Transition[] {
-    current = deps.rulesOf(city);
-    return engine.configure(current, { seq, atMs });
+  /** The rules as they stand from a block on; none before the first city. */
+  function configure(seq: number, atMs: number): Transition[] {
+    const version = context.cityAt(seq);
+    if (version === null) return [];
+    current = deps.rulesOf(version, context.rulesAt(seq));
+    const { calendars, timezone: zone } = version.city;
+    return engine.configure({ rules: current, calendars, zone }, { seq, atMs });
   }
 
   function decide(outcome: Outcome): Transition[] {
-    const { block, readings, city, devices } = outcome;
+    const { block, readings, city, devices, rule } = outcome;
     const moment = { seq: block.seq, atMs: block.receivedAt };
     if (block.kind === 'tick') return engine.tick(moment);
-    if (city !== null) return configure(city, block.seq, block.receivedAt);
+    if (city !== null || rule !== null) return configure(block.seq, block.receivedAt);
     if (devices !== null) {
       return [
         ...devices.revoked.flatMap((device) => engine.deviceRevoked(device, moment)),
         ...devices.changed.flatMap((device) => engine.deviceChanged(device, moment)),
       ];
     }
-    return readings.length === 0 ? [] : engine.step(readings, moment);
+    return readings.length === 0 ? engine.tick(moment) : engine.step(readings, moment);
   }
 
   function transact(work: () => void): void {
@@ -100,7 +94,7 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
     try {
       work();
       const persisted = intake.persist();
-      saveCursor.run(cursor, checkpoint);
+      store.save({ cursor, checkpoint });
       db.exec('commit');
       persisted();
     } catch (error) {
@@ -113,24 +107,16 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
 
   /** A rule that this very block replaced or removed ends its alerts under the text that raised them. */
   function attach(outcome: Outcome): Decided[] {
-    const before = new Map(rules);
+    const before = current;
     const transitions = decide(outcome);
-    if (outcome.city !== null) {
-      rules.clear();
-      for (const rule of current) rules.set(rule.id, rule);
-    }
-    return transitions.map((transition) => ({ outcome, transition, rule: before.get(transition.rule)! }));
+    const known = before === current ? current : [...before, ...current];
+    return transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
   }
 
   function apply({ outcome, transition, rule }: Decided): void {
-    const { city } = context.cityAt(outcome.block.seq)!;
-    deps.effects(transition, { rule, device: deviceOf(transition, outcome), city });
-  }
-
-  function deviceOf(transition: Transition, outcome: Outcome): KnownDevice {
-    const { versions } = context.line(transition.group)!;
-    const upTo = versions.filter((version) => version.seq <= outcome.block.seq);
-    return upTo.findLast((version) => version.known !== null)!.known!;
+    const { seq } = outcome.block;
+    const subject = subjectOf(transition.group, rule, seq, context);
+    deps.effects(transition, { rule, subject, city: context.cityAt(seq)!.city });
   }
 
   function blocksAfter(seq: number): Block[] {
@@ -156,13 +142,6 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
     }
   }
 
-  function saveStates(): void {
-    for (const { rule, group, version, state } of unsaved) {
-      if (state === null) dropState.run(rule, group);
-      else saveState.run(rule, group, version, state);
-    }
-  }
-
   function commit(): void {
     const effects = unapplied.length > 0;
     transact(() => unapplied.forEach(apply));
@@ -174,18 +153,17 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
     cursor: () => committed,
     checkpointed: () => checkpoint,
     rules: () => current,
+    explain: (rule, group) => engine.explain(rule, group),
+    explainDevice: (device) => engine.explainDevice(device),
     start() {
-      const row = db.prepare('select * from rules_cursor').get();
-      if (row === undefined) return;
-      cursor = committed = Number(row.seq);
-      checkpoint = Number(row.checkpoint);
-      const city = context.cityAt(checkpoint);
-      if (city !== null) configure(city, checkpoint, 0);
-      for (const rule of current) rules.set(rule.id, rule);
+      const progress = store.progress();
+      if (progress === null) return;
+      cursor = committed = progress.cursor;
+      checkpoint = progress.checkpoint;
+      configure(checkpoint, 0);
       const moment = { seq: checkpoint, atMs: 0 };
       for (const device of context.devicesAt(checkpoint)) engine.deviceChanged(device, moment);
-      const states = db.prepare('select rule, grp as "group", version, state from rules_state').all();
-      engine.restore(states as unknown as Parameters<RuleEngine['restore']>[0]);
+      engine.restore(store.states());
       replayToCursor();
     },
     step() {
@@ -196,7 +174,9 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
       unapplied = outcomes.flatMap(attach);
       cursor = outcomes.at(-1)?.block.seq ?? cursor;
       const late = committed < cursor && clock.now() - committedAt >= LAZY_COMMIT_MS;
-      if (unapplied.length > 0 || late) commit();
+      // Somebody waits for the answer to a change of a rule.
+      const awaited = outcomes.some(({ rule }) => rule !== null);
+      if (unapplied.length > 0 || late || awaited) commit();
       const taken = untold;
       untold = [];
       return taken;
@@ -207,7 +187,7 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
       const before = checkpoint;
       checkpoint = cursor;
       try {
-        transact(saveStates);
+        transact(() => store.saveStates(unsaved));
         unsaved = [];
       } catch (error) {
         checkpoint = before;
@@ -215,6 +195,12 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
       }
     },
   };
+}
+
+/** The rule in the version that the transition is of. */
+function ruleOf({ rule: id, evidence }: Transition, known: readonly Rule[]): Rule {
+  const named = known.filter((rule) => rule.id === id);
+  return named.find(({ version }) => version === evidence.ruleVersion) ?? named[0]!;
 }
 
 interface Decided {

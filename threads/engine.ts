@@ -29,8 +29,9 @@ import {
   parseCity,
   QUARANTINE_SCHEMA,
 } from '../ingest/index.ts';
-import { ALERT_SCHEMA, createAlertStore, createRulesConsumer, parseRules, RULES_SCHEMA } from '../rules/index.ts';
+import { ALERT_SCHEMA, createAlertStore, createRulesConsumer, RULES_SCHEMA } from '../rules/index.ts';
 import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../tickets/index.ts';
+import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
 import { DECIDED, LIVE } from './flags.ts';
 import { offer, remote } from './rpc.ts';
@@ -90,8 +91,7 @@ const rules = createRulesConsumer({
   intake,
   context,
   clock,
-  effects: (transition, { rule, device, city }) => void pipeline.apply({ transition, rule, device, city }),
-  rulesOf: ({ control, city }) => parseRules(control, city).rules,
+  ...createDecisions({ log, pipeline }),
   onEffects() {
     parentPort!.postMessage({ event: 'appended' });
     void publishEvents();
@@ -272,6 +272,8 @@ const functions = {
     trouble: consumer.trouble(),
     replayed: consumer.replayed(),
   }),
+  explain: (rule: string, group: string) => rules.explain(rule, group),
+  explainDevice: (device: string) => rules.explainDevice(device),
   discard: (ids: readonly string[], by: string, note: string) => quarantine.discard(ids, by, note, clock.now()),
   expire: (beforeMs: number) => quarantine.expire(beforeMs),
   async stop() {

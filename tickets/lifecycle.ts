@@ -1,6 +1,9 @@
 import {
-  type Device,
+  districtOf,
   type Rule,
+  SEVERITIES,
+  type Severity,
+  type Subject,
   TICKET_STATUSES,
   type Ticket,
   type TicketChange,
@@ -8,7 +11,7 @@ import {
   type Transition,
 } from '../domain/index.ts';
 import type { OpenDecision } from './decide.ts';
-import { renderValue } from './title.ts';
+import { figureOf } from './figure.ts';
 
 /** The statuses in which a ticket still asks for something; a (rule, group) has at most one such ticket (promise 3). */
 export const OPEN_STATUSES: readonly TicketStatus[] = TICKET_STATUSES.filter((s) => s !== 'resolved' && s !== 'closed');
@@ -23,13 +26,13 @@ export interface Opening {
   readonly transition: Transition;
   readonly decision: OpenDecision;
   readonly rule: Pick<Rule, 'id' | 'source'>;
-  readonly device: Pick<Device, 'district' | 'location'>;
+  readonly subject: Subject;
   readonly title: string;
   readonly titleZh: string;
 }
 
 /** The ticket that a firing alert opens: its evidence is kept as it was at this moment. */
-export function openTicket({ transition, decision, rule, device, title, titleZh }: Opening): Ticket {
+export function openTicket({ transition, decision, rule, subject, title, titleZh }: Opening): Ticket {
   const at = isoOf(transition.atMs);
   return {
     id: `t-${transition.id.replace('.', '-')}`,
@@ -40,9 +43,9 @@ export function openTicket({ transition, decision, rule, device, title, titleZh 
     titleZh,
     service: decision.service.id,
     department: decision.service.department,
-    district: device.district,
+    district: districtOf(subject),
     severity: transition.severity,
-    location: device.location === undefined ? null : { lat: device.location.lat, lon: device.location.lon },
+    location: locationOf(subject),
     openedAt: at,
     updatedAt: at,
     dueAt: isoOf(transition.atMs + decision.deadlineMs),
@@ -54,35 +57,37 @@ export function openTicket({ transition, decision, rule, device, title, titleZh 
 /** The open ticket after its alert fired once more: severity and history move, the evidence of the opening stays. */
 export function updateTicket(ticket: Ticket, transition: Transition): Ticket {
   const note = `fired again: ${figureOf(transition)}`;
-  const change = {
-    at: isoOf(transition.atMs),
-    by: `rule:${transition.rule}`,
-    from: ticket.status,
-    to: ticket.status,
-    note,
-  };
-  return { ...changed(ticket, change), severity: transition.severity };
+  return { ...changed(ticket, changeOf(ticket, transition, ticket.status, note)), severity: transition.severity };
+}
+
+/** The open ticket after its firing alert became harder: the severity rises and never falls. */
+export function escalateTicket(ticket: Ticket, transition: Transition): Ticket {
+  const severity = harder(ticket.severity, transition.severity);
+  const note = `escalated from ${ticket.severity} to ${severity}: ${figureOf(transition)}`;
+  return { ...changed(ticket, changeOf(ticket, transition, ticket.status, note)), severity };
 }
 
 /** The ticket after its alert resolved. */
 export function resolveTicket(ticket: Ticket, transition: Transition): Ticket {
   const note = `alert resolved: ${figureOf(transition)}`;
-  return changed(ticket, {
-    at: isoOf(transition.atMs),
-    by: `rule:${transition.rule}`,
-    from: ticket.status,
-    to: 'resolved',
-    note,
-  });
+  return changed(ticket, changeOf(ticket, transition, 'resolved', note));
+}
+
+function changeOf(ticket: Ticket, { atMs, rule }: Transition, to: TicketStatus, note: string): TicketChange {
+  return { at: isoOf(atMs), by: `rule:${rule}`, from: ticket.status, to, note };
+}
+
+function harder(a: Severity, b: Severity): Severity {
+  return SEVERITIES.indexOf(a) >= SEVERITIES.indexOf(b) ? a : b;
+}
+
+function locationOf(subject: Subject): Ticket['location'] {
+  const location = subject.kind === 'device' ? subject.device.location : undefined;
+  return location === undefined ? null : { lat: location.lat, lon: location.lon };
 }
 
 function changed(ticket: Ticket, change: TicketChange): Ticket {
   return { ...ticket, status: change.to, updatedAt: change.at, history: [...ticket.history, change] };
-}
-
-function figureOf({ value, evidence: { window } }: Transition): string {
-  const what = window.fn === 'last' ? window.metric : `${window.fn} of ${window.metric}`;
-  return `${what} is ${renderValue(value)} (alert ${window.op} ${window.threshold})`;
 }
 
 /** Epoch milliseconds as ISO 8601 UTC. */

@@ -1,10 +1,64 @@
-import type { Device } from '../domain/index.ts';
+import { type City, FAULT_GROUP, type LocalText, type Rule, type Subject, type Transition } from '../domain/index.ts';
 
-/** What a title may speak of; `district` is its name in the language of the template. */
+/** What a title may speak of, in the language of the template. */
 export interface TitleFacts {
-  readonly device: Pick<Device, 'id' | 'name'>;
+  /** Of a group without a device: the group itself. */
+  readonly device: { readonly id: string; readonly name?: string };
   readonly district: string;
-  readonly value: number;
+  readonly value: number | null;
+}
+
+/** An alert's title in both languages. */
+export interface Titles {
+  readonly title: string;
+  readonly titleZh: string;
+}
+
+/** What the titles of an alert are made of. */
+export interface TitleScene {
+  readonly transition: Pick<Transition, 'group' | 'value' | 'evidence'>;
+  readonly rule: Pick<Rule, 'id' | 'title' | 'titleZh' | 'limit'>;
+  readonly subject: Subject;
+  readonly city: Pick<City, 'districts'>;
+}
+
+/** The titles of an alert: the rule's own, filled in; or what befell the rule itself. */
+export function titlesOf(scene: TitleScene): Titles {
+  if (scene.subject.kind === 'rule') return alarmOf(scene);
+  const { rule, transition, subject, city } = scene;
+  const factsIn = (language: keyof LocalText): TitleFacts => ({
+    ...placeOf(subject, transition.group, city, language),
+    value: transition.value,
+  });
+  return { title: renderTitle(rule.title, factsIn('en')), titleZh: renderTitle(rule.titleZh, factsIn('zh')) };
+}
+
+function alarmOf({ transition: { group, evidence }, rule: { id, limit } }: TitleScene): Titles {
+  if (group === FAULT_GROUP) {
+    const detail = evidence.detail ?? '–';
+    return {
+      title: `Rule ${id} met an error and is disabled: ${detail}`,
+      titleZh: `规则 ${id} 出错，已停用：${detail}`,
+    };
+  }
+  return {
+    title: `Rule ${id}: more than ${limit} groups would fire`,
+    titleZh: `规则 ${id}：超过 ${limit} 个对象将同时报警`,
+  };
+}
+
+function placeOf(
+  subject: Exclude<Subject, { kind: 'rule' }>,
+  group: string,
+  { districts }: Pick<City, 'districts'>,
+  language: keyof LocalText,
+): Pick<TitleFacts, 'device' | 'district'> {
+  if (subject.kind !== 'device') {
+    const name = subject.title[language];
+    return { device: { id: group, name }, district: name };
+  }
+  const { device } = subject;
+  return { device, district: districts.get(device.district)?.title[language] ?? device.district };
 }
 
 /** Fills in `{{device.name}}` (the id where it has none), `{{device.id}}`, `{{district}}` and `{{value}}`; leaves anything else as it is. */
@@ -19,7 +73,8 @@ export function renderTitle(template: string, facts: TitleFacts): string {
   return template.replace(/\{\{\s*(device\.name|device\.id|district|value)\s*\}\}/g, (_, name: string) => texts[name]!);
 }
 
-/** A figure for people: two decimals, or three significant digits below 1. */
-export function renderValue(value: number): string {
+/** A figure for people: two decimals, or three significant digits below 1; a dash where there is none. */
+export function renderValue(value: number | null): string {
+  if (value === null) return '–';
   return String(Math.abs(value) >= 1 ? Math.round(value * 100) / 100 : Number(value.toPrecision(3)));
 }

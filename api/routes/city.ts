@@ -36,38 +36,6 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
   );
 }
 
-/** `/api/v1/rules` and `/api/v1/alerts`. */
-export function ruleRoutes(app: App, { rules, alerts }: ApiDeps): void {
-  const tags = ['rules'];
-  app.get(
-    '/api/v1/rules',
-    { schema: { tags, summary: 'The rules in force', response: { 200: pageOf(Item) } } },
-    async () => ({ items: rules(), next: null }) as never,
-  );
-  app.get(
-    '/api/v1/rules/:id',
-    { schema: { tags, summary: 'One rule, with its source', params: Id, response: { 200: Item } } },
-    async ({ params: { id } }) => found(rules().find((rule) => rule.id === id) ?? null, `rule "${id}"`) as never,
-  );
-  app.get(
-    '/api/v1/alerts',
-    {
-      schema: {
-        tags,
-        summary: 'Alerts and their states',
-        querystring: Paged.extend({
-          state: z.enum(['pending', 'firing', 'resolved']).optional(),
-          rule: text,
-          district: text,
-          severity: SeveritySchema.optional(),
-        }),
-        response: { 200: pageOf(Item) },
-      },
-    },
-    async ({ query }) => alerts.list(given(query)) as never,
-  );
-}
-
 /** `/api/v1/tickets`. */
 export function ticketRoutes(app: App, { tickets }: ApiDeps): void {
   const tags = ['tickets'];

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { City, CityControl, CityProblem, District, Profile } from '../../domain/index.ts';
+import type { Calendar, City, CityControl, CityProblem, District, Profile } from '../../domain/index.ts';
 import { check } from './check.ts';
 import { DistrictsSchema } from './geojson.ts';
 import { checkDistricts, checkFields, checkProfiles, checkServices } from './references.ts';
@@ -10,6 +10,7 @@ import {
   MetricsSchema,
   ProfilesSchema,
   ServicesSchema,
+  WEEKDAYS,
 } from './schema.ts';
 import { openSource } from './source.ts';
 
@@ -35,7 +36,7 @@ export function parseCity(control: CityControl): ParsedCity {
   const profiles = open('profiles.yaml', ProfilesSchema);
   const departments = open('departments.yaml', DepartmentsSchema);
   const services = open('services.yaml', ServicesSchema);
-  open('calendars.yaml', CalendarsSchema);
+  const calendars = open('calendars.yaml', CalendarsSchema);
   const districts = open('districts.geojson', DistrictsSchema);
 
   if (profiles && metrics) {
@@ -56,6 +57,7 @@ export function parseCity(control: CityControl): ParsedCity {
     profiles: mapOf(profiles!.data!, profileOf),
     departments: mapOf(departments!.data!, (department) => department),
     services: mapOf(services!.data!, ({ deadline, ...service }) => ({ ...service, deadlineMs: deadline })),
+    calendars: new Map(Object.entries(calendars!.data!).map(([id, one]) => [id, calendarOf(id, one, timezone)])),
     districts: new Map(districts!.data!.features.map((feature) => [feature.id, districtOf(feature)])),
   };
   return { city, problems: [] };
@@ -68,6 +70,25 @@ export function formatProblems(problems: readonly CityProblem[]): string {
 
 function profileOf({ interval, fields, ...profile }: z.output<typeof ProfilesSchema>[string]): Omit<Profile, 'id'> {
   return { ...profile, intervalMs: interval, fields: new Map(Object.entries(fields)) };
+}
+
+function calendarOf(id: string, written: z.output<typeof CalendarsSchema>[string], timezone: string): Calendar {
+  const { title, zone, weekdays, from, to, holidays, workdays } = written;
+  const spans = written.spans ?? [{ weekdays: weekdays!, from: from!, to: to! }];
+  const dayOf = (name: (typeof WEEKDAYS)[number]) => WEEKDAYS.indexOf(name) + 1;
+  const minutesOf = (time: string) => 60 * Number(time.slice(0, 2)) + Number(time.slice(3));
+  return {
+    id,
+    title,
+    zone: zone ?? timezone,
+    spans: spans.map((span) => ({
+      weekdays: span.weekdays.map(dayOf),
+      fromMin: minutesOf(span.from),
+      toMin: minutesOf(span.to),
+    })),
+    holidays,
+    workdays: workdays.map(({ date, as }) => ({ date, weekday: dayOf(as) })),
+  };
 }
 
 function districtOf({ id, properties, geometry }: z.output<typeof DistrictsSchema>['features'][number]): District {

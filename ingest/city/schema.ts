@@ -118,16 +118,31 @@ export const DepartmentsSchema = z.record(Id, strict({ title: Text }));
 export const ServicesSchema = z.record(Id, strict({ title: Text, department: z.string(), deadline: Positive }));
 
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is "09:00"');
-const Weekday = z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']);
+const EndOfDay = z.string().regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'a time of day is "09:00", at most "24:00"');
+/** In the order of ISO 8601: Monday is 1. */
+export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+const Weekday = z.enum(WEEKDAYS);
+const LocalDate = z.iso.date('a day is "2026-10-01"');
+const Span = { weekdays: z.array(Weekday).min(1), from: TimeOfDay, to: EndOfDay };
+const OneSpan = { weekdays: Span.weekdays.optional(), from: TimeOfDay.optional(), to: EndOfDay.optional() };
 
-/** `calendars.yaml`. */
+/** `calendars.yaml`: one span as `weekdays`, `from`, `to`, or several as `spans`. */
 export const CalendarsSchema = z.record(
   Id,
   strict({
     title: Text,
-    weekdays: z.array(Weekday).min(1),
-    from: TimeOfDay,
-    to: TimeOfDay,
-    holidays: z.array(z.iso.date('a day is "2026-10-01"')).default([]),
+    zone: Zone.optional(),
+    ...OneSpan,
+    spans: z.array(strict(Span)).min(1).optional(),
+    holidays: z.array(LocalDate).default([]),
+    workdays: z.array(strict({ date: LocalDate, as: Weekday })).default([]),
+  }).superRefine(({ spans, ...one }, context) => {
+    const keys = ['weekdays', 'from', 'to'] as const;
+    for (const key of keys) {
+      if (spans !== undefined && one[key] !== undefined)
+        context.addIssue({ code: 'custom', path: [key], message: 'beside spans, put it into one of them' });
+      if (spans === undefined && one[key] === undefined)
+        context.addIssue({ code: 'custom', path: [key], message: 'is missing' });
+    }
   }),
 );

@@ -12,6 +12,7 @@ import { removeExports, writeParquet } from './parquet.ts';
 import { queryReadings } from './query.ts';
 import { lastOfEach, pick, rowsWhere } from './replaced.ts';
 import { hourOf, hoursDue, hoursOf, noteUnknownHours, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
+import { scanDuckdb } from './scan.ts';
 
 const SCHEMA = `
   create table if not exists readings (ts bigint not null, device integer not null, metric smallint not null, value double not null);
@@ -229,6 +230,7 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
     },
     query: (query) => queryReadings(reader, query, unitOf, prunedMs),
     latest: async (filter) => latest.list(filter, unitOf),
+    scan: (query, signal) => scanDuckdb(instance!, query, signal),
     async count() {
       return Number((await reader.runAndReadAll('select count(*) from readings')).getRows()[0]![0]);
     },
@@ -251,4 +253,16 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
       return deleted;
     },
   };
+}
+
+/** The scan of a history that no server has open; to be closed. Throws `history`, where one has. */
+export async function openDuckdbScan(path: string): Promise<Pick<HistoryStore, 'scan'> & { close(): void }> {
+  try {
+    const instance = await DuckDBInstance.create(path, { ...SETTINGS, access_mode: 'READ_ONLY' });
+    return { scan: (query, signal) => scanDuckdb(instance, query, signal), close: () => instance.closeSync() };
+  } catch (cause) {
+    const { message } = cause as Error;
+    const why = /lock/i.test(message) ? 'a server has it open: ask that one, with --url' : message;
+    throw new LamppostError('history', `the history ${path} cannot be opened: ${why}`, { cause });
+  }
 }

@@ -1,2 +1,2 @@
-export { createDuckdbHistory } from './duckdb.ts';
+export { createDuckdbHistory, openDuckdbScan } from './duckdb.ts';
 export { createInfluxHistory, type InfluxSettings } from './influx/index.ts';

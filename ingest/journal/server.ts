@@ -20,8 +20,8 @@ export interface JournalSignal {
 export interface JournalServer {
   /** Serves group commits that arrive on a port, one by one, each durable before its reply. */
   serve(port: MessagePort): void;
-  /** Appends a control record; throws `disk`. */
-  control(kind: BlockKind, body: unknown, head: string | null): void;
+  /** Appends a control record; answers the number of its block. Throws `disk`. */
+  control(kind: BlockKind, body: unknown, head: string | null): number;
   /** Appends messages that go the way again; answers the number of their block. Throws `disk`. */
   replay(control: ReplayControl): number;
   heads(): ControlHeads;
@@ -83,7 +83,7 @@ export function createJournalServer(
   }
 
   /** A full disk already refuses publishers; engine time and trimming wait with them. */
-  function whileTheDiskAllows(work: () => void): void {
+  function whileTheDiskAllows(work: () => unknown): void {
     try {
       work();
     } catch (error) {
@@ -91,9 +91,10 @@ export function createJournalServer(
     }
   }
 
-  function control(kind: BlockKind, body: unknown, head: string | null): void {
+  function control(kind: BlockKind, body: unknown, head: string | null): number {
     store.appendControl(kind, Buffer.from(JSON.stringify(body)), clock.now(), head);
     announce();
+    return store.seq;
   }
 
   return {

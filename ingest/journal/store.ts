@@ -1,7 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type Block, type BlockKind, LamppostError } from '../../domain/index.ts';
 
-const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay'];
+const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule'];
 
 // 16 KiB: a lone message then costs one page, and a full group commit chains few overflow pages (docs/performance.md).
 const SCHEMA = `

@@ -1,105 +1,130 @@
-import { LamppostError } from '../../domain/index.ts';
-import { type CompiledRule, MAX_SLICES } from './compiled.ts';
-import {
-  COUNT,
-  Instance,
-  MISSED,
-  NEWEST,
-  type Phase,
-  RECENT,
-  RECENT_MAX,
-  SINCE,
-  SLICE,
-  SLICES,
-  TOTAL,
-} from './instance.ts';
-import { remember } from './recent.ts';
+import { LamppostError, SEVERITIES } from '../../domain/index.ts';
+import { Reader, Writer } from './bytes.ts';
+import { TRUE, type Verdict } from './clauses/index.ts';
+import type { CompiledRule, RuleRun } from './compiled.ts';
+import type { Episode, Instance, Member, Phase } from './instance.ts';
 
 /**
- * An instance as bytes, little-endian: format u8, phase u8, matching u8, recent u8, six numbers f64 (see
- * `instance.ts`), the recent readings oldest first (ts f64, value f64), and the slices that hold readings: place u8,
- * count f64, figure f64. Exact: what is read back goes on as if it had never been away. How a window is cut belongs
- * to the format: whoever changes `compiled.ts` there raises it.
+ * States as bytes, exact: what is read back goes on as if it had never been away. How windows are cut and what clauses
+ * remember belongs to the format: whoever changes it raises the number.
  */
-const FORMAT = 1;
+const FORMAT = 2;
 const PHASES: readonly Phase[] = ['inactive', 'pending', 'firing'];
-const HEAD = [NEWEST, SINCE, MISSED, TOTAL, COUNT, SLICE];
-const HEAD_BYTES = 4 + 8 * HEAD.length;
-const SLICE_BYTES = 17;
+const [HELD, SILENT, SILENCE_OVER] = [1, 2, 4];
 
-// One buffer for all writing: a checkpoint encodes a hundred thousand states in one go.
-const scratch = new Uint8Array(HEAD_BYTES + 16 * RECENT_MAX + SLICE_BYTES * MAX_SLICES);
-const scratchView = new DataView(scratch.buffer);
+const writer = new Writer();
 
-/** Writes the state of an instance: 52 bytes, 16 a recent reading and 17 a slice that holds readings. */
-export function encodeState(instance: Instance): Uint8Array {
-  const { data, phase, matching, recentLength } = instance;
-  scratch[0] = FORMAT;
-  scratch[1] = PHASES.indexOf(phase);
-  scratch[2] = Number(matching);
-  scratch[3] = recentLength;
-  let at = 4;
-  for (const field of HEAD) at = put(at, data[field]!);
-  return scratch.slice(0, writeSlices(instance, writeRecent(instance, at)));
-}
-
-function writeRecent({ data, recentNext, recentLength }: Instance, from: number): number {
-  let at = from;
-  for (let i = RECENT_MAX - recentLength; i < RECENT_MAX; i++) {
-    const pair = RECENT + 2 * ((recentNext + i) % RECENT_MAX);
-    at = put(at, data[pair]!);
-    at = put(at, data[pair + 1]!);
+/** Writes the state of an instance and of its members. */
+export function encodeInstance(instance: Instance): Uint8Array {
+  writer.reset();
+  writer.u8(FORMAT);
+  writer.u8(PHASES.indexOf(instance.phase));
+  const { episode } = instance;
+  writer.u8((episode?.held ? HELD : 0) | (instance.silent ? SILENT : 0) | (instance.silenceOver ? SILENCE_OVER : 0));
+  writer.f64(instance.heardK);
+  if (episode !== null) {
+    writer.u8(SEVERITIES.indexOf(episode.severity));
+    for (const time of [episode.sinceMs, episode.sinceK, episode.endK]) writer.f64(time);
   }
-  return at;
-}
-
-function writeSlices({ data, rule: { slices } }: Instance, from: number): number {
-  let at = from;
-  for (let place = 0; place < slices; place++) {
-    const count = data[SLICES + slices + place]!;
-    if (count === 0) continue;
-    scratch[at] = place;
-    at = put(at + 1, count);
-    at = put(at, data[SLICES + place]!);
+  writer.u8(instance.firedK?.length ?? 0);
+  for (const time of instance.firedK ?? []) writer.f64(time);
+  writeMember(instance);
+  writer.u32(instance.members?.size ?? 0);
+  for (const member of instance.members?.values() ?? []) {
+    writer.text(member.device!.id);
+    writeMember(member);
   }
-  return at;
+  return writer.bytes();
 }
 
-function put(at: number, number: number): number {
-  scratchView.setFloat64(at, number, true);
-  return at + 8;
-}
-
-/** Reads back what `encodeState` wrote for the same rule version; throws `disk` when the bytes are not that. */
-export function decodeState(rule: CompiledRule, group: string, bytes: Uint8Array): Instance {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const phase = PHASES[bytes[1] ?? -1];
-  const slicesAt = HEAD_BYTES + 16 * (bytes[3] ?? 0);
-  const rest = bytes.length - slicesAt;
-  if (bytes[0] !== FORMAT || phase === undefined || rest < 0 || rest % SLICE_BYTES !== 0) {
-    throw new LamppostError(
-      'disk',
-      `the stored state of rule ${rule.rule.id} for ${group} cannot be read (format ${bytes[0]})`,
-    );
+function writeMember({ whole, clauses }: Member): void {
+  writer.u8(whole);
+  for (const clause of clauses) {
+    writer.u8(clause.verdict);
+    clause.write(writer);
   }
-  const instance = new Instance(rule, group);
+}
+
+/** Reads back into a fresh instance of the same rule version; throws `disk` when the bytes are not that. */
+export function decodeInstance(
+  instance: Instance,
+  bytes: Uint8Array,
+  memberOf: (deviceId: string) => Member | undefined,
+): void {
+  const reader = new Reader(bytes);
+  const { rule, group } = instance;
+  const bad = (why: string) =>
+    new LamppostError('disk', `the stored state of rule ${rule.rule.id} for ${group} cannot be read: ${why}`);
+  const format = reader.u8();
+  if (format !== FORMAT) throw bad(`format ${format}, not ${FORMAT}`);
+  const phase = PHASES[reader.u8()];
+  const flags = reader.u8();
+  if (phase === undefined) throw bad('unknown phase');
   instance.phase = phase;
-  instance.matching = bytes[2] === 1;
-  HEAD.forEach((field, i) => {
-    instance.data[field] = view.getFloat64(4 + 8 * i, true);
-  });
-  for (let at = HEAD_BYTES; at < slicesAt; at += 16) {
-    remember(instance, view.getFloat64(at, true), view.getFloat64(at + 8, true));
+  instance.silent = (flags & SILENT) !== 0;
+  instance.silenceOver = (flags & SILENCE_OVER) !== 0;
+  instance.heardK = reader.f64();
+  instance.episode = phase === 'inactive' ? null : readEpisode(reader, (flags & HELD) !== 0);
+  const fired = Array.from({ length: reader.u8() }, () => reader.f64());
+  if (instance.firedK !== null) instance.firedK = fired;
+  readMember(reader, instance);
+  instance.matching = 0;
+  for (let members = reader.u32(); members > 0; members--) {
+    const id = reader.text();
+    const member = memberOf(id);
+    if (member === undefined) throw bad(`device ${id} is not of the group`);
+    readMember(reader, member);
+    if (member.whole === TRUE) instance.matching++;
   }
-  readSlices(instance, view, slicesAt);
-  return instance;
+  if (!reader.done()) throw bad('more bytes than expected');
 }
 
-function readSlices({ data, rule }: Instance, view: DataView, from: number): void {
-  data.fill(rule.empty, SLICES, SLICES + rule.slices);
-  for (let at = from; at < view.byteLength; at += SLICE_BYTES) {
-    const place = SLICES + view.getUint8(at);
-    data[place + rule.slices] = view.getFloat64(at + 1, true);
-    data[place] = view.getFloat64(at + 9, true);
+function readEpisode(reader: Reader, held: boolean): Episode {
+  const severity = SEVERITIES[reader.u8()]!;
+  const [sinceMs, sinceK, endK] = [reader.f64(), reader.f64(), reader.f64()];
+  return { sinceMs, sinceK, severity, held, endK };
+}
+
+function readMember(reader: Reader, member: Member): void {
+  member.whole = reader.u8() as Verdict;
+  for (const clause of member.clauses) {
+    clause.verdict = reader.u8() as Verdict;
+    clause.read(reader);
   }
+}
+
+/** What a rule remembers as a whole; null where that is nothing. */
+export function encodeRun({ limitedMs, fault }: RuleRun): Uint8Array | null {
+  if (limitedMs === null && fault === null) return null;
+  writer.reset();
+  writer.u8(FORMAT);
+  writer.f64(limitedMs ?? Number.NaN);
+  writer.f64(fault?.atMs ?? Number.NaN);
+  writer.text(fault?.detail ?? '');
+  return writer.bytes();
+}
+
+export function decodeRun({ run }: CompiledRule, bytes: Uint8Array): void {
+  const reader = new Reader(bytes);
+  reader.u8();
+  const limitedMs = reader.f64();
+  const atMs = reader.f64();
+  const detail = reader.text();
+  run.limitedMs = Number.isNaN(limitedMs) ? null : limitedMs;
+  run.fault = Number.isNaN(atMs) ? null : { atMs, detail };
+}
+
+/** The engine's clock: its time without gaps, and what they took. */
+export function encodeClock(k: number, offset: number): Uint8Array {
+  writer.reset();
+  writer.u8(FORMAT);
+  writer.f64(k);
+  writer.f64(offset);
+  return writer.bytes();
+}
+
+export function decodeClock(bytes: Uint8Array): { k: number; offset: number } {
+  const reader = new Reader(bytes);
+  reader.u8();
+  return { k: reader.f64(), offset: reader.f64() };
 }

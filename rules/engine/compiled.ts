@@ -1,56 +1,185 @@
-import type { Device, MetricTable, Rule } from '../../domain/index.ts';
+import {
+  CITY_GROUP,
+  type Clause,
+  type Condition,
+  type Device,
+  type MetricTable,
+  type Rule,
+} from '../../domain/index.ts';
+import { type ClauseState, clauseMaker, FALSE, TRUE, UNKNOWN, type Verdict } from './clauses/index.ts';
+import type { ThresholdState } from './clauses/threshold.ts';
+import type { Hours } from './hours.ts';
+import type { Instance } from './instance.ts';
 
-/** Into how many slices of event time a window is cut, at most. Part of the state's format: see `codec.ts`. */
-export const MAX_SLICES = 60;
-
-/** A rule made ready for the hot path: everything that a reading needs, as numbers and flags. */
+/** A rule made ready for the hot path, and what it has to remember beyond its groups. */
 export interface CompiledRule {
   readonly rule: Rule;
-  /** Number of its metric in the engine's metric table. */
-  readonly metric: number;
-  readonly fn: 'last' | 'mean' | 'min' | 'max';
-  readonly above: boolean;
-  readonly threshold: number;
-  readonly clear: number;
-  readonly forMs: number;
-  readonly keepFiringForMs: number;
-  /** Slices of the window; 0 for `last`. */
-  readonly slices: number;
-  /** Length of a slice in event time, ms; slices are aligned to the epoch. */
-  readonly sliceMs: number;
-  /** What a slice holds that holds no reading: the neutral element of the function. */
-  readonly empty: number;
-  /**
-   * Subtracted from each value before it is summed, and added to the mean again: readings that lie exactly on the
-   * threshold then have exactly the threshold as their mean, where a plain sum of 0.7s would end a little below.
-   */
-  readonly base: number;
+  readonly clauses: readonly CompiledClause[];
+  /** The verdict of the whole; null where the only clause's is. */
+  readonly whole: ((clauses: readonly ClauseState[]) => Verdict) | null;
+  /** Numbers of the metrics that it reads. */
+  readonly metrics: readonly number[];
+  /** Reads every metric. */
+  readonly anyMetric: boolean;
+  /** Groups exist before their first reading, since silence is about them too. */
+  readonly eager: boolean;
+  /** Something may come due while the alert is inactive. */
+  readonly timed: boolean;
+  /** Groups are districts or the city. */
+  readonly grouped: boolean;
+  /** One clause of one metric, for each device, whatever the hour and however late: what most rules are. */
+  readonly plain: boolean;
+  readonly peers: boolean;
+  /** When it is active; null: always. */
+  hours: Hours | null;
+  readonly run: RuleRun;
 }
 
-/** Makes a rule ready. A slice is at least 1 ms, and all slices together are never longer than the window. */
-export function compileRule(rule: Rule, metrics: MetricTable): CompiledRule {
-  const { metric, fn, windowMs, op, threshold, clear } = rule.when;
-  const sliceMs = fn === 'last' ? 1 : Math.max(1, Math.ceil(windowMs / MAX_SLICES));
+/** What a rule remembers as a whole. */
+export interface RuleRun {
+  /** Groups that are firing. */
+  firing: number;
+  /** Those that would fire if there were not too many. */
+  readonly held: Set<Instance>;
+  /** Engine time at which it went over its limit; null: it is not. */
+  limitedMs: number | null;
+  /** The error that disabled it, and when. */
+  fault: { readonly detail: string; readonly atMs: number } | null;
+  dirty: boolean;
+  /** By district or city, where groups are that. */
+  readonly groups: Map<string, Instance>;
+  /** Those that can be each other's peers, by clause, profile and district. */
+  readonly peers: Map<string, Set<ThresholdState>>;
+}
+
+export interface CompiledClause {
+  readonly path: string;
+  readonly clause: Clause;
+  readonly make: (k: number) => ClauseState;
+}
+
+/** Makes a rule ready. One that cannot be made has a fault from the start. */
+export function compileRule(rule: Rule, metrics: MetricTable, atMs: number): CompiledRule {
+  const base = { rule, hours: null, grouped: rule.forEach !== 'device' };
+  const run: RuleRun = {
+    firing: 0,
+    held: new Set(),
+    limitedMs: null,
+    fault: null,
+    dirty: false,
+    groups: new Map(),
+    peers: new Map(),
+  };
+  try {
+    return { ...base, ...compileCondition(rule, metrics), run };
+  } catch (error) {
+    run.fault = { detail: (error as Error).message, atMs };
+    run.dirty = true;
+    const none = {
+      clauses: [],
+      whole: null,
+      metrics: [],
+      anyMetric: false,
+      eager: false,
+      timed: false,
+      plain: false,
+      peers: false,
+    };
+    return { ...base, ...none, run };
+  }
+}
+
+function compileCondition(rule: Rule, metrics: MetricTable) {
+  const clauses = [...clausesOf(rule.when, 'when')].map(({ path, clause }) => ({
+    path,
+    clause,
+    make: clauseMaker(clause, metrics),
+  }));
+  const names = new Set(clauses.flatMap(({ clause }) => metricsOf(clause)));
+  const silent = clauses.some(({ clause }) => clause.kind === 'absent') || rule.onNoData !== 'keep';
   return {
-    rule,
-    metric: metrics.indexOf(metric),
-    fn,
-    above: op === 'above',
-    threshold,
-    clear,
-    forMs: rule.forMs,
-    keepFiringForMs: rule.keepFiringForMs,
-    slices: fn === 'last' ? 0 : Math.max(1, Math.floor(windowMs / sliceMs)),
-    sliceMs,
-    empty: fn === 'min' ? Number.POSITIVE_INFINITY : fn === 'max' ? Number.NEGATIVE_INFINITY : 0,
-    base: fn === 'mean' ? threshold : 0,
+    clauses,
+    whole: clauses.length === 1 && clauses[0]!.path === 'when' ? null : wholeOf(rule.when),
+    metrics: [...names].map((name) => metrics.indexOf(name)),
+    anyMetric: clauses.some(({ clause }) => clause.kind === 'absent' && clause.metric === null),
+    eager: silent || rule.quorum !== null,
+    timed: silent || rule.active !== null,
+    plain: isPlain(rule, clauses.length) && names.size === 1,
+    peers: clauses.some(({ clause }) => clause.kind === 'threshold' && clause.compare?.with === 'peers'),
   };
 }
 
-/** Whether a rule's `where` takes the device: every list holds the device's, every tag is the device's. */
-export function takes({ profile, district, device: ids, tags }: Rule['where'], device: Device): boolean {
+function isPlain({ when, quorum, latenessMs, active, onNoData }: Rule, clauses: number): boolean {
+  return (
+    clauses === 1 &&
+    !('of' in when) &&
+    quorum === null &&
+    latenessMs === null &&
+    active === null &&
+    onNoData === 'keep' &&
+    when.kind !== 'absent'
+  );
+}
+
+/** The clauses of a condition, in the order of writing, with their paths. */
+function* clausesOf(condition: Condition, path: string): Generator<{ path: string; clause: Clause }> {
+  if (!('of' in condition)) yield { path, clause: condition };
+  else if (condition.kind === 'not') yield* clausesOf(condition.of, `${path}.not`);
+  else for (const [i, one] of condition.of.entries()) yield* clausesOf(one, `${path}.${condition.kind}[${i}]`);
+}
+
+function metricsOf(clause: Clause): string[] {
+  const other = clause.kind === 'threshold' && clause.compare !== null ? clause.compare.with : null;
+  return [
+    ...(clause.metric === null ? [] : [clause.metric]),
+    ...(other === null || other === 'peers' ? [] : [other.metric]),
+  ];
+}
+
+/** Kleene's logic over the clauses in the order of `clausesOf`. */
+function wholeOf(condition: Condition): (clauses: readonly ClauseState[]) => Verdict {
+  let next = 0;
+  const compile = (node: Condition): ((clauses: readonly ClauseState[]) => Verdict) => {
+    if (!('of' in node)) {
+      const at = next++;
+      return (clauses) => clauses[at]!.verdict;
+    }
+    if (node.kind === 'not') {
+      const inner = compile(node.of);
+      return (clauses) => not(inner(clauses));
+    }
+    const parts = node.of.map(compile);
+    const decides = node.kind === 'all' ? FALSE : TRUE;
+    return (clauses) => {
+      let verdict: Verdict = not(decides);
+      for (const part of parts) {
+        const one = part(clauses);
+        if (one === decides) return decides;
+        if (one === UNKNOWN) verdict = UNKNOWN;
+      }
+      return verdict;
+    };
+  };
+  return compile(condition);
+}
+
+function not(verdict: Verdict): Verdict {
+  if (verdict === UNKNOWN) return UNKNOWN;
+  return verdict === TRUE ? FALSE : TRUE;
+}
+
+/** The group of a device under a rule that takes it. */
+export function groupOf({ forEach }: Rule, device: Device): string {
+  if (forEach === 'device') return device.id;
+  return forEach === 'district' ? device.district : CITY_GROUP;
+}
+
+/** Whether a rule takes the device: its profile measures what is asked, every list of `where` holds the device's, every tag is the device's. */
+export function takes({ where, profiles }: Rule, device: Device): boolean {
+  const { profile, district, device: ids, tags } = where;
+  if (!profiles.includes(device.profile)) return false;
   if (profile !== undefined && !profile.includes(device.profile)) return false;
   if (district !== undefined && !district.includes(device.district)) return false;
   if (ids !== undefined && !ids.includes(device.id)) return false;
-  return Object.entries(tags ?? {}).every(([tag, value]) => device.tags?.[tag] === value);
+  return tags === undefined || Object.entries(tags).every(([tag, value]) => device.tags?.[tag] === value);
 }

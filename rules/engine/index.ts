@@ -1,1 +1,11 @@
-export { createRuleEngine, type Moment, type RuleEngine, type StateRow } from './engine.ts';
+export { createRuleEngine } from './engine.ts';
+export {
+  type ClauseExplanation,
+  EXPLAIN_REASONS,
+  type ExplainReason,
+  type Explanation,
+  type Moment,
+  type RuleEngine,
+  type RulesInForce,
+  type StateRow,
+} from './types.ts';

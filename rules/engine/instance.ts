@@ -1,52 +1,87 @@
+import type { KnownDevice, Severity } from '../../domain/index.ts';
+import { type ClauseState, FALSE, UNKNOWN, type Verdict } from './clauses/index.ts';
 import type { CompiledRule } from './compiled.ts';
-
-/** Where the numbers of an instance stand in its `data`. */
-export const NEWEST = 0;
-/** Engine time at which the present episode began to match. */
-export const SINCE = 1;
-/** Engine time at which a firing alert ceased to match; NaN while it matches. */
-export const MISSED = 2;
-/** Of the whole window: the sum (less `base` each), the minimum or the maximum; of `last`, the value. */
-export const TOTAL = 3;
-/** Readings in the window. */
-export const COUNT = 4;
-/** Number of the newest slice: its start divided by the length of a slice. */
-export const SLICE = 5;
-/** The newest readings: `RECENT_MAX` pairs (ts, value), a ring. */
-export const RECENT = 6;
-export const RECENT_MAX = 10;
-/** The slices' figures, then as many counts; slice number s stands at s mod slices. */
-export const SLICES = RECENT + 2 * RECENT_MAX;
 
 /** Where an alert stands between transitions; a resolved or cancelled one is inactive again. */
 export type Phase = 'inactive' | 'pending' | 'firing';
 
-/**
- * One rule on one device. All that changes is in `data` and a few small fields, of one shape, so that the hot path
- * allocates nothing. `last` takes 208 bytes of numbers, a window up to 1,168.
- */
-export class Instance {
+/** Clauses over the readings of one device, or of all devices of a group. */
+export class Member {
   readonly rule: CompiledRule;
-  /** Id of the device. */
+  /** Whose alert it bears on; an instance that is its own member says itself. */
+  readonly owner: Instance;
+  readonly clauses: readonly ClauseState[];
+  /** The device, where there is one. */
+  device: KnownDevice | null;
+  whole: Verdict = UNKNOWN;
+  /** Under which it can be a peer; null: it is none. */
+  peerKey: string | null = null;
+  /** When the queue looks at it next, engine time without gaps; Infinity: not in the queue. */
+  queuedK = Number.POSITIVE_INFINITY;
+
+  constructor(rule: CompiledRule, owner: Instance | null, device: KnownDevice | null, k: number) {
+    this.rule = rule;
+    this.owner = owner ?? (this as unknown as Instance);
+    this.device = device;
+    // The members of a quorum have the clauses; the group only counts.
+    const counts = owner === null && rule.rule.quorum !== null;
+    this.clauses = counts ? [] : rule.clauses.map(({ make }) => make(k));
+    if (!counts) this.judgeWhole();
+  }
+
+  judgeWhole(): void {
+    const { whole } = this.rule;
+    this.whole = whole === null ? this.clauses[0]!.verdict : whole(this.clauses);
+  }
+
+  /** When a clause changes by itself. */
+  clauseDueK(): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (const clause of this.clauses) due = Math.min(due, clause.dueK());
+    return due;
+  }
+}
+
+/** From the beginning of a match to the end of its alert. Times are engine time, those with K without its gaps. */
+export interface Episode {
+  readonly sinceMs: number;
+  readonly sinceK: number;
+  severity: Severity;
+  /** Would fire, were there not too many. */
+  held: boolean;
+  /** When a firing alert ends that no longer matches; NaN while it matches. */
+  endK: number;
+}
+
+/** One rule on one group: its alert. Times are engine time, those with K without its gaps. */
+export class Instance extends Member {
   readonly group: string;
-  readonly data: Float64Array;
+  /** Of a quorum, by number of the device. */
+  readonly members: Map<number, Member> | null;
+  /** Of a district or the city: devices that the rule takes. */
+  devices = 0;
+  /** Members whose whole is true. */
+  matching = 0;
   phase: Phase = 'inactive';
-  /** Whether the last evaluation matched. */
-  matching = false;
-  /** Where the next reading goes in the ring, and how many it holds. */
-  recentNext = 0;
-  recentLength = 0;
-  /** Bookkeeping of the engine: waits for a tick, changed since the last checkpoint, no longer exists. */
-  waiting = false;
+  /** Null while inactive. */
+  episode: Episode | null = null;
+  /** Silence fires it. */
+  silent = false;
+  /** This silence has had its effect. */
+  silenceOver = false;
+  /** When a reading counted last; or the group, or the rule, began. */
+  heardK: number;
+  /** When it last began to fire, newest last; only with flap damping. */
+  firedK: number[] | null;
   dirty = false;
   gone = false;
 
-  constructor(rule: CompiledRule, group: string) {
-    this.rule = rule;
+  constructor(rule: CompiledRule, group: string, device: KnownDevice | null, k: number) {
+    super(rule, null, device, k);
     this.group = group;
-    this.data = new Float64Array(SLICES + 2 * rule.slices);
-    this.data[NEWEST] = Number.NEGATIVE_INFINITY;
-    this.data[SLICE] = Number.NEGATIVE_INFINITY;
-    this.data[MISSED] = Number.NaN;
+    this.members = rule.rule.quorum === null ? null : new Map();
+    this.heardK = k;
+    this.firedK = rule.rule.flapping === null ? null : [];
+    if (this.members !== null) this.whole = FALSE;
   }
 }

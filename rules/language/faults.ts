@@ -1,31 +1,44 @@
-import { type City, WINDOW_FUNCTIONS } from '../../domain/index.ts';
+import { type City, GROUPINGS, type Grouping, SEVERITIES } from '../../domain/index.ts';
 import { suggest } from '../../ingest/city/index.ts';
-import type { ReadableRule } from './schema.ts';
+import { conditionFaults, metricsOf } from './conditions.ts';
+import { type Fault, mapAt, namesAt, numberAt, type Raw, textAt } from './raw.ts';
+import { nodesOf, shapeOf } from './shape.ts';
 
-const LONGEST_WINDOW_MS = 7 * 86_400_000;
-const PLACEHOLDERS = ['device.name', 'device.id', 'district', 'value'];
+const PLACEHOLDERS: Readonly<Record<Grouping, readonly string[]>> = {
+  device: ['device.name', 'device.id', 'district', 'value'],
+  district: ['district', 'value'],
+  city: ['value'],
+};
 
-/** A mistake at a path of the rule. */
-export type Fault = readonly [path: readonly PropertyKey[], message: string];
-type When = ReadableRule['when'];
-
-/** Every mistake of a rule that its schema cannot see: names the city does not know, and conditions that cannot work. */
-export function* faultsOf({ title, where, when, ticket }: ReadableRule, city: City): Generator<Fault> {
-  yield* titleFaults(title);
-  yield* unknown(['where', 'profile'], 'profile', where.profile, city.profiles);
-  yield* unknown(['where', 'district'], 'district', where.district, city.districts);
-  yield* unknown(['ticket', 'service'], 'service', ticket.service === undefined ? [] : [ticket.service], city.services);
-  yield* metricFaults(when.metric, where.profile, city);
-  yield* windowFaults(when);
-  yield* thresholdFaults(when, city);
+/** What a rule is about, as far as it can be read. */
+function groupingOf(rule: Raw): Grouping {
+  const written = textAt(rule, 'for_each') ?? textAt(mapAt(mapAt(rule, 'when'), 'quorum'), 'of');
+  return GROUPINGS.find((one) => one === written) ?? 'device';
 }
 
-function* titleFaults(title: ReadableRule['title']): Generator<Fault> {
-  const texts = typeof title === 'string' ? { '': title } : (title ?? {});
+/** Every mistake of a rule that its schema cannot see: names the city does not know, and conditions that cannot work. */
+export function* faultsOf(rule: Raw, city: City): Generator<Fault> {
+  const [where, when] = [mapAt(rule, 'where'), mapAt(rule, 'when')];
+  const grouping = groupingOf(rule);
+  yield* titleFaults(rule, PLACEHOLDERS[grouping]);
+  yield* unknown(['where', 'profile'], 'profile', namesAt(where, 'profile'), city.profiles);
+  yield* unknown(['where', 'district'], 'district', namesAt(where, 'district'), city.districts);
+  yield* unknown(['ticket', 'service'], 'service', namesAt(mapAt(rule, 'ticket'), 'service'), city.services);
+  yield* unknown(['active'], 'calendar', namesAt(rule, 'active'), city.calendars);
+  yield* measuredFaults(where, when, city);
+  yield* conditionFaults(when, city, grouping !== 'device' && when.quorum === undefined);
+  yield* quorumFaults(rule, when);
+  yield* stepFaults(rule, when);
+  yield* silenceFaults(rule, when);
+}
+
+function* titleFaults({ title }: Raw, known: readonly string[]): Generator<Fault> {
+  const texts = typeof title === 'string' ? { '': title } : ((title ?? {}) as Record<string, unknown>);
   for (const [language, text] of Object.entries(texts)) {
+    if (typeof text !== 'string') continue;
     for (const [, name] of text.matchAll(/\{\{\s*(.*?)\s*\}\}/g)) {
-      if (PLACEHOLDERS.includes(name!)) continue;
-      yield [['title', language], `unknown placeholder {{${name}}}${suggest(name!, PLACEHOLDERS)}`];
+      if (known.includes(name!)) continue;
+      yield [['title', language], `unknown placeholder {{${name}}}${suggest(name!, known)}`];
     }
   }
 }
@@ -41,41 +54,52 @@ function* unknown(
   }
 }
 
-function* metricFaults(
-  metric: string | undefined,
-  profiles: readonly string[] | undefined,
-  city: City,
-): Generator<Fault> {
-  if (metric === undefined) return;
-  const path = ['when', 'metric'];
-  if (!city.metrics.has(metric)) {
-    yield [path, `unknown metric "${metric}"${suggest(metric, city.metrics.keys())}`];
+/** Some profile of the rule measures all that it speaks of. */
+function* measuredFaults(where: Raw, when: Raw, city: City): Generator<Fault> {
+  const metrics = metricsOf(when);
+  if (metrics.some((metric) => !city.metrics.has(metric))) return;
+  const named = (namesAt(where, 'profile') ?? [...city.profiles.keys()]).flatMap((id) => city.profiles.get(id) ?? []);
+  if (named.length === 0 || named.some((profile) => metrics.every((metric) => profile.metrics.includes(metric))))
+    return;
+  const first = [...nodesOf(when)].find((node) => textAt(node.when, 'metric') !== undefined)?.path ?? ['when'];
+  const measured = [...new Set(named.flatMap((profile) => profile.metrics))];
+  const lacking = metrics.filter((metric) => !measured.includes(metric));
+  yield lacking.length > 0
+    ? [[...first, 'metric'], `no profile of this rule measures "${lacking[0]}"; they measure ${measured.join(', ')}`]
+    : [[...first, 'metric'], `no profile of this rule measures all of ${metrics.join(', ')}`];
+}
+
+function* quorumFaults(rule: Raw, when: Raw): Generator<Fault> {
+  const quorum = mapAt(when, 'quorum');
+  if (when.quorum === undefined) return;
+  if (rule.for_each !== undefined && rule.for_each !== quorum.of) {
+    yield [['for_each'], `a quorum of a ${quorum.of} is for_each: ${quorum.of}; leave for_each out, or write the same`];
+  }
+  if (quorum.at_least === '0%') yield [['when', 'quorum', 'at_least'], 'a share is from 1% to 100%'];
+}
+
+function* stepFaults(rule: Raw, when: Raw): Generator<Fault> {
+  if (typeof rule.severity !== 'object' || rule.severity === null) return;
+  const shape = shapeOf(when);
+  const op = ['above', 'below'].find((one) => numberAt(when, one) !== undefined);
+  if (op === undefined || (shape !== 'threshold' && shape !== 'forecast') || when.quorum !== undefined) {
+    yield [['severity'], 'steps need one condition with above or below, and no quorum'];
     return;
   }
-  const named = (profiles ?? [...city.profiles.keys()]).flatMap((id) => city.profiles.get(id) ?? []);
-  const measured = new Set(named.flatMap((profile) => profile.metrics));
-  if (named.length > 0 && !measured.has(metric)) {
-    yield [path, `no profile of this rule measures "${metric}"; they measure ${[...measured].join(', ')}`];
+  const steps = SEVERITIES.flatMap((name) => numberAt(mapAt(rule, 'severity'), name) ?? []);
+  const direction = op === 'above' ? 1 : -1;
+  if (steps[0] !== when[op]) yield [['severity'], `the least step must be the threshold: ${op}: ${when[op]}`];
+  if (steps.some((at, i) => i > 0 && direction * (at - steps[i - 1]!) <= 0)) {
+    yield [['severity'], `a harder severity needs a step further ${op}`];
   }
 }
 
-function* windowFaults(when: When): Generator<Fault> {
-  const named = (['last', ...WINDOW_FUNCTIONS] as const).filter((fn) => when[fn] !== undefined);
-  if (named.length > 1) yield [['when', named[1]!], `use one of last, mean, min, max; found ${named.join(', ')}`];
-  for (const fn of WINDOW_FUNCTIONS) {
-    const ms = when[fn];
-    if (ms !== undefined && (ms === 0 || ms > LONGEST_WINDOW_MS))
-      yield [['when', fn], 'a window is longer than 0s and at most 7d'];
+function* silenceFaults(rule: Raw, when: Raw): Generator<Fault> {
+  const keep = rule.on_no_data === undefined || rule.on_no_data === 'keep';
+  if (keep && rule.no_data_after !== undefined) {
+    yield [['no_data_after'], 'it is about on_no_data: resolve or alert, which is missing'];
   }
-}
-
-function* thresholdFaults({ metric, above, below, clear }: When, city: City): Generator<Fault> {
-  const { min, max } = city.metrics.get(metric ?? '') ?? { min: -Infinity, max: Infinity };
-  const range = `${metric} lies between ${min} and ${max}`;
-  if (above !== undefined && above >= max) yield [['when', 'above'], `can never match: ${range}`];
-  if (below !== undefined && below <= min) yield [['when', 'below'], `can never match: ${range}`];
-  if (clear === undefined) return;
-  if (above !== undefined && clear > above) yield [['when', 'clear'], `clear must be at or under above (${above})`];
-  if (below !== undefined && clear < below) yield [['when', 'clear'], `clear must be at or over below (${below})`];
-  if (clear < min || clear > max) yield [['when', 'clear'], `can never clear: ${range}`];
+  if (!keep && [...nodesOf(when)].some((node) => shapeOf(node.when) === 'absent')) {
+    yield [['on_no_data'], 'a condition with absent is about silence itself; leave on_no_data out'];
+  }
 }

@@ -1,1 +1,1 @@
-export { parseRules } from './parse.ts';
+export { type ParsedRule, parseRule, parseRules } from './parse.ts';

@@ -1,15 +1,16 @@
-import { createHash } from 'node:crypto';
-import {
-  type City,
-  type CityControl,
-  type CityProblem,
-  type Condition,
-  type Rule,
-  WINDOW_FUNCTIONS,
-} from '../../domain/index.ts';
+import type { City, CityControl, CityFile, CityProblem, Rule } from '../../domain/index.ts';
 import { check, openSource, type Source } from '../../ingest/city/index.ts';
-import { type Fault, faultsOf } from './faults.ts';
-import { ReadableRule, RuleSchema, type WrittenRule } from './schema.ts';
+import { buildRule } from './build.ts';
+import { missingFaults } from './conditions.ts';
+import { faultsOf } from './faults.ts';
+import { type Fault, mapAt, type Raw, textAt } from './raw.ts';
+import { RuleSchema } from './schema.ts';
+
+/** One rule, or every mistake in it. */
+export interface ParsedRule {
+  readonly rule: Rule | null;
+  readonly problems: CityProblem[];
+}
 
 /** The rules of the files under `rules/` (all but `*.test.yaml`), and every mistake in them. Pure. */
 export function parseRules(control: CityControl, city: City): { rules: Rule[]; problems: CityProblem[] } {
@@ -19,69 +20,44 @@ export function parseRules(control: CityControl, city: City): { rules: Rule[]; p
   for (const file of control.files) {
     if (!/^rules\/.*(?<!\.test)\.ya?ml$/.test(file.path)) continue;
     const source = openSource(file);
-    const before = problems.length;
-    if (file.path.endsWith('.yml')) problems.push(source.problem([], 'a rule file ends in .yaml: rename it'));
-    const written = check(source, RuleSchema, problems);
-    const readable = ReadableRule.parse(source.value);
-    const faults = [...faultsOf(readable, city), ...thresholdMissing(written), ...twice(readable.id, fileOf)];
-    problems.push(...faults.map(([path, message]) => source.problem(path, message)));
-    if (readable.id !== undefined && !fileOf.has(readable.id)) fileOf.set(readable.id, file.path);
-    if (written !== null && problems.length === before) rules.push(ruleOf(written, source, city));
+    const parsed = parseSource(source, city, `file:${file.path}`);
+    const id = textAt(rawOf(source), 'id');
+    const faults = [...suffix(file), ...twice(id, fileOf)].map(([path, message]) => source.problem(path, message));
+    problems.push(...parsed.problems, ...faults);
+    if (id !== undefined && !fileOf.has(id)) fileOf.set(id, file.path);
+    if (parsed.rule !== null && faults.length === 0) rules.push(parsed.rule);
   }
   return { rules, problems };
+}
+
+/** The rule of one text; `path` is how its mistakes name it. Pure. */
+export function parseRule(
+  text: string,
+  city: City,
+  { path, origin }: { readonly path: string; readonly origin: string },
+): ParsedRule {
+  return parseSource(openSource({ path, text }), city, origin);
+}
+
+function parseSource(source: Source, city: City, origin: string): ParsedRule {
+  const problems: CityProblem[] = [];
+  const written = check(source, RuleSchema, problems);
+  const raw = rawOf(source);
+  const faults = [...faultsOf(raw, city), ...(written === null ? [] : missingFaults(mapAt(raw, 'when')))];
+  problems.push(...faults.map(([path, message]) => source.problem(path, message)));
+  if (written === null || problems.length > 0) return { rule: null, problems };
+  return { rule: buildRule(written, { raw, text: source.text, origin }, city), problems };
+}
+
+function rawOf({ value }: Source): Raw {
+  return mapAt({ value }, 'value');
+}
+
+function* suffix({ path }: CityFile): Generator<Fault> {
+  if (path.endsWith('.yml')) yield [[], 'a rule file ends in .yaml: rename it'];
 }
 
 function* twice(id: string | undefined, fileOf: ReadonlyMap<string, string>): Generator<Fault> {
   const other = id === undefined ? undefined : fileOf.get(id);
   if (other !== undefined) yield [['id'], `rule "${id}" is already in ${other}`];
-}
-
-/** Only asked of a rule that passed its schema: else `above: "75"` would also be said to be missing. */
-function* thresholdMissing(written: WrittenRule | null): Generator<Fault> {
-  if (written !== null && (written.when.above === undefined) === (written.when.below === undefined))
-    yield [['when'], 'use exactly one of above, below'];
-}
-
-function ruleOf(written: WrittenRule, source: Source, city: City): Rule {
-  const { id, title, where, ticket, severity } = written;
-  const texts = typeof title === 'string' ? { en: title, zh: title } : title;
-  const deadlineMs = ticket && (ticket.deadline ?? city.services.get(ticket.service)!.deadlineMs);
-  return {
-    id,
-    version: versionOf(source.value),
-    title: texts.en,
-    titleZh: texts.zh,
-    forEach: 'device',
-    where: Object.fromEntries(Object.entries(where).filter(([, value]) => value !== undefined)),
-    when: conditionOf(written.when),
-    forMs: written.for,
-    keepFiringForMs: written.keep_firing_for,
-    severity,
-    ...(ticket === undefined ? {} : { ticket: { service: ticket.service, deadlineMs: deadlineMs! } }),
-    source: source.text,
-  };
-}
-
-/** Of the rule as it is written, keys in order: comments, layout and a service's deadline leave it as it is. */
-function versionOf(value: unknown): string {
-  const canonical = JSON.stringify(value, (_, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  );
-  return createHash('sha256').update(canonical).digest('hex').slice(0, 12);
-}
-
-function conditionOf(when: WrittenRule['when']): Condition {
-  const fn = WINDOW_FUNCTIONS.find((name) => when[name] !== undefined) ?? 'last';
-  const op = when.above === undefined ? 'below' : 'above';
-  const threshold = (when.above ?? when.below)!;
-  return {
-    metric: when.metric,
-    fn,
-    windowMs: fn === 'last' ? 0 : when[fn]!,
-    op,
-    threshold,
-    clear: when.clear ?? threshold,
-  };
 }

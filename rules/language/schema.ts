@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SEVERITIES } from '../../domain/index.ts';
+import { GROUPINGS, SEVERITIES, WINDOW_FUNCTIONS } from '../../domain/index.ts';
 import { Duration, Id, Positive, strict, Text, unless } from '../../ingest/city/index.ts';
 
 /** One name or a list of names, as a list. */
@@ -11,40 +11,89 @@ const Several = z
 
 const Title = z.union([z.string().min(1), Text], { error: unless('a title is a text, or { en: …, zh: … }') });
 
-const FUNCTIONS_LATER = ['sum', 'count', 'p95', 'stddev', 'rate', 'delta'];
-const GROUPS_LATER = ['district', 'city'];
+const Band = z.tuple([z.number(), z.number()], { error: unless('a band is [low, high]') });
+const Season = z.enum(['1d', '1w']);
 
-/** Words of the rule language that are not built yet are named as such, not as typing mistakes. */
-function notYet(words: readonly string[], instead: string): Record<string, string> {
-  return Object.fromEntries(words.map((word) => [word, `not supported yet: ${word}; use one of ${instead}`]));
-}
-
-const Group = z.literal('device', {
-  error: ({ input }) =>
-    GROUPS_LATER.includes(String(input))
-      ? `not supported yet: for_each: ${input}; use one of device`
-      : `${JSON.stringify(input)} is not possible here; use one of device`,
+const Quorum = strict({
+  at_least: z.union([z.number().int().min(1), z.string().regex(/^(100|[1-9]?\d)%$/)], {
+    error: unless('a number of devices, or a share such as 60%'),
+  }),
+  of: z.enum(['district', 'city']),
 });
 
-const When = strict(
-  {
-    metric: z.string(),
-    last: z.literal(true).optional(),
-    mean: Duration.optional(),
-    min: Duration.optional(),
-    max: Duration.optional(),
-    above: z.number().optional(),
-    below: z.number().optional(),
-    clear: z.number().optional(),
-  },
-  { ...notYet(FUNCTIONS_LATER, 'last, mean, min, max'), ...notYet(['outside'], 'above, below') },
-);
+const WINDOWS = Object.fromEntries(WINDOW_FUNCTIONS.map((fn) => [fn, Duration.optional()])) as Record<
+  (typeof WINDOW_FUNCTIONS)[number],
+  z.ZodOptional<typeof Duration>
+>;
+
+const CLAUSE = {
+  metric: z.string().optional(),
+  last: z.literal(true).optional(),
+  ...WINDOWS,
+  above: z.number().optional(),
+  below: z.number().optional(),
+  outside: Band.optional(),
+  equals: z.number().optional(),
+  clear: z.union([z.number(), Band], { error: unless('a number; for outside, a band [low, high]') }).optional(),
+  compare: strict({
+    with: z.string(),
+    as: z.enum(['difference', 'ratio']).default('difference'),
+    within: Positive.optional(),
+  }).optional(),
+  absent: Positive.optional(),
+  flat: strict({ for: Positive, within: z.number().min(0) }).optional(),
+  jump: strict({
+    by: z.number().positive(),
+    within: Positive,
+    clear: z.number().min(0).optional(),
+    direction: z.enum(['up', 'down', 'either']).default('either'),
+  }).optional(),
+  anomaly: strict({
+    season: Season.default('1d'),
+    deviations: z.number().positive().default(4),
+    train: Positive.optional(),
+    least: z.number().positive().optional(),
+  }).optional(),
+  forecast: strict({
+    within: Positive,
+    method: z.enum(['trend', 'holt_winters']).default('trend'),
+    over: Positive.optional(),
+    reset: z.number().positive().optional(),
+    season: Season.default('1d'),
+  }).optional(),
+};
+
+/** A condition as its author writes it: clauses, or `all`, `any`, `not` of such. */
+export type WrittenWhen = z.output<z.ZodObject<typeof CLAUSE>> & {
+  all?: WrittenWhen[] | undefined;
+  any?: WrittenWhen[] | undefined;
+  not?: WrittenWhen | undefined;
+};
+
+const Inner: z.ZodType<WrittenWhen> = z.lazy(() => Condition);
+const NESTED = {
+  all: z.array(Inner).min(1).optional(),
+  any: z.array(Inner).min(1).optional(),
+  not: Inner.optional(),
+};
+const Condition = strict(
+  { ...CLAUSE, ...NESTED },
+  { quorum: 'a quorum stands at the top of when, not within all, any or not' },
+).meta({
+  id: 'condition',
+});
+const When = strict({ ...CLAUSE, ...NESTED, quorum: Quorum.optional() });
+
+/** Words that can stand in a condition. */
+export const WHEN_KEYS: readonly string[] = [...Object.keys(CLAUSE), ...Object.keys(NESTED)];
+
+const SeverityName = z.enum(SEVERITIES);
 
 /** One rule file as its author writes it. */
 export const RuleSchema = strict({
   id: Id,
   title: Title,
-  for_each: Group.default('device'),
+  for_each: z.enum(GROUPINGS).optional(),
   where: strict({
     profile: Several.optional(),
     district: Several.optional(),
@@ -54,36 +103,15 @@ export const RuleSchema = strict({
   when: When,
   for: Duration.default(0),
   keep_firing_for: Duration.default(0),
-  severity: z.enum(SEVERITIES),
+  lateness: Positive.optional(),
+  active: z.string().optional(),
+  severity: z.union([SeverityName, z.partialRecord(SeverityName, z.number())]),
+  on_no_data: z.enum(['keep', 'resolve', 'alert']).default('keep'),
+  no_data_after: Positive.optional(),
+  flapping: strict({ times: z.number().int().min(2).max(8), within: Positive }).optional(),
+  limit: z.number().int().min(1).max(100_000).default(100),
   ticket: strict({ service: z.string(), deadline: Positive.optional() }).optional(),
 });
 
 /** A rule file that has passed the schema. */
 export type WrittenRule = z.output<typeof RuleSchema>;
-
-const readable = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
-
-/** What can be read of a rule that may have mistakes elsewhere, so that one mistake does not hide another. */
-export const ReadableRule = z
-  .object({
-    id: readable(z.string()),
-    title: readable(z.union([z.string(), z.record(z.string(), z.string())])),
-    where: z.object({ profile: readable(Several), district: readable(Several) }).catch({}),
-    when: z
-      .object({
-        metric: readable(z.string()),
-        last: readable(z.literal(true)),
-        mean: readable(Duration),
-        min: readable(Duration),
-        max: readable(Duration),
-        above: readable(z.number()),
-        below: readable(z.number()),
-        clear: readable(z.number()),
-      })
-      .catch({}),
-    ticket: z.object({ service: readable(z.string()) }).catch({}),
-  })
-  .catch({ where: {}, when: {}, ticket: {} });
-
-/** The readable part of a rule. */
-export type ReadableRule = z.output<typeof ReadableRule>;

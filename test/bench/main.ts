@@ -4,10 +4,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { alertLatency } from './alert-latency.ts';
+import { labelled, labelledTable } from './labelled.ts';
 import { measure, type Shape } from './load.ts';
 import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
-import { asTable, asText, outageText, type Report, type Row } from './report.ts';
+import { asTable, asText, outageText, type Report, type Row, rulesText } from './report.ts';
+import { benchRules } from './rules.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
 
 const { values } = parseArgs({
@@ -18,6 +20,10 @@ const { values } = parseArgs({
     profile: { type: 'string' },
     /** Only the outage of an InfluxDB. */
     outage: { type: 'boolean', default: false },
+    /** Only the rule engine by itself. */
+    rules: { type: 'boolean', default: false },
+    /** Only how well rules find what people marked in real readings. */
+    labelled: { type: 'boolean', default: false },
   },
 });
 
@@ -35,6 +41,15 @@ function keep(name: string, text: string, found: object): void {
 if (values.outage) {
   const found = await outage();
   keep('-outage', outageText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.rules) {
+  const found = benchRules();
+  keep('-rules', rulesText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.labelled) {
+  process.stdout.write(`${labelledTable(await labelled())}\n`);
   process.exit(0);
 }
 const seconds = Number(values.seconds);

@@ -14,6 +14,7 @@ import { createAsk, identifier } from './influxql.ts';
 import { createLineBuilder, fieldOf, Rows } from './lines.ts';
 import { Places } from './places.ts';
 import { countIn, deviceOf, metricsIn, queryInflux } from './query.ts';
+import { scanInflux } from './scan.ts';
 import { INFLUX_LIMITS, type InfluxLimits, type InfluxSettings } from './settings.ts';
 import { createLineWriter } from './writer.ts';
 
@@ -125,6 +126,7 @@ export function createInfluxHistory(
       await load();
       return latest.list(filter, unitOf);
     },
+    scan: (query, signal) => scanInflux(ask, query, signal),
     count: () => countIn(ask),
     async exportParquet() {
       throw new LamppostError('invalid', 'InfluxDB as history gives no Parquet; ask for CSV, or export there');

@@ -14,11 +14,22 @@ import {
   createQuarantineReader,
   createQuarantineStore,
   createReplays,
+  createRuleRecordReader,
   JournalReader,
   JournalStore,
   parseCity,
 } from '../../../ingest/index.ts';
-import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/index.ts';
+import {
+  ALERT_SCHEMA,
+  createAlertReader,
+  createAlertStore,
+  createRuleBook,
+  createRulesConsumer,
+  createTrial,
+  parseRules,
+  RULES_SCHEMA,
+  rulesInForce,
+} from '../../../rules/index.ts';
 import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake-kit.ts';
@@ -28,10 +39,12 @@ export const ADMIN = 'the-admin-key-of-these-tests';
 const ADMIN_KEY: Key = { id: 'admin', name: 'admin', role: 'admin', department: null };
 const T0 = 1_700_000_000_000;
 
+const noBacktest: ApiDeps['backtest'] = () => Promise.reject(new LamppostError('invalid', 'no backtests here'));
+
 /** An API over real stores in a folder of its own, listening on a free port of the loopback. */
-export async function openApi(options: Partial<ApiOptions> = {}) {
+export async function openApi(options: Partial<ApiOptions> = {}, { backtest = noBacktest }: Partial<ApiDeps> = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
-  const state = openState(join(dir, 'state.sqlite'), ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
+  const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
   const store = new JournalStore(join(dir, 'journal.sqlite'));
   const journal = new JournalReader(join(dir, 'journal.sqlite'));
@@ -41,14 +54,17 @@ export async function openApi(options: Partial<ApiOptions> = {}) {
   await history.start();
 
   // Two devices are known; what they send is partly good, partly refused.
-  const { city } = parseCity(cityControl({ past: '10d' }));
+  const when = { metric: 'a', last: true, above: 90 };
+  const control = cityControl({ past: '10d', rules: [{ id: 'r1', title: 'A', when, severity: 'low' } as never] });
+  const { city } = parseCity(control);
+  const { rules: fileRules } = parseRules(control, city!);
   registry.register(['d1', 'd2'].map((id) => ({ id, profile: 'bin', district: 'east' })));
-  write(store, { kind: 'city', atMs: T0, body: cityControl({ past: '10d' }) });
+  write(store, { kind: 'city', atMs: T0, body: control });
   write(store, { kind: 'devices', atMs: T0, body: registry.changesSince(0) });
   const payloads = Array.from({ length: 12 }, (_, i) => ({ ts: T0 + i, metrics: { a: i, b: 'low', z: 1 } }));
   write(store, { kind: 'messages', atMs: T0, messages: payloads.map((one) => native('d1', one, T0)) });
   write(store, { kind: 'messages', atMs: T0, messages: [native('d2', '{', T0), native('ghost', '{}', T0)] });
-  const { intake } = openIntake(state);
+  const { intake, context } = openIntake(state);
   const outcomes = journal.after(0, 10).map((block) => intake.outcome(block));
   createLedgerStore(state).count(outcomes, createQuarantineStore(state).settle(outcomes));
   const rows = payloads.map(({ ts, metrics: { a } }) => ({
@@ -72,13 +88,47 @@ export async function openApi(options: Partial<ApiOptions> = {}) {
   const replays = createReplays({ quarantine, append, status, clock });
   const ledger = createLedgerReader(reading, journal);
   const listeners = new Set<() => void>();
-  const rule = { ...scene.rule, id: 'r1' };
+  const effects = (transition: Transition, surrounding: Omit<Parameters<typeof pipeline.apply>[0], 'transition'>) =>
+    void pipeline.apply({ transition, ...surrounding });
+  const rulesOf = (...given: Parameters<typeof rulesInForce>) => rulesInForce(...given).rules;
+  const engine = createRulesConsumer({ db: state, journal, intake, context, clock, effects, rulesOf, onEffects() {} });
+  engine.start();
+  /** The rules take what is in the journal. */
+  const decide = () => {
+    while (engine.step().length > 0);
+  };
+  decide();
+  const book = createRuleBook(
+    {
+      city: () => ({ control, city: city!, rules: fileRules }),
+      records: createRuleRecordReader(reading),
+      append: async (record) => {
+        write(store, { kind: 'rule', atMs: clock.now(), body: record });
+        decide();
+        return store.seq;
+      },
+      taken: async () => engine.cursor(),
+      clock,
+    },
+    { head: 0 },
+  );
+  const trial = createTrial({
+    city: () => city!,
+    history,
+    devicesIn: () => registry.list({ limit: 100, after: null }).items,
+  });
 
   const deps: ApiDeps = {
     log: pino({ level: 'silent' }),
     city: () => city!,
-    rules: () => [rule],
+    rules: {
+      ...book,
+      try: trial,
+      explain: async (rule, group) => engine.explain(rule, group),
+      explainDevice: async (device) => engine.explainDevice(device),
+    },
     reloadCity: () => Promise.reject(new LamppostError('city', 'the city folder has mistakes:\nmetrics.yaml:1:1 no')),
+    backtest,
     ledger: async (device) => ledger.read(device),
     devices: {
       register: async (devices) => registry.register(devices),
@@ -137,6 +187,12 @@ export async function openApi(options: Partial<ApiOptions> = {}) {
       outbox.published(events.head());
       outbox.prune(keep);
     },
+    /** Readings of d1, received at their own times; the rules take them at once. */
+    send(...readings: readonly { ts: number; metrics: object }[]) {
+      for (const one of readings)
+        write(store, { kind: 'messages', atMs: one.ts, messages: [native('d1', one, one.ts)] });
+      decide();
+    },
     register: (id: string) => void registry.register([{ id, profile: 'bin', district: 'east' }]),
     key: (role: KeyRole) => registry.addKey({ name: role, role, department: null }).secret,
     /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
@@ -145,8 +201,8 @@ export async function openApi(options: Partial<ApiOptions> = {}) {
       const from = events.head();
       for (let n = 0; n < count; n++) {
         const transition = scene.transition(`${from + n + 1}.0`, 'firing', { group: `g${from + n}`, ...changes });
-        const device = { ...scene.device, id: transition.group };
-        pipeline.apply({ transition, rule: scene.rule, device, city: scene.city });
+        const subject = { kind: 'device', device: { ...scene.device, id: transition.group } } as const;
+        pipeline.apply({ transition, rule: scene.rule, subject, city: scene.city });
       }
       state.exec('commit');
       for (const listener of listeners) listener();

@@ -63,6 +63,15 @@ const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
   ['/api/v1/quarantine/discard', json({ ids: ['1-0'] }), 400, /body\/note/],
   ['/api/v1/quarantine/replays/x', GET, 404, /no replay "x"/],
   ['/api/v1/rules/nope', GET, 404, /no rule "nope"/],
+  ['/api/v1/rules/nope/history', GET, 404, /no rule "nope"/],
+  ['/api/v1/rules/nope', DELETE, 404, /no rule "nope"/],
+  ['/api/v1/rules', json({ text: 5 }), 400, /text/],
+  ['/api/v1/rules', json('[]'), 400, /body/],
+  ['/api/v1/rules?limit=0', GET, 400, /limit/],
+  ['/api/v1/alerts/nope/d1', GET, 404, /no alert of rule "nope" for "d1"/],
+  ['/api/v1/devices/nobody/explain', GET, 404, /no device "nobody"/],
+  ['/api/v1/rules/try', json({ rule: 'r1' }), 400, /device/],
+  ['/api/v1/rules/backtest', json({ rule: 'r1', from: 'x' }), 400, /from.*neither ISO 8601/],
   ['/api/v1/alerts?state=loud', GET, 400, /querystring\/state: .*"pending"\|"firing"/],
   ['/api/v1/alerts?severity=loud', GET, 400, /querystring\/severity: .*"critical"/],
   ['/api/v1/alerts?after=abc', GET, 400, /after: "abc" is not the next of a page/],
@@ -140,6 +149,11 @@ const LEAST: Readonly<Record<string, 'operator' | 'admin'>> = {
   'POST /api/v1/city/reload': 'admin',
   'POST /api/v1/quarantine/replay': 'operator',
   'POST /api/v1/quarantine/discard': 'operator',
+  'POST /api/v1/rules': 'admin',
+  'PUT /api/v1/rules/{id}': 'admin',
+  'DELETE /api/v1/rules/{id}': 'admin',
+  'POST /api/v1/rules/try': 'operator',
+  'POST /api/v1/rules/backtest': 'operator',
 };
 
 async function routes(): Promise<(readonly [method: string, path: string])[]> {

@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
-import type { City, Rule, Transition } from '../../../domain/index.ts';
+import type { City, Rule, Subject, Transition } from '../../../domain/index.ts';
 import { createOutbox, createOutboxReader, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/alert-store.ts';
 import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
@@ -17,8 +17,13 @@ export function openState() {
     alerts: createAlertReader(db),
     tickets: createTicketReader(db),
     events: createOutboxReader(db),
-    apply(transition: Transition, rule: Rule = scene.rule, city: Pick<City, 'services' | 'districts'> = scene.city) {
-      return pipeline.apply({ transition, rule, device: { ...scene.device, id: transition.group }, city });
+    apply(
+      transition: Transition,
+      rule: Rule = scene.rule,
+      city: Pick<City, 'services' | 'districts'> = scene.city,
+      subject: Subject = { kind: 'device', device: { ...scene.device, id: transition.group } },
+    ) {
+      return pipeline.apply({ transition, rule, subject, city });
     },
     /** Every row of every table. */
     dump: () =>

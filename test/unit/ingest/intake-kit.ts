@@ -116,7 +116,7 @@ export function native(device: string, payload: unknown, receivedAt: number): Se
 /** What enters a journal as one block. */
 export type Entry = { readonly atMs: number } & (
   | { readonly kind: 'messages'; readonly messages: readonly Sent[] }
-  | { readonly kind: 'tick' | 'city' | 'devices'; readonly body: unknown }
+  | { readonly kind: 'tick' | 'city' | 'devices' | 'rule'; readonly body: unknown }
 );
 
 /** Appends an entry to a journal. */

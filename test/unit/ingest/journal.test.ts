@@ -32,7 +32,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constantFrom('tick', 'city', 'devices'), body: fc.json(), now }),
+    arbitrary: fc.record({ kind: fc.constantFrom('tick', 'city', 'devices', 'rule'), body: fc.json(), now }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const) }) },
 );

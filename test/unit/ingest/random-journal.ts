@@ -20,34 +20,36 @@ export const DAYS: Extent = { blocks: 40, steps: [0, 1, 1000, 70_000, 3_600_000,
 
 const duration = (...texts: string[]) => fc.constantFrom(...texts);
 
-/** Rules whose thresholds lie amid the values that are sent. */
-const rules = fc.uniqueArray(
-  fc
-    .record({
-      id: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
-      metric: fc.constantFrom('a', 'a', 'b'),
-      fn: fc.constantFrom({ last: true }, { mean: '1m' }, { max: '10m' }, { min: '5s' }),
-      threshold: fc.integer({ min: 5, max: 35 }),
-      above: fc.boolean(),
-      band: fc.integer({ min: 0, max: 6 }),
-      for: duration('0s', '0s', '1s', '30s'),
-      keep_firing_for: duration('0s', '0s', '1s', '30s'),
-      where: fc.constantFrom({}, {}, { profile: 'bin' }, { district: 'west' }),
-    })
-    .map(({ id, metric, fn, threshold, above, band, ...rest }) => ({
-      id,
-      title: 'A at {{device.name}}',
-      when: above
-        ? { metric, ...fn, above: threshold, clear: threshold - band }
-        : { metric, ...fn, below: threshold, clear: threshold + band },
-      severity: 'low',
-      ...rest,
-    }))
-    .map((rule) =>
-      rule.when.metric === 'b' || !('profile' in rule.where) ? rule : { ...rule, where: { profile: 'bin' } },
-    ),
-  { selector: ({ id }) => id, minLength: 1, maxLength: 4, size: 'max' },
-);
+/** A rule whose threshold lies amid the values that are sent. */
+const rule = fc
+  .record({
+    id: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
+    metric: fc.constantFrom('a', 'a', 'b'),
+    fn: fc.constantFrom({ last: true }, { mean: '1m' }, { max: '10m' }, { min: '5s' }),
+    threshold: fc.integer({ min: 5, max: 35 }),
+    above: fc.boolean(),
+    band: fc.integer({ min: 0, max: 6 }),
+    for: duration('0s', '0s', '1s', '30s'),
+    keep_firing_for: duration('0s', '0s', '1s', '30s'),
+    where: fc.constantFrom({}, {}, { profile: 'bin' }, { district: 'west' }),
+  })
+  .map(({ id, metric, fn, threshold, above, band, ...rest }) => ({
+    id,
+    title: 'A at {{device.name}}',
+    when: above
+      ? { metric, ...fn, above: threshold, clear: threshold - band }
+      : { metric, ...fn, below: threshold, clear: threshold + band },
+    severity: 'low',
+    ...rest,
+  }))
+  .map((one) => (one.when.metric === 'b' || !('profile' in one.where) ? one : { ...one, where: { profile: 'bin' } }));
+const rules = fc.uniqueArray(rule, { selector: ({ id }) => id, minLength: 1, maxLength: 4, size: 'max' });
+
+/** Changes of rules by the API; some have the id of a file's rule, some are deleted, a few fit no city. */
+const ruleChanges = fc.record({
+  rule: rule.map((one) => ({ ...one, id: one.id === 'r4' ? one.id : `x${one.id}` })),
+  dice: fc.nat({ max: 9 }),
+});
 
 const plans: fc.Arbitrary<CityPlan> = fc.record({
   rules,
@@ -137,6 +139,7 @@ type Op =
   | { readonly messages: readonly Told[] }
   | { readonly tick: true }
   | { readonly city: CityControl }
+  | { readonly rule: { readonly id: string }; readonly dice: number }
   | { readonly registered: readonly Device[]; readonly revoked: readonly string[] };
 
 const changes = fc.record({
@@ -148,6 +151,7 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
   { weight: 24, arbitrary: fc.record({ messages: fc.array(told, { minLength: 1, maxLength: 5 }) }) },
   { weight: 6, arbitrary: fc.constant({ tick: true as const }) },
   { weight: 2, arbitrary: cities.map((city) => ({ city })) },
+  { weight: 3, arbitrary: ruleChanges },
   {
     weight: 2,
     arbitrary: changes.map(({ registered, revoked }) => ({
@@ -180,9 +184,16 @@ export function journals({ blocks, steps }: Extent): fc.Arbitrary<Entry[]> {
 function entryOf(op: Op, atMs: number, version: number, sent: Sent[]): Entry {
   if ('tick' in op) return { kind: 'tick', atMs, body: {} };
   if ('city' in op) return { kind: 'city', atMs, body: op.city };
+  if ('rule' in op) return { kind: 'rule', atMs, body: ruleControlOf(op, atMs, version) };
   if ('registered' in op) return { kind: 'devices', atMs, body: { version, ...op } };
   const messages = op.messages.map((one) => messageOf(one, atMs, sent));
   return { kind: 'messages', atMs, messages };
+}
+
+function ruleControlOf({ rule, dice }: { rule: { readonly id: string }; dice: number }, atMs: number, number: number) {
+  const at = new Date(atMs).toISOString();
+  const text = dice < 3 ? null : JSON.stringify(dice === 3 ? { ...rule, severity: 'loud' } : rule);
+  return { id: rule.id, number, text, version: text === null ? null : 'v', by: 'k1', at, note: '' };
 }
 
 function messageOf(one: Told, atMs: number, sent: Sent[]): Sent {

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Rule } from '../../../domain/index.ts';
+import type { Rule, RuleControl } from '../../../domain/index.ts';
 import type { CityVersion, Intake, JournalReader, Outcome } from '../../../ingest/index.ts';
 import {
   createRulesConsumer,
   type Effects,
-  parseRules,
   RULES_SCHEMA,
   type RulesConsumer,
+  rulesInForce,
 } from '../../../rules/index.ts';
 import {
   copyState,
@@ -22,12 +22,16 @@ import {
 const TOLD_SCHEMA = 'create table if not exists told (n integer primary key, body text not null) strict;';
 const rulesByCity = new Map<string, readonly Rule[]>();
 
-/** The rules of a city without those that have mistakes, each folder once: parsing them is pure. */
-export function rulesOf({ control, city }: Pick<CityVersion, 'control' | 'city'>): readonly Rule[] {
-  const known = rulesByCity.get(control.version);
+/** The rules of a city and of the API without those that have mistakes, each once: parsing them is pure. */
+export function rulesOf(
+  { control, city }: Pick<CityVersion, 'control' | 'city'>,
+  records: readonly RuleControl[] = [],
+): readonly Rule[] {
+  const key = JSON.stringify([control.version, records]);
+  const known = rulesByCity.get(key);
   if (known !== undefined) return known;
-  const { rules } = parseRules(control, city);
-  rulesByCity.set(control.version, rules);
+  const { rules } = rulesInForce({ control, city }, records);
+  rulesByCity.set(key, rules);
   return rules;
 }
 
@@ -147,10 +151,9 @@ export class Run {
     const db = openState(path, RULES_SCHEMA, TOLD_SCHEMA);
     const { context, intake } = openIntake(db);
     const tell = db.prepare('insert into told (body) values (?)');
-    const effects: Effects = (transition, { rule, device, city }) => {
+    const effects: Effects = (transition, { rule, subject, city }) => {
       this.#misfortune();
-      const { index: _, ...registered } = device;
-      tell.run(JSON.stringify({ transition, rule: rule.source, device: registered, city: city.version }));
+      tell.run(JSON.stringify({ transition, rule: rule.source, subject, city: city.version }));
     };
     const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects, rulesOf };
     const consumer = createRulesConsumer({ ...deps, onEffects() {} });

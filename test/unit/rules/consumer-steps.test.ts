@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Transition } from '../../../domain/index.ts';
+import type { RuleControl, Transition } from '../../../domain/index.ts';
 import { JournalReader, JournalStore } from '../../../ingest/index.ts';
 import { createRulesConsumer, RULES_SCHEMA, type TransitionContext } from '../../../rules/index.ts';
 import {
@@ -34,6 +34,13 @@ const reading = (second: number, a: number): Entry => ({
   atMs: second * 1000,
   messages: [native('d1', { ts: second * 1000, metrics: { a } }, second * 1000)],
 });
+
+/** A change of a rule by the API; null deletes it. */
+const change = (id: string, body: object | null, number = 1): Entry => {
+  const text = body === null ? null : JSON.stringify({ ...body, id });
+  const control: RuleControl = { id, number, text, version: text && 'v', by: 'k1', at: '2026-01-01', note: '' };
+  return { kind: 'rule', atMs: 0, body: control };
+};
 
 let dir: string;
 let store: JournalStore;
@@ -106,7 +113,8 @@ describe('rules consumer', () => {
     append(city(rule(10)), devices([bin('east')]), reading(1, 20), devices([bin('west')]), devices([], ['d1']));
     const { rules, told } = consumer();
     rules.step();
-    expect(told.map(({ transition, device }) => [transition.to, device.district])).toEqual([
+    const districts = told.map(({ subject }) => (subject.kind === 'device' ? subject.device.district : null));
+    expect(told.map(({ transition }, i) => [transition.to, districts[i]])).toEqual([
       ['firing', 'east'],
       ['resolved', 'west'],
     ]);
@@ -165,5 +173,93 @@ describe('rules consumer', () => {
     consumer().rules.step();
     store.trim(5, 10);
     expect(() => consumer()).toThrow('the journal lacks blocks 1 to 4');
+  });
+
+  test('a rule of the API fires, and a new version of it ends the alert under the text that raised it', () => {
+    append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20), change('x', rule(15), 2), reading(2, 20));
+    append(change('x', null, 3));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition, rule: { title, origin } }) => [transition.to, title, origin])).toEqual([
+      ['firing', 'above 10', 'api:k1'],
+      ['resolved', 'above 10', 'api:k1'],
+      ['firing', 'above 15', 'api:k1'],
+      ['resolved', 'above 15', 'api:k1'],
+    ]);
+    expect(rules.rules()).toEqual([]);
+  });
+
+  test('a rule of the API is in force again after a start at a checkpoint, and its alert goes on', () => {
+    append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20));
+    const first = consumer();
+    first.rules.step();
+    first.rules.checkpoint();
+    append(reading(2, 5));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition }) => `${transition.from} ${transition.to}`)).toEqual(['firing resolved']);
+  });
+
+  test('another city keeps the alert of a rule that did not change, and ends that of one that did', () => {
+    const kept = { ...rule(10), id: 'kept' };
+    append(city(kept, rule(10)), devices([bin()]), reading(1, 20), city(kept, rule(12)), reading(2, 20));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition }) => `${transition.rule} ${transition.to}`)).toEqual([
+      'kept firing',
+      'r1 firing',
+      'r1 resolved',
+      'r1 firing',
+    ]);
+  });
+
+  test('a rule of the API that the city no longer allows is left out, and comes back when it fits again', () => {
+    const without: Entry = { kind: 'city', atMs: 0, body: cityControl({ profiles: { bin: ['b'] } }) };
+    append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20), without, city(), reading(2, 20));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition }) => transition.to)).toEqual(['firing', 'resolved', 'firing']);
+  });
+
+  test("a file's rule wins over one of the API with the same id, from the moment it comes", () => {
+    append(city(), devices([bin()]), change('r1', rule(10)), reading(1, 20), city(rule(15)), reading(2, 18));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition, rule: { title } }) => `${transition.to} ${title}`)).toEqual([
+      'firing above 10',
+      'resolved above 10',
+      'firing above 15',
+    ]);
+    expect(rules.rules()).toHaveLength(1);
+  });
+
+  test('a step that takes a change of a rule writes its cursor at once: somebody waits for it', () => {
+    append(city(), devices([bin()]), change('x', rule(10)));
+    const { rules } = consumer();
+    rules.step();
+    expect(rules.cursor()).toBe(3);
+  });
+
+  test('a rule about a district tells of the district, one about the city of the city', () => {
+    const when = { metric: 'a', mean: '1m', above: 10 };
+    const district = { ...rule(10), id: 'd', when, for_each: 'district' };
+    const whole = { ...district, id: 'c', for_each: 'city' };
+    append(city(district, whole), devices([bin()]), reading(1, 20));
+    const { rules, told } = consumer();
+    rules.step();
+    expect(told.map(({ transition: { rule: id, group }, subject }) => [id, group, subject])).toEqual([
+      ['c', 'city', { kind: 'city', title: { en: 'A', zh: '甲' } }],
+      ['d', 'east', { kind: 'district', id: 'east', title: { en: 'A', zh: '甲' } }],
+    ]);
+  });
+
+  test('the engine explains the alert of a device, and all that is about it', () => {
+    append(city({ ...rule(10), id: 'low' }, { ...rule(50), id: 'high' }), devices([bin()]), reading(1, 20));
+    const { rules } = consumer();
+    rules.step();
+    expect(rules.explain('low', 'd1')).toMatchObject({ state: 'firing', reason: 'firing', matches: true });
+    expect(rules.explain('high', 'd1')).toMatchObject({ state: 'inactive', reason: 'not-matching' });
+    expect(rules.explain('none', 'd1')).toBeNull();
+    expect(rules.explainDevice('d1').map(({ rule: id }) => id)).toEqual(['high', 'low']);
   });
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { FAULT_GROUP, LIMIT_GROUP } from '../../../domain/index.ts';
 import { decideTicket, TICKET_REASONS, type TicketContext } from '../../../tickets/index.ts';
 import { city, rule, ticketOf, transition } from './scene.ts';
 
@@ -43,6 +44,20 @@ test.each(cases)('decision - %s', (_title, to, ticket, context, kind, reason) =>
   expect(decideTicket(transition('2.0', to), ticket, context as TicketContext)).toMatchObject({ kind, reason });
 });
 
+test('decision - a firing alert that fires harder escalates the open ticket, and opens one where none is open any more', () => {
+  const harder = transition('2.0', 'firing', { from: 'firing', severity: 'critical' });
+  expect(decideTicket(harder, open, { rule, service })).toMatchObject({ kind: 'escalate', reason: 'alert-escalated' });
+  expect(decideTicket(harder, null, { rule, service })).toMatchObject({ kind: 'open', reason: 'incident-began' });
+});
+
+test("decision - the limit alarm is a ticket for the rule's service, the fault alarm is none", () => {
+  const limit = transition('2.0', 'firing', { group: LIMIT_GROUP });
+  expect(decideTicket(limit, null, { rule, service })).toMatchObject({ kind: 'open', service: { id: 'air-quality' } });
+  const fault = transition('2.0', 'firing', { group: FAULT_GROUP });
+  expect(decideTicket(fault, null, { rule, service })).toEqual({ kind: 'none', reason: 'rule-fault' });
+});
+
 test('decision - every reason has its case', () => {
-  expect(new Set(cases.map((c) => c[5]))).toEqual(new Set(Object.keys(TICKET_REASONS)));
+  const reasons = [...cases.map((c) => c[5]), 'alert-escalated', 'rule-fault'];
+  expect(new Set(reasons)).toEqual(new Set(Object.keys(TICKET_REASONS)));
 });

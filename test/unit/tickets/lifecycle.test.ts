@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { resolveTicket, updateTicket } from '../../../tickets/index.ts';
-import { rule, ticketOf, transition } from './scene.ts';
+import { LIMIT_GROUP, type Subject } from '../../../domain/index.ts';
+import { escalateTicket, openTicket, resolveTicket, updateTicket } from '../../../tickets/index.ts';
+import { city, rule, ticketOf, transition } from './scene.ts';
 
 test('ticket - opens with the id of its transition, its deadline and the rule as it was', () => {
   const ticket = ticketOf('12.3');
@@ -34,4 +35,50 @@ test('ticket - resolves from whatever open status it had', () => {
   const after = resolveTicket(ticketOf('1.0', { status: 'assigned' }), transition('9.0', 'resolved', { value: 58 }));
   expect(after).toMatchObject({ status: 'resolved', updatedAt: '2026-01-01T00:09:00.000Z' });
   expect(after.history.at(-1)).toMatchObject({ from: 'assigned', to: 'resolved', by: 'rule:pm25-unhealthy' });
+});
+
+test('ticket - an escalation raises the severity, and never lowers it', () => {
+  const harder = escalateTicket(ticketOf('1.0'), transition('5.0', 'firing', { from: 'firing', severity: 'critical' }));
+  expect(harder).toMatchObject({ status: 'open', severity: 'critical' });
+  expect(harder.history.at(-1)?.note).toBe('escalated from high to critical: mean of pm25 is 91.23 (alert above 75)');
+  const milder = escalateTicket(harder, transition('6.0', 'firing', { from: 'firing', severity: 'low' }));
+  expect(milder.severity).toBe('critical');
+});
+
+const figures = [
+  [{ fn: 'last' }, 91.234, 'pm25 is 91.23 (alert above 75)'],
+  [{ fn: 'absent', metric: '*' }, 600, 'silence of the device in seconds is 600 (alert above 75)'],
+  [{ fn: 'absent' }, 600, 'silence of pm25 in seconds is 600 (alert above 75)'],
+  [{ fn: 'quorum' }, 12, 'number of devices that match is 12 (alert above 75)'],
+  [{ fn: 'flat' }, null, 'flat of pm25 is – (alert above 75)'],
+  [{ fn: 'p95', op: 'outside', threshold: [1.234, 9] }, 12, 'p95 of pm25 is 12 (alert outside 1.23 to 9)'],
+  [{ fn: 'limit', threshold: 100 }, 101, '101 groups would fire (at most 100)'],
+] as const;
+
+test.each(figures)('ticket - says what it rests on: %j', (window, value, words) => {
+  const plain = transition('5.0', 'resolved', { value });
+  const evidence = { ...plain.evidence, window: { ...plain.evidence.window, ...window } };
+  const after = resolveTicket(ticketOf('1.0'), { ...plain, evidence });
+  expect(after.history.at(-1)?.note).toBe(`alert resolved: ${words}`);
+});
+
+const opened = (subject: Subject, group: string) => {
+  const service = city.services.get('air-quality')!;
+  const decision = { kind: 'open', reason: 'incident-began', service, deadlineMs: 1 } as const;
+  return openTicket({
+    transition: transition('1.0', 'firing', { group }),
+    decision,
+    rule,
+    subject,
+    title: 'T',
+    titleZh: 'Z',
+  });
+};
+
+test('ticket - of a district lies in it, of the city or a rule nowhere', () => {
+  const title = { en: 'Harbour', zh: '港区' };
+  const district = opened({ kind: 'district', id: 'harbour', title }, 'harbour');
+  expect(district).toMatchObject({ district: 'harbour', location: null });
+  expect(opened({ kind: 'city', title }, 'city')).toMatchObject({ district: '', location: null });
+  expect(opened({ kind: 'rule' }, LIMIT_GROUP)).toMatchObject({ district: '', department: 'environment' });
 });

@@ -1,4 +1,4 @@
-import type { City, Device, Rule, Ticket, Transition } from '../../../domain/index.ts';
+import type { City, Device, Rule, Subject, Ticket, Transition } from '../../../domain/index.ts';
 import { openTicket } from '../../../tickets/index.ts';
 
 const text = (en: string, zh: string) => ({ en, zh });
@@ -24,6 +24,19 @@ export const device: Device = {
   location: { lat: 31.2, lon: 121.5 },
 };
 
+export const subject: Subject = { kind: 'device', device };
+
+const when = {
+  kind: 'threshold',
+  metric: 'pm25',
+  fn: 'mean',
+  windowMs: 900_000,
+  op: 'above',
+  threshold: 75,
+  clear: 60,
+  compare: null,
+} as const;
+
 export const rule: Rule = {
   id: 'pm25-unhealthy',
   version: '0123456789ab',
@@ -31,12 +44,22 @@ export const rule: Rule = {
   titleZh: '{{district}}{{device.name}}细颗粒物超过75',
   forEach: 'device',
   where: {},
-  when: { metric: 'pm25', fn: 'mean', windowMs: 900_000, op: 'above', threshold: 75, clear: 60 },
+  profiles: ['air-quality'],
+  when,
+  quorum: null,
   forMs: 600_000,
   keepFiringForMs: 300_000,
+  latenessMs: null,
+  active: null,
   severity: 'high',
+  steps: [],
+  onNoData: 'keep',
+  noDataAfterMs: 0,
+  flapping: null,
+  limit: 100,
   ticket: { service: 'air-quality', deadlineMs: 14_400_000 },
   source: 'id: pm25-unhealthy\n',
+  origin: 'file:rules/pm25-unhealthy.yaml',
 };
 
 /** 2026-01-01T00:00:00Z, plus minutes. */
@@ -45,7 +68,8 @@ const minute = (minutes: number) => Date.UTC(2026, 0, 1) + minutes * 60_000;
 /** A transition of the rule above; its id is unique for a block and ordinal. */
 export function transition(id: string, to: Transition['to'], changes: Partial<Transition> = {}): Transition {
   const atMs = changes.atMs ?? minute(Number(id.split('.')[0]));
-  const value = changes.value ?? 91.234;
+  const value = changes.value === undefined ? 91.234 : changes.value;
+  const { metric, fn, op, threshold } = when;
   return {
     id,
     rule: rule.id,
@@ -58,8 +82,8 @@ export function transition(id: string, to: Transition['to'], changes: Partial<Tr
     severity: 'high',
     evidence: {
       ruleVersion: rule.version,
-      window: { ...rule.when, fromMs: atMs - 900_000, toMs: atMs, count: 1, value },
-      readings: [[atMs, value]],
+      window: { metric, fn, op, threshold, fromMs: atMs - 900_000, toMs: atMs, count: 1, value },
+      readings: value === null ? [] : [[atMs, value]],
     },
     ...changes,
   };
@@ -69,6 +93,13 @@ export function transition(id: string, to: Transition['to'], changes: Partial<Tr
 export function ticketOf(id: string, changes: Partial<Ticket> = {}): Ticket {
   const service = city.services.get('air-quality')!;
   const decision = { kind: 'open', reason: 'incident-began', service, deadlineMs: 14_400_000 } as const;
-  const opened = openTicket({ transition: transition(id, 'firing'), decision, rule, device, title: 'T', titleZh: 'Z' });
+  const opened = openTicket({
+    transition: transition(id, 'firing'),
+    decision,
+    rule,
+    subject,
+    title: 'T',
+    titleZh: 'Z',
+  });
   return { ...opened, ...changes };
 }

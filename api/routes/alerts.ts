@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { explained } from '../../rules/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { found, given, Item, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import type { App } from './routes.ts';
+
+const text = z.string().optional();
+
+/** `/api/v1/alerts`, and why an alert fires or does not. */
+export function alertRoutes(app: App, { alerts, rules, devices }: ApiDeps): void {
+  const tags = ['alerts'];
+  app.get(
+    '/api/v1/alerts',
+    {
+      schema: {
+        tags,
+        summary: 'Alerts and their states',
+        querystring: Paged.extend({
+          state: z.enum(['pending', 'firing', 'resolved']).optional(),
+          rule: text,
+          district: text,
+          severity: SeveritySchema.optional(),
+        }),
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ query }) => alerts.list(given(query)) as never,
+  );
+  app.get(
+    '/api/v1/alerts/:rule/:group',
+    {
+      schema: {
+        tags,
+        summary:
+          'One alert and why it stands so: clause by clause, since when, and what comes next; also of one that never fired',
+        params: z.object({ rule: z.string(), group: z.string() }),
+        response: { 200: Item },
+      },
+    },
+    async ({ params: { rule, group } }) => {
+      const explanation = await rules.explain(rule, group);
+      const alert = alerts.get(rule, group) ?? (explanation && { rule, group, state: 'inactive' });
+      const shown = found(alert, `alert of rule "${rule}" for "${group}"`);
+      return { ...shown, explanation: explanation && explained(explanation) } as never;
+    },
+  );
+  app.get(
+    '/api/v1/devices/:id/explain',
+    {
+      schema: {
+        tags,
+        summary: 'Every rule about a device, its district and the city: whether its alert fires, and the reason',
+        params: z.object({ id: z.string() }),
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ params: { id } }) => {
+      found(devices.get(id), `device "${id}"`);
+      const titles = new Map(rules.list().map((rule) => [rule.id, rule]));
+      const items = (await rules.explainDevice(id)).map((explanation) => {
+        const { title, titleZh, severity } = titles.get(explanation.rule) ?? {};
+        return { title, titleZh, severity, ...explained(explanation) };
+      });
+      return { items, next: null } as never;
+    },
+  );
+}

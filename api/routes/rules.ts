@@ -1,0 +1,117 @@
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import type { RuleChanged } from '../../rules/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { draftOf, editorOf, etagOf, Noted, RuleBody } from '../rule-draft.ts';
+import { found, Item, Paged, pageOf } from '../schema.ts';
+import type { App } from './routes.ts';
+
+const Id = z.object({ id: z.string() });
+const YAML = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
+const BODY_LIMIT = 256 * 1024;
+
+/** `/api/v1/rules`: those from files are read-only here; those made here have versions, authors and a history. */
+export function ruleRoutes(app: App, { rules }: ApiDeps): void {
+  const tags = ['rules'];
+  app.get(
+    '/api/v1/rules',
+    {
+      schema: {
+        tags,
+        summary:
+          'All rules in order of id, of files and of the API: where each comes from, and what keeps it out of force',
+        querystring: Paged,
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ query: { limit, after } }) => {
+      const items = rules.list().filter(({ id }) => after === null || id > after);
+      return { items: items.slice(0, limit), next: items.length > limit ? items[limit - 1]!.id : null } as never;
+    },
+  );
+  app.get(
+    '/api/v1/rules/:id',
+    { schema: { tags, summary: 'One rule, with its source', params: Id, response: { 200: Item } } },
+    async ({ params: { id } }, reply) => {
+      const rule = found(rules.get(id), `rule "${id}"`);
+      return reply.header('etag', etagOf(rule.version)).send(rule as never);
+    },
+  );
+  app.get(
+    '/api/v1/rules/:id/history',
+    {
+      schema: {
+        tags,
+        summary:
+          'Every version of a rule that the API made, newest first: by whom, when, why, and its text (null: deleted)',
+        params: Id,
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ params: { id } }) => ({ items: found(rules.history(id), `rule "${id}"`), next: null }) as never,
+  );
+  void app.register(async (scope) => {
+    scope.addContentTypeParser(YAML, { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    changeRoutes(scope.withTypeProvider() as unknown as App, rules);
+  });
+}
+
+function changeRoutes(app: App, rules: ApiDeps['rules']): void {
+  const tags = ['rules'];
+  const config = { role: 'admin' } as const;
+  const answers = { body: RuleBody, querystring: Noted };
+  app.post(
+    '/api/v1/rules',
+    {
+      config,
+      bodyLimit: BODY_LIMIT,
+      schema: {
+        tags,
+        summary: 'Makes a rule: its YAML, {text, note}, or the rule as an object. 202: on disk, not yet in force',
+        ...answers,
+        response: { 201: Item, 202: Item },
+      },
+    },
+    async (request, reply) => {
+      const changed = await rules.create(draftOf(request.body, request.query), request.key!.id);
+      reply.header('location', `/api/v1/rules/${changed.rule.id}`);
+      return answer(reply, changed, 201);
+    },
+  );
+  app.put(
+    '/api/v1/rules/:id',
+    {
+      config,
+      bodyLimit: BODY_LIMIT,
+      schema: {
+        tags,
+        summary: 'Makes a new version of a rule; with If-Match only where it is still at that version',
+        params: Id,
+        ...answers,
+        response: { 200: Item, 202: Item },
+      },
+    },
+    async (request, reply) => {
+      const draft = draftOf(request.body, request.query);
+      return answer(reply, await rules.change(request.params.id, draft, editorOf(request)), 200);
+    },
+  );
+  app.delete(
+    '/api/v1/rules/:id',
+    {
+      config,
+      schema: { tags, summary: 'Deletes a rule that the API made; its alerts end', params: Id, querystring: Noted },
+    },
+    async (request, reply) => {
+      const { inForce } = await rules.remove(request.params.id, request.query.note, editorOf(request));
+      return reply.code(inForce ? 204 : 202).send();
+    },
+  );
+}
+
+function answer(reply: FastifyReply, { rule, inForce }: RuleChanged, status: number): never {
+  return reply
+    .code(inForce ? status : 202)
+    .header('etag', etagOf(rule.version))
+    .send(rule) as never;
+}

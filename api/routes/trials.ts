@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { DEVICE_ID, LamppostError } from '../../domain/index.ts';
+import { parseTimestamp } from '../../ingest/index.ts';
+import type { TrialMessage } from '../../rules/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { textOf } from '../rule-draft.ts';
+import { found, Item } from '../schema.ts';
+import type { App } from './routes.ts';
+
+const Message = z.strictObject({
+  topic: z.string().min(1).max(500),
+  /** Text as it is; anything else as JSON. */
+  payload: z.unknown(),
+  /** The payload's bytes, in place of `payload`. */
+  base64: z.base64().optional(),
+  /** Now where absent. */
+  receivedAt: z.iso.datetime({ offset: true }).optional(),
+});
+const Trial = z.strictObject({
+  rule: z.union([z.string().min(1).max(100_000), z.looseObject({})]),
+  device: z.string().regex(DEVICE_ID),
+  readings: z.array(z.looseObject({})).min(1).max(1_000).optional(),
+  message: Message.optional(),
+  context: z.boolean().default(true),
+});
+
+/** `POST /api/v1/rules/try`. */
+export function trialRoutes(app: App, { rules, devices }: ApiDeps): void {
+  app.post(
+    '/api/v1/rules/try',
+    {
+      config: { role: 'operator' },
+      schema: {
+        tags: ['rules'],
+        summary:
+          "Tries a rule (its id or text) on readings or a message of a device, after the device's stored readings; changes nothing",
+        body: Trial,
+        response: { 200: Item },
+      },
+    },
+    async ({ body, key }) => {
+      const { readings, message, context } = body;
+      if ((readings === undefined) === (message === undefined)) {
+        throw new LamppostError('invalid', 'send either readings or message');
+      }
+      const device = found(devices.get(body.device), `device "${body.device}"`);
+      const rule = rules.resolve(textOf(body.rule), key!.id);
+      const messages = readings?.map((one) => readingMessage(device.id, one)) ?? [messageOf(message!)];
+      return (await rules.try({ rule, device, messages, context })) as never;
+    },
+  );
+}
+
+/** Further ahead than this no reading is taken as received: it is refused as it would be live. */
+const AHEAD_MS = 10 * 365 * 86_400_000;
+
+/** A reading is taken as received at its own time. */
+function readingMessage(device: string, reading: Readonly<Record<string, unknown>>): TrialMessage {
+  const ts = reading.ts === undefined ? Number.NaN : parseTimestamp(reading.ts);
+  const now = Date.now();
+  const receivedAtMs = ts >= 0 && ts <= now + AHEAD_MS ? ts : now;
+  return { topic: `devices/${device}/readings`, payload: Buffer.from(JSON.stringify(reading)), receivedAtMs };
+}
+
+function messageOf({ topic, payload, base64, receivedAt }: z.infer<typeof Message>): TrialMessage {
+  const receivedAtMs = receivedAt === undefined ? Date.now() : Date.parse(receivedAt);
+  if (base64 !== undefined) return { topic, payload: Buffer.from(base64, 'base64'), receivedAtMs };
+  if (payload === undefined) throw new LamppostError('invalid', 'message: send its payload, or its bytes as base64');
+  const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+  return { topic, payload: Buffer.from(text), receivedAtMs };
+}

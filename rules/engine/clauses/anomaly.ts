@@ -1,0 +1,191 @@
+import type { AnomalyCondition, Band, MetricTable } from '../../../domain/index.ts';
+import type { Reader, Writer } from '../bytes.ts';
+import { type FigureSpec, FigureState, figureSpec } from '../figure.ts';
+import { ClauseState, FALSE, type Scene, type Standing, shown, TRUE, UNKNOWN } from './clause.ts';
+import { medianOf } from './threshold.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const LEAST_SAMPLES = 12;
+/** A slot keeps about this many figures in all. */
+const SAMPLES_A_SLOT = 16;
+/** Makes the median absolute deviation of a normal distribution its standard deviation. */
+const MAD_TO_DEVIATION = 1.4826;
+/** 1970-01-01 was a Thursday; weeks begin on Monday. */
+const EPOCH_WEEKDAY_MS = 3 * DAY_MS;
+
+/** An anomaly clause made ready. */
+export interface AnomalySpec {
+  readonly clause: AnomalyCondition;
+  readonly metric: number;
+  readonly figure: FigureSpec;
+  readonly slots: number;
+  /** Figures that a slot keeps. */
+  readonly kept: number;
+  /** Between two of them, event time. */
+  readonly apartMs: number;
+}
+
+export function anomalySpec(clause: AnomalyCondition, metrics: MetricTable): AnomalySpec {
+  const occurrences = Math.ceil(clause.trainMs / clause.seasonMs);
+  const each = Math.max(1, Math.floor(SAMPLES_A_SLOT / occurrences));
+  return {
+    clause,
+    metric: metrics.indexOf(clause.metric),
+    figure: figureSpec(clause, 0),
+    slots: clause.seasonMs / HOUR_MS,
+    kept: occurrences * each,
+    apartMs: HOUR_MS / each,
+  };
+}
+
+/** The figures that a slot remembers: a ring of (ts, figure), oldest overwritten first. */
+interface Slot {
+  readonly pairs: Float64Array;
+  next: number;
+  length: number;
+}
+
+interface Expected {
+  readonly median: number;
+  readonly spread: number;
+}
+
+/** A figure against what its hour of the season lets expect. */
+export class AnomalyState extends ClauseState {
+  readonly #spec: AnomalySpec;
+  readonly #own: FigureState;
+  readonly #slots: (Slot | undefined)[];
+  /** Of the last judgement. */
+  #expected: Expected | null = null;
+  #inOrder = false;
+
+  constructor(spec: AnomalySpec) {
+    super();
+    this.#spec = spec;
+    this.#own = new FigureState(spec.figure);
+    this.#slots = Array.from({ length: spec.slots }, () => undefined);
+  }
+
+  override hears(metric: number): boolean {
+    return metric === this.#spec.metric;
+  }
+
+  override take(_metric: number, ts: number, value: number): boolean {
+    this.#inOrder = ts >= this.#own.newest;
+    return this.#own.take(ts, value);
+  }
+
+  /** Judges, then remembers: a figure is never held against itself. A reading out of order does neither. */
+  override judge(scene: Scene): void {
+    if (!this.#inOrder) return;
+    this.#inOrder = false;
+    const figure = this.#own.value();
+    const slot = this.#slotAt(this.#own.newest, scene);
+    this.#expected = this.#expect(slot);
+    if (Number.isNaN(figure) || this.#expected === null) this.verdict = UNKNOWN;
+    else this.verdict = Math.abs(figure - this.#expected.median) > this.#allowed(this.#expected) ? TRUE : FALSE;
+    if (!Number.isNaN(figure)) this.#remember(slot, this.#own.newest, figure);
+  }
+
+  override figure(): number {
+    return this.#expected === null ? Number.NaN : this.#own.value();
+  }
+
+  override standing(_scene: Scene): Standing {
+    const { fromMs, newest, count } = this.#own;
+    const value = shown(this.figure());
+    return { fn: this.#spec.clause.fn, fromMs, toMs: newest, count, value, op: 'outside', threshold: this.#band() };
+  }
+
+  override clear(): Band | null {
+    return this.#expected === null ? null : this.#band();
+  }
+
+  override readings(): [number, number][] {
+    return this.#own.readings();
+  }
+
+  override release(): void {
+    this.#own.release();
+  }
+
+  override write(to: Writer): void {
+    this.#own.write(to);
+    to.f64(this.#expected?.median ?? Number.NaN);
+    to.f64(this.#expected?.spread ?? Number.NaN);
+    to.u32(this.#slots.filter((slot) => slot !== undefined).length);
+    for (const [at, slot] of this.#slots.entries()) {
+      if (slot === undefined) continue;
+      to.u32(at);
+      to.u32(slot.next);
+      to.u32(slot.length);
+      for (let i = 0; i < 2 * slot.length; i++) to.f64(slot.pairs[i]!);
+    }
+  }
+
+  override read(from: Reader): void {
+    this.#own.read(from);
+    const [median, spread] = [from.f64(), from.f64()];
+    this.#expected = Number.isNaN(median) ? null : { median, spread };
+    for (let slots = from.u32(); slots > 0; slots--) {
+      const slot = this.#slot(from.u32());
+      slot.next = from.u32();
+      slot.length = from.u32();
+      for (let i = 0; i < 2 * slot.length; i++) slot.pairs[i] = from.f64();
+    }
+  }
+
+  #allowed({ spread }: Expected): number {
+    return this.#spec.clause.deviations * spread;
+  }
+
+  #band(): Band {
+    if (this.#expected === null) return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    const allowed = this.#allowed(this.#expected);
+    return [this.#expected.median - allowed, this.#expected.median + allowed];
+  }
+
+  #slotAt(ts: number, scene: Scene): number {
+    const local = ts + scene.offsetAt(ts) + EPOCH_WEEKDAY_MS;
+    const { seasonMs } = this.#spec.clause;
+    return Math.floor((local - Math.floor(local / seasonMs) * seasonMs) / HOUR_MS);
+  }
+
+  #expect(slot: number): Expected | null {
+    const { slots } = this.#spec;
+    const { trainMs, seasonMs, leastSpread } = this.#spec.clause;
+    const to = this.#own.newest;
+    const samples: number[] = [];
+    for (const near of [slot - 1, slot, slot + 1]) {
+      const known = this.#slots[(near + slots) % slots];
+      for (let i = 0; known !== undefined && i < known.length; i++) {
+        const ts = known.pairs[2 * i]!;
+        if (ts >= to - trainMs && ts <= to - seasonMs / 2) samples.push(known.pairs[2 * i + 1]!);
+      }
+    }
+    if (samples.length < LEAST_SAMPLES) return null;
+    const median = medianOf(Float64Array.from(samples).sort());
+    const deviations = Float64Array.from(samples, (sample) => Math.abs(sample - median)).sort();
+    return { median, spread: Math.max(leastSpread, MAD_TO_DEVIATION * medianOf(deviations)) };
+  }
+
+  #slot(at: number): Slot {
+    const known = this.#slots[at];
+    if (known !== undefined) return known;
+    const made = { pairs: new Float64Array(2 * this.#spec.kept), next: 0, length: 0 };
+    this.#slots[at] = made;
+    return made;
+  }
+
+  #remember(at: number, ts: number, figure: number): void {
+    const { kept, apartMs } = this.#spec;
+    const slot = this.#slot(at);
+    const newest = (slot.next + kept - 1) % kept;
+    if (slot.length > 0 && ts - slot.pairs[2 * newest]! < apartMs) return;
+    slot.pairs[2 * slot.next] = ts;
+    slot.pairs[2 * slot.next + 1] = figure;
+    slot.next = (slot.next + 1) % kept;
+    slot.length = Math.min(slot.length + 1, kept);
+  }
+}

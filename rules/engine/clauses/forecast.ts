@@ -1,0 +1,128 @@
+import type { ForecastCondition, MetricTable } from '../../../domain/index.ts';
+import type { Reader, Writer } from '../bytes.ts';
+import { HoltWinters } from '../holt-winters.ts';
+import { Series, type SeriesSpec, seriesSpec } from '../series.ts';
+import { ClauseState, held, type Scene, type Standing, shown } from './clause.ts';
+
+const HOUR_MS = 3_600_000;
+const LEAST_READINGS = 5;
+const [T, Y, TT, TY, OLDEST] = [0, 1, 2, 3, 4];
+
+/** A forecast clause made ready. */
+export interface ForecastSpec {
+  readonly clause: ForecastCondition;
+  readonly metric: number;
+  readonly series: SeriesSpec;
+}
+
+export function forecastSpec(clause: ForecastCondition, metrics: MetricTable): ForecastSpec {
+  const series = clause.method === 'trend' ? seriesSpec('line', clause.overMs) : seriesSpec('last', 0);
+  return { clause, metric: metrics.indexOf(clause.metric), series };
+}
+
+/** What is expected within the time ahead, beyond a limit. */
+export class ForecastState extends ClauseState {
+  readonly #spec: ForecastSpec;
+  readonly #series: Series;
+  readonly #seasonal: HoltWinters | null;
+
+  constructor(spec: ForecastSpec) {
+    super();
+    this.#spec = spec;
+    this.#series = new Series(spec.series);
+    this.#series.extra = Number.NEGATIVE_INFINITY;
+    const { method, seasonMs } = spec.clause;
+    this.#seasonal = method === 'holt_winters' ? new HoltWinters(seasonMs / HOUR_MS) : null;
+  }
+
+  override hears(metric: number): boolean {
+    return metric === this.#spec.metric;
+  }
+
+  override take(_metric: number, ts: number, value: number): boolean {
+    if (this.#seasonal !== null) {
+      const took = this.#seasonal.take(ts, value);
+      // Of the hour that is open, the newest by time is the newest value.
+      if (took) this.#series.take(ts, value);
+      return took;
+    }
+    const series = this.#series;
+    if (ts < series.extra) return false;
+    if (this.#startsAnew(ts, value)) {
+      series.clear();
+      series.extra = ts;
+    }
+    return series.take(ts, value);
+  }
+
+  override judge(): void {
+    this.verdict = held(this.verdict, this.figure(), this.#spec.clause);
+  }
+
+  override figure(): number {
+    const { op, withinMs } = this.#spec.clause;
+    const ahead =
+      this.#seasonal === null ? this.#line(withinMs) : this.#seasonal.extreme(op, this.#series.newest + withinMs);
+    if (Number.isNaN(ahead)) return Number.NaN;
+    return op === 'above' ? Math.max(this.#series.last, ahead) : Math.min(this.#series.last, ahead);
+  }
+
+  override standing(_scene: Scene): Standing {
+    const { op, threshold } = this.#spec.clause;
+    const { fromMs, newest, count } = this.#series;
+    return { fn: 'forecast', fromMs, toMs: newest, count, value: shown(this.figure()), op, threshold };
+  }
+
+  override clear(): number {
+    return this.#spec.clause.clear;
+  }
+
+  override readings(): [number, number][] {
+    return this.#series.recent(this.#seasonal === null ? this.#series.fromMs : Number.NEGATIVE_INFINITY);
+  }
+
+  override release(): void {
+    this.#series.release();
+  }
+
+  override write(to: Writer): void {
+    this.#series.write(to);
+    this.#seasonal?.write(to);
+  }
+
+  override read(from: Reader): void {
+    this.#series.read(from);
+    this.#seasonal?.read(from);
+  }
+
+  #startsAnew(ts: number, value: number): boolean {
+    const { reset, op } = this.#spec.clause;
+    const series = this.#series;
+    if (reset === null || series.count === 0 || ts < series.newest) return false;
+    return (op === 'above' ? series.last - value : value - series.last) > reset;
+  }
+
+  /** Least squares, with time in hours from the newest slice's beginning. */
+  #line(withinMs: number): number {
+    const series = this.#series;
+    const { slices, sliceMs } = series.spec;
+    const n = series.count;
+    if (n < LEAST_READINGS || 4 * (series.newest - series.least(OLDEST)) < this.#spec.clause.overMs) return Number.NaN;
+    let [t, y, tt, ty] = [0, 0, 0, 0];
+    for (let back = 0; back < slices; back++) {
+      const count = series.countOf(back);
+      if (count === 0) continue;
+      const shift = (-back * sliceMs) / HOUR_MS;
+      const [st, sy] = [series.lane(back, T), series.lane(back, Y)];
+      t += st + count * shift;
+      y += sy;
+      tt += series.lane(back, TT) + 2 * shift * st + count * shift * shift;
+      ty += series.lane(back, TY) + shift * sy;
+    }
+    const spread = n * tt - t * t;
+    if (spread === 0) return Number.NaN;
+    const slope = (n * ty - t * y) / spread;
+    const at = (series.newest + withinMs - series.slice * sliceMs) / HOUR_MS;
+    return (y - slope * t) / n + slope * at;
+  }
+}

@@ -1,0 +1,39 @@
+import type { Clause, MetricTable } from '../../../domain/index.ts';
+import { AbsentState } from './absent.ts';
+import { AnomalyState, anomalySpec } from './anomaly.ts';
+import type { ClauseState } from './clause.ts';
+import { ForecastState, forecastSpec } from './forecast.ts';
+import { FlatState, JumpState, rangeSpec } from './range.ts';
+import { ThresholdState, thresholdSpec } from './threshold.ts';
+
+export * from './clause.ts';
+
+/** Makes a clause ready: what comes back makes the clause of one series, at engine time `k`. */
+export function clauseMaker(clause: Clause, metrics: MetricTable): (k: number) => ClauseState {
+  switch (clause.kind) {
+    case 'threshold': {
+      const spec = thresholdSpec(clause, metrics);
+      return () => new ThresholdState(spec);
+    }
+    case 'absent':
+      return (k) => new AbsentState(clause, metrics, k);
+    case 'flat': {
+      const spec = rangeSpec(clause, metrics);
+      return () => new FlatState(spec);
+    }
+    case 'jump': {
+      const spec = rangeSpec(clause, metrics);
+      return () => new JumpState(spec);
+    }
+    case 'anomaly': {
+      const spec = anomalySpec(clause, metrics);
+      return () => new AnomalyState(spec);
+    }
+    case 'forecast': {
+      const spec = forecastSpec(clause, metrics);
+      return () => new ForecastState(spec);
+    }
+    default:
+      throw new Error(`there is no condition "${(clause as { kind: string }).kind}"`);
+  }
+}

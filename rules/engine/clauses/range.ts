@@ -1,0 +1,113 @@
+import type { FlatCondition, JumpCondition, MetricTable } from '../../../domain/index.ts';
+import type { Reader, Writer } from '../bytes.ts';
+import { Series, type SeriesSpec, seriesSpec } from '../series.ts';
+import { ClauseState, FALSE, held, type Scene, type Standing, shown, TRUE, UNKNOWN } from './clause.ts';
+
+/** A clause over the range of a window, made ready. */
+export interface RangeSpec<C extends FlatCondition | JumpCondition> {
+  readonly clause: C;
+  readonly metric: number;
+  readonly series: SeriesSpec;
+}
+
+export function rangeSpec<C extends FlatCondition | JumpCondition>(clause: C, metrics: MetricTable): RangeSpec<C> {
+  return { clause, metric: metrics.indexOf(clause.metric), series: seriesSpec('range', clause.windowMs) };
+}
+
+const [MIN, MAX, OLDEST] = [0, 1, 2];
+const LEAST_READINGS = 3;
+
+abstract class RangeState<C extends FlatCondition | JumpCondition> extends ClauseState {
+  protected readonly clause: C;
+  protected readonly series: Series;
+  readonly #metric: number;
+
+  constructor(spec: RangeSpec<C>) {
+    super();
+    this.clause = spec.clause;
+    this.series = new Series(spec.series);
+    this.#metric = spec.metric;
+  }
+
+  abstract override figure(): number;
+
+  override hears(metric: number): boolean {
+    return metric === this.#metric;
+  }
+
+  override take(_metric: number, ts: number, value: number): boolean {
+    return this.series.take(ts, value);
+  }
+
+  override readings(): [number, number][] {
+    return this.series.recent(this.series.fromMs);
+  }
+
+  override release(): void {
+    this.series.release();
+  }
+
+  override write(to: Writer): void {
+    this.series.write(to);
+  }
+
+  override read(from: Reader): void {
+    this.series.read(from);
+  }
+
+  protected stand(fn: 'flat' | 'jump', op: 'above' | 'below', threshold: number): Standing {
+    const { fromMs, newest, count } = this.series;
+    return { fn, fromMs, toMs: newest, count, value: shown(this.figure()), op, threshold };
+  }
+}
+
+/** A stuck sensor: the whole window within a narrow range. */
+export class FlatState extends RangeState<FlatCondition> {
+  override judge(): void {
+    const figure = this.figure();
+    if (Number.isNaN(figure)) this.verdict = UNKNOWN;
+    else this.verdict = figure <= this.clause.within ? TRUE : FALSE;
+  }
+
+  override figure(): number {
+    const { series } = this;
+    const { windowMs } = this.clause;
+    const known = series.newest - series.first >= windowMs && series.count >= LEAST_READINGS;
+    if (!known || 2 * (series.newest - series.least(OLDEST)) < windowMs) return Number.NaN;
+    return series.most(MAX) - series.least(MIN);
+  }
+
+  override standing(_scene: Scene): Standing {
+    return this.stand('flat', 'below', this.clause.within);
+  }
+
+  override clear(): number {
+    return this.clause.within;
+  }
+}
+
+/** The newest reading far from another of the window. */
+export class JumpState extends RangeState<JumpCondition> {
+  override judge(): void {
+    const { by: threshold, clear } = this.clause;
+    this.verdict = held(this.verdict, this.figure(), { op: 'above', threshold, clear });
+  }
+
+  override figure(): number {
+    const { series } = this;
+    const { direction } = this.clause;
+    if (series.count < 2) return Number.NaN;
+    const up = series.last - series.least(MIN);
+    const down = series.most(MAX) - series.last;
+    if (direction === 'up') return up;
+    return direction === 'down' ? down : Math.max(up, down);
+  }
+
+  override standing(_scene: Scene): Standing {
+    return this.stand('jump', 'above', this.clause.by);
+  }
+
+  override clear(): number {
+    return this.clause.clear;
+  }
+}

@@ -1,0 +1,70 @@
+import type { LocalText } from '../domain/index.ts';
+import type { ClauseExplanation, ExplainReason, Explanation } from './engine/types.ts';
+
+/** The ladder's reasons as operators read them. */
+const REASON_TEXTS: Readonly<Record<ExplainReason, LocalText>> = {
+  'rule-fault': { en: 'The rule met an error and is disabled until it changes', zh: '规则出错，修改前停用' },
+  'not-taken': { en: 'The rule does not take it: its where or its profiles leave it out', zh: '不在规则的适用范围内' },
+  'no-reading': { en: 'No reading of the rule’s metrics has come yet', zh: '尚未收到该规则所需指标的读数' },
+  unknown: { en: 'Too few readings, or still learning: no verdict yet', zh: '读数不足或仍在学习，暂无结论' },
+  'not-matching': { en: 'The condition is not true', zh: '条件不成立' },
+  'outside-calendar': { en: 'The condition is true, but its calendar is off', zh: '条件成立，但不在生效时段内' },
+  'waiting-for': { en: 'The condition is true, but has not held long enough', zh: '条件成立，但持续时间不足' },
+  'held-by-limit': {
+    en: 'It would fire, but too many groups of the rule do already',
+    zh: '本应报警，但该规则同时报警的对象已达上限',
+  },
+  'firing-kept': {
+    en: 'The condition is no longer true; the alert is kept firing for a while',
+    zh: '条件已不成立，报警仍保持一段时间',
+  },
+  'firing-silent': { en: 'Fires because nothing is heard', zh: '因收不到数据而报警' },
+  firing: { en: 'Fires: the condition is true', zh: '正在报警：条件成立' },
+};
+
+/** An explanation as the API shows it: the reason in words, times in ISO 8601 UTC. */
+export type Explained = Omit<Explanation, 'sinceMs' | 'dueMs' | 'clauses'> & {
+  readonly text: LocalText;
+  readonly since: string | null;
+  /** When it fires, resolves, or is judged again by itself, if no reading comes before. */
+  readonly due: string | null;
+  readonly clauses: readonly (Omit<ClauseExplanation, 'newestMs'> & { readonly newest: string | null })[];
+};
+
+/** Puts an explanation into words. */
+export function explained({ sinceMs, dueMs, clauses, ...rest }: Explanation): Explained {
+  return {
+    ...rest,
+    text: REASON_TEXTS[rest.reason],
+    since: isoOf(sinceMs),
+    due: isoOf(dueMs),
+    clauses: clauses.map(({ newestMs, ...clause }) => ({ ...clause, newest: isoOf(newestMs) })),
+  };
+}
+
+/** What would become of the alert, in one sentence. */
+export function outlookOf({ reason, state, dueMs }: Explanation): LocalText {
+  const due = isoOf(dueMs);
+  if (reason === 'waiting-for' && due !== null) {
+    return { en: `would fire at ${due} if it stays so`, zh: `若保持不变，将于 ${due} 报警` };
+  }
+  if (reason === 'firing-kept' && due !== null) {
+    return {
+      en: `no longer matches; resolves at ${due} if it stays so`,
+      zh: `条件已不成立；若保持不变，将于 ${due} 解除`,
+    };
+  }
+  if (state === 'firing') return { en: 'fires', zh: '报警' };
+  if (reason === 'not-matching') return { en: 'does not match', zh: '不满足条件' };
+  if (reason === 'held-by-limit')
+    return { en: 'would fire, but for the limit of the rule', zh: '本应报警，但受规则上限限制' };
+  const { en, zh } = REASON_TEXTS[reason];
+  return { en: en.charAt(0).toLowerCase() + en.slice(1), zh };
+}
+
+/** Epoch ms as ISO 8601 UTC; null stays null. */
+export function isoOf(ms: number): string;
+export function isoOf(ms: number | null): string | null;
+export function isoOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}

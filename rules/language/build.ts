@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto';
+import {
+  type City,
+  type Clause,
+  type Condition,
+  type Figure,
+  type Rule,
+  SEVERITIES,
+  type ThresholdCondition,
+  WINDOW_FUNCTIONS,
+} from '../../domain/index.ts';
+import { metricsOf } from './conditions.ts';
+import type { Raw } from './raw.ts';
+import type { WrittenRule, WrittenWhen } from './schema.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const SEASONS = { '1d': 86_400_000, '1w': 604_800_000 } as const;
+
+/** The rule of what was written and has no mistake. */
+export function buildRule(
+  written: WrittenRule,
+  { raw, text, origin }: { readonly raw: Raw; readonly text: string; readonly origin: string },
+  city: City,
+): Rule {
+  const { id, title, where, ticket, when, quorum } = { ...written, quorum: written.when.quorum };
+  const texts = typeof title === 'string' ? { en: title, zh: title } : title;
+  const deadlineMs = ticket && (ticket.deadline ?? city.services.get(ticket.service)!.deadlineMs);
+  const condition = conditionOf(when, city);
+  const profiles = profilesOf(written, raw, city);
+  const noDataAfterMs = written.no_data_after ?? silenceOf(condition, profiles, city);
+  const { severity, steps } = severityOf(written.severity);
+  return {
+    id,
+    version: versionOf(raw, derived(condition, written, noDataAfterMs)),
+    title: texts.en,
+    titleZh: texts.zh,
+    forEach: written.for_each ?? quorum?.of ?? 'device',
+    where: Object.fromEntries(Object.entries(where).filter(([, value]) => value !== undefined)),
+    profiles,
+    when: condition,
+    quorum: quorum === undefined ? null : quorumOf(quorum.at_least),
+    forMs: written.for,
+    keepFiringForMs: written.keep_firing_for,
+    latenessMs: written.lateness ?? null,
+    active: written.active ?? null,
+    severity,
+    steps,
+    onNoData: written.on_no_data,
+    noDataAfterMs,
+    flapping:
+      written.flapping === undefined ? null : { times: written.flapping.times, withinMs: written.flapping.within },
+    limit: written.limit,
+    ...(ticket === undefined ? {} : { ticket: { service: ticket.service, deadlineMs: deadlineMs! } }),
+    source: text,
+    origin,
+  };
+}
+
+/** Of the rule as it is written, keys in order, and what of the city it rests on: comments, layout and a service's deadline leave it as it is. */
+function versionOf(raw: Raw, rests: readonly number[]): string {
+  const canonical = JSON.stringify(raw, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+  const whole = rests.length === 0 ? canonical : `${canonical}${JSON.stringify(rests)}`;
+  return createHash('sha256').update(whole).digest('hex').slice(0, 12);
+}
+
+function derived(condition: Condition, written: WrittenRule, noDataAfterMs: number): number[] {
+  const spreads = clausesOf(condition).flatMap((one) => (one.kind === 'anomaly' ? [one.leastSpread] : []));
+  return [...(written.on_no_data === 'keep' ? [] : [noDataAfterMs]), ...spreads];
+}
+
+function profilesOf({ where }: WrittenRule, raw: Raw, city: City): string[] {
+  const metrics = metricsOf(raw.when as Raw);
+  const profiles = (where.profile ?? [...city.profiles.keys()]).map((id) => city.profiles.get(id)!);
+  return profiles.filter((profile) => metrics.every((metric) => profile.metrics.includes(metric))).map(({ id }) => id);
+}
+
+/** When silence is silence: after the longest window, and three times the longest interval. */
+function silenceOf(condition: Condition, profiles: readonly string[], city: City): number {
+  const windows = clausesOf(condition).map((one) => ('windowMs' in one ? one.windowMs : 0));
+  return Math.max(...windows, ...profiles.map((id) => 3 * city.profiles.get(id)!.intervalMs));
+}
+
+function clausesOf(condition: Condition): Clause[] {
+  if (!('of' in condition)) return [condition];
+  return condition.kind === 'not' ? clausesOf(condition.of) : condition.of.flatMap(clausesOf);
+}
+
+function quorumOf(atLeast: number | string): Rule['quorum'] {
+  return typeof atLeast === 'number' ? { devices: atLeast } : { percent: Number(atLeast.slice(0, -1)) };
+}
+
+function severityOf(severity: WrittenRule['severity']): Pick<Rule, 'severity' | 'steps'> {
+  if (typeof severity === 'string') return { severity, steps: [] };
+  const [least, ...steps] = SEVERITIES.flatMap((name) => {
+    const at = severity[name];
+    return at === undefined ? [] : [{ at, severity: name }];
+  });
+  return { severity: least!.severity, steps };
+}
+
+function conditionOf(when: WrittenWhen, city: City): Condition {
+  if (when.all !== undefined) return { kind: 'all', of: when.all.map((one) => conditionOf(one, city)) };
+  if (when.any !== undefined) return { kind: 'any', of: when.any.map((one) => conditionOf(one, city)) };
+  if (when.not !== undefined) return { kind: 'not', of: conditionOf(when.not, city) };
+  return clauseOf(when, city);
+}
+
+function clauseOf(when: WrittenWhen, city: City): Clause {
+  const { metric, absent, flat, jump, anomaly, forecast } = when;
+  if (absent !== undefined) return { kind: 'absent', metric: metric ?? null, absentMs: absent };
+  const named = metric!;
+  if (flat !== undefined) return { kind: 'flat', metric: named, windowMs: flat.for, within: flat.within };
+  if (jump !== undefined) {
+    const { by, within: windowMs, clear, direction } = jump;
+    return { kind: 'jump', metric: named, windowMs, by, clear: clear ?? by, direction };
+  }
+  if (anomaly !== undefined) {
+    const { season, deviations, train, least } = anomaly;
+    const { min, max } = city.metrics.get(named)!;
+    const trainMs = train ?? (season === '1w' ? 28 : 14) * DAY_MS;
+    const leastSpread = least ?? (max - min) / 1000;
+    return { kind: 'anomaly', ...figureOf(when), seasonMs: SEASONS[season], deviations, trainMs, leastSpread };
+  }
+  if (forecast !== undefined) return forecastOf(when, forecast);
+  return thresholdOf(when);
+}
+
+function figureOf(when: WrittenWhen): Figure {
+  const fn = WINDOW_FUNCTIONS.find((name) => when[name] !== undefined) ?? 'last';
+  return { metric: when.metric!, fn, windowMs: fn === 'last' ? 0 : when[fn]! };
+}
+
+function thresholdOf(when: WrittenWhen): ThresholdCondition {
+  const figure = figureOf(when);
+  const op = (['above', 'below', 'outside', 'equals'] as const).find((one) => when[one] !== undefined)!;
+  const threshold = when[op]!;
+  const { compare } = when;
+  const other = compare === undefined || compare.with === 'peers' ? ('peers' as const) : { metric: compare.with };
+  const withinMs = compare?.within ?? (figure.fn === 'last' ? HOUR_MS : figure.windowMs);
+  const comparison = compare === undefined ? null : { with: other, as: compare.as, withinMs };
+  return { kind: 'threshold', ...figure, op, threshold, clear: when.clear ?? threshold, compare: comparison };
+}
+
+function forecastOf(when: WrittenWhen, forecast: NonNullable<WrittenWhen['forecast']>): Clause {
+  const { within, method, over, reset, season } = forecast;
+  const op = when.above === undefined ? 'below' : 'above';
+  const threshold = when[op]!;
+  return {
+    kind: 'forecast',
+    metric: when.metric!,
+    method,
+    withinMs: within,
+    overMs: over ?? Math.max(DAY_MS, within),
+    reset: reset ?? null,
+    seasonMs: SEASONS[season],
+    op,
+    threshold,
+    clear: (when.clear as number | undefined) ?? threshold,
+  };
+}

@@ -1,0 +1,65 @@
+import type { City, Device, MetricTable, Rejection } from '../../domain/index.ts';
+import { Checked, checkReading, compileChecks, formatOf, type RawReading } from '../../ingest/index.ts';
+
+/** A message as it is tried. */
+export interface TrialMessage {
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** Epoch ms. */
+  readonly receivedAtMs: number;
+}
+
+/** One reading of a tried message: its good values, and what was refused of it. */
+export interface TrialReading {
+  /** JSON path in the message. */
+  readonly path: string;
+  readonly tsMs: number;
+  readonly receivedAtMs: number;
+  readonly values: readonly { readonly metric: number; readonly value: number }[];
+  readonly refused: readonly Rejection[];
+}
+
+/** Reads messages of one device as the live way does: decode, convert, validate. */
+export function createTrialReader(device: Device, city: City, metrics: MetricTable) {
+  const checks = compileChecks(city, metrics).get(device.profile) ?? null;
+  const checked = new Checked();
+
+  function refusedWhole(receivedAtMs: number, refused: readonly Rejection[]): TrialReading {
+    return { path: '$', tsMs: receivedAtMs, receivedAtMs, values: [], refused };
+  }
+
+  function readingOf(raw: RawReading, receivedAtMs: number): TrialReading {
+    checked.rejections = [];
+    checkReading(raw, checks!, receivedAtMs, checked);
+    const { length, metric, value, ts } = checked;
+    const values = Array.from({ length }, (_, i) => ({ metric: metric[i]!, value: value[i]! }));
+    const tsMs = length === 0 ? receivedAtMs : ts;
+    return { path: raw.path, tsMs, receivedAtMs, values, refused: checked.rejections };
+  }
+
+  return function read({ topic, payload, receivedAtMs }: TrialMessage): TrialReading[] {
+    const { format } = formatOf(device.id, topic);
+    if (format === null) {
+      return [
+        refusedWhole(receivedAtMs, [{ reason: 'unknown-topic', path: '$', detail: `no format is known for ${topic}` }]),
+      ];
+    }
+    if (checks === null) {
+      const detail = `profile "${device.profile}" of this device is not in profiles.yaml`;
+      return [refusedWhole(receivedAtMs, [{ reason: 'unknown-profile', path: '$', detail }])];
+    }
+    const decoded = format.decode(payload, receivedAtMs);
+    if ('reason' in decoded) return [refusedWhole(receivedAtMs, [decoded])];
+    const faulty = decoded.rejections.map((rejection) => ({
+      ...refusedWhole(receivedAtMs, [rejection]),
+      path: rejection.path,
+    }));
+    return [...faulty, ...decoded.readings.map((raw) => readingOf(raw, receivedAtMs))];
+  };
+}
+
+/** Whose a message is by its topic and payload; the device itself where neither says. */
+export function ownerOf(message: TrialMessage, device: Device): string {
+  const { device: named, format } = formatOf(device.id, message.topic);
+  return format?.deviceOf?.(message.payload) ?? named;
+}

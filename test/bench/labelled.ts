@@ -1,0 +1,110 @@
+/** How well `anomaly` and `jump` find what people marked as unusual in real readings of road sensors: `npm run bench -- --labelled`. */
+import { readFileSync } from 'node:fs';
+import { type City, createZone, type Rule } from '../../domain/index.ts';
+import { parseCity, readCityFolder } from '../../ingest/index.ts';
+import { createRuleEngine } from '../../rules/engine/index.ts';
+import { parseRule } from '../../rules/index.ts';
+import { columns, device, metricTable } from '../unit/rules/reference/kit.ts';
+
+const FOLDER = 'simulators/samples/traffic';
+const ZONE = createZone('America/Chicago');
+
+/** What one rule found in one series. */
+export interface Found {
+  readonly series: string;
+  readonly condition: string;
+  readonly labels: number;
+  /** Labelled windows in which it fired. */
+  readonly foundLabels: number;
+  readonly alerts: number;
+  /** Alerts that fired in a labelled window. */
+  readonly rightAlerts: number;
+}
+
+const SERIES = [
+  { file: 'speed_t4013.csv', metric: 'speed', by: [15, 25, 35] },
+  { file: 'occupancy_t4013.csv', metric: 'occupancy', by: [10, 15, 25] },
+  { file: 'TravelTime_387.csv', metric: 'travel_time', by: [200, 400, 800] },
+] as const;
+
+const ANOMALIES = [
+  'last: true, anomaly: { deviations: 4 }',
+  'mean: 30m, anomaly: { deviations: 4 }',
+  'mean: 1h, anomaly: { deviations: 4 }',
+  'mean: 1h, anomaly: { deviations: 6 }',
+  'mean: 1h, anomaly: { deviations: 4, season: 1w }',
+];
+
+/** Runs every condition over every series. */
+export async function labelled(): Promise<Found[]> {
+  const { city } = parseCity(await readCityFolder('city'));
+  if (city === null) throw new Error('the sample city has mistakes');
+  const windows = JSON.parse(readFileSync(`${FOLDER}/anomaly-windows.json`, 'utf8')) as Record<
+    string,
+    [string, string][]
+  >;
+  return SERIES.flatMap(({ file, metric, by }) => {
+    const readings = readingsOf(file);
+    const labels = windows[file]!.map(([from, to]) => [utc(from), utc(to)] as const);
+    const conditions = [...ANOMALIES, ...by.map((by) => `jump: { by: ${by}, within: 30m }`)];
+    return conditions.map((condition) => {
+      const alerts = alertsOf(ruleOf(`{ metric: ${metric}, ${condition} }`, city), metric, readings);
+      const within = (at: number) => labels.some(([from, to]) => at >= from && at <= to);
+      const found = labels.filter(([from, to]) => alerts.some((at) => at >= from && at <= to));
+      const rightAlerts = alerts.filter(within).length;
+      const series = file.replace('.csv', '');
+      return {
+        series,
+        condition,
+        labels: labels.length,
+        foundLabels: found.length,
+        alerts: alerts.length,
+        rightAlerts,
+      };
+    });
+  });
+}
+
+/** As a Markdown table. */
+export function labelledTable(found: readonly Found[]): string {
+  const percent = (part: number, of: number) => (of === 0 ? '–' : `${Math.round((100 * part) / of)} %`);
+  return [
+    '| series | condition | alerts | precision | labelled windows found |',
+    '| --- | --- | ---: | ---: | ---: |',
+    ...found.map(
+      (one) =>
+        `| ${one.series} | \`${one.condition}\` | ${one.alerts} | ${percent(one.rightAlerts, one.alerts)} (${one.rightAlerts}) | ${one.foundLabels} of ${one.labels} |`,
+    ),
+  ].join('\n');
+}
+
+function ruleOf(when: string, city: City): Rule {
+  const text = `id: labelled\ntitle: T\nseverity: low\nwhere: { profile: traffic }\nwhen: ${when}\nkeep_firing_for: 1h\n`;
+  const { rule, problems } = parseRule(text, city, { path: 'labelled', origin: 'file:labelled' });
+  if (rule === null) throw new Error(problems.map(({ message }) => message).join('; '));
+  return rule;
+}
+
+function alertsOf(rule: Rule, metric: string, readings: readonly (readonly [number, number])[]): number[] {
+  const metrics = metricTable();
+  const engine = createRuleEngine({ metrics, gaps: false });
+  const sensor = device('s0', { profile: 'traffic' });
+  const moment = { seq: 1, atMs: readings[0]![0] };
+  engine.configure({ rules: [rule], calendars: new Map(), zone: 'America/Chicago' }, moment);
+  engine.deviceChanged(sensor, moment);
+  const rows = readings.map(([ts, value]) => [sensor, metrics.indexOf(metric), ts, value] as const);
+  return engine.replay(columns(rows), 2).flatMap(({ to, atMs }) => (to === 'firing' ? [atMs] : []));
+}
+
+function readingsOf(file: string): [number, number][] {
+  const lines = readFileSync(`${FOLDER}/${file}`, 'utf8').trim().split(/\r?\n/).slice(1);
+  return lines
+    .map((line) => line.split(','))
+    .map(([at, value]): [number, number] => [utc(at!), Number(value)])
+    .sort((a, b) => a[0] - b[0]);
+}
+
+/** The files' times are local and say no zone. */
+function utc(text: string): number {
+  return ZONE.toUtc(Date.parse(`${text.trim().replace(' ', 'T').slice(0, 19)}Z`));
+}

@@ -1,0 +1,101 @@
+import { afterEach, expect, test } from 'vitest';
+import type { Backtest, BacktestProgress, BacktestReport, BacktestRequest } from '../../../rules/index.ts';
+import { openApi, type TestApi } from './api-kit.ts';
+
+let api: TestApi;
+afterEach(() => api.stop());
+
+const REPORT = { rule: 'r1', incidents: [] } as unknown as BacktestReport;
+const PROGRESS: BacktestProgress = { done: 0.5, at: '2026-01-01T00:00:00.000Z', readings: 7, incidents: 0 };
+
+/** A backtest that tells once how far it is, and then waits for its end or its cancellation. */
+async function open() {
+  const bench = { asked: [] as BacktestRequest[], finish: () => {}, cancelled: false };
+  const backtest: Backtest = (request, { signal, onProgress } = {}) => {
+    bench.asked.push(request);
+    onProgress?.(PROGRESS);
+    return new Promise((resolve, reject) => {
+      bench.finish = () => resolve(REPORT);
+      signal?.addEventListener('abort', () => {
+        bench.cancelled = true;
+        reject(signal.reason as Error);
+      });
+    });
+  };
+  api = await openApi({}, { backtest });
+  return bench;
+}
+const ask = (body: object, init: RequestInit = {}) =>
+  api.fetch('/api/v1/rules/backtest', {
+    method: 'POST',
+    body: JSON.stringify(body),
+    ...init,
+    headers: { 'content-type': 'application/json', ...init.headers },
+  });
+async function until(look: () => boolean): Promise<void> {
+  while (!look()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test('backtest - answers the report of the rule over the time asked for', async () => {
+  const bench = await open();
+  const answer = ask({ rule: 'r1', from: '2026-01-01', to: '2026-01-31T00:00:00Z' });
+  await until(() => bench.asked.length === 1);
+  bench.finish();
+  expect(await (await answer).json()).toEqual(REPORT);
+  expect(bench.asked[0]).toMatchObject({
+    rule: { id: 'r1' },
+    fromMs: Date.UTC(2026, 0, 1),
+    toMs: Date.UTC(2026, 0, 31),
+  });
+});
+
+test('backtest - streams its progress, then the report', async () => {
+  const bench = await open();
+  const answer = await ask({ rule: 'r1' }, { headers: { accept: 'text/event-stream' } });
+  expect(answer.headers.get('content-type')).toMatch(/^text\/event-stream/);
+  bench.finish();
+  expect(await answer.text()).toBe(
+    `event: progress\ndata: ${JSON.stringify(PROGRESS)}\n\nevent: report\ndata: ${JSON.stringify(REPORT)}\n\n`,
+  );
+  const [{ fromMs, toMs }] = bench.asked as [BacktestRequest];
+  expect(toMs - fromMs).toBe(30 * 86_400_000);
+});
+
+test.each(['application/json', 'text/event-stream'])(
+  'backtest - is cancelled by whoever asked for it and goes away (%s)',
+  async (accept) => {
+    const bench = await open();
+    const stop = new AbortController();
+    const answer = ask({ rule: 'r1' }, { headers: { accept }, signal: stop.signal });
+    const ended = answer.then((found) => found.text()).catch(() => 'cut');
+    await until(() => bench.asked.length === 1);
+    stop.abort();
+    expect(await ended).toBe('cut');
+    await until(() => bench.cancelled);
+    const next = ask({ rule: 'r1' });
+    await until(() => bench.asked.length === 2);
+    bench.finish();
+    expect((await next).status).toBe(200);
+  },
+);
+
+test('backtest - only one runs at a time', async () => {
+  const bench = await open();
+  const first = ask({ rule: 'r1' });
+  await until(() => bench.asked.length === 1);
+  const second = await ask({ rule: 'r1' });
+  expect(second.status).toBe(409);
+  expect(((await second.json()) as { detail: string }).detail).toContain('running already');
+  bench.finish();
+  expect((await first).status).toBe(200);
+});
+
+test.each([
+  [{ rule: 'nope' }, 404],
+  [{ rule: 'id: x\n' }, 422],
+  [{ rule: 'r1', from: 'yesterday' }, 400],
+  [{}, 400],
+])('backtest - %j is answered by %i', async (body, status) => {
+  await open();
+  expect((await ask(body)).status).toBe(status);
+});

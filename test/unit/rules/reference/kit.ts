@@ -1,0 +1,109 @@
+import type {
+  Calendar,
+  Clause,
+  Condition,
+  KnownDevice,
+  MetricTable,
+  ReadingColumns,
+  Rule,
+  ThresholdCondition,
+} from '../../../../domain/index.ts';
+import type { RulesInForce } from '../../../../rules/engine/types.ts';
+
+/** What each profile of the test city measures. */
+const PROFILES: Readonly<Record<string, readonly string[]>> = {
+  air: ['pm25', 'noise'],
+  bin: ['fill', 'noise'],
+};
+
+/** A metric table in memory. */
+export function metricTable(): MetricTable {
+  const ids: string[] = [];
+  return {
+    indexOf: (id) => (ids.includes(id) ? ids.indexOf(id) : ids.push(id) - 1),
+    idOf: (index) => ids[index]!,
+  };
+}
+
+/** `last` of pm25 above 75, without hysteresis; `changes` say what differs. */
+export function threshold(changes: Partial<ThresholdCondition> = {}): ThresholdCondition {
+  const limit = changes.threshold ?? 75;
+  return {
+    kind: 'threshold',
+    metric: 'pm25',
+    fn: 'last',
+    windowMs: 0,
+    op: 'above',
+    threshold: limit,
+    clear: limit,
+    compare: null,
+    ...changes,
+  };
+}
+
+/** The clauses of a condition in the order in which they are written, each with its path. */
+function clausesOf(when: Condition, path = 'when'): { path: string; clause: Clause }[] {
+  if (when.kind === 'not') return clausesOf(when.of, `${path}.not`);
+  if ('of' in when) return when.of.flatMap((part, i) => clausesOf(part, `${path}.${when.kind}[${i}]`));
+  return [{ path, clause: when }];
+}
+
+/** Profiles of the test city that measure every metric of the condition. */
+function profilesFor(when: Condition): string[] {
+  const metrics = clausesOf(when).flatMap(({ clause }) => {
+    const other = clause.kind === 'threshold' && clause.compare !== null ? clause.compare.with : 'peers';
+    return [clause.metric, other === 'peers' ? null : other.metric].filter((metric) => metric !== null);
+  });
+  return Object.keys(PROFILES).filter((id) => metrics.every((metric) => PROFILES[id]!.includes(metric)));
+}
+
+/** A rule on pm25, `last` above 75, for each device, fires at once; `changes` say what differs. Its version follows from its content. */
+export function rule(changes: Partial<Rule> = {}): Rule {
+  const when = changes.when ?? threshold();
+  const full: Rule = {
+    id: 'dust',
+    version: '',
+    title: 'Dust at {{device.name}}',
+    titleZh: 'Dust at {{device.name}}',
+    forEach: 'device',
+    where: {},
+    profiles: profilesFor(when),
+    when,
+    quorum: null,
+    forMs: 0,
+    keepFiringForMs: 0,
+    latenessMs: null,
+    active: null,
+    severity: 'high',
+    steps: [],
+    onNoData: 'keep',
+    noDataAfterMs: 600_000,
+    flapping: null,
+    limit: 1000,
+    source: 'id: dust',
+    origin: 'file:rules/dust.yaml',
+    ...changes,
+  };
+  return changes.version === undefined ? { ...full, version: JSON.stringify(full) } : full;
+}
+
+/** A device of profile `air` in the harbour; its number is at the end of its id: `a0`. */
+export function device(id: string, changes: Partial<KnownDevice> = {}): KnownDevice {
+  return { id, index: Number(id.slice(1)), profile: 'air', district: 'harbour', ...changes };
+}
+
+/** Readings as columns: [device, number of the metric, ts, value]. */
+export function columns(rows: readonly (readonly [KnownDevice, number, number, number])[]): ReadingColumns {
+  return {
+    length: rows.length,
+    device: rows.map((row) => row[0]),
+    metric: rows.map((row) => row[1]),
+    ts: rows.map((row) => row[2]),
+    value: rows.map((row) => row[3]),
+  };
+}
+
+/** Rules as the engine is given them, in a city of Shanghai. */
+export function inForce(rules: readonly Rule[], calendars: readonly Calendar[] = []): RulesInForce {
+  return { rules, calendars: new Map(calendars.map((one) => [one.id, one])), zone: 'Asia/Shanghai' };
+}

@@ -1,0 +1,118 @@
+import { expect, test } from 'vitest';
+import { type Device, LamppostError, type ReadingsQuery, type Series } from '../../../domain/index.ts';
+import { createTrial, type TrialMessage } from '../../../rules/index.ts';
+import { cityControl, parseOnce } from '../ingest/intake-kit.ts';
+import { rulesOf } from './consumer-run.ts';
+
+const T0 = Date.UTC(2026, 0, 5, 8);
+const MINUTE = 60_000;
+const device = (id: string, district = 'east', profile = 'bin'): Device => ({ id, profile, district });
+const DEVICES = [device('d1'), device('d2'), device('d3', 'west'), device('p1', 'east', 'pole')];
+
+const written = (more: object) => ({
+  id: 'r1',
+  title: 'A',
+  when: { metric: 'a', mean: '10m', above: 10 },
+  severity: 'low',
+  ...more,
+});
+
+/** A trial over stored readings of metric a, [device, minute, value]; a query of more than `most` points is refused. */
+function bench(stored: readonly (readonly [string, number, number])[], most = Number.POSITIVE_INFINITY) {
+  const asked: ReadingsQuery[] = [];
+  const city = parseOnce(cityControl())!;
+  const query = async (one: ReadingsQuery): Promise<Series[]> => {
+    asked.push(one);
+    const within = stored
+      .map(([id, minute, value]) => ({ id, ts: T0 + minute * MINUTE, value }))
+      .filter(({ id, ts }) => one.devices!.includes(id) && ts >= one.fromMs && ts < one.toMs);
+    if (within.length > most) throw new LamppostError('invalid', `more than ${most} points`);
+    const ids = [...new Set(within.map(({ id }) => id))];
+    return ids.map((id) => ({
+      device: id,
+      metric: 'a',
+      unit: 'u',
+      points: within.filter((row) => row.id === id).map(({ ts, value }) => [ts, value] as const),
+    }));
+  };
+  const devicesIn = (district: string | null) =>
+    DEVICES.filter((one) => district === null || one.district === district);
+  const trial = createTrial({ city: () => city, history: { query }, devicesIn });
+  return {
+    asked,
+    run(more: object, messages: readonly TrialMessage[], context = true) {
+      const control = cityControl({ rules: [written(more)] });
+      const [rule] = rulesOf({ control, city: parseOnce(control)! });
+      return trial({ rule: rule!, device: DEVICES[0]!, messages, context });
+    },
+  };
+}
+
+const message = (minute: number, a: unknown, more: object = {}): TrialMessage => ({
+  topic: 'devices/d1/readings',
+  payload: Buffer.from(JSON.stringify({ ts: T0 + minute * MINUTE, metrics: { a }, ...more })),
+  receivedAtMs: T0 + minute * MINUTE,
+});
+
+test("trial - asks for the device's own readings of the rule's metrics, as far back as it looks", async () => {
+  const { run, asked } = bench([['d1', -5, 30]]);
+  const { steps, context } = await run({ for: '2h' }, [message(0, 10)]);
+  expect(asked).toEqual([
+    { devices: ['d1'], metrics: ['a'], fromMs: T0 - 130 * MINUTE, toMs: T0, fn: 'last', maxPoints: expect.any(Number) },
+  ]);
+  expect(context).toMatchObject({ readings: 1, devices: 1 });
+  expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20, count: 2 }]);
+  expect(steps[0]!.would).toBe(`would fire at ${new Date(T0 + 115 * MINUTE).toISOString()} if it stays so`);
+});
+
+test('trial - a rule about a district sees the readings of its other devices of the profile, and is tried for the district', async () => {
+  const { run, asked } = bench([
+    ['d2', -5, 30],
+    ['d3', -5, 0],
+  ]);
+  const { steps, group } = await run({ for_each: 'district' }, [message(0, 10)]);
+  expect(group).toBe('east');
+  expect(asked[0]!.devices).toEqual(['d1', 'd2']);
+  expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20 }]);
+});
+
+test('trial - a rule about the city sees all of them', async () => {
+  const { run, asked } = bench([
+    ['d2', -5, 30],
+    ['d3', -5, 20],
+  ]);
+  const { steps, group } = await run({ for_each: 'city' }, [message(0, 10)]);
+  expect([group, asked[0]!.devices]).toEqual(['city', ['d1', 'd2', 'd3']]);
+  expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20 }]);
+});
+
+test('trial - where the history holds too much, it begins later and says so', async () => {
+  const stored = Array.from({ length: 60 }, (_, i) => ['d1', -60 + i, 20] as const);
+  const { run } = bench(stored, 20);
+  const { context } = await run({}, [message(0, 20)]);
+  expect(context).toMatchObject({ cut: true, from: new Date(T0 - 15 * MINUTE).toISOString(), readings: 15 });
+});
+
+test('trial - hours between two readings count: for, keep_firing_for and a second firing happen at their own times', async () => {
+  const { run } = bench([]);
+  const rule = { when: { metric: 'a', last: true, above: 10 }, for: '30m', keep_firing_for: '1h' };
+  const { steps } = await run(rule, [message(180, 5), message(0, 20), message(120, 5)], false);
+  const told = steps.map(({ would, transitions }) => [
+    would,
+    transitions.map(({ to, at }) => `${to} +${(Date.parse(at) - T0) / MINUTE}`),
+  ]);
+  expect(told).toEqual([
+    [`would fire at ${new Date(T0 + 30 * MINUTE).toISOString()} if it stays so`, ['pending +0']],
+    [`no longer matches; resolves at ${new Date(T0 + 180 * MINUTE).toISOString()} if it stays so`, ['firing +30']],
+    ['does not match', ['resolved +180']],
+  ]);
+});
+
+test('trial - a device that the rule leaves out is told so', async () => {
+  const { run } = bench([]);
+  const { steps } = await run({ where: { district: 'west' } }, [message(0, 20)], false);
+  expect(steps[0]).toMatchObject({
+    ladder: { reason: 'not-taken' },
+    would: expect.stringContaining('does not take it'),
+  });
+});
