@@ -54,6 +54,8 @@ const IDLE_MS = 100;
 // Waking for every small commit costs more than its messages: the next ones are gathered for a moment.
 const GATHER_MS = 5;
 const BUSY_BLOCKS = 8;
+// Blocks that the embedded history may be behind the rules; both share this thread, and the rules would take all of it.
+const MOST_UNSTORED_BLOCKS = 64;
 const EVENTS_KEPT = 100_000;
 const PATIENCE_MS = 5_000;
 
@@ -80,6 +82,8 @@ const broker = remote<{ publish: (publications: readonly Publication[]) => Promi
 /** The newest block of the run before. */
 const startedAt = journal.head().seq;
 let publishing: Promise<void> | null = null;
+/** The history's present step. */
+let storing: Promise<unknown> = Promise.resolve();
 let feeding = false;
 let stopping = false;
 let checkpointAt = clock.now();
@@ -180,11 +184,26 @@ async function rulesLoop(): Promise<void> {
       checkpointIfDue();
       if (outcomes.length === 0) await untilNews(seen);
       else if (outcomes.length < BUSY_BLOCKS) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
-      else await new Promise((resolve) => setImmediate(resolve));
+      else await letHistoryFollow();
     } catch (error) {
       await waitOut(error);
     }
   }
+}
+
+/**
+ * Without it the rules keep up with any load and the history stands still, until the journal is full; publishers wait for the
+ * rules only. A history in trouble, or one on another machine, holds nobody up.
+ */
+async function letHistoryFollow(): Promise<void> {
+  do {
+    await storing;
+    await new Promise((resolve) => setImmediate(resolve));
+  } while (!stopping && isHistoryBehind());
+}
+
+function isHistoryBehind(): boolean {
+  return embedded !== null && consumer.trouble() === null && rules.cursor() - consumer.cursor() > MOST_UNSTORED_BLOCKS;
 }
 
 /** A full disk passes; anything else is a bug and ends the process, and the journal recovers. */
@@ -204,7 +223,9 @@ function isDiskFull(error: unknown): boolean {
 async function historyLoop(): Promise<void> {
   while (!stopping) {
     const seen = Atomics.load(data.counter, 0);
-    if (await consumer.step(false)) release(consumer.cursor());
+    const step = consumer.step(false);
+    storing = embedded === null ? storing : step.catch(() => {});
+    if (await step) release(consumer.cursor());
     else await untilNews(seen);
   }
 }
