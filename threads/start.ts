@@ -37,8 +37,7 @@ const MAX_IN_FLIGHT = 256 * 1024;
 
 /** Starts the threads along the way of a reading, the journal first; nothing listens yet. */
 export async function startThreads({ config, city, registry, admin, onCrash }: Start): Promise<Threads> {
-  // A thread's collector marks its heap in that thread then: helpers on every core made acknowledgements wait for 0.1 s
-  // each time the engine's heap was due, every few seconds under load (docs/performance.md).
+  // A thread's collector marks its heap in that thread then, not in helpers on the broker's core (docs/performance.md).
   setFlagsFromString('--no-concurrent-marking');
   const counter = new Int32Array(new SharedArrayBuffer(4));
   const flags = createFlags();
