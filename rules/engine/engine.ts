@@ -17,7 +17,7 @@ import { createHours } from './hours.ts';
 import type { Instance, Member, Phase } from './instance.ts';
 import { finish, matches, move, onTime, type Stage } from './machine.ts';
 import { compileRules, type DevicePlan, NO_RULES, planMetric } from './plan.ts';
-import { DueQueue, inOrder } from './queue.ts';
+import { DueQueue } from './queue.ts';
 import { describe, describeAlarm, quorumOf } from './transition.ts';
 import type { Explanation, Moment, RuleEngine, RulesInForce, StateRow } from './types.ts';
 
@@ -167,6 +167,12 @@ class Engine implements RuleEngine, Stage {
 
   restore(rows: Iterable<StateRow>): void {
     const plans = new Map(this.#plans.flatMap((plan) => (plan === undefined ? [] : [[plan.device.id, plan] as const])));
+    // What rules and devices set off by themselves on the way here has happened before.
+    for (const { run } of this.#rules.byId.values()) {
+      run.firing = 0;
+      run.held.clear();
+      run.limitedMs = null;
+    }
     for (const row of rows) {
       if (!this.#restoreRow(row, plans)) this.#gone.push({ ...row, state: null });
     }
@@ -251,20 +257,22 @@ class Engine implements RuleEngine, Stage {
     }
   }
 
+  /** All of a group that is due now is judged before its alert moves. */
   #comesDue(member: Member): void {
     const { owner } = member;
-    if (member.clauseDueK() <= this.k) {
-      for (const clause of member.clauses) if (clause.dueK() <= this.k) clause.judge(this);
-      this.#judgeWhole(member);
-      this.#touch(owner);
-    }
+    for (const one of owner.members?.values() ?? [owner]) this.#judgeDue(one);
     move(owner, this);
-    if (member === owner) {
-      onTime(owner, this);
-      if (this.#silenceK(owner) <= this.k) this.#fallSilent(owner);
-    }
+    onTime(owner, this);
+    if (this.#silenceK(owner) <= this.k) this.#fallSilent(owner);
     this.#schedule(member);
     if (owner !== member) this.#schedule(owner);
+  }
+
+  #judgeDue(member: Member): void {
+    if (member.clauseDueK() > this.k) return;
+    for (const clause of member.clauses) if (clause.dueK() <= this.k) clause.judge(this);
+    this.#judgeWhole(member);
+    this.#touch(member.owner);
   }
 
   #fallSilent(instance: Instance): void {
@@ -275,11 +283,11 @@ class Engine implements RuleEngine, Stage {
       if (matches(instance, this)) move(instance, this);
       return;
     }
+    finish(instance, this);
     for (const member of [instance, ...(instance.members?.values() ?? [])]) {
       for (const clause of member.clauses) if (!(clause instanceof AbsentState)) clause.verdict = UNKNOWN;
       if (member.clauses.length > 0) this.#judgeWhole(member);
     }
-    finish(instance, this);
   }
 
   /** When the instance has heard nothing for too long. */
@@ -407,28 +415,26 @@ class Engine implements RuleEngine, Stage {
     this.#dirty.push(instance);
   }
 
-  /** Ends what no longer stands, in order of rule and group, then judges the quorums that changed. */
+  /** Ends what no longer stands and judges the quorums that changed, in order of rule and group. */
   #finishSettling({ ended, shaken, made }: Settled, rulesGone: readonly CompiledRule[]): void {
-    const work = ended.map((instance) => ({
-      rule: instance.rule,
-      group: instance.group,
-      run: () => this.#end(instance),
-    }));
-    for (const rule of rulesGone) {
-      work.push({ rule, group: FAULT_GROUP, run: () => this.#endAlarms(rule) });
-    }
+    for (const member of made) if (member.owner === member) this.#touch(member.owner);
+    const work = [
+      ...ended.map((instance) => ({ rule: instance.rule, group: instance.group, run: () => this.#end(instance) })),
+      ...[...shaken]
+        .filter((instance) => !ended.includes(instance))
+        .map((instance) => ({ rule: instance.rule, group: instance.group, run: () => this.#recount(instance) })),
+      ...rulesGone.map((rule) => ({ rule, group: FAULT_GROUP, run: () => this.#endAlarms(rule) })),
+    ];
     const key = ({ rule, group }: (typeof work)[number]) => `${rule.rule.id}\n${group}`;
-    for (const { run } of work.sort((a, b) => (key(a) < key(b) ? -1 : 1))) run();
-    for (const member of made) {
-      if (member.owner === member) this.#touch(member.owner);
-      this.#schedule(member);
-    }
-    for (const instance of [...shaken].filter(({ gone }) => !gone).sort(inOrder)) {
-      instance.whole = instance.matching >= quorumOf(instance) ? TRUE : FALSE;
-      this.#touch(instance);
-      move(instance, this);
-      this.#schedule(instance);
-    }
+    for (const { run } of work.sort((x, y) => (key(x) < key(y) ? -1 : 1))) run();
+    for (const member of made) this.#schedule(member);
+  }
+
+  #recount(instance: Instance): void {
+    instance.whole = instance.matching >= quorumOf(instance) ? TRUE : FALSE;
+    this.#touch(instance);
+    move(instance, this);
+    this.#schedule(instance);
   }
 
   #end(instance: Instance): void {
@@ -436,6 +442,7 @@ class Engine implements RuleEngine, Stage {
     instance.gone = true;
     this.#gone.push({ ...rowOf(instance), state: null });
     dispose(instance);
+    for (const member of instance.members?.values() ?? []) dispose(member);
   }
 
   #endAlarms(rule: CompiledRule): void {

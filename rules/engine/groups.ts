@@ -23,7 +23,10 @@ export function settle(plan: DevicePlan, rules: RuleSet, device: KnownDevice | n
     takes(rule.rule, device) &&
     groupOf(rule.rule, device) === owner.group;
   for (const instance of plan.instances) if (!stays(instance)) into.ended.push(instance);
-  for (const seat of plan.seats) if (!stays(seat.member)) leave(seat, into);
+  for (const seat of plan.seats) {
+    const { rule } = seat.instance;
+    if (!stays(seat.member)) leave(seat, rules.byId.get(rule.rule.id) === rule, into);
+  }
   plan.instances = plan.instances.filter(stays);
   plan.seats = plan.seats.filter(({ member }) => stays(member));
   plan.byMetric = [];
@@ -59,20 +62,23 @@ function join(plan: DevicePlan, rule: CompiledRule, k: number, into: Settled): v
   plan.seats = [...plan.seats, { instance, member }];
   if (instance.members === null) return;
   instance.members.set(plan.device.index, member);
+  if (member.whole === TRUE) instance.matching++;
   becomePeer(member, plan.device);
   into.made.push(member);
   into.shaken.add(instance);
 }
 
-function leave({ instance, member }: Seat, { ended, shaken }: Settled): void {
+/** An alert that ends with its rule is told as it stood. */
+function leave({ instance, member }: Seat, inForce: boolean, { ended, shaken }: Settled): void {
   instance.devices--;
-  if (member !== instance) {
+  const last = instance.devices === 0;
+  if (member !== instance && inForce) {
     instance.members!.delete(member.device!.index);
     if (member.whole === TRUE) instance.matching--;
     dispose(member);
     shaken.add(instance);
   }
-  if (instance.devices > 0) return;
+  if (!last) return;
   instance.rule.run.groups.delete(instance.group);
   ended.push(instance);
 }
@@ -80,7 +86,6 @@ function leave({ instance, member }: Seat, { ended, shaken }: Settled): void {
 /** Gives back what a member holds. */
 export function dispose(member: Member): void {
   if (member.peerKey !== null) noLongerPeer(member);
-  member.device = null;
   // What the queue still has of it does not count.
   member.queuedK = Number.NEGATIVE_INFINITY;
   for (const clause of member.clauses) clause.release();

@@ -75,7 +75,7 @@ function before(a: Entry, b: Entry): boolean {
 }
 
 /** By rule, group and device: an order that does not depend on how things came into memory, so a restored engine has the same. */
-export function inOrder(a: Member, b: Member): number {
+function inOrder(a: Member, b: Member): number {
   return (
     compare(a.rule.rule.id, b.rule.rule.id) ||
     compare(a.owner.group, b.owner.group) ||

@@ -1,7 +1,12 @@
 import type {
+  AbsentCondition,
+  AnomalyCondition,
   Calendar,
   Clause,
   Condition,
+  FlatCondition,
+  ForecastCondition,
+  JumpCondition,
   KnownDevice,
   MetricTable,
   ReadingColumns,
@@ -9,6 +14,10 @@ import type {
   ThresholdCondition,
 } from '../../../../domain/index.ts';
 import type { RulesInForce } from '../../../../rules/engine/types.ts';
+
+export const MINUTE = 60_000;
+export const HOUR = 3_600_000;
+export const DAY = 86_400_000;
 
 /** What each profile of the test city measures. */
 const PROFILES: Readonly<Record<string, readonly string[]>> = {
@@ -41,8 +50,57 @@ export function threshold(changes: Partial<ThresholdCondition> = {}): ThresholdC
   };
 }
 
+/** No pm25 for a minute. */
+export function absent(changes: Partial<AbsentCondition> = {}): AbsentCondition {
+  return { kind: 'absent', metric: 'pm25', absentMs: MINUTE, ...changes };
+}
+
+/** All pm25 of a minute alike. */
+export function flat(changes: Partial<FlatCondition> = {}): FlatCondition {
+  return { kind: 'flat', metric: 'pm25', windowMs: MINUTE, within: 0, ...changes };
+}
+
+/** pm25 more than 10 from another of the last minute, either way. */
+export function jump(changes: Partial<JumpCondition> = {}): JumpCondition {
+  const by = changes.by ?? 10;
+  return { kind: 'jump', metric: 'pm25', windowMs: MINUTE, by, clear: by, direction: 'either', ...changes };
+}
+
+/** The last pm25 more than 3 spreads from the hour's of 7 days. */
+export function anomaly(changes: Partial<AnomalyCondition> = {}): AnomalyCondition {
+  return {
+    kind: 'anomaly',
+    metric: 'pm25',
+    fn: 'last',
+    windowMs: 0,
+    seasonMs: DAY,
+    deviations: 3,
+    trainMs: 7 * DAY,
+    leastSpread: 1,
+    ...changes,
+  };
+}
+
+/** The line through an hour of pm25 over 75 within the next. */
+export function forecast(changes: Partial<ForecastCondition> = {}): ForecastCondition {
+  const limit = changes.threshold ?? 75;
+  return {
+    kind: 'forecast',
+    metric: 'pm25',
+    method: 'trend',
+    withinMs: HOUR,
+    overMs: HOUR,
+    reset: null,
+    seasonMs: DAY,
+    op: 'above',
+    threshold: limit,
+    clear: limit,
+    ...changes,
+  };
+}
+
 /** The clauses of a condition in the order in which they are written, each with its path. */
-function clausesOf(when: Condition, path = 'when'): { path: string; clause: Clause }[] {
+export function clausesOf(when: Condition, path = 'when'): { path: string; clause: Clause }[] {
   if (when.kind === 'not') return clausesOf(when.of, `${path}.not`);
   if ('of' in when) return when.of.flatMap((part, i) => clausesOf(part, `${path}.${when.kind}[${i}]`));
   return [{ path, clause: when }];
@@ -77,7 +135,7 @@ export function rule(changes: Partial<Rule> = {}): Rule {
     severity: 'high',
     steps: [],
     onNoData: 'keep',
-    noDataAfterMs: 600_000,
+    noDataAfterMs: 10 * MINUTE,
     flapping: null,
     limit: 1000,
     source: 'id: dust',
@@ -100,6 +158,19 @@ export function columns(rows: readonly (readonly [KnownDevice, number, number, n
     metric: rows.map((row) => row[1]),
     ts: rows.map((row) => row[2]),
     value: rows.map((row) => row[3]),
+  };
+}
+
+/** Every day from 10:00 to 11:00 in Shanghai. */
+export function calendar(changes: Partial<Calendar> = {}): Calendar {
+  return {
+    id: 'hours',
+    title: { en: 'Hours', zh: '时间' },
+    zone: 'Asia/Shanghai',
+    spans: [{ weekdays: [1, 2, 3, 4, 5, 6, 7], fromMin: 600, toMin: 660 }],
+    holidays: [],
+    workdays: [],
+    ...changes,
   };
 }
 

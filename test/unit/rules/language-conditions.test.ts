@@ -1,0 +1,187 @@
+import { expect, test } from 'vitest';
+import type { Rule } from '../../../domain/index.ts';
+import { formatProblems, parseCity } from '../../../ingest/city/index.ts';
+import { parseRule } from '../../../rules/language/index.ts';
+import { sample } from '../ingest/city-kit.ts';
+
+const city = parseCity(sample).city!;
+const HEAD = 'id: r\ntitle: T\n';
+const DAY = 86_400_000;
+
+function parse(text: string) {
+  return parseRule(`${HEAD}${text}`, city, { path: 'r', origin: 'api:me' });
+}
+
+function ruleOf(when: string, more = 'severity: low'): Rule {
+  const { rule, problems } = parse(`when: ${when}\n${more}\n`);
+  expect(formatProblems(problems)).toBe('');
+  return rule!;
+}
+
+const plain = { kind: 'threshold', fn: 'last', windowMs: 0, compare: null };
+
+test.each<[string, object]>([
+  [
+    '{ metric: fill, sum: 1h, above: 900 }',
+    { ...plain, metric: 'fill', fn: 'sum', windowMs: 3_600_000, op: 'above', threshold: 900, clear: 900 },
+  ],
+  [
+    '{ metric: fill, outside: [5, 90], clear: [10, 80] }',
+    { ...plain, metric: 'fill', op: 'outside', threshold: [5, 90], clear: [10, 80] },
+  ],
+  ['{ metric: fill, equals: 0 }', { ...plain, metric: 'fill', op: 'equals', threshold: 0, clear: 0 }],
+  [
+    '{ metric: pm25, mean: 15m, compare: { with: pm10, as: ratio }, above: 1 }',
+    {
+      ...plain,
+      metric: 'pm25',
+      fn: 'mean',
+      windowMs: 900_000,
+      op: 'above',
+      threshold: 1,
+      clear: 1,
+      compare: { with: { metric: 'pm10' }, as: 'ratio', withinMs: 900_000 },
+    },
+  ],
+  [
+    '{ metric: temperature, compare: { with: peers }, above: 5 }',
+    {
+      ...plain,
+      metric: 'temperature',
+      op: 'above',
+      threshold: 5,
+      clear: 5,
+      compare: { with: 'peers', as: 'difference', withinMs: 3_600_000 },
+    },
+  ],
+  ['{ absent: 15m }', { kind: 'absent', metric: null, absentMs: 900_000 }],
+  ['{ metric: fill, absent: 15m }', { kind: 'absent', metric: 'fill', absentMs: 900_000 }],
+  [
+    '{ metric: level, flat: { for: 6h, within: 0.1 } }',
+    { kind: 'flat', metric: 'level', windowMs: 21_600_000, within: 0.1 },
+  ],
+  [
+    '{ metric: level, jump: { by: 3, within: 10m, direction: up } }',
+    { kind: 'jump', metric: 'level', windowMs: 600_000, by: 3, clear: 3, direction: 'up' },
+  ],
+  [
+    '{ metric: laeq, mean: 15m, anomaly: {} }',
+    {
+      kind: 'anomaly',
+      metric: 'laeq',
+      fn: 'mean',
+      windowMs: 900_000,
+      seasonMs: DAY,
+      deviations: 4,
+      trainMs: 14 * DAY,
+      leastSpread: expect.any(Number),
+    },
+  ],
+  [
+    '{ metric: fill, forecast: { within: 12h, reset: 30 }, above: 95, clear: 90 }',
+    {
+      kind: 'forecast',
+      metric: 'fill',
+      method: 'trend',
+      withinMs: DAY / 2,
+      overMs: DAY,
+      reset: 30,
+      seasonMs: DAY,
+      op: 'above',
+      threshold: 95,
+      clear: 90,
+    },
+  ],
+  [
+    '{ all: [{ metric: fill, above: 90 }, { not: { metric: battery, below: 5 } }] }',
+    {
+      kind: 'all',
+      of: [
+        { ...plain, metric: 'fill', op: 'above', threshold: 90, clear: 90 },
+        { kind: 'not', of: { ...plain, metric: 'battery', op: 'below', threshold: 5, clear: 5 } },
+      ],
+    },
+  ],
+])('rule language - %s is understood', (when, expected) => {
+  expect(ruleOf(when).when).toEqual(expected);
+});
+
+test('rule language - a quorum makes its district the group', () => {
+  const rule = ruleOf('{ metric: level, mean: 15m, above: 3, quorum: { at_least: 60%, of: district } }');
+  expect(rule).toMatchObject({ forEach: 'district', quorum: { percent: 60 }, origin: 'api:me' });
+});
+
+test('rule language - steps of severity become steps', () => {
+  const rule = ruleOf('{ metric: pm25, mean: 15m, above: 75 }', 'severity: { high: 75, critical: 150 }');
+  expect(rule).toMatchObject({ severity: 'high', steps: [{ at: 150, severity: 'critical' }] });
+});
+
+test('rule language - what surrounds a condition is understood', () => {
+  const more =
+    'severity: low\nlateness: 10m\nactive: working-hours\non_no_data: alert\nno_data_after: 1h\nflapping: { times: 4, within: 1h }\nlimit: 5';
+  expect(ruleOf('{ metric: fill, above: 90 }', more)).toMatchObject({
+    latenessMs: 600_000,
+    active: 'working-hours',
+    onNoData: 'alert',
+    noDataAfterMs: 3_600_000,
+    flapping: { times: 4, withinMs: 3_600_000 },
+    limit: 5,
+    profiles: ['waste-bin'],
+  });
+});
+
+test.each<[string, string]>([
+  ['when: { metric: fill, above: 90, absent: 5m }', '3:23 above does not go with absent; it takes metric, absent'],
+  ['when: { metric: fill, outside: [90, 5] }', '3:23 a band is [low, high], the lower first'],
+  ['when: { metric: fill, outside: [5, 90], clear: 50 }', '3:41 for outside, clear is a band [low, high]'],
+  ['when: { metric: fill, equals: 1, clear: 2 }', '3:34 equals has no clear: it ends when the figure is another'],
+  ['when: { metric: pm25, compare: { with: pm2 }, above: 1 }', '3:34 unknown metric "pm2": did you mean "pm25"?'],
+  [
+    'when: { metric: fill, compare: { with: fill }, above: 1 }',
+    '3:34 a metric cannot be compared with itself; write peers for other devices',
+  ],
+  [
+    'when: { metric: pm25, above: 1, compare: { with: laeq } }',
+    '3:9 no profile of this rule measures all of pm25, laeq',
+  ],
+  [
+    'when: { metric: fill, above: 9 }\nactive: working-hour',
+    '4:1 unknown calendar "working-hour": did you mean "working-hours"?',
+  ],
+  [
+    'when: { metric: level, last: true, above: 3 }\nfor_each: district',
+    '3:24 last cannot be taken over all devices of a district or the city; with quorum each device is judged by itself; use one of mean, min, max, sum, count, p50, p95, stddev',
+  ],
+  [
+    'when: { metric: level, above: 3, quorum: { at_least: 3, of: district } }\nfor_each: city',
+    '4:1 a quorum of a district is for_each: district; leave for_each out, or write the same',
+  ],
+  ['when: { metric: fill, jump: { by: 5, within: 10m, clear: 6 } }', '3:51 clear must be at or under by (5)'],
+  ['when: { metric: fill, anomaly: { train: 1d } }', '3:34 training takes at least two seasons and at most 60d'],
+  [
+    'when: { metric: fill, forecast: { within: 1h, season: 1d }, above: 9 }',
+    '3:47 season goes with method: holt_winters',
+  ],
+  [
+    'when: { absent: 5m }\non_no_data: alert',
+    '4:1 a condition with absent is about silence itself; leave on_no_data out',
+  ],
+  [
+    'when: { metric: fill, above: 9 }\nno_data_after: 1h',
+    '4:1 it is about on_no_data: resolve or alert, which is missing',
+  ],
+])('rule language - %s is a mistake that says what would be right', (text, expected) => {
+  const { rule, problems } = parse(`${text}\nseverity: low\n`);
+  expect(rule).toBeNull();
+  const lines = problems.map(({ line, column, message }) => `${line}:${column} ${message}`);
+
+  expect(lines).toEqual([expected]);
+});
+
+test.each([
+  ['severity: { high: 80, critical: 150 }', 'the least step must be the threshold: above: 75'],
+  ['severity: { high: 75, critical: 70 }', 'a harder severity needs a step further above'],
+])('rule language - %s does not fit its threshold', (severity, expected) => {
+  const { problems } = parse(`when: { metric: pm25, above: 75 }\n${severity}\n`);
+  expect(problems.map(({ message }) => message)).toEqual([expected]);
+});

@@ -1,0 +1,133 @@
+import type { Evidence, Rule, Severity, Transition } from '../../../../domain/index.ts';
+import { LIMIT_GROUP } from '../../../../domain/index.ts';
+import { sayingOf } from './clauses.ts';
+import { countEvidence, deciding, evidenceOf } from './evidence.ts';
+import { type Group, harder, isTrue, matchingDevices, neededDevices, severityOf } from './group.ts';
+import { byId, type Instant } from './journal.ts';
+
+type Move = Pick<Transition, 'group' | 'from' | 'to' | 'value' | 'severity'> & { since: Instant; evidence: Evidence };
+
+/** The lives of the alerts of one rule: moves them and tells of every transition. */
+export class Alerts {
+  readonly rule: Rule;
+  readonly groups = new Map<string, Group>();
+  readonly #tell: (rule: Rule, move: Move) => void;
+  /** When the rule went over its limit; null while it is not. */
+  #overSince: Instant | null = null;
+
+  constructor(rule: Rule, tell: (rule: Rule, move: Move) => void) {
+    this.rule = rule;
+    this.#tell = tell;
+  }
+
+  /** The group's alert moves as its condition says now. */
+  evaluate(group: Group, calendarIsOn: boolean, now: Instant): void {
+    if (group.silent || (isTrue(group) && calendarIsOn)) this.#matches(group, now);
+    else this.#ceases(group, now);
+    this.#escalate(group, now);
+  }
+
+  #matches(group: Group, now: Instant): void {
+    group.ceased = null;
+    if (group.state !== 'inactive') return;
+    group.since = now;
+    if (this.rule.forMs === 0) this.wantsToFire(group, now);
+    else this.#move(group, 'pending', 'pending', now);
+  }
+
+  #ceases(group: Group, now: Instant): void {
+    if (group.state === 'pending') this.end(group, now);
+    if (group.state !== 'firing' || group.ceased !== null) return;
+    const { keepFiringForMs, flapping } = this.rule;
+    const recent = group.fired.filter((heardMs) => heardMs >= now.heardMs - (flapping?.withinMs ?? 0)).length;
+    const restless = flapping !== null && recent >= flapping.times;
+    const delayMs = restless ? Math.max(keepFiringForMs, flapping.withinMs) : keepFiringForMs;
+    group.ceased = { heardMs: now.heardMs, delayMs };
+    if (delayMs === 0) this.end(group, now);
+  }
+
+  #escalate(group: Group, now: Instant): void {
+    const severity = severityOf(group, now);
+    if (group.state !== 'firing' || !harder(severity, group.severity)) return;
+    group.severity = severity;
+    this.#move(group, 'firing', 'firing', now);
+  }
+
+  /** What would fire if the limit lets it; held otherwise. */
+  wantsToFire(group: Group, now: Instant): void {
+    if (group.held) return;
+    const firing = this.#count(({ state }) => state === 'firing');
+    if (this.#overSince === null && firing < this.rule.limit) {
+      this.#fire(group, now);
+      return;
+    }
+    group.held = true;
+    if (group.state === 'inactive') this.#move(group, 'pending', 'pending', now);
+    if (this.#overSince !== null) return;
+    this.#overSince = now;
+    this.#limitAlarm('inactive', 'firing', now);
+  }
+
+  #fire(group: Group, now: Instant): void {
+    group.held = false;
+    group.severity = severityOf(group, now);
+    group.fired.push(now.heardMs);
+    this.#move(group, 'firing', 'firing', now);
+  }
+
+  /** Ends the group's alert, whatever its condition says; `last`: the rule goes too, and nobody takes its place. */
+  end(group: Group, now: Instant, last = false): void {
+    group.ceased = null;
+    group.silent = false;
+    group.held = false;
+    if (group.state === 'pending') this.#move(group, 'inactive', 'cancelled', now);
+    else if (group.state === 'firing') this.#move(group, 'inactive', 'resolved', now);
+    group.severity = this.rule.severity;
+    if (!last) this.#limit(now);
+  }
+
+  /** The rule is no more: every alert ends, in order of group. */
+  endAll(now: Instant): void {
+    for (const id of [...this.groups.keys()].toSorted(byId)) this.end(this.groups.get(id)!, now, true);
+    if (this.#overSince !== null) this.#limitAlarm('firing', 'resolved', now);
+  }
+
+  #limit(now: Instant): void {
+    if (this.#overSince === null || this.#crowd() > this.rule.limit) return;
+    this.#limitAlarm('firing', 'resolved', now);
+    this.#overSince = null;
+    const held = [...this.groups.values()].filter((group) => group.held);
+    for (const group of held.toSorted((a, b) => byId(a.id, b.id))) this.#fire(group, now);
+  }
+
+  #count(counts: (group: Group) => boolean): number {
+    return [...this.groups.values()].filter(counts).length;
+  }
+
+  #crowd(): number {
+    return this.#count(({ state, held }) => state === 'firing' || held);
+  }
+
+  #limitAlarm(from: 'inactive' | 'firing', to: 'firing' | 'resolved', now: Instant): void {
+    const { severity, limit } = this.rule;
+    const [value, since] = [this.#crowd(), this.#overSince!];
+    const evidence = countEvidence(this.rule, { fn: 'limit', value, threshold: limit, since }, now);
+    this.#tell(this.rule, { group: LIMIT_GROUP, from, to, value, severity, since, evidence });
+  }
+
+  #move(group: Group, state: Group['state'], to: Transition['to'], now: Instant): void {
+    const { rule, id, state: from, since } = group;
+    const severity: Severity = from === 'firing' || to === 'firing' ? group.severity : rule.severity;
+    group.state = state;
+    if (rule.quorum === null) {
+      const value = sayingOf(deciding(group.clauses), now);
+      const evidence = evidenceOf(rule, group.clauses, now);
+      this.#tell(rule, { group: id, from, to, value, severity, since, evidence });
+      return;
+    }
+    const devices = matchingDevices(group);
+    const counted = { fn: 'quorum', value: devices.length, threshold: neededDevices(group), since, devices } as const;
+    const evidence = countEvidence(rule, counted, now);
+    this.#tell(rule, { group: id, from, to, value: devices.length, severity, since, evidence });
+  }
+}
