@@ -8,7 +8,7 @@ import { type City, type Device, type Key, LamppostError } from './domain/index.
 import { createOutboxReader } from './events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from './ingest/index.ts';
 import { createMetrics } from './metrics.ts';
-import { createAlertReader, createTrial, type RuleBook } from './rules/index.ts';
+import { type Backtest, createAlertReader, createTrial, type RuleBook } from './rules/index.ts';
 import type { Threads } from './threads/start.ts';
 import { createTicketReader } from './tickets/index.ts';
 import { bridgeWebSocket } from './websocket.ts';
@@ -27,6 +27,7 @@ export interface ApiParts {
   readonly quarantine: ReturnType<typeof createQuarantineReader>;
   readonly replays: ReturnType<typeof createReplays>;
   readonly rules: RuleBook;
+  readonly backtest: Backtest;
   readonly mqttPort: number;
 }
 
@@ -40,8 +41,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     log,
     city: () => city.current().city,
     rules: ruleFunctions(parts),
-    // Until rules/backtest has its runner.
-    backtest: () => Promise.reject(new LamppostError('busy', 'this server runs no backtests')),
+    backtest: parts.backtest,
     reloadCity: () => city.reload(),
     ledger: async (device) => ledger.read(device),
     devices: deviceFunctions(parts),

@@ -12,6 +12,8 @@ const HELP = `lamppost <command>
   demo        the server with a simulated city: where to look, and a fresh admin key
   simulate    a simulated or recorded city against a running server (--help)
   bench       npm run bench
+  backtest    a rule over stored readings: the tickets that it would have raised (--help)
+  rules       test [folder] | check [folder] | schema
   device      add <id> --profile P --district D | import <file.json> | revoke <id> | rotate <id>
   key         add <name> --role viewer|operator|admin|network-server [--department D] | revoke <id>
   doctor      checks settings, city folder and whether the server answers
@@ -29,10 +31,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (command === 'doctor') return await (await import('./doctor.ts')).doctor(settingsOf(rest));
     if (command === 'device' || command === 'key') return await (await import('./manage.ts')).manage(command, rest);
     if (command === 'bench') return await bench(rest);
-    if (command === 'backtest') {
-      console.error('backtest is not built yet: it comes with the full rule language');
-      return 1;
-    }
+    if (command === 'backtest') return await (await import('./backtest-command.ts')).backtestCommand(rest);
+    if (command === 'rules') return await (await import('./rules-command.ts')).rulesCommand(rest);
     console.log(HELP);
     return command === undefined || command === '--help' || command === 'help' ? 0 : 2;
   } catch (error) {

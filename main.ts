@@ -19,6 +19,7 @@ import {
 import { createJobs } from './jobs.ts';
 import { createRuleBook } from './rules/index.ts';
 import { createSchedule } from './schedule.ts';
+import { backtestDevices, createBacktests, ruleInForce } from './threads/backtests.ts';
 import { startThreads } from './threads/start.ts';
 
 /** A running Lamppost. */
@@ -68,6 +69,12 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     },
     { head: journalReader.head().seq },
   );
+  const backtests = createBacktests({
+    city: () => city.current().city,
+    inForce: (id) => ruleInForce(rules, id),
+    devices: () => backtestDevices(registry),
+    scan: engine.scan,
+  });
   const deps = createApiDeps({
     config,
     log,
@@ -80,6 +87,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     quarantine,
     replays,
     rules,
+    backtest: backtests.run,
     mqttPort: mqtt.port,
   });
   const api = createApi(deps, config.http);
@@ -91,6 +99,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
   async function stop(): Promise<void> {
     await schedule.stop();
     await replays.stop();
+    await backtests.stop();
     await threads.stop();
     await api.stop();
     state.close();

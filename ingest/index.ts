@@ -1,4 +1,4 @@
-export { formatProblems, parseCity, parseDuration, readCityFolder } from './city/index.ts';
+export { formatProblems, parseCity, parseDuration, readCityFolder, readRuleTests } from './city/index.ts';
 export { type CityVersion, CONTEXT_SCHEMA, type Context, createContext, versionAt } from './context.ts';
 export { type Decoded, type Format, formatOf, type RawReading } from './decode/index.ts';
 export { createDuckdbHistory, createInfluxHistory, type InfluxSettings, openDuckdbScan } from './history/index.ts';

@@ -19,5 +19,7 @@ export type { Explanation } from './engine/types.ts';
 export { type Explained, explained } from './explained.ts';
 export { type InForce, rulesInForce } from './in-force.ts';
 export { parseRule, parseRules } from './language/index.ts';
+export { rulesJsonSchema } from './language/json-schema.ts';
 export type { ListedRule, RuleVersion } from './listed.ts';
+export * from './testing/index.ts';
 export { createTrial, type TrialMessage, type TrialReport, type TrialRequest } from './trial/index.ts';

@@ -35,6 +35,7 @@ import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
 import { DECIDED, LIVE } from './flags.ts';
 import { offer, remote } from './rpc.ts';
+import { offerScan } from './scan.ts';
 
 /** What the main thread hands to this one. */
 export interface EngineThreadData {
@@ -282,6 +283,8 @@ const functions = {
   query: (query: ReadingsQuery) => history.query(query),
   latest: (filter: Parameters<typeof history.latest>[0]) => history.latest(filter),
   count: () => history.count(),
+  /** Serves one scan of the history over the port. */
+  scan: (port: MessagePort) => offerScan(port, history),
   exportParquet: (query: Parameters<typeof history.exportParquet>[0]) => history.exportParquet(query),
   /** An InfluxDB rolls up and forgets by its own rules. */
   rollup: async (untilMs: number) => (await embedded?.rollup(untilMs)) ?? 0,

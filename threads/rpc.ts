@@ -1,4 +1,4 @@
-import type { MessagePort, Worker } from 'node:worker_threads';
+import { MessagePort, type TransferListItem, type Worker } from 'node:worker_threads';
 import { type ErrorCode, LamppostError } from '../domain/index.ts';
 
 /** Functions that a thread offers to another. Arguments and results cross by structured clone. */
@@ -23,11 +23,19 @@ interface Answer {
 
 type End = MessagePort | Worker;
 
+const moves = new WeakMap<object, readonly TransferListItem[]>();
+
+/** Marks what a function answers: these parts of it go over to the other thread, instead of being copied. Ports among arguments always do. */
+export function moving<T extends object>(result: T, parts: readonly TransferListItem[]): T {
+  moves.set(result, parts);
+  return result;
+}
+
 /** Answers the calls that arrive on a port. Operational errors keep their code on the other side. */
 export function offer(port: End, functions: Offered): void {
   (port as MessagePort).on('message', (message: Call) => {
     if (message?.call === undefined) return;
-    void answer(message).then((reply) => port.postMessage(reply));
+    void answer(message).then((reply) => port.postMessage(reply, movesOf(reply.result)));
   });
 
   async function answer({ call, name, args }: Call): Promise<Answer> {
@@ -70,10 +78,15 @@ export function remote<T extends Offered>(port: End): { call: Remote<T>; fail(er
         new Promise((resolve, reject) => {
           if (ended !== null) return reject(ended);
           open.set(next, { resolve, reject });
-          port.postMessage({ call: next++, name, args } satisfies Call);
+          const ports = args.filter((arg) => arg instanceof MessagePort);
+          port.postMessage({ call: next++, name, args } satisfies Call, ports);
         }),
   });
   return { call, fail };
+}
+
+function movesOf(result: unknown): TransferListItem[] {
+  return typeof result === 'object' && result !== null ? [...(moves.get(result) ?? [])] : [];
 }
 
 function errorOf(error: NonNullable<Answer['error']>): Error {

@@ -1,3 +1,4 @@
+export { type BacktestDevice, type BacktestInput, runBacktest } from './run.ts';
 export type {
   Backtest,
   BacktestChange,

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readCityFolder } from '../../../ingest/city/index.ts';
+import { readCityFolder, readRuleTests } from '../../../ingest/city/index.ts';
 
 let folder: string;
 
@@ -36,6 +36,16 @@ test('city folder - the version changes with a text and with a name, and not oth
   expect(versions[0]).toMatch(/^[0-9a-f]{64}$/);
   await note();
   expect(versions[3]).toBe(versions[2]);
+});
+
+test('city folder - tests of rules are no part of the city: a changed one leaves its version', async () => {
+  await mkdir(join(folder, 'rules'));
+  await writeFile(join(folder, 'rules/a.yaml'), 'id: a');
+  const { version } = await readCityFolder(folder);
+  await writeFile(join(folder, 'rules/a.test.yaml'), 'rule: a');
+  await writeFile(join(folder, 'other.test.yaml'), 'rule: a');
+  expect(await readCityFolder(folder)).toMatchObject({ version, files: [{ path: 'rules/a.yaml' }] });
+  expect(await readRuleTests(folder)).toEqual([{ path: 'rules/a.test.yaml', text: 'rule: a' }]);
 });
 
 test('city folder - hidden files and the second tree of a mounted folder are left out', async () => {

@@ -1,0 +1,156 @@
+import { FAULT_GROUP, SEVERITIES, type Severity, type Transition } from '../../domain/index.ts';
+import { isoOf } from '../explained.ts';
+import type { BacktestIncident, BacktestSpan, BacktestTicket, BacktestTotals } from './types.ts';
+
+/** An incident while it is told. Times epoch ms; an end of infinity is none yet. */
+export interface Incident {
+  readonly group: string;
+  readonly district: string;
+  beginMs: number;
+  endMs: number;
+  severity: Severity;
+  /** Firing already when the time asked for began. */
+  before: boolean;
+  readonly value: number | null;
+  readonly ticket: BacktestTicket | null;
+}
+
+/** What surrounds a transition: where its group lies, and the ticket that its firing opens. */
+export interface Scene {
+  districtOf(group: string): string;
+  ticketOf(transition: Transition): BacktestTicket | null;
+}
+
+/** Told of each incident when it begins to count and when it ends. */
+export interface Listener {
+  begun(incident: Incident): void;
+  ended(incident: Incident): void;
+}
+
+/** Counts what one rule does, and keeps its first incidents. Before `count` nothing counts: the warm-up. */
+export class Tally {
+  /** What went wrong in the rule. */
+  fault: string | null = null;
+  readonly #scene: Scene;
+  readonly #most: number;
+  readonly #listener: Listener | null;
+  readonly #open = new Map<string, Incident>();
+  readonly #pending = new Set<string>();
+  readonly #groups = new Set<string>();
+  readonly #districts = new Map<string, number>();
+  readonly #listed: Incident[] = [];
+  #counting = false;
+  #incidents = 0;
+  #tickets = 0;
+  #before = 0;
+  #cancelled = 0;
+  #firingMs = 0;
+
+  constructor(scene: Scene, most: number, listener: Listener | null) {
+    this.#scene = scene;
+    this.#most = most;
+    this.#listener = listener;
+  }
+
+  get incidents(): number {
+    return this.#incidents;
+  }
+
+  take(transition: Transition): void {
+    const { group, to, from, atMs, severity, evidence } = transition;
+    if (group === FAULT_GROUP) {
+      if (to === 'firing') this.fault = evidence.detail ?? 'unknown';
+      return;
+    }
+    if (from === 'pending') this.#pending.delete(group);
+    if (to === 'pending') this.#pending.add(group);
+    if (to === 'cancelled' && this.#counting) this.#cancelled++;
+    if (to === 'resolved') this.#end(group, atMs);
+    if (to !== 'firing') return;
+    const open = this.#open.get(group);
+    if (open === undefined) this.#begin(transition);
+    else if (SEVERITIES.indexOf(severity) > SEVERITIES.indexOf(open.severity)) open.severity = severity;
+  }
+
+  /** The time asked for begins: what is firing counts from here on. */
+  count(atMs: number): void {
+    this.#counting = true;
+    for (const incident of this.#open.values()) {
+      incident.beginMs = atMs;
+      incident.before = true;
+      this.#count(incident);
+    }
+  }
+
+  /** Nothing comes any more. */
+  finish(atMs: number): void {
+    for (const incident of this.#open.values()) {
+      this.#firingMs += atMs - incident.beginMs;
+      this.#listener?.ended(incident);
+    }
+  }
+
+  totals(): BacktestTotals {
+    const districts = [...this.#districts].sort(([a], [b]) => (a < b ? -1 : 1));
+    return {
+      incidents: this.#incidents,
+      tickets: this.#tickets,
+      before: this.#before,
+      firing: this.#open.size,
+      cancelled: this.#cancelled,
+      pending: this.#pending.size,
+      groups: this.#groups.size,
+      firingMs: this.#firingMs,
+      districts: districts.map(([district, incidents]) => ({ district, incidents })),
+    };
+  }
+
+  listed(): BacktestIncident[] {
+    return this.#listed.map((incident) => {
+      const { group, district, before, value, ticket } = incident;
+      return { group, district, ...spanOf(incident), before, value, ticket };
+    });
+  }
+
+  #begin(transition: Transition): void {
+    const { group, atMs, severity, value } = transition;
+    const incident: Incident = {
+      group,
+      district: this.#scene.districtOf(group),
+      beginMs: atMs,
+      endMs: Number.POSITIVE_INFINITY,
+      severity,
+      before: false,
+      value,
+      ticket: this.#scene.ticketOf(transition),
+    };
+    this.#open.set(group, incident);
+    if (this.#counting) this.#count(incident);
+  }
+
+  #count(incident: Incident): void {
+    const { group, district, before, ticket } = incident;
+    this.#incidents++;
+    if (before) this.#before++;
+    else if (ticket !== null) this.#tickets++;
+    this.#groups.add(group);
+    this.#districts.set(district, (this.#districts.get(district) ?? 0) + 1);
+    if (this.#listed.length < this.#most) this.#listed.push(incident);
+    this.#listener?.begun(incident);
+  }
+
+  #end(group: string, atMs: number): void {
+    const incident = this.#open.get(group);
+    if (incident === undefined) return;
+    this.#open.delete(group);
+    incident.endMs = atMs;
+    if (!this.#counting) return;
+    this.#firingMs += atMs - incident.beginMs;
+    this.#listener?.ended(incident);
+  }
+}
+
+/** The part of an incident that two rules are compared by. */
+export function spanOf({ beginMs, endMs, severity }: Incident): BacktestSpan {
+  return { firedAt: isoOf(beginMs), resolvedAt: isoOf(Number.isFinite(endMs) ? endMs : null), severity };
+}

@@ -1,0 +1,1 @@
+export { type CaseResult, type TestReport, testRules } from './files.ts';

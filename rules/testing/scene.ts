@@ -1,0 +1,149 @@
+import { CITY_GROUP, type City, createZone, type KnownDevice, type Rule } from '../../domain/index.ts';
+import { suggest } from '../../ingest/city/index.ts';
+import { takes } from '../engine/compiled.ts';
+import { READING_WORDS, type Which, type WrittenCase, type WrittenDevice, type WrittenReadings } from './schema.ts';
+
+/** A mistake at a path of the case. */
+export type Fault = readonly [path: readonly PropertyKey[], message: string];
+
+/** A reading of a case. */
+export interface Reading {
+  readonly device: KnownDevice;
+  readonly metric: string;
+  readonly ts: number;
+  readonly value: number;
+}
+
+/** A device of a case; it comes when it is registered. */
+export interface Arrival {
+  readonly device: KnownDevice;
+  readonly ms: number;
+}
+
+/** A Monday, so that working hours begin with the first day. */
+const DEFAULT_START = '2026-03-02';
+const MOST_READINGS = 1_000_000;
+
+/** A case as it is played: its devices, and its readings in order of time. Mistakes go to `faults`. */
+export class Scene {
+  readonly startMs: number;
+  readonly arrivals: readonly Arrival[];
+  readonly readings: readonly Reading[];
+  readonly #rule: Rule;
+  readonly #city: City;
+  readonly #devices: ReadonlyMap<string, KnownDevice>;
+  readonly #faults: Fault[];
+
+  constructor(written: WrittenCase, rule: Rule, city: City, faults: Fault[]) {
+    this.#rule = rule;
+    this.#city = city;
+    this.#faults = faults;
+    this.startMs = startOf(written.start ?? DEFAULT_START, city.timezone);
+    this.arrivals = (written.devices ?? [{ id: this.#defaultId() }]).map((device, index) => ({
+      device: this.#deviceOf(device, index),
+      ms: this.startMs + (device.registered ?? 0),
+    }));
+    this.#devices = new Map(this.arrivals.map(({ device }) => [device.id, device]));
+    this.readings = written.readings
+      .flatMap((one, i) => this.#readingsOf(one, ['readings', i]))
+      .sort((a, b) => a.ts - b.ts);
+  }
+
+  /** The group that an expectation is about; null where it does not say which of several. */
+  groupOf(which: Which, path: readonly PropertyKey[]): string | null {
+    if (which.group !== undefined) return which.group;
+    const { forEach } = this.#rule;
+    if (forEach === 'city') return CITY_GROUP;
+    const named = which[forEach];
+    const known = new Set(
+      [...this.#devices.values()].map(({ id, district }) => (forEach === 'device' ? id : district)),
+    );
+    if (named === undefined) {
+      if (known.size === 1) return [...known][0]!;
+      this.#faults.push([path, `say which ${forEach}: ${[...known].join(', ')}`]);
+      return null;
+    }
+    if (known.has(named)) return named;
+    this.#faults.push([[...path, forEach], `this case has no ${forEach} "${named}"${suggest(named, known)}`]);
+    return null;
+  }
+
+  #defaultId(): string {
+    return this.#rule.where.device?.[0] ?? 'a';
+  }
+
+  /** What a device does not say is such that the rule takes it. */
+  #deviceOf({ registered: _, ...written }: WrittenDevice, index: number): KnownDevice {
+    const { where, profiles } = this.#rule;
+    const profile = profiles.find((id) => where.profile?.includes(id) ?? true) ?? profiles[0]!;
+    const device = {
+      profile,
+      district: where.district?.[0] ?? [...this.#city.districts.keys()][0]!,
+      ...(where.tags === undefined ? {} : { tags: where.tags }),
+      ...Object.fromEntries(Object.entries(written).filter(([, value]) => value !== undefined)),
+      id: written.id,
+      index,
+    };
+    const path = ['devices', index];
+    this.#known([...path, 'profile'], 'profile', device.profile, this.#city.profiles);
+    this.#known([...path, 'district'], 'district', device.district, this.#city.districts);
+    return device;
+  }
+
+  #known(path: readonly PropertyKey[], what: string, id: string, known: ReadonlyMap<string, unknown>): void {
+    if (!known.has(id)) this.#faults.push([path, `unknown ${what} "${id}"${suggest(id, known.keys())}`]);
+  }
+
+  #readingsOf(written: WrittenReadings, path: readonly PropertyKey[]): Reading[] {
+    const device = this.#deviceNamed(written.device, path);
+    const profile = this.#city.profiles.get(device?.profile ?? '');
+    if (device === null || profile === undefined) return [];
+    const metrics = Object.keys(written).filter((key) => !READING_WORDS.includes(key));
+    if (metrics.length === 0)
+      this.#faults.push([path, `no value; ${profile.id} measures ${profile.metrics.join(', ')}`]);
+    for (const metric of metrics) {
+      if (profile.metrics.includes(metric)) continue;
+      const near = suggest(metric, [...profile.metrics, ...READING_WORDS]);
+      this.#faults.push([[...path, metric], `profile "${profile.id}" does not measure "${metric}"${near}`]);
+    }
+    const lengthMs = written.for ?? 0;
+    const everyMs = written.every ?? profile.intervalMs;
+    const count = Math.floor(lengthMs / everyMs) + 1;
+    if (count > MOST_READINGS) {
+      this.#faults.push([path, `these are ${count} readings; at most ${MOST_READINGS}`]);
+      return [];
+    }
+    return Array.from({ length: count }, (_, n) => {
+      const ts = this.startMs + written.at + n * everyMs;
+      return metrics.map((metric) => ({ device, metric, ts, value: valueAt(written[metric] as Value, n, count) }));
+    }).flat();
+  }
+
+  #deviceNamed(id: string | undefined, path: readonly PropertyKey[]): KnownDevice | null {
+    const known = [...this.#devices.keys()];
+    if (id === undefined && known.length === 1) return this.#devices.get(known[0]!)!;
+    const device = id === undefined ? undefined : this.#devices.get(id);
+    if (device !== undefined) return device;
+    if (id === undefined) this.#faults.push([path, `say which device: ${known.join(', ')}`]);
+    else this.#faults.push([[...path, 'device'], `this case has no device "${id}"${suggest(id, known)}`]);
+    return null;
+  }
+
+  /** Devices that the rule leaves out: not a mistake, but what a reader of a failure wants to know. */
+  leftOut(): string[] {
+    return [...this.#devices.values()].filter((device) => !takes(this.#rule, device)).map(({ id }) => id);
+  }
+}
+
+type Value = number | readonly [number, number];
+
+function valueAt(value: Value, n: number, count: number): number {
+  if (typeof value === 'number') return value;
+  return count === 1 ? value[0] : value[0] + ((value[1] - value[0]) * n) / (count - 1);
+}
+
+/** Without a zone it is local time of the city. */
+function startOf(text: string, zone: string): number {
+  if (/(Z|[+-]\d\d:\d\d)$/.test(text) && text.includes('T')) return Date.parse(text);
+  return createZone(zone).toUtc(Date.parse(text.includes('T') ? `${text}Z` : text));
+}
