@@ -30,6 +30,8 @@ export interface HistoryConsumer {
   step(flush: boolean): Promise<boolean>;
   /** The newest block that is settled in both files. */
   cursor(): number;
+  /** How many messages there were up to the newest block settled since the start; null before the first. */
+  messages(): number | null;
   /** Why it stands still, or null. */
   trouble(): string | null;
   /** Entries of the quarantine that went the way again since the start, and how many of them were refused once more. */
@@ -54,6 +56,7 @@ export function createHistoryConsumer(
 ): HistoryConsumer {
   const { db, journal, intake, history, ledger, quarantine, metrics, clock, log, random = Math.random } = deps;
   let settled = ledger.cursor();
+  let messages: number | null = null;
   let gathered: Outcome[] = [];
   /** What waits: readings, and refusals, which hold their payloads. */
   let weight = 0;
@@ -99,7 +102,7 @@ export function createHistoryConsumer(
   }
 
   async function settle(): Promise<void> {
-    const last = gathered.at(-1)!.block.seq;
+    const { seq: last, first, count } = gathered.at(-1)!.block;
     stored ??= last > history.cursor() ? await append(last) : gathered;
     const batch = stored;
     db.exec('begin immediate');
@@ -119,6 +122,7 @@ export function createHistoryConsumer(
       });
     }
     settled = last;
+    messages = first + count;
     gathered = [];
     weight = 0;
     stored = null;
@@ -132,6 +136,7 @@ export function createHistoryConsumer(
 
   return {
     cursor: () => settled,
+    messages: () => messages,
     trouble: () => trouble,
     replayed: () => ({ ...replayed }),
     async step(flush) {

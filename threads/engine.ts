@@ -55,8 +55,9 @@ const IDLE_MS = 100;
 // Waking for every small commit costs more than its messages: the next ones are gathered for a moment.
 const GATHER_MS = 5;
 const BUSY_BLOCKS = 8;
-// Blocks that the embedded history may be behind the rules; both share this thread, and the rules would take all of it.
-const MOST_UNSTORED_BLOCKS = 64;
+// Messages that the embedded history may be behind the rules; both share this thread, and the rules would take all of it.
+// More than it gathers for a batch at a load that it keeps up with, or rules would wait for a batch to be old enough.
+const MOST_UNSTORED = 65_536;
 const EVENTS_KEPT = 100_000;
 const PATIENCE_MS = 5_000;
 
@@ -87,6 +88,8 @@ let publishing: Promise<void> | null = null;
 let storing: Promise<unknown> = Promise.resolve();
 let feeding = false;
 let stopping = false;
+/** How many messages there were up to the newest block that the rules took. */
+let decided = 0;
 let checkpointAt = clock.now();
 let released = 0;
 
@@ -149,6 +152,7 @@ function feed(outcomes: readonly Outcome[]): void {
 /** Only what came in since the start: a backlog from before it does not hold publishers up. */
 function countDecided(outcomes: readonly Outcome[]): void {
   for (const { block } of outcomes) {
+    decided = block.first + block.count;
     if (block.kind === 'messages' && block.seq > startedAt) Atomics.add(data.flags, DECIDED, block.count);
   }
 }
@@ -204,7 +208,7 @@ async function letHistoryFollow(): Promise<void> {
 }
 
 function isHistoryBehind(): boolean {
-  return embedded !== null && consumer.trouble() === null && rules.cursor() - consumer.cursor() > MOST_UNSTORED_BLOCKS;
+  return embedded !== null && consumer.trouble() === null && decided - (consumer.messages() ?? decided) > MOST_UNSTORED;
 }
 
 /** A full disk passes; anything else is a bug and ends the process, and the journal recovers. */
