@@ -201,10 +201,11 @@ async function rulesLoop(): Promise<void> {
  * rules only. A history in trouble, or one on another machine, holds nobody up.
  */
 async function letHistoryFollow(): Promise<void> {
-  do {
+  await new Promise((resolve) => setImmediate(resolve));
+  while (!stopping && isHistoryBehind()) {
     await storing;
     await new Promise((resolve) => setImmediate(resolve));
-  } while (!stopping && isHistoryBehind());
+  }
 }
 
 function isHistoryBehind(): boolean {
