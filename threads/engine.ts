@@ -88,8 +88,9 @@ let publishing: Promise<void> | null = null;
 let storing: Promise<unknown> = Promise.resolve();
 let feeding = false;
 let stopping = false;
-/** How many messages there were up to the newest block that the rules took. */
+/** How many messages there were up to the newest block that the rules took, and before the first that they took since the start. */
 let decided = 0;
+let decidedBefore: number | null = null;
 let checkpointAt = clock.now();
 let released = 0;
 
@@ -152,6 +153,7 @@ function feed(outcomes: readonly Outcome[]): void {
 /** Only what came in since the start: a backlog from before it does not hold publishers up. */
 function countDecided(outcomes: readonly Outcome[]): void {
   for (const { block } of outcomes) {
+    decidedBefore ??= block.first;
     decided = block.first + block.count;
     if (block.kind === 'messages' && block.seq > startedAt) Atomics.add(data.flags, DECIDED, block.count);
   }
@@ -188,12 +190,17 @@ async function rulesLoop(): Promise<void> {
       feed(outcomes);
       checkpointIfDue();
       if (outcomes.length === 0) await untilNews(seen);
-      else if (outcomes.length < BUSY_BLOCKS) await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+      // A few blocks can be many messages: those of a saturated broker are large.
+      else if (outcomes.length < BUSY_BLOCKS && !isHistoryBehind()) await gathered();
       else await letHistoryFollow();
     } catch (error) {
       await waitOut(error);
     }
   }
+}
+
+function gathered(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, GATHER_MS));
 }
 
 /**
@@ -209,7 +216,8 @@ async function letHistoryFollow(): Promise<void> {
 }
 
 function isHistoryBehind(): boolean {
-  return embedded !== null && consumer.trouble() === null && decided - (consumer.messages() ?? decided) > MOST_UNSTORED;
+  if (embedded === null || consumer.trouble() !== null) return false;
+  return decided - (consumer.messages() ?? decidedBefore ?? decided) > MOST_UNSTORED;
 }
 
 /** A full disk passes; anything else is a bug and ends the process, and the journal recovers. */
