@@ -23,19 +23,27 @@ export async function boot(flags: Record<string, string>, environment: NodeJS.Pr
   ]);
   const config = readConfig(environment, flags);
   const log = pino({ level: config.logLevel, name: 'lamppost' });
+  let starting = true;
   const onCrash = (error: Error) => {
+    if (starting && error instanceof LamppostError) giveUp(error);
     log.fatal({ err: error }, 'a thread died; the journal recovers at the next start');
     process.exit(70);
   };
   try {
-    return [await startLamppost(config, log, onCrash), config];
+    const lamppost = await startLamppost(config, log, onCrash);
+    starting = false;
+    return [lamppost, config];
   } catch (error) {
     const known = operational(error);
     if (known === null) throw error;
-    console.error(known.message);
-    // Threads that run already would keep the process.
-    process.exit(exitCodeOf(known));
+    return giveUp(known);
   }
+}
+
+/** Threads that run already would keep the process. */
+function giveUp(error: LamppostError): never {
+  console.error(error.message);
+  process.exit(exitCodeOf(error));
 }
 
 /** Resolves at Ctrl-C or SIGTERM. A second one ends at once. */

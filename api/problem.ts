@@ -13,6 +13,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   precondition: 412,
   busy: 503,
   disk: 503,
+  'too-new': 503,
   history: 503,
   'journal-full': 503,
   'journal-closed': 503,

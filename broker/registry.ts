@@ -1,4 +1,3 @@
-import { DatabaseSync } from 'node:sqlite';
 import {
   type Clock,
   type Device,
@@ -8,12 +7,14 @@ import {
   LamppostError,
   type Page,
 } from '../domain/index.ts';
+import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
 import type { Credential } from './credentials.ts';
 import { hashSecret, newSecret } from './secrets.ts';
 
-const SCHEMA = `
-  pragma journal_mode = wal;
-  pragma synchronous = full;
+const SCHEMA: RoomSchema = {
+  room: 'registry',
+  steps: [
+    `
   create table if not exists devices (
     id text primary key, body text not null, hash blob not null, registered_at text not null,
     version integer not null, revoked integer not null default 0
@@ -23,7 +24,9 @@ const SCHEMA = `
     id text primary key, name text not null, role text not null, department text, hash blob not null unique
   ) strict;
   create table if not exists version (n integer not null) strict;
-`;
+`,
+  ],
+};
 
 /** The user name of the key that stands in the settings, not in the registry. */
 const ADMIN = 'admin';
@@ -53,37 +56,22 @@ export interface Registry {
   close(): void;
 }
 
-function openFile(path: string): DatabaseSync {
-  try {
-    const db = new DatabaseSync(path);
-    db.exec(SCHEMA);
-    return db;
-  } catch (cause) {
-    throw new LamppostError('disk', `the registry ${path} cannot be opened: ${(cause as Error).message}`, { cause });
-  }
-}
-
-/** Opens (or makes) the registry file. Throws `disk` where it cannot. */
+/** Opens (or makes) the registry file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
 export function openRegistry(path: string, clock: Clock): Registry {
-  const db = openFile(path);
+  const db = openDatabase(path, { schemas: [SCHEMA] });
   const insert = db.prepare('insert or replace into devices values (?, ?, ?, ?, ?, 0)');
   const one = db.prepare('select * from devices where id = ? and revoked = 0');
   const oneKey = db.prepare('select * from keys where id = ?');
   const version = () => Number(db.prepare('select coalesce(max(n), 0) as n from version').get()!.n);
 
   function change<T>(work: (version: number) => T): T {
-    db.exec('begin immediate');
-    try {
+    return transact(db, () => {
       const next = version() + 1;
       const result = work(next);
       db.prepare('delete from version').run();
       db.prepare('insert into version values (?)').run(next);
-      db.exec('commit');
       return result;
-    } catch (error) {
-      db.exec('rollback');
-      throw error;
-    }
+    });
   }
 
   /** Devices and keys share one space of user names. */

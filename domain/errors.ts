@@ -52,6 +52,7 @@ export type ErrorCode =
   | 'journal-full'
   | 'journal-closed'
   | 'disk'
+  | 'too-new'
   | 'history'
   | 'forbidden'
   | 'not-found'

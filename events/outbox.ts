@@ -1,9 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite';
+import type { RoomSchema } from '../store/index.ts';
 import { isAlertEvent, type LamppostEvent } from './cloudevent.ts';
 import { type NumberedEvent, numberedOf } from './reader.ts';
 
 /** Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and how far each channel has told them. */
-export const OUTBOX_SCHEMA = `
+export const OUTBOX_SCHEMA: RoomSchema = {
+  room: 'outbox',
+  steps: [
+    `
   create table if not exists outbox (
     n integer primary key,
     id text not null unique,
@@ -19,7 +23,9 @@ export const OUTBOX_SCHEMA = `
   ) strict;
   create table if not exists outbox_cursors (channel text primary key, n integer not null) strict, without rowid;
   insert or ignore into outbox_cursors values ('mqtt', 0);
-`;
+`,
+  ],
+};
 
 /** The writing side of the outbox. */
 export interface Outbox {

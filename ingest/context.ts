@@ -8,17 +8,23 @@ import type {
   MetricTable,
   RuleControl,
 } from '../domain/index.ts';
+import type { RoomSchema } from '../store/index.ts';
 import { createRuleRecords, RULE_RECORDS_SCHEMA } from './rule-records.ts';
 import { compileChecks, type ProfileChecks } from './validate.ts';
 
 /** SQL of what the engine knows besides readings: cities, devices, the API's rules and metric names, by the block that brought them. */
-export const CONTEXT_SCHEMA = `
+export const CONTEXT_SCHEMA: RoomSchema = {
+  room: 'context',
+  steps: [
+    `
   create table if not exists context_cities (seq integer primary key, body text not null) strict;
   create table if not exists context_devices (
     idx integer not null, seq integer not null, id text not null, body text, primary key (idx, seq)
   ) strict, without rowid;
   create table if not exists context_metrics (idx integer primary key, id text not null) strict;
-${RULE_RECORDS_SCHEMA}`;
+${RULE_RECORDS_SCHEMA}`,
+  ],
+};
 
 /** The city as it stood from one block on. */
 export interface CityVersion {

@@ -1,11 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { type Clock, type HistoryStore, LamppostError, type MetricTable } from '../domain/index.ts';
+import { transact } from '../store/index.ts';
 import { withRefused } from './history-refusals.ts';
 import type { Intake } from './intake.ts';
 import type { JournalReader } from './journal/index.ts';
 import type { LedgerStore } from './ledger.ts';
-import type { Outcome } from './outcome.ts';
+import type { Outcome, Replayed } from './outcome.ts';
 import type { QuarantineStore } from './quarantine.ts';
 
 /** When a batch of readings goes to the history: whichever comes first. */
@@ -101,26 +102,31 @@ export function createHistoryConsumer(
     return withRefused(gathered, await history.append(readings, last, replaced), metrics);
   }
 
-  async function settle(): Promise<void> {
-    const { seq: last, first, count } = gathered.at(-1)!.block;
-    stored ??= last > history.cursor() ? await append(last) : gathered;
-    const batch = stored;
-    db.exec('begin immediate');
+  /** Ledger, quarantine and what intake learned; answers what left the quarantine. */
+  function write(batch: readonly Outcome[]): readonly Replayed[] {
     try {
-      const replays = quarantine.settle(batch);
-      ledger.count(batch, replays);
-      const persisted = intake.persist();
-      db.exec('commit');
+      const [replays, persisted] = transact(db, () => {
+        const settledNow = quarantine.settle(batch);
+        ledger.count(batch, settledNow);
+        return [settledNow, intake.persist()] as const;
+      });
       persisted();
-      replayed.settled += replays.length;
-      replayed.refusedAgain += replays.filter(({ refusals }) => refusals.length > 0).length;
+      return replays;
     } catch (error) {
-      if (db.isTransaction) db.exec('rollback');
       throw new LamppostError('disk', `the state file could not be written: ${(error as Error).message}`, {
         retryable: true,
         cause: error,
       });
     }
+  }
+
+  async function settle(): Promise<void> {
+    const { seq: last, first, count } = gathered.at(-1)!.block;
+    stored ??= last > history.cursor() ? await append(last) : gathered;
+    const batch = stored;
+    const replays = write(batch);
+    replayed.settled += replays.length;
+    replayed.refusedAgain += replays.filter(({ refusals }) => refusals.length > 0).length;
     settled = last;
     messages = first + count;
     gathered = [];

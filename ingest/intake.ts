@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Block, CityControl, DevicesControl, RuleControl } from '../domain/index.ts';
+import type { RoomSchema } from '../store/index.ts';
 import { Acceptance } from './acceptance.ts';
 import { createColumns } from './columns.ts';
 import type { CityVersion, Context } from './context.ts';
@@ -7,11 +8,16 @@ import { createMemo, type Outcome } from './outcome.ts';
 import { createReader } from './reader.ts';
 
 /** SQL of what intake remembers: how far it learned, and which keys it has seen. */
-export const INTAKE_SCHEMA = `
+export const INTAKE_SCHEMA: RoomSchema = {
+  room: 'intake',
+  steps: [
+    `
   create table if not exists intake (one integer primary key check (one = 1), seq integer not null) strict;
   create table if not exists seen (last integer primary key, entries blob not null) strict;
   create table if not exists seen_hours (hour integer primary key, first integer not null) strict;
-`;
+`,
+  ],
+};
 
 const HOUR_MS = 3_600_000;
 /** How long a key is remembered, hours of receipt … */

@@ -1,11 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Ledger } from '../domain/index.ts';
+import type { RoomSchema } from '../store/index.ts';
 import { formatOf } from './decode/index.ts';
 import { type JournalReader, walkRecords } from './journal/index.ts';
 import { emptyTally, type Outcome, type Replayed, type Tally } from './outcome.ts';
 
 /** SQL of the ledger: what became of the messages up to `cursor`, by device. */
-export const LEDGER_SCHEMA = `
+export const LEDGER_SCHEMA: RoomSchema = {
+  room: 'ledger',
+  steps: [
+    `
   create table if not exists ledger_cursor (
     one integer primary key check (one = 1), seq integer not null, messages integer not null
   ) strict;
@@ -13,7 +17,9 @@ export const LEDGER_SCHEMA = `
     device text primary key, decoded integer not null, quarantined integer not null,
     stored integer not null, duplicate integer not null, replaced integer not null, refused integer not null
   ) strict, without rowid;
-`;
+`,
+  ],
+};
 
 /** The writing side: counts of the blocks whose readings the history holds. */
 export interface LedgerStore {

@@ -1,9 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite';
+import type { RoomSchema } from '../store/index.ts';
 import { formatOf } from './decode/index.ts';
 import type { Outcome, Refusal, Replayed } from './outcome.ts';
 
 /** SQL of the quarantine: the raw message once, and each thing that was refused of it. */
-export const QUARANTINE_SCHEMA = `
+export const QUARANTINE_SCHEMA: RoomSchema = {
+  room: 'quarantine',
+  steps: [
+    `
   create table if not exists quarantine_raw (
     position integer primary key, topic text not null, format text, received_at integer not null, payload blob not null
   ) strict;
@@ -15,7 +19,9 @@ export const QUARANTINE_SCHEMA = `
   create index if not exists quarantine_device on quarantine (device, position);
   create index if not exists quarantine_reason on quarantine (reason, position);
   create index if not exists quarantine_age on quarantine_raw (received_at);
-`;
+`,
+  ],
+};
 
 /** The writing side. */
 export interface QuarantineStore {

@@ -1,8 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Alert, LamppostError, type Page, type Transition } from '../domain/index.ts';
+import type { RoomSchema } from '../store/index.ts';
 
 /** Tables of the alerts, in the engine's state file. One row a (rule, group); `n` grows with every change of any alert. */
-export const ALERT_SCHEMA = `
+export const ALERT_SCHEMA: RoomSchema = {
+  room: 'alerts',
+  steps: [
+    `
   create table if not exists alerts (
     n integer primary key,
     rule text not null,
@@ -19,7 +23,9 @@ export const ALERT_SCHEMA = `
     unique (rule, "group")
   ) strict;
   create index if not exists alerts_by_state on alerts (state, n);
-`;
+`,
+  ],
+};
 
 /** An alert after a transition; `cancelled` takes it off the list. */
 export type AlertChange = Omit<Alert, 'state'> & { readonly state: Transition['to'] };

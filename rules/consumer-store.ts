@@ -1,15 +1,21 @@
 import type { DatabaseSync } from 'node:sqlite';
+import type { RoomSchema } from '../store/index.ts';
 import type { StateRow } from './engine/types.ts';
 
 /** SQL of the rules' own state: how far they came, and what their windows held at the last checkpoint. */
-export const RULES_SCHEMA = `
+export const RULES_SCHEMA: RoomSchema = {
+  room: 'rules',
+  steps: [
+    `
   create table if not exists rules_cursor (
     one integer primary key check (one = 1), seq integer not null, checkpoint integer not null
   ) strict;
   create table if not exists rules_state (
     rule text not null, grp text not null, version text not null, state blob not null, primary key (rule, grp)
   ) strict, without rowid;
-`;
+`,
+  ],
+};
 
 /** How far the rules came, in numbers of blocks. */
 export interface Progress {

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Block, City, Clock, MetricTable, Rule, RuleControl, Subject, Transition } from '../domain/index.ts';
 import type { CityVersion, Context, Intake, JournalReader, Outcome } from '../ingest/index.ts';
+import { transact } from '../store/index.ts';
 import { createConsumerStore } from './consumer-store.ts';
 import { createRuleEngine } from './engine/index.ts';
 import type { RuleEngine, StateRow } from './engine/types.ts';
@@ -89,18 +90,14 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
     return readings.length === 0 ? engine.tick(moment) : engine.step(readings, moment);
   }
 
-  function transact(work: () => void): void {
-    db.exec('begin immediate');
-    try {
+  function write(work: () => void): void {
+    const persisted = transact(db, () => {
       work();
-      const persisted = intake.persist();
+      const done = intake.persist();
       store.save({ cursor, checkpoint });
-      db.exec('commit');
-      persisted();
-    } catch (error) {
-      if (db.isTransaction) db.exec('rollback');
-      throw error;
-    }
+      return done;
+    });
+    persisted();
     committed = cursor;
     committedAt = clock.now();
   }
@@ -144,7 +141,7 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
 
   function commit(): void {
     const effects = unapplied.length > 0;
-    transact(() => unapplied.forEach(apply));
+    write(() => unapplied.forEach(apply));
     unapplied = [];
     if (effects) deps.onEffects();
   }
@@ -187,7 +184,7 @@ export function createRulesConsumer(deps: Deps): RulesConsumer {
       const before = checkpoint;
       checkpoint = cursor;
       try {
-        transact(() => store.saveStates(unsaved));
+        write(() => store.saveStates(unsaved));
         unsaved = [];
       } catch (error) {
         checkpoint = before;

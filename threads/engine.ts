@@ -1,7 +1,6 @@
 /** Entry of the engine's thread, and its wiring: the journal's consumers, and what they write. Owns the state file and the history. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import {
@@ -11,9 +10,8 @@ import {
   type Publication,
   type ReadingsQuery,
 } from '../domain/index.ts';
-import { createOutbox, createPipeline, OUTBOX_SCHEMA, publicationsOf, retainedTickets } from '../events/index.ts';
+import { createOutbox, createPipeline, publicationsOf, retainedTickets } from '../events/index.ts';
 import {
-  CONTEXT_SCHEMA,
   createContext,
   createDuckdbHistory,
   createHistoryConsumer,
@@ -21,21 +19,19 @@ import {
   createIntake,
   createLedgerStore,
   createQuarantineStore,
-  INTAKE_SCHEMA,
   type InfluxSettings,
   JournalReader,
-  LEDGER_SCHEMA,
   type Outcome,
   parseCity,
-  QUARANTINE_SCHEMA,
 } from '../ingest/index.ts';
-import { ALERT_SCHEMA, createAlertStore, createRulesConsumer, RULES_SCHEMA } from '../rules/index.ts';
-import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../tickets/index.ts';
+import { createAlertStore, createRulesConsumer } from '../rules/index.ts';
+import { createTicketReader, createTicketStore } from '../tickets/index.ts';
 import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
 import { DECIDED, LIVE } from './flags.ts';
 import { offer, remote } from './rpc.ts';
 import { offerScan } from './scan.ts';
+import { openStateFile } from './state.ts';
 
 /** What the main thread hands to this one. */
 export interface EngineThreadData {
@@ -64,10 +60,7 @@ const PATIENCE_MS = 5_000;
 const data = workerData as EngineThreadData;
 const log = pino({ level: data.logLevel, name: 'engine' });
 mkdirSync(data.dir, { recursive: true });
-const db = new DatabaseSync(join(data.dir, 'state.sqlite'));
-db.exec('pragma journal_mode = wal; pragma synchronous = full;');
-for (const schema of [CONTEXT_SCHEMA, INTAKE_SCHEMA, LEDGER_SCHEMA, QUARANTINE_SCHEMA]) db.exec(schema);
-for (const schema of [RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]) db.exec(schema);
+const db = openStateFile(data.dir);
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite'));
 const context = createContext(db, (control: CityControl) => parseCity(control).city);

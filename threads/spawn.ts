@@ -1,5 +1,5 @@
 import { type TransferListItem, Worker } from 'node:worker_threads';
-import type { LamppostError } from '../domain/index.ts';
+import { type ErrorCode, LamppostError } from '../domain/index.ts';
 import { type Offered, type Remote, remote } from './rpc.ts';
 
 /** A thread and the functions it offers. */
@@ -16,7 +16,7 @@ interface SpawnOptions {
   /** Size of V8's young generation, MiB: large for threads in which every message is garbage a moment later. */
   readonly youngMiB?: number;
   /** A thread that dies takes the process with it: the journal recovers at the next start. */
-  readonly onCrash: (error: Error | LamppostError) => void;
+  readonly onCrash: (error: Error) => void;
 }
 
 /** Starts a thread from its entry file beside this one. */
@@ -34,6 +34,12 @@ export function spawn<T extends Offered>(entry: string, options: SpawnOptions): 
       resolve();
     });
   });
-  worker.on('error', (error) => options.onCrash(error as Error));
+  worker.on('error', (error) => options.onCrash(operationalAgain(error as Error)));
   return { call, worker, ended };
+}
+
+/** An error of another thread comes as a copy that has its fields and not its class. */
+function operationalAgain(error: Error & { code?: ErrorCode; retryable?: boolean }): Error {
+  if (error.name !== 'LamppostError') return error;
+  return new LamppostError(error.code!, error.message, { retryable: error.retryable === true, cause: error });
 }

@@ -1,8 +1,13 @@
+import type { RoomSchema } from '../store/index.ts';
+
 /**
  * Tables of the tickets, in the engine's state file. A unique index holds promise 3: one open ticket a (rule, group).
  * Changes are only ever added.
  */
-export const TICKET_SCHEMA = `
+export const TICKET_SCHEMA: RoomSchema = {
+  room: 'tickets',
+  steps: [
+    `
   create table if not exists tickets (
     n integer primary key,
     id text not null unique,
@@ -40,4 +45,6 @@ export const TICKET_SCHEMA = `
     begin select raise(abort, 'a change of a ticket is never edited'); end;
   create trigger if not exists ticket_changes_remain before delete on ticket_changes
     begin select raise(abort, 'a change of a ticket is never deleted'); end;
-`;
+`,
+  ],
+};

@@ -1,14 +1,16 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type Block, type BlockKind, LamppostError } from '../../domain/index.ts';
+import { openDatabase, type RoomSchema, transact } from '../../store/index.ts';
 
 const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule'];
 
-// 16 KiB: a lone message then costs one page, and a full group commit chains few overflow pages (docs/performance.md).
-const SCHEMA = `
-  pragma page_size = 16384;
-  pragma journal_mode = wal;
-  pragma synchronous = full;
-  pragma wal_autocheckpoint = 1000;
+/** A lone message then costs one page, and a full group commit chains few overflow pages (docs/performance.md). */
+const PAGE_SIZE = 16_384;
+
+const SCHEMA: RoomSchema = {
+  room: 'journal',
+  steps: [
+    `
   create table if not exists blocks (
     seq integer primary key,
     kind integer not null,
@@ -18,7 +20,9 @@ const SCHEMA = `
     body blob not null
   ) strict;
   create table if not exists heads (name text primary key, value text not null) strict, without rowid;
-`;
+`,
+  ],
+};
 
 /** What the journal knows of the control records in it: how the start finds out what changed while it was down. */
 export interface ControlHeads {
@@ -42,15 +46,9 @@ export class JournalStore {
   #oldest = 1;
   #bytes = 0;
 
-  /** Opens (or makes) the file. Throws `disk` where it cannot. */
+  /** Opens (or makes) the file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
   constructor(path: string) {
-    this.#db = new DatabaseSync(path);
-    try {
-      this.#db.exec(SCHEMA);
-    } catch (cause) {
-      this.#db.close();
-      throw diskError(cause);
-    }
+    this.#db = openDatabase(path, { schemas: [SCHEMA], pageSize: PAGE_SIZE });
     this.#insert = this.#db.prepare('insert into blocks values (?, ?, ?, ?, ?, ?)');
     this.#setHead = this.#db.prepare('insert or replace into heads values (?, ?)');
     this.#addReplayed = this.#db.prepare(
@@ -109,11 +107,8 @@ export class JournalStore {
   #transact(work: () => void): void {
     const before = { seq: this.#seq, messages: this.#messages, receivedAt: this.#receivedAt, bytes: this.#bytes };
     try {
-      this.#db.exec('begin immediate');
-      work();
-      this.#db.exec('commit');
+      transact(this.#db, work);
     } catch (cause) {
-      if (this.#db.isTransaction) this.#db.exec('rollback');
       this.#seq = before.seq;
       this.#messages = before.messages;
       this.#receivedAt = before.receivedAt;

@@ -167,9 +167,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     const disk = smallDisk(64, context);
     const server = new ServerProcess(disk.path);
     disk.fill(0);
-    await expect(server.start()).rejects.toThrow(
-      /ended with 1: the registry .*registry\.sqlite cannot be opened: .*\n$/,
-    );
+    await expect(server.start()).rejects.toThrow(/ended with 1: .*registry\.sqlite cannot be opened: .*\n$/);
     disk.relieve();
     await server.start();
     expect(await server.stop()).toBe(0);

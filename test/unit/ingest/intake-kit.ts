@@ -6,20 +6,18 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Block, City, CityControl, Clock } from '../../../domain/index.ts';
 import {
   BatchWriter,
-  CONTEXT_SCHEMA,
   type Context,
   createContext,
   createIntake,
   createRoute,
-  INTAKE_SCHEMA,
+  INGEST_SCHEMAS,
   type Intake,
   JournalReader,
   type JournalStore,
-  LEDGER_SCHEMA,
   type Outcome,
   parseCity,
-  QUARANTINE_SCHEMA,
 } from '../../../ingest/index.ts';
+import { migrate, type RoomSchema, transact } from '../../../store/index.ts';
 
 /** In memory where the machine has such a folder: these tests ask what the files hold, not whether the disk does. */
 const TEMP = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -153,10 +151,10 @@ export const testClock = (ms = 0): TestClock => ({
 });
 
 /** A state file with what intake needs, opened or made. */
-export function openState(path: string, ...schemas: readonly string[]): DatabaseSync {
+export function openState(path: string, ...schemas: readonly RoomSchema[]): DatabaseSync {
   const db = new DatabaseSync(path);
   db.exec('pragma journal_mode = wal; pragma synchronous = off;');
-  for (const schema of [CONTEXT_SCHEMA, INTAKE_SCHEMA, LEDGER_SCHEMA, QUARANTINE_SCHEMA, ...schemas]) db.exec(schema);
+  migrate(db, [...INGEST_SCHEMAS, ...schemas]);
   return db;
 }
 
@@ -174,9 +172,7 @@ export function openIntake(db: DatabaseSync): { context: Context; intake: Intake
 
 /** Commits what an intake learned, as a consumer does with its effects. */
 export function persist(db: DatabaseSync, intake: Intake): void {
-  db.exec('begin immediate');
-  const persisted = intake.persist();
-  db.exec('commit');
+  const persisted = transact(db, () => intake.persist());
   persisted();
 }
 

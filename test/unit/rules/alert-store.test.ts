@@ -1,10 +1,11 @@
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { ALERT_SCHEMA, type AlertChange, createAlertReader, createAlertStore } from '../../../rules/alert-store.ts';
+import { migrate } from '../../../store/index.ts';
 
 function openStore(keepResolved?: number) {
   const db = new DatabaseSync(':memory:');
-  db.exec(ALERT_SCHEMA);
+  migrate(db, [ALERT_SCHEMA]);
   const store = createAlertStore(db, keepResolved === undefined ? {} : { keepResolved });
   return { store, reader: createAlertReader(db) };
 }

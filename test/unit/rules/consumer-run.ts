@@ -9,6 +9,7 @@ import {
   type RulesConsumer,
   rulesInForce,
 } from '../../../rules/index.ts';
+import type { RoomSchema } from '../../../store/index.ts';
 import {
   copyState,
   openIntake,
@@ -19,7 +20,10 @@ import {
   testClock,
 } from '../ingest/intake-kit.ts';
 
-const TOLD_SCHEMA = 'create table if not exists told (n integer primary key, body text not null) strict;';
+const TOLD_SCHEMA: RoomSchema = {
+  room: 'told',
+  steps: ['create table told (n integer primary key, body text not null) strict'],
+};
 const rulesByCity = new Map<string, readonly Rule[]>();
 
 /** The rules of a city and of the API without those that have mistakes, each once: parsing them is pure. */

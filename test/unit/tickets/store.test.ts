@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
+import { migrate } from '../../../store/index.ts';
 import {
   createTicketReader,
   createTicketStore,
@@ -11,7 +12,7 @@ import { ticketOf, transition } from './scene.ts';
 
 function openStore() {
   const db = new DatabaseSync(':memory:');
-  db.exec(TICKET_SCHEMA);
+  migrate(db, [TICKET_SCHEMA]);
   return { db, store: createTicketStore(db), reader: createTicketReader(db) };
 }
 

@@ -1,0 +1,73 @@
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import type { Ledger, Page, Ticket } from '../../domain/index.ts';
+import { ServerProcess } from '../kit/server.ts';
+import { loadSql } from '../kit/sql-dump.ts';
+
+const FIXTURES = fileURLToPath(new URL('../fixtures/state', import.meta.url));
+
+interface Shown {
+  readonly paths: Record<string, string>;
+  /** What the version itself answered. */
+  readonly shown: { readonly ledger: Ledger; readonly tickets: Page<Ticket> } & Record<string, unknown>;
+  readonly secrets: Record<string, string>;
+  readonly atMs: number;
+}
+
+/** A data folder as the version left it. */
+function folderOf(version: string): string {
+  const data = mkdtempSync(join(tmpdir(), 'lamppost-migrations-'));
+  for (const file of readdirSync(join(FIXTURES, version)).filter((name) => name.endsWith('.sql'))) {
+    loadSql(readFileSync(join(FIXTURES, version, file), 'utf8'), join(data, `${file.slice(0, -4)}.sqlite`));
+  }
+  return data;
+}
+
+function shownBy(version: string): Shown {
+  return JSON.parse(readFileSync(join(FIXTURES, version, 'shown.json'), 'utf8')) as Shown;
+}
+
+describe.each(readdirSync(FIXTURES))('a data folder of %s', (version) => {
+  test('the server starts over it, shows what that version showed, and goes on from there', async () => {
+    const { paths, shown, secrets, atMs } = shownBy(version);
+    const server = new ServerProcess(folderOf(version));
+    await server.start();
+    await server.settledLedger();
+    for (const [name, path] of Object.entries(paths)) {
+      expect(await server.get(path), name).toMatchObject(shown[name] as object);
+    }
+    const open = shown.tickets.items.find(({ status }) => status === 'open')!;
+    const ts = Math.max(Date.now(), atMs + 120_000);
+    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/ingest/${open.group}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${secrets[open.group]}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ ts, metrics: { fill: 5 } }),
+    });
+    expect(answer.status).toBe(200);
+    const { messages } = await server.settledLedger();
+    expect(messages.received).toBe(shown.ledger.messages.received + 1);
+    expect(await server.get<Ticket>(`/api/v1/tickets/${open.id}`)).toMatchObject({ status: 'resolved' });
+    expect(await server.stop()).toBe(0);
+  });
+});
+
+test.each(['state', 'journal', 'registry'])(
+  'a %s.sqlite of a newer version - the server says so in one line and ends with 1',
+  async (name) => {
+    const data = mkdtempSync(join(tmpdir(), 'lamppost-newer-'));
+    const server = new ServerProcess(data);
+    await server.start();
+    expect(await server.stop()).toBe(0);
+    const db = new DatabaseSync(join(data, `${name}.sqlite`));
+    db.exec('update schema_versions set version = 99');
+    db.close();
+    server.output = '';
+    await expect(server.start()).rejects.toThrow(
+      /ended with 1: \S+\.sqlite has the tables of ".*" in version 99, .*\n$/,
+    );
+  },
+);
