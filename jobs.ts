@@ -11,6 +11,7 @@ export interface JobDeps {
     rollup(untilMs: number): Promise<number>;
     prune(beforeMs: number): Promise<number>;
     expire(beforeMs: number): Promise<number>;
+    due(nowMs: number): Promise<number>;
   };
   /** Days that raw readings (0: for ever) and refused messages are kept. */
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number };
@@ -29,6 +30,14 @@ export function createJobs({ clock, ledger, engine, keep }: JobDeps): Job[] {
       name: 'quarantine expiry',
       cron: '20 3 * * *',
       run: async () => ({ expired: await engine.expire(before(keep.quarantineDays)) }),
+    },
+    {
+      name: 'deadlines',
+      cron: '* * * * * *',
+      async run() {
+        const done = await engine.due(clock.now());
+        return done === 0 ? null : { done };
+      },
     },
     { name: 'ledger report', cron: '0 0 * * *', run: async () => ({ ledger: ledger() }) },
   ];

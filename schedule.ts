@@ -4,10 +4,10 @@ import type { Logger } from 'pino';
 /** Work that comes round; may be run at any time, and twice. */
 export interface Job {
   readonly name: string;
-  /** Minute, hour, day of month, month, weekday: in the city's own zone. */
+  /** Minute, hour, day of month, month, weekday, and seconds in front of them where there are six: in the city's own zone. */
   readonly cron: string;
-  /** Resolves to what is worth a line in the log. */
-  run(): Promise<object>;
+  /** Resolves to what is worth a line in the log; null where nothing is. */
+  run(): Promise<object | null>;
 }
 
 /** Runs jobs by the city's clock. A job that fails is logged and tried again when it is due next; none overlaps itself. */
@@ -44,7 +44,8 @@ export function createSchedule(jobs: readonly Job[], { log, timezone }: { log: L
 
 async function attempt({ name, run }: Job, log: Logger): Promise<void> {
   try {
-    log.info({ job: name, ...(await run()) }, 'job done');
+    const done = await run();
+    if (done !== null) log.info({ job: name, ...done }, 'job done');
   } catch (error) {
     log.error({ job: name, err: error }, 'a job failed; it is tried again when it is due next');
   }

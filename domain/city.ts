@@ -1,4 +1,5 @@
 import type { Calendar } from './rule.ts';
+import type { Inhibition, Service } from './service.ts';
 
 /** A text for people, in the languages that citizens and operators read. */
 export interface LocalText {
@@ -32,19 +33,11 @@ export interface Profile {
 /** A metric of the profile and the unit that the device sends it in (null: the metric's own), or known and not stored. */
 export type FieldMapping = { readonly metric: string; readonly unit: string | null } | 'ignore';
 
+/** Who answers for services: a department of the city, or a party beside it. */
 export interface Department {
   readonly id: string;
   readonly title: LocalText;
-}
-
-/** A service that citizens and sensors ask for (Open311: service_code, service_name). */
-export interface Service {
-  readonly id: string;
-  readonly title: LocalText;
-  /** Id of the department that answers for it. */
-  readonly department: string;
-  /** Time to resolve, ms, where a rule names none. */
-  readonly deadlineMs: number;
+  readonly kind: 'department' | 'contractor' | 'community';
 }
 
 export interface District {
@@ -69,6 +62,7 @@ export interface City {
   readonly services: ReadonlyMap<string, Service>;
   readonly districts: ReadonlyMap<string, District>;
   readonly calendars: ReadonlyMap<string, Calendar>;
+  readonly inhibitions: readonly Inhibition[];
 }
 
 /** A mistake in the city folder: what, where, and what would be right. */

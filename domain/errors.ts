@@ -45,6 +45,22 @@ export const RULE_REFUSALS = {
 /** A reason from the one enumeration of refused changes. */
 export type RuleRefusal = keyof typeof RULE_REFUSALS;
 
+/** Why an act upon a ticket is refused. The one enumeration of these, as `REASONS` is for data. */
+export const TICKET_REFUSALS = {
+  'wrong-status': 'the ticket is in a status from which this is not possible',
+  'not-your-ticket': "the ticket is another department's: it was neither offered nor assigned to you",
+  'not-your-role': 'a key of this role does not act on tickets',
+  'not-offered': 'the ticket is not offered to you',
+  'ticket-changed': 'the ticket has changed since the version that was asked for',
+  'unknown-party': 'the city has no department, contractor or group of this id',
+  'same-department': "the ticket is already this department's",
+  'parts-open': 'parts of the ticket are still open',
+  superseded: 'another ticket is open for the same alert',
+  'already-rated': 'the ticket was rated',
+  'not-the-reporter': 'the token is not that of the one who reported it',
+} as const;
+export type TicketRefusal = keyof typeof TICKET_REFUSALS;
+
 /** Stable names of operational faults. */
 export type ErrorCode =
   | 'config'
@@ -69,8 +85,8 @@ export class LamppostError extends Error {
   readonly retryable: boolean;
   /** How long the other side asked to be left alone, ms; 0 where it did not. */
   readonly retryAfterMs: number;
-  /** Why a change of a rule was refused, where it was. */
-  readonly reason: RuleRefusal | null;
+  /** Why a change of a rule or an act upon a ticket was refused, where it was. */
+  readonly reason: RuleRefusal | TicketRefusal | null;
   /** Every mistake with its place, where the fault is in a text. */
   readonly problems: readonly import('./city.ts').CityProblem[];
 
@@ -81,7 +97,7 @@ export class LamppostError extends Error {
       retryable?: boolean;
       retryAfterMs?: number;
       cause?: unknown;
-      reason?: RuleRefusal;
+      reason?: RuleRefusal | TicketRefusal;
       problems?: readonly import('./city.ts').CityProblem[];
     } = {},
   ) {

@@ -1,11 +1,11 @@
+import { TICKET_DEEDS } from './ticket.ts';
+
 /** Types of the events that Lamppost emits. */
 export const EVENT_TYPES = [
   'city.lamppost.alert.firing',
   'city.lamppost.alert.resolved',
-  'city.lamppost.ticket.opened',
-  'city.lamppost.ticket.updated',
-  'city.lamppost.ticket.escalated',
-  'city.lamppost.ticket.resolved',
+  'city.lamppost.silence.ending',
+  ...TICKET_DEEDS.map((deed) => `city.lamppost.ticket.${deed}` as const),
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -15,7 +15,7 @@ export interface CloudEvent {
   readonly id: string;
   readonly source: string;
   readonly type: EventType;
-  /** `alerts/{rule}/{group}` or `tickets/{ticket}`. */
+  /** `alerts/{rule}/{group}`, `tickets/{ticket}` or `silences/{silence}`. */
   readonly subject: string;
   /** ISO 8601 UTC, engine time. */
   readonly time: string;

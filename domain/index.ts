@@ -11,6 +11,8 @@ export * from './key.ts';
 export * from './ledger.ts';
 export * from './reading.ts';
 export * from './rule.ts';
+export * from './service.ts';
 export * from './subject.ts';
 export * from './ticket.ts';
+export * from './working-time.ts';
 export * from './zone.ts';

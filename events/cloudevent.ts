@@ -1,5 +1,5 @@
-import type { Alert, CloudEvent, Evidence, Ticket, Transition } from '../domain/index.ts';
-import { isoOf, type TicketDecision } from '../tickets/index.ts';
+import type { Alert, CloudEvent, Evidence, Ticket, TicketDeed, Transition } from '../domain/index.ts';
+import { isoOf, type Silence } from '../tickets/index.ts';
 
 /** An alert after a transition; `pending` and `cancelled` ones are no news. */
 export type AlertAfter = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
@@ -14,26 +14,30 @@ export interface AlertEvent extends CloudEvent {
 
 /** A ticket event tells the whole ticket; the change is the last entry of its history. */
 export interface TicketEvent extends CloudEvent {
-  readonly type: (typeof TICKET_TYPES)[keyof typeof TICKET_TYPES];
+  readonly type: `city.lamppost.ticket.${TicketDeed}`;
   readonly data: Ticket;
 }
 
+/** A silence that will end while an alert that it silences still fires. */
+export interface SilenceEvent extends CloudEvent {
+  readonly type: 'city.lamppost.silence.ending';
+  readonly data: Silence & { readonly alerts: readonly { readonly rule: string; readonly group: string }[] };
+}
+
 /** Every event that Lamppost emits; `type` tells them apart. */
-export type LamppostEvent = AlertEvent | TicketEvent;
+export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent;
 
 /** A constant: were it to follow the city's name, a renamed city would tell its old events again as new ones (CloudEvents §3.1). */
 const SOURCE = '/lamppost';
 
-const TICKET_TYPES = {
-  open: 'city.lamppost.ticket.opened',
-  update: 'city.lamppost.ticket.updated',
-  escalate: 'city.lamppost.ticket.escalated',
-  resolve: 'city.lamppost.ticket.resolved',
-} as const;
-
-/** Whether an event tells of an alert; else it tells of a ticket. */
+/** Whether an event tells of an alert. */
 export function isAlertEvent(event: LamppostEvent): event is AlertEvent {
   return event.type === 'city.lamppost.alert.firing' || event.type === 'city.lamppost.alert.resolved';
+}
+
+/** Whether an event tells of a ticket. */
+export function isTicketEvent(event: LamppostEvent): event is TicketEvent {
+  return event.type.startsWith('city.lamppost.ticket.');
 }
 
 /** The event of an alert that fires or resolved, `{transition id}-alert`; null for the states that nobody is told of. */
@@ -41,33 +45,34 @@ export function alertEventOf(transition: Transition, alert: AlertAfter, departme
   const { state } = alert;
   if (state !== 'firing' && state !== 'resolved') return null;
   return {
-    ...envelopeOf(transition, 'alert'),
+    ...envelopeOf(`${transition.id}-alert`, isoOf(transition.atMs)),
     type: `city.lamppost.alert.${state}`,
     subject: `alerts/${alert.rule}/${alert.group}`,
     data: { ...alert, state, department, evidence: transition.evidence },
   };
 }
 
-/** The event of a ticket that a transition opened, updated, escalated or resolved, `{transition id}-ticket`. */
-export function ticketEventOf(
-  transition: Transition,
-  ticket: Ticket,
-  kind: Exclude<TicketDecision['kind'], 'none'>,
-): TicketEvent {
+/** The event of the last change of a ticket, `{ticket}.{number of the change}`. */
+export function ticketEventOf(ticket: Ticket): TicketEvent {
+  const { deed, at } = ticket.history.at(-1)!;
   return {
-    ...envelopeOf(transition, 'ticket'),
-    type: TICKET_TYPES[kind],
+    ...envelopeOf(`${ticket.id}.${ticket.version}`, at),
+    type: `city.lamppost.ticket.${deed}`,
     subject: `tickets/${ticket.id}`,
     data: ticket,
   };
 }
 
-function envelopeOf(transition: Transition, what: string) {
+/** The event of a silence that ends soon, `{silence}.ending`. */
+export function silenceEventOf(silence: SilenceEvent['data'], atMs: number): SilenceEvent {
   return {
-    specversion: '1.0',
-    id: `${transition.id}-${what}`,
-    source: SOURCE,
-    time: isoOf(transition.atMs),
-    datacontenttype: 'application/json',
-  } as const;
+    ...envelopeOf(`${silence.id}.ending`, isoOf(atMs)),
+    type: 'city.lamppost.silence.ending',
+    subject: `silences/${silence.id}`,
+    data: silence,
+  };
+}
+
+function envelopeOf(id: string, time: string) {
+  return { specversion: '1.0', id, source: SOURCE, time, datacontenttype: 'application/json' } as const;
 }

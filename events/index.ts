@@ -4,7 +4,9 @@ export {
   type AlertEvent,
   alertEventOf,
   isAlertEvent,
+  isTicketEvent,
   type LamppostEvent,
+  type SilenceEvent,
   type TicketEvent,
   ticketEventOf,
 } from './cloudevent.ts';

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { RoomSchema } from '../store/index.ts';
-import { isAlertEvent, type LamppostEvent } from './cloudevent.ts';
+import { isAlertEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 import { type NumberedEvent, numberedOf } from './reader.ts';
 
 /** Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and how far each channel has told them. */
@@ -67,6 +67,11 @@ export function createOutbox(db: DatabaseSync): Outbox {
 
 /** Department, district, severity, rule and ticket: what subscribers filter by. */
 function routingOf(event: LamppostEvent): [string | null, string, string, string, string | null] {
-  const { department, district, severity, rule } = event.data;
-  return [department, district, severity, rule, isAlertEvent(event) ? event.data.ticket : event.data.id];
+  if (isAlertEvent(event)) {
+    const { department, district, severity, rule, ticket } = event.data;
+    return [department, district, severity, rule, ticket];
+  }
+  if (!isTicketEvent(event)) return [null, '', '', '', null];
+  const { department, district, severity, rule, id } = event.data;
+  return [department, district, severity, rule ?? '', id];
 }

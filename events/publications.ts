@@ -1,6 +1,6 @@
 import type { Publication, Ticket } from '../domain/index.ts';
 import { isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
-import { isAlertEvent, type LamppostEvent } from './cloudevent.ts';
+import { isAlertEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 
 /**
  * What the broker publishes for an event: the CloudEvent in structured JSON, QoS 1, and for a ticket its retained state,
@@ -8,11 +8,19 @@ import { isAlertEvent, type LamppostEvent } from './cloudevent.ts';
  */
 export function publicationsOf(event: LamppostEvent): Publication[] {
   const payload = JSON.stringify(event);
-  if (isAlertEvent(event)) {
-    return [{ topic: `events/alerts/${event.data.rule}/${event.data.group}`, payload, qos: 1, retain: false }];
-  }
-  const topic = `events/tickets/${event.data.department}/${event.data.id}`;
-  return [{ topic, payload, qos: 1, retain: false }, retainedOf(event.data)];
+  const told = { payload, qos: 1, retain: false } as const;
+  if (isAlertEvent(event)) return [{ topic: `events/alerts/${event.data.rule}/${event.data.group}`, ...told }];
+  if (!isTicketEvent(event)) return [{ topic: `events/silences/${event.data.id}`, ...told }];
+  const ticket = event.data;
+  const topics = audienceOf(ticket).map((party) => `events/tickets/${party}/${ticket.id}`);
+  return [...topics.map((topic) => ({ topic, ...told })), ...retainedOf(ticket)];
+}
+
+/** Who hears of a ticket: who answers for it, who does it or may take it, who was told that it is late, and who just handed it over. */
+function audienceOf({ department, party, offer, escalatedTo, formerDepartments, history }: Ticket): string[] {
+  const former = history.at(-1)?.deed === 'handed-over' ? formerDepartments.at(-1) : undefined;
+  const all = [department, party, offer?.to, ...escalatedTo, former];
+  return [...new Set(all)].filter((one) => typeof one === 'string');
 }
 
 /**
@@ -23,12 +31,21 @@ export function* retainedTickets(reader: Pick<TicketReader, 'list'>): Generator<
   let after: string | null = null;
   do {
     const page = reader.list({ status: OPEN_STATUSES, limit: 200, after });
-    yield* page.items.map(retainedOf);
+    yield* page.items.flatMap(retainedOf);
     after = page.next;
   } while (after !== null);
 }
 
-function retainedOf(ticket: Ticket): Publication {
-  const payload = isOpen(ticket.status) ? JSON.stringify(ticket) : '';
-  return { topic: `tickets/${ticket.department}/${ticket.id}`, payload, qos: 1, retain: true };
+/** Under the department that answers for it, and nowhere that it was before. */
+function retainedOf(ticket: Ticket): Publication[] {
+  const { id, department, formerDepartments, status } = ticket;
+  const state = isOpen(status) ? JSON.stringify(ticket) : '';
+  const at = (where: string, payload: string): Publication => ({
+    topic: `tickets/${where}/${id}`,
+    payload,
+    qos: 1,
+    retain: true,
+  });
+  const left = formerDepartments.filter((one) => one !== department);
+  return [...left.map((one) => at(one, '')), at(department, state)];
 }

@@ -34,6 +34,8 @@ export type AlertChange = Omit<Alert, 'state'> & { readonly state: Transition['t
 export interface AlertStore {
   /** Stores the alert as it stands after its transition, or forgets it when it was cancelled. */
   apply(alert: AlertChange): void;
+  /** Notes the ticket of an alert that fired without one. */
+  link(alert: Pick<Alert, 'rule' | 'group'>, ticket: string): void;
 }
 
 /** Makes the writing side over a file that has `ALERT_SCHEMA`; of the resolved alerts the newest `keepResolved` stay (1,000). */
@@ -47,6 +49,7 @@ export function createAlertStore(db: DatabaseSync, options: { readonly keepResol
   const prune = db.prepare(`
     delete from alerts where state = 'resolved'
       and n <= (select n from alerts where state = 'resolved' order by n desc limit 1 offset ?)`);
+  const link = db.prepare('update alerts set ticket = ? where rule = ? and "group" = ?');
   return {
     apply(alert) {
       if (alert.state === 'cancelled') {
@@ -57,6 +60,7 @@ export function createAlertStore(db: DatabaseSync, options: { readonly keepResol
       upsert.run(rule, group, state, severity, since, updatedAt, value, title, titleZh, district, ticket);
       if (state === 'resolved') prune.run(keep);
     },
+    link: ({ rule, group }, ticket) => void link.run(ticket, rule, group),
   };
 }
 
@@ -75,6 +79,8 @@ export interface AlertReader {
   /** The newest change first. An alert that changes meanwhile moves to the top. A bad `after` throws `invalid`. */
   list(query: AlertQuery): Page<Alert>;
   get(rule: string, group: string): Alert | null;
+  /** Firing alerts of some rules. */
+  firing(rules: readonly string[]): Alert[];
 }
 
 // An absent filter is null and matches all: active alerts are few and resolved ones are pruned, so a scan is cheap.
@@ -93,6 +99,7 @@ const LIST = `${SELECT}
 export function createAlertReader(db: DatabaseSync): AlertReader {
   const select = db.prepare(LIST);
   const one = db.prepare(`${SELECT} where rule = ? and "group" = ?`);
+  const firing = db.prepare(`${SELECT} where state = 'firing' and rule in (select value from json_each(?)) order by n`);
   return {
     list({ state, rule, district, severity, limit, after }) {
       const rows = select.all({
@@ -110,6 +117,7 @@ export function createAlertReader(db: DatabaseSync): AlertReader {
         next: rows.length > limit && last ? String(last.n) : null,
       };
     },
+    firing: (rules) => (firing.all(JSON.stringify(rules)) as unknown as (Alert & { n: number })[]).map(alertOf),
     get(rule, group) {
       const row = one.get(rule, group);
       return row === undefined ? null : alertOf(row as unknown as Alert & { n: number });

@@ -131,7 +131,7 @@ export function inputOf(
 }
 
 /** Without what no ticket needs: geometries are large. */
-function ticketCityOf({ name, services, districts }: City): TicketCity {
+function ticketCityOf({ name, services, districts, calendars }: City): TicketCity {
   const bare = [...districts].map(([id, { title }]) => [id, { id, title }] as const);
-  return { name, services, districts: new Map(bare) as unknown as City['districts'] };
+  return { name, services, calendars, districts: new Map(bare) as unknown as City['districts'] };
 }

@@ -10,7 +10,7 @@ import {
   type Publication,
   type ReadingsQuery,
 } from '../domain/index.ts';
-import { createOutbox, createPipeline, publicationsOf, retainedTickets } from '../events/index.ts';
+import { publicationsOf, retainedTickets } from '../events/index.ts';
 import {
   createContext,
   createDuckdbHistory,
@@ -24,11 +24,12 @@ import {
   type Outcome,
   parseCity,
 } from '../ingest/index.ts';
-import { createAlertStore, createRulesConsumer } from '../rules/index.ts';
-import { createTicketReader, createTicketStore } from '../tickets/index.ts';
+import { createRulesConsumer } from '../rules/index.ts';
+import { createTicketReader } from '../tickets/index.ts';
 import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
 import { DECIDED, LIVE } from './flags.ts';
+import { createOfficeOfThread } from './office.ts';
 import { offer, remote } from './rpc.ts';
 import { offerScan } from './scan.ts';
 import { openStateFile } from './state.ts';
@@ -70,8 +71,8 @@ const { metrics } = context;
 const embedded =
   data.influx === null ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf }) : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
-const outbox = createOutbox(db);
-const pipeline = createPipeline({ alerts: createAlertStore(db), tickets: createTicketStore(db), outbox });
+const office = createOfficeOfThread({ db, context, onEvents });
+const { pipeline, outbox } = office;
 const broker = remote<{ publish: (publications: readonly Publication[]) => Promise<void> }>(data.broker);
 
 /** The newest block of the run before. */
@@ -94,11 +95,13 @@ const rules = createRulesConsumer({
   context,
   clock,
   ...createDecisions({ log, pipeline }),
-  onEffects() {
-    parentPort!.postMessage({ event: 'appended' });
-    void publishEvents();
-  },
+  onEffects: onEvents,
 });
+
+function onEvents(): void {
+  parentPort!.postMessage({ event: 'appended' });
+  void publishEvents();
+}
 
 /** Brings the outbox to the broker, in order, at least once: the cursor moves when the broker has taken them. */
 function publishEvents(): Promise<void> {
@@ -286,6 +289,7 @@ const functions = {
       });
     });
   },
+  ...office.functions,
   query: (query: ReadingsQuery) => history.query(query),
   latest: (filter: Parameters<typeof history.latest>[0]) => history.latest(filter),
   count: () => history.count(),

@@ -1,4 +1,5 @@
 import {
+  addWorkingTime,
   type City,
   type Device,
   FAULT_GROUP,
@@ -8,10 +9,21 @@ import {
   type Transition,
 } from '../domain/index.ts';
 import type { BacktestTicket } from '../rules/index.ts';
-import { decideTicket, isoOf, titlesOf } from '../tickets/index.ts';
+import { calendarOf, decideTicket, isoOf, titlesOf } from '../tickets/index.ts';
 
 /** What a ticket needs of a city. */
-export type TicketCity = Pick<City, 'name' | 'services' | 'districts'>;
+export type TicketCity = Pick<City, 'name' | 'services' | 'districts' | 'calendars'>;
+
+/** Nothing else is open, silenced or gathered: a backtest shows what a rule would raise by itself. */
+const ALONE = {
+  open: null,
+  waits: false,
+  othersFire: () => false,
+  heldBy: () => null,
+  gathered: () => null,
+  reopenable: () => null,
+  gathering: () => null,
+} as const;
 
 /** The tickets that alerts would open, as the live way decides and names them. */
 export function wouldBeTickets(city: TicketCity, devices: readonly Device[]) {
@@ -26,13 +38,14 @@ export function wouldBeTickets(city: TicketCity, devices: readonly Device[]) {
 
   return (transition: Transition, rule: Rule): BacktestTicket | null => {
     const service = rule.ticket && city.services.get(rule.ticket.service);
-    const decision = decideTicket(transition, null, { rule, service });
+    const decision = decideTicket(transition, { rule, service, ...ALONE });
     if (decision.kind !== 'open') return null;
     const subject = subjectOf(transition.group, rule);
+    const { service: of, deadlineMs } = decision;
     return {
-      service: decision.service.id,
-      department: decision.service.department,
-      dueAt: isoOf(transition.atMs + decision.deadlineMs),
+      service: of.id,
+      department: of.department,
+      dueAt: isoOf(addWorkingTime(calendarOf(of.calendar, city), transition.atMs, deadlineMs)),
       ...titlesOf({ transition, rule, subject, city }),
     };
   };

@@ -1,11 +1,21 @@
 import { FAULT_GROUP, type Rule, type Service, type Ticket, type Transition } from '../domain/index.ts';
+import type { WaitReason } from './wait-store.ts';
 
 /** Why a transition does to a ticket what it does. */
 export const TICKET_REASONS = {
-  'incident-began': 'the alert fires and its (rule, group) has no open ticket',
-  'already-open': 'the alert fires and its (rule, group) has an open ticket',
+  'incident-began': 'the alert fires and has no open ticket',
+  'joins-others': 'the alert fires, and others like it have an open ticket',
+  'fires-again-soon': 'the alert fires again, soon after its ticket was resolved',
+  inhibited: 'the alert fires, and another alert that fires explains it',
+  silenced: 'the alert fires, and a silence or maintenance window holds its ticket back',
+  gathering: 'the alert fires, and its ticket waits a moment for others like it',
+  'still-waiting': 'the alert fires, and its ticket waits already',
+  'already-open': 'the alert fires and has an open ticket',
   'alert-escalated': 'the firing alert of an open ticket became harder',
-  'alert-resolved': 'the alert of an open ticket resolved',
+  'alert-resolved': 'the last firing alert of an open ticket resolved',
+  'others-still-fire': 'the alert resolved, and others of the same ticket still fire',
+  'confirm-on-site': 'the alert resolved, and its service wants somebody to look first',
+  'ended-while-waiting': 'the alert resolved before it had a ticket',
   'not-firing-yet': 'the alert is pending',
   'never-fired': 'the alert ended before it fired',
   'nothing-open': 'the alert resolved and has no open ticket',
@@ -15,46 +25,106 @@ export const TICKET_REASONS = {
 } as const;
 export type TicketReason = keyof typeof TICKET_REASONS;
 
-/** A ticket is to be opened, for this service and with this time to resolve it, ms. */
-export interface OpenDecision {
-  readonly kind: 'open';
-  readonly reason: 'incident-began';
+/** Why the ticket of an alert waits, and for what. */
+export interface Hold {
+  readonly reason: WaitReason;
+  readonly cause: string;
+  /** When it waits no longer; null where the end of the cause decides. */
+  readonly dueMs: number | null;
+}
+
+interface OfService {
   readonly service: Service;
   readonly deadlineMs: number;
 }
 
-/** What a transition does to the ticket of its (rule, group). */
+/** What a transition does to the ticket of its alert. */
 export type TicketDecision =
-  | OpenDecision
+  | (OfService & { readonly kind: 'open'; readonly reason: 'incident-began' })
+  | (OfService & { readonly kind: 'hold'; readonly reason: WaitReason; readonly hold: Hold })
+  | { readonly kind: 'join'; readonly reason: 'joins-others'; readonly ticket: Ticket }
+  | { readonly kind: 'reopen'; readonly reason: 'fires-again-soon'; readonly ticket: Ticket }
   | { readonly kind: 'update'; readonly reason: 'already-open'; readonly ticket: Ticket }
   | { readonly kind: 'escalate'; readonly reason: 'alert-escalated'; readonly ticket: Ticket }
   | { readonly kind: 'resolve'; readonly reason: 'alert-resolved'; readonly ticket: Ticket }
+  | { readonly kind: 'confirm'; readonly reason: 'confirm-on-site'; readonly ticket: Ticket }
+  | { readonly kind: 'calm'; readonly reason: 'others-still-fire'; readonly ticket: Ticket }
+  | { readonly kind: 'wait'; readonly reason: 'still-waiting' }
+  | { readonly kind: 'forget'; readonly reason: 'ended-while-waiting' }
   | {
       readonly kind: 'none';
-      readonly reason: Exclude<TicketReason, 'incident-began' | 'already-open' | 'alert-escalated' | 'alert-resolved'>;
+      readonly reason:
+        | 'not-firing-yet'
+        | 'never-fired'
+        | 'nothing-open'
+        | 'rule-raises-no-ticket'
+        | 'rule-fault'
+        | 'unknown-service';
     };
 
-/** What a decision rests on besides the transition and the open ticket. */
+/** What a decision rests on besides the transition; what costs a look is asked only where it counts. */
 export interface TicketContext {
   readonly rule: Pick<Rule, 'ticket'>;
   /** The service that the rule names, where the city has it. */
   readonly service: Service | undefined;
+  /** The open ticket of the alert. */
+  readonly open: Ticket | null;
+  /** Whether the ticket of the alert waits. */
+  readonly waits: boolean;
+  /** Whether another alert of the open ticket fires. */
+  othersFire(): boolean;
+  /** What inhibits or silences the alert now. */
+  heldBy(): Hold | null;
+  /** The open ticket of others like it. */
+  gathered(): Ticket | null;
+  /** The ticket that the alert had before, where it may open again. */
+  reopenable(): Ticket | null;
+  /** Where alerts of the service are gathered: with what, and until when. */
+  gathering(): Hold | null;
 }
 
-/** Decides what a transition does to `open`, the open ticket of its (rule, group) if there is one (promise 3). */
+/** Decides what a transition does to the ticket of its alert (promise 3). */
 export function decideTicket(
-  { from, to, group }: Pick<Transition, 'from' | 'to' | 'group'>,
-  open: Ticket | null,
-  { rule, service }: TicketContext,
+  transition: Pick<Transition, 'from' | 'to' | 'group'>,
+  context: TicketContext,
 ): TicketDecision {
+  const { to, group } = transition;
   if (group === FAULT_GROUP) return { kind: 'none', reason: 'rule-fault' };
   if (to === 'pending') return { kind: 'none', reason: 'not-firing-yet' };
   if (to === 'cancelled') return { kind: 'none', reason: 'never-fired' };
-  if (to === 'resolved' && open === null) return { kind: 'none', reason: 'nothing-open' };
-  if (to === 'resolved' && open !== null) return { kind: 'resolve', reason: 'alert-resolved', ticket: open };
+  return to === 'resolved' ? decideResolved(context) : decideFiring(transition, context);
+}
+
+function decideResolved({ open: ticket, waits, service, othersFire }: TicketContext): TicketDecision {
+  if (ticket === null && waits) return { kind: 'forget', reason: 'ended-while-waiting' };
+  if (ticket === null) return { kind: 'none', reason: 'nothing-open' };
+  if (othersFire()) return { kind: 'calm', reason: 'others-still-fire', ticket };
+  if (service?.resolution === 'confirm') return { kind: 'confirm', reason: 'confirm-on-site', ticket };
+  return { kind: 'resolve', reason: 'alert-resolved', ticket };
+}
+
+function decideFiring({ from }: Pick<Transition, 'from'>, context: TicketContext): TicketDecision {
+  const { open, waits, rule, service } = context;
   if (open !== null && from === 'firing') return { kind: 'escalate', reason: 'alert-escalated', ticket: open };
   if (open !== null) return { kind: 'update', reason: 'already-open', ticket: open };
+  if (waits) return { kind: 'wait', reason: 'still-waiting' };
   if (rule.ticket === undefined) return { kind: 'none', reason: 'rule-raises-no-ticket' };
   if (service === undefined) return { kind: 'none', reason: 'unknown-service' };
-  return { kind: 'open', reason: 'incident-began', service, deadlineMs: rule.ticket.deadlineMs };
+  return decideOpening(context, { service, deadlineMs: rule.ticket.deadlineMs });
+}
+
+/** What becomes of a firing alert without a ticket; asked again when what it waited for is over. */
+export function decideOpening(
+  { heldBy, gathered, reopenable, gathering }: Pick<TicketContext, 'heldBy' | 'gathered' | 'reopenable' | 'gathering'>,
+  ofService: OfService,
+): TicketDecision {
+  const held = heldBy();
+  if (held !== null) return { kind: 'hold', reason: held.reason, hold: held, ...ofService };
+  const others = gathered();
+  if (others !== null) return { kind: 'join', reason: 'joins-others', ticket: others };
+  const before = reopenable();
+  if (before !== null) return { kind: 'reopen', reason: 'fires-again-soon', ticket: before };
+  const wait = gathering();
+  if (wait !== null) return { kind: 'hold', reason: wait.reason, hold: wait, ...ofService };
+  return { kind: 'open', reason: 'incident-began', ...ofService };
 }

@@ -2,18 +2,19 @@ import {
   districtOf,
   type Rule,
   SEVERITIES,
+  type Service,
   type Severity,
   type Subject,
   TICKET_STATUSES,
   type Ticket,
-  type TicketChange,
   type TicketStatus,
   type Transition,
 } from '../domain/index.ts';
-import type { OpenDecision } from './decide.ts';
+import { type Change, isoOf } from './change.ts';
 import { figureOf } from './figure.ts';
+import type { Titles } from './title.ts';
 
-/** The statuses in which a ticket still asks for something; a (rule, group) has at most one such ticket (promise 3). */
+/** The statuses in which a ticket still asks for something; an alert has at most one such ticket (promise 3). */
 export const OPEN_STATUSES: readonly TicketStatus[] = TICKET_STATUSES.filter((s) => s !== 'resolved' && s !== 'closed');
 
 /** Whether a ticket in this status still asks for something. */
@@ -21,76 +22,110 @@ export function isOpen(status: TicketStatus): boolean {
   return OPEN_STATUSES.includes(status);
 }
 
-/** What a new ticket is made of. */
-export interface Opening {
+/** What an alert's ticket is made of. */
+export interface Opening extends Titles {
   readonly transition: Transition;
-  readonly decision: OpenDecision;
   readonly rule: Pick<Rule, 'id' | 'source'>;
   readonly subject: Subject;
-  readonly title: string;
-  readonly titleZh: string;
+  /** Time to resolve, ms of working time. */
+  readonly resolveMs: number;
+  readonly service: Pick<Service, 'id' | 'department'>;
 }
 
-/** The ticket that a firing alert opens: its evidence is kept as it was at this moment. */
-export function openTicket({ transition, decision, rule, subject, title, titleZh }: Opening): Ticket {
-  const at = isoOf(transition.atMs);
+/** A new ticket before anything happened to it but its opening; deadlines are set by its service. */
+export function blankTicket(
+  of: Pick<Ticket, 'id' | 'origin' | 'title' | 'titleZh' | 'service' | 'department' | 'district' | 'severity'>,
+  { at, by, note }: { readonly at: string; readonly by: string; readonly note: string },
+): Ticket {
   return {
-    id: `t-${transition.id.replace('.', '-')}`,
+    version: 1,
     status: 'open',
-    rule: transition.rule,
-    group: transition.group,
-    title,
-    titleZh,
-    service: decision.service.id,
-    department: decision.service.department,
-    district: districtOf(subject),
-    severity: transition.severity,
-    location: locationOf(subject),
+    rule: null,
+    group: null,
+    description: null,
+    location: null,
+    address: null,
+    party: null,
+    assignee: null,
+    offer: null,
+    escalatedTo: [],
+    formerDepartments: [],
+    parent: null,
+    relation: null,
+    alerts: [],
+    alertCount: 0,
+    reports: 0,
     openedAt: at,
     updatedAt: at,
-    dueAt: isoOf(transition.atMs + decision.deadlineMs),
-    evidence: { ...transition.evidence, rule: rule.source },
-    history: [{ at, by: `rule:${rule.id}`, from: null, to: 'open', note: `opened: ${figureOf(transition)}` }],
+    acknowledgedAt: null,
+    resolvedAt: null,
+    closedAt: null,
+    acknowledgeBy: null,
+    dueAt: at,
+    reopened: 0,
+    rating: null,
+    evidence: null,
+    history: [{ at, by, deed: 'opened', from: null, to: 'open', note }],
+    ...of,
   };
 }
 
-/** The open ticket after its alert fired once more: severity and history move, the evidence of the opening stays. */
-export function updateTicket(ticket: Ticket, transition: Transition): Ticket {
-  const note = `fired again: ${figureOf(transition)}`;
-  return { ...changed(ticket, changeOf(ticket, transition, ticket.status, note)), severity: transition.severity };
+/** The ticket that a firing alert opens: its evidence is kept as it was at this moment. */
+export function openTicket(opening: Opening): Ticket {
+  const { transition, rule, subject, title, titleZh, service } = opening;
+  const { group, severity, evidence } = transition;
+  const at = isoOf(transition.atMs);
+  const id = `t-${transition.id.replace('.', '-')}`;
+  const named = { id, origin: 'sensor', title, titleZh, severity, district: districtOf(subject) } as const;
+  const opened = { at, by: `rule:${rule.id}`, note: `opened: ${figureOf(transition)}` };
+  return {
+    ...blankTicket({ ...named, service: service.id, department: service.department }, opened),
+    rule: transition.rule,
+    group,
+    location: locationOf(subject),
+    evidence: { ...evidence, rule: rule.source },
+  };
 }
 
-/** The open ticket after its firing alert became harder: the severity rises and never falls. */
-export function escalateTicket(ticket: Ticket, transition: Transition): Ticket {
+/** An open ticket whose alert fired once more: severity and history move, the evidence of the opening stays. */
+export function updateOf(transition: Transition): Change {
+  const { severity } = transition;
+  return { ...ofRule(transition), deed: 'updated', note: `fired again: ${figureOf(transition)}`, set: { severity } };
+}
+
+/** An open ticket whose firing alert became harder: the severity rises and never falls. */
+export function escalationOf(ticket: Ticket, transition: Transition): Change {
   const severity = harder(ticket.severity, transition.severity);
   const note = `escalated from ${ticket.severity} to ${severity}: ${figureOf(transition)}`;
-  return { ...changed(ticket, changeOf(ticket, transition, ticket.status, note)), severity };
+  return { ...ofRule(transition), deed: 'escalated', note, set: { severity } };
 }
 
-/** The ticket after its alert resolved. */
-export function resolveTicket(ticket: Ticket, transition: Transition): Ticket {
-  const note = `alert resolved: ${figureOf(transition)}`;
-  return changed(ticket, changeOf(ticket, transition, 'resolved', note));
+/** A ticket whose alert resolved. */
+export function resolutionOf(transition: Transition): Change {
+  return { ...ofRule(transition), deed: 'resolved', to: 'resolved', note: `alert resolved: ${figureOf(transition)}` };
 }
 
-function changeOf(ticket: Ticket, { atMs, rule }: Transition, to: TicketStatus, note: string): TicketChange {
-  return { at: isoOf(atMs), by: `rule:${rule}`, from: ticket.status, to, note };
+/** A ticket whose alert resolved, where somebody has to look first. */
+export function confirmationOf(transition: Transition): Change {
+  return { ...ofRule(transition), deed: 'updated', note: `alert resolved, confirm on site: ${figureOf(transition)}` };
 }
 
-function harder(a: Severity, b: Severity): Severity {
+/** A ticket that was resolved, and whose alert fires again. */
+export function reopeningOf(ticket: Ticket, transition: Transition): Change {
+  const set = { severity: harder(ticket.severity, transition.severity), party: null, assignee: null };
+  return { ...ofRule(transition), deed: 'reopened', to: 'open', note: `fired again: ${figureOf(transition)}`, set };
+}
+
+function ofRule({ atMs, rule }: Transition) {
+  return { atMs, by: `rule:${rule}` };
+}
+
+/** The harder of two severities. */
+export function harder(a: Severity, b: Severity): Severity {
   return SEVERITIES.indexOf(a) >= SEVERITIES.indexOf(b) ? a : b;
 }
 
 function locationOf(subject: Subject): Ticket['location'] {
   const location = subject.kind === 'device' ? subject.device.location : undefined;
   return location === undefined ? null : { lat: location.lat, lon: location.lon };
-}
-
-function changed(ticket: Ticket, change: TicketChange): Ticket {
-  return { ...ticket, status: change.to, updatedAt: change.at, history: [...ticket.history, change] };
-}
-
-/** Epoch milliseconds as ISO 8601 UTC. */
-export function isoOf(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -1,25 +1,121 @@
-import type { SQLOutputValue } from 'node:sqlite';
-import type { Ticket, TicketChange } from '../domain/index.ts';
+import type { SQLInputValue, SQLOutputValue } from 'node:sqlite';
+import type { Ticket, TicketAlert, TicketChange } from '../domain/index.ts';
 
-type Change = [TicketChange['at'], TicketChange['by'], TicketChange['from'], TicketChange['to'], TicketChange['note']];
+/** Columns that hold a field of a ticket as it is; the first are set when it opens and never again. */
+const FIXED = {
+  id: 'id',
+  origin: 'origin',
+  rule: 'rule',
+  group: '"group"',
+  title: 'title',
+  titleZh: 'title_zh',
+  description: 'description',
+  address: 'address',
+  parent: 'parent',
+  relation: 'relation',
+  openedAt: 'opened_at',
+} as const satisfies { readonly [K in keyof Ticket]?: string };
 
-type Fields = Omit<Ticket, 'location' | 'evidence' | 'history'>;
+const MOVING = {
+  version: 'version',
+  status: 'status',
+  service: 'service',
+  department: 'department',
+  district: 'district',
+  severity: 'severity',
+  party: 'party',
+  assignee: 'assignee',
+  reports: 'reports',
+  updatedAt: 'updated_at',
+  acknowledgedAt: 'acknowledged_at',
+  resolvedAt: 'resolved_at',
+  closedAt: 'closed_at',
+  acknowledgeBy: 'acknowledge_by',
+  dueAt: 'due_at',
+  reopened: 'reopened',
+} as const satisfies { readonly [K in keyof Ticket]?: string };
 
-/** Selects tickets as `ticketOf` takes them: a ticket and its history in one statement, so that they fit each other. */
+const LISTED_ALERTS = 50;
+
+const plain = Object.entries({ ...FIXED, ...MOVING }).map(([field, column]) => `${column} as "${field}"`);
+
+/** Selects tickets as `ticketOf` takes them: a ticket, its alerts and its history in one statement, so that they fit each other. */
 export const SELECT_TICKETS = `
-  select n, id, status, rule, "group", title, title_zh as titleZh, service, department, district, severity, lat, lon,
-    opened_at as openedAt, updated_at as updatedAt, due_at as dueAt, evidence,
-    (select json_group_array(json_array(at, "by", "from", "to", note) order by ordinal)
-      from ticket_changes where ticket = tickets.id) as history
+  select n, ${plain.join(', ')}, lat, lon, offer_to, offer_until, escalated_to, former_departments, stars, rating_comment, rated_at, evidence,
+    (select json_group_array(json_array(at, "by", deed, "from", "to", note) order by ordinal)
+      from ticket_changes where ticket = tickets.id) as history,
+    (select json_group_array(json_array(rule, "group", state, severity, since) order by ordinal)
+      from ticket_alerts where ticket = tickets.id and ordinal < ${LISTED_ALERTS}) as alerts,
+    (select count(*) from ticket_alerts where ticket = tickets.id) as alertCount
   from tickets`;
 
+type Change = [string, string, TicketChange['deed'], TicketChange['from'], TicketChange['to'], string];
+type Alert = [string, string, TicketAlert['state'], TicketAlert['severity'], string];
+type Row = Readonly<Record<string, SQLOutputValue>>;
+
 /** The ticket of a row that `SELECT_TICKETS` gave. */
-export function ticketOf(row: Readonly<Record<string, SQLOutputValue>>): Ticket {
-  const { n: _, lat, lon, evidence, history, ...fields } = row;
+export function ticketOf(row: Row): Ticket {
+  const {
+    n: _,
+    lat,
+    lon,
+    offer_to,
+    offer_until,
+    escalated_to,
+    former_departments,
+    stars,
+    rating_comment,
+    rated_at,
+    ...rest
+  } = row;
+  const { evidence, history, alerts, ...fields } = rest;
   return {
-    ...(fields as unknown as Fields),
+    ...(fields as unknown as Ticket),
     location: lat === null ? null : { lat: Number(lat), lon: Number(lon) },
-    evidence: JSON.parse(String(evidence)) as Ticket['evidence'],
-    history: (JSON.parse(String(history)) as Change[]).map(([at, by, from, to, note]) => ({ at, by, from, to, note })),
+    offer: offer_to === null ? null : { to: String(offer_to), until: String(offer_until) },
+    escalatedTo: JSON.parse(String(escalated_to)) as string[],
+    formerDepartments: JSON.parse(String(former_departments)) as string[],
+    rating: stars === null ? null : { stars: Number(stars), comment: String(rating_comment), at: String(rated_at) },
+    alerts: (JSON.parse(String(alerts)) as Alert[]).map(alertOf),
+    evidence: evidence === null ? null : (JSON.parse(String(evidence)) as Ticket['evidence']),
+    history: (JSON.parse(String(history)) as Change[]).map(changeOf),
   };
+}
+
+function changeOf([at, by, deed, from, to, note]: Change): TicketChange {
+  return { at, by, deed, from, to, note };
+}
+
+/** The alert of a row of rule, group, state, severity and since. */
+export function alertOf([rule, group, state, severity, since]: Alert): TicketAlert {
+  return { rule, group, state, severity, since };
+}
+
+type Values = [column: string, value: SQLInputValue][];
+
+/** What is stored of a ticket when it opens, by column. */
+export function openingValues(ticket: Ticket): Values {
+  const { location, evidence } = ticket;
+  return [
+    ...Object.entries(FIXED).map(([field, column]): Values[number] => [column, ticket[field as keyof typeof FIXED]]),
+    ['lat', location?.lat ?? null],
+    ['lon', location?.lon ?? null],
+    ['evidence', evidence === null ? null : JSON.stringify(evidence)],
+    ...movingValues(ticket),
+  ];
+}
+
+/** What changes of a ticket, by column. */
+export function movingValues(ticket: Ticket): Values {
+  const { offer, rating, escalatedTo, formerDepartments } = ticket;
+  return [
+    ...Object.entries(MOVING).map(([field, column]): Values[number] => [column, ticket[field as keyof typeof MOVING]]),
+    ['offer_to', offer?.to ?? null],
+    ['offer_until', offer?.until ?? null],
+    ['escalated_to', JSON.stringify(escalatedTo)],
+    ['former_departments', JSON.stringify(formerDepartments)],
+    ['stars', rating?.stars ?? null],
+    ['rating_comment', rating?.comment ?? null],
+    ['rated_at', rating?.at ?? null],
+  ];
 }

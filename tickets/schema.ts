@@ -1,13 +1,27 @@
 import type { RoomSchema } from '../store/index.ts';
 
 /**
- * Tables of the tickets, in the engine's state file. A unique index holds promise 3: one open ticket a (rule, group).
- * Changes are only ever added.
+ * Tables of the tickets, in the engine's state file, step by step. Changes are only ever added; a unique index holds
+ * promise 3: one open ticket an alert, which is a (rule, group).
  */
-export const TICKET_SCHEMA: RoomSchema = {
-  room: 'tickets',
-  steps: [
-    `
+const CHANGES = `
+  create table if not exists ticket_changes (
+    ticket text not null references tickets (id),
+    ordinal integer not null,
+    at text not null,
+    "by" text not null,
+    "from" text,
+    "to" text not null,
+    note text not null,
+    primary key (ticket, ordinal)
+  ) strict, without rowid;
+  create trigger if not exists ticket_changes_stay before update on ticket_changes
+    begin select raise(abort, 'a change of a ticket is never edited'); end;
+  create trigger if not exists ticket_changes_remain before delete on ticket_changes
+    begin select raise(abort, 'a change of a ticket is never deleted'); end;
+`;
+
+const FIRST = `
   create table if not exists tickets (
     n integer primary key,
     id text not null unique,
@@ -31,20 +45,154 @@ export const TICKET_SCHEMA: RoomSchema = {
   create index if not exists tickets_by_status on tickets (status);
   create index if not exists tickets_by_department on tickets (department);
   create index if not exists tickets_by_group on tickets ("group");
-  create table if not exists ticket_changes (
+  ${CHANGES}`;
+
+/** Tickets of several alerts, and of none; who works on them; what waits, what is silenced, what comes due. */
+const SERVICES = `
+  create table tickets_of_services (
+    n integer primary key,
+    id text not null unique,
+    version integer not null,
+    origin text not null check (origin in ('sensor', 'citizen', 'operator')),
+    status text not null check (status in ('open', 'acknowledged', 'assigned', 'in_progress', 'resolved', 'closed')),
+    rule text,
+    "group" text,
+    title text not null,
+    title_zh text not null,
+    description text,
+    service text not null,
+    department text not null,
+    district text not null,
+    severity text not null,
+    lat real,
+    lon real,
+    address text,
+    party text,
+    assignee text,
+    offer_to text,
+    offer_until text,
+    escalated_to text not null default '[]',
+    former_departments text not null default '[]',
+    parent text references tickets_of_services (id),
+    relation text check (relation in ('part', 'report')),
+    reports integer not null default 0,
+    opened_at text not null,
+    updated_at text not null,
+    acknowledged_at text,
+    resolved_at text,
+    closed_at text,
+    acknowledge_by text,
+    due_at text not null,
+    reopened integer not null default 0,
+    stars integer check (stars between 1 and 5),
+    rating_comment text,
+    rated_at text,
+    evidence text,
+    gather_key text,
+    reporter_hash blob,
+    media_url text,
+    attributes text not null default '{}'
+  ) strict;
+  insert into tickets_of_services (n, id, version, origin, status, rule, "group", title, title_zh, service, department,
+      district, severity, lat, lon, opened_at, updated_at, resolved_at, due_at, evidence)
+    select n, id, (select count(*) from ticket_changes where ticket = tickets.id), 'sensor', status, rule, "group", title,
+      title_zh, service, department, district, severity, lat, lon, opened_at, updated_at,
+      case when status = 'resolved' then updated_at end, due_at, evidence
+    from tickets;
+
+  create table ticket_alerts (
+    ticket text not null,
+    rule text not null,
+    "group" text not null,
+    ordinal integer not null,
+    state text not null check (state in ('firing', 'resolved')),
+    severity text not null,
+    since text not null,
+    attached integer not null,
+    told integer not null default 1,
+    primary key (ticket, ordinal)
+  ) strict, without rowid;
+  create unique index ticket_alerts_one_open on ticket_alerts (rule, "group") where attached = 1;
+  create index ticket_alerts_by_alert on ticket_alerts (rule, "group");
+  insert into ticket_alerts
+    select id, rule, "group", 0, case when status = 'resolved' then 'resolved' else 'firing' end, severity, opened_at,
+      status <> 'resolved', 1 from tickets;
+
+  drop table tickets;
+  alter table tickets_of_services rename to tickets;
+  create table changes_with_deeds (
     ticket text not null references tickets (id),
     ordinal integer not null,
     at text not null,
     "by" text not null,
+    deed text not null,
     "from" text,
     "to" text not null,
     note text not null,
     primary key (ticket, ordinal)
   ) strict, without rowid;
-  create trigger if not exists ticket_changes_stay before update on ticket_changes
+  insert into changes_with_deeds (ticket, ordinal, at, "by", deed, "from", "to", note)
+    select ticket, ordinal, at, "by", case
+        when "from" is null then 'opened'
+        when "to" = 'resolved' then 'resolved'
+        when note like 'escalated from %' then 'escalated'
+        else 'updated' end, "from", "to", note
+    from ticket_changes;
+  drop table ticket_changes;
+  alter table changes_with_deeds rename to ticket_changes;
+  create trigger ticket_changes_stay before update on ticket_changes
     begin select raise(abort, 'a change of a ticket is never edited'); end;
-  create trigger if not exists ticket_changes_remain before delete on ticket_changes
+  create trigger ticket_changes_remain before delete on ticket_changes
     begin select raise(abort, 'a change of a ticket is never deleted'); end;
-`,
-  ],
-};
+
+  create index tickets_by_status on tickets (status);
+  create index tickets_by_department on tickets (department);
+  create index tickets_by_party on tickets (party) where party is not null;
+  create index tickets_by_group on tickets ("group");
+  create index tickets_by_parent on tickets (parent) where parent is not null;
+  create index tickets_by_service on tickets (service, status);
+  create index tickets_by_opening on tickets (opened_at);
+  create unique index tickets_one_gathering on tickets (gather_key)
+    where gather_key is not null and status not in ('resolved', 'closed');
+
+  create table ticket_due (
+    ticket text not null,
+    kind text not null,
+    n integer not null,
+    at_ms integer not null,
+    "on" text,
+    "to" text,
+    primary key (ticket, kind, n)
+  ) strict, without rowid;
+  create index ticket_due_by_time on ticket_due (at_ms);
+
+  create table ticket_waits (
+    rule text not null,
+    "group" text not null,
+    reason text not null check (reason in ('inhibited', 'silenced', 'gathering')),
+    cause text not null,
+    since_ms integer not null,
+    due_ms integer,
+    labels text not null,
+    opening text not null,
+    primary key (rule, "group")
+  ) strict, without rowid;
+  create index ticket_waits_by_cause on ticket_waits (reason, cause, due_ms);
+
+  create table silences (
+    n integer primary key,
+    id text not null unique,
+    matchers text not null,
+    starts_ms integer not null,
+    ends_ms integer not null,
+    calendar text,
+    comment text not null,
+    author text not null,
+    created_at text not null,
+    warned integer not null default 0
+  ) strict;
+  create index silences_by_end on silences (ends_ms);
+`;
+
+/** The tables of the tickets, as the steps that led to them. */
+export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES] };

@@ -2,16 +2,16 @@ import type { z } from 'zod';
 import type { Calendar, City, CityControl, CityProblem, District, Profile } from '../../domain/index.ts';
 import { check } from './check.ts';
 import { DistrictsSchema } from './geojson.ts';
-import { checkDistricts, checkFields, checkProfiles, checkServices } from './references.ts';
+import { checkDistricts, checkFields, checkInhibitions, checkProfiles, checkServices } from './references.ts';
 import {
   CalendarsSchema,
   CityFileSchema,
   DepartmentsSchema,
   MetricsSchema,
   ProfilesSchema,
-  ServicesSchema,
   WEEKDAYS,
 } from './schema.ts';
+import { InhibitionsSchema, inhibitionsOf, ServicesSchema, serviceOf } from './services.ts';
 import { openSource } from './source.ts';
 
 /** A city, or every mistake that keeps its folder from being one. */
@@ -22,9 +22,9 @@ export type ParsedCity =
 /** Makes a city of its folder's files (all but `rules/`). Pure. */
 export function parseCity(control: CityControl): ParsedCity {
   const problems: CityProblem[] = [];
-  const open = <T extends z.ZodType>(path: string, schema: T) => {
-    const file = control.files.find((one) => one.path === path);
-    if (file === undefined) {
+  const open = <T extends z.ZodType>(path: string, schema: T, optional?: string) => {
+    const file = control.files.find((one) => one.path === path) ?? (optional && { path, text: optional });
+    if (!file) {
       problems.push({ file: path, line: 1, column: 1, message: 'the file is missing' });
       return null;
     }
@@ -38,12 +38,19 @@ export function parseCity(control: CityControl): ParsedCity {
   const services = open('services.yaml', ServicesSchema);
   const calendars = open('calendars.yaml', CalendarsSchema);
   const districts = open('districts.geojson', DistrictsSchema);
+  const inhibitions = open('inhibitions.yaml', InhibitionsSchema, '[]');
 
   if (profiles && metrics) {
     checkProfiles(profiles.source, metrics.source, problems);
     checkFields(profiles.source, metrics.source, problems);
   }
-  if (services && departments) checkServices(services.source, departments.source, problems);
+  if (services && departments && calendars) {
+    checkServices(services.source, { departments: departments.source, calendars: calendars.source }, problems);
+  }
+  if (inhibitions && services && districts) {
+    const sources = { services: services.source, districts: districts.source };
+    checkInhibitions(inhibitions.source, sources, problems);
+  }
   if (districts) checkDistricts(districts.source, problems);
   if (problems.length > 0) return { city: null, problems };
 
@@ -56,7 +63,8 @@ export function parseCity(control: CityControl): ParsedCity {
     metrics: mapOf(metrics!.data!, (metric) => metric),
     profiles: mapOf(profiles!.data!, profileOf),
     departments: mapOf(departments!.data!, (department) => department),
-    services: mapOf(services!.data!, ({ deadline, ...service }) => ({ ...service, deadlineMs: deadline })),
+    services: mapOf(services!.data!, serviceOf),
+    inhibitions: inhibitionsOf(inhibitions!.data!),
     calendars: new Map(Object.entries(calendars!.data!).map(([id, one]) => [id, calendarOf(id, one, timezone)])),
     districts: new Map(districts!.data!.features.map((feature) => [feature.id, districtOf(feature)])),
   };

@@ -13,7 +13,22 @@ const ReadableFields = recordOf(
   }),
 );
 const ReadableUnits = recordOf(z.object({ unit: z.string() }));
-const ReadableServices = recordOf(z.object({ department: z.string() }));
+const ToParty = z.object({ to: z.string() }).nullable().catch(null);
+const ReadableServices = recordOf(
+  z.object({
+    department: z.unknown().optional(),
+    calendar: z.unknown().optional(),
+    escalate: z.array(ToParty).catch([]),
+    offer: z.array(ToParty).catch([]),
+  }),
+);
+const Names = z.union([z.string().transform((name) => [name]), z.array(z.string())]).catch([]);
+const ReadableInhibitions = z.array(
+  z
+    .object({ target: z.object({ service: Names, district: Names }).partial().catch({}) })
+    .nullable()
+    .catch(null),
+);
 const ReadableDistricts = z.object({ features: z.array(z.object({ id: z.string() }).nullable().catch(null)) });
 
 function recordOf<T extends z.ZodType>(schema: T) {
@@ -62,14 +77,45 @@ function unitProblem(from: unknown, to: string | undefined): string | null {
   return unitFault(from, to) + (knownUnits.includes(from) ? '' : suggest(from, knownUnits));
 }
 
-/** The department that answers for a service is known. */
-export function checkServices(services: Source, departments: Source, problems: CityProblem[]): void {
-  const known = keysOf(departments);
-  if (known === null) return;
+/** The departments and parties that a service names are known, and so is its calendar. */
+export function checkServices(
+  services: Source,
+  { departments, calendars }: { readonly departments: Source; readonly calendars: Source },
+  problems: CityProblem[],
+): void {
+  const parties = keysOf(departments);
+  const known = keysOf(calendars);
   const readable = ReadableServices.safeParse(services.value).data ?? {};
   for (const [id, service] of Object.entries(readable)) {
-    if (service === null || known.has(service.department)) continue;
-    problems.push(services.problem([id, 'department'], unknown('department', service.department, known)));
+    if (service === null) continue;
+    const check = (path: readonly PropertyKey[], what: string, name: unknown, all: ReadonlySet<string> | null) => {
+      if (typeof name !== 'string' || all === null || all.has(name)) return;
+      problems.push(services.problem([id, ...path], unknown(what, name, all)));
+    };
+    check(['department'], 'department', service.department, parties);
+    check(['calendar'], 'calendar', service.calendar, known);
+    for (const key of ['escalate', 'offer'] as const) {
+      for (const [i, step] of service[key].entries()) check([key, i, 'to'], 'department', step?.to, parties);
+    }
+  }
+}
+
+/** Services and districts that an inhibition is about are known. */
+export function checkInhibitions(
+  inhibitions: Source,
+  { services, districts }: { readonly services: Source; readonly districts: Source },
+  problems: CityProblem[],
+): void {
+  const features = ReadableDistricts.safeParse(districts.value).data?.features ?? [];
+  const known = { service: keysOf(services), district: new Set(features.flatMap((one) => one?.id ?? [])) };
+  const readable = ReadableInhibitions.safeParse(inhibitions.value).data ?? [];
+  for (const [i, inhibition] of readable.entries()) {
+    for (const key of ['service', 'district'] as const) {
+      for (const name of inhibition?.target[key] ?? []) {
+        if (known[key]?.has(name) !== false) continue;
+        problems.push(inhibitions.problem([i, 'target', key], unknown(key, name, known[key])));
+      }
+    }
   }
 }
 

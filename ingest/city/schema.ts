@@ -111,11 +111,11 @@ export const ProfilesSchema = z.record(
   }),
 );
 
-/** `departments.yaml`. */
-export const DepartmentsSchema = z.record(Id, strict({ title: Text }));
-
-/** `services.yaml`. */
-export const ServicesSchema = z.record(Id, strict({ title: Text, department: z.string(), deadline: Positive }));
+/** `departments.yaml`: departments of the city, and the parties beside them. */
+export const DepartmentsSchema = z.record(
+  Id,
+  strict({ title: Text, kind: z.enum(['department', 'contractor', 'community']).default('department') }),
+);
 
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is "09:00"');
 const EndOfDay = z.string().regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'a time of day is "09:00", at most "24:00"');

@@ -41,10 +41,11 @@ describe.each(readdirSync(FIXTURES))('a data folder of %s', (version) => {
       expect(await server.get(path), name).toMatchObject(shown[name] as object);
     }
     const open = shown.tickets.items.find(({ status }) => status === 'open')!;
+    const group = open.group!;
     const ts = Math.max(Date.now(), atMs + 120_000);
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/ingest/${open.group}`, {
+    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/ingest/${group}`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${secrets[open.group]}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${secrets[group]}`, 'content-type': 'application/json' },
       body: JSON.stringify({ ts, metrics: { fill: 5 } }),
     });
     expect(answer.status).toBe(200);

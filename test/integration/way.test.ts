@@ -89,9 +89,9 @@ describe('the way of a reading', () => {
       district: 'harbour',
       severity: 'medium',
     });
-    expect(ticket.evidence.window).toMatchObject({ metric: 'fill', value: 95, op: 'above', threshold: 90 });
-    expect(ticket.evidence.readings.at(-1)?.[1]).toBe(95);
-    expect(ticket.evidence.rule).toContain('bin-full');
+    expect(ticket.evidence!.window).toMatchObject({ metric: 'fill', value: 95, op: 'above', threshold: 90 });
+    expect(ticket.evidence!.readings.at(-1)?.[1]).toBe(95);
+    expect(ticket.evidence!.rule).toContain('bin-full');
 
     const late = await listener('watcher-2');
     const retained = collect(late);

@@ -30,7 +30,7 @@ import {
   RULES_SCHEMA,
   rulesInForce,
 } from '../../../rules/index.ts';
-import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { createTicketOffice, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake-kit.ts';
 import * as scene from '../tickets/scene.ts';
@@ -76,7 +76,9 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
   await history.append([columnsOf(rows, metrics)], 4);
 
   const outbox = createOutbox(state);
-  const pipeline = createPipeline({ alerts: createAlertStore(state), tickets: createTicketStore(state), outbox });
+  const firing = createAlertReader(state).firing;
+  const office = createTicketOffice({ db: state, clock, city: () => city!, firing });
+  const pipeline = createPipeline({ alerts: createAlertStore(state), office, outbox });
   const events = createOutboxReader(reading);
   const tickets = createTicketReader(reading);
   const quarantine = createQuarantineReader(reading);

@@ -38,9 +38,9 @@ test('pipeline - an incident from pending to resolved is one alert, one ticket a
   });
   expect(told(state)).toEqual([
     '1 11.0-alert alert.firing',
-    '2 11.0-ticket ticket.opened',
+    '2 t-11-0.1 ticket.opened',
     '3 30.2-alert alert.resolved',
-    '4 30.2-ticket ticket.resolved',
+    '4 t-11-0.2 ticket.resolved',
   ]);
 });
 
@@ -57,7 +57,7 @@ test('pipeline - firing again while the ticket is open updates it and opens none
   state.apply(transition('1.0', 'firing'));
   state.apply(transition('2.0', 'firing', { severity: 'critical' }));
   expect(state.tickets.list({ limit: 9 }).items).toMatchObject([{ id: 't-1-0', severity: 'critical' }]);
-  expect(told(state).at(-1)).toBe('4 2.0-ticket ticket.updated');
+  expect(told(state).at(-1)).toBe('4 t-1-0.2 ticket.updated');
 });
 
 test('pipeline - an incident after a resolved one opens its own ticket', () => {

@@ -33,8 +33,8 @@ test('event - an alert is a CloudEvent with a stable id, its department and its 
 
 test('event - a ticket is a CloudEvent that tells the whole ticket', () => {
   const ticket = ticketOf('11.0');
-  const event = ticketEventOf(transition('11.0', 'firing'), ticket, 'open');
-  expect(event).toMatchObject({ id: '11.0-ticket', type: 'city.lamppost.ticket.opened', subject: 'tickets/t-11-0' });
+  const event = ticketEventOf(ticket);
+  expect(event).toMatchObject({ id: 't-11-0.1', type: 'city.lamppost.ticket.opened', subject: 'tickets/t-11-0' });
   expect(event.data).toBe(ticket);
 });
 
@@ -73,7 +73,7 @@ test('publications - a start retains every open ticket and no other, over many p
 });
 
 test('server-sent event - has the number, the type and the event on one line', () => {
-  const event = ticketEventOf(transition('1.0', 'firing'), ticketOf('1.0', { title: 'two\nlines' }), 'open');
+  const event = ticketEventOf(ticketOf('1.0', { title: 'two\nlines' }));
   const text = sseOf({ n: 7, event });
   const [id, type, data, ...rest] = text.split('\n');
   expect([id, type, ...rest]).toEqual(['id: 7', 'event: city.lamppost.ticket.opened', '', '']);

@@ -1,9 +1,9 @@
 import { DatabaseSync } from 'node:sqlite';
-import type { City, Rule, Subject, Transition } from '../../../domain/index.ts';
+import type { Rule, Subject, Transition } from '../../../domain/index.ts';
 import { createOutbox, createOutboxReader, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/alert-store.ts';
 import { migrate } from '../../../store/index.ts';
-import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { createTicketOffice, createTicketReader, TICKET_SCHEMA, type TicketCity } from '../../../tickets/index.ts';
 import * as scene from '../tickets/scene.ts';
 
 /** The state file in memory with everything that writes to it and reads it. */
@@ -11,25 +11,51 @@ export function openState() {
   const db = new DatabaseSync(':memory:');
   migrate(db, [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]);
   const outbox = createOutbox(db);
-  const pipeline = createPipeline({ alerts: createAlertStore(db), tickets: createTicketStore(db), outbox });
+  let now = 0;
+  let city: TicketCity = scene.city;
+  const clock = { now: () => now };
+  const firing = createAlertReader(db).firing;
+  const office = createTicketOffice({ db, clock, city: () => city, firing });
+  const pipeline = createPipeline({ alerts: createAlertStore(db), office, outbox });
   return {
     db,
     outbox,
+    office,
+    pipeline,
+    /** Sets the city in force and the time for what people do. */
+    at(nowMs: number, inForce: TicketCity = city) {
+      now = nowMs;
+      city = inForce;
+    },
+    /** Does all that is due at a moment; answers how many things. */
+    due(nowMs: number): number {
+      now = nowMs;
+      let done = 0;
+      while (pipeline.due(nowMs, city)) done++;
+      return done;
+    },
     alerts: createAlertReader(db),
     tickets: createTicketReader(db),
     events: createOutboxReader(db),
     apply(
       transition: Transition,
       rule: Rule = scene.rule,
-      city: Pick<City, 'services' | 'districts'> = scene.city,
+      inForce: TicketCity = city,
       subject: Subject = { kind: 'device', device: { ...scene.device, id: transition.group } },
     ) {
-      return pipeline.apply({ transition, rule, subject, city });
+      return pipeline.apply({ transition, rule, subject, city: inForce });
     },
     /** Every row of every table. */
     dump: () =>
-      ['alerts', 'tickets', 'ticket_changes', 'outbox', 'outbox_cursors'].map((table) =>
-        db.prepare(`select * from ${table}`).all(),
-      ),
+      [
+        'alerts',
+        'tickets',
+        'ticket_changes',
+        'ticket_alerts',
+        'ticket_due',
+        'ticket_waits',
+        'outbox',
+        'outbox_cursors',
+      ].map((table) => db.prepare(`select * from ${table}`).all()),
   };
 }

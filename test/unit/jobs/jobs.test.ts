@@ -22,7 +22,7 @@ const clock = { now: () => NOW };
 const keep = { historyDays: 30, quarantineDays: 90 };
 
 test('jobs - are due by the clock of the city, and not at all after their stop', async () => {
-  const engine = { rollup: async () => 0, prune: async () => 0, expire: async () => 0 };
+  const engine = { rollup: async () => 0, prune: async () => 0, expire: async () => 0, due: async () => 0 };
   const jobs = createJobs({ clock, ledger, engine, keep });
   const schedule = createSchedule(jobs, { log: pino({ level: 'silent' }), timezone: 'Asia/Kathmandu' });
   await schedule.start();
@@ -32,11 +32,18 @@ test('jobs - are due by the clock of the city, and not at all after their stop',
   expect(due).toEqual([
     ['history roll-up', '*:05'],
     ['quarantine expiry', '03:20'],
+    ['deadlines', zone.format(Date.now() + 1_000)],
     ['ledger report', '00:00'],
     ['history retention', '03:40'],
   ]);
   await schedule.stop();
-  expect(tasks.map((task) => task.getStatus())).toEqual(['destroyed', 'destroyed', 'destroyed', 'destroyed']);
+  expect(tasks.map((task) => task.getStatus())).toEqual([
+    'destroyed',
+    'destroyed',
+    'destroyed',
+    'destroyed',
+    'destroyed',
+  ]);
   expect(cron.getTasks().size).toBe(0);
 });
 
@@ -66,11 +73,12 @@ test('jobs - roll up, expire and forget what is due in real stores, and nothing 
   const refused = [91, 89].map((days) => intake.send([unknown(NOW - days * DAY_MS)]));
   quarantine.settle(refused);
 
-  const engine = { ...history, expire: async (beforeMs: number) => quarantine.expire(beforeMs) };
-  const told: object[] = [];
+  const expire = async (beforeMs: number) => quarantine.expire(beforeMs);
+  const engine = { ...history, expire, due: async () => 2 };
+  const told: (object | null)[] = [];
   for (const job of createJobs({ clock, ledger, engine, keep })) told.push(await job.run());
   // The hour of NOW has not ended, but the one before it has.
-  expect(told).toEqual([{ hours: 4 }, { expired: 1 }, { ledger: ledger() }, { pruned: 1 }]);
+  expect(told).toEqual([{ hours: 4 }, { expired: 1 }, { done: 2 }, { ledger: ledger() }, { pruned: 1 }]);
   expect(await history.count()).toBe(3);
   const listed = createQuarantineReader(state).list({ limit: 9, after: null });
   expect(listed.items.map(({ receivedAt }) => receivedAt)).toEqual([new Date(NOW - 89 * DAY_MS).toISOString()]);

@@ -107,7 +107,7 @@ describe('the jobs', () => {
   function jobs(keep: JobDeps['keep']) {
     const calls: [string, number][] = [];
     const note = (name: string) => async (ms: number) => calls.push([name, ms]);
-    const engine = { rollup: note('rollup'), prune: note('prune'), expire: note('expire') };
+    const engine = { rollup: note('rollup'), prune: note('prune'), expire: note('expire'), due: note('due') };
     const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
     return { calls, jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, engine, keep }) };
   }
@@ -118,6 +118,7 @@ describe('the jobs', () => {
     expect(made.calls).toEqual([
       ['rollup', NOW],
       ['expire', NOW - 90 * DAY_MS],
+      ['due', NOW],
       ['prune', NOW - 30 * DAY_MS],
     ]);
   });
@@ -126,6 +127,7 @@ describe('the jobs', () => {
     expect(jobs({ historyDays: 0, quarantineDays: 90 }).jobs.map(({ name }) => name)).toEqual([
       'history roll-up',
       'quarantine expiry',
+      'deadlines',
       'ledger report',
     ]);
   });

@@ -16,6 +16,8 @@ function bench() {
       applied.push(one);
       return { kind: 'none', reason: 'rule-raises-no-ticket' };
     },
+    tell: (news) => news.at(-1)!,
+    due: () => false,
   };
   return { lines, applied, ...createDecisions({ log, pipeline }) };
 }

@@ -1,21 +1,29 @@
 import { expect, test } from 'vitest';
+import type { Ticket, Transition } from '../../../domain/index.ts';
 import { LIMIT_GROUP, type Subject } from '../../../domain/index.ts';
-import { escalateTicket, openTicket, resolveTicket, updateTicket } from '../../../tickets/index.ts';
+import { changed } from '../../../tickets/change.ts';
+import { openTicket } from '../../../tickets/index.ts';
+import { escalationOf, resolutionOf, updateOf } from '../../../tickets/lifecycle.ts';
 import { city, rule, ticketOf, transition } from './scene.ts';
 
-test('ticket - opens with the id of its transition, its deadline and the rule as it was', () => {
+const updateTicket = (ticket: Ticket, fired: Transition) => changed(ticket, updateOf(fired));
+const escalateTicket = (ticket: Ticket, fired: Transition) => changed(ticket, escalationOf(ticket, fired));
+const resolveTicket = (ticket: Ticket, fired: Transition) => changed(ticket, resolutionOf(fired));
+
+test('ticket - opens with the id of its transition and the rule as it was', () => {
   const ticket = ticketOf('12.3');
   expect(ticket).toMatchObject({
     id: 't-12-3',
     status: 'open',
     department: 'environment',
     openedAt: '2026-01-01T00:12:00.000Z',
-    dueAt: '2026-01-01T04:12:00.000Z',
     location: { lat: 31.2, lon: 121.5 },
     evidence: { rule: rule.source, ruleVersion: rule.version, window: { value: 91.234 } },
   });
   const note = 'opened: mean of pm25 is 91.23 (alert above 75)';
-  expect(ticket.history).toEqual([{ at: ticket.openedAt, by: 'rule:pm25-unhealthy', from: null, to: 'open', note }]);
+  expect(ticket.history).toEqual([
+    { at: ticket.openedAt, by: 'rule:pm25-unhealthy', deed: 'opened', from: null, to: 'open', note },
+  ]);
 });
 
 test('ticket - firing again moves the severity and the history, not the status or the evidence', () => {
@@ -64,10 +72,10 @@ test.each(figures)('ticket - says what it rests on: %j', (window, value, words) 
 
 const opened = (subject: Subject, group: string) => {
   const service = city.services.get('air-quality')!;
-  const decision = { kind: 'open', reason: 'incident-began', service, deadlineMs: 1 } as const;
   return openTicket({
     transition: transition('1.0', 'firing', { group }),
-    decision,
+    service,
+    resolveMs: 1,
     rule,
     subject,
     title: 'T',

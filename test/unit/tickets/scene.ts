@@ -1,16 +1,52 @@
-import type { City, Device, Rule, Subject, Ticket, Transition } from '../../../domain/index.ts';
-import { openTicket } from '../../../tickets/index.ts';
+import type { Device, Rule, Service, Subject, Ticket, Transition } from '../../../domain/index.ts';
+import { openTicket, type TicketCity } from '../../../tickets/index.ts';
 
 const text = (en: string, zh: string) => ({ en, zh });
 
-/** A city of one district, one service and one department. */
-export const city: Pick<City, 'services' | 'districts'> = {
-  services: new Map([
-    [
-      'air-quality',
-      { id: 'air-quality', title: text('Air', '空气'), department: 'environment', deadlineMs: 7_200_000 },
-    ],
+/** A service without anything that it need not have, and with what is given. */
+export function serviceOf(id: string, given: Partial<Service> = {}): Service {
+  return {
+    id,
+    title: text('Air', '空气'),
+    description: null,
+    department: 'environment',
+    open311: true,
+    keywords: [],
+    attributes: [],
+    deadlineMs: 7_200_000,
+    acknowledgeMs: null,
+    calendar: null,
+    warnPercent: null,
+    escalation: [],
+    resolution: 'auto',
+    reopenMs: 0,
+    closeMs: null,
+    offers: [],
+    gathering: null,
+    ...given,
+  };
+}
+
+/** A city of one district and one service, whose policy may be given, with a few parties. */
+export function cityWith(service: Partial<Service> = {}, more: Partial<TicketCity> = {}): TicketCity {
+  return { ...city, services: new Map([['air-quality', serviceOf('air-quality', service)]]), ...more };
+}
+
+const party = (id: string, kind: 'department' | 'contractor' | 'community' = 'department') =>
+  [id, { id, title: text(id, id), kind }] as const;
+
+/** A city of one district, one service and a few departments and parties. */
+export const city: TicketCity = {
+  services: new Map([['air-quality', serviceOf('air-quality')]]),
+  departments: new Map([
+    party('environment'),
+    party('waste'),
+    party('mayor'),
+    party('cleaners', 'contractor'),
+    party('neighbours', 'community'),
   ]),
+  calendars: new Map(),
+  inhibitions: [],
   districts: new Map([
     ['harbour', { id: 'harbour', title: text('Harbour', '港区'), geometry: { type: 'Polygon', coordinates: [] } }],
   ]),
@@ -92,10 +128,10 @@ export function transition(id: string, to: Transition['to'], changes: Partial<Tr
 /** An open ticket, opened by the transition of this id. */
 export function ticketOf(id: string, changes: Partial<Ticket> = {}): Ticket {
   const service = city.services.get('air-quality')!;
-  const decision = { kind: 'open', reason: 'incident-began', service, deadlineMs: 14_400_000 } as const;
   const opened = openTicket({
     transition: transition(id, 'firing'),
-    decision,
+    service,
+    resolveMs: 14_400_000,
     rule,
     subject,
     title: 'T',

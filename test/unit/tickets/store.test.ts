@@ -1,76 +1,102 @@
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
+import type { Ticket, Transition } from '../../../domain/index.ts';
 import { migrate } from '../../../store/index.ts';
-import {
-  createTicketReader,
-  createTicketStore,
-  resolveTicket,
-  TICKET_SCHEMA,
-  updateTicket,
-} from '../../../tickets/index.ts';
+import { changed } from '../../../tickets/change.ts';
+import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { resolutionOf, updateOf } from '../../../tickets/lifecycle.ts';
 import { ticketOf, transition } from './scene.ts';
 
 function openStore() {
   const db = new DatabaseSync(':memory:');
   migrate(db, [TICKET_SCHEMA]);
-  return { db, store: createTicketStore(db), reader: createTicketReader(db) };
+  const store = createTicketStore(db);
+  return { db, store, reader: createTicketReader(db), add: (ticket: Ticket) => add(store, ticket) };
 }
 
-test('store - gives a ticket back as it was put in', () => {
-  const { store, reader } = openStore();
-  const ticket = ticketOf('1.0');
-  const placeless = ticketOf('1.1', { group: 'air-8', location: null });
+/** Stores a ticket with its one alert; answers it as it then is. */
+function add(store: ReturnType<typeof createTicketStore>, ticket: Ticket): Ticket {
   store.insert(ticket);
-  store.insert(placeless);
-  expect(reader.get('t-1-0')).toEqual(ticket);
-  expect(store.findOpen(ticket.rule, 'air-8')).toEqual(placeless);
+  const { rule, group, severity, openedAt: since } = ticket;
+  store.attach(ticket.id, { rule: rule!, group: group!, state: 'firing', severity, since, told: true });
+  return store.get(ticket.id)!;
+}
+
+const fire = (ticket: Ticket, fired: Transition) => changed(ticket, updateOf(fired));
+const resolve = (ticket: Ticket, resolved: Transition) => changed(ticket, resolutionOf(resolved));
+
+test('store - gives a ticket back as it was put in', () => {
+  const { store, reader, add } = openStore();
+  const ticket = ticketOf('1.0', { offer: { to: 'cleaners', until: '2026-01-02T00:00:00.000Z' }, party: 'waste' });
+  const placeless = ticketOf('1.1', { group: 'air-8', location: null, rating: { stars: 4, comment: 'ok', at: 'x' } });
+  const alert = { rule: 'pm25-unhealthy', state: 'firing', severity: 'high', since: ticket.openedAt } as const;
+  expect(add(ticket)).toEqual({ ...ticket, alerts: [{ ...alert, group: 'air-7' }], alertCount: 1 });
+  add(placeless);
+  expect(reader.get('t-1-0')).toEqual(store.get('t-1-0'));
+  expect(store.findOpen(ticket.rule!, 'air-8')).toMatchObject({ id: 't-1-1', location: null, rating: { stars: 4 } });
   expect(reader.get('t-9-9')).toBeNull();
 });
 
 test('store - keeps the whole history over updates', () => {
-  const { store, reader } = openStore();
-  const opened = ticketOf('1.0');
-  const updated = updateTicket(opened, transition('2.0', 'firing', { severity: 'critical' }));
-  const resolved = resolveTicket(updated, transition('3.0', 'resolved'));
-  store.insert(opened);
+  const { store, reader, add } = openStore();
+  const opened = add(ticketOf('1.0'));
+  const updated = fire(opened, transition('2.0', 'firing', { severity: 'critical' }));
+  const resolved = resolve(updated, transition('3.0', 'resolved'));
   store.update(updated);
-  expect(store.findOpen(opened.rule, opened.group)).toEqual(updated);
+  expect(store.findOpen(opened.rule!, opened.group!)).toEqual(updated);
   store.update(resolved);
-  expect(store.findOpen(opened.rule, opened.group)).toBeNull();
+  store.release(resolved.id);
+  expect(store.findOpen(opened.rule!, opened.group!)).toBeNull();
+  expect(store.findLast(opened.rule!, opened.group!)).toEqual(resolved);
   expect(reader.get('t-1-0')).toEqual(resolved);
 });
 
-test('store - refuses a second open ticket of the same rule and group (promise 3)', () => {
-  const { store } = openStore();
-  store.insert(ticketOf('1.0'));
-  expect(() => store.insert(ticketOf('2.0'))).toThrow(/UNIQUE/);
-  store.update(resolveTicket(ticketOf('1.0'), transition('3.0', 'resolved')));
-  store.insert(ticketOf('2.0'));
-  expect(() => store.insert(ticketOf('4.0', { status: 'in_progress' }))).toThrow(/UNIQUE/);
+test('store - refuses a second open ticket of the same alert (promise 3)', () => {
+  const { store, add } = openStore();
+  const first = add(ticketOf('1.0'));
+  expect(() => add(ticketOf('2.0'))).toThrow(/UNIQUE/);
+  store.update(resolve(first, transition('3.0', 'resolved')));
+  store.release(first.id);
+  add(ticketOf('4.0'));
+  expect(store.rebind(first.id)).toBe(false);
+  expect(store.findOpen(first.rule!, first.group!)?.id).toBe('t-4-0');
 });
 
 test('store - never edits or deletes a change', () => {
-  const { db, store } = openStore();
-  store.insert(ticketOf('1.0'));
+  const { db, store, add } = openStore();
+  const opened = add(ticketOf('1.0'));
   expect(() => db.exec("update ticket_changes set note = ''")).toThrow('never edited');
   expect(() => db.exec('delete from ticket_changes')).toThrow('never deleted');
-  const stale = updateTicket(ticketOf('1.0'), transition('2.0', 'firing'));
-  store.update(stale);
-  expect(() => store.update(stale)).toThrow(/UNIQUE/);
+  const other = { ...opened, history: [{ ...opened.history[0]!, note: 'other' }] };
+  store.update(other);
+  expect(store.get(opened.id)).toEqual(opened);
 });
 
-test('store - finds the open ticket by the index that keeps it single', () => {
+test('store - finds the open ticket of an alert by the index that keeps it single', () => {
   const { db } = openStore();
-  const sql = `select * from tickets where rule = ? and "group" = ? and status not in ('resolved', 'closed')`;
-  const plan = db.prepare(`explain query plan ${sql}`).all('a', 'b');
-  expect(plan[0]?.detail).toContain('tickets_one_open');
+  const sql = `select ticket from ticket_alerts where rule = ? and "group" = ? and attached = 1`;
+  expect(db.prepare(`explain query plan ${sql}`).all('a', 'b')[0]?.detail).toContain('ticket_alerts_one_open');
+});
+
+test('store - tells each alert that joined once', () => {
+  const { store, add } = openStore();
+  const { id, rule, severity, openedAt: since } = add(ticketOf('1.0'));
+  for (const group of ['b', 'a']) {
+    store.attach(id, { rule: rule!, group, state: 'firing', severity, since, told: false });
+  }
+  expect(store.firing(id)).toBe(3);
+  expect(store.tellJoined(id)).toEqual(['b', 'a']);
+  expect(store.tellJoined(id)).toEqual([]);
+  store.setAlert(rule!, 'a', { state: 'resolved', severity });
+  expect(store.firing(id)).toBe(2);
+  expect(store.get(id)).toMatchObject({ alertCount: 3, alerts: [{}, { group: 'b' }, { state: 'resolved' }] });
 });
 
 test('reader - pages from the newest to the oldest, each ticket once, while new ones open', () => {
-  const { store, reader } = openStore();
-  for (let i = 1; i <= 5; i++) store.insert(ticketOf(`${i}.0`, { group: `air-${i}` }));
+  const { add, reader } = openStore();
+  for (let i = 1; i <= 5; i++) add(ticketOf(`${i}.0`, { group: `air-${i}` }));
   const first = reader.list({ limit: 2 });
-  store.insert(ticketOf('6.0', { group: 'air-6' }));
+  add(ticketOf('6.0', { group: 'air-6' }));
   const second = reader.list({ limit: 2, after: first.next });
   const third = reader.list({ limit: 2, after: second.next });
   const ids = [first, second, third].map((page) => page.items.map((t) => t.id));
@@ -80,17 +106,29 @@ test('reader - pages from the newest to the oldest, each ticket once, while new 
 });
 
 test('reader - filters by each field, by one value or several', () => {
-  const { store, reader } = openStore();
-  store.insert(ticketOf('1.0', { status: 'acknowledged' }));
+  const { add, reader } = openStore();
+  add(ticketOf('1.0', { status: 'acknowledged' }));
   const other = { group: 'g', rule: 'r', department: 'd', district: 'x', severity: 'low', status: 'closed' } as const;
-  store.insert(ticketOf('2.0', other));
-  for (const [field, value] of Object.entries(other)) {
+  add(ticketOf('2.0', { ...other, service: 's', origin: 'operator', party: 'p' }));
+  for (const [field, value] of Object.entries({ ...other, service: 's', origin: 'operator', party: 'p' })) {
     expect(reader.list({ limit: 9, [field]: value }).items.map((t) => t.id)).toEqual(['t-2-0']);
   }
   expect(reader.list({ limit: 9, status: ['open', 'acknowledged'] }).items.map((t) => t.id)).toEqual(['t-1-0']);
   expect(reader.list({ limit: 9, status: 'closed', group: 'air-7' }).items).toEqual([]);
   expect(reader.list({ limit: 9, status: [] }).items).toEqual([]);
   expect(reader.openCount()).toBe(1);
+});
+
+test('reader - shows a department its own tickets, what it may take, what it has a share in, and no others', () => {
+  const { add, reader } = openStore();
+  add(ticketOf('1.0', { group: 'a' }));
+  add(ticketOf('2.0', { group: 'b', department: 'waste' }));
+  add(ticketOf('3.0', { group: 'c', party: 'waste' }));
+  add(ticketOf('4.0', { group: 'd', offer: { to: 'waste', until: '2026-01-02T00:00:00.000Z' } }));
+  add(ticketOf('5.0', { group: 'e', parent: 't-1-0', relation: 'part', department: 'waste' }));
+  const seen = reader.list({ limit: 9, seenBy: 'waste' }).items.map(({ id }) => id);
+  expect(seen).toEqual(['t-5-0', 't-4-0', 't-3-0', 't-2-0', 't-1-0']);
+  expect(reader.list({ limit: 9, seenBy: 'mayor' }).items).toEqual([]);
 });
 
 test('reader - refuses a cursor that it did not give', () => {

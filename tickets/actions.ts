@@ -1,0 +1,133 @@
+import {
+  type KeyRole,
+  LamppostError,
+  TICKET_REFUSALS,
+  type Ticket,
+  type TicketDeed,
+  type TicketRefusal,
+  type TicketStatus,
+} from '../domain/index.ts';
+
+/** What people do to tickets. */
+export const TICKET_ACTIONS = [
+  'acknowledge',
+  'assign',
+  'take',
+  'decline',
+  'start',
+  'resolve',
+  'close',
+  'reopen',
+  'comment',
+  'hand-over',
+  'split',
+  'rate',
+] as const;
+export type TicketAction = (typeof TICKET_ACTIONS)[number];
+
+/** Who acts: a key; the alert behind the ticket; what came due; the citizen who reported it. */
+export type Actor =
+  | { readonly kind: 'key'; readonly id: string; readonly role: KeyRole; readonly department: string | null }
+  | { readonly kind: 'rule'; readonly id: string }
+  | { readonly kind: 'clock' }
+  | { readonly kind: 'reporter' };
+
+/** How an actor stands to a ticket; the first that fits, from the nearest to the farthest. */
+export type Standing =
+  /** An operator of the whole city. */
+  | 'city'
+  /** Of the department that answers for it. */
+  | 'department'
+  /** Of the party that does the work. */
+  | 'party'
+  /** Of the party that may take it now. */
+  | 'offered'
+  /** Of another department that has a share in it. */
+  | 'joint'
+  | 'other'
+  | 'viewer'
+  | 'rule'
+  | 'clock'
+  | 'reporter';
+
+const WORKING: readonly TicketStatus[] = ['open', 'acknowledged', 'assigned', 'in_progress'];
+const ANY: readonly TicketStatus[] = [...WORKING, 'resolved', 'closed'];
+
+interface Move {
+  readonly from: readonly TicketStatus[];
+  /** Null: the status stays. */
+  readonly to: TicketStatus | null;
+  readonly by: readonly Standing[];
+  readonly deed: TicketDeed;
+}
+
+/** The lifecycle: from where to where, and who may. Whatever is not here is refused. */
+export const MOVES: Readonly<Record<TicketAction, Move>> = {
+  acknowledge: { from: ['open'], to: 'acknowledged', by: ['city', 'department', 'party'], deed: 'acknowledged' },
+  assign: { from: WORKING, to: 'assigned', by: ['city', 'department'], deed: 'assigned' },
+  take: { from: ['open', 'acknowledged'], to: 'assigned', by: ['offered'], deed: 'taken' },
+  decline: { from: ['open', 'acknowledged'], to: null, by: ['offered', 'department', 'city'], deed: 'declined' },
+  start: {
+    from: ['open', 'acknowledged', 'assigned'],
+    to: 'in_progress',
+    by: ['city', 'department', 'party'],
+    deed: 'started',
+  },
+  resolve: { from: WORKING, to: 'resolved', by: ['city', 'department', 'party', 'rule'], deed: 'resolved' },
+  close: { from: ['resolved'], to: 'closed', by: ['city', 'department', 'clock'], deed: 'closed' },
+  reopen: { from: ['resolved', 'closed'], to: 'open', by: ['city', 'department', 'rule'], deed: 'reopened' },
+  comment: { from: ANY, to: null, by: ['city', 'department', 'party', 'offered', 'joint'], deed: 'commented' },
+  'hand-over': { from: WORKING, to: 'open', by: ['city', 'department'], deed: 'handed-over' },
+  split: { from: WORKING, to: null, by: ['city', 'department'], deed: 'split' },
+  rate: { from: ['closed'], to: null, by: ['reporter'], deed: 'rated' },
+};
+
+/** What decides besides actor and action. */
+export type Judged = Pick<Ticket, 'status' | 'department' | 'party' | 'offer'> & {
+  /** Departments that have another part of it. */
+  readonly joint?: readonly string[];
+};
+
+/** How an actor stands to a ticket. */
+export function standingOf(actor: Actor, { department, party, offer, joint = [] }: Judged): Standing {
+  if (actor.kind !== 'key') return actor.kind;
+  if (actor.role !== 'operator' && actor.role !== 'admin') return 'viewer';
+  const own = actor.department;
+  if (own === null) return 'city';
+  if (own === department) return 'department';
+  if (own === party) return 'party';
+  if (own === offer?.to) return 'offered';
+  return joint.includes(own) ? 'joint' : 'other';
+}
+
+/** Whether somebody may do something to a ticket as it stands: null, or the reason why not. */
+export function refuseAction(action: TicketAction, actor: Actor, ticket: Judged): TicketRefusal | null {
+  const { from, by } = MOVES[action];
+  const standing = standingOf(actor, ticket);
+  if (standing === 'viewer') return 'not-your-role';
+  if (action === 'take' && standing !== 'offered') return 'not-offered';
+  if (!by.includes(standing)) return standing === 'reporter' ? 'not-your-role' : 'not-your-ticket';
+  if (!from.includes(ticket.status)) return 'wrong-status';
+  if (action === 'decline' && ticket.offer === null) return 'not-offered';
+  return null;
+}
+
+const FORBIDDEN: ReadonlySet<TicketRefusal> = new Set([
+  'not-your-ticket',
+  'not-your-role',
+  'not-offered',
+  'not-the-reporter',
+]);
+
+/** The refusal as an error for its asker: `precondition`, `forbidden`, `invalid` or `conflict`, with its reason. */
+export function refusal(reason: TicketRefusal, detail: string): LamppostError {
+  const code =
+    reason === 'ticket-changed'
+      ? 'precondition'
+      : reason === 'unknown-party'
+        ? 'invalid'
+        : FORBIDDEN.has(reason)
+          ? 'forbidden'
+          : 'conflict';
+  return new LamppostError(code, `${TICKET_REFUSALS[reason]}: ${detail}`, { reason });
+}

@@ -1,0 +1,40 @@
+import type { Ticket, TicketDeed, TicketStatus } from '../domain/index.ts';
+
+/** What is new about a ticket. */
+export interface Change {
+  readonly atMs: number;
+  /** `rule:<id>`, `key:<id>`, `reporter` or `clock`. */
+  readonly by: string;
+  readonly deed: TicketDeed;
+  /** The status that it takes; absent: it stays. */
+  readonly to?: TicketStatus;
+  readonly note: string;
+  /** Further fields that change. */
+  readonly set?: Partial<Ticket>;
+}
+
+/** A ticket after a change: its version, times and history move with it, and time never goes back. */
+export function changed(ticket: Ticket, { atMs, by, deed, to = ticket.status, note, set = {} }: Change): Ticket {
+  const at = later(isoOf(atMs), ticket.updatedAt);
+  const history = [...ticket.history, { at, by, deed, from: ticket.status, to, note }];
+  return { ...ticket, ...set, ...marks(ticket, to, at), status: to, updatedAt: at, version: history.length, history };
+}
+
+/** When it was first taken notice of, resolved and closed. */
+function marks(ticket: Ticket, to: TicketStatus, at: string): Partial<Ticket> {
+  if (to === ticket.status) return {};
+  if (to === 'open') return { acknowledgedAt: null, resolvedAt: null, closedAt: null };
+  const noticed = { acknowledgedAt: ticket.acknowledgedAt ?? at, acknowledgeBy: null };
+  if (to === 'resolved') return { ...noticed, resolvedAt: at, offer: null };
+  if (to === 'closed') return { closedAt: at };
+  return noticed;
+}
+
+function later(a: string, b: string): string {
+  return a > b ? a : b;
+}
+
+/** Epoch milliseconds as ISO 8601 UTC. */
+export function isoOf(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,42 @@
+import { type AlertLabels, type Inhibition, MATCH_KEYS, type Matchers } from '../domain/index.ts';
+
+/** Whether an alert is one of those that matchers name. */
+export function matches(matchers: Matchers, labels: AlertLabels): boolean {
+  const lists = MATCH_KEYS.every((key) => {
+    const wanted = matchers[key];
+    const own = labels[key];
+    return wanted === undefined || (own !== null && wanted.includes(own));
+  });
+  return lists && Object.entries(matchers.tags ?? {}).every(([tag, value]) => labels.tags[tag] === value);
+}
+
+/** A firing alert, as inhibitions look at it. */
+export interface FiringAlert {
+  readonly rule: string;
+  readonly group: string;
+  readonly severity: string;
+  readonly district: string;
+}
+
+/** The firing alert that keeps another from raising a ticket; null where none does. An alert never inhibits itself. */
+export function inhibitorOf(
+  labels: AlertLabels,
+  inhibitions: readonly Inhibition[],
+  firing: (rules: readonly string[]) => readonly FiringAlert[],
+): FiringAlert | null {
+  for (const inhibition of inhibitions) {
+    if (!matches(inhibition.target, labels)) continue;
+    const found = firing(inhibition.source.rule ?? []).find((alert) => inhibits(inhibition, alert, labels));
+    if (found !== undefined) return found;
+  }
+  return null;
+}
+
+function inhibits({ source, equal, via }: Inhibition, alert: FiringAlert, labels: AlertLabels): boolean {
+  if (alert.rule === labels.rule && alert.group === labels.group) return false;
+  if (source.district !== undefined && !source.district.includes(alert.district)) return false;
+  if (source.severity !== undefined && !source.severity.includes(alert.severity)) return false;
+  if (equal.includes('district') && alert.district !== labels.district) return false;
+  if (equal.includes('device') && alert.group !== labels.device) return false;
+  return via === null || labels.tags[via] === alert.group;
+}

@@ -1,0 +1,105 @@
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import type { AlertLabels, CalendarClock, Matchers, Page } from '../domain/index.ts';
+import { isoOf } from './change.ts';
+import { matches } from './match.ts';
+import { positionOf } from './select.ts';
+
+/** A silence or maintenance window: alerts that it matches go on, and raise no ticket. Times ISO 8601 UTC. */
+export interface Silence {
+  readonly id: string;
+  readonly matchers: Matchers;
+  readonly startsAt: string;
+  readonly endsAt: string;
+  /** Id of a calendar: it silences only while that is on (a weekly maintenance window); null: all the time between. */
+  readonly calendar: string | null;
+  readonly comment: string;
+  /** Id of the key that made it. */
+  readonly author: string;
+  readonly createdAt: string;
+}
+
+/** How a silence stands at a moment. */
+export type SilenceState = 'pending' | 'active' | 'pausing' | 'expired';
+
+/** What tells whether a calendar is on; null where the city has none of that id. */
+export type CalendarOf = (id: string) => CalendarClock | null;
+
+/** The state of a silence at a moment; `pausing` between the times of its calendar. */
+export function silenceState(
+  { startsAt, endsAt, calendar }: Silence,
+  atMs: number,
+  calendarOf: CalendarOf,
+): SilenceState {
+  if (atMs >= Date.parse(endsAt) || endsAt <= startsAt) return 'expired';
+  if (atMs < Date.parse(startsAt)) return 'pending';
+  if (calendar === null) return 'active';
+  return calendarOf(calendar)?.isActive(atMs) === true ? 'active' : 'pausing';
+}
+
+/** Silences, for their writer; the caller holds the transaction. */
+export interface SilenceStore {
+  add(silence: Silence): void;
+  get(id: string): Silence | null;
+  /** The newest first. A bad `after` throws `invalid`. */
+  list(query: { limit: number; after: string | null; ended?: boolean; nowMs: number }): Page<Silence>;
+  /** Ends one at a moment; false where it had ended. */
+  end(id: string, atMs: number): boolean;
+  /** The first that silences an alert at a moment; null where none does. */
+  of(labels: AlertLabels, atMs: number, calendarOf: CalendarOf): Silence | null;
+  /** Takes those that end before a moment and of whose end nobody was told: they count as told from now on. */
+  takeEnding(beforeMs: number, nowMs: number): Silence[];
+}
+
+/** Makes the store over a file that has `TICKET_SCHEMA`. */
+export function createSilenceStore(db: DatabaseSync): SilenceStore {
+  const add = db.prepare(`
+    insert into silences (id, matchers, starts_ms, ends_ms, calendar, comment, author, created_at)
+    values (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const one = db.prepare('select * from silences where id = ?');
+  const list = db.prepare('select * from silences where n < ?1 and (?2 or ends_ms > ?3) order by n desc limit ?4');
+  const end = db.prepare('update silences set ends_ms = max(starts_ms, ?2) where id = ?1 and ends_ms > ?2');
+  const current = db.prepare('select * from silences where ends_ms > ?1 and starts_ms <= ?1 order by n');
+  const ending = db.prepare(
+    'select * from silences where warned = 0 and ends_ms <= ?1 and ends_ms > ?2 order by ends_ms, n',
+  );
+  const warn = db.prepare('update silences set warned = 1 where id = ?');
+  return {
+    add({ id, matchers, startsAt, endsAt, calendar, comment, author, createdAt }) {
+      const times = [Date.parse(startsAt), Date.parse(endsAt)];
+      add.run(id, JSON.stringify(matchers), ...times, calendar, comment, author, createdAt);
+    },
+    get(id) {
+      const row = one.get(id);
+      return row === undefined ? null : silenceOf(row);
+    },
+    list({ limit, after, ended = false, nowMs }) {
+      const rows = list.all(positionOf(after, Number.MAX_SAFE_INTEGER), ended ? 1 : 0, nowMs, limit + 1);
+      const page = rows.slice(0, limit);
+      return { items: page.map(silenceOf), next: rows.length > limit ? String(page.at(-1)?.n) : null };
+    },
+    end: (id, atMs) => end.run(id, atMs).changes > 0,
+    of(labels, atMs, calendarOf) {
+      const silences = current.all(atMs).map(silenceOf);
+      const fits = (silence: Silence) => matches(silence.matchers, labels);
+      return silences.find((one) => fits(one) && silenceState(one, atMs, calendarOf) === 'active') ?? null;
+    },
+    takeEnding(beforeMs, nowMs) {
+      const silences = ending.all(beforeMs, nowMs).map(silenceOf);
+      for (const { id } of silences) warn.run(id);
+      return silences;
+    },
+  };
+}
+
+function silenceOf(row: Readonly<Record<string, SQLOutputValue>>): Silence {
+  return {
+    id: String(row.id),
+    matchers: JSON.parse(String(row.matchers)) as Matchers,
+    startsAt: isoOf(Number(row.starts_ms)),
+    endsAt: isoOf(Number(row.ends_ms)),
+    calendar: row.calendar === null ? null : String(row.calendar),
+    comment: String(row.comment),
+    author: String(row.author),
+    createdAt: String(row.created_at),
+  };
+}
