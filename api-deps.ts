@@ -4,12 +4,13 @@ import type { ApiDeps } from './api/index.ts';
 import { hashSecret, type Registry, sameHash } from './broker/index.ts';
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
-import { type City, type Device, type Key, LamppostError } from './domain/index.ts';
+import { type City, type Device, type Key, LamppostError, systemClock } from './domain/index.ts';
 import { createOutboxReader } from './events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from './ingest/index.ts';
 import { createMetrics } from './metrics.ts';
 import { type Backtest, createAlertReader, createTrial, type RuleBook } from './rules/index.ts';
 import type { Threads } from './threads/start.ts';
+import { createTicketDeps } from './ticket-deps.ts';
 import { createTicketReader } from './tickets/index.ts';
 import { bridgeWebSocket } from './websocket.ts';
 
@@ -62,7 +63,15 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       broker.ingest({ device, secret, topic: `devices/${device}/${leaf}`, payload }),
     maxMessage: config.mqtt.maxPacket,
     alerts: createAlertReader(state),
-    tickets,
+    ...createTicketDeps({
+      state,
+      registry: parts.registry,
+      engine,
+      city: () => city.current().city,
+      clock: systemClock,
+      tickets,
+      rules: parts.rules,
+    }),
     events: {
       page: (query) => outbox.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => outbox.head(),

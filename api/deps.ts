@@ -13,11 +13,20 @@ import type {
   Quarantined,
   Severity,
   Ticket,
-  TicketStatus,
 } from '../domain/index.ts';
 import type { NumberedEvent } from '../events/index.ts';
 import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
 import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from '../rules/index.ts';
+import type {
+  Act,
+  Request,
+  ShownSilence,
+  Silence,
+  Split,
+  TicketReader,
+  WaitingTicket,
+  WaitReason,
+} from '../tickets/index.ts';
 
 /** One page of a list. */
 export interface Paging {
@@ -86,18 +95,27 @@ export interface ApiDeps {
     ): Page<Alert>;
     get(rule: string, group: string): Alert | null;
   };
-  readonly tickets: {
-    get(id: string): Ticket | null;
-    list(
-      query: Paging & {
-        status?: TicketStatus;
-        department?: string;
-        district?: string;
-        severity?: Severity;
-        rule?: string;
-        group?: string;
-      },
-    ): Page<Ticket>;
+  /** Alerts of the answers carry what keeps their ticket back, and what silences them. */
+  readonly held: {
+    /** Firing alerts whose ticket waits. */
+    list(query: Paging & { reason?: WaitReason; seenBy: string | null }): Page<WaitingTicket>;
+    of(alert: Pick<Alert, 'rule' | 'group'>): WaitingTicket | null;
+    /** Ids of the silences that match the alert of a ticket, now. */
+    silencedBy(ticket: Ticket): readonly string[];
+  };
+  readonly tickets: Omit<TicketReader, 'openCount'> & {
+    /** Throw `not-found`, and refusals of `TICKET_REFUSALS`; what they answer is on disk. */
+    act(act: Act): Promise<Ticket>;
+    open(request: Omit<Request, 'id'>): Promise<Ticket>;
+    split(split: Split): Promise<Ticket>;
+  };
+  readonly silences: {
+    list(query: Paging & { ended: boolean }): Page<ShownSilence>;
+    get(id: string): ShownSilence | null;
+    /** Throws `invalid` where it names what the city does not have. */
+    add(silence: Omit<Silence, 'id' | 'createdAt'>): Promise<ShownSilence>;
+    /** Ends it now; false where it had ended. */
+    end(id: string): Promise<boolean>;
   };
   readonly events: {
     page(query: Paging & EventFilter): Page<NumberedEvent>;

@@ -12,7 +12,7 @@ import { pageRoutes } from './pages.ts';
 import { answerErrors, problem } from './problem.ts';
 import { alertRoutes } from './routes/alerts.ts';
 import { backtestRoutes } from './routes/backtests.ts';
-import { ledgerRoutes, ticketRoutes } from './routes/city.ts';
+import { ledgerRoutes } from './routes/city.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes, type StreamOptions } from './routes/events.ts';
 import { ingestRoutes } from './routes/ingest.ts';
@@ -21,7 +21,10 @@ import { quarantineRoutes } from './routes/quarantine.ts';
 import { readingRoutes } from './routes/readings.ts';
 import type { App } from './routes/routes.ts';
 import { ruleRoutes } from './routes/rules.ts';
+import { silenceRoutes } from './routes/silences.ts';
 import { systemRoutes } from './routes/system.ts';
+import { ticketActRoutes } from './routes/ticket-acts.ts';
+import { ticketRoutes } from './routes/tickets.ts';
 import { trialRoutes } from './routes/trials.ts';
 import { acceptWebSockets } from './websocket.ts';
 
@@ -85,6 +88,8 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
         backtestRoutes,
         alertRoutes,
         ticketRoutes,
+        ticketActRoutes,
+        silenceRoutes,
         ingestRoutes,
       ])
         add(within, deps);

@@ -71,7 +71,7 @@ const { metrics } = context;
 const embedded =
   data.influx === null ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf }) : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
-const office = createOfficeOfThread({ db, context, onEvents });
+const office = createOfficeOfThread({ db, context, clock, onEvents });
 const { pipeline, outbox } = office;
 const broker = remote<{ publish: (publications: readonly Publication[]) => Promise<void> }>(data.broker);
 

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { systemClock as clock, LamppostError } from '../domain/index.ts';
+import { type Clock, LamppostError } from '../domain/index.ts';
 import { createOutbox, createPipeline } from '../events/index.ts';
 import type { Context } from '../ingest/index.ts';
 import { createAlertReader, createAlertStore } from '../rules/index.ts';
@@ -21,10 +21,11 @@ const MOST_DUE = 5_000;
 export function createOfficeOfThread(deps: {
   readonly db: DatabaseSync;
   readonly context: Pick<Context, 'cityAt'>;
+  readonly clock: Clock;
   /** Told after a commit that added events. */
   readonly onEvents: () => void;
 }) {
-  const { db, context, onEvents } = deps;
+  const { db, context, clock, onEvents } = deps;
   const firing = createAlertReader(db).firing;
   const office = createTicketOffice({ db, clock, city, firing });
   const outbox = createOutbox(db);

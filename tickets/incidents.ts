@@ -87,8 +87,8 @@ export function createIncidents({ tickets, waits, due, silences, keeper, firing 
   function heldBy({ labels, city, atMs }: Candidate): Hold | null {
     const inhibitor = inhibitorOf(labels, city.inhibitions, firing);
     if (inhibitor !== null) return { reason: 'inhibited', cause: `${inhibitor.rule}/${inhibitor.group}`, dueMs: null };
-    const silence = silences.of(labels, atMs, (id) => calendarOf(id, city));
-    return silence === null ? null : { reason: 'silenced', cause: silence.id, dueMs: null };
+    const [silence] = silences.of(labels, atMs, (id) => calendarOf(id, city));
+    return silence === undefined ? null : { reason: 'silenced', cause: silence.id, dueMs: null };
   }
 
   function gathering({ labels, service, atMs }: Candidate): Hold | null {

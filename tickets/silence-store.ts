@@ -24,6 +24,9 @@ export type SilenceState = 'pending' | 'active' | 'pausing' | 'expired';
 /** What tells whether a calendar is on; null where the city has none of that id. */
 export type CalendarOf = (id: string) => CalendarClock | null;
 
+/** A silence and how it stands now. */
+export type ShownSilence = Silence & { readonly state: SilenceState };
+
 /** The state of a silence at a moment; `pausing` between the times of its calendar. */
 export function silenceState(
   { startsAt, endsAt, calendar }: Silence,
@@ -44,8 +47,8 @@ export interface SilenceStore {
   list(query: { limit: number; after: string | null; ended?: boolean; nowMs: number }): Page<Silence>;
   /** Ends one at a moment; false where it had ended. */
   end(id: string, atMs: number): boolean;
-  /** The first that silences an alert at a moment; null where none does. */
-  of(labels: AlertLabels, atMs: number, calendarOf: CalendarOf): Silence | null;
+  /** Those that silence an alert at a moment, the oldest first. */
+  of(labels: AlertLabels, atMs: number, calendarOf: CalendarOf): Silence[];
   /** Takes those that end before a moment and of whose end nobody was told: they count as told from now on. */
   takeEnding(beforeMs: number, nowMs: number): Silence[];
 }
@@ -81,7 +84,7 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
     of(labels, atMs, calendarOf) {
       const silences = current.all(atMs).map(silenceOf);
       const fits = (silence: Silence) => matches(silence.matchers, labels);
-      return silences.find((one) => fits(one) && silenceState(one, atMs, calendarOf) === 'active') ?? null;
+      return silences.filter((one) => fits(one) && silenceState(one, atMs, calendarOf) === 'active');
     },
     takeEnding(beforeMs, nowMs) {
       const silences = ending.all(beforeMs, nowMs).map(silenceOf);

@@ -79,7 +79,8 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
   };
 }
 
-function waitOf(row: Readonly<Record<string, SQLOutputValue>>): Wait {
+/** The wait of a row of `ticket_waits`. */
+export function waitOf(row: Readonly<Record<string, SQLOutputValue>>): Wait {
   return {
     rule: String(row.rule),
     group: String(row.group),

@@ -7,8 +7,13 @@ import type { App } from './routes.ts';
 const text = z.string().optional();
 
 /** `/api/v1/alerts`, and why an alert fires or does not. */
-export function alertRoutes(app: App, { alerts, rules, devices }: ApiDeps): void {
+export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps): void {
   const tags = ['alerts'];
+  /** What keeps its ticket back, or null. */
+  const waitOf = (alert: { readonly rule: string; readonly group: string }) => {
+    const waiting = held.of(alert);
+    return waiting && { reason: waiting.reason, cause: waiting.cause, opensAt: waiting.opensAt };
+  };
   app.get(
     '/api/v1/alerts',
     {
@@ -24,7 +29,10 @@ export function alertRoutes(app: App, { alerts, rules, devices }: ApiDeps): void
         response: { 200: pageOf(Item) },
       },
     },
-    async ({ query }) => alerts.list(given(query)) as never,
+    async ({ query }) => {
+      const { items, next } = alerts.list(given(query));
+      return { items: items.map((alert) => ({ ...alert, waits: waitOf(alert) })), next } as never;
+    },
   );
   app.get(
     '/api/v1/alerts/:rule/:group',
@@ -41,7 +49,7 @@ export function alertRoutes(app: App, { alerts, rules, devices }: ApiDeps): void
       const explanation = await rules.explain(rule, group);
       const alert = alerts.get(rule, group) ?? (explanation && { rule, group, state: 'inactive' });
       const shown = found(alert, `alert of rule "${rule}" for "${group}"`);
-      return { ...shown, explanation: explanation && explained(explanation) } as never;
+      return { ...shown, waits: waitOf(shown), explanation: explanation && explained(explanation) } as never;
     },
   );
   app.get(

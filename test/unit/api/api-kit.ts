@@ -6,7 +6,7 @@ import pino from 'pino';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
 import { hashSecret, openRegistry, sameHash } from '../../../broker/index.ts';
 import { systemClock as clock, type Key, type KeyRole, LamppostError, type Transition } from '../../../domain/index.ts';
-import { createOutbox, createOutboxReader, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import {
   createDuckdbHistory,
   createLedgerReader,
@@ -22,7 +22,6 @@ import {
 import {
   ALERT_SCHEMA,
   createAlertReader,
-  createAlertStore,
   createRuleBook,
   createRulesConsumer,
   createTrial,
@@ -30,7 +29,10 @@ import {
   RULES_SCHEMA,
   rulesInForce,
 } from '../../../rules/index.ts';
-import { createTicketOffice, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { createOfficeOfThread } from '../../../threads/office.ts';
+import type { Offered, Remote } from '../../../threads/rpc.ts';
+import { createTicketDeps } from '../../../ticket-deps.ts';
+import { createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake-kit.ts';
 import * as scene from '../tickets/scene.ts';
@@ -75,10 +77,12 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
   }));
   await history.append([columnsOf(rows, metrics)], 4);
 
-  const outbox = createOutbox(state);
-  const firing = createAlertReader(state).firing;
-  const office = createTicketOffice({ db: state, clock, city: () => city!, firing });
-  const pipeline = createPipeline({ alerts: createAlertStore(state), office, outbox });
+  const listeners = new Set<() => void>();
+  const tellAll = () => {
+    for (const listener of listeners) listener();
+  };
+  const office = createOfficeOfThread({ db: state, context, clock, onEvents: () => tellAll() });
+  const { pipeline, outbox } = office;
   const events = createOutboxReader(reading);
   const tickets = createTicketReader(reading);
   const quarantine = createQuarantineReader(reading);
@@ -89,7 +93,6 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
   };
   const replays = createReplays({ quarantine, append, status, clock });
   const ledger = createLedgerReader(reading, journal);
-  const listeners = new Set<() => void>();
   const effects = (transition: Transition, surrounding: Omit<Parameters<typeof pipeline.apply>[0], 'transition'>) =>
     void pipeline.apply({ transition, ...surrounding });
   const rulesOf = (...given: Parameters<typeof rulesInForce>) => rulesInForce(...given).rules;
@@ -162,7 +165,15 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
     },
     maxMessage: 4_096,
     alerts: createAlertReader(reading),
-    tickets,
+    ...createTicketDeps({
+      state: reading,
+      registry,
+      engine: remoteOf(office.functions),
+      city: () => city!,
+      clock,
+      tickets,
+      rules: book,
+    }),
     events: {
       page: (query) => events.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => events.head(),
@@ -215,6 +226,8 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
       const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...rest.headers };
       return fetch(base + path, { ...rest, headers });
     },
+    /** Does what is due at a moment. */
+    due: (nowMs: number) => office.functions.due(nowMs),
     async stop() {
       await api.stop();
       await replays.stop();
@@ -222,6 +235,16 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
       for (const one of [reading, state, store, journal, registry]) one.close();
     },
   };
+}
+
+/** Functions as another thread sees them. */
+function remoteOf<T extends Offered>(functions: T): Remote<T> {
+  const names = Object.keys(functions);
+  const call =
+    (name: string) =>
+    async (...args: never[]) =>
+      functions[name]!(...args);
+  return Object.fromEntries(names.map((name) => [name, call(name)])) as unknown as Remote<T>;
 }
 
 /** Everything that `openApi` gives. */

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import { MATCH_KEYS, type Matchers } from '../../domain/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { found, given, Instant, Item, Names, Paged, pageOf } from '../schema.ts';
+import type { App } from './routes.ts';
+
+const Id = z.object({ id: z.string() });
+const lists = Object.fromEntries(MATCH_KEYS.map((key) => [key, Names.optional()]));
+const DAY_MS = 86_400_000;
+const LONGEST_DAYS = 366;
+
+const Body = z
+  .strictObject({
+    matchers: z
+      .strictObject({ ...lists, tags: z.record(z.string(), z.string()).optional() })
+      .refine(
+        (given) => Object.keys(given).length > 0,
+        'name at least one thing; a silence of everything hides the city',
+      ),
+    startsAt: Instant.optional(),
+    endsAt: Instant,
+    calendar: z.string().nullable().default(null),
+    comment: z.string().min(1).max(2_000),
+  })
+  .superRefine(({ startsAt, endsAt }, context) => {
+    const fromMs = startsAt ?? Date.now();
+    const issue = (message: string) => context.addIssue({ code: 'custom', path: ['endsAt'], message });
+    if (endsAt <= fromMs) issue('a silence ends after it starts, and in the future');
+    else if (endsAt - fromMs > LONGEST_DAYS * DAY_MS) issue(`a silence lasts at most ${LONGEST_DAYS} days`);
+  });
+
+/** `/api/v1/silences`: maintenance windows and silences. Alerts that one matches go on; their tickets wait. */
+export function silenceRoutes(app: App, { silences }: ApiDeps): void {
+  const tags = ['silences'];
+  app.get(
+    '/api/v1/silences',
+    {
+      schema: {
+        tags,
+        summary: 'Silences that have not ended, newest first; with `ended=true` all',
+        querystring: Paged.extend({ ended: z.stringbool().default(false) }),
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ query }) => silences.list(query) as never,
+  );
+  app.get(
+    '/api/v1/silences/:id',
+    { schema: { tags, summary: 'One silence, and how it stands', params: Id, response: { 200: Item } } },
+    async ({ params: { id } }) => found(silences.get(id), `silence "${id}"`) as never,
+  );
+  app.post(
+    '/api/v1/silences',
+    {
+      config: { role: 'operator' },
+      schema: {
+        tags,
+        summary:
+          'Silences alerts by rule, device, district, profile, severity, service, department or tags; with a calendar only at its times',
+        body: Body,
+        response: { 201: Item },
+      },
+    },
+    async ({ body, key }, reply) => {
+      const { matchers, startsAt, endsAt, calendar, comment } = body;
+      const made = await silences.add({
+        matchers: given(matchers) as Matchers,
+        startsAt: new Date(startsAt ?? Date.now()).toISOString(),
+        endsAt: new Date(endsAt).toISOString(),
+        calendar,
+        comment,
+        author: key!.id,
+      });
+      return reply
+        .code(201)
+        .header('location', `/api/v1/silences/${made.id}`)
+        .send(made as never);
+    },
+  );
+  app.delete(
+    '/api/v1/silences/:id',
+    {
+      config: { role: 'operator' },
+      schema: { tags, summary: 'Ends a silence now; tickets that waited open', params: Id },
+    },
+    async ({ params: { id } }, reply) => {
+      found(silences.get(id), `silence "${id}"`);
+      await silences.end(id);
+      return reply.code(204).send();
+    },
+  );
+}
