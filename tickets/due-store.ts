@@ -6,7 +6,7 @@ export interface DueStore {
   add(ticket: string, due: readonly Due[]): void;
   /** Takes off all of a ticket, those of some kinds, or those about one deadline. */
   remove(ticket: string, what?: { readonly kind?: DueKind; readonly on?: 'acknowledge' | 'resolve' }): void;
-  /** Takes the oldest that is due; null where nothing is. */
+  /** Takes the oldest that is due; null where nothing is. At one moment a warning comes first, then that it is overdue, then who else is told. */
   take(nowMs: number): (Due & { readonly ticket: string }) | null;
   has(ticket: string, kind: DueKind): boolean;
   /** When the next one is due; null where there is none. */
@@ -23,7 +23,7 @@ export function createDueStore(db: DatabaseSync): DueStore {
   );
   const oldest = db.prepare(`
     select ticket, kind, n, at_ms as atMs, "on", "to" from ticket_due where at_ms <= ?
-    order by at_ms, ticket, kind, n limit 1`);
+    order by at_ms, ticket, kind desc, n limit 1`);
   const one = db.prepare('delete from ticket_due where ticket = ? and kind = ? and n = ?');
   const has = db.prepare('select 1 from ticket_due where ticket = ? and kind = ? limit 1');
   const next = db.prepare('select min(at_ms) as ms from ticket_due');

@@ -26,7 +26,7 @@ const Query = Paged.extend({
 });
 
 /** The version of a ticket, as `If-Match` takes it (RFC 9110 §8.8.3). */
-export const ticketTag = ({ version }: Pick<Ticket, 'version'>) => `"${version}"`;
+const ticketTag = ({ version }: Pick<Ticket, 'version'>) => `"${version}"`;
 
 /** Answers a ticket with its version and what silences it. */
 export function answerTicket(reply: FastifyReply, ticket: Ticket, { held }: Pick<ApiDeps, 'held'>): never {

@@ -207,7 +207,7 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
       decide();
     },
     register: (id: string) => void registry.register([{ id, profile: 'bin', district: 'east' }]),
-    key: (role: KeyRole) => registry.addKey({ name: role, role, department: null }).secret,
+    key: (role: KeyRole, department: string | null = null) => registry.addKey({ name: role, role, department }).secret,
     /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
     incidents(count: number, changes: Partial<Transition> = {}) {
       state.exec('begin');

@@ -58,7 +58,7 @@ export function cityControl(plan: CityPlan = {}): CityControl {
     'city.yaml': { name: title, timezone: 'UTC', accepts: { past: plan.past ?? '1d', ahead: plan.ahead ?? '5m' } },
     'metrics.yaml': mapped(plan.metrics ?? METRICS, (range) => ({ title, unit: 'u', ...range })),
     'profiles.yaml': mapped(plan.profiles ?? PROFILES, (metrics) => ({ title, metrics, interval: '1m' })),
-    'departments.yaml': { care: { title } },
+    'departments.yaml': { care: { title }, roads: { title } },
     'services.yaml': { mend: { title, department: 'care', deadline: '1h' } },
     'calendars.yaml': {},
     'districts.geojson': {

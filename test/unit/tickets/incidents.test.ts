@@ -1,0 +1,324 @@
+import { expect, test } from 'vitest';
+import type { Calendar, Inhibition, Matchers, Service, Subject, Transition } from '../../../domain/index.ts';
+import type { TicketCity } from '../../../tickets/index.ts';
+import { openState } from '../events/state.ts';
+import { cityWith, device, rule, transition } from './scene.ts';
+
+const T0 = Date.UTC(2026, 0, 1);
+const at = (minutes: number) => T0 + minutes * 60_000;
+
+/** A state under a service's policy; alerts of any device and rule at minutes. */
+function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
+  const state = openState();
+  const inForce = cityWith(service, more);
+  state.at(T0, inForce);
+  return {
+    state,
+    alert(minute: number, group: string, to: Transition['to'] = 'firing', changes: Partial<Transition> = {}) {
+      const subject: Subject = {
+        kind: 'device',
+        device: { ...device, id: group, tags: { gateway: 'gw-1' } },
+      };
+      const happened = transition(`${minute}.${ordinal++}`, to, { group, atMs: at(minute), ...changes });
+      return state.apply(happened, { ...rule, id: changes.rule ?? rule.id }, inForce, subject);
+    },
+    due: (minute: number) => state.due(at(minute)),
+    silence(id: string, matchers: Matchers, from: number, until: number, calendar: string | null = null) {
+      const times = { startsAt: iso(from), endsAt: iso(until), createdAt: iso(from) };
+      state.office.silences.add({ id, matchers, calendar, comment: 'c', author: 'k', ...times });
+    },
+    tickets: () =>
+      state.tickets
+        .list({ limit: 99 })
+        .items.map(({ group, status, alertCount }) => [group, status, alertCount])
+        .reverse(),
+    told: () =>
+      state.events
+        .page({ after: 0, limit: 500 })
+        .items.filter(({ event }) => !event.type.includes('alert.'))
+        .map(({ event }) => `${event.subject} ${event.type.slice('city.lamppost.'.length)}`),
+    ticketOf: (group: string) => state.alerts.get(rule.id, group)?.ticket ?? null,
+  };
+}
+let ordinal = 0;
+const iso = (minute: number) => new Date(at(minute)).toISOString();
+
+test('silence - the alert goes on, its ticket waits, and opens when the silence ends while it still fires', () => {
+  const { alert, due, silence, tickets, ticketOf, state } = bench();
+  silence('s-1', { device: ['a', 'b'] }, 0, 60);
+  expect(alert(10, 'a')).toMatchObject({ kind: 'hold', reason: 'silenced', hold: { cause: 's-1' } });
+  alert(11, 'b');
+  expect(alert(12, 'c')).toMatchObject({ kind: 'open' });
+  expect(state.alerts.get(rule.id, 'a')).toMatchObject({ state: 'firing', ticket: null });
+  expect(alert(20, 'b', 'resolved')).toEqual({ kind: 'forget', reason: 'ended-while-waiting' });
+  due(59);
+  expect(tickets()).toEqual([['c', 'open', 1]]);
+  due(60);
+  expect(tickets()).toEqual([
+    ['c', 'open', 1],
+    ['a', 'open', 1],
+  ]);
+  expect(ticketOf('a')).toMatch(/^t-10-/);
+  expect(due(61)).toBe(0);
+});
+
+test('silence - one that is ended early lets its tickets open at once', () => {
+  const { alert, due, silence, tickets, state } = bench();
+  silence('s-1', { rule: [rule.id] }, 0, 600);
+  alert(10, 'a');
+  state.office.silences.end('s-1', at(15));
+  due(15);
+  expect(tickets()).toEqual([['a', 'open', 1]]);
+});
+
+test('silence - an alert that grows harder while it waits opens as hard as it is', () => {
+  const { alert, due, silence, state } = bench();
+  silence('s-1', { rule: [rule.id] }, 0, 60);
+  alert(10, 'a');
+  expect(alert(20, 'a', 'firing', { from: 'firing', severity: 'critical' })).toMatchObject({ reason: 'still-waiting' });
+  due(60);
+  expect(state.tickets.list({ limit: 9 }).items).toMatchObject([{ severity: 'critical', openedAt: iso(10) }]);
+});
+
+test('silence - with a calendar it holds at its times only, week after week', () => {
+  const nights: Calendar = {
+    id: 'nights',
+    title: { en: 'n', zh: 'n' },
+    zone: 'UTC',
+    spans: [{ weekdays: [1, 2, 3, 4, 5, 6, 7], fromMin: 60, toMin: 120 }],
+    holidays: [],
+    workdays: [],
+  };
+  const { alert, due, silence, tickets } = bench({}, { calendars: new Map([['nights', nights]]) });
+  silence('s-1', { district: ['harbour'] }, 0, 3 * 1_440, 'nights');
+  alert(30, 'before');
+  alert(90, 'during');
+  expect(tickets().map(([group]) => group)).toEqual(['before']);
+  due(120);
+  expect(tickets().map(([group]) => group)).toEqual(['before', 'during']);
+  expect(alert(1_440 + 90, 'next-night')).toMatchObject({ reason: 'silenced' });
+});
+
+test('silence - its end is announced once, while an alert that it silences still fires', () => {
+  const { alert, due, silence, told } = bench();
+  silence('s-1', { device: ['a'] }, 0, 60);
+  silence('s-2', { device: ['z'] }, 0, 60);
+  alert(10, 'a');
+  due(44);
+  expect(told()).toEqual([]);
+  due(45);
+  due(46);
+  expect(told()).toEqual(['silences/s-1 silence.ending']);
+});
+
+test('gathering - a storm is one ticket with all its alerts listed, and few words', () => {
+  const { alert, due, tickets, told, ticketOf, state } = bench({ gathering: { by: ['district'], waitMs: 60_000 } });
+  expect(alert(10, 'g0')).toMatchObject({ kind: 'hold', reason: 'gathering', hold: { dueMs: at(11) } });
+  for (let i = 1; i < 60; i++) alert(10 + i / 100, `g${i}`);
+  due(10.9);
+  expect(tickets()).toEqual([]);
+  due(11);
+  expect(tickets()).toEqual([['g0', 'open', 60]]);
+  const ticket = state.tickets.list({ limit: 1 }).items[0]!;
+  expect(ticket).toMatchObject({ title: 'Air, Harbour: several alerts', titleZh: '港区：空气（多处报警）' });
+  expect(ticket.alerts).toHaveLength(50);
+  expect(state.tickets.alerts(ticket.id, { limit: 99, after: null }).items).toHaveLength(60);
+  expect(new Set(Array.from({ length: 60 }, (_, i) => ticketOf(`g${i}`)))).toEqual(new Set([ticket.id]));
+  // Those that come later join it, and are told together.
+  for (let i = 60; i < 80; i++) expect(alert(12, `g${i}`)).toMatchObject({ kind: 'join' });
+  due(13);
+  expect(tickets()).toEqual([['g0', 'open', 80]]);
+  expect(told().map((line) => line.split(' ')[1])).toEqual(['ticket.opened', 'ticket.updated']);
+  expect(ticketOf('g79')).toBe(ticket.id);
+});
+
+test('gathering - the ticket of several alerts resolves with the last of them', () => {
+  const { alert, due, tickets } = bench({ gathering: { by: ['district'], waitMs: 60_000 } });
+  for (const group of ['a', 'b', 'c']) alert(10, group);
+  due(11);
+  expect(alert(20, 'a', 'resolved')).toMatchObject({ kind: 'calm', reason: 'others-still-fire' });
+  alert(21, 'b', 'resolved');
+  expect(tickets()).toEqual([['a', 'open', 3]]);
+  expect(alert(22, 'b')).toMatchObject({ kind: 'update' });
+  alert(23, 'b', 'resolved');
+  expect(alert(24, 'c', 'resolved')).toMatchObject({ kind: 'resolve' });
+  expect(tickets()).toEqual([['a', 'resolved', 3]]);
+});
+
+test('gathering - an alert that ends within the wait leaves nothing; one alone keeps its own title', () => {
+  const { alert, due, tickets, state } = bench({ gathering: { by: ['rule'], waitMs: 60_000 } });
+  alert(10, 'a');
+  alert(10.5, 'a', 'resolved');
+  alert(10.6, 'b');
+  due(20);
+  expect(tickets()).toEqual([['b', 'open', 1]]);
+  expect(state.tickets.list({ limit: 1 }).items[0]?.title).toBe('Fine dust above 75 at Pier 7, Harbour');
+});
+
+test('gathering - what is silenced in the meantime waits on, the others open', () => {
+  const { alert, due, silence, tickets } = bench({ gathering: { by: ['district'], waitMs: 60_000 } });
+  alert(10, 'a');
+  alert(10, 'b');
+  silence('s-1', { device: ['a'] }, 10.5, 60);
+  due(11);
+  expect(tickets()).toEqual([['b', 'open', 1]]);
+  due(60);
+  expect(tickets()).toEqual([['b', 'open', 2]]);
+});
+
+const gatewayDown: Inhibition = {
+  source: { rule: ['gateway-silent'] },
+  target: { rule: [rule.id] },
+  equal: [],
+  via: 'gateway',
+};
+
+test('inhibition - a gateway that is offline keeps its devices’ alerts from raising tickets until it is back', () => {
+  const { alert, due, tickets } = bench({}, { inhibitions: [gatewayDown] });
+  alert(10, 'gw-1', 'firing', { rule: 'gateway-silent' });
+  alert(10, 'gw-2', 'firing', { rule: 'gateway-silent' });
+  expect(alert(11, 'a')).toMatchObject({ reason: 'inhibited', hold: { cause: 'gateway-silent/gw-1' } });
+  expect(alert(11, 'b')).toMatchObject({ reason: 'inhibited' });
+  alert(12, 'b', 'resolved');
+  due(30);
+  expect(tickets()).toHaveLength(2);
+  alert(31, 'gw-1', 'resolved', { rule: 'gateway-silent' });
+  due(31);
+  expect(tickets().map(([group, status]) => [group, status])).toEqual([
+    ['gw-1', 'resolved'],
+    ['gw-2', 'open'],
+    ['a', 'open'],
+  ]);
+});
+
+test('inhibition - devices that fall silent before their gateway is known to be down are kept back by the gathering', () => {
+  const { alert, due, tickets } = bench(
+    { gathering: { by: ['district'], waitMs: 120_000 } },
+    { inhibitions: [gatewayDown] },
+  );
+  alert(10, 'a');
+  alert(10, 'b');
+  alert(11, 'gw-1', 'firing', { rule: 'gateway-silent' });
+  due(12);
+  expect(tickets().map(([group]) => group)).toEqual(['gw-1']);
+});
+
+test('offers - a ticket goes from one party to the next in line, and then to its department', () => {
+  const offers = [
+    { to: 'neighbours', forMs: 30 * 60_000 },
+    { to: 'cleaners', forMs: 60 * 60_000 },
+  ];
+  const { alert, due, state, told } = bench({ offers });
+  alert(0, 'a');
+  const ticket = () => state.tickets.list({ limit: 1 }).items[0]!;
+  expect(ticket().offer).toEqual({ to: 'neighbours', until: iso(30) });
+  due(30);
+  expect(ticket().offer).toEqual({ to: 'cleaners', until: iso(90) });
+  due(90);
+  expect(ticket()).toMatchObject({ offer: null, party: null, status: 'open', department: 'environment' });
+  expect(told().map((line) => line.split('.').at(-1))).toEqual([
+    'opened',
+    'offered',
+    'declined',
+    'offered',
+    'declined',
+  ]);
+  expect(ticket().history.at(-1)?.note).toBe('not taken by cleaners in time');
+});
+
+test('offers - who takes it has it; who declines passes it on at once; its department may withdraw it', () => {
+  const offers = [
+    { to: 'neighbours', forMs: 30 * 60_000 },
+    { to: 'cleaners', forMs: 60 * 60_000 },
+  ];
+  const { alert, due, state } = bench({ offers });
+  alert(0, 'a');
+  const id = state.tickets.list({ limit: 1 }).items[0]!.id;
+  const act = (action: 'take' | 'decline', department: string) => {
+    const actor = { kind: 'key', id: 'k', role: 'operator', department } as const;
+    return state.pipeline.tell(state.office.desk.act({ ticket: id, action, actor }));
+  };
+  expect(act('decline', 'neighbours')).toMatchObject({ offer: { to: 'cleaners' } });
+  expect(act('take', 'cleaners')).toMatchObject({ offer: null, party: 'cleaners', status: 'assigned' });
+  due(500);
+  expect(state.tickets.get(id)).toMatchObject({ party: 'cleaners', status: 'assigned' });
+
+  alert(600, 'b');
+  const other = state.tickets.list({ limit: 1 }).items[0]!.id;
+  const actor = { kind: 'key', id: 'k', role: 'operator', department: 'environment' } as const;
+  const withdrawn = state.office.desk.act({ ticket: other, action: 'decline', actor });
+  expect(withdrawn.at(-1)).toMatchObject({ offer: null, status: 'open' });
+});
+
+const policy: Partial<Service> = {
+  acknowledgeMs: 30 * 60_000,
+  deadlineMs: 4 * 3_600_000,
+  warnPercent: 80,
+  escalation: [
+    { on: 'acknowledge', afterMs: 0, to: 'mayor' },
+    { on: 'resolve', afterMs: 3_600_000, to: 'mayor' },
+  ],
+};
+
+test('deadlines - warnings, overdue and escalations come each at its time, once', () => {
+  const { alert, due, state } = bench(policy);
+  alert(0, 'a');
+  const ticket = () => state.tickets.list({ limit: 1 }).items[0]!;
+  expect(ticket()).toMatchObject({ acknowledgeBy: iso(30), dueAt: iso(240) });
+  const notes: string[] = [];
+  for (let minute = 0; minute <= 400; minute++) {
+    due(minute);
+    const { history } = ticket();
+    for (const { deed, note } of history.slice(notes.length + 1)) notes.push(`${minute} ${deed}: ${note}`);
+  }
+  expect(notes).toEqual([
+    `24 warned: to be acknowledged by ${iso(30)}`,
+    `30 escalated: not acknowledged by ${iso(30)}: environment is told`,
+    `30 escalated: not acknowledged by ${iso(30)}: mayor is told`,
+    `192 warned: to be resolved by ${iso(240)}`,
+    `240 escalated: not resolved by ${iso(240)}: environment is told`,
+    `300 escalated: not resolved by ${iso(240)}: mayor is told`,
+  ]);
+  expect(ticket().escalatedTo).toEqual(['environment', 'mayor']);
+});
+
+test('deadlines - what was acknowledged or resolved in time is not spoken of', () => {
+  const { alert, due, state } = bench(policy);
+  alert(0, 'a');
+  const { id } = state.tickets.list({ limit: 1 }).items[0]!;
+  const act = (action: 'acknowledge' | 'resolve') => {
+    const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+    state.pipeline.tell(state.office.desk.act({ ticket: id, action, actor }));
+  };
+  state.at(at(10));
+  act('acknowledge');
+  due(100);
+  state.at(at(150));
+  act('resolve');
+  due(10_000);
+  expect(state.tickets.get(id)?.history.map(({ deed }) => deed)).toEqual(['opened', 'acknowledged', 'resolved']);
+});
+
+test('deadlines - what came due while nobody looked happens once when somebody does, and says when it was due', () => {
+  const { alert, due, state } = bench(policy);
+  alert(0, 'a');
+  due(10_000);
+  due(10_001);
+  const history = state.tickets.list({ limit: 1 }).items[0]!.history;
+  expect(history).toHaveLength(7);
+  expect(history.at(-1)).toMatchObject({ at: iso(10_000), note: expect.stringContaining(`(was due ${iso(300)})`) });
+});
+
+test('deadlines - a resolved ticket closes by itself where its service says so, unless it was reopened', () => {
+  const { alert, due, tickets } = bench({ closeMs: 86_400_000, reopenMs: 86_400_000 });
+  alert(0, 'a');
+  alert(10, 'a', 'resolved');
+  due(10 + 1_439);
+  expect(tickets()).toEqual([['a', 'resolved', 1]]);
+  alert(10 + 1_439.5, 'a');
+  due(10 + 1_440);
+  expect(tickets()).toEqual([['a', 'open', 1]]);
+  alert(1_500, 'a', 'resolved');
+  due(1_500 + 1_440);
+  expect(tickets()).toEqual([['a', 'closed', 1]]);
+});
