@@ -4,6 +4,7 @@ import { type Act, changeOf, nameOf } from './acts.ts';
 import { type Change, isoOf } from './change.ts';
 import type { Keeper, TicketCity } from './keeper.ts';
 import { blankTicket, isOpen } from './lifecycle.ts';
+import { boxAround, nearestOf } from './near.ts';
 import type { TicketExtras, TicketStore } from './store.ts';
 
 /** A ticket that a citizen or an operator asks for. */
@@ -19,8 +20,8 @@ export interface Request {
   readonly severity: Ticket['severity'];
   readonly location: Ticket['location'];
   readonly address: string | null;
-  /** The open ticket that this one reports once more; null where it is the first. */
-  readonly same: string | null;
+  /** An open ticket of the same service so near is the same one, reported once more; null: this one stands for itself. */
+  readonly same: { readonly withinM: number } | null;
   readonly extras?: TicketExtras;
 }
 
@@ -97,6 +98,11 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
     if (open.length > 0) throw refusal('parts-open', open.map((part) => `${part.id} (${part.department})`).join(', '));
   }
 
+  function nearest({ service, location }: Pick<Request, 'service' | 'location'>, withinM: number): Ticket | null {
+    if (location === null) return null;
+    return nearestOf(tickets.findWithin(service, boxAround(location, withinM)), location, withinM);
+  }
+
   /** A declined offer goes to the next in line; when nobody is left, to the department. */
   function offerNext(before: Ticket, changed: Ticket[]): Ticket[] {
     const now = city();
@@ -125,13 +131,13 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
         { id, ...of, department: service.department },
         { at: isoOf(atMs), by, note: of.origin === 'citizen' ? 'reported by a citizen' : 'opened by hand' },
       );
-      const parent = same === null ? null : tickets.get(same);
-      const linked = parent !== null && isOpen(parent.status);
-      const ticket = linked
-        ? { ...blank, department: parent.department, parent: parent.id, relation: 'report' as const }
-        : blank;
+      const parent = same === null ? null : nearest(of, same.withinM);
+      const ticket =
+        parent !== null
+          ? { ...blank, department: parent.department, parent: parent.id, relation: 'report' as const }
+          : blank;
       const opened = keeper.open({ ticket, atMs, resolveMs: service.deadlineMs, alerts: [], extras }, service, now);
-      return linked ? [...linkTo(parent, opened[0]!, atMs), ...opened] : opened;
+      return parent !== null ? [...linkTo(parent, opened[0]!, atMs), ...opened] : opened;
     },
     split({ department, note, ...asked }) {
       const before = allowed({ ...asked, action: 'split' });

@@ -194,5 +194,13 @@ const SERVICES = `
   create index silences_by_end on silences (ends_ms);
 `;
 
+/** How citizens' requests are found: by place, by the hash of the reporter's token, by their photo. */
+const CITIZENS = `
+  alter table tickets add column address_id text;
+  create index tickets_by_place on tickets (service, lat) where lat is not null and parent is null;
+  create unique index tickets_by_reporter on tickets (reporter_hash) where reporter_hash is not null;
+  create index tickets_by_media on tickets (media_url) where media_url is not null;
+`;
+
 /** The tables of the tickets, as the steps that led to them. */
-export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES] };
+export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES, CITIZENS] };

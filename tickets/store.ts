@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Ticket, TicketAlert } from '../domain/index.ts';
+import type { Box } from './near.ts';
 import { movingValues, openingValues, SELECT_TICKETS, ticketOf } from './row.ts';
 
 /** What is stored of a ticket beside what everybody may see. */
@@ -8,7 +9,10 @@ export interface TicketExtras {
   readonly gatherKey?: string | null;
   /** SHA-256 of the reporter's token. */
   readonly reporterHash?: Uint8Array | null;
+  /** A photo: a path of this server, or an address elsewhere. */
   readonly mediaUrl?: string | null;
+  /** Id of its address in the city's own list of addresses (Open311 `address_id`). */
+  readonly addressId?: string | null;
   /** Answers to the service's questions, by code. */
   readonly attributes?: Readonly<Record<string, string | readonly string[]>>;
 }
@@ -25,6 +29,8 @@ export interface TicketStore {
   findGathering(key: string): Ticket | null;
   /** The newest ticket that an alert had, open or not; null where it had none. */
   findLast(rule: string, group: string): Ticket | null;
+  /** Open tickets of a service in a part of the map, without those that belong to another one. */
+  findWithin(service: string, box: Box): Ticket[];
   /** Tickets that are a part of this one, or report the same. */
   children(id: string): Ticket[];
   /** Adds a ticket with its history. */
@@ -55,6 +61,9 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   );
   const last = db.prepare(`${SELECT_TICKETS} where id in (${ofAlert}) order by n desc limit 1`);
   const children = db.prepare(`${SELECT_TICKETS} where parent = ? order by n`);
+  const within = db.prepare(`
+    ${SELECT_TICKETS} where service = ?1 and parent is null and status not in ('resolved', 'closed')
+      and lat between ?2 and ?3 and (?4 is null or lon between ?4 and ?5) order by n`);
   const stored = db.prepare('select version from tickets where id = ?');
   const addChange = db.prepare(`
     insert into ticket_changes (ticket, ordinal, at, "by", deed, "from", "to", note) values (?, ?, ?, ?, ?, ?, ?, ?)`);
@@ -87,12 +96,16 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     findGathering: (key) => one(gathering.get(key)),
     findLast: (rule, group) => one(last.get(rule, group)),
     children: (id) => children.all(id).map(ticketOf),
-    insert(ticket, { gatherKey = null, reporterHash = null, mediaUrl = null, attributes = {} } = {}) {
+    findWithin: (service, { lat, lon }) =>
+      within.all(service, ...lat, lon?.[0] ?? null, lon?.[1] ?? null).map(ticketOf),
+    insert(ticket, extras = {}) {
+      const { gatherKey = null, reporterHash = null, mediaUrl = null, addressId = null, attributes = {} } = extras;
       const values = [
         ...openingValues(ticket),
         ['gather_key', gatherKey] as const,
         ['reporter_hash', reporterHash] as const,
         ['media_url', mediaUrl] as const,
+        ['address_id', addressId] as const,
         ['attributes', JSON.stringify(attributes)] as const,
       ];
       const places = values.map(() => '?').join(', ');

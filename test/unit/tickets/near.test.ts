@@ -1,0 +1,141 @@
+import { DatabaseSync } from 'node:sqlite';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Ticket } from '../../../domain/index.ts';
+import { migrate, transact } from '../../../store/index.ts';
+import { createTicketOffice, type Request, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { boxAround, distanceM, nearestOf } from '../../../tickets/near.ts';
+import * as scene from './scene.ts';
+
+const HERE = { lat: 31.2, lon: 121.5 };
+/** So many metres to the north. */
+const north = (metres: number) => ({ lat: HERE.lat + metres / 111_195, lon: HERE.lon });
+
+test.each([
+  ['one degree of latitude', { lat: 0, lon: 0 }, { lat: 1, lon: 0 }, 111_195],
+  ['one degree of longitude at 60° north', { lat: 60, lon: 0 }, { lat: 60, lon: 1 }, 55_597],
+  ['across the date line', { lat: 0, lon: 179.9995 }, { lat: 0, lon: -179.9995 }, 111],
+  ['nowhere at all', HERE, HERE, 0],
+  ['to the other side of the Earth', { lat: 0, lon: 0 }, { lat: 0, lon: 180 }, 20_015_114],
+])('near - distances: %s', (_name, a, b, metres) => {
+  expect(Math.round(distanceM(a, b))).toBe(metres);
+});
+
+test('near - whoever is within the distance lies in the box', () => {
+  const place = fc.record({
+    lat: fc.double({ min: -90, max: 90, noNaN: true }),
+    lon: fc.double({ min: -180, max: 180, noNaN: true }),
+  });
+  const step = fc.double({ min: -0.01, max: 0.01, noNaN: true });
+  fc.assert(
+    fc.property(place, step, step, (middle, up, right) => {
+      const other = {
+        lat: Math.max(-90, Math.min(90, middle.lat + up)),
+        lon: ((((middle.lon + right / Math.cos((middle.lat * Math.PI) / 180) + 180) % 360) + 360) % 360) - 180,
+      };
+      const { lat, lon } = boxAround(middle, distanceM(middle, other));
+      expect(other.lat).toBeGreaterThanOrEqual(lat[0]);
+      expect(other.lat).toBeLessThanOrEqual(lat[1]);
+      if (lon === null) return;
+      expect(other.lon).toBeGreaterThanOrEqual(lon[0]);
+      expect(other.lon).toBeLessThanOrEqual(lon[1]);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+const at = (id: string, location: Ticket['location'], changes: Partial<Ticket> = {}) =>
+  scene.ticketOf(id, { location, ...changes });
+
+test('near - a sensor goes before citizens, then the nearest, then the oldest; too far is not near', () => {
+  const citizen = at('1.0', north(5), { origin: 'citizen' });
+  const sensor = at('2.0', north(60));
+  const nearer = at('3.0', north(30));
+  const later = at('4.0', north(30));
+  const pick = (...tickets: Ticket[]) => nearestOf(tickets, HERE, 100)?.id ?? null;
+  expect(pick(citizen, sensor)).toBe('t-2-0');
+  expect(pick(citizen, sensor, later, nearer)).toBe('t-3-0');
+  expect(pick(citizen)).toBe('t-1-0');
+  expect(pick(at('5.0', north(101)), at('6.0', null))).toBeNull();
+  expect(pick(at('5.0', north(99)))).toBe('t-5-0');
+});
+
+function openOffice() {
+  const db = new DatabaseSync(':memory:');
+  migrate(db, [TICKET_SCHEMA]);
+  let nowMs = Date.UTC(2026, 0, 1, 12);
+  const other = scene.serviceOf('noise');
+  const city = { ...scene.cityWith({ closeMs: 3_600_000 }) };
+  const services = new Map([...city.services, ['noise', other]]);
+  const clock = { now: () => nowMs++ };
+  const office = createTicketOffice({ db, clock, city: () => ({ ...city, services }), firing: () => [] });
+  let n = 0;
+  const report = (location: Ticket['location'], given: Partial<Request> = {}) =>
+    transact(db, () =>
+      office.desk.open({
+        id: `r-${++n}`,
+        origin: 'citizen',
+        by: 'reporter',
+        service: 'air-quality',
+        title: 'T',
+        titleZh: 'Z',
+        description: 'it smells',
+        district: 'harbour',
+        severity: 'medium',
+        location,
+        address: null,
+        same: { withinM: 100 },
+        ...given,
+      }),
+    );
+  const fire = (id: string, location: { lat: number; lon: number }) => {
+    const transition = scene.transition(id, 'firing', { group: id });
+    const subject = { kind: 'device', device: { ...scene.device, id, location } } as const;
+    const { rule } = scene;
+    return office.incidents.apply({ transition, rule, subject, titles: { title: 'T', titleZh: 'Z' }, city }).ticket!;
+  };
+  const act = (ticket: string, action: 'resolve' | 'close' | 'reopen') => {
+    const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+    return office.desk.act({ ticket, action, actor });
+  };
+  return { office, report, fire, act };
+}
+
+test("desk - a citizen's request near a sensor's ticket of the same service joins it, and counts", () => {
+  const { report, fire } = openOffice();
+  const sensor = fire('1.0', north(80));
+  report(north(300));
+  const told = report(HERE);
+  expect(told.map(({ id, reports, relation }) => ({ id, reports, relation }))).toEqual([
+    { id: sensor.id, reports: 1, relation: null },
+    { id: 'r-2', reports: 0, relation: 'report' },
+  ]);
+  expect(told[0]!.history.at(-1)).toMatchObject({ deed: 'linked', note: 'r-2 reports the same' });
+  // Not one that joined another, though it is nearer.
+  expect(report(HERE).at(-1)).toMatchObject({ parent: sensor.id });
+});
+
+test('desk - the first of several citizens at a place stands for all; another service, a far place or none do not join', () => {
+  const { report } = openOffice();
+  const parents = [
+    report(HERE),
+    report(north(99)),
+    report(north(101)),
+    report(HERE, { service: 'noise' }),
+    report(null),
+    report(HERE, { same: null }),
+  ].map((told) => told.at(-1)!.parent);
+  expect(parents).toEqual([null, 'r-1', null, null, null, null]);
+});
+
+test('desk - what is resolved is not joined any more; who joined before is served with it', () => {
+  const { report, act } = openOffice();
+  report(HERE);
+  report(north(10));
+  const told = act('r-1', 'resolve');
+  expect(told.map(({ id, status }) => [id, status])).toEqual([
+    ['r-2', 'resolved'],
+    ['r-1', 'resolved'],
+  ]);
+  expect(report(HERE).at(-1)).toMatchObject({ id: 'r-3', parent: null });
+});
