@@ -15,7 +15,7 @@ const HELP = `lamppost <command>
   backtest    a rule over stored readings: the tickets that it would have raised (--help)
   rules       test [folder] | check [folder] | schema
   device      add <id> --profile P --district D | import <file.json> | revoke <id> | rotate <id>
-  key         add <name> --role viewer|operator|admin|network-server [--department D] | revoke <id>
+  key         add <name> --role viewer|operator|admin|network-server|citizen-app [--department D] | revoke <id>
   doctor      checks settings, city folder and whether the server answers
 
 device, key and doctor speak to a running server: --url http://127.0.0.1:8080; device and key with the key of --key or

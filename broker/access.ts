@@ -8,6 +8,7 @@ export type TopicRefusal =
   | 'unknown-topic'
   | 'keys-do-not-publish'
   | 'network-servers-do-not-subscribe'
+  | 'citizen-apps-do-not-subscribe'
   | 'not-your-department';
 
 const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community']);
@@ -47,6 +48,7 @@ export function refuseSubscribe(identity: Identity, filter: string): TopicRefusa
   if (root === undefined || root.startsWith('$')) return 'reserved-topic';
   if (identity.kind === 'device') return refuseDeviceSubscribe(identity.id, levels);
   if (identity.key.role === 'network-server') return 'network-servers-do-not-subscribe';
+  if (identity.key.role === 'citizen-app') return 'citizen-apps-do-not-subscribe';
   if (identity.key.role === 'admin') return null;
   if (root === 'live') return null;
   if (root === 'devices') return levels[2] === 'status' ? null : 'unknown-topic';

@@ -186,6 +186,7 @@ describe('keys and roles (promise 7)', () => {
   test('a role that is too small answers 403 and which one it takes; one that is large enough is let in', async () => {
     const keys = {
       'network-server': api.key('network-server'),
+      'citizen-app': api.key('citizen-app'),
       viewer: api.key('viewer'),
       operator: api.key('operator'),
     };
@@ -195,10 +196,10 @@ describe('keys and roles (promise 7)', () => {
       const least = LEAST[route] ?? 'viewer';
       const tooSmall = { viewer: [], operator: ['viewer'], admin: ['viewer', 'operator'] }[least];
       const url = path.replace(/\{\w+\}/g, 'x');
-      for (const role of ['network-server', ...tooSmall] as (keyof typeof keys)[]) {
+      for (const role of ['network-server', 'citizen-app', ...tooSmall] as (keyof typeof keys)[]) {
         const { detail } = await expectProblem(await api.fetch(url, { method, key: keys[role] }), 403, url);
         expect(detail, route).toMatch(new RegExp(`a key of role \\w+; yours is ${role}`));
-        if (role !== 'network-server') expect(detail, route).toContain(`role ${least}`);
+        if (tooSmall.includes(role as never)) expect(detail, route).toContain(`role ${least}`);
       }
       if (least === 'admin') continue;
       expect([401, 403], route).not.toContain((await api.fetch(url, { method, key: keys[least] })).status);

@@ -11,6 +11,7 @@ const keyOf = (role: Key['role'], department: string | null): Identity => ({
 });
 const admin = keyOf('admin', null);
 const city = keyOf('viewer', null);
+const app = keyOf('citizen-app', null);
 const waste = keyOf('operator', 'waste');
 
 test.each<[Identity, string, TopicRefusal | null]>([
@@ -30,6 +31,8 @@ test.each<[Identity, string, TopicRefusal | null]>([
   [device, '$SYS/x/new/clients', 'reserved-topic'],
   [admin, 'devices/bin-1/readings', 'keys-do-not-publish'],
   [admin, 'events/tickets/waste/1', 'keys-do-not-publish'],
+  [app, 'devices/bin-1/readings', 'keys-do-not-publish'],
+  [app, 'application/1/device/2/event/up', 'keys-do-not-publish'],
 ])('publish - %o to %s: %s', (identity, topic, refusal) => {
   expect(refusePublish(identity, topic)).toBe(refusal);
 });
@@ -63,6 +66,9 @@ test.each<[Identity, string, TopicRefusal | null]>([
   [waste, 'events/+/roads/1', 'not-your-department'],
   [waste, '#', 'unknown-topic'],
   [waste, '+/roads/1', 'unknown-topic'],
+  ...['#', 'live/#', 'tickets/waste/1', 'events/alerts/#', 'devices/+/status'].map(
+    (filter): [Identity, string, TopicRefusal] => [app, filter, 'citizen-apps-do-not-subscribe'],
+  ),
 ])('subscribe - %o to %s: %s', (identity, filter, refusal) => {
   expect(refuseSubscribe(identity, filter)).toBe(refusal);
 });
