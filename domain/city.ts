@@ -47,6 +47,24 @@ export interface District {
   readonly geometry: { readonly type: 'Polygon' | 'MultiPolygon'; readonly coordinates: unknown };
 }
 
+/** How the city publishes what it knows. */
+export interface Publishing {
+  /** SPDX name of the licence of public data. */
+  readonly licence: string;
+  /** Decimals of degrees in public data (3 is about 110 m). */
+  readonly coordinateDecimals: number;
+}
+
+/** What the city says of its Open311 endpoint (GeoReport v2, service discovery). */
+export interface Open311 {
+  /** Its `jurisdiction_id`; null: it has none, and clients name none. */
+  readonly jurisdiction: string | null;
+  /** Whom to ask about it. */
+  readonly contact: LocalText | null;
+  /** How to come by an `api_key`. */
+  readonly keyService: LocalText | null;
+}
+
 /** The one description of the city that admission, validation, rules, tickets and publication follow from. */
 export interface City {
   /** SHA-256 of the folder's files, hex. */
@@ -56,6 +74,8 @@ export interface City {
   readonly timezone: string;
   /** How far in the past and ahead of the time of receipt a reading may lie, ms. */
   readonly accepts: { readonly pastMs: number; readonly aheadMs: number };
+  readonly publication: Publishing;
+  readonly open311: Open311;
   readonly metrics: ReadonlyMap<string, Metric>;
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly departments: ReadonlyMap<string, Department>;

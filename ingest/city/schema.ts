@@ -74,6 +74,11 @@ export const CityFileSchema = strict({
     licence: z.string().default('CC-BY-4.0'),
     coordinate_decimals: z.number().int().min(0).max(6).default(3),
   }).prefault({}),
+  open311: strict({
+    jurisdiction: z.string().min(1).max(200).nullable().default(null),
+    contact: Text.nullable().default(null),
+    key_service: Text.nullable().default(null),
+  }).prefault({}),
 });
 
 /** `metrics.yaml`. */

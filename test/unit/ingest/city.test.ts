@@ -11,6 +11,8 @@ test('city - the sample city has no mistakes', () => {
   expect(city!.version).toBe(sample.version);
   expect(city!.name).toEqual({ en: 'Linjiang', zh: '临江市' });
   expect(city!.accepts).toEqual({ pastMs: 7 * 86_400_000, aheadMs: 300_000 });
+  expect(city!.publication).toEqual({ licence: 'CC-BY-4.0', coordinateDecimals: 3 });
+  expect(city!.open311).toMatchObject({ jurisdiction: 'linjiang.example', contact: { en: expect.any(String) } });
   expect(city!.districts.size).toBeGreaterThanOrEqual(8);
   expect(city!.services.get('flood')).toMatchObject({ department: 'water', deadlineMs: 3_600_000 });
 });
