@@ -415,18 +415,16 @@ class Engine implements RuleEngine, Stage {
     this.#dirty.push(instance);
   }
 
-  /** Ends what no longer stands and judges the quorums that changed, in order of rule and group. */
+  /** Everything that no longer stands ends, before anything begins; then the quorums that changed are judged. */
   #finishSettling({ ended, shaken, made }: Settled, rulesGone: readonly CompiledRule[]): void {
     for (const member of made) if (member.owner === member) this.#touch(member.owner);
-    const work = [
+    const ends = [
       ...ended.map((instance) => ({ rule: instance.rule, group: instance.group, run: () => this.#end(instance) })),
-      ...[...shaken]
-        .filter((instance) => !ended.includes(instance))
-        .map((instance) => ({ rule: instance.rule, group: instance.group, run: () => this.#recount(instance) })),
+      // Sorts after the groups of the rule.
       ...rulesGone.map((rule) => ({ rule, group: FAULT_GROUP, run: () => this.#endAlarms(rule) })),
     ];
-    const key = ({ rule, group }: (typeof work)[number]) => `${rule.rule.id}\n${group}`;
-    for (const { run } of work.sort((x, y) => (key(x) < key(y) ? -1 : 1))) run();
+    for (const { run } of ends.sort(inOrder)) run();
+    for (const instance of [...shaken].sort(inOrder)) if (!instance.gone) this.#recount(instance);
     for (const member of made) this.#schedule(member);
   }
 
@@ -488,6 +486,12 @@ class Engine implements RuleEngine, Stage {
   #ofDevice(rule: CompiledRule, plan: DevicePlan | undefined): Instance | undefined {
     return plan === undefined || !takes(rule.rule, plan.device) ? undefined : this.#instanceOf(plan, rule);
   }
+}
+
+/** By rule and group. */
+function inOrder(a: Pick<Instance, 'rule' | 'group'>, b: Pick<Instance, 'rule' | 'group'>): number {
+  const key = ({ rule, group }: typeof a) => `${rule.rule.id}\n${group}`;
+  return key(a) === key(b) ? 0 : key(a) < key(b) ? -1 : 1;
 }
 
 function nothingSettled(): Settled {

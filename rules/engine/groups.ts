@@ -68,18 +68,22 @@ function join(plan: DevicePlan, rule: CompiledRule, k: number, into: Settled): v
   into.shaken.add(instance);
 }
 
-/** An alert that ends with its rule is told as it stood. */
 function leave({ instance, member }: Seat, inForce: boolean, { ended, shaken }: Settled): void {
+  const { groups } = instance.rule.run;
+  if (!inForce) {
+    // It is told as it stood, with all its devices; the first of them ends it for all.
+    if (groups.delete(instance.group)) ended.push(instance);
+    return;
+  }
   instance.devices--;
-  const last = instance.devices === 0;
-  if (member !== instance && inForce) {
+  if (member !== instance) {
     instance.members!.delete(member.device!.index);
     if (member.whole === TRUE) instance.matching--;
     dispose(member);
     shaken.add(instance);
   }
-  if (!last) return;
-  instance.rule.run.groups.delete(instance.group);
+  if (instance.devices > 0) return;
+  groups.delete(instance.group);
   ended.push(instance);
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { createRuleEngine } from '../../../rules/engine/index.ts';
 import { columns, device, inForce, metricTable, rule, timeline } from './engine-kit.ts';
+import { rule as ruleOf } from './reference/kit.ts';
 
 const ids = (count: number) => Array.from({ length: count }, (_, i) => `a${i}`);
 
@@ -54,6 +55,23 @@ test('limit - ends with its rule', () => {
     'dust a0: firing → resolved at 80',
     'dust a1: pending → cancelled at 80',
     'dust ~limit: firing → resolved at 0',
+  ]);
+});
+
+test('limit - of a rule that changed, the old alarm is over before the new version raises its own', () => {
+  const heard = { kind: 'not', of: { kind: 'absent', metric: null, absentMs: 60_000 } } as const;
+  const crowded = (version: string) =>
+    ruleOf({ id: 'heard', version, when: heard, forEach: 'district', quorum: { devices: 1 }, limit: 1 });
+  const city = timeline(crowded('v1'));
+  city.device(0, device('a0'));
+  city.device(0, device('a1', { district: 'hills' }));
+  expect(city.configure(2, crowded('v2'))).toEqual([
+    'heard harbour: firing → resolved at 1',
+    'heard hills: pending → cancelled at 1',
+    'heard ~limit: firing → resolved at 0',
+    'heard harbour: inactive → firing at 1',
+    'heard hills: inactive → pending at 1',
+    'heard ~limit: inactive → firing at 2',
   ]);
 });
 

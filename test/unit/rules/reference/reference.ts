@@ -168,27 +168,36 @@ export class Reference {
     });
   }
 
-  /** Devices came, went or moved: groups without any end, in order of rule and group; quorums are taken anew. */
+  /** Devices came, went or moved: what is without any ends, in order of rule and group; then quorums are taken anew. */
   #regroup(): void {
-    for (const alerts of this.#rules) {
-      const { rule, groups } = alerts;
-      const taken = [...this.#devices.values()].filter((device) => takesDevice(rule, device));
-      const members = Map.groupBy(taken, (device) => groupOf(rule, device));
-      for (const id of members.keys()) if (!groups.has(id)) groups.set(id, newGroup(rule, id, this.#now));
-      for (const id of [...groups.keys()].toSorted(byId)) this.#remember(alerts, id, members.get(id) ?? []);
+    const all = this.#rules.flatMap((alerts) => this.#recount(alerts));
+    for (const { alerts, group } of all) {
+      if (this.#members(alerts, group.id).length > 0) continue;
+      alerts.end(group, this.#now);
+      alerts.groups.delete(group.id);
     }
+    for (const { alerts, group } of all)
+      if (alerts.rule.quorum !== null && alerts.groups.has(group.id)) this.#evaluate(alerts, group);
   }
 
-  #remember(alerts: Alerts, id: string, members: readonly KnownDevice[]): void {
-    const group = alerts.groups.get(id)!;
-    for (const known of group.devices.keys())
-      if (!members.some((device) => device.id === known)) group.devices.delete(known);
-    for (const device of members)
-      if (!group.devices.has(device.id)) group.devices.set(device.id, courses(alerts.rule, this.#now));
-    if (members.length === 0) {
-      alerts.end(group, this.#now);
-      alerts.groups.delete(id);
-    } else if (alerts.rule.quorum !== null) this.#evaluate(alerts, group);
+  #members({ rule }: Alerts, id: string): KnownDevice[] {
+    return [...this.#devices.values()].filter((device) => takesDevice(rule, device) && groupOf(rule, device) === id);
+  }
+
+  /** Who is in which group now. The rule's groups in order, also those that nobody is left in. */
+  #recount(alerts: Alerts): { alerts: Alerts; group: Group }[] {
+    const { rule, groups } = alerts;
+    for (const device of this.#devices.values()) {
+      const id = groupOf(rule, device);
+      if (takesDevice(rule, device) && !groups.has(id)) groups.set(id, newGroup(rule, id, this.#now));
+    }
+    const sorted = [...groups.values()].toSorted((a, b) => byId(a.id, b.id));
+    for (const group of sorted) {
+      const members = this.#members(alerts, group.id);
+      for (const id of group.devices.keys()) if (!members.some((one) => one.id === id)) group.devices.delete(id);
+      for (const { id } of members) if (!group.devices.has(id)) group.devices.set(id, courses(rule, this.#now));
+    }
+    return sorted.map((group) => ({ alerts, group }));
   }
 
   #evaluate(alerts: Alerts, group: Group): void {
