@@ -22,16 +22,22 @@ export interface Evidence {
   readonly window: {
     readonly metric: string;
     readonly fn: 'last' | WindowFunction | 'absent' | 'flat' | 'jump' | 'forecast' | 'quorum' | 'limit' | 'fault';
-    /** Event time, epoch ms: the window that the figure was taken over (`absent`: engine time of the silence). */
+    /**
+     * Event time, epoch ms: the window that the figure was taken over, as it is cut; the moment of the newest reading where
+     * that is all of it (`last`, Holt-Winters). `absent`: up to now, as long as the silence that counts. `quorum`, `limit`,
+     * `fault`, and where no reading came yet: now.
+     */
     readonly fromMs: number;
     readonly toMs: number;
+    /** Readings in it; `absent` and `fault` 0, `quorum` devices that the group has, `limit` groups that would fire. */
     readonly count: number;
+    /** As it is at the transition: what it is compared with may have changed since the clause was judged. Null while unknown. */
     readonly value: number | null;
     readonly op: ThresholdCondition['op'];
-    /** `outside` has a band: of an anomaly, what was expected less and more the deviations that are allowed. */
-    readonly threshold: number | Band;
+    /** `outside` has a band: of an anomaly, what was expected less and more the deviations that are allowed; null while it learns. */
+    readonly threshold: number | Band | null;
   };
-  /** The newest readings in the window, oldest first, at most 10: [epoch ms, value]. */
+  /** The newest readings in the window (`last`, Holt-Winters: those that led up to it), oldest first, at most 10: [epoch ms, value]. */
   readonly readings: readonly (readonly [number, number])[];
   /** Every clause, where the rule has more than one. */
   readonly clauses?: readonly ClauseEvidence[];

@@ -75,8 +75,8 @@ export interface AbsentCondition {
 
 /**
  * All readings of the window lie within `within` of one another (max − min ≤ within; once matching, the same): a stuck
- * sensor. Unknown before the series is as old as the window (newest − very first reading), and while the window holds
- * fewer than three readings or they span less than half of it.
+ * sensor. Unknown before the series is as old as the window (from the oldest reading that ever counted to the newest, by
+ * event time), and while the window holds fewer than three readings or they span less than half of it.
  */
 export interface FlatCondition {
   readonly kind: 'flat';

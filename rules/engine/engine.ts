@@ -257,13 +257,13 @@ class Engine implements RuleEngine, Stage {
     }
   }
 
-  /** All of a group that is due now is judged before its alert moves. */
+  /** All of a group that is due now is judged before its alert moves; what it waited for comes last. */
   #comesDue(member: Member): void {
     const { owner } = member;
     for (const one of owner.members?.values() ?? [owner]) this.#judgeDue(one);
     move(owner, this);
-    onTime(owner, this);
     if (this.#silenceK(owner) <= this.k) this.#fallSilent(owner);
+    onTime(owner, this);
     this.#schedule(member);
     if (owner !== member) this.#schedule(owner);
   }
@@ -424,6 +424,8 @@ class Engine implements RuleEngine, Stage {
       ...rulesGone.map((rule) => ({ rule, group: FAULT_GROUP, run: () => this.#endAlarms(rule) })),
     ];
     for (const { run } of ends.sort(inOrder)) run();
+    // Only now: the figures of one alert that ends may rest on the readings of another.
+    for (const instance of ended) for (const one of [instance, ...(instance.members?.values() ?? [])]) dispose(one);
     for (const instance of [...shaken].sort(inOrder)) if (!instance.gone) this.#recount(instance);
     for (const member of made) this.#schedule(member);
   }
@@ -439,8 +441,6 @@ class Engine implements RuleEngine, Stage {
     finish(instance, this);
     instance.gone = true;
     this.#gone.push({ ...rowOf(instance), state: null });
-    dispose(instance);
-    for (const member of instance.members?.values() ?? []) dispose(member);
   }
 
   #endAlarms(rule: CompiledRule): void {

@@ -55,14 +55,10 @@ function clausesOf(instance: Instance, scene: Scene): ClauseExplanation[] {
       verdict: VERDICTS[state.verdict],
       value: shown(state.figure(scene)),
       op,
-      threshold: finite(threshold),
-      clear: finite(state.clear()),
+      threshold,
+      clear: state.clear(),
       count,
       newestMs: Number.isFinite(toMs) && count > 0 ? toMs : null,
     };
   });
-}
-
-function finite(limit: number | readonly [number, number] | null): number | readonly [number, number] | null {
-  return typeof limit === 'number' || limit === null || Number.isFinite(limit[0]) ? limit : null;
 }

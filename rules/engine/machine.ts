@@ -128,7 +128,7 @@ function severityOf({ rule: { rule, clauses }, clauses: states, episode }: Insta
     const { clause } = clauses[0]!;
     const op = 'op' in clause ? clause.op : 'above';
     const harder = SEVERITIES.indexOf(step.severity) > SEVERITIES.indexOf(hardest);
-    if (harder && beyond(op, states[0]!.figure(stage), step.at)) hardest = step.severity;
+    if (harder && beyond(op, states[0]!.said(stage), step.at)) hardest = step.severity;
   }
   return hardest;
 }

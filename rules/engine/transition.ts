@@ -65,7 +65,11 @@ function evidenceOf(instance: Instance, scene: Scene): Evidence {
   );
   const clause = instance.clauses[deciding]!;
   // `fromMs` is the first moment that counts (included), so the readings from there to `toMs` give the very figure.
-  const window = { metric: metricOf(rule.clauses[deciding]!.clause), ...clause.standing(scene) };
+  const standing = clause.standing(scene);
+  const value = shown(clause.said(scene));
+  const now = scene.k + scene.offset;
+  const times = Number.isFinite(standing.toMs) ? {} : { fromMs: now, toMs: now };
+  const window = { metric: metricOf(rule.clauses[deciding]!.clause), ...standing, ...times, value };
   const clauses = rule.clauses.length > 1 ? { clauses: said(instance, scene) } : {};
   return { ruleVersion, window, readings: clause.readings(), ...clauses };
 }
@@ -97,7 +101,7 @@ function matchingDevices({ members }: Instance): string[] {
 function said({ rule, clauses }: Instance, scene: Scene): ClauseEvidence[] {
   return clauses.map((state, i) => {
     const { path, clause } = rule.clauses[i]!;
-    const value = shown(state.figure(scene));
+    const value = shown(state.said(scene));
     return { path, kind: clause.kind, metric: metricOf(clause), verdict: VERDICTS[state.verdict], value };
   });
 }

@@ -95,11 +95,13 @@ export class AnomalyState extends ClauseState {
   override standing(_scene: Scene): Standing {
     const { fromMs, newest, count } = this.#own;
     const value = shown(this.figure());
-    return { fn: this.#spec.clause.fn, fromMs, toMs: newest, count, value, op: 'outside', threshold: this.#band() };
+    return { fn: this.#spec.clause.fn, fromMs, toMs: newest, count, value, op: 'outside', threshold: this.clear() };
   }
 
   override clear(): Band | null {
-    return this.#expected === null ? null : this.#band();
+    if (this.#expected === null) return null;
+    const allowed = this.#allowed(this.#expected);
+    return [this.#expected.median - allowed, this.#expected.median + allowed];
   }
 
   override readings(): [number, number][] {
@@ -138,12 +140,6 @@ export class AnomalyState extends ClauseState {
 
   #allowed({ spread }: Expected): number {
     return this.#spec.clause.deviations * spread;
-  }
-
-  #band(): Band {
-    if (this.#expected === null) return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-    const allowed = this.#allowed(this.#expected);
-    return [this.#expected.median - allowed, this.#expected.median + allowed];
   }
 
   #slotAt(ts: number, scene: Scene): number {

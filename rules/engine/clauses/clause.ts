@@ -41,6 +41,11 @@ export abstract class ClauseState {
   abstract write(to: Writer): void;
   abstract read(from: Reader): void;
 
+  /** Its figure; NaN while its verdict is unknown, whatever others have read since. */
+  said(scene: Scene): number {
+    return this.verdict === UNKNOWN ? Number.NaN : this.figure(scene);
+  }
+
   /** Engine time (without gaps) at which its verdict changes by itself; Infinity: never. */
   dueK(): number {
     return Number.POSITIVE_INFINITY;

@@ -57,7 +57,7 @@ const figures = [
   [{ fn: 'last' }, 91.234, 'pm25 is 91.23 (alert above 75)'],
   [{ fn: 'absent', metric: '*' }, 600, 'silence of the device in seconds is 600 (alert above 75)'],
   [{ fn: 'absent' }, 600, 'silence of pm25 in seconds is 600 (alert above 75)'],
-  [{ fn: 'quorum' }, 12, 'number of devices that match is 12 (alert above 75)'],
+  [{ fn: 'quorum' }, 12, '12 devices match (alert from 75)'],
   [{ fn: 'flat' }, null, 'flat of pm25 is – (alert above 75)'],
   [{ fn: 'p95', op: 'outside', threshold: [1.234, 9] }, 12, 'p95 of pm25 is 12 (alert outside 1.23 to 9)'],
   [{ fn: 'limit', threshold: 100 }, 101, '101 groups would fire (at most 100)'],

@@ -1,7 +1,6 @@
 import type { Evidence, Rule, Severity, Transition } from '../../../../domain/index.ts';
 import { LIMIT_GROUP } from '../../../../domain/index.ts';
-import { sayingOf } from './clauses.ts';
-import { countEvidence, deciding, evidenceOf } from './evidence.ts';
+import { countEvidence, evidenceOf, silenceEvidence } from './evidence.ts';
 import { type Group, harder, isTrue, matchingDevices, neededDevices, severityOf } from './group.ts';
 import { byId, type Instant } from './journal.ts';
 
@@ -22,17 +21,16 @@ export class Alerts {
 
   /** The group's alert moves as its condition says now. */
   evaluate(group: Group, calendarIsOn: boolean, now: Instant): void {
-    if (group.silent || (isTrue(group) && calendarIsOn)) this.#matches(group, now);
+    if ((group.silent || isTrue(group)) && calendarIsOn) this.#matches(group, now);
     else this.#ceases(group, now);
     this.#escalate(group, now);
   }
 
   #matches(group: Group, now: Instant): void {
     group.ceased = null;
-    if (group.state !== 'inactive') return;
-    group.since = now;
-    if (this.rule.forMs === 0) this.wantsToFire(group, now);
-    else this.#move(group, 'pending', 'pending', now);
+    if (group.state === 'inactive') group.since = now;
+    if (group.state !== 'firing' && (group.silent || this.rule.forMs === 0)) this.wantsToFire(group, now);
+    else if (group.state === 'inactive') this.#move(group, 'pending', 'pending', now);
   }
 
   #ceases(group: Group, now: Instant): void {
@@ -78,7 +76,6 @@ export class Alerts {
   /** Ends the group's alert, whatever its condition says; `last`: the rule goes too, and nobody takes its place. */
   end(group: Group, now: Instant, last = false): void {
     group.ceased = null;
-    group.silent = false;
     group.held = false;
     if (group.state === 'pending') this.#move(group, 'inactive', 'cancelled', now);
     else if (group.state === 'firing') this.#move(group, 'inactive', 'resolved', now);
@@ -111,7 +108,7 @@ export class Alerts {
   #limitAlarm(from: 'inactive' | 'firing', to: 'firing' | 'resolved', now: Instant): void {
     const { severity, limit } = this.rule;
     const [value, since] = [this.#crowd(), this.#overSince!];
-    const evidence = countEvidence(this.rule, { fn: 'limit', value, threshold: limit, since }, now);
+    const evidence = countEvidence(this.rule, { fn: 'limit', count: value, value, threshold: limit }, now);
     this.#tell(this.rule, { group: LIMIT_GROUP, from, to, value, severity, since, evidence });
   }
 
@@ -119,15 +116,16 @@ export class Alerts {
     const { rule, id, state: from, since } = group;
     const severity: Severity = from === 'firing' || to === 'firing' ? group.severity : rule.severity;
     group.state = state;
-    if (rule.quorum === null) {
-      const value = sayingOf(deciding(group.clauses), now);
-      const evidence = evidenceOf(rule, group.clauses, now);
-      this.#tell(rule, { group: id, from, to, value, severity, since, evidence });
-      return;
-    }
-    const devices = matchingDevices(group);
-    const counted = { fn: 'quorum', value: devices.length, threshold: neededDevices(group), since, devices } as const;
-    const evidence = countEvidence(rule, counted, now);
-    this.#tell(rule, { group: id, from, to, value: devices.length, severity, since, evidence });
+    const evidence = this.#evidence(group, now);
+    this.#tell(rule, { group: id, from, to, value: evidence.window.value, severity, since, evidence });
+  }
+
+  #evidence(group: Group, now: Instant): Evidence {
+    const { rule, devices } = group;
+    if (group.silent) return silenceEvidence(group, now);
+    if (rule.quorum === null) return evidenceOf(group, now);
+    const matching = matchingDevices(group);
+    const counted = { count: devices.size, value: matching.length, threshold: neededDevices(group) };
+    return { ...countEvidence(rule, { fn: 'quorum', ...counted }, now), devices: matching.slice(0, 10) };
   }
 }

@@ -18,8 +18,8 @@ export interface Course {
   /** Where a trend's line begins. */
   lineFromMs: number;
   verdict: Verdict;
-  /** As it was when the clause was judged last. */
-  value: number | null;
+  /** As things are now; its verdict is of when it was judged. */
+  value: () => number | null;
   /** What an anomaly allowed then. */
   allowed: Band | null;
   /** `absent`: what the silence is counted from, and whether it has been long enough. */
@@ -33,7 +33,7 @@ export interface Surroundings {
   readonly zone: string;
   /** The same clause's readings of each other device of the district and profile. */
   peers(): Reading[][];
-  /** Percentiles of this case are not promised to be exact. */
+  /** What is decided from here on is not promised to be exact. */
   inexact(): void;
 }
 
@@ -47,7 +47,7 @@ export function courses({ when }: Rule, now: Instant): Course[] {
     memory: [],
     lineFromMs: Number.NEGATIVE_INFINITY,
     verdict: clause.kind === 'absent' ? 'false' : 'unknown',
-    value: null,
+    value: () => null,
     allowed: null,
     since: now,
     silent: false,
@@ -105,21 +105,23 @@ function emptied({ reset, op, method }: ForecastCondition, own: readonly Reading
 function judge(course: Course, around: Surroundings): void {
   const { clause, own } = course;
   const held = course.verdict === 'true';
-  const value = figureOf(course, around);
-  course.value = value;
-  if (clause.kind === 'anomaly') judgeSeason(course, around);
+  course.value = () => figureOf(course, around);
+  const value = course.value();
+  if (clause.kind === 'anomaly') judgeSeason(course, value, around);
   else course.verdict = value === null ? 'unknown' : beyond(clause, value, held) ? 'true' : 'false';
   const window = cut(own, windowMs(clause));
   if ('fn' in clause && /^p\d/.test(clause.fn) && window !== null && tooFull(window, clause.windowMs)) around.inexact();
 }
 
-function judgeSeason(course: Course, { zone }: Surroundings): void {
-  const { clause, value, memory, own } = course;
+function judgeSeason(course: Course, value: number | null, { zone, inexact }: Surroundings): void {
+  const { clause, memory, own } = course;
   if (clause.kind !== 'anomaly') return;
   const ts = newestMs(own);
   const slot = slotOf(clause, zone, ts);
   course.allowed = expected(clause, memory, { ts, slot });
   if (value === null || course.allowed === null) course.verdict = 'unknown';
+  // On the very edge rounding decides.
+  else if (course.allowed.some((edge) => Math.abs(value - edge) < 1e-9)) inexact();
   else course.verdict = value < course.allowed[0] || value > course.allowed[1] ? 'true' : 'false';
   if (value !== null) remember(clause, memory, { ts, slot, value });
 }
@@ -155,7 +157,8 @@ function peersFigure(
 }
 
 function spread(own: readonly Reading[], window: Window | null, length: number): number | null {
-  if (window === null || window.toMs - own[0]!.ts < length || window.readings.length < 3) return null;
+  if (window === null || window.readings.length < 3) return null;
+  if (window.toMs - Math.min(...own.map(({ ts }) => ts)) < length) return null;
   if (window.toMs - window.readings[0]!.ts < length / 2) return null;
   return figure('max', window)! - figure('min', window)!;
 }
@@ -182,5 +185,5 @@ function beyond(clause: Clause, value: number, held: boolean): boolean {
 /** What a clause says now: its figure (`absent`: seconds of silence), null while unknown. */
 export function sayingOf({ clause, verdict, value, since }: Course, now: Instant): number | null {
   if (verdict === 'unknown') return null;
-  return clause.kind === 'absent' ? (now.heardMs - since.heardMs) / 1000 : value;
+  return clause.kind === 'absent' ? (now.heardMs - since.heardMs) / 1000 : value();
 }

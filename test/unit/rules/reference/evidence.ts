@@ -1,25 +1,16 @@
 import type { ClauseEvidence, Evidence, Rule } from '../../../../domain/index.ts';
 import { type Course, sayingOf, windowMs } from './clauses.ts';
+import type { Group } from './group.ts';
 import type { Instant } from './journal.ts';
-import { cut, newestMs, type Window } from './windows.ts';
-
-const HOUR = 3_600_000;
-
-/** The window behind a clause's figure. Of Holt-Winters: the open hour. */
-function seen({ clause, own }: Course): Window | null {
-  if (clause.kind !== 'forecast' || clause.method === 'trend') return cut(own, windowMs(clause));
-  if (own.length === 0) return null;
-  const toMs = newestMs(own);
-  const fromMs = Math.floor(toMs / HOUR) * HOUR;
-  return { fromMs, toMs, readings: cut(own, 2 * HOUR)!.readings.filter(({ ts }) => ts >= fromMs) };
-}
+import { clausesOf } from './kit.ts';
+import { cut } from './windows.ts';
 
 function limitOf({ clause, allowed }: Course): Pick<Evidence['window'], 'fn' | 'op' | 'threshold'> {
   switch (clause.kind) {
     case 'threshold':
       return { fn: clause.fn, op: clause.op, threshold: clause.threshold };
     case 'anomaly':
-      return { fn: clause.fn, op: 'outside', threshold: allowed ?? [0, 0] };
+      return { fn: clause.fn, op: 'outside', threshold: allowed };
     case 'absent':
       return { fn: 'absent', op: 'above', threshold: clause.absentMs / 1000 };
     case 'flat':
@@ -32,22 +23,24 @@ function limitOf({ clause, allowed }: Course): Pick<Evidence['window'], 'fn' | '
 }
 
 /** The first clause that is true, or the first. */
-export const deciding = (clauses: readonly Course[]): Course =>
+const deciding = (clauses: readonly Course[]): Course =>
   clauses.find(({ verdict }) => verdict === 'true') ?? clauses[0]!;
 
 /** What is behind a transition of a group without a quorum. */
-export function evidenceOf(rule: Rule, clauses: readonly Course[], now: Instant): Evidence {
+export function evidenceOf({ rule, clauses }: Group, now: Instant): Evidence {
   const course = deciding(clauses);
   const metric = course.clause.metric ?? '*';
-  const window = course.clause.kind === 'absent' ? null : seen(course);
-  const span =
-    course.clause.kind === 'absent'
-      ? { fromMs: course.since.atMs, toMs: now.atMs }
-      : { fromMs: window?.fromMs ?? now.atMs, toMs: window?.toMs ?? now.atMs };
-  const readings = window?.readings ?? [];
+  const window = course.clause.kind === 'absent' ? null : cut(course.own, windowMs(course.clause));
+  const silenceMs = now.heardMs - course.since.heardMs;
+  const silent = { fromMs: now.atMs - silenceMs, toMs: now.atMs };
+  const none = course.clause.kind === 'absent' ? silent : { fromMs: now.atMs, toMs: now.atMs };
+  const span = window === null ? none : { fromMs: window.fromMs, toMs: window.toMs };
+  // Of the newest reading alone, those that led up to it are shown.
+  const readings =
+    windowMs(course.clause) === 0 ? course.own.toSorted((a, b) => a.ts - b.ts) : (window?.readings ?? []);
   return {
     ruleVersion: rule.version,
-    window: { metric, ...span, count: readings.length, value: sayingOf(course, now), ...limitOf(course) },
+    window: { metric, ...span, count: window?.readings.length ?? 0, value: sayingOf(course, now), ...limitOf(course) },
     readings: readings.slice(-10).map(({ ts, value }) => [ts, value]),
     ...(clauses.length > 1 && { clauses: clauses.map((one) => clauseEvidence(one, now)) }),
   };
@@ -58,17 +51,25 @@ function clauseEvidence(course: Course, now: Instant): ClauseEvidence {
   return { path, kind: clause.kind, metric: clause.metric ?? '*', verdict, value: sayingOf(course, now) };
 }
 
+/** What is behind a transition of a group that silence fires. */
+export function silenceEvidence({ rule, heard }: Group, now: Instant): Evidence {
+  const clauses = clausesOf(rule.when);
+  const metric = clauses.length === 1 ? firstMetric(rule) : '*';
+  const silenceMs = now.heardMs - heard.heardMs;
+  const [value, threshold] = [silenceMs / 1000, rule.noDataAfterMs / 1000];
+  const span = { fromMs: now.atMs - silenceMs, toMs: now.atMs };
+  const window = { metric, fn: 'absent', ...span, count: 0, value, op: 'above', threshold } as const;
+  return { ruleVersion: rule.version, window, readings: [] };
+}
+
+const firstMetric = ({ when }: Rule): string => clausesOf(when)[0]!.clause.metric ?? '*';
+
 /** What is behind a transition that counts devices or groups. */
 export function countEvidence(
   rule: Rule,
-  counted: { fn: 'quorum' | 'limit'; value: number; threshold: number; since: Instant; devices?: readonly string[] },
-  now: Instant,
+  counted: { fn: 'quorum' | 'limit'; count: number; value: number; threshold: number },
+  { atMs }: Instant,
 ): Evidence {
-  const { fn, value, threshold, since, devices } = counted;
-  return {
-    ruleVersion: rule.version,
-    window: { metric: '*', fn, fromMs: since.atMs, toMs: now.atMs, count: value, value, op: 'above', threshold },
-    readings: [],
-    ...(devices !== undefined && { devices: devices.slice(0, 10) }),
-  };
+  const window = { metric: firstMetric(rule), fromMs: atMs, toMs: atMs, op: 'above', ...counted } as const;
+  return { ruleVersion: rule.version, window, readings: [] };
 }

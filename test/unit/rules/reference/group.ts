@@ -9,6 +9,8 @@ export interface Group {
   readonly id: string;
   /** Devices that the rule takes here, by id; each has its own clauses only where the rule has a quorum. */
   readonly devices: Map<string, Course[]>;
+  /** Devices as they are, or were before they left. */
+  readonly known: Map<string, KnownDevice>;
   /** The group's clauses, where the rule has no quorum. */
   readonly clauses: Course[];
   state: 'inactive' | 'pending' | 'firing';
@@ -37,6 +39,7 @@ export function newGroup(rule: Rule, id: string, now: Instant): Group {
     rule,
     id,
     devices: new Map(),
+    known: new Map(),
     clauses: courses(rule, now),
     state: 'inactive',
     held: false,

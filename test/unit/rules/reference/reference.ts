@@ -15,7 +15,7 @@ const GAP_MS = 60_000;
  * every group. With `gaps: false` time never stands still, as in a backtest. Zone of calendars is Shanghai.
  */
 export class Reference {
-  /** A slice held more readings than percentiles are promised to be exact for: this case says nothing. */
+  /** Percentiles over a fuller slice than is promised to be exact, or a figure on an edge but for rounding: what follows says nothing. */
   inexact = false;
   readonly #gaps: boolean;
   readonly #zone: string;
@@ -107,9 +107,7 @@ export class Reference {
       return;
     }
     group.silent = true;
-    group.ceased = null;
-    if (group.state === 'inactive') group.since = this.#now;
-    if (group.state !== 'firing') alerts.wantsToFire(group, this.#now);
+    this.#evaluate(alerts, group);
   }
 
   #read({ id, metric, ts, value }: Sample): void {
@@ -122,7 +120,7 @@ export class Reference {
       const clauses = rule.quorum === null ? group.clauses : group.devices.get(id)!;
       const late = rule.latenessMs !== null && this.#now.atMs - ts > rule.latenessMs;
       const took = clauses.filter((course) =>
-        hear(course, metric, { ts, value }, late, this.#around(alerts, device, course)),
+        hear(course, metric, { ts, value }, late, this.#around(alerts, group, id, course)),
       );
       if (took.length === 0) continue;
       group.heard = this.#now;
@@ -132,11 +130,13 @@ export class Reference {
     }
   }
 
-  #around({ groups, rule }: Alerts, { id, profile, district }: KnownDevice, { path }: Course): Surroundings {
-    const others = () =>
-      [...this.#devices.values()].filter(
+  #around({ groups, rule }: Alerts, own: Group, id: string, { path }: Course): Surroundings {
+    const others = () => {
+      const { profile, district } = own.known.get(id)!;
+      return [...this.#devices.values()].filter(
         (one) => one.id !== id && one.profile === profile && one.district === district && takesDevice(rule, one),
       );
+    };
     const clausesOf = (one: KnownDevice) => {
       const group = groups.get(groupOf(rule, one))!;
       return rule.quorum === null ? group.clauses : group.devices.get(one.id)!;
@@ -195,7 +195,10 @@ export class Reference {
     for (const group of sorted) {
       const members = this.#members(alerts, group.id);
       for (const id of group.devices.keys()) if (!members.some((one) => one.id === id)) group.devices.delete(id);
-      for (const { id } of members) if (!group.devices.has(id)) group.devices.set(id, courses(rule, this.#now));
+      for (const one of members) {
+        group.known.set(one.id, one);
+        if (!group.devices.has(one.id)) group.devices.set(one.id, courses(rule, this.#now));
+      }
     }
     return sorted.map((group) => ({ alerts, group }));
   }

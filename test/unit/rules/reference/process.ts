@@ -1,0 +1,60 @@
+import type { KnownDevice, Transition } from '../../../../domain/index.ts';
+import { createRuleEngine, type Moment, type RuleEngine, type StateRow } from '../../../../rules/engine/index.ts';
+import type { Entry } from './journal.ts';
+import { columns, inForce, metricTable } from './kit.ts';
+
+/** An engine with the little that surrounds it in a process: the rules and devices of the moment, and a checkpoint. */
+export class Process {
+  readonly #metrics = metricTable();
+  readonly #engine: RuleEngine;
+  readonly #devices = new Map<string, KnownDevice>();
+  #inForce = inForce([]);
+  readonly #checkpoint = new Map<string, StateRow>();
+
+  constructor(metrics: readonly string[] = []) {
+    for (const metric of metrics) this.#metrics.indexOf(metric);
+    this.#engine = createRuleEngine({ metrics: this.#metrics });
+  }
+
+  play({ op, ...moment }: Entry): Transition[] {
+    const engine = this.#engine;
+    if (op.kind === 'tick') return engine.tick(moment);
+    if (op.kind === 'rules') {
+      this.#inForce = inForce(op.rules, op.calendars);
+      return engine.configure(this.#inForce, moment);
+    }
+    if (op.kind === 'device') {
+      this.#devices.set(op.device.id, op.device);
+      return engine.deviceChanged(op.device, moment);
+    }
+    if (op.kind === 'revoke') {
+      const known = this.#devices.get(op.id);
+      this.#devices.delete(op.id);
+      return known === undefined ? engine.tick(moment) : engine.deviceRevoked(known, moment);
+    }
+    const rows = op.samples.flatMap(({ id, metric, ts, value }) => {
+      const known = this.#devices.get(id);
+      return known === undefined ? [] : [[known, this.#metrics.indexOf(metric), ts, value] as const];
+    });
+    return engine.step(columns(rows), moment);
+  }
+
+  /** Another process that starts from this one's checkpoint, with nothing of its memory and other numbers for metrics. */
+  restarted(moment: Moment): Process {
+    for (const row of this.#engine.takeDirty()) {
+      const key = `${row.rule}/${row.group}`;
+      if (row.state === null) this.#checkpoint.delete(key);
+      else this.#checkpoint.set(key, row);
+    }
+    const next = new Process(['fill', 'noise']);
+    next.#inForce = this.#inForce;
+    next.#engine.configure(this.#inForce, { ...moment, atMs: 0 });
+    for (const [id, known] of [...this.#devices].reverse()) {
+      next.#devices.set(id, known);
+      next.#engine.deviceChanged(known, { ...moment, atMs: 0 });
+    }
+    next.#engine.restore([...this.#checkpoint.values()].reverse());
+    for (const [key, row] of this.#checkpoint) next.#checkpoint.set(key, row);
+    return next;
+  }
+}
