@@ -11,9 +11,13 @@ export class Process {
   #inForce = inForce([]);
   readonly #checkpoint = new Map<string, StateRow>();
 
-  constructor(metrics: readonly string[] = []) {
+  readonly #gaps: boolean;
+
+  /** `metrics` get the first numbers; `gaps`: as of the engine. */
+  constructor({ metrics = [], gaps = true }: { metrics?: readonly string[]; gaps?: boolean } = {}) {
     for (const metric of metrics) this.#metrics.indexOf(metric);
-    this.#engine = createRuleEngine({ metrics: this.#metrics });
+    this.#gaps = gaps;
+    this.#engine = createRuleEngine({ metrics: this.#metrics, gaps });
   }
 
   play({ op, ...moment }: Entry): Transition[] {
@@ -46,7 +50,7 @@ export class Process {
       if (row.state === null) this.#checkpoint.delete(key);
       else this.#checkpoint.set(key, row);
     }
-    const next = new Process(['fill', 'noise']);
+    const next = new Process({ metrics: ['fill', 'noise'], gaps: this.#gaps });
     next.#inForce = this.#inForce;
     next.#engine.configure(this.#inForce, { ...moment, atMs: 0 });
     for (const [id, known] of [...this.#devices].reverse()) {

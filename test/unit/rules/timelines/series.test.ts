@@ -1,0 +1,108 @@
+import { timeline } from './timeline.ts';
+
+timeline(
+  'absent - at the moment when the silence is long enough, also of a device that never spoke',
+  { rule: 'when: { absent: 1h }', devices: 'd1 air-quality harbour\nd2 air-quality harbour' },
+  `00:10 d1 pm25 20
+   01:30 tick
+   → 01:00 d2 firing 3600
+   → 01:10 d1 firing 3600
+   02:00 d2 temperature 5
+   → 02:00 d2 resolved 0
+   03:00 tick
+   → 03:00 d2 firing 3600`,
+);
+
+timeline(
+  'absent of a metric - readings of another do not count',
+  { rule: 'when: { metric: pm25, absent: 1h }\nfor: 5m' },
+  `00:30 d1 pm25 20
+   01:00 d1 temperature 5
+   01:40 d1 temperature 6
+   → 01:30 d1 pending 3600
+   → 01:35 d1 firing 3900
+   01:41 d1 pm25 20
+   → 01:41 d1 resolved 0`,
+);
+
+timeline(
+  'absent - readings far too late, or from the future, are a sign of life all the same',
+  { rule: 'when: { absent: 1h }\nlateness: 10m' },
+  `00:30 d1 pm25 20 of 00:01
+   01:00 d1 pm25 20 of 05:00
+   02:01 tick
+   → 02:00 d1 firing 3600`,
+);
+
+timeline(
+  'absent - while nobody listens nobody is silent',
+  { rule: 'when: { absent: 2m }', gaps: true },
+  `00:00:30 d1 pm25 20
+   00:01:00 tick
+   09:00:00 tick
+   09:01:00 tick
+   09:01:29 tick
+   09:01:30 tick
+   → 09:01:30 d1 firing 120`,
+);
+
+timeline(
+  'flat - a sensor that says the same for as long as the window; unknown until it is known for that long',
+  { rule: 'when: { metric: temperature, flat: { for: 1h, within: 0.2 } }' },
+  `10:00 .. 10:50 every 10m d1 temperature 21 21.1 21.2
+   11:00 d1 temperature 21
+   → 11:00 d1 firing 0.2
+   11:10 d1 temperature 21.3
+   → 11:10 d1 resolved 0.3
+   12:00 d1 temperature 21.3
+   12:15 d1 temperature 21.3
+   12:30 d1 temperature 21.3
+   → 12:30 d1 firing 0`,
+);
+
+timeline(
+  'flat - three readings that span half of the window are the least',
+  { rule: 'when: { metric: temperature, flat: { for: 1h, within: 0 } }' },
+  `10:00 d1 temperature 21
+   12:00 d1 temperature 21
+   12:20 d1 temperature 21
+   12:30 d1 temperature 21
+   → 12:30 d1 firing 0`,
+);
+
+timeline(
+  'jump up - from the lowest of the window; ends when the distance is at most clear',
+  {
+    rule: 'when: { metric: level, jump: { by: 0.5, within: 30m, direction: up, clear: 0.2 } }',
+    devices: 'd1 water-level riverside',
+  },
+  `10:00 d1 level 2
+   10:05 d1 level 1
+   10:10 d1 level 1.5
+   10:15 d1 level 1.6
+   → 10:15 d1 firing 0.6
+   10:30 d1 level 1.3
+   10:36 d1 level 1.4
+   → 10:36 d1 resolved 0.1`,
+);
+
+timeline(
+  'jump down, and either way',
+  {
+    rule: `
+      id: drop
+      when: { metric: level, jump: { by: 0.5, within: 30m, direction: down } }
+      ---
+      id: leap
+      when: { metric: level, jump: { by: 0.5, within: 30m } }`,
+    devices: 'd1 water-level riverside',
+  },
+  `10:00 d1 level 2
+   10:05 d1 level 2.6
+   → 10:05 leap d1 firing 0.6
+   10:10 d1 level 2.1
+   → 10:10 leap d1 resolved 0.5
+   10:15 d1 level 2
+   → 10:15 drop d1 firing 0.6
+   → 10:15 leap d1 firing 0.6`,
+);
