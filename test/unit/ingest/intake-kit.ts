@@ -33,6 +33,7 @@ export interface CityPlan {
   readonly profiles?: Readonly<Record<string, readonly string[]>>;
   /** Files under `rules/`, by id. */
   readonly rules?: readonly { readonly id: string }[];
+  readonly calendars?: object;
 }
 
 const title = { en: 'A', zh: '甲' };
@@ -60,7 +61,7 @@ export function cityControl(plan: CityPlan = {}): CityControl {
     'profiles.yaml': mapped(plan.profiles ?? PROFILES, (metrics) => ({ title, metrics, interval: '1m' })),
     'departments.yaml': { care: { title }, roads: { title } },
     'services.yaml': { mend: { title, department: 'care', deadline: '1h' } },
-    'calendars.yaml': {},
+    'calendars.yaml': plan.calendars ?? {},
     'districts.geojson': {
       type: 'FeatureCollection',
       features: ['east', 'west'].map((id) => ({ type: 'Feature', id, properties: { title }, geometry: square })),

@@ -20,9 +20,28 @@ import {
   testClock,
 } from '../ingest/intake-kit.ts';
 
-const TOLD_SCHEMA: RoomSchema = {
-  room: 'told',
-  steps: ['create table told (n integer primary key, body text not null) strict'],
+/** What effects are written to, and how what was written is read when all is over. */
+export interface Books {
+  readonly schemas: readonly RoomSchema[];
+  open(db: DatabaseSync): Effects;
+  told(db: DatabaseSync): string;
+}
+
+/** Every transition with what surrounds it, one a line. */
+const TOLD: Books = {
+  schemas: [{ room: 'told', steps: ['create table told (n integer primary key, body text not null) strict'] }],
+  open(db) {
+    const tell = db.prepare('insert into told (body) values (?)');
+    return (transition, { rule, subject, city }) => {
+      tell.run(JSON.stringify({ transition, rule: rule.source, subject, city: city.version }));
+    };
+  },
+  told: (db) =>
+    db
+      .prepare('select body from told order by n')
+      .all()
+      .map(({ body }) => body)
+      .join('\n'),
 };
 const rulesByCity = new Map<string, readonly Rule[]>();
 
@@ -68,6 +87,7 @@ interface Process {
 /** A rules consumer over a journal's file, with another consumer beside it, that can be cut off at any moment. */
 export class Run {
   readonly #dir: string;
+  readonly #books: Books;
   readonly #journal: PartialReader;
   readonly #clock: TestClock = testClock(1);
   readonly taken: number[] = [];
@@ -79,8 +99,9 @@ export class Run {
   #snapshot: string | null = null;
   crashes = 0;
 
-  constructor(dir: string, journal: string) {
+  constructor(dir: string, journal: string, books: Books = TOLD) {
     this.#dir = dir;
+    this.#books = books;
     this.#journal = new PartialReader(journal);
     this.#journal.end = 0;
     this.#other = new PartialReader(journal);
@@ -104,11 +125,11 @@ export class Run {
     this.#journal.end = Number.POSITIVE_INFINITY;
     while (this.step().length > 0);
     this.#process.consumer.checkpoint();
-    const told = this.#process.db.prepare('select body from told order by n').all();
+    const told = this.#books.told(this.#process.db);
     this.#close();
     this.#journal.close();
     this.#other.close();
-    return told.map(({ body }) => body).join('\n');
+    return told;
   }
 
   step(): readonly Outcome[] {
@@ -152,12 +173,12 @@ export class Run {
   }
 
   #open(path: string): Process {
-    const db = openState(path, RULES_SCHEMA, TOLD_SCHEMA);
+    const db = openState(path, RULES_SCHEMA, ...this.#books.schemas);
     const { context, intake } = openIntake(db);
-    const tell = db.prepare('insert into told (body) values (?)');
-    const effects: Effects = (transition, { rule, subject, city }) => {
+    const write = this.#books.open(db);
+    const effects: Effects = (transition, context) => {
       this.#misfortune();
-      tell.run(JSON.stringify({ transition, rule: rule.source, subject, city: city.version }));
+      write(transition, context);
     };
     const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects, rulesOf };
     const consumer = createRulesConsumer({ ...deps, onEffects() {} });

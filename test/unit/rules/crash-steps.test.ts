@@ -1,0 +1,146 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createOutbox, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import { JournalStore } from '../../../ingest/index.ts';
+import { ALERT_SCHEMA, createAlertStore } from '../../../rules/index.ts';
+import { createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { testDir, write } from '../ingest/intake-kit.ts';
+import { type Books, Run } from './consumer-run.ts';
+import { scenario } from './crash-scenario.ts';
+
+/** All that follows from transitions, as it is on disk. */
+const BOOKS: Books = {
+  schemas: [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA],
+  open(db) {
+    const pipeline = createPipeline({
+      alerts: createAlertStore(db),
+      tickets: createTicketStore(db),
+      outbox: createOutbox(db),
+    });
+    return (transition, context) => void pipeline.apply({ transition, ...context });
+  },
+  told: (db) => ['alerts', 'tickets', 'ticket_changes', 'outbox'].flatMap((table) => rowsOf(db, table)).join('\n'),
+};
+
+function rowsOf(db: DatabaseSync, table: string): string[] {
+  return db
+    .prepare(`select * from ${table}`)
+    .all()
+    .map((row) => `${table} ${JSON.stringify(row)}`);
+}
+
+const entries = scenario();
+let dir: string;
+let undisturbed: string;
+let effects = 0;
+
+beforeAll(() => {
+  dir = testDir();
+  const store = new JournalStore(join(dir, 'journal.sqlite'));
+  for (const entry of entries) write(store, entry);
+  store.close();
+  const counting: Books = {
+    ...BOOKS,
+    open(db) {
+      const apply = BOOKS.open(db);
+      return (...one) => {
+        effects++;
+        apply(...one);
+      };
+    },
+  };
+  undisturbed = play(() => {}, counting);
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+let runs = 0;
+
+/** A run over the whole journal, with what is done to it first; then what is on disk. */
+function play(disturb: (run: Run) => void, books = BOOKS): string {
+  const path = join(dir, `run-${runs++}`);
+  mkdirSync(path);
+  const run = new Run(path, join(dir, 'journal.sqlite'), books);
+  disturb(run);
+  const told = run.finish();
+  rmSync(path, { recursive: true });
+  return told;
+}
+
+const blocks = Array.from(entries.keys(), (i) => i + 1);
+const step = { kind: 'step', blocks: 1 } as const;
+
+describe('a scenario of ten rules', () => {
+  test('raises, escalates and resolves tickets by every rule', () => {
+    const rules = [...undisturbed.matchAll(/^tickets .*?"rule":"([^"]+)"/gm)].map(([, rule]) => rule);
+    expect([...new Set(rules)].toSorted()).toEqual([
+      'crowd',
+      'extra',
+      'flood',
+      'gone',
+      'high',
+      'leap',
+      'odd',
+      'office',
+      'restless',
+      'silent',
+      'stuck',
+    ]);
+    expect(undisturbed).toContain('~limit');
+    expect(undisturbed).toContain('escalated');
+    expect(effects).toBeGreaterThan(100);
+  });
+
+  test('crash after any one block - alerts, tickets and outbox are byte-equal', () => {
+    for (const at of blocks) {
+      const told = play((run) => {
+        run.do({ kind: 'step', blocks: at });
+        while (run.step().length > 0);
+        run.do({ kind: 'crash' });
+      });
+      expect(told, `a crash after block ${at}`).toBe(undisturbed);
+    }
+  });
+
+  test('crash after every other block, the blocks taken one by one and windows written now and then', () => {
+    for (const at of blocks.filter((block) => block % 2 === 0)) {
+      const told = play((run) => {
+        for (let block = 1; block <= at; block++) {
+          run.do(step);
+          if (block % 7 === at % 7) run.do({ kind: 'checkpoint' });
+          else if (block % 3 === 0) run.do({ kind: 'wait' });
+        }
+        run.do({ kind: 'crash' });
+      });
+      expect(told, `a crash after block ${at}`).toBe(undisturbed);
+    }
+  });
+
+  test('crash after each block, again and again', () => {
+    const told = play((run) => {
+      for (const at of blocks) {
+        run.do(step);
+        if (at % 5 === 0) run.do({ kind: 'checkpoint' });
+        run.do({ kind: 'crash' });
+      }
+    });
+    expect(told).toBe(undisturbed);
+  });
+
+  test('crash in the middle of any commit, before any one effect of the scenario', () => {
+    let crashes = 0;
+    for (let at = 0; at < effects; at++) {
+      const told = play((run) => {
+        run.do({ kind: 'crash in effect', at });
+        for (let taken = 0; taken < entries.length; taken += 5) {
+          run.do({ kind: 'step', blocks: 5 });
+          if (taken % 15 === 0) run.do({ kind: 'checkpoint' });
+        }
+        crashes += run.crashes;
+      });
+      expect(told, `a crash before effect ${at}`).toBe(undisturbed);
+    }
+    expect(crashes).toBe(effects);
+  });
+});
