@@ -35,10 +35,18 @@ export class RulesServer extends ServerProcess {
 
   /** A bin says how full it is; resolves when the rules have taken it. */
   async fill(id: string, fill: number, ts = Date.now()): Promise<void> {
-    const client = await this.#login(id);
-    await client.publishAsync(`devices/${id}/readings`, JSON.stringify({ ts, metrics: { fill } }), { qos: 1 });
-    await client.endAsync();
+    await this.fillAll([id], fill, ts);
     await this.settledLedger(id);
+  }
+
+  /** Many bins say how full they are, in the order of their ids; resolves when the rules have taken all of it. */
+  async fillAll(ids: readonly string[], fill: number, ts = Date.now()): Promise<void> {
+    for (const id of ids) {
+      const client = await this.#login(id);
+      await client.publishAsync(`devices/${id}/readings`, JSON.stringify({ ts, metrics: { fill } }), { qos: 1 });
+      await client.endAsync();
+    }
+    await this.settledLedger();
   }
 
   #login(id: string): Promise<MqttClient> {

@@ -84,10 +84,17 @@ interface Process {
   readonly consumer: RulesConsumer;
 }
 
+interface RunOptions {
+  readonly books?: Books;
+  /** How rules are made of a city and the records of the API. */
+  readonly parse?: typeof rulesOf;
+}
+
 /** A rules consumer over a journal's file, with another consumer beside it, that can be cut off at any moment. */
 export class Run {
   readonly #dir: string;
   readonly #books: Books;
+  readonly #parse: typeof rulesOf;
   readonly #journal: PartialReader;
   readonly #clock: TestClock = testClock(1);
   readonly taken: number[] = [];
@@ -99,9 +106,10 @@ export class Run {
   #snapshot: string | null = null;
   crashes = 0;
 
-  constructor(dir: string, journal: string, books: Books = TOLD) {
+  constructor(dir: string, journal: string, { books = TOLD, parse = rulesOf }: RunOptions = {}) {
     this.#dir = dir;
     this.#books = books;
+    this.#parse = parse;
     this.#journal = new PartialReader(journal);
     this.#journal.end = 0;
     this.#other = new PartialReader(journal);
@@ -180,8 +188,8 @@ export class Run {
       this.#misfortune();
       write(transition, context);
     };
-    const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects, rulesOf };
-    const consumer = createRulesConsumer({ ...deps, onEffects() {} });
+    const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects };
+    const consumer = createRulesConsumer({ ...deps, rulesOf: this.#parse, onEffects() {} });
     consumer.start();
     return { path, db, intake, consumer };
   }

@@ -1,35 +1,11 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createOutbox, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { JournalStore } from '../../../ingest/index.ts';
-import { ALERT_SCHEMA, createAlertStore } from '../../../rules/index.ts';
-import { createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { testDir, write } from '../ingest/intake-kit.ts';
+import { BOOKS } from './books.ts';
 import { type Books, Run } from './consumer-run.ts';
 import { scenario } from './crash-scenario.ts';
-
-/** All that follows from transitions, as it is on disk. */
-const BOOKS: Books = {
-  schemas: [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA],
-  open(db) {
-    const pipeline = createPipeline({
-      alerts: createAlertStore(db),
-      tickets: createTicketStore(db),
-      outbox: createOutbox(db),
-    });
-    return (transition, context) => void pipeline.apply({ transition, ...context });
-  },
-  told: (db) => ['alerts', 'tickets', 'ticket_changes', 'outbox'].flatMap((table) => rowsOf(db, table)).join('\n'),
-};
-
-function rowsOf(db: DatabaseSync, table: string): string[] {
-  return db
-    .prepare(`select * from ${table}`)
-    .all()
-    .map((row) => `${table} ${JSON.stringify(row)}`);
-}
 
 const entries = scenario();
 let dir: string;
@@ -61,7 +37,7 @@ let runs = 0;
 function play(disturb: (run: Run) => void, books = BOOKS): string {
   const path = join(dir, `run-${runs++}`);
   mkdirSync(path);
-  const run = new Run(path, join(dir, 'journal.sqlite'), books);
+  const run = new Run(path, join(dir, 'journal.sqlite'), { books });
   disturb(run);
   const told = run.finish();
   rmSync(path, { recursive: true });
