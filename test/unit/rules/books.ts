@@ -1,21 +1,25 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { createOutbox, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
-import { ALERT_SCHEMA, createAlertStore } from '../../../rules/index.ts';
-import { createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/index.ts';
+import { createTicketOffice, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import type { Books } from './consumer-run.ts';
+
+const TABLES = ['alerts', 'tickets', 'ticket_changes', 'ticket_alerts', 'ticket_due', 'ticket_waits', 'outbox'];
 
 /** All that follows from transitions, as it is on disk. */
 export const BOOKS: Books = {
   schemas: [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA],
   open(db) {
-    const pipeline = createPipeline({
-      alerts: createAlertStore(db),
-      tickets: createTicketStore(db),
-      outbox: createOutbox(db),
-    });
+    const clock = { now: () => 0 };
+    const { firing } = createAlertReader(db);
+    const city = () => {
+      throw new Error('only people ask for the city in force');
+    };
+    const office = createTicketOffice({ db, clock, city, firing });
+    const pipeline = createPipeline({ alerts: createAlertStore(db), office, outbox: createOutbox(db) });
     return (transition, context) => void pipeline.apply({ transition, ...context });
   },
-  told: (db) => ['alerts', 'tickets', 'ticket_changes', 'outbox'].flatMap((table) => rowsOf(db, table)).join('\n'),
+  told: (db) => TABLES.flatMap((table) => rowsOf(db, table)).join('\n'),
 };
 
 function rowsOf(db: DatabaseSync, table: string): string[] {

@@ -209,8 +209,8 @@ test('desk - a citizen’s request is a ticket, and its reporter alone rates it,
 test('desk - who reports the same is counted, and served by the same work', () => {
   const { state, act, ticket, types } = bench();
   const { desk } = state.office;
-  state.pipeline.tell(desk.open({ ...request, same: 't-0-0' }));
-  state.pipeline.tell(desk.open({ ...request, id: 'c-2', same: 't-0-0' }));
+  state.pipeline.tell(desk.open({ ...request, same: { withinM: 100 } }));
+  state.pipeline.tell(desk.open({ ...request, id: 'c-2', same: { withinM: 100 }, extras: {} }));
   expect(ticket()).toMatchObject({ reports: 2 });
   expect(state.tickets.get('c-1')).toMatchObject({ parent: 't-0-0', relation: 'report', status: 'open' });
   act('resolve');
