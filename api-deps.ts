@@ -9,6 +9,7 @@ import { createOutboxReader } from './events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from './ingest/index.ts';
 import { createMetrics } from './metrics.ts';
 import { type Backtest, createAlertReader, createTrial, type RuleBook } from './rules/index.ts';
+import type { Backups } from './store/index.ts';
 import type { Threads } from './threads/start.ts';
 import { createTicketDeps } from './ticket-deps.ts';
 import { createTicketReader } from './tickets/index.ts';
@@ -29,6 +30,7 @@ export interface ApiParts {
   readonly replays: ReturnType<typeof createReplays>;
   readonly rules: RuleBook;
   readonly backtest: Backtest;
+  readonly backups: Backups;
   readonly mqttPort: number;
 }
 
@@ -43,6 +45,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
+    backups: parts.backups,
     reloadCity: () => city.reload(),
     ledger: async (device) => ledger.read(device),
     devices: deviceFunctions(parts),

@@ -16,10 +16,12 @@ const HELP = `lamppost <command>
   rules       test [folder] | check [folder] | schema
   device      add <id> --profile P --district D | import <file.json> | revoke <id> | rotate <id>
   key         add <name> --role viewer|operator|admin|network-server|citizen-app [--department D] | revoke <id>
+  backup      of a running server, while it works: [--to <new folder on the server>]
+  restore     <backup> --data <new folder>
   doctor      checks settings, city folder and whether the server answers
 
-device, key and doctor speak to a running server: --url http://127.0.0.1:8080; device and key with the key of --key or
-LAMPPOST_ADMIN_KEY.`;
+device, key, backup and doctor speak to a running server: --url http://127.0.0.1:8080; all but doctor with the key of
+--key or LAMPPOST_ADMIN_KEY.`;
 
 /** Runs one command; answers the exit code (2 for a mistake on the command line). */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -30,6 +32,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (command === 'simulate') return await (await import('./simulators/index.ts')).simulate(rest, process.env);
     if (command === 'doctor') return await (await import('./doctor.ts')).doctor(settingsOf(rest));
     if (command === 'device' || command === 'key') return await (await import('./manage.ts')).manage(command, rest);
+    if (command === 'backup') return await (await import('./backup-command.ts')).backupCommand(rest);
+    if (command === 'restore') return await (await import('./backup-command.ts')).restoreCommand(rest);
     if (command === 'bench') return await bench(rest);
     if (command === 'backtest') return await (await import('./backtest-command.ts')).backtestCommand(rest);
     if (command === 'rules') return await (await import('./rules-command.ts')).rulesCommand(rest);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { LamppostError } from './domain/index.ts';
@@ -23,6 +24,10 @@ const Settings = z.object({
   LAMPPOST_HISTORY_DAYS: days(0),
   /** How long refused messages can be mended. */
   LAMPPOST_QUARANTINE_DAYS: days(30),
+  /** Where nightly backups go, and others that name no folder; absent: there are none at night. */
+  LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
+  /** How many of them stay. */
+  LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
   MQTT_HOST: z.string().default('0.0.0.0'),
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
@@ -53,6 +58,8 @@ export interface Config {
   readonly journal: { readonly maxBytes: number; readonly retentionMs: number };
   /** Days that raw readings (0: for ever) and refused messages are kept. */
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number };
+  /** Where nightly backups go, an absolute path (null: there are none), and how many of them stay. */
+  readonly backup: { readonly dir: string | null; readonly keep: number };
   readonly mqtt: {
     readonly host: string;
     readonly port: number;
@@ -83,6 +90,10 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
     adminKey: s.LAMPPOST_ADMIN_KEY ?? null,
     journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
     keep: { historyDays: s.LAMPPOST_HISTORY_DAYS, quarantineDays: s.LAMPPOST_QUARANTINE_DAYS },
+    backup: {
+      dir: s.LAMPPOST_BACKUP_DIR === undefined ? null : resolve(s.LAMPPOST_BACKUP_DIR),
+      keep: s.LAMPPOST_BACKUP_KEEP,
+    },
     mqtt: {
       host: s.MQTT_HOST,
       port: s.MQTT_PORT,

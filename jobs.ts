@@ -15,10 +15,12 @@ export interface JobDeps {
   };
   /** Days that raw readings (0: for ever) and refused messages are kept. */
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number };
+  /** Makes the nightly backup; null where none is wanted. */
+  readonly backup: (() => Promise<object>) | null;
 }
 
 /** The jobs of one Lamppost. The journal needs none: it is trimmed behind its slowest reader all the time. */
-export function createJobs({ clock, ledger, engine, keep }: JobDeps): Job[] {
+export function createJobs({ clock, ledger, engine, keep, backup }: JobDeps): Job[] {
   const before = (days: number) => clock.now() - days * DAY_MS;
   const jobs: Job[] = [
     {
@@ -48,5 +50,6 @@ export function createJobs({ clock, ledger, engine, keep }: JobDeps): Job[] {
       run: async () => ({ pruned: await engine.prune(before(keep.historyDays)) }),
     });
   }
+  if (backup !== null) jobs.push({ name: 'backup', cron: '10 2 * * *', run: backup });
   return jobs;
 }

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { createApi } from './api/index.ts';
 import { createApiDeps } from './api-deps.ts';
+import { backupSources, checkTogether } from './backup-sources.ts';
 import { type Credential, hashSecret, newSecret, openRegistry } from './broker/index.ts';
 import { createCityInForce, loadCity } from './city-in-force.ts';
 import type { Config } from './config.ts';
@@ -17,8 +18,10 @@ import {
   JournalReader,
 } from './ingest/index.ts';
 import { createJobs } from './jobs.ts';
+import packaged from './package.json' with { type: 'json' };
 import { createRuleBook } from './rules/index.ts';
 import { createSchedule } from './schedule.ts';
+import { createBackups, refuseUnfinished } from './store/index.ts';
 import { backtestDevices, createBacktests, ruleInForce } from './threads/backtests.ts';
 import { startThreads } from './threads/start.ts';
 
@@ -41,6 +44,7 @@ const ADMIN: Key = { id: 'admin', name: 'admin', role: 'admin', department: null
 export async function startLamppost(config: Config, log: Logger, onCrash: (error: Error) => void): Promise<Lamppost> {
   const loaded = await loadCity(config.city);
   mkdirSync(config.data, { recursive: true });
+  refuseUnfinished(config.data);
   const file = (name: string) => join(config.data, name);
   const registry = openRegistry(file('registry.sqlite'), clock);
   const generatedKey = config.adminKey === null ? newSecret() : null;
@@ -75,6 +79,17 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     devices: () => backtestDevices(registry),
     scan: engine.scan,
   });
+  const copyHistory = config.influx === null ? (to: string) => engine.copyHistory(to) : null;
+  const backups = createBackups({
+    sources: backupSources({ dir: config.data, copyHistory }),
+    check: checkTogether,
+    hold: journal.hold,
+    letGo: journal.letGo,
+    about: () => ({ lamppost: packaged.version, city: city.current().control.version }),
+    folder: config.backup.dir,
+    clock,
+    log,
+  });
   const deps = createApiDeps({
     config,
     log,
@@ -88,15 +103,19 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     replays,
     rules,
     backtest: backtests.run,
+    backups,
     mqttPort: mqtt.port,
   });
   const api = createApi(deps, config.http);
   await api.start();
-  const jobs = createJobs({ clock, ledger: () => ledger.read()!, engine, keep: config.keep });
+  const { dir: backupDir, keep: backupsKept } = config.backup;
+  const backup = backupDir === null ? null : () => backups.nightly(backupsKept);
+  const jobs = createJobs({ clock, ledger: () => ledger.read()!, engine, keep: config.keep, backup });
   const schedule = createSchedule(jobs, { log, timezone: city.current().city.timezone });
   await schedule.start();
 
   async function stop(): Promise<void> {
+    await backups.stop();
     await schedule.stop();
     await replays.stop();
     await backtests.stop();

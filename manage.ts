@@ -23,7 +23,7 @@ export async function manage(noun: 'device' | 'key', argv: readonly string[]): P
   const { url, key, ...fields } = values;
   const path = `/api/v1/${noun}s`;
   const request = await requestOf(`${noun} ${verb}`, subject, fields);
-  const response = await ask(`${url}${path}${request.path}`, {
+  const { ok, text } = await askServer(url, `${path}${request.path}`, {
     method: request.method,
     headers: {
       authorization: `Bearer ${key}`,
@@ -31,16 +31,23 @@ export async function manage(noun: 'device' | 'key', argv: readonly string[]): P
     },
     ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
   });
-  const answer = await response.text();
-  if (response.ok) console.log(answer || 'done');
-  else console.error(detailOf(answer) ?? `${url} answers ${response.status}: ${answer.slice(0, 200)}`);
-  return response.ok ? 0 : 1;
+  if (ok) console.log(text || 'done');
+  else console.error(text);
+  return ok ? 0 : 1;
 }
 
-async function ask(url: string, init: RequestInit): Promise<Response> {
+/** What a running server answers, or the one sentence that says why not. Throws `busy` where none answers, `config` where `url` is no address. */
+export async function askServer(url: string, path: string, init: RequestInit): Promise<{ ok: boolean; text: string }> {
+  const response = await ask(url, path, init);
+  const answer = await response.text();
+  if (response.ok) return { ok: true, text: answer };
+  return { ok: false, text: detailOf(answer) ?? `${url} answers ${response.status}: ${answer.slice(0, 200)}` };
+}
+
+async function ask(url: string, path: string, init: RequestInit): Promise<Response> {
   if (!URL.canParse(url)) throw new LamppostError('config', `--url: "${url}" is no address; write http://host:8080`);
   try {
-    return await fetch(url, init);
+    return await fetch(`${url}${path}`, init);
   } catch (error) {
     const { cause, message } = error as Error & { cause?: Error };
     throw new LamppostError('busy', `no server answers at ${url}: ${cause?.message || message}`, { cause: error });

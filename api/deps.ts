@@ -17,6 +17,7 @@ import type {
 import type { NumberedEvent } from '../events/index.ts';
 import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
 import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from '../rules/index.ts';
+import type { BackupJob } from '../store/index.ts';
 import type {
   Act,
   Request,
@@ -82,6 +83,11 @@ export interface ApiDeps {
     replay(request: ReplayRequest): ReplayJob;
     replayJob(id: string): ReplayJob | null;
     discard(ids: readonly string[], by: string, note: string): Promise<number>;
+  };
+  readonly backups: {
+    /** Begins one; throws `conflict`, `invalid` (the path). */
+    start(to?: string): BackupJob;
+    last(): BackupJob | null;
   };
   /** Throws `city` with every mistake where the folder has some; the old one stays in force. */
   reloadCity(): Promise<{ changed: boolean; version: string }>;

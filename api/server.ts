@@ -12,6 +12,7 @@ import { pageRoutes } from './pages.ts';
 import { answerErrors, problem } from './problem.ts';
 import { alertRoutes } from './routes/alerts.ts';
 import { backtestRoutes } from './routes/backtests.ts';
+import { backupRoutes } from './routes/backups.ts';
 import { ledgerRoutes } from './routes/city.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes, type StreamOptions } from './routes/events.ts';
@@ -91,6 +92,7 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
         ticketActRoutes,
         silenceRoutes,
         ingestRoutes,
+        backupRoutes,
       ])
         add(within, deps);
       endStreams = eventRoutes(within, deps, { heartbeatMs: 15_000, ...options });

@@ -126,4 +126,9 @@ export interface HistoryUpkeep {
    * max, sum and count with `everyMs` of an hour or more find the roll-ups there. Resolves to how many were deleted.
    */
   prune(beforeMs: number): Promise<number>;
+  /**
+   * Copies all of it, as it stands at one moment, into a new file, while readings are stored and asked for. Resolves to
+   * the cursor of the copy.
+   */
+  copyTo(path: string): Promise<number>;
 }

@@ -13,7 +13,7 @@ export {
   type RulesConsumer,
   type TransitionContext,
 } from './consumer.ts';
-export { RULES_SCHEMA } from './consumer-store.ts';
+export { createConsumerStore, RULES_SCHEMA } from './consumer-store.ts';
 export { createRuleEngine, type Moment, type RuleEngine } from './engine/index.ts';
 export type { Explanation } from './engine/types.ts';
 export { type Explained, explained } from './explained.ts';

@@ -38,6 +38,8 @@ import { openStateFile } from './state.ts';
 export interface EngineThreadData {
   readonly dir: string;
   readonly logLevel: string;
+  /** The newest block that was in the journal before this start. */
+  readonly journalled: number;
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
@@ -256,8 +258,20 @@ const consumer = createHistoryConsumer(
   },
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
 );
+refuseStrangers();
 rules.start();
 let loops: Promise<unknown> = Promise.resolve();
+
+/** Files of different times, restored side by side, would lose messages without a word. */
+function refuseStrangers(): void {
+  const taken = Math.max(intake.head(), history.cursor());
+  if (data.journalled >= taken) return;
+  throw new LamppostError(
+    'disk',
+    `${data.dir} has files of different times: what is in the state and the history came from blocks up to ${taken}, and ` +
+      `journal.sqlite ends at ${data.journalled}: restore all files of one backup`,
+  );
+}
 
 /** What is in the journal now is taken by every consumer and published; then windows are written and files closed. */
 async function drain(): Promise<void> {
@@ -299,6 +313,8 @@ const functions = {
   /** An InfluxDB rolls up and forgets by its own rules. */
   rollup: async (untilMs: number) => (await embedded?.rollup(untilMs)) ?? 0,
   prune: async (beforeMs: number) => (await embedded?.prune(beforeMs)) ?? 0,
+  /** Copies the embedded history; resolves to its cursor in the copy. */
+  copyHistory: (to: string) => embedded!.copyTo(to),
   status: () => ({
     head: journal.head().seq,
     rules: rules.cursor(),

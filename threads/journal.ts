@@ -29,9 +29,12 @@ server.serve(data.broker);
 
 const functions = {
   heads: () => server.heads(),
+  newest: () => server.newest(),
   control: (...args: Parameters<JournalServer['control']>) => server.control(...args),
   replay: (...args: Parameters<JournalServer['replay']>) => server.replay(...args),
   release: (seq: number) => server.release(seq),
+  hold: () => server.hold(),
+  letGo: () => server.letGo(),
   bytes: () => server.bytes(),
   /** Starts ticks and trimming: once what surrounds the journal is in place. */
   run: () => server.start(),

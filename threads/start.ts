@@ -56,6 +56,7 @@ export async function startThreads({ config, city, registry, admin, onCrash }: S
     onCrash,
   });
   // What changed while the process was down enters the journal before anything else does.
+  const journalled = await journal.call.newest();
   const heads = await journal.call.heads();
   if (heads.city !== city.version) await journal.call.control('city', city, city.version);
   const journalDevices = devicesInto(journal.call, registry, heads.registry);
@@ -66,6 +67,7 @@ export async function startThreads({ config, city, registry, admin, onCrash }: S
       dir: config.data,
       logLevel: config.logLevel,
       influx: config.influx,
+      journalled,
       counter,
       flags,
       broker: toBroker.port1,

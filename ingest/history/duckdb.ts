@@ -7,6 +7,7 @@ import {
   type ReadingColumns,
 } from '../../domain/index.ts';
 import { appendColumns } from './columns.ts';
+import { copyDuckdb } from './copy.ts';
 import { Latest } from './latest.ts';
 import { removeExports, writeParquet } from './parquet.ts';
 import { queryReadings } from './query.ts';
@@ -235,6 +236,13 @@ export function createDuckdbHistory({ path, metrics, unitOf }: Deps): HistorySto
       return Number((await reader.runAndReadAll('select count(*) from readings')).getRows()[0]![0]);
     },
     exportParquet: (query) => writeParquet(reader, path, query, { unitOf, prunedMs, metrics: [...metricIds.keys()] }),
+    async copyTo(to) {
+      try {
+        return await copyDuckdb(instance!, to);
+      } catch (cause) {
+        throw new LamppostError('history', `the history could not be copied: ${(cause as Error).message}`, { cause });
+      }
+    },
     async rollup(untilMs) {
       const rolled = await inTurn('the history could not be rolled up', () =>
         transaction(() => rollUp(writer, untilMs, prunedMs)),

@@ -25,8 +25,13 @@ export interface JournalServer {
   /** Appends messages that go the way again; answers the number of their block. Throws `disk`. */
   replay(control: ReplayControl): number;
   heads(): ControlHeads;
+  /** Number of the newest block; 0 before the first. */
+  newest(): number;
   /** The slowest cursor: blocks up to it may go once retention allows. */
   release(seq: number): void;
+  /** Until it is let go, no more is deleted than could be at this moment. */
+  hold(): void;
+  letGo(): void;
   /** Starts trimming and ticks. */
   start(): void;
   stop(): void;
@@ -48,6 +53,8 @@ export function createJournalServer(
   let ticking: NodeJS.Timeout | undefined;
   let trimming: NodeJS.Timeout | undefined;
   let released = 0;
+  /** What `released` was when a hold began; null where there is none. */
+  let held: number | null = null;
 
   function announce(): void {
     Atomics.add(signal.counter, 0, 1);
@@ -77,7 +84,7 @@ export function createJournalServer(
     const kept = half ? Number.POSITIVE_INFINITY : store.seqAt(clock.now() - options.retentionMs);
     let deleted = 0;
     whileTheDiskAllows(() => {
-      deleted = store.trim(Math.min(released + 1, kept), TRIM_AT_ONCE);
+      deleted = store.trim(Math.min((held ?? released) + 1, kept), TRIM_AT_ONCE);
     });
     trimming = setTimeout(trim, deleted === TRIM_AT_ONCE ? TRIM_ON_MS : TRIM_EVERY_MS);
   }
@@ -111,8 +118,15 @@ export function createJournalServer(
       return store.seq;
     },
     heads: () => store.heads,
+    newest: () => store.seq,
     release(seq) {
       released = Math.max(released, seq);
+    },
+    hold() {
+      held = released;
+    },
+    letGo() {
+      held = null;
     },
     start() {
       trimming = setTimeout(trim, TRIM_EVERY_MS);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
+import { backupSources, checkTogether } from '../../../backup-sources.ts';
 import { hashSecret, openRegistry, sameHash } from '../../../broker/index.ts';
 import { systemClock as clock, type Key, type KeyRole, LamppostError, type Transition } from '../../../domain/index.ts';
 import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
@@ -29,6 +30,7 @@ import {
   RULES_SCHEMA,
   rulesInForce,
 } from '../../../rules/index.ts';
+import { createBackups } from '../../../store/index.ts';
 import { createOfficeOfThread } from '../../../threads/office.ts';
 import type { Offered, Remote } from '../../../threads/rpc.ts';
 import { createTicketDeps } from '../../../ticket-deps.ts';
@@ -123,8 +125,20 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
     devicesIn: () => registry.list({ limit: 100, after: null }).items,
   });
 
+  const log = pino({ level: 'silent' });
+  const backups = createBackups({
+    sources: backupSources({ dir, copyHistory: history.copyTo }),
+    check: checkTogether,
+    hold: async () => {},
+    letGo: async () => {},
+    about: () => ({ lamppost: '0.0.0', city: control.version }),
+    folder: null,
+    clock,
+    log,
+  });
+
   const deps: ApiDeps = {
-    log: pino({ level: 'silent' }),
+    log,
     city: () => city!,
     rules: {
       ...book,
@@ -184,6 +198,7 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
       },
     },
     readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
+    backups,
     metrics: async () => 'lamppost_up 1\n',
     acceptWebSocket: (stream) => stream.destroy(),
   };
@@ -193,6 +208,7 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
 
   return {
     base,
+    dir,
     port: api.port(),
     listeners,
     /** Forgets all but the newest events. */
@@ -231,6 +247,7 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
     async stop() {
       await api.stop();
       await replays.stop();
+      await backups.stop();
       await history.stop();
       for (const one of [reading, state, store, journal, registry]) one.close();
     },

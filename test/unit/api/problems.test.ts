@@ -149,6 +149,8 @@ const LEAST: Readonly<Record<string, 'operator' | 'admin'>> = {
   'POST /api/v1/city/reload': 'admin',
   'POST /api/v1/quarantine/replay': 'operator',
   'POST /api/v1/quarantine/discard': 'operator',
+  'POST /api/v1/backup': 'admin',
+  'GET /api/v1/backup': 'admin',
   'POST /api/v1/rules': 'admin',
   'PUT /api/v1/rules/{id}': 'admin',
   'DELETE /api/v1/rules/{id}': 'admin',

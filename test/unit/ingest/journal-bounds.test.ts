@@ -102,6 +102,24 @@ describe('trimming', () => {
     expect(seqs(), 'more than half full: retention no longer counts').toEqual([7, 8, 9, 10]);
   });
 
+  test('journal - what a backup may need is held: blocks released meanwhile go when it is let go, those released before go on', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    let ms = 1_000;
+    const journal = opened(journalDir(), { retentionMs: 0 }, undefined, { now: () => ms });
+    const seqs = () => blocksOf(journal.path).map(({ seq }) => seq);
+    for (let i = 0; i < 8; i++) await append(journal, block(10));
+    ms = 2_000;
+    journal.server.release(2);
+    journal.server.hold();
+    journal.server.release(6);
+    journal.server.start();
+    vi.advanceTimersByTime(1_000);
+    expect(seqs()).toEqual([3, 4, 5, 6, 7, 8]);
+    journal.server.letGo();
+    vi.advanceTimersByTime(1_000);
+    expect(seqs()).toEqual([7, 8]);
+  });
+
   test('journal - trimming keeps up with small commits that come one by one', async () => {
     const journal = opened(journalDir(), { retentionMs: 0 });
     for (let i = 0; i < 3_000; i++) journal.server.control('tick', {}, null);

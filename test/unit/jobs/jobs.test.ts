@@ -23,7 +23,7 @@ const keep = { historyDays: 30, quarantineDays: 90 };
 
 test('jobs - are due by the clock of the city, and not at all after their stop', async () => {
   const engine = { rollup: async () => 0, prune: async () => 0, expire: async () => 0, due: async () => 0 };
-  const jobs = createJobs({ clock, ledger, engine, keep });
+  const jobs = createJobs({ clock, ledger, engine, keep, backup: async () => ({}) });
   const schedule = createSchedule(jobs, { log: pino({ level: 'silent' }), timezone: 'Asia/Kathmandu' });
   await schedule.start();
   const zone = new Intl.DateTimeFormat('en-GB', { timeZone: 'Asia/Kathmandu', timeStyle: 'short' });
@@ -35,15 +35,10 @@ test('jobs - are due by the clock of the city, and not at all after their stop',
     ['deadlines', zone.format(Date.now() + 1_000)],
     ['ledger report', '00:00'],
     ['history retention', '03:40'],
+    ['backup', '02:10'],
   ]);
   await schedule.stop();
-  expect(tasks.map((task) => task.getStatus())).toEqual([
-    'destroyed',
-    'destroyed',
-    'destroyed',
-    'destroyed',
-    'destroyed',
-  ]);
+  expect(tasks.map((task) => task.getStatus())).toEqual(tasks.map(() => 'destroyed'));
   expect(cron.getTasks().size).toBe(0);
 });
 
@@ -76,7 +71,7 @@ test('jobs - roll up, expire and forget what is due in real stores, and nothing 
   const expire = async (beforeMs: number) => quarantine.expire(beforeMs);
   const engine = { ...history, expire, due: async () => 2 };
   const told: (object | null)[] = [];
-  for (const job of createJobs({ clock, ledger, engine, keep })) told.push(await job.run());
+  for (const job of createJobs({ clock, ledger, engine, keep, backup: null })) told.push(await job.run());
   // The hour of NOW has not ended, but the one before it has.
   expect(told).toEqual([{ hours: 4 }, { expired: 1 }, { done: 2 }, { ledger: ledger() }, { pruned: 1 }]);
   expect(await history.count()).toBe(3);

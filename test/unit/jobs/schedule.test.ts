@@ -109,7 +109,7 @@ describe('the jobs', () => {
     const note = (name: string) => async (ms: number) => calls.push([name, ms]);
     const engine = { rollup: note('rollup'), prune: note('prune'), expire: note('expire'), due: note('due') };
     const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
-    return { calls, jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, engine, keep }) };
+    return { calls, jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, engine, keep, backup: null }) };
   }
 
   test('roll up to now, expire and forget what is older than its days, and report the ledger', async () => {

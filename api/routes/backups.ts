@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import type { ApiDeps } from '../deps.ts';
+import { found, Item } from '../schema.ts';
+import type { App } from './routes.ts';
+
+/** `/api/v1/backup`: all that the server keeps, copied on its own disk while it works. */
+export function backupRoutes(app: App, { backups }: ApiDeps): void {
+  const tags = ['system'];
+  const config = { role: 'admin' } as const;
+  const body = z.strictObject({ to: z.string().min(1).max(4_096).optional() }).nullish();
+  app.post(
+    '/api/v1/backup',
+    {
+      config,
+      schema: {
+        tags,
+        summary:
+          'Begins a backup into a new folder on the server: "to", or one in LAMPPOST_BACKUP_DIR named by the time',
+        body,
+        response: { 202: Item },
+      },
+    },
+    async (request, reply) =>
+      reply
+        .code(202)
+        .header('location', '/api/v1/backup')
+        .send(backups.start(request.body?.to) as never),
+  );
+  app.get(
+    '/api/v1/backup',
+    {
+      config,
+      schema: { tags, summary: 'The backup that runs, or the last one since the start', response: { 200: Item } },
+    },
+    async () => found(backups.last(), 'backup since the start') as never,
+  );
+}

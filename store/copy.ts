@@ -1,0 +1,21 @@
+import { backup, DatabaseSync } from 'node:sqlite';
+
+/** All pages in one step, which reads one snapshot; a copy in several steps begins anew at every write of the file's owner. */
+const ALL_PAGES = 2 ** 31 - 1;
+
+/**
+ * Copies a SQLite file that others write to into a new one, as it stands at one moment. It runs in libuv's threads on a
+ * connection of its own: no writer waits for it, but the log of the file grows meanwhile. The copy is one plain file,
+ * without a log beside it.
+ */
+export async function copyDatabase(from: string, to: string): Promise<void> {
+  const source = new DatabaseSync(from, { readOnly: true });
+  try {
+    await backup(source, to, { rate: ALL_PAGES });
+  } finally {
+    source.close();
+  }
+  const copy = new DatabaseSync(to);
+  copy.exec('pragma journal_mode = delete');
+  copy.close();
+}

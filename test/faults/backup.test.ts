@@ -1,0 +1,96 @@
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { restoreBackup } from '../../store/index.ts';
+import { launch } from '../integration/commands-kit.ts';
+import { allTickets, Bins, numbersIn } from '../kit/bins.ts';
+import { ServerProcess } from '../kit/server.ts';
+
+const KILLS = 10;
+const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Begins a backup and waits for its folder; answers how long that took. */
+async function backUp(server: ServerProcess, to: string): Promise<number> {
+  const startedAt = performance.now();
+  await server.post('/api/v1/backup', { to });
+  while (!existsSync(to)) {
+    const { state, error } = await server.get<{ state: string; error: string }>('/api/v1/backup');
+    if (state === 'failed') throw new Error(error);
+    await pause(5);
+  }
+  return performance.now() - startedAt;
+}
+
+test('kill -9 in the middle of a backup, ten times - a half one is never taken for one, a whole one restores, and the server goes on', async () => {
+  const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0' });
+  await server.start();
+  const bins = new Bins();
+  await bins.start(server, 10);
+  const folder = newDir();
+  while (bins.count() < 4_000) await pause(50);
+  const takesMs = await backUp(server, join(folder, 'undisturbed'));
+  const halves: string[] = [];
+  for (let kill = 0; kill < KILLS; kill++) {
+    const to = join(folder, `night-${kill}`);
+    await server.post('/api/v1/backup', { to });
+    await pause((takesMs * (kill + 0.5)) / KILLS);
+    await server.kill();
+    const data = join(newDir(), 'restored');
+    const whole = [to, `${to}.part`].find((dir) => existsSync(join(dir, 'manifest.json')));
+    if (whole !== undefined) {
+      await restoreBackup(whole, data);
+    } else if (existsSync(`${to}.part`)) {
+      halves.push(`${to}.part`);
+      await expect(restoreBackup(`${to}.part`, data)).rejects.toThrow('is no whole backup');
+      expect(existsSync(data)).toBe(false);
+    }
+    await server.start();
+  }
+  expect(halves.length, 'the kills came in the middle').toBeGreaterThan(2);
+
+  const before = bins.acknowledged();
+  const to = join(folder, 'at-last');
+  await backUp(server, to);
+  await bins.stop();
+  await server.settledLedger();
+  const tickets = new Map((await allTickets(server)).map((ticket) => [ticket.id, ticket]));
+  expect(await server.stop()).toBe(0);
+  const data = join(newDir(), 'restored');
+  await restoreBackup(to, data);
+  const restored = new ServerProcess(data);
+  await restored.start();
+  await restored.settledLedger();
+  const found = await numbersIn(restored, before.keys());
+  for (const [id, numbers] of before) {
+    const missing = [...numbers].filter((n) => !found.get(id)!.has(n));
+    expect(missing, `${id}: acknowledged before the backup began, but nowhere`).toEqual([]);
+  }
+  for (const { id, evidence } of await allTickets(restored)) expect(tickets.get(id)?.evidence, id).toEqual(evidence);
+  expect(await restored.stop()).toBe(0);
+});
+
+test('kill -9 in the middle of a restore, or files of different times - the server does not start over them', async () => {
+  const server = new ServerProcess();
+  await server.start();
+  const to = join(newDir(), 'backup');
+  await backUp(server, to);
+  expect(await server.stop()).toBe(0);
+  const data = join(newDir(), 'data');
+  const restore = launch(['restore', to, '--data', data]);
+  while (!existsSync(join(data, 'restore-unfinished'))) await new Promise((resolve) => setImmediate(resolve));
+  restore.kill('SIGKILL');
+  await once(restore, 'exit');
+  expect(restore.signalCode).toBe('SIGKILL');
+  await expect(new ServerProcess(data).start()).rejects.toThrow(/ended with 1: .* a restore was interrupted: empty it/);
+
+  // Files of a backup side by side with one of another time, as a restore by hand may leave them.
+  const mixed = newDir();
+  await restoreBackup(to, join(mixed, 'data'));
+  rmSync(join(mixed, 'data', 'journal.sqlite'));
+  const strange = new ServerProcess(join(mixed, 'data'));
+  await expect(strange.start()).rejects.toThrow(/ended with 1: .* has files of different times: .* restore all files/);
+  expect(readdirSync(join(mixed, 'data'))).toContain('state.sqlite');
+});

@@ -1,0 +1,133 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Manifest } from '../../store/index.ts';
+import { allEvents, allTickets, Bins, numbersIn } from '../kit/bins.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+import { expectPlain, lamppost } from './commands-kit.ts';
+
+const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
+const manifestOf = (dir: string) => JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as Manifest;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The block of the journal that an alert's event came from; infinite for others. */
+const blockOf = (id: string) => Number(/^(\d+)\.\d+-alert$/.exec(id)?.[1] ?? Number.POSITIVE_INFINITY);
+
+async function until(check: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!check()) {
+    if (Date.now() > deadline) throw new Error(`${what}: not in time`);
+    await pause(20);
+  }
+}
+
+/** `lamppost backup` against a server. */
+function backUp(server: ServerProcess, ...args: string[]) {
+  const url = `http://127.0.0.1:${server.httpPort}`;
+  return lamppost(['backup', '--url', url, '--key', ADMIN_KEY, ...args]);
+}
+
+describe('a backup of a server under load', () => {
+  test('restored elsewhere, it has all that was acknowledged before, a ledger that balances, and the very tickets and events', async () => {
+    const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0' });
+    await server.start();
+    const bins = new Bins();
+    await bins.start(server, 12);
+    await until(() => bins.count() > 3_000, 'the first messages');
+    const before = bins.acknowledged();
+    const to = join(newDir(), 'monday');
+    const ran = await backUp(server, '--to', to);
+    expect(ran, ran.err).toMatchObject({ code: 0, out: expect.stringMatching(/monday: \d+ bytes\n$/) });
+    const during = bins.count();
+    await until(() => bins.count() > during + 500, 'the server goes on');
+    await server.post('/api/v1/devices', { id: 'later', profile: 'waste-bin', district: 'harbour' });
+    await bins.stop();
+    await server.settledLedger();
+    const events = await allEvents(server);
+    const tickets = new Map((await allTickets(server)).map((ticket) => [ticket.id, ticket]));
+    expect(await server.stop()).toBe(0);
+
+    const manifest = manifestOf(to);
+    const names = ['state.sqlite', 'history.duckdb', 'journal.sqlite', 'registry.sqlite'];
+    expect(readdirSync(to).toSorted()).toEqual([...names, 'manifest.json'].toSorted());
+    expect(manifest.files.map(({ name, bytes }) => [name, bytes])).toEqual(
+      names.map((name) => [name, statSync(join(to, name)).size]),
+    );
+    const data = join(newDir(), 'restored');
+    const restored = await lamppost(['restore', to, '--data', data]);
+    expect(restored, restored.err).toMatchObject({ code: 0, out: expect.stringContaining('4 files') });
+    const again = new ServerProcess(data);
+    await again.start();
+    const ledger = await again.settledLedger();
+    const { newest, messages } = manifest.files.find(({ name }) => name === 'journal.sqlite')!.positions;
+    expect(ledger.messages.received).toBe(messages);
+    const found = await numbersIn(again, before.keys());
+    for (const [id, numbers] of before) {
+      await again.settledLedger(id);
+      const missing = [...numbers].filter((n) => !found.get(id)!.has(n));
+      expect(missing, `${id}: acknowledged before the backup began, but nowhere`).toEqual([]);
+    }
+    const eventsAgain = await allEvents(again);
+    const known = eventsAgain.findLastIndex(({ event }) => blockOf(event.id) <= newest!) + 1;
+    expect(known).toBeGreaterThan(50);
+    expect(eventsAgain.slice(0, known)).toEqual(events.slice(0, known));
+    expect(events.slice(known).some(({ event }) => blockOf(event.id) <= newest!)).toBe(false);
+    for (const ticket of await allTickets(again)) {
+      const original = tickets.get(ticket.id)!;
+      expect(original.history.slice(0, ticket.history.length), ticket.id).toEqual(ticket.history);
+      expect(original).toMatchObject({ openedAt: ticket.openedAt, evidence: ticket.evidence, dueAt: ticket.dueAt });
+    }
+    expect((await again.get<{ items: { id: string }[] }>('/api/v1/devices?limit=100')).items).toHaveLength(12);
+    expect(await again.stop()).toBe(0);
+  });
+
+  test('the next ones, asked for by the API, go to the folder of the settings; one at a time, by an admin alone', async () => {
+    const folder = newDir();
+    const server = new ServerProcess(undefined, { LAMPPOST_BACKUP_DIR: folder });
+    await server.start();
+    const key = await server.post<{ secret: string }>('/api/v1/keys', { name: 'b', role: 'operator' });
+    const ask = (body: object, bearer = ADMIN_KEY) =>
+      fetch(`http://127.0.0.1:${server.httpPort}/api/v1/backup`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    expect((await ask({}, key.secret)).status).toBe(403);
+    const [first, second] = await Promise.all([ask({}), ask({})]);
+    expect([first.status, second.status].toSorted()).toEqual([202, 409]);
+    await until(() => readdirSync(folder).some((name) => /^lamppost-.*Z$/.test(name)), 'the backup');
+    const refused = await ask({ to: 'monday' });
+    expect(refused.status).toBe(400);
+    expect(((await refused.json()) as { detail: string }).detail).toBe(
+      'to: "monday" is not an absolute path on the server',
+    );
+    const { path, state } = await server.get<{ path: string; state: string }>('/api/v1/backup');
+    expect(state).toBe('done');
+    expect((await ask({ to: path })).status).toBe(409);
+    expect((await ask({ to: join(folder, 'nowhere', 'monday') })).status).toBe(400);
+    expect(await server.stop()).toBe(0);
+  });
+
+  test('a restore refuses what is no whole backup, and a folder in which something is, in plain words', async () => {
+    const server = new ServerProcess();
+    await server.start();
+    const to = join(newDir(), 'monday');
+    expect(await backUp(server, '--to', to)).toMatchObject({ code: 0 });
+    const busy = await lamppost(['restore', to, '--data', server.data]);
+    expect(busy.code).toBe(1);
+    expectPlain(busy, `${server.data} is not empty`);
+    expect(await server.stop()).toBe(0);
+    const empty = newDir();
+    const half = await lamppost(['restore', empty, '--data', join(newDir(), 'x')]);
+    expect(half.code).toBe(1);
+    expectPlain(half, `${empty} is no whole backup: it has no manifest.json`);
+    const mistake = await lamppost(['restore', to]);
+    expect(mistake.code).toBe(2);
+    expectPlain(mistake, 'write lamppost restore <backup> --data <new folder>');
+    const nobody = await backUp(server, '--to', join(newDir(), 'x'));
+    expect(nobody.code).toBe(1);
+    expectPlain(nobody, 'no server answers');
+    expect(existsSync(join(empty, 'x'))).toBe(false);
+  });
+});

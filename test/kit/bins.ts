@@ -1,0 +1,111 @@
+import mqtt, { type MqttClient } from 'mqtt';
+import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
+import type { NumberedEvent } from '../../events/index.ts';
+import type { ServerProcess } from './server.ts';
+
+/** Readings of these bins lie from here on, 10 ms apart. */
+const START = Date.now() - 3_600_000;
+const UNDER_WAY = 10;
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * Waste bins that publish message after message, each until it is acknowledged. The level rises and falls, so that the
+ * rule of full bins fires every 40 messages of a bin; every 25th message is broken.
+ */
+export class Bins {
+  readonly #clients: MqttClient[] = [];
+  readonly #acknowledged = new Map<string, Set<number>>();
+  readonly #lanes: Promise<void>[] = [];
+  #stopped = false;
+
+  /** Registers so many and lets them begin. */
+  async start(server: ServerProcess, count: number): Promise<void> {
+    const devices = Array.from({ length: count }, (_, i) => ({
+      id: `bin-${i}`,
+      profile: 'waste-bin',
+      district: 'old-town',
+    }));
+    const registered = await server.post<{ id: string; secret: string }[]>('/api/v1/devices', devices);
+    for (const [i, { id, secret }] of registered.entries())
+      this.#publish(server, { id, secret, qos: i % 2 === 0 ? 1 : 2 });
+  }
+
+  #publish(server: ServerProcess, { id, secret, qos }: { id: string; secret: string; qos: 1 | 2 }): void {
+    const login = { clientId: id, username: id, password: secret, reconnectPeriod: 100, clean: false };
+    const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, login);
+    client.on('error', () => {});
+    this.#clients.push(client);
+    const acknowledged = new Set<number>();
+    this.#acknowledged.set(id, acknowledged);
+    let next = 0;
+    const lane = async () => {
+      while (!this.#stopped) {
+        const n = next++;
+        // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it goes again.
+        while (!(await sent(client, `devices/${id}/readings`, payloadOf(n), qos))) await pause(20);
+        acknowledged.add(n);
+      }
+    };
+    for (let i = 0; i < UNDER_WAY; i++) this.#lanes.push(lane());
+  }
+
+  /** Numbers of the messages that are acknowledged by now, by bin. */
+  acknowledged(): ReadonlyMap<string, ReadonlySet<number>> {
+    return new Map([...this.#acknowledged].map(([id, numbers]) => [id, new Set(numbers)]));
+  }
+
+  count(): number {
+    return [...this.#acknowledged.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Waits for what is under way: the server has to run. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#lanes);
+    await Promise.all(this.#clients.map((client) => client.endAsync()));
+  }
+}
+
+function payloadOf(n: number): string {
+  if (n % 25 === 24) return `{"broken": ${n}`;
+  return JSON.stringify({ ts: START + n * 10, metrics: { fill: n % 40 < 20 ? 20 : 95, battery: 80 } });
+}
+
+function sent(client: MqttClient, topic: string, payload: string, qos: 1 | 2): Promise<boolean> {
+  return client.publishAsync(topic, payload, { qos }).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** All pages of a list. */
+async function all<T>(server: ServerProcess, path: string): Promise<T[]> {
+  const items: T[] = [];
+  let after: string | null = null;
+  do {
+    const page: Page<T> = await server.get(`${path}?limit=1000${after === null ? '' : `&after=${after}`}`);
+    items.push(...page.items);
+    after = page.next;
+  } while (after !== null);
+  return items;
+}
+
+export const allTickets = (server: ServerProcess) => all<Ticket>(server, '/api/v1/tickets');
+
+/** Every event, in order of its number. */
+export const allEvents = (server: ServerProcess) => all<NumberedEvent>(server, '/api/v1/events');
+
+/** Numbers of the messages of bins that the server has, in its history or its quarantine; throws where one is stored twice. */
+export async function numbersIn(server: ServerProcess, ids: Iterable<string>): Promise<Map<string, Set<number>>> {
+  const refused = await all<Quarantined>(server, '/api/v1/quarantine');
+  const found = new Map<string, Set<number>>();
+  for (const id of ids) {
+    const time = `from=${START}&to=${START + 86_400_000}&maxPoints=1000000`;
+    const { series } = await server.get<{ series: Series[] }>(`/api/v1/readings?device=${id}&metric=fill&${time}`);
+    const stored = (series[0]?.points ?? []).map(([ts]) => (ts - START) / 10);
+    if (new Set(stored).size !== stored.length) throw new Error(`${id}: a reading is stored twice`);
+    const texts = refused.filter(({ device }) => device === id).map(({ raw }) => Buffer.from(raw, 'base64').toString());
+    found.set(id, new Set([...stored, ...texts.map((text) => Number(text.slice(11)))]));
+  }
+  return found;
+}

@@ -1,0 +1,345 @@
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import pino from 'pino';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { checkTogether } from '../../../backup-sources.ts';
+import {
+  type BackupFile,
+  type BackupSource,
+  type Backups,
+  copyDatabase,
+  createBackups,
+  openDatabase,
+  refuseUnfinished,
+  restoreBackup,
+} from '../../../store/index.ts';
+import { testClock } from '../ingest/intake-kit.ts';
+
+const BINS = { room: 'bins', steps: ['create table bins (id integer primary key, fill real) strict'] };
+const NIGHT = Date.UTC(2026, 5, 15, 2, 10);
+const DAY_MS = 86_400_000;
+
+let dir: string;
+let db: DatabaseSync;
+let told: string[];
+const clock = testClock();
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
+  mkdirSync(join(dir, 'data'));
+  mkdirSync(join(dir, 'backups'));
+  db = openDatabase(join(dir, 'data', 'bins.sqlite'), { schemas: [BINS] });
+  db.exec('insert into bins values (1, 0.5)');
+  told = [];
+  clock.ms = NIGHT;
+});
+
+function source(name: string, copy: BackupSource['copy']): BackupSource {
+  return {
+    name,
+    copy(to) {
+      told.push(name);
+      return copy(to);
+    },
+  };
+}
+const bins = () =>
+  source('bins.sqlite', async (to) => {
+    await copyDatabase(join(dir, 'data', 'bins.sqlite'), to);
+    return { newest: 1 };
+  });
+const lamps = () =>
+  source('lamps.duckdb', async (to) => {
+    writeFileSync(to, 'lamps');
+    return {};
+  });
+
+function backups(sources: readonly BackupSource[] = [bins(), lamps()], changes: object = {}): Backups {
+  return createBackups({
+    sources,
+    check: () => {},
+    hold: async () => void told.push('hold'),
+    letGo: async () => void told.push('let go'),
+    about: () => ({ lamppost: '1.2.3', city: 'c1' }),
+    folder: join(dir, 'backups'),
+    clock,
+    log: pino({ level: 'silent' }),
+    ...changes,
+  });
+}
+
+/** Runs one to its end. */
+async function ended(made: Backups, to?: string) {
+  made.start(to);
+  while (made.last()!.state === 'running') await new Promise((resolve) => setImmediate(resolve));
+  return made.last()!;
+}
+
+describe('a backup', () => {
+  test('has every file as it stood, in order, while deleting is held; and a manifest that says what is in it', async () => {
+    const job = await ended(backups());
+    const path = join(dir, 'backups', 'lamppost-2026-06-15T02-10-00Z');
+    const at = '2026-06-15T02:10:00.000Z';
+    const manifest = JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8'));
+    expect(told).toEqual(['hold', 'bins.sqlite', 'lamps.duckdb', 'let go']);
+    expect(manifest).toEqual({
+      format: 1,
+      lamppost: '1.2.3',
+      city: 'c1',
+      startedAt: at,
+      endedAt: at,
+      files: [
+        { name: 'bins.sqlite', bytes: expect.any(Number), sha256: expect.any(String), positions: { newest: 1 } },
+        // sha256sum of the five letters.
+        {
+          name: 'lamps.duckdb',
+          bytes: 5,
+          sha256: 'dfe0b81f6809a85a837617a7b1a10e3e59cbc7398905cad430dbe35af55dbb58',
+          positions: {},
+        },
+      ],
+    });
+    const bytes = manifest.files[0].bytes + 5;
+    expect(job).toEqual({ state: 'done', path, startedAt: at, endedAt: at, bytes, error: null });
+    expect(readdirSync(path).toSorted()).toEqual(['bins.sqlite', 'lamps.duckdb', 'manifest.json']);
+    const copy = new DatabaseSync(join(path, 'bins.sqlite'), { readOnly: true });
+    expect(copy.prepare('select * from bins').all()).toEqual([{ id: 1, fill: 0.5 }]);
+    copy.close();
+  });
+
+  test('of a file that is written to all the time is one moment of it', async () => {
+    const insert = db.prepare('insert into bins select max(id) + 1, 0 from bins');
+    let writing = true;
+    const writer = (async () => {
+      while (writing) {
+        for (let i = 0; i < 20; i++) insert.run();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    })();
+    for (let i = 0; i < 5; i++) {
+      await copyDatabase(join(dir, 'data', 'bins.sqlite'), join(dir, `copy-${i}`));
+      const copy = new DatabaseSync(join(dir, `copy-${i}`));
+      const [row] = copy.prepare('select count(*) as n, max(id) as last from bins').all();
+      expect(row!.n).toBe(row!.last);
+      expect(copy.prepare('pragma integrity_check').get()).toEqual({ integrity_check: 'ok' });
+      copy.close();
+    }
+    writing = false;
+    await writer;
+  });
+
+  test('that fails leaves nothing, says why, and lets go; the next one may succeed', async () => {
+    let broken = true;
+    const made = backups([
+      bins(),
+      source('lamps.duckdb', async (to) => {
+        writeFileSync(to, 'half');
+        if (broken) throw new Error('the lamp is out');
+        return {};
+      }),
+    ]);
+    expect(await ended(made)).toMatchObject({ state: 'failed', bytes: null, error: 'the lamp is out' });
+    expect(readdirSync(join(dir, 'backups'))).toEqual([]);
+    expect(told.at(-1)).toBe('let go');
+    broken = false;
+    expect(await ended(made)).toMatchObject({ state: 'done', error: null });
+  });
+
+  test('whose files do not go together is none', async () => {
+    const check = () => {
+      throw new Error('blocks are missing');
+    };
+    expect(await ended(backups([bins()], { check }))).toMatchObject({ state: 'failed', error: 'blocks are missing' });
+    expect(readdirSync(join(dir, 'backups'))).toEqual([]);
+  });
+
+  test('is one at a time, in a new folder with a place to be in; what was left half is named', async () => {
+    const made = backups();
+    const job = made.start();
+    expect(() => made.start()).toThrow(
+      expect.objectContaining({ code: 'conflict', message: expect.stringMatching(/runs: wait/) }),
+    );
+    await made.stop();
+    const again = backups();
+    const to = (path: string) => () => again.start(path);
+    expect(to('monday')).toThrow(expect.objectContaining({ code: 'invalid' }));
+    expect(to(join(dir, 'nowhere', 'monday'))).toThrow(expect.objectContaining({ code: 'invalid' }));
+    expect(to(join(dir, 'data'))).toThrow(expect.objectContaining({ code: 'conflict' }));
+    mkdirSync(join(dir, 'monday.part'));
+    expect(to(join(dir, 'monday'))).toThrow(/monday\.part is left of a backup that was interrupted: delete it/);
+    const nowhere = backups([bins()], { folder: null });
+    expect(() => nowhere.start()).toThrow(
+      expect.objectContaining({ code: 'invalid', message: expect.stringMatching(/LAMPPOST_BACKUP_DIR/) }),
+    );
+    expect(job.state).toBe('running');
+  });
+
+  test('that is under way at a stop is given up after the file that is being copied', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const made = backups([
+      source('bins.sqlite', async () => {
+        await promise;
+        return {};
+      }),
+      lamps(),
+    ]);
+    made.start();
+    while (told.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    const stopped = made.stop();
+    resolve();
+    await stopped;
+    expect(made.last()).toMatchObject({ state: 'failed', error: 'the server stops' });
+    expect(told).toEqual(['hold', 'bins.sqlite', 'let go']);
+    expect(readdirSync(join(dir, 'backups'))).toEqual([]);
+  });
+
+  test('at night keeps the newest, deletes older ones and halves, and touches nothing else', async () => {
+    const made = backups();
+    const folder = join(dir, 'backups');
+    mkdirSync(join(folder, 'lamppost-2026-06-01T02-10-00Z.part'));
+    mkdirSync(join(folder, 'by-hand'));
+    mkdirSync(join(folder, 'by-hand.part'));
+    const deleted = [];
+    for (let night = 0; night < 4; night++, clock.ms += DAY_MS) deleted.push((await made.nightly(2)).deleted);
+    expect(deleted).toEqual([1, 0, 1, 1]);
+    expect(readdirSync(folder).toSorted()).toEqual([
+      'by-hand',
+      'by-hand.part',
+      'lamppost-2026-06-17T02-10-00Z',
+      'lamppost-2026-06-18T02-10-00Z',
+    ]);
+    const failing = backups([source('bins.sqlite', () => Promise.reject(new Error('no')))]);
+    clock.ms += DAY_MS;
+    await expect(failing.nightly(2)).rejects.toMatchObject({
+      code: 'disk',
+      message: expect.stringMatching(/Z failed: no$/),
+    });
+    expect(readdirSync(folder)).toHaveLength(4);
+  });
+});
+
+describe('a restore', () => {
+  let backup: string;
+  let data: string;
+  beforeEach(async () => {
+    backup = (await ended(backups())).path;
+    data = join(dir, 'restored');
+  });
+  const refusal = (code: string, message: RegExp) =>
+    expect.objectContaining({ name: 'LamppostError', code, message: expect.stringMatching(message) });
+  const nothingLeft = () => expect(existsSync(data) ? readdirSync(data) : []).toEqual([]);
+
+  test('brings every file into a folder that is not there yet, or is empty', async () => {
+    for (const to of [data, join(dir, 'empty')]) {
+      if (to !== data) mkdirSync(to);
+      expect((await restoreBackup(backup, to)).city).toBe('c1');
+      expect(readdirSync(to).toSorted()).toEqual(['bins.sqlite', 'lamps.duckdb']);
+      refuseUnfinished(to);
+      const restored = openDatabase(join(to, 'bins.sqlite'), { schemas: [BINS] });
+      expect(restored.prepare('select * from bins').all()).toEqual([{ id: 1, fill: 0.5 }]);
+      restored.close();
+    }
+  });
+
+  test('refuses a folder in which something is, and leaves it alone', async () => {
+    mkdirSync(data);
+    writeFileSync(join(data, 'bins.sqlite'), 'mine');
+    await expect(restoreBackup(backup, data)).rejects.toThrow(refusal('conflict', /restored is not empty/));
+    expect(readFileSync(join(data, 'bins.sqlite'), 'utf8')).toBe('mine');
+  });
+
+  test.each<[string, RegExp, (path: string) => void]>([
+    [
+      'without its manifest',
+      /no whole backup: it has no manifest\.json/,
+      (path) => rmSync(join(path, 'manifest.json')),
+    ],
+    ['with half a manifest', /not the manifest of a backup/, (path) => writeFileSync(join(path, 'manifest.json'), '{')],
+    ['of another format', /format/, (path) => edit(path, (text) => text.replace('"format": 1', '"format": 2'))],
+    [
+      'that names files elsewhere',
+      /name/,
+      (path) => edit(path, (text) => text.replace('lamps.duckdb', '../lamps.duckdb')),
+    ],
+    ['that lacks a file', /lamps\.duckdb is missing/, (path) => rmSync(join(path, 'lamps.duckdb'))],
+    [
+      'with a file cut off',
+      /has 4 bytes; its manifest says 5/,
+      (path) => writeFileSync(join(path, 'lamps.duckdb'), 'lamp'),
+    ],
+    [
+      'with one letter changed',
+      /is damaged: its SHA-256/,
+      (path) => writeFileSync(join(path, 'lamps.duckdb'), 'lamqs'),
+    ],
+  ])('refuses a backup %s, and leaves nothing', async (_, message, damage) => {
+    damage(backup);
+    await expect(restoreBackup(backup, data)).rejects.toThrow(refusal('invalid', message));
+    nothingLeft();
+  });
+
+  test('refuses a database that is damaged inside, though it is the one that was copied', async () => {
+    const broken = join(dir, 'broken.sqlite');
+    copyFileSync(join(backup, 'bins.sqlite'), broken);
+    const inside = new DatabaseSync(broken);
+    inside.exec('create index fills on bins (fill)');
+    for (let id = 2; id < 500; id++) inside.exec(`insert into bins values (${id}, 0.5)`);
+    inside.close();
+    const bytes = readFileSync(broken);
+    bytes.fill(0, 6 * 4096 + 2_000, 6 * 4096 + 3_000);
+    writeFileSync(broken, bytes);
+    const copy = source('bins.sqlite', async (to) => {
+      copyFileSync(broken, to);
+      return {};
+    });
+    const { path } = await ended(backups([copy]), join(dir, 'backups', 'broken'));
+    await expect(restoreBackup(path, data)).rejects.toThrow(refusal('invalid', /bins\.sqlite is damaged/));
+    nothingLeft();
+  });
+
+  test('that was interrupted is named at the start', () => {
+    mkdirSync(data);
+    writeFileSync(join(data, 'restore-unfinished'), '');
+    expect(() => refuseUnfinished(data)).toThrow(refusal('disk', /a restore was interrupted: empty it/));
+  });
+});
+
+const edit = (path: string, change: (text: string) => string) =>
+  writeFileSync(join(path, 'manifest.json'), change(readFileSync(join(path, 'manifest.json'), 'utf8')));
+
+describe('checkTogether', () => {
+  const files = (state: object, cursor: number, journal: object) =>
+    Object.entries({ 'state.sqlite': state, 'history.duckdb': { cursor }, 'journal.sqlite': journal }).map(
+      ([name, positions]) => ({ name, positions, bytes: 0, sha256: '' }) as BackupFile,
+    );
+  const state = { rules: 20, checkpoint: 10, ledger: 15 };
+
+  test.each([
+    ['every block from the checkpoint on', state, 25, { oldest: 11, newest: 25 }],
+    ['more than that', state, 25, { oldest: 1, newest: 99 }],
+    ['all there is of a new server', { rules: 0, checkpoint: 0, ledger: 0 }, 0, { oldest: 1, newest: 1 }],
+  ])('is content with %s', (_, ...parts) => {
+    expect(() => checkTogether(files(...parts))).not.toThrow();
+  });
+
+  test.each([
+    ['the block after the checkpoint is gone', state, 25, { oldest: 12, newest: 25 }, '11 to 25'],
+    ['the block after the ledger is gone', { ...state, ledger: 5 }, 25, { oldest: 7, newest: 25 }, '6 to 25'],
+    ['the history has more than the journal', state, 25, { oldest: 1, newest: 24 }, '11 to 25'],
+    ['the rules had more than the journal', state, 0, { oldest: 1, newest: 19 }, '11 to 20'],
+  ])('refuses where %s', (_, one, cursor, journal, needed) => {
+    const error = expect.objectContaining({ code: 'busy', message: expect.stringContaining(`need blocks ${needed}`) });
+    expect(() => checkTogether(files(one, cursor, journal))).toThrow(error);
+  });
+});
