@@ -81,6 +81,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       oldest: () => outbox.oldest(),
       onAppended: threads.onAppended,
     },
+    webhooks: threads.webhooks,
     async readiness() {
       const { trouble } = await engine.status();
       return { ready: trouble === null, reasons: trouble === null ? [] : [`history: ${trouble}`] };
@@ -92,6 +93,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       journalBytes: () => threads.journal.bytes(),
       openTickets: () => tickets.openCount(),
       devices: () => parts.registry.count(),
+      notifications: () => threads.notify.counts(),
     }),
     acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
   };

@@ -29,7 +29,13 @@ export function backupSources({ dir, copyHistory }: Owners): BackupSource[] {
   });
   const history: BackupSource[] =
     copyHistory === null ? [] : [{ name: 'history.duckdb', copy: async (to) => ({ cursor: await copyHistory(to) }) }];
-  return [file('state.sqlite', ofState), ...history, file('journal.sqlite', ofJournal), file('registry.sqlite')];
+  return [
+    file('deliveries.sqlite'),
+    file('state.sqlite', ofState),
+    ...history,
+    file('journal.sqlite', ofJournal),
+    file('registry.sqlite'),
+  ];
 }
 
 /** Numbers of blocks, and of the newest event. */

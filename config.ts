@@ -28,6 +28,10 @@ const Settings = z.object({
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many of them stay. */
   LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
+  /** How long the log of deliveries to webhooks is kept. */
+  LAMPPOST_DELIVERY_DAYS: z.coerce.number().int().min(1).max(3_650).default(14),
+  /** Whether webhooks may go to private, loopback and link-local addresses. */
+  WEBHOOK_ALLOW_PRIVATE: z.stringbool().default(false),
   MQTT_HOST: z.string().default('0.0.0.0'),
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
@@ -56,10 +60,11 @@ export interface Config {
   readonly city: string;
   readonly adminKey: string | null;
   readonly journal: { readonly maxBytes: number; readonly retentionMs: number };
-  /** Days that raw readings (0: for ever) and refused messages are kept. */
-  readonly keep: { readonly historyDays: number; readonly quarantineDays: number };
   /** Where nightly backups go, an absolute path (null: there are none), and how many of them stay. */
   readonly backup: { readonly dir: string | null; readonly keep: number };
+  /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
+  readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
+  readonly webhooks: { readonly allowPrivate: boolean };
   readonly mqtt: {
     readonly host: string;
     readonly port: number;
@@ -89,11 +94,16 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
     city: s.LAMPPOST_CITY,
     adminKey: s.LAMPPOST_ADMIN_KEY ?? null,
     journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
-    keep: { historyDays: s.LAMPPOST_HISTORY_DAYS, quarantineDays: s.LAMPPOST_QUARANTINE_DAYS },
     backup: {
       dir: s.LAMPPOST_BACKUP_DIR === undefined ? null : resolve(s.LAMPPOST_BACKUP_DIR),
       keep: s.LAMPPOST_BACKUP_KEEP,
     },
+    keep: {
+      historyDays: s.LAMPPOST_HISTORY_DAYS,
+      quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
+      deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
+    },
+    webhooks: { allowPrivate: s.WEBHOOK_ALLOW_PRIVATE },
     mqtt: {
       host: s.MQTT_HOST,
       port: s.MQTT_PORT,

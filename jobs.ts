@@ -13,14 +13,15 @@ export interface JobDeps {
     expire(beforeMs: number): Promise<number>;
     due(nowMs: number): Promise<number>;
   };
-  /** Days that raw readings (0: for ever) and refused messages are kept. */
-  readonly keep: { readonly historyDays: number; readonly quarantineDays: number };
+  readonly notify: { expire(beforeMs: number): Promise<number> };
+  /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
+  readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
   /** Makes the nightly backup; null where none is wanted. */
   readonly backup: (() => Promise<object>) | null;
 }
 
 /** The jobs of one Lamppost. The journal needs none: it is trimmed behind its slowest reader all the time. */
-export function createJobs({ clock, ledger, engine, keep, backup }: JobDeps): Job[] {
+export function createJobs({ clock, ledger, engine, notify, keep, backup }: JobDeps): Job[] {
   const before = (days: number) => clock.now() - days * DAY_MS;
   const jobs: Job[] = [
     {
@@ -40,6 +41,11 @@ export function createJobs({ clock, ledger, engine, keep, backup }: JobDeps): Jo
         const done = await engine.due(clock.now());
         return done === 0 ? null : { done };
       },
+    },
+    {
+      name: 'delivery log expiry',
+      cron: '30 3 * * *',
+      run: async () => ({ expired: await notify.expire(before(keep.deliveryDays)) }),
     },
     { name: 'ledger report', cron: '0 0 * * *', run: async () => ({ ledger: ledger() }) },
   ];

@@ -110,7 +110,8 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
   await api.start();
   const { dir: backupDir, keep: backupsKept } = config.backup;
   const backup = backupDir === null ? null : () => backups.nightly(backupsKept);
-  const jobs = createJobs({ clock, ledger: () => ledger.read()!, engine, keep: config.keep, backup });
+  const { notify } = threads;
+  const jobs = createJobs({ clock, ledger: () => ledger.read()!, engine, notify, keep: config.keep, backup });
   const schedule = createSchedule(jobs, { log, timezone: city.current().city.timezone });
   await schedule.start();
 

@@ -9,6 +9,7 @@ export interface MetricSources {
   journalBytes(): Promise<number>;
   openTickets(): number;
   devices(): number;
+  notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
 }
 
 /** Prometheus text of the process: base units, no device ids as labels. */
@@ -23,10 +24,17 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   const lag = gauge('consumer_lag_blocks', 'Journal blocks that a consumer has yet to take', ['consumer']);
   const journalBytes = gauge('journal_bytes', 'Bytes of messages in the journal');
   const openTickets = gauge('open_tickets', 'Tickets that are open');
+  const deliveriesWaiting = gauge('deliveries_waiting', 'Deliveries to receivers of events that are not settled');
+  const receivers = gauge('receivers', 'Receivers of events', ['state']);
   const devices = gauge('devices', 'Registered devices');
 
   return async () => {
-    const [broker, engine, bytes] = await Promise.all([sources.broker(), sources.engine(), sources.journalBytes()]);
+    const [broker, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
+      sources.broker(),
+      sources.engine(),
+      sources.journalBytes(),
+      sources.notifications(),
+    ]);
     const ledger = sources.ledger();
     for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
     for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);
@@ -35,6 +43,9 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     lag.set({ consumer: 'history' }, Math.max(0, engine.head - engine.history));
     journalBytes.set(bytes);
     openTickets.set(sources.openTickets());
+    deliveriesWaiting.set(waiting);
+    receivers.set({ state: 'enabled' }, enabled);
+    receivers.set({ state: 'disabled' }, disabled);
     devices.set(sources.devices());
     return register.metrics();
   };

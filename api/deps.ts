@@ -15,6 +15,7 @@ import type {
   Ticket,
 } from '../domain/index.ts';
 import type { NumberedEvent } from '../events/index.ts';
+import type { Webhooks } from '../events/notify/index.ts';
 import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
 import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from '../rules/index.ts';
 import type { BackupJob } from '../store/index.ts';
@@ -45,6 +46,11 @@ export interface EventFilter {
   readonly severity?: Severity;
   readonly ticket?: string;
 }
+
+/** Functions that answer later, since another thread does. */
+type Later<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
+};
 
 /** All that the API reads and asks for; plain data in and out, so that it knows no store. */
 export interface ApiDeps {
@@ -130,6 +136,7 @@ export interface ApiDeps {
     /** Called when events were added; returns how to stop listening. */
     onAppended(listener: () => void): () => void;
   };
+  readonly webhooks: Later<Webhooks>;
   readiness(): Promise<{ ready: boolean; reasons: readonly string[] }>;
   /** Prometheus text. */
   metrics(): Promise<string>;

@@ -27,6 +27,7 @@ import { systemRoutes } from './routes/system.ts';
 import { ticketActRoutes } from './routes/ticket-acts.ts';
 import { ticketRoutes } from './routes/tickets.ts';
 import { trialRoutes } from './routes/trials.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
 import { acceptWebSockets } from './websocket.ts';
 
 /** Where the API listens (port 0 takes a free one), and how its streams behave. */
@@ -93,6 +94,7 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
         silenceRoutes,
         ingestRoutes,
         backupRoutes,
+        webhookRoutes,
       ])
         add(within, deps);
       endStreams = eventRoutes(within, deps, { heartbeatMs: 15_000, ...options });

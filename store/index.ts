@@ -1,6 +1,7 @@
 export { type BackupJob, type BackupSource, type Backups, createBackups } from './backup.ts';
 export { copyDatabase } from './copy.ts';
 export { openDatabase } from './database.ts';
+export { diskFault } from './faults.ts';
 export type { BackupFile, Manifest } from './manifest.ts';
 export { migrate, type RoomSchema } from './migrate.ts';
 export { refuseUnfinished, restoreBackup } from './restore.ts';

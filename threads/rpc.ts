@@ -9,6 +9,25 @@ export type Remote<T extends Offered> = {
   [K in keyof T]: (...args: Parameters<T[K]>) => Promise<Awaited<ReturnType<T[K]>>>;
 };
 
+/** Functions under a name of their own, so that a thread can offer several sets of them. */
+export type Under<P extends string, T> = { [K in keyof T & string as `${P}.${K}`]: T[K] };
+
+/** Puts functions under a name. */
+export function under<P extends string, T extends object>(prefix: P, functions: T): Under<P, T> {
+  return Object.fromEntries(Object.entries(functions).map(([name, one]) => [`${prefix}.${name}`, one])) as Under<P, T>;
+}
+
+/** A set of functions as the other thread sees it. */
+export type RemoteSet<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
+};
+
+/** The set that the other end put under a name. */
+export function within<T>(call: object, prefix: string): RemoteSet<T> {
+  const named = call as Record<string, unknown>;
+  return new Proxy({} as never, { get: (_target, name: string) => named[`${prefix}.${name}`] });
+}
+
 interface Call {
   readonly call: number;
   readonly name: string;

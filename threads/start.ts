@@ -4,18 +4,22 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Credential, Registry } from '../broker/index.ts';
 import type { Config } from '../config.ts';
 import type { CityControl } from '../domain/index.ts';
+import type { Webhooks } from '../events/notify/index.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';
 import type { EngineThread, EngineThreadData } from './engine.ts';
 import { createFlags } from './flags.ts';
 import type { JournalThread, JournalThreadData } from './journal.ts';
-import type { Remote } from './rpc.ts';
+import type { NotifyThread, NotifyThreadData } from './notify.ts';
+import { type Remote, type RemoteSet, within } from './rpc.ts';
 import { spawn } from './spawn.ts';
 
-/** The running threads: journal, engine, broker. */
+/** The running threads: journal, engine, broker, notifications. */
 export interface Threads {
   readonly journal: Remote<JournalThread>;
   readonly engine: Remote<EngineThread>;
   readonly broker: Remote<BrokerThread>;
+  readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire'>;
+  readonly webhooks: RemoteSet<Webhooks>;
   /** Brings what changed in the registry since the last call into the journal. */
   journalDevices(): Promise<void>;
   /** Called when events were added; returns how to stop listening. */
@@ -98,13 +102,25 @@ export async function startThreads({ config, city, registry, admin, onCrash }: S
     youngMiB: 192,
     onCrash,
   });
+  const notify = spawn<NotifyThread>('./notify.ts', {
+    data: {
+      dir: config.data,
+      logLevel: config.logLevel,
+      allowPrivate: config.webhooks.allowPrivate,
+    } satisfies NotifyThreadData,
+    onCrash,
+  });
+  appended.add(() => notify.worker.postMessage({ event: 'appended' }));
   await engine.call.run();
   await journal.call.run();
+  await notify.call.run();
 
   return {
     journal: journal.call,
     engine: engine.call,
     broker: broker.call,
+    notify: notify.call,
+    webhooks: within(notify.call, 'webhooks'),
     journalDevices,
     onAppended(listener) {
       appended.add(listener);
@@ -113,8 +129,9 @@ export async function startThreads({ config, city, registry, admin, onCrash }: S
     async stop() {
       await broker.call.stop();
       await engine.call.stop();
+      await notify.call.stop();
       await journal.call.stop();
-      await Promise.all([broker.ended, engine.ended, journal.ended]);
+      await Promise.all([broker.ended, engine.ended, notify.ended, journal.ended]);
     },
   };
 }

@@ -8,6 +8,7 @@ import { backupSources, checkTogether } from '../../../backup-sources.ts';
 import { hashSecret, openRegistry, sameHash } from '../../../broker/index.ts';
 import { systemClock as clock, type Key, type KeyRole, LamppostError, type Transition } from '../../../domain/index.ts';
 import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import { createNotifier, createPoster, openDeliveries, systemTimers } from '../../../events/notify/index.ts';
 import {
   createDuckdbHistory,
   createLedgerReader,
@@ -136,6 +137,13 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
     clock,
     log,
   });
+  const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));
+  const poster = createPoster(clock, { allowPrivate: false, timeoutMs: 5_000, mostKept: 1_024 });
+  const notifier = createNotifier(
+    { db: deliveries, outbox: events, poster, clock, timers: systemTimers, random: Math.random, log },
+    { allowPrivate: false },
+  );
+  notifier.start();
 
   const deps: ApiDeps = {
     log,
@@ -197,6 +205,7 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
         return () => listeners.delete(listener);
       },
     },
+    webhooks: remoteOf({ ...notifier.webhooks }),
     readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
     backups,
     metrics: async () => 'lamppost_up 1\n',
@@ -248,8 +257,9 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
       await api.stop();
       await replays.stop();
       await backups.stop();
+      await notifier.stop(1_000);
       await history.stop();
-      for (const one of [reading, state, store, journal, registry]) one.close();
+      for (const one of [reading, deliveries, state, store, journal, registry]) one.close();
     },
   };
 }

@@ -19,11 +19,12 @@ const NOW = Date.UTC(2026, 5, 15, 12);
 const SCHEDULE = fileURLToPath(new URL('../../../schedule.ts', import.meta.url));
 const ledger = () => ({ messages: {}, readings: {} }) as ReturnType<JobDeps['ledger']>;
 const clock = { now: () => NOW };
-const keep = { historyDays: 30, quarantineDays: 90 };
+const keep = { historyDays: 30, quarantineDays: 90, deliveryDays: 14 };
+const notify = { expire: async () => 3 };
 
 test('jobs - are due by the clock of the city, and not at all after their stop', async () => {
   const engine = { rollup: async () => 0, prune: async () => 0, expire: async () => 0, due: async () => 0 };
-  const jobs = createJobs({ clock, ledger, engine, keep, backup: async () => ({}) });
+  const jobs = createJobs({ clock, ledger, engine, notify, keep, backup: async () => ({}) });
   const schedule = createSchedule(jobs, { log: pino({ level: 'silent' }), timezone: 'Asia/Kathmandu' });
   await schedule.start();
   const zone = new Intl.DateTimeFormat('en-GB', { timeZone: 'Asia/Kathmandu', timeStyle: 'short' });
@@ -33,6 +34,7 @@ test('jobs - are due by the clock of the city, and not at all after their stop',
     ['history roll-up', '*:05'],
     ['quarantine expiry', '03:20'],
     ['deadlines', zone.format(Date.now() + 1_000)],
+    ['delivery log expiry', '03:30'],
     ['ledger report', '00:00'],
     ['history retention', '03:40'],
     ['backup', '02:10'],
@@ -71,9 +73,16 @@ test('jobs - roll up, expire and forget what is due in real stores, and nothing 
   const expire = async (beforeMs: number) => quarantine.expire(beforeMs);
   const engine = { ...history, expire, due: async () => 2 };
   const told: (object | null)[] = [];
-  for (const job of createJobs({ clock, ledger, engine, keep, backup: null })) told.push(await job.run());
+  for (const job of createJobs({ clock, ledger, engine, notify, keep, backup: null })) told.push(await job.run());
   // The hour of NOW has not ended, but the one before it has.
-  expect(told).toEqual([{ hours: 4 }, { expired: 1 }, { done: 2 }, { ledger: ledger() }, { pruned: 1 }]);
+  expect(told).toEqual([
+    { hours: 4 },
+    { expired: 1 },
+    { done: 2 },
+    { expired: 3 },
+    { ledger: ledger() },
+    { pruned: 1 },
+  ]);
   expect(await history.count()).toBe(3);
   const listed = createQuarantineReader(state).list({ limit: 9, after: null });
   expect(listed.items.map(({ receivedAt }) => receivedAt)).toEqual([new Date(NOW - 89 * DAY_MS).toISOString()]);

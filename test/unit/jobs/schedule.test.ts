@@ -108,31 +108,39 @@ describe('the jobs', () => {
     const calls: [string, number][] = [];
     const note = (name: string) => async (ms: number) => calls.push([name, ms]);
     const engine = { rollup: note('rollup'), prune: note('prune'), expire: note('expire'), due: note('due') };
+    const notify = { expire: note('forget') };
     const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
-    return { calls, jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, engine, keep, backup: null }) };
+    return {
+      calls,
+      jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, engine, notify, keep, backup: null }),
+    };
   }
 
   test('roll up to now, expire and forget what is older than its days, and report the ledger', async () => {
-    const made = jobs({ historyDays: 30, quarantineDays: 90 });
+    const made = jobs({ historyDays: 30, quarantineDays: 90, deliveryDays: 14 });
     for (const job of made.jobs) await job.run();
     expect(made.calls).toEqual([
       ['rollup', NOW],
       ['expire', NOW - 90 * DAY_MS],
       ['due', NOW],
+      ['forget', NOW - 14 * DAY_MS],
       ['prune', NOW - 30 * DAY_MS],
     ]);
   });
 
   test('keep the history for ever where no days are set', () => {
-    expect(jobs({ historyDays: 0, quarantineDays: 90 }).jobs.map(({ name }) => name)).toEqual([
+    expect(jobs({ historyDays: 0, quarantineDays: 90, deliveryDays: 14 }).jobs.map(({ name }) => name)).toEqual([
       'history roll-up',
       'quarantine expiry',
       'deadlines',
+      'delivery log expiry',
       'ledger report',
     ]);
   });
 
   test('have times that node-cron takes', async () => {
-    await expect(scheduled(...jobs({ historyDays: 30, quarantineDays: 90 }).jobs)).resolves.toBeDefined();
+    await expect(
+      scheduled(...jobs({ historyDays: 30, quarantineDays: 90, deliveryDays: 14 }).jobs),
+    ).resolves.toBeDefined();
   });
 });

@@ -1,0 +1,226 @@
+import { z } from 'zod';
+import { DELIVERY_STATES, type DeliveryQuery, type EventRange, WEBHOOK_FORMATS } from '../../events/notify/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
+import { given, Instant, Item, Paged, pageOf } from '../schema.ts';
+import type { App } from './routes.ts';
+
+const tags = ['webhooks'];
+const config = { role: 'admin' } as const;
+const Id = z.object({ id: z.string() });
+const DeliveryId = Id.extend({ delivery: z.string() });
+
+const Settings = z.strictObject({
+  url: z.url({
+    protocol: /^https?$/,
+    hostname: /^[^\s]+$/,
+    error: 'must be an http or https URL, such as https://city.example/hooks/lamppost',
+  }),
+  format: z.enum(WEBHOOK_FORMATS),
+  filter: FilterBody,
+  concurrency: z.number().int().min(1).max(32),
+  party: PartyName.nullable(),
+  description: z.string().max(500),
+  authorization: z
+    .string()
+    .regex(/^[\x21-\x7e]([\x20-\x7e]{0,998}[\x21-\x7e])?$/, 'must be printable ASCII, such as "Bearer abc"')
+    .nullable(),
+});
+const Creation = Settings.extend({
+  format: Settings.shape.format.default('cloudevents'),
+  filter: FilterBody.default({}),
+  concurrency: Settings.shape.concurrency.default(4),
+  party: Settings.shape.party.default(null),
+  description: Settings.shape.description.default(''),
+  authorization: Settings.shape.authorization.default(null),
+  after: z.number().int().min(0).optional(),
+});
+const Change = Settings.partial();
+
+/** Numbers are numbers of events; a time is text. */
+const Range = z.union([
+  z
+    .strictObject({ from: z.number().int().min(1), to: z.number().int().min(1) })
+    .transform((range): EventRange => ({ by: 'number', ...range })),
+  z.strictObject({ from: Instant, to: Instant }).transform((range): EventRange => ({ by: 'time', ...range })),
+]);
+
+/** `/api/v1/webhooks`: whom they concern is the filter's, and so the administrator's, business. */
+export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
+  app.post(
+    '/api/v1/webhooks',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Adds a webhook (Standard Webhooks); its secret is shown once. `after`: the event to begin behind',
+        body: Creation,
+        response: { 201: Item },
+      },
+    },
+    async ({ body: { after, ...settings } }, reply) => {
+      checkFilter(settings.filter, city());
+      checkParty(settings.party, city());
+      const webhook = await webhooks.create(given(settings) as never, after ?? null);
+      return reply
+        .code(201)
+        .header('location', `/api/v1/webhooks/${webhook.id}`)
+        .send(webhook as never);
+    },
+  );
+  app.get(
+    '/api/v1/webhooks',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Webhooks, without their secrets',
+        querystring: Paged.extend({ party: z.string().optional() }),
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ query }) => (await webhooks.list(given(query))) as never,
+  );
+  app.get(
+    '/api/v1/webhooks/:id',
+    { config, schema: { tags, summary: 'One webhook, and what befell it', params: Id, response: { 200: Item } } },
+    async ({ params: { id } }) => (await webhooks.get(id)) as never,
+  );
+  app.patch(
+    '/api/v1/webhooks/:id',
+    {
+      config,
+      schema: { tags, summary: 'Changes what is given', params: Id, body: Change, response: { 200: Item } },
+    },
+    async ({ params: { id }, body }) => {
+      checkFilter(body.filter ?? {}, city());
+      checkParty(body.party, city());
+      return (await webhooks.change(id, given(body) as never)) as never;
+    },
+  );
+  app.delete(
+    '/api/v1/webhooks/:id',
+    { config, schema: { tags, summary: 'Deletes a webhook with its log', params: Id } },
+    async ({ params: { id } }, reply) => {
+      await webhooks.remove(id);
+      return reply.code(204).send();
+    },
+  );
+  actionRoutes(app, webhooks);
+  deliveryRoutes(app, webhooks);
+}
+
+function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
+  app.post(
+    '/api/v1/webhooks/:id/rotate',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'A new secret, shown once; the one before signs beside it for 24 hours',
+        params: Id,
+        response: { 200: Item },
+      },
+    },
+    async ({ params: { id } }) => (await webhooks.rotate(id)) as never,
+  );
+  app.post(
+    '/api/v1/webhooks/:id/ping',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Sends a test message (city.lamppost.ping) now, and answers what came of it',
+        params: Id,
+        response: { 200: Item },
+      },
+    },
+    async ({ params: { id } }) => (await webhooks.ping(id)) as never,
+  );
+  app.post(
+    '/api/v1/webhooks/:id/enable',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Enables a webhook: it gets what it missed, or, with `missed: skip`, goes on from now',
+        params: Id,
+        body: z.strictObject({ missed: z.enum(['deliver', 'skip']).default('deliver') }).nullish(),
+        response: { 200: Item },
+      },
+    },
+    async ({ params: { id }, body }) => (await webhooks.enable(id, body?.missed ?? 'deliver')) as never,
+  );
+  app.post(
+    '/api/v1/webhooks/:id/disable',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Disables a webhook; what happens meanwhile waits in the outbox',
+        params: Id,
+        response: { 200: Item },
+      },
+    },
+    async ({ params: { id } }) => (await webhooks.disable(id)) as never,
+  );
+}
+
+function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
+  app.get(
+    '/api/v1/webhooks/:id/deliveries',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Deliveries, newest first',
+        params: Id,
+        querystring: Paged.extend({ state: z.enum(DELIVERY_STATES).optional(), event: z.string().optional() }),
+        response: { 200: pageOf(Item) },
+      },
+    },
+    async ({ params: { id }, query }) => (await webhooks.deliveries(id, given(query) as DeliveryQuery)) as never,
+  );
+  app.get(
+    '/api/v1/webhooks/:id/deliveries/:delivery',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'One delivery: what was sent, and every attempt with its answer',
+        params: DeliveryId,
+        response: { 200: Item },
+      },
+    },
+    async ({ params: { id, delivery } }) => (await webhooks.delivery(id, delivery)) as never,
+  );
+  app.post(
+    '/api/v1/webhooks/:id/deliveries/:delivery/redeliver',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Delivers the event once more, with the same webhook-id',
+        params: DeliveryId,
+        response: { 202: Item },
+      },
+    },
+    async ({ params: { id, delivery } }, reply) =>
+      reply.code(202).send((await webhooks.redeliver(id, delivery)) as never),
+  );
+  app.post(
+    '/api/v1/webhooks/:id/redeliver',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Delivers the matching events of a range once more: from and to as event numbers or as times',
+        params: Id,
+        body: Range,
+        response: { 202: z.object({ deliveries: z.number().int() }) },
+      },
+    },
+    async ({ params: { id }, body }, reply) =>
+      reply.code(202).send({ deliveries: await webhooks.redeliverRange(id, body) }),
+  );
+}

@@ -1,0 +1,87 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Logger } from 'pino';
+import { transact } from '../../store/index.ts';
+import type { NumberedEvent, OutboxReader } from '../reader.ts';
+import type { Channels } from './channel.ts';
+import type { DeliveryQueue } from './queue.ts';
+import type { Receiver } from './receiver.ts';
+import type { ReceiverStore } from './receivers.ts';
+
+/** What the fan-out reads and writes. */
+export interface FanOutDeps {
+  readonly db: DatabaseSync;
+  readonly outbox: OutboxReader;
+  readonly receivers: ReceiverStore;
+  readonly queue: Pick<DeliveryQueue, 'waiting'>;
+  readonly channels: Channels;
+  readonly log: Logger;
+}
+
+/** Bounds of one pass. */
+export interface FanOutLimits {
+  /** Events that a receiver takes in one pass. */
+  readonly page: number;
+  /** Deliveries that may wait for one receiver; beyond it, events stay in the outbox. */
+  readonly mostWaiting: number;
+}
+
+/** From the outbox to the queues of the receivers. */
+export interface FanOut {
+  /**
+   * Takes what is next in the outbox for every receiver. Cursors and deliveries are one transaction: a crash loses
+   * nothing and adds nothing twice. Answers whether there is more to take now, and whether a receiver takes none because
+   * too much waits for it.
+   */
+  pass(): { more: boolean; held: boolean };
+}
+
+/** Makes the fan-out. */
+export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimits): FanOut {
+  const { db, outbox, receivers, queue, channels, log } = deps;
+
+  /** The receiver's place in the outbox: where it is, or, said aloud in its log, where the outbox begins. */
+  function placeOf({ id, cursor }: Receiver, head: number, oldest: number): number {
+    if (cursor > head) {
+      missed(id, 'the outbox has begun anew: told from its beginning');
+      return Math.max(0, oldest - 1);
+    }
+    if (oldest === 0 || cursor >= oldest - 1) return cursor;
+    missed(id, `events ${cursor + 1} to ${oldest - 1} were missed: the outbox no longer has them`);
+    return oldest - 1;
+  }
+
+  function missed(id: string, note: string): void {
+    receivers.note(id, note);
+    log.warn({ receiver: id }, note);
+  }
+
+  function takeAll(head: number, oldest: number): { more: boolean; held: boolean } {
+    let more = false;
+    let held = false;
+    const pages = new Map<number, readonly NumberedEvent[]>();
+    for (const receiver of receivers.enabled()) {
+      if (receiver.cursor === head) continue;
+      if (queue.waiting(receiver.id) >= mostWaiting) {
+        held = true;
+        continue;
+      }
+      const after = placeOf(receiver, head, oldest);
+      // Most receivers are at the same place: what is next is read once for all of them.
+      const events = pages.get(after) ?? outbox.page({ after, limit: page }).items;
+      pages.set(after, events);
+      for (const event of events) channels[receiver.kind].take(receiver, event);
+      const cursor = events.at(-1)?.n ?? after;
+      receivers.moveTo(receiver.id, cursor);
+      more ||= cursor < head;
+    }
+    return { more, held };
+  }
+
+  return {
+    pass() {
+      // Asked before the pages: what is appended meanwhile is met in this pass or announced for the next.
+      const head = outbox.head();
+      return transact(db, () => takeAll(head, outbox.oldest()));
+    },
+  };
+}

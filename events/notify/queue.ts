@@ -1,0 +1,148 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Clock } from '../../domain/index.ts';
+import { type Answer, AWAY, type Decision } from './ladder.ts';
+import type { Message, ToldEvent } from './receiver.ts';
+
+/** Why a delivery was made. */
+export type Origin = 'event' | 'redelivery' | 'ping';
+
+/** What is to be delivered. */
+export interface NewDelivery {
+  readonly receiver: string;
+  /** Deliveries of one lane go out one after the other, in the order in which they were added. */
+  readonly lane: string;
+  readonly origin: Origin;
+  readonly events: readonly ToldEvent[];
+  readonly message: Message;
+}
+
+/** A delivery whose turn it is. */
+export interface DueDelivery {
+  readonly n: number;
+  readonly lane: string;
+  /** Attempts that were made. */
+  readonly attempts: number;
+  readonly eventIds: readonly string[];
+  readonly message: Message;
+}
+
+/** The queues of all receivers; the caller holds the transaction. */
+export interface DeliveryQueue {
+  /** Adds a delivery at the end of its lane; answers its number. */
+  add(delivery: NewDelivery): number;
+  /** An event that a delivery names. */
+  eventOf(id: string): ToldEvent;
+  /** Deliveries that are due, the longest due first. */
+  due(receiver: string, limit: number): DueDelivery[];
+  /** When the next becomes due that is not yet, epoch ms; null where none will. */
+  nextDue(receiver: string): number | null;
+  /** Deliveries that wait or are under way. */
+  waiting(receiver: string): number;
+  /** Notes an attempt and what was decided of it; false where the delivery is gone. */
+  settle(n: number, answer: Answer, decision: Decision): boolean;
+  /** A receiver is back: what waits because it was away is due now. Once in the life of a delivery. */
+  hurry(receiver: string): void;
+  /** Gives up all that waits for a receiver; answers how much. */
+  skip(receiver: string): number;
+  /** All that waits for a receiver is due now. */
+  release(receiver: string): void;
+  /** Forgets what was settled before then, and events that no delivery names; answers how many deliveries. */
+  expire(beforeMs: number): number;
+}
+
+/** Makes the queues over a file that `openDeliveries` opened. */
+export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQueue {
+  const event = db.prepare(`
+    insert into events values (?, ?, ?, ?, ?)
+    on conflict (id) do update set n = excluded.n, body = excluded.body where body <> excluded.body`);
+  const told = db.prepare('select id, n, type, subject, body from events where id = ?');
+  const link = db.prepare('insert into delivery_events values (?, ?, ?)');
+  const occupied = db.prepare(
+    "select 1 from deliveries where receiver = ? and lane = ? and state in ('queued', 'pending') limit 1",
+  );
+  const insert = db.prepare(`
+    insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, body)
+    values (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const due = db.prepare(`
+    select n, lane, attempts, content_type as contentType,
+      coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,
+      (select json_group_array(event order by ordinal) from delivery_events where delivery = deliveries.n) as ids
+    from deliveries where receiver = ? and state = 'pending' and due_at <= ? order by due_at, n limit ?`);
+  const nextDue = db.prepare(
+    "select min(due_at) as at from deliveries where receiver = ? and state = 'pending' and due_at > ?",
+  );
+  const waiting = db.prepare(
+    "select count(*) as count from deliveries where receiver = ? and state in ('queued', 'pending')",
+  );
+  const attempt = db.prepare('insert into attempts values (?, ?, ?, ?, ?, ?, ?)');
+  const attempted = db.prepare(`
+    update deliveries set attempts = attempts + 1, outcome = ?, state = ?, due_at = ?, settled_at = ?
+    where n = ? and state = 'pending' returning receiver, lane, attempts`);
+  const next = db.prepare(`
+    update deliveries set state = 'pending', due_at = ? where n =
+      (select n from deliveries where receiver = ? and lane = ? and state = 'queued' order by n limit 1)`);
+  const away = AWAY.map((outcome) => `'${outcome}'`).join(', ');
+  const hurry = db.prepare(`
+    update deliveries set due_at = ?1, hurried = 1
+    where receiver = ?2 and state = 'pending' and due_at > ?1 and hurried = 0 and outcome in (${away})`);
+  const skip = db.prepare(
+    "update deliveries set state = 'skipped', settled_at = ? where receiver = ? and state in ('queued', 'pending')",
+  );
+  const release = db.prepare("update deliveries set due_at = ? where receiver = ? and state = 'pending'");
+  const expire = db.prepare('delete from deliveries where settled_at < ?');
+  const forget = db.prepare('delete from events where id not in (select event from delivery_events)');
+
+  return {
+    add({ receiver, lane, origin, events, message: { contentType, body } }) {
+      const now = clock.now();
+      const state = occupied.get(receiver, lane) === undefined ? 'pending' : 'queued';
+      // A body that is the event itself is not kept twice.
+      const own = events.length === 1 && events[0]!.body === body ? null : body;
+      const n = Number(insert.run(receiver, lane, state, origin, now, now, contentType, own).lastInsertRowid);
+      for (const [i, { id, n: number, type, subject, body: told }] of events.entries()) {
+        event.run(id, number, type, subject, told);
+        link.run(n, i, id);
+      }
+      return n;
+    },
+    eventOf: (id) => ({ ...(told.get(id) as unknown as ToldEvent) }),
+    due: (receiver, limit) =>
+      due.all(receiver, clock.now(), limit).map(({ n, lane, attempts, contentType, body, ids }) => ({
+        n: Number(n),
+        lane: String(lane),
+        attempts: Number(attempts),
+        eventIds: JSON.parse(String(ids)) as string[],
+        message: { contentType: String(contentType), body: String(body) },
+      })),
+    nextDue(receiver) {
+      const at = nextDue.get(receiver, clock.now())?.at ?? null;
+      return at === null ? null : Number(at);
+    },
+    waiting: (receiver) => Number(waiting.get(receiver)?.count),
+    settle(n, { outcome, status, text, ms }, decision) {
+      const now = clock.now();
+      const [state, dueAt] = placeOf(decision, now);
+      const settledAt = state === 'pending' ? null : now;
+      const row = attempted.get(outcome, state, dueAt, settledAt, n);
+      if (row === undefined) return false;
+      attempt.run(n, Number(row.attempts), now - ms, ms, outcome, status, text);
+      if (settledAt !== null) next.run(now, row.receiver!, row.lane!);
+      return true;
+    },
+    hurry: (receiver) => void hurry.run(clock.now(), receiver),
+    skip: (receiver) => Number(skip.run(clock.now(), receiver).changes),
+    release: (receiver) => void release.run(clock.now(), receiver),
+    expire(beforeMs) {
+      const expired = Number(expire.run(beforeMs).changes);
+      forget.run();
+      return expired;
+    },
+  };
+}
+
+/** The state that a decision leaves a delivery in, and when it is due. What met a receiver that is disabled stays. */
+function placeOf(decision: Decision, now: number): ['delivered' | 'failed' | 'pending', number] {
+  if (decision.kind === 'done') return ['delivered', now];
+  if (decision.kind === 'give-up') return ['failed', now];
+  return ['pending', decision.kind === 'retry' ? now + decision.afterMs : now];
+}

@@ -1,0 +1,107 @@
+import mqtt from 'mqtt';
+import { expect } from 'vitest';
+import type { CloudEvent, Page } from '../../domain/index.ts';
+import { ADMIN_KEY, type ServerProcess } from '../kit/server.ts';
+
+/** An event of the outbox. */
+export interface Numbered {
+  readonly n: number;
+  readonly event: CloudEvent;
+}
+
+export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A bin that fills and is emptied again and again, each message until it is acknowledged, also over crashes. */
+export async function fillAndEmpty(
+  server: ServerProcess,
+  { id, secret }: { id: string; secret: string },
+  isOver: () => boolean,
+): Promise<void> {
+  const options = { clientId: id, username: id, password: secret, reconnectPeriod: 100, clean: false };
+  const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, options);
+  client.on('error', () => {});
+  const send = (fill: number) =>
+    client
+      .publishAsync(`devices/${id}/readings`, JSON.stringify({ ts: Date.now(), metrics: { fill } }), { qos: 1 })
+      .then(
+        () => true,
+        () => false,
+      );
+  // The last message empties it.
+  for (let fill = 95; fill === 20 || !isOver(); fill = fill === 95 ? 20 : 95) {
+    while (!(await send(fill))) await pause(20);
+    await pause(120);
+  }
+  await client.endAsync();
+}
+
+/** Every event of the outbox, in order. */
+export async function allEvents(server: ServerProcess): Promise<Numbered[]> {
+  const items: Numbered[] = [];
+  let after: string | null = '0';
+  while (after !== null) {
+    const page: Page<Numbered> = await server.get(`/api/v1/events?limit=1000&after=${after}`);
+    items.push(...page.items);
+    after = page.next;
+  }
+  return items;
+}
+
+/** Reads server-sent events, over crashes, from where it was (`Last-Event-ID`). */
+export function readStream(server: ServerProcess) {
+  const ids: string[] = [];
+  const closed = new AbortController();
+  let last = '0';
+  const take = (block: string) => {
+    const data = /^data: (.*)$/m.exec(block)?.[1];
+    const id = /^id: (\d+)$/m.exec(block)?.[1];
+    if (data === undefined || id === undefined) return;
+    ids.push((JSON.parse(data) as CloudEvent).id);
+    last = id;
+  };
+  const read = async () => {
+    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/events`, {
+      headers: { authorization: `Bearer ${ADMIN_KEY}`, accept: 'text/event-stream', 'last-event-id': last },
+      signal: closed.signal,
+    });
+    let rest = '';
+    for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
+      const blocks = (rest + chunk).split('\n\n');
+      rest = blocks.pop()!;
+      for (const block of blocks) take(block);
+    }
+  };
+  const done = (async () => {
+    while (!closed.signal.aborted) {
+      await read().catch(() => {});
+      if (!closed.signal.aborted) await pause(50);
+    }
+  })();
+  return {
+    ids,
+    async stop() {
+      closed.abort();
+      await done;
+    },
+  };
+}
+
+/**
+ * What a subscriber got, against the outbox: everything at least once, nothing else; of each subject in order, where only the
+ * newest may come again, under its own id.
+ */
+export function expectComplete(name: string, got: readonly string[], events: readonly Numbered[]): void {
+  const known = new Map(events.map((one) => [one.event.id, one]));
+  expect(
+    [...known.keys()].filter((id) => !got.includes(id)),
+    `${name}: never came`,
+  ).toEqual([]);
+  const newest = new Map<string, number>();
+  for (const id of got) {
+    const one = known.get(id);
+    expect(one, `${name}: ${id} is no event`).toBeDefined();
+    const before = newest.get(one!.event.subject) ?? 0;
+    expect(one!.n, `${name}: ${id} came behind event ${before} of its subject`).toBeGreaterThanOrEqual(before);
+    newest.set(one!.event.subject, one!.n);
+  }
+}

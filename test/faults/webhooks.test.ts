@@ -1,0 +1,100 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { afterAll, expect, test } from 'vitest';
+import type { Webhook } from '../../events/notify/index.ts';
+import { createRandom } from '../../simulators/city/random.ts';
+import { full, RulesServer } from '../integration/rules/rules-kit.ts';
+import { WebhookReceiver } from '../kit/receiver.ts';
+import { freePort } from '../kit/server.ts';
+import { allEvents, expectComplete, fillAndEmpty, pause, readStream } from './webhooks-kit.ts';
+
+const BINS = 6;
+const KILLS = 10;
+const SEED = 'webhooks-1';
+
+const receivers = Array.from({ length: 3 }, () => new WebhookReceiver());
+/** Takes connections and never says a word. */
+const silent = createServer((socket) => socket.on('error', () => {}));
+afterAll(() => {
+  for (const receiver of receivers) receiver.stop();
+  silent.close();
+});
+
+type Made = Webhook & { secret: string };
+
+test('kill -9 ten times - every subscriber gets every event at least once, in order per ticket, duplicates with the same id, and dead receivers delay nobody', async () => {
+  const random = createRandom(SEED);
+  const server = new RulesServer({ 'bin-full': full('bin-full', 90, 'ticket: { service: waste }\n') });
+  server.settings.WEBHOOK_ALLOW_PRIVATE = 'true';
+  await server.start();
+  const ids = Array.from({ length: BINS }, (_, i) => `bin-${i}`);
+  const bins = await server.post<{ id: string; secret: string }[]>(
+    '/api/v1/devices',
+    ids.map((id) => ({ id, profile: 'waste-bin', district: 'harbour' })),
+  );
+
+  const create = (url: string, more: object = {}) => server.post<Made>('/api/v1/webhooks', { url, after: 0, ...more });
+  const [quick, slow, flaky] = receivers as [WebhookReceiver, WebhookReceiver, WebhookReceiver];
+  slow.answer = () => pause(random() * 20).then(() => 200);
+  // The first time it meets some, it fails.
+  const met = new Set<string>();
+  flaky.answer = ({ id }) => (random() < 0.02 && !met.has(id) && met.add(id) ? 500 : 200);
+  const made: Made[] = [];
+  for (const receiver of receivers) {
+    const webhook = await create(await receiver.start(), { concurrency: 1 + Math.floor(random() * 8) });
+    receiver.secrets = [webhook.secret];
+    made.push(webhook);
+  }
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const dead = [
+    await create(`http://127.0.0.1:${await freePort()}/`),
+    await create(`http://127.0.0.1:${(silent.address() as { port: number }).port}/`),
+  ];
+  const stream = readStream(server);
+
+  let over = false;
+  const filling = bins.map((bin) => fillAndEmpty(server, bin, () => over));
+  for (let kill = 0; kill < KILLS; kill++) {
+    await pause(100 + random() * 600);
+    await server.kill();
+    await server.start();
+  }
+  over = true;
+  await Promise.all(filling);
+  await server.settledLedger();
+  const events = await allEvents(server);
+  expect(events.length).toBeGreaterThan(200);
+
+  const deadline = Date.now() + 60_000;
+  const isDone = async () => {
+    const now = await Promise.all(made.map(({ id }) => server.get<Webhook>(`/api/v1/webhooks/${id}`)));
+    return (
+      now.every(({ waiting, cursor }) => waiting === 0 && cursor === events.at(-1)!.n) &&
+      stream.ids.length >= events.length
+    );
+  };
+  while (!(await isDone()) && Date.now() < deadline) await pause(100);
+  const state = await Promise.all(made.map(({ id }) => server.get<Webhook>(`/api/v1/webhooks/${id}`)));
+  expect(state.map(({ waiting, cursor }) => [waiting, cursor])).toEqual(made.map(() => [0, events.at(-1)!.n]));
+  expect(stream.ids.length).toBe(events.length);
+  await stream.stop();
+
+  for (const [i, { arrivals, bad }] of receivers.entries()) {
+    expectComplete(
+      `webhook ${i}`,
+      arrivals.map(({ id }) => id),
+      events,
+    );
+    expect(bad, `webhook ${i}: signatures`).toEqual([]);
+  }
+  expectComplete('SSE', stream.ids, events);
+  expect(quick.arrivals.every(({ id, body }) => (JSON.parse(body) as { id: string }).id === id)).toBe(true);
+  expect(met.size, 'some were answered with 500 and came again').toBeGreaterThan(0);
+
+  for (const { id } of dead) {
+    const webhook = await server.get<Webhook>(`/api/v1/webhooks/${id}`);
+    expect(webhook).toMatchObject({ enabled: true, waiting: events.length });
+  }
+  expect(await server.stop()).toBe(0);
+});

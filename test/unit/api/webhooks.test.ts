@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Page } from '../../../domain/index.ts';
+import type { DeliveryDetail, Webhook, WebhookDetail } from '../../../events/notify/index.ts';
+import { openApi, type TestApi } from './api-kit.ts';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await openApi();
+});
+afterAll(() => api.stop());
+
+async function ask<T>(method: string, path: string, body?: unknown, key?: string) {
+  const answer = await api.fetch(`/api/v1/webhooks${path}`, {
+    method,
+    ...(key === undefined ? {} : { key }),
+    ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+  });
+  const text = await answer.text();
+  return { status: answer.status, body: (text === '' ? null : JSON.parse(text)) as T & { detail: string } };
+}
+/** A name that leads to a private address. */
+const url = 'https://localhost/hook';
+
+test('webhooks - are made with what is left out set, and their secret is shown once', async () => {
+  const made = await ask<Webhook & { secret: string }>('POST', '', { url, party: 'care' });
+  expect(made).toMatchObject({
+    status: 201,
+    body: { url, format: 'cloudevents', filter: {}, concurrency: 4, enabled: true, waiting: 0, authorization: false },
+  });
+  expect(made.body.secret).toMatch(/^whsec_/);
+  const { body: listed } = await ask<Page<Webhook>>('GET', '?party=care');
+  expect(listed.items.map(({ id }) => id)).toEqual([made.body.id]);
+  expect(JSON.stringify(listed)).not.toContain(made.body.secret);
+});
+
+test.each([
+  [{ url: 'ftp://a.example/' }, 'body/url: must be an http or https URL'],
+  [{ url: 'http://127.0.0.1:9/' }, 'url: 127.0.0.1 is a private address: name a public host, or start Lamppost with'],
+  [{ url, filter: { departments: ['nobody'] } }, 'filter.departments: the city has no "nobody"'],
+  [{ url, filter: { districts: ['eastt'] } }, 'filter.districts: the city has no "eastt": did you mean "east"?'],
+  [{ url, filter: { types: ['city.lamppost.nothing'] } }, 'body/filter/types/0: Invalid option'],
+  [{ url, filter: { colours: ['red'] } }, 'Unrecognized key: "colours"'],
+  [{ url, concurrency: 0 }, 'body/concurrency: Too small'],
+  [{ url, format: 'smoke' }, 'body/format: Invalid'],
+  [{ url, party: 'cares' }, 'party: the city has no "cares": did you mean "care"?'],
+  [{ url, party: 'a b' }, 'body/party: must be a department, contractor or community of the city'],
+  [{ url, authorization: 'a\nb' }, 'body/authorization: must be printable ASCII'],
+  [{}, 'body/url: must be an http or https URL'],
+])('webhooks - %j is refused: %s', async (body, detail) => {
+  const answer = await ask('POST', '', body);
+  expect(answer.status).toBe(400);
+  expect(answer.body.detail).toContain(detail);
+});
+
+test('webhooks - are the administrators’ alone, also to read', async () => {
+  for (const [method, path, body] of [
+    ['GET', ''],
+    ['POST', '', { url }],
+    ['GET', '/x/deliveries'],
+    ['POST', '/x/ping'],
+  ] as const) {
+    const { status, body: told } = await ask(method, path, body, api.key('operator'));
+    expect([status, told.detail]).toEqual([403, 'this needs a key of role admin; yours is operator']);
+  }
+});
+
+test('webhooks - are changed, disabled, enabled, rotated and deleted', async () => {
+  const { body } = await ask<Webhook & { secret: string }>('POST', '', { url });
+  const changed = await ask<WebhookDetail>('PATCH', `/${body.id}`, { concurrency: 1, filter: { districts: ['east'] } });
+  expect(changed).toMatchObject({ status: 200, body: { url, concurrency: 1, filter: { districts: ['east'] } } });
+  expect((await ask<WebhookDetail>('POST', `/${body.id}/disable`)).body).toMatchObject({
+    enabled: false,
+    disabled: { reason: 'by-admin' },
+  });
+  expect((await ask<WebhookDetail>('POST', `/${body.id}/enable`, { missed: 'skip' })).body.enabled).toBe(true);
+  const rotated = await ask<{ secret: string; secrets: object[] }>('POST', `/${body.id}/rotate`);
+  expect(rotated.body.secrets).toHaveLength(2);
+  expect(rotated.body.secret).not.toBe(body.secret);
+  expect((await ask('DELETE', `/${body.id}`)).status).toBe(204);
+  for (const [method, path] of [
+    ['GET', ''],
+    ['DELETE', ''],
+    ['POST', '/ping'],
+    ['POST', '/rotate'],
+    ['GET', '/deliveries'],
+    ['POST', '/deliveries/1/redeliver'],
+  ] as const) {
+    const answer = await ask(method, `/${body.id}${path}`);
+    expect([answer.status, answer.body.detail]).toEqual([404, `there is no webhook "${body.id}"`]);
+  }
+});
+
+test('webhooks - a ping tells why nothing came, and the deliveries of events are logged', async () => {
+  const { body } = await ask<Webhook>('POST', '', { url });
+  const ping = await ask<DeliveryDetail>('POST', `/${body.id}/ping`);
+  expect(ping).toMatchObject({
+    status: 200,
+    body: {
+      state: 'failed',
+      outcome: 'private-address',
+      tries: [{ status: null, answer: expect.stringContaining('localhost resolves to 127.0.0.1') }],
+    },
+  });
+  api.incidents(2);
+  expect(await ask('POST', `/${body.id}/redeliver`, { from: 1, to: 2 })).toMatchObject({
+    status: 202,
+    body: { deliveries: 2 },
+  });
+  const range = { from: '2026-01-01T00:00:00Z', to: '2026-01-02' };
+  expect(await ask('POST', `/${body.id}/redeliver`, range)).toMatchObject({ status: 202, body: { deliveries: 4 } });
+  expect((await ask('POST', `/${body.id}/redeliver`, { from: 'x', to: 'y' })).status).toBe(400);
+  const { body: log } = await ask<Page<DeliveryDetail>>('GET', `/${body.id}/deliveries?limit=50`);
+  expect(log.items.filter(({ origin }) => origin === 'redelivery')).toHaveLength(6);
+  const one = await ask<DeliveryDetail>('GET', `/${body.id}/deliveries/${log.items[0]!.id}`);
+  expect(one.body.request.contentType).toContain('application/cloudevents+json');
+  const again = await ask<DeliveryDetail>('POST', `/${body.id}/deliveries/${log.items[0]!.id}/redeliver`);
+  expect(again).toMatchObject({ status: 202, body: { origin: 'redelivery', events: one.body.events } });
+  expect((await ask('GET', `/${body.id}/deliveries/x`)).status).toBe(404);
+  await ask('DELETE', `/${body.id}`);
+});

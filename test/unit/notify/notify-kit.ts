@@ -1,0 +1,124 @@
+import pino from 'pino';
+import type { Transition } from '../../../domain/index.ts';
+import type { FanOutLimits } from '../../../events/notify/fanout.ts';
+import type { Post, Poster } from '../../../events/notify/http.ts';
+import { createNotifier, openDeliveries, type Timers, type WebhookSettings } from '../../../events/notify/index.ts';
+import type { Answer, Outcome } from '../../../events/notify/ladder.ts';
+import { openState } from '../events/state.ts';
+import { transition } from '../tickets/scene.ts';
+
+/** 2026-01-01T00:00:00Z. */
+export const T0 = Date.UTC(2026, 0, 1);
+export const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+
+/** Lets everything that is ready run. */
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A clock and timers that stand still until they are moved. */
+class ManualTime implements Timers {
+  ms = T0;
+  readonly #timers = new Set<{ at: number; run: () => void }>();
+
+  now(): number {
+    return this.ms;
+  }
+
+  after(ms: number, run: () => void): () => void {
+    const timer = { at: this.ms + Math.max(0, ms), run };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** Goes on by so much, from timer to timer. */
+  async pass(ms: number): Promise<void> {
+    const until = this.ms + ms;
+    for (;;) {
+      await settled();
+      const [next] = [...this.#timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at);
+      if (next === undefined) break;
+      this.#timers.delete(next);
+      this.ms = Math.max(this.ms, next.at);
+      next.run();
+    }
+    this.ms = until;
+    await settled();
+  }
+}
+
+/** Answers as a test tells it to; by default everything is taken. */
+class ScriptedPoster implements Poster {
+  readonly posts: (Post & { id: string; atMs: number })[] = [];
+  /** What comes of a post to this URL; a promise holds it under way. */
+  script: (post: Post & { id: string }) => Outcome | Promise<Outcome> = () => 'delivered';
+  retryAfterMs: number | null = null;
+  readonly #time: ManualTime;
+
+  constructor(time: ManualTime) {
+    this.#time = time;
+  }
+
+  async post(post: Post, signal: AbortSignal): Promise<Answer> {
+    const known = { ...post, id: post.headers['webhook-id']! };
+    this.posts.push({ ...known, atMs: this.#time.now() });
+    const { promise, reject } = Promise.withResolvers<never>();
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    const outcome = await Promise.race([this.script(known), promise]);
+    const status = outcome === 'delivered' ? 200 : null;
+    return { outcome, status, retryAfterMs: this.retryAfterMs, text: `it was ${outcome}`, ms: 0 };
+  }
+
+  close(): void {}
+
+  /** Ids of the events that went to a URL, in order. */
+  idsTo(url: string): string[] {
+    return this.posts.filter((post) => post.url === url).map(({ id }) => id);
+  }
+}
+
+export const WEBHOOK: WebhookSettings = {
+  url: 'https://a.example/hook',
+  format: 'cloudevents',
+  filter: {},
+  concurrency: 4,
+  party: null,
+  description: '',
+  authorization: null,
+};
+
+/** A notifier over an outbox in memory; `restart` is a new process over the same files, as after kill -9. */
+export function openNotifier(limits: FanOutLimits = { page: 10, mostWaiting: 100 }, path = ':memory:') {
+  const time = new ManualTime();
+  const poster = new ScriptedPoster(time);
+  const state = openState();
+  const db = openDeliveries(path);
+  const start = () => {
+    const deps = { db, outbox: state.events, poster, clock: time, timers: time, random: () => 0 };
+    const notifier = createNotifier({ ...deps, log: pino({ level: 'silent' }) }, { allowPrivate: false, limits });
+    notifier.start();
+    return notifier;
+  };
+  const kit = {
+    time,
+    poster,
+    state,
+    db,
+    notifier: start(),
+    restart() {
+      kit.notifier = start();
+    },
+    /** An incident of a device goes on: alert and ticket, two events. */
+    happen(id: string, to: Transition['to'], changes: Partial<Transition> = {}) {
+      state.apply(transition(id, to, changes));
+      kit.notifier.appended();
+    },
+    /** Incidents of as many devices, named g1, g2 …, in blocks from `from` on. */
+    incidents(count: number, from = 1) {
+      for (let i = 0; i < count; i++) kit.happen(`${from + i}.0`, 'firing', { group: `g${from + i}` });
+    },
+    ids: () => state.events.page({ after: 0, limit: 1_000 }).items.map(({ event }) => event.id),
+  };
+  return kit;
+}

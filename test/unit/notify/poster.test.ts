@@ -1,0 +1,157 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { systemClock } from '../../../domain/index.ts';
+import { createPoster } from '../../../events/notify/index.ts';
+import { freePort } from '../../kit/server.ts';
+
+const servers: Server[] = [];
+const posters: ReturnType<typeof createPoster>[] = [];
+afterEach(() => {
+  for (const poster of posters.splice(0)) poster.close();
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+async function receiver(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  servers.push(server);
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as { port: number }).port}/hook`;
+}
+
+function post(url: string, options: { allowPrivate?: boolean; timeoutMs?: number } = {}, signal?: AbortSignal) {
+  const poster = createPoster(systemClock, { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024, ...options });
+  posters.push(poster);
+  return poster.post({ url, headers: { 'x-a': '1' }, body: '{"ü":1}' }, signal ?? new AbortController().signal);
+}
+
+test('posting - the receiver gets the body and the headers, and its answer comes back', async () => {
+  let got: unknown;
+  const url = await receiver((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      got = [
+        request.method,
+        request.headers['x-a'],
+        request.headers['content-length'],
+        Buffer.concat(chunks).toString(),
+      ];
+      response.writeHead(202).end('taken');
+    });
+  });
+  expect(await post(url)).toMatchObject({ outcome: 'delivered', status: 202, text: 'taken' });
+  expect(got).toEqual(['POST', '1', '8', '{"ü":1}']);
+});
+
+test('posting - a redirect is not followed', async () => {
+  let asked = 0;
+  const target = await receiver((_request, response) => {
+    asked++;
+    response.end();
+  });
+  const url = await receiver((_request, response) => void response.writeHead(307, { location: target }).end());
+  expect(await post(url)).toMatchObject({ outcome: 'redirected', status: 307 });
+  expect(asked).toBe(0);
+});
+
+test('posting - a receiver that asks for time is heard', async () => {
+  const url = await receiver(
+    (_request, response) => void response.writeHead(429, { 'retry-after': '7' }).end('slower'),
+  );
+  expect(await post(url)).toMatchObject({ outcome: 'throttled', status: 429, retryAfterMs: 7_000, text: 'slower' });
+});
+
+test('posting - a receiver that says nothing is given up in time', async () => {
+  const url = await receiver(() => {});
+  expect(await post(url, { timeoutMs: 100 })).toMatchObject({ outcome: 'timed-out', status: null });
+});
+
+test('posting - one that accepts the connection and reads nothing, too', async () => {
+  const server = createTcpServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
+  servers.push(server as never);
+  (server as unknown as Server).closeAllConnections = () => {};
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/`;
+  expect(await post(url, { timeoutMs: 100 })).toMatchObject({ outcome: 'timed-out' });
+});
+
+test('posting - a body that never ends is cut, its status counts', async () => {
+  const url = await receiver((_request, response) => {
+    const more = () => {
+      while (!response.destroyed && response.write('x'.repeat(100_000)));
+    };
+    response.on('drain', more);
+    more();
+  });
+  const { outcome, text } = await post(url);
+  expect(outcome).toBe('delivered');
+  expect(text).toBe(`${'x'.repeat(1_024)} … (cut)`);
+});
+
+test('posting - a body that trickles is cut off in time, its status counts', async () => {
+  const url = await receiver((_request, response) => {
+    response.writeHead(500);
+    response.write('so');
+  });
+  expect(await post(url, { timeoutMs: 200 })).toMatchObject({
+    outcome: 'failed',
+    status: 500,
+    text: 'so … (broken off)',
+  });
+});
+
+test('posting - a port that nobody listens on is unreachable, with the reason', async () => {
+  const answer = await post(`http://127.0.0.1:${await freePort()}/`);
+  expect(answer).toMatchObject({ outcome: 'unreachable', status: null, text: expect.stringContaining('ECONNREFUSED') });
+});
+
+test('posting - what answers no HTTP is unreachable', async () => {
+  const server = createTcpServer((socket) => socket.end('SSH-2.0-x\r\n')).listen(0, '127.0.0.1');
+  servers.push(server as never);
+  (server as unknown as Server).closeAllConnections = () => {};
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/`;
+  expect(await post(url)).toMatchObject({ outcome: 'unreachable' });
+});
+
+test('posting - private addresses are refused where they are not allowed, by number and by name', async () => {
+  let asked = 0;
+  const url = await receiver((_request, response) => {
+    asked++;
+    response.end();
+  });
+  const { port } = new URL(url);
+  const named = [`http://127.0.0.1:${port}/`, `http://localhost:${port}/`, `http://[::ffff:127.0.0.1]:${port}/`];
+  for (const one of [...named, `http://127.1:${port}/`]) {
+    expect(await post(one, { allowPrivate: false }), one).toMatchObject({ outcome: 'private-address', status: null });
+  }
+  expect(asked).toBe(0);
+});
+
+test('posting - an aborted request throws: nothing is known of it', async () => {
+  const url = await receiver(() => {});
+  const aborted = new AbortController();
+  const posted = post(url, {}, aborted.signal);
+  setImmediate(() => aborted.abort(new Error('the server stops')));
+  await expect(posted).rejects.toThrow('the server stops');
+});
+
+test('posting - a kept connection that the receiver closed meanwhile is made anew', async () => {
+  const ports = new Set<number>();
+  const url = await receiver((request, response) => {
+    ports.add(request.socket.remotePort!);
+    response.end('ok', () => request.socket.resetAndDestroy());
+  });
+  const poster = createPoster(systemClock, { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024 });
+  posters.push(poster);
+  for (let i = 0; i < 20; i++) {
+    const answer = await poster.post({ url, headers: {}, body: '' }, new AbortController().signal);
+    expect(answer.outcome).toBe('delivered');
+  }
+  expect(ports.size).toBeGreaterThan(10);
+});

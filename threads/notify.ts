@@ -1,0 +1,49 @@
+/** Entry of the thread that tells receivers what happens; owns the file of the deliveries. Slow receivers keep nobody else waiting. */
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { parentPort, workerData } from 'node:worker_threads';
+import pino from 'pino';
+import { systemClock as clock } from '../domain/index.ts';
+import { createOutboxReader } from '../events/index.ts';
+import { createNotifier, createPoster, openDeliveries, systemTimers as timers } from '../events/notify/index.ts';
+import { offer, under } from './rpc.ts';
+
+/** What the main thread hands to this one. */
+export interface NotifyThreadData {
+  readonly dir: string;
+  readonly logLevel: string;
+  /** Whether webhooks may go to private addresses. */
+  readonly allowPrivate: boolean;
+}
+
+const TIMEOUT_MS = 15_000;
+const MOST_KEPT = 64 * 1024;
+const PATIENCE_MS = 3_000;
+
+const data = workerData as NotifyThreadData;
+const log = pino({ level: data.logLevel, name: 'notify' });
+const db = openDeliveries(join(data.dir, 'deliveries.sqlite'));
+const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true });
+const { allowPrivate } = data;
+const poster = createPoster(clock, { allowPrivate, timeoutMs: TIMEOUT_MS, mostKept: MOST_KEPT });
+const outbox = createOutboxReader(state);
+const notifier = createNotifier({ db, outbox, poster, clock, timers, random: Math.random, log }, { allowPrivate });
+
+const functions = {
+  ...under('webhooks', notifier.webhooks),
+  run: () => notifier.start(),
+  counts: () => notifier.counts(),
+  expire: (beforeMs: number) => notifier.expire(beforeMs),
+  async stop() {
+    await notifier.stop(PATIENCE_MS);
+    state.close();
+    db.close();
+    // After the answer has left.
+    setImmediate(() => parentPort!.close());
+  },
+};
+export type NotifyThread = typeof functions;
+offer(parentPort!, functions);
+parentPort!.on('message', (message: { event?: string }) => {
+  if (message.event === 'appended') notifier.appended();
+});
