@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Page } from '../../domain/index.ts';
+import type { Delivery, DeliveryDetail, Webhook, WebhookDetail } from '../../events/notify/index.ts';
+import { WebhookReceiver } from '../kit/receiver.ts';
+import { freePort } from '../kit/server.ts';
+import { full, RulesServer } from './rules/rules-kit.ts';
+
+const DOC = fileURLToPath(new URL('../../docs/webhooks.md', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+type Made = Webhook & { secret: string };
+
+const server = new RulesServer({ 'bin-full': full('bin-full', 90, 'ticket: { service: waste }\n') });
+const receiver = new WebhookReceiver();
+let url: string;
+beforeAll(async () => {
+  server.settings.WEBHOOK_ALLOW_PRIVATE = 'true';
+  url = await receiver.start();
+  await server.start();
+  await server.bins(['bin-1', 'bin-2', 'bin-3']);
+});
+afterAll(async () => {
+  receiver.stop();
+  expect(await server.stop()).toBe(0);
+});
+
+/** Asks until it is as it should be. */
+async function until<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const answer = await ask();
+    if (isRight(answer) || Date.now() > deadline) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test('webhooks - the receiver of the documentation verifies a ping and an incident, also after a change of the secret', async () => {
+  const port = await freePort();
+  const example = /```js\n([\s\S]*?)```/.exec(readFileSync(DOC, 'utf8'))![1]!.replace('9000', String(port));
+  const made = await server.post<Made>('/api/v1/webhooks', { url: `http://127.0.0.1:${port}/` });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', example], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, WEBHOOK_SECRET: made.secret },
+  });
+  let heard = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    heard += chunk.toString();
+  });
+  const ping = () => server.ask<DeliveryDetail>('POST', `/api/v1/webhooks/${made.id}/ping`);
+  const { body } = await until(ping, (answer) => answer.body.state === 'delivered');
+  expect(body).toMatchObject({ state: 'delivered', tries: [{ status: 204 }] });
+  await server.ask('POST', `/api/v1/webhooks/${made.id}/rotate`);
+  await server.fill('bin-1', 95);
+  await until(
+    async () => heard,
+    (text) => text.includes('ticket.opened'),
+  );
+  expect(heard).toContain(`city.lamppost.ping webhooks/${made.id}`);
+  expect(heard).toContain('city.lamppost.alert.firing alerts/bin-full/bin-1');
+  expect(heard).toMatch(/city\.lamppost\.ticket\.opened tickets\/t-\d+-\d+/);
+  child.kill();
+  await once(child, 'exit');
+});
+
+test('webhooks - one that answers 410 is disabled, stays so over kill -9, and gets what it missed when it is enabled', async () => {
+  const made = await server.post<Made>('/api/v1/webhooks', { url });
+  receiver.secrets = [made.secret];
+  receiver.answer = () => 410;
+  const look = () => server.get<WebhookDetail>(`/api/v1/webhooks/${made.id}`);
+  await server.fill('bin-2', 95);
+  expect(await until(look, ({ enabled }) => !enabled)).toMatchObject({ disabled: { reason: 'gone' } });
+  await server.kill();
+  await server.start();
+  await server.fill('bin-2', 10);
+  expect(await look()).toMatchObject({ enabled: false, log: [{ note: expect.stringContaining('410') }, {}] });
+  receiver.arrivals.length = 0;
+  receiver.answer = () => 200;
+  await server.ask('POST', `/api/v1/webhooks/${made.id}/enable`);
+  expect(await until(look, ({ waiting }) => waiting === 0)).toMatchObject({ enabled: true, failingSince: null });
+  const types = receiver.arrivals.map(({ body }) => (JSON.parse(body) as { type: string }).type.slice(14)).sort();
+  expect(types).toEqual(['alert.firing', 'alert.resolved', 'ticket.opened', 'ticket.resolved']);
+  await server.ask('DELETE', `/api/v1/webhooks/${made.id}`);
+});
+
+test('webhooks - private addresses are refused by default, by number at once, by name when it is connected', async () => {
+  server.settings.WEBHOOK_ALLOW_PRIVATE = 'false';
+  await server.stop();
+  await server.start();
+  expect(await server.ask('POST', '/api/v1/webhooks', { url })).toMatchObject({
+    status: 400,
+    body: { detail: expect.stringContaining('127.0.0.1 is a private address') },
+  });
+  const before = receiver.arrivals.length;
+  const { id } = await server.post<Made>('/api/v1/webhooks', { url: url.replace('127.0.0.1', 'localhost') });
+  await server.fill('bin-3', 95);
+  const { items } = await until(
+    () => server.get<Page<Delivery>>(`/api/v1/webhooks/${id}/deliveries`),
+    (page) => page.items.length === 2 && page.items.every(({ outcome }) => outcome !== null),
+  );
+  expect(items.map(({ outcome }) => outcome)).toEqual(['private-address', 'private-address']);
+  const { tries } = await server.get<DeliveryDetail>(`/api/v1/webhooks/${id}/deliveries/${items[0]!.id}`);
+  expect(tries[0]!.answer).toContain('localhost resolves to 127.0.0.1');
+  expect(receiver.arrivals.length).toBe(before);
+});
