@@ -12,7 +12,7 @@ import { type Backtest, createAlertReader, createTrial, type RuleBook } from './
 import type { Backups } from './store/index.ts';
 import type { Threads } from './threads/start.ts';
 import { createTicketDeps } from './ticket-deps.ts';
-import { createTicketReader } from './tickets/index.ts';
+import { createOversight, createPublicTickets, createTicketReader } from './tickets/index.ts';
 import { bridgeWebSocket } from './websocket.ts';
 
 /** What the API's functions are made of. */
@@ -75,6 +75,8 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       tickets,
       rules: parts.rules,
     }),
+    oversight: createOversight(state, systemClock),
+    publicTickets: createPublicTickets(state),
     events: {
       page: (query) => outbox.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => outbox.head(),

@@ -21,6 +21,9 @@ import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from 
 import type { BackupJob } from '../store/index.ts';
 import type {
   Act,
+  Oversight,
+  PublicQuery,
+  PublicTicket,
   Request,
   ShownSilence,
   Silence,
@@ -129,6 +132,9 @@ export interface ApiDeps {
     /** Ends it now; false where it had ended. */
     end(id: string): Promise<boolean>;
   };
+  readonly oversight: Oversight;
+  /** What anybody may see of tickets. */
+  publicTickets(query: PublicQuery): PublicTicket[];
   readonly events: {
     page(query: Paging & EventFilter): Page<NumberedEvent>;
     head(): number;

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Series } from '../domain/index.ts';
+import { csvLine } from './csv.ts';
 
 const LINES_AT_ONCE = 1_000;
 const HEADER = 'device,metric,unit,ts,value\r\n';
@@ -12,14 +13,10 @@ export function csvOf(series: readonly Series[]): Readable {
 function* textOf(series: readonly Series[]): Iterable<string> {
   yield HEADER;
   for (const { device, metric, unit, points } of series) {
-    const start = [device, metric, unit].map(quoted).join(',');
+    const start = csvLine([device, metric, unit]).slice(0, -2);
     for (let i = 0; i < points.length; i += LINES_AT_ONCE) {
       const lines = points.slice(i, i + LINES_AT_ONCE);
       yield lines.map(([ts, value]) => `${start},${new Date(ts).toISOString()},${value ?? ''}\r\n`).join('');
     }
   }
-}
-
-function quoted(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

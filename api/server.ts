@@ -18,6 +18,8 @@ import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes, type StreamOptions } from './routes/events.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { oversightRoutes } from './routes/oversight.ts';
+import { publicRoutes } from './routes/public.ts';
 import { quarantineRoutes } from './routes/quarantine.ts';
 import { readingRoutes } from './routes/readings.ts';
 import type { App } from './routes/routes.ts';
@@ -92,6 +94,8 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
         ticketRoutes,
         ticketActRoutes,
         silenceRoutes,
+        oversightRoutes,
+        publicRoutes,
         ingestRoutes,
         backupRoutes,
         webhookRoutes,

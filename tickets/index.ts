@@ -15,6 +15,15 @@ export type { Rating, Request, Split } from './desk.ts';
 export type { TicketCity } from './keeper.ts';
 export { isOpen, OPEN_STATUSES, openTicket } from './lifecycle.ts';
 export { createTicketOffice, type TicketOffice } from './office.ts';
+export {
+  createOversight,
+  OVERSIGHT_KEYS,
+  type Oversight,
+  type OversightKey,
+  type OversightLine,
+  type OversightQuery,
+} from './oversight.ts';
+export { createPublicTickets, type PublicQuery, type PublicTicket } from './public-tickets.ts';
 export { createTicketReader, type TicketQuery, type TicketReader } from './reader.ts';
 export { TICKET_SCHEMA } from './schema.ts';
 export { conditionsOf, type Filter, positionOf } from './select.ts';

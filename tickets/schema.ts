@@ -202,5 +202,8 @@ const CITIZENS = `
   create index tickets_by_media on tickets (media_url) where media_url is not null;
 `;
 
+/** What was resolved lately is found among all that ever was. */
+const RESOLUTIONS = 'create index tickets_by_resolution on tickets (resolved_at) where resolved_at is not null;';
+
 /** The tables of the tickets, as the steps that led to them. */
-export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES, CITIZENS] };
+export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES, CITIZENS, RESOLUTIONS] };

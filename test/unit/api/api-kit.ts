@@ -35,7 +35,7 @@ import { createBackups } from '../../../store/index.ts';
 import { createOfficeOfThread } from '../../../threads/office.ts';
 import type { Offered, Remote } from '../../../threads/rpc.ts';
 import { createTicketDeps } from '../../../ticket-deps.ts';
-import { createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { createOversight, createPublicTickets, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake-kit.ts';
 import * as scene from '../tickets/scene.ts';
@@ -47,7 +47,10 @@ const T0 = 1_700_000_000_000;
 const noBacktest: ApiDeps['backtest'] = () => Promise.reject(new LamppostError('invalid', 'no backtests here'));
 
 /** An API over real stores in a folder of its own, listening on a free port of the loopback. */
-export async function openApi(options: Partial<ApiOptions> = {}, { backtest = noBacktest }: Partial<ApiDeps> = {}) {
+export async function openApi(
+  options: Partial<ApiOptions> = {},
+  { backtest = noBacktest, city: shown }: Partial<ApiDeps> = {},
+) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
   const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
@@ -147,7 +150,7 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
 
   const deps: ApiDeps = {
     log,
-    city: () => city!,
+    city: shown ?? (() => city!),
     rules: {
       ...book,
       try: trial,
@@ -196,6 +199,8 @@ export async function openApi(options: Partial<ApiOptions> = {}, { backtest = no
       tickets,
       rules: book,
     }),
+    oversight: createOversight(reading, clock),
+    publicTickets: createPublicTickets(reading),
     events: {
       page: (query) => events.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => events.head(),

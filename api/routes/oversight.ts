@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { LamppostError } from '../../domain/index.ts';
+import { OVERSIGHT_KEYS, type OversightKey } from '../../tickets/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { oversightCsv } from '../oversight-csv.ts';
+import { given, Instant, Item, Names } from '../schema.ts';
+import type { App } from './routes.ts';
+
+const By = Names.transform((names, context) => {
+  const keys = [...new Set(names)];
+  const unknown = keys.find((name) => !OVERSIGHT_KEYS.some((key) => key === name));
+  if (unknown === undefined && keys.length > 0) return keys as OversightKey[];
+  context.addIssue(`"${unknown ?? ''}" is none of ${OVERSIGHT_KEYS.join(', ')}; several are separated by commas`);
+  return z.NEVER;
+});
+
+const Query = z.object({
+  from: Instant.optional(),
+  to: Instant.optional(),
+  by: By.default(['department', 'service']),
+  /** Wins over the Accept header. */
+  format: z.enum(['json', 'csv']).optional(),
+});
+
+/** `/api/v1/oversight`. */
+export function oversightRoutes(app: App, { oversight, city }: ApiDeps): void {
+  app.get(
+    '/api/v1/oversight',
+    {
+      schema: {
+        tags: ['oversight'],
+        summary:
+          'Tickets opened in [from, to), added up by department, service, district and week: open, overdue, times, ratings. JSON or CSV; a key of a department sees its own',
+        querystring: Query,
+        response: { 200: z.object({ items: z.array(Item), next: z.null() }) },
+      },
+    },
+    async ({ query: { from: fromMs, to: toMs, by, format }, headers, key }, reply) => {
+      if (fromMs !== undefined && toMs !== undefined && fromMs > toMs)
+        throw new LamppostError('invalid', `from (${fromMs}) lies after to (${toMs}), both epoch ms`);
+      const department = key!.department ?? undefined;
+      const items = await oversight.read({ ...given({ fromMs, toMs, department }), by, timezone: city().timezone });
+      const asCsv = (format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'csv';
+      if (!asCsv) return { items, next: null } as never;
+      return reply.type('text/csv; charset=utf-8; header=present').send(oversightCsv(by, items) as never);
+    },
+  );
+}

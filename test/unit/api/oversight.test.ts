@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { City } from '../../../domain/index.ts';
+import * as scene from '../tickets/scene.ts';
+import { openApi, type TestApi } from './api-kit.ts';
+
+const shown: City = {
+  ...scene.city,
+  version: 'v',
+  name: { en: 'Linjiang', zh: '临江市' },
+  timezone: 'Asia/Shanghai',
+  accepts: { pastMs: 1, aheadMs: 1 },
+  publication: { licence: 'CC0-1.0', coordinateDecimals: 0 },
+  open311: { jurisdiction: null, contact: null, keyService: null },
+  metrics: new Map(),
+  profiles: new Map(),
+};
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await openApi({}, { city: () => shown });
+  api.incidents(3);
+});
+afterAll(() => api.stop());
+
+describe('oversight', () => {
+  test('is one line a department and service where nothing else is asked for', async () => {
+    const answer = await api.fetch('/api/v1/oversight');
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toMatchObject({
+      items: [{ department: 'environment', service: 'air-quality', opened: 3, open: 3, overdue: 3 }],
+      next: null,
+    });
+  });
+
+  test('comes as CSV, by the address or the Accept header', async () => {
+    const header =
+      'district,week,opened,open,overdue,resolved,late,reopened,reports,acknowledged,acknowledge_median_s,acknowledge_p90_s,resolve_median_s,resolve_p90_s,ratings,rating_mean';
+    const path = '/api/v1/oversight?by=district,week';
+    const byAddress = await api.fetch(`${path}&format=csv`);
+    expect(byAddress.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present');
+    const text = await byAddress.text();
+    expect(text).toBe(`${header}\r\nharbour,2026-W01,3,3,3,0,0,0,0,0,,,,,0,\r\n`);
+    expect(await (await api.fetch(path, { headers: { accept: 'text/csv' } })).text()).toBe(text);
+  });
+
+  test('takes tickets of a time only', async () => {
+    const items = async (query: string) =>
+      ((await (await api.fetch(`/api/v1/oversight?${query}`)).json()) as { items: unknown[] }).items;
+    expect(await items('from=2026-01-01&to=2026-01-02')).toHaveLength(1);
+    expect(await items('from=2026-01-02')).toEqual([]);
+  });
+
+  test('shows a key of a department its own only', async () => {
+    const of = async (department: string) => {
+      const key = api.key('viewer', department);
+      return (await (await api.fetch('/api/v1/oversight', { key })).json()) as { items: unknown[] };
+    };
+    expect((await of('environment')).items).toHaveLength(1);
+    expect((await of('waste')).items).toEqual([]);
+  });
+
+  test('needs a key', async () => {
+    expect((await api.fetch('/api/v1/oversight', { key: null })).status).toBe(401);
+  });
+
+  test.each([
+    ['by=street', '"street" is none of department, service, district, week'],
+    ['by=', 'is none of department, service, district, week'],
+    ['from=2026-02-01&to=2026-01-01', 'lies after to'],
+    ['format=xml', 'format'],
+  ])('refuses %s and says what would be right', async (query, words) => {
+    const answer = await api.fetch(`/api/v1/oversight?${query}`);
+    expect(answer.status).toBe(400);
+    expect(((await answer.json()) as { detail: string }).detail).toContain(words);
+  });
+});
+
+describe('open data', () => {
+  const open = (path: string) => api.fetch(path, { key: null });
+
+  test('is there without a key, for any page, and may be kept for a minute', async () => {
+    for (const path of ['/public/oversight.json', '/public/tickets.geojson']) {
+      const answer = await open(path);
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('cache-control')).toBe('public, max-age=60');
+      expect(answer.headers.get('access-control-allow-origin')).toBe('*');
+      expect(await answer.json()).toMatchObject({
+        city: { zh: '临江市' },
+        licence: 'CC0-1.0',
+        generatedAt: expect.stringMatching(/Z$/),
+      });
+    }
+  });
+
+  test('tells how the city answers, by service, district and week, with names in both languages', async () => {
+    expect(await (await open('/public/oversight.json')).json()).toMatchObject({
+      total: { opened: 3 },
+      byService: [{ department: 'environment', service: 'air-quality', opened: 3 }],
+      byDistrict: [{ district: 'harbour', opened: 3 }],
+      byWeek: [{ week: '2026-W01', opened: 3 }],
+      departments: { environment: { en: 'environment' } },
+      services: { 'air-quality': { en: 'Air', zh: '空气' } },
+      districts: { harbour: { en: 'Harbour', zh: '港区' } },
+    });
+  });
+
+  test('shows the tickets of public services as GeoJSON', async () => {
+    const answer = await open('/public/tickets.geojson');
+    expect(answer.headers.get('content-type')).toContain('application/geo+json');
+    const { type, features } = (await answer.json()) as { type: string; features: unknown[] };
+    expect(type).toBe('FeatureCollection');
+    expect(features).toHaveLength(3);
+    expect(features[0]).toEqual({
+      type: 'Feature',
+      id: expect.stringMatching(/^t-/),
+      geometry: { type: 'Point', coordinates: [122, 31] },
+      properties: {
+        title: { en: 'Air', zh: '空气' },
+        service: 'air-quality',
+        department: 'environment',
+        district: 'harbour',
+        status: 'open',
+        severity: 'high',
+        origin: 'sensor',
+        openedAt: expect.stringMatching(/^2026-01-01T/),
+        dueAt: expect.stringMatching(/^2026-01-01T/),
+        acknowledgedAt: null,
+        resolvedAt: null,
+      },
+    });
+  });
+});

@@ -1,0 +1,209 @@
+import { DatabaseSync } from 'node:sqlite';
+import { expect, test } from 'vitest';
+import type { Ticket } from '../../../domain/index.ts';
+import { migrate } from '../../../store/index.ts';
+import {
+  createOversight,
+  createPublicTickets,
+  createTicketStore,
+  type OversightQuery,
+  TICKET_SCHEMA,
+} from '../../../tickets/index.ts';
+import { createWeeks } from '../../../tickets/week.ts';
+import { ticketOf } from './scene.ts';
+
+const MINUTE = 60_000;
+const START = Date.parse('2026-03-23T00:00:00Z');
+const iso = (minutes: number) => new Date(START + minutes * MINUTE).toISOString();
+
+/** A city's tickets, looked at so many minutes after the start. */
+function openOffice(nowMinutes: number) {
+  const db = new DatabaseSync(':memory:');
+  migrate(db, [TICKET_SCHEMA]);
+  const store = createTicketStore(db);
+  let n = 0;
+  const oversight = createOversight(db, { now: () => START + nowMinutes * MINUTE });
+  return {
+    db,
+    publicTickets: createPublicTickets(db),
+    read: (query: Partial<OversightQuery> = {}) => oversight.read({ by: [], timezone: 'UTC', ...query }),
+    /** A ticket opened at a minute, and what happened to it by whom: `[minute, by, status]`. */
+    add(openedAt: number, steps: readonly (readonly [number, string, Ticket['status']])[], more: Partial<Ticket> = {}) {
+      const opened = { at: iso(openedAt), by: 'rule:x', deed: 'opened', from: null, to: 'open', note: '' } as const;
+      let from: Ticket['status'] = 'open';
+      const history: Ticket['history'][number][] = [opened];
+      for (const [at, by, to] of steps) {
+        history.push({ at: iso(at), by, deed: 'updated', from, to, note: '' });
+        from = to;
+      }
+      const resolved = steps.findLast(([, , to]) => to === 'resolved');
+      const isDone = from === 'resolved' || from === 'closed';
+      const ticket = ticketOf(`${++n}.0`, { group: `g${n}`, openedAt: iso(openedAt), dueAt: iso(openedAt + 60) });
+      const moved = { status: from, version: history.length, history, resolvedAt: isDone ? iso(resolved![0]) : null };
+      store.insert({ ...ticket, ...moved, ...more });
+      return ticket.id;
+    },
+  };
+}
+
+test('oversight - adds up what is open, overdue, resolved, late, reopened and rated', async () => {
+  const { add, read } = openOffice(200);
+  add(
+    0,
+    [
+      [10, 'key:a', 'acknowledged'],
+      [50, 'key:a', 'resolved'],
+    ],
+    { rating: { stars: 4, comment: '', at: iso(60) } },
+  );
+  add(
+    0,
+    [
+      [20, 'key:a', 'in_progress'],
+      [90, 'key:a', 'resolved'],
+      [95, 'clock', 'closed'],
+    ],
+    {
+      rating: { stars: 5, comment: '', at: iso(96) },
+      reopened: 2,
+    },
+  );
+  add(0, [[30, 'key:a', 'assigned']]);
+  add(190, []);
+  expect(await read()).toEqual([
+    {
+      opened: 4,
+      open: 2,
+      overdue: 1,
+      resolved: 2,
+      late: 1,
+      reopened: 1,
+      reports: 0,
+      acknowledge: { count: 3, medianSeconds: 1_200, p90Seconds: 1_800 },
+      resolve: { count: 2, medianSeconds: 3_000, p90Seconds: 5_400 },
+      ratings: { count: 2, mean: 4.5 },
+    },
+  ]);
+});
+
+test('oversight - an alert that ends before anybody looked was not acknowledged', async () => {
+  const { add, read } = openOffice(200);
+  add(0, [[10, 'rule:x', 'resolved']]);
+  expect(await read()).toMatchObject([
+    { acknowledge: { count: 0, medianSeconds: null, p90Seconds: null }, resolve: { count: 1, medianSeconds: 600 } },
+  ]);
+});
+
+test('oversight - a reopened ticket was acknowledged when it first was, and takes until it is resolved for good', async () => {
+  const { add, read } = openOffice(200);
+  add(
+    0,
+    [
+      [5, 'key:a', 'acknowledged'],
+      [10, 'key:a', 'resolved'],
+      [20, 'key:b', 'open'],
+      [40, 'key:a', 'acknowledged'],
+    ],
+    {
+      reopened: 1,
+    },
+  );
+  expect(await read()).toMatchObject([
+    { open: 1, resolved: 0, reopened: 1, acknowledge: { medianSeconds: 300 }, resolve: { count: 0 } },
+  ]);
+});
+
+test('oversight - a citizen who reports the same counts as a report and with a rating, not as work', async () => {
+  const { add, read } = openOffice(200);
+  const parent = add(0, []);
+  const rating = { stars: 2, comment: '', at: iso(9) };
+  add(1, [], { origin: 'citizen', parent, relation: 'report', rating });
+  expect(await read()).toMatchObject([{ opened: 1, open: 1, reports: 1, ratings: { count: 1, mean: 2 } }]);
+});
+
+test('oversight - tells lines apart by any of department, service, district and week, newest week first', async () => {
+  const { add, read } = openOffice(0);
+  add(0, [], { department: 'waste', district: 'a' });
+  add(7 * 1_440, [], { department: 'waste', district: 'b' });
+  add(0, [], { department: 'air', district: 'b' });
+  const counted = async (...by: OversightQuery['by']) =>
+    (await read({ by })).map((line) => [...by.map((key) => line[key]), line.opened].join(' '));
+  expect(await counted('department')).toEqual(['air 1', 'waste 2']);
+  expect(await counted('department', 'service')).toEqual(['air air-quality 1', 'waste air-quality 2']);
+  expect(await counted('week', 'district')).toEqual(['2026-W14 b 1', '2026-W13 a 1', '2026-W13 b 1']);
+});
+
+test('oversight - takes tickets opened in [from, to), and those of one department', async () => {
+  const { add, read } = openOffice(0);
+  for (const minute of [0, 10, 20]) add(minute, []);
+  add(10, [], { department: 'waste' });
+  const opened = async (query: Partial<OversightQuery>) => (await read(query))[0]?.opened;
+  expect(await opened({ fromMs: START + 10 * MINUTE })).toBe(3);
+  expect(await opened({ toMs: START + 10 * MINUTE })).toBe(1);
+  expect(await opened({ fromMs: START + 10 * MINUTE, toMs: START + 20 * MINUTE, department: 'waste' })).toBe(1);
+  expect(await read({ fromMs: START + 21 * MINUTE })).toEqual([]);
+});
+
+test('oversight - counts each ticket once over many pages, also where thousands opened at the same moment', async () => {
+  const { db, add, read } = openOffice(0);
+  db.exec('begin');
+  for (let i = 0; i < 2_500; i++) add(i < 2_200 ? 7 : i, []);
+  db.exec('commit');
+  expect(await read()).toMatchObject([{ opened: 2_500 }]);
+});
+
+test('oversight - weeks begin on Monday by the clocks of the city, also where those change, and are of the year of their Thursday', () => {
+  const week = createWeeks('Europe/Berlin');
+  expect(week(Date.parse('2026-03-22T22:59:59Z'))).toBe('2026-W12');
+  expect(week(Date.parse('2026-03-22T23:00:00Z'))).toBe('2026-W13');
+  expect(week(Date.parse('2026-03-29T21:59:59Z'))).toBe('2026-W13');
+  expect(week(Date.parse('2026-03-29T22:00:00Z'))).toBe('2026-W14');
+  expect(week(Date.parse('2026-12-31T12:00:00Z'))).toBe('2026-W53');
+  expect(week(Date.parse('2027-01-03T12:00:00Z'))).toBe('2026-W53');
+  expect(week(Date.parse('2027-01-03T23:00:00Z'))).toBe('2027-W01');
+  expect(week(Date.parse('2024-12-30T12:00:00Z'))).toBe('2025-W01');
+});
+
+const published = { services: ['air-quality'], resolvedSinceMs: START, coordinateDecimals: 2, limit: 9 };
+
+test('public tickets - show no words of people, nobody who reported or works, and a place only as exactly as allowed', () => {
+  const { add, publicTickets } = openOffice(0);
+  add(0, [], {
+    origin: 'citizen',
+    title: 'secret title',
+    description: 'secret words',
+    address: 'secret street',
+    assignee: 'secret name',
+    location: { lat: 31.23456, lon: 121.98765 },
+  });
+  const [ticket] = publicTickets(published);
+  expect(ticket).toEqual({
+    id: 't-1-0',
+    service: 'air-quality',
+    department: 'environment',
+    district: 'harbour',
+    status: 'open',
+    severity: 'high',
+    origin: 'citizen',
+    openedAt: iso(0),
+    dueAt: iso(60),
+    acknowledgedAt: null,
+    resolvedAt: null,
+    location: { lat: 31.23, lon: 121.99 },
+  });
+});
+
+test('public tickets - are open, or were resolved lately, of services that are public, and each work once', () => {
+  const { add, publicTickets } = openOffice(0);
+  const open = add(0, []);
+  add(0, [[-5, 'key:a', 'resolved']]);
+  const lately = add(0, [
+    [5, 'key:a', 'resolved'],
+    [6, 'clock', 'closed'],
+  ]);
+  add(0, [], { service: 'guards' });
+  add(0, [], { parent: open, relation: 'report' });
+  const part = add(0, [], { parent: open, relation: 'part', location: null });
+  expect(publicTickets(published).map(({ id }) => id)).toEqual([part, lately, open]);
+  expect(publicTickets({ ...published, limit: 1 }).map(({ id, location }) => [id, location])).toEqual([[part, null]]);
+});
