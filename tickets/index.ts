@@ -25,6 +25,7 @@ export {
 } from './oversight.ts';
 export { createPublicTickets, type PublicQuery, type PublicTicket } from './public-tickets.ts';
 export { createTicketReader, type TicketQuery, type TicketReader } from './reader.ts';
+export { createRequestReader, type RequestQuery, type RequestReader, type ServiceRequest } from './request-reader.ts';
 export { TICKET_SCHEMA } from './schema.ts';
 export { conditionsOf, type Filter, positionOf } from './select.ts';
 export { createSilenceStore, type ShownSilence, type Silence, silenceState } from './silence-store.ts';

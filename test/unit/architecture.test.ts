@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The rooms on the way of a reading, from left to right. */
-const ROOMS = ['domain', 'store', 'broker', 'ingest', 'rules', 'tickets', 'events', 'api'];
+const ROOMS = ['domain', 'store', 'broker', 'ingest', 'rules', 'tickets', 'citizens', 'events', 'api'];
 
 function imports(room: string): { file: string; target: string }[] {
   const files = readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' }).filter((name) =>
