@@ -137,7 +137,14 @@ interface OpenApi {
 }
 
 /** Routes that need no key of the API. */
-const OPEN = ['GET /health', 'GET /ready', 'POST /ingest/sensor-community', 'POST /ingest/{device}'];
+const OPEN = [
+  'GET /health',
+  'GET /ready',
+  'GET /public/oversight.json',
+  'GET /public/tickets.geojson',
+  'POST /ingest/sensor-community',
+  'POST /ingest/{device}',
+];
 /** Routes that need more than a viewer's key. */
 const LEAST: Readonly<Record<string, 'operator' | 'admin'>> = {
   'POST /api/v1/devices': 'admin',

@@ -97,7 +97,8 @@ describe('history', () => {
       }),
       { numRuns: 400, endOnFailure: true },
     );
-    expect(points).toBeGreaterThan(5_000);
+    // Half of the queries find something, most of those dozens of points: only a search that finds nothing fails here.
+    expect(points).toBeGreaterThan(1_000);
   });
 
   test('from is included, to is not, and fractions of a millisecond do not shift them', async () => {
