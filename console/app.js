@@ -1,72 +1,7 @@
 // The operators' page: ledger, open tickets and the event feed. Everything that comes from the server is set as text.
-const TEXTS = {
-  en: {
-    key: 'Access key',
-    enter: 'Enter',
-    refused: 'This key was not accepted.',
-    ledger: 'LEDGER',
-    tickets: 'OPEN TICKETS',
-    feed: 'EVENTS',
-    none: 'No open tickets.',
-    live: 'live',
-    lost: 'connection lost, trying again',
-    other: '中文',
-    messages: 'Messages',
-    readings: 'Readings',
-    received: 'received',
-    decoded: 'decoded',
-    quarantined: 'quarantined',
-    pending: 'pending',
-    stored: 'stored',
-    duplicate: 'duplicate',
-    balanced: 'balanced',
-    unbalanced: 'NOT BALANCED',
-    columns: ['Severity', 'Title', 'District', 'Department', 'Open for', 'Due'],
-    overdue: 'overdue',
-    severity: { info: 'info', low: 'low', medium: 'medium', high: 'high', critical: 'critical' },
-    types: {
-      'alert.firing': 'alert',
-      'alert.resolved': 'alert over',
-      'ticket.opened': 'ticket opened',
-      'ticket.updated': 'ticket updated',
-      'ticket.escalated': 'ticket escalated',
-      'ticket.resolved': 'ticket resolved',
-    },
-  },
-  zh: {
-    key: '访问密钥',
-    enter: '进入',
-    refused: '密钥无效。',
-    ledger: '账目',
-    tickets: '未结工单',
-    feed: '事件',
-    none: '没有未结工单。',
-    live: '实时',
-    lost: '连接中断，正在重试',
-    other: 'English',
-    messages: '消息',
-    readings: '读数',
-    received: '收到',
-    decoded: '已解码',
-    quarantined: '已隔离',
-    pending: '待处理',
-    stored: '已存储',
-    duplicate: '重复',
-    balanced: '平衡',
-    unbalanced: '不平衡',
-    columns: ['级别', '标题', '区域', '部门', '已持续', '时限'],
-    overdue: '超时',
-    severity: { info: '提示', low: '低', medium: '中', high: '高', critical: '紧急' },
-    types: {
-      'alert.firing': '告警',
-      'alert.resolved': '告警解除',
-      'ticket.opened': '工单开立',
-      'ticket.updated': '工单更新',
-      'ticket.escalated': '工单升级',
-      'ticket.resolved': '工单解决',
-    },
-  },
-};
+
+import { TEXTS } from './texts.js';
+import { createTicketView } from './ticket.js';
 
 const $ = (id) => document.getElementById(id);
 let language = localStorage.getItem('language') ?? (navigator.language.startsWith('zh') ? 'zh' : 'en');
@@ -83,6 +18,13 @@ if (location.hash.startsWith('#key=')) {
 }
 
 const say = (name) => TEXTS[language][name];
+const view = createTicketView({
+  say,
+  element,
+  language: () => language,
+  request: (path, init) => fetch(path, { ...init, headers: { ...init?.headers, authorization: `Bearer ${key}` } }),
+  changed: () => void refresh(),
+});
 
 function element(tag, text, className) {
   const node = document.createElement(tag);
@@ -131,9 +73,14 @@ function drawTickets() {
       const severity = element('td');
       severity.append(element('span', say('severity')[ticket.severity], `severity ${ticket.severity}`));
       const left = Date.parse(ticket.dueAt) - now;
+      const title = element('td', undefined, 'title');
+      const open = element('button', language === 'zh' ? ticket.titleZh : ticket.title, 'link');
+      open.addEventListener('click', () => view.show(ticket.id));
+      title.append(open);
       row.append(
         severity,
-        element('td', language === 'zh' ? ticket.titleZh : ticket.title, 'title'),
+        title,
+        element('td', say('statuses')[ticket.status], ticket.silencedBy.length > 0 ? 'silenced' : ''),
         element('td', ticket.district),
         element('td', ticket.department),
         element('td', age(now - Date.parse(ticket.openedAt))),
@@ -167,6 +114,7 @@ function draw() {
   drawLedger();
   drawTickets();
   drawFeed();
+  view.draw();
 }
 
 async function get(path) {
