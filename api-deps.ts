@@ -96,6 +96,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       openTickets: () => tickets.openCount(),
       devices: () => parts.registry.count(),
       notifications: () => threads.notify.counts(),
+      newestBackupMs: () => parts.backups.newestMs(),
     }),
     acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
   };

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LamppostError } from './domain/index.ts';
 import { createOutboxReader } from './events/index.ts';
-import { createLedgerStore, JournalReader } from './ingest/index.ts';
+import { createLedgerStore, JournalReader, lackOf } from './ingest/index.ts';
 import { createConsumerStore } from './rules/index.ts';
 import { type BackupFile, type BackupSource, copyDatabase } from './store/index.ts';
 
@@ -67,11 +67,6 @@ export function checkTogether(files: readonly BackupFile[]): void {
   const { rules = 0, checkpoint = 0, ledger = 0 } = of('state.sqlite');
   const { cursor = 0 } = of('history.duckdb');
   const { oldest = 0, newest = 0 } = of('journal.sqlite');
-  const first = Math.min(checkpoint, ledger) + 1;
-  const last = Math.max(rules, ledger, cursor);
-  if (oldest <= first && newest >= last) return;
-  throw new LamppostError(
-    'busy',
-    `the copies do not go together: they need blocks ${first} to ${last}, and the journal's has ${oldest} to ${newest}`,
-  );
+  const lack = lackOf({ newest: Math.max(rules, ledger, cursor), checkpoint, ledger }, { oldest, newest });
+  if (lack !== null) throw new LamppostError('busy', `the copies do not go together: ${lack}`);
 }

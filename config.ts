@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
@@ -86,6 +86,9 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   const unknown = Object.keys(flags).filter((name) => !(name in Settings.shape));
   for (const name of unknown) problems.push(`${name}: there is no such setting`);
+  const { LAMPPOST_BACKUP_DIR: backups } = { ...environment, ...flags };
+  if (backups !== undefined && !statSync(backups, { throwIfNoEntry: false })?.isDirectory())
+    problems.push(`LAMPPOST_BACKUP_DIR: there is no folder ${backups}`);
   const tls = readTls({ ...environment, ...flags }, problems);
   if (!parsed.success || problems.length > 0) throw new LamppostError('config', `settings: ${problems.join('; ')}`);
   const s = parsed.data;

@@ -10,6 +10,8 @@ export interface MetricSources {
   openTickets(): number;
   devices(): number;
   notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
+  /** Epoch ms; 0 where there was none. */
+  newestBackupMs(): number;
 }
 
 /** Prometheus text of the process: base units, no device ids as labels. */
@@ -27,6 +29,10 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   const deliveriesWaiting = gauge('deliveries_waiting', 'Deliveries to receivers of events that are not settled');
   const receivers = gauge('receivers', 'Receivers of events', ['state']);
   const devices = gauge('devices', 'Registered devices');
+  const backup = gauge(
+    'newest_backup_timestamp_seconds',
+    'When the newest whole backup since the start began; 0: none',
+  );
 
   return async () => {
     const [broker, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
@@ -47,6 +53,7 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     receivers.set({ state: 'enabled' }, enabled);
     receivers.set({ state: 'disabled' }, disabled);
     devices.set(sources.devices());
+    backup.set(sources.newestBackupMs() / 1_000);
     return register.metrics();
   };
 }

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Clock, LamppostError } from '../domain/index.ts';
 import { diskFault } from './faults.ts';
-import { type BackupFile, MANIFEST, type Manifest, onDisk, sealed } from './manifest.ts';
+import { type BackupFile, folderOnDisk, MANIFEST, type Manifest, sealed } from './manifest.ts';
 
-/** One file that belongs into a backup. */
+/** A file that belongs into a backup, or a folder of files. */
 export interface BackupSource {
   /** As it is named in the data folder. */
   readonly name: string;
@@ -36,6 +36,8 @@ export interface Backups {
   start(to?: string): BackupJob;
   /** The one that runs, or the last one since the start of the process. */
   last(): BackupJob | null;
+  /** When the newest that is whole began, epoch ms; 0 where there was none since the start of the process. */
+  newestMs(): number;
   /** Makes one in the default folder and then deletes all but the newest `keep` there. Throws what `start` does, and why it failed. */
   nightly(keep: number): Promise<{ readonly path: string; readonly bytes: number; readonly deleted: number }>;
   /** Gives up after the file that is being copied, and waits for that. */
@@ -64,6 +66,7 @@ const NAME = /^lamppost-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$/;
 export function createBackups(deps: Deps): Backups {
   const { clock, folder, log } = deps;
   let last: BackupJob | null = null;
+  let newestMs = 0;
   let running: Promise<void> = Promise.resolve();
   let stopping = false;
 
@@ -78,6 +81,7 @@ export function createBackups(deps: Deps): Backups {
     running = take(to, job.startedAt).then(
       (bytes) => {
         last = { ...job, state: 'done', endedAt: now(), bytes };
+        newestMs = Date.parse(job.startedAt);
       },
       (error: Error) => {
         log.error({ err: error, path: to }, 'a backup failed; nothing of it stays');
@@ -96,9 +100,9 @@ export function createBackups(deps: Deps): Backups {
       deps.check(files);
       const manifest: Manifest = { format: 1, ...deps.about(), startedAt, endedAt: now(), files };
       await writeFile(join(part, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
-      await onDisk(part);
+      await folderOnDisk(part);
       await rename(part, to);
-      await onDisk(dirname(to));
+      await folderOnDisk(dirname(to));
       return files.reduce((sum, { bytes }) => sum + bytes, 0);
     } catch (error) {
       await rm(part, { recursive: true, force: true });
@@ -123,8 +127,10 @@ export function createBackups(deps: Deps): Backups {
   async function seal(part: string, copied: readonly Pick<BackupFile, 'name' | 'positions'>[]): Promise<BackupFile[]> {
     const files = [];
     for (const { name, positions } of copied) {
-      goOn();
-      files.push({ name, ...(await sealed(join(part, name))), positions });
+      for (const one of await namesUnder(part, name)) {
+        goOn();
+        files.push({ name: one, ...(await sealed(join(part, one))), positions });
+      }
     }
     return files;
   }
@@ -136,6 +142,7 @@ export function createBackups(deps: Deps): Backups {
   return {
     start,
     last: () => last,
+    newestMs: () => newestMs,
     async nightly(keep) {
       const { path } = start();
       await running;
@@ -147,6 +154,14 @@ export function createBackups(deps: Deps): Backups {
       await running;
     },
   };
+}
+
+/** The file itself, or all that are in the folder. */
+async function namesUnder(dir: string, name: string): Promise<string[]> {
+  if (!(await stat(join(dir, name))).isDirectory()) return [name];
+  const names = await readdir(join(dir, name));
+  await folderOnDisk(join(dir, name));
+  return names.sort().map((one) => `${name}/${one}`);
 }
 
 function nameIn(folder: string | null, ms: number): string {

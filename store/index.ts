@@ -1,5 +1,5 @@
 export { type BackupJob, type BackupSource, type Backups, createBackups } from './backup.ts';
-export { copyDatabase } from './copy.ts';
+export { copyDatabase, copyFolder } from './copy.ts';
 export { openDatabase } from './database.ts';
 export { diskFault } from './faults.ts';
 export type { BackupFile, Manifest } from './manifest.ts';

@@ -17,11 +17,14 @@ const Manifest = z.object({
   city: z.string(),
   startedAt: z.iso.datetime(),
   endedAt: z.iso.datetime(),
-  /** In the order in which they were copied. `positions`: how far each had come, in numbers of blocks, messages and events. */
+  /**
+   * In the order in which they were copied; a name may lie in a folder. `positions`: how far each had come, in numbers of
+   * blocks, messages and events.
+   */
   files: z
     .array(
       z.object({
-        name: z.string().regex(/^[a-z-]+\.[a-z]+$/),
+        name: z.string().regex(/^([a-z-]+\/)?\w[\w-]*\.[a-z]+$/),
         bytes: z.int().min(0),
         sha256: z.string().regex(/^[0-9a-f]{64}$/),
         positions: z.record(z.string(), z.number()),
@@ -58,14 +61,18 @@ export async function readManifest(dir: string): Promise<Manifest> {
 export async function sealed(path: string): Promise<Pick<BackupFile, 'bytes' | 'sha256'>> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
-  await onDisk(path);
-  const file = await open(path);
-  const { size } = await file.stat().finally(() => file.close());
-  return { bytes: size, sha256: hash.digest('hex') };
+  const file = await open(path, 'r+');
+  try {
+    await file.sync();
+    return { bytes: (await file.stat()).size, sha256: hash.digest('hex') };
+  } finally {
+    await file.close();
+  }
 }
 
-/** Resolves when what a file, or a folder, holds would survive a power loss. */
-export async function onDisk(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  await file.sync().finally(() => file.close());
+/** Resolves when the names in a folder would survive a power loss. Windows opens no folders, and needs not. */
+export async function folderOnDisk(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path);
+  await folder.sync().finally(() => folder.close());
 }

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { LamppostError } from '../domain/index.ts';
 import { diskFault } from './faults.ts';
-import { type BackupFile, type Manifest, onDisk, readManifest, sealed } from './manifest.ts';
+import { type BackupFile, folderOnDisk, type Manifest, readManifest, sealed } from './manifest.ts';
 
 /** Stands in a data folder for as long as a restore has not brought all of it. */
 const UNFINISHED = 'restore-unfinished';
@@ -18,18 +18,18 @@ export async function restoreBackup(from: string, to: string): Promise<Manifest>
   const manifest = await readManifest(from);
   if (existsSync(to) && (await readdir(to)).length > 0)
     throw new LamppostError('conflict', `${to} is not empty: restore into a folder of its own, then start over that`);
-  const files = manifest.files.map(({ name }) => join(to, name));
+  const names = new Set(manifest.files.map(({ name }) => name.split('/')[0]!));
   const unfinished = join(to, UNFINISHED);
   try {
     await mkdir(to, { recursive: true, mode: 0o700 });
     await writeFile(unfinished, `from ${from}\n`, { flush: true });
     for (const file of manifest.files) await restoreFile(file, from, to);
-    await onDisk(to);
+    for (const path of new Set(manifest.files.map(({ name }) => dirname(join(to, name))))) await folderOnDisk(path);
     await rm(unfinished);
-    await onDisk(to);
+    await folderOnDisk(to);
     return manifest;
   } catch (error) {
-    for (const path of [...files, unfinished]) await rm(path, { force: true });
+    for (const name of [...names, UNFINISHED]) await rm(join(to, name), { recursive: true, force: true });
     throw diskFault(error, `${to} cannot be restored`) ?? error;
   }
 }
@@ -44,6 +44,7 @@ export function refuseUnfinished(dir: string): void {
 async function restoreFile({ name, bytes, sha256 }: BackupFile, from: string, to: string): Promise<void> {
   const path = join(to, name);
   if (!existsSync(join(from, name))) throw new LamppostError('invalid', `${from} is not whole: ${name} is missing`);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await copyFile(join(from, name), path);
   const found = await sealed(path);
   if (found.bytes !== bytes)

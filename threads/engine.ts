@@ -21,10 +21,11 @@ import {
   createQuarantineStore,
   type InfluxSettings,
   JournalReader,
+  lackOf,
   type Outcome,
   parseCity,
 } from '../ingest/index.ts';
-import { createRulesConsumer } from '../rules/index.ts';
+import { createConsumerStore, createRulesConsumer } from '../rules/index.ts';
 import { createTicketReader } from '../tickets/index.ts';
 import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
@@ -264,12 +265,13 @@ let loops: Promise<unknown> = Promise.resolve();
 
 /** Files of different times, restored side by side, would lose messages without a word. */
 function refuseStrangers(): void {
-  const taken = Math.max(intake.head(), history.cursor());
-  if (data.journalled >= taken) return;
+  const newest = Math.max(intake.head(), history.cursor());
+  const taken = { newest, checkpoint: createConsumerStore(db).progress()?.checkpoint ?? 0, ledger: consumer.cursor() };
+  const lack = lackOf(taken, { oldest: journal.after(0, 1)[0]?.seq ?? 1, newest: data.journalled });
+  if (lack === null) return;
   throw new LamppostError(
     'disk',
-    `${data.dir} has files of different times: what is in the state and the history came from blocks up to ${taken}, and ` +
-      `journal.sqlite ends at ${data.journalled}: restore all files of one backup`,
+    `the files in ${data.dir} are of different times: ${lack}; restore all of one backup`,
   );
 }
 

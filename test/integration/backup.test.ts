@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Manifest } from '../../store/index.ts';
+import type { BackupJob, Manifest } from '../../store/index.ts';
 import { allEvents, allTickets, Bins, numbersIn } from '../kit/bins.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { expectPlain, lamppost } from './commands-kit.ts';
@@ -96,14 +96,16 @@ describe('a backup of a server under load', () => {
     expect((await ask({}, key.secret)).status).toBe(403);
     const [first, second] = await Promise.all([ask({}), ask({})]);
     expect([first.status, second.status].toSorted()).toEqual([202, 409]);
-    await until(() => readdirSync(folder).some((name) => /^lamppost-.*Z$/.test(name)), 'the backup');
+    const last = () => server.get<BackupJob>('/api/v1/backup');
+    while ((await last()).state === 'running') await pause(20);
+    const { path, state } = await last();
+    expect(state).toBe('done');
+    expect(readdirSync(folder)).toEqual([basename(path)]);
     const refused = await ask({ to: 'monday' });
     expect(refused.status).toBe(400);
     expect(((await refused.json()) as { detail: string }).detail).toBe(
       'to: "monday" is not an absolute path on the server',
     );
-    const { path, state } = await server.get<{ path: string; state: string }>('/api/v1/backup');
-    expect(state).toBe('done');
     expect((await ask({ to: path })).status).toBe(409);
     expect((await ask({ to: join(folder, 'nowhere', 'monday') })).status).toBe(400);
     expect(await server.stop()).toBe(0);

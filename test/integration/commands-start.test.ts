@@ -22,6 +22,8 @@ const BROKEN = {
   HTTP_PORT: 'http',
   LOG_LEVEL: 'loud',
   LAMPPOST_JOURNAL_MAX_BYTES: '1',
+  LAMPPOST_BACKUP_DIR: '/nowhere',
+  LAMPPOST_BACKUP_KEEP: '0',
   MQTTS_PORT: '8883',
   TLS_CERT: '/nowhere/cert.pem',
   INFLUX_URL: 'not an address',

@@ -2,13 +2,10 @@
  * Makes the fixture of a version, from a real run of it: `node test/kit/state-fixture.ts test/fixtures/state/<version>`.
  * Run once for each release; test/integration/migrations.test.ts starts a server over every one of them for ever after.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ServerProcess } from './server.ts';
 import { dumpSql } from './sql-dump.ts';
-
-/** The files of a data folder that fixtures have. */
-const FILES = ['state', 'registry', 'journal'];
 
 /** What a server shows that has to stay, whatever version reads its files. */
 const SHOWN = {
@@ -55,7 +52,9 @@ async function make(to: string): Promise<void> {
   for (const [name, path] of Object.entries(SHOWN)) shown[name] = await server.get(path);
   await server.stop();
   mkdirSync(to, { recursive: true });
-  for (const name of FILES) writeFileSync(join(to, `${name}.sql`), dumpSql(join(server.data, `${name}.sqlite`)));
+  for (const file of readdirSync(server.data).filter((one) => one.endsWith('.sqlite'))) {
+    writeFileSync(join(to, file.replace(/ite$/, '')), dumpSql(join(server.data, file)));
+  }
   const text = JSON.stringify({ paths: SHOWN, shown, secrets: Object.fromEntries(secrets), atMs: start }, null, 1);
   writeFileSync(join(to, 'shown.json'), `${text}\n`);
 }

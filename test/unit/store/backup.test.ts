@@ -19,6 +19,7 @@ import {
   type BackupSource,
   type Backups,
   copyDatabase,
+  copyFolder,
   createBackups,
   openDatabase,
   refuseUnfinished,
@@ -118,6 +119,33 @@ describe('a backup', () => {
     copy.close();
   });
 
+  test('of a folder has every file that is whole, by name; and brings it back', async () => {
+    const photos = join(dir, 'data', 'photos');
+    mkdirSync(photos);
+    for (const [name, text] of [
+      ['b.jpg', 'bb'],
+      ['a.jpg', 'a'],
+      ['c.part', 'half'],
+    ])
+      writeFileSync(join(photos, name!), text!);
+    const folder = (name: string) =>
+      source(name, async (to) => {
+        await copyFolder(join(dir, 'data', name), to);
+        return {};
+      });
+    const { path, bytes } = await ended(backups([folder('photos'), folder('never')]));
+    const { files } = await restoreBackup(path, join(dir, 'restored'));
+    expect(files.map(({ name, bytes: size }) => [name, size])).toEqual([
+      ['photos/a.jpg', 1],
+      ['photos/b.jpg', 2],
+    ]);
+    expect(bytes).toBe(3);
+    expect(readFileSync(join(dir, 'restored', 'photos', 'b.jpg'), 'utf8')).toBe('bb');
+    writeFileSync(join(path, 'photos', 'b.jpg'), 'bc');
+    await expect(restoreBackup(path, join(dir, 'again'))).rejects.toThrow(/photos.b\.jpg is damaged/);
+    expect(readdirSync(join(dir, 'again'))).toEqual([]);
+  });
+
   test('of a file that is written to all the time is one moment of it', async () => {
     const insert = db.prepare('insert into bins select max(id) + 1, 0 from bins');
     let writing = true;
@@ -152,8 +180,10 @@ describe('a backup', () => {
     expect(await ended(made)).toMatchObject({ state: 'failed', bytes: null, error: 'the lamp is out' });
     expect(readdirSync(join(dir, 'backups'))).toEqual([]);
     expect(told.at(-1)).toBe('let go');
+    expect(made.newestMs()).toBe(0);
     broken = false;
     expect(await ended(made)).toMatchObject({ state: 'done', error: null });
+    expect(made.newestMs()).toBe(NIGHT);
   });
 
   test('whose files do not go together is none', async () => {

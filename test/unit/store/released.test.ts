@@ -1,24 +1,30 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openRegistry } from '../../../broker/index.ts';
+import { openReporters } from '../../../citizens/index.ts';
 import { systemClock } from '../../../domain/index.ts';
+import { openDeliveries } from '../../../events/notify/index.ts';
 import { JournalStore } from '../../../ingest/index.ts';
 import { openStateFile } from '../../../threads/state.ts';
 import { loadSql } from '../../kit/sql-dump.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/state', import.meta.url));
-const FILES = {
-  state: (dir: string) => openStateFile(dir),
-  registry: (dir: string) => openRegistry(join(dir, 'registry.sqlite'), systemClock),
-  journal: (dir: string) => new JournalStore(join(dir, 'journal.sqlite')),
+/** How the owner of each file opens it. */
+const OWNERS: Readonly<Record<string, (path: string) => { close(): void }>> = {
+  state: (path) => openStateFile(dirname(path)),
+  registry: (path) => openRegistry(path, systemClock),
+  journal: (path) => new JournalStore(path),
+  deliveries: (path) => openDeliveries(path),
+  reporters: (path) => openReporters(path),
 };
-type Name = keyof typeof FILES;
 const cases = readdirSync(FIXTURES).flatMap((version) =>
-  (Object.keys(FILES) as Name[]).map((name) => [version, name] as const),
+  readdirSync(join(FIXTURES, version))
+    .filter((file) => file.endsWith('.sql'))
+    .map((file) => [version, file.slice(0, -'.sql'.length)] as const),
 );
 
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-released-'));
@@ -51,12 +57,10 @@ test.each(cases)(
   (version, name) => {
     const [old, fresh] = [newDir(), newDir()];
     const path = join(old, `${name}.sqlite`);
-    const dump = join(FIXTURES, version, `${name}.sql`);
-    expect(existsSync(dump)).toBe(true);
-    loadSql(readFileSync(dump, 'utf8'), path);
+    loadSql(readFileSync(join(FIXTURES, version, `${name}.sql`), 'utf8'), path);
     const before = rowsOf(path);
-    FILES[name](old).close();
-    FILES[name](fresh).close();
+    OWNERS[name]!(path).close();
+    OWNERS[name]!(join(fresh, `${name}.sqlite`)).close();
     expect(schemaOf(path)).toEqual(schemaOf(join(fresh, `${name}.sqlite`)));
     expect(rowsOf(path)).toMatchObject(before);
   },
