@@ -26,7 +26,7 @@ function marks(ticket: Ticket, to: TicketStatus, at: string): Partial<Ticket> {
   if (to === 'open') return { acknowledgedAt: null, resolvedAt: null, closedAt: null };
   const noticed = { acknowledgedAt: ticket.acknowledgedAt ?? at, acknowledgeBy: null };
   if (to === 'resolved') return { ...noticed, resolvedAt: at, offer: null };
-  if (to === 'closed') return { closedAt: at };
+  if (to === 'closed') return { ...noticed, resolvedAt: ticket.resolvedAt ?? at, closedAt: at, offer: null };
   return noticed;
 }
 

@@ -38,15 +38,18 @@ export function createKeeper({ tickets, due }: { readonly tickets: TicketStore; 
     const calendar = calendarOf(service.calendar, city);
     const deadlines = deadlinesOf(service, { calendar, fromMs: atMs, resolveMs });
     due.remove(ticket.id);
-    due.add(ticket.id, deadlines.due);
+    // Who reports the same is served by that work: nobody is warned, or told, twice of one.
+    if (ticket.relation !== 'report') due.add(ticket.id, deadlines.due);
     const { acknowledgeByMs, dueMs } = deadlines;
     return { ...ticket, acknowledgeBy: acknowledgeByMs === null ? null : isoOf(acknowledgeByMs), dueAt: isoOf(dueMs) };
   }
 
   function change(before: Ticket, wanted: Change, city: TicketCity): Ticket[] {
     let after = changed(before, wanted);
-    if (isOpen(after.status) && !isOpen(before.status)) after = reopened(after, wanted.atMs, city);
-    if (!isOpen(after.status) && isOpen(before.status)) end(after, wanted.atMs, city);
+    // What an alert did while nobody ran is told later than it happened: time runs from when the history says.
+    const atMs = Date.parse(after.updatedAt);
+    if (isOpen(after.status) && !isOpen(before.status)) after = reopened(after, atMs, city);
+    if (!isOpen(after.status) && isOpen(before.status)) end(after, atMs, city);
     if (after.status !== 'open') due.remove(after.id, { on: 'acknowledge' });
     if (after.status === 'closed') due.remove(after.id);
     if (after.offer === null) due.remove(after.id, { kind: 'offer' });

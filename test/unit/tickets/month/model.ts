@@ -1,0 +1,141 @@
+import type { EscalationStep, Service, Ticket } from '../../../../domain/index.ts';
+import type { Walk } from './reference.ts';
+
+const LATE_MS = 120_000;
+const iso = (ms: number) => new Date(ms).toISOString();
+
+/** Something that has to happen by itself, once, at the first look at or after its time. */
+interface Awaited {
+  readonly ticket: string;
+  readonly atMs: number;
+  readonly what: 'warned' | 'late' | 'told' | 'lapsed' | 'closed';
+  readonly on: 'acknowledge' | 'resolve' | null;
+  /** Who is told, or had the offer; the n-th. */
+  readonly to: string;
+  readonly n: number;
+}
+
+/** What is expected to be told of a ticket by the clock. */
+export interface Expected {
+  readonly ticket: string;
+  readonly deed: string;
+  readonly note: string;
+  readonly dueMs: number;
+}
+
+interface Known {
+  readonly ticket: Ticket;
+  readonly acknowledgeBy: string | null;
+  readonly dueAt: string;
+}
+
+interface Surroundings {
+  readonly services: ReadonlyMap<string, Service>;
+  readonly walk: Walk;
+  /** Time to resolve of a ticket that a rule opened. */
+  readonly ruleDeadlineMs: Readonly<Record<string, number>>;
+}
+
+/**
+ * What the clock owes tickets, told only what others did to them. It knows neither the tables nor the code of the deadlines;
+ * it keeps one plain list and looks through all of it.
+ */
+export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
+  const known = new Map<string, Known>();
+  let awaited: Awaited[] = [];
+
+  function await_(ticket: Ticket, fromMs: number, resolveMs: number): Known {
+    const { calendar, acknowledgeMs, warnPercent, escalation } = services.get(ticket.service)!;
+    const leg = (on: 'acknowledge' | 'resolve', ms: number) => {
+      const deadlineMs = walk(calendar, fromMs, ms);
+      // Who reports what others reported is served by their ticket: nobody is told twice.
+      if (ticket.relation === 'report') return deadlineMs;
+      const add = (what: Awaited['what'], atMs: number, to = '', n = 0) =>
+        awaited.push({ ticket: ticket.id, atMs, what, on, to, n });
+      if (warnPercent !== null) add('warned', walk(calendar, fromMs, Math.floor((ms / 100) * warnPercent)));
+      add('late', deadlineMs);
+      const told = (step: EscalationStep) => add('told', walk(calendar, deadlineMs, step.afterMs), step.to);
+      escalation.filter((step) => step.on === on).forEach(told);
+      return deadlineMs;
+    };
+    const acknowledgeBy = acknowledgeMs === null ? null : iso(leg('acknowledge', acknowledgeMs));
+    return { ticket, acknowledgeBy, dueAt: iso(leg('resolve', resolveMs)) };
+  }
+
+  function drop(id: string, when: (one: Awaited) => boolean): void {
+    awaited = awaited.filter((one) => one.ticket !== id || !when(one));
+  }
+
+  const isDone = ({ status }: Ticket) => status === 'resolved' || status === 'closed';
+
+  /** Takes notice of a ticket as it is after something happened to it. */
+  function observe(ticket: Ticket): void {
+    const { id } = ticket;
+    const before = known.get(id);
+    const service = services.get(ticket.service)!;
+    const nowMs = Date.parse(ticket.updatedAt);
+    if (before === undefined) {
+      const resolveMs =
+        ticket.origin === 'sensor' && ticket.parent === null ? ruleDeadlineMs[ticket.service]! : service.deadlineMs;
+      known.set(id, await_(ticket, Date.parse(ticket.openedAt), resolveMs));
+      return;
+    }
+    if (isDone(before.ticket) && !isDone(ticket)) {
+      drop(id, () => true);
+      known.set(id, await_(ticket, nowMs, service.deadlineMs));
+      return;
+    }
+    if (isDone(ticket) && !isDone(before.ticket)) {
+      drop(id, () => true);
+      const { closeMs } = service;
+      if (closeMs !== null) awaited.push({ ticket: id, atMs: nowMs + closeMs, what: 'closed', on: null, to: '', n: 0 });
+    }
+    if (ticket.status === 'closed') drop(id, () => true);
+    if (ticket.status !== 'open') drop(id, ({ on }) => on === 'acknowledge');
+    if (ticket.offer === null) drop(id, ({ what }) => what === 'lapsed');
+    if (ticket.offer !== null && ticket.offer.to !== before.ticket.offer?.to) offered(ticket, nowMs);
+    const acknowledgeBy = ticket.status === 'open' ? before.acknowledgeBy : null;
+    known.set(id, { ticket, acknowledgeBy, dueAt: before.dueAt });
+  }
+
+  /** A party has its time to think from the moment that it is asked. */
+  function offered({ id, service, offer }: Ticket, nowMs: number): void {
+    const { offers, calendar } = services.get(service)!;
+    const n = offers.findIndex(({ to }) => to === offer!.to);
+    const atMs = walk(calendar, nowMs, offers[n]!.forMs);
+    if (iso(atMs) !== offer!.until) throw new Error(`${id}: offered until ${offer!.until}, not ${iso(atMs)}`);
+    awaited.push({ ticket: id, atMs, what: 'lapsed', on: null, to: offer!.to, n });
+  }
+
+  function expectedOf({ ticket: id, atMs, what, on, to, n }: Awaited, nowMs: number): Expected[] {
+    const { ticket, acknowledgeBy, dueAt } = known.get(id)!;
+    const tell = (deed: string, note: string): Expected => ({ ticket: id, deed, note, dueMs: atMs });
+    if (what === 'closed') return [tell('closed', 'nobody objected')];
+    if (what === 'lapsed') {
+      const next = services.get(ticket.service)!.offers[n + 1];
+      const lapse = tell('declined', `not taken by ${to} in time`);
+      if (next === undefined) return [lapse];
+      const until = iso(walk(services.get(ticket.service)!.calendar, nowMs, next.forMs));
+      return [lapse, tell('offered', `offered to ${next.to} until ${until}`)];
+    }
+    const [verb, by] = on === 'acknowledge' ? ['acknowledged', acknowledgeBy] : ['resolved', dueAt];
+    const late = nowMs - atMs >= LATE_MS ? ` (was due ${iso(atMs)})` : '';
+    if (what === 'warned') return [tell('warned', `to be ${verb} by ${by}${late}`)];
+    const told = what === 'late' ? ticket.department : to;
+    return [tell('escalated', `not ${verb} by ${by}: ${told} is told${late}`)];
+  }
+
+  return {
+    observe,
+    /** What has come due up to a moment: it is owed now, and never again. */
+    due(nowMs: number): Expected[] {
+      const now = awaited.filter(({ atMs }) => atMs <= nowMs).sort((a, b) => a.atMs - b.atMs);
+      awaited = awaited.filter(({ atMs }) => atMs > nowMs);
+      return now.flatMap((one) => expectedOf(one, nowMs));
+    },
+    /** The deadlines that a ticket should show. */
+    deadlines: (id: string) => known.get(id)!,
+    /** What is still to come, `ticket ms`. */
+    ahead: () => awaited.map(({ ticket, atMs }) => `${ticket} ${atMs}`).sort(),
+  };
+}
