@@ -15,6 +15,10 @@ const MIB = 1024 * 1024;
 const Settings = z.object({
   LAMPPOST_DATA: z.string().min(1).default('./data'),
   LAMPPOST_CITY: z.string().min(1).default('./city'),
+  /** Where people reach this Lamppost: links in messages lead there. */
+  LAMPPOST_PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://lamppost.city.example' })
+    .optional(),
   LAMPPOST_ADMIN_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
   /** Bound of the journal on disk. */
   LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
@@ -64,6 +68,8 @@ export interface Config {
   readonly backup: { readonly dir: string | null; readonly keep: number };
   /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
+  /** Where people reach this Lamppost, without a slash at the end. */
+  readonly publicUrl: string;
   readonly webhooks: { readonly allowPrivate: boolean };
   readonly mqtt: {
     readonly host: string;
@@ -106,6 +112,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
       quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
       deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
     },
+    publicUrl: (s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`).replace(/\/+$/, ''),
     webhooks: { allowPrivate: s.WEBHOOK_ALLOW_PRIVATE },
     mqtt: {
       host: s.MQTT_HOST,

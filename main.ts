@@ -55,6 +55,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
   const { journal, engine } = threads;
   const city = createCityInForce(config.city, loaded, async (control) => {
     await journal.control('city', control, control.version);
+    await threads.notify.city(control);
   });
   const mqtt = await threads.broker.start();
 

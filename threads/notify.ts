@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
-import { systemClock as clock } from '../domain/index.ts';
+import { type City, type CityControl, systemClock as clock } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import { createNotifier, createPoster, openDeliveries, systemTimers as timers } from '../events/notify/index.ts';
+import { parseCity } from '../ingest/city/index.ts';
 import { offer, under } from './rpc.ts';
 
 /** What the main thread hands to this one. */
@@ -14,6 +15,10 @@ export interface NotifyThreadData {
   readonly logLevel: string;
   /** Whether webhooks may go to private addresses. */
   readonly allowPrivate: boolean;
+  /** Where people reach this Lamppost. */
+  readonly publicUrl: string;
+  /** The city folder in force. */
+  readonly city: CityControl;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -24,14 +29,25 @@ const data = workerData as NotifyThreadData;
 const log = pino({ level: data.logLevel, name: 'notify' });
 const db = openDeliveries(join(data.dir, 'deliveries.sqlite'));
 const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true });
-const { allowPrivate } = data;
+const { allowPrivate, publicUrl } = data;
+let city = cityOf(data.city);
 const poster = createPoster(clock, { allowPrivate, timeoutMs: TIMEOUT_MS, mostKept: MOST_KEPT });
 const outbox = createOutboxReader(state);
-const notifier = createNotifier({ db, outbox, poster, clock, timers, random: Math.random, log }, { allowPrivate });
+const deps = { db, outbox, poster, clock, timers, random: Math.random, log, city: () => city };
+const notifier = createNotifier(deps, { allowPrivate, publicUrl });
+
+/** A folder that was checked before it came here. */
+function cityOf(control: CityControl): City {
+  return parseCity(control).city!;
+}
 
 const functions = {
   ...under('webhooks', notifier.webhooks),
   run: () => notifier.start(),
+  /** Another city folder is in force. */
+  city(control: CityControl) {
+    city = cityOf(control);
+  },
   counts: () => notifier.counts(),
   expire: (beforeMs: number) => notifier.expire(beforeMs),
   async stop() {

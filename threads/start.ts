@@ -18,7 +18,7 @@ export interface Threads {
   readonly journal: Remote<JournalThread>;
   readonly engine: Remote<EngineThread>;
   readonly broker: Remote<BrokerThread>;
-  readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire'>;
+  readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire' | 'city'>;
   readonly webhooks: RemoteSet<Webhooks>;
   /** Brings what changed in the registry since the last call into the journal. */
   journalDevices(): Promise<void>;
@@ -107,6 +107,8 @@ export async function startThreads({ config, city, registry, admin, onCrash }: S
       dir: config.data,
       logLevel: config.logLevel,
       allowPrivate: config.webhooks.allowPrivate,
+      publicUrl: config.publicUrl,
+      city,
     } satisfies NotifyThreadData,
     onCrash,
   });

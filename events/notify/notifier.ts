@@ -5,11 +5,13 @@ import { diskFault, transact } from '../../store/index.ts';
 import type { OutboxReader } from '../reader.ts';
 import { createDispatcher } from './dispatcher.ts';
 import { createFanOut, type FanOutLimits } from './fanout.ts';
+import type { FormatDeps } from './formats/format.ts';
 import { createFormats } from './formats/index.ts';
 import type { Poster } from './http.ts';
 import { createDeliveryLog } from './log.ts';
 import { createDeliveryQueue } from './queue.ts';
 import { createReceiverStore } from './receivers.ts';
+import { createReferenceStore } from './references.ts';
 import type { Timers } from './timers.ts';
 import { createWebhookChannel } from './webhook.ts';
 import { createWebhooks, type Webhooks } from './webhooks.ts';
@@ -25,11 +27,15 @@ export interface NotifierDeps {
   /** From 0 to 1. */
   readonly random: () => number;
   readonly log: Logger;
+  /** The city in force. */
+  readonly city: FormatDeps['city'];
 }
 
 /** How they behave. */
 export interface NotifierOptions {
   readonly allowPrivate: boolean;
+  /** Where people reach this Lamppost, without a slash at the end. */
+  readonly publicUrl: string;
   readonly limits?: FanOutLimits;
 }
 
@@ -59,12 +65,14 @@ const DISK_WAIT_MS = 1_000;
 const LIMITS: FanOutLimits = { page: 200, mostWaiting: 10_000 };
 
 /** Makes the notifier: from the outbox by receivers' queues to their channels. */
-export function createNotifier(deps: NotifierDeps, { allowPrivate, limits = LIMITS }: NotifierOptions): Notifier {
-  const { db, outbox, poster, clock, timers, log } = deps;
+export function createNotifier(deps: NotifierDeps, options: NotifierOptions): Notifier {
+  const { db, outbox, poster, clock, timers, log, city } = deps;
+  const { allowPrivate, publicUrl, limits = LIMITS } = options;
   const receivers = createReceiverStore(db, clock);
   const queue = createDeliveryQueue(db, clock);
-  const formats = createFormats();
-  const webhook = createWebhookChannel({ queue, receivers, formats, poster, clock });
+  const formats = createFormats({ city, publicUrl });
+  const references = createReferenceStore(db);
+  const webhook = createWebhookChannel({ queue, receivers, references, formats, poster, clock });
   const channels = { webhook };
   const onSettled = () => {
     if (held) appended();

@@ -30,8 +30,10 @@ export interface DueDelivery {
 export interface DeliveryQueue {
   /** Adds a delivery at the end of its lane; answers its number. */
   add(delivery: NewDelivery): number;
-  /** An event that a delivery names. */
-  eventOf(id: string): ToldEvent;
+  /** What a receiver was last sent of an event alone; null where nothing is known of it. */
+  sent(receiver: string, event: string): Message | null;
+  /** Adds the same once more at the end of its lane; answers its number. */
+  addAgain(n: number): number;
   /** Deliveries that are due, the longest due first. */
   due(receiver: string, limit: number): DueDelivery[];
   /** When the next becomes due that is not yet, epoch ms; null where none will. */
@@ -55,7 +57,10 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   const event = db.prepare(`
     insert into events values (?, ?, ?, ?, ?)
     on conflict (id) do update set n = excluded.n, body = excluded.body where body <> excluded.body`);
-  const told = db.prepare('select id, n, type, subject, body from events where id = ?');
+  const sent = db.prepare(`
+    select content_type as contentType, coalesce(d.body, e.body) as body
+    from delivery_events join deliveries d on d.n = delivery join events e on e.id = event
+    where event = ? and receiver = ? and ordinal = 0 order by d.n desc limit 1`);
   const link = db.prepare('insert into delivery_events values (?, ?, ?)');
   const occupied = db.prepare(
     "select 1 from deliveries where receiver = ? and lane = ? and state in ('queued', 'pending') limit 1",
@@ -63,6 +68,15 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   const insert = db.prepare(`
     insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, body)
     values (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const again = db.prepare(`
+    insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, body)
+    select receiver, lane,
+      iif(exists (select 1 from deliveries o where o.receiver = d.receiver and o.lane = d.lane and o.state in ('queued', 'pending')),
+        'queued', 'pending'), 'redelivery', ?1, ?1, content_type, body
+    from deliveries d where n = ?2`);
+  const linkAgain = db.prepare(
+    'insert into delivery_events select ?1, ordinal, event from delivery_events where delivery = ?2',
+  );
   const due = db.prepare(`
     select n, lane, attempts, content_type as contentType,
       coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,
@@ -105,7 +119,12 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
       }
       return n;
     },
-    eventOf: (id) => ({ ...(told.get(id) as unknown as ToldEvent) }),
+    sent: (receiver, id) => (sent.get(id, receiver) as Message | undefined) ?? null,
+    addAgain(n) {
+      const added = Number(again.run(clock.now(), n).lastInsertRowid);
+      linkAgain.run(added, n);
+      return added;
+    },
     due: (receiver, limit) =>
       due.all(receiver, clock.now(), limit).map(({ n, lane, attempts, contentType, body, ids }) => ({
         n: Number(n),

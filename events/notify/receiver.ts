@@ -1,7 +1,7 @@
 import type { EventType, Severity } from '../../domain/index.ts';
 
 /** What a webhook's body is. */
-export const WEBHOOK_FORMATS = ['cloudevents'] as const;
+export const WEBHOOK_FORMATS = ['cloudevents', 'alertmanager', 'cap'] as const;
 export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];
 
 /** Which events a receiver gets: each list that is given must have the event's own; what is not given matches all. */

@@ -56,6 +56,13 @@ const NOTIFY_SCHEMA: RoomSchema = {
     ms integer not null, outcome text not null, status integer, answer text not null, primary key (delivery, ordinal)
   ) strict, without rowid;
 `,
+    // What receivers were sent of alerts that fire, for formats whose messages refer to earlier ones.
+    `
+  create table alert_references (
+    receiver text not null references receivers on delete cascade, subject text not null, event text not null,
+    time text not null, primary key (receiver, subject, time, event)
+  ) strict, without rowid;
+`,
   ],
 };
 

@@ -61,7 +61,7 @@ export interface Webhooks {
   ping(id: string): Promise<DeliveryDetail>;
   deliveries(id: string, query: DeliveryQuery): Page<Delivery>;
   delivery(id: string, delivery: string): DeliveryDetail;
-  /** Delivers the event of a delivery once more, with the same `webhook-id`. Throws `conflict` for a ping. */
+  /** Sends a delivery once more: the same bytes with the same `webhook-id`. Throws `conflict` for a ping. */
   redeliver(id: string, delivery: string): DeliveryDetail;
   /** Delivers, with their own ids, the events of the outbox that match the filter now; answers how many. */
   redeliverRange(id: string, range: EventRange): Promise<number>;
@@ -144,9 +144,10 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
 
   function addMatching(receiver: Receiver, after: number, isWithin: (n: number, event: LamppostEvent) => boolean) {
     const { items, next } = outbox.page({ after, limit: PAGE });
-    const wanted = items.filter(({ n, event }) => isWithin(n, event) && channel.wants(receiver.settings, event));
+    const within = items.filter(({ n, event }) => isWithin(n, event));
+    const wanted = within.flatMap((item) => channel.again(receiver, item) ?? []);
     transact(db, () => {
-      for (const item of wanted) queue.add(channel.deliveryOf(receiver, item, 'redelivery'));
+      for (const delivery of wanted) queue.add(delivery);
     });
     return { added: wanted.length, next: next === null ? null : Number(next) };
   }
@@ -223,12 +224,9 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     },
     delivery: deliveryOf,
     redeliver(id, delivery) {
-      const { origin, events } = deliveryOf(id, delivery);
+      const { origin } = deliveryOf(id, delivery);
       if (origin === 'ping') throw new LamppostError('conflict', 'a ping is not redelivered: send another one');
-      const { n, body } = queue.eventOf(events[0]!.id);
-      const event = JSON.parse(body) as LamppostEvent;
-      const again = channel.deliveryOf(known(id), { n: n!, event }, 'redelivery');
-      const added = transact(db, () => queue.add(again));
+      const added = transact(db, () => queue.addAgain(Number(delivery)));
       wake(id);
       return deliveryOf(id, String(added));
     },

@@ -2,8 +2,9 @@ import type { Format, Ping } from './format.ts';
 
 /** CloudEvents 1.0 over HTTP, structured (HTTP binding §3.2): the event as MQTT and SSE tell it. */
 export const cloudEvents: Format = {
+  refersBack: false,
   accepts: () => true,
-  render: (event) => messageOf(event),
+  render: ({ event }) => messageOf(event),
   ping: (ping) => messageOf(pingEventOf(ping)),
 };
 

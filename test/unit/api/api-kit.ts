@@ -143,8 +143,17 @@ export async function openApi(
   const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));
   const poster = createPoster(clock, { allowPrivate: false, timeoutMs: 5_000, mostKept: 1_024 });
   const notifier = createNotifier(
-    { db: deliveries, outbox: events, poster, clock, timers: systemTimers, random: Math.random, log },
-    { allowPrivate: false },
+    {
+      db: deliveries,
+      outbox: events,
+      poster,
+      clock,
+      timers: systemTimers,
+      random: Math.random,
+      log,
+      city: () => city!,
+    },
+    { allowPrivate: false, publicUrl: 'https://lamppost.example' },
   );
   notifier.start();
 

@@ -78,6 +78,31 @@ class ScriptedPoster implements Poster {
   }
 }
 
+export const CITY = {
+  name: { en: 'Linjiang', zh: '临江市' },
+  timezone: 'Asia/Shanghai',
+  districts: new Map([
+    [
+      'harbour',
+      {
+        id: 'harbour',
+        title: { en: 'Harbour', zh: '港区' },
+        geometry: {
+          type: 'Polygon' as const,
+          coordinates: [
+            [
+              [121.5, 31.2],
+              [121.6, 31.2],
+              [121.6, 31.3],
+              [121.5, 31.2],
+            ],
+          ],
+        },
+      },
+    ],
+  ]),
+};
+
 export const WEBHOOK: WebhookSettings = {
   url: 'https://a.example/hook',
   format: 'cloudevents',
@@ -95,8 +120,11 @@ export function openNotifier(limits: FanOutLimits = { page: 10, mostWaiting: 100
   const state = openState();
   const db = openDeliveries(path);
   const start = () => {
-    const deps = { db, outbox: state.events, poster, clock: time, timers: time, random: () => 0 };
-    const notifier = createNotifier({ ...deps, log: pino({ level: 'silent' }) }, { allowPrivate: false, limits });
+    const deps = { db, outbox: state.events, poster, clock: time, timers: time, random: () => 0, city: () => CITY };
+    const notifier = createNotifier(
+      { ...deps, log: pino({ level: 'silent' }) },
+      { allowPrivate: false, publicUrl: 'https://lamppost.example', limits },
+    );
     notifier.start();
     return notifier;
   };

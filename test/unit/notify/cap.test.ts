@@ -1,0 +1,174 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { XmlDocument, XsdValidator } from 'libxml2-wasm';
+import { describe, expect, test } from 'vitest';
+import { capTime } from '../../../events/notify/formats/cap.ts';
+import { createFormats } from '../../../events/notify/formats/index.ts';
+import { escapeXml } from '../../../events/notify/formats/xml.ts';
+import { city, rule, transition } from '../tickets/scene.ts';
+import { CITY, openNotifier, settled, WEBHOOK } from './notify-kit.ts';
+
+const XSD = fileURLToPath(new URL('../../fixtures/cap/essentials.xsd', import.meta.url));
+const schema = XsdValidator.fromDoc(XmlDocument.fromBuffer(readFileSync(XSD)));
+const NS = { cap: 'urn:oasis:names:tc:emergency:cap:1.2' };
+
+/** The texts of elements of a message, which has to be valid. */
+function read(body: string, ...names: string[]): string[] {
+  const document = XmlDocument.fromString(body);
+  schema.validate(document);
+  return names.map((name) =>
+    document
+      .find(`//cap:${name}`, NS)
+      .map(({ content }) => content)
+      .join('|'),
+  );
+}
+
+/** What comes of incidents at a webhook of CAP. */
+function openCap(filter: typeof WEBHOOK.filter = {}) {
+  const kit = openNotifier();
+  const webhook = kit.notifier.webhooks.create({ ...WEBHOOK, format: 'cap', filter }, null);
+  const told = () => kit.poster.posts.map(({ body }) => read(body, 'identifier', 'msgType', 'severity', 'references'));
+  return { ...kit, webhook, told };
+}
+const reference = (id: string, time: string) => `lamppost@lamppost.example,${id},${time}`;
+const [T1, T2] = ['2026-01-01T08:01:00+08:00', '2026-01-01T08:02:00+08:00'];
+
+describe('CAP', () => {
+  test('a severe alert is an Alert, in both languages, with the borders of its district; tickets are not told', async () => {
+    const kit = openCap();
+    kit.happen('1.0', 'firing');
+    await settled();
+    expect(kit.poster.posts).toHaveLength(1);
+    const [{ body, headers }] = kit.poster.posts as [(typeof kit.poster.posts)[0]];
+    expect(headers['content-type']).toBe('application/cap+xml; charset=utf-8');
+    expect(read(body, 'identifier', 'sender', 'sent', 'status', 'msgType', 'scope')).toEqual([
+      '1.0-alert',
+      'lamppost@lamppost.example',
+      T1,
+      'Actual',
+      'Alert',
+      'Restricted',
+    ]);
+    expect(read(body, 'language', 'headline', 'areaDesc', 'senderName', 'severity', 'certainty')).toEqual([
+      'en|zh-CN',
+      'Fine dust above 75 at Pier 7, Harbour|港区Pier 7细颗粒物超过75',
+      'Harbour|港区',
+      'Linjiang|临江市',
+      'Severe|Severe',
+      'Observed|Observed',
+    ]);
+    expect(read(body, 'polygon')[0]!.split('|')[0]).toBe('31.2,121.5 31.2,121.6 31.3,121.6 31.2,121.5');
+  });
+
+  test('one that becomes harder is an Update, one that ends a Cancel, and both name what came before', async () => {
+    const kit = openCap();
+    kit.happen('1.0', 'firing');
+    kit.happen('2.0', 'firing', { from: 'firing', severity: 'critical' });
+    kit.happen('3.0', 'resolved', { from: 'firing', severity: 'critical' });
+    kit.happen('4.0', 'firing');
+    await settled();
+    const both = `${reference('1.0-alert', T1)} ${reference('2.0-alert', T2)}`;
+    expect(kit.told()).toEqual([
+      ['1.0-alert', 'Alert', 'Severe|Severe', ''],
+      ['2.0-alert', 'Update', 'Extreme|Extreme', reference('1.0-alert', T1)],
+      ['3.0-alert', 'Cancel', 'Extreme|Extreme', both],
+      ['4.0-alert', 'Alert', 'Severe|Severe', ''],
+    ]);
+  });
+
+  test('a mild alert is not told, nor is its end; it is once it is severe, and then its end is, however mild', async () => {
+    const kit = openCap();
+    kit.happen('1.0', 'firing', { severity: 'medium' });
+    kit.happen('2.0', 'resolved', { from: 'firing', severity: 'medium' });
+    kit.happen('3.0', 'firing', { severity: 'medium' });
+    kit.happen('4.0', 'firing', { from: 'firing', severity: 'high' });
+    kit.happen('5.0', 'resolved', { from: 'firing', severity: 'medium' });
+    await settled();
+    expect(kit.told().map(([id, type]) => [id, type])).toEqual([
+      ['4.0-alert', 'Alert'],
+      ['5.0-alert', 'Cancel'],
+    ]);
+  });
+
+  test('severities that a filter names are told, also mild ones; its other lists hold for the end too', async () => {
+    const kit = openCap({ severities: ['medium'], districts: ['harbour'] });
+    kit.happen('1.0', 'firing', { severity: 'medium' });
+    kit.happen('2.0', 'resolved', { from: 'firing', severity: 'low' });
+    kit.happen('3.0', 'firing', { severity: 'critical' });
+    await settled();
+    expect(kit.told().map(([id, type, severity]) => [id, type, severity])).toEqual([
+      ['1.0-alert', 'Alert', 'Moderate|Moderate'],
+      ['2.0-alert', 'Cancel', 'Minor|Minor'],
+    ]);
+  });
+
+  test('a redelivery is the same bytes; one of a range too where it was sent, and what was never sent is not cancelled', async () => {
+    const kit = openCap();
+    kit.happen('1.0', 'firing');
+    kit.happen('2.0', 'resolved', { from: 'firing' });
+    await settled();
+    const sent = kit.poster.posts.map(({ body }) => body);
+    expect(await kit.notifier.webhooks.redeliverRange(kit.webhook.id, { by: 'number', from: 1, to: 99 })).toBe(2);
+    await settled();
+    expect(kit.poster.posts.slice(2).map(({ body }) => body)).toEqual(sent);
+    const late = kit.notifier.webhooks.create({ ...WEBHOOK, format: 'cap' }, null);
+    expect(await kit.notifier.webhooks.redeliverRange(late.id, { by: 'number', from: 1, to: 99 })).toBe(1);
+  });
+
+  test('a ping is a message of status Test', async () => {
+    const kit = openCap();
+    await kit.notifier.webhooks.ping(kit.webhook.id);
+    expect(read(kit.poster.posts[0]!.body, 'status', 'msgType', 'info')).toEqual(['Test', 'Alert', '']);
+  });
+
+  test('an alert of the city names the city; titles with markup and what is no character stay valid', () => {
+    const formats = createFormats({ city: () => CITY, publicUrl: 'http://[::1]:8080' });
+    const kit = openNotifier();
+    const title = `<b>&"'\u0000\ud800 ${'长'.repeat(300)}`;
+    kit.state.apply(transition('1.0', 'firing', { group: 'city' }), { ...rule, title, titleZh: title }, city, {
+      kind: 'city',
+      title: { en: 'C', zh: '市' },
+    });
+    const { event } = kit.state.events.page({ after: 0, limit: 1 }).items[0]!;
+    const { body } = formats.cap.render({ event, webhook: 'w', earlier: [] });
+    const [sender, area, headline, polygon] = read(body, 'sender', 'areaDesc', 'headline', 'polygon');
+    expect([sender, area, polygon]).toEqual(['lamppost@---1-', 'Linjiang|临江市', '']);
+    expect(headline).toContain(`<b>&"'\ufffd\ufffd 长`);
+  });
+
+  test.each([
+    ['2026-01-01T00:00:00.999Z', 'Asia/Shanghai', '2026-01-01T08:00:00+08:00'],
+    ['2026-07-01T00:00:00Z', 'Europe/Berlin', '2026-07-01T02:00:00+02:00'],
+    ['2026-01-01T00:00:00Z', 'UTC', '2026-01-01T00:00:00-00:00'],
+    ['2026-01-01T00:00:00Z', 'Europe/London', '2026-01-01T00:00:00-00:00'],
+    ['2026-01-01T00:00:00Z', 'America/St_Johns', '2025-12-31T20:30:00-03:30'],
+    ['2026-01-01T00:00:00Z', 'Asia/Kathmandu', '2026-01-01T05:45:00+05:45'],
+  ])('the time %s in %s is %s', (iso, zone, told) => {
+    expect(capTime(iso, zone)).toBe(told);
+  });
+
+  test('the essentials that these tests hold messages against refuse what the standard does', () => {
+    const kit = openCap();
+    const good = createFormats({ city: () => CITY, publicUrl: 'https://l.example' }).cap.ping({
+      id: 'p',
+      webhook: kit.webhook.id,
+      time: '2026-01-01T00:00:00Z',
+    }).body;
+    expect(() => read(good)).not.toThrow();
+    for (const [from, to] of [
+      ['>p<', '>p q<'],
+      ['+08:00', 'Z'],
+      ['>Test<', '>Trial<'],
+      ['<scope>Restricted</scope>', ''],
+      ['urn:oasis', 'urn:other'],
+    ] as const) {
+      expect(good, from).toContain(from);
+      expect(() => read(good.replaceAll(from, to)), to).toThrow();
+    }
+  });
+});
+
+test('XML - text is escaped for elements and attributes', () => {
+  expect(escapeXml(`a<b>&"'\u0007\n临🙂`)).toBe('a&lt;b&gt;&amp;&quot;&#39;\ufffd\n临🙂');
+});
