@@ -81,6 +81,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       page: (query) => outbox.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => outbox.head(),
       oldest: () => outbox.oldest(),
+      store: () => outbox.store(),
       onAppended: threads.onAppended,
     },
     webhooks: threads.webhooks,

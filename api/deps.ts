@@ -4,7 +4,6 @@ import type {
   Alert,
   City,
   Device,
-  EventType,
   HistoryStore,
   Key,
   KeyRole,
@@ -14,7 +13,7 @@ import type {
   Severity,
   Ticket,
 } from '../domain/index.ts';
-import type { NumberedEvent } from '../events/index.ts';
+import type { EventFilter, NumberedEvent } from '../events/index.ts';
 import type { Webhooks } from '../events/notify/index.ts';
 import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
 import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from '../rules/index.ts';
@@ -40,15 +39,6 @@ export interface Paging {
 }
 
 type Registered = Device & { readonly registeredAt: string };
-
-/** Which events a reader wants. */
-export interface EventFilter {
-  readonly types?: EventType;
-  readonly department?: string;
-  readonly district?: string;
-  readonly severity?: Severity;
-  readonly ticket?: string;
-}
 
 /** Functions that answer later, since another thread does. */
 type Later<T> = {
@@ -139,6 +129,7 @@ export interface ApiDeps {
     page(query: Paging & EventFilter): Page<NumberedEvent>;
     head(): number;
     oldest(): number;
+    store(): string;
     /** Called when events were added; returns how to stop listening. */
     onAppended(listener: () => void): () => void;
   };

@@ -34,6 +34,9 @@ export const Names = z
   .union([z.string(), z.array(z.string())])
   .transform((names) => (Array.isArray(names) ? names : [names]).flatMap((one) => one.split(',')).filter(Boolean));
 
+/** One or several of a list, repeated or comma separated. */
+export const namesOf = <const T extends readonly string[]>(names: T) => Names.pipe(z.array(z.enum(names)));
+
 /** Epoch milliseconds, or ISO 8601: a day (UTC), or a time with its zone, whose `+` may have become a space on its way. */
 export const Instant = z.string().transform((text, context) => {
   const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', '+');

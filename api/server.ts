@@ -15,7 +15,7 @@ import { backtestRoutes } from './routes/backtests.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { ledgerRoutes } from './routes/city.ts';
 import { deviceRoutes } from './routes/devices.ts';
-import { eventRoutes, type StreamOptions } from './routes/events.ts';
+import { eventRoutes } from './routes/events.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { oversightRoutes } from './routes/oversight.ts';
@@ -30,6 +30,7 @@ import { ticketActRoutes } from './routes/ticket-acts.ts';
 import { ticketRoutes } from './routes/tickets.ts';
 import { trialRoutes } from './routes/trials.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
+import { createStreams, type StreamOptions, type Streams } from './streams.ts';
 import { acceptWebSockets } from './websocket.ts';
 
 /** Where the API listens (port 0 takes a free one), and how its streams behave. */
@@ -37,6 +38,8 @@ export interface ApiOptions extends Partial<StreamOptions> {
   readonly host: string;
   readonly port: number;
 }
+
+const STREAMS: StreamOptions = { heartbeatMs: 15_000, maxStreams: 1_000, maxStreamsOfKey: 200 };
 
 /** The HTTP side of Lamppost. */
 export interface Api {
@@ -46,7 +49,9 @@ export interface Api {
 }
 
 /** The API over its dependencies; listens from `start` on. */
-export function createApi(deps: ApiDeps, options: ApiOptions): Api {
+export function createApi(given: ApiDeps, options: ApiOptions): Api {
+  const streams = createStreams(given.events, { ...STREAMS, ...options });
+  const deps: ApiDeps = { ...given, keys: endingStreams(given.keys, streams) };
   const base = Fastify({
     loggerInstance: deps.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -64,7 +69,6 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   });
   const app: App = base.withTypeProvider<ZodTypeProvider>();
-  let endStreams = () => {};
   let started = false;
 
   async function routes(): Promise<void> {
@@ -101,7 +105,7 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
         webhookRoutes,
       ])
         add(within, deps);
-      endStreams = eventRoutes(within, deps, { heartbeatMs: 15_000, ...options });
+      eventRoutes(within, deps, streams);
     });
   }
 
@@ -116,9 +120,21 @@ export function createApi(deps: ApiDeps, options: ApiOptions): Api {
     async stop() {
       if (!started) return;
       started = false;
-      endStreams();
+      streams.stop();
       await app.close();
     },
     port: () => (app.server.address() as { port: number }).port,
+  };
+}
+
+/** A key that is revoked reads no further. */
+function endingStreams(keys: ApiDeps['keys'], streams: Pick<Streams, 'endOf'>): ApiDeps['keys'] {
+  return {
+    ...keys,
+    async revoke(id) {
+      const revoked = await keys.revoke(id);
+      if (revoked) streams.endOf(id);
+      return revoked;
+    },
   };
 }

@@ -166,6 +166,7 @@ async function fillFeed() {
   do {
     const page = await get(`/api/v1/events?limit=1000${after === null ? '' : `&after=${after}`}`);
     for (const item of page.items) take(item);
+    lastEvent = page.items.at(-1)?.n ?? lastEvent;
     after = page.next;
   } while (after !== null);
   lastEvent ??= 0;
@@ -190,11 +191,11 @@ function takePart(part) {
     part.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
   );
   if (fields.event === 'reset') lastEvent = null;
-  else if (fields.id) take({ n: Number(fields.id), event: JSON.parse(fields.data) });
+  else if (fields.id) lastEvent = fields.id;
+  if (fields.id && fields.data && fields.event !== 'reset') take({ event: JSON.parse(fields.data) });
 }
 
 function take(item) {
-  lastEvent = item.n;
   events.unshift(item);
   events.length = Math.min(events.length, 100);
 }

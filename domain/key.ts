@@ -11,6 +11,11 @@ export interface Key {
   readonly id: string;
   readonly name: string;
   readonly role: KeyRole;
-  /** The department whose tickets it sees over MQTT; null sees all. */
+  /** The one department whose tickets it sees; null sees all. */
   readonly department: string | null;
+}
+
+/** The one department whose tickets a key may see, on every channel; null: all. An admin is bound to none (promise 7). */
+export function boundTo({ role, department }: Key): string | null {
+  return role === 'admin' ? null : department;
 }

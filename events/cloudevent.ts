@@ -8,7 +8,7 @@ export type AlertAfter = Omit<Alert, 'state'> & { readonly state: Transition['to
 export type AlertData = Alert & { readonly department: string | null; readonly evidence: Evidence };
 
 export interface AlertEvent extends CloudEvent {
-  readonly type: 'city.lamppost.alert.firing' | 'city.lamppost.alert.resolved';
+  readonly type: (typeof ALERT_TYPES)[number];
   readonly data: AlertData;
 }
 
@@ -30,9 +30,12 @@ export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent;
 /** A constant: were it to follow the city's name, a renamed city would tell its old events again as new ones (CloudEvents §3.1). */
 const SOURCE = '/lamppost';
 
+/** Types of the events that tell of an alert. */
+const ALERT_TYPES = ['city.lamppost.alert.firing', 'city.lamppost.alert.resolved'] as const;
+
 /** Whether an event tells of an alert. */
 export function isAlertEvent(event: LamppostEvent): event is AlertEvent {
-  return event.type === 'city.lamppost.alert.firing' || event.type === 'city.lamppost.alert.resolved';
+  return (ALERT_TYPES as readonly string[]).includes(event.type);
 }
 
 /** Whether an event tells of a ticket. */

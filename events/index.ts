@@ -10,8 +10,9 @@ export {
   type TicketEvent,
   ticketEventOf,
 } from './cloudevent.ts';
+export { type EventFilter, passes } from './filter.ts';
 export { createOutbox, OUTBOX_SCHEMA, type Outbox } from './outbox.ts';
 export { createPipeline, type Occurrence, type Pipeline, type PipelineDeps } from './pipeline.ts';
 export { publicationsOf, retainedTickets } from './publications.ts';
 export { createOutboxReader, type EventQuery, type NumberedEvent, type OutboxReader } from './reader.ts';
-export { sseOf } from './sse.ts';
+export { type Kept, placeOf, type ResetReason, resetOf, resumeAt, sseOf } from './sse.ts';

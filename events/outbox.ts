@@ -1,9 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { RoomSchema } from '../store/index.ts';
-import { isAlertEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import { hearersOf } from './audience.ts';
+import type { LamppostEvent } from './cloudevent.ts';
+import { routingOf } from './filter.ts';
 import { type NumberedEvent, numberedOf } from './reader.ts';
 
-/** Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and how far each channel has told them. */
+/**
+ * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and how far each channel has told
+ * them. `hearers`: the departments that may hear of it; null: all. The store's name is drawn once: numbers of another file, where this one was lost, are known by it.
+ */
 export const OUTBOX_SCHEMA: RoomSchema = {
   room: 'outbox',
   steps: [
@@ -23,6 +28,12 @@ export const OUTBOX_SCHEMA: RoomSchema = {
   ) strict;
   create table if not exists outbox_cursors (channel text primary key, n integer not null) strict, without rowid;
   insert or ignore into outbox_cursors values ('mqtt', 0);
+`,
+    `
+  create table outbox_store (name text not null) strict;
+  insert into outbox_store values (lower(hex(randomblob(4))));
+  alter table outbox add column hearers text;
+  update outbox set hearers = json_array(department) where type not like 'city.lamppost.alert.%';
 `,
   ],
 };
@@ -44,8 +55,8 @@ export interface Outbox {
 /** Makes the writing side over a file that has `OUTBOX_SCHEMA`. */
 export function createOutbox(db: DatabaseSync): Outbox {
   const insert = db.prepare(`
-    insert into outbox (id, type, subject, time, department, district, severity, rule, ticket, body)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    insert into outbox (id, type, subject, time, department, district, severity, rule, ticket, hearers, body)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const pending = db.prepare('select n, body from outbox where n > ? order by n limit ?');
   const publish = db.prepare("update outbox_cursors set n = max(n, ?) where channel = 'mqtt'");
   const cursor = db.prepare("select n from outbox_cursors where channel = 'mqtt'");
@@ -56,22 +67,15 @@ export function createOutbox(db: DatabaseSync): Outbox {
   return {
     append(event) {
       const { id, type, subject, time } = event;
-      return Number(insert.run(id, type, subject, time, ...routingOf(event), JSON.stringify(event)).lastInsertRowid);
+      const { department, district, severity, rule, ticket } = routingOf(event);
+      const hearers = hearersOf(event);
+      const told = hearers === null ? null : JSON.stringify(hearers);
+      const routing = [department, district, severity, rule, ticket, told];
+      return Number(insert.run(id, type, subject, time, ...routing, JSON.stringify(event)).lastInsertRowid);
     },
     pending: (limit, after = publishedTo()) => pending.all(after, limit).map(numberedOf),
     published: (n) => void publish.run(n),
     publishedTo,
     prune: (keepNewest) => Number(prune.run(Math.max(1, keepNewest)).changes),
   };
-}
-
-/** Department, district, severity, rule and ticket: what subscribers filter by. */
-function routingOf(event: LamppostEvent): [string | null, string, string, string, string | null] {
-  if (isAlertEvent(event)) {
-    const { department, district, severity, rule, ticket } = event.data;
-    return [department, district, severity, rule, ticket];
-  }
-  if (!isTicketEvent(event)) return [null, '', '', '', null];
-  const { department, district, severity, rule, id } = event.data;
-  return [department, district, severity, rule ?? '', id];
 }

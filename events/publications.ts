@@ -1,5 +1,6 @@
 import type { Publication, Ticket } from '../domain/index.ts';
 import { isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
+import { audienceOf } from './audience.ts';
 import { isAlertEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 
 /**
@@ -14,13 +15,6 @@ export function publicationsOf(event: LamppostEvent): Publication[] {
   const ticket = event.data;
   const topics = audienceOf(ticket).map((party) => `events/tickets/${party}/${ticket.id}`);
   return [...topics.map((topic) => ({ topic, ...told })), ...retainedOf(ticket)];
-}
-
-/** Who hears of a ticket: who answers for it, who does it or may take it, who was told that it is late, and who just handed it over. */
-function audienceOf({ department, party, offer, escalatedTo, formerDepartments, history }: Ticket): string[] {
-  const former = history.at(-1)?.deed === 'handed-over' ? formerDepartments.at(-1) : undefined;
-  const all = [department, party, offer?.to, ...escalatedTo, former];
-  return [...new Set(all)].filter((one) => typeof one === 'string');
 }
 
 /**

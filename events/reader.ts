@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type { EventType, Page, Severity } from '../domain/index.ts';
-import { conditionsOf, type Filter } from '../tickets/index.ts';
+import type { Page } from '../domain/index.ts';
 import type { LamppostEvent } from './cloudevent.ts';
+import { conditionsFor, type EventFilter } from './filter.ts';
 
 /** An event and its number in the outbox: the position that readers resume after. */
 export interface NumberedEvent {
@@ -9,17 +9,11 @@ export interface NumberedEvent {
   readonly event: LamppostEvent;
 }
 
-/** Which events, in the order of their numbers; absent filters match all. */
-export interface EventQuery {
+/** Which events, in the order of their numbers. */
+export interface EventQuery extends EventFilter {
   /** Number of the last event that the reader has; 0 from the oldest. */
   readonly after: number;
   readonly limit: number;
-  readonly types?: Filter<EventType>;
-  readonly department?: Filter<string>;
-  readonly district?: Filter<string>;
-  readonly severity?: Filter<Severity>;
-  readonly rule?: Filter<string>;
-  readonly ticket?: Filter<string>;
 }
 
 /** The reading side of the outbox, for any connection to the file. */
@@ -33,15 +27,18 @@ export interface OutboxReader {
   head(): number;
   /** Number of the oldest event that is kept; 0 when there is none. A reader whose `after + 1` is older has missed events. */
   oldest(): number;
+  /** Name of the store that gave the numbers: the same number of another store is another event. */
+  store(): string;
 }
 
 /** Makes the reading side over a file that has `OUTBOX_SCHEMA`. */
 export function createOutboxReader(db: DatabaseSync): OutboxReader {
   const head = db.prepare('select coalesce(max(n), 0) as n from outbox');
   const oldest = db.prepare('select coalesce(min(n), 0) as n from outbox');
+  const store = db.prepare('select name from outbox_store');
   return {
-    page({ after, limit, types, department, district, severity, rule, ticket }) {
-      const wanted = conditionsOf({ type: types, department, district, severity, rule, ticket });
+    page({ after, limit, ...filter }) {
+      const wanted = conditionsFor(filter);
       const sql = `select n, body from outbox where n > ?${wanted.sql} order by n limit ?`;
       const rows = db.prepare(sql).all(after, ...wanted.params, limit + 1);
       const items = rows.slice(0, limit).map(numberedOf);
@@ -49,6 +46,7 @@ export function createOutboxReader(db: DatabaseSync): OutboxReader {
     },
     head: () => Number(head.get()?.n),
     oldest: () => Number(oldest.get()?.n),
+    store: () => String(store.get()?.name),
   };
 }
 

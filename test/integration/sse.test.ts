@@ -16,8 +16,8 @@ interface Frame {
   readonly data?: string;
 }
 
-/** Frames of a stream (WHATWG HTML §9.2), without comments and the like, until it ends. */
-async function* frames(response: Response): AsyncGenerator<Frame> {
+/** Frames of a stream (WHATWG HTML §9.2), `wholly` also those that are no events, until it ends. */
+async function* frames(response: Response, wholly: boolean): AsyncGenerator<Frame> {
   let text = '';
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
     text += chunk;
@@ -26,18 +26,22 @@ async function* frames(response: Response): AsyncGenerator<Frame> {
     for (const part of parts) {
       const fields = part.split('\n').map((line) => /^(\w+): (.*)$/.exec(line)?.slice(1) ?? []);
       const frame: Frame = Object.fromEntries(fields.filter(([name]) => name !== undefined));
-      if (frame.data !== undefined) yield frame;
+      if (frame.data !== undefined || wholly) yield frame;
     }
   }
 }
 
-async function open(path: string, last?: number | string): Promise<{ stream: AsyncGenerator<Frame>; cut(): void }> {
+async function open(
+  path: string,
+  last?: number | string,
+  { key = ADMIN, wholly = false } = {},
+): Promise<{ stream: AsyncGenerator<Frame>; cut(): void }> {
   const stop = new AbortController();
   const headers = { accept: 'text/event-stream', ...(last === undefined ? {} : { 'last-event-id': String(last) }) };
-  const response = await api.fetch(path, { headers, signal: stop.signal });
+  const response = await api.fetch(path, { headers, signal: stop.signal, key });
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
-  return { stream: frames(response), cut: () => stop.abort() };
+  return { stream: frames(response, wholly), cut: () => stop.abort() };
 }
 
 /** So many frames of a stream. */
@@ -51,7 +55,7 @@ async function take(stream: AsyncGenerator<Frame>, count: number): Promise<Frame
   return found;
 }
 
-const numbers = (found: readonly Frame[]) => found.map(({ id }) => Number(id));
+const numbers = (found: readonly Frame[]) => found.map(({ id }) => Number.parseInt(id!, 10));
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
 async function until(look: () => boolean, what: string): Promise<void> {
@@ -102,7 +106,11 @@ describe('server-sent events', () => {
     const found = await take(stream, 60);
     cut();
     expect(found).toEqual(
-      page.items.map(({ n, event }) => ({ id: String(n), event: event.type, data: JSON.stringify(event) })),
+      page.items.map(({ n, event }) => ({
+        id: expect.stringMatching(`^${n}-[0-9a-f]{8}$`),
+        event: event.type,
+        data: JSON.stringify(event),
+      })),
     );
   });
 
@@ -130,17 +138,96 @@ describe('server-sent events', () => {
   test('a reader whose place is gone is told so, and goes on from the oldest event', async () => {
     api.incidents(20);
     api.prune(10);
-    for (const place of [3, 9_999, 'nonsense', -1]) {
+    for (const [place, reason] of [
+      [3, 'too-old'],
+      [9_999, 'ahead'],
+      ['35-00000000', 'other-store'],
+      ['nonsense', 'not-an-id'],
+      [-1, 'not-an-id'],
+    ] as const) {
       const { stream, cut } = await open('/api/v1/events', place);
       const [reset, ...others] = await take(stream, 11);
-      expect(reset).toMatchObject({ event: 'reset' });
-      expect(JSON.parse(reset!.data!)).toMatchObject({ oldest: 31 });
+      expect(reset).toMatchObject({ event: 'reset', id: expect.stringMatching(/^30-/) });
+      expect(JSON.parse(reset!.data!)).toEqual({ asked: String(place), reason, oldest: 31 });
       expect(numbers(others)).toEqual(range(31, 40));
       cut();
     }
     const { stream, cut } = await open('/api/v1/events', 30);
     expect(numbers(await take(stream, 10))).toEqual(range(31, 40));
     cut();
+  });
+
+  test('a filter takes several values, repeated or with commas', async () => {
+    api.incidents(2);
+    api.incidents(2, { severity: 'low', to: 'firing' });
+    const types = 'city.lamppost.alert.firing,city.lamppost.alert.resolved';
+    for (const [query, wanted] of [
+      [`type=${types}`, [1, 3, 5, 7]],
+      ['severity=low&severity=critical', [5, 6, 7, 8]],
+      [`severity=low,info&type=${types}`, [5, 7]],
+      ['rule=pm25-unhealthy&ticket=t-2-0,t-6-0', [3, 4, 7, 8]],
+    ] as const) {
+      const { stream, cut } = await open(`/api/v1/events?${query}`, 0);
+      expect(numbers(await take(stream, wanted.length)), query).toEqual(wanted);
+      cut();
+      const page = (await (await api.fetch(`/api/v1/events?${query}`)).json()) as Page<{ n: number }>;
+      expect(
+        page.items.map(({ n }) => n),
+        query,
+      ).toEqual(wanted);
+    }
+  });
+
+  test('a reader whose events are rare keeps its place: it resumes behind what it did not want, also when that is forgotten', async () => {
+    const { stream, cut } = await open('/api/v1/events?severity=critical', undefined, { wholly: true });
+    await take(stream, 1);
+    api.incidents(100);
+    let place = '';
+    while (!place.startsWith('200-')) place = (await take(stream, 1))[0]!.id!;
+    cut();
+    api.incidents(1, { severity: 'critical' });
+    api.prune(2);
+    const again = await open('/api/v1/events?severity=critical', place);
+    expect(numbers(await take(again.stream, 2))).toEqual([201, 202]);
+    again.cut();
+  });
+
+  test('a reader that is cut before its first event gets what came meanwhile', async () => {
+    api.incidents(3);
+    const { stream, cut } = await open('/api/v1/events', undefined, { wholly: true });
+    const [first] = await take(stream, 1);
+    cut();
+    api.incidents(1);
+    const again = await open('/api/v1/events', first!.id);
+    expect(numbers(await take(again.stream, 2))).toEqual([7, 8]);
+    again.cut();
+  });
+
+  test('a key of a department gets all alerts and its own tickets, as a stream and as pages (promise 7)', async () => {
+    api.incidents(3);
+    for (const [department, wanted] of [
+      ['environment', range(1, 6)],
+      ['water', [1, 3, 5]],
+    ] as const) {
+      const key = api.key('viewer', department);
+      const page = (await (await api.fetch('/api/v1/events', { key })).json()) as Page<{ n: number }>;
+      expect(page.items.map(({ n }) => n)).toEqual(wanted);
+      const { stream, cut } = await open('/api/v1/events', 0, { key });
+      expect(numbers(await take(stream, wanted.length))).toEqual(wanted);
+      cut();
+    }
+  });
+
+  test('the streams of a key end when it is revoked, and no others', async () => {
+    const key = api.key('viewer');
+    const revoked = await open('/api/v1/events', 0, { key });
+    const other = await open('/api/v1/events', 0);
+    const { id } = api.keys()[0]!;
+    expect((await api.fetch(`/api/v1/keys/${id}`, { method: 'DELETE' })).status).toBe(204);
+    expect((await revoked.stream.next()).done).toBe(true);
+    api.incidents(1);
+    expect(numbers(await take(other.stream, 2))).toEqual([1, 2]);
+    other.cut();
   });
 
   test('a reader that is far behind gets all of it in one stream, however much it is', async () => {
@@ -175,14 +262,49 @@ describe('server-sent events', () => {
     await until(() => api.listeners.size === 0, 'the end of the last stream');
   });
 
+  test('a reader so slow that its events were forgotten is told, and goes on from the oldest', async () => {
+    const { socket } = await stall(0);
+    // More than the sockets hold.
+    api.incidents(10_000);
+    api.prune(10);
+    let text = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    socket.resume();
+    await until(() => /id: 20000-\w+\nevent.*\n.*\n\n/.test(text), 'the newest event');
+    socket.destroy();
+    const read = [...text.matchAll(/^id: (\d+)-\w+\nevent: city/gm)].map(([, n]) => Number(n));
+    expect(read.length).toBeLessThan(19_990);
+    expect(read).toEqual([...range(1, read.length - 10), ...range(19_991, 20_000)]);
+    expect(text).toMatch(/event: reset\ndata: .*"reason":"too-old","oldest":19991/);
+  });
+
   test('a reader of a quiet city gets a sign of life, and a stop ends its stream', async () => {
     const response = await api.fetch('/api/v1/events', { headers: { accept: 'text/event-stream' } });
     let text = '';
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
     while ((text.match(/^: /gm) ?? []).length < 3) text += (await reader.read()).value;
-    expect(text).toMatch(/^retry: \d+\n\n(: .*\n\n){3}/);
+    expect(text).toMatch(/^retry: \d+\nid: 0-\w{8}\n\n(: .*\nid: 0-\w{8}\n\n){3}/);
     await api.stop();
     while (!(await reader.read()).done);
     api = await openApi();
   });
+});
+
+test('no more streams are opened than the limits allow, in all and of one key; the answer says so', async () => {
+  await api.stop();
+  api = await openApi({ heartbeatMs: 200, maxStreams: 3, maxStreamsOfKey: 2 });
+  const key = api.key('viewer');
+  const first = await open('/api/v1/events', 0, { key });
+  await open('/api/v1/events', 0, { key });
+  const ask = (who: string) => api.fetch('/api/v1/events', { headers: { accept: 'text/event-stream' }, key: who });
+  const third = await ask(key);
+  expect([third.status, third.headers.get('retry-after')]).toEqual([503, '2']);
+  expect(await third.text()).toContain('2 of one key');
+  await open('/api/v1/events', 0);
+  expect(await (await ask(ADMIN)).text()).toContain('there are 3 event streams open');
+  first.cut();
+  await until(() => api.listeners.size === 2, 'the end of the first stream');
+  await open('/api/v1/events', 0, { key });
 });

@@ -280,7 +280,7 @@ async function streamText(last: number, enough: string | number): Promise<string
   const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   const satisfied = () =>
-    typeof enough === 'string' ? text.includes(enough) : (text.match(/^id: /gm)?.length ?? 0) >= enough;
+    typeof enough === 'string' ? text.includes(enough) : (text.match(/^id: .*\nevent: /gm)?.length ?? 0) >= enough;
   while (!satisfied()) text += (await reader.read()).value ?? '';
   await reader.cancel();
   return text;
@@ -288,7 +288,7 @@ async function streamText(last: number, enough: string | number): Promise<string
 
 async function streamed(last: number, count: number): Promise<string[]> {
   const text = await streamText(last, count);
-  return [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id!);
+  return [...text.matchAll(/^id: (\d+)-\w+\nevent: /gm)].map(([, id]) => id!);
 }
 
 const mosquitto = (() => {

@@ -214,6 +214,7 @@ export async function openApi(
       page: (query) => events.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => events.head(),
       oldest: () => events.oldest(),
+      store: () => events.store(),
       onAppended(listener) {
         listeners.add(listener);
         return () => listeners.delete(listener);
@@ -247,6 +248,7 @@ export async function openApi(
     },
     register: (id: string) => void registry.register([{ id, profile: 'bin', district: 'east' }]),
     key: (role: KeyRole, department: string | null = null) => registry.addKey({ name: role, role, department }).secret,
+    keys: () => registry.keys(),
     /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
     incidents(count: number, changes: Partial<Transition> = {}) {
       state.exec('begin');

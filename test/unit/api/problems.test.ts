@@ -83,7 +83,7 @@ const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
   ['/api/v1/events?after=abc', GET, 400, /after: .*"abc"/],
   ['/api/v1/events?after=-5', GET, 400, /after: .*"-5"/],
   ['/api/v1/events?after=1.5', GET, 400, /after: .*"1.5"/],
-  ['/api/v1/events?type=x', GET, 400, /querystring\/type: .*"city.lamppost.alert.firing"/],
+  ['/api/v1/events?type=x', GET, 400, /querystring\/type\/0: .*"city.lamppost.alert.firing"/],
   ['/api/v1/ledger?device=nobody', GET, 404, /device "nobody"/],
   ['/api/v1/ledger?device=a&device=b', GET, 400, /querystring\/device/],
   ['/api/v1/keys', json({ name: '', role: 'viewer' }), 400, /body\/name/],

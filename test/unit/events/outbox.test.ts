@@ -1,7 +1,12 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EVENT_TYPES } from '../../../domain/index.ts';
-import { ticketEventOf } from '../../../events/index.ts';
-import { ticketOf, transition } from '../tickets/scene.ts';
+import { EVENT_TYPES, SEVERITIES } from '../../../domain/index.ts';
+import { silenceEventOf } from '../../../events/cloudevent.ts';
+import { type EventFilter, OUTBOX_SCHEMA, passes, ticketEventOf } from '../../../events/index.ts';
+import { ALERT_SCHEMA } from '../../../rules/index.ts';
+import { migrate } from '../../../store/index.ts';
+import { TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { rule, ticketOf, transition } from '../tickets/scene.ts';
 import { openState } from './state.ts';
 
 /** An outbox that holds the event of a new ticket for each of `1.0`, `2.0` … */
@@ -89,4 +94,66 @@ test('outbox - filters by type, department, district, severity, rule and ticket'
   }
   const query = { after: 0, limit: 9, ticket: 't-1-0', department: 'environment', types: EVENT_TYPES };
   expect(numbers(state.events.page(query).items)).toEqual([1, 2]);
+});
+
+test('outbox - a reader bound to a department gets all alerts, and what its department hears of tickets', () => {
+  const state = openState();
+  state.apply(transition('1.0', 'firing'));
+  const told = ticketOf('2.0', { party: 'cleaners', offer: { to: 'night-shift', until: '' }, escalatedTo: ['mayor'] });
+  state.outbox.append(ticketEventOf(told));
+  const heard = (heardBy: string) => numbers(state.events.page({ after: 0, limit: 9, heardBy }).items);
+  expect(heard('environment')).toEqual([1, 2, 3]);
+  for (const one of ['cleaners', 'night-shift', 'mayor']) expect(heard(one), one).toEqual([1, 3]);
+  expect(heard('water')).toEqual([1]);
+});
+
+const someOf = <T>(...values: readonly T[]) =>
+  fc.option(fc.oneof(fc.constantFrom(...values), fc.subarray([...values], { minLength: 1 })), { nil: undefined });
+const filters = fc.record({
+  types: someOf(...EVENT_TYPES),
+  department: someOf('environment', 'water'),
+  district: someOf('harbour', 'x'),
+  severity: someOf(...SEVERITIES),
+  rule: someOf('pm25-unhealthy', 'r'),
+  ticket: someOf('t-1-0', 't-2-0'),
+  heardBy: fc.option(fc.constantFrom('environment', 'water', 'cleaners', 'lights'), { nil: undefined }),
+});
+
+test('outbox - a filter in memory passes what the filter in the file finds', () => {
+  const state = openState();
+  const { ticket: _, ...alertOnly } = rule;
+  state.apply(transition('1.0', 'firing'));
+  state.apply(transition('2.0', 'firing', { group: 'air-8', severity: 'low' }));
+  state.apply(transition('3.0', 'firing', { rule: 'r', severity: 'info' }), { ...alertOnly, id: 'r' });
+  state.apply(transition('4.0', 'resolved'));
+  const water = { department: 'water', party: 'cleaners', district: 'x', severity: 'critical', rule: null } as const;
+  state.outbox.append(ticketEventOf(ticketOf('5.0', water)));
+  const silence = { startsAt: '', endsAt: '', calendar: null, comment: '', author: 'a', createdAt: '', alerts: [] };
+  state.outbox.append(silenceEventOf({ id: 's-1', matchers: {}, ...silence }, 0));
+  const all = state.events.page({ after: 0, limit: 99 }).items;
+  expect(new Set(all.map(({ event }) => event.type))).toEqual(
+    new Set([
+      'city.lamppost.alert.firing',
+      'city.lamppost.alert.resolved',
+      'city.lamppost.silence.ending',
+      'city.lamppost.ticket.opened',
+      'city.lamppost.ticket.resolved',
+    ]),
+  );
+  fc.assert(
+    fc.property(filters, (filter: EventFilter) => {
+      const found = state.events.page({ after: 0, limit: 99, ...filter }).items;
+      expect(numbers(all.filter(({ event }) => passes(event, filter)))).toEqual(numbers(found));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('outbox - a file keeps its store, and another file is another store', () => {
+  const state = openState();
+  const store = state.events.store();
+  expect(store).toMatch(/^[0-9a-f]{8}$/);
+  migrate(state.db, [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]);
+  expect(state.events.store()).toBe(store);
+  expect(openState().events.store()).not.toBe(store);
 });

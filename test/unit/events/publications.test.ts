@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { publicationsOf, retainedTickets, sseOf, ticketEventOf } from '../../../events/index.ts';
+import { placeOf, publicationsOf, resumeAt, retainedTickets, sseOf, ticketEventOf } from '../../../events/index.ts';
 import { device, rule, ticketOf, transition } from '../tickets/scene.ts';
 import { openState } from './state.ts';
 
@@ -72,10 +72,32 @@ test('publications - a start retains every open ticket and no other, over many p
   expect(JSON.parse(publications[0]!.payload)).toEqual(state.tickets.get('t-450-0'));
 });
 
-test('server-sent event - has the number, the type and the event on one line', () => {
+test('server-sent event - has the place, the type and the event on one line', () => {
   const event = ticketEventOf(ticketOf('1.0', { title: 'two\nlines' }));
-  const text = sseOf({ n: 7, event });
+  const text = sseOf({ n: 7, event }, '0a1b');
   const [id, type, data, ...rest] = text.split('\n');
-  expect([id, type, ...rest]).toEqual(['id: 7', 'event: city.lamppost.ticket.opened', '', '']);
+  expect([id, type, ...rest]).toEqual(['id: 7-0a1b', 'event: city.lamppost.ticket.opened', '', '']);
   expect(JSON.parse(data!.slice('data: '.length))).toEqual(event);
+});
+
+test.each([
+  ['7-0a1b', 7, null],
+  ['7', 7, null],
+  ['4', 4, null],
+  ['9-0a1b', 9, null],
+  ['3-0a1b', 4, 'too-old'],
+  ['10-0a1b', 4, 'ahead'],
+  ['7-0a1c', 4, 'other-store'],
+  ['7-', 4, 'not-an-id'],
+  ['-1', 4, 'not-an-id'],
+  ['', 4, 'not-an-id'],
+  ['7 or 1=1', 4, 'not-an-id'],
+])('server-sent event - a reader at %s goes on after %i of 5 to 9 (reset: %s)', (id, after, reset) => {
+  expect(resumeAt(id, { oldest: 5, head: 9, store: '0a1b' })).toEqual({ after, reset });
+});
+
+test('server-sent event - a place of an empty outbox is one to resume at', () => {
+  const kept = { oldest: 0, head: 0, store: '0a1b' };
+  expect(resumeAt(placeOf(0, '0a1b'), kept)).toEqual({ after: 0, reset: null });
+  expect(resumeAt(placeOf(3, '0a1b'), kept)).toEqual({ after: 0, reset: 'ahead' });
 });
