@@ -15,9 +15,6 @@ export const Paged = z.object({
 export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item).readonly(), next: z.string().nullable() });
 
-/** What the stores already shaped: documented as JSON, sent as it is. */
-export const Item = z.looseObject({});
-
 export const SeveritySchema = z.enum(SEVERITIES);
 
 export const DeviceSchema = z.strictObject({
@@ -35,7 +32,8 @@ export const Names = z
   .transform((names) => (Array.isArray(names) ? names : [names]).flatMap((one) => one.split(',')).filter(Boolean));
 
 /** One or several of a list, repeated or comma separated. */
-export const namesOf = <const T extends readonly string[]>(names: T) => Names.pipe(z.array(z.enum(names)));
+export const namesOf = <const T extends readonly string[]>(names: T) =>
+  Names.pipe(z.array(z.enum(names))).describe(`One or several of ${names.join(', ')}; repeated, or with commas`);
 
 /** Epoch milliseconds, or ISO 8601: a day (UTC), or a time with its zone, whose `+` may have become a space on its way. */
 export const Instant = z.string().transform((text, context) => {

@@ -20,6 +20,8 @@ export interface CloudEvent {
   /** ISO 8601 UTC, engine time. */
   readonly time: string;
   readonly datacontenttype: 'application/json';
+  /** URI of the JSON Schema of `data`. */
+  readonly dataschema: string;
   readonly data: unknown;
 }
 

@@ -1,4 +1,4 @@
-import type { Alert, CloudEvent, Evidence, Ticket, TicketDeed, Transition } from '../domain/index.ts';
+import type { Alert, CloudEvent, EventType, Evidence, Ticket, TicketDeed, Transition } from '../domain/index.ts';
 import { isoOf, type Silence } from '../tickets/index.ts';
 
 /** An alert after a transition; `pending` and `cancelled` ones are no news. */
@@ -18,10 +18,13 @@ export interface TicketEvent extends CloudEvent {
   readonly data: Ticket;
 }
 
+/** What a silence event tells: the silence, and the alerts that it silences and that fire. */
+export type SilenceData = Silence & { readonly alerts: readonly { readonly rule: string; readonly group: string }[] };
+
 /** A silence that will end while an alert that it silences still fires. */
 export interface SilenceEvent extends CloudEvent {
   readonly type: 'city.lamppost.silence.ending';
-  readonly data: Silence & { readonly alerts: readonly { readonly rule: string; readonly group: string }[] };
+  readonly data: SilenceData;
 }
 
 /** Every event that Lamppost emits; `type` tells them apart. */
@@ -33,23 +36,38 @@ const SOURCE = '/lamppost';
 /** Types of the events that tell of an alert. */
 const ALERT_TYPES = ['city.lamppost.alert.firing', 'city.lamppost.alert.resolved'] as const;
 
+/** Whether events of a type tell of an alert. */
+export function isAlertType(type: EventType): type is AlertEvent['type'] {
+  return (ALERT_TYPES as readonly EventType[]).includes(type);
+}
+
 /** Whether an event tells of an alert. */
 export function isAlertEvent(event: LamppostEvent): event is AlertEvent {
-  return (ALERT_TYPES as readonly string[]).includes(event.type);
+  return isAlertType(event.type);
+}
+
+/** URI of the JSON Schema of what a type's events tell. It would change with a change that is not an addition (CloudEvents §3.1). */
+export function schemaUriOf(name: string): string {
+  return `urn:lamppost:schema:1:${name}`;
+}
+
+/** Whether events of a type tell of a ticket. */
+export function isTicketType(type: EventType): type is TicketEvent['type'] {
+  return type.startsWith('city.lamppost.ticket.');
 }
 
 /** Whether an event tells of a ticket. */
 export function isTicketEvent(event: LamppostEvent): event is TicketEvent {
-  return event.type.startsWith('city.lamppost.ticket.');
+  return isTicketType(event.type);
 }
 
 /** The event of an alert that fires or resolved, `{transition id}-alert`; null for the states that nobody is told of. */
 export function alertEventOf(transition: Transition, alert: AlertAfter, department: string | null): AlertEvent | null {
   const { state } = alert;
   if (state !== 'firing' && state !== 'resolved') return null;
+  const type = `city.lamppost.alert.${state}` as const;
   return {
-    ...envelopeOf(`${transition.id}-alert`, isoOf(transition.atMs)),
-    type: `city.lamppost.alert.${state}`,
+    ...envelopeOf(type, `${transition.id}-alert`, isoOf(transition.atMs)),
     subject: `alerts/${alert.rule}/${alert.group}`,
     data: { ...alert, state, department, evidence: transition.evidence },
   };
@@ -59,23 +77,22 @@ export function alertEventOf(transition: Transition, alert: AlertAfter, departme
 export function ticketEventOf(ticket: Ticket): TicketEvent {
   const { deed, at } = ticket.history.at(-1)!;
   return {
-    ...envelopeOf(`${ticket.id}.${ticket.version}`, at),
-    type: `city.lamppost.ticket.${deed}`,
+    ...envelopeOf(`city.lamppost.ticket.${deed}`, `${ticket.id}.${ticket.version}`, at),
     subject: `tickets/${ticket.id}`,
     data: ticket,
   };
 }
 
 /** The event of a silence that ends soon, `{silence}.ending`. */
-export function silenceEventOf(silence: SilenceEvent['data'], atMs: number): SilenceEvent {
+export function silenceEventOf(silence: SilenceData, atMs: number): SilenceEvent {
   return {
-    ...envelopeOf(`${silence.id}.ending`, isoOf(atMs)),
-    type: 'city.lamppost.silence.ending',
+    ...envelopeOf('city.lamppost.silence.ending', `${silence.id}.ending`, isoOf(atMs)),
     subject: `silences/${silence.id}`,
     data: silence,
   };
 }
 
-function envelopeOf(id: string, time: string) {
-  return { specversion: '1.0', id, source: SOURCE, time, datacontenttype: 'application/json' } as const;
+function envelopeOf<T extends EventType>(type: T, id: string, time: string) {
+  const data = { datacontenttype: 'application/json', dataschema: schemaUriOf(type) } as const;
+  return { specversion: '1.0', id, source: SOURCE, type, time, ...data } as const;
 }

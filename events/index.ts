@@ -4,6 +4,7 @@ export {
   type AlertEvent,
   alertEventOf,
   isAlertEvent,
+  isAlertType,
   isTicketEvent,
   type LamppostEvent,
   type SilenceEvent,
@@ -15,4 +16,5 @@ export { createOutbox, OUTBOX_SCHEMA, type Outbox } from './outbox.ts';
 export { createPipeline, type Occurrence, type Pipeline, type PipelineDeps } from './pipeline.ts';
 export { publicationsOf, retainedTickets } from './publications.ts';
 export { createOutboxReader, type EventQuery, type NumberedEvent, type OutboxReader } from './reader.ts';
+export * from './schemas/index.ts';
 export { type Kept, placeOf, type ResetReason, resetOf, resumeAt, sseOf } from './sse.ts';

@@ -15,7 +15,7 @@ export {
 } from './consumer.ts';
 export { createConsumerStore, RULES_SCHEMA } from './consumer-store.ts';
 export { createRuleEngine, type Moment, type RuleEngine } from './engine/index.ts';
-export type { Explanation } from './engine/types.ts';
+export { EXPLAIN_REASONS, type ExplainReason, type Explanation } from './engine/types.ts';
 export { type Explained, explained } from './explained.ts';
 export { type InForce, rulesInForce } from './in-force.ts';
 export { parseRule, parseRules } from './language/index.ts';

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { explained } from '../../rules/index.ts';
+import { AlertAnswer, AlertInFull, DeviceExplained } from '../answers/alerts.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Item, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { found, given, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const text = z.string().optional();
@@ -26,12 +27,12 @@ export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps)
           district: text,
           severity: SeveritySchema.optional(),
         }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(AlertAnswer) },
       },
     },
     async ({ query }) => {
       const { items, next } = alerts.list(given(query));
-      return { items: items.map((alert) => ({ ...alert, waits: waitOf(alert) })), next } as never;
+      return { items: items.map((alert) => ({ ...alert, waits: waitOf(alert) })), next };
     },
   );
   app.get(
@@ -42,14 +43,14 @@ export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps)
         summary:
           'One alert and why it stands so: clause by clause, since when, and what comes next; also of one that never fired',
         params: z.object({ rule: z.string(), group: z.string() }),
-        response: { 200: Item },
+        response: { 200: AlertInFull },
       },
     },
     async ({ params: { rule, group } }) => {
       const explanation = await rules.explain(rule, group);
       const alert = alerts.get(rule, group) ?? (explanation && { rule, group, state: 'inactive' });
       const shown = found(alert, `alert of rule "${rule}" for "${group}"`);
-      return { ...shown, waits: waitOf(shown), explanation: explanation && explained(explanation) } as never;
+      return { ...shown, waits: waitOf(shown), explanation: explanation && explained(explanation) };
     },
   );
   app.get(
@@ -59,7 +60,7 @@ export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps)
         tags,
         summary: 'Every rule about a device, its district and the city: whether its alert fires, and the reason',
         params: z.object({ id: z.string() }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(DeviceExplained) },
       },
     },
     async ({ params: { id } }) => {
@@ -69,7 +70,7 @@ export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps)
         const { title, titleZh, severity } = titles.get(explanation.rule) ?? {};
         return { title, titleZh, severity, ...explained(explanation) };
       });
-      return { items, next: null } as never;
+      return { items, next: null };
     },
   );
 }

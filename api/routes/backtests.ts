@@ -3,9 +3,10 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { LamppostError } from '../../domain/index.ts';
 import type { BacktestOptions, BacktestReport } from '../../rules/index.ts';
+import { BacktestAnswer } from '../answers/backtest.ts';
 import type { ApiDeps } from '../deps.ts';
 import { textOf } from '../rule-draft.ts';
-import { Instant, Item } from '../schema.ts';
+import { Instant } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const DAY_MS = 86_400_000;
@@ -41,7 +42,7 @@ export function backtestRoutes(app: App, { rules, backtest }: ApiDeps): void {
         summary:
           'What a rule would have done over [from, to), by default the last 30 days: a report, or with Accept: text/event-stream its progress first',
         body: Body,
-        response: { 200: Item },
+        response: { 200: BacktestAnswer },
       },
     },
     async ({ body, key, headers }, reply) => {
@@ -51,7 +52,7 @@ export function backtestRoutes(app: App, { rules, backtest }: ApiDeps): void {
       const run: Run = (options) => backtest({ rule, fromMs, toMs }, options);
       const signal = untilGone(reply.raw);
       return alone(async () => {
-        if (!(headers.accept ?? '').includes('text/event-stream')) return (await run({ signal })) as never;
+        if (!(headers.accept ?? '').includes('text/event-stream')) return await run({ signal });
         return stream(reply, run, signal);
       });
     },

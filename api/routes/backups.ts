@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { BackupAnswer } from '../answers/backup.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, Item } from '../schema.ts';
+import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 
 /** `/api/v1/backup`: all that the server keeps, copied on its own disk while it works. */
@@ -17,21 +18,22 @@ export function backupRoutes(app: App, { backups }: ApiDeps): void {
         summary:
           'Begins a backup into a new folder on the server: "to", or one in LAMPPOST_BACKUP_DIR named by the time',
         body,
-        response: { 202: Item },
+        response: { 202: BackupAnswer },
       },
     },
     async (request, reply) =>
-      reply
-        .code(202)
-        .header('location', '/api/v1/backup')
-        .send(backups.start(request.body?.to) as never),
+      reply.code(202).header('location', '/api/v1/backup').send(backups.start(request.body?.to)),
   );
   app.get(
     '/api/v1/backup',
     {
       config,
-      schema: { tags, summary: 'The backup that runs, or the last one since the start', response: { 200: Item } },
+      schema: {
+        tags,
+        summary: 'The backup that runs, or the last one since the start',
+        response: { 200: BackupAnswer },
+      },
     },
-    async () => found(backups.last(), 'backup since the start') as never,
+    async () => found(backups.last(), 'backup since the start'),
   );
 }

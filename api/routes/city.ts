@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { LedgerAnswer } from '../answers/ledger.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, Item } from '../schema.ts';
+import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const text = z.string().optional();
@@ -14,10 +15,10 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
         tags: ['ledger'],
         summary: 'received = decoded + quarantined + pending, for the city or one device',
         querystring: z.object({ device: text }),
-        response: { 200: Item },
+        response: { 200: LedgerAnswer },
       },
     },
-    async ({ query: { device } }) => found(await deps.ledger(device), `message of device "${device}"`) as never,
+    async ({ query: { device } }) => found(await deps.ledger(device), `message of device "${device}"`),
   );
   app.post(
     '/api/v1/city/reload',

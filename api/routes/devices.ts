@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Device } from '../../domain/index.ts';
+import { DeviceAnswer, NewDevice, RotatedDevice } from '../answers/devices.ts';
 import type { ApiDeps } from '../deps.ts';
-import { DeviceSchema, found, given, Item, Paged, pageOf } from '../schema.ts';
+import { DeviceSchema, found, given, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
@@ -19,14 +20,14 @@ export function deviceRoutes(app: App, { devices }: ApiDeps): void {
         tags,
         summary: 'Registers one device or an array; answers each secret, once',
         body: z.union([DeviceSchema, z.array(DeviceSchema).min(1).max(MOST)]),
-        response: { 201: z.union([Item, z.array(Item)]) },
+        response: { 201: z.union([NewDevice, z.array(NewDevice)]) },
       },
     },
     async (request, reply) => {
       const several = Array.isArray(request.body);
       const asked = (several ? request.body : [request.body]) as unknown as Device[];
       const registered = await devices.register(asked);
-      return reply.code(201).send((several ? registered : registered[0]) as never);
+      return reply.code(201).send(several ? registered : registered[0]!);
     },
   );
   app.get(
@@ -36,15 +37,15 @@ export function deviceRoutes(app: App, { devices }: ApiDeps): void {
         tags,
         summary: 'Registered devices',
         querystring: Paged.extend({ profile: z.string().optional(), district: z.string().optional() }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(DeviceAnswer) },
       },
     },
-    async (request) => devices.list(given(request.query)) as never,
+    async (request) => devices.list(given(request.query)),
   );
   app.get(
     '/api/v1/devices/:id',
-    { schema: { tags, summary: 'One device', params: Id, response: { 200: Item } } },
-    async ({ params: { id } }) => found(devices.get(id), `device "${id}"`) as never,
+    { schema: { tags, summary: 'One device', params: Id, response: { 200: DeviceAnswer } } },
+    async ({ params: { id } }) => found(devices.get(id), `device "${id}"`),
   );
   app.delete(
     '/api/v1/devices/:id',
@@ -58,11 +59,11 @@ export function deviceRoutes(app: App, { devices }: ApiDeps): void {
     '/api/v1/devices/:id/rotate',
     {
       config: { role: 'admin' },
-      schema: { tags, summary: 'A new secret, shown once', params: Id, response: { 200: Item } },
+      schema: { tags, summary: 'A new secret, shown once', params: Id, response: { 200: RotatedDevice } },
     },
     async ({ params: { id } }) => {
       const secret = found(await devices.rotate(id), `device "${id}"`);
-      return { ...devices.get(id)!, secret } as never;
+      return { ...devices.get(id)!, secret };
     },
   );
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { boundTo, EVENT_TYPES, SEVERITIES } from '../../domain/index.ts';
+import { EVENT_SCHEMAS } from '../../events/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { given, Item, Names, namesOf, Paged } from '../schema.ts';
+import { given, Names, namesOf, Paged, pageOf } from '../schema.ts';
 import type { Streams } from '../streams.ts';
 import type { App } from './routes.ts';
 
@@ -19,6 +20,11 @@ const Query = Paged.extend({
   ticket: Names.optional(),
 });
 
+const Numbered = z.object({
+  n: z.int().describe('Its number: the position to resume after'),
+  event: z.union(Object.values(EVENT_SCHEMAS)),
+});
+
 /** `/api/v1/events`: JSON pages after a cursor, or a stream (`Accept: text/event-stream`). */
 export function eventRoutes(app: App, { events }: ApiDeps, streams: Streams): void {
   app.get(
@@ -29,7 +35,7 @@ export function eventRoutes(app: App, { events }: ApiDeps, streams: Streams): vo
         summary:
           'CloudEvents after a cursor: a page of JSON, or server-sent events resumed by Last-Event-ID. Filters take several values, repeated or with commas. A key of a department gets what that hears over MQTT: alerts, and its own tickets',
         querystring: Query,
-        response: { 200: z.object({ items: z.array(Item).readonly(), next: z.string().nullable() }) },
+        response: { 200: pageOf(Numbered) },
       },
     },
     async (request, reply) => {

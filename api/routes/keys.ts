@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { KEY_ROLES } from '../../domain/index.ts';
+import { KeyAnswer, NewKey } from '../answers/keys.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, Item, pageOf } from '../schema.ts';
+import { found, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 /** `/api/v1/keys`: of people and programs. */
@@ -15,13 +16,13 @@ export function keyRoutes(app: App, { keys }: ApiDeps): void {
   });
   app.post(
     '/api/v1/keys',
-    { config, schema: { tags, summary: 'Adds a key; its secret is shown once', body, response: { 201: Item } } },
-    async (request, reply) => reply.code(201).send((await keys.add(request.body)) as never),
+    { config, schema: { tags, summary: 'Adds a key; its secret is shown once', body, response: { 201: NewKey } } },
+    async (request, reply) => reply.code(201).send(await keys.add(request.body)),
   );
   app.get(
     '/api/v1/keys',
-    { config, schema: { tags, summary: 'Keys, without their secrets', response: { 200: pageOf(Item) } } },
-    async () => ({ items: keys.list(), next: null }) as never,
+    { config, schema: { tags, summary: 'Keys, without their secrets', response: { 200: pageOf(KeyAnswer) } } },
+    async () => ({ items: keys.list(), next: null }),
   );
   app.delete(
     '/api/v1/keys/:id',

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { LamppostError } from '../../domain/index.ts';
 import { OVERSIGHT_KEYS, type OversightKey } from '../../tickets/index.ts';
+import { OversightAnswer } from '../answers/oversight.ts';
 import type { ApiDeps } from '../deps.ts';
 import { oversightCsv } from '../oversight-csv.ts';
-import { given, Instant, Item, Names } from '../schema.ts';
+import { given, Instant, Names } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const By = Names.transform((names, context) => {
@@ -32,7 +33,7 @@ export function oversightRoutes(app: App, { oversight, city }: ApiDeps): void {
         summary:
           'Tickets opened in [from, to), added up by department, service, district and week: open, overdue, times, ratings. JSON or CSV; a key of a department sees its own',
         querystring: Query,
-        response: { 200: z.object({ items: z.array(Item), next: z.null() }) },
+        response: { 200: z.object({ items: z.array(OversightAnswer), next: z.null() }) },
       },
     },
     async ({ query: { from: fromMs, to: toMs, by, format }, headers, key }, reply) => {
@@ -41,7 +42,7 @@ export function oversightRoutes(app: App, { oversight, city }: ApiDeps): void {
       const department = key!.department ?? undefined;
       const items = await oversight.read({ ...given({ fromMs, toMs, department }), by, timezone: city().timezone });
       const asCsv = (format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'csv';
-      if (!asCsv) return { items, next: null } as never;
+      if (!asCsv) return { items, next: null };
       return reply.type('text/csv; charset=utf-8; header=present').send(oversightCsv(by, items) as never);
     },
   );

@@ -1,9 +1,9 @@
 import type { FastifyReply } from 'fastify';
 import { type City, systemClock as clock, type LocalText } from '../../domain/index.ts';
 import type { PublicTicket } from '../../tickets/index.ts';
+import { PublicOversight, PublicTickets } from '../answers/oversight.ts';
 import type { ApiDeps } from '../deps.ts';
 import { remembered } from '../remembered.ts';
-import { Item } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const DAY_MS = 86_400_000;
@@ -26,7 +26,7 @@ export function publicRoutes(app: App, deps: ApiDeps): void {
       schema: {
         tags,
         summary: 'Open data: how the city answers, over 52 weeks, by service, district and week',
-        response: { 200: Item },
+        response: { 200: PublicOversight },
       },
     },
     async (_request, reply) => open(reply).send((await oversight()) as never),
@@ -39,7 +39,7 @@ export function publicRoutes(app: App, deps: ApiDeps): void {
         tags,
         summary:
           'Open data: tickets of public services that are open or were resolved within 30 days, as GeoJSON (RFC 7946)',
-        response: { 200: Item },
+        response: { 200: { description: 'GeoJSON', content: { 'application/geo+json': { schema: PublicTickets } } } },
       },
     },
     async (_request, reply) => {

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { REASONS, type Reason } from '../../domain/index.ts';
+import { QuarantinedAnswer, QuarantinedInFull, ReplayAnswer } from '../answers/quarantine.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Instant, Item, Paged, pageOf } from '../schema.ts';
+import { found, given, Instant, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const text = z.string().optional();
@@ -30,11 +31,11 @@ export function quarantineRoutes(app: App, { quarantine }: ApiDeps): void {
         tags,
         summary: 'What was refused, and why; newest first',
         querystring: Paged.extend(Filter.shape).extend({ discarded: z.stringbool().default(false) }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(QuarantinedAnswer) },
       },
     },
     async ({ query: { limit, after, discarded, ...filter } }) =>
-      quarantine.list({ limit, after, discarded, ...filterOf(filter) }) as never,
+      quarantine.list({ limit, after, discarded, ...filterOf(filter) }),
   );
   app.get(
     '/api/v1/quarantine/:id',
@@ -43,10 +44,10 @@ export function quarantineRoutes(app: App, { quarantine }: ApiDeps): void {
         tags,
         summary: 'One refusal: the payload as it was sent, and what its format makes of it',
         params: Id,
-        response: { 200: Item },
+        response: { 200: QuarantinedInFull },
       },
     },
-    async ({ params: { id } }) => found(quarantine.get(id), `"${id}" in quarantine`) as never,
+    async ({ params: { id } }) => found(quarantine.get(id), `"${id}" in quarantine`),
   );
   app.post(
     '/api/v1/quarantine/replay',
@@ -56,21 +57,18 @@ export function quarantineRoutes(app: App, { quarantine }: ApiDeps): void {
         tags,
         summary: 'Sends refused messages the way again: the ids given, or all that match; without either, all',
         body: Chosen.nullish(),
-        response: { 202: Item },
+        response: { 202: ReplayAnswer },
       },
     },
     async ({ body }, reply) => {
       const job = quarantine.replay(body && 'ids' in body ? body : filterOf((body ?? {}) as never));
-      return reply
-        .code(202)
-        .header('location', `/api/v1/quarantine/replays/${job.id}`)
-        .send(job as never);
+      return reply.code(202).header('location', `/api/v1/quarantine/replays/${job.id}`).send(job);
     },
   );
   app.get(
     '/api/v1/quarantine/replays/:id',
-    { schema: { tags, summary: 'How far a replay is', params: Id, response: { 200: Item } } },
-    async ({ params: { id } }) => found(quarantine.replayJob(id), `replay "${id}"`) as never,
+    { schema: { tags, summary: 'How far a replay is', params: Id, response: { 200: ReplayAnswer } } },
+    async ({ params: { id } }) => found(quarantine.replayJob(id), `replay "${id}"`),
   );
   app.post(
     '/api/v1/quarantine/discard',

@@ -3,9 +3,10 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { AGGREGATES, LamppostError } from '../../domain/index.ts';
 import { parseDuration } from '../../ingest/index.ts';
+import { LatestAnswer, SeriesAnswer } from '../answers/readings.ts';
 import type { ApiDeps } from '../deps.ts';
 import { csvOf } from '../readings-csv.ts';
-import { given, Instant, Item, Names } from '../schema.ts';
+import { given, Instant, Names } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const HOUR_MS = 3_600_000;
@@ -42,7 +43,7 @@ export function readingRoutes(app: App, { history }: ApiDeps): void {
         summary:
           'Readings of [from, to), raw or one point an interval; the last hour where nothing is said. JSON, CSV or Parquet',
         querystring: Query,
-        response: { 200: z.object({ series: z.array(Item) }) },
+        response: { 200: z.object({ series: z.array(SeriesAnswer) }) },
       },
     },
     async ({ query, headers }, reply) => {
@@ -57,7 +58,7 @@ export function readingRoutes(app: App, { history }: ApiDeps): void {
       const format = query.format ?? accepted(headers.accept ?? '');
       if (format === 'parquet') return sendParquet(reply, await history.exportParquet(sought));
       const series = await history.query({ ...sought, maxPoints });
-      if (format === 'json') return { series } as never;
+      if (format === 'json') return { series };
       return reply.type('text/csv; charset=utf-8; header=present').send(csvOf(series) as never);
     },
   );
@@ -68,11 +69,13 @@ export function readingRoutes(app: App, { history }: ApiDeps): void {
         tags,
         summary: 'The newest reading of each device and metric',
         querystring: Query.pick({ device: true, metric: true, district: true }),
-        response: { 200: z.object({ items: z.array(Item), next: z.null() }) },
+        response: { 200: z.object({ items: z.array(LatestAnswer), next: z.null() }) },
       },
     },
-    async ({ query: { device: devices, metric: metrics, district } }) =>
-      ({ items: await history.latest(given({ devices, metrics, district })), next: null }) as never,
+    async ({ query: { device: devices, metric: metrics, district } }) => ({
+      items: await history.latest(given({ devices, metrics, district })),
+      next: null,
+    }),
   );
 }
 

@@ -1,9 +1,10 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { RuleChanged } from '../../rules/index.ts';
+import { RuleAnswer, RuleVersionAnswer } from '../answers/rules.ts';
 import type { ApiDeps } from '../deps.ts';
 import { draftOf, editorOf, etagOf, Noted, RuleBody } from '../rule-draft.ts';
-import { found, Item, Paged, pageOf } from '../schema.ts';
+import { found, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
@@ -21,20 +22,20 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
         summary:
           'All rules in order of id, of files and of the API: where each comes from, and what keeps it out of force',
         querystring: Paged,
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(RuleAnswer) },
       },
     },
     async ({ query: { limit, after } }) => {
       const items = rules.list().filter(({ id }) => after === null || id > after);
-      return { items: items.slice(0, limit), next: items.length > limit ? items[limit - 1]!.id : null } as never;
+      return { items: items.slice(0, limit), next: items.length > limit ? items[limit - 1]!.id : null };
     },
   );
   app.get(
     '/api/v1/rules/:id',
-    { schema: { tags, summary: 'One rule, with its source', params: Id, response: { 200: Item } } },
+    { schema: { tags, summary: 'One rule, with its source', params: Id, response: { 200: RuleAnswer } } },
     async ({ params: { id } }, reply) => {
       const rule = found(rules.get(id), `rule "${id}"`);
-      return reply.header('etag', etagOf(rule.version)).send(rule as never);
+      return reply.header('etag', etagOf(rule.version)).send(rule);
     },
   );
   app.get(
@@ -45,10 +46,10 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
         summary:
           'Every version of a rule that the API made, newest first: by whom, when, why, and its text (null: deleted)',
         params: Id,
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(RuleVersionAnswer) },
       },
     },
-    async ({ params: { id } }) => ({ items: found(rules.history(id), `rule "${id}"`), next: null }) as never,
+    async ({ params: { id } }) => ({ items: found(rules.history(id), `rule "${id}"`), next: null }),
   );
   void app.register(async (scope) => {
     scope.addContentTypeParser(YAML, { parseAs: 'string' }, (_request, body, done) => done(null, body));
@@ -69,7 +70,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
         tags,
         summary: 'Makes a rule: its YAML, {text, note}, or the rule as an object. 202: on disk, not yet in force',
         ...answers,
-        response: { 201: Item, 202: Item },
+        response: { 201: RuleAnswer, 202: RuleAnswer },
       },
     },
     async (request, reply) => {
@@ -88,7 +89,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
         summary: 'Makes a new version of a rule; with If-Match only where it is still at that version',
         params: Id,
         ...answers,
-        response: { 200: Item, 202: Item },
+        response: { 200: RuleAnswer, 202: RuleAnswer },
       },
     },
     async (request, reply) => {

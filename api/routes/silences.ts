@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { MATCH_KEYS, type Matchers } from '../../domain/index.ts';
+import { SilenceAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Instant, Item, Names, Paged, pageOf } from '../schema.ts';
+import { found, given, Instant, Names, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
@@ -39,15 +40,15 @@ export function silenceRoutes(app: App, { silences }: ApiDeps): void {
         tags,
         summary: 'Silences that have not ended, newest first; with `ended=true` all',
         querystring: Paged.extend({ ended: z.stringbool().default(false) }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(SilenceAnswer) },
       },
     },
-    async ({ query }) => silences.list(query) as never,
+    async ({ query }) => silences.list(query),
   );
   app.get(
     '/api/v1/silences/:id',
-    { schema: { tags, summary: 'One silence, and how it stands', params: Id, response: { 200: Item } } },
-    async ({ params: { id } }) => found(silences.get(id), `silence "${id}"`) as never,
+    { schema: { tags, summary: 'One silence, and how it stands', params: Id, response: { 200: SilenceAnswer } } },
+    async ({ params: { id } }) => found(silences.get(id), `silence "${id}"`),
   );
   app.post(
     '/api/v1/silences',
@@ -58,7 +59,7 @@ export function silenceRoutes(app: App, { silences }: ApiDeps): void {
         summary:
           'Silences alerts by rule, device, district, profile, severity, service, department or tags; with a calendar only at its times',
         body: Body,
-        response: { 201: Item },
+        response: { 201: SilenceAnswer },
       },
     },
     async ({ body, key }, reply) => {
@@ -71,10 +72,7 @@ export function silenceRoutes(app: App, { silences }: ApiDeps): void {
         comment,
         author: key!.id,
       });
-      return reply
-        .code(201)
-        .header('location', `/api/v1/silences/${made.id}`)
-        .send(made as never);
+      return reply.code(201).header('location', `/api/v1/silences/${made.id}`).send(made);
     },
   );
   app.delete(

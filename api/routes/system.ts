@@ -1,18 +1,24 @@
 import { z } from 'zod';
+import { EVENT_TYPES } from '../../domain/index.ts';
+import { JSON_SCHEMAS } from '../../events/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { Item } from '../schema.ts';
+import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 
-/** `/health`, `/ready`, `/metrics`, `/openapi.json`. */
+const OTHERS = Object.keys(JSON_SCHEMAS).filter((name) => !(EVENT_TYPES as readonly string[]).includes(name));
+const Health = z.object({ status: z.literal('ok') });
+const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).readonly() });
+const Name = z.object({ name: z.string() });
+const JsonSchemaAnswer = z.looseObject({});
+
+/** `/health`, `/ready`, `/metrics`, `/openapi.json`, `/schemas/…`. */
 export function systemRoutes(app: App, deps: ApiDeps): void {
   const tags = ['system'];
   const open = { role: 'open' } as const;
   app.get(
     '/health',
-    { config: open, schema: { tags, summary: 'The process lives', response: { 200: Item } } },
-    async () => ({
-      status: 'ok',
-    }),
+    { config: open, schema: { tags, summary: 'The process lives', response: { 200: Health } } },
+    async () => ({ status: 'ok' as const }),
   );
   app.get(
     '/ready',
@@ -21,7 +27,7 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
       schema: {
         tags,
         summary: '200 when all works, 503 with the reasons when not',
-        response: { 200: Item, 503: Item },
+        response: { 200: Readiness, 503: Readiness },
       },
     },
     async (_request, reply) => {
@@ -35,4 +41,20 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
     async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await deps.metrics()),
   );
   app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
+  app.get(
+    '/schemas/:name.json',
+    {
+      config: open,
+      schema: {
+        tags,
+        summary: `JSON Schema of what a type of event tells, and of ${OTHERS.join(', ')}`,
+        params: Name,
+        response: { 200: JsonSchemaAnswer },
+      },
+    },
+    async ({ params: { name } }) => {
+      const schema = Object.hasOwn(JSON_SCHEMAS, name) ? JSON_SCHEMAS[name]! : null;
+      return found(schema, `schema "${name}"; there are ${Object.keys(JSON_SCHEMAS).join(', ')}`);
+    },
+  );
 }

@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { LamppostError } from '../../domain/index.ts';
 import type { Act, Actor } from '../../tickets/index.ts';
+import { TicketAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
-import { Item } from '../schema.ts';
 import type { App } from './routes.ts';
 import { answerTicket, seenTicket } from './tickets.ts';
 
@@ -40,7 +40,7 @@ export function ticketActRoutes(app: App, deps: ApiDeps): void {
         body: z
           .strictObject({ note: Note.optional(), to: z.string().optional(), assignee: z.string().max(200).optional() })
           .nullish(),
-        response: { 200: Item },
+        response: { 200: TicketAnswer },
       },
     },
     async (request, reply) => {
@@ -61,7 +61,7 @@ export function ticketActRoutes(app: App, deps: ApiDeps): void {
         summary: 'Makes a part of a ticket for another department, which the whole waits for',
         params: Id,
         body: z.strictObject({ department: z.string(), note: Note.min(1) }),
-        response: { 201: Item },
+        response: { 201: TicketAnswer },
       },
     },
     async (request, reply) => {

@@ -1,9 +1,11 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { LamppostError, TICKET_STATUSES, type Ticket } from '../../domain/index.ts';
+import { TicketAlertSchema } from '../../events/index.ts';
 import { WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
+import { TicketAnswer, WaitingAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Item, Names, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { found, given, Names, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
@@ -50,12 +52,12 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
         tags,
         summary: 'Tickets, newest first; filters take several values; a key of a department sees its own',
         querystring: Query,
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(TicketAnswer) },
       },
     },
     async ({ query, key }) => {
       const { items, next } = tickets.list({ ...given(query), seenBy: key!.department });
-      return { items: items.map((ticket) => ({ ...ticket, silencedBy: held.silencedBy(ticket) })), next } as never;
+      return { items: items.map((ticket) => ({ ...ticket, silencedBy: held.silencedBy(ticket) })), next };
     },
   );
   app.get(
@@ -67,14 +69,21 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
         querystring: Paged.extend({
           reason: z.enum(Object.keys(WAIT_REASONS) as [WaitReason, ...WaitReason[]]).optional(),
         }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(WaitingAnswer) },
       },
     },
-    async ({ query, key }) => held.list({ ...given(query), seenBy: key!.department }) as never,
+    async ({ query, key }) => held.list({ ...given(query), seenBy: key!.department }),
   );
   app.get(
     '/api/v1/tickets/:id',
-    { schema: { tags, summary: 'One ticket, with its evidence and history', params: Id, response: { 200: Item } } },
+    {
+      schema: {
+        tags,
+        summary: 'One ticket, with its evidence and history',
+        params: Id,
+        response: { 200: TicketAnswer },
+      },
+    },
     async ({ params: { id }, key }, reply) => answerTicket(reply, seenTicket(deps, id, key!.department), deps),
   );
   app.get(
@@ -85,10 +94,10 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
         summary: 'All alerts behind a ticket, the first first',
         params: Id,
         querystring: Paged,
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(TicketAlertSchema) },
       },
     },
-    async ({ params: { id }, query, key }) => tickets.alerts(seenTicket(deps, id, key!.department).id, query) as never,
+    async ({ params: { id }, query, key }) => tickets.alerts(seenTicket(deps, id, key!.department).id, query),
   );
   app.post(
     '/api/v1/tickets',
@@ -107,7 +116,7 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
           location: z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) }).optional(),
           address: z.string().max(400).optional(),
         }),
-        response: { 201: Item },
+        response: { 201: TicketAnswer },
       },
     },
     async ({ body, key }, reply) => {

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { DEVICE_ID, LamppostError } from '../../domain/index.ts';
 import { parseTimestamp } from '../../ingest/index.ts';
 import type { TrialMessage } from '../../rules/index.ts';
+import { TrialAnswer } from '../answers/trial.ts';
 import type { ApiDeps } from '../deps.ts';
 import { textOf } from '../rule-draft.ts';
-import { found, Item } from '../schema.ts';
+import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Message = z.strictObject({
@@ -35,7 +36,7 @@ export function trialRoutes(app: App, { rules, devices }: ApiDeps): void {
         summary:
           "Tries a rule (its id or text) on readings or a message of a device, after the device's stored readings; changes nothing",
         body: Trial,
-        response: { 200: Item },
+        response: { 200: TrialAnswer },
       },
     },
     async ({ body, key }) => {
@@ -46,7 +47,7 @@ export function trialRoutes(app: App, { rules, devices }: ApiDeps): void {
       const device = found(devices.get(body.device), `device "${body.device}"`);
       const rule = rules.resolve(textOf(body.rule), key!.id);
       const messages = readings?.map((one) => readingMessage(device.id, one)) ?? [messageOf(message!)];
-      return (await rules.try({ rule, device, messages, context })) as never;
+      return await rules.try({ rule, device, messages, context });
     },
   );
 }

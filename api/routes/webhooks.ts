@@ -1,8 +1,16 @@
 import { z } from 'zod';
 import { DELIVERY_STATES, type DeliveryQuery, type EventRange, WEBHOOK_FORMATS } from '../../events/notify/index.ts';
+import {
+  DeliveryAnswer,
+  DeliveryInFull,
+  NewWebhook,
+  RotatedWebhook,
+  WebhookAnswer,
+  WebhookInFull,
+} from '../answers/webhooks.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
-import { given, Instant, Item, Paged, pageOf } from '../schema.ts';
+import { given, Instant, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const tags = ['webhooks'];
@@ -55,17 +63,14 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
         tags,
         summary: 'Adds a webhook (Standard Webhooks); its secret is shown once. `after`: the event to begin behind',
         body: Creation,
-        response: { 201: Item },
+        response: { 201: NewWebhook },
       },
     },
     async ({ body: { after, ...settings } }, reply) => {
       checkFilter(settings.filter, city());
       checkParty(settings.party, city());
       const webhook = await webhooks.create(given(settings) as never, after ?? null);
-      return reply
-        .code(201)
-        .header('location', `/api/v1/webhooks/${webhook.id}`)
-        .send(webhook as never);
+      return reply.code(201).header('location', `/api/v1/webhooks/${webhook.id}`).send(webhook);
     },
   );
   app.get(
@@ -76,26 +81,29 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
         tags,
         summary: 'Webhooks, without their secrets',
         querystring: Paged.extend({ party: z.string().optional() }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(WebhookAnswer) },
       },
     },
-    async ({ query }) => (await webhooks.list(given(query))) as never,
+    async ({ query }) => await webhooks.list(given(query)),
   );
   app.get(
     '/api/v1/webhooks/:id',
-    { config, schema: { tags, summary: 'One webhook, and what befell it', params: Id, response: { 200: Item } } },
-    async ({ params: { id } }) => (await webhooks.get(id)) as never,
+    {
+      config,
+      schema: { tags, summary: 'One webhook, and what befell it', params: Id, response: { 200: WebhookInFull } },
+    },
+    async ({ params: { id } }) => await webhooks.get(id),
   );
   app.patch(
     '/api/v1/webhooks/:id',
     {
       config,
-      schema: { tags, summary: 'Changes what is given', params: Id, body: Change, response: { 200: Item } },
+      schema: { tags, summary: 'Changes what is given', params: Id, body: Change, response: { 200: WebhookInFull } },
     },
     async ({ params: { id }, body }) => {
       checkFilter(body.filter ?? {}, city());
       checkParty(body.party, city());
-      return (await webhooks.change(id, given(body) as never)) as never;
+      return await webhooks.change(id, given(body) as never);
     },
   );
   app.delete(
@@ -119,10 +127,10 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         tags,
         summary: 'A new secret, shown once; the one before signs beside it for 24 hours',
         params: Id,
-        response: { 200: Item },
+        response: { 200: RotatedWebhook },
       },
     },
-    async ({ params: { id } }) => (await webhooks.rotate(id)) as never,
+    async ({ params: { id } }) => await webhooks.rotate(id),
   );
   app.post(
     '/api/v1/webhooks/:id/ping',
@@ -132,10 +140,10 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         tags,
         summary: 'Sends a test message (city.lamppost.ping) now, and answers what came of it',
         params: Id,
-        response: { 200: Item },
+        response: { 200: DeliveryInFull },
       },
     },
-    async ({ params: { id } }) => (await webhooks.ping(id)) as never,
+    async ({ params: { id } }) => await webhooks.ping(id),
   );
   app.post(
     '/api/v1/webhooks/:id/enable',
@@ -146,10 +154,10 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         summary: 'Enables a webhook: it gets what it missed, or, with `missed: skip`, goes on from now',
         params: Id,
         body: z.strictObject({ missed: z.enum(['deliver', 'skip']).default('deliver') }).nullish(),
-        response: { 200: Item },
+        response: { 200: WebhookInFull },
       },
     },
-    async ({ params: { id }, body }) => (await webhooks.enable(id, body?.missed ?? 'deliver')) as never,
+    async ({ params: { id }, body }) => await webhooks.enable(id, body?.missed ?? 'deliver'),
   );
   app.post(
     '/api/v1/webhooks/:id/disable',
@@ -159,10 +167,10 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         tags,
         summary: 'Disables a webhook; what happens meanwhile waits in the outbox',
         params: Id,
-        response: { 200: Item },
+        response: { 200: WebhookInFull },
       },
     },
-    async ({ params: { id } }) => (await webhooks.disable(id)) as never,
+    async ({ params: { id } }) => await webhooks.disable(id),
   );
 }
 
@@ -176,10 +184,10 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         summary: 'Deliveries, newest first',
         params: Id,
         querystring: Paged.extend({ state: z.enum(DELIVERY_STATES).optional(), event: z.string().optional() }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(DeliveryAnswer) },
       },
     },
-    async ({ params: { id }, query }) => (await webhooks.deliveries(id, given(query) as DeliveryQuery)) as never,
+    async ({ params: { id }, query }) => await webhooks.deliveries(id, given(query) as DeliveryQuery),
   );
   app.get(
     '/api/v1/webhooks/:id/deliveries/:delivery',
@@ -189,10 +197,10 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         tags,
         summary: 'One delivery: what was sent, and every attempt with its answer',
         params: DeliveryId,
-        response: { 200: Item },
+        response: { 200: DeliveryInFull },
       },
     },
-    async ({ params: { id, delivery } }) => (await webhooks.delivery(id, delivery)) as never,
+    async ({ params: { id, delivery } }) => await webhooks.delivery(id, delivery),
   );
   app.post(
     '/api/v1/webhooks/:id/deliveries/:delivery/redeliver',
@@ -202,11 +210,10 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         tags,
         summary: 'Delivers the event once more, with the same webhook-id',
         params: DeliveryId,
-        response: { 202: Item },
+        response: { 202: DeliveryInFull },
       },
     },
-    async ({ params: { id, delivery } }, reply) =>
-      reply.code(202).send((await webhooks.redeliver(id, delivery)) as never),
+    async ({ params: { id, delivery } }, reply) => reply.code(202).send(await webhooks.redeliver(id, delivery)),
   );
   app.post(
     '/api/v1/webhooks/:id/redeliver',

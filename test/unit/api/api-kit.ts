@@ -36,6 +36,7 @@ import { createOfficeOfThread } from '../../../threads/office.ts';
 import type { Offered, Remote } from '../../../threads/rpc.ts';
 import { createTicketDeps } from '../../../ticket-deps.ts';
 import { createOversight, createPublicTickets, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { type OpenApiDocument, openApiChecker } from '../../kit/openapi.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake-kit.ts';
 import * as scene from '../tickets/scene.ts';
@@ -233,6 +234,7 @@ export async function openApi(
   return {
     base,
     dir,
+    deps,
     port: api.port(),
     listeners,
     /** Forgets all but the newest events. */
@@ -261,11 +263,13 @@ export async function openApi(
       state.exec('commit');
       for (const listener of listeners) listener();
     },
-    /** A request with a key (the admin's where none is named). */
-    fetch(path: string, init: RequestInit & { key?: string | null } = {}): Promise<Response> {
+    /** A request with a key (the admin's where none is named). Throws where the answer is not as openapi.json has it. */
+    async fetch(path: string, init: RequestInit & { key?: string | null } = {}): Promise<Response> {
       const { key = ADMIN, ...rest } = init;
       const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...rest.headers };
-      return fetch(base + path, { ...rest, headers });
+      const answer = await fetch(base + path, { ...rest, headers });
+      await asDocumented(base, path, rest.method ?? 'get', answer.clone());
+      return answer;
     },
     /** Does what is due at a moment. */
     due: (nowMs: number) => office.functions.due(nowMs),
@@ -288,6 +292,18 @@ function remoteOf<T extends Offered>(functions: T): Remote<T> {
     async (...args: never[]) =>
       functions[name]!(...args);
   return Object.fromEntries(names.map((name) => [name, call(name)])) as unknown as Remote<T>;
+}
+
+let checker: ReturnType<typeof openApiChecker> | null = null;
+
+/** Every JSON answer that a test gets is held against the document. */
+async function asDocumented(base: string, path: string, method: string, answer: Response): Promise<void> {
+  const type = answer.headers.get('content-type') ?? '';
+  if (!/^application\/(problem\+)?json/.test(type) || path === '/openapi.json' || path === '/asyncapi.json') return;
+  checker ??= openApiChecker((await (await fetch(`${base}/openapi.json`)).json()) as OpenApiDocument);
+  const said = { method: method.toLowerCase(), path, status: answer.status, type, text: await answer.text() };
+  const faults = checker(said);
+  if (faults.length > 0) throw new Error(`not as documented: ${faults.join('; ')}`);
 }
 
 /** Everything that `openApi` gives. */

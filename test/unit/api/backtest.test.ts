@@ -5,7 +5,21 @@ import { openApi, type TestApi } from './api-kit.ts';
 let api: TestApi;
 afterEach(() => api.stop());
 
-const REPORT = { rule: 'r1', incidents: [] } as unknown as BacktestReport;
+const TOTALS = { incidents: 0, tickets: 0, before: 0, firing: 0, cancelled: 0, pending: 0, groups: 0, firingMs: 0 };
+const REPORT: BacktestReport = {
+  rule: 'r1',
+  version: '0123456789ab',
+  from: '2026-01-01T00:00:00.000Z',
+  to: '2026-01-31T00:00:00.000Z',
+  warmUpFrom: '2025-12-31T00:00:00.000Z',
+  devices: 1,
+  readings: 7,
+  tookMs: 3,
+  totals: { ...TOTALS, districts: [] },
+  incidents: [],
+  difference: null,
+  fault: null,
+};
 const PROGRESS: BacktestProgress = { done: 0.5, at: '2026-01-01T00:00:00.000Z', readings: 7, incidents: 0 };
 
 /** A backtest that tells once how far it is, and then waits for its end or its cancellation. */

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { JSON_SCHEMAS } from '../../../events/index.ts';
 import { openApi, type TestApi } from './api-kit.ts';
 
 const ROUTES = fileURLToPath(new URL('../../../api/routes', import.meta.url));
@@ -47,5 +48,67 @@ test('openapi - what it lists is there', async () => {
     const answer = await api.fetch(path.replace(/\{\w+\}/g, 'x'), { method: method.toUpperCase() });
     expect(await answer.text(), route).not.toContain('there is no POST');
     expect(answer.status, route).toBeLessThan(504);
+  }
+});
+
+test('openapi - answers leave as the stores give them, byte for byte', async () => {
+  api.incidents(3);
+  const text = async (path: string) => (await api.fetch(path)).text();
+  const paging = { limit: 100, after: null };
+  const { deps } = api;
+  expect(await text('/api/v1/events')).toBe(JSON.stringify(deps.events.page(paging)));
+  const tickets = deps.tickets.list(paging).items.map((ticket) => ({ ...ticket, silencedBy: [] }));
+  expect(await text('/api/v1/tickets')).toBe(JSON.stringify({ items: tickets, next: null }));
+  const alerts = deps.alerts.list(paging).items.map((alert) => ({ ...alert, waits: null }));
+  expect(await text('/api/v1/alerts')).toBe(JSON.stringify({ items: alerts, next: null }));
+  expect(await text('/api/v1/quarantine')).toBe(JSON.stringify(deps.quarantine.list(paging)));
+  expect(await text('/api/v1/devices')).toBe(JSON.stringify(deps.devices.list(paging)));
+  expect(await text('/api/v1/ledger')).toBe(JSON.stringify(await deps.ledger()));
+  expect(await text('/api/v1/rules/r1')).toBe(JSON.stringify(deps.rules.get('r1')));
+});
+
+test('openapi - an answer is a named schema or a list of one, but for a few that are nothing else', async () => {
+  const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as { paths: typeof paths };
+  const plain = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods)
+      .filter(([, { responses }]) => {
+        const { default: _, ...own } = responses as Record<string, object>;
+        return !JSON.stringify(own).includes('#/components/schemas/') && JSON.stringify(own).includes('content');
+      })
+      .map(([method]) => `${method} ${path}`),
+  );
+  expect(plain.sort()).toEqual([
+    'get /health',
+    'get /metrics',
+    'get /ready',
+    'get /schemas/{name}.json',
+    'post /api/v1/city/reload',
+    'post /api/v1/quarantine/discard',
+    'post /api/v1/webhooks/{id}/redeliver',
+    'post /ingest/sensor-community',
+    'post /ingest/{device}',
+  ]);
+});
+
+test('openapi - says which role a route needs, and that errors are problems', () => {
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      const { security, description, responses } = operation as typeof operation & {
+        security?: object[];
+        description?: string;
+      };
+      if (security === undefined)
+        expect(description, `${method} ${path}`).toMatch(/key of role (viewer|operator|admin)/);
+      else expect(security).toEqual([]);
+      expect(JSON.stringify((responses as Record<string, object>).default)).toContain('application/problem+json');
+    }
+  }
+});
+
+test('schemas - each is served to anybody under its name', async () => {
+  for (const [name, schema] of Object.entries(JSON_SCHEMAS)) {
+    const answer = await api.fetch(`/schemas/${name}.json`, { key: null });
+    expect(await answer.json(), name).toEqual(schema);
+    expect(schema.$id).toBe(`urn:lamppost:schema:1:${name}`);
   }
 });

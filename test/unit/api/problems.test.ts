@@ -91,6 +91,7 @@ const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
   ['/api/v1/keys', json({ name: 'x', role: 'viewer', secret: 'mine' }), 400, /secret/],
   ['/api/v1/keys/nope', DELETE, 404, /no key "nope"/],
   ['/api/v1/city/reload', POST, 400, /metrics\.yaml:1:1/],
+  ['/schemas/nope.json', GET, 404, /no schema "nope"; there are city.lamppost.alert.firing/],
   ['/api/v1/nothing', GET, 404, /there is no GET \/api\/v1\/nothing/],
   ['/api/v1/devices', { method: 'PUT' }, 404, /there is no PUT/],
   ['/ingest/d1', json('{}'), 401, /secret of device "d1"/],
@@ -142,6 +143,7 @@ const OPEN = [
   'GET /ready',
   'GET /public/oversight.json',
   'GET /public/tickets.geojson',
+  'GET /schemas/{name}.json',
   'POST /ingest/sensor-community',
   'POST /ingest/{device}',
 ];

@@ -20,6 +20,7 @@ test('event - an alert is a CloudEvent with a stable id, its department and its 
     subject: 'alerts/pm25-unhealthy/air-7',
     time: '2026-01-01T00:11:00.000Z',
     datacontenttype: 'application/json',
+    dataschema: 'urn:lamppost:schema:1:city.lamppost.alert.firing',
   });
   const evidence = transition('11.0', 'firing').evidence;
   expect(data).toMatchObject({

@@ -1,0 +1,41 @@
+import type { SwaggerTransform } from '@fastify/swagger';
+import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { plainly } from '../events/index.ts';
+import { ProblemAnswer } from './answers/problem.ts';
+
+const zodToJsonConfig = { override: plainly };
+const transform = createJsonSchemaTransform({ zodToJsonConfig }) as SwaggerTransform;
+const transformObject = createJsonSchemaTransformObject({ zodToJsonConfig });
+const PROBLEM = { description: 'What went wrong', content: { 'application/problem+json': { schema: ProblemAnswer } } };
+
+type Routed = Parameters<SwaggerTransform>[0];
+
+/** A route as the document has it: who may call it, and that whatever goes wrong is a problem. */
+function described({ schema, ...rest }: Routed): ReturnType<SwaggerTransform> {
+  if (schema === undefined || schema.hide) return transform({ schema, ...rest });
+  const role = rest.route.config?.role ?? 'viewer';
+  const who = role === 'open' ? { security: [] } : { description: `Needs a key of role ${role} or more.` };
+  const response = { ...(schema.response as object | undefined), default: PROBLEM };
+  return transform({ schema: { ...who, ...schema, response }, ...rest });
+}
+
+/** How the routes become `/openapi.json` (OpenAPI 3.1). */
+export const OPENAPI = {
+  openapi: {
+    openapi: '3.1.0',
+    info: { title: 'Lamppost', version: '0.1.0', description: "The backend of a city's sensors" },
+    components: { securitySchemes: { key: { type: 'http' as const, scheme: 'bearer' } } },
+    security: [{ key: [] }],
+  },
+  transform: described,
+  transformObject: (document: Parameters<typeof transformObject>[0]) => {
+    const made = transformObject(document) as { components: { schemas: Record<string, object> } };
+    const schemas = Object.entries(made.components.schemas);
+    // Nothing that is sent to the API is one of these: the forms for input that come with them say nothing more.
+    const text = JSON.stringify(made);
+    const answers = schemas.filter(
+      ([name]) => !name.endsWith('Input') && text.includes(`"#/components/schemas/${name}"`),
+    );
+    return { ...made, components: { ...made.components, schemas: Object.fromEntries(answers) } };
+  },
+};

@@ -1,0 +1,7 @@
+export { AlertDataSchema, AlertSchema } from './alert.ts';
+export { EVENT_SCHEMAS, eventName } from './event.ts';
+export { EvidenceSchema } from './evidence.ts';
+export { exactly } from './exactly.ts';
+export { componentsOf, JSON_SCHEMAS, type JsonSchema, plainly } from './json.ts';
+export { SilenceSchema } from './silence.ts';
+export { TicketAlertSchema, TicketSchema } from './ticket.ts';

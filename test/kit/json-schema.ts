@@ -1,0 +1,25 @@
+import type { Ajv, ValidateFunction } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+/** Checks values against JSON Schema 2020-12; `refs` may be referred to by their keys. */
+export function schemaChecker(refs: Readonly<Record<string, Schema>> = {}) {
+  return checkerOf(new Ajv2020({ strict: false, allErrors: true }), refs);
+}
+
+function checkerOf(ajv: Ajv, refs: Readonly<Record<string, Schema>>) {
+  addFormats.default(ajv);
+  for (const [key, schema] of Object.entries(refs)) ajv.addSchema(schema, key);
+  const compiled = new Map<Schema, ValidateFunction>();
+  /** What is wrong with a value; nothing where it conforms. */
+  return (schema: Schema, value: unknown): string[] => {
+    const validate = compiled.get(schema) ?? ajv.compile(schema);
+    compiled.set(schema, validate);
+    if (validate(value)) return [];
+    return validate.errors!.map(
+      ({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`,
+    );
+  };
+}
