@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/index.ts';
 import { JSON_SCHEMAS } from '../../events/index.ts';
+import { ASYNCAPI } from '../asyncapi/document.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -11,7 +12,7 @@ const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).re
 const Name = z.object({ name: z.string() });
 const JsonSchemaAnswer = z.looseObject({});
 
-/** `/health`, `/ready`, `/metrics`, `/openapi.json`, `/schemas/…`. */
+/** `/health`, `/ready`, `/metrics`, `/openapi.json`, `/asyncapi.json`, `/schemas/…`. */
 export function systemRoutes(app: App, deps: ApiDeps): void {
   const tags = ['system'];
   const open = { role: 'open' } as const;
@@ -41,6 +42,7 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
     async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await deps.metrics()),
   );
   app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
+  app.get('/asyncapi.json', { config: open, schema: { hide: true } }, async () => ASYNCAPI);
   app.get(
     '/schemas/:name.json',
     {

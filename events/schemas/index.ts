@@ -5,3 +5,15 @@ export { exactly } from './exactly.ts';
 export { componentsOf, JSON_SCHEMAS, type JsonSchema, plainly } from './json.ts';
 export { SilenceSchema } from './silence.ts';
 export { TicketAlertSchema, TicketSchema } from './ticket.ts';
+
+import { EvidenceSchema } from './evidence.ts';
+import { SilenceDataSchema } from './silence.ts';
+import { TicketAlertSchema, TicketSchema } from './ticket.ts';
+
+/** Schemas that others refer to by name. */
+export const NAMED_SCHEMAS = {
+  Evidence: EvidenceSchema,
+  SilenceData: SilenceDataSchema,
+  Ticket: TicketSchema,
+  TicketAlert: TicketAlertSchema,
+};

@@ -16,7 +16,8 @@ export const plainly: Override = ({ zodSchema, jsonSchema }) => {
   if (def.type === 'object' && (def as z.core.$ZodObjectDef).catchall === undefined)
     delete jsonSchema.additionalProperties;
   if (def.type === 'readonly') delete jsonSchema.readOnly;
-  if (jsonSchema.format === 'date-time') jsonSchema.pattern = 'Z$';
+  if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+  if (jsonSchema.format === 'date-time' && !(def as z.core.$ZodISODateTimeDef).offset) jsonSchema.pattern = 'Z$';
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
 };

@@ -1,4 +1,5 @@
-import type { Ajv, ValidateFunction } from 'ajv';
+import type { ValidateFunction } from 'ajv';
+import { Ajv } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 
@@ -7,6 +8,11 @@ type Schema = Readonly<Record<string, unknown>>;
 /** Checks values against JSON Schema 2020-12; `refs` may be referred to by their keys. */
 export function schemaChecker(refs: Readonly<Record<string, Schema>> = {}) {
   return checkerOf(new Ajv2020({ strict: false, allErrors: true }), refs);
+}
+
+/** The same in JSON Schema draft 7, which AsyncAPI is made of. */
+export function draft7Checker(refs: Readonly<Record<string, Schema>> = {}) {
+  return checkerOf(new Ajv({ strict: false, allErrors: true }), refs);
 }
 
 function checkerOf(ajv: Ajv, refs: Readonly<Record<string, Schema>>) {

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { EVENT_TYPES } from '../../domain/index.ts';
+import { componentsOf, EVENT_SCHEMAS, eventName, NAMED_SCHEMAS } from '../../events/index.ts';
+import { CHANNELS, type Channel } from './channels.ts';
+import { MESSAGES, type Message } from './messages.ts';
+import { PAYLOADS } from './payloads.ts';
+
+const PARAMETERS: Readonly<Record<string, string>> = {
+  device: 'Id of a device',
+  application: 'Id of an application of the network server',
+  devEui: 'DevEUI of a device, 16 hex digits',
+  name: 'Name of a device at the network server',
+  district: 'Id of a district',
+  rule: 'Id of a rule',
+  group: 'Id of a device or district, or `city`; `~limit` and `~fault` are about the rule itself',
+  department: 'Id of a department, contractor or group',
+  ticket: 'Id of a ticket',
+  silence: 'Id of a silence',
+};
+
+const MQTT = { protocol: 'mqtt', protocolVersion: '3.1.1', security: [{ $ref: '#/components/securitySchemes/user' }] };
+const HOST = { default: 'localhost', description: 'Where Lamppost runs' };
+const SERVERS = {
+  tcp: { ...MQTT, host: '{host}:1883', variables: { host: HOST }, description: 'MQTT over TCP' },
+  tls: {
+    ...MQTT,
+    protocol: 'mqtts',
+    host: '{host}:8883',
+    variables: { host: HOST },
+    description: 'Where MQTTS_PORT is set',
+  },
+  websocket: { ...MQTT, protocol: 'ws', host: '{host}:8080', pathname: '/mqtt', variables: { host: HOST } },
+};
+
+const BINDING = '0.2.0';
+
+/** What goes over MQTT, in both directions (AsyncAPI 3.0): topics, messages, and who may. The same for every city. */
+export const ASYNCAPI = {
+  asyncapi: '3.0.0',
+  info: {
+    title: 'Lamppost',
+    version: '0.1.0',
+    description:
+      "The backend of a city's sensors: what goes over MQTT. `receive` is what Lamppost takes, `send` what it publishes.",
+  },
+  id: 'urn:lamppost:asyncapi',
+  defaultContentType: 'application/json',
+  servers: SERVERS,
+  channels: mapped(CHANNELS, channelOf),
+  operations: Object.fromEntries(Object.entries(CHANNELS).map(operationOf)),
+  components: {
+    messages: mapped(MESSAGES, messageOf),
+    schemas: componentsOf({
+      ...NAMED_SCHEMAS,
+      ...PAYLOADS,
+      SenmlCbor: z.string().describe('CBOR'),
+      ...Object.fromEntries(EVENT_TYPES.map((type) => [eventName(type), EVENT_SCHEMAS[type]])),
+    }),
+    securitySchemes: {
+      user: { type: 'userPassword', description: 'User name: the id of a device or key; password: its secret' },
+    },
+  },
+};
+
+function mapped<T, R>(values: Readonly<Record<string, T>>, of: (value: T, name: string) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, of(value, name)]));
+}
+
+function channelOf({ address, summary, who, messages }: Channel) {
+  const names = [...address.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
+  return {
+    address,
+    summary,
+    description: `Who: ${who}.`,
+    parameters: Object.fromEntries(names.map((name) => [name, { description: PARAMETERS[name]! }])),
+    messages: Object.fromEntries(messages.map((name) => [name, { $ref: `#/components/messages/${name}` }])),
+  };
+}
+
+function operationOf([name, { action, qos, retain, messages, summary }]: [string, Channel]) {
+  const channel = `#/channels/${name}`;
+  return [
+    `${action}${name[0]!.toUpperCase()}${name.slice(1)}`,
+    {
+      action,
+      summary,
+      channel: { $ref: channel },
+      messages: messages.map((message) => ({ $ref: `${channel}/messages/${message}` })),
+      bindings: { mqtt: { qos, retain, bindingVersion: BINDING } },
+    },
+  ];
+}
+
+function messageOf({ schema, contentType, summary, examples = [] }: Message, name: string) {
+  return {
+    name,
+    summary,
+    contentType,
+    payload: { $ref: `#/components/schemas/${schema}` },
+    ...(examples.length === 0 ? {} : { examples: examples.map((payload) => ({ payload })) }),
+  };
+}
