@@ -19,6 +19,12 @@ function described({ schema, ...rest }: Routed): ReturnType<SwaggerTransform> {
   return transform({ schema: { ...who, ...schema, response }, ...rest });
 }
 
+/** Whether something other than itself refers to a schema. */
+function isUsed(name: string, { components, ...rest }: { components: { schemas: Record<string, object> } }): boolean {
+  const others = Object.entries(components.schemas).filter(([other]) => other !== name && other !== `${name}Input`);
+  return JSON.stringify([rest, others]).includes(`"#/components/schemas/${name}"`);
+}
+
 /** How the routes become `/openapi.json` (OpenAPI 3.1). */
 export const OPENAPI = {
   openapi: {
@@ -32,10 +38,7 @@ export const OPENAPI = {
     const made = transformObject(document) as { components: { schemas: Record<string, object> } };
     const schemas = Object.entries(made.components.schemas);
     // Nothing that is sent to the API is one of these: the forms for input that come with them say nothing more.
-    const text = JSON.stringify(made);
-    const answers = schemas.filter(
-      ([name]) => !name.endsWith('Input') && text.includes(`"#/components/schemas/${name}"`),
-    );
+    const answers = schemas.filter(([name]) => !name.endsWith('Input') && isUsed(name, made));
     return { ...made, components: { ...made.components, schemas: Object.fromEntries(answers) } };
   },
 };

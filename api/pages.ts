@@ -12,6 +12,8 @@ const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/style.css': ['style.css', 'text/css; charset=utf-8'],
   '/docs': ['docs.html', 'text/html; charset=utf-8'],
   '/docs.js': ['docs.js', 'text/javascript; charset=utf-8'],
+  '/docs-shape.js': ['docs-shape.js', 'text/javascript; charset=utf-8'],
+  '/docs.css': ['docs.css', 'text/css; charset=utf-8'],
 };
 
 /** The console and the API's documentation: static, served from memory; what they show needs a key. */
