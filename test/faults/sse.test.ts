@@ -1,0 +1,109 @@
+import mqtt from 'mqtt';
+import { expect, test } from 'vitest';
+import type { Page } from '../../domain/index.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+import { createSseReader, type Received } from '../kit/sse-reader.ts';
+
+const KILLS = 10;
+const BINS = 10;
+const SEED = 20_260_131;
+const OPENED = 'city.lamppost.ticket.opened';
+
+/** The same numbers in every run, in [0, 1) (mulberry32). */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A bin that is full and empty by turns, message after message, whether or not the server is there. */
+function publish(server: ServerProcess, id: string, secret: string) {
+  const client = mqtt.connect({
+    host: '127.0.0.1',
+    port: server.mqttPort,
+    clientId: id,
+    username: id,
+    password: secret,
+    reconnectPeriod: 50,
+  });
+  client.on('error', () => {});
+  let stopped = false;
+  const lane = async () => {
+    for (let n = 0; !stopped; n++) {
+      const payload = JSON.stringify({ metrics: { fill: n % 2 === 0 ? 95 : 20, battery: 80 } });
+      while (!stopped && !(await acknowledged(client.publishAsync(`devices/${id}/readings`, payload, { qos: 1 }))));
+      await pause(20);
+    }
+  };
+  const done = lane();
+  return async () => {
+    stopped = true;
+    await client.endAsync(true);
+    await done;
+  };
+}
+
+const acknowledged = (publishing: Promise<unknown>) =>
+  Promise.race([publishing.then(() => true), pause(2_000).then(() => false)]).catch(() => false);
+
+async function allEvents(server: ServerProcess, query: string): Promise<Received[]> {
+  const items: Received[] = [];
+  for (let after: string | null = '0'; after !== null; ) {
+    const page: Page<Received> = await server.get(`/api/v1/events?limit=1000&after=${after}${query}`);
+    items.push(...page.items);
+    after = page.next;
+  }
+  return items;
+}
+
+test('kill -9 ten times - readers that resume get every event exactly once and in order, whether they filter or are slow', async () => {
+  const random = randomOf(SEED);
+  const server = new ServerProcess();
+  await server.start();
+  const ids = Array.from({ length: BINS }, (_, i) => `bin-${i}`);
+  const registered = await server.post<{ id: string; secret: string }[]>(
+    '/api/v1/devices',
+    ids.map((id) => ({ id, profile: 'waste-bin', district: 'old-town' })),
+  );
+  const common = { url: () => `http://127.0.0.1:${server.httpPort}`, key: ADMIN_KEY, last: '0' };
+  const readers = {
+    all: createSseReader(common),
+    opened: createSseReader({ ...common, query: `?type=${OPENED}` }),
+    slow: createSseReader({ ...common, delayMs: 150 }),
+  };
+  const stops = registered.map(({ id, secret }) => publish(server, id, secret));
+  for (let kill = 0; kill < KILLS; kill++) {
+    await pause(200 + random() * 1_300);
+    await server.kill();
+    await server.start();
+  }
+  await pause(500);
+  for (const stop of stops) await stop();
+  await server.settledLedger();
+
+  const all = await allEvents(server, '');
+  const opened = await allEvents(server, `&type=${OPENED}`);
+  expect(all.length).toBeGreaterThan(1_000);
+  expect(all.map(({ n }) => n)).toEqual(all.map((_, i) => i + 1));
+  const expected = { all, opened, slow: all };
+  for (const [name, reader] of Object.entries(readers)) {
+    const wanted = expected[name as keyof typeof readers];
+    const deadline = Date.now() + 120_000;
+    while (reader.received.length < wanted.length && Date.now() < deadline) await pause(50);
+    await reader.end();
+    expect(reader.resets, name).toEqual([]);
+    expect(
+      reader.received.map(({ n }) => n),
+      name,
+    ).toEqual(wanted.map(({ n }) => n));
+    expect(reader.received, name).toEqual(wanted);
+    expect(reader.connections(), name).toBeGreaterThanOrEqual(KILLS / 2);
+  }
+  expect(await server.stop()).toBe(0);
+});
