@@ -1,20 +1,31 @@
 import mqtt, { type MqttClient } from 'mqtt';
+import type { CloudEvent } from '../../domain/index.ts';
 import { ADMIN_KEY } from '../kit/server.ts';
+import { createSseReader } from '../kit/sse-reader.ts';
 import { generate, type Shape } from './load.ts';
 import { type LamppostSubject, lamppost } from './subjects.ts';
 
-/** From the publish of the reading that crosses the threshold to its event at an MQTT subscriber, ms. */
-export interface AlertLatency {
-  readonly alerts: number;
+/** Times of all events at one channel, ms. */
+export interface Spread {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
 }
 
-// Fewer than the rule's limit: beyond it alerts are held.
-const ALARMS = 90;
+/** From the publish of the reading that crosses the threshold, up or down, to the event of its alert at a subscriber. */
+export interface AlertLatency {
+  readonly alerts: number;
+  readonly mqtt: Spread;
+  readonly sse: Spread;
+}
 
-/** Bins fill up one after the other while the stations publish at a steady rate. */
+// Fewer than the rule's limit: beyond it alerts are held.
+const BINS = 90;
+/** How often each bin becomes full, and empty again: 1,080 events, so that a hundredth of them is more than a few. */
+const ROUNDS = 6;
+const EVENTS = BINS * ROUNDS * 2;
+
+/** Bins become full and empty in turn while the stations publish at a steady rate. */
 export async function alertLatency(shape: Shape & { readonly rate: number }): Promise<AlertLatency> {
   const subject = await lamppost(shape.connections);
   try {
@@ -32,7 +43,7 @@ export async function alertLatencyOf(
   more: readonly string[] = [],
 ): Promise<AlertLatency> {
   const { server } = subject;
-  const wanted = Array.from({ length: ALARMS }, (_, i) => ({
+  const wanted = Array.from({ length: BINS }, (_, i) => ({
     id: `${name}-${i}`,
     profile: 'waste-bin',
     district: 'harbour',
@@ -40,42 +51,83 @@ export async function alertLatencyOf(
   const bins = await server.post<{ id: string; secret: string }[]>('/api/v1/devices', wanted);
   const connect = (username: string, password: string, clientId = username) =>
     mqtt.connectAsync({ host: '127.0.0.1', port: server.mqttPort, username, password, clientId });
-  const subscriber = await connect('admin', ADMIN_KEY, 'bench-subscriber');
   const clients = await Promise.all(bins.map(({ id, secret }) => connect(id, secret)));
-  const load = generate(subject, shape, more);
-  const latencies = await alarms(subscriber, bins, clients, shape.seconds * 1000);
-  await load;
-  await Promise.all([subscriber, ...clients].map((client) => client.endAsync()));
-  return summary(latencies);
-}
-
-async function alarms(
-  subscriber: MqttClient,
-  bins: readonly { id: string }[],
-  clients: readonly MqttClient[],
-  spreadMs: number,
-): Promise<number[]> {
-  const sentAt = new Map<string, number>();
-  const latencies: number[] = [];
-  await subscriber.subscribeAsync('events/alerts/bin-full/+', { qos: 1 });
-  const all = new Promise<void>((resolve) => {
-    subscriber.on('message', (topic) => {
-      latencies.push(performance.now() - sentAt.get(topic.split('/')[3]!)!);
-      if (latencies.length === bins.length) resolve();
-    });
+  const watch = createWatch();
+  const subscriber = await connect('admin', ADMIN_KEY, 'bench-subscriber');
+  subscriber.on('message', (_topic, payload) => watch.mqtt(JSON.parse(payload.toString()) as CloudEvent));
+  await subscriber.subscribeAsync(`events/alerts/bin-full/+`, { qos: 1 });
+  const reader = createSseReader({
+    url: () => `http://127.0.0.1:${server.httpPort}`,
+    key: ADMIN_KEY,
+    query: '?rule=bin-full&type=city.lamppost.alert.firing,city.lamppost.alert.resolved',
+    last: null,
+    onEvent: ({ event }) => watch.sse(event),
   });
-  const full = () => JSON.stringify({ ts: Date.now(), metrics: { fill: 95, battery: 80 } });
-  for (const [i, { id }] of bins.entries()) {
-    await new Promise((resolve) => setTimeout(resolve, spreadMs / bins.length));
-    sentAt.set(id, performance.now());
-    clients[i]!.publish(`devices/${id}/readings`, full(), { qos: 1 });
-  }
-  await all;
-  return latencies;
+  while (reader.connections() === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  const load = generate(subject, shape, more);
+  await alarms(clients, watch, (shape.seconds * 1000) / EVENTS);
+  const found = await watch.complete;
+  await load;
+  await reader.end();
+  await Promise.all([subscriber, ...clients].map((client) => client.endAsync()));
+  return found;
 }
 
-function summary(latencies: number[]): AlertLatency {
+/** Each client's bin is full and empty by turns, one bin after the other. */
+async function alarms(clients: readonly MqttClient[], watch: Watch, everyMs: number): Promise<void> {
+  const from = performance.now();
+  for (let n = 0; n < EVENTS; n++) {
+    const client = clients[n % BINS]!;
+    const id = client.options.username!;
+    const fill = Math.floor(n / BINS) % 2 === 0 ? 95 : 20;
+    const payload = JSON.stringify({ ts: Date.now(), metrics: { fill, battery: 80 } });
+    watch.sent(id);
+    client.publish(`devices/${id}/readings`, payload, { qos: 1 });
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, from + (n + 1) * everyMs - performance.now())));
+  }
+}
+
+type Watch = ReturnType<typeof createWatch>;
+
+/** Events of one bin come in the order of its readings: the first belongs to the first. */
+function createWatch() {
+  const sentAt = new Map<string, number[]>();
+  const channels = { mqtt: channelOf(sentAt), sse: channelOf(sentAt) };
+  return {
+    sent(bin: string): void {
+      sentAt.set(bin, [...(sentAt.get(bin) ?? []), performance.now()]);
+    },
+    mqtt: channels.mqtt.take,
+    sse: channels.sse.take,
+    /** Resolves when both channels have every event. */
+    complete: Promise.all([channels.mqtt.all, channels.sse.all]).then(
+      ([byMqtt, bySse]): AlertLatency => ({ alerts: EVENTS, mqtt: byMqtt, sse: bySse }),
+    ),
+  };
+}
+
+function channelOf(sentAt: ReadonlyMap<string, readonly number[]>) {
+  const latencies: number[] = [];
+  const seen = new Map<string, number>();
+  const ids = new Set<string>();
+  const { promise, resolve } = Promise.withResolvers<Spread>();
+  return {
+    all: promise,
+    take({ id, data }: CloudEvent): void {
+      const { group } = data as { group: string };
+      // At least once: what comes again is not counted again.
+      if (!sentAt.has(group) || ids.has(id)) return;
+      ids.add(id);
+      const nth = seen.get(group) ?? 0;
+      seen.set(group, nth + 1);
+      latencies.push(performance.now() - sentAt.get(group)![nth]!);
+      if (latencies.length === EVENTS) resolve(spreadOf(latencies));
+    },
+  };
+}
+
+function spreadOf(latencies: readonly number[]): Spread {
   const sorted = latencies.toSorted((a, b) => a - b);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)]!;
-  return { alerts: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+  return { p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
 }

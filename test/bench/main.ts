@@ -8,7 +8,7 @@ import { labelled, labelledTable } from './labelled.ts';
 import { measure, type Shape } from './load.ts';
 import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
-import { asTable, asText, outageText, type Report, type Row, rulesText } from './report.ts';
+import { asTable, asText, latencyText, outageText, type Report, type Row, rulesText } from './report.ts';
 import { benchRules } from './rules.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
 
@@ -22,6 +22,8 @@ const { values } = parseArgs({
     outage: { type: 'boolean', default: false },
     /** Only the rule engine by itself. */
     rules: { type: 'boolean', default: false },
+    /** Only how soon an alert is told. */
+    latency: { type: 'boolean', default: false },
     /** Only how well rules find what people marked in real readings. */
     labelled: { type: 'boolean', default: false },
   },
@@ -86,6 +88,11 @@ async function pair(label: string, shape: Shape): Promise<void> {
   }
 }
 
+if (values.latency) {
+  const found = await alertLatency(CALM);
+  keep('-latency', latencyText('alert latency at 5,000 readings/s', found).join('\n'), { machine, commit, ...found });
+  process.exit(0);
+}
 const parseMicros = parseLimitMicros();
 await pair('50 × 200', WIDE);
 await pair('1000 × 1', NARROW);

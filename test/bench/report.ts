@@ -51,20 +51,28 @@ export function asText({ machine, commit, parseMicros, ratios, latency }: Report
       const rounds = all.map((one) => fixed(one, 2)).join(', ');
       return `Lamppost / stock Aedes, ${label}: ${fixed(median(all), 2)} (rounds: ${rounds})`;
     }),
-    'alert latency at 5,000 readings/s, from the publish to the event at an MQTT subscriber: ' +
-      `p50 ${fixed(latency.p50Ms)} ms, p99 ${fixed(latency.p99Ms)} ms, max ${fixed(latency.maxMs)} ms (${latency.alerts} alerts)`,
+    ...latencyText('alert latency at 5,000 readings/s', latency),
   ].join('\n');
+}
+
+/** The latency of alerts by channel, from the publish of the reading to the event at a subscriber. */
+export function latencyText(what: string, { alerts, mqtt, sse }: AlertLatency): string[] {
+  return Object.entries({ 'an MQTT subscriber': mqtt, 'an SSE reader': sse }).map(
+    ([where, { p50Ms, p99Ms, maxMs }]) =>
+      `${what}, from the publish to the event at ${where}: p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms, max ${fixed(maxMs)} ms (${alerts} events)`,
+  );
 }
 
 /** An outage of the history as lines for people. */
 export function outageText(found: Outage): string {
-  const latency = ({ alerts, p50Ms, p99Ms, maxMs }: AlertLatency) =>
-    `p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms, max ${fixed(maxMs)} ms (${alerts} alerts)`;
   return [
     `${found.backlog} readings waited; the first batch was in ${fixed(found.waitedSeconds)} s after the database's return, all of them after another ${fixed(found.seconds)} s, ${found.readingsPerSecond} readings/s, with 5,000 readings/s coming in`,
     `the server's memory: at most ${found.peakAwayMiB} MiB until the database came back, ${found.peakMiB} MiB in all`,
-    `alert latency while it is away: ${latency(found.latencyAway)}`,
-    `alert latency while the backlog is written (until ${fixed(found.alertsSeconds)} s of it): ${latency(found.latencyCatchingUp)}`,
+    ...latencyText('alert latency while it is away', found.latencyAway),
+    ...latencyText(
+      `alert latency while the backlog is written (until ${fixed(found.alertsSeconds)} s of it)`,
+      found.latencyCatchingUp,
+    ),
     `in the database at the end: ${found.found} readings; accepted: ${found.accepted}`,
   ].join('\n');
 }

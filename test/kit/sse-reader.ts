@@ -13,8 +13,8 @@ interface Options {
   readonly key: string;
   /** `?type=…` or nothing. */
   readonly query?: string;
-  /** The place to begin after. */
-  readonly last: string;
+  /** The place to begin after; null: what comes from now on. */
+  readonly last: string | null;
   /** How long it takes over each chunk, ms. */
   readonly delayMs?: number;
   readonly onEvent?: (received: Received) => void;
@@ -44,7 +44,7 @@ export function createSseReader({ url, key, query = '', last, delayMs = 0, onEve
     }
     if (type === 'reset') resets.push(data);
     else if (data !== '') {
-      const one = { n: Number.parseInt(place, 10), event: JSON.parse(data) as CloudEvent };
+      const one = { n: Number.parseInt(place!, 10), event: JSON.parse(data) as CloudEvent };
       received.push(one);
       onEvent?.(one);
     }
@@ -52,7 +52,8 @@ export function createSseReader({ url, key, query = '', last, delayMs = 0, onEve
 
   async function read(): Promise<void> {
     connection = new AbortController();
-    const headers = { authorization: `Bearer ${key}`, accept: 'text/event-stream', 'last-event-id': place };
+    const resumed = place === null ? {} : { 'last-event-id': place };
+    const headers = { authorization: `Bearer ${key}`, accept: 'text/event-stream', ...resumed };
     const response = await fetch(`${url()}/api/v1/events${query}`, { headers, signal: connection.signal });
     if (response.status !== 200) throw new Error(`${response.status}`);
     connections++;
