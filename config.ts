@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
+import type { SessionLimits } from './broker/index.ts';
 import { LamppostError } from './domain/index.ts';
 import type { InfluxSettings } from './ingest/index.ts';
 
@@ -40,6 +41,13 @@ const Settings = z.object({
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
+  /** Days without a connection after which a kept session ends. */
+  MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
+  /** What the queue of one session holds; beyond it, its oldest messages are dropped. */
+  MQTT_QUEUE_MESSAGES: z.coerce.number().int().min(1).max(1_000_000).default(10_000),
+  MQTT_QUEUE_BYTES: bytes(16 * MIB),
+  /** Kept sessions of one key; beyond it, the one that was away longest ends. */
+  MQTT_SESSIONS_PER_KEY: z.coerce.number().int().min(1).max(100_000).default(100),
   MQTTS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   TLS_CERT: z.string().optional(),
   TLS_KEY: z.string().optional(),
@@ -76,6 +84,8 @@ export interface Config {
     readonly port: number;
     readonly maxPacket: number;
     readonly maxConnections: number;
+    /** Bounds of kept sessions. */
+    readonly sessions: SessionLimits;
     readonly tls: { port: number; cert: string; key: string; clientCa: string | null } | null;
   };
   readonly http: { readonly host: string; readonly port: number };
@@ -119,6 +129,12 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
       port: s.MQTT_PORT,
       maxPacket: s.MQTT_MAX_PACKET,
       maxConnections: s.MQTT_MAX_CONNECTIONS,
+      sessions: {
+        days: s.MQTT_SESSION_DAYS,
+        messages: s.MQTT_QUEUE_MESSAGES,
+        bytes: s.MQTT_QUEUE_BYTES,
+        perUser: s.MQTT_SESSIONS_PER_KEY,
+      },
       tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
     },
     http: { host: s.HTTP_HOST, port: s.HTTP_PORT },

@@ -51,7 +51,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
   const hash = hashSecret(config.adminKey ?? generatedKey!);
   const admin: Credential = { identity: { kind: 'key', id: ADMIN.id, key: ADMIN }, hash };
 
-  const threads = await startThreads({ config, city: loaded.control, registry, admin, onCrash });
+  const threads = await startThreads({ config, city: loaded.control, registry, admin, log, onCrash });
   const { journal, engine } = threads;
   const city = createCityInForce(config.city, loaded, async (control) => {
     await journal.control('city', control, control.version);

@@ -9,7 +9,9 @@ export type TopicRefusal =
   | 'keys-do-not-publish'
   | 'network-servers-do-not-subscribe'
   | 'citizen-apps-do-not-subscribe'
-  | 'not-your-department';
+  | 'not-your-department'
+  /** Its key has as many kept sessions as it may, all of them connected. */
+  | 'too-many-sessions';
 
 const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community']);
 /** Uplinks of ChirpStack and of The Things Stack. */

@@ -2,19 +2,33 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AuthenticateError, Client } from 'aedes';
 import type { Logger } from 'pino';
-import { LamppostError, type MessageSink, type Publication } from '../domain/index.ts';
+import { type Clock, LamppostError, type MessageSink, type Publication, type SessionDrop } from '../domain/index.ts';
 import { refuseSubscribe } from './access.ts';
 import { createAdmission, createPublisher, type Publisher, waitingBytes } from './admission.ts';
 import { type CredentialChange, Credentials } from './credentials.ts';
 import { createDirectWays, type Direct } from './direct.ts';
 import { type GuardLimits, guard } from './guard.ts';
 import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
+import { createUpkeep, type KeepOptions, openSessions, sayLastWords, type Upkeep } from './keeping.ts';
 import { createListeners, type ListenOptions } from './listeners.ts';
+import { createPresence } from './presence.ts';
+import type { Sessions } from './sessions/index.ts';
 
 /** Where the broker listens, and its limits. */
 export interface BrokerOptions extends GuardLimits, ListenOptions {
   /** A subscriber with more unread bytes than this is cut. */
   readonly maxUnread: number;
+  readonly sessions: KeepOptions;
+}
+
+/** What the broker asks of its surroundings. */
+export interface BrokerDeps {
+  readonly sink: MessageSink;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly overloaded: () => boolean;
+  /** Takes what sessions lost; resolves when it has become events. What is rejected is told again. */
+  readonly tell: (drops: readonly SessionDrop[]) => Promise<void>;
 }
 
 /** Counts since the start. */
@@ -27,19 +41,31 @@ export interface BrokerCounts {
   cutSlow: number;
   cutOversize: number;
   refusedLogins: number;
+  /** Kept sessions, and those of them that are connected. */
+  sessions: number;
+  sessionsConnected: number;
+  /** Messages that wait in their queues, and those that were dropped since the start. */
+  queued: number;
+  queueDropped: number;
+  retained: number;
 }
 
 /** The MQTT side of Lamppost. */
 export interface Broker {
-  /** From here on it takes publications of Lamppost's own. */
+  /** From here on it takes publications of Lamppost's own. Throws `disk` where the sessions cannot be opened. */
   open(): Promise<void>;
   /** Listens. */
   start(): Promise<{ port: number; tlsPort: number | null }>;
   /** Stops taking messages, waits for commits on their way, closes. */
   stop(): Promise<void>;
   credentials(change: CredentialChange): void;
-  /** Publishes on behalf of Lamppost; resolves when the broker has taken it. */
+  /**
+   * Publishes on behalf of Lamppost, in the order of the calls; resolves when it is on disk for every kept session that is to
+   * have it, and as a retained message.
+   */
   publish(publication: Publication): Promise<void>;
+  /** Makes these the only retained messages that match the filter; tells subscribers only of what differs. */
+  restate(filter: string, publications: readonly Publication[]): Promise<void>;
   /**
    * A device's message that came by another way than MQTT: resolves when it is on disk, or `refused` where the secret
    * is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
@@ -60,8 +86,6 @@ export interface OutsideMessage {
 
 interface Guarded {
   publisher: Publisher | null;
-  /** The device that is online by this connection. */
-  device: string | null;
   /** Asked to keep a session under no name. */
   nameless: boolean;
   /** Past Aedes, once that has connected the client. */
@@ -75,14 +99,14 @@ const BAD_USERNAME_OR_PASSWORD = 4;
 
 const RESUME_MS = 5;
 
+const TAKEN = Promise.resolve();
+const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped: 0, retained: 0 };
+
 /** How long a connection may take to its CONNECT, and before that to the end of its TLS handshake. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /** An Aedes broker whose acknowledgements wait for the journal. */
-export function createBroker(
-  deps: { sink: MessageSink; log: Logger; overloaded: () => boolean },
-  options: BrokerOptions,
-): Broker {
+export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const { log, sink } = deps;
   const credentials = new Credentials();
   const guarded = new WeakMap<object, Guarded>();
@@ -90,10 +114,10 @@ export function createBroker(
   const counts = { cutSlow: 0, cutOversize: 0, refusedLogins: 0 };
   const admission = createAdmission(sink, (id, topic, why) => log.warn({ id, topic, why }, 'publish refused'));
   const ways = createDirectWays(admission);
-  /** The present connection of each device. */
-  const online = new Map<string, Duplex>();
   /** Connections of keys: only these may subscribe to more than their own. */
   const programs = new Map<Duplex, Client>();
+  let sessions: Sessions | undefined;
+  let upkeep: Upkeep | undefined;
   let stopping = false;
   /** Whether a read was held for an overload since the last resume. */
   let held = false;
@@ -137,18 +161,18 @@ export function createBroker(
     },
     authorizeSubscribe(client, subscription, done) {
       const publisher = guarded.get(client.conn)?.publisher;
-      const refusal = publisher ? refuseSubscribe(publisher.identity, subscription.topic) : 'reserved-topic';
+      const reserved = publisher ? refuseSubscribe(publisher.identity, subscription.topic) : 'reserved-topic';
+      const refusal = reserved ?? (client.clean || sessions!.hasRoom(client.id) ? null : 'too-many-sessions');
       if (refusal === null) return done(null, subscription);
       log.warn({ client: client.id, topic: subscription.topic, why: refusal }, 'subscription refused');
       // null answers SUBACK 128 (§3.9.3)
       done(null, null);
     },
     authorizeForward(client, packet) {
-      // Aedes keeps refused subscriptions of a kept session, and would deliver from its queue.
       const publisher = guarded.get(client.conn)?.publisher;
       if (!publisher || client.conn.destroyed) return null;
       if (refuseSubscribe(publisher.identity, packet.topic) !== null) return null;
-      if (client.conn.writableLength <= options.maxUnread) return packet;
+      if (client.conn.writableLength <= options.maxUnread) return aedes.forward(client, packet);
       counts.cutSlow++;
       log.warn({ client: client.id, unread: client.conn.writableLength }, 'slow subscriber cut');
       client.conn.destroy();
@@ -165,7 +189,7 @@ export function createBroker(
     sockets.add(socket);
     socket.once('close', () => closed(socket));
     socket.setNoDelay(true);
-    const state: Guarded = { publisher: null, device: null, nameless: false, direct: null, committed: () => {} };
+    const state: Guarded = { publisher: null, nameless: false, direct: null, committed: () => {} };
     guarded.set(socket, state);
     state.committed = guard(socket, options, {
       authenticated: () => state.publisher !== null,
@@ -192,11 +216,7 @@ export function createBroker(
   function closed(socket: Socket): void {
     sockets.delete(socket);
     programs.delete(socket);
-    const id = guarded.get(socket)?.device ?? null;
-    // A device that came back before its old connection was found dead stays online.
-    if (id === null || online.get(id) !== socket) return;
-    online.delete(id);
-    if (!stopping) announce(id, 'offline');
+    presence.left(socket, stopping);
   }
 
   /** Cuts every connection of these user names; nothing more is taken from it, not even its will. */
@@ -216,38 +236,57 @@ export function createBroker(
     for (const socket of sockets) guarded.get(socket)?.committed();
   }
 
-  function announce(id: string, status: 'online' | 'offline'): void {
-    void publish({ topic: `devices/${id}/status`, payload: status, qos: 0, retain: true });
+  function send({ payload, ...rest }: Publication): void {
+    aedes.publish({ cmd: 'publish' as const, dup: false, payload: Buffer.from(payload), ...rest }, () => {});
   }
 
   function publish(publication: Publication): Promise<void> {
-    const { payload, ...rest } = publication;
-    const packet = { cmd: 'publish' as const, dup: false, payload: Buffer.from(payload), ...rest };
-    return new Promise((resolve, reject) => {
-      aedes.publish(packet, (error) => (error ? reject(error) : resolve()));
-    });
+    send(publication);
+    return publication.qos > 0 || publication.retain ? (sessions?.synced() ?? TAKEN) : TAKEN;
   }
 
+  function restate(filter: string, publications: readonly Publication[]): Promise<void> {
+    const { retained } = sessions!;
+    const wanted = new Map(publications.map((publication) => [publication.topic, publication]));
+    for (const { topic } of [...retained.matching(filter)]) {
+      if (!wanted.has(topic)) send({ topic, payload: '', qos: 1, retain: true });
+    }
+    for (const publication of wanted.values()) {
+      if (retained.payload(publication.topic) !== publication.payload) send(publication);
+    }
+    return sessions!.synced();
+  }
+
+  const presence = createPresence({
+    announce: (topic, payload) => send({ topic, payload, qos: 0, retain: true }),
+    isKnown: (id) => credentials.get(id) !== undefined,
+    hasStatus: (topic) => sessions !== undefined && sessions.retained.payload(topic) !== null,
+  });
   const listeners = createListeners(accept, { ...options, handshakeTimeoutMs: CONNECT_TIMEOUT_MS });
   aedes.on('client', (client) => {
-    const connection = guarded.get(client.conn);
-    if (connection?.publisher?.identity.kind !== 'device') return;
-    connection.device = client.id;
-    online.set(client.id, client.conn);
-    announce(client.id, 'online');
+    if (guarded.get(client.conn)?.publisher?.identity.kind === 'device') presence.came(client.id, client.conn);
+    if (!client.clean) sessions!.connected(client);
   });
+  aedes.on('clientDisconnect', (client) => sessions!.disconnected(client));
   aedes.on('clientReady', (client) => {
     const connection = guarded.get(client.conn);
     if (connection === undefined) return;
     const publisher = () => (stopping ? null : connection.publisher);
     connection.direct = ways.open(client, { publisher, settled: () => connection.committed() });
+    if (!client.clean) sessions!.ready(client);
   });
   aedes.on('clientError', (client, error) => log.debug({ client: client.id, error: error.message }, 'client error'));
   aedes.on('connectionError', (_client, error) => log.debug({ error: error.message }, 'connection error'));
 
   return {
-    open: () => aedes.listen(),
+    async open() {
+      sessions = openSessions({ ...deps, credentials }, options.sessions);
+      upkeep = createUpkeep(sessions, { ...deps, credentials });
+      await aedes.listenWith(sessions);
+    },
     async start() {
+      upkeep!.start();
+      await sayLastWords(sessions!, credentials, admission);
       resuming = setInterval(resume, RESUME_MS);
       return listeners.start();
     },
@@ -261,11 +300,17 @@ export function createBroker(
       await new Promise<void>((resolve) => aedes.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
       listeners.destroy();
+      upkeep?.stop();
+      await sessions?.close();
     },
     credentials(change) {
-      cut(credentials.apply(change));
+      const ended = credentials.apply(change);
+      cut(ended);
+      sessions?.endOf(ended);
+      for (const id of change.remove) presence.forgotten(id);
     },
     publish,
+    restate,
     ingest({ device, secret, topic, payload }) {
       const identity = credentials.verify(device, Buffer.from(secret));
       if (identity?.kind !== 'device') {
@@ -282,6 +327,11 @@ export function createBroker(
       });
     },
     wantsLive: () => [...programs.values()].some(readsLive),
-    counts: () => ({ connections: sockets.size, ...admission.counts, ...counts }),
+    counts: () => ({
+      connections: sockets.size,
+      ...admission.counts,
+      ...counts,
+      ...(sessions?.counts() ?? NO_SESSIONS),
+    }),
   };
 }

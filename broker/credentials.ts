@@ -44,6 +44,11 @@ export class Credentials {
     return same && known !== undefined ? known.identity : null;
   }
 
+  /** The identity of a user name and the SHA-256 of its secret. */
+  get(username: string): { readonly identity: Identity; readonly hash: Uint8Array } | undefined {
+    return this.#byUser.get(username);
+  }
+
   get size(): number {
     return this.#byUser.size;
   }

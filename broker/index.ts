@@ -7,3 +7,5 @@ export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guar
 export { Peeler, type PublishTaker } from './peel.ts';
 export { openRegistry, type RegisteredDevice, type Registry } from './registry.ts';
 export { hashSecret, newSecret, sameHash } from './secrets.ts';
+export { type Checkpointer, createCheckpointer } from './sessions/checkpoint.ts';
+export { type SessionLimits, Sessions, type SessionsDeps } from './sessions/index.ts';

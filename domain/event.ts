@@ -6,6 +6,7 @@ export const EVENT_TYPES = [
   'city.lamppost.alert.resolved',
   'city.lamppost.silence.ending',
   ...TICKET_DEEDS.map((deed) => `city.lamppost.ticket.${deed}` as const),
+  'city.lamppost.session.dropped',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -15,7 +16,7 @@ export interface CloudEvent {
   readonly id: string;
   readonly source: string;
   readonly type: EventType;
-  /** `alerts/{rule}/{group}`, `tickets/{ticket}` or `silences/{silence}`. */
+  /** `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}` or `sessions/{session}`. */
   readonly subject: string;
   /** ISO 8601 UTC, engine time. */
   readonly time: string;
@@ -31,4 +32,29 @@ export interface Publication {
   readonly payload: string;
   readonly qos: 0 | 1;
   readonly retain: boolean;
+}
+
+/** Why messages for a kept MQTT session were dropped. */
+export const DROP_REASONS = {
+  'queue-full': 'the queue of the session was full: its oldest messages were dropped',
+  expired: 'the session was not connected for too long: it ended with its queue and subscriptions',
+  'too-many-sessions': 'its key opened more sessions than it may have: the one that was away longest ended',
+} as const;
+export type DropReason = keyof typeof DROP_REASONS;
+
+/** What a cap or its expiry took from a kept MQTT session, added up since it was told last. */
+export interface SessionDrop {
+  /** Stays the same when it is told again. */
+  readonly id: string;
+  /** `{user}/{client id}`, or the id of a device. */
+  readonly session: string;
+  /** The key or device that it belongs to. */
+  readonly user: string;
+  /** The department of the key; null where it has none. */
+  readonly department: string | null;
+  readonly reason: DropReason;
+  readonly messages: number;
+  /** The first and the last time, epoch milliseconds. */
+  readonly fromMs: number;
+  readonly toMs: number;
 }

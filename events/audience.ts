@@ -1,5 +1,5 @@
 import type { Ticket } from '../domain/index.ts';
-import { isAlertEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 
 /** Who hears of a ticket: who answers for it, who does it or may take it, who was told that it is late, and who just handed it over. */
 export function audienceOf({ department, party, offer, escalatedTo, formerDepartments, history }: Ticket): string[] {
@@ -11,5 +11,6 @@ export function audienceOf({ department, party, offer, escalatedTo, formerDepart
 /** Who hears of an event, on every channel; null: everybody does, as of every alert. What else there is is for those bound to nobody. */
 export function hearersOf(event: LamppostEvent): readonly string[] | null {
   if (isAlertEvent(event)) return null;
+  if (isSessionEvent(event)) return event.data.department === null ? [] : [event.data.department];
   return isTicketEvent(event) ? audienceOf(event.data) : [];
 }

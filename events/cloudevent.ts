@@ -1,4 +1,14 @@
-import type { Alert, CloudEvent, EventType, Evidence, Ticket, TicketDeed, Transition } from '../domain/index.ts';
+import type {
+  Alert,
+  CloudEvent,
+  DropReason,
+  EventType,
+  Evidence,
+  SessionDrop,
+  Ticket,
+  TicketDeed,
+  Transition,
+} from '../domain/index.ts';
 import { isoOf, type Silence } from '../tickets/index.ts';
 
 /** An alert after a transition; `pending` and `cancelled` ones are no news. */
@@ -27,8 +37,24 @@ export interface SilenceEvent extends CloudEvent {
   readonly data: SilenceData;
 }
 
+/** What a cap or its expiry took from a kept MQTT session since it was told last. Times are ISO 8601 UTC. */
+export interface SessionData {
+  readonly session: string;
+  readonly key: string;
+  readonly department: string | null;
+  readonly reason: DropReason;
+  readonly messages: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface SessionEvent extends CloudEvent {
+  readonly type: 'city.lamppost.session.dropped';
+  readonly data: SessionData;
+}
+
 /** Every event that Lamppost emits; `type` tells them apart. */
-export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent;
+export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent | SessionEvent;
 
 /** A constant: were it to follow the city's name, a renamed city would tell its old events again as new ones (CloudEvents §3.1). */
 const SOURCE = '/lamppost';
@@ -61,6 +87,11 @@ export function isTicketEvent(event: LamppostEvent): event is TicketEvent {
   return isTicketType(event.type);
 }
 
+/** Whether an event tells of an MQTT session. */
+export function isSessionEvent(event: LamppostEvent): event is SessionEvent {
+  return event.type === 'city.lamppost.session.dropped';
+}
+
 /** The event of an alert that fires or resolved, `{transition id}-alert`; null for the states that nobody is told of. */
 export function alertEventOf(transition: Transition, alert: AlertAfter, department: string | null): AlertEvent | null {
   const { state } = alert;
@@ -89,6 +120,16 @@ export function silenceEventOf(silence: SilenceData, atMs: number): SilenceEvent
     ...envelopeOf('city.lamppost.silence.ending', `${silence.id}.ending`, isoOf(atMs)),
     subject: `silences/${silence.id}`,
     data: silence,
+  };
+}
+
+/** The event of messages that a session lost, `{drop}.session`; its time is the machine's, since no rule decides of it. */
+export function sessionEventOf(drop: SessionDrop): SessionEvent {
+  const { session, user, department, reason, messages, fromMs, toMs } = drop;
+  return {
+    ...envelopeOf('city.lamppost.session.dropped', `${drop.id}.session`, isoOf(toMs)),
+    subject: `sessions/${session}`,
+    data: { session, key: user, department, reason, messages, from: isoOf(fromMs), to: isoOf(toMs) },
   };
 }
 

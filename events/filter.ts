@@ -1,7 +1,7 @@
 import type { EventType, Severity } from '../domain/index.ts';
 import { conditionsOf, type Filter } from '../tickets/index.ts';
 import { hearersOf } from './audience.ts';
-import { isAlertEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 
 /** Which events; absent filters match all. */
 export interface EventFilter {
@@ -23,6 +23,8 @@ export function routingOf(event: LamppostEvent) {
     const { department, district, severity, rule, ticket } = event.data;
     return { department, district, severity, rule, ticket };
   }
+  // Integrators should hear of it.
+  if (isSessionEvent(event)) return { ...NOWHERE, department: event.data.department, severity: 'medium' };
   if (!isTicketEvent(event)) return NOWHERE;
   const { department, district, severity, rule, id } = event.data;
   return { department, district, severity, rule: rule ?? '', ticket: id };

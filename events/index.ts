@@ -5,9 +5,13 @@ export {
   alertEventOf,
   isAlertEvent,
   isAlertType,
+  isSessionEvent,
   isTicketEvent,
   type LamppostEvent,
+  type SessionData,
+  type SessionEvent,
   type SilenceEvent,
+  sessionEventOf,
   type TicketEvent,
   ticketEventOf,
 } from './cloudevent.ts';

@@ -42,6 +42,8 @@ export const OUTBOX_SCHEMA: RoomSchema = {
 export interface Outbox {
   /** Adds the event in the caller's transaction and answers its number; the same id twice fails. */
   append(event: LamppostEvent): number;
+  /** Whether the event of this id was added and is kept. */
+  has(id: string): boolean;
   /** The oldest events after number `after`, at most `limit`; by default those after the last that was published. */
   pending(limit: number, after?: number): NumberedEvent[];
   /** Notes that MQTT has all events up to number `n`; never goes back. When the note is lost, they are told again with the same ids. */
@@ -63,6 +65,7 @@ export function createOutbox(db: DatabaseSync): Outbox {
   const prune = db.prepare(`
     delete from outbox
     where n <= (select max(n) from outbox) - ? and n <= (select min(n) from outbox_cursors)`);
+  const find = db.prepare('select 1 from outbox where id = ?');
   const publishedTo = () => Number(cursor.get()?.n);
   return {
     append(event) {
@@ -73,6 +76,7 @@ export function createOutbox(db: DatabaseSync): Outbox {
       const routing = [department, district, severity, rule, ticket, told];
       return Number(insert.run(id, type, subject, time, ...routing, JSON.stringify(event)).lastInsertRowid);
     },
+    has: (id) => find.get(id) !== undefined,
     pending: (limit, after = publishedTo()) => pending.all(after, limit).map(numberedOf),
     published: (n) => void publish.run(n),
     publishedTo,

@@ -1,7 +1,7 @@
 import type { Publication, Ticket } from '../domain/index.ts';
 import { isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
 import { audienceOf } from './audience.ts';
-import { isAlertEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 
 /**
  * What the broker publishes for an event: the CloudEvent in structured JSON, QoS 1, and for a ticket its retained state,
@@ -10,6 +10,8 @@ import { isAlertEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts
 export function publicationsOf(event: LamppostEvent): Publication[] {
   const payload = JSON.stringify(event);
   const told = { payload, qos: 1, retain: false } as const;
+  // QoS 0, never queued: in a full queue it would drop the next message, and so for ever.
+  if (isSessionEvent(event)) return [{ topic: `events/sessions/${event.data.key}`, payload, qos: 0, retain: false }];
   if (isAlertEvent(event)) return [{ topic: `events/alerts/${event.data.rule}/${event.data.group}`, ...told }];
   if (!isTicketEvent(event)) return [{ topic: `events/silences/${event.data.id}`, ...told }];
   const ticket = event.data;
@@ -17,10 +19,7 @@ export function publicationsOf(event: LamppostEvent): Publication[] {
   return [...topics.map((topic) => ({ topic, ...told })), ...retainedOf(ticket)];
 }
 
-/**
- * The retained state of every open ticket, newest first: published at the start, before the outbox goes on, since the
- * broker keeps retained messages in memory only.
- */
+/** The retained state of every open ticket, newest first: what the broker should have once all events are published. */
 export function* retainedTickets(reader: Pick<TicketReader, 'list'>): Generator<Publication> {
   let after: string | null = null;
   do {

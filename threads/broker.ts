@@ -2,10 +2,10 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { type BrokerOptions, type Credential, type CredentialChange, createBroker } from '../broker/index.ts';
-import { type Publication, systemClock } from '../domain/index.ts';
+import { systemClock as clock, type Publication, type SessionDrop } from '../domain/index.ts';
 import { createJournalAppender } from '../ingest/index.ts';
 import { COMMITTED, DECIDED, LIVE } from './flags.ts';
-import { offer } from './rpc.ts';
+import { offer, remote } from './rpc.ts';
 
 /** What the main thread hands to this one. */
 export interface BrokerThreadData {
@@ -23,18 +23,21 @@ const MOST_BEHIND = 200_000;
 
 const data = workerData as BrokerThreadData;
 const log = pino({ level: data.logLevel, name: 'broker' });
-const sink = createJournalAppender(data.journal, systemClock);
+const sink = createJournalAppender(data.journal, clock);
 /** Counters wrap: their difference does not. */
 const behind = () => (Atomics.load(data.flags, COMMITTED) - Atomics.load(data.flags, DECIDED)) | 0;
-const broker = createBroker({ sink, log, overloaded: () => behind() > MOST_BEHIND }, data.options);
+const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
+const overloaded = () => behind() > MOST_BEHIND;
+const broker = createBroker({ sink, clock, log, overloaded, tell: engine.call.dropped }, data.options);
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 
 offer(data.engine, {
-  /** Publishes in order; resolves when the broker has taken all. */
+  /** Publishes in order; resolves when the broker has all on disk that is to outlive it. */
   async publish(publications: readonly Publication[]) {
-    for (const publication of publications) await broker.publish(publication);
+    await Promise.all(publications.map((publication) => broker.publish(publication)));
   },
+  restate: (filter: string, publications: readonly Publication[]) => broker.restate(filter, publications),
 });
 const watch = setInterval(() => Atomics.store(data.flags, LIVE, broker.wantsLive() ? 1 : 0), 200);
 

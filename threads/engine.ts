@@ -9,8 +9,9 @@ import {
   LamppostError,
   type Publication,
   type ReadingsQuery,
+  type SessionDrop,
 } from '../domain/index.ts';
-import { publicationsOf, retainedTickets } from '../events/index.ts';
+import { publicationsOf, retainedTickets, sessionEventOf } from '../events/index.ts';
 import {
   createContext,
   createDuckdbHistory,
@@ -26,6 +27,7 @@ import {
   parseCity,
 } from '../ingest/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../rules/index.ts';
+import { transact } from '../store/index.ts';
 import { createTicketReader } from '../tickets/index.ts';
 import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
@@ -76,7 +78,10 @@ const embedded =
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
 const office = createOfficeOfThread({ db, context, clock, onEvents });
 const { pipeline, outbox } = office;
-const broker = remote<{ publish: (publications: readonly Publication[]) => Promise<void> }>(data.broker);
+const broker = remote<{
+  publish: (publications: readonly Publication[]) => Promise<void>;
+  restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
+}>(data.broker);
 
 /** The newest block of the run before. */
 const startedAt = journal.head().seq;
@@ -128,11 +133,30 @@ async function drainOutbox(): Promise<void> {
   }
 }
 
+/** Heals the retained tickets where the broker's file is older than this one, or gone; else nobody hears of it. */
+async function restateTickets(): Promise<void> {
+  // What is to be published still would be told in another order.
+  if (outbox.pending(1).length > 0) return;
+  await broker.call.restate('tickets/#', [...retainedTickets(createTicketReader(db))]).catch(brokerGone);
+}
+
 /** The broker stops first: false for a call that it no longer answered. */
 function brokerGone(error: unknown): boolean {
   if (error instanceof LamppostError) return false;
   throw error;
 }
+
+offer(data.broker, {
+  /** Makes events of what sessions lost; one that is told again is not another. */
+  dropped(drops: readonly SessionDrop[]) {
+    const events = drops.map(sessionEventOf).filter(({ id }) => !outbox.has(id));
+    if (events.length === 0) return;
+    transact(db, () => {
+      for (const event of events) outbox.append(event);
+    });
+    onEvents();
+  },
+});
 
 /** Live readings and rejections: best effort, one batch on its way at a time, none kept for later. */
 function feed(outcomes: readonly Outcome[]): void {
@@ -293,10 +317,9 @@ async function drain(): Promise<void> {
 }
 
 const functions = {
-  /** Starts the consumers; before that, the broker learns of every open ticket. */
-  async run() {
-    await broker.call.publish([...retainedTickets(createTicketReader(db))]);
-    void publishEvents();
+  /** Starts the consumers; the broker learns of what it missed. */
+  run() {
+    void publishEvents().then(restateTickets);
     loops = Promise.all([rulesLoop(), historyLoop()]);
     loops.catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');

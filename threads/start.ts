@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { MessageChannel } from 'node:worker_threads';
-import type { Credential, Registry } from '../broker/index.ts';
+import type { Logger } from 'pino';
+import { type Credential, createCheckpointer, type Registry } from '../broker/index.ts';
 import type { Config } from '../config.ts';
 import type { CityControl } from '../domain/index.ts';
 import type { Webhooks } from '../events/notify/index.ts';
@@ -33,14 +34,16 @@ interface Start {
   readonly city: CityControl;
   readonly registry: Registry;
   readonly admin: Credential;
+  readonly log: Logger;
   readonly onCrash: (error: Error) => void;
 }
 
 const TICK_MS = 1_000;
+const CHECKPOINT_MS = 5_000;
 const MAX_IN_FLIGHT = 256 * 1024;
 
 /** Starts the threads along the way of a reading, the journal first; nothing listens yet. */
-export async function startThreads({ config, city, registry, admin, onCrash }: Start): Promise<Threads> {
+export async function startThreads({ config, city, registry, admin, log, onCrash }: Start): Promise<Threads> {
   // A thread's collector marks its heap in that thread then, not in helpers on the broker's core (docs/performance.md).
   setFlagsFromString('--no-concurrent-marking');
   const counter = new Int32Array(new SharedArrayBuffer(4));
@@ -116,6 +119,8 @@ export async function startThreads({ config, city, registry, admin, onCrash }: S
   await engine.call.run();
   await journal.call.run();
   await notify.call.run();
+  const checkpointer = createCheckpointer({ path: sessionsPath(config), everyMs: CHECKPOINT_MS }, log);
+  checkpointer.start();
 
   return {
     journal: journal.call,
@@ -129,6 +134,7 @@ export async function startThreads({ config, city, registry, admin, onCrash }: S
       return () => appended.delete(listener);
     },
     async stop() {
+      checkpointer.stop();
       await broker.call.stop();
       await engine.call.stop();
       await notify.call.stop();
@@ -148,7 +154,10 @@ function devicesInto(journal: Remote<JournalThread>, registry: Registry, journal
   };
 }
 
-function brokerOptions({ mqtt }: Config): BrokerThreadData['options'] {
+const sessionsPath = (config: Config) => join(config.data, 'sessions.sqlite');
+
+function brokerOptions(config: Config): BrokerThreadData['options'] {
+  const { mqtt } = config;
   return {
     host: mqtt.host,
     port: mqtt.port,
@@ -158,5 +167,6 @@ function brokerOptions({ mqtt }: Config): BrokerThreadData['options'] {
     maxInFlight: MAX_IN_FLIGHT,
     maxConnections: mqtt.maxConnections,
     maxUnread: 1024 * 1024,
+    sessions: { path: sessionsPath(config), limits: mqtt.sessions },
   };
 }

@@ -2,12 +2,14 @@ import { z } from 'zod';
 import { EVENT_TYPES, type EventType } from '../../domain/index.ts';
 import { isAlertType, isTicketType, schemaUriOf } from '../cloudevent.ts';
 import { AlertDataSchema } from './alert.ts';
+import { SessionDataSchema } from './session.ts';
 import { SilenceDataSchema } from './silence.ts';
 import { TicketSchema } from './ticket.ts';
 
 /** What the events of a type tell: the schema that their `dataschema` names. */
 export function dataSchemaOf(type: EventType): z.ZodType {
   if (isTicketType(type)) return TicketSchema;
+  if (type === 'city.lamppost.session.dropped') return SessionDataSchema;
   if (!isAlertType(type)) return SilenceDataSchema;
   return AlertDataSchema.extend({ state: z.literal(type === 'city.lamppost.alert.firing' ? 'firing' : 'resolved') });
 }
@@ -24,7 +26,9 @@ function eventSchemaOf(type: EventType): z.ZodType {
         .describe('With `source` the duplicate key: the same over redeliveries, restarts and replays'),
       source: z.literal('/lamppost'),
       type: z.literal(type),
-      subject: z.string().describe('`alerts/{rule}/{group}`, `tickets/{ticket}` or `silences/{silence}`'),
+      subject: z
+        .string()
+        .describe('`alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}` or `sessions/{session}`'),
       time: z.iso.datetime().describe('Engine time'),
       datacontenttype: z.literal('application/json'),
       dataschema: z.literal(schemaUriOf(type)),

@@ -7,12 +7,14 @@ export { SilenceSchema } from './silence.ts';
 export { TicketAlertSchema, TicketSchema } from './ticket.ts';
 
 import { EvidenceSchema } from './evidence.ts';
+import { SessionDataSchema } from './session.ts';
 import { SilenceDataSchema } from './silence.ts';
 import { TicketAlertSchema, TicketSchema } from './ticket.ts';
 
 /** Schemas that others refer to by name. */
 export const NAMED_SCHEMAS = {
   Evidence: EvidenceSchema,
+  SessionData: SessionDataSchema,
   SilenceData: SilenceDataSchema,
   Ticket: TicketSchema,
   TicketAlert: TicketAlertSchema,

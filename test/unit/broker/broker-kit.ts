@@ -1,4 +1,7 @@
+import { mkdtempSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { generate, type Packet, parser } from 'mqtt-packet';
 import pino from 'pino';
@@ -9,8 +12,9 @@ import {
   createBroker,
   hashSecret,
   type Identity,
+  type SessionLimits,
 } from '../../../broker/index.ts';
-import type { Appended, Key, LamppostError, MessageRoute, MessageSink } from '../../../domain/index.ts';
+import type { Appended, Key, LamppostError, MessageRoute, MessageSink, SessionDrop } from '../../../domain/index.ts';
 
 /** A journal in memory that can keep its publishers waiting. */
 export class MemorySink implements MessageSink {
@@ -63,6 +67,12 @@ export interface Scene {
   readonly port: number;
   readonly tlsPort: number | null;
   overloaded: boolean;
+  /** What the clock says that sessions expire by, ms. */
+  nowMs: number;
+  /** What was told of dropped messages. */
+  readonly drops: SessionDrop[];
+  /** Where it keeps its sessions: another broker over it goes on. */
+  readonly dir: string;
   stop(): Promise<void>;
 }
 
@@ -74,11 +84,26 @@ const LIMITS = {
   maxUnread: 256 * 1024,
 };
 
-export async function startBroker(options: Partial<BrokerOptions> = {}): Promise<Scene> {
+interface Setting extends Partial<BrokerOptions> {
+  readonly dir?: string;
+  readonly limits?: Partial<SessionLimits>;
+}
+
+const SESSION_LIMITS: SessionLimits = { days: 7, messages: 10_000, bytes: 16 * 1024 * 1024, perUser: 100 };
+
+export async function startBroker({ dir = newDir(), limits, ...options }: Setting = {}): Promise<Scene> {
   const sink = new MemorySink();
-  const scene = { overloaded: false };
-  const deps = { sink, log: pino({ level: 'silent' }), overloaded: () => scene.overloaded };
-  const broker = createBroker(deps, { host: '127.0.0.1', port: 0, tls: null, ...LIMITS, ...options });
+  const drops: SessionDrop[] = [];
+  const scene = { overloaded: false, nowMs: Date.parse('2026-05-01T00:00:00Z') };
+  const deps = {
+    sink,
+    clock: { now: () => scene.nowMs },
+    log: pino({ level: 'silent' }),
+    overloaded: () => scene.overloaded,
+    tell: async (told: readonly SessionDrop[]) => void drops.push(...told),
+  };
+  const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits } };
+  const broker = createBroker(deps, { host: '127.0.0.1', port: 0, tls: null, ...LIMITS, sessions, ...options });
   const devices = ['bin-1', 'bin-2', 'bin-3'].map((id) => deviceOf(id));
   const keys = [keyOf('admin', 'admin'), keyOf('city', 'viewer')];
   const departments = [keyOf('waste', 'operator', 'waste'), keyOf('roads', 'viewer', 'roads')];
@@ -90,8 +115,10 @@ export async function startBroker(options: Partial<BrokerOptions> = {}): Promise
     sink.settle();
     await broker.stop();
   };
-  return Object.assign(scene, { broker, sink, port, tlsPort, stop });
+  return Object.assign(scene, { broker, sink, port, tlsPort, drops, dir, stop });
 }
+
+const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-broker-'));
 
 /** Logs a client of mqtt.js in; a device's client id is its id. */
 export function login(port: number, username: string, more: IClientOptions = {}): Promise<MqttClient> {

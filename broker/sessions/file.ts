@@ -1,0 +1,162 @@
+import { closeSync, fdatasync, openSync } from 'node:fs';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import type { Logger } from 'pino';
+import { LamppostError } from '../../domain/index.ts';
+
+/** Tables of `sessions.sqlite`. A packet is stored once, and a row of `queue` for each session that waits for it. */
+const SCHEMA = `
+  create table if not exists sessions (
+    key integer primary key, id text not null unique, user text not null, secret blob not null, seen integer not null
+  ) strict;
+  create table if not exists subscriptions (
+    session integer not null, filter text not null, body text not null, primary key (session, filter)
+  ) strict, without rowid;
+  create table if not exists packets (
+    n integer primary key, topic text not null, payload any not null, qos integer not null, retain integer not null,
+    broker text not null, counter integer not null, bytes integer not null
+  ) strict;
+  create table if not exists queue (
+    session integer not null, n integer not null, message_id integer, released integer not null default 0,
+    primary key (session, n)
+  ) strict, without rowid;
+  create table if not exists retained (topic text primary key, payload any not null, qos integer not null) strict;
+  create table if not exists wills (session text primary key, topic text not null, payload any not null) strict;
+  create table if not exists drops (
+    id text primary key, session text not null, user text not null, reason text not null,
+    messages integer not null, from_ms integer not null, to_ms integer not null
+  ) strict;
+`;
+
+// The checkpointer works beside the broker (checkpoint.ts); this bound is for when it does not, 64 MiB.
+const PAGES_BEFORE_CHECKPOINT = 16_384;
+const RETRY_MS = 1_000;
+const CLOSED = 'the sessions are closed';
+/** SQLite's BUSY, IOERR and FULL: they pass. */
+const PASSING = new Set([5, 10, 13]);
+
+interface Write {
+  readonly statement: StatementSync;
+  readonly values: readonly SQLInputValue[];
+}
+
+/**
+ * The file of sessions. Writes wait for the end of their turn and are then one transaction, so that a burst of events costs
+ * one. A commit writes without waiting for the disk, which `synced` does in the thread pool: nothing here blocks on an fsync.
+ */
+export class SessionsFile {
+  readonly db: DatabaseSync;
+  readonly #log: Logger;
+  readonly #wal: number;
+  #waiting: Write[] = [];
+  #scheduled: NodeJS.Immediate | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  /** Writes so far, those in the file, and those that a power loss leaves there. */
+  #written = 0;
+  #committed = 0;
+  #durable = 0;
+  #syncing = false;
+  #closed = false;
+  #waiters: { readonly until: number; readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+
+  /** Opens or makes the file. Throws `disk` where it cannot. */
+  constructor(path: string, log: Logger) {
+    this.#log = log;
+    try {
+      this.db = new DatabaseSync(path, { timeout: 1_000 });
+      this.db.exec(`pragma journal_mode = wal; pragma synchronous = normal;`);
+      this.db.exec(`pragma wal_autocheckpoint = ${PAGES_BEFORE_CHECKPOINT};`);
+      this.db.exec(SCHEMA);
+      // The log exists from the first write on.
+      this.db.exec('begin immediate; pragma user_version = 1; commit');
+      this.#wal = openSync(`${path}-wal`, 'r+');
+    } catch (cause) {
+      throw new LamppostError('disk', `the sessions ${path} cannot be opened: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  /** Adds a write to the transaction of this turn; once the file is closed, what is written is lost. */
+  write(statement: StatementSync, ...values: SQLInputValue[]): void {
+    this.#written++;
+    if (this.#closed) return;
+    this.#waiting.push({ statement, values });
+    this.#scheduled ??= setImmediate(() => this.flush());
+  }
+
+  /** Commits what waits now; false where the disk does not take it: it is tried again until it does. */
+  flush(): boolean {
+    clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
+    if (this.#waiting.length === 0) return true;
+    try {
+      this.#commit();
+    } catch (error) {
+      if (!PASSING.has((error as { errcode?: number }).errcode! & 0xff)) throw error;
+      this.#tryLater(error as Error);
+      return false;
+    }
+    this.#waiting = [];
+    this.#committed = this.#written;
+    this.#sync();
+    return true;
+  }
+
+  /** Resolves when every write so far outlives a power loss; rejects with `disk` where the file is closed before. */
+  synced(): Promise<void> {
+    if (this.#durable >= this.#written) return Promise.resolve();
+    if (this.#closed) return Promise.reject(new LamppostError('disk', CLOSED, { retryable: true }));
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ until: this.#written, resolve, reject });
+      this.#sync();
+    });
+  }
+
+  /** Commits what waits, where the disk takes it, waits for it, and closes. */
+  async close(): Promise<void> {
+    const settled = this.flush() ? this.synced() : Promise.resolve();
+    await settled.catch((error: unknown) => this.#log.error({ err: error }, 'the last of the sessions is not on disk'));
+    this.#closed = true;
+    clearImmediate(this.#scheduled);
+    clearTimeout(this.#retry);
+    for (const { reject } of this.#waiters.splice(0)) reject(new LamppostError('disk', CLOSED, { retryable: true }));
+    closeSync(this.#wal);
+    this.db.close();
+  }
+
+  #commit(): void {
+    try {
+      this.db.exec('begin');
+      for (const { statement, values } of this.#waiting) statement.run(...values);
+      this.db.exec('commit');
+    } catch (error) {
+      // A full disk may have ended the transaction by itself.
+      if (this.db.isTransaction) this.db.exec('rollback');
+      throw error;
+    }
+  }
+
+  #tryLater(error: Error): void {
+    if (this.#retry !== undefined) return;
+    this.#log.error({ err: error, writes: this.#waiting.length }, 'the sessions wait for the disk');
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.flush();
+    }, RETRY_MS);
+  }
+
+  /** One fdatasync at a time, for all that was committed before it; and none where nobody waits. */
+  #sync(): void {
+    if (this.#syncing || this.#waiters.length === 0 || this.#durable >= this.#committed) return;
+    this.#syncing = true;
+    const upTo = this.#committed;
+    fdatasync(this.#wal, (error) => {
+      // What the disk refused once may be lost although a second try succeeds: the next start reads what is there.
+      if (error !== null) throw error;
+      this.#syncing = false;
+      this.#durable = upTo;
+      const settled = this.#waiters.filter(({ until }) => until <= upTo);
+      this.#waiters = this.#waiters.filter(({ until }) => until > upTo);
+      for (const { resolve } of settled) resolve();
+      this.#sync();
+    });
+  }
+}

@@ -1,0 +1,84 @@
+import type { StatementSync } from 'node:sqlite';
+import type { SessionsFile } from './file.ts';
+import { matchesFilter } from './filters.ts';
+import { type Packet, payloadOf } from './session.ts';
+
+/** A retained message; whatever else was in the packet stays in it. */
+export type RetainedPacket = Pick<Packet, 'cmd' | 'topic' | 'payload' | 'qos'> & { readonly retain: boolean };
+
+interface Retained {
+  readonly packet: RetainedPacket;
+  /** What the file says of the topic. */
+  readonly onFile: Buffer | string;
+}
+
+/**
+ * Retained messages, in memory and on file. `resting` is what a topic says after a restart where that is not what it said
+ * last: its row is then written once, and not with every change.
+ */
+export class RetainedMessages {
+  readonly #file: SessionsFile;
+  readonly #resting: (topic: string) => Buffer | null;
+  readonly #put: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #byTopic = new Map<string, Retained>();
+
+  constructor(file: SessionsFile, resting: (topic: string) => Buffer | null) {
+    this.#file = file;
+    this.#resting = resting;
+    this.#put = file.db.prepare('insert or replace into retained values (?, ?, ?)');
+    this.#delete = file.db.prepare('delete from retained where topic = ?');
+    for (const { topic, payload, qos } of file.db.prepare('select * from retained').iterate()) {
+      const onFile = payloadOf(payload);
+      const packet = {
+        cmd: 'publish',
+        topic: String(topic),
+        payload: onFile,
+        qos: Number(qos) as 0 | 1 | 2,
+        retain: true,
+      } as const;
+      this.#byTopic.set(packet.topic, { packet, onFile });
+    }
+  }
+
+  get size(): number {
+    return this.#byTopic.size;
+  }
+
+  /** Keeps the message as the last of its topic; an empty one ends that (MQTT 3.1.1 §3.3.1.3). */
+  store(packet: RetainedPacket): void {
+    const { topic, payload, qos } = packet;
+    const known = this.#byTopic.get(topic);
+    if (payload.length === 0) {
+      if (this.#byTopic.delete(topic)) this.#file.write(this.#delete, topic);
+      return;
+    }
+    const onFile = this.#resting(topic) ?? payload;
+    this.#byTopic.set(topic, { packet: { ...packet }, onFile });
+    if (known === undefined || !same(known.onFile, onFile)) this.#file.write(this.#put, topic, onFile, qos);
+  }
+
+  /** What a topic says, as text; null where it says nothing. */
+  payload(topic: string): string | null {
+    return this.#byTopic.get(topic)?.packet.payload.toString() ?? null;
+  }
+
+  /** Messages of each filter, one filter after the other. */
+  *matchingAny(filters: readonly string[]): Generator<RetainedPacket> {
+    for (const filter of filters) yield* this.matching(filter);
+  }
+
+  /** Messages whose topic matches a filter. */
+  *matching(filter: string): Generator<RetainedPacket> {
+    if (!/[#+]/.test(filter)) {
+      const one = this.#byTopic.get(filter);
+      if (one !== undefined) yield one.packet;
+      return;
+    }
+    for (const [topic, { packet }] of this.#byTopic) if (matchesFilter(filter, topic)) yield packet;
+  }
+}
+
+function same(a: Buffer | string, b: Buffer | string): boolean {
+  return a === b || (typeof a !== 'string' && typeof b !== 'string' && a.equals(b));
+}

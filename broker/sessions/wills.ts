@@ -1,0 +1,66 @@
+import type { StatementSync } from 'node:sqlite';
+import type { SessionsFile } from './file.ts';
+import { type Packet, payloadOf } from './session.ts';
+
+/** A will as Aedes hands it over, and what it notes on it. */
+export type Will = Pick<Packet, 'topic' | 'payload'> & { brokerId?: string; clientId?: string };
+
+/** The last word of a connection that the run before did not end. */
+export interface LastWord {
+  readonly session: string;
+  readonly topic: string;
+  readonly payload: Buffer;
+}
+
+/** Wills of the connections of this run, and those that the run before left behind. */
+export class Wills {
+  readonly #file: SessionsFile;
+  readonly #put: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #wills = new Map<string, Will>();
+  #left: LastWord[];
+
+  constructor(file: SessionsFile) {
+    this.#file = file;
+    this.#put = file.db.prepare('insert or replace into wills values (?, ?, ?)');
+    this.#delete = file.db.prepare('delete from wills where session = ?');
+    this.#left = file.db
+      .prepare('select * from wills')
+      .all()
+      .map(({ session, topic, payload }) => ({
+        session: String(session),
+        topic: String(topic),
+        payload: Buffer.from(payloadOf(payload)),
+      }));
+  }
+
+  put(session: string, will: Will): void {
+    this.#wills.set(session, will);
+    this.#file.write(this.#put, session, will.topic, will.payload);
+  }
+
+  get(session: string): Will | undefined {
+    return this.#wills.get(session);
+  }
+
+  delete(session: string): Will | undefined {
+    const will = this.#wills.get(session);
+    if (this.#wills.delete(session)) this.#file.write(this.#delete, session);
+    return will;
+  }
+
+  all(): IterableIterator<Will> {
+    return this.#wills.values();
+  }
+
+  /** What the run before left behind. */
+  left(): readonly LastWord[] {
+    return this.#left;
+  }
+
+  /** It has been said, or nobody may say it. */
+  said(word: LastWord): void {
+    this.#left = this.#left.filter((one) => one !== word);
+    if (!this.#wills.has(word.session)) this.#file.write(this.#delete, word.session);
+  }
+}

@@ -1,0 +1,22 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const SUITE = fileURLToPath(new URL('abstract-suite.ts', import.meta.url));
+
+test("sessions - the suite of Aedes' persistences passes unmodified", () => {
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const run = spawnSync(process.execPath, ['--test', '--test-reporter=tap', SUITE], { encoding: 'utf8', env });
+  const figure = (name: string) => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(run.stdout)?.[1]);
+  expect(
+    run.status,
+    run.stdout
+      .split('\n')
+      .filter((line) => line.includes('not ok'))
+      .join('\n'),
+  ).toBe(0);
+  expect(figure('fail') + figure('cancelled') + figure('skipped') + figure('todo')).toBe(0);
+  expect(figure('pass')).toBe(figure('tests'));
+  // An empty run passes, too.
+  expect(figure('tests')).toBeGreaterThanOrEqual(50);
+});
