@@ -281,7 +281,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   return {
     async open() {
       sessions = openSessions({ ...deps, credentials }, options.sessions);
-      upkeep = createUpkeep(sessions, { ...deps, credentials });
+      upkeep = createUpkeep({ sessions, everyMs: options.sessions.upkeepMs }, { ...deps, credentials });
       await aedes.listenWith(sessions);
     },
     async start() {

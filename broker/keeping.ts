@@ -11,16 +11,17 @@ import { type SessionLimits, Sessions } from './sessions/index.ts';
 export interface KeepOptions {
   readonly path: string;
   readonly limits: SessionLimits;
+  /** How often it is looked for what has expired and what is to be told. */
+  readonly upkeepMs: number;
 }
 
 const STATUS = /^devices\/([^/]+)\/status$/;
 const OFFLINE = Buffer.from('offline');
-const UPKEEP_MS = 5_000;
 
 /** Opens what outlives the broker. A device that is no longer known has no status, and after a start none is online. */
 export function openSessions(
   { clock, log, credentials }: { clock: Clock; log: Logger; credentials: Credentials },
-  { path, limits }: KeepOptions,
+  { path, limits }: Omit<KeepOptions, 'upkeepMs'>,
 ): Sessions {
   const deps = {
     clock,
@@ -68,7 +69,7 @@ export interface Upkeep {
 
 /** Makes the upkeep; `tell` resolves when the drops have become events. What it rejects is told again. */
 export function createUpkeep(
-  sessions: Sessions,
+  { sessions, everyMs }: { sessions: Sessions; everyMs: number },
   {
     tell,
     credentials,
@@ -99,7 +100,7 @@ export function createUpkeep(
 
   return {
     start() {
-      timer = setInterval(() => void round(), UPKEEP_MS);
+      timer = setInterval(() => void round(), everyMs);
     },
     stop: () => clearInterval(timer),
   };

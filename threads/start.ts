@@ -40,6 +40,7 @@ interface Start {
 
 const TICK_MS = 1_000;
 const CHECKPOINT_MS = 5_000;
+const UPKEEP_MS = 5_000;
 const MAX_IN_FLIGHT = 256 * 1024;
 
 /** Starts the threads along the way of a reading, the journal first; nothing listens yet. */
@@ -167,6 +168,6 @@ function brokerOptions(config: Config): BrokerThreadData['options'] {
     maxInFlight: MAX_IN_FLIGHT,
     maxConnections: mqtt.maxConnections,
     maxUnread: 1024 * 1024,
-    sessions: { path: sessionsPath(config), limits: mqtt.sessions },
+    sessions: { path: sessionsPath(config), limits: mqtt.sessions, upkeepMs: UPKEEP_MS },
   };
 }

@@ -69,6 +69,8 @@ export interface Scene {
   overloaded: boolean;
   /** What the clock says that sessions expire by, ms. */
   nowMs: number;
+  /** How often the clock was asked. */
+  readonly asked: number;
   /** What was told of dropped messages. */
   readonly drops: SessionDrop[];
   /** Where it keeps its sessions: another broker over it goes on. */
@@ -87,27 +89,43 @@ const LIMITS = {
 interface Setting extends Partial<BrokerOptions> {
   readonly dir?: string;
   readonly limits?: Partial<SessionLimits>;
+  /** What its clock says at the start, ms. */
+  readonly nowMs?: number;
+  /** Other secrets than SECRET. */
+  readonly secrets?: Readonly<Record<string, string>>;
+  /** Who is not known. */
+  readonly without?: readonly string[];
 }
 
 const SESSION_LIMITS: SessionLimits = { days: 7, messages: 10_000, bytes: 16 * 1024 * 1024, perUser: 100 };
 
-export async function startBroker({ dir = newDir(), limits, ...options }: Setting = {}): Promise<Scene> {
+export async function startBroker(setting: Setting = {}): Promise<Scene> {
+  const { dir = newDir(), limits, nowMs = Date.parse('2026-05-01T00:00:00Z'), secrets = {}, without = [] } = setting;
   const sink = new MemorySink();
   const drops: SessionDrop[] = [];
-  const scene = { overloaded: false, nowMs: Date.parse('2026-05-01T00:00:00Z') };
+  const scene = { overloaded: false, nowMs, asked: 0 };
   const deps = {
     sink,
-    clock: { now: () => scene.nowMs },
+    clock: {
+      now() {
+        scene.asked++;
+        return scene.nowMs;
+      },
+    },
     log: pino({ level: 'silent' }),
     overloaded: () => scene.overloaded,
     tell: async (told: readonly SessionDrop[]) => void drops.push(...told),
   };
-  const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits } };
-  const broker = createBroker(deps, { host: '127.0.0.1', port: 0, tls: null, ...LIMITS, sessions, ...options });
+  const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
+  const broker = createBroker(deps, { host: '127.0.0.1', port: 0, tls: null, ...LIMITS, sessions, ...setting });
   const devices = ['bin-1', 'bin-2', 'bin-3'].map((id) => deviceOf(id));
   const keys = [keyOf('admin', 'admin'), keyOf('city', 'viewer')];
   const departments = [keyOf('waste', 'operator', 'waste'), keyOf('roads', 'viewer', 'roads')];
-  broker.credentials({ set: [...devices, ...keys, ...departments], remove: [] });
+  const set = [...devices, ...keys, ...departments].filter(({ identity }) => !without.includes(identity.id));
+  for (const [id, secret] of Object.entries(secrets)) {
+    set.push({ ...set.find(({ identity }) => identity.id === id)!, hash: hashSecret(secret) });
+  }
+  broker.credentials({ set, remove: [] });
   await broker.open();
   const { port, tlsPort } = await broker.start();
   const stop = async () => {
@@ -132,11 +150,16 @@ export class RawClient {
   readonly packets: Packet[] = [];
   readonly closed: Promise<void>;
   isClosed = false;
+  /** Called with each packet that has come. */
+  onPacket: (packet: Packet) => void = () => {};
 
   constructor(port: number, socket = connect(port, '127.0.0.1')) {
     this.socket = socket;
     const incoming = parser();
-    incoming.on('packet', (packet) => this.packets.push(packet));
+    incoming.on('packet', (packet) => {
+      this.packets.push(packet);
+      this.onPacket(packet);
+    });
     socket.on('data', (bytes) => incoming.parse(bytes));
     socket.on('error', () => {});
     this.closed = new Promise((resolve) => {

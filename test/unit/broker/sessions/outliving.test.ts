@@ -1,0 +1,156 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { publishPacket, type RawClient, rawLogin, type Scene, startBroker, until } from '../broker-kit.ts';
+import { afterCrash, keeper, leave, payloads, subscribe } from './sessions-kit.ts';
+
+let scene: Scene;
+let other: Scene | undefined;
+beforeEach(async () => {
+  scene = await startBroker();
+});
+afterEach(async () => {
+  await scene.stop();
+  await other?.stop();
+  other = undefined;
+});
+
+const retain = (topic: string, payload: string) => scene.broker.publish({ topic, payload, qos: 1, retain: true });
+const ticket = (n: number, payload: string) =>
+  ({ topic: `tickets/waste/${n}`, payload, qos: 1, retain: true }) as const;
+
+/** What a new subscriber is told at once, by topic. */
+async function retained(of: Scene, filter: string): Promise<Record<string, string>> {
+  await of.broker.publish({ topic: 'live/end', payload: 'the last', qos: 0, retain: true });
+  const client = await rawLogin(of.port, 'admin', { clientId: 'looks' });
+  await subscribe(client, filter, 'live/end');
+  await until(() => client.got('publish').some(({ topic }) => topic === 'live/end'), 'the last');
+  client.socket.destroy();
+  await client.closed;
+  const found = client.got('publish').map(({ topic, payload }) => [topic, payload.toString()] as const);
+  return Object.fromEntries(found.filter(([topic]) => topic !== 'live/end'));
+}
+
+describe('retained messages', () => {
+  test('sessions - open tickets are there after a crash, closed ones are not', async () => {
+    await Promise.all([retain('tickets/waste/1', 'open'), retain('tickets/waste/2', 'open')]);
+    await retain('tickets/waste/1', '');
+    await retain('tickets/waste/2', 'assigned');
+    other = await afterCrash(scene);
+    expect(await retained(other, 'tickets/#')).toEqual({ 'tickets/waste/2': 'assigned' });
+  });
+
+  test('sessions - after a start no device is online', async () => {
+    const clients = await Promise.all(['bin-1', 'bin-2'].map((id) => rawLogin(scene.port, id)));
+    await leave(scene, clients[1]!);
+    expect(await retained(scene, 'devices/+/status')).toEqual({
+      'devices/bin-1/status': 'online',
+      'devices/bin-2/status': 'offline',
+    });
+    other = await afterCrash(scene);
+    const after = { 'devices/bin-1/status': 'offline', 'devices/bin-2/status': 'offline' };
+    expect(await retained(other, 'devices/+/status')).toEqual(after);
+    await rawLogin(other.port, 'bin-2');
+    expect(await retained(other, 'devices/bin-2/status')).toEqual({ 'devices/bin-2/status': 'online' });
+  });
+
+  test('sessions - a device that is revoked has no status any more, whether it was connected or not, or the server down', async () => {
+    const [here, away] = [await rawLogin(scene.port, 'bin-1'), await rawLogin(scene.port, 'bin-2')];
+    await leave(scene, away, await rawLogin(scene.port, 'bin-3'));
+    scene.broker.credentials({ set: [], remove: ['bin-1', 'bin-2'] });
+    await here.closed;
+    await until(() => scene.broker.counts().connections === 0, 'the end of the connection');
+    expect(Object.keys(await retained(scene, 'devices/+/status'))).toEqual(['devices/bin-3/status']);
+    other = await afterCrash(scene, { without: ['bin-3'] });
+    expect(await retained(other, 'devices/+/status')).toEqual({});
+  });
+
+  test('sessions - restating them heals what is missing or stale, and tells subscribers of nothing else', async () => {
+    await Promise.all([1, 2, 3].map((n) => scene.broker.publish(ticket(n, 'open'))));
+    const client = await keeper(scene, 'admin');
+    await subscribe(client, 'tickets/#');
+    await until(() => payloads(client).length === 3, 'all three');
+    await scene.broker.restate('tickets/#', [ticket(1, 'open'), ticket(2, 'assigned'), ticket(4, 'open')]);
+    await until(() => payloads(client).length >= 6, 'what differs');
+    await client.ping();
+    const came = client.got('publish').slice(3);
+    expect(came.map(({ topic, payload }) => [topic, payload.toString()])).toEqual([
+      ['tickets/waste/3', ''],
+      ['tickets/waste/2', 'assigned'],
+      ['tickets/waste/4', 'open'],
+    ]);
+    other = await afterCrash(scene);
+    expect(await retained(other, 'tickets/#')).toEqual({
+      'tickets/waste/1': 'open',
+      'tickets/waste/2': 'assigned',
+      'tickets/waste/4': 'open',
+    });
+  });
+});
+
+describe('wills', () => {
+  const will = (topic: string, payload = 'last words') => ({
+    will: { topic, payload: Buffer.from(payload), qos: 1, retain: false },
+  });
+
+  test('sessions - the last word of a connection that a crash ended is said at the next start, once', async () => {
+    await rawLogin(scene.port, 'bin-1', will('devices/bin-1/readings'));
+    await rawLogin(scene.port, 'bin-2', will('devices/bin-3/readings'));
+    await scene.broker.publish(ticket(1, 'all before it is on disk'));
+    other = await afterCrash(scene);
+    expect(other.sink.taken).toEqual([{ identity: 'bin-1', topic: 'devices/bin-1/readings', payload: 'last words' }]);
+    const { dir } = other;
+    await other.stop();
+    other = await startBroker({ dir });
+    expect(other.sink.taken).toEqual([]);
+  });
+
+  test('sessions - one that was said or taken back before the crash is not said after it', async () => {
+    const broken = await rawLogin(scene.port, 'bin-1', will('devices/bin-1/readings'));
+    const bye = await rawLogin(scene.port, 'bin-2', will('devices/bin-2/readings'));
+    bye.send({ cmd: 'disconnect' });
+    await leave(scene, broken, bye);
+    await until(() => scene.sink.taken.length === 1, 'the last word');
+    await scene.broker.publish(ticket(1, 'all before it is on disk'));
+    other = await afterCrash(scene);
+    expect(other.sink.taken).toEqual([]);
+  });
+
+  test('sessions - nobody speaks for a device that was revoked meanwhile', async () => {
+    await rawLogin(scene.port, 'bin-1', will('devices/bin-1/readings'));
+    await scene.broker.publish(ticket(1, 'all before it is on disk'));
+    other = await afterCrash(scene, { without: ['bin-1'] });
+    expect(other.sink.taken).toEqual([]);
+  });
+});
+
+describe('messages of QoS 2 that come in', () => {
+  const TOPIC = 'devices/bin-1/readings';
+  const session = { clean: false };
+
+  async function received(client: RawClient): Promise<void> {
+    client.send(publishPacket(TOPIC, '{"n": 1}', 2, 7));
+    await until(() => client.got('pubrec').length === 1, 'PUBREC');
+  }
+
+  test('sessions - the crash between PUBREC and PUBREL: PUBREL is answered, nothing is taken twice', async () => {
+    await received(await rawLogin(scene.port, 'bin-1', session));
+    other = await afterCrash(scene);
+    const back = await rawLogin(other.port, 'bin-1', session);
+    back.send({ cmd: 'pubrel', messageId: 7 });
+    await until(() => back.got('pubcomp').length === 1, 'PUBCOMP');
+    expect(back.got('pubcomp')[0]!.messageId).toBe(7);
+    expect(other.sink.taken).toEqual([]);
+  });
+
+  test('sessions - the crash before PUBREC: the message comes again, and is not acknowledged before it is on disk', async () => {
+    await received(await rawLogin(scene.port, 'bin-1', session));
+    other = await afterCrash(scene);
+    other.sink.held = true;
+    const back = await rawLogin(other.port, 'bin-1', session);
+    back.send(publishPacket(TOPIC, '{"n": 1}', 2, 7, { dup: true }));
+    await until(() => other!.sink.taken.length === 1, 'the message');
+    await back.ping();
+    expect(back.got('pubrec')).toEqual([]);
+    other.sink.settle();
+    await until(() => back.got('pubrec').length === 1, 'PUBREC');
+  });
+});
