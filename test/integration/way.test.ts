@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
+import { hasMosquittoClients } from '../kit/mosquitto.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 
 const server = new ServerProcess();
@@ -291,18 +292,7 @@ async function streamed(last: number, count: number): Promise<string[]> {
   return [...text.matchAll(/^id: (\d+)-\w+\nevent: /gm)].map(([, id]) => id!);
 }
 
-const mosquitto = (() => {
-  try {
-    execFileSync('which', ['mosquitto_sub']);
-    return true;
-  } catch {
-    return false;
-  }
-})();
-if (!mosquitto && process.env.CI === 'true') throw new Error('mosquitto-clients is not installed, and CI needs it');
-if (!mosquitto) console.warn("SKIPPED: mosquitto_sub is not installed: Mosquitto's clients against this broker");
-
-test.skipIf(!mosquitto)("Mosquitto's own clients publish and subscribe", async () => {
+test.skipIf(!hasMosquittoClients())("Mosquitto's own clients publish and subscribe", async () => {
   const common = ['-h', '127.0.0.1', '-p', String(server.mqttPort)];
   const sub = spawn('mosquitto_sub', [
     ...common,

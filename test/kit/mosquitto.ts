@@ -1,0 +1,60 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+/** Whether Mosquitto's own clients are installed. Where they are not, it is said aloud; in CI it is a failure. */
+export function hasMosquittoClients(): boolean {
+  try {
+    execFileSync('which', ['mosquitto_sub']);
+    return true;
+  } catch {
+    if (process.env.CI === 'true') throw new Error('mosquitto-clients is not installed, and CI needs it');
+    console.warn("SKIPPED: mosquitto_sub is not installed: Mosquitto's clients against this broker");
+    return false;
+  }
+}
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** `mosquitto_sub` with a kept session and QoS 1, as its own process; it comes back to a server that was away by itself. */
+export class MosquittoSub {
+  /** Payloads that it printed, in order. */
+  readonly lines: string[] = [];
+  readonly #flags: readonly string[];
+  #child: ChildProcess | null = null;
+  #rest = '';
+
+  constructor(options: {
+    port: number;
+    clientId: string;
+    username: string;
+    password: string;
+    topics: readonly string[];
+  }) {
+    const { port, clientId, username, password, topics } = options;
+    const login = ['-h', '127.0.0.1', '-p', String(port), '-i', clientId, '-u', username, '-P', password];
+    this.#flags = [...login, '-c', '-q', '1', '-F', '%p', ...topics.flatMap((topic) => ['-t', topic])];
+  }
+
+  start(): void {
+    this.#child = spawn('mosquitto_sub', this.#flags, { stdio: ['ignore', 'pipe', 'ignore'] });
+    running.add(this.#child);
+    this.#child.stdout!.on('data', (bytes: Buffer) => {
+      const lines = (this.#rest + bytes.toString('latin1')).split('\n');
+      this.#rest = lines.pop()!;
+      for (const line of lines) this.lines.push(Buffer.from(line, 'latin1').toString());
+    });
+  }
+
+  /** kill -9; resolves when all that it printed has been read. */
+  async kill(): Promise<void> {
+    const child = this.#child!;
+    const gone = once(child, 'close');
+    child.kill('SIGKILL');
+    await gone;
+    running.delete(child);
+    this.#rest = '';
+  }
+}
