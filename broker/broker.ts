@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AuthenticateError, Client } from 'aedes';
 import type { Logger } from 'pino';
-import { type Clock, LamppostError, type MessageSink, type Publication, type SessionDrop } from '../domain/index.ts';
+import { type Clock, LamppostError, type MessageSink, type SessionDrop } from '../domain/index.ts';
 import { refuseSubscribe } from './access.ts';
 import { createAdmission, createPublisher, type Publisher, waitingBytes } from './admission.ts';
 import { type CredentialChange, Credentials } from './credentials.ts';
@@ -11,6 +11,7 @@ import { type GuardLimits, guard } from './guard.ts';
 import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
 import { createUpkeep, type KeepOptions, openSessions, sayLastWords, type Upkeep } from './keeping.ts';
 import { createListeners, type ListenOptions } from './listeners.ts';
+import { createOutgoing, type Outgoing } from './outgoing.ts';
 import { createPresence } from './presence.ts';
 import type { Sessions } from './sessions/index.ts';
 
@@ -51,7 +52,7 @@ export interface BrokerCounts {
 }
 
 /** The MQTT side of Lamppost. */
-export interface Broker {
+export interface Broker extends Pick<Outgoing, 'publish' | 'restate'> {
   /** From here on it takes publications of Lamppost's own. Throws `disk` where the sessions cannot be opened. */
   open(): Promise<void>;
   /** Listens. */
@@ -59,13 +60,6 @@ export interface Broker {
   /** Stops taking messages, waits for commits on their way, closes. */
   stop(): Promise<void>;
   credentials(change: CredentialChange): void;
-  /**
-   * Publishes on behalf of Lamppost, in the order of the calls; resolves when it is on disk for every kept session that is to
-   * have it, and as a retained message.
-   */
-  publish(publication: Publication): Promise<void>;
-  /** Makes these the only retained messages that match the filter; tells subscribers only of what differs. */
-  restate(filter: string, publications: readonly Publication[]): Promise<void>;
   /**
    * A device's message that came by another way than MQTT: resolves when it is on disk, or `refused` where the secret
    * is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
@@ -99,7 +93,6 @@ const BAD_USERNAME_OR_PASSWORD = 4;
 
 const RESUME_MS = 5;
 
-const TAKEN = Promise.resolve();
 const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped: 0, retained: 0 };
 
 /** How long a connection may take to its CONNECT, and before that to the end of its TLS handshake. */
@@ -236,29 +229,9 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     for (const socket of sockets) guarded.get(socket)?.committed();
   }
 
-  function send({ payload, ...rest }: Publication): void {
-    aedes.publish({ cmd: 'publish' as const, dup: false, payload: Buffer.from(payload), ...rest }, () => {});
-  }
-
-  function publish(publication: Publication): Promise<void> {
-    send(publication);
-    return publication.qos > 0 || publication.retain ? (sessions?.synced() ?? TAKEN) : TAKEN;
-  }
-
-  function restate(filter: string, publications: readonly Publication[]): Promise<void> {
-    const { retained } = sessions!;
-    const wanted = new Map(publications.map((publication) => [publication.topic, publication]));
-    for (const { topic } of [...retained.matching(filter)]) {
-      if (!wanted.has(topic)) send({ topic, payload: '', qos: 1, retain: true });
-    }
-    for (const publication of wanted.values()) {
-      if (retained.payload(publication.topic) !== publication.payload) send(publication);
-    }
-    return sessions!.synced();
-  }
-
+  const outgoing = createOutgoing(aedes, () => sessions!);
   const presence = createPresence({
-    announce: (topic, payload) => send({ topic, payload, qos: 0, retain: true }),
+    announce: (topic, payload) => outgoing.send({ topic, payload, qos: 0, retain: true }),
     isKnown: (id) => credentials.get(id) !== undefined,
     hasStatus: (topic) => sessions !== undefined && sessions.retained.payload(topic) !== null,
   });
@@ -309,8 +282,8 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       sessions?.endOf(ended);
       for (const id of change.remove) presence.forgotten(id);
     },
-    publish,
-    restate,
+    publish: outgoing.publish,
+    restate: outgoing.restate,
     ingest({ device, secret, topic, payload }) {
       const identity = credentials.verify(device, Buffer.from(secret));
       if (identity?.kind !== 'device') {

@@ -75,6 +75,7 @@ export const TEXTS = {
       'ticket.reopened': 'ticket reopened',
       'ticket.rated': 'ticket rated',
       'silence.ending': 'silence ends soon',
+      'session.dropped': 'messages for a subscriber dropped',
     },
   },
   zh: {
@@ -152,6 +153,7 @@ export const TEXTS = {
       'ticket.reopened': '工单重开',
       'ticket.rated': '工单评价',
       'silence.ending': '静默即将结束',
+      'session.dropped': '订阅者消息已丢弃',
     },
   },
 };

@@ -66,8 +66,8 @@ export class SessionsFile {
       this.db.exec(`pragma journal_mode = wal; pragma synchronous = normal;`);
       this.db.exec(`pragma wal_autocheckpoint = ${PAGES_BEFORE_CHECKPOINT};`);
       this.db.exec(SCHEMA);
-      // The log exists from the first write on.
-      this.db.exec('begin immediate; pragma user_version = 1; commit');
+      // A file that was closed has no log until it is read; writing would need room on the disk.
+      this.db.exec('select count(*) from sessions');
       this.#wal = openSync(`${path}-wal`, 'r+');
     } catch (cause) {
       throw new LamppostError('disk', `the sessions ${path} cannot be opened: ${(cause as Error).message}`, { cause });

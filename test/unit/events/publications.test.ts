@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest';
-import { placeOf, publicationsOf, resumeAt, retainedTickets, sseOf, ticketEventOf } from '../../../events/index.ts';
+import {
+  placeOf,
+  publicationsOf,
+  resumeAt,
+  retainedTickets,
+  sessionEventOf,
+  sseOf,
+  ticketEventOf,
+} from '../../../events/index.ts';
 import { device, rule, ticketOf, transition } from '../tickets/scene.ts';
 import { openState } from './state.ts';
 
@@ -37,6 +45,50 @@ test('event - a ticket is a CloudEvent that tells the whole ticket', () => {
   const event = ticketEventOf(ticket);
   expect(event).toMatchObject({ id: 't-11-0.1', type: 'city.lamppost.ticket.opened', subject: 'tickets/t-11-0' });
   expect(event.data).toBe(ticket);
+});
+
+test('event - messages that a session lost are a CloudEvent of no place and no rule, and the same one when it is told again', () => {
+  const drop = {
+    id: '0f1e',
+    session: 'key-7/archive',
+    user: 'key-7',
+    department: 'waste',
+    reason: 'queue-full',
+    messages: 12,
+    fromMs: Date.parse('2026-05-01T10:00:00Z'),
+    toMs: Date.parse('2026-05-01T10:00:30Z'),
+  } as const;
+  const event = sessionEventOf(drop);
+  expect(event).toEqual({
+    specversion: '1.0',
+    id: '0f1e.session',
+    source: '/lamppost',
+    type: 'city.lamppost.session.dropped',
+    subject: 'sessions/key-7/archive',
+    time: '2026-05-01T10:00:30.000Z',
+    datacontenttype: 'application/json',
+    data: {
+      session: 'key-7/archive',
+      key: 'key-7',
+      department: 'waste',
+      reason: 'queue-full',
+      messages: 12,
+      from: '2026-05-01T10:00:00.000Z',
+      to: '2026-05-01T10:00:30.000Z',
+    },
+  });
+  expect(sessionEventOf(drop)).toEqual(event);
+  const { outbox, events } = openState();
+  expect(outbox.has(event.id)).toBe(false);
+  outbox.append(event);
+  expect(outbox.has(event.id)).toBe(true);
+  expect(
+    events.page({ after: 0, limit: 1, types: 'city.lamppost.session.dropped', department: 'waste' }).items,
+  ).toEqual([{ n: 1, event }]);
+  // Queued, it would drop the next message of a full queue.
+  expect(publicationsOf(event)).toEqual([
+    { topic: 'events/sessions/key-7', payload: JSON.stringify(event), qos: 0, retain: false },
+  ]);
 });
 
 test('publications - an alert goes to the topic of its rule and group', () => {

@@ -1,0 +1,127 @@
+import { rmSync } from 'node:fs';
+import mqtt, { type MqttClient } from 'mqtt';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CloudEvent, Page } from '../../domain/index.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+
+const server = new ServerProcess(undefined, { MQTT_QUEUE_MESSAGES: '2', MQTT_SESSIONS_PER_KEY: '3' });
+let device: MqttClient;
+
+interface Dropped extends CloudEvent {
+  readonly data: { readonly session: string; readonly key: string; readonly reason: string; readonly messages: number };
+}
+
+beforeAll(async () => {
+  await server.start();
+  device = await registered('bin-1');
+});
+afterAll(async () => {
+  await device.endAsync();
+  expect(await server.stop()).toBe(0);
+});
+
+async function registered(id: string): Promise<MqttClient> {
+  const { secret } = await server.post<{ secret: string }>('/api/v1/devices', {
+    id,
+    profile: 'waste-bin',
+    district: 'harbour',
+  });
+  return login(id, secret, { clientId: id });
+}
+
+const login = (username: string, password: string, more: mqtt.IClientOptions): Promise<MqttClient> =>
+  mqtt.connectAsync({ host: '127.0.0.1', port: server.mqttPort, username, password, reconnectPeriod: 0, ...more });
+
+/** A key's session with subscriptions, and nobody there. */
+async function away(username: string, password: string, clientId: string, topic: string): Promise<void> {
+  const client = await login(username, password, { clientId, clean: false });
+  await client.subscribeAsync(topic, { qos: 1 });
+  await client.endAsync();
+}
+
+/** The bin fills and empties: two events each time. */
+async function tickets(times: number): Promise<void> {
+  for (let i = 0; i < times * 2; i++) {
+    const payload = JSON.stringify({ metrics: { fill: i % 2 === 0 ? 95 : 20 } });
+    await device.publishAsync('devices/bin-1/readings', payload, { qos: 1 });
+    await server.settledLedger('bin-1');
+  }
+}
+
+async function dropped(session: string): Promise<Dropped[]> {
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    const page = await server.get<Page<{ event: Dropped }>>('/api/v1/events?type=city.lamppost.session.dropped');
+    const found = page.items.map(({ event }) => event).filter(({ data }) => data.session === session);
+    if (found.length > 0 || Date.now() > deadline) return found;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test('sessions - what a full queue dropped becomes one event, over HTTP and MQTT, and is not queued itself', async () => {
+  const watcher = await login('admin', ADMIN_KEY, { clientId: 'watcher' });
+  const heard: Dropped[] = [];
+  watcher.on('message', (_topic, payload) => heard.push(JSON.parse(payload.toString())));
+  await watcher.subscribeAsync('events/sessions/#');
+  await away('admin', ADMIN_KEY, 'away', 'events/#');
+  await tickets(2);
+  const [event, ...others] = await dropped('admin/away');
+  expect(others).toEqual([]);
+  expect(event).toMatchObject({ subject: 'sessions/admin/away', data: { key: 'admin', reason: 'queue-full' } });
+  expect(event!.data.messages).toBeGreaterThan(0);
+  const deadline = Date.now() + 5_000;
+  while (heard.length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(heard).toEqual([event]);
+  await watcher.endAsync();
+
+  const identity = { clientId: 'away', username: 'admin', password: ADMIN_KEY, clean: false };
+  const back = mqtt.connect({ host: '127.0.0.1', port: server.mqttPort, ...identity });
+  const got: string[] = [];
+  back.on('message', (topic) => got.push(topic));
+  while (got.length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  await back.endAsync();
+  expect(got.filter((topic) => topic.startsWith('events/sessions/'))).toEqual([]);
+});
+
+test('sessions - a key has so many; one more ends the one that was away longest, and it is told', async () => {
+  for (const name of ['s1', 's2', 's3', 's4']) await away('admin', ADMIN_KEY, name, 'events/alerts/#');
+  expect(await dropped('admin/s1')).toMatchObject([{ data: { reason: 'too-many-sessions' } }]);
+});
+
+test('sessions - a key that is revoked over HTTP has no session any more', async () => {
+  const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {
+    name: 'archive',
+    role: 'viewer',
+    department: null,
+  });
+  await away(id, secret, 'archive', 'events/#');
+  const sessions = async () => {
+    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    });
+    return Number(/^lamppost_broker\{figure="sessions"\} (\d+)$/m.exec(await answer.text())![1]);
+  };
+  const before = await sessions();
+  const answer = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/keys/${id}`, {
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+  });
+  expect(answer.ok).toBe(true);
+  expect(await sessions()).toBe(before - 1);
+});
+
+test('sessions - a start that finds no sessions has every open ticket retained all the same', async () => {
+  await device.publishAsync('devices/bin-1/readings', JSON.stringify({ metrics: { fill: 96 } }), { qos: 1 });
+  await server.settledLedger('bin-1');
+  const [ticket] = (await server.get<Page<{ id: string }>>('/api/v1/tickets?status=open')).items;
+  await device.endAsync();
+  expect(await server.stop()).toBe(0);
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${server.data}/sessions.sqlite${suffix}`, { force: true });
+  await server.start();
+  device = await login('admin', ADMIN_KEY, { clientId: 'looks' });
+  const retained = new Promise<string>((resolve) => {
+    device.on('message', (_topic, payload) => resolve(payload.toString()));
+  });
+  await device.subscribeAsync(`tickets/waste/${ticket!.id}`, { qos: 1 });
+  expect(JSON.parse(await retained)).toMatchObject({ id: ticket!.id, status: 'open' });
+});
