@@ -39,16 +39,18 @@ export class Queues {
 
   /** Fills sessions with what the file has of their queues; packets that nobody waits for are deleted. */
   load(byKey: ReadonlyMap<number, Session>): void {
-    for (const { session, n, message_id, bytes } of this.#sql.all.iterate()) {
-      const of = byKey.get(Number(session));
-      if (of === undefined) continue;
-      this.#count(of, Number(n), Number(bytes));
-      if (message_id !== null)
-        of.inFlight.set(Number(message_id), { n: Number(n), bytes: Number(bytes), packet: null });
-    }
-    this.#last = Number(this.#sql.last.get()!.n);
     this.#file.db.exec('delete from queue where session not in (select key from sessions)');
     this.#file.db.exec('delete from packets where n not in (select n from queue)');
+    for (const { session, messages, bytes, newest } of this.#sql.totals.iterate()) {
+      const totals = { messages: Number(messages), bytes: Number(bytes), newest: Number(newest) };
+      Object.assign(byKey.get(Number(session))!, totals);
+    }
+    for (const { session, n, message_id, bytes } of this.#sql.sent.iterate()) {
+      const sent = { n: Number(n), bytes: Number(bytes), packet: null };
+      byKey.get(Number(session))!.inFlight.set(Number(message_id), sent);
+    }
+    for (const { n, holders } of this.#sql.holders.iterate()) this.#holders.set(Number(n), Number(holders));
+    this.#last = Number(this.#sql.last.get()!.n);
   }
 
   /** Adds a message to queues, behind all that they have; then the caps hold again. */
@@ -184,9 +186,13 @@ export class Queues {
 function statementsOf({ db }: SessionsFile) {
   const joined = 'from queue q join packets p on p.n = q.n where q.session = ?';
   return {
-    all: db.prepare(
-      'select session, q.n, message_id, bytes from queue q join packets p on p.n = q.n order by session, q.n',
-    ),
+    totals: db.prepare(`
+      select session, count(*) as messages, sum(bytes) as bytes, max(q.n) as newest
+      from queue q join packets p on p.n = q.n group by session`),
+    sent: db.prepare(`
+      select session, q.n, message_id, bytes from queue q join packets p on p.n = q.n
+      where message_id is not null order by session, q.n`),
+    holders: db.prepare('select n, count(*) as holders from queue group by n'),
     last: db.prepare('select coalesce(max(n), 0) as n from packets'),
     insertPacket: db.prepare('insert into packets values (?, ?, ?, ?, ?, ?, ?, ?)'),
     insert: db.prepare('insert into queue (session, n) values (?, ?)'),
