@@ -5,7 +5,7 @@ import type { Packet, Sessions } from './sessions/index.ts';
 type Published = Partial<Packet> & Pick<Packet, 'topic' | 'payload'>;
 const NOBODY: ReadonlySet<string> = new Set();
 
-/** What Aedes 1.2.0 does not declare of itself and its clients. */
+/** What Aedes 1.2.0 does not declare of itself. */
 interface Undeclared {
   id: string;
   counter: number;
@@ -42,9 +42,9 @@ export class IngestAedes extends Aedes {
     else done?.();
   }
 
-  /** What Aedes is to send to the client itself; null for what comes by its queue, and for anything before its CONNACK (MQTT-3.2.0-1). */
+  /** What Aedes is to send to the client itself; null for what comes by its queue. */
   forward(client: Client, packet: AedesPublishPacket): AedesPublishPacket | null {
-    if (!(client as unknown as { connackSent: boolean }).connackSent || this.#queuedFor.has(client.id)) return null;
+    if (this.#queuedFor.has(client.id)) return null;
     if (client.clean || packet.qos === 0 || !packet.retain) return packet;
     // A retained message on subscribing: its id must not be one that a message of the queue has.
     const messageId = this.#sessions!.lendMessageId(client.id);

@@ -20,6 +20,7 @@ interface Link {
   readonly sent: Set<number>;
   /** Ids that Aedes uses for retained messages. */
   readonly lent: Set<number>;
+  next: NodeJS.Immediate | undefined;
   again: NodeJS.Timeout | undefined;
 }
 
@@ -41,7 +42,8 @@ export class Delivery {
   /** The client is known; its connection takes the place of an earlier one. */
   open(client: Client): void {
     this.#drop(client.id);
-    const link: Link = { client, started: false, sentTo: 0, sent: new Set(), lent: new Set(), again: undefined };
+    const timers = { next: undefined, again: undefined };
+    const link: Link = { client, started: false, sentTo: 0, sent: new Set(), lent: new Set(), ...timers };
     this.#links.set(client.id, link);
     client.conn.on('drain', () => this.#pump(link));
   }
@@ -79,7 +81,12 @@ export class Delivery {
     const link = this.#links.get(id);
     if (link === undefined) return;
     link.lent.delete(messageId);
-    if (link.sent.delete(messageId)) this.#pump(link);
+    if (!link.sent.delete(messageId) || link.next !== undefined) return;
+    // Acknowledgements come many to a read: one look into the file for all of them.
+    link.next = setImmediate(() => {
+      link.next = undefined;
+      this.#pump(link);
+    });
   }
 
   /** An id under which Aedes may send a retained message; 0 where all are in use. */
@@ -97,7 +104,9 @@ export class Delivery {
   }
 
   #drop(id: string): void {
-    clearTimeout(this.#links.get(id)?.again);
+    const link = this.#links.get(id);
+    clearImmediate(link?.next);
+    clearTimeout(link?.again);
     this.#links.delete(id);
   }
 

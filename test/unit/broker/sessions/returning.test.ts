@@ -250,9 +250,9 @@ describe('what is queued', () => {
     await stuck.ping();
     expect(payloads(stuck)).toHaveLength(100);
     await until(() => scene.broker.counts().queued === 150, 'the acknowledgements of the other');
-    for (const { messageId } of stuck.got('publish').slice(0, 3)) acknowledge(stuck, messageId!);
-    await until(() => payloads(stuck).length === 103, 'as many more');
-    expect(payloads(stuck).map(Number)).toEqual(range(1, 103));
+    for (const { messageId } of stuck.got('publish').slice(0, 50)) acknowledge(stuck, messageId!);
+    await until(() => payloads(stuck).length === 150, 'the others');
+    expect(payloads(stuck).map(Number)).toEqual(range(1, 150));
   });
 
   test('sessions - a retained message has an id that no message of the queue has', async () => {
