@@ -32,6 +32,7 @@ export function backupSources({ dir, copyHistory }: Owners): BackupSource[] {
   return [
     file('deliveries.sqlite'),
     file('state.sqlite', ofState),
+    file('sessions.sqlite'),
     ...history,
     file('journal.sqlite', ofJournal),
     file('registry.sqlite'),

@@ -1,38 +1,42 @@
 import { closeSync, fdatasync, openSync } from 'node:fs';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { LamppostError } from '../../domain/index.ts';
+import { diskFault, openDatabase, type RoomSchema } from '../../store/index.ts';
 
 /** Tables of `sessions.sqlite`. A packet is stored once, and a row of `queue` for each session that waits for it. */
-const SCHEMA = `
-  create table if not exists sessions (
+const SESSIONS_SCHEMA: RoomSchema = {
+  room: 'sessions',
+  steps: [
+    `
+  create table sessions (
     key integer primary key, id text not null unique, user text not null, secret blob not null, seen integer not null
   ) strict;
-  create table if not exists subscriptions (
+  create table subscriptions (
     session integer not null, filter text not null, body text not null, primary key (session, filter)
   ) strict, without rowid;
-  create table if not exists packets (
+  create table packets (
     n integer primary key, topic text not null, payload any not null, qos integer not null, retain integer not null,
     broker text not null, counter integer not null, bytes integer not null
   ) strict;
-  create table if not exists queue (
+  create table queue (
     session integer not null, n integer not null, message_id integer, released integer not null default 0,
     primary key (session, n)
   ) strict, without rowid;
-  create table if not exists retained (topic text primary key, payload any not null, qos integer not null) strict;
-  create table if not exists wills (session text primary key, topic text not null, payload any not null) strict;
-  create table if not exists drops (
+  create table retained (topic text primary key, payload any not null, qos integer not null) strict;
+  create table wills (session text primary key, topic text not null, payload any not null) strict;
+  create table drops (
     id text primary key, session text not null, user text not null, reason text not null,
     messages integer not null, from_ms integer not null, to_ms integer not null
   ) strict;
-`;
+`,
+  ],
+};
 
 // The checkpointer works beside the broker (checkpoint.ts); this bound is for when it does not, 64 MiB.
 const PAGES_BEFORE_CHECKPOINT = 16_384;
 const RETRY_MS = 1_000;
 const CLOSED = 'the sessions are closed';
-/** SQLite's BUSY, IOERR and FULL: they pass. */
-const PASSING = new Set([5, 10, 13]);
 
 interface Write {
   readonly statement: StatementSync;
@@ -58,19 +62,18 @@ export class SessionsFile {
   #closed = false;
   #waiters: { readonly until: number; readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
 
-  /** Opens or makes the file. Throws `disk` where it cannot. */
+  /** Opens or makes the file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
   constructor(path: string, log: Logger) {
     this.#log = log;
+    this.db = openDatabase(path, { schemas: [SESSIONS_SCHEMA] });
     try {
-      this.db = new DatabaseSync(path, { timeout: 1_000 });
-      this.db.exec(`pragma journal_mode = wal; pragma synchronous = normal;`);
-      this.db.exec(`pragma wal_autocheckpoint = ${PAGES_BEFORE_CHECKPOINT};`);
-      this.db.exec(SCHEMA);
-      // A file that was closed has no log until it is read; writing would need room on the disk.
+      this.db.exec(`pragma synchronous = normal; pragma wal_autocheckpoint = ${PAGES_BEFORE_CHECKPOINT};`);
+      // A file that was closed has no log until it is read.
       this.db.exec('select count(*) from sessions');
       this.#wal = openSync(`${path}-wal`, 'r+');
-    } catch (cause) {
-      throw new LamppostError('disk', `the sessions ${path} cannot be opened: ${(cause as Error).message}`, { cause });
+    } catch (error) {
+      this.db.close();
+      throw diskFault(error, `${path} cannot be opened`) ?? error;
     }
   }
 
@@ -90,8 +93,9 @@ export class SessionsFile {
     try {
       this.#commit();
     } catch (error) {
-      if (!PASSING.has((error as { errcode?: number }).errcode! & 0xff)) throw error;
-      this.#tryLater(error as Error);
+      const fault = diskFault(error, 'the sessions');
+      if (fault === null || !fault.retryable) throw error;
+      this.#tryLater(fault);
       return false;
     }
     this.#waiting = [];

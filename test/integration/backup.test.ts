@@ -49,7 +49,14 @@ describe('a backup of a server under load', () => {
     expect(await server.stop()).toBe(0);
 
     const manifest = manifestOf(to);
-    const names = ['deliveries.sqlite', 'state.sqlite', 'history.duckdb', 'journal.sqlite', 'registry.sqlite'];
+    const names = [
+      'deliveries.sqlite',
+      'state.sqlite',
+      'sessions.sqlite',
+      'history.duckdb',
+      'journal.sqlite',
+      'registry.sqlite',
+    ];
     expect(readdirSync(to).toSorted()).toEqual([...names, 'manifest.json'].toSorted());
     expect(manifest.files.map(({ name, bytes }) => [name, bytes])).toEqual(
       names.map((name) => [name, statSync(join(to, name)).size]),
