@@ -2,9 +2,10 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { ApiDeps } from './api/index.ts';
 import { hashSecret, type Registry, sameHash } from './broker/index.ts';
+import type { Media, Reception, Reporters } from './citizens/index.ts';
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
-import { type City, type Device, type Key, LamppostError, systemClock } from './domain/index.ts';
+import { type City, type Clock, type Device, type Key, LamppostError } from './domain/index.ts';
 import { createOutboxReader } from './events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from './ingest/index.ts';
 import { createMetrics } from './metrics.ts';
@@ -12,13 +13,14 @@ import { type Backtest, createAlertReader, createTrial, type RuleBook } from './
 import type { Backups } from './store/index.ts';
 import type { Threads } from './threads/start.ts';
 import { createTicketDeps } from './ticket-deps.ts';
-import { createOversight, createPublicTickets, createTicketReader } from './tickets/index.ts';
+import { createOversight, createPublicTickets, createTicketReader, type RequestReader } from './tickets/index.ts';
 import { bridgeWebSocket } from './websocket.ts';
 
 /** What the API's functions are made of. */
 export interface ApiParts {
   readonly config: Config;
   readonly log: Logger;
+  readonly clock: Clock;
   readonly registry: Registry;
   readonly threads: Threads;
   readonly city: CityInForce;
@@ -31,17 +33,24 @@ export interface ApiParts {
   readonly rules: RuleBook;
   readonly backtest: Backtest;
   readonly backups: Backups;
+  readonly citizens: {
+    readonly reporters: Reporters;
+    readonly media: Media;
+    readonly requests: RequestReader;
+    readonly reception: Reception;
+  };
   readonly mqttPort: number;
 }
 
 /** Everything that the API reads and asks for. */
 export function createApiDeps(parts: ApiParts): ApiDeps {
-  const { config, log, threads, city, state, ledger, quarantine, replays } = parts;
+  const { config, log, clock, threads, city, state, ledger, quarantine, replays } = parts;
   const { engine, broker } = threads;
   const tickets = createTicketReader(state);
   const outbox = createOutboxReader(state);
   return {
     log,
+    clock,
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
@@ -71,12 +80,20 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       registry: parts.registry,
       engine,
       city: () => city.current().city,
-      clock: systemClock,
+      clock,
       tickets,
       rules: parts.rules,
     }),
-    oversight: createOversight(state, systemClock),
+    oversight: createOversight(state, clock),
     publicTickets: createPublicTickets(state),
+    citizens: {
+      report: parts.citizens.reception.report,
+      rate: (rating) => engine.rateTicket(rating),
+      requests: parts.citizens.requests,
+      photo: (name) => parts.citizens.media.get(name),
+      reporter: (ticket) => parts.citizens.reporters.get(ticket),
+      forget: (ticket) => parts.citizens.reporters.forget([ticket]) > 0,
+    },
     events: {
       page: (query) => outbox.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => outbox.head(),

@@ -16,9 +16,10 @@ const MIB = 1024 * 1024;
 const Settings = z.object({
   LAMPPOST_DATA: z.string().min(1).default('./data'),
   LAMPPOST_CITY: z.string().min(1).default('./city'),
-  /** Where people reach this Lamppost: links in messages lead there. */
+  /** Where people reach this Lamppost, where a proxy stands in front: links in messages and Open311's lead there. */
   LAMPPOST_PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://lamppost.city.example' })
+    .transform((url) => url.replace(/\/+$/, ''))
     .optional(),
   LAMPPOST_ADMIN_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
   /** Bound of the journal on disk. */
@@ -37,6 +38,12 @@ const Settings = z.object({
   LAMPPOST_DELIVERY_DAYS: z.coerce.number().int().min(1).max(3_650).default(14),
   /** Whether webhooks may go to private, loopback and link-local addresses. */
   WEBHOOK_ALLOW_PRIVATE: z.stringbool().default(false),
+  /** How long reporters' names and contacts are kept after their ticket closed. */
+  LAMPPOST_REPORTER_DAYS: days(90),
+  /** How near to an open ticket of the same service a citizen's request joins it, metres; 0: none does. */
+  LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
+  /** How many citizens' requests each key may send in a minute; 0: no limit. */
+  LAMPPOST_REQUESTS_PER_MINUTE: z.coerce.number().int().min(0).default(120),
   MQTT_HOST: z.string().default('0.0.0.0'),
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
@@ -79,6 +86,12 @@ export interface Config {
   /** Where people reach this Lamppost, without a slash at the end. */
   readonly publicUrl: string;
   readonly webhooks: { readonly allowPrivate: boolean };
+  readonly citizens: {
+    readonly reporterDays: number;
+    readonly sameWithinM: number;
+    readonly requestsPerMinute: number;
+    readonly publicUrl: string | null;
+  };
   readonly mqtt: {
     readonly host: string;
     readonly port: number;
@@ -122,8 +135,14 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
       quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
       deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
     },
-    publicUrl: (s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`).replace(/\/+$/, ''),
+    publicUrl: s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`,
     webhooks: { allowPrivate: s.WEBHOOK_ALLOW_PRIVATE },
+    citizens: {
+      reporterDays: s.LAMPPOST_REPORTER_DAYS,
+      sameWithinM: s.LAMPPOST_SAME_METRES,
+      requestsPerMinute: s.LAMPPOST_REQUESTS_PER_MINUTE,
+      publicUrl: s.LAMPPOST_PUBLIC_URL ?? null,
+    },
     mqtt: {
       host: s.MQTT_HOST,
       port: s.MQTT_PORT,

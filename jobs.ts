@@ -1,3 +1,4 @@
+import type { Reception } from './citizens/index.ts';
 import type { Clock, Ledger } from './domain/index.ts';
 import type { Job } from './schedule.ts';
 
@@ -14,6 +15,7 @@ export interface JobDeps {
     due(nowMs: number): Promise<number>;
   };
   readonly notify: { expire(beforeMs: number): Promise<number> };
+  readonly reception: Pick<Reception, 'expire'>;
   /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
   /** Makes the nightly backup; null where none is wanted. */
@@ -21,7 +23,7 @@ export interface JobDeps {
 }
 
 /** The jobs of one Lamppost. The journal needs none: it is trimmed behind its slowest reader all the time. */
-export function createJobs({ clock, ledger, engine, notify, keep, backup }: JobDeps): Job[] {
+export function createJobs({ clock, ledger, engine, notify, reception, keep, backup }: JobDeps): Job[] {
   const before = (days: number) => clock.now() - days * DAY_MS;
   const jobs: Job[] = [
     {
@@ -47,6 +49,7 @@ export function createJobs({ clock, ledger, engine, notify, keep, backup }: JobD
       cron: '30 3 * * *',
       run: async () => ({ expired: await notify.expire(before(keep.deliveryDays)) }),
     },
+    { name: 'reporter expiry', cron: '50 3 * * *', run: () => reception.expire() },
     { name: 'ledger report', cron: '0 0 * * *', run: async () => ({ ledger: ledger() }) },
   ];
   if (keep.historyDays > 0) {

@@ -1,4 +1,5 @@
 /** The wiring of a Lamppost: files, threads, API. The one place that knows every room. */
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -7,6 +8,7 @@ import { createApi } from './api/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup-sources.ts';
 import { type Credential, hashSecret, newSecret, openRegistry } from './broker/index.ts';
+import { createMedia, createReception, openReporters } from './citizens/index.ts';
 import { createCityInForce, loadCity } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { systemClock as clock, type Key } from './domain/index.ts';
@@ -24,6 +26,7 @@ import { createSchedule } from './schedule.ts';
 import { createBackups, refuseUnfinished } from './store/index.ts';
 import { backtestDevices, createBacktests, ruleInForce } from './threads/backtests.ts';
 import { startThreads } from './threads/start.ts';
+import { createRequestReader, createTicketReader } from './tickets/index.ts';
 
 /** A running Lamppost. */
 export interface Lamppost {
@@ -91,9 +94,26 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     clock,
     log,
   });
+  const reporters = openReporters(file('reporters.sqlite'));
+  const media = createMedia(file('media'));
+  const requests = createRequestReader(state);
+  const reception = createReception(
+    {
+      clock,
+      reporters,
+      media,
+      tickets: { get: createTicketReader(state).get, servicesWith: requests.servicesWith },
+      openTicket: engine.openTicket,
+      newId: () => `r-${randomBytes(8).toString('hex')}`,
+      newToken: newSecret,
+      hash: hashSecret,
+    },
+    config.citizens,
+  );
   const deps = createApiDeps({
     config,
     log,
+    clock,
     registry,
     threads,
     city,
@@ -105,14 +125,23 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     rules,
     backtest: backtests.run,
     backups,
+    citizens: { reporters, media, requests, reception },
     mqttPort: mqtt.port,
   });
-  const api = createApi(deps, config.http);
+  const api = createApi(deps, { ...config.http, citizens: config.citizens });
   await api.start();
   const { dir: backupDir, keep: backupsKept } = config.backup;
   const backup = backupDir === null ? null : () => backups.nightly(backupsKept);
   const { notify } = threads;
-  const jobs = createJobs({ clock, ledger: () => ledger.read()!, engine, notify, keep: config.keep, backup });
+  const jobs = createJobs({
+    clock,
+    ledger: () => ledger.read()!,
+    engine,
+    notify,
+    reception,
+    keep: config.keep,
+    backup,
+  });
   const schedule = createSchedule(jobs, { log, timezone: city.current().city.timezone });
   await schedule.start();
 
@@ -125,6 +154,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     await api.stop();
     state.close();
     journalReader.close();
+    reporters.close();
     registry.close();
   }
 

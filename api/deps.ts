@@ -1,8 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
+import type { KeptReporter, Photo, Reception } from '../citizens/index.ts';
 import type {
   Alert,
   City,
+  Clock,
   Device,
   HistoryStore,
   Key,
@@ -23,7 +25,9 @@ import type {
   Oversight,
   PublicQuery,
   PublicTicket,
+  Rating,
   Request,
+  RequestReader,
   ShownSilence,
   Silence,
   Split,
@@ -44,10 +48,18 @@ type Registered = Device & { readonly registeredAt: string };
 type Later<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
 };
+/** How citizens' requests are taken and shown. */
+export interface CitizenOptions {
+  /** What addresses of this server begin with, as the outside has it; null: as each request has it. */
+  readonly publicUrl: string | null;
+  /** How many requests each key may send in a minute; 0: no limit. */
+  readonly requestsPerMinute: number;
+}
 
 /** All that the API reads and asks for; plain data in and out, so that it knows no store. */
 export interface ApiDeps {
   readonly log: Logger;
+  readonly clock: Clock;
   city(): City;
   readonly rules: RuleBook & {
     /** Throws `invalid` where a message is not the device's. */
@@ -99,6 +111,16 @@ export interface ApiDeps {
       query: Paging & { state?: Alert['state']; rule?: string; district?: string; severity?: Severity },
     ): Page<Alert>;
     get(rule: string, group: string): Alert | null;
+  };
+  readonly citizens: {
+    report: Reception['report'];
+    /** Throws `not-found`, and refusals of `TICKET_REFUSALS`. */
+    rate(rating: Rating): Promise<Ticket>;
+    readonly requests: RequestReader;
+    photo(name: string): Promise<Photo | null>;
+    reporter(ticket: string): KeptReporter | null;
+    /** False where nobody is remembered. */
+    forget(ticket: string): boolean;
   };
   /** Alerts of the answers carry what keeps their ticket back, and what silences them. */
   readonly held: {

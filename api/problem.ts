@@ -2,7 +2,8 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type ErrorCode, LamppostError } from '../domain/index.ts';
 
-const STATUS: Readonly<Record<ErrorCode, number>> = {
+/** Which HTTP status an operational fault answers with. */
+export const STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid: 400,
   config: 400,
   city: 400,

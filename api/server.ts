@@ -2,13 +2,15 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify';
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import { authenticate } from './auth.ts';
-import type { ApiDeps } from './deps.ts';
+import type { ApiDeps, CitizenOptions } from './deps.ts';
+import { open311Routes } from './open311/routes.ts';
 import { OPENAPI } from './openapi.ts';
 import { pageRoutes } from './pages.ts';
 import { answerErrors, problem } from './problem.ts';
 import { alertRoutes } from './routes/alerts.ts';
 import { backtestRoutes } from './routes/backtests.ts';
 import { backupRoutes } from './routes/backups.ts';
+import { citizenRoutes } from './routes/citizens.ts';
 import { ledgerRoutes } from './routes/city.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -33,6 +35,7 @@ import { acceptWebSockets } from './websocket.ts';
 export interface ApiOptions extends Partial<StreamOptions> {
   readonly host: string;
   readonly port: number;
+  readonly citizens: CitizenOptions;
 }
 
 const STREAMS: StreamOptions = { heartbeatMs: 15_000, maxStreams: 1_000, maxStreamsOfKey: 200 };
@@ -52,6 +55,8 @@ export function createApi(given: ApiDeps, options: ApiOptions): Api {
     loggerInstance: deps.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    // Open311's clients join the endpoint and its paths with a slash of their own.
+    routerOptions: { ignoreDuplicateSlashes: true },
     frameworkErrors: (error, _request, reply) => problem(reply as unknown as FastifyReply, 400, error.message),
   });
   // What is not JSON is refused as such, not read as a text that should have been an object.
@@ -89,12 +94,14 @@ export function createApi(given: ApiDeps, options: ApiOptions): Api {
         silenceRoutes,
         oversightRoutes,
         publicRoutes,
+        citizenRoutes,
         ingestRoutes,
         backupRoutes,
         webhookRoutes,
       ])
         add(within, deps);
       eventRoutes(within, deps, streams);
+      open311Routes(within, deps, options.citizens);
     });
   }
 

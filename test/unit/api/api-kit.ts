@@ -1,12 +1,23 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import pino from 'pino';
+import pino, { type Logger } from 'pino';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
 import { backupSources, checkTogether } from '../../../backup-sources.ts';
-import { hashSecret, openRegistry, sameHash } from '../../../broker/index.ts';
-import { systemClock as clock, type Key, type KeyRole, LamppostError, type Transition } from '../../../domain/index.ts';
+import { hashSecret, newSecret, openRegistry, sameHash } from '../../../broker/index.ts';
+import { createMedia, createReception, openReporters } from '../../../citizens/index.ts';
+import {
+  type Clock,
+  type Key,
+  type KeyRole,
+  LamppostError,
+  type Rule,
+  type Subject,
+  systemClock,
+  type Transition,
+} from '../../../domain/index.ts';
 import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { createNotifier, createPoster, openDeliveries, systemTimers } from '../../../events/notify/index.ts';
 import {
@@ -31,11 +42,17 @@ import {
   RULES_SCHEMA,
   rulesInForce,
 } from '../../../rules/index.ts';
-import { createBackups } from '../../../store/index.ts';
+import { createBackups, transact } from '../../../store/index.ts';
 import { createOfficeOfThread } from '../../../threads/office.ts';
 import type { Offered, Remote } from '../../../threads/rpc.ts';
 import { createTicketDeps } from '../../../ticket-deps.ts';
-import { createOversight, createPublicTickets, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import {
+  createOversight,
+  createPublicTickets,
+  createRequestReader,
+  createTicketReader,
+  TICKET_SCHEMA,
+} from '../../../tickets/index.ts';
 import { type OpenApiDocument, openApiChecker } from '../../kit/openapi.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake-kit.ts';
@@ -47,10 +64,20 @@ const T0 = 1_700_000_000_000;
 
 const noBacktest: ApiDeps['backtest'] = () => Promise.reject(new LamppostError('invalid', 'no backtests here'));
 
+/** What a test has of its own. */
+interface Given {
+  readonly backtest?: ApiDeps['backtest'];
+  readonly city?: ApiDeps['city'];
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  /** Files of the city folder, in place of the usual. */
+  readonly files?: Readonly<Record<string, unknown>>;
+}
+
 /** An API over real stores in a folder of its own, listening on a free port of the loopback. */
 export async function openApi(
   options: Partial<ApiOptions> = {},
-  { backtest = noBacktest, city: shown }: Partial<ApiDeps> = {},
+  { backtest = noBacktest, city: shown, clock = systemClock, files = {}, log = pino({ level: 'silent' }) }: Given = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
   const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
@@ -64,7 +91,11 @@ export async function openApi(
 
   // Two devices are known; what they send is partly good, partly refused.
   const when = { metric: 'a', last: true, above: 90 };
-  const control = cityControl({ past: '10d', rules: [{ id: 'r1', title: 'A', when, severity: 'low' } as never] });
+  const control = cityControl({
+    past: '10d',
+    rules: [{ id: 'r1', title: 'A', when, severity: 'low' } as never],
+    files,
+  });
   const { city } = parseCity(control);
   const { rules: fileRules } = parseRules(control, city!);
   registry.register(['d1', 'd2'].map((id) => ({ id, profile: 'bin', district: 'east' })));
@@ -92,6 +123,22 @@ export async function openApi(
   const { pipeline, outbox } = office;
   const events = createOutboxReader(reading);
   const tickets = createTicketReader(reading);
+  const requests = createRequestReader(reading);
+  const reporters = openReporters(join(dir, 'reporters.sqlite'));
+  const media = createMedia(join(dir, 'media'));
+  const reception = createReception(
+    {
+      clock,
+      reporters,
+      media,
+      tickets: { get: tickets.get, servicesWith: requests.servicesWith },
+      openTicket: async (request) => office.functions.openTicket(request),
+      newId: () => `r-${randomUUID()}`,
+      newToken: newSecret,
+      hash: hashSecret,
+    },
+    { sameWithinM: 100, reporterDays: 90 },
+  );
   const quarantine = createQuarantineReader(reading);
   const status = async () => ({ history: Number.MAX_SAFE_INTEGER, replayed: { settled: 0, refusedAgain: 0 } });
   const append = async (control: Parameters<Parameters<typeof createReplays>[0]['append']>[0]) => {
@@ -130,7 +177,6 @@ export async function openApi(
     devicesIn: () => registry.list({ limit: 100, after: null }).items,
   });
 
-  const log = pino({ level: 'silent' });
   const backups = createBackups({
     sources: backupSources({ dir, copyHistory: history.copyTo }),
     check: checkTogether,
@@ -160,6 +206,7 @@ export async function openApi(
 
   const deps: ApiDeps = {
     log,
+    clock,
     city: shown ?? (() => city!),
     rules: {
       ...book,
@@ -211,6 +258,14 @@ export async function openApi(
     }),
     oversight: createOversight(reading, clock),
     publicTickets: createPublicTickets(reading),
+    citizens: {
+      report: reception.report,
+      rate: async (rating) => office.functions.rateTicket(rating),
+      requests,
+      photo: (name) => media.get(name),
+      reporter: (ticket) => reporters.get(ticket),
+      forget: (ticket) => reporters.forget([ticket]) > 0,
+    },
     events: {
       page: (query) => events.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => events.head(),
@@ -227,7 +282,12 @@ export async function openApi(
     metrics: async () => 'lamppost_up 1\n',
     acceptWebSocket: (stream) => stream.destroy(),
   };
-  const api: Api = createApi(deps, { host: '127.0.0.1', port: 0, ...options });
+  const api: Api = createApi(deps, {
+    host: '127.0.0.1',
+    port: 0,
+    citizens: { publicUrl: null, requestsPerMinute: 0 },
+    ...options,
+  });
   await api.start();
   const base = `http://127.0.0.1:${api.port()}`;
 
@@ -251,6 +311,14 @@ export async function openApi(
     register: (id: string) => void registry.register([{ id, profile: 'bin', district: 'east' }]),
     key: (role: KeyRole, department: string | null = null) => registry.addKey({ name: role, role, department }).secret,
     keys: () => registry.keys(),
+    reception,
+    media,
+    /** People's and time's side of the tickets. */
+    office: office.functions,
+    /** Something that a rule says of a device. */
+    fire(transition: Transition, given: { rule: Rule; subject: Subject }) {
+      transact(state, () => pipeline.apply({ transition, ...given, city: city! }));
+    },
     /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
     incidents(count: number, changes: Partial<Transition> = {}) {
       state.exec('begin');
@@ -279,7 +347,7 @@ export async function openApi(
       await backups.stop();
       await notifier.stop(1_000);
       await history.stop();
-      for (const one of [reading, deliveries, state, store, journal, registry]) one.close();
+      for (const one of [reading, deliveries, state, store, journal, registry, reporters]) one.close();
     },
   };
 }

@@ -146,6 +146,18 @@ const OPEN = [
   'GET /schemas/{name}.json',
   'POST /ingest/sensor-community',
   'POST /ingest/{device}',
+  // By the reporter's token.
+  'POST /api/v1/tickets/{id}/rate',
+  // GeoReport v2 has answers of its own: test/unit/open311.
+  'GET /open311/discovery.{format}',
+  'GET /open311/v2/discovery.{format}',
+  'GET /open311/v2/services.{format}',
+  'GET /open311/v2/services/{code}.{format}',
+  'GET /open311/v2/requests.{format}',
+  'POST /open311/v2/requests.{format}',
+  'GET /open311/v2/requests/{id}.{format}',
+  'GET /open311/v2/tokens/{token}.{format}',
+  'GET /open311/media/{name}',
 ];
 /** Routes that need more than a viewer's key. */
 const LEAST: Readonly<Record<string, 'operator' | 'admin'>> = {
@@ -170,6 +182,8 @@ const LEAST: Readonly<Record<string, 'operator' | 'admin'>> = {
   'POST /api/v1/tickets/{id}/parts': 'operator',
   'POST /api/v1/silences': 'operator',
   'DELETE /api/v1/silences/{id}': 'operator',
+  'GET /api/v1/tickets/{id}/reporter': 'operator',
+  'DELETE /api/v1/tickets/{id}/reporter': 'operator',
 };
 
 async function routes(): Promise<(readonly [method: string, path: string])[]> {

@@ -31,6 +31,8 @@ export interface CityPlan {
   readonly ahead?: string;
   readonly metrics?: Readonly<Record<string, { readonly min: number; readonly max: number }>>;
   readonly profiles?: Readonly<Record<string, readonly string[]>>;
+  /** What stands in files, in place of the usual. */
+  readonly files?: Readonly<Record<string, unknown>>;
   /** Files under `rules/`, by id. */
   readonly rules?: readonly { readonly id: string }[];
   readonly calendars?: object;
@@ -67,6 +69,7 @@ export function cityControl(plan: CityPlan = {}): CityControl {
       features: ['east', 'west'].map((id) => ({ type: 'Feature', id, properties: { title }, geometry: square })),
     },
   };
+  Object.assign(texts, plan.files);
   for (const rule of plan.rules ?? []) texts[`rules/${rule.id}.yaml`] = rule;
   const files = Object.entries(texts).map(([path, value]) => ({ path, text: JSON.stringify(value) }));
   return { version: createHash('sha256').update(JSON.stringify(files)).digest('hex'), files };

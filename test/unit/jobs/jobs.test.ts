@@ -21,10 +21,11 @@ const ledger = () => ({ messages: {}, readings: {} }) as ReturnType<JobDeps['led
 const clock = { now: () => NOW };
 const keep = { historyDays: 30, quarantineDays: 90, deliveryDays: 14 };
 const notify = { expire: async () => 3 };
+const reception = { expire: async () => ({ reporters: 3, photos: 0 }) };
 
 test('jobs - are due by the clock of the city, and not at all after their stop', async () => {
   const engine = { rollup: async () => 0, prune: async () => 0, expire: async () => 0, due: async () => 0 };
-  const jobs = createJobs({ clock, ledger, engine, notify, keep, backup: async () => ({}) });
+  const jobs = createJobs({ clock, ledger, engine, notify, reception, keep, backup: async () => ({}) });
   const schedule = createSchedule(jobs, { log: pino({ level: 'silent' }), timezone: 'Asia/Kathmandu' });
   await schedule.start();
   const zone = new Intl.DateTimeFormat('en-GB', { timeZone: 'Asia/Kathmandu', timeStyle: 'short' });
@@ -35,6 +36,7 @@ test('jobs - are due by the clock of the city, and not at all after their stop',
     ['quarantine expiry', '03:20'],
     ['deadlines', zone.format(Date.now() + 1_000)],
     ['delivery log expiry', '03:30'],
+    ['reporter expiry', '03:50'],
     ['ledger report', '00:00'],
     ['history retention', '03:40'],
     ['backup', '02:10'],
@@ -73,13 +75,15 @@ test('jobs - roll up, expire and forget what is due in real stores, and nothing 
   const expire = async (beforeMs: number) => quarantine.expire(beforeMs);
   const engine = { ...history, expire, due: async () => 2 };
   const told: (object | null)[] = [];
-  for (const job of createJobs({ clock, ledger, engine, notify, keep, backup: null })) told.push(await job.run());
+  const jobs = createJobs({ clock, ledger, engine, notify, reception, keep, backup: null });
+  for (const job of jobs) told.push(await job.run());
   // The hour of NOW has not ended, but the one before it has.
   expect(told).toEqual([
     { hours: 4 },
     { expired: 1 },
     { done: 2 },
     { expired: 3 },
+    { reporters: 3, photos: 0 },
     { ledger: ledger() },
     { pruned: 1 },
   ]);

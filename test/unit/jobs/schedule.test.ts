@@ -109,11 +109,10 @@ describe('the jobs', () => {
     const note = (name: string) => async (ms: number) => calls.push([name, ms]);
     const engine = { rollup: note('rollup'), prune: note('prune'), expire: note('expire'), due: note('due') };
     const notify = { expire: note('forget') };
+    const reception = { expire: async () => ({ reporters: calls.push(['reporters', NOW]), photos: 0 }) };
     const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
-    return {
-      calls,
-      jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, engine, notify, keep, backup: null }),
-    };
+    const parts = { engine, notify, reception, keep, backup: null };
+    return { calls, jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, ...parts }) };
   }
 
   test('roll up to now, expire and forget what is older than its days, and report the ledger', async () => {
@@ -124,6 +123,7 @@ describe('the jobs', () => {
       ['expire', NOW - 90 * DAY_MS],
       ['due', NOW],
       ['forget', NOW - 14 * DAY_MS],
+      ['reporters', NOW],
       ['prune', NOW - 30 * DAY_MS],
     ]);
   });
@@ -134,6 +134,7 @@ describe('the jobs', () => {
       'quarantine expiry',
       'deadlines',
       'delivery log expiry',
+      'reporter expiry',
       'ledger report',
     ]);
   });

@@ -1,0 +1,141 @@
+import { z } from 'zod';
+import type { City, TicketStatus } from '../../domain/index.ts';
+import { isoOf, OPEN_STATUSES, type RequestQuery } from '../../tickets/index.ts';
+import { Instant } from '../schema.ts';
+import { Asked, type Fault, Field } from './answer.ts';
+import { publicServices } from './services.ts';
+
+const DAY_MS = 86_400_000;
+/** GeoReport v2: a range of times spans at most 90 days, a page has at most 1,000 requests. */
+const MOST_DAYS = 90;
+const MOST = 1_000;
+
+const STATUSES: Readonly<Record<string, readonly TicketStatus[]>> = {
+  open: OPEN_STATUSES,
+  closed: ['resolved', 'closed'],
+};
+
+/** Several values, as a comma separated list or repeated. */
+const List = z
+  .union([z.string(), z.array(z.string())])
+  .optional()
+  .transform((given) => {
+    const names = [given ?? []].flat().flatMap((one) =>
+      one
+        .split(',')
+        .map((name) => name.trim())
+        .filter(Boolean),
+    );
+    return names.length === 0 ? undefined : names;
+  });
+
+/** What `GET requests` takes. */
+export const FiltersSchema = Asked.extend({
+  service_request_id: List,
+  service_code: List,
+  status: List,
+  start_date: Field,
+  end_date: Field,
+  updated_after: Field,
+  updated_before: Field,
+  page: Field,
+  page_size: Field,
+  extensions: Field,
+});
+type Filters = z.output<typeof FiltersSchema>;
+
+/** What to look for, or everything that is wrong with what was asked (GeoReport v2, GET Service Requests). */
+export function requestQueryOf(
+  filters: Filters,
+  { city, nowMs }: { readonly city: City; readonly nowMs: number },
+): { readonly query: RequestQuery; readonly faults: readonly Fault[] } {
+  const faults: Fault[] = [];
+  const wrong = (description: string) => void faults.push({ code: 400, description });
+  const known = publicServices(city);
+  const paging = pagingOf(filters, wrong);
+  const services = [...known.keys()];
+  // It "overrides all other arguments".
+  if (filters.service_request_id !== undefined)
+    return { query: { services, ids: filters.service_request_id, ...paging }, faults };
+  for (const code of filters.service_code ?? []) {
+    if (known.has(code)) continue;
+    faults.push({
+      code: 404,
+      description: `service_code: there is no service "${code}"; the city has ${services.join(', ')}`,
+    });
+  }
+  const opened = spanOf(filters, ['start_date', 'end_date'], nowMs, wrong);
+  const updated = spanOf(filters, ['updated_after', 'updated_before'], nowMs, wrong);
+  const usual = updated === null ? { fromMs: nowMs - MOST_DAYS * DAY_MS, toMs: nowMs } : null;
+  const [requested, changed] = [timesOf(opened ?? usual), timesOf(updated)];
+  const query: RequestQuery = {
+    services: filters.service_code ?? services,
+    statuses: statusesOf(filters.status, wrong),
+    openedFrom: requested.from,
+    openedTo: requested.to,
+    updatedFrom: changed.from,
+    updatedTo: changed.to,
+    ...paging,
+  };
+  return { query, faults: faults.toSorted((a, b) => b.code - a.code) };
+}
+
+type Wrong = (description: string) => void;
+
+function statusesOf(given: readonly string[] | undefined, wrong: Wrong): TicketStatus[] | undefined {
+  for (const one of given ?? [])
+    if (!Object.hasOwn(STATUSES, one)) wrong(`status: "${one}" is neither open nor closed`);
+  return given?.flatMap((one) => STATUSES[one] ?? []);
+}
+
+interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** From one end the other follows, 90 days away and not beyond now; null where neither is given. */
+function spanOf(
+  filters: Filters,
+  [first, last]: readonly ['start_date', 'end_date'] | readonly ['updated_after', 'updated_before'],
+  nowMs: number,
+  wrong: Wrong,
+): Span | null {
+  const [from, to] = [momentOf(filters, first, wrong), momentOf(filters, last, wrong)];
+  if (from === undefined && to === undefined) return null;
+  const fromMs = from ?? to! - MOST_DAYS * DAY_MS;
+  const toMs = to ?? Math.max(fromMs, Math.min(nowMs, fromMs + MOST_DAYS * DAY_MS));
+  if (fromMs > toMs) wrong(`${first}: lies after ${last}`);
+  if (toMs - fromMs > MOST_DAYS * DAY_MS) wrong(`${first}, ${last}: at most ${MOST_DAYS} days lie between them`);
+  return { fromMs, toMs };
+}
+
+function momentOf(
+  filters: Filters,
+  name: 'start_date' | 'end_date' | 'updated_after' | 'updated_before',
+  wrong: Wrong,
+) {
+  const text = filters[name];
+  if (text === undefined) return undefined;
+  const parsed = Instant.safeParse(text);
+  if (!parsed.success) wrong(`${name}: ${parsed.error.issues[0]!.message}`);
+  return parsed.data;
+}
+
+/** Answers have whole seconds: the last one counts in full. */
+function timesOf(span: Span | null): { from: string | undefined; to: string | undefined } {
+  if (span === null) return { from: undefined, to: undefined };
+  return { from: isoOf(span.fromMs), to: isoOf(Math.floor(span.toMs / 1_000) * 1_000 + 999) };
+}
+
+function pagingOf({ page, page_size }: Filters, wrong: Wrong): Pick<RequestQuery, 'limit' | 'offset'> {
+  const limit = wholeOf('page_size', page_size, MOST, wrong, MOST);
+  return { limit, offset: (wholeOf('page', page, 1, wrong, 1_000_000) - 1) * limit };
+}
+
+function wholeOf(name: string, text: string | undefined, usual: number, wrong: Wrong, most: number): number {
+  if (text === undefined) return usual;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
+  wrong(`${name}: "${text}" is not a whole number between 1 and ${most}`);
+  return usual;
+}

@@ -1,0 +1,134 @@
+import multipart from '@fastify/multipart';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { mediaPath } from '../../citizens/index.ts';
+import { LamppostError } from '../../domain/index.ts';
+import type { ApiDeps, CitizenOptions } from '../deps.ts';
+import { STATUS } from '../problem.ts';
+import type { App } from '../routes/routes.ts';
+import { Asked, answer, type Fault, FORMAT, FormatSchema, languageOf, refuse } from './answer.ts';
+import { discoveryOf } from './discovery.ts';
+import { baseOf, notHere, OPEN, TAGS, V2 } from './endpoint.ts';
+import { FORM_LIMITS } from './form.ts';
+import { requestRoutes } from './request-routes.ts';
+import { definitionOf, listedService, publicServices } from './services.ts';
+
+const URL_ENCODED = 'application/x-www-form-urlencoded';
+/** Of a form without a photo, bytes. */
+const MOST_TEXT = 256 * 1024;
+const CSP = "default-src 'none'; sandbox";
+
+/** `/open311/…`: Open311 GeoReport v2, in XML and JSON. Reading is open; to ask for a service takes a key. */
+export function open311Routes(app: App, deps: ApiDeps, options: CitizenOptions): void {
+  void app.register(
+    async (scope) => {
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser(URL_ENCODED, { parseAs: 'string', bodyLimit: MOST_TEXT }, (_request, body, done) =>
+        done(null, new URLSearchParams(String(body))),
+      );
+      await scope.register(multipart, { limits: FORM_LIMITS });
+      // Apps in browsers may ask too: nothing here rests on cookies.
+      scope.addHook('onRequest', async (_request, reply) => void reply.header('access-control-allow-origin', '*'));
+      scope.setErrorHandler(answerError);
+      scope.setNotFoundHandler((request, reply) =>
+        refuse(reply, [{ code: 404, description: `there is no ${request.method} ${request.url}` }]),
+      );
+      const within = scope.withTypeProvider() as unknown as App;
+      discoveryRoutes(within, deps, options);
+      serviceRoutes(within, deps);
+      requestRoutes(within, deps, options);
+      mediaRoute(within, deps);
+    },
+    { prefix: '/open311' },
+  );
+}
+
+function discoveryRoutes(app: App, { city }: ApiDeps, options: CitizenOptions): void {
+  const schema = { tags: TAGS, summary: 'Service discovery', params: FormatSchema, querystring: Asked };
+  for (const path of [`/discovery.${FORMAT}`, `${V2}/discovery.${FORMAT}`]) {
+    app.get(path, { config: OPEN, schema }, async (request, reply) => {
+      const endpoint = `${baseOf(request, options)}/open311${V2}`;
+      return answer(reply, 'discovery', discoveryOf(city(), endpoint, languageOf(request, request.query.locale)));
+    });
+  }
+}
+
+function serviceRoutes(app: App, { city }: ApiDeps): void {
+  app.get(
+    `${V2}/services.${FORMAT}`,
+    { config: OPEN, schema: { tags: TAGS, summary: 'Services', params: FormatSchema, querystring: Asked } },
+    async (request, reply) => {
+      const fault = notHere(request.query.jurisdiction_id, city());
+      if (fault !== null) return refuse(reply, [fault]);
+      const language = languageOf(request, request.query.locale);
+      const services = [...publicServices(city()).values()];
+      return answer(
+        reply,
+        'services',
+        services.map((one) => listedService(one, city(), language)),
+      );
+    },
+  );
+  app.get(
+    `${V2}/services/:code.${FORMAT}`,
+    {
+      config: OPEN,
+      schema: {
+        tags: TAGS,
+        summary: 'What a service asks',
+        params: FormatSchema.extend({ code: z.string() }),
+        querystring: Asked,
+      },
+    },
+    async (request, reply) => {
+      const fault = notHere(request.query.jurisdiction_id, city());
+      if (fault !== null) return refuse(reply, [fault]);
+      const services = publicServices(city());
+      const { code } = request.params;
+      const service = services.get(code);
+      const known = [...services.keys()].join(', ');
+      if (service === undefined)
+        return refuse(reply, [{ code: 404, description: `there is no service "${code}"; the city has ${known}` }]);
+      return answer(reply, 'service_definition', definitionOf(service, languageOf(request, request.query.locale)));
+    },
+  );
+}
+
+/** Photos of requests that everybody may see, and no others. */
+function mediaRoute(app: App, { citizens, city }: ApiDeps): void {
+  app.get(
+    '/media/:name',
+    {
+      config: OPEN,
+      schema: { tags: TAGS, summary: 'A photo of a public request', params: z.object({ name: z.string() }) },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      const services = publicServices(city());
+      const isPublic = citizens.requests.servicesWith(mediaPath(name)).some((service) => services.has(service));
+      const photo = isPublic ? await citizens.photo(name) : null;
+      if (photo === null) return refuse(reply, [{ code: 404, description: 'there is no such photo' }]);
+      reply.header('content-type', photo.type).header('content-security-policy', CSP);
+      return reply.header('cache-control', 'public, max-age=3600').send(photo.bytes);
+    },
+  );
+}
+
+/** Every error leaves as GeoReport v2 has it: 403, 404, and 400 for the rest of what its sender can mend. */
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return refuse(reply, [faultOf(error, request)]);
+}
+
+function faultOf(error: FastifyError, request: FastifyRequest): Fault {
+  if (error instanceof LamppostError) {
+    const { code, message: description } = error as LamppostError;
+    const status = STATUS[code];
+    if (status >= 500) return { code: 503, description };
+    return { code: status === 403 || status === 404 ? status : 400, description };
+  }
+  if (error.statusCode === 415) return { code: 400, description: `send a form: ${URL_ENCODED} or multipart/form-data` };
+  if (error.code === 'FST_REQ_FILE_TOO_LARGE') return { code: 400, description: 'media: at most 5 MB' };
+  if (error.statusCode !== undefined && error.statusCode < 500) return { code: 400, description: error.message };
+  request.log.error({ err: error }, 'a request failed');
+  return { code: 500, description: 'this is a fault of the server; its log has the details' };
+}

@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { hashSecret } from '../../broker/index.ts';
+import { refuseReporter } from '../../citizens/index.ts';
+import { type Key, LamppostError, type Ticket } from '../../domain/index.ts';
+import { RatingAnswer, ReporterAnswer, RequestAnswer } from '../answers/citizens.ts';
+import type { ApiDeps } from '../deps.ts';
+import { found } from '../schema.ts';
+import type { App } from './routes.ts';
+import { seenTicket } from './tickets.ts';
+
+const Id = z.object({ id: z.string() });
+const tags = ['citizens'];
+
+/** What belongs to a ticket that a citizen asked for: their rating, what they answered, and who they are. */
+export function citizenRoutes(app: App, deps: ApiDeps): void {
+  ratingRoute(app, deps);
+  requestRoute(app, deps);
+  reporterRoutes(app, deps);
+}
+
+/** Open: the token is the proof. Guessing one of 2^256 is hopeless at any rate. */
+function ratingRoute(app: App, { citizens }: ApiDeps): void {
+  const body = z.strictObject({
+    token: z.string().min(1).max(200),
+    stars: z.number().int().min(1).max(5),
+    comment: z.string().max(2_000).default(''),
+  });
+  app.post(
+    '/api/v1/tickets/:id/rate',
+    {
+      config: { role: 'open' },
+      schema: {
+        tags,
+        summary: 'The rating of the citizen who reported it, by their token, once it is closed',
+        params: Id,
+        body,
+        response: { 200: RatingAnswer },
+      },
+    },
+    async ({ params, body: { token, stars, comment } }) => {
+      const { id, rating } = await citizens.rate({ ticket: params.id, hash: hashSecret(token), stars, comment });
+      return { id, rating };
+    },
+  );
+}
+
+function requestRoute(app: App, deps: ApiDeps): void {
+  const { citizens, city } = deps;
+  app.get(
+    '/api/v1/tickets/:id/request',
+    {
+      schema: {
+        tags,
+        summary:
+          "What a citizen's request says beside its ticket: answers to the service's questions, photo, address id",
+        params: Id,
+        response: { 200: RequestAnswer },
+      },
+    },
+    async ({ key, params: { id } }) => {
+      const { service } = seenTicket(deps, id, key!.department);
+      const { mediaUrl, addressId, attributes } = found(citizens.requests.get(id), `request "${id}"`);
+      const asked = new Map(
+        city()
+          .services.get(service)
+          ?.attributes.map((one) => [one.code, one]),
+      );
+      const answers = Object.entries(attributes).map(([code, answer]) => ({
+        code,
+        title: asked.get(code)?.title ?? null,
+        answer,
+      }));
+      return { ticket: id, mediaUrl, addressId, answers };
+    },
+  );
+}
+
+function reporterRoutes(app: App, { citizens, tickets, log }: ApiDeps): void {
+  /** Throws `not-found`, and `forbidden` for all but the department that answers for the ticket and the city's admins. */
+  function allowed(id: string, key: Key): Ticket {
+    const ticket = found(tickets.get(id), `ticket "${id}"`);
+    // A report goes along with its first one, wherever that is handed over to.
+    const responsible = ticket.relation === 'report' ? (tickets.get(ticket.parent!) ?? ticket) : ticket;
+    const refusal = refuseReporter(key, responsible);
+    if (refusal === null) return ticket;
+    log.warn(
+      { ticket: id, key: key.id, department: key.department, refusal },
+      'somebody may not see who reported a ticket',
+    );
+    const detail = `only operators of ${responsible.department} and the city's admins see who reported ${id}`;
+    throw new LamppostError('forbidden', detail, { reason: refusal === 'not-your-role' ? refusal : 'not-your-ticket' });
+  }
+
+  const config = { role: 'operator' } as const;
+  const schema = (summary: string) => ({ tags, summary, params: Id });
+  app.get(
+    '/api/v1/tickets/:id/reporter',
+    { config, schema: { ...schema('Who reported it; each look is in the log'), response: { 200: ReporterAnswer } } },
+    async ({ key, params: { id } }) => {
+      allowed(id, key!);
+      const reporter = found(citizens.reporter(id), `reporter of "${id}": nobody gave a name, or it was forgotten`);
+      log.info({ ticket: id, key: key!.id, department: key!.department }, 'somebody looked at who reported a ticket');
+      return { ticket: id, ...reporter };
+    },
+  );
+  app.delete(
+    '/api/v1/tickets/:id/reporter',
+    { config, schema: schema('Forgets who reported it, at once and for good') },
+    async ({ key, params: { id } }, reply) => {
+      allowed(id, key!);
+      found(citizens.forget(id) || null, `reporter of "${id}"`);
+      log.info({ ticket: id, key: key!.id, department: key!.department }, 'the reporter of a ticket was forgotten');
+      return reply.code(204).send();
+    },
+  );
+}
