@@ -26,9 +26,9 @@ export class RulesServer extends ServerProcess {
     writeFileSync(join(this.city, path), text);
   }
 
-  /** Registers waste bins in a district. */
-  async bins(ids: readonly string[], district = 'harbour'): Promise<void> {
-    const devices = ids.map((id) => ({ id, profile: 'waste-bin', district }));
+  /** Registers waste bins in a district, at a place where one is given. */
+  async bins(ids: readonly string[], district = 'harbour', location?: { lat: number; lon: number }): Promise<void> {
+    const devices = ids.map((id) => ({ id, profile: 'waste-bin', district, location }));
     const registered = await this.post<{ id: string; secret: string }[]>('/api/v1/devices', devices);
     for (const { id, secret } of registered) this.#secrets.set(id, secret);
   }

@@ -1,0 +1,169 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import type { Ticket } from '../../domain/index.ts';
+import { full, RulesServer } from './rules/rules-kit.ts';
+
+/** In the harbour of the sample city. */
+const BIN = { lat: 32.015, lon: 118.76 };
+const REPORTER = { email: 'lin.qing@example.org', first_name: 'Lin', last_name: 'Qing', phone: '+86-139-5555' };
+const PHOTO = new Uint8Array(readFileSync(new URL('../fixtures/photos/baseline.jpg', import.meta.url)));
+
+let server: RulesServer;
+afterEach(() => server.kill());
+
+interface Posted {
+  readonly service_request_id: string;
+  readonly reporter_token: string;
+}
+
+interface Shown {
+  readonly service_request_id: string;
+  readonly status: string;
+  readonly status_notes: string | null;
+  readonly media_url: string | null;
+  readonly extended_attributes: {
+    readonly same_as: string | null;
+    readonly reports: number;
+    readonly rating: number | null;
+  };
+}
+
+async function start(): Promise<string> {
+  server = new RulesServer({ 'bin-full': full('bin-full', 90, 'ticket: { service: waste, deadline: 12h }\n') });
+  await server.start();
+  return (await server.post<{ secret: string }>('/api/v1/keys', { name: 'app', role: 'citizen-app' })).secret;
+}
+
+const at = (path: string) => `http://127.0.0.1:${server.httpPort}${path}`;
+
+/** So many metres north of the bin. */
+const north = (metres: number) => ({ lat: String(BIN.lat + metres / 111_195), long: String(BIN.lon) });
+
+async function report(
+  api_key: string,
+  fields: Record<string, string>,
+  photo?: Uint8Array<ArrayBuffer>,
+): Promise<Posted> {
+  const form = new FormData();
+  for (const [name, value] of Object.entries({ api_key, service_code: 'waste', ...fields })) form.append(name, value);
+  if (photo !== undefined) form.append('media', new Blob([photo]), 'bin.jpg');
+  const answer = await fetch(at('/open311/v2/requests.json'), { method: 'POST', body: form });
+  const text = await answer.text();
+  expect(answer.status, text).toBe(200);
+  return (JSON.parse(text) as Posted[])[0]!;
+}
+
+async function shown(id: string): Promise<Shown> {
+  const answer = await fetch(at(`/open311/v2/requests/${id}.json?extensions=true`));
+  expect(answer.status, id).toBe(200);
+  return ((await answer.json()) as Shown[])[0]!;
+}
+
+async function rate(id: string, token: string, stars: number): Promise<number> {
+  const body = JSON.stringify({ token, stars });
+  const headers = { 'content-type': 'application/json' };
+  return (await fetch(at(`/api/v1/tickets/${id}/rate`), { method: 'POST', headers, body })).status;
+}
+
+/** Names of the files of the data folder that hold a text. */
+function filesWith(text: string): string[] {
+  const files = readdirSync(server.data, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
+  return files.filter((one) => readFileSync(join(one.parentPath, one.name)).includes(text)).map(({ name }) => name);
+}
+
+async function ticketOf(device: string): Promise<Ticket> {
+  const { items } = await server.get<{ items: Ticket[] }>(`/api/v1/tickets?group=${device}`);
+  return items[0]!;
+}
+
+test('citizens - who reports what a sensor found joins its ticket, is served with it, and rates it when it is closed', async () => {
+  const key = await start();
+  await server.bins(['bin-1'], 'harbour', BIN);
+  await server.fill('bin-1', 95);
+  const sensor = await ticketOf('bin-1');
+  const first = await report(key, { ...north(40), ...REPORTER, description: '垃圾桶满了' }, PHOTO);
+  const second = await report(key, { ...north(90), description: 'it smells' });
+  const apart = await report(key, { ...north(400), description: 'another bin' });
+  expect((await shown(sensor.id)).extended_attributes.reports).toBe(2);
+  expect((await shown(first.service_request_id)).extended_attributes.same_as).toBe(sensor.id);
+  expect((await shown(second.service_request_id)).extended_attributes.same_as).toBe(sensor.id);
+  expect((await shown(apart.service_request_id)).extended_attributes.same_as).toBeNull();
+
+  const { media_url } = await shown(first.service_request_id);
+  const photo = Buffer.from(await (await fetch(media_url!)).arrayBuffer());
+  expect(photo.length).toBeGreaterThan(1_000);
+  expect(photo.includes('SECRET')).toBe(false);
+
+  expect(await rate(first.service_request_id, first.reporter_token, 5)).toBe(409);
+  await server.fill('bin-1', 5);
+  for (const id of [sensor.id, first.service_request_id, second.service_request_id])
+    expect(await shown(id)).toMatchObject({ status: 'closed' });
+  expect(await shown(apart.service_request_id)).toMatchObject({ status: 'open' });
+  expect((await server.ask('POST', `/api/v1/tickets/${sensor.id}/close`, {})).status).toBe(200);
+  expect(await rate(first.service_request_id, second.reporter_token, 1)).toBe(403);
+  expect(await rate(first.service_request_id, first.reporter_token, 5)).toBe(200);
+  expect(await rate(second.service_request_id, second.reporter_token, 4)).toBe(200);
+  expect((await shown(first.service_request_id)).extended_attributes.rating).toBe(5);
+
+  const { items } = await server.get<{ items: { event: { type: string; subject: string } }[] }>(
+    `/api/v1/events?limit=1000&ticket=${first.service_request_id}`,
+  );
+  const told = items.map(({ event }) => event.type);
+  expect(told.map((type) => type.split('.').at(-1))).toEqual(['opened', 'resolved', 'closed', 'rated']);
+});
+
+test('citizens - names and contacts are in one file only, are shown to the department only, and go when they are asked to go', async () => {
+  const key = await start();
+  const { service_request_id: id } = await report(key, { ...north(0), ...REPORTER, description: 'full' });
+  const path = `/api/v1/tickets/${id}/reporter`;
+  const keyOf = async (department: string) =>
+    (await server.post<{ secret: string }>('/api/v1/keys', { name: 'k', role: 'operator', department })).secret;
+  expect(await server.get(path, await keyOf('waste'))).toMatchObject({ email: REPORTER.email, name: 'Lin Qing' });
+  await expect(server.get(path, await keyOf('water'))).rejects.toThrow(/403/);
+  await server.get('/api/v1/tickets');
+  for (const secret of [REPORTER.email, 'Lin Qing', REPORTER.phone]) {
+    expect(new Set(filesWith(secret).map((name) => name.replace(/-wal$/, ''))), secret).toEqual(
+      new Set(['reporters.sqlite']),
+    );
+  }
+  expect((await server.ask('DELETE', path)).status).toBe(204);
+  expect(filesWith(REPORTER.email)).toEqual([]);
+  expect(filesWith('Lin Qing')).toEqual([]);
+  await server.kill();
+  await server.start();
+  expect((await server.ask('GET', path)).status).toBe(404);
+  expect(await shown(id)).toMatchObject({ status: 'open' });
+});
+
+test('citizens - what was answered outlives kill -9 between photo, reporter and ticket: all three are there', async () => {
+  const key = await start();
+  const answered: Posted[] = [];
+  for (const kills of [1, 6, 15]) {
+    const round: Posted[] = [];
+    const killed = new Promise<void>((resolve) => {
+      const send = async (n: number) => {
+        const place = { lat: '32.02', long: String(118.741 + (answered.length + n) * 0.0001) };
+        const email = `citizen-${kills}-${n}@example.org`;
+        const posted = await report(key, { ...place, email }, PHOTO).catch(() => null);
+        if (posted === null) return;
+        round.push(posted);
+        if (round.length === kills) resolve(server.kill().then(() => {}));
+      };
+      for (let n = 0; n < 40; n++) void send(n);
+    });
+    await killed;
+    expect(round.length).toBeGreaterThanOrEqual(kills);
+    answered.push(...round);
+    await server.start();
+    for (const { service_request_id: id, reporter_token } of answered) {
+      const { media_url } = await shown(id);
+      expect((await fetch(media_url!)).status, id).toBe(200);
+      expect(await server.get(`/api/v1/tickets/${id}/reporter`)).toMatchObject({
+        email: expect.stringMatching(/^citizen-/),
+      });
+      const token = await (await fetch(at(`/open311/v2/tokens/${reporter_token}.json`))).json();
+      expect(token).toEqual([{ service_request_id: id, token: reporter_token }]);
+    }
+  }
+});
