@@ -67,6 +67,7 @@ test('event - messages that a session lost are a CloudEvent of no place and no r
     subject: 'sessions/key-7/archive',
     time: '2026-05-01T10:00:30.000Z',
     datacontenttype: 'application/json',
+    dataschema: 'urn:lamppost:schema:1:city.lamppost.session.dropped',
     data: {
       session: 'key-7/archive',
       key: 'key-7',
