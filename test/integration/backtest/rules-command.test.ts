@@ -55,7 +55,7 @@ tickets:
       'line 8, tickets',
       'expected  a 02:10 to (open)',
       'was       none',
-      '0 passed, 1 failed (3 checks, 1 of 20 rules)',
+      '0 passed, 1 failed (3 checks, 1 of 24 rules)',
       '',
     ]);
   });

@@ -19,6 +19,8 @@ const DEVICES = ['a', 'b', 'c'].map((id) => ({ id, profile: 'air-quality', distr
 const READINGS = DEVICES.flatMap(({ id }, n) =>
   series(id, 'pm25', [START, START + 2 * DAY, 20_000], (ts) => 70 + 30 * Math.sin(ts / HOUR + n)),
 );
+/** A thread may have to wait for its core on a busy machine. */
+const PATIENT = { timeout: 30_000 };
 const TIMES = { fromMs: START, toMs: START + 2 * DAY };
 
 function runner(history: Pick<HistoryStore, 'scan'>) {
@@ -65,19 +67,20 @@ test('backtest thread - reports just what the same backtest in this thread does,
   expect((await backtests.run({ rule: RULE, ...TIMES })).difference).toBeNull();
 });
 
-test('backtest thread - one at a time; cancelling ends it within moments, and the scan with it; then the next may run', async () => {
+test('backtest thread - one at a time; cancelling ends it, and the scan with it; then the next may run', async () => {
   const { seen, scan } = endless();
   const backtests = runner({ scan });
   const cancelled = new AbortController();
   const first = backtests.run({ rule: RULE, ...TIMES }, { signal: cancelled.signal });
   const second = backtests.run({ rule: RULE, ...TIMES });
   await expect(second).rejects.toMatchObject({ code: 'busy', retryable: true });
-  await expect.poll(() => seen.batches).toBeGreaterThan(5);
-  const at = performance.now();
+  await expect.poll(() => seen.batches, PATIENT).toBeGreaterThan(5);
+  const before = seen.batches;
   cancelled.abort(new Error('enough'));
   await expect(first).rejects.toThrow('enough');
-  expect(performance.now() - at).toBeLessThan(1_000);
-  await expect.poll(() => seen.closed).toBe(true);
+  await expect.poll(() => seen.closed, PATIENT).toBe(true);
+  // It ends within a few batches, of which there is no end.
+  expect(seen.batches - before).toBeLessThan(500);
   const third = backtests.run({ rule: RULE, ...TIMES });
   const stopped = expect(third).rejects.toThrow('the server stops');
   await backtests.stop();

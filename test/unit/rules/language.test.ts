@@ -18,11 +18,11 @@ const ruleOf = (text: string) => {
   return rules[0]!;
 };
 
-test('rule language - the sample city has exactly 20 rules, and none has a mistake', () => {
+test('rule language - the sample city has exactly 24 rules, and none has a mistake', () => {
   const { rules, problems } = parseRules(sample, city);
   expect(formatProblems(problems)).toBe('');
-  expect(rules).toHaveLength(20);
-  expect(new Set(rules.map(({ version }) => version)).size).toBe(20);
+  expect(rules).toHaveLength(24);
+  expect(new Set(rules.map(({ version }) => version)).size).toBe(24);
   for (const { id, source } of rules) expect(source).toContain(`id: ${id}\n`);
 });
 
@@ -35,8 +35,19 @@ test('rule language - the sample rules cover every function, both sides, and rul
     expect.arrayContaining(['bin-full', 'water-flood', 'lamp-out']),
   );
   const airQuality = rules.filter(({ where }) => where.profile?.includes('air-quality'));
-  expect(airQuality).toHaveLength(6);
+  expect(airQuality).toHaveLength(7);
   for (const { title, titleZh } of rules) expect(titleZh).not.toBe(title);
+});
+
+test('rule language - the sample rules show every kind of condition, and most of what a rule can have', () => {
+  const { rules } = parseRules(sample, city);
+  const written = rules.map(({ source }) => source).join('\n');
+  for (const word of ['absent', 'flat', 'jump', 'all', 'compare', 'quorum', 'anomaly', 'forecast', 'outside', 'p50'])
+    expect(written).toMatch(new RegExp(`\\b${word}:`));
+  for (const key of ['active', 'on_no_data', 'flapping', 'limit', 'critical'])
+    expect(written).toMatch(new RegExp(`\\b${key}:`));
+  const used = new Set(rules.map(({ active }) => active));
+  for (const id of ['night', 'school-hours']) expect(used).toContain(id);
 });
 
 test('rule language - every field of a rule is understood', () => {
