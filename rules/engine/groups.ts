@@ -43,7 +43,8 @@ export function settle(plan: DevicePlan, rules: RuleSet, device: KnownDevice | n
 /** A device's own alert under a rule. */
 export function makeInstance(plan: DevicePlan, rule: CompiledRule, k: number): Instance {
   const made = new Instance(rule, plan.device.id, plan.device, k);
-  plan.instances = [...plan.instances, made];
+  // An array literal with a spread in it would have room for 17.
+  plan.instances = plan.instances.concat(made);
   becomePeer(made, plan.device);
   return made;
 }
@@ -59,7 +60,7 @@ function join(plan: DevicePlan, rule: CompiledRule, k: number, into: Settled): v
   }
   instance.devices++;
   const member = instance.members === null ? instance : new Member(rule, instance, plan.device, k);
-  plan.seats = [...plan.seats, { instance, member }];
+  plan.seats = plan.seats.concat({ instance, member });
   if (instance.members === null) return;
   instance.members.set(plan.device.index, member);
   if (member.whole === TRUE) instance.matching++;

@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { alertLatency } from './alert-latency.ts';
+import { benchBacktest } from './backtest.ts';
 import { labelled, labelledTable } from './labelled.ts';
 import { measure, type Shape } from './load.ts';
 import { outage } from './outage.ts';
@@ -47,7 +48,8 @@ if (values.outage) {
 }
 if (values.rules) {
   const found = benchRules();
-  keep('-rules', rulesText(found), { machine, commit, ...found });
+  const backtest = await benchBacktest();
+  keep('-rules', rulesText(found, backtest), { machine, commit, ...found, backtest });
   process.exit(0);
 }
 if (values.labelled) {

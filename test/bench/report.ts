@@ -1,4 +1,5 @@
 import type { AlertLatency } from './alert-latency.ts';
+import type { BacktestFigures } from './backtest.ts';
 import type { Measured } from './load.ts';
 import type { Outage } from './outage.ts';
 import type { RuleFigures } from './rules.ts';
@@ -78,7 +79,7 @@ export function outageText(found: Outage): string {
 }
 
 /** The rule engine by itself as lines for people. */
-export function rulesText(found: RuleFigures): string {
+export function rulesText(found: RuleFigures, backtest: BacktestFigures): string {
   const ratio = (a: number, b: number) => fixed(a / b, 2);
   const ns = (value: number) => fixed(value, 0);
   const { tenRulesNs, thousandsNearNs, thousandsFarNs, shortWindowNs, longWindowNs } = found;
@@ -87,5 +88,6 @@ export function rulesText(found: RuleFigures): string {
     `a mean over 24 h: ${ns(longWindowNs)} ns a reading, ${ratio(longWindowNs, shortWindowNs)} × one over 5 min (${ns(shortWindowNs)} ns)`,
     `100,000 series, mean over 15 min, a reading a minute: ${ns(found.stateBytes)} bytes of stored state a series, ${ns(found.memoryBytes)} of memory; ready ${fixed(found.restoreMs / 1000, 2)} s after a restart began to read them`,
     `replay of stored readings, four rules with for and absence, one core: ${ns(found.replayed)} readings/s`,
+    `backtest of a rule with a window, ${fixed(backtest.readings / 1e6)} M readings out of the embedded history: ${ns(backtest.readingsPerSecond)} readings/s (${ns(backtest.readingsPerCpuSecond)} a second of one core); ${backtest.tickets} tickets`,
   ].join('\n');
 }
