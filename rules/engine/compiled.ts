@@ -7,7 +7,7 @@ import {
   type Rule,
 } from '../../domain/index.ts';
 import { type ClauseState, clauseMaker, FALSE, TRUE, UNKNOWN, type Verdict } from './clauses/index.ts';
-import type { ThresholdState } from './clauses/threshold.ts';
+import type { Peers } from './clauses/peers.ts';
 import type { Hours } from './hours.ts';
 import type { Instance } from './instance.ts';
 
@@ -49,7 +49,7 @@ export interface RuleRun {
   /** By district or city, where groups are that. */
   readonly groups: Map<string, Instance>;
   /** Those that can be each other's peers, by clause, profile and district. */
-  readonly peers: Map<string, Set<ThresholdState>>;
+  readonly peers: Map<string, Peers>;
 }
 
 export interface CompiledClause {

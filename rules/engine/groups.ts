@@ -1,5 +1,6 @@
 import type { KnownDevice } from '../../domain/index.ts';
 import { TRUE } from './clauses/index.ts';
+import { Peers } from './clauses/peers.ts';
 import { ThresholdState } from './clauses/threshold.ts';
 import { type CompiledRule, groupOf, takes } from './compiled.ts';
 import { Instance, Member } from './instance.ts';
@@ -107,15 +108,16 @@ function becomePeer(member: Member, device: KnownDevice): void {
   for (const [i, clause] of member.clauses.entries()) {
     if (!(clause instanceof ThresholdState && clause.hasPeers)) continue;
     const { peers } = member.rule.run;
-    const all = peers.get(`${i} ${key}`) ?? new Set();
-    peers.set(`${i} ${key}`, all.add(clause));
+    const all = peers.get(`${i} ${key}`) ?? new Peers();
+    peers.set(`${i} ${key}`, all);
+    all.add(clause.own);
     clause.peers = all;
   }
 }
 
 function noLongerPeer(member: Member): void {
   for (const [i, clause] of member.clauses.entries()) {
-    if (clause instanceof ThresholdState) member.rule.run.peers.get(`${i} ${member.peerKey}`)?.delete(clause);
+    if (clause instanceof ThresholdState) member.rule.run.peers.get(`${i} ${member.peerKey}`)?.delete(clause.own);
   }
   member.peerKey = null;
 }

@@ -86,6 +86,7 @@ export function rulesText(found: RuleFigures, backtest: BacktestFigures): string
   return [
     `a reading that ten rules read: ${ns(tenRulesNs)} ns where there are ten rules; ${ns(thousandsFarNs)} ns (${ratio(thousandsFarNs, tenRulesNs)} ×) with 9,990 more for other devices; ${ns(thousandsNearNs)} ns (${ratio(thousandsNearNs, tenRulesNs)} ×) where each of 1,000 devices has ten of 10,000`,
     `a mean over 24 h: ${ns(longWindowNs)} ns a reading, ${ratio(longWindowNs, shortWindowNs)} × one over 5 min (${ns(shortWindowNs)} ns)`,
+    `a mean compared with 1,000 peers: ${ns(found.manyPeersNs)} ns a reading, ${ratio(found.manyPeersNs, found.fewPeersNs)} × with ten (${ns(found.fewPeersNs)} ns)`,
     `100,000 series, mean over 15 min, a reading a minute: ${ns(found.stateBytes)} bytes of stored state a series, ${ns(found.memoryBytes)} of memory; ready ${fixed(found.restoreMs / 1000, 2)} s after a restart began to read them`,
     `replay of stored readings, four rules with for and absence, one core: ${ns(found.replayed)} readings/s`,
     `backtest of a rule with a window, ${fixed(backtest.readings / 1e6)} M readings out of the embedded history: ${ns(backtest.readingsPerSecond)} readings/s (${ns(backtest.readingsPerCpuSecond)} a second of one core); ${backtest.tickets} tickets`,

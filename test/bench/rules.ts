@@ -17,6 +17,9 @@ export interface RuleFigures {
   /** ns a reading of a mean over 5 minutes, and over 24 hours. */
   readonly shortWindowNs: number;
   readonly longWindowNs: number;
+  /** ns a reading that is compared with ten peers, and with 1,000. */
+  readonly fewPeersNs: number;
+  readonly manyPeersNs: number;
   /** Bytes of memory and of stored state a series, of 100,000 with a mean over 15 minutes and a reading a minute. */
   readonly memoryBytes: number;
   readonly stateBytes: number;
@@ -30,12 +33,15 @@ export interface RuleFigures {
 export function benchRules(): RuleFigures {
   const [ten, far, near] = inTurn([() => rulesCost('few'), () => rulesCost('far'), () => rulesCost('near')]);
   const [short, long] = inTurn([() => windowCost(5 * MINUTE), () => windowCost(24 * 60 * MINUTE)]);
+  const [few, many] = inTurn([() => peersCost(10), () => peersCost(1_000)]);
   return {
     tenRulesNs: ten!,
     thousandsFarNs: far!,
     thousandsNearNs: near!,
     shortWindowNs: short!,
     longWindowNs: long!,
+    fewPeersNs: few!,
+    manyPeersNs: many!,
     ...stateCost(),
     replayed: replayRate(),
   };
@@ -100,6 +106,12 @@ function rulesCost(others: 'few' | 'far' | 'near'): number {
 function windowCost(windowMs: number): number {
   const when = threshold({ fn: 'mean', windowMs, threshold: 500 });
   return cost(engineOf([rule({ when })], 2_000), 300);
+}
+
+function peersCost(devices: number): number {
+  const compare = { with: 'peers', as: 'difference', withinMs: 15 * MINUTE } as const;
+  const when = threshold({ fn: 'mean', windowMs: 15 * MINUTE, threshold: 500, compare });
+  return cost(engineOf([rule({ when })], devices + 1), 100_000 / devices);
 }
 
 function stateCost(): Pick<RuleFigures, 'memoryBytes' | 'stateBytes' | 'restoreMs'> {

@@ -2,6 +2,7 @@ import type { Band, MetricTable, ThresholdCondition } from '../../../domain/inde
 import type { Reader, Writer } from '../bytes.ts';
 import { type FigureSpec, FigureState, figureSpec } from '../figure.ts';
 import { ClauseState, held, type Scene, type Standing, shown } from './clause.ts';
+import type { Peers } from './peers.ts';
 
 /** A threshold clause made ready. */
 export interface ThresholdSpec extends ThresholdCondition {
@@ -18,15 +19,13 @@ export function thresholdSpec(clause: ThresholdCondition, metrics: MetricTable):
   return { ...clause, own: metrics.indexOf(clause.metric), other, figure: figureSpec(clause, shift) };
 }
 
-const LEAST_PEERS = 3;
-
 /** A figure, or how it differs from another, beyond a limit. */
 export class ThresholdState extends ClauseState {
   readonly #spec: ThresholdSpec;
   readonly own: FigureState;
   readonly #other: FigureState | null;
-  /** Where it is compared with peers: this clause of all devices of its profile and district, itself included. */
-  peers: ReadonlySet<ThresholdState> | null = null;
+  /** Where it is compared with peers: the own figure among those of all devices of its profile and district. */
+  peers: Peers | null = null;
 
   constructor(spec: ThresholdSpec) {
     super();
@@ -40,7 +39,12 @@ export class ThresholdState extends ClauseState {
   }
 
   override take(metric: number, ts: number, value: number): boolean {
-    return (this.#other === null || metric === this.#spec.own ? this.own : this.#other).take(ts, value);
+    if (this.peers === null)
+      return (this.#other === null || metric === this.#spec.own ? this.own : this.#other).take(ts, value);
+    const before = this.own.value();
+    if (!this.own.take(ts, value)) return false;
+    this.peers.changed(this.own, before);
+    return true;
   }
 
   /** Whether it is compared with peers. */
@@ -56,6 +60,7 @@ export class ThresholdState extends ClauseState {
     const { compare } = this.#spec;
     const own = this.own.value();
     if (compare === null) return own;
+    if (Number.isNaN(own)) return own;
     const other = this.#other === null ? this.#median(compare.withinMs) : this.#other.value();
     if (compare.as === 'difference') return own - other;
     return other === 0 ? Number.NaN : own / other;
@@ -88,20 +93,11 @@ export class ThresholdState extends ClauseState {
   override read(from: Reader): void {
     this.own.read(from);
     this.#other?.read(from);
+    this.peers?.reset();
   }
 
-  /** Of the peers that have a figure which is fresh enough. */
   #median(withinMs: number): number {
-    const oldest = this.own.newest - withinMs;
-    const figures: number[] = [];
-    for (const peer of this.peers ?? []) {
-      const { own } = peer;
-      if (peer === this) continue;
-      const value = own.newest >= oldest ? own.value() : Number.NaN;
-      if (!Number.isNaN(value)) figures.push(value);
-    }
-    if (figures.length < LEAST_PEERS) return Number.NaN;
-    return medianOf(figures.sort((a, b) => a - b));
+    return this.peers === null ? Number.NaN : this.peers.median(this.own, withinMs);
   }
 }
 
