@@ -80,7 +80,7 @@ export interface LamppostSubject extends Subject {
   readonly server: ServerProcess;
 }
 
-/** Lamppost with everything on: fsync, validation, the sample city's twenty rules, the embedded history. */
+/** Lamppost with everything on: fsync, validation, the sample city's rules, the embedded history. */
 export async function lamppost(
   devices: number,
   profile = 'air-quality',

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { EvidenceSchema } from '../../../../events/schemas/evidence.ts';
 import { journals, seasons } from './arbitraries.ts';
 import { comparable } from './comparable.ts';
 import type { Entry } from './journal.ts';
@@ -45,6 +46,21 @@ test('reference - they agree on what learns from seasons, over weeks of readings
     { seed: SEED, numRuns: 40 },
   );
   expect(same).toBeGreaterThan(200);
+});
+
+test('evidence - is what its published schema says, also as JSON', () => {
+  let checked = 0;
+  fc.assert(
+    fc.property(fc.oneof({ weight: 50, arbitrary: journals }, { weight: 1, arbitrary: seasons }), (entries) => {
+      const engine = new Process();
+      for (const { evidence } of entries.flatMap((entry) => engine.play(entry))) {
+        expect(EvidenceSchema.parse(JSON.parse(JSON.stringify(evidence)))).toEqual(evidence);
+        checked++;
+      }
+    }),
+    { seed: SEED, numRuns: 1_000 },
+  );
+  expect(checked).toBeGreaterThan(1_000);
 });
 
 test('restart - an engine that was restarted at any block decides the same, byte for byte', () => {
