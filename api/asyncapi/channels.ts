@@ -113,6 +113,14 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
     who: 'Keys that read, and are bound to no department',
     messages: eventNames('silence'),
   },
+  sessions: {
+    ...told,
+    qos: 0,
+    address: 'events/sessions/{key}',
+    summary: 'Messages that a kept session of this key or device lost',
+    who: 'Keys that read, and are bound to no department',
+    messages: eventNames('session'),
+  },
   ticketStates: {
     ...told,
     retain: true,

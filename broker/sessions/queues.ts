@@ -129,8 +129,9 @@ export class Queues {
 
   /** Ends every message of a session. */
   clear(session: Session): void {
-    this.#file.flush();
-    for (const { n } of this.#sql.numbers.all(session.key)) this.#release(Number(n));
+    // While the disk is full the file does not tell which packets it has: those of this queue stay until the next start.
+    const packets = this.#file.flush() ? this.#sql.numbers.all(session.key) : [];
+    for (const { n } of packets) this.#release(Number(n));
     this.#file.write(this.#sql.clear, session.key);
     session.inFlight.clear();
     session.messages = 0;
