@@ -1,82 +1,19 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AuthenticateError, Client } from 'aedes';
-import type { Logger } from 'pino';
-import { type Clock, LamppostError, type MessageSink, type SessionDrop } from '../domain/index.ts';
+import { LamppostError } from '../domain/index.ts';
 import { refuseSubscribe } from './access.ts';
 import { createAdmission, createPublisher, type Publisher, waitingBytes } from './admission.ts';
-import { type CredentialChange, Credentials } from './credentials.ts';
+import type { Broker, BrokerDeps, BrokerOptions } from './contract.ts';
+import { Credentials } from './credentials.ts';
 import { createDirectWays, type Direct } from './direct.ts';
-import { type GuardLimits, guard } from './guard.ts';
+import { guard } from './guard.ts';
 import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
-import { createUpkeep, type KeepOptions, openSessions, sayLastWords, type Upkeep } from './keeping.ts';
-import { createListeners, type ListenOptions } from './listeners.ts';
-import { createOutgoing, type Outgoing } from './outgoing.ts';
+import { createUpkeep, openSessions, sayLastWords, type Upkeep } from './keeping.ts';
+import { createListeners } from './listeners.ts';
+import { createOutgoing } from './outgoing.ts';
 import { createPresence } from './presence.ts';
 import type { Sessions } from './sessions/index.ts';
-
-/** Where the broker listens, and its limits. */
-export interface BrokerOptions extends GuardLimits, ListenOptions {
-  /** A subscriber with more unread bytes than this is cut. */
-  readonly maxUnread: number;
-  readonly sessions: KeepOptions;
-}
-
-/** What the broker asks of its surroundings. */
-export interface BrokerDeps {
-  readonly sink: MessageSink;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly overloaded: () => boolean;
-  /** Takes what sessions lost; resolves when it has become events. What is rejected is told again. */
-  readonly tell: (drops: readonly SessionDrop[]) => Promise<void>;
-}
-
-/** Counts since the start. */
-export interface BrokerCounts {
-  connections: number;
-  admitted: number;
-  refused: number;
-  /** What network servers published beside uplinks. */
-  dropped: number;
-  cutSlow: number;
-  cutOversize: number;
-  refusedLogins: number;
-  /** Kept sessions, and those of them that are connected. */
-  sessions: number;
-  sessionsConnected: number;
-  /** Messages that wait in their queues, and those that were dropped since the start. */
-  queued: number;
-  queueDropped: number;
-  retained: number;
-}
-
-/** The MQTT side of Lamppost. */
-export interface Broker extends Pick<Outgoing, 'publish' | 'restate'> {
-  /** From here on it takes publications of Lamppost's own. Throws `disk` where the sessions cannot be opened. */
-  open(): Promise<void>;
-  /** Listens. */
-  start(): Promise<{ port: number; tlsPort: number | null }>;
-  /** Stops taking messages, waits for commits on their way, closes. */
-  stop(): Promise<void>;
-  credentials(change: CredentialChange): void;
-  /**
-   * A device's message that came by another way than MQTT: resolves when it is on disk, or `refused` where the secret
-   * is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
-   */
-  ingest(message: OutsideMessage): Promise<'acknowledged' | 'refused'>;
-  /** Whether anybody is subscribed to live readings. */
-  wantsLive(): boolean;
-  counts(): BrokerCounts;
-}
-
-/** A message with the credentials that came with it. */
-export interface OutsideMessage {
-  readonly device: string;
-  readonly secret: string;
-  readonly topic: string;
-  readonly payload: Uint8Array;
-}
 
 interface Guarded {
   publisher: Publisher | null;
