@@ -128,9 +128,9 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     return ticket === null ? [] : [{ ticket, alerts, news }];
   }
 
-  /** The first speaks for all of a cause: a silence is over for each of its alerts, an inhibition too. */
+  /** One speaks for all of a cause: a silence is over for each of its alerts, an inhibition too. */
   function isOver({ reason, cause }: Pick<Wait, 'reason' | 'cause'>, city: TicketCity, nowMs: number): boolean {
-    const [wait] = waits.of(reason, cause);
+    const wait = waits.any(reason, cause);
     const candidate = wait && candidateOf(wait, city, nowMs);
     return !candidate || placement.heldBy(candidate)?.cause !== cause;
   }

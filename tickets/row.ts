@@ -46,7 +46,7 @@ export const SELECT_TICKETS = `
       from ticket_changes where ticket = tickets.id) as history,
     (select json_group_array(json_array(rule, "group", state, severity, since) order by ordinal)
       from ticket_alerts where ticket = tickets.id and ordinal < ${LISTED_ALERTS}) as alerts,
-    (select count(*) from ticket_alerts where ticket = tickets.id) as alertCount
+    (select coalesce(max(ordinal) + 1, 0) from ticket_alerts where ticket = tickets.id) as alertCount
   from tickets`;
 
 type Change = [string, string, TicketChange['deed'], TicketChange['from'], TicketChange['to'], string];

@@ -69,7 +69,7 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     insert into ticket_changes (ticket, ordinal, at, "by", deed, "from", "to", note) values (?, ?, ?, ?, ?, ?, ?, ?)`);
   const attach = db.prepare(`
     insert into ticket_alerts (ticket, ordinal, rule, "group", state, severity, since, attached, told)
-    values (?1, (select count(*) from ticket_alerts where ticket = ?1), ?2, ?3, ?4, ?5, ?6, 1, ?7)`);
+    values (?1, (select coalesce(max(ordinal) + 1, 0) from ticket_alerts where ticket = ?1), ?2, ?3, ?4, ?5, ?6, 1, ?7)`);
   const setAlert = db.prepare(`
     update ticket_alerts set state = ?, severity = ? where rule = ? and "group" = ? and attached = 1`);
   const firing = db.prepare("select count(*) as n from ticket_alerts where ticket = ? and state = 'firing'");

@@ -43,6 +43,8 @@ export interface WaitStore {
   causes(): readonly { readonly reason: WaitReason; readonly cause: string }[];
   /** All that wait for a cause, the first first. */
   of(reason: WaitReason, cause: string): Wait[];
+  /** Any one of them; null where none waits. A storm has thousands, and each second one is looked at. */
+  any(reason: WaitReason, cause: string): Wait | null;
 }
 
 /** Makes the store over a file that has `TICKET_SCHEMA`. */
@@ -59,6 +61,7 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
     "select distinct reason, cause from ticket_waits where reason <> 'gathering' order by 1, 2",
   );
   const of = db.prepare('select * from ticket_waits where reason = ? and cause = ? order by since_ms, rule, "group"');
+  const any = db.prepare('select * from ticket_waits where reason = ? and cause = ? limit 1');
   const harden = db.prepare(`
     update ticket_waits set opening = json_set(opening, '$.transition.severity', ?1) , labels = json_set(labels, '$.severity', ?1)
     where rule = ?2 and "group" = ?3`);
@@ -76,6 +79,10 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
     gathered: (nowMs) => gathered.all(nowMs).map(({ cause }) => String(cause)),
     causes: () => causes.all() as unknown as { reason: WaitReason; cause: string }[],
     of: (reason, cause) => of.all(reason, cause).map(waitOf),
+    any(reason, cause) {
+      const row = any.get(reason, cause);
+      return row === undefined ? null : waitOf(row);
+    },
   };
 }
 

@@ -9,8 +9,9 @@ import { labelled, labelledTable } from './labelled.ts';
 import { measure, type Shape } from './load.ts';
 import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
-import { asTable, asText, latencyText, outageText, type Report, type Row, rulesText } from './report.ts';
+import { asTable, asText, latencyText, outageText, type Report, type Row, rulesText, stormText } from './report.ts';
 import { benchRules } from './rules.ts';
+import { storm } from './storm.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
 
 const { values } = parseArgs({
@@ -27,11 +28,16 @@ const { values } = parseArgs({
     latency: { type: 'boolean', default: false },
     /** Only how well rules find what people marked in real readings. */
     labelled: { type: 'boolean', default: false },
+    /** Only a storm of alerts. */
+    storm: { type: 'boolean', default: false },
   },
 });
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+
+const profiling: Record<string, string> =
+  values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${values.profile}` };
 
 /** Prints what was found, and keeps it as JSON. */
 function keep(name: string, text: string, found: object): void {
@@ -52,6 +58,11 @@ if (values.rules) {
   keep('-rules', rulesText(found, backtest), { machine, commit, ...found, backtest });
   process.exit(0);
 }
+if (values.storm) {
+  const found = await storm(profiling);
+  keep('-storm', stormText(found), { machine, commit, ...found });
+  process.exit(0);
+}
 if (values.labelled) {
   process.stdout.write(`${labelledTable(await labelled())}\n`);
   process.exit(0);
@@ -65,8 +76,6 @@ const NARROW: Shape = { connections: 1000, window: 1, seconds };
 const STEADY: Shape = { connections: 1000, window: 10, seconds, rate: 10_000, warmupSeconds: 5 };
 const CALM = { connections: 100, window: 10, seconds, rate: 1_667 };
 
-const profiling: Record<string, string> =
-  values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${values.profile}` };
 const subject: Start = (devices) => lamppost(devices, 'air-quality', profiling);
 
 const rows: Row[] = [];

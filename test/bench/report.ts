@@ -3,6 +3,7 @@ import type { BacktestFigures } from './backtest.ts';
 import type { Measured } from './load.ts';
 import type { Outage } from './outage.ts';
 import type { RuleFigures } from './rules.ts';
+import type { Storm, Times } from './storm.ts';
 
 export interface Row extends Measured {
   readonly name: string;
@@ -90,5 +91,18 @@ export function rulesText(found: RuleFigures, backtest: BacktestFigures): string
     `100,000 series, mean over 15 min, a reading a minute: ${ns(found.stateBytes)} bytes of stored state a series, ${ns(found.memoryBytes)} of memory; ready ${fixed(found.restoreMs / 1000, 2)} s after a restart began to read them`,
     `replay of stored readings, four rules with for and absence, one core: ${ns(found.replayed)} readings/s`,
     `backtest of a rule with a window, ${fixed(backtest.readings / 1e6)} M readings out of the embedded history: ${ns(backtest.readingsPerSecond)} readings/s (${ns(backtest.readingsPerCpuSecond)} a second of one core); ${backtest.tickets} tickets`,
+  ].join('\n');
+}
+
+/** A storm of alerts as lines for people. */
+export function stormText(found: Storm): string {
+  const times = ({ count, p50Ms, p99Ms, maxMs }: Times) =>
+    `p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms, max ${fixed(maxMs)} ms (${count})`;
+  return [
+    `${found.alerts} alerts in ${fixed(found.seconds)} s: ${found.tickets} tickets with ${found.news} changes told; ${found.missing} alerts missing, ${found.twice} twice`,
+    `from the publish to the alert's event at an MQTT subscriber: ${times(found.events)}`,
+    `meanwhile GET /api/v1/tickets?limit=100: ${times(found.list)}`,
+    `meanwhile POST acknowledge and comment: ${times(found.acts)}`,
+    `the server: ${fixed(found.cores, 2)} cores, at most ${found.peakMiB} MiB`,
   ].join('\n');
 }

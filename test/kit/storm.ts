@@ -1,0 +1,121 @@
+import mqtt from 'mqtt';
+import type { CloudEvent, Page, Ticket, TicketAlert } from '../../domain/index.ts';
+import { full, RulesServer } from '../integration/rules/rules-kit.ts';
+
+export const STORM_DISTRICTS = ['old-town', 'harbour', 'riverside', 'university', 'garden'] as const;
+const SERVICES = `waste:
+  title: { en: Full waste bin, zh: 垃圾桶满溢 }
+  department: waste
+  deadline: 12h
+  gather: { by: [district], wait: 5s }
+`;
+/** Devices that a request registers at once. */
+const BATCH = 1_000;
+
+/** Makes a server whose bins, when full, become one ticket a district; the rule fires for so many at a time. */
+export function stormServer(limit: number): RulesServer {
+  const rule = full('storm', 90, `limit: ${limit}\nticket: { service: waste }\n`);
+  const server = new RulesServer({ storm: rule });
+  server.write('services.yaml', SERVICES);
+  return server;
+}
+
+/** A bin of the storm. */
+export interface Bin {
+  readonly id: string;
+  readonly secret: string;
+}
+
+/** Registers so many bins, in turn over the districts. */
+export async function registerBins(server: RulesServer, count: number, districts: readonly string[]): Promise<Bin[]> {
+  const wanted = Array.from({ length: count }, (_, i) => ({
+    id: `bin-${String(i).padStart(4, '0')}`,
+    profile: 'waste-bin',
+    district: districts[i % districts.length]!,
+  }));
+  const bins: Bin[] = [];
+  for (let i = 0; i < count; i += BATCH) {
+    bins.push(...(await server.post<Bin[]>('/api/v1/devices', wanted.slice(i, i + BATCH))));
+  }
+  return bins;
+}
+
+/** What a bin says. */
+export interface Said {
+  readonly fill: number;
+  /** Epoch ms. */
+  readonly ts: number;
+  /** Called when it is connected and about to say so. */
+  readonly onSend?: () => void;
+}
+
+/** A bin connects, says how full it is and leaves; false where it was not acknowledged. */
+export async function say(server: RulesServer, { id, secret }: Bin, { fill, ts, onSend }: Said): Promise<boolean> {
+  const url = `mqtt://127.0.0.1:${server.mqttPort}`;
+  const login = { clientId: id, username: id, password: secret, reconnectPeriod: 0, connectTimeout: 5_000 };
+  try {
+    const client = await mqtt.connectAsync(url, login);
+    client.on('error', () => {});
+    try {
+      const gone = new Promise<never>((_, reject) => client.once('close', () => reject(new Error('gone'))));
+      onSend?.();
+      const payload = JSON.stringify({ ts, metrics: { fill } });
+      await Promise.race([client.publishAsync(`devices/${id}/readings`, payload, { qos: 1 }), gone]);
+      return true;
+    } finally {
+      client.end(true);
+    }
+  } catch {
+    return false;
+  }
+}
+
+/** Works through a list, so many items at a time. */
+export async function inLanes<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  const lane = async () => {
+    for (const item of queue) await work(item);
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+}
+
+/** All items of a list of the API. */
+export async function allOf<T>(server: RulesServer, path: string): Promise<T[]> {
+  const items: T[] = [];
+  let after: string | null = null;
+  do {
+    const more: string = `${path.includes('?') ? '&' : '?'}limit=1000${after === null ? '' : `&after=${after}`}`;
+    const page: Page<T> = await server.get(path + more);
+    items.push(...page.items);
+    after = page.next;
+  } while (after !== null);
+  return items;
+}
+
+/** Resolves when no alert waits for others any more, and every alert that joined was told; throws after a minute. */
+export async function untilGathered(server: RulesServer, alerts: number): Promise<Ticket[]> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const waiting = await server.get<Page<unknown>>('/api/v1/tickets/waiting?limit=1');
+    const tickets = await allOf<Ticket>(server, '/api/v1/tickets');
+    const found = tickets.reduce((sum, { alertCount }) => sum + alertCount, 0);
+    if (waiting.items.length === 0 && found >= alerts) return tickets;
+    if (Date.now() > deadline) throw new Error(`${waiting.items.length} wait, ${found} of ${alerts} are in tickets`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** The groups of all alerts of some tickets. */
+export async function groupsOf(server: RulesServer, tickets: readonly Ticket[]): Promise<string[]> {
+  const alerts = await Promise.all(tickets.map(({ id }) => allOf<TicketAlert>(server, `/api/v1/tickets/${id}/alerts`)));
+  return alerts.flat().map(({ group }) => group);
+}
+
+/** Every event (of a type) that was told, in order. */
+export async function eventsOf(server: RulesServer, type?: string): Promise<CloudEvent[]> {
+  const items = await allOf<{ event: CloudEvent }>(
+    server,
+    `/api/v1/events${type === undefined ? '' : `?type=${type}`}`,
+  );
+  return items.map(({ event }) => event);
+}
