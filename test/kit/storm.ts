@@ -51,22 +51,23 @@ export interface Said {
 
 /** A bin connects, says how full it is and leaves; false where it was not acknowledged. */
 export async function say(server: RulesServer, { id, secret }: Bin, { fill, ts, onSend }: Said): Promise<boolean> {
-  const url = `mqtt://127.0.0.1:${server.mqttPort}`;
   const login = { clientId: id, username: id, password: secret, reconnectPeriod: 0, connectTimeout: 5_000 };
+  const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, login);
+  client.on('error', () => {});
+  // A connection that breaks before it is accepted is told by `close` alone.
+  const gone = new Promise<boolean>((resolve) => client.once('close', () => resolve(false)));
   try {
-    const client = await mqtt.connectAsync(url, login);
-    client.on('error', () => {});
-    try {
-      const gone = new Promise<never>((_, reject) => client.once('close', () => reject(new Error('gone'))));
-      onSend?.();
-      const payload = JSON.stringify({ ts, metrics: { fill } });
-      await Promise.race([client.publishAsync(`devices/${id}/readings`, payload, { qos: 1 }), gone]);
-      return true;
-    } finally {
-      client.end(true);
-    }
-  } catch {
-    return false;
+    const connected = new Promise<boolean>((resolve) => client.once('connect', () => resolve(true)));
+    if (!(await Promise.race([connected, gone]))) return false;
+    onSend?.();
+    const payload = JSON.stringify({ ts, metrics: { fill } });
+    const published = client.publishAsync(`devices/${id}/readings`, payload, { qos: 1 }).then(
+      () => true,
+      () => false,
+    );
+    return await Promise.race([published, gone]);
+  } finally {
+    client.end(true);
   }
 }
 
