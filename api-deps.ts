@@ -102,6 +102,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       onAppended: threads.onAppended,
     },
     webhooks: threads.webhooks,
+    subscriptions: threads.subscriptions,
     async readiness() {
       const { trouble } = await engine.status();
       return { ready: trouble === null, reasons: trouble === null ? [] : [`history: ${trouble}`] };

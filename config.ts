@@ -4,6 +4,7 @@ import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import type { SessionLimits } from './broker/index.ts';
 import { LamppostError } from './domain/index.ts';
+import type { SmtpSettings } from './events/notify/index.ts';
 import type { InfluxSettings } from './ingest/index.ts';
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
@@ -44,6 +45,21 @@ const Settings = z.object({
   LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
   /** How many citizens' requests each key may send in a minute; 0: no limit. */
   LAMPPOST_REQUESTS_PER_MINUTE: z.coerce.number().int().min(0).default(120),
+  /** The mail server; options of nodemailer may follow a `?`. */
+  SMTP_URL: z
+    .url({
+      protocol: /^smtps?$/,
+      error: 'must be the URL of a mail server, such as smtp://user:password@mail.example:587',
+    })
+    .optional(),
+  /** Whom mail is from. */
+  SMTP_FROM: z
+    .string()
+    .regex(
+      /^([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/,
+      'must be an address, such as "Lamppost <lamppost@city.example>"',
+    )
+    .optional(),
   MQTT_HOST: z.string().default('0.0.0.0'),
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
@@ -85,6 +101,8 @@ export interface Config {
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
   /** Where people reach this Lamppost, without a slash at the end. */
   readonly publicUrl: string;
+  /** The mail server; null where none is set. */
+  readonly smtp: SmtpSettings | null;
   readonly webhooks: { readonly allowPrivate: boolean };
   readonly citizens: {
     readonly reporterDays: number;
@@ -115,10 +133,14 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   const unknown = Object.keys(flags).filter((name) => !(name in Settings.shape));
   for (const name of unknown) problems.push(`${name}: there is no such setting`);
-  const { LAMPPOST_BACKUP_DIR: backups } = { ...environment, ...flags };
+  const given = { ...environment, ...flags };
+  const backups = given.LAMPPOST_BACKUP_DIR;
   if (backups !== undefined && !statSync(backups, { throwIfNoEntry: false })?.isDirectory())
     problems.push(`LAMPPOST_BACKUP_DIR: there is no folder ${backups}`);
-  const tls = readTls({ ...environment, ...flags }, problems);
+  if (given.SMTP_URL !== undefined && given.SMTP_FROM === undefined) {
+    problems.push('SMTP_FROM: must name whom mail is from where SMTP_URL is set');
+  }
+  const tls = readTls(given, problems);
   if (!parsed.success || problems.length > 0) throw new LamppostError('config', `settings: ${problems.join('; ')}`);
   const s = parsed.data;
   return Object.freeze({
@@ -136,6 +158,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
       deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
     },
     publicUrl: s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`,
+    smtp: s.SMTP_URL === undefined ? null : { url: s.SMTP_URL, from: s.SMTP_FROM! },
     webhooks: { allowPrivate: s.WEBHOOK_ALLOW_PRIVATE },
     citizens: {
       reporterDays: s.LAMPPOST_REPORTER_DAYS,

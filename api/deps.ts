@@ -16,7 +16,7 @@ import type {
   Ticket,
 } from '../domain/index.ts';
 import type { EventFilter, NumberedEvent } from '../events/index.ts';
-import type { Webhooks } from '../events/notify/index.ts';
+import type { Subscriptions, Webhooks } from '../events/notify/index.ts';
 import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
 import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from '../rules/index.ts';
 import type { BackupJob } from '../store/index.ts';
@@ -156,6 +156,7 @@ export interface ApiDeps {
     onAppended(listener: () => void): () => void;
   };
   readonly webhooks: Later<Webhooks>;
+  readonly subscriptions: Later<Subscriptions>;
   readiness(): Promise<{ ready: boolean; reasons: readonly string[] }>;
   /** Prometheus text. */
   metrics(): Promise<string>;

@@ -23,6 +23,7 @@ import { readingRoutes } from './routes/readings.ts';
 import type { App } from './routes/routes.ts';
 import { ruleRoutes } from './routes/rules.ts';
 import { silenceRoutes } from './routes/silences.ts';
+import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { systemRoutes } from './routes/system.ts';
 import { ticketActRoutes } from './routes/ticket-acts.ts';
 import { ticketRoutes } from './routes/tickets.ts';
@@ -98,6 +99,7 @@ export function createApi(given: ApiDeps, options: ApiOptions): Api {
         ingestRoutes,
         backupRoutes,
         webhookRoutes,
+        subscriptionRoutes,
       ])
         add(within, deps);
       eventRoutes(within, deps, streams);

@@ -5,7 +5,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { type City, type CityControl, systemClock as clock } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
-import { createNotifier, createPoster, openDeliveries, systemTimers as timers } from '../events/notify/index.ts';
+import {
+  createMailer,
+  createNotifier,
+  createPoster,
+  openDeliveries,
+  type SmtpSettings,
+  systemTimers as timers,
+} from '../events/notify/index.ts';
 import { parseCity } from '../ingest/city/index.ts';
 import { offer, under } from './rpc.ts';
 
@@ -15,6 +22,8 @@ export interface NotifyThreadData {
   readonly logLevel: string;
   /** Whether webhooks may go to private addresses. */
   readonly allowPrivate: boolean;
+  /** The mail server; null where none is set. */
+  readonly smtp: SmtpSettings | null;
   /** Where people reach this Lamppost. */
   readonly publicUrl: string;
   /** The city folder in force. */
@@ -33,7 +42,8 @@ const { allowPrivate, publicUrl } = data;
 let city = cityOf(data.city);
 const poster = createPoster(clock, { allowPrivate, timeoutMs: TIMEOUT_MS, mostKept: MOST_KEPT });
 const outbox = createOutboxReader(state);
-const deps = { db, outbox, poster, clock, timers, random: Math.random, log, city: () => city };
+const mailer = data.smtp === null ? null : createMailer(clock, data.smtp, { timeoutMs: TIMEOUT_MS });
+const deps = { db, outbox, poster, mailer, clock, timers, random: Math.random, log, city: () => city };
 const notifier = createNotifier(deps, { allowPrivate, publicUrl });
 
 /** A folder that was checked before it came here. */
@@ -43,6 +53,7 @@ function cityOf(control: CityControl): City {
 
 const functions = {
   ...under('webhooks', notifier.webhooks),
+  ...under('subscriptions', notifier.subscriptions),
   run: () => notifier.start(),
   /** Another city folder is in force. */
   city(control: CityControl) {

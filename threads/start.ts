@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { type Credential, createCheckpointer, type Registry } from '../broker/index.ts';
 import type { Config } from '../config.ts';
 import type { CityControl } from '../domain/index.ts';
-import type { Webhooks } from '../events/notify/index.ts';
+import type { Subscriptions, Webhooks } from '../events/notify/index.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';
 import type { EngineThread, EngineThreadData } from './engine.ts';
 import { createFlags } from './flags.ts';
@@ -21,6 +21,7 @@ export interface Threads {
   readonly broker: Remote<BrokerThread>;
   readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire' | 'city'>;
   readonly webhooks: RemoteSet<Webhooks>;
+  readonly subscriptions: RemoteSet<Subscriptions>;
   /** Brings what changed in the registry since the last call into the journal. */
   journalDevices(): Promise<void>;
   /** Called when events were added; returns how to stop listening. */
@@ -111,6 +112,7 @@ export async function startThreads({ config, city, registry, admin, log, onCrash
       dir: config.data,
       logLevel: config.logLevel,
       allowPrivate: config.webhooks.allowPrivate,
+      smtp: config.smtp,
       publicUrl: config.publicUrl,
       city,
     } satisfies NotifyThreadData,
@@ -129,6 +131,7 @@ export async function startThreads({ config, city, registry, admin, log, onCrash
     broker: broker.call,
     notify: notify.call,
     webhooks: within(notify.call, 'webhooks'),
+    subscriptions: within(notify.call, 'subscriptions'),
     journalDevices,
     onAppended(listener) {
       appended.add(listener);

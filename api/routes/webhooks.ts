@@ -25,7 +25,7 @@ const Settings = z.strictObject({
     error: 'must be an http or https URL, such as https://city.example/hooks/lamppost',
   }),
   format: z.enum(WEBHOOK_FORMATS),
-  filter: FilterBody,
+  filter: FilterBody.nullable(),
   concurrency: z.number().int().min(1).max(32),
   party: PartyName.nullable(),
   description: z.string().max(500),
@@ -36,7 +36,7 @@ const Settings = z.strictObject({
 });
 const Creation = Settings.extend({
   format: Settings.shape.format.default('cloudevents'),
-  filter: FilterBody.default({}),
+  filter: FilterBody.nullable().default({}),
   concurrency: Settings.shape.concurrency.default(4),
   party: Settings.shape.party.default(null),
   description: Settings.shape.description.default(''),
@@ -67,7 +67,7 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
       },
     },
     async ({ body: { after, ...settings } }, reply) => {
-      checkFilter(settings.filter, city());
+      checkFilter(settings.filter ?? {}, city());
       checkParty(settings.party, city());
       const webhook = await webhooks.create(given(settings) as never, after ?? null);
       return reply.code(201).header('location', `/api/v1/webhooks/${webhook.id}`).send(webhook);

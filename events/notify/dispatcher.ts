@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { Clock } from '../../domain/index.ts';
 import { diskFault, transact } from '../../store/index.ts';
-import type { Channels } from './channel.ts';
+import { type Channels, channelOf } from './channel.ts';
 import { type Answer, type Decision, decideNext } from './ladder.ts';
 import type { DeliveryQueue, DueDelivery } from './queue.ts';
 import { DISABLE_REASONS, type Receiver } from './receiver.ts';
@@ -59,7 +59,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
 
   /** One that takes nothing is asked with one delivery at a time. */
   const widthOf = (receiver: Receiver) =>
-    receiver.failingSince === null ? channels[receiver.kind].width(receiver) : 1;
+    receiver.failingSince === null ? channelOf(channels, receiver).width(receiver) : 1;
 
   function wake(id: string): void {
     const lane = laneOf(id);
@@ -89,7 +89,7 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
   async function attempt(receiver: Receiver, delivery: DueDelivery): Promise<void> {
     let answer: Answer;
     try {
-      answer = await channels[receiver.kind].send(receiver, delivery, ended.signal);
+      answer = await channelOf(channels, receiver).send(receiver, delivery, ended.signal);
     } catch (error) {
       if (ended.signal.aborted) return;
       throw error;

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { transact } from '../../store/index.ts';
 import type { NumberedEvent, OutboxReader } from '../reader.ts';
-import type { Channels } from './channel.ts';
+import { type Channels, channelOf } from './channel.ts';
 import type { DeliveryQueue } from './queue.ts';
 import type { Receiver } from './receiver.ts';
 import type { ReceiverStore } from './receivers.ts';
@@ -69,7 +69,7 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
       // Most receivers are at the same place: what is next is read once for all of them.
       const events = pages.get(after) ?? outbox.page({ after, limit: page }).items;
       pages.set(after, events);
-      for (const event of events) channels[receiver.kind].take(receiver, event);
+      for (const event of events) channelOf(channels, receiver).take(receiver, event);
       const cursor = events.at(-1)?.n ?? after;
       receivers.moveTo(receiver.id, cursor);
       more ||= cursor < head;

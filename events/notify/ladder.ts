@@ -11,12 +11,14 @@ export const OUTCOMES = {
   failed: 'the receiver failed',
   'timed-out': 'the receiver did not answer in time',
   unreachable: 'no connection to the receiver',
+  deferred: 'the mail server takes it later (4xx)',
+  rejected: 'the mail server refuses the address or the message for good (5xx)',
   'private-address': 'the address is private, and WEBHOOK_ALLOW_PRIVATE does not allow these',
 } as const;
 export type Outcome = keyof typeof OUTCOMES;
 
 /** Outcomes of a receiver that is away: they say nothing about the event itself. */
-export const AWAY: readonly Outcome[] = ['throttled', 'unavailable', 'timed-out', 'unreachable'];
+export const AWAY: readonly Outcome[] = ['throttled', 'unavailable', 'timed-out', 'unreachable', 'deferred'];
 
 /** What an attempt met. */
 export interface Answer {
@@ -75,7 +77,7 @@ export function decideNext({ outcome, retryAfterMs }: Answer, { attempt, failing
   if (outcome === 'gone') return { kind: 'disable', reason: 'gone' };
   if (failingMs >= FAILING_MS) return { kind: 'disable', reason: 'failing' };
   const wait = SCHEDULE[attempt - 1];
-  if (wait === undefined) return { kind: 'give-up' };
+  if (wait === undefined || outcome === 'rejected') return { kind: 'give-up' };
   const asked = Math.min(retryAfterMs ?? 0, LONGEST_MS);
   // Later, never earlier: many that failed together do not come back together.
   return { kind: 'retry', afterMs: Math.round(Math.max(wait, asked) * (1 + JITTER * random)) };

@@ -4,17 +4,28 @@ import type { Clock } from '../../domain/index.ts';
 import { diskFault, transact } from '../../store/index.ts';
 import type { OutboxReader } from '../reader.ts';
 import { createDispatcher } from './dispatcher.ts';
+import { createEmailChannel } from './email/channel.ts';
+import type { MailCity } from './email/facts.ts';
+import { type Mailer, noMailer } from './email/smtp.ts';
+import type { Hours } from './email/when.ts';
 import { createFanOut, type FanOutLimits } from './fanout.ts';
-import type { FormatDeps } from './formats/format.ts';
+import type { FormatCity } from './formats/format.ts';
 import { createFormats } from './formats/index.ts';
+import { createHeldStore } from './held.ts';
 import type { Poster } from './http.ts';
 import { createDeliveryLog } from './log.ts';
 import { createDeliveryQueue } from './queue.ts';
+import type { EmailReceiver } from './receiver.ts';
 import { createReceiverStore } from './receivers.ts';
 import { createReferenceStore } from './references.ts';
+import { createSubscriptions, type Subscriptions } from './subscriptions.ts';
 import type { Timers } from './timers.ts';
 import { createWebhookChannel } from './webhook.ts';
+import { createWebhookSubscriptionStore } from './webhook-subscriptions.ts';
 import { createWebhooks, type Webhooks } from './webhooks.ts';
+
+/** What notifications say of the city, and the hours they keep. */
+export type NotifyCity = FormatCity & MailCity & Hours;
 
 /** What notifications are made of. */
 export interface NotifierDeps {
@@ -22,13 +33,15 @@ export interface NotifierDeps {
   readonly db: DatabaseSync;
   readonly outbox: OutboxReader;
   readonly poster: Poster;
+  /** Null where no mail server is set. */
+  readonly mailer: Mailer | null;
   readonly clock: Clock;
   readonly timers: Timers;
   /** From 0 to 1. */
   readonly random: () => number;
   readonly log: Logger;
   /** The city in force. */
-  readonly city: FormatDeps['city'];
+  readonly city: () => NotifyCity;
 }
 
 /** How they behave. */
@@ -50,6 +63,7 @@ export interface NotifierCounts {
 /** Tells receivers what happens: at least once, in order within a subject, each for itself. */
 export interface Notifier {
   readonly webhooks: Webhooks;
+  readonly subscriptions: Subscriptions;
   start(): void;
   /** Events were added to the outbox. */
   appended(): void;
@@ -68,22 +82,35 @@ const LIMITS: FanOutLimits = { page: 200, mostWaiting: 10_000 };
 export function createNotifier(deps: NotifierDeps, options: NotifierOptions): Notifier {
   const { db, outbox, poster, clock, timers, log, city } = deps;
   const { allowPrivate, publicUrl, limits = LIMITS } = options;
+  const mailer = deps.mailer ?? noMailer;
   const receivers = createReceiverStore(db, clock);
   const queue = createDeliveryQueue(db, clock);
+  const held = createHeldStore(db);
+  const overWebhooks = createWebhookSubscriptionStore(db, clock);
   const formats = createFormats({ city, publicUrl });
   const references = createReferenceStore(db);
-  const webhook = createWebhookChannel({ queue, receivers, references, formats, poster, clock });
-  const channels = { webhook };
+  const webhook = createWebhookChannel({
+    queue,
+    receivers,
+    references,
+    subscriptions: overWebhooks,
+    formats,
+    poster,
+    clock,
+  });
+  const email = createEmailChannel({ queue, held, mailer, clock, city, publicUrl });
+  const channels = { webhook, email };
   const onSettled = () => {
-    if (held) appended();
+    if (isFull) appended();
   };
   const dispatcher = createDispatcher({ ...deps, receivers, queue, channels, onSettled });
   const fanOut = createFanOut({ db, outbox, receivers, queue, channels, log }, limits);
   const ended = new AbortController();
   /** Whether too much waits for a receiver, so that its events stay in the outbox. */
-  let held = false;
+  let isFull = false;
   let scheduled = false;
   let started = false;
+  let cancelTimer = () => {};
 
   /** Takes what is new, a page a turn: attempts and calls come in between. */
   function appended(): void {
@@ -97,7 +124,8 @@ export function createNotifier(deps: NotifierDeps, options: NotifierOptions): No
     if (ended.signal.aborted) return;
     try {
       const pass = fanOut.pass();
-      held = pass.held;
+      isFull = pass.held;
+      release();
       for (const { id } of receivers.enabled()) dispatcher.wake(id);
       if (pass.more) appended();
     } catch (error) {
@@ -107,21 +135,33 @@ export function createNotifier(deps: NotifierDeps, options: NotifierOptions): No
     }
   }
 
+  /** Mails what was held and is due, and comes again when the next is. */
+  function release(): void {
+    for (const id of held.receiversDue(clock.now())) {
+      while (transact(db, () => email.release(receivers.get(id) as EmailReceiver)));
+    }
+    cancelTimer();
+    const at = held.nextDue();
+    if (at !== null) cancelTimer = timers.after(at - clock.now(), appended);
+  }
+
+  const administration = {
+    db,
+    clock,
+    outbox,
+    receivers,
+    queue,
+    held,
+    deliveries: createDeliveryLog(db),
+    wake: dispatcher.wake,
+    appended,
+    ended: ended.signal,
+  };
+  const canMail = deps.mailer !== null;
+
   return {
-    webhooks: createWebhooks({
-      db,
-      clock,
-      outbox,
-      receivers,
-      queue,
-      deliveries: createDeliveryLog(db),
-      channel: webhook,
-      formats,
-      wake: dispatcher.wake,
-      appended,
-      ended: ended.signal,
-      allowPrivate,
-    }),
+    webhooks: createWebhooks({ ...administration, channel: webhook, formats, allowPrivate }),
+    subscriptions: createSubscriptions({ ...administration, channel: email, overWebhooks, canMail }),
     start() {
       started = true;
       dispatcher.start();
@@ -129,7 +169,7 @@ export function createNotifier(deps: NotifierDeps, options: NotifierOptions): No
     },
     appended,
     counts() {
-      const all = receivers.list('webhook');
+      const all = [...receivers.list('webhook'), ...receivers.list('email')];
       return {
         waiting: all.reduce((sum, { id }) => sum + queue.waiting(id), 0),
         enabled: all.filter(({ disabled }) => disabled === null).length,
@@ -139,8 +179,10 @@ export function createNotifier(deps: NotifierDeps, options: NotifierOptions): No
     expire: (beforeMs) => transact(db, () => queue.expire(beforeMs)),
     async stop(patienceMs) {
       ended.abort();
+      cancelTimer();
       await dispatcher.stop(patienceMs);
       poster.close();
+      mailer.close();
     },
   };
 }

@@ -1,10 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../../domain/index.ts';
+import { createEventStore } from './events.ts';
 import { type Answer, AWAY, type Decision } from './ladder.ts';
 import type { Message, ToldEvent } from './receiver.ts';
 
 /** Why a delivery was made. */
-export type Origin = 'event' | 'redelivery' | 'ping';
+export type Origin = 'event' | 'digest' | 'redelivery' | 'ping';
 
 /** What is to be delivered. */
 export interface NewDelivery {
@@ -23,6 +24,7 @@ export interface DueDelivery {
   /** Attempts that were made. */
   readonly attempts: number;
   readonly eventIds: readonly string[];
+  readonly subjects: readonly string[];
   readonly message: Message;
 }
 
@@ -54,9 +56,7 @@ export interface DeliveryQueue {
 
 /** Makes the queues over a file that `openDeliveries` opened. */
 export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQueue {
-  const event = db.prepare(`
-    insert into events values (?, ?, ?, ?, ?)
-    on conflict (id) do update set n = excluded.n, body = excluded.body where body <> excluded.body`);
+  const keep = createEventStore(db).keep;
   const sent = db.prepare(`
     select content_type as contentType, coalesce(d.body, e.body) as body
     from delivery_events join deliveries d on d.n = delivery join events e on e.id = event
@@ -80,7 +80,8 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   const due = db.prepare(`
     select n, lane, attempts, content_type as contentType,
       coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,
-      (select json_group_array(event order by ordinal) from delivery_events where delivery = deliveries.n) as ids
+      (select json_group_array(json_array(event, subject) order by ordinal)
+        from delivery_events join events e on e.id = event where delivery = deliveries.n) as told
     from deliveries where receiver = ? and state = 'pending' and due_at <= ? order by due_at, n limit ?`);
   const nextDue = db.prepare(
     "select min(due_at) as at from deliveries where receiver = ? and state = 'pending' and due_at > ?",
@@ -104,7 +105,9 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   );
   const release = db.prepare("update deliveries set due_at = ? where receiver = ? and state = 'pending'");
   const expire = db.prepare('delete from deliveries where settled_at < ?');
-  const forget = db.prepare('delete from events where id not in (select event from delivery_events)');
+  const forget = db.prepare(
+    'delete from events where id not in (select event from delivery_events union all select event from held)',
+  );
 
   return {
     add({ receiver, lane, origin, events, message: { contentType, body } }) {
@@ -113,9 +116,9 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
       // A body that is the event itself is not kept twice.
       const own = events.length === 1 && events[0]!.body === body ? null : body;
       const n = Number(insert.run(receiver, lane, state, origin, now, now, contentType, own).lastInsertRowid);
-      for (const [i, { id, n: number, type, subject, body: told }] of events.entries()) {
-        event.run(id, number, type, subject, told);
-        link.run(n, i, id);
+      for (const [i, event] of events.entries()) {
+        keep(event);
+        link.run(n, i, event.id);
       }
       return n;
     },
@@ -126,11 +129,12 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
       return added;
     },
     due: (receiver, limit) =>
-      due.all(receiver, clock.now(), limit).map(({ n, lane, attempts, contentType, body, ids }) => ({
+      due.all(receiver, clock.now(), limit).map(({ n, lane, attempts, contentType, body, told }) => ({
         n: Number(n),
         lane: String(lane),
         attempts: Number(attempts),
-        eventIds: JSON.parse(String(ids)) as string[],
+        eventIds: (JSON.parse(String(told)) as [string, string][]).map(([id]) => id),
+        subjects: (JSON.parse(String(told)) as [string, string][]).map(([, subject]) => subject),
         message: { contentType: String(contentType), body: String(body) },
       })),
     nextDue(receiver) {

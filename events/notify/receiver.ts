@@ -19,7 +19,8 @@ export interface ReceiverFilter {
 export interface WebhookSettings {
   readonly url: string;
   readonly format: WebhookFormat;
-  readonly filter: ReceiverFilter;
+  /** Null: only what is subscribed to over this webhook. */
+  readonly filter: ReceiverFilter | null;
   /** Events of different subjects that may be under way at once. */
   readonly concurrency: number;
   /** For whom it is: a department, contractor or community of the city, `group:…` or `person:…`. */
@@ -27,6 +28,32 @@ export interface WebhookSettings {
   readonly description: string;
   /** Sent as `Authorization`, for receivers that ask for one; never shown. */
   readonly authorization: string | null;
+}
+
+export const MAIL_LANGUAGES = ['en', 'zh', 'both'] as const;
+export type MailLanguage = (typeof MAIL_LANGUAGES)[number];
+
+/** When mail is gathered: never (null), for so long (`15m`), or until a local time of day (`07:30`). */
+export type Digest = { readonly every: string } | { readonly daily: string } | null;
+
+/** When mail waits: between two local times of day, while a calendar of the city is on, or while it is not. */
+export type QuietHours =
+  | { readonly from: string; readonly to: string }
+  | { readonly during: string }
+  | { readonly outside: string }
+  | null;
+
+/** What is set of a subscription by e-mail. */
+export interface EmailSettings {
+  /** The address. */
+  readonly to: string;
+  readonly party: string;
+  readonly filter: ReceiverFilter;
+  readonly language: MailLanguage;
+  readonly digest: Digest;
+  readonly quietHours: QuietHours;
+  /** Whether what is critical waits like anything else, or comes at once, whatever the hour. */
+  readonly critical: 'at-once' | 'waits';
 }
 
 /** Why a receiver gets nothing at present. */
@@ -37,11 +64,8 @@ export const DISABLE_REASONS = {
 } as const;
 export type DisableReason = keyof typeof DISABLE_REASONS;
 
-/** Where events go: a webhook. It has a place in the outbox, a queue and a log of its own. */
-export interface Receiver {
+interface ReceiverState {
   readonly id: string;
-  readonly kind: 'webhook';
-  readonly settings: WebhookSettings;
   /** Null while it is enabled. */
   readonly disabled: DisableReason | null;
   /** Number of the last event of the outbox that was matched against its filter. */
@@ -51,6 +75,19 @@ export interface Receiver {
   readonly createdAt: number;
   readonly updatedAt: number;
 }
+
+export interface WebhookReceiver extends ReceiverState {
+  readonly kind: 'webhook';
+  readonly settings: WebhookSettings;
+}
+
+export interface EmailReceiver extends ReceiverState {
+  readonly kind: 'email';
+  readonly settings: EmailSettings;
+}
+
+/** Where events go: a webhook or an address. It has a place in the outbox, a queue and a log of its own. */
+export type Receiver = WebhookReceiver | EmailReceiver;
 
 /** An event as it is told, and its number in the outbox; a ping has none. */
 export interface ToldEvent {

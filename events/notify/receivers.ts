@@ -20,7 +20,7 @@ export interface ActiveSecret {
 export interface ReceiverStore {
   get(id: string): Receiver | null;
   /** In order of id; those after `after`. */
-  list(kind: Receiver['kind'], after?: string | null, limit?: number): Receiver[];
+  list(kind: Receiver['kind'], after?: string | null): Receiver[];
   enabled(): Receiver[];
   insert(receiver: Pick<Receiver, 'id' | 'kind' | 'settings' | 'cursor'>): void;
   change(id: string, settings: Receiver['settings']): void;
@@ -40,7 +40,7 @@ export interface ReceiverStore {
 /** Makes the store over a file that `openDeliveries` opened. */
 export function createReceiverStore(db: DatabaseSync, clock: Clock): ReceiverStore {
   const one = db.prepare('select * from receivers where id = ?');
-  const some = db.prepare('select * from receivers where kind = ? and id > ? order by id limit ?');
+  const some = db.prepare('select * from receivers where kind = ? and id > ? order by id');
   const enabled = db.prepare('select * from receivers where disabled is null order by id');
   const insert = db.prepare('insert into receivers values (?, ?, ?, ?, null, null, ?, ?)');
   const change = db.prepare('update receivers set settings = ?, updated_at = ? where id = ?');
@@ -63,7 +63,7 @@ export function createReceiverStore(db: DatabaseSync, clock: Clock): ReceiverSto
       const row = one.get(id);
       return row === undefined ? null : receiverOf(row);
     },
-    list: (kind, after = null, limit = -1) => some.all(kind, after ?? '', limit).map(receiverOf),
+    list: (kind, after = null) => some.all(kind, after ?? '').map(receiverOf),
     enabled: () => enabled.all().map(receiverOf),
     insert({ id, kind, settings, cursor }) {
       const now = clock.now();
@@ -91,7 +91,7 @@ export function createReceiverStore(db: DatabaseSync, clock: Clock): ReceiverSto
 }
 
 function receiverOf(row: Readonly<Record<string, SQLOutputValue>>): Receiver {
-  return {
+  const receiver = {
     id: String(row.id),
     kind: row.kind as Receiver['kind'],
     settings: JSON.parse(String(row.settings)) as Receiver['settings'],
@@ -101,6 +101,7 @@ function receiverOf(row: Readonly<Record<string, SQLOutputValue>>): Receiver {
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
   };
+  return receiver as Receiver;
 }
 
 /** Epoch ms of a row as ISO 8601 UTC. */

@@ -63,6 +63,20 @@ const NOTIFY_SCHEMA: RoomSchema = {
     time text not null, primary key (receiver, subject, time, event)
   ) strict, without rowid;
 `,
+    // Mail that waits for its digest or for the end of quiet hours; what parties subscribe to over a webhook.
+    `
+  create table held (
+    receiver text not null references receivers on delete cascade, n integer not null, event text not null references events,
+    due_at integer not null, primary key (receiver, n)
+  ) strict, without rowid;
+  create index held_due on held (due_at);
+  create index held_events on held (event);
+  create table webhook_subscriptions (
+    id text primary key, webhook text not null references receivers on delete cascade, party text not null,
+    filter text not null, created_at integer not null, updated_at integer not null
+  ) strict, without rowid;
+  create index webhook_subscriptions_of on webhook_subscriptions (webhook);
+`,
   ],
 };
 

@@ -2,33 +2,36 @@ import type { Clock } from '../../domain/index.ts';
 import { isAlertEvent } from '../cloudevent.ts';
 import type { NumberedEvent } from '../reader.ts';
 import type { Channel } from './channel.ts';
+import { toldOf } from './events.ts';
 import { passes } from './filter.ts';
 import type { Reference } from './formats/format.ts';
 import type { Formats } from './formats/index.ts';
 import type { Poster } from './http.ts';
 import type { Answer } from './ladder.ts';
 import type { DeliveryQueue, NewDelivery } from './queue.ts';
-import type { Message, Receiver } from './receiver.ts';
+import type { Message, ReceiverFilter, WebhookReceiver } from './receiver.ts';
 import type { ReceiverStore } from './receivers.ts';
 import type { ReferenceStore } from './references.ts';
 import { signatureHeaders } from './signature.ts';
+import type { WebhookSubscriptionStore } from './webhook-subscriptions.ts';
 
 /** What webhooks need. */
 export interface WebhookDeps {
   readonly queue: Pick<DeliveryQueue, 'add' | 'sent'>;
   readonly receivers: Pick<ReceiverStore, 'secrets'>;
   readonly references: ReferenceStore;
+  readonly subscriptions: Pick<WebhookSubscriptionStore, 'filtersOf'>;
   readonly formats: Formats;
   readonly poster: Poster;
   readonly clock: Clock;
 }
 
 /** Webhooks as a channel, and the parts of it that pings and redeliveries share. */
-export interface WebhookChannel extends Channel {
+export interface WebhookChannel extends Channel<WebhookReceiver> {
   /** The delivery of an event once more: as it was sent before, or as it is told now; null where the webhook does not want it. */
-  again(receiver: Receiver, event: NumberedEvent): NewDelivery | null;
+  again(receiver: WebhookReceiver, event: NumberedEvent): NewDelivery | null;
   /** Signs and posts; `id` is the `webhook-id`. */
-  post(receiver: Receiver, id: string, message: Message, signal: AbortSignal): Promise<Answer>;
+  post(receiver: WebhookReceiver, id: string, message: Message, signal: AbortSignal): Promise<Answer>;
 }
 
 const USER_AGENT = 'Lamppost (webhooks)';
@@ -36,16 +39,19 @@ const NONE: readonly Reference[] = [];
 
 /** Makes the channel of webhooks: signed as Standard Webhooks wants it, one subject in order, several beside each other. */
 export function createWebhookChannel(deps: WebhookDeps): WebhookChannel {
-  const { queue, receivers, references, formats, poster, clock } = deps;
+  const { queue, receivers, references, subscriptions, formats, poster, clock } = deps;
 
-  /** What is to be sent of an event; null where the webhook does not want it. */
-  function messageOf({ id, settings }: Receiver, event: NumberedEvent['event'], earlier: readonly Reference[]) {
+  /** What is to be sent of an event; null where neither the webhook nor a subscription over it wants it. */
+  function messageOf({ id, settings }: WebhookReceiver, event: NumberedEvent['event'], earlier: readonly Reference[]) {
     const format = formats[settings.format];
-    const { severities, ...filter } = settings.filter;
-    // Of an alert that is over, the format knows whether it was told of: it may be milder by now.
-    const wanted = earlier.length > 0 ? filter : settings.filter;
-    if (!passes(wanted, event) || !format.accepts({ event, earlier }, severities !== undefined)) return null;
-    return format.render({ event, webhook: id, earlier });
+    const isWanted = (filter: ReceiverFilter) => {
+      const { severities, ...milder } = filter;
+      // Of an alert that is over, the format knows whether it was told of: it may be milder by now.
+      const passed = passes(earlier.length > 0 ? milder : filter, event);
+      return passed && format.accepts({ event, earlier }, severities !== undefined);
+    };
+    const filters = [...(settings.filter === null ? [] : [settings.filter]), ...subscriptions.filtersOf(id)];
+    return filters.some(isWanted) ? format.render({ event, webhook: id, earlier }) : null;
   }
 
   return {
@@ -83,10 +89,8 @@ export function createWebhookChannel(deps: WebhookDeps): WebhookChannel {
 
 function deliveryOf(
   receiver: string,
-  { n, event }: NumberedEvent,
+  event: NumberedEvent,
   { origin, message }: Pick<NewDelivery, 'origin' | 'message'>,
 ): NewDelivery {
-  const { id, type, subject } = event;
-  const told = { id, n, type, subject, body: JSON.stringify(event) };
-  return { receiver, lane: subject, origin, events: [told], message };
+  return { receiver, lane: event.event.subject, origin, events: [toldOf(event)], message };
 }

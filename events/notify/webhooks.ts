@@ -1,38 +1,24 @@
 import { randomBytes } from 'node:crypto';
-import type { DatabaseSync } from 'node:sqlite';
 import { type Clock, LamppostError, type Page } from '../../domain/index.ts';
 import { transact } from '../../store/index.ts';
 import type { LamppostEvent } from '../cloudevent.ts';
-import type { OutboxReader } from '../reader.ts';
 import { isPrivateAddress, literalOf } from './address.ts';
+import { createDesk, type Desk, type DeskDeps, type Standing } from './desk.ts';
 import type { Formats } from './formats/index.ts';
-import type { Decision } from './ladder.ts';
-import type { Delivery, DeliveryDetail, DeliveryLog, DeliveryQuery } from './log.ts';
-import type { DeliveryQueue } from './queue.ts';
-import { DISABLE_REASONS, type Receiver, type WebhookSettings } from './receiver.ts';
-import { type ActiveSecret, isoOf, type ReceiverNote, type ReceiverStore } from './receivers.ts';
+import type { DeliveryDetail } from './log.ts';
+import type { WebhookReceiver, WebhookSettings } from './receiver.ts';
+import { type ActiveSecret, isoOf, type ReceiverNote } from './receivers.ts';
 import { durably } from './schema.ts';
 import { newWebhookSecret } from './signature.ts';
 import type { WebhookChannel } from './webhook.ts';
 
-/** A webhook as it is shown: without its secrets. Times ISO 8601 UTC. */
-export interface Webhook extends Omit<WebhookSettings, 'authorization'> {
+/** A webhook as it is shown: without its secrets. */
+export interface Webhook extends Omit<WebhookSettings, 'authorization'>, Omit<Standing, 'held'> {
   readonly id: string;
-  readonly enabled: boolean;
-  /** Why it is disabled; null while it is not. */
-  readonly disabled: { readonly reason: string; readonly detail: string } | null;
-  /** Number of the last event that was matched against its filter. */
-  readonly cursor: number;
-  /** Deliveries that are not settled. */
-  readonly waiting: number;
-  /** Since when nothing was taken; null while it is. */
-  readonly failingSince: string | null;
   /** Whether an `Authorization` is sent along. */
   readonly authorization: boolean;
   /** What signs, newest first. */
   readonly secrets: readonly ActiveSecret[];
-  readonly createdAt: string;
-  readonly updatedAt: string;
 }
 
 /** With what befell it, newest first. */
@@ -43,15 +29,16 @@ export type EventRange =
   | { readonly by: 'number'; readonly from: number; readonly to: number }
   | { readonly by: 'time'; readonly from: number; readonly to: number };
 
+type DeskPart = Pick<Desk<WebhookReceiver>, 'remove' | 'deliveries' | 'delivery' | 'redeliver'>;
+
 /** What an administrator does with webhooks. Each throws `not-found` where there is no such webhook or delivery. */
-export interface Webhooks {
+export interface Webhooks extends DeskPart {
   /** From the next event on, or after the event of this number. The secret is shown here only. Throws `invalid` for a private address. */
   create(settings: WebhookSettings, after: number | null): Webhook & { readonly secret: string };
   list(query: { limit: number; after: string | null; party?: string }): Page<Webhook>;
   get(id: string): WebhookDetail;
   /** What is given, is changed; what waits goes to the new address as it is. */
   change(id: string, settings: Partial<WebhookSettings>): WebhookDetail;
-  remove(id: string): void;
   /** A new secret; the one before it signs beside it for a day. */
   rotate(id: string): { readonly secret: string; readonly secrets: readonly ActiveSecret[] };
   /** Goes on where it stopped, or, with `skip`, at the next event: what waits is given up. */
@@ -59,62 +46,36 @@ export interface Webhooks {
   disable(id: string): WebhookDetail;
   /** One attempt with a test message, also to a webhook that is disabled. */
   ping(id: string): Promise<DeliveryDetail>;
-  deliveries(id: string, query: DeliveryQuery): Page<Delivery>;
-  delivery(id: string, delivery: string): DeliveryDetail;
-  /** Sends a delivery once more: the same bytes with the same `webhook-id`. Throws `conflict` for a ping. */
-  redeliver(id: string, delivery: string): DeliveryDetail;
   /** Delivers, with their own ids, the events of the outbox that match the filter now; answers how many. */
   redeliverRange(id: string, range: EventRange): Promise<number>;
 }
 
 /** What the administration needs. */
-export interface WebhooksDeps {
-  readonly db: DatabaseSync;
+export interface WebhooksDeps extends DeskDeps {
   readonly clock: Clock;
-  readonly outbox: OutboxReader;
-  readonly receivers: ReceiverStore;
-  readonly queue: DeliveryQueue;
-  readonly deliveries: DeliveryLog;
   readonly channel: WebhookChannel;
   readonly formats: Formats;
-  /** Something may have become due for this receiver. */
-  readonly wake: (id: string) => void;
-  /** There may be events that this receiver has not taken. */
-  readonly appended: () => void;
   /** Aborted at the stop. */
   readonly ended: AbortSignal;
   readonly allowPrivate: boolean;
 }
 
 const OVERLAP_MS = 86_400_000;
-const NOTES = 50;
+/** Lines of a receiver's log that are shown. */
+export const NOTES = 50;
 const PAGE = 500;
 
 /** Makes the administration of webhooks. */
 export function createWebhooks(deps: WebhooksDeps): Webhooks {
-  const { db, clock, outbox, receivers, queue, deliveries, channel, formats, wake, appended, ended } = deps;
+  const { db, clock, outbox, receivers, queue, channel, formats, wake, appended, ended } = deps;
+  const desk = createDesk(deps, 'webhook');
+  const { known, changed } = desk;
 
-  function known(id: string): Receiver {
-    const receiver = receivers.get(id);
-    if (receiver === null) throw new LamppostError('not-found', `there is no webhook "${id}"`);
-    return receiver;
-  }
-
-  function shown(receiver: Receiver): Webhook {
-    const { id, settings, disabled, cursor, failingSince, createdAt, updatedAt } = receiver;
-    return {
-      id,
-      ...settings,
-      authorization: settings.authorization !== null,
-      enabled: disabled === null,
-      disabled: disabled === null ? null : { reason: disabled, detail: DISABLE_REASONS[disabled] },
-      cursor,
-      waiting: queue.waiting(id),
-      failingSince: failingSince === null ? null : isoOf(failingSince),
-      secrets: receivers.activeSecrets(id),
-      createdAt: isoOf(createdAt),
-      updatedAt: isoOf(updatedAt),
-    };
+  function shown(receiver: WebhookReceiver): Webhook {
+    const { id, settings } = receiver;
+    const { held: _, ...standing } = desk.standing(receiver);
+    const authorization = settings.authorization !== null;
+    return { id, ...settings, authorization, ...standing, secrets: receivers.activeSecrets(id) };
   }
 
   const detail = (id: string): WebhookDetail => ({ ...shown(known(id)), log: receivers.notes(id, NOTES) });
@@ -126,23 +87,11 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     throw new LamppostError('invalid', `url: ${literal} is a private address: ${remedy}`);
   }
 
-  /** A change that is noted in the webhook's log, and on disk when it is answered. */
-  function changed(id: string, note: string, work: () => void): void {
-    known(id);
-    durably(db, () => {
-      work();
-      receivers.note(id, note);
-    });
-  }
-
-  function deliveryOf(id: string, delivery: string): DeliveryDetail {
-    known(id);
-    const found = deliveries.get(id, delivery);
-    if (found === null) throw new LamppostError('not-found', `webhook "${id}" has no delivery "${delivery}"`);
-    return found;
-  }
-
-  function addMatching(receiver: Receiver, after: number, isWithin: (n: number, event: LamppostEvent) => boolean) {
+  function addMatching(
+    receiver: WebhookReceiver,
+    after: number,
+    isWithin: (n: number, event: LamppostEvent) => boolean,
+  ): { added: number; next: number | null } {
     const { items, next } = outbox.page({ after, limit: PAGE });
     const within = items.filter(({ n, event }) => isWithin(n, event));
     const wanted = within.flatMap((item) => channel.again(receiver, item) ?? []);
@@ -152,7 +101,13 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     return { added: wanted.length, next: next === null ? null : Number(next) };
   }
 
+  const { remove, deliveries, delivery, redeliver } = desk;
+
   return {
+    remove,
+    deliveries,
+    delivery,
+    redeliver,
     create(settings, after) {
       checkAddress(settings.url);
       const id = `wh-${randomBytes(9).toString('hex')}`;
@@ -166,7 +121,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       return { ...shown(known(id)), secret };
     },
     list({ limit, after, party }) {
-      const all = receivers.list('webhook', after);
+      const all = receivers.list('webhook', after) as WebhookReceiver[];
       const items = party === undefined ? all : all.filter(({ settings }) => settings.party === party);
       return { items: items.slice(0, limit).map(shown), next: items.length > limit ? items[limit - 1]!.id : null };
     },
@@ -178,57 +133,26 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       wake(id);
       return detail(id);
     },
-    remove(id) {
-      known(id);
-      durably(db, () => receivers.remove(id));
-    },
     rotate(id) {
       const secret = newWebhookSecret();
       changed(id, 'secret rotated', () => receivers.addSecret(id, secret, OVERLAP_MS));
       return { secret, secrets: receivers.activeSecrets(id) };
     },
     enable(id, missed) {
-      changed(id, missed === 'skip' ? 'enabled; what was missed is skipped' : 'enabled', () => {
-        receivers.disable(id, null);
-        if (missed === 'deliver') return queue.release(id);
-        queue.skip(id);
-        receivers.moveTo(id, outbox.head());
-      });
-      wake(id);
-      appended();
+      desk.enable(id, missed);
       return detail(id);
     },
     disable(id) {
-      changed(id, `disabled: ${DISABLE_REASONS['by-admin']}`, () => receivers.disable(id, 'by-admin'));
+      desk.disable(id);
       return detail(id);
     },
     async ping(id) {
       const receiver = known(id);
-      const at = isoOf(clock.now());
-      const event = { id: `ping-${randomBytes(9).toString('hex')}`, webhook: id, time: at };
-      const message = formats[receiver.settings.format].ping(event);
-      const answer = await channel.post(receiver, event.id, message, ended);
-      const told = { id: event.id, n: null, type: 'city.lamppost.ping', subject: `webhooks/${id}`, body: message.body };
-      const decision: Decision = { kind: answer.outcome === 'delivered' ? 'done' : 'give-up' };
-      const n = transact(db, () => {
-        known(id);
-        const added = queue.add({ receiver: id, lane: event.id, origin: 'ping', events: [told], message });
-        queue.settle(added, answer, decision);
-        return added;
-      });
-      return deliveryOf(id, String(n));
-    },
-    deliveries(id, query) {
-      known(id);
-      return deliveries.list(id, query);
-    },
-    delivery: deliveryOf,
-    redeliver(id, delivery) {
-      const { origin } = deliveryOf(id, delivery);
-      if (origin === 'ping') throw new LamppostError('conflict', 'a ping is not redelivered: send another one');
-      const added = transact(db, () => queue.addAgain(Number(delivery)));
-      wake(id);
-      return deliveryOf(id, String(added));
+      const event = `ping-${randomBytes(9).toString('hex')}`;
+      const ping = { id: event, webhook: id, time: isoOf(clock.now()) };
+      const message = formats[receiver.settings.format].ping(ping);
+      const answer = await channel.post(receiver, event, message, ended);
+      return desk.tested(id, { event, message, answer });
     },
     async redeliverRange(id, { by, from, to }) {
       const isWithin = (n: number, { time }: LamppostEvent) => {

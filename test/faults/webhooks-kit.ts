@@ -9,7 +9,7 @@ export interface Numbered {
   readonly event: CloudEvent;
 }
 
-export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** A bin that fills and is emptied again and again, each message until it is acknowledged, also over crashes. */
 export async function fillAndEmpty(

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
-import type { Webhook } from '../../events/notify/index.ts';
+import type { Subscription, Webhook } from '../../events/notify/index.ts';
 import { createRandom } from '../../simulators/city/random.ts';
 import { full, RulesServer } from '../integration/rules/rules-kit.ts';
+import { Mailbox } from '../kit/mailbox.ts';
 import { WebhookReceiver } from '../kit/receiver.ts';
 import { freePort } from '../kit/server.ts';
 import { allEvents, expectComplete, fillAndEmpty, pause, readStream } from './webhooks-kit.ts';
@@ -13,9 +14,11 @@ const KILLS = 10;
 const SEED = 'webhooks-1';
 
 const receivers = Array.from({ length: 3 }, () => new WebhookReceiver());
+const mailbox = new Mailbox();
 /** Takes connections and never says a word. */
 const silent = createServer((socket) => socket.on('error', () => {}));
-afterAll(() => {
+afterAll(async () => {
+  await mailbox.stop();
   for (const receiver of receivers) receiver.stop();
   silent.close();
 });
@@ -26,6 +29,8 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
   const random = createRandom(SEED);
   const server = new RulesServer({ 'bin-full': full('bin-full', 90, 'ticket: { service: waste }\n') });
   server.settings.WEBHOOK_ALLOW_PRIVATE = 'true';
+  server.settings.SMTP_URL = await mailbox.start();
+  server.settings.SMTP_FROM = 'lamppost@city.example';
   await server.start();
   const ids = Array.from({ length: BINS }, (_, i) => `bin-${i}`);
   const bins = await server.post<{ id: string; secret: string }[]>(
@@ -45,6 +50,13 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
     receiver.secrets = [webhook.secret];
     made.push(webhook);
   }
+  mailbox.beforeAnswer = () => pause(random() * 10);
+  const subscribe = (to: string, more: object = {}) =>
+    server.post<Subscription>('/api/v1/subscriptions', { channel: 'email', party: 'waste', to, ...more });
+  const mailed = [
+    await subscribe('at-once@city.example'),
+    await subscribe('digest@city.example', { digest: { every: '10s' }, critical: 'waits' }),
+  ];
   silent.listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const dead = [
@@ -67,18 +79,21 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
   expect(events.length).toBeGreaterThan(200);
 
   const deadline = Date.now() + 60_000;
+  const look = () =>
+    Promise.all([
+      ...made.map(({ id }) => server.get<Webhook>(`/api/v1/webhooks/${id}`)),
+      ...mailed.map(({ id }) => server.get<Webhook & { held: number }>(`/api/v1/subscriptions/${id}`)),
+    ]);
   const isDone = async () => {
-    const now = await Promise.all(made.map(({ id }) => server.get<Webhook>(`/api/v1/webhooks/${id}`)));
+    const now = await look();
     return (
-      now.every(({ waiting, cursor }) => waiting === 0 && cursor === events.at(-1)!.n) &&
+      now.every((one) => one.waiting === 0 && one.cursor === events.at(-1)!.n && !('held' in one && one.held > 0)) &&
       stream.ids.length >= events.length
     );
   };
   while (!(await isDone()) && Date.now() < deadline) await pause(100);
-  const state = await Promise.all(made.map(({ id }) => server.get<Webhook>(`/api/v1/webhooks/${id}`)));
-  expect(state.map(({ waiting, cursor }) => [waiting, cursor])).toEqual(made.map(() => [0, events.at(-1)!.n]));
-  expect(stream.ids.length).toBe(events.length);
   await stream.stop();
+  expect(await isDone()).toBe(true);
 
   for (const [i, { arrivals, bad }] of receivers.entries()) {
     expectComplete(
@@ -87,6 +102,21 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
       events,
     );
     expect(bad, `webhook ${i}: signatures`).toEqual([]);
+  }
+  for (const [to, least] of [
+    ['at-once@city.example', events.length],
+    ['digest@city.example', 1],
+  ] as const) {
+    const mails = mailbox.mails.filter((one) => one.to[0] === to);
+    expect(mails.length).toBeGreaterThanOrEqual(least);
+    expectComplete(
+      to,
+      mails.flatMap((one) => one.events),
+      events,
+    );
+    // What came twice came under the same id.
+    const ids = new Map(mails.map(({ headers, events: told }) => [told.join(' '), headers['message-id']]));
+    for (const { headers, events: told } of mails) expect(headers['message-id']).toBe(ids.get(told.join(' ')));
   }
   expectComplete('SSE', stream.ids, events);
   expect(quick.arrivals.every(({ id, body }) => (JSON.parse(body) as { id: string }).id === id)).toBe(true);

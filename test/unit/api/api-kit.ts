@@ -19,7 +19,14 @@ import {
   type Transition,
 } from '../../../domain/index.ts';
 import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
-import { createNotifier, createPoster, openDeliveries, systemTimers } from '../../../events/notify/index.ts';
+import {
+  createMailer,
+  createNotifier,
+  createPoster,
+  openDeliveries,
+  type SmtpSettings,
+  systemTimers,
+} from '../../../events/notify/index.ts';
 import {
   createDuckdbHistory,
   createLedgerReader,
@@ -70,6 +77,7 @@ interface Given {
   readonly city?: ApiDeps['city'];
   readonly clock?: Clock;
   readonly log?: Logger;
+  readonly smtp?: SmtpSettings;
   /** Files of the city folder, in place of the usual. */
   readonly files?: Readonly<Record<string, unknown>>;
 }
@@ -77,7 +85,14 @@ interface Given {
 /** An API over real stores in a folder of its own, listening on a free port of the loopback. */
 export async function openApi(
   options: Partial<ApiOptions> = {},
-  { backtest = noBacktest, city: shown, clock = systemClock, files = {}, log = pino({ level: 'silent' }) }: Given = {},
+  {
+    backtest = noBacktest,
+    city: shown,
+    clock = systemClock,
+    files = {},
+    log = pino({ level: 'silent' }),
+    smtp,
+  }: Given = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
   const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
@@ -196,6 +211,7 @@ export async function openApi(
       poster,
       clock,
       timers: systemTimers,
+      mailer: smtp === undefined ? null : createMailer(clock, smtp, { timeoutMs: 5_000 }),
       random: Math.random,
       log,
       city: () => city!,
@@ -277,6 +293,7 @@ export async function openApi(
       },
     },
     webhooks: remoteOf({ ...notifier.webhooks }),
+    subscriptions: remoteOf({ ...notifier.subscriptions }),
     readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
     backups,
     metrics: async () => 'lamppost_up 1\n',

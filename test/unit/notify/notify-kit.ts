@@ -1,9 +1,17 @@
 import pino from 'pino';
 import type { Transition } from '../../../domain/index.ts';
+import type { Envelope, Mailer } from '../../../events/notify/email/smtp.ts';
 import type { FanOutLimits } from '../../../events/notify/fanout.ts';
 import type { Post, Poster } from '../../../events/notify/http.ts';
-import { createNotifier, openDeliveries, type Timers, type WebhookSettings } from '../../../events/notify/index.ts';
+import {
+  createNotifier,
+  type EmailSettings,
+  openDeliveries,
+  type Timers,
+  type WebhookSettings,
+} from '../../../events/notify/index.ts';
 import type { Answer, Outcome } from '../../../events/notify/ladder.ts';
+import type { NotifyCity } from '../../../events/notify/notifier.ts';
 import { openState } from '../events/state.ts';
 import { transition } from '../tickets/scene.ts';
 
@@ -78,9 +86,19 @@ class ScriptedPoster implements Poster {
   }
 }
 
-export const CITY = {
+const text = (en: string, zh: string) => ({ en, zh });
+
+/** What notifications know of the city. */
+export const CITY: NotifyCity = {
   name: { en: 'Linjiang', zh: '临江市' },
   timezone: 'Asia/Shanghai',
+  departments: new Map([
+    [
+      'environment',
+      { id: 'environment', title: text('Environment Bureau', '生态环境局'), kind: 'department' as const },
+    ],
+  ]),
+  calendars: new Map(),
   districts: new Map([
     [
       'harbour',
@@ -103,6 +121,35 @@ export const CITY = {
   ]),
 };
 
+/** Takes every mail, or answers as a test tells it to. */
+class ScriptedMailer implements Mailer {
+  readonly mails: (Envelope & { atMs: number })[] = [];
+  script: (envelope: Envelope) => Outcome | Promise<Outcome> = () => 'delivered';
+  readonly #time: ManualTime;
+
+  constructor(time: ManualTime) {
+    this.#time = time;
+  }
+
+  async send(envelope: Envelope): Promise<Answer> {
+    this.mails.push({ ...envelope, atMs: this.#time.now() });
+    const outcome = await this.script(envelope);
+    return { outcome, status: null, retryAfterMs: null, text: `it was ${outcome}`, ms: 0 };
+  }
+
+  close(): void {}
+}
+
+export const EMAIL: EmailSettings = {
+  to: 'duty@city.example',
+  party: 'environment',
+  filter: {},
+  language: 'en',
+  digest: null,
+  quietHours: null,
+  critical: 'at-once',
+};
+
 export const WEBHOOK: WebhookSettings = {
   url: 'https://a.example/hook',
   format: 'cloudevents',
@@ -117,25 +164,43 @@ export const WEBHOOK: WebhookSettings = {
 export function openNotifier(limits: FanOutLimits = { page: 10, mostWaiting: 100 }, path = ':memory:') {
   const time = new ManualTime();
   const poster = new ScriptedPoster(time);
+  const mailer = new ScriptedMailer(time);
   const state = openState();
   const db = openDeliveries(path);
+  /** A process: after its end no timer of it runs, and no answer reaches it. */
   const start = () => {
-    const deps = { db, outbox: state.events, poster, clock: time, timers: time, random: () => 0, city: () => CITY };
-    const notifier = createNotifier(
-      { ...deps, log: pino({ level: 'silent' }) },
-      { allowPrivate: false, publicUrl: 'https://lamppost.example', limits },
-    );
+    const life = { over: false };
+    const unheard = new Promise<never>(() => {});
+    const heard = (answer: Answer) => (life.over ? unheard : answer);
+    const deps = {
+      db,
+      outbox: state.events,
+      poster: { post: (...given: Parameters<Poster['post']>) => poster.post(...given).then(heard), close() {} },
+      mailer: { send: (envelope: Envelope) => mailer.send(envelope).then(heard), close() {} },
+      clock: time,
+      timers: { after: (ms: number, run: () => void) => time.after(ms, () => life.over || run()) },
+      random: () => 0,
+      city: () => CITY,
+      log: pino({ level: 'silent' }),
+    };
+    const options = { allowPrivate: false, publicUrl: 'https://lamppost.example', limits };
+    const notifier = createNotifier(deps, options);
     notifier.start();
-    return notifier;
+    return { notifier, life };
   };
+  let { notifier, life } = start();
   const kit = {
     time,
     poster,
+    mailer,
     state,
     db,
-    notifier: start(),
+    get notifier() {
+      return notifier;
+    },
     restart() {
-      kit.notifier = start();
+      life.over = true;
+      ({ notifier, life } = start());
     },
     /** An incident of a device goes on: alert and ticket, two events. */
     happen(id: string, to: Transition['to'], changes: Partial<Transition> = {}) {

@@ -1,0 +1,252 @@
+import { describe, expect, test } from 'vitest';
+import type { EmailSettings } from '../../../events/notify/index.ts';
+import { EMAIL, HOUR, MINUTE, openNotifier, settled, T0, WEBHOOK } from './notify-kit.ts';
+
+/** T0 is 08:00 in Shanghai. */
+const NIGHT = { from: '07:00', to: '09:00' };
+const DAY = 24 * HOUR;
+
+function openMail(settings: Partial<EmailSettings> = {}) {
+  const kit = openNotifier();
+  const { id } = kit.notifier.subscriptions.create({ channel: 'email', ...EMAIL, ...settings });
+  const told = () => kit.mailer.mails.map(({ events }) => events.join(' '));
+  return { ...kit, kit, id, told, look: () => kit.notifier.subscriptions.get(id) };
+}
+
+describe('mail - at once', () => {
+  test('each event is a mail, in order, with an id that stays and the thread of its ticket', async () => {
+    const { kit, id, told } = openMail();
+    kit.happen('1.0', 'firing');
+    kit.happen('2.0', 'resolved', { from: 'firing' });
+    await settled();
+    expect(told()).toEqual(['1.0-alert', 't-1-0.1', '2.0-alert', 't-1-0.2']);
+    const [, opened, , resolved] = kit.mailer.mails;
+    expect(opened).toMatchObject({ to: 'duty@city.example', messageId: `t-1-0.1.${id}@lamppost.example` });
+    expect(opened!.mail.subject).toContain('Ticket opened');
+    expect(opened!.thread).toBe(resolved!.thread);
+    expect(opened!.thread).not.toBe(kit.mailer.mails[0]!.thread);
+  });
+
+  test('what the server takes later comes later, in order, under the same id', async () => {
+    const { kit, told, look } = openMail();
+    kit.mailer.script = () => (kit.mailer.mails.length === 1 ? 'deferred' : 'delivered');
+    kit.happen('1.0', 'firing');
+    await settled();
+    expect(told()).toEqual(['1.0-alert']);
+    expect(look()).toMatchObject({ waiting: 2, failingSince: '2026-01-01T00:00:00.000Z' });
+    await kit.time.pass(5_000);
+    expect(told()).toEqual(['1.0-alert', '1.0-alert', 't-1-0.1']);
+    expect(new Set(kit.mailer.mails.map(({ messageId }) => messageId)).size).toBe(2);
+  });
+
+  test('what it refuses for good is given up with its reason, and the next goes', async () => {
+    const { kit, id, told } = openMail();
+    kit.mailer.script = ({ events }) => (events[0] === '1.0-alert' ? 'rejected' : 'delivered');
+    kit.happen('1.0', 'firing');
+    await settled();
+    expect(told()).toEqual(['1.0-alert', 't-1-0.1']);
+    const { items } = kit.notifier.subscriptions.deliveries(id, { limit: 9, after: null });
+    expect(items).toMatchObject([{ state: 'delivered' }, { state: 'failed', outcome: 'rejected', attempts: 1 }]);
+    expect(kit.notifier.subscriptions.delivery(id, items[1]!.id).tries[0]!.answer).toBe('it was rejected');
+  });
+
+  test('an address that takes nothing for five days is disabled', async () => {
+    const { kit, look } = openMail();
+    kit.mailer.script = () => 'rejected';
+    kit.incidents(1);
+    await kit.time.pass(5 * DAY);
+    kit.incidents(1, 2);
+    await kit.time.pass(MINUTE);
+    expect(look()).toMatchObject({ enabled: false, disabled: { reason: 'failing' } });
+  });
+});
+
+describe('mail - gathered', () => {
+  test('a digest tells what came since, once', async () => {
+    const { kit, told, look } = openMail({ digest: { every: '15m' } });
+    kit.incidents(2);
+    await kit.time.pass(10 * MINUTE);
+    kit.incidents(1, 3);
+    await settled();
+    expect(look()).toMatchObject({ held: 6, waiting: 0 });
+    await kit.time.pass(5 * MINUTE);
+    expect(told()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1 3.0-alert t-3-0.1']);
+    expect(kit.mailer.mails[0]!.mail.subject).toBe('[Linjiang] Digest: 6 events');
+    await kit.time.pass(DAY);
+    expect(told()).toHaveLength(1);
+  });
+
+  test('what falls into quiet hours comes as a digest at their end', async () => {
+    const { kit, told } = openMail({ quietHours: NIGHT });
+    kit.incidents(2);
+    await kit.time.pass(HOUR - 1);
+    expect(told()).toEqual([]);
+    await kit.time.pass(1);
+    expect(told()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1']);
+    kit.incidents(1, 100);
+    await settled();
+    expect(told()).toHaveLength(3);
+  });
+
+  test('what is critical breaks through, and takes along what waits of the same ticket, so that its story stays in order', async () => {
+    const { kit, told } = openMail({ quietHours: NIGHT });
+    kit.happen('1.0', 'firing', { severity: 'medium' });
+    kit.incidents(1, 2);
+    await settled();
+    kit.happen('3.0', 'firing', { from: 'firing', severity: 'critical' });
+    await settled();
+    expect(told()).toEqual(['1.0-alert 3.0-alert', 't-1-0.1 t-1-0.2']);
+    await kit.time.pass(HOUR);
+    expect(told().slice(2)).toEqual(['2.0-alert t-2-0.1']);
+  });
+
+  test('a crash between any two steps loses nothing of a digest and makes no other of it', async () => {
+    const { kit, told } = openMail({ digest: { every: '1h' } });
+    kit.incidents(1);
+    await settled();
+    kit.restart();
+    await kit.time.pass(30 * MINUTE);
+    kit.incidents(1, 2);
+    await settled();
+    kit.mailer.script = () => new Promise(() => {});
+    await kit.time.pass(30 * MINUTE);
+    expect(told()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1']);
+    kit.mailer.script = () => 'delivered';
+    kit.incidents(1, 3);
+    kit.restart();
+    await settled();
+    expect(told()).toEqual(Array(2).fill('1.0-alert t-1-0.1 2.0-alert t-2-0.1'));
+    expect(kit.mailer.mails[0]!.messageId).toBe(kit.mailer.mails[1]!.messageId);
+    await kit.time.pass(HOUR);
+    expect(told().at(-1)).toBe('3.0-alert t-3-0.1');
+  });
+
+  test('a long digest is several mails, in order', async () => {
+    const { kit, told } = openMail({ digest: { every: '1h' } });
+    kit.incidents(150);
+    await settled();
+    await settled();
+    await kit.time.pass(HOUR);
+    expect(told().map((ids) => ids.split(' ').length)).toEqual([200, 100]);
+    expect(told().join(' ').split(' ')).toEqual(kit.ids());
+  });
+
+  test('what waits goes by the new hours when they change', async () => {
+    const { kit, id, told } = openMail({ digest: { daily: '20:00' } });
+    kit.incidents(1);
+    await settled();
+    kit.notifier.subscriptions.change(id, { digest: { every: '5m' } });
+    await kit.time.pass(5 * MINUTE);
+    expect(told()).toHaveLength(1);
+    kit.incidents(1, 2);
+    await settled();
+    kit.notifier.subscriptions.change(id, { digest: null });
+    await settled();
+    expect(told()).toHaveLength(2);
+  });
+
+  test('one that is disabled keeps what it holds; enabled with skip, it is gone', async () => {
+    const { kit, id, told, look } = openMail({ digest: { every: '5m' } });
+    kit.incidents(1);
+    await settled();
+    kit.notifier.subscriptions.disable(id);
+    await kit.time.pass(HOUR);
+    expect(told()).toEqual([]);
+    kit.notifier.subscriptions.enable(id, 'deliver');
+    await settled();
+    expect(told()).toEqual(['1.0-alert t-1-0.1']);
+    kit.incidents(1, 2);
+    await settled();
+    kit.notifier.subscriptions.enable(id, 'skip');
+    await kit.time.pass(HOUR);
+    expect(told()).toHaveLength(1);
+    expect(look().log.map(({ note }) => note)).toEqual([
+      'enabled; what was missed is skipped',
+      'enabled',
+      expect.stringContaining('disabled'),
+      'created',
+    ]);
+  });
+
+  test('the log expires, what is held stays', async () => {
+    const { kit, told } = openMail({ digest: { every: '2h' } });
+    kit.incidents(1);
+    await kit.time.pass(HOUR);
+    kit.notifier.expire(kit.time.now());
+    await kit.time.pass(HOUR);
+    expect(told()).toEqual(['1.0-alert t-1-0.1']);
+  });
+});
+
+describe('subscriptions', () => {
+  test('over a webhook add to what it is sent, each event once', async () => {
+    const kit = openNotifier();
+    const { id: webhook } = kit.notifier.webhooks.create({ ...WEBHOOK, filter: null }, null);
+    const over = (filter: EmailSettings['filter']) =>
+      kit.notifier.subscriptions.create({ channel: 'webhook', webhook, party: 'cleaners', filter });
+    kit.incidents(1);
+    await settled();
+    expect(kit.poster.posts).toEqual([]);
+    const alerts = over({ types: ['city.lamppost.alert.firing'] });
+    over({ severities: ['high'], types: ['city.lamppost.alert.firing'] });
+    kit.incidents(1, 2);
+    await settled();
+    expect(kit.poster.idsTo(WEBHOOK.url)).toEqual(['2.0-alert']);
+    kit.notifier.subscriptions.change(alerts.id, { filter: {} });
+    kit.incidents(1, 3);
+    await settled();
+    expect(kit.poster.idsTo(WEBHOOK.url)).toEqual(['2.0-alert', '3.0-alert', 't-3-0.1']);
+    expect(() => kit.notifier.subscriptions.change(alerts.id, { digest: { every: '1h' } })).toThrow(
+      'digest: is of mail',
+    );
+    expect(() => kit.notifier.subscriptions.deliveries(alerts.id, { limit: 1, after: null })).toThrow(
+      `ask webhook "${webhook}"`,
+    );
+    kit.notifier.webhooks.remove(webhook);
+    expect(kit.notifier.subscriptions.list({ limit: 9, after: null }).items).toEqual([]);
+    expect(() => over({})).toThrow(`there is no webhook "${webhook}"`);
+  });
+
+  test('are listed by party over both channels, and page', () => {
+    const { kit } = openMail();
+    const { id: webhook } = kit.notifier.webhooks.create(WEBHOOK, null);
+    kit.notifier.subscriptions.create({ channel: 'webhook', webhook, party: 'environment', filter: {} });
+    kit.notifier.subscriptions.create({ channel: 'email', ...EMAIL, party: 'person:li-wei' });
+    const first = kit.notifier.subscriptions.list({ limit: 2, after: null });
+    const second = kit.notifier.subscriptions.list({ limit: 2, after: first.next });
+    expect([...first.items, ...second.items].map(({ channel }) => channel).sort()).toEqual([
+      'email',
+      'email',
+      'webhook',
+    ]);
+    expect(second.next).toBeNull();
+    const mine = kit.notifier.subscriptions.list({ limit: 9, after: null, party: 'environment' });
+    expect(mine.items).toHaveLength(2);
+  });
+
+  test('a test mail is answered with what came of it; a mail goes out once more under its id', async () => {
+    const { kit, id, told } = openMail();
+    expect(await kit.notifier.subscriptions.test(id)).toMatchObject({ state: 'delivered', origin: 'ping' });
+    kit.happen('1.0', 'firing', { group: '~fault' });
+    await settled();
+    const { items } = kit.notifier.subscriptions.deliveries(id, { limit: 1, after: null });
+    kit.notifier.subscriptions.redeliver(id, items[0]!.id);
+    await settled();
+    expect(told().slice(1)).toEqual(['1.0-alert', '1.0-alert']);
+    expect(kit.mailer.mails[1]!.messageId).toBe(kit.mailer.mails[2]!.messageId);
+  });
+
+  test('one that ends leaves nothing behind', async () => {
+    const { kit, id } = openMail({ digest: { every: '1h' } });
+    kit.incidents(1);
+    await settled();
+    kit.notifier.subscriptions.remove(id);
+    await kit.time.pass(DAY);
+    kit.notifier.expire(kit.time.now());
+    expect(kit.mailer.mails).toEqual([]);
+    for (const table of ['held', 'events', 'receivers', 'receiver_log']) {
+      expect(kit.db.prepare(`select count(*) as n from ${table}`).get(), table).toEqual({ n: 0 });
+    }
+    expect(kit.time.now()).toBeGreaterThan(T0);
+  });
+});

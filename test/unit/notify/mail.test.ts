@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest';
+import { EVENT_TYPES } from '../../../domain/index.ts';
+import { silenceEventOf } from '../../../events/cloudevent.ts';
+import { type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
+import { mailOf, testMail } from '../../../events/notify/email/mail.ts';
+import { whatHappened } from '../../../events/notify/email/words.ts';
+import { ticketOf } from '../tickets/scene.ts';
+import { CITY, openNotifier } from './notify-kit.ts';
+
+const scene = { city: CITY, publicUrl: 'https://lamppost.example' } as const;
+const opened = ticketEventOf(
+  ticketOf('1.0', { title: 'Dust <b>&"x"', titleZh: '粉尘 <b>', dueAt: '2026-01-01T04:01:00.000Z' }),
+);
+const other = ticketEventOf(ticketOf('2.0', { department: 'gone', severity: 'critical' }));
+const silence = silenceEventOf(
+  {
+    id: 's',
+    comment: 'Works at the pier',
+    endsAt: '2026-01-01T02:00:00.000Z',
+    matchers: [],
+    alerts: [{ rule: 'r', group: 'g' }],
+  } as never,
+  0,
+);
+
+function alert(): LamppostEvent {
+  const kit = openNotifier();
+  kit.happen('1.0', 'firing');
+  return kit.state.events.page({ after: 0, limit: 1 }).items[0]!.event;
+}
+
+describe('mail - an event', () => {
+  test('in English: what happened, to what, and what there is to know', () => {
+    const mail = mailOf([opened], { ...scene, language: 'en' });
+    expect(mail.subject).toBe('[Linjiang] Ticket opened: Dust <b>&"x"');
+    expect(mail.text).toBe(
+      [
+        'Dust <b>&"x"',
+        'Ticket opened, 2026-01-01 08:01',
+        '',
+        'Ticket: t-1-0',
+        'Status: open',
+        'Severity: high',
+        'Department: Environment Bureau',
+        'District: Harbour',
+        'Due: 2026-01-01 12:01',
+        'Note: opened: mean of pm25 is 91.23 (alert above 75)',
+        '',
+        '-- ',
+        'https://lamppost.example/',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('in Chinese', () => {
+    const mail = mailOf([opened], { ...scene, language: 'zh' });
+    expect(mail.subject).toBe('[临江市] 工单已创建: 粉尘 <b>');
+    expect(mail.text).toContain('部门: 生态环境局');
+    expect(mail.text).toContain('状态: 待处理');
+  });
+
+  test('in both, Chinese first', () => {
+    const { subject, text } = mailOf([alert()], { ...scene, language: 'both' });
+    expect(subject).toBe('[临江市] 报警: 港区Pier 7细颗粒物超过75 / Alert: Fine dust above 75 at Pier 7, Harbour');
+    expect(text.indexOf('级别: 高')).toBeLessThan(text.indexOf('Severity: high'));
+    expect(text).toContain('Value: 91.23');
+  });
+
+  test('markup in titles is text in the HTML', () => {
+    const { html } = mailOf([opened], { ...scene, language: 'both' });
+    expect(html).toContain('Dust &lt;b&gt;&amp;&quot;x&quot;');
+    expect(html).not.toContain('<b>');
+  });
+
+  test('a subject is one line, and not too long', () => {
+    const { subject } = mailOf(
+      [ticketEventOf(ticketOf('1.0', { title: `a\r\nBcc: x@y.example\n${'z'.repeat(900)}` }))],
+      {
+        ...scene,
+        language: 'en',
+      },
+    );
+    expect(subject).toMatch(/^\[Linjiang\] Ticket opened: a Bcc: x@y\.example z+…$/);
+    expect(subject).toHaveLength(150);
+  });
+
+  test('a silence that ends says which alerts fire behind it', () => {
+    const { subject, text } = mailOf([silence], { ...scene, language: 'en' });
+    expect(subject).toBe('[Linjiang] Silence ends soon: Works at the pier');
+    expect(text).toContain('Ends: 2026-01-01 10:00\nAlert: r g');
+  });
+
+  test('every type of event has words in both languages', () => {
+    for (const type of EVENT_TYPES) {
+      const { en, zh } = whatHappened({ type });
+      expect(en, type).toMatch(/^[A-Z][a-z]/);
+      expect(zh, type).toMatch(/[\u4e00-\u9fff]/);
+    }
+  });
+});
+
+describe('mail - a digest', () => {
+  test('is by department, in the order of the events, and counts what is critical', () => {
+    const { subject, text, html } = mailOf([opened, other, silence, opened], { ...scene, language: 'en' });
+    expect(subject).toBe('[Linjiang] Digest: 4 events, 1 critical');
+    expect(text).toContain(
+      [
+        '# Environment Bureau',
+        '- 2026-01-01 08:01 Ticket opened: Dust <b>&"x" (t-1-0)',
+        '- 2026-01-01 08:01 Ticket opened: Dust <b>&"x" (t-1-0)',
+        '',
+        '# gone',
+        '- 2026-01-01 08:02 Ticket opened: T (t-2-0)',
+        '',
+        '# Without a department',
+        '- 1970-01-01 08:00 Silence ends soon: Works at the pier (2026-01-01 10:00)',
+      ].join('\n'),
+    );
+    expect(html).toContain('<h2>Environment Bureau</h2><ul><li>');
+    expect(html).not.toContain('<b>');
+  });
+
+  test('in both languages says both', () => {
+    const { subject } = mailOf([opened, other], { ...scene, language: 'both' });
+    expect(subject).toBe('[临江市] 汇总: 2 条, 1 条紧急 / Digest: 2 events, 1 critical');
+  });
+});
+
+test('mail - a test mail says that it is one', () => {
+  expect(testMail({ ...scene, language: 'both' })).toMatchObject({
+    subject: expect.stringContaining('测试邮件'),
+    text: expect.stringContaining('A test message'),
+  });
+});
