@@ -19,11 +19,16 @@ const Id = z.object({ id: z.string() });
 const DeliveryId = Id.extend({ delivery: z.string() });
 
 const Settings = z.strictObject({
-  url: z.url({
-    protocol: /^https?$/,
-    hostname: /^[^\s]+$/,
-    error: 'must be an http or https URL, such as https://city.example/hooks/lamppost',
-  }),
+  url: z
+    .url({
+      protocol: /^https?$/,
+      hostname: /^[^\s]+$/,
+      error: 'must be an http or https URL, such as https://city.example/hooks/lamppost',
+    })
+    .refine(
+      (url) => !/^\w+:\/\/[^/?#]*@/.test(url),
+      'must be without user and password: put them into "authorization"',
+    ),
   format: z.enum(WEBHOOK_FORMATS),
   filter: FilterBody.nullable(),
   concurrency: z.number().int().min(1).max(32),

@@ -81,6 +81,7 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
     pass() {
       // Asked before the pages: what is appended meanwhile is met in this pass or announced for the next.
       const head = outbox.head();
+      if (receivers.enabled().every(({ cursor }) => cursor === head)) return { more: false, held: false };
       return transact(db, () => takeAll(head, outbox.oldest()));
     },
   };

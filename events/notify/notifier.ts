@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import type { Clock } from '../../domain/index.ts';
+import { type Clock, LamppostError } from '../../domain/index.ts';
 import { diskFault, transact } from '../../store/index.ts';
 import type { OutboxReader } from '../reader.ts';
 import { createDispatcher } from './dispatcher.ts';
@@ -178,7 +178,7 @@ export function createNotifier(deps: NotifierDeps, options: NotifierOptions): No
     },
     expire: (beforeMs) => transact(db, () => queue.expire(beforeMs)),
     async stop(patienceMs) {
-      ended.abort();
+      ended.abort(new LamppostError('busy', 'the server stops', { retryable: true }));
       cancelTimer();
       await dispatcher.stop(patienceMs);
       poster.close();

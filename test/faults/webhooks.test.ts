@@ -41,9 +41,14 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
   const create = (url: string, more: object = {}) => server.post<Made>('/api/v1/webhooks', { url, after: 0, ...more });
   const [quick, slow, flaky] = receivers as [WebhookReceiver, WebhookReceiver, WebhookReceiver];
   slow.answer = () => pause(random() * 20).then(() => 200);
-  // The first time it meets some, it fails.
+  // Every so many events it fails when it first meets one.
   const met = new Set<string>();
-  flaky.answer = ({ id }) => (random() < 0.02 && !met.has(id) && met.add(id) ? 500 : 200);
+  const failed = new Set<string>();
+  flaky.answer = ({ id }) => {
+    if (met.has(id)) return 200;
+    if (met.add(id).size % 30 === 0) failed.add(id);
+    return failed.has(id) ? 500 : 200;
+  };
   const made: Made[] = [];
   for (const receiver of receivers) {
     const webhook = await create(await receiver.start(), { concurrency: 1 + Math.floor(random() * 8) });
@@ -76,7 +81,7 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
   await Promise.all(filling);
   await server.settledLedger();
   const events = await allEvents(server);
-  expect(events.length).toBeGreaterThan(200);
+  expect(events.length).toBeGreaterThan(100);
 
   const deadline = Date.now() + 60_000;
   const look = () =>
@@ -120,7 +125,7 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
   }
   expectComplete('SSE', stream.ids, events);
   expect(quick.arrivals.every(({ id, body }) => (JSON.parse(body) as { id: string }).id === id)).toBe(true);
-  expect(met.size, 'some were answered with 500 and came again').toBeGreaterThan(0);
+  expect(failed.size, 'some were answered with 500 and came again').toBeGreaterThan(0);
 
   for (const { id } of dead) {
     const webhook = await server.get<Webhook>(`/api/v1/webhooks/${id}`);

@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../domain/index.ts';
 import { createPoster } from '../../../events/notify/index.ts';
 import { freePort } from '../../kit/server.ts';
+import { certificate } from '../broker/certificate.ts';
 
 const servers: Server[] = [];
 const posters: ReturnType<typeof createPoster>[] = [];
@@ -117,6 +119,17 @@ test('posting - what answers no HTTP is unreachable', async () => {
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/`;
   expect(await post(url)).toMatchObject({ outcome: 'unreachable' });
+});
+
+test('posting - a certificate that nobody vouches for is a reason, and no connection', async () => {
+  const server = createTlsServer(certificate('localhost'), (_request, response) => response.end()).listen(
+    0,
+    '127.0.0.1',
+  );
+  servers.push(server);
+  await once(server, 'listening');
+  const url = `https://127.0.0.1:${(server.address() as { port: number }).port}/`;
+  expect(await post(url)).toMatchObject({ outcome: 'unreachable', text: expect.stringMatching(/self.signed/i) });
 });
 
 test('posting - private addresses are refused where they are not allowed, by number and by name', async () => {
