@@ -69,8 +69,8 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
     if (receiver.disabled !== null) return;
     const free = widthOf(receiver) - lane.underWay.size;
     if (free <= 0) return;
-    const due = queue.due(id, free + lane.underWay.size).filter(({ n }) => !lane.underWay.has(n));
-    for (const delivery of due.slice(0, free)) begin(receiver, delivery, lane);
+    const due = queue.due(id, free + lane.underWay.size).filter((n) => !lane.underWay.has(n));
+    for (const n of due.slice(0, free)) begin(receiver, queue.get(n), lane);
     const at = queue.nextDue(id);
     if (at !== null) lane.cancelTimer = timers.after(at - clock.now(), () => wake(id));
   }

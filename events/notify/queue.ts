@@ -36,8 +36,10 @@ export interface DeliveryQueue {
   sent(receiver: string, event: string): Message | null;
   /** Adds the same once more at the end of its lane; answers its number. */
   addAgain(n: number): number;
-  /** Deliveries that are due, the longest due first. */
-  due(receiver: string, limit: number): DueDelivery[];
+  /** Numbers of deliveries that are due, the longest due first. */
+  due(receiver: string, limit: number): number[];
+  /** A delivery that is there. */
+  get(n: number): DueDelivery;
   /** When the next becomes due that is not yet, epoch ms; null where none will. */
   nextDue(receiver: string): number | null;
   /** Deliveries that wait or are under way. */
@@ -60,7 +62,7 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   const sent = db.prepare(`
     select content_type as contentType, coalesce(d.body, e.body) as body
     from delivery_events join deliveries d on d.n = delivery join events e on e.id = event
-    where event = ? and receiver = ? and ordinal = 0 order by d.n desc limit 1`);
+    where event = ? and +receiver = ? and ordinal = 0 order by delivery desc limit 1`);
   const link = db.prepare('insert into delivery_events values (?, ?, ?)');
   const occupied = db.prepare(
     "select 1 from deliveries where receiver = ? and lane = ? and state in ('queued', 'pending') limit 1",
@@ -78,31 +80,35 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     'insert into delivery_events select ?1, ordinal, event from delivery_events where delivery = ?2',
   );
   const due = db.prepare(`
+    select n from deliveries where receiver = ? and state = 'pending' and due_at <= ? order by due_at, n limit ?`);
+  const one = db.prepare(`
     select n, lane, attempts, content_type as contentType,
       coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,
       (select json_group_array(json_array(event, subject) order by ordinal)
         from delivery_events join events e on e.id = event where delivery = deliveries.n) as told
-    from deliveries where receiver = ? and state = 'pending' and due_at <= ? order by due_at, n limit ?`);
+    from deliveries where n = ?`);
   const nextDue = db.prepare(
     "select min(due_at) as at from deliveries where receiver = ? and state = 'pending' and due_at > ?",
   );
   const waiting = db.prepare(
-    "select count(*) as count from deliveries where receiver = ? and state in ('queued', 'pending')",
+    "select count(*) as count from deliveries indexed by deliveries_open where receiver = ? and state in ('queued', 'pending')",
   );
   const attempt = db.prepare('insert into attempts values (?, ?, ?, ?, ?, ?, ?)');
   const attempted = db.prepare(`
     update deliveries set attempts = attempts + 1, outcome = ?, state = ?, due_at = ?, settled_at = ?
     where n = ? and state = 'pending' returning receiver, lane, attempts`);
+  // The first of the two terms is that of the partial index, word for word: only then does SQLite use it.
   const next = db.prepare(`
     update deliveries set state = 'pending', due_at = ? where n =
-      (select n from deliveries where receiver = ? and lane = ? and state = 'queued' order by n limit 1)`);
+      (select n from deliveries where receiver = ? and lane = ? and state in ('queued', 'pending') and state = 'queued'
+        order by n limit 1)`);
   const away = AWAY.map((outcome) => `'${outcome}'`).join(', ');
   const hurry = db.prepare(`
     update deliveries set due_at = ?1, hurried = 1
     where receiver = ?2 and state = 'pending' and due_at > ?1 and hurried = 0 and outcome in (${away})`);
-  const skip = db.prepare(
-    "update deliveries set state = 'skipped', settled_at = ? where receiver = ? and state in ('queued', 'pending')",
-  );
+  const skip = db.prepare(`
+    update deliveries indexed by deliveries_open set state = 'skipped', settled_at = ?
+    where receiver = ? and state in ('queued', 'pending')`);
   const release = db.prepare("update deliveries set due_at = ? where receiver = ? and state = 'pending'");
   const expire = db.prepare('delete from deliveries where settled_at < ?');
   const forget = db.prepare(
@@ -128,15 +134,19 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
       linkAgain.run(added, n);
       return added;
     },
-    due: (receiver, limit) =>
-      due.all(receiver, clock.now(), limit).map(({ n, lane, attempts, contentType, body, told }) => ({
+    due: (receiver, limit) => due.all(receiver, clock.now(), limit).map(({ n }) => Number(n)),
+    get(number) {
+      const { n, lane, attempts, contentType, body, told } = one.get(number)!;
+      const events = JSON.parse(String(told)) as [id: string, subject: string][];
+      return {
         n: Number(n),
         lane: String(lane),
         attempts: Number(attempts),
-        eventIds: (JSON.parse(String(told)) as [string, string][]).map(([id]) => id),
-        subjects: (JSON.parse(String(told)) as [string, string][]).map(([, subject]) => subject),
+        eventIds: events.map(([id]) => id),
+        subjects: events.map(([, subject]) => subject),
         message: { contentType: String(contentType), body: String(body) },
-      })),
+      };
+    },
     nextDue(receiver) {
       const at = nextDue.get(receiver, clock.now())?.at ?? null;
       return at === null ? null : Number(at);
