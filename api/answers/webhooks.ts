@@ -5,6 +5,7 @@ import {
   DELIVERY_STATES,
   type Delivery,
   type DeliveryDetail,
+  ORIGINS,
   OUTCOMES,
   type Outcome,
   WEBHOOK_FORMATS,
@@ -16,7 +17,8 @@ const when = z.iso.datetime();
 const names = z.array(z.string()).readonly().optional();
 const outcome = z.enum(Object.keys(OUTCOMES) as [Outcome, ...Outcome[]]);
 
-const Filter = z.object({
+/** What a receiver's filter may hold. */
+export const FilterAnswer = z.object({
   types: z.array(z.enum(EVENT_TYPES)).readonly().optional(),
   departments: names,
   districts: names,
@@ -34,7 +36,9 @@ export const WebhookAnswer = exactly<Webhook>()(
       id: z.string(),
       url: z.string(),
       format: z.enum(WEBHOOK_FORMATS),
-      filter: Filter.describe('Each list that is given must have the event’s own'),
+      filter: FilterAnswer.nullable().describe(
+        'Each list that is given must have the event’s own; null: only what is subscribed to over it',
+      ),
       concurrency: z.int().describe('Events of different subjects that may be under way at once'),
       party: z.string().nullable().describe('For whom it is'),
       description: z.string(),
@@ -72,7 +76,7 @@ export const RotatedWebhook = z.object({ secret, secrets: Secrets }).meta({ id: 
 const delivery = {
   id: z.string(),
   state: z.enum(DELIVERY_STATES),
-  origin: z.enum(['event', 'redelivery', 'ping']),
+  origin: z.enum(ORIGINS),
   events: z
     .array(z.object({ id: z.string(), n: z.int().nullable(), type: z.string(), subject: z.string() }))
     .readonly(),

@@ -2,9 +2,11 @@ import { z } from 'zod';
 import { type City, LamppostError } from '../../domain/index.ts';
 import { DELIVERY_STATES, type DeliveryQuery, type EmailSettings, MAIL_LANGUAGES } from '../../events/notify/index.ts';
 import { parseDuration, suggest } from '../../ingest/city/index.ts';
+import { SubscriptionAnswer, SubscriptionInFull } from '../answers/subscriptions.ts';
+import { DeliveryAnswer, DeliveryInFull } from '../answers/webhooks.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
-import { given, Item, Paged, pageOf } from '../schema.ts';
+import { given, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const tags = ['subscriptions'];
@@ -61,16 +63,13 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
         tags,
         summary: 'Subscribes a party: by e-mail, or over a webhook that is there',
         body: Creation,
-        response: { 201: Item },
+        response: { 201: SubscriptionAnswer },
       },
     },
     async ({ body }, reply) => {
       check(body, city());
       const made = await subscriptions.create(body as never);
-      return reply
-        .code(201)
-        .header('location', `/api/v1/subscriptions/${made.id}`)
-        .send(made as never);
+      return reply.code(201).header('location', `/api/v1/subscriptions/${made.id}`).send(made);
     },
   );
   app.get(
@@ -81,22 +80,39 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
         tags,
         summary: 'Subscriptions, of all parties or of one',
         querystring: Paged.extend({ party: z.string().optional() }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(SubscriptionAnswer) },
       },
     },
-    async ({ query }) => (await subscriptions.list(given(query))) as never,
+    async ({ query }) => await subscriptions.list(given(query)),
   );
   app.get(
     '/api/v1/subscriptions/:id',
-    { config, schema: { tags, summary: 'One subscription, and what befell it', params: Id, response: { 200: Item } } },
-    async ({ params: { id } }) => (await subscriptions.get(id)) as never,
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'One subscription, and what befell it',
+        params: Id,
+        response: { 200: SubscriptionInFull },
+      },
+    },
+    async ({ params: { id } }) => await subscriptions.get(id),
   );
   app.patch(
     '/api/v1/subscriptions/:id',
-    { config, schema: { tags, summary: 'Changes what is given', params: Id, body: Change, response: { 200: Item } } },
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Changes what is given',
+        params: Id,
+        body: Change,
+        response: { 200: SubscriptionInFull },
+      },
+    },
     async ({ params: { id }, body }) => {
       check(body, city());
-      return (await subscriptions.change(id, given(body) as never)) as never;
+      return await subscriptions.change(id, given(body) as never);
     },
   );
   app.delete(
@@ -138,10 +154,10 @@ function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
         tags,
         summary: 'Sends a test mail now, and answers what came of it',
         params: Id,
-        response: { 200: Item },
+        response: { 200: DeliveryInFull },
       },
     },
-    async ({ params: { id } }) => (await subscriptions.test(id)) as never,
+    async ({ params: { id } }) => await subscriptions.test(id),
   );
   app.post(
     '/api/v1/subscriptions/:id/enable',
@@ -152,10 +168,10 @@ function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
         summary: 'Enables a subscription: it gets what it missed, or, with `missed: skip`, goes on from now',
         params: Id,
         body: z.strictObject({ missed: z.enum(['deliver', 'skip']).default('deliver') }).nullish(),
-        response: { 200: Item },
+        response: { 200: SubscriptionInFull },
       },
     },
-    async ({ params: { id }, body }) => (await subscriptions.enable(id, body?.missed ?? 'deliver')) as never,
+    async ({ params: { id }, body }) => await subscriptions.enable(id, body?.missed ?? 'deliver'),
   );
   app.post(
     '/api/v1/subscriptions/:id/disable',
@@ -165,10 +181,10 @@ function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
         tags,
         summary: 'Disables a subscription; what happens meanwhile waits in the outbox',
         params: Id,
-        response: { 200: Item },
+        response: { 200: SubscriptionInFull },
       },
     },
-    async ({ params: { id } }) => (await subscriptions.disable(id)) as never,
+    async ({ params: { id } }) => await subscriptions.disable(id),
   );
 }
 
@@ -182,10 +198,10 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
         summary: 'Mails, newest first',
         params: Id,
         querystring: Paged.extend({ state: z.enum(DELIVERY_STATES).optional(), event: z.string().optional() }),
-        response: { 200: pageOf(Item) },
+        response: { 200: pageOf(DeliveryAnswer) },
       },
     },
-    async ({ params: { id }, query }) => (await subscriptions.deliveries(id, given(query) as DeliveryQuery)) as never,
+    async ({ params: { id }, query }) => await subscriptions.deliveries(id, given(query) as DeliveryQuery),
   );
   app.get(
     '/api/v1/subscriptions/:id/deliveries/:delivery',
@@ -195,10 +211,10 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
         tags,
         summary: 'One mail: what was sent, and every attempt with its answer',
         params: DeliveryId,
-        response: { 200: Item },
+        response: { 200: DeliveryInFull },
       },
     },
-    async ({ params: { id, delivery } }) => (await subscriptions.delivery(id, delivery)) as never,
+    async ({ params: { id, delivery } }) => await subscriptions.delivery(id, delivery),
   );
   app.post(
     '/api/v1/subscriptions/:id/deliveries/:delivery/redeliver',
@@ -208,10 +224,9 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
         tags,
         summary: 'Sends a mail once more, with the same Message-ID',
         params: DeliveryId,
-        response: { 202: Item },
+        response: { 202: DeliveryInFull },
       },
     },
-    async ({ params: { id, delivery } }, reply) =>
-      reply.code(202).send((await subscriptions.redeliver(id, delivery)) as never),
+    async ({ params: { id, delivery } }, reply) => reply.code(202).send(await subscriptions.redeliver(id, delivery)),
   );
 }

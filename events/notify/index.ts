@@ -3,6 +3,7 @@ export { createPoster, type Poster } from './http.ts';
 export { OUTCOMES, type Outcome } from './ladder.ts';
 export { DELIVERY_STATES, type Delivery, type DeliveryDetail, type DeliveryQuery, type DeliveryState } from './log.ts';
 export { createNotifier, type Notifier, type NotifierCounts } from './notifier.ts';
+export { ORIGINS } from './queue.ts';
 export {
   type EmailSettings,
   MAIL_LANGUAGES,

@@ -5,7 +5,8 @@ import { type Answer, AWAY, type Decision } from './ladder.ts';
 import type { Message, ToldEvent } from './receiver.ts';
 
 /** Why a delivery was made. */
-export type Origin = 'event' | 'digest' | 'redelivery' | 'ping';
+export const ORIGINS = ['event', 'digest', 'redelivery', 'ping'] as const;
+export type Origin = (typeof ORIGINS)[number];
 
 /** What is to be delivered. */
 export interface NewDelivery {

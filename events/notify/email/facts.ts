@@ -1,6 +1,6 @@
-import { type City, createZone, type LocalText } from '../../../domain/index.ts';
+import { type City, createZone, DROP_REASONS, type LocalText } from '../../../domain/index.ts';
 import { renderValue } from '../../../tickets/index.ts';
-import { isAlertEvent, isTicketEvent, type LamppostEvent } from '../../cloudevent.ts';
+import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from '../../cloudevent.ts';
 import { FIELD_WORDS, SEVERITY_WORDS, STATUS_WORDS, whatHappened } from './words.ts';
 
 /** What mail says of the city. */
@@ -37,9 +37,11 @@ export function factsOf(event: LamppostEvent, city: MailCity, language: keyof Lo
   };
 }
 
-function titleOf(event: LamppostEvent, language: keyof LocalText): string {
-  if ('matchers' in event.data) return event.data.comment;
-  return language === 'en' ? event.data.title : event.data.titleZh;
+function titleOf(event: Pick<LamppostEvent, 'data'>, language: keyof LocalText): string {
+  const { data } = event;
+  if ('matchers' in data) return data.comment;
+  if ('session' in data) return data.session;
+  return language === 'en' ? data.title : data.titleZh;
 }
 
 function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalText): Field[] {
@@ -66,6 +68,14 @@ function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalTex
       ['address', address],
       ['due', time(dueAt)],
       ['note', history.at(-1)?.note ?? null],
+    ];
+  }
+  if (isSessionEvent(event)) {
+    const { session, messages, reason } = event.data;
+    return [
+      ['session', session],
+      ['messages', String(messages)],
+      ['reason', DROP_REASONS[reason]],
     ];
   }
   const { endsAt, alerts } = event.data;

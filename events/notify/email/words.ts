@@ -45,6 +45,7 @@ const DEED_WORDS: Readonly<Record<TicketDeed, LocalText>> = {
 export function whatHappened({ type }: Pick<LamppostEvent, 'type'>): LocalText {
   if (type === 'city.lamppost.alert.firing') return text('Alert', '报警');
   if (type === 'city.lamppost.alert.resolved') return text('Alert resolved', '报警解除');
+  if (type === 'city.lamppost.session.dropped') return text('An MQTT session lost messages', 'MQTT 会话丢失消息');
   if (type === 'city.lamppost.silence.ending') return text('Silence ends soon', '静默即将结束');
   return DEED_WORDS[type.slice('city.lamppost.ticket.'.length) as TicketDeed];
 }
@@ -63,4 +64,7 @@ export const FIELD_WORDS = {
   note: text('Note', '备注'),
   ticket: text('Ticket', '工单'),
   alert: text('Alert', '报警'),
+  session: text('Session', '会话'),
+  messages: text('Messages', '消息数'),
+  reason: text('Reason', '原因'),
 } as const;
