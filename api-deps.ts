@@ -2,7 +2,6 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { ApiDeps } from './api/index.ts';
 import { hashSecret, type Registry, sameHash } from './broker/index.ts';
-import type { Media, Reception, Reporters } from './citizens/index.ts';
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { type City, type Clock, type Device, type Key, LamppostError } from './domain/index.ts';
@@ -13,7 +12,7 @@ import { type Backtest, createAlertReader, createTrial, type RuleBook } from './
 import type { Backups } from './store/index.ts';
 import type { Threads } from './threads/start.ts';
 import { createTicketDeps } from './ticket-deps.ts';
-import { createOversight, createPublicTickets, createTicketReader, type RequestReader } from './tickets/index.ts';
+import { createOversight, createPublicTickets, createTicketReader } from './tickets/index.ts';
 import { bridgeWebSocket } from './websocket.ts';
 
 /** What the API's functions are made of. */
@@ -33,12 +32,7 @@ export interface ApiParts {
   readonly rules: RuleBook;
   readonly backtest: Backtest;
   readonly backups: Backups;
-  readonly citizens: {
-    readonly reporters: Reporters;
-    readonly media: Media;
-    readonly requests: RequestReader;
-    readonly reception: Reception;
-  };
+  readonly citizens: ApiDeps['citizens'];
   readonly mqttPort: number;
 }
 
@@ -86,14 +80,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     }),
     oversight: createOversight(state, clock),
     publicTickets: createPublicTickets(state),
-    citizens: {
-      report: parts.citizens.reception.report,
-      rate: (rating) => engine.rateTicket(rating),
-      requests: parts.citizens.requests,
-      photo: (name) => parts.citizens.media.get(name),
-      reporter: (ticket) => parts.citizens.reporters.get(ticket),
-      forget: (ticket) => parts.citizens.reporters.forget([ticket]) > 0,
-    },
+    citizens: parts.citizens,
     events: {
       page: (query) => outbox.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => outbox.head(),

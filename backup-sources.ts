@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { MEDIA_FOLDER } from './citizens/index.ts';
 import { LamppostError } from './domain/index.ts';
 import { createOutboxReader } from './events/index.ts';
 import { createLedgerStore, JournalReader, lackOf } from './ingest/index.ts';
 import { createConsumerStore } from './rules/index.ts';
-import { type BackupFile, type BackupSource, copyDatabase } from './store/index.ts';
+import { type BackupFile, type BackupSource, copyDatabase, copyFolder } from './store/index.ts';
 
 interface Owners {
   readonly dir: string;
@@ -17,7 +18,8 @@ interface Owners {
  * it has and the state has not are counted again without being stored again (ADR 5); the journal after both, so that it has
  * every block they came from; the registry after the journal, because what the journal lacks of it is told to it at
  * the start. A file with a cursor into the outbox belongs before the state, one that the outbox is brought to after it: then
- * events are told again rather than never.
+ * events are told again rather than never. Reporters and photos are kept before their ticket is, so they come after the
+ * state: no ticket lacks its own.
  */
 export function backupSources({ dir, copyHistory }: Owners): BackupSource[] {
   const file = (name: string, positions: (copy: string) => BackupFile['positions'] = () => ({})): BackupSource => ({
@@ -25,6 +27,13 @@ export function backupSources({ dir, copyHistory }: Owners): BackupSource[] {
     async copy(to) {
       await copyDatabase(join(dir, name), to);
       return positions(to);
+    },
+  });
+  const folder = (name: string): BackupSource => ({
+    name,
+    async copy(to) {
+      await copyFolder(join(dir, name), to);
+      return {};
     },
   });
   const history: BackupSource[] =
@@ -36,6 +45,8 @@ export function backupSources({ dir, copyHistory }: Owners): BackupSource[] {
     ...history,
     file('journal.sqlite', ofJournal),
     file('registry.sqlite'),
+    file('reporters.sqlite'),
+    folder(MEDIA_FOLDER),
   ];
 }
 

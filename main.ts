@@ -1,5 +1,4 @@
 /** The wiring of a Lamppost: files, threads, API. The one place that knows every room. */
-import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -8,7 +7,7 @@ import { createApi } from './api/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup-sources.ts';
 import { type Credential, hashSecret, newSecret, openRegistry } from './broker/index.ts';
-import { createMedia, createReception, openReporters } from './citizens/index.ts';
+import { openCitizens } from './citizen-deps.ts';
 import { createCityInForce, loadCity } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { systemClock as clock, type Key } from './domain/index.ts';
@@ -26,7 +25,6 @@ import { createSchedule } from './schedule.ts';
 import { createBackups, refuseUnfinished } from './store/index.ts';
 import { backtestDevices, createBacktests, ruleInForce } from './threads/backtests.ts';
 import { startThreads } from './threads/start.ts';
-import { createRequestReader, createTicketReader } from './tickets/index.ts';
 
 /** A running Lamppost. */
 export interface Lamppost {
@@ -83,6 +81,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     devices: () => backtestDevices(registry),
     scan: engine.scan,
   });
+  const citizens = openCitizens({ dir: config.data, state, engine, clock }, config.citizens);
   const copyHistory = config.influx === null ? (to: string) => engine.copyHistory(to) : null;
   const backups = createBackups({
     sources: backupSources({ dir: config.data, copyHistory }),
@@ -94,22 +93,6 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     clock,
     log,
   });
-  const reporters = openReporters(file('reporters.sqlite'));
-  const media = createMedia(file('media'));
-  const requests = createRequestReader(state);
-  const reception = createReception(
-    {
-      clock,
-      reporters,
-      media,
-      tickets: { get: createTicketReader(state).get, servicesWith: requests.servicesWith },
-      openTicket: engine.openTicket,
-      newId: () => `r-${randomBytes(8).toString('hex')}`,
-      newToken: newSecret,
-      hash: hashSecret,
-    },
-    config.citizens,
-  );
   const deps = createApiDeps({
     config,
     log,
@@ -125,7 +108,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     rules,
     backtest: backtests.run,
     backups,
-    citizens: { reporters, media, requests, reception },
+    citizens: citizens.deps,
     mqttPort: mqtt.port,
   });
   const api = createApi(deps, { ...config.http, citizens: config.citizens });
@@ -138,7 +121,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     ledger: () => ledger.read()!,
     engine,
     notify,
-    reception,
+    reception: citizens.reception,
     keep: config.keep,
     backup,
   });
@@ -154,7 +137,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
     await api.stop();
     state.close();
     journalReader.close();
-    reporters.close();
+    citizens.close();
     registry.close();
   }
 

@@ -8,6 +8,9 @@ const ENDINGS = { 'image/jpeg': 'jpg', 'image/png': 'png', 'image/webp': 'webp' 
 const TYPES: Readonly<Record<string, Photo['type']>> = { jpg: 'image/jpeg', png: 'image/png', webp: 'image/webp' };
 const NAME = /^[0-9a-f]{64}\.(jpg|png|webp)$/;
 
+/** Where photos are, in the data folder. */
+export const MEDIA_FOLDER = 'media';
+
 /** Photos as files of a folder, named by the SHA-256 of what is in them. */
 export interface Media {
   /** On disk when it resolves, with its name. Throws `disk`. */

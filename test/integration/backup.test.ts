@@ -56,6 +56,7 @@ describe('a backup of a server under load', () => {
       'history.duckdb',
       'journal.sqlite',
       'registry.sqlite',
+      'reporters.sqlite',
     ];
     expect(readdirSync(to).toSorted()).toEqual([...names, 'manifest.json'].toSorted());
     expect(manifest.files.map(({ name, bytes }) => [name, bytes])).toEqual(

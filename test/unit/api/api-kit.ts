@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,8 +5,8 @@ import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
 import { backupSources, checkTogether } from '../../../backup-sources.ts';
-import { hashSecret, newSecret, openRegistry, sameHash } from '../../../broker/index.ts';
-import { createMedia, createReception, openReporters } from '../../../citizens/index.ts';
+import { hashSecret, openRegistry, sameHash } from '../../../broker/index.ts';
+import { openCitizens } from '../../../citizen-deps.ts';
 import {
   type Clock,
   type Key,
@@ -53,13 +52,7 @@ import { createBackups, transact } from '../../../store/index.ts';
 import { createOfficeOfThread } from '../../../threads/office.ts';
 import type { Offered, Remote } from '../../../threads/rpc.ts';
 import { createTicketDeps } from '../../../ticket-deps.ts';
-import {
-  createOversight,
-  createPublicTickets,
-  createRequestReader,
-  createTicketReader,
-  TICKET_SCHEMA,
-} from '../../../tickets/index.ts';
+import { createOversight, createPublicTickets, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { type OpenApiDocument, openApiChecker } from '../../kit/openapi.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake-kit.ts';
@@ -138,20 +131,8 @@ export async function openApi(
   const { pipeline, outbox } = office;
   const events = createOutboxReader(reading);
   const tickets = createTicketReader(reading);
-  const requests = createRequestReader(reading);
-  const reporters = openReporters(join(dir, 'reporters.sqlite'));
-  const media = createMedia(join(dir, 'media'));
-  const reception = createReception(
-    {
-      clock,
-      reporters,
-      media,
-      tickets: { get: tickets.get, servicesWith: requests.servicesWith },
-      openTicket: async (request) => office.functions.openTicket(request),
-      newId: () => `r-${randomUUID()}`,
-      newToken: newSecret,
-      hash: hashSecret,
-    },
+  const citizens = openCitizens(
+    { dir, state: reading, engine: remoteOf(office.functions), clock },
     { sameWithinM: 100, reporterDays: 90 },
   );
   const quarantine = createQuarantineReader(reading);
@@ -193,7 +174,8 @@ export async function openApi(
   });
 
   const backups = createBackups({
-    sources: backupSources({ dir, copyHistory: history.copyTo }),
+    // There is no broker here, whose sessions it would take along.
+    sources: backupSources({ dir, copyHistory: history.copyTo }).filter(({ name }) => name !== 'sessions.sqlite'),
     check: checkTogether,
     hold: async () => {},
     letGo: async () => {},
@@ -274,14 +256,7 @@ export async function openApi(
     }),
     oversight: createOversight(reading, clock),
     publicTickets: createPublicTickets(reading),
-    citizens: {
-      report: reception.report,
-      rate: async (rating) => office.functions.rateTicket(rating),
-      requests,
-      photo: (name) => media.get(name),
-      reporter: (ticket) => reporters.get(ticket),
-      forget: (ticket) => reporters.forget([ticket]) > 0,
-    },
+    citizens: citizens.deps,
     events: {
       page: (query) => events.page({ ...query, after: Number(query.after ?? 0) }),
       head: () => events.head(),
@@ -328,8 +303,7 @@ export async function openApi(
     register: (id: string) => void registry.register([{ id, profile: 'bin', district: 'east' }]),
     key: (role: KeyRole, department: string | null = null) => registry.addKey({ name: role, role, department }).secret,
     keys: () => registry.keys(),
-    reception,
-    media,
+    citizens,
     /** People's and time's side of the tickets. */
     office: office.functions,
     /** Something that a rule says of a device. */
@@ -364,7 +338,7 @@ export async function openApi(
       await backups.stop();
       await notifier.stop(1_000);
       await history.stop();
-      for (const one of [reading, deliveries, state, store, journal, registry, reporters]) one.close();
+      for (const one of [reading, deliveries, state, store, journal, registry, citizens]) one.close();
     },
   };
 }

@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import pino from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createMedia, openReporters } from '../../../citizens/index.ts';
+import { restoreBackup } from '../../../store/index.ts';
 import { EAST, type Open311, openOpen311, type Posted } from './open311-kit.ts';
 
 const REPORTER = {
@@ -12,6 +16,8 @@ const REPORTER = {
   device_id: 'd',
   account_id: 'a',
 };
+// There is nothing in it to take out.
+const PHOTO = readFileSync(new URL('../../fixtures/photos/plain.jpg', import.meta.url));
 const lines: Record<string, unknown>[] = [];
 const log = pino(
   { level: 'info' },
@@ -121,9 +127,9 @@ describe('who reported it', () => {
     server.act(id, 'close');
     const closedMs = server.clock.nowMs;
     server.clock.nowMs = closedMs + 90 * 86_400_000 - 1_000;
-    expect(await server.api.reception.expire()).toMatchObject({ reporters: 0 });
+    expect(await server.api.citizens.reception.expire()).toMatchObject({ reporters: 0 });
     server.clock.nowMs = closedMs + 90 * 86_400_000;
-    expect(await server.api.reception.expire()).toMatchObject({ reporters: 1 });
+    expect(await server.api.citizens.reception.expire()).toMatchObject({ reporters: 1 });
     expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(404);
     server.clock.nowMs = closedMs;
   });
@@ -184,8 +190,6 @@ describe('a rating', () => {
 });
 
 describe('a photo', () => {
-  const photo = new Uint8Array(readFileSync(new URL('../../fixtures/photos/plain.jpg', import.meta.url)));
-
   test.each(['nothing.jpg', `${'0'.repeat(64)}.jpg`, '..%2Freporters.sqlite', '%2e%2e%2freporters.sqlite'])(
     'that there is not is a 404: %s',
     async (name) => {
@@ -195,7 +199,7 @@ describe('a photo', () => {
   );
 
   test('that is in the folder is shown from its request on, and under its own name only', async () => {
-    const name = await server.api.media.put({ type: 'image/jpeg', bytes: Buffer.from(photo) });
+    const name = await server.api.citizens.media.put({ type: 'image/jpeg', bytes: PHOTO });
     expect((await server.xml(`/open311/media/${name}`, 'errors')).status).toBe(404);
     const form = new FormData();
     for (const [field, value] of Object.entries({
@@ -205,13 +209,36 @@ describe('a photo', () => {
       long: '0.95',
     }))
       form.append(field, value);
-    form.append('media', new Blob([photo]), 'a.jpg');
+    form.append('media', new Blob([PHOTO]), 'a.jpg');
     const taken = await server.json<Posted[]>('/open311/v2/requests.json', { method: 'POST', body: form });
     const { media_url } = await server.request(taken.body[0]!.service_request_id);
     expect(media_url).toBe(`${server.api.base}/open311/media/${name}`);
     expect((await fetch(String(media_url))).headers.get('cache-control')).toBe('public, max-age=3600');
     expect((await fetch(String(media_url).replace(/\.jpg$/, '.png'))).status).toBe(404);
   });
+});
+
+test('a backup has citizens and photos with their tickets, and gives them back', async () => {
+  const form = new FormData();
+  const fields = { api_key: server.key, service_code: 'flood', lat: '0.7', long: '0.7', ...REPORTER };
+  for (const [field, value] of Object.entries(fields)) form.append(field, value);
+  form.append('media', new Blob([PHOTO]), 'a.jpg');
+  const taken = await server.json<Posted[]>('/open311/v2/requests.json', { method: 'POST', body: form });
+  const id = taken.body[0]!.service_request_id;
+  const { media_url } = await server.request(id);
+  const dir = mkdtempSync(join(tmpdir(), 'lamppost-citizens-'));
+  const [to, data] = [join(dir, 'monday'), join(dir, 'data')];
+  expect((await ask('POST', '/api/v1/backup', { body: { to } })).status).toBe(202);
+  await vi.waitFor(
+    async () => expect((await ask('GET', '/api/v1/backup')).body).toMatchObject({ state: 'done', error: null }),
+    30_000,
+  );
+  await restoreBackup(to, data);
+  const reporters = openReporters(join(data, 'reporters.sqlite'));
+  expect(reporters.get(id)).toMatchObject({ name: 'Lin Qing' });
+  reporters.close();
+  const photo = await createMedia(join(data, 'media')).get(String(media_url).split('/').at(-1)!);
+  expect(photo!.bytes.equals(PHOTO)).toBe(true);
 });
 
 describe('what a request says beside its ticket', () => {
