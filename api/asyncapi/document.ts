@@ -16,6 +16,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   department: 'Id of a department, contractor or group',
   ticket: 'Id of a ticket',
   silence: 'Id of a silence',
+  key: 'Id of the key or device whose session it is',
 };
 
 const MQTT = { protocol: 'mqtt', protocolVersion: '3.1.1', security: [{ $ref: '#/components/securitySchemes/user' }] };

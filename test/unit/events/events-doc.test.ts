@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { EVENT_TYPES, TICKET_DEEDS } from '../../../domain/index.ts';
+import { JSON_SCHEMAS, type LamppostEvent, publicationsOf, resetOf, sseOf } from '../../../events/index.ts';
+import { schemaChecker } from '../../kit/json-schema.ts';
+
+const text = readFileSync(fileURLToPath(new URL('../../../docs/events.md', import.meta.url)), 'utf8');
+const [event, reset] = [...text.matchAll(/```json\n([\s\S]*?)```/g)].map(([, json]) => JSON.parse(json!));
+
+test('docs/events.md - its event is one, by the schema', () => {
+  expect(schemaChecker()(JSON_SCHEMAS.event!, event)).toEqual([]);
+  expect(publicationsOf(event as LamppostEvent).map(({ topic }) => topic)).toEqual(['events/alerts/bin-full/bin-7']);
+});
+
+test('docs/events.md - names every type of event', () => {
+  const named = EVENT_TYPES.filter((type) => text.includes(`\`${type}\``));
+  const deeds = TICKET_DEEDS.filter((deed) => text.includes(`\`${deed}\``)).map(
+    (deed) => `city.lamppost.ticket.${deed}`,
+  );
+  expect(new Set([...named, ...deeds])).toEqual(new Set(EVENT_TYPES));
+});
+
+test('docs/events.md - its stream is what a stream says', () => {
+  const [head] = sseOf({ n: 18, event: event as LamppostEvent }, '3f9a2c1e').split('"data"');
+  expect(
+    head!.startsWith(
+      'id: 18-3f9a2c1e\nevent: city.lamppost.alert.firing\ndata: {"specversion":"1.0","id":"4711.0-alert",',
+    ),
+  ).toBe(true);
+  expect(text).toContain(
+    'id: 18-3f9a2c1e\nevent: city.lamppost.alert.firing\ndata: {"specversion":"1.0","id":"4711.0-alert",…}\n\n',
+  );
+  const kept = { oldest: 2_801, head: 3_000, store: '3f9a2c1e' };
+  const said = resetOf({ asked: '3-3f9a2c1e', reason: 'too-old', kept });
+  expect(JSON.parse(/^data: (.*)$/m.exec(said)![1]!)).toEqual(reset);
+  for (const reason of ['too-old', 'ahead', 'other-store', 'not-an-id']) expect(text).toContain(`\`${reason}\``);
+});
