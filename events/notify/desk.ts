@@ -1,6 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { LamppostError, type Page } from '../../domain/index.ts';
-import { transact } from '../../store/index.ts';
 import type { OutboxReader } from '../reader.ts';
 import type { HeldStore } from './held.ts';
 import type { Answer, Decision } from './ladder.ts';
@@ -137,14 +136,14 @@ export function createDesk(deps: DeskDeps, kind: Receiver['kind']): Desk<never> 
       if (delivery(id, n).origin === 'ping') {
         throw new LamppostError('conflict', 'a test message is not redelivered: send another one');
       }
-      const added = transact(db, () => queue.addAgain(Number(n)));
+      const added = durably(db, () => queue.addAgain(Number(n)));
       wake(id);
       return delivery(id, String(added));
     },
     tested(id, { event, message, answer }) {
       const told = { id: event, n: null, type: 'city.lamppost.ping', subject: `${kind}s/${id}`, body: message.body };
       const decision: Decision = { kind: answer.outcome === 'delivered' ? 'done' : 'give-up' };
-      const added = transact(db, () => {
+      const added = durably(db, () => {
         known(id);
         const n = queue.add({ receiver: id, lane: event, origin: 'ping', events: [told], message });
         queue.settle(n, answer, decision);

@@ -92,7 +92,17 @@ export function createDispatcher(deps: DispatcherDeps): Dispatcher {
       answer = await channelOf(channels, receiver).send(receiver, delivery, ended.signal);
     } catch (error) {
       if (ended.signal.aborted) return;
-      throw error;
+      log.error(
+        { err: error, receiver: receiver.id, delivery: delivery.n },
+        'an attempt failed of itself; this is a bug',
+      );
+      answer = {
+        outcome: 'failed',
+        status: null,
+        retryAfterMs: null,
+        text: `at Lamppost: ${(error as Error).message}`,
+        ms: 0,
+      };
     }
     // What was answered is asked again only where it cannot be noted before the stop.
     while (!settle(receiver.id, delivery, answer)) {

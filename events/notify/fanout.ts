@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import { transact } from '../../store/index.ts';
+import { diskFault, transact } from '../../store/index.ts';
 import type { NumberedEvent, OutboxReader } from '../reader.ts';
 import { type Channels, channelOf } from './channel.ts';
 import type { DeliveryQueue } from './queue.ts';
@@ -55,6 +55,17 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
     log.warn({ receiver: id }, note);
   }
 
+  /** What one receiver's format stumbles over keeps nothing else from anybody. */
+  function take(receiver: Receiver, event: NumberedEvent): void {
+    try {
+      channelOf(channels, receiver).take(receiver, event);
+    } catch (error) {
+      if (diskFault(error, '') !== null) throw error;
+      receivers.note(receiver.id, `event ${event.n} (${event.event.id}) cannot be told: ${(error as Error).message}`);
+      log.error({ err: error, receiver: receiver.id, event: event.event.id }, 'an event cannot be told; this is a bug');
+    }
+  }
+
   function takeAll(head: number, oldest: number): { more: boolean; held: boolean } {
     let more = false;
     let held = false;
@@ -69,7 +80,7 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
       // Most receivers are at the same place: what is next is read once for all of them.
       const events = pages.get(after) ?? outbox.page({ after, limit: page }).items;
       pages.set(after, events);
-      for (const event of events) channelOf(channels, receiver).take(receiver, event);
+      for (const event of events) take(receiver, event);
       const cursor = events.at(-1)?.n ?? after;
       receivers.moveTo(receiver.id, cursor);
       more ||= cursor < head;

@@ -138,11 +138,23 @@ export function createNotifier(deps: NotifierDeps, options: NotifierOptions): No
   /** Mails what was held and is due, and comes again when the next is. */
   function release(): void {
     for (const id of held.receiversDue(clock.now())) {
-      while (transact(db, () => email.release(receivers.get(id) as EmailReceiver)));
+      while (transact(db, () => releaseOf(receivers.get(id) as EmailReceiver)));
     }
     cancelTimer();
     const at = held.nextDue();
     if (at !== null) cancelTimer = timers.after(at - clock.now(), appended);
+  }
+
+  /** What a template stumbles over is passed over, said aloud, and keeps nothing else from anybody. */
+  function releaseOf(receiver: EmailReceiver): boolean {
+    try {
+      return email.release(receiver);
+    } catch (error) {
+      if (diskFault(error, '') !== null) throw error;
+      receivers.note(receiver.id, `a digest cannot be told: ${(error as Error).message}`);
+      log.error({ err: error, receiver: receiver.id }, 'a digest cannot be told; this is a bug');
+      return true;
+    }
   }
 
   const administration = {

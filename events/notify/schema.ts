@@ -1,6 +1,6 @@
 import { chmodSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import { openDatabase, type RoomSchema, transact } from '../../store/index.ts';
+import { diskFault, openDatabase, type RoomSchema, transact } from '../../store/index.ts';
 
 /**
  * Receivers, their places in the outbox, and what they were told. Of the deliveries of a lane (what must stay in order) one
@@ -92,11 +92,13 @@ export function openDeliveries(path: string): DatabaseSync {
   return db;
 }
 
-/** All of the work or none, and on disk when this returns: what somebody was told has been set. */
+/** All of the work or none, and on disk when this returns: what somebody was told has been set. Throws `disk` where it cannot be written. */
 export function durably<T>(db: DatabaseSync, work: () => T): T {
   db.exec('pragma synchronous = full');
   try {
     return transact(db, work);
+  } catch (error) {
+    throw diskFault(error, 'this cannot be noted') ?? error;
   } finally {
     db.exec('pragma synchronous = normal');
   }

@@ -147,6 +147,7 @@ export function createSubscriptions(deps: SubscriptionsDeps): Subscriptions {
     get: detail,
     change(id, settings) {
       const over = overWebhooks.get(id);
+      if (Object.keys(settings).length === 0) return detail(id);
       if (over === null) changeMailed(id, settings);
       else changeOver(over, settings);
       return detail(id);

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, LamppostError, type Page } from '../../domain/index.ts';
-import { transact } from '../../store/index.ts';
 import type { LamppostEvent } from '../cloudevent.ts';
 import { isPrivateAddress, literalOf } from './address.ts';
 import { createDesk, type Desk, type DeskDeps, type Standing } from './desk.ts';
@@ -95,7 +94,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     const { items, next } = outbox.page({ after, limit: PAGE });
     const within = items.filter(({ n, event }) => isWithin(n, event));
     const wanted = within.flatMap((item) => channel.again(receiver, item) ?? []);
-    transact(db, () => {
+    durably(db, () => {
       for (const delivery of wanted) queue.add(delivery);
     });
     return { added: wanted.length, next: next === null ? null : Number(next) };
@@ -129,6 +128,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     change(id, settings) {
       if (settings.url !== undefined) checkAddress(settings.url);
       const names = Object.keys(settings).join(', ');
+      if (names === '') return detail(id);
       changed(id, `changed: ${names}`, () => receivers.change(id, { ...known(id).settings, ...settings }));
       wake(id);
       return detail(id);

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from '../../domain/index.ts';
 import type { Delivery, DeliveryDetail, Webhook, WebhookDetail } from '../../events/notify/index.ts';
-import { WebhookReceiver } from '../kit/receiver.ts';
+import { type Arrival, WebhookReceiver } from '../kit/receiver.ts';
 import { freePort } from '../kit/server.ts';
 import { full, RulesServer } from './rules/rules-kit.ts';
 
@@ -20,7 +21,7 @@ beforeAll(async () => {
   server.settings.WEBHOOK_ALLOW_PRIVATE = 'true';
   url = await receiver.start();
   await server.start();
-  await server.bins(['bin-1', 'bin-2', 'bin-3']);
+  await server.bins(['bin-1', 'bin-2', 'bin-3', 'bin-4']);
 });
 afterAll(async () => {
   receiver.stop();
@@ -82,6 +83,28 @@ test('webhooks - one that answers 410 is disabled, stays so over kill -9, and ge
   expect(await until(look, ({ waiting }) => waiting === 0)).toMatchObject({ enabled: true, failingSince: null });
   const types = receiver.arrivals.map(({ body }) => (JSON.parse(body) as { type: string }).type.slice(14)).sort();
   expect(types).toEqual(['alert.firing', 'alert.resolved', 'ticket.opened', 'ticket.resolved']);
+  await server.ask('DELETE', `/api/v1/webhooks/${made.id}`);
+});
+
+test('webhooks - a city folder that is read again counts from the next message on', async () => {
+  const made = await server.post<Made>('/api/v1/webhooks', { url, format: 'cap', filter: { severities: ['medium'] } });
+  receiver.secrets = [made.secret];
+  receiver.answer = () => 200;
+  receiver.arrivals.length = 0;
+  const told = () =>
+    until(
+      async () => receiver.arrivals.splice(0),
+      (arrivals) => arrivals.length > 0,
+    );
+  await server.fill('bin-4', 95);
+  expect((await told())[0]!.body).toContain('<senderName>Linjiang</senderName>');
+  server.write('city.yaml', readFileSync(join(server.city, 'city.yaml'), 'utf8').replace('Linjiang', 'New Linjiang'));
+  expect(await server.ask('POST', '/api/v1/city/reload')).toMatchObject({ body: { changed: true } });
+  await server.fill('bin-4', 10);
+  const [{ body, contentType }] = (await told()) as [Arrival];
+  expect(contentType).toContain('application/cap+xml');
+  expect(body).toContain('<senderName>New Linjiang</senderName>');
+  expect(body).toContain('<msgType>Cancel</msgType>');
   await server.ask('DELETE', `/api/v1/webhooks/${made.id}`);
 });
 

@@ -1,6 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { offer, remote } from '../../../threads/rpc.ts';
+import { LamppostError } from '../../../domain/index.ts';
+import { offer, remote, under, within } from '../../../threads/rpc.ts';
 
 test('rpc - a call that the other end can no longer answer is rejected, and so is every call after it', async () => {
   const { port1, port2 } = new MessageChannel();
@@ -10,4 +11,22 @@ test('rpc - a call that the other end can no longer answer is rejected, and so i
   port2.close();
   await expect(open).rejects.toMatchObject({ code: 'busy', retryable: true });
   await expect(call.never()).rejects.toMatchObject({ code: 'busy' });
+});
+
+test('rpc - sets of functions under names of their own do not meet, and an operational error keeps its code', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const lamps = { get: (id: string) => `lamp ${id}` };
+  const bins = {
+    get(id: string): string {
+      throw new LamppostError('not-found', `there is no bin ${id}`);
+    },
+  };
+  offer(port1, { ...under('lamps', lamps), ...under('bins', bins) });
+  const { call } = remote(port2);
+  expect(await within<typeof lamps>(call, 'lamps').get('7')).toBe('lamp 7');
+  await expect(within<typeof bins>(call, 'bins').get('7')).rejects.toMatchObject({
+    code: 'not-found',
+    message: 'there is no bin 7',
+  });
+  port1.close();
 });

@@ -1,0 +1,144 @@
+import { mkdtempSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { transition } from '../tickets/scene.ts';
+import { HOUR, MINUTE, openNotifier, settled, WEBHOOK } from './notify-kit.ts';
+
+const A = 'https://a.example/hook';
+const create = (
+  kit: ReturnType<typeof openNotifier>,
+  changes: Partial<typeof WEBHOOK> = {},
+  after: number | null = null,
+) => kit.notifier.webhooks.create({ ...WEBHOOK, ...changes }, after);
+const log = (kit: ReturnType<typeof openNotifier>, id: string) =>
+  kit.notifier.webhooks.get(id).log.map(({ note }) => note);
+
+describe('webhooks - crashes and bounds', () => {
+  test('after a kill between answer and note, the same event goes out again with the same id, and none is lost', async () => {
+    const kit = openNotifier();
+    create(kit);
+    kit.poster.script = () => new Promise(() => {});
+    kit.happen('1.0', 'firing');
+    kit.happen('2.0', 'resolved', { from: 'firing' });
+    await settled();
+    expect(kit.poster.idsTo(A)).toEqual(['1.0-alert', 't-1-0.1']);
+    kit.poster.script = () => 'delivered';
+    kit.restart();
+    await settled();
+    expect(kit.poster.idsTo(A)).toEqual(['1.0-alert', 't-1-0.1', '1.0-alert', 't-1-0.1', '2.0-alert', 't-1-0.2']);
+  });
+
+  test('events that were added while nobody told are taken at the start', async () => {
+    const kit = openNotifier();
+    create(kit);
+    await settled();
+    kit.state.apply(transition('1.0', 'firing'));
+    await settled();
+    expect(kit.poster.posts).toEqual([]);
+    kit.restart();
+    await settled();
+    expect(kit.poster.posts).toHaveLength(2);
+  });
+
+  test('a stop lets what is under way end, begins nothing more, and what it cuts off goes out after the next start', async () => {
+    const kit = openNotifier();
+    create(kit);
+    const slow = Promise.withResolvers<'delivered'>();
+    kit.poster.script = ({ id }) => (id === '1.0-alert' ? slow.promise : new Promise(() => {}));
+    kit.happen('1.0', 'firing');
+    await settled();
+    const stopped = kit.notifier.stop(3_000);
+    slow.resolve('delivered');
+    await kit.time.pass(3_000);
+    await stopped;
+    await kit.notifier.stop(3_000);
+    kit.poster.posts.length = 0;
+    kit.poster.script = () => 'delivered';
+    kit.happen('2.0', 'resolved', { from: 'firing' });
+    await kit.time.pass(HOUR);
+    expect(kit.poster.posts).toEqual([]);
+    kit.restart();
+    await settled();
+    expect(kit.poster.idsTo(A).sort()).toEqual(['2.0-alert', 't-1-0.1', 't-1-0.2']);
+  });
+
+  test('what waits for a receiver is bounded: the rest stays in the outbox until there is room', async () => {
+    const kit = openNotifier({ page: 10, mostWaiting: 20 });
+    const { id } = create(kit);
+    kit.poster.script = () => 'unreachable';
+    kit.incidents(40);
+    await settled();
+    expect(kit.notifier.webhooks.get(id)).toMatchObject({ waiting: 20, cursor: 20 });
+    kit.poster.script = () => 'delivered';
+    await kit.time.pass(6_000);
+    expect(kit.notifier.webhooks.get(id)).toMatchObject({ waiting: 0, cursor: 80 });
+    expect(new Set(kit.poster.idsTo(A)).size).toBe(80);
+  });
+
+  test('a receiver whose place is gone gets the oldest that there is, and its log says what was missed', async () => {
+    const kit = openNotifier();
+    const { id } = create(kit);
+    kit.notifier.webhooks.disable(id);
+    kit.incidents(10);
+    kit.state.outbox.published(20);
+    kit.state.outbox.prune(4);
+    kit.notifier.webhooks.enable(id, 'deliver');
+    await settled();
+    expect(kit.poster.idsTo(A).sort()).toEqual(kit.ids().sort());
+    expect(kit.ids()).toHaveLength(4);
+    expect(log(kit, id)[0]).toBe('events 1 to 16 were missed: the outbox no longer has them');
+  });
+
+  test('the file is for its owner alone: it holds secrets', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'lamppost-notify-')), 'deliveries.sqlite');
+    const kit = openNotifier(undefined, path);
+    create(kit);
+    for (const file of [path, `${path}-wal`]) expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+
+  test('a full disk keeps what was answered until there is room, and loses nothing', async () => {
+    const kit = openNotifier();
+    const { id } = create(kit);
+    kit.happen('1.0', 'firing');
+    await settled();
+    const pages = kit.db.prepare('pragma page_count').get()!.page_count;
+    kit.db.exec(`pragma max_page_count = ${pages}`);
+    kit.incidents(60, 2);
+    await settled();
+    await kit.time.pass(MINUTE);
+    expect(kit.notifier.webhooks.get(id).cursor).toBeLessThan(122);
+    kit.db.exec('pragma max_page_count = 1000000');
+    await kit.time.pass(MINUTE);
+    expect(kit.notifier.webhooks.get(id)).toMatchObject({ cursor: 122, waiting: 0, enabled: true });
+    expect(new Set(kit.poster.idsTo(A))).toEqual(new Set(kit.ids()));
+  });
+
+  test('an event that cannot be told is passed over, said in the log, and keeps nothing else from anybody', async () => {
+    const kit = openNotifier();
+    const { id } = create(kit, { format: 'alertmanager', filter: { severities: ['high'] } });
+    const broken = { id: 'broken', type: 'city.lamppost.ticket.opened', subject: 'tickets/x', data: null };
+    kit.state.db
+      .prepare(
+        "insert into outbox (id, type, subject, time, district, severity, rule, body) values ('broken', 't', 's', '', '', '', '', ?)",
+      )
+      .run(JSON.stringify(broken));
+    kit.happen('1.0', 'firing');
+    await settled();
+    expect(kit.poster.idsTo(A)).toEqual(['1.0-alert']);
+    expect(log(kit, id)[0]).toMatch(/^event 1 \(broken\) cannot be told: /);
+  });
+
+  test('a sender that fails of itself is a failed attempt, with its reason', async () => {
+    const kit = openNotifier();
+    const { id } = create(kit, { filter: { types: ['city.lamppost.alert.firing'] } });
+    kit.poster.script = () => {
+      throw new TypeError('a bug');
+    };
+    kit.happen('1.0', 'firing');
+    await settled();
+    const { items } = kit.notifier.webhooks.deliveries(id, { limit: 1, after: null });
+    expect(items).toMatchObject([{ state: 'pending', outcome: 'failed', attempts: 1 }]);
+    expect(kit.notifier.webhooks.delivery(id, items[0]!.id).tries[0]!.answer).toBe('at Lamppost: a bug');
+  });
+});
