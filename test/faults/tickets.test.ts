@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CloudEvent, Page, Ticket } from '../../domain/index.ts';
+import { createRandom, pick } from '../../simulators/city/random.ts';
+import { MOVES } from '../../tickets/index.ts';
+import { ServerProcess } from '../kit/server.ts';
+
+const CLIENTS = 50;
+const ACTS = 24;
+const TICKETS = 5;
+const KILLS = 6;
+const ACTIONS = ['acknowledge', 'assign', 'start', 'resolve', 'close', 'reopen', 'comment', 'hand-over'] as const;
+type Action = (typeof ACTIONS)[number];
+
+/** What a client asked for and what became of it; status null: the connection broke, and nobody knows. */
+interface Asked {
+  readonly ticket: string;
+  readonly action: Action;
+  /** In the note, so that it is found again. */
+  readonly mark: string;
+  readonly by: string;
+  readonly ifMatch: number | null;
+  readonly status: number | null;
+  readonly version: number | null;
+}
+
+const server = new ServerProcess();
+const random = createRandom('fifty clients');
+const asked: Asked[] = [];
+let clients: { readonly id: string; readonly secret: string }[] = [];
+const tickets: string[] = [];
+
+beforeAll(async () => {
+  await server.start();
+  const keys = Array.from({ length: CLIENTS }, (_, i) => ({
+    name: `client ${i}`,
+    role: 'operator',
+    department: i % 5 === 0 ? 'waste' : null,
+  }));
+  clients = await Promise.all(keys.map((key) => server.post<(typeof clients)[number]>('/api/v1/keys', key)));
+  const wanted = { service: 'waste', title: 'Broken bin', district: 'harbour' };
+  for (let i = 0; i < TICKETS; i++) tickets.push((await server.post<Ticket>('/api/v1/tickets', wanted)).id);
+});
+afterAll(() => server.stop());
+
+/** Resolves when the server that was killed answers again. */
+let back: Promise<void> = Promise.resolve();
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A request; null where the connection broke on the way, as soon as the server is back. */
+async function send(
+  path: string,
+  secret: string,
+  init: RequestInit = {},
+): Promise<{ status: number; body: Ticket } | null> {
+  try {
+    const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json', ...init.headers };
+    const answer = await fetch(`http://127.0.0.1:${server.httpPort}${path}`, { ...init, headers });
+    return { status: answer.status, body: (await answer.json()) as Ticket };
+  } catch {
+    await back;
+    return null;
+  }
+}
+
+/** One client: a ticket that most of the others act on too, and every other time only to the version that it has seen. */
+async function act({ id, secret }: (typeof clients)[number], n: number): Promise<void> {
+  const ticket = random() < 0.6 ? tickets[0]! : pick(random, tickets);
+  const action = pick(random, ACTIONS);
+  const mark = `<${id}/${n}>`;
+  const to = action === 'hand-over' ? pick(random, ['waste', 'environment', 'traffic']) : undefined;
+  const seen = random() < 0.5 ? await send(`/api/v1/tickets/${ticket}`, secret) : null;
+  const ifMatch = seen?.status === 200 ? seen.body.version : null;
+  const answer = await send(`/api/v1/tickets/${ticket}/${action}`, secret, {
+    method: 'POST',
+    body: JSON.stringify({ note: mark, to, ...(action === 'assign' ? { assignee: 'Li' } : {}) }),
+    ...(ifMatch === null ? {} : { headers: { 'if-match': `"${ifMatch}"` } }),
+  });
+  const status = answer?.status ?? null;
+  const version = status === 200 ? answer!.body.version : null;
+  asked.push({ ticket, action, mark, by: `key:${id}`, ifMatch, status, version });
+}
+
+/** Kills when so many have been asked for, with the next fifty under way. */
+async function killAt(counts: readonly number[]): Promise<void> {
+  for (const count of counts) {
+    while (asked.length < count) await pause(1);
+    back = server.kill().then(() => server.start());
+    await back;
+  }
+}
+
+const ticketOf = (id: string) => server.get<Ticket>(`/api/v1/tickets/${id}`);
+
+test('tickets - fifty clients act on the same tickets over kill -9: what was answered is in the history once, at its version', async () => {
+  const all = CLIENTS * ACTS;
+  const kills = Array.from({ length: KILLS }, () => 50 + Math.floor(random() * (all - 150))).sort((a, b) => a - b);
+  const killing = killAt(kills);
+  await Promise.all(
+    clients.map(async (client) => {
+      for (let n = 0; n < ACTS; n++) await act(client, n);
+    }),
+  );
+  await killing;
+  await server.kill();
+  await server.start();
+
+  const histories = new Map<string, Ticket['history']>();
+  for (const id of tickets) histories.set(id, (await ticketOf(id)).history);
+  const done = asked.filter(({ status }) => status === 200);
+  expect(done.length).toBeGreaterThan(all / 8);
+  expect(asked.filter(({ status }) => status === null).length).toBeGreaterThanOrEqual(KILLS);
+  for (const { ticket, mark, by, action, ifMatch, status, version } of asked) {
+    const history = histories.get(ticket)!;
+    const at = history.flatMap(({ note }, i) => (note.includes(mark) ? [i + 1] : []));
+    if (status === null) expect(at.length, mark).toBeLessThanOrEqual(1);
+    else expect(at, `${mark} ${action} ${status}`).toEqual(version === null ? [] : [version]);
+    const [found] = at;
+    if (found === undefined) continue;
+    expect(history[found - 1]).toMatchObject({ by, deed: MOVES[action].deed });
+    if (ifMatch !== null) expect(found, 'acted on the version that it had seen').toBe(ifMatch + 1);
+  }
+});
+
+test('tickets - refusals say which: somebody was faster, the status does not allow it, it is not yours', () => {
+  const statuses = new Set(asked.map(({ status }) => status));
+  for (const expected of [200, 409, 412]) expect(statuses).toContain(expected);
+  expect([...statuses].filter((status) => ![null, 200, 403, 404, 409, 412].includes(status))).toEqual([]);
+});
+
+test('tickets - every history is one line: versions without a gap, each status from the one before, each move allowed', async () => {
+  for (const id of tickets) {
+    const { version, status, history } = await ticketOf(id);
+    expect(history).toHaveLength(version);
+    expect(history.map(({ from }) => from)).toEqual([null, ...history.slice(0, -1).map(({ to }) => to)]);
+    expect(history.at(-1)!.to).toBe(status);
+    expect(history.map(({ at }) => at)).toEqual(history.map(({ at }) => at).toSorted());
+    for (const { from, deed } of history.slice(1)) {
+      const move = Object.values(MOVES).find((one) => one.deed === deed)!;
+      expect(move.from, deed).toContain(from);
+    }
+  }
+});
+
+test('tickets - every version was told once, as an event of its own, and the last is the ticket as it is', async () => {
+  for (const id of tickets) {
+    const ticket = await ticketOf(id);
+    const events: CloudEvent[] = [];
+    let after: string | null = null;
+    do {
+      const query: string = `ticket=${id}&limit=200${after === null ? '' : `&after=${after}`}`;
+      const page: Page<{ event: CloudEvent }> = await server.get(`/api/v1/events?${query}`);
+      events.push(...page.items.map(({ event }) => event));
+      after = page.next;
+    } while (after !== null);
+    expect(events.map((event) => event.id)).toEqual(ticket.history.map((_, i) => `${id}.${i + 1}`));
+    expect(events.map(({ type }) => type.split('.').at(-1))).toEqual(ticket.history.map(({ deed }) => deed));
+    expect((events.at(-1)!.data as Ticket).history).toEqual(ticket.history);
+  }
+});
