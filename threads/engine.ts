@@ -11,7 +11,8 @@ import {
   type ReadingsQuery,
   type SessionDrop,
 } from '../domain/index.ts';
-import { publicationsOf, retainedTickets, sessionEventOf } from '../events/index.ts';
+import { createEventPublisher, retainedTickets, sessionEventOf } from '../events/index.ts';
+import { systemTimers } from '../events/notify/index.ts';
 import {
   createContext,
   createDuckdbHistory,
@@ -83,9 +84,12 @@ const broker = remote<{
   restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
 }>(data.broker);
 
+const publish = (publications: readonly Publication[]) =>
+  broker.call.publish(publications).then(() => true, brokerGone);
+const publisher = createEventPublisher({ outbox, publish, timers: systemTimers });
+
 /** The newest block of the run before. */
 const startedAt = journal.head().seq;
-let publishing: Promise<void> | null = null;
 /** The history's present step. */
 let storing: Promise<unknown> = Promise.resolve();
 let feeding = false;
@@ -108,35 +112,13 @@ const rules = createRulesConsumer({
 
 function onEvents(): void {
   parentPort!.postMessage({ event: 'appended' });
-  void publishEvents();
-}
-
-/** Brings the outbox to the broker, in order, at least once: the cursor moves when the broker has taken them. */
-function publishEvents(): Promise<void> {
-  publishing ??= drainOutbox().finally(() => {
-    publishing = null;
-  });
-  return publishing;
-}
-
-async function drainOutbox(): Promise<void> {
-  for (;;) {
-    const events = outbox.pending(200);
-    const last = events.at(-1);
-    if (last === undefined) return;
-    const taken = await broker.call
-      .publish(events.flatMap(({ event }) => publicationsOf(event)))
-      .then(() => true, brokerGone);
-    // What the broker did not take stays in the outbox and goes out after the next start.
-    if (!taken) return;
-    outbox.published(last.n);
-  }
+  publisher.appended();
 }
 
 /** Heals the retained tickets where the broker's file is older than this one, or gone; else nobody hears of it. */
 async function restateTickets(): Promise<void> {
   // What is to be published still would be told in another order.
-  if (outbox.pending(1).length > 0) return;
+  if (!(await publisher.drained())) return;
   await broker.call.restate('tickets/#', [...retainedTickets(createTicketReader(db))]).catch(brokerGone);
 }
 
@@ -165,12 +147,9 @@ function feed(outcomes: readonly Outcome[]): void {
   const publications = [...rejectionsOf(outcomes), ...live];
   if (publications.length === 0) return;
   feeding = true;
-  void broker.call
-    .publish(publications)
-    .then(() => true, brokerGone)
-    .finally(() => {
-      feeding = false;
-    });
+  void publish(publications).finally(() => {
+    feeding = false;
+  });
 }
 
 /** Only what came in since the start: a backlog from before it does not hold publishers up. */
@@ -310,7 +289,7 @@ async function drain(): Promise<void> {
   const { seq } = journal.head();
   while (consumer.cursor() < seq && (await consumer.step(true)));
   clearTimeout(patience);
-  await publishEvents();
+  await publisher.stop();
   await history.stop();
   db.close();
   journal.close();
@@ -319,7 +298,7 @@ async function drain(): Promise<void> {
 const functions = {
   /** Starts the consumers; the broker learns of what it missed. */
   run() {
-    void publishEvents().then(restateTickets);
+    void restateTickets();
     loops = Promise.all([rulesLoop(), historyLoop()]);
     loops.catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');

@@ -1,0 +1,146 @@
+import { expect, test } from 'vitest';
+import type { Publication } from '../../../domain/index.ts';
+import { createEventPublisher } from '../../../events/index.ts';
+import { transition } from '../tickets/scene.ts';
+import { openState } from './state.ts';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A state file, and the publisher of one run over it; the broker answers when it is told to. */
+function run(state = openState()) {
+  const taken: string[] = [];
+  const calls: ((isTaken: boolean) => void)[] = [];
+  const timers: (() => void)[] = [];
+  const publisher = createEventPublisher({
+    outbox: state.outbox,
+    publish(publications: readonly Publication[]) {
+      for (const { payload, retain } of publications)
+        if (!retain) taken.push((JSON.parse(payload) as { id: string }).id);
+      return new Promise((resolve) => calls.push(resolve));
+    },
+    timers: {
+      after(_ms, run) {
+        timers.push(run);
+        return () => void timers.splice(timers.indexOf(run), 1);
+      },
+    },
+  });
+  return {
+    state,
+    publisher,
+    taken,
+    calls,
+    timers,
+    /** An incident: an alert and a ticket. */
+    incident(n: number) {
+      state.apply(transition(`${n}.0`, 'firing', { group: `air-${n}` }));
+      publisher.appended();
+    },
+    async answer(isTaken = true) {
+      calls.shift()!(isTaken);
+      await turn();
+    },
+    /** Time for a note. */
+    pass() {
+      for (const run of timers.splice(0)) run();
+    },
+  };
+}
+
+const idsOf = (n: number) => [`${n}.0-alert`, `t-${n}-0.1`];
+const range = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+
+test('publisher - an event does not wait for those before it to be on the disk of the broker', () => {
+  const { incident, taken } = run();
+  incident(1);
+  incident(2);
+  expect(taken).toEqual([...idsOf(1), ...idsOf(2)]);
+});
+
+test('publisher - while the broker does not answer, what is under way is bounded; then all comes in order', async () => {
+  const { incident, taken, calls, answer, publisher } = run();
+  for (const n of range(20)) incident(n);
+  expect(calls).toHaveLength(8);
+  const drained = publisher.drained();
+  while (calls.length > 0) await answer();
+  expect(await drained).toBe(true);
+  expect(taken).toEqual(range(20).flatMap(idsOf));
+});
+
+test('publisher - what is noted is what the broker has, up to the first that it has not answered', async () => {
+  const { state, incident, calls, pass } = run();
+  for (const n of range(3)) incident(n);
+  calls[2]!(true);
+  calls[1]!(true);
+  await turn();
+  pass();
+  expect(state.outbox.publishedTo()).toBe(0);
+  calls[0]!(true);
+  await turn();
+  pass();
+  expect(state.outbox.publishedTo()).toBe(6);
+});
+
+test('publisher - one note does for many events', async () => {
+  const { state, incident, answer, timers, pass } = run();
+  for (const n of range(5)) {
+    incident(n);
+    await answer();
+  }
+  expect(timers).toHaveLength(1);
+  expect(state.outbox.publishedTo()).toBe(0);
+  pass();
+  expect(state.outbox.publishedTo()).toBe(10);
+});
+
+test('publisher - what was not noted before a crash is told again, with the same ids; after a stop nothing is', async () => {
+  const first = run();
+  first.incident(1);
+  await first.answer();
+  first.pass();
+  first.incident(2);
+  await first.answer();
+  const second = run(first.state);
+  second.publisher.appended();
+  expect(second.taken).toEqual(idsOf(2));
+  const stopped = second.publisher.stop();
+  await second.answer();
+  await stopped;
+  const third = run(first.state);
+  third.publisher.appended();
+  expect(third.taken).toEqual([]);
+});
+
+test('publisher - what a broker that is gone did not take is told after the next start', async () => {
+  const first = run();
+  first.incident(1);
+  first.incident(2);
+  await first.answer();
+  await first.answer(false);
+  first.incident(3);
+  expect(first.calls).toEqual([]);
+  expect(await first.publisher.drained()).toBe(false);
+  await first.publisher.stop();
+  const second = run(first.state);
+  second.publisher.appended();
+  expect(second.taken).toEqual([...idsOf(2), ...idsOf(3)]);
+});
+
+test('publisher - a disk that is full when a note is due costs nothing but a repetition', async () => {
+  const { state, incident, answer, pass } = run();
+  const full = Object.assign(new Error('database or disk is full'), { errcode: 13 });
+  const { published } = state.outbox;
+  Object.assign(state.outbox, {
+    published() {
+      throw full;
+    },
+  });
+  incident(1);
+  await answer();
+  pass();
+  Object.assign(state.outbox, { published });
+  incident(2);
+  await answer();
+  pass();
+  expect(state.outbox.publishedTo()).toBe(4);
+});
