@@ -10,13 +10,15 @@ const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/texts.js': ['texts.js', 'text/javascript; charset=utf-8'],
   '/ticket.js': ['ticket.js', 'text/javascript; charset=utf-8'],
   '/style.css': ['style.css', 'text/css; charset=utf-8'],
+  '/public': ['public.html', 'text/html; charset=utf-8'],
+  '/public.js': ['public.js', 'text/javascript; charset=utf-8'],
   '/docs': ['docs.html', 'text/html; charset=utf-8'],
   '/docs.js': ['docs.js', 'text/javascript; charset=utf-8'],
   '/docs-shape.js': ['docs-shape.js', 'text/javascript; charset=utf-8'],
   '/docs.css': ['docs.css', 'text/css; charset=utf-8'],
 };
 
-/** The console and the API's documentation: static, served from memory; what they show needs a key. */
+/** The console, the API's documentation and the open data's page: static, served from memory; what the console shows needs a key. */
 export function pageRoutes(app: App): void {
   for (const [url, [file, type]] of Object.entries(PAGES)) {
     const body = readFileSync(new URL(`../console/${file}`, import.meta.url));

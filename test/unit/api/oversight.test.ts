@@ -129,4 +129,13 @@ describe('open data', () => {
       },
     });
   });
+
+  test('has a page in both languages that anybody may open, from this server alone', async () => {
+    for (const path of ['/public', '/public.js']) {
+      const answer = await open(path);
+      expect(answer.status, path).toBe(200);
+      expect(answer.headers.get('content-security-policy')).toContain("script-src 'self'");
+      expect(await answer.text(), path).not.toMatch(/https?:\/\//);
+    }
+  });
 });
