@@ -79,8 +79,8 @@ export interface AlertReader {
   /** The newest change first. An alert that changes meanwhile moves to the top. A bad `after` throws `invalid`. */
   list(query: AlertQuery): Page<Alert>;
   get(rule: string, group: string): Alert | null;
-  /** Firing alerts of some rules. */
-  firing(rules: readonly string[]): Alert[];
+  /** Firing alerts of some rules, of one group or (null) of all; read only as far as they are asked for. */
+  firing(rules: readonly string[], group: string | null): Iterable<Alert>;
 }
 
 // An absent filter is null and matches all: active alerts are few and resolved ones are pruned, so a scan is cheap.
@@ -100,6 +100,9 @@ export function createAlertReader(db: DatabaseSync): AlertReader {
   const select = db.prepare(LIST);
   const one = db.prepare(`${SELECT} where rule = ? and "group" = ?`);
   const firing = db.prepare(`${SELECT} where state = 'firing' and rule in (select value from json_each(?)) order by n`);
+  // The plus keeps SQLite from the index by state, which has every firing alert.
+  const firingOf = db.prepare(`
+    ${SELECT} where rule in (select value from json_each(?)) and "group" = ? and +state = 'firing' order by n`);
   return {
     list({ state, rule, district, severity, limit, after }) {
       const rows = select.all({
@@ -117,7 +120,11 @@ export function createAlertReader(db: DatabaseSync): AlertReader {
         next: rows.length > limit && last ? String(last.n) : null,
       };
     },
-    firing: (rules) => (firing.all(JSON.stringify(rules)) as unknown as (Alert & { n: number })[]).map(alertOf),
+    *firing(rules, group) {
+      const named = JSON.stringify(rules);
+      const rows = group === null ? firing.iterate(named) : firingOf.iterate(named, group);
+      for (const row of rows) yield alertOf(row as unknown as Alert & { n: number });
+    },
     get(rule, group) {
       const row = one.get(rule, group);
       return row === undefined ? null : alertOf(row as unknown as Alert & { n: number });

@@ -18,18 +18,30 @@ export interface FiringAlert {
   readonly district: string;
 }
 
+/** The firing alerts of rules, of one group or (null) of all; read only as far as they are asked for. */
+export type FiringAlerts = (rules: readonly string[], group: string | null) => Iterable<FiringAlert>;
+
 /** The firing alert that keeps another from raising a ticket; null where none does. An alert never inhibits itself. */
 export function inhibitorOf(
   labels: AlertLabels,
   inhibitions: readonly Inhibition[],
-  firing: (rules: readonly string[]) => readonly FiringAlert[],
+  firing: FiringAlerts,
 ): FiringAlert | null {
   for (const inhibition of inhibitions) {
     if (!matches(inhibition.target, labels)) continue;
-    const found = firing(inhibition.source.rule ?? []).find((alert) => inhibits(inhibition, alert, labels));
-    if (found !== undefined) return found;
+    const group = sourceGroup(inhibition, labels);
+    if (group === undefined) continue;
+    for (const alert of firing(inhibition.source.rule ?? [], group)) {
+      if (inhibits(inhibition, alert, labels)) return alert;
+    }
   }
   return null;
+}
+
+/** The one group that can inhibit an alert; null: any can; undefined: none can. In a storm thousands fire. */
+function sourceGroup({ equal, via }: Inhibition, { device, tags }: AlertLabels): string | null | undefined {
+  if (via !== null) return tags[via];
+  return equal.includes('device') ? (device ?? undefined) : null;
 }
 
 function inhibits({ source, equal, via }: Inhibition, alert: FiringAlert, labels: AlertLabels): boolean {

@@ -5,7 +5,7 @@ import { createDueTickets, type DueTickets } from './due.ts';
 import { createDueStore } from './due-store.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { createKeeper, type TicketCity } from './keeper.ts';
-import type { FiringAlert } from './match.ts';
+import type { FiringAlerts } from './match.ts';
 import { createSilenceStore, type SilenceStore } from './silence-store.ts';
 import { createTicketStore } from './store.ts';
 import { createWaitStore } from './wait-store.ts';
@@ -23,8 +23,7 @@ interface Deps {
   readonly clock: Clock;
   /** The city in force. */
   readonly city: () => TicketCity;
-  /** Firing alerts of rules. */
-  readonly firing: (rules: readonly string[]) => readonly FiringAlert[];
+  readonly firing: FiringAlerts;
 }
 
 /** Makes the office over a file that has `TICKET_SCHEMA`. */

@@ -13,7 +13,7 @@ import type { DueStore } from './due-store.ts';
 import { gatheredTitles, gatherKeyOf } from './gathering.ts';
 import type { Keeper, TicketCity } from './keeper.ts';
 import { harder, isOpen, openTicket, reopeningOf } from './lifecycle.ts';
-import { type FiringAlert, inhibitorOf } from './match.ts';
+import { type FiringAlerts, inhibitorOf } from './match.ts';
 import type { SilenceStore } from './silence-store.ts';
 import type { TicketStore } from './store.ts';
 import type { StoredOpening, WaitStore } from './wait-store.ts';
@@ -34,8 +34,7 @@ export interface PlacementDeps {
   readonly due: DueStore;
   readonly silences: Pick<SilenceStore, 'of'>;
   readonly keeper: Keeper;
-  /** Firing alerts of rules. */
-  readonly firing: (rules: readonly string[]) => readonly FiringAlert[];
+  readonly firing: FiringAlerts;
 }
 
 /** Finds firing alerts their tickets: a new one, one of others like it, the one of before, or none yet. The caller holds the transaction. */

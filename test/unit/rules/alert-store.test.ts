@@ -76,3 +76,21 @@ test('alerts - a cursor that no page gave is refused', () => {
   const { reader } = openStore();
   expect(() => reader.list({ limit: 1, after: 'x' })).toThrow(expect.objectContaining({ code: 'invalid' }));
 });
+
+test('alerts - those that fire are read by rule, by group where one is asked for, and no further than somebody reads', () => {
+  const { store, reader } = openStore();
+  for (const group of ['a', 'b', 'c']) store.apply(alert(group, 'firing'));
+  store.apply(alert('b', 'firing', { rule: 'noise' }));
+  store.apply(alert('c', 'resolved'));
+  const found = (rules: string[], group: string | null) =>
+    [...reader.firing(rules, group)].map((one) => `${one.rule} ${one.group}`);
+  expect(found(['pm25-unhealthy'], null)).toEqual(['pm25-unhealthy a', 'pm25-unhealthy b']);
+  expect(found(['pm25-unhealthy', 'noise'], 'b')).toEqual(['pm25-unhealthy b', 'noise b']);
+  expect(found(['pm25-unhealthy'], 'c')).toEqual([]);
+  for (const one of reader.firing(['pm25-unhealthy'], null)) {
+    expect(one.group).toBe('a');
+    break;
+  }
+  store.apply(alert('a', 'resolved'));
+  expect(found(['pm25-unhealthy'], null)).toEqual(['pm25-unhealthy b']);
+});
