@@ -38,12 +38,15 @@ export interface FanOut {
 /** Makes the fan-out. */
 export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimits): FanOut {
   const { db, outbox, receivers, queue, channels, log } = deps;
+  const knownStore = db.prepare('select store from outbox_known');
+  const know = db.prepare('insert or replace into outbox_known values (1, ?)');
+  let isChecked = false;
 
   /** The receiver's place in the outbox: where it is, or, said aloud in its log, where the outbox begins. */
   function placeOf({ id, cursor }: Receiver, head: number, oldest: number): number {
     if (cursor > head) {
-      missed(id, 'the outbox has begun anew: told from its beginning');
-      return Math.max(0, oldest - 1);
+      missed(id, `the outbox went back to event ${head}: told from there`);
+      return head;
     }
     if (oldest === 0 || cursor >= oldest - 1) return cursor;
     missed(id, `events ${cursor + 1} to ${oldest - 1} were missed: the outbox no longer has them`);
@@ -53,6 +56,19 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
   function missed(id: string, note: string): void {
     receivers.note(id, note);
     log.warn({ receiver: id }, note);
+  }
+
+  /** The same number of another store is another event: where the outbox was lost, everybody begins at its beginning. */
+  function checkStore(): void {
+    const store = outbox.store();
+    const known = knownStore.get()?.store;
+    if (known === store) return;
+    know.run(store);
+    if (known === undefined) return;
+    for (const { id } of [...receivers.list('webhook'), ...receivers.list('email')]) {
+      missed(id, 'the outbox has begun anew: told from its beginning');
+      receivers.moveTo(id, Math.max(0, outbox.oldest() - 1));
+    }
   }
 
   /** What one receiver's format stumbles over keeps nothing else from anybody. */
@@ -90,6 +106,8 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
 
   return {
     pass() {
+      if (!isChecked) transact(db, checkStore);
+      isChecked = true;
       // Asked before the pages: what is appended meanwhile is met in this pass or announced for the next.
       const head = outbox.head();
       if (receivers.enabled().every(({ cursor }) => cursor === head)) return { more: false, held: false };

@@ -77,6 +77,10 @@ const NOTIFY_SCHEMA: RoomSchema = {
   ) strict, without rowid;
   create index webhook_subscriptions_of on webhook_subscriptions (webhook);
 `,
+    // Whose numbers the places of receivers are.
+    `
+  create table outbox_known (one integer primary key check (one = 1), store text not null) strict;
+`,
   ],
 };
 

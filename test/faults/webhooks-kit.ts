@@ -47,45 +47,6 @@ export async function allEvents(server: ServerProcess): Promise<Numbered[]> {
   return items;
 }
 
-/** Reads server-sent events, over crashes, from where it was (`Last-Event-ID`). */
-export function readStream(server: ServerProcess) {
-  const ids: string[] = [];
-  const closed = new AbortController();
-  let last = '0';
-  const take = (block: string) => {
-    const data = /^data: (.*)$/m.exec(block)?.[1];
-    const id = /^id: (\d+)$/m.exec(block)?.[1];
-    if (data === undefined || id === undefined) return;
-    ids.push((JSON.parse(data) as CloudEvent).id);
-    last = id;
-  };
-  const read = async () => {
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/events`, {
-      headers: { authorization: `Bearer ${ADMIN_KEY}`, accept: 'text/event-stream', 'last-event-id': last },
-      signal: closed.signal,
-    });
-    let rest = '';
-    for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
-      const blocks = (rest + chunk).split('\n\n');
-      rest = blocks.pop()!;
-      for (const block of blocks) take(block);
-    }
-  };
-  const done = (async () => {
-    while (!closed.signal.aborted) {
-      await read().catch(() => {});
-      if (!closed.signal.aborted) await pause(50);
-    }
-  })();
-  return {
-    ids,
-    async stop() {
-      closed.abort();
-      await done;
-    },
-  };
-}
-
 /** Subscribes over MQTT with a session that is kept, QoS 1. */
 export async function readMqtt(server: ServerProcess) {
   const ids: string[] = [];

@@ -90,6 +90,29 @@ describe('webhooks - crashes and bounds', () => {
     expect(log(kit, id)[0]).toBe('events 1 to 16 were missed: the outbox no longer has them');
   });
 
+  test('where the outbox was lost, receivers get the new one from its beginning; where it went back, from where it stands', async () => {
+    const kit = openNotifier();
+    const { id } = create(kit);
+    kit.incidents(5);
+    await settled();
+    kit.poster.posts.length = 0;
+    kit.state.db.exec('delete from outbox where n > 4');
+    kit.restart();
+    await settled();
+    expect(log(kit, id)[0]).toBe('the outbox went back to event 4: told from there');
+    kit.incidents(1, 6);
+    await settled();
+    expect(kit.poster.idsTo(A).sort()).toEqual(['6.0-alert', 't-6-0.1']);
+
+    kit.poster.posts.length = 0;
+    kit.state.db.exec("delete from outbox; update outbox_store set name = 'other'");
+    kit.restart();
+    kit.incidents(2, 7);
+    await settled();
+    expect(log(kit, id)[0]).toBe('the outbox has begun anew: told from its beginning');
+    expect(kit.poster.posts).toHaveLength(4);
+  });
+
   test('the file is for its owner alone: it holds secrets', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'lamppost-notify-')), 'deliveries.sqlite');
     const kit = openNotifier(undefined, path);
