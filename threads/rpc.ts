@@ -37,7 +37,13 @@ interface Call {
 interface Answer {
   readonly answer: number;
   readonly result?: unknown;
-  readonly error?: { code: ErrorCode | null; message: string; retryable: boolean; stack: string | undefined };
+  readonly error?: {
+    readonly code: ErrorCode | null;
+    readonly reason: LamppostError['reason'];
+    readonly message: string;
+    readonly retryable: boolean;
+    readonly stack: string | undefined;
+  };
 }
 
 type End = MessagePort | Worker;
@@ -50,7 +56,7 @@ export function moving<T extends object>(result: T, parts: readonly TransferList
   return result;
 }
 
-/** Answers the calls that arrive on a port. Operational errors keep their code on the other side. */
+/** Answers the calls that arrive on a port. Operational errors keep their code and reason on the other side. */
 export function offer(port: End, functions: Offered): void {
   (port as MessagePort).on('message', (message: Call) => {
     if (message?.call === undefined) return;
@@ -65,7 +71,13 @@ export function offer(port: End, functions: Offered): void {
       const known = error instanceof LamppostError;
       return {
         answer: call,
-        error: { code: known ? error.code : null, message, retryable: known && error.retryable, stack },
+        error: {
+          code: known ? error.code : null,
+          reason: known ? error.reason : null,
+          message,
+          retryable: known && error.retryable,
+          stack,
+        },
       };
     }
   }
@@ -108,7 +120,8 @@ function movesOf(result: unknown): TransferListItem[] {
   return typeof result === 'object' && result !== null ? [...(moves.get(result) ?? [])] : [];
 }
 
-function errorOf(error: NonNullable<Answer['error']>): Error {
-  if (error.code !== null) return new LamppostError(error.code, error.message, { retryable: error.retryable });
+function errorOf({ code, reason, ...error }: NonNullable<Answer['error']>): Error {
+  const why = reason === null ? {} : { reason };
+  if (code !== null) return new LamppostError(code, error.message, { retryable: error.retryable, ...why });
   return Object.assign(new Error(error.message), { stack: error.stack });
 }

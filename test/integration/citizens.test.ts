@@ -60,10 +60,11 @@ async function shown(id: string): Promise<Shown> {
   return ((await answer.json()) as Shown[])[0]!;
 }
 
-async function rate(id: string, token: string, stars: number): Promise<number> {
+async function rate(id: string, token: string, stars: number): Promise<number | string> {
   const body = JSON.stringify({ token, stars });
   const headers = { 'content-type': 'application/json' };
-  return (await fetch(at(`/api/v1/tickets/${id}/rate`), { method: 'POST', headers, body })).status;
+  const answer = await fetch(at(`/api/v1/tickets/${id}/rate`), { method: 'POST', headers, body });
+  return answer.ok ? answer.status : ((await answer.json()) as { reason: string }).reason;
 }
 
 /** Names of the files of the data folder that hold a text. */
@@ -95,13 +96,13 @@ test('citizens - who reports what a sensor found joins its ticket, is served wit
   expect(photo.length).toBeGreaterThan(1_000);
   expect(photo.includes('SECRET')).toBe(false);
 
-  expect(await rate(first.service_request_id, first.reporter_token, 5)).toBe(409);
+  expect(await rate(first.service_request_id, first.reporter_token, 5)).toBe('wrong-status');
   await server.fill('bin-1', 5);
   for (const id of [sensor.id, first.service_request_id, second.service_request_id])
     expect(await shown(id)).toMatchObject({ status: 'closed' });
   expect(await shown(apart.service_request_id)).toMatchObject({ status: 'open' });
   expect((await server.ask('POST', `/api/v1/tickets/${sensor.id}/close`, {})).status).toBe(200);
-  expect(await rate(first.service_request_id, second.reporter_token, 1)).toBe(403);
+  expect(await rate(first.service_request_id, second.reporter_token, 1)).toBe('not-the-reporter');
   expect(await rate(first.service_request_id, first.reporter_token, 5)).toBe(200);
   expect(await rate(second.service_request_id, second.reporter_token, 4)).toBe(200);
   expect((await shown(first.service_request_id)).extended_attributes.rating).toBe(5);

@@ -30,3 +30,22 @@ test('rpc - sets of functions under names of their own do not meet, and an opera
   });
   port1.close();
 });
+
+test('rpc - a refusal keeps its code and its reason on the way, so that its asker can tell it from others', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const refusal = new LamppostError('conflict', 'it is closed', { reason: 'wrong-status', retryable: true });
+  offer(port2, { act: () => Promise.reject(refusal), fail: () => Promise.reject(new TypeError('a bug')) });
+  const { call } = remote<{ act: () => Promise<void>; fail: () => Promise<void> }>(port1);
+  const known = {
+    name: 'LamppostError',
+    code: 'conflict',
+    reason: 'wrong-status',
+    message: 'it is closed',
+    retryable: true,
+  };
+  await expect(call.act()).rejects.toMatchObject(known);
+  await expect(call.fail()).rejects.toSatisfy(
+    (error) => !(error instanceof LamppostError) && error.message === 'a bug',
+  );
+  port1.close();
+});
