@@ -10,12 +10,12 @@ const PROBLEM = { description: 'What went wrong', content: { 'application/proble
 
 type Routed = Parameters<SwaggerTransform>[0];
 
-/** A route as the document has it: who may call it, and that whatever goes wrong is a problem. */
+/** A route as the document has it: who may call it, and that whatever goes wrong is a problem, unless it says otherwise. */
 function described({ schema, ...rest }: Routed): ReturnType<SwaggerTransform> {
   if (schema === undefined || schema.hide) return transform({ schema, ...rest });
   const role = rest.route.config?.role ?? 'viewer';
   const who = role === 'open' ? { security: [] } : { description: `Needs a key of role ${role} or more.` };
-  const response = { ...(schema.response as object | undefined), default: PROBLEM };
+  const response = { default: PROBLEM, ...(schema.response as object | undefined) };
   return transform({ schema: { ...who, ...schema, response }, ...rest });
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { hashSecret } from '../../broker/index.ts';
+import { OPEN311_ANSWERS } from '../answers/open311.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { createRateLimit } from '../rate-limit.ts';
 import type { App } from '../routes/routes.ts';
@@ -37,6 +38,7 @@ export function requestRoutes(app: App, deps: ApiDeps, options: CitizenOptions):
         consumes: ['application/x-www-form-urlencoded', 'multipart/form-data'],
         params: FormatSchema,
         querystring: Asked,
+        response: OPEN311_ANSWERS.posted,
       },
     },
     (request, reply) => receive(request, reply, request.query),
@@ -45,7 +47,13 @@ export function requestRoutes(app: App, deps: ApiDeps, options: CitizenOptions):
     `${V2}/requests.${FORMAT}`,
     {
       config: OPEN,
-      schema: { tags: TAGS, summary: 'Requests, newest first', params: FormatSchema, querystring: FiltersSchema },
+      schema: {
+        tags: TAGS,
+        summary: 'Requests, newest first',
+        params: FormatSchema,
+        querystring: FiltersSchema,
+        response: OPEN311_ANSWERS.requests,
+      },
     },
     async (request, reply) => {
       const fault = notHere(request.query.jurisdiction_id, city());
@@ -69,6 +77,7 @@ export function requestRoutes(app: App, deps: ApiDeps, options: CitizenOptions):
         summary: 'One request',
         params: FormatSchema.extend({ id: z.string() }),
         querystring: Asked.extend({ extensions: FiltersSchema.shape.extensions }),
+        response: OPEN311_ANSWERS.requests,
       },
     },
     async (request, reply) => {
@@ -90,6 +99,7 @@ export function requestRoutes(app: App, deps: ApiDeps, options: CitizenOptions):
         summary: 'The request of a token',
         params: FormatSchema.extend({ token: z.string() }),
         querystring: Asked,
+        response: OPEN311_ANSWERS.token,
       },
     },
     async (request, reply) => {

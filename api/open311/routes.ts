@@ -3,6 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { mediaPath } from '../../citizens/index.ts';
 import { LamppostError } from '../../domain/index.ts';
+import { OPEN311_ANSWERS } from '../answers/open311.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { STATUS } from '../problem.ts';
 import type { App } from '../routes/routes.ts';
@@ -44,7 +45,13 @@ export function open311Routes(app: App, deps: ApiDeps, options: CitizenOptions):
 }
 
 function discoveryRoutes(app: App, { city }: ApiDeps, options: CitizenOptions): void {
-  const schema = { tags: TAGS, summary: 'Service discovery', params: FormatSchema, querystring: Asked };
+  const schema = {
+    tags: TAGS,
+    summary: 'Service discovery',
+    params: FormatSchema,
+    querystring: Asked,
+    response: OPEN311_ANSWERS.discovery,
+  };
   for (const path of [`/discovery.${FORMAT}`, `${V2}/discovery.${FORMAT}`]) {
     app.get(path, { config: OPEN, schema }, async (request, reply) => {
       const endpoint = `${baseOf(request, options)}/open311${V2}`;
@@ -56,7 +63,16 @@ function discoveryRoutes(app: App, { city }: ApiDeps, options: CitizenOptions): 
 function serviceRoutes(app: App, { city }: ApiDeps): void {
   app.get(
     `${V2}/services.${FORMAT}`,
-    { config: OPEN, schema: { tags: TAGS, summary: 'Services', params: FormatSchema, querystring: Asked } },
+    {
+      config: OPEN,
+      schema: {
+        tags: TAGS,
+        summary: 'Services',
+        params: FormatSchema,
+        querystring: Asked,
+        response: OPEN311_ANSWERS.services,
+      },
+    },
     async (request, reply) => {
       const fault = notHere(request.query.jurisdiction_id, city());
       if (fault !== null) return refuse(reply, [fault]);
@@ -78,6 +94,7 @@ function serviceRoutes(app: App, { city }: ApiDeps): void {
         summary: 'What a service asks',
         params: FormatSchema.extend({ code: z.string() }),
         querystring: Asked,
+        response: OPEN311_ANSWERS.definition,
       },
     },
     async (request, reply) => {
@@ -100,7 +117,12 @@ function mediaRoute(app: App, { citizens, city }: ApiDeps): void {
     '/media/:name',
     {
       config: OPEN,
-      schema: { tags: TAGS, summary: 'A photo of a public request', params: z.object({ name: z.string() }) },
+      schema: {
+        tags: TAGS,
+        summary: 'A photo of a public request',
+        params: z.object({ name: z.string() }),
+        response: OPEN311_ANSWERS.photo,
+      },
     },
     async (request, reply) => {
       const { name } = request.params;

@@ -34,7 +34,8 @@ export function openApiChecker(document: OpenApiDocument) {
   const schemas = new Map<string, { $ref: string }>();
 
   return ({ method, path, status, type, text }: Answer): string[] => {
-    const url = path.split('?')[0]!;
+    // A slash too many at a join is none.
+    const url = path.split('?')[0]!.replace(/\/{2,}/g, '/');
     const found = templates.find(({ template, matches }) => matches.test(url) && method in document.paths[template]!);
     if (found === undefined) return status === 404 ? [] : [`${method} ${url} is not in the document`];
     const { responses } = document.paths[found.template]![method]!;

@@ -87,6 +87,7 @@ test('openapi - an answer is a named schema or a list of one, but for a few that
   expect(plain.sort()).toEqual([
     'get /health',
     'get /metrics',
+    'get /open311/media/{name}',
     'get /ready',
     'get /schemas/{name}.json',
     'post /api/v1/city/reload',
@@ -107,7 +108,8 @@ test('openapi - says which role a route needs, and that errors are problems', ()
       if (security === undefined)
         expect(description, `${method} ${path}`).toMatch(/key of role (viewer|operator|admin)/);
       else expect(security).toEqual([]);
-      expect(JSON.stringify((responses as Record<string, object>).default)).toContain('application/problem+json');
+      const errors = path.startsWith('/open311/') ? '#/components/schemas/Open311Errors' : 'application/problem+json';
+      expect(JSON.stringify((responses as Record<string, object>).default)).toContain(errors);
     }
   }
 });

@@ -1,0 +1,131 @@
+import { z } from 'zod';
+
+/** Answers of Open311 GeoReport v2 in JSON; the XML ones have the same fields, as the specification writes them. */
+const named = (id: string, description: string) => ({
+  id: `Open311${id}`,
+  description: `GeoReport v2: ${description}`,
+});
+const text = z.string().nullable();
+const instant = z.iso.datetime();
+
+const Discovery = z
+  .object({
+    changeset: instant,
+    contact: z.string(),
+    key_service: text,
+    endpoints: z.array(
+      z.object({
+        specification: z.string(),
+        url: z.string(),
+        changeset: instant,
+        type: z.string(),
+        formats: z.array(z.string()),
+      }),
+    ),
+  })
+  .meta(named('Discovery', 'where the endpoint is'));
+
+const Service = z
+  .object({
+    service_code: z.string(),
+    service_name: z.string(),
+    description: z.string(),
+    metadata: z.boolean().describe('Whether it asks something: its definition says what'),
+    type: z.literal('realtime'),
+    keywords: z.string(),
+    group: z.string(),
+  })
+  .meta(named('Service', 'a service to ask for'));
+
+const Definition = z
+  .object({
+    service_code: z.string(),
+    attributes: z.array(
+      z.object({
+        variable: z.boolean(),
+        code: z.string(),
+        datatype: z.string(),
+        required: z.boolean(),
+        datatype_description: text,
+        order: z.int(),
+        description: z.string(),
+        values: z.array(z.object({ key: z.string(), name: z.string() })).optional(),
+      }),
+    ),
+  })
+  .meta(named('Definition', 'what a service asks'));
+
+const Posted = z
+  .object({
+    service_request_id: z.string(),
+    service_notice: z.string(),
+    account_id: text,
+    reporter_token: z.string().describe('Shown once: the proof of who reported it'),
+  })
+  .meta(named('Posted', 'a request that was taken'));
+
+const Request = z
+  .object({
+    service_request_id: z.string(),
+    status: z.enum(['open', 'closed']),
+    status_notes: text,
+    service_name: z.string(),
+    service_code: z.string(),
+    description: z.string(),
+    agency_responsible: z.string(),
+    service_notice: text,
+    requested_datetime: instant,
+    updated_datetime: instant,
+    expected_datetime: instant,
+    address: text,
+    address_id: text,
+    zipcode: text,
+    lat: z.number().nullable(),
+    long: z.number().nullable(),
+    media_url: text,
+    extended_attributes: z
+      .object({
+        origin: z.enum(['sensor', 'citizen', 'operator']),
+        severity: z.string(),
+        district: z.string(),
+        reports: z.int().describe('How many citizens reported the same'),
+        same_as: text.describe('The request that this one reports once more'),
+        rating: z.int().nullable(),
+      })
+      .optional()
+      .describe('With `extensions=true`'),
+  })
+  .meta(named('Request', 'a request for a service'));
+
+const Token = z
+  .object({ service_request_id: z.string(), token: z.string() })
+  .meta(named('Token', 'the request of a token'));
+
+const Errors = z
+  .array(z.object({ code: z.int(), description: z.string().describe('What, and what would be right') }))
+  .meta(named('Errors', 'what is wrong, all of it'));
+
+/** A document in both formats. */
+const both = (schema: z.ZodType, description: string) => ({
+  description,
+  content: { 'application/json': { schema }, 'text/xml': { schema: z.string() } },
+});
+
+const answering = (schema: z.ZodType, description: string) => ({
+  200: both(schema, description),
+  default: both(Errors, 'What is wrong'),
+});
+
+/** What the routes of GeoReport v2 answer, for the document. */
+export const OPEN311_ANSWERS = {
+  discovery: answering(Discovery, 'Where the endpoint is'),
+  services: answering(z.array(Service), 'All services that citizens may ask for'),
+  definition: answering(Definition, 'What a service asks'),
+  posted: answering(z.array(Posted), 'The request, as it was taken'),
+  requests: answering(z.array(Request), 'Requests'),
+  token: answering(z.array(Token), 'The request of the token'),
+  photo: {
+    200: { description: 'The photo', content: { 'image/*': { schema: z.string() } } },
+    default: both(Errors, 'What is wrong'),
+  },
+} as const;
