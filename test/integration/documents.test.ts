@@ -141,6 +141,10 @@ const ROUTES = [
   '/api/v1/silences',
   '/api/v1/events',
   '/api/v1/keys',
+  '/api/v1/oversight',
+  '/api/v1/webhooks',
+  '/public/oversight.json',
+  '/public/tickets.geojson',
   '/api/v1/nothing',
 ];
 
