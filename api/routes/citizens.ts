@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { hashSecret } from '../../broker/index.ts';
 import { refuseReporter } from '../../citizens/index.ts';
-import { type Key, LamppostError, type Ticket } from '../../domain/index.ts';
+import { boundTo, type Key, LamppostError, type Ticket } from '../../domain/index.ts';
 import { RatingAnswer, ReporterAnswer, RequestAnswer } from '../answers/citizens.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';
@@ -58,7 +58,7 @@ function requestRoute(app: App, deps: ApiDeps): void {
       },
     },
     async ({ key, params: { id } }) => {
-      const { service } = seenTicket(deps, id, key!.department);
+      const { service } = seenTicket(deps, id, boundTo(key!));
       const { mediaUrl, addressId, attributes } = found(citizens.requests.get(id), `request "${id}"`);
       const asked = new Map(
         city()

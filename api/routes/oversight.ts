@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LamppostError } from '../../domain/index.ts';
+import { boundTo, LamppostError } from '../../domain/index.ts';
 import { OVERSIGHT_KEYS, type OversightKey } from '../../tickets/index.ts';
 import { OversightAnswer } from '../answers/oversight.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -39,7 +39,7 @@ export function oversightRoutes(app: App, { oversight, city }: ApiDeps): void {
     async ({ query: { from: fromMs, to: toMs, by, format }, headers, key }, reply) => {
       if (fromMs !== undefined && toMs !== undefined && fromMs > toMs)
         throw new LamppostError('invalid', `from (${fromMs}) lies after to (${toMs}), both epoch ms`);
-      const department = key!.department ?? undefined;
+      const department = boundTo(key!) ?? undefined;
       const items = await oversight.read({ ...given({ fromMs, toMs, department }), by, timezone: city().timezone });
       const asCsv = (format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'csv';
       if (!asCsv) return { items, next: null };

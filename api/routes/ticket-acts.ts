@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { LamppostError } from '../../domain/index.ts';
+import { boundTo, LamppostError } from '../../domain/index.ts';
 import type { Act, Actor } from '../../tickets/index.ts';
 import { TicketAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -76,8 +76,8 @@ export function ticketActRoutes(app: App, deps: ApiDeps): void {
 }
 
 function actorOf({ key }: FastifyRequest): Extract<Actor, { kind: 'key' }> {
-  const { id, role, department } = key!;
-  return { kind: 'key', id, role, department };
+  const { id, role } = key!;
+  return { kind: 'key', id, role, department: boundTo(key!) };
 }
 
 /** The version of `If-Match`; undefined where any will do (RFC 9110 §13.1.1). */

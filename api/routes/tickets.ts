@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { LamppostError, TICKET_STATUSES, type Ticket } from '../../domain/index.ts';
+import { boundTo, LamppostError, TICKET_STATUSES, type Ticket } from '../../domain/index.ts';
 import { TicketAlertSchema } from '../../events/index.ts';
 import { WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
 import { TicketAnswer, WaitingAnswer } from '../answers/tickets.ts';
@@ -56,7 +56,7 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
       },
     },
     async ({ query, key }) => {
-      const { items, next } = tickets.list({ ...given(query), seenBy: key!.department });
+      const { items, next } = tickets.list({ ...given(query), seenBy: boundTo(key!) });
       return { items: items.map((ticket) => ({ ...ticket, silencedBy: held.silencedBy(ticket) })), next };
     },
   );
@@ -72,7 +72,7 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
         response: { 200: pageOf(WaitingAnswer) },
       },
     },
-    async ({ query, key }) => held.list({ ...given(query), seenBy: key!.department }),
+    async ({ query, key }) => held.list({ ...given(query), seenBy: boundTo(key!) }),
   );
   app.get(
     '/api/v1/tickets/:id',
@@ -84,7 +84,7 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
         response: { 200: TicketAnswer },
       },
     },
-    async ({ params: { id }, key }, reply) => answerTicket(reply, seenTicket(deps, id, key!.department), deps),
+    async ({ params: { id }, key }, reply) => answerTicket(reply, seenTicket(deps, id, boundTo(key!)), deps),
   );
   app.get(
     '/api/v1/tickets/:id/alerts',
@@ -97,7 +97,7 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
         response: { 200: pageOf(TicketAlertSchema) },
       },
     },
-    async ({ params: { id }, query, key }) => tickets.alerts(seenTicket(deps, id, key!.department).id, query),
+    async ({ params: { id }, query, key }) => tickets.alerts(seenTicket(deps, id, boundTo(key!)).id, query),
   );
   app.post(
     '/api/v1/tickets',
