@@ -1,4 +1,4 @@
-import { isAlertEvent, isTicketEvent, type LamppostEvent } from '../cloudevent.ts';
+import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from '../cloudevent.ts';
 import type { ReceiverFilter } from './receiver.ts';
 
 /** Whether a receiver's filter lets an event through. What an event does not have, such as a department, passes no list of it. */
@@ -23,11 +23,12 @@ interface Routing {
   readonly party: string | null;
 }
 
-/** What filters and digests go by. */
+/** What filters go by. */
 function routingOf(event: LamppostEvent): Routing {
   if (isAlertEvent(event)) return { ...event.data, party: null };
   if (isTicketEvent(event)) return event.data;
-  return { department: null, district: null, severity: null, rule: null, party: null };
+  const department = isSessionEvent(event) ? event.data.department : null;
+  return { department, district: null, severity: null, rule: null, party: null };
 }
 
 function has(wanted: readonly string[] | undefined, value: string | null): boolean {
