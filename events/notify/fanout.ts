@@ -25,15 +25,26 @@ export interface FanOutLimits {
   readonly mostWaiting: number;
 }
 
+/** What a pass came to. */
+export interface Pass {
+  /** Whether there is more to take now. */
+  readonly more: boolean;
+  /** Whether a receiver takes none because too much waits for it. */
+  readonly held: boolean;
+  /** Receivers that something was added for. */
+  readonly reached: readonly string[];
+}
+
 /** From the outbox to the queues of the receivers. */
 export interface FanOut {
   /**
    * Takes what is next in the outbox for every receiver. Cursors and deliveries are one transaction: a crash loses
-   * nothing and adds nothing twice. Answers whether there is more to take now, and whether a receiver takes none because
-   * too much waits for it.
+   * nothing and adds nothing twice.
    */
-  pass(): { more: boolean; held: boolean };
+  pass(): Pass;
 }
+
+const NOTHING: Pass = { more: false, held: false, reached: [] };
 
 /** Makes the fan-out. */
 export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimits): FanOut {
@@ -72,17 +83,19 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
   }
 
   /** What one receiver's format stumbles over keeps nothing else from anybody. */
-  function take(receiver: Receiver, event: NumberedEvent): void {
+  function take(receiver: Receiver, event: NumberedEvent): boolean {
     try {
-      channelOf(channels, receiver).take(receiver, event);
+      return channelOf(channels, receiver).take(receiver, event);
     } catch (error) {
       if (diskFault(error, '') !== null) throw error;
       receivers.note(receiver.id, `event ${event.n} (${event.event.id}) cannot be told: ${(error as Error).message}`);
       log.error({ err: error, receiver: receiver.id, event: event.event.id }, 'an event cannot be told; this is a bug');
+      return false;
     }
   }
 
-  function takeAll(head: number, oldest: number): { more: boolean; held: boolean } {
+  function takeAll(head: number, oldest: number): Pass {
+    const reached: string[] = [];
     let more = false;
     let held = false;
     const pages = new Map<number, readonly NumberedEvent[]>();
@@ -96,12 +109,13 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
       // Most receivers are at the same place: what is next is read once for all of them.
       const events = pages.get(after) ?? outbox.page({ after, limit: page }).items;
       pages.set(after, events);
-      for (const event of events) take(receiver, event);
+      const added = events.filter((event) => take(receiver, event));
+      if (added.length > 0) reached.push(receiver.id);
       const cursor = events.at(-1)?.n ?? after;
       receivers.moveTo(receiver.id, cursor);
       more ||= cursor < head;
     }
-    return { more, held };
+    return { more, held, reached };
   }
 
   return {
@@ -110,7 +124,7 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
       isChecked = true;
       // Asked before the pages: what is appended meanwhile is met in this pass or announced for the next.
       const head = outbox.head();
-      if (receivers.enabled().every(({ cursor }) => cursor === head)) return { more: false, held: false };
+      if (receivers.enabled().every(({ cursor }) => cursor === head)) return NOTHING;
       return transact(db, () => takeAll(head, outbox.oldest()));
     },
   };

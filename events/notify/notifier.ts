@@ -50,6 +50,8 @@ export interface NotifierOptions {
   /** Where people reach this Lamppost, without a slash at the end. */
   readonly publicUrl: string;
   readonly limits?: FanOutLimits;
+  /** How long events are gathered before they are taken, ms. */
+  readonly gatherMs?: number;
 }
 
 /** Figures for operators. */
@@ -76,12 +78,13 @@ export interface Notifier {
 
 /** A disk that is full may have room a moment later. */
 const DISK_WAIT_MS = 1_000;
+const GATHER_MS = 10;
 const LIMITS: FanOutLimits = { page: 200, mostWaiting: 10_000 };
 
 /** Makes the notifier: from the outbox by receivers' queues to their channels. */
 export function createNotifier(deps: NotifierDeps, options: NotifierOptions): Notifier {
   const { db, outbox, poster, clock, timers, log, city } = deps;
-  const { allowPrivate, publicUrl, limits = LIMITS } = options;
+  const { allowPrivate, publicUrl, limits = LIMITS, gatherMs = GATHER_MS } = options;
   const mailer = deps.mailer ?? noMailer;
   const receivers = createReceiverStore(db, clock);
   const queue = createDeliveryQueue(db, clock);
@@ -116,7 +119,9 @@ export function createNotifier(deps: NotifierDeps, options: NotifierOptions): No
   function appended(): void {
     if (scheduled || !started || ended.signal.aborted) return;
     scheduled = true;
-    setImmediate(turn);
+    // Waking for every event costs more than telling it: the next ones are gathered for a moment.
+    if (gatherMs === 0) setImmediate(turn);
+    else timers.after(gatherMs, turn);
   }
 
   function turn(): void {
@@ -125,24 +130,32 @@ export function createNotifier(deps: NotifierDeps, options: NotifierOptions): No
     try {
       const pass = fanOut.pass();
       isFull = pass.held;
-      release();
-      for (const { id } of receivers.enabled()) dispatcher.wake(id);
+      for (const id of [...pass.reached, ...release()]) dispatcher.wake(id);
       if (pass.more) appended();
     } catch (error) {
       if (diskFault(error, '')?.retryable !== true) throw error;
       log.error({ err: error }, 'events cannot be taken for delivery; it is tried again');
-      timers.after(DISK_WAIT_MS, appended);
+      timers.after(DISK_WAIT_MS, again);
     }
   }
 
-  /** Mails what was held and is due, and comes again when the next is. */
-  function release(): void {
-    for (const id of held.receiversDue(clock.now())) {
+  /** What was added before the disk was full waits for its turn, too. */
+  function again(): void {
+    if (ended.signal.aborted) return;
+    for (const { id } of receivers.enabled()) dispatcher.wake(id);
+    appended();
+  }
+
+  /** Makes mails of what was held and is due, and comes again when the next is; answers for whom. */
+  function release(): readonly string[] {
+    const due = held.receiversDue(clock.now());
+    for (const id of due) {
       while (transact(db, () => releaseOf(receivers.get(id) as EmailReceiver)));
     }
     cancelTimer();
     const at = held.nextDue();
     if (at !== null) cancelTimer = timers.after(at - clock.now(), appended);
+    return due;
   }
 
   /** What a template stumbles over is passed over, said aloud, and keeps nothing else from anybody. */

@@ -59,11 +59,12 @@ export function createWebhookChannel(deps: WebhookDeps): WebhookChannel {
       const { refersBack } = formats[receiver.settings.format];
       const earlier = refersBack ? references.of(receiver.id, event.subject) : NONE;
       const message = messageOf(receiver, event, earlier);
-      if (message === null) return;
+      if (message === null) return false;
       queue.add(deliveryOf(receiver.id, { n, event }, { origin: 'event', message }));
-      if (!refersBack || !isAlertEvent(event)) return;
+      if (!refersBack || !isAlertEvent(event)) return true;
       if (event.data.state === 'resolved') references.clear(receiver.id, event.subject);
       else references.add(receiver.id, event.subject, event);
+      return true;
     },
     again(receiver, numbered) {
       const fresh = () => messageOf(receiver, numbered.event, NONE);

@@ -80,6 +80,10 @@ test('webhooks - one that answers 410 is disabled, stays so over kill -9, and ge
   receiver.arrivals.length = 0;
   receiver.answer = () => 200;
   await server.ask('POST', `/api/v1/webhooks/${made.id}/enable`);
+  await until(
+    async () => receiver.arrivals,
+    ({ length }) => length >= 4,
+  );
   expect(await until(look, ({ waiting }) => waiting === 0)).toMatchObject({ enabled: true, failingSince: null });
   const types = receiver.arrivals.map(({ body }) => (JSON.parse(body) as { type: string }).type.slice(14)).sort();
   expect(types).toEqual(['alert.firing', 'alert.resolved', 'ticket.opened', 'ticket.resolved']);

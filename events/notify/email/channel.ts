@@ -82,12 +82,16 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
   return {
     take(receiver, numbered) {
       const { event } = numbered;
-      if (!passes(receiver.settings.filter, event)) return;
+      if (!passes(receiver.settings.filter, event)) return false;
       const plan = planOf(receiver.settings, severityOf(event), held.dueOf(receiver.id));
-      if (plan.kind === 'hold') return held.hold(receiver.id, toldOf(numbered), plan.untilMs);
+      if (plan.kind === 'hold') {
+        held.hold(receiver.id, toldOf(numbered), plan.untilMs);
+        return false;
+      }
       // What is held of the same ticket goes along, before it: a ticket's story stays in order.
       const events = [...held.takeSubject(receiver.id, event.subject), toldOf(numbered)];
       queue.add(deliveryOf(receiver, events.length === 1 ? 'event' : 'digest', events));
+      return true;
     },
     release(receiver) {
       const events = held.takeDue(receiver.id, clock.now(), MOST_EVENTS);

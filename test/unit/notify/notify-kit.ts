@@ -183,7 +183,7 @@ export function openNotifier(limits: FanOutLimits = { page: 10, mostWaiting: 100
       city: () => CITY,
       log: pino({ level: 'silent' }),
     };
-    const options = { allowPrivate: false, publicUrl: 'https://lamppost.example', limits };
+    const options = { allowPrivate: false, publicUrl: 'https://lamppost.example', limits, gatherMs: 0 };
     const notifier = createNotifier(deps, options);
     notifier.start();
     return { notifier, life };
