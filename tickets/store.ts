@@ -59,7 +59,8 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const gathering = db.prepare(
     `${SELECT_TICKETS} where gather_key is not null and gather_key = ? and status not in ('resolved', 'closed')`,
   );
-  const last = db.prepare(`${SELECT_TICKETS} where id in (${ofAlert}) order by n desc limit 1`);
+  // The number first: a row has its whole history in it.
+  const last = db.prepare(`${SELECT_TICKETS} where n = (select max(n) from tickets where id in (${ofAlert}))`);
   const children = db.prepare(`${SELECT_TICKETS} where parent = ? order by n`);
   const within = db.prepare(`
     ${SELECT_TICKETS} where service = ?1 and parent is null and status not in ('resolved', 'closed')
