@@ -58,7 +58,7 @@ describe('a backup of a server under load', () => {
       'registry.sqlite',
       'reporters.sqlite',
     ];
-    expect(readdirSync(to).toSorted()).toEqual([...names, 'manifest.json'].toSorted());
+    expect(readdirSync(to).toSorted()).toEqual([...names, 'manifest.json', 'media'].toSorted());
     expect(manifest.files.map(({ name, bytes }) => [name, bytes])).toEqual(
       names.map((name) => [name, statSync(join(to, name)).size]),
     );
@@ -84,7 +84,9 @@ describe('a backup of a server under load', () => {
     for (const ticket of await allTickets(again)) {
       const original = tickets.get(ticket.id)!;
       expect(original.history.slice(0, ticket.history.length), ticket.id).toEqual(ticket.history);
-      expect(original).toMatchObject({ openedAt: ticket.openedAt, evidence: ticket.evidence, dueAt: ticket.dueAt });
+      expect(original).toMatchObject({ openedAt: ticket.openedAt, evidence: ticket.evidence });
+      // One that was reopened after the backup has another deadline since.
+      if (original.version === ticket.version) expect(original.dueAt, ticket.id).toBe(ticket.dueAt);
     }
     expect((await again.get<{ items: { id: string }[] }>('/api/v1/devices?limit=100')).items).toHaveLength(12);
     expect(await again.stop()).toBe(0);
