@@ -1,20 +1,14 @@
-import type { Band, Evidence, Transition } from '../../../../domain/index.ts';
-
-/** To nine digits: sums may be taken in another order. */
-function rounded<T extends number | Band | null>(figure: T): T {
-  if (typeof figure === 'number') return Number(figure.toPrecision(9)) as T;
-  return figure === null ? figure : ((figure as Band).map(rounded) as readonly number[] as T);
+/** Sums may be taken in another order. Moments are whole and far larger: they are not rounded. */
+function isClose(a: number, b: number): boolean {
+  const size = Math.max(1, Math.abs(a), Math.abs(b));
+  return size < 1e9 && Math.abs(a - b) <= 1e-9 * size;
 }
 
-function evidence({ window, clauses, ...rest }: Evidence): unknown {
-  const { value, threshold } = window;
-  return {
-    ...rest,
-    window: { ...window, value: rounded(value), threshold: rounded(threshold) },
-    clauses: clauses?.map((clause) => ({ ...clause, value: rounded(clause.value) })),
-  };
+/** What was found, with each figure that is the expected one but for rounding written as that is. */
+export function comparable(found: unknown, expected: unknown): unknown {
+  if (typeof found === 'number' && typeof expected === 'number') return isClose(found, expected) ? expected : found;
+  if (Array.isArray(found)) return found.map((one, i) => comparable(one, (expected as unknown[] | undefined)?.[i]));
+  if (typeof found !== 'object' || found === null) return found;
+  const others = (expected ?? {}) as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(Object.entries(found).map(([key, one]) => [key, comparable(one, others[key])]));
 }
-
-/** Transitions, with all that is behind them, so that those of two evaluators can be held against one another. */
-export const comparable = (transitions: readonly Transition[]): unknown[] =>
-  transitions.map((one) => ({ ...one, value: rounded(one.value), evidence: evidence(one.evidence) }));
