@@ -8,8 +8,8 @@ import {
   type TicketStatus,
 } from '../domain/index.ts';
 
-/** What people do to tickets. */
-export const TICKET_ACTIONS = [
+/** What people of departments and parties do to a ticket, by its name in addresses. */
+export const ACTS = [
   'acknowledge',
   'assign',
   'take',
@@ -20,9 +20,10 @@ export const TICKET_ACTIONS = [
   'reopen',
   'comment',
   'hand-over',
-  'split',
-  'rate',
 ] as const;
+
+/** All that is done to tickets. */
+export const TICKET_ACTIONS = [...ACTS, 'split', 'rate'] as const;
 export type TicketAction = (typeof TICKET_ACTIONS)[number];
 
 /** Who acts: a key; the alert behind the ticket; what came due; the citizen who reported it. */

@@ -1,11 +1,11 @@
 import type { Department, Ticket } from '../domain/index.ts';
-import { type Actor, MOVES, refusal, standingOf, type TicketAction } from './actions.ts';
+import { type ACTS, type Actor, MOVES, refusal, standingOf } from './actions.ts';
 import type { Change } from './change.ts';
 
 /** What somebody wants to do to a ticket. */
 export interface Act {
   readonly ticket: string;
-  readonly action: Exclude<TicketAction, 'split' | 'rate'>;
+  readonly action: (typeof ACTS)[number];
   readonly actor: Actor;
   /** The version that the actor has seen; absent: whatever it is. */
   readonly version?: number | undefined;

@@ -1,4 +1,5 @@
 export {
+  ACTS,
   type Actor,
   MOVES,
 } from './actions.ts';

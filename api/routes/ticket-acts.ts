@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { boundTo, LamppostError } from '../../domain/index.ts';
-import type { Act, Actor } from '../../tickets/index.ts';
+import { ACTS, type Act, type Actor } from '../../tickets/index.ts';
 import { TicketAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
 import type { App } from './routes.ts';
@@ -9,19 +9,6 @@ import { answerTicket, seenTicket } from './tickets.ts';
 
 const Id = z.object({ id: z.string() });
 const Note = z.string().max(4_000);
-
-const ACTIONS = [
-  'acknowledge',
-  'assign',
-  'take',
-  'decline',
-  'start',
-  'resolve',
-  'close',
-  'reopen',
-  'comment',
-  'hand-over',
-] as const satisfies readonly Act['action'][];
 
 /** `POST /api/v1/tickets/{id}/{action}`: who may do what is in `MOVES`. With `If-Match`, only to the version that the actor has seen. */
 export function ticketActRoutes(app: App, deps: ApiDeps): void {
@@ -36,7 +23,7 @@ export function ticketActRoutes(app: App, deps: ApiDeps): void {
         tags,
         summary:
           'Acts on a ticket: assign names who does the work (`to`, `assignee`), hand-over who answers for it (`to`), comment what to say (`note`)',
-        params: Id.extend({ action: z.enum(ACTIONS) }),
+        params: Id.extend({ action: z.enum(ACTS) }),
         body: z
           .strictObject({ note: Note.optional(), to: z.string().optional(), assignee: z.string().max(200).optional() })
           .nullish(),

@@ -2,25 +2,13 @@ import { expect } from 'vitest';
 import { LamppostError, type Rule, type Ticket } from '../../../../domain/index.ts';
 import { isTicketEvent, type TicketEvent } from '../../../../events/index.ts';
 import { pick, type Random } from '../../../../simulators/city/random.ts';
-import type { Act, Actor } from '../../../../tickets/index.ts';
+import { ACTS, type Act, type Actor } from '../../../../tickets/index.ts';
 import { openState } from '../../events/state.ts';
 import * as scene from '../scene.ts';
 import { cityOf, type Month, RULE_DEADLINE_MS } from './city.ts';
 import { createModel } from './model.ts';
 import type { Walk } from './reference.ts';
 
-const ACTIONS = [
-  'acknowledge',
-  'assign',
-  'take',
-  'decline',
-  'start',
-  'resolve',
-  'close',
-  'reopen',
-  'comment',
-  'hand-over',
-] as const;
 const CITY: Extract<Actor, { kind: 'key' }> = { kind: 'key', id: 'op', role: 'operator', department: null };
 /** People look after new tickets more than after old ones. */
 const RECENT = 25;
@@ -96,7 +84,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
   function act(nowMs: number): void {
     const ticket = some();
     if (ticket === undefined) return;
-    const action = pick(random, ACTIONS);
+    const action = pick(random, ACTS);
     const asParty = action === 'take' || (action === 'decline' && random() < 0.5);
     const actor: Actor = asParty ? { ...CITY, department: ticket.offer?.to ?? 'cleaners' } : CITY;
     const to =
