@@ -81,7 +81,7 @@ function reporterRoutes(app: App, { citizens, tickets, log }: ApiDeps): void {
     const ticket = found(tickets.get(id), `ticket "${id}"`);
     // A report goes along with its first one, wherever that is handed over to.
     const responsible = ticket.relation === 'report' ? (tickets.get(ticket.parent!) ?? ticket) : ticket;
-    const refusal = refuseReporter({ ...key, department: boundTo(key) }, responsible);
+    const refusal = refuseReporter(key, responsible);
     if (refusal === null) return ticket;
     log.warn(
       { ticket: id, key: key.id, department: key.department, refusal },

@@ -123,7 +123,8 @@ test('kill -9 ten times - everything acknowledged is in the history or the quara
 
   // An undisturbed server gets the very messages of this one's journal in the order in which they were taken.
   const tickets = await allTickets(server);
-  expect(tickets.length).toBeGreaterThan(CLIENTS);
+  // A bin that is full again soon reopens its ticket.
+  expect(tickets.reduce((sum, { reopened }) => sum + 1 + reopened, 0)).toBeGreaterThan(CLIENTS);
   const open = tickets.filter(({ status }) => status === 'open').map(({ rule, group }) => `${rule} ${group}`);
   expect(new Set(open).size, 'one incident, one ticket').toBe(open.length);
   expect(await server.stop()).toBe(0);
@@ -137,6 +138,7 @@ test('kill -9 ten times - everything acknowledged is in the history or the quara
     ticket.rule,
     ticket.group,
     ticket.status,
+    ticket.version,
     ticket.openedAt,
     ticket.updatedAt,
   ];
