@@ -13,7 +13,8 @@ import type { Instance } from './instance.ts';
 
 /** A rule made ready for the hot path, and what it has to remember beyond its groups. */
 export interface CompiledRule {
-  readonly rule: Rule;
+  /** In its version; what of the city that leaves open, as the profiles that measure its metrics, is the present city's. */
+  rule: Rule;
   readonly clauses: readonly CompiledClause[];
   /** The verdict of the whole; null where the only clause's is. */
   readonly whole: ((clauses: readonly ClauseState[]) => Verdict) | null;

@@ -33,12 +33,15 @@ export interface RuleSet {
 /** No rules. */
 export const NO_RULES: RuleSet = { byId: new Map(), byMetric: [], ofAny: [], early: [] };
 
-/** Compiles rules; one whose version did not change stays the same object as in `before`. */
+/** Compiles rules; one whose version did not change stays the same object as in `before`, with what the city says of it now. */
 export function compileRules(rules: readonly Rule[], before: RuleSet, metrics: MetricTable, atMs: number): RuleSet {
   const byId = new Map<string, CompiledRule>();
   for (const rule of rules.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
     const known = before.byId.get(rule.id);
-    byId.set(rule.id, known?.rule.version === rule.version ? known : compileRule(rule, metrics, atMs));
+    if (known?.rule.version === rule.version) {
+      known.rule = rule;
+      byId.set(rule.id, known);
+    } else byId.set(rule.id, compileRule(rule, metrics, atMs));
   }
   const all = [...byId.values()];
   const ofAny = all.filter(({ anyMetric }) => anyMetric);

@@ -7,7 +7,8 @@ import { createSseReader, type Received } from '../kit/sse-reader.ts';
 const KILLS = 10;
 const BINS = 10;
 const SEED = 20_260_131;
-const OPENED = 'city.lamppost.ticket.opened';
+/** A bin that is full again soon reopens its ticket. */
+const OPENED = 'city.lamppost.ticket.opened,city.lamppost.ticket.reopened';
 
 /** The same numbers in every run, in [0, 1) (mulberry32). */
 function randomOf(seed: number): () => number {
@@ -38,7 +39,7 @@ function publish(server: ServerProcess, id: string, secret: string) {
     for (let n = 0; !stopped; n++) {
       const payload = JSON.stringify({ metrics: { fill: n % 2 === 0 ? 95 : 20, battery: 80 } });
       while (!stopped && !(await acknowledged(client.publishAsync(`devices/${id}/readings`, payload, { qos: 1 }))));
-      await pause(20);
+      await pause(100);
     }
   };
   const done = lane();

@@ -91,7 +91,8 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
     await db.end('SIGKILL');
     await halfway;
     const tickets = await server.get<Page<Ticket>>('/api/v1/tickets?rule=bin-full&limit=1000');
-    expect(tickets.items.length).toBeGreaterThan(20);
+    // A bin that is full again soon reopens its ticket.
+    expect(tickets.items.reduce((sum, { reopened }) => sum + 1 + reopened, 0)).toBeGreaterThan(20);
     await db.start();
     const ledger = await server.settledLedger();
     expect(ledger.readings).toMatchObject({ stored: 8_000, duplicate: 0, quarantined: 0 });

@@ -309,3 +309,16 @@ describe('checkpoint', () => {
     expect(city.engine.takeDirty()[0]!.state!.length).toBeLessThan(1024);
   });
 });
+
+test('engine - a city whose profiles change makes a rule take their devices at once, and keeps the alerts that it had', () => {
+  const before = timeline(rule({ profiles: ['noise'] }));
+  before.device(0, device('a0'));
+  before.device(0, { ...device('n0'), index: 1, profile: 'noise' });
+  expect(before.reading(1, 90, { id: 'a0' })).toEqual([]);
+  expect(before.reading(1, 90, { id: 'n0' })).toEqual(['dust n0: inactive → firing at 90']);
+  expect(before.configure(2, rule({ profiles: ['air', 'noise'] }))).toEqual([]);
+  expect(before.reading(3, 91, { id: 'a0' })).toEqual(['dust a0: inactive → firing at 91']);
+  expect(before.configure(4, rule({ profiles: ['air'] }))).toEqual([
+    expect.stringMatching(/^dust n0: firing → resolved/),
+  ]);
+});
