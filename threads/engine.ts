@@ -32,7 +32,8 @@ import { transact } from '../store/index.ts';
 import { createTicketReader } from '../tickets/index.ts';
 import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
-import { DECIDED, LIVE } from './flags.ts';
+import { LIVE } from './flags.ts';
+import { createLoops } from './loops.ts';
 import { createOfficeOfThread } from './office.ts';
 import { offer, remote } from './rpc.ts';
 import { offerScan } from './scan.ts';
@@ -52,15 +53,6 @@ export interface EngineThreadData {
   readonly broker: MessagePort;
 }
 
-const CHECKPOINT_MS = 30_000;
-const CHECKPOINT_BLOCKS = 20_000;
-const IDLE_MS = 100;
-// Waking for every small commit costs more than its messages: the next ones are gathered for a moment.
-const GATHER_MS = 5;
-const BUSY_BLOCKS = 8;
-// Messages that the embedded history may be behind the rules; both share this thread, and the rules would take all of it.
-// More than it gathers for a batch at a load that it keeps up with, or rules would wait for a batch to be old enough.
-const MOST_UNSTORED = 65_536;
 const EVENTS_KEPT = 100_000;
 const PATIENCE_MS = 5_000;
 
@@ -88,18 +80,7 @@ const publish = (publications: readonly Publication[]) =>
   broker.call.publish(publications).then(() => true, brokerGone);
 const publisher = createEventPublisher({ outbox, publish, timers: systemTimers });
 
-/** The newest block of the run before. */
-const startedAt = journal.head().seq;
-/** The history's present step. */
-let storing: Promise<unknown> = Promise.resolve();
 let feeding = false;
-let stopping = false;
-/** How many messages there were up to the newest block that the rules took, and before the first that they took since the start. */
-let decided = 0;
-let decidedBefore: number | null = null;
-let checkpointAt = clock.now();
-let released = 0;
-
 const rules = createRulesConsumer({
   db,
   journal,
@@ -152,100 +133,6 @@ function feed(outcomes: readonly Outcome[]): void {
   });
 }
 
-/** Only what came in since the start: a backlog from before it does not hold publishers up. */
-function countDecided(outcomes: readonly Outcome[]): void {
-  for (const { block } of outcomes) {
-    decidedBefore ??= block.first;
-    decided = block.first + block.count;
-    if (block.kind === 'messages' && block.seq > startedAt) Atomics.add(data.flags, DECIDED, block.count);
-  }
-}
-
-function checkpointIfDue(): void {
-  const due = clock.now() - checkpointAt >= CHECKPOINT_MS || rules.cursor() - rules.checkpointed() >= CHECKPOINT_BLOCKS;
-  if (!due) return;
-  checkpointAt = clock.now();
-  rules.checkpoint();
-  intake.prune(Math.min(rules.checkpointed(), consumer.cursor()));
-  outbox.prune(EVENTS_KEPT);
-}
-
-/** Tells the journal what nobody needs any more. */
-function release(consumed: number): void {
-  const seq = Math.min(consumed, rules.checkpointed());
-  if (seq <= released) return;
-  released = seq;
-  parentPort!.postMessage({ event: 'release', seq });
-}
-
-async function untilNews(seen: number): Promise<void> {
-  const wait = Atomics.waitAsync(data.counter, 0, seen, IDLE_MS);
-  if (wait.async) await wait.value;
-}
-
-async function rulesLoop(): Promise<void> {
-  while (!stopping) {
-    const seen = Atomics.load(data.counter, 0);
-    try {
-      const outcomes = rules.step();
-      countDecided(outcomes);
-      feed(outcomes);
-      checkpointIfDue();
-      if (outcomes.length === 0) await untilNews(seen);
-      // A few blocks can be many messages: those of a saturated broker are large.
-      else if (outcomes.length < BUSY_BLOCKS && !isHistoryBehind()) await gathered();
-      else await letHistoryFollow();
-    } catch (error) {
-      await waitOut(error);
-    }
-  }
-}
-
-function gathered(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, GATHER_MS));
-}
-
-/**
- * Without it the rules keep up with any load and the history stands still, until the journal is full; publishers wait for the
- * rules only. A history in trouble, or one on another machine, holds nobody up.
- */
-async function letHistoryFollow(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
-  while (!stopping && isHistoryBehind()) {
-    await storing;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-function isHistoryBehind(): boolean {
-  if (embedded === null || consumer.trouble() !== null) return false;
-  return decided - (consumer.messages() ?? decidedBefore ?? decided) > MOST_UNSTORED;
-}
-
-/** A full disk passes; anything else is a bug and ends the process, and the journal recovers. */
-async function waitOut(error: unknown): Promise<void> {
-  if (!isDiskFull(error)) throw error;
-  log.error({ err: error }, 'the rules wait for the disk');
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
-}
-
-function isDiskFull(error: unknown): boolean {
-  const SQLITE_FULL = 13;
-  const SQLITE_IOERR = 10;
-  const code = (error as { errcode?: number }).errcode;
-  return code === SQLITE_FULL || code === SQLITE_IOERR || (error instanceof LamppostError && error.retryable);
-}
-
-async function historyLoop(): Promise<void> {
-  while (!stopping) {
-    const seen = Atomics.load(data.counter, 0);
-    const step = consumer.step(false);
-    storing = embedded === null ? storing : step.catch(() => {});
-    if (await step) release(consumer.cursor());
-    else await untilNews(seen);
-  }
-}
-
 await history.start();
 const quarantine = createQuarantineStore(db);
 const consumer = createHistoryConsumer(
@@ -264,7 +151,22 @@ const consumer = createHistoryConsumer(
 );
 refuseStrangers();
 rules.start();
-let loops: Promise<unknown> = Promise.resolve();
+const loops = createLoops({
+  counter: data.counter,
+  flags: data.flags,
+  startedAt: journal.head().seq,
+  rules,
+  history: consumer,
+  embedded: embedded !== null,
+  clock,
+  log,
+  onOutcomes: feed,
+  prune(seq) {
+    intake.prune(seq);
+    outbox.prune(EVENTS_KEPT);
+  },
+  release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
+});
 
 /** Files of different times, restored side by side, would lose messages without a word. */
 function refuseStrangers(): void {
@@ -280,10 +182,9 @@ function refuseStrangers(): void {
 
 /** What is in the journal now is taken by every consumer and published; then windows are written and files closed. */
 async function drain(): Promise<void> {
-  stopping = true;
   // What a silent database does not answer in time comes again after the next start.
   const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
-  await loops;
+  await loops.stop();
   while (rules.step().length > 0);
   rules.checkpoint();
   const { seq } = journal.head();
@@ -299,8 +200,7 @@ const functions = {
   /** Starts the consumers; the broker learns of what it missed. */
   run() {
     void restateTickets();
-    loops = Promise.all([rulesLoop(), historyLoop()]);
-    loops.catch((error: unknown) => {
+    loops.start().catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');
       setImmediate(() => {
         throw error;
