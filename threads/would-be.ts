@@ -19,6 +19,7 @@ const ALONE = {
   open: null,
   waits: false,
   othersFire: () => false,
+  partsOpen: () => false,
   heldBy: () => null,
   gathered: () => null,
   reopenable: () => null,

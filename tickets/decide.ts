@@ -15,6 +15,7 @@ export const TICKET_REASONS = {
   'alert-resolved': 'the last firing alert of an open ticket resolved',
   'others-still-fire': 'the alert resolved, and others of the same ticket still fire',
   'confirm-on-site': 'the alert resolved, and its service wants somebody to look first',
+  'parts-open': 'the alert resolved, and other departments still have a part of its ticket',
   'ended-while-waiting': 'the alert resolved before it had a ticket',
   'not-firing-yet': 'the alert is pending',
   'never-fired': 'the alert ended before it fired',
@@ -47,7 +48,7 @@ export type TicketDecision =
   | { readonly kind: 'update'; readonly reason: 'already-open'; readonly ticket: Ticket }
   | { readonly kind: 'escalate'; readonly reason: 'alert-escalated'; readonly ticket: Ticket }
   | { readonly kind: 'resolve'; readonly reason: 'alert-resolved'; readonly ticket: Ticket }
-  | { readonly kind: 'confirm'; readonly reason: 'confirm-on-site'; readonly ticket: Ticket }
+  | { readonly kind: 'confirm'; readonly reason: 'confirm-on-site' | 'parts-open'; readonly ticket: Ticket }
   | { readonly kind: 'calm'; readonly reason: 'others-still-fire'; readonly ticket: Ticket }
   | { readonly kind: 'wait'; readonly reason: 'still-waiting' }
   | { readonly kind: 'forget'; readonly reason: 'ended-while-waiting' }
@@ -73,6 +74,8 @@ export interface TicketContext {
   readonly waits: boolean;
   /** Whether another alert of the open ticket fires. */
   othersFire(): boolean;
+  /** Whether other departments still have a part of the open ticket. */
+  partsOpen(): boolean;
   /** What inhibits or silences the alert now. */
   heldBy(): Hold | null;
   /** The open ticket of others like it. */
@@ -95,10 +98,11 @@ export function decideTicket(
   return to === 'resolved' ? decideResolved(context) : decideFiring(transition, context);
 }
 
-function decideResolved({ open: ticket, waits, service, othersFire }: TicketContext): TicketDecision {
+function decideResolved({ open: ticket, waits, service, othersFire, partsOpen }: TicketContext): TicketDecision {
   if (ticket === null && waits) return { kind: 'forget', reason: 'ended-while-waiting' };
   if (ticket === null) return { kind: 'none', reason: 'nothing-open' };
   if (othersFire()) return { kind: 'calm', reason: 'others-still-fire', ticket };
+  if (partsOpen()) return { kind: 'confirm', reason: 'parts-open', ticket };
   if (service?.resolution === 'confirm') return { kind: 'confirm', reason: 'confirm-on-site', ticket };
   return { kind: 'resolve', reason: 'alert-resolved', ticket };
 }

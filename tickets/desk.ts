@@ -1,9 +1,9 @@
-import { type Clock, LamppostError, type Ticket } from '../domain/index.ts';
+import { type Clock, LamppostError, type Service, type Ticket } from '../domain/index.ts';
 import { type Actor, MOVES, refusal, refuseAction, standingOf } from './actions.ts';
 import { type Act, changeOf, nameOf } from './acts.ts';
 import { type Change, isoOf } from './change.ts';
 import type { Keeper, TicketCity } from './keeper.ts';
-import { blankTicket, isOpen } from './lifecycle.ts';
+import { blankTicket } from './lifecycle.ts';
 import { boxAround, nearestOf } from './near.ts';
 import type { TicketExtras, TicketStore } from './store.ts';
 
@@ -94,7 +94,7 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
   }
 
   function checkParts({ id }: Ticket): void {
-    const open = tickets.children(id).filter(({ relation, status }) => relation === 'part' && isOpen(status));
+    const open = tickets.openParts(id);
     if (open.length > 0) throw refusal('parts-open', open.map((part) => `${part.id} (${part.department})`).join(', '));
   }
 
@@ -124,8 +124,7 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
     },
     open({ id, by, same, extras = {}, ...of }) {
       const now = city();
-      const service = now.services.get(of.service);
-      if (service === undefined) throw new LamppostError('not-found', `there is no service "${of.service}"`);
+      const service = serviceOf(of.service, now);
       const atMs = clock.now();
       const blank = blankTicket(
         { id, ...of, department: service.department },
@@ -145,6 +144,7 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
       if (!now.departments.has(department))
         throw refusal('unknown-party', `"${department}"; the city has ${[...now.departments.keys()].join(', ')}`);
       if (department === before.department) throw refusal('same-department', department);
+      const known = serviceOf(before.service, now);
       const atMs = clock.now();
       const by = nameOf(asked.actor);
       const n = tickets.children(before.id).filter(({ relation }) => relation === 'part').length + 1;
@@ -159,7 +159,6 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
         parent: before.id,
         relation: 'part',
       };
-      const known = now.services.get(service)!;
       const opened = keeper.open({ ticket: part, atMs, resolveMs: known.deadlineMs, alerts: [] }, known, now);
       const change: Change = { atMs, by, deed: 'split', note: `${part.id} for ${department}: ${note}` };
       return [...keeper.change(before, change, now), ...opened];
@@ -191,6 +190,12 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
     };
     return keeper.change(parent, change, city());
   }
+}
+
+function serviceOf(id: string, { services }: Pick<TicketCity, 'services'>): Service {
+  const service = services.get(id);
+  if (service === undefined) throw new LamppostError('not-found', `there is no service "${id}"`);
+  return service;
 }
 
 /** Equal in every byte; the time it takes tells nothing of where they differ. */

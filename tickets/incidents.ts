@@ -56,6 +56,7 @@ export function createIncidents(deps: PlacementDeps): Incidents {
       open,
       waits: open === null && waits.get(id, group) !== null,
       othersFire: () => open !== null && tickets.firing(open.id) > 1,
+      partsOpen: () => open !== null && tickets.openParts(open.id).length > 0,
     };
     if (service === undefined) return { context: { ...known, ...NOWHERE }, candidate: null };
     const resolveMs = rule.ticket!.deadlineMs;
@@ -75,7 +76,7 @@ export function createIncidents(deps: PlacementDeps): Incidents {
       case 'resolve':
         return keeper.change(decision.ticket, resolutionOf(transition), city);
       case 'confirm':
-        return keeper.change(decision.ticket, confirmationOf(transition), city);
+        return keeper.change(decision.ticket, confirmationOf(transition, decision.reason), city);
       case 'wait':
         waits.harden(rule, group, severity);
         return [];
@@ -92,10 +93,18 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     return service === undefined ? null : { opening, labels, service, city, atMs };
   }
 
+  /** An alert whose earlier ticket somebody opened again while it waited has that one; null where it has none. */
+  function reopenedFor({ rule, group, opening }: Wait): Ticket | null {
+    const open = tickets.findOpen(rule, group);
+    if (open !== null) tickets.setAlert(rule, group, { state: 'firing', severity: opening.transition.severity });
+    return open;
+  }
+
   /** Those that waited for a cause that is over are placed anew; a service that is gone takes them along. */
   function releaseHeld(waiting: readonly Wait[], city: TicketCity, nowMs: number): Released[] {
     return waiting.flatMap((wait) => {
       waits.remove(wait.rule, wait.group);
+      if (reopenedFor(wait) !== null) return releasedOf([wait], []);
       const candidate = candidateOf(wait, city, nowMs);
       if (candidate === null) return [];
       const ofService = { service: candidate.service, deadlineMs: candidate.opening.resolveMs };
@@ -104,22 +113,29 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     });
   }
 
-  /** All that were gathered become one ticket, but for those that something holds back by now. */
+  /** All that were gathered become one ticket, or join one that was opened again, but for those that something holds back by now. */
   function releaseGathered(cause: string, city: TicketCity, nowMs: number): Released[] {
     const free: { wait: Wait; candidate: Candidate }[] = [];
+    const others: Released[] = [];
     for (const wait of waits.of('gathering', cause)) {
       waits.remove(wait.rule, wait.group);
+      if (reopenedFor(wait) !== null) {
+        others.push(...releasedOf([wait], []));
+        continue;
+      }
       const candidate = candidateOf(wait, city, nowMs);
       const hold = candidate && placement.heldBy(candidate);
       if (hold !== null) waits.put({ ...wait, ...hold });
       else if (candidate !== null) free.push({ wait, candidate });
     }
-    if (free.length === 0) return [];
-    const news = placement.open(free.map(({ candidate }) => candidate));
-    return releasedOf(
-      free.map(({ wait }) => wait),
-      news,
-    );
+    if (free.length === 0) return others;
+    const gathered = tickets.findGathering(cause);
+    const candidates = free.map(({ candidate }) => candidate);
+    const join = (ticket: Ticket) =>
+      candidates.flatMap((one) => placement.place({ kind: 'join', reason: 'joins-others', ticket }, one));
+    const news = gathered === null ? placement.open(candidates) : join(gathered);
+    const waiting = free.map(({ wait }) => wait);
+    return [...others, ...releasedOf(waiting, news)];
   }
 
   function releasedOf(waiting: readonly Wait[], news: readonly Ticket[]): Released[] {
@@ -141,6 +157,8 @@ export function createIncidents(deps: PlacementDeps): Incidents {
       const { context, candidate } = contextOf(incident);
       const decision = decideTicket(transition, context);
       if (context.open !== null && decision.kind !== 'none') {
+        // Somebody opened its earlier ticket again while it waited.
+        waits.remove(transition.rule, transition.group);
         const state = transition.to === 'resolved' ? 'resolved' : 'firing';
         tickets.setAlert(transition.rule, transition.group, { state, severity: transition.severity });
       }

@@ -105,9 +105,10 @@ export function resolutionOf(transition: Transition): Change {
   return { ...ofRule(transition), deed: 'resolved', to: 'resolved', note: `alert resolved: ${figureOf(transition)}` };
 }
 
-/** A ticket whose alert resolved, where somebody has to look first. */
-export function confirmationOf(transition: Transition): Change {
-  return { ...ofRule(transition), deed: 'updated', note: `alert resolved, confirm on site: ${figureOf(transition)}` };
+/** A ticket whose alert resolved, and that somebody else has to end: who looks on site, or the departments that have a part. */
+export function confirmationOf(transition: Transition, reason: 'confirm-on-site' | 'parts-open'): Change {
+  const left = reason === 'parts-open' ? 'parts of it are open' : 'confirm on site';
+  return { ...ofRule(transition), deed: 'updated', note: `alert resolved, ${left}: ${figureOf(transition)}` };
 }
 
 /** A ticket that was resolved, and whose alert fires again. */

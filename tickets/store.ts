@@ -31,6 +31,8 @@ export interface TicketStore {
   findLast(rule: string, group: string): Ticket | null;
   /** Open tickets of a service in a part of the map, without those that belong to another one. */
   findWithin(service: string, box: Box): Ticket[];
+  /** Parts of a ticket that other departments still have. */
+  openParts(id: string): Ticket[];
   /** Tickets that are a part of this one, or report the same. */
   children(id: string): Ticket[];
   /** Adds a ticket with its history. */
@@ -45,8 +47,9 @@ export interface TicketStore {
   firing(ticket: string): number;
   /** Alerts that joined and of which the history does not speak yet; they count as told from now on. */
   tellJoined(ticket: string): string[];
-  /** The alerts of a ticket that ends are free for another one; false binds those that fire again, and answers false where one is taken. */
+  /** The alerts of a ticket that ends are free for another one. */
   release(ticket: string): void;
+  /** Binds them again to one that opens again; false where another open ticket has one of them, or gathers others like them. */
   rebind(ticket: string): boolean;
   reporterHash(ticket: string): Uint8Array | null;
 }
@@ -65,6 +68,8 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const within = db.prepare(`
     ${SELECT_TICKETS} where service = ?1 and parent is null and status not in ('resolved', 'closed')
       and lat between ?2 and ?3 and (?4 is null or lon between ?4 and ?5) order by n`);
+  const parts = db.prepare(`
+    ${SELECT_TICKETS} where parent = ? and relation = 'part' and status not in ('resolved', 'closed') order by n`);
   const stored = db.prepare('select version from tickets where id = ?');
   const addChange = db.prepare(`
     insert into ticket_changes (ticket, ordinal, at, "by", deed, "from", "to", note) values (?, ?, ?, ?, ?, ?, ?, ?)`);
@@ -80,7 +85,12 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const taken = db.prepare(`
     select 1 from ticket_alerts mine join ticket_alerts other
       on other.rule = mine.rule and other."group" = mine."group" and other.attached = 1
-    where mine.ticket = ? limit 1`);
+    where mine.ticket = ?1
+    union all
+    select 1 from tickets mine join tickets other on other.gather_key = mine.gather_key and other.id <> mine.id
+    where mine.id = ?1 and mine.gather_key is not null and other.gather_key is not null
+      and other.status not in ('resolved', 'closed')
+    limit 1`);
   const rebind = db.prepare('update ticket_alerts set attached = 1 where ticket = ?');
   const hash = db.prepare('select reporter_hash as hash from tickets where id = ?');
 
@@ -96,6 +106,7 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     findOpen: (rule, group) => one(open.get(rule, group)),
     findGathering: (key) => one(gathering.get(key)),
     findLast: (rule, group) => one(last.get(rule, group)),
+    openParts: (id) => parts.all(id).map(ticketOf),
     children: (id) => children.all(id).map(ticketOf),
     findWithin: (service, { lat, lon }) =>
       within.all(service, ...lat, lon?.[0] ?? null, lon?.[1] ?? null).map(ticketOf),

@@ -122,6 +122,17 @@ test('desk - a part of another department holds the whole until it is done', () 
   expect(act('resolve').status).toBe('resolved');
 });
 
+test('desk - an alert that resolves does not end a ticket of which another department has an open part', () => {
+  const { state, act, ticket } = bench();
+  const split = { ticket: 't-0-0', actor: operator('environment'), department: 'waste', note: 'clear the bags' };
+  const part = state.pipeline.tell(state.office.desk.split(split));
+  state.apply(transition('5.0', 'resolved', { value: 58 }));
+  expect(ticket().status).toBe('open');
+  expect(ticket().history.at(-1)?.note).toContain('alert resolved, parts of it are open');
+  act('resolve', { ticket: part.id, actor: operator('waste') });
+  expect(act('resolve').status).toBe('resolved');
+});
+
 test('desk - a reopened ticket gets new deadlines; not while another is open for its alert', () => {
   const { state, at, act, refused, ticket } = bench();
   at(10);

@@ -322,3 +322,77 @@ test('deadlines - a resolved ticket closes by itself where its service says so, 
   due(1_500 + 1_440);
   expect(tickets()).toEqual([['a', 'closed', 1]]);
 });
+
+/** Somebody of the city acts on the newest ticket but `back`. */
+function acting({ state }: ReturnType<typeof bench>) {
+  return (id: string, action: 'resolve' | 'reopen') => {
+    const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+    return state.pipeline.tell(state.office.desk.act({ ticket: id, action, actor }));
+  };
+}
+
+test('reopening - an alert that waited for a silence has the ticket that somebody opened again meanwhile', () => {
+  const made = bench();
+  const { alert, due, silence, tickets, state, ticketOf } = made;
+  const act = acting(made);
+  alert(1, 'a');
+  const { id } = state.tickets.list({ limit: 1 }).items[0]!;
+  alert(2, 'a', 'resolved');
+  silence('s-1', { device: ['a'] }, 3, 60);
+  expect(alert(10, 'a')).toMatchObject({ reason: 'silenced' });
+  state.at(at(20));
+  act(id, 'reopen');
+  due(60);
+  expect(tickets()).toEqual([['a', 'open', 1]]);
+  expect(state.tickets.get(id)?.alerts).toMatchObject([{ state: 'firing' }]);
+  expect(ticketOf('a')).toBe(id);
+  expect(alert(70, 'a', 'resolved')).toMatchObject({ kind: 'resolve' });
+  expect(due(80)).toBe(0);
+});
+
+test('reopening - an alert that resolves while its wait and its reopened ticket stand leaves no wait behind', () => {
+  const made = bench();
+  const { alert, due, silence, tickets, state } = made;
+  const act = acting(made);
+  alert(1, 'a');
+  const { id } = state.tickets.list({ limit: 1 }).items[0]!;
+  alert(2, 'a', 'resolved');
+  silence('s-1', { device: ['a'] }, 3, 60);
+  alert(10, 'a');
+  state.at(at(20));
+  act(id, 'reopen');
+  expect(alert(30, 'a', 'resolved')).toMatchObject({ kind: 'resolve' });
+  due(60);
+  expect(tickets()).toEqual([['a', 'resolved', 1]]);
+});
+
+test('reopening - alerts that were gathered join a ticket of others like them that somebody opened again', () => {
+  const made = bench({ gathering: { by: ['district'], waitMs: 60_000 } });
+  const { alert, due, tickets, state, ticketOf } = made;
+  const act = acting(made);
+  alert(1, 'a');
+  due(2);
+  const { id } = state.tickets.list({ limit: 1 }).items[0]!;
+  alert(3, 'a', 'resolved');
+  for (const group of ['a', 'b', 'c']) expect(alert(10, group)).toMatchObject({ reason: 'gathering' });
+  state.at(at(10.5));
+  act(id, 'reopen');
+  due(11);
+  due(13);
+  expect(tickets()).toEqual([['a', 'open', 3]]);
+  expect(['a', 'b', 'c'].map(ticketOf)).toEqual([id, id, id]);
+  expect(due(20)).toBe(0);
+});
+
+test('reopening - is refused while another ticket gathers alerts like those of this one', () => {
+  const made = bench({ gathering: { by: ['district'], waitMs: 60_000 } });
+  const { alert, due, state } = made;
+  const act = acting(made);
+  alert(1, 'a');
+  due(2);
+  const { id } = state.tickets.list({ limit: 1 }).items[0]!;
+  alert(3, 'a', 'resolved');
+  alert(10, 'b');
+  due(11);
+  expect(() => act(id, 'reopen')).toThrow(expect.objectContaining({ code: 'conflict', reason: 'superseded' }));
+});
