@@ -16,8 +16,8 @@ import type {
   Ticket,
 } from '../domain/index.ts';
 import type { EventFilter, NumberedEvent } from '../events/index.ts';
-import type { Subscriptions, Webhooks } from '../events/notify/index.ts';
 import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
+import type { Subscriptions, Webhooks } from '../notify/index.ts';
 import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from '../rules/index.ts';
 import type { BackupJob } from '../store/index.ts';
 import type {

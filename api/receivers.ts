@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { suggest } from '../city-model/index.ts';
 import { type City, EVENT_TYPES, LamppostError } from '../domain/index.ts';
-import type { ReceiverFilter } from '../events/notify/index.ts';
-import { suggest } from '../ingest/city/index.ts';
+import type { ReceiverFilter } from '../notify/index.ts';
 import { SeveritySchema } from './schema.ts';
 
 const names = z.array(z.string().min(1).max(200)).min(1).max(200);

@@ -7,5 +7,5 @@ if (major < 24) {
   );
   process.exit(1);
 }
-const { run } = await import('../cli.ts');
+const { run } = await import('../cli/index.ts');
 process.exitCode = await run(process.argv.slice(2));

@@ -1,5 +1,5 @@
 import type { KeyRole } from '../domain/index.ts';
-import type { Identity } from './credentials.ts';
+import type { Identity } from '../registry/index.ts';
 
 /** Why a topic is refused; the ladder's named reasons. */
 export type TopicRefusal =

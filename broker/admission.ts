@@ -1,6 +1,6 @@
 import { type Appended, LamppostError, type MessageRoute, type MessageSink } from '../domain/index.ts';
+import type { Identity } from '../registry/index.ts';
 import { dropsPublish, refusePublish, type TopicRefusal } from './access.ts';
-import type { Identity } from './credentials.ts';
 
 /** A client as admission sees it. Knows nothing of Aedes, so that another front can admit messages the same way. */
 export interface Publisher {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Clock, MessageSink, SessionDrop } from '../domain/index.ts';
-import type { CredentialChange } from './credentials.ts';
+import type { CredentialChange } from '../registry/index.ts';
 import type { GuardLimits } from './guard.ts';
 import type { KeepOptions } from './keeping.ts';
 import type { ListenOptions } from './listeners.ts';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Clock, SessionDrop } from '../domain/index.ts';
+import type { Credentials } from '../registry/index.ts';
 import { refuseSubscribe } from './access.ts';
 import { type Admission, createPublisher } from './admission.ts';
-import type { Credentials } from './credentials.ts';
 import { userOf } from './ingest-aedes.ts';
 import { type SessionLimits, Sessions } from './sessions/index.ts';
 

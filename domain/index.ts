@@ -1,18 +1,117 @@
-export * from './alert.ts';
-export * from './calendar.ts';
-export * from './city.ts';
-export * from './clock.ts';
-export * from './device.ts';
-export * from './errors.ts';
-export * from './event.ts';
-export * from './history.ts';
-export * from './journal.ts';
-export * from './key.ts';
-export * from './ledger.ts';
-export * from './reading.ts';
-export * from './rule.ts';
-export * from './service.ts';
-export * from './subject.ts';
-export * from './ticket.ts';
-export * from './working-time.ts';
-export * from './zone.ts';
+export type { Alert, AlertState, ClauseEvidence, Evidence, Transition } from './alert.ts';
+export { type CalendarClock, createCalendarClock } from './calendar.ts';
+export type {
+  City,
+  CityProblem,
+  Department,
+  District,
+  FieldMapping,
+  LocalText,
+  Metric,
+  Open311,
+  Profile,
+  Publishing,
+} from './city.ts';
+export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts';
+export { DEVICE_ID, type Device } from './device.ts';
+export {
+  type ErrorCode,
+  LamppostError,
+  REASONS,
+  type Reason,
+  type Rejection,
+  RULE_REFUSALS,
+  type RuleRefusal,
+  TICKET_REFUSALS,
+  type TicketRefusal,
+} from './errors.ts';
+export {
+  type CloudEvent,
+  DROP_REASONS,
+  type DropReason,
+  EVENT_TYPES,
+  type EventType,
+  type Publication,
+  type SessionDrop,
+} from './event.ts';
+export {
+  AGGREGATES,
+  type Aggregate,
+  type HistoryStore,
+  type HistoryUpkeep,
+  type LatestReading,
+  type ReadingsFilter,
+  type ReadingsQuery,
+  type RefusedRow,
+  type ScannedReadings,
+  type ScanQuery,
+  type Series,
+} from './history.ts';
+export type {
+  Appended,
+  Block,
+  BlockKind,
+  CityControl,
+  CityFile,
+  DevicesControl,
+  Message,
+  MessageRoute,
+  MessageSink,
+  ReplayControl,
+  ReplayItem,
+  RuleControl,
+} from './journal.ts';
+export { boundTo, KEY_ROLES, type Key, type KeyRole } from './key.ts';
+export type { Ledger, Page, Quarantined } from './ledger.ts';
+export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';
+export {
+  type AbsentCondition,
+  type AnomalyCondition,
+  type Band,
+  type Calendar,
+  CITY_GROUP,
+  type Clause,
+  type Comparison,
+  type Condition,
+  FAULT_GROUP,
+  type Figure,
+  type FlatCondition,
+  type ForecastCondition,
+  GROUPINGS,
+  type Grouping,
+  type JumpCondition,
+  LIMIT_GROUP,
+  type Quorum,
+  type Rule,
+  SEVERITIES,
+  type Severity,
+  type ThresholdCondition,
+  WINDOW_FUNCTIONS,
+  type WindowFunction,
+} from './rule.ts';
+export {
+  type AlertLabels,
+  type EscalationStep,
+  type Gathering,
+  GROUP_KEYS,
+  type GroupKey,
+  type Inhibition,
+  MATCH_KEYS,
+  type Matchers,
+  type MatchKey,
+  type OfferTier,
+  type Service,
+  type ServiceAttribute,
+} from './service.ts';
+export { districtOf, type Subject } from './subject.ts';
+export {
+  TICKET_DEEDS,
+  TICKET_STATUSES,
+  type Ticket,
+  type TicketAlert,
+  type TicketChange,
+  type TicketDeed,
+  type TicketStatus,
+} from './ticket.ts';
+export { addWorkingTime, workingTimeBetween } from './working-time.ts';
+export { createZone, type Zone } from './zone.ts';

@@ -21,5 +21,20 @@ export { createPipeline, type Occurrence, type Pipeline, type PipelineDeps } fro
 export { publicationsOf, retainedTickets } from './publications.ts';
 export { createEventPublisher, type EventPublisher, type EventPublisherDeps } from './publisher.ts';
 export { createOutboxReader, type EventQuery, type NumberedEvent, type OutboxReader } from './reader.ts';
-export * from './schemas/index.ts';
+export {
+  AlertDataSchema,
+  AlertSchema,
+  componentsOf,
+  EVENT_SCHEMAS,
+  EvidenceSchema,
+  eventName,
+  exactly,
+  JSON_SCHEMAS,
+  type JsonSchema,
+  NAMED_SCHEMAS,
+  plainly,
+  SilenceSchema,
+  TicketAlertSchema,
+  TicketSchema,
+} from './schemas/index.ts';
 export { type Kept, placeOf, type ResetReason, resetOf, resumeAt, sseOf } from './sse.ts';

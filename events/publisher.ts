@@ -1,6 +1,5 @@
-import type { Publication } from '../domain/index.ts';
+import type { Publication, Timers } from '../domain/index.ts';
 import { diskFault } from '../store/index.ts';
-import type { Timers } from './notify/index.ts';
 import type { Outbox } from './outbox.ts';
 import { publicationsOf } from './publications.ts';
 

@@ -1,12 +1,8 @@
-export { formatProblems, parseCity, parseDuration, readCityFolder, readRuleTests } from './city/index.ts';
 export { type CityVersion, type Context, createContext, versionAt } from './context.ts';
 export { type Decoded, type Format, formatOf, type RawReading } from './decode/index.ts';
-export { createDuckdbHistory, createInfluxHistory, type InfluxSettings, openDuckdbScan } from './history/index.ts';
-export { type BatchLimits, createHistoryConsumer, type HistoryConsumer } from './history-consumer.ts';
 export { createIntake, type Intake } from './intake.ts';
-export * from './journal/index.ts';
 export { createLedgerReader, createLedgerStore, type LedgerStore } from './ledger.ts';
-export type { Outcome, Refusal, Replayed, Tally } from './outcome.ts';
+export { emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
 export { createQuarantineStore, type QuarantineStore } from './quarantine.ts';
 export { createQuarantineReader, type QuarantineFilter } from './quarantine-reader.ts';
 export { createReplays, type ReplayJob, type ReplayRequest } from './replay.ts';

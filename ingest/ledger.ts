@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Ledger } from '../domain/index.ts';
+import { type JournalReader, walkRecords } from '../journal/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import { formatOf } from './decode/index.ts';
-import { type JournalReader, walkRecords } from './journal/index.ts';
 import { emptyTally, type Outcome, type Replayed, type Tally } from './outcome.ts';
 
 /** SQL of the ledger: what became of the messages up to `cursor`, by device. */

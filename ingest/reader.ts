@@ -1,9 +1,9 @@
 import type { Block, KnownDevice, Rejection, ReplayControl, ReplayItem } from '../domain/index.ts';
+import { walkRecords } from '../journal/index.ts';
 import type { Acceptance, Accepted } from './acceptance.ts';
 import { createColumns, type TypedColumns } from './columns.ts';
 import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
 import { type Decoded, type Format, formatOf } from './decode/index.ts';
-import { walkRecords } from './journal/index.ts';
 import { emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
 import { Checked, checkReading, type ProfileChecks } from './validate.ts';
 

@@ -1,8 +1,8 @@
+import { applied, type Conversion, convert, unitFault } from '../city-model/index.ts';
 import type { City, MetricTable, Profile, Reason, Rejection } from '../domain/index.ts';
 import type { RawReading } from './decode/index.ts';
 import { shortened, shown } from './decode/shape.ts';
 import { parseTimestamp } from './timestamp.ts';
-import { applied, type Conversion, convert, unitFault } from './units.ts';
 
 /** What must be true of one metric's values. */
 interface MetricCheck {

@@ -1,5 +1,6 @@
+import { formatProblems } from '../city-model/index.ts';
 import { type Clock, LamppostError, type Rule, type RuleControl } from '../domain/index.ts';
-import { formatProblems, type RuleRecordReader } from '../ingest/index.ts';
+import type { RuleRecordReader } from '../ingest/index.ts';
 import { parseRecord, pathOf, rulesInForce } from './in-force.ts';
 import { type CityRules, type ListedRule, listRules, type RuleVersion } from './listed.ts';
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Block, City, Clock, MetricTable, Rule, RuleControl, Subject, Transition } from '../domain/index.ts';
-import type { CityVersion, Context, Intake, JournalReader, Outcome } from '../ingest/index.ts';
+import type { CityVersion, Context, Intake, Outcome } from '../ingest/index.ts';
+import type { JournalReader } from '../journal/index.ts';
 import { transact } from '../store/index.ts';
 import { createConsumerStore } from './consumer-store.ts';
 import { createRuleEngine } from './engine/index.ts';

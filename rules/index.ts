@@ -1,5 +1,28 @@
-export * from './alert-store.ts';
-export * from './backtest/index.ts';
+export {
+  ALERT_SCHEMA,
+  type AlertChange,
+  type AlertQuery,
+  type AlertReader,
+  type AlertStore,
+  createAlertReader,
+  createAlertStore,
+} from './alert-store.ts';
+export {
+  type Backtest,
+  type BacktestChange,
+  type BacktestDevice,
+  type BacktestDifference,
+  type BacktestIncident,
+  type BacktestInput,
+  type BacktestOptions,
+  type BacktestProgress,
+  type BacktestReport,
+  type BacktestRequest,
+  type BacktestSpan,
+  type BacktestTicket,
+  type BacktestTotals,
+  runBacktest,
+} from './backtest/index.ts';
 export {
   createRuleBook,
   type RuleBook,
@@ -21,5 +44,5 @@ export { type InForce, rulesInForce } from './in-force.ts';
 export { parseRule, parseRules } from './language/index.ts';
 export { rulesJsonSchema } from './language/json-schema.ts';
 export type { ListedRule, RuleVersion } from './listed.ts';
-export * from './testing/index.ts';
+export { type CaseResult, type TestReport, testRules } from './testing/index.ts';
 export { createTrial, type TrialMessage, type TrialReport, type TrialRequest } from './trial/index.ts';

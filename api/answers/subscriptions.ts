@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { exactly } from '../../events/index.ts';
-import { MAIL_LANGUAGES, type Subscription, type SubscriptionDetail } from '../../events/notify/index.ts';
+import { MAIL_LANGUAGES, type Subscription, type SubscriptionDetail } from '../../notify/index.ts';
 import { FilterAnswer } from './webhooks.ts';
 
 const when = z.iso.datetime();

@@ -11,7 +11,7 @@ import {
   WEBHOOK_FORMATS,
   type Webhook,
   type WebhookDetail,
-} from '../../events/notify/index.ts';
+} from '../../notify/index.ts';
 
 const when = z.iso.datetime();
 const names = z.array(z.string()).readonly().optional();

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { hashSecret } from '../../broker/index.ts';
+import { hashSecret } from '../../registry/index.ts';
 import { OPEN311_ANSWERS } from '../answers/open311.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { createRateLimit } from '../rate-limit.ts';

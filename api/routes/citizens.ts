@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { hashSecret } from '../../broker/index.ts';
 import { refuseReporter } from '../../citizens/index.ts';
 import { boundTo, type Key, LamppostError, type Ticket } from '../../domain/index.ts';
+import { hashSecret } from '../../registry/index.ts';
 import { RatingAnswer, ReporterAnswer, RequestAnswer } from '../answers/citizens.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';

@@ -1,8 +1,8 @@
 import { createReadStream, rm } from 'node:fs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { parseDuration } from '../../city-model/index.ts';
 import { AGGREGATES, LamppostError } from '../../domain/index.ts';
-import { parseDuration } from '../../ingest/index.ts';
 import { LatestAnswer, SeriesAnswer } from '../answers/readings.ts';
 import type { ApiDeps } from '../deps.ts';
 import { csvOf } from '../readings-csv.ts';

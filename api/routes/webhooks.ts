@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DELIVERY_STATES, type DeliveryQuery, type EventRange, WEBHOOK_FORMATS } from '../../events/notify/index.ts';
+import { DELIVERY_STATES, type DeliveryQuery, type EventRange, WEBHOOK_FORMATS } from '../../notify/index.ts';
 import {
   DeliveryAnswer,
   DeliveryInFull,

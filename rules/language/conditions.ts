@@ -1,5 +1,5 @@
+import { suggest } from '../../city-model/index.ts';
 import type { City } from '../../domain/index.ts';
-import { suggest } from '../../ingest/city/index.ts';
 import { bandAt, durationAt, type Fault, mapAt, numberAt, type Raw, textAt } from './raw.ts';
 import { WHEN_KEYS } from './schema.ts';
 import { FUNCTIONS, LIMITS, type Node, nodesOf, shapeOf, WORDS } from './shape.ts';

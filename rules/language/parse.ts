@@ -1,5 +1,5 @@
+import { check, openSource, type Source } from '../../city-model/index.ts';
 import type { City, CityControl, CityFile, CityProblem, Rule } from '../../domain/index.ts';
-import { check, openSource, type Source } from '../../ingest/city/index.ts';
 import { buildRule } from './build.ts';
 import { missingFaults } from './conditions.ts';
 import { faultsOf } from './faults.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { Duration, Id, Positive, strict, Text, unless } from '../../city-model/index.ts';
 import { GROUPINGS, SEVERITIES, WINDOW_FUNCTIONS } from '../../domain/index.ts';
-import { Duration, Id, Positive, strict, Text, unless } from '../../ingest/city/index.ts';
 
 /** One name or a list of names, as a list. */
 const Several = z

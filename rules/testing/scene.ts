@@ -1,5 +1,5 @@
+import { suggest } from '../../city-model/index.ts';
 import { CITY_GROUP, type City, createZone, type KnownDevice, type Rule } from '../../domain/index.ts';
-import { suggest } from '../../ingest/city/index.ts';
 import { takes } from '../engine/compiled.ts';
 import { READING_WORDS, type Which, type WrittenCase, type WrittenDevice, type WrittenReadings } from './schema.ts';
 

@@ -1,10 +1,10 @@
 /** How well `anomaly` and `jump` find what people marked as unusual in real readings of road sensors: `npm run bench -- --labelled`. */
 import { readFileSync } from 'node:fs';
+import { parseCity, readCityFolder } from '../../city-model/index.ts';
 import { type City, createZone, type Rule } from '../../domain/index.ts';
-import { parseCity, readCityFolder } from '../../ingest/index.ts';
 import { createRuleEngine } from '../../rules/engine/index.ts';
 import { parseRule } from '../../rules/index.ts';
-import { columns, device, metricTable } from '../unit/rules/reference/kit.ts';
+import { columns, device, metricTable } from '../kit/rules/reference/kit.ts';
 
 const FOLDER = 'simulators/samples/traffic';
 const ZONE = createZone('America/Chicago');

@@ -1,7 +1,7 @@
 /** The rule engine by itself: what rules, windows and series cost, as ratios within one run. */
 import type { KnownDevice, ReadingColumns, Rule } from '../../domain/index.ts';
 import { createRuleEngine, type RuleEngine } from '../../rules/engine/index.ts';
-import { device, inForce, metricTable, rule, threshold } from '../unit/rules/reference/kit.ts';
+import { device, inForce, metricTable, rule, threshold } from '../kit/rules/reference/kit.ts';
 
 const MINUTE = 60_000;
 const START = 1_790_000_000_000 - (1_790_000_000_000 % (24 * 60 * MINUTE));

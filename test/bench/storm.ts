@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import mqtt from 'mqtt';
 import type { CloudEvent, Page, Ticket } from '../../domain/index.ts';
-import type { RulesServer } from '../integration/rules/rules-kit.ts';
+import type { RulesServer } from '../kit/rules/server.ts';
 import { ADMIN_KEY } from '../kit/server.ts';
 import {
   type Bin,

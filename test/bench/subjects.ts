@@ -22,7 +22,7 @@ export interface Subject {
 /** Starts a subject that takes so many devices. */
 export type Start = (devices: number) => Promise<Subject>;
 
-const STOCK = fileURLToPath(new URL('stock-aedes.ts', import.meta.url));
+const STOCK = fileURLToPath(new URL('./stock-aedes.ts', import.meta.url));
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type BackupJob, restoreBackup } from '../../store/index.ts';
-import { launch } from '../integration/commands-kit.ts';
 import { allTickets, Bins, numbersIn } from '../kit/bins.ts';
+import { launch } from '../kit/cli/commands.ts';
 import { ServerProcess } from '../kit/server.ts';
 
 const KILLS = 10;

@@ -5,9 +5,9 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { describe, expect, type TestContext, test } from 'vitest';
 import type { Series } from '../../domain/index.ts';
 import { mountable, mountSmallDisk, type SmallDisk } from '../kit/disk.ts';
+import { append, openJournal, until } from '../kit/journal/kit.ts';
+import { blocksOf, expectSound, messagesOf } from '../kit/journal/reading.ts';
 import { ServerProcess } from '../kit/server.ts';
-import { append, openJournal, until } from '../unit/ingest/journal-kit.ts';
-import { blocksOf, expectSound, messagesOf } from '../unit/ingest/journal-reading.ts';
 
 const KIB = 1024;
 /** A small disk for as long as the test runs. */

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { createDuckdbHistory } from '../../ingest/index.ts';
-import { metricTable, rowsIn, tsOf } from './history-batches.ts';
+import { createDuckdbHistory } from '../../history/index.ts';
+import { metricTable, rowsIn, tsOf } from '../kit/history/batches.ts';
 
-const CHILD = fileURLToPath(new URL('history-child.ts', import.meta.url));
+const CHILD = fileURLToPath(new URL('../kit/history/child.ts', import.meta.url));
 const KILLS = 6;
 
 /** Lets a child append until it has stored `batches` more and a random moment has passed; then kill -9. Answers the last batch it spoke of. */

@@ -1,14 +1,14 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
-import type { Subscription, Webhook } from '../../events/notify/index.ts';
+import type { Subscription, Webhook } from '../../notify/index.ts';
 import { createRandom } from '../../simulators/city/random.ts';
-import { full, RulesServer } from '../integration/rules/rules-kit.ts';
 import { Mailbox } from '../kit/mailbox.ts';
 import { WebhookReceiver } from '../kit/receiver.ts';
+import { full, RulesServer } from '../kit/rules/server.ts';
 import { ADMIN_KEY, freePort } from '../kit/server.ts';
 import { createSseReader } from '../kit/sse-reader.ts';
-import { allEvents, expectComplete, fillAndEmpty, pause, readMqtt } from './webhooks-kit.ts';
+import { allEvents, expectComplete, fillAndEmpty, pause, readMqtt } from '../kit/webhooks.ts';
 
 const BINS = 6;
 const KILLS = 10;

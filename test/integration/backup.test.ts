@@ -4,8 +4,8 @@ import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { BackupJob, Manifest } from '../../store/index.ts';
 import { allEvents, allTickets, Bins, numbersIn } from '../kit/bins.ts';
+import { expectPlain, lamppost } from '../kit/cli/commands.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
-import { expectPlain, lamppost } from './commands-kit.ts';
 
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
 const manifestOf = (dir: string) => JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as Manifest;

@@ -6,8 +6,8 @@ import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Device, Page } from '../../domain/index.ts';
+import { certificate } from '../kit/broker/certificate.ts';
 import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
-import { certificate } from '../unit/broker/certificate.ts';
 
 const authority = certificate('The city');
 const tlsPort = await freePort();

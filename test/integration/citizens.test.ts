@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import type { Ticket } from '../../domain/index.ts';
-import { full, RulesServer } from './rules/rules-kit.ts';
+import { full, RulesServer } from '../kit/rules/server.ts';
 
 /** In the harbour of the sample city. */
 const BIN = { lat: 32.015, lon: 118.76 };

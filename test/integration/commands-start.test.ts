@@ -3,9 +3,9 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { certificate } from '../kit/broker/certificate.ts';
+import { expectPlain, lamppost, launch, newDir, ROOT } from '../kit/cli/commands.ts';
 import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
-import { certificate } from '../unit/broker/certificate.ts';
-import { expectPlain, lamppost, launch, newDir, ROOT } from './commands-kit.ts';
 
 const server = new ServerProcess();
 beforeAll(() => server.start());

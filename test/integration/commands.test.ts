@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import { delimiter, join } from 'node:path';
 import mqtt from 'mqtt';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { BIN, expectPlain, lamppost, newDir } from '../kit/cli/commands.ts';
 import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
-import { BIN, expectPlain, lamppost, newDir } from './commands-kit.ts';
 
 const server = new ServerProcess();
 beforeAll(() => server.start());

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock as clock, type KnownDevice, type RefusedRow } from '../../domain/index.ts';
-import { createInfluxHistory, type InfluxSettings } from '../../ingest/index.ts';
+import { createInfluxHistory, type InfluxSettings } from '../../history/index.ts';
 import { DatabaseProcess, has } from '../kit/databases.ts';
-import { columnsOf, type Row, tableOf } from '../unit/history/query-reference.ts';
+import { columnsOf, type Row, tableOf } from '../kit/history/query-reference.ts';
 
 const metrics = tableOf('fill', 'battery', 'level');
 const DEVICES: KnownDevice[] = ['waste-bin', 'water'].map((profile, index) => ({

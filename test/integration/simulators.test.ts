@@ -14,7 +14,7 @@ import {
   SIMULATED_PROFILES,
   simulate,
 } from '../../simulators/index.ts';
-import { districts } from '../unit/simulators/districts.ts';
+import { districts } from '../kit/simulators/districts.ts';
 
 const KEY = 'an-admin-key-of-thirty-two-characters';
 

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CloudEvent, Page } from '../../domain/index.ts';
-import { ADMIN, openApi, type TestApi } from '../unit/api/api-kit.ts';
+import { ADMIN, openApi, type TestApi } from '../kit/api/kit.ts';
 
 let api: TestApi;
 beforeEach(async () => {

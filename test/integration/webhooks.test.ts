@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from '../../domain/index.ts';
-import type { Delivery, DeliveryDetail, Webhook, WebhookDetail } from '../../events/notify/index.ts';
+import type { Delivery, DeliveryDetail, Webhook, WebhookDetail } from '../../notify/index.ts';
 import { type Arrival, WebhookReceiver } from '../kit/receiver.ts';
+import { full, RulesServer } from '../kit/rules/server.ts';
 import { freePort } from '../kit/server.ts';
-import { full, RulesServer } from './rules/rules-kit.ts';
 
 const DOC = fileURLToPath(new URL('../../docs/webhooks.md', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

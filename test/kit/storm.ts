@@ -1,6 +1,6 @@
 import mqtt from 'mqtt';
 import type { CloudEvent, Page, Ticket, TicketAlert } from '../../domain/index.ts';
-import { full, RulesServer } from '../integration/rules/rules-kit.ts';
+import { full, RulesServer } from './rules/server.ts';
 
 export const STORM_DISTRICTS = ['old-town', 'harbour', 'riverside', 'university', 'garden'] as const;
 const SERVICES = `waste:

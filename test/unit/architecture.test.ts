@@ -1,18 +1,28 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** The rooms on the way of a reading, from left to right. */
-const ROOMS = ['domain', 'store', 'broker', 'ingest', 'rules', 'tickets', 'citizens', 'events', 'api'];
 
-function imports(room: string): { file: string; target: string }[] {
-  const files = readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.ts'),
-  );
-  return files.flatMap((name) => {
-    const file = join(ROOT, room, name);
+/** The rooms of docs/architecture.md, in the order of the way of a reading: each may use those before it. */
+const ROOMS = [
+  ...['domain', 'store', 'city-model', 'registry', 'journal', 'broker', 'ingest', 'history'],
+  ...['rules', 'tickets', 'citizens', 'events', 'notify', 'api', 'simulators', 'app', 'cli'],
+];
+
+interface Import {
+  readonly file: string;
+  readonly target: string;
+}
+
+function sourcesOf(room: string): string[] {
+  const names = readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => name.endsWith('.ts')).map((name) => join(ROOT, room, name));
+}
+
+function importsOf(room: string): Import[] {
+  return sourcesOf(room).flatMap((file) => {
     const found = readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?'(\.[^']+)'/g);
     return [...found].map(([, path]) => ({
       file: relative(ROOT, file),
@@ -21,18 +31,41 @@ function imports(room: string): { file: string; target: string }[] {
   });
 }
 
-test.each(ROOMS)('rooms - %s imports only the doors of rooms to its left', (room) => {
-  for (const { file, target } of imports(room)) {
+const leaving = (room: string) => importsOf(room).filter(({ target }) => !target.startsWith(`${room}/`));
+
+test.each(ROOMS)('rooms - %s imports only the doors of rooms before it', (room) => {
+  for (const { file, target } of leaving(room)) {
+    if (target === 'package.json') continue;
     const [other, ...rest] = target.split('/');
-    if (other === room) continue;
     expect(ROOMS.indexOf(other!), `${file} imports ${target}`).toBeGreaterThanOrEqual(0);
     expect(ROOMS.indexOf(other!), `${file} imports ${target}`).toBeLessThan(ROOMS.indexOf(room));
-    expect(rest.at(-1), `${file} imports ${target}, not its door`).toBe('index.ts');
+    expect(rest.join('/'), `${file} imports ${target}, not its door`).toBe('index.ts');
   }
 });
 
 test('rooms - the simulators know nothing of the server but its vocabulary', () => {
-  for (const { file, target } of imports('simulators')) {
-    expect(target.startsWith('simulators/') || target === 'domain/index.ts', `${file} imports ${target}`).toBe(true);
-  }
+  expect(leaving('simulators').filter(({ target }) => target !== 'domain/index.ts')).toEqual([]);
+});
+
+test('rooms - only app and cli use a room that wires others', () => {
+  const users = ROOMS.filter((room) => leaving(room).some(({ target }) => /^(app|api|simulators)\//.test(target)));
+  expect(users).toEqual(['app', 'cli']);
+});
+
+test.each(ROOMS)('rooms - %s has one door, with an explicit list of what it offers', (room) => {
+  const door = join(ROOT, room, 'index.ts');
+  expect(existsSync(door)).toBe(true);
+  for (const file of sourcesOf(room)) expect(readFileSync(file, 'utf8'), file).not.toMatch(/^export \*/m);
+});
+
+test('rooms - the root holds configuration and documents only', () => {
+  const code = readdirSync(ROOT).filter((name) => /\.[jt]sx?$/.test(name));
+  expect(code).toEqual(['vitest.config.ts']);
+});
+
+test('settings - one file reads the environment', () => {
+  const readers = ROOMS.flatMap(sourcesOf).filter((file) => readFileSync(file, 'utf8').includes('process.env'));
+  expect(readers.map((file) => relative(ROOT, file)).filter((file) => !file.startsWith('cli/'))).toEqual([
+    'app/config.ts',
+  ]);
 });

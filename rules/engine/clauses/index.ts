@@ -6,7 +6,20 @@ import { ForecastState, forecastSpec } from './forecast.ts';
 import { FlatState, JumpState, rangeSpec } from './range.ts';
 import { ThresholdState, thresholdSpec } from './threshold.ts';
 
-export * from './clause.ts';
+export {
+  beyond,
+  type ClauseState,
+  FALSE,
+  held,
+  metricOf,
+  type Scene,
+  type Standing,
+  shown,
+  TRUE,
+  UNKNOWN,
+  VERDICTS,
+  type Verdict,
+} from './clause.ts';
 
 /** Makes a clause ready: what comes back makes the clause of one series, at engine time `k`. */
 export function clauseMaker(clause: Clause, metrics: MetricTable): (k: number) => ClauseState {

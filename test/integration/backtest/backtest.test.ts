@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { BacktestProgress, BacktestReport } from '../../../rules/index.ts';
+import { CHANGED, dataFolder, fileOf, HOUR, START } from '../../kit/cli/backtest-folder.ts';
+import { expectPlain, lamppost, launch, ROOT } from '../../kit/cli/commands.ts';
 import { ADMIN_KEY, ServerProcess } from '../../kit/server.ts';
-import { expectPlain, lamppost, launch, ROOT } from '../commands-kit.ts';
-import { CHANGED, dataFolder, fileOf, HOUR, START } from './folder.ts';
 
 const CITY = join(ROOT, 'city');
 const HOURS = 48;

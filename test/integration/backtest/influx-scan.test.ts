@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock as clock, type HistoryStore, type KnownDevice, type ScanQuery } from '../../../domain/index.ts';
-import { createDuckdbHistory, createInfluxHistory } from '../../../ingest/index.ts';
+import { createDuckdbHistory, createInfluxHistory } from '../../../history/index.ts';
 import { DatabaseProcess, has } from '../../kit/databases.ts';
-import { columnsOf, type Row, tableOf } from '../../unit/history/query-reference.ts';
+import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const START = 1_700_000_000_000;
 const DAY = 86_400_000;

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { expectPlain, lamppost, ROOT } from '../commands-kit.ts';
+import { expectPlain, lamppost, ROOT } from '../../kit/cli/commands.ts';
 
 const CITY = join(ROOT, 'city');
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Alert, CloudEvent, Page, Ticket } from '../../../domain/index.ts';
 import type { ListedRule, RuleVersion } from '../../../rules/index.ts';
-import { full, RulesServer } from './rules-kit.ts';
+import { full, RulesServer } from '../../kit/rules/server.ts';
 
 const server = new RulesServer({ kept: full('kept', 80), changed: full('changed', 80) });
 const alertOf = (rule: string, group: string) => server.get<Alert>(`/api/v1/alerts/${rule}/${group}`);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from '../../../domain/index.ts';
 import type { TrialReport } from '../../../rules/index.ts';
-import { full, RulesServer } from './rules-kit.ts';
+import { full, RulesServer } from '../../kit/rules/server.ts';
 
 const server = new RulesServer({ slow: full('slow', 80, 'for: 10m\n'), high: full('high', 95) });
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Alert, CloudEvent, Page, Ticket } from '../../../domain/index.ts';
-import { full, RulesServer } from './rules-kit.ts';
+import { full, RulesServer } from '../../kit/rules/server.ts';
 
 const LIMIT = 100;
 const rule = full('all-full', 50, `limit: ${LIMIT}\nticket: { service: waste }\n`);

@@ -2,10 +2,10 @@ import { Parser } from '@asyncapi/parser';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../../domain/index.ts';
 import { publicationsOf } from '../../../events/index.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 import { type AsyncApiDocument, asyncApiChecker } from '../../kit/asyncapi.ts';
-import { openState } from '../events/state.ts';
-import { transition } from '../tickets/scene.ts';
-import { openApi, type TestApi } from './api-kit.ts';
+import { openState } from '../../kit/events/state.ts';
+import { transition } from '../../kit/tickets/scene.ts';
 
 let api: TestApi;
 let document: AsyncApiDocument;

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Backtest, BacktestProgress, BacktestReport, BacktestRequest } from '../../../rules/index.ts';
-import { openApi, type TestApi } from './api-kit.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 
 let api: TestApi;
 afterEach(() => api.stop());

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openApi, type TestApi } from './api-kit.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 
 type Part = string | { readonly ref?: string; readonly note?: string };
 const { shape } = (await import('../../../console/docs-shape.js' as string)) as { shape(schema: object): Part[] };

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { JSON_SCHEMAS } from '../../../events/index.ts';
-import { openApi, type TestApi } from './api-kit.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 
 const ROUTES = fileURLToPath(new URL('../../../api/routes', import.meta.url));
 let api: TestApi;

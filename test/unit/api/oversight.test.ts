@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { City } from '../../../domain/index.ts';
-import * as scene from '../tickets/scene.ts';
-import { openApi, type TestApi } from './api-kit.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
+import * as scene from '../../kit/tickets/scene.ts';
 
 const shown: City = {
   ...scene.city,

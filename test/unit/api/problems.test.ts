@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openApi, type TestApi } from './api-kit.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 
 let api: TestApi;
 beforeAll(async () => {

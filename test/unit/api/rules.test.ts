@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from '../../../domain/index.ts';
 import type { ListedRule, RuleVersion, TrialReport } from '../../../rules/index.ts';
-import { openApi, type TestApi } from './api-kit.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 
 let api: TestApi;
 beforeAll(async () => {

@@ -4,8 +4,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { createStreams } from '../../../api/streams.ts';
 import { ticketEventOf } from '../../../events/index.ts';
-import { openState } from '../events/state.ts';
-import { ticketOf } from '../tickets/scene.ts';
+import { openState } from '../../kit/events/state.ts';
+import { ticketOf } from '../../kit/tickets/scene.ts';
 
 const OPTIONS = { heartbeatMs: 600_000, maxStreams: 10, maxStreamsOfKey: 10 };
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from '../../../domain/index.ts';
-import type { DeliveryDetail, Subscription, Webhook } from '../../../events/notify/index.ts';
+import type { DeliveryDetail, Subscription, Webhook } from '../../../notify/index.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 import { Mailbox } from '../../kit/mailbox.ts';
-import { openApi, type TestApi } from './api-kit.ts';
 
 const mailbox = new Mailbox();
 let api: TestApi;

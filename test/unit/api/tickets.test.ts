@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page, Ticket } from '../../../domain/index.ts';
-import { openApi, type TestApi } from './api-kit.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 
 let api: TestApi;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from '../../../domain/index.ts';
-import type { DeliveryDetail, Webhook, WebhookDetail } from '../../../events/notify/index.ts';
-import { openApi, type TestApi } from './api-kit.ts';
+import type { DeliveryDetail, Webhook, WebhookDetail } from '../../../notify/index.ts';
+import { openApi, type TestApi } from '../../kit/api/kit.ts';
 
 let api: TestApi;
 beforeAll(async () => {

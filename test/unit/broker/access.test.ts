@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Identity, refusePublish, refuseSubscribe, type TopicRefusal } from '../../../broker/index.ts';
+import { refusePublish, refuseSubscribe, type TopicRefusal } from '../../../broker/index.ts';
 import type { Key } from '../../../domain/index.ts';
+import type { Identity } from '../../../registry/index.ts';
 
 const device: Identity = { kind: 'device', id: 'bin-1' };
 const keyOf = (role: Key['role'], department: string | null): Identity => ({

@@ -1,6 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LamppostError } from '../../../domain/index.ts';
-import { login, publishPacket, type RawClient, rawLogin, type Scene, startBroker, until } from './broker-kit.ts';
+import {
+  login,
+  publishPacket,
+  type RawClient,
+  rawLogin,
+  type Scene,
+  startBroker,
+  until,
+} from '../../kit/broker/kit.ts';
 
 const TOPIC = 'devices/bin-1/readings';
 let scene: Scene;

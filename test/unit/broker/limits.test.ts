@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BrokerOptions } from '../../../broker/index.ts';
-import { login, publishPacket, RawClient, rawLogin, type Scene, startBroker, until } from './broker-kit.ts';
+import { login, publishPacket, RawClient, rawLogin, type Scene, startBroker, until } from '../../kit/broker/kit.ts';
 
 const TOPIC = 'devices/bin-1/readings';
 const KIB = 1024;

@@ -10,7 +10,7 @@ import {
   SECRET,
   startBroker,
   until,
-} from './broker-kit.ts';
+} from '../../kit/broker/kit.ts';
 
 const CONNECT = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, keepalive: 0, clean: true } as const;
 

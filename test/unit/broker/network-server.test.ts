@@ -2,13 +2,13 @@ import { expect, test } from 'vitest';
 import {
   createAdmission,
   createPublisher,
-  type Identity,
   refusePublish,
   refuseSubscribe,
   type TopicRefusal,
 } from '../../../broker/index.ts';
 import { KEY_ROLES } from '../../../domain/index.ts';
-import { MemorySink } from './broker-kit.ts';
+import type { Identity } from '../../../registry/index.ts';
+import { MemorySink } from '../../kit/broker/kit.ts';
 
 const server: Identity = {
   kind: 'key',

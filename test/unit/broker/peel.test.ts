@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { generate, type Packet, parser } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import { PacketWalker, Peeler } from '../../../broker/index.ts';
-import { publishPacket } from './broker-kit.ts';
+import { publishPacket } from '../../kit/broker/kit.ts';
 
 const MOST = 1 << 20;
 const OWN = 'devices/bin-1/readings';

@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { login, publishPacket, type RawClient, rawLogin, type Scene, startBroker, until } from './broker-kit.ts';
+import {
+  login,
+  publishPacket,
+  type RawClient,
+  rawLogin,
+  type Scene,
+  startBroker,
+  until,
+} from '../../kit/broker/kit.ts';
 
 let scene: Scene;
 beforeEach(async () => {

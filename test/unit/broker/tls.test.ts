@@ -3,8 +3,8 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import mqtt from 'mqtt';
 import { afterEach, expect, test } from 'vitest';
 import type { BrokerOptions } from '../../../broker/index.ts';
-import { publishPacket, RawClient, type Scene, SECRET, startBroker, until } from './broker-kit.ts';
-import { certificate } from './certificate.ts';
+import { certificate } from '../../kit/broker/certificate.ts';
+import { publishPacket, RawClient, type Scene, SECRET, startBroker, until } from '../../kit/broker/kit.ts';
 
 const city = certificate('The city');
 const server = certificate('localhost', city);

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { FAULT_GROUP, LIMIT_GROUP, type Subject } from '../../../domain/index.ts';
 import { publicationsOf } from '../../../events/index.ts';
-import { city, rule, transition } from '../tickets/scene.ts';
-import { openState } from './state.ts';
+import { openState } from '../../kit/events/state.ts';
+import { city, rule, transition } from '../../kit/tickets/scene.ts';
 
 const told = (state: ReturnType<typeof openState>) =>
   state.events.page({ after: 0, limit: 100 }).items.map(({ event }) => event.type.slice('city.lamppost.'.length));

@@ -6,8 +6,8 @@ import { type EventFilter, OUTBOX_SCHEMA, passes, ticketEventOf } from '../../..
 import { ALERT_SCHEMA } from '../../../rules/index.ts';
 import { migrate } from '../../../store/index.ts';
 import { TICKET_SCHEMA } from '../../../tickets/index.ts';
-import { rule, ticketOf, transition } from '../tickets/scene.ts';
-import { openState } from './state.ts';
+import { openState } from '../../kit/events/state.ts';
+import { rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 /** An outbox that holds the event of a new ticket for each of `1.0`, `2.0` … */
 function stateWith(events: number) {

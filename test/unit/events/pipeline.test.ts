@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Transition } from '../../../domain/index.ts';
-import { city, device, rule, transition } from '../tickets/scene.ts';
-import { openState } from './state.ts';
+import { openState } from '../../kit/events/state.ts';
+import { city, device, rule, transition } from '../../kit/tickets/scene.ts';
 
 const told = (state: ReturnType<typeof openState>) =>
   state.events.page({ after: 0, limit: 100 }).items.map(({ n, event }) => `${n} ${event.id} ${event.type.slice(14)}`);

@@ -8,8 +8,8 @@ import {
   sseOf,
   ticketEventOf,
 } from '../../../events/index.ts';
-import { device, rule, ticketOf, transition } from '../tickets/scene.ts';
-import { openState } from './state.ts';
+import { openState } from '../../kit/events/state.ts';
+import { device, rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 function eventsAfter(...ids: readonly [string, 'pending' | 'firing' | 'resolved'][]) {
   const state = openState();

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Publication } from '../../../domain/index.ts';
 import { createEventPublisher } from '../../../events/index.ts';
-import { transition } from '../tickets/scene.ts';
-import { openState } from './state.ts';
+import { openState } from '../../kit/events/state.ts';
+import { transition } from '../../kit/tickets/scene.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { EVENT_TYPES, FAULT_GROUP, TICKET_DEEDS, type Ticket, type Transition } from '../../../domain/index.ts';
 import { silenceEventOf } from '../../../events/cloudevent.ts';
 import { EVENT_SCHEMAS, JSON_SCHEMAS, type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
+import { openState } from '../../kit/events/state.ts';
 import { schemaChecker } from '../../kit/json-schema.ts';
-import { rule, ticketOf, transition } from '../tickets/scene.ts';
-import { openState } from './state.ts';
+import { rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const check = schemaChecker();
 const T0 = Date.UTC(2026, 0, 1);

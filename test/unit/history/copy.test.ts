@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createDuckdbHistory } from '../../../ingest/index.ts';
-import { columnsOf, tableOf } from './query-reference.ts';
+import { createDuckdbHistory } from '../../../history/index.ts';
+import { columnsOf, tableOf } from '../../kit/history/query-reference.ts';
 
 const device = { id: 'd1', index: 0, profile: 'bin', district: 'east' };
 const T0 = Date.UTC(2026, 0, 1);

@@ -12,8 +12,8 @@ import { answerErrors } from '../../../api/problem.ts';
 import { readingRoutes } from '../../../api/routes/readings.ts';
 import type { App } from '../../../api/routes/routes.ts';
 import { systemClock as clock, type HistoryStore, type Series } from '../../../domain/index.ts';
-import { createDuckdbHistory, createInfluxHistory } from '../../../ingest/index.ts';
-import { columnsOf, type Row, tableOf } from './query-reference.ts';
+import { createDuckdbHistory, createInfluxHistory } from '../../../history/index.ts';
+import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const START = 1_700_000_000_000;
 const HOUR = 3_600_000;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock as clock, type KnownDevice, LamppostError } from '../../../domain/index.ts';
-import { createInfluxHistory } from '../../../ingest/history/influx/index.ts';
+import { createInfluxHistory } from '../../../history/influx/index.ts';
+import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 import { type Answerer, InfluxScript, says, stored } from '../../kit/influx.ts';
-import { columnsOf, type Row, tableOf } from './query-reference.ts';
 
 const TIMEOUT_MS = 300;
 const metrics = tableOf('fill', 'battery');

@@ -1,18 +1,16 @@
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createInfluxHistory } from '../../../ingest/history/influx/index.ts';
+import { createHistoryConsumer, type HistoryConsumer } from '../../../history/index.ts';
+import { createInfluxHistory } from '../../../history/influx/index.ts';
 import {
-  createHistoryConsumer,
   createLedgerReader,
   createLedgerStore,
   createQuarantineReader,
   createQuarantineStore,
-  type HistoryConsumer,
-  JournalReader,
-  JournalStore,
   type LedgerStore,
 } from '../../../ingest/index.ts';
+import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import { type Answerer, InfluxScript, says, stored } from '../../kit/influx.ts';
 import {
   cityControl,
@@ -23,7 +21,7 @@ import {
   testClock,
   testDir,
   write,
-} from '../ingest/intake-kit.ts';
+} from '../../kit/ingest/intake.ts';
 
 const START = 1_700_000_000_000;
 const BATCH = 20;

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { KnownDevice } from '../../../domain/index.ts';
-import { createLineBuilder, Rows } from '../../../ingest/history/influx/lines.ts';
+import { createLineBuilder, Rows } from '../../../history/influx/lines.ts';
+import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 import { parseLine } from '../../kit/influx.ts';
-import { columnsOf, type Row, tableOf } from './query-reference.ts';
 
 const device = (index: number, more: Partial<KnownDevice> = {}): KnownDevice => ({
   id: `bin-${index}`,

@@ -5,9 +5,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HistoryStore, KnownDevice, ReadingsQuery, Series } from '../../../domain/index.ts';
 import { systemClock as clock } from '../../../domain/index.ts';
-import { createDuckdbHistory, createInfluxHistory } from '../../../ingest/index.ts';
+import { createDuckdbHistory, createInfluxHistory } from '../../../history/index.ts';
 import { DatabaseProcess, has } from '../../kit/databases.ts';
-import { columnsOf, FUNCTIONS, type Row, tableOf } from './query-reference.ts';
+import { columnsOf, FUNCTIONS, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const HOUR = 3_600_000;
 // `time`, `device` and `district` are taken in InfluxDB.

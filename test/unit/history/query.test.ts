@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HistoryStore, KnownDevice, ReadingsQuery, Series } from '../../../domain/index.ts';
-import { createDuckdbHistory } from '../../../ingest/index.ts';
-import { columnsOf, expectedSeries, FUNCTIONS, type Row, tableOf } from './query-reference.ts';
+import { createDuckdbHistory } from '../../../history/index.ts';
+import { columnsOf, expectedSeries, FUNCTIONS, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const HOUR = 3_600_000;
 const METRICS = ['a', 'b', "quote's", 'ü'];

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { KnownDevice } from '../../../domain/index.ts';
-import { createDuckdbHistory } from '../../../ingest/index.ts';
-import { columnsOf, type Row, tableOf } from './query-reference.ts';
+import { createDuckdbHistory } from '../../../history/index.ts';
+import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const HOUR = 3_600_000;
 const NOW = Math.floor(1_700_000_000_000 / HOUR) * HOUR;

@@ -11,8 +11,8 @@ import type {
   ReadingsQuery,
   Series,
 } from '../../../domain/index.ts';
-import { createDuckdbHistory } from '../../../ingest/index.ts';
-import { columnsOf, expectedSeries, type Row, tableOf } from './query-reference.ts';
+import { createDuckdbHistory } from '../../../history/index.ts';
+import { columnsOf, expectedSeries, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HistoryStore, KnownDevice, ScannedReadings, ScanQuery } from '../../../domain/index.ts';
-import { nextSlice, SLICE } from '../../../ingest/history/slices.ts';
-import { createDuckdbHistory, openDuckdbScan } from '../../../ingest/index.ts';
-import { columnsOf, type Row, tableOf } from './query-reference.ts';
+import { createDuckdbHistory, openDuckdbScan } from '../../../history/index.ts';
+import { nextSlice, SLICE } from '../../../history/slices.ts';
+import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const START = 1_700_000_000_000;
 const metrics = tableOf();

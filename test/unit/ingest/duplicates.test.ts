@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../../ingest/index.ts';
-import { cityControl, intakeBench, native } from './intake-kit.ts';
+import { cityControl, intakeBench, native } from '../../kit/ingest/intake.ts';
 
 const HOUR = 3_600_000;
 const T0 = 1_699_999_200_000;

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import { formatProblems, parseCity } from '../../../city-model/index.ts';
 import type { CityControl } from '../../../domain/index.ts';
-import { formatOf, formatProblems, parseCity } from '../../../ingest/index.ts';
-import { textOf, withFile } from './city-kit.ts';
-import { json, NOW, receiver } from './formats-kit.ts';
+import { formatOf } from '../../../ingest/index.ts';
+import { textOf, withFile } from '../../kit/city-model/kit.ts';
+import { json, NOW, receiver } from '../../kit/ingest/formats.ts';
 
 const TITLE = 'title: { en: A, zh: 甲 }';
 

@@ -1,10 +1,11 @@
 import { encode } from 'cborg';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { parseCity } from '../../../city-model/index.ts';
 import { REASONS } from '../../../domain/index.ts';
-import { Checked, checkReading, compileChecks, type Format, formatOf, parseCity } from '../../../ingest/index.ts';
-import { sample } from './city-kit.ts';
-import { json, metricTable, NOW } from './formats-kit.ts';
+import { Checked, checkReading, compileChecks, type Format, formatOf } from '../../../ingest/index.ts';
+import { sample } from '../../kit/city-model/kit.ts';
+import { json, metricTable, NOW } from '../../kit/ingest/formats.ts';
 
 const EUI = '70b3d57ed0001234';
 const TOPICS = {

@@ -2,7 +2,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Intake, JournalReader, JournalStore, type Outcome } from '../../../ingest/index.ts';
+import type { Intake, Outcome } from '../../../ingest/index.ts';
+import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import {
   cityControl,
   type Entry,
@@ -14,9 +15,9 @@ import {
   rowsOf,
   testDir,
   write,
-} from './intake-kit.ts';
-import { type Counts, Model } from './model.ts';
-import { DAYS, journals, MINUTES } from './random-journal.ts';
+} from '../../kit/ingest/intake.ts';
+import { type Counts, Model } from '../../kit/ingest/model.ts';
+import { DAYS, journals, MINUTES } from '../../kit/journal/random.ts';
 
 const T0 = 1_699_999_200_000;
 const bin = { id: 'd', profile: 'bin', district: 'east' };

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Ledger, Series } from '../../../domain/index.ts';
-import { JournalStore } from '../../../ingest/index.ts';
-import { type Entry, testDir, write } from './intake-kit.ts';
-import { type Action, HistoryRun } from './ledger-run.ts';
-import { type Counts, Model } from './model.ts';
-import { DAYS, journals, MINUTES } from './random-journal.ts';
+import { JournalStore } from '../../../journal/index.ts';
+import { type Entry, testDir, write } from '../../kit/ingest/intake.ts';
+import { type Action, HistoryRun } from '../../kit/ingest/ledger-run.ts';
+import { type Counts, Model } from '../../kit/ingest/model.ts';
+import { DAYS, journals, MINUTES } from '../../kit/journal/random.ts';
 
 const blocks = fc.constantFrom(1, 2, 3, 8, 40);
 const actions: fc.Arbitrary<Action> = fc.oneof(

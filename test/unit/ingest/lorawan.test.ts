@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Rejection } from '../../../domain/index.ts';
 import { type Decoded, formatOf } from '../../../ingest/index.ts';
-import { fieldsOf, json, NOW, receiver } from './formats-kit.ts';
+import { fieldsOf, json, NOW, receiver } from '../../kit/ingest/formats.ts';
 
 const EUI = '70b3d57ed0001234';
 const chirpstack = formatOf('lns', `application/7/device/${EUI}/event/up`).format!;

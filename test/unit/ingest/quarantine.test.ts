@@ -6,13 +6,12 @@ import type { Quarantined } from '../../../domain/index.ts';
 import {
   createQuarantineReader,
   createQuarantineStore,
-  JournalReader,
-  JournalStore,
   type Outcome,
   type QuarantineFilter,
 } from '../../../ingest/index.ts';
-import { type Entry, openIntake, openState, testDir, write } from './intake-kit.ts';
-import { journals, MINUTES } from './random-journal.ts';
+import { JournalReader, JournalStore } from '../../../journal/index.ts';
+import { type Entry, openIntake, openState, testDir, write } from '../../kit/ingest/intake.ts';
+import { journals, MINUTES } from '../../kit/journal/random.ts';
 
 /** A quarantine over the outcomes of a journal. */
 function open(entries: readonly Entry[]) {

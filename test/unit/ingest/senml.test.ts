@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Rejection } from '../../../domain/index.ts';
 import type { Decoded } from '../../../ingest/index.ts';
 import { formatOf } from '../../../ingest/index.ts';
-import { fieldsOf, json, NOW, receiver } from './formats-kit.ts';
+import { fieldsOf, json, NOW, receiver } from '../../kit/ingest/formats.ts';
 
 const senml = formatOf('d', 'devices/d/senml').format!;
 const cbor = formatOf('d', 'devices/d/senml-cbor').format!;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { formatOf } from '../../../ingest/index.ts';
-import { json, NOW, receiver } from './formats-kit.ts';
+import { json, NOW, receiver } from '../../kit/ingest/formats.ts';
 
 const format = formatOf('d', 'devices/d/sensor-community').format!;
 const station = receiver('sensor-community');

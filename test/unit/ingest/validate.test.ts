@@ -1,16 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { parseCity } from '../../../city-model/index.ts';
 import { type City, type MetricTable, REASONS, type Rejection } from '../../../domain/index.ts';
-import {
-  Checked,
-  checkReading,
-  compileChecks,
-  formatOf,
-  type ProfileChecks,
-  parseCity,
-} from '../../../ingest/index.ts';
-import { cityControl } from './intake-kit.ts';
+import { Checked, checkReading, compileChecks, formatOf, type ProfileChecks } from '../../../ingest/index.ts';
+import { cityControl } from '../../kit/ingest/intake.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 const PAST = 86_400_000;

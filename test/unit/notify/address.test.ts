@@ -1,6 +1,6 @@
 import type { lookup } from 'node:dns';
 import { expect, test } from 'vitest';
-import { guardedLookup, isPrivateAddress, literalOf, PrivateAddressError } from '../../../events/notify/address.ts';
+import { guardedLookup, isPrivateAddress, literalOf, PrivateAddressError } from '../../../notify/address.ts';
 
 test.each([
   ['127.0.0.1', true],

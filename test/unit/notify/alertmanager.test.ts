@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { openNotifier, settled, WEBHOOK } from './notify-kit.ts';
+import { openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
 
 interface Body {
   readonly status: string;

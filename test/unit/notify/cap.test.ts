@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { XmlDocument, XsdValidator } from 'libxml2-wasm';
 import { describe, expect, test } from 'vitest';
-import { capTime } from '../../../events/notify/formats/cap.ts';
-import { createFormats } from '../../../events/notify/formats/index.ts';
-import { escapeXml } from '../../../events/notify/formats/xml.ts';
-import { city, rule, transition } from '../tickets/scene.ts';
-import { CITY, openNotifier, settled, WEBHOOK } from './notify-kit.ts';
+import { capTime } from '../../../notify/formats/cap.ts';
+import { createFormats } from '../../../notify/formats/index.ts';
+import { escapeXml } from '../../../notify/formats/xml.ts';
+import { CITY, openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
+import { city, rule, transition } from '../../kit/tickets/scene.ts';
 
 const XSD = fileURLToPath(new URL('../../fixtures/cap/essentials.xsd', import.meta.url));
 const schema = XsdValidator.fromDoc(XmlDocument.fromBuffer(readFileSync(XSD)));

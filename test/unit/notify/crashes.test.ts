@@ -2,8 +2,8 @@ import { mkdtempSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { transition } from '../tickets/scene.ts';
-import { HOUR, MINUTE, openNotifier, settled, WEBHOOK } from './notify-kit.ts';
+import { HOUR, MINUTE, openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
+import { transition } from '../../kit/tickets/scene.ts';
 
 const A = 'https://a.example/hook';
 const create = (

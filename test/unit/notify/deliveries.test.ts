@@ -1,6 +1,6 @@
 import { Webhook as Standard } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
-import { openNotifier, settled, WEBHOOK } from './notify-kit.ts';
+import { openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
 
 const A = 'https://a.example/hook';
 const B = 'https://b.example/hook';

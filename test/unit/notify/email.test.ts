@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { EmailSettings } from '../../../events/notify/index.ts';
-import { EMAIL, HOUR, MINUTE, openNotifier, settled, T0, WEBHOOK } from './notify-kit.ts';
+import type { EmailSettings } from '../../../notify/index.ts';
+import { EMAIL, HOUR, MINUTE, openNotifier, settled, T0, WEBHOOK } from '../../kit/notify/kit.ts';
 
 /** T0 is 08:00 in Shanghai. */
 const NIGHT = { from: '07:00', to: '09:00' };

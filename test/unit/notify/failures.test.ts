@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { HOUR, MINUTE, openNotifier, settled, WEBHOOK } from './notify-kit.ts';
+import { HOUR, MINUTE, openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
 
 const A = 'https://a.example/hook';
 const B = 'https://b.example/hook';

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { sessionEventOf, silenceEventOf } from '../../../events/cloudevent.ts';
 import { alertEventOf, type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
-import { passes } from '../../../events/notify/filter.ts';
-import { ticketOf, transition } from '../tickets/scene.ts';
+import { passes } from '../../../notify/filter.ts';
+import { ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const ticket = ticketEventOf(ticketOf('1.0', { party: 'cleaners' }));
 const alert = alertEventOf(

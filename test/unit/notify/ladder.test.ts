@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Answer, decideNext, outcomeOfStatus, retryAfterOf, SCHEDULE } from '../../../events/notify/ladder.ts';
-import { HOUR, MINUTE, T0 } from './notify-kit.ts';
+import { type Answer, decideNext, outcomeOfStatus, retryAfterOf, SCHEDULE } from '../../../notify/ladder.ts';
+import { HOUR, MINUTE, T0 } from '../../kit/notify/kit.ts';
 
 const answer = (outcome: Answer['outcome'], retryAfterMs: number | null = null): Answer => ({
   outcome,

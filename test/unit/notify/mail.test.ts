@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../../domain/index.ts';
 import { silenceEventOf } from '../../../events/cloudevent.ts';
 import { type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
-import { mailOf, testMail } from '../../../events/notify/email/mail.ts';
-import { whatHappened } from '../../../events/notify/email/words.ts';
-import { ticketOf } from '../tickets/scene.ts';
-import { CITY, openNotifier } from './notify-kit.ts';
+import { mailOf, testMail } from '../../../notify/email/mail.ts';
+import { whatHappened } from '../../../notify/email/words.ts';
+import { CITY, openNotifier } from '../../kit/notify/kit.ts';
+import { ticketOf } from '../../kit/tickets/scene.ts';
 
 const scene = { city: CITY, publicUrl: 'https://lamppost.example' } as const;
 const opened = ticketEventOf(

@@ -4,9 +4,9 @@ import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../domain/index.ts';
-import { createPoster } from '../../../events/notify/index.ts';
+import { createPoster } from '../../../notify/index.ts';
+import { certificate } from '../../kit/broker/certificate.ts';
 import { freePort } from '../../kit/server.ts';
-import { certificate } from '../broker/certificate.ts';
 
 const servers: Server[] = [];
 const posters: ReturnType<typeof createPoster>[] = [];

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../domain/index.ts';
-import { createMailer } from '../../../events/notify/index.ts';
+import { createMailer } from '../../../notify/index.ts';
 import { Mailbox } from '../../kit/mailbox.ts';
 import { freePort } from '../../kit/server.ts';
 

@@ -1,6 +1,6 @@
 import { Webhook as Standard } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
-import { HOUR, MINUTE, openNotifier, settled, T0, WEBHOOK } from './notify-kit.ts';
+import { HOUR, MINUTE, openNotifier, settled, T0, WEBHOOK } from '../../kit/notify/kit.ts';
 
 const A = WEBHOOK.url;
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Calendar } from '../../../domain/index.ts';
-import { planMail } from '../../../events/notify/email/when.ts';
-import type { EmailSettings } from '../../../events/notify/receiver.ts';
-import { EMAIL } from './notify-kit.ts';
+import { planMail } from '../../../notify/email/when.ts';
+import type { EmailSettings } from '../../../notify/receiver.ts';
+import { EMAIL } from '../../kit/notify/kit.ts';
 
 const office: Calendar = {
   id: 'office',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { RuleControl } from '../../../domain/index.ts';
 import { createRuleBook, parseRules } from '../../../rules/index.ts';
-import { cityControl, parseOnce } from '../ingest/intake-kit.ts';
+import { cityControl, parseOnce } from '../../kit/ingest/intake.ts';
 
 const yaml = (id: string, above = 10) =>
   `id: ${id}\ntitle: A\nwhen: { metric: a, last: true, above: ${above} }\nseverity: low\n`;

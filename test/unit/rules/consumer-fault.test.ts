@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { JournalStore } from '../../../ingest/index.ts';
-import { cityControl, type Entry, native, testDir, write } from '../ingest/intake-kit.ts';
-import { BOOKS } from './books.ts';
-import { Run, rulesOf } from './consumer-run.ts';
+import { JournalStore } from '../../../journal/index.ts';
+import { cityControl, type Entry, native, testDir, write } from '../../kit/ingest/intake.ts';
+import { BOOKS } from '../../kit/rules/books.ts';
+import { Run, rulesOf } from '../../kit/rules/consumer-run.ts';
 
 /** `rulesOf`, with a rule that no author can write (the language refuses it): its limit is none, so the engine throws when a reading is judged. */
 const withBug: typeof rulesOf = (version, records) =>

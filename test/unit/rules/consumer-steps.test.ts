@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RuleControl, Transition } from '../../../domain/index.ts';
-import { JournalReader, JournalStore } from '../../../ingest/index.ts';
+import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import { createRulesConsumer, RULES_SCHEMA, type TransitionContext } from '../../../rules/index.ts';
 import {
   cityControl,
@@ -12,8 +12,8 @@ import {
   testClock,
   testDir,
   write,
-} from '../ingest/intake-kit.ts';
-import { rulesOf } from './consumer-run.ts';
+} from '../../kit/ingest/intake.ts';
+import { rulesOf } from '../../kit/rules/consumer-run.ts';
 
 const rule = (above: number, more: object = {}) => ({
   id: 'r1',

@@ -2,10 +2,10 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { JournalStore } from '../../../ingest/index.ts';
-import { type Entry, testDir, write } from '../ingest/intake-kit.ts';
-import { DAYS, type Extent, journals, MINUTES } from '../ingest/random-journal.ts';
-import { type Action, Run } from './consumer-run.ts';
+import { JournalStore } from '../../../journal/index.ts';
+import { type Entry, testDir, write } from '../../kit/ingest/intake.ts';
+import { DAYS, type Extent, journals, MINUTES } from '../../kit/journal/random.ts';
+import { type Action, Run } from '../../kit/rules/consumer-run.ts';
 
 const blocks = fc.constantFrom(1, 1, 2, 3, 8, 40);
 const alone: fc.Arbitrary<Action> = fc.oneof(

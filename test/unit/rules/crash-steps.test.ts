@@ -1,11 +1,11 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { JournalStore } from '../../../ingest/index.ts';
-import { testDir, write } from '../ingest/intake-kit.ts';
-import { BOOKS } from './books.ts';
-import { type Books, Run } from './consumer-run.ts';
-import { scenario } from './crash-scenario.ts';
+import { JournalStore } from '../../../journal/index.ts';
+import { testDir, write } from '../../kit/ingest/intake.ts';
+import { BOOKS } from '../../kit/rules/books.ts';
+import { type Books, Run } from '../../kit/rules/consumer-run.ts';
+import { scenario } from '../../kit/rules/crash-scenario.ts';
 
 const entries = scenario();
 let dir: string;

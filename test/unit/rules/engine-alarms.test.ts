@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createRuleEngine } from '../../../rules/engine/index.ts';
-import { columns, device, inForce, metricTable, rule, timeline } from './engine-kit.ts';
-import { rule as ruleOf } from './reference/kit.ts';
+import { columns, device, inForce, metricTable, rule, timeline } from '../../kit/rules/engine.ts';
+import { rule as ruleOf } from '../../kit/rules/reference/kit.ts';
 
 const ids = (count: number) => Array.from({ length: count }, (_, i) => `a${i}`);
 

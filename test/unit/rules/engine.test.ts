@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createRuleEngine } from '../../../rules/engine/index.ts';
-import { columns, device, inForce, metricTable, rule, timeline } from './engine-kit.ts';
+import { columns, device, inForce, metricTable, rule, timeline } from '../../kit/rules/engine.ts';
 
 describe('states', () => {
   test('alert - fires at once where the rule names no time', () => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
+import { formatProblems, parseCity } from '../../../city-model/index.ts';
 import type { CityControl } from '../../../domain/index.ts';
-import { formatProblems, parseCity } from '../../../ingest/city/index.ts';
 import { parseRules } from '../../../rules/language/index.ts';
-import { sample } from '../ingest/city-kit.ts';
+import { sample } from '../../kit/city-model/kit.ts';
 
 const city = parseCity(sample).city!;
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { formatProblems, parseCity } from '../../../ingest/city/index.ts';
+import { formatProblems, parseCity } from '../../../city-model/index.ts';
 import { parseRule } from '../../../rules/language/index.ts';
-import { sample } from '../ingest/city-kit.ts';
+import { sample } from '../../kit/city-model/kit.ts';
 
 const city = parseCity(sample).city!;
 const examples = [...readFileSync('docs/rules.md', 'utf8').matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text!);

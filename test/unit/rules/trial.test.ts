@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { type Device, LamppostError, type ReadingsQuery, type Series } from '../../../domain/index.ts';
 import { createTrial, type TrialMessage } from '../../../rules/index.ts';
-import { cityControl, parseOnce } from '../ingest/intake-kit.ts';
-import { rulesOf } from './consumer-run.ts';
+import { cityControl, parseOnce } from '../../kit/ingest/intake.ts';
+import { rulesOf } from '../../kit/rules/consumer-run.ts';
 
 const T0 = Date.UTC(2026, 0, 5, 8);
 const MINUTE = 60_000;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ThresholdCondition } from '../../../domain/index.ts';
-import { inForce, rule, timeline } from './engine-kit.ts';
+import { inForce, rule, timeline } from '../../kit/rules/engine.ts';
 
 // A threshold that every figure passes: the rule fires on its first reading and shows the figure when it is ended.
 function figures(when: Partial<ThresholdCondition>) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { weatherAt } from '../../../simulators/city/weather.ts';
 import { type Metrics, modelOf, planCity } from '../../../simulators/index.ts';
-import { districts } from './districts.ts';
+import { districts } from '../../kit/simulators/districts.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { DEVICE_ID } from '../../../domain/index.ts';
 import { contains } from '../../../simulators/city/polygon.ts';
 import { planCity, SIMULATED_PROFILES } from '../../../simulators/index.ts';
-import { districts } from './districts.ts';
+import { districts } from '../../kit/simulators/districts.ts';
 
 test('plan - 120 devices cover every profile in every district, with unique ids and names', () => {
   const devices = planCity({ seed: 'a', devices: 120, districts });

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { checkTogether } from '../../../backup-sources.ts';
+import { checkTogether } from '../../../app/backup-sources.ts';
 import {
   type BackupFile,
   type BackupSource,
@@ -25,7 +25,7 @@ import {
   refuseUnfinished,
   restoreBackup,
 } from '../../../store/index.ts';
-import { testClock } from '../ingest/intake-kit.ts';
+import { testClock } from '../../kit/ingest/intake.ts';
 
 const BINS = { room: 'bins', steps: ['create table bins (id integer primary key, fill real) strict'] };
 const NIGHT = Date.UTC(2026, 5, 15, 2, 10);

@@ -49,7 +49,7 @@ describe('migrate', () => {
 
   test('kill -9 in the middle of a step - the file is at the step before, and the next start goes on', () => {
     const file = newFile();
-    const child = fileURLToPath(new URL('migrate-child.ts', import.meta.url));
+    const child = fileURLToPath(new URL('../../kit/store/migrate-child.ts', import.meta.url));
     expect(spawnSync(process.execPath, [child, file]).signal).toBe('SIGKILL');
     const db = openDatabase(file, { schemas: [bins(BINS, 'alter table bins add column fill real')] });
     expect(columns(db, 'bins')).toEqual(['id', 'fill']);

@@ -4,12 +4,12 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { openRegistry } from '../../../broker/index.ts';
+import { openStateFile } from '../../../app/threads/state.ts';
 import { openReporters } from '../../../citizens/index.ts';
 import { systemClock } from '../../../domain/index.ts';
-import { openDeliveries } from '../../../events/notify/index.ts';
-import { JournalStore } from '../../../ingest/index.ts';
-import { openStateFile } from '../../../threads/state.ts';
+import { JournalStore } from '../../../journal/index.ts';
+import { openDeliveries } from '../../../notify/index.ts';
+import { openRegistry } from '../../../registry/index.ts';
 import { loadSql } from '../../kit/sql-dump.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/state', import.meta.url));

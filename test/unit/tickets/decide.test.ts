@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { FAULT_GROUP, LIMIT_GROUP } from '../../../domain/index.ts';
 import type { Hold } from '../../../tickets/decide.ts';
 import { decideTicket, TICKET_REASONS, type TicketContext } from '../../../tickets/index.ts';
-import { city, rule, serviceOf, ticketOf, transition } from './scene.ts';
+import { city, rule, serviceOf, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const service = city.services.get('air-quality');
 const { ticket: _, ...alertOnly } = rule;

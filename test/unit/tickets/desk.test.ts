@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Service, Ticket } from '../../../domain/index.ts';
 import type { createTicketOffice, TicketCity } from '../../../tickets/index.ts';
-import { openState } from '../events/state.ts';
-import { city, cityWith, transition } from './scene.ts';
+import { openState } from '../../kit/events/state.ts';
+import { city, cityWith, transition } from '../../kit/tickets/scene.ts';
 
 const MINUTE = 60_000;
 const T0 = Date.UTC(2026, 0, 1);

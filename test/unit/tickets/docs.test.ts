@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { parseCity, readCityFolder } from '../../../ingest/index.ts';
+import { parseCity, readCityFolder } from '../../../city-model/index.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const doc = readFileSync(`${ROOT}/docs/tickets.md`, 'utf8');

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Calendar, Inhibition, Matchers, Service, Subject, Transition } from '../../../domain/index.ts';
 import type { TicketCity } from '../../../tickets/index.ts';
-import { openState } from '../events/state.ts';
-import { cityWith, device, rule, transition } from './scene.ts';
+import { openState } from '../../kit/events/state.ts';
+import { cityWith, device, rule, transition } from '../../kit/tickets/scene.ts';
 
 const T0 = Date.UTC(2026, 0, 1);
 const at = (minutes: number) => T0 + minutes * 60_000;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { openState } from '../events/state.ts';
-import { cityWith, rule, ticketOf, transition } from './scene.ts';
+import { openState } from '../../kit/events/state.ts';
+import { cityWith, rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const HOUR = 3_600_000;
 const START = Date.UTC(2026, 0, 1);

@@ -4,7 +4,7 @@ import { LIMIT_GROUP, type Subject } from '../../../domain/index.ts';
 import { changed } from '../../../tickets/change.ts';
 import { openTicket } from '../../../tickets/index.ts';
 import { escalationOf, resolutionOf, updateOf } from '../../../tickets/lifecycle.ts';
-import { city, rule, ticketOf, transition } from './scene.ts';
+import { city, rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const updateTicket = (ticket: Ticket, fired: Transition) => changed(ticket, updateOf(fired));
 const escalateTicket = (ticket: Ticket, fired: Transition) => changed(ticket, escalationOf(ticket, fired));

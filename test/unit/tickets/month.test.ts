@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { createRandom } from '../../../simulators/city/random.ts';
-import { AUTUMN, cityOf, type Month, SPRING } from './month/city.ts';
-import { createReference, type Walk } from './month/reference.ts';
-import { createSimulation } from './month/simulation.ts';
+import { AUTUMN, cityOf, type Month, SPRING } from '../../kit/tickets/month/city.ts';
+import { createReference, type Walk } from '../../kit/tickets/month/reference.ts';
+import { createSimulation } from '../../kit/tickets/month/simulation.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -5,7 +5,7 @@ import type { Ticket } from '../../../domain/index.ts';
 import { migrate, transact } from '../../../store/index.ts';
 import { createTicketOffice, type Request, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { boxAround, distanceM, nearestOf } from '../../../tickets/near.ts';
-import * as scene from './scene.ts';
+import * as scene from '../../kit/tickets/scene.ts';
 
 const HERE = { lat: 31.2, lon: 121.5 };
 /** So many metres to the north. */

@@ -10,7 +10,7 @@ import {
   TICKET_SCHEMA,
 } from '../../../tickets/index.ts';
 import { createWeeks } from '../../../tickets/week.ts';
-import { ticketOf } from './scene.ts';
+import { ticketOf } from '../../kit/tickets/scene.ts';
 
 const MINUTE = 60_000;
 const START = Date.parse('2026-03-23T00:00:00Z');

@@ -5,7 +5,7 @@ import { migrate } from '../../../store/index.ts';
 import { changed } from '../../../tickets/change.ts';
 import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { resolutionOf, updateOf } from '../../../tickets/lifecycle.ts';
-import { ticketOf, transition } from './scene.ts';
+import { ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 function openStore() {
   const db = new DatabaseSync(':memory:');

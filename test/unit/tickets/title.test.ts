@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { FAULT_GROUP, LIMIT_GROUP, type Subject } from '../../../domain/index.ts';
 import { renderTitle, titlesOf } from '../../../tickets/index.ts';
-import { city, rule, subject, transition } from './scene.ts';
+import { city, rule, subject, transition } from '../../kit/tickets/scene.ts';
 
 const facts = { device: { id: 'air-7', name: 'Pier 7' }, district: 'Harbour', value: 91.23456 };
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
-import { rawLogin, type Scene, startBroker, until } from '../broker-kit.ts';
-import { afterCrash, keeper, leave, payloads, range, subscribe, tell } from './sessions-kit.ts';
+import { rawLogin, type Scene, startBroker, until } from '../../../kit/broker/kit.ts';
+import { afterCrash, keeper, leave, payloads, range, subscribe, tell } from '../../../kit/broker/sessions.ts';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;

@@ -10,8 +10,8 @@ import { Delivery } from '../../../../broker/sessions/delivery.ts';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
 import { Queues } from '../../../../broker/sessions/queues.ts';
 import { SessionRegistry } from '../../../../broker/sessions/registry.ts';
-import { until } from '../broker-kit.ts';
-import { range } from './sessions-kit.ts';
+import { until } from '../../../kit/broker/kit.ts';
+import { range } from '../../../kit/broker/sessions.ts';
 
 const LIMITS = { days: 7, messages: 10_000, bytes: 1e9, perUser: 10 };
 

@@ -6,7 +6,7 @@ import pino from 'pino';
 import { expect, test } from 'vitest';
 import { createCheckpointer } from '../../../../broker/index.ts';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
-import { until } from '../broker-kit.ts';
+import { until } from '../../../kit/broker/kit.ts';
 
 const log = pino({ level: 'silent' });
 

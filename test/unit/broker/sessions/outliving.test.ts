@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { publishPacket, type RawClient, rawLogin, type Scene, startBroker, until } from '../broker-kit.ts';
-import { afterCrash, keeper, leave, payloads, subscribe } from './sessions-kit.ts';
+import { publishPacket, type RawClient, rawLogin, type Scene, startBroker, until } from '../../../kit/broker/kit.ts';
+import { afterCrash, keeper, leave, payloads, subscribe } from '../../../kit/broker/sessions.ts';
 
 let scene: Scene;
 let other: Scene | undefined;

@@ -1,6 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { deviceOf, rawLogin, type Scene, startBroker, until } from '../broker-kit.ts';
-import { acknowledge, afterCrash, keeper, leave, payloads, range, subscribe, tell } from './sessions-kit.ts';
+import { deviceOf, rawLogin, type Scene, startBroker, until } from '../../../kit/broker/kit.ts';
+import {
+  acknowledge,
+  afterCrash,
+  keeper,
+  leave,
+  payloads,
+  range,
+  subscribe,
+  tell,
+} from '../../../kit/broker/sessions.ts';
 
 const EVENTS = 'events/#';
 let scene: Scene;

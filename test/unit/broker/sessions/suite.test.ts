@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-const SUITE = fileURLToPath(new URL('abstract-suite.ts', import.meta.url));
+const SUITE = fileURLToPath(new URL('../../../kit/broker/abstract-suite.ts', import.meta.url));
 
 test("sessions - the suite of Aedes' persistences passes unmodified", () => {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EvidenceSchema } from '../../../../events/schemas/evidence.ts';
-import { journals, seasons } from './arbitraries.ts';
-import { comparable } from './comparable.ts';
-import type { Entry } from './journal.ts';
-import { Process } from './process.ts';
-import { Reference } from './reference.ts';
+import { journals, seasons } from '../../../kit/rules/reference/arbitraries.ts';
+import { comparable } from '../../../kit/rules/reference/comparable.ts';
+import type { Entry } from '../../../kit/rules/reference/journal.ts';
+import { Process } from '../../../kit/rules/reference/process.ts';
+import { Reference } from '../../../kit/rules/reference/reference.ts';
 
 /** The same cases in each run: what a new seed finds is for its finder to mend. */
 const SEED = Number(process.env.RULES_SEED ?? 20261124);

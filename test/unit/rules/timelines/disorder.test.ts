@@ -1,4 +1,4 @@
-import { timeline } from './timeline.ts';
+import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
   'out of order - counts for the window that it falls into, and passes by what looks at the newest alone',

@@ -1,4 +1,4 @@
-import { timeline } from './timeline.ts';
+import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
   'anomaly - learns what each hour of the day is like, and speaks only where it knows; out of order nothing is judged',

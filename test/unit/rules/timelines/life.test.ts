@@ -1,4 +1,4 @@
-import { timeline } from './timeline.ts';
+import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
   'for - fires at its own time with what it last said; a miss cancels, and the count starts anew',

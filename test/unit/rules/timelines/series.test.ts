@@ -1,4 +1,4 @@
-import { timeline } from './timeline.ts';
+import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
   'absent - at the moment when the silence is long enough, also of a device that never spoke',

@@ -1,4 +1,4 @@
-import { timeline } from './timeline.ts';
+import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
   'last, above - matches beyond the limit, holds until clear, and passes over what is older than the newest',

@@ -1,0 +1,188 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Logger } from 'pino';
+import type { ApiDeps } from '../api/index.ts';
+import { type City, type Clock, type Device, type Key, LamppostError } from '../domain/index.ts';
+import { createOutboxReader } from '../events/index.ts';
+import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
+import { hashSecret, type Registry, sameHash } from '../registry/index.ts';
+import { type Backtest, createAlertReader, createTrial, type RuleBook } from '../rules/index.ts';
+import type { Backups } from '../store/index.ts';
+import { createOversight, createPublicTickets, createTicketReader } from '../tickets/index.ts';
+import type { CityInForce } from './city-in-force.ts';
+import type { Config } from './config.ts';
+import { createMetrics } from './metrics.ts';
+import type { Threads } from './threads/start.ts';
+import { createTicketDeps } from './ticket-deps.ts';
+import { bridgeWebSocket } from './websocket.ts';
+
+/** What the API's functions are made of. */
+export interface ApiParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly threads: Threads;
+  readonly city: CityInForce;
+  readonly admin: { readonly key: Key; readonly hash: Buffer };
+  /** The state file, read-only. */
+  readonly state: DatabaseSync;
+  readonly ledger: ReturnType<typeof createLedgerReader>;
+  readonly quarantine: ReturnType<typeof createQuarantineReader>;
+  readonly replays: ReturnType<typeof createReplays>;
+  readonly rules: RuleBook;
+  readonly backtest: Backtest;
+  readonly backups: Backups;
+  readonly citizens: ApiDeps['citizens'];
+  readonly mqttPort: number;
+}
+
+/** Everything that the API reads and asks for. */
+export function createApiDeps(parts: ApiParts): ApiDeps {
+  const { config, log, clock, threads, city, state, ledger, quarantine, replays } = parts;
+  const { engine, broker } = threads;
+  const tickets = createTicketReader(state);
+  const outbox = createOutboxReader(state);
+  return {
+    log,
+    clock,
+    city: () => city.current().city,
+    rules: ruleFunctions(parts),
+    backtest: parts.backtest,
+    backups: parts.backups,
+    reloadCity: () => city.reload(),
+    ledger: async (device) => ledger.read(device),
+    devices: deviceFunctions(parts),
+    keys: keyFunctions(parts),
+    history: {
+      query: (query) => engine.query(query),
+      latest: (filter) => engine.latest(filter),
+      exportParquet: (query) => engine.exportParquet(query),
+    },
+    quarantine: {
+      list: (query) => quarantine.list(query),
+      get: (id) => quarantine.get(id),
+      replay: (request) => replays.start(request),
+      replayJob: (id) => replays.get(id),
+      discard: (ids, by, note) => engine.discard(ids, by, note),
+    },
+    ingest: (device, secret, leaf, payload) =>
+      broker.ingest({ device, secret, topic: `devices/${device}/${leaf}`, payload }),
+    maxMessage: config.mqtt.maxPacket,
+    alerts: createAlertReader(state),
+    ...createTicketDeps({
+      state,
+      registry: parts.registry,
+      engine,
+      city: () => city.current().city,
+      clock,
+      tickets,
+      rules: parts.rules,
+    }),
+    oversight: createOversight(state, clock),
+    publicTickets: createPublicTickets(state),
+    citizens: parts.citizens,
+    events: {
+      page: (query) => outbox.page({ ...query, after: Number(query.after ?? 0) }),
+      head: () => outbox.head(),
+      oldest: () => outbox.oldest(),
+      store: () => outbox.store(),
+      onAppended: threads.onAppended,
+    },
+    webhooks: threads.webhooks,
+    subscriptions: threads.subscriptions,
+    async readiness() {
+      const { trouble } = await engine.status();
+      return { ready: trouble === null, reasons: trouble === null ? [] : [`history: ${trouble}`] };
+    },
+    metrics: createMetrics({
+      ledger: () => ledger.read()!,
+      broker: () => broker.counts(),
+      engine: () => engine.status(),
+      journalBytes: () => threads.journal.bytes(),
+      openTickets: () => tickets.openCount(),
+      devices: () => parts.registry.count(),
+      notifications: () => threads.notify.counts(),
+      newestBackupMs: () => parts.backups.newestMs(),
+    }),
+    acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
+  };
+}
+
+/** So many neighbours does a trial look at. */
+const TRIAL_DEVICES = 1_000;
+
+function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts): ApiDeps['rules'] {
+  return {
+    ...rules,
+    try: createTrial({
+      city: () => city.current().city,
+      history: { query: (query) => engine.query(query) },
+      devicesIn(district) {
+        const page = { limit: TRIAL_DEVICES, after: null };
+        return registry.list(district === null ? page : { ...page, district }).items;
+      },
+    }),
+    explain: (rule, group) => engine.explain(rule, group),
+    explainDevice: (device) => engine.explainDevice(device),
+  };
+}
+
+function deviceFunctions({ registry, threads, city }: ApiParts): ApiDeps['devices'] {
+  /** Journal first, then the broker: a device that can connect is one that the engine knows. */
+  const changed = async (set: readonly string[], remove: readonly string[]) => {
+    await threads.journalDevices();
+    const credentials = set.flatMap((id) => registry.credentialOf(id) ?? []);
+    await threads.broker.credentials({ set: credentials, remove });
+  };
+  return {
+    async register(devices) {
+      checkDevices(devices, city.current().city);
+      const registered = registry.register(devices);
+      const ids = devices.map(({ id }) => id);
+      await changed(ids, []);
+      return registered;
+    },
+    list: (query) => registry.list(query),
+    get: (id) => registry.get(id),
+    async revoke(id) {
+      const revoked = registry.revoke(id);
+      if (revoked) await changed([], [id]);
+      return revoked;
+    },
+    async rotate(id) {
+      const secret = registry.rotate(id);
+      if (secret !== null) await changed([id], []);
+      return secret;
+    },
+  };
+}
+
+function keyFunctions({ registry, threads, admin }: ApiParts): ApiDeps['keys'] {
+  return {
+    authenticate: (bearer) => (sameHash(hashSecret(bearer), admin.hash) ? admin.key : registry.keyOf(bearer)),
+    async add(key) {
+      const added = registry.addKey(key);
+      await threads.broker.credentials({ set: [registry.credentialOf(added.id)!], remove: [] });
+      return added;
+    },
+    list: () => registry.keys(),
+    async revoke(id) {
+      const revoked = registry.revokeKey(id);
+      if (revoked) await threads.broker.credentials({ set: [], remove: [id] });
+      return revoked;
+    },
+  };
+}
+
+function checkDevices(devices: readonly Device[], city: City): void {
+  for (const { id, profile, district } of devices) {
+    if (!city.profiles.has(profile)) {
+      const known = [...city.profiles.keys()].join(', ');
+      throw new LamppostError('invalid', `device ${id}: unknown profile "${profile}"; the city has ${known}`);
+    }
+    if (!city.districts.has(district)) {
+      const known = [...city.districts.keys()].join(', ');
+      throw new LamppostError('invalid', `device ${id}: unknown district "${district}"; the city has ${known}`);
+    }
+  }
+}

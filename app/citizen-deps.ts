@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import type { ApiDeps } from '../api/index.ts';
+import { createMedia, createReception, MEDIA_FOLDER, openReporters } from '../citizens/index.ts';
+import type { Clock } from '../domain/index.ts';
+import { hashSecret, newSecret } from '../registry/index.ts';
+import { createRequestReader, createTicketReader } from '../tickets/index.ts';
+import type { Config } from './config.ts';
+import type { Threads } from './threads/start.ts';
+
+interface Parts {
+  /** The data folder. */
+  readonly dir: string;
+  /** The state file, read-only. */
+  readonly state: DatabaseSync;
+  readonly engine: Pick<Threads['engine'], 'openTicket' | 'rateTicket'>;
+  readonly clock: Clock;
+}
+
+/** Opens what belongs to citizens: their file, their photos, and what the API asks of them. Throws `disk`, `too-new`. */
+export function openCitizens(
+  { dir, state, engine, clock }: Parts,
+  options: Pick<Config['citizens'], 'sameWithinM' | 'reporterDays'>,
+) {
+  const reporters = openReporters(join(dir, 'reporters.sqlite'));
+  const media = createMedia(join(dir, MEDIA_FOLDER));
+  const requests = createRequestReader(state);
+  const reception = createReception(
+    {
+      clock,
+      reporters,
+      media,
+      tickets: { get: createTicketReader(state).get, servicesWith: requests.servicesWith },
+      openTicket: engine.openTicket,
+      newId: () => `r-${randomBytes(8).toString('hex')}`,
+      newToken: newSecret,
+      hash: hashSecret,
+    },
+    options,
+  );
+  const deps: ApiDeps['citizens'] = {
+    report: reception.report,
+    rate: (rating) => engine.rateTicket(rating),
+    requests,
+    photo: media.get,
+    reporter: reporters.get,
+    forget: (ticket) => reporters.forget([ticket]) > 0,
+  };
+  return { deps, media, reception, close: () => reporters.close() };
+}

@@ -1,0 +1,229 @@
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import { z } from 'zod';
+import type { SessionLimits } from '../broker/index.ts';
+import { LamppostError } from '../domain/index.ts';
+import type { InfluxSettings } from '../history/index.ts';
+import type { SmtpSettings } from '../notify/index.ts';
+
+const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
+const bytes = (fallback: number) => z.coerce.number().int().min(1_024).default(fallback);
+
+const days = (fallback: number) => z.coerce.number().int().min(0).max(36_500).default(fallback);
+
+const MIB = 1024 * 1024;
+
+const Settings = z.object({
+  LAMPPOST_DATA: z.string().min(1).default('./data'),
+  LAMPPOST_CITY: z.string().min(1).default('./city'),
+  /** Where people reach this Lamppost, where a proxy stands in front: links in messages and Open311's lead there. */
+  LAMPPOST_PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://lamppost.city.example' })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional(),
+  LAMPPOST_ADMIN_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
+  /** Bound of the journal on disk. */
+  LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
+  /** How long the journal keeps what every consumer has taken. */
+  LAMPPOST_JOURNAL_RETENTION_MS: z.coerce.number().int().min(0).default(3_600_000),
+  /** How long the embedded history keeps raw readings; hourly and daily figures stay. 0: for ever. */
+  LAMPPOST_HISTORY_DAYS: days(0),
+  /** How long refused messages can be mended. */
+  LAMPPOST_QUARANTINE_DAYS: days(30),
+  /** Where nightly backups go, and others that name no folder; absent: there are none at night. */
+  LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
+  /** How many of them stay. */
+  LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
+  /** How long the log of deliveries to webhooks is kept. */
+  LAMPPOST_DELIVERY_DAYS: z.coerce.number().int().min(1).max(3_650).default(14),
+  /** Whether webhooks may go to private, loopback and link-local addresses. */
+  WEBHOOK_ALLOW_PRIVATE: z.stringbool().default(false),
+  /** How long reporters' names and contacts are kept after their ticket closed. */
+  LAMPPOST_REPORTER_DAYS: days(90),
+  /** How near to an open ticket of the same service a citizen's request joins it, metres; 0: none does. */
+  LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
+  /** How many citizens' requests each key may send in a minute; 0: no limit. */
+  LAMPPOST_REQUESTS_PER_MINUTE: z.coerce.number().int().min(0).default(120),
+  /** The mail server; options of nodemailer may follow a `?`. */
+  SMTP_URL: z
+    .url({
+      protocol: /^smtps?$/,
+      error: 'must be the URL of a mail server, such as smtp://user:password@mail.example:587',
+    })
+    .optional(),
+  /** Whom mail is from. */
+  SMTP_FROM: z
+    .string()
+    .regex(
+      /^([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/,
+      'must be an address, such as "Lamppost <lamppost@city.example>"',
+    )
+    .optional(),
+  MQTT_HOST: z.string().default('0.0.0.0'),
+  MQTT_PORT: port(1883),
+  MQTT_MAX_PACKET: bytes(256 * 1024),
+  MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
+  /** Days without a connection after which a kept session ends. */
+  MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
+  /** What the queue of one session holds; beyond it, its oldest messages are dropped. */
+  MQTT_QUEUE_MESSAGES: z.coerce.number().int().min(1).max(1_000_000).default(10_000),
+  MQTT_QUEUE_BYTES: bytes(16 * MIB),
+  /** Kept sessions of one key; beyond it, the one that was away longest ends. */
+  MQTT_SESSIONS_PER_KEY: z.coerce.number().int().min(1).max(100_000).default(100),
+  MQTTS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  TLS_CERT: z.string().optional(),
+  TLS_KEY: z.string().optional(),
+  TLS_CLIENT_CA: z.string().optional(),
+  HTTP_HOST: z.string().default('0.0.0.0'),
+  HTTP_PORT: port(8080),
+  INFLUX_URL: z
+    .url({ protocol: /^https?$/, error: 'must be the URL of an InfluxDB, such as http://127.0.0.1:8086' })
+    .optional(),
+  /** v2: the token. v1: `user:password`, or empty where the server asks for none. */
+  INFLUX_TOKEN: z.string().default(''),
+  INFLUX_ORG: z.string().default(''),
+  /** v2: the bucket. v1: the database. */
+  INFLUX_BUCKET: z.string().min(1).default('lamppost'),
+  INFLUX_API: z.enum(['v2', 'v1']).default('v2'),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+
+/** Settings of the process, read once and frozen. */
+export interface Config {
+  readonly data: string;
+  readonly city: string;
+  readonly adminKey: string | null;
+  readonly journal: { readonly maxBytes: number; readonly retentionMs: number };
+  /** Where nightly backups go, an absolute path (null: there are none), and how many of them stay. */
+  readonly backup: { readonly dir: string | null; readonly keep: number };
+  /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
+  readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
+  /** Where people reach this Lamppost, without a slash at the end. */
+  readonly publicUrl: string;
+  /** The mail server; null where none is set. */
+  readonly smtp: SmtpSettings | null;
+  readonly webhooks: { readonly allowPrivate: boolean };
+  readonly citizens: {
+    readonly reporterDays: number;
+    readonly sameWithinM: number;
+    readonly requestsPerMinute: number;
+    readonly publicUrl: string | null;
+  };
+  readonly mqtt: {
+    readonly host: string;
+    readonly port: number;
+    readonly maxPacket: number;
+    readonly maxConnections: number;
+    /** Bounds of kept sessions. */
+    readonly sessions: SessionLimits;
+    readonly tls: { port: number; cert: string; key: string; clientCa: string | null } | null;
+  };
+  readonly http: { readonly host: string; readonly port: number };
+  /** The InfluxDB that is the history; null for the embedded one. */
+  readonly influx: InfluxSettings | null;
+  readonly logLevel: string;
+}
+
+/** Reads the settings from flags (`--mqtt-port 1884` is MQTT_PORT) over the environment. Throws `config`, listing every problem. */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: Record<string, string> = {}): Config {
+  const parsed = Settings.safeParse({ ...environment, ...flags });
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  const unknown = Object.keys(flags).filter((name) => !(name in Settings.shape));
+  for (const name of unknown) problems.push(`${name}: there is no such setting`);
+  const given = { ...environment, ...flags };
+  const backups = given.LAMPPOST_BACKUP_DIR;
+  if (backups !== undefined && !statSync(backups, { throwIfNoEntry: false })?.isDirectory())
+    problems.push(`LAMPPOST_BACKUP_DIR: there is no folder ${backups}`);
+  if (given.SMTP_URL !== undefined && given.SMTP_FROM === undefined) {
+    problems.push('SMTP_FROM: must name whom mail is from where SMTP_URL is set');
+  }
+  const tls = readTls(given, problems);
+  if (!parsed.success || problems.length > 0) throw new LamppostError('config', `settings: ${problems.join('; ')}`);
+  const s = parsed.data;
+  return Object.freeze({
+    data: s.LAMPPOST_DATA,
+    city: s.LAMPPOST_CITY,
+    adminKey: s.LAMPPOST_ADMIN_KEY ?? null,
+    journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
+    backup: {
+      dir: s.LAMPPOST_BACKUP_DIR === undefined ? null : resolve(s.LAMPPOST_BACKUP_DIR),
+      keep: s.LAMPPOST_BACKUP_KEEP,
+    },
+    keep: {
+      historyDays: s.LAMPPOST_HISTORY_DAYS,
+      quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
+      deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
+    },
+    publicUrl: s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`,
+    smtp: s.SMTP_URL === undefined ? null : { url: s.SMTP_URL, from: s.SMTP_FROM! },
+    webhooks: { allowPrivate: s.WEBHOOK_ALLOW_PRIVATE },
+    citizens: {
+      reporterDays: s.LAMPPOST_REPORTER_DAYS,
+      sameWithinM: s.LAMPPOST_SAME_METRES,
+      requestsPerMinute: s.LAMPPOST_REQUESTS_PER_MINUTE,
+      publicUrl: s.LAMPPOST_PUBLIC_URL ?? null,
+    },
+    mqtt: {
+      host: s.MQTT_HOST,
+      port: s.MQTT_PORT,
+      maxPacket: s.MQTT_MAX_PACKET,
+      maxConnections: s.MQTT_MAX_CONNECTIONS,
+      sessions: {
+        days: s.MQTT_SESSION_DAYS,
+        messages: s.MQTT_QUEUE_MESSAGES,
+        bytes: s.MQTT_QUEUE_BYTES,
+        perUser: s.MQTT_SESSIONS_PER_KEY,
+      },
+      tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
+    },
+    http: { host: s.HTTP_HOST, port: s.HTTP_PORT },
+    influx: influxOf(s),
+    logLevel: s.LOG_LEVEL,
+  });
+}
+
+type Pems = Omit<NonNullable<Config['mqtt']['tls']>, 'port'>;
+
+function influxOf(s: z.infer<typeof Settings>): InfluxSettings | null {
+  if (s.INFLUX_URL === undefined) return null;
+  return {
+    url: s.INFLUX_URL,
+    token: s.INFLUX_TOKEN,
+    org: s.INFLUX_ORG,
+    bucket: s.INFLUX_BUCKET,
+    api: s.INFLUX_API,
+  };
+}
+
+function readTls(given: NodeJS.ProcessEnv, problems: string[]): Pems | null {
+  if (given.MQTTS_PORT === undefined) return null;
+  const read = (name: 'TLS_CERT' | 'TLS_KEY' | 'TLS_CLIENT_CA'): string => {
+    const path = given[name];
+    if (path === undefined) {
+      problems.push(`${name}: must name a PEM file where MQTTS_PORT is set`);
+      return '';
+    }
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      problems.push(`${name}: ${(error as Error).message}`);
+      return '';
+    }
+  };
+  const before = problems.length;
+  const clientCa = given.TLS_CLIENT_CA === undefined ? null : read('TLS_CLIENT_CA');
+  const pems = { cert: read('TLS_CERT'), key: read('TLS_KEY'), clientCa };
+  if (problems.length === before) checkPems(pems, problems);
+  return pems;
+}
+
+function checkPems({ cert, key, clientCa }: Pems, problems: string[]): void {
+  try {
+    createSecureContext({ cert, key, ...(clientCa === null ? {} : { ca: clientCa }) });
+  } catch (error) {
+    problems.push(`TLS_CERT, TLS_KEY, TLS_CLIENT_CA: they do not go together: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,64 @@
+import type { Reception } from '../citizens/index.ts';
+import type { Clock, Ledger } from '../domain/index.ts';
+import type { Job } from './schedule.ts';
+
+const DAY_MS = 86_400_000;
+
+/** What the jobs ask of the rest. */
+export interface JobDeps {
+  readonly clock: Clock;
+  readonly ledger: () => Ledger;
+  readonly engine: {
+    rollup(untilMs: number): Promise<number>;
+    prune(beforeMs: number): Promise<number>;
+    expire(beforeMs: number): Promise<number>;
+    due(nowMs: number): Promise<number>;
+  };
+  readonly notify: { expire(beforeMs: number): Promise<number> };
+  readonly reception: Pick<Reception, 'expire'>;
+  /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
+  readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
+  /** Makes the nightly backup; null where none is wanted. */
+  readonly backup: (() => Promise<object>) | null;
+}
+
+/** The jobs of one Lamppost. The journal needs none: it is trimmed behind its slowest reader all the time. */
+export function createJobs({ clock, ledger, engine, notify, reception, keep, backup }: JobDeps): Job[] {
+  const before = (days: number) => clock.now() - days * DAY_MS;
+  const jobs: Job[] = [
+    {
+      name: 'history roll-up',
+      cron: '5 * * * *',
+      run: async () => ({ hours: await engine.rollup(clock.now()) }),
+    },
+    {
+      name: 'quarantine expiry',
+      cron: '20 3 * * *',
+      run: async () => ({ expired: await engine.expire(before(keep.quarantineDays)) }),
+    },
+    {
+      name: 'deadlines',
+      cron: '* * * * * *',
+      async run() {
+        const done = await engine.due(clock.now());
+        return done === 0 ? null : { done };
+      },
+    },
+    {
+      name: 'delivery log expiry',
+      cron: '30 3 * * *',
+      run: async () => ({ expired: await notify.expire(before(keep.deliveryDays)) }),
+    },
+    { name: 'reporter expiry', cron: '50 3 * * *', run: () => reception.expire() },
+    { name: 'ledger report', cron: '0 0 * * *', run: async () => ({ ledger: ledger() }) },
+  ];
+  if (keep.historyDays > 0) {
+    jobs.push({
+      name: 'history retention',
+      cron: '40 3 * * *',
+      run: async () => ({ pruned: await engine.prune(before(keep.historyDays)) }),
+    });
+  }
+  if (backup !== null) jobs.push({ name: 'backup', cron: '10 2 * * *', run: backup });
+  return jobs;
+}

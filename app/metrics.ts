@@ -1,0 +1,59 @@
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Ledger } from '../domain/index.ts';
+
+/** Where the figures come from; asked at each scrape. */
+export interface MetricSources {
+  ledger(): Ledger;
+  broker(): Promise<Record<string, number>>;
+  engine(): Promise<{ head: number; rules: number; history: number }>;
+  journalBytes(): Promise<number>;
+  openTickets(): number;
+  devices(): number;
+  notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
+  /** Epoch ms; 0 where there was none. */
+  newestBackupMs(): number;
+}
+
+/** Prometheus text of the process: base units, no device ids as labels. */
+export function createMetrics(sources: MetricSources): () => Promise<string> {
+  const register = new Registry();
+  collectDefaultMetrics({ register });
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `lamppost_${name}`, help, labelNames, registers: [register] });
+  const messages = gauge('messages', 'Messages by where they are (the ledger)', ['state']);
+  const readings = gauge('readings', 'Readings by what became of them (the ledger)', ['state']);
+  const brokerFigures = gauge('broker', 'Figures of the MQTT broker since its start', ['figure']);
+  const lag = gauge('consumer_lag_blocks', 'Journal blocks that a consumer has yet to take', ['consumer']);
+  const journalBytes = gauge('journal_bytes', 'Bytes of messages in the journal');
+  const openTickets = gauge('open_tickets', 'Tickets that are open');
+  const deliveriesWaiting = gauge('deliveries_waiting', 'Deliveries to receivers of events that are not settled');
+  const receivers = gauge('receivers', 'Receivers of events', ['state']);
+  const devices = gauge('devices', 'Registered devices');
+  const backup = gauge(
+    'newest_backup_timestamp_seconds',
+    'When the newest whole backup since the start began; 0: none',
+  );
+
+  return async () => {
+    const [broker, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
+      sources.broker(),
+      sources.engine(),
+      sources.journalBytes(),
+      sources.notifications(),
+    ]);
+    const ledger = sources.ledger();
+    for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
+    for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);
+    for (const [figure, value] of Object.entries(broker)) brokerFigures.set({ figure }, value);
+    lag.set({ consumer: 'rules' }, Math.max(0, engine.head - engine.rules));
+    lag.set({ consumer: 'history' }, Math.max(0, engine.head - engine.history));
+    journalBytes.set(bytes);
+    openTickets.set(sources.openTickets());
+    deliveriesWaiting.set(waiting);
+    receivers.set({ state: 'enabled' }, enabled);
+    receivers.set({ state: 'disabled' }, disabled);
+    devices.set(sources.devices());
+    backup.set(sources.newestBackupMs() / 1_000);
+    return register.metrics();
+  };
+}

@@ -1,0 +1,243 @@
+/** Entry of the engine's thread, and its wiring: the journal's consumers, and what they write. Owns the state file and the history. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import pino from 'pino';
+import { parseCity } from '../../city-model/index.ts';
+import {
+  type CityControl,
+  systemClock as clock,
+  LamppostError,
+  type Publication,
+  type ReadingsQuery,
+  type SessionDrop,
+  systemTimers,
+} from '../../domain/index.ts';
+import { createEventPublisher, retainedTickets, sessionEventOf } from '../../events/index.ts';
+import {
+  createDuckdbHistory,
+  createHistoryConsumer,
+  createInfluxHistory,
+  type InfluxSettings,
+} from '../../history/index.ts';
+import {
+  createContext,
+  createIntake,
+  createLedgerStore,
+  createQuarantineStore,
+  type Outcome,
+} from '../../ingest/index.ts';
+import { JournalReader, lackOf } from '../../journal/index.ts';
+import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
+import { transact } from '../../store/index.ts';
+import { createTicketReader } from '../../tickets/index.ts';
+import { createDecisions } from './decisions.ts';
+import { liveOf, rejectionsOf } from './feed.ts';
+import { LIVE } from './flags.ts';
+import { createLoops } from './loops.ts';
+import { createOfficeOfThread } from './office.ts';
+import { offer, remote } from './rpc.ts';
+import { offerScan } from './scan.ts';
+import { openStateFile } from './state.ts';
+
+/** What the main thread hands to this one. */
+export interface EngineThreadData {
+  readonly dir: string;
+  readonly logLevel: string;
+  /** The newest block that was in the journal before this start. */
+  readonly journalled: number;
+  /** The InfluxDB that is the history; null for the embedded one. */
+  readonly influx: InfluxSettings | null;
+  /** Moves with every commit of the journal. */
+  readonly counter: Int32Array<SharedArrayBuffer>;
+  readonly flags: Int32Array<SharedArrayBuffer>;
+  readonly broker: MessagePort;
+}
+
+const EVENTS_KEPT = 100_000;
+const PATIENCE_MS = 5_000;
+
+const data = workerData as EngineThreadData;
+const log = pino({ level: data.logLevel, name: 'engine' });
+mkdirSync(data.dir, { recursive: true });
+const db = openStateFile(data.dir);
+
+const journal = new JournalReader(join(data.dir, 'journal.sqlite'));
+const context = createContext(db, (control: CityControl) => parseCity(control).city);
+const intake = createIntake(db, context);
+const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
+const { metrics } = context;
+const embedded =
+  data.influx === null ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf }) : null;
+const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
+const office = createOfficeOfThread({ db, context, clock, onEvents });
+const { pipeline, outbox } = office;
+const broker = remote<{
+  publish: (publications: readonly Publication[]) => Promise<void>;
+  restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
+}>(data.broker);
+
+const publish = (publications: readonly Publication[]) =>
+  broker.call.publish(publications).then(() => true, brokerGone);
+const publisher = createEventPublisher({ outbox, publish, timers: systemTimers });
+
+let feeding = false;
+const rules = createRulesConsumer({
+  db,
+  journal,
+  intake,
+  context,
+  clock,
+  ...createDecisions({ log, pipeline }),
+  onEffects: onEvents,
+});
+
+function onEvents(): void {
+  parentPort!.postMessage({ event: 'appended' });
+  publisher.appended();
+}
+
+/** Heals the retained tickets where the broker's file is older than this one, or gone; else nobody hears of it. */
+async function restateTickets(): Promise<void> {
+  // What is to be published still would be told in another order.
+  if (!(await publisher.drained())) return;
+  await broker.call.restate('tickets/#', [...retainedTickets(createTicketReader(db))]).catch(brokerGone);
+}
+
+/** The broker stops first: false for a call that it no longer answered. */
+function brokerGone(error: unknown): boolean {
+  if (error instanceof LamppostError) return false;
+  throw error;
+}
+
+offer(data.broker, {
+  /** Makes events of what sessions lost; one that is told again is not another. */
+  dropped(drops: readonly SessionDrop[]) {
+    const events = drops.map(sessionEventOf).filter(({ id }) => !outbox.has(id));
+    if (events.length === 0) return;
+    transact(db, () => {
+      for (const event of events) outbox.append(event);
+    });
+    onEvents();
+  },
+});
+
+/** Live readings and rejections: best effort, one batch on its way at a time, none kept for later. */
+function feed(outcomes: readonly Outcome[]): void {
+  if (feeding) return;
+  const live = Atomics.load(data.flags, LIVE) === 1 ? liveOf(outcomes, context.metrics) : [];
+  const publications = [...rejectionsOf(outcomes), ...live];
+  if (publications.length === 0) return;
+  feeding = true;
+  void publish(publications).finally(() => {
+    feeding = false;
+  });
+}
+
+await history.start();
+const quarantine = createQuarantineStore(db);
+const consumer = createHistoryConsumer(
+  {
+    db,
+    journal,
+    intake,
+    history,
+    ledger: createLedgerStore(db),
+    quarantine,
+    metrics,
+    clock,
+    log,
+  },
+  data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
+);
+refuseStrangers();
+rules.start();
+const loops = createLoops({
+  counter: data.counter,
+  flags: data.flags,
+  startedAt: journal.head().seq,
+  rules,
+  history: consumer,
+  embedded: embedded !== null,
+  clock,
+  log,
+  onOutcomes: feed,
+  prune(seq) {
+    intake.prune(seq);
+    outbox.prune(EVENTS_KEPT);
+  },
+  release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
+});
+
+/** Files of different times, restored side by side, would lose messages without a word. */
+function refuseStrangers(): void {
+  const newest = Math.max(intake.head(), history.cursor());
+  const taken = { newest, checkpoint: createConsumerStore(db).progress()?.checkpoint ?? 0, ledger: consumer.cursor() };
+  const lack = lackOf(taken, { oldest: journal.after(0, 1)[0]?.seq ?? 1, newest: data.journalled });
+  if (lack === null) return;
+  throw new LamppostError(
+    'disk',
+    `the files in ${data.dir} are of different times: ${lack}; restore all of one backup`,
+  );
+}
+
+/** What is in the journal now is taken by every consumer and published; then windows are written and files closed. */
+async function drain(): Promise<void> {
+  // What a silent database does not answer in time comes again after the next start.
+  const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
+  await loops.stop();
+  while (rules.step().length > 0);
+  rules.checkpoint();
+  const { seq } = journal.head();
+  while (consumer.cursor() < seq && (await consumer.step(true)));
+  clearTimeout(patience);
+  await publisher.stop();
+  await history.stop();
+  db.close();
+  journal.close();
+}
+
+const functions = {
+  /** Starts the consumers; the broker learns of what it missed. */
+  run() {
+    void restateTickets();
+    loops.start().catch((error: unknown) => {
+      log.fatal({ err: error }, 'the engine stops');
+      setImmediate(() => {
+        throw error;
+      });
+    });
+  },
+  ...office.functions,
+  query: (query: ReadingsQuery) => history.query(query),
+  latest: (filter: Parameters<typeof history.latest>[0]) => history.latest(filter),
+  count: () => history.count(),
+  /** Serves one scan of the history over the port. */
+  scan: (port: MessagePort) => offerScan(port, history),
+  exportParquet: (query: Parameters<typeof history.exportParquet>[0]) => history.exportParquet(query),
+  /** An InfluxDB rolls up and forgets by its own rules. */
+  rollup: async (untilMs: number) => (await embedded?.rollup(untilMs)) ?? 0,
+  prune: async (beforeMs: number) => (await embedded?.prune(beforeMs)) ?? 0,
+  /** Copies the embedded history; resolves to its cursor in the copy. */
+  copyHistory: (to: string) => embedded!.copyTo(to),
+  status: () => ({
+    head: journal.head().seq,
+    rules: rules.cursor(),
+    history: consumer.cursor(),
+    trouble: consumer.trouble(),
+    replayed: consumer.replayed(),
+  }),
+  explain: (rule: string, group: string) => rules.explain(rule, group),
+  explainDevice: (device: string) => rules.explainDevice(device),
+  discard: (ids: readonly string[], by: string, note: string) => quarantine.discard(ids, by, note, clock.now()),
+  expire: (beforeMs: number) => quarantine.expire(beforeMs),
+  async stop() {
+    await drain();
+    data.broker.close();
+    // After the answer has left.
+    setImmediate(() => parentPort!.close());
+  },
+};
+export type EngineThread = typeof functions;
+offer(parentPort!, functions);
+parentPort!.postMessage({ event: 'ready' });

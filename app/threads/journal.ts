@@ -1,0 +1,49 @@
+/** Entry of the journal's thread: owns the journal's file, and fsyncs so that nobody else has to. */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../../domain/index.ts';
+import { createJournalServer, type JournalLimits, type JournalServer } from '../../journal/index.ts';
+import { COMMITTED } from './flags.ts';
+import { offer } from './rpc.ts';
+
+/** What the main thread hands to this one. */
+export interface JournalThreadData {
+  readonly path: string;
+  readonly counter: Int32Array<SharedArrayBuffer>;
+  readonly flags: Int32Array<SharedArrayBuffer>;
+  readonly limits: JournalLimits & { tickMs: number };
+  /** Where the broker sends its group commits. */
+  readonly broker: MessagePort;
+}
+
+const data = workerData as JournalThreadData;
+const server = createJournalServer(
+  {
+    path: data.path,
+    clock: systemClock,
+    signal: { counter: data.counter },
+    onMessages: (count) => Atomics.add(data.flags, COMMITTED, count),
+  },
+  data.limits,
+);
+server.serve(data.broker);
+
+const functions = {
+  heads: () => server.heads(),
+  newest: () => server.newest(),
+  control: (...args: Parameters<JournalServer['control']>) => server.control(...args),
+  replay: (...args: Parameters<JournalServer['replay']>) => server.replay(...args),
+  release: (seq: number) => server.release(seq),
+  hold: () => server.hold(),
+  letGo: () => server.letGo(),
+  bytes: () => server.bytes(),
+  /** Starts ticks and trimming: once what surrounds the journal is in place. */
+  run: () => server.start(),
+  stop() {
+    server.stop();
+    data.broker.close();
+    // After the answer has left.
+    setImmediate(() => parentPort!.close());
+  },
+};
+export type JournalThread = typeof functions;
+offer(parentPort!, functions);

@@ -1,0 +1,156 @@
+import type { Logger } from 'pino';
+import { type Clock, LamppostError } from '../../domain/index.ts';
+import type { HistoryConsumer } from '../../history/index.ts';
+import type { Outcome } from '../../ingest/index.ts';
+import type { RulesConsumer } from '../../rules/index.ts';
+import { diskFault } from '../../store/index.ts';
+import { DECIDED } from './flags.ts';
+
+interface Deps {
+  /** Moves with every commit of the journal. */
+  readonly counter: Int32Array<SharedArrayBuffer>;
+  readonly flags: Int32Array<SharedArrayBuffer>;
+  /** The newest block of the run before. */
+  readonly startedAt: number;
+  readonly rules: RulesConsumer;
+  readonly history: HistoryConsumer;
+  /** Whether the history is written in this thread too. */
+  readonly embedded: boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onOutcomes: (outcomes: readonly Outcome[]) => void;
+  /** Forgets what nobody needs any more before a block that every consumer has. */
+  readonly prune: (seq: number) => void;
+  /** Told up to which block the journal is not needed any more. */
+  readonly release: (seq: number) => void;
+}
+
+/** How the journal's two consumers share the engine's thread. */
+export interface Loops {
+  /** Runs until it is stopped; rejects with what is no passing trouble of the disk. */
+  start(): Promise<void>;
+  /** Resolves when both have ended their present step. */
+  stop(): Promise<void>;
+}
+
+const CHECKPOINT_MS = 30_000;
+const CHECKPOINT_BLOCKS = 20_000;
+const IDLE_MS = 100;
+// Waking for every small commit costs more than its messages: the next ones are gathered for a moment.
+const GATHER_MS = 5;
+const BUSY_BLOCKS = 8;
+const DISK_MS = 1_000;
+// Messages that the embedded history may be behind the rules; both share this thread, and the rules would take all of it.
+// More than it gathers for a batch at a load that it keeps up with, or rules would wait for a batch to be old enough.
+const MOST_UNSTORED = 65_536;
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** Makes the loops. */
+export function createLoops(deps: Deps): Loops {
+  const { counter, flags, startedAt, rules, history, embedded, clock, log } = deps;
+  /** The history's present step. */
+  let storing: Promise<unknown> = Promise.resolve();
+  /** How many messages there were up to the newest block that the rules took, and before the first that they took since the start. */
+  let decided = 0;
+  let decidedBefore: number | null = null;
+  let checkpointAt = clock.now();
+  let released = 0;
+  let stopping = false;
+  let running: Promise<void> = Promise.resolve();
+
+  /** Only what came in since the start: a backlog from before it does not hold publishers up. */
+  function countDecided(outcomes: readonly Outcome[]): void {
+    for (const { block } of outcomes) {
+      decidedBefore ??= block.first;
+      decided = block.first + block.count;
+      if (block.kind === 'messages' && block.seq > startedAt) Atomics.add(flags, DECIDED, block.count);
+    }
+  }
+
+  function checkpointIfDue(): void {
+    const isOld = clock.now() - checkpointAt >= CHECKPOINT_MS;
+    if (!isOld && rules.cursor() - rules.checkpointed() < CHECKPOINT_BLOCKS) return;
+    checkpointAt = clock.now();
+    rules.checkpoint();
+    deps.prune(Math.min(rules.checkpointed(), history.cursor()));
+  }
+
+  /** Tells the journal what nobody needs any more. */
+  function release(): void {
+    const seq = Math.min(history.cursor(), rules.checkpointed());
+    if (seq <= released) return;
+    released = seq;
+    deps.release(seq);
+  }
+
+  async function untilNews(seen: number): Promise<void> {
+    const wait = Atomics.waitAsync(counter, 0, seen, IDLE_MS);
+    if (wait.async) await wait.value;
+  }
+
+  async function decide(): Promise<void> {
+    while (!stopping) {
+      const seen = Atomics.load(counter, 0);
+      try {
+        const outcomes = rules.step();
+        countDecided(outcomes);
+        deps.onOutcomes(outcomes);
+        checkpointIfDue();
+        if (outcomes.length === 0) await untilNews(seen);
+        // A few blocks can be many messages: those of a saturated broker are large.
+        else if (outcomes.length < BUSY_BLOCKS && !isHistoryBehind()) await pause(GATHER_MS);
+        else await letHistoryFollow();
+      } catch (error) {
+        if (!passes(error)) throw error;
+        log.error({ err: error }, 'the rules wait for the disk');
+        await pause(DISK_MS);
+      }
+    }
+  }
+
+  /**
+   * Without it the rules keep up with any load and the history stands still, until the journal is full; publishers wait for the
+   * rules only. A history in trouble, or one on another machine, holds nobody up.
+   */
+  async function letHistoryFollow(): Promise<void> {
+    await turn();
+    while (!stopping && isHistoryBehind()) {
+      await storing;
+      await turn();
+    }
+  }
+
+  function isHistoryBehind(): boolean {
+    if (!embedded || history.trouble() !== null) return false;
+    return decided - (history.messages() ?? decidedBefore ?? decided) > MOST_UNSTORED;
+  }
+
+  async function store(): Promise<void> {
+    while (!stopping) {
+      const seen = Atomics.load(counter, 0);
+      const step = history.step(false);
+      storing = embedded ? step.catch(() => {}) : storing;
+      if (await step) release();
+      else await untilNews(seen);
+    }
+  }
+
+  return {
+    start() {
+      running = Promise.all([decide(), store()]).then(() => {});
+      return running;
+    },
+    async stop() {
+      stopping = true;
+      await running;
+    },
+  };
+}
+
+/** A full disk passes; anything else is a bug and ends the process, and the journal recovers. */
+function passes(error: unknown): boolean {
+  const fault = error instanceof LamppostError ? error : diskFault(error, 'the state');
+  return fault?.retryable === true;
+}

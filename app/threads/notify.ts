@@ -1,0 +1,69 @@
+/** Entry of the thread that tells receivers what happens; owns the file of the deliveries. Slow receivers keep nobody else waiting. */
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { parentPort, workerData } from 'node:worker_threads';
+import pino from 'pino';
+import { parseCity } from '../../city-model/index.ts';
+import { type City, type CityControl, systemClock as clock, systemTimers as timers } from '../../domain/index.ts';
+import { createOutboxReader } from '../../events/index.ts';
+import { createMailer, createNotifier, createPoster, openDeliveries, type SmtpSettings } from '../../notify/index.ts';
+import { offer, under } from './rpc.ts';
+
+/** What the main thread hands to this one. */
+export interface NotifyThreadData {
+  readonly dir: string;
+  readonly logLevel: string;
+  /** Whether webhooks may go to private addresses. */
+  readonly allowPrivate: boolean;
+  /** The mail server; null where none is set. */
+  readonly smtp: SmtpSettings | null;
+  /** Where people reach this Lamppost. */
+  readonly publicUrl: string;
+  /** The city folder in force. */
+  readonly city: CityControl;
+}
+
+const TIMEOUT_MS = 15_000;
+const MOST_KEPT = 64 * 1024;
+const PATIENCE_MS = 3_000;
+
+const data = workerData as NotifyThreadData;
+const log = pino({ level: data.logLevel, name: 'notify' });
+const db = openDeliveries(join(data.dir, 'deliveries.sqlite'));
+const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true });
+const { allowPrivate, publicUrl } = data;
+let city = cityOf(data.city);
+const poster = createPoster(clock, { allowPrivate, timeoutMs: TIMEOUT_MS, mostKept: MOST_KEPT });
+const outbox = createOutboxReader(state);
+const mailer = data.smtp === null ? null : createMailer(clock, data.smtp, { timeoutMs: TIMEOUT_MS });
+const deps = { db, outbox, poster, mailer, clock, timers, random: Math.random, log, city: () => city };
+const notifier = createNotifier(deps, { allowPrivate, publicUrl });
+
+/** A folder that was checked before it came here. */
+function cityOf(control: CityControl): City {
+  return parseCity(control).city!;
+}
+
+const functions = {
+  ...under('webhooks', notifier.webhooks),
+  ...under('subscriptions', notifier.subscriptions),
+  run: () => notifier.start(),
+  /** Another city folder is in force. */
+  city(control: CityControl) {
+    city = cityOf(control);
+  },
+  counts: () => notifier.counts(),
+  expire: (beforeMs: number) => notifier.expire(beforeMs),
+  async stop() {
+    await notifier.stop(PATIENCE_MS);
+    state.close();
+    db.close();
+    // After the answer has left.
+    setImmediate(() => parentPort!.close());
+  },
+};
+export type NotifyThread = typeof functions;
+offer(parentPort!, functions);
+parentPort!.on('message', (message: { event?: string }) => {
+  if (message.event === 'appended') notifier.appended();
+});

@@ -1,0 +1,53 @@
+import {
+  addWorkingTime,
+  type City,
+  type Device,
+  FAULT_GROUP,
+  LIMIT_GROUP,
+  type Rule,
+  type Subject,
+  type Transition,
+} from '../../domain/index.ts';
+import type { BacktestTicket } from '../../rules/index.ts';
+import { calendarOf, decideTicket, isoOf, titlesOf } from '../../tickets/index.ts';
+
+/** What a ticket needs of a city. */
+export type TicketCity = Pick<City, 'name' | 'services' | 'districts' | 'calendars'>;
+
+/** Nothing else is open, silenced or gathered: a backtest shows what a rule would raise by itself. */
+const ALONE = {
+  open: null,
+  waits: false,
+  othersFire: () => false,
+  partsOpen: () => false,
+  heldBy: () => null,
+  gathered: () => null,
+  reopenable: () => null,
+  gathering: () => null,
+} as const;
+
+/** The tickets that alerts would open, as the live way decides and names them. */
+export function wouldBeTickets(city: TicketCity, devices: readonly Device[]) {
+  const byId = new Map(devices.map((device) => [device.id, device]));
+
+  function subjectOf(group: string, { forEach }: Rule): Subject {
+    if (group === LIMIT_GROUP || group === FAULT_GROUP) return { kind: 'rule' };
+    if (forEach === 'device') return { kind: 'device', device: byId.get(group)! };
+    if (forEach === 'city') return { kind: 'city', title: city.name };
+    return { kind: 'district', id: group, title: city.districts.get(group)?.title ?? { en: group, zh: group } };
+  }
+
+  return (transition: Transition, rule: Rule): BacktestTicket | null => {
+    const service = rule.ticket && city.services.get(rule.ticket.service);
+    const decision = decideTicket(transition, { rule, service, ...ALONE });
+    if (decision.kind !== 'open') return null;
+    const subject = subjectOf(transition.group, rule);
+    const { service: of, deadlineMs } = decision;
+    return {
+      service: of.id,
+      department: of.department,
+      dueAt: isoOf(addWorkingTime(calendarOf(of.calendar, city), transition.atMs, deadlineMs)),
+      ...titlesOf({ transition, rule, subject, city }),
+    };
+  };
+}

@@ -1,0 +1,110 @@
+import type { z } from 'zod';
+import type { Calendar, City, CityControl, CityProblem, District, Profile } from '../domain/index.ts';
+import { check } from './check.ts';
+import { DistrictsSchema } from './geojson.ts';
+import { checkDistricts, checkFields, checkInhibitions, checkProfiles, checkServices } from './references.ts';
+import {
+  CalendarsSchema,
+  CityFileSchema,
+  DepartmentsSchema,
+  MetricsSchema,
+  ProfilesSchema,
+  WEEKDAYS,
+} from './schema.ts';
+import { InhibitionsSchema, inhibitionsOf, ServicesSchema, serviceOf } from './services.ts';
+import { openSource } from './source.ts';
+
+/** A city, or every mistake that keeps its folder from being one. */
+export type ParsedCity =
+  | { readonly city: City; readonly problems: readonly [] }
+  | { readonly city: null; readonly problems: CityProblem[] };
+
+/** Makes a city of its folder's files (all but `rules/`). Pure. */
+export function parseCity(control: CityControl): ParsedCity {
+  const problems: CityProblem[] = [];
+  const open = <T extends z.ZodType>(path: string, schema: T, optional?: string) => {
+    const file = control.files.find((one) => one.path === path) ?? (optional && { path, text: optional });
+    if (!file) {
+      problems.push({ file: path, line: 1, column: 1, message: 'the file is missing' });
+      return null;
+    }
+    const source = openSource(file);
+    return { source, data: check(source, schema, problems) };
+  };
+  const base = open('city.yaml', CityFileSchema);
+  const metrics = open('metrics.yaml', MetricsSchema);
+  const profiles = open('profiles.yaml', ProfilesSchema);
+  const departments = open('departments.yaml', DepartmentsSchema);
+  const services = open('services.yaml', ServicesSchema);
+  const calendars = open('calendars.yaml', CalendarsSchema);
+  const districts = open('districts.geojson', DistrictsSchema);
+  const inhibitions = open('inhibitions.yaml', InhibitionsSchema, '[]');
+
+  if (profiles && metrics) {
+    checkProfiles(profiles.source, metrics.source, problems);
+    checkFields(profiles.source, metrics.source, problems);
+  }
+  if (services && departments && calendars) {
+    checkServices(services.source, { departments: departments.source, calendars: calendars.source }, problems);
+  }
+  if (inhibitions && services && districts) {
+    const sources = { services: services.source, districts: districts.source };
+    checkInhibitions(inhibitions.source, sources, problems);
+  }
+  if (districts) checkDistricts(districts.source, problems);
+  if (problems.length > 0) return { city: null, problems };
+
+  const { name, timezone, accepts, publication, open311 } = base!.data!;
+  const city: City = {
+    version: control.version,
+    name,
+    timezone,
+    accepts: { pastMs: accepts.past, aheadMs: accepts.ahead },
+    publication: { licence: publication.licence, coordinateDecimals: publication.coordinate_decimals },
+    open311: { jurisdiction: open311.jurisdiction, contact: open311.contact, keyService: open311.key_service },
+    metrics: mapOf(metrics!.data!, (metric) => metric),
+    profiles: mapOf(profiles!.data!, profileOf),
+    departments: mapOf(departments!.data!, (department) => department),
+    services: mapOf(services!.data!, serviceOf),
+    inhibitions: inhibitionsOf(inhibitions!.data!),
+    calendars: new Map(Object.entries(calendars!.data!).map(([id, one]) => [id, calendarOf(id, one, timezone)])),
+    districts: new Map(districts!.data!.features.map((feature) => [feature.id, districtOf(feature)])),
+  };
+  return { city, problems: [] };
+}
+
+/** `file:line:column message`, a line each. */
+export function formatProblems(problems: readonly CityProblem[]): string {
+  return problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`).join('\n');
+}
+
+function profileOf({ interval, fields, ...profile }: z.output<typeof ProfilesSchema>[string]): Omit<Profile, 'id'> {
+  return { ...profile, intervalMs: interval, fields: new Map(Object.entries(fields)) };
+}
+
+function calendarOf(id: string, written: z.output<typeof CalendarsSchema>[string], timezone: string): Calendar {
+  const { title, zone, weekdays, from, to, holidays, workdays } = written;
+  const spans = written.spans ?? [{ weekdays: weekdays!, from: from!, to: to! }];
+  const dayOf = (name: (typeof WEEKDAYS)[number]) => WEEKDAYS.indexOf(name) + 1;
+  const minutesOf = (time: string) => 60 * Number(time.slice(0, 2)) + Number(time.slice(3));
+  return {
+    id,
+    title,
+    zone: zone ?? timezone,
+    spans: spans.map((span) => ({
+      weekdays: span.weekdays.map(dayOf),
+      fromMin: minutesOf(span.from),
+      toMin: minutesOf(span.to),
+    })),
+    holidays,
+    workdays: workdays.map(({ date, as }) => ({ date, weekday: dayOf(as) })),
+  };
+}
+
+function districtOf({ id, properties, geometry }: z.output<typeof DistrictsSchema>['features'][number]): District {
+  return { id, title: properties.title, geometry };
+}
+
+function mapOf<T, R>(record: Record<string, T>, make: (value: T) => R): Map<string, R & { id: string }> {
+  return new Map(Object.entries(record).map(([id, value]) => [id, { id, ...make(value) }]));
+}

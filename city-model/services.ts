@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { GROUP_KEYS, type Inhibition, MATCH_KEYS, type Matchers, type Service } from '../domain/index.ts';
+import { Duration, Id, Positive, strict, Text, unless } from './schema.ts';
+
+const Percent = z
+  .string({ error: unless('not a share; write 80%') })
+  .regex(/^([1-9]|[1-9]\d)%$/, 'a share is between 1% and 99%, such as 80%')
+  .transform((text) => Number.parseInt(text, 10));
+
+const LISTS = ['singlevaluelist', 'multivaluelist'] as const;
+
+/** Open311 names an attribute's code in form fields: `attribute[CODE]`. */
+const Code = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'a code has letters, digits, - and _, and at most 64 of them');
+
+const Attribute = strict({
+  code: Code,
+  title: Text,
+  datatype: z.enum(['string', 'number', 'datetime', 'text', ...LISTS]),
+  required: z.boolean().default(false),
+  hint: Text.nullable().default(null),
+  values: z.record(Code, Text).default({}),
+}).superRefine(({ datatype, values }, context) => {
+  const isList = LISTS.some((list) => list === datatype);
+  if (isList === Object.keys(values).length > 0) return;
+  const message = isList ? 'a list needs values to choose from' : `only ${LISTS.join(' and ')} have values`;
+  context.addIssue({ code: 'custom', path: ['values'], message });
+});
+
+const Escalation = strict({ on: z.enum(['acknowledge', 'resolve']), after: Duration.default(0), to: z.string() });
+
+/** `services.yaml`. */
+export const ServicesSchema = z.record(
+  Id,
+  strict({
+    title: Text,
+    description: Text.nullable().default(null),
+    department: z.string(),
+    open311: z.boolean().default(true),
+    keywords: z.array(z.string().min(1)).default([]),
+    attributes: z.array(Attribute).default([]),
+    deadline: Positive,
+    acknowledge: Positive.nullable().default(null),
+    calendar: z.string().nullable().default(null),
+    warn: Percent.nullable().default(null),
+    escalate: z.array(Escalation).default([]),
+    resolution: z.enum(['auto', 'confirm']).default('auto'),
+    reopen: Duration.default(0),
+    close: Positive.nullable().default(null),
+    offer: z.array(strict({ to: z.string(), for: Positive })).default([]),
+    gather: strict({ by: z.array(z.enum(GROUP_KEYS)).default([]), wait: Positive })
+      .nullable()
+      .default(null),
+  }).superRefine(({ acknowledge, escalate }, context) => {
+    escalate.forEach(({ on }, i) => {
+      if (on !== 'acknowledge' || acknowledge !== null) return;
+      const message = 'the service sets no time to acknowledge; add "acknowledge: 30m"';
+      context.addIssue({ code: 'custom', path: ['escalate', i, 'on'], message });
+    });
+  }),
+);
+
+const Names = z.union([z.string().transform((name) => [name]), z.array(z.string()).min(1)]);
+const matchers = (keys: readonly string[]) =>
+  Object.fromEntries(keys.map((key) => [key, Names.optional()])) as Record<string, z.ZodOptional<typeof Names>>;
+
+/** `inhibitions.yaml`, which a city need not have. */
+export const InhibitionsSchema = z.array(
+  strict({
+    source: strict(matchers(['rule', 'district', 'severity'])),
+    target: strict({ ...matchers(MATCH_KEYS), tags: z.record(z.string(), z.string()).optional() }),
+    equal: z.array(z.enum(['district', 'device'])).default([]),
+    via: z.string().min(1).nullable().default(null),
+  }).refine(({ source }) => source.rule !== undefined, { path: ['source', 'rule'], message: 'is missing' }),
+);
+
+/** A service as it was written. */
+export function serviceOf(written: z.output<typeof ServicesSchema>[string]): Omit<Service, 'id'> {
+  const { deadline, acknowledge, warn, escalate, reopen, close, offer, gather, attributes, ...service } = written;
+  return {
+    ...service,
+    attributes: attributes.map(({ values, ...attribute }) => ({
+      ...attribute,
+      values: Object.entries(values).map(([key, title]) => ({ key, title })),
+    })),
+    deadlineMs: deadline,
+    acknowledgeMs: acknowledge,
+    warnPercent: warn,
+    escalation: escalate.map(({ on, after, to }) => ({ on, afterMs: after, to })),
+    reopenMs: reopen,
+    closeMs: close,
+    offers: offer.map(({ to, for: forMs }) => ({ to, forMs })),
+    gathering: gather === null ? null : { by: gather.by, waitMs: gather.wait },
+  };
+}
+
+/** Inhibitions as they were written. */
+export function inhibitionsOf(written: z.output<typeof InhibitionsSchema>): Inhibition[] {
+  return written.map(({ source, target, equal, via }) => ({
+    source: source as Inhibition['source'],
+    target: target as Matchers,
+    equal,
+    via,
+  }));
+}

@@ -1,0 +1,70 @@
+import type { Config, Lamppost } from '../app/index.ts';
+import { LamppostError } from '../domain/index.ts';
+
+/** What its reader can mend; null for a bug, which shows where it happened. */
+export function operational(error: unknown): LamppostError | null {
+  if (error instanceof LamppostError) return error;
+  const { message, code, syscall } = error as NodeJS.ErrnoException;
+  // A port that is taken, a folder that is not ours …, or a flag that parseArgs does not know.
+  const outside = syscall !== undefined || code?.startsWith('ERR_PARSE_ARGS') === true;
+  return outside ? new LamppostError('config', message, { cause: error }) : null;
+}
+
+/** 2 for a mistake in the settings, 1 for what else kept a command from its work. */
+export const exitCodeOf = (error: LamppostError) => (error.code === 'config' ? 2 : 1);
+
+/** Starts a server of this process. Ends the process, with one clear line, where a setting, the city or the disk does not allow it. */
+export async function boot(flags: Record<string, string>, environment: NodeJS.ProcessEnv): Promise<[Lamppost, Config]> {
+  const [{ readConfig, startLamppost }, { default: pino }] = await Promise.all([
+    import('../app/index.ts'),
+    import('pino'),
+  ]);
+  const config = readConfig(environment, flags);
+  const log = pino({ level: config.logLevel, name: 'lamppost' });
+  let starting = true;
+  const onCrash = (error: Error) => {
+    if (starting && error instanceof LamppostError) giveUp(error);
+    log.fatal({ err: error }, 'a thread died; the journal recovers at the next start');
+    process.exit(70);
+  };
+  try {
+    const lamppost = await startLamppost(config, log, onCrash);
+    starting = false;
+    return [lamppost, config];
+  } catch (error) {
+    const known = operational(error);
+    if (known === null) throw error;
+    return giveUp(known);
+  }
+}
+
+/** Threads that run already would keep the process. */
+function giveUp(error: LamppostError): never {
+  console.error(error.message);
+  process.exit(exitCodeOf(error));
+}
+
+/** Resolves at Ctrl-C or SIGTERM. A second one ends at once. */
+export function untilAskedToStop(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(130));
+        resolve();
+      });
+    }
+  });
+}
+
+/** Reads the city folder again and says what came of it; mistakes leave the old city in force. */
+export async function reload(lamppost: Lamppost): Promise<void> {
+  try {
+    const { changed, version } = await lamppost.reloadCity();
+    console.log(
+      changed ? `city folder read again: version ${version.slice(0, 12)} is in force` : 'city folder: no change',
+    );
+  } catch (error) {
+    if (!(error instanceof LamppostError)) throw error;
+    console.error(`${error.message}\nthe city that was in force stays`);
+  }
+}

@@ -1,0 +1,132 @@
+import { LamppostError } from '../../domain/index.ts';
+import { type Answer, hostOf } from './connection.ts';
+import type { InfluxSettings } from './settings.ts';
+
+/** Why points were refused; others of the same request may be stored. */
+export interface Refusal {
+  /** What the server said. */
+  readonly said: string;
+  /** Whether that speaks of points; else the setup may be at fault, and no point. */
+  readonly ofPoints: boolean;
+  /** Whether that holds for all that a line says, not for one of its fields. */
+  readonly ofLines: boolean;
+  /** How many lines were dropped, where the server counts them. */
+  readonly dropped: number | null;
+  /** The one field that does not fit, where the server names it. */
+  readonly field: { readonly measurement: string; readonly name: string } | null;
+  /** The lines that were dropped, from 0, where the server lists them. */
+  readonly lines: readonly number[] | null;
+}
+
+/** What an answer to a write means. */
+export type Verdict =
+  | { readonly kind: 'stored' }
+  /** `error` is what to say where the setup turns out to be at fault. */
+  | { readonly kind: 'refused'; readonly refusal: Refusal; readonly error: LamppostError }
+  | { readonly kind: 'too-large' }
+  | { readonly kind: 'wait'; readonly error: LamppostError };
+
+// A server that asks for an hour is asked again before that: it may have been mended.
+const LONGEST_MS = 300_000;
+const LONGEST_TEXT = 300;
+
+/** What to do after an answer to a write; see docs/influxdb.md. */
+export function verdictOf(answer: Answer, settings: InfluxSettings, nowMs: number): Verdict {
+  const { status, body } = answer;
+  if (status === 413) return { kind: 'too-large' };
+  // Hosted InfluxDB 3 answers 201 where it stored some lines, and lists the others.
+  if (status === 204 || (status === 201 && body === '')) return { kind: 'stored' };
+  const error = waitFor(answer, settings, nowMs);
+  const refused = status === 201 || ((status === 400 || status === 422) && !isPage(answer));
+  return refused ? { kind: 'refused', refusal: refusalOf(answer), error } : { kind: 'wait', error };
+}
+
+/** An HTML page comes from something in front of the database, and says nothing about points. */
+function isPage({ headers, body }: Answer): boolean {
+  return String(headers['content-type'] ?? '').includes('html') || body.trimStart().startsWith('<');
+}
+
+// The words of InfluxDB 1 to 3 and VictoriaMetrics for what is wrong with a point or a line.
+const OF_POINTS =
+  /partial write|parse|field type|invalid (field|tag|measurement|line|point)|beyond retention|out(side| of) (the )?range|max-(series|values)|schema|original_line/i;
+
+// The reasons of InfluxDB 1 and 2 that lie in the time and the tags.
+const OF_LINES = /beyond retention policy|max-(series|values)-per/i;
+
+function refusalOf({ body }: Answer): Refusal {
+  const said = saidIn(body);
+  const dropped = /dropped=(\d+)/.exec(said)?.[1];
+  const field = /input field "(.+?)" on measurement "(.+?)"/.exec(said);
+  return {
+    said: shortened(said),
+    ofPoints: OF_POINTS.test(said) || OF_POINTS.test(body),
+    ofLines: OF_LINES.test(said),
+    dropped: dropped === undefined ? null : Number(dropped),
+    field: field === null ? null : { name: field[1]!, measurement: field[2]! },
+    lines: linesIn(body),
+  };
+}
+
+/** InfluxDB 3: `data: [{ line_number, original_line, error_message }]`, numbered from 1. */
+function linesIn(body: string): number[] | null {
+  const data = parsed(body)?.data;
+  if (!Array.isArray(data)) return null;
+  const numbers = data.map((one) => Number((one as { line_number?: unknown } | null)?.line_number) - 1);
+  return numbers.length > 0 && numbers.every((n) => Number.isInteger(n) && n >= 0) ? numbers : null;
+}
+
+function waitFor(answer: Answer, settings: InfluxSettings, nowMs: number): LamppostError {
+  const message = `InfluxDB at ${hostOf(settings)} ${remedyFor(answer.status, settings)} (${sentence(answer)})`;
+  const retryAfterMs = retryAfterOf(answer.headers['retry-after'], nowMs);
+  return new LamppostError('history', message, { retryable: true, retryAfterMs });
+}
+
+/** What an answer that is no success says, and what helps: for reads and writes alike. */
+export function remedyFor(status: number, { token, org, bucket, api }: InfluxSettings): string {
+  const where = api === 'v2' ? `bucket "${bucket}" of organization "${org}"` : `database "${bucket}"`;
+  if (status === 401) {
+    return token === ''
+      ? 'asks for a token; set INFLUX_TOKEN'
+      : `does not know the token; set INFLUX_TOKEN to one that may read and write the ${where}`;
+  }
+  if (status === 403)
+    return `does not let this token at the ${where}; give it read and write access, or set INFLUX_TOKEN`;
+  if (status === 404) {
+    return `has no ${where}, or no API ${api}; create it, or set INFLUX_BUCKET, INFLUX_ORG or INFLUX_API`;
+  }
+  if (status === 429 || status >= 500 || status === 408 || status === 425) return 'cannot take readings now';
+  return 'answers as no InfluxDB does; check INFLUX_URL and INFLUX_API, and any proxy in front';
+}
+
+/** `404: database not found: "x"`. */
+export function sentence(answer: Answer): string {
+  const said = isPage(answer) ? 'an HTML page' : shortened(saidIn(answer.body));
+  return said === '' ? String(answer.status) : `${answer.status}: ${said}`;
+}
+
+/** RFC 9110, 10.2.3: seconds, or an HTTP date; 0 where there is neither. */
+function retryAfterOf(header: string | string[] | undefined, nowMs: number): number {
+  const text = Array.isArray(header) ? header[0] : header;
+  if (text === undefined) return 0;
+  const ms = /^\s*\d+\s*$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
+  return Number.isFinite(ms) ? Math.min(Math.max(0, ms), LONGEST_MS) : 0;
+}
+
+function saidIn(body: string): string {
+  const { error, message } = parsed(body) ?? {};
+  if (typeof message === 'string' && message !== '') return message;
+  if (typeof error === 'string') return error;
+  return body.trim();
+}
+
+function parsed(body: string): { error?: unknown; message?: unknown; data?: unknown } | null {
+  try {
+    return JSON.parse(body) as { error?: unknown } | null;
+  } catch {
+    return null;
+  }
+}
+
+function shortened(text: string): string {
+  return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT)}…`;
+}

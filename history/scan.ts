@@ -1,0 +1,133 @@
+import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBInstance } from '@duckdb/node-api';
+import { LamppostError, type ScannedReadings, type ScanQuery } from '../domain/index.ts';
+import { nextSlice, SLICE } from './slices.ts';
+
+// The scan's own tables are of its own connection: what the file calls the devices and metrics, and their places in the query.
+const PLACES = `
+  create temp table scan_devices as select d.id, n.place from devices d join scan_names n on n.name = d.name and n.of = 'device';
+  create temp table scan_metrics as select m.id, n.place from metrics m join scan_names n on n.name = m.name and n.of = 'metric';
+`;
+
+/** Readings in order of time by slices of it, over a connection of its own; see HistoryStore.scan. Throws `history`. */
+export async function* scanDuckdb(
+  instance: DuckDBInstance,
+  query: ScanQuery,
+  signal?: AbortSignal,
+): AsyncGenerator<ScannedReadings, void, undefined> {
+  const connection = await instance.connect();
+  const interrupt = () => connection.interrupt();
+  signal?.addEventListener('abort', interrupt);
+  try {
+    yield* slicesOf(connection, query, signal);
+  } catch (cause) {
+    if (signal?.aborted) return;
+    throw new LamppostError('history', `the history cannot be read: ${(cause as Error).message}`, {
+      retryable: true,
+      cause,
+    });
+  } finally {
+    signal?.removeEventListener('abort', interrupt);
+    connection.closeSync();
+  }
+}
+
+async function* slicesOf(
+  connection: DuckDBConnection,
+  query: ScanQuery,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ScannedReadings, void, undefined> {
+  await namePlaces(connection, query);
+  const toMs = Math.ceil(query.toMs);
+  const first = await firstOf(connection, query);
+  if (first === null) return;
+  let fromMs = first;
+  let lengthMs: number = SLICE.firstMs;
+  while (fromMs < toMs && !signal?.aborted) {
+    const untilMs = Math.min(toMs, fromMs + lengthMs);
+    const rows = await countOf(connection, fromMs, untilMs);
+    if (rows > SLICE.rows && lengthMs > 1) {
+      lengthMs = nextSlice(lengthMs, rows);
+      continue;
+    }
+    if (rows > 0) yield* batchesOf(connection, fromMs, untilMs, signal);
+    lengthMs = nextSlice(lengthMs, rows);
+    fromMs = untilMs;
+  }
+}
+
+async function namePlaces(connection: DuckDBConnection, { devices, metrics }: ScanQuery): Promise<void> {
+  await connection.run('create temp table scan_names (of varchar, name varchar, place integer)');
+  const appender = await connection.createAppender('scan_names', 'main', 'temp');
+  const append = (of: string) => (name: string, place: number) => appendName(appender, of, name, place);
+  devices.forEach(append('device'));
+  metrics.forEach(append('metric'));
+  appender.closeSync();
+  await connection.run(PLACES);
+}
+
+function appendName(appender: DuckDBAppender, of: string, name: string, place: number): void {
+  appender.appendVarchar(of);
+  appender.appendVarchar(name);
+  appender.appendInteger(place);
+  appender.endRow();
+}
+
+const FROM = `from readings r join scan_devices d on d.id = r.device join scan_metrics m on m.id = r.metric`;
+// The bounds let DuckDB pass over the row groups of other times.
+const within = (fromMs: number, toMs: number) => `where r.ts >= ${fromMs} and r.ts < ${toMs}`;
+
+async function firstOf(connection: DuckDBConnection, { fromMs, toMs }: ScanQuery): Promise<number | null> {
+  const bounds = within(Math.ceil(fromMs), Math.ceil(toMs));
+  const rows = (await connection.runAndReadAll(`select min(r.ts)::double ${FROM} ${bounds}`)).getRows();
+  return rows[0]![0] as number | null;
+}
+
+async function countOf(connection: DuckDBConnection, fromMs: number, toMs: number): Promise<number> {
+  const rows = (await connection.runAndReadAll(`select count(*) ${FROM} ${within(fromMs, toMs)}`)).getRows();
+  return Number(rows[0]![0]);
+}
+
+/** One slice, sorted; its result is whole before the first batch goes out, so that a slow reader holds no transaction open. */
+async function* batchesOf(
+  connection: DuckDBConnection,
+  fromMs: number,
+  toMs: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ScannedReadings, void, undefined> {
+  const result = await connection.run(
+    `select r.ts::double, d.place, m.place, r.value ${FROM} ${within(fromMs, toMs)} order by r.ts, d.place, m.place`,
+  );
+  let left = result.rowCount;
+  let chunk: DuckDBDataChunk | null = null;
+  let taken = 0;
+  while (left > 0 && !signal?.aborted) {
+    const batch = newBatch(Math.min(left, SLICE.batch));
+    for (let row = 0; row < batch.ts.length; ) {
+      if (chunk === null || taken === chunk.rowCount) [chunk, taken] = [(await result.fetchChunk())!, 0];
+      const rows = Math.min(batch.ts.length - row, chunk.rowCount - taken);
+      copyRows(chunk, taken, rows, batch, row);
+      taken += rows;
+      row += rows;
+    }
+    left -= batch.ts.length;
+    yield batch;
+  }
+}
+
+function copyRows(chunk: DuckDBDataChunk, from: number, rows: number, batch: ScannedReadings, at: number): void {
+  for (const [column, into] of [batch.ts, batch.device, batch.metric, batch.value].entries()) {
+    // The vector classes keep their array to themselves in the types.
+    const { items } = chunk.getColumnVector(column) as unknown as { items: Float64Array };
+    into.set(items.subarray(from, from + rows), at);
+  }
+}
+
+/** Columns for so many readings. */
+export function newBatch(rows: number): ScannedReadings {
+  return {
+    device: new Int32Array(rows),
+    metric: new Int32Array(rows),
+    ts: new Float64Array(rows),
+    value: new Float64Array(rows),
+  };
+}

@@ -1,0 +1,95 @@
+import type { LocalText } from '../../domain/index.ts';
+import type { LamppostEvent } from '../../events/index.ts';
+import { escapeXml } from '../formats/xml.ts';
+import type { MailLanguage } from '../receiver.ts';
+import { type Facts, factsOf, type MailCity } from './facts.ts';
+
+/** A mail without its envelope. */
+export interface Mail {
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+}
+
+/** What a mail rests on besides its events. */
+export interface MailScene {
+  readonly language: MailLanguage;
+  readonly city: MailCity;
+  /** Where people reach this Lamppost, without a slash at the end. */
+  readonly publicUrl: string;
+}
+
+const LONGEST_SUBJECT = 150;
+const WORDS = {
+  digest: { en: 'Digest', zh: '汇总' },
+  events: { en: 'events', zh: '条' },
+  critical: { en: 'critical', zh: '条紧急' },
+  noDepartment: { en: 'Without a department', zh: '无归属部门' },
+  test: { en: 'A test message: mail from this Lamppost arrives.', zh: '测试邮件：可以收到本 Lamppost 的邮件。' },
+} as const;
+
+/** The mail of an event, or of several in their order: a digest, by department. */
+export function mailOf(events: readonly LamppostEvent[], scene: MailScene): Mail {
+  const parts = languagesOf(scene.language).map((language) => {
+    const facts = events.map((event) => factsOf(event, scene.city, language));
+    return facts.length === 1 ? single(facts[0]!) : digest(facts, language);
+  });
+  return inAll(parts, scene);
+}
+
+/** A mail that only shows that it arrives. */
+export function testMail(scene: MailScene): Mail {
+  const parts = languagesOf(scene.language).map((language) => {
+    const words = WORDS.test[language];
+    return { subject: words, text: words, html: `<p>${escapeXml(words)}</p>` };
+  });
+  return inAll(parts, scene);
+}
+
+/** Chinese first, as in the city's own papers. */
+function languagesOf(language: MailLanguage): (keyof LocalText)[] {
+  return language === 'both' ? ['zh', 'en'] : [language];
+}
+
+function inAll(parts: readonly Mail[], { city, language, publicUrl }: MailScene): Mail {
+  const name = language === 'en' ? city.name.en : city.name.zh;
+  // A header is one line.
+  const subject = `[${name}] ${parts.map((part) => part.subject).join(' / ')}`.replace(/\s+/g, ' ');
+  return {
+    subject: subject.length > LONGEST_SUBJECT ? `${subject.slice(0, LONGEST_SUBJECT - 1)}…` : subject,
+    text: `${parts.map(({ text }) => text).join('\n\n----\n\n')}\n\n-- \n${publicUrl}/\n`,
+    html: `<!doctype html><meta charset="utf-8">${parts.map(({ html }) => html).join('<hr>')}<p><a href="${escapeXml(publicUrl)}/">${escapeXml(publicUrl)}</a></p>`,
+  };
+}
+
+function single({ what, title, time, fields }: Facts): Mail {
+  const lines = fields.map(([label, value]) => `${label}: ${value}`);
+  const rows = fields.map(([label, value]) => `<tr><td>${escapeXml(label)}</td><td>${escapeXml(value)}</td></tr>`);
+  return {
+    subject: `${what}: ${title}`,
+    text: [title, `${what}, ${time}`, '', ...lines].join('\n'),
+    html: `<h2>${escapeXml(title)}</h2><p>${escapeXml(`${what}, ${time}`)}</p><table>${rows.join('')}</table>`,
+  };
+}
+
+function digest(facts: readonly Facts[], language: keyof LocalText): Mail {
+  const critical = facts.filter(({ isCritical }) => isCritical).length;
+  const count = `${facts.length} ${WORDS.events[language]}`;
+  const departments = Map.groupBy(facts, ({ department }) => department ?? WORDS.noDepartment[language]);
+  const sections = [...departments].map(([name, all]) => ({ name, lines: all.map(lineOf) }));
+  return {
+    subject: `${WORDS.digest[language]}: ${count}${critical === 0 ? '' : `, ${critical} ${WORDS.critical[language]}`}`,
+    text: sections.map(({ name, lines }) => [`# ${name}`, ...lines.map((line) => `- ${line}`)].join('\n')).join('\n\n'),
+    html: sections
+      .map(
+        ({ name, lines }) =>
+          `<h2>${escapeXml(name)}</h2><ul>${lines.map((line) => `<li>${escapeXml(line)}</li>`).join('')}</ul>`,
+      )
+      .join(''),
+  };
+}
+
+function lineOf({ time, what, title, fields }: Facts): string {
+  const [, ticketOrSeverity] = fields[0] ?? ['', ''];
+  return `${time} ${what}: ${title} (${ticketOrSeverity})`;
+}

@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import { type AlertData, isAlertEvent } from '../../events/index.ts';
+import type { Message } from '../receiver.ts';
+import type { Format, FormatDeps } from './format.ts';
+
+/** Go's zero time: an alert that has not ended. */
+const NOT_ENDED = '0001-01-01T00:00:00Z';
+
+/** One alert as Alertmanager's templates know it. */
+interface Told {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly status: 'firing' | 'resolved';
+  readonly startsAt: string;
+  readonly endsAt: string;
+  /** Path of the alert at this Lamppost. */
+  readonly path: string;
+}
+
+/** The body of Alertmanager's webhook receiver, version 4 (`notify/webhook`, `template.Data`): one alert a message; tickets are not told. */
+export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>): Format {
+  /** A group is one alert, so that what is common to it is the alert's own. */
+  function messageOf(webhook: string, { path, ...alert }: Told): Message {
+    const { alertname = '', group = '' } = alert.labels;
+    const groupLabels = { alertname, group };
+    const body = {
+      version: '4',
+      groupKey: `{}:{alertname=${JSON.stringify(alertname)}, group=${JSON.stringify(group)}}`,
+      truncatedAlerts: 0,
+      status: alert.status,
+      receiver: webhook,
+      groupLabels,
+      commonLabels: alert.labels,
+      commonAnnotations: alert.annotations,
+      externalURL: publicUrl,
+      alerts: [{ ...alert, generatorURL: publicUrl + path, fingerprint: fingerprintOf(alertname, group) }],
+    };
+    return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(body) };
+  }
+
+  return {
+    refersBack: false,
+    accepts: ({ event }) => isAlertEvent(event),
+    render({ event, webhook }) {
+      if (!isAlertEvent(event)) throw new TypeError(`${event.type} is no alert`);
+      return messageOf(webhook, toldOf(event.data));
+    },
+    ping: ({ webhook, time }) =>
+      messageOf(webhook, {
+        labels: { alertname: 'LamppostPing', group: webhook, severity: 'info' },
+        annotations: { summary: 'A test message of Lamppost', summary_zh: 'Lamppost 测试消息' },
+        status: 'firing',
+        startsAt: time,
+        endsAt: NOT_ENDED,
+        path: '/',
+      }),
+  };
+}
+
+function toldOf({ rule, group, state, severity, district, department, since, updatedAt, ...alert }: AlertData): Told {
+  const known = { alertname: rule, group, severity, district, department: department ?? '' };
+  return {
+    // Prometheus holds an empty label to be absent.
+    labels: Object.fromEntries(Object.entries(known).filter(([, value]) => value !== '')),
+    annotations: {
+      summary: alert.title,
+      summary_zh: alert.titleZh,
+      ...(alert.value === null ? {} : { value: String(alert.value) }),
+      ...(alert.ticket === null ? {} : { ticket: alert.ticket }),
+    },
+    status: state === 'resolved' ? 'resolved' : 'firing',
+    startsAt: since,
+    endsAt: state === 'resolved' ? updatedAt : NOT_ENDED,
+    path: `/api/v1/alerts/${encodeURIComponent(rule)}/${encodeURIComponent(group)}`,
+  };
+}
+
+/** Stays the same while an alert becomes harder or changes its department: receivers know it again by this. */
+function fingerprintOf(rule: string, group: string): string {
+  return createHash('sha256').update(`${rule}\0${group}`).digest('hex').slice(0, 16);
+}

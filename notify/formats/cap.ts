@@ -1,0 +1,114 @@
+import { createZone, type LocalText, type Severity } from '../../domain/index.ts';
+import { type AlertData, isAlertEvent } from '../../events/index.ts';
+import type { Message } from '../receiver.ts';
+import { areaOf } from './area.ts';
+import type { Format, FormatDeps, Reference, Telling } from './format.ts';
+import { element, type Xml, xmlOf } from './xml.ts';
+
+const NAMESPACE = 'urn:oasis:names:tc:emergency:cap:1.2';
+
+const SEVERITY: Readonly<Record<Severity, string>> = {
+  critical: 'Extreme',
+  high: 'Severe',
+  medium: 'Moderate',
+  low: 'Minor',
+  info: 'Minor',
+};
+
+/** What is told without a filter of severities. */
+const SEVERE: readonly Severity[] = ['high', 'critical'];
+
+/** What most of a message rests on. */
+interface Header {
+  readonly id: string;
+  readonly time: string;
+  readonly status: 'Actual' | 'Test';
+  readonly earlier: readonly Reference[];
+  readonly isOver: boolean;
+}
+
+/**
+ * Common Alerting Protocol 1.2 (OASIS CAP-v1.2): alerts of severity high and critical, or those that the filter names. An alert
+ * that becomes harder is an Update and one that resolves a Cancel of the messages that this webhook was sent before; one of
+ * which it was sent nothing is not cancelled. Scope is Restricted: these are readings, which nobody has looked at.
+ */
+export function createCap({ city, publicUrl }: FormatDeps): Format {
+  const sender = `lamppost@${new URL(publicUrl).hostname.replace(/[[\]:]/g, '-')}`;
+
+  function messageOf({ id, time, status, earlier, isOver }: Header, infos: readonly Xml[]): Message {
+    const { timezone } = city();
+    const references = earlier.map((one) => `${sender},${one.id},${capTime(one.time, timezone)}`);
+    const begun = references.length === 0 ? 'Alert' : 'Update';
+    const alert = element('alert', [
+      element('identifier', id),
+      element('sender', sender),
+      element('sent', capTime(time, timezone)),
+      element('status', status),
+      element('msgType', isOver ? 'Cancel' : begun),
+      element('scope', 'Restricted'),
+      element('restriction', 'Automatic readings of sensors, for the services of the city'),
+      ...(references.length === 0 ? [] : [element('references', references.join(' '))]),
+      ...infos,
+    ]);
+    return { contentType: 'application/cap+xml; charset=utf-8', body: xmlOf({ ...alert, namespace: NAMESPACE }) };
+  }
+
+  function infoOf(data: AlertData, language: keyof LocalText): Xml {
+    const { name, timezone, districts } = city();
+    const isOver = data.state === 'resolved';
+    const isForecast = data.evidence.window.fn === 'forecast';
+    const title = language === 'en' ? data.title : data.titleZh;
+    const parameters = {
+      rule: data.rule,
+      group: data.group,
+      value: data.value,
+      department: data.department,
+      ticket: data.ticket,
+    };
+    const expected = isForecast ? 'Expected' : 'Immediate';
+    return element('info', [
+      element('language', language === 'en' ? 'en' : 'zh-CN'),
+      element('category', 'Other'),
+      element('event', data.rule),
+      element('responseType', isOver ? 'AllClear' : 'Assess'),
+      element('urgency', isOver ? 'Past' : expected),
+      element('severity', SEVERITY[data.severity]),
+      element('certainty', isForecast ? 'Likely' : 'Observed'),
+      element('onset', capTime(data.since, timezone)),
+      element('senderName', name[language]),
+      element('headline', title.slice(0, 160)),
+      element('description', title),
+      element('web', `${publicUrl}/api/v1/alerts/${encodeURIComponent(data.rule)}/${encodeURIComponent(data.group)}`),
+      ...Object.entries(parameters)
+        .filter(([, value]) => value !== null)
+        .map(([key, value]) => element('parameter', [element('valueName', key), element('value', String(value))])),
+      areaOf(districts.get(data.district) ?? null, name, language),
+    ]);
+  }
+
+  return {
+    refersBack: true,
+    accepts({ event, earlier }: Omit<Telling, 'webhook'>, isChosen) {
+      if (!isAlertEvent(event)) return false;
+      if (event.data.state === 'resolved') return earlier.length > 0;
+      return isChosen || SEVERE.includes(event.data.severity);
+    },
+    render({ event, earlier }) {
+      if (!isAlertEvent(event)) throw new TypeError(`${event.type} is no alert`);
+      const header = { id: event.id, time: event.time, status: 'Actual', earlier } as const;
+      const infos = (['en', 'zh'] as const).map((language) => infoOf(event.data, language));
+      return messageOf({ ...header, isOver: event.data.state === 'resolved' }, infos);
+    },
+    ping: ({ id, time }) => messageOf({ id, time, status: 'Test', earlier: [], isOver: false }, []),
+  };
+}
+
+/** CAP §3.3.2: local time with its offset; UTC is `-00:00`, and `Z` is not allowed. */
+export function capTime(iso: string, timezone: string): string {
+  const ms = Date.parse(iso);
+  const offset = createZone(timezone).offsetAt(ms) / 60_000;
+  const local = new Date(ms + offset * 60_000).toISOString().slice(0, 19);
+  const two = (n: number) => String(n).padStart(2, '0');
+  const amount = Math.abs(offset);
+  return `${local}${offset > 0 ? '+' : '-'}${two(Math.floor(amount / 60))}:${two(Math.floor(amount % 60))}`;
+}

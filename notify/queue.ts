@@ -1,0 +1,182 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Clock } from '../domain/index.ts';
+import { createEventStore } from './events.ts';
+import { type Answer, AWAY, type Decision } from './ladder.ts';
+import type { Message, ToldEvent } from './receiver.ts';
+
+/** Why a delivery was made. */
+export const ORIGINS = ['event', 'digest', 'redelivery', 'ping'] as const;
+export type Origin = (typeof ORIGINS)[number];
+
+/** What is to be delivered. */
+export interface NewDelivery {
+  readonly receiver: string;
+  /** Deliveries of one lane go out one after the other, in the order in which they were added. */
+  readonly lane: string;
+  readonly origin: Origin;
+  readonly events: readonly ToldEvent[];
+  readonly message: Message;
+}
+
+/** A delivery whose turn it is. */
+export interface DueDelivery {
+  readonly n: number;
+  readonly lane: string;
+  /** Attempts that were made. */
+  readonly attempts: number;
+  readonly eventIds: readonly string[];
+  readonly subjects: readonly string[];
+  readonly message: Message;
+}
+
+/** The queues of all receivers; the caller holds the transaction. */
+export interface DeliveryQueue {
+  /** Adds a delivery at the end of its lane; answers its number. */
+  add(delivery: NewDelivery): number;
+  /** What a receiver was last sent of an event alone; null where nothing is known of it. */
+  sent(receiver: string, event: string): Message | null;
+  /** Adds the same once more at the end of its lane; answers its number. */
+  addAgain(n: number): number;
+  /** Numbers of deliveries that are due, the longest due first. */
+  due(receiver: string, limit: number): number[];
+  /** A delivery that is there. */
+  get(n: number): DueDelivery;
+  /** When the next becomes due that is not yet, epoch ms; null where none will. */
+  nextDue(receiver: string): number | null;
+  /** Deliveries that wait or are under way. */
+  waiting(receiver: string): number;
+  /** Notes an attempt and what was decided of it; false where the delivery is gone. */
+  settle(n: number, answer: Answer, decision: Decision): boolean;
+  /** A receiver is back: what waits because it was away is due now. Once in the life of a delivery. */
+  hurry(receiver: string): void;
+  /** Gives up all that waits for a receiver; answers how much. */
+  skip(receiver: string): number;
+  /** All that waits for a receiver is due now. */
+  release(receiver: string): void;
+  /** Forgets what was settled before then, and events that no delivery names; answers how many deliveries. */
+  expire(beforeMs: number): number;
+}
+
+/** Makes the queues over a file that `openDeliveries` opened. */
+export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQueue {
+  const keep = createEventStore(db).keep;
+  const sent = db.prepare(`
+    select content_type as contentType, coalesce(d.body, e.body) as body
+    from delivery_events join deliveries d on d.n = delivery join events e on e.id = event
+    where event = ? and +receiver = ? and ordinal = 0 order by delivery desc limit 1`);
+  const link = db.prepare('insert into delivery_events values (?, ?, ?)');
+  const occupied = db.prepare(
+    "select 1 from deliveries where receiver = ? and lane = ? and state in ('queued', 'pending') limit 1",
+  );
+  const insert = db.prepare(`
+    insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, body)
+    values (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const again = db.prepare(`
+    insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, body)
+    select receiver, lane,
+      iif(exists (select 1 from deliveries o where o.receiver = d.receiver and o.lane = d.lane and o.state in ('queued', 'pending')),
+        'queued', 'pending'), 'redelivery', ?1, ?1, content_type, body
+    from deliveries d where n = ?2`);
+  const linkAgain = db.prepare(
+    'insert into delivery_events select ?1, ordinal, event from delivery_events where delivery = ?2',
+  );
+  const due = db.prepare(`
+    select n from deliveries where receiver = ? and state = 'pending' and due_at <= ? order by due_at, n limit ?`);
+  const one = db.prepare(`
+    select n, lane, attempts, content_type as contentType,
+      coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,
+      (select json_group_array(json_array(event, subject) order by ordinal)
+        from delivery_events join events e on e.id = event where delivery = deliveries.n) as told
+    from deliveries where n = ?`);
+  const nextDue = db.prepare(
+    "select min(due_at) as at from deliveries where receiver = ? and state = 'pending' and due_at > ?",
+  );
+  const waiting = db.prepare(
+    "select count(*) as count from deliveries indexed by deliveries_open where receiver = ? and state in ('queued', 'pending')",
+  );
+  const attempt = db.prepare('insert into attempts values (?, ?, ?, ?, ?, ?, ?)');
+  const attempted = db.prepare(`
+    update deliveries set attempts = attempts + 1, outcome = ?, state = ?, due_at = ?, settled_at = ?
+    where n = ? and state = 'pending' returning receiver, lane, attempts`);
+  // The first of the two terms is that of the partial index, word for word: only then does SQLite use it.
+  const next = db.prepare(`
+    update deliveries set state = 'pending', due_at = ? where n =
+      (select n from deliveries where receiver = ? and lane = ? and state in ('queued', 'pending') and state = 'queued'
+        order by n limit 1)`);
+  const away = AWAY.map((outcome) => `'${outcome}'`).join(', ');
+  const hurry = db.prepare(`
+    update deliveries set due_at = ?1, hurried = 1
+    where receiver = ?2 and state = 'pending' and due_at > ?1 and hurried = 0 and outcome in (${away})`);
+  const skip = db.prepare(`
+    update deliveries indexed by deliveries_open set state = 'skipped', settled_at = ?
+    where receiver = ? and state in ('queued', 'pending')`);
+  const release = db.prepare("update deliveries set due_at = ? where receiver = ? and state = 'pending'");
+  const expire = db.prepare('delete from deliveries where settled_at < ?');
+  const forget = db.prepare(
+    'delete from events where id not in (select event from delivery_events union all select event from held)',
+  );
+
+  return {
+    add({ receiver, lane, origin, events, message: { contentType, body } }) {
+      const now = clock.now();
+      const state = occupied.get(receiver, lane) === undefined ? 'pending' : 'queued';
+      // A body that is the event itself is not kept twice.
+      const own = events.length === 1 && events[0]!.body === body ? null : body;
+      const n = Number(insert.run(receiver, lane, state, origin, now, now, contentType, own).lastInsertRowid);
+      for (const [i, event] of events.entries()) {
+        keep(event);
+        link.run(n, i, event.id);
+      }
+      return n;
+    },
+    sent: (receiver, id) => (sent.get(id, receiver) as Message | undefined) ?? null,
+    addAgain(n) {
+      const added = Number(again.run(clock.now(), n).lastInsertRowid);
+      linkAgain.run(added, n);
+      return added;
+    },
+    due: (receiver, limit) => due.all(receiver, clock.now(), limit).map(({ n }) => Number(n)),
+    get(number) {
+      const { n, lane, attempts, contentType, body, told } = one.get(number)!;
+      const events = JSON.parse(String(told)) as [id: string, subject: string][];
+      return {
+        n: Number(n),
+        lane: String(lane),
+        attempts: Number(attempts),
+        eventIds: events.map(([id]) => id),
+        subjects: events.map(([, subject]) => subject),
+        message: { contentType: String(contentType), body: String(body) },
+      };
+    },
+    nextDue(receiver) {
+      const at = nextDue.get(receiver, clock.now())?.at ?? null;
+      return at === null ? null : Number(at);
+    },
+    waiting: (receiver) => Number(waiting.get(receiver)?.count),
+    settle(n, { outcome, status, text, ms }, decision) {
+      const now = clock.now();
+      const [state, dueAt] = placeOf(decision, now);
+      const settledAt = state === 'pending' ? null : now;
+      const row = attempted.get(outcome, state, dueAt, settledAt, n);
+      if (row === undefined) return false;
+      attempt.run(n, Number(row.attempts), now - ms, ms, outcome, status, text);
+      if (settledAt !== null) next.run(now, row.receiver!, row.lane!);
+      return true;
+    },
+    hurry: (receiver) => void hurry.run(clock.now(), receiver),
+    skip: (receiver) => Number(skip.run(clock.now(), receiver).changes),
+    release: (receiver) => void release.run(clock.now(), receiver),
+    expire(beforeMs) {
+      const expired = Number(expire.run(beforeMs).changes);
+      forget.run();
+      return expired;
+    },
+  };
+}
+
+/** The state that a decision leaves a delivery in, and when it is due. What met a receiver that is disabled stays. */
+function placeOf(decision: Decision, now: number): ['delivered' | 'failed' | 'pending', number] {
+  if (decision.kind === 'done') return ['delivered', now];
+  if (decision.kind === 'give-up') return ['failed', now];
+  return ['pending', decision.kind === 'retry' ? now + decision.afterMs : now];
+}

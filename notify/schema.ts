@@ -1,0 +1,109 @@
+import { chmodSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import { diskFault, openDatabase, type RoomSchema, transact } from '../store/index.ts';
+
+/**
+ * Receivers, their places in the outbox, and what they were told. Of the deliveries of a lane (what must stay in order) one
+ * is `pending`, the others are `queued` behind it. Events are kept once, for as long as a delivery names them.
+ */
+const NOTIFY_SCHEMA: RoomSchema = {
+  room: 'notify',
+  steps: [
+    `
+  create table receivers (
+    id text primary key, kind text not null, settings text not null, cursor integer not null, disabled text,
+    failing_since integer, created_at integer not null, updated_at integer not null
+  ) strict, without rowid;
+  create table secrets (
+    n integer primary key, receiver text not null references receivers on delete cascade, secret text not null,
+    created_at integer not null, expires_at integer
+  ) strict;
+  create index secrets_of on secrets (receiver);
+  create table receiver_log (
+    n integer primary key, receiver text not null references receivers on delete cascade, at integer not null,
+    note text not null
+  ) strict;
+  create index receiver_log_of on receiver_log (receiver, n);
+  create table events (
+    id text primary key, n integer, type text not null, subject text not null, body text not null
+  ) strict, without rowid;
+  create table deliveries (
+    n integer primary key autoincrement,
+    receiver text not null references receivers on delete cascade,
+    lane text not null,
+    state text not null check (state in ('queued', 'pending', 'delivered', 'failed', 'skipped')),
+    origin text not null,
+    due_at integer not null,
+    attempts integer not null default 0,
+    outcome text,
+    hurried integer not null default 0,
+    created_at integer not null,
+    settled_at integer,
+    content_type text not null,
+    body text
+  ) strict;
+  create index deliveries_due on deliveries (receiver, due_at, n) where state = 'pending';
+  create index deliveries_open on deliveries (receiver, lane, n) where state in ('queued', 'pending');
+  create index deliveries_of on deliveries (receiver, n);
+  create index deliveries_settled on deliveries (settled_at) where settled_at is not null;
+  create table delivery_events (
+    delivery integer not null references deliveries on delete cascade, ordinal integer not null,
+    event text not null references events, primary key (delivery, ordinal)
+  ) strict, without rowid;
+  create index delivery_events_of on delivery_events (event);
+  create table attempts (
+    delivery integer not null references deliveries on delete cascade, ordinal integer not null, at integer not null,
+    ms integer not null, outcome text not null, status integer, answer text not null, primary key (delivery, ordinal)
+  ) strict, without rowid;
+`,
+    // What receivers were sent of alerts that fire, for formats whose messages refer to earlier ones.
+    `
+  create table alert_references (
+    receiver text not null references receivers on delete cascade, subject text not null, event text not null,
+    time text not null, primary key (receiver, subject, time, event)
+  ) strict, without rowid;
+`,
+    // Mail that waits for its digest or for the end of quiet hours; what parties subscribe to over a webhook.
+    `
+  create table held (
+    receiver text not null references receivers on delete cascade, n integer not null, event text not null references events,
+    due_at integer not null, primary key (receiver, n)
+  ) strict, without rowid;
+  create index held_due on held (due_at);
+  create index held_events on held (event);
+  create table webhook_subscriptions (
+    id text primary key, webhook text not null references receivers on delete cascade, party text not null,
+    filter text not null, created_at integer not null, updated_at integer not null
+  ) strict, without rowid;
+  create index webhook_subscriptions_of on webhook_subscriptions (webhook);
+`,
+    // Whose numbers the places of receivers are.
+    `
+  create table outbox_known (one integer primary key check (one = 1), store text not null) strict;
+`,
+  ],
+};
+
+/**
+ * Opens (or makes) the file of the deliveries; it holds secrets and is its owner's alone to read. What it notes of
+ * deliveries may be taken back by a power cut, cursors with them: events are told once more then, none is lost. Throws
+ * `disk`, `too-new`.
+ */
+export function openDeliveries(path: string): DatabaseSync {
+  const db = openDatabase(path, { schemas: [NOTIFY_SCHEMA] });
+  if (path !== ':memory:') for (const file of [path, `${path}-wal`, `${path}-shm`]) chmodSync(file, 0o600);
+  db.exec('pragma synchronous = normal');
+  return db;
+}
+
+/** All of the work or none, and on disk when this returns: what somebody was told has been set. Throws `disk` where it cannot be written. */
+export function durably<T>(db: DatabaseSync, work: () => T): T {
+  db.exec('pragma synchronous = full');
+  try {
+    return transact(db, work);
+  } catch (error) {
+    throw diskFault(error, 'this cannot be noted') ?? error;
+  } finally {
+    db.exec('pragma synchronous = normal');
+  }
+}

@@ -1,0 +1,3 @@
+export { type Credential, type CredentialChange, Credentials, type Identity } from './credentials.ts';
+export { openRegistry, type RegisteredDevice, type Registry } from './registry.ts';
+export { hashSecret, newSecret, sameHash } from './secrets.ts';

@@ -1,0 +1,368 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import pino, { type Logger } from 'pino';
+import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
+import { backupSources, checkTogether } from '../../../app/backup-sources.ts';
+import { openCitizens } from '../../../app/citizen-deps.ts';
+import { createOfficeOfThread } from '../../../app/threads/office.ts';
+import type { Offered, Remote } from '../../../app/threads/rpc.ts';
+import { createTicketDeps } from '../../../app/ticket-deps.ts';
+import { parseCity } from '../../../city-model/index.ts';
+import {
+  type Clock,
+  type Key,
+  type KeyRole,
+  LamppostError,
+  type Rule,
+  type Subject,
+  systemClock,
+  systemTimers,
+  type Transition,
+} from '../../../domain/index.ts';
+import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import { createDuckdbHistory } from '../../../history/index.ts';
+import {
+  createLedgerReader,
+  createLedgerStore,
+  createQuarantineReader,
+  createQuarantineStore,
+  createReplays,
+  createRuleRecordReader,
+} from '../../../ingest/index.ts';
+import { JournalReader, JournalStore } from '../../../journal/index.ts';
+import {
+  createMailer,
+  createNotifier,
+  createPoster,
+  openDeliveries,
+  type SmtpSettings,
+} from '../../../notify/index.ts';
+import { hashSecret, openRegistry, sameHash } from '../../../registry/index.ts';
+import {
+  ALERT_SCHEMA,
+  createAlertReader,
+  createRuleBook,
+  createRulesConsumer,
+  createTrial,
+  parseRules,
+  RULES_SCHEMA,
+  rulesInForce,
+} from '../../../rules/index.ts';
+import { createBackups, transact } from '../../../store/index.ts';
+import { createOversight, createPublicTickets, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { columnsOf, tableOf } from '../history/query-reference.ts';
+import { cityControl, native, openIntake, openState, write } from '../ingest/intake.ts';
+import { type OpenApiDocument, openApiChecker } from '../openapi.ts';
+import * as scene from '../tickets/scene.ts';
+
+export const ADMIN = 'the-admin-key-of-these-tests';
+const ADMIN_KEY: Key = { id: 'admin', name: 'admin', role: 'admin', department: null };
+const T0 = 1_700_000_000_000;
+
+const noBacktest: ApiDeps['backtest'] = () => Promise.reject(new LamppostError('invalid', 'no backtests here'));
+
+/** What a test has of its own. */
+interface Given {
+  readonly backtest?: ApiDeps['backtest'];
+  readonly city?: ApiDeps['city'];
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  readonly smtp?: SmtpSettings;
+  /** Files of the city folder, in place of the usual. */
+  readonly files?: Readonly<Record<string, unknown>>;
+}
+
+/** An API over real stores in a folder of its own, listening on a free port of the loopback. */
+export async function openApi(
+  options: Partial<ApiOptions> = {},
+  {
+    backtest = noBacktest,
+    city: shown,
+    clock = systemClock,
+    files = {},
+    log = pino({ level: 'silent' }),
+    smtp,
+  }: Given = {},
+) {
+  const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
+  const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
+  const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
+  const store = new JournalStore(join(dir, 'journal.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const registry = openRegistry(join(dir, 'registry.sqlite'), clock);
+  const metrics = tableOf();
+  const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
+  await history.start();
+
+  // Two devices are known; what they send is partly good, partly refused.
+  const when = { metric: 'a', last: true, above: 90 };
+  const control = cityControl({
+    past: '10d',
+    rules: [{ id: 'r1', title: 'A', when, severity: 'low' } as never],
+    files,
+  });
+  const { city } = parseCity(control);
+  const { rules: fileRules } = parseRules(control, city!);
+  registry.register(['d1', 'd2'].map((id) => ({ id, profile: 'bin', district: 'east' })));
+  write(store, { kind: 'city', atMs: T0, body: control });
+  write(store, { kind: 'devices', atMs: T0, body: registry.changesSince(0) });
+  const payloads = Array.from({ length: 12 }, (_, i) => ({ ts: T0 + i, metrics: { a: i, b: 'low', z: 1 } }));
+  write(store, { kind: 'messages', atMs: T0, messages: payloads.map((one) => native('d1', one, T0)) });
+  write(store, { kind: 'messages', atMs: T0, messages: [native('d2', '{', T0), native('ghost', '{}', T0)] });
+  const { intake, context } = openIntake(state);
+  const outcomes = journal.after(0, 10).map((block) => intake.outcome(block));
+  createLedgerStore(state).count(outcomes, createQuarantineStore(state).settle(outcomes));
+  const rows = payloads.map(({ ts, metrics: { a } }) => ({
+    device: { id: 'd1', index: 0, profile: 'bin', district: 'east' },
+    metric: 'a',
+    ts,
+    value: a,
+  }));
+  await history.append([columnsOf(rows, metrics)], 4);
+
+  const listeners = new Set<() => void>();
+  const tellAll = () => {
+    for (const listener of listeners) listener();
+  };
+  const office = createOfficeOfThread({ db: state, context, clock, onEvents: () => tellAll() });
+  const { pipeline, outbox } = office;
+  const events = createOutboxReader(reading);
+  const tickets = createTicketReader(reading);
+  const citizens = openCitizens(
+    { dir, state: reading, engine: remoteOf(office.functions), clock },
+    { sameWithinM: 100, reporterDays: 90 },
+  );
+  const quarantine = createQuarantineReader(reading);
+  const status = async () => ({ history: Number.MAX_SAFE_INTEGER, replayed: { settled: 0, refusedAgain: 0 } });
+  const append = async (control: Parameters<Parameters<typeof createReplays>[0]['append']>[0]) => {
+    store.appendReplay(Buffer.from(JSON.stringify(control)), control.items.length, clock.now());
+    return store.seq;
+  };
+  const replays = createReplays({ quarantine, append, status, clock });
+  const ledger = createLedgerReader(reading, journal);
+  const effects = (transition: Transition, surrounding: Omit<Parameters<typeof pipeline.apply>[0], 'transition'>) =>
+    void pipeline.apply({ transition, ...surrounding });
+  const rulesOf = (...given: Parameters<typeof rulesInForce>) => rulesInForce(...given).rules;
+  const engine = createRulesConsumer({ db: state, journal, intake, context, clock, effects, rulesOf, onEffects() {} });
+  engine.start();
+  /** The rules take what is in the journal. */
+  const decide = () => {
+    while (engine.step().length > 0);
+  };
+  decide();
+  const book = createRuleBook(
+    {
+      city: () => ({ control, city: city!, rules: fileRules }),
+      records: createRuleRecordReader(reading),
+      append: async (record) => {
+        write(store, { kind: 'rule', atMs: clock.now(), body: record });
+        decide();
+        return store.seq;
+      },
+      taken: async () => engine.cursor(),
+      clock,
+    },
+    { head: 0 },
+  );
+  const trial = createTrial({
+    city: () => city!,
+    history,
+    devicesIn: () => registry.list({ limit: 100, after: null }).items,
+  });
+
+  const backups = createBackups({
+    // There is no broker here, whose sessions it would take along.
+    sources: backupSources({ dir, copyHistory: history.copyTo }).filter(({ name }) => name !== 'sessions.sqlite'),
+    check: checkTogether,
+    hold: async () => {},
+    letGo: async () => {},
+    about: () => ({ lamppost: '0.0.0', city: control.version }),
+    folder: null,
+    clock,
+    log,
+  });
+  const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));
+  const poster = createPoster(clock, { allowPrivate: false, timeoutMs: 5_000, mostKept: 1_024 });
+  const notifier = createNotifier(
+    {
+      db: deliveries,
+      outbox: events,
+      poster,
+      clock,
+      timers: systemTimers,
+      mailer: smtp === undefined ? null : createMailer(clock, smtp, { timeoutMs: 5_000 }),
+      random: Math.random,
+      log,
+      city: () => city!,
+    },
+    { allowPrivate: false, publicUrl: 'https://lamppost.example' },
+  );
+  notifier.start();
+
+  const deps: ApiDeps = {
+    log,
+    clock,
+    city: shown ?? (() => city!),
+    rules: {
+      ...book,
+      try: trial,
+      explain: async (rule, group) => engine.explain(rule, group),
+      explainDevice: async (device) => engine.explainDevice(device),
+    },
+    reloadCity: () => Promise.reject(new LamppostError('city', 'the city folder has mistakes:\nmetrics.yaml:1:1 no')),
+    backtest,
+    ledger: async (device) => ledger.read(device),
+    devices: {
+      register: async (devices) => registry.register(devices),
+      list: (query) => registry.list(query),
+      get: (id) => registry.get(id),
+      revoke: async (id) => registry.revoke(id),
+      rotate: async (id) => registry.rotate(id),
+    },
+    keys: {
+      authenticate: (bearer) => (bearer === ADMIN ? ADMIN_KEY : registry.keyOf(bearer)),
+      add: async (key) => registry.addKey(key),
+      list: () => registry.keys(),
+      revoke: async (id) => registry.revokeKey(id),
+    },
+    history,
+    quarantine: {
+      list: (query) => quarantine.list(query),
+      get: (id) => quarantine.get(id),
+      replay: (request) => replays.start(request),
+      replayJob: (id) => replays.get(id),
+      discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
+    },
+    ingest: async (device, secret, leaf, payload) => {
+      const credential = registry.credentialOf(device);
+      if (credential === null || !sameHash(Buffer.from(credential.hash), hashSecret(secret))) return 'refused';
+      const message = { ...native(device, payload.toString(), clock.now()), topic: `devices/${device}/${leaf}` };
+      write(store, { kind: 'messages', atMs: clock.now(), messages: [message] });
+      return 'acknowledged';
+    },
+    maxMessage: 4_096,
+    alerts: createAlertReader(reading),
+    ...createTicketDeps({
+      state: reading,
+      registry,
+      engine: remoteOf(office.functions),
+      city: () => city!,
+      clock,
+      tickets,
+      rules: book,
+    }),
+    oversight: createOversight(reading, clock),
+    publicTickets: createPublicTickets(reading),
+    citizens: citizens.deps,
+    events: {
+      page: (query) => events.page({ ...query, after: Number(query.after ?? 0) }),
+      head: () => events.head(),
+      oldest: () => events.oldest(),
+      store: () => events.store(),
+      onAppended(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    webhooks: remoteOf({ ...notifier.webhooks }),
+    subscriptions: remoteOf({ ...notifier.subscriptions }),
+    readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
+    backups,
+    metrics: async () => 'lamppost_up 1\n',
+    acceptWebSocket: (stream) => stream.destroy(),
+  };
+  const api: Api = createApi(deps, {
+    host: '127.0.0.1',
+    port: 0,
+    citizens: { publicUrl: null, requestsPerMinute: 0 },
+    ...options,
+  });
+  await api.start();
+  const base = `http://127.0.0.1:${api.port()}`;
+
+  return {
+    base,
+    dir,
+    deps,
+    port: api.port(),
+    listeners,
+    /** Forgets all but the newest events. */
+    prune(keep: number) {
+      outbox.published(events.head());
+      outbox.prune(keep);
+    },
+    /** Readings of d1, received at their own times; the rules take them at once. */
+    send(...readings: readonly { ts: number; metrics: object }[]) {
+      for (const one of readings)
+        write(store, { kind: 'messages', atMs: one.ts, messages: [native('d1', one, one.ts)] });
+      decide();
+    },
+    register: (id: string) => void registry.register([{ id, profile: 'bin', district: 'east' }]),
+    key: (role: KeyRole, department: string | null = null) => registry.addKey({ name: role, role, department }).secret,
+    keys: () => registry.keys(),
+    citizens,
+    /** People's and time's side of the tickets. */
+    office: office.functions,
+    /** Something that a rule says of a device. */
+    fire(transition: Transition, given: { rule: Rule; subject: Subject }) {
+      transact(state, () => pipeline.apply({ transition, ...given, city: city! }));
+    },
+    /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
+    incidents(count: number, changes: Partial<Transition> = {}) {
+      state.exec('begin');
+      const from = events.head();
+      for (let n = 0; n < count; n++) {
+        const transition = scene.transition(`${from + n + 1}.0`, 'firing', { group: `g${from + n}`, ...changes });
+        const subject = { kind: 'device', device: { ...scene.device, id: transition.group } } as const;
+        pipeline.apply({ transition, rule: scene.rule, subject, city: scene.city });
+      }
+      state.exec('commit');
+      for (const listener of listeners) listener();
+    },
+    /** A request with a key (the admin's where none is named). Throws where the answer is not as openapi.json has it. */
+    async fetch(path: string, init: RequestInit & { key?: string | null } = {}): Promise<Response> {
+      const { key = ADMIN, ...rest } = init;
+      const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...rest.headers };
+      const answer = await fetch(base + path, { ...rest, headers });
+      await asDocumented(base, path, rest.method ?? 'get', answer.clone());
+      return answer;
+    },
+    /** Does what is due at a moment. */
+    due: (nowMs: number) => office.functions.due(nowMs),
+    async stop() {
+      await api.stop();
+      await replays.stop();
+      await backups.stop();
+      await notifier.stop(1_000);
+      await history.stop();
+      for (const one of [reading, deliveries, state, store, journal, registry, citizens]) one.close();
+    },
+  };
+}
+
+/** Functions as another thread sees them. */
+function remoteOf<T extends Offered>(functions: T): Remote<T> {
+  const names = Object.keys(functions);
+  const call =
+    (name: string) =>
+    async (...args: never[]) =>
+      functions[name]!(...args);
+  return Object.fromEntries(names.map((name) => [name, call(name)])) as unknown as Remote<T>;
+}
+
+let checker: ReturnType<typeof openApiChecker> | null = null;
+
+/** Every JSON answer that a test gets is held against the document. */
+async function asDocumented(base: string, path: string, method: string, answer: Response): Promise<void> {
+  const type = answer.headers.get('content-type') ?? '';
+  if (!/^application\/(problem\+)?json/.test(type) || path === '/openapi.json' || path === '/asyncapi.json') return;
+  checker ??= openApiChecker((await (await fetch(`${base}/openapi.json`)).json()) as OpenApiDocument);
+  const said = { method: method.toLowerCase(), path, status: answer.status, type, text: await answer.text() };
+  const faults = checker(said);
+  if (faults.length > 0) throw new Error(`not as documented: ${faults.join('; ')}`);
+}
+
+/** Everything that `openApi` gives. */
+export type TestApi = Awaited<ReturnType<typeof openApi>>;

@@ -1,0 +1,222 @@
+import { mkdtempSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import { generate, type Packet, parser } from 'mqtt-packet';
+import pino from 'pino';
+import { type Broker, type BrokerOptions, createBroker, type SessionLimits } from '../../../broker/index.ts';
+import type { Appended, Key, LamppostError, MessageRoute, MessageSink, SessionDrop } from '../../../domain/index.ts';
+import { type Credential, hashSecret, type Identity } from '../../../registry/index.ts';
+
+/** A journal in memory that can keep its publishers waiting. */
+export class MemorySink implements MessageSink {
+  readonly taken: { identity: string; topic: string; payload: string }[] = [];
+  /** While true, nobody is told. */
+  held = false;
+  #waiting: { bytes: number; done: Appended }[] = [];
+  #pending = 0;
+
+  route(identity: string, topic: string): MessageRoute {
+    return { identity, topic };
+  }
+
+  append({ identity, topic }: MessageRoute, payload: Uint8Array, done: Appended): void {
+    this.taken.push({ identity, topic, payload: Buffer.from(payload).toString() });
+    this.#waiting.push({ bytes: payload.length, done });
+    this.#pending += payload.length;
+    if (!this.held) setImmediate(() => this.held || this.settle());
+  }
+
+  /** Tells those who wait, in order; all, or the first few. */
+  settle(error: LamppostError | null = null, most = Number.POSITIVE_INFINITY): void {
+    for (const { bytes, done } of this.#waiting.splice(0, most)) {
+      this.#pending -= bytes;
+      done(error);
+    }
+  }
+
+  pendingBytes(): number {
+    return this.#pending;
+  }
+}
+
+/** The secret of every identity in these tests. */
+export const SECRET = 'the-secret-of-all-who-are-known';
+
+export const deviceOf = (id: string, secret = SECRET): Credential => ({
+  identity: { kind: 'device', id },
+  hash: hashSecret(secret),
+});
+function keyOf(id: string, role: Key['role'], department: string | null = null): Credential {
+  const identity: Identity = { kind: 'key', id, key: { id, name: id, role, department } };
+  return { identity, hash: hashSecret(SECRET) };
+}
+
+/** A broker over a journal in memory, with devices bin-1 to bin-3 and the keys admin, city, waste and roads. */
+export interface Scene {
+  readonly broker: Broker;
+  readonly sink: MemorySink;
+  readonly port: number;
+  readonly tlsPort: number | null;
+  overloaded: boolean;
+  /** What the clock says that sessions expire by, ms. */
+  nowMs: number;
+  /** How often the clock was asked. */
+  readonly asked: number;
+  /** What was told of dropped messages. */
+  readonly drops: SessionDrop[];
+  /** Where it keeps its sessions: another broker over it goes on. */
+  readonly dir: string;
+  stop(): Promise<void>;
+}
+
+const LIMITS = {
+  maxPacketBeforeConnect: 16 * 1024,
+  maxPacket: 64 * 1024,
+  maxInFlight: 64 * 1024,
+  maxConnections: 100,
+  maxUnread: 256 * 1024,
+};
+
+interface Setting extends Partial<BrokerOptions> {
+  readonly dir?: string;
+  readonly limits?: Partial<SessionLimits>;
+  /** What its clock says at the start, ms. */
+  readonly nowMs?: number;
+  /** Other secrets than SECRET. */
+  readonly secrets?: Readonly<Record<string, string>>;
+  /** Who is not known. */
+  readonly without?: readonly string[];
+}
+
+const SESSION_LIMITS: SessionLimits = { days: 7, messages: 10_000, bytes: 16 * 1024 * 1024, perUser: 100 };
+
+export async function startBroker(setting: Setting = {}): Promise<Scene> {
+  const { dir = newDir(), limits, nowMs = Date.parse('2026-05-01T00:00:00Z'), secrets = {}, without = [] } = setting;
+  const sink = new MemorySink();
+  const drops: SessionDrop[] = [];
+  const scene = { overloaded: false, nowMs, asked: 0 };
+  const deps = {
+    sink,
+    clock: {
+      now() {
+        scene.asked++;
+        return scene.nowMs;
+      },
+    },
+    log: pino({ level: 'silent' }),
+    overloaded: () => scene.overloaded,
+    tell: async (told: readonly SessionDrop[]) => void drops.push(...told),
+  };
+  const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
+  const broker = createBroker(deps, { host: '127.0.0.1', port: 0, tls: null, ...LIMITS, sessions, ...setting });
+  const devices = ['bin-1', 'bin-2', 'bin-3'].map((id) => deviceOf(id));
+  const keys = [keyOf('admin', 'admin'), keyOf('city', 'viewer')];
+  const departments = [keyOf('waste', 'operator', 'waste'), keyOf('roads', 'viewer', 'roads')];
+  const set = [...devices, ...keys, ...departments].filter(({ identity }) => !without.includes(identity.id));
+  for (const [id, secret] of Object.entries(secrets)) {
+    set.push({ ...set.find(({ identity }) => identity.id === id)!, hash: hashSecret(secret) });
+  }
+  broker.credentials({ set, remove: [] });
+  await broker.open();
+  const { port, tlsPort } = await broker.start();
+  const stop = async () => {
+    sink.held = false;
+    sink.settle();
+    await broker.stop();
+  };
+  return Object.assign(scene, { broker, sink, port, tlsPort, drops, dir, stop });
+}
+
+const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-broker-'));
+
+/** Logs a client of mqtt.js in; a device's client id is its id. */
+export function login(port: number, username: string, more: IClientOptions = {}): Promise<MqttClient> {
+  const identity = { username, clientId: username, password: SECRET, reconnectPeriod: 0 };
+  return mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { ...identity, ...more });
+}
+
+/** A client that does nothing by itself: packets out, packets in. */
+export class RawClient {
+  readonly socket: Socket;
+  readonly packets: Packet[] = [];
+  readonly closed: Promise<void>;
+  isClosed = false;
+  /** Called with each packet that has come. */
+  onPacket: (packet: Packet) => void = () => {};
+
+  constructor(port: number, socket = connect(port, '127.0.0.1')) {
+    this.socket = socket;
+    const incoming = parser();
+    incoming.on('packet', (packet) => {
+      this.packets.push(packet);
+      this.onPacket(packet);
+    });
+    socket.on('data', (bytes) => incoming.parse(bytes));
+    socket.on('error', () => {});
+    this.closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        this.isClosed = true;
+        resolve();
+      });
+    });
+  }
+
+  send(...packets: Packet[]): void {
+    this.socket.write(Buffer.concat(packets.map((packet) => generate(packet))));
+  }
+
+  /** Packets of a kind that have come so far. */
+  got<T extends Packet['cmd']>(cmd: T): Extract<Packet, { cmd: T }>[] {
+    return this.packets.filter((packet) => packet.cmd === cmd) as Extract<Packet, { cmd: T }>[];
+  }
+
+  async connect(username: string, more: object = {}): Promise<number> {
+    const identity = { clientId: username, username, password: Buffer.from(SECRET) };
+    this.send({
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: 4,
+      keepalive: 0,
+      clean: true,
+      ...identity,
+      ...more,
+    });
+    await until(() => this.got('connack').length > 0 || this.isClosed, 'CONNACK');
+    return this.got('connack').at(-1)!.returnCode!;
+  }
+
+  /** A round trip: what the broker had to say at once, it has said by then. */
+  async ping(): Promise<void> {
+    const before = this.got('pingresp').length;
+    this.send({ cmd: 'pingreq' });
+    await until(() => this.got('pingresp').length > before, 'PINGRESP');
+  }
+}
+
+export async function rawLogin(port: number, username: string, more: object = {}): Promise<RawClient> {
+  const client = new RawClient(port);
+  const code = await client.connect(username, more);
+  if (code !== 0) throw new Error(`CONNACK ${code}`);
+  return client;
+}
+
+export function publishPacket(
+  topic: string,
+  payload: string | Buffer,
+  qos: 0 | 1 | 2,
+  messageId = 1,
+  more: object = {},
+) {
+  return { cmd: 'publish', topic, payload, qos, messageId, dup: false, retain: false, ...more } as Packet;
+}
+
+/** Resolves when `look` says so. */
+export async function until(look: () => boolean, what: string, ms = 10_000): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!look()) {
+    if (Date.now() > deadline) throw new Error(`it did not come: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}

@@ -1,0 +1,58 @@
+import { cpSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Packet } from 'mqtt-packet';
+import { type RawClient, rawLogin, type Scene, startBroker, until } from './kit.ts';
+
+/** A subscriber that keeps its session; by default it acknowledges all that it gets. */
+export async function keeper(
+  scene: Pick<Scene, 'port'>,
+  user: string,
+  { clientId = 'a', acknowledges = true } = {},
+): Promise<RawClient> {
+  const client = await rawLogin(scene.port, user, { clientId, clean: false });
+  client.onPacket = (packet: Packet) => {
+    if (packet.cmd === 'publish' && packet.qos === 1 && acknowledges) acknowledge(client, packet.messageId!);
+  };
+  // What came before this line.
+  for (const packet of client.packets) client.onPacket(packet);
+  return client;
+}
+
+export const acknowledge = (client: RawClient, messageId: number) => client.send({ cmd: 'puback', messageId });
+
+export async function subscribe(client: RawClient, ...filters: (string | [string, 0 | 1])[]): Promise<number[]> {
+  const before = client.got('suback').length;
+  const subscriptions = filters.map((one) =>
+    typeof one === 'string' ? { topic: one, qos: 1 as const } : { topic: one[0], qos: one[1] },
+  );
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+  await until(() => client.got('suback').length > before, 'SUBACK');
+  return client.got('suback').at(-1)!.granted as number[];
+}
+
+/** Payloads of the messages that have come, in order. */
+export const payloads = (client: RawClient) => client.got('publish').map(({ payload }) => payload.toString());
+
+/** Cuts the connection without a word. */
+export async function leave(scene: Scene, ...clients: RawClient[]): Promise<void> {
+  const left = scene.broker.counts().connections - clients.length;
+  for (const client of clients) client.socket.destroy();
+  await until(() => scene.broker.counts().connections === left, 'the end of the connection');
+}
+
+/** Publishes events of one ticket: the payloads, in order; resolves when all are on disk. */
+export async function tell(scene: Scene, ...said: (string | number)[]): Promise<void> {
+  const event = (payload: string) => ({ topic: 'events/tickets/waste/1', payload, qos: 1, retain: false }) as const;
+  await Promise.all(said.map((payload) => scene.broker.publish(event(String(payload)))));
+}
+
+/** Another broker over what the disk has now, as after a crash of this one. */
+export function afterCrash(scene: Scene, more: Parameters<typeof startBroker>[0] = {}): Promise<Scene> {
+  const dir = mkdtempSync(join(tmpdir(), 'lamppost-crash-'));
+  cpSync(scene.dir, dir, { recursive: true });
+  return startBroker({ dir, ...more });
+}
+
+/** Numbers from `from` to `to`. */
+export const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);

@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MessageChannel } from 'node:worker_threads';
+import { type Clock, systemClock } from '../../../domain/index.ts';
+import {
+  createJournalAppender,
+  createJournalServer,
+  type JournalAppender,
+  type JournalLimits,
+  type JournalServer,
+  type JournalSignal,
+} from '../../../journal/index.ts';
+
+const dirs: string[] = [];
+
+/** A folder of its own for one journal. */
+export function journalDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'lamppost-journal-'));
+  dirs.push(dir);
+  return dir;
+}
+
+/** Removes every such folder. */
+export function removeJournals(): void {
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
+}
+
+/** A message as tests write and read it. */
+export interface Written {
+  readonly identity: string;
+  readonly topic: string;
+  readonly payload: string;
+}
+
+/** A journal with both its ends in this thread. */
+export interface WholeJournal {
+  readonly path: string;
+  readonly server: JournalServer;
+  readonly appender: JournalAppender;
+  readonly signal: JournalSignal;
+  close(): void;
+}
+
+const PLENTY: JournalLimits & { tickMs: number } = { maxBytes: 1 << 30, retentionMs: 3_600_000, tickMs: 3_600_000 };
+
+/** Opens one over a folder; what is not said is plenty. */
+export function openJournal(
+  dir: string,
+  limits: Partial<typeof PLENTY> = {},
+  patience: { patienceMs: number; retryMs: number } = { patienceMs: 10_000, retryMs: 5 },
+  clock: Clock = systemClock,
+): WholeJournal {
+  const path = join(dir, 'journal.sqlite');
+  const signal = { counter: new Int32Array(new SharedArrayBuffer(4)) };
+  const server = createJournalServer({ path, clock, signal }, { ...PLENTY, ...limits });
+  const { port1, port2 } = new MessageChannel();
+  server.serve(port2);
+  const appender = createJournalAppender(port1, clock, patience);
+  return {
+    path,
+    server,
+    appender,
+    signal,
+    close() {
+      port1.close();
+      server.stop();
+    },
+  };
+}
+
+/** Appends one message; resolves with what its publisher is told. */
+export function append(journal: WholeJournal, message: Written): Promise<Error | null> {
+  const route = journal.appender.route(message.identity, message.topic);
+  return new Promise((resolve) => journal.appender.append(route, Buffer.from(message.payload), resolve));
+}
+
+/** Resolves when `look` says so. */
+export async function until(look: () => boolean, what: string, ms = 10_000): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!look()) {
+    if (Date.now() > deadline) throw new Error(`it did not come: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** Payload of message `n`: whoever finds it knows whether it is whole. Some are longer than a page. */
+export function payloadOf(n: number): Buffer {
+  return Buffer.from(`${n}:`.padEnd(n % 50 === 49 ? 30_000 : 20 + (n % 7) * 40, String(n)));
+}

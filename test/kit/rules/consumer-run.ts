@@ -1,0 +1,216 @@
+import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import type { Rule, RuleControl } from '../../../domain/index.ts';
+import type { CityVersion, Intake, Outcome } from '../../../ingest/index.ts';
+import type { JournalReader } from '../../../journal/index.ts';
+import {
+  createRulesConsumer,
+  type Effects,
+  RULES_SCHEMA,
+  type RulesConsumer,
+  rulesInForce,
+} from '../../../rules/index.ts';
+import type { RoomSchema } from '../../../store/index.ts';
+import {
+  copyState,
+  openIntake,
+  openState,
+  PartialReader,
+  persist,
+  type TestClock,
+  testClock,
+} from '../ingest/intake.ts';
+
+/** What effects are written to, and how what was written is read when all is over. */
+export interface Books {
+  readonly schemas: readonly RoomSchema[];
+  open(db: DatabaseSync): Effects;
+  told(db: DatabaseSync): string;
+}
+
+/** Every transition with what surrounds it, one a line. */
+const TOLD: Books = {
+  schemas: [{ room: 'told', steps: ['create table told (n integer primary key, body text not null) strict'] }],
+  open(db) {
+    const tell = db.prepare('insert into told (body) values (?)');
+    return (transition, { rule, subject, city }) => {
+      tell.run(JSON.stringify({ transition, rule: rule.source, subject, city: city.version }));
+    };
+  },
+  told: (db) =>
+    db
+      .prepare('select body from told order by n')
+      .all()
+      .map(({ body }) => body)
+      .join('\n'),
+};
+const rulesByCity = new Map<string, readonly Rule[]>();
+
+/** The rules of a city and of the API without those that have mistakes, each once: parsing them is pure. */
+export function rulesOf(
+  { control, city }: Pick<CityVersion, 'control' | 'city'>,
+  records: readonly RuleControl[] = [],
+): readonly Rule[] {
+  const key = JSON.stringify([control.version, records]);
+  const known = rulesByCity.get(key);
+  if (known !== undefined) return known;
+  const { rules } = rulesInForce({ control, city }, records);
+  rulesByCity.set(key, rules);
+  return rules;
+}
+
+/** What a test does to a consumer. */
+export type Action =
+  /** So many more blocks can be read; then the consumer steps. */
+  | { readonly kind: 'step'; readonly blocks: number }
+  | { readonly kind: 'checkpoint' }
+  /** Time passes on the machine: commits without effects come due. */
+  | { readonly kind: 'wait' }
+  /** Another consumer of the same process reads so many blocks from where it stands, and commits. */
+  | { readonly kind: 'other'; readonly blocks: number }
+  /** The process is gone and another one starts from the file as it is. */
+  | { readonly kind: 'crash' }
+  /** The same in the middle of the next transaction, at its n-th effect. */
+  | { readonly kind: 'crash in effect'; readonly at: number }
+  /** The next transaction fails at its n-th effect, and is tried again. */
+  | { readonly kind: 'fail in effect'; readonly at: number };
+
+class Crash extends Error {}
+class Failure extends Error {}
+
+interface Process {
+  readonly path: string;
+  readonly db: DatabaseSync;
+  readonly intake: Intake;
+  readonly consumer: RulesConsumer;
+}
+
+interface RunOptions {
+  readonly books?: Books;
+  /** How rules are made of a city and the records of the API. */
+  readonly parse?: typeof rulesOf;
+}
+
+/** A rules consumer over a journal's file, with another consumer beside it, that can be cut off at any moment. */
+export class Run {
+  readonly #dir: string;
+  readonly #books: Books;
+  readonly #parse: typeof rulesOf;
+  readonly #journal: PartialReader;
+  readonly #clock: TestClock = testClock(1);
+  readonly taken: number[] = [];
+  #process: Process;
+  #other: PartialReader;
+  #otherAt = 0;
+  #files = 0;
+  #due: { kind: 'crash' | 'fail'; in: number } | null = null;
+  #snapshot: string | null = null;
+  crashes = 0;
+
+  constructor(dir: string, journal: string, { books = TOLD, parse = rulesOf }: RunOptions = {}) {
+    this.#dir = dir;
+    this.#books = books;
+    this.#parse = parse;
+    this.#journal = new PartialReader(journal);
+    this.#journal.end = 0;
+    this.#other = new PartialReader(journal);
+    this.#process = this.#open(join(dir, 'state-0.sqlite'));
+  }
+
+  do(action: Action): void {
+    if (action.kind === 'step') {
+      this.#journal.end = Math.min(this.#journal.end + action.blocks, this.#journal.head().seq);
+      this.step();
+    } else if (action.kind === 'checkpoint') this.#guarded(() => this.#process.consumer.checkpoint());
+    else if (action.kind === 'wait') this.#clock.ms += 300;
+    else if (action.kind === 'other') this.#readAhead(action.blocks);
+    else if (action.kind === 'crash') this.crash();
+    else this.#due = { kind: action.kind === 'crash in effect' ? 'crash' : 'fail', in: action.at };
+  }
+
+  /** All that the journal holds; then what was told, in order. */
+  finish(): string {
+    this.#due = null;
+    this.#journal.end = Number.POSITIVE_INFINITY;
+    while (this.step().length > 0);
+    this.#process.consumer.checkpoint();
+    const told = this.#books.told(this.#process.db);
+    this.#close();
+    this.#journal.close();
+    this.#other.close();
+    return told;
+  }
+
+  step(): readonly Outcome[] {
+    let outcomes: readonly Outcome[] = [];
+    this.#guarded(() => {
+      outcomes = this.#process.consumer.step();
+    });
+    this.taken.push(...outcomes.map(({ block }) => block.seq));
+    return outcomes;
+  }
+
+  crash(): void {
+    const from = this.#snapshot ?? copyState(this.#process.path, this.#fresh());
+    this.#snapshot = null;
+    this.#due = null;
+    this.#close();
+    this.crashes++;
+    this.#process = this.#open(from);
+    this.#otherAt = this.#process.intake.head();
+    this.taken.splice(0);
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof Crash) this.crash();
+      else if (!(error instanceof Failure)) throw error;
+    }
+  }
+
+  #readAhead(blocks: number): void {
+    const { db, intake } = this.#process;
+    this.#otherAt = Math.max(this.#otherAt, 0);
+    for (const block of this.#other.after(this.#otherAt, blocks)) {
+      if (block.seq > intake.head() + 1) break;
+      intake.outcome(block);
+      this.#otherAt = block.seq;
+    }
+    persist(db, intake);
+  }
+
+  #open(path: string): Process {
+    const db = openState(path, RULES_SCHEMA, ...this.#books.schemas);
+    const { context, intake } = openIntake(db);
+    const write = this.#books.open(db);
+    const effects: Effects = (transition, context) => {
+      this.#misfortune();
+      write(transition, context);
+    };
+    const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects };
+    const consumer = createRulesConsumer({ ...deps, rulesOf: this.#parse, onEffects() {} });
+    consumer.start();
+    return { path, db, intake, consumer };
+  }
+
+  #misfortune(): void {
+    if (this.#due === null || this.#due.in-- > 0) return;
+    const { kind } = this.#due;
+    this.#due = null;
+    if (kind === 'fail') throw new Failure('the disk is full');
+    // As a crash in the middle of the transaction leaves the files.
+    this.#snapshot = copyState(this.#process.path, this.#fresh());
+    throw new Crash('the process is gone');
+  }
+
+  #fresh(): string {
+    return join(this.#dir, `state-${++this.#files}.sqlite`);
+  }
+
+  #close(): void {
+    if (this.#process.db.isTransaction) this.#process.db.exec('rollback');
+    this.#process.db.close();
+  }
+}

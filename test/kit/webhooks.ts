@@ -1,0 +1,84 @@
+import mqtt from 'mqtt';
+import { expect } from 'vitest';
+import type { CloudEvent, Page } from '../../domain/index.ts';
+import { ADMIN_KEY, type ServerProcess } from './server.ts';
+
+/** An event of the outbox. */
+export interface Numbered {
+  readonly n: number;
+  readonly event: CloudEvent;
+}
+
+export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** A bin that fills and is emptied again and again, each message until it is acknowledged, also over crashes. */
+export async function fillAndEmpty(
+  server: ServerProcess,
+  { id, secret }: { id: string; secret: string },
+  isOver: () => boolean,
+): Promise<void> {
+  const options = { clientId: id, username: id, password: secret, reconnectPeriod: 100, clean: false };
+  const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, options);
+  client.on('error', () => {});
+  const send = (fill: number) =>
+    client
+      .publishAsync(`devices/${id}/readings`, JSON.stringify({ ts: Date.now(), metrics: { fill } }), { qos: 1 })
+      .then(
+        () => true,
+        () => false,
+      );
+  // The last message empties it.
+  for (let fill = 95; fill === 20 || !isOver(); fill = fill === 95 ? 20 : 95) {
+    while (!(await send(fill))) await pause(20);
+    await pause(120);
+  }
+  await client.endAsync();
+}
+
+/** Every event of the outbox, in order. */
+export async function allEvents(server: ServerProcess): Promise<Numbered[]> {
+  const items: Numbered[] = [];
+  let after: string | null = '0';
+  while (after !== null) {
+    const page: Page<Numbered> = await server.get(`/api/v1/events?limit=1000&after=${after}`);
+    items.push(...page.items);
+    after = page.next;
+  }
+  return items;
+}
+
+/** Subscribes over MQTT with a session that is kept, QoS 1. */
+export async function readMqtt(server: ServerProcess) {
+  const ids: string[] = [];
+  const identity = { clientId: 'reader', username: 'admin', password: ADMIN_KEY, clean: false, reconnectPeriod: 50 };
+  const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, identity);
+  client.on('error', () => {});
+  client.on('message', (_topic, payload) => ids.push((JSON.parse(payload.toString()) as CloudEvent).id));
+  await client.subscribeAsync('events/#', { qos: 1 });
+  return { ids, stop: () => client.endAsync() };
+}
+
+/** How often an event may come: `newest`: only the newest of its subject again; `any`: once it came in order, any. */
+type Repeats = 'newest' | 'any';
+
+/** What a subscriber got, against the outbox: everything at least once, in order of each subject, and nothing else. */
+export function expectComplete(
+  name: string,
+  got: readonly string[],
+  events: readonly Numbered[],
+  repeats: Repeats = 'newest',
+): void {
+  const known = new Map(events.map((one) => [one.event.id, one]));
+  expect(
+    [...known.keys()].filter((id) => !got.includes(id)),
+    `${name}: never came`,
+  ).toEqual([]);
+  const newest = new Map<string, number>();
+  for (const id of repeats === 'any' ? new Set(got) : got) {
+    const one = known.get(id);
+    expect(one, `${name}: ${id} is no event`).toBeDefined();
+    const before = newest.get(one!.event.subject) ?? 0;
+    expect(one!.n, `${name}: ${id} came behind event ${before} of its subject`).toBeGreaterThanOrEqual(before);
+    newest.set(one!.event.subject, one!.n);
+  }
+}

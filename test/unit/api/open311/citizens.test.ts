@@ -1,0 +1,254 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createMedia, openReporters } from '../../../../citizens/index.ts';
+import { restoreBackup } from '../../../../store/index.ts';
+import { EAST, type Open311, openOpen311, type Posted } from '../../../kit/api/open311.ts';
+
+const REPORTER = {
+  email: 'lin@example.org',
+  first_name: 'Lin',
+  last_name: 'Qing',
+  phone: '139',
+  device_id: 'd',
+  account_id: 'a',
+};
+// There is nothing in it to take out.
+const PHOTO = readFileSync(new URL('../../../fixtures/photos/plain.jpg', import.meta.url));
+const lines: Record<string, unknown>[] = [];
+const log = pino(
+  { level: 'info' },
+  new Writable({
+    write(chunk, _encoding, done) {
+      lines.push(JSON.parse(String(chunk)));
+      done();
+    },
+  }),
+);
+
+let server: Open311;
+beforeAll(async () => {
+  server = await openOpen311({}, log);
+});
+afterAll(() => server.stop());
+
+let places = 0;
+async function report(fields: Record<string, string> = {}): Promise<Posted> {
+  const place = { lat: '0.9', long: String(0.001 + 0.002 * places++) };
+  return (await server.post({ service_code: 'flood', ...place, ...fields })).body[0]!;
+}
+
+async function ask(method: string, path: string, { key, body }: { key?: string | null; body?: unknown } = {}) {
+  const json =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  const answer = await server.api.fetch(path, { method, ...json, ...(key === undefined ? {} : { key }) });
+  const text = await answer.text();
+  return { status: answer.status, body: text === '' ? null : (JSON.parse(text) as Record<string, unknown>) };
+}
+
+describe('who reported it', () => {
+  test('is told to operators of the department that answers for it and to the city, and each look is in the log', async () => {
+    const { service_request_id: id } = await report(REPORTER);
+    for (const key of [
+      server.api.key('operator', 'water'),
+      server.api.key('admin', 'water'),
+      server.api.key('admin'),
+    ]) {
+      lines.length = 0;
+      expect(await ask('GET', `/api/v1/tickets/${id}/reporter`, { key })).toEqual({
+        status: 200,
+        body: {
+          ticket: id,
+          name: 'Lin Qing',
+          email: 'lin@example.org',
+          phone: '139',
+          deviceId: 'd',
+          accountId: 'a',
+          reportedAt: '2026-06-15T12:00:00.000Z',
+        },
+      });
+      expect(lines).toEqual([
+        expect.objectContaining({
+          ticket: id,
+          key: expect.any(String),
+          msg: 'somebody looked at who reported a ticket',
+        }),
+      ]);
+      expect(JSON.stringify(lines)).not.toMatch(/Lin|139/);
+    }
+  });
+
+  test.each([
+    ['another department', () => server.api.key('operator', 'lighting')],
+    ['an operator of the whole city', () => server.api.key('operator')],
+    ['an admin of another department', () => server.api.key('admin', 'lighting')],
+    ['a viewer of the department', () => server.api.key('viewer', 'water')],
+    ['the app that sent it', () => server.key],
+  ])('is not told to %s, nor may they forget it', async (_name, keyOf) => {
+    const { service_request_id: id } = await report(REPORTER);
+    const key = keyOf();
+    for (const method of ['GET', 'DELETE']) {
+      const { status, body } = await ask(method, `/api/v1/tickets/${id}/reporter`, { key });
+      expect(status).toBe(403);
+      expect(JSON.stringify(body)).not.toContain('Lin');
+    }
+    expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(200);
+  });
+
+  test('is told to the department that a ticket was handed over to, and no more to the one before; also of those who said the same', async () => {
+    const first = await report({ ...EAST, ...REPORTER });
+    const same = await report({ ...EAST, ...REPORTER });
+    const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+    const id = first.service_request_id;
+    server.api.office.act({ ticket: id, action: 'hand-over', actor, to: 'lighting' });
+    const [water, lighting] = [server.api.key('operator', 'water'), server.api.key('operator', 'lighting')];
+    for (const one of [first, same]) {
+      const path = `/api/v1/tickets/${one.service_request_id}/reporter`;
+      expect((await ask('GET', path, { key: water })).status).toBe(403);
+      expect((await ask('GET', path, { key: lighting })).status).toBe(200);
+    }
+  });
+
+  test('is forgotten at once when that is asked for, and the ticket stays', async () => {
+    const { service_request_id: id } = await report(REPORTER);
+    expect((await ask('DELETE', `/api/v1/tickets/${id}/reporter`)).status).toBe(204);
+    expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(404);
+    expect((await ask('DELETE', `/api/v1/tickets/${id}/reporter`)).status).toBe(404);
+    expect((await ask('GET', `/api/v1/tickets/${id}`)).status).toBe(200);
+    expect((await ask('GET', '/api/v1/tickets/nothing/reporter')).status).toBe(404);
+  });
+
+  test('is forgotten 90 days after the ticket closed, not before', async () => {
+    const { service_request_id: id } = await report(REPORTER);
+    server.act(id, 'resolve');
+    server.act(id, 'close');
+    const closedMs = server.clock.nowMs;
+    server.clock.nowMs = closedMs + 90 * 86_400_000 - 1_000;
+    expect(await server.api.citizens.reception.expire()).toMatchObject({ reporters: 0 });
+    server.clock.nowMs = closedMs + 90 * 86_400_000;
+    expect(await server.api.citizens.reception.expire()).toMatchObject({ reporters: 1 });
+    expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(404);
+    server.clock.nowMs = closedMs;
+  });
+});
+
+describe('a rating', () => {
+  const rate = (id: string, body: unknown) => ask('POST', `/api/v1/tickets/${id}/rate`, { key: null, body });
+
+  test('is taken by the token of who reported it, once the ticket is closed, and once', async () => {
+    const { service_request_id: id, reporter_token: token } = await report();
+    const five = { token, stars: 5, comment: 'quick & dry' };
+    expect(await rate(id, five)).toMatchObject({ status: 409, body: { reason: 'wrong-status' } });
+    server.act(id, 'resolve');
+    server.act(id, 'close');
+    expect(await rate(id, { ...five, token: 'x'.repeat(43) })).toMatchObject({
+      status: 403,
+      body: { reason: 'not-the-reporter' },
+    });
+    expect(await rate(id, five)).toEqual({
+      status: 200,
+      body: { id, rating: { stars: 5, comment: 'quick & dry', at: expect.any(String) } },
+    });
+    expect(await rate(id, five)).toMatchObject({ status: 409, body: { reason: 'already-rated' } });
+    expect((await ask('GET', `/api/v1/tickets/${id}`)).body).toMatchObject({ rating: { stars: 5 } });
+    expect(await server.request(id, '?extensions=true')).toMatchObject({ extended_attributes: { rating: 5 } });
+  });
+
+  test('is one for each who reported the same, when that was closed with the first', async () => {
+    const place = { lat: '0.2', long: '0.2' };
+    const [first, second] = [await report(place), await report(place)];
+    server.act(first.service_request_id, 'resolve');
+    server.act(first.service_request_id, 'close');
+    const stranger = { token: first.reporter_token, stars: 1 };
+    expect((await rate(second.service_request_id, stranger)).status).toBe(403);
+    expect((await rate(second.service_request_id, { token: second.reporter_token, stars: 2 })).status).toBe(200);
+    expect((await rate(first.service_request_id, { ...stranger, stars: 4 })).status).toBe(200);
+  });
+
+  test("of a sensor's ticket is nobody's", async () => {
+    const id = server.sensor('1.0', null);
+    server.act(id, 'resolve');
+    server.act(id, 'close');
+    expect((await rate(id, { token: '', stars: 3 })).status).toBe(400);
+    expect((await rate(id, { token: 'x', stars: 3 })).status).toBe(403);
+  });
+
+  test.each([{ stars: 0 }, { stars: 6 }, { stars: 2.5 }, {}, { stars: 3, comment: 'x'.repeat(2_001) }])(
+    'of %j is none',
+    async (body) => {
+      const { service_request_id: id, reporter_token: token } = await report();
+      expect((await rate(id, { token, ...body })).status).toBe(400);
+    },
+  );
+
+  test('of a ticket that there is not, is a 404', async () => {
+    expect((await rate('nothing', { token: 'x', stars: 3 })).status).toBe(404);
+  });
+});
+
+describe('a photo', () => {
+  test.each(['nothing.jpg', `${'0'.repeat(64)}.jpg`, '..%2Freporters.sqlite', '%2e%2e%2freporters.sqlite'])(
+    'that there is not is a 404: %s',
+    async (name) => {
+      const { status } = await server.xml(`/open311/media/${name}`, 'errors');
+      expect(status).toBe(404);
+    },
+  );
+
+  test('that is in the folder is shown from its request on, and under its own name only', async () => {
+    const name = await server.api.citizens.media.put({ type: 'image/jpeg', bytes: PHOTO });
+    expect((await server.xml(`/open311/media/${name}`, 'errors')).status).toBe(404);
+    const form = new FormData();
+    for (const [field, value] of Object.entries({
+      api_key: server.key,
+      service_code: 'flood',
+      lat: '0.9',
+      long: '0.95',
+    }))
+      form.append(field, value);
+    form.append('media', new Blob([PHOTO]), 'a.jpg');
+    const taken = await server.json<Posted[]>('/open311/v2/requests.json', { method: 'POST', body: form });
+    const { media_url } = await server.request(taken.body[0]!.service_request_id);
+    expect(media_url).toBe(`${server.api.base}/open311/media/${name}`);
+    expect((await fetch(String(media_url))).headers.get('cache-control')).toBe('public, max-age=3600');
+    expect((await fetch(String(media_url).replace(/\.jpg$/, '.png'))).status).toBe(404);
+  });
+});
+
+test('a backup has citizens and photos with their tickets, and gives them back', async () => {
+  const form = new FormData();
+  const fields = { api_key: server.key, service_code: 'flood', lat: '0.7', long: '0.7', ...REPORTER };
+  for (const [field, value] of Object.entries(fields)) form.append(field, value);
+  form.append('media', new Blob([PHOTO]), 'a.jpg');
+  const taken = await server.json<Posted[]>('/open311/v2/requests.json', { method: 'POST', body: form });
+  const id = taken.body[0]!.service_request_id;
+  const { media_url } = await server.request(id);
+  const dir = mkdtempSync(join(tmpdir(), 'lamppost-citizens-'));
+  const [to, data] = [join(dir, 'monday'), join(dir, 'data')];
+  expect((await ask('POST', '/api/v1/backup', { body: { to } })).status).toBe(202);
+  await vi.waitFor(
+    async () => expect((await ask('GET', '/api/v1/backup')).body).toMatchObject({ state: 'done', error: null }),
+    30_000,
+  );
+  await restoreBackup(to, data);
+  const reporters = openReporters(join(data, 'reporters.sqlite'));
+  expect(reporters.get(id)).toMatchObject({ name: 'Lin Qing' });
+  reporters.close();
+  const photo = await createMedia(join(data, 'media')).get(String(media_url).split('/').at(-1)!);
+  expect(photo!.bytes.equals(PHOTO)).toBe(true);
+});
+
+describe('what a request says beside its ticket', () => {
+  test('is for those who see the ticket', async () => {
+    const { service_request_id: id } = await report({ address_id: '42', media_url: 'http://photos.example/1.jpg' });
+    const path = `/api/v1/tickets/${id}/request`;
+    const said = { ticket: id, mediaUrl: 'http://photos.example/1.jpg', addressId: '42', answers: [] };
+    expect(await ask('GET', path, { key: server.api.key('viewer', 'water') })).toEqual({ status: 200, body: said });
+    expect(await ask('GET', path, { key: server.api.key('viewer') })).toMatchObject({ status: 200 });
+    expect(await ask('GET', path, { key: server.api.key('viewer', 'lighting') })).toMatchObject({ status: 404 });
+    expect(await ask('GET', path, { key: null })).toMatchObject({ status: 401 });
+  });
+});

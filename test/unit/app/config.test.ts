@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { readConfig } from '../../../app/config.ts';
+
+test('settings - mail and webhooks are off the private network and without a mail server by default', () => {
+  expect(readConfig({}, {})).toMatchObject({
+    webhooks: { allowPrivate: false },
+    smtp: null,
+    publicUrl: 'http://localhost:8080',
+    keep: { deliveryDays: 14 },
+  });
+});
+
+test('settings - what is set is taken, a slash at the end of the public URL is not', () => {
+  const set = {
+    WEBHOOK_ALLOW_PRIVATE: 'true',
+    SMTP_URL: 'smtps://user:p%40ss@mail.city.example?pool=true',
+    SMTP_FROM: 'Lamppost 路灯 <lamppost@city.example>',
+    LAMPPOST_PUBLIC_URL: 'https://lamppost.city.example/',
+  };
+  expect(readConfig(set, {})).toMatchObject({
+    webhooks: { allowPrivate: true },
+    smtp: { url: set.SMTP_URL, from: set.SMTP_FROM },
+    publicUrl: 'https://lamppost.city.example',
+  });
+});
+
+test.each([
+  [{ SMTP_URL: 'smtp://mail.example' }, 'SMTP_FROM: must name whom mail is from where SMTP_URL is set'],
+  [{ SMTP_URL: 'http://mail.example' }, 'SMTP_URL: must be the URL of a mail server'],
+  [{ SMTP_FROM: 'nobody' }, 'SMTP_FROM: must be an address'],
+  [{ SMTP_FROM: 'a@b.example\nBcc: x@y.example' }, 'SMTP_FROM: must be an address'],
+  [{ LAMPPOST_PUBLIC_URL: 'lamppost.example' }, 'LAMPPOST_PUBLIC_URL: must be an http or https URL'],
+  [{ WEBHOOK_ALLOW_PRIVATE: 'perhaps' }, 'WEBHOOK_ALLOW_PRIVATE: '],
+])('settings - %j is refused: %s', (set, problem) => {
+  expect(() => readConfig(set, {})).toThrow(problem);
+});

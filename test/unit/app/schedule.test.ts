@@ -1,0 +1,147 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pino from 'pino';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { createJobs, type JobDeps } from '../../../app/jobs.ts';
+import { createSchedule, type Job } from '../../../app/schedule.ts';
+
+const EVERY_SECOND = '* * * * * *';
+const DAY_MS = 86_400_000;
+const NOW = Date.UTC(2026, 5, 15, 12);
+
+const ends: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+
+/** Runs the jobs by node-cron itself, and keeps what is logged. */
+async function scheduled(...jobs: Job[]) {
+  const lines: { job: string; level: number; msg: string; err?: { message: string } }[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const schedule = createSchedule(jobs, { log, timezone: 'Asia/Shanghai' });
+  ends.push(() => schedule.stop());
+  await schedule.start();
+  return { lines, schedule };
+}
+
+describe('the schedule', () => {
+  test('runs a job each time it is due, and logs what it tells', async () => {
+    let runs = 0;
+    const { lines } = await scheduled({ name: 'count', cron: EVERY_SECOND, run: async () => ({ runs: ++runs }) });
+    await vi.waitFor(() => expect(runs).toBeGreaterThanOrEqual(2), 10_000);
+    expect(lines[0]).toMatchObject({ job: 'count', runs: 1, msg: 'job done' });
+  });
+
+  test('logs a job that fails, runs it again, and runs the others meanwhile', async () => {
+    let tries = 0;
+    let others = 0;
+    const fail = async () => {
+      tries++;
+      throw new Error('the disk is full');
+    };
+    const { lines } = await scheduled(
+      { name: 'failing', cron: EVERY_SECOND, run: fail },
+      { name: 'other', cron: EVERY_SECOND, run: async () => ({ others: ++others }) },
+    );
+    await vi.waitFor(() => expect(Math.min(tries, others)).toBeGreaterThanOrEqual(2), 10_000);
+    const failed = lines.find(({ job }) => job === 'failing');
+    expect(failed).toMatchObject({ level: 50, err: { message: 'the disk is full' } });
+  });
+
+  test('does not start a job that is still running', async () => {
+    let running = 0;
+    let most = 0;
+    let starts = 0;
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const run = async () => {
+      starts++;
+      most = Math.max(most, ++running);
+      await held;
+      running--;
+      return {};
+    };
+    let beats = 0;
+    const { lines } = await scheduled(
+      { name: 'long', cron: EVERY_SECOND, run },
+      { name: 'beat', cron: EVERY_SECOND, run: async () => ({ beats: ++beats }) },
+    );
+    await vi.waitFor(() => expect(beats).toBeGreaterThanOrEqual(3), 10_000);
+    expect([starts, most]).toEqual([1, 1]);
+    expect(lines.find(({ level }) => level === 40)).toMatchObject({
+      job: 'long',
+      msg: expect.stringContaining('still running'),
+    });
+    release();
+    await vi.waitFor(() => expect(starts).toBeGreaterThanOrEqual(2), 10_000);
+    expect(most).toBe(1);
+  });
+
+  test('waits at its stop for what is running', async () => {
+    let state = 'not begun';
+    const run = async () => {
+      state = 'running';
+      await sleep(500);
+      state = 'done';
+      return {};
+    };
+    const { schedule } = await scheduled({ name: 'long', cron: EVERY_SECOND, run });
+    await vi.waitFor(() => expect(state).toBe('running'), 10_000);
+    await schedule.stop();
+    expect(state).toBe('done');
+  });
+
+  test('runs nothing after its stop', async () => {
+    let runs = 0;
+    const { schedule } = await scheduled({ name: 'count', cron: EVERY_SECOND, run: async () => ({ runs: ++runs }) });
+    await vi.waitFor(() => expect(runs).toBeGreaterThanOrEqual(1), 10_000);
+    await schedule.stop();
+    const before = runs;
+    await sleep(1_500);
+    expect(runs).toBe(before);
+  });
+});
+
+describe('the jobs', () => {
+  function jobs(keep: JobDeps['keep']) {
+    const calls: [string, number][] = [];
+    const note = (name: string) => async (ms: number) => calls.push([name, ms]);
+    const engine = { rollup: note('rollup'), prune: note('prune'), expire: note('expire'), due: note('due') };
+    const notify = { expire: note('forget') };
+    const reception = { expire: async () => ({ reporters: calls.push(['reporters', NOW]), photos: 0 }) };
+    const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
+    const parts = { engine, notify, reception, keep, backup: null };
+    return { calls, jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, ...parts }) };
+  }
+
+  test('roll up to now, expire and forget what is older than its days, and report the ledger', async () => {
+    const made = jobs({ historyDays: 30, quarantineDays: 90, deliveryDays: 14 });
+    for (const job of made.jobs) await job.run();
+    expect(made.calls).toEqual([
+      ['rollup', NOW],
+      ['expire', NOW - 90 * DAY_MS],
+      ['due', NOW],
+      ['forget', NOW - 14 * DAY_MS],
+      ['reporters', NOW],
+      ['prune', NOW - 30 * DAY_MS],
+    ]);
+  });
+
+  test('keep the history for ever where no days are set', () => {
+    expect(jobs({ historyDays: 0, quarantineDays: 90, deliveryDays: 14 }).jobs.map(({ name }) => name)).toEqual([
+      'history roll-up',
+      'quarantine expiry',
+      'deadlines',
+      'delivery log expiry',
+      'reporter expiry',
+      'ledger report',
+    ]);
+  });
+
+  test('have times that node-cron takes', async () => {
+    await expect(
+      scheduled(...jobs({ historyDays: 30, quarantineDays: 90, deliveryDays: 14 }).jobs),
+    ).resolves.toBeDefined();
+  });
+});

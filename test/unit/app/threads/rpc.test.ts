@@ -1,0 +1,51 @@
+import { MessageChannel } from 'node:worker_threads';
+import { expect, test } from 'vitest';
+import { offer, remote, under, within } from '../../../../app/threads/rpc.ts';
+import { LamppostError } from '../../../../domain/index.ts';
+
+test('rpc - a call that the other end can no longer answer is rejected, and so is every call after it', async () => {
+  const { port1, port2 } = new MessageChannel();
+  offer(port2, { never: () => new Promise(() => {}) });
+  const { call } = remote<{ never: () => Promise<void> }>(port1);
+  const open = call.never();
+  port2.close();
+  await expect(open).rejects.toMatchObject({ code: 'busy', retryable: true });
+  await expect(call.never()).rejects.toMatchObject({ code: 'busy' });
+});
+
+test('rpc - sets of functions under names of their own do not meet, and an operational error keeps its code', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const lamps = { get: (id: string) => `lamp ${id}` };
+  const bins = {
+    get(id: string): string {
+      throw new LamppostError('not-found', `there is no bin ${id}`);
+    },
+  };
+  offer(port1, { ...under('lamps', lamps), ...under('bins', bins) });
+  const { call } = remote(port2);
+  expect(await within<typeof lamps>(call, 'lamps').get('7')).toBe('lamp 7');
+  await expect(within<typeof bins>(call, 'bins').get('7')).rejects.toMatchObject({
+    code: 'not-found',
+    message: 'there is no bin 7',
+  });
+  port1.close();
+});
+
+test('rpc - a refusal keeps its code and its reason on the way, so that its asker can tell it from others', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const refusal = new LamppostError('conflict', 'it is closed', { reason: 'wrong-status', retryable: true });
+  offer(port2, { act: () => Promise.reject(refusal), fail: () => Promise.reject(new TypeError('a bug')) });
+  const { call } = remote<{ act: () => Promise<void>; fail: () => Promise<void> }>(port1);
+  const known = {
+    name: 'LamppostError',
+    code: 'conflict',
+    reason: 'wrong-status',
+    message: 'it is closed',
+    retryable: true,
+  };
+  await expect(call.act()).rejects.toMatchObject(known);
+  await expect(call.fail()).rejects.toSatisfy(
+    (error) => !(error instanceof LamppostError) && error.message === 'a bug',
+  );
+  port1.close();
+});

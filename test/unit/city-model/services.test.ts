@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import { parseCity } from '../../../city-model/index.ts';
+import { cityControl } from '../../kit/ingest/intake.ts';
+
+const control = cityControl();
+const title = { en: 'T', zh: '题' };
+
+/** The lines of the mistakes of a city with another service or inhibition. */
+function mistakes(path: string, text: string): string[] {
+  const files = [...control.files.filter((file) => file.path !== path), { path, text }];
+  return parseCity({ version: 'changed', files }).problems.map(({ line, message }) => `${line} ${message}`);
+}
+
+const service = (more: string) =>
+  `mend:\n  title: ${JSON.stringify(title)}\n  department: care\n  deadline: 1h\n  ${more}\n`;
+
+test.each([
+  ['warn: 80', /5 mend\.warn: not a share; write 80%/],
+  ['warn: 120%', /5 mend\.warn: a share is between 1% and 99%/],
+  ['calendar: weekend', /5 unknown calendar "weekend"/],
+  ['escalate: [{ on: acknowledge, to: care }]', /5 .*the service sets no time to acknowledge; add "acknowledge: 30m"/],
+  ['escalate: [{ on: resolve, to: caer }]', /5 unknown department "caer": did you mean "care"\?/],
+  ['offer: [{ to: nobody, for: 1h }]', /5 unknown department "nobody"/],
+  ['resolution: maybe', /5 mend\.resolution: "maybe" is not possible here/],
+  ['gather: { by: [street], wait: 30s }', /5 mend\.gather\.by\.0: "street" is not possible here/],
+  ['attributes: [{ code: a b, title: { en: A, zh: A }, datatype: text }]', /5 .*a code has letters/],
+  ['attributes: [{ code: a, title: { en: A, zh: A }, datatype: singlevaluelist }]', /5 .*a list needs values/],
+  [
+    'attributes: [{ code: a, title: { en: A, zh: A }, datatype: text, values: { x: { en: X, zh: X } } }]',
+    /5 .*only singlevaluelist/,
+  ],
+  ['reopne: 1h', /5 mend\.reopne: unknown key: did you mean "reopen"\?/],
+])('services - %s is a mistake that is told where it stands', (more, expected) => {
+  expect(mistakes('services.yaml', service(more))).toEqual([expect.stringMatching(expected)]);
+});
+
+test('inhibitions - a city need not have any; what they name is known', () => {
+  expect(parseCity(control).city?.inhibitions).toEqual([]);
+  expect(mistakes('inhibitions.yaml', '- source: { district: east }\n  target: {}\n')).toEqual([
+    expect.stringMatching(/source\.rule: is missing/),
+  ]);
+  expect(
+    mistakes('inhibitions.yaml', '- source: { rule: a }\n  target: { service: mned, district: [east, moon] }\n'),
+  ).toEqual([
+    expect.stringMatching(/^2 unknown service "mned": did you mean "mend"\?/),
+    expect.stringMatching(/^2 unknown district "moon"/),
+  ]);
+});
