@@ -10,7 +10,6 @@ export {
   beyond,
   type ClauseState,
   FALSE,
-  held,
   metricOf,
   type Scene,
   type Standing,
