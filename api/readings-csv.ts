@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Series } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 import { csvLine } from './csv.ts';
 
 const LINES_AT_ONCE = 1_000;
@@ -16,7 +17,7 @@ function* textOf(series: readonly Series[]): Iterable<string> {
     const start = csvLine([device, metric, unit]).slice(0, -2);
     for (let i = 0; i < points.length; i += LINES_AT_ONCE) {
       const lines = points.slice(i, i + LINES_AT_ONCE);
-      yield lines.map(([ts, value]) => `${start},${new Date(ts).toISOString()},${value ?? ''}\r\n`).join('');
+      yield lines.map(([ts, value]) => `${start},${isoOf(ts)},${value ?? ''}\r\n`).join('');
     }
   }
 }

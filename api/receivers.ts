@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { suggest } from '../city-model/index.ts';
-import { type City, EVENT_TYPES, LamppostError } from '../domain/index.ts';
+import { type City, EVENT_TYPES, LamppostError, suggest } from '../domain/index.ts';
 import type { ReceiverFilter } from '../notify/index.ts';
 import { SeveritySchema } from './schema.ts';
 

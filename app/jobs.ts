@@ -1,8 +1,7 @@
 import type { Reception } from '../citizens/index.ts';
 import type { Clock, Ledger } from '../domain/index.ts';
+import { DAY_MS } from '../domain/index.ts';
 import type { Job } from './schedule.ts';
-
-const DAY_MS = 86_400_000;
 
 /** What the jobs ask of the rest. */
 export interface JobDeps {

@@ -1,14 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ApiDeps } from '../api/index.ts';
-import { type AlertLabels, type City, type Clock, LamppostError, type Ticket } from '../domain/index.ts';
+import { type AlertLabels, type City, type Clock, isoOf, LamppostError, type Ticket } from '../domain/index.ts';
 import type { Registry } from '../registry/index.ts';
 import type { RuleBook } from '../rules/index.ts';
 import {
   calendarOf,
   createSilenceStore,
   createWaitingReader,
-  isoOf,
   type Silence,
   silenceState,
   type TicketReader,

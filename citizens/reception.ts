@@ -1,4 +1,5 @@
 import type { Clock, Ticket } from '../domain/index.ts';
+import { DAY_MS, isoOf } from '../domain/index.ts';
 import type { Request } from '../tickets/index.ts';
 import type { Media } from './media.ts';
 import type { Photo } from './photo/index.ts';
@@ -52,7 +53,6 @@ export interface Reception {
   expire(): Promise<{ readonly reporters: number; readonly photos: number }>;
 }
 
-const DAY_MS = 86_400_000;
 /** What has no ticket so long after it was kept never gets one: its request was not answered. */
 const ORPHANED_MS = 3_600_000;
 const AT_ONCE = 1_000;
@@ -88,7 +88,7 @@ export function createReception(
       const [id, token] = [newId(), newToken()];
       const kept = photo === null ? mediaUrl : mediaPath(await media.put(photo));
       // Before the ticket: a ticket that was answered never lacks its reporter.
-      if (reporter !== null) reporters.put(id, { ...reporter, reportedAt: new Date(clock.now()).toISOString() });
+      if (reporter !== null) reporters.put(id, { ...reporter, reportedAt: isoOf(clock.now()) });
       try {
         const ticket = await openTicket({
           ...of,

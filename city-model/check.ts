@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { CityProblem } from '../domain/index.ts';
+import { suggest } from '../domain/index.ts';
 import type { Source } from './source.ts';
-import { suggest } from './suggest.ts';
 
 /** Checks a file against a schema. Every issue becomes a problem at its place; the value is null where there was any. */
 export function check<T extends z.ZodType>(source: Source, schema: T, problems: CityProblem[]): z.output<T> | null {

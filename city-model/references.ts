@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { CityProblem } from '../domain/index.ts';
+import { suggest } from '../domain/index.ts';
 import type { Source } from './source.ts';
-import { suggest } from './suggest.ts';
+
 import { convert, knownUnits, unitFault } from './units.ts';
 
 /** What can be read of a file that may have mistakes elsewhere, so that one mistake does not hide another. */

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { parseDuration } from './duration.ts';
-import { suggest } from './suggest.ts';
+import { parseDuration, suggest } from '../domain/index.ts';
 
 const LONGEST_MS = 3_650 * 86_400_000;
 

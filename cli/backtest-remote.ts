@@ -1,4 +1,4 @@
-import { LamppostError } from '../domain/index.ts';
+import { isoOf, LamppostError } from '../domain/index.ts';
 import type { BacktestOptions, BacktestProgress, BacktestReport } from '../rules/index.ts';
 
 /** What a server is asked. `rule`: an id, or a text. */
@@ -14,7 +14,7 @@ export async function backtestOver(
   { rule, fromMs, toMs }: Question,
   { signal, onProgress }: BacktestOptions,
 ): Promise<BacktestReport> {
-  const body = { rule, from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString() };
+  const body = { rule, from: isoOf(fromMs), to: isoOf(toMs) };
   const answer = await ask(url, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', accept: 'text/event-stream' },

@@ -11,8 +11,15 @@ import {
   readConfig,
   wouldBeTickets,
 } from '../app/index.ts';
-import { formatProblems, parseDuration } from '../city-model/index.ts';
-import { systemClock as clock, type HistoryStore, LamppostError, type Rule } from '../domain/index.ts';
+import { formatProblems } from '../city-model/index.ts';
+import {
+  systemClock as clock,
+  DAY_MS,
+  type HistoryStore,
+  LamppostError,
+  parseDuration,
+  type Rule,
+} from '../domain/index.ts';
 import { createInfluxHistory, openDuckdbScan } from '../history/index.ts';
 import { createRuleRecordReader } from '../ingest/index.ts';
 import { openRegistry } from '../registry/index.ts';
@@ -29,8 +36,6 @@ const HELP = `lamppost backtest <rule.yaml> | --rule <id>   the tickets that a r
   --json             the whole report
 
 A rule that is in force under the same id, and says something else, is run too: the difference is told. Ctrl-C cancels.`;
-
-const DAY_MS = 86_400_000;
 
 /** What is asked for on the command line. */
 interface Asked {

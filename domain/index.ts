@@ -35,6 +35,17 @@ export {
   type SessionDrop,
 } from './event.ts';
 export {
+  type Box,
+  boxAround,
+  contains,
+  distanceM,
+  districtAt,
+  type Place,
+  type Polygon,
+  type Position,
+  polygonsOf,
+} from './geo.ts';
+export {
   AGGREGATES,
   type Aggregate,
   type HistoryStore,
@@ -63,6 +74,7 @@ export type {
 } from './journal.ts';
 export { boundTo, KEY_ROLES, type Key, type KeyRole } from './key.ts';
 export type { Ledger, Page, Quarantined } from './ledger.ts';
+export { type Names, requireName, suggest, unknownName } from './names.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';
 export {
   type AbsentCondition,
@@ -113,5 +125,7 @@ export {
   type TicketDeed,
   type TicketStatus,
 } from './ticket.ts';
+export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
 export { addWorkingTime, workingTimeBetween } from './working-time.ts';
+export { element, escapeXml, type Xml, xmlOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

@@ -9,7 +9,8 @@ import type {
   TicketDeed,
   Transition,
 } from '../domain/index.ts';
-import { isoOf, type Silence } from '../tickets/index.ts';
+import { isoOf } from '../domain/index.ts';
+import type { Silence } from '../tickets/index.ts';
 
 /** An alert after a transition; `pending` and `cancelled` ones are no news. */
 export type AlertAfter = Omit<Alert, 'state'> & { readonly state: Transition['to'] };

@@ -1,13 +1,6 @@
 import type { Rule, Subject, Ticket, Transition } from '../domain/index.ts';
-import { districtOf } from '../domain/index.ts';
-import {
-  isoOf,
-  type TicketCity,
-  type TicketDecision,
-  type TicketOffice,
-  type Titles,
-  titlesOf,
-} from '../tickets/index.ts';
+import { districtOf, isoOf } from '../domain/index.ts';
+import { type TicketCity, type TicketDecision, type TicketOffice, type Titles, titlesOf } from '../tickets/index.ts';
 import { type AlertAfter, alertEventOf, silenceEventOf, ticketEventOf } from './cloudevent.ts';
 import type { Outbox } from './outbox.ts';
 

@@ -1,4 +1,5 @@
 import type { LatestReading, ReadingColumns, ReadingsFilter } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 
 interface Newest {
   ts: number;
@@ -77,7 +78,7 @@ export class Latest {
       if (line === undefined || (filter.district !== undefined && line.district !== filter.district)) continue;
       for (const [metric, { ts, value }] of line.byMetric) {
         if (filter.metrics !== undefined && !filter.metrics.includes(metric)) continue;
-        found.push({ device, metric, unit: unitOf(metric), at: new Date(ts).toISOString(), value });
+        found.push({ device, metric, unit: unitOf(metric), at: isoOf(ts), value });
       }
     }
     return found;

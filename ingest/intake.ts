@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Block, CityControl, DevicesControl, RuleControl } from '../domain/index.ts';
+import { HOUR_MS } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import { Acceptance } from './acceptance.ts';
 import { createColumns } from './columns.ts';
@@ -19,7 +20,6 @@ export const INTAKE_SCHEMA: RoomSchema = {
   ],
 };
 
-const HOUR_MS = 3_600_000;
 /** How long a key is remembered, hours of receipt … */
 const HORIZON_HOURS = 24;
 // A consumer that lags for days still finds the marks of its own day.

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { LamppostError, type Page, type Quarantined, type Reason, type ReplayItem } from '../domain/index.ts';
+import { isoOf, LamppostError, type Page, type Quarantined, type Reason, type ReplayItem } from '../domain/index.ts';
 import { type Decoded, formatOf } from './decode/index.ts';
 import { parseId } from './quarantine.ts';
 
@@ -100,7 +100,7 @@ function quarantinedOf(row: Row): Quarantined {
     device: row.device as string,
     topic: row.topic as string,
     format: row.format as string | null,
-    receivedAt: new Date(Number(row.received_at)).toISOString(),
+    receivedAt: isoOf(Number(row.received_at)),
     scope: row.scope as Quarantined['scope'],
     reason: row.reason as Reason,
     path: row.path as string,
@@ -110,7 +110,7 @@ function quarantinedOf(row: Row): Quarantined {
       row.discarded_at === null
         ? null
         : {
-            at: new Date(Number(row.discarded_at)).toISOString(),
+            at: isoOf(Number(row.discarded_at)),
             by: row.discarded_by as string,
             note: row.note as string,
           },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Clock, LamppostError, type ReplayControl, type ReplayItem } from '../domain/index.ts';
+import { type Clock, isoOf, LamppostError, type ReplayControl, type ReplayItem } from '../domain/index.ts';
 import type { createQuarantineReader, QuarantineFilter } from './quarantine-reader.ts';
 
 /** What goes the way again: single entries by id, or all that match. */
@@ -74,7 +74,7 @@ export function createReplays({ quarantine, append, status, clock }: Deps) {
   }
 
   function jobOf(entries: number): ReplayJob {
-    const startedAt = new Date(clock.now()).toISOString();
+    const startedAt = isoOf(clock.now());
     const none = { settled: 0, refusedAgain: 0, endedAt: null, error: null };
     const job: ReplayJob = { id: randomUUID(), state: 'running', startedAt, entries, ...none };
     jobs.set(job.id, job);
@@ -90,7 +90,7 @@ export function createReplays({ quarantine, append, status, clock }: Deps) {
       job.state = 'failed';
       job.error = (error as Error).message;
     } finally {
-      job.endedAt = new Date(clock.now()).toISOString();
+      job.endedAt = isoOf(clock.now());
       running = null;
     }
   }

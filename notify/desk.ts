@@ -1,12 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { LamppostError, type Page } from '../domain/index.ts';
+import { isoOf, LamppostError, type Page } from '../domain/index.ts';
 import type { OutboxReader } from '../events/index.ts';
 import type { HeldStore } from './held.ts';
 import type { Answer, Decision } from './ladder.ts';
 import type { Delivery, DeliveryDetail, DeliveryLog, DeliveryQuery } from './log.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { DISABLE_REASONS, type EmailReceiver, type Message, type Receiver, type WebhookReceiver } from './receiver.ts';
-import { isoOf, type ReceiverStore } from './receivers.ts';
+import type { ReceiverStore } from './receivers.ts';
 import { durably } from './schema.ts';
 
 /** What the administration of receivers needs. */

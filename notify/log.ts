@@ -1,8 +1,8 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Page } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 import type { Outcome } from './ladder.ts';
 import type { Origin } from './queue.ts';
-import { isoOf } from './receivers.ts';
 
 export const DELIVERY_STATES = ['queued', 'pending', 'delivered', 'failed', 'skipped'] as const;
 /** `queued`: behind an earlier one of its subject; `pending`: due at `dueAt`; `failed`: given up; `skipped`: an admin passed it over. */
@@ -101,9 +101,9 @@ function deliveryOf(row: Row): Delivery {
     state: row.state as DeliveryState,
     origin: row.origin as Origin,
     events: JSON.parse(String(row.told)) as Delivery['events'],
-    createdAt: isoOf(row.created_at),
-    dueAt: row.state === 'pending' ? isoOf(row.due_at) : null,
-    settledAt: row.settled_at === null ? null : isoOf(row.settled_at),
+    createdAt: isoOf(Number(row.created_at)),
+    dueAt: row.state === 'pending' ? isoOf(Number(row.due_at)) : null,
+    settledAt: row.settled_at === null ? null : isoOf(Number(row.settled_at)),
     attempts: Number(row.attempts),
     outcome: row.outcome as Outcome | null,
   };
@@ -111,7 +111,7 @@ function deliveryOf(row: Row): Delivery {
 
 function attemptOf({ at, ms, outcome, status, answer }: Row): Attempt {
   return {
-    at: isoOf(at),
+    at: isoOf(Number(at)),
     ms: Number(ms),
     outcome: outcome as Outcome,
     status: status === null ? null : Number(status),

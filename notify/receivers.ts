@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Clock } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 import type { DisableReason, Receiver } from './receiver.ts';
 
 /** A line in the log of a receiver. */
@@ -75,7 +76,7 @@ export function createReceiverStore(db: DatabaseSync, clock: Clock): ReceiverSto
     failing: (id, since) => void failing.run(since, id),
     disable: (id, reason) => void disable.run(reason, id),
     note: (id, text) => void note.run(id, clock.now(), text),
-    notes: (id, limit) => notes.all(id, limit).map((row) => ({ at: isoOf(row.at), note: String(row.note) })),
+    notes: (id, limit) => notes.all(id, limit).map((row) => ({ at: isoOf(Number(row.at)), note: String(row.note) })),
     addSecret(id, secret, overlapMs) {
       endSecrets.run(id);
       endLater.run(clock.now() + overlapMs, id);
@@ -84,8 +85,8 @@ export function createReceiverStore(db: DatabaseSync, clock: Clock): ReceiverSto
     secrets: (id) => active.all(id, clock.now()).map(({ secret }) => String(secret)),
     activeSecrets: (id) =>
       active.all(id, clock.now()).map(({ createdAt, expiresAt }) => ({
-        createdAt: isoOf(createdAt),
-        expiresAt: expiresAt === null ? null : isoOf(expiresAt),
+        createdAt: isoOf(Number(createdAt)),
+        expiresAt: expiresAt === null ? null : isoOf(Number(expiresAt)),
       })),
   };
 }
@@ -102,9 +103,4 @@ function receiverOf(row: Readonly<Record<string, SQLOutputValue>>): Receiver {
     updatedAt: Number(row.updated_at),
   };
   return receiver as Receiver;
-}
-
-/** Epoch ms of a row as ISO 8601 UTC. */
-export function isoOf(ms: SQLOutputValue | undefined): string {
-  return new Date(Number(ms)).toISOString();
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock, LamppostError, type Page } from '../domain/index.ts';
+import { type Clock, isoOf, LamppostError, type Page } from '../domain/index.ts';
 import { createDesk, type Desk, type DeskDeps, type Standing } from './desk.ts';
 import type { EmailChannel } from './email/channel.ts';
 import type { DeliveryDetail } from './log.ts';
 import type { EmailReceiver, EmailSettings, ReceiverFilter } from './receiver.ts';
-import { isoOf, type ReceiverNote } from './receivers.ts';
+import type { ReceiverNote } from './receivers.ts';
 import { durably } from './schema.ts';
 import type { WebhookSubscription, WebhookSubscriptionStore } from './webhook-subscriptions.ts';
 import { NOTES } from './webhooks.ts';

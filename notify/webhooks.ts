@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock, LamppostError, type Page } from '../domain/index.ts';
+import { type Clock, isoOf, LamppostError, type Page } from '../domain/index.ts';
 import type { LamppostEvent } from '../events/index.ts';
 import { isPrivateAddress, literalOf } from './address.ts';
 import { createDesk, type Desk, type DeskDeps, type Standing } from './desk.ts';
 import type { Formats } from './formats/index.ts';
 import type { DeliveryDetail } from './log.ts';
 import type { WebhookReceiver, WebhookSettings } from './receiver.ts';
-import { type ActiveSecret, isoOf, type ReceiverNote } from './receivers.ts';
+import type { ActiveSecret, ReceiverNote } from './receivers.ts';
 import { durably } from './schema.ts';
 import { newWebhookSecret } from './signature.ts';
 import type { WebhookChannel } from './webhook.ts';

@@ -2,6 +2,7 @@ import {
   type Clock,
   type Device,
   type DevicesControl,
+  isoOf,
   type Key,
   type KeyRole,
   LamppostError,
@@ -83,7 +84,7 @@ export function openRegistry(path: string, clock: Clock): Registry {
     const ids = devices.map((device) => device.id);
     const taken = ids.filter((id, i) => isTaken(id) || ids.indexOf(id) !== i);
     if (taken.length > 0) throw new LamppostError('conflict', `already registered: ${taken.slice(0, 10).join(', ')}`);
-    const registeredAt = new Date(clock.now()).toISOString();
+    const registeredAt = isoOf(clock.now());
     return change((next) =>
       devices.map((device) => {
         const secret = newSecret();

@@ -1,5 +1,5 @@
 import { formatProblems } from '../city-model/index.ts';
-import { type Clock, LamppostError, type Rule, type RuleControl } from '../domain/index.ts';
+import { type Clock, isoOf, LamppostError, type Rule, type RuleControl } from '../domain/index.ts';
 import type { RuleRecordReader } from '../ingest/index.ts';
 import { parseRecord, pathOf, rulesInForce } from './in-force.ts';
 import { type CityRules, type ListedRule, listRules, type RuleVersion } from './listed.ts';
@@ -89,7 +89,7 @@ export function createRuleBook(deps: Deps, { head, patienceMs = 5_000 }: Options
 
   async function record(id: string, change: Pick<RuleControl, 'text' | 'version' | 'by' | 'note'>): Promise<boolean> {
     const number = (records.history(id)[0]?.number ?? 0) + 1;
-    last = await deps.append({ id, number, at: new Date(clock.now()).toISOString(), ...change });
+    last = await deps.append({ id, number, at: isoOf(clock.now()), ...change });
     return isTaken(last);
   }
 

@@ -1,4 +1,5 @@
 import type { LocalText } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 import type { ClauseExplanation, ExplainReason, Explanation } from './engine/types.ts';
 
 /** The ladder's reasons as operators read them. */
@@ -60,11 +61,4 @@ export function outlookOf({ reason, state, dueMs }: Explanation): LocalText {
     return { en: 'would fire, but for the limit of the rule', zh: '本应报警，但受规则上限限制' };
   const { en, zh } = REASON_TEXTS[reason];
   return { en: en.charAt(0).toLowerCase() + en.slice(1), zh };
-}
-
-/** Epoch ms as ISO 8601 UTC; null stays null. */
-export function isoOf(ms: number): string;
-export function isoOf(ms: number | null): string | null;
-export function isoOf(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString();
 }

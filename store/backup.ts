@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Logger } from 'pino';
-import { type Clock, LamppostError } from '../domain/index.ts';
+import { type Clock, isoOf, LamppostError } from '../domain/index.ts';
 import { diskFault } from './faults.ts';
 import { type BackupFile, folderOnDisk, MANIFEST, type Manifest, sealed } from './manifest.ts';
 
@@ -70,7 +70,7 @@ export function createBackups(deps: Deps): Backups {
   let running: Promise<void> = Promise.resolve();
   let stopping = false;
 
-  const now = () => new Date(clock.now()).toISOString();
+  const now = () => isoOf(clock.now());
 
   function start(to = nameIn(folder, clock.now())): BackupJob {
     if (last?.state === 'running')

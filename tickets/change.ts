@@ -1,4 +1,5 @@
 import type { Ticket, TicketDeed, TicketStatus } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 
 /** What is new about a ticket. */
 export interface Change {
@@ -32,9 +33,4 @@ function marks(ticket: Ticket, to: TicketStatus, at: string): Partial<Ticket> {
 
 function later(a: string, b: string): string {
   return a > b ? a : b;
-}
-
-/** Epoch milliseconds as ISO 8601 UTC. */
-export function isoOf(ms: number): string {
-  return new Date(ms).toISOString();
 }

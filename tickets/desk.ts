@@ -1,10 +1,10 @@
-import { type Clock, LamppostError, type Service, type Ticket } from '../domain/index.ts';
+import { boxAround, type Clock, isoOf, LamppostError, type Service, type Ticket } from '../domain/index.ts';
 import { type Actor, MOVES, refusal, refuseAction, standingOf } from './actions.ts';
 import { type Act, changeOf, nameOf } from './acts.ts';
-import { type Change, isoOf } from './change.ts';
+import type { Change } from './change.ts';
 import type { Keeper, TicketCity } from './keeper.ts';
 import { blankTicket } from './lifecycle.ts';
-import { boxAround, nearestOf } from './near.ts';
+import { nearestOf } from './near.ts';
 import type { TicketExtras, TicketStore } from './store.ts';
 
 /** A ticket that a citizen or an operator asks for. */

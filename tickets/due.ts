@@ -1,5 +1,6 @@
 import type { Ticket } from '../domain/index.ts';
-import { type Change, isoOf } from './change.ts';
+import { isoOf } from '../domain/index.ts';
+import type { Change } from './change.ts';
 import type { Due } from './deadlines.ts';
 import type { DueStore } from './due-store.ts';
 import type { Keeper, TicketCity } from './keeper.ts';

@@ -5,7 +5,6 @@ export {
 } from './actions.ts';
 export type { Act } from './acts.ts';
 export { calendarOf } from './calendars.ts';
-export { isoOf } from './change.ts';
 export {
   decideTicket,
   TICKET_REASONS,

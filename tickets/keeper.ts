@@ -1,6 +1,6 @@
-import { addWorkingTime, type City, type Service, type Ticket, type TicketAlert } from '../domain/index.ts';
+import { addWorkingTime, type City, isoOf, type Service, type Ticket, type TicketAlert } from '../domain/index.ts';
 import { calendarOf } from './calendars.ts';
-import { type Change, changed, isoOf } from './change.ts';
+import { type Change, changed } from './change.ts';
 import { deadlinesOf } from './deadlines.ts';
 import type { DueStore } from './due-store.ts';
 import { isOpen } from './lifecycle.ts';

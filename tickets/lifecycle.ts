@@ -1,5 +1,6 @@
 import {
   districtOf,
+  isoOf,
   type Rule,
   SEVERITIES,
   type Service,
@@ -10,7 +11,7 @@ import {
   type TicketStatus,
   type Transition,
 } from '../domain/index.ts';
-import { type Change, isoOf } from './change.ts';
+import type { Change } from './change.ts';
 import { figureOf } from './figure.ts';
 import type { Titles } from './title.ts';
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Clock, TicketStatus } from '../domain/index.ts';
-import { isoOf } from './change.ts';
+import { isoOf } from '../domain/index.ts';
+
 import { createTally, type Overseen, type Sums, type Tally } from './tally.ts';
 import { createWeeks } from './week.ts';
 

@@ -1,13 +1,14 @@
 import {
   type AlertLabels,
   districtOf,
+  isoOf,
   type Service,
   type Subject,
   type Ticket,
   type Transition,
 } from '../domain/index.ts';
 import { calendarOf } from './calendars.ts';
-import { isoOf } from './change.ts';
+
 import type { Hold, TicketContext, TicketDecision } from './decide.ts';
 import type { DueStore } from './due-store.ts';
 import { gatheredTitles, gatherKeyOf } from './gathering.ts';

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Severity, Ticket, TicketStatus } from '../domain/index.ts';
-import { isoOf } from './change.ts';
+import { isoOf } from '../domain/index.ts';
+
 import { OPEN_STATUSES } from './lifecycle.ts';
 
 /** What anybody may see of a ticket: nothing that a person wrote, and nobody's name. Times ISO 8601 UTC. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { AlertLabels, CalendarClock, Matchers, Page } from '../domain/index.ts';
-import { isoOf } from './change.ts';
+import { isoOf } from '../domain/index.ts';
+
 import { matches } from './match.ts';
 import { positionOf } from './select.ts';
 

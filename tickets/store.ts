@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Ticket, TicketAlert } from '../domain/index.ts';
-import type { Box } from './near.ts';
+import type { Box, Ticket, TicketAlert } from '../domain/index.ts';
+
 import { movingValues, openingValues, SELECT_TICKETS, ticketOf } from './row.ts';
 
 /** What is stored of a ticket beside what everybody may see. */

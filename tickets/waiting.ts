@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { AlertLabels, Page, Severity } from '../domain/index.ts';
-import { isoOf } from './change.ts';
+import { isoOf } from '../domain/index.ts';
+
 import { positionOf } from './select.ts';
 import { type Wait, type WaitReason, waitOf } from './wait-store.ts';
 

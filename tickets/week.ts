@@ -1,6 +1,5 @@
-import { createZone } from '../domain/index.ts';
+import { createZone, DAY_MS } from '../domain/index.ts';
 
-const DAY_MS = 86_400_000;
 const WEEK_MS = 7 * DAY_MS;
 // 1970-01-01 was a Thursday: its week began three days before.
 const FIRST_MONDAY_MS = -3 * DAY_MS;

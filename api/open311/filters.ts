@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { City, TicketStatus } from '../../domain/index.ts';
-import { isoOf, OPEN_STATUSES, type RequestQuery } from '../../tickets/index.ts';
+import { DAY_MS, isoOf } from '../../domain/index.ts';
+import { OPEN_STATUSES, type RequestQuery } from '../../tickets/index.ts';
 import { Instant } from '../schema.ts';
 import { Asked, type Fault, Field } from './answer.ts';
 import { publicServices } from './services.ts';
 
-const DAY_MS = 86_400_000;
 /** GeoReport v2: a range of times spans at most 90 days, a page has at most 1,000 requests. */
 const MOST_DAYS = 90;
 const MOST = 1_000;

@@ -1,5 +1,6 @@
-import { districtAt, type Report, type Reporter } from '../../citizens/index.ts';
+import type { Report, Reporter } from '../../citizens/index.ts';
 import type { City, Service } from '../../domain/index.ts';
+import { districtAt } from '../../domain/index.ts';
 import type { Fault } from './answer.ts';
 import { answersOf } from './answers.ts';
 import type { Form } from './form.ts';

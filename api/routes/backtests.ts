@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { LamppostError } from '../../domain/index.ts';
+import { DAY_MS, LamppostError } from '../../domain/index.ts';
 import type { BacktestOptions, BacktestReport } from '../../rules/index.ts';
 import { BacktestAnswer } from '../answers/backtest.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -9,7 +9,6 @@ import { textOf } from '../rule-draft.ts';
 import { Instant } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const DAY_MS = 86_400_000;
 const Body = z.strictObject({
   /** Its id, its text, or the rule as an object. */
   rule: z.union([z.string().min(1).max(100_000), z.looseObject({})]),

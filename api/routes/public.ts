@@ -1,12 +1,11 @@
 import type { FastifyReply } from 'fastify';
-import { type City, systemClock as clock, type LocalText } from '../../domain/index.ts';
+import { type City, systemClock as clock, DAY_MS, isoOf, type LocalText } from '../../domain/index.ts';
 import type { PublicTicket } from '../../tickets/index.ts';
 import { PublicOversight, PublicTickets } from '../answers/oversight.ts';
 import type { ApiDeps } from '../deps.ts';
 import { remembered } from '../remembered.ts';
 import type { App } from './routes.ts';
 
-const DAY_MS = 86_400_000;
 /** Anybody may ask, at any rate: what is public is made once a minute at most. */
 const FRESH_MS = 60_000;
 const OVERSIGHT_DAYS = 364;
@@ -65,7 +64,7 @@ async function publicOversight({ oversight, city }: ApiDeps, nowMs: number): Pro
   const query = { fromMs, toMs: nowMs, timezone };
   return {
     ...described(about, nowMs),
-    from: new Date(fromMs).toISOString(),
+    from: isoOf(fromMs),
     departments: titlesOf(departments),
     services: titlesOf(services),
     districts: titlesOf(districts),
@@ -92,7 +91,7 @@ function publicTickets({ publicTickets, city }: ApiDeps, nowMs: number): object 
 }
 
 function described({ name, publication }: Pick<City, 'name' | 'publication'>, nowMs: number) {
-  return { city: name, licence: publication.licence, generatedAt: new Date(nowMs).toISOString() };
+  return { city: name, licence: publication.licence, generatedAt: isoOf(nowMs) };
 }
 
 function featureOf({ id, location, ...properties }: PublicTicket, title: LocalText): object {

@@ -1,15 +1,13 @@
 import { createReadStream, rm } from 'node:fs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { parseDuration } from '../../city-model/index.ts';
-import { AGGREGATES, LamppostError } from '../../domain/index.ts';
+import { AGGREGATES, HOUR_MS, LamppostError, parseDuration } from '../../domain/index.ts';
 import { LatestAnswer, SeriesAnswer } from '../answers/readings.ts';
 import type { ApiDeps } from '../deps.ts';
 import { csvOf } from '../readings-csv.ts';
 import { given, Instant, Names } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const HOUR_MS = 3_600_000;
 const Every = z.string().transform((text, context) => {
   const ms = parseDuration(text);
   if (ms !== null && ms > 0) return ms;

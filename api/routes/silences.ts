@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MATCH_KEYS, type Matchers } from '../../domain/index.ts';
+import { DAY_MS, isoOf, MATCH_KEYS, type Matchers } from '../../domain/index.ts';
 import { SilenceAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found, given, Instant, Names, Paged, pageOf } from '../schema.ts';
@@ -7,7 +7,6 @@ import type { App } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
 const lists = Object.fromEntries(MATCH_KEYS.map((key) => [key, Names.optional()]));
-const DAY_MS = 86_400_000;
 const LONGEST_DAYS = 366;
 
 const Body = z
@@ -66,8 +65,8 @@ export function silenceRoutes(app: App, { silences }: ApiDeps): void {
       const { matchers, startsAt, endsAt, calendar, comment } = body;
       const made = await silences.add({
         matchers: given(matchers) as Matchers,
-        startsAt: new Date(startsAt ?? Date.now()).toISOString(),
-        endsAt: new Date(endsAt).toISOString(),
+        startsAt: isoOf(startsAt ?? Date.now()),
+        endsAt: isoOf(endsAt),
         calendar,
         comment,
         author: key!.id,

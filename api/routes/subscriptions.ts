@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { parseDuration, suggest } from '../../city-model/index.ts';
-import { type City, LamppostError } from '../../domain/index.ts';
+import { type City, LamppostError, parseDuration, suggest } from '../../domain/index.ts';
 import { DELIVERY_STATES, type DeliveryQuery, type EmailSettings, MAIL_LANGUAGES } from '../../notify/index.ts';
 import { SubscriptionAnswer, SubscriptionInFull } from '../answers/subscriptions.ts';
 import { DeliveryAnswer, DeliveryInFull } from '../answers/webhooks.ts';

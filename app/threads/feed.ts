@@ -1,4 +1,5 @@
 import type { MetricTable, Publication } from '../../domain/index.ts';
+import { isoOf } from '../../domain/index.ts';
 import type { Outcome, Refusal } from '../../ingest/index.ts';
 
 const MOST_REJECTIONS = 200;
@@ -18,7 +19,7 @@ export function liveOf(outcomes: readonly Outcome[], metrics: MetricTable): Publ
   }
   return [...live.values()].map(({ topic, ts, metrics: values }) => ({
     topic,
-    payload: JSON.stringify({ ts: new Date(ts).toISOString(), metrics: values }),
+    payload: JSON.stringify({ ts: isoOf(ts), metrics: values }),
     qos: 0,
     retain: false,
   }));
@@ -41,6 +42,6 @@ export function rejectionsOf(outcomes: readonly Outcome[]): Publication[] {
 function publicationOf(refusals: readonly Refusal[]): Publication {
   const { device, topic, receivedAt } = refusals[0]!;
   const refused = refusals.map(({ scope, reason, path, detail }) => ({ scope, reason, path, detail }));
-  const payload = JSON.stringify({ topic, receivedAt: new Date(receivedAt).toISOString(), refused });
+  const payload = JSON.stringify({ topic, receivedAt: isoOf(receivedAt), refused });
   return { topic: `devices/${device}/rejections`, payload, qos: 0, retain: false };
 }

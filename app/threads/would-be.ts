@@ -3,13 +3,14 @@ import {
   type City,
   type Device,
   FAULT_GROUP,
+  isoOf,
   LIMIT_GROUP,
   type Rule,
   type Subject,
   type Transition,
 } from '../../domain/index.ts';
 import type { BacktestTicket } from '../../rules/index.ts';
-import { calendarOf, decideTicket, isoOf, titlesOf } from '../../tickets/index.ts';
+import { calendarOf, decideTicket, titlesOf } from '../../tickets/index.ts';
 
 /** What a ticket needs of a city. */
 export type TicketCity = Pick<City, 'name' | 'services' | 'districts' | 'calendars'>;

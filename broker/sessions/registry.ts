@@ -1,8 +1,8 @@
+import { DAY_MS } from '../../domain/index.ts';
 import type { SessionsFile } from './file.ts';
 import { FilterTree, type Subscription } from './filters.ts';
 import type { Owner, Session, SessionLimits } from './session.ts';
 
-const DAY_MS = 86_400_000;
 /** Nothing expires so soon after a start: who was away had no server to come back to. */
 const GRACE_MS = 3_600_000;
 /** On file, a session that is connected was seen never: after a crash it counts from the next start on. */

@@ -1,6 +1,7 @@
 import type { LocalText } from '../../domain/index.ts';
+import { escapeXml } from '../../domain/index.ts';
 import type { LamppostEvent } from '../../events/index.ts';
-import { escapeXml } from '../formats/xml.ts';
+
 import type { MailLanguage } from '../receiver.ts';
 import { type Facts, factsOf, type MailCity } from './facts.ts';
 

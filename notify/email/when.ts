@@ -1,5 +1,11 @@
-import { parseDuration } from '../../city-model/index.ts';
-import { type Calendar, createCalendarClock, createZone } from '../../domain/index.ts';
+import {
+  type Calendar,
+  createCalendarClock,
+  createZone,
+  DAY_MS,
+  MINUTE_MS,
+  parseDuration,
+} from '../../domain/index.ts';
 import type { Digest, EmailSettings, QuietHours } from '../receiver.ts';
 
 /** What times of day rest on. */
@@ -21,8 +27,6 @@ export interface PlanScene extends Hours {
   readonly heldUntilMs: number | null;
 }
 
-const DAY_MS = 86_400_000;
-const MINUTE_MS = 60_000;
 /** Quiet hours that do not end are no reason never to tell. */
 const LONGEST_QUIET_MS = 7 * DAY_MS;
 const EVERY_DAY = [1, 2, 3, 4, 5, 6, 7];

@@ -1,5 +1,5 @@
 import type { District, LocalText } from '../../domain/index.ts';
-import { element, type Xml } from './xml.ts';
+import { element, type Xml } from '../../domain/index.ts';
 
 /** The area of an alert: its district with its outer borders, or, where it has none, the city by name. */
 export function areaOf(district: District | null, city: LocalText, language: keyof LocalText): Xml {

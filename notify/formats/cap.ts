@@ -1,9 +1,8 @@
-import { createZone, type LocalText, type Severity } from '../../domain/index.ts';
+import { createZone, element, type LocalText, type Severity, type Xml, xmlOf } from '../../domain/index.ts';
 import { type AlertData, isAlertEvent } from '../../events/index.ts';
 import type { Message } from '../receiver.ts';
 import { areaOf } from './area.ts';
 import type { Format, FormatDeps, Reference, Telling } from './format.ts';
-import { element, type Xml, xmlOf } from './xml.ts';
 
 const NAMESPACE = 'urn:oasis:names:tc:emergency:cap:1.2';
 
@@ -50,7 +49,10 @@ export function createCap({ city, publicUrl }: FormatDeps): Format {
       ...(references.length === 0 ? [] : [element('references', references.join(' '))]),
       ...infos,
     ]);
-    return { contentType: 'application/cap+xml; charset=utf-8', body: xmlOf({ ...alert, namespace: NAMESPACE }) };
+    return {
+      contentType: 'application/cap+xml; charset=utf-8',
+      body: xmlOf({ ...alert, namespace: NAMESPACE }, { indented: true }),
+    };
   }
 
   function infoOf(data: AlertData, language: keyof LocalText): Xml {

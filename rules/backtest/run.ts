@@ -4,6 +4,7 @@ import {
   type Device,
   FAULT_GROUP,
   type HistoryStore,
+  isoOf,
   type KnownDevice,
   LamppostError,
   LIMIT_GROUP,
@@ -15,7 +16,7 @@ import {
 } from '../../domain/index.ts';
 import { takes } from '../engine/compiled.ts';
 import { createRuleEngine, type RuleEngine } from '../engine/index.ts';
-import { isoOf } from '../explained.ts';
+
 import { metricsOf, reachOf } from '../trial/reach.ts';
 import { Comparison } from './compare.ts';
 import { Fleet } from './fleet.ts';

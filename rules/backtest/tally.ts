@@ -1,5 +1,5 @@
-import { FAULT_GROUP, SEVERITIES, type Severity, type Transition } from '../../domain/index.ts';
-import { isoOf } from '../explained.ts';
+import { FAULT_GROUP, isoOf, SEVERITIES, type Severity, type Transition } from '../../domain/index.ts';
+
 import type { BacktestIncident, BacktestSpan, BacktestTicket, BacktestTotals } from './types.ts';
 
 /** An incident while it is told. Times epoch ms; an end of infinity is none yet. */

@@ -1,9 +1,8 @@
 import type { Figure } from '../../domain/index.ts';
+import { HOUR_MS } from '../../domain/index.ts';
 import type { Reader, Writer } from './bytes.ts';
 import { Ranks } from './ranks.ts';
 import { type Keeps, Series, type SeriesSpec, seriesSpec } from './series.ts';
-
-const HOUR_MS = 3_600_000;
 
 const KEEPS: Readonly<Record<Figure['fn'], Keeps>> = {
   last: 'last',

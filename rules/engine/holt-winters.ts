@@ -1,6 +1,6 @@
+import { HOUR_MS } from '../../domain/index.ts';
 import type { Reader, Writer } from './bytes.ts';
 
-const HOUR_MS = 3_600_000;
 const LEVEL_GAIN = 0.2;
 const TREND_GAIN = 0.05;
 const SEASON_GAIN = 0.3;

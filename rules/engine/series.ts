@@ -1,3 +1,4 @@
+import { HOUR_MS } from '../../domain/index.ts';
 import type { Reader, Writer } from './bytes.ts';
 import { RECENT_SIZE, recentSince, remember } from './recent.ts';
 import { type Slab, slabOf } from './slab.ts';
@@ -52,7 +53,6 @@ const EXTRA = 5;
 const FIRST = 6;
 const RECENT = 7;
 const SLICES = RECENT + RECENT_SIZE;
-const HOUR_MS = 3_600_000;
 
 /** Makes a kind of series. A slice is at least 1 ms, and all slices together are never longer than the window. */
 export function seriesSpec(keeps: Keeps, windowMs: number, shift = 0): SeriesSpec {

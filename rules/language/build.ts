@@ -4,6 +4,7 @@ import {
   type Clause,
   type Condition,
   type Figure,
+  HOUR_MS,
   type Rule,
   SEVERITIES,
   type ThresholdCondition,
@@ -13,7 +14,6 @@ import { metricsOf } from './conditions.ts';
 import type { Raw } from './raw.ts';
 import type { WrittenRule, WrittenWhen } from './schema.ts';
 
-const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const SEASONS = { '1d': 86_400_000, '1w': 604_800_000 } as const;
 

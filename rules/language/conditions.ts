@@ -1,10 +1,9 @@
-import { suggest } from '../../city-model/index.ts';
 import type { City } from '../../domain/index.ts';
+import { DAY_MS, suggest } from '../../domain/index.ts';
 import { bandAt, durationAt, type Fault, mapAt, numberAt, type Raw, textAt } from './raw.ts';
 import { WHEN_KEYS } from './schema.ts';
 import { FUNCTIONS, LIMITS, type Node, nodesOf, shapeOf, WORDS } from './shape.ts';
 
-const DAY_MS = 86_400_000;
 const LONGEST_WINDOW_MS = 7 * DAY_MS;
 const LONGEST_TRAINING_MS = 60 * DAY_MS;
 const DEEPEST = 4;

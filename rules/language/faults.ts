@@ -1,5 +1,4 @@
-import { suggest } from '../../city-model/index.ts';
-import { type City, GROUPINGS, type Grouping, SEVERITIES } from '../../domain/index.ts';
+import { type City, GROUPINGS, type Grouping, SEVERITIES, suggest } from '../../domain/index.ts';
 import { conditionFaults, metricsOf } from './conditions.ts';
 import { type Fault, mapAt, namesAt, numberAt, type Raw, textAt } from './raw.ts';
 import { nodesOf, shapeOf } from './shape.ts';

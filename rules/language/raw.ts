@@ -1,4 +1,4 @@
-import { parseDuration } from '../../city-model/index.ts';
+import { parseDuration } from '../../domain/index.ts';
 
 /** What was written, before or beside its schema: so that one mistake does not hide another. */
 export type Raw = Readonly<Record<string, unknown>>;

@@ -1,5 +1,6 @@
-import { check, openSource, type Source, suggest } from '../../city-model/index.ts';
+import { check, openSource, type Source } from '../../city-model/index.ts';
 import type { City, CityFile, CityProblem, Rule } from '../../domain/index.ts';
+import { suggest } from '../../domain/index.ts';
 import { type Failure, judgeCase } from './judge.ts';
 import { CaseFile, CasesFile, type WrittenCase } from './schema.ts';
 

@@ -1,5 +1,4 @@
-import { suggest } from '../../city-model/index.ts';
-import { CITY_GROUP, type City, createZone, type KnownDevice, type Rule } from '../../domain/index.ts';
+import { CITY_GROUP, type City, createZone, type KnownDevice, type Rule, suggest } from '../../domain/index.ts';
 import { takes } from '../engine/compiled.ts';
 import { READING_WORDS, type Which, type WrittenCase, type WrittenDevice, type WrittenReadings } from './schema.ts';
 

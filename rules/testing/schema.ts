@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { Duration, Id, Positive, parseDuration, strict, unless } from '../../city-model/index.ts';
-import { DEVICE_ID, SEVERITIES } from '../../domain/index.ts';
+import { Duration, Id, Positive, strict, unless } from '../../city-model/index.ts';
+import { DEVICE_ID, parseDuration, SEVERITIES } from '../../domain/index.ts';
 
 const CLOCK = /^(?:\+(\d{1,4})d )?(\d{1,2}):([0-5]\d)(?::([0-5]\d))?$/;
 const HINT = 'a time is "10:00", "10:00:30", "+1d 10:00", or a duration since the start such as 90m';

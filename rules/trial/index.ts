@@ -3,13 +3,14 @@ import {
   type City,
   type Device,
   type HistoryStore,
+  isoOf,
   LamppostError,
   type LocalText,
   type Rejection,
   type Rule,
   type Transition,
 } from '../../domain/index.ts';
-import { type Explained, explained, isoOf, outlookOf } from '../explained.ts';
+import { type Explained, explained, outlookOf } from '../explained.ts';
 import { type Bench, createBench, createMetricNumbers } from './bench.ts';
 import { contextOf } from './context.ts';
 import { hasPeers, metricsOf, reachOf } from './reach.ts';

@@ -1,6 +1,6 @@
 import type { Clause, Condition, Rule } from '../../domain/index.ts';
+import { HOUR_MS } from '../../domain/index.ts';
 
-const HOUR_MS = 3_600_000;
 const LONGEST_MS = 62 * 24 * HOUR_MS;
 
 /** Every clause of a condition. */

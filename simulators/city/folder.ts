@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { LamppostError } from '../../domain/index.ts';
+import { LamppostError, type Polygon } from '../../domain/index.ts';
 import { duration } from '../flags.ts';
 import type { PlannedDistrict } from './plan.ts';
-import type { Polygon } from './polygon.ts';
 
 /** What the simulator needs to know of a city folder. */
 export interface SimulatedCity {

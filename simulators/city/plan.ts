@@ -1,5 +1,5 @@
-import type { Device } from '../../domain/index.ts';
-import { type Polygon, positionInside } from './polygon.ts';
+import type { Device, Polygon } from '../../domain/index.ts';
+import { positionInside } from './polygon.ts';
 import { createRandom } from './random.ts';
 
 /** A district as the simulated city needs it. */

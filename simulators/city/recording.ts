@@ -1,4 +1,4 @@
-import { localToEpochMs } from './zone.ts';
+import { createZone } from '../../domain/index.ts';
 
 /** A recorded reading. */
 export interface Recorded {
@@ -43,7 +43,7 @@ function timeOf(text: string, zone: string): number {
   if (!match) return Number.NaN;
   const [, date, time, offset] = match;
   if (offset !== undefined) return Date.parse(`${date}T${time}${offset}`);
-  return localToEpochMs(zone, Date.parse(`${date}T${time}Z`));
+  return createZone(zone).toUtc(Date.parse(`${date}T${time}Z`));
 }
 
 /**

@@ -1,6 +1,6 @@
+import { HOUR_MS } from '../../domain/index.ts';
 import { between, type Random } from './random.ts';
 
-const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const FIRST_SUNDAY = 3;
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HOUR_MS } from '../../domain/index.ts';
 import { LoadConnection, type LoadShared } from './connection.ts';
 import { Histogram } from './histogram.ts';
 import { type LoadIdentity, PAYLOAD_BYTES } from './packets.ts';
@@ -7,7 +8,6 @@ const CONNECTING_AT_ONCE = 50;
 const DRAIN_MS = 30_000;
 const TICK_MS = 1;
 const POLL_MS = 5;
-const HOUR_MS = 3_600_000;
 
 /** What to send, where, and for how long: `seconds` or `messages`. */
 export interface LoadOptions {

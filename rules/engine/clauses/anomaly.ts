@@ -1,10 +1,10 @@
 import type { AnomalyCondition, Band, MetricTable } from '../../../domain/index.ts';
+import { HOUR_MS } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
 import { type FigureSpec, FigureState, figureSpec } from '../figure.ts';
 import { ClauseState, FALSE, type Scene, type Standing, shown, TRUE, UNKNOWN } from './clause.ts';
 import { medianOf } from './threshold.ts';
 
-const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const LEAST_SAMPLES = 12;
 /** A slot keeps about this many figures in all. */

@@ -1,10 +1,10 @@
 import type { ForecastCondition, MetricTable } from '../../../domain/index.ts';
+import { HOUR_MS } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
 import { HoltWinters } from '../holt-winters.ts';
 import { Series, type SeriesSpec, seriesSpec } from '../series.ts';
 import { ClauseState, held, type Scene, type Standing, shown } from './clause.ts';
 
-const HOUR_MS = 3_600_000;
 const LEAST_READINGS = 5;
 const [T, Y, TT, TY, OLDEST] = [0, 1, 2, 3, 4];
 

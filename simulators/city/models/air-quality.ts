@@ -1,8 +1,7 @@
+import { HOUR_MS } from '../../../domain/index.ts';
 import { between, createDrift } from '../random.ts';
 import { createEpisodes, trafficAt } from '../rhythm.ts';
 import { type Model, reported, type Surroundings } from './model.ts';
-
-const HOUR_MS = 3_600_000;
 
 /** Dust and nitrogen dioxide follow the traffic and are blown away by wind and washed out by rain; sometimes something burns. */
 export function airQuality({ random, weather, local }: Surroundings): Model {

@@ -1,6 +1,6 @@
+import { DAY_MS } from '../../../domain/index.ts';
 import { between, type Random } from '../random.ts';
 
-const DAY_MS = 86_400_000;
 const EMPTY = 4;
 
 /** A battery that loses 0.3 to 1.5 % a day and is replaced when it is nearly empty: % at a time that never goes back. */

@@ -1,8 +1,8 @@
 import type { Device } from '../../../domain/index.ts';
+import { createZone } from '../../../domain/index.ts';
 import { createRandom } from '../random.ts';
 import { hourOf } from '../rhythm.ts';
 import { type Weather, weatherAt } from '../weather.ts';
-import { zoneOffsetMs } from '../zone.ts';
 import { airQuality } from './air-quality.ts';
 import type { Model, Surroundings } from './model.ts';
 import { noise } from './noise.ts';
@@ -35,7 +35,7 @@ export function modelOf(device: Device, { seed, zone = 'UTC' }: { seed: string; 
     throw new RangeError(`no model for the profile ${device.profile}; there are ${SIMULATED_PROFILES.join(', ')}`);
   let offsetMs = Number.NaN;
   const local = (timeMs: number): number => {
-    if (Number.isNaN(offsetMs)) offsetMs = zoneOffsetMs(zone, timeMs);
+    if (Number.isNaN(offsetMs)) offsetMs = createZone(zone).offsetAt(timeMs);
     return timeMs + offsetMs;
   };
   const weather = (timeMs: number): Weather => weatherAt(seed, device.district, timeMs, hourOf(local(timeMs)));

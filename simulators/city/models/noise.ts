@@ -1,8 +1,7 @@
+import { HOUR_MS } from '../../../domain/index.ts';
 import { between, createDrift } from '../random.ts';
 import { createEpisodes, trafficAt } from '../rhythm.ts';
 import { type Model, reported, type Surroundings } from './model.ts';
-
-const HOUR_MS = 3_600_000;
 
 /** Loud by day and in rain; building works or a feast now and then. Levels in dB: mean (laeq) and peak (lamax). */
 export function noise({ random, weather, local }: Surroundings): Model {

@@ -1,8 +1,8 @@
+import { HOUR_MS } from '../../../domain/index.ts';
 import { between, createDrift } from '../random.ts';
 import { createEpisodes, hourOf, lampsAreLit } from '../rhythm.ts';
 import { type Model, reported, type Surroundings } from './model.ts';
 
-const HOUR_MS = 3_600_000;
 const STANDBY_W = 4;
 
 /** Lit at night and dimmed after eleven. A lamp fails (no power drawn), or its supply does (low voltage), until it is repaired. */

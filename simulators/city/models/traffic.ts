@@ -1,8 +1,7 @@
+import { HOUR_MS } from '../../../domain/index.ts';
 import { between, createDrift } from '../random.ts';
 import { createEpisodes, trafficAt } from '../rhythm.ts';
 import { type Model, reported, type Surroundings } from './model.ts';
-
-const HOUR_MS = 3_600_000;
 
 /** A stretch of road: more vehicles fill it, a full one is slow, rain slows it further, and a crash jams it. */
 export function traffic({ random, weather, local }: Surroundings): Model {

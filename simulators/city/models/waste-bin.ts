@@ -1,9 +1,9 @@
+import { HOUR_MS } from '../../../domain/index.ts';
 import { between, createDrift } from '../random.ts';
 import { bell, hourOf } from '../rhythm.ts';
 import { createBattery } from './battery.ts';
 import { type Model, reported, type Surroundings } from './model.ts';
 
-const HOUR_MS = 3_600_000;
 const LONGEST_STEP_MS = 6 * HOUR_MS;
 
 /** A bin that fills while people are about and is emptied some hours after it is nearly full. Fill in %. */

@@ -1,8 +1,8 @@
+import { HOUR_MS } from '../../../domain/index.ts';
 import { between, createDrift } from '../random.ts';
 import { createBattery } from './battery.ts';
 import { type Model, reported, type Surroundings } from './model.ts';
 
-const HOUR_MS = 3_600_000;
 const RUN_OFF_HOURS = 6;
 const STEP_MS = HOUR_MS / 4;
 const LONGEST_PAST_MS = 24 * HOUR_MS;

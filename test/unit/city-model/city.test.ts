@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { formatProblems, parseCity, parseDuration, suggest } from '../../../city-model/index.ts';
+import { formatProblems, parseCity } from '../../../city-model/index.ts';
 import type { CityControl } from '../../../domain/index.ts';
+import { parseDuration, suggest } from '../../../domain/index.ts';
 import { edited, sample, textOf, withFile } from '../../kit/city-model/kit.ts';
 
 const linesOf = (control: CityControl) => formatProblems(parseCity(control).problems).split('\n');

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { XmlDocument, XsdValidator } from 'libxml2-wasm';
 import { describe, expect, test } from 'vitest';
+import { escapeXml } from '../../../domain/index.ts';
 import { capTime } from '../../../notify/formats/cap.ts';
 import { createFormats } from '../../../notify/formats/index.ts';
-import { escapeXml } from '../../../notify/formats/xml.ts';
+
 import { CITY, openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
 import { city, rule, transition } from '../../kit/tickets/scene.ts';
 

@@ -1,9 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { CONVERSIONS, parseRecording, scheduleReplay } from '../../../simulators/city/recording.ts';
-import { zoneOffsetMs } from '../../../simulators/city/zone.ts';
 
-const HOUR_MS = 3_600_000;
 const SAMPLES = new URL('../../../simulators/samples/traffic/', import.meta.url);
 
 test('recording - a timestamp without a zone is local time of the given zone, in summer and in winter', () => {
@@ -43,13 +41,6 @@ test('recording - every sample that is shipped can be read, and its labelled win
       expect(tsMs).toBeLessThan(recorded.at(-1)!.tsMs);
     }
   }
-});
-
-test('zone - offsets follow the zone, its summer time and odd minutes', () => {
-  expect(zoneOffsetMs('UTC', 0)).toBe(0);
-  expect(zoneOffsetMs('Asia/Kolkata', 0)).toBe(5.5 * HOUR_MS);
-  expect(zoneOffsetMs('America/Chicago', Date.UTC(2015, 6, 1))).toBe(-5 * HOUR_MS);
-  expect(zoneOffsetMs('America/Chicago', Date.UTC(2015, 0, 1))).toBe(-6 * HOUR_MS);
 });
 
 const RECORDED = [

@@ -2,9 +2,10 @@ import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Ticket } from '../../../domain/index.ts';
+import { boxAround, distanceM } from '../../../domain/index.ts';
 import { migrate, transact } from '../../../store/index.ts';
 import { createTicketOffice, type Request, TICKET_SCHEMA } from '../../../tickets/index.ts';
-import { boxAround, distanceM, nearestOf } from '../../../tickets/near.ts';
+import { nearestOf } from '../../../tickets/near.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
 const HERE = { lat: 31.2, lon: 121.5 };

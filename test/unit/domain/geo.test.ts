@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { districtAt } from '../../../citizens/index.ts';
-import type { District } from '../../../domain/index.ts';
+import { contains, type District, districtAt } from '../../../domain/index.ts';
 
 const title = { en: 'A', zh: '甲' };
 const square = (from: number, to: number): number[][] => [
@@ -57,4 +56,18 @@ test('district - a place on a border lies in one of its sides, and in one only',
   const holding = (lat: number, lon: number) =>
     [...sides].filter(([id, side]) => districtAt({ lat, lon }, new Map([[id, side]])) !== null).length;
   for (const lat of [0.25, 0.5, 0.75]) expect(holding(lat, 1)).toBe(1);
+});
+
+test('polygon - a hole is outside', () => {
+  const square = (from: number, to: number): [number, number][] => [
+    [from, from],
+    [to, from],
+    [to, to],
+    [from, to],
+    [from, from],
+  ];
+  const polygon = [square(0, 10), square(4, 6)];
+  expect(contains(polygon, { lon: 1, lat: 1 })).toBe(true);
+  expect(contains(polygon, { lon: 5, lat: 5 })).toBe(false);
+  expect(contains(polygon, { lon: 11, lat: 5 })).toBe(false);
 });
