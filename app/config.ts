@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
@@ -77,6 +78,8 @@ const Settings = z.object({
   TLS_CLIENT_CA: z.string().optional(),
   HTTP_HOST: z.string().default('0.0.0.0'),
   HTTP_PORT: port(8080),
+  /** Memory that this machine can give, MiB; absent: what the machine or its container has. */
+  LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(256).optional(),
   INFLUX_URL: z
     .url({ protocol: /^https?$/, error: 'must be the URL of an InfluxDB, such as http://127.0.0.1:8086' })
     .optional(),
@@ -122,6 +125,7 @@ export interface Config {
   readonly http: { readonly host: string; readonly port: number };
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
+  readonly memory: Memory;
   readonly logLevel: string;
 }
 
@@ -181,9 +185,19 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
     },
     http: { host: s.HTTP_HOST, port: s.HTTP_PORT },
     influx: influxOf(s),
+    memory: memoryOf(s.LAMPPOST_MEMORY_MIB ?? machineMiB()),
     logLevel: s.LOG_LEVEL,
   });
 }
+
+/** What may be used of memory. */
+interface Memory {
+  readonly engineYoungMiB: number;
+  readonly brokerYoungMiB: number;
+}
+
+const memoryOf = (_mib: number): Memory => ({ engineYoungMiB: 128, brokerYoungMiB: 192 });
+const machineMiB = () => Math.min(totalmem(), process.constrainedMemory() || totalmem()) / MIB;
 
 type Pems = Omit<NonNullable<Config['mqtt']['tls']>, 'port'>;
 
