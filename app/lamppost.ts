@@ -9,7 +9,7 @@ import { createLedgerReader, createQuarantineReader, createReplays, createRuleRe
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type Credential, hashSecret, newSecret, openRegistry } from '../registry/index.ts';
-import { createRuleBook } from '../rules/index.ts';
+import { createRuleRepository } from '../rules/index.ts';
 import { createBackups, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup-sources.ts';
@@ -60,7 +60,7 @@ export async function startLamppost(config: Config, log: Logger, onCrash: (error
   const ledger = createLedgerReader(state, journalReader);
   const quarantine = createQuarantineReader(state);
   const replays = createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
-  const rules = createRuleBook(
+  const rules = createRuleRepository(
     {
       city: city.current,
       records: createRuleRecordReader(state),

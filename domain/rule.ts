@@ -26,7 +26,7 @@ export type WindowFunction = (typeof WINDOW_FUNCTIONS)[number];
  * - `stddev`: of a sample (n − 1).
  * - `delta`: the newest less the oldest reading of the window; `rate`: that by their distance, in units an hour.
  */
-export interface Figure {
+export interface WindowAggregate {
   readonly metric: string;
   readonly fn: 'last' | WindowFunction;
   /** Length of the window, ms; 0 for `last`. */
@@ -41,7 +41,7 @@ export type Band = readonly [low: number, high: number];
  * past `clear` (hysteresis). `outside` starts below `low` or above `high`, and holds while outside `clear`; `equals`
  * matches while the figure is the limit.
  */
-export interface ThresholdCondition extends Figure {
+export interface ThresholdCondition extends WindowAggregate {
   readonly kind: 'threshold';
   readonly op: 'above' | 'below' | 'outside' | 'equals';
   /** A number; for `outside` a band. */
@@ -108,7 +108,7 @@ export interface JumpCondition {
  * those with T − train ≤ ts ≤ T − season / 2. Unknown with fewer than 12 of them ("learning"). Readings out of order count
  * for the figure's window, but are neither judged nor remembered.
  */
-export interface AnomalyCondition extends Figure {
+export interface AnomalyCondition extends WindowAggregate {
   readonly kind: 'anomaly';
   readonly seasonMs: 86_400_000 | 604_800_000;
   readonly deviations: number;

@@ -31,7 +31,6 @@ import { JournalReader, lackOf } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
-import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
 import { LIVE } from './flags.ts';
 import { createLoops } from './loops.ts';
@@ -88,7 +87,8 @@ const rules = createRulesConsumer({
   intake,
   context,
   clock,
-  ...createDecisions({ log, pipeline }),
+  log,
+  effects: (transition, context) => void pipeline.apply({ transition, ...context }),
   onEffects: onEvents,
 });
 

@@ -1,14 +1,15 @@
 import {
+  type Calendar,
   CITY_GROUP,
   type Clause,
   type Condition,
+  createCalendarClock,
   type Device,
   type MetricTable,
   type Rule,
 } from '../../domain/index.ts';
 import { type ClauseState, clauseMaker, FALSE, TRUE, UNKNOWN, type Verdict } from './clauses/index.ts';
 import type { Peers } from './clauses/peers.ts';
-import type { Hours } from './hours.ts';
 import type { Instance } from './instance.ts';
 
 /** A rule made ready for the hot path, and what it has to remember beyond its groups. */
@@ -36,7 +37,10 @@ export interface CompiledRule {
   readonly run: RuleRun;
 }
 
-/** What a rule remembers as a whole. */
+/** The group under which the state of a rule as a whole is stored. */
+export const RUN_GROUP = '~rule';
+
+/** The state of a rule as a whole. */
 export interface RuleRun {
   /** Groups that are firing. */
   firing: number;
@@ -183,4 +187,70 @@ export function takes({ where, profiles }: Rule, device: Device): boolean {
   if (district !== undefined && !district.includes(device.district)) return false;
   if (ids !== undefined && !ids.includes(device.id)) return false;
   return tags === undefined || Object.entries(tags).every(([tag, value]) => device.tags?.[tag] === value);
+}
+
+/** The rules in force, compiled, in order of id. */
+export interface RuleSet {
+  readonly byId: ReadonlyMap<string, CompiledRule>;
+  /** By number of the metric. */
+  readonly byMetric: readonly (readonly CompiledRule[] | undefined)[];
+  /** Those that read every metric. */
+  readonly ofAny: readonly CompiledRule[];
+  /** Those whose groups exist before their first reading. */
+  readonly early: readonly CompiledRule[];
+}
+
+/** No rules. */
+export const NO_RULES: RuleSet = { byId: new Map(), byMetric: [], ofAny: [], early: [] };
+
+/** Compiles rules; one whose version did not change stays the same object as in `before`, with what the city says of it now. */
+export function compileRules(rules: readonly Rule[], before: RuleSet, metrics: MetricTable, atMs: number): RuleSet {
+  const byId = new Map<string, CompiledRule>();
+  for (const rule of rules.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+    const known = before.byId.get(rule.id);
+    if (known?.rule.version === rule.version) {
+      known.rule = rule;
+      byId.set(rule.id, known);
+    } else byId.set(rule.id, compileRule(rule, metrics, atMs));
+  }
+  const all = [...byId.values()];
+  const ofAny = all.filter(({ anyMetric }) => anyMetric);
+  const byMetric: CompiledRule[][] = [];
+  for (const metric of new Set(all.flatMap((rule) => rule.metrics))) {
+    byMetric[metric] = [];
+  }
+  for (const rule of all) {
+    if (rule.anyMetric) for (const metric of byMetric.keys()) byMetric[metric]?.push(rule);
+    else for (const metric of rule.metrics) byMetric[metric]!.push(rule);
+  }
+  return { byId, byMetric, ofAny, early: all.filter(({ eager, grouped }) => eager || grouped) };
+}
+
+/** When a rule is active; answers for times that mostly go forward. */
+export interface Hours {
+  isOn(ms: number): boolean;
+  /** The first moment after `ms` at which it changes; Infinity: never. */
+  nextChange(ms: number): number;
+}
+
+/** Remembers the span it is in: asked at each reading, it changes twice a day. */
+export function createHours(calendar: Calendar): Hours {
+  const clock = createCalendarClock(calendar);
+  let [from, to, on] = [0, 0, false];
+  const look = (ms: number) => {
+    if (ms >= from && ms < to) return;
+    on = clock.isActive(ms);
+    from = ms;
+    to = clock.nextChange(ms);
+  };
+  return {
+    isOn(ms) {
+      look(ms);
+      return on;
+    },
+    nextChange(ms) {
+      look(ms);
+      return to;
+    },
+  };
 }

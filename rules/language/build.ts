@@ -3,18 +3,18 @@ import {
   type City,
   type Clause,
   type Condition,
-  type Figure,
+  DAY_MS,
   HOUR_MS,
   type Rule,
   SEVERITIES,
   type ThresholdCondition,
   WINDOW_FUNCTIONS,
+  type WindowAggregate,
 } from '../../domain/index.ts';
 import { metricsOf } from './conditions.ts';
 import type { Raw } from './raw.ts';
 import type { WrittenRule, WrittenWhen } from './schema.ts';
 
-const DAY_MS = 24 * HOUR_MS;
 const SEASONS = { '1d': 86_400_000, '1w': 604_800_000 } as const;
 
 /** The rule of what was written and has no mistake. */
@@ -130,7 +130,7 @@ function clauseOf(when: WrittenWhen, city: City): Clause {
   return thresholdOf(when);
 }
 
-function figureOf(when: WrittenWhen): Figure {
+function figureOf(when: WrittenWhen): WindowAggregate {
   const fn = WINDOW_FUNCTIONS.find((name) => when[name] !== undefined) ?? 'last';
   return { metric: when.metric!, fn, windowMs: fn === 'last' ? 0 : when[fn]! };
 }

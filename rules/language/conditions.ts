@@ -1,8 +1,21 @@
 import type { City } from '../../domain/index.ts';
-import { DAY_MS, suggest } from '../../domain/index.ts';
-import { bandAt, durationAt, type Fault, mapAt, numberAt, type Raw, textAt } from './raw.ts';
+import { DAY_MS, unknownName } from '../../domain/index.ts';
+import {
+  bandAt,
+  durationAt,
+  type Fault,
+  FUNCTIONS,
+  LIMITS,
+  mapAt,
+  type Node,
+  nodesOf,
+  numberAt,
+  type Raw,
+  shapeOf,
+  textAt,
+  WORDS,
+} from './raw.ts';
 import { WHEN_KEYS } from './schema.ts';
-import { FUNCTIONS, LIMITS, type Node, nodesOf, shapeOf, WORDS } from './shape.ts';
 
 const LONGEST_WINDOW_MS = 7 * DAY_MS;
 const LONGEST_TRAINING_MS = 60 * DAY_MS;
@@ -48,9 +61,8 @@ function* clauseFaults({ when, path }: Node, city: City, pooled: boolean): Gener
   const at = (...keys: PropertyKey[]) => [...path, ...keys];
   const shape = shapeOf(when);
   const metric = textAt(when, 'metric');
-  if (metric !== undefined && !city.metrics.has(metric)) {
-    yield [at('metric'), `unknown metric "${metric}"${suggest(metric, city.metrics.keys())}`];
-  }
+  const unknown = metric === undefined ? null : unknownName('metric', metric, city.metrics);
+  if (unknown !== null) yield [at('metric'), unknown];
   yield* functionFaults(when, at);
   if (pooled) yield* pooledFaults(when, shape, at);
   if (shape === 'threshold') yield* thresholdFaults(when, city, at);
@@ -129,8 +141,8 @@ function* clearFaults(
 function* compareFaults(when: Raw, city: City, at: At): Generator<Fault> {
   const other = textAt(mapAt(when, 'compare'), 'with');
   if (other === undefined || other === 'peers') return;
-  const known = [...city.metrics.keys(), 'peers'];
-  if (!city.metrics.has(other)) yield [at('compare', 'with'), `unknown metric "${other}"${suggest(other, known)}`];
+  const unknown = unknownName('metric', other, [...city.metrics.keys(), 'peers']);
+  if (unknown !== null) yield [at('compare', 'with'), unknown];
   else if (other === when.metric)
     yield [at('compare', 'with'), 'a metric cannot be compared with itself; write peers for other devices'];
 }

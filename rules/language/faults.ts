@@ -1,7 +1,6 @@
-import { type City, GROUPINGS, type Grouping, SEVERITIES, suggest } from '../../domain/index.ts';
+import { type City, GROUPINGS, type Grouping, SEVERITIES, suggest, unknownName } from '../../domain/index.ts';
 import { conditionFaults, metricsOf } from './conditions.ts';
-import { type Fault, mapAt, namesAt, numberAt, type Raw, textAt } from './raw.ts';
-import { nodesOf, shapeOf } from './shape.ts';
+import { type Fault, mapAt, namesAt, nodesOf, numberAt, type Raw, shapeOf, textAt } from './raw.ts';
 
 const PLACEHOLDERS: Readonly<Record<Grouping, readonly string[]>> = {
   device: ['device.name', 'device.id', 'district', 'value'],
@@ -49,7 +48,8 @@ function* unknown(
   known: ReadonlyMap<string, unknown>,
 ): Generator<Fault> {
   for (const [i, name] of (names ?? []).entries()) {
-    if (!known.has(name)) yield [[...path, i], `unknown ${what} "${name}"${suggest(name, known.keys())}`];
+    const fault = unknownName(what, name, known);
+    if (fault !== null) yield [[...path, i], fault];
   }
 }
 
@@ -89,7 +89,7 @@ function* stepFaults(rule: Raw, when: Raw): Generator<Fault> {
   const direction = op === 'above' ? 1 : -1;
   if (steps[0] !== when[op]) yield [['severity'], `the least step must be the threshold: ${op}: ${when[op]}`];
   if (steps.some((at, i) => i > 0 && direction * (at - steps[i - 1]!) <= 0)) {
-    yield [['severity'], `a harder severity needs a step further ${op}`];
+    yield [['severity'], `a higher severity needs a step further ${op}`];
   }
 }
 

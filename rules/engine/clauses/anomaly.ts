@@ -1,11 +1,10 @@
 import type { AnomalyCondition, Band, MetricTable } from '../../../domain/index.ts';
-import { HOUR_MS } from '../../../domain/index.ts';
+import { DAY_MS, HOUR_MS } from '../../../domain/index.ts';
+import { type AggregateSpec, AggregateState, aggregateSpec } from '../aggregate.ts';
 import type { Reader, Writer } from '../bytes.ts';
-import { type FigureSpec, FigureState, figureSpec } from '../figure.ts';
-import { ClauseState, FALSE, type Scene, type Standing, shown, TRUE, UNKNOWN } from './clause.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, FALSE, shown, TRUE, UNKNOWN } from './clause.ts';
 import { medianOf } from './threshold.ts';
 
-const DAY_MS = 24 * HOUR_MS;
 const LEAST_SAMPLES = 12;
 /** A slot keeps about this many figures in all. */
 const SAMPLES_A_SLOT = 16;
@@ -18,7 +17,7 @@ const EPOCH_WEEKDAY_MS = 3 * DAY_MS;
 export interface AnomalySpec {
   readonly clause: AnomalyCondition;
   readonly metric: number;
-  readonly figure: FigureSpec;
+  readonly aggregate: AggregateSpec;
   readonly slots: number;
   /** Figures that a slot keeps. */
   readonly kept: number;
@@ -32,7 +31,7 @@ export function anomalySpec(clause: AnomalyCondition, metrics: MetricTable): Ano
   return {
     clause,
     metric: metrics.indexOf(clause.metric),
-    figure: figureSpec(clause, 0),
+    aggregate: aggregateSpec(clause, 0),
     slots: clause.seasonMs / HOUR_MS,
     kept: occurrences * each,
     apartMs: HOUR_MS / each,
@@ -54,7 +53,7 @@ interface Expected {
 /** A figure against what its hour of the season lets expect. */
 export class AnomalyState extends ClauseState {
   readonly #spec: AnomalySpec;
-  readonly #own: FigureState;
+  readonly #own: AggregateState;
   readonly #slots: (Slot | undefined)[];
   /** Of the last judgement. */
   #expected: Expected | null = null;
@@ -63,11 +62,11 @@ export class AnomalyState extends ClauseState {
   constructor(spec: AnomalySpec) {
     super();
     this.#spec = spec;
-    this.#own = new FigureState(spec.figure);
+    this.#own = new AggregateState(spec.aggregate);
     this.#slots = Array.from({ length: spec.slots }, () => undefined);
   }
 
-  override hears(metric: number): boolean {
+  override reads(metric: number): boolean {
     return metric === this.#spec.metric;
   }
 
@@ -77,24 +76,24 @@ export class AnomalyState extends ClauseState {
   }
 
   /** Judges, then remembers: a figure is never held against itself. A reading out of order does neither. */
-  override judge(scene: Scene): void {
+  override judge(time: EngineTime): void {
     if (!this.#inOrder) return;
     this.#inOrder = false;
     const figure = this.#own.value();
-    const slot = this.#slotAt(this.#own.newest, scene);
+    const slot = this.#slotAt(this.#own.newest, time);
     this.#expected = this.#expect(slot);
     if (Number.isNaN(figure) || this.#expected === null) this.verdict = UNKNOWN;
     else this.verdict = Math.abs(figure - this.#expected.median) > this.#allowed(this.#expected) ? TRUE : FALSE;
     if (!Number.isNaN(figure)) this.#remember(slot, this.#own.newest, figure);
   }
 
-  override figure(): number {
+  override value(): number {
     return this.#expected === null ? Number.NaN : this.#own.value();
   }
 
-  override standing(_scene: Scene): Standing {
+  override window(_time: EngineTime): ClauseWindow {
     const { fromMs, newest, count } = this.#own;
-    const value = shown(this.figure());
+    const value = shown(this.value());
     return { fn: this.#spec.clause.fn, fromMs, toMs: newest, count, value, op: 'outside', threshold: this.clear() };
   }
 
@@ -142,8 +141,8 @@ export class AnomalyState extends ClauseState {
     return this.#spec.clause.deviations * spread;
   }
 
-  #slotAt(ts: number, scene: Scene): number {
-    const local = ts + scene.offsetAt(ts) + EPOCH_WEEKDAY_MS;
+  #slotAt(ts: number, time: EngineTime): number {
+    const local = ts + time.offsetAt(ts) + EPOCH_WEEKDAY_MS;
     const { seasonMs } = this.#spec.clause;
     return Math.floor((local - Math.floor(local / seasonMs) * seasonMs) / HOUR_MS);
   }

@@ -9,7 +9,7 @@ export type Verdict = typeof FALSE | typeof TRUE | typeof UNKNOWN;
 export const VERDICTS = ['false', 'true', 'unknown'] as const;
 
 /** What a judgement may look at besides its own readings. */
-export interface Scene {
+export interface EngineTime {
   /** Engine time that stands still in gaps, ms. */
   readonly k: number;
   /** What engine time is ahead of it, ms. */
@@ -19,21 +19,21 @@ export interface Scene {
 }
 
 /** The figure of a clause and what it is held against. */
-export type Standing = Omit<Evidence['window'], 'metric'>;
+export type ClauseWindow = Omit<Evidence['window'], 'metric'>;
 
 /** One clause of one series: what it remembers, and its verdict, which is also its hysteresis. */
 export abstract class ClauseState {
   verdict: Verdict = UNKNOWN;
 
   /** Whether readings of the metric are for it. */
-  abstract hears(metric: number): boolean;
+  abstract reads(metric: number): boolean;
   /** Takes a reading in; false when it passes it over. `hears` was asked before. */
-  abstract take(metric: number, ts: number, value: number, scene: Scene): boolean;
+  abstract take(metric: number, ts: number, value: number, time: EngineTime): boolean;
   /** Takes the verdict anew. */
-  abstract judge(scene: Scene): void;
+  abstract judge(time: EngineTime): void;
   /** Its figure; NaN while unknown. */
-  abstract figure(scene: Scene): number;
-  abstract standing(scene: Scene): Standing;
+  abstract value(time: EngineTime): number;
+  abstract window(time: EngineTime): ClauseWindow;
   /** What ends a match; null while unknown. */
   abstract clear(): number | Band | null;
   /** The newest readings behind the figure, oldest first. */
@@ -42,8 +42,8 @@ export abstract class ClauseState {
   abstract read(from: Reader): void;
 
   /** Its figure; NaN while its verdict is unknown, whatever others have read since. */
-  said(scene: Scene): number {
-    return this.verdict === UNKNOWN ? Number.NaN : this.figure(scene);
+  decidedValue(time: EngineTime): number {
+    return this.verdict === UNKNOWN ? Number.NaN : this.value(time);
   }
 
   /** Engine time (without gaps) at which its verdict changes by itself; Infinity: never. */
@@ -56,7 +56,7 @@ export abstract class ClauseState {
 }
 
 /** Whether a figure is beyond a limit. */
-export function beyond(op: Standing['op'], figure: number, limit: number | Band): boolean {
+export function beyond(op: ClauseWindow['op'], figure: number, limit: number | Band): boolean {
   if (typeof limit !== 'number') return figure < limit[0] || figure > limit[1];
   if (op === 'above') return figure > limit;
   return op === 'below' ? figure < limit : figure === limit;
@@ -66,7 +66,7 @@ export function beyond(op: Standing['op'], figure: number, limit: number | Band)
 export function held(
   before: Verdict,
   figure: number,
-  { op, threshold, clear }: { op: Standing['op']; threshold: number | Band; clear: number | Band },
+  { op, threshold, clear }: { op: ClauseWindow['op']; threshold: number | Band; clear: number | Band },
 ): Verdict {
   if (Number.isNaN(figure)) return UNKNOWN;
   return beyond(op, figure, before === TRUE ? clear : threshold) ? TRUE : FALSE;

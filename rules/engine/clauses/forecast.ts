@@ -2,8 +2,9 @@ import type { ForecastCondition, MetricTable } from '../../../domain/index.ts';
 import { HOUR_MS } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
 import { HoltWinters } from '../holt-winters.ts';
-import { Series, type SeriesSpec, seriesSpec } from '../series.ts';
-import { ClauseState, held, type Scene, type Standing, shown } from './clause.ts';
+import { Series } from '../series.ts';
+import { type SeriesSpec, seriesSpec } from '../series-layout.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, held, shown } from './clause.ts';
 
 const LEAST_READINGS = 5;
 const [T, Y, TT, TY, OLDEST] = [0, 1, 2, 3, 4];
@@ -35,7 +36,7 @@ export class ForecastState extends ClauseState {
     this.#seasonal = method === 'holt_winters' ? new HoltWinters(seasonMs / HOUR_MS) : null;
   }
 
-  override hears(metric: number): boolean {
+  override reads(metric: number): boolean {
     return metric === this.#spec.metric;
   }
 
@@ -56,10 +57,10 @@ export class ForecastState extends ClauseState {
   }
 
   override judge(): void {
-    this.verdict = held(this.verdict, this.figure(), this.#spec.clause);
+    this.verdict = held(this.verdict, this.value(), this.#spec.clause);
   }
 
-  override figure(): number {
+  override value(): number {
     const { op, withinMs } = this.#spec.clause;
     const ahead =
       this.#seasonal === null ? this.#line(withinMs) : this.#seasonal.extreme(op, this.#series.newest + withinMs);
@@ -67,10 +68,10 @@ export class ForecastState extends ClauseState {
     return op === 'above' ? Math.max(this.#series.last, ahead) : Math.min(this.#series.last, ahead);
   }
 
-  override standing(_scene: Scene): Standing {
+  override window(_time: EngineTime): ClauseWindow {
     const { op, threshold } = this.#spec.clause;
     const { fromMs, newest, count } = this.#series;
-    return { fn: 'forecast', fromMs, toMs: newest, count, value: shown(this.figure()), op, threshold };
+    return { fn: 'forecast', fromMs, toMs: newest, count, value: shown(this.value()), op, threshold };
   }
 
   override clear(): number {

@@ -9,10 +9,10 @@ import { ThresholdState, thresholdSpec } from './threshold.ts';
 export {
   beyond,
   type ClauseState,
+  type ClauseWindow,
+  type EngineTime,
   FALSE,
   metricOf,
-  type Scene,
-  type Standing,
   shown,
   TRUE,
   UNKNOWN,

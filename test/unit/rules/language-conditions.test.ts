@@ -180,7 +180,7 @@ test.each<[string, string]>([
 
 test.each([
   ['severity: { high: 80, critical: 150 }', 'the least step must be the threshold: above: 75'],
-  ['severity: { high: 75, critical: 70 }', 'a harder severity needs a step further above'],
+  ['severity: { high: 75, critical: 70 }', 'a higher severity needs a step further above'],
 ])('rule language - %s does not fit its threshold', (severity, expected) => {
   const { problems } = parse(`when: { metric: pm25, above: 75 }\n${severity}\n`);
   expect(problems.map(({ message }) => message)).toEqual([expected]);
