@@ -10,7 +10,7 @@ import {
 } from '../../domain/index.ts';
 import { AbsentState } from './clauses/absent.ts';
 import { TRUE } from './clauses/index.ts';
-import { type CompiledRule, compileRules, createHours, NO_RULES } from './compiled.ts';
+import { type CompiledRule, compileRules, NO_RULES } from './compiled.ts';
 import { DueQueue, dueK, silenceK } from './due.ts';
 import { explainPlan, explainRule } from './explain.ts';
 import { type ChangeContext, type DevicePlan, finishChange, noChange, planMetric, settle } from './groups.ts';
@@ -24,16 +24,12 @@ import type { Explanation, Moment, RuleEngine, RulesInForce, StateRow } from './
 const GAP_MS = MINUTE_MS;
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** Options of an engine. */
-export interface EngineOptions {
-  readonly metrics: MetricTable;
-  /** Whether time stands still between blocks that are more than 60 s apart; stored readings have no such gaps. */
-  readonly gaps?: boolean;
-}
-
-/** Returns an engine without rules or devices. */
-export function createRuleEngine({ metrics, gaps = true }: EngineOptions): RuleEngine {
-  return new Engine(metrics, gaps);
+/**
+ * Returns an engine without rules or devices. With `gaps`, which is the default, time stands still between blocks that are
+ * more than 60 s apart; stored readings have no such gaps.
+ */
+export function createRuleEngine(options: { readonly metrics: MetricTable; readonly gaps?: boolean }): RuleEngine {
+  return new Engine(options.metrics, options.gaps ?? true);
 }
 
 class Engine implements RuleEngine, ChangeContext {
@@ -61,15 +57,11 @@ class Engine implements RuleEngine, ChangeContext {
     return this.#zone.offsetAt(ms);
   }
 
-  configure({ rules, calendars, zone }: RulesInForce, moment: Moment): Transition[] {
+  configure(inForce: RulesInForce, moment: Moment): Transition[] {
     this.#enter(moment);
     const before = this.#rules;
-    this.#rules = compileRules(rules, before, this.#metrics, moment.atMs);
-    this.#zone = createZone(zone);
-    for (const rule of this.#rules.byId.values()) {
-      const calendar = rule.rule.active === null ? undefined : calendars.get(rule.rule.active);
-      rule.hours = calendar === undefined ? null : createHours(calendar);
-    }
+    this.#rules = compileRules(inForce, before, this.#metrics, moment.atMs);
+    this.#zone = createZone(inForce.zone);
     const change = noChange();
     for (const plan of this.#plans) {
       if (plan !== undefined) settle(plan, this.#rules, plan.device, this.k, change);
@@ -145,9 +137,11 @@ class Engine implements RuleEngine, ChangeContext {
       else if (!restoreRow(row, this.#rules, plans, this.k)) this.#gone.push({ ...row, state: null });
     }
     this.#queue.clear();
-    for (const member of this.#members()) {
-      member.queuedK = NEVER;
-      this.schedule(member);
+    for (const instance of this.#instances()) {
+      for (const member of [instance, ...(instance.members?.values() ?? [])]) {
+        member.queuedK = NEVER;
+        this.schedule(member);
+      }
     }
   }
 
@@ -350,12 +344,5 @@ class Engine implements RuleEngine, ChangeContext {
   *#instances(): Generator<Instance> {
     for (const plan of this.#plans) if (plan !== undefined) yield* plan.instances;
     for (const { run } of this.#rules.byId.values()) yield* run.groups.values();
-  }
-
-  *#members(): Generator<Member> {
-    for (const instance of this.#instances()) {
-      yield instance;
-      yield* instance.members?.values() ?? [];
-    }
   }
 }

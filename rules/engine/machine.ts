@@ -1,5 +1,4 @@
-import type { Severity, Transition } from '../../domain/index.ts';
-import { type FAULT_GROUP, LIMIT_GROUP, SEVERITIES } from '../../domain/index.ts';
+import { type FAULT_GROUP, LIMIT_GROUP, SEVERITIES, type Severity, type Transition } from '../../domain/index.ts';
 import { AbsentState } from './clauses/absent.ts';
 import { beyond, type EngineTime, TRUE, UNKNOWN } from './clauses/index.ts';
 import type { CompiledRule } from './compiled.ts';

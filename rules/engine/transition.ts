@@ -1,5 +1,10 @@
-import type { ClauseEvidence, Evidence, Transition } from '../../domain/index.ts';
-import { type FAULT_GROUP, LIMIT_GROUP } from '../../domain/index.ts';
+import {
+  type ClauseEvidence,
+  type Evidence,
+  type FAULT_GROUP,
+  LIMIT_GROUP,
+  type Transition,
+} from '../../domain/index.ts';
 import { type EngineTime, metricOf, shown, TRUE, VERDICTS } from './clauses/index.ts';
 import type { CompiledRule } from './compiled.ts';
 import type { Instance, Phase } from './instance.ts';

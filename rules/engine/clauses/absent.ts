@@ -2,10 +2,10 @@ import type { AbsentCondition, MetricTable } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
 import { ClauseState, type ClauseWindow, type EngineTime, FALSE, TRUE } from './clause.ts';
 
-/** Silence, by engine time without its gaps. */
+/** No reading for a while, by engine time without gaps. */
 export class AbsentState extends ClauseState {
   readonly #clause: AbsentCondition;
-  /** −1: any. */
+  /** Metric number; −1: any. */
   readonly #metric: number;
   #readK: number;
 

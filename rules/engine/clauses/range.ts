@@ -2,9 +2,9 @@ import type { FlatCondition, JumpCondition, MetricTable } from '../../../domain/
 import type { Reader, Writer } from '../bytes.ts';
 import { Series } from '../series.ts';
 import { type SeriesSpec, seriesSpec } from '../series-layout.ts';
-import { ClauseState, type ClauseWindow, type EngineTime, FALSE, held, shown, TRUE, UNKNOWN } from './clause.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, FALSE, shown, TRUE, UNKNOWN, verdictOf } from './clause.ts';
 
-/** A clause over the range of a window, made ready. */
+/** A compiled clause over the range of a window. */
 export interface RangeSpec<C extends FlatCondition | JumpCondition> {
   readonly clause: C;
   readonly metric: number;
@@ -56,18 +56,18 @@ abstract class RangeState<C extends FlatCondition | JumpCondition> extends Claus
     this.series.read(from);
   }
 
-  protected stand(fn: 'flat' | 'jump', op: 'above' | 'below', threshold: number): ClauseWindow {
+  protected windowOf(fn: 'flat' | 'jump', op: 'above' | 'below', threshold: number): ClauseWindow {
     const { fromMs, newest, count } = this.series;
     return { fn, fromMs, toMs: newest, count, value: shown(this.value()), op, threshold };
   }
 }
 
-/** A stuck sensor: the whole window within a narrow range. */
+/** A stuck sensor: the range of the whole window is at most `within`. */
 export class FlatState extends RangeState<FlatCondition> {
   override judge(): void {
-    const figure = this.value();
-    if (Number.isNaN(figure)) this.verdict = UNKNOWN;
-    else this.verdict = figure <= this.clause.within ? TRUE : FALSE;
+    const range = this.value();
+    if (Number.isNaN(range)) this.verdict = UNKNOWN;
+    else this.verdict = range <= this.clause.within ? TRUE : FALSE;
   }
 
   override value(): number {
@@ -79,7 +79,7 @@ export class FlatState extends RangeState<FlatCondition> {
   }
 
   override window(_time: EngineTime): ClauseWindow {
-    return this.stand('flat', 'below', this.clause.within);
+    return this.windowOf('flat', 'below', this.clause.within);
   }
 
   override clear(): number {
@@ -87,11 +87,11 @@ export class FlatState extends RangeState<FlatCondition> {
   }
 }
 
-/** The newest reading far from another of the window. */
+/** The newest reading differs much from another reading of the window. */
 export class JumpState extends RangeState<JumpCondition> {
   override judge(): void {
     const { by: threshold, clear } = this.clause;
-    this.verdict = held(this.verdict, this.value(), { op: 'above', threshold, clear });
+    this.verdict = verdictOf(this.verdict, this.value(), { op: 'above', threshold, clear });
   }
 
   override value(): number {
@@ -105,7 +105,7 @@ export class JumpState extends RangeState<JumpCondition> {
   }
 
   override window(_time: EngineTime): ClauseWindow {
-    return this.stand('jump', 'above', this.clause.by);
+    return this.windowOf('jump', 'above', this.clause.by);
   }
 
   override clear(): number {

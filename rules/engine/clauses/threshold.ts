@@ -1,13 +1,13 @@
 import type { Band, MetricTable, ThresholdCondition } from '../../../domain/index.ts';
 import { type AggregateSpec, AggregateState, aggregateSpec } from '../aggregate.ts';
 import type { Reader, Writer } from '../bytes.ts';
-import { ClauseState, type ClauseWindow, type EngineTime, held, shown } from './clause.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, shown, verdictOf } from './clause.ts';
 import type { Peers } from './peers.ts';
 
-/** A threshold clause made ready. */
+/** A compiled threshold clause. */
 export interface ThresholdSpec extends ThresholdCondition {
   readonly own: number;
-  /** The metric compared with; −1 where there is none. */
+  /** Number of the metric compared with; −1 where there is none. */
   readonly other: number;
   readonly aggregate: AggregateSpec;
 }
@@ -19,12 +19,12 @@ export function thresholdSpec(clause: ThresholdCondition, metrics: MetricTable):
   return { ...clause, own: metrics.indexOf(clause.metric), other, aggregate: aggregateSpec(clause, shift) };
 }
 
-/** A figure, or how it differs from another, beyond a limit. */
+/** An aggregate, or its difference from another, beyond a limit. */
 export class ThresholdState extends ClauseState {
   readonly #spec: ThresholdSpec;
   readonly own: AggregateState;
   readonly #other: AggregateState | null;
-  /** Where it is compared with peers: the own figure among those of all devices of its profile and district. */
+  /** The aggregates of all devices of the same profile and district; null where it does not compare with peers. */
   peers: Peers | null = null;
 
   constructor(spec: ThresholdSpec) {
@@ -47,13 +47,13 @@ export class ThresholdState extends ClauseState {
     return true;
   }
 
-  /** Whether it is compared with peers. */
+  /** Whether it compares with peers. */
   get hasPeers(): boolean {
     return this.#spec.compare?.with === 'peers';
   }
 
   override judge(): void {
-    this.verdict = held(this.verdict, this.value(), this.#spec);
+    this.verdict = verdictOf(this.verdict, this.value(), this.#spec);
   }
 
   override value(): number {
@@ -101,7 +101,7 @@ export class ThresholdState extends ClauseState {
   }
 }
 
-/** Of values in ascending order, at least one; of an even number the mean of the middle two. */
+/** The median of at least one value in ascending order; of an even number the mean of the middle two. */
 export function medianOf(sorted: ArrayLike<number>): number {
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
