@@ -18,7 +18,7 @@ import type {
 import type { EventFilter, NumberedEvent } from '../events/index.ts';
 import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
 import type { Subscriptions, Webhooks } from '../notify/index.ts';
-import type { Backtest, Explanation, RuleBook, TrialReport, TrialRequest } from '../rules/index.ts';
+import type { Backtest, Explanation, RuleRepository, TrialReport, TrialRequest } from '../rules/index.ts';
 import type { BackupJob } from '../store/index.ts';
 import type {
   Act,
@@ -61,7 +61,7 @@ export interface ApiDeps {
   readonly log: Logger;
   readonly clock: Clock;
   city(): City;
-  readonly rules: RuleBook & {
+  readonly rules: RuleRepository & {
     /** Throws `invalid` where a message is not the device's. */
     try(request: TrialRequest): Promise<TrialReport>;
     /** Why the rule's alert of the group stands as it does; null where the engine has no such rule. */

@@ -5,7 +5,7 @@ import { type City, type Clock, type Device, type Key, LamppostError } from '../
 import { createOutboxReader } from '../events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
 import { hashSecret, type Registry, sameHash } from '../registry/index.ts';
-import { type Backtest, createAlertReader, createTrial, type RuleBook } from '../rules/index.ts';
+import { type Backtest, createAlertReader, createTrial, type RuleRepository } from '../rules/index.ts';
 import type { Backups } from '../store/index.ts';
 import { createOversight, createPublicTickets, createTicketReader } from '../tickets/index.ts';
 import type { CityInForce } from './city-in-force.ts';
@@ -29,7 +29,7 @@ export interface ApiParts {
   readonly ledger: ReturnType<typeof createLedgerReader>;
   readonly quarantine: ReturnType<typeof createQuarantineReader>;
   readonly replays: ReturnType<typeof createReplays>;
-  readonly rules: RuleBook;
+  readonly rules: RuleRepository;
   readonly backtest: Backtest;
   readonly backups: Backups;
   readonly citizens: ApiDeps['citizens'];

@@ -8,7 +8,7 @@ import { createLedgerReader, createQuarantineReader, createReplays, createRuleRe
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type Credential, hashSecret, newSecret, openRegistry } from '../registry/index.ts';
-import { createRuleBook } from '../rules/index.ts';
+import { createRuleRepository } from '../rules/index.ts';
 import { createBackups, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup-sources.ts';
@@ -93,7 +93,7 @@ export function createLamppost(config: Config, { log, onCrash, onStep }: Options
     const journalReader = await steps.do('journal reader', () => new JournalReader(file('journal.sqlite')), close);
     const ledger = createLedgerReader(state, journalReader);
     const quarantine = createQuarantineReader(state);
-    const rules = createRuleBook(
+    const rules = createRuleRepository(
       {
         city: city.current,
         records: createRuleRecordReader(state),

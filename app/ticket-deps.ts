@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { ApiDeps } from '../api/index.ts';
 import { type AlertLabels, type City, type Clock, isoOf, LamppostError, type Ticket } from '../domain/index.ts';
 import type { Registry } from '../registry/index.ts';
-import type { RuleBook } from '../rules/index.ts';
+import type { RuleRepository } from '../rules/index.ts';
 import {
   calendarOf,
   createSilenceStore,
@@ -22,7 +22,7 @@ interface Parts {
   readonly city: () => City;
   readonly clock: Clock;
   readonly tickets: TicketReader;
-  readonly rules: Pick<RuleBook, 'list'>;
+  readonly rules: Pick<RuleRepository, 'list'>;
 }
 
 /** What the API reads of tickets and silences, and asks the engine's thread to do. */

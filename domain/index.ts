@@ -86,7 +86,6 @@ export {
   type Comparison,
   type Condition,
   FAULT_GROUP,
-  type Figure,
   type FlatCondition,
   type ForecastCondition,
   GROUPINGS,
@@ -99,8 +98,10 @@ export {
   type Severity,
   type ThresholdCondition,
   WINDOW_FUNCTIONS,
+  type WindowAggregate,
   type WindowFunction,
 } from './rule.ts';
+export type { ShapeOf } from './schema.ts';
 export {
   type AlertLabels,
   type EscalationStep,

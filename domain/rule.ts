@@ -1,8 +1,8 @@
-/** Severities, from least to most. */
+/** Severities, from lowest to highest. */
 export const SEVERITIES = ['info', 'low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
-/** How the readings of a window become one figure. */
+/** Functions that aggregate the readings of a window to one value. */
 export const WINDOW_FUNCTIONS = [
   'mean',
   'min',
@@ -18,46 +18,46 @@ export const WINDOW_FUNCTIONS = [
 export type WindowFunction = (typeof WINDOW_FUNCTIONS)[number];
 
 /**
- * Which reading, or which figure of a sliding window in event time. A figure that cannot be taken yet (`stddev`, `rate`
- * and `delta` of fewer than two readings) is unknown.
- * - `last`: the newest reading by event time; of equal times the later to come. Has no window.
+ * An aggregate of a metric over a sliding window in event time, or its newest reading. It is unknown while there are too few
+ * readings (`stddev`, `rate` and `delta` need two).
+ * - `last`: the newest reading by event time; of equal times the later arrival. Has no window.
  * - `mean`, `min`, `max`, `sum`, `count`.
- * - `p50`, `p95`: nearest rank, ⌊q·n + 0.5⌋ counted from 1, always a value that was measured.
- * - `stddev`: of a sample (n − 1).
- * - `delta`: the newest less the oldest reading of the window; `rate`: that by their distance, in units an hour.
+ * - `p50`, `p95`: nearest rank, ⌊q·n + 0.5⌋ counted from 1; always a measured value.
+ * - `stddev`: sample standard deviation (n − 1).
+ * - `delta`: the newest minus the oldest reading of the window; `rate`: the delta divided by their distance, in units per hour.
  */
-export interface Figure {
+export interface WindowAggregate {
   readonly metric: string;
   readonly fn: 'last' | WindowFunction;
   /** Length of the window, ms; 0 for `last`. */
   readonly windowMs: number;
 }
 
-/** Two bounds; or a value and the same again. */
+/** A lower and an upper bound; they may be equal. */
 export type Band = readonly [low: number, high: number];
 
 /**
- * A figure beyond a limit. It starts to match strictly beyond it; while matching, it holds until the figure is at or back
- * past `clear` (hysteresis). `outside` starts below `low` or above `high`, and holds while outside `clear`; `equals`
- * matches while the figure is the limit.
+ * A value beyond a limit. It starts to match strictly beyond the limit. A match ends when the value is at `clear` or back
+ * past it (hysteresis). `outside` starts below `low` or above `high`, and ends within `clear`; `equals` matches while the
+ * value is the limit.
  */
-export interface ThresholdCondition extends Figure {
+export interface ThresholdCondition extends WindowAggregate {
   readonly kind: 'threshold';
   readonly op: 'above' | 'below' | 'outside' | 'equals';
   /** A number; for `outside` a band. */
   readonly threshold: number | Band;
-  /** Of the same shape; the threshold where the author gave none. */
+  /** Of the same shape; equal to the threshold where the author wrote none. */
   readonly clear: number | Band;
-  /** Where given, not the figure itself is held against the limit, but how it differs from another. */
+  /** Where given, the limit applies to the difference from another aggregate, not to the aggregate itself. */
   readonly compare: Comparison | null;
 }
 
 /**
- * The other figure is taken by the same function over the same window: of another metric of the same group, or the median
- * over the other devices of the same profile in the district that the rule also takes, of which at least three must have a
- * figure whose newest reading is at most `withinMs` older than the own newest (median of an even number: the mean of the
- * middle two). `difference` is own − other, `ratio` own / other (unknown where the other is 0). Judged when the own
- * metric is read, and with another metric also when that is.
+ * The other aggregate has the same function and window. It is that of another metric of the same group, or the median of the
+ * other devices of the same profile and district to which the rule applies (of an even number the mean of the middle two).
+ * At least three of these must have a value whose newest reading is at most `withinMs` older than the own newest.
+ * `difference` is own − other, `ratio` own / other (unknown where the other is 0). Judged at readings of the own metric, and
+ * of the other metric where there is one.
  */
 export interface Comparison {
   readonly with: { readonly metric: string } | 'peers';
@@ -65,7 +65,7 @@ export interface Comparison {
   readonly withinMs: number;
 }
 
-/** No reading came for so long, by engine time: since the last one, since the device was registered, since the rule is in force. */
+/** No reading arrived for `absentMs` of engine time, counted from the last reading, the registration of the device or the start of the rule. */
 export interface AbsentCondition {
   readonly kind: 'absent';
   /** Null: of any metric. */
@@ -74,9 +74,9 @@ export interface AbsentCondition {
 }
 
 /**
- * All readings of the window lie within `within` of one another (max − min ≤ within; once matching, the same): a stuck
- * sensor. Unknown before the series is as old as the window (from the oldest reading that ever counted to the newest, by
- * event time), and while the window holds fewer than three readings or they span less than half of it.
+ * A stuck sensor: max − min of the window is at most `within`. Unknown until the series is as old as the window (from the
+ * oldest reading that ever counted to the newest, by event time), and while the window holds fewer than three readings or
+ * they span less than half of it.
  */
 export interface FlatCondition {
   readonly kind: 'flat';
@@ -86,8 +86,8 @@ export interface FlatCondition {
 }
 
 /**
- * The newest reading lies more than `by` from another of the window: over its minimum (`up`), under its maximum (`down`), or
- * the larger of both (`either`). Holds until the difference is at most `clear`. Unknown with fewer than two readings.
+ * The newest reading is more than `by` above the minimum of the window (`up`), below its maximum (`down`), or one of the two
+ * (`either`: the larger difference counts). Ends when the difference is at most `clear`. Unknown with fewer than two readings.
  */
 export interface JumpCondition {
   readonly kind: 'jump';
@@ -99,16 +99,16 @@ export interface JumpCondition {
 }
 
 /**
- * A figure far from what the season lets expect: |figure − median| > deviations × spread, where median and spread
- * (1.4826 × the median absolute deviation, at least `leastSpread`) are those of remembered figures of the same slot of the
+ * A value that differs from what is usual in its season: |value − median| > deviations × spread. Median and spread
+ * (1.4826 × the median absolute deviation, at least `leastSpread`) are those of the stored samples of the same slot of the
  * season and its two neighbours. A slot is an hour of the local day (season `1d`) or week (`1w`, from Monday).
  *
- * Remembering: with n = ⌈train / season⌉ and per = max(1, ⌊16 / n⌋), a slot keeps its newest n × per figures; a figure is
- * taken, after it was judged, when it is at least 1 h / per (event time) newer than the slot's newest. What counts at T:
- * those with T − train ≤ ts ≤ T − season / 2. Unknown with fewer than 12 of them ("learning"). Readings out of order count
- * for the figure's window, but are neither judged nor remembered.
+ * With n = ⌈train / season⌉ and per = max(1, ⌊16 / n⌋), a slot stores its newest n × per samples. A value becomes a sample
+ * after it was judged, when it is at least 1 h / per (event time) newer than the slot's newest. At time T the samples with
+ * T − train ≤ ts ≤ T − season / 2 count. Unknown with fewer than 12 of them ("learning"). Readings out of order count for
+ * the window of the value, but are neither judged nor stored as samples.
  */
-export interface AnomalyCondition extends Figure {
+export interface AnomalyCondition extends WindowAggregate {
   readonly kind: 'anomaly';
   readonly seasonMs: 86_400_000 | 604_800_000;
   readonly deviations: number;
@@ -117,24 +117,24 @@ export interface AnomalyCondition extends Figure {
 }
 
 /**
- * The value expected within the time ahead is beyond the threshold; `clear` as in a threshold.
- * - `trend`: least squares over the readings of the last `overMs` (in slices); the figure is the larger (`above`) or smaller
- *   (`below`) of the newest value and the line's value at T + within. A value in order that is more than `reset` against the
- *   direction from the newest before it (a bin was emptied) starts the line anew with itself; older readings then no longer
- *   count. Unknown with fewer than five readings or where they span less than a quarter of `overMs`.
- * - `holt_winters`: additive, of hourly means by UTC, season 24 (`1d`) or 168 (`1w`) hours, α 0.2, β 0.05, γ 0.3; learns two
- *   full seasons first (an hour without readings is given the value of the hour before); later such hours are expected to
- *   have gone as forecast. A gap of more than a season starts it anew. The figure is the largest (smallest) of the newest
- *   value and the forecasts of the hours that begin within `withinMs`. Readings of closed hours are ignored.
+ * The value that is expected within `withinMs` is beyond the threshold; `clear` as in a threshold.
+ * - `trend`: least squares over the readings of the last `overMs` (in slices). The value is the larger (`above`) or smaller
+ *   (`below`) of the newest reading and the line at T + within. A reading in order that moves more than `reset` against the
+ *   direction (a bin was emptied) starts a new line with itself; older readings then no longer count. Unknown with fewer than
+ *   five readings or where they span less than a quarter of `overMs`.
+ * - `holt_winters`: additive, of hourly means in UTC, season 24 (`1d`) or 168 (`1w`) hours, α 0.2, β 0.05, γ 0.3. It learns
+ *   two full seasons first (an hour without readings gets the value of the hour before); later such hours get their
+ *   forecast. A gap of more than a season starts learning again. The value is the largest (smallest) of the newest reading
+ *   and the forecasts of the hours that begin within `withinMs`. Readings of closed hours are ignored.
  */
 export interface ForecastCondition {
   readonly kind: 'forecast';
   readonly metric: string;
   readonly method: 'trend' | 'holt_winters';
   readonly withinMs: number;
-  /** What the line is laid through; `trend` only. */
+  /** Length of the window of the line; `trend` only. */
   readonly overMs: number;
-  /** Null: never anew; `trend` only. */
+  /** Null: no new line; `trend` only. */
   readonly reset: number | null;
   /** `holt_winters` only. */
   readonly seasonMs: 86_400_000 | 604_800_000;
@@ -143,7 +143,7 @@ export interface ForecastCondition {
   readonly clear: number;
 }
 
-/** One clause: what a single series is held against. */
+/** One clause: a condition on a single series. */
 export type Clause =
   | ThresholdCondition
   | AbsentCondition
@@ -153,83 +153,84 @@ export type Clause =
   | ForecastCondition;
 
 /**
- * Clauses together, in three values (Kleene): an unknown clause neither fires nor resolves by itself; `all` is false with
- * one false clause, `any` true with one true, `not` of unknown is unknown. A rule matches only where the whole is true. A
- * clause keeps its verdict until its own metric is read again: silence changes nothing.
+ * Clauses combined in Kleene's three-valued logic: `all` is false with one false clause, `any` is true with one true clause,
+ * `not` of unknown is unknown. A rule matches only where the whole is true. A clause keeps its verdict until the next reading
+ * of its metric: silence changes nothing.
  */
 export type Condition =
   | Clause
   | { readonly kind: 'all' | 'any'; readonly of: readonly Condition[] }
   | { readonly kind: 'not'; readonly of: Condition };
 
-/** When enough devices of a group match, each by itself: a number of them, or a share (percent, 0 to 100) of those that the rule takes. */
+/** How many devices of a group must match, each by itself: a number, or a percentage (0 to 100) of those the rule applies to. */
 export type Quorum = { readonly devices: number } | { readonly percent: number };
 
-/** What a rule is about: one alert a device, a district or the city at a time. */
+/** What a rule has one alert for: each device, each district or the city. */
 export const GROUPINGS = ['device', 'district', 'city'] as const;
 export type Grouping = (typeof GROUPINGS)[number];
 
-/** A rule, checked and with its defaults filled in. */
+/** A valid rule with its defaults filled in. */
 export interface Rule {
   readonly id: string;
-  /** First 12 hex digits of the SHA-256 of its canonical JSON: changes when the rule changes. */
+  /** First 12 hex digits of the SHA-256 of its canonical JSON. */
   readonly version: string;
   /** May hold `{{device.name}}`, `{{device.id}}`, `{{district}}`, `{{value}}`. */
   readonly title: string;
-  /** Same in Chinese; the title where the author gave none. */
+  /** The title in Chinese; equal to `title` where the author wrote none. */
   readonly titleZh: string;
   /**
-   * With `district` and `city` the readings of all devices that the rule takes go into one window; with a quorum each device
-   * has its own and the group counts those that match.
+   * With `district` and `city` the readings of all devices that the rule applies to share one window; with a quorum each
+   * device has its own window and the group counts the devices that match.
    */
   readonly forEach: Grouping;
-  /** Every list must hold the device's; an empty object matches all. */
+  /** A device must match every list and every tag; an empty object matches all devices. */
   readonly where: {
     readonly profile?: readonly string[];
     readonly district?: readonly string[];
     readonly device?: readonly string[];
     readonly tags?: Readonly<Record<string, string>>;
   };
-  /** Profiles that measure every metric of the condition: a rule takes devices of these only. */
+  /** Profiles that measure every metric of the condition; the rule applies to devices of these only. */
   readonly profiles: readonly string[];
   readonly when: Condition;
   readonly quorum: Quorum | null;
   /** How long the condition must hold before the alert fires, ms. */
   readonly forMs: number;
-  /** How long the alert goes on firing after the condition has ended, ms. */
+  /** How long the alert keeps firing after the condition has ended, ms. */
   readonly keepFiringForMs: number;
-  /** A reading that is older than this when it comes is passed over (an absent clause still hears it), ms; null: none is. */
+  /** A reading that is older than this on arrival is ignored, except by an absent clause, ms; null: none is ignored. */
   readonly latenessMs: number | null;
-  /** Id of the calendar outside of whose times the condition does not match; null: always. */
+  /** Id of the calendar within whose times the condition can match; null: always. */
   readonly active: string | null;
   readonly severity: Severity;
-  /** Further steps of the (only) clause's figure, the next harder each: one alert that escalates, and never goes back while it fires. */
+  /** Further limits of the only clause, each with a higher severity. The alert escalates, and never goes back while it fires. */
   readonly steps: readonly { readonly at: number; readonly severity: Severity }[];
   /**
-   * What silence means: `keep` changes nothing; `resolve` ends the alert; `alert` fires it at once. Silence: no reading
-   * that counted came for `noDataAfterMs` by engine time (since the device was registered, since the rule is in force).
+   * What silence does: `keep` changes nothing, `resolve` ends the alert, `alert` fires it at once. Silence means that no
+   * reading that counts arrived for `noDataAfterMs` of engine time, counted also from the registration of the device and the
+   * start of the rule.
    */
   readonly onNoData: 'keep' | 'resolve' | 'alert';
   readonly noDataAfterMs: number;
-  /** An alert that has begun to fire `times` times within `withinMs` ends only when its condition has not matched for `withinMs`. */
+  /** An alert that began to fire `times` times within `withinMs` ends only after its condition has not matched for `withinMs`. */
   readonly flapping: { readonly times: number; readonly withinMs: number } | null;
-  /** How many groups may fire at a time; beyond it the rule's limit alarm fires in their place. */
+  /** How many groups can fire at a time; beyond that the limit alarm of the rule fires instead. */
   readonly limit: number;
-  /** The ticket it raises; none where the rule only alerts. */
+  /** The ticket that it opens; absent where the rule only alerts. */
   readonly ticket?: { readonly service: string; readonly deadlineMs: number };
-  /** The source as its author wrote it (YAML), for evidence. */
+  /** The text as its author wrote it (YAML), for evidence. */
   readonly source: string;
   /** `file:<path>` or `api:<key id>`. */
   readonly origin: string;
 }
 
-/** Groups that stand for the rule itself; no device, district or city has such an id. */
+/** Groups of alarms about the rule itself; no device, district or city has such an id. */
 export const LIMIT_GROUP = '~limit';
 export const FAULT_GROUP = '~fault';
-/** The only group of a rule `for_each: city`. */
+/** The only group of a rule with `for_each: city`. */
 export const CITY_GROUP = 'city';
 
-/** Local times at which rules are active or deadlines run. */
+/** The local times at which rules are active or deadlines run. */
 export interface Calendar {
   readonly id: string;
   readonly title: { readonly en: string; readonly zh: string };
@@ -239,6 +240,6 @@ export interface Calendar {
   readonly spans: readonly { readonly weekdays: readonly number[]; readonly fromMin: number; readonly toMin: number }[];
   /** Local dates (`2026-10-01`) on which no span begins. */
   readonly holidays: readonly string[];
-  /** Local dates on which the spans of `weekday` begin, whatever the day (make-up working days). */
+  /** Local dates (make-up working days) on which the spans of `weekday` begin instead of those of their own weekday. */
   readonly workdays: readonly { readonly date: string; readonly weekday: number }[];
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { type Alert, LamppostError, type Page, type Transition } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 
-/** Tables of the alerts, in the engine's state file. One row a (rule, group); `n` grows with every change of any alert. */
+/** Tables of the alerts, in the engine's state file. One row for each (rule, group); `n` grows with every change of any alert. */
 export const ALERT_SCHEMA: RoomSchema = {
   room: 'alerts',
   steps: [
@@ -27,25 +27,25 @@ export const ALERT_SCHEMA: RoomSchema = {
   ],
 };
 
-/** An alert after a transition; `cancelled` takes it off the list. */
+/** An alert after a transition; `cancelled` deletes it. */
 export type AlertChange = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
 
-/** The writing side of the alerts; the caller holds the transaction. */
+/** Writes alerts. The caller holds the transaction. */
 export interface AlertStore {
-  /** Stores the alert as it stands after its transition, or forgets it when it was cancelled. */
+  /** Stores the alert as it is after its transition, or deletes it when it was cancelled. */
   apply(alert: AlertChange): void;
-  /** Notes the ticket of an alert that fired without one. */
+  /** Stores the ticket of an alert that fired without one. */
   link(alert: Pick<Alert, 'rule' | 'group'>, ticket: string): void;
 }
 
-/** Makes the writing side over a file that has `ALERT_SCHEMA`; of the resolved alerts the newest `keepResolved` stay (1,000). */
+/** Returns the store of a file that has `ALERT_SCHEMA`. It keeps the newest `keepResolved` (1,000) resolved alerts. */
 export function createAlertStore(db: DatabaseSync, options: { readonly keepResolved?: number } = {}): AlertStore {
   const keep = options.keepResolved ?? 1000;
   const upsert = db.prepare(`
     insert or replace into alerts
       (rule, "group", state, severity, since, updated_at, value, title, title_zh, district, ticket)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-  const forget = db.prepare('delete from alerts where rule = ? and "group" = ?');
+  const remove = db.prepare('delete from alerts where rule = ? and "group" = ?');
   const prune = db.prepare(`
     delete from alerts where state = 'resolved'
       and n <= (select n from alerts where state = 'resolved' order by n desc limit 1 offset ?)`);
@@ -53,7 +53,7 @@ export function createAlertStore(db: DatabaseSync, options: { readonly keepResol
   return {
     apply(alert) {
       if (alert.state === 'cancelled') {
-        forget.run(alert.rule, alert.group);
+        remove.run(alert.rule, alert.group);
         return;
       }
       const { rule, group, state, severity, since, updatedAt, value, title, titleZh, district, ticket } = alert;
@@ -64,7 +64,7 @@ export function createAlertStore(db: DatabaseSync, options: { readonly keepResol
   };
 }
 
-/** Which alerts; absent filters match all. `after` is the `next` of the page before. */
+/** Filters of a list; an absent filter matches all. `after` is the `next` of the page before. */
 export interface AlertQuery {
   readonly state?: Alert['state'] | undefined;
   readonly rule?: string | undefined;
@@ -74,12 +74,12 @@ export interface AlertQuery {
   readonly after?: string | null | undefined;
 }
 
-/** The reading side of the alerts, for any connection to the file. */
+/** Reads alerts over any connection to the file. */
 export interface AlertReader {
-  /** The newest change first. An alert that changes meanwhile moves to the top. A bad `after` throws `invalid`. */
+  /** Newest change first. An alert that changes between two pages moves to the top. Throws `invalid` on a bad `after`. */
   list(query: AlertQuery): Page<Alert>;
   get(rule: string, group: string): Alert | null;
-  /** Firing alerts of some rules, of one group or (null) of all; read only as far as they are asked for. */
+  /** Firing alerts of some rules, of one group or (null) of all; read lazily. */
   firing(rules: readonly string[], group: string | null): Iterable<Alert>;
 }
 
@@ -95,7 +95,7 @@ const LIST = `${SELECT}
     and (:severity is null or severity = :severity)
   order by n desc limit :limit`;
 
-/** Makes the reading side over a file that has `ALERT_SCHEMA`. */
+/** Returns the reader of a file that has `ALERT_SCHEMA`. */
 export function createAlertReader(db: DatabaseSync): AlertReader {
   const select = db.prepare(LIST);
   const one = db.prepare(`${SELECT} where rule = ? and "group" = ?`);

@@ -1,38 +1,93 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Block, City, Clock, MetricTable, Rule, RuleControl, Subject, Transition } from '../domain/index.ts';
-import type { CityVersion, Context, Intake, Outcome } from '../ingest/index.ts';
+import type { Logger } from 'pino';
+import {
+  type Block,
+  type City,
+  type Clock,
+  FAULT_GROUP,
+  LIMIT_GROUP,
+  type MetricTable,
+  type Rule,
+  type Subject,
+  type Transition,
+} from '../domain/index.ts';
+import type { Context, Intake, Outcome } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
-import { transact } from '../store/index.ts';
-import { createConsumerStore } from './consumer-store.ts';
-import { createRuleEngine } from './engine/index.ts';
-import type { RuleEngine, StateRow } from './engine/types.ts';
-import { subjectOf } from './subject.ts';
+import { type RoomSchema, transact } from '../store/index.ts';
+import { createRuleEngine, type Explanation, type RuleEngine, type StateRow } from './engine/index.ts';
+import { rulesInForce } from './in-force.ts';
 
-/** What surrounds a transition when its effects are written. */
+/** Tables of the rules' own state: their cursor, and the windows as they were at the last checkpoint. */
+export const RULES_SCHEMA: RoomSchema = {
+  room: 'rules',
+  steps: [
+    `
+  create table if not exists rules_cursor (
+    one integer primary key check (one = 1), seq integer not null, checkpoint integer not null
+  ) strict;
+  create table if not exists rules_state (
+    rule text not null, grp text not null, version text not null, state blob not null, primary key (rule, grp)
+  ) strict, without rowid;
+`,
+  ],
+};
+
+/** How far the rules have read the journal, in block numbers. */
+export interface Progress {
+  /** The last block whose effects are on disk. */
+  readonly cursor: number;
+  /** The block whose windows are on disk. */
+  readonly checkpoint: number;
+}
+
+/** Cursor and windows of the rules in a file that has `RULES_SCHEMA`. The caller holds the transaction. */
+export function createConsumerStore(db: DatabaseSync) {
+  const saveCursor = db.prepare('insert or replace into rules_cursor values (1, ?, ?)');
+  const saveState = db.prepare('insert or replace into rules_state values (?, ?, ?, ?)');
+  const dropState = db.prepare('delete from rules_state where rule = ? and grp = ?');
+  return {
+    /** Null before the first commit. */
+    progress(): Progress | null {
+      const row = db.prepare('select * from rules_cursor').get();
+      return row === undefined ? null : { cursor: Number(row.seq), checkpoint: Number(row.checkpoint) };
+    },
+    save: ({ cursor, checkpoint }: Progress) => void saveCursor.run(cursor, checkpoint),
+    states: () =>
+      db.prepare('select rule, grp as "group", version, state from rules_state').all() as unknown as StateRow[],
+    saveStates(rows: readonly StateRow[]): void {
+      for (const { rule, group, version, state } of rows) {
+        if (state === null) dropState.run(rule, group);
+        else saveState.run(rule, group, version, state);
+      }
+    },
+  };
+}
+
+/** What the effects of a transition are written with. */
 export interface TransitionContext {
-  /** The rule as it was when it matched, also where it has just vanished. */
+  /** The rule in the version that matched, also where it has just been removed. */
   readonly rule: Rule;
   readonly subject: Subject;
   readonly city: City;
 }
 
-/** Writes alert, ticket and events of one transition; called inside the transaction that moves the cursor. */
+/** Writes the alert, ticket and events of one transition. Called inside the transaction that moves the cursor. */
 export type Effects = (transition: Transition, context: TransitionContext) => void;
 
 /**
- * The consumer that decides. Effects and cursor are one transaction (promise 3). Windows are written at checkpoints
- * only; after a crash the blocks between checkpoint and cursor run again without effects, which leads to the same
- * state, since the engine is a function of the journal (promise 4).
+ * The consumer of the journal that decides alerts. Effects and cursor are one transaction (promise 3). Windows are written
+ * at checkpoints only. After a crash the blocks between checkpoint and cursor run again without effects, which leads to the
+ * same state, since the engine is a function of the journal (promise 4).
  */
 export interface RulesConsumer extends Pick<RuleEngine, 'explain' | 'explainDevice'> {
   /** Restores the state as it was at the cursor. */
   start(): void;
-  /** Takes the next blocks; gives their outcomes (empty: nothing new), those of a step whose commit failed with the next. */
+  /** Reads the next blocks and returns their outcomes (empty: nothing new); those of a failed commit come with the next step. */
   step(): readonly Outcome[];
   /** Writes cursor and windows. */
   checkpoint(): void;
   cursor(): number;
-  /** What the journal must keep for the next start. */
+  /** The block after which the next start needs the journal. */
   checkpointed(): number;
   rules(): readonly Rule[];
 }
@@ -44,165 +99,218 @@ interface Deps {
   readonly context: Context;
   readonly effects: Effects;
   readonly clock: Clock;
-  /** Pure: the rules of a city's files and of the API together. */
-  readonly rulesOf: (city: CityVersion, records: readonly RuleControl[]) => readonly Rule[];
-  /** Told after a commit that held effects. */
+  readonly log: Logger;
+  /** Called after a commit that held effects. */
   readonly onEffects: () => void;
-}
-
-const BLOCKS_AT_ONCE = 32;
-/** A cursor without effects may be written late: the same blocks again decide the same. */
-const LAZY_COMMIT_MS = 250;
-
-/** Feeds journal blocks to the rule engine and commits what it decides. */
-export function createRulesConsumer(deps: Deps): RulesConsumer {
-  const { db, journal, intake, context, clock } = deps;
-  const engine: RuleEngine = createRuleEngine({ metrics: context.metrics as MetricTable });
-  const store = createConsumerStore(db);
-  let current: readonly Rule[] = [];
-  let cursor = 0;
-  let committed = 0;
-  let checkpoint = 0;
-  let committedAt = clock.now();
-  let unapplied: Decided[] = [];
-  let untold: Outcome[] = [];
-  let unsaved: StateRow[] = [];
-
-  /** The rules as they stand from a block on; none before the first city. */
-  function configure(seq: number, atMs: number): Transition[] {
-    const version = context.cityAt(seq);
-    if (version === null) return [];
-    current = deps.rulesOf(version, context.rulesAt(seq));
-    const { calendars, timezone: zone } = version.city;
-    return engine.configure({ rules: current, calendars, zone }, { seq, atMs });
-  }
-
-  function decide(outcome: Outcome): Transition[] {
-    const { block, readings, city, devices, rule } = outcome;
-    const moment = { seq: block.seq, atMs: block.receivedAt };
-    if (block.kind === 'tick') return engine.tick(moment);
-    if (city !== null || rule !== null) return configure(block.seq, block.receivedAt);
-    if (devices !== null) {
-      return [
-        ...devices.revoked.flatMap((device) => engine.deviceRevoked(device, moment)),
-        ...devices.changed.flatMap((device) => engine.deviceChanged(device, moment)),
-      ];
-    }
-    return readings.length === 0 ? engine.tick(moment) : engine.step(readings, moment);
-  }
-
-  function write(work: () => void): void {
-    const persisted = transact(db, () => {
-      work();
-      const done = intake.persist();
-      store.save({ cursor, checkpoint });
-      return done;
-    });
-    persisted();
-    committed = cursor;
-    committedAt = clock.now();
-  }
-
-  /** A rule that this very block replaced or removed ends its alerts under the text that raised them. */
-  function attach(outcome: Outcome): Decided[] {
-    const before = current;
-    const transitions = decide(outcome);
-    const known = before === current ? current : [...before, ...current];
-    return transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
-  }
-
-  function apply({ outcome, transition, rule }: Decided): void {
-    const { seq } = outcome.block;
-    const subject = subjectOf(transition.group, rule, seq, context);
-    deps.effects(transition, { rule, subject, city: context.cityAt(seq)!.city });
-  }
-
-  function blocksAfter(seq: number): Block[] {
-    const blocks = journal.after(seq, BLOCKS_AT_ONCE);
-    const next = blocks[0]?.seq ?? seq + 1;
-    if (next !== seq + 1) throw new Error(`the journal lacks blocks ${seq + 1} to ${next - 1}, which the rules need`);
-    return blocks;
-  }
-
-  function takeBlocks(): Outcome[] {
-    return blocksAfter(cursor).map((block) => intake.outcome(block));
-  }
-
-  function replayToCursor(): void {
-    for (let seq = checkpoint; seq < cursor; ) {
-      const blocks = blocksAfter(seq).filter((block) => block.seq <= cursor);
-      if (blocks.length === 0)
-        throw new Error(`the journal lacks blocks ${seq + 1} to ${cursor}, which the rules need`);
-      for (const block of blocks) {
-        attach(intake.outcome(block));
-        seq = block.seq;
-      }
-    }
-  }
-
-  function commit(): void {
-    const effects = unapplied.length > 0;
-    write(() => unapplied.forEach(apply));
-    unapplied = [];
-    if (effects) deps.onEffects();
-  }
-
-  return {
-    cursor: () => committed,
-    checkpointed: () => checkpoint,
-    rules: () => current,
-    explain: (rule, group) => engine.explain(rule, group),
-    explainDevice: (device) => engine.explainDevice(device),
-    start() {
-      const progress = store.progress();
-      if (progress === null) return;
-      cursor = committed = progress.cursor;
-      checkpoint = progress.checkpoint;
-      configure(checkpoint, 0);
-      const moment = { seq: checkpoint, atMs: 0 };
-      for (const device of context.devicesAt(checkpoint)) engine.deviceChanged(device, moment);
-      engine.restore(store.states());
-      replayToCursor();
-    },
-    step() {
-      // What could not be committed goes first: nothing may be decided on top of effects that are not on disk.
-      if (unapplied.length > 0) commit();
-      const outcomes = takeBlocks();
-      untold.push(...outcomes);
-      unapplied = outcomes.flatMap(attach);
-      cursor = outcomes.at(-1)?.block.seq ?? cursor;
-      const late = committed < cursor && clock.now() - committedAt >= LAZY_COMMIT_MS;
-      // Somebody waits for the answer to a change of a rule.
-      const awaited = outcomes.some(({ rule }) => rule !== null);
-      if (unapplied.length > 0 || late || awaited) commit();
-      const taken = untold;
-      untold = [];
-      return taken;
-    },
-    checkpoint() {
-      if (unapplied.length > 0) commit();
-      unsaved.push(...engine.takeDirty());
-      const before = checkpoint;
-      checkpoint = cursor;
-      try {
-        write(() => store.saveStates(unsaved));
-        unsaved = [];
-      } catch (error) {
-        checkpoint = before;
-        throw error;
-      }
-    },
-  };
-}
-
-/** The rule in the version that the transition is of. */
-function ruleOf({ rule: id, evidence }: Transition, known: readonly Rule[]): Rule {
-  const named = known.filter((rule) => rule.id === id);
-  return named.find(({ version }) => version === evidence.ruleVersion) ?? named[0]!;
+  /** Pure: the rules of a city's files and of the API together; `rulesInForce` unless a test replaces it. */
+  readonly rulesOf?: typeof rulesInForce;
 }
 
 interface Decided {
   readonly outcome: Outcome;
   readonly transition: Transition;
   readonly rule: Rule;
+}
+
+const BLOCKS_AT_ONCE = 32;
+/** A cursor without effects may be written late: the same blocks decide the same again. */
+const LAZY_COMMIT_MS = 250;
+
+/** Returns a consumer that feeds the journal's blocks to the rule engine and commits what it decides. */
+export function createRulesConsumer(deps: Deps): RulesConsumer {
+  return new Consumer(deps);
+}
+
+class Consumer implements RulesConsumer {
+  readonly #deps: Deps;
+  readonly #engine: RuleEngine;
+  readonly #store: ReturnType<typeof createConsumerStore>;
+  #rules: readonly Rule[] = [];
+  #cursor = 0;
+  #committed = 0;
+  #committedAt: number;
+  #checkpoint = 0;
+  /** Decided, but not committed. */
+  #unapplied: Decided[] = [];
+  /** Outcomes that no step has returned yet. */
+  #pending: Outcome[] = [];
+  /** States that no checkpoint has stored yet. */
+  #unsaved: StateRow[] = [];
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+    this.#engine = createRuleEngine({ metrics: deps.context.metrics as MetricTable });
+    this.#store = createConsumerStore(deps.db);
+    this.#committedAt = deps.clock.now();
+  }
+
+  cursor(): number {
+    return this.#committed;
+  }
+
+  checkpointed(): number {
+    return this.#checkpoint;
+  }
+
+  rules(): readonly Rule[] {
+    return this.#rules;
+  }
+
+  explain(rule: string, group: string): Explanation | null {
+    return this.#engine.explain(rule, group);
+  }
+
+  explainDevice(device: string): Explanation[] {
+    return this.#engine.explainDevice(device);
+  }
+
+  start(): void {
+    const progress = this.#store.progress();
+    if (progress === null) return;
+    this.#cursor = this.#committed = progress.cursor;
+    this.#checkpoint = progress.checkpoint;
+    this.#configure(this.#checkpoint, 0);
+    const moment = { seq: this.#checkpoint, atMs: 0 };
+    for (const device of this.#deps.context.devicesAt(this.#checkpoint)) this.#engine.deviceChanged(device, moment);
+    this.#engine.restore(this.#store.states());
+    this.#replayToCursor();
+  }
+
+  step(): readonly Outcome[] {
+    // What could not be committed goes first: nothing may be decided on top of effects that are not on disk.
+    if (this.#unapplied.length > 0) this.#commit();
+    const outcomes = this.#blocksAfter(this.#cursor).map((block) => this.#deps.intake.outcome(block));
+    this.#pending.push(...outcomes);
+    this.#unapplied = outcomes.flatMap((outcome) => this.#decide(outcome));
+    this.#cursor = outcomes.at(-1)?.block.seq ?? this.#cursor;
+    const late = this.#committed < this.#cursor && this.#deps.clock.now() - this.#committedAt >= LAZY_COMMIT_MS;
+    // Whoever changed a rule waits until the cursor has passed the change.
+    const awaited = outcomes.some(({ rule }) => rule !== null);
+    if (this.#unapplied.length > 0 || late || awaited) this.#commit();
+    const taken = this.#pending;
+    this.#pending = [];
+    return taken;
+  }
+
+  checkpoint(): void {
+    if (this.#unapplied.length > 0) this.#commit();
+    this.#unsaved.push(...this.#engine.takeDirty());
+    const before = this.#checkpoint;
+    this.#checkpoint = this.#cursor;
+    try {
+      this.#write(() => this.#store.saveStates(this.#unsaved));
+      this.#unsaved = [];
+    } catch (error) {
+      this.#checkpoint = before;
+      throw error;
+    }
+  }
+
+  /** Configures the rules as they are from a block on; none before the first city. */
+  #configure(seq: number, atMs: number): Transition[] {
+    const { context, log, rulesOf = rulesInForce } = this.#deps;
+    const version = context.cityAt(seq);
+    if (version === null) return [];
+    const { rules, problems } = rulesOf(version, context.rulesAt(seq));
+    for (const [rule, found] of problems) {
+      const why = found.map(({ line, column, message }) => `${line}:${column} ${message}`);
+      log.warn({ rule, problems: why }, 'a rule of the API is not in force');
+    }
+    this.#rules = rules;
+    const { calendars, timezone: zone } = version.city;
+    return this.#engine.configure({ rules, calendars, zone }, { seq, atMs });
+  }
+
+  /** A rule that this block replaces or removes ends its alerts in the version that raised them. */
+  #decide(outcome: Outcome): Decided[] {
+    const before = this.#rules;
+    const transitions = this.#transitionsOf(outcome);
+    const known = before === this.#rules ? this.#rules : [...before, ...this.#rules];
+    return transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
+  }
+
+  #transitionsOf({ block, readings, city, devices, rule }: Outcome): Transition[] {
+    const moment = { seq: block.seq, atMs: block.receivedAt };
+    if (block.kind === 'tick') return this.#engine.tick(moment);
+    if (city !== null || rule !== null) return this.#configure(block.seq, block.receivedAt);
+    if (devices !== null) {
+      return [
+        ...devices.revoked.flatMap((device) => this.#engine.deviceRevoked(device, moment)),
+        ...devices.changed.flatMap((device) => this.#engine.deviceChanged(device, moment)),
+      ];
+    }
+    return readings.length === 0 ? this.#engine.tick(moment) : this.#engine.step(readings, moment);
+  }
+
+  #commit(): void {
+    const effects = this.#unapplied.length > 0;
+    this.#write(() => {
+      for (const decided of this.#unapplied) this.#apply(decided);
+    });
+    this.#unapplied = [];
+    if (effects) this.#deps.onEffects();
+  }
+
+  #apply({ outcome, transition, rule }: Decided): void {
+    const { context, effects, log } = this.#deps;
+    const { group, to, evidence } = transition;
+    if (group === FAULT_GROUP) {
+      const fault = { rule: transition.rule, to, detail: evidence.detail };
+      log.error(fault, 'a rule met an error: it alone is disabled until it changes');
+    }
+    const { seq } = outcome.block;
+    effects(transition, { rule, subject: subjectOf(group, rule, seq, context), city: context.cityAt(seq)!.city });
+  }
+
+  #write(work: () => void): void {
+    const { db, intake, clock } = this.#deps;
+    const persisted = transact(db, () => {
+      work();
+      const done = intake.persist();
+      this.#store.save({ cursor: this.#cursor, checkpoint: this.#checkpoint });
+      return done;
+    });
+    persisted();
+    this.#committed = this.#cursor;
+    this.#committedAt = clock.now();
+  }
+
+  #blocksAfter(seq: number): Block[] {
+    const blocks = this.#deps.journal.after(seq, BLOCKS_AT_ONCE);
+    const next = blocks[0]?.seq ?? seq + 1;
+    if (next !== seq + 1) throw new Error(`the journal lacks blocks ${seq + 1} to ${next - 1}, which the rules need`);
+    return blocks;
+  }
+
+  #replayToCursor(): void {
+    for (let seq = this.#checkpoint; seq < this.#cursor; ) {
+      const blocks = this.#blocksAfter(seq).filter((block) => block.seq <= this.#cursor);
+      if (blocks.length === 0)
+        throw new Error(`the journal lacks blocks ${seq + 1} to ${this.#cursor}, which the rules need`);
+      for (const block of blocks) {
+        this.#decide(this.#deps.intake.outcome(block));
+        seq = block.seq;
+      }
+    }
+  }
+}
+
+/** The rule in the version that the transition belongs to. */
+function ruleOf({ rule: id, evidence }: Transition, known: readonly Rule[]): Rule {
+  const named = known.filter((rule) => rule.id === id);
+  return named.find(({ version }) => version === evidence.ruleVersion) ?? named[0]!;
+}
+
+/** The device, district, city or rule that a group stands for, as it was at a block; a device revoked there as it was before. */
+function subjectOf(group: string, { forEach }: Rule, seq: number, context: Context): Subject {
+  if (group === LIMIT_GROUP || group === FAULT_GROUP) return { kind: 'rule' };
+  if (forEach === 'device') return { kind: 'device', device: deviceOf(group, seq, context) };
+  const { name, districts } = context.cityAt(seq)!.city;
+  if (forEach === 'city') return { kind: 'city', title: name };
+  return { kind: 'district', id: group, title: districts.get(group)?.title ?? { en: group, zh: group } };
+}
+
+function deviceOf(id: string, seq: number, context: Context) {
+  const upTo = context.line(id)!.versions.filter((version) => version.seq <= seq);
+  return upTo.findLast((version) => version.known !== null)!.known!;
 }

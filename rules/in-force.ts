@@ -1,21 +1,19 @@
 import type { City, CityControl, CityProblem, Rule, RuleControl } from '../domain/index.ts';
-import { parseRule, parseRules } from './language/index.ts';
+import { type ParsedRule, parseRule, parseRules } from './language/index.ts';
 
-/** The rules that decide, of the city folder and of the API together. */
+/** The rules in force, of the city folder and of the API together. */
 export interface InForce {
   readonly rules: readonly Rule[];
-  /** What keeps a rule of the API out of force, by id: the city no longer has what it names, or a file has its id. */
+  /** Why a rule of the API is not in force, by id: the city no longer has what it names, or a file has its id. */
   readonly problems: ReadonlyMap<string, readonly CityProblem[]>;
 }
 
-type Parsed = ReturnType<typeof parseRule>;
+/** Parsing is pure: when one rule changes, the others need not be parsed again. */
+const parsedBy = new WeakMap<City, Map<string, ParsedRule>>();
 
-/** Parsing is pure: a change of one rule need not parse all others again. */
-const parsedBy = new WeakMap<City, Map<string, Parsed>>();
-
-/** A rule that the API made, under a city. Its places are those in its own text. */
-export function parseRecord({ text, by }: { readonly text: string; readonly by: string }, city: City): Parsed {
-  const known = parsedBy.get(city) ?? new Map<string, Parsed>();
+/** Parses a rule of the API under a city. Lines and columns of its problems are those of its own text. */
+export function parseRecord({ text, by }: { readonly text: string; readonly by: string }, city: City): ParsedRule {
+  const known = parsedBy.get(city) ?? new Map<string, ParsedRule>();
   parsedBy.set(city, known);
   const key = `${by} ${text}`;
   const parsed = known.get(key) ?? parseRule(text, city, { path: 'rule', origin: `api:${by}` });
@@ -23,7 +21,7 @@ export function parseRecord({ text, by }: { readonly text: string; readonly by: 
   return parsed;
 }
 
-/** The rules in force under a city. Pure: files first; a rule of the API that does not fit is left out, and comes back when it fits again. */
+/** Returns the rules in force under a city. Pure. A rule of the API that the city does not allow is left out, until it is allowed again. */
 export function rulesInForce(
   { control, city }: { readonly control: CityControl; readonly city: City },
   records: readonly RuleControl[],
@@ -45,12 +43,45 @@ export function rulesInForce(
   return { rules, problems };
 }
 
-/** Where a rule of the city folder stands, relative to the folder. */
+/** The file of a rule, relative to the city folder. */
 export function pathOf({ origin }: Pick<Rule, 'origin'>): string {
   return origin.replace(/^file:/, '');
 }
 
-/** Whether a rule is in a file of the city folder: the API reads it only. */
-export function isFromFile({ origin }: Pick<Rule, 'origin'>): boolean {
-  return origin.startsWith('file:');
+/** A city in force, its folder, and the rules of its files. */
+export interface CityRules {
+  readonly control: CityControl;
+  readonly city: City;
+  readonly rules: readonly Rule[];
+}
+
+/** A rule as the API lists it; the fields of `Rule` are missing where its text has problems. */
+export type ListedRule = Partial<Rule> &
+  Pick<Rule, 'id' | 'version' | 'origin' | 'source'> & {
+    /** Counts the changes of the rule over the API; null for a rule from a file. */
+    readonly number: number | null;
+    readonly readOnly: boolean;
+    readonly inForce: boolean;
+    /** Why it, or a rule of the API with the same id, is not in force. */
+    readonly problems: readonly CityProblem[];
+  };
+
+/** Lists the rules of the files and of the API, in order of id; of two with the same id, that of the file. */
+export function listRules({ control, city, rules }: CityRules, records: readonly RuleControl[]): ListedRule[] {
+  const { problems } = rulesInForce({ control, city }, records);
+  const files = new Set(rules.map(({ id }) => id));
+  return [
+    ...rules.map((rule) => listedFile(rule, problems.get(rule.id) ?? [])),
+    ...records.filter(({ id }) => !files.has(id)).map((one) => listedRecord(one, city)),
+  ].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function listedFile(rule: Rule, problems: readonly CityProblem[]): ListedRule {
+  return { ...rule, number: null, readOnly: rule.origin.startsWith('file:'), inForce: true, problems };
+}
+
+function listedRecord({ id, number, version, text, by }: RuleControl, city: City): ListedRule {
+  const { rule, problems } = parseRecord({ text: text!, by }, city);
+  const written = { id, version: version!, origin: `api:${by}`, source: text! };
+  return { ...(rule ?? written), number, readOnly: false, inForce: rule !== null, problems };
 }

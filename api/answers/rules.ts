@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { type CityProblem, GROUPINGS, SEVERITIES } from '../../domain/index.ts';
 import { exactly } from '../../events/index.ts';
-import type { RuleVersion } from '../../rules/index.ts';
 
 /** A mistake in a text, and where. */
 const ProblemAt = exactly<CityProblem>()(
@@ -27,17 +26,3 @@ export const RuleAnswer = z
     ticket: z.object({ service: z.string(), deadlineMs: z.number() }).optional(),
   })
   .meta({ id: 'Rule', description: 'A rule, and whether it is in force' });
-
-/** One version of a rule. */
-export const RuleVersionAnswer = exactly<RuleVersion>()(
-  z
-    .object({
-      number: z.int().nullable(),
-      version: z.string().nullable(),
-      by: z.string(),
-      at: z.iso.datetime().nullable(),
-      note: z.string(),
-      text: z.string().nullable().describe('Null: this change deleted it'),
-    })
-    .meta({ id: 'RuleVersion' }),
-);

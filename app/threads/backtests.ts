@@ -7,7 +7,7 @@ import type {
   BacktestInput,
   BacktestProgress,
   BacktestReport,
-  RuleBook,
+  RuleRepository,
 } from '../../rules/index.ts';
 import type { BacktestThread, BacktestThreadData } from './backtest.ts';
 import { spawn } from './rpc.ts';
@@ -111,7 +111,7 @@ export function backtestDevices(registry: Pick<Registry, 'list'>): BacktestDevic
 }
 
 /** The rule of an id that decides now; null where none does. */
-export function ruleInForce(rules: Pick<RuleBook, 'get' | 'resolve'>, id: string): Rule | null {
+export function ruleInForce(rules: Pick<RuleRepository, 'get' | 'resolve'>, id: string): Rule | null {
   return rules.get(id)?.inForce === true ? rules.resolve(id, '') : null;
 }
 

@@ -32,7 +32,6 @@ import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
-import { createDecisions } from './decisions.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
 import { collectAfterStart } from './memory.ts';
 import { createOfficeOfThread } from './office.ts';
@@ -89,7 +88,8 @@ const rules = createRulesConsumer({
   intake,
   context,
   clock,
-  ...createDecisions({ log, pipeline }),
+  log,
+  effects: (transition, context) => void pipeline.apply({ transition, ...context }),
   onEffects: onEvents,
 });
 

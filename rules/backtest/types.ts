@@ -3,7 +3,7 @@ import type { Rule, Severity } from '../../domain/index.ts';
 /** What is to be tried, over which stored readings: `[fromMs, toMs)` in the time of the readings, epoch ms. */
 export interface BacktestRequest {
   /**
-   * A rule, new or changed or in force (`RuleBook.resolve`). A rule that is in force under the same id, and says something
+   * A rule, new or changed or in force (`RuleRepository.resolve`). A rule that is in force under the same id, and says something
    * else, is run over the same readings for the difference.
    */
   readonly rule: Rule;

@@ -1,12 +1,12 @@
 import { LamppostError } from '../../domain/index.ts';
 
-/** Writes numbers, little-endian, into a buffer that grows and is used again: a checkpoint encodes a hundred thousand states in one go. */
+/** Writes little-endian numbers into a growing buffer that is reused: a checkpoint can encode a hundred thousand states. */
 export class Writer {
   #bytes = new Uint8Array(4096);
   #view = new DataView(this.#bytes.buffer);
   #at = 0;
 
-  /** Begins anew. */
+  /** Starts at the beginning of the buffer again. */
   reset(): void {
     this.#at = 0;
   }
@@ -36,7 +36,7 @@ export class Writer {
     this.#at += bytes.length;
   }
 
-  /** A copy of what was written. */
+  /** Returns a copy of what was written. */
   bytes(): Uint8Array {
     return this.#bytes.slice(0, this.#at);
   }
@@ -50,7 +50,7 @@ export class Writer {
   }
 }
 
-/** Reads back what a `Writer` wrote; throws `disk` past the end. */
+/** Reads what a `Writer` wrote. Throws `disk` past the end. */
 export class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;

@@ -1,55 +1,61 @@
 import {
+  type Calendar,
   CITY_GROUP,
   type Clause,
   type Condition,
+  createCalendarClock,
   type Device,
   type MetricTable,
   type Rule,
 } from '../../domain/index.ts';
 import { type ClauseState, clauseMaker, FALSE, TRUE, UNKNOWN, type Verdict } from './clauses/index.ts';
 import type { Peers } from './clauses/peers.ts';
-import type { Hours } from './hours.ts';
 import type { Instance } from './instance.ts';
+import type { RulesInForce } from './types.ts';
 
-/** A rule made ready for the hot path, and what it has to remember beyond its groups. */
+/** A rule prepared for the hot path, with its state beyond that of its groups. */
 export interface CompiledRule {
-  /** In its version; what of the city that leaves open, as the profiles that measure its metrics, is the present city's. */
+  /** In an unchanged version; what is derived from the city, as the profiles that measure its metrics, follows the city. */
   rule: Rule;
   readonly clauses: readonly CompiledClause[];
-  /** The verdict of the whole; null where the only clause's is. */
+  /** Combines the verdicts of the clauses; null where the verdict of the only clause is that of the rule. */
   readonly whole: ((clauses: readonly ClauseState[]) => Verdict) | null;
   /** Numbers of the metrics that it reads. */
   readonly metrics: readonly number[];
-  /** Reads every metric. */
+  /** It reads every metric. */
   readonly anyMetric: boolean;
-  /** Groups exist before their first reading, since silence is about them too. */
+  /** Groups exist before their first reading: they can be silent, or count in a quorum. */
   readonly eager: boolean;
-  /** Something may come due while the alert is inactive. */
+  /** It can come due while its alert is inactive. */
   readonly timed: boolean;
   /** Groups are districts or the city. */
   readonly grouped: boolean;
-  /** One clause of one metric, for each device, whatever the hour and however late: what most rules are. */
+  /** One clause of one metric for each device, without calendar, lateness or silence, as most rules are. */
   readonly plain: boolean;
+  /** It compares with peers. */
   readonly peers: boolean;
   /** When it is active; null: always. */
   hours: Hours | null;
   readonly run: RuleRun;
 }
 
-/** What a rule remembers as a whole. */
+/** The group under which the state of a rule as a whole is stored. */
+export const RUN_GROUP = '~rule';
+
+/** The state of a rule as a whole. */
 export interface RuleRun {
   /** Groups that are firing. */
   firing: number;
-  /** Those that would fire if there were not too many. */
+  /** Groups that would fire if the rule were not over its limit. */
   readonly held: Set<Instance>;
-  /** Engine time at which it went over its limit; null: it is not. */
+  /** Engine time at which it went over its limit; null: it is within. */
   limitedMs: number | null;
   /** The error that disabled it, and when. */
   fault: { readonly detail: string; readonly atMs: number } | null;
   dirty: boolean;
-  /** By district or city, where groups are that. */
+  /** By district or city, for grouped rules. */
   readonly groups: Map<string, Instance>;
-  /** Those that can be each other's peers, by clause, profile and district. */
+  /** Peers of each other, by clause, profile and district. */
   readonly peers: Map<string, Peers>;
 }
 
@@ -59,8 +65,8 @@ export interface CompiledClause {
   readonly make: (k: number) => ClauseState;
 }
 
-/** Makes a rule ready. One that cannot be made has a fault from the start. */
-export function compileRule(rule: Rule, metrics: MetricTable, atMs: number): CompiledRule {
+/** A rule that cannot be compiled has a fault from the start. */
+function compileRule(rule: Rule, metrics: MetricTable, atMs: number): CompiledRule {
   const base = { rule, hours: null, grouped: rule.forEach !== 'device' };
   const run: RuleRun = {
     firing: 0,
@@ -122,7 +128,7 @@ function isPlain({ when, quorum, latenessMs, active, onNoData }: Rule, clauses: 
   );
 }
 
-/** The clauses of a condition, in the order of writing, with their paths. */
+/** The clauses of a condition in written order, with their paths. */
 function* clausesOf(condition: Condition, path: string): Generator<{ path: string; clause: Clause }> {
   if (!('of' in condition)) yield { path, clause: condition };
   else if (condition.kind === 'not') yield* clausesOf(condition.of, `${path}.not`);
@@ -169,13 +175,13 @@ function not(verdict: Verdict): Verdict {
   return verdict === TRUE ? FALSE : TRUE;
 }
 
-/** The group of a device under a rule that takes it. */
+/** The group of a device under a rule that applies to it. */
 export function groupOf({ forEach }: Rule, device: Device): string {
   if (forEach === 'device') return device.id;
   return forEach === 'district' ? device.district : CITY_GROUP;
 }
 
-/** Whether a rule takes the device: its profile measures what is asked, every list of `where` holds the device's, every tag is the device's. */
+/** Whether a rule applies to the device: its profile measures the metrics, and it matches every list and every tag of `where`. */
 export function takes({ where, profiles }: Rule, device: Device): boolean {
   const { profile, district, device: ids, tags } = where;
   if (!profiles.includes(device.profile)) return false;
@@ -183,4 +189,73 @@ export function takes({ where, profiles }: Rule, device: Device): boolean {
   if (district !== undefined && !district.includes(device.district)) return false;
   if (ids !== undefined && !ids.includes(device.id)) return false;
   return tags === undefined || Object.entries(tags).every(([tag, value]) => device.tags?.[tag] === value);
+}
+
+/** The compiled rules in force, in order of id. */
+export interface RuleSet {
+  readonly byId: ReadonlyMap<string, CompiledRule>;
+  /** By metric number. */
+  readonly byMetric: readonly (readonly CompiledRule[] | undefined)[];
+  /** Rules that read every metric. */
+  readonly ofAny: readonly CompiledRule[];
+  /** Rules whose groups exist before their first reading. */
+  readonly early: readonly CompiledRule[];
+}
+
+export const NO_RULES: RuleSet = { byId: new Map(), byMetric: [], ofAny: [], early: [] };
+
+/** Compiles rules. One whose version did not change stays the same object as in `before`, with its state. */
+export function compileRules(
+  { rules, calendars }: RulesInForce,
+  before: RuleSet,
+  metrics: MetricTable,
+  atMs: number,
+): RuleSet {
+  const byId = new Map<string, CompiledRule>();
+  for (const rule of rules.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+    const known = before.byId.get(rule.id);
+    const compiled = known?.rule.version === rule.version ? known : compileRule(rule, metrics, atMs);
+    const calendar = rule.active === null ? undefined : calendars.get(rule.active);
+    compiled.rule = rule;
+    compiled.hours = calendar === undefined ? null : createHours(calendar);
+    byId.set(rule.id, compiled);
+  }
+  const all = [...byId.values()];
+  const ofAny = all.filter(({ anyMetric }) => anyMetric);
+  const byMetric: CompiledRule[][] = [];
+  for (const metric of new Set(all.flatMap((rule) => rule.metrics))) byMetric[metric] = [];
+  for (const rule of all) {
+    if (rule.anyMetric) for (const metric of byMetric.keys()) byMetric[metric]?.push(rule);
+    else for (const metric of rule.metrics) byMetric[metric]!.push(rule);
+  }
+  return { byId, byMetric, ofAny, early: all.filter(({ eager, grouped }) => eager || grouped) };
+}
+
+/** When a rule is active. Times should mostly increase from call to call. */
+export interface Hours {
+  isOn(ms: number): boolean;
+  /** The first time after `ms` at which it changes; Infinity: never. */
+  nextChange(ms: number): number;
+}
+
+/** Caches the present span: it is read at each reading, and changes twice a day. */
+function createHours(calendar: Calendar): Hours {
+  const clock = createCalendarClock(calendar);
+  let [from, to, on] = [0, 0, false];
+  const look = (ms: number) => {
+    if (ms >= from && ms < to) return;
+    on = clock.isActive(ms);
+    from = ms;
+    to = clock.nextChange(ms);
+  };
+  return {
+    isOn(ms) {
+      look(ms);
+      return on;
+    },
+    nextChange(ms) {
+      look(ms);
+      return to;
+    },
+  };
 }

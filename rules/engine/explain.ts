@@ -1,38 +1,62 @@
-import { metricOf, type Scene, shown, TRUE, UNKNOWN, VERDICTS } from './clauses/index.ts';
-import type { CompiledRule } from './compiled.ts';
+import { type EngineTime, metricOf, shown, TRUE, UNKNOWN, VERDICTS } from './clauses/index.ts';
+import { type CompiledRule, groupOf, type RuleSet, takes } from './compiled.ts';
+import { dueK } from './due.ts';
+import type { DevicePlan } from './groups.ts';
 import type { Instance, Member } from './instance.ts';
 import { matches } from './machine.ts';
 import type { ClauseExplanation, ExplainReason, Explanation } from './types.ts';
 
-/** Why an alert stands as it does; `instance` is null where no reading came yet, or where the rule does not take the group. */
-export function explainGroup(
+/** Explains the alert of a rule and group; `plan` is that of the device with the group's id, if there is one. */
+export function explainRule(
+  rule: CompiledRule,
+  group: string,
+  plan: DevicePlan | undefined,
+  time: EngineTime,
+): Explanation {
+  const own = plan?.instances.find((instance) => instance.rule === rule);
+  const instance = (rule.grouped ? rule.run.groups.get(group) : own) ?? null;
+  const taken = instance !== null || (!rule.grouped && plan !== undefined && takes(rule.rule, plan.device));
+  return explainGroup(rule, group, instance, time, taken);
+}
+
+/** Explains every rule for one device: its own alerts, and those of its district and the city. */
+export function explainPlan(plan: DevicePlan, rules: RuleSet, time: EngineTime): Explanation[] {
+  return [...rules.byId.values()].map((rule) => {
+    const seat = plan.seats.find(({ instance }) => instance.rule === rule)?.instance;
+    const instance = seat ?? plan.instances.find((one) => one.rule === rule) ?? null;
+    return explainGroup(rule, groupOf(rule.rule, plan.device), instance, time, takes(rule.rule, plan.device));
+  });
+}
+
+/** `instance` is null where no reading came yet, or where the rule does not take the group. */
+function explainGroup(
   rule: CompiledRule,
   group: string,
   instance: Instance | null,
-  scene: Scene,
-  dueK: number,
-  taken = true,
+  time: EngineTime,
+  taken: boolean,
 ): Explanation {
   const { id, version } = rule.rule;
-  const reason = rule.run.fault !== null ? 'rule-fault' : taken ? reasonOf(instance, scene) : 'not-taken';
+  const reason = rule.run.fault !== null ? 'rule-fault' : taken ? reasonOf(instance, time) : 'not-taken';
   const head = { rule: id, version, group, reason };
   if (instance === null) {
     return { ...head, state: 'inactive', sinceMs: null, dueMs: null, matches: null, clauses: [] };
   }
+  const due = dueK(instance, time);
   return {
     ...head,
     state: instance.phase,
     sinceMs: instance.episode?.sinceMs ?? null,
-    dueMs: Number.isFinite(dueK) ? dueK + scene.offset : null,
+    dueMs: Number.isFinite(due) ? due + time.offset : null,
     matches: instance.whole === UNKNOWN ? null : instance.whole === TRUE,
-    clauses: clausesOf(instance, scene),
+    clauses: clausesOf(instance, time),
   };
 }
 
-function reasonOf(instance: Instance | null, scene: Scene): ExplainReason {
+function reasonOf(instance: Instance | null, time: EngineTime): ExplainReason {
   if (instance === null) return 'no-reading';
   const { phase, whole, episode, silent } = instance;
-  const on = matches(instance, scene);
+  const on = matches(instance, time);
   if (episode?.held) return 'held-by-limit';
   if (phase === 'pending') return 'waiting-for';
   if (phase === 'firing' && !on) return 'firing-kept';
@@ -41,19 +65,19 @@ function reasonOf(instance: Instance | null, scene: Scene): ExplainReason {
   return whole === TRUE ? 'outside-calendar' : 'not-matching';
 }
 
-/** Of a quorum, those of the device that came closest: one that matches, else the first. */
-function clausesOf(instance: Instance, scene: Scene): ClauseExplanation[] {
+/** With a quorum: the clauses of the first device that matches, else of the first device. */
+function clausesOf(instance: Instance, time: EngineTime): ClauseExplanation[] {
   const members = [...(instance.members?.values() ?? [])];
   const shownMember: Member = members.find(({ whole }) => whole === TRUE) ?? members[0] ?? instance;
   return shownMember.clauses.map((state, i) => {
     const { path, clause } = instance.rule.clauses[i]!;
-    const { op, threshold, count, toMs } = state.standing(scene);
+    const { op, threshold, count, toMs } = state.window(time);
     return {
       path,
       kind: clause.kind,
       metric: metricOf(clause),
       verdict: VERDICTS[state.verdict],
-      value: shown(state.figure(scene)),
+      value: shown(state.value(time)),
       op,
       threshold,
       clear: state.clear(),

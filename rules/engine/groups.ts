@@ -1,23 +1,53 @@
-import type { KnownDevice } from '../../domain/index.ts';
+import { FAULT_GROUP, type KnownDevice, LIMIT_GROUP } from '../../domain/index.ts';
 import { TRUE } from './clauses/index.ts';
 import { Peers } from './clauses/peers.ts';
 import { ThresholdState } from './clauses/threshold.ts';
-import { type CompiledRule, groupOf, takes } from './compiled.ts';
+import { type CompiledRule, groupOf, RUN_GROUP, type RuleSet, takes } from './compiled.ts';
 import { Instance, Member } from './instance.ts';
-import type { DevicePlan, RuleSet, Seat } from './plan.ts';
+import { finish, type MachineContext, move } from './machine.ts';
 
-/** What a change of rules or of a device leaves behind. */
-export interface Settled {
+/** The alerts that the readings of one device go to. */
+export interface DevicePlan {
+  device: KnownDevice;
+  /** Its own alerts. */
+  instances: Instance[];
+  /** Its places in alerts of districts and the city. */
+  seats: Seat[];
+  /** By metric number, in the order of the rules; undefined until the first reading of the metric after a change. */
+  byMetric: (readonly Member[] | undefined)[];
+}
+
+/** The place of a device in the alert of a group: with a quorum its own member, else the group's only one. */
+export interface Seat {
+  readonly instance: Instance;
+  readonly member: Member;
+}
+
+/** What a change of the rules or of a device leads to; `finishChange` completes it. */
+export interface Change {
   /** Alerts whose group the rule no longer takes. */
   readonly ended: Instance[];
   /** Quorums that a device joined or left. */
-  readonly shaken: Set<Instance>;
-  /** What is new. */
+  readonly recount: Set<Instance>;
+  /** New members. */
   readonly made: Member[];
 }
 
-/** Holds a device's plan against rules and device as they are now; a device that is gone (`null`) leaves all its groups. */
-export function settle(plan: DevicePlan, rules: RuleSet, device: KnownDevice | null, k: number, into: Settled): void {
+/** What `finishChange` calls on the engine. */
+export interface ChangeContext extends MachineContext {
+  /** Marks the instance for the next checkpoint. */
+  touch(instance: Instance): void;
+  schedule(member: Member): void;
+  /** Deletes the stored state of the group with the next checkpoint. */
+  drop(rule: CompiledRule, group: string): void;
+}
+
+export function noChange(): Change {
+  return { ended: [], recount: new Set(), made: [] };
+}
+
+/** Fits the plan to the rules and the device as they are now; a device that is gone (`null`) leaves all its groups. */
+export function settle(plan: DevicePlan, rules: RuleSet, device: KnownDevice | null, k: number, into: Change): void {
   const stays = ({ rule, owner }: Member) =>
     device !== null &&
     rules.byId.get(rule.rule.id) === rule &&
@@ -41,8 +71,73 @@ export function settle(plan: DevicePlan, rules: RuleSet, device: KnownDevice | n
   }
 }
 
-/** A device's own alert under a rule. */
-export function makeInstance(plan: DevicePlan, rule: CompiledRule, k: number): Instance {
+/** Ends alerts and alarms in order of (rule, group), before anything new begins; then judges the quorums that changed. */
+export function finishChange(
+  { ended, recount, made }: Change,
+  rulesGone: readonly CompiledRule[],
+  context: ChangeContext,
+): void {
+  for (const member of made) if (member.owner === member) context.touch(member.owner);
+  const ends = [
+    ...ended.map((instance) => ({ rule: instance.rule, group: instance.group, run: () => end(instance, context) })),
+    // Sorts after the groups of the rule.
+    ...rulesGone.map((rule) => ({ rule, group: FAULT_GROUP, run: () => endAlarms(rule, context) })),
+  ];
+  for (const { run } of ends.sort(inOrder)) run();
+  // Only now: the value of one alert that ends may depend on the readings of another.
+  for (const instance of ended) for (const one of [instance, ...(instance.members?.values() ?? [])]) dispose(one);
+  for (const instance of [...recount].sort(inOrder)) {
+    if (instance.gone) continue;
+    instance.judgeQuorum();
+    context.touch(instance);
+    move(instance, context);
+    context.schedule(instance);
+  }
+  for (const member of made) context.schedule(member);
+}
+
+function end(instance: Instance, context: ChangeContext): void {
+  finish(instance, context);
+  instance.gone = true;
+  context.drop(instance.rule, instance.group);
+}
+
+function endAlarms(rule: CompiledRule, context: ChangeContext): void {
+  const { run } = rule;
+  if (run.fault !== null) context.alarm(rule, FAULT_GROUP, 'resolved');
+  if (run.limitedMs !== null) context.alarm(rule, LIMIT_GROUP, 'resolved');
+  if (run.fault !== null || run.limitedMs !== null || run.dirty) context.drop(rule, RUN_GROUP);
+}
+
+function inOrder(a: Pick<Instance, 'rule' | 'group'>, b: Pick<Instance, 'rule' | 'group'>): number {
+  const key = ({ rule, group }: typeof a) => `${rule.rule.id}\n${group}`;
+  return key(a) === key(b) ? 0 : key(a) < key(b) ? -1 : 1;
+}
+
+/** The members that a reading of the metric goes to, planned at the first one. */
+export function planMetric(plan: DevicePlan, metric: number, rules: RuleSet, k: number): readonly Member[] {
+  const members: Member[] = [];
+  for (const rule of rules.byMetric[metric] ?? rules.ofAny) {
+    if (rule.run.fault !== null || !takes(rule.rule, plan.device)) continue;
+    if (rule.grouped) {
+      const seat = plan.seats.find(({ instance }) => instance.rule === rule);
+      if (seat !== undefined) members.push(seat.member);
+    } else members.push(instanceOf(plan, rule, k));
+  }
+  const same = members.length === plan.instances.length && members.every((member, i) => member === plan.instances[i]);
+  const exact = same ? plan.instances : members.slice();
+  // Copies, since an array that was pushed to has room for 17; without holes the hot path's look-up stays a plain load.
+  const length = Math.max(plan.byMetric.length, metric + 1);
+  plan.byMetric = Array.from({ length }, (_, at) => (at === metric ? exact : plan.byMetric[at]));
+  return plan.byMetric[metric]!;
+}
+
+/** A device's own alert under a rule, created where it does not exist. */
+export function instanceOf(plan: DevicePlan, rule: CompiledRule, k: number): Instance {
+  return plan.instances.find((instance) => instance.rule === rule) ?? makeInstance(plan, rule, k);
+}
+
+function makeInstance(plan: DevicePlan, rule: CompiledRule, k: number): Instance {
   const made = new Instance(rule, plan.device.id, plan.device, k);
   // An array literal with a spread in it would have room for 17.
   plan.instances = plan.instances.concat(made);
@@ -50,7 +145,7 @@ export function makeInstance(plan: DevicePlan, rule: CompiledRule, k: number): I
   return made;
 }
 
-function join(plan: DevicePlan, rule: CompiledRule, k: number, into: Settled): void {
+function join(plan: DevicePlan, rule: CompiledRule, k: number, into: Change): void {
   if (plan.seats.some(({ instance }) => instance.rule === rule)) return;
   const group = groupOf(rule.rule, plan.device);
   let instance = rule.run.groups.get(group);
@@ -67,13 +162,13 @@ function join(plan: DevicePlan, rule: CompiledRule, k: number, into: Settled): v
   if (member.whole === TRUE) instance.matching++;
   becomePeer(member, plan.device);
   into.made.push(member);
-  into.shaken.add(instance);
+  into.recount.add(instance);
 }
 
-function leave({ instance, member }: Seat, inForce: boolean, { ended, shaken }: Settled): void {
+function leave({ instance, member }: Seat, inForce: boolean, { ended, recount }: Change): void {
   const { groups } = instance.rule.run;
   if (!inForce) {
-    // It is told as it stood, with all its devices; the first of them ends it for all.
+    // The alert ends with all its devices in the evidence; the first device to leave ends it.
     if (groups.delete(instance.group)) ended.push(instance);
     return;
   }
@@ -82,17 +177,17 @@ function leave({ instance, member }: Seat, inForce: boolean, { ended, shaken }: 
     instance.members!.delete(member.device!.index);
     if (member.whole === TRUE) instance.matching--;
     dispose(member);
-    shaken.add(instance);
+    recount.add(instance);
   }
   if (instance.devices > 0) return;
   groups.delete(instance.group);
   ended.push(instance);
 }
 
-/** Gives back what a member holds. */
-export function dispose(member: Member): void {
+/** Gives the memory of a member back. */
+function dispose(member: Member): void {
   if (member.peerKey !== null) noLongerPeer(member);
-  // What the queue still has of it does not count.
+  // Its entries in the queue no longer count.
   member.queuedK = Number.NEGATIVE_INFINITY;
   for (const clause of member.clauses) clause.release();
 }

@@ -6,21 +6,22 @@ const TREND_GAIN = 0.05;
 const SEASON_GAIN = 0.3;
 
 /**
- * Additive triple exponential smoothing (Holt 1957, Winters 1960) of hourly means by UTC. Two seasons are learned first;
- * an hour without readings is given the value of the hour before while learning, and taken as forecast later.
+ * Additive triple exponential smoothing (Holt 1957, Winters 1960) of hourly means in UTC. The model learns two seasons
+ * first. An hour without readings gets the value of the hour before while learning, and its forecast later.
  */
 export class HoltWinters {
   readonly #season: number;
-  /** Number of the hour that is open; −Infinity before the first reading. */
+  /** Number of the open hour; −Infinity before the first reading. */
   #hour = Number.NEGATIVE_INFINITY;
   #sum = 0;
   #count = 0;
-  /** Hours learned so far: after two seasons the model runs. */
+  /** Hours learned so far; after two seasons the model gives forecasts. */
   #learned = 0;
   #level = 0;
   #trend = 0;
-  /** While learning, the hourly means of two seasons; then, the season's part of each hour, hour number h at h mod season. */
+  /** While learning: the hourly means of two seasons. */
   readonly #means: Float64Array;
+  /** After learning: the seasonal part of each hour, hour number h at h mod season. */
   readonly #seasonal: Float64Array;
 
   constructor(season: number) {
@@ -29,7 +30,7 @@ export class HoltWinters {
     this.#seasonal = new Float64Array(season);
   }
 
-  /** False where the reading's hour is closed. */
+  /** Adds a reading; returns false where its hour is closed. */
   take(ts: number, value: number): boolean {
     const hour = Math.floor(ts / HOUR_MS);
     if (hour < this.#hour) return false;
@@ -40,14 +41,14 @@ export class HoltWinters {
   }
 
   /**
-   * The largest (`above`) or smallest forecast of the hours after the open one that begin at `untilMs` or before; an
-   * infinity where there is none, NaN while learning.
+   * The largest (`above`) or smallest (`below`) forecast of the hours after the open one that begin at `untilMs` or before;
+   * an infinity where there is no such hour, NaN while learning.
    */
   extreme(op: 'above' | 'below', untilMs: number): number {
     if (this.#learned < 2 * this.#season) return Number.NaN;
     let extreme = op === 'above' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
     for (let hour = this.#hour + 1; hour * HOUR_MS <= untilMs; hour++) {
-      // The model stands at the last closed hour, the one before the open one.
+      // The model is at the last closed hour, the one before the open one.
       const ahead = hour - this.#hour + 1;
       const forecast = this.#level + ahead * this.#trend + this.#seasonal[hour % this.#season]!;
       extreme = op === 'above' ? Math.max(extreme, forecast) : Math.min(extreme, forecast);

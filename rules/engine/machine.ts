@@ -1,109 +1,124 @@
-import type { Severity, Transition } from '../../domain/index.ts';
-import { type FAULT_GROUP, LIMIT_GROUP, SEVERITIES } from '../../domain/index.ts';
-import { beyond, type Scene, TRUE } from './clauses/index.ts';
+import { type FAULT_GROUP, LIMIT_GROUP, SEVERITIES, type Severity, type Transition } from '../../domain/index.ts';
+import { AbsentState } from './clauses/absent.ts';
+import { beyond, type EngineTime, TRUE, UNKNOWN } from './clauses/index.ts';
 import type { CompiledRule } from './compiled.ts';
 import type { Instance, Phase } from './instance.ts';
 
-/** Where the machine acts: the time, and who is told. */
-export interface Stage extends Scene {
-  /** The instance has moved. */
+/** What the state machine calls on the engine. */
+export interface MachineContext extends EngineTime {
+  /** The alert has changed its phase or severity. */
   moved(instance: Instance, from: Phase, to: Transition['to']): void;
-  /** An alarm of the rule itself has begun or ended. */
+  /** An alarm of the rule itself starts or ends. */
   alarm(rule: CompiledRule, group: typeof LIMIT_GROUP | typeof FAULT_GROUP, to: 'firing' | 'resolved'): void;
-  /** Whether the rule is still in force. */
   inForce(rule: CompiledRule): boolean;
 }
 
-/** Whether the condition matches now: true, or silent, and the calendar is on. */
-export function matches({ whole, silent, rule: { hours } }: Instance, { k, offset }: Scene): boolean {
+/** Whether the condition matches now: it is true or the group is silent, and the calendar is on. */
+export function matches({ whole, silent, rule: { hours } }: Instance, { k, offset }: EngineTime): boolean {
   return (whole === TRUE || silent) && (hours === null || hours.isOn(k + offset));
 }
 
-/** The whole was judged, or the calendar has changed: the alert moves. Calling it again changes nothing. */
-export function move(instance: Instance, stage: Stage): void {
-  const on = matches(instance, stage);
+/** Moves the alert after its condition was judged or its calendar changed. Idempotent. */
+export function move(instance: Instance, context: MachineContext): void {
+  const on = matches(instance, context);
   if (instance.phase === 'inactive') {
-    if (on) begin(instance, stage);
+    if (on) begin(instance, context);
   } else if (instance.phase === 'pending') {
-    if (!on) finish(instance, stage);
-    else if (instance.silent && !instance.episode!.held) wantFire(instance, stage);
+    if (!on) finish(instance, context);
+    else if (instance.silent && !instance.episode!.held) wantFire(instance, context);
   } else if (on) {
     instance.episode!.endK = Number.NaN;
-    escalate(instance, stage);
-  } else miss(instance, stage);
+    escalate(instance, context);
+  } else miss(instance, context);
 }
 
-/** Time passed: `for` or `keep_firing_for` may have come due. */
-export function onTime(instance: Instance, stage: Stage): void {
+/** Moves the alert whose `for` or `keep_firing_for` has come due. */
+export function onTime(instance: Instance, context: MachineContext): void {
   const { rule, phase, episode } = instance;
   if (episode === null) return;
-  if (phase === 'pending' && !episode.held && stage.k - episode.sinceK >= rule.rule.forMs) wantFire(instance, stage);
+  if (phase === 'pending' && !episode.held && context.k - episode.sinceK >= rule.rule.forMs)
+    wantFire(instance, context);
   // A comparison with NaN is false: an alert that matches does not end.
-  else if (phase === 'firing' && stage.k >= episode.endK) finish(instance, stage);
+  else if (phase === 'firing' && context.k >= episode.endK) finish(instance, context);
 }
 
-/** The alert ends: back to inactive. */
-export function finish(instance: Instance, stage: Stage): void {
+/** Ends the alert: back to inactive. */
+export function finish(instance: Instance, context: MachineContext): void {
   const { phase, rule, episode } = instance;
   if (episode === null) return;
   if (phase === 'firing') rule.run.firing--;
   if (episode.held) rule.run.held.delete(instance);
   instance.phase = 'inactive';
-  stage.moved(instance, phase, phase === 'firing' ? 'resolved' : 'cancelled');
+  context.moved(instance, phase, phase === 'firing' ? 'resolved' : 'cancelled');
   instance.episode = null;
-  underLimit(rule, stage);
+  underLimit(rule, context);
 }
 
-function begin(instance: Instance, stage: Stage): void {
-  const { severity } = instance.rule.rule;
-  const sinceK = stage.k;
-  instance.episode = { sinceMs: sinceK + stage.offset, sinceK, severity, held: false, endK: Number.NaN };
-  if (instance.silent || instance.rule.rule.forMs === 0) wantFire(instance, stage);
-  else pend(instance, stage);
-}
-
-function pend(instance: Instance, stage: Stage): void {
-  instance.phase = 'pending';
-  stage.moved(instance, 'inactive', 'pending');
-}
-
-function wantFire(instance: Instance, stage: Stage): void {
-  const { run, rule } = instance.rule;
-  if (run.limitedMs === null && run.firing < rule.limit) {
-    fire(instance, stage);
+/** Handles a silence of `no_data_after`: the alert fires (`on_no_data: alert`) or ends, and its verdicts become unknown. */
+export function fallSilent(instance: Instance, context: MachineContext): void {
+  instance.silenceHandled = true;
+  if (instance.rule.rule.onNoData === 'alert') {
+    instance.silent = true;
+    if (matches(instance, context)) move(instance, context);
     return;
   }
-  if (instance.phase === 'inactive') pend(instance, stage);
+  finish(instance, context);
+  for (const member of [instance, ...(instance.members?.values() ?? [])]) {
+    for (const clause of member.clauses) if (!(clause instanceof AbsentState)) clause.verdict = UNKNOWN;
+    if (member.clauses.length > 0) member.judge();
+  }
+}
+
+function begin(instance: Instance, context: MachineContext): void {
+  const { severity } = instance.rule.rule;
+  const sinceK = context.k;
+  instance.episode = { sinceMs: sinceK + context.offset, sinceK, severity, held: false, endK: Number.NaN };
+  if (instance.silent || instance.rule.rule.forMs === 0) wantFire(instance, context);
+  else pend(instance, context);
+}
+
+function pend(instance: Instance, context: MachineContext): void {
+  instance.phase = 'pending';
+  context.moved(instance, 'inactive', 'pending');
+}
+
+function wantFire(instance: Instance, context: MachineContext): void {
+  const { run, rule } = instance.rule;
+  if (run.limitedMs === null && run.firing < rule.limit) {
+    fire(instance, context);
+    return;
+  }
+  if (instance.phase === 'inactive') pend(instance, context);
   instance.episode!.held = true;
   run.held.add(instance);
   if (run.limitedMs !== null) return;
-  run.limitedMs = stage.k + stage.offset;
+  run.limitedMs = context.k + context.offset;
   run.dirty = true;
-  stage.alarm(instance.rule, LIMIT_GROUP, 'firing');
+  context.alarm(instance.rule, LIMIT_GROUP, 'firing');
 }
 
-function fire(instance: Instance, stage: Stage): void {
+function fire(instance: Instance, context: MachineContext): void {
   const from = instance.phase;
   instance.phase = 'firing';
   const episode = instance.episode!;
   episode.held = false;
   episode.endK = Number.NaN;
-  episode.severity = severityOf(instance, stage);
+  episode.severity = severityOf(instance, context);
   instance.rule.run.firing++;
-  remember(instance, stage.k);
-  stage.moved(instance, from, 'firing');
+  noteFired(instance, context.k);
+  context.moved(instance, from, 'firing');
 }
 
-function remember({ firedK, rule }: Instance, k: number): void {
+function noteFired({ firedK, rule }: Instance, k: number): void {
   if (firedK === null) return;
   firedK.push(k);
   if (firedK.length > rule.rule.flapping!.times) firedK.shift();
 }
 
-function miss(instance: Instance, stage: Stage): void {
+function miss(instance: Instance, context: MachineContext): void {
   const episode = instance.episode!;
-  if (Number.isNaN(episode.endK)) episode.endK = stage.k + delayOf(instance, stage.k);
-  if (stage.k >= episode.endK) finish(instance, stage);
+  if (Number.isNaN(episode.endK)) episode.endK = context.k + delayOf(instance, context.k);
+  if (context.k >= episode.endK) finish(instance, context);
 }
 
 function delayOf({ rule: { rule }, firedK }: Instance, k: number): number {
@@ -112,35 +127,35 @@ function delayOf({ rule: { rule }, firedK }: Instance, k: number): number {
   return firedK![0]! >= k - flapping.withinMs ? Math.max(keepFiringForMs, flapping.withinMs) : keepFiringForMs;
 }
 
-function escalate(instance: Instance, stage: Stage): void {
+function escalate(instance: Instance, context: MachineContext): void {
   if (instance.rule.rule.steps.length === 0) return;
-  const severity = severityOf(instance, stage);
+  const severity = severityOf(instance, context);
   const episode = instance.episode!;
   if (severity === episode.severity) return;
   episode.severity = severity;
-  stage.moved(instance, 'firing', 'firing');
+  context.moved(instance, 'firing', 'firing');
 }
 
-/** The hardest step that the figure is beyond; never below what it was in this episode. */
-function severityOf({ rule: { rule, clauses }, clauses: states, episode }: Instance, stage: Stage): Severity {
-  let hardest = episode!.severity;
+/** The highest severity whose step the value is beyond; never lower than before in this episode. */
+function severityOf({ rule: { rule, clauses }, clauses: states, episode }: Instance, time: EngineTime): Severity {
+  let highest = episode!.severity;
   for (const step of rule.steps) {
     const { clause } = clauses[0]!;
     const op = 'op' in clause ? clause.op : 'above';
-    const harder = SEVERITIES.indexOf(step.severity) > SEVERITIES.indexOf(hardest);
-    if (harder && beyond(op, states[0]!.said(stage), step.at)) hardest = step.severity;
+    const higher = SEVERITIES.indexOf(step.severity) > SEVERITIES.indexOf(highest);
+    if (higher && beyond(op, states[0]!.decidedValue(time), step.at)) highest = step.severity;
   }
-  return hardest;
+  return highest;
 }
 
-/** The rule is no longer over its limit: what was held fires. */
-function underLimit(rule: CompiledRule, stage: Stage): void {
+/** Where the rule is no longer over its limit, fires what was held. */
+function underLimit(rule: CompiledRule, context: MachineContext): void {
   const { run } = rule;
-  if (run.limitedMs === null || run.firing + run.held.size > rule.rule.limit || !stage.inForce(rule)) return;
-  stage.alarm(rule, LIMIT_GROUP, 'resolved');
+  if (run.limitedMs === null || run.firing + run.held.size > rule.rule.limit || !context.inForce(rule)) return;
+  context.alarm(rule, LIMIT_GROUP, 'resolved');
   run.limitedMs = null;
   run.dirty = true;
   const held = [...run.held].sort((a, b) => (a.group < b.group ? -1 : 1));
   run.held.clear();
-  for (const instance of held) fire(instance, stage);
+  for (const instance of held) fire(instance, context);
 }

@@ -1,26 +1,21 @@
 import type { Reader, Writer } from './bytes.ts';
 
-/** A slice with more entries than this is thinned. */
+/** In a slice with more entries than this two are merged. */
 const MOST_A_SLICE = 64;
 
 /**
- * The readings of a window by size, for percentiles. Exact while no slice holds more than 64; of a fuller one the
- * two neighbours that stand for the fewest become one, which stands for both.
+ * The readings of a window in order of size, for percentiles. Exact while no slice holds more than 64. In a fuller slice the
+ * two neighbours with the least weight together become one entry with the weight of both.
  */
 export class Ranks {
   #values = new Float64Array(8);
   #slices = new Float64Array(8);
   #weights = new Float64Array(8);
   #length = 0;
-  /** Which of two that stand for as many stays next. */
+  /** Which of two entries of equal weight stays next. */
   #higher = false;
 
-  clear(): void {
-    this.#length = 0;
-    this.#higher = false;
-  }
-
-  /** Forgets the slices before `oldest`. */
+  /** Removes the slices before `oldest`. */
   expire(oldest: number): void {
     this.#keep((at) => this.#slices[at]! >= oldest);
   }
@@ -37,7 +32,7 @@ export class Ranks {
     this.#thin(slice);
   }
 
-  /** Nearest rank: ⌊q·n + 0.5⌋ counted from 1, at least the first; NaN where there is none. */
+  /** The value at the nearest rank, ⌊q·n + 0.5⌋ counted from 1, at least 1; NaN without readings. */
   percentile(q: number, n: number): number {
     const rank = Math.max(1, Math.floor(q * n + 0.5));
     let below = 0;

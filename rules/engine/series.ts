@@ -1,72 +1,24 @@
 import { HOUR_MS } from '../../domain/index.ts';
 import type { Reader, Writer } from './bytes.ts';
-import { RECENT_SIZE, recentSince, remember } from './recent.ts';
-import { type Slab, slabOf } from './slab.ts';
-
-/** Into how many slices of event time a window is cut, at most. */
-const MAX_SLICES = 40;
-
-/** What a slice remembers of its readings, besides their count. */
-const LANES = {
-  last: [],
-  count: [],
-  sum: [0],
-  min: [Number.POSITIVE_INFINITY],
-  max: [Number.NEGATIVE_INFINITY],
-  /** Sum and sum of squares. */
-  moments: [0, 0],
-  /** The oldest reading: time and value. */
-  ends: [Number.POSITIVE_INFINITY, 0],
-  /** Minimum, maximum, time of the oldest reading. */
-  range: [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
-  /** Sums of t, y, tt, ty with t in hours from the slice's beginning, and the time of the oldest reading. */
-  line: [0, 0, 0, 0, Number.POSITIVE_INFINITY],
-} as const;
-
-/** What a series keeps: see `LANES`. */
-export type Keeps = keyof typeof LANES;
-
-/** One kind of series, shared by all of a clause. */
-export interface SeriesSpec {
-  readonly keeps: Keeps;
-  readonly windowMs: number;
-  /** 0 for `last`. */
-  readonly slices: number;
-  readonly sliceMs: number;
-  readonly lanes: readonly number[];
-  /**
-   * Subtracted from each value before it is summed, and added to a mean again: readings that lie exactly on the
-   * threshold then have exactly the threshold as their mean, where a plain sum of 0.7s would end a little below.
-   */
-  readonly shift: number;
-  readonly slab: Slab;
-}
-
-const NEWEST = 0;
-const LAST = 1;
-const COUNT = 2;
-const SLICE = 3;
-const TOTAL = 4;
-/** Of `moments`, the first reading, from which all are measured; of `line`, the event time before which readings no longer count. */
-const EXTRA = 5;
-/** Event time of the very first reading. */
-const FIRST = 6;
-const RECENT = 7;
-const SLICES = RECENT + RECENT_SIZE;
-
-/** Makes a kind of series. A slice is at least 1 ms, and all slices together are never longer than the window. */
-export function seriesSpec(keeps: Keeps, windowMs: number, shift = 0): SeriesSpec {
-  const sliceMs = Math.max(1, Math.ceil(windowMs / MAX_SLICES));
-  const slices = keeps === 'last' ? 0 : Math.max(1, Math.floor(windowMs / sliceMs));
-  const lanes: readonly number[] = LANES[keeps];
-  const slab = slabOf(SLICES + lanes.length * slices + Math.ceil(slices / 2));
-  return { keeps, windowMs, slices, sliceMs, lanes, shift, slab };
-}
+import {
+  addRecent,
+  COUNT,
+  EXTRA,
+  FIRST,
+  LAST,
+  NEWEST,
+  RECENT,
+  recentSince,
+  type SeriesSpec,
+  SLICE,
+  SLICES,
+  TOTAL,
+} from './series-layout.ts';
 
 /**
- * One series of readings and what a window over it needs, in event time over slices: see `docs/rule-engine.md`. The totals
- * over the slices that stand are taken afresh, in their fixed order, whenever the newest reading enters a new slice:
- * errors cannot pile up.
+ * One series of readings and what a window over it needs, in slices of event time: see `docs/rule-engine.md`. The total is
+ * computed again from all slices, in their fixed order, whenever the newest reading enters a new slice, so that rounding
+ * errors cannot accumulate.
  */
 export class Series<S extends SeriesSpec = SeriesSpec> {
   readonly spec: S;
@@ -95,12 +47,12 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     this.#total();
   }
 
-  /** Gives its memory back; it is not used again. */
+  /** Gives its memory back. The series must not be used again. */
   release(): void {
     this.spec.slab.giveBack({ numbers: this.#numbers, counts: this.#counts, base: this.#base });
   }
 
-  /** Takes a reading in; false when it is too old to count. */
+  /** Adds a reading; returns false when it is too old to count. */
   take(ts: number, value: number): boolean {
     const numbers = this.#numbers;
     const base = this.#base;
@@ -121,7 +73,7 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
       numbers[base + LAST] = value;
     }
     if (ts < numbers[base + FIRST]!) numbers[base + FIRST] = ts;
-    remember(numbers, base + RECENT, ts, value);
+    addRecent(numbers, base + RECENT, ts, value);
     return true;
   }
 
@@ -142,7 +94,7 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     return this.#numbers[this.#base + COUNT]!;
   }
 
-  /** The sum less `shift` each, the minimum or the maximum. */
+  /** The sum of (value − shift), the minimum or the maximum. */
   get total(): number {
     return this.#numbers[this.#base + TOTAL]!;
   }
@@ -160,28 +112,28 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     return this.#numbers[this.#base + SLICE]!;
   }
 
-  /** Event time of the window's oldest moment that counts, epoch ms; of `last`, its reading's. */
+  /** Start of the window (included) in event time, epoch ms; for `last` the time of its reading. */
   get fromMs(): number {
     const { slices, sliceMs } = this.spec;
     return slices === 0 ? this.newest : (this.slice - slices + 1) * sliceMs;
   }
 
-  /** The newest readings from a moment on. */
+  /** The newest readings at or after `fromMs`, oldest first, at most 10. */
   recent(fromMs: number): [number, number][] {
     return recentSince(this.#numbers, this.#base + RECENT, fromMs);
   }
 
-  /** A lane of the slice that lies `back` before the newest. */
+  /** A lane of the slice that is `back` slices before the newest. */
   lane(back: number, lane: number): number {
     return this.#numbers[this.#laneAt(this.#placeOf(this.slice - back), lane)]!;
   }
 
-  /** How many readings the slice that lies `back` before the newest holds. */
+  /** How many readings the slice holds that is `back` slices before the newest. */
   countOf(back: number): number {
     return this.#counts[this.#countAt(this.#placeOf(this.slice - back))]!;
   }
 
-  /** Smallest of a lane over the window. */
+  /** Minimum of a lane over the window. */
   least(lane: number): number {
     let least = Number.POSITIVE_INFINITY;
     const numbers = this.#numbers;
@@ -190,7 +142,7 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     return least;
   }
 
-  /** Largest of a lane over the window. */
+  /** Maximum of a lane over the window. */
   most(lane: number): number {
     let most = Number.NEGATIVE_INFINITY;
     const numbers = this.#numbers;
@@ -238,13 +190,13 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     }
   }
 
-  /** Takes back what `write` wrote. */
+  /** Reads what `write` wrote. */
   read(from: Reader): void {
     this.clear();
     const head = Array.from({ length: RECENT }, () => from.f64());
     from.f64();
     const length = from.f64();
-    for (let i = 0; i < length; i++) remember(this.#numbers, this.#base + RECENT, from.f64(), from.f64());
+    for (let i = 0; i < length; i++) addRecent(this.#numbers, this.#base + RECENT, from.f64(), from.f64());
     this.#numbers.set(head, this.#base);
     for (let held = from.u8(); held > 0; held--) {
       const place = from.u8();
@@ -263,7 +215,7 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     return 2 * this.#laneAt(0, this.spec.lanes.length) + place;
   }
 
-  /** Slice number s stands at s mod slices. */
+  /** Slice number s is at place s mod slices. */
   #placeOf(slice: number): number {
     const { slices } = this.spec;
     return slice - Math.floor(slice / slices) * slices;
@@ -275,7 +227,7 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     this.#counts[this.#countAt(place)] = 0;
   }
 
-  /** Makes `slice` the newest: empties the slices that the window leaves behind. A jump ahead empties at most all. */
+  /** Makes `slice` the newest, and empties the slices that leave the window. */
   #advance(slice: number): void {
     const { slices } = this.spec;
     const numbers = this.#numbers;

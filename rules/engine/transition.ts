@@ -1,36 +1,41 @@
-import type { ClauseEvidence, Evidence, Transition } from '../../domain/index.ts';
-import { type FAULT_GROUP, LIMIT_GROUP } from '../../domain/index.ts';
-import { metricOf, type Scene, shown, TRUE, VERDICTS } from './clauses/index.ts';
+import {
+  type ClauseEvidence,
+  type Evidence,
+  type FAULT_GROUP,
+  LIMIT_GROUP,
+  type Transition,
+} from '../../domain/index.ts';
+import { type EngineTime, metricOf, shown, TRUE, VERDICTS } from './clauses/index.ts';
 import type { CompiledRule } from './compiled.ts';
 import type { Instance, Phase } from './instance.ts';
 
 const MOST_DEVICES = 10;
 
-/** What changed, and when. */
-export interface Change {
+/** A phase change, and the id of its transition. */
+export interface PhaseChange {
   readonly id: string;
   readonly from: Phase;
   readonly to: Transition['to'];
 }
 
-/** Puts a transition together from the instance as it stands after it. */
-export function describe(instance: Instance, { id, from, to }: Change, scene: Scene): Transition {
+/** The transition of an instance, described by its state after the change. */
+export function describe(instance: Instance, { id, from, to }: PhaseChange, time: EngineTime): Transition {
   const { rule, group, episode } = instance;
   const { sinceMs, severity } = episode!;
-  const evidence = evidenceOf(instance, scene);
-  const atMs = scene.k + scene.offset;
+  const evidence = evidenceOf(instance, time);
+  const atMs = time.k + time.offset;
   const { value } = evidence.window;
   return { id, rule: rule.rule.id, group, from, to, atMs, sinceMs, value, severity, evidence };
 }
 
-/** A transition of an alarm of the rule itself. */
+/** The transition of an alarm of the rule itself. */
 export function describeAlarm(
   { rule, run, clauses }: CompiledRule,
   group: typeof LIMIT_GROUP | typeof FAULT_GROUP,
-  { id, from, to }: Change,
-  scene: Scene,
+  { id, from, to }: PhaseChange,
+  time: EngineTime,
 ): Transition {
-  const atMs = scene.k + scene.offset;
+  const atMs = time.k + time.offset;
   const limit = group === LIMIT_GROUP;
   const value = limit ? run.firing + run.held.size : null;
   const metric = clauses[0] === undefined ? '*' : metricOf(clauses[0].clause);
@@ -52,45 +57,39 @@ export function describeAlarm(
   };
 }
 
-function evidenceOf(instance: Instance, scene: Scene): Evidence {
+function evidenceOf(instance: Instance, time: EngineTime): Evidence {
   const { rule, members } = instance;
   const ruleVersion = rule.rule.version;
-  if (instance.silent) return { ruleVersion, window: silence(instance, scene), readings: [] };
+  if (instance.silent) return { ruleVersion, window: silence(instance, time), readings: [] };
   if (members !== null) {
-    return { ruleVersion, window: quorum(instance, scene), readings: [], devices: matchingDevices(instance) };
+    return { ruleVersion, window: quorum(instance, time), readings: [], devices: matchingDevices(instance) };
   }
   const deciding = Math.max(
     0,
     instance.clauses.findIndex(({ verdict }) => verdict === TRUE),
   );
   const clause = instance.clauses[deciding]!;
-  // `fromMs` is the first moment that counts (included), so the readings from there to `toMs` give the very figure.
-  const standing = clause.standing(scene);
-  const value = shown(clause.said(scene));
-  const now = scene.k + scene.offset;
-  const times = Number.isFinite(standing.toMs) ? {} : { fromMs: now, toMs: now };
-  const window = { metric: metricOf(rule.clauses[deciding]!.clause), ...standing, ...times, value };
-  const clauses = rule.clauses.length > 1 ? { clauses: said(instance, scene) } : {};
+  // `fromMs` is the first moment that counts (included): the readings from there to `toMs` give exactly this value.
+  const cut = clause.window(time);
+  const value = shown(clause.decidedValue(time));
+  const now = time.k + time.offset;
+  const times = Number.isFinite(cut.toMs) ? {} : { fromMs: now, toMs: now };
+  const window = { metric: metricOf(rule.clauses[deciding]!.clause), ...cut, ...times, value };
+  const clauses = rule.clauses.length > 1 ? { clauses: clauseEvidence(instance, time) } : {};
   return { ruleVersion, window, readings: clause.readings(), ...clauses };
 }
 
-function silence({ rule, heardK }: Instance, { k, offset }: Scene): Evidence['window'] {
+function silence({ rule, readK }: Instance, { k, offset }: EngineTime): Evidence['window'] {
   const metric = rule.clauses.length === 1 ? metricOf(rule.clauses[0]!.clause) : '*';
-  const times = { fromMs: heardK + offset, toMs: k + offset };
-  const value = (k - heardK) / 1000;
+  const times = { fromMs: readK + offset, toMs: k + offset };
+  const value = (k - readK) / 1000;
   return { metric, fn: 'absent', ...times, count: 0, value, op: 'above', threshold: rule.rule.noDataAfterMs / 1000 };
 }
 
-function quorum(instance: Instance, { k, offset }: Scene): Evidence['window'] {
+function quorum(instance: Instance, { k, offset }: EngineTime): Evidence['window'] {
   const metric = metricOf(instance.rule.clauses[0]!.clause);
-  const [at, value, threshold] = [k + offset, instance.matching, quorumOf(instance)];
+  const [at, value, threshold] = [k + offset, instance.matching, instance.quorum];
   return { metric, fn: 'quorum', fromMs: at, toMs: at, count: instance.devices, value, op: 'above', threshold };
-}
-
-/** How many devices must match. */
-export function quorumOf({ rule, devices }: Instance): number {
-  const quorum = rule.rule.quorum!;
-  return 'devices' in quorum ? quorum.devices : Math.max(1, Math.ceil((quorum.percent * devices) / 100));
 }
 
 function matchingDevices({ members }: Instance): string[] {
@@ -98,10 +97,10 @@ function matchingDevices({ members }: Instance): string[] {
   return matching.sort().slice(0, MOST_DEVICES);
 }
 
-function said({ rule, clauses }: Instance, scene: Scene): ClauseEvidence[] {
+function clauseEvidence({ rule, clauses }: Instance, time: EngineTime): ClauseEvidence[] {
   return clauses.map((state, i) => {
     const { path, clause } = rule.clauses[i]!;
-    const value = shown(state.said(scene));
+    const value = shown(state.decidedValue(time));
     return { path, kind: clause.kind, metric: metricOf(clause), verdict: VERDICTS[state.verdict], value };
   });
 }

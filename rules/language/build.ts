@@ -3,21 +3,21 @@ import {
   type City,
   type Clause,
   type Condition,
-  type Figure,
+  DAY_MS,
   HOUR_MS,
   type Rule,
   SEVERITIES,
   type ThresholdCondition,
   WINDOW_FUNCTIONS,
+  type WindowAggregate,
 } from '../../domain/index.ts';
 import { metricsOf } from './conditions.ts';
 import type { Raw } from './raw.ts';
 import type { WrittenRule, WrittenWhen } from './schema.ts';
 
-const DAY_MS = 24 * HOUR_MS;
-const SEASONS = { '1d': 86_400_000, '1w': 604_800_000 } as const;
+const SEASONS_MS = { '1d': 86_400_000, '1w': 604_800_000 } as const;
 
-/** The rule of what was written and has no mistake. */
+/** Builds the rule from a text that has no mistakes. */
 export function buildRule(
   written: WrittenRule,
   { raw, text, origin }: { readonly raw: Raw; readonly text: string; readonly origin: string },
@@ -57,14 +57,14 @@ export function buildRule(
   };
 }
 
-/** Of the rule as it is written, keys in order, and what of the city it rests on: comments, layout and a service's deadline leave it as it is. */
-function versionOf(raw: Raw, rests: readonly number[]): string {
+/** Hash of the written rule with sorted keys, and of the values derived from the city. Comments, layout and a service's deadline do not change it. */
+function versionOf(raw: Raw, derivedValues: readonly number[]): string {
   const canonical = JSON.stringify(raw, (_, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
       : part,
   );
-  const whole = rests.length === 0 ? canonical : `${canonical}${JSON.stringify(rests)}`;
+  const whole = derivedValues.length === 0 ? canonical : `${canonical}${JSON.stringify(derivedValues)}`;
   return createHash('sha256').update(whole).digest('hex').slice(0, 12);
 }
 
@@ -79,7 +79,7 @@ function profilesOf({ where }: WrittenRule, raw: Raw, city: City): string[] {
   return profiles.filter((profile) => metrics.every((metric) => profile.metrics.includes(metric))).map(({ id }) => id);
 }
 
-/** When silence is silence: after the longest window, and three times the longest interval. */
+/** The default of `no_data_after`: the longest window, or three times the longest interval where that is more. */
 function silenceOf(condition: Condition, profiles: readonly string[], city: City): number {
   const windows = clausesOf(condition).map((one) => ('windowMs' in one ? one.windowMs : 0));
   return Math.max(...windows, ...profiles.map((id) => 3 * city.profiles.get(id)!.intervalMs));
@@ -124,26 +124,26 @@ function clauseOf(when: WrittenWhen, city: City): Clause {
     const { min, max } = city.metrics.get(named)!;
     const trainMs = train ?? (season === '1w' ? 28 : 14) * DAY_MS;
     const leastSpread = least ?? (max - min) / 1000;
-    return { kind: 'anomaly', ...figureOf(when), seasonMs: SEASONS[season], deviations, trainMs, leastSpread };
+    return { kind: 'anomaly', ...aggregateOf(when), seasonMs: SEASONS_MS[season], deviations, trainMs, leastSpread };
   }
   if (forecast !== undefined) return forecastOf(when, forecast);
   return thresholdOf(when);
 }
 
-function figureOf(when: WrittenWhen): Figure {
+function aggregateOf(when: WrittenWhen): WindowAggregate {
   const fn = WINDOW_FUNCTIONS.find((name) => when[name] !== undefined) ?? 'last';
   return { metric: when.metric!, fn, windowMs: fn === 'last' ? 0 : when[fn]! };
 }
 
 function thresholdOf(when: WrittenWhen): ThresholdCondition {
-  const figure = figureOf(when);
+  const aggregate = aggregateOf(when);
   const op = (['above', 'below', 'outside', 'equals'] as const).find((one) => when[one] !== undefined)!;
   const threshold = when[op]!;
   const { compare } = when;
   const other = compare === undefined || compare.with === 'peers' ? ('peers' as const) : { metric: compare.with };
-  const withinMs = compare?.within ?? (figure.fn === 'last' ? HOUR_MS : figure.windowMs);
+  const withinMs = compare?.within ?? (aggregate.fn === 'last' ? HOUR_MS : aggregate.windowMs);
   const comparison = compare === undefined ? null : { with: other, as: compare.as, withinMs };
-  return { kind: 'threshold', ...figure, op, threshold, clear: when.clear ?? threshold, compare: comparison };
+  return { kind: 'threshold', ...aggregate, op, threshold, clear: when.clear ?? threshold, compare: comparison };
 }
 
 function forecastOf(when: WrittenWhen, forecast: NonNullable<WrittenWhen['forecast']>): Clause {
@@ -157,7 +157,7 @@ function forecastOf(when: WrittenWhen, forecast: NonNullable<WrittenWhen['foreca
     withinMs: within,
     overMs: over ?? Math.max(DAY_MS, within),
     reset: reset ?? null,
-    seasonMs: SEASONS[season],
+    seasonMs: SEASONS_MS[season],
     op,
     threshold,
     clear: (when.clear as number | undefined) ?? threshold,

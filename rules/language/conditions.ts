@@ -1,32 +1,45 @@
 import type { City } from '../../domain/index.ts';
-import { DAY_MS, suggest } from '../../domain/index.ts';
-import { bandAt, durationAt, type Fault, mapAt, numberAt, type Raw, textAt } from './raw.ts';
+import { DAY_MS, unknownName } from '../../domain/index.ts';
+import {
+  bandAt,
+  durationAt,
+  type Fault,
+  FUNCTIONS,
+  LIMITS,
+  mapAt,
+  type Node,
+  nodesOf,
+  numberAt,
+  type Raw,
+  shapeOf,
+  textAt,
+  WORDS,
+} from './raw.ts';
 import { WHEN_KEYS } from './schema.ts';
-import { FUNCTIONS, LIMITS, type Node, nodesOf, shapeOf, WORDS } from './shape.ts';
 
 const LONGEST_WINDOW_MS = 7 * DAY_MS;
 const LONGEST_TRAINING_MS = 60 * DAY_MS;
 const DEEPEST = 4;
 const MOST_CLAUSES = 16;
-/** Functions whose figure is a value of the metric. */
+/** Functions whose result lies in the range of the metric. */
 const VALUES: readonly string[] = ['last', 'mean', 'min', 'max', 'p50', 'p95'];
-/** Functions that mean something over the readings of many devices. */
+/** Functions that are defined over the readings of many devices. */
 const POOLED: readonly string[] = ['mean', 'min', 'max', 'sum', 'count', 'p50', 'p95', 'stddev'];
 
-/** Every mistake of a condition that its schema cannot see. `pooled`: the readings of many devices go into one window. */
+/** Yields the mistakes of a condition that its schema does not find. `pooled`: the readings of many devices share one window. */
 export function* conditionFaults(when: Raw, city: City, pooled: boolean): Generator<Fault> {
   const nodes = [...nodesOf(when)];
   const clauses = nodes.filter(({ when: one }) => !['all', 'any', 'not'].includes(shapeOf(one)));
   if (clauses.length > MOST_CLAUSES)
     yield [['when'], `a rule has at most ${MOST_CLAUSES} clauses; this has ${clauses.length}`];
   for (const node of nodes) {
-    if (node.depth > DEEPEST) yield [node.path, `all, any and not stand at most ${DEEPEST - 1} deep`];
+    if (node.depth > DEEPEST) yield [node.path, `all, any and not are nested at most ${DEEPEST - 1} deep`];
     yield* wordFaults(node);
   }
   for (const clause of clauses) yield* clauseFaults(clause, city, pooled);
 }
 
-/** Every metric that a condition names, known or not. */
+/** All metrics that a condition names, known or not. */
 export function metricsOf(when: Raw): string[] {
   const named = [...nodesOf(when)].flatMap(({ when: one }) => [one.metric, mapAt(one, 'compare').with]);
   return [...new Set(named.filter((name) => typeof name === 'string' && name !== 'peers'))] as string[];
@@ -48,9 +61,8 @@ function* clauseFaults({ when, path }: Node, city: City, pooled: boolean): Gener
   const at = (...keys: PropertyKey[]) => [...path, ...keys];
   const shape = shapeOf(when);
   const metric = textAt(when, 'metric');
-  if (metric !== undefined && !city.metrics.has(metric)) {
-    yield [at('metric'), `unknown metric "${metric}"${suggest(metric, city.metrics.keys())}`];
-  }
+  const unknown = metric === undefined ? null : unknownName('metric', metric, city.metrics);
+  if (unknown !== null) yield [at('metric'), unknown];
   yield* functionFaults(when, at);
   if (pooled) yield* pooledFaults(when, shape, at);
   if (shape === 'threshold') yield* thresholdFaults(when, city, at);
@@ -78,10 +90,10 @@ function* functionFaults(when: Raw, at: At): Generator<Fault> {
 
 function* pooledFaults(when: Raw, shape: string, at: At): Generator<Fault> {
   const many = 'over all devices of a district or the city; with quorum each device is judged by itself';
-  if (shape !== 'threshold' && shape !== 'absent') yield [at(shape), `${shape} cannot be taken ${many}`];
+  if (shape !== 'threshold' && shape !== 'absent') yield [at(shape), `${shape} cannot be used ${many}`];
   if (shape !== 'threshold') return;
   const fn = FUNCTIONS.find((name) => when[name] !== undefined) ?? 'last';
-  if (!POOLED.includes(fn)) yield [at(fn), `${fn} cannot be taken ${many}; use one of ${POOLED.join(', ')}`];
+  if (!POOLED.includes(fn)) yield [at(fn), `${fn} cannot be used ${many}; use one of ${POOLED.join(', ')}`];
   if (mapAt(when, 'compare').with === 'peers') yield [at('compare', 'with'), `peers cannot be compared with ${many}`];
 }
 
@@ -112,7 +124,7 @@ function* clearFaults(
   const [above, below, outside] = [numberAt(when, 'above'), numberAt(when, 'below'), bandAt(when, 'outside')];
   const band = bandAt(when, 'clear');
   if (when.clear === undefined) return;
-  if (when.equals !== undefined) yield [at('clear'), 'equals has no clear: it ends when the figure is another'];
+  if (when.equals !== undefined) yield [at('clear'), 'equals has no clear: it ends when the value changes'];
   if (when.outside !== undefined && clear !== undefined)
     yield [at('clear'), 'for outside, clear is a band [low, high]'];
   if (when.outside === undefined && band !== undefined)
@@ -129,8 +141,8 @@ function* clearFaults(
 function* compareFaults(when: Raw, city: City, at: At): Generator<Fault> {
   const other = textAt(mapAt(when, 'compare'), 'with');
   if (other === undefined || other === 'peers') return;
-  const known = [...city.metrics.keys(), 'peers'];
-  if (!city.metrics.has(other)) yield [at('compare', 'with'), `unknown metric "${other}"${suggest(other, known)}`];
+  const unknown = unknownName('metric', other, [...city.metrics.keys(), 'peers']);
+  if (unknown !== null) yield [at('compare', 'with'), unknown];
   else if (other === when.metric)
     yield [at('compare', 'with'), 'a metric cannot be compared with itself; write peers for other devices'];
 }
@@ -167,7 +179,7 @@ function* forecastFaults(when: Raw, city: City, at: At): Generator<Fault> {
   yield* thresholdFaults(when, city, at);
 }
 
-/** What a schema passes, and is not enough: asked only of a rule that passed, else `above: "75"` would also be missing. */
+/** Yields what a rule lacks that has passed its schema; before that, `above: "75"` would also be reported as missing. */
 export function* missingFaults(when: Raw): Generator<Fault> {
   for (const { when: one, path } of nodesOf(when)) {
     const shape = shapeOf(one);

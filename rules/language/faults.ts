@@ -1,7 +1,6 @@
-import { type City, GROUPINGS, type Grouping, SEVERITIES, suggest } from '../../domain/index.ts';
+import { type City, GROUPINGS, type Grouping, SEVERITIES, suggest, unknownName } from '../../domain/index.ts';
 import { conditionFaults, metricsOf } from './conditions.ts';
-import { type Fault, mapAt, namesAt, numberAt, type Raw, textAt } from './raw.ts';
-import { nodesOf, shapeOf } from './shape.ts';
+import { type Fault, mapAt, namesAt, nodesOf, numberAt, type Raw, shapeOf, textAt } from './raw.ts';
 
 const PLACEHOLDERS: Readonly<Record<Grouping, readonly string[]>> = {
   device: ['device.name', 'device.id', 'district', 'value'],
@@ -9,13 +8,13 @@ const PLACEHOLDERS: Readonly<Record<Grouping, readonly string[]>> = {
   city: ['value'],
 };
 
-/** What a rule is about, as far as it can be read. */
+/** The grouping of a rule, as far as it can be read. */
 function groupingOf(rule: Raw): Grouping {
   const written = textAt(rule, 'for_each') ?? textAt(mapAt(mapAt(rule, 'when'), 'quorum'), 'of');
   return GROUPINGS.find((one) => one === written) ?? 'device';
 }
 
-/** Every mistake of a rule that its schema cannot see: names the city does not know, and conditions that cannot work. */
+/** Yields the mistakes of a rule that its schema does not find: names that the city does not know, and conditions that cannot work. */
 export function* faultsOf(rule: Raw, city: City): Generator<Fault> {
   const [where, when] = [mapAt(rule, 'where'), mapAt(rule, 'when')];
   const grouping = groupingOf(rule);
@@ -49,11 +48,12 @@ function* unknown(
   known: ReadonlyMap<string, unknown>,
 ): Generator<Fault> {
   for (const [i, name] of (names ?? []).entries()) {
-    if (!known.has(name)) yield [[...path, i], `unknown ${what} "${name}"${suggest(name, known.keys())}`];
+    const fault = unknownName(what, name, known);
+    if (fault !== null) yield [[...path, i], fault];
   }
 }
 
-/** Some profile of the rule measures all that it speaks of. */
+/** At least one profile of the rule must measure all its metrics. */
 function* measuredFaults(where: Raw, when: Raw, city: City): Generator<Fault> {
   const metrics = metricsOf(when);
   if (metrics.some((metric) => !city.metrics.has(metric))) return;
@@ -87,9 +87,9 @@ function* stepFaults(rule: Raw, when: Raw): Generator<Fault> {
   }
   const steps = SEVERITIES.flatMap((name) => numberAt(mapAt(rule, 'severity'), name) ?? []);
   const direction = op === 'above' ? 1 : -1;
-  if (steps[0] !== when[op]) yield [['severity'], `the least step must be the threshold: ${op}: ${when[op]}`];
+  if (steps[0] !== when[op]) yield [['severity'], `the lowest step must be the threshold: ${op}: ${when[op]}`];
   if (steps.some((at, i) => i > 0 && direction * (at - steps[i - 1]!) <= 0)) {
-    yield [['severity'], `a harder severity needs a step further ${op}`];
+    yield [['severity'], `a higher severity needs a step further ${op}`];
   }
 }
 

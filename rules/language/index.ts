@@ -1,1 +1,2 @@
 export { type ParsedRule, parseRule, parseRules } from './parse.ts';
+export { rulesJsonSchema } from './schema.ts';

@@ -6,13 +6,13 @@ import { faultsOf } from './faults.ts';
 import { type Fault, mapAt, type Raw, textAt } from './raw.ts';
 import { RuleSchema } from './schema.ts';
 
-/** One rule, or every mistake in it. */
+/** A rule, or all its mistakes. */
 export interface ParsedRule {
   readonly rule: Rule | null;
   readonly problems: CityProblem[];
 }
 
-/** The rules of the files under `rules/` (all but `*.test.yaml`), and every mistake in them. Pure. */
+/** Parses the files under `rules/` except `*.test.yaml`; returns their rules and all mistakes. Pure. */
 export function parseRules(control: CityControl, city: City): { rules: Rule[]; problems: CityProblem[] } {
   const problems: CityProblem[] = [];
   const rules: Rule[] = [];
@@ -30,7 +30,7 @@ export function parseRules(control: CityControl, city: City): { rules: Rule[]; p
   return { rules, problems };
 }
 
-/** The rule of one text; `path` is how its mistakes name it. Pure. */
+/** Parses one text; its mistakes name it by `path`. Pure. */
 export function parseRule(
   text: string,
   city: City,

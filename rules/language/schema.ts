@@ -63,7 +63,7 @@ const CLAUSE = {
   }).optional(),
 };
 
-/** A condition as its author writes it: clauses, or `all`, `any`, `not` of such. */
+/** A condition as its author writes it: a clause, or `all`, `any`, `not` of conditions. */
 export type WrittenWhen = z.output<z.ZodObject<typeof CLAUSE>> & {
   all?: WrittenWhen[] | undefined;
   any?: WrittenWhen[] | undefined;
@@ -78,13 +78,13 @@ const NESTED = {
 };
 const Condition = strict(
   { ...CLAUSE, ...NESTED },
-  { quorum: 'a quorum stands at the top of when, not within all, any or not' },
+  { quorum: 'a quorum belongs at the top of when, not within all, any or not' },
 ).meta({
   id: 'condition',
 });
 const When = strict({ ...CLAUSE, ...NESTED, quorum: Quorum.optional() });
 
-/** Words that can stand in a condition. */
+/** The keywords of conditions. */
 export const WHEN_KEYS: readonly string[] = [...Object.keys(CLAUSE), ...Object.keys(NESTED)];
 
 const SeverityName = z.enum(SEVERITIES);
@@ -115,3 +115,9 @@ export const RuleSchema = strict({
 
 /** A rule file that has passed the schema. */
 export type WrittenRule = z.output<typeof RuleSchema>;
+
+/** The JSON Schema (2020-12) of a rule file for editors: completion and simple mistakes. `lamppost rules check` finds all mistakes. */
+export function rulesJsonSchema(): object {
+  const schema = z.toJSONSchema(RuleSchema, { io: 'input' });
+  return { title: 'A rule of Lamppost', ...schema };
+}

@@ -1,45 +1,45 @@
 import type { AbsentCondition, MetricTable } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
-import { ClauseState, FALSE, type Scene, type Standing, TRUE } from './clause.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, FALSE, TRUE } from './clause.ts';
 
-/** Silence, by engine time without its gaps. */
+/** No reading for a while, by engine time without gaps. */
 export class AbsentState extends ClauseState {
   readonly #clause: AbsentCondition;
-  /** −1: any. */
+  /** Metric number; −1: any. */
   readonly #metric: number;
-  #heardK: number;
+  #readK: number;
 
   constructor(clause: AbsentCondition, metrics: MetricTable, k: number) {
     super();
     this.#clause = clause;
     this.#metric = clause.metric === null ? -1 : metrics.indexOf(clause.metric);
-    this.#heardK = k;
+    this.#readK = k;
     this.verdict = FALSE;
   }
 
-  override hears(metric: number): boolean {
+  override reads(metric: number): boolean {
     return this.#metric === -1 || this.#metric === metric;
   }
 
-  override take(_metric: number, _ts: number, _value: number, { k }: Scene): boolean {
-    this.#heardK = k;
+  override take(_metric: number, _ts: number, _value: number, { k }: EngineTime): boolean {
+    this.#readK = k;
     return true;
   }
 
-  override judge({ k }: Scene): void {
-    this.verdict = k - this.#heardK >= this.#clause.absentMs ? TRUE : FALSE;
+  override judge({ k }: EngineTime): void {
+    this.verdict = k - this.#readK >= this.#clause.absentMs ? TRUE : FALSE;
   }
 
   /** Seconds of silence. */
-  override figure({ k }: Scene): number {
-    return (k - this.#heardK) / 1000;
+  override value({ k }: EngineTime): number {
+    return (k - this.#readK) / 1000;
   }
 
-  override standing(scene: Scene): Standing {
-    const { k, offset } = scene;
-    const times = { fromMs: this.#heardK + offset, toMs: k + offset };
+  override window(time: EngineTime): ClauseWindow {
+    const { k, offset } = time;
+    const times = { fromMs: this.#readK + offset, toMs: k + offset };
     const threshold = this.#clause.absentMs / 1000;
-    return { fn: 'absent', ...times, count: 0, value: this.figure(scene), op: 'above', threshold };
+    return { fn: 'absent', ...times, count: 0, value: this.value(time), op: 'above', threshold };
   }
 
   override clear(): number {
@@ -51,14 +51,14 @@ export class AbsentState extends ClauseState {
   }
 
   override dueK(): number {
-    return this.verdict === TRUE ? Number.POSITIVE_INFINITY : this.#heardK + this.#clause.absentMs;
+    return this.verdict === TRUE ? Number.POSITIVE_INFINITY : this.#readK + this.#clause.absentMs;
   }
 
   override write(to: Writer): void {
-    to.f64(this.#heardK);
+    to.f64(this.#readK);
   }
 
   override read(from: Reader): void {
-    this.#heardK = from.f64();
+    this.#readK = from.f64();
   }
 }

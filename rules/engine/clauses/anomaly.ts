@@ -1,28 +1,26 @@
-import type { AnomalyCondition, Band, MetricTable } from '../../../domain/index.ts';
-import { HOUR_MS } from '../../../domain/index.ts';
+import { type AnomalyCondition, type Band, DAY_MS, HOUR_MS, type MetricTable } from '../../../domain/index.ts';
+import { type AggregateSpec, AggregateState, aggregateSpec } from '../aggregate.ts';
 import type { Reader, Writer } from '../bytes.ts';
-import { type FigureSpec, FigureState, figureSpec } from '../figure.ts';
-import { ClauseState, FALSE, type Scene, type Standing, shown, TRUE, UNKNOWN } from './clause.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, FALSE, shown, TRUE, UNKNOWN } from './clause.ts';
 import { medianOf } from './threshold.ts';
 
-const DAY_MS = 24 * HOUR_MS;
 const LEAST_SAMPLES = 12;
-/** A slot keeps about this many figures in all. */
+/** A slot stores about this many samples in all. */
 const SAMPLES_A_SLOT = 16;
 /** Makes the median absolute deviation of a normal distribution its standard deviation. */
 const MAD_TO_DEVIATION = 1.4826;
 /** 1970-01-01 was a Thursday; weeks begin on Monday. */
 const EPOCH_WEEKDAY_MS = 3 * DAY_MS;
 
-/** An anomaly clause made ready. */
+/** A compiled anomaly clause. */
 export interface AnomalySpec {
   readonly clause: AnomalyCondition;
   readonly metric: number;
-  readonly figure: FigureSpec;
+  readonly aggregate: AggregateSpec;
   readonly slots: number;
-  /** Figures that a slot keeps. */
+  /** How many samples a slot stores. */
   readonly kept: number;
-  /** Between two of them, event time. */
+  /** Least distance of two samples in event time. */
   readonly apartMs: number;
 }
 
@@ -32,14 +30,14 @@ export function anomalySpec(clause: AnomalyCondition, metrics: MetricTable): Ano
   return {
     clause,
     metric: metrics.indexOf(clause.metric),
-    figure: figureSpec(clause, 0),
+    aggregate: aggregateSpec(clause, 0),
     slots: clause.seasonMs / HOUR_MS,
     kept: occurrences * each,
     apartMs: HOUR_MS / each,
   };
 }
 
-/** The figures that a slot remembers: a ring of (ts, figure), oldest overwritten first. */
+/** The samples of a slot: a ring of (ts, value), the oldest overwritten first. */
 interface Slot {
   readonly pairs: Float64Array;
   next: number;
@@ -51,23 +49,23 @@ interface Expected {
   readonly spread: number;
 }
 
-/** A figure against what its hour of the season lets expect. */
+/** An aggregate that differs from what is usual at its hour of the season. */
 export class AnomalyState extends ClauseState {
   readonly #spec: AnomalySpec;
-  readonly #own: FigureState;
+  readonly #own: AggregateState;
   readonly #slots: (Slot | undefined)[];
-  /** Of the last judgement. */
+  /** As of the last judgement. */
   #expected: Expected | null = null;
   #inOrder = false;
 
   constructor(spec: AnomalySpec) {
     super();
     this.#spec = spec;
-    this.#own = new FigureState(spec.figure);
+    this.#own = new AggregateState(spec.aggregate);
     this.#slots = Array.from({ length: spec.slots }, () => undefined);
   }
 
-  override hears(metric: number): boolean {
+  override reads(metric: number): boolean {
     return metric === this.#spec.metric;
   }
 
@@ -76,25 +74,25 @@ export class AnomalyState extends ClauseState {
     return this.#own.take(ts, value);
   }
 
-  /** Judges, then remembers: a figure is never held against itself. A reading out of order does neither. */
-  override judge(scene: Scene): void {
+  /** Judges, then stores the sample: a value is never compared with itself. A reading out of order does neither. */
+  override judge(time: EngineTime): void {
     if (!this.#inOrder) return;
     this.#inOrder = false;
-    const figure = this.#own.value();
-    const slot = this.#slotAt(this.#own.newest, scene);
+    const value = this.#own.value();
+    const slot = this.#slotAt(this.#own.newest, time);
     this.#expected = this.#expect(slot);
-    if (Number.isNaN(figure) || this.#expected === null) this.verdict = UNKNOWN;
-    else this.verdict = Math.abs(figure - this.#expected.median) > this.#allowed(this.#expected) ? TRUE : FALSE;
-    if (!Number.isNaN(figure)) this.#remember(slot, this.#own.newest, figure);
+    if (Number.isNaN(value) || this.#expected === null) this.verdict = UNKNOWN;
+    else this.verdict = Math.abs(value - this.#expected.median) > this.#allowed(this.#expected) ? TRUE : FALSE;
+    if (!Number.isNaN(value)) this.#addSample(slot, this.#own.newest, value);
   }
 
-  override figure(): number {
+  override value(): number {
     return this.#expected === null ? Number.NaN : this.#own.value();
   }
 
-  override standing(_scene: Scene): Standing {
+  override window(_time: EngineTime): ClauseWindow {
     const { fromMs, newest, count } = this.#own;
-    const value = shown(this.figure());
+    const value = shown(this.value());
     return { fn: this.#spec.clause.fn, fromMs, toMs: newest, count, value, op: 'outside', threshold: this.clear() };
   }
 
@@ -142,8 +140,8 @@ export class AnomalyState extends ClauseState {
     return this.#spec.clause.deviations * spread;
   }
 
-  #slotAt(ts: number, scene: Scene): number {
-    const local = ts + scene.offsetAt(ts) + EPOCH_WEEKDAY_MS;
+  #slotAt(ts: number, time: EngineTime): number {
+    const local = ts + time.offsetAt(ts) + EPOCH_WEEKDAY_MS;
     const { seasonMs } = this.#spec.clause;
     return Math.floor((local - Math.floor(local / seasonMs) * seasonMs) / HOUR_MS);
   }
@@ -174,13 +172,13 @@ export class AnomalyState extends ClauseState {
     return made;
   }
 
-  #remember(at: number, ts: number, figure: number): void {
+  #addSample(at: number, ts: number, value: number): void {
     const { kept, apartMs } = this.#spec;
     const slot = this.#slot(at);
     const newest = (slot.next + kept - 1) % kept;
     if (slot.length > 0 && ts - slot.pairs[2 * newest]! < apartMs) return;
     slot.pairs[2 * slot.next] = ts;
-    slot.pairs[2 * slot.next + 1] = figure;
+    slot.pairs[2 * slot.next + 1] = value;
     slot.next = (slot.next + 1) % kept;
     slot.length = Math.min(slot.length + 1, kept);
   }

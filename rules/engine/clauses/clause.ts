@@ -1,83 +1,83 @@
 import type { Band, Clause, Evidence } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
 
-/** What a clause, or a whole condition, says (Kleene's three values). */
+/** Verdict of a clause or a whole condition (Kleene's three values). */
 export const FALSE = 0;
 export const TRUE = 1;
 export const UNKNOWN = 2;
 export type Verdict = typeof FALSE | typeof TRUE | typeof UNKNOWN;
 export const VERDICTS = ['false', 'true', 'unknown'] as const;
 
-/** What a judgement may look at besides its own readings. */
-export interface Scene {
-  /** Engine time that stands still in gaps, ms. */
+/** The engine's time, and the city's zone. */
+export interface EngineTime {
+  /** Engine time without gaps: it stands still while the server is down, ms. */
   readonly k: number;
-  /** What engine time is ahead of it, ms. */
+  /** Length of all gaps, ms: `k + offset` is engine time. */
   readonly offset: number;
-  /** ms to add to UTC for the city's local time. */
+  /** ms to add to UTC for the city's local time at `ms`. */
   offsetAt(ms: number): number;
 }
 
-/** The figure of a clause and what it is held against. */
-export type Standing = Omit<Evidence['window'], 'metric'>;
+/** The value of a clause, its window and its limit, as evidence shows them. */
+export type ClauseWindow = Omit<Evidence['window'], 'metric'>;
 
-/** One clause of one series: what it remembers, and its verdict, which is also its hysteresis. */
+/** One clause over one series: its state and its verdict, which is also its hysteresis. */
 export abstract class ClauseState {
   verdict: Verdict = UNKNOWN;
 
-  /** Whether readings of the metric are for it. */
-  abstract hears(metric: number): boolean;
-  /** Takes a reading in; false when it passes it over. `hears` was asked before. */
-  abstract take(metric: number, ts: number, value: number, scene: Scene): boolean;
-  /** Takes the verdict anew. */
-  abstract judge(scene: Scene): void;
-  /** Its figure; NaN while unknown. */
-  abstract figure(scene: Scene): number;
-  abstract standing(scene: Scene): Standing;
+  /** Whether it uses readings of the metric. */
+  abstract reads(metric: number): boolean;
+  /** Adds a reading of a metric that it `reads`; returns false when it ignores the reading. */
+  abstract take(metric: number, ts: number, value: number, time: EngineTime): boolean;
+  /** Recomputes the verdict. */
+  abstract judge(time: EngineTime): void;
+  /** What is compared with the limit; NaN while unknown. */
+  abstract value(time: EngineTime): number;
+  abstract window(time: EngineTime): ClauseWindow;
   /** What ends a match; null while unknown. */
   abstract clear(): number | Band | null;
-  /** The newest readings behind the figure, oldest first. */
+  /** The newest readings behind the value, oldest first. */
   abstract readings(): [number, number][];
   abstract write(to: Writer): void;
   abstract read(from: Reader): void;
 
-  /** Its figure; NaN while its verdict is unknown, whatever others have read since. */
-  said(scene: Scene): number {
-    return this.verdict === UNKNOWN ? Number.NaN : this.figure(scene);
+  /** Its value; NaN while its verdict is unknown, even where peers have read since. */
+  decidedValue(time: EngineTime): number {
+    return this.verdict === UNKNOWN ? Number.NaN : this.value(time);
   }
 
-  /** Engine time (without gaps) at which its verdict changes by itself; Infinity: never. */
+  /** Engine time (without gaps) at which its verdict changes without a reading; Infinity: never. */
   dueK(): number {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** It is not used again. */
+  /** Gives its memory back. It must not be used again. */
   release(): void {}
 }
 
-/** Whether a figure is beyond a limit. */
-export function beyond(op: Standing['op'], figure: number, limit: number | Band): boolean {
-  if (typeof limit !== 'number') return figure < limit[0] || figure > limit[1];
-  if (op === 'above') return figure > limit;
-  return op === 'below' ? figure < limit : figure === limit;
+/** Whether a value is beyond a limit. */
+export function beyond(op: ClauseWindow['op'], value: number, limit: number | Band): boolean {
+  if (typeof limit !== 'number') return value < limit[0] || value > limit[1];
+  if (op === 'above') return value > limit;
+  return op === 'below' ? value < limit : value === limit;
 }
 
-/** The verdict of a figure with hysteresis. */
-export function held(
+/** The verdict of a value with hysteresis. */
+export function verdictOf(
   before: Verdict,
-  figure: number,
-  { op, threshold, clear }: { op: Standing['op']; threshold: number | Band; clear: number | Band },
+  value: number,
+  { op, threshold, clear }: { op: ClauseWindow['op']; threshold: number | Band; clear: number | Band },
 ): Verdict {
-  if (Number.isNaN(figure)) return UNKNOWN;
-  return beyond(op, figure, before === TRUE ? clear : threshold) ? TRUE : FALSE;
+  if (Number.isNaN(value)) return UNKNOWN;
+  return beyond(op, value, before === TRUE ? clear : threshold) ? TRUE : FALSE;
 }
 
-/** A figure as evidence shows it. */
-export function shown(figure: number): number | null {
-  return Number.isNaN(figure) ? null : figure;
+/** A value as evidence shows it: null where it is unknown. */
+export function shown(value: number): number | null {
+  return Number.isNaN(value) ? null : value;
 }
 
-/** The metric that a clause is shown with. */
+/** The metric of a clause; `*` where it is about any. */
 export function metricOf(clause: Clause): string {
   return clause.metric ?? '*';
 }

@@ -1,14 +1,14 @@
-import type { ForecastCondition, MetricTable } from '../../../domain/index.ts';
-import { HOUR_MS } from '../../../domain/index.ts';
+import { type ForecastCondition, HOUR_MS, type MetricTable } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
 import { HoltWinters } from '../holt-winters.ts';
-import { Series, type SeriesSpec, seriesSpec } from '../series.ts';
-import { ClauseState, held, type Scene, type Standing, shown } from './clause.ts';
+import { Series } from '../series.ts';
+import { type SeriesSpec, seriesSpec } from '../series-layout.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, shown, verdictOf } from './clause.ts';
 
 const LEAST_READINGS = 5;
 const [T, Y, TT, TY, OLDEST] = [0, 1, 2, 3, 4];
 
-/** A forecast clause made ready. */
+/** A compiled forecast clause. */
 export interface ForecastSpec {
   readonly clause: ForecastCondition;
   readonly metric: number;
@@ -20,7 +20,7 @@ export function forecastSpec(clause: ForecastCondition, metrics: MetricTable): F
   return { clause, metric: metrics.indexOf(clause.metric), series };
 }
 
-/** What is expected within the time ahead, beyond a limit. */
+/** A value that is expected to be beyond a limit within some time. */
 export class ForecastState extends ClauseState {
   readonly #spec: ForecastSpec;
   readonly #series: Series;
@@ -35,20 +35,20 @@ export class ForecastState extends ClauseState {
     this.#seasonal = method === 'holt_winters' ? new HoltWinters(seasonMs / HOUR_MS) : null;
   }
 
-  override hears(metric: number): boolean {
+  override reads(metric: number): boolean {
     return metric === this.#spec.metric;
   }
 
   override take(_metric: number, ts: number, value: number): boolean {
     if (this.#seasonal !== null) {
       const took = this.#seasonal.take(ts, value);
-      // Of the hour that is open, the newest by time is the newest value.
+      // Within the open hour the newest reading by time gives the newest value.
       if (took) this.#series.take(ts, value);
       return took;
     }
     const series = this.#series;
     if (ts < series.extra) return false;
-    if (this.#startsAnew(ts, value)) {
+    if (this.#startsAgain(ts, value)) {
       series.clear();
       series.extra = ts;
     }
@@ -56,10 +56,10 @@ export class ForecastState extends ClauseState {
   }
 
   override judge(): void {
-    this.verdict = held(this.verdict, this.figure(), this.#spec.clause);
+    this.verdict = verdictOf(this.verdict, this.value(), this.#spec.clause);
   }
 
-  override figure(): number {
+  override value(): number {
     const { op, withinMs } = this.#spec.clause;
     const ahead =
       this.#seasonal === null ? this.#line(withinMs) : this.#seasonal.extreme(op, this.#series.newest + withinMs);
@@ -67,10 +67,10 @@ export class ForecastState extends ClauseState {
     return op === 'above' ? Math.max(this.#series.last, ahead) : Math.min(this.#series.last, ahead);
   }
 
-  override standing(_scene: Scene): Standing {
+  override window(_time: EngineTime): ClauseWindow {
     const { op, threshold } = this.#spec.clause;
     const { fromMs, newest, count } = this.#series;
-    return { fn: 'forecast', fromMs, toMs: newest, count, value: shown(this.figure()), op, threshold };
+    return { fn: 'forecast', fromMs, toMs: newest, count, value: shown(this.value()), op, threshold };
   }
 
   override clear(): number {
@@ -95,14 +95,14 @@ export class ForecastState extends ClauseState {
     this.#seasonal?.read(from);
   }
 
-  #startsAnew(ts: number, value: number): boolean {
+  #startsAgain(ts: number, value: number): boolean {
     const { reset, op } = this.#spec.clause;
     const series = this.#series;
     if (reset === null || series.count === 0 || ts < series.newest) return false;
     return (op === 'above' ? series.last - value : value - series.last) > reset;
   }
 
-  /** Least squares, with time in hours from the newest slice's beginning. */
+  /** The value of the least-squares line `withinMs` after the newest reading. Time is in hours from the start of the newest slice. */
   #line(withinMs: number): number {
     const series = this.#series;
     const { slices, sliceMs } = series.spec;

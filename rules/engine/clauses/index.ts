@@ -9,10 +9,10 @@ import { ThresholdState, thresholdSpec } from './threshold.ts';
 export {
   beyond,
   type ClauseState,
+  type ClauseWindow,
+  type EngineTime,
   FALSE,
   metricOf,
-  type Scene,
-  type Standing,
   shown,
   TRUE,
   UNKNOWN,
@@ -20,7 +20,7 @@ export {
   type Verdict,
 } from './clause.ts';
 
-/** Makes a clause ready: what comes back makes the clause of one series, at engine time `k`. */
+/** Compiles a clause; the returned function creates its state for one series at engine time `k`. Throws on an unknown kind. */
 export function clauseMaker(clause: Clause, metrics: MetricTable): (k: number) => ClauseState {
   switch (clause.kind) {
     case 'threshold': {

@@ -1,15 +1,17 @@
-/** What is compared: the newest event time of its series, and its figure; NaN while it has none. */
+/** One of the compared series. */
 export interface Peer {
+  /** Event time of its newest reading. */
   readonly newest: number;
+  /** NaN while it has none. */
   value(): number;
 }
 
 const LEAST = 3;
 
 /**
- * The figures of one clause for all devices of a profile and district, kept in order of size, so that the median costs no
- * look at each of them. Those that were too old at the last look at all are left out; where that, or a new one that became
- * too old since, could make a difference to who asks, all are looked at again.
+ * The values of one clause for all devices of a profile and district, sorted, so that the median does not visit each of them.
+ * Values that were too old when the list was built are left out. The list is built again where a value in it has become
+ * too old for the caller; where a value that was left out counts for the caller, all peers are visited.
  */
 export class Peers {
   readonly #all = new Set<Peer>();
@@ -17,9 +19,9 @@ export class Peers {
   #sorted = new Float64Array(8);
   #length = 0;
   #ready = false;
-  /** No figure in `sorted` is of a reading older than this. */
+  /** No value in `sorted` is of a reading older than this. */
   #oldest = Number.POSITIVE_INFINITY;
-  /** None that was left out is of one newer than this. */
+  /** No value that was left out is of a reading newer than this. */
   #newestLeft = Number.NEGATIVE_INFINITY;
 
   add(peer: Peer): void {
@@ -32,12 +34,12 @@ export class Peers {
     this.#ready = false;
   }
 
-  /** Figures have come from elsewhere. */
+  /** Discards the list after values were restored. */
   reset(): void {
     this.#ready = false;
   }
 
-  /** One has taken a reading; `before` is what its figure was. */
+  /** Updates the list after a peer has added a reading; `before` is its value before that. */
   changed(peer: Peer, before: number): void {
     if (!this.#ready) return;
     if (!this.#left.delete(peer) && !Number.isNaN(before)) this.#remove(before);
@@ -47,46 +49,49 @@ export class Peers {
     this.#oldest = Math.min(this.#oldest, peer.newest);
   }
 
-  /** Of the others whose newest reading is at most `withinMs` older than that of `peer`, which has a figure; NaN with fewer than three. */
+  /**
+   * The median of the other peers whose newest reading is at most `withinMs` older than that of `peer`, which must have a
+   * value; NaN with fewer than three.
+   */
   median(peer: Peer, withinMs: number): number {
     const fromMs = peer.newest - withinMs;
-    if (!this.#ready || this.#oldest < fromMs) this.#lookAtAll(fromMs);
+    if (!this.#ready || this.#oldest < fromMs) this.#build(fromMs);
     if (this.#newestLeft >= fromMs) return this.#medianOfAll(peer, fromMs);
     const own = this.#placeOf(peer.value());
     return middle(this.#length - 1, (at) => this.#sorted[at < own ? at : at + 1]!);
   }
 
-  #lookAtAll(fromMs: number): void {
+  #build(fromMs: number): void {
     this.#left.clear();
     this.#oldest = Number.POSITIVE_INFINITY;
     this.#newestLeft = Number.NEGATIVE_INFINITY;
-    const figures: number[] = [];
+    const values: number[] = [];
     for (const peer of this.#all) {
       const value = peer.value();
       if (Number.isNaN(value)) continue;
       if (peer.newest >= fromMs) {
-        figures.push(value);
+        values.push(value);
         this.#oldest = Math.min(this.#oldest, peer.newest);
       } else {
         this.#left.add(peer);
         this.#newestLeft = Math.max(this.#newestLeft, peer.newest);
       }
     }
-    this.#length = figures.length;
-    if (this.#sorted.length < figures.length) this.#sorted = new Float64Array(2 * figures.length);
-    this.#sorted.set(figures);
+    this.#length = values.length;
+    if (this.#sorted.length < values.length) this.#sorted = new Float64Array(2 * values.length);
+    this.#sorted.set(values);
     this.#sorted.subarray(0, this.#length).sort();
     this.#ready = true;
   }
 
   #medianOfAll(peer: Peer, fromMs: number): number {
-    const figures: number[] = [];
+    const values: number[] = [];
     for (const one of this.#all) {
       const value = one !== peer && one.newest >= fromMs ? one.value() : Number.NaN;
-      if (!Number.isNaN(value)) figures.push(value);
+      if (!Number.isNaN(value)) values.push(value);
     }
-    figures.sort((a, b) => a - b);
-    return middle(figures.length, (at) => figures[at]!);
+    values.sort((a, b) => a - b);
+    return middle(values.length, (at) => values[at]!);
   }
 
   #insert(value: number): void {
@@ -105,7 +110,7 @@ export class Peers {
     this.#sorted.copyWithin(at, at + 1, this.#length--);
   }
 
-  /** The first that is not smaller. */
+  /** Index of the first value that is not smaller. */
   #placeOf(value: number): number {
     let [low, high] = [0, this.#length];
     while (low < high) {
@@ -117,7 +122,7 @@ export class Peers {
   }
 }
 
-/** Of `length` values in order; of an even number the mean of the middle two. */
+/** The median of `length` sorted values; of an even number the mean of the middle two. */
 function middle(length: number, valueAt: (at: number) => number): number {
   if (length < LEAST) return Number.NaN;
   const upper = length >> 1;

@@ -1,9 +1,10 @@
 import type { FlatCondition, JumpCondition, MetricTable } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
-import { Series, type SeriesSpec, seriesSpec } from '../series.ts';
-import { ClauseState, FALSE, held, type Scene, type Standing, shown, TRUE, UNKNOWN } from './clause.ts';
+import { Series } from '../series.ts';
+import { type SeriesSpec, seriesSpec } from '../series-layout.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, FALSE, shown, TRUE, UNKNOWN, verdictOf } from './clause.ts';
 
-/** A clause over the range of a window, made ready. */
+/** A compiled clause over the range of a window. */
 export interface RangeSpec<C extends FlatCondition | JumpCondition> {
   readonly clause: C;
   readonly metric: number;
@@ -29,9 +30,9 @@ abstract class RangeState<C extends FlatCondition | JumpCondition> extends Claus
     this.#metric = spec.metric;
   }
 
-  abstract override figure(): number;
+  abstract override value(): number;
 
-  override hears(metric: number): boolean {
+  override reads(metric: number): boolean {
     return metric === this.#metric;
   }
 
@@ -55,21 +56,21 @@ abstract class RangeState<C extends FlatCondition | JumpCondition> extends Claus
     this.series.read(from);
   }
 
-  protected stand(fn: 'flat' | 'jump', op: 'above' | 'below', threshold: number): Standing {
+  protected windowOf(fn: 'flat' | 'jump', op: 'above' | 'below', threshold: number): ClauseWindow {
     const { fromMs, newest, count } = this.series;
-    return { fn, fromMs, toMs: newest, count, value: shown(this.figure()), op, threshold };
+    return { fn, fromMs, toMs: newest, count, value: shown(this.value()), op, threshold };
   }
 }
 
-/** A stuck sensor: the whole window within a narrow range. */
+/** A stuck sensor: the range of the whole window is at most `within`. */
 export class FlatState extends RangeState<FlatCondition> {
   override judge(): void {
-    const figure = this.figure();
-    if (Number.isNaN(figure)) this.verdict = UNKNOWN;
-    else this.verdict = figure <= this.clause.within ? TRUE : FALSE;
+    const range = this.value();
+    if (Number.isNaN(range)) this.verdict = UNKNOWN;
+    else this.verdict = range <= this.clause.within ? TRUE : FALSE;
   }
 
-  override figure(): number {
+  override value(): number {
     const { series } = this;
     const { windowMs } = this.clause;
     const known = series.newest - series.first >= windowMs && series.count >= LEAST_READINGS;
@@ -77,8 +78,8 @@ export class FlatState extends RangeState<FlatCondition> {
     return series.most(MAX) - series.least(MIN);
   }
 
-  override standing(_scene: Scene): Standing {
-    return this.stand('flat', 'below', this.clause.within);
+  override window(_time: EngineTime): ClauseWindow {
+    return this.windowOf('flat', 'below', this.clause.within);
   }
 
   override clear(): number {
@@ -86,14 +87,14 @@ export class FlatState extends RangeState<FlatCondition> {
   }
 }
 
-/** The newest reading far from another of the window. */
+/** The newest reading differs much from another reading of the window. */
 export class JumpState extends RangeState<JumpCondition> {
   override judge(): void {
     const { by: threshold, clear } = this.clause;
-    this.verdict = held(this.verdict, this.figure(), { op: 'above', threshold, clear });
+    this.verdict = verdictOf(this.verdict, this.value(), { op: 'above', threshold, clear });
   }
 
-  override figure(): number {
+  override value(): number {
     const { series } = this;
     const { direction } = this.clause;
     if (series.count < 2) return Number.NaN;
@@ -103,8 +104,8 @@ export class JumpState extends RangeState<JumpCondition> {
     return direction === 'down' ? down : Math.max(up, down);
   }
 
-  override standing(_scene: Scene): Standing {
-    return this.stand('jump', 'above', this.clause.by);
+  override window(_time: EngineTime): ClauseWindow {
+    return this.windowOf('jump', 'above', this.clause.by);
   }
 
   override clear(): number {

@@ -1,40 +1,40 @@
 import type { Band, MetricTable, ThresholdCondition } from '../../../domain/index.ts';
+import { type AggregateSpec, AggregateState, aggregateSpec } from '../aggregate.ts';
 import type { Reader, Writer } from '../bytes.ts';
-import { type FigureSpec, FigureState, figureSpec } from '../figure.ts';
-import { ClauseState, held, type Scene, type Standing, shown } from './clause.ts';
+import { ClauseState, type ClauseWindow, type EngineTime, shown, verdictOf } from './clause.ts';
 import type { Peers } from './peers.ts';
 
-/** A threshold clause made ready. */
+/** A compiled threshold clause. */
 export interface ThresholdSpec extends ThresholdCondition {
   readonly own: number;
-  /** The metric compared with; −1 where there is none. */
+  /** Number of the metric compared with; −1 where there is none. */
   readonly other: number;
-  readonly figure: FigureSpec;
+  readonly aggregate: AggregateSpec;
 }
 
 export function thresholdSpec(clause: ThresholdCondition, metrics: MetricTable): ThresholdSpec {
   const { compare, threshold } = clause;
   const other = compare === null || compare.with === 'peers' ? -1 : metrics.indexOf(compare.with.metric);
   const shift = compare === null && typeof threshold === 'number' ? threshold : 0;
-  return { ...clause, own: metrics.indexOf(clause.metric), other, figure: figureSpec(clause, shift) };
+  return { ...clause, own: metrics.indexOf(clause.metric), other, aggregate: aggregateSpec(clause, shift) };
 }
 
-/** A figure, or how it differs from another, beyond a limit. */
+/** An aggregate, or its difference from another, beyond a limit. */
 export class ThresholdState extends ClauseState {
   readonly #spec: ThresholdSpec;
-  readonly own: FigureState;
-  readonly #other: FigureState | null;
-  /** Where it is compared with peers: the own figure among those of all devices of its profile and district. */
+  readonly own: AggregateState;
+  readonly #other: AggregateState | null;
+  /** The aggregates of all devices of the same profile and district; null where it does not compare with peers. */
   peers: Peers | null = null;
 
   constructor(spec: ThresholdSpec) {
     super();
     this.#spec = spec;
-    this.own = new FigureState(spec.figure);
-    this.#other = spec.other < 0 ? null : new FigureState(spec.figure);
+    this.own = new AggregateState(spec.aggregate);
+    this.#other = spec.other < 0 ? null : new AggregateState(spec.aggregate);
   }
 
-  override hears(metric: number): boolean {
+  override reads(metric: number): boolean {
     return metric === this.#spec.own || metric === this.#spec.other;
   }
 
@@ -47,16 +47,16 @@ export class ThresholdState extends ClauseState {
     return true;
   }
 
-  /** Whether it is compared with peers. */
+  /** Whether it compares with peers. */
   get hasPeers(): boolean {
     return this.#spec.compare?.with === 'peers';
   }
 
   override judge(): void {
-    this.verdict = held(this.verdict, this.figure(), this.#spec);
+    this.verdict = verdictOf(this.verdict, this.value(), this.#spec);
   }
 
-  override figure(): number {
+  override value(): number {
     const { compare } = this.#spec;
     const own = this.own.value();
     if (compare === null) return own;
@@ -66,10 +66,10 @@ export class ThresholdState extends ClauseState {
     return other === 0 ? Number.NaN : own / other;
   }
 
-  override standing(_scene: Scene): Standing {
+  override window(_time: EngineTime): ClauseWindow {
     const { fn, op, threshold } = this.#spec;
     const { fromMs, newest, count } = this.own;
-    return { fn, fromMs, toMs: newest, count, value: shown(this.figure()), op, threshold };
+    return { fn, fromMs, toMs: newest, count, value: shown(this.value()), op, threshold };
   }
 
   override clear(): number | Band {
@@ -101,7 +101,7 @@ export class ThresholdState extends ClauseState {
   }
 }
 
-/** Of values in ascending order, at least one; of an even number the mean of the middle two. */
+/** The median of at least one value in ascending order; of an even number the mean of the middle two. */
 export function medianOf(sorted: ArrayLike<number>): number {
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;

@@ -43,12 +43,11 @@ import { hashSecret, openRegistry, sameHash } from '../../../registry/index.ts';
 import {
   ALERT_SCHEMA,
   createAlertReader,
-  createRuleBook,
+  createRuleRepository,
   createRulesConsumer,
   createTrial,
   parseRules,
   RULES_SCHEMA,
-  rulesInForce,
 } from '../../../rules/index.ts';
 import { createBackups, transact } from '../../../store/index.ts';
 import { createOversight, createPublicTickets, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
@@ -144,15 +143,14 @@ export async function openApi(
   const ledger = createLedgerReader(reading, journal);
   const effects = (transition: Transition, surrounding: Omit<Parameters<typeof pipeline.apply>[0], 'transition'>) =>
     void pipeline.apply({ transition, ...surrounding });
-  const rulesOf = (...given: Parameters<typeof rulesInForce>) => rulesInForce(...given).rules;
-  const engine = createRulesConsumer({ db: state, journal, intake, context, clock, effects, rulesOf, onEffects() {} });
+  const engine = createRulesConsumer({ db: state, journal, intake, context, clock, log, effects, onEffects() {} });
   engine.start();
   /** The rules take what is in the journal. */
   const decide = () => {
     while (engine.step().length > 0);
   };
   decide();
-  const book = createRuleBook(
+  const book = createRuleRepository(
     {
       city: () => ({ control, city: city!, rules: fileRules }),
       records: createRuleRecordReader(reading),

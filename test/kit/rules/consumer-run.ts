@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Rule, RuleControl } from '../../../domain/index.ts';
+import pino from 'pino';
+import type { RuleControl } from '../../../domain/index.ts';
 import type { CityVersion, Intake, Outcome } from '../../../ingest/index.ts';
 import type { JournalReader } from '../../../journal/index.ts';
 import {
   createRulesConsumer,
   type Effects,
+  type InForce,
   RULES_SCHEMA,
   type RulesConsumer,
   rulesInForce,
@@ -21,52 +23,53 @@ import {
   testClock,
 } from '../ingest/intake.ts';
 
-/** What effects are written to, and how what was written is read when all is over. */
-export interface Books {
+/** What effects are written to, and how it is read at the end. */
+export interface Sink {
   readonly schemas: readonly RoomSchema[];
   open(db: DatabaseSync): Effects;
-  told(db: DatabaseSync): string;
+  /** Everything that was written, as text. */
+  written(db: DatabaseSync): string;
 }
 
-/** Every transition with what surrounds it, one a line. */
-const TOLD: Books = {
-  schemas: [{ room: 'told', steps: ['create table told (n integer primary key, body text not null) strict'] }],
+/** Every transition with its context, one a line. */
+const TRANSITIONS: Sink = {
+  schemas: [{ room: 'written', steps: ['create table written (n integer primary key, body text not null) strict'] }],
   open(db) {
-    const tell = db.prepare('insert into told (body) values (?)');
+    const insert = db.prepare('insert into written (body) values (?)');
     return (transition, { rule, subject, city }) => {
-      tell.run(JSON.stringify({ transition, rule: rule.source, subject, city: city.version }));
+      insert.run(JSON.stringify({ transition, rule: rule.source, subject, city: city.version }));
     };
   },
-  told: (db) =>
+  written: (db) =>
     db
-      .prepare('select body from told order by n')
+      .prepare('select body from written order by n')
       .all()
       .map(({ body }) => body)
       .join('\n'),
 };
-const rulesByCity = new Map<string, readonly Rule[]>();
+const rulesByCity = new Map<string, InForce>();
 
-/** The rules of a city and of the API without those that have mistakes, each once: parsing them is pure. */
+/** `rulesInForce`, memoized. */
 export function rulesOf(
   { control, city }: Pick<CityVersion, 'control' | 'city'>,
   records: readonly RuleControl[] = [],
-): readonly Rule[] {
+): InForce {
   const key = JSON.stringify([control.version, records]);
   const known = rulesByCity.get(key);
   if (known !== undefined) return known;
-  const { rules } = rulesInForce({ control, city }, records);
-  rulesByCity.set(key, rules);
-  return rules;
+  const inForce = rulesInForce({ control, city }, records);
+  rulesByCity.set(key, inForce);
+  return inForce;
 }
 
 /** What a test does to a consumer. */
 export type Action =
-  /** So many more blocks can be read; then the consumer steps. */
+  /** This number of further blocks can be read; then the consumer steps. */
   | { readonly kind: 'step'; readonly blocks: number }
   | { readonly kind: 'checkpoint' }
   /** Time passes on the machine: commits without effects come due. */
   | { readonly kind: 'wait' }
-  /** Another consumer of the same process reads so many blocks from where it stands, and commits. */
+  /** Another consumer of the same process reads this number of blocks from its position, and commits. */
   | { readonly kind: 'other'; readonly blocks: number }
   /** The process is gone and another one starts from the file as it is. */
   | { readonly kind: 'crash' }
@@ -74,6 +77,8 @@ export type Action =
   | { readonly kind: 'crash in effect'; readonly at: number }
   /** The next transaction fails at its n-th effect, and is tried again. */
   | { readonly kind: 'fail in effect'; readonly at: number };
+
+const log = pino({ level: 'silent' });
 
 class Crash extends Error {}
 class Failure extends Error {}
@@ -86,15 +91,15 @@ interface Process {
 }
 
 interface RunOptions {
-  readonly books?: Books;
-  /** How rules are made of a city and the records of the API. */
+  readonly sink?: Sink;
+  /** Replaces `rulesOf`. */
   readonly parse?: typeof rulesOf;
 }
 
-/** A rules consumer over a journal's file, with another consumer beside it, that can be cut off at any moment. */
+/** A rules consumer over a journal file, with another consumer beside it, that can crash at any moment. */
 export class Run {
   readonly #dir: string;
-  readonly #books: Books;
+  readonly #sink: Sink;
   readonly #parse: typeof rulesOf;
   readonly #journal: PartialReader;
   readonly #clock: TestClock = testClock(1);
@@ -107,9 +112,9 @@ export class Run {
   #snapshot: string | null = null;
   crashes = 0;
 
-  constructor(dir: string, journal: string, { books = TOLD, parse = rulesOf }: RunOptions = {}) {
+  constructor(dir: string, journal: string, { sink = TRANSITIONS, parse = rulesOf }: RunOptions = {}) {
     this.#dir = dir;
-    this.#books = books;
+    this.#sink = sink;
     this.#parse = parse;
     this.#journal = new PartialReader(journal);
     this.#journal.end = 0;
@@ -128,17 +133,17 @@ export class Run {
     else this.#due = { kind: action.kind === 'crash in effect' ? 'crash' : 'fail', in: action.at };
   }
 
-  /** All that the journal holds; then what was told, in order. */
+  /** Reads the whole journal; returns everything that was written, in order. */
   finish(): string {
     this.#due = null;
     this.#journal.end = Number.POSITIVE_INFINITY;
     while (this.step().length > 0);
     this.#process.consumer.checkpoint();
-    const told = this.#books.told(this.#process.db);
+    const written = this.#sink.written(this.#process.db);
     this.#close();
     this.#journal.close();
     this.#other.close();
-    return told;
+    return written;
   }
 
   step(): readonly Outcome[] {
@@ -182,25 +187,25 @@ export class Run {
   }
 
   #open(path: string): Process {
-    const db = openState(path, RULES_SCHEMA, ...this.#books.schemas);
+    const db = openState(path, RULES_SCHEMA, ...this.#sink.schemas);
     const { context, intake } = openIntake(db);
-    const write = this.#books.open(db);
+    const write = this.#sink.open(db);
     const effects: Effects = (transition, context) => {
-      this.#misfortune();
+      this.#failIfDue();
       write(transition, context);
     };
     const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects };
-    const consumer = createRulesConsumer({ ...deps, rulesOf: this.#parse, onEffects() {} });
+    const consumer = createRulesConsumer({ ...deps, log, rulesOf: this.#parse, onEffects() {} });
     consumer.start();
     return { path, db, intake, consumer };
   }
 
-  #misfortune(): void {
+  #failIfDue(): void {
     if (this.#due === null || this.#due.in-- > 0) return;
     const { kind } = this.#due;
     this.#due = null;
     if (kind === 'fail') throw new Failure('the disk is full');
-    // As a crash in the middle of the transaction leaves the files.
+    // A copy of the files as a crash in the middle of the transaction leaves them.
     this.#snapshot = copyState(this.#process.path, this.#fresh());
     throw new Crash('the process is gone');
   }

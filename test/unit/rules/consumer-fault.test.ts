@@ -3,16 +3,19 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { JournalStore } from '../../../journal/index.ts';
 import { cityControl, type Entry, native, testDir, write } from '../../kit/ingest/intake.ts';
-import { BOOKS } from '../../kit/rules/books.ts';
 import { Run, rulesOf } from '../../kit/rules/consumer-run.ts';
+import { ALL_TABLES } from '../../kit/rules/sink.ts';
 
-/** `rulesOf`, with a rule that no author can write (the language refuses it): its limit is none, so the engine throws when a reading is judged. */
-const withBug: typeof rulesOf = (version, records) =>
-  rulesOf(version, records).map((rule) =>
+/** `rulesOf` with a rule that the language refuses: without a threshold the engine throws when it judges a reading. */
+const withBug: typeof rulesOf = (version, records) => {
+  const { rules, problems } = rulesOf(version, records);
+  const broken = rules.map((rule) =>
     rule.id === 'broken' && rule.when.kind === 'threshold'
       ? { ...rule, when: { ...rule.when, threshold: null as unknown as number } }
       : rule,
   );
+  return { rules: broken, problems };
+};
 
 const rule = (id: string, more: object = {}) => ({
   id,
@@ -43,7 +46,7 @@ const journal: readonly Entry[] = [
   reading(1, 20),
   reading(2, 5),
   reading(3, 30),
-  city(4, rule('mended'), rule('sound')),
+  city(4, rule('repaired'), rule('sound')),
   reading(5, 40),
 ];
 
@@ -60,24 +63,24 @@ afterEach(() => {
   rmSync(dir, { recursive: true });
 });
 
-/** What is on disk after the whole journal, with what is done to the run first. */
+/** What is on disk after the whole journal; `disturb` acts on the run first. */
 function play(disturb: (run: Run) => void): string[] {
   const path = mkdtempSync(join(dir, 'run-'));
-  const run = new Run(path, join(dir, 'journal.sqlite'), { books: BOOKS, parse: withBug });
+  const run = new Run(path, join(dir, 'journal.sqlite'), { sink: ALL_TABLES, parse: withBug });
   disturb(run);
   return run.finish().split('\n');
 }
 
-const outboxOf = (told: readonly string[]) =>
-  told.flatMap((line) => {
+const outboxOf = (written: readonly string[]) =>
+  written.flatMap((line) => {
     if (!line.startsWith('outbox ')) return [];
     const { type, subject } = JSON.parse(line.slice(7)) as { type: string; subject: string };
     return [`${type.slice('city.lamppost.'.length)} ${subject}`];
   });
 
-test('fault - a rule in which the engine meets an error is disabled alone, with an alarm and no ticket, until it changes', () => {
-  const told = play(() => {});
-  expect(outboxOf(told)).toEqual([
+test('fault - a rule that makes the engine throw is disabled alone, with an alarm and no ticket, until it changes', () => {
+  const written = play(() => {});
+  expect(outboxOf(written)).toEqual([
     'alert.firing alerts/broken/~fault',
     'alert.firing alerts/sound/d1',
     'ticket.opened tickets/t-3-1',
@@ -86,21 +89,21 @@ test('fault - a rule in which the engine meets an error is disabled alone, with 
     'alert.firing alerts/sound/d1',
     'ticket.opened tickets/t-5-0',
     'alert.resolved alerts/broken/~fault',
-    'alert.firing alerts/mended/d1',
+    'alert.firing alerts/repaired/d1',
     'ticket.opened tickets/t-7-0',
   ]);
 });
 
-test('fault - it stays disabled over a crash after any block, whether or not the windows were written', () => {
+test('fault - the rule stays disabled over a crash after any block, with and without a checkpoint', () => {
   const undisturbed = play(() => {});
   for (const checkpoint of [false, true]) {
     for (let at = 1; at <= journal.length; at++) {
-      const told = play((run) => {
+      const written = play((run) => {
         run.do({ kind: 'step', blocks: at });
         if (checkpoint) run.do({ kind: 'checkpoint' });
         run.do({ kind: 'crash' });
       });
-      expect(told, `a crash after block ${at}`).toEqual(undisturbed);
+      expect(written, `a crash after block ${at}`).toEqual(undisturbed);
     }
   }
 });

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RuleControl, Transition } from '../../../domain/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
@@ -56,27 +57,28 @@ afterEach(() => {
   store.close();
 });
 
-/** A consumer over the test's journal; `told` is what reached its effects, `fail` makes the next effect throw. */
+/** A consumer over the test's journal; `applied` has its effects, `fail` makes the next effect throw. */
 function consumer(state = 'state.sqlite') {
   const db = openState(join(dir, state), RULES_SCHEMA);
   const journal = new JournalReader(join(dir, 'journal.sqlite'));
   open.push(db, journal);
   const clock = testClock();
   const { intake, context } = openIntake(db);
-  const told: (TransitionContext & { transition: Transition })[] = [];
-  const bench = { db, clock, told, fail: false, rang: 0 };
+  const applied: (TransitionContext & { transition: Transition })[] = [];
+  const bench = { db, clock, applied, fail: false, committed: 0 };
   const rules = createRulesConsumer({
     db,
     journal,
     intake,
     context,
     clock,
+    log: pino({ level: 'silent' }),
     rulesOf,
-    effects(transition, surrounding) {
+    effects(transition, context) {
       if (bench.fail) throw new Error('the disk is full');
-      told.push({ transition, ...surrounding });
+      applied.push({ transition, ...context });
     },
-    onEffects: () => void bench.rang++,
+    onEffects: () => void bench.committed++,
   });
   rules.start();
   return Object.assign(bench, { rules });
@@ -88,49 +90,49 @@ function append(...entries: readonly Entry[]): void {
 const seqs = (outcomes: readonly { block: { seq: number } }[]) => outcomes.map(({ block }) => block.seq);
 
 describe('rules consumer', () => {
-  test('an alert of a rule that was changed ends under the text that raised it', () => {
+  test('an alert of a rule that was changed ends in the version that raised it', () => {
     append(city(rule(10)), devices([bin()]), reading(1, 20), city(rule(5)));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map(({ transition, rule: { title } }) => [transition.to, title])).toEqual([
+    expect(applied.map(({ transition, rule: { title } }) => [transition.to, title])).toEqual([
       ['firing', 'above 10'],
       ['resolved', 'above 10'],
     ]);
   });
 
-  test('an alert that fires after the change does so under the new text, also where the consumer starts between the two', () => {
+  test('an alert that fires after the change has the new version, also where the consumer starts between the two', () => {
     append(city(rule(10)), devices([bin()]), city(rule(5)));
     const first = consumer();
     first.rules.step();
     first.rules.checkpoint();
     append(reading(1, 7));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map((one) => [one.transition.to, one.rule.title])).toEqual([['firing', 'above 5']]);
+    expect(applied.map((one) => [one.transition.to, one.rule.title])).toEqual([['firing', 'above 5']]);
   });
 
-  test('a device that is revoked ends its alerts as the device that it was', () => {
+  test('the alerts of a revoked device end with the device as it was before', () => {
     append(city(rule(10)), devices([bin('east')]), reading(1, 20), devices([bin('west')]), devices([], ['d1']));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    const districts = told.map(({ subject }) => (subject.kind === 'device' ? subject.device.district : null));
-    expect(told.map(({ transition }, i) => [transition.to, districts[i]])).toEqual([
+    const districts = applied.map(({ subject }) => (subject.kind === 'device' ? subject.device.district : null));
+    expect(applied.map(({ transition }, i) => [transition.to, districts[i]])).toEqual([
       ['firing', 'east'],
       ['resolved', 'west'],
     ]);
   });
 
-  test('a commit that fails is tried again before anything new is decided, and its blocks are not left out of the outcomes', () => {
+  test('a failed commit is tried again before anything new is decided, and the outcomes keep its blocks', () => {
     append(city(rule(10)), devices([bin()]), reading(1, 20));
     const bench = consumer();
     bench.fail = true;
     expect(() => bench.rules.step()).toThrow('the disk is full');
     expect(() => bench.rules.step()).toThrow('the disk is full');
-    expect([bench.rules.cursor(), bench.rang]).toEqual([0, 0]);
+    expect([bench.rules.cursor(), bench.committed]).toEqual([0, 0]);
     append(reading(2, 5));
     bench.fail = false;
     expect(seqs(bench.rules.step())).toEqual([1, 2, 3, 4]);
-    expect(bench.told.map(({ transition }) => `${transition.id} ${transition.to}`)).toEqual([
+    expect(bench.applied.map(({ transition }) => `${transition.id} ${transition.to}`)).toEqual([
       '3.0 firing',
       '4.0 resolved',
     ]);
@@ -138,9 +140,9 @@ describe('rules consumer', () => {
     expect(bench.rules.step()).toEqual([]);
   });
 
-  test('a cursor without effects is written a quarter of a second late, and never by a step that takes nothing', () => {
+  test('a cursor without effects is written after a quarter of a second', () => {
     append(city(rule(10)), devices([bin()]), reading(1, 5));
-    const { rules, clock, rang } = consumer();
+    const { rules, clock, committed } = consumer();
     expect(seqs(rules.step())).toEqual([1, 2, 3]);
     expect(rules.cursor()).toBe(0);
     clock.ms = 249;
@@ -149,10 +151,10 @@ describe('rules consumer', () => {
     clock.ms = 250;
     rules.step();
     expect(rules.cursor()).toBe(3);
-    expect(rang).toBe(0);
+    expect(committed).toBe(0);
   });
 
-  test('a checkpoint that fails leaves the last one in force, and the next one makes up for it', () => {
+  test('after a failed checkpoint the last one stays valid, and the next one stores all states', () => {
     append(city(rule(10, { for: '10s' })), devices([bin()]), reading(1, 20));
     const first = consumer();
     first.rules.step();
@@ -163,24 +165,24 @@ describe('rules consumer', () => {
     first.rules.checkpoint();
     expect(first.rules.checkpointed()).toBe(3);
     append({ kind: 'tick', atMs: 11_000, body: {} });
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map(({ transition }) => transition.to)).toEqual(['firing']);
+    expect(applied.map(({ transition }) => transition.to)).toEqual(['firing']);
   });
 
-  test('a start whose journal has lost blocks behind the checkpoint says so instead of deciding otherwise', () => {
+  test('a start throws where the journal lacks blocks after the checkpoint', () => {
     append(city(rule(10)), devices([bin()]), reading(1, 20), reading(2, 5), reading(3, 20));
     consumer().rules.step();
     store.trim(5, 10);
     expect(() => consumer()).toThrow('the journal lacks blocks 1 to 4');
   });
 
-  test('a rule of the API fires, and a new version of it ends the alert under the text that raised it', () => {
+  test('a rule of the API fires, and a new version of it ends the alert in the version that raised it', () => {
     append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20), change('x', rule(15), 2), reading(2, 20));
     append(change('x', null, 3));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map(({ transition, rule: { title, origin } }) => [transition.to, title, origin])).toEqual([
+    expect(applied.map(({ transition, rule: { title, origin } }) => [transition.to, title, origin])).toEqual([
       ['firing', 'above 10', 'api:k1'],
       ['resolved', 'above 10', 'api:k1'],
       ['firing', 'above 15', 'api:k1'],
@@ -189,23 +191,23 @@ describe('rules consumer', () => {
     expect(rules.rules()).toEqual([]);
   });
 
-  test('a rule of the API is in force again after a start at a checkpoint, and its alert goes on', () => {
+  test('a rule of the API is in force again after a start at a checkpoint, and its alert continues', () => {
     append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20));
     const first = consumer();
     first.rules.step();
     first.rules.checkpoint();
     append(reading(2, 5));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map(({ transition }) => `${transition.from} ${transition.to}`)).toEqual(['firing resolved']);
+    expect(applied.map(({ transition }) => `${transition.from} ${transition.to}`)).toEqual(['firing resolved']);
   });
 
   test('another city keeps the alert of a rule that did not change, and ends that of one that did', () => {
     const kept = { ...rule(10), id: 'kept' };
     append(city(kept, rule(10)), devices([bin()]), reading(1, 20), city(kept, rule(12)), reading(2, 20));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map(({ transition }) => `${transition.rule} ${transition.to}`)).toEqual([
+    expect(applied.map(({ transition }) => `${transition.rule} ${transition.to}`)).toEqual([
       'kept firing',
       'r1 firing',
       'r1 resolved',
@@ -213,19 +215,19 @@ describe('rules consumer', () => {
     ]);
   });
 
-  test('a rule of the API that the city no longer allows is left out, and comes back when it fits again', () => {
+  test('a rule of the API that the city no longer allows is left out until the city allows it again', () => {
     const without: Entry = { kind: 'city', atMs: 0, body: cityControl({ profiles: { bin: ['b'] } }) };
     append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20), without, city(), reading(2, 20));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map(({ transition }) => transition.to)).toEqual(['firing', 'resolved', 'firing']);
+    expect(applied.map(({ transition }) => transition.to)).toEqual(['firing', 'resolved', 'firing']);
   });
 
-  test("a file's rule wins over one of the API with the same id, from the moment it comes", () => {
+  test("a file's rule wins over one of the API with the same id, from the block that adds it", () => {
     append(city(), devices([bin()]), change('r1', rule(10)), reading(1, 20), city(rule(15)), reading(2, 18));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map(({ transition, rule: { title } }) => `${transition.to} ${title}`)).toEqual([
+    expect(applied.map(({ transition, rule: { title } }) => `${transition.to} ${title}`)).toEqual([
       'firing above 10',
       'resolved above 10',
       'firing above 15',
@@ -233,27 +235,27 @@ describe('rules consumer', () => {
     expect(rules.rules()).toHaveLength(1);
   });
 
-  test('a step that takes a change of a rule writes its cursor at once: somebody waits for it', () => {
+  test('a step that reads a change of a rule writes its cursor at once', () => {
     append(city(), devices([bin()]), change('x', rule(10)));
     const { rules } = consumer();
     rules.step();
     expect(rules.cursor()).toBe(3);
   });
 
-  test('a rule about a district tells of the district, one about the city of the city', () => {
+  test('the subject of a rule for a district is the district, for the city the city', () => {
     const when = { metric: 'a', mean: '1m', above: 10 };
     const district = { ...rule(10), id: 'd', when, for_each: 'district' };
     const whole = { ...district, id: 'c', for_each: 'city' };
     append(city(district, whole), devices([bin()]), reading(1, 20));
-    const { rules, told } = consumer();
+    const { rules, applied } = consumer();
     rules.step();
-    expect(told.map(({ transition: { rule: id, group }, subject }) => [id, group, subject])).toEqual([
+    expect(applied.map(({ transition: { rule: id, group }, subject }) => [id, group, subject])).toEqual([
       ['c', 'city', { kind: 'city', title: { en: 'A', zh: '甲' } }],
       ['d', 'east', { kind: 'district', id: 'east', title: { en: 'A', zh: '甲' } }],
     ]);
   });
 
-  test('the engine explains the alert of a device, and all that is about it', () => {
+  test('the engine explains one alert, and all rules of a device', () => {
     append(city({ ...rule(10), id: 'low' }, { ...rule(50), id: 'high' }), devices([bin()]), reading(1, 20));
     const { rules } = consumer();
     rules.step();

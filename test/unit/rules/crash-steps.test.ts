@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JournalStore } from '../../../journal/index.ts';
 import { testDir, write } from '../../kit/ingest/intake.ts';
-import { BOOKS } from '../../kit/rules/books.ts';
-import { type Books, Run } from '../../kit/rules/consumer-run.ts';
+import { Run, type Sink } from '../../kit/rules/consumer-run.ts';
 import { scenario } from '../../kit/rules/crash-scenario.ts';
+import { ALL_TABLES } from '../../kit/rules/sink.ts';
 
 const entries = scenario();
 let dir: string;
@@ -17,10 +17,10 @@ beforeAll(() => {
   const store = new JournalStore(join(dir, 'journal.sqlite'));
   for (const entry of entries) write(store, entry);
   store.close();
-  const counting: Books = {
-    ...BOOKS,
+  const counting: Sink = {
+    ...ALL_TABLES,
     open(db) {
-      const apply = BOOKS.open(db);
+      const apply = ALL_TABLES.open(db);
       return (...one) => {
         effects++;
         apply(...one);
@@ -33,15 +33,15 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 let runs = 0;
 
-/** A run over the whole journal, with what is done to it first; then what is on disk. */
-function play(disturb: (run: Run) => void, books = BOOKS): string {
+/** What is on disk after the whole journal; `disturb` acts on the run first. */
+function play(disturb: (run: Run) => void, sink = ALL_TABLES): string {
   const path = join(dir, `run-${runs++}`);
   mkdirSync(path);
-  const run = new Run(path, join(dir, 'journal.sqlite'), { books });
+  const run = new Run(path, join(dir, 'journal.sqlite'), { sink });
   disturb(run);
-  const told = run.finish();
+  const written = run.finish();
   rmSync(path, { recursive: true });
-  return told;
+  return written;
 }
 
 const blocks = Array.from(entries.keys(), (i) => i + 1);
@@ -70,18 +70,18 @@ describe('a scenario of ten rules', () => {
 
   test('crash after any one block - alerts, tickets and outbox are byte-equal', () => {
     for (const at of blocks) {
-      const told = play((run) => {
+      const written = play((run) => {
         run.do({ kind: 'step', blocks: at });
         while (run.step().length > 0);
         run.do({ kind: 'crash' });
       });
-      expect(told, `a crash after block ${at}`).toBe(undisturbed);
+      expect(written, `a crash after block ${at}`).toBe(undisturbed);
     }
   });
 
-  test('crash after every other block, the blocks taken one by one and windows written now and then', () => {
+  test('crash after every other block, with single-block steps and some checkpoints', () => {
     for (const at of blocks.filter((block) => block % 2 === 0)) {
-      const told = play((run) => {
+      const written = play((run) => {
         for (let block = 1; block <= at; block++) {
           run.do(step);
           if (block % 7 === at % 7) run.do({ kind: 'checkpoint' });
@@ -89,25 +89,25 @@ describe('a scenario of ten rules', () => {
         }
         run.do({ kind: 'crash' });
       });
-      expect(told, `a crash after block ${at}`).toBe(undisturbed);
+      expect(written, `a crash after block ${at}`).toBe(undisturbed);
     }
   });
 
-  test('crash after each block, again and again', () => {
-    const told = play((run) => {
+  test('crash after each block of one run', () => {
+    const written = play((run) => {
       for (const at of blocks) {
         run.do(step);
         if (at % 5 === 0) run.do({ kind: 'checkpoint' });
         run.do({ kind: 'crash' });
       }
     });
-    expect(told).toBe(undisturbed);
+    expect(written).toBe(undisturbed);
   });
 
-  test('crash in the middle of any commit, before any one effect of the scenario', () => {
+  test('crash in the middle of any commit, before any effect of the scenario', () => {
     let crashes = 0;
     for (let at = 0; at < effects; at++) {
-      const told = play((run) => {
+      const written = play((run) => {
         run.do({ kind: 'crash in effect', at });
         for (let taken = 0; taken < entries.length; taken += 5) {
           run.do({ kind: 'step', blocks: 5 });
@@ -115,7 +115,7 @@ describe('a scenario of ten rules', () => {
         }
         crashes += run.crashes;
       });
-      expect(told, `a crash before effect ${at}`).toBe(undisturbed);
+      expect(written, `a crash before effect ${at}`).toBe(undisturbed);
     }
     expect(crashes).toBe(effects);
   });

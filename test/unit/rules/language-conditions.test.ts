@@ -134,7 +134,7 @@ test.each<[string, string]>([
   ['when: { metric: fill, above: 90, absent: 5m }', '3:23 above does not go with absent; it takes metric, absent'],
   ['when: { metric: fill, outside: [90, 5] }', '3:23 a band is [low, high], the lower first'],
   ['when: { metric: fill, outside: [5, 90], clear: 50 }', '3:41 for outside, clear is a band [low, high]'],
-  ['when: { metric: fill, equals: 1, clear: 2 }', '3:34 equals has no clear: it ends when the figure is another'],
+  ['when: { metric: fill, equals: 1, clear: 2 }', '3:34 equals has no clear: it ends when the value changes'],
   ['when: { metric: pm25, compare: { with: pm2 }, above: 1 }', '3:34 unknown metric "pm2": did you mean "pm25"?'],
   [
     'when: { metric: fill, compare: { with: fill }, above: 1 }',
@@ -150,7 +150,7 @@ test.each<[string, string]>([
   ],
   [
     'when: { metric: level, last: true, above: 3 }\nfor_each: district',
-    '3:24 last cannot be taken over all devices of a district or the city; with quorum each device is judged by itself; use one of mean, min, max, sum, count, p50, p95, stddev',
+    '3:24 last cannot be used over all devices of a district or the city; with quorum each device is judged by itself; use one of mean, min, max, sum, count, p50, p95, stddev',
   ],
   [
     'when: { metric: level, above: 3, quorum: { at_least: 3, of: district } }\nfor_each: city',
@@ -179,8 +179,8 @@ test.each<[string, string]>([
 });
 
 test.each([
-  ['severity: { high: 80, critical: 150 }', 'the least step must be the threshold: above: 75'],
-  ['severity: { high: 75, critical: 70 }', 'a harder severity needs a step further above'],
+  ['severity: { high: 80, critical: 150 }', 'the lowest step must be the threshold: above: 75'],
+  ['severity: { high: 75, critical: 70 }', 'a higher severity needs a step further above'],
 ])('rule language - %s does not fit its threshold', (severity, expected) => {
   const { problems } = parse(`when: { metric: pm25, above: 75 }\n${severity}\n`);
   expect(problems.map(({ message }) => message)).toEqual([expected]);

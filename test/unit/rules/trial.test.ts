@@ -42,7 +42,7 @@ function bench(stored: readonly (readonly [string, number, number])[], most = Nu
     asked,
     run(more: object, messages: readonly TrialMessage[], context = true) {
       const control = cityControl({ rules: [written(more)] });
-      const [rule] = rulesOf({ control, city: parseOnce(control)! });
+      const [rule] = rulesOf({ control, city: parseOnce(control)! }).rules;
       return trial({ rule: rule!, device: DEVICES[0]!, messages, context });
     },
   };

@@ -1,4 +1,4 @@
-import type { Figure } from '../../../../domain/index.ts';
+import type { WindowAggregate } from '../../../../domain/index.ts';
 
 /** A reading of one series. */
 export interface Reading {
@@ -70,7 +70,7 @@ function deviation(values: readonly number[]): number {
 }
 
 /** The window's figure; null where it cannot be taken. */
-export function figure(fn: Figure['fn'], window: Window | null): number | null {
+export function figure(fn: WindowAggregate['fn'], window: Window | null): number | null {
   if (window === null) return null;
   const { readings } = window;
   const values = readings.map(({ value }) => value);

@@ -1,10 +1,10 @@
-import type { Figure } from '../../domain/index.ts';
-import { HOUR_MS } from '../../domain/index.ts';
+import { HOUR_MS, type WindowAggregate } from '../../domain/index.ts';
 import type { Reader, Writer } from './bytes.ts';
 import { Ranks } from './ranks.ts';
-import { type Keeps, Series, type SeriesSpec, seriesSpec } from './series.ts';
+import { Series } from './series.ts';
+import { type Keeps, type SeriesSpec, seriesSpec } from './series-layout.ts';
 
-const KEEPS: Readonly<Record<Figure['fn'], Keeps>> = {
+const KEEPS: Readonly<Record<WindowAggregate['fn'], Keeps>> = {
   last: 'last',
   mean: 'sum',
   sum: 'sum',
@@ -18,15 +18,15 @@ const KEEPS: Readonly<Record<Figure['fn'], Keeps>> = {
   delta: 'ends',
 };
 
-/** A kind of figure, shared by all series of a clause. */
-export interface FigureSpec extends SeriesSpec {
-  readonly fn: Figure['fn'];
+/** An aggregate and the layout of its series, shared by all series of a clause. */
+export interface AggregateSpec extends SeriesSpec {
+  readonly fn: WindowAggregate['fn'];
 }
 
-const specs = new Map<string, FigureSpec>();
+const specs = new Map<string, AggregateSpec>();
 
-/** A kind of figure, one for all clauses that take it alike; `threshold` is where sums of a mean are taken from. */
-export function figureSpec({ fn, windowMs }: Figure, threshold: number): FigureSpec {
+/** Returns the same object for equal arguments; `threshold` is subtracted from each value before a mean is summed. */
+export function aggregateSpec({ fn, windowMs }: WindowAggregate, threshold: number): AggregateSpec {
   const keeps = KEEPS[fn];
   if (keeps === undefined) throw new Error(`there is no function "${fn}"`);
   const shift = fn === 'mean' ? threshold : 0;
@@ -36,11 +36,11 @@ export function figureSpec({ fn, windowMs }: Figure, threshold: number): FigureS
   return spec;
 }
 
-/** One figure over one series; what each function means is said in `domain/rule.ts`. */
-export class FigureState extends Series<FigureSpec> {
+/** One aggregate over one series; `domain/rule.ts` defines each function. */
+export class AggregateState extends Series<AggregateSpec> {
   readonly #ranks: Ranks | null;
 
-  constructor(spec: FigureSpec) {
+  constructor(spec: AggregateSpec) {
     super(spec);
     this.#ranks = spec.fn === 'p50' || spec.fn === 'p95' ? new Ranks() : null;
   }
@@ -55,7 +55,7 @@ export class FigureState extends Series<FigureSpec> {
     return true;
   }
 
-  /** NaN where it cannot be taken yet. */
+  /** NaN while there are too few readings. */
   value(): number {
     const { count } = this;
     if (count === 0) return Number.NaN;
@@ -80,7 +80,7 @@ export class FigureState extends Series<FigureSpec> {
     }
   }
 
-  /** The readings behind it, the newest ten. `last` has no window: those that led up to it are shown. */
+  /** The newest readings of the window, at most 10; `last` has no window: the reading and those before it. */
   readings(): [number, number][] {
     return this.recent(this.spec.fn === 'last' ? Number.NEGATIVE_INFINITY : this.fromMs);
   }

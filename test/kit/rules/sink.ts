@@ -2,12 +2,12 @@ import type { DatabaseSync } from 'node:sqlite';
 import { createOutbox, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/index.ts';
 import { createTicketOffice, TICKET_SCHEMA } from '../../../tickets/index.ts';
-import type { Books } from './consumer-run.ts';
+import type { Sink } from './consumer-run.ts';
 
 const TABLES = ['alerts', 'tickets', 'ticket_changes', 'ticket_alerts', 'ticket_due', 'ticket_waits', 'outbox'];
 
-/** All that follows from transitions, as it is on disk. */
-export const BOOKS: Books = {
+/** Every table that transitions lead to, as it is on disk. */
+export const ALL_TABLES: Sink = {
   schemas: [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA],
   open(db) {
     const clock = { now: () => 0 };
@@ -19,7 +19,7 @@ export const BOOKS: Books = {
     const pipeline = createPipeline({ alerts: createAlertStore(db), office, outbox: createOutbox(db) });
     return (transition, context) => void pipeline.apply({ transition, ...context });
   },
-  told: (db) => TABLES.flatMap((table) => rowsOf(db, table)).join('\n'),
+  written: (db) => TABLES.flatMap((table) => rowsOf(db, table)).join('\n'),
 };
 
 function rowsOf(db: DatabaseSync, table: string): string[] {

@@ -1,27 +1,74 @@
 import { LamppostError, SEVERITIES } from '../../domain/index.ts';
 import { Reader, Writer } from './bytes.ts';
-import { TRUE, type Verdict } from './clauses/index.ts';
-import type { CompiledRule, RuleRun } from './compiled.ts';
+import { type EngineTime, TRUE, type Verdict } from './clauses/index.ts';
+import { type CompiledRule, RUN_GROUP, type RuleRun, type RuleSet, takes } from './compiled.ts';
+import { type DevicePlan, instanceOf } from './groups.ts';
 import type { Episode, Instance, Member, Phase } from './instance.ts';
+import type { StateRow } from './types.ts';
 
 /**
- * States as bytes, exact: what is read back goes on as if it had never been away. How windows are cut and what clauses
- * remember belongs to the format: whoever changes it raises the number.
+ * Version of the encoding. A state that is read back continues exactly where it was written. How windows are cut into
+ * slices and what clauses store are part of the format: a change there needs a new number.
  */
 const FORMAT = 2;
 const PHASES: readonly Phase[] = ['inactive', 'pending', 'firing'];
-const [HELD, SILENT, SILENCE_OVER] = [1, 2, 4];
+const [HELD, SILENT, SILENCE_HANDLED] = [1, 2, 4];
 
 const writer = new Writer();
 
-/** Writes the state of an instance and of its members. */
-export function encodeInstance(instance: Instance): Uint8Array {
+/** A row of a rule's group; a null state deletes it. */
+export function rowOf({ rule: { id, version } }: CompiledRule, group: string, state: Uint8Array | null): StateRow {
+  return { rule: id, version, group, state };
+}
+
+/** Appends the states that changed to `rows`, and marks them as written. */
+export function appendDirty(rows: StateRow[], instances: readonly Instance[], rules: RuleSet, time: EngineTime): void {
+  for (const instance of instances) {
+    instance.dirty = false;
+    if (!instance.gone) rows.push(rowOf(instance.rule, instance.group, encodeInstance(instance)));
+  }
+  for (const rule of rules.byId.values()) {
+    if (!rule.run.dirty) continue;
+    rule.run.dirty = false;
+    rows.push(rowOf(rule, RUN_GROUP, encodeRun(rule.run)));
+  }
+  rows.push({ rule: '', version: '', group: '', state: encodeClock(time) });
+}
+
+/** Restores the state of a row; false where the rule, its version or the device is gone. Throws `disk` on bytes it cannot read. */
+export function restoreRow(
+  { rule: id, version, group, state }: StateRow,
+  rules: RuleSet,
+  plans: ReadonlyMap<string, DevicePlan>,
+  k: number,
+): boolean {
+  const rule = rules.byId.get(id);
+  if (state === null || rule === undefined || rule.rule.version !== version) return false;
+  if (group === RUN_GROUP) {
+    decodeRun(rule, state);
+    return true;
+  }
+  const instance = rule.grouped ? rule.run.groups.get(group) : ownInstance(rule, plans.get(group), k);
+  if (instance === undefined) return false;
+  decodeInstance(instance, state, (device) => instance.members?.get(plans.get(device)?.device.index ?? -1));
+  if (instance.episode?.held) rule.run.held.add(instance);
+  if (instance.phase === 'firing') rule.run.firing++;
+  return true;
+}
+
+function ownInstance(rule: CompiledRule, plan: DevicePlan | undefined, k: number): Instance | undefined {
+  return plan === undefined || !takes(rule.rule, plan.device) ? undefined : instanceOf(plan, rule, k);
+}
+
+function encodeInstance(instance: Instance): Uint8Array {
   writer.reset();
   writer.u8(FORMAT);
   writer.u8(PHASES.indexOf(instance.phase));
   const { episode } = instance;
-  writer.u8((episode?.held ? HELD : 0) | (instance.silent ? SILENT : 0) | (instance.silenceOver ? SILENCE_OVER : 0));
-  writer.f64(instance.heardK);
+  writer.u8(
+    (episode?.held ? HELD : 0) | (instance.silent ? SILENT : 0) | (instance.silenceHandled ? SILENCE_HANDLED : 0),
+  );
+  writer.f64(instance.readK);
   if (episode !== null) {
     writer.u8(SEVERITIES.indexOf(episode.severity));
     for (const time of [episode.sinceMs, episode.sinceK, episode.endK]) writer.f64(time);
@@ -45,8 +92,8 @@ function writeMember({ whole, clauses }: Member): void {
   }
 }
 
-/** Reads back into a fresh instance of the same rule version; throws `disk` when the bytes are not that. */
-export function decodeInstance(
+/** Reads a state into a new instance of the same rule version. */
+function decodeInstance(
   instance: Instance,
   bytes: Uint8Array,
   memberOf: (deviceId: string) => Member | undefined,
@@ -62,8 +109,8 @@ export function decodeInstance(
   if (phase === undefined) throw bad('unknown phase');
   instance.phase = phase;
   instance.silent = (flags & SILENT) !== 0;
-  instance.silenceOver = (flags & SILENCE_OVER) !== 0;
-  instance.heardK = reader.f64();
+  instance.silenceHandled = (flags & SILENCE_HANDLED) !== 0;
+  instance.readK = reader.f64();
   instance.episode = phase === 'inactive' ? null : readEpisode(reader, (flags & HELD) !== 0);
   const fired = Array.from({ length: reader.u8() }, () => reader.f64());
   if (instance.firedK !== null) instance.firedK = fired;
@@ -72,7 +119,7 @@ export function decodeInstance(
   for (let members = reader.u32(); members > 0; members--) {
     const id = reader.text();
     const member = memberOf(id);
-    if (member === undefined) throw bad(`device ${id} is not of the group`);
+    if (member === undefined) throw bad(`device ${id} is not in the group`);
     readMember(reader, member);
     if (member.whole === TRUE) instance.matching++;
   }
@@ -93,8 +140,8 @@ function readMember(reader: Reader, member: Member): void {
   }
 }
 
-/** What a rule remembers as a whole; null where that is nothing. */
-export function encodeRun({ limitedMs, fault }: RuleRun): Uint8Array | null {
+/** Null where there is nothing to store. */
+function encodeRun({ limitedMs, fault }: RuleRun): Uint8Array | null {
   if (limitedMs === null && fault === null) return null;
   writer.reset();
   writer.u8(FORMAT);
@@ -104,7 +151,7 @@ export function encodeRun({ limitedMs, fault }: RuleRun): Uint8Array | null {
   return writer.bytes();
 }
 
-export function decodeRun({ run }: CompiledRule, bytes: Uint8Array): void {
+function decodeRun({ run }: CompiledRule, bytes: Uint8Array): void {
   const reader = new Reader(bytes);
   reader.u8();
   const limitedMs = reader.f64();
@@ -114,8 +161,7 @@ export function decodeRun({ run }: CompiledRule, bytes: Uint8Array): void {
   run.fault = Number.isNaN(atMs) ? null : { atMs, detail };
 }
 
-/** The engine's clock: its time without gaps, and what they took. */
-export function encodeClock(k: number, offset: number): Uint8Array {
+function encodeClock({ k, offset }: EngineTime): Uint8Array {
   writer.reset();
   writer.u8(FORMAT);
   writer.f64(k);
@@ -123,6 +169,7 @@ export function encodeClock(k: number, offset: number): Uint8Array {
   return writer.bytes();
 }
 
+/** Reads the state of the row of rule `''`. */
 export function decodeClock(bytes: Uint8Array): { k: number; offset: number } {
   const reader = new Reader(bytes);
   reader.u8();

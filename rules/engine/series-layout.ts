@@ -1,0 +1,167 @@
+/** The newest readings of a series as a ring of pairs (ts, value). Layout: index of the next pair, number of pairs, pairs. */
+const RECENT_MAX = 10;
+const RECENT_SIZE = 2 + 2 * RECENT_MAX;
+
+/** A window is cut into at most this many slices of event time. */
+const MAX_SLICES = 40;
+
+/** What a slice stores of its readings besides their count: the initial value of each lane. */
+const LANES = {
+  last: [],
+  count: [],
+  sum: [0],
+  min: [Number.POSITIVE_INFINITY],
+  max: [Number.NEGATIVE_INFINITY],
+  /** Sum and sum of squares. */
+  moments: [0, 0],
+  /** The oldest reading: time and value. */
+  ends: [Number.POSITIVE_INFINITY, 0],
+  /** Minimum, maximum, time of the oldest reading. */
+  range: [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  /** Sums of t, y, tt, ty with t in hours from the slice's beginning, and the time of the oldest reading. */
+  line: [0, 0, 0, 0, Number.POSITIVE_INFINITY],
+} as const;
+
+/** What the slices of a series store. */
+export type Keeps = keyof typeof LANES;
+
+/** The layout of a series, shared by all series of a clause. */
+export interface SeriesSpec {
+  readonly keeps: Keeps;
+  readonly windowMs: number;
+  /** 0 for `last`. */
+  readonly slices: number;
+  readonly sliceMs: number;
+  readonly lanes: readonly number[];
+  /**
+   * Subtracted from each value before it is summed, and added to a mean again. Readings that lie exactly on the
+   * threshold then have exactly the threshold as their mean; a plain sum of 0.7s would end slightly below.
+   */
+  readonly shift: number;
+  readonly slab: Slab;
+}
+
+// Indexes from the base of a place.
+export const NEWEST = 0;
+export const LAST = 1;
+export const COUNT = 2;
+export const SLICE = 3;
+export const TOTAL = 4;
+/** `moments`: the first reading, from which all are measured; `line`: the event time before which readings no longer count. */
+export const EXTRA = 5;
+/** Event time of the very first reading. */
+export const FIRST = 6;
+export const RECENT = 7;
+export const SLICES = RECENT + RECENT_SIZE;
+
+/** Returns the layout for a window. A slice is at least 1 ms long, and all slices together are never longer than the window. */
+export function seriesSpec(keeps: Keeps, windowMs: number, shift = 0): SeriesSpec {
+  const sliceMs = Math.max(1, Math.ceil(windowMs / MAX_SLICES));
+  const slices = keeps === 'last' ? 0 : Math.max(1, Math.floor(windowMs / sliceMs));
+  const lanes: readonly number[] = LANES[keeps];
+  const slab = slabOf(SLICES + lanes.length * slices + Math.ceil(slices / 2));
+  return { keeps, windowMs, slices, sliceMs, lanes, shift, slab };
+}
+
+/**
+ * The memory of one series: a fixed range of a large array that many series share. A typed array for each series would cost
+ * more than its content.
+ */
+export interface Place {
+  readonly numbers: Float64Array;
+  /** The same bytes as unsigned integers, two to a number. */
+  readonly counts: Uint32Array;
+  /** Index of its first number. */
+  readonly base: number;
+}
+
+const slabs = new Map<number, Slab>();
+
+/** The slab for places of this size, shared by all series of all rules, so that memory that is read together lies together. */
+function slabOf(size: number): Slab {
+  let slab = slabs.get(size);
+  if (slab === undefined) {
+    slab = new Slab(size);
+    slabs.set(size, slab);
+  }
+  return slab;
+}
+
+/** Allocates places of one size; those given back are used first. */
+export class Slab {
+  readonly #size: number;
+  readonly #free: Place[] = [];
+  #chunk: Place | null = null;
+  #used = 0;
+  #capacity = 1;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** Returns a place filled with zeros. */
+  take(): Place {
+    const known = this.#free.pop();
+    if (known !== undefined) {
+      known.numbers.fill(0, known.base, known.base + this.#size);
+      return known;
+    }
+    if (this.#chunk === null || this.#used === this.#capacity) this.#grow();
+    return { ...this.#chunk!, base: this.#size * this.#used++ };
+  }
+
+  giveBack(place: Place): void {
+    this.#free.push(place);
+  }
+
+  // The first chunks are small: most rules have few series.
+  #grow(): void {
+    this.#capacity = Math.min(2 * this.#capacity, 256);
+    const numbers = new Float64Array(this.#size * this.#capacity);
+    this.#chunk = { numbers, counts: new Uint32Array(numbers.buffer), base: 0 };
+    this.#used = 0;
+  }
+}
+
+/** Stores a reading if it is among the newest ten by event time; of equal timestamps the later arrival is the newer. */
+export function addRecent(numbers: Float64Array, at: number, ts: number, value: number): void {
+  const next = numbers[at]!;
+  const length = numbers[at + 1]!;
+  const place = at + 2 + 2 * next;
+  // When the ring is full, the next place is that of the oldest.
+  if (length === RECENT_MAX && ts < numbers[place]!) return;
+  numbers[place] = ts;
+  numbers[place + 1] = value;
+  numbers[at] = next === RECENT_MAX - 1 ? 0 : next + 1;
+  if (length < RECENT_MAX) numbers[at + 1] = length + 1;
+  sink(numbers, at + 2, next, Math.min(length, RECENT_MAX - 1));
+}
+
+/** Returns the readings at or after `fromMs`, oldest first: [epoch ms, value]. */
+export function recentSince(numbers: Float64Array, at: number, fromMs: number): [number, number][] {
+  const [next, length] = [numbers[at]!, numbers[at + 1]!];
+  const readings: [number, number][] = [];
+  for (let i = RECENT_MAX - length; i < RECENT_MAX; i++) {
+    const place = at + 2 + 2 * ((next + i) % RECENT_MAX);
+    if (numbers[place]! >= fromMs) readings.push([numbers[place]!, numbers[place + 1]!]);
+  }
+  return readings;
+}
+
+/** Moves the reading at `place` back before newer ones, of which there are at most `before`. */
+function sink(numbers: Float64Array, ring: number, place: number, before: number): void {
+  for (let left = before, here = place; left > 0; left--) {
+    const there = here === 0 ? RECENT_MAX - 1 : here - 1;
+    const [a, b] = [ring + 2 * there, ring + 2 * here];
+    if (numbers[a]! <= numbers[b]!) return;
+    swap(numbers, a, b);
+    swap(numbers, a + 1, b + 1);
+    here = there;
+  }
+}
+
+function swap(numbers: Float64Array, a: number, b: number): void {
+  const kept = numbers[a]!;
+  numbers[a] = numbers[b]!;
+  numbers[b] = kept;
+}
