@@ -1,7 +1,16 @@
-import type { Band, Clause, Severity, ThresholdCondition, WindowFunction } from './rule.ts';
+import { z } from 'zod';
+import {
+  type Band,
+  type Clause,
+  SEVERITIES,
+  type Severity,
+  type ThresholdCondition,
+  type WindowFunction,
+} from './rule.ts';
+import type { ShapeOf } from './schema.ts';
 
 /** State of an alert, as Prometheus and Alertmanager name it. */
-export type AlertState = 'pending' | 'firing' | 'resolved';
+export type AlertState = Alert['state'];
 
 /** What one clause said at a transition. */
 export interface ClauseEvidence {
@@ -48,39 +57,43 @@ export interface Evidence {
 }
 
 /**
- * One change of one alert. The engine's only output: the same journal gives the same transitions, byte for byte.
- * `firing` → `firing` is an escalation. `cancelled` is a pending alert whose condition ended before it fired: nobody is told.
+ * One change of one alert, the only output of the engine: the same journal gives the same transitions, byte for byte.
+ * `firing` → `firing` is an escalation. `cancelled` is a pending alert whose condition ended before it fired: it has no event.
  */
 export interface Transition {
-  /** Where in the journal it happened: `{block seq}.{ordinal of the transition in the block}`; the base of every stable id. */
+  /** `{block seq}.{ordinal of the transition in the block}`: the base of every stable id. */
   readonly id: string;
   readonly rule: string;
-  /** Id of a device or district, `city`, or one of the groups that stand for the rule itself. */
+  /** Id of a device or district, `city`, or a group for alarms about the rule itself. */
   readonly group: string;
   readonly from: AlertState | 'inactive';
   readonly to: AlertState | 'cancelled';
-  /** Engine time, epoch ms: what came due happens at its own time, not at that of the block that brought it. */
+  /** Engine time, epoch ms: when it came due, which can be before the time of the block. */
   readonly atMs: number;
-  /** Engine time at which the present episode began to match, epoch ms. */
+  /** Engine time at which the present episode started to match, epoch ms. */
   readonly sinceMs: number;
-  /** The deciding clause's figure (`absent`: seconds of silence; a quorum: devices that match; a limit: groups that would fire); null where there is none. */
+  /** Value of the deciding clause (`absent`: seconds of silence; quorum: devices that match; limit: groups that would fire); null where there is none. */
   readonly value: number | null;
   readonly severity: Severity;
   readonly evidence: Evidence;
 }
 
-/** An alert as the API shows it. Times ISO 8601 UTC. */
-export interface Alert {
-  readonly rule: string;
-  readonly group: string;
-  readonly state: AlertState;
-  readonly severity: Severity;
-  readonly since: string;
-  readonly updatedAt: string;
-  readonly value: number | null;
-  readonly title: string;
-  readonly titleZh: string;
-  readonly district: string;
-  /** Id of the ticket it raised, if any. */
-  readonly ticket: string | null;
-}
+/** An alert as the API shows it. Times in ISO 8601 UTC. */
+export const AlertSchema = z
+  .object({
+    rule: z.string(),
+    group: z
+      .string()
+      .describe('Id of a device or district, or `city`; `~limit` and `~fault` are about the rule itself'),
+    state: z.enum(['pending', 'firing', 'resolved']),
+    severity: z.enum(SEVERITIES),
+    since: z.iso.datetime().describe('When this episode started to match'),
+    updatedAt: z.iso.datetime(),
+    value: z.number().nullable(),
+    title: z.string(),
+    titleZh: z.string(),
+    district: z.string().describe('Empty for the city'),
+    ticket: z.string().nullable().describe('Id of the ticket that it opened'),
+  })
+  .meta({ id: 'Alert', description: 'The alert of a rule and a group' });
+export type Alert = ShapeOf<typeof AlertSchema>;

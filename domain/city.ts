@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import type { Calendar } from './rule.ts';
+import type { ShapeOf } from './schema.ts';
 import type { Inhibition, Service } from './service.ts';
 
 /** A text for people, in the languages that citizens and operators read. */
@@ -85,12 +87,13 @@ export interface City {
   readonly inhibitions: readonly Inhibition[];
 }
 
-/** A mistake in the city folder: what, where, and what would be right. */
-export interface CityProblem {
-  /** Path relative to the city folder. */
-  readonly file: string;
-  /** 1-based. */
-  readonly line: number;
-  readonly column: number;
-  readonly message: string;
-}
+/** A mistake in the city folder or in the text of a rule, and its place. */
+export const CityProblemSchema = z
+  .object({
+    file: z.string().describe('Path relative to the city folder'),
+    line: z.int().describe('From 1'),
+    column: z.int().describe('From 1'),
+    message: z.string(),
+  })
+  .meta({ id: 'Mistake' });
+export type CityProblem = ShapeOf<typeof CityProblemSchema>;

@@ -1,16 +1,24 @@
-export type { Alert, AlertState, ClauseEvidence, Evidence, Transition } from './alert.ts';
+export {
+  type Alert,
+  AlertSchema,
+  type AlertState,
+  type ClauseEvidence,
+  type Evidence,
+  type Transition,
+} from './alert.ts';
 export { type CalendarClock, createCalendarClock } from './calendar.ts';
-export type {
-  City,
-  CityProblem,
-  Department,
-  District,
-  FieldMapping,
-  LocalText,
-  Metric,
-  Open311,
-  Profile,
-  Publishing,
+export {
+  type City,
+  type CityProblem,
+  CityProblemSchema,
+  type Department,
+  type District,
+  type FieldMapping,
+  type LocalText,
+  type Metric,
+  type Open311,
+  type Profile,
+  type Publishing,
 } from './city.ts';
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts';
 export { DEVICE_ID, type Device } from './device.ts';

@@ -3,7 +3,6 @@ import type {
   CloudEvent,
   DropReason,
   EventType,
-  Evidence,
   SessionDrop,
   Ticket,
   TicketDeed,
@@ -11,12 +10,10 @@ import type {
 } from '../domain/index.ts';
 import { isoOf } from '../domain/index.ts';
 import type { Silence } from '../tickets/index.ts';
+import type { AlertData } from './schemas/alert.ts';
 
 /** An alert after a transition; `pending` and `cancelled` ones are no news. */
 export type AlertAfter = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
-
-/** What an alert event tells: the alert, the department of its ticket if it has one, and what is behind it. */
-export type AlertData = Alert & { readonly department: string | null; readonly evidence: Evidence };
 
 export interface AlertEvent extends CloudEvent {
   readonly type: (typeof ALERT_TYPES)[number];

@@ -1,6 +1,5 @@
 export {
   type AlertAfter,
-  type AlertData,
   type AlertEvent,
   alertEventOf,
   isAlertEvent,
@@ -22,8 +21,8 @@ export { publicationsOf, retainedTickets } from './publications.ts';
 export { createEventPublisher, type EventPublisher, type EventPublisherDeps } from './publisher.ts';
 export { createOutboxReader, type EventQuery, type NumberedEvent, type OutboxReader } from './reader.ts';
 export {
+  type AlertData,
   AlertDataSchema,
-  AlertSchema,
   componentsOf,
   EVENT_SCHEMAS,
   EvidenceSchema,

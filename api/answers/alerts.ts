@@ -1,23 +1,22 @@
 import { z } from 'zod';
-import { SEVERITIES } from '../../domain/index.ts';
-import { AlertSchema } from '../../events/index.ts';
+import { AlertSchema, SEVERITIES } from '../../domain/index.ts';
 import { ExplainedAnswer } from './explained.ts';
 import { Waits } from './tickets.ts';
 
 const explanation = ExplainedAnswer.nullable().describe('Null where the rule is gone');
 
-const waits = Waits.nullable().describe('What keeps its ticket back');
+const waits = Waits.nullable().describe('Why its ticket waits');
 
-/** An alert, and what keeps its ticket back. */
+/** An alert, and why its ticket waits. */
 export const AlertAnswer = AlertSchema.extend({ waits }).meta({ id: 'ShownAlert' });
 
-/** An alert and why it stands so; of one that never fired only its rule and group. */
+/** An alert and why it is in its state; of one that never fired only its rule and group. */
 export const AlertInFull = z.union([
   AlertAnswer.extend({ explanation }),
   z.object({ rule: z.string(), group: z.string(), state: z.literal('inactive'), waits, explanation }),
 ]);
 
-/** A rule about a device, and why its alert stands as it does. */
+/** A rule for a device, and the state of its alert. */
 export const DeviceExplained = ExplainedAnswer.extend({
   title: z.string().optional(),
   titleZh: z.string().optional(),

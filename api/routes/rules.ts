@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { type RuleChanged, RuleVersionSchema } from '../../rules/index.ts';
-import { RuleAnswer } from '../answers/rules.ts';
+import type { RuleChanged } from '../../rules/index.ts';
+import { RuleAnswer, RuleVersionAnswer } from '../answers/rules.ts';
 import type { ApiDeps } from '../deps.ts';
 import { draftOf, editorOf, etagOf, Noted, RuleBody } from '../rule-draft.ts';
 import { found, Paged, pageOf } from '../schema.ts';
@@ -46,7 +46,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
         summary:
           'Every version of a rule that the API made, newest first: by whom, when, why, and its text (null: deleted)',
         params: Id,
-        response: { 200: pageOf(RuleVersionSchema) },
+        response: { 200: pageOf(RuleVersionAnswer) },
       },
     },
     async ({ params: { id } }) => ({ items: found(rules.history(id), `rule "${id}"`), next: null }),

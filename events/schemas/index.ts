@@ -1,4 +1,4 @@
-export { AlertDataSchema, AlertSchema } from './alert.ts';
+export { type AlertData, AlertDataSchema } from './alert.ts';
 export { EVENT_SCHEMAS, eventName } from './event.ts';
 export { EvidenceSchema } from './evidence.ts';
 export { exactly } from './exactly.ts';

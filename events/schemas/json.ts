@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { EVENT_TYPES } from '../../domain/index.ts';
+import { AlertSchema, EVENT_TYPES } from '../../domain/index.ts';
 import { schemaUriOf } from '../cloudevent.ts';
-import { AlertSchema } from './alert.ts';
 import { dataSchemaOf, EVENT_SCHEMAS } from './event.ts';
 import { TicketSchema } from './ticket.ts';
 

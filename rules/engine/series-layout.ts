@@ -88,7 +88,7 @@ function slabOf(size: number): Slab {
 }
 
 /** Allocates places of one size; those given back are used first. */
-export class Slab {
+class Slab {
   readonly #size: number;
   readonly #free: Place[] = [];
   #chunk: Place | null = null;

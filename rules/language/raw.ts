@@ -12,7 +12,7 @@ export function mapAt(raw: Raw, key: string): Raw {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Raw) : {};
 }
 
-export function listAt(raw: Raw, key: string): readonly unknown[] {
+function listAt(raw: Raw, key: string): readonly unknown[] {
   const value = raw[key];
   return Array.isArray(value) ? value : [];
 }
