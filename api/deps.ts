@@ -21,7 +21,7 @@ import type { Subscriptions, Webhooks } from '../notify/index.ts';
 import type { Backtest, Explanation, RuleRepository, TrialReport, TrialRequest } from '../rules/index.ts';
 import type { BackupJob } from '../store/index.ts';
 import type {
-  Act,
+  ActionRequest,
   Oversight,
   PublicQuery,
   PublicTicket,
@@ -132,7 +132,7 @@ export interface ApiDeps {
   };
   readonly tickets: Omit<TicketReader, 'openCount'> & {
     /** Throw `not-found`, and refusals of `TICKET_REFUSALS`; what they answer is on disk. */
-    act(act: Act): Promise<Ticket>;
+    act(request: ActionRequest): Promise<Ticket>;
     open(request: Omit<Request, 'id'>): Promise<Ticket>;
     split(split: Split): Promise<Ticket>;
   };

@@ -37,7 +37,7 @@ interface Deps {
     servicesWith(mediaUrl: string): readonly string[];
   };
   /** Resolves when the ticket is on disk. */
-  readonly openTicket: (request: Request) => Promise<Ticket>;
+  readonly openTicket: (request: Request & { readonly id: string }) => Promise<Ticket>;
   /** Random: an id that no ticket has, and a token that nobody guesses. */
   readonly newId: () => string;
   readonly newToken: () => string;

@@ -2,15 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseArgs } from 'node:util';
-import {
-  backtestDevices,
-  type Config,
-  inputOf,
-  type LoadedCity,
-  loadCity,
-  readConfig,
-  wouldBeTickets,
-} from '../app/index.ts';
+import { backtestDevices, type Config, inputOf, type LoadedCity, loadCity, readConfig } from '../app/index.ts';
 import { formatProblems } from '../city-model/index.ts';
 import {
   systemClock as clock,
@@ -24,6 +16,7 @@ import { createInfluxHistory, openDuckdbScan } from '../history/index.ts';
 import { createRuleRecordReader } from '../ingest/index.ts';
 import { openRegistry } from '../registry/index.ts';
 import { type BacktestOptions, type BacktestReport, parseRule, rulesInForce, runBacktest } from '../rules/index.ts';
+import { wouldBeTickets } from '../tickets/index.ts';
 import { backtestOver } from './backtest-remote.ts';
 import { createProgressBar, printReport } from './backtest-report.ts';
 

@@ -1,5 +1,5 @@
 import type { EventType, Severity } from '../domain/index.ts';
-import { conditionsOf, type Filter } from '../tickets/index.ts';
+import { conditionsOf, type Filter } from '../store/index.ts';
 import { hearersOf } from './audience.ts';
 import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 

@@ -11,12 +11,12 @@ export {
   type SessionEvent,
   type SilenceEvent,
   sessionEventOf,
+  silenceEventOf,
   type TicketEvent,
   ticketEventOf,
 } from './cloudevent.ts';
 export { type EventFilter, passes } from './filter.ts';
 export { createOutbox, OUTBOX_SCHEMA, type Outbox } from './outbox.ts';
-export { createPipeline, type Occurrence, type Pipeline, type PipelineDeps } from './pipeline.ts';
 export { publicationsOf, retainedTickets } from './publications.ts';
 export { createEventPublisher, type EventPublisher, type EventPublisherDeps } from './publisher.ts';
 export { createOutboxReader, type EventQuery, type NumberedEvent, type OutboxReader } from './reader.ts';

@@ -4,5 +4,6 @@ export { openDatabase } from './database.ts';
 export { diskFault } from './faults.ts';
 export type { BackupFile, Manifest } from './manifest.ts';
 export { migrate, type RoomSchema } from './migrate.ts';
+export { conditionsOf, type Filter, positionOf } from './page.ts';
 export { refuseUnfinished, restoreBackup } from './restore.ts';
 export { transact } from './transact.ts';

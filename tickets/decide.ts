@@ -1,5 +1,5 @@
 import { FAULT_GROUP, type Rule, type Service, type Ticket, type Transition } from '../domain/index.ts';
-import type { WaitReason } from './wait-store.ts';
+import type { WaitReason } from './waits.ts';
 
 /** Why a transition does to a ticket what it does. */
 export const TICKET_REASONS = {
@@ -11,7 +11,7 @@ export const TICKET_REASONS = {
   gathering: 'the alert fires, and its ticket waits a moment for others like it',
   'still-waiting': 'the alert fires, and its ticket waits already',
   'already-open': 'the alert fires and has an open ticket',
-  'alert-escalated': 'the firing alert of an open ticket became harder',
+  'alert-escalated': 'the severity of the firing alert of an open ticket rose',
   'alert-resolved': 'the last firing alert of an open ticket resolved',
   'others-still-fire': 'the alert resolved, and others of the same ticket still fire',
   'confirm-on-site': 'the alert resolved, and its service wants somebody to look first',
@@ -21,7 +21,7 @@ export const TICKET_REASONS = {
   'never-fired': 'the alert ended before it fired',
   'nothing-open': 'the alert resolved and has no open ticket',
   'rule-raises-no-ticket': 'the rule only alerts',
-  'rule-fault': 'the rule itself has a fault: an alarm for its author, and nothing that a department could mend',
+  'rule-fault': 'the rule itself has a fault: an alarm for its author, and nothing that a department could repair',
   'unknown-service': 'the city folder does not describe the service of the rule',
 } as const;
 export type TicketReason = keyof typeof TICKET_REASONS;
@@ -30,7 +30,7 @@ export type TicketReason = keyof typeof TICKET_REASONS;
 export interface Hold {
   readonly reason: WaitReason;
   readonly cause: string;
-  /** When it waits no longer; null where the end of the cause decides. */
+  /** When it stops waiting; null where the end of the cause decides. */
   readonly dueMs: number | null;
 }
 
@@ -63,8 +63,31 @@ export type TicketDecision =
         | 'unknown-service';
     };
 
-/** What a decision rests on besides the transition; what costs a look is asked only where it counts. */
-export interface TicketContext {
+/** What the placement of a firing alert without a ticket looks at; each look is taken only where a step needs it. */
+export interface Looks {
+  /** The firing alert that explains it. */
+  inhibition(): Hold | null;
+  /** The silence or maintenance window that matches it. */
+  silence(): Hold | null;
+  /** The open ticket of others like it. */
+  gathered(): Ticket | null;
+  /** The ticket that the alert had before, where it may open again. */
+  reopenable(): Ticket | null;
+  /** Where alerts of the service are gathered: with what, and until when. */
+  gathering(): Hold | null;
+}
+
+/** The looks where nothing else is open, silenced or gathered. */
+export const ALONE: Looks = {
+  inhibition: () => null,
+  silence: () => null,
+  gathered: () => null,
+  reopenable: () => null,
+  gathering: () => null,
+};
+
+/** What a decision rests on besides the transition. */
+export interface TicketContext extends Looks {
   readonly rule: Pick<Rule, 'ticket'>;
   /** The service that the rule names, where the city has it. */
   readonly service: Service | undefined;
@@ -76,14 +99,6 @@ export interface TicketContext {
   othersFire(): boolean;
   /** Whether other departments still have a part of the open ticket. */
   partsOpen(): boolean;
-  /** What inhibits or silences the alert now. */
-  heldBy(): Hold | null;
-  /** The open ticket of others like it. */
-  gathered(): Ticket | null;
-  /** The ticket that the alert had before, where it may open again. */
-  reopenable(): Ticket | null;
-  /** Where alerts of the service are gathered: with what, and until when. */
-  gathering(): Hold | null;
 }
 
 /** Decides what a transition does to the ticket of its alert (promise 3). */
@@ -114,21 +129,41 @@ function decideFiring({ from }: Pick<Transition, 'from'>, context: TicketContext
   if (waits) return { kind: 'wait', reason: 'still-waiting' };
   if (rule.ticket === undefined) return { kind: 'none', reason: 'rule-raises-no-ticket' };
   if (service === undefined) return { kind: 'none', reason: 'unknown-service' };
-  return decideOpening(context, { service, deadlineMs: rule.ticket.deadlineMs });
+  return placeAlert(context, { service, deadlineMs: rule.ticket.deadlineMs });
 }
 
-/** What becomes of a firing alert without a ticket; asked again when what it waited for is over. */
-export function decideOpening(
-  { heldBy, gathered, reopenable, gathering }: Pick<TicketContext, 'heldBy' | 'gathered' | 'reopenable' | 'gathering'>,
-  ofService: OfService,
-): TicketDecision {
-  const held = heldBy();
-  if (held !== null) return { kind: 'hold', reason: held.reason, hold: held, ...ofService };
-  const others = gathered();
-  if (others !== null) return { kind: 'join', reason: 'joins-others', ticket: others };
-  const before = reopenable();
-  if (before !== null) return { kind: 'reopen', reason: 'fires-again-soon', ticket: before };
-  const wait = gathering();
-  if (wait !== null) return { kind: 'hold', reason: wait.reason, hold: wait, ...ofService };
-  return { kind: 'open', reason: 'incident-began', ...ofService };
+/** A step yields a decision, with its reason, or passes the alert on to the next. */
+type Step = (looks: Looks, of: OfService) => TicketDecision | null;
+
+const inhibit: Step = ({ inhibition }, of) => held(inhibition(), of);
+
+const silence: Step = ({ silence }, of) => held(silence(), of);
+
+const join: Step = ({ gathered }) => {
+  const ticket = gathered();
+  return ticket && { kind: 'join', reason: 'joins-others', ticket };
+};
+
+const reopen: Step = ({ reopenable }) => {
+  const ticket = reopenable();
+  return ticket && { kind: 'reopen', reason: 'fires-again-soon', ticket };
+};
+
+const gather: Step = ({ gathering }, of) => held(gathering(), of);
+
+const open: Step = (_looks, of) => ({ kind: 'open', reason: 'incident-began', ...of });
+
+const held = (hold: Hold | null, of: OfService): TicketDecision | null =>
+  hold && { kind: 'hold', reason: hold.reason, hold, ...of };
+
+/** The way of a firing alert to its ticket, step by step; the first step that yields a decision ends it. */
+export const PLACEMENT: readonly Step[] = [inhibit, silence, join, reopen, gather, open];
+
+/** Decides what becomes of a firing alert without a ticket; also when what it waited for is over. */
+export function placeAlert(looks: Looks, of: OfService): TicketDecision {
+  for (const step of PLACEMENT) {
+    const decision = step(looks, of);
+    if (decision !== null) return decision;
+  }
+  throw new Error('the last step always decides');
 }

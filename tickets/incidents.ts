@@ -1,17 +1,16 @@
 import type { Rule, Subject, Ticket, Transition } from '../domain/index.ts';
-import { decideOpening, decideTicket, type TicketContext, type TicketDecision } from './decide.ts';
-import type { TicketCity } from './keeper.ts';
-import { confirmationOf, escalationOf, resolutionOf, updateOf } from './lifecycle.ts';
-import { type Candidate, createPlacement, labelsOf, type PlacementDeps } from './placement.ts';
-import type { Titles } from './title.ts';
-import type { Wait } from './wait-store.ts';
+import { confirmationOf, escalationOf, labelsOf, resolutionOf, updateOf } from './alert-changes.ts';
+import { ALONE, decideTicket, placeAlert, type TicketContext, type TicketDecision } from './decide.ts';
+import { type Candidate, createPlacement, type PlacementParts } from './placement.ts';
+import type { Wait } from './waits.ts';
+import { type Titles, titlesOf } from './wording.ts';
+import type { TicketCity } from './writer.ts';
 
 /** A transition of an alert and what the engine knew when it happened. */
 export interface Incident {
   readonly transition: Transition;
   readonly rule: Rule;
   readonly subject: Subject;
-  readonly titles: Titles;
   readonly city: TicketCity;
 }
 
@@ -20,15 +19,17 @@ export interface IncidentOutcome {
   readonly decision: TicketDecision;
   /** The ticket of the alert as it is now; null where it has none. */
   readonly ticket: Ticket | null;
-  /** Every version to be told, in order. */
-  readonly news: readonly Ticket[];
+  /** The titles of the alert. */
+  readonly titles: Titles;
+  /** Every version to be published, in order. */
+  readonly changes: readonly Ticket[];
 }
 
 /** A ticket that opened, or took in, alerts that had waited. */
 export interface Released {
   readonly ticket: Ticket;
   readonly alerts: readonly { readonly rule: string; readonly group: string }[];
-  readonly news: readonly Ticket[];
+  readonly changes: readonly Ticket[];
 }
 
 /** From alerts to tickets; the caller holds the transaction. */
@@ -40,13 +41,13 @@ export interface Incidents {
   heldBy(silence: { readonly id: string }): { readonly rule: string; readonly group: string }[];
 }
 
-/** Makes the way from alerts to tickets. It keeps nothing in memory. */
-export function createIncidents(deps: PlacementDeps): Incidents {
-  const { tickets, waits, keeper } = deps;
-  const placement = createPlacement(deps);
+/** Returns the way from alerts to tickets. It keeps nothing in memory. */
+export function createIncidents(parts: PlacementParts): Incidents {
+  const { tickets, waits, writer } = parts;
+  const placement = createPlacement(parts);
 
-  function contextOf(incident: Incident): { context: TicketContext; candidate: Candidate | null } {
-    const { transition, rule, subject, titles, city } = incident;
+  function contextOf(incident: Incident, titles: Titles): { context: TicketContext; candidate: Candidate | null } {
+    const { transition, rule, subject, city } = incident;
     const { rule: id, group, atMs } = transition;
     const service = rule.ticket && city.services.get(rule.ticket.service);
     const open = tickets.findOpen(id, group);
@@ -58,7 +59,7 @@ export function createIncidents(deps: PlacementDeps): Incidents {
       othersFire: () => open !== null && tickets.firing(open.id) > 1,
       partsOpen: () => open !== null && tickets.openParts(open.id).length > 0,
     };
-    if (service === undefined) return { context: { ...known, ...NOWHERE }, candidate: null };
+    if (service === undefined) return { context: { ...known, ...ALONE }, candidate: null };
     const resolveMs = rule.ticket!.deadlineMs;
     const opening = { transition, rule: { id: rule.id, source: rule.source }, subject, ...titles, resolveMs };
     const candidate = { opening, labels: labelsOf(transition, subject, service), service, city, atMs };
@@ -70,15 +71,15 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     const { rule, group, severity } = transition;
     switch (decision.kind) {
       case 'update':
-        return keeper.change(decision.ticket, updateOf(transition), city);
+        return writer.change(decision.ticket, updateOf(transition), city);
       case 'escalate':
-        return keeper.change(decision.ticket, escalationOf(decision.ticket, transition), city);
+        return writer.change(decision.ticket, escalationOf(decision.ticket, transition), city);
       case 'resolve':
-        return keeper.change(decision.ticket, resolutionOf(transition), city);
+        return writer.change(decision.ticket, resolutionOf(transition), city);
       case 'confirm':
-        return keeper.change(decision.ticket, confirmationOf(transition, decision.reason), city);
+        return writer.change(decision.ticket, confirmationOf(transition, decision.reason), city);
       case 'wait':
-        waits.harden(rule, group, severity);
+        waits.raiseSeverity(rule, group, severity);
         return [];
       case 'forget':
         waits.remove(rule, group);
@@ -100,7 +101,7 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     return open;
   }
 
-  /** Those that waited for a cause that is over are placed anew; a service that is gone takes them along. */
+  /** Those that waited for a cause that is over are placed anew; those of a service that is gone are dropped. */
   function releaseHeld(waiting: readonly Wait[], city: TicketCity, nowMs: number): Released[] {
     return waiting.flatMap((wait) => {
       waits.remove(wait.rule, wait.group);
@@ -108,7 +109,7 @@ export function createIncidents(deps: PlacementDeps): Incidents {
       const candidate = candidateOf(wait, city, nowMs);
       if (candidate === null) return [];
       const ofService = { service: candidate.service, deadlineMs: candidate.opening.resolveMs };
-      const decision = decideOpening(placement.looks(candidate), ofService);
+      const decision = placeAlert(placement.looks(candidate), ofService);
       return releasedOf([wait], placement.place(decision, candidate));
     });
   }
@@ -133,15 +134,15 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     const candidates = free.map(({ candidate }) => candidate);
     const join = (ticket: Ticket) =>
       candidates.flatMap((one) => placement.place({ kind: 'join', reason: 'joins-others', ticket }, one));
-    const news = gathered === null ? placement.open(candidates) : join(gathered);
+    const changes = gathered === null ? placement.open(candidates) : join(gathered);
     const waiting = free.map(({ wait }) => wait);
-    return [...others, ...releasedOf(waiting, news)];
+    return [...others, ...releasedOf(waiting, changes)];
   }
 
-  function releasedOf(waiting: readonly Wait[], news: readonly Ticket[]): Released[] {
+  function releasedOf(waiting: readonly Wait[], changes: readonly Ticket[]): Released[] {
     const alerts = waiting.map(({ rule, group }) => ({ rule, group }));
-    const ticket = news.at(-1) ?? tickets.findOpen(alerts[0]!.rule, alerts[0]!.group);
-    return ticket === null ? [] : [{ ticket, alerts, news }];
+    const ticket = changes.at(-1) ?? tickets.findOpen(alerts[0]!.rule, alerts[0]!.group);
+    return ticket === null ? [] : [{ ticket, alerts, changes }];
   }
 
   /** One speaks for all of a cause: a silence is over for each of its alerts, an inhibition too. */
@@ -154,7 +155,8 @@ export function createIncidents(deps: PlacementDeps): Incidents {
   return {
     apply(incident) {
       const { transition, city } = incident;
-      const { context, candidate } = contextOf(incident);
+      const titles = titlesOf(incident);
+      const { context, candidate } = contextOf(incident, titles);
       const decision = decideTicket(transition, context);
       if (context.open !== null && decision.kind !== 'none') {
         // Somebody opened its earlier ticket again while it waited.
@@ -163,9 +165,9 @@ export function createIncidents(deps: PlacementDeps): Incidents {
         tickets.setAlert(transition.rule, transition.group, { state, severity: transition.severity });
       }
       const moved = carryOut(decision, transition, city);
-      const news = candidate === null ? moved : [...moved, ...placement.place(decision, candidate)];
-      const ticket = news.at(-1) ?? tickets.findOpen(transition.rule, transition.group);
-      return { decision, ticket, news };
+      const changes = candidate === null ? moved : [...moved, ...placement.place(decision, candidate)];
+      const ticket = changes.at(-1) ?? tickets.findOpen(transition.rule, transition.group);
+      return { decision, ticket, titles, changes };
     },
     heldBy: ({ id }) => waits.of('silenced', id).map(({ rule, group }) => ({ rule, group })),
     release(nowMs, city) {
@@ -177,11 +179,3 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     },
   };
 }
-
-/** An alert whose rule names no service that the city has: it is never placed. */
-const NOWHERE = {
-  heldBy: () => null,
-  gathered: () => null,
-  reopenable: () => null,
-  gathering: () => null,
-} as const;

@@ -1,9 +1,8 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Clock, TicketStatus } from '../domain/index.ts';
-import { isoOf } from '../domain/index.ts';
+import { createZone, DAY_MS, isoOf } from '../domain/index.ts';
 
 import { createTally, type Overseen, type Sums, type Tally } from './tally.ts';
-import { createWeeks } from './week.ts';
 
 /** What tickets can be told apart by. */
 export const OVERSIGHT_KEYS = ['department', 'service', 'district', 'week'] as const;
@@ -109,4 +108,34 @@ function overseenOf({ status, relation, opened_at, due_at, noticed_at, resolved_
     reopened: Number(reopened),
     stars: stars === null ? null : Number(stars),
   };
+}
+
+const WEEK_MS = 7 * DAY_MS;
+// 1970-01-01 was a Thursday: its week began three days before.
+const FIRST_MONDAY_MS = -3 * DAY_MS;
+
+/** Tells the week of a moment, by the clocks of an IANA zone, as ISO 8601 has it: `2026-W14`. */
+export function createWeeks(iana: string): (ms: number) => string {
+  const zone = createZone(iana);
+  let fromMs = Number.POSITIVE_INFINITY;
+  let toMs = Number.NEGATIVE_INFINITY;
+  let name = '';
+  return (ms) => {
+    // Moments mostly come in order: the zone is asked once a week.
+    if (ms >= fromMs && ms < toMs) return name;
+    const localMs = ms + zone.offsetAt(ms);
+    const mondayMs = Math.floor((localMs - FIRST_MONDAY_MS) / WEEK_MS) * WEEK_MS + FIRST_MONDAY_MS;
+    fromMs = zone.toUtc(mondayMs);
+    toMs = zone.toUtc(mondayMs + WEEK_MS);
+    name = nameOf(mondayMs);
+    return name;
+  };
+}
+
+/** A week is of the year that its Thursday lies in (ISO 8601-1 §3.1.1.23). */
+function nameOf(mondayMs: number): string {
+  const thursdayMs = mondayMs + 3 * DAY_MS;
+  const year = new Date(thursdayMs).getUTCFullYear();
+  const week = Math.floor((thursdayMs - Date.UTC(year, 0, 1)) / WEEK_MS) + 1;
+  return `${year}-W${String(week).padStart(2, '0')}`;
 }

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Page, Severity, Ticket, TicketAlert, TicketStatus } from '../domain/index.ts';
+import { conditionsOf, type Filter, positionOf } from '../store/index.ts';
 import { alertOf, SELECT_TICKETS, ticketOf } from './row.ts';
-import { conditionsOf, type Filter, positionOf } from './select.ts';
 
 /** Which tickets; absent filters match all. `after` is the `next` of the page before. */
 export interface TicketQuery {

@@ -1,9 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type { AlertLabels, CalendarClock, Matchers, Page } from '../domain/index.ts';
-import { isoOf } from '../domain/index.ts';
-
+import { type AlertLabels, type CalendarClock, isoOf, type Matchers, type Page } from '../domain/index.ts';
+import { positionOf } from '../store/index.ts';
 import { matches } from './match.ts';
-import { positionOf } from './select.ts';
 
 /** A silence or maintenance window: alerts that it matches go on, and raise no ticket. Times ISO 8601 UTC. */
 export interface Silence {
@@ -19,13 +17,13 @@ export interface Silence {
   readonly createdAt: string;
 }
 
-/** How a silence stands at a moment. */
+/** The state of a silence at a moment. */
 export type SilenceState = 'pending' | 'active' | 'pausing' | 'expired';
 
-/** What tells whether a calendar is on; null where the city has none of that id. */
+/** Returns the clock of a calendar; null where the city has none of that id. */
 export type CalendarOf = (id: string) => CalendarClock | null;
 
-/** A silence and how it stands now. */
+/** A silence and its state now. */
 export type ShownSilence = Silence & { readonly state: SilenceState };
 
 /** The state of a silence at a moment; `pausing` between the times of its calendar. */
@@ -40,21 +38,21 @@ export function silenceState(
   return calendarOf(calendar)?.isActive(atMs) === true ? 'active' : 'pausing';
 }
 
-/** Silences, for their writer; the caller holds the transaction. */
+/** Reads and writes silences; a writer holds the transaction. */
 export interface SilenceStore {
   add(silence: Silence): void;
   get(id: string): Silence | null;
-  /** The newest first. A bad `after` throws `invalid`. */
+  /** Newest first. A bad `after` throws `invalid`. */
   list(query: { limit: number; after: string | null; ended?: boolean; nowMs: number }): Page<Silence>;
   /** Ends one at a moment; false where it had ended. */
   end(id: string, atMs: number): boolean;
   /** Those that silence an alert at a moment, the oldest first. */
   of(labels: AlertLabels, atMs: number, calendarOf: CalendarOf): Silence[];
-  /** Takes those that end before a moment and of whose end nobody was told: they count as told from now on. */
+  /** Returns those that end before a moment and were not warned of; they count as warned from now on. */
   takeEnding(beforeMs: number, nowMs: number): Silence[];
 }
 
-/** Makes the store over a file that has `TICKET_SCHEMA`. */
+/** Returns the store of a file that has `TICKET_SCHEMA`. */
 export function createSilenceStore(db: DatabaseSync): SilenceStore {
   const add = db.prepare(`
     insert into silences (id, matchers, starts_ms, ends_ms, calendar, comment, author, created_at)

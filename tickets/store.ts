@@ -13,14 +13,14 @@ export interface TicketExtras {
   readonly mediaUrl?: string | null;
   /** Id of its address in the city's own list of addresses (Open311 `address_id`). */
   readonly addressId?: string | null;
-  /** Answers to the service's questions, by code. */
+  /** What was filled in for the service's questions, by code. */
   readonly attributes?: Readonly<Record<string, string | readonly string[]>>;
 }
 
-/** An alert as it joins a ticket. `told`: whether the ticket's history speaks of it. */
-export type JoiningAlert = TicketAlert & { readonly told: boolean };
+/** An alert as it joins a ticket. `noted`: whether the ticket's history names it. */
+export type JoiningAlert = TicketAlert & { readonly noted: boolean };
 
-/** The writing side of the tickets; the caller holds the transaction. */
+/** Stores tickets; the caller holds the transaction. */
 export interface TicketStore {
   get(id: string): Ticket | null;
   /** The one open ticket of an alert, or null. */
@@ -41,20 +41,20 @@ export interface TicketStore {
   update(ticket: Ticket): void;
   /** Adds an alert to an open ticket; one that another open ticket has fails on the unique index. */
   attach(ticket: string, alert: JoiningAlert): void;
-  /** Notes how an alert of an open ticket stands. */
+  /** Stores the state and severity of an alert of an open ticket. */
   setAlert(rule: string, group: string, now: Pick<TicketAlert, 'state' | 'severity'>): void;
   /** How many alerts of a ticket fire. */
   firing(ticket: string): number;
-  /** Alerts that joined and of which the history does not speak yet; they count as told from now on. */
-  tellJoined(ticket: string): string[];
-  /** The alerts of a ticket that ends are free for another one. */
+  /** Returns the groups of alerts that joined and that the history does not name yet; they count as noted from now on. */
+  takeJoined(ticket: string): string[];
+  /** Frees the alerts of a ticket that ends for another one. */
   release(ticket: string): void;
   /** Binds them again to one that opens again; false where another open ticket has one of them, or gathers others like them. */
   rebind(ticket: string): boolean;
   reporterHash(ticket: string): Uint8Array | null;
 }
 
-/** Makes the writing side over a file that has `TICKET_SCHEMA`. */
+/** Returns the store of a file that has `TICKET_SCHEMA`. */
 export function createTicketStore(db: DatabaseSync): TicketStore {
   const byId = db.prepare(`${SELECT_TICKETS} where id = ?`);
   const ofAlert = `select ticket from ticket_alerts where rule = ? and "group" = ?`;
@@ -79,8 +79,8 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const setAlert = db.prepare(`
     update ticket_alerts set state = ?, severity = ? where rule = ? and "group" = ? and attached = 1`);
   const firing = db.prepare("select count(*) as n from ticket_alerts where ticket = ? and state = 'firing'");
-  const untold = db.prepare('select "group" from ticket_alerts where ticket = ? and told = 0 order by ordinal');
-  const tell = db.prepare('update ticket_alerts set told = 1 where ticket = ? and told = 0');
+  const unnoted = db.prepare('select "group" from ticket_alerts where ticket = ? and told = 0 order by ordinal');
+  const note = db.prepare('update ticket_alerts set told = 1 where ticket = ? and told = 0');
   const release = db.prepare('update ticket_alerts set attached = 0 where ticket = ? and attached = 1');
   const taken = db.prepare(`
     select 1 from ticket_alerts mine join ticket_alerts other
@@ -132,14 +132,14 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
       db.prepare(sql).run(...values.map(([, value]) => value), ticket.id);
       addChanges(ticket, before);
     },
-    attach(ticket, { rule, group, state, severity, since, told }) {
-      attach.run(ticket, rule, group, state, severity, since, told ? 1 : 0);
+    attach(ticket, { rule, group, state, severity, since, noted }) {
+      attach.run(ticket, rule, group, state, severity, since, noted ? 1 : 0);
     },
     setAlert: (rule, group, { state, severity }) => void setAlert.run(state, severity, rule, group),
     firing: (ticket) => Number(firing.get(ticket)?.n),
-    tellJoined(ticket) {
-      const groups = untold.all(ticket).map(({ group }) => String(group));
-      if (groups.length > 0) tell.run(ticket);
+    takeJoined(ticket) {
+      const groups = unnoted.all(ticket).map(({ group }) => String(group));
+      if (groups.length > 0) note.run(ticket);
       return groups;
     },
     release: (ticket) => void release.run(ticket),

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { boundTo, LamppostError } from '../../domain/index.ts';
-import { ACTS, type Act, type Actor } from '../../tickets/index.ts';
+import { ACTIONS, type ActionRequest, type Actor } from '../../tickets/index.ts';
 import { TicketAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
 import type { App } from './routes.ts';
@@ -23,7 +23,7 @@ export function ticketActRoutes(app: App, deps: ApiDeps): void {
         tags,
         summary:
           'Acts on a ticket: assign names who does the work (`to`, `assignee`), hand-over who answers for it (`to`), comment what to say (`note`)',
-        params: Id.extend({ action: z.enum(ACTS) }),
+        params: Id.extend({ action: z.enum(ACTIONS) }),
         body: z
           .strictObject({ note: Note.optional(), to: z.string().optional(), assignee: z.string().max(200).optional() })
           .nullish(),
@@ -34,7 +34,7 @@ export function ticketActRoutes(app: App, deps: ApiDeps): void {
       const { id, action } = request.params;
       const actor = actorOf(request);
       seenTicket(deps, id, actor.department);
-      const act: Act = { ...request.body, ticket: id, action, actor, version: versionOf(request) };
+      const act: ActionRequest = { ...request.body, ticket: id, action, actor, version: versionOf(request) };
       if (action === 'comment' && !act.note) throw new LamppostError('invalid', 'note: a comment says something');
       return answerTicket(reply, await tickets.act(act), deps);
     },

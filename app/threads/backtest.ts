@@ -1,14 +1,14 @@
 /** Entry of a backtest's thread: computes one backtest, on readings that it asks of the history's thread. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type BacktestInput, type BacktestReport, runBacktest } from '../../rules/index.ts';
+import { type BacktestCity, wouldBeTickets } from '../../tickets/index.ts';
 import { offer } from './rpc.ts';
 import { remoteScan } from './scan.ts';
-import { type TicketCity, wouldBeTickets } from './would-be.ts';
 
 /** What the main thread hands to this one. */
 export interface BacktestThreadData {
   readonly input: BacktestInput;
-  readonly city: TicketCity;
+  readonly city: BacktestCity;
   readonly history: MessagePort;
 }
 

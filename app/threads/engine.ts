@@ -32,9 +32,9 @@ import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
+import { createThreadEffects } from './effects.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
 import { collectAfterStart } from './memory.ts';
-import { createOfficeOfThread } from './office.ts';
 import { offer, remote } from './rpc.ts';
 import { offerScan } from './scan.ts';
 import { LIVE } from './shared-counters.ts';
@@ -70,8 +70,7 @@ const { metrics } = context;
 const embedded =
   data.influx === null ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf }) : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
-const office = createOfficeOfThread({ db, context, clock, onEvents });
-const { pipeline, outbox } = office;
+const { effects, outbox, functions: ticketFunctions } = createThreadEffects({ db, context, clock, onEvents });
 const broker = remote<{
   publish: (publications: readonly Publication[]) => Promise<void>;
   restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
@@ -89,7 +88,7 @@ const rules = createRulesConsumer({
   context,
   clock,
   log,
-  effects: (transition, context) => void pipeline.apply({ transition, ...context }),
+  effects: (transition, context) => void effects.apply({ transition, ...context }),
   onEffects: onEvents,
 });
 
@@ -207,7 +206,7 @@ const functions = {
       });
     });
   },
-  ...office.functions,
+  ...ticketFunctions,
   query: (query: ReadingsQuery) => history.query(query),
   latest: (filter: Parameters<typeof history.latest>[0]) => history.latest(filter),
   count: () => history.count(),

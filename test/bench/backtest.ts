@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inputOf } from '../../app/threads/backtests.ts';
-import { wouldBeTickets } from '../../app/threads/would-be.ts';
 import { parseCity, readCityFolder } from '../../city-model/index.ts';
 import type { Device, HistoryStore, MetricTable } from '../../domain/index.ts';
 import { createDuckdbHistory } from '../../history/index.ts';
 import { type BacktestReport, parseRule, runBacktest } from '../../rules/index.ts';
+import { wouldBeTickets } from '../../tickets/index.ts';
 
 const MINUTE = 60_000;
 const START = 1_790_000_000_000 - (1_790_000_000_000 % (24 * 60 * MINUTE));

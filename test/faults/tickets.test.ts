@@ -5,7 +5,7 @@ import { MOVES } from '../../tickets/index.ts';
 import { ServerProcess } from '../kit/server.ts';
 
 const CLIENTS = 50;
-const ACTS = 24;
+const ACTIONS_EACH = 24;
 const TICKETS = 5;
 const KILLS = 6;
 const ACTIONS = ['acknowledge', 'assign', 'start', 'resolve', 'close', 'reopen', 'comment', 'hand-over'] as const;
@@ -93,12 +93,12 @@ async function killAt(counts: readonly number[]): Promise<void> {
 const ticketOf = (id: string) => server.get<Ticket>(`/api/v1/tickets/${id}`);
 
 test('tickets - fifty clients act on the same tickets over kill -9: what was answered is in the history once, at its version', async () => {
-  const all = CLIENTS * ACTS;
+  const all = CLIENTS * ACTIONS_EACH;
   const kills = Array.from({ length: KILLS }, () => 50 + Math.floor(random() * (all - 150))).sort((a, b) => a - b);
   const killing = killAt(kills);
   await Promise.all(
     clients.map(async (client) => {
-      for (let n = 0; n < ACTS; n++) await act(client, n);
+      for (let n = 0; n < ACTIONS_EACH; n++) await act(client, n);
     }),
   );
   await killing;

@@ -6,9 +6,8 @@ import pino, { type Logger } from 'pino';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
 import { backupSources, checkTogether } from '../../../app/backup-sources.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
-import { createOfficeOfThread } from '../../../app/threads/office.ts';
+import { createThreadEffects } from '../../../app/threads/effects.ts';
 import type { Offered, Remote } from '../../../app/threads/rpc.ts';
-import { createTicketDeps } from '../../../app/ticket-deps.ts';
 import { parseCity } from '../../../city-model/index.ts';
 import {
   type Clock,
@@ -50,7 +49,15 @@ import {
   RULES_SCHEMA,
 } from '../../../rules/index.ts';
 import { createBackups, transact } from '../../../store/index.ts';
-import { createOversight, createPublicTickets, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import {
+  createOversight,
+  createPublicTickets,
+  createSilenceStore,
+  createSilences,
+  createTicketReader,
+  createWaitingReader,
+  TICKET_SCHEMA,
+} from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake.ts';
 import { type OpenApiDocument, openApiChecker } from '../openapi.ts';
@@ -125,12 +132,21 @@ export async function openApi(
   const tellAll = () => {
     for (const listener of listeners) listener();
   };
-  const office = createOfficeOfThread({ db: state, context, clock, onEvents: () => tellAll() });
-  const { pipeline, outbox } = office;
+  const engine = createThreadEffects({ db: state, context, clock, onEvents: () => tellAll() });
+  const { effects, outbox } = engine;
   const events = createOutboxReader(reading);
   const tickets = createTicketReader(reading);
+  const ticketFunctions = remoteOf(engine.functions);
+  const silences = createSilences({
+    store: createSilenceStore(reading),
+    write: ticketFunctions,
+    clock,
+    city: () => city!,
+    ruleIds: () => book.list().map(({ id }) => id),
+    device: (id) => registry.get(id),
+  });
   const citizens = openCitizens(
-    { dir, state: reading, engine: remoteOf(office.functions), clock },
+    { dir, state: reading, engine: ticketFunctions, clock },
     { sameWithinM: 100, reporterDays: 90 },
   );
   const quarantine = createQuarantineReader(reading);
@@ -141,13 +157,15 @@ export async function openApi(
   };
   const replays = createReplays({ quarantine, append, status, clock });
   const ledger = createLedgerReader(reading, journal);
-  const effects = (transition: Transition, surrounding: Omit<Parameters<typeof pipeline.apply>[0], 'transition'>) =>
-    void pipeline.apply({ transition, ...surrounding });
-  const engine = createRulesConsumer({ db: state, journal, intake, context, clock, log, effects, onEffects() {} });
-  engine.start();
+  const consumer = createRulesConsumer({
+    ...{ db: state, journal, intake, context, clock, log },
+    effects: (transition, given) => void effects.apply({ transition, ...given }),
+    onEffects() {},
+  });
+  consumer.start();
   /** The rules take what is in the journal. */
   const decide = () => {
-    while (engine.step().length > 0);
+    while (consumer.step().length > 0);
   };
   decide();
   const book = createRuleRepository(
@@ -159,7 +177,7 @@ export async function openApi(
         decide();
         return store.seq;
       },
-      taken: async () => engine.cursor(),
+      taken: async () => consumer.cursor(),
       clock,
     },
     { head: 0 },
@@ -206,8 +224,8 @@ export async function openApi(
     rules: {
       ...book,
       try: trial,
-      explain: async (rule, group) => engine.explain(rule, group),
-      explainDevice: async (device) => engine.explainDevice(device),
+      explain: async (rule, group) => consumer.explain(rule, group),
+      explainDevice: async (device) => consumer.explainDevice(device),
     },
     reloadCity: () => Promise.reject(new LamppostError('city', 'the city folder has mistakes:\nmetrics.yaml:1:1 no')),
     backtest,
@@ -242,15 +260,14 @@ export async function openApi(
     },
     maxMessage: 4_096,
     alerts: createAlertReader(reading),
-    ...createTicketDeps({
-      state: reading,
-      registry,
-      engine: remoteOf(office.functions),
-      city: () => city!,
-      clock,
-      tickets,
-      rules: book,
-    }),
+    held: { ...createWaitingReader(reading), silencedBy: silences.matching },
+    tickets: {
+      ...tickets,
+      act: ticketFunctions.act,
+      open: ticketFunctions.openTicket,
+      split: ticketFunctions.splitTicket,
+    },
+    silences,
     oversight: createOversight(reading, clock),
     publicTickets: createPublicTickets(reading),
     citizens: citizens.deps,
@@ -302,10 +319,10 @@ export async function openApi(
     keys: () => registry.keys(),
     citizens,
     /** People's and time's side of the tickets. */
-    office: office.functions,
+    tickets: engine.functions,
     /** Something that a rule says of a device. */
     fire(transition: Transition, given: { rule: Rule; subject: Subject }) {
-      transact(state, () => pipeline.apply({ transition, ...given, city: city! }));
+      transact(state, () => effects.apply({ transition, ...given, city: city! }));
     },
     /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
     incidents(count: number, changes: Partial<Transition> = {}) {
@@ -314,7 +331,7 @@ export async function openApi(
       for (let n = 0; n < count; n++) {
         const transition = scene.transition(`${from + n + 1}.0`, 'firing', { group: `g${from + n}`, ...changes });
         const subject = { kind: 'device', device: { ...scene.device, id: transition.group } } as const;
-        pipeline.apply({ transition, rule: scene.rule, subject, city: scene.city });
+        effects.apply({ transition, rule: scene.rule, subject, city: scene.city });
       }
       state.exec('commit');
       for (const listener of listeners) listener();
@@ -328,7 +345,7 @@ export async function openApi(
       return answer;
     },
     /** Does what is due at a moment. */
-    due: (nowMs: number) => office.functions.due(nowMs),
+    due: (nowMs: number) => engine.functions.due(nowMs),
     async stop() {
       await api.stop();
       await replays.stop();

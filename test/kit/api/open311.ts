@@ -194,7 +194,7 @@ export async function openOpen311(options: Partial<ApiOptions['citizens']> = {},
     },
     act(ticket: string, action: 'resolve' | 'close' | 'reopen' | 'acknowledge', note = '') {
       const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-      return api.office.act({ ticket, action, actor, note });
+      return api.tickets.act({ ticket, action, actor, note });
     },
     async request(id: string, query = ''): Promise<Shown> {
       const { body } = await json<Shown[]>(`/open311/v2/requests/${id}.json${query}`);

@@ -111,14 +111,14 @@ test('silences - made, shown, in force, ended; alert and waiting ticket say so',
   const unknown = await call('/api/v1/silences', { body: asked });
   expect([unknown.status, unknown.body.detail]).toEqual([
     400,
-    expect.stringContaining('district: unknown "harbour"; there are'),
+    expect.stringContaining('unknown district "harbour"; known: '),
   ]);
   for (const [wrong, says] of [
     [{ ...asked, matchers: {} }, 'name at least one thing'],
     [{ ...asked, endsAt: iso(now - 1) }, 'a silence ends after it starts'],
     [{ ...asked, endsAt: iso(now + 400 * 86_400_000) }, 'at most 366 days'],
-    [{ ...asked, matchers: { district: 'east' }, calendar: 'never' }, 'calendar: unknown "never"'],
-    [{ ...asked, matchers: { rule: 'no-such' } }, 'rule: unknown "no-such"'],
+    [{ ...asked, matchers: { district: 'east' }, calendar: 'never' }, 'unknown calendar "never"'],
+    [{ ...asked, matchers: { rule: 'no-such' } }, 'unknown rule "no-such"'],
     [{ ...asked, matchers: { device: 'ghost' } }, 'no device "ghost" is registered'],
   ] as const) {
     const { status, body } = await call('/api/v1/silences', { body: wrong });

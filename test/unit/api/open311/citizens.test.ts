@@ -103,7 +103,7 @@ describe('who reported it', () => {
     const same = await report({ ...EAST, ...REPORTER });
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
     const id = first.service_request_id;
-    server.api.office.act({ ticket: id, action: 'hand-over', actor, to: 'lighting' });
+    server.api.tickets.act({ ticket: id, action: 'hand-over', actor, to: 'lighting' });
     const [water, lighting] = [server.api.key('operator', 'water'), server.api.key('operator', 'lighting')];
     for (const one of [first, same]) {
       const path = `/api/v1/tickets/${one.service_request_id}/reporter`;

@@ -107,7 +107,7 @@ describe('GET requests/{id}', () => {
   });
 
   function hidden(): string {
-    return server.api.office.openTicket({
+    return server.api.tickets.openTicket({
       id: 'inside-1',
       origin: 'operator',
       by: 'key:k',
@@ -126,7 +126,7 @@ describe('GET requests/{id}', () => {
   function part(): string {
     const ticket = server.sensor('103.0', null);
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-    return server.api.office.splitTicket({ ticket, actor, department: 'lighting', note: 'light the place' }).id;
+    return server.api.tickets.splitTicket({ ticket, actor, department: 'lighting', note: 'light the place' }).id;
   }
 });
 
@@ -205,7 +205,7 @@ describe('GET requests', () => {
     await at('day', 1, { service_code: 'noise' });
     own.clock.nowMs = now;
     made.sensor = own.sensor('7.0', null, now);
-    made.part = own.api.office.splitTicket({
+    made.part = own.api.tickets.splitTicket({
       ticket: made.sensor,
       actor: { kind: 'key', id: 'k', role: 'operator', department: null },
       department: 'lighting',

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type { AlertLabels, Severity } from '../domain/index.ts';
-import type { Opening } from './lifecycle.ts';
+import { type AlertLabels, isoOf, type Page, type Severity } from '../domain/index.ts';
+import { positionOf } from '../store/index.ts';
+import type { Opening } from './alert-changes.ts';
 
 /** Why a firing alert has no ticket yet. */
 export const WAIT_REASONS = {
@@ -33,21 +34,21 @@ export interface WaitStore {
   put(wait: Wait): void;
   get(rule: string, group: string): Wait | null;
   remove(rule: string, group: string): boolean;
-  /** A harder severity of one that waits. */
-  harden(rule: string, group: string, severity: Severity): void;
+  /** Raises the severity of one that waits. */
+  raiseSeverity(rule: string, group: string, severity: Severity): void;
   /** When those that are gathered under a cause become a ticket; null where none are. */
   gatheringUntil(cause: string): number | null;
   /** The causes whose time is over, the oldest first. */
   gathered(nowMs: number): string[];
   /** The causes of what is inhibited and silenced. */
   causes(): readonly { readonly reason: WaitReason; readonly cause: string }[];
-  /** All that wait for a cause, the first first. */
+  /** All that wait for a cause, the oldest first. */
   of(reason: WaitReason, cause: string): Wait[];
-  /** Any one of them; null where none waits. A storm has thousands, and each second one is looked at. */
+  /** Any one of them; null where none waits. A storm has thousands, and each second needs one. */
   any(reason: WaitReason, cause: string): Wait | null;
 }
 
-/** Makes the store over a file that has `TICKET_SCHEMA`. */
+/** Returns the store of a file that has `TICKET_SCHEMA`. */
 export function createWaitStore(db: DatabaseSync): WaitStore {
   const put = db.prepare(`
     insert or replace into ticket_waits (rule, "group", reason, cause, since_ms, due_ms, labels, opening)
@@ -62,7 +63,7 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
   );
   const of = db.prepare('select * from ticket_waits where reason = ? and cause = ? order by since_ms, rule, "group"');
   const any = db.prepare('select * from ticket_waits where reason = ? and cause = ? limit 1');
-  const harden = db.prepare(`
+  const raise = db.prepare(`
     update ticket_waits set opening = json_set(opening, '$.transition.severity', ?1) , labels = json_set(labels, '$.severity', ?1)
     where rule = ?2 and "group" = ?3`);
   return {
@@ -74,7 +75,7 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
       return row === undefined ? null : waitOf(row);
     },
     remove: (rule, group) => remove.run(rule, group).changes > 0,
-    harden: (rule, group, severity) => void harden.run(severity, rule, group),
+    raiseSeverity: (rule, group, severity) => void raise.run(severity, rule, group),
     gatheringUntil: (cause) => (until.get(cause)?.ms as number | null) ?? null,
     gathered: (nowMs) => gathered.all(nowMs).map(({ cause }) => String(cause)),
     causes: () => causes.all() as unknown as { reason: WaitReason; cause: string }[],
@@ -86,8 +87,7 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
   };
 }
 
-/** The wait of a row of `ticket_waits`. */
-export function waitOf(row: Readonly<Record<string, SQLOutputValue>>): Wait {
+function waitOf(row: Readonly<Record<string, SQLOutputValue>>): Wait {
   return {
     rule: String(row.rule),
     group: String(row.group),
@@ -97,5 +97,75 @@ export function waitOf(row: Readonly<Record<string, SQLOutputValue>>): Wait {
     dueMs: row.due_ms === null ? null : Number(row.due_ms),
     labels: JSON.parse(String(row.labels)) as AlertLabels,
     opening: JSON.parse(String(row.opening)) as StoredOpening,
+  };
+}
+
+/** A ticket that waits, as the API shows it. Times ISO 8601 UTC. */
+export interface WaitingTicket {
+  readonly rule: string;
+  readonly group: string;
+  readonly title: string;
+  readonly titleZh: string;
+  readonly service: string;
+  readonly department: string;
+  readonly district: string;
+  readonly severity: Severity;
+  readonly reason: WaitReason;
+  /** Id of the silence; rule and group of the alert that explains it; what those gathered have in common. */
+  readonly cause: string;
+  /** When the alert fired. */
+  readonly since: string;
+  /** When it opens at the latest; null where the end of the cause decides. */
+  readonly opensAt: string | null;
+}
+
+/** Reads tickets that wait, over any connection to the file. */
+export interface WaitingReader {
+  /** The oldest first. A bad `after` throws `invalid`. */
+  list(query: {
+    readonly reason?: WaitReason;
+    readonly seenBy: string | null;
+    readonly limit: number;
+    readonly after: string | null;
+  }): Page<WaitingTicket>;
+  of(alert: Pick<AlertLabels, 'rule' | 'group'>): WaitingTicket | null;
+}
+
+/** Returns the reader of a file that has `TICKET_SCHEMA`. */
+export function createWaitingReader(db: DatabaseSync): WaitingReader {
+  const list = db.prepare(`
+    select * from ticket_waits
+    where (?1 is null or reason = ?1) and (?2 is null or labels ->> 'department' = ?2)
+    order by since_ms, rule, "group" limit ?3 offset ?4`);
+  const one = db.prepare('select * from ticket_waits where rule = ? and "group" = ?');
+  return {
+    list({ reason, seenBy, limit, after }) {
+      const offset = positionOf(after, 0);
+      const rows = list.all(reason ?? null, seenBy, limit + 1, offset);
+      const items = rows.slice(0, limit).map((row) => shown(waitOf(row)));
+      return { items, next: rows.length > limit ? String(offset + limit) : null };
+    },
+    of({ rule, group }) {
+      const row = one.get(rule, group);
+      return row === undefined ? null : shown(waitOf(row));
+    },
+  };
+}
+
+function shown({ rule, group, reason, cause, sinceMs, dueMs, labels, opening }: Wait): WaitingTicket {
+  const { service, department, district } = labels;
+  return {
+    rule,
+    group,
+    title: opening.title,
+    titleZh: opening.titleZh,
+    service,
+    department,
+    district,
+    severity: opening.transition.severity,
+    reason,
+    cause,
+    since: isoOf(sinceMs),
+    opensAt: dueMs === null ? null : isoOf(dueMs),
   };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Service, Ticket } from '../../../domain/index.ts';
-import type { createTicketOffice, TicketCity } from '../../../tickets/index.ts';
+import type { ActionRequest, TicketCity } from '../../../tickets/index.ts';
 import { openState } from '../../kit/events/state.ts';
 import { city, cityWith, transition } from '../../kit/tickets/scene.ts';
 
@@ -9,7 +9,6 @@ const T0 = Date.UTC(2026, 0, 1);
 const HOUR = 60 * MINUTE;
 
 const operator = (department: string | null) => ({ kind: 'key', id: 'k1', role: 'operator', department }) as const;
-type Acts = Parameters<ReturnType<typeof createTicketOffice>['desk']['act']>[0];
 
 /** A state with one open ticket `t-0-0` of the service, opened at T0. */
 function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
@@ -18,8 +17,8 @@ function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
   state.at(T0, inForce);
   state.apply(transition('0.0', 'firing'));
   const at = (minutes: number) => state.at(T0 + minutes * MINUTE, inForce);
-  const act = (action: Acts['action'], given: Partial<Acts> = {}): Ticket =>
-    state.pipeline.tell(state.office.desk.act({ ticket: 't-0-0', action, actor: operator('environment'), ...given }));
+  const act = (action: ActionRequest['action'], given: Partial<ActionRequest> = {}): Ticket =>
+    state.effects.publish(state.service.act({ ticket: 't-0-0', action, actor: operator('environment'), ...given }));
   const refused = (work: () => unknown): string => {
     try {
       work();
@@ -37,7 +36,7 @@ function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
   return { state, at, act, refused, types, ticket: () => state.tickets.get('t-0-0')! };
 }
 
-test('desk - a ticket goes all the way, and each step is an entry of its history and an event', () => {
+test('service - a ticket goes all the way, and each step is an entry of its history and an event', () => {
   const { at, act, types, ticket } = bench();
   at(1);
   act('acknowledge');
@@ -70,7 +69,7 @@ test('desk - a ticket goes all the way, and each step is an entry of its history
   expect(ticket()).toEqual(closed);
 });
 
-test('desk - a version that is not the newest is refused, and nothing changes', () => {
+test('service - a version that is not the newest is refused, and nothing changes', () => {
   const { act, refused, ticket } = bench();
   act('comment', { note: 'a' });
   expect(refused(() => act('acknowledge', { version: 1 }))).toBe('ticket-changed');
@@ -78,7 +77,7 @@ test('desk - a version that is not the newest is refused, and nothing changes', 
   expect(act('acknowledge', { version: 2 }).version).toBe(3);
 });
 
-test('desk - unknown tickets, parties and departments are named in the refusal', () => {
+test('service - unknown tickets, parties and departments are named in the refusal', () => {
   const { act, refused } = bench();
   expect(() => act('acknowledge', { ticket: 't-9-9' })).toThrow('there is no ticket "t-9-9"');
   expect(refused(() => act('assign', { to: 'nobody' }))).toBe('unknown-party');
@@ -87,7 +86,7 @@ test('desk - unknown tickets, parties and departments are named in the refusal',
   expect(() => act('assign', { to: 'nobody' })).toThrow('environment, waste, mayor, cleaners, neighbours');
 });
 
-test('desk - a ticket that is handed over is the other department’s, and the retained state moves with it', () => {
+test('service - a ticket that is handed over is the other department’s, and the retained state moves with it', () => {
   const { act, refused, state } = bench();
   act('acknowledge');
   const handed = act('hand-over', { to: 'waste', note: 'it is rubbish' });
@@ -102,10 +101,10 @@ test('desk - a ticket that is handed over is the other department’s, and the r
   expect(state.tickets.sees('environment', 't-0-0')).toBe(true);
 });
 
-test('desk - a part of another department holds the whole until it is done', () => {
+test('service - a part of another department holds the whole until it is done', () => {
   const { state, act, refused, ticket } = bench();
   const split = { ticket: 't-0-0', actor: operator('environment'), department: 'waste', note: 'clear the bags' };
-  const part = state.pipeline.tell(state.office.desk.split(split));
+  const part = state.effects.publish(state.service.split(split));
   expect(part).toMatchObject({
     id: 't-0-0-p1',
     parent: 't-0-0',
@@ -122,10 +121,10 @@ test('desk - a part of another department holds the whole until it is done', () 
   expect(act('resolve').status).toBe('resolved');
 });
 
-test('desk - an alert that resolves does not end a ticket of which another department has an open part', () => {
+test('service - an alert that resolves does not end a ticket of which another department has an open part', () => {
   const { state, act, ticket } = bench();
   const split = { ticket: 't-0-0', actor: operator('environment'), department: 'waste', note: 'clear the bags' };
-  const part = state.pipeline.tell(state.office.desk.split(split));
+  const part = state.effects.publish(state.service.split(split));
   state.apply(transition('5.0', 'resolved', { value: 58 }));
   expect(ticket().status).toBe('open');
   expect(ticket().history.at(-1)?.note).toContain('alert resolved, parts of it are open');
@@ -133,7 +132,7 @@ test('desk - an alert that resolves does not end a ticket of which another depar
   expect(act('resolve').status).toBe('resolved');
 });
 
-test('desk - a reopened ticket gets new deadlines; not while another is open for its alert', () => {
+test('service - a reopened ticket gets new deadlines; not while another is open for its alert', () => {
   const { state, at, act, refused, ticket } = bench();
   at(10);
   act('resolve');
@@ -152,7 +151,7 @@ test('desk - a reopened ticket gets new deadlines; not while another is open for
   expect(ticket().status).toBe('resolved');
 });
 
-test('desk - an alert resolves its ticket by itself, or waits for somebody to look', () => {
+test('service - an alert resolves its ticket by itself, or waits for somebody to look', () => {
   const auto = bench();
   auto.state.apply(transition('5.0', 'resolved', { value: 58 }));
   expect(auto.ticket()).toMatchObject({ status: 'resolved', alerts: [{ state: 'resolved' }] });
@@ -168,7 +167,7 @@ test('desk - an alert resolves its ticket by itself, or waits for somebody to lo
   expect(careful.act('resolve').status).toBe('resolved');
 });
 
-test('desk - an alert that fires again soon reopens its ticket, later it opens another', () => {
+test('service - an alert that fires again soon reopens its ticket, later it opens another', () => {
   const { state, ticket } = bench({ reopenMs: HOUR });
   state.apply(transition('10.0', 'resolved'));
   state.apply(transition('69.0', 'firing'));
@@ -179,7 +178,7 @@ test('desk - an alert that fires again soon reopens its ticket, later it opens a
   expect(state.tickets.get('t-140-0')?.status).toBe('open');
 });
 
-test('desk - an alert that grows harder after somebody resolved its ticket opens it again', () => {
+test('service - an alert that grows harder after somebody resolved its ticket opens it again', () => {
   const { state, act, ticket } = bench();
   act('resolve');
   state.apply(transition('10.0', 'firing', { from: 'firing', severity: 'critical' }));
@@ -203,12 +202,12 @@ const request = {
   extras: { reporterHash: HASH },
 } as const;
 
-test('desk - a citizen’s request is a ticket, and its reporter alone rates it, once, when it is closed', () => {
+test('service - a citizen’s request is a ticket, and its reporter alone rates it, once, when it is closed', () => {
   const { state, act, refused } = bench();
-  const { desk } = state.office;
-  const opened = state.pipeline.tell(desk.open(request));
+  const { service } = state;
+  const opened = state.effects.publish(service.open(request));
   expect(opened).toMatchObject({ id: 'c-1', origin: 'citizen', rule: null, evidence: null, department: 'environment' });
-  const rate = (hash: Uint8Array) => () => desk.rate({ ticket: 'c-1', hash, stars: 4, comment: 'quick' });
+  const rate = (hash: Uint8Array) => () => service.rate({ ticket: 'c-1', hash, stars: 4, comment: 'quick' });
   expect(refused(rate(HASH))).toBe('wrong-status');
   act('resolve', { ticket: 'c-1' });
   act('close', { ticket: 'c-1' });
@@ -217,11 +216,11 @@ test('desk - a citizen’s request is a ticket, and its reporter alone rates it,
   expect(refused(rate(HASH))).toBe('already-rated');
 });
 
-test('desk - who reports the same is counted, and served by the same work', () => {
+test('service - who reports the same is counted, and served by the same work', () => {
   const { state, act, ticket, types } = bench();
-  const { desk } = state.office;
-  state.pipeline.tell(desk.open({ ...request, same: { withinM: 100 } }));
-  state.pipeline.tell(desk.open({ ...request, id: 'c-2', same: { withinM: 100 }, extras: {} }));
+  const { service } = state;
+  state.effects.publish(service.open({ ...request, same: { withinM: 100 } }));
+  state.effects.publish(service.open({ ...request, id: 'c-2', same: { withinM: 100 }, extras: {} }));
   expect(ticket()).toMatchObject({ reports: 2 });
   expect(state.tickets.get('c-1')).toMatchObject({ parent: 't-0-0', relation: 'report', status: 'open' });
   act('resolve');
@@ -233,7 +232,7 @@ test('desk - who reports the same is counted, and served by the same work', () =
   expect(types().filter((type) => type === 'closed')).toHaveLength(3);
 });
 
-test('desk - acts that fail leave no trace', () => {
+test('service - acts that fail leave no trace', () => {
   const { state, act, refused } = bench();
   const before = state.dump();
   refused(() => act('close'));

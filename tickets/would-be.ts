@@ -8,27 +8,22 @@ import {
   type Rule,
   type Subject,
   type Transition,
-} from '../../domain/index.ts';
-import type { BacktestTicket } from '../../rules/index.ts';
-import { calendarOf, decideTicket, titlesOf } from '../../tickets/index.ts';
+} from '../domain/index.ts';
+import type { BacktestTicket } from '../rules/index.ts';
+import { calendarOf } from './deadlines.ts';
+import { ALONE, decideTicket } from './decide.ts';
+import { titlesOf } from './wording.ts';
+
+const NOTHING_OPEN = { ...ALONE, open: null, waits: false, othersFire: () => false, partsOpen: () => false } as const;
 
 /** What a ticket needs of a city. */
-export type TicketCity = Pick<City, 'name' | 'services' | 'districts' | 'calendars'>;
+export type BacktestCity = Pick<City, 'name' | 'services' | 'districts' | 'calendars'>;
 
-/** Nothing else is open, silenced or gathered: a backtest shows what a rule would raise by itself. */
-const ALONE = {
-  open: null,
-  waits: false,
-  othersFire: () => false,
-  partsOpen: () => false,
-  heldBy: () => null,
-  gathered: () => null,
-  reopenable: () => null,
-  gathering: () => null,
-} as const;
-
-/** The tickets that alerts would open, as the live way decides and names them. */
-export function wouldBeTickets(city: TicketCity, devices: readonly Device[]) {
+/**
+ * Returns the tickets that alerts would open by themselves, with nothing else open, silenced or gathered, as live alerts are
+ * decided and named.
+ */
+export function wouldBeTickets(city: BacktestCity, devices: readonly Device[]) {
   const byId = new Map(devices.map((device) => [device.id, device]));
 
   function subjectOf(group: string, { forEach }: Rule): Subject {
@@ -40,7 +35,7 @@ export function wouldBeTickets(city: TicketCity, devices: readonly Device[]) {
 
   return (transition: Transition, rule: Rule): BacktestTicket | null => {
     const service = rule.ticket && city.services.get(rule.ticket.service);
-    const decision = decideTicket(transition, { rule, service, ...ALONE });
+    const decision = decideTicket(transition, { rule, service, ...NOTHING_OPEN });
     if (decision.kind !== 'open') return null;
     const subject = subjectOf(transition.group, rule);
     const { service: of, deadlineMs } = decision;

@@ -15,12 +15,12 @@ function openOffice(policy: Parameters<typeof cityWith>[0]) {
     ...state,
     city,
     act: (ticket: string, action: 'resolve' | 'reopen' | 'close') =>
-      state.pipeline.tell(state.office.desk.act({ ticket, action, actor: OPERATOR })),
+      state.effects.publish(state.service.act({ ticket, action, actor: OPERATOR })),
     /** A citizen asks, who stands where the others stood. */
     ask(id: string) {
       const of = { id, origin: 'citizen', by: 'reporter', service: 'air-quality', title, titleZh, district } as const;
       const rest = { severity, description: null, location: { lat: 31.2, lon: 121.5 }, address: null };
-      return state.pipeline.tell(state.office.desk.open({ ...of, ...rest, same: { withinM: 50 } }));
+      return state.effects.publish(state.service.open({ ...of, ...rest, same: { withinM: 50 } }));
     },
   };
 }

@@ -1,8 +1,18 @@
-import { type City, FAULT_GROUP, type LocalText, type Rule, type Subject, type Transition } from '../domain/index.ts';
+import {
+  type AlertLabels,
+  type City,
+  type Evidence,
+  FAULT_GROUP,
+  type LocalText,
+  type Rule,
+  type Service,
+  type Subject,
+  type Transition,
+} from '../domain/index.ts';
 
-/** What a title may speak of, in the language of the template. */
+/** What a title may name, in the language of the template. */
 export interface TitleFacts {
-  /** Of a group without a device: the group itself. */
+  /** For a group without a device: the group itself. */
   readonly device: { readonly id: string; readonly name?: string };
   readonly district: string;
   readonly value: number | null;
@@ -22,7 +32,7 @@ export interface TitleScene {
   readonly city: Pick<City, 'districts'>;
 }
 
-/** The titles of an alert: the rule's own, filled in; or what befell the rule itself. */
+/** Returns the titles of an alert: the rule's own, filled in; or what happened to the rule itself. */
 export function titlesOf(scene: TitleScene): Titles {
   if (scene.subject.kind === 'rule') return alarmOf(scene);
   const { rule, transition, subject, city } = scene;
@@ -61,7 +71,7 @@ function placeOf(
   return { device, district: districts.get(device.district)?.title[language] ?? device.district };
 }
 
-/** Fills in `{{device.name}}` (the id where it has none), `{{device.id}}`, `{{district}}` and `{{value}}`; leaves anything else as it is. */
+/** Fills in `{{device.name}}` (the id where it has none), `{{device.id}}`, `{{district}}` and `{{value}}`; leaves other text as it is. */
 export function renderTitle(template: string, facts: TitleFacts): string {
   const { device, district, value } = facts;
   const texts: Readonly<Record<string, string>> = {
@@ -73,8 +83,44 @@ export function renderTitle(template: string, facts: TitleFacts): string {
   return template.replace(/\{\{\s*(device\.name|device\.id|district|value)\s*\}\}/g, (_, name: string) => texts[name]!);
 }
 
-/** A figure for people: two decimals, or three significant digits below 1; a dash where there is none. */
+/** A value for people: two decimals, or three significant digits below 1; a dash where there is none. */
 export function renderValue(value: number | null): string {
   if (value === null) return '–';
   return String(Math.abs(value) >= 1 ? Math.round(value * 100) / 100 : Number(value.toPrecision(3)));
+}
+
+/** The titles of a ticket of several alerts. */
+export function gatheredTitles(
+  { title }: Pick<Service, 'title'>,
+  { district }: Pick<AlertLabels, 'district'>,
+  { districts }: Pick<City, 'districts'>,
+): Titles {
+  const place = districts.get(district)?.title;
+  return {
+    title: `${title.en}${place === undefined ? '' : `, ${place.en}`}: several alerts`,
+    titleZh: `${place === undefined ? '' : `${place.zh}：`}${title.zh}（多处报警）`,
+  };
+}
+
+type Window = Evidence['window'];
+
+/** Says in a few words what a transition rests on: `mean of pm25 is 91.23 (alert above 75)`. */
+export function describe({ value, evidence }: Pick<Transition, 'value' | 'evidence'>): string {
+  const { window, detail } = evidence;
+  if (window.fn === 'fault') return detail ?? 'the rule met an error';
+  const shown = renderValue(value);
+  if (window.fn === 'limit') return `${shown} groups would fire (at most ${limitOf(window)})`;
+  if (window.fn === 'quorum') return `${shown} devices match (alert from ${limitOf(window)})`;
+  return `${subjectOf(window)} is ${shown} (alert ${window.op} ${limitOf(window)})`;
+}
+
+function subjectOf({ fn, metric }: Window): string {
+  if (fn === 'last') return metric;
+  if (fn === 'absent') return `silence of ${metric === '*' ? 'the device' : metric} in seconds`;
+  return `${fn} of ${metric}`;
+}
+
+function limitOf({ threshold }: Window): string {
+  if (threshold === null) return 'what is still being learned';
+  return typeof threshold === 'number' ? renderValue(threshold) : threshold.map(renderValue).join(' to ');
 }
