@@ -102,7 +102,7 @@ test.each<[string, object]>([
       ],
     },
   ],
-])('rule language - %s is understood', (when, expected) => {
+])('rule language - %s is read', (when, expected) => {
   expect(ruleOf(when).when).toEqual(expected);
 });
 
@@ -116,7 +116,7 @@ test('rule language - steps of severity become steps', () => {
   expect(rule).toMatchObject({ severity: 'high', steps: [{ at: 150, severity: 'critical' }] });
 });
 
-test('rule language - what surrounds a condition is understood', () => {
+test('rule language - the other fields of a rule are read', () => {
   const more =
     'severity: low\nlateness: 10m\nactive: working-hours\non_no_data: alert\nno_data_after: 1h\nflapping: { times: 4, within: 1h }\nlimit: 5';
   expect(ruleOf('{ metric: fill, above: 90 }', more)).toMatchObject({
@@ -170,7 +170,7 @@ test.each<[string, string]>([
     'when: { metric: fill, above: 9 }\nno_data_after: 1h',
     '4:1 it is about on_no_data: resolve or alert, which is missing',
   ],
-])('rule language - %s is a mistake that says what would be right', (text, expected) => {
+])('rule language - %s is a mistake with a suggestion', (text, expected) => {
   const { rule, problems } = parse(`${text}\nseverity: low\n`);
   expect(rule).toBeNull();
   const lines = problems.map(({ line, column, message }) => `${line}:${column} ${message}`);

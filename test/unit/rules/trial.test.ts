@@ -54,7 +54,7 @@ const message = (minute: number, a: unknown, more: object = {}): TrialMessage =>
   receivedAtMs: T0 + minute * MINUTE,
 });
 
-test("trial - asks for the device's own readings of the rule's metrics, as far back as it looks", async () => {
+test("trial - reads the device's own readings of the rule's metrics, as far back as it needs", async () => {
   const { run, asked } = bench([['d1', -5, 30]]);
   const { steps, context } = await run({ for: '2h' }, [message(0, 10)]);
   expect(asked).toEqual([
@@ -65,7 +65,7 @@ test("trial - asks for the device's own readings of the rule's metrics, as far b
   expect(steps[0]!.would).toBe(`would fire at ${new Date(T0 + 115 * MINUTE).toISOString()} if it stays so`);
 });
 
-test('trial - a rule about a district sees the readings of its other devices of the profile, and is tried for the district', async () => {
+test('trial - a rule for a district reads its other devices of the profile, and is tried for the district', async () => {
   const { run, asked } = bench([
     ['d2', -5, 30],
     ['d3', -5, 0],
@@ -76,7 +76,7 @@ test('trial - a rule about a district sees the readings of its other devices of 
   expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20 }]);
 });
 
-test('trial - a rule about the city sees all of them', async () => {
+test('trial - a rule for the city reads all devices', async () => {
   const { run, asked } = bench([
     ['d2', -5, 30],
     ['d3', -5, 20],
@@ -86,7 +86,7 @@ test('trial - a rule about the city sees all of them', async () => {
   expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20 }]);
 });
 
-test('trial - where the history holds too much, it begins later and says so', async () => {
+test('trial - starts later where the history holds too much, and reports it', async () => {
   const stored = Array.from({ length: 60 }, (_, i) => ['d1', -60 + i, 20] as const);
   const { run } = bench(stored, 20);
   const { context } = await run({}, [message(0, 20)]);
@@ -97,18 +97,18 @@ test('trial - hours between two readings count: for, keep_firing_for and a secon
   const { run } = bench([]);
   const rule = { when: { metric: 'a', last: true, above: 10 }, for: '30m', keep_firing_for: '1h' };
   const { steps } = await run(rule, [message(180, 5), message(0, 20), message(120, 5)], false);
-  const told = steps.map(({ would, transitions }) => [
+  const outcomes = steps.map(({ would, transitions }) => [
     would,
     transitions.map(({ to, at }) => `${to} +${(Date.parse(at) - T0) / MINUTE}`),
   ]);
-  expect(told).toEqual([
+  expect(outcomes).toEqual([
     [`would fire at ${new Date(T0 + 30 * MINUTE).toISOString()} if it stays so`, ['pending +0']],
     [`no longer matches; resolves at ${new Date(T0 + 180 * MINUTE).toISOString()} if it stays so`, ['firing +30']],
     ['does not match', ['resolved +180']],
   ]);
 });
 
-test('trial - a device that the rule leaves out is told so', async () => {
+test('trial - reports a device that the rule does not apply to', async () => {
   const { run } = bench([]);
   const { steps } = await run({ where: { district: 'west' } }, [message(0, 20)], false);
   expect(steps[0]).toMatchObject({
