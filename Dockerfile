@@ -1,4 +1,4 @@
-FROM node:24-slim
+FROM node:24.21.0-slim
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # The image is its own Node 24: the one that npm brings for older machines is left out.

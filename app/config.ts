@@ -1,11 +1,10 @@
 import { readFileSync, statSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
-import type { SessionLimits } from '../broker/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import type { InfluxSettings } from '../history/index.ts';
-import type { SmtpSettings } from '../notify/index.ts';
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 const bytes = (fallback: number) => z.coerce.number().int().min(1_024).default(fallback);
@@ -77,6 +76,8 @@ const Settings = z.object({
   TLS_CLIENT_CA: z.string().optional(),
   HTTP_HOST: z.string().default('0.0.0.0'),
   HTTP_PORT: port(8080),
+  /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
+  LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(512).optional(),
   INFLUX_URL: z
     .url({ protocol: /^https?$/, error: 'must be the URL of an InfluxDB, such as http://127.0.0.1:8086' })
     .optional(),
@@ -89,44 +90,11 @@ const Settings = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
-/** Settings of the process, read once and frozen. */
-export interface Config {
-  readonly data: string;
-  readonly city: string;
-  readonly adminKey: string | null;
-  readonly journal: { readonly maxBytes: number; readonly retentionMs: number };
-  /** Where nightly backups go, an absolute path (null: there are none), and how many of them stay. */
-  readonly backup: { readonly dir: string | null; readonly keep: number };
-  /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
-  readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
-  /** Where people reach this Lamppost, without a slash at the end. */
-  readonly publicUrl: string;
-  /** The mail server; null where none is set. */
-  readonly smtp: SmtpSettings | null;
-  readonly webhooks: { readonly allowPrivate: boolean };
-  readonly citizens: {
-    readonly reporterDays: number;
-    readonly sameWithinM: number;
-    readonly requestsPerMinute: number;
-    readonly publicUrl: string | null;
-  };
-  readonly mqtt: {
-    readonly host: string;
-    readonly port: number;
-    readonly maxPacket: number;
-    readonly maxConnections: number;
-    /** Bounds of kept sessions. */
-    readonly sessions: SessionLimits;
-    readonly tls: { port: number; cert: string; key: string; clientCa: string | null } | null;
-  };
-  readonly http: { readonly host: string; readonly port: number };
-  /** The InfluxDB that is the history; null for the embedded one. */
-  readonly influx: InfluxSettings | null;
-  readonly logLevel: string;
-}
+/** Settings of the process, read once and frozen; handed out in slices. */
+export type Config = ReturnType<typeof readConfig>;
 
 /** Reads the settings from flags (`--mqtt-port 1884` is MQTT_PORT) over the environment. Throws `config`, listing every problem. */
-export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: Record<string, string> = {}): Config {
+export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: Record<string, string> = {}) {
   const parsed = Settings.safeParse({ ...environment, ...flags });
   const problems = parsed.success
     ? []
@@ -148,16 +116,20 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
     city: s.LAMPPOST_CITY,
     adminKey: s.LAMPPOST_ADMIN_KEY ?? null,
     journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
+    /** Where nightly backups go, an absolute path (null: there are none), and how many of them stay. */
     backup: {
       dir: s.LAMPPOST_BACKUP_DIR === undefined ? null : resolve(s.LAMPPOST_BACKUP_DIR),
       keep: s.LAMPPOST_BACKUP_KEEP,
     },
+    /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
     keep: {
       historyDays: s.LAMPPOST_HISTORY_DAYS,
       quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
       deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
     },
+    /** Where people reach this Lamppost, without a slash at the end. */
     publicUrl: s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`,
+    /** The mail server; null where none is set. */
     smtp: s.SMTP_URL === undefined ? null : { url: s.SMTP_URL, from: s.SMTP_FROM! },
     webhooks: { allowPrivate: s.WEBHOOK_ALLOW_PRIVATE },
     citizens: {
@@ -171,6 +143,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
       port: s.MQTT_PORT,
       maxPacket: s.MQTT_MAX_PACKET,
       maxConnections: s.MQTT_MAX_CONNECTIONS,
+      /** Bounds of kept sessions. */
       sessions: {
         days: s.MQTT_SESSION_DAYS,
         messages: s.MQTT_QUEUE_MESSAGES,
@@ -180,12 +153,32 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: 
       tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
     },
     http: { host: s.HTTP_HOST, port: s.HTTP_PORT },
+    /** The InfluxDB that is the history; null for the embedded one. */
     influx: influxOf(s),
+    memory: memoryOf(s.LAMPPOST_MEMORY_MIB ?? machineMiB()),
     logLevel: s.LOG_LEVEL,
   });
 }
 
-type Pems = Omit<NonNullable<Config['mqtt']['tls']>, 'port'>;
+/**
+ * Bounds for what a load may make of memory, MiB: V8's young generations of the two threads in which every message is garbage
+ * a moment later, and DuckDB's own limit. A machine of 8 GiB or more has the sizes that the benchmark was measured with;
+ * below, they shrink with it, down to those of 1 GiB.
+ */
+function memoryOf(machine: number) {
+  const share = (part: number, least: number, most: number) =>
+    Math.round(Math.min(most, Math.max(least, machine * part)));
+  return {
+    engineYoungMiB: share(1 / 64, 16, 128),
+    brokerYoungMiB: share(3 / 128, 24, 192),
+    duckdbMiB: share(1 / 8, 128, 1_024),
+  };
+}
+
+/** What the machine has, or its container. */
+const machineMiB = () => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY) / MIB;
+
+type Pems = { readonly cert: string; readonly key: string; readonly clientCa: string | null };
 
 function influxOf(s: z.infer<typeof Settings>): InfluxSettings | null {
   if (s.INFLUX_URL === undefined) return null;

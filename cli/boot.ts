@@ -1,4 +1,4 @@
-import type { Config, Lamppost } from '../app/index.ts';
+import type { Config, Lamppost, Started } from '../app/index.ts';
 import { LamppostError } from '../domain/index.ts';
 
 /** What its reader can mend; null for a bug, which shows where it happened. */
@@ -13,35 +13,30 @@ export function operational(error: unknown): LamppostError | null {
 /** 2 for a mistake in the settings, 1 for what else kept a command from its work. */
 export const exitCodeOf = (error: LamppostError) => (error.code === 'config' ? 2 : 1);
 
+/** A server of this process that has started. */
+export type Running = Started & Pick<Lamppost, 'reloadCity' | 'stop'>;
+
 /** Starts a server of this process. Ends the process, with one clear line, where a setting, the city or the disk does not allow it. */
-export async function boot(flags: Record<string, string>, environment: NodeJS.ProcessEnv): Promise<[Lamppost, Config]> {
-  const [{ readConfig, startLamppost }, { default: pino }] = await Promise.all([
+export async function boot(flags: Record<string, string>, environment: NodeJS.ProcessEnv): Promise<[Running, Config]> {
+  const [{ readConfig, createLamppost }, { default: pino }] = await Promise.all([
     import('../app/index.ts'),
     import('pino'),
   ]);
   const config = readConfig(environment, flags);
   const log = pino({ level: config.logLevel, name: 'lamppost' });
-  let starting = true;
   const onCrash = (error: Error) => {
-    if (starting && error instanceof LamppostError) giveUp(error);
     log.fatal({ err: error }, 'a thread died; the journal recovers at the next start');
     process.exit(70);
   };
+  const lamppost = createLamppost(config, { log, onCrash });
   try {
-    const lamppost = await startLamppost(config, log, onCrash);
-    starting = false;
-    return [lamppost, config];
+    return [{ ...(await lamppost.start()), reloadCity: lamppost.reloadCity, stop: lamppost.stop }, config];
   } catch (error) {
     const known = operational(error);
     if (known === null) throw error;
-    return giveUp(known);
+    console.error(known.message);
+    process.exit(exitCodeOf(known));
   }
-}
-
-/** Threads that run already would keep the process. */
-function giveUp(error: LamppostError): never {
-  console.error(error.message);
-  process.exit(exitCodeOf(error));
 }
 
 /** Resolves at Ctrl-C or SIGTERM. A second one ends at once. */
@@ -57,7 +52,7 @@ export function untilAskedToStop(): Promise<void> {
 }
 
 /** Reads the city folder again and says what came of it; mistakes leave the old city in force. */
-export async function reload(lamppost: Lamppost): Promise<void> {
+export async function reload(lamppost: Pick<Running, 'reloadCity'>): Promise<void> {
   try {
     const { changed, version } = await lamppost.reloadCity();
     console.log(

@@ -2,9 +2,8 @@ import { type FSWatcher, mkdtempSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Lamppost } from '../app/index.ts';
 import { type Ledger, systemClock } from '../domain/index.ts';
-import { boot, reload, untilAskedToStop } from './boot.ts';
+import { boot, type Running, reload, untilAskedToStop } from './boot.ts';
 
 /** `demo`: the server with a simulated city; resolves with the exit code when it is asked to stop. */
 export async function demo(argv: readonly string[]): Promise<number> {
@@ -101,7 +100,7 @@ async function showProgress(api: string, key: string): Promise<void> {
 }
 
 /** Reads the city folder again whenever somebody saves a file in it. */
-function reloadOnSave(folder: string, lamppost: Lamppost): FSWatcher {
+function reloadOnSave(folder: string, lamppost: Running): FSWatcher {
   let soon: NodeJS.Timeout | undefined;
   return watch(folder, { recursive: true }, () => {
     // An editor writes a file in several steps.

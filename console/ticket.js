@@ -69,9 +69,9 @@ export function createTicketView({ say, element, language, request, changed }) {
 
   function history() {
     const list = element('ol', undefined, 'history');
-    for (const { at, by, deed, note } of ticket.history.toReversed()) {
+    for (const { at, by, action, note } of ticket.history.toReversed()) {
       const item = element('li');
-      const type = say('types')[`ticket.${deed}`] ?? deed;
+      const type = say('types')[`ticket.${action}`] ?? action;
       item.append(element('time', new Date(at).toLocaleString(language())), element('b', type));
       item.append(document.createTextNode(` ${by}${note === '' ? '' : `: ${note}`}`));
       list.append(item);

@@ -1,11 +1,11 @@
-import { TICKET_DEEDS } from './ticket.ts';
+import { HISTORY_ACTIONS } from './ticket.ts';
 
 /** Types of the events that Lamppost emits. */
 export const EVENT_TYPES = [
   'city.lamppost.alert.firing',
   'city.lamppost.alert.resolved',
   'city.lamppost.silence.ending',
-  ...TICKET_DEEDS.map((deed) => `city.lamppost.ticket.${deed}` as const),
+  ...HISTORY_ACTIONS.map((action) => `city.lamppost.ticket.${action}` as const),
   'city.lamppost.session.dropped',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -126,12 +126,12 @@ export {
 } from './service.ts';
 export { districtOf, type Subject } from './subject.ts';
 export {
-  TICKET_DEEDS,
+  HISTORY_ACTIONS,
+  type HistoryAction,
   TICKET_STATUSES,
   type Ticket,
   type TicketAlert,
   type TicketChange,
-  type TicketDeed,
   type TicketStatus,
 } from './ticket.ts';
 export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';

@@ -4,8 +4,8 @@ import type { Severity } from './rule.ts';
 export const TICKET_STATUSES = ['open', 'acknowledged', 'assigned', 'in_progress', 'resolved', 'closed'] as const;
 export type TicketStatus = (typeof TICKET_STATUSES)[number];
 
-/** What happened to a ticket; also the last part of its event's type (`city.lamppost.ticket.{deed}`). */
-export const TICKET_DEEDS = [
+/** What happened to a ticket; also the last part of its event's type (`city.lamppost.ticket.{action}`). */
+export const HISTORY_ACTIONS = [
   'opened',
   'updated',
   'acknowledged',
@@ -25,7 +25,7 @@ export const TICKET_DEEDS = [
   'reopened',
   'rated',
 ] as const;
-export type TicketDeed = (typeof TICKET_DEEDS)[number];
+export type HistoryAction = (typeof HISTORY_ACTIONS)[number];
 
 /** One change of a ticket; never edited. */
 export interface TicketChange {
@@ -33,7 +33,7 @@ export interface TicketChange {
   readonly at: string;
   /** `rule:<id>`, `key:<id>`, `reporter`, or `clock` for what came due. */
   readonly by: string;
-  readonly deed: TicketDeed;
+  readonly action: HistoryAction;
   readonly from: TicketStatus | null;
   readonly to: TicketStatus;
   readonly note: string;

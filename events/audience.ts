@@ -3,7 +3,7 @@ import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from 
 
 /** Who hears of a ticket: who answers for it, who does it or may take it, who was told that it is late, and who just handed it over. */
 export function audienceOf({ department, party, offer, escalatedTo, formerDepartments, history }: Ticket): string[] {
-  const former = history.at(-1)?.deed === 'handed-over' ? formerDepartments.at(-1) : undefined;
+  const former = history.at(-1)?.action === 'handed-over' ? formerDepartments.at(-1) : undefined;
   const all = [department, party, offer?.to, ...escalatedTo, former];
   return [...new Set(all)].filter((one) => typeof one === 'string');
 }

@@ -3,9 +3,9 @@ import type {
   CloudEvent,
   DropReason,
   EventType,
+  HistoryAction,
   SessionDrop,
   Ticket,
-  TicketDeed,
   Transition,
 } from '../domain/index.ts';
 import { isoOf } from '../domain/index.ts';
@@ -22,7 +22,7 @@ export interface AlertEvent extends CloudEvent {
 
 /** A ticket event tells the whole ticket; the change is the last entry of its history. */
 export interface TicketEvent extends CloudEvent {
-  readonly type: `city.lamppost.ticket.${TicketDeed}`;
+  readonly type: `city.lamppost.ticket.${HistoryAction}`;
   readonly data: Ticket;
 }
 
@@ -104,9 +104,9 @@ export function alertEventOf(transition: Transition, alert: AlertAfter, departme
 
 /** The event of the last change of a ticket, `{ticket}.{number of the change}`. */
 export function ticketEventOf(ticket: Ticket): TicketEvent {
-  const { deed, at } = ticket.history.at(-1)!;
+  const { action, at } = ticket.history.at(-1)!;
   return {
-    ...envelopeOf(`city.lamppost.ticket.${deed}`, `${ticket.id}.${ticket.version}`, at),
+    ...envelopeOf(`city.lamppost.ticket.${action}`, `${ticket.id}.${ticket.version}`, at),
     subject: `tickets/${ticket.id}`,
     data: ticket,
   };

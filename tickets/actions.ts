@@ -1,9 +1,9 @@
 import {
+  type HistoryAction,
   type KeyRole,
   LamppostError,
   TICKET_REFUSALS,
   type Ticket,
-  type TicketDeed,
   type TicketRefusal,
   type TicketStatus,
 } from '../domain/index.ts';
@@ -59,28 +59,28 @@ interface Move {
   /** Null: the status stays. */
   readonly to: TicketStatus | null;
   readonly by: readonly Standing[];
-  readonly deed: TicketDeed;
+  readonly done: HistoryAction;
 }
 
 /** The lifecycle: from where to where, and who may. Whatever is not here is refused. */
 export const MOVES: Readonly<Record<TicketAction, Move>> = {
-  acknowledge: { from: ['open'], to: 'acknowledged', by: ['city', 'department', 'party'], deed: 'acknowledged' },
-  assign: { from: WORKING, to: 'assigned', by: ['city', 'department'], deed: 'assigned' },
-  take: { from: ['open', 'acknowledged'], to: 'assigned', by: ['offered'], deed: 'taken' },
-  decline: { from: ['open', 'acknowledged'], to: null, by: ['offered', 'department', 'city'], deed: 'declined' },
+  acknowledge: { from: ['open'], to: 'acknowledged', by: ['city', 'department', 'party'], done: 'acknowledged' },
+  assign: { from: WORKING, to: 'assigned', by: ['city', 'department'], done: 'assigned' },
+  take: { from: ['open', 'acknowledged'], to: 'assigned', by: ['offered'], done: 'taken' },
+  decline: { from: ['open', 'acknowledged'], to: null, by: ['offered', 'department', 'city'], done: 'declined' },
   start: {
     from: ['open', 'acknowledged', 'assigned'],
     to: 'in_progress',
     by: ['city', 'department', 'party'],
-    deed: 'started',
+    done: 'started',
   },
-  resolve: { from: WORKING, to: 'resolved', by: ['city', 'department', 'party', 'rule'], deed: 'resolved' },
-  close: { from: ['resolved'], to: 'closed', by: ['city', 'department', 'clock'], deed: 'closed' },
-  reopen: { from: ['resolved', 'closed'], to: 'open', by: ['city', 'department', 'rule'], deed: 'reopened' },
-  comment: { from: ANY, to: null, by: ['city', 'department', 'party', 'offered', 'joint'], deed: 'commented' },
-  'hand-over': { from: WORKING, to: 'open', by: ['city', 'department'], deed: 'handed-over' },
-  split: { from: WORKING, to: null, by: ['city', 'department'], deed: 'split' },
-  rate: { from: ['closed'], to: null, by: ['reporter'], deed: 'rated' },
+  resolve: { from: WORKING, to: 'resolved', by: ['city', 'department', 'party', 'rule'], done: 'resolved' },
+  close: { from: ['resolved'], to: 'closed', by: ['city', 'department', 'clock'], done: 'closed' },
+  reopen: { from: ['resolved', 'closed'], to: 'open', by: ['city', 'department', 'rule'], done: 'reopened' },
+  comment: { from: ANY, to: null, by: ['city', 'department', 'party', 'offered', 'joint'], done: 'commented' },
+  'hand-over': { from: WORKING, to: 'open', by: ['city', 'department'], done: 'handed-over' },
+  split: { from: WORKING, to: null, by: ['city', 'department'], done: 'split' },
+  rate: { from: ['closed'], to: null, by: ['reporter'], done: 'rated' },
 };
 
 /** What decides besides actor and action. */

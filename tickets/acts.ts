@@ -27,8 +27,8 @@ export function changeOf(
   ticket: Ticket,
   { departments, atMs }: { readonly departments: ReadonlyMap<string, Department>; readonly atMs: number },
 ): Change {
-  const { deed, to: status } = MOVES[action];
-  const change = { atMs, by: nameOf(actor), deed, note, ...(status === null ? {} : { to: status }) };
+  const { done, to: status } = MOVES[action];
+  const change = { atMs, by: nameOf(actor), action: done, note, ...(status === null ? {} : { to: status }) };
   if (to !== undefined && !departments.has(to)) {
     throw refusal('unknown-party', `"${to}"; the city has ${[...departments.keys()].join(', ')}`);
   }

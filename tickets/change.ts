@@ -1,4 +1,4 @@
-import type { Ticket, TicketDeed, TicketStatus } from '../domain/index.ts';
+import type { HistoryAction, Ticket, TicketStatus } from '../domain/index.ts';
 import { isoOf } from '../domain/index.ts';
 
 /** What is new about a ticket. */
@@ -6,7 +6,7 @@ export interface Change {
   readonly atMs: number;
   /** `rule:<id>`, `key:<id>`, `reporter` or `clock`. */
   readonly by: string;
-  readonly deed: TicketDeed;
+  readonly action: HistoryAction;
   /** The status that it takes; absent: it stays. */
   readonly to?: TicketStatus;
   readonly note: string;
@@ -15,9 +15,9 @@ export interface Change {
 }
 
 /** A ticket after a change: its version, times and history move with it, and time never goes back. */
-export function changed(ticket: Ticket, { atMs, by, deed, to = ticket.status, note, set = {} }: Change): Ticket {
+export function changed(ticket: Ticket, { atMs, by, action, to = ticket.status, note, set = {} }: Change): Ticket {
   const at = later(isoOf(atMs), ticket.updatedAt);
-  const history = [...ticket.history, { at, by, deed, from: ticket.status, to, note }];
+  const history = [...ticket.history, { at, by, action, from: ticket.status, to, note }];
   return { ...ticket, ...set, ...marks(ticket, to, at), status: to, updatedAt: at, version: history.length, history };
 }
 

@@ -160,7 +160,7 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
         relation: 'part',
       };
       const opened = keeper.open({ ticket: part, atMs, resolveMs: known.deadlineMs, alerts: [] }, known, now);
-      const change: Change = { atMs, by, deed: 'split', note: `${part.id} for ${department}: ${note}` };
+      const change: Change = { atMs, by, action: 'split', note: `${part.id} for ${department}: ${note}` };
       return [...keeper.change(before, change, now), ...opened];
     },
     rate({ ticket: id, hash, stars, comment }) {
@@ -174,7 +174,7 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
       const atMs = clock.now();
       const rating = { stars, comment, at: isoOf(atMs) };
       const note = comment === '' ? `${stars} of 5` : `${stars} of 5: ${comment}`;
-      return keeper.change(before, { atMs, by: 'reporter', deed: 'rated', note, set: { rating } }, city());
+      return keeper.change(before, { atMs, by: 'reporter', action: 'rated', note, set: { rating } }, city());
     },
   };
 
@@ -184,7 +184,7 @@ export function createDesk({ tickets, keeper, city, clock }: Deps): Desk {
     const change: Change = {
       atMs,
       by: 'reporter',
-      deed: 'linked',
+      action: 'linked',
       note: `${report.id} reports the same`,
       set: { reports },
     };

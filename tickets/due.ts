@@ -31,7 +31,7 @@ export function createDueTickets({ tickets, due, keeper }: Deps): DueTickets {
 
   function close(ticket: Ticket, atMs: number, city: TicketCity): readonly Ticket[] {
     if (ticket.status !== 'resolved') return [];
-    const change: Change = { atMs, by: 'clock', deed: 'closed', to: 'closed', note: 'nobody objected' };
+    const change: Change = { atMs, by: 'clock', action: 'closed', to: 'closed', note: 'nobody objected' };
     return keeper.change(ticket, change, city);
   }
 
@@ -41,7 +41,7 @@ export function createDueTickets({ tickets, due, keeper }: Deps): DueTickets {
     const more = groups.length > LISTED ? ' …' : '';
     const note = `${groups.length} more alerts: ${groups.slice(0, LISTED).join(', ')}${more}`;
     const { alerts, alertCount } = tickets.get(ticket.id)!;
-    return keeper.change({ ...ticket, alerts, alertCount }, { atMs, by: 'clock', deed: 'updated', note }, city);
+    return keeper.change({ ...ticket, alerts, alertCount }, { atMs, by: 'clock', action: 'updated', note }, city);
   }
 
   function lapse(ticket: Ticket, { n, to }: Due, atMs: number, city: TicketCity): readonly Ticket[] {
@@ -49,7 +49,7 @@ export function createDueTickets({ tickets, due, keeper }: Deps): DueTickets {
     const change: Change = {
       atMs,
       by: 'clock',
-      deed: 'declined',
+      action: 'declined',
       note: `not taken by ${to} in time`,
       set: { offer: null },
     };
@@ -75,12 +75,12 @@ function lateness(ticket: Ticket, { kind, on, to, atMs }: Due, nowMs: number): C
   const verb = on === 'acknowledge' ? 'acknowledged' : 'resolved';
   const late = nowMs - atMs >= LATE_MS ? ` (was due ${isoOf(atMs)})` : '';
   if (kind === 'warn') {
-    return { atMs: nowMs, by: 'clock', deed: 'warned', note: `to be ${verb} by ${deadline}${late}` };
+    return { atMs: nowMs, by: 'clock', action: 'warned', note: `to be ${verb} by ${deadline}${late}` };
   }
   const told = to ?? ticket.department;
   const note = `not ${verb} by ${deadline}: ${told} is told${late}`;
   const set = { escalatedTo: [...new Set([...ticket.escalatedTo, told])] };
-  return { atMs: nowMs, by: 'clock', deed: 'escalated', note, set };
+  return { atMs: nowMs, by: 'clock', action: 'escalated', note, set };
 }
 
 /** Later than this, what is told also says when it was due. */

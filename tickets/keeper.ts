@@ -71,13 +71,13 @@ export function createKeeper({ tickets, due }: { readonly tickets: TicketStore; 
   }
 
   /** Who reported the same is served by the same work: their tickets end, and open again, with it. */
-  function reportsOf(before: Ticket, after: Ticket, { atMs, by, deed }: Change, city: TicketCity): Ticket[] {
+  function reportsOf(before: Ticket, after: Ticket, { atMs, by, action }: Change, city: TicketCity): Ticket[] {
     const moved = after.status !== before.status && !(isOpen(after.status) && isOpen(before.status));
     if (!moved) return [];
     const reports = tickets
       .children(after.id)
       .filter((one) => one.relation === 'report' && one.status !== after.status);
-    const along: Change = { atMs, by, deed, to: after.status, note: `with ${after.id}` };
+    const along: Change = { atMs, by, action, to: after.status, note: `with ${after.id}` };
     return reports.flatMap((report) => change(report, along, city));
   }
 
@@ -89,7 +89,7 @@ export function createKeeper({ tickets, due }: { readonly tickets: TicketStore; 
     const until = isoOf(untilMs);
     due.add(ticket.id, [{ kind: 'offer', n, atMs: untilMs, on: null, to: tier.to }]);
     const note = `offered to ${tier.to} until ${until}`;
-    return change(ticket, { atMs, by: 'clock', deed: 'offered', note, set: { offer: { to: tier.to, until } } }, city);
+    return change(ticket, { atMs, by: 'clock', action: 'offered', note, set: { offer: { to: tier.to, until } } }, city);
   }
 
   return {

@@ -66,7 +66,7 @@ export function blankTicket(
     reopened: 0,
     rating: null,
     evidence: null,
-    history: [{ at, by, deed: 'opened', from: null, to: 'open', note }],
+    history: [{ at, by, action: 'opened', from: null, to: 'open', note }],
     ...of,
   };
 }
@@ -91,31 +91,31 @@ export function openTicket(opening: Opening): Ticket {
 /** An open ticket whose alert fired once more: severity and history move, the evidence of the opening stays. */
 export function updateOf(transition: Transition): Change {
   const { severity } = transition;
-  return { ...ofRule(transition), deed: 'updated', note: `fired again: ${figureOf(transition)}`, set: { severity } };
+  return { ...ofRule(transition), action: 'updated', note: `fired again: ${figureOf(transition)}`, set: { severity } };
 }
 
 /** An open ticket whose firing alert became harder: the severity rises and never falls. */
 export function escalationOf(ticket: Ticket, transition: Transition): Change {
   const severity = harder(ticket.severity, transition.severity);
   const note = `escalated from ${ticket.severity} to ${severity}: ${figureOf(transition)}`;
-  return { ...ofRule(transition), deed: 'escalated', note, set: { severity } };
+  return { ...ofRule(transition), action: 'escalated', note, set: { severity } };
 }
 
 /** A ticket whose alert resolved. */
 export function resolutionOf(transition: Transition): Change {
-  return { ...ofRule(transition), deed: 'resolved', to: 'resolved', note: `alert resolved: ${figureOf(transition)}` };
+  return { ...ofRule(transition), action: 'resolved', to: 'resolved', note: `alert resolved: ${figureOf(transition)}` };
 }
 
 /** A ticket whose alert resolved, and that somebody else has to end: who looks on site, or the departments that have a part. */
 export function confirmationOf(transition: Transition, reason: 'confirm-on-site' | 'parts-open'): Change {
   const left = reason === 'parts-open' ? 'parts of it are open' : 'confirm on site';
-  return { ...ofRule(transition), deed: 'updated', note: `alert resolved, ${left}: ${figureOf(transition)}` };
+  return { ...ofRule(transition), action: 'updated', note: `alert resolved, ${left}: ${figureOf(transition)}` };
 }
 
 /** A ticket that was resolved, and whose alert fires again. */
 export function reopeningOf(ticket: Ticket, transition: Transition): Change {
   const set = { severity: harder(ticket.severity, transition.severity), party: null, assignee: null };
-  return { ...ofRule(transition), deed: 'reopened', to: 'open', note: `fired again: ${figureOf(transition)}`, set };
+  return { ...ofRule(transition), action: 'reopened', to: 'open', note: `fired again: ${figureOf(transition)}`, set };
 }
 
 function ofRule({ atMs, rule }: Transition) {

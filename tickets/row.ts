@@ -42,14 +42,14 @@ const plain = Object.entries({ ...FIXED, ...MOVING }).map(([field, column]) => `
 /** Selects tickets as `ticketOf` takes them: a ticket, its alerts and its history in one statement, so that they fit each other. */
 export const SELECT_TICKETS = `
   select n, ${plain.join(', ')}, lat, lon, offer_to, offer_until, escalated_to, former_departments, stars, rating_comment, rated_at, evidence,
-    (select json_group_array(json_array(at, "by", deed, "from", "to", note) order by ordinal)
+    (select json_group_array(json_array(at, "by", action, "from", "to", note) order by ordinal)
       from ticket_changes where ticket = tickets.id) as history,
     (select json_group_array(json_array(rule, "group", state, severity, since) order by ordinal)
       from ticket_alerts where ticket = tickets.id and ordinal < ${LISTED_ALERTS}) as alerts,
     (select coalesce(max(ordinal) + 1, 0) from ticket_alerts where ticket = tickets.id) as alertCount
   from tickets`;
 
-type Change = [string, string, TicketChange['deed'], TicketChange['from'], TicketChange['to'], string];
+type Change = [string, string, TicketChange['action'], TicketChange['from'], TicketChange['to'], string];
 type Alert = [string, string, TicketAlert['state'], TicketAlert['severity'], string];
 type Row = Readonly<Record<string, SQLOutputValue>>;
 
@@ -82,8 +82,8 @@ export function ticketOf(row: Row): Ticket {
   };
 }
 
-function changeOf([at, by, deed, from, to, note]: Change): TicketChange {
-  return { at, by, deed, from, to, note };
+function changeOf([at, by, action, from, to, note]: Change): TicketChange {
+  return { at, by, action, from, to, note };
 }
 
 /** The alert of a row of rule, group, state, severity and since. */

@@ -205,5 +205,8 @@ const CITIZENS = `
 /** What was resolved lately is found among all that ever was. */
 const RESOLUTIONS = 'create index tickets_by_resolution on tickets (resolved_at) where resolved_at is not null;';
 
+/** What an entry of the history says that was done: the word of the interface. */
+const ACTIONS = 'alter table ticket_changes rename column deed to action;';
+
 /** The tables of the tickets, as the steps that led to them. */
-export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES, CITIZENS, RESOLUTIONS] };
+export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES, CITIZENS, RESOLUTIONS, ACTIONS] };

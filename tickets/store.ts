@@ -72,7 +72,7 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     ${SELECT_TICKETS} where parent = ? and relation = 'part' and status not in ('resolved', 'closed') order by n`);
   const stored = db.prepare('select version from tickets where id = ?');
   const addChange = db.prepare(`
-    insert into ticket_changes (ticket, ordinal, at, "by", deed, "from", "to", note) values (?, ?, ?, ?, ?, ?, ?, ?)`);
+    insert into ticket_changes (ticket, ordinal, at, "by", action, "from", "to", note) values (?, ?, ?, ?, ?, ?, ?, ?)`);
   const attach = db.prepare(`
     insert into ticket_alerts (ticket, ordinal, rule, "group", state, severity, since, attached, told)
     values (?1, (select coalesce(max(ordinal) + 1, 0) from ticket_alerts where ticket = ?1), ?2, ?3, ?4, ?5, ?6, 1, ?7)`);
@@ -95,8 +95,8 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const hash = db.prepare('select reporter_hash as hash from tickets where id = ?');
 
   function addChanges(ticket: Ticket, first: number): void {
-    for (const [i, { at, by, deed, from, to, note }] of ticket.history.slice(first).entries()) {
-      addChange.run(ticket.id, first + i, at, by, deed, from, to, note);
+    for (const [i, { at, by, action, from, to, note }] of ticket.history.slice(first).entries()) {
+      addChange.run(ticket.id, first + i, at, by, action, from, to, note);
     }
   }
   const one = (row: ReturnType<typeof byId.get>) => (row === undefined ? null : ticketOf(row));

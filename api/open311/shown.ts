@@ -46,7 +46,7 @@ function coarse(degrees: number | undefined, { publication }: City): number | nu
 function statusNotes(ticket: Ticket, language: Language): string | null {
   const { parent, relation, history, status } = ticket;
   if (relation === 'report') return JOINED[language](parent!);
-  return isOpen(status) ? null : (history.findLast(({ deed }) => deed === 'resolved')?.note ?? null);
+  return isOpen(status) ? null : (history.findLast(({ action }) => action === 'resolved')?.note ?? null);
 }
 
 /** What a citizen is told whose request is another one's too. */

@@ -10,7 +10,7 @@ import type {
   RuleRepository,
 } from '../../rules/index.ts';
 import type { BacktestThread, BacktestThreadData } from './backtest.ts';
-import { spawn } from './spawn.ts';
+import { spawn } from './rpc.ts';
 import type { TicketCity } from './would-be.ts';
 
 interface Deps {

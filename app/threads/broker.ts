@@ -5,8 +5,9 @@ import { type BrokerOptions, createBroker } from '../../broker/index.ts';
 import { systemClock as clock, type Publication, type SessionDrop } from '../../domain/index.ts';
 import { createJournalAppender } from '../../journal/index.ts';
 import type { Credential, CredentialChange } from '../../registry/index.ts';
-import { COMMITTED, DECIDED, LIVE } from './flags.ts';
+import { collectAfterStart } from './memory.ts';
 import { offer, remote } from './rpc.ts';
+import { COMMITTED, DECIDED, LIVE } from './shared-counters.ts';
 
 /** What the main thread hands to this one. */
 export interface BrokerThreadData {
@@ -16,7 +17,7 @@ export interface BrokerThreadData {
   readonly journal: MessagePort;
   /** Where the engine sends what is to be published. */
   readonly engine: MessagePort;
-  readonly flags: Int32Array<SharedArrayBuffer>;
+  readonly counters: Int32Array<SharedArrayBuffer>;
 }
 
 /** Messages that the rules may be behind before publishers wait: about a second's work. An alert that comes late is worth little. */
@@ -26,7 +27,7 @@ const data = workerData as BrokerThreadData;
 const log = pino({ level: data.logLevel, name: 'broker' });
 const sink = createJournalAppender(data.journal, clock);
 /** Counters wrap: their difference does not. */
-const behind = () => (Atomics.load(data.flags, COMMITTED) - Atomics.load(data.flags, DECIDED)) | 0;
+const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
 const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
 const overloaded = () => behind() > MOST_BEHIND;
 const broker = createBroker({ sink, clock, log, overloaded, tell: engine.call.dropped }, data.options);
@@ -40,10 +41,13 @@ offer(data.engine, {
   },
   restate: (filter: string, publications: readonly Publication[]) => broker.restate(filter, publications),
 });
-const watch = setInterval(() => Atomics.store(data.flags, LIVE, broker.wantsLive() ? 1 : 0), 200);
+const watch = setInterval(() => Atomics.store(data.counters, LIVE, broker.wantsLive() ? 1 : 0), 200);
 
 const functions = {
-  start: () => broker.start(),
+  start() {
+    collectAfterStart();
+    return broker.start();
+  },
   credentials: (change: CredentialChange) => broker.credentials(change),
   /** A message that came by another way than MQTT. */
   ingest: (message: Parameters<typeof broker.ingest>[0]) => broker.ingest(message),

@@ -31,12 +31,13 @@ import { JournalReader, lackOf } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
+import { createConsumerLoops } from './consumer-loops.ts';
 import { liveOf, rejectionsOf } from './feed.ts';
-import { LIVE } from './flags.ts';
-import { createLoops } from './loops.ts';
+import { collectAfterStart } from './memory.ts';
 import { createOfficeOfThread } from './office.ts';
 import { offer, remote } from './rpc.ts';
 import { offerScan } from './scan.ts';
+import { LIVE } from './shared-counters.ts';
 import { openStateFile } from './state.ts';
 
 /** What the main thread hands to this one. */
@@ -49,7 +50,7 @@ export interface EngineThreadData {
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
-  readonly flags: Int32Array<SharedArrayBuffer>;
+  readonly counters: Int32Array<SharedArrayBuffer>;
   readonly broker: MessagePort;
 }
 
@@ -125,7 +126,7 @@ offer(data.broker, {
 /** Live readings and rejections: best effort, one batch on its way at a time, none kept for later. */
 function feed(outcomes: readonly Outcome[]): void {
   if (feeding) return;
-  const live = Atomics.load(data.flags, LIVE) === 1 ? liveOf(outcomes, context.metrics) : [];
+  const live = Atomics.load(data.counters, LIVE) === 1 ? liveOf(outcomes, context.metrics) : [];
   const publications = [...rejectionsOf(outcomes), ...live];
   if (publications.length === 0) return;
   feeding = true;
@@ -152,9 +153,9 @@ const consumer = createHistoryConsumer(
 );
 refuseStrangers();
 rules.start();
-const loops = createLoops({
+const loops = createConsumerLoops({
   counter: data.counter,
-  flags: data.flags,
+  counters: data.counters,
   startedAt: journal.head().seq,
   rules,
   history: consumer,
@@ -181,7 +182,7 @@ function refuseStrangers(): void {
   );
 }
 
-/** What is in the journal now is taken by every consumer and published; then windows are written and files closed. */
+/** Every consumer takes what is in the journal now, and it is published; then windows are written. */
 async function drain(): Promise<void> {
   // What a silent database does not answer in time comes again after the next start.
   const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
@@ -192,14 +193,12 @@ async function drain(): Promise<void> {
   while (consumer.cursor() < seq && (await consumer.step(true)));
   clearTimeout(patience);
   await publisher.stop();
-  await history.stop();
-  db.close();
-  journal.close();
 }
 
 const functions = {
   /** Starts the consumers; the broker learns of what it missed. */
   run() {
+    collectAfterStart();
     void restateTickets();
     loops.start().catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');
@@ -231,13 +230,16 @@ const functions = {
   explainDevice: (device: string) => rules.explainDevice(device),
   discard: (ids: readonly string[], by: string, note: string) => quarantine.discard(ids, by, note, clock.now()),
   expire: (beforeMs: number) => quarantine.expire(beforeMs),
+  drain,
+  /** Closes the files: after a drain, or where a start failed. */
   async stop() {
-    await drain();
+    await history.stop();
+    db.close();
+    journal.close();
     data.broker.close();
-    // After the answer has left.
+    // After the reply has left.
     setImmediate(() => parentPort!.close());
   },
 };
 export type EngineThread = typeof functions;
 offer(parentPort!, functions);
-parentPort!.postMessage({ event: 'ready' });

@@ -2,14 +2,15 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../domain/index.ts';
 import { createJournalServer, type JournalLimits, type JournalServer } from '../../journal/index.ts';
-import { COMMITTED } from './flags.ts';
+import { collectAfterStart } from './memory.ts';
 import { offer } from './rpc.ts';
+import { COMMITTED } from './shared-counters.ts';
 
 /** What the main thread hands to this one. */
 export interface JournalThreadData {
   readonly path: string;
   readonly counter: Int32Array<SharedArrayBuffer>;
-  readonly flags: Int32Array<SharedArrayBuffer>;
+  readonly counters: Int32Array<SharedArrayBuffer>;
   readonly limits: JournalLimits & { tickMs: number };
   /** Where the broker sends its group commits. */
   readonly broker: MessagePort;
@@ -21,7 +22,7 @@ const server = createJournalServer(
     path: data.path,
     clock: systemClock,
     signal: { counter: data.counter },
-    onMessages: (count) => Atomics.add(data.flags, COMMITTED, count),
+    onMessages: (count) => Atomics.add(data.counters, COMMITTED, count),
   },
   data.limits,
 );
@@ -37,7 +38,10 @@ const functions = {
   letGo: () => server.letGo(),
   bytes: () => server.bytes(),
   /** Starts ticks and trimming: once what surrounds the journal is in place. */
-  run: () => server.start(),
+  run() {
+    collectAfterStart();
+    server.start();
+  },
   stop() {
     server.stop();
     data.broker.close();

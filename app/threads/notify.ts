@@ -7,6 +7,7 @@ import { parseCity } from '../../city-model/index.ts';
 import { type City, type CityControl, systemClock as clock, systemTimers as timers } from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
 import { createMailer, createNotifier, createPoster, openDeliveries, type SmtpSettings } from '../../notify/index.ts';
+import { collectAfterStart } from './memory.ts';
 import { offer, under } from './rpc.ts';
 
 /** What the main thread hands to this one. */
@@ -47,7 +48,10 @@ function cityOf(control: CityControl): City {
 const functions = {
   ...under('webhooks', notifier.webhooks),
   ...under('subscriptions', notifier.subscriptions),
-  run: () => notifier.start(),
+  run() {
+    collectAfterStart();
+    return notifier.start();
+  },
   /** Another city folder is in force. */
   city(control: CityControl) {
     city = cityOf(control);

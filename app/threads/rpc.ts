@@ -1,12 +1,13 @@
-import { MessagePort, type TransferListItem, type Worker } from 'node:worker_threads';
+/** Calls between threads: a thread offers functions on a port, another calls them. */
+import { MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
 import { type ErrorCode, LamppostError } from '../../domain/index.ts';
 
 /** Functions that a thread offers to another. Arguments and results cross by structured clone. */
 export type Offered = Record<string, (...args: never[]) => unknown>;
 
-/** The same functions as the other thread sees them. */
-export type Remote<T extends Offered> = {
-  [K in keyof T]: (...args: Parameters<T[K]>) => Promise<Awaited<ReturnType<T[K]>>>;
+/** Functions as the other thread sees them: each returns a promise. */
+export type Remote<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
 };
 
 /** Functions under a name of their own, so that a thread can offer several sets of them. */
@@ -17,15 +18,10 @@ export function under<P extends string, T extends object>(prefix: P, functions: 
   return Object.fromEntries(Object.entries(functions).map(([name, one]) => [`${prefix}.${name}`, one])) as Under<P, T>;
 }
 
-/** A set of functions as the other thread sees it. */
-export type RemoteSet<T> = {
-  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
-};
-
-/** The set that the other end put under a name. */
-export function within<T>(call: object, prefix: string): RemoteSet<T> {
+/** Returns the set that the other end put under a name. */
+export function within<T>(call: object, prefix: string): Remote<T> {
   const named = call as Record<string, unknown>;
-  return new Proxy({} as never, { get: (_target, name: string) => named[`${prefix}.${name}`] });
+  return new Proxy({} as Remote<T> & object, { get: (_target, name: string) => named[`${prefix}.${name}`] });
 }
 
 interface Call {
@@ -34,8 +30,8 @@ interface Call {
   readonly args: unknown[];
 }
 
-interface Answer {
-  readonly answer: number;
+interface Reply {
+  readonly reply: number;
   readonly result?: unknown;
   readonly error?: {
     readonly code: ErrorCode | null;
@@ -50,59 +46,52 @@ type End = MessagePort | Worker;
 
 const moves = new WeakMap<object, readonly TransferListItem[]>();
 
-/** Marks what a function answers: these parts of it go over to the other thread, instead of being copied. Ports among arguments always do. */
+/** Marks parts of a function's result to be transferred to the other thread instead of copied. Ports among arguments always are. */
 export function moving<T extends object>(result: T, parts: readonly TransferListItem[]): T {
   moves.set(result, parts);
   return result;
 }
 
-/** Answers the calls that arrive on a port. Operational errors keep their code and reason on the other side. */
+/** Serves the calls that arrive on a port. Operational errors keep their code and reason on the other side. */
 export function offer(port: End, functions: Offered): void {
-  (port as MessagePort).on('message', (message: Call) => {
-    if (message?.call === undefined) return;
-    void answer(message).then((reply) => port.postMessage(reply, movesOf(reply.result)));
-  });
+  const byName = functions as Record<string, (...args: unknown[]) => unknown>;
 
-  async function answer({ call, name, args }: Call): Promise<Answer> {
+  async function replyTo({ call, name, args }: Call): Promise<Reply> {
     try {
-      return { answer: call, result: await functions[name]!(...(args as never[])) };
+      return { reply: call, result: await byName[name]!(...args) };
     } catch (error) {
       const { message, stack } = error as Error;
-      const known = error instanceof LamppostError;
-      return {
-        answer: call,
-        error: {
-          code: known ? error.code : null,
-          reason: known ? error.reason : null,
-          message,
-          retryable: known && error.retryable,
-          stack,
-        },
-      };
+      const known = error instanceof LamppostError ? error : null;
+      const { code = null, reason = null, retryable = false } = known ?? {};
+      return { reply: call, error: { code, reason, message, retryable, stack } };
     }
   }
+
+  (port as MessagePort).on('message', (message: Call) => {
+    if (message?.call === undefined) return;
+    void replyTo(message).then((reply) => port.postMessage(reply, movesOf(reply.result)));
+  });
 }
 
-/** Calls the functions that the other end offers. Calls still open when the thread ends are rejected by `fail`. */
-export function remote<T extends Offered>(port: End): { call: Remote<T>; fail(error: Error): void } {
-  const open = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
+/** Calls the functions that the other end offers. `fail` rejects the calls still open, and every later one; the first error counts. */
+export function remote<T>(port: End): { call: Remote<T>; fail(error: Error): void } {
+  const open = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   let next = 1;
   let ended: Error | null = null;
   const fail = (error: Error) => {
-    ended = error;
-    for (const { reject } of open.values()) reject(error);
+    ended ??= error;
+    for (const { reject } of open.values()) reject(ended);
     open.clear();
   };
-  // A port tells when its other end is closed: an answer will not come any more.
   port.once('close', () => fail(new LamppostError('busy', 'the other thread has ended', { retryable: true })));
-  (port as MessagePort).on('message', (message: Answer) => {
-    if (message?.answer === undefined) return;
-    const waiting = open.get(message.answer);
-    open.delete(message.answer);
-    if (message.error === undefined) waiting?.resolve(message.result as never);
-    else waiting?.reject(errorOf(message.error));
+  (port as MessagePort).on('message', ({ reply, result, error }: Partial<Reply> = {}) => {
+    if (reply === undefined) return;
+    const waiting = open.get(reply);
+    open.delete(reply);
+    if (error === undefined) waiting?.resolve(result);
+    else waiting?.reject(errorOf(error));
   });
-  const call = new Proxy({} as Remote<T>, {
+  const call = new Proxy({} as Remote<T> & object, {
     get:
       (_target, name: string) =>
       (...args: unknown[]) =>
@@ -120,8 +109,70 @@ function movesOf(result: unknown): TransferListItem[] {
   return typeof result === 'object' && result !== null ? [...(moves.get(result) ?? [])] : [];
 }
 
-function errorOf({ code, reason, ...error }: NonNullable<Answer['error']>): Error {
+function errorOf({ code, reason, ...error }: NonNullable<Reply['error']>): Error {
   const why = reason === null ? {} : { reason };
   if (code !== null) return new LamppostError(code, error.message, { retryable: error.retryable, ...why });
   return Object.assign(new Error(error.message), { stack: error.stack });
+}
+
+/** A thread and the functions that it offers. */
+export interface Thread<T> {
+  readonly call: Remote<T>;
+  readonly worker: Worker;
+  /** Resolves when the thread has ended. */
+  readonly ended: Promise<void>;
+  /** Lets the thread stop itself by its function `stop`; ends it the hard way where that fails. Idempotent. */
+  stop(): Promise<void>;
+}
+
+interface SpawnOptions {
+  readonly data: object;
+  readonly transfer?: readonly TransferListItem[];
+  /** Size of V8's young generation, MiB: large for threads in which every message is garbage a moment later. */
+  readonly youngMiB?: number;
+  /** Called where the thread dies: its calls are rejected with the same error. */
+  readonly onCrash: (error: Error) => void;
+}
+
+/** Starts a thread from its entry file beside this one. */
+export function spawn<T>(entry: string, { data, transfer = [], youngMiB, onCrash }: SpawnOptions): Thread<T> {
+  const worker = new Worker(new URL(entry, import.meta.url), {
+    workerData: data,
+    transferList: [...transfer],
+    ...(youngMiB === undefined ? {} : { resourceLimits: { maxYoungGenerationSizeMb: youngMiB } }),
+  });
+  const { call, fail } = remote<T>(worker);
+  const crash = (error: Error) => {
+    fail(error);
+    onCrash(error);
+  };
+  let running = true;
+  let ending: Promise<void> | null = null;
+  const ended = new Promise<void>((resolve) => {
+    worker.once('exit', (code) => {
+      running = false;
+      if (code === 0 || ending !== null) fail(new Error(`thread ${entry} has ended`));
+      else crash(new Error(`thread ${entry} ended with code ${code}`));
+      resolve();
+    });
+  });
+  worker.on('error', (error) => crash(operationalAgain(error as Error)));
+
+  async function end(): Promise<void> {
+    if (!running) return;
+    await (call as Remote<{ stop(): void }>).stop().catch(() => worker.terminate());
+    await ended;
+  }
+
+  const stop = () => {
+    ending ??= end();
+    return ending;
+  };
+  return { call, worker, ended, stop };
+}
+
+/** An error of another thread arrives as a copy that has its fields and not its class. */
+function operationalAgain(error: Error & { code?: ErrorCode; retryable?: boolean }): Error {
+  if (error.name !== 'LamppostError') return error;
+  return new LamppostError(error.code!, error.message, { retryable: error.retryable === true, cause: error });
 }

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { createCheckpointer } from '../../broker/index.ts';
@@ -7,13 +6,13 @@ import type { CityControl } from '../../domain/index.ts';
 import type { Subscriptions, Webhooks } from '../../notify/index.ts';
 import type { Credential, Registry } from '../../registry/index.ts';
 import type { Config } from '../config.ts';
+import type { Steps } from '../steps.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';
 import type { EngineThread, EngineThreadData } from './engine.ts';
-import { createFlags } from './flags.ts';
 import type { JournalThread, JournalThreadData } from './journal.ts';
 import type { NotifyThread, NotifyThreadData } from './notify.ts';
-import { type Remote, type RemoteSet, within } from './rpc.ts';
-import { spawn } from './spawn.ts';
+import { type Remote, spawn, type Thread, within } from './rpc.ts';
+import { createSharedCounters } from './shared-counters.ts';
 
 /** The running threads: journal, engine, broker, notifications. */
 export interface Threads {
@@ -21,14 +20,14 @@ export interface Threads {
   readonly engine: Remote<EngineThread>;
   readonly broker: Remote<BrokerThread>;
   readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire' | 'city'>;
-  readonly webhooks: RemoteSet<Webhooks>;
-  readonly subscriptions: RemoteSet<Subscriptions>;
-  /** Brings what changed in the registry since the last call into the journal. */
+  readonly webhooks: Remote<Webhooks>;
+  readonly subscriptions: Remote<Subscriptions>;
+  /** Ports of the MQTT listeners; `tlsPort` is null without TLS. */
+  readonly mqtt: { readonly port: number; readonly tlsPort: number | null };
+  /** Appends what changed in the registry since the last call to the journal. */
   journalDevices(): Promise<void>;
-  /** Called when events were added; returns how to stop listening. */
+  /** Calls the listener when events were added; returns how to stop listening. */
   onAppended(listener: () => void): () => void;
-  /** Takes no more messages, settles what was taken, ends the threads. */
-  stop(): Promise<void>;
 }
 
 interface Start {
@@ -36,6 +35,7 @@ interface Start {
   readonly city: CityControl;
   readonly registry: Registry;
   readonly admin: Credential;
+  readonly steps: Steps;
   readonly log: Logger;
   readonly onCrash: (error: Error) => void;
 }
@@ -45,111 +45,121 @@ const CHECKPOINT_MS = 5_000;
 const UPKEEP_MS = 5_000;
 const MAX_IN_FLIGHT = 256 * 1024;
 
-/** Starts the threads along the way of a reading, the journal first; nothing listens yet. */
-export async function startThreads({ config, city, registry, admin, log, onCrash }: Start): Promise<Threads> {
-  // A thread's collector marks its heap in that thread then, not in helpers on the broker's core (docs/performance.md).
-  setFlagsFromString('--no-concurrent-marking');
-  const counter = new Int32Array(new SharedArrayBuffer(4));
-  const flags = createFlags();
-  const toJournal = new MessageChannel();
-  const toBroker = new MessageChannel();
+/** What the threads are made with. */
+interface Parts extends Pick<Start, 'config' | 'onCrash'> {
+  /** Moves with every commit of the journal. */
+  readonly counter: Int32Array<SharedArrayBuffer>;
+  readonly counters: Int32Array<SharedArrayBuffer>;
+  /** From the broker (port1) to the journal (port2). */
+  readonly toJournal: MessageChannel;
+  /** From the engine (port1) to the broker (port2). */
+  readonly toBroker: MessageChannel;
+}
 
-  const journal = spawn<JournalThread>('./journal.ts', {
-    data: {
-      path: join(config.data, 'journal.sqlite'),
-      counter,
-      flags,
-      limits: { ...config.journal, tickMs: TICK_MS },
-      broker: toJournal.port2,
-    } satisfies JournalThreadData,
-    transfer: [toJournal.port2],
-    onCrash,
-  });
-  // What changed while the process was down enters the journal before anything else does.
-  const journalled = await journal.call.newest();
+/**
+ * Starts the threads along the way of a reading, the journal first, and the MQTT listeners last. A stop undoes it from the
+ * end: no more messages are taken, every consumer settles what was taken, then the files are closed.
+ */
+export async function startThreads({ steps, log, ...start }: Start): Promise<Threads> {
+  const { config, city, registry } = start;
+  const parts: Parts = {
+    ...start,
+    counter: new Int32Array(new SharedArrayBuffer(4)),
+    counters: createSharedCounters(),
+    toJournal: new MessageChannel(),
+    toBroker: new MessageChannel(),
+  };
+  const thread = <T>(name: string, make: () => Thread<T>) => steps.do(`${name} thread`, make, (made) => made.stop());
+
+  const journal = await thread('journal', () => spawnJournal(parts));
   const heads = await journal.call.heads();
+  const journalled = await journal.call.newest();
+  // What changed while the process was down enters the journal before anything else does.
   if (heads.city !== city.version) await journal.call.control('city', city, city.version);
-  const journalDevices = devicesInto(journal.call, registry, heads.registry);
+  const journalDevices = appendDevices(journal.call, registry, heads.registry);
   await journalDevices();
 
-  const engine = spawn<EngineThread>('./engine.ts', {
-    data: {
-      dir: config.data,
-      logLevel: config.logLevel,
-      influx: config.influx,
-      journalled,
-      counter,
-      flags,
-      broker: toBroker.port1,
-    } satisfies EngineThreadData,
-    transfer: [toBroker.port1],
-    youngMiB: 128,
-    onCrash,
-  });
+  const engine = await thread('engine', () => spawnEngine(parts, journalled));
   const appended = new Set<() => void>();
-  await new Promise<void>((resolve) => {
-    engine.worker.on('message', (message: { event?: string; seq?: number }) => {
-      if (message.event === 'ready') resolve();
-      if (message.event === 'appended') for (const listener of appended) listener();
-      if (message.event === 'release') void journal.call.release(message.seq!);
-    });
+  engine.worker.on('message', (message: { event?: string; seq?: number }) => {
+    if (message.event === 'appended') for (const listener of appended) listener();
+    if (message.event === 'release') void journal.call.release(message.seq!);
   });
-
-  const broker = spawn<BrokerThread>('./broker.ts', {
-    data: {
-      options: brokerOptions(config),
-      logLevel: config.logLevel,
-      credentials: [...registry.credentials(), admin],
-      journal: toJournal.port1,
-      engine: toBroker.port2,
-      flags,
-    } satisfies BrokerThreadData,
-    transfer: [toJournal.port1, toBroker.port2],
-    youngMiB: 192,
-    onCrash,
-  });
-  const notify = spawn<NotifyThread>('./notify.ts', {
-    data: {
-      dir: config.data,
-      logLevel: config.logLevel,
-      allowPrivate: config.webhooks.allowPrivate,
-      smtp: config.smtp,
-      publicUrl: config.publicUrl,
-      city,
-    } satisfies NotifyThreadData,
-    onCrash,
-  });
+  // Returns once the engine has opened its files; the notify thread reads one of them.
+  await engine.call.status();
+  const notify = await thread('notify', () => spawnNotify(parts, city));
   appended.add(() => notify.worker.postMessage({ event: 'appended' }));
-  await engine.call.run();
-  await journal.call.run();
-  await notify.call.run();
+  const broker = await thread('broker', () => spawnBroker(parts, [...registry.credentials(), start.admin]));
+
+  const run = () => Promise.all([engine.call.run(), journal.call.run(), notify.call.run()]);
+  await steps.do('consumers', run, () => engine.call.drain());
   const checkpointer = createCheckpointer({ path: sessionsPath(config), everyMs: CHECKPOINT_MS }, log);
-  checkpointer.start();
+  await steps.do(
+    'session checkpoints',
+    () => checkpointer.start(),
+    () => checkpointer.stop(),
+  );
+  const mqtt = await steps.do(
+    'MQTT listeners',
+    () => broker.call.start(),
+    () => broker.stop(),
+  );
 
   return {
     journal: journal.call,
     engine: engine.call,
     broker: broker.call,
     notify: notify.call,
-    webhooks: within(notify.call, 'webhooks'),
-    subscriptions: within(notify.call, 'subscriptions'),
+    webhooks: within<Webhooks>(notify.call, 'webhooks'),
+    subscriptions: within<Subscriptions>(notify.call, 'subscriptions'),
+    mqtt,
     journalDevices,
     onAppended(listener) {
       appended.add(listener);
       return () => appended.delete(listener);
     },
-    async stop() {
-      checkpointer.stop();
-      await broker.call.stop();
-      await engine.call.stop();
-      await notify.call.stop();
-      await journal.call.stop();
-      await Promise.all([broker.ended, engine.ended, notify.ended, journal.ended]);
-    },
   };
 }
 
-function devicesInto(journal: Remote<JournalThread>, registry: Registry, journalled: number): () => Promise<void> {
+function spawnJournal({ config, counter, counters, toJournal, onCrash }: Parts): Thread<JournalThread> {
+  const data: JournalThreadData = {
+    path: join(config.data, 'journal.sqlite'),
+    counter,
+    counters,
+    limits: { ...config.journal, tickMs: TICK_MS },
+    broker: toJournal.port2,
+  };
+  return spawn('./journal.ts', { data, transfer: [data.broker], onCrash });
+}
+
+function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
+  const { config, counter, counters, toBroker, onCrash } = parts;
+  const { data: dir, logLevel, influx } = config;
+  const data: EngineThreadData = { dir, logLevel, influx, journalled, counter, counters, broker: toBroker.port1 };
+  return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: config.memory.engineYoungMiB, onCrash });
+}
+
+function spawnNotify({ config, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {
+  const { data: dir, logLevel, smtp, publicUrl, webhooks } = config;
+  const data: NotifyThreadData = { dir, logLevel, allowPrivate: webhooks.allowPrivate, smtp, publicUrl, city };
+  return spawn('./notify.ts', { data, onCrash });
+}
+
+function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {
+  const { config, counters, toJournal, toBroker, onCrash } = parts;
+  const data: BrokerThreadData = {
+    options: brokerOptions(config),
+    logLevel: config.logLevel,
+    credentials,
+    journal: toJournal.port1,
+    engine: toBroker.port2,
+    counters,
+  };
+  const transfer = [data.journal, data.engine];
+  return spawn('./broker.ts', { data, transfer, youngMiB: config.memory.brokerYoungMiB, onCrash });
+}
+
+function appendDevices(journal: Remote<JournalThread>, registry: Registry, journalled: number): () => Promise<void> {
   let version = journalled;
   return async () => {
     const changes = registry.changesSince(version);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import {
+  HISTORY_ACTIONS,
   SEVERITIES,
-  TICKET_DEEDS,
   TICKET_STATUSES,
   type Ticket,
   type TicketAlert,
@@ -18,7 +18,7 @@ const Change = exactly<TicketChange>()(
   z.object({
     at: when,
     by: name.describe('`rule:<id>`, `key:<id>`, `reporter`, or `clock` for what came due'),
-    deed: z.enum(TICKET_DEEDS),
+    action: z.enum(HISTORY_ACTIONS),
     from: status.nullable(),
     to: status,
     note: z.string(),

@@ -1,4 +1,4 @@
-import type { LocalText, Severity, TicketDeed, TicketStatus } from '../../domain/index.ts';
+import type { HistoryAction, LocalText, Severity, TicketStatus } from '../../domain/index.ts';
 import type { LamppostEvent } from '../../events/index.ts';
 
 const text = (en: string, zh: string): LocalText => ({ en, zh });
@@ -20,7 +20,7 @@ export const STATUS_WORDS: Readonly<Record<TicketStatus, LocalText>> = {
   closed: text('closed', '已关闭'),
 };
 
-const DEED_WORDS: Readonly<Record<TicketDeed, LocalText>> = {
+const ACTION_WORDS: Readonly<Record<HistoryAction, LocalText>> = {
   opened: text('Ticket opened', '工单已创建'),
   updated: text('Ticket updated', '工单已更新'),
   acknowledged: text('Ticket acknowledged', '工单已确认'),
@@ -47,7 +47,7 @@ export function whatHappened({ type }: Pick<LamppostEvent, 'type'>): LocalText {
   if (type === 'city.lamppost.alert.resolved') return text('Alert resolved', '报警解除');
   if (type === 'city.lamppost.session.dropped') return text('An MQTT session lost messages', 'MQTT 会话丢失消息');
   if (type === 'city.lamppost.silence.ending') return text('Silence ends soon', '静默即将结束');
-  return DEED_WORDS[type.slice('city.lamppost.ticket.'.length) as TicketDeed];
+  return ACTION_WORDS[type.slice('city.lamppost.ticket.'.length) as HistoryAction];
 }
 
 /** Labels of fields. */

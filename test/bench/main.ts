@@ -5,11 +5,22 @@ import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { alertLatency } from './alert-latency.ts';
 import { benchBacktest } from './backtest.ts';
+import { idle } from './idle.ts';
 import { labelled, labelledTable } from './labelled.ts';
 import { measure, type Shape } from './load.ts';
 import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
-import { asTable, asText, latencyText, outageText, type Report, type Row, rulesText, stormText } from './report.ts';
+import {
+  asTable,
+  asText,
+  idleText,
+  latencyText,
+  outageText,
+  type Report,
+  type Row,
+  rulesText,
+  stormText,
+} from './report.ts';
 import { benchRules } from './rules.ts';
 import { storm } from './storm.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
@@ -28,6 +39,8 @@ const { values } = parseArgs({
     latency: { type: 'boolean', default: false },
     /** Only how well rules find what people marked in real readings. */
     labelled: { type: 'boolean', default: false },
+    /** Only memory and CPU of a server that nobody talks to. */
+    idle: { type: 'boolean', default: false },
     /** Only a storm of alerts. */
     storm: { type: 'boolean', default: false },
   },
@@ -61,6 +74,11 @@ if (values.rules) {
 if (values.storm) {
   const found = await storm(profiling);
   keep('-storm', stormText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.idle) {
+  const found = await idle(30, profiling);
+  keep('-idle', idleText(found), { machine, commit, ...found });
   process.exit(0);
 }
 if (values.labelled) {
@@ -105,6 +123,8 @@ if (values.latency) {
   process.exit(0);
 }
 const parseMicros = parseLimitMicros();
+process.stderr.write('idle …\n');
+const quiet = await idle(seconds, profiling);
 await pair('50 × 200', WIDE);
 await pair('1000 × 1', NARROW);
 if (await hasMosquitto()) await run('Mosquitto + 1 subscriber, 50 × 200', mosquitto, WIDE);
@@ -113,5 +133,5 @@ await run('Lamppost, 1000 connections at 10k/s', subject, STEADY);
 process.stderr.write('alert latency …\n');
 const latency = await alertLatency(CALM);
 
-const report: Report = { machine, commit, parseMicros, rows, ratios, latency };
+const report: Report = { machine, commit, parseMicros, rows, ratios, latency, idle: quiet };
 keep('', `${asTable(rows)}\n\n${asText(report)}`, report);

@@ -16,3 +16,9 @@ export function peakMiB(pid: number): number {
   const kib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Math.round(Number(kib![1]) / 1024);
 }
+
+/** Resident memory of a process now, MiB; see proc(5), `status`. */
+export function residentMiB(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Math.round(Number(kib![1]) / 1024);
+}

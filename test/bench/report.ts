@@ -1,5 +1,6 @@
 import type { AlertLatency } from './alert-latency.ts';
 import type { BacktestFigures } from './backtest.ts';
+import type { Idle } from './idle.ts';
 import type { Measured } from './load.ts';
 import type { Outage } from './outage.ts';
 import type { RuleFigures } from './rules.ts';
@@ -18,6 +19,7 @@ export interface Report {
   /** Lamppost's messages a second through stock Aedes', by kind of load, one a round. */
   readonly ratios: Readonly<Record<string, readonly number[]>>;
   readonly latency: AlertLatency;
+  readonly idle: Idle;
 }
 
 const fixed = (value: number, digits = 1) => value.toFixed(digits);
@@ -44,7 +46,7 @@ export function asTable(rows: readonly Row[]): string {
 }
 
 /** The rest as lines for people. */
-export function asText({ machine, commit, parseMicros, ratios, latency }: Report): string {
+export function asText({ machine, commit, parseMicros, ratios, latency, idle }: Report): string {
   const median = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
   return [
     `machine: ${machine}; commit ${commit}`,
@@ -54,6 +56,7 @@ export function asText({ machine, commit, parseMicros, ratios, latency }: Report
       return `Lamppost / stock Aedes, ${label}: ${fixed(median(all), 2)} (rounds: ${rounds})`;
     }),
     ...latencyText('alert latency at 5,000 readings/s', latency),
+    idleText(idle),
   ].join('\n');
 }
 
@@ -63,6 +66,11 @@ export function latencyText(what: string, { alerts, mqtt, sse }: AlertLatency): 
     ([where, { p50Ms, p99Ms, maxMs }]) =>
       `${what}, from the publish to the event at ${where}: p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms, max ${fixed(maxMs)} ms (${alerts} events)`,
   );
+}
+
+/** A server that nobody talks to, as a line for people. */
+export function idleText({ residentMiB, cpuPercent, seconds }: Idle): string {
+  return `idle: ${residentMiB} MiB resident, ${fixed(cpuPercent, 2)} % of a core (over ${fixed(seconds, 0)} s, from 20 s after the start)`;
 }
 
 /** An outage of the history as lines for people. */

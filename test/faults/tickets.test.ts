@@ -117,7 +117,7 @@ test('tickets - fifty clients act on the same tickets over kill -9: what was ans
     else expect(at, `${mark} ${action} ${status}`).toEqual(version === null ? [] : [version]);
     const [found] = at;
     if (found === undefined) continue;
-    expect(history[found - 1]).toMatchObject({ by, deed: MOVES[action].deed });
+    expect(history[found - 1]).toMatchObject({ by, action: MOVES[action].done });
     if (ifMatch !== null) expect(found, 'acted on the version that it had seen').toBe(ifMatch + 1);
   }
 });
@@ -135,9 +135,9 @@ test('tickets - every history is one line: versions without a gap, each status f
     expect(history.map(({ from }) => from)).toEqual([null, ...history.slice(0, -1).map(({ to }) => to)]);
     expect(history.at(-1)!.to).toBe(status);
     expect(history.map(({ at }) => at)).toEqual(history.map(({ at }) => at).toSorted());
-    for (const { from, deed } of history.slice(1)) {
-      const move = Object.values(MOVES).find((one) => one.deed === deed)!;
-      expect(move.from, deed).toContain(from);
+    for (const { from, action } of history.slice(1)) {
+      const move = Object.values(MOVES).find((one) => one.done === action)!;
+      expect(move.from, action).toContain(from);
     }
   }
 });
@@ -154,7 +154,7 @@ test('tickets - every version was told once, as an event of its own, and the las
       after = page.next;
     } while (after !== null);
     expect(events.map((event) => event.id)).toEqual(ticket.history.map((_, i) => `${id}.${i + 1}`));
-    expect(events.map(({ type }) => type.split('.').at(-1))).toEqual(ticket.history.map(({ deed }) => deed));
+    expect(events.map(({ type }) => type.split('.').at(-1))).toEqual(ticket.history.map(({ action }) => action));
     expect((events.at(-1)!.data as Ticket).history).toEqual(ticket.history);
   }
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { EVENT_TYPES, TICKET_DEEDS } from '../../../domain/index.ts';
+import { EVENT_TYPES, HISTORY_ACTIONS } from '../../../domain/index.ts';
 import { JSON_SCHEMAS, type LamppostEvent, publicationsOf, resetOf, sseOf } from '../../../events/index.ts';
 import { schemaChecker } from '../../kit/json-schema.ts';
 
@@ -15,10 +15,10 @@ test('docs/events.md - its event is one, by the schema', () => {
 
 test('docs/events.md - names every type of event', () => {
   const named = EVENT_TYPES.filter((type) => text.includes(`\`${type}\``));
-  const deeds = TICKET_DEEDS.filter((deed) => text.includes(`\`${deed}\``)).map(
-    (deed) => `city.lamppost.ticket.${deed}`,
+  const actions = HISTORY_ACTIONS.filter((action) => text.includes(`\`${action}\``)).map(
+    (action) => `city.lamppost.ticket.${action}`,
   );
-  expect(new Set([...named, ...deeds])).toEqual(new Set(EVENT_TYPES));
+  expect(new Set([...named, ...actions])).toEqual(new Set(EVENT_TYPES));
 });
 
 test('docs/events.md - its stream is what a stream says', () => {

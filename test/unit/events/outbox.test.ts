@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EVENT_TYPES, SEVERITIES } from '../../../domain/index.ts';
@@ -83,7 +84,7 @@ test('outbox - filters by type, department, district, severity, rule and ticket'
   state.apply(transition('1.0', 'firing'));
   const other = { department: 'd', district: 'x', severity: 'low', rule: 'r' } as const;
   const opened = ticketOf('2.0', other);
-  const event = ticketEventOf({ ...opened, history: [{ ...opened.history[0]!, deed: 'resolved' }] });
+  const event = ticketEventOf({ ...opened, history: [{ ...opened.history[0]!, action: 'resolved' }] });
   state.outbox.append(event);
   for (const filter of [
     ...Object.entries(other).map(([field, value]) => ({ [field]: value })),
@@ -156,4 +157,17 @@ test('outbox - a file keeps its store, and another file is another store', () =>
   migrate(state.db, [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]);
   expect(state.events.store()).toBe(store);
   expect(openState().events.store()).not.toBe(store);
+});
+
+test('outbox - stored ticket events of before say what was done as `action`, and quoted text stays as it was', () => {
+  const db = new DatabaseSync(':memory:');
+  migrate(db, [{ ...OUTBOX_SCHEMA, steps: OUTBOX_SCHEMA.steps.slice(0, 2) }]);
+  const note = 'somebody wrote {"deed":"opened"}';
+  const body = JSON.stringify({ data: { history: [{ deed: 'opened', note }] } });
+  db.prepare(
+    "insert into outbox values (1, 'a', 'city.lamppost.ticket.opened', 's', 't', null, 'd', 'low', 'r', null, ?, null)",
+  ).run(body);
+  migrate(db, [OUTBOX_SCHEMA]);
+  const stored = JSON.parse(String(db.prepare('select body from outbox').get()!.body));
+  expect(stored).toEqual({ data: { history: [{ action: 'opened', note }] } });
 });

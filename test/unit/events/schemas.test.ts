@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { EVENT_TYPES, FAULT_GROUP, TICKET_DEEDS, type Ticket, type Transition } from '../../../domain/index.ts';
+import { EVENT_TYPES, FAULT_GROUP, HISTORY_ACTIONS, type Ticket, type Transition } from '../../../domain/index.ts';
 import { silenceEventOf } from '../../../events/cloudevent.ts';
 import { EVENT_SCHEMAS, JSON_SCHEMAS, type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
 import { openState } from '../../kit/events/state.ts';
@@ -83,10 +83,10 @@ test('schemas - every type of event has one, and every event of the pipeline hol
   }
 });
 
-test.each(TICKET_DEEDS)('schemas - a ticket that was %s', (deed) => {
+test.each(HISTORY_ACTIONS)('schemas - a ticket that was %s', (action) => {
   const { history, ...ticket } = ticketOf('9.0');
-  const event = ticketEventOf({ ...ticket, history: history.map((change) => ({ ...change, deed })) });
-  expect(event.type).toBe(`city.lamppost.ticket.${deed}`);
+  const event = ticketEventOf({ ...ticket, history: history.map((change) => ({ ...change, action })) });
+  expect(event.type).toBe(`city.lamppost.ticket.${action}`);
   expect(check(JSON_SCHEMAS.event!, event)).toEqual([]);
 });
 

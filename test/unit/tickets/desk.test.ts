@@ -58,7 +58,7 @@ test('desk - a ticket goes all the way, and each step is an entry of its history
     resolvedAt: '2026-01-01T00:04:00.000Z',
     closedAt: '2026-01-01T00:05:00.000Z',
   });
-  expect(closed.history.map(({ by, deed, from, to, note }) => [by, deed, from, to, note])).toEqual([
+  expect(closed.history.map(({ by, action, from, to, note }) => [by, action, from, to, note])).toEqual([
     ['rule:pm25-unhealthy', 'opened', null, 'open', 'opened: mean of pm25 is 91.23 (alert above 75)'],
     ['key:k1', 'acknowledged', 'open', 'acknowledged', ''],
     ['key:k1', 'assigned', 'acknowledged', 'assigned', 'to cleaners: Li: please'],
@@ -113,7 +113,7 @@ test('desk - a part of another department holds the whole until it is done', () 
     department: 'waste',
     status: 'open',
   });
-  expect(ticket().history.at(-1)).toMatchObject({ deed: 'split', note: 't-0-0-p1 for waste: clear the bags' });
+  expect(ticket().history.at(-1)).toMatchObject({ action: 'split', note: 't-0-0-p1 for waste: clear the bags' });
   expect(refused(() => act('resolve'))).toBe('parts-open');
   // Those who have a share may speak, and no more.
   expect(act('comment', { actor: operator('waste'), note: 'on our way' }).version).toBe(3);

@@ -269,7 +269,7 @@ test('deadlines - warnings, overdue and escalations come each at its time, once'
   for (let minute = 0; minute <= 400; minute++) {
     due(minute);
     const { history } = ticket();
-    for (const { deed, note } of history.slice(notes.length + 1)) notes.push(`${minute} ${deed}: ${note}`);
+    for (const { action, note } of history.slice(notes.length + 1)) notes.push(`${minute} ${action}: ${note}`);
   }
   expect(notes).toEqual([
     `24 warned: to be acknowledged by ${iso(30)}`,
@@ -296,7 +296,7 @@ test('deadlines - what was acknowledged or resolved in time is not spoken of', (
   state.at(at(150));
   act('resolve');
   due(10_000);
-  expect(state.tickets.get(id)?.history.map(({ deed }) => deed)).toEqual(['opened', 'acknowledged', 'resolved']);
+  expect(state.tickets.get(id)?.history.map(({ action }) => action)).toEqual(['opened', 'acknowledged', 'resolved']);
 });
 
 test('deadlines - what came due while nobody looked happens once when somebody does, and says when it was due', () => {

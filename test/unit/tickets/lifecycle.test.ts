@@ -22,7 +22,7 @@ test('ticket - opens with the id of its transition and the rule as it was', () =
   });
   const note = 'opened: mean of pm25 is 91.23 (alert above 75)';
   expect(ticket.history).toEqual([
-    { at: ticket.openedAt, by: 'rule:pm25-unhealthy', deed: 'opened', from: null, to: 'open', note },
+    { at: ticket.openedAt, by: 'rule:pm25-unhealthy', action: 'opened', from: null, to: 'open', note },
   ]);
 });
 

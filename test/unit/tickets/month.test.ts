@@ -57,7 +57,7 @@ function simulate(month: Month, seed: string, nextLook: (random: () => number) =
   }
 }
 
-const CLOCK_DEEDS = ['warned', 'escalated', 'declined', 'offered', 'closed'];
+const CLOCK_ACTIONS = ['warned', 'escalated', 'declined', 'offered', 'closed'];
 
 test.each([
   ['clocks skip an hour', SPRING],
@@ -67,7 +67,7 @@ test.each([
   (_, month) => {
     const { told, tickets } = simulate(month, `${month.from} minutes`, () => MINUTE);
     expect(tickets.size).toBeGreaterThan(300);
-    for (const deed of CLOCK_DEEDS) expect(told.get(deed), deed).toBeGreaterThan(10);
+    for (const action of CLOCK_ACTIONS) expect(told.get(action), action).toBeGreaterThan(10);
   },
 );
 
@@ -79,7 +79,7 @@ test.each([
   (_, month) => {
     for (const seed of ['a', 'b']) {
       const { told } = simulate(month, `${month.from} ${seed}`, (random) => 1 + Math.floor(random() * 40 * MINUTE));
-      for (const deed of CLOCK_DEEDS) expect(told.get(deed), deed).toBeGreaterThan(10);
+      for (const action of CLOCK_ACTIONS) expect(told.get(action), action).toBeGreaterThan(10);
     }
   },
 );

@@ -111,7 +111,7 @@ test("desk - a citizen's request near a sensor's ticket of the same service join
     { id: sensor.id, reports: 1, relation: null },
     { id: 'r-2', reports: 0, relation: 'report' },
   ]);
-  expect(told[0]!.history.at(-1)).toMatchObject({ deed: 'linked', note: 'r-2 reports the same' });
+  expect(told[0]!.history.at(-1)).toMatchObject({ action: 'linked', note: 'r-2 reports the same' });
   // Not one that joined another, though it is nearer.
   expect(report(HERE).at(-1)).toMatchObject({ parent: sensor.id });
 });

@@ -29,11 +29,11 @@ function openOffice(nowMinutes: number) {
     read: (query: Partial<OversightQuery> = {}) => oversight.read({ by: [], timezone: 'UTC', ...query }),
     /** A ticket opened at a minute, and what happened to it by whom: `[minute, by, status]`. */
     add(openedAt: number, steps: readonly (readonly [number, string, Ticket['status']])[], more: Partial<Ticket> = {}) {
-      const opened = { at: iso(openedAt), by: 'rule:x', deed: 'opened', from: null, to: 'open', note: '' } as const;
+      const opened = { at: iso(openedAt), by: 'rule:x', action: 'opened', from: null, to: 'open', note: '' } as const;
       let from: Ticket['status'] = 'open';
       const history: Ticket['history'][number][] = [opened];
       for (const [at, by, to] of steps) {
-        history.push({ at: iso(at), by, deed: 'updated', from, to, note: '' });
+        history.push({ at: iso(at), by, action: 'updated', from, to, note: '' });
         from = to;
       }
       const resolved = steps.findLast(([, , to]) => to === 'resolved');

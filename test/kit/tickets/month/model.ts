@@ -18,7 +18,7 @@ interface Awaited {
 /** What is expected to be told of a ticket by the clock. */
 export interface Expected {
   readonly ticket: string;
-  readonly deed: string;
+  readonly action: string;
   readonly note: string;
   readonly dueMs: number;
 }
@@ -109,7 +109,7 @@ export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
 
   function expectedOf({ ticket: id, atMs, what, on, to, n }: Awaited, nowMs: number): Expected[] {
     const { ticket, acknowledgeBy, dueAt } = known.get(id)!;
-    const tell = (deed: string, note: string): Expected => ({ ticket: id, deed, note, dueMs: atMs });
+    const tell = (action: string, note: string): Expected => ({ ticket: id, action, note, dueMs: atMs });
     if (what === 'closed') return [tell('closed', 'nobody objected')];
     if (what === 'lapsed') {
       const next = services.get(ticket.service)!.offers[n + 1];

@@ -113,16 +113,16 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
   function look(nowMs: number): void {
     while (committed(nowMs, () => state.pipeline.due(nowMs, city)));
     const expected = model.due(nowMs);
-    const lines = expected.map(({ ticket, deed, note }) => `${ticket} ${deed} ${note}`);
+    const lines = expected.map(({ ticket, action, note }) => `${ticket} ${action} ${note}`);
     const events = news();
     if (expected.length + events.length === 0) return;
     const done = events.flatMap(({ data: { id, history } }) => {
-      const { deed, note, at } = history.at(-1)!;
-      const line = `${id} ${deed} ${note}`;
+      const { action, note, at } = history.at(-1)!;
+      const line = `${id} ${action} ${note}`;
       // A report ends with what it reports: at the time when it would have ended by itself, or before.
       if (note.startsWith('with ')) return lines.filter((one) => one === `${id} closed nobody objected`);
       expect([line, at]).toEqual([line, new Date(nowMs).toISOString()]);
-      told.set(deed, (told.get(deed) ?? 0) + 1);
+      told.set(action, (told.get(action) ?? 0) + 1);
       return [line];
     });
     expect(done.toSorted(), `at ${new Date(nowMs).toISOString()}`).toEqual(lines.toSorted());
@@ -141,7 +141,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
       const rows = state.db.prepare('select ticket, at_ms from ticket_due').all();
       expect(rows.map(({ ticket, at_ms }) => `${ticket} ${at_ms}`).sort()).toEqual(model.ahead());
     },
-    /** How often each deed was done by the clock. */
+    /** How often each action was done by the clock. */
     told,
     tickets,
   };

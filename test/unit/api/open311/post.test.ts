@@ -87,7 +87,7 @@ describe('POST requests', () => {
       titleZh: '积水（市民反映）',
       dueAt: '2026-06-15T13:00:00.000Z',
       rule: null,
-      history: [{ by: 'reporter', deed: 'opened' }],
+      history: [{ by: 'reporter', action: 'opened' }],
     });
     expect(await server.request(id)).toMatchObject({ address_id: '42', media_url: 'https://photos.example/1.jpg' });
   });

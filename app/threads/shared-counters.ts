@@ -1,4 +1,4 @@
-/** What threads tell each other without a message: places in one shared array of 32-bit counters, which may wrap. */
+/** What threads share without a message: places in one shared array of 32-bit counters, which may wrap. */
 
 /** 1 while anybody is subscribed to live readings. Written by the broker's thread. */
 export const LIVE = 0;
@@ -7,5 +7,5 @@ export const COMMITTED = 1;
 /** Messages since the start that the rules have taken. Written by the engine's thread. */
 export const DECIDED = 2;
 
-/** The shared array. */
-export const createFlags = () => new Int32Array(new SharedArrayBuffer(12));
+/** Returns the shared array, all zero. */
+export const createSharedCounters = () => new Int32Array(new SharedArrayBuffer(12));

@@ -4,12 +4,12 @@ import type { HistoryConsumer } from '../../history/index.ts';
 import type { Outcome } from '../../ingest/index.ts';
 import type { RulesConsumer } from '../../rules/index.ts';
 import { diskFault } from '../../store/index.ts';
-import { DECIDED } from './flags.ts';
+import { DECIDED } from './shared-counters.ts';
 
 interface Deps {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
-  readonly flags: Int32Array<SharedArrayBuffer>;
+  readonly counters: Int32Array<SharedArrayBuffer>;
   /** The newest block of the run before. */
   readonly startedAt: number;
   readonly rules: RulesConsumer;
@@ -26,7 +26,7 @@ interface Deps {
 }
 
 /** How the journal's two consumers share the engine's thread. */
-export interface Loops {
+export interface ConsumerLoops {
   /** Runs until it is stopped; rejects with what is no passing trouble of the disk. */
   start(): Promise<void>;
   /** Resolves when both have ended their present step. */
@@ -35,7 +35,9 @@ export interface Loops {
 
 const CHECKPOINT_MS = 30_000;
 const CHECKPOINT_BLOCKS = 20_000;
-const IDLE_MS = 100;
+// A commit wakes the consumers at once; a batch that waits to be old enough needs a look from time to time.
+const IDLE_MS = 1_000;
+const BATCH_MS = 100;
 // Waking for every small commit costs more than its messages: the next ones are gathered for a moment.
 const GATHER_MS = 5;
 const BUSY_BLOCKS = 8;
@@ -48,8 +50,8 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** Makes the loops. */
-export function createLoops(deps: Deps): Loops {
-  const { counter, flags, startedAt, rules, history, embedded, clock, log } = deps;
+export function createConsumerLoops(deps: Deps): ConsumerLoops {
+  const { counter, counters, startedAt, rules, history, embedded, clock, log } = deps;
   /** The history's present step. */
   let storing: Promise<unknown> = Promise.resolve();
   /** How many messages there were up to the newest block that the rules took, and before the first that they took since the start. */
@@ -65,7 +67,7 @@ export function createLoops(deps: Deps): Loops {
     for (const { block } of outcomes) {
       decidedBefore ??= block.first;
       decided = block.first + block.count;
-      if (block.kind === 'messages' && block.seq > startedAt) Atomics.add(flags, DECIDED, block.count);
+      if (block.kind === 'messages' && block.seq > startedAt) Atomics.add(counters, DECIDED, block.count);
     }
   }
 
@@ -85,8 +87,8 @@ export function createLoops(deps: Deps): Loops {
     deps.release(seq);
   }
 
-  async function untilNews(seen: number): Promise<void> {
-    const wait = Atomics.waitAsync(counter, 0, seen, IDLE_MS);
+  async function untilCommit(seen: number, longestMs: number): Promise<void> {
+    const wait = Atomics.waitAsync(counter, 0, seen, longestMs);
     if (wait.async) await wait.value;
   }
 
@@ -98,7 +100,7 @@ export function createLoops(deps: Deps): Loops {
         countDecided(outcomes);
         deps.onOutcomes(outcomes);
         checkpointIfDue();
-        if (outcomes.length === 0) await untilNews(seen);
+        if (outcomes.length === 0) await untilCommit(seen, IDLE_MS);
         // A few blocks can be many messages: those of a saturated broker are large.
         else if (outcomes.length < BUSY_BLOCKS && !isHistoryBehind()) await pause(GATHER_MS);
         else await letHistoryFollow();
@@ -133,7 +135,7 @@ export function createLoops(deps: Deps): Loops {
       const step = history.step(false);
       storing = embedded ? step.catch(() => {}) : storing;
       if (await step) release();
-      else await untilNews(seen);
+      else await untilCommit(seen, BATCH_MS);
     }
   }
 
@@ -144,6 +146,7 @@ export function createLoops(deps: Deps): Loops {
     },
     async stop() {
       stopping = true;
+      Atomics.notify(counter, 0);
       await running;
     },
   };
