@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EvidenceSchema } from '../../../../events/schemas/evidence.ts';
+import { EvidenceSchema } from '../../../../domain/index.ts';
 import { journals, seasons } from '../../../kit/rules/reference/arbitraries.ts';
 import type { Entry } from '../../../kit/rules/reference/journal.ts';
 import { Process } from '../../../kit/rules/reference/process.ts';
