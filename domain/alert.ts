@@ -29,9 +29,9 @@ const ClauseEvidenceSchema = z.object({
 export type ClauseEvidence = ShapeOf<typeof ClauseEvidenceSchema>;
 
 /**
- * The window of the clause that decided: the first true one, or the first. `fromMs` to `toMs` is the window as it was cut; the
- * time of the newest reading where only that counts (`last`, Holt-Winters); the silence up to now for `absent`; now for
- * `quorum`, `limit`, `fault`, and where no reading arrived yet.
+ * The window of the clause that decided: the first true one, or the first. `fromMs` to `toMs` is the window as it was
+ * cut; the time of the newest reading where only that counts (`last`, Holt-Winters); the silence up to now for
+ * `absent`; now for `quorum`, `limit`, `fault`, and where no reading arrived yet.
  */
 const WindowSchema = z.object({
   metric: z.string(),
@@ -78,7 +78,8 @@ export type Evidence = ShapeOf<typeof EvidenceSchema>;
 
 /**
  * One change of one alert, the only output of the engine: the same journal gives the same transitions, byte for byte.
- * `firing` → `firing` is an escalation. `cancelled` is a pending alert whose condition ended before it fired: it has no event.
+ * `firing` → `firing` is an escalation. `cancelled` is a pending alert whose condition ended before it fired: it has no
+ * event.
  */
 export interface Transition {
   /** `{block seq}.{ordinal of the transition in the block}`: the base of every stable id. */
@@ -93,8 +94,8 @@ export interface Transition {
   /** Engine time at which the present episode started to match, epoch ms. */
   readonly sinceMs: number;
   /**
-   * Value of the deciding clause (`absent`: seconds of silence, quorum: devices that match, limit: groups that would fire); null
-   * where there is none.
+   * Value of the deciding clause (`absent`: seconds of silence, quorum: devices that match, limit: groups that would
+   * fire); null where there is none.
    */
   readonly value: number | null;
   readonly severity: Severity;

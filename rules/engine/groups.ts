@@ -71,7 +71,9 @@ export function settle(plan: DevicePlan, rules: RuleSet, device: KnownDevice | n
   }
 }
 
-/** Ends alerts and alarms in order of (rule, group), before anything new begins; then judges the quorums that changed. */
+/**
+ * Ends alerts and alarms in order of (rule, group), before anything new begins; then judges the quorums that changed.
+ */
 export function finishChange(
   { ended, recount, made }: Change,
   rulesGone: readonly CompiledRule[],

@@ -1,4 +1,7 @@
-/** The newest readings of a series as a ring of pairs (ts, value). Layout: index of the next pair, number of pairs, pairs. */
+/**
+ * The newest readings of a series as a ring of pairs (ts, value). Layout: index of the next pair, number of pairs,
+ * pairs.
+ */
 const RECENT_MAX = 10;
 const RECENT_SIZE = 2 + 2 * RECENT_MAX;
 
@@ -47,14 +50,20 @@ export const LAST = 1;
 export const COUNT = 2;
 export const SLICE = 3;
 export const TOTAL = 4;
-/** `moments`: the first reading, from which all are measured; `line`: the event time before which readings no longer count. */
+/**
+ * `moments`: the first reading, from which all are measured; `line`: the event time before which readings no longer
+ * count.
+ */
 export const EXTRA = 5;
 /** Event time of the very first reading. */
 export const FIRST = 6;
 export const RECENT = 7;
 export const SLICES = RECENT + RECENT_SIZE;
 
-/** Returns the layout for a window. A slice is at least 1 ms long, and all slices together are never longer than the window. */
+/**
+ * Returns the layout for a window. A slice is at least 1 ms long, and all slices together are never longer than the
+ * window.
+ */
 export function seriesSpec(keeps: Keeps, windowMs: number, shift = 0): SeriesSpec {
   const sliceMs = Math.max(1, Math.ceil(windowMs / MAX_SLICES));
   const slices = keeps === 'last' ? 0 : Math.max(1, Math.floor(windowMs / sliceMs));
@@ -64,8 +73,8 @@ export function seriesSpec(keeps: Keeps, windowMs: number, shift = 0): SeriesSpe
 }
 
 /**
- * The memory of one series: a fixed range of a large array that many series share. A typed array for each series would cost
- * more than its content.
+ * The memory of one series: a fixed range of a large array that many series share. A typed array for each series would
+ * cost more than its content.
  */
 export interface Place {
   readonly numbers: Float64Array;
@@ -77,7 +86,10 @@ export interface Place {
 
 const slabs = new Map<number, Slab>();
 
-/** The slab for places of this size, shared by all series of all rules, so that memory that is read together lies together. */
+/**
+ * The slab for places of this size, shared by all series of all rules, so that memory that is read together lies
+ * together.
+ */
 function slabOf(size: number): Slab {
   let slab = slabs.get(size);
   if (slab === undefined) {

@@ -16,9 +16,9 @@ import {
 } from './series-layout.ts';
 
 /**
- * One series of readings and what a window over it needs, in slices of event time: see `docs/rule-engine.md`. The total is
- * computed again from all slices, in their fixed order, whenever the newest reading enters a new slice, so that rounding
- * errors cannot accumulate.
+ * One series of readings and what a window over it needs, in slices of event time: see `docs/rule-engine.md`. The total
+ * is computed again from all slices, in their fixed order, whenever the newest reading enters a new slice, so that
+ * rounding errors cannot accumulate.
  */
 export class Series<S extends SeriesSpec = SeriesSpec> {
   readonly spec: S;

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { HOUR_MS } from '../../../domain/index.ts';
 import { createRuleEngine } from '../../../rules/engine/index.ts';
 import { columns, device, inForce, metricTable, rule, timeline } from '../../kit/rules/engine.ts';
 import { rule as ruleOf } from '../../kit/rules/reference/kit.ts';
@@ -100,13 +101,12 @@ test('gap - time in which the server was down does not count', () => {
   const metrics = metricTable();
   const engine = createRuleEngine({ metrics });
   const known = device('a0');
-  const silent = rule({ id: 'silent', when: undefined as never });
-  const absent = { ...silent, when: { kind: 'absent' as const, metric: 'pm25', absentMs: 900_000 } };
+  const absent = { ...rule({ id: 'silent' }), when: { kind: 'absent' as const, metric: 'pm25', absentMs: 900_000 } };
   const start = 1_790_000_000_000;
   engine.configure(inForce([absent]), { seq: 1, atMs: start });
   engine.deviceChanged(known, { seq: 2, atMs: start });
   engine.step(columns([[known, metrics.indexOf('pm25'), start, 1]]), { seq: 3, atMs: start });
-  const night = start + 8 * 3_600_000;
+  const night = start + 8 * HOUR_MS;
   expect(engine.tick({ seq: 4, atMs: night })).toEqual([]);
   const ticks = Array.from({ length: 901 }, (_, i) => engine.tick({ seq: 5 + i, atMs: night + (i + 1) * 1000 })).flat();
   expect(ticks.map(({ to, atMs, value }) => [to, atMs, value])).toEqual([['firing', night + 900_000, 900]]);

@@ -72,7 +72,9 @@ export class Alerts {
     this.#move(group, 'firing', 'firing', now);
   }
 
-  /** Ends the group's alert whatever its condition is. `last`: the rule ends too, so that nothing held fires instead. */
+  /**
+   * Ends the group's alert whatever its condition is. `last`: the rule ends too, so that nothing held fires instead.
+   */
   end(group: Group, now: Instant, last = false): void {
     group.ceased = null;
     group.held = false;

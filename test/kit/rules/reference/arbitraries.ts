@@ -121,7 +121,10 @@ function isSilent(when: Condition): boolean {
   return when.kind === 'not' ? isSilent(when.of) : when.of.some(isSilent);
 }
 
-/** Adds steps where the condition allows them, and on_no_data where it is not about silence itself, as the language does. */
+/**
+ * Adds steps where the condition allows them, and on_no_data where it is not about silence itself, as the language
+ * does.
+ */
 function finished(changes: Partial<Rule> & { when: Condition }): Rule {
   const { when } = changes;
   const stepped = when.kind === 'threshold' && typeof when.threshold === 'number' && (changes.quorum ?? null) === null;

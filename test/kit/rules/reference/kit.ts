@@ -114,7 +114,10 @@ function profilesFor(when: Condition): string[] {
   return Object.keys(PROFILES).filter((id) => metrics.every((metric) => PROFILES[id]!.includes(metric)));
 }
 
-/** A rule on pm25, `last` above 75, for each device, fires at once; `changes` replace fields. Its version depends on its content. */
+/**
+ * A rule on pm25, `last` above 75, for each device, fires at once; `changes` replace fields. Its version depends on its
+ * content.
+ */
 export function rule(changes: Partial<Rule> = {}): Rule {
   const when = changes.when ?? threshold();
   const full: Rule = {

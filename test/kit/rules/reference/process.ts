@@ -43,7 +43,10 @@ export class Process {
     return engine.step(columns(rows), moment);
   }
 
-  /** Returns another process that starts from this one's checkpoint, without its memory and with other numbers for metrics. */
+  /**
+   * Returns another process that starts from this one's checkpoint, without its memory and with other numbers for
+   * metrics.
+   */
   restarted(moment: Moment): Process {
     for (const row of this.#engine.takeDirty()) {
       const key = `${row.rule}/${row.group}`;

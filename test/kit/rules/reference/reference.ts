@@ -17,12 +17,15 @@ import { byId, type Entry, type Instant, type Sample } from './journal.ts';
 const GAP_MS = 60_000;
 
 /**
- * The rule engine without regard to speed, written from `docs/rule-engine.md` and the types of the domain only. It stores
- * every reading, cuts each window out of all of them, and finds the next due time by a search of all groups. With
- * `gaps: false` time never stops, as in a backtest. Calendars are in the zone of Shanghai.
+ * The rule engine without regard to speed, written from `docs/rule-engine.md` and the types of the domain only. It
+ * stores every reading, cuts each window out of all of them, and finds the next due time by a search of all groups.
+ * With `gaps: false` time never stops, as in a backtest. Calendars are in the zone of Shanghai.
  */
 export class Reference {
-  /** Set by a percentile over a slice that is too full to be exact, or a value on an edge within rounding; later results do not count. */
+  /**
+   * Set by a percentile over a slice that is too full to be exact, or a value on an edge within rounding; later results
+   * do not count.
+   */
   inexact = false;
   readonly #gaps: boolean;
   readonly #zone: string;
@@ -174,7 +177,9 @@ export class Reference {
     });
   }
 
-  /** After a change of devices: ends groups without devices in order of rule and group, then evaluates quorums again. */
+  /**
+   * After a change of devices: ends groups without devices in order of rule and group, then evaluates quorums again.
+   */
   #regroup(): void {
     const all = this.#rules.flatMap((alerts) => this.#recount(alerts));
     for (const { alerts, group } of all) {
@@ -220,7 +225,9 @@ export class Reference {
   }
 }
 
-/** Shanghai is eight hours ahead of UTC all year, which is enough for a calendar that is independent of the engine's. */
+/**
+ * Shanghai is eight hours ahead of UTC all year, which is enough for a calendar that is independent of the engine's.
+ */
 const AHEAD = 8 * HOUR_MS;
 
 /** Whether a calendar of the zone `Asia/Shanghai` is on. */

@@ -1,7 +1,6 @@
-import type { AnomalyCondition, ForecastCondition } from '../../../../domain/index.ts';
+import { type AnomalyCondition, DAY_MS, type ForecastCondition, HOUR_MS } from '../../../../domain/index.ts';
 import { cut, mean, median, newestMs, type Reading } from './windows.ts';
 
-const HOUR = 3_600_000;
 const DAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 const clocks = new Map<string, Intl.DateTimeFormat>();
 
@@ -13,7 +12,7 @@ export function slotOf({ seasonMs }: AnomalyCondition, zone: string, ms: number)
   const parts = clock.formatToParts(ms);
   const part = (type: string) => parts.find((one) => one.type === type)!.value;
   const hour = Number(part('hour'));
-  return seasonMs === 24 * HOUR ? hour : DAYS.indexOf(part('weekday')) * 24 + hour;
+  return seasonMs === DAY_MS ? hour : DAYS.indexOf(part('weekday')) * 24 + hour;
 }
 
 /** A stored value of an anomaly. */
@@ -35,7 +34,7 @@ export function addSample(clause: AnomalyCondition, memory: SeasonSample[], samp
   const { most, per } = keeps(clause);
   const slot = memory.filter(({ slot }) => slot === sample.slot);
   const newest = slot.at(-1);
-  if (newest !== undefined && sample.ts - newest.ts < HOUR / per) return;
+  if (newest !== undefined && sample.ts - newest.ts < HOUR_MS / per) return;
   memory.push(sample);
   if (slot.length === most) memory.splice(memory.indexOf(slot[0]!), 1);
 }
@@ -47,7 +46,7 @@ export function expected(
   at: Omit<SeasonSample, 'value'>,
 ): readonly [number, number] | null {
   const { trainMs, seasonMs, deviations, leastSpread } = clause;
-  const hours = seasonMs / HOUR;
+  const hours = seasonMs / HOUR_MS;
   const near = [at.slot, (at.slot + 1) % hours, (at.slot + hours - 1) % hours];
   const values = memory
     .filter(({ ts, slot }) => near.includes(slot) && ts >= at.ts - trainMs && ts <= at.ts - seasonMs / 2)
@@ -86,7 +85,9 @@ interface Smoothed {
   readonly season: number[];
 }
 
-/** The initial model of two full seasons: mean of the second, slope from first to second, mean difference of each hour. */
+/**
+ * The initial model of two full seasons: mean of the second, slope from first to second, mean difference of each hour.
+ */
 function learn(hours: readonly number[], season: number): Smoothed {
   const [first, second] = [hours.slice(0, season), hours.slice(season)];
   const differences = first.map((value, i) => (value - mean(first) + second[i]! - mean(second)) / 2);
@@ -107,7 +108,7 @@ function closedHours({ seasonMs }: ForecastCondition, series: readonly Reading[]
   const sorted = series.toSorted((a, b) => a.ts - b.ts);
   const restart = sorted.findLastIndex(({ ts }, i) => i > 0 && ts - sorted[i - 1]!.ts > seasonMs);
   const counted = sorted.slice(Math.max(restart, 0));
-  const hourOf = ({ ts }: Reading) => Math.floor(ts / HOUR);
+  const hourOf = ({ ts }: Reading) => Math.floor(ts / HOUR_MS);
   const [first, open] = [hourOf(counted[0]!), hourOf(counted.at(-1)!)];
   const hours = Map.groupBy(counted, hourOf);
   return Array.from({ length: open - first }, (_, i) => {
@@ -116,10 +117,13 @@ function closedHours({ seasonMs }: ForecastCondition, series: readonly Reading[]
   });
 }
 
-/** The largest (smallest) of the newest reading and the forecasts; null while learning. `series` is without readings of closed hours. */
+/**
+ * The largest (smallest) of the newest reading and the forecasts; null while learning. `series` is without readings of
+ * closed hours.
+ */
 export function holtWinters(clause: ForecastCondition, series: readonly Reading[]): number | null {
   if (series.length === 0) return null;
-  const season = clause.seasonMs / HOUR;
+  const season = clause.seasonMs / HOUR_MS;
   const hours = closedHours(clause, series);
   if (hours.length < 2 * season) return null;
   const learnt: number[] = [];
@@ -130,11 +134,11 @@ export function holtWinters(clause: ForecastCondition, series: readonly Reading[
   const newest = series.toSorted((a, b) => a.ts - b.ts).at(-1)!.value;
   const ahead = [newest];
   // The hour of the newest reading is the first after the closed ones, and has begun already.
-  for (let hour = Math.floor(at / HOUR) + 1, steps = 2; hour * HOUR <= at + clause.withinMs; hour++, steps++)
+  for (let hour = Math.floor(at / HOUR_MS) + 1, steps = 2; hour * HOUR_MS <= at + clause.withinMs; hour++, steps++)
     ahead.push(state.level + steps * state.slope + state.season[(steps - 1) % season]!);
   return extreme(clause, ahead);
 }
 
 /** Whether a reading of a Holt-Winters series counts: not where its hour is closed. */
 export const hourIsOpen = (series: readonly Reading[], { ts }: Reading): boolean =>
-  series.length === 0 || Math.floor(ts / HOUR) >= Math.floor(newestMs(series) / HOUR);
+  series.length === 0 || Math.floor(ts / HOUR_MS) >= Math.floor(newestMs(series) / HOUR_MS);

@@ -1,4 +1,4 @@
-import type { WindowAggregate } from '../../../../domain/index.ts';
+import { HOUR_MS, type WindowAggregate } from '../../../../domain/index.ts';
 
 /** A reading of one series. */
 export interface Reading {
@@ -26,7 +26,10 @@ function startMs(windowMs: number, newest: number): number {
   return (Math.floor(newest / slice) - Math.floor(windowMs / slice) + 1) * slice;
 }
 
-/** Whether the reading counts: for `last` (no window) not if older than the newest, else not if older than the start of the window. */
+/**
+ * Whether the reading counts: for `last` (no window) not if older than the newest, else not if older than the start of
+ * the window.
+ */
 export function takes(series: readonly Reading[], windowMs: number, { ts }: Reading): boolean {
   const newest = Math.max(newestMs(series), ts);
   return ts >= (windowMs === 0 ? newest : startMs(windowMs, newest));
@@ -99,6 +102,6 @@ export function aggregate(fn: WindowAggregate['fn'], window: Window | null): num
     case 'delta':
       return two(newest.value - oldest.value);
     case 'rate':
-      return apartMs === 0 ? null : (newest.value - oldest.value) / (apartMs / 3_600_000);
+      return apartMs === 0 ? null : (newest.value - oldest.value) / (apartMs / HOUR_MS);
   }
 }

@@ -47,7 +47,10 @@ function opOf(words: string, atMs: number, turn: number, { rules, calendars }: N
   return { kind: 'readings', samples: words.split(',').map((one) => sampleOf(one, atMs, turn)) };
 }
 
-/** Parses a line: `10:00 …` happens once, `10:00 .. 11:00 every 5m …` at both ends and in between. See `opOf` and `sampleOf`. */
+/**
+ * Parses a line: `10:00 …` happens once, `10:00 .. 11:00 every 5m …` at both ends and in between. See `opOf` and
+ * `sampleOf`.
+ */
 export function lineOf(text: string, names: Names): Line {
   const parts = /^(\S+)(?: \.\. (\S+) every (\S+))? (.+)$/.exec(text);
   if (parts === null) throw new Error(`"${text}" is no line of a timeline`);

@@ -14,7 +14,10 @@ const city = parseCity(sample).city!;
 
 /** The rules and devices of a timeline. */
 export interface Play {
-  /** YAML as an author writes it; id `r` and severity `low` where it names none. A second set, by `rules 2` in the timeline. */
+  /**
+   * YAML as an author writes it; id `r` and severity `low` where it names none. A second set, by `rules 2` in the
+   * timeline.
+   */
   readonly rule: string;
   readonly second?: string;
   /** `d1 air-quality harbour`, one a line; by default that one. */
@@ -121,8 +124,8 @@ interface Scenario {
 }
 
 /**
- * A test of a rule over time. Each line is an input; the lines with an arrow after it are all its transitions, oldest first. The
- * engine must give exactly these, also with a restart after each block, and so must the reference evaluator.
+ * A test of a rule over time. Each line is an input; the lines with an arrow after it are all its transitions, oldest
+ * first. The engine must give exactly these, also with a restart after each block, and so must the reference evaluator.
  */
 export function timeline(name: string, setting: Play, script: string): void {
   const { rule, second, devices = 'd1 air-quality harbour', gaps = false, intake = false } = setting;

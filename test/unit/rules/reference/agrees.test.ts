@@ -9,7 +9,10 @@ import { Reference } from '../../../kit/rules/reference/reference.ts';
 /** A fixed seed, so that each run has the same cases. */
 const SEED = Number(process.env.RULES_SEED ?? 20261124);
 
-/** Equal within rounding, since sums can be in another order. Timestamps are whole and far larger: they are compared exactly. */
+/**
+ * Equal within rounding, since sums can be in another order. Timestamps are whole and far larger: they are compared
+ * exactly.
+ */
 function isClose(a: number, b: number): boolean {
   const size = Math.max(1, Math.abs(a), Math.abs(b));
   return size < 1e9 && Math.abs(a - b) <= 1e-9 * size;
