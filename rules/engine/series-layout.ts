@@ -1,9 +1,8 @@
-/**
- * The newest readings of a series as a ring of pairs (ts, value). Layout: index of the next pair, number of pairs,
- * pairs.
- */
+/** Numbers at the beginning of a place, before the recent readings and the slices; `series.ts` names them. */
+export const HEAD_SIZE = 7;
 const RECENT_MAX = 10;
-const RECENT_SIZE = 2 + 2 * RECENT_MAX;
+/** Numbers of the recent readings, a ring of pairs (ts, value): index of the next pair, number of pairs, pairs. */
+export const RECENT_SIZE = 2 + 2 * RECENT_MAX;
 
 /** A window is cut into at most this many slices of event time. */
 const MAX_SLICES = 40;
@@ -44,22 +43,6 @@ export interface SeriesSpec {
   readonly slab: Slab;
 }
 
-// Indexes from the base of a place.
-export const NEWEST = 0;
-export const LAST = 1;
-export const COUNT = 2;
-export const SLICE = 3;
-export const TOTAL = 4;
-/**
- * `moments`: the first reading, from which all are measured; `line`: the event time before which readings no longer
- * count.
- */
-export const EXTRA = 5;
-/** Event time of the very first reading. */
-export const FIRST = 6;
-export const RECENT = 7;
-export const SLICES = RECENT + RECENT_SIZE;
-
 /**
  * Returns the layout for a window. A slice is at least 1 ms long, and all slices together are never longer than the
  * window.
@@ -68,7 +51,7 @@ export function seriesSpec(keeps: Keeps, windowMs: number, shift = 0): SeriesSpe
   const sliceMs = Math.max(1, Math.ceil(windowMs / MAX_SLICES));
   const slices = keeps === 'last' ? 0 : Math.max(1, Math.floor(windowMs / sliceMs));
   const lanes: readonly number[] = LANES[keeps];
-  const slab = slabOf(SLICES + lanes.length * slices + Math.ceil(slices / 2));
+  const slab = slabOf(HEAD_SIZE + RECENT_SIZE + lanes.length * slices + Math.ceil(slices / 2));
   return { keeps, windowMs, slices, sliceMs, lanes, shift, slab };
 }
 
