@@ -25,7 +25,7 @@ export interface Seat {
 
 /** What a change of the rules or of a device leads to; `finishChange` completes it. */
 export interface Change {
-  /** Alerts whose group the rule no longer takes. */
+  /** Alerts whose group the rule no longer applies to. */
   readonly ended: Instance[];
   /** Quorums that a device joined or left. */
   readonly recount: Set<Instance>;

@@ -70,7 +70,7 @@ export class Instance extends Member {
   readonly group: string;
   /** With a quorum: its members by device number. */
   readonly members: Map<number, Member> | null;
-  /** With a district or the city: how many devices the rule takes. */
+  /** With a district or the city: how many devices the rule applies to. */
   devices = 0;
   /** Members whose condition is true. */
   matching = 0;
