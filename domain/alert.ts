@@ -1,64 +1,85 @@
 import { z } from 'zod';
-import {
-  type Band,
-  type Clause,
-  SEVERITIES,
-  type Severity,
-  type ThresholdCondition,
-  type WindowFunction,
-} from './rule.ts';
+import { SEVERITIES, type Severity, WINDOW_FUNCTIONS } from './rule.ts';
 import type { ShapeOf } from './schema.ts';
 
 /** State of an alert, as Prometheus and Alertmanager name it. */
 export type AlertState = Alert['state'];
 
-/** What one clause said at a transition. */
-export interface ClauseEvidence {
-  /** Where it stands in the rule: `when`, `when.all[1]`, `when.not.any[0]`. */
-  readonly path: string;
-  readonly kind: Clause['kind'];
-  /** `*` where it is about any metric. */
-  readonly metric: string;
-  readonly verdict: 'true' | 'false' | 'unknown';
-  /** Its figure; null while unknown. */
-  readonly value: number | null;
-}
+const KINDS = ['threshold', 'absent', 'flat', 'jump', 'anomaly', 'forecast'] as const;
+const FUNCTIONS = [
+  'last',
+  ...WINDOW_FUNCTIONS,
+  'absent',
+  'flat',
+  'jump',
+  'forecast',
+  'quorum',
+  'limit',
+  'fault',
+] as const;
 
-/** The readings and the figure behind a transition. */
-export interface Evidence {
-  readonly ruleVersion: string;
-  /** Of the clause that decided: the first true one, or the first. */
-  readonly window: {
-    readonly metric: string;
-    readonly fn: 'last' | WindowFunction | 'absent' | 'flat' | 'jump' | 'forecast' | 'quorum' | 'limit' | 'fault';
-    /**
-     * Event time, epoch ms: the window that the figure was taken over, as it is cut; the moment of the newest reading where
-     * that is all of it (`last`, Holt-Winters). `absent`: up to now, as long as the silence that counts. `quorum`, `limit`,
-     * `fault`, and where no reading came yet: now.
-     */
-    readonly fromMs: number;
-    readonly toMs: number;
-    /** Readings in it; `absent` and `fault` 0, `quorum` devices that the group has, `limit` groups that would fire. */
-    readonly count: number;
-    /** As it is at the transition: what it is compared with may have changed since the clause was judged. Null while unknown. */
-    readonly value: number | null;
-    readonly op: ThresholdCondition['op'];
-    /** `outside` has a band: of an anomaly, what was expected less and more the deviations that are allowed; null while it learns. */
-    readonly threshold: number | Band | null;
-  };
-  /** The newest readings in the window (`last`, Holt-Winters: those that led up to it), oldest first, at most 10: [epoch ms, value]. */
-  readonly readings: readonly (readonly [number, number])[];
-  /** Every clause, where the rule has more than one. */
-  readonly clauses?: readonly ClauseEvidence[];
-  /** Devices that match, where the rule has a quorum; at most 10, in order of id. */
-  readonly devices?: readonly string[];
-  /** What went wrong, where the rule itself has a fault. */
-  readonly detail?: string;
-}
+/** The state of one clause at a transition. */
+const ClauseEvidenceSchema = z.object({
+  path: z.string().describe('Its place in the rule: `when`, `when.all[1]`'),
+  kind: z.enum(KINDS),
+  metric: z.string().describe('`*`: any'),
+  verdict: z.enum(['true', 'false', 'unknown']),
+  value: z.number().nullable().describe('Null while unknown'),
+});
+export type ClauseEvidence = ShapeOf<typeof ClauseEvidenceSchema>;
+
+/**
+ * The window of the clause that decided: the first true one, or the first. `fromMs` to `toMs` is the window as it was
+ * cut; the time of the newest reading where only that counts (`last`, Holt-Winters); the silence up to now for
+ * `absent`; now for `quorum`, `limit`, `fault`, and where no reading arrived yet.
+ */
+const WindowSchema = z.object({
+  metric: z.string(),
+  fn: z.enum(FUNCTIONS),
+  fromMs: z.number().describe('Epoch ms, event time'),
+  toMs: z.number(),
+  count: z
+    .int()
+    .min(0)
+    .describe(
+      'Readings in it; 0 for `absent` and `fault`; devices of the group for `quorum`, groups that would fire for `limit`',
+    ),
+  value: z.number().nullable().describe('The value at the transition; null while unknown'),
+  op: z.enum(['above', 'below', 'outside', 'equals']),
+  threshold: z
+    .union([z.number(), z.tuple([z.number(), z.number()]).readonly()])
+    .nullable()
+    .describe('For an anomaly the usual value minus and plus the allowed deviation; null while unknown'),
+});
+
+/** The readings and the value behind a transition. */
+export const EvidenceSchema = z
+  .object({
+    ruleVersion: z.string(),
+    window: WindowSchema.describe('Of the clause that decided'),
+    readings: z
+      .array(z.tuple([z.number(), z.number()]).readonly())
+      .readonly()
+      .describe('The newest in the window, oldest first, at most 10: [epoch ms, value]'),
+    clauses: z
+      .array(ClauseEvidenceSchema)
+      .readonly()
+      .exactOptional()
+      .describe('Every clause, where the rule has several'),
+    devices: z
+      .array(z.string())
+      .readonly()
+      .exactOptional()
+      .describe('Devices that match, where the rule has a quorum; at most 10, in order of id'),
+    detail: z.string().exactOptional().describe('The error, where the rule has a fault'),
+  })
+  .meta({ id: 'Evidence', description: 'The readings and the value behind an alert' });
+export type Evidence = ShapeOf<typeof EvidenceSchema>;
 
 /**
  * One change of one alert, the only output of the engine: the same journal gives the same transitions, byte for byte.
- * `firing` → `firing` is an escalation. `cancelled` is a pending alert whose condition ended before it fired: it has no event.
+ * `firing` → `firing` is an escalation. `cancelled` is a pending alert whose condition ended before it fired: it has no
+ * event.
  */
 export interface Transition {
   /** `{block seq}.{ordinal of the transition in the block}`: the base of every stable id. */
@@ -72,7 +93,10 @@ export interface Transition {
   readonly atMs: number;
   /** Engine time at which the present episode started to match, epoch ms. */
   readonly sinceMs: number;
-  /** Value of the deciding clause (`absent`: seconds of silence; quorum: devices that match; limit: groups that would fire); null where there is none. */
+  /**
+   * Value of the deciding clause (`absent`: seconds of silence, quorum: devices that match, limit: groups that would
+   * fire); null where there is none.
+   */
   readonly value: number | null;
   readonly severity: Severity;
   readonly evidence: Evidence;

@@ -4,6 +4,7 @@ export {
   type AlertState,
   type ClauseEvidence,
   type Evidence,
+  EvidenceSchema,
   type Transition,
 } from './alert.ts';
 export { type CalendarClock, createCalendarClock } from './calendar.ts';

@@ -18,13 +18,14 @@ export const WINDOW_FUNCTIONS = [
 export type WindowFunction = (typeof WINDOW_FUNCTIONS)[number];
 
 /**
- * An aggregate of a metric over a sliding window in event time, or its newest reading. It is unknown while there are too few
- * readings (`stddev`, `rate` and `delta` need two).
+ * An aggregate of a metric over a sliding window in event time, or its newest reading. It is unknown while there are
+ * too few readings (`stddev`, `rate` and `delta` need two).
  * - `last`: the newest reading by event time; of equal times the later arrival. Has no window.
  * - `mean`, `min`, `max`, `sum`, `count`.
  * - `p50`, `p95`: nearest rank, ⌊q·n + 0.5⌋ counted from 1; always a measured value.
  * - `stddev`: sample standard deviation (n − 1).
- * - `delta`: the newest minus the oldest reading of the window; `rate`: the delta divided by their distance, in units per hour.
+ * - `delta`: the newest minus the oldest reading of the window; `rate`: the delta divided by their distance, in units
+ *   per hour.
  */
 export interface WindowAggregate {
   readonly metric: string;
@@ -37,9 +38,9 @@ export interface WindowAggregate {
 export type Band = readonly [low: number, high: number];
 
 /**
- * A value beyond a limit. It starts to match strictly beyond the limit. A match ends when the value is at `clear` or back
- * past it (hysteresis). `outside` starts below `low` or above `high`, and ends within `clear`; `equals` matches while the
- * value is the limit.
+ * A value beyond a limit. It starts to match strictly beyond the limit. A match ends when the value is at `clear` or
+ * back past it (hysteresis). `outside` starts below `low` or above `high`, and ends within `clear`; `equals` matches
+ * while the value is the limit.
  */
 export interface ThresholdCondition extends WindowAggregate {
   readonly kind: 'threshold';
@@ -53,11 +54,11 @@ export interface ThresholdCondition extends WindowAggregate {
 }
 
 /**
- * The other aggregate has the same function and window. It is that of another metric of the same group, or the median of the
- * other devices of the same profile and district to which the rule applies (of an even number the mean of the middle two).
- * At least three of these must have a value whose newest reading is at most `withinMs` older than the own newest.
- * `difference` is own − other, `ratio` own / other (unknown where the other is 0). Judged at readings of the own metric, and
- * of the other metric where there is one.
+ * The other aggregate has the same function and window. It is that of another metric of the same group, or the median
+ * of the other devices of the same profile and district to which the rule applies (of an even number the mean of the
+ * middle two). At least three of these must have a value whose newest reading is at most `withinMs` older than the own
+ * newest. `difference` is own − other, `ratio` own / other (unknown where the other is 0). Judged at readings of the
+ * own metric, and of the other metric where there is one.
  */
 export interface Comparison {
   readonly with: { readonly metric: string } | 'peers';
@@ -65,7 +66,10 @@ export interface Comparison {
   readonly withinMs: number;
 }
 
-/** No reading arrived for `absentMs` of engine time, counted from the last reading, the registration of the device or the start of the rule. */
+/**
+ * No reading arrived for `absentMs` of engine time, counted from the last reading, the registration of the device or
+ * the start of the rule.
+ */
 export interface AbsentCondition {
   readonly kind: 'absent';
   /** Null: of any metric. */
@@ -74,9 +78,9 @@ export interface AbsentCondition {
 }
 
 /**
- * A stuck sensor: max − min of the window is at most `within`. Unknown until the series is as old as the window (from the
- * oldest reading that ever counted to the newest, by event time), and while the window holds fewer than three readings or
- * they span less than half of it.
+ * A stuck sensor: max − min of the window is at most `within`. Unknown until the series is as old as the window (from
+ * the oldest reading that ever counted to the newest, by event time), and while the window holds fewer than three
+ * readings or they span less than half of it.
  */
 export interface FlatCondition {
   readonly kind: 'flat';
@@ -86,8 +90,9 @@ export interface FlatCondition {
 }
 
 /**
- * The newest reading is more than `by` above the minimum of the window (`up`), below its maximum (`down`), or one of the two
- * (`either`: the larger difference counts). Ends when the difference is at most `clear`. Unknown with fewer than two readings.
+ * The newest reading is more than `by` above the minimum of the window (`up`), below its maximum (`down`), or one of
+ * the two (`either`: the larger difference counts). Ends when the difference is at most `clear`. Unknown with fewer
+ * than two readings.
  */
 export interface JumpCondition {
   readonly kind: 'jump';
@@ -100,13 +105,13 @@ export interface JumpCondition {
 
 /**
  * A value that differs from what is usual in its season: |value − median| > deviations × spread. Median and spread
- * (1.4826 × the median absolute deviation, at least `leastSpread`) are those of the stored samples of the same slot of the
- * season and its two neighbours. A slot is an hour of the local day (season `1d`) or week (`1w`, from Monday).
+ * (1.4826 × the median absolute deviation, at least `leastSpread`) are those of the stored samples of the same slot of
+ * the season and its two neighbours. A slot is an hour of the local day (season `1d`) or week (`1w`, from Monday).
  *
- * With n = ⌈train / season⌉ and per = max(1, ⌊16 / n⌋), a slot stores its newest n × per samples. A value becomes a sample
- * after it was judged, when it is at least 1 h / per (event time) newer than the slot's newest. At time T the samples with
- * T − train ≤ ts ≤ T − season / 2 count. Unknown with fewer than 12 of them ("learning"). Readings out of order count for
- * the window of the value, but are neither judged nor stored as samples.
+ * With n = ⌈train / season⌉ and per = max(1, ⌊16 / n⌋), a slot stores its newest n × per samples. A value becomes a
+ * sample after it was judged, when it is at least 1 h / per (event time) newer than the slot's newest. At time T the
+ * samples with T − train ≤ ts ≤ T − season / 2 count. Unknown with fewer than 12 of them ("learning"). Readings out of
+ * order count for the window of the value, but are neither judged nor stored as samples.
  */
 export interface AnomalyCondition extends WindowAggregate {
   readonly kind: 'anomaly';
@@ -118,14 +123,14 @@ export interface AnomalyCondition extends WindowAggregate {
 
 /**
  * The value that is expected within `withinMs` is beyond the threshold; `clear` as in a threshold.
- * - `trend`: least squares over the readings of the last `overMs` (in slices). The value is the larger (`above`) or smaller
- *   (`below`) of the newest reading and the line at T + within. A reading in order that moves more than `reset` against the
- *   direction (a bin was emptied) starts a new line with itself; older readings then no longer count. Unknown with fewer than
- *   five readings or where they span less than a quarter of `overMs`.
- * - `holt_winters`: additive, of hourly means in UTC, season 24 (`1d`) or 168 (`1w`) hours, α 0.2, β 0.05, γ 0.3. It learns
- *   two full seasons first (an hour without readings gets the value of the hour before); later such hours get their
- *   forecast. A gap of more than a season starts learning again. The value is the largest (smallest) of the newest reading
- *   and the forecasts of the hours that begin within `withinMs`. Readings of closed hours are ignored.
+ * - `trend`: least squares over the readings of the last `overMs` (in slices). The value is the larger (`above`) or
+ *   smaller (`below`) of the newest reading and the line at T + within. A reading in order that moves more than `reset`
+ *   against the direction (a bin was emptied) starts a new line with itself; older readings then no longer count.
+ *   Unknown with fewer than five readings or where they span less than a quarter of `overMs`.
+ * - `holt_winters`: additive, of hourly means in UTC, season 24 (`1d`) or 168 (`1w`) hours, α 0.2, β 0.05, γ 0.3. It
+ *   learns two full seasons first (an hour without readings gets the value of the hour before); later such hours get
+ *   their forecast. A gap of more than a season starts learning again. The value is the largest (smallest) of the
+ *   newest reading and the forecasts of the hours that begin within `withinMs`. Readings of closed hours are ignored.
  */
 export interface ForecastCondition {
   readonly kind: 'forecast';
@@ -153,16 +158,19 @@ export type Clause =
   | ForecastCondition;
 
 /**
- * Clauses combined in Kleene's three-valued logic: `all` is false with one false clause, `any` is true with one true clause,
- * `not` of unknown is unknown. A rule matches only where the whole is true. A clause keeps its verdict until the next reading
- * of its metric: silence changes nothing.
+ * Clauses combined in Kleene's three-valued logic: `all` is false with one false clause, `any` is true with one true
+ * clause, `not` of unknown is unknown. A rule matches only where the whole is true. A clause keeps its verdict until
+ * the next reading of its metric: silence changes nothing.
  */
 export type Condition =
   | Clause
   | { readonly kind: 'all' | 'any'; readonly of: readonly Condition[] }
   | { readonly kind: 'not'; readonly of: Condition };
 
-/** How many devices of a group must match, each by itself: a number, or a percentage (0 to 100) of those the rule applies to. */
+/**
+ * How many devices of a group must match, each by itself: a number, or a percentage (0 to 100) of those the rule
+ * applies to.
+ */
 export type Quorum = { readonly devices: number } | { readonly percent: number };
 
 /** What a rule has one alert for: each device, each district or the city. */
@@ -179,8 +187,8 @@ export interface Rule {
   /** The title in Chinese; equal to `title` where the author wrote none. */
   readonly titleZh: string;
   /**
-   * With `district` and `city` the readings of all devices that the rule applies to share one window; with a quorum each
-   * device has its own window and the group counts the devices that match.
+   * With `district` and `city` the readings of all devices that the rule applies to share one window; with a quorum
+   * each device has its own window and the group counts the devices that match.
    */
   readonly forEach: Grouping;
   /** A device must match every list and every tag; an empty object matches all devices. */
@@ -203,16 +211,22 @@ export interface Rule {
   /** Id of the calendar within whose times the condition can match; null: always. */
   readonly active: string | null;
   readonly severity: Severity;
-  /** Further limits of the only clause, each with a higher severity. The alert escalates, and never goes back while it fires. */
+  /**
+   * Further limits of the only clause, each with a higher severity. The alert escalates, and never goes back while it
+   * fires.
+   */
   readonly steps: readonly { readonly at: number; readonly severity: Severity }[];
   /**
-   * What silence does: `keep` changes nothing, `resolve` ends the alert, `alert` fires it at once. Silence means that no
-   * reading that counts arrived for `noDataAfterMs` of engine time, counted also from the registration of the device and the
-   * start of the rule.
+   * What silence does: `keep` changes nothing, `resolve` ends the alert, `alert` fires it at once. Silence means that
+   * no reading that counts arrived for `noDataAfterMs` of engine time, counted also from the registration of the device
+   * and the start of the rule.
    */
   readonly onNoData: 'keep' | 'resolve' | 'alert';
   readonly noDataAfterMs: number;
-  /** An alert that began to fire `times` times within `withinMs` ends only after its condition has not matched for `withinMs`. */
+  /**
+   * An alert that began to fire `times` times within `withinMs` ends only after its condition has not matched for
+   * `withinMs`.
+   */
   readonly flapping: { readonly times: number; readonly withinMs: number } | null;
   /** How many groups can fire at a time; beyond that the limit alarm of the rule fires instead. */
   readonly limit: number;
@@ -236,7 +250,10 @@ export interface Calendar {
   readonly title: { readonly en: string; readonly zh: string };
   /** IANA zone. */
   readonly zone: string;
-  /** Spans of local time, [from, to) in minutes of the day; a span with to ≤ from ends on the next day. 1 is Monday (ISO 8601). */
+  /**
+   * Spans of local time, [from, to) in minutes of the day; a span with to ≤ from ends on the next day. 1 is Monday (ISO
+   * 8601).
+   */
   readonly spans: readonly { readonly weekdays: readonly number[]; readonly fromMin: number; readonly toMin: number }[];
   /** Local dates (`2026-10-01`) on which no span begins. */
   readonly holidays: readonly string[];

@@ -25,7 +25,6 @@ export {
   AlertDataSchema,
   componentsOf,
   EVENT_SCHEMAS,
-  EvidenceSchema,
   eventName,
   exactly,
   JSON_SCHEMAS,

@@ -2,7 +2,10 @@ import type { DatabaseSync } from 'node:sqlite';
 import { type Alert, LamppostError, type Page, type Transition } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 
-/** Tables of the alerts, in the engine's state file. One row for each (rule, group); `n` grows with every change of any alert. */
+/**
+ * Tables of the alerts, in the engine's state file. One row for each (rule, group); `n` grows with every change of any
+ * alert.
+ */
 export const ALERT_SCHEMA: RoomSchema = {
   room: 'alerts',
   steps: [
@@ -76,7 +79,9 @@ export interface AlertQuery {
 
 /** Reads alerts over any connection to the file. */
 export interface AlertReader {
-  /** Newest change first. An alert that changes between two pages moves to the top. Throws `invalid` on a bad `after`. */
+  /**
+   * Newest change first. An alert that changes between two pages moves to the top. Throws `invalid` on a bad `after`.
+   */
   list(query: AlertQuery): Page<Alert>;
   get(rule: string, group: string): Alert | null;
   /** Firing alerts of some rules, of one group or (null) of all; read lazily. */

@@ -75,14 +75,17 @@ export interface TransitionContext {
 export type Effects = (transition: Transition, context: TransitionContext) => void;
 
 /**
- * The consumer of the journal that decides alerts. Effects and cursor are one transaction (promise 3). Windows are written
- * at checkpoints only. After a crash the blocks between checkpoint and cursor run again without effects, which leads to the
- * same state, since the engine is a function of the journal (promise 4).
+ * The consumer of the journal that decides alerts. Effects and cursor are one transaction (promise 3). Windows are
+ * written at checkpoints only. After a crash the blocks between checkpoint and cursor run again without effects, which
+ * leads to the same state, since the engine is a function of the journal (promise 4).
  */
 export interface RulesConsumer extends Pick<RuleEngine, 'explain' | 'explainDevice'> {
   /** Restores the state as it was at the cursor. */
   start(): void;
-  /** Reads the next blocks and returns their outcomes (empty: nothing new); those of a failed commit come with the next step. */
+  /**
+   * Reads the next blocks and returns their outcomes (empty: nothing new); those of a failed commit come with the next
+   * step.
+   */
   step(): readonly Outcome[];
   /** Writes cursor and windows. */
   checkpoint(): void;
@@ -301,7 +304,10 @@ function ruleOf({ rule: id, evidence }: Transition, known: readonly Rule[]): Rul
   return named.find(({ version }) => version === evidence.ruleVersion) ?? named[0]!;
 }
 
-/** The device, district, city or rule that a group stands for, as it was at a block; a device revoked there as it was before. */
+/**
+ * The device, district, city or rule that a group stands for, as it was at a block; a device revoked there as it was
+ * before.
+ */
 function subjectOf(group: string, { forEach }: Rule, seq: number, context: Context): Subject {
   if (group === LIMIT_GROUP || group === FAULT_GROUP) return { kind: 'rule' };
   if (forEach === 'device') return { kind: 'device', device: deviceOf(group, seq, context) };

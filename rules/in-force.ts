@@ -21,7 +21,10 @@ export function parseRecord({ text, by }: { readonly text: string; readonly by: 
   return parsed;
 }
 
-/** Returns the rules in force under a city. Pure. A rule of the API that the city does not allow is left out, until it is allowed again. */
+/**
+ * Returns the rules in force under a city. Pure. A rule of the API that the city does not allow is left out, until it
+ * is allowed again.
+ */
 export function rulesInForce(
   { control, city }: { readonly control: CityControl; readonly city: City },
   records: readonly RuleControl[],

@@ -37,8 +37,8 @@ export interface RuleChanged {
 
 /**
  * The rules of the files and of the API. A change is a record of the journal. It resolves when the rules have read that
- * record, or after `patienceMs` with `inForce: false`. Changes run one after the other; `busy` is thrown where the rules
- * have not read the change before within `patienceMs`.
+ * record, or after `patienceMs` with `inForce: false`. Changes run one after the other; `busy` is thrown where the
+ * rules have not read the change before within `patienceMs`.
  */
 export interface RuleRepository {
   /** In order of id. */

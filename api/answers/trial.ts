@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { REASONS, type Reason, SEVERITIES } from '../../domain/index.ts';
-import { EvidenceSchema, exactly } from '../../events/index.ts';
+import { EvidenceSchema, REASONS, type Reason, SEVERITIES } from '../../domain/index.ts';
+import { exactly } from '../../events/index.ts';
 import type { TrialReport } from '../../rules/index.ts';
 import { ExplainedAnswer } from './explained.ts';
 

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { AlertSchema, type ShapeOf } from '../../domain/index.ts';
-import { EvidenceSchema } from './evidence.ts';
+import { AlertSchema, EvidenceSchema, type ShapeOf } from '../../domain/index.ts';
 
 /** Data of an alert event. */
 export const AlertDataSchema = AlertSchema.extend({

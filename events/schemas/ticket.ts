@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  EvidenceSchema,
   HISTORY_ACTIONS,
   SEVERITIES,
   TICKET_STATUSES,
@@ -7,7 +8,6 @@ import {
   type TicketAlert,
   type TicketChange,
 } from '../../domain/index.ts';
-import { evidenceFields } from './evidence.ts';
 import { exactly } from './exactly.ts';
 
 const when = z.iso.datetime();
@@ -38,7 +38,7 @@ export const TicketAlertSchema = exactly<TicketAlert>()(
     .meta({ id: 'TicketAlert', description: 'An alert behind a ticket' }),
 );
 
-const Evidence = z.object({ ...evidenceFields, rule: z.string().describe('The rule as its author wrote it (YAML)') });
+const Evidence = EvidenceSchema.extend({ rule: z.string().describe('The rule as its author wrote it (YAML)') });
 const Rating = z.object({ stars: z.int().min(1).max(5), comment: z.string(), at: when });
 
 /** A service ticket, as the API, its events and its retained topic show it. */

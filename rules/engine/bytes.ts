@@ -1,6 +1,8 @@
 import { LamppostError } from '../../domain/index.ts';
 
-/** Writes little-endian numbers into a growing buffer that is reused: a checkpoint can encode a hundred thousand states. */
+/**
+ * Writes little-endian numbers into a growing buffer that is reused: a checkpoint can encode a hundred thousand states.
+ */
 export class Writer {
   #bytes = new Uint8Array(4096);
   #view = new DataView(this.#bytes.buffer);

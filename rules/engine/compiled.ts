@@ -15,7 +15,9 @@ import type { RulesInForce } from './types.ts';
 
 /** A rule prepared for the hot path, with its state beyond that of its groups. */
 export interface CompiledRule {
-  /** In an unchanged version; what is derived from the city, as the profiles that measure its metrics, follows the city. */
+  /**
+   * In an unchanged version; what is derived from the city, as the profiles that measure its metrics, follows the city.
+   */
   rule: Rule;
   readonly clauses: readonly CompiledClause[];
   /** Combines the verdicts of the clauses; null where the verdict of the only clause is that of the rule. */
@@ -181,7 +183,10 @@ export function groupOf({ forEach }: Rule, device: Device): string {
   return forEach === 'district' ? device.district : CITY_GROUP;
 }
 
-/** Whether a rule applies to the device: its profile measures the metrics, and it matches every list and every tag of `where`. */
+/**
+ * Whether a rule applies to the device: its profile measures the metrics, and it matches every list and every tag of
+ * `where`.
+ */
 export function takes({ where, profiles }: Rule, device: Device): boolean {
   const { profile, district, device: ids, tags } = where;
   if (!profiles.includes(device.profile)) return false;

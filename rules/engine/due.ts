@@ -37,8 +37,9 @@ interface Entry {
 }
 
 /**
- * Due members in order of (time, rule, group, device): a binary heap. An entry counts only while its time equals the member's
- * `queuedK`. So a due time that moves back with every reading, as that of silence does, costs nothing until it is reached.
+ * Due members in order of (time, rule, group, device): a binary heap. An entry counts only while its time equals the
+ * member's `queuedK`. So a due time that moves back with every reading, as that of silence does, costs nothing until it
+ * is reached.
  */
 export class DueQueue {
   readonly #heap: Entry[] = [];
@@ -104,7 +105,10 @@ function before(a: Entry, b: Entry): boolean {
   return a.k !== b.k ? a.k < b.k : compareMembers(a.member, b.member) < 0;
 }
 
-/** By rule, group and device: an order that is the same in a restored engine, whatever order its members were created in. */
+/**
+ * By rule, group and device: an order that is the same in a restored engine, whatever order its members were created
+ * in.
+ */
 function compareMembers(a: Member, b: Member): number {
   return (
     compare(a.rule.rule.id, b.rule.rule.id) ||

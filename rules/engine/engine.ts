@@ -25,8 +25,8 @@ const GAP_MS = MINUTE_MS;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /**
- * Returns an engine without rules or devices. With `gaps`, which is the default, time stands still between blocks that are
- * more than 60 s apart; stored readings have no such gaps.
+ * Returns an engine without rules or devices. With `gaps`, which is the default, time stands still between blocks that
+ * are more than 60 s apart; stored readings have no such gaps.
  */
 export function createRuleEngine(options: { readonly metrics: MetricTable; readonly gaps?: boolean }): RuleEngine {
   return new Engine(options.metrics, options.gaps ?? true);

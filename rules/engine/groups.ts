@@ -25,7 +25,7 @@ export interface Seat {
 
 /** What a change of the rules or of a device leads to; `finishChange` completes it. */
 export interface Change {
-  /** Alerts whose group the rule no longer takes. */
+  /** Alerts whose group the rule no longer applies to. */
   readonly ended: Instance[];
   /** Quorums that a device joined or left. */
   readonly recount: Set<Instance>;
@@ -71,7 +71,9 @@ export function settle(plan: DevicePlan, rules: RuleSet, device: KnownDevice | n
   }
 }
 
-/** Ends alerts and alarms in order of (rule, group), before anything new begins; then judges the quorums that changed. */
+/**
+ * Ends alerts and alarms in order of (rule, group), before anything new begins; then judges the quorums that changed.
+ */
 export function finishChange(
   { ended, recount, made }: Change,
   rulesGone: readonly CompiledRule[],

@@ -41,8 +41,8 @@ export class HoltWinters {
   }
 
   /**
-   * The largest (`above`) or smallest (`below`) forecast of the hours after the open one that begin at `untilMs` or before;
-   * an infinity where there is no such hour, NaN while learning.
+   * The largest (`above`) or smallest (`below`) forecast of the hours after the open one that begin at `untilMs` or
+   * before; an infinity where there is no such hour, NaN while learning.
    */
   extreme(op: 'above' | 'below', untilMs: number): number {
     if (this.#learned < 2 * this.#season) return Number.NaN;

@@ -27,13 +27,13 @@ export class Member {
     // With a quorum the members have the clauses; the group only counts.
     const counts = owner === null && rule.rule.quorum !== null;
     this.clauses = counts ? [] : rule.clauses.map(({ make }) => make(k));
-    if (!counts) this.#judgeWhole();
+    if (!counts) this.judgeWhole();
   }
 
   /** Combines the verdicts of the clauses; a member of a quorum also updates its group. */
   judge(): void {
     const before = this.whole;
-    this.#judgeWhole();
+    this.judgeWhole();
     const { owner } = this;
     if (owner === (this as Member)) return;
     owner.matching += Number(this.whole === TRUE) - Number(before === TRUE);
@@ -47,7 +47,8 @@ export class Member {
     return due;
   }
 
-  #judgeWhole(): void {
+  /** Not private: a private method would add a field to each of many members. */
+  judgeWhole(): void {
     const { whole } = this.rule;
     this.whole = whole === null ? this.clauses[0]!.verdict : whole(this.clauses);
   }
@@ -69,7 +70,7 @@ export class Instance extends Member {
   readonly group: string;
   /** With a quorum: its members by device number. */
   readonly members: Map<number, Member> | null;
-  /** With a district or the city: how many devices the rule takes. */
+  /** With a district or the city: how many devices the rule applies to. */
   devices = 0;
   /** Members whose condition is true. */
   matching = 0;

@@ -54,7 +54,9 @@ export function finish(instance: Instance, context: MachineContext): void {
   underLimit(rule, context);
 }
 
-/** Handles a silence of `no_data_after`: the alert fires (`on_no_data: alert`) or ends, and its verdicts become unknown. */
+/**
+ * Handles a silence of `no_data_after`: the alert fires (`on_no_data: alert`) or ends, and its verdicts become unknown.
+ */
 export function fallSilent(instance: Instance, context: MachineContext): void {
   instance.silenceHandled = true;
   if (instance.rule.rule.onNoData === 'alert') {

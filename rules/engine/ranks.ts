@@ -4,8 +4,8 @@ import type { Reader, Writer } from './bytes.ts';
 const MOST_A_SLICE = 64;
 
 /**
- * The readings of a window in order of size, for percentiles. Exact while no slice holds more than 64. In a fuller slice the
- * two neighbours with the least weight together become one entry with the weight of both.
+ * The readings of a window in order of size, for percentiles. Exact while no slice holds more than 64. In a fuller
+ * slice the two neighbours with the least weight together become one entry with the weight of both.
  */
 export class Ranks {
   #values = new Float64Array(8);

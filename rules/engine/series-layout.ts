@@ -1,6 +1,8 @@
-/** The newest readings of a series as a ring of pairs (ts, value). Layout: index of the next pair, number of pairs, pairs. */
+/** Numbers at the beginning of a place, before the recent readings and the slices; `series.ts` names them. */
+export const HEAD_SIZE = 7;
 const RECENT_MAX = 10;
-const RECENT_SIZE = 2 + 2 * RECENT_MAX;
+/** Numbers of the recent readings, a ring of pairs (ts, value): index of the next pair, number of pairs, pairs. */
+export const RECENT_SIZE = 2 + 2 * RECENT_MAX;
 
 /** A window is cut into at most this many slices of event time. */
 const MAX_SLICES = 40;
@@ -41,31 +43,21 @@ export interface SeriesSpec {
   readonly slab: Slab;
 }
 
-// Indexes from the base of a place.
-export const NEWEST = 0;
-export const LAST = 1;
-export const COUNT = 2;
-export const SLICE = 3;
-export const TOTAL = 4;
-/** `moments`: the first reading, from which all are measured; `line`: the event time before which readings no longer count. */
-export const EXTRA = 5;
-/** Event time of the very first reading. */
-export const FIRST = 6;
-export const RECENT = 7;
-export const SLICES = RECENT + RECENT_SIZE;
-
-/** Returns the layout for a window. A slice is at least 1 ms long, and all slices together are never longer than the window. */
+/**
+ * Returns the layout for a window. A slice is at least 1 ms long, and all slices together are never longer than the
+ * window.
+ */
 export function seriesSpec(keeps: Keeps, windowMs: number, shift = 0): SeriesSpec {
   const sliceMs = Math.max(1, Math.ceil(windowMs / MAX_SLICES));
   const slices = keeps === 'last' ? 0 : Math.max(1, Math.floor(windowMs / sliceMs));
   const lanes: readonly number[] = LANES[keeps];
-  const slab = slabOf(SLICES + lanes.length * slices + Math.ceil(slices / 2));
+  const slab = slabOf(HEAD_SIZE + RECENT_SIZE + lanes.length * slices + Math.ceil(slices / 2));
   return { keeps, windowMs, slices, sliceMs, lanes, shift, slab };
 }
 
 /**
- * The memory of one series: a fixed range of a large array that many series share. A typed array for each series would cost
- * more than its content.
+ * The memory of one series: a fixed range of a large array that many series share. A typed array for each series would
+ * cost more than its content.
  */
 export interface Place {
   readonly numbers: Float64Array;
@@ -77,7 +69,10 @@ export interface Place {
 
 const slabs = new Map<number, Slab>();
 
-/** The slab for places of this size, shared by all series of all rules, so that memory that is read together lies together. */
+/**
+ * The slab for places of this size, shared by all series of all rules, so that memory that is read together lies
+ * together.
+ */
 function slabOf(size: number): Slab {
   let slab = slabs.get(size);
   if (slab === undefined) {

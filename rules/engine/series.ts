@@ -1,24 +1,24 @@
 import { HOUR_MS } from '../../domain/index.ts';
 import type { Reader, Writer } from './bytes.ts';
-import {
-  addRecent,
-  COUNT,
-  EXTRA,
-  FIRST,
-  LAST,
-  NEWEST,
-  RECENT,
-  recentSince,
-  type SeriesSpec,
-  SLICE,
-  SLICES,
-  TOTAL,
-} from './series-layout.ts';
+import { addRecent, HEAD_SIZE, RECENT_SIZE, recentSince, type SeriesSpec } from './series-layout.ts';
+
+// Indexes from the base of a place.
+const NEWEST = 0;
+const LAST = 1;
+const COUNT = 2;
+const SLICE = 3;
+const TOTAL = 4;
+/** `moments`: the first reading, the origin of the others; `line`: event time before which readings no longer count. */
+const EXTRA = 5;
+/** Event time of the very first reading. */
+const FIRST = 6;
+const RECENT = HEAD_SIZE;
+const SLICES = RECENT + RECENT_SIZE;
 
 /**
- * One series of readings and what a window over it needs, in slices of event time: see `docs/rule-engine.md`. The total is
- * computed again from all slices, in their fixed order, whenever the newest reading enters a new slice, so that rounding
- * errors cannot accumulate.
+ * One series of readings and what a window over it needs, in slices of event time: see `docs/rule-engine.md`. The total
+ * is computed again from all slices, in their fixed order, whenever the newest reading enters a new slice, so that
+ * rounding errors cannot accumulate.
  */
 export class Series<S extends SeriesSpec = SeriesSpec> {
   readonly spec: S;

@@ -35,7 +35,10 @@ export function appendDirty(rows: StateRow[], instances: readonly Instance[], ru
   rows.push({ rule: '', version: '', group: '', state: encodeClock(time) });
 }
 
-/** Restores the state of a row; false where the rule, its version or the device is gone. Throws `disk` on bytes it cannot read. */
+/**
+ * Restores the state of a row; false where the rule, its version or the device is gone. Throws `disk` on bytes it
+ * cannot read.
+ */
 export function restoreRow(
   { rule: id, version, group, state }: StateRow,
   rules: RuleSet,

@@ -17,7 +17,10 @@ export interface RulesInForce {
   readonly zone: string;
 }
 
-/** The state of one (rule, group) as a checkpoint stores it; null where it is gone. The row of rule `''` is the engine's clock. */
+/**
+ * The state of one (rule, group) as a checkpoint stores it; null where it is gone. The row of rule `''` is the engine's
+ * clock.
+ */
 export interface StateRow {
   readonly rule: string;
   readonly version: string;
@@ -26,9 +29,9 @@ export interface StateRow {
 }
 
 /**
- * Decides when alerts begin and end. Its output is a function of the journal alone: the same live, restored and replayed
- * (promise 4). See `docs/rule-engine.md`. An error in one rule disables only that rule. Every method that takes a moment first
- * runs what came due before it; the transitions of that come first, at their own times.
+ * Decides when alerts begin and end. Its output is a function of the journal alone: the same live, restored and
+ * replayed (promise 4). See `docs/rule-engine.md`. An error in one rule disables only that rule. Every method that
+ * takes a moment first runs what came due before it; the transitions of that come first, at their own times.
  */
 export interface RuleEngine {
   /**
@@ -43,8 +46,8 @@ export interface RuleEngine {
   /** Reads readings in journal order. Readings of unknown devices are ignored. */
   step(readings: ReadingColumns, moment: Moment): Transition[];
   /**
-   * Reads stored readings in order of time, for backtests: `ts` of each is its engine time. All transitions get their ids in
-   * block `seq`.
+   * Reads stored readings in order of time, for backtests: `ts` of each is its engine time. All transitions get their
+   * ids in block `seq`.
    */
   replay(readings: ReadingColumns, seq: number): Transition[];
   /** Runs everything due up to the moment. */
@@ -52,8 +55,9 @@ export interface RuleEngine {
   /** Returns the states that changed since the last call; a deleted (rule, group) comes before one that replaces it. */
   takeDirty(): StateRow[];
   /**
-   * Restores states; to be called after `configure` and `deviceChanged`, before anything else. The state of a rule, version
-   * or device that no longer exists is ignored, and the next `takeDirty` deletes it. Throws `disk` on bytes it cannot read.
+   * Restores states; to be called after `configure` and `deviceChanged`, before anything else. The state of a rule,
+   * version or device that no longer exists is ignored, and the next `takeDirty` deletes it. Throws `disk` on bytes it
+   * cannot read.
    */
   restore(rows: Iterable<StateRow>): void;
   /** Number of (rule, group) pairs that have read a reading or wait for one. */

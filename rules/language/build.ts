@@ -57,7 +57,10 @@ export function buildRule(
   };
 }
 
-/** Hash of the written rule with sorted keys, and of the values derived from the city. Comments, layout and a service's deadline do not change it. */
+/**
+ * Hash of the written rule with sorted keys, and of the values derived from the city. Comments, layout and a service's
+ * deadline do not change it.
+ */
 function versionOf(raw: Raw, derivedValues: readonly number[]): string {
   const canonical = JSON.stringify(raw, (_, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)

@@ -26,7 +26,10 @@ const VALUES: readonly string[] = ['last', 'mean', 'min', 'max', 'p50', 'p95'];
 /** Functions that are defined over the readings of many devices. */
 const POOLED: readonly string[] = ['mean', 'min', 'max', 'sum', 'count', 'p50', 'p95', 'stddev'];
 
-/** Yields the mistakes of a condition that its schema does not find. `pooled`: the readings of many devices share one window. */
+/**
+ * Yields the mistakes of a condition that its schema does not find. `pooled`: the readings of many devices share one
+ * window.
+ */
 export function* conditionFaults(when: Raw, city: City, pooled: boolean): Generator<Fault> {
   const nodes = [...nodesOf(when)];
   const clauses = nodes.filter(({ when: one }) => !['all', 'any', 'not'].includes(shapeOf(one)));
@@ -179,7 +182,9 @@ function* forecastFaults(when: Raw, city: City, at: At): Generator<Fault> {
   yield* thresholdFaults(when, city, at);
 }
 
-/** Yields what a rule lacks that has passed its schema; before that, `above: "75"` would also be reported as missing. */
+/**
+ * Yields what a rule lacks that has passed its schema; before that, `above: "75"` would also be reported as missing.
+ */
 export function* missingFaults(when: Raw): Generator<Fault> {
   for (const { when: one, path } of nodesOf(when)) {
     const shape = shapeOf(one);

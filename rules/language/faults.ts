@@ -14,7 +14,10 @@ function groupingOf(rule: Raw): Grouping {
   return GROUPINGS.find((one) => one === written) ?? 'device';
 }
 
-/** Yields the mistakes of a rule that its schema does not find: names that the city does not know, and conditions that cannot work. */
+/**
+ * Yields the mistakes of a rule that its schema does not find: names that the city does not know, and conditions that
+ * cannot work.
+ */
 export function* faultsOf(rule: Raw, city: City): Generator<Fault> {
   const [where, when] = [mapAt(rule, 'where'), mapAt(rule, 'when')];
   const grouping = groupingOf(rule);

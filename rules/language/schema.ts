@@ -116,7 +116,10 @@ export const RuleSchema = strict({
 /** A rule file that has passed the schema. */
 export type WrittenRule = z.output<typeof RuleSchema>;
 
-/** The JSON Schema (2020-12) of a rule file for editors: completion and simple mistakes. `lamppost rules check` finds all mistakes. */
+/**
+ * The JSON Schema (2020-12) of a rule file for editors: completion and simple mistakes. `lamppost rules check` finds
+ * all mistakes.
+ */
 export function rulesJsonSchema(): object {
   const schema = z.toJSONSchema(RuleSchema, { io: 'input' });
   return { title: 'A rule of Lamppost', ...schema };

@@ -102,7 +102,10 @@ export class ForecastState extends ClauseState {
     return (op === 'above' ? series.last - value : value - series.last) > reset;
   }
 
-  /** The value of the least-squares line `withinMs` after the newest reading. Time is in hours from the start of the newest slice. */
+  /**
+   * The value of the least-squares line `withinMs` after the newest reading. Time is in hours from the start of the
+   * newest slice.
+   */
   #line(withinMs: number): number {
     const series = this.#series;
     const { slices, sliceMs } = series.spec;

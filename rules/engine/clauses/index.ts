@@ -20,7 +20,10 @@ export {
   type Verdict,
 } from './clause.ts';
 
-/** Compiles a clause; the returned function creates its state for one series at engine time `k`. Throws on an unknown kind. */
+/**
+ * Compiles a clause; the returned function creates its state for one series at engine time `k`. Throws on an unknown
+ * kind.
+ */
 export function clauseMaker(clause: Clause, metrics: MetricTable): (k: number) => ClauseState {
   switch (clause.kind) {
     case 'threshold': {

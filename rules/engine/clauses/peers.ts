@@ -9,9 +9,9 @@ export interface Peer {
 const LEAST = 3;
 
 /**
- * The values of one clause for all devices of a profile and district, sorted, so that the median does not visit each of them.
- * Values that were too old when the list was built are left out. The list is built again where a value in it has become
- * too old for the caller; where a value that was left out counts for the caller, all peers are visited.
+ * The values of one clause for all devices of a profile and district, sorted, so that the median does not visit each of
+ * them. Values that were too old when the list was built are left out. The list is built again where a value in it has
+ * become too old for the caller; where a value that was left out counts for the caller, all peers are visited.
  */
 export class Peers {
   readonly #all = new Set<Peer>();
@@ -50,8 +50,8 @@ export class Peers {
   }
 
   /**
-   * The median of the other peers whose newest reading is at most `withinMs` older than that of `peer`, which must have a
-   * value; NaN with fewer than three.
+   * The median of the other peers whose newest reading is at most `withinMs` older than that of `peer`, which must have
+   * a value; NaN with fewer than three.
    */
   median(peer: Peer, withinMs: number): number {
     const fromMs = peer.newest - withinMs;

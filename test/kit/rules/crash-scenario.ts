@@ -1,8 +1,7 @@
-import type { RuleControl } from '../../../domain/index.ts';
+import { HOUR_MS, type RuleControl, SECOND_MS } from '../../../domain/index.ts';
 import { cityControl, type Entry, native } from '../ingest/intake.ts';
 
 const START = Date.UTC(2026, 2, 2, 8, 58);
-const SECOND = 1_000;
 
 const rule = (id: string, when: object, more: object = {}) => ({
   id,
@@ -13,7 +12,7 @@ const rule = (id: string, when: object, more: object = {}) => ({
   ...more,
 });
 
-/** One of each kind that keeps something from block to block. */
+/** One rule of each kind that keeps state from block to block. */
 const rules = (above: number) => [
   rule(
     'high',
@@ -37,9 +36,12 @@ const city = (above: number, more: readonly { id: string }[] = []) =>
 const bin = (id: string, district: string) => ({ id, profile: 'bin', district });
 const IDS = ['d1', 'd2', 'd3', 'd4'];
 
-/** What the four bins measure `n` times ten seconds after the beginning; d3 is away for two minutes, then hands in what it kept. */
+/**
+ * The readings of the four bins `n` times ten seconds after the beginning; d3 is offline for two minutes, then sends
+ * what it stored.
+ */
 function readingsOf(n: number): { id: string; ts: number; a: number; b: number }[] {
-  const at = (turn: number) => START + turn * 10 * SECOND;
+  const at = (turn: number) => START + turn * 10 * SECOND_MS;
   const of = (id: string, i: number, turn: number) => ({
     id,
     ts: at(turn),
@@ -52,7 +54,7 @@ function readingsOf(n: number): { id: string; ts: number; a: number; b: number }
   });
 }
 
-/** What else happens, by number. */
+/** Other blocks, by number. */
 const EVENTS: Readonly<Record<number, Pick<Entry & { body: unknown }, 'kind' | 'body'>>> = {
   14: { kind: 'devices', body: { version: 2, registered: [bin('d2', 'west')], revoked: [] } },
   20: { kind: 'city', body: city(15) },
@@ -77,8 +79,8 @@ function apiRule(number: number, above: number | null): RuleControl {
 }
 
 /**
- * Seven and a half minutes of four bins in two districts, a block every few seconds, with ten rules: changes of the city, of a rule of the
- * API and of devices, a device that was away, a repeated message, and an hour in which nobody listened.
+ * Seven and a half minutes of four bins in two districts, a block every few seconds, with ten rules: changes of the
+ * city, of a rule of the API and of devices, a device that was offline, a repeated message, and an hour of downtime.
  */
 export function scenario(): Entry[] {
   const entries: Entry[] = [
@@ -90,13 +92,13 @@ export function scenario(): Entry[] {
     },
   ];
   for (let n = 0; n < 45; n++) {
-    // After the 28th nobody listens for an hour.
-    const atMs = START + n * 10 * SECOND + (n > 28 ? 3_600_000 : 0);
+    // After the 28th the server is down for an hour.
+    const atMs = START + n * 10 * SECOND_MS + (n > 28 ? HOUR_MS : 0);
     const event = EVENTS[n];
     if (event !== undefined) entries.push({ ...event, atMs } as Entry);
     const sent = n === 17 ? [...readingsOf(16), ...readingsOf(n)] : readingsOf(n);
     const messages = sent.map(({ id, ts, a, b }) => native(id, { ts, metrics: { a, b } }, atMs));
-    entries.push({ kind: 'messages', atMs, messages }, { kind: 'tick', atMs: atMs + 5 * SECOND, body: {} });
+    entries.push({ kind: 'messages', atMs, messages }, { kind: 'tick', atMs: atMs + 5 * SECOND_MS, body: {} });
   }
   return entries;
 }

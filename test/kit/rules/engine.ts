@@ -4,35 +4,35 @@ import { columns, device, inForce, metricTable, rule as ruleOf, threshold } from
 
 export { columns, device, inForce, metricTable };
 
-/** A rule on pm25, `last` above 75, fires at once, for every profile of these tests; `changes` say what differs. */
+/** A rule on pm25, `last` above 75, that fires at once for every profile of these tests; `changes` replace fields. */
 export function rule(changes: Partial<Omit<Rule, 'when'>> & { when?: Partial<ThresholdCondition> } = {}): Rule {
   const when = threshold(changes.when);
   return ruleOf({ profiles: ['air', 'noise'], version: 'v1', ...changes, when });
 }
 
-/** One city of rules as a timeline in seconds: feeds the engine and tells what happened, as sentences. Time has no gaps. */
+/** An engine on a timeline in seconds, without gaps; each call returns the transitions as sentences. */
 export function timeline(...rules: Rule[]) {
   const metrics = metricTable();
   const engine = createRuleEngine({ metrics, gaps: false });
   const devices = new Map<string, KnownDevice>();
   let seq = 0;
-  const told = (transitions: Transition[]) =>
+  const sentences = (transitions: Transition[]) =>
     transitions.map(({ rule: id, group, from, to, value }) => `${id} ${group}: ${from} → ${to} at ${value}`);
   const now = (second: number) => ({ seq: ++seq, atMs: second * 1000 });
   engine.configure(inForce(rules), now(0));
   return {
     engine,
-    /** A device is registered or changed. */
+    /** Registers or changes a device. */
     device(second: number, known: KnownDevice) {
       devices.set(known.id, known);
-      return told(engine.deviceChanged(known, now(second)));
+      return sentences(engine.deviceChanged(known, now(second)));
     },
-    revoke: (second: number, id: string) => told(engine.deviceRevoked(devices.get(id)!, now(second))),
-    configure: (second: number, ...next: Rule[]) => told(engine.configure(inForce(next), now(second))),
-    tick: (second: number) => told(engine.tick(now(second))),
-    /** A reading arrives in this second; `ts` (seconds) is the device's own time, the same where not given. */
+    revoke: (second: number, id: string) => sentences(engine.deviceRevoked(devices.get(id)!, now(second))),
+    configure: (second: number, ...next: Rule[]) => sentences(engine.configure(inForce(next), now(second))),
+    tick: (second: number) => sentences(engine.tick(now(second))),
+    /** A reading arrives in this second; `ts` is the device's time in seconds (default: the same). */
     reading(second: number, value: number, options: { ts?: number; id?: string; metric?: string } = {}) {
-      return told(this.transitions(second, value, options));
+      return sentences(this.transitions(second, value, options));
     },
     transitions(second: number, value: number, options: { ts?: number; id?: string; metric?: string } = {}) {
       const known = devices.get(options.id ?? 'a0') ?? device('a0');

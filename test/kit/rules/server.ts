@@ -7,7 +7,7 @@ import { ADMIN_KEY, ServerProcess } from '../server.ts';
 
 const CITY = fileURLToPath(new URL('../../../city', import.meta.url));
 
-/** A server over a city folder of its own: the sample city without its rules, and those that a test writes. */
+/** A server with its own city folder: the sample city with the rules of a test instead of its own. */
 export class RulesServer extends ServerProcess {
   readonly city: string;
   readonly #secrets = new Map<string, string>();
@@ -21,25 +21,25 @@ export class RulesServer extends ServerProcess {
     for (const [id, text] of Object.entries(rules)) this.write(`rules/${id}.yaml`, text);
   }
 
-  /** Writes a file of the city folder; it counts from the next reload on. */
+  /** Writes a file of the city folder; the next reload reads it. */
   write(path: string, text: string): void {
     writeFileSync(join(this.city, path), text);
   }
 
-  /** Registers waste bins in a district, at a place where one is given. */
+  /** Registers waste bins in a district, optionally at a location. */
   async bins(ids: readonly string[], district = 'harbour', location?: { lat: number; lon: number }): Promise<void> {
     const devices = ids.map((id) => ({ id, profile: 'waste-bin', district, location }));
     const registered = await this.post<{ id: string; secret: string }[]>('/api/v1/devices', devices);
     for (const { id, secret } of registered) this.#secrets.set(id, secret);
   }
 
-  /** A bin says how full it is; resolves when the rules have taken it. */
+  /** Publishes the fill level of a bin; resolves when the rules have read it. */
   async fill(id: string, fill: number, ts = Date.now()): Promise<void> {
     await this.fillAll([id], fill, ts);
     await this.settledLedger(id);
   }
 
-  /** Many bins say how full they are, in the order of their ids; resolves when the rules have taken all of it. */
+  /** Publishes the same fill level of many bins in order; resolves when the rules have read all. */
   async fillAll(ids: readonly string[], fill: number, ts = Date.now()): Promise<void> {
     for (const id of ids) {
       const client = await this.#login(id);
@@ -55,10 +55,15 @@ export class RulesServer extends ServerProcess {
     return mqtt.connectAsync(url, { clientId: id, username: id, password, reconnectPeriod: 0 });
   }
 
-  /** A request as the admin; text is YAML, all else JSON. */
-  async ask<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Told<T>> {
+  /** Sends a request as the admin; a string is sent as YAML, all else as JSON. */
+  async ask<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Responded<T>> {
     const type = typeof body === 'string' ? 'application/yaml' : 'application/json';
-    const answer = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
+    const response = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
       method,
       headers: {
         authorization: `Bearer ${ADMIN_KEY}`,
@@ -67,19 +72,19 @@ export class RulesServer extends ServerProcess {
       },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
-    const text = await answer.text();
-    return { status: answer.status, headers: answer.headers, body: (text === '' ? {} : JSON.parse(text)) as T };
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: (text === '' ? {} : JSON.parse(text)) as T };
   }
 }
 
-/** What the server answered. */
-export interface Told<T> {
+/** A response of the server. */
+export interface Responded<T> {
   readonly status: number;
   readonly headers: Headers;
   readonly body: T;
 }
 
-/** A rule about how full a bin is. */
+/** A rule on the fill level of bins. */
 export const full = (id: string, above: number, more = ''): string =>
   `id: ${id}\ntitle: "{{device.name}} is at {{value}} %"\nwhere: { profile: waste-bin }\n` +
   `when: { metric: fill, last: true, above: ${above} }\nseverity: medium\n${more}`;

@@ -36,7 +36,7 @@ test('alerts - an alert has one row from pending to resolved', () => {
   expect(reader.list({ limit: 9 }).items).toEqual([alert('air-1', 'resolved', { value: 58 })]);
 });
 
-test('alerts - a cancelled alert leaves the list, and only that one', () => {
+test('alerts - a cancelled alert is deleted, and only that one', () => {
   const { store, reader } = openStore();
   store.apply(alert('air-1', 'pending'));
   store.apply(alert('air-2', 'pending'));
@@ -44,7 +44,7 @@ test('alerts - a cancelled alert leaves the list, and only that one', () => {
   expect(reader.list({ limit: 9 }).items.map((a) => a.group)).toEqual(['air-2']);
 });
 
-test('alerts - only the newest resolved ones stay, and all that are not resolved', () => {
+test('alerts - keeps the newest resolved alerts and all others', () => {
   const { store, reader } = openStore(2);
   store.apply(alert('firing', 'firing'));
   store.apply(alert('pending', 'pending'));
@@ -52,7 +52,7 @@ test('alerts - only the newest resolved ones stay, and all that are not resolved
   expect(reader.list({ limit: 9 }).items.map((a) => a.group)).toEqual(['d', 'c', 'pending', 'firing']);
 });
 
-test('alerts - pages lead from the newest change to the oldest', () => {
+test('alerts - pages go from the newest change to the oldest', () => {
   const { store, reader } = openStore();
   for (const group of ['a', 'b', 'c']) store.apply(alert(group, 'firing'));
   const first = reader.list({ limit: 2 });
@@ -61,7 +61,7 @@ test('alerts - pages lead from the newest change to the oldest', () => {
   expect(second.next).toBeNull();
 });
 
-test('alerts - each filter narrows the list', () => {
+test('alerts - each filter limits the list', () => {
   const { store, reader } = openStore();
   store.apply(alert('air-1', 'firing'));
   const other = { state: 'pending', rule: 'noise', district: 'old-town', severity: 'low' } as const;
@@ -72,12 +72,12 @@ test('alerts - each filter narrows the list', () => {
   expect(reader.list({ limit: 9, state: 'firing', rule: 'noise' }).items).toEqual([]);
 });
 
-test('alerts - a cursor that no page gave is refused', () => {
+test('alerts - a cursor that no page returned throws', () => {
   const { reader } = openStore();
   expect(() => reader.list({ limit: 1, after: 'x' })).toThrow(expect.objectContaining({ code: 'invalid' }));
 });
 
-test('alerts - those that fire are read by rule, by group where one is asked for, and no further than somebody reads', () => {
+test('alerts - firing alerts are read lazily by rule, and by group where one is given', () => {
   const { store, reader } = openStore();
   for (const group of ['a', 'b', 'c']) store.apply(alert(group, 'firing'));
   store.apply(alert('b', 'firing', { rule: 'noise' }));

@@ -18,24 +18,24 @@ const beside: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: blocks.map((count) => ({ kind: 'other' as const, blocks: count })) },
 );
 const at = fc.nat({ max: 3 });
-const misfortunes: fc.Arbitrary<Action> = fc.oneof(
+const failures: fc.Arbitrary<Action> = fc.oneof(
   fc.constant({ kind: 'crash' as const }),
   at.map((n) => ({ kind: 'crash in effect' as const, at: n })),
   at.map((n) => ({ kind: 'fail in effect' as const, at: n })),
 );
 const rough = (quiet: fc.Arbitrary<Action>) =>
-  fc.oneof({ weight: 5, arbitrary: quiet }, { weight: 3, arbitrary: misfortunes });
+  fc.oneof({ weight: 5, arbitrary: quiet }, { weight: 3, arbitrary: failures });
 const script = (action: fc.Arbitrary<Action>) => fc.array(action, { minLength: 3, maxLength: 30, size: 'max' });
 
-interface Told {
+interface Outputs {
   readonly live: string;
   readonly crashed: string;
   readonly replayed: string;
   readonly crashes: number;
 }
 
-/** The same journal three ways: as it grows, cut off again and again, and all at once into an empty file. */
-function threeWays(entries: readonly Entry[], quietly: readonly Action[], roughly: readonly Action[]): Told {
+/** The same journal three ways: as it grows, with crashes, and at once into an empty file. */
+function threeWays(entries: readonly Entry[], quietly: readonly Action[], roughly: readonly Action[]): Outputs {
   const dir = testDir();
   const path = join(dir, 'journal.sqlite');
   const store = new JournalStore(path);
@@ -50,7 +50,7 @@ function threeWays(entries: readonly Entry[], quietly: readonly Action[], roughl
   for (const entry of entries.slice(next)) write(store, entry);
   const crashed = new Run(folder(dir, 'crashed'), path);
   for (const action of roughly) crashed.do(action);
-  const told = {
+  const outputs = {
     live: live.finish(),
     crashed: crashed.finish(),
     replayed: new Run(folder(dir, 'replayed'), path).finish(),
@@ -58,7 +58,7 @@ function threeWays(entries: readonly Entry[], quietly: readonly Action[], roughl
   };
   store.close();
   rmSync(dir, { recursive: true });
-  return told;
+  return outputs;
 }
 
 function folder(dir: string, name: string): string {
@@ -87,13 +87,13 @@ function expectEqual(
 }
 
 describe('promise 4', () => {
-  test('replay - the same journal tells byte-equal transitions live, cut off by crashes, and all over again', () => {
+  test('replay - the same journal gives byte-equal transitions live, with crashes, and in a replay', () => {
     const { transitions, crashes } = expectEqual(MINUTES, beside, 200);
     expect(transitions).toBeGreaterThan(300);
     expect(crashes).toBeGreaterThan(60);
   });
 
-  test('replay - also over days, where duplicates are forgotten', () => {
+  test('replay - also over days, after the duplicate memory has expired', () => {
     const { transitions } = expectEqual(DAYS, alone, 60);
     expect(transitions).toBeGreaterThan(60);
   });

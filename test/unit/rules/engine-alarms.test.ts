@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { HOUR_MS } from '../../../domain/index.ts';
 import { createRuleEngine } from '../../../rules/engine/index.ts';
 import { columns, device, inForce, metricTable, rule, timeline } from '../../kit/rules/engine.ts';
 import { rule as ruleOf } from '../../kit/rules/reference/kit.ts';
@@ -11,15 +12,15 @@ function fleet(count: number, ...rules: Parameters<typeof timeline>) {
   return city;
 }
 
-test('limit - a rule that matches a whole fleet raises its limit alarm in place of ten thousand tickets', () => {
+test('limit - a rule that matches a whole fleet fires its limit alarm instead of ten thousand alerts', () => {
   const city = fleet(10_000, rule({ limit: 100 }));
-  const told = ids(10_000).flatMap((id) => city.reading(1, 80, { id }));
-  expect(told.filter((line) => line.includes('→ firing'))).toHaveLength(101);
-  expect(told.filter((line) => line.includes('~limit'))).toEqual(['dust ~limit: inactive → firing at 101']);
-  expect(told.filter((line) => line.includes('→ pending'))).toHaveLength(9_900);
+  const lines = ids(10_000).flatMap((id) => city.reading(1, 80, { id }));
+  expect(lines.filter((line) => line.includes('→ firing'))).toHaveLength(101);
+  expect(lines.filter((line) => line.includes('~limit'))).toEqual(['dust ~limit: inactive → firing at 101']);
+  expect(lines.filter((line) => line.includes('→ pending'))).toHaveLength(9_900);
 });
 
-test('limit - what was held fires when few enough are left, in order of group', () => {
+test('limit - held alerts fire in order of group when the rule is within its limit again', () => {
   const city = fleet(4, rule({ limit: 2 }));
   for (const id of ids(4)) city.reading(1, 80, { id });
   expect(city.reading(2, 10, { id: 'a3' })).toEqual(['dust a3: pending → cancelled at 10']);
@@ -34,7 +35,7 @@ test('limit - what was held fires when few enough are left, in order of group', 
   ]);
 });
 
-test('limit - its alarm and what it holds outlast a restart', () => {
+test('limit - its alarm and held alerts survive a restart', () => {
   const before = fleet(4, rule({ limit: 2 }));
   for (const id of ids(4)) before.reading(1, 80, { id });
   const after = fleet(4, rule({ limit: 2 }));
@@ -58,24 +59,24 @@ test('limit - ends with its rule', () => {
   ]);
 });
 
-test('limit - of a rule that changed, the old alarm is over before the new version raises its own', () => {
-  const heard = { kind: 'not', of: { kind: 'absent', metric: null, absentMs: 60_000 } } as const;
+test('limit - the alarm of a changed rule ends before the new version fires its own', () => {
+  const read = { kind: 'not', of: { kind: 'absent', metric: null, absentMs: 60_000 } } as const;
   const crowded = (version: string) =>
-    ruleOf({ id: 'heard', version, when: heard, forEach: 'district', quorum: { devices: 1 }, limit: 1 });
+    ruleOf({ id: 'read', version, when: read, forEach: 'district', quorum: { devices: 1 }, limit: 1 });
   const city = timeline(crowded('v1'));
   city.device(0, device('a0'));
   city.device(0, device('a1', { district: 'hills' }));
   expect(city.configure(2, crowded('v2'))).toEqual([
-    'heard harbour: firing → resolved at 1',
-    'heard hills: pending → cancelled at 1',
-    'heard ~limit: firing → resolved at 0',
-    'heard harbour: inactive → firing at 1',
-    'heard hills: inactive → pending at 1',
-    'heard ~limit: inactive → firing at 2',
+    'read harbour: firing → resolved at 1',
+    'read hills: pending → cancelled at 1',
+    'read ~limit: firing → resolved at 0',
+    'read harbour: inactive → firing at 1',
+    'read hills: inactive → pending at 1',
+    'read ~limit: inactive → firing at 2',
   ]);
 });
 
-test('fault - a rule that cannot be made is disabled alone, and says so', () => {
+test('fault - only a rule that cannot be compiled is disabled, with an alarm', () => {
   const broken = rule({ id: 'broken', when: { fn: 'nonsense' as 'mean' } });
   const engine = createRuleEngine({ metrics: metricTable(), gaps: false });
   const [alarm, ...rest] = engine.configure(inForce([broken, rule()]), { seq: 1, atMs: 0 });
@@ -85,7 +86,7 @@ test('fault - a rule that cannot be made is disabled alone, and says so', () => 
   expect(engine.explain('broken', 'a0')!.reason).toBe('rule-fault');
 });
 
-test('fault - an error while a reading is judged disables its rule alone, and the others see the reading', () => {
+test('fault - an error at a reading disables only its rule, and the others use the reading', () => {
   const broken = rule({ id: 'broken', when: { threshold: null as unknown as number } });
   const city = fleet(2, broken, rule());
   expect(city.reading(1, 80, { id: 'a0' })).toEqual([
@@ -96,17 +97,16 @@ test('fault - an error while a reading is judged disables its rule alone, and th
   expect(city.configure(3, rule())).toEqual(['broken ~fault: firing → resolved at null']);
 });
 
-test('gap - time in which nobody listened counts for nothing', () => {
+test('gap - time in which the server was down does not count', () => {
   const metrics = metricTable();
   const engine = createRuleEngine({ metrics });
   const known = device('a0');
-  const silent = rule({ id: 'silent', when: undefined as never });
-  const absent = { ...silent, when: { kind: 'absent' as const, metric: 'pm25', absentMs: 900_000 } };
+  const absent = { ...rule({ id: 'silent' }), when: { kind: 'absent' as const, metric: 'pm25', absentMs: 900_000 } };
   const start = 1_790_000_000_000;
   engine.configure(inForce([absent]), { seq: 1, atMs: start });
   engine.deviceChanged(known, { seq: 2, atMs: start });
   engine.step(columns([[known, metrics.indexOf('pm25'), start, 1]]), { seq: 3, atMs: start });
-  const night = start + 8 * 3_600_000;
+  const night = start + 8 * HOUR_MS;
   expect(engine.tick({ seq: 4, atMs: night })).toEqual([]);
   const ticks = Array.from({ length: 901 }, (_, i) => engine.tick({ seq: 5 + i, atMs: night + (i + 1) * 1000 })).flat();
   expect(ticks.map(({ to, atMs, value }) => [to, atMs, value])).toEqual([['firing', night + 900_000, 900]]);

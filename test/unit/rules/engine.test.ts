@@ -3,7 +3,7 @@ import { createRuleEngine } from '../../../rules/engine/index.ts';
 import { columns, device, inForce, metricTable, rule, timeline } from '../../kit/rules/engine.ts';
 
 describe('states', () => {
-  test('alert - fires at once where the rule names no time', () => {
+  test('alert - fires at once where the rule has no `for`', () => {
     const city = timeline(rule());
     expect(city.reading(1, 75)).toEqual([]);
     expect(city.reading(2, 75.1)).toEqual(['dust a0: inactive → firing at 75.1']);
@@ -12,7 +12,7 @@ describe('states', () => {
     expect(city.reading(5, 80)).toEqual(['dust a0: inactive → firing at 80']);
   });
 
-  test('for - the alert fires at its time, before a reading that comes then or later', () => {
+  test('for - the alert fires at its due time, before a reading of the same or a later time', () => {
     const city = timeline(rule({ forMs: 60_000 }));
     expect(city.reading(0, 80)).toEqual(['dust a0: inactive → pending at 80']);
     expect(city.reading(59, 81)).toEqual([]);
@@ -20,7 +20,7 @@ describe('states', () => {
     expect([fired!.to, fired!.atMs, fired!.value, rest.length]).toEqual(['firing', 60_000, 81, 0]);
   });
 
-  test('for - a tick fires the alert though the device has fallen silent', () => {
+  test('for - a tick fires the alert of a silent device', () => {
     const city = timeline(rule({ forMs: 60_000 }));
     city.reading(0, 80);
     expect(city.tick(59)).toEqual([]);
@@ -38,7 +38,7 @@ describe('states', () => {
     expect(city.reading(140, 80)).toEqual(['dust a0: pending → firing at 80']);
   });
 
-  test('for - is engine time, whatever the device says the time is', () => {
+  test('for - is engine time, not device time', () => {
     const city = timeline(rule({ forMs: 60_000 }));
     city.reading(0, 80, { ts: 0 });
     expect(city.reading(1, 80, { ts: 600 })).toEqual([]);
@@ -51,7 +51,7 @@ describe('states', () => {
     expect(city.tick(1_000_000)).toEqual([]);
   });
 
-  test('keep_firing_for - a miss resolves only after that long, by a reading or by a tick', () => {
+  test('keep_firing_for - a miss resolves only after that time, at a reading or a tick', () => {
     const byReading = timeline(rule({ keepFiringForMs: 30_000 }));
     byReading.reading(0, 80);
     expect(byReading.reading(10, 70)).toEqual([]);
@@ -75,7 +75,7 @@ describe('states', () => {
     expect(city.tick(100)).toEqual(['dust a0: firing → resolved at 70']);
   });
 
-  test('hysteresis - above holds until the figure is at or below clear', () => {
+  test('hysteresis - above holds until the value is at or below clear', () => {
     const city = timeline(rule({ when: { threshold: 75, clear: 60 } }));
     expect(city.reading(1, 70)).toEqual([]);
     city.reading(2, 76);
@@ -84,7 +84,7 @@ describe('states', () => {
     expect(city.reading(5, 70)).toEqual([]);
   });
 
-  test('hysteresis - below holds until the figure is at or above clear', () => {
+  test('hysteresis - below holds until the value is at or above clear', () => {
     const city = timeline(rule({ when: { op: 'below', threshold: 10, clear: 20 } }));
     expect(city.reading(1, 10)).toEqual([]);
     expect(city.reading(2, 9.9)).toEqual(['dust a0: inactive → firing at 9.9']);
@@ -92,7 +92,7 @@ describe('states', () => {
     expect(city.reading(4, 20)).toEqual(['dust a0: firing → resolved at 20']);
   });
 
-  test('hysteresis - while an alert is kept firing a new match must pass the threshold again', () => {
+  test('hysteresis - while keep_firing_for runs a new match must pass the threshold again', () => {
     const city = timeline(rule({ when: { clear: 60 }, keepFiringForMs: 30_000 }));
     city.reading(0, 80);
     city.reading(10, 55);
@@ -109,7 +109,7 @@ describe('states', () => {
 });
 
 describe('rules and devices', () => {
-  test('where - a rule takes only devices that every list holds', () => {
+  test('where - a rule applies only to devices that match every list', () => {
     const where = { profile: ['air'], district: ['harbour', 'old-town'], tags: { road: 'a1' } };
     const city = timeline(rule({ where }), rule({ id: 'only-a4', where: { device: ['a4'] } }));
     const tags = { road: 'a1' };
@@ -123,7 +123,7 @@ describe('rules and devices', () => {
     expect(city.engine.instanceCount()).toBe(2);
   });
 
-  test('step - leaves other metrics and devices that were never announced alone', () => {
+  test('step - ignores other metrics and unknown devices', () => {
     const city = timeline(rule());
     city.device(0, device('a0'));
     expect(city.reading(1, 80, { metric: 'noise' })).toEqual([]);
@@ -139,7 +139,7 @@ describe('rules and devices', () => {
     expect(city.reading(60, 80)).toEqual(['dust a0: pending → firing at 80', 'another a0: inactive → firing at 80']);
   });
 
-  test('configure - ends the alerts of rules that vanished or changed', () => {
+  test('configure - ends the alerts of removed and changed rules', () => {
     const city = timeline(rule(), rule({ id: 'slow', forMs: 60_000 }), rule({ id: 'gone' }));
     city.reading(0, 80);
     expect(city.configure(10, rule({ version: 'v2' }), rule({ id: 'slow', version: 'v2', forMs: 1 }))).toEqual([
@@ -151,7 +151,7 @@ describe('rules and devices', () => {
     expect(city.reading(101, 80)).toEqual(['dust a0: inactive → firing at 80', 'slow a0: inactive → pending at 80']);
   });
 
-  test('configure - what a changed rule saw is forgotten', () => {
+  test('configure - a changed rule starts without its old readings', () => {
     const mean = { fn: 'mean', windowMs: 60_000, threshold: 50 } as const;
     const city = timeline(rule({ when: mean }));
     city.reading(1, 1000);
@@ -159,14 +159,14 @@ describe('rules and devices', () => {
     expect(city.reading(3, 10)).toEqual([]);
   });
 
-  test('deviceChanged - ends what no longer matches the device and keeps the rest', () => {
+  test('deviceChanged - ends alerts of rules that no longer apply and keeps the rest', () => {
     const city = timeline(rule({ where: { district: ['harbour'] } }), rule({ id: 'anywhere' }));
     city.reading(0, 80);
     expect(city.device(10, device('a0', { district: 'hills' }))).toEqual(['dust a0: firing → resolved at 80']);
     expect(city.reading(11, 70)).toEqual(['anywhere a0: firing → resolved at 70']);
   });
 
-  test('deviceRevoked - ends its alerts; registered again it starts afresh', () => {
+  test('deviceRevoked - ends its alerts; after a new registration it starts without state', () => {
     const city = timeline(rule({ keepFiringForMs: 60_000 }));
     city.reading(0, 80);
     city.reading(1, 10);
@@ -177,13 +177,13 @@ describe('rules and devices', () => {
     expect(city.reading(1003, 80)).toEqual(['dust a0: inactive → firing at 80']);
   });
 
-  test('tick - alerts that come due together come in order of rule and group', () => {
+  test('tick - alerts that are due at the same time come in order of rule and group', () => {
     const city = timeline(rule({ id: 'b', forMs: 1000 }), rule({ id: 'a', forMs: 1000 }));
     city.device(0, device('a1'));
     city.device(0, device('a0'));
     city.reading(1, 80, { id: 'a1' });
     city.reading(1, 80, { id: 'a0' });
-    expect(city.tick(9).map((told) => told.slice(0, 4))).toEqual(['a a0', 'a a1', 'b a0', 'b a1']);
+    expect(city.tick(9).map((line) => line.slice(0, 4))).toEqual(['a a0', 'a a1', 'b a0', 'b a1']);
   });
 });
 
@@ -236,7 +236,7 @@ describe('transitions', () => {
 });
 
 describe('checkpoint', () => {
-  test('takeDirty - gives what changed since the last call, and only that', () => {
+  test('takeDirty - returns only what changed since the last call', () => {
     const city = timeline(rule());
     city.device(0, device('a0'));
     city.device(0, device('a1'));
@@ -249,7 +249,7 @@ describe('checkpoint', () => {
     expect(groups()).toEqual(['the clock']);
   });
 
-  test('takeDirty - tells of a state that is gone before the one that took its place', () => {
+  test('takeDirty - returns a deleted state before the one that replaces it', () => {
     const city = timeline(rule());
     city.reading(1, 1);
     city.engine.takeDirty();
@@ -262,7 +262,7 @@ describe('checkpoint', () => {
     ]);
   });
 
-  test('restore - drops the states of other versions and devices, and names them as gone', () => {
+  test('restore - ignores the states of other versions and devices, and deletes them', () => {
     const before = timeline(rule());
     before.reading(1, 80);
     const [row, clock] = before.engine.takeDirty();
@@ -294,7 +294,7 @@ describe('checkpoint', () => {
     expect(ended!.evidence.readings.map(([, value]) => value)).toEqual([...values, values[2], last]);
   });
 
-  test('restore - refuses bytes that are no state', () => {
+  test('restore - throws on bytes that are no state', () => {
     const city = timeline(rule());
     city.device(0, device('a0'));
     for (const state of [new Uint8Array(0), new Uint8Array([1, 0, 0, 0]), new Uint8Array(52).fill(9)]) {
@@ -310,7 +310,7 @@ describe('checkpoint', () => {
   });
 });
 
-test('engine - a city whose profiles change makes a rule take their devices at once, and keeps the alerts that it had', () => {
+test('engine - a change of profiles in the city changes the devices of a rule at once, and keeps its other alerts', () => {
   const before = timeline(rule({ profiles: ['noise'] }));
   before.device(0, device('a0'));
   before.device(0, { ...device('n0'), index: 1, profile: 'noise' });

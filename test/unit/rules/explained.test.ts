@@ -29,7 +29,7 @@ test.each(Object.keys(EXPLAIN_REASONS) as ExplainReason[])(
   },
 );
 
-test('explained - times are ISO 8601 UTC, and nothing where there is none', () => {
+test('explained - times are ISO 8601 UTC or null', () => {
   expect(explained(explanation('waiting-for', { sinceMs: T }))).toMatchObject({
     since: '2026-01-01T00:00:00.000Z',
     due: null,
@@ -37,7 +37,7 @@ test('explained - times are ISO 8601 UTC, and nothing where there is none', () =
   expect(explained(explanation('unknown'))).not.toHaveProperty('sinceMs');
 });
 
-test('outlook - says when, where it is known', () => {
+test('outlook - has the time where it is known', () => {
   const due = { dueMs: T } as const;
   expect(outlookOf(explanation('waiting-for', { ...due, state: 'pending' })).en).toBe(
     'would fire at 2026-01-01T00:00:00.000Z if it stays so',

@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest';
 import { formatProblems, parseCity } from '../../../city-model/index.ts';
-import type { Rule } from '../../../domain/index.ts';
+import { DAY_MS, HOUR_MS, type Rule } from '../../../domain/index.ts';
 import { parseRule } from '../../../rules/language/index.ts';
 import { sample } from '../../kit/city-model/kit.ts';
 
 const city = parseCity(sample).city!;
 const HEAD = 'id: r\ntitle: T\n';
-const DAY = 86_400_000;
 
 function parse(text: string) {
   return parseRule(`${HEAD}${text}`, city, { path: 'r', origin: 'api:me' });
@@ -23,7 +22,7 @@ const plain = { kind: 'threshold', fn: 'last', windowMs: 0, compare: null };
 test.each<[string, object]>([
   [
     '{ metric: fill, sum: 1h, above: 900 }',
-    { ...plain, metric: 'fill', fn: 'sum', windowMs: 3_600_000, op: 'above', threshold: 900, clear: 900 },
+    { ...plain, metric: 'fill', fn: 'sum', windowMs: HOUR_MS, op: 'above', threshold: 900, clear: 900 },
   ],
   [
     '{ metric: fill, outside: [5, 90], clear: [10, 80] }',
@@ -51,7 +50,7 @@ test.each<[string, object]>([
       op: 'above',
       threshold: 5,
       clear: 5,
-      compare: { with: 'peers', as: 'difference', withinMs: 3_600_000 },
+      compare: { with: 'peers', as: 'difference', withinMs: HOUR_MS },
     },
   ],
   ['{ absent: 15m }', { kind: 'absent', metric: null, absentMs: 900_000 }],
@@ -71,9 +70,9 @@ test.each<[string, object]>([
       metric: 'laeq',
       fn: 'mean',
       windowMs: 900_000,
-      seasonMs: DAY,
+      seasonMs: DAY_MS,
       deviations: 4,
-      trainMs: 14 * DAY,
+      trainMs: 14 * DAY_MS,
       leastSpread: expect.any(Number),
     },
   ],
@@ -83,10 +82,10 @@ test.each<[string, object]>([
       kind: 'forecast',
       metric: 'fill',
       method: 'trend',
-      withinMs: DAY / 2,
-      overMs: DAY,
+      withinMs: DAY_MS / 2,
+      overMs: DAY_MS,
       reset: 30,
-      seasonMs: DAY,
+      seasonMs: DAY_MS,
       op: 'above',
       threshold: 95,
       clear: 90,
@@ -102,7 +101,7 @@ test.each<[string, object]>([
       ],
     },
   ],
-])('rule language - %s is understood', (when, expected) => {
+])('rule language - %s is read', (when, expected) => {
   expect(ruleOf(when).when).toEqual(expected);
 });
 
@@ -116,15 +115,15 @@ test('rule language - steps of severity become steps', () => {
   expect(rule).toMatchObject({ severity: 'high', steps: [{ at: 150, severity: 'critical' }] });
 });
 
-test('rule language - what surrounds a condition is understood', () => {
+test('rule language - the other fields of a rule are read', () => {
   const more =
     'severity: low\nlateness: 10m\nactive: working-hours\non_no_data: alert\nno_data_after: 1h\nflapping: { times: 4, within: 1h }\nlimit: 5';
   expect(ruleOf('{ metric: fill, above: 90 }', more)).toMatchObject({
     latenessMs: 600_000,
     active: 'working-hours',
     onNoData: 'alert',
-    noDataAfterMs: 3_600_000,
-    flapping: { times: 4, withinMs: 3_600_000 },
+    noDataAfterMs: HOUR_MS,
+    flapping: { times: 4, withinMs: HOUR_MS },
     limit: 5,
     profiles: ['waste-bin'],
   });
@@ -170,7 +169,7 @@ test.each<[string, string]>([
     'when: { metric: fill, above: 9 }\nno_data_after: 1h',
     '4:1 it is about on_no_data: resolve or alert, which is missing',
   ],
-])('rule language - %s is a mistake that says what would be right', (text, expected) => {
+])('rule language - %s is a mistake with a suggestion', (text, expected) => {
   const { rule, problems } = parse(`${text}\nseverity: low\n`);
   expect(rule).toBeNull();
   const lines = problems.map(({ line, column, message }) => `${line}:${column} ${message}`);

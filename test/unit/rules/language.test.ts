@@ -18,7 +18,7 @@ const ruleOf = (text: string) => {
   return rules[0]!;
 };
 
-test('rule language - the sample city has exactly 24 rules, and none has a mistake', () => {
+test('rule language - the sample city has exactly 24 rules without mistakes', () => {
   const { rules, problems } = parseRules(sample, city);
   expect(formatProblems(problems)).toBe('');
   expect(rules).toHaveLength(24);
@@ -39,7 +39,7 @@ test('rule language - the sample rules cover every function, both sides, and rul
   for (const { title, titleZh } of rules) expect(titleZh).not.toBe(title);
 });
 
-test('rule language - the sample rules show every kind of condition, and most of what a rule can have', () => {
+test('rule language - the sample rules show every kind of condition, and most fields of a rule', () => {
   const { rules } = parseRules(sample, city);
   const written = rules.map(({ source }) => source).join('\n');
   for (const word of ['absent', 'flat', 'jump', 'all', 'compare', 'quorum', 'anomaly', 'forecast', 'outside', 'p50'])
@@ -50,7 +50,7 @@ test('rule language - the sample rules show every kind of condition, and most of
   for (const id of ['night', 'school-hours']) expect(used).toContain(id);
 });
 
-test('rule language - every field of a rule is understood', () => {
+test('rule language - every field of a rule is read', () => {
   const text = `id: pm25-unhealthy
 title: { en: "Fine dust at {{device.name}}", zh: "{{ device.name }} 细颗粒物" }
 for_each: device
@@ -101,7 +101,7 @@ ticket: { service: air-quality, deadline: 4h }
   });
 });
 
-test('rule language - what is left out has its default', () => {
+test('rule language - absent fields have their defaults', () => {
   expect(ruleOf(`${HEAD}when: { metric: fill, above: 90 }\nticket: { service: waste }\n`)).toMatchObject({
     title: 'T',
     titleZh: 'T',
@@ -115,7 +115,7 @@ test('rule language - what is left out has its default', () => {
   expect(ruleOf(`${HEAD}when: { metric: fill, above: 90 }\n`)).not.toHaveProperty('ticket');
 });
 
-test('rule language - last may be named, and a threshold may lie below', () => {
+test('rule language - last can be written, and a threshold can be below', () => {
   const { when } = ruleOf(`${HEAD}when: { metric: voltage, last: true, below: 190, clear: 205 }\n`);
   expect(when).toMatchObject({ metric: 'voltage', fn: 'last', windowMs: 0, op: 'below', threshold: 190, clear: 205 });
 });
@@ -126,7 +126,7 @@ test('rule language - the version changes with the rule, not with its layout', (
   expect(ruleOf(`${HEAD}when: { metric: fill, above: 90, clear: 61 }\n`).version).not.toBe(version);
 });
 
-test.each(['1s', '7d'])('rule language - a window of %s is possible', (window) => {
+test.each(['1s', '7d'])('rule language - a window of %s is allowed', (window) => {
   expect(ruleOf(`${HEAD}when: { metric: fill, max: ${window}, above: 90 }\n`).when).toMatchObject({ fn: 'max' });
 });
 
@@ -257,20 +257,20 @@ test.each<[string, string, string[]]>([
     ['1:5 Nested mappings are not allowed in compact mappings', '1:5 Implicit keys need to be on a single line'],
   ],
   ['a list of rules', '- id: r\n', ['1:1 file: a list is not a map of keys and values']],
-])('rule language - %s is reported where it stands', (_, text, expected) => {
+])('rule language - %s is reported with its place', (_, text, expected) => {
   const { rules, problems } = parseRules(files(text), city);
   expect(rules).toEqual([]);
   expect(formatProblems(problems).split('\n')).toEqual(expected.map((line) => `rules/a.yaml:${line}`));
 });
 
-test('rule language - an empty file says what a rule needs', () => {
+test('rule language - an empty file is reported with what a rule needs', () => {
   const { problems } = parseRules(files(''), city);
   expect(problems.map(({ message }) => message)).toEqual(
     ['id', 'title', 'when', 'severity'].map((key) => `${key}: is missing`),
   );
 });
 
-test('rule language - an id in two files is reported, also where the first has a mistake, and names the first', () => {
+test('rule language - an id in two files is reported with the first file, also where that has a mistake', () => {
   const { rules, problems } = parseRules(files(`${HEAD}${WHEN}oops: 1\n`, `${HEAD}${WHEN}`), city);
   expect(rules).toEqual([]);
   expect(formatProblems(problems).split('\n')).toEqual([
@@ -279,13 +279,13 @@ test('rule language - an id in two files is reported, also where the first has a
   ]);
 });
 
-test('rule language - a bad rule does not keep a good one from being read', () => {
+test('rule language - a bad rule does not affect a good one', () => {
   const { rules, problems } = parseRules(files('id: [', `${HEAD}${WHEN}`), city);
   expect(rules.map(({ id }) => id)).toEqual(['r']);
   expect(problems.length).toBeGreaterThan(0);
 });
 
-test('rule language - tests of rules are left alone, and a file that ends in .yml is not passed over', () => {
+test('rule language - test files of rules are ignored, and a file that ends in .yml is reported', () => {
   const control = {
     version: 'rules',
     files: [

@@ -21,7 +21,7 @@ test('percentiles - are exact while no slice holds more than 64 readings', () =>
   );
 });
 
-test('percentiles - of a slice with thousands of readings lie within a twentieth of its ranks, and take little memory', () => {
+test('percentiles - of a slice with thousands of readings are within a twentieth of its ranks, in little memory', () => {
   fc.assert(
     fc.property(fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 2_000, maxLength: 5_000 }), (all) => {
       const ranks = new Ranks();
@@ -41,7 +41,7 @@ test('percentiles - of a slice with thousands of readings lie within a twentieth
   );
 });
 
-test('percentiles - go on after a restart as if nothing had been', () => {
+test('percentiles - are the same after a restart', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 999 }), { minLength: 200, maxLength: 300 }), (all) => {
       const [whole, before, after] = [new Ranks(), new Ranks(), new Ranks()];

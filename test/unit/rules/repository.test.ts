@@ -88,9 +88,8 @@ test('rule repository - a rule that the city no longer allows is listed with the
 test("rule repository - a file's rule hides one of the API with its id, which is in force again when the file is gone", async () => {
   const { repository, state } = bench();
   await repository.create({ text: yaml('x'), note: '' }, 'k1');
-  state.plan = cityControl({
-    rules: [{ id: 'x', title: 'A', when: { metric: 'a', last: true, above: 5 }, severity: 'low' } as never],
-  });
+  const fileRule = { id: 'x', title: 'A', when: { metric: 'a', last: true, above: 5 }, severity: 'low' };
+  state.plan = cityControl({ rules: [fileRule] });
   expect(repository.list()).toMatchObject([{ id: 'x', readOnly: true, problems: [{ file: 'rules/x.yaml' }] }]);
   const editor = { by: 'k1', ifMatch: null };
   await expect(repository.change('x', { text: yaml('x'), note: '' }, editor)).rejects.toMatchObject({

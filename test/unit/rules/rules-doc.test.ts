@@ -11,7 +11,7 @@ test('docs/rules.md - has an example of every kind of condition', () => {
   expect(examples.length).toBeGreaterThan(8);
 });
 
-test.each(examples)('docs/rules.md - is a rule without a mistake: %s', (text) => {
+test.each(examples)('docs/rules.md - has a valid rule: %s', (text) => {
   const { problems } = parseRule(text, city, { path: 'docs/rules.md', origin: 'file:docs/rules.md' });
   expect(formatProblems(problems)).toBe('');
 });

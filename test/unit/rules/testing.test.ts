@@ -48,7 +48,7 @@ function passes(text: string): void {
   expect(cases.length).toBeGreaterThan(0);
 }
 
-test('rule tests - times, ramps, repetitions and what they default to', () => {
+test('rule tests - times, ramps, repetitions and their defaults', () => {
   passes(`
 rule: dust
 readings:
@@ -69,7 +69,7 @@ tickets:
 `);
 });
 
-test('rule tests - an escalation is the same ticket, harder', () => {
+test('rule tests - an escalation is the same ticket with a higher severity', () => {
   passes(`
 rule: dust
 readings:
@@ -117,7 +117,7 @@ expect:
 `);
 });
 
-test('rule tests - the start is a Monday in local time of the city, so that calendars can be tried', () => {
+test('rule tests - the start is a Monday in local time of the city, so that calendars can be tested', () => {
   passes(`
 rule: office
 cases:
@@ -141,7 +141,7 @@ expect: [{ at: "00:30", state: inactive }]
   expect(cases[0]!.failures).toEqual([]);
 });
 
-test('rule tests - a failure names its line, what was, why, and who is left out', () => {
+test('rule tests - a failure names its line, the result, the reason, and devices left out', () => {
   const { cases } = run(`rule: dust
 devices: [{ id: a }, { id: far, district: old-town }]
 readings:
@@ -172,7 +172,7 @@ test.each([
     'rule: dust\nreadings: [{ at: "1s", for: 300d, every: 1s, pm25: 1 }]\ntickets: []\n',
     /at most/,
   ],
-])('rule tests - a file with %s is told what would be right', (_what, text, says) => {
+])('rule tests - a file with %s is reported with a suggestion', (_what, text, says) => {
   const { cases, problems } = run(text);
   expect(cases.flatMap(({ failures }) => failures)).toEqual([]);
   expect(problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`).join('\n')).toMatch(

@@ -1,11 +1,17 @@
 import { expect, test } from 'vitest';
-import { type Device, LamppostError, type ReadingsQuery, type Series } from '../../../domain/index.ts';
+import {
+  type Device,
+  isoOf,
+  LamppostError,
+  MINUTE_MS,
+  type ReadingsQuery,
+  type Series,
+} from '../../../domain/index.ts';
 import { createTrial, type TrialMessage } from '../../../rules/index.ts';
 import { cityControl, parseOnce } from '../../kit/ingest/intake.ts';
 import { rulesOf } from '../../kit/rules/consumer-run.ts';
 
 const T0 = Date.UTC(2026, 0, 5, 8);
-const MINUTE = 60_000;
 const device = (id: string, district = 'east', profile = 'bin'): Device => ({ id, profile, district });
 const DEVICES = [device('d1'), device('d2'), device('d3', 'west'), device('p1', 'east', 'pole')];
 
@@ -24,7 +30,7 @@ function bench(stored: readonly (readonly [string, number, number])[], most = Nu
   const query = async (one: ReadingsQuery): Promise<Series[]> => {
     asked.push(one);
     const within = stored
-      .map(([id, minute, value]) => ({ id, ts: T0 + minute * MINUTE, value }))
+      .map(([id, minute, value]) => ({ id, ts: T0 + minute * MINUTE_MS, value }))
       .filter(({ id, ts }) => one.devices!.includes(id) && ts >= one.fromMs && ts < one.toMs);
     if (within.length > most) throw new LamppostError('invalid', `more than ${most} points`);
     const ids = [...new Set(within.map(({ id }) => id))];
@@ -50,22 +56,29 @@ function bench(stored: readonly (readonly [string, number, number])[], most = Nu
 
 const message = (minute: number, a: unknown, more: object = {}): TrialMessage => ({
   topic: 'devices/d1/readings',
-  payload: Buffer.from(JSON.stringify({ ts: T0 + minute * MINUTE, metrics: { a }, ...more })),
-  receivedAtMs: T0 + minute * MINUTE,
+  payload: Buffer.from(JSON.stringify({ ts: T0 + minute * MINUTE_MS, metrics: { a }, ...more })),
+  receivedAtMs: T0 + minute * MINUTE_MS,
 });
 
-test("trial - asks for the device's own readings of the rule's metrics, as far back as it looks", async () => {
+test("trial - reads the device's own readings of the rule's metrics, as far back as it needs", async () => {
   const { run, asked } = bench([['d1', -5, 30]]);
   const { steps, context } = await run({ for: '2h' }, [message(0, 10)]);
   expect(asked).toEqual([
-    { devices: ['d1'], metrics: ['a'], fromMs: T0 - 130 * MINUTE, toMs: T0, fn: 'last', maxPoints: expect.any(Number) },
+    {
+      devices: ['d1'],
+      metrics: ['a'],
+      fromMs: T0 - 130 * MINUTE_MS,
+      toMs: T0,
+      fn: 'last',
+      maxPoints: expect.any(Number),
+    },
   ]);
   expect(context).toMatchObject({ readings: 1, devices: 1 });
   expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20, count: 2 }]);
-  expect(steps[0]!.would).toBe(`would fire at ${new Date(T0 + 115 * MINUTE).toISOString()} if it stays so`);
+  expect(steps[0]!.would).toBe(`would fire at ${isoOf(T0 + 115 * MINUTE_MS)} if it stays so`);
 });
 
-test('trial - a rule about a district sees the readings of its other devices of the profile, and is tried for the district', async () => {
+test('trial - a rule for a district reads its other devices of the profile, and is tried for the district', async () => {
   const { run, asked } = bench([
     ['d2', -5, 30],
     ['d3', -5, 0],
@@ -76,7 +89,7 @@ test('trial - a rule about a district sees the readings of its other devices of 
   expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20 }]);
 });
 
-test('trial - a rule about the city sees all of them', async () => {
+test('trial - a rule for the city reads all devices', async () => {
   const { run, asked } = bench([
     ['d2', -5, 30],
     ['d3', -5, 20],
@@ -86,29 +99,29 @@ test('trial - a rule about the city sees all of them', async () => {
   expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20 }]);
 });
 
-test('trial - where the history holds too much, it begins later and says so', async () => {
+test('trial - starts later where the history holds too much, and reports it', async () => {
   const stored = Array.from({ length: 60 }, (_, i) => ['d1', -60 + i, 20] as const);
   const { run } = bench(stored, 20);
   const { context } = await run({}, [message(0, 20)]);
-  expect(context).toMatchObject({ cut: true, from: new Date(T0 - 15 * MINUTE).toISOString(), readings: 15 });
+  expect(context).toMatchObject({ cut: true, from: isoOf(T0 - 15 * MINUTE_MS), readings: 15 });
 });
 
 test('trial - hours between two readings count: for, keep_firing_for and a second firing happen at their own times', async () => {
   const { run } = bench([]);
   const rule = { when: { metric: 'a', last: true, above: 10 }, for: '30m', keep_firing_for: '1h' };
   const { steps } = await run(rule, [message(180, 5), message(0, 20), message(120, 5)], false);
-  const told = steps.map(({ would, transitions }) => [
+  const outcomes = steps.map(({ would, transitions }) => [
     would,
-    transitions.map(({ to, at }) => `${to} +${(Date.parse(at) - T0) / MINUTE}`),
+    transitions.map(({ to, at }) => `${to} +${(Date.parse(at) - T0) / MINUTE_MS}`),
   ]);
-  expect(told).toEqual([
-    [`would fire at ${new Date(T0 + 30 * MINUTE).toISOString()} if it stays so`, ['pending +0']],
-    [`no longer matches; resolves at ${new Date(T0 + 180 * MINUTE).toISOString()} if it stays so`, ['firing +30']],
+  expect(outcomes).toEqual([
+    [`would fire at ${isoOf(T0 + 30 * MINUTE_MS)} if it stays so`, ['pending +0']],
+    [`no longer matches; resolves at ${isoOf(T0 + 180 * MINUTE_MS)} if it stays so`, ['firing +30']],
     ['does not match', ['resolved +180']],
   ]);
 });
 
-test('trial - a device that the rule leaves out is told so', async () => {
+test('trial - reports a device that the rule does not apply to', async () => {
   const { run } = bench([]);
   const { steps } = await run({ where: { district: 'west' } }, [message(0, 20)], false);
   expect(steps[0]).toMatchObject({

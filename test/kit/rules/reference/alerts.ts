@@ -1,25 +1,24 @@
-import type { Evidence, Rule, Severity, Transition } from '../../../../domain/index.ts';
-import { LIMIT_GROUP } from '../../../../domain/index.ts';
+import { type Evidence, LIMIT_GROUP, type Rule, type Severity, type Transition } from '../../../../domain/index.ts';
 import { countEvidence, evidenceOf, silenceEvidence } from './evidence.ts';
-import { type Group, harder, isTrue, matchingDevices, neededDevices, severityOf } from './group.ts';
+import { type Group, isHigher, isTrue, matchingDevices, neededDevices, severityOf } from './group.ts';
 import { byId, type Instant } from './journal.ts';
 
 type Move = Pick<Transition, 'group' | 'from' | 'to' | 'value' | 'severity'> & { since: Instant; evidence: Evidence };
 
-/** The lives of the alerts of one rule: moves them and tells of every transition. */
+/** The alerts of one rule: changes their state and emits every transition. */
 export class Alerts {
   readonly rule: Rule;
   readonly groups = new Map<string, Group>();
-  readonly #tell: (rule: Rule, move: Move) => void;
-  /** When the rule went over its limit; null while it is not. */
+  readonly #emit: (rule: Rule, move: Move) => void;
+  /** When the rule went over its limit; null while it is within. */
   #overSince: Instant | null = null;
 
-  constructor(rule: Rule, tell: (rule: Rule, move: Move) => void) {
+  constructor(rule: Rule, emit: (rule: Rule, move: Move) => void) {
     this.rule = rule;
-    this.#tell = tell;
+    this.#emit = emit;
   }
 
-  /** The group's alert moves as its condition says now. */
+  /** Moves the group's alert according to its condition now. */
   evaluate(group: Group, calendarIsOn: boolean, now: Instant): void {
     if ((group.silent || isTrue(group)) && calendarIsOn) this.#matches(group, now);
     else this.#ceases(group, now);
@@ -37,21 +36,21 @@ export class Alerts {
     if (group.state === 'pending') this.end(group, now);
     if (group.state !== 'firing' || group.ceased !== null) return;
     const { keepFiringForMs, flapping } = this.rule;
-    const recent = group.fired.filter((heardMs) => heardMs >= now.heardMs - (flapping?.withinMs ?? 0)).length;
+    const recent = group.fired.filter((runMs) => runMs >= now.runMs - (flapping?.withinMs ?? 0)).length;
     const restless = flapping !== null && recent >= flapping.times;
     const delayMs = restless ? Math.max(keepFiringForMs, flapping.withinMs) : keepFiringForMs;
-    group.ceased = { heardMs: now.heardMs, delayMs };
+    group.ceased = { runMs: now.runMs, delayMs };
     if (delayMs === 0) this.end(group, now);
   }
 
   #escalate(group: Group, now: Instant): void {
     const severity = severityOf(group, now);
-    if (group.state !== 'firing' || !harder(severity, group.severity)) return;
+    if (group.state !== 'firing' || !isHigher(severity, group.severity)) return;
     group.severity = severity;
     this.#move(group, 'firing', 'firing', now);
   }
 
-  /** What would fire if the limit lets it; held otherwise. */
+  /** Fires the alert where the limit allows it; otherwise holds it. */
   wantsToFire(group: Group, now: Instant): void {
     if (group.held) return;
     const firing = this.#count(({ state }) => state === 'firing');
@@ -69,11 +68,13 @@ export class Alerts {
   #fire(group: Group, now: Instant): void {
     group.held = false;
     group.severity = severityOf(group, now);
-    group.fired.push(now.heardMs);
+    group.fired.push(now.runMs);
     this.#move(group, 'firing', 'firing', now);
   }
 
-  /** Ends the group's alert, whatever its condition says; `last`: the rule goes too, and nobody takes its place. */
+  /**
+   * Ends the group's alert whatever its condition is. `last`: the rule ends too, so that nothing held fires instead.
+   */
   end(group: Group, now: Instant, last = false): void {
     group.ceased = null;
     group.held = false;
@@ -83,7 +84,7 @@ export class Alerts {
     if (!last) this.#limit(now);
   }
 
-  /** The rule is no more: every alert ends, in order of group. */
+  /** Ends every alert of a removed rule, in order of group. */
   endAll(now: Instant): void {
     for (const id of [...this.groups.keys()].toSorted(byId)) this.end(this.groups.get(id)!, now, true);
     if (this.#overSince !== null) this.#limitAlarm('firing', 'resolved', now);
@@ -109,7 +110,7 @@ export class Alerts {
     const { severity, limit } = this.rule;
     const [value, since] = [this.#crowd(), this.#overSince!];
     const evidence = countEvidence(this.rule, { fn: 'limit', count: value, value, threshold: limit }, now);
-    this.#tell(this.rule, { group: LIMIT_GROUP, from, to, value, severity, since, evidence });
+    this.#emit(this.rule, { group: LIMIT_GROUP, from, to, value, severity, since, evidence });
   }
 
   #move(group: Group, state: Group['state'], to: Transition['to'], now: Instant): void {
@@ -117,7 +118,7 @@ export class Alerts {
     const severity: Severity = from === 'firing' || to === 'firing' ? group.severity : rule.severity;
     group.state = state;
     const evidence = this.#evidence(group, now);
-    this.#tell(rule, { group: id, from, to, value: evidence.window.value, severity, since, evidence });
+    this.#emit(rule, { group: id, from, to, value: evidence.window.value, severity, since, evidence });
   }
 
   #evidence(group: Group, now: Instant): Evidence {

@@ -12,7 +12,7 @@ import { absent, anomaly, calendar, DAY, device, flat, forecast, HOUR, jump, MIN
 const START = 1_790_000_000_000;
 const IDS = ['a0', 'a1', 'a2', 'a3', 'a4', 'a5'];
 const METRICS = ['pm25', 'noise', 'fill'] as const;
-/** Functions that a group's one window may take. */
+/** Functions that a shared window of many devices can have. */
 const POOLED = ['mean', 'min', 'max', 'sum', 'count', 'p50', 'p95', 'stddev'] as const;
 
 const metrics = fc.constantFrom(...METRICS);
@@ -71,7 +71,7 @@ const others: fc.Arbitrary<Clause> = fc.oneof(
     .map((one) => forecast({ ...one, clear: one.threshold })),
 );
 
-/** Any clause that each device may have. */
+/** Any clause of a rule for each device. */
 const clauses = fc.oneof(
   { weight: 5, arbitrary: thresholds(['last', ...WINDOW_FUNCTIONS], true) },
   { weight: 1, arbitrary: silences },
@@ -100,7 +100,7 @@ function whole(leaf: fc.Arbitrary<Clause>): fc.Arbitrary<Condition> {
   );
 }
 
-const surroundings = fc.record({
+const options = fc.record({
   id: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
   forMs: delays,
   keepFiringForMs: delays,
@@ -121,7 +121,10 @@ function isSilent(when: Condition): boolean {
   return when.kind === 'not' ? isSilent(when.of) : when.of.some(isSilent);
 }
 
-/** Steps where the condition can have them; on_no_data where it is not about silence itself, as the language has it. */
+/**
+ * Adds steps where the condition allows them, and on_no_data where it is not about silence itself, as the language
+ * does.
+ */
 function finished(changes: Partial<Rule> & { when: Condition }): Rule {
   const { when } = changes;
   const stepped = when.kind === 'threshold' && typeof when.threshold === 'number' && (changes.quorum ?? null) === null;
@@ -133,19 +136,19 @@ function finished(changes: Partial<Rule> & { when: Condition }): Rule {
   return rule({ ...changes, steps, ...(isSilent(when) ? { onNoData: 'keep' as const } : {}) });
 }
 
-/** Rules of every shape but those of long seasons. */
+/** Rules of every kind except those with long seasons. */
 const rules: fc.Arbitrary<Rule> = fc.oneof(
-  { weight: 5, arbitrary: fc.tuple(surroundings, whole(clauses)).map(([base, when]) => finished({ ...base, when })) },
+  { weight: 5, arbitrary: fc.tuple(options, whole(clauses)).map(([base, when]) => finished({ ...base, when })) },
   {
     weight: 1,
     arbitrary: fc
-      .tuple(surroundings, whole(fc.oneof(thresholds(POOLED, false), silences)), forEach)
+      .tuple(options, whole(fc.oneof(thresholds(POOLED, false), silences)), forEach)
       .map(([base, when, each]) => finished({ ...base, when, forEach: each })),
   },
   {
     weight: 1,
     arbitrary: fc
-      .tuple(surroundings, whole(clauses), forEach, quorums)
+      .tuple(options, whole(clauses), forEach, quorums)
       .map(([base, when, each, quorum]) => finished({ ...base, when, forEach: each, quorum })),
   },
 );
@@ -156,7 +159,7 @@ const devices: fc.Arbitrary<KnownDevice> = fc
   .tuple(fc.constantFrom(...IDS), fc.constantFrom('harbour', 'harbour', 'hills'), fc.constantFrom('air', 'air', 'bin'))
   .map(([id, district, profile]) => device(id, { district, profile }));
 
-/** Journals with disorder, gaps and jumps in the devices' time, nobody listening, ticks, changes of rules and of devices. */
+/** Journals with disorder, gaps and jumps in the devices' time, downtime, ticks, and changes of rules and devices. */
 export const journals: fc.Arbitrary<Entry[]> = fc
   .tuple(
     ruleSets,
@@ -222,7 +225,7 @@ const seasonal: fc.Arbitrary<Clause> = fc.oneof(
     ),
 );
 
-/** Weeks of sparse readings of one device with a daily rhythm, for what learns from seasons. */
+/** Weeks of sparse readings of one device with a daily rhythm, for clauses that learn seasons. */
 export const seasons: fc.Arbitrary<Entry[]> = fc
   .tuple(
     seasonal,

@@ -1,5 +1,5 @@
 import type { ClauseEvidence, Evidence, Rule } from '../../../../domain/index.ts';
-import { type Course, sayingOf, windowMs } from './clauses.ts';
+import { type Course, decidedValueOf, windowMs } from './clauses.ts';
 import type { Group } from './group.ts';
 import type { Instant } from './journal.ts';
 import { clausesOf } from './kit.ts';
@@ -26,21 +26,27 @@ function limitOf({ clause, allowed }: Course): Pick<Evidence['window'], 'fn' | '
 const deciding = (clauses: readonly Course[]): Course =>
   clauses.find(({ verdict }) => verdict === 'true') ?? clauses[0]!;
 
-/** What is behind a transition of a group without a quorum. */
+/** Evidence of a transition of a group without a quorum. */
 export function evidenceOf({ rule, clauses }: Group, now: Instant): Evidence {
   const course = deciding(clauses);
   const metric = course.clause.metric ?? '*';
   const window = course.clause.kind === 'absent' ? null : cut(course.own, windowMs(course.clause));
-  const silenceMs = now.heardMs - course.since.heardMs;
+  const silenceMs = now.runMs - course.since.runMs;
   const silent = { fromMs: now.atMs - silenceMs, toMs: now.atMs };
   const none = course.clause.kind === 'absent' ? silent : { fromMs: now.atMs, toMs: now.atMs };
   const span = window === null ? none : { fromMs: window.fromMs, toMs: window.toMs };
-  // Of the newest reading alone, those that led up to it are shown.
+  // For the newest reading alone, evidence shows the readings before it too.
   const readings =
     windowMs(course.clause) === 0 ? course.own.toSorted((a, b) => a.ts - b.ts) : (window?.readings ?? []);
   return {
     ruleVersion: rule.version,
-    window: { metric, ...span, count: window?.readings.length ?? 0, value: sayingOf(course, now), ...limitOf(course) },
+    window: {
+      metric,
+      ...span,
+      count: window?.readings.length ?? 0,
+      value: decidedValueOf(course, now),
+      ...limitOf(course),
+    },
     readings: readings.slice(-10).map(({ ts, value }) => [ts, value]),
     ...(clauses.length > 1 && { clauses: clauses.map((one) => clauseEvidence(one, now)) }),
   };
@@ -48,14 +54,14 @@ export function evidenceOf({ rule, clauses }: Group, now: Instant): Evidence {
 
 function clauseEvidence(course: Course, now: Instant): ClauseEvidence {
   const { path, clause, verdict } = course;
-  return { path, kind: clause.kind, metric: clause.metric ?? '*', verdict, value: sayingOf(course, now) };
+  return { path, kind: clause.kind, metric: clause.metric ?? '*', verdict, value: decidedValueOf(course, now) };
 }
 
-/** What is behind a transition of a group that silence fires. */
-export function silenceEvidence({ rule, heard }: Group, now: Instant): Evidence {
+/** Evidence of a transition that silence causes. */
+export function silenceEvidence({ rule, lastRead }: Group, now: Instant): Evidence {
   const clauses = clausesOf(rule.when);
   const metric = clauses.length === 1 ? firstMetric(rule) : '*';
-  const silenceMs = now.heardMs - heard.heardMs;
+  const silenceMs = now.runMs - lastRead.runMs;
   const [value, threshold] = [silenceMs / 1000, rule.noDataAfterMs / 1000];
   const span = { fromMs: now.atMs - silenceMs, toMs: now.atMs };
   const window = { metric, fn: 'absent', ...span, count: 0, value, op: 'above', threshold } as const;
@@ -64,7 +70,7 @@ export function silenceEvidence({ rule, heard }: Group, now: Instant): Evidence 
 
 const firstMetric = ({ when }: Rule): string => clausesOf(when)[0]!.clause.metric ?? '*';
 
-/** What is behind a transition that counts devices or groups. */
+/** Evidence of a transition that counts devices or groups. */
 export function countEvidence(
   rule: Rule,
   counted: { fn: 'quorum' | 'limit'; count: number; value: number; threshold: number },

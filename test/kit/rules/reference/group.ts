@@ -1,60 +1,59 @@
-import type { Condition, KnownDevice, Rule, Severity } from '../../../../domain/index.ts';
-import { SEVERITIES } from '../../../../domain/index.ts';
-import { type Course, courses, sayingOf, type Verdict } from './clauses.ts';
+import { type Condition, type KnownDevice, type Rule, SEVERITIES, type Severity } from '../../../../domain/index.ts';
+import { type Course, coursesOf, decidedValueOf, type Verdict } from './clauses.ts';
 import { byId, type Instant } from './journal.ts';
 
-/** Everything about one (rule, group). */
+/** The state of one (rule, group). */
 export interface Group {
   readonly rule: Rule;
   readonly id: string;
-  /** Devices that the rule takes here, by id; each has its own clauses only where the rule has a quorum. */
+  /** Devices of the group by id; their own clauses count only where the rule has a quorum. */
   readonly devices: Map<string, Course[]>;
-  /** Devices as they are, or were before they left. */
+  /** Devices as they are, or as they were before they left. */
   readonly known: Map<string, KnownDevice>;
   /** The group's clauses, where the rule has no quorum. */
   readonly clauses: Course[];
   state: 'inactive' | 'pending' | 'firing';
-  /** Would fire if fewer did. */
+  /** It would fire if the rule were not over its limit. */
   held: boolean;
-  /** When the present episode began to match. */
+  /** When the present episode started to match. */
   since: Instant;
-  /** While firing: when it ceased to match, and how long it goes on. */
-  ceased: { readonly heardMs: number; readonly delayMs: number } | null;
+  /** While firing: when it stopped matching, and how long it keeps firing. */
+  ceased: { readonly runMs: number; readonly delayMs: number } | null;
   severity: Severity;
-  /** When it began to fire, ever. */
+  /** All times at which it began to fire. */
   readonly fired: number[];
-  /** The last reading that counted, or the beginning. */
-  heard: Instant;
-  /** That silence was seen to already. */
-  silenceSeen: boolean;
-  /** Fires because of silence. */
+  /** Time of the last reading that counted; before the first, of the beginning. */
+  lastRead: Instant;
+  /** The present silence has had its effect. */
+  silenceHandled: boolean;
+  /** It fires because of silence. */
   silent: boolean;
-  /** Up to where beginnings and ends of the calendar were looked at. */
-  calendarSeenMs: number;
+  /** Changes of the calendar up to this time have been handled. */
+  calendarCheckedMs: number;
 }
 
-/** A group that has just got its first device. */
+/** A group that has just received its first device. */
 export function newGroup(rule: Rule, id: string, now: Instant): Group {
   return {
     rule,
     id,
     devices: new Map(),
     known: new Map(),
-    clauses: courses(rule, now),
+    clauses: coursesOf(rule, now),
     state: 'inactive',
     held: false,
     since: now,
     ceased: null,
     severity: rule.severity,
     fired: [],
-    heard: now,
-    silenceSeen: false,
+    lastRead: now,
+    silenceHandled: false,
     silent: false,
-    calendarSeenMs: now.atMs,
+    calendarCheckedMs: now.atMs,
   };
 }
 
-/** Whether a rule takes a device. */
+/** Whether a rule applies to a device. */
 export function takesDevice({ where, profiles }: Rule, { id, profile, district, tags }: KnownDevice): boolean {
   const has = (list: readonly string[] | undefined, value: string) => list === undefined || list.includes(value);
   const tagged = Object.entries(where.tags ?? {}).every(([key, value]) => tags?.[key] === value);
@@ -67,16 +66,16 @@ export function takesDevice({ where, profiles }: Rule, { id, profile, district, 
   );
 }
 
-/** The group of a device's readings. */
+/** The group that a device belongs to. */
 export function groupOf({ forEach }: Rule, { id, district }: KnownDevice): string {
   return forEach === 'device' ? id : forEach === 'district' ? district : 'city';
 }
 
-/** Every clause that lives in the group. */
+/** All clauses of the group. */
 export const everyClause = (group: Group): Course[] =>
   group.rule.quorum === null ? group.clauses : [...group.devices.values()].flat();
 
-/** Three values, by Kleene. */
+/** Kleene's three-valued logic. */
 function verdictOf(when: Condition, clauses: Course[]): Verdict {
   if (when.kind === 'not') {
     const verdict = verdictOf(when.of, clauses);
@@ -110,32 +109,32 @@ export function isTrue(group: Group): boolean {
   return verdictOf(rule.when, [...clauses]) === 'true';
 }
 
-export const harder = (a: Severity, b: Severity): boolean => SEVERITIES.indexOf(a) > SEVERITIES.indexOf(b);
+export const isHigher = (a: Severity, b: Severity): boolean => SEVERITIES.indexOf(a) > SEVERITIES.indexOf(b);
 
-/** The hardest step that the only clause's figure is beyond, at least the rule's own severity. */
+/** The highest severity whose step the value of the only clause is beyond; at least the rule's own severity. */
 export function severityOf({ rule, clauses }: Group, now: Instant): Severity {
   const [course] = clauses;
-  const value = course === undefined ? null : sayingOf(course, now);
+  const value = course === undefined ? null : decidedValueOf(course, now);
   const below = course !== undefined && 'op' in course.clause && course.clause.op === 'below';
   let severity = rule.severity;
   for (const step of rule.steps) {
     const passed = value !== null && (below ? value < step.at : value > step.at);
-    if (passed && harder(step.severity, severity)) severity = step.severity;
+    if (passed && isHigher(step.severity, severity)) severity = step.severity;
   }
   return severity;
 }
 
-/** A due moment: on the wall (`atMs`) or by listening (`heardMs`). */
-export type Due = { readonly atMs: number } | { readonly heardMs: number };
+/** A due time: engine time (`atMs`), or engine time without gaps (`runMs`). */
+export type Due = { readonly atMs: number } | { readonly runMs: number };
 
-/** All that comes due in a group by itself, if nothing else happens. */
+/** All due times of a group if nothing else happens. */
 export function dues(group: Group, nextChange: (ms: number) => number): Due[] {
-  const { rule, state, since, ceased, heard } = group;
-  const found: Due[] = [{ atMs: nextChange(group.calendarSeenMs) }];
+  const { rule, state, since, ceased, lastRead } = group;
+  const found: Due[] = [{ atMs: nextChange(group.calendarCheckedMs) }];
   for (const { clause, silent, since } of everyClause(group))
-    if (clause.kind === 'absent' && !silent) found.push({ heardMs: since.heardMs + clause.absentMs });
-  if (rule.onNoData !== 'keep' && !group.silenceSeen) found.push({ heardMs: heard.heardMs + rule.noDataAfterMs });
-  if (state === 'pending' && !group.held) found.push({ heardMs: since.heardMs + rule.forMs });
-  if (state === 'firing' && ceased !== null) found.push({ heardMs: ceased.heardMs + ceased.delayMs });
+    if (clause.kind === 'absent' && !silent) found.push({ runMs: since.runMs + clause.absentMs });
+  if (rule.onNoData !== 'keep' && !group.silenceHandled) found.push({ runMs: lastRead.runMs + rule.noDataAfterMs });
+  if (state === 'pending' && !group.held) found.push({ runMs: since.runMs + rule.forMs });
+  if (state === 'firing' && ceased !== null) found.push({ runMs: ceased.runMs + ceased.delayMs });
   return found;
 }

@@ -1,7 +1,7 @@
 import type { Calendar, KnownDevice, Rule } from '../../../../domain/index.ts';
 import type { Moment } from '../../../../rules/engine/types.ts';
 
-/** A reading as a random journal holds it; `ts` is epoch ms. */
+/** A reading of a random journal; `ts` is epoch ms. */
 export interface Sample {
   readonly id: string;
   readonly metric: string;
@@ -17,16 +17,16 @@ export type Op =
   | { readonly kind: 'device'; readonly device: KnownDevice }
   | { readonly kind: 'revoke'; readonly id: string };
 
-/** A block and when it came. */
+/** A block and its time. */
 export interface Entry extends Moment {
   readonly op: Op;
 }
 
-/** Engine time twice: as the clock on the wall says it, and without the gaps in which nobody listened. */
+/** Engine time, and engine time without the gaps in which the server was down. */
 export interface Instant {
   readonly atMs: number;
-  readonly heardMs: number;
+  readonly runMs: number;
 }
 
-/** Of strings, by code point. */
+/** Compares strings by code point. */
 export const byId = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -13,11 +13,10 @@ import type {
   Rule,
   ThresholdCondition,
 } from '../../../../domain/index.ts';
+import { DAY_MS as DAY, HOUR_MS as HOUR, MINUTE_MS as MINUTE } from '../../../../domain/index.ts';
 import type { RulesInForce } from '../../../../rules/engine/types.ts';
 
-export const MINUTE = 60_000;
-export const HOUR = 3_600_000;
-export const DAY = 86_400_000;
+export { DAY, HOUR, MINUTE };
 
 /** What each profile of the test city measures. */
 const PROFILES: Readonly<Record<string, readonly string[]>> = {
@@ -34,7 +33,7 @@ export function metricTable(): MetricTable {
   };
 }
 
-/** `last` of pm25 above 75, without hysteresis; `changes` say what differs. */
+/** `last` of pm25 above 75, without hysteresis; `changes` replace fields. */
 export function threshold(changes: Partial<ThresholdCondition> = {}): ThresholdCondition {
   const limit = changes.threshold ?? 75;
   return {
@@ -55,18 +54,18 @@ export function absent(changes: Partial<AbsentCondition> = {}): AbsentCondition 
   return { kind: 'absent', metric: 'pm25', absentMs: MINUTE, ...changes };
 }
 
-/** All pm25 of a minute alike. */
+/** All pm25 of a minute equal. */
 export function flat(changes: Partial<FlatCondition> = {}): FlatCondition {
   return { kind: 'flat', metric: 'pm25', windowMs: MINUTE, within: 0, ...changes };
 }
 
-/** pm25 more than 10 from another of the last minute, either way. */
+/** pm25 differs more than 10 from another of the last minute, up or down. */
 export function jump(changes: Partial<JumpCondition> = {}): JumpCondition {
   const by = changes.by ?? 10;
   return { kind: 'jump', metric: 'pm25', windowMs: MINUTE, by, clear: by, direction: 'either', ...changes };
 }
 
-/** The last pm25 more than 3 spreads from the hour's of 7 days. */
+/** The last pm25 is more than 3 spreads from what is usual at its hour in 7 days. */
 export function anomaly(changes: Partial<AnomalyCondition> = {}): AnomalyCondition {
   return {
     kind: 'anomaly',
@@ -81,7 +80,7 @@ export function anomaly(changes: Partial<AnomalyCondition> = {}): AnomalyConditi
   };
 }
 
-/** The line through an hour of pm25 over 75 within the next. */
+/** The line through an hour of pm25 passes 75 within the next hour. */
 export function forecast(changes: Partial<ForecastCondition> = {}): ForecastCondition {
   const limit = changes.threshold ?? 75;
   return {
@@ -99,7 +98,7 @@ export function forecast(changes: Partial<ForecastCondition> = {}): ForecastCond
   };
 }
 
-/** The clauses of a condition in the order in which they are written, each with its path. */
+/** The clauses of a condition in written order, with their paths. */
 export function clausesOf(when: Condition, path = 'when'): { path: string; clause: Clause }[] {
   if (when.kind === 'not') return clausesOf(when.of, `${path}.not`);
   if ('of' in when) return when.of.flatMap((part, i) => clausesOf(part, `${path}.${when.kind}[${i}]`));
@@ -115,7 +114,10 @@ function profilesFor(when: Condition): string[] {
   return Object.keys(PROFILES).filter((id) => metrics.every((metric) => PROFILES[id]!.includes(metric)));
 }
 
-/** A rule on pm25, `last` above 75, for each device, fires at once; `changes` say what differs. Its version follows from its content. */
+/**
+ * A rule on pm25, `last` above 75, for each device, fires at once; `changes` replace fields. Its version depends on its
+ * content.
+ */
 export function rule(changes: Partial<Rule> = {}): Rule {
   const when = changes.when ?? threshold();
   const full: Rule = {
@@ -145,12 +147,12 @@ export function rule(changes: Partial<Rule> = {}): Rule {
   return changes.version === undefined ? { ...full, version: JSON.stringify(full) } : full;
 }
 
-/** A device of profile `air` in the harbour; its number is at the end of its id: `a0`. */
+/** A device of profile `air` in the harbour; its id ends with its number: `a0`. */
 export function device(id: string, changes: Partial<KnownDevice> = {}): KnownDevice {
   return { id, index: Number(id.slice(1)), profile: 'air', district: 'harbour', ...changes };
 }
 
-/** Readings as columns: [device, number of the metric, ts, value]. */
+/** Readings as columns, from rows of [device, metric number, ts, value]. */
 export function columns(rows: readonly (readonly [KnownDevice, number, number, number])[]): ReadingColumns {
   return {
     length: rows.length,
@@ -174,7 +176,7 @@ export function calendar(changes: Partial<Calendar> = {}): Calendar {
   };
 }
 
-/** Rules as the engine is given them, in a city of Shanghai. */
+/** The input of `configure` for a city in the zone of Shanghai. */
 export function inForce(rules: readonly Rule[], calendars: readonly Calendar[] = []): RulesInForce {
   return { rules, calendars: new Map(calendars.map((one) => [one.id, one])), zone: 'Asia/Shanghai' };
 }

@@ -3,7 +3,7 @@ import { createRuleEngine, type Moment, type RuleEngine, type StateRow } from '.
 import type { Entry } from './journal.ts';
 import { columns, inForce, metricTable } from './kit.ts';
 
-/** An engine with the little that surrounds it in a process: the rules and devices of the moment, and a checkpoint. */
+/** An engine with the present rules and devices and a checkpoint. */
 export class Process {
   readonly #metrics = metricTable();
   readonly #engine: RuleEngine;
@@ -13,7 +13,7 @@ export class Process {
 
   readonly #gaps: boolean;
 
-  /** `metrics` get the first numbers; `gaps`: as of the engine. */
+  /** `metrics` get the first numbers; `gaps` is the option of the engine. */
   constructor({ metrics = [], gaps = true }: { metrics?: readonly string[]; gaps?: boolean } = {}) {
     for (const metric of metrics) this.#metrics.indexOf(metric);
     this.#gaps = gaps;
@@ -43,7 +43,10 @@ export class Process {
     return engine.step(columns(rows), moment);
   }
 
-  /** Another process that starts from this one's checkpoint, with nothing of its memory and other numbers for metrics. */
+  /**
+   * Returns another process that starts from this one's checkpoint, without its memory and with other numbers for
+   * metrics.
+   */
   restarted(moment: Moment): Process {
     for (const row of this.#engine.takeDirty()) {
       const key = `${row.rule}/${row.group}`;

@@ -1,28 +1,38 @@
-import type { KnownDevice, Rule, Transition } from '../../../../domain/index.ts';
+import {
+  type Calendar,
+  DAY_MS,
+  HOUR_MS,
+  type KnownDevice,
+  MINUTE_MS,
+  type Rule,
+  type Transition,
+} from '../../../../domain/index.ts';
 import type { RulesInForce } from '../../../../rules/engine/types.ts';
 import { Alerts } from './alerts.ts';
-import { isActive, nextChange } from './calendars.ts';
-import { type Course, courses, hear, type Surroundings } from './clauses.ts';
+import { type ClauseContext, type Course, coursesOf, takeReading } from './clauses.ts';
 import { type Due, dues, everyClause, type Group, groupOf, newGroup, takesDevice } from './group.ts';
 import { byId, type Entry, type Instant, type Sample } from './journal.ts';
 
-/** Neighbouring blocks further apart than this: nobody listened. */
+/** Blocks further apart than this mean that the server was down in between. */
 const GAP_MS = 60_000;
 
 /**
- * The rule engine as one would write it without a thought for speed, from `docs/rule-engine.md` and the types of the
- * domain alone: keeps every reading, cuts windows out of all of them each time, and finds what is due next by asking
- * every group. With `gaps: false` time never stands still, as in a backtest. Zone of calendars is Shanghai.
+ * The rule engine without regard to speed, written from `docs/rule-engine.md` and the types of the domain only. It
+ * stores every reading, cuts each window out of all of them, and finds the next due time by a search of all groups.
+ * With `gaps: false` time never stops, as in a backtest. Calendars are in the zone of Shanghai.
  */
 export class Reference {
-  /** Percentiles over a fuller slice than is promised to be exact, or a figure on an edge but for rounding: what follows says nothing. */
+  /**
+   * Set by a percentile over a slice that is too full to be exact, or a value on an edge within rounding; later results
+   * do not count.
+   */
   inexact = false;
   readonly #gaps: boolean;
   readonly #zone: string;
   #rules: Alerts[] = [];
   #calendars: RulesInForce['calendars'] = new Map();
   readonly #devices = new Map<string, KnownDevice>();
-  #now: Instant = { atMs: Number.NEGATIVE_INFINITY, heardMs: Number.NEGATIVE_INFINITY };
+  #now: Instant = { atMs: Number.NEGATIVE_INFINITY, runMs: Number.NEGATIVE_INFINITY };
   #seq = 0;
   #out: Transition[] = [];
 
@@ -31,11 +41,11 @@ export class Reference {
     this.#zone = zone;
   }
 
-  /** One block of the journal. */
+  /** Reads one block of the journal. */
   play({ seq, atMs, op }: Entry): Transition[] {
     this.#seq = seq;
     this.#out = [];
-    this.#timePasses(atMs);
+    this.#advance(atMs);
     if (op.kind === 'readings') for (const sample of op.samples) this.#read(sample);
     if (op.kind === 'rules') {
       this.#calendars = new Map(op.calendars.map((calendar) => [calendar.id, calendar]));
@@ -47,28 +57,28 @@ export class Reference {
     return this.#out;
   }
 
-  #timePasses(atMs: number): void {
-    const { atMs: before, heardMs } = this.#now;
+  #advance(atMs: number): void {
+    const { atMs: before, runMs } = this.#now;
     const first = before === Number.NEGATIVE_INFINITY;
-    const nobody = this.#gaps && atMs - before > GAP_MS;
-    const missedMs = first ? 0 : before - heardMs + (nobody ? atMs - before : 0);
-    // In a gap the clock on the wall goes on, and nothing is heard.
-    const instant = (at: number): Instant => ({ atMs: at, heardMs: first ? at : Math.max(heardMs, at - missedMs) });
-    const onTheWall = (due: Due) => ('atMs' in due ? due.atMs : due.heardMs + missedMs);
+    const gap = this.#gaps && atMs - before > GAP_MS;
+    const missedMs = first ? 0 : before - runMs + (gap ? atMs - before : 0);
+    // In a gap engine time goes on, and time without gaps stops.
+    const instant = (at: number): Instant => ({ atMs: at, runMs: first ? at : Math.max(runMs, at - missedMs) });
+    const wallMsOf = (due: Due) => ('atMs' in due ? due.atMs : due.runMs + missedMs);
     for (;;) {
-      const next = this.#next(onTheWall);
+      const next = this.#next(wallMsOf);
       if (next === undefined || next.at > atMs) break;
       this.#now = instant(next.at);
-      this.#comesDue(next.alerts, next.group);
+      this.#runDue(next.alerts, next.group);
     }
     this.#now = instant(atMs);
   }
 
-  /** The first group in order of (time, rule, group) in which something comes due. */
-  #next(onTheWall: (due: Due) => number): { at: number; alerts: Alerts; group: Group } | undefined {
+  /** The next due group in order of (time, rule, group). */
+  #next(wallMsOf: (due: Due) => number): { at: number; alerts: Alerts; group: Group } | undefined {
     const found = this.#rules.flatMap((alerts) =>
       [...alerts.groups.values()].map((group) => {
-        const times = dues(group, (ms) => this.#nextChange(alerts.rule, ms)).map(onTheWall);
+        const times = dues(group, (ms) => this.#nextChange(alerts.rule, ms)).map(wallMsOf);
         return { at: Math.min(...times), alerts, group };
       }),
     );
@@ -78,29 +88,28 @@ export class Reference {
     return finite.toSorted(order)[0];
   }
 
-  /** Everything of one group that is due now: what is known first, then silence, then what the alert waited for. */
-  #comesDue(alerts: Alerts, group: Group): void {
+  /** Runs everything of one group that is due now: clauses, then silence, then `for` and `keep_firing_for`. */
+  #runDue(alerts: Alerts, group: Group): void {
     const { rule } = alerts;
-    const { atMs, heardMs } = this.#now;
+    const { atMs, runMs } = this.#now;
     for (const course of everyClause(group)) {
       if (course.clause.kind !== 'absent' || course.silent) continue;
-      if (course.since.heardMs + course.clause.absentMs > heardMs) continue;
+      if (course.since.runMs + course.clause.absentMs > runMs) continue;
       course.silent = true;
       course.verdict = 'true';
     }
-    group.calendarSeenMs = atMs;
+    group.calendarCheckedMs = atMs;
     this.#evaluate(alerts, group);
-    const silence = rule.onNoData !== 'keep' && !group.silenceSeen;
-    if (silence && group.heard.heardMs + rule.noDataAfterMs <= heardMs) this.#silence(alerts, group);
-    const waited = group.state === 'pending' && group.since.heardMs + rule.forMs <= heardMs;
+    const silence = rule.onNoData !== 'keep' && !group.silenceHandled;
+    if (silence && group.lastRead.runMs + rule.noDataAfterMs <= runMs) this.#silence(alerts, group);
+    const waited = group.state === 'pending' && group.since.runMs + rule.forMs <= runMs;
     if (waited) alerts.wantsToFire(group, this.#now);
     const { state, ceased } = group;
-    if (state === 'firing' && ceased !== null && ceased.heardMs + ceased.delayMs <= heardMs)
-      alerts.end(group, this.#now);
+    if (state === 'firing' && ceased !== null && ceased.runMs + ceased.delayMs <= runMs) alerts.end(group, this.#now);
   }
 
   #silence(alerts: Alerts, group: Group): void {
-    group.silenceSeen = true;
+    group.silenceHandled = true;
     if (alerts.rule.onNoData === 'resolve') {
       if (group.state !== 'inactive') alerts.end(group, this.#now);
       for (const course of everyClause(group)) course.verdict = 'unknown';
@@ -120,17 +129,17 @@ export class Reference {
       const clauses = rule.quorum === null ? group.clauses : group.devices.get(id)!;
       const late = rule.latenessMs !== null && this.#now.atMs - ts > rule.latenessMs;
       const took = clauses.filter((course) =>
-        hear(course, metric, { ts, value }, late, this.#around(alerts, group, id, course)),
+        takeReading(course, metric, { ts, value }, late, this.#context(alerts, group, id, course)),
       );
       if (took.length === 0) continue;
-      group.heard = this.#now;
-      group.silenceSeen = false;
+      group.lastRead = this.#now;
+      group.silenceHandled = false;
       group.silent = false;
       this.#evaluate(alerts, group);
     }
   }
 
-  #around({ groups, rule }: Alerts, own: Group, id: string, { path }: Course): Surroundings {
+  #context({ groups, rule }: Alerts, own: Group, id: string, { path }: Course): ClauseContext {
     const others = () => {
       const { profile, district } = own.known.get(id)!;
       return [...this.#devices.values()].filter(
@@ -168,7 +177,9 @@ export class Reference {
     });
   }
 
-  /** Devices came, went or moved: what is without any ends, in order of rule and group; then quorums are taken anew. */
+  /**
+   * After a change of devices: ends groups without devices in order of rule and group, then evaluates quorums again.
+   */
   #regroup(): void {
     const all = this.#rules.flatMap((alerts) => this.#recount(alerts));
     for (const { alerts, group } of all) {
@@ -184,7 +195,7 @@ export class Reference {
     return [...this.#devices.values()].filter((device) => takesDevice(rule, device) && groupOf(rule, device) === id);
   }
 
-  /** Who is in which group now. The rule's groups in order, also those that nobody is left in. */
+  /** Assigns devices to groups; returns the groups of the rule in order, also those without devices. */
   #recount(alerts: Alerts): { alerts: Alerts; group: Group }[] {
     const { rule, groups } = alerts;
     for (const device of this.#devices.values()) {
@@ -197,7 +208,7 @@ export class Reference {
       for (const id of group.devices.keys()) if (!members.some((one) => one.id === id)) group.devices.delete(id);
       for (const one of members) {
         group.known.set(one.id, one);
-        if (!group.devices.has(one.id)) group.devices.set(one.id, courses(rule, this.#now));
+        if (!group.devices.has(one.id)) group.devices.set(one.id, coursesOf(rule, this.#now));
       }
     }
     return sorted.map((group) => ({ alerts, group }));
@@ -212,4 +223,42 @@ export class Reference {
     const calendar = this.#calendars.get(active ?? '');
     return calendar === undefined ? Number.POSITIVE_INFINITY : nextChange(calendar, ms);
   }
+}
+
+/**
+ * Shanghai is eight hours ahead of UTC all year, which is enough for a calendar that is independent of the engine's.
+ */
+const AHEAD = 8 * HOUR_MS;
+
+/** Whether a calendar of the zone `Asia/Shanghai` is on. */
+function isActive({ spans, holidays, workdays }: Calendar, ms: number): boolean {
+  const day = Math.floor((ms + AHEAD) / DAY_MS);
+  const minute = Math.floor((((ms + AHEAD) % DAY_MS) + DAY_MS) / MINUTE_MS) % 1440;
+  const begins = (on: number, span: Calendar['spans'][number]): boolean => {
+    const date = new Date(on * DAY_MS).toISOString().slice(0, 10);
+    const made = workdays.find((one) => one.date === date);
+    if (made === undefined && holidays.includes(date)) return false;
+    return span.weekdays.includes(made?.weekday ?? ((new Date(on * DAY_MS).getUTCDay() + 6) % 7) + 1);
+  };
+  return spans.some((span) => {
+    const until = span.toMin <= span.fromMin ? span.toMin + 1440 : span.toMin;
+    const today = begins(day, span) && minute >= span.fromMin && minute < until;
+    return today || (begins(day - 1, span) && minute + 1440 < until);
+  });
+}
+
+const known = new Map<string, number>();
+
+/** The next time after `ms` at which the calendar begins or ends; tries each minute of eight days. */
+function nextChange(calendar: Calendar, ms: number): number {
+  const minute = Math.floor(ms / MINUTE_MS);
+  const key = `${JSON.stringify([calendar.spans, calendar.holidays, calendar.workdays])} ${minute}`;
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const now = isActive(calendar, ms);
+  let next = minute + 1;
+  while (next < minute + 8 * 1440 && isActive(calendar, next * MINUTE_MS) === now) next++;
+  const found = isActive(calendar, next * MINUTE_MS) === now ? Number.POSITIVE_INFINITY : next * MINUTE_MS;
+  known.set(key, found);
+  return found;
 }

@@ -1,7 +1,6 @@
-import type { AnomalyCondition, ForecastCondition } from '../../../../domain/index.ts';
+import { type AnomalyCondition, DAY_MS, type ForecastCondition, HOUR_MS } from '../../../../domain/index.ts';
 import { cut, mean, median, newestMs, type Reading } from './windows.ts';
 
-const HOUR = 3_600_000;
 const DAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 const clocks = new Map<string, Intl.DateTimeFormat>();
 
@@ -13,41 +12,41 @@ export function slotOf({ seasonMs }: AnomalyCondition, zone: string, ms: number)
   const parts = clock.formatToParts(ms);
   const part = (type: string) => parts.find((one) => one.type === type)!.value;
   const hour = Number(part('hour'));
-  return seasonMs === 24 * HOUR ? hour : DAYS.indexOf(part('weekday')) * 24 + hour;
+  return seasonMs === DAY_MS ? hour : DAYS.indexOf(part('weekday')) * 24 + hour;
 }
 
-/** A figure that an anomaly remembers. */
-export interface Remembered {
+/** A stored value of an anomaly. */
+export interface SeasonSample {
   readonly ts: number;
   readonly slot: number;
   readonly value: number;
 }
 
-/** The most figures that a slot keeps, and how many of them may come from one hour. */
+/** How many samples a slot stores, and how many of them can be of one hour. */
 function keeps({ trainMs, seasonMs }: AnomalyCondition): { most: number; per: number } {
   const seasons = Math.ceil(trainMs / seasonMs);
   const per = Math.max(1, Math.floor(16 / seasons));
   return { most: seasons * per, per };
 }
 
-/** Adds a figure where the slot's newest is old enough, and forgets the slot's oldest where it is full. */
-export function remember(clause: AnomalyCondition, memory: Remembered[], figure: Remembered): void {
+/** Adds a sample where the slot's newest is old enough, and removes the slot's oldest where the slot is full. */
+export function addSample(clause: AnomalyCondition, memory: SeasonSample[], sample: SeasonSample): void {
   const { most, per } = keeps(clause);
-  const slot = memory.filter(({ slot }) => slot === figure.slot);
+  const slot = memory.filter(({ slot }) => slot === sample.slot);
   const newest = slot.at(-1);
-  if (newest !== undefined && figure.ts - newest.ts < HOUR / per) return;
-  memory.push(figure);
+  if (newest !== undefined && sample.ts - newest.ts < HOUR_MS / per) return;
+  memory.push(sample);
   if (slot.length === most) memory.splice(memory.indexOf(slot[0]!), 1);
 }
 
-/** What the season lets expect at T: lowest and highest; null while learning. */
+/** The range that is usual at a time: lowest and highest; null while learning. */
 export function expected(
   clause: AnomalyCondition,
-  memory: readonly Remembered[],
-  at: Omit<Remembered, 'value'>,
+  memory: readonly SeasonSample[],
+  at: Omit<SeasonSample, 'value'>,
 ): readonly [number, number] | null {
   const { trainMs, seasonMs, deviations, leastSpread } = clause;
-  const hours = seasonMs / HOUR;
+  const hours = seasonMs / HOUR_MS;
   const near = [at.slot, (at.slot + 1) % hours, (at.slot + hours - 1) % hours];
   const values = memory
     .filter(({ ts, slot }) => near.includes(slot) && ts >= at.ts - trainMs && ts <= at.ts - seasonMs / 2)
@@ -58,7 +57,7 @@ export function expected(
   return [middle - deviations * spread, middle + deviations * spread];
 }
 
-/** The line's value ahead of the newest reading, or the newest value; null with too few readings. */
+/** The line `withinMs` after the newest reading, or the newest reading; null with too few readings. */
 export function trend(clause: ForecastCondition, series: readonly Reading[]): number | null {
   const window = cut(series, clause.overMs);
   if (window === null || window.readings.length < 5) return null;
@@ -79,14 +78,16 @@ const ALPHA = 0.2;
 const BETA = 0.05;
 const GAMMA = 0.3;
 
-/** Level, slope an hour, and what each of the next hours of the season (the first is next) differs by. */
+/** Level, slope per hour, and the seasonal part of each hour, the next hour first. */
 interface Smoothed {
   level: number;
   slope: number;
   readonly season: number[];
 }
 
-/** What two full seasons teach: the mean of the second, a season's share of how it differs from the first, hours' mean differences. */
+/**
+ * The initial model of two full seasons: mean of the second, slope from first to second, mean difference of each hour.
+ */
 function learn(hours: readonly number[], season: number): Smoothed {
   const [first, second] = [hours.slice(0, season), hours.slice(season)];
   const differences = first.map((value, i) => (value - mean(first) + second[i]! - mean(second)) / 2);
@@ -105,9 +106,9 @@ function smooth(state: Smoothed, hour: number | null): void {
 /** Means of the closed hours since the last gap of more than a season, null for an hour without readings. */
 function closedHours({ seasonMs }: ForecastCondition, series: readonly Reading[]): (number | null)[] {
   const sorted = series.toSorted((a, b) => a.ts - b.ts);
-  const anew = sorted.findLastIndex(({ ts }, i) => i > 0 && ts - sorted[i - 1]!.ts > seasonMs);
-  const counted = sorted.slice(Math.max(anew, 0));
-  const hourOf = ({ ts }: Reading) => Math.floor(ts / HOUR);
+  const restart = sorted.findLastIndex(({ ts }, i) => i > 0 && ts - sorted[i - 1]!.ts > seasonMs);
+  const counted = sorted.slice(Math.max(restart, 0));
+  const hourOf = ({ ts }: Reading) => Math.floor(ts / HOUR_MS);
   const [first, open] = [hourOf(counted[0]!), hourOf(counted.at(-1)!)];
   const hours = Map.groupBy(counted, hourOf);
   return Array.from({ length: open - first }, (_, i) => {
@@ -116,10 +117,13 @@ function closedHours({ seasonMs }: ForecastCondition, series: readonly Reading[]
   });
 }
 
-/** The largest (smallest) of the newest value and the hours ahead; null while learning. Readings of closed hours are not in `series`. */
+/**
+ * The largest (smallest) of the newest reading and the forecasts; null while learning. `series` is without readings of
+ * closed hours.
+ */
 export function holtWinters(clause: ForecastCondition, series: readonly Reading[]): number | null {
   if (series.length === 0) return null;
-  const season = clause.seasonMs / HOUR;
+  const season = clause.seasonMs / HOUR_MS;
   const hours = closedHours(clause, series);
   if (hours.length < 2 * season) return null;
   const learnt: number[] = [];
@@ -129,12 +133,12 @@ export function holtWinters(clause: ForecastCondition, series: readonly Reading[
   const at = newestMs(series);
   const newest = series.toSorted((a, b) => a.ts - b.ts).at(-1)!.value;
   const ahead = [newest];
-  // The hour of the newest reading is the first ahead of the closed ones, and has begun already.
-  for (let hour = Math.floor(at / HOUR) + 1, steps = 2; hour * HOUR <= at + clause.withinMs; hour++, steps++)
+  // The hour of the newest reading is the first after the closed ones, and has begun already.
+  for (let hour = Math.floor(at / HOUR_MS) + 1, steps = 2; hour * HOUR_MS <= at + clause.withinMs; hour++, steps++)
     ahead.push(state.level + steps * state.slope + state.season[(steps - 1) % season]!);
   return extreme(clause, ahead);
 }
 
 /** Whether a reading of a Holt-Winters series counts: not where its hour is closed. */
 export const hourIsOpen = (series: readonly Reading[], { ts }: Reading): boolean =>
-  series.length === 0 || Math.floor(ts / HOUR) >= Math.floor(newestMs(series) / HOUR);
+  series.length === 0 || Math.floor(ts / HOUR_MS) >= Math.floor(newestMs(series) / HOUR_MS);

@@ -1,4 +1,4 @@
-import type { WindowAggregate } from '../../../../domain/index.ts';
+import { HOUR_MS, type WindowAggregate } from '../../../../domain/index.ts';
 
 /** A reading of one series. */
 export interface Reading {
@@ -6,7 +6,7 @@ export interface Reading {
   readonly value: number;
 }
 
-/** What a clause looks at: readings in order of time, equal times in order of arrival. */
+/** The readings of a window in order of time; equal times in order of arrival. */
 export interface Window {
   readonly fromMs: number;
   readonly toMs: number;
@@ -20,19 +20,22 @@ export const newestMs = (series: readonly Reading[]): number =>
 const SLICES = 40;
 const sliceMs = (windowMs: number): number => Math.ceil(windowMs / SLICES);
 
-/** The first ms of the window whose newest reading is at `newest`: whole slices, together no longer than the window. */
+/** The first ms of the window whose newest reading is at `newest`: whole slices, in total no longer than the window. */
 function startMs(windowMs: number, newest: number): number {
   const slice = sliceMs(windowMs);
   return (Math.floor(newest / slice) - Math.floor(windowMs / slice) + 1) * slice;
 }
 
-/** Whether a window takes the reading: in `last` (no window) nothing older than the newest, else nothing older than its start. */
+/**
+ * Whether the reading counts: for `last` (no window) not if older than the newest, else not if older than the start of
+ * the window.
+ */
 export function takes(series: readonly Reading[], windowMs: number, { ts }: Reading): boolean {
   const newest = Math.max(newestMs(series), ts);
   return ts >= (windowMs === 0 ? newest : startMs(windowMs, newest));
 }
 
-/** The window cut out of every reading taken so far (in order of arrival); null where there is none. */
+/** Cuts the window out of all readings (in order of arrival); null without readings. */
 export function cut(series: readonly Reading[], windowMs: number): Window | null {
   if (series.length === 0) return null;
   const toMs = newestMs(series);
@@ -41,7 +44,7 @@ export function cut(series: readonly Reading[], windowMs: number): Window | null
   return { fromMs, toMs, readings: windowMs === 0 ? readings.slice(-1) : readings };
 }
 
-/** Whether a slice holds more readings than percentiles are promised to be exact for. */
+/** Whether a slice holds too many readings for exact percentiles. */
 export function tooFull({ readings }: Window, windowMs: number): boolean {
   const slices = new Map<number, number>();
   for (const { ts } of readings) {
@@ -58,7 +61,7 @@ function nearestRank(values: readonly number[], q: number): number {
   return values.toSorted((a, b) => a - b)[Math.floor(q * values.length + 0.5) - 1]!;
 }
 
-/** Of an even number, the mean of the middle two. */
+/** The median; of an even number the mean of the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return (sorted[Math.floor((sorted.length - 1) / 2)]! + sorted[Math.floor(sorted.length / 2)]!) / 2;
@@ -69,8 +72,8 @@ function deviation(values: readonly number[]): number {
   return Math.sqrt(sum(values.map((value) => (value - middle) ** 2)) / (values.length - 1));
 }
 
-/** The window's figure; null where it cannot be taken. */
-export function figure(fn: WindowAggregate['fn'], window: Window | null): number | null {
+/** The aggregate of a window; null with too few readings. */
+export function aggregate(fn: WindowAggregate['fn'], window: Window | null): number | null {
   if (window === null) return null;
   const { readings } = window;
   const values = readings.map(({ value }) => value);
@@ -99,6 +102,6 @@ export function figure(fn: WindowAggregate['fn'], window: Window | null): number
     case 'delta':
       return two(newest.value - oldest.value);
     case 'rate':
-      return apartMs === 0 ? null : (newest.value - oldest.value) / (apartMs / 3_600_000);
+      return apartMs === 0 ? null : (newest.value - oldest.value) / (apartMs / HOUR_MS);
   }
 }

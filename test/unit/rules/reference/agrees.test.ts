@@ -1,16 +1,33 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EvidenceSchema } from '../../../../events/schemas/evidence.ts';
+import { EvidenceSchema } from '../../../../domain/index.ts';
 import { journals, seasons } from '../../../kit/rules/reference/arbitraries.ts';
-import { comparable } from '../../../kit/rules/reference/comparable.ts';
 import type { Entry } from '../../../kit/rules/reference/journal.ts';
 import { Process } from '../../../kit/rules/reference/process.ts';
 import { Reference } from '../../../kit/rules/reference/reference.ts';
 
-/** The same cases in each run: what a new seed finds is for its finder to mend. */
+/** A fixed seed, so that each run has the same cases. */
 const SEED = Number(process.env.RULES_SEED ?? 20261124);
 
-/** Plays the journal to both; answers how many transitions were the same. */
+/**
+ * Equal within rounding, since sums can be in another order. Timestamps are whole and far larger: they are compared
+ * exactly.
+ */
+function isClose(a: number, b: number): boolean {
+  const size = Math.max(1, Math.abs(a), Math.abs(b));
+  return size < 1e9 && Math.abs(a - b) <= 1e-9 * size;
+}
+
+/** Returns `found`, with each number that equals the expected one within rounding replaced by it. */
+function comparable(found: unknown, expected: unknown): unknown {
+  if (typeof found === 'number' && typeof expected === 'number') return isClose(found, expected) ? expected : found;
+  if (Array.isArray(found)) return found.map((one, i) => comparable(one, (expected as unknown[] | undefined)?.[i]));
+  if (typeof found !== 'object' || found === null) return found;
+  const others = (expected ?? {}) as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(Object.entries(found).map(([key, one]) => [key, comparable(one, others[key])]));
+}
+
+/** Runs the journal through both; returns the number of equal transitions. */
 function compare(entries: readonly Entry[]): number {
   const reference = new Reference();
   const engine = new Process();
@@ -25,7 +42,7 @@ function compare(entries: readonly Entry[]): number {
   return same;
 }
 
-test('reference - the engine decides what the slow, obvious evaluator decides, on random rules and journals', () => {
+test('reference - the engine decides the same as the slow, simple evaluator on random rules and journals', () => {
   let same = 0;
   fc.assert(
     fc.property(journals, (entries) => {
@@ -33,11 +50,11 @@ test('reference - the engine decides what the slow, obvious evaluator decides, o
     }),
     { seed: SEED, numRuns: 30_000 },
   );
-  // Otherwise little would have been compared.
+  // Fewer would mean that little was compared.
   expect(same).toBeGreaterThan(20_000);
 });
 
-test('reference - they agree on what learns from seasons, over weeks of readings', () => {
+test('reference - both agree on clauses that learn seasons, over weeks of readings', () => {
   let same = 0;
   fc.assert(
     fc.property(seasons, (entries) => {
@@ -48,7 +65,7 @@ test('reference - they agree on what learns from seasons, over weeks of readings
   expect(same).toBeGreaterThan(200);
 });
 
-test('evidence - is what its published schema says: no infinity, nothing that is not a number', () => {
+test('evidence - matches its published schema, without infinity or NaN', () => {
   let checked = 0;
   fc.assert(
     fc.property(fc.oneof({ weight: 50, arbitrary: journals }, { weight: 1, arbitrary: seasons }), (entries) => {

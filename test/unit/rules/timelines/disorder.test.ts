@@ -1,7 +1,7 @@
 import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
-  'out of order - counts for the window that it falls into, and passes by what looks at the newest alone',
+  'out of order - counts for the window that it falls into, and not for the newest reading',
   {
     rule: `
       id: mean
@@ -22,7 +22,7 @@ timeline(
 );
 
 timeline(
-  'late - a device that was away hands in its night: the window is in its own time, so it alerts on what it was then',
+  'late - a device that was offline sends its night: windows are in device time, so alerts fire on the old values',
   { rule: 'when: { metric: pm25, mean: 30m, above: 75 }', intake: true },
   `06:00 d1 pm25 80 of 01:00
    → 06:00 d1 firing 80
@@ -34,7 +34,7 @@ timeline(
 );
 
 timeline(
-  'late, with lateness - the same night does not count, but what comes in time does',
+  'late, with lateness - the same night does not count, but readings in time do',
   { rule: 'when: { metric: pm25, mean: 30m, above: 75 }\nlateness: 1h', intake: true },
   `06:00 d1 pm25 80 of 01:00
    06:00 d1 pm25 90 of 01:10
@@ -43,7 +43,7 @@ timeline(
 );
 
 timeline(
-  'duplicate - the same reading again is no second one, also after others and in one block',
+  'duplicate - a repeated reading counts once, also after others and in one block',
   { rule: 'when: { metric: pm25, count: 1h, above: 2 }', intake: true },
   `10:00 d1 pm25 60, d1 pm25 60
    → 10:00 d1 duplicate
@@ -57,7 +57,7 @@ timeline(
 );
 
 timeline(
-  'duplicate - another value for the same time is for the history; what the rules decided stands',
+  'duplicate - another value for the same time changes the history, not the decisions of rules',
   { rule: 'when: { metric: pm25, above: 75 }', intake: true },
   `10:00 d1 pm25 80
    → 10:00 d1 firing 80
@@ -68,7 +68,7 @@ timeline(
 );
 
 timeline(
-  'duplicate - is no sign of life',
+  'duplicate - does not end a silence',
   { rule: 'when: { absent: 1h }', intake: true },
   `00:30 d1 pm25 60
    01:00 d1 pm25 60 of 00:30
@@ -78,7 +78,7 @@ timeline(
 );
 
 timeline(
-  'future - a little ahead is taken, more is refused before any rule hears it; one ahead does not lock the others out',
+  'future - a little ahead is accepted, more is refused before any rule reads it; one ahead does not block the others',
   { rule: 'when: { metric: pm25, max: 30m, above: 75 }', intake: true },
   `10:00 d1 pm25 80 of 10:06
    → 10:00 d1 refused in-the-future
@@ -90,7 +90,7 @@ timeline(
 );
 
 timeline(
-  'too old - refused, and no rule hears it',
+  'too old - is refused, and no rule reads it',
   { rule: 'when: { metric: pm25, above: 75 }', intake: true },
   `+8d10:00 d1 pm25 80 of +1d09:59
    → +8d10:00 d1 refused too-old
@@ -99,7 +99,7 @@ timeline(
 );
 
 timeline(
-  'nonsense - a value that cannot be true is refused, and no rule hears it',
+  'out of range - an impossible value is refused, and no rule reads it',
   { rule: 'when: { metric: pm25, above: 75 }', intake: true },
   `10:00 d1 pm25 5000
    → 10:00 d1 refused out-of-range

@@ -1,7 +1,7 @@
 import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
-  'anomaly - learns what each hour of the day is like, and speaks only where it knows; out of order nothing is judged',
+  'anomaly - learns each hour of the day, is unknown before, and does not judge readings out of order',
   {
     rule: 'when: { metric: laeq, mean: 15m, anomaly: { season: 1d, deviations: 4, train: 14d, least: 1 } }',
     devices: 'd1 noise station',
@@ -18,7 +18,7 @@ timeline(
 );
 
 timeline(
-  'anomaly of a week - a loud Monday morning is usual where every Monday morning was',
+  'anomaly of a week - a loud Monday morning is usual where every Monday morning was loud',
   {
     rule: 'when: { metric: laeq, anomaly: { season: 1w, deviations: 4, train: 35d, least: 1 } }',
     devices: 'd1 noise station',
@@ -37,7 +37,7 @@ timeline(
 );
 
 timeline(
-  'forecast by trend - the value within the time ahead; a bin that was emptied begins a new line',
+  'forecast by trend - the value within the time ahead; an emptied bin starts a new line',
   {
     rule: 'when: { metric: fill, forecast: { within: 6h, over: 8h, reset: 30 }, above: 95 }',
     devices: 'd1 waste-bin station',
@@ -51,7 +51,7 @@ timeline(
 );
 
 timeline(
-  'forecast by trend, below - of a battery; too few readings or too short a line say nothing',
+  'forecast by trend, below - of a battery; unknown with too few readings or too short a line',
   {
     rule: 'when: { metric: battery, forecast: { within: 1d, over: 1d }, below: 20, clear: 30 }',
     devices: 'd1 water-level riverside',
@@ -62,7 +62,7 @@ timeline(
 );
 
 timeline(
-  'forecast by Holt-Winters - two days are learned, then what the next hours will bring is known',
+  'forecast by Holt-Winters - learns two days, then forecasts the next hours',
   {
     rule: 'when: { metric: occupancy, forecast: { within: 3h, method: holt_winters }, above: 50 }',
     devices: 'd1 traffic station',

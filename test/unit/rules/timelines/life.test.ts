@@ -1,7 +1,7 @@
 import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
-  'for - fires at its own time with what it last said; a miss cancels, and the count starts anew',
+  'for - fires at its due time with its last value; a miss cancels, and the time starts again',
   { rule: 'when: { metric: pm25, above: 75 }\nfor: 10m' },
   `10:00 d1 pm25 80
    → 10:00 d1 pending 80
@@ -16,7 +16,7 @@ timeline(
 );
 
 timeline(
-  'keep_firing_for - resolves that long after it ceased to match, unless it matches again',
+  'keep_firing_for - resolves that time after the match ended, unless it matches again',
   { rule: 'when: { metric: pm25, above: 75 }\nkeep_firing_for: 5m' },
   `10:00 d1 pm25 80
    → 10:00 d1 firing 80
@@ -29,7 +29,7 @@ timeline(
 );
 
 timeline(
-  'for and keep_firing_for - stand still while nobody listens',
+  'for and keep_firing_for - stop while the server is down',
   { rule: 'when: { metric: pm25, above: 75 }\nfor: 1m\nkeep_firing_for: 1m', gaps: true },
   `00:00:30 d1 pm25 80
    → 00:00:30 d1 pending 80
@@ -46,7 +46,7 @@ timeline(
 );
 
 timeline(
-  'lateness - what comes later than that does not count, whatever it says',
+  'lateness - a later reading does not count, whatever its value',
   { rule: 'when: { metric: pm25, mean: 1h, above: 75 }\nlateness: 10m' },
   `10:00 d1 pm25 70
    10:20 d1 pm25 200 of 10:09
@@ -56,7 +56,7 @@ timeline(
 );
 
 timeline(
-  'active - outside of the calendar nothing matches; a condition that is true begins to match with it, and ceases with it',
+  'active - nothing matches outside of the calendar; a true condition starts and stops matching with it',
   { rule: 'when: { metric: pm25, above: 75 }\nactive: working-hours\nfor: 10m' },
   `08:00 d1 pm25 80
    09:05 tick
@@ -84,7 +84,7 @@ timeline(
 );
 
 timeline(
-  'on_no_data: resolve - ends the alert at once, and what was known is forgotten',
+  'on_no_data: resolve - ends the alert at once, and verdicts become unknown',
   {
     rule: 'when: { metric: pm25, above: 75, clear: 60 }\nkeep_firing_for: 30m\non_no_data: resolve\nno_data_after: 1h',
   },
@@ -111,7 +111,7 @@ timeline(
 );
 
 timeline(
-  'on_no_data: alert with a calendar - fires where the calendar is on, or comes on',
+  'on_no_data: alert with a calendar - fires when the calendar is or becomes active',
   { rule: 'when: { metric: pm25, above: 75 }\nactive: working-hours\non_no_data: alert\nno_data_after: 1h' },
   `08:30 d1 pm25 10
    18:00 tick
@@ -123,7 +123,7 @@ timeline(
 );
 
 timeline(
-  'flapping - what fired twice within an hour goes on until it has not matched for an hour',
+  'flapping - an alert that fired twice within an hour fires until it has not matched for an hour',
   { rule: 'when: { metric: pm25, above: 75 }\nflapping: { times: 2, within: 1h }' },
   `10:00 d1 pm25 80
    → 10:00 d1 firing 80
@@ -142,7 +142,7 @@ timeline(
 );
 
 timeline(
-  'where - only devices that every list and tag holds',
+  'where - only devices that match every list and tag',
   {
     rule: 'where: { profile: air-quality, district: [harbour, hillside], tags: { road: ring } }\nwhen: { metric: pm25, above: 75 }',
     devices: `
@@ -161,7 +161,7 @@ timeline(
 );
 
 timeline(
-  'limit - one alarm in place of many alerts; what is held fires when few enough are left',
+  'limit - one alarm instead of many alerts; held alerts fire when the rule is within its limit again',
   {
     rule: 'when: { metric: pm25, above: 75 }\nlimit: 2',
     devices: `
@@ -185,7 +185,7 @@ timeline(
 );
 
 timeline(
-  'a change of rules - what did not change goes on; what changed or went ends before anything begins',
+  'a change of rules - unchanged rules go on; changed and removed rules end before anything begins',
   {
     rule: `
       id: kept
@@ -219,7 +219,7 @@ timeline(
 );
 
 timeline(
-  'what comes due happens at its own time, in order of time, rule and group, however late the next block is',
+  'due times - each is handled at its own time, in order of time, rule and group, however late the next block is',
   {
     rule: `
       id: b

@@ -1,7 +1,7 @@
 import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
-  'absent - at the moment when the silence is long enough, also of a device that never spoke',
+  'absent - fires when the silence is long enough, also of a device without any reading',
   { rule: 'when: { absent: 1h }', devices: 'd1 air-quality harbour\nd2 air-quality harbour' },
   `00:10 d1 pm25 20
    01:30 tick
@@ -26,7 +26,7 @@ timeline(
 );
 
 timeline(
-  'absent - readings far too late, or from the future, are a sign of life all the same',
+  'absent - late readings and readings from the future also end the silence',
   { rule: 'when: { absent: 1h }\nlateness: 10m' },
   `00:30 d1 pm25 20 of 00:01
    01:00 d1 pm25 20 of 05:00
@@ -35,7 +35,7 @@ timeline(
 );
 
 timeline(
-  'absent - while nobody listens nobody is silent',
+  'absent - downtime of the server is no silence',
   { rule: 'when: { absent: 2m }', gaps: true },
   `00:00:30 d1 pm25 20
    00:01:00 tick
@@ -47,7 +47,7 @@ timeline(
 );
 
 timeline(
-  'flat - a sensor that says the same for as long as the window; unknown until it is known for that long',
+  'flat - a sensor with one value for the whole window; unknown until the series is that old',
   { rule: 'when: { metric: temperature, flat: { for: 1h, within: 0.2 } }' },
   `10:00 .. 10:50 every 10m d1 temperature 21 21.1 21.2
    11:00 d1 temperature 21
@@ -61,7 +61,7 @@ timeline(
 );
 
 timeline(
-  'flat - three readings that span half of the window are the least',
+  'flat - needs three readings that span half of the window',
   { rule: 'when: { metric: temperature, flat: { for: 1h, within: 0 } }' },
   `10:00 d1 temperature 21
    12:00 d1 temperature 21

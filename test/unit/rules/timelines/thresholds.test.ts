@@ -1,7 +1,7 @@
 import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
-  'last, above - matches beyond the limit, holds until clear, and passes over what is older than the newest',
+  'last, above - matches beyond the limit, holds until clear, and ignores older readings',
   { rule: 'when: { metric: pm25, last: true, above: 75, clear: 60 }' },
   `10:00 d1 pm25 75
    10:01 d1 pm25 75.1
@@ -42,7 +42,7 @@ timeline(
 );
 
 timeline(
-  'last, equals - matches while the figure is the limit',
+  'last, equals - matches while the value is the limit',
   { rule: 'when: { metric: power, equals: 0 }', devices: 'd1 streetlight harbour' },
   `20:00 d1 power 60
    20:05 d1 power 0
@@ -52,7 +52,7 @@ timeline(
 );
 
 timeline(
-  'mean - over the window that ends with the newest reading, whose oldest fortieth may be forgotten early',
+  'mean - over the window that ends with the newest reading; its oldest fortieth can expire early',
   { rule: 'when: { metric: pm25, mean: 10m, above: 75 }' },
   `10:00 d1 pm25 20
    10:05 d1 pm25 100
@@ -64,7 +64,7 @@ timeline(
 );
 
 timeline(
-  'min and max - a single reading holds them up for as long as the window',
+  'min and max - a single reading counts for the length of the window',
   {
     rule: `
       id: least
@@ -85,7 +85,7 @@ timeline(
 );
 
 timeline(
-  'sum and count - of what lies in the window',
+  'sum and count - of the readings in the window',
   {
     rule: `
       id: many
@@ -104,7 +104,7 @@ timeline(
 );
 
 timeline(
-  'p50 and p95 - values that were measured, by nearest rank',
+  'p50 and p95 - measured values, by nearest rank',
   {
     rule: `
       id: half
@@ -159,7 +159,7 @@ timeline(
 );
 
 timeline(
-  'severity - one alert that escalates with its figure, and does not go back before it ends',
+  'severity - one alert that escalates with its value, and does not go back before it ends',
   { rule: 'when: { metric: pm25, above: 75 }\nseverity: { medium: 75, high: 115, critical: 150 }' },
   `10:00 d1 pm25 80
    → 10:00 d1 firing 80

@@ -1,7 +1,7 @@
 import { timeline } from '../../../kit/rules/timelines/timeline.ts';
 
 timeline(
-  'all - each clause keeps what it said until its own metric is read again',
+  'all - each clause keeps its verdict until the next reading of its own metric',
   { rule: 'when: { all: [{ metric: pm25, above: 75 }, { metric: humidity, below: 40 }] }' },
   `10:00 d1 pm25 80
    10:01 d1 humidity 50
@@ -13,7 +13,7 @@ timeline(
 );
 
 timeline(
-  'any - one true clause is enough, and the first of them gives the figure',
+  'any - one true clause is enough, and the first true one gives the value',
   { rule: 'when: { any: [{ metric: pm25, above: 75 }, { metric: pm10, above: 150 }] }' },
   `10:00 d1 pm10 160
    → 10:00 d1 firing 160
@@ -24,7 +24,7 @@ timeline(
 );
 
 timeline(
-  'not - what is unknown is not the contrary of true',
+  'not - the negation of unknown is unknown',
   { rule: 'when: { not: { metric: humidity, mean: 10m, above: 40 } }' },
   `10:00 d1 pm25 80
    10:01 d1 humidity 50
@@ -52,7 +52,7 @@ timeline(
 );
 
 timeline(
-  'compare with a metric - the difference, judged when either is read',
+  'compare with a metric - the difference, judged at readings of either',
   { rule: 'when: { metric: pm25, compare: { with: pm10 }, above: 10 }' },
   `10:00 d1 pm25 50
    10:01 d1 pm10 30
@@ -62,7 +62,7 @@ timeline(
 );
 
 timeline(
-  'compare as a ratio - unknown against nothing',
+  'compare as a ratio - unknown against zero',
   { rule: 'when: { metric: pm25, compare: { with: pm10, as: ratio }, above: 1 }' },
   `10:00 d1 pm10 0
    10:01 d1 pm25 50
@@ -73,7 +73,7 @@ timeline(
 );
 
 timeline(
-  'compare with peers - the median of at least three others of the district that are fresh',
+  'compare with peers - the median of at least three others of the district with recent readings',
   {
     rule: 'when: { metric: temperature, compare: { with: peers, within: 30m }, above: 8 }',
     devices: `
@@ -96,7 +96,7 @@ timeline(
 );
 
 timeline(
-  'for_each district - the readings of all its devices in one window, and a device that moves takes its next ones along',
+  'for_each district - one window for all its devices; after a device moves its next readings count elsewhere',
   {
     rule: 'for_each: district\nwhen: { metric: pm25, mean: 1h, above: 75 }',
     devices: 'd1 air-quality harbour\nd2 air-quality harbour\nd3 air-quality hillside',
@@ -129,7 +129,7 @@ timeline(
 );
 
 timeline(
-  'quorum - a number of devices, each by itself; those that come, go or move are counted at once',
+  'quorum - a number of devices, each by itself; new, leaving and moving devices count at once',
   {
     rule: 'when: { metric: level, last: true, above: 3, quorum: { at_least: 2, of: district } }',
     devices: 'd1 water-level riverside\nd2 water-level riverside\nd3 water-level harbour',
@@ -147,7 +147,7 @@ timeline(
 );
 
 timeline(
-  'quorum - a share of those that the rule takes, rounded up',
+  'quorum - a share of the devices that the rule applies to, rounded up',
   {
     rule: 'when: { metric: level, last: true, above: 3, quorum: { at_least: 60%, of: city } }\nfor: 10m',
     devices: 'd1 water-level riverside\nd2 water-level riverside\nd3 water-level harbour',
