@@ -119,7 +119,7 @@ test('silences - made, shown, in force, ended; alert and waiting ticket say so',
     [{ ...asked, endsAt: iso(now + 400 * 86_400_000) }, 'at most 366 days'],
     [{ ...asked, matchers: { district: 'east' }, calendar: 'never' }, 'unknown calendar "never"'],
     [{ ...asked, matchers: { rule: 'no-such' } }, 'unknown rule "no-such"'],
-    [{ ...asked, matchers: { device: 'ghost' } }, 'no device "ghost" is registered'],
+    [{ ...asked, matchers: { device: 'ghost' } }, 'unknown device "ghost"'],
   ] as const) {
     const { status, body } = await call('/api/v1/silences', { body: wrong });
     expect([status, body.detail]).toEqual([400, expect.stringContaining(says)]);
