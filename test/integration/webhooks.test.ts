@@ -129,6 +129,6 @@ test('webhooks - private addresses are refused by default, by number at once, by
   );
   expect(items.map(({ outcome }) => outcome)).toEqual(['private-address', 'private-address']);
   const { tries } = await server.get<DeliveryDetail>(`/api/v1/webhooks/${id}/deliveries/${items[0]!.id}`);
-  expect(tries[0]!.answer).toMatch(/^localhost resolves to .*(127\.0\.0\.1|::1)/);
+  expect(tries[0]!.response).toMatch(/^localhost resolves to .*(127\.0\.0\.1|::1)/);
   expect(receiver.arrivals.length).toBe(before);
 });

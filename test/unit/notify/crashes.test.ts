@@ -99,7 +99,7 @@ describe('webhooks - crashes and bounds', () => {
     kit.state.db.exec('delete from outbox where n > 4');
     kit.restart();
     await settled();
-    expect(log(kit, id)[0]).toBe('the outbox went back to event 4: told from there');
+    expect(log(kit, id)[0]).toBe('the outbox went back to event 4: delivery continues from there');
     kit.incidents(1, 6);
     await settled();
     expect(kit.poster.idsTo(A).sort()).toEqual(['6.0-alert', 't-6-0.1']);
@@ -109,7 +109,7 @@ describe('webhooks - crashes and bounds', () => {
     kit.restart();
     kit.incidents(2, 7);
     await settled();
-    expect(log(kit, id)[0]).toBe('the outbox has begun anew: told from its beginning');
+    expect(log(kit, id)[0]).toBe('the outbox is a new one: delivery continues from its start');
     expect(kit.poster.posts).toHaveLength(4);
   });
 
@@ -149,7 +149,7 @@ describe('webhooks - crashes and bounds', () => {
     kit.happen('1.0', 'firing');
     await settled();
     expect(kit.poster.idsTo(A)).toEqual(['1.0-alert']);
-    expect(log(kit, id)[0]).toMatch(/^event 1 \(broken\) cannot be told: /);
+    expect(log(kit, id)[0]).toMatch(/^event 1 \(broken\) cannot be delivered: /);
   });
 
   test('a sender that fails of itself is a failed attempt, with its reason', async () => {
@@ -162,6 +162,6 @@ describe('webhooks - crashes and bounds', () => {
     await settled();
     const { items } = kit.notifier.webhooks.deliveries(id, { limit: 1, after: null });
     expect(items).toMatchObject([{ state: 'pending', outcome: 'failed', attempts: 1 }]);
-    expect(kit.notifier.webhooks.delivery(id, items[0]!.id).tries[0]!.answer).toBe('at Lamppost: a bug');
+    expect(kit.notifier.webhooks.delivery(id, items[0]!.id).tries[0]!.response).toBe('at Lamppost: a bug');
   });
 });

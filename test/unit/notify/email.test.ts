@@ -47,7 +47,7 @@ describe('mail - at once', () => {
     expect(told()).toEqual(['1.0-alert', 't-1-0.1']);
     const { items } = kit.notifier.subscriptions.deliveries(id, { limit: 9, after: null });
     expect(items).toMatchObject([{ state: 'delivered' }, { state: 'failed', outcome: 'rejected', attempts: 1 }]);
-    expect(kit.notifier.subscriptions.delivery(id, items[1]!.id).tries[0]!.answer).toBe('it was rejected');
+    expect(kit.notifier.subscriptions.delivery(id, items[1]!.id).tries[0]!.response).toBe('it was rejected');
   });
 
   test('an address that takes nothing for five days is disabled', async () => {
@@ -161,7 +161,7 @@ describe('mail - gathered', () => {
     await kit.time.pass(HOUR);
     expect(told()).toHaveLength(1);
     expect(look().log.map(({ note }) => note)).toEqual([
-      'enabled; what was missed is skipped',
+      'enabled; missed events are skipped',
       'enabled',
       expect.stringContaining('disabled'),
       'created',
@@ -197,7 +197,7 @@ describe('subscriptions', () => {
     await settled();
     expect(kit.poster.idsTo(WEBHOOK.url)).toEqual(['2.0-alert', '3.0-alert', 't-3-0.1']);
     expect(() => kit.notifier.subscriptions.change(alerts.id, { digest: { every: '1h' } })).toThrow(
-      'digest: is of mail',
+      'digest: applies to mail only',
     );
     expect(() => kit.notifier.subscriptions.deliveries(alerts.id, { limit: 1, after: null })).toThrow(
       `ask webhook "${webhook}"`,

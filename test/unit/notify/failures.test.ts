@@ -28,7 +28,7 @@ describe('webhooks - failures', () => {
     expect(items).toMatchObject([{ state: 'failed', outcome: 'failed', attempts: 10, dueAt: null }]);
     const { tries, request } = kit.notifier.webhooks.delivery(id, items[0]!.id);
     expect(tries).toHaveLength(10);
-    expect(tries[9]).toMatchObject({ outcome: 'failed', answer: 'it was failed' });
+    expect(tries[9]).toMatchObject({ outcome: 'failed', response: 'it was failed' });
     expect(JSON.parse(request.body)).toMatchObject({ id: '1.0-alert', specversion: '1.0' });
   });
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { sessionEventOf, silenceEventOf } from '../../../events/cloudevent.ts';
 import { alertEventOf, type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
-import { passes } from '../../../notify/filter.ts';
+import { passes } from '../../../notify/receiver.ts';
 import { ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const ticket = ticketEventOf(ticketOf('1.0', { party: 'cleaners' }));

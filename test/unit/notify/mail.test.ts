@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../../domain/index.ts';
 import { silenceEventOf } from '../../../events/cloudevent.ts';
 import { type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
+import { whatHappened } from '../../../notify/email/facts.ts';
 import { mailOf, testMail } from '../../../notify/email/mail.ts';
-import { whatHappened } from '../../../notify/email/words.ts';
 import { CITY, openNotifier } from '../../kit/notify/kit.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
 

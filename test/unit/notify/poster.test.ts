@@ -11,7 +11,7 @@ import { freePort } from '../../kit/server.ts';
 const servers: Server[] = [];
 const posters: ReturnType<typeof createPoster>[] = [];
 afterEach(() => {
-  for (const poster of posters.splice(0)) poster.close();
+  for (const poster of posters.splice(0)) poster.stop();
   for (const server of servers.splice(0)) {
     server.closeAllConnections();
     server.close();
@@ -26,7 +26,10 @@ async function receiver(listener: RequestListener): Promise<string> {
 }
 
 function post(url: string, options: { allowPrivate?: boolean; timeoutMs?: number } = {}, signal?: AbortSignal) {
-  const poster = createPoster(systemClock, { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024, ...options });
+  const poster = createPoster(
+    { clock: systemClock },
+    { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024, ...options },
+  );
   posters.push(poster);
   return poster.post({ url, headers: { 'x-a': '1' }, body: '{"ü":1}' }, signal ?? new AbortController().signal);
 }
@@ -160,7 +163,7 @@ test('posting - a kept connection that the receiver closed meanwhile is made ane
     ports.add(request.socket.remotePort!);
     response.end('ok', () => request.socket.resetAndDestroy());
   });
-  const poster = createPoster(systemClock, { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024 });
+  const poster = createPoster({ clock: systemClock }, { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024 });
   posters.push(poster);
   for (let i = 0; i < 20; i++) {
     const answer = await poster.post({ url, headers: {}, body: '' }, new AbortController().signal);

@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
-import { newWebhookSecret, signatureHeaders } from '../../../notify/signature.ts';
+import { newWebhookSecret, signatureHeaders } from '../../../notify/webhook.ts';
 
 const message = { id: '12.0-alert', atMs: Date.now(), body: '{"text":"临江市 ✓"}' };
 

@@ -34,8 +34,11 @@ function send(
     ...more
   }: Partial<typeof ENVELOPE> & { signal?: AbortSignal; timeoutMs?: number } = {},
 ) {
-  const mailer = createMailer(systemClock, { url, from: 'Lamppost 路灯 <lamppost@city.example>' }, { timeoutMs });
-  closings.push(() => mailer.close());
+  const mailer = createMailer(
+    { clock: systemClock },
+    { url, from: 'Lamppost 路灯 <lamppost@city.example>', timeoutMs },
+  );
+  closings.push(() => mailer.stop());
   return mailer.send({ ...ENVELOPE, ...more }, signal);
 }
 

@@ -70,7 +70,7 @@ describe('webhooks - administration', () => {
       origin: 'ping',
       outcome: 'unreachable',
       events: [{ n: null, type: 'city.lamppost.ping' }],
-      tries: [{ answer: 'it was unreachable' }],
+      tries: [{ response: 'it was unreachable' }],
     });
     await kit.time.pass(24 * HOUR);
     expect(kit.poster.posts).toHaveLength(1);

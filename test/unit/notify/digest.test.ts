@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Calendar } from '../../../domain/index.ts';
-import { planMail } from '../../../notify/email/when.ts';
+import { planMail } from '../../../notify/email/digest.ts';
 import type { EmailSettings } from '../../../notify/receiver.ts';
 import { EMAIL } from '../../kit/notify/kit.ts';
 
