@@ -8,7 +8,6 @@ export {
   isSessionEvent,
   isTicketEvent,
   type LamppostEvent,
-  type SessionData,
   type SessionEvent,
   type SilenceEvent,
   sessionEventOf,
@@ -16,11 +15,17 @@ export {
   ticketEventOf,
 } from './cloudevent.ts';
 export { type EventFilter, passes } from './filter.ts';
-export { createOutbox, OUTBOX_SCHEMA, type Outbox } from './outbox.ts';
+export {
+  createOutbox,
+  createOutboxReader,
+  type EventQuery,
+  type NumberedEvent,
+  OUTBOX_SCHEMA,
+  type Outbox,
+  type OutboxReader,
+} from './outbox.ts';
 export { createPipeline, type Occurrence, type Pipeline, type PipelineDeps } from './pipeline.ts';
-export { publicationsOf, retainedTickets } from './publications.ts';
-export { createEventPublisher, type EventPublisher, type EventPublisherDeps } from './publisher.ts';
-export { createOutboxReader, type EventQuery, type NumberedEvent, type OutboxReader } from './reader.ts';
+export { createEventPublisher, publicationsOf, retainedTickets } from './publisher.ts';
 export {
   AlertDataSchema,
   AlertSchema,

@@ -200,6 +200,7 @@ async function drain(): Promise<void> {
 const functions = {
   /** Starts the consumers; the broker learns of what it missed. */
   run() {
+    publisher.start();
     void restateTickets();
     loops.start().catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');

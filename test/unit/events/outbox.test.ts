@@ -101,7 +101,7 @@ test('outbox - a reader bound to a department gets all alerts, and what its depa
   state.apply(transition('1.0', 'firing'));
   const told = ticketOf('2.0', { party: 'cleaners', offer: { to: 'night-shift', until: '' }, escalatedTo: ['mayor'] });
   state.outbox.append(ticketEventOf(told));
-  const heard = (heardBy: string) => numbers(state.events.page({ after: 0, limit: 9, heardBy }).items);
+  const heard = (visibleTo: string) => numbers(state.events.page({ after: 0, limit: 9, visibleTo }).items);
   expect(heard('environment')).toEqual([1, 2, 3]);
   for (const one of ['cleaners', 'night-shift', 'mayor']) expect(heard(one), one).toEqual([1, 3]);
   expect(heard('water')).toEqual([1]);
@@ -116,7 +116,7 @@ const filters = fc.record({
   severity: someOf(...SEVERITIES),
   rule: someOf('pm25-unhealthy', 'r'),
   ticket: someOf('t-1-0', 't-2-0'),
-  heardBy: fc.option(fc.constantFrom('environment', 'water', 'cleaners', 'lights'), { nil: undefined }),
+  visibleTo: fc.option(fc.constantFrom('environment', 'water', 'cleaners', 'lights'), { nil: undefined }),
 });
 
 test('outbox - a filter in memory passes what the filter in the file finds', () => {

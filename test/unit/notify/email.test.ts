@@ -200,7 +200,7 @@ describe('subscriptions', () => {
       'digest: applies to mail only',
     );
     expect(() => kit.notifier.subscriptions.deliveries(alerts.id, { limit: 1, after: null })).toThrow(
-      `ask webhook "${webhook}"`,
+      `use webhook "${webhook}"`,
     );
     kit.notifier.webhooks.remove(webhook);
     expect(kit.notifier.subscriptions.list({ limit: 9, after: null }).items).toEqual([]);
