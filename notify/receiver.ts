@@ -9,9 +9,9 @@ import {
 } from '../events/index.ts';
 
 /** Formats of a webhook's body. */
-export const WEBHOOK_FORMATS = ['cloudevents', 'alertmanager', 'cap'] as const;
+const WEBHOOK_FORMATS = ['cloudevents', 'alertmanager', 'cap'] as const;
 /** Languages of mail; `both`: Chinese, then English. */
-export const MAIL_LANGUAGES = ['en', 'zh', 'both'] as const;
+const MAIL_LANGUAGES = ['en', 'zh', 'both'] as const;
 
 const names = z.array(z.string()).readonly().optional();
 

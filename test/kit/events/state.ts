@@ -6,7 +6,7 @@ import { migrate } from '../../../store/index.ts';
 import { createTicketOffice, createTicketReader, TICKET_SCHEMA, type TicketCity } from '../../../tickets/index.ts';
 import * as scene from '../tickets/scene.ts';
 
-/** The state file in memory with everything that writes to it and reads it. */
+/** Opens a state file in memory with its writers and readers. */
 export function openState() {
   const db = new DatabaseSync(':memory:');
   migrate(db, [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]);
@@ -22,12 +22,12 @@ export function openState() {
     outbox,
     office,
     pipeline,
-    /** Sets the city in force and the time for what people do. */
+    /** Sets the city in force and the time of the actions of people. */
     at(nowMs: number, inForce: TicketCity = city) {
       now = nowMs;
       city = inForce;
     },
-    /** Does all that is due at a moment; answers how many things. */
+    /** Does everything that is due at a time; returns how many steps that took. */
     due(nowMs: number): number {
       now = nowMs;
       let done = 0;
@@ -45,7 +45,7 @@ export function openState() {
     ) {
       return pipeline.apply({ transition, rule, subject, city: inForce });
     },
-    /** Every row of every table. */
+    /** Returns every row of every table. */
     dump: () =>
       [
         'alerts',
