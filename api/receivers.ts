@@ -25,7 +25,10 @@ export const PartyName = z
     'must be a department, contractor or community of the city, or group:… or person:…, such as "person:li-wei"',
   );
 
-/** Throws `invalid` for a department, party or district that the city does not have. Any rule is valid: rules may be added later. */
+/**
+ * Throws `invalid` for a department, party or district that the city does not have. Any rule is valid: rules may be
+ * added later.
+ */
 export function checkFilter({ departments, parties, districts }: ReceiverFilter, city: City): void {
   for (const id of departments ?? []) requireName('department', id, city.departments, 'filter.departments: ');
   for (const id of parties ?? []) requireName('party', id, city.departments, 'filter.parties: ');

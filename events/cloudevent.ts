@@ -46,7 +46,9 @@ export interface SessionEvent extends CloudEvent {
 /** Every event that Lamppost emits, discriminated by `type`. */
 export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent | SessionEvent;
 
-/** A constant: if it followed the city's name, a renamed city would publish old events as new ones (CloudEvents §3.1). */
+/**
+ * A constant: if it followed the city's name, a renamed city would publish old events as new ones (CloudEvents §3.1).
+ */
 const SOURCE = '/lamppost';
 
 /** Types of alert events. */
@@ -113,7 +115,10 @@ export function silenceEventOf(silence: SilenceData, atMs: number): SilenceEvent
   };
 }
 
-/** Returns the event of a session that lost messages, with id `{drop}.session`; its time is that of the machine's clock. */
+/**
+ * Returns the event of a session that lost messages, with id `{drop}.session`; its time is that of the machine's
+ * clock.
+ */
 export function sessionEventOf(drop: SessionDrop): SessionEvent {
   const { session, user, department, reason, messages, fromMs, toMs } = drop;
   return {

@@ -52,8 +52,8 @@ export function conditionsFor({ types, visibleTo, ...filter }: EventFilter): { s
 }
 
 /**
- * Returns the departments and parties that get the events of a ticket: the department that is responsible, the party that
- * does the work or may take it, the departments it was escalated to, and the one that has just handed it over.
+ * Returns the departments and parties that get the events of a ticket: the department that is responsible, the party
+ * that does the work or may take it, the departments it was escalated to, and the one that has just handed it over.
  */
 export function ticketAudienceOf({
   department,

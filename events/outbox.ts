@@ -5,9 +5,9 @@ import type { LamppostEvent } from './cloudevent.ts';
 import { audienceOf, conditionsFor, type EventFilter, routingOf } from './filter.ts';
 
 /**
- * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and the number up to which
- * each channel has published them. `hearers`: the departments that may see an event; null: all. The name of the store is
- * random and never changes: it shows whether a number is of this file or of a lost one.
+ * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and the number up to
+ * which each channel has published them. `hearers`: the departments that may see an event; null: all. The name of the
+ * store is random and never changes: it shows whether a number is of this file or of a lost one.
  */
 export const OUTBOX_SCHEMA: RoomSchema = {
   room: 'outbox',
@@ -52,7 +52,9 @@ export interface Outbox {
   has(id: string): boolean;
   /** Returns the oldest events after number `after`, at most `limit`; by default those after the last published one. */
   pending(limit: number, after?: number): NumberedEvent[];
-  /** Records that MQTT has all events up to number `n`. Never goes back; a lost record publishes them again, same ids. */
+  /**
+   * Records that MQTT has all events up to number `n`. Never goes back; a lost record publishes them again, same ids.
+   */
   published(n: number): void;
   /** Returns the number of the last event that was recorded as published. */
   publishedTo(): number;
@@ -115,7 +117,10 @@ export interface OutboxReader {
   page(query: EventQuery): Page<NumberedEvent>;
   /** Returns the number of the newest event; 0 where there is none. */
   head(): number;
-  /** Returns the number of the oldest kept event; 0 where there is none. A reader whose `after + 1` is older missed events. */
+  /**
+   * Returns the number of the oldest kept event; 0 where there is none. A reader whose `after + 1` is older missed
+   * events.
+   */
   oldest(): number;
   /** Returns the name of the store: the same number of another store is another event. */
   store(): string;

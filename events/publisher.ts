@@ -18,7 +18,10 @@ interface EventPublisherDeps {
 const AT_ONCE = 200;
 /** The most batches without a result from the broker: while its disk is full, the rest waits in the outbox. */
 const MOST_UNDER_WAY = 8;
-/** Recording the place is a disk write for which the rules wait. Events not recorded before a crash are published again. */
+/**
+ * Recording the place is a disk write for which the rules wait. Events not recorded before a crash are published
+ * again.
+ */
 const RECORD_MS = 250;
 
 /** Creates the publisher of events to MQTT: in order, at least once. It publishes nothing before `start()`. */
@@ -100,8 +103,8 @@ class EventPublisher {
 }
 
 /**
- * Returns what the broker publishes for an event: the CloudEvent in structured JSON, QoS 1, and for a ticket its retained
- * state, which an empty payload clears when the ticket closes (MQTT 3.1.1 §3.3.1.3).
+ * Returns what the broker publishes for an event: the CloudEvent in structured JSON, QoS 1, and for a ticket its
+ * retained state, which an empty payload clears when the ticket closes (MQTT 3.1.1 §3.3.1.3).
  */
 export function publicationsOf(event: LamppostEvent): Publication[] {
   const payload = JSON.stringify(event);
@@ -115,7 +118,9 @@ export function publicationsOf(event: LamppostEvent): Publication[] {
   return [...topics.map((topic) => ({ topic, ...once })), ...retainedOf(ticket)];
 }
 
-/** Yields the retained state of every open ticket, newest first: what the broker holds once all events are published. */
+/**
+ * Yields the retained state of every open ticket, newest first: what the broker holds once all events are published.
+ */
 export function* retainedTickets(reader: Pick<TicketReader, 'list'>): Generator<Publication> {
   let after: string | null = null;
   do {

@@ -34,7 +34,9 @@ export function resumeAt(id: string, { oldest, head, store }: Kept): { after: nu
   return after < oldest - 1 ? from('too-old') : { after, reset: null };
 }
 
-/** Returns the `reset` event for a reader whose place is gone: it may have missed events, and all kept events follow. */
+/**
+ * Returns the `reset` event for a reader whose place is gone: it may have missed events, and all kept events follow.
+ */
 export function resetOf({ asked, reason, kept }: { asked: string; reason: ResetReason; kept: Kept }): string {
   const id = placeOf(Math.max(0, kept.oldest - 1), kept.store);
   return `id: ${id}\nevent: reset\ndata: ${JSON.stringify({ asked, reason, oldest: kept.oldest })}\n\n`;

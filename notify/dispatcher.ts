@@ -89,7 +89,10 @@ export class Dispatcher {
     if (at !== null) lane.cancelTimer = timers.after(at - clock.now(), () => this.wake(id));
   }
 
-  /** Begins nothing more. Waits up to `patienceMs` for attempts under way; aborted ones are made again after the next start. */
+  /**
+   * Begins nothing more. Waits up to `patienceMs` for attempts under way; aborted ones are made again after the next
+   * start.
+   */
   async stop(patienceMs: number): Promise<void> {
     if (this.#stopping) return void (await Promise.allSettled(this.#running));
     this.#stopping = true;

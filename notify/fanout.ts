@@ -86,7 +86,9 @@ export class FanOut {
     return { more, held, reached };
   }
 
-  /** Returns the receiver's cursor. Where the outbox lost that place, notes it in the log and returns the nearest one. */
+  /**
+   * Returns the receiver's cursor. Where the outbox lost that place, notes it in the log and returns the nearest one.
+   */
   #placeOf({ id, cursor }: Receiver, head: number, oldest: number): number {
     if (cursor > head) {
       this.#missed(id, `the outbox went back to event ${head}: delivery continues from there`);
@@ -111,7 +113,9 @@ export class FanOut {
     }
   }
 
-  /** The same number of another store is another event: where the outbox was lost, every receiver begins at its start. */
+  /**
+   * The same number of another store is another event: where the outbox was lost, every receiver begins at its start.
+   */
   #checkStore(): void {
     const { db, outbox, receivers } = this.#deps;
     const store = outbox.store();

@@ -52,7 +52,10 @@ export interface DeliveryQueue {
   skip(receiver: string): void;
   /** Makes every delivery that waits for a receiver due now. */
   release(receiver: string): void;
-  /** Deletes deliveries that were settled before a time, and events that no delivery contains; returns how many deliveries. */
+  /**
+   * Deletes deliveries that were settled before a time, and events that no delivery contains; returns how many
+   * deliveries.
+   */
   expire(beforeMs: number): number;
 }
 

@@ -3,8 +3,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { diskFault, openDatabase, type RoomSchema, transact } from '../store/index.ts';
 
 /**
- * Receivers with their cursors in the outbox, and their deliveries. Deliveries of one lane stay in order: one is `pending`,
- * the others are `queued` behind it. Each event is stored once, as long as a delivery contains it.
+ * Receivers with their cursors in the outbox, and their deliveries. Deliveries of one lane stay in order: one is
+ * `pending`, the others are `queued` behind it. Each event is stored once, as long as a delivery contains it.
  */
 const NOTIFY_SCHEMA: RoomSchema = {
   room: 'notify',
@@ -85,8 +85,9 @@ const NOTIFY_SCHEMA: RoomSchema = {
 };
 
 /**
- * Opens or creates the database of the deliveries. It holds secrets, so only its owner can read the file. A power cut may
- * undo recent results together with their cursors: those events are delivered again, none is lost. Throws `disk`, `too-new`.
+ * Opens or creates the database of the deliveries. It holds secrets, so only its owner can read the file. A power cut
+ * may undo recent results together with their cursors: those events are delivered again, none is lost. Throws `disk`,
+ * `too-new`.
  */
 export function openDeliveries(path: string): DatabaseSync {
   const db = openDatabase(path, { schemas: [NOTIFY_SCHEMA] });

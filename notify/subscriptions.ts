@@ -42,8 +42,8 @@ type OverWebhook = ShapeOf<typeof OverWebhookSchema>;
 export type SubscriptionRequest = EmailRequest | Pick<OverWebhook, 'channel' | 'webhook' | 'party' | 'filter'>;
 
 /**
- * Administers subscriptions. Each method throws `not-found` where there is no such subscription; methods that concern mail
- * throw `conflict` for a subscription over a webhook.
+ * Administers subscriptions. Each method throws `not-found` where there is no such subscription; methods that concern
+ * mail throw `conflict` for a subscription over a webhook.
  */
 export interface Subscriptions
   extends Pick<ReceiverService<EmailReceiver>, 'remove' | 'deliveries' | 'delivery' | 'redeliver'> {

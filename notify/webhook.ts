@@ -34,7 +34,10 @@ export interface WebhookChannel extends Channel<WebhookReceiver> {
 const USER_AGENT = 'Lamppost (webhooks)';
 const NONE: readonly Reference[] = [];
 
-/** Creates the channel of webhooks: signed as in Standard Webhooks, one subject in order, several subjects in parallel. */
+/**
+ * Creates the channel of webhooks: signed as in Standard Webhooks, one subject in order, several subjects in
+ * parallel.
+ */
 export function createWebhookChannel(deps: WebhookChannelDeps): WebhookChannel {
   const { queue, receivers, subscriptions, formats, poster, clock } = deps;
   const references = createReferences(deps.db);
@@ -118,9 +121,9 @@ export function newWebhookSecret(): string {
 }
 
 /**
- * Returns the headers of Standard Webhooks: HMAC-SHA256 over `id.timestamp.body` by each of the secrets, newest first, so
- * that a receiver can verify with either secret during a rotation. `atMs` is the time of the attempt, epoch ms; whole
- * seconds of it are sent.
+ * Returns the headers of Standard Webhooks: HMAC-SHA256 over `id.timestamp.body` by each of the secrets, newest
+ * first, so that a receiver can verify with either secret during a rotation. `atMs` is the time of the attempt, epoch
+ * ms; whole seconds of it are sent.
  */
 export function signatureHeaders(
   { id, atMs, body }: { readonly id: string; readonly atMs: number; readonly body: string },

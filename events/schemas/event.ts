@@ -67,7 +67,10 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 
 type Override = NonNullable<z.core.ToJSONSchemaParams['override']>;
 
-/** Removes what zod adds and readers of a schema do not need. Objects that are not strict may get more fields; times are UTC. */
+/**
+ * Removes what zod adds and readers of a schema do not need. Objects that are not strict may get more fields; times
+ * are UTC.
+ */
 export const plainly: Override = ({ zodSchema, jsonSchema }) => {
   const { def } = zodSchema._zod;
   if (def.type === 'object' && (def as z.core.$ZodObjectDef).catchall === undefined)

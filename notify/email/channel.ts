@@ -31,7 +31,10 @@ interface EmailChannelDeps {
 
 /** The channel of mail. */
 export interface EmailChannel extends Channel<EmailReceiver> {
-  /** Adds a digest of the held events of a receiver that are due, in the caller's transaction; false where none is due. */
+  /**
+   * Adds a digest of the held events of a receiver that are due, in the caller's transaction; false where none is
+   * due.
+   */
   release(receiver: EmailReceiver): boolean;
   /** Returns when an event would be mailed that is not critical and the first one held. */
   plan(settings: EmailSettings): Plan;

@@ -36,10 +36,10 @@ interface Header {
 }
 
 /**
- * Creates the format Common Alerting Protocol 1.2 (OASIS CAP-v1.2): alerts of severity high and critical, or of those that
- * the filter lists. An alert of a higher severity is an Update, and one that resolves a Cancel, of the messages that this
- * webhook was sent before. An alert that it was not sent is not cancelled. Scope is Restricted: nobody has checked the
- * readings.
+ * Creates the format Common Alerting Protocol 1.2 (OASIS CAP-v1.2): alerts of severity high and critical, or of those
+ * that the filter lists. An alert of a higher severity is an Update, and one that resolves a Cancel, of the messages
+ * that this webhook was sent before. An alert that it was not sent is not cancelled. Scope is Restricted: nobody has
+ * checked the readings.
  */
 export function createCap({ city, publicUrl }: FormatDeps): Format {
   const sender = `lamppost@${new URL(publicUrl).hostname.replace(/[[\]:]/g, '-')}`;

@@ -9,7 +9,10 @@ export interface Arrival {
   readonly body: string;
 }
 
-/** A receiver of webhooks on the loopback that verifies every signature; it responds to a bad one with 401 and records it. */
+/**
+ * A receiver of webhooks on the loopback that verifies every signature; it responds to a bad one with 401 and records
+ * it.
+ */
 export class WebhookReceiver {
   readonly arrivals: Arrival[] = [];
   readonly bad: string[] = [];

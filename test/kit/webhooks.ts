@@ -61,7 +61,9 @@ export async function readMqtt(server: ServerProcess) {
 /** Which events may arrive again: `newest`: only the newest of its subject; `any`: any that arrived in order before. */
 type Repeats = 'newest' | 'any';
 
-/** Checks what a subscriber got against the outbox: all events at least once, in order of each subject, and no others. */
+/**
+ * Checks what a subscriber got against the outbox: all events at least once, in order of each subject, and no others.
+ */
 export function expectComplete(
   name: string,
   got: readonly string[],
