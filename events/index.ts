@@ -1,15 +1,11 @@
 export {
   type AlertAfter,
   type AlertData,
-  type AlertEvent,
   alertEventOf,
   isAlertEvent,
-  isAlertType,
   isSessionEvent,
   isTicketEvent,
   type LamppostEvent,
-  type SessionEvent,
-  type SilenceEvent,
   sessionEventOf,
   type TicketEvent,
   ticketEventOf,
@@ -18,10 +14,8 @@ export { type EventFilter, passes } from './filter.ts';
 export {
   createOutbox,
   createOutboxReader,
-  type EventQuery,
   type NumberedEvent,
   OUTBOX_SCHEMA,
-  type Outbox,
   type OutboxReader,
 } from './outbox.ts';
 export { createPipeline, type Occurrence, type Pipeline, type PipelineDeps } from './pipeline.ts';
@@ -35,11 +29,10 @@ export {
   eventName,
   exactly,
   JSON_SCHEMAS,
-  type JsonSchema,
   NAMED_SCHEMAS,
   plainly,
   SilenceSchema,
   TicketAlertSchema,
   TicketSchema,
 } from './schemas/index.ts';
-export { type Kept, placeOf, type ResetReason, resetOf, resumeAt, sseOf } from './sse.ts';
+export { type Kept, placeOf, resetOf, resumeAt, sseOf } from './sse.ts';

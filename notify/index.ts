@@ -3,17 +3,15 @@ export {
   type Delivery,
   type DeliveryDetail,
   DeliveryDetailSchema,
-  type DeliveryQuery,
   DeliverySchema,
 } from './deliveries.ts';
 export { createMailer, type SmtpSettings } from './email/smtp.ts';
 export { createPoster } from './http.ts';
-export { createNotifier, type NotifierCounts } from './notifier.ts';
+export { createNotifier } from './notifier.ts';
 export {
   type EmailSettings,
   EmailSettingsSchema,
   type ReceiverFilter,
-  ReceiverFilterSchema,
   type WebhookSettings,
   WebhookSettingsSchema,
 } from './receiver.ts';

@@ -1,5 +1,5 @@
 export { AlertDataSchema, AlertSchema } from './alert.ts';
-export { componentsOf, EVENT_SCHEMAS, eventName, JSON_SCHEMAS, type JsonSchema, plainly } from './event.ts';
+export { componentsOf, EVENT_SCHEMAS, eventName, JSON_SCHEMAS, plainly } from './event.ts';
 export { EvidenceSchema } from './evidence.ts';
 export { exactly } from './exactly.ts';
 export { SilenceSchema } from './silence.ts';
