@@ -41,8 +41,8 @@ export function eventRoutes(app: App, { events }: ApiDeps, streams: Streams): vo
     async (request, reply) => {
       const { type: types, limit, after, ...asked } = request.query;
       // The same as over MQTT (promise 7).
-      const heardBy = boundTo(request.key!) ?? undefined;
-      const filter = given({ types, ...asked, heardBy });
+      const visibleTo = boundTo(request.key!) ?? undefined;
+      const filter = given({ types, ...asked, visibleTo });
       if (!(request.headers.accept ?? '').includes('text/event-stream')) {
         return events.page({ ...filter, limit, after }) as never;
       }

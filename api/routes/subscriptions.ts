@@ -1,8 +1,14 @@
 import { z } from 'zod';
-import { type City, LamppostError, parseDuration, suggest } from '../../domain/index.ts';
-import { DELIVERY_STATES, type DeliveryQuery, type EmailSettings, MAIL_LANGUAGES } from '../../notify/index.ts';
-import { SubscriptionAnswer, SubscriptionInFull } from '../answers/subscriptions.ts';
-import { DeliveryAnswer, DeliveryInFull } from '../answers/webhooks.ts';
+import { type City, parseDuration, requireName } from '../../domain/index.ts';
+import {
+  DELIVERY_STATES,
+  DeliverySchema as DeliveryAnswer,
+  DeliveryDetailSchema as DeliveryInFull,
+  type EmailSettings,
+  EmailSettingsSchema,
+  SubscriptionSchema as SubscriptionAnswer,
+  SubscriptionDetailSchema as SubscriptionInFull,
+} from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
 import { given, Paged, pageOf } from '../schema.ts';
@@ -22,11 +28,11 @@ const Every = z.string().refine((text) => {
 }, 'must be a duration from 10s to 7d, such as "15m"');
 
 const Mail = z.strictObject({
+  ...EmailSettingsSchema.shape,
   channel: z.literal('email'),
   to: z.email({ error: 'must be an e-mail address, such as "duty@water.city.example"' }).max(254),
   party: PartyName,
   filter: FilterBody,
-  language: z.enum(MAIL_LANGUAGES),
   digest: z.union([z.strictObject({ every: Every }), z.strictObject({ daily: TimeOfDay })]).nullable(),
   quietHours: z
     .union([
@@ -37,7 +43,6 @@ const Mail = z.strictObject({
       z.strictObject({ outside: z.string() }),
     ])
     .nullable(),
-  critical: z.enum(['at-once', 'waits']),
 });
 const { filter, language, digest, quietHours, critical } = Mail.shape;
 const Creation = z.discriminatedUnion('channel', [
@@ -67,7 +72,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
     },
     async ({ body }, reply) => {
       check(body, city());
-      const made = await subscriptions.create(body as never);
+      const made = await subscriptions.create(body);
       return reply.code(201).header('location', `/api/v1/subscriptions/${made.id}`).send(made);
     },
   );
@@ -111,7 +116,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
     },
     async ({ params: { id }, body }) => {
       check(body, city());
-      return await subscriptions.change(id, given(body) as never);
+      return await subscriptions.change(id, given(body));
     },
   );
   app.delete(
@@ -137,11 +142,7 @@ function check(
   checkFilter(wanted ?? {}, city);
   if (quiet === null || quiet === undefined || 'from' in quiet) return;
   const [key, id] = Object.entries(quiet)[0] as [string, string];
-  if (city.calendars.has(id)) return;
-  throw new LamppostError(
-    'invalid',
-    `quietHours.${key}: the city has no calendar "${id}"${suggest(id, city.calendars.keys())}`,
-  );
+  requireName('calendar', id, city.calendars, `quietHours.${key}: `);
 }
 
 function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
@@ -200,7 +201,7 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
         response: { 200: pageOf(DeliveryAnswer) },
       },
     },
-    async ({ params: { id }, query }) => await subscriptions.deliveries(id, given(query) as DeliveryQuery),
+    async ({ params: { id }, query }) => await subscriptions.deliveries(id, given(query)),
   );
   app.get(
     '/api/v1/subscriptions/:id/deliveries/:delivery',

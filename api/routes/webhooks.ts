@@ -1,13 +1,15 @@
 import { z } from 'zod';
-import { DELIVERY_STATES, type DeliveryQuery, type EventRange, WEBHOOK_FORMATS } from '../../notify/index.ts';
 import {
-  DeliveryAnswer,
-  DeliveryInFull,
-  NewWebhook,
-  RotatedWebhook,
-  WebhookAnswer,
-  WebhookInFull,
-} from '../answers/webhooks.ts';
+  DELIVERY_STATES,
+  DeliverySchema as DeliveryAnswer,
+  DeliveryDetailSchema as DeliveryInFull,
+  type EventRange,
+  NewWebhookSchema as NewWebhook,
+  RotatedWebhookSchema as RotatedWebhook,
+  WebhookSchema as WebhookAnswer,
+  WebhookDetailSchema as WebhookInFull,
+  WebhookSettingsSchema,
+} from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
 import { given, Instant, Paged, pageOf } from '../schema.ts';
@@ -19,6 +21,7 @@ const Id = z.object({ id: z.string() });
 const DeliveryId = Id.extend({ delivery: z.string() });
 
 const Settings = z.strictObject({
+  ...WebhookSettingsSchema.shape,
   url: z
     .url({
       protocol: /^https?$/,
@@ -29,7 +32,6 @@ const Settings = z.strictObject({
       (url) => !/^\w+:\/\/[^/?#]*@/.test(url),
       'must be without user and password: put them into "authorization"',
     ),
-  format: z.enum(WEBHOOK_FORMATS),
   filter: FilterBody.nullable(),
   concurrency: z.number().int().min(1).max(32),
   party: PartyName.nullable(),
@@ -74,7 +76,7 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
     async ({ body: { after, ...settings } }, reply) => {
       checkFilter(settings.filter ?? {}, city());
       checkParty(settings.party, city());
-      const webhook = await webhooks.create(given(settings) as never, after ?? null);
+      const webhook = await webhooks.create(settings, after ?? null);
       return reply.code(201).header('location', `/api/v1/webhooks/${webhook.id}`).send(webhook);
     },
   );
@@ -108,7 +110,7 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
     async ({ params: { id }, body }) => {
       checkFilter(body.filter ?? {}, city());
       checkParty(body.party, city());
-      return await webhooks.change(id, given(body) as never);
+      return await webhooks.change(id, given(body));
     },
   );
   app.delete(
@@ -192,7 +194,7 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         response: { 200: pageOf(DeliveryAnswer) },
       },
     },
-    async ({ params: { id }, query }) => await webhooks.deliveries(id, given(query) as DeliveryQuery),
+    async ({ params: { id }, query }) => await webhooks.deliveries(id, given(query)),
   );
   app.get(
     '/api/v1/webhooks/:id/deliveries/:delivery',

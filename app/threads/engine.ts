@@ -198,6 +198,7 @@ const functions = {
   /** Starts the consumers; the broker learns of what it missed. */
   run() {
     collectAfterStart();
+    publisher.start();
     void restateTickets();
     loops.start().catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');

@@ -200,7 +200,7 @@ export async function openApi(
     log,
   });
   const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));
-  const poster = createPoster(clock, { allowPrivate: false, timeoutMs: 5_000, mostKept: 1_024 });
+  const poster = createPoster({ clock }, { allowPrivate: false, timeoutMs: 5_000, mostKept: 1_024 });
   const notifier = createNotifier(
     {
       db: deliveries,
@@ -208,7 +208,7 @@ export async function openApi(
       poster,
       clock,
       timers: systemTimers,
-      mailer: smtp === undefined ? null : createMailer(clock, smtp, { timeoutMs: 5_000 }),
+      mailer: smtp === undefined ? null : createMailer({ clock }, { ...smtp, timeoutMs: 5_000 }),
       random: Math.random,
       log,
       city: () => city!,

@@ -7,7 +7,7 @@ import { migrate } from '../../../store/index.ts';
 import { createTicketReader, TICKET_SCHEMA, type TicketCity, TicketService } from '../../../tickets/index.ts';
 import * as scene from '../tickets/scene.ts';
 
-/** The state file in memory with everything that writes to it and reads it. */
+/** Opens a state file in memory with its writers and readers. */
 export function openState() {
   const db = new DatabaseSync(':memory:');
   migrate(db, [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]);
@@ -23,12 +23,12 @@ export function openState() {
     outbox,
     service,
     effects,
-    /** Sets the city in force and the time for what people do. */
+    /** Sets the city in force and the time of the actions of people. */
     at(nowMs: number, inForce: TicketCity = city) {
       now = nowMs;
       city = inForce;
     },
-    /** Does all that is due at a moment; answers how many things. */
+    /** Does everything that is due at a time; returns how many steps that took. */
     due(nowMs: number): number {
       now = nowMs;
       let done = 0;
@@ -46,7 +46,7 @@ export function openState() {
     ) {
       return effects.apply({ transition, rule, subject, city: inForce });
     },
-    /** Every row of every table. */
+    /** Returns every row of every table. */
     dump: () =>
       [
         'alerts',

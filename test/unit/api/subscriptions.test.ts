@@ -60,13 +60,13 @@ test.each([
   [{ ...mail, to: 'nobody' }, 'body/to: must be an e-mail address'],
   [{ ...mail, to: 'a@b.example\r\nBcc: x@y.example' }, 'body/to: must be an e-mail address'],
   [{ ...mail, party: undefined }, 'body/party'],
-  [{ ...mail, party: 'nobody' }, 'party: the city has no "nobody"'],
+  [{ ...mail, party: 'nobody' }, 'party: unknown party "nobody"'],
   [{ ...mail, digest: { every: '1s' } }, 'must be a duration from 10s to 7d, such as "15m"'],
   [{ ...mail, digest: { daily: '24:00' } }, 'must be a time of day, such as "07:30"'],
   [{ ...mail, quietHours: { from: '07:00', to: '07:00' } }, 'from and to must differ'],
-  [{ ...mail, quietHours: { outside: 'never' } }, 'quietHours.outside: the city has no calendar "never"'],
+  [{ ...mail, quietHours: { outside: 'never' } }, 'quietHours.outside: unknown calendar "never"'],
   [{ ...mail, language: 'fr' }, 'body/language: Invalid option'],
-  [{ ...mail, filter: { departments: ['x'] } }, 'filter.departments: the city has no "x"'],
+  [{ ...mail, filter: { departments: ['x'] } }, 'filter.departments: unknown department "x"'],
   [{ ...mail, channel: 'pigeon' }, 'body/channel: Invalid'],
   [{ channel: 'webhook', webhook: 'wh-x', party: 'care' }, 'webhook: there is no webhook "wh-x"'],
   [{ channel: 'webhook', webhook: 'wh-x', party: 'care', digest: null }, 'Unrecognized key: "digest"'],
@@ -106,7 +106,7 @@ test('subscriptions - over a webhook have what they have, and send for the rest 
   expect(await ask('PATCH', path, { filter: {} })).toMatchObject({ status: 200, body: { filter: {} } });
   expect(await ask('POST', `${path}/test`)).toMatchObject({
     status: 409,
-    body: { detail: expect.stringContaining(`ask webhook "${webhook.id}"`) },
+    body: { detail: expect.stringContaining(`use webhook "${webhook.id}"`) },
   });
   expect((await ask('DELETE', path)).status).toBe(204);
 });

@@ -36,14 +36,14 @@ test('webhooks - are made with what is left out set, and their secret is shown o
 test.each([
   [{ url: 'ftp://a.example/' }, 'body/url: must be an http or https URL'],
   [{ url: 'http://127.0.0.1:9/' }, 'url: 127.0.0.1 is a private address: name a public host, or start Lamppost with'],
-  [{ url, filter: { departments: ['nobody'] } }, 'filter.departments: the city has no "nobody"'],
-  [{ url, filter: { districts: ['eastt'] } }, 'filter.districts: the city has no "eastt": did you mean "east"?'],
+  [{ url, filter: { departments: ['nobody'] } }, 'filter.departments: unknown department "nobody"'],
+  [{ url, filter: { districts: ['eastt'] } }, 'filter.districts: unknown district "eastt": did you mean "east"?'],
   [{ url, filter: { types: ['city.lamppost.nothing'] } }, 'body/filter/types/0: Invalid option'],
   [{ url, filter: { colours: ['red'] } }, 'Unrecognized key: "colours"'],
   [{ url: 'https://user:secret@a.example/' }, 'body/url: must be without user and password'],
   [{ url, concurrency: 0 }, 'body/concurrency: Too small'],
   [{ url, format: 'smoke' }, 'body/format: Invalid'],
-  [{ url, party: 'cares' }, 'party: the city has no "cares": did you mean "care"?'],
+  [{ url, party: 'cares' }, 'party: unknown party "cares": did you mean "care"?'],
   [{ url, party: 'a b' }, 'body/party: must be a department, contractor or community of the city'],
   [{ url, authorization: 'a\nb' }, 'body/authorization: must be printable ASCII'],
   [{}, 'body/url: must be an http or https URL'],
@@ -99,7 +99,7 @@ test('webhooks - a ping tells why nothing came, and the deliveries of events are
     body: {
       state: 'failed',
       outcome: 'private-address',
-      tries: [{ status: null, answer: expect.stringMatching(/^localhost resolves to .*(127\.0\.0\.1|::1)/) }],
+      tries: [{ status: null, response: expect.stringMatching(/^localhost resolves to .*(127\.0\.0\.1|::1)/) }],
     },
   });
   api.incidents(2);

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { Calendar } from '../../../domain/index.ts';
-import { planMail } from '../../../notify/email/when.ts';
+import { planMail } from '../../../notify/email/digest.ts';
 import type { EmailSettings } from '../../../notify/receiver.ts';
 import { EMAIL } from '../../kit/notify/kit.ts';
 
-const office: Calendar = {
+const officeHours: Calendar = {
   id: 'office',
   title: { en: 'Office', zh: '办公' },
   zone: 'Europe/Berlin',
@@ -15,21 +15,21 @@ const office: Calendar = {
 
 interface Case {
   readonly settings: Partial<EmailSettings>;
-  /** With its offset. */
+  /** Local time with its offset. */
   readonly now: string;
   readonly severity?: string | null;
   readonly heldUntil?: string;
 }
 
-/** `now`, or the local time in Berlin until which it is held, and why. */
+/** Returns `now`, or the local time in Berlin until which the event is held, and the reason. */
 function plan({ settings, now, severity = 'high', heldUntil }: Case): string {
-  const scene = {
+  const context = {
     timezone: 'Europe/Berlin',
-    calendars: new Map([['office', office]]),
+    calendars: new Map([['office', officeHours]]),
     nowMs: Date.parse(now),
     heldUntilMs: heldUntil === undefined ? null : Date.parse(heldUntil),
   };
-  const planned = planMail({ ...EMAIL, ...settings }, severity, scene);
+  const planned = planMail({ ...EMAIL, ...settings }, severity, context);
   if (planned.kind === 'now') return `now: ${planned.reason}`;
   const local = new Intl.DateTimeFormat('sv-SE', { timeZone: 'Europe/Berlin', dateStyle: 'short', timeStyle: 'short' });
   return `${local.format(planned.untilMs)}: ${planned.reason}`;
@@ -38,7 +38,7 @@ function plan({ settings, now, severity = 'high', heldUntil }: Case): string {
 const night = { from: '22:00', to: '07:00' };
 const HOUR_NIGHT = { from: '02:15', to: '02:45' };
 
-describe('mail - when it goes out', () => {
+describe('mail - when it is sent', () => {
   test.each<[string, Case, string]>([
     ['without digest and quiet hours at once', { settings: {}, now: '2026-01-15T12:00+01:00' }, 'now: no-digest'],
     [
@@ -162,10 +162,10 @@ describe('mail - when it goes out', () => {
     expect(plan(given)).toBe(expected);
   });
 
-  test('quiet hours that do not end hold a week at most', () => {
-    const always = { ...office, spans: [{ weekdays: [1, 2, 3, 4, 5, 6, 7], fromMin: 0, toMin: 0 }], holidays: [] };
-    const scene = { timezone: 'UTC', calendars: new Map([['office', always]]), nowMs: 0, heldUntilMs: null };
-    const planned = planMail({ ...EMAIL, quietHours: { during: 'office' } }, null, scene);
+  test('quiet hours that never end hold mail for a week at most', () => {
+    const always = { ...officeHours, spans: [{ weekdays: [1, 2, 3, 4, 5, 6, 7], fromMin: 0, toMin: 0 }], holidays: [] };
+    const context = { timezone: 'UTC', calendars: new Map([['office', always]]), nowMs: 0, heldUntilMs: null };
+    const planned = planMail({ ...EMAIL, quietHours: { during: 'office' } }, null, context);
     expect(planned).toEqual({ kind: 'hold', untilMs: 7 * 86_400_000, reason: 'quiet-hours' });
   });
 });

@@ -1,71 +1,76 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type { Page } from '../domain/index.ts';
-import { isoOf } from '../domain/index.ts';
-import type { Outcome } from './ladder.ts';
-import type { Origin } from './queue.ts';
+import { z } from 'zod';
+import { isoOf, type Page, type ShapeOf } from '../domain/index.ts';
+import { ORIGINS } from './queue.ts';
+import { OUTCOMES, type Outcome } from './retry-policy.ts';
 
 export const DELIVERY_STATES = ['queued', 'pending', 'delivered', 'failed', 'skipped'] as const;
-/** `queued`: behind an earlier one of its subject; `pending`: due at `dueAt`; `failed`: given up; `skipped`: an admin passed it over. */
-export type DeliveryState = (typeof DELIVERY_STATES)[number];
 
-/** One attempt, as the log shows it. Times ISO 8601 UTC. */
-export interface Attempt {
-  readonly at: string;
-  readonly ms: number;
-  readonly outcome: Outcome;
-  readonly status: number | null;
-  /** What the receiver answered, as far as it was kept, or what went wrong. */
-  readonly answer: string;
-}
+const when = z.iso.datetime();
+const outcome = z.enum(Object.keys(OUTCOMES) as [Outcome, ...Outcome[]]);
 
-/** A delivery, as the log shows it. Times ISO 8601 UTC. */
-export interface Delivery {
-  readonly id: string;
-  readonly state: DeliveryState;
-  readonly origin: Origin;
-  readonly events: readonly {
-    readonly id: string;
-    readonly n: number | null;
-    readonly type: string;
-    readonly subject: string;
-  }[];
-  readonly createdAt: string;
-  /** When it is tried next; null where it is not. */
-  readonly dueAt: string | null;
-  readonly settledAt: string | null;
-  readonly attempts: number;
-  /** Of the last attempt. */
-  readonly outcome: Outcome | null;
-}
+const fields = {
+  id: z.string(),
+  state: z
+    .enum(DELIVERY_STATES)
+    .describe('`queued`: behind an earlier one of its subject; `failed`: given up; `skipped`: by an administrator'),
+  origin: z.enum(ORIGINS),
+  events: z
+    .array(z.object({ id: z.string(), n: z.int().nullable(), type: z.string(), subject: z.string() }))
+    .readonly(),
+  createdAt: when,
+  dueAt: when.nullable().describe('Time of the next attempt; null where there is none'),
+  settledAt: when.nullable(),
+  attempts: z.int(),
+  outcome: outcome.nullable().describe('Of the last attempt'),
+};
 
-/** A delivery with what was sent and what was answered. */
-export interface DeliveryDetail extends Delivery {
-  readonly request: { readonly contentType: string; readonly body: string };
-  readonly tries: readonly Attempt[];
-}
+/** A delivery, as lists show it. */
+export const DeliverySchema = z.object(fields).meta({ id: 'Delivery' });
+export type Delivery = ShapeOf<typeof DeliverySchema>;
 
-/** Which deliveries of a receiver, newest first. */
+const AttemptSchema = z.object({
+  at: when,
+  ms: z.number(),
+  outcome,
+  status: z.int().nullable(),
+  response: z.string().describe('The text of the response as far as it is kept, or the error'),
+});
+type Attempt = ShapeOf<typeof AttemptSchema>;
+
+/** A delivery with its request and every attempt. */
+export const DeliveryDetailSchema = z
+  .object({
+    ...fields,
+    request: z.object({ contentType: z.string(), body: z.string() }),
+    tries: z.array(AttemptSchema).readonly(),
+  })
+  .meta({ id: 'DeliveryInFull' });
+export type DeliveryDetail = ShapeOf<typeof DeliveryDetailSchema>;
+
+/** Selects deliveries of a receiver, newest first. */
 export interface DeliveryQuery {
   readonly limit: number;
   readonly after: string | null;
-  readonly state?: DeliveryState;
+  readonly state?: Delivery['state'];
   /** Id of an event. */
   readonly event?: string;
 }
 
-/** The reading side of the deliveries. */
-export interface DeliveryLog {
+/** Reads deliveries. */
+export interface DeliveryReader {
   list(receiver: string, query: DeliveryQuery): Page<Delivery>;
+  /** Returns a delivery of a receiver; null where there is none of this id. */
   get(receiver: string, id: string): DeliveryDetail | null;
 }
 
 const COLUMNS = `
   n, state, origin, created_at, due_at, settled_at, attempts, outcome,
   (select json_group_array(json_object('id', e.id, 'n', e.n, 'type', e.type, 'subject', e.subject) order by ordinal)
-    from delivery_events join events e on e.id = event where delivery = deliveries.n) as told`;
+    from delivery_events join events e on e.id = event where delivery = deliveries.n) as events`;
 
-/** Makes the reading side over a file that `openDeliveries` opened. */
-export function createDeliveryLog(db: DatabaseSync): DeliveryLog {
+/** Creates the reader over a database from `openDeliveries`. */
+export function createDeliveryReader(db: DatabaseSync): DeliveryReader {
   const page = db.prepare(`
     select ${COLUMNS} from deliveries
     where receiver = :receiver and n < :before and (:state is null or state = :state)
@@ -98,9 +103,9 @@ type Row = Readonly<Record<string, SQLOutputValue>>;
 function deliveryOf(row: Row): Delivery {
   return {
     id: String(row.n),
-    state: row.state as DeliveryState,
-    origin: row.origin as Origin,
-    events: JSON.parse(String(row.told)) as Delivery['events'],
+    state: row.state as Delivery['state'],
+    origin: row.origin as Delivery['origin'],
+    events: JSON.parse(String(row.events)) as Delivery['events'],
     createdAt: isoOf(Number(row.created_at)),
     dueAt: row.state === 'pending' ? isoOf(Number(row.due_at)) : null,
     settledAt: row.settled_at === null ? null : isoOf(Number(row.settled_at)),
@@ -115,6 +120,6 @@ function attemptOf({ at, ms, outcome, status, answer }: Row): Attempt {
     ms: Number(ms),
     outcome: outcome as Outcome,
     status: status === null ? null : Number(status),
-    answer: String(answer),
+    response: String(answer),
   };
 }
