@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { DEVICE_ID, LamppostError, SEVERITIES } from '../domain/index.ts';
 import { parseTimestamp } from '../ingest/index.ts';
@@ -17,13 +19,16 @@ export const pageOf = <T extends z.ZodType>(item: T) =>
 
 export const SeveritySchema = z.enum(SEVERITIES);
 
+/** WGS 84 degrees. */
+export const Place = z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) });
+
 export const DeviceSchema = z.strictObject({
   id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 of them'),
   profile: z.string(),
   district: z.string(),
-  name: z.string().min(1).max(200).optional(),
-  location: z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) }).optional(),
-  tags: z.record(z.string().max(64), z.string().max(200)).optional(),
+  name: z.string().min(1).max(200).exactOptional(),
+  location: Place.exactOptional(),
+  tags: z.record(z.string().max(64), z.string().max(200)).exactOptional(),
 });
 
 /** A name or several, repeated or comma separated. */
@@ -44,13 +49,22 @@ export const Instant = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** Throws `not-found` where there is nothing. */
+/** Returns the value. Throws `not-found` where it is null. */
 export function found<T>(value: T | null, what: string): T {
   if (value === null) throw new LamppostError('not-found', `there is no ${what}`);
   return value;
 }
 
-/** Leaves out what is undefined, which the stores' types tell apart from absent. */
-export function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+type Given<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
+
+/** Leaves out the keys whose value is undefined. */
+export function given<T extends object>(values: T): Given<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Given<T>;
+}
+
+/** Sends text, bytes or a stream as it is, past the route's schema. */
+export function sendRaw(reply: FastifyReply, type: string, body: string | Buffer | Readable): FastifyReply {
+  return reply.type(type).serializer(String).send(body);
 }

@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify';
-import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { validatorCompiler } from 'fastify-type-provider-zod';
 import { authenticate } from './auth.ts';
 import type { ApiDeps, CitizenOptions } from './deps.ts';
 import { open311Routes } from './open311/routes.ts';
@@ -11,7 +11,7 @@ import { alertRoutes } from './routes/alerts.ts';
 import { backtestRoutes } from './routes/backtests.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { citizenRoutes } from './routes/citizens.ts';
-import { ledgerRoutes } from './routes/city.ts';
+import { cityRoutes } from './routes/city.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes } from './routes/events.ts';
 import { ingestRoutes } from './routes/ingest.ts';
@@ -20,12 +20,11 @@ import { oversightRoutes } from './routes/oversight.ts';
 import { publicRoutes } from './routes/public.ts';
 import { quarantineRoutes } from './routes/quarantine.ts';
 import { readingRoutes } from './routes/readings.ts';
-import type { App } from './routes/routes.ts';
+import type { App, SchemaTypes } from './routes/routes.ts';
 import { ruleRoutes } from './routes/rules.ts';
 import { silenceRoutes } from './routes/silences.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { systemRoutes } from './routes/system.ts';
-import { ticketActRoutes } from './routes/ticket-acts.ts';
 import { ticketRoutes } from './routes/tickets.ts';
 import { trialRoutes } from './routes/trials.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
@@ -71,17 +70,17 @@ export function createApi(given: ApiDeps, options: ApiOptions): Api {
     reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   });
-  const app: App = base.withTypeProvider<ZodTypeProvider>();
+  const app: App = base.withTypeProvider<SchemaTypes>();
   let started = false;
 
   async function routes(): Promise<void> {
     await app.register(swagger, OPENAPI);
     await app.register(async (scope) => {
-      const within = scope.withTypeProvider<ZodTypeProvider>() as App;
+      const within = scope.withTypeProvider<SchemaTypes>();
       systemRoutes(within, deps);
       pageRoutes(within);
       for (const add of [
-        ledgerRoutes,
+        cityRoutes,
         quarantineRoutes,
         deviceRoutes,
         keyRoutes,
@@ -91,7 +90,6 @@ export function createApi(given: ApiDeps, options: ApiOptions): Api {
         backtestRoutes,
         alertRoutes,
         ticketRoutes,
-        ticketActRoutes,
         silenceRoutes,
         oversightRoutes,
         publicRoutes,

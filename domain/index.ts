@@ -101,6 +101,7 @@ export {
   WINDOW_FUNCTIONS,
   type WindowFunction,
 } from './rule.ts';
+export type { ShapeOf } from './schema.ts';
 export {
   type AlertLabels,
   type EscalationStep,

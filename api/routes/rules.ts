@@ -1,19 +1,36 @@
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { stringify } from 'yaml';
 import { z } from 'zod';
-import type { RuleChanged } from '../../rules/index.ts';
+import type { RuleChanged, RuleDraft, RuleEditor } from '../../rules/index.ts';
 import { RuleAnswer, RuleVersionAnswer } from '../answers/rules.ts';
 import type { ApiDeps } from '../deps.ts';
-import { draftOf, editorOf, etagOf, Noted, RuleBody } from '../rule-draft.ts';
+import { etagOf, versionsOf } from '../if-match.ts';
 import { found, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
 const YAML = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
 const BODY_LIMIT = 256 * 1024;
+const tags = ['rules'];
+
+const Text = z.string().min(1).max(100_000);
+const Note = z.string().max(1_000);
+
+/** A rule in a request: its id or its text (YAML), or the rule itself as an object. */
+export const RuleReference = z.union([Text, z.looseObject({})]);
+
+/** A rule to store: YAML as the body, `{text, note}` with the YAML in it, or the rule itself as an object. */
+const RuleBody = z.union([
+  Text,
+  z.strictObject({ text: Text, note: Note.default('') }),
+  z.looseObject({ text: z.never().optional() }),
+]);
+
+/** `?note=`, for bodies that have no note. */
+const Noted = z.object({ note: Note.default('') });
 
 /** `/api/v1/rules`: those from files are read-only here; those made here have versions, authors and a history. */
 export function ruleRoutes(app: App, { rules }: ApiDeps): void {
-  const tags = ['rules'];
   app.get(
     '/api/v1/rules',
     {
@@ -58,7 +75,6 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
 }
 
 function changeRoutes(app: App, rules: ApiDeps['rules']): void {
-  const tags = ['rules'];
   const config = { role: 'admin' } as const;
   const answers = { body: RuleBody, querystring: Noted };
   app.post(
@@ -76,7 +92,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
     async (request, reply) => {
       const changed = await rules.create(draftOf(request.body, request.query), request.key!.id);
       reply.header('location', `/api/v1/rules/${changed.rule.id}`);
-      return answer(reply, changed, 201);
+      return changedRule(reply, changed, 201);
     },
   );
   app.put(
@@ -94,7 +110,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
     },
     async (request, reply) => {
       const draft = draftOf(request.body, request.query);
-      return answer(reply, await rules.change(request.params.id, draft, editorOf(request)), 200);
+      return changedRule(reply, await rules.change(request.params.id, draft, editorOf(request)), 200);
     },
   );
   app.delete(
@@ -110,9 +126,25 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
   );
 }
 
-function answer(reply: FastifyReply, { rule, inForce }: RuleChanged, status: number): never {
-  return reply
-    .code(inForce ? status : 202)
-    .header('etag', etagOf(rule.version))
-    .send(rule) as never;
+/** Returns the text of a rule that was sent as YAML or as an object. */
+export function textOf(rule: z.infer<typeof RuleReference>): string {
+  return typeof rule === 'string' ? rule : stringify(rule);
+}
+
+function draftOf(body: z.infer<typeof RuleBody>, query: z.infer<typeof Noted>): RuleDraft {
+  if (typeof body === 'object' && typeof body.text === 'string') {
+    return { text: body.text, note: 'note' in body ? String(body.note) : query.note };
+  }
+  return { text: textOf(body), note: query.note };
+}
+
+/** Who changes a rule, and which versions of it `If-Match` allows. */
+function editorOf({ key, headers }: FastifyRequest): RuleEditor {
+  return { by: key!.id, ifMatch: versionsOf(headers['if-match']) };
+}
+
+/** Sets the status and the ETag of a changed rule and returns the body. */
+function changedRule(reply: FastifyReply, { rule, inForce }: RuleChanged, status: number): RuleChanged['rule'] {
+  reply.code(inForce ? status : 202).header('etag', etagOf(rule.version));
+  return rule;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type City, LamppostError, parseDuration, suggest } from '../../domain/index.ts';
-import { DELIVERY_STATES, type DeliveryQuery, type EmailSettings, MAIL_LANGUAGES } from '../../notify/index.ts';
+import { DELIVERY_STATES, type EmailSettings, MAIL_LANGUAGES } from '../../notify/index.ts';
 import { SubscriptionAnswer, SubscriptionInFull } from '../answers/subscriptions.ts';
 import { DeliveryAnswer, DeliveryInFull } from '../answers/webhooks.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -53,7 +53,7 @@ const Creation = z.discriminatedUnion('channel', [
 const Change = Mail.omit({ channel: true }).partial();
 
 /** `/api/v1/subscriptions`: who gets what, how and when. What a party sees is decided by the filter, and so by the administrator. */
-export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): void {
+export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDeps, 'subscriptions' | 'city'>): void {
   app.post(
     '/api/v1/subscriptions',
     {
@@ -67,7 +67,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
     },
     async ({ body }, reply) => {
       check(body, city());
-      const made = await subscriptions.create(body as never);
+      const made = await subscriptions.create(body);
       return reply.code(201).header('location', `/api/v1/subscriptions/${made.id}`).send(made);
     },
   );
@@ -78,11 +78,11 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
       schema: {
         tags,
         summary: 'Subscriptions, of all parties or of one',
-        querystring: Paged.extend({ party: z.string().optional() }),
+        querystring: Paged.extend({ party: z.string().exactOptional() }),
         response: { 200: pageOf(SubscriptionAnswer) },
       },
     },
-    async ({ query }) => await subscriptions.list(given(query)),
+    async ({ query }) => await subscriptions.list(query),
   );
   app.get(
     '/api/v1/subscriptions/:id',
@@ -111,7 +111,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
     },
     async ({ params: { id }, body }) => {
       check(body, city());
-      return await subscriptions.change(id, given(body) as never);
+      return await subscriptions.change(id, given(body));
     },
   );
   app.delete(
@@ -196,11 +196,14 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
         tags,
         summary: 'Mails, newest first',
         params: Id,
-        querystring: Paged.extend({ state: z.enum(DELIVERY_STATES).optional(), event: z.string().optional() }),
+        querystring: Paged.extend({
+          state: z.enum(DELIVERY_STATES).exactOptional(),
+          event: z.string().exactOptional(),
+        }),
         response: { 200: pageOf(DeliveryAnswer) },
       },
     },
-    async ({ params: { id }, query }) => await subscriptions.deliveries(id, given(query) as DeliveryQuery),
+    async ({ params: { id }, query }) => await subscriptions.deliveries(id, query),
   );
   app.get(
     '/api/v1/subscriptions/:id/deliveries/:delivery',

@@ -18,7 +18,7 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
   const open = { role: 'open' } as const;
   app.get(
     '/health',
-    { config: open, schema: { tags, summary: 'The process lives', response: { 200: Health } } },
+    { config: open, schema: { tags, summary: 'Says that the process runs', response: { 200: Health } } },
     async () => ({ status: 'ok' as const }),
   );
   app.get(
@@ -27,7 +27,7 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
       config: open,
       schema: {
         tags,
-        summary: '200 when all works, 503 with the reasons when not',
+        summary: '200 when everything works, else 503 with the reasons',
         response: { 200: Readiness, 503: Readiness },
       },
     },
@@ -38,7 +38,7 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
   );
   app.get(
     '/metrics',
-    { schema: { tags, summary: 'Prometheus text', response: { 200: z.string() } } },
+    { schema: { tags, summary: 'Metrics in the text format of Prometheus', response: { 200: z.string() } } },
     async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await deps.metrics()),
   );
   app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
@@ -49,7 +49,7 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
       config: open,
       schema: {
         tags,
-        summary: `JSON Schema of what a type of event tells, and of ${OTHERS.join(', ')}`,
+        summary: `JSON Schema of the data of an event type, and of ${OTHERS.join(', ')}`,
         params: Name,
         response: { 200: JsonSchemaAnswer },
       },

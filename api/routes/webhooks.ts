@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DELIVERY_STATES, type DeliveryQuery, type EventRange, WEBHOOK_FORMATS } from '../../notify/index.ts';
+import { DELIVERY_STATES, type EventRange, WEBHOOK_FORMATS } from '../../notify/index.ts';
 import {
   DeliveryAnswer,
   DeliveryInFull,
@@ -59,7 +59,7 @@ const Range = z.union([
 ]);
 
 /** `/api/v1/webhooks`: whom they concern is the filter's, and so the administrator's, business. */
-export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
+export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webhooks' | 'city'>): void {
   app.post(
     '/api/v1/webhooks',
     {
@@ -74,7 +74,7 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
     async ({ body: { after, ...settings } }, reply) => {
       checkFilter(settings.filter ?? {}, city());
       checkParty(settings.party, city());
-      const webhook = await webhooks.create(given(settings) as never, after ?? null);
+      const webhook = await webhooks.create(settings, after ?? null);
       return reply.code(201).header('location', `/api/v1/webhooks/${webhook.id}`).send(webhook);
     },
   );
@@ -85,11 +85,11 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
       schema: {
         tags,
         summary: 'Webhooks, without their secrets',
-        querystring: Paged.extend({ party: z.string().optional() }),
+        querystring: Paged.extend({ party: z.string().exactOptional() }),
         response: { 200: pageOf(WebhookAnswer) },
       },
     },
-    async ({ query }) => await webhooks.list(given(query)),
+    async ({ query }) => await webhooks.list(query),
   );
   app.get(
     '/api/v1/webhooks/:id',
@@ -108,7 +108,7 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
     async ({ params: { id }, body }) => {
       checkFilter(body.filter ?? {}, city());
       checkParty(body.party, city());
-      return await webhooks.change(id, given(body) as never);
+      return await webhooks.change(id, given(body));
     },
   );
   app.delete(
@@ -188,11 +188,14 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         tags,
         summary: 'Deliveries, newest first',
         params: Id,
-        querystring: Paged.extend({ state: z.enum(DELIVERY_STATES).optional(), event: z.string().optional() }),
+        querystring: Paged.extend({
+          state: z.enum(DELIVERY_STATES).exactOptional(),
+          event: z.string().exactOptional(),
+        }),
         response: { 200: pageOf(DeliveryAnswer) },
       },
     },
-    async ({ params: { id }, query }) => await webhooks.deliveries(id, given(query) as DeliveryQuery),
+    async ({ params: { id }, query }) => await webhooks.deliveries(id, query),
   );
   app.get(
     '/api/v1/webhooks/:id/deliveries/:delivery',

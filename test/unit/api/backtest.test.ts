@@ -99,7 +99,7 @@ test('backtest - only one runs at a time', async () => {
   await until(() => bench.asked.length === 1);
   const second = await ask({ rule: 'r1' });
   expect(second.status).toBe(409);
-  expect(((await second.json()) as { detail: string }).detail).toContain('running already');
+  expect(((await second.json()) as { detail: string }).detail).toContain('already running');
   bench.finish();
   expect((await first).status).toBe(200);
 });

@@ -66,7 +66,7 @@ describe('oversight', () => {
   test.each([
     ['by=street', '"street" is none of department, service, district, week'],
     ['by=', 'is none of department, service, district, week'],
-    ['from=2026-02-01&to=2026-01-01', 'lies after to'],
+    ['from=2026-02-01&to=2026-01-01', 'is after to'],
     ['format=xml', 'format'],
   ])('refuses %s and says what would be right', async (query, words) => {
     const answer = await api.fetch(`/api/v1/oversight?${query}`);

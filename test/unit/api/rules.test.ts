@@ -119,6 +119,14 @@ describe('rules of the API', () => {
     expect(await send('DELETE', '/api/v1/rules/versions', undefined, { 'if-match': '"nope"' })).toMatchObject({
       status: 412,
     });
+    const current = second.headers.get('etag')!;
+    expect(await send('DELETE', '/api/v1/rules/versions', undefined, { 'if-match': `W/${current}` })).toMatchObject({
+      status: 412,
+    });
+    expect(await send('DELETE', '/api/v1/rules/versions', undefined, { 'if-match': current.slice(1) })).toMatchObject({
+      status: 400,
+      body: { detail: expect.stringContaining('in double quotes') },
+    });
     expect(await send('PUT', '/api/v1/rules/versions', yaml('other', 1))).toMatchObject({
       status: 400,
       body: { reason: 'rule-id' },

@@ -53,8 +53,14 @@ test('tickets - opened by hand, acted upon with the version that was seen, and r
   const late = await act(id, 'start', { etag: seen.etag! });
   expect(late).toMatchObject({ status: 412, body: { reason: 'ticket-changed' } });
   expect(late.body.detail).toContain('it is at version 2, not 1');
-  const wrong = await act(id, 'start', { etag: 'W/"x"' });
-  expect(wrong.body.detail).toContain('If-Match: W/"x" is not the ETag of a ticket, such as "3"');
+  const malformed = await act(id, 'start', { etag: '2' });
+  expect([malformed.status, malformed.body.detail]).toEqual([400, expect.stringContaining('such as "3"')]);
+  expect(await act(id, 'start', { etag: 'W/"2"' })).toMatchObject({ status: 412 });
+  const listed = await act(id, 'comment', { etag: '"1", W/"7", "2"', body: { note: 'on my way' } });
+  expect([listed.status, listed.etag]).toEqual([200, '"3"']);
+  const unlisted = await act(id, 'comment', { etag: '"1", "x"', body: { note: 'on my way' } });
+  expect(unlisted).toMatchObject({ status: 412, body: { reason: 'ticket-changed' } });
+  expect(unlisted.body.detail).toContain('it is at version 3, not 1, x');
   expect((await act(id, 'start', { etag: '*' })).body.status).toBe('in_progress');
 });
 
@@ -66,11 +72,11 @@ test('tickets - every refusal has a status, a reason and what would be right', a
   const assign = await act(id, 'assign', { body: { to: 'nobody' } });
   expect([assign.status, assign.body.reason]).toEqual([400, 'unknown-party']);
   expect((await act(id, 'explode')).status).toBe(400);
-  expect((await act(id, 'comment', { body: {} })).body.detail).toContain('a comment says something');
+  expect((await act(id, 'comment', { body: {} })).body.detail).toContain('a comment needs a text');
   expect((await act('t-0', 'acknowledge')).status).toBe(404);
   expect((await act(id, 'acknowledge', { body: { noet: 'x' } })).body.detail).toContain('noet');
   const nowhere = await call('/api/v1/tickets', { body: { service: 'mend', title: 'x', district: 'moon' } });
-  expect(nowhere.body.detail).toContain('unknown district "moon"; the city has');
+  expect(nowhere.body.detail).toContain('unknown district "moon"; known: east, west');
   const nothing = await call('/api/v1/tickets', { body: { service: 'nothing', title: 'x', district: 'east' } });
   expect(nothing.status).toBe(404);
 });
@@ -114,7 +120,7 @@ test('silences - made, shown, in force, ended; alert and waiting ticket say so',
     expect.stringContaining('district: unknown "harbour"; there are'),
   ]);
   for (const [wrong, says] of [
-    [{ ...asked, matchers: {} }, 'name at least one thing'],
+    [{ ...asked, matchers: {} }, 'name at least one matcher'],
     [{ ...asked, endsAt: iso(now - 1) }, 'a silence ends after it starts'],
     [{ ...asked, endsAt: iso(now + 400 * 86_400_000) }, 'at most 366 days'],
     [{ ...asked, matchers: { district: 'east' }, calendar: 'never' }, 'calendar: unknown "never"'],

@@ -74,7 +74,7 @@ describe('who reported it', () => {
         expect.objectContaining({
           ticket: id,
           key: expect.any(String),
-          msg: 'somebody looked at who reported a ticket',
+          msg: 'the reporter of a ticket was read',
         }),
       ]);
       expect(JSON.stringify(lines)).not.toMatch(/Lin|139/);
