@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { ApiDeps } from '../deps.ts';
 import { problem } from '../problem.ts';
-import type { App } from './routes.ts';
+import type { App, SchemaTypes } from './routes.ts';
 
 /** From the content type to the last level of the device's topic. */
 const FORMATS: Readonly<Record<string, string>> = {
@@ -24,7 +24,7 @@ export function ingestRoutes(app: App, { ingest, maxMessage }: ApiDeps): void {
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: maxMessage }, (_request, body, done) =>
       done(null, body),
     );
-    const within = scope.withTypeProvider() as unknown as App;
+    const within = scope.withTypeProvider<SchemaTypes>() as App;
     const tags = ['ingest'];
     within.post(
       '/ingest/sensor-community',

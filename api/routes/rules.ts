@@ -6,7 +6,7 @@ import { RuleAnswer, RuleVersionAnswer } from '../answers/rules.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { found, Paged, pageOf } from '../schema.ts';
-import type { App } from './routes.ts';
+import type { App, SchemaTypes } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
 const YAML = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
@@ -70,7 +70,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   );
   void app.register(async (scope) => {
     scope.addContentTypeParser(YAML, { parseAs: 'string' }, (_request, body, done) => done(null, body));
-    changeRoutes(scope.withTypeProvider() as unknown as App, rules);
+    changeRoutes(scope.withTypeProvider<SchemaTypes>() as App, rules);
   });
 }
 

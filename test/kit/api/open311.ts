@@ -102,6 +102,7 @@ const SEVERAL: Readonly<Record<string, string>> = {
 const parser = new XMLParser({
   parseTagValue: false,
   trimValues: false,
+  htmlEntities: true,
   ignoreAttributes: false,
   isArray: (name) => Object.values(SEVERAL).includes(name),
 });
@@ -156,7 +157,7 @@ export async function openOpen311(options: Partial<ApiOptions['citizens']> = {},
     const body = await answer.text();
     expect(XMLValidator.validate(body), body).toBe(true);
     const { '?xml': declaration, ...document } = parser.parse(body);
-    expect(declaration).toEqual({ '@_version': '1.0', '@_encoding': 'utf-8' });
+    expect(declaration).toEqual({ '@_version': '1.0', '@_encoding': 'UTF-8' });
     expect(Object.keys(document)).toEqual([root]);
     return { status: answer.status, headers: answer.headers, body: plain(root, document[root]) };
   }

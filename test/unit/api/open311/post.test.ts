@@ -208,7 +208,7 @@ describe('what is wrong with a request', () => {
     ],
     ['no number', { lat: '30N' }, 400, [/^lat: "30N" is not a number/]],
     ['nowhere on Earth', { lat: '91', long: '-181' }, 400, [/^lat: "91" .*between -90 and 90$/, /^long: "-181"/]],
-    ['outside of the city', { lat: '-5', long: '0.5' }, 400, [/^lat, long: -5, 0.5 lies outside of Linjiang$/]],
+    ['outside of the city', { lat: '-5', long: '0.5' }, 400, [/^lat, long: -5, 0.5 is outside Linjiang$/]],
     ['too much to say', { description: 'x'.repeat(4_001) }, 400, [/^description: has 4001 characters; at most 4000$/]],
     ['no e-mail address', { email: 'lin' }, 400, [/^email: "lin" is not an e-mail address$/]],
     ['a name too long', { first_name: 'x'.repeat(201) }, 400, [/^first_name: has 201 characters; at most 200$/]],

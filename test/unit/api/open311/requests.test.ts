@@ -137,7 +137,7 @@ describe('a citizen and a sensor', () => {
     const near = await server.post({ service_code: 'flood', lat: String(0.4 + 80 / 111_195), long: '0.4' });
     const far = await report({ lat: String(0.4 + 120 / 111_195), long: '0.4' });
     const id = near.body[0]!.service_request_id;
-    const joined = `This was reported already, as ${sensor}: it is served and closed together with that.`;
+    const joined = `This was already reported as ${sensor}. Both requests are handled and closed together.`;
     expect(near.body[0]!.service_notice).toMatch(new RegExp(`^${joined} Keep this token`));
     expect(await server.request(id, '?extensions=true')).toMatchObject({
       status: 'open',
@@ -300,13 +300,13 @@ describe('GET requests', () => {
       'dates that are turned round',
       '?start_date=2026-06-02&end_date=2026-06-01',
       400,
-      [/^start_date: lies after end_date$/],
+      [/^start_date: is after end_date$/],
     ],
     [
       'more than 90 days',
       '?start_date=2026-01-01&end_date=2026-04-02',
       400,
-      [/^start_date, end_date: at most 90 days lie between them$/],
+      [/^start_date, end_date: at most 90 days apart$/],
     ],
     [
       'more than 90 days of changes',
