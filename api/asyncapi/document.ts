@@ -2,8 +2,7 @@ import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/index.ts';
 import { componentsOf, EVENT_SCHEMAS, eventName, NAMED_SCHEMAS } from '../../events/index.ts';
 import { CHANNELS, type Channel } from './channels.ts';
-import { MESSAGES, type Message } from './messages.ts';
-import { PAYLOADS } from './payloads.ts';
+import { MESSAGES, type Message, PAYLOADS } from './messages.ts';
 
 const PARAMETERS: Readonly<Record<string, string>> = {
   device: 'Id of a device',

@@ -1,4 +1,5 @@
-import { EVENT_TYPES, type EventType } from '../../domain/index.ts';
+import { z } from 'zod';
+import { EVENT_TYPES, type EventType, REASONS, type Reason } from '../../domain/index.ts';
 import { eventName } from '../../events/index.ts';
 
 /** One kind of message: the name of its payload's schema, and examples. */
@@ -92,3 +93,74 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
     summary: 'An open ticket; an empty payload once it is done',
   },
 };
+
+const metrics = z.record(z.string(), z.number()).describe('Values by name of metric, in its unit');
+const time = z.union([z.iso.datetime({ offset: true }), z.number().describe('Epoch ms')]);
+
+const Reading = z.strictObject({ ts: time.optional().describe('Absent: the time of receipt'), metrics });
+
+const Record = z.object({
+  bn: z.string().optional(),
+  bt: z.number().optional(),
+  bu: z.string().optional(),
+  bv: z.number().optional(),
+  bs: z.number().optional(),
+  bver: z.int().optional(),
+  n: z.string().optional(),
+  u: z.string().optional(),
+  v: z.number().optional(),
+  vs: z.string().optional(),
+  vb: z.boolean().optional(),
+  vd: z.string().optional(),
+  s: z.number().optional(),
+  t: z.number().optional(),
+  ut: z.number().optional(),
+});
+
+const StationValue = z.object({ value_type: z.string(), value: z.union([z.string(), z.number()]) });
+
+const ChirpStackUplink = z.object({
+  deviceInfo: z.object({ devEui: z.string() }).optional(),
+  time: z.iso.datetime({ offset: true }).optional(),
+  devAddr: z.string().optional(),
+  fCnt: z.int().optional(),
+  fPort: z.int().optional(),
+  data: z.string().optional().describe('The frame, base64'),
+  object: z.record(z.string(), z.unknown()).optional().describe('What the codec made of it'),
+});
+
+const ThingsStackUplink = z.object({
+  end_device_ids: z.object({ dev_eui: z.string() }),
+  received_at: z.iso.datetime({ offset: true }).optional(),
+  uplink_message: z.object({
+    session_key_id: z.string().optional(),
+    f_cnt: z.int().optional(),
+    f_port: z.int().optional(),
+    frm_payload: z.string().optional(),
+    decoded_payload: z.record(z.string(), z.unknown()).optional(),
+    received_at: z.iso.datetime({ offset: true }).optional(),
+  }),
+});
+
+const Refused = z.object({
+  scope: z.enum(['message', 'reading']),
+  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
+  path: z.string().describe('JSON path of the fault in the payload'),
+  detail: z.string().describe('What was found, and what would be right'),
+});
+
+/** What goes over MQTT besides events and tickets, by name. What devices send is described, not enforced by these: `ingest/decode` is. */
+export const PAYLOADS = {
+  Readings: z.union([Reading, z.array(Reading).min(1)]).describe('One reading or several'),
+  SenmlPack: z.array(Record).min(1).describe('A SenML pack (RFC 8428)'),
+  StationPush: z
+    .object({ sensordatavalues: z.array(StationValue).min(1) })
+    .describe('Push of a sensor.community station'),
+  ChirpStackUplink: ChirpStackUplink.describe('An uplink event of ChirpStack 4'),
+  ThingsStackUplink: ThingsStackUplink.describe('An uplink message of The Things Stack 3'),
+  Rejection: z
+    .object({ topic: z.string(), receivedAt: z.iso.datetime(), refused: z.array(Refused).min(1) })
+    .describe('What was refused of a message, and why'),
+  LiveReading: z.object({ ts: z.iso.datetime(), metrics }).describe('Validated readings of a device at one time'),
+  DeviceStatus: z.enum(['online', 'offline', 'silent']),
+} as const;

@@ -165,5 +165,5 @@ function faultOf(error: FastifyError, request: FastifyRequest): Fault {
   if (error.code === 'FST_REQ_FILE_TOO_LARGE') return { code: 400, description: 'media: at most 5 MB' };
   if (error.statusCode !== undefined && error.statusCode < 500) return { code: 400, description: error.message };
   request.log.error({ err: error }, 'a request failed');
-  return { code: 500, description: 'this is a fault of the server; its log has the details' };
+  return { code: 500, description: 'internal error; the server log has the details' };
 }

@@ -47,6 +47,33 @@ test('openapi - every route has a summary, a tag, and what it answers', () => {
   }
 });
 
+/** Routes that take no JSON body, and what they take. */
+const WITHOUT_BODY_SCHEMA: Readonly<Record<string, readonly string[]>> = {
+  'the payload of a device, journalled as it is': ['post /ingest/sensor-community', 'post /ingest/{device}'],
+  'a form, checked against the city': ['post /open311/v2/requests.{format}'],
+  'no body': [
+    'post /api/v1/city/reload',
+    'post /api/v1/devices/{id}/rotate',
+    'post /api/v1/subscriptions/{id}/deliveries/{delivery}/redeliver',
+    'post /api/v1/subscriptions/{id}/disable',
+    'post /api/v1/subscriptions/{id}/test',
+    'post /api/v1/webhooks/{id}/deliveries/{delivery}/redeliver',
+    'post /api/v1/webhooks/{id}/disable',
+    'post /api/v1/webhooks/{id}/ping',
+    'post /api/v1/webhooks/{id}/rotate',
+  ],
+};
+
+test('openapi - every route that takes a body has a schema for it', () => {
+  const writing = described().filter((route) => /^(post|put|patch) /.test(route));
+  const unchecked = writing.filter((route) => {
+    const [method, path] = route.split(' ') as [string, string];
+    return !('requestBody' in paths[path]![method]!);
+  });
+  expect(writing.length).toBeGreaterThan(30);
+  expect(unchecked.sort()).toEqual(Object.values(WITHOUT_BODY_SCHEMA).flat().sort());
+});
+
 test('openapi - what it lists is there', async () => {
   for (const route of described()) {
     const [method, path] = route.split(' ') as [string, string];
