@@ -9,9 +9,9 @@ export const ProblemAnswer = z
     type: z.string(),
     title: z.string(),
     status: z.int(),
-    detail: z.string().describe('What, where, and what would be right'),
+    detail: z.string().describe('What is wrong, where, and what would be right'),
     instance: z.string(),
-    code: z.string().optional().describe('A stable name of the fault'),
+    code: z.string().optional().describe('A stable name of the error'),
     reason: z.string().optional(),
     errors: z
       .array(z.object({ message: z.string() }))

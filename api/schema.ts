@@ -13,7 +13,7 @@ export const Paged = z.object({
     .transform((after) => after ?? null),
 });
 
-/** A page of items. */
+/** A page of a list. */
 export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item).readonly(), next: z.string().nullable() });
 
@@ -23,7 +23,7 @@ export const SeveritySchema = z.enum(SEVERITIES);
 export const Place = z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) });
 
 export const DeviceSchema = z.strictObject({
-  id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 of them'),
+  id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 characters'),
   profile: z.string(),
   district: z.string(),
   name: z.string().min(1).max(200).exactOptional(),
@@ -31,16 +31,16 @@ export const DeviceSchema = z.strictObject({
   tags: z.record(z.string().max(64), z.string().max(200)).exactOptional(),
 });
 
-/** A name or several, repeated or comma separated. */
+/** One or several names, repeated or comma separated. */
 export const Names = z
   .union([z.string(), z.array(z.string())])
   .transform((names) => (Array.isArray(names) ? names : [names]).flatMap((one) => one.split(',')).filter(Boolean));
 
-/** One or several of a list, repeated or comma separated. */
+/** One or several names of a list, repeated or comma separated. */
 export const namesOf = <const T extends readonly string[]>(names: T) =>
-  Names.pipe(z.array(z.enum(names))).describe(`One or several of ${names.join(', ')}; repeated, or with commas`);
+  Names.pipe(z.array(z.enum(names))).describe(`One or several of ${names.join(', ')}; repeated or comma separated`);
 
-/** Epoch milliseconds, or ISO 8601: a day (UTC), or a time with its zone, whose `+` may have become a space on its way. */
+/** Epoch milliseconds, or ISO 8601: a day (UTC) or a time with a zone. A `+` that was decoded as a space counts as `+`. */
 export const Instant = z.string().transform((text, context) => {
   const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', '+');
   const ms = parseTimestamp(/^\d+$/.test(text) ? Number(text) : time);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { EVENT_TYPES, type EventType, REASONS, type Reason } from '../../domain/index.ts';
 import { eventName } from '../../events/index.ts';
 
-/** One kind of message: the name of its payload's schema, and examples. */
+/** One kind of message. `schema` is the name of its payload's schema. */
 export interface Message {
   readonly schema: string;
   readonly contentType: string;
@@ -18,7 +18,7 @@ const eventMessage = (type: EventType): [string, Message] => [
 
 const AT = '2026-01-31T12:00:00Z';
 
-/** Every message by its name. */
+/** Every message, by name. */
 export const MESSAGES: Readonly<Record<string, Message>> = {
   Readings: {
     schema: 'Readings',
@@ -35,7 +35,7 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
   SenmlCbor: {
     schema: 'SenmlCbor',
     contentType: 'application/senml+cbor',
-    summary: 'Readings in SenML CBOR: the same pack with the labels of RFC 8428 table 4',
+    summary: 'Readings in SenML CBOR: the same pack with the integer labels of RFC 8428 table 4',
   },
   StationPush: {
     schema: 'StationPush',
@@ -65,7 +65,7 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
   Rejection: {
     schema: 'Rejection',
     contentType: JSON_TYPE,
-    summary: 'What was refused of a message, and why; best effort',
+    summary: 'What was refused of a message and why; best effort (QoS 0)',
     examples: [
       {
         topic: 'devices/air-1/readings',
@@ -83,21 +83,21 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
   LiveReading: {
     schema: 'LiveReading',
     contentType: JSON_TYPE,
-    summary: 'Validated readings of a device at one time; best effort',
+    summary: 'Validated readings of a device at one time; best effort (QoS 0)',
     examples: [{ ts: AT, metrics: { pm25: 12.3 } }],
   },
   ...Object.fromEntries(EVENT_TYPES.map(eventMessage)),
   TicketState: {
     schema: 'Ticket',
     contentType: JSON_TYPE,
-    summary: 'An open ticket; an empty payload once it is done',
+    summary: 'An open ticket; an empty payload once it is resolved or closed',
   },
 };
 
-const metrics = z.record(z.string(), z.number()).describe('Values by name of metric, in its unit');
+const metrics = z.record(z.string(), z.number()).describe('Values by metric name, in the unit of the metric');
 const time = z.union([z.iso.datetime({ offset: true }), z.number().describe('Epoch ms')]);
 
-const Reading = z.strictObject({ ts: time.optional().describe('Absent: the time of receipt'), metrics });
+const Reading = z.strictObject({ ts: time.optional().describe('Default: the time of receipt'), metrics });
 
 const Record = z.object({
   bn: z.string().optional(),
@@ -125,8 +125,8 @@ const ChirpStackUplink = z.object({
   devAddr: z.string().optional(),
   fCnt: z.int().optional(),
   fPort: z.int().optional(),
-  data: z.string().optional().describe('The frame, base64'),
-  object: z.record(z.string(), z.unknown()).optional().describe('What the codec made of it'),
+  data: z.string().optional().describe('The frame in base64'),
+  object: z.record(z.string(), z.unknown()).optional().describe('The frame as the codec decoded it'),
 });
 
 const ThingsStackUplink = z.object({
@@ -149,7 +149,7 @@ const Refused = z.object({
   detail: z.string().describe('What was found, and what would be right'),
 });
 
-/** What goes over MQTT besides events and tickets, by name. What devices send is described, not enforced by these: `ingest/decode` is. */
+/** Payloads other than events and tickets, by name. Those of devices are only described here: `ingest/decode` checks them. */
 export const PAYLOADS = {
   Readings: z.union([Reading, z.array(Reading).min(1)]).describe('One reading or several'),
   SenmlPack: z.array(Record).min(1).describe('A SenML pack (RFC 8428)'),
@@ -160,7 +160,7 @@ export const PAYLOADS = {
   ThingsStackUplink: ThingsStackUplink.describe('An uplink message of The Things Stack 3'),
   Rejection: z
     .object({ topic: z.string(), receivedAt: z.iso.datetime(), refused: z.array(Refused).min(1) })
-    .describe('What was refused of a message, and why'),
+    .describe('What was refused of a message and why'),
   LiveReading: z.object({ ts: z.iso.datetime(), metrics }).describe('Validated readings of a device at one time'),
   DeviceStatus: z.enum(['online', 'offline', 'silent']),
 } as const;

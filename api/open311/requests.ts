@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Received } from '../../citizens/index.ts';
 import type { Clock, Key } from '../../domain/index.ts';
 import { hashSecret } from '../../registry/index.ts';
-import { OPEN311_ANSWERS } from '../answers/open311.ts';
+import { OPEN311_RESPONSES } from '../answers/open311.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import type { App } from '../routes/routes.ts';
 import { JOINED, publicServices, requestOf, type View } from './documents.ts';
@@ -49,7 +49,7 @@ function postRoute(app: App, { city, citizens, keys }: Deps, limit: RateLimit): 
         consumes: ['application/x-www-form-urlencoded', 'multipart/form-data'],
         params: FormatSchema,
         querystring: CommonQuery,
-        response: OPEN311_ANSWERS.posted,
+        response: OPEN311_RESPONSES.posted,
       },
     },
     async (request, reply) => {
@@ -92,7 +92,7 @@ function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenO
         summary: 'Lists requests, newest first',
         params: FormatSchema,
         querystring: FiltersSchema,
-        response: OPEN311_ANSWERS.requests,
+        response: OPEN311_RESPONSES.requests,
       },
     },
     async (request, reply) => {
@@ -113,7 +113,7 @@ function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenO
         summary: 'Returns a request',
         params: FormatSchema.extend({ id: z.string() }),
         querystring: CommonQuery.extend({ extensions: FiltersSchema.shape.extensions }),
-        response: OPEN311_ANSWERS.requests,
+        response: OPEN311_RESPONSES.requests,
       },
     },
     async (request, reply) => {
@@ -137,7 +137,7 @@ function tokenRoute(app: App, { city, citizens }: Deps): void {
         summary: 'Returns the request of a token',
         params: FormatSchema.extend({ token: z.string() }),
         querystring: CommonQuery,
-        response: OPEN311_ANSWERS.token,
+        response: OPEN311_RESPONSES.token,
       },
     },
     async (request, reply) => {

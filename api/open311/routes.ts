@@ -3,7 +3,7 @@ import type { FastifyError, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { mediaPath } from '../../citizens/index.ts';
 import { LamppostError } from '../../domain/index.ts';
-import { OPEN311_ANSWERS } from '../answers/open311.ts';
+import { OPEN311_RESPONSES } from '../answers/open311.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { STATUS } from '../problem.ts';
 import type { App, SchemaTypes } from '../routes/routes.ts';
@@ -65,7 +65,7 @@ function discoveryRoutes(app: App, { city }: Pick<ApiDeps, 'city'>, options: Cit
     summary: 'Service discovery: the endpoint and its formats',
     params: FormatSchema,
     querystring: CommonQuery,
-    response: OPEN311_ANSWERS.discovery,
+    response: OPEN311_RESPONSES.discovery,
   };
   for (const path of [`/discovery.${FORMAT}`, `${V2}/discovery.${FORMAT}`]) {
     app.get(path, { config: OPEN, schema }, async (request, reply) => {
@@ -86,7 +86,7 @@ function serviceRoutes(app: App, { city }: Pick<ApiDeps, 'city'>): void {
         summary: 'Lists the services that citizens may request',
         params: FormatSchema,
         querystring: CommonQuery,
-        response: OPEN311_ANSWERS.services,
+        response: OPEN311_RESPONSES.services,
       },
     },
     async (request, reply) => {
@@ -109,7 +109,7 @@ function serviceRoutes(app: App, { city }: Pick<ApiDeps, 'city'>): void {
         summary: 'Returns the questions of a service',
         params: FormatSchema.extend({ code: z.string() }),
         querystring: CommonQuery,
-        response: OPEN311_ANSWERS.definition,
+        response: OPEN311_RESPONSES.definition,
       },
     },
     async (request, reply) => {
@@ -138,7 +138,7 @@ function mediaRoute(app: App, { citizens, city }: Pick<ApiDeps, 'citizens' | 'ci
         tags: TAGS,
         summary: 'Returns a photo of a public request',
         params: z.object({ name: z.string() }),
-        response: OPEN311_ANSWERS.photo,
+        response: OPEN311_RESPONSES.photo,
       },
     },
     async (request, reply) => {

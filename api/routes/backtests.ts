@@ -78,8 +78,7 @@ async function stream(reply: FastifyReply, run: Run, signal: AbortSignal): Promi
   } catch (error) {
     // A bug goes to the log, as for any other request.
     if (!(error instanceof LamppostError)) reply.log.error({ err: error }, 'a backtest failed');
-    const known =
-      error instanceof LamppostError ? error : new LamppostError('history', 'internal error');
+    const known = error instanceof LamppostError ? error : new LamppostError('history', 'internal error');
     if (!signal.aborted) send('problem', { code: known.code, detail: known.message });
   }
   raw.end();

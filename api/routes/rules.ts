@@ -29,7 +29,7 @@ const RuleBody = z.union([
 /** `?note=`, for bodies that have no note. */
 const Noted = z.object({ note: Note.default('') });
 
-/** `/api/v1/rules`: those from files are read-only here; those made here have versions, authors and a history. */
+/** `/api/v1/rules`. Rules from files are read-only here; rules made here have versions, authors and a history. */
 export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   app.get(
     '/api/v1/rules',
@@ -37,7 +37,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
       schema: {
         tags,
         summary:
-          'All rules in order of id, of files and of the API: where each comes from, and what keeps it out of force',
+          'Lists all rules by id, from files and from the API: where each comes from, and what keeps it out of force',
         querystring: Paged,
         response: { 200: pageOf(RuleAnswer) },
       },
@@ -49,7 +49,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   );
   app.get(
     '/api/v1/rules/:id',
-    { schema: { tags, summary: 'One rule, with its source', params: Id, response: { 200: RuleAnswer } } },
+    { schema: { tags, summary: 'Returns a rule with its source', params: Id, response: { 200: RuleAnswer } } },
     async ({ params: { id } }, reply) => {
       const rule = found(rules.get(id), `rule "${id}"`);
       return reply.header('etag', etagOf(rule.version)).send(rule);
@@ -60,8 +60,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
     {
       schema: {
         tags,
-        summary:
-          'Every version of a rule that the API made, newest first: by whom, when, why, and its text (null: deleted)',
+        summary: 'Lists the versions of a rule, newest first: by whom, when, why, and the text (null: deleted)',
         params: Id,
         response: { 200: pageOf(RuleVersionAnswer) },
       },
@@ -76,7 +75,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
 
 function changeRoutes(app: App, rules: ApiDeps['rules']): void {
   const config = { role: 'admin' } as const;
-  const answers = { body: RuleBody, querystring: Noted };
+  const input = { body: RuleBody, querystring: Noted };
   app.post(
     '/api/v1/rules',
     {
@@ -84,8 +83,9 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
       bodyLimit: BODY_LIMIT,
       schema: {
         tags,
-        summary: 'Makes a rule: its YAML, {text, note}, or the rule as an object. 202: on disk, not yet in force',
-        ...answers,
+        summary:
+          'Creates a rule from its YAML, from {text, note}, or from the rule as an object. 202: on disk, but not yet in force',
+        ...input,
         response: { 201: RuleAnswer, 202: RuleAnswer },
       },
     },
@@ -102,9 +102,9 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
       bodyLimit: BODY_LIMIT,
       schema: {
         tags,
-        summary: 'Makes a new version of a rule; with If-Match only where it is still at that version',
+        summary: 'Creates a new version of a rule. If-Match limits the change to the versions listed',
         params: Id,
-        ...answers,
+        ...input,
         response: { 200: RuleAnswer, 202: RuleAnswer },
       },
     },
@@ -117,7 +117,12 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
     '/api/v1/rules/:id',
     {
       config,
-      schema: { tags, summary: 'Deletes a rule that the API made; its alerts end', params: Id, querystring: Noted },
+      schema: {
+        tags,
+        summary: 'Deletes a rule that was made here; its alerts end. If-Match limits this to the versions listed',
+        params: Id,
+        querystring: Noted,
+      },
     },
     async (request, reply) => {
       const { inForce } = await rules.remove(request.params.id, request.query.note, editorOf(request));

@@ -40,7 +40,7 @@ test.each([
   [{ url, filter: { districts: ['eastt'] } }, 'filter.districts: the city has no "eastt": did you mean "east"?'],
   [{ url, filter: { types: ['city.lamppost.nothing'] } }, 'body/filter/types/0: Invalid option'],
   [{ url, filter: { colours: ['red'] } }, 'Unrecognized key: "colours"'],
-  [{ url: 'https://user:secret@a.example/' }, 'body/url: must be without user and password'],
+  [{ url: 'https://user:secret@a.example/' }, 'body/url: must have no user and password'],
   [{ url, concurrency: 0 }, 'body/concurrency: Too small'],
   [{ url, format: 'smoke' }, 'body/format: Invalid'],
   [{ url, party: 'cares' }, 'party: the city has no "cares": did you mean "care"?'],
