@@ -19,7 +19,7 @@ async function call(
   init: { method?: string; body?: unknown; key?: string; etag?: string } = {},
 ): Promise<Answer> {
   const { method = 'POST', body, key, etag } = init;
-  const answer = await api.fetch(path, {
+  const response = await api.fetch(path, {
     method,
     ...(key === undefined ? {} : { key }),
     headers: {
@@ -28,8 +28,8 @@ async function call(
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-  const text = await answer.text();
-  return { status: answer.status, etag: answer.headers.get('etag'), body: text === '' ? null : JSON.parse(text) };
+  const text = await response.text();
+  return { status: response.status, etag: response.headers.get('etag'), body: text === '' ? null : JSON.parse(text) };
 }
 
 const act = (id: string, action: string, init: Parameters<typeof call>[1] = {}) =>
@@ -38,12 +38,12 @@ const act = (id: string, action: string, init: Parameters<typeof call>[1] = {}) 
 /** A ticket opened by hand. */
 async function opened(more: object = {}): Promise<Ticket> {
   const body = { service: 'mend', title: 'Broken', district: 'east', ...more };
-  const answer = await call('/api/v1/tickets', { body });
-  expect(answer.status).toBe(201);
-  return answer.body;
+  const response = await call('/api/v1/tickets', { body });
+  expect(response.status).toBe(201);
+  return response.body;
 }
 
-test('tickets - opened by hand, acted upon with the version that was seen, and refused with any other', async () => {
+test('tickets - an action with If-Match needs the current version among those listed', async () => {
   const { id } = await opened();
   const seen = await call(`/api/v1/tickets/${id}`, { method: 'GET' });
   expect(seen.etag).toBe('"1"');
@@ -81,7 +81,7 @@ test('tickets - every refusal has a status, a reason and what would be right', a
   expect(nothing.status).toBe(404);
 });
 
-test('tickets - a key of a department sees and acts on its own; another’s is as if it were not there (promise 7)', async () => {
+test('tickets - a key of a department sees and acts on its own; others do not exist for it (promise 7)', async () => {
   const { id, department } = await opened();
   const own = api.key('operator', department);
   const other = api.key('operator', 'roads');
@@ -90,7 +90,7 @@ test('tickets - a key of a department sees and acts on its own; another’s is a
   expect((await act(id, 'comment', { key: other, body: { note: 'theirs' } })).status).toBe(404);
   const list = await api.fetch('/api/v1/tickets?limit=1000', { key: other });
   expect(((await list.json()) as Page<Ticket>).items.map((ticket) => ticket.id)).not.toContain(id);
-  // A part of it makes it theirs to see, and no more.
+  // A part of the ticket lets them see it, and no more.
   const part = await act(id, 'parts', { body: { department: 'roads', note: 'your share' } });
   expect(part.status).toBe(201);
   expect((await call(`/api/v1/tickets/${id}`, { method: 'GET', key: other })).status).toBe(200);
@@ -110,7 +110,7 @@ test('tickets - filters take several values, and every alert of a ticket is list
   expect(body).toMatchObject({ items: [{ group: sensor[0]!.group, state: 'firing' }], next: null });
 });
 
-test('silences - made, shown, in force, ended; alert and waiting ticket say so', async () => {
+test('silences - created, shown, in force, ended; the alert and the waiting ticket show it', async () => {
   const now = Date.now();
   const iso = (ms: number) => new Date(ms).toISOString();
   const asked = { matchers: { district: 'harbour' }, endsAt: iso(now + 3_600_000), comment: 'works on the pier' };
@@ -151,7 +151,7 @@ test('silences - made, shown, in force, ended; alert and waiting ticket say so',
   expect((await call('/api/v1/silences/s-none', { method: 'DELETE' })).status).toBe(404);
 });
 
-test('silences - open tickets of what they match say so too', async () => {
+test('silences - open tickets that match show them too', async () => {
   api.incidents(1, { severity: 'info' });
   const open = ((await (await api.fetch('/api/v1/tickets?severity=info')).json()) as Page<Ticket>).items[0]!;
   const endsAt = new Date(Date.now() + 60_000).toISOString();

@@ -7,7 +7,7 @@ import { xmlOf } from '../../../../domain/index.ts';
 const documentOf = (root: string, value: Value) => xmlOf(elementOf(root, value));
 const parser = new XMLParser({ parseTagValue: false, trimValues: false, htmlEntities: true });
 
-test('xml - writes what GeoReport v2 has examples of', () => {
+test('xml - writes documents as in the examples of GeoReport v2', () => {
   const services = [{ service_code: '001', metadata: true, keywords: null, price: 1.5 }];
   expect(documentOf('services', services)).toBe(
     '<?xml version="1.0" encoding="UTF-8"?>\n' +
@@ -16,7 +16,7 @@ test('xml - writes what GeoReport v2 has examples of', () => {
   expect(documentOf('services', [])).toContain('<services/>');
 });
 
-test('xml - whatever a citizen writes stays a text', () => {
+test('xml - whatever a citizen writes stays text', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
       const document = documentOf('errors', [{ code: 400, description: text }]);
