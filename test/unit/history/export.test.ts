@@ -8,7 +8,7 @@ import Fastify from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiDeps } from '../../../api/deps.ts';
-import { answerErrors } from '../../../api/problem.ts';
+import { respondWithProblems } from '../../../api/problem.ts';
 import { readingRoutes } from '../../../api/routes/readings.ts';
 import type { App } from '../../../api/routes/routes.ts';
 import { systemClock as clock, type HistoryStore, type Series } from '../../../domain/index.ts';
@@ -38,7 +38,7 @@ async function serve(store: HistoryStore): Promise<{ app: App; base: string }> {
   const one = Fastify() as unknown as App;
   one.setValidatorCompiler(validatorCompiler);
   one.setSerializerCompiler(serializerCompiler);
-  answerErrors(one as never);
+  respondWithProblems(one as never);
   readingRoutes(one, { history: store } as unknown as ApiDeps);
   return { app: one, base: `${await one.listen({ host: '127.0.0.1', port: 0 })}/api/v1/readings` };
 }
