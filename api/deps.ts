@@ -96,8 +96,8 @@ export interface ApiDeps {
     discard(ids: readonly string[], by: string, note: string): Promise<number>;
   };
   readonly backups: {
-    /** Begins one; throws `conflict`, `invalid` (the path). */
-    start(to?: string): BackupJob;
+    /** Begins a backup; throws `conflict`, `invalid` (the path). */
+    begin(to?: string): BackupJob;
     last(): BackupJob | null;
   };
   /** Throws `city` with every mistake where the folder has some; the old one stays in force. */

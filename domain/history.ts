@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import type { ReadingColumns } from './reading.ts';
+import type { ShapeOf } from './schema.ts';
 
 /**
  * How readings of one interval become one point. `p95` is the nearest rank as InfluxQL's PERCENTILE(value, 95) takes it:
@@ -28,23 +30,20 @@ export interface ReadingsQuery extends ReadingsFilter {
   readonly maxPoints: number;
 }
 
-/** Points of one device and metric in time order: [epoch ms, value]; null only where gaps were asked for. */
-export interface Series {
-  readonly device: string;
-  readonly metric: string;
-  readonly unit: string;
-  readonly points: readonly (readonly [number, number | null])[];
-}
+const series = { device: z.string(), metric: z.string(), unit: z.string() };
+const Point = z.tuple([z.number().describe('Epoch ms'), z.number().nullable()]).readonly();
 
-/** The newest reading of a device and metric. */
-export interface LatestReading {
-  readonly device: string;
-  readonly metric: string;
-  readonly unit: string;
-  /** ISO 8601 UTC. */
-  readonly at: string;
-  readonly value: number;
-}
+/** Points of one device and metric in time order: [epoch ms, value]; a value is null only where a query asks for gaps. */
+export const SeriesSchema = z
+  .object({ ...series, points: z.array(Point).readonly().describe('[epoch ms, value], in order of time') })
+  .meta({ id: 'Series', description: 'Readings of one device and metric' });
+export type Series = ShapeOf<typeof SeriesSchema>;
+
+/** The newest reading of a device and metric; `at` is ISO 8601 UTC. */
+export const LatestReadingSchema = z
+  .object({ ...series, at: z.iso.datetime(), value: z.number() })
+  .meta({ id: 'LatestReading' });
+export type LatestReading = ShapeOf<typeof LatestReadingSchema>;
 
 /** Which readings a scan gives: of these devices and metrics, `[fromMs, toMs)` in event time. */
 export interface ScanQuery {

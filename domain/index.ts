@@ -51,12 +51,14 @@ export {
   type HistoryStore,
   type HistoryUpkeep,
   type LatestReading,
+  LatestReadingSchema,
   type ReadingsFilter,
   type ReadingsQuery,
   type RefusedRow,
   type ScannedReadings,
   type ScanQuery,
   type Series,
+  SeriesSchema,
 } from './history.ts';
 export type {
   Appended,
@@ -101,6 +103,7 @@ export {
   WINDOW_FUNCTIONS,
   type WindowFunction,
 } from './rule.ts';
+export type { ShapeOf } from './schema.ts';
 export {
   type AlertLabels,
   type EscalationStep,

@@ -1,6 +1,14 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
-import type { Aggregate, ReadingsFilter, ReadingsQuery, Series } from '../domain/index.ts';
-import { checkPoints, everyOf, filled } from './fill.ts';
+import {
+  type Aggregate,
+  LamppostError,
+  type ReadingsFilter,
+  type ReadingsQuery,
+  type Series,
+} from '../domain/index.ts';
 import { ROLLED_FUNCTIONS, rolledSource } from './rollup.ts';
 
 const SQL_OF: Readonly<Record<Aggregate, string>> = {
@@ -80,4 +88,79 @@ function seriesOf(rows: readonly [string, string, number, number][], unitOf: (me
     last.points.push([t, v]);
   }
   return series;
+}
+
+/** Throws `invalid` where there are more points than were asked for. */
+export function checkPoints(points: number, maxPoints: number): void {
+  if (points <= maxPoints) return;
+  const narrow = 'name fewer devices or metrics, a shorter time, or a longer every';
+  throw new LamppostError('invalid', `more than ${maxPoints} points; ${narrow}`);
+}
+
+/** The interval of a query in whole milliseconds; null for raw readings. */
+export function everyOf({ everyMs }: Pick<ReadingsQuery, 'everyMs'>): number | null {
+  return everyMs === undefined ? null : Math.max(1, Math.round(everyMs));
+}
+
+/** Start of the interval that a moment lies in, aligned to the epoch. */
+export function bucketOf(ms: number, every: number): number {
+  return Math.floor(ms / every) * every;
+}
+
+/**
+ * With `fill: null`, every interval that begins before `toMs`, from the one that holds `fromMs`, gets a point in each series;
+ * a gap is null, whatever the function. Throws `invalid` past `maxPoints`.
+ */
+export function filled(series: readonly Series[], query: ReadingsQuery): Series[] {
+  const every = everyOf(query);
+  if (query.fill !== 'null' || every === null) return [...series];
+  const first = bucketOf(query.fromMs, every);
+  const intervals = Math.max(0, Math.ceil((query.toMs - first) / every));
+  checkPoints(intervals * series.length, query.maxPoints);
+  return series.map((one) => {
+    const values = new Map(one.points);
+    const points = Array.from({ length: intervals }, (_, n): [number, number | null] => {
+      const ts = first + n * every;
+      return [ts, values.get(ts) ?? null];
+    });
+    return { ...one, points };
+  });
+}
+
+const MARK = '.export-';
+
+/** Writes what a query finds beside the history, and resolves to the file's path. Throws `history` where it cannot. */
+export async function writeParquet(
+  connection: DuckDBConnection,
+  path: string,
+  query: Omit<ReadingsQuery, 'maxPoints'>,
+  options: { unitOf: (metric: string) => string; prunedMs: number; metrics: readonly string[] },
+): Promise<string> {
+  const { sql, params } = statementOf(query, options.prunedMs);
+  const file = `${path}${MARK}${randomUUID()}.parquet`;
+  const units = options.metrics.map((metric) => `when ${text(metric)} then ${text(options.unitOf(metric))} `);
+  const unit = `case metric ${units.join('')}else '' end`.replace('case metric else', 'case when true then');
+  const rows = `select epoch_ms(t) as ts, device, metric, ${unit} as unit, v as value from (${sql})`;
+  try {
+    await connection.run(
+      `copy (${rows} order by device, metric, ts) to ${text(file)} (format parquet, compression zstd)`,
+      params as DuckDBValue[],
+    );
+  } catch (cause) {
+    rmSync(file, { force: true });
+    throw new LamppostError('history', `the export could not be written: ${(cause as Error).message}`, { cause });
+  }
+  return file;
+}
+
+/** Removes what exports left behind when the process ended in the middle of one. */
+export function removeExports(path: string): void {
+  const folder = dirname(path);
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith(`${basename(path)}${MARK}`)) rmSync(join(folder, name), { force: true });
+  }
+}
+
+function text(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
 }

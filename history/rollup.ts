@@ -1,8 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import type { Aggregate } from '../domain/index.ts';
-import { HOUR_MS } from '../domain/index.ts';
+import { type Aggregate, DAY_MS, HOUR_MS } from '../domain/index.ts';
 
-const DAY_MS = 24 * HOUR_MS;
 const HOUR_OF = `(ts - ((ts % ${HOUR_MS}) + ${HOUR_MS}) % ${HOUR_MS})`;
 
 /**

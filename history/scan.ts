@@ -1,6 +1,21 @@
 import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBInstance } from '@duckdb/node-api';
-import { LamppostError, type ScannedReadings, type ScanQuery } from '../domain/index.ts';
-import { nextSlice, SLICE } from './slices.ts';
+import { DAY_MS, LamppostError, MINUTE_MS, type ScannedReadings, type ScanQuery } from '../domain/index.ts';
+
+/** How a scan cuts the time: what one statement may find, and how readings go out. */
+export const SLICE = {
+  firstMs: MINUTE_MS,
+  longestMs: 30 * DAY_MS,
+  /** Most readings of one slice; only one of a single millisecond may hold more. */
+  rows: 250_000,
+  /** Readings of a batch: whole chunks of 2,048. */
+  batch: 32_768,
+} as const;
+
+/** The length of the next slice, after one of `lengthMs` with so many readings: half full at best, at most eight times as long. */
+export function nextSlice(lengthMs: number, rows: number, most: number = SLICE.rows): number {
+  const factor = Math.max(1 / 64, Math.min(8, most / 2 / Math.max(1, rows)));
+  return Math.max(1, Math.min(SLICE.longestMs, Math.floor(lengthMs * factor)));
+}
 
 // The scan's own tables are of its own connection: what the file calls the devices and metrics, and their places in the query.
 const PLACES = `

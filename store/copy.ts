@@ -1,7 +1,9 @@
-import { constants } from 'node:fs';
-import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { constants, createReadStream } from 'node:fs';
+import { copyFile, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
+import { pipeline } from 'node:stream/promises';
 
 /** All pages in one step, which reads one snapshot; a copy in several steps begins anew at every write of the file's owner. */
 const ALL_PAGES = 2 ** 31 - 1;
@@ -42,4 +44,24 @@ async function unlessGone<T>(work: Promise<T>): Promise<T | null> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
+}
+
+/** Size and SHA-256 of a file, once all of it is on the disk. */
+export async function sealed(path: string): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
+  const file = await open(path, 'r+');
+  try {
+    await file.sync();
+    return { bytes: (await file.stat()).size, sha256: hash.digest('hex') };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Resolves when the names in a folder would survive a power loss. Windows opens no folders, and needs not. */
+export async function folderOnDisk(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path);
+  await folder.sync().finally(() => folder.close());
 }

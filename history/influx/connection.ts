@@ -2,10 +2,36 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { HttpError, InfluxDB } from '@influxdata/influxdb-client';
 import { LamppostError } from '../../domain/index.ts';
-import type { InfluxSettings } from './settings.ts';
+
+/** Which InfluxDB is the history, and how it is spoken to. */
+export interface InfluxSettings {
+  /** `http://host:8086`, also with a path in front of the API's own. */
+  readonly url: string;
+  /** The token; `user:password` is sent as such; empty where the server asks for none. */
+  readonly token: string;
+  /** v2 only. */
+  readonly org: string;
+  /** The bucket; with v1, and for queries, the database of this name. */
+  readonly bucket: string;
+  /** Which path is written to: `/api/v2/write` (InfluxDB 2 and 3, VictoriaMetrics) or `/write` (InfluxDB 1, and the others too). */
+  readonly api: 'v2' | 'v1';
+}
+
+/** How the history writes. */
+export interface InfluxLimits {
+  /** Lines of one request. */
+  readonly lines: number;
+  /** Requests on their way at the same time. */
+  readonly inFlight: number;
+  /** How long one request may take in all, ms: a half-open connection answers never. */
+  readonly timeoutMs: number;
+}
+
+/** What InfluxDB recommends, and a time that it stays within even while it compacts. */
+export const INFLUX_LIMITS: InfluxLimits = { lines: 5_000, inFlight: 3, timeoutMs: 30_000 };
 
 /** What a server answered, whatever it was. */
-export interface Answer {
+export interface Response {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
@@ -14,7 +40,7 @@ export interface Answer {
 /** Requests to one InfluxDB, each tried once and ended in time. What could not be asked is thrown as `history`, retryable. */
 export interface InfluxConnection {
   /** Sends lines, with timestamps in ms. */
-  write(lines: string): Promise<Answer>;
+  write(lines: string): Promise<Response>;
   /** One InfluxQL statement; yields the answer as it comes. An answer other than 200 is thrown as an HttpError. */
   query(statement: string): AsyncIterable<Uint8Array>;
   /** Ends what is on its way; later requests are not hindered. */
@@ -70,7 +96,7 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
     async write(lines) {
       const { signal, fault, done } = limit();
       let status = 0;
-      let answered: Answer['headers'] = {};
+      let answered: Response['headers'] = {};
       try {
         const options = {
           method: 'POST',
@@ -84,7 +110,7 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
         });
         return { status, headers: answered, body: body === undefined ? '' : JSON.stringify(body) };
       } catch (error) {
-        if (error instanceof HttpError) return answerOf(error);
+        if (error instanceof HttpError) return responseOf(error);
         // A success whose body is not the JSON that was asked for.
         if (error instanceof SyntaxError) return { status, headers: answered, body: '' };
         throw fault(error);
@@ -113,7 +139,7 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
 }
 
 /** The answer inside the client's error. */
-export function answerOf(error: HttpError): Answer {
+export function responseOf(error: HttpError): Response {
   return { status: error.statusCode, headers: error.headers ?? {}, body: error.body ?? '' };
 }
 

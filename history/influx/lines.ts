@@ -1,5 +1,5 @@
 import type { KnownDevice, MetricTable, ReadingColumns, RefusedRow } from '../../domain/index.ts';
-import type { RowPlace } from '../replaced.ts';
+import type { RowPlace } from '../columns.ts';
 
 /** Rows of several batches under one number each. */
 export class Rows {

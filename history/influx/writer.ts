@@ -1,7 +1,7 @@
 import type { RefusedRow } from '../../domain/index.ts';
-import type { Refusal, Verdict } from './answers.ts';
+import type { InfluxLimits } from './connection.ts';
 import type { LineBuilder, Lines, Rows } from './lines.ts';
-import type { InfluxLimits } from './settings.ts';
+import type { Refusal, Verdict } from './responses.ts';
 
 /** Brings rows into the database, around those that it refuses. */
 export interface LineWriter {

@@ -78,7 +78,11 @@ async function measure(history: HistoryStore, devices: readonly Device[]): Promi
   const from = performance.now();
   const report: BacktestReport = await runBacktest(
     { ...inputOf(city, rule, null), devices, ...times },
-    { scan: history.scan, ticketOf: wouldBeTickets(city, devices), elapsed: () => performance.now() },
+    {
+      scan: (query, signal) => history.scan(query, signal),
+      ticketOf: wouldBeTickets(city, devices),
+      elapsed: () => performance.now(),
+    },
   );
   const seconds = (performance.now() - from) / 1_000;
   const { user, system } = process.cpuUsage(cpu);

@@ -74,7 +74,9 @@ test('jobs - roll up, expire and forget what is due in real stores, and nothing 
   quarantine.settle(refused);
 
   const expire = async (beforeMs: number) => quarantine.expire(beforeMs);
-  const engine = { ...history, expire, due: async () => 2 };
+  const rollup = (untilMs: number) => history.rollup(untilMs);
+  const prune = (beforeMs: number) => history.prune(beforeMs);
+  const engine = { rollup, prune, expire, due: async () => 2 };
   const told: (object | null)[] = [];
   const jobs = createJobs({ clock, ledger, engine, notify, reception, keep, backup: null });
   for (const job of jobs) told.push(await job.run());

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock as clock, type KnownDevice, LamppostError } from '../../../domain/index.ts';
-import { createInfluxHistory } from '../../../history/influx/index.ts';
+import { createInfluxHistory } from '../../../history/index.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 import { type Answerer, InfluxScript, says, stored } from '../../kit/influx.ts';
 

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createHistoryConsumer, type HistoryConsumer } from '../../../history/index.ts';
-import { createInfluxHistory } from '../../../history/influx/index.ts';
+import { createHistoryConsumer, createInfluxHistory, type HistoryConsumer } from '../../../history/index.ts';
 import {
   createLedgerReader,
   createLedgerStore,

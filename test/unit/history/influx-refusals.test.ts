@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock as clock, type KnownDevice, type ReadingColumns, type RefusedRow } from '../../../domain/index.ts';
-import { createInfluxHistory } from '../../../history/influx/index.ts';
+import { createInfluxHistory } from '../../../history/index.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 import { type Answerer, InfluxScript, parseLine, says, stored } from '../../kit/influx.ts';
 

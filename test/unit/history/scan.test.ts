@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HistoryStore, KnownDevice, ScannedReadings, ScanQuery } from '../../../domain/index.ts';
 import { createDuckdbHistory, openDuckdbScan } from '../../../history/index.ts';
-import { nextSlice, SLICE } from '../../../history/slices.ts';
+import { nextSlice, SLICE } from '../../../history/scan.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const START = 1_700_000_000_000;

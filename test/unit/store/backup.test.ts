@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { checkTogether } from '../../../app/backup-sources.ts';
+import { checkTogether } from '../../../app/backup.ts';
 import {
   type BackupFile,
   type BackupSource,
@@ -82,7 +82,7 @@ function backups(sources: readonly BackupSource[] = [bins(), lamps()], changes: 
 
 /** Runs one to its end. */
 async function ended(made: Backups, to?: string) {
-  made.start(to);
+  made.begin(to);
   while (made.last()!.state === 'running') await new Promise((resolve) => setImmediate(resolve));
   return made.last()!;
 }
@@ -196,20 +196,20 @@ describe('a backup', () => {
 
   test('is one at a time, in a new folder with a place to be in; what was left half is named', async () => {
     const made = backups();
-    const job = made.start();
-    expect(() => made.start()).toThrow(
+    const job = made.begin();
+    expect(() => made.begin()).toThrow(
       expect.objectContaining({ code: 'conflict', message: expect.stringMatching(/runs: wait/) }),
     );
     await made.stop();
     const again = backups();
-    const to = (path: string) => () => again.start(path);
+    const to = (path: string) => () => again.begin(path);
     expect(to('monday')).toThrow(expect.objectContaining({ code: 'invalid' }));
     expect(to(join(dir, 'nowhere', 'monday'))).toThrow(expect.objectContaining({ code: 'invalid' }));
     expect(to(join(dir, 'data'))).toThrow(expect.objectContaining({ code: 'conflict' }));
     mkdirSync(join(dir, 'monday.part'));
     expect(to(join(dir, 'monday'))).toThrow(/monday\.part is left of a backup that was interrupted: delete it/);
     const nowhere = backups([bins()], { folder: null });
-    expect(() => nowhere.start()).toThrow(
+    expect(() => nowhere.begin()).toThrow(
       expect.objectContaining({ code: 'invalid', message: expect.stringMatching(/LAMPPOST_BACKUP_DIR/) }),
     );
     expect(job.state).toBe('running');
@@ -224,7 +224,7 @@ describe('a backup', () => {
       }),
       lamps(),
     ]);
-    made.start();
+    made.begin();
     while (told.length < 2) await new Promise((resolve) => setImmediate(resolve));
     const stopped = made.stop();
     resolve();
@@ -292,7 +292,7 @@ describe('a restore', () => {
   test.each<[string, RegExp, (path: string) => void]>([
     [
       'without its manifest',
-      /no whole backup: it has no manifest\.json/,
+      /not a complete backup: it has no manifest\.json/,
       (path) => rmSync(join(path, 'manifest.json')),
     ],
     ['with half a manifest', /not the manifest of a backup/, (path) => writeFileSync(join(path, 'manifest.json'), '{')],

@@ -1,6 +1,5 @@
 import { LamppostError } from '../../domain/index.ts';
-import { type Answer, hostOf } from './connection.ts';
-import type { InfluxSettings } from './settings.ts';
+import { hostOf, type InfluxSettings, type Response } from './connection.ts';
 
 /** Why points were refused; others of the same request may be stored. */
 export interface Refusal {
@@ -31,18 +30,18 @@ const LONGEST_MS = 300_000;
 const LONGEST_TEXT = 300;
 
 /** What to do after an answer to a write; see docs/influxdb.md. */
-export function verdictOf(answer: Answer, settings: InfluxSettings, nowMs: number): Verdict {
-  const { status, body } = answer;
+export function verdictOf(response: Response, settings: InfluxSettings, nowMs: number): Verdict {
+  const { status, body } = response;
   if (status === 413) return { kind: 'too-large' };
   // Hosted InfluxDB 3 answers 201 where it stored some lines, and lists the others.
   if (status === 204 || (status === 201 && body === '')) return { kind: 'stored' };
-  const error = waitFor(answer, settings, nowMs);
-  const refused = status === 201 || ((status === 400 || status === 422) && !isPage(answer));
-  return refused ? { kind: 'refused', refusal: refusalOf(answer), error } : { kind: 'wait', error };
+  const error = waitFor(response, settings, nowMs);
+  const refused = status === 201 || ((status === 400 || status === 422) && !isPage(response));
+  return refused ? { kind: 'refused', refusal: refusalOf(response), error } : { kind: 'wait', error };
 }
 
 /** An HTML page comes from something in front of the database, and says nothing about points. */
-function isPage({ headers, body }: Answer): boolean {
+function isPage({ headers, body }: Response): boolean {
   return String(headers['content-type'] ?? '').includes('html') || body.trimStart().startsWith('<');
 }
 
@@ -53,7 +52,7 @@ const OF_POINTS =
 // The reasons of InfluxDB 1 and 2 that lie in the time and the tags.
 const OF_LINES = /beyond retention policy|max-(series|values)-per/i;
 
-function refusalOf({ body }: Answer): Refusal {
+function refusalOf({ body }: Response): Refusal {
   const said = saidIn(body);
   const dropped = /dropped=(\d+)/.exec(said)?.[1];
   const field = /input field "(.+?)" on measurement "(.+?)"/.exec(said);
@@ -75,9 +74,9 @@ function linesIn(body: string): number[] | null {
   return numbers.length > 0 && numbers.every((n) => Number.isInteger(n) && n >= 0) ? numbers : null;
 }
 
-function waitFor(answer: Answer, settings: InfluxSettings, nowMs: number): LamppostError {
-  const message = `InfluxDB at ${hostOf(settings)} ${remedyFor(answer.status, settings)} (${sentence(answer)})`;
-  const retryAfterMs = retryAfterOf(answer.headers['retry-after'], nowMs);
+function waitFor(response: Response, settings: InfluxSettings, nowMs: number): LamppostError {
+  const message = `InfluxDB at ${hostOf(settings)} ${remedyFor(response.status, settings)} (${sentence(response)})`;
+  const retryAfterMs = retryAfterOf(response.headers['retry-after'], nowMs);
   return new LamppostError('history', message, { retryable: true, retryAfterMs });
 }
 
@@ -99,9 +98,9 @@ export function remedyFor(status: number, { token, org, bucket, api }: InfluxSet
 }
 
 /** `404: database not found: "x"`. */
-export function sentence(answer: Answer): string {
-  const said = isPage(answer) ? 'an HTML page' : shortened(saidIn(answer.body));
-  return said === '' ? String(answer.status) : `${answer.status}: ${said}`;
+export function sentence(response: Response): string {
+  const said = isPage(response) ? 'an HTML page' : shortened(saidIn(response.body));
+  return said === '' ? String(response.status) : `${response.status}: ${said}`;
 }
 
 /** RFC 9110, 10.2.3: seconds, or an HTTP date; 0 where there is neither. */
