@@ -197,8 +197,8 @@ export function createHistoryConsumer(deps: Deps, limits: BatchLimits): HistoryC
 const ROWS_OF_A_BLOCK = 2 ** 20;
 
 /**
- * The outcomes with what the history's database refused moved from stored to quarantined. Such a reading is kept as a
- * native message of its own, under a negative number that only it has and that grows with the journal.
+ * Returns the outcomes with the rows that the history's database refused moved from stored to quarantined. Such a reading is
+ * kept as a native message of its own, under a unique negative number that grows with the journal.
  */
 function withRefused(batch: readonly Outcome[], refused: readonly RefusedRow[], metrics: MetricTable): Outcome[] {
   const byOutcome = Map.groupBy(refused, ({ batch: at }) => at);

@@ -23,7 +23,7 @@ const SQL_OF: Readonly<Record<Aggregate, string>> = {
   p95: 'list_sort(list(value))[(count(*) * 95 + 50) // 100]',
 };
 
-/** Devices and metrics asked for, as a condition with its parameters. */
+/** The SQL condition for the devices, metrics and district of a query, with its parameters. */
 function filterOf(query: ReadingsFilter): { sql: string; params: string[] } {
   const parts: string[] = [];
   const params: string[] = [];
@@ -38,7 +38,7 @@ function filterOf(query: ReadingsFilter): { sql: string; params: string[] } {
   return { sql: parts.map((part) => ` and ${part}`).join(''), params };
 }
 
-/** A statement that yields device, metric, t (epoch ms) and v, in this order of rows. `prunedMs`: raw readings before are gone. */
+/** A statement that returns device, metric, t (epoch ms) and v, ordered by these. Raw readings before `prunedMs` are deleted. */
 export function statementOf(
   query: Omit<ReadingsQuery, 'maxPoints'>,
   prunedMs: number,
@@ -57,13 +57,13 @@ export function statementOf(
   // A floor that is right before 1970 too: SQL's division rounds towards zero.
   const bucket = `(ts - ((ts % ${every}) + ${every}) % ${every}) as t`;
   const rolled = rolledSource({ fromMs, toMs, every, fn, prunedMs });
-  const figure = rolled === null ? SQL_OF[fn] : ROLLED_FUNCTIONS[fn]!;
+  const aggregate = rolled === null ? SQL_OF[fn] : ROLLED_FUNCTIONS[fn]!;
   const source = rolled ?? `(select * from readings where ts >= ${fromMs} and ts < ${toMs})`;
-  const sql = `${select} ${bucket}, ${figure} as v from ${source} r ${joined} where true${filter.sql} group by all ${order}`;
+  const sql = `${select} ${bucket}, ${aggregate} as v from ${source} r ${joined} where true${filter.sql} group by all ${order}`;
   return { sql, params: filter.params };
 }
 
-/** Raw or downsampled points by device and metric. Throws `invalid` past `maxPoints`. */
+/** Returns raw or downsampled points by device and metric. Throws `invalid` where there are more than `maxPoints`. */
 export async function queryReadings(
   connection: DuckDBConnection,
   query: ReadingsQuery,
@@ -90,7 +90,7 @@ function seriesOf(rows: readonly [string, string, number, number][], unitOf: (me
   return series;
 }
 
-/** Throws `invalid` where there are more points than were asked for. */
+/** Throws `invalid` where there are more than `maxPoints` points. */
 export function checkPoints(points: number, maxPoints: number): void {
   if (points <= maxPoints) return;
   const narrow = 'name fewer devices or metrics, a shorter time, or a longer every';
@@ -102,14 +102,14 @@ export function everyOf({ everyMs }: Pick<ReadingsQuery, 'everyMs'>): number | n
   return everyMs === undefined ? null : Math.max(1, Math.round(everyMs));
 }
 
-/** Start of the interval that a moment lies in, aligned to the epoch. */
+/** Start of the interval that contains the time, aligned to the epoch. */
 export function bucketOf(ms: number, every: number): number {
   return Math.floor(ms / every) * every;
 }
 
 /**
- * With `fill: null`, every interval that begins before `toMs`, from the one that holds `fromMs`, gets a point in each series;
- * a gap is null, whatever the function. Throws `invalid` past `maxPoints`.
+ * With `fill: null`, each series gets a point for every interval from the one that contains `fromMs` to the last one that
+ * begins before `toMs`; a gap is null for every function. Throws `invalid` where there are more than `maxPoints`.
  */
 export function filled(series: readonly Series[], query: ReadingsQuery): Series[] {
   const every = everyOf(query);
@@ -129,7 +129,7 @@ export function filled(series: readonly Series[], query: ReadingsQuery): Series[
 
 const MARK = '.export-';
 
-/** Writes what a query finds beside the history, and resolves to the file's path. Throws `history` where it cannot. */
+/** Writes the result of a query to a Parquet file beside the history; resolves to its path. Throws `history` where it cannot. */
 export async function writeParquet(
   connection: DuckDBConnection,
   path: string,
@@ -153,7 +153,7 @@ export async function writeParquet(
   return file;
 }
 
-/** Removes what exports left behind when the process ended in the middle of one. */
+/** Deletes the files of exports that did not finish because the process ended. */
 export function removeExports(path: string): void {
   const folder = dirname(path);
   for (const name of readdirSync(folder)) {

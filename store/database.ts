@@ -4,20 +4,19 @@ import { LamppostError } from '../domain/index.ts';
 /** How long a statement waits for another connection's lock: each file has one writer, so only a copy or a checkpoint holds it. */
 const BUSY_MS = 5_000;
 
-/** How a file is opened. */
-interface Opening {
-  /** The rooms that have tables in it, in the order in which their steps run. */
+interface OpenOptions {
+  /** The rooms that have tables in the file, in the order in which their steps run. */
   readonly schemas: readonly RoomSchema[];
-  /** Bytes of a page; decides for a new file only. */
+  /** Bytes of a page; only a new file uses it. */
   readonly pageSize?: number;
 }
 
 /**
- * Opens (or makes) a file for its one writer, in WAL and with `synchronous=FULL`: what is committed survives a power
- * loss. Its tables are brought to the newest version. Throws `disk` where the file cannot be opened or written,
+ * Opens or creates a file for its one writer, in WAL mode and with `synchronous=FULL`: what is committed survives a power
+ * loss. Migrates its tables to the newest version. Throws `disk` where the file cannot be opened or written,
  * `too-new` where a newer Lamppost wrote it.
  */
-export function openDatabase(path: string, { schemas, pageSize = 4096 }: Opening): DatabaseSync {
+export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOptions): DatabaseSync {
   let db: DatabaseSync | null = null;
   try {
     db = new DatabaseSync(path, { timeout: BUSY_MS });
@@ -30,7 +29,7 @@ export function openDatabase(path: string, { schemas, pageSize = 4096 }: Opening
   }
 }
 
-/** Runs `work` in one transaction and commits it; where anything throws, nothing of it stays, and the same error is thrown. */
+/** Runs `work` in one transaction, commits it and returns its result. Where it throws, rolls back and throws the same error. */
 export function transact<T>(db: DatabaseSync, work: () => T): T {
   db.exec('begin immediate');
   try {
@@ -38,16 +37,16 @@ export function transact<T>(db: DatabaseSync, work: () => T): T {
     db.exec('commit');
     return result;
   } catch (error) {
-    // A full disk may have rolled it back already.
+    // After a full disk, SQLite may have rolled back already.
     if (db.isTransaction) db.exec('rollback');
     throw error;
   }
 }
 
 /**
- * The tables of one room in a file, as the steps that led to them: after step `n` the room is at version `n`. Steps are
- * only ever added, never edited: files are out there at every version. Step 1 makes its tables `if not exists`, which
- * adopts files from before there were versions.
+ * The tables of one room in a file, as migration steps: after step `n` the room is at version `n`. Steps are only added, never
+ * edited: files exist at every version. Step 1 creates its tables `if not exists`, so that it also fits files from before
+ * there were versions.
  */
 export interface RoomSchema {
   readonly room: string;
@@ -55,10 +54,9 @@ export interface RoomSchema {
 }
 
 /**
- * Brings every room's tables to their newest version. Each step is one transaction together with its version, so that
- * a crash between steps, or in one, is continued by the next call. Foreign keys are not enforced in a step, so that it
- * can rebuild a table, but have to hold at its end. Throws `too-new` where the file has versions or rooms that
- * this Lamppost does not know; it is then left as it is.
+ * Migrates every room's tables to their newest version. Each step and its version are one transaction, so that after a crash
+ * the next call continues. Foreign keys are not enforced in a step, so that it can rebuild a table, but have to hold at its end. Throws `too-new` where the file has versions or rooms that
+ * this Lamppost does not know, and leaves the file unchanged.
  */
 export function migrate(db: DatabaseSync, schemas: readonly RoomSchema[]): void {
   const versions = versionsOf(db);
@@ -69,13 +67,13 @@ export function migrate(db: DatabaseSync, schemas: readonly RoomSchema[]): void 
   db.exec('pragma foreign_keys = off');
   try {
     db.exec('create table if not exists schema_versions (room text primary key, version integer not null) strict');
-    for (const schema of due) climb(db, schema, versions.get(schema.room) ?? 0);
+    for (const schema of due) applySteps(db, schema, versions.get(schema.room) ?? 0);
   } finally {
     db.exec(`pragma foreign_keys = ${enforced}`);
   }
 }
 
-function climb(db: DatabaseSync, { room, steps }: RoomSchema, from: number): void {
+function applySteps(db: DatabaseSync, { room, steps }: RoomSchema, from: number): void {
   const note = db.prepare('insert or replace into schema_versions values (?, ?)');
   for (let version = from + 1; version <= steps.length; version++) {
     transact(db, () => {
@@ -89,7 +87,7 @@ function climb(db: DatabaseSync, { room, steps }: RoomSchema, from: number): voi
   }
 }
 
-/** Versions by room; none for a new file, and for one from before there were versions. */
+/** Returns the versions by room; empty for a new file and for one from before there were versions. */
 function versionsOf(db: DatabaseSync): Map<string, number> {
   const known = db.prepare("select 1 from sqlite_schema where name = 'schema_versions'").get();
   if (known === undefined) return new Map();
@@ -101,7 +99,7 @@ function refuseNewer(db: DatabaseSync, versions: ReadonlyMap<string, number>, sc
   for (const [room, version] of versions) {
     const newest = schemas.find((schema) => schema.room === room)?.steps.length ?? 0;
     if (version <= newest) continue;
-    const known = newest === 0 ? 'knows nothing of these' : `knows versions up to ${newest}`;
+    const known = newest === 0 ? 'does not know these' : `knows versions up to ${newest}`;
     throw new LamppostError(
       'too-new',
       `${db.location() ?? 'the database'} has the tables of "${room}" in version ${version}, and this Lamppost ${known}: ` +
@@ -110,7 +108,7 @@ function refuseNewer(db: DatabaseSync, versions: ReadonlyMap<string, number>, sc
   }
 }
 
-// Result codes of SQLite (sqlite.org/rescode.html) that speak of the file and its disk, not of our statements.
+// Result codes of SQLite (sqlite.org/rescode.html) about the file and its disk, not about our statements.
 const BUSY = 5;
 const LOCKED = 6;
 const READONLY = 8;
@@ -122,7 +120,7 @@ const NOTADB = 26;
 const PASSING: readonly number[] = [BUSY, LOCKED, IOERR, FULL];
 const LASTING: readonly number[] = [READONLY, CORRUPT, CANTOPEN, NOTADB];
 
-/** The `disk` error that an error of SQLite or of the file system stands for, retryable where it may pass; null for what is a bug. */
+/** Returns the `disk` error for an error of SQLite or the file system, retryable where it may pass; null where the error is a bug. */
 export function diskFault(cause: unknown, what: string): LamppostError | null {
   const { syscall, message } = cause as NodeJS.ErrnoException;
   if (syscall !== undefined) return new LamppostError('disk', `${what}: ${message}`, { retryable: true, cause });

@@ -25,7 +25,7 @@ const FUNCTIONS: Readonly<Record<Aggregate, (field: string) => string>> = {
   p95: (field) => `percentile(${field}, 95)`,
 };
 
-/** Every metric that has a numeric field, by name. */
+/** Returns every metric that has a numeric field, sorted. */
 export async function metricsIn(ask: Ask): Promise<string[]> {
   const found = new Set<string>();
   for await (const { columns, values } of ask('show field keys')) {
@@ -38,7 +38,7 @@ export async function metricsIn(ask: Ask): Promise<string[]> {
 
 const NUMERIC = new Set<unknown>(['float', 'integer', 'unsigned']);
 
-/** Answers as the embedded history does. `where`: a condition on tags, from `placeOf`. */
+/** Returns the same as the embedded history. `where`: a condition on tags, from `Places.condition`. */
 export async function queryInflux(
   ask: Ask,
   query: ReadingsQuery,
@@ -63,14 +63,14 @@ interface OfMetric {
   readonly metric: string;
   readonly query: ReadingsQuery;
   readonly where: string;
-  /** How many points may still come. */
+  /** How many more points are allowed. */
   readonly left: number;
 }
 
 async function seriesOf(ask: Ask, of: OfMetric): Promise<Map<string, Points>> {
   const every = everyOf(of.query);
   const { parts, split } = await read(ask, of, every);
-  // A device that changed its profile has a series in two measurements, and no figure can be made of two figures.
+  // A device that changed its profile has a series in two measurements, and aggregates of parts cannot be combined.
   for (const device of split) {
     const only = { ...of, where: `${of.where} and "device" = ${literal(device)}`, left: Number.POSITIVE_INFINITY };
     const raw = (await read(ask, only, null)).parts.get(device) ?? [];
@@ -117,14 +117,14 @@ function statementOf(
   return `select ${FUNCTIONS[fn](field)} as v ${from} group by time(${every}ms), "device" fill(none)${most}`;
 }
 
-/** The device of a part; throws where the answer is not one to what was asked. */
+/** Returns the device of a part. Throws `invalid` where the response does not fit the statement. */
 export function deviceOf({ tags, columns }: ResultSeries): string {
   const device = tags?.device;
   if (device === undefined || columns[1] !== 'v') throw withoutInfluxql();
   return device;
 }
 
-/** Readings in all. */
+/** Counts all readings. */
 export async function countIn(ask: Ask): Promise<number> {
   let sum = 0;
   for await (const { columns, values } of ask(`select count(*) from /.*/ where "device" != ''`)) {
@@ -136,7 +136,7 @@ export async function countIn(ask: Ask): Promise<number> {
 
 function withoutInfluxql(): LamppostError {
   const message =
-    'the history does not answer InfluxQL (VictoriaMetrics?): it takes readings, but they must be read there';
+    'the history does not support InfluxQL (VictoriaMetrics?): it takes readings, but they must be read there';
   return new LamppostError('invalid', message);
 }
 
@@ -144,7 +144,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
 
-const FIGURES: Readonly<Record<Aggregate, (values: number[]) => number>> = {
+const AGGREGATE_OF: Readonly<Record<Aggregate, (values: number[]) => number>> = {
   mean: (values) => sum(values) / values.length,
   min: (values) => values.reduce((a, b) => Math.min(a, b)),
   max: (values) => values.reduce((a, b) => Math.max(a, b)),
@@ -155,8 +155,8 @@ const FIGURES: Readonly<Record<Aggregate, (values: number[]) => number>> = {
   p95: (values) => values.sort((a, b) => a - b)[Math.floor((values.length * 95) / 100 + 0.5) - 1]!,
 };
 
-/** One point an interval, of points in time order; each stands at the start of its interval. */
-export function aggregate(points: Points, every: number, fn: Aggregate): Points {
+/** Aggregates points in time order to one point per interval, with the time of its start. */
+function aggregate(points: Points, every: number, fn: Aggregate): Points {
   const values = new Map<number, number[]>();
   for (const [ts, value] of points) {
     const start = bucketOf(ts, every);
@@ -164,20 +164,20 @@ export function aggregate(points: Points, every: number, fn: Aggregate): Points 
     if (bucket === undefined) values.set(start, [value]);
     else bucket.push(value);
   }
-  return [...values].map(([start, bucket]) => [start, FIGURES[fn](bucket)]);
+  return [...values].map(([start, bucket]) => [start, AGGREGATE_OF[fn](bucket)]);
 }
 
 function sum(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0);
 }
 
-// Sorting is work of this thread, and the server holds a slice in memory, too.
+// Sorting takes CPU time of this thread, and the server holds a slice in memory, too.
 const MOST_ROWS = 40_000;
 const LONGEST_MS = 7 * DAY_MS;
-/** A condition that names more devices than these costs the server more than the readings of the others do. */
+/** With more devices than this, a condition that names them costs the server more than the readings of the other devices. */
 const MOST_NAMED = 200;
 
-/** Readings in order of time by slices of it: a statement a metric and slice; see HistoryStore.scan. */
+/** Yields readings in order of time, one statement per metric and slice; see HistoryStore.scan. */
 export async function* scanInflux(
   ask: Ask,
   query: ScanQuery,

@@ -44,7 +44,7 @@ test('kill -9 in the middle of a backup, ten times - a half one is never taken f
       await restoreBackup(whole, data);
     } else if (existsSync(`${to}.part`)) {
       halves.push(`${to}.part`);
-      await expect(restoreBackup(`${to}.part`, data)).rejects.toThrow('is no whole backup');
+      await expect(restoreBackup(`${to}.part`, data)).rejects.toThrow('is not a complete backup');
       expect(existsSync(data)).toBe(false);
     }
     await server.start();

@@ -121,7 +121,7 @@ describe('a backup of a server under load', () => {
     expect(await server.stop()).toBe(0);
   });
 
-  test('a restore refuses what is no whole backup, and a folder in which something is, in plain words', async () => {
+  test('a restore refuses an incomplete backup and a folder that is not empty, in plain words', async () => {
     const server = new ServerProcess();
     await server.start();
     const to = join(newDir(), 'monday');
@@ -133,7 +133,7 @@ describe('a backup of a server under load', () => {
     const empty = newDir();
     const half = await lamppost(['restore', empty, '--data', join(newDir(), 'x')]);
     expect(half.code).toBe(1);
-    expectPlain(half, `${empty} is no whole backup: it has no manifest.json`);
+    expectPlain(half, `${empty} is not a complete backup: it has no manifest.json`);
     const mistake = await lamppost(['restore', to]);
     expect(mistake.code).toBe(2);
     expectPlain(mistake, 'write lamppost restore <backup> --data <new folder>');

@@ -160,7 +160,7 @@ describe.skipIf(!has('victoria-metrics'))('a real VictoriaMetrics', () => {
     const history = historyAt(database, { api: 'v2', org: 'city' });
     expect(await history.append([columnsOf(readings(10), metrics)], 1)).toEqual([]);
     const query = { fromMs: 0, toMs: NOW + 1, fn: 'mean', maxPoints: 10 } as const;
-    await expect(history.query(query)).rejects.toThrow(/does not answer InfluxQL/);
+    await expect(history.query(query)).rejects.toThrow(/does not support InfluxQL/);
     await expect(history.query({ ...query, metrics: ['fill'], district: 'east' })).rejects.toThrow(/InfluxQL/);
     await expect(history.latest({})).rejects.toMatchObject({ code: 'invalid' });
     await expect(history.count()).rejects.toThrow(/InfluxQL/);

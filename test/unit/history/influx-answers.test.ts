@@ -117,7 +117,7 @@ describe('an answer that asks for patience', () => {
   });
 
   test.each<[string, Answerer, RegExp]>([
-    ['never comes', () => {}, /no answer within 300 ms/],
+    ['never comes', () => {}, /no response within 300 ms/],
     [
       'begins and never ends',
       (_, response) => response.writeHead(503, { 'content-length': 9 }).flushHeaders(),
