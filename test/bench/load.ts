@@ -57,11 +57,11 @@ export async function measure(start: Start, shape: Shape): Promise<Measured> {
 
 /** Runs the load generator against a subject. */
 export async function generate(subject: Subject, shape: Shape, more: readonly string[] = []): Promise<LoadReport> {
-  const flags = ['--port', subject.port, '--connections', shape.connections, '--window', shape.window];
-  flags.push('--seconds', shape.seconds, '--json', ...more);
-  if (shape.rate !== undefined) flags.push('--rate', shape.rate);
-  if (shape.warmupSeconds !== undefined) flags.push('--warmup', shape.warmupSeconds);
-  if (subject.credentials !== null) flags.push('--credentials', subject.credentials);
-  const { stdout } = await promisify(execFile)(process.execPath, [GENERATOR, ...flags.map(String)]);
+  const args = ['--port', subject.port, '--connections', shape.connections, '--window', shape.window];
+  args.push('--seconds', shape.seconds, '--json', ...more);
+  if (shape.rate !== undefined) args.push('--rate', shape.rate);
+  if (shape.warmupSeconds !== undefined) args.push('--warmup', shape.warmupSeconds);
+  if (subject.credentials !== null) args.push('--credentials', subject.credentials);
+  const { stdout } = await promisify(execFile)(process.execPath, [GENERATOR, ...args.map(String)]);
   return JSON.parse(stdout) as LoadReport;
 }

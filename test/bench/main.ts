@@ -24,7 +24,7 @@ const { values } = parseArgs({
     outage: { type: 'boolean', default: false },
     /** Only the rule engine by itself. */
     rules: { type: 'boolean', default: false },
-    /** Only how soon an alert is told. */
+    /** Only the latency of alerts. */
     latency: { type: 'boolean', default: false },
     /** Only how well rules find what people marked in real readings. */
     labelled: { type: 'boolean', default: false },

@@ -9,7 +9,7 @@ import { lamppost } from './subjects.ts';
 export interface Outage {
   /** Readings that waited in the journal when the database came back. */
   readonly backlog: number;
-  /** From the database's first answer until the first batch was in it, seconds: the rest of the wait between two attempts. */
+  /** Seconds from the database's first response until the first batch was stored: the rest of the delay between two attempts. */
   readonly waitedSeconds: number;
   /** From then until it had them all, seconds, with live readings coming in meanwhile. */
   readonly seconds: number;
@@ -100,7 +100,7 @@ async function untilWritten(server: { get<T>(path: string): Promise<T> }, messag
 }
 
 async function count(url: string): Promise<number> {
-  const answer = await fetch(`${url}/query?db=lamppost&q=${encodeURIComponent('select count(*) from /.*/')}`);
-  const { results } = (await answer.json()) as { results: { series: { values: number[][] }[] }[] };
+  const response = await fetch(`${url}/query?db=lamppost&q=${encodeURIComponent('select count(*) from /.*/')}`);
+  const { results } = (await response.json()) as { results: { series: { values: number[][] }[] }[] };
   return results[0]!.series.reduce((sum, { values }) => sum + values[0]!.slice(1).reduce((a, b) => a + b, 0), 0);
 }

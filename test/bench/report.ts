@@ -99,7 +99,7 @@ export function stormText(found: Storm): string {
   const times = ({ count, p50Ms, p99Ms, maxMs }: Times) =>
     `p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms, max ${fixed(maxMs)} ms (${count})`;
   return [
-    `${found.alerts} alerts in ${fixed(found.seconds)} s: ${found.tickets} tickets with ${found.news} changes told; ${found.missing} alerts missing, ${found.twice} twice`,
+    `${found.alerts} alerts in ${fixed(found.seconds)} s: ${found.tickets} tickets with ${found.news} changes published; ${found.missing} alerts missing, ${found.twice} twice`,
     `from the publish to the alert's event at an MQTT subscriber: ${times(found.events)}`,
     `meanwhile GET /api/v1/tickets?limit=100: ${times(found.list)}`,
     `meanwhile POST acknowledge and comment: ${times(found.acts)}`,

@@ -31,7 +31,7 @@ export interface Storm {
   /** Alerts that no ticket lists, and those that are listed twice. */
   readonly missing: number;
   readonly twice: number;
-  /** Events of tickets that were told. */
+  /** Events of tickets that were published. */
   readonly news: number;
   /** From the publish of the reading that crosses the threshold to the alert's event at an MQTT subscriber. */
   readonly events: Times;

@@ -19,7 +19,7 @@ export interface Subject {
   stop(): Promise<void>;
 }
 
-/** Starts a subject that takes so many devices. */
+/** Starts a subject that accepts this many devices. */
 export type Start = (devices: number) => Promise<Subject>;
 
 const STOCK = fileURLToPath(new URL('./stock-aedes.ts', import.meta.url));
@@ -27,7 +27,7 @@ const STOCK = fileURLToPath(new URL('./stock-aedes.ts', import.meta.url));
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, 'exit');
-  // mosquitto_sub with a long backlog does not answer SIGTERM; none of them has anything to save.
+  // mosquitto_sub with a long backlog does not react to SIGTERM; none of them has anything to save.
   child.kill('SIGKILL');
   await gone;
 }

@@ -12,7 +12,7 @@ const KILLS = 10;
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A backup from its beginning to its end; answers how long it took. */
+/** Runs a backup to its end; returns how long it took. */
 async function backUp(server: ServerProcess, to: string): Promise<number> {
   const startedAt = performance.now();
   let job = await server.post<BackupJob>('/api/v1/backup', { to });

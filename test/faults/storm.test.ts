@@ -14,7 +14,7 @@ import {
 
 const ALERTS = 1_000;
 const DISTRICTS = ['old-town', 'harbour'];
-/** So many bins have said that they are full when the server is killed. */
+/** How many bins have reported that they are full when the server is killed. */
 const KILLS = [150, 400, 650, 800];
 
 const server = stormServer(2 * ALERTS);
@@ -49,7 +49,7 @@ async function all(fill: number, ts: number, kills: readonly number[]): Promise<
 
 const ids = (events: readonly CloudEvent[]) => events.map(({ id }) => id);
 
-test('storm - a thousand alerts, the server killed in the middle: a ticket a district, each alert in one of them, each told once', async () => {
+test('storm - a thousand alerts, the server killed in the middle: a ticket a district, each alert in one of them, each published once', async () => {
   await all(95, START, KILLS);
   const tickets = await untilGathered(server, ALERTS);
   expect(tickets.map(({ district, alertCount }) => [district, alertCount]).toSorted()).toEqual(

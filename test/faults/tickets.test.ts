@@ -42,7 +42,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Resolves when the server that was killed answers again. */
+/** Resolves when the server that was killed responds again. */
 let back: Promise<void> = Promise.resolve();
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -55,8 +55,8 @@ async function send(
 ): Promise<{ status: number; body: Ticket } | null> {
   try {
     const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json', ...init.headers };
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}${path}`, { ...init, headers });
-    return { status: answer.status, body: (await answer.json()) as Ticket };
+    const response = await fetch(`http://127.0.0.1:${server.httpPort}${path}`, { ...init, headers });
+    return { status: response.status, body: (await response.json()) as Ticket };
   } catch {
     await back;
     return null;
@@ -71,17 +71,17 @@ async function act({ id, secret }: (typeof clients)[number], n: number): Promise
   const to = action === 'hand-over' ? pick(random, ['waste', 'environment', 'traffic']) : undefined;
   const seen = random() < 0.5 ? await send(`/api/v1/tickets/${ticket}`, secret) : null;
   const ifMatch = seen?.status === 200 ? seen.body.version : null;
-  const answer = await send(`/api/v1/tickets/${ticket}/${action}`, secret, {
+  const response = await send(`/api/v1/tickets/${ticket}/${action}`, secret, {
     method: 'POST',
     body: JSON.stringify({ note: mark, to, ...(action === 'assign' ? { assignee: 'Li' } : {}) }),
     ...(ifMatch === null ? {} : { headers: { 'if-match': `"${ifMatch}"` } }),
   });
-  const status = answer?.status ?? null;
-  const version = status === 200 ? answer!.body.version : null;
+  const status = response?.status ?? null;
+  const version = status === 200 ? response!.body.version : null;
   asked.push({ ticket, action, mark, by: `key:${id}`, ifMatch, status, version });
 }
 
-/** Kills when so many have been asked for, with the next fifty under way. */
+/** Kills after this many requests, while the next fifty are in progress. */
 async function killAt(counts: readonly number[]): Promise<void> {
   for (const count of counts) {
     while (asked.length < count) await pause(1);
@@ -92,7 +92,7 @@ async function killAt(counts: readonly number[]): Promise<void> {
 
 const ticketOf = (id: string) => server.get<Ticket>(`/api/v1/tickets/${id}`);
 
-test('tickets - fifty clients act on the same tickets over kill -9: what was answered is in the history once, at its version', async () => {
+test('tickets - fifty clients act on the same tickets over kill -9: every acknowledged action is in the history once, at its version', async () => {
   const all = CLIENTS * ACTS;
   const kills = Array.from({ length: KILLS }, () => 50 + Math.floor(random() * (all - 150))).sort((a, b) => a - b);
   const killing = killAt(kills);
@@ -142,7 +142,7 @@ test('tickets - every history is one line: versions without a gap, each status f
   }
 });
 
-test('tickets - every version was told once, as an event of its own, and the last is the ticket as it is', async () => {
+test('tickets - every version was published once, as an event of its own, and the last is the current ticket', async () => {
   for (const id of tickets) {
     const ticket = await ticketOf(id);
     const events: CloudEvent[] = [];

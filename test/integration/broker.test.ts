@@ -88,7 +88,7 @@ describe.each(Object.keys(WAYS))('over %s', (way) => {
     expect(items).toEqual([]);
   });
 
-  test('a subscription beyond its rights is answered by 128', async () => {
+  test('a subscription beyond its rights gets the return code 128', async () => {
     const client = await login(way, 'bin-1');
     const options = { topics: ['devices/bin-1/rejections', 'devices/+/rejections', '#'] };
     const granted = await new Promise<number[]>((resolve) => {
@@ -126,9 +126,9 @@ describe('the registry, while devices are connected', () => {
   test('an array with one id that is taken is a conflict (409) that names it, and registers none', async () => {
     const device = (id: string) => ({ id, profile: 'noise', district: 'old-town' });
     for (const taken of ['bin-1', 'admin']) {
-      const answer = await request('POST', 'devices', [device('new-1'), device(taken), device('new-2')]);
-      expect(answer.status).toBe(409);
-      expect(((await answer.json()) as { detail: string }).detail).toContain(taken);
+      const response = await request('POST', 'devices', [device('new-1'), device(taken), device('new-2')]);
+      expect(response.status).toBe(409);
+      expect(((await response.json()) as { detail: string }).detail).toContain(taken);
     }
     const { items } = await server.get<Page<Device>>('/api/v1/devices?profile=noise');
     expect(items).toEqual([]);

@@ -30,10 +30,10 @@ async function influxd(settings: Record<string, string> = {}): Promise<DatabaseP
 
 async function ask(database: DatabaseProcess, statement: string, login = 'nobody:-'): Promise<void> {
   const [u, p] = login.split(':') as [string, string];
-  const answer = await fetch(`${database.url}/query?${new URLSearchParams({ q: statement, u, p })}`, {
+  const response = await fetch(`${database.url}/query?${new URLSearchParams({ q: statement, u, p })}`, {
     method: 'POST',
   });
-  expect(answer.status, await answer.clone().text()).toBe(200);
+  expect(response.status, await response.clone().text()).toBe(200);
 }
 
 function historyAt(database: DatabaseProcess, more: Partial<InfluxSettings> = {}) {
@@ -87,7 +87,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
     expect(await history.count()).toBe(3_000);
   });
 
-  test('that asks for a login tells what is wrong with it, and takes the readings once it is mended', async () => {
+  test('that needs a login reports what is wrong with it, and takes the readings once it is repaired', async () => {
     const database = await influxd({ INFLUXDB_HTTP_AUTH_ENABLED: 'true' });
     await ask(database, `create user root with password 'r' with all privileges`);
     await ask(database, 'create database lamppost', 'root:r');
@@ -106,7 +106,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
   });
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
-    '%s in the middle of a load, three times: what was answered is there, each once',
+    '%s in the middle of a load, three times: every acknowledged reading is stored once',
     async (signal) => {
       const database = await influxd();
       await ask(database, 'create database lamppost');
@@ -127,7 +127,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
             await database.start();
           }
         }
-        // It may have answered before it went.
+        // It may have responded before it ended.
         if (ending) {
           await stopped;
           await database.end(signal);

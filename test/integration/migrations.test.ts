@@ -12,7 +12,7 @@ const FIXTURES = fileURLToPath(new URL('../fixtures/state', import.meta.url));
 
 interface Shown {
   readonly paths: Record<string, string>;
-  /** What the version itself answered. */
+  /** The responses of that version itself. */
   readonly shown: { readonly ledger: Ledger; readonly tickets: Page<Ticket> } & Record<string, unknown>;
   readonly secrets: Record<string, string>;
   readonly atMs: number;
@@ -43,12 +43,12 @@ describe.each(readdirSync(FIXTURES))('a data folder of %s', (version) => {
     const open = shown.tickets.items.find(({ status }) => status === 'open')!;
     const group = open.group!;
     const ts = Math.max(Date.now(), atMs + 120_000);
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/ingest/${group}`, {
+    const response = await fetch(`http://127.0.0.1:${server.httpPort}/ingest/${group}`, {
       method: 'POST',
       headers: { authorization: `Bearer ${secrets[group]}`, 'content-type': 'application/json' },
       body: JSON.stringify({ ts, metrics: { fill: 5 } }),
     });
-    expect(answer.status).toBe(200);
+    expect(response.status).toBe(200);
     const { messages } = await server.settledLedger();
     expect(messages.received).toBe(shown.ledger.messages.received + 1);
     expect(await server.get<Ticket>(`/api/v1/tickets/${open.id}`)).toMatchObject({ status: 'resolved' });

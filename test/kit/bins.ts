@@ -18,7 +18,7 @@ export class Bins {
   readonly #lanes: Promise<void>[] = [];
   #stopped = false;
 
-  /** Registers so many and lets them begin. */
+  /** Registers and starts `count` bins. */
   async start(server: ServerProcess, count: number): Promise<void> {
     const devices = Array.from({ length: count }, (_, i) => ({
       id: `bin-${i}`,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './server.ts';
 
-/** Whether a program is installed. Missing ones are told aloud, and are a failure in CI. */
+/** Whether a program is installed. A missing one is reported, and is a failure in CI. */
 export function has(program: string): boolean {
   try {
     execFileSync('which', [program], { stdio: 'ignore' });
@@ -27,13 +27,13 @@ process.once('exit', () => {
 export class DatabaseProcess {
   readonly url: string;
   readonly #command: string;
-  readonly #flags: readonly string[];
+  readonly #args: readonly string[];
   readonly #health: string;
   #child: ChildProcess | null = null;
 
-  private constructor(command: string, flags: readonly string[], url: string, health: string) {
+  private constructor(command: string, args: readonly string[], url: string, health: string) {
     this.#command = command;
-    this.#flags = flags;
+    this.#args = args;
     this.url = url;
     this.#health = health;
   }
@@ -64,17 +64,17 @@ bind-address = "127.0.0.1:${rpc}"
   static async victoria(): Promise<DatabaseProcess> {
     const port = await freePort();
     const dir = mkdtempSync(join(tmpdir(), 'lamppost-victoria-'));
-    const flags = [`-storageDataPath=${dir}`, `-httpListenAddr=127.0.0.1:${port}`, '-loggerLevel=ERROR'];
-    return new DatabaseProcess('victoria-metrics', flags, `http://127.0.0.1:${port}`, '/health');
+    const args = [`-storageDataPath=${dir}`, `-httpListenAddr=127.0.0.1:${port}`, '-loggerLevel=ERROR'];
+    return new DatabaseProcess('victoria-metrics', args, `http://127.0.0.1:${port}`, '/health');
   }
 
   async start(): Promise<void> {
-    this.#child = spawn(this.#command, this.#flags, { stdio: 'ignore' });
+    this.#child = spawn(this.#command, this.#args, { stdio: 'ignore' });
     running.add(this.#child);
     const deadline = Date.now() + 30_000;
     while (Date.now() < deadline) {
-      const answer = await fetch(this.url + this.#health).catch(() => null);
-      if (answer?.ok) return;
+      const response = await fetch(this.url + this.#health).catch(() => null);
+      if (response?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error(`${this.#command} did not start`);

@@ -47,7 +47,7 @@ export function mountSmallDisk(mib: number): SmallDisk | null {
   };
 }
 
-/** What a test does that needs one where there is none: skips aloud, and fails where nothing may be skipped. */
+/** For a test that needs a disk where there is none: reports the skip, and fails where skips are not allowed. */
 export function mountable(what: string): boolean {
   const disk = mountSmallDisk(1);
   disk?.unmount();

@@ -12,11 +12,11 @@ export interface MetWrite {
   readonly packed: boolean;
 }
 
-/** Answers one write; what it does not end hangs. */
-export type Answerer = (write: MetWrite, response: ServerResponse, server: InfluxScript) => void;
+/** Responds to one write; a response that it does not end hangs. */
+export type Responder = (write: MetWrite, response: ServerResponse, server: InfluxScript) => void;
 
 /**
- * A server that speaks HTTP and line protocol and answers as a test tells it: for answers that the databases installed
+ * A server that speaks HTTP and line protocol and responds as a test decides: for responses that the databases installed
  * here do not give. It keeps points as InfluxDB does: by series, field and time, the newest value winning.
  */
 export class InfluxScript {
@@ -24,12 +24,12 @@ export class InfluxScript {
   readonly writes: MetWrite[] = [];
   /** Connections that are open now. */
   readonly sockets = new Set<Socket>();
-  answer: Answerer;
+  respond: Responder;
   #server: Server | null = null;
   #port = 0;
 
-  constructor(answer: Answerer = stored) {
-    this.answer = answer;
+  constructor(respond: Responder = stored) {
+    this.respond = respond;
   }
 
   get url(): string {
@@ -47,7 +47,7 @@ export class InfluxScript {
         const lines = body.toString().split('\n').filter(Boolean);
         const write = { path: request.url!, headers: request.headers, lines, packed };
         this.writes.push(write);
-        this.answer(write, response, this);
+        this.respond(write, response, this);
       });
     });
     server.on('connection', (socket) => {
@@ -91,14 +91,14 @@ export function parseLine(line: string): { series: string; fields: [string, numb
 }
 
 /** Stores all. */
-export const stored: Answerer = ({ lines }, response, server) => {
+export const stored: Responder = ({ lines }, response, server) => {
   for (const line of lines) server.store(line);
   response.writeHead(204).end();
 };
 
-/** Answers JSON and stores nothing. */
+/** Responds with JSON and stores nothing. */
 export const says =
-  (status: number, body: object, headers: Record<string, string> = {}): Answerer =>
+  (status: number, body: object, headers: Record<string, string> = {}): Responder =>
   (_write, response) => {
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
   };

@@ -9,14 +9,14 @@ export interface Received {
   readonly headers: Readonly<Record<string, string>>;
   /** All of it, as it was sent. */
   readonly raw: string;
-  /** Ids of the events that it tells. */
+  /** Ids of the events in it. */
   readonly events: readonly string[];
 }
 
 /** A real mail server on the loopback that keeps what comes. */
 export class Mailbox {
   readonly mails: Received[] = [];
-  /** What it answers a recipient; by default all are welcome. */
+  /** Its response to a recipient; by default it accepts all. */
   welcome: (address: string) => { code: number; text: string } | null = () => null;
   /** Called before a mail is acknowledged. */
   beforeAnswer: () => Promise<void> = async () => {};
@@ -42,7 +42,7 @@ export class Mailbox {
     this.#server.on('error', () => {});
   }
 
-  /** Listens; answers its URL. */
+  /** Starts listening; returns its URL. */
   async start(): Promise<string> {
     const server = this.#server.listen(0, '127.0.0.1');
     await once(server, 'listening');

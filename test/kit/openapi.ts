@@ -9,8 +9,8 @@ export interface OpenApiDocument {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
-/** An answer as a client got it. */
-export interface Answer {
+/** A response as a client received it. */
+export interface Received {
   readonly method: string;
   readonly path: string;
   readonly status: number;
@@ -21,7 +21,7 @@ export interface Answer {
 const pointer = (...steps: readonly string[]) =>
   steps.map((step) => `/${encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))}`).join('');
 
-/** Checks JSON answers against an OpenAPI 3.1 document: what is wrong with one; nothing where it is as documented. */
+/** Checks JSON responses against an OpenAPI 3.1 document; returns the differences, none where a response is as documented. */
 export function openApiChecker(document: OpenApiDocument) {
   const check = schemaChecker({ openapi: document as never });
   const templates = Object.keys(document.paths).map((template) => ({
@@ -33,7 +33,7 @@ export function openApiChecker(document: OpenApiDocument) {
   templates.sort((a, b) => a.rank - b.rank);
   const schemas = new Map<string, { $ref: string }>();
 
-  return ({ method, path, status, type, text }: Answer): string[] => {
+  return ({ method, path, status, type, text }: Received): string[] => {
     // A slash too many at a join is none.
     const url = path.split('?')[0]!.replace(/\/{2,}/g, '/');
     const found = templates.find(({ template, matches }) => matches.test(url) && method in document.paths[template]!);

@@ -9,12 +9,12 @@ export interface Arrival {
   readonly body: string;
 }
 
-/** A receiver of webhooks on the loopback that verifies every signature; a bad one is answered with 401 and noted. */
+/** A receiver of webhooks on the loopback that verifies every signature; for a bad one it responds with 401 and notes it. */
 export class WebhookReceiver {
   readonly arrivals: Arrival[] = [];
   readonly bad: string[] = [];
   secrets: string[] = [];
-  /** What it answers; by default 200 at once. */
+  /** Its status for a delivery; by default 200 at once. */
   answer: (arrival: Arrival) => number | Promise<number> = () => 200;
   readonly #server: Server;
 
@@ -51,7 +51,7 @@ export class WebhookReceiver {
     });
   }
 
-  /** Listens; answers its URL. */
+  /** Starts listening; returns its URL. */
   async start(): Promise<string> {
     this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');
