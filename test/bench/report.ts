@@ -9,7 +9,7 @@ export interface Row extends Measured {
   readonly name: string;
 }
 
-/** Everything that one run showed. */
+/** All results of one run. */
 export interface Report {
   readonly machine: string;
   readonly commit: string;
@@ -33,7 +33,7 @@ const COLUMNS: readonly (readonly [string, (row: Row) => string | number])[] = [
   ['peak MiB', (row) => row.peakMiB],
 ];
 
-/** The runs as a Markdown table. */
+/** Formats the runs as a Markdown table. */
 export function asTable(rows: readonly Row[]): string {
   const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
   return [
@@ -43,7 +43,7 @@ export function asTable(rows: readonly Row[]): string {
   ].join('\n');
 }
 
-/** The rest as lines for people. */
+/** Formats the other results as text. */
 export function asText({ machine, commit, parseMicros, ratios, latency }: Report): string {
   const median = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
   return [
@@ -65,7 +65,7 @@ export function latencyText(what: string, { alerts, mqtt, sse }: AlertLatency): 
   );
 }
 
-/** An outage of the history as lines for people. */
+/** Formats an outage of the history as text. */
 export function outageText(found: Outage): string {
   return [
     `${found.backlog} readings waited; the first batch was in ${fixed(found.waitedSeconds)} s after the database's return, all of them after another ${fixed(found.seconds)} s, ${found.readingsPerSecond} readings/s, with 5,000 readings/s coming in`,
@@ -79,7 +79,7 @@ export function outageText(found: Outage): string {
   ].join('\n');
 }
 
-/** The rule engine by itself as lines for people. */
+/** Formats the results of the rule engine as text. */
 export function rulesText(found: RuleFigures, backtest: BacktestFigures): string {
   const ratio = (a: number, b: number) => fixed(a / b, 2);
   const ns = (value: number) => fixed(value, 0);
@@ -94,7 +94,7 @@ export function rulesText(found: RuleFigures, backtest: BacktestFigures): string
   ].join('\n');
 }
 
-/** A storm of alerts as lines for people. */
+/** Formats a storm of alerts as text. */
 export function stormText(found: Storm): string {
   const times = ({ count, p50Ms, p99Ms, maxMs }: Times) =>
     `p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms, max ${fixed(maxMs)} ms (${count})`;

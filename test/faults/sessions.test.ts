@@ -13,7 +13,7 @@ const mosquitto = hasMosquittoClients();
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Mulberry32: the same moments in every run. */
+/** Mulberry32: the same times in every run. */
 function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -51,7 +51,7 @@ async function tornNetwork(to: () => number): Promise<{ port: number; tear: () =
   return { port: (server.address() as { port: number }).port, tear, close };
 }
 
-/** A subscriber of mqtt.js with a kept session: it acknowledges after it has noted a message, and can die. */
+/** A subscriber of mqtt.js with a kept session: it acknowledges after it has noted a message, and can be killed. */
 class Subscriber {
   readonly lines: string[] = [];
   readonly #options: mqtt.IClientOptions;
@@ -70,14 +70,14 @@ class Subscriber {
     this.#client = client;
   }
 
-  /** Ends without a word. */
+  /** Ends without DISCONNECT. */
   async kill(): Promise<void> {
     this.#client!.stream.destroy();
     await this.#client!.endAsync(true);
   }
 }
 
-/** A bin that fills and empties without end: each turn opens or resolves a ticket. */
+/** A bin that fills and empties continuously: each change opens or resolves a ticket. */
 function fillAndEmpty(port: number, id: string, secret: string): { stop: () => Promise<void> } {
   const login = { clientId: id, username: id, password: secret, reconnectPeriod: 50, clean: false };
   const client = mqtt.connect({ host: '127.0.0.1', port, ...login });

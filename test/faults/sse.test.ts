@@ -23,7 +23,7 @@ function randomOf(seed: number): () => number {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A bin that is full and empty by turns, message after message, whether or not the server is there. */
+/** A bin that is full and empty in alternation, whether or not the server runs. */
 function publish(server: ServerProcess, id: string, secret: string) {
   const client = mqtt.connect({
     host: '127.0.0.1',

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Every bin until it is acknowledged; the server dies and comes back while they do. */
+/** Sends every bin's message until it is acknowledged, while the server is killed and started again. */
 async function all(fill: number, ts: number, kills: readonly number[]): Promise<void> {
   let acknowledged = 0;
   let restart: Promise<void> = Promise.resolve();
@@ -61,13 +61,13 @@ test('storm - a thousand alerts, the server killed in the middle: a ticket a dis
   expect(fired).toHaveLength(ALERTS);
 });
 
-test('storm - news of the tickets are few, and none lists more than fifty alerts', async () => {
+test('storm - tickets have few events, and none lists more than fifty alerts', async () => {
   const news = (await eventsOf(server)).filter(({ type }) => type.startsWith('city.lamppost.ticket.'));
   expect(news.length).toBeLessThan(ALERTS / 10);
   for (const { data } of news) expect((data as Ticket).alerts.length).toBeLessThanOrEqual(50);
 });
 
-test('storm - when all is calm again, also over a kill, both tickets are resolved and none was opened', async () => {
+test('storm - when all bins are empty again, also over a kill, both tickets are resolved and no new one was opened', async () => {
   await all(10, START + 60_000, [500]);
   const tickets = await allOf<Ticket>(server, '/api/v1/tickets');
   expect(tickets.map(({ status }) => status)).toEqual(['resolved', 'resolved']);

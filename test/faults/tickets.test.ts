@@ -11,11 +11,11 @@ const KILLS = 6;
 const ACTIONS = ['acknowledge', 'assign', 'start', 'resolve', 'close', 'reopen', 'comment', 'hand-over'] as const;
 type Action = (typeof ACTIONS)[number];
 
-/** What a client asked for and what became of it; status null: the connection broke, and nobody knows. */
+/** A request of a client and its outcome; status null: the connection broke, and the outcome is unknown. */
 interface Asked {
   readonly ticket: string;
   readonly action: Action;
-  /** In the note, so that it is found again. */
+  /** In the note, so that the test can find it. */
   readonly mark: string;
   readonly by: string;
   readonly ifMatch: number | null;
@@ -47,7 +47,7 @@ let back: Promise<void> = Promise.resolve();
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A request; null where the connection broke on the way, as soon as the server is back. */
+/** Sends a request; resolves to null where the connection broke, as soon as the server is back. */
 async function send(
   path: string,
   secret: string,
@@ -63,7 +63,7 @@ async function send(
   }
 }
 
-/** One client: a ticket that most of the others act on too, and every other time only to the version that it has seen. */
+/** One client: acts on a ticket that most others act on too, every other time only on the version that it has seen. */
 async function act({ id, secret }: (typeof clients)[number], n: number): Promise<void> {
   const ticket = random() < 0.6 ? tickets[0]! : pick(random, tickets);
   const action = pick(random, ACTIONS);
@@ -122,13 +122,13 @@ test('tickets - fifty clients act on the same tickets over kill -9: every acknow
   }
 });
 
-test('tickets - refusals say which: somebody was faster, the status does not allow it, it is not yours', () => {
+test('tickets - refusals have their reason: another version, a status that does not allow it, another department', () => {
   const statuses = new Set(asked.map(({ status }) => status));
   for (const expected of [200, 409, 412]) expect(statuses).toContain(expected);
   expect([...statuses].filter((status) => ![null, 200, 403, 404, 409, 412].includes(status))).toEqual([]);
 });
 
-test('tickets - every history is one line: versions without a gap, each status from the one before, each move allowed', async () => {
+test('tickets - every history is consistent: versions without a gap, each status from the one before, each transition allowed', async () => {
   for (const id of tickets) {
     const { version, status, history } = await ticketOf(id);
     expect(history).toHaveLength(version);

@@ -16,7 +16,7 @@ const SEED = 'webhooks-1';
 
 const receivers = Array.from({ length: 3 }, () => new WebhookReceiver());
 const mailbox = new Mailbox();
-/** Takes connections and never says a word. */
+/** Accepts connections and never responds. */
 const silent = createServer((socket) => socket.on('error', () => {}));
 afterAll(async () => {
   await mailbox.stop();
@@ -93,7 +93,7 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
       ...made.map(({ id }) => server.get<Webhook>(`/api/v1/webhooks/${id}`)),
       ...mailed.map(({ id }) => server.get<Webhook & { held: number }>(`/api/v1/subscriptions/${id}`)),
     ]);
-  /** What is not there yet. */
+  /** The events that are missing so far. */
   const missing = async (): Promise<string[]> => {
     const waiting = (await look()).flatMap(({ id, waiting, cursor, ...one }) => {
       const held = 'held' in one ? one.held : 0;
@@ -128,12 +128,12 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
       mails.flatMap((one) => one.events),
       events,
     );
-    // What came twice came under the same id.
+    // Duplicates have the same id.
     const ids = new Map(mails.map(({ headers, events: eventIds }) => [eventIds.join(' '), headers['message-id']]));
     for (const { headers, events: eventIds } of mails) expect(headers['message-id']).toBe(ids.get(eventIds.join(' ')));
   }
   expectComplete('SSE', overSse(), events);
-  // A batch that the broker had and the outbox had not noted comes again, all of it.
+  // A batch that the broker had and the outbox had not marked is published again completely.
   expectComplete('MQTT', overMqtt.ids, events, 'any');
   expect(quick.arrivals.every(({ id, body }) => (JSON.parse(body) as { id: string }).id === id)).toBe(true);
   expect(failed.size, 'some got a 500 and came again').toBeGreaterThan(0);

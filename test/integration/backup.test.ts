@@ -11,7 +11,7 @@ const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
 const manifestOf = (dir: string) => JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as Manifest;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The block of the journal that an alert's event came from; infinite for others. */
+/** The journal block of an alert's event; infinite for other events. */
 const blockOf = (id: string) => Number(/^(\d+)\.\d+-alert$/.exec(id)?.[1] ?? Number.POSITIVE_INFINITY);
 
 async function until(check: () => boolean, what: string): Promise<void> {
@@ -29,7 +29,7 @@ function backUp(server: ServerProcess, ...args: string[]) {
 }
 
 describe('a backup of a server under load', () => {
-  test('restored elsewhere, it has all that was acknowledged before, a ledger that balances, and the very tickets and events', async () => {
+  test('restored elsewhere, it has everything acknowledged before, a ledger that balances, and the same tickets and events', async () => {
     const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0' });
     await server.start();
     const bins = new Bins();
@@ -92,7 +92,7 @@ describe('a backup of a server under load', () => {
     expect(await again.stop()).toBe(0);
   });
 
-  test('the next ones, asked for by the API, go to the folder of the settings; one at a time, by an admin alone', async () => {
+  test('later ones, requested over the API, go to the folder of the settings; one at a time, only by an admin', async () => {
     const folder = newDir();
     const server = new ServerProcess(undefined, { LAMPPOST_BACKUP_DIR: folder });
     await server.start();

@@ -33,7 +33,7 @@ beforeAll(async () => {
   for (const { id, secret } of registered) secrets.set(id, secret);
 });
 afterAll(async () => {
-  // A handshake that never ends must not hold up the end of the process.
+  // A handshake that never ends must not delay the end of the process.
   const half = connect(tlsPort, '127.0.0.1');
   half.on('error', () => {});
   await Promise.race(['connect', 'error'].map((event) => new Promise((resolve) => half.once(event, resolve))));
@@ -123,7 +123,7 @@ describe('the registry, while devices are connected', () => {
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
 
-  test('an array with one id that is taken is a conflict (409) that names it, and registers none', async () => {
+  test('an array with one id that exists is a conflict (409) that names it, and registers none', async () => {
     const device = (id: string) => ({ id, profile: 'noise', district: 'old-town' });
     for (const taken of ['bin-1', 'admin']) {
       const response = await request('POST', 'devices', [device('new-1'), device(taken), device('new-2')]);

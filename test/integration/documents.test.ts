@@ -7,7 +7,7 @@ import { type OpenApiDocument, openApiChecker } from '../kit/openapi.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 
 const server = new ServerProcess();
-/** All that the broker published while the city below lived. */
+/** Everything that the broker published during the scenario below. */
 const sent: Sent[] = [];
 let secret = '';
 
@@ -38,7 +38,7 @@ async function until<T>(look: () => T | undefined | Promise<T | undefined>, what
   }
 }
 
-/** A bin is full, is refused something, is dealt with, and empty again; an administrator receives everything. */
+/** A bin becomes full, has a message refused, gets its ticket handled, and is empty again; an administrator receives everything. */
 async function live(): Promise<void> {
   const admin = await connect('admin', ADMIN_KEY, 'documents');
   admin.on('message', (topic, payload, { qos, retain }) => {
@@ -80,7 +80,7 @@ async function live(): Promise<void> {
 const publish = (client: MqttClient, payload: string) =>
   client.publishAsync('devices/bin-1/readings', payload, { qos: 1 });
 
-test('asyncapi - what a real broker publishes is on the topics of the document, and as it says', async () => {
+test('asyncapi - messages of a real broker are on the topics of the document and match its schemas', async () => {
   const document = await server.get<AsyncApiDocument>('/asyncapi.json');
   const check = asyncApiChecker(document);
   for (const { retain: _, ...one } of sent) expect(check(one), one.topic).toEqual([]);

@@ -18,7 +18,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-/** InfluxDB with settings of its own, which it reads from the environment. */
+/** Starts InfluxDB with settings from its environment. */
 async function influxd(settings: Record<string, string> = {}): Promise<DatabaseProcess> {
   const database = await DatabaseProcess.influx();
   Object.assign(process.env, settings);
@@ -54,7 +54,7 @@ const readings = (count: number, until = NOW): Row[] =>
 const rowsOf = (rows: readonly Row[], refused: readonly RefusedRow[]) => refused.map(({ row }) => rows[row]!);
 
 describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
-  test('refuses values of a field that has another type: just these are refused, and 33,000 readings are there', async () => {
+  test('refuses values of a field that has another type: only these are refused, and 33,000 readings are stored', async () => {
     const database = await influxd();
     await ask(database, 'create database lamppost');
     const body = `waste-bin,device=x fill=1i ${NOW}`;
@@ -69,7 +69,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
     expect(await history.count()).toBe(33_000 + 1);
   });
 
-  test('refuses what lies beyond its retention, and times that it cannot hold: just these', async () => {
+  test('refuses readings beyond its retention and times that it cannot store, and only these', async () => {
     const database = await influxd();
     await ask(database, 'create database lamppost with duration 1h shard duration 1h');
     const history = historyAt(database);
@@ -79,7 +79,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
     expect(await history.count()).toBe(120);
   });
 
-  test('that takes small requests only gets them', async () => {
+  test('that only accepts small requests gets them', async () => {
     const database = await influxd({ INFLUXDB_HTTP_MAX_BODY_SIZE: '2000' });
     await ask(database, 'create database lamppost');
     const history = historyAt(database);
@@ -153,7 +153,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
 const isFillOfD1 = ({ device, metric }: Row) => device.id === 'd1' && metric === 'fill';
 
 describe.skipIf(!has('victoria-metrics'))('a real VictoriaMetrics', () => {
-  test('takes readings, and a query says that it must be made there', async () => {
+  test('stores readings, and a query throws that it must be made there', async () => {
     const database = await DatabaseProcess.victoria();
     await database.start();
     ends.push(() => database.end('SIGKILL'));

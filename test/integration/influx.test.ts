@@ -79,7 +79,7 @@ const expected = (count: number) =>
 const V1 = (db: DatabaseProcess) => ({ INFLUX_URL: db.url, INFLUX_API: 'v1', INFLUX_BUCKET: 'lamppost' });
 
 describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
-  test('an outage costs nothing: tickets go on, and then exactly what was accepted is there', async () => {
+  test('an outage loses nothing: tickets go on, and then exactly the accepted readings are stored', async () => {
     const db = await database(() => DatabaseProcess.influx());
     await influxql(db, 'create database lamppost');
     const { server, client } = await lamppost(V1(db));
@@ -126,7 +126,7 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
       const response = await fetch(`http://127.0.0.1:${server.httpPort}/ready`).catch(() => null);
       return response === null ? null : ((await response.json()) as { ready: boolean; reasons: string[] });
     };
-    // Readiness is what this waits for in vain; it is looked at from beside.
+    // The start waits for readiness in vain; the test reads it meanwhile.
     const starting = server.start();
     started.push({ end: () => server.stop() });
     const deadline = Date.now() + 25_000;
@@ -141,8 +141,8 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
   }, 60_000);
 });
 
-describe.skipIf(!has('victoria-metrics'))('the v2 way of writing, to VictoriaMetrics', () => {
-  test('what was accepted can be counted back, after an outage too', async () => {
+describe.skipIf(!has('victoria-metrics'))('writes with API v2 to VictoriaMetrics', () => {
+  test('the accepted readings can be counted there, also after an outage', async () => {
     const db = await database(() => DatabaseProcess.victoria());
     const { server, client } = await lamppost({ INFLUX_URL: db.url, INFLUX_ORG: 'city', INFLUX_BUCKET: 'lamppost' });
     await publish(client, 0, 500);
@@ -165,7 +165,7 @@ describe.skipIf(!has('victoria-metrics'))('the v2 way of writing, to VictoriaMet
   }, 60_000);
 });
 
-test('a point that the database refuses goes to quarantine alone, and is stored once the database takes it', async () => {
+test('a point that the database refuses goes to quarantine alone, and is stored once the database accepts it', async () => {
   // No server here refuses single points of a batch; this one speaks HTTP and does.
   const stored = new Map<string, string>();
   let repaired = false;

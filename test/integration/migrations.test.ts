@@ -18,7 +18,7 @@ interface Shown {
   readonly atMs: number;
 }
 
-/** A data folder as the version left it. */
+/** Creates a data folder as the version left it. */
 function folderOf(version: string): string {
   const data = mkdtempSync(join(tmpdir(), 'lamppost-migrations-'));
   for (const file of readdirSync(join(FIXTURES, version)).filter((name) => name.endsWith('.sql'))) {
@@ -32,7 +32,7 @@ function shownBy(version: string): Shown {
 }
 
 describe.each(readdirSync(FIXTURES))('a data folder of %s', (version) => {
-  test('the server starts over it, shows what that version showed, and goes on from there', async () => {
+  test('the server starts with it, responds as that version did, and goes on from there', async () => {
     const { paths, shown, secrets, atMs } = shownBy(version);
     const server = new ServerProcess(folderOf(version));
     await server.start();

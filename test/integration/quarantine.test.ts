@@ -73,7 +73,7 @@ async function withProfiles(change: (text: string) => string): Promise<Response>
 const readingsOf = ({ readings }: Ledger) => readings;
 
 describe('ingest over HTTP', () => {
-  test('a device shows its own secret, and its readings go the way of all others', async () => {
+  test('a device authenticates with its own secret, and its readings are processed like all others', async () => {
     await register('http-1');
     const response = await send('http-1', { metrics: { fill: 40, battery: 90 } });
     expect([response.status, await response.json()]).toEqual([200, { acknowledged: true }]);
@@ -82,7 +82,7 @@ describe('ingest over HTTP', () => {
     expect(await stored('http-1')).toEqual({ battery: [90], fill: [40] });
   });
 
-  test('a bearer token is good for the device of the path only', async () => {
+  test('a bearer token is valid for the device of the path only', async () => {
     await register('http-2');
     const bearer = { authorization: `Bearer ${secrets.get('http-2')}` };
     expect((await push('/ingest/http-2', { metrics: { fill: 1 } }, bearer)).status).toBe(200);
@@ -107,7 +107,7 @@ describe('ingest over HTTP', () => {
     expect((await stored('http-1')).fill).toEqual([40, 41]);
   });
 
-  test('more than the largest message is refused before it is read', async () => {
+  test('a body larger than the largest message is refused before it is read', async () => {
     expect((await send('http-1', 'x'.repeat(300_000))).status).toBe(413);
   });
 
@@ -161,7 +161,7 @@ describe('quarantine', () => {
     expect(await server.settledLedger('repair-1')).toEqual(after);
   });
 
-  test('a folder with mistakes leaves the old city in force and says where they are', async () => {
+  test('a folder with mistakes leaves the old city in force and reports their places', async () => {
     const wrong = await withProfiles((text) => text.replace('metrics: [laeq, lamax]', 'metrics: [laeq, lamx]'));
     expect(wrong.status).toBe(400);
     expect(await wrong.json()).toMatchObject({ detail: expect.stringMatching(/profiles\.yaml:\d+:\d+.*lamx.*lamax/s) });
@@ -178,7 +178,7 @@ describe('quarantine', () => {
     expect(await quarantined()).toBeGreaterThan(0);
   });
 
-  test('a network server speaks for devices that are not registered yet', async () => {
+  test('a network server sends messages of devices that are not registered yet', async () => {
     const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {
       name: 'lns',
       role: 'network-server',
@@ -224,7 +224,7 @@ describe('quarantine', () => {
     expect(again.readings.duplicate).toBe(2);
   });
 
-  test('another value for the same time takes the place of the first, and is counted', async () => {
+  test('another value for the same time replaces the first, and is counted', async () => {
     await register('fix-1');
     const ts = Date.now() - 60_000;
     await send('fix-1', { ts, metrics: { fill: 10, battery: 80 } });

@@ -67,7 +67,7 @@ describe('login', () => {
   });
 });
 
-describe('the way of a reading', () => {
+describe('the path of a reading', () => {
   test('a reading above its threshold becomes one ticket with its evidence, and events report it', async () => {
     const watcher = await listener('watcher-1');
     const seen = collect(watcher);
@@ -145,7 +145,7 @@ describe('the way of a reading', () => {
     await client.endAsync();
   });
 
-  test('a retained message, a will and QoS 0 go the same way as any other', async () => {
+  test('a retained message, a will and QoS 0 are processed like any other', async () => {
     const before = await server.settledLedger('bin-3').catch(() => null);
     expect(before).toBeNull();
     const client = await login('bin-3', secrets.get('bin-3')!, {
@@ -230,7 +230,7 @@ describe('the API', () => {
       readonly security?: readonly object[];
     }
     const { paths } = await server.get<{ paths: Record<string, Record<string, Operation>> }>('/openapi.json');
-    // Which are open is held by a list of its own (test/unit/api/problems.test.ts).
+    // test/unit/api/problems.test.ts has the list of open routes.
     const routes = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).flatMap(([method, { security }]) =>
         security?.length === 0 ? [] : [[method, path] as const],
@@ -263,7 +263,7 @@ describe('the API', () => {
     expect((await register(ADMIN_KEY, { id: 'has space', profile: 'noise', district: 'harbour' })).status).toBe(400);
   });
 
-  test('server-sent events resume behind Last-Event-ID without gaps or repeats, and say so when the place is gone', async () => {
+  test('server-sent events resume after Last-Event-ID without gaps or repeats, and report a position that is no longer available', async () => {
     const pages = await server.get<Page<{ n: number }>>('/api/v1/events?limit=1000');
     const numbers = pages.items.map(({ n }) => n);
     expect(numbers.length).toBeGreaterThan(2);

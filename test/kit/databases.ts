@@ -23,7 +23,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A real database as its own process, over a folder of its own, that can be killed and started again. */
+/** A real database in its own process with its own folder; it can be killed and started again. */
 export class DatabaseProcess {
   readonly url: string;
   readonly #command: string;
@@ -60,7 +60,7 @@ bind-address = "127.0.0.1:${rpc}"
     return new DatabaseProcess('influxd', ['-config', config], `http://127.0.0.1:${http}`, '/ping');
   }
 
-  /** VictoriaMetrics, which takes InfluxDB 2's way of writing. */
+  /** VictoriaMetrics, which supports writes of InfluxDB 2. */
   static async victoria(): Promise<DatabaseProcess> {
     const port = await freePort();
     const dir = mkdtempSync(join(tmpdir(), 'lamppost-victoria-'));

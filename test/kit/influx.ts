@@ -3,12 +3,12 @@ import { createServer, type IncomingHttpHeaders, type Server, type ServerRespons
 import type { AddressInfo, Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 
-/** A write as the server met it. */
+/** A write as the server received it. */
 export interface MetWrite {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly lines: readonly string[];
-  /** Whether the body was packed. */
+  /** Whether the body was compressed. */
   readonly packed: boolean;
 }
 
@@ -17,7 +17,7 @@ export type Responder = (write: MetWrite, response: ServerResponse, server: Infl
 
 /**
  * A server that speaks HTTP and line protocol and responds as a test decides: for responses that the databases installed
- * here do not give. It keeps points as InfluxDB does: by series, field and time, the newest value winning.
+ * here do not give. It keeps points as InfluxDB does: by series, field and time; the newest value wins.
  */
 export class InfluxScript {
   readonly points = new Map<string, number>();
@@ -36,7 +36,7 @@ export class InfluxScript {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Listens; on the same port as before, if it did before. */
+  /** Starts listening; after the first time, on the same port as before. */
   async start(): Promise<void> {
     const server = createServer((request, response) => {
       const chunks: Buffer[] = [];
@@ -59,7 +59,7 @@ export class InfluxScript {
     this.#port = (server.address() as AddressInfo).port;
   }
 
-  /** Cuts every connection and listens no more. */
+  /** Stops listening and closes every connection. */
   async stop(): Promise<void> {
     const server = this.#server;
     if (server === null) return;
@@ -70,14 +70,14 @@ export class InfluxScript {
     await closed;
   }
 
-  /** Takes one line. */
+  /** Stores one line. */
   store(line: string): void {
     const { series, fields, ts } = parseLine(line);
     for (const [field, value] of fields) this.points.set(`${series} ${field} ${ts}`, value);
   }
 }
 
-/** One line, names as they stand in it. Throws where it is none. */
+/** Parses one line, without unescaping its names. Throws where it is not valid. */
 export function parseLine(line: string): { series: string; fields: [string, number][]; ts: number } {
   const parts = /^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (-?\d+)$/.exec(line);
   if (parts === null) throw new Error(`not a line: ${line}`);

@@ -2,18 +2,18 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 
-/** A mail as it came over SMTP. */
+/** A mail as received over SMTP. */
 export interface Received {
   readonly to: readonly string[];
   /** Headers by name in lower case, unfolded. */
   readonly headers: Readonly<Record<string, string>>;
-  /** All of it, as it was sent. */
+  /** The complete text, as it was sent. */
   readonly raw: string;
   /** Ids of the events in it. */
   readonly events: readonly string[];
 }
 
-/** A real mail server on the loopback that keeps what comes. */
+/** A real mail server on the loopback that keeps what it receives. */
 export class Mailbox {
   readonly mails: Received[] = [];
   /** Its response to a recipient; by default it accepts all. */
@@ -38,7 +38,7 @@ export class Mailbox {
         });
       },
     });
-    // Clients are killed in the middle of what they say.
+    // Clients are killed in the middle of a command.
     this.#server.on('error', () => {});
   }
 

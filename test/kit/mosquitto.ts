@@ -18,7 +18,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** `mosquitto_sub` with a kept session and QoS 1, as its own process; it comes back to a server that was away by itself. */
+/** `mosquitto_sub` with a kept session and QoS 1, as its own process; it reconnects by itself. */
 export class MosquittoSub {
   /** Payloads that it printed, in order. */
   readonly lines: string[] = [];

@@ -4,7 +4,7 @@ interface Operation {
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, unknown>> }>>;
 }
 
-/** What a checker needs of an OpenAPI document. */
+/** The parts of an OpenAPI document that the checker uses. */
 export interface OpenApiDocument {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
@@ -34,7 +34,7 @@ export function openApiChecker(document: OpenApiDocument) {
   const schemas = new Map<string, { $ref: string }>();
 
   return ({ method, path, status, type, text }: Received): string[] => {
-    // A slash too many at a join is none.
+    // A double slash where two paths are joined counts as one.
     const url = path.split('?')[0]!.replace(/\/{2,}/g, '/');
     const found = templates.find(({ template, matches }) => matches.test(url) && method in document.paths[template]!);
     if (found === undefined) return status === 404 ? [] : [`${method} ${url} is not in the document`];

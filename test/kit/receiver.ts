@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 
-/** What came in one request. */
+/** The content of one request. */
 export interface Arrival {
   readonly id: string;
   readonly contentType: string;

@@ -18,8 +18,8 @@ process.once('exit', () => {
 });
 
 /**
- * A port that was free a moment ago, below those that the system gives to outgoing connections (32768 on, as a rule): none
- * of these takes it while a server is down, not even one that tries to reach that server (it would meet itself).
+ * A free port below those that the system gives to outgoing connections (usually from 32768): none of these can take it while
+ * a server is down, not even one that tries to reach that server (it would connect to itself).
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -36,7 +36,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** A server as its own process, that can be killed and started again over the same data. */
+/** A server in its own process; it can be killed and started again with the same data. */
 export class ServerProcess {
   readonly data: string;
   readonly settings: Record<string, string>;
@@ -113,7 +113,7 @@ export class ServerProcess {
     await gone;
   }
 
-  /** Journal blocks that the rules have yet to take. */
+  /** Journal blocks that the rules have not processed yet. */
   async #rulesLag(): Promise<number> {
     const text = await (await this.#fetch('/metrics', ADMIN_KEY)).text();
     return Number(/^lamppost_consumer_lag_blocks\{consumer="rules"\} (\d+)$/m.exec(text)![1]);
@@ -141,7 +141,7 @@ export class ServerProcess {
     return (await response.json()) as T;
   }
 
-  /** The ledger once every consumer has taken all that came in; checks both equations on the way, at every look. */
+  /** Resolves to the ledger once every consumer has processed everything; checks both equations at every read. */
   async settledLedger(device?: string): Promise<Ledger> {
     const deadline = Date.now() + 60_000;
     for (;;) {

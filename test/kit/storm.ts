@@ -12,7 +12,7 @@ const SERVICES = `waste:
 /** Devices that a request registers at once. */
 const BATCH = 1_000;
 
-/** Creates a server whose full bins become one ticket per district; the rule may fire for `most` of them at a time. */
+/** Creates a server whose full bins become one ticket per district; the rule may fire for `limit` of them at a time. */
 export function stormServer(limit: number): RulesServer {
   const rule = full('storm', 90, `limit: ${limit}\nticket: { service: waste }\n`);
   const server = new RulesServer({ storm: rule });
@@ -40,16 +40,16 @@ export async function registerBins(server: RulesServer, count: number, districts
   return bins;
 }
 
-/** What a bin says. */
+/** The message of a bin. */
 export interface Said {
   readonly fill: number;
   /** Epoch ms. */
   readonly ts: number;
-  /** Called when it is connected and about to say so. */
+  /** Called when it is connected and about to publish. */
   readonly onSend?: () => void;
 }
 
-/** A bin connects, says how full it is and leaves; false where it was not acknowledged. */
+/** Connects a bin, publishes its level and disconnects; resolves to false where it was not acknowledged. */
 export async function say(server: RulesServer, { id, secret }: Bin, { fill, ts, onSend }: Said): Promise<boolean> {
   const login = { clientId: id, username: id, password: secret, reconnectPeriod: 0, connectTimeout: 5_000 };
   const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, login);

@@ -47,7 +47,7 @@ export async function allEvents(server: ServerProcess): Promise<Numbered[]> {
   return items;
 }
 
-/** Subscribes over MQTT with a session that is kept, QoS 1. */
+/** Subscribes over MQTT with a kept session, QoS 1. */
 export async function readMqtt(server: ServerProcess) {
   const ids: string[] = [];
   const identity = { clientId: 'reader', username: 'admin', password: ADMIN_KEY, clean: false, reconnectPeriod: 50 };
@@ -61,7 +61,7 @@ export async function readMqtt(server: ServerProcess) {
 /** How often an event may come: `newest`: only the newest of its subject again; `any`: once it came in order, any. */
 type Repeats = 'newest' | 'any';
 
-/** What a subscriber got, against the outbox: everything at least once, in order of each subject, and nothing else. */
+/** Compares the events of a subscriber with the outbox: everything at least once, in order of each subject, and nothing else. */
 export function expectComplete(
   name: string,
   got: readonly string[],
