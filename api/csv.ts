@@ -33,7 +33,10 @@ function* textOf(series: readonly Series[]): Iterable<string> {
 const COUNTS = ['opened', 'open', 'overdue', 'resolved', 'late', 'reopened', 'reports'] as const;
 const TIMES = ['acknowledged', 'acknowledge_median_s', 'acknowledge_p90_s', 'resolve_median_s', 'resolve_p90_s'];
 
-/** The oversight report as CSV with a header: the keys of each line, counts, times in seconds, ratings; null is an empty value. */
+/**
+ * The oversight report as CSV with a header: the keys of each line, counts, times in seconds, ratings; null is an empty
+ * value.
+ */
 export function oversightCsv(by: readonly OversightKey[], lines: readonly OversightLine[]): string {
   const header = csvLine([...by, ...COUNTS, ...TIMES, 'ratings', 'rating_mean']);
   return header + lines.map((line) => csvLine([...by.map((key) => line[key]!), ...valuesOf(line)])).join('');

@@ -21,7 +21,10 @@ export interface JobDeps {
   readonly backup: (() => Promise<object>) | null;
 }
 
-/** Returns the jobs of a server: what runs when. The journal needs none: it is trimmed continuously behind its slowest reader. */
+/**
+ * Returns the jobs of a server: what runs when. The journal needs none: it is trimmed continuously behind its slowest
+ * reader.
+ */
 export function createJobs({ clock, ledger, engine, notify, reception, keep, backup }: JobDeps): Job[] {
   const before = (days: number) => clock.now() - days * DAY_MS;
   const jobs: Job[] = [

@@ -10,7 +10,10 @@ export interface Job {
   run(): Promise<object | null>;
 }
 
-/** Creates a schedule that runs jobs with node-cron. A job that fails is logged and runs again at its next time; none overlaps itself. */
+/**
+ * Creates a schedule that runs jobs with node-cron. A job that fails is logged and runs again at its next time; none
+ * overlaps itself.
+ */
 export function createSchedule(jobs: readonly Job[], { log, timezone }: { log: Logger; timezone: string }) {
   const running = new Set<Promise<void>>();
   const tasks = jobs.map((job) =>

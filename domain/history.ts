@@ -4,7 +4,8 @@ import type { ShapeOf } from './schema.ts';
 
 /**
  * Functions that combine the readings of one interval to one point. `p95` is the nearest rank of InfluxQL's
- * PERCENTILE(value, 95): of n values in ascending order, the one at rank ⌊0.95·n + 0.5⌋, counted from 1; always a measured value.
+ * PERCENTILE(value, 95): of n values in ascending order, the one at rank ⌊0.95·n + 0.5⌋, counted from 1; always a
+ * measured value.
  */
 export const AGGREGATES = ['mean', 'min', 'max', 'sum', 'count', 'first', 'last', 'p95'] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
@@ -24,7 +25,9 @@ export interface ReadingsQuery extends ReadingsFilter {
   /** Interval of downsampling, ms, aligned to the epoch; raw readings where absent. */
   readonly everyMs?: number;
   readonly fn: Aggregate;
-  /** Intervals without a reading, in series that have one in the queried time: left out (`none`, the default), or null. */
+  /**
+   * Intervals without a reading, in series that have one in the queried time: left out (`none`, the default), or null.
+   */
   readonly fill?: 'none' | 'null';
   /** Most points in all; more throw `invalid` with how to narrow the query. */
   readonly maxPoints: number;
@@ -33,7 +36,9 @@ export interface ReadingsQuery extends ReadingsFilter {
 const series = { device: z.string(), metric: z.string(), unit: z.string() };
 const Point = z.tuple([z.number().describe('Epoch ms'), z.number().nullable()]).readonly();
 
-/** Points of one device and metric in time order: [epoch ms, value]; a value is null only where a query asks for gaps. */
+/**
+ * Points of one device and metric in time order: [epoch ms, value]; a value is null only where a query asks for gaps.
+ */
 export const SeriesSchema = z
   .object({ ...series, points: z.array(Point).readonly().describe('[epoch ms, value], in order of time') })
   .meta({ id: 'Series', description: 'Readings of one device and metric' });
@@ -73,8 +78,8 @@ export interface RefusedRow {
 }
 
 /**
- * A store of readings. An embedded store commits its own cursor in the transaction of the readings; a store over the network
- * is idempotent (storing the same reading again changes nothing), so it needs no cursor.
+ * A store of readings. An embedded store commits its own cursor in the transaction of the readings; a store over the
+ * network is idempotent (storing the same reading again changes nothing), so it needs no cursor.
  */
 export interface HistoryStore {
   /** Opens the local file, if any; a database over the network need not be up. */
@@ -83,10 +88,10 @@ export interface HistoryStore {
   /** Seq of the last block whose readings are in the store; 0 where it is empty or keeps no cursor. */
   cursor(): number;
   /**
-   * Stores all rows, and the cursor where it keeps one; they are durable when it resolves. Calls must not overlap. Rows of
-   * `replaced` replace an earlier value of the same (device, metric, ts); the last of several wins. Resolves to the rows that
-   * the database refused; all others are stored. Throws `history`, retryable, where the outcome of some rows is unknown: call
-   * again with the same batches, or with more after them.
+   * Stores all rows, and the cursor where it keeps one; they are durable when it resolves. Calls must not overlap. Rows
+   * of `replaced` replace an earlier value of the same (device, metric, ts); the last of several wins. Resolves to the
+   * rows that the database refused; all others are stored. Throws `history`, retryable, where the outcome of some rows
+   * is unknown: call again with the same batches, or with more after them.
    */
   append(
     readings: readonly ReadingColumns[],
@@ -96,16 +101,16 @@ export interface HistoryStore {
   query(query: ReadingsQuery): Promise<Series[]>;
   latest(filter: ReadingsFilter): Promise<LatestReading[]>;
   /**
-   * Yields raw readings in order of time, then of device and metric in the query's lists, in batches that are never empty, so
-   * that a scan of any length takes little memory. Readings stored meanwhile may be included or not. Ends when its iterator
-   * is returned or the signal aborts; it then sends no more statements to the database.
+   * Yields raw readings in order of time, then of device and metric in the query's lists, in batches that are never
+   * empty, so that a scan of any length takes little memory. Readings stored meanwhile may be included or not. Ends
+   * when its iterator is returned or the signal aborts; it then sends no more statements to the database.
    */
   scan(query: ScanQuery, signal?: AbortSignal): AsyncIterable<ScannedReadings>;
   /** Resolves to the number of stored readings. */
   count(): Promise<number>;
   /**
-   * Writes the result of the query, without a limit, to a new Parquet file (ts, device, metric, unit, value) and resolves to
-   * its path; the caller deletes it. Throws `invalid` where the store does not support it.
+   * Writes the result of the query, without a limit, to a new Parquet file (ts, device, metric, unit, value) and
+   * resolves to its path; the caller deletes it. Throws `invalid` where the store does not support it.
    */
   exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>): Promise<string>;
   /** Aborts requests over the network, so that `stop` need not wait for them. */
@@ -115,19 +120,20 @@ export interface HistoryStore {
 /** Maintenance of an embedded history; may be called at any time, also while other calls run. */
 export interface HistoryUpkeep {
   /**
-   * Brings the roll-ups (mean, min, max, sum, count by device, metric and hour, and by UTC day) up to date for every hour
-   * that ended at `untilMs` or before and got readings since the last call, also late ones. Idempotent. Resolves to the
-   * number of hours that were rolled up.
+   * Brings the roll-ups (mean, min, max, sum, count by device, metric and hour, and by UTC day) up to date for every
+   * hour that ended at `untilMs` or before and got readings since the last call, also late ones. Idempotent. Resolves
+   * to the number of hours that were rolled up.
    */
   rollup(untilMs: number): Promise<number>;
   /**
    * Deletes raw readings older than the hour of `beforeMs`, after rolling them up. From then on, queries of mean, min,
-   * max, sum and count with `everyMs` of an hour or more use the roll-ups there. Resolves to the number of deleted readings.
+   * max, sum and count with `everyMs` of an hour or more use the roll-ups there. Resolves to the number of deleted
+   * readings.
    */
   prune(beforeMs: number): Promise<number>;
   /**
-   * Copies the history, as it stands at one moment, into a new file while reads and writes go on. Resolves to the cursor of
-   * the copy.
+   * Copies the history, as it stands at one moment, into a new file while reads and writes go on. Resolves to the
+   * cursor of the copy.
    */
   copyTo(path: string): Promise<number>;
 }

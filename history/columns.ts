@@ -73,7 +73,9 @@ export class Numbering {
     return [...this.#metricIds.keys()];
   }
 
-  /** Gives numbers to the devices and metrics that are new in the batches, and updates devices whose district changed. */
+  /**
+   * Gives numbers to the devices and metrics that are new in the batches, and updates devices whose district changed.
+   */
   async add(connection: DuckDBConnection, batches: readonly ReadingColumns[]): Promise<void> {
     const seen = new Set<unknown>();
     for (const { length, device, metric } of batches) {
@@ -113,8 +115,8 @@ export class Numbering {
   }
 
   /**
-   * Appends rows whose devices and metrics have numbers, chunk by chunk, directly into the arrays of the vectors: 0.2 µs
-   * of CPU time a row, where `setColumnValues` takes 0.6.
+   * Appends rows whose devices and metrics have numbers, chunk by chunk, directly into the arrays of the vectors: 0.2
+   * µs of CPU time a row, where `setColumnValues` takes 0.6.
    */
   append(appender: DuckDBAppender, batches: readonly ReadingColumns[]): void {
     const [deviceOf, metricOf] = [this.#deviceOf, this.#metricOf];

@@ -40,10 +40,10 @@ const LONGEST_DELAY_MS = 30_000;
 
 /**
  * The consumer that writes readings to the history and counts them in the ledger. The history commits readings (and its
- * cursor, if it has one) first, then the state file commits ledger, quarantine and seen keys. After a crash between the two,
- * blocks that the history's cursor has passed are counted again without being stored again; a history without a cursor gets
- * them again, which changes nothing there. It retries after a delay that doubles up to 30 s, or as long as the database asks
- * for. At most one batch is in memory.
+ * cursor, if it has one) first, then the state file commits ledger, quarantine and seen keys. After a crash between the
+ * two, blocks that the history's cursor has passed are counted again without being stored again; a history without a
+ * cursor gets them again, which changes nothing there. It retries after a delay that doubles up to 30 s, or as long as
+ * the database asks for. At most one batch is in memory.
  */
 export class HistoryConsumer {
   readonly #deps: Deps;
@@ -82,12 +82,17 @@ export class HistoryConsumer {
     return this.#trouble;
   }
 
-  /** How many entries of the quarantine were processed again since the start, and how many of them were refused again. */
+  /**
+   * How many entries of the quarantine were processed again since the start, and how many of them were refused again.
+   */
   replayed(): { readonly settled: number; readonly refusedAgain: number } {
     return { ...this.#replayed };
   }
 
-  /** Settles a batch if one is due, or any that there is with `flush`. Resolves to false where it waits for more blocks or for time to pass. */
+  /**
+   * Settles a batch if one is due, or any that there is with `flush`. Resolves to false where it waits for more blocks
+   * or for time to pass.
+   */
   async step(flush: boolean): Promise<boolean> {
     const { clock, log } = this.#deps;
     if (clock.now() < this.#retryAt) return false;
@@ -197,8 +202,8 @@ export function createHistoryConsumer(deps: Deps, limits: BatchLimits): HistoryC
 const ROWS_OF_A_BLOCK = 2 ** 20;
 
 /**
- * Returns the outcomes with the rows that the history's database refused moved from stored to quarantined. Such a reading is
- * kept as a native message of its own, under a unique negative number that grows with the journal.
+ * Returns the outcomes with the rows that the history's database refused moved from stored to quarantined. Such a
+ * reading is kept as a native message of its own, under a unique negative number that grows with the journal.
  */
 function withRefused(batch: readonly Outcome[], refused: readonly RefusedRow[], metrics: MetricTable): Outcome[] {
   const byOutcome = Map.groupBy(refused, ({ batch: at }) => at);

@@ -34,7 +34,9 @@ interface Options {
   readonly unitOf: (metric: string) => string;
 }
 
-/** The embedded history: a DuckDB file of about 4 bytes a reading. `start` opens it; throws `history` where it cannot. */
+/**
+ * The embedded history: a DuckDB file of about 4 bytes a reading. `start` opens it; throws `history` where it cannot.
+ */
 export function createDuckdbHistory(options: Options): HistoryStore & HistoryUpkeep {
   return new DuckdbHistory(options);
 }
@@ -194,8 +196,9 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   }
 
   /**
-   * Rows that may be stored already although intake takes them for new, because it forgets keys in the end. A row that is
-   * newer than all of its series is not one of them; nor is one of the last hour, so that searches through the file stay rare.
+   * Rows that may be stored already although intake takes them for new, because it forgets keys in the end. A row that
+   * is newer than all of its series is not one of them; nor is one of the last hour, so that searches through the file
+   * stay rare.
    */
   #perhapsStored(readings: ReadingColumns): ReadingColumns {
     const before = this.#latest.newest - HOUR_MS;
@@ -215,7 +218,10 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     return noted;
   }
 
-  /** Deletes the stored rows with the keys of these rows, also those stored earlier in this transaction, and inserts these. */
+  /**
+   * Deletes the stored rows with the keys of these rows, also those stored earlier in this transaction, and inserts
+   * these.
+   */
   async #replace(rows: ReadingColumns): Promise<void> {
     if (rows.length === 0) return;
     await this.#writer.run('delete from incoming');
@@ -248,7 +254,10 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   }
 }
 
-/** Opens the scan of a history that no server has open; the caller closes it. Throws `history` where a server has it open. */
+/**
+ * Opens the scan of a history that no server has open; the caller closes it. Throws `history` where a server has it
+ * open.
+ */
 export async function openDuckdbScan(path: string): Promise<Pick<HistoryStore, 'scan'> & { close(): void }> {
   try {
     const instance = await DuckDBInstance.create(path, { ...SETTINGS, access_mode: 'READ_ONLY' });
@@ -263,8 +272,8 @@ export async function openDuckdbScan(path: string): Promise<Pick<HistoryStore, '
 const COPY = 'the_copy';
 
 /**
- * Copies a database that is being written to into a new file, table by table in one snapshot; resolves to the cursor in it.
- * Copying the file itself would block the writer for as long as it takes. Calls must not overlap.
+ * Copies a database that is being written to into a new file, table by table in one snapshot; resolves to the cursor in
+ * it. Copying the file itself would block the writer for as long as it takes. Calls must not overlap.
  */
 async function copyDuckdb(instance: DuckDBInstance, path: string): Promise<number> {
   const connection = await instance.connect();

@@ -19,8 +19,8 @@ function isNewer(ts: number, than: number, replaces: boolean): boolean {
 }
 
 /**
- * The newest reading of every device and metric, in memory: rebuilt from the stored readings at the start, updated after
- * each commit. A late reading does not replace a newer one; the same timestamp is never stored twice.
+ * The newest reading of every device and metric, in memory: rebuilt from the stored readings at the start, updated
+ * after each commit. A late reading does not replace a newer one; the same timestamp is never stored twice.
  */
 export class Latest {
   /** Time of the newest reading of all; -Infinity where there is none. */
@@ -44,7 +44,10 @@ export class Latest {
     }
   }
 
-  /** Adds committed batches. Only the newest row of each device and metric counts; it is found by number first, which is faster. */
+  /**
+   * Adds committed batches. Only the newest row of each device and metric counts; it is found by number first, which is
+   * faster.
+   */
   putAll(batches: readonly ReadingColumns[], metricName: (index: number) => string, options: PutOptions = {}): void {
     const { replaces = false, skip } = options;
     const rows = new Map<number, { readings: ReadingColumns; row: number }>();

@@ -38,11 +38,11 @@ function filterOf(query: ReadingsFilter): { sql: string; params: string[] } {
   return { sql: parts.map((part) => ` and ${part}`).join(''), params };
 }
 
-/** A statement that returns device, metric, t (epoch ms) and v, ordered by these. Raw readings before `prunedMs` are deleted. */
-export function statementOf(
-  query: Omit<ReadingsQuery, 'maxPoints'>,
-  prunedMs: number,
-): { sql: string; params: string[] } {
+/**
+ * A statement that returns device, metric, t (epoch ms) and v, ordered by these. Raw readings before `prunedMs` are
+ * deleted.
+ */
+function statementOf(query: Omit<ReadingsQuery, 'maxPoints'>, prunedMs: number): { sql: string; params: string[] } {
   const { fn } = query;
   const [fromMs, toMs] = [Math.ceil(query.fromMs), Math.ceil(query.toMs)];
   const filter = filterOf(query);
@@ -108,8 +108,8 @@ export function bucketOf(ms: number, every: number): number {
 }
 
 /**
- * With `fill: null`, each series gets a point for every interval from the one that contains `fromMs` to the last one that
- * begins before `toMs`; a gap is null for every function. Throws `invalid` where there are more than `maxPoints`.
+ * With `fill: null`, each series gets a point for every interval from the one that contains `fromMs` to the last one
+ * that begins before `toMs`; a gap is null for every function. Throws `invalid` where there are more than `maxPoints`.
  */
 export function filled(series: readonly Series[], query: ReadingsQuery): Series[] {
   const every = everyOf(query);
@@ -129,7 +129,10 @@ export function filled(series: readonly Series[], query: ReadingsQuery): Series[
 
 const MARK = '.export-';
 
-/** Writes the result of a query to a Parquet file beside the history; resolves to its path. Throws `history` where it cannot. */
+/**
+ * Writes the result of a query to a Parquet file beside the history; resolves to its path. Throws `history` where it
+ * cannot.
+ */
 export async function writeParquet(
   connection: DuckDBConnection,
   path: string,

@@ -37,9 +37,9 @@ interface RollupQuery {
 }
 
 /**
- * A subquery over roll-ups where raw readings are deleted, and over the raw readings that exist: later ones, and late ones
- * that are not rolled up yet. Returns null where raw readings are enough. An hour of the roll-ups (a day, where interval and
- * start are whole days) is included if it begins in the queried time.
+ * A subquery over roll-ups where raw readings are deleted, and over the raw readings that exist: later ones, and late
+ * ones that are not rolled up yet. Returns null where raw readings are enough. An hour of the roll-ups (a day, where
+ * interval and start are whole days) is included if it begins in the queried time.
  */
 export function rolledSource({ fromMs, toMs, every, fn, prunedMs }: RollupQuery): string | null {
   if (fromMs >= prunedMs || every < HOUR_MS || ROLLED_FUNCTIONS[fn] === undefined) return null;
@@ -76,9 +76,9 @@ const AGGREGATES = 'count(*), sum(value), min(value), max(value)';
 const MERGED = 'sum(n), sum(total), min(low), max(high)';
 
 /**
- * Rolls up the hours that are due and ended at `untilMs` or before, and returns them; the caller opens the transaction. An
- * hour that still has its readings is computed again. A pruned hour has only late readings: they are added to its roll-up
- * and deleted.
+ * Rolls up the hours that are due and ended at `untilMs` or before, and returns them; the caller opens the transaction.
+ * An hour that still has its readings is computed again. A pruned hour has only late readings: they are added to its
+ * roll-up and deleted.
  */
 export async function rollUp(connection: DuckDBConnection, untilMs: number, prunedMs: number): Promise<number[]> {
   const due = (await hoursDue(connection)).filter((hour) => hour + HOUR_MS <= untilMs);

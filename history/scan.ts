@@ -11,19 +11,26 @@ export const SLICE = {
   batch: 32_768,
 } as const;
 
-/** Returns the length of the slice after one of `lengthMs` with `rows` readings: it aims at half of `most`, and grows at most eightfold. */
+/**
+ * Returns the length of the slice after one of `lengthMs` with `rows` readings: it aims at half of `most`, and grows at
+ * most eightfold.
+ */
 export function nextSlice(lengthMs: number, rows: number, most: number = SLICE.rows): number {
   const factor = Math.max(1 / 64, Math.min(8, most / 2 / Math.max(1, rows)));
   return Math.max(1, Math.min(SLICE.longestMs, Math.floor(lengthMs * factor)));
 }
 
-// Temporary tables of the scan's connection: numbers of the devices and metrics in the file, and their positions in the query.
+// Temporary tables of the scan's connection: numbers of the devices and metrics in the file, and their positions in the
+// query.
 const PLACES = `
   create temp table scan_devices as select d.id, n.place from devices d join scan_names n on n.name = d.name and n.of = 'device';
   create temp table scan_metrics as select m.id, n.place from metrics m join scan_names n on n.name = m.name and n.of = 'metric';
 `;
 
-/** Yields readings in order of time, slice by slice, over a connection of its own; see HistoryStore.scan. Throws `history`. */
+/**
+ * Yields readings in order of time, slice by slice, over a connection of its own; see HistoryStore.scan. Throws
+ * `history`.
+ */
 export async function* scanDuckdb(
   instance: DuckDBInstance,
   query: ScanQuery,
@@ -102,7 +109,10 @@ async function countOf(connection: DuckDBConnection, fromMs: number, toMs: numbe
   return Number(rows[0]![0]);
 }
 
-/** Yields one slice, sorted. Its result is complete before the first batch, so that a slow reader keeps no transaction open. */
+/**
+ * Yields one slice, sorted. Its result is complete before the first batch, so that a slow reader keeps no transaction
+ * open.
+ */
 async function* batchesOf(
   connection: DuckDBConnection,
   fromMs: number,

@@ -41,8 +41,8 @@ export interface Backups {
   /** When the newest complete backup began, epoch ms; 0 where there was none since the process started. */
   newestMs(): number;
   /**
-   * Makes a backup in the default folder and then deletes all but the newest `keep` there. Throws what `begin` throws, and
-   * `disk` where the backup failed.
+   * Makes a backup in the default folder and then deletes all but the newest `keep` there. Throws what `begin` throws,
+   * and `disk` where the backup failed.
    */
   nightly(keep: number): Promise<{ readonly path: string; readonly bytes: number; readonly deleted: number }>;
   /** Cancels a running backup after the file that is being copied, and waits for that. */

@@ -5,12 +5,16 @@ import { join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { pipeline } from 'node:stream/promises';
 
-/** All pages in one step, which reads one snapshot; a copy in several steps restarts at every write by the file's writer. */
+/**
+ * All pages in one step, which reads one snapshot; a copy in several steps restarts at every write by the file's
+ * writer.
+ */
 const ALL_PAGES = 2 ** 31 - 1;
 
 /**
- * Copies a SQLite file that is in use into a new one, as it stands at one moment. It runs in libuv's threads on a connection
- * of its own: no writer waits for it, but the WAL of the file grows meanwhile. The copy is one file without a WAL.
+ * Copies a SQLite file that is in use into a new one, as it stands at one moment. It runs in libuv's threads on a
+ * connection of its own: no writer waits for it, but the WAL of the file grows meanwhile. The copy is one file without
+ * a WAL.
  */
 export async function copyDatabase(from: string, to: string): Promise<void> {
   const source = new DatabaseSync(from, { readOnly: true });
@@ -25,8 +29,8 @@ export async function copyDatabase(from: string, to: string): Promise<void> {
 }
 
 /**
- * Copies a folder whose files never change once they have their final names. Files that end in `.part` are unfinished and left
- * out, as are files deleted meanwhile. A folder that does not exist counts as empty.
+ * Copies a folder whose files never change once they have their final names. Files that end in `.part` are unfinished
+ * and left out, as are files deleted meanwhile. A folder that does not exist counts as empty.
  */
 export async function copyFolder(from: string, to: string): Promise<void> {
   await mkdir(to, { mode: 0o700 });
@@ -58,7 +62,10 @@ export async function sealed(path: string): Promise<{ bytes: number; sha256: str
   }
 }
 
-/** Flushes the names in a folder to disk, so that they survive a power loss. Windows cannot open folders and does not need it. */
+/**
+ * Flushes the names in a folder to disk, so that they survive a power loss. Windows cannot open folders and does not
+ * need it.
+ */
 export async function folderOnDisk(path: string): Promise<void> {
   if (process.platform === 'win32') return;
   const folder = await open(path);

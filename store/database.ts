@@ -1,7 +1,10 @@
 import { DatabaseSync } from 'node:sqlite';
 import { LamppostError } from '../domain/index.ts';
 
-/** How long a statement waits for another connection's lock: each file has one writer, so only a copy or a checkpoint holds it. */
+/**
+ * How long a statement waits for another connection's lock: each file has one writer, so only a copy or a checkpoint
+ * holds it.
+ */
 const BUSY_MS = 5_000;
 
 interface OpenOptions {
@@ -12,8 +15,8 @@ interface OpenOptions {
 }
 
 /**
- * Opens or creates a file for its one writer, in WAL mode and with `synchronous=FULL`: what is committed survives a power
- * loss. Migrates its tables to the newest version. Throws `disk` where the file cannot be opened or written,
+ * Opens or creates a file for its one writer, in WAL mode and with `synchronous=FULL`: what is committed survives a
+ * power loss. Migrates its tables to the newest version. Throws `disk` where the file cannot be opened or written,
  * `too-new` where a newer Lamppost wrote it.
  */
 export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOptions): DatabaseSync {
@@ -29,7 +32,10 @@ export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOpt
   }
 }
 
-/** Runs `work` in one transaction, commits it and returns its result. Where it throws, rolls back and throws the same error. */
+/**
+ * Runs `work` in one transaction, commits it and returns its result. Where it throws, rolls back and throws the same
+ * error.
+ */
 export function transact<T>(db: DatabaseSync, work: () => T): T {
   db.exec('begin immediate');
   try {
@@ -44,9 +50,9 @@ export function transact<T>(db: DatabaseSync, work: () => T): T {
 }
 
 /**
- * The tables of one room in a file, as migration steps: after step `n` the room is at version `n`. Steps are only added, never
- * edited: files exist at every version. Step 1 creates its tables `if not exists`, so that it also fits files from before
- * there were versions.
+ * The tables of one room in a file, as migration steps: after step `n` the room is at version `n`. Steps are only
+ * added, never edited: files exist at every version. Step 1 creates its tables `if not exists`, so that it also fits
+ * files from before there were versions.
  */
 export interface RoomSchema {
   readonly room: string;
@@ -54,9 +60,10 @@ export interface RoomSchema {
 }
 
 /**
- * Migrates every room's tables to their newest version. Each step and its version are one transaction, so that after a crash
- * the next call continues. Foreign keys are not enforced in a step, so that it can rebuild a table, but have to hold at its end. Throws `too-new` where the file has versions or rooms that
- * this Lamppost does not know, and leaves the file unchanged.
+ * Migrates every room's tables to their newest version. Each step and its version are one transaction, so that after a
+ * crash the next call continues. Foreign keys are not enforced in a step, so that it can rebuild a table, but have to
+ * hold at its end. Throws `too-new` where the file has versions or rooms that this Lamppost does not know, and leaves
+ * the file unchanged.
  */
 export function migrate(db: DatabaseSync, schemas: readonly RoomSchema[]): void {
   const versions = versionsOf(db);
@@ -120,7 +127,10 @@ const NOTADB = 26;
 const PASSING: readonly number[] = [BUSY, LOCKED, IOERR, FULL];
 const LASTING: readonly number[] = [READONLY, CORRUPT, CANTOPEN, NOTADB];
 
-/** Returns the `disk` error for an error of SQLite or the file system, retryable where it may pass; null where the error is a bug. */
+/**
+ * Returns the `disk` error for an error of SQLite or the file system, retryable where it may pass; null where the error
+ * is a bug.
+ */
 export function diskFault(cause: unknown, what: string): LamppostError | null {
   const { syscall, message } = cause as NodeJS.ErrnoException;
   if (syscall !== undefined) return new LamppostError('disk', `${what}: ${message}`, { retryable: true, cause });

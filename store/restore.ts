@@ -19,8 +19,8 @@ const ManifestSchema = z.object({
   startedAt: z.iso.datetime(),
   endedAt: z.iso.datetime(),
   /**
-   * In the order in which they were copied; a name may contain a folder. `positions`: how far each file had come, as numbers
-   * of blocks, messages and events.
+   * In the order in which they were copied; a name may contain a folder. `positions`: how far each file had come, as
+   * numbers of blocks, messages and events.
    */
   files: z
     .array(
@@ -67,8 +67,9 @@ const UNFINISHED = 'restore-unfinished';
 
 /**
  * Copies a backup into a data folder that is empty or does not exist yet, checks every byte of the copies against the
- * manifest and every SQLite file for integrity, and returns the manifest. Throws `invalid` where the backup is incomplete or
- * damaged, `conflict` where the data folder is not empty, `disk` where it cannot be written; then it leaves nothing in it.
+ * manifest and every SQLite file for integrity, and returns the manifest. Throws `invalid` where the backup is
+ * incomplete or damaged, `conflict` where the data folder is not empty, `disk` where it cannot be written; then it
+ * leaves nothing in it.
  */
 export async function restoreBackup(from: string, to: string): Promise<Manifest> {
   const manifest = await readManifest(from);

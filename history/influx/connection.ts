@@ -13,7 +13,10 @@ export interface InfluxSettings {
   readonly org: string;
   /** The bucket; with v1, and for queries, the database of this name. */
   readonly bucket: string;
-  /** The path of writes: `/api/v2/write` (InfluxDB 2 and 3, VictoriaMetrics) or `/write` (InfluxDB 1, also supported by the others). */
+  /**
+   * The path of writes: `/api/v2/write` (InfluxDB 2 and 3, VictoriaMetrics) or `/write` (InfluxDB 1, also supported by
+   * the others).
+   */
   readonly api: 'v2' | 'v1';
 }
 
@@ -37,11 +40,16 @@ export interface Response {
   readonly body: string;
 }
 
-/** Requests to one InfluxDB, each sent once and with a timeout. A request that gets no response throws `history`, retryable. */
+/**
+ * Requests to one InfluxDB, each sent once and with a timeout. A request that gets no response throws `history`,
+ * retryable.
+ */
 export interface InfluxConnection {
   /** Sends lines, with timestamps in ms. */
   write(lines: string): Promise<Response>;
-  /** Runs one InfluxQL statement and yields the response as it arrives. Throws an HttpError for a status other than 200. */
+  /**
+   * Runs one InfluxQL statement and yields the response as it arrives. Throws an HttpError for a status other than 200.
+   */
   query(statement: string): AsyncIterable<Uint8Array>;
   /** Aborts the requests in progress; later requests are possible. */
   interrupt(): void;

@@ -38,9 +38,9 @@ interface Progress {
 }
 
 /**
- * InfluxDB as history (1, 2, 3, and other databases that take line protocol). It keeps no cursor: writing the same points
- * again changes nothing, so after a crash the caller writes its last batch again. It does not retry and has no queue of its
- * own: the journal is the queue. It opens no connection before the first request.
+ * InfluxDB as history (1, 2, 3, and other databases that take line protocol). It keeps no cursor: writing the same
+ * points again changes nothing, so after a crash the caller writes its last batch again. It does not retry and has no
+ * queue of its own: the journal is the queue. It opens no connection before the first request.
  */
 export function createInfluxHistory(
   deps: Deps,

@@ -21,8 +21,8 @@ interface Result {
 export type Ask = (statement: string) => AsyncIterable<ResultSeries>;
 
 /**
- * Runs statements at `/query` of InfluxDB 1, 2 (through its DBRP mappings) and 3, and reads the response piece by piece.
- * Throws `history`, retryable, with a hint at the remedy.
+ * Runs statements at `/query` of InfluxDB 1, 2 (through its DBRP mappings) and 3, and reads the response piece by
+ * piece. Throws `history`, retryable, with a hint at the remedy.
  */
 export function createAsk(connection: InfluxConnection, settings: InfluxSettings): Ask {
   const fault = (why: string, cause?: unknown) =>
@@ -96,8 +96,8 @@ export function instant(ms: number): string {
 }
 
 /**
- * The present and former districts of devices. Readings have the district in which they were measured as a tag, but a query
- * for a district means the devices that are there now, with all their readings.
+ * The present and former districts of devices. Readings have the district in which they were measured as a tag, but a
+ * query for a district means the devices that are there now, with all their readings.
  */
 export class Places {
   readonly #now = new Map<string, string>();
@@ -115,7 +115,10 @@ export class Places {
     }
   }
 
-  /** Adds a district from the database; with `newest` it is the present one, unless a batch has named a district already. */
+  /**
+   * Adds a district from the database; with `newest` it is the present one, unless a batch has named a district
+   * already.
+   */
   load(device: string, district: string, newest: boolean): void {
     this.#move(device, district, newest && !this.#now.has(device));
   }

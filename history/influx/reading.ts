@@ -174,7 +174,10 @@ function sum(values: readonly number[]): number {
 // Sorting takes CPU time of this thread, and the server holds a slice in memory, too.
 const MOST_ROWS = 40_000;
 const LONGEST_MS = 7 * DAY_MS;
-/** With more devices than this, a condition that names them costs the server more than the readings of the other devices. */
+/**
+ * With more devices than this, a condition that names them costs the server more than the readings of the other
+ * devices.
+ */
 const MOST_NAMED = 200;
 
 /** Yields readings in order of time, one statement per metric and slice; see HistoryStore.scan. */

@@ -6,8 +6,9 @@ import type { Refusal, Verdict } from './responses.ts';
 /** Writes rows to the database and finds those that it refuses. */
 export interface LineWriter {
   /**
-   * Writes the rows from number `from` on. When it resolves, all rows are stored except those the database refused. It calls
-   * `reached` in order, also before it throws, with the row up to which all are done and the rows refused since the last call.
+   * Writes the rows from number `from` on. When it resolves, all rows are stored except those the database refused. It
+   * calls `reached` in order, also before it throws, with the row up to which all are done and the rows refused since
+   * the last call.
    */
   write(rows: Rows, from: number, reached: (row: number, refused: readonly RefusedRow[]) => void): Promise<void>;
 }
@@ -53,7 +54,10 @@ export function createLineWriter(
       else for (const part of partsOf(lines, refusal)) await sendRows(part);
     }
 
-    /** Whether the database stores one of a few rows, spread over all: then it refuses the others because of their content. */
+    /**
+     * Whether the database stores one of a few rows, spread over all: then it refuses the others because of their
+     * content.
+     */
     async function anyStored(picked: Int32Array): Promise<boolean> {
       const step = Math.max(1, Math.floor(picked.length / PROBES));
       for (let n = 0; n < picked.length; n += step) {
@@ -138,8 +142,9 @@ function cut(lines: Lines, most: number): Lines[] {
 }
 
 /**
- * Runs the jobs 0, 1, … `count` - 1 in order, at most `lanes` at a time. After a failure it starts no more jobs, and throws
- * the first failure when the running jobs have ended. It calls `done` for each job when it and all before it are done.
+ * Runs the jobs 0, 1, … `count` - 1 in order, at most `lanes` at a time. After a failure it starts no more jobs, and
+ * throws the first failure when the running jobs have ended. It calls `done` for each job when it and all before it are
+ * done.
  */
 async function inLanes(
   count: number,
