@@ -106,7 +106,7 @@ function refuseNewer(db: DatabaseSync, versions: ReadonlyMap<string, number>, sc
   for (const [room, version] of versions) {
     const newest = schemas.find((schema) => schema.room === room)?.steps.length ?? 0;
     if (version <= newest) continue;
-    const known = newest === 0 ? 'does not know these' : `knows versions up to ${newest}`;
+    const known = newest === 0 ? 'knows nothing of these' : `knows versions up to ${newest}`;
     throw new LamppostError(
       'too-new',
       `${db.location() ?? 'the database'} has the tables of "${room}" in version ${version}, and this Lamppost ${known}: ` +
