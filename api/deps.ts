@@ -64,7 +64,7 @@ export interface ApiDeps {
     readonly replayJob: Replays['get'];
     discard(ids: readonly string[], by: string, note: string): Promise<number>;
   };
-  readonly backups: Pick<Backups, 'start' | 'last'>;
+  readonly backups: Pick<Backups, 'begin' | 'last'>;
   /** Throws `city` with every mistake of the folder; the city in force then stays in force. */
   reloadCity(): Promise<{ changed: boolean; version: string }>;
   /** Journals a message that a device sent over HTTP, as from `devices/{device}/{leaf}`. Throws where the journal does not take it. */

@@ -11,7 +11,7 @@ import { type Credential, hashSecret, newSecret, openRegistry } from '../registr
 import { createRuleRepository } from '../rules/index.ts';
 import { createBackups, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
-import { backupSources, checkTogether } from './backup-sources.ts';
+import { backupSources, checkTogether } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
 import { createCityInForce, loadCity } from './city-in-force.ts';
 import type { Config } from './config.ts';

@@ -60,12 +60,14 @@ export {
   type HistoryStore,
   type HistoryUpkeep,
   type LatestReading,
+  LatestReadingSchema,
   type ReadingsFilter,
   type ReadingsQuery,
   type RefusedRow,
   type ScannedReadings,
   type ScanQuery,
   type Series,
+  SeriesSchema,
 } from './history.ts';
 export type {
   Appended,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BackupAnswer } from '../answers/backup.ts';
+import { BackupJobSchema } from '../../store/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -18,11 +18,11 @@ export function backupRoutes(app: App, { backups }: Pick<ApiDeps, 'backups'>): v
         summary:
           'Starts a backup into a new folder on the server: `to`, or a folder in LAMPPOST_BACKUP_DIR named by the time',
         body,
-        response: { 202: BackupAnswer },
+        response: { 202: BackupJobSchema },
       },
     },
     async (request, reply) =>
-      reply.code(202).header('location', '/api/v1/backup').send(backups.start(request.body?.to)),
+      reply.code(202).header('location', '/api/v1/backup').send(backups.begin(request.body?.to)),
   );
   app.get(
     '/api/v1/backup',
@@ -31,7 +31,7 @@ export function backupRoutes(app: App, { backups }: Pick<ApiDeps, 'backups'>): v
       schema: {
         tags,
         summary: 'Returns the running backup, or the last one since the server started',
-        response: { 200: BackupAnswer },
+        response: { 200: BackupJobSchema },
       },
     },
     async () => found(backups.last(), 'backup since the server started'),

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { boundTo, LamppostError } from '../../domain/index.ts';
 import { OVERSIGHT_KEYS, type OversightKey } from '../../tickets/index.ts';
 import { OversightAnswer } from '../answers/oversight.ts';
+import { oversightCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
-import { oversightCsv } from '../oversight-csv.ts';
 import { given, Instant, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 

@@ -1,10 +1,16 @@
 import { createReadStream, rm } from 'node:fs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { AGGREGATES, HOUR_MS, LamppostError, parseDuration } from '../../domain/index.ts';
-import { LatestAnswer, SeriesAnswer } from '../answers/readings.ts';
+import {
+  AGGREGATES,
+  HOUR_MS,
+  LamppostError,
+  LatestReadingSchema,
+  parseDuration,
+  SeriesSchema,
+} from '../../domain/index.ts';
+import { readingsCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
-import { csvOf } from '../readings-csv.ts';
 import { given, Instant, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -41,7 +47,7 @@ export function readingRoutes(app: App, { history }: Pick<ApiDeps, 'history'>): 
         summary:
           'Returns readings of [from, to), raw or one point per interval; by default the last hour. JSON, CSV or Parquet',
         querystring: Query,
-        response: { 200: z.object({ series: z.array(SeriesAnswer) }) },
+        response: { 200: z.object({ series: z.array(SeriesSchema) }) },
       },
     },
     async ({ query, headers }, reply) => {
@@ -57,7 +63,7 @@ export function readingRoutes(app: App, { history }: Pick<ApiDeps, 'history'>): 
       if (format === 'parquet') return sendParquet(reply, await history.exportParquet(wanted));
       const series = await history.query({ ...wanted, maxPoints });
       if (format === 'json') return { series };
-      return sendRaw(reply, 'text/csv; charset=utf-8; header=present', csvOf(series));
+      return sendRaw(reply, 'text/csv; charset=utf-8; header=present', readingsCsv(series));
     },
   );
   app.get(
@@ -67,7 +73,7 @@ export function readingRoutes(app: App, { history }: Pick<ApiDeps, 'history'>): 
         tags,
         summary: 'Returns the newest reading of each device and metric',
         querystring: Query.pick({ device: true, metric: true, district: true }),
-        response: { 200: z.object({ items: z.array(LatestAnswer), next: z.null() }) },
+        response: { 200: z.object({ items: z.array(LatestReadingSchema), next: z.null() }) },
       },
     },
     async ({ query: { device: devices, metric: metrics, district } }) => ({

@@ -47,15 +47,15 @@ async function live(): Promise<void> {
   });
   await admin.subscribeAsync('#', { qos: 1 });
   const bin = await connect('bin-1', secret);
-  const heard = (topic: string) => until(() => sent.find((one) => one.topic.startsWith(topic)), topic);
+  const received = (topic: string) => until(() => sent.find((one) => one.topic.startsWith(topic)), topic);
   await until(async () => {
     await publish(bin, fill(30));
     return sent.find(({ topic }) => topic === 'live/harbour/bin-1');
   }, 'a live reading');
   await publish(bin, '{"metrics": {"fill": 30, "pm": 1}}');
-  await heard('devices/bin-1/rejections');
+  await received('devices/bin-1/rejections');
   await publish(bin, fill(95));
-  await heard('tickets/waste/');
+  await received('tickets/waste/');
   const { items } = await server.get<Page<Ticket>>('/api/v1/tickets');
   const ticket = `/api/v1/tickets/${items[0]!.id}`;
   await server.post(`${ticket}/acknowledge`, {});

@@ -4,7 +4,7 @@ interface Ref {
   readonly $ref: string;
 }
 
-/** What a checker needs of an AsyncAPI document. */
+/** The parts of an AsyncAPI document that the checker uses. */
 export interface AsyncApiDocument {
   readonly channels: Readonly<
     Record<string, { readonly address: string; readonly messages: Readonly<Record<string, Ref>> }>

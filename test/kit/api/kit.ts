@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
-import { backupSources, checkTogether } from '../../../app/backup-sources.ts';
+import { backupSources, checkTogether } from '../../../app/backup.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
 import { createThreadEffects } from '../../../app/threads/effects.ts';
 import type { Offered, Remote } from '../../../app/threads/rpc.ts';
@@ -190,7 +190,9 @@ export async function openApi(
 
   const backups = createBackups({
     // There is no broker here, and so no sessions to copy.
-    sources: backupSources({ dir, copyHistory: history.copyTo }).filter(({ name }) => name !== 'sessions.sqlite'),
+    sources: backupSources({ dir, copyHistory: (to) => history.copyTo(to) }).filter(
+      ({ name }) => name !== 'sessions.sqlite',
+    ),
     check: checkTogether,
     hold: async () => {},
     letGo: async () => {},
