@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LedgerAnswer } from '../answers/ledger.ts';
+import { LedgerSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -15,7 +15,7 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
         tags: ['ledger'],
         summary: 'received = decoded + quarantined + pending, for the city or one device',
         querystring: z.object({ device: text }),
-        response: { 200: LedgerAnswer },
+        response: { 200: LedgerSchema },
       },
     },
     async ({ query: { device } }) => found(await deps.ledger(device), `message of device "${device}"`),

@@ -22,17 +22,18 @@ import {
 } from '../../history/index.ts';
 import {
   createContext,
-  createIntake,
   createLedgerStore,
   createQuarantineStore,
+  Intake,
+  liveOf,
   type Outcome,
+  rejectionsOf,
 } from '../../ingest/index.ts';
 import { JournalReader, lackOf } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
-import { liveOf, rejectionsOf } from './feed.ts';
 import { collectAfterStart } from './memory.ts';
 import { createOfficeOfThread } from './office.ts';
 import { offer, remote } from './rpc.ts';
@@ -64,7 +65,7 @@ const db = openStateFile(data.dir);
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite'));
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
-const intake = createIntake(db, context);
+const intake = new Intake(db, context);
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
 const { metrics } = context;
 const embedded =

@@ -8,9 +8,8 @@ import type { Block, City, CityControl, Clock } from '../../../domain/index.ts';
 import {
   type Context,
   createContext,
-  createIntake,
+  Intake,
   INGEST_SCHEMAS,
-  type Intake,
   type Outcome,
 } from '../../../ingest/index.ts';
 import { BatchWriter, createRoute, JournalReader, type JournalStore } from '../../../journal/index.ts';
@@ -168,7 +167,7 @@ export function copyState(path: string, to: string): string {
 /** An intake over a state file. */
 export function openIntake(db: DatabaseSync): { context: Context; intake: Intake } {
   const context = createContext(db, parseOnce);
-  return { context, intake: createIntake(db, context) };
+  return { context, intake: new Intake(db, context) };
 }
 
 /** Commits what an intake learned, as a consumer does with its effects. */
