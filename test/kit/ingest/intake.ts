@@ -5,13 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCity } from '../../../city-model/index.ts';
 import type { Block, City, CityControl, Clock } from '../../../domain/index.ts';
-import {
-  type Context,
-  createContext,
-  Intake,
-  INGEST_SCHEMAS,
-  type Outcome,
-} from '../../../ingest/index.ts';
+import { type Context, createContext, INGEST_SCHEMAS, Intake, type Outcome } from '../../../ingest/index.ts';
 import { BatchWriter, createRoute, JournalReader, type JournalStore } from '../../../journal/index.ts';
 import { migrate, type RoomSchema, transact } from '../../../store/index.ts';
 

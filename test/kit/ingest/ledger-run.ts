@@ -54,7 +54,7 @@ export class HistoryRun {
 
   constructor(dir: string, journal: string) {
     this.#dir = dir;
-    this.journal = new PartialReader(journal);
+    this.journal = new PartialReader(journal).open();
     this.journal.end = 0;
   }
 
@@ -98,7 +98,7 @@ export class HistoryRun {
   /** What a reader of the files sees now. */
   look<T>(at: (readers: Readers) => T): T {
     const db = new DatabaseSync(this.#process.state, { readOnly: true });
-    const journal = new PartialReader(this.journal.path);
+    const journal = new PartialReader(this.journal.path).open();
     try {
       return at({ ledger: createLedgerReader(db, journal), quarantine: createQuarantineReader(db) });
     } finally {
@@ -115,7 +115,7 @@ export class HistoryRun {
 
   #readAhead(blocks: number): void {
     const { db, intake } = this.#process;
-    const reader = new PartialReader(this.journal.path);
+    const reader = new PartialReader(this.journal.path).open();
     for (const block of reader.after(intake.head(), blocks)) intake.outcome(block);
     reader.close();
     persist(db, intake);

@@ -4,7 +4,7 @@ import { JournalReader } from '../../../journal/index.ts';
 import { openJournal, payloadOf } from './kit.ts';
 
 const journal = openJournal(process.argv[2]!, { maxBytes: 1 << 30 });
-const reader = new JournalReader(journal.path);
+const reader = new JournalReader(journal.path).open();
 let next = reader.head().messages;
 reader.close();
 const route = journal.appender.route('bin-1', 'devices/bin-1/readings');

@@ -5,10 +5,9 @@ import { MessageChannel } from 'node:worker_threads';
 import { type Clock, systemClock } from '../../../domain/index.ts';
 import {
   createJournalAppender,
-  createJournalServer,
   type JournalAppender,
   type JournalLimits,
-  type JournalServer,
+  JournalServer,
   type JournalSignal,
 } from '../../../journal/index.ts';
 
@@ -53,7 +52,7 @@ export function openJournal(
 ): WholeJournal {
   const path = join(dir, 'journal.sqlite');
   const signal = { counter: new Int32Array(new SharedArrayBuffer(4)) };
-  const server = createJournalServer({ path, clock, signal }, { ...PLENTY, ...limits });
+  const server = new JournalServer({ path, clock, signal }, { ...PLENTY, ...limits }).open();
   const { port1, port2 } = new MessageChannel();
   server.serve(port2);
   const appender = createJournalAppender(port1, clock, patience);

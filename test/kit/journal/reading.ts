@@ -16,7 +16,7 @@ export const messageArbitrary: fc.Arbitrary<Written> = fc.record({
 
 /** All blocks of a journal's file. */
 export function blocksOf(path: string): Block[] {
-  const reader = new JournalReader(path);
+  const reader = new JournalReader(path).open();
   try {
     return reader.after(0, 1_000_000);
   } finally {

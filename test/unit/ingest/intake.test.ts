@@ -52,9 +52,9 @@ function difference(before: ReadonlyMap<string, Counts>, after: ReadonlyMap<stri
 
 function expectModel(entries: readonly Entry[], happens: readonly string[]): void {
   const dir = testDir();
-  const store = new JournalStore(join(dir, 'journal.sqlite'));
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   for (const entry of entries) write(store, entry);
-  const reader = new JournalReader(join(dir, 'journal.sqlite'));
+  const reader = new JournalReader(join(dir, 'journal.sqlite')).open();
   const blocks = reader.after(0, 1_000);
   let db = openState(join(dir, 'state.sqlite'));
   let { intake, context } = openIntake(db);

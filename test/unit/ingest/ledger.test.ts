@@ -89,7 +89,7 @@ async function settle(
 ): Promise<{ crashes: number; between: number }> {
   const dir = testDir();
   const path = join(dir, 'journal.sqlite');
-  const store = new JournalStore(path);
+  const store = new JournalStore(path).open();
   for (const entry of entries) write(store, entry);
   const { model, after } = expectations(entries);
   const run = new HistoryRun(dir, path);

@@ -16,11 +16,11 @@ import { journals, MINUTES } from '../../kit/journal/random.ts';
 /** A quarantine over the outcomes of a journal. */
 function open(entries: readonly Entry[]) {
   const dir = testDir();
-  const journal = new JournalStore(join(dir, 'journal.sqlite'));
+  const journal = new JournalStore(join(dir, 'journal.sqlite')).open();
   for (const entry of entries) write(journal, entry);
   const db = openState(join(dir, 'state.sqlite'));
   const { intake } = openIntake(db);
-  const reader = new JournalReader(join(dir, 'journal.sqlite'));
+  const reader = new JournalReader(join(dir, 'journal.sqlite')).open();
   const outcomes = reader.after(0, 1_000).map((block) => intake.outcome(block));
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
   return {

@@ -42,8 +42,8 @@ describe('trimming', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
         const path = join(journalDir(), 'journal.sqlite');
-        let store = new JournalStore(path);
-        const reader = new JournalReader(path);
+        let store = new JournalStore(path).open();
+        const reader = new JournalReader(path).open();
         let oldest = 1;
         let newest = 0;
         for (const one of steps) {
@@ -51,7 +51,7 @@ describe('trimming', () => {
             store.appendMessages(new Uint8Array(one.size), 0, ++newest);
           } else if (one.kind === 'reopen') {
             store.close();
-            store = new JournalStore(path);
+            store = new JournalStore(path).open();
           } else {
             const wanted = Math.max(oldest, Math.min(one.below, newest, oldest + one.most));
             expect(store.trim(one.below, one.most)).toBe(wanted - oldest);

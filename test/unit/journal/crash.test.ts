@@ -18,7 +18,7 @@ describe('a torn write', () => {
   /** A journal that is open, and how long its write-ahead log was when each of its blocks was acknowledged. */
   function journalWithLog(sizes: readonly number[]) {
     const path = join(journalDir(), 'journal.sqlite');
-    const store = new JournalStore(path);
+    const store = new JournalStore(path).open();
     const writer = new BatchWriter();
     const route = createRoute('bin-1', 't');
     const logAfter = sizes.map((size, i) => {
@@ -62,7 +62,7 @@ describe('a torn write', () => {
           writeFileSync(`${copy}-wal`, log);
         }
         const whole = logAfter.filter((end) => end <= place).length;
-        const again = new JournalStore(copy);
+        const again = new JournalStore(copy).open();
         const blocks = blocksOf(copy);
         expectSound(blocks);
         // Zeros over zeros damage nothing: only then may one more be whole.
@@ -180,7 +180,7 @@ test.skipIf(!mountable)(
       try {
         const unsynced = join(dir, 'disk', 'unsynced');
         if (i === 0) expect(existsSync(unsynced) && statSync(unsynced).size > 0).toBe(false);
-        const store = new JournalStore(join(dir, 'disk', 'journal.sqlite'));
+        const store = new JournalStore(join(dir, 'disk', 'journal.sqlite')).open();
         const blocks = blocksOf(join(dir, 'disk', 'journal.sqlite'));
         store.close();
         expectSound(blocks);

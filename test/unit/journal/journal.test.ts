@@ -42,14 +42,14 @@ describe('the file', () => {
     fc.assert(
       fc.property(fc.array(stepArbitrary, { maxLength: 15 }), (steps) => {
         const path = join(journalDir(), 'journal.sqlite');
-        let store = new JournalStore(path);
+        let store = new JournalStore(path).open();
         const writer = new BatchWriter(64);
         const routes = new Map<string, Route>();
         let recycled: ArrayBuffer | null = null;
         for (const step of steps) {
           if (step.kind === 'reopen') {
             store.close();
-            store = new JournalStore(path);
+            store = new JournalStore(path).open();
           } else if (step.kind === 'messages') {
             for (const { identity, topic, payload } of step.messages) {
               const route = routes.get(identity + topic) ?? createRoute(identity, topic);
@@ -78,11 +78,11 @@ describe('the file', () => {
 
   test('journal - time in it never runs backwards, not even over a restart with a clock that was set back', () => {
     const path = join(journalDir(), 'journal.sqlite');
-    let store = new JournalStore(path);
+    let store = new JournalStore(path).open();
     store.appendControl('tick', Buffer.from('{}'), 5_000, null);
     store.appendControl('tick', Buffer.from('{}'), 4_000, null);
     store.close();
-    store = new JournalStore(path);
+    store = new JournalStore(path).open();
     store.appendMessages(new Uint8Array(), 0, 3_000);
     store.appendControl('tick', Buffer.from('{}'), 6_000, null);
     store.close();
@@ -91,13 +91,13 @@ describe('the file', () => {
 
   test('journal - the heads are those of the newest city and registry in it, also after it was opened again', () => {
     const path = join(journalDir(), 'journal.sqlite');
-    const store = new JournalStore(path);
+    const store = new JournalStore(path).open();
     expect(store.heads).toEqual({ city: null, registry: 0 });
     store.appendControl('city', Buffer.from('{}'), 1, 'abc');
     store.appendControl('devices', Buffer.from('{}'), 2, '7');
     store.appendControl('city', Buffer.from('{}'), 3, 'def');
     store.close();
-    expect(new JournalStore(path).heads).toEqual({ city: 'def', registry: 7 });
+    expect(new JournalStore(path).open().heads).toEqual({ city: 'def', registry: 7 });
   });
 
   test('journal - a record cut short is an error, never a shorter message', () => {
@@ -126,7 +126,7 @@ describe('group commits', () => {
     await fc.assert(
       fc.asyncProperty(steps, async (sends) => {
         const journal = openJournal(journalDir());
-        const reader = new JournalReader(journal.path);
+        const reader = new JournalReader(journal.path).open();
         const told: number[] = [];
         for (const [i, [{ identity, topic, payload }, pause]] of sends.entries()) {
           journal.appender.append(journal.appender.route(identity, topic), Buffer.from(payload), (error) => {
