@@ -4,7 +4,7 @@ import type { ShapeOf } from './schema.ts';
 
 const count = z.int().min(0);
 
-/** The counts of all messages and readings (promise 2), for the city and for each device. Both equations hold at every moment. */
+/** Counts of messages and readings (promise 2), of the city or a device. Both equations hold at every moment. */
 export const LedgerSchema = z
   .object({
     messages: z

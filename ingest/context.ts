@@ -17,7 +17,7 @@ const RULE_RECORDS_SCHEMA = `
   create index if not exists context_rules_by_id on context_rules (id, seq);
 `;
 
-/** SQL of what the engine knows besides readings: cities, devices, API rules and metric names, by the block that brought them. */
+/** SQL of cities, devices, API rules and metric names, by the block that brought them. */
 export const CONTEXT_SCHEMA: RoomSchema = {
   room: 'context',
   steps: [
@@ -86,7 +86,7 @@ export function versionAt(line: DeviceLine, seq: number): DeviceVersion | undefi
   return undefined;
 }
 
-/** Reads the context back from the state file. `parse` returns the city of a folder's files, or null where they have mistakes. */
+/** Reads the context back from the state file. `parse` returns the city of a folder's files, null where it has mistakes. */
 export function createContext(db: DatabaseSync, parse: (control: CityControl) => City | null): Context {
   const metrics = createMetricTable(db);
   const rules = createRuleRecords(db);

@@ -52,7 +52,7 @@ export class Dedupe {
     if (this.#own.size > 0) this.#own.clear();
   }
 
-  /** Checks the LoRaWAN uplink of the message. The same session and frame counter is the same uplink: all its readings are duplicates. */
+  /** Checks the LoRaWAN uplink of the message: the same session and frame counter make all its readings duplicates. */
   uplink(key: string): void {
     this.#at(UPLINK_LANE, hashText(key));
     this.#repeatedUplink = this.seen.find(this.#place, 1, this.#hashes) !== 0;

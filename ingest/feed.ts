@@ -4,7 +4,7 @@ import type { Outcome, Refusal } from './outcome.ts';
 /** Messages for which one call reports rejections: a flood of bad messages must not become a flood of reports. */
 const MOST_REJECTIONS = 200;
 
-/** `live/{district}/{id}`: the validated readings of blocks read for the first time, one publication a device and timestamp, QoS 0. */
+/** `live/{district}/{id}`: valid readings of blocks read for the first time, one publication a device and timestamp. */
 export function liveOf(outcomes: readonly Outcome[], metrics: MetricTable): Publication[] {
   const live = new Map<string, { topic: string; ts: number; metrics: Record<string, number> }>();
   for (const { fresh, readings } of outcomes) {

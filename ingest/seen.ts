@@ -196,7 +196,10 @@ class SeenSeries {
   }
 }
 
-/** Entries in the order they were added, in the layout of the state file: ts and position of all, then device, lane, mask and hashes of each. */
+/**
+ * Entries in the order they were added, in the layout of the state file: ts and position of all, then device, lane, mask and
+ * hashes of each.
+ */
 class EntryLog {
   count = 0;
   last = 0;

@@ -71,7 +71,7 @@ function compileFields(profile: Profile, city: City, metrics: MetricTable): Prof
   return fields;
 }
 
-/** The valid values of one raw reading, and the rejections of all readings since the last reset. Reused from reading to reading. */
+/** The valid values of one raw reading, and the rejections of all since the last reset. Reused from reading to reading. */
 export class Checked {
   ts = 0;
   length = 0;

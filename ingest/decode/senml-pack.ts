@@ -127,7 +127,7 @@ function isOfType(value: unknown, type: string): boolean {
   return value instanceof Uint8Array || (typeof value === 'string' && DATA.test(value));
 }
 
-/** Reads a record and adopts its base fields. Returns null where it has no other fields (§4.2: a record without a measurement). */
+/** Reads a record and adopts its base fields. Returns null where it has no others (§4.2: no measurement). */
 function read(
   item: Fields,
   base: Record<string, unknown>,
@@ -190,7 +190,7 @@ interface Group extends RawReading {
   readonly aliases: Record<string, readonly string[]>;
 }
 
-/** Joins records of one time into one reading. A name that occurs again at that time starts another reading, so that no value is overwritten. */
+/** Joins records of one time into one reading. A name that occurs again at that time starts another reading. */
 function readingsOf(resolved: readonly Resolved[]): RawReading[] {
   const aliases = uniqueEndings(resolved.map(({ name }) => name));
   const groups: Group[] = [];
