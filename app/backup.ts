@@ -4,7 +4,7 @@ import { MEDIA_FOLDER } from '../citizens/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import { createLedgerStore } from '../ingest/index.ts';
-import { JournalReader, lackOf } from '../journal/index.ts';
+import { JournalReader, missingBlocks } from '../journal/index.ts';
 import { createConsumerStore } from '../rules/index.ts';
 import { type BackupFile, type BackupSource, copyDatabase, copyFolder } from '../store/index.ts';
 
@@ -69,7 +69,7 @@ function ofState(copy: string): BackupFile['positions'] {
 
 /** Positions of the journal: its oldest and newest block, and the number of messages ever received. */
 function ofJournal(copy: string): BackupFile['positions'] {
-  const journal = new JournalReader(copy);
+  const journal = new JournalReader(copy).open();
   const { seq, messages } = journal.head();
   const positions = { oldest: journal.after(0, 1)[0]?.seq ?? 0, newest: seq, messages };
   journal.close();
@@ -82,6 +82,6 @@ export function checkTogether(files: readonly BackupFile[]): void {
   const { rules = 0, checkpoint = 0, ledger = 0 } = of('state.sqlite');
   const { cursor = 0 } = of('history.duckdb');
   const { oldest = 0, newest = 0 } = of('journal.sqlite');
-  const lack = lackOf({ newest: Math.max(rules, ledger, cursor), checkpoint, ledger }, { oldest, newest });
-  if (lack !== null) throw new LamppostError('busy', `the copies do not go together: ${lack}`);
+  const missing = missingBlocks({ newest: Math.max(rules, ledger, cursor), checkpoint, ledger }, { oldest, newest });
+  if (missing !== null) throw new LamppostError('busy', `the copies do not go together: ${missing}`);
 }

@@ -90,7 +90,11 @@ export function createLamppost(config: Config, { log, onCrash, onStep }: Options
 
     const openState = () => new DatabaseSync(file('state.sqlite'), { readOnly: true });
     const state = await steps.do('state reader', openState, close);
-    const journalReader = await steps.do('journal reader', () => new JournalReader(file('journal.sqlite')), close);
+    const journalReader = await steps.do(
+      'journal reader',
+      () => new JournalReader(file('journal.sqlite')).open(),
+      close,
+    );
     const ledger = createLedgerReader(state, journalReader);
     const quarantine = createQuarantineReader(state);
     const rules = createRuleRepository(

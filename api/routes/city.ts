@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LedgerAnswer } from '../answers/ledger.ts';
+import { LedgerSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -14,7 +14,7 @@ export function cityRoutes(app: App, { ledger, reloadCity }: Pick<ApiDeps, 'ledg
         summary:
           'Counts the messages and readings of the city or of one device: received = decoded + quarantined + pending',
         querystring: z.object({ device: z.string().optional() }),
-        response: { 200: LedgerAnswer },
+        response: { 200: LedgerSchema },
       },
     },
     async ({ query: { device } }) => found(await ledger(device), `message of device "${device}"`),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { REASONS, type Reason } from '../../domain/index.ts';
-import { QuarantinedAnswer, QuarantinedInFull, ReplayAnswer } from '../answers/quarantine.ts';
+import { QuarantinedInFullSchema, QuarantinedSchema, REASONS, type Reason } from '../../domain/index.ts';
+import { ReplayJobSchema } from '../../ingest/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found, given, Instant, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -31,7 +31,7 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
         tags,
         summary: 'Lists what was refused and why, newest first',
         querystring: Paged.extend(Filter.shape).extend({ discarded: z.stringbool().default(false) }),
-        response: { 200: pageOf(QuarantinedAnswer) },
+        response: { 200: pageOf(QuarantinedSchema) },
       },
     },
     async ({ query: { limit, after, discarded, ...filter } }) =>
@@ -44,7 +44,7 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
         tags,
         summary: 'Returns one refusal: the payload as it was sent, and as its format decodes it',
         params: Id,
-        response: { 200: QuarantinedInFull },
+        response: { 200: QuarantinedInFullSchema },
       },
     },
     async ({ params: { id } }) => found(quarantine.get(id), `"${id}" in quarantine`),
@@ -58,7 +58,7 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
         summary:
           'Replays refused messages: those with the given ids, or all that match the filter; without a body, all',
         body: Chosen.nullish(),
-        response: { 202: ReplayAnswer },
+        response: { 202: ReplayJobSchema },
       },
     },
     async ({ body }, reply) => {
@@ -68,7 +68,7 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
   );
   app.get(
     '/api/v1/quarantine/replays/:id',
-    { schema: { tags, summary: 'Returns the progress of a replay', params: Id, response: { 200: ReplayAnswer } } },
+    { schema: { tags, summary: 'Returns the progress of a replay', params: Id, response: { 200: ReplayJobSchema } } },
     async ({ params: { id } }) => found(quarantine.replayJob(id), `replay "${id}"`),
   );
   app.post(

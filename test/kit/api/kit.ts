@@ -95,8 +95,8 @@ export async function openApi(
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
   const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
-  const store = new JournalStore(join(dir, 'journal.sqlite'));
-  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
   const registry = openRegistry(join(dir, 'registry.sqlite'), clock);
   const metrics = tableOf();
   const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });

@@ -36,7 +36,7 @@ beforeEach(async () => {
   await script.start();
   clock = testClock(START);
   dir = testDir();
-  store = new JournalStore(join(dir, 'journal.sqlite'));
+  store = new JournalStore(join(dir, 'journal.sqlite')).open();
   write(store, { kind: 'city', atMs: START, body: cityControl() });
   const registered = ['d1', 'd2'].map((id) => ({ id, profile: 'bin', district: 'east' }));
   write(store, { kind: 'devices', atMs: START, body: { version: 1, registered, revoked: [] } });
@@ -51,7 +51,7 @@ afterEach(async () => {
 /** A process over the files of this test. */
 function open(ledgerOf = (ledger: LedgerStore): LedgerStore => ledger) {
   const db = openState(join(dir, 'state.sqlite'));
-  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
   const { context, intake } = openIntake(db);
   const { metrics } = context;
   const settings = { url: script.url, token: '', org: '', bucket: 'b', api: 'v2' } as const;
