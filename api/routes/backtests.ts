@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { DAY_MS, LamppostError } from '../../domain/index.ts';
-import type { BacktestOptions, BacktestReport } from '../../rules/index.ts';
-import { BacktestAnswer } from '../answers/backtest.ts';
+import { type BacktestOptions, type BacktestReport, BacktestReportSchema } from '../../rules/index.ts';
+
 import type { ApiDeps } from '../deps.ts';
 import { textOf } from '../rule-draft.ts';
 import { Instant } from '../schema.ts';
@@ -41,7 +41,7 @@ export function backtestRoutes(app: App, { rules, backtest }: ApiDeps): void {
         summary:
           'What a rule would have done over [from, to), by default the last 30 days: a report, or with Accept: text/event-stream its progress first',
         body: Body,
-        response: { 200: BacktestAnswer },
+        response: { 200: BacktestReportSchema },
       },
     },
     async ({ body, key, headers }, reply) => {

@@ -171,7 +171,7 @@ describe('try', () => {
   };
   const slow = yaml('slow', 50, 'for: 10m\nkeep_firing_for: 5m\n');
 
-  test('a rule of a text is tried reading by reading: what it would do, since when, and the ladder', async () => {
+  test('a rule of a text is tried reading by reading: what it would do, since when, and why', async () => {
     const a = (n: number, value: unknown) => ({ ts: minute(n), metrics: { a: value } });
     const { steps, before, ...report } = await tried({
       rule: slow,
@@ -188,7 +188,7 @@ describe('try', () => {
       'fires',
       `no longer matches; resolves at ${new Date(minute(17)).toISOString()} if it stays so`,
     ]);
-    expect(steps.map(({ ladder }) => ladder.reason)).toEqual([
+    expect(steps.map(({ explanation }) => explanation.reason)).toEqual([
       'not-matching',
       'waiting-for',
       'waiting-for',
@@ -197,7 +197,7 @@ describe('try', () => {
     ]);
     expect(steps[2]!.refused).toMatchObject([{ reason: 'not-a-number', path: '$.metrics.a' }]);
     expect(steps[1]).toMatchObject({
-      ladder: { text: { zh: '条件成立，但持续时间不足' }, since: new Date(minute(1)).toISOString() },
+      explanation: { text: { zh: '条件成立，但持续时间不足' }, since: new Date(minute(1)).toISOString() },
     });
     expect(steps.flatMap(({ transitions }) => transitions.map(({ to, at }) => `${to} ${at}`))).toEqual([
       `pending ${new Date(minute(1)).toISOString()}`,
@@ -210,10 +210,10 @@ describe('try', () => {
     const rule = yaml('mean', 9).replace('last: true', 'mean: 10m');
     const readings = [{ ts: T0 + 1_000, metrics: { a: 20 } }];
     const alone = await tried({ rule, device: 'd1', readings, context: false });
-    expect(alone.steps[0]!.ladder.clauses).toMatchObject([{ count: 1, value: 20, metric: 'a', threshold: 9 }]);
+    expect(alone.steps[0]!.explanation.clauses).toMatchObject([{ count: 1, value: 20, metric: 'a', threshold: 9 }]);
     const within = await tried({ rule, device: 'd1', readings });
     expect(within.context).toMatchObject({ readings: 12, devices: 1, cut: false });
-    expect(within.steps[0]!.ladder.clauses[0]!.count).toBe(13);
+    expect(within.steps[0]!.explanation.clauses[0]!.count).toBe(13);
     expect(within.steps[0]!.would).toBe('does not match');
   });
 
@@ -256,7 +256,7 @@ describe('try', () => {
 });
 
 describe('explain', () => {
-  test('an alert is answered with its ladder, also where it never fired', async () => {
+  test('an alert is returned with its explanation, also where it never fired', async () => {
     await send('POST', '/api/v1/rules', yaml('why', 50, 'for: 5m\n'));
     const before = await get<{ state: string; explanation: object }>('/api/v1/alerts/why/d1');
     expect(before).toMatchObject({ state: 'inactive', explanation: { reason: 'no-reading' } });
