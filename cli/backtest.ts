@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseArgs } from 'node:util';
-import { backtestDevices, type Config, inputOf, type LoadedCity, loadCity, readConfig } from '../app/index.ts';
+import { type Config, type LoadedCity, loadCity, readConfig } from '../app/index.ts';
 import { formatProblems } from '../city-model/index.ts';
 import {
   systemClock as clock,
@@ -15,7 +15,15 @@ import {
 import { createInfluxHistory, openDuckdbScan } from '../history/index.ts';
 import { createRuleRecordReader } from '../ingest/index.ts';
 import { openRegistry } from '../registry/index.ts';
-import { type BacktestOptions, type BacktestReport, parseRule, rulesInForce, runBacktest } from '../rules/index.ts';
+import {
+  type BacktestOptions,
+  type BacktestReport,
+  backtestDevices,
+  backtestInput,
+  parseRule,
+  rulesInForce,
+  runBacktest,
+} from '../rules/index.ts';
 import { wouldBeTickets } from '../tickets/index.ts';
 import { backtestOver } from './backtest-remote.ts';
 import { createProgressBar, printReport } from './backtest-report.ts';
@@ -132,7 +140,7 @@ async function backtestHere(
   const devices = devicesIn(config);
   const history = await openHistory(config);
   try {
-    const input = inputOf(loaded.city, rule, inForce.find(({ id }) => id === rule.id) ?? null);
+    const input = backtestInput(loaded.city, rule, inForce.find(({ id }) => id === rule.id) ?? null);
     return await runBacktest(
       { ...input, devices, fromMs: asked.fromMs, toMs: asked.toMs },
       { scan: history.scan, ticketOf: wouldBeTickets(loaded.city, devices), elapsed: () => performance.now() },
@@ -179,7 +187,7 @@ function devicesIn({ data }: Config) {
   }
   const registry = openRegistry(file, clock);
   try {
-    return backtestDevices(registry);
+    return backtestDevices((query) => registry.list(query));
   } finally {
     registry.close();
   }

@@ -78,26 +78,28 @@ function lineOf({ file, name, failures, leftOut, checks }: CaseResult): string {
     lines.push(`      line ${failure.line}, ${failure.where}`);
     lines.push(`        expected  ${failure.expected}`);
     lines.push(`        was       ${failure.was}`);
-    lines.push(...ladderOf(failure.ladder));
+    lines.push(...whyLines(failure.explanation));
   }
   if (failures.length > 0 && leftOut.length > 0) lines.push(`      the rule does not take ${leftOut.join(', ')}`);
   return lines.join('\n');
 }
 
 /** Why the alert stands as it does. */
-function ladderOf(ladder: CaseResult['failures'][number]['ladder']): string[] {
-  if (ladder === null) return [];
+function whyLines(explanation: CaseResult['failures'][number]['explanation']): string[] {
+  if (explanation === null) return [];
   const times = [
-    ladder.since === null ? '' : `; matches since ${ladder.since}`,
-    ladder.due === null ? '' : `; due ${ladder.due}`,
+    explanation.since === null ? '' : `; matches since ${explanation.since}`,
+    explanation.due === null ? '' : `; due ${explanation.due}`,
   ];
-  const clauses = ladder.clauses.map(({ path, kind, metric, verdict, value, op, threshold, clear, count, newest }) => {
-    const figure = value === null ? 'no figure' : Number(value.toPrecision(6));
-    const limit = threshold === null ? '' : `, ${op} ${threshold}`;
-    const ends = clear === null || String(clear) === String(threshold) ? '' : ` (clear ${clear})`;
-    return `        ${path}: ${verdict}: ${kind} of ${metric} is ${figure}${limit}${ends}; ${count} ${plural('reading', count)}, the newest ${newest ?? 'none'}`;
-  });
-  return [`        why       ${ladder.text.en}${times.join('')}`, ...clauses];
+  const clauses = explanation.clauses.map(
+    ({ path, kind, metric, verdict, value, op, threshold, clear, count, newest }) => {
+      const figure = value === null ? 'no figure' : Number(value.toPrecision(6));
+      const limit = threshold === null ? '' : `, ${op} ${threshold}`;
+      const ends = clear === null || String(clear) === String(threshold) ? '' : ` (clear ${clear})`;
+      return `        ${path}: ${verdict}: ${kind} of ${metric} is ${figure}${limit}${ends}; ${count} ${plural('reading', count)}, the newest ${newest ?? 'none'}`;
+    },
+  );
+  return [`        why       ${explanation.text.en}${times.join('')}`, ...clauses];
 }
 
 const plural = (word: string, count: number) => (count === 1 ? word : `${word}s`);
