@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { KeptReporter, Photo, Reception } from '../citizens/index.ts';
+import type { Photo, Reception, StoredReporter } from '../citizens/index.ts';
 import type {
   Alert,
   City,
@@ -118,7 +118,7 @@ export interface ApiDeps {
     rate(rating: Rating): Promise<Ticket>;
     readonly requests: RequestReader;
     photo(name: string): Promise<Photo | null>;
-    reporter(ticket: string): KeptReporter | null;
+    reporter(ticket: string): StoredReporter | null;
     /** False where nobody is remembered. */
     forget(ticket: string): boolean;
   };

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { boundTo, LamppostError, TICKET_STATUSES, type Ticket } from '../../domain/index.ts';
-import { TicketAlertSchema } from '../../events/index.ts';
+import { boundTo, LamppostError, TICKET_STATUSES, type Ticket, TicketAlertSchema } from '../../domain/index.ts';
+
 import { WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
 import { TicketAnswer, WaitingAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
