@@ -189,5 +189,5 @@ async function openHistory({ data, influx }: Config): Promise<Pick<HistoryStore,
   if (influx === null) return openDuckdbScan(join(data, 'history.duckdb'));
   const metrics = { indexOf: () => 0, idOf: () => '' };
   const history = createInfluxHistory({ metrics, unitOf: () => '', clock }, influx);
-  return { scan: history.scan, close: () => void history.stop() };
+  return { scan: (query, signal) => history.scan(query, signal), close: () => void history.stop() };
 }

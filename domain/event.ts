@@ -14,7 +14,7 @@ export type EventType = (typeof EVENT_TYPES)[number];
 export interface CloudEvent {
   readonly specversion: '1.0';
   readonly id: string;
-  readonly source: string;
+  readonly source: '/lamppost';
   readonly type: EventType;
   /** `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}` or `sessions/{session}`. */
   readonly subject: string;

@@ -60,12 +60,14 @@ export {
   type HistoryStore,
   type HistoryUpkeep,
   type LatestReading,
+  LatestReadingSchema,
   type ReadingsFilter,
   type ReadingsQuery,
   type RefusedRow,
   type ScannedReadings,
   type ScanQuery,
   type Series,
+  SeriesSchema,
 } from './history.ts';
 export type {
   Appended,
@@ -82,7 +84,14 @@ export type {
   RuleControl,
 } from './journal.ts';
 export { boundTo, KEY_ROLES, type Key, type KeyRole } from './key.ts';
-export type { Ledger, Page, Quarantined } from './ledger.ts';
+export {
+  type Ledger,
+  LedgerSchema,
+  type Page,
+  type Quarantined,
+  QuarantinedInFullSchema,
+  QuarantinedSchema,
+} from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';
 export {

@@ -15,6 +15,7 @@ export { type EventFilter, passes } from './filter.ts';
 export {
   createOutbox,
   createOutboxReader,
+  type EventQuery,
   type NumberedEvent,
   OUTBOX_SCHEMA,
   type Outbox,

@@ -22,18 +22,19 @@ import {
 } from '../../history/index.ts';
 import {
   createContext,
-  createIntake,
   createLedgerStore,
   createQuarantineStore,
+  Intake,
+  liveOf,
   type Outcome,
+  rejectionsOf,
 } from '../../ingest/index.ts';
-import { JournalReader, lackOf } from '../../journal/index.ts';
+import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
 import { createThreadEffects } from './effects.ts';
-import { liveOf, rejectionsOf } from './feed.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer, remote } from './rpc.ts';
 import { offerScan } from './scan.ts';
@@ -62,9 +63,9 @@ const log = pino({ level: data.logLevel, name: 'engine' });
 mkdirSync(data.dir, { recursive: true });
 const db = openStateFile(data.dir);
 
-const journal = new JournalReader(join(data.dir, 'journal.sqlite'));
+const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
-const intake = createIntake(db, context);
+const intake = new Intake(db, context);
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
 const { metrics } = context;
 const embedded =
@@ -173,11 +174,11 @@ const loops = createConsumerLoops({
 function refuseStrangers(): void {
   const newest = Math.max(intake.head(), history.cursor());
   const taken = { newest, checkpoint: createConsumerStore(db).progress()?.checkpoint ?? 0, ledger: consumer.cursor() };
-  const lack = lackOf(taken, { oldest: journal.after(0, 1)[0]?.seq ?? 1, newest: data.journalled });
-  if (lack === null) return;
+  const missing = missingBlocks(taken, { oldest: journal.after(0, 1)[0]?.seq ?? 1, newest: data.journalled });
+  if (missing === null) return;
   throw new LamppostError(
     'disk',
-    `the files in ${data.dir} are of different times: ${lack}; restore all of one backup`,
+    `the files in ${data.dir} are of different times: ${missing}; restore all of one backup`,
   );
 }
 

@@ -25,7 +25,7 @@ limit: 1000
 ticket: { service: air-quality }
 `;
 
-/** What one backtest took. */
+/** The cost of one backtest. */
 export interface BacktestFigures {
   readonly readings: number;
   /** Of the best of three runs; and of all its threads' processor time, as if there were one core. */
@@ -34,7 +34,7 @@ export interface BacktestFigures {
   readonly tickets: number;
 }
 
-/** Fills a history with 6 million readings of 1,000 devices, a reading a minute, and runs a rule with a window over it. */
+/** Fills a history with 6 million readings of 1,000 devices, one per minute each, and runs a rule with a window over it. */
 export async function benchBacktest(): Promise<BacktestFigures> {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-bench-'));
   const metrics: MetricTable = { indexOf: () => 0, idOf: () => 'pm25' };
@@ -52,7 +52,7 @@ export async function benchBacktest(): Promise<BacktestFigures> {
   return runs.reduce((best, run) => (run.readingsPerSecond > best.readingsPerSecond ? run : best));
 }
 
-/** Waves of dust, of which one in some days passes the limit. */
+/** Waves of dust; every few days one exceeds the limit. */
 async function fill(history: HistoryStore, devices: readonly Device[]): Promise<void> {
   const rounds = 50;
   const length = rounds * devices.length;
@@ -78,7 +78,11 @@ async function measure(history: HistoryStore, devices: readonly Device[]): Promi
   const from = performance.now();
   const report: BacktestReport = await runBacktest(
     { ...inputOf(city, rule, null), devices, ...times },
-    { scan: history.scan, ticketOf: wouldBeTickets(city, devices), elapsed: () => performance.now() },
+    {
+      scan: (query, signal) => history.scan(query, signal),
+      ticketOf: wouldBeTickets(city, devices),
+      elapsed: () => performance.now(),
+    },
   );
   const seconds = (performance.now() - from) / 1_000;
   const { user, system } = process.cpuUsage(cpu);

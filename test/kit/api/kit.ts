@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
-import { backupSources, checkTogether } from '../../../app/backup-sources.ts';
+import { backupSources, checkTogether } from '../../../app/backup.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
 import { createThreadEffects } from '../../../app/threads/effects.ts';
 import type { Offered, Remote } from '../../../app/threads/rpc.ts';
@@ -69,14 +69,14 @@ const T0 = 1_700_000_000_000;
 
 const noBacktest: ApiDeps['backtest'] = () => Promise.reject(new LamppostError('invalid', 'no backtests here'));
 
-/** What a test has of its own. */
-interface Given {
+/** What a test replaces. */
+interface Replaced {
   readonly backtest?: ApiDeps['backtest'];
   readonly city?: ApiDeps['city'];
   readonly clock?: Clock;
   readonly log?: Logger;
   readonly smtp?: SmtpSettings;
-  /** Files of the city folder, in place of the usual. */
+  /** Files of the city folder, instead of the usual ones. */
   readonly files?: Readonly<Record<string, unknown>>;
 }
 
@@ -90,23 +90,23 @@ export async function openApi(
     files = {},
     log = pino({ level: 'silent' }),
     smtp,
-  }: Given = {},
+  }: Replaced = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
   const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
-  const store = new JournalStore(join(dir, 'journal.sqlite'));
-  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
   const registry = openRegistry(join(dir, 'registry.sqlite'), clock);
   const metrics = tableOf();
   const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
   await history.start();
 
-  // Two devices are known; what they send is partly good, partly refused.
-  const when = { metric: 'a', last: true, above: 90 };
+  // Two registered devices; some of their readings are good, some are refused.
+  const rule = { id: 'r1', title: 'A', when: { metric: 'a', last: true, above: 90 }, severity: 'low' };
   const control = cityControl({
     past: '10d',
-    rules: [{ id: 'r1', title: 'A', when, severity: 'low' } as never],
+    rules: [rule],
     files,
   });
   const { city } = parseCity(control);
@@ -129,10 +129,10 @@ export async function openApi(
   await history.append([columnsOf(rows, metrics)], 4);
 
   const listeners = new Set<() => void>();
-  const tellAll = () => {
+  const notifyAll = () => {
     for (const listener of listeners) listener();
   };
-  const engine = createThreadEffects({ db: state, context, clock, onEvents: () => tellAll() });
+  const engine = createThreadEffects({ db: state, context, clock, onEvents: () => notifyAll() });
   const { effects, outbox } = engine;
   const events = createOutboxReader(reading);
   const tickets = createTicketReader(reading);
@@ -189,8 +189,10 @@ export async function openApi(
   });
 
   const backups = createBackups({
-    // There is no broker here, whose sessions it would take along.
-    sources: backupSources({ dir, copyHistory: history.copyTo }).filter(({ name }) => name !== 'sessions.sqlite'),
+    // There is no broker here, and so no sessions to copy.
+    sources: backupSources({ dir, copyHistory: (to) => history.copyTo(to) }).filter(
+      ({ name }) => name !== 'sessions.sqlite',
+    ),
     check: checkTogether,
     hold: async () => {},
     letGo: async () => {},
@@ -303,12 +305,12 @@ export async function openApi(
     deps,
     port: api.port(),
     listeners,
-    /** Forgets all but the newest events. */
+    /** Deletes all but the newest events. */
     prune(keep: number) {
       outbox.published(events.head());
       outbox.prune(keep);
     },
-    /** Readings of d1, received at their own times; the rules take them at once. */
+    /** Sends readings of d1, received at their own times; the rules read them at once. */
     send(...readings: readonly { ts: number; metrics: object }[]) {
       for (const one of readings)
         write(store, { kind: 'messages', atMs: one.ts, messages: [native('d1', one, one.ts)] });
@@ -324,7 +326,7 @@ export async function openApi(
     fire(transition: Transition, given: { rule: Rule; subject: Subject }) {
       transact(state, () => effects.apply({ transition, ...given, city: city! }));
     },
-    /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
+    /** Makes incidents, each of its own device, with an alert, a ticket and two events each. */
     incidents(count: number, changes: Partial<Transition> = {}) {
       state.exec('begin');
       const from = events.head();
@@ -336,13 +338,13 @@ export async function openApi(
       state.exec('commit');
       for (const listener of listeners) listener();
     },
-    /** A request with a key (the admin's where none is named). Throws where the answer is not as openapi.json has it. */
+    /** Sends a request with a key (default: the admin's). Throws where the response does not conform to openapi.json. */
     async fetch(path: string, init: RequestInit & { key?: string | null } = {}): Promise<Response> {
       const { key = ADMIN, ...rest } = init;
       const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...rest.headers };
-      const answer = await fetch(base + path, { ...rest, headers });
-      await asDocumented(base, path, rest.method ?? 'get', answer.clone());
-      return answer;
+      const response = await fetch(base + path, { ...rest, headers });
+      await asDocumented(base, path, rest.method ?? 'get', response.clone());
+      return response;
     },
     /** Does what is due at a moment. */
     due: (nowMs: number) => engine.functions.due(nowMs),
@@ -369,15 +371,15 @@ function remoteOf<T extends Offered>(functions: T): Remote<T> {
 
 let checker: ReturnType<typeof openApiChecker> | null = null;
 
-/** Every JSON answer that a test gets is held against the document. */
-async function asDocumented(base: string, path: string, method: string, answer: Response): Promise<void> {
-  const type = answer.headers.get('content-type') ?? '';
+/** Checks every JSON response that a test gets against the document. */
+async function asDocumented(base: string, path: string, method: string, response: Response): Promise<void> {
+  const type = response.headers.get('content-type') ?? '';
   if (!/^application\/(problem\+)?json/.test(type) || path === '/openapi.json' || path === '/asyncapi.json') return;
   checker ??= openApiChecker((await (await fetch(`${base}/openapi.json`)).json()) as OpenApiDocument);
-  const said = { method: method.toLowerCase(), path, status: answer.status, type, text: await answer.text() };
+  const said = { method: method.toLowerCase(), path, status: response.status, type, text: await response.text() };
   const faults = checker(said);
-  if (faults.length > 0) throw new Error(`not as documented: ${faults.join('; ')}`);
+  if (faults.length > 0) throw new Error(`does not conform to the document: ${faults.join('; ')}`);
 }
 
-/** Everything that `openApi` gives. */
+/** What `openApi` returns. */
 export type TestApi = Awaited<ReturnType<typeof openApi>>;

@@ -1,26 +1,25 @@
 /**
- * Which (device, metric, ts) were accepted before, and with which value: a function of the journal alone. Each entry
- * carries the number of the message that brought it, so that any consumer, however far behind, gets the answer as it
- * was at its own place: a reading was here before if its key came with an earlier message that still lies within the
- * horizon.
+ * The keys (device, metric, ts) that were accepted before, and a hash of each value. It depends on the journal alone. Each
+ * entry carries the number of the message that brought it, so a consumer gets the same result however far behind it is: a
+ * key counts as seen if an earlier message within the horizon brought it.
  *
- * An entry stands for one device, one timestamp and up to 32 metrics (a lane of the metric table), with a 32-bit hash
- * of each value: two different values are taken for the same one once in four billion. Devices mostly send in time
- * order: then finding out costs one comparison.
+ * An entry covers one device, one timestamp and up to 32 metrics (a lane of the metric table), with a 32-bit hash of each
+ * value: two different values are taken for equal once in four billion. Devices mostly send in time order, and then a
+ * look-up costs one comparison.
  */
-export class Duplicates {
-  /** Of the last `seen`: those of the metrics that came before whose value was another one. */
+export class SeenKeys {
+  /** After `find`: the metrics among those found whose value was different. */
   changed = 0;
   readonly #series: (SeenSeries | undefined)[][] = [];
   #added = new EntryLog();
-  /** Number of the oldest message that any consumer may still ask for. */
+  /** Number of the oldest message that any consumer may still need. */
   #keepFrom = 0;
 
   /**
-   * Which of the metrics in `mask` (bits of `lane`) were accepted for this timestamp by messages in
-   * `[horizon, position)`; `hashes` holds the hash of each value at the number of its bit. Sets `changed`.
+   * Returns which of the metrics in `mask` (bits of `lane`) were accepted for this timestamp by messages in
+   * `[horizon, position)`. `hashes` holds the hash of each value at the index of its bit. Sets `changed`.
    */
-  seen(at: Place, mask: number, hashes: Int32Array): number {
+  find(at: SeenPlace, mask: number, hashes: Int32Array): number {
     this.changed = 0;
     const series = this.#series[at.device]?.[at.lane];
     if (series === undefined || at.ts > series.newest) return 0;
@@ -29,8 +28,8 @@ export class Duplicates {
     return found;
   }
 
-  /** Notes metrics as accepted by the message `at.position`. */
-  add(at: Place, mask: number, hashes: Int32Array): void {
+  /** Records metrics as accepted by the message `at.position`. */
+  add(at: SeenPlace, mask: number, hashes: Int32Array): void {
     let lanes = this.#series[at.device];
     if (lanes === undefined) {
       lanes = [];
@@ -45,26 +44,26 @@ export class Duplicates {
     this.#added.push(at, mask, hashes);
   }
 
-  /** What was added and is not yet in the state file; null where nothing was. `last` is its newest message. */
+  /** Returns what was added and is not yet in the state file, null where nothing was. `last` is its newest message. */
   added(): { blob: Uint8Array; last: number; count: number } | null {
     const { count, last } = this.#added;
     return count === 0 ? null : { blob: this.#added.blob(), last, count };
   }
 
-  /** The state file has what `added` gave. Nothing may be added between the two. */
-  forgetAdded(saved: { count: number } | null): void {
+  /** Confirms that the state file holds what `added` returned. Throws if anything was added in between. */
+  confirmAdded(saved: { count: number } | null): void {
     if (saved === null) return;
     if (saved.count !== this.#added.count) throw new Error('keys were added during the transaction that saved them');
     this.#added = new EntryLog();
   }
 
-  /** Reads back what `added` gave. */
+  /** Reads back what `added` returned. */
   restore(blob: Uint8Array): void {
     readEntries(blob, (at, mask, hashes) => this.add(at, mask, hashes));
     this.#added = new EntryLog();
   }
 
-  /** Lets go of entries before the message `keepFrom`, also of devices that no longer send. */
+  /** Frees the entries of messages before `keepFrom`, also those of devices that no longer send. */
   prune(keepFrom: number): void {
     this.#keepFrom = keepFrom;
     for (const lanes of this.#series) {
@@ -73,22 +72,22 @@ export class Duplicates {
   }
 }
 
-/** Where a reading stands. */
-export interface Place {
+/** The key of a reading, and the message it came with. */
+export interface SeenPlace {
   device: number;
-  /** Number of its metric, shifted right by five. */
+  /** Index of its metric, shifted right by five. */
   lane: number;
   ts: number;
   /** Number of the oldest message that still counts. */
   horizon: number;
-  /** Number of its message. */
+  /** Number of the message it came with. */
   position: number;
 }
 
 const doubles = new Float64Array(1);
 const words = new Int32Array(doubles.buffer);
 
-/** 32 bits of a value; 0 and -0 are the same value. */
+/** Returns a hash of a value, 32 bits; equal for 0 and -0. */
 export function hashValue(value: number): number {
   doubles[0] = value + 0;
   return Math.imul(words[0]!, 0x9e3779b1) ^ Math.imul(words[1]!, 0x85ebca6b);
@@ -100,21 +99,21 @@ function bitCount(mask: number): number {
   return Math.imul((rest + (rest >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-/** Entries of one device and lane, sorted by ts, the newest first within one ts; live ones are `start` to `end`. */
+/** Entries of one device and lane, sorted by ts, the newest message first within one ts. Live entries are `start` to `end`. */
 class SeenSeries {
   newest = Number.NEGATIVE_INFINITY;
   changed = 0;
   #ts = new Float64Array(16);
   #position = new Float64Array(16);
   #mask = new Int32Array(16);
-  /** Where in the pool an entry's hashes begin, in the order of its bits. */
+  /** Index in the pool of an entry's first hash; hashes are in the order of their bits. */
   #at = new Int32Array(16);
   #pool = new Int32Array(32);
   #used = 0;
   #start = 0;
   #end = 0;
 
-  find({ ts, horizon, position }: Place, mask: number, hashes: Int32Array): number {
+  find({ ts, horizon, position }: SeenPlace, mask: number, hashes: Int32Array): number {
     let found = 0;
     this.changed = 0;
     for (let i = this.#lowerBound(ts); i < this.#end && this.#ts[i] === ts; i++) {
@@ -131,7 +130,7 @@ class SeenSeries {
     return found;
   }
 
-  insert({ ts, position }: Place, mask: number, hashes: Int32Array, keepFrom: number): void {
+  insert({ ts, position }: SeenPlace, mask: number, hashes: Int32Array, keepFrom: number): void {
     while (this.#start < this.#end && this.#position[this.#start]! < keepFrom) this.#start++;
     if (this.#end === this.#ts.length || this.#used + 32 > this.#pool.length) this.#makeRoom();
     let at = this.#end;
@@ -162,7 +161,7 @@ class SeenSeries {
     this.#rebuild(live > this.#ts.length / 2 ? live * 2 : this.#ts.length, 0);
   }
 
-  /** Moves the live entries from `keepFrom` on into columns of another length; the pool keeps only their hashes. */
+  /** Copies the live entries from message `keepFrom` on into columns of a new length, and their hashes into a new pool. */
   #rebuild(length: number, keepFrom: number): void {
     const [ts, position, mask, at] = [this.#ts, this.#position, this.#mask, this.#at];
     const [start, end, pool] = [this.#start, this.#end, this.#pool];
@@ -197,7 +196,10 @@ class SeenSeries {
   }
 }
 
-/** Entries in the order in which they were added, as they are written: ts and position of each, then device, lane, mask and hashes. */
+/**
+ * Entries in the order they were added, in the layout of the state file: ts and position of all, then device, lane, mask and
+ * hashes of each.
+ */
 class EntryLog {
   count = 0;
   last = 0;
@@ -205,7 +207,7 @@ class EntryLog {
   #words = new Int32Array(256);
   #used = 0;
 
-  push({ device, lane, ts, position }: Place, mask: number, hashes: Int32Array): void {
+  push({ device, lane, ts, position }: SeenPlace, mask: number, hashes: Int32Array): void {
     if (this.count * 2 === this.#doubles.length) this.#doubles = twice(this.#doubles, new Float64Array(this.count * 4));
     if (this.#used + 35 > this.#words.length) this.#words = twice(this.#words, new Int32Array(this.#words.length * 2));
     this.#doubles[this.count * 2] = ts;
@@ -236,7 +238,7 @@ function twice<T extends Float64Array | Int32Array>(old: T, wider: T): T {
   return wider;
 }
 
-function readEntries(blob: Uint8Array, visit: (at: Place, mask: number, hashes: Int32Array) => void): void {
+function readEntries(blob: Uint8Array, visit: (at: SeenPlace, mask: number, hashes: Int32Array) => void): void {
   const { buffer } = blob.slice();
   const count = new DataView(buffer).getUint32(0, true);
   const numbers = new Float64Array(buffer, 8, count * 2);

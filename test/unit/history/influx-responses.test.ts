@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock as clock, type KnownDevice, LamppostError } from '../../../domain/index.ts';
-import { createInfluxHistory } from '../../../history/influx/index.ts';
+import { createInfluxHistory } from '../../../history/index.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
-import { type Answerer, InfluxScript, says, stored } from '../../kit/influx.ts';
+import { InfluxScript, type Responder, says, stored } from '../../kit/influx.ts';
 
 const TIMEOUT_MS = 300;
 const metrics = tableOf('fill', 'battery');
@@ -10,7 +10,7 @@ const script = new InfluxScript();
 let history: ReturnType<typeof createInfluxHistory>;
 
 beforeEach(async () => {
-  script.answer = stored;
+  script.respond = stored;
   script.points.clear();
   script.writes.length = 0;
   await script.start();
@@ -46,7 +46,7 @@ const failure = (rows = readings(1)) =>
   );
 
 describe('a write', () => {
-  test('v2 - is a request of so many packed lines, one a timestamp, with the token in its header', async () => {
+  test('v2 - is a compressed request with one line per timestamp, and the token in its header', async () => {
     history = historyAt({}, 5_000);
     expect(await history.append([readings(40), readings(40, 40)], 1)).toEqual([]);
     const [write, ...more] = script.writes;
@@ -75,9 +75,9 @@ describe('a write', () => {
     expect(script.writes[0]!.path).toMatch(/^\/databases\/influx\/api\/v2\/write\?/);
   });
 
-  test('goes out in several requests at a time, and resolves when each of them was answered', async () => {
+  test('sends several requests at a time, and resolves when each has a response', async () => {
     const open: (() => void)[] = [];
-    script.answer = (write, response, server) => open.push(() => stored(write, response, server));
+    script.respond = (write, response, server) => open.push(() => stored(write, response, server));
     const appended = history.append([readings(12)], 1);
     let done = false;
     void appended.then(() => {
@@ -94,14 +94,14 @@ describe('a write', () => {
   });
 });
 
-describe('an answer that asks for patience', () => {
-  test.each<[string, Answerer, RegExp, number]>([
+describe('a response that asks to wait', () => {
+  test.each<[string, Responder, RegExp, number]>([
     ['429', says(429, { message: 'limit' }, { 'retry-after': '7' }), /cannot take readings now \(429: limit\)/, 7_000],
     ['503', says(503, { error: 'busy' }, { 'retry-after': '86400' }), /503: busy/, 300_000],
     ['500 without a body', says(500, {}), /500/, 0],
     ['502 from a proxy', (_, response) => response.writeHead(502).end('<html>bad gateway'), /502: an HTML page/, 0],
-  ])('%s - is thrown as retryable, with the seconds that it names', async (_what, answer, message, delay) => {
-    script.answer = answer;
+  ])('%s - is thrown as retryable, with the delay that it names', async (_what, respond, message, delay) => {
+    script.respond = respond;
     const error = await failure();
     expect(error).toMatchObject({ code: 'history', retryable: true, retryAfterMs: delay });
     expect(error.message).toMatch(message);
@@ -110,14 +110,14 @@ describe('an answer that asks for patience', () => {
 
   test('Retry-After may be a date', async () => {
     const at = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 60_000);
-    script.answer = says(503, {}, { 'retry-after': at.toUTCString() });
+    script.respond = says(503, {}, { 'retry-after': at.toUTCString() });
     const { retryAfterMs } = await failure();
     expect(retryAfterMs).toBeGreaterThan(50_000);
     expect(retryAfterMs).toBeLessThanOrEqual(61_000);
   });
 
-  test.each<[string, Answerer, RegExp]>([
-    ['never comes', () => {}, /no answer within 300 ms/],
+  test.each<[string, Responder, RegExp]>([
+    ['never comes', () => {}, /no response within 300 ms/],
     [
       'begins and never ends',
       (_, response) => response.writeHead(503, { 'content-length': 9 }).flushHeaders(),
@@ -129,13 +129,13 @@ describe('an answer that asks for patience', () => {
     ['is no HTTP', (_, response) => response.socket!.end('220 smtp\r\n'), /InfluxDB at 127/],
   ])(
     'one that %s - is thrown as retryable in time, and leaves no connection behind',
-    async (_what, answer, message) => {
-      script.answer = answer;
+    async (_what, respond, message) => {
+      script.respond = respond;
       const error = await failure();
       expect(error).toMatchObject({ code: 'history', retryable: true });
       expect(error.message).toMatch(message);
       await expect.poll(() => script.sockets.size).toBe(0);
-      script.answer = stored;
+      script.respond = stored;
       expect(await history.append([readings(1)], 1)).toEqual([]);
     },
   );
@@ -147,20 +147,20 @@ describe('an answer that asks for patience', () => {
     expect(error.message).toContain('nothing listens there');
   });
 
-  test('interrupt - ends what is on its way, and hinders nothing later', async () => {
-    script.answer = () => {};
+  test('interrupt - aborts the requests in progress; later ones work', async () => {
+    script.respond = () => {};
     const failed = failure();
     await expect.poll(() => script.writes.length).toBe(1);
     history.interrupt!();
     expect((await failed).message).toContain('interrupted');
-    script.answer = stored;
+    script.respond = stored;
     expect(await history.append([readings(1)], 1)).toEqual([]);
   });
 
-  test('what was stored before it is not sent again, only what follows', async () => {
+  test('readings stored before it are not sent again, only those that follow', async () => {
     history = historyAt({}, 3, 1);
     let requests = 0;
-    script.answer = (write, response, server) => (++requests === 3 ? says(429, {}) : stored)(write, response, server);
+    script.respond = (write, response, server) => (++requests === 3 ? says(429, {}) : stored)(write, response, server);
     const batch = readings(12);
     await expect(history.append([batch], 1)).rejects.toThrow(LamppostError);
     expect(script.points.size).toBe(12);
@@ -171,7 +171,7 @@ describe('an answer that asks for patience', () => {
   });
 });
 
-describe('an answer that lays it to the setup', () => {
+describe('a response that blames the setup', () => {
   test.each<[number, object, RegExp]>([
     [401, { code: 'unauthorized', message: 'unauthorized access' }, /INFLUX_TOKEN.*401: unauthorized access/],
     [403, { message: 'forbidden' }, /read and write access.*403/],
@@ -180,46 +180,49 @@ describe('an answer that lays it to the setup', () => {
     [200, { status: 'ok' }, /INFLUX_URL.*200/],
     [302, {}, /INFLUX_URL.*302/],
     [400, { error: 'database is required' }, /400: database is required/],
-  ])('%i - stops with what to do, refuses no reading, and goes on once it is mended', async (status, body, message) => {
-    script.answer = says(status, body);
-    const error = await failure(readings(9));
-    expect(error).toMatchObject({ code: 'history', retryable: true });
-    expect(error.message).toMatch(message);
-    expect(error.message).not.toContain('secret');
-    // Two requests under way, and a few single lines that tell setup from data.
-    expect(script.writes.length).toBeLessThanOrEqual(18);
-    script.answer = stored;
-    expect(await history.append([readings(9)], 1)).toEqual([]);
-    expect(script.points.size).toBe(18);
-  });
+  ])(
+    '%i - stops with what to do, refuses no reading, and goes on once it is repaired',
+    async (status, body, message) => {
+      script.respond = says(status, body);
+      const error = await failure(readings(9));
+      expect(error).toMatchObject({ code: 'history', retryable: true });
+      expect(error.message).toMatch(message);
+      expect(error.message).not.toContain('secret');
+      // Two requests under way, and a few single lines that distinguish setup from data.
+      expect(script.writes.length).toBeLessThanOrEqual(18);
+      script.respond = stored;
+      expect(await history.append([readings(9)], 1)).toEqual([]);
+      expect(script.points.size).toBe(18);
+    },
+  );
 
-  test('400 with an HTML page - comes from a proxy, and says nothing of readings', async () => {
-    script.answer = (_write, response) =>
+  test('400 with an HTML page - comes from a proxy, and says nothing about readings', async () => {
+    script.respond = (_write, response) =>
       response.writeHead(400, { 'content-type': 'text/html' }).end('<h1>The plain HTTP request was sent to HTTPS port');
     expect((await failure()).message).toMatch(/400: an HTML page/);
   });
 
-  test('200 with a page - comes from something else that listens there', async () => {
-    script.answer = (_write, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome');
+  test('200 with a page - comes from another program that listens there', async () => {
+    script.respond = (_write, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome');
     expect((await failure()).message).toMatch(/INFLUX_URL.*200/);
   });
 
-  test('it is told before the first reading comes', async () => {
-    script.answer = says(401, { error: 'authorization failed' });
+  test('it is reported before the first reading comes', async () => {
+    script.respond = says(401, { error: 'authorization failed' });
     await expect(history.append([readings(0)], 1)).rejects.toThrow('INFLUX_TOKEN');
-    script.answer = stored;
+    script.respond = stored;
     expect(await history.append([readings(0)], 1)).toEqual([]);
     expect(await history.append([readings(0)], 2)).toEqual([]);
     expect(script.writes).toHaveLength(2);
   });
 });
 
-function drip(response: Parameters<Answerer>[1]): void {
+function drip(response: Parameters<Responder>[1]): void {
   const timer = setInterval(() => response.write('x'), 20);
   response.once('close', () => clearInterval(timer));
 }
 
-function cut(response: Parameters<Answerer>[1]): void {
+function cut(response: Parameters<Responder>[1]): void {
   response.write('{"error":');
   setImmediate(() => response.destroy());
 }

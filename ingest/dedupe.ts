@@ -1,44 +1,46 @@
 import type { KnownDevice } from '../domain/index.ts';
-import { pushReading, type TypedColumns } from './columns.ts';
-import { Duplicates, hashValue, type Place } from './duplicates.ts';
-import type { Tally } from './outcome.ts';
+import { pushReading, type Tally, type TypedColumns } from './outcome.ts';
+import { hashValue, SeenKeys, type SeenPlace } from './seen.ts';
 import type { Checked } from './validate.ts';
 
-/** Where the good values of one message go. */
-export interface Accepted {
+/** The columns that take the values of a message: new readings, and new values for readings that came before. */
+export interface Deduped {
   readonly readings: TypedColumns;
   readonly replaced: TypedColumns;
 }
 
-/** How a message is met. */
-export interface Begin {
+/** The message that the next values belong to. */
+interface Begin {
   readonly position: number;
   /** Number of the oldest message that still counts. */
   readonly horizon: number;
-  /** For the first time. */
+  /** Whether it is read for the first time: only then are its keys recorded. */
   readonly fresh: boolean;
-  /** Whether it has several readings. */
+  /** Whether it has several readings, which may repeat each other. */
   readonly several: boolean;
-  /** Its readings were accepted before and refused by the database alone: they are no duplicates of themselves. */
+  /** Whether its readings passed the dedupe before and only the database refused them: they are no duplicates of themselves. */
   readonly accepted?: boolean;
 }
 
-// Uplinks are remembered beside the metrics: in a lane that no metric table reaches.
+// Uplinks are recorded beside the metrics, in a lane that no metric table reaches.
 const UPLINK_LANE = 255;
 
-/** Tells new readings from those that came before, by content: the same key with the same value is a duplicate, with another one a replacement. */
-export class Acceptance {
-  readonly duplicates = new Duplicates();
-  readonly #place: Place = { device: 0, lane: 0, ts: 0, horizon: 0, position: 0 };
+/**
+ * Separates new readings from those that came before, by content: a known key with the same value is a duplicate, with
+ * another value a replacement.
+ */
+export class Dedupe {
+  readonly seen = new SeenKeys();
+  readonly #place: SeenPlace = { device: 0, lane: 0, ts: 0, horizon: 0, position: 0 };
   readonly #hashes = new Int32Array(32);
-  /** Values of the present message by ts and metric: a message with several readings may repeat itself. */
+  /** Values of the current message by ts and metric: a message with several readings may repeat itself. */
   readonly #own = new Map<number, Map<number, number>>();
   #fresh = false;
   #several = false;
   #repeatedUplink = false;
   #accepted = false;
 
-  /** Begins a message. */
+  /** Starts a message: `uplink` and `take` refer to it until the next call. */
   begin(device: KnownDevice, message: Begin): void {
     this.#place.device = device.index;
     this.#place.position = message.position;
@@ -50,15 +52,15 @@ export class Acceptance {
     if (this.#own.size > 0) this.#own.clear();
   }
 
-  /** LoRaWAN: the same session and frame counter again is the same uplink, and all its readings are duplicates. */
+  /** Checks the LoRaWAN uplink of the message: the same session and frame counter make all its readings duplicates. */
   uplink(key: string): void {
     this.#at(UPLINK_LANE, hashText(key));
-    this.#repeatedUplink = this.duplicates.seen(this.#place, 1, this.#hashes) !== 0;
-    if (!this.#repeatedUplink && this.#fresh) this.duplicates.add(this.#place, 1, this.#hashes);
+    this.#repeatedUplink = this.seen.find(this.#place, 1, this.#hashes) !== 0;
+    if (!this.#repeatedUplink && this.#fresh) this.seen.add(this.#place, 1, this.#hashes);
   }
 
-  /** Takes the good values of one reading of the message. */
-  take(device: KnownDevice, checked: Checked, tally: Tally, into: Accepted): void {
+  /** Sorts the values of one reading of the message into `into`, and counts each of them in `tally`. */
+  take(device: KnownDevice, checked: Checked, tally: Tally, into: Deduped): void {
     if (this.#repeatedUplink) {
       tally.duplicate += checked.length;
       return;
@@ -82,8 +84,8 @@ export class Acceptance {
       this.#hashes[bit] = hashValue(value[i]!);
     }
     this.#at(metric[0]! >>> 5, ts);
-    const old = this.#judge(mask);
-    const { changed } = this.duplicates;
+    const old = this.#lookUp(mask);
+    const { changed } = this.seen;
     for (let i = 0; i < length; i++) {
       const bit = 1 << (metric[i]! & 31);
       if ((old & bit) === 0) {
@@ -100,7 +102,7 @@ export class Acceptance {
     return true;
   }
 
-  #takeOne(device: KnownDevice, { ts, metric, value }: Checked, i: number, tally: Tally, into: Accepted): void {
+  #takeOne(device: KnownDevice, { ts, metric, value }: Checked, i: number, tally: Tally, into: Deduped): void {
     const number = metric[i]!;
     const mask = 1 << (number & 31);
     const own = this.#ownAt(ts);
@@ -112,8 +114,8 @@ export class Acceptance {
     }
     this.#hashes[number & 31] = hashValue(value[i]!);
     this.#at(number >>> 5, ts);
-    const old = this.#judge(mask, before !== undefined) !== 0;
-    const changed = this.duplicates.changed !== 0;
+    const old = this.#lookUp(mask, before !== undefined) !== 0;
+    const changed = this.seen.changed !== 0;
     if (before !== undefined || changed) this.#replace(device, number, ts, value[i]!, tally, into);
     else if (old) tally.duplicate++;
     else {
@@ -132,16 +134,16 @@ export class Acceptance {
     return own;
   }
 
-  /** Which of the metrics came before; notes those that are new or have another value, or all where the message itself had another. */
-  #judge(mask: number, all = false): number {
-    const { duplicates } = this;
-    const old = duplicates.seen(this.#place, mask, this.#hashes);
-    const news = all ? mask : (mask & ~old) | duplicates.changed;
-    if (this.#fresh && news !== 0) duplicates.add(this.#place, news, this.#hashes);
+  /** Returns which metrics came before. Records those that are new or have another value; with `all`, every one. */
+  #lookUp(mask: number, all = false): number {
+    const { seen } = this;
+    const old = seen.find(this.#place, mask, this.#hashes);
+    const news = all ? mask : (mask & ~old) | seen.changed;
+    if (this.#fresh && news !== 0) seen.add(this.#place, news, this.#hashes);
     return old;
   }
 
-  #replace(device: KnownDevice, metric: number, ts: number, value: number, tally: Tally, into: Accepted): void {
+  #replace(device: KnownDevice, metric: number, ts: number, value: number, tally: Tally, into: Deduped): void {
     tally.stored++;
     tally.replaced++;
     pushReading(into.replaced, device, metric, ts, value);
@@ -153,7 +155,7 @@ export class Acceptance {
   }
 }
 
-/** 53 bits of a text. */
+/** Returns a hash of a text, 53 bits. */
 function hashText(text: string): number {
   let high = 0x811c9dc5;
   let low = 0x9e3779b1;

@@ -6,7 +6,7 @@ import { cityControl, intakeBench, native } from '../../kit/ingest/intake.ts';
 const HOUR = 3_600_000;
 const T0 = 1_699_999_200_000;
 
-/** Two profiles of 30 and 32 metrics: those of the second stand in two lanes of 32. */
+/** Two profiles of 30 and 32 metrics: the metrics of the second are in two lanes of 32. */
 const ids = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `m${from + i}`);
 const ALL = ids(0, 62);
 const city = cityControl({
@@ -33,7 +33,7 @@ const NEW = { stored: 1, duplicate: 0, replaced: 0 };
 const DUPLICATE = { stored: 0, duplicate: 1, replaced: 0 };
 const REPLACED = { stored: 1, duplicate: 0, replaced: 1 };
 
-describe('duplicates', () => {
+describe('dedupe', () => {
   test('the same value of the same device, metric and time is stored once; of another metric, time or device again', () => {
     const intake = bench();
     intake.devices([{ id: 'e', profile: 'second', district: 'east' }]);
@@ -44,7 +44,7 @@ describe('duplicates', () => {
     expect(tallyOf(intake.send([native('e', reading({ m30: 1 }), T0)]))).toEqual(NEW);
   });
 
-  test('another value takes the place of the earlier one, without the rules seeing it', () => {
+  test('another value replaces the earlier one, and the rules do not see it', () => {
     const intake = bench();
     intake.send([sent(reading({ m30: 1 }))]);
     const outcome = intake.send([sent(reading({ m30: 2 }))]);
@@ -62,7 +62,7 @@ describe('duplicates', () => {
     expect(tallyOf(outcome)).toEqual({ stored: 2, duplicate: 1, replaced: 0 });
   });
 
-  test('metrics on both sides of a lane of 32 do not take each other for duplicates', () => {
+  test('metrics on both sides of the border of a lane of 32 are no duplicates of each other', () => {
     const intake = bench();
     const both = Object.fromEntries(ids(30, 62).map((id, i) => [id, i]));
     expect(tallyOf(intake.send([sent(reading(both))]))).toEqual({ stored: 32, duplicate: 0, replaced: 0 });
@@ -82,7 +82,7 @@ describe('duplicates', () => {
     });
   });
 
-  test('within one message and within one block', () => {
+  test('duplicates are found within one message and within one block', () => {
     const intake = bench();
     const twice = intake.send([sent([reading({ m30: 1 }), reading({ m30: 1, m31: 2 }), reading({ m31: 2 }, T0 + 1)])]);
     expect(tallyOf(twice)).toEqual({ stored: 3, duplicate: 1, replaced: 0 });
@@ -99,7 +99,7 @@ describe('duplicates', () => {
     });
   });
 
-  test('a value that one message takes back again is the one that counts', () => {
+  test('of two values in one message the last one counts', () => {
     const intake = bench();
     intake.send([sent(reading({ m30: 0 }))]);
     intake.send([sent([reading({ m30: 1 }), reading({ m30: 0 })])]);
@@ -120,7 +120,7 @@ describe('duplicates', () => {
     });
   });
 
-  test('a block that is met again, after a restart too, says the same as the first time', () => {
+  test('a block that is read again has the same outcome as the first time, also after a restart', () => {
     const intake = bench();
     const values = fc.record(
       { m30: fc.nat({ max: 2 }), m31: fc.nat({ max: 2 }), m61: fc.nat({ max: 2 }) },
@@ -129,18 +129,18 @@ describe('duplicates', () => {
     const some = values.filter((metrics) => Object.keys(metrics).length > 0) as fc.Arbitrary<Record<string, number>>;
     const message = fc.array(fc.tuple(some, fc.nat({ max: 4 })), { minLength: 1, maxLength: 3 });
     const blocks = fc.sample(fc.array(message, { minLength: 1, maxLength: 4 }), { numRuns: 200, seed: 7 });
-    const told = blocks.map((messages) => {
+    const first = blocks.map((messages) => {
       const payloads = messages.map((items) => items.map(([metrics, ts]) => reading(metrics, T0 + ts)));
       return summary(intake.send(payloads.map((items) => sent(items))));
     });
     intake.persist();
     intake.restart();
     const again = blocks.map((_, i) => summary(intake.again(i + 3)));
-    expect(again).toEqual(told.map((one) => ({ ...one, fresh: false })));
-    expect(told.some(({ replaced }) => replaced.length > 0)).toBe(true);
+    expect(again).toEqual(first.map((one) => ({ ...one, fresh: false })));
+    expect(first.some(({ replaced }) => replaced.length > 0)).toBe(true);
   });
 
-  test('a key is remembered for the hours of receipt of the last day, and for no longer', () => {
+  test('a key counts for the hours of receipt of the last day, and no longer', () => {
     const again = (hours: number) => {
       const intake = bench();
       intake.send([sent(reading({ m30: 1 }), T0 + HOUR - 1)]);
@@ -164,7 +164,7 @@ describe('duplicates', () => {
     expect(tallyOf(intake.send([sent(old, T0 + 24 * HOUR)]))).toEqual(twice);
   });
 
-  test('a key is remembered for eight million messages at the most', () => {
+  test('a key counts for eight million messages at the most', () => {
     const again = (messages: number) => {
       const intake = bench();
       intake.send([sent(reading({ m30: 1 }))]);
@@ -174,7 +174,7 @@ describe('duplicates', () => {
     expect(again(8_388_609)).toEqual(NEW);
   });
 
-  test('forgetting what no horizon needs changes no answer, before and after a restart', () => {
+  test('pruning keys that no horizon needs changes no result, before and after a restart', () => {
     const intake = bench();
     intake.send([sent(reading({ m30: 1 }), T0)]);
     intake.send([sent(reading({ m31: 1 }), T0 + 20 * HOUR)]);
@@ -189,7 +189,7 @@ describe('duplicates', () => {
     expect(tallyOf(intake.send([sent(both, T0 + 31 * HOUR)]))).toEqual({ stored: 0, duplicate: 2, replaced: 0 });
   });
 
-  test('a consumer that lags for more than a day gets the answers of its own day', () => {
+  test('a consumer that lags for more than a day gets the results of its own day', () => {
     const intake = bench();
     const first = summary(intake.send([sent(reading({ m30: 1 })), sent(reading({ m30: 1 }))]));
     intake.persist();

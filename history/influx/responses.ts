@@ -1,14 +1,13 @@
 import { LamppostError } from '../../domain/index.ts';
-import { type Answer, hostOf } from './connection.ts';
-import type { InfluxSettings } from './settings.ts';
+import { hostOf, type InfluxSettings, type Response } from './connection.ts';
 
 /** Why points were refused; others of the same request may be stored. */
 export interface Refusal {
-  /** What the server said. */
+  /** The message of the server. */
   readonly said: string;
-  /** Whether that speaks of points; else the setup may be at fault, and no point. */
+  /** Whether the message is about points; otherwise the setup may be at fault. */
   readonly ofPoints: boolean;
-  /** Whether that holds for all that a line says, not for one of its fields. */
+  /** Whether the message is about whole lines, not one field of them. */
   readonly ofLines: boolean;
   /** How many lines were dropped, where the server counts them. */
   readonly dropped: number | null;
@@ -18,42 +17,42 @@ export interface Refusal {
   readonly lines: readonly number[] | null;
 }
 
-/** What an answer to a write means. */
+/** The meaning of a response to a write. */
 export type Verdict =
   | { readonly kind: 'stored' }
-  /** `error` is what to say where the setup turns out to be at fault. */
+  /** `error` is thrown where the setup turns out to be at fault. */
   | { readonly kind: 'refused'; readonly refusal: Refusal; readonly error: LamppostError }
   | { readonly kind: 'too-large' }
   | { readonly kind: 'wait'; readonly error: LamppostError };
 
-// A server that asks for an hour is asked again before that: it may have been mended.
+// A server that asks for a longer delay is tried again after this time: it may have been repaired.
 const LONGEST_MS = 300_000;
 const LONGEST_TEXT = 300;
 
-/** What to do after an answer to a write; see docs/influxdb.md. */
-export function verdictOf(answer: Answer, settings: InfluxSettings, nowMs: number): Verdict {
-  const { status, body } = answer;
+/** Returns what to do after a response to a write; see docs/influxdb.md. */
+export function verdictOf(response: Response, settings: InfluxSettings, nowMs: number): Verdict {
+  const { status, body } = response;
   if (status === 413) return { kind: 'too-large' };
-  // Hosted InfluxDB 3 answers 201 where it stored some lines, and lists the others.
+  // Hosted InfluxDB 3 responds with 201 where it stored some lines, and lists the others.
   if (status === 204 || (status === 201 && body === '')) return { kind: 'stored' };
-  const error = waitFor(answer, settings, nowMs);
-  const refused = status === 201 || ((status === 400 || status === 422) && !isPage(answer));
-  return refused ? { kind: 'refused', refusal: refusalOf(answer), error } : { kind: 'wait', error };
+  const error = waitFor(response, settings, nowMs);
+  const refused = status === 201 || ((status === 400 || status === 422) && !isPage(response));
+  return refused ? { kind: 'refused', refusal: refusalOf(response), error } : { kind: 'wait', error };
 }
 
-/** An HTML page comes from something in front of the database, and says nothing about points. */
-function isPage({ headers, body }: Answer): boolean {
+/** An HTML page comes from a proxy in front of the database, and says nothing about points. */
+function isPage({ headers, body }: Response): boolean {
   return String(headers['content-type'] ?? '').includes('html') || body.trimStart().startsWith('<');
 }
 
-// The words of InfluxDB 1 to 3 and VictoriaMetrics for what is wrong with a point or a line.
+// The terms of InfluxDB 1 to 3 and VictoriaMetrics for an invalid point or line.
 const OF_POINTS =
   /partial write|parse|field type|invalid (field|tag|measurement|line|point)|beyond retention|out(side| of) (the )?range|max-(series|values)|schema|original_line/i;
 
-// The reasons of InfluxDB 1 and 2 that lie in the time and the tags.
+// The reasons of InfluxDB 1 and 2 that concern the time and the tags.
 const OF_LINES = /beyond retention policy|max-(series|values)-per/i;
 
-function refusalOf({ body }: Answer): Refusal {
+function refusalOf({ body }: Response): Refusal {
   const said = saidIn(body);
   const dropped = /dropped=(\d+)/.exec(said)?.[1];
   const field = /input field "(.+?)" on measurement "(.+?)"/.exec(said);
@@ -75,13 +74,13 @@ function linesIn(body: string): number[] | null {
   return numbers.length > 0 && numbers.every((n) => Number.isInteger(n) && n >= 0) ? numbers : null;
 }
 
-function waitFor(answer: Answer, settings: InfluxSettings, nowMs: number): LamppostError {
-  const message = `InfluxDB at ${hostOf(settings)} ${remedyFor(answer.status, settings)} (${sentence(answer)})`;
-  const retryAfterMs = retryAfterOf(answer.headers['retry-after'], nowMs);
+function waitFor(response: Response, settings: InfluxSettings, nowMs: number): LamppostError {
+  const message = `InfluxDB at ${hostOf(settings)} ${remedyFor(response.status, settings)} (${sentence(response)})`;
+  const retryAfterMs = retryAfterOf(response.headers['retry-after'], nowMs);
   return new LamppostError('history', message, { retryable: true, retryAfterMs });
 }
 
-/** What an answer that is no success says, and what helps: for reads and writes alike. */
+/** Describes a response that is not a success, with the remedy; for reads and writes. */
 export function remedyFor(status: number, { token, org, bucket, api }: InfluxSettings): string {
   const where = api === 'v2' ? `bucket "${bucket}" of organization "${org}"` : `database "${bucket}"`;
   if (status === 401) {
@@ -95,13 +94,13 @@ export function remedyFor(status: number, { token, org, bucket, api }: InfluxSet
     return `has no ${where}, or no API ${api}; create it, or set INFLUX_BUCKET, INFLUX_ORG or INFLUX_API`;
   }
   if (status === 429 || status >= 500 || status === 408 || status === 425) return 'cannot take readings now';
-  return 'answers as no InfluxDB does; check INFLUX_URL and INFLUX_API, and any proxy in front';
+  return 'does not respond as InfluxDB does; check INFLUX_URL and INFLUX_API, and any proxy in front';
 }
 
 /** `404: database not found: "x"`. */
-export function sentence(answer: Answer): string {
-  const said = isPage(answer) ? 'an HTML page' : shortened(saidIn(answer.body));
-  return said === '' ? String(answer.status) : `${answer.status}: ${said}`;
+export function sentence(response: Response): string {
+  const said = isPage(response) ? 'an HTML page' : shortened(saidIn(response.body));
+  return said === '' ? String(response.status) : `${response.status}: ${said}`;
 }
 
 /** RFC 9110, 10.2.3: seconds, or an HTTP date; 0 where there is neither. */

@@ -1,10 +1,10 @@
-import type { MetricTable, Publication } from '../../domain/index.ts';
-import { isoOf } from '../../domain/index.ts';
-import type { Outcome, Refusal } from '../../ingest/index.ts';
+import { isoOf, type MetricTable, type Publication } from '../domain/index.ts';
+import type { Outcome, Refusal } from './outcome.ts';
 
+/** Messages for which one call reports rejections: a flood of bad messages must not become a flood of reports. */
 const MOST_REJECTIONS = 200;
 
-/** `live/{district}/{id}`: validated readings of blocks met for the first time, one publication a device and timestamp, QoS 0. */
+/** `live/{district}/{id}`: valid readings of blocks read for the first time, one publication a device and timestamp. */
 export function liveOf(outcomes: readonly Outcome[], metrics: MetricTable): Publication[] {
   const live = new Map<string, { topic: string; ts: number; metrics: Record<string, number> }>();
   for (const { fresh, readings } of outcomes) {
@@ -25,7 +25,7 @@ export function liveOf(outcomes: readonly Outcome[], metrics: MetricTable): Publ
   }));
 }
 
-/** `devices/{id}/rejections`: what was refused of a message, and why, to the device that sent it. Best effort, QoS 0. */
+/** `devices/{id}/rejections`: what was refused of a message and why, for the device that sent it. Best effort, QoS 0. */
 export function rejectionsOf(outcomes: readonly Outcome[]): Publication[] {
   const byMessage = new Map<number, Refusal[]>();
   for (const { fresh, refusals } of outcomes) {
