@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { KeptReporter, Media, Reception } from '../citizens/index.ts';
+import type { Media, Reception, StoredReporter } from '../citizens/index.ts';
 import type { City, Clock, HistoryStore, Ledger, Ticket } from '../domain/index.ts';
 import type { EventQuery, OutboxReader } from '../events/index.ts';
 import type { createQuarantineReader, createReplays } from '../ingest/index.ts';
@@ -67,7 +67,7 @@ export interface ApiDeps {
     rate(rating: Rating): Promise<Ticket>;
     readonly requests: RequestReader;
     readonly photo: Media['get'];
-    reporter(ticket: string): KeptReporter | null;
+    reporter(ticket: string): StoredReporter | null;
     /** Deletes the reporter's name and contacts; false where there are none. */
     forget(ticket: string): boolean;
   };
