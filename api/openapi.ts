@@ -1,12 +1,15 @@
 import type { SwaggerTransform } from '@fastify/swagger';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { plainly } from '../events/index.ts';
-import { ProblemAnswer } from './problem.ts';
+import { ProblemResponse } from './problem.ts';
 
 const zodToJsonConfig = { override: plainly };
 const transform = createJsonSchemaTransform({ zodToJsonConfig }) as SwaggerTransform;
 const transformObject = createJsonSchemaTransformObject({ zodToJsonConfig });
-const PROBLEM = { description: 'What went wrong', content: { 'application/problem+json': { schema: ProblemAnswer } } };
+const PROBLEM = {
+  description: 'What went wrong',
+  content: { 'application/problem+json': { schema: ProblemResponse } },
+};
 
 type Routed = Parameters<SwaggerTransform>[0];
 

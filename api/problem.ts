@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type ErrorCode, LamppostError, type ShapeOf } from '../domain/index.ts';
 
 /** What went wrong (RFC 9457). */
-export const ProblemAnswer = z
+export const ProblemResponse = z
   .object({
     type: z.string(),
     title: z.string(),
@@ -52,11 +52,11 @@ const TITLES: Readonly<Record<number, string>> = {
   503: 'Unavailable',
 };
 
-type More = Pick<ShapeOf<typeof ProblemAnswer>, 'code' | 'reason' | 'errors'>;
+type More = Pick<ShapeOf<typeof ProblemResponse>, 'code' | 'reason' | 'errors'>;
 
 /** Sends a problem (RFC 9457). */
 export function problem(reply: FastifyReply, status: number, detail: string, more: More = {}): FastifyReply {
-  const body: ShapeOf<typeof ProblemAnswer> = {
+  const body: ShapeOf<typeof ProblemResponse> = {
     type: 'about:blank',
     title: TITLES[status] ?? 'Error',
     status,

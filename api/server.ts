@@ -71,6 +71,7 @@ export function createApi(services: ApiDeps, options: ApiOptions): Api {
   const streams = createStreams(services.events, { ...STREAMS, ...options });
   const deps: ApiDeps = { ...services, keys: endingStreams(services.keys, streams) };
   const app = serverOf(deps);
+  const requests = trackRequests(app);
   let started = false;
   return {
     async start() {
@@ -85,9 +86,31 @@ export function createApi(services: ApiDeps, options: ApiOptions): Api {
       if (!started) return;
       started = false;
       streams.stop();
+      await requests.settled(GRACE_MS);
       await app.close();
     },
     port: () => (app.server.address() as { port: number }).port,
+  };
+}
+
+/** How long requests under way may take to end when the server stops, ms. */
+const GRACE_MS = 2_000;
+
+/** Knows the responses that are under way; `settled` waits for them, within a time. */
+function trackRequests(app: App) {
+  const open = new Set<Promise<unknown>>();
+  app.addHook('onRequest', async (_request, reply) => {
+    const closed = new Promise((resolve) => reply.raw.once('close', resolve));
+    open.add(closed);
+    void closed.then(() => open.delete(closed));
+  });
+  return {
+    async settled(withinMs: number): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, withinMs);
+      await Promise.race([Promise.all(open), promise]);
+      clearTimeout(timer);
+    },
   };
 }
 

@@ -94,7 +94,7 @@ const Settings = z.object({
 export type Config = ReturnType<typeof readConfig>;
 
 /** Reads the settings from flags (`--mqtt-port 1884` is MQTT_PORT) over the environment. Throws `config`, listing every problem. */
-export function readConfig(environment: NodeJS.ProcessEnv = process.env, flags: Record<string, string> = {}) {
+export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string, string> = {}) {
   const parsed = Settings.safeParse({ ...environment, ...flags });
   const problems = parsed.success
     ? []

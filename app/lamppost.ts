@@ -7,20 +7,20 @@ import { systemClock as clock, type Key } from '../domain/index.ts';
 import { createLedgerReader, createQuarantineReader, createReplays, createRuleRecordReader } from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
-import { type Credential, hashSecret, newSecret, openRegistry } from '../registry/index.ts';
-import { backtestDevices, createRuleRepository, ruleInForce } from '../rules/index.ts';
+import { hashSecret, newSecret, openRegistry, type Registry } from '../registry/index.ts';
+import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
 import { createBackups, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
-import { createCityInForce, loadCity } from './city-in-force.ts';
+import { type CityInForce, createCityInForce, loadCity } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createJobs } from './jobs.ts';
 import { createSchedule } from './schedule.ts';
 import { type OnStep, Steps } from './steps.ts';
 import { createBacktests } from './threads/backtests.ts';
 import { collectAfterStart, growWithLoad } from './threads/memory.ts';
-import { startThreads } from './threads/start.ts';
+import { startThreads, type Threads } from './threads/start.ts';
 
 /** Where a Lamppost that has started listens. */
 export interface Started {
@@ -31,11 +31,11 @@ export interface Started {
   readonly generatedKey: string | null;
 }
 
-/** A whole Lamppost of this process. */
+/** A whole Lamppost in this process. */
 export interface Lamppost {
   /**
-   * Starts everything. Throws LamppostError where a setting, the city or the disk does not allow it; all that was
-   * started by then is stopped again.
+   * Starts everything. Throws LamppostError where a setting, the city or the disk does not allow it; what was started by
+   * then is stopped again.
    */
   start(): Promise<Started>;
   /** Reads the city folder again; a folder with mistakes throws `city` and changes nothing. */
@@ -46,119 +46,134 @@ export interface Lamppost {
 
 interface Options {
   readonly log: Logger;
-  /** Called where a thread dies after the start: the process should end, the journal recovers at the next start. */
+  /** Called where a thread dies after the start: the process should end, and the journal recovers at the next start. */
   readonly onCrash: (error: Error) => void;
   readonly onStep?: OnStep;
 }
 
 const ADMIN: Key = { id: 'admin', name: 'admin', role: 'admin', department: null };
 
-/** Makes a Lamppost of its settings; nothing happens until `start`. The one place that wires every room. */
-export function createLamppost(config: Config, { log, onCrash, onStep }: Options): Lamppost {
-  const steps = new Steps(log, onStep);
-  let started = false;
-  let crashed: Error | null = null;
-  let reloadCity: Lamppost['reloadCity'] | null = null;
+/** Returns a Lamppost with these settings; nothing happens until `start`. */
+export function createLamppost(config: Config, options: Options): Lamppost {
+  return new Process(config, options);
+}
 
-  function onThreadCrash(error: Error): void {
-    if (started) onCrash(error);
-    else crashed ??= error;
+const close = (opened: { close(): void }) => opened.close();
+const stop = (service: { stop(): unknown }) => service.stop();
+
+/** The one place that wires every room: a stack of named steps, each with what undoes it. */
+class Process implements Lamppost {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #onCrash: (error: Error) => void;
+  readonly #steps: Steps;
+  #city: CityInForce | null = null;
+  #started = false;
+  #crashed: Error | null = null;
+
+  constructor(config: Config, { log, onCrash, onStep }: Options) {
+    this.#config = config;
+    this.#log = log;
+    this.#onCrash = onCrash;
+    this.#steps = new Steps(log, onStep);
   }
 
-  async function startAll(): Promise<Started> {
+  async start(): Promise<Started> {
+    try {
+      return await this.#startAll();
+    } catch (error) {
+      await this.#steps.undo();
+      throw this.#crashed ?? error;
+    }
+  }
+
+  reloadCity() {
+    if (this.#city === null) throw new Error('it has not started');
+    return this.#city.reload();
+  }
+
+  stop(): Promise<void> {
+    return this.#steps.undo();
+  }
+
+  async #startAll(): Promise<Started> {
+    const config = this.#config;
     const loaded = await loadCity(config.city);
     mkdirSync(config.data, { recursive: true });
     refuseUnfinished(config.data);
-    const file = (name: string) => join(config.data, name);
-    const close = (opened: { close(): void }) => opened.close();
-
-    const registry = await steps.do('registry', () => openRegistry(file('registry.sqlite'), clock), close);
+    const registry = await this.#steps.do('registry', () => openRegistry(this.#file('registry.sqlite'), clock), close);
     const generatedKey = config.adminKey === null ? newSecret() : null;
-    const hash = hashSecret(config.adminKey ?? generatedKey!);
-    const admin: Credential = { identity: { kind: 'key', id: ADMIN.id, key: ADMIN }, hash };
-
+    const admin = { key: ADMIN, hash: hashSecret(config.adminKey ?? generatedKey!) };
     const threads = await startThreads({
-      ...{ config, city: loaded.control, registry, admin, steps, log },
-      onCrash: onThreadCrash,
+      config,
+      city: loaded.control,
+      registry,
+      admin: { identity: { kind: 'key', id: ADMIN.id, key: ADMIN }, hash: admin.hash },
+      steps: this.#steps,
+      log: this.#log,
+      onCrash: (error) => this.#threadCrashed(error),
     });
-    const { journal, engine, notify, mqtt } = threads;
     const city = createCityInForce(config.city, loaded, async (control) => {
-      await journal.control('city', control, control.version);
-      await notify.city(control);
+      await threads.journal.control('city', control, control.version);
+      await threads.notify.city(control);
     });
-    reloadCity = () => city.reload();
+    this.#city = city;
+    const httpPort = await this.#startServices({ registry, threads, city, admin });
+    if (this.#crashed !== null) throw this.#crashed;
+    collectAfterStart();
+    growWithLoad();
+    this.#started = true;
+    return { httpPort, mqttPort: threads.mqtt.port, mqttsPort: threads.mqtt.tlsPort, generatedKey };
+  }
 
-    const openState = () => new DatabaseSync(file('state.sqlite'), { readOnly: true });
+  /** Starts what reads the files, the API over it, and the jobs; returns the port of HTTP. */
+  async #startServices({ registry, threads, city, admin }: Parts): Promise<number> {
+    const [config, log, steps] = [this.#config, this.#log, this.#steps];
+    const { journal, engine, notify } = threads;
+    const openState = () => new DatabaseSync(this.#file('state.sqlite'), { readOnly: true });
     const state = await steps.do('state reader', openState, close);
-    const journalReader = await steps.do(
-      'journal reader',
-      () => new JournalReader(file('journal.sqlite')).open(),
-      close,
-    );
+    const openJournal = () => new JournalReader(this.#file('journal.sqlite')).open();
+    const journalReader = await steps.do('journal reader', openJournal, close);
     const ledger = createLedgerReader(state, journalReader);
     const quarantine = createQuarantineReader(state);
+    const records = createRuleRecordReader(state);
     const rules = createRuleRepository(
       {
         city: city.current,
-        records: createRuleRecordReader(state),
+        records,
         append: (control) => journal.control('rule', control, null),
         taken: async () => (await engine.status()).rules,
         clock,
       },
       { head: journalReader.head().seq },
     );
-    const openFiles = () => openCitizens({ dir: config.data, state, engine, clock }, config.citizens);
-    const citizens = await steps.do('citizens', openFiles, close);
-
-    const stop = (service: { stop(): Promise<void> }) => service.stop();
+    const openReporters = () => openCitizens({ dir: config.data, state, engine, clock }, config.citizens);
+    const citizens = await steps.do('citizens', openReporters, close);
     const makeReplays = () => createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
     const replays = await steps.do('replays', makeReplays, stop);
-    const makeBacktests = () =>
-      createBacktests({
-        city: () => city.current().city,
-        inForce: (id) => ruleInForce(rules, id),
-        devices: () => backtestDevices((query) => registry.list(query)),
-        scan: engine.scan,
-      });
-    const backtests = await steps.do('backtests', makeBacktests, stop);
-    const makeBackups = () =>
-      createBackups({
-        sources: backupSources({
-          dir: config.data,
-          copyHistory: config.influx === null ? (to: string) => engine.copyHistory(to) : null,
-        }),
-        check: checkTogether,
-        hold: journal.hold,
-        letGo: journal.letGo,
-        about: () => ({ lamppost: packaged.version, city: city.current().control.version }),
-        folder: config.backup.dir,
-        clock,
-        log,
-      });
-    const backups = await steps.do('backups', makeBackups, stop);
+    const backtests = await steps.do('backtests', () => backtestsOf({ registry, threads, city, rules }), stop);
+    const backups = await steps.do('backups', () => this.#backupsOf(threads, city), stop);
 
-    const deps = createApiDeps({
-      ...{ config, log, clock, registry, threads, city, state, ledger, quarantine, replays, rules, backups },
-      admin: { key: ADMIN, hash },
-      backtest: backtests.run,
-      citizens: citizens.deps,
-      mqttPort: mqtt.port,
-    });
-    const api = createApi(deps, { ...config.http, citizens: config.citizens });
+    const api = createApi(
+      createApiDeps({
+        ...{ config, log, clock, registry, threads, city, state, ledger, quarantine, replays, rules, backups, admin },
+        backtest: backtests.run,
+        citizens: citizens.deps,
+        mqttPort: threads.mqtt.port,
+      }),
+      { ...config.http, citizens: config.citizens },
+    );
     await steps.do(
       'HTTP listener',
       () => api.start(),
       () => api.stop(),
     );
-    const { dir: backupDir, keep: backupsKept } = config.backup;
+    const { dir, keep: kept } = config.backup;
     const jobs = createJobs({
-      clock,
+      ...{ clock, engine, notify, keep: config.keep },
       ledger: () => ledger.read()!,
-      engine,
-      notify,
       reception: citizens.reception,
-      keep: config.keep,
-      backup: backupDir === null ? null : () => backups.nightly(backupsKept),
+      backup: dir === null ? null : () => backups.nightly(kept),
     });
     const schedule = createSchedule(jobs, { log, timezone: city.current().city.timezone });
     await steps.do(
@@ -166,26 +181,46 @@ export function createLamppost(config: Config, { log, onCrash, onStep }: Options
       () => schedule.start(),
       () => schedule.stop(),
     );
-    if (crashed !== null) throw crashed;
-    collectAfterStart();
-    growWithLoad();
-    started = true;
-    return { httpPort: api.port(), mqttPort: mqtt.port, mqttsPort: mqtt.tlsPort, generatedKey };
+    return api.port();
   }
 
-  return {
-    async start() {
-      try {
-        return await startAll();
-      } catch (error) {
-        await steps.undo();
-        throw crashed ?? error;
-      }
-    },
-    reloadCity() {
-      if (reloadCity === null) throw new Error('it has not started');
-      return reloadCity();
-    },
-    stop: () => steps.undo(),
-  };
+  #backupsOf({ engine, journal }: Threads, city: CityInForce) {
+    const { data: dir, influx, backup } = this.#config;
+    const copyHistory = influx === null ? (to: string) => engine.copyHistory(to) : null;
+    return createBackups({
+      sources: backupSources({ dir, copyHistory }),
+      check: checkTogether,
+      hold: journal.hold,
+      letGo: journal.letGo,
+      about: () => ({ lamppost: packaged.version, city: city.current().control.version }),
+      folder: backup.dir,
+      clock,
+      log: this.#log,
+    });
+  }
+
+  #file(name: string): string {
+    return join(this.#config.data, name);
+  }
+
+  #threadCrashed(error: Error): void {
+    if (this.#started) this.#onCrash(error);
+    else this.#crashed ??= error;
+  }
+}
+
+interface Parts {
+  readonly registry: Registry;
+  readonly threads: Threads;
+  readonly city: CityInForce;
+  readonly admin: { readonly key: Key; readonly hash: Buffer };
+}
+
+function backtestsOf({ registry, threads, city, rules }: Omit<Parts, 'admin'> & { readonly rules: RuleRepository }) {
+  return createBacktests({
+    city: () => city.current().city,
+    inForce: (id) => ruleInForce(rules, id),
+    devices: () => backtestDevices((query) => registry.list(query)),
+    scan: threads.engine.scan,
+  });
 }

@@ -33,6 +33,8 @@ interface Deps {
   readonly random?: () => number;
 }
 
+/** How long a batch waits that has only ticks and control records: nobody waits for it, and writing costs an idle server CPU. */
+const IDLE_AGE_MS = 5_000;
 const READ_AHEAD = 64;
 const MOST_BLOCKS = 4_096;
 const FIRST_DELAY_MS = 1_000;
@@ -115,7 +117,12 @@ export class HistoryConsumer {
 
   #isDue(): boolean {
     const { readings, ageMs } = this.#limits;
-    return this.#weight >= readings || this.#deps.clock.now() - this.#gatheredAt >= ageMs;
+    const longest = this.#hasMessages() ? ageMs : IDLE_AGE_MS;
+    return this.#weight >= readings || this.#deps.clock.now() - this.#gatheredAt >= longest;
+  }
+
+  #hasMessages(): boolean {
+    return this.#gathered.some(({ block }) => block.count > 0);
   }
 
   #gather(): void {

@@ -26,12 +26,14 @@ const SCHEMA = `
 
 // One thread of its own beside this one: the engine needs the other core. A WAL of 64 MiB is folded in every 10 M
 // readings or so; a smaller one means more rewriting, a larger one a longer start after a crash.
-const SETTINGS = { threads: '1', memory_limit: '1GB', checkpoint_threshold: '64MB' };
+const SETTINGS = { threads: '1', checkpoint_threshold: '64MB' };
 
 interface Options {
   readonly path: string;
   readonly metrics: MetricTable;
   readonly unitOf: (metric: string) => string;
+  /** What DuckDB may use, MiB; beyond it, it writes to the disk. */
+  readonly memoryMiB?: number;
 }
 
 /**
@@ -45,6 +47,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   readonly #path: string;
   readonly #metrics: MetricTable;
   readonly #unitOf: (metric: string) => string;
+  readonly #memoryMiB: number;
   readonly #latest = new Latest();
   readonly #numbering: Numbering;
   #instance: DuckDBInstance | null = null;
@@ -56,17 +59,18 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   #prunedMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<unknown> = Promise.resolve();
 
-  constructor({ path, metrics, unitOf }: Options) {
+  constructor({ path, metrics, unitOf, memoryMiB = 1_024 }: Options) {
     this.#path = path;
     this.#metrics = metrics;
     this.#unitOf = unitOf;
+    this.#memoryMiB = memoryMiB;
     this.#numbering = new Numbering(metrics);
   }
 
   async start(): Promise<void> {
     try {
       removeExports(this.#path);
-      this.#instance = await DuckDBInstance.create(this.#path, SETTINGS);
+      this.#instance = await DuckDBInstance.create(this.#path, { ...SETTINGS, memory_limit: `${this.#memoryMiB}MiB` });
       this.#writer = await this.#instance.connect();
       this.#reader = await this.#instance.connect();
       await this.#writer.run(SCHEMA + ROLLUP_SCHEMA);

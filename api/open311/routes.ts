@@ -3,9 +3,9 @@ import type { FastifyError, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { mediaPath } from '../../citizens/index.ts';
 import { LamppostError } from '../../domain/index.ts';
-import { OPEN311_RESPONSES } from '../answers/open311.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { STATUS } from '../problem.ts';
+import { OPEN311_RESPONSES } from '../responses/open311.ts';
 import type { App, SchemaTypes } from '../routes/routes.ts';
 import { definitionOf, discoveryOf, publicServices, serviceOf } from './documents.ts';
 import {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { explained } from '../../rules/index.ts';
-import { AlertAnswer, AlertInFull, DeviceExplained } from '../answers/alerts.ts';
 import type { ApiDeps } from '../deps.ts';
+import { AlertInFull, AlertResponse, DeviceExplained } from '../responses/alerts.ts';
 import { found, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -30,7 +30,7 @@ export function alertRoutes(
           district: text,
           severity: SeveritySchema.exactOptional(),
         }),
-        response: { 200: pageOf(AlertAnswer) },
+        response: { 200: pageOf(AlertResponse) },
       },
     },
     async ({ query }) => {

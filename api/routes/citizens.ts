@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { refuseReporter } from '../../citizens/index.ts';
 import { boundTo, type Key, LamppostError, type Ticket } from '../../domain/index.ts';
 import { hashSecret } from '../../registry/index.ts';
-import { RatingAnswer, ReporterAnswer, RequestAnswer } from '../answers/citizens.ts';
 import type { ApiDeps } from '../deps.ts';
+import { RatingResponse, ReporterResponse, RequestResponse } from '../responses/citizens.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 import { seenTicket } from './tickets.ts';
@@ -36,7 +36,7 @@ function ratingRoute(app: App, { citizens }: Pick<ApiDeps, 'citizens'>): void {
         summary: 'Rates a closed ticket; the token proves that the citizen reported it',
         params: Id,
         body,
-        response: { 200: RatingAnswer },
+        response: { 200: RatingResponse },
       },
     },
     async ({ params, body: { token, stars, comment } }) => {
@@ -55,7 +55,7 @@ function requestRoute(app: App, { citizens, city, tickets }: Deps): void {
         summary:
           "Returns what a citizen's request adds to its ticket: answers to the service's questions, photo, address id",
         params: Id,
-        response: { 200: RequestAnswer },
+        response: { 200: RequestResponse },
       },
     },
     async ({ key, params: { id } }) => {
@@ -98,7 +98,10 @@ function reporterRoutes(app: App, { citizens, tickets, log }: Deps): void {
     '/api/v1/tickets/:id/reporter',
     {
       config,
-      schema: { ...schema('Returns who reported a ticket; each access is logged'), response: { 200: ReporterAnswer } },
+      schema: {
+        ...schema('Returns who reported a ticket; each access is logged'),
+        response: { 200: ReporterResponse },
+      },
     },
     async ({ key, params: { id } }) => {
       allowed(id, key!);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { DeviceAnswer, NewDevice, RotatedDevice } from '../answers/devices.ts';
 import type { ApiDeps } from '../deps.ts';
+import { DeviceResponse, NewDevice, RotatedDevice } from '../responses/devices.ts';
 import { DeviceSchema, found, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -34,14 +34,14 @@ export function deviceRoutes(app: App, { devices }: Pick<ApiDeps, 'devices'>): v
         tags,
         summary: 'Lists registered devices',
         querystring: Paged.extend({ profile: z.string().exactOptional(), district: z.string().exactOptional() }),
-        response: { 200: pageOf(DeviceAnswer) },
+        response: { 200: pageOf(DeviceResponse) },
       },
     },
     async ({ query }) => devices.list(query),
   );
   app.get(
     '/api/v1/devices/:id',
-    { schema: { tags, summary: 'Returns a device', params: Id, response: { 200: DeviceAnswer } } },
+    { schema: { tags, summary: 'Returns a device', params: Id, response: { 200: DeviceResponse } } },
     async ({ params: { id } }) => found(devices.get(id), `device "${id}"`),
   );
   app.delete(

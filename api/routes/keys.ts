@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { KEY_ROLES } from '../../domain/index.ts';
-import { KeyAnswer, NewKey } from '../answers/keys.ts';
 import type { ApiDeps } from '../deps.ts';
+import { KeyResponse, NewKey } from '../responses/keys.ts';
 import { found, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -21,7 +21,7 @@ export function keyRoutes(app: App, { keys }: Pick<ApiDeps, 'keys'>): void {
   );
   app.get(
     '/api/v1/keys',
-    { config, schema: { tags, summary: 'Lists keys without their secrets', response: { 200: pageOf(KeyAnswer) } } },
+    { config, schema: { tags, summary: 'Lists keys without their secrets', response: { 200: pageOf(KeyResponse) } } },
     async () => ({ items: keys.list(), next: null }),
   );
   app.delete(

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { boundTo, LamppostError } from '../../domain/index.ts';
 import { OVERSIGHT_KEYS, type OversightKey } from '../../tickets/index.ts';
-import { OversightAnswer } from '../answers/oversight.ts';
 import { oversightCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
+import { OversightResponse } from '../responses/oversight.ts';
 import { given, Instant, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -33,7 +33,7 @@ export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'ov
         summary:
           'Summarizes tickets opened in [from, to) by department, service, district and week: open, overdue, durations, ratings. JSON or CSV; a key of a department gets its own',
         querystring: Query,
-        response: { 200: z.object({ items: z.array(OversightAnswer), next: z.null() }) },
+        response: { 200: z.object({ items: z.array(OversightResponse), next: z.null() }) },
       },
     },
     async ({ query: { from: fromMs, to: toMs, by, format }, headers, key }, reply) => {

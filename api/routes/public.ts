@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import { type City, type Clock, DAY_MS, isoOf, type LocalText, type ShapeOf } from '../../domain/index.ts';
 import type { PublicTicket } from '../../tickets/index.ts';
-import { PublicOversight, PublicTickets } from '../answers/oversight.ts';
 import type { ApiDeps } from '../deps.ts';
+import { PublicOversight, PublicTickets } from '../responses/oversight.ts';
 import { sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 

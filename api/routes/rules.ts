@@ -2,9 +2,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import type { RuleChanged, RuleDraft, RuleEditor } from '../../rules/index.ts';
-import { RuleAnswer, RuleVersionAnswer } from '../answers/rules.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
+import { RuleResponse, RuleVersionResponse } from '../responses/rules.ts';
 import { found, Paged, pageOf } from '../schema.ts';
 import type { App, SchemaTypes } from './routes.ts';
 
@@ -39,7 +39,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
         summary:
           'Lists all rules by id, from files and from the API: where each comes from, and what keeps it out of force',
         querystring: Paged,
-        response: { 200: pageOf(RuleAnswer) },
+        response: { 200: pageOf(RuleResponse) },
       },
     },
     async ({ query: { limit, after } }) => {
@@ -49,7 +49,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   );
   app.get(
     '/api/v1/rules/:id',
-    { schema: { tags, summary: 'Returns a rule with its source', params: Id, response: { 200: RuleAnswer } } },
+    { schema: { tags, summary: 'Returns a rule with its source', params: Id, response: { 200: RuleResponse } } },
     async ({ params: { id } }, reply) => {
       const rule = found(rules.get(id), `rule "${id}"`);
       return reply.header('etag', etagOf(rule.version)).send(rule);
@@ -62,7 +62,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
         tags,
         summary: 'Lists the versions of a rule, newest first: by whom, when, why, and the text (null: deleted)',
         params: Id,
-        response: { 200: pageOf(RuleVersionAnswer) },
+        response: { 200: pageOf(RuleVersionResponse) },
       },
     },
     async ({ params: { id } }) => ({ items: found(rules.history(id), `rule "${id}"`), next: null }),
@@ -86,7 +86,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
         summary:
           'Creates a rule from its YAML, from {text, note}, or from the rule as an object. 202: on disk, but not yet in force',
         ...input,
-        response: { 201: RuleAnswer, 202: RuleAnswer },
+        response: { 201: RuleResponse, 202: RuleResponse },
       },
     },
     async (request, reply) => {
@@ -105,7 +105,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
         summary: 'Creates a new version of a rule. If-Match limits the change to the versions listed',
         params: Id,
         ...input,
-        response: { 200: RuleAnswer, 202: RuleAnswer },
+        response: { 200: RuleResponse, 202: RuleResponse },
       },
     },
     async (request, reply) => {

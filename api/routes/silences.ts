@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DAY_MS, isoOf, MATCH_KEYS, type MatchKey } from '../../domain/index.ts';
-import { SilenceAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
+import { SilenceResponse } from '../responses/tickets.ts';
 import { found, Instant, Names, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -40,14 +40,14 @@ export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>)
         tags,
         summary: 'Lists silences that have not ended, newest first; with `ended=true` all',
         querystring: Paged.extend({ ended: z.stringbool().default(false) }),
-        response: { 200: pageOf(SilenceAnswer) },
+        response: { 200: pageOf(SilenceResponse) },
       },
     },
     async ({ query }) => silences.list(query),
   );
   app.get(
     '/api/v1/silences/:id',
-    { schema: { tags, summary: 'Returns a silence and its state', params: Id, response: { 200: SilenceAnswer } } },
+    { schema: { tags, summary: 'Returns a silence and its state', params: Id, response: { 200: SilenceResponse } } },
     async ({ params: { id } }) => found(silences.get(id), `silence "${id}"`),
   );
   app.post(
@@ -59,7 +59,7 @@ export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>)
         summary:
           'Silences alerts by rule, device, district, profile, severity, service, department or tags; with a calendar only during its times',
         body: Body,
-        response: { 201: SilenceAnswer },
+        response: { 201: SilenceResponse },
       },
     },
     async ({ body, key }, reply) => {

@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { type City, DAY_MS, parseDuration, requireName } from '../../domain/index.ts';
 import {
   DELIVERY_STATES,
-  DeliverySchema as DeliveryAnswer,
   DeliveryDetailSchema as DeliveryInFull,
+  DeliverySchema as DeliveryResponse,
   type EmailSettings,
   EmailSettingsSchema,
-  SubscriptionSchema as SubscriptionAnswer,
   SubscriptionDetailSchema as SubscriptionInFull,
+  SubscriptionSchema as SubscriptionResponse,
 } from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
@@ -70,7 +70,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
         tags,
         summary: 'Subscribes a party by e-mail or over an existing webhook',
         body: Creation,
-        response: { 201: SubscriptionAnswer },
+        response: { 201: SubscriptionResponse },
       },
     },
     async ({ body }, reply) => {
@@ -87,7 +87,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
         tags,
         summary: 'Lists subscriptions of all parties or of one',
         querystring: Paged.extend({ party: z.string().exactOptional() }),
-        response: { 200: pageOf(SubscriptionAnswer) },
+        response: { 200: pageOf(SubscriptionResponse) },
       },
     },
     async ({ query }) => await subscriptions.list(query),
@@ -204,7 +204,7 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
           state: z.enum(DELIVERY_STATES).exactOptional(),
           event: z.string().exactOptional(),
         }),
-        response: { 200: pageOf(DeliveryAnswer) },
+        response: { 200: pageOf(DeliveryResponse) },
       },
     },
     async ({ params: { id }, query }) => await subscriptions.deliveries(id, query),

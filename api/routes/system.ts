@@ -11,7 +11,7 @@ const OTHERS = Object.keys(JSON_SCHEMAS).filter((name) => !(EVENT_TYPES as reado
 const Health = z.object({ status: z.literal('ok') });
 const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).readonly() });
 const Name = z.object({ name: z.string() });
-const JsonSchemaAnswer = z.looseObject({});
+const JsonSchemaResponse = z.looseObject({});
 
 /** The state of the process, the documents of the API, and the pages of `console/`. */
 export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 'readiness' | 'metrics'>): void {
@@ -53,7 +53,7 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
         tags,
         summary: `JSON Schema of the data of an event type, and of ${OTHERS.join(', ')}`,
         params: Name,
-        response: { 200: JsonSchemaAnswer },
+        response: { 200: JsonSchemaResponse },
       },
     },
     async ({ params: { name } }) => {

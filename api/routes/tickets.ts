@@ -11,9 +11,9 @@ import {
   TicketAlertSchema,
 } from '../../domain/index.ts';
 import { ACTIONS, type Actor, WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
-import { TicketAnswer, WaitingAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
+import { TicketResponse, WaitingResponse } from '../responses/tickets.ts';
 import { found, Names, namesOf, Paged, Place, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -79,7 +79,7 @@ function listRoutes(app: App, deps: Deps): void {
         tags,
         summary: 'Lists tickets, newest first; each filter takes several values',
         querystring: Query,
-        response: { 200: pageOf(TicketAnswer) },
+        response: { 200: pageOf(TicketResponse) },
       },
     },
     async ({ query, key }) => {
@@ -96,7 +96,7 @@ function listRoutes(app: App, deps: Deps): void {
         querystring: Paged.extend({
           reason: z.enum(Object.keys(WAIT_REASONS) as [WaitReason, ...WaitReason[]]).exactOptional(),
         }),
-        response: { 200: pageOf(WaitingAnswer) },
+        response: { 200: pageOf(WaitingResponse) },
       },
     },
     async ({ query, key }) => held.list({ ...query, seenBy: boundTo(key!) }),
@@ -108,7 +108,7 @@ function listRoutes(app: App, deps: Deps): void {
         tags,
         summary: 'Returns a ticket with its evidence and history',
         params: Id,
-        response: { 200: TicketAnswer },
+        response: { 200: TicketResponse },
       },
     },
     async ({ params, key }, reply) => withTag(reply, seenTicket(tickets, params.id, boundTo(key!)), deps),
@@ -137,7 +137,7 @@ function openRoute(app: App, deps: Deps): void {
         tags,
         summary: 'Opens a ticket by hand for a service and a district',
         body: Opening,
-        response: { 201: TicketAnswer },
+        response: { 201: TicketResponse },
       },
     },
     async ({ body, key }, reply) => {
@@ -170,7 +170,7 @@ function actionRoutes(app: App, deps: Deps): void {
         body: z
           .strictObject({ note: Note.optional(), to: z.string().optional(), assignee: z.string().max(200).optional() })
           .nullish(),
-        response: { 200: TicketAnswer },
+        response: { 200: TicketResponse },
       },
     },
     async (request, reply) => {
@@ -189,7 +189,7 @@ function actionRoutes(app: App, deps: Deps): void {
         summary: 'Creates a part of a ticket for another department; the ticket waits for its parts',
         params: Id,
         body: z.strictObject({ department: z.string(), note: Note.min(1) }),
-        response: { 201: TicketAnswer },
+        response: { 201: TicketResponse },
       },
     },
     async (request, reply) => {

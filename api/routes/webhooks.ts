@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import {
   DELIVERY_STATES,
-  DeliverySchema as DeliveryAnswer,
   DeliveryDetailSchema as DeliveryInFull,
+  DeliverySchema as DeliveryResponse,
   type EventRange,
   NewWebhookSchema as NewWebhook,
   RotatedWebhookSchema as RotatedWebhook,
-  WebhookSchema as WebhookAnswer,
   WebhookDetailSchema as WebhookInFull,
+  WebhookSchema as WebhookResponse,
   WebhookSettingsSchema,
 } from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -86,7 +86,7 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
         tags,
         summary: 'Lists webhooks without their secrets',
         querystring: Paged.extend({ party: z.string().exactOptional() }),
-        response: { 200: pageOf(WebhookAnswer) },
+        response: { 200: pageOf(WebhookResponse) },
       },
     },
     async ({ query }) => await webhooks.list(query),
@@ -198,7 +198,7 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
           state: z.enum(DELIVERY_STATES).exactOptional(),
           event: z.string().exactOptional(),
         }),
-        response: { 200: pageOf(DeliveryAnswer) },
+        response: { 200: pageOf(DeliveryResponse) },
       },
     },
     async ({ params: { id }, query }) => await webhooks.deliveries(id, query),

@@ -47,6 +47,8 @@ export interface EngineThreadData {
   readonly logLevel: string;
   /** The newest block that was in the journal before this start. */
   readonly journalled: number;
+  /** What DuckDB may use of memory, MiB. */
+  readonly duckdbMiB: number;
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
@@ -69,7 +71,9 @@ const intake = new Intake(db, context);
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
 const { metrics } = context;
 const embedded =
-  data.influx === null ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf }) : null;
+  data.influx === null
+    ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB })
+    : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
 const { effects, outbox, functions: ticketFunctions } = createThreadEffects({ db, context, clock, onEvents });
 const broker = remote<{

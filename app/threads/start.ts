@@ -135,8 +135,10 @@ function spawnJournal({ config, counter, counters, toJournal, onCrash }: Parts):
 function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
   const { config, counter, counters, toBroker, onCrash } = parts;
   const { data: dir, logLevel, influx } = config;
-  const data: EngineThreadData = { dir, logLevel, influx, journalled, counter, counters, broker: toBroker.port1 };
-  return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: config.memory.engineYoungMiB, onCrash });
+  const { engineYoungMiB, duckdbMiB } = config.memory;
+  const shared = { counter, counters, broker: toBroker.port1 };
+  const data: EngineThreadData = { dir, logLevel, influx, duckdbMiB, journalled, ...shared };
+  return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 
 function spawnNotify({ config, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {

@@ -1,4 +1,3 @@
-import { createTransport } from 'nodemailer';
 import type { Clock } from '../../domain/index.ts';
 import type { AttemptResult } from '../retry-policy.ts';
 import type { Mail } from './mail.ts';
@@ -30,6 +29,8 @@ export interface Mailer {
   stop(): void;
 }
 
+type Transport = ReturnType<typeof import('nodemailer').createTransport>;
+
 /** An error of nodemailer: `code` names the step, `responseCode` is the server's reply. */
 type SmtpError = Error & { readonly code?: string; readonly responseCode?: number };
 
@@ -43,10 +44,16 @@ export function createMailer(
 ): Mailer {
   const timeouts = { connectionTimeout: timeoutMs, greetingTimeout: timeoutMs, socketTimeout: timeoutMs };
   const closed = { disableFileAccess: true, disableUrlAccess: true };
-  const transport = createTransport({ url, pool: true, maxConnections: 3, ...timeouts, ...closed });
+  // Loaded with the first mail: most servers send none, and it takes 6 MiB.
+  let transport: Promise<Transport> | null = null;
+  const open = async () => {
+    const { createTransport } = await import('nodemailer');
+    return createTransport({ url, pool: true, maxConnections: 3, ...timeouts, ...closed });
+  };
 
   async function resultOf({ to, mail, messageId, thread, events }: Envelope): Promise<Omit<AttemptResult, 'ms'>> {
-    const { response } = await transport.sendMail({
+    transport ??= open();
+    const { response } = await (await transport).sendMail({
       from,
       to,
       messageId: `<${messageId}>`,
@@ -74,7 +81,7 @@ export function createMailer(
         signal.removeEventListener('abort', abort);
       }
     },
-    stop: () => transport.close(),
+    stop: () => void transport?.then((opened) => opened.close()),
   };
 }
 

@@ -3,7 +3,7 @@ import { KEY_ROLES, type Key } from '../../domain/index.ts';
 import { exactly } from '../../events/index.ts';
 
 /** A key, without its secret. */
-export const KeyAnswer = exactly<Key>()(
+export const KeyResponse = exactly<Key>()(
   z
     .object({
       id: z.string(),
@@ -15,4 +15,4 @@ export const KeyAnswer = exactly<Key>()(
 );
 
 /** A key that was added, with its secret. */
-export const NewKey = KeyAnswer.extend({ secret: z.string().describe('Shown once, here') }).meta({ id: 'NewKey' });
+export const NewKey = KeyResponse.extend({ secret: z.string().describe('Shown once, here') }).meta({ id: 'NewKey' });

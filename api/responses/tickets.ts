@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { TicketSchema } from '../../domain/index.ts';
 import { WaitingTicketSchema } from '../../tickets/index.ts';
 
-export { ShownSilenceSchema as SilenceAnswer, WaitingTicketSchema as WaitingAnswer } from '../../tickets/index.ts';
+export { ShownSilenceSchema as SilenceResponse, WaitingTicketSchema as WaitingResponse } from '../../tickets/index.ts';
 
 /** A ticket, and what silences its alert. */
-export const TicketAnswer = TicketSchema.extend({
+export const TicketResponse = TicketSchema.extend({
   silencedBy: z.array(z.string()).readonly().describe('Ids of the silences that match its alert now'),
 }).meta({ id: 'ShownTicket' });
 

@@ -8,11 +8,11 @@ const explanation = ExplainedSchema.nullable().describe('Null where the rule is 
 const waits = Waits.nullable().describe('Why its ticket waits');
 
 /** An alert, and why its ticket waits. */
-export const AlertAnswer = AlertSchema.extend({ waits }).meta({ id: 'ShownAlert' });
+export const AlertResponse = AlertSchema.extend({ waits }).meta({ id: 'ShownAlert' });
 
 /** An alert and why it is in its state; of one that never fired only its rule and group. */
 export const AlertInFull = z.union([
-  AlertAnswer.extend({ explanation }),
+  AlertResponse.extend({ explanation }),
   z.object({ rule: z.string(), group: z.string(), state: z.literal('inactive'), waits, explanation }),
 ]);
 

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { CityProblemSchema, GROUPINGS, SEVERITIES } from '../../domain/index.ts';
 
-export { RuleVersionSchema as RuleVersionAnswer } from '../../rules/index.ts';
+export { RuleVersionSchema as RuleVersionResponse } from '../../rules/index.ts';
 
 /** A rule: these fields, and where its text has no mistakes all fields that it sets. */
-export const RuleAnswer = z
+export const RuleResponse = z
   .object({
     id: z.string(),
     version: z.string().describe('Hash of the rule'),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { OversightLineSchema, PublicTicketSchema } from '../../tickets/index.ts';
 
-export { OversightLineSchema as OversightAnswer } from '../../tickets/index.ts';
+export { OversightLineSchema as OversightResponse } from '../../tickets/index.ts';
 
 const Text = z.object({ en: z.string(), zh: z.string() });
 const Titles = z.record(z.string(), Text);

@@ -6,15 +6,15 @@ const text = z.string().nullable();
 const LocalText = z.object({ en: z.string(), zh: z.string() });
 
 /** A ticket's rating, as its reporter gave it. */
-export const RatingAnswer = z
+export const RatingResponse = z
   .object({
     id: z.string(),
     rating: RatingSchema.nullable(),
   })
-  .meta({ id: 'RatingAnswer', description: 'What the citizen who reported it thinks of it' });
+  .meta({ id: 'RatingResponse', description: 'What the citizen who reported it thinks of it' });
 
 /** What a citizen's request says beside its ticket. */
-export const RequestAnswer = z
+export const RequestResponse = z
   .object({
     ticket: z.string(),
     mediaUrl: text,
@@ -27,10 +27,10 @@ export const RequestAnswer = z
       }),
     ),
   })
-  .meta({ id: 'RequestAnswer', description: 'What a request says beside its ticket' });
+  .meta({ id: 'RequestResponse', description: 'What a request says beside its ticket' });
 
 /** Who reported a ticket. */
-export const ReporterAnswer = StoredReporterSchema.extend({ ticket: z.string() }).meta({
-  id: 'ReporterAnswer',
+export const ReporterResponse = StoredReporterSchema.extend({ ticket: z.string() }).meta({
+  id: 'ReporterResponse',
   description: 'Who reported it, for the department that is responsible',
 });

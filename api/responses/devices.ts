@@ -13,7 +13,7 @@ const fields = {
 const secret = z.string().describe('Shown once, here');
 
 /** A registered device. */
-export const DeviceAnswer = exactly<Device & { registeredAt: string }>()(
+export const DeviceResponse = exactly<Device & { registeredAt: string }>()(
   z.object({ ...fields, registeredAt: z.iso.datetime() }).meta({ id: 'Device', description: 'A registered device' }),
 );
 
@@ -23,4 +23,4 @@ export const NewDevice = exactly<Device & { secret: string }>()(
 );
 
 /** A device with its new secret. */
-export const RotatedDevice = DeviceAnswer.extend({ secret }).meta({ id: 'RotatedDevice' });
+export const RotatedDevice = DeviceResponse.extend({ secret }).meta({ id: 'RotatedDevice' });
