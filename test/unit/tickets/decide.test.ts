@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FAULT_GROUP, LIMIT_GROUP } from '../../../domain/index.ts';
-import { ALONE, type Hold, PLACEMENT } from '../../../tickets/decide.ts';
+import { ALONE, type Hold, INCIDENT_STEPS } from '../../../tickets/decide.ts';
 import { decideTicket, TICKET_REASONS, type TicketContext } from '../../../tickets/index.ts';
 import { city, rule, serviceOf, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
@@ -104,5 +104,5 @@ test('decision - every reason has its case', () => {
 });
 
 test('placement - a firing alert without a ticket goes through these steps, in this order', () => {
-  expect(PLACEMENT.map(({ name }) => name)).toEqual(['inhibit', 'silence', 'join', 'reopen', 'gather', 'open']);
+  expect(INCIDENT_STEPS.map(({ name }) => name)).toEqual(['inhibit', 'silence', 'join', 'reopen', 'gather', 'open']);
 });
