@@ -61,7 +61,10 @@ export function newTicket(
   };
 }
 
-/** Returns the ticket that a firing alert opens. Its id follows from the transition, so that a replay gives the same one. */
+/**
+ * Returns the ticket that a firing alert opens. Its id follows from the transition, so that a replay gives the same
+ * one.
+ */
 export function openTicket(opening: Opening): Ticket {
   const { transition, rule, subject, title, titleZh, service } = opening;
   const { group, severity, evidence } = transition;
@@ -96,7 +99,10 @@ export function resolutionOf(transition: Transition): Change {
   return { ...ofRule(transition), action: 'resolved', to: 'resolved', note: `alert resolved: ${describe(transition)}` };
 }
 
-/** Returns the change of a ticket whose last alert resolved, and that stays open until a person confirms or its parts end. */
+/**
+ * Returns the change of a ticket whose last alert resolved, and that stays open until a person confirms or its parts
+ * end.
+ */
 export function confirmationOf(transition: Transition, reason: 'confirm-on-site' | 'parts-open'): Change {
   const left = reason === 'parts-open' ? 'parts of it are open' : 'confirm on site';
   return { ...ofRule(transition), action: 'updated', note: `alert resolved, ${left}: ${describe(transition)}` };

@@ -81,12 +81,18 @@ function stepsOf({ warnPercent, escalation }: DeadlinePolicy, { on, ms, calendar
   return due;
 }
 
-/** Stores what comes due, by ticket. The caller holds the transaction: removing and doing are one, so each is done once. */
+/**
+ * Stores what comes due, by ticket. The caller holds the transaction: removing and doing are one, so each is done
+ * once.
+ */
 export interface DueStore {
   add(ticket: string, due: readonly Due[]): void;
   /** Removes all of a ticket, those of a kind, or those about one deadline. */
   remove(ticket: string, what?: { readonly kind?: DueKind; readonly on?: 'acknowledge' | 'resolve' }): void;
-  /** Removes and returns the oldest that is due; null where nothing is. At one moment: warnings, then overdue, then escalations. */
+  /**
+   * Removes and returns the oldest that is due; null where nothing is. At one moment: warnings, then overdue, then
+   * escalations.
+   */
   take(nowMs: number): (Due & { readonly ticket: string }) | null;
   has(ticket: string, kind: DueKind): boolean;
   /** When the next one is due; null where there is none. */

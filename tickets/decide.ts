@@ -63,7 +63,9 @@ export type TicketDecision =
         | 'unknown-service';
     };
 
-/** What the steps ask about a firing alert without a ticket. Each is a query that runs only in the step that needs it. */
+/**
+ * What the steps ask about a firing alert without a ticket. Each is a query that runs only in the step that needs it.
+ */
 export interface Lookups {
   /** The firing alert that inhibits it; null where none does. */
   inhibition(): Hold | null;

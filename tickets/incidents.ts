@@ -115,7 +115,9 @@ export function createIncidents(parts: PlacementParts): Incidents {
     });
   }
 
-  /** Gathered alerts become one ticket, or join one that was reopened, except those that something holds back by now. */
+  /**
+   * Gathered alerts become one ticket, or join one that was reopened, except those that something holds back by now.
+   */
   function releaseGathered(cause: string, city: TicketCity, nowMs: number): Released[] {
     const free: { wait: Wait; candidate: Candidate }[] = [];
     const others: Released[] = [];
@@ -146,7 +148,9 @@ export function createIncidents(parts: PlacementParts): Incidents {
     return ticket === null ? [] : [{ ticket, alerts, changes }];
   }
 
-  /** Reports whether a cause is over. One alert stands for all: a silence or inhibition ends for all of them at once. */
+  /**
+   * Reports whether a cause is over. One alert stands for all: a silence or inhibition ends for all of them at once.
+   */
   function isOver({ reason, cause }: Pick<Wait, 'reason' | 'cause'>, city: TicketCity, nowMs: number): boolean {
     const wait = waits.any(reason, cause);
     const candidate = wait && candidateOf(wait, city, nowMs);

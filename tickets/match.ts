@@ -21,7 +21,10 @@ export interface FiringAlert {
 /** Returns the firing alerts of rules, of one group or (null) of all. They are read lazily. */
 export type FiringAlerts = (rules: readonly string[], group: string | null) => Iterable<FiringAlert>;
 
-/** Returns the firing alert that keeps another from opening a ticket; null where none does. An alert never inhibits itself. */
+/**
+ * Returns the firing alert that keeps another from opening a ticket; null where none does. An alert never inhibits
+ * itself.
+ */
 export function inhibitorOf(
   labels: AlertLabels,
   inhibitions: readonly Inhibition[],

@@ -24,7 +24,10 @@ export interface TicketQuery {
 /** Reads tickets over any connection to the file. */
 export interface TicketReader {
   get(id: string): Ticket | null;
-  /** Reports whether a department or party may see a ticket: it is or was responsible, does or may take the work, was notified, or has a part. */
+  /**
+   * Reports whether a department or party may see a ticket: it is or was responsible, does or may take the work, was
+   * notified, or has a part.
+   */
   sees(party: string, id: string): boolean;
   /** Returns a page, newest first. Throws `invalid` on a bad `after`. */
   list(query: TicketQuery): Page<Ticket>;

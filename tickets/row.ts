@@ -39,7 +39,10 @@ const LISTED_ALERTS = 50;
 
 const plain = Object.entries({ ...FIXED, ...MOVING }).map(([field, column]) => `${column} as "${field}"`);
 
-/** Selects tickets for `ticketOf`: a ticket, its alerts and its history in one statement, so that they are of one moment. */
+/**
+ * Selects tickets for `ticketOf`: a ticket, its alerts and its history in one statement, so that they are of one
+ * moment.
+ */
 export const SELECT_TICKETS = `
   select n, ${plain.join(', ')}, lat, lon, offer_to, offer_until, escalated_to, former_departments, stars, rating_comment, rated_at, evidence,
     (select json_group_array(json_array(at, "by", action, "from", "to", note) order by ordinal)

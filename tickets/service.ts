@@ -184,7 +184,10 @@ export class TicketService {
     return doNextDue({ tickets: this.#tickets, due: this.#due, writer: this.#writer }, nowMs, city);
   }
 
-  /** Returns silences that end soon and were not announced yet, each once, with the alerts whose tickets they hold back. */
+  /**
+   * Returns silences that end soon and were not announced yet, each once, with the alerts whose tickets they hold
+   * back.
+   */
   endingSilences(nowMs: number): (Silence & { alerts: readonly { rule: string; group: string }[] })[] {
     const ending = this.silences.takeEnding(nowMs + WARNING_MS, nowMs);
     return ending.map((silence) => ({ ...silence, alerts: this.incidents.heldBy(silence) }));
@@ -246,7 +249,9 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** Returns the ticket within a distance that a request is about: a sensor's first, then the nearest, then the oldest. */
+/**
+ * Returns the ticket within a distance that a request is about: a sensor's first, then the nearest, then the oldest.
+ */
 export function nearestOf(tickets: readonly Ticket[], place: Place, metres: number): Ticket | null {
   const [first] = tickets
     .flatMap((ticket) => (ticket.location === null ? [] : [{ ticket, away: distanceM(ticket.location, place) }]))

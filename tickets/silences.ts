@@ -18,7 +18,10 @@ export interface Silences {
   /** Returns a page, newest first; `ended`: with those that have ended. Throws `invalid` on a bad `after`. */
   list(query: { readonly limit: number; readonly after: string | null; readonly ended: boolean }): Page<ShownSilence>;
   get(id: string): ShownSilence | null;
-  /** Stores a new silence. Throws `invalid`, with a suggestion, for a name that the city does not have: it would silence nothing. */
+  /**
+   * Stores a new silence. Throws `invalid`, with a suggestion, for a name that the city does not have: it would
+   * silence nothing.
+   */
   add(silence: Omit<Silence, 'id' | 'createdAt'>): Promise<ShownSilence>;
   /** Ends it now; false where it had ended. */
   end(id: string): Promise<boolean>;

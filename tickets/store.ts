@@ -37,7 +37,10 @@ export interface TicketStore {
   children(id: string): Ticket[];
   /** Stores a new ticket with its history. */
   insert(ticket: Ticket, extras?: TicketExtras): void;
-  /** Stores a changed ticket and the new entries of its history. Throws where the history does not continue the stored one. */
+  /**
+   * Stores a changed ticket and the new entries of its history. Throws where the history does not continue the stored
+   * one.
+   */
   update(ticket: Ticket): void;
   /** Adds an alert to an open ticket. Throws (unique index) where another open ticket has the alert. */
   attach(ticket: string, alert: JoiningAlert): void;
@@ -49,7 +52,9 @@ export interface TicketStore {
   takeJoined(ticket: string): string[];
   /** Releases the alerts of a ticket that ends, so that they can have another one. */
   release(ticket: string): void;
-  /** Binds them again to a ticket that reopens; false where another open ticket has one of them, or its gathering key. */
+  /**
+   * Binds them again to a ticket that reopens; false where another open ticket has one of them, or its gathering key.
+   */
   rebind(ticket: string): boolean;
   reporterHash(ticket: string): Uint8Array | null;
 }

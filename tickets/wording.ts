@@ -71,7 +71,9 @@ function placeOf(
   return { device, district: districts.get(device.district)?.title[language] ?? device.district };
 }
 
-/** Fills in `{{device.name}}` (else its id), `{{device.id}}`, `{{district}}` and `{{value}}`; all else stays as it is. */
+/**
+ * Fills in `{{device.name}}` (else its id), `{{device.id}}`, `{{district}}` and `{{value}}`; all else stays as it is.
+ */
 export function renderTitle(template: string, facts: TitleFacts): string {
   const { device, district, value } = facts;
   const texts: Readonly<Record<string, string>> = {

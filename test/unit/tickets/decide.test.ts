@@ -85,13 +85,13 @@ test.each(cases)('decision - %s', (_title, to, given, kind, reason) => {
   expect(decideTicket(transition('2.0', to), context(given as Partial<TicketContext>))).toMatchObject({ kind, reason });
 });
 
-test('decision - a firing alert that fires harder escalates the open ticket, and opens one where none is open any more', () => {
-  const harder = transition('2.0', 'firing', { from: 'firing', severity: 'critical' });
-  expect(decideTicket(harder, context({ open }))).toMatchObject({ kind: 'escalate', reason: 'alert-escalated' });
-  expect(decideTicket(harder, context())).toMatchObject({ kind: 'open', reason: 'incident-began' });
+test('decision - a rise in severity of a firing alert escalates the open ticket, and opens one where none is open', () => {
+  const escalated = transition('2.0', 'firing', { from: 'firing', severity: 'critical' });
+  expect(decideTicket(escalated, context({ open }))).toMatchObject({ kind: 'escalate', reason: 'alert-escalated' });
+  expect(decideTicket(escalated, context())).toMatchObject({ kind: 'open', reason: 'incident-began' });
 });
 
-test("decision - the limit alarm is a ticket for the rule's service, the fault alarm is none", () => {
+test("decision - the limit alarm is a ticket for the rule's service, the fault alarm opens none", () => {
   const limit = transition('2.0', 'firing', { group: LIMIT_GROUP });
   expect(decideTicket(limit, context())).toMatchObject({ kind: 'open', service: { id: 'air-quality' } });
   const fault = transition('2.0', 'firing', { group: FAULT_GROUP });
