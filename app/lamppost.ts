@@ -8,7 +8,7 @@ import { createLedgerReader, createQuarantineReader, createReplays, createRuleRe
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type Credential, hashSecret, newSecret, openRegistry } from '../registry/index.ts';
-import { createRuleRepository } from '../rules/index.ts';
+import { backtestDevices, createRuleRepository, ruleInForce } from '../rules/index.ts';
 import { createBackups, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup.ts';
@@ -18,7 +18,7 @@ import type { Config } from './config.ts';
 import { createJobs } from './jobs.ts';
 import { createSchedule } from './schedule.ts';
 import { type OnStep, Steps } from './steps.ts';
-import { backtestDevices, createBacktests, ruleInForce } from './threads/backtests.ts';
+import { createBacktests } from './threads/backtests.ts';
 import { collectAfterStart, growWithLoad } from './threads/memory.ts';
 import { startThreads } from './threads/start.ts';
 
@@ -117,7 +117,7 @@ export function createLamppost(config: Config, { log, onCrash, onStep }: Options
       createBacktests({
         city: () => city.current().city,
         inForce: (id) => ruleInForce(rules, id),
-        devices: () => backtestDevices(registry),
+        devices: () => backtestDevices((query) => registry.list(query)),
         scan: engine.scan,
       });
     const backtests = await steps.do('backtests', makeBacktests, stop);

@@ -17,10 +17,14 @@ export {
   type BacktestOptions,
   type BacktestProgress,
   type BacktestReport,
+  BacktestReportSchema,
   type BacktestRequest,
   type BacktestSpan,
   type BacktestTicket,
   type BacktestTotals,
+  backtestDevices,
+  backtestInput,
+  ruleInForce,
   runBacktest,
 } from './backtest/index.ts';
 export {
@@ -39,7 +43,7 @@ export {
   type Moment,
   type RuleEngine,
 } from './engine/index.ts';
-export { type Explained, explained } from './explained.ts';
+export { type Explained, ExplainedSchema, explained } from './explained.ts';
 export { type InForce, type ListedRule, rulesInForce } from './in-force.ts';
 export { parseRule, parseRules, rulesJsonSchema } from './language/index.ts';
 export {
@@ -52,4 +56,10 @@ export {
   RuleVersionSchema,
 } from './repository.ts';
 export { type CaseResult, type TestReport, testRules } from './testing/index.ts';
-export { createTrial, type TrialMessage, type TrialReport, type TrialRequest } from './trial/index.ts';
+export {
+  createTrial,
+  type TrialMessage,
+  type TrialReport,
+  TrialReportSchema,
+  type TrialRequest,
+} from './trial/index.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { AlertSchema, SEVERITIES } from '../../domain/index.ts';
-import { ExplainedAnswer } from './explained.ts';
+import { ExplainedSchema } from '../../rules/index.ts';
 import { Waits } from './tickets.ts';
 
-const explanation = ExplainedAnswer.nullable().describe('Null where the rule is gone');
+const explanation = ExplainedSchema.nullable().describe('Null where the rule is gone');
 
 const waits = Waits.nullable().describe('Why its ticket waits');
 
@@ -17,7 +17,7 @@ export const AlertInFull = z.union([
 ]);
 
 /** A rule for a device, and the state of its alert. */
-export const DeviceExplained = ExplainedAnswer.extend({
+export const DeviceExplained = ExplainedSchema.extend({
   title: z.string().optional(),
   titleZh: z.string().optional(),
   severity: z.enum(SEVERITIES).optional(),

@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { DAY_MS, LamppostError } from '../../domain/index.ts';
-import type { BacktestOptions, BacktestReport } from '../../rules/index.ts';
-import { BacktestAnswer } from '../answers/backtest.ts';
+import { type BacktestOptions, type BacktestReport, BacktestReportSchema } from '../../rules/index.ts';
+
 import type { ApiDeps } from '../deps.ts';
 import { Instant } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -40,7 +40,7 @@ export function backtestRoutes(app: App, { rules, backtest }: Pick<ApiDeps, 'rul
         summary:
           'Reports what a rule would have done in [from, to), by default the last 30 days. With Accept: text/event-stream it sends progress first',
         body: Body,
-        response: { 200: BacktestAnswer },
+        response: { 200: BacktestReportSchema },
       },
     },
     async ({ body, key, headers }, reply) => {

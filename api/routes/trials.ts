@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { DAY_MS, DEVICE_ID, LamppostError } from '../../domain/index.ts';
 import { parseTimestamp } from '../../ingest/index.ts';
-import type { TrialMessage } from '../../rules/index.ts';
-import { TrialAnswer } from '../answers/trial.ts';
+import { type TrialMessage, TrialReportSchema } from '../../rules/index.ts';
+
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -36,7 +36,7 @@ export function trialRoutes(app: App, { rules, devices }: Pick<ApiDeps, 'rules' 
         summary:
           "Tries a rule (its id or text) on readings or a message of a device, after the device's stored readings. It changes nothing",
         body: Trial,
-        response: { 200: TrialAnswer },
+        response: { 200: TrialReportSchema },
       },
     },
     async ({ body, key }) => {

@@ -1,11 +1,11 @@
-/** Entry of a backtest's thread: computes one backtest, on readings that it asks of the history's thread. */
+/** Entry of a backtest's thread: runs one backtest on readings that it requests from the thread of the history. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type BacktestInput, type BacktestReport, runBacktest } from '../../rules/index.ts';
 import { type BacktestCity, wouldBeTickets } from '../../tickets/index.ts';
 import { offer } from './rpc.ts';
 import { remoteScan } from './scan.ts';
 
-/** What the main thread hands to this one. */
+/** The data that the main thread passes to this one. */
 export interface BacktestThreadData {
   readonly input: BacktestInput;
   readonly city: BacktestCity;
@@ -15,7 +15,7 @@ export interface BacktestThreadData {
 const { input, city, history } = workerData as BacktestThreadData;
 
 const functions = {
-  /** Posts `{event: 'progress', progress}` on the way. */
+  /** Posts `{event: 'progress', progress}` while it runs. */
   run(): Promise<BacktestReport> {
     const ticketOf = wouldBeTickets(city, input.devices);
     const deps = { scan: remoteScan(history), ticketOf, elapsed: () => performance.now() };

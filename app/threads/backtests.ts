@@ -1,13 +1,11 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type City, LamppostError, type Rule } from '../../domain/index.ts';
-import type { Registry } from '../../registry/index.ts';
-import type {
-  Backtest,
-  BacktestDevice,
-  BacktestInput,
-  BacktestProgress,
-  BacktestReport,
-  RuleRepository,
+import {
+  type Backtest,
+  type BacktestDevice,
+  type BacktestProgress,
+  type BacktestReport,
+  backtestInput,
 } from '../../rules/index.ts';
 import type { BacktestCity } from '../../tickets/index.ts';
 import type { BacktestThread, BacktestThreadData } from './backtest.ts';
@@ -15,22 +13,21 @@ import { spawn } from './rpc.ts';
 
 interface Deps {
   readonly city: () => City;
-  /** The rule of this id in force; null where there is none. */
+  /** Returns the rule in force with this id; null where there is none. */
   readonly inForce: (id: string) => Rule | null;
-  /** All that are registered. */
+  /** Returns all registered devices. */
   readonly devices: () => readonly BacktestDevice[];
-  /** Lets the owner of the history serve a scan over the port. */
+  /** Makes the thread that owns the history serve one scan over the port. */
   readonly scan: (port: MessagePort) => Promise<void>;
 }
 
-/** Runs backtests, one at a time, each in a thread of its own, so that neither live rules nor the API wait for it. */
+/** Runs backtests, one at a time, each in a thread of its own, so that neither live rules nor the API wait for one. */
 export interface Backtests {
   readonly run: Backtest;
-  /** Cancels the one that runs, and waits for its thread. */
+  /** Cancels the running one and waits until its thread has ended. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Makes the runner of a process. */
 export function createBacktests({ city, inForce, devices, scan }: Deps): Backtests {
   let cancel: ((reason: Error) => void) | null = null;
   let ended: Promise<unknown> = Promise.resolve();
@@ -48,7 +45,7 @@ export function createBacktests({ city, inForce, devices, scan }: Deps): Backtes
       signal?.addEventListener('abort', abort);
       try {
         const now = city();
-        const input = { ...inputOf(now, rule, inForce(rule.id)), devices: devices(), fromMs, toMs };
+        const input = { ...backtestInput(now, rule, inForce(rule.id)), devices: devices(), fromMs, toMs };
         const report = compute({ input, city: ticketCityOf(now) }, { scan, onProgress, cancelled });
         ended = report.catch(() => {});
         return await report;
@@ -64,23 +61,26 @@ export function createBacktests({ city, inForce, devices, scan }: Deps): Backtes
   };
 }
 
-interface Surroundings {
-  readonly scan: Deps['scan'];
-  readonly onProgress: ((progress: BacktestProgress) => void) | undefined;
-  /** Rejects when nobody wants the report any more. */
-  readonly cancelled: Promise<never>;
-}
-
-/** One backtest in its thread; when it settles, the thread has ended, whose end closes the port and so ends the scan. */
+/**
+ * Runs one backtest in its thread. When it settles the thread has ended, which closes the port and with it the scan. Rejects
+ * when `cancelled` does.
+ */
 async function compute(
   data: Omit<BacktestThreadData, 'history'>,
-  { scan, onProgress, cancelled }: Surroundings,
+  {
+    scan,
+    onProgress,
+    cancelled,
+  }: Pick<Deps, 'scan'> & {
+    onProgress: ((progress: BacktestProgress) => void) | undefined;
+    cancelled: Promise<never>;
+  },
 ): Promise<BacktestReport> {
   const { port1, port2 } = new MessageChannel();
   const thread = spawn<BacktestThread>('./backtest.ts', {
     data: { ...data, history: port1 } satisfies BacktestThreadData,
     transfer: [port1],
-    // One that dies concerns those who asked for it alone: their call is rejected.
+    // A crash rejects the call of the one caller and ends nothing else.
     onCrash: () => {},
   });
   thread.worker.on('message', (message: { event?: string; progress?: BacktestProgress }) => {
@@ -94,43 +94,7 @@ async function compute(
   }
 }
 
-const PAGE = 1_000;
-
-/** Every registered device, and since when it is. */
-export function backtestDevices(registry: Pick<Registry, 'list'>): BacktestDevice[] {
-  const devices: BacktestDevice[] = [];
-  let after: string | null = null;
-  do {
-    const page: ReturnType<Registry['list']> = registry.list({ limit: PAGE, after });
-    for (const { registeredAt, ...device } of page.items) {
-      devices.push({ ...device, registeredMs: Date.parse(registeredAt) });
-    }
-    after = page.next;
-  } while (after !== null);
-  return devices;
-}
-
-/** The rule of an id that decides now; null where none does. */
-export function ruleInForce(rules: Pick<RuleRepository, 'get' | 'resolve'>, id: string): Rule | null {
-  return rules.get(id)?.inForce === true ? rules.resolve(id, '') : null;
-}
-
-/** What a backtest takes from the city and the rules in force. */
-export function inputOf(
-  city: City,
-  rule: Rule,
-  inForce: Rule | null,
-): Omit<BacktestInput, 'devices' | 'fromMs' | 'toMs'> {
-  return {
-    rule,
-    inForce: inForce === null || inForce.version === rule.version ? null : inForce,
-    calendars: city.calendars,
-    zone: city.timezone,
-    metrics: new Map([...city.profiles.values()].map(({ id, metrics }) => [id, metrics])),
-  };
-}
-
-/** Without what no ticket needs: geometries are large. */
+/** Leaves out what no ticket needs: geometries are large. */
 function ticketCityOf({ name, services, districts, calendars }: City): BacktestCity {
   const bare = [...districts].map(([id, { title }]) => [id, { id, title }] as const);
   return { name, services, calendars, districts: new Map(bare) as unknown as City['districts'] };

@@ -1,22 +1,21 @@
-import { type Incident, type Listener, spanOf } from './tally.ts';
-import type { BacktestChange, BacktestDifference } from './types.ts';
+import type { BacktestChange, BacktestDifference } from './report.ts';
+import { type Incident, type IncidentListener, spanOf } from './tally.ts';
 
 type Side = 'now' | 'inForce';
 
-/** Incidents of both rules that overlap; one of them may be over. */
+/** Two overlapping incidents, one of each rule. One of them may have ended. */
 interface Pair {
   readonly now: Incident;
   readonly inForce: Incident;
 }
 
 /**
- * Finds out, while both rules go over the same readings, which of their incidents are the same. Within a group an
- * incident is paired with the first one of the other rule that overlaps it and is not paired yet. Keeps in memory what is
- * under way, and the first changes.
+ * Pairs the incidents of two rules while both read the same readings. Within a group, an incident is paired with the first
+ * one of the other rule that overlaps it and has no pair yet. Only open incidents and the first `most` changes are in memory.
  */
 export class Comparison {
-  readonly now: Listener = { begun: (one) => this.#begun('now', one), ended: (one) => this.#ended('now', one) };
-  readonly inForce: Listener = {
+  readonly now: IncidentListener = { begun: (one) => this.#begun('now', one), ended: (one) => this.#ended('now', one) };
+  readonly inForce: IncidentListener = {
     begun: (one) => this.#begun('inForce', one),
     ended: (one) => this.#ended('inForce', one),
   };
@@ -57,7 +56,7 @@ export class Comparison {
     }
     this.#pairs.delete(incident);
     const other = side === 'now' ? pair.inForce : pair.now;
-    // The later of the two to end says what became of them.
+    // The pair is compared when the later of the two has ended.
     if (!this.#pairs.has(other)) this.#change(kindOf(pair), pair);
   }
 

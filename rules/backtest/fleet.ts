@@ -1,22 +1,22 @@
 import type { KnownDevice, ReadingColumns, ScannedReadings } from '../../domain/index.ts';
-import type { BacktestDevice } from './run.ts';
+import type { BacktestDevice } from './input.ts';
 
-/** The devices of a backtest, and which of them the engine knows of already: a device comes with its registration, or with its first reading. */
+/** The devices of a backtest. A device becomes known to the engine at its registration, or at its first reading if that is earlier. */
 export class Fleet {
   readonly #devices: readonly KnownDevice[];
   readonly #districts: ReadonlyMap<string, string>;
-  /** 1 for those that are known. */
+  /** By index of the device: 1 where the engine knows it. */
   readonly #known: Uint8Array;
-  /** Places of those that are not, by the time of their registration; the last is the next. */
-  readonly #waiting: { readonly place: number; readonly ms: number }[];
+  /** Devices that are not known yet, latest registration first, so that the next one is at the end. */
+  readonly #waiting: { readonly index: number; readonly ms: number }[];
 
-  /** Devices are known from the beginning, but for those registered after `beginMs`. */
+  /** All devices are known from the start, except those registered after `beginMs`. */
   constructor(devices: readonly BacktestDevice[], beginMs: number) {
     this.#devices = devices.map(({ registeredMs: _, ...device }, index) => ({ ...device, index }));
     this.#districts = new Map(devices.map(({ id, district }) => [id, district]));
     this.#known = Uint8Array.from(devices, ({ registeredMs = beginMs }) => Number(registeredMs <= beginMs));
     this.#waiting = devices
-      .map(({ registeredMs = beginMs }, place) => ({ place, ms: registeredMs }))
+      .map(({ registeredMs = beginMs }, index) => ({ index, ms: registeredMs }))
       .filter(({ ms }) => ms > beginMs)
       .sort((a, b) => b.ms - a.ms);
   }
@@ -25,21 +25,21 @@ export class Fleet {
     return this.#districts.get(id) ?? '';
   }
 
-  /** Those that are known from the beginning. */
-  present(): KnownDevice[] {
-    return this.#devices.filter((_, place) => this.#known[place] === 1);
+  /** Returns the known devices. */
+  known(): KnownDevice[] {
+    return this.#devices.filter(({ index }) => this.#known[index] === 1);
   }
 
-  /** Takes those that come by their registration up to a time. */
+  /** Marks the devices registered up to a time as known, and yields each with the time of its registration. */
   *registeredUntil(ms: number): Generator<[device: KnownDevice, ms: number]> {
     for (let next = this.#next(); next !== null && next.ms <= ms; next = this.#next()) {
-      this.#known[next.place] = 1;
-      yield [this.#devices[next.place]!, next.ms];
+      this.#known[next.index] = 1;
+      yield [this.#devices[next.index]!, next.ms];
     }
   }
 
-  /** How far the rows `[from, to)` go before a device comes, and which that is. */
-  nextToCome(
+  /** Finds the first of the rows `[from, to)` before which a device must become known; `to` and null where there is none. */
+  nextArrival(
     { device, ts }: ScannedReadings,
     from: number,
     to: number,
@@ -49,14 +49,14 @@ export class Fleet {
     for (let row = from; row < to; row++) {
       const registered = ts[row]! >= next.ms;
       if (!registered && this.#known[device[row]!] === 1) continue;
-      const place = registered ? next.place : device[row]!;
-      this.#known[place] = 1;
-      return { end: row, device: this.#devices[place]!, ms: registered ? next.ms : ts[row]! };
+      const index = registered ? next.index : device[row]!;
+      this.#known[index] = 1;
+      return { end: row, device: this.#devices[index]!, ms: registered ? next.ms : ts[row]! };
     }
     return { end: to, device: null, ms: 0 };
   }
 
-  /** Rows as the engine takes them; numbers of metrics are places of the query. */
+  /** Returns the rows `[from, to)` in the engine's form. A metric's number is its index in the query. */
   columns({ device, metric, ts, value }: ScannedReadings, from: number, to: number): ReadingColumns {
     const devices: KnownDevice[] = new Array(to - from);
     for (let row = from; row < to; row++) devices[row - from] = this.#devices[device[row]!]!;
@@ -69,8 +69,8 @@ export class Fleet {
     };
   }
 
-  #next(): { readonly place: number; readonly ms: number } | null {
-    while (this.#waiting.length > 0 && this.#known[this.#waiting.at(-1)!.place] === 1) this.#waiting.pop();
+  #next(): { readonly index: number; readonly ms: number } | null {
+    while (this.#waiting.length > 0 && this.#known[this.#waiting.at(-1)!.index] === 1) this.#waiting.pop();
     return this.#waiting.at(-1) ?? null;
   }
 }

@@ -1,5 +1,4 @@
 import {
-  type Calendar,
   CITY_GROUP,
   type Device,
   FAULT_GROUP,
@@ -8,7 +7,6 @@ import {
   type KnownDevice,
   LamppostError,
   LIMIT_GROUP,
-  type MetricTable,
   type Rule,
   type ScannedReadings,
   type ScanQuery,
@@ -16,55 +14,39 @@ import {
 } from '../../domain/index.ts';
 import { takes } from '../engine/compiled.ts';
 import { createRuleEngine, type RuleEngine } from '../engine/index.ts';
-
-import { metricsOf, reachOf } from '../trial/reach.ts';
+import { createMetricTable, metricsOf, reachOf } from '../reach.ts';
 import { Comparison } from './compare.ts';
 import { Fleet } from './fleet.ts';
-import { type Listener, Tally } from './tally.ts';
-import type { BacktestDifference, BacktestOptions, BacktestProgress, BacktestReport, BacktestTicket } from './types.ts';
+import type { BacktestInput } from './input.ts';
+import type {
+  BacktestDifference,
+  BacktestOptions,
+  BacktestProgress,
+  BacktestReport,
+  BacktestTicket,
+} from './report.ts';
+import { type IncidentListener, Tally } from './tally.ts';
 
-/** A device as a backtest is given it; one that was registered in the middle is silent from then on only. */
-export interface BacktestDevice extends Device {
-  /** Epoch ms; from the beginning where absent. */
-  readonly registeredMs?: number;
-}
-
-/** All that a backtest is a function of, besides the readings. Plain data. */
-export interface BacktestInput {
-  readonly rule: Rule;
-  /** The rule in force under the same id; null where there is none, or it says the same. */
-  readonly inForce: Rule | null;
-  readonly devices: readonly BacktestDevice[];
-  readonly calendars: ReadonlyMap<string, Calendar>;
-  /** IANA zone of the city. */
-  readonly zone: string;
-  /** Metrics of each profile: for rules that hear any. */
-  readonly metrics: ReadonlyMap<string, readonly string[]>;
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
-interface Deps {
-  readonly scan: HistoryStore['scan'];
-  /** The ticket that a firing alert would open; null where none. */
+interface Deps extends Pick<HistoryStore, 'scan'> {
+  /** Returns the ticket that a firing alert would open; null where it opens none. */
   readonly ticketOf: (transition: Transition, rule: Rule) => BacktestTicket | null;
-  /** Milliseconds that only go forward. */
+  /** Monotonic time, ms. */
   readonly elapsed: () => number;
-  /** How many incidents, and how many changes, are listed. */
+  /** How many incidents, and how many changes, the report lists. */
   readonly most?: number;
 }
 
 const MOST_LISTED = 10_000;
-/** Readings between two looks at the signal: some 10 ms, also for rules that are slow. */
+/** Readings between two checks of the signal: about 10 ms, even for slow rules. */
 const ROWS_AT_ONCE = 4_096;
 const PROGRESS_MS = 100;
-/** Both rules are in one engine, under two ids. No rule's id has a `~`. */
+/** Both rules run in one engine, under two ids. No rule's id contains a `~`. */
 const IN_FORCE = '~in-force';
 
 /**
- * Runs a rule over stored readings, in an engine of its own: the live path (promise 4), with the data's time for a clock
- * and a tally for an effect. Memory does not grow with the readings. Throws `invalid`, `history`; the signal's reason when
- * it aborts.
+ * Runs a rule over stored readings in an engine of its own. This is the live path (promise 4) with the time of the data as
+ * its clock and a tally in place of its effects. Memory does not grow with the readings. Throws `invalid`, `history`, and
+ * the signal's reason when it aborts.
  */
 export async function runBacktest(
   input: BacktestInput,
@@ -76,12 +58,12 @@ export async function runBacktest(
   }
   const startedMs = deps.elapsed();
   const run = new Run(input, deps);
-  let toldMs = startedMs;
-  for await (const batch of ahead(deps.scan(run.query, signal), signal)) {
+  let reportedMs = startedMs;
+  for await (const batch of prefetch(deps.scan(run.query, signal), signal)) {
     for (let row = 0; row < batch.ts.length; row += ROWS_AT_ONCE) {
       run.feed(batch, row, Math.min(batch.ts.length, row + ROWS_AT_ONCE));
-      if (deps.elapsed() - toldMs >= PROGRESS_MS) {
-        toldMs = deps.elapsed();
+      if (deps.elapsed() - reportedMs >= PROGRESS_MS) {
+        reportedMs = deps.elapsed();
         onProgress?.(run.progress());
       }
       await new Promise((resolve) => setImmediate(resolve));
@@ -93,7 +75,7 @@ export async function runBacktest(
   return { ...run.report(), tookMs: Math.round(deps.elapsed() - startedMs) };
 }
 
-/** One backtest on its way: engine, tallies, and where in the data it stands. */
+/** The state of one backtest: engine, tallies, and the position in the data. */
 class Run {
   readonly query: ScanQuery;
   readonly #input: BacktestInput;
@@ -110,15 +92,16 @@ class Run {
   constructor(input: BacktestInput, { ticketOf, most = MOST_LISTED }: Deps) {
     const { rule, inForce, fromMs, toMs, calendars, zone } = input;
     const rules = inForce === null ? [rule] : [rule, inForce];
-    const taken = input.devices.filter((device) => rules.some((one) => takes(one, device)));
-    const metrics = namesOf(rules, taken, input.metrics);
+    const devices = input.devices.filter((device) => rules.some((one) => takes(one, device)));
+    const metrics = metricNames(rules, devices, input.metrics);
     this.#input = input;
     this.#beginMs = fromMs - Math.max(...rules.map(reachOf));
     this.#atMs = this.#beginMs;
-    this.query = { devices: taken.map(({ id }) => id), metrics, fromMs: this.#beginMs, toMs };
-    this.#fleet = new Fleet(taken, this.#beginMs);
-    this.#engine = createRuleEngine({ metrics: tableOf(metrics), gaps: false });
-    const tallyOf = (one: Rule, listener: Listener | null) => {
+    this.query = { devices: devices.map(({ id }) => id), metrics, fromMs: this.#beginMs, toMs };
+    this.#fleet = new Fleet(devices, this.#beginMs);
+    // The engine's number of a metric is its index in the query.
+    this.#engine = createRuleEngine({ metrics: createMetricTable(metrics), gaps: false });
+    const tallyOf = (one: Rule, listener: IncidentListener | null) => {
       const districtOf = (group: string) => districtIn(group, one, this.#fleet);
       return new Tally({ districtOf, ticketOf: (transition) => ticketOf(transition, one) }, most, listener);
     };
@@ -128,23 +111,23 @@ class Run {
     if (inForce !== null) this.#inForce = { id, tally: tallyOf(inForce, comparison.inForce), comparison };
     const both = inForce === null ? [rule] : [rule, { ...inForce, id }];
     this.#apply(this.#engine.configure({ rules: both, calendars, zone }, { seq: this.#seq, atMs: this.#beginMs }));
-    for (const device of this.#fleet.present()) this.#announce(device, this.#beginMs);
+    for (const device of this.#fleet.known()) this.#announce(device, this.#beginMs);
   }
 
-  /** Rows `[from, to)` of a batch. */
+  /** Reads the rows `[from, to)` of a batch. */
   feed(batch: ScannedReadings, from: number, to: number): void {
     const { fromMs } = this.#input;
     const until = this.#counting ? from : firstAt(batch.ts, fromMs, from, to);
     if (until > from) this.#replay(batch, from, until);
     if (until === to) return;
-    if (!this.#counting) this.#count();
+    if (!this.#counting) this.#startCounting();
     this.#replay(batch, until, to);
   }
 
-  /** What comes due until the end, without readings. */
+  /** Runs what comes due between the last reading and the end. */
   finish(): void {
     const { toMs } = this.#input;
-    if (!this.#counting) this.#count();
+    if (!this.#counting) this.#startCounting();
     this.#register(toMs);
     this.#tick(toMs);
     this.#atMs = toMs;
@@ -185,20 +168,20 @@ class Run {
     return this.#now.fault ?? (other === null ? null : `the rule in force: ${other}`);
   }
 
-  /** The time asked for begins. */
-  #count(): void {
+  /** Ends the warm-up. */
+  #startCounting(): void {
     const { fromMs } = this.#input;
-    // What comes due at its first moment belongs to it.
+    // What comes due exactly at `fromMs` counts.
     this.#register(fromMs - 1);
     this.#tick(fromMs - 1);
-    for (const tally of [this.#now, this.#inForce?.tally]) tally?.count(fromMs);
+    for (const tally of [this.#now, this.#inForce?.tally]) tally?.startCounting(fromMs);
     this.#counting = true;
     this.#atMs = fromMs;
   }
 
   #replay(batch: ScannedReadings, from: number, to: number): void {
     for (let row = from; row < to; ) {
-      const { end, device, ms } = this.#fleet.nextToCome(batch, row, to);
+      const { end, device, ms } = this.#fleet.nextArrival(batch, row, to);
       if (end > row) this.#apply(this.#engine.replay(this.#fleet.columns(batch, row, end), ++this.#seq));
       if (device !== null) this.#announce(device, ms);
       row = end;
@@ -222,13 +205,13 @@ class Run {
   #apply(transitions: readonly Transition[]): void {
     for (const transition of transitions) {
       const tally = transition.rule === this.#inForce?.id ? this.#inForce.tally : this.#now;
-      tally.take(transition);
+      tally.add(transition);
     }
   }
 }
 
-/** The next batch is on its way while one is worked on. A scan that is silent does not delay a cancellation. */
-async function* ahead(
+/** Yields batches and requests the next one while the caller works on one. A slow scan does not delay a cancellation. */
+async function* prefetch(
   batches: AsyncIterable<ScannedReadings>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ScannedReadings, void, undefined> {
@@ -244,7 +227,7 @@ async function* ahead(
       const { done, value } = await Promise.race([next, aborted]);
       if (done) return;
       next = iterator.next();
-      // Told by the race above, in its turn.
+      // The race above reports a rejection on the next turn.
       next.catch(() => {});
       yield value;
     }
@@ -254,7 +237,7 @@ async function* ahead(
   }
 }
 
-/** The first row from `from` on whose time is at or after `ms`; `to` where there is none. */
+/** Returns the first row of `[from, to)` whose time is at or after `ms`; `to` where there is none. Times must be sorted. */
 function firstAt(ts: Float64Array, ms: number, from: number, to: number): number {
   let [low, high] = [from, to];
   while (low < high) {
@@ -265,8 +248,8 @@ function firstAt(ts: Float64Array, ms: number, from: number, to: number): number
   return low;
 }
 
-/** Metrics that are read. A rule that hears any reads all of its devices' profiles. */
-function namesOf(
+/** Returns the metrics to read. For a rule about any metric these are all metrics of its devices' profiles. */
+function metricNames(
   rules: readonly Rule[],
   devices: readonly Device[],
   metrics: BacktestInput['metrics'],
@@ -276,18 +259,6 @@ function namesOf(
     ? [...new Set(devices.map(({ profile }) => profile))].flatMap((profile) => metrics.get(profile) ?? [])
     : [];
   return [...new Set([...wanted.flatMap((names) => names ?? []), ...known])].sort();
-}
-
-/** The places of the query are the engine's numbers. */
-function tableOf(names: readonly string[]): MetricTable {
-  const ids = [...names];
-  return {
-    indexOf(id) {
-      const at = ids.indexOf(id);
-      return at >= 0 ? at : ids.push(id) - 1;
-    },
-    idOf: (index) => ids[index]!,
-  };
 }
 
 function districtIn(group: string, { forEach }: Rule, fleet: Fleet): string {

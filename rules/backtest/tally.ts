@@ -1,39 +1,38 @@
 import { FAULT_GROUP, isoOf, SEVERITIES, type Severity, type Transition } from '../../domain/index.ts';
+import type { BacktestIncident, BacktestSpan, BacktestTicket, BacktestTotals } from './report.ts';
 
-import type { BacktestIncident, BacktestSpan, BacktestTicket, BacktestTotals } from './types.ts';
-
-/** An incident while it is told. Times epoch ms; an end of infinity is none yet. */
+/** An incident while the backtest runs. Times in epoch ms; the end is infinity until it ends. */
 export interface Incident {
   readonly group: string;
   readonly district: string;
   beginMs: number;
   endMs: number;
   severity: Severity;
-  /** Firing already when the time asked for began. */
+  /** Whether it was firing already at the start of the requested time. */
   before: boolean;
   readonly value: number | null;
   readonly ticket: BacktestTicket | null;
 }
 
-/** What surrounds a transition: where its group lies, and the ticket that its firing opens. */
-export interface Scene {
+/** What a tally looks up for a transition: the district of its group, and the ticket that its firing opens. */
+export interface TallyContext {
   districtOf(group: string): string;
   ticketOf(transition: Transition): BacktestTicket | null;
 }
 
-/** Told of each incident when it begins to count and when it ends. */
-export interface Listener {
+/** Is called for each incident when it starts to count and when it ends. */
+export interface IncidentListener {
   begun(incident: Incident): void;
   ended(incident: Incident): void;
 }
 
-/** Counts what one rule does, and keeps its first incidents. Before `count` nothing counts: the warm-up. */
+/** Counts the incidents of one rule and keeps the first `most` of them. Nothing counts before `startCounting`: that is the warm-up. */
 export class Tally {
-  /** What went wrong in the rule. */
+  /** The error inside the rule; null: none. */
   fault: string | null = null;
-  readonly #scene: Scene;
+  readonly #context: TallyContext;
   readonly #most: number;
-  readonly #listener: Listener | null;
+  readonly #listener: IncidentListener | null;
   readonly #open = new Map<string, Incident>();
   readonly #pending = new Set<string>();
   readonly #groups = new Set<string>();
@@ -46,8 +45,8 @@ export class Tally {
   #cancelled = 0;
   #firingMs = 0;
 
-  constructor(scene: Scene, most: number, listener: Listener | null) {
-    this.#scene = scene;
+  constructor(context: TallyContext, most: number, listener: IncidentListener | null) {
+    this.#context = context;
     this.#most = most;
     this.#listener = listener;
   }
@@ -56,7 +55,7 @@ export class Tally {
     return this.#incidents;
   }
 
-  take(transition: Transition): void {
+  add(transition: Transition): void {
     const { group, to, from, atMs, severity, evidence } = transition;
     if (group === FAULT_GROUP) {
       if (to === 'firing') this.fault = evidence.detail ?? 'unknown';
@@ -72,8 +71,8 @@ export class Tally {
     else if (SEVERITIES.indexOf(severity) > SEVERITIES.indexOf(open.severity)) open.severity = severity;
   }
 
-  /** The time asked for begins: what is firing counts from here on. */
-  count(atMs: number): void {
+  /** Starts the requested time. What is firing counts from here on. */
+  startCounting(atMs: number): void {
     this.#counting = true;
     for (const incident of this.#open.values()) {
       incident.beginMs = atMs;
@@ -82,7 +81,7 @@ export class Tally {
     }
   }
 
-  /** Nothing comes any more. */
+  /** Ends the requested time. What is still firing stays without an end. */
   finish(atMs: number): void {
     for (const incident of this.#open.values()) {
       this.#firingMs += atMs - incident.beginMs;
@@ -116,13 +115,13 @@ export class Tally {
     const { group, atMs, severity, value } = transition;
     const incident: Incident = {
       group,
-      district: this.#scene.districtOf(group),
+      district: this.#context.districtOf(group),
       beginMs: atMs,
       endMs: Number.POSITIVE_INFINITY,
       severity,
       before: false,
       value,
-      ticket: this.#scene.ticketOf(transition),
+      ticket: this.#context.ticketOf(transition),
     };
     this.#open.set(group, incident);
     if (this.#counting) this.#count(incident);
@@ -150,7 +149,7 @@ export class Tally {
   }
 }
 
-/** The part of an incident that two rules are compared by. */
+/** Returns the part of an incident that the comparison of two rules shows. */
 export function spanOf({ beginMs, endMs, severity }: Incident): BacktestSpan {
   return { firedAt: isoOf(beginMs), resolvedAt: isoOf(Number.isFinite(endMs) ? endMs : null), severity };
 }

@@ -1,8 +1,8 @@
-import type { City, Rule } from '../../domain/index.ts';
+import { type City, DAY_MS, HOUR_MS, type Rule } from '../../domain/index.ts';
 import type { Explanation } from '../engine/index.ts';
 import { type Explained, explained } from '../explained.ts';
+import { Case, type Fault } from './case.ts';
 import { type Incident, Play, type Standing } from './play.ts';
-import { type Fault, Scene } from './scene.ts';
 import type { WrittenCase } from './schema.ts';
 
 /** An expectation that did not hold. */
@@ -12,33 +12,33 @@ export interface Failure {
   readonly where: string;
   readonly expected: string;
   readonly was: string;
-  /** Why the alert stood as it did, with times as the author writes them; null where there is nothing to say. */
-  readonly ladder: Explained | null;
+  /** Why the alert was in its state, with times as the author writes them; null where there is no explanation. */
+  readonly explanation: Explained | null;
 }
 
-/** What became of a case. With faults it was not played. */
+/** The result of a case. A case with faults was not played. */
 export interface Verdict {
   readonly checks: number;
   readonly faults: readonly Fault[];
   readonly failures: readonly Failure[];
-  /** Devices that the rule does not take. */
+  /** Devices that the rule does not apply to. */
   readonly leftOut: readonly string[];
 }
 
-/** Plays a case and holds it against what its author expects. Pure. */
+/** Plays a case and compares it with what its author expects. Pure. */
 export function judgeCase(written: WrittenCase, rule: Rule, city: City): Verdict {
   const faults: Fault[] = [];
-  const scene = new Scene(written, rule, city, faults);
-  const expected = written.expect.map((one, i) => ({ ...one, i, group: scene.groupOf(one, ['expect', i]) }));
-  const tickets = written.tickets?.map((one, i) => ({ ...one, i, group: scene.groupOf(one, ['tickets', i]) }));
+  const played = new Case(written, rule, city, faults);
+  const expected = written.expect.map((one, i) => ({ ...one, i, group: played.groupOf(one, ['expect', i]) }));
+  const tickets = written.tickets?.map((one, i) => ({ ...one, i, group: played.groupOf(one, ['tickets', i]) }));
   const checks = expected.length + (tickets === undefined ? 0 : 1);
   if (checks === 0) faults.push([[], 'expects nothing: write expect or tickets']);
   if (faults.length > 0) return { checks, faults, failures: [], leftOut: [] };
 
-  const play = new Play(scene, rule, city);
+  const play = new Play(played, rule, city);
   const failures: Failure[] = [];
   for (const one of expected.toSorted((a, b) => a.at - b.at)) {
-    play.until(scene.startMs + one.at);
+    play.until(played.startMs + one.at);
     const standing = play.standing(one.group!);
     if (meets(one, standing)) continue;
     failures.push({
@@ -46,12 +46,12 @@ export function judgeCase(written: WrittenCase, rule: Rule, city: City): Verdict
       where: `at ${clockOf(one.at)}, ${one.group}`,
       expected: shown(one),
       was: shown({ ...standing, ...(standing.state === 'inactive' ? { severity: undefined } : {}) }),
-      ladder: standing.ladder && ladderOf(standing.ladder, scene.startMs),
+      explanation: standing.explanation && explainedInCase(standing.explanation, played.startMs),
     });
   }
   if (tickets !== undefined) {
-    play.until(scene.startMs + endOf(written));
-    const was = rule.ticket === undefined ? [] : play.incidents.map((one) => ticketLine(one, scene.startMs));
+    play.until(played.startMs + endOf(written));
+    const was = rule.ticket === undefined ? [] : play.incidents.map((one) => ticketLine(one, played.startMs));
     failures.push(
       ...ticketFailures(
         tickets.map((one) => lineOf(one)),
@@ -59,15 +59,15 @@ export function judgeCase(written: WrittenCase, rule: Rule, city: City): Verdict
       ),
     );
   }
-  return { checks, faults, failures, leftOut: scene.leftOut() };
+  return { checks, faults, failures, leftOut: played.leftOut() };
 }
 
-/** Times as the author writes them. */
-function ladderOf(explanation: Explanation, startMs: number): Explained {
-  const said = explained(explanation);
+/** Returns an explanation with times as the author writes them. */
+function explainedInCase(explanation: Explanation, startMs: number): Explained {
+  const words = explained(explanation);
   const clock = (iso: string | null) => iso && clockOf(Date.parse(iso) - startMs);
-  const clauses = said.clauses.map((clause) => ({ ...clause, newest: clock(clause.newest) }));
-  return { ...said, since: clock(said.since), due: clock(said.due), clauses };
+  const clauses = words.clauses.map((clause) => ({ ...clause, newest: clock(clause.newest) }));
+  return { ...words, since: clock(words.since), due: clock(words.due), clauses };
 }
 
 interface Wanted {
@@ -82,7 +82,7 @@ function meets({ state, severity, value }: Wanted, standing: Standing): boolean 
   return value === undefined || sameValue(value, standing.value);
 }
 
-/** As exact as it is written: 82.5 is also 82.4999. */
+/** Compares to as many decimals as are written: 82.4999 equals 82.5. */
 function sameValue(expected: number | null, was: number | null): boolean {
   if (expected === null || was === null) return expected === was;
   const decimals = /\.(\d+)$/.exec(String(expected))?.[1]?.length ?? 0;
@@ -107,7 +107,7 @@ function lineOf({ group, opened, resolved, severity }: WrittenTicket): TicketLin
 
 type WrittenTicket = Omit<NonNullable<WrittenCase['tickets']>[number], 'group'> & { readonly group: string | null };
 
-/** To the second: that is how they are written. */
+/** Times to the second, as authors write them. */
 function ticketLine({ group, openedMs, resolvedMs, severity }: Incident, startMs: number): TicketLine {
   const resolved = resolvedMs === null ? null : resolvedMs - startMs;
   return { key: ticketText(group, openedMs - startMs, resolved), severity };
@@ -126,10 +126,10 @@ function ticketFailures(expected: readonly TicketLine[], was: readonly TicketLin
   });
   if (missing.length === 0 && left.length === 0) return [];
   const list = (lines: readonly TicketLine[]) => lines.map(({ key }) => key).join('; ') || 'none';
-  return [{ path: ['tickets'], where: 'tickets', expected: list(expected), was: list(was), ladder: null }];
+  return [{ path: ['tickets'], where: 'tickets', expected: list(expected), was: list(was), explanation: null }];
 }
 
-/** The last moment that a case speaks of. */
+/** Returns the last moment that a case names, ms after its start. */
 function endOf({ readings, expect, tickets = [] }: WrittenCase): number {
   const ends = [
     ...readings.map((one) => one.at + (one.for ?? 0)),
@@ -143,8 +143,8 @@ function endOf({ readings, expect, tickets = [] }: WrittenCase): number {
 function clockOf(ms: number): string {
   const seconds = Math.floor(ms / 1_000);
   const pad = (n: number) => String(n).padStart(2, '0');
-  const days = Math.floor(seconds / 86_400);
-  const clock = `${pad(Math.floor(seconds / 3_600) % 24)}:${pad(Math.floor(seconds / 60) % 60)}`;
+  const days = Math.floor(ms / DAY_MS);
+  const clock = `${pad(Math.floor(ms / HOUR_MS) % 24)}:${pad(Math.floor(seconds / 60) % 60)}`;
   const rest = seconds % 60 === 0 ? '' : `:${pad(seconds % 60)}`;
   return `${days === 0 ? '' : `+${days}d `}${clock}${rest}`;
 }

@@ -1,17 +1,18 @@
 import type { City, MetricTable, Rule, Severity, Transition } from '../../domain/index.ts';
 import { createRuleEngine, type Explanation, type RuleEngine } from '../engine/index.ts';
-import type { Scene } from './scene.ts';
+import { createMetricTable } from '../reach.ts';
+import type { Case } from './case.ts';
 
-/** An alert as it stands at a moment. */
+/** The state of an alert at one moment. */
 export interface Standing {
   readonly state: 'inactive' | 'pending' | 'firing';
   readonly severity: Severity | null;
-  /** The figure now. */
+  /** The value now. */
   readonly value: number | null;
-  readonly ladder: Explanation | null;
+  readonly explanation: Explanation | null;
 }
 
-/** From an alert's firing to its end; epoch ms, null where it fires on. */
+/** From an alert's firing to its end, epoch ms; the end is null while it fires. */
 export interface Incident {
   readonly group: string;
   readonly openedMs: number;
@@ -19,69 +20,64 @@ export interface Incident {
   severity: Severity;
 }
 
-/** Plays a case forward, through an engine of its own: a reading is received when it is measured. */
+/** Plays a case through an engine of its own. A reading is received when it is measured. */
 export class Play {
   readonly incidents: Incident[] = [];
-  readonly #scene: Scene;
+  readonly #case: Case;
   readonly #rule: Rule;
   readonly #engine: RuleEngine;
-  readonly #metrics: MetricTable;
+  readonly #metrics: MetricTable = createMetricTable();
   readonly #last = new Map<string, Transition>();
   readonly #open = new Map<string, Incident>();
   #seq = 1;
   #next = 0;
   #arrived = 0;
 
-  constructor(scene: Scene, rule: Rule, { calendars, timezone }: City) {
-    const ids: string[] = [];
-    this.#scene = scene;
+  constructor(one: Case, rule: Rule, { calendars, timezone }: City) {
+    this.#case = one;
     this.#rule = rule;
-    this.#metrics = {
-      indexOf: (id) => (ids.includes(id) ? ids.indexOf(id) : ids.push(id) - 1),
-      idOf: (index) => ids[index]!,
-    };
     this.#engine = createRuleEngine({ metrics: this.#metrics, gaps: false });
-    const moment = { seq: 1, atMs: scene.startMs };
-    this.#take(this.#engine.configure({ rules: [rule], calendars, zone: timezone }, moment));
+    const moment = { seq: 1, atMs: one.startMs };
+    this.#record(this.#engine.configure({ rules: [rule], calendars, zone: timezone }, moment));
   }
 
-  /** Everything up to and including a moment happens. */
+  /** Plays everything up to and including a moment. */
   until(ms: number): void {
-    const { arrivals, readings } = this.#scene;
+    const { arrivals, readings } = this.#case;
     const inOrder = arrivals.toSorted((a, b) => a.ms - b.ms);
     for (;;) {
       const arrival = inOrder[this.#arrived];
       const reading = readings[this.#next];
-      const comes = arrival !== undefined && arrival.ms <= ms && (reading === undefined || arrival.ms <= reading.ts);
-      if (comes) {
+      const arrives = arrival !== undefined && arrival.ms <= ms && (reading === undefined || arrival.ms <= reading.ts);
+      if (arrives) {
         this.#arrived++;
-        this.#take(this.#engine.deviceChanged(arrival.device, { seq: ++this.#seq, atMs: arrival.ms }));
+        this.#record(this.#engine.deviceChanged(arrival.device, { seq: ++this.#seq, atMs: arrival.ms }));
       } else if (reading !== undefined && reading.ts <= ms) {
         this.#next++;
         this.#read(reading);
       } else break;
     }
-    this.#take(this.#engine.tick({ seq: ++this.#seq, atMs: ms }));
+    this.#record(this.#engine.tick({ seq: ++this.#seq, atMs: ms }));
   }
 
   standing(group: string): Standing {
-    const ladder = this.#engine.explain(this.#rule.id, group);
+    const explanation = this.#engine.explain(this.#rule.id, group);
     const last = this.#last.get(group);
     const state = last === undefined || last.to === 'resolved' || last.to === 'cancelled' ? 'inactive' : last.to;
     const severity = state === 'inactive' ? null : last!.severity;
-    // A quorum counts devices: of what each has, the ladder shows one.
-    const clause = ladder?.clauses.find(({ verdict }) => verdict === 'true') ?? ladder?.clauses[0];
+    // The value of a quorum counts devices; the explanation shows the value of one device only.
+    const clause = explanation?.clauses.find(({ verdict }) => verdict === 'true') ?? explanation?.clauses[0];
     const value = this.#rule.quorum !== null || clause === undefined ? (last?.value ?? null) : clause.value;
-    return { state, severity, value, ladder };
+    return { state, severity, value, explanation };
   }
 
-  #read({ device, metric, ts, value }: Scene['readings'][number]): void {
+  #read({ device, metric, ts, value }: Case['readings'][number]): void {
     const number = this.#metrics.indexOf(metric);
     const columns = { length: 1, device: [device], metric: [number], ts: [ts], value: [value] };
-    this.#take(this.#engine.replay(columns, ++this.#seq));
+    this.#record(this.#engine.replay(columns, ++this.#seq));
   }
 
-  #take(transitions: readonly Transition[]): void {
+  #record(transitions: readonly Transition[]): void {
     for (const transition of transitions) {
       const { group, from, to, atMs, severity } = transition;
       this.#last.set(group, transition);

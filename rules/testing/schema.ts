@@ -1,25 +1,30 @@
 import { z } from 'zod';
 import { Duration, Id, Positive, strict, unless } from '../../city-model/index.ts';
-import { DEVICE_ID, parseDuration, SEVERITIES } from '../../domain/index.ts';
+import { DAY_MS, DEVICE_ID, HOUR_MS, MINUTE_MS, parseDuration, SECOND_MS, SEVERITIES } from '../../domain/index.ts';
 
 const CLOCK = /^(?:\+(\d{1,4})d )?(\d{1,2}):([0-5]\d)(?::([0-5]\d))?$/;
 const HINT = 'a time is "10:00", "10:00:30", "+1d 10:00", or a duration since the start such as 90m';
 
-/** `10:00[:30]`, `+1d 10:00` or `90m` as milliseconds after the start. */
+/** `10:00[:30]`, `+1d 10:00` or `90m`, as milliseconds after the start. */
 const At = z.string({ error: unless(HINT) }).transform((text, context) => {
   const clock = CLOCK.exec(text);
   const ms = clock === null ? parseDuration(text) : clockMs(clock);
   if (ms !== null) return ms;
-  context.addIssue(`"${text}" is no time: ${HINT}`);
+  context.addIssue(`"${text}" is not a time: ${HINT}`);
   return z.NEVER;
 });
 
 function clockMs([, days, hours, minutes, seconds]: RegExpExecArray): number {
-  return (((Number(days ?? 0) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds ?? 0)) * 1_000;
+  return (
+    Number(days ?? 0) * DAY_MS +
+    Number(hours) * HOUR_MS +
+    Number(minutes) * MINUTE_MS +
+    Number(seconds ?? 0) * SECOND_MS
+  );
 }
 
-const DeviceId = z.string().regex(DEVICE_ID, 'is no id of a device');
-/** One value; or the first and the last of a ramp. */
+const DeviceId = z.string().regex(DEVICE_ID, 'is not the id of a device');
+/** One value, or the first and the last value of a ramp. */
 const Value = z.union([z.number(), z.tuple([z.number(), z.number()])], {
   error: unless('a value is a number, or [first, last] of a ramp'),
 });
@@ -50,14 +55,14 @@ const Ticket = strict({ ...WHICH, opened: At, resolved: At.optional(), severity:
 const CASE = {
   name: z.string().optional(),
   devices: z.array(Device).min(1, 'name at least one, or leave it out').optional(),
-  /** Local time of the city where it names no zone. */
+  /** Local time of the city if it has no zone. */
   start: z
     .string()
     .regex(
       /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?$/,
       'a start is 2026-03-02, 2026-03-02T06:00 (local time of the city) or 2026-03-02T06:00:00Z',
     )
-    .refine((text) => Number.isFinite(Date.parse(text)), 'there is no such moment')
+    .refine((text) => Number.isFinite(Date.parse(text)), 'there is no such date')
     .optional(),
   readings: z.array(Readings).default([]),
   expect: z.array(Expected).default([]),
@@ -69,11 +74,11 @@ export const CaseFile = strict({ rule: Id, ...CASE });
 /** A `*.test.yaml` with several. */
 export const CasesFile = strict({ rule: Id, cases: z.array(strict(CASE)).min(1, 'write at least one') });
 
-/** A case as it is written; times in ms after the start. */
+/** A case as its author writes it, with times in ms after the start. */
 export type WrittenCase = Omit<z.output<typeof CaseFile>, 'rule'>;
 export type WrittenDevice = z.output<typeof Device>;
 export type WrittenReadings = z.output<typeof Readings>;
 export type Which = Pick<z.output<typeof Expected>, 'device' | 'district' | 'group'>;
 
-/** Keys of an item of `readings` that are no metrics. */
+/** Keys of an item of `readings` that are not metrics. */
 export const READING_WORDS: readonly string[] = Object.keys(WORDS);

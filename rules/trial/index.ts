@@ -1,80 +1,104 @@
+import { z } from 'zod';
 import {
   CITY_GROUP,
   type City,
   type Device,
+  EvidenceSchema,
   type HistoryStore,
   isoOf,
   LamppostError,
   type LocalText,
-  type Rejection,
+  REASONS,
+  type Reason,
   type Rule,
-  type Transition,
+  SEVERITIES,
+  type ShapeOf,
 } from '../../domain/index.ts';
-import { type Explained, explained, outlookOf } from '../explained.ts';
-import { type Bench, createBench, createMetricNumbers } from './bench.ts';
-import { contextOf } from './context.ts';
-import { hasPeers, metricsOf, reachOf } from './reach.ts';
+import { ExplainedSchema, explained, outlookOf } from '../explained.ts';
+import { createMetricTable, hasPeers, metricsOf, reachOf } from '../reach.ts';
+import { createTrialEngine, readStored, type TrialEngine } from './engine.ts';
 import { createTrialReader, ownerOf, type TrialMessage, type TrialReading } from './read.ts';
 
 export type { TrialMessage } from './read.ts';
 
-/** What is tried: a rule, and messages of one device, each at its own time of receipt. */
+/** A rule to try, and messages of one device, each at its own time of receipt. */
 export interface TrialRequest {
   readonly rule: Rule;
   readonly device: Device;
   readonly messages: readonly TrialMessage[];
-  /** Whether the device's stored readings come before them. */
+  /** Whether the rule reads the device's stored readings first. */
   readonly context: boolean;
 }
 
-/** What a tried reading does. */
-export interface TrialStep {
-  /** Time of receipt, ISO 8601 UTC. */
-  readonly at: string;
-  readonly reading: { readonly path: string; readonly ts: string; readonly metrics: Readonly<Record<string, number>> };
-  readonly refused: readonly Rejection[];
-  /** One sentence: `fires`, `would fire at … if it stays so`, `does not match` … */
-  readonly would: string;
-  readonly wouldZh: string;
-  readonly ladder: Explained;
-  readonly transitions: readonly (Omit<Transition, 'id' | 'atMs' | 'sinceMs'> & {
-    readonly at: string;
-    readonly since: string;
-  })[];
-}
+const RejectionSchema = z.object({
+  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
+  path: z.string(),
+  detail: z.string(),
+  reading: z.string().exactOptional(),
+});
 
-/** What came of a trial. Nothing of it was stored or told to anybody. */
-export interface TrialReport {
-  readonly rule: Pick<Rule, 'id' | 'version' | 'origin'>;
-  readonly device: string;
-  readonly group: string;
-  /** The stored readings that the rule saw first; null where none were asked for. */
-  readonly context: {
-    readonly from: string;
-    readonly to: string;
-    readonly devices: number;
-    readonly readings: number;
-    readonly cut: boolean;
-  } | null;
-  /** How the alert stood before the first reading. */
-  readonly before: Explained;
-  readonly steps: readonly TrialStep[];
-}
+const TransitionSchema = z.object({
+  rule: z.string(),
+  group: z.string(),
+  from: z.enum(['inactive', 'pending', 'firing', 'resolved']),
+  to: z.enum(['pending', 'firing', 'resolved', 'cancelled']),
+  at: z.iso.datetime(),
+  since: z.iso.datetime(),
+  value: z.number().nullable(),
+  severity: z.enum(SEVERITIES),
+  evidence: EvidenceSchema,
+});
+
+/** What one reading does. */
+const StepSchema = z.object({
+  at: z.iso.datetime().describe('Time of receipt'),
+  reading: z.object({ path: z.string(), ts: z.string(), metrics: z.record(z.string(), z.number()) }),
+  refused: z.array(RejectionSchema).readonly(),
+  would: z.string().describe('What would happen to the alert, in one sentence'),
+  wouldZh: z.string(),
+  explanation: ExplainedSchema,
+  transitions: z.array(TransitionSchema).readonly(),
+});
+type TrialStep = ShapeOf<typeof StepSchema>;
+
+const ContextSchema = z.object({
+  from: z.iso.datetime(),
+  to: z.iso.datetime(),
+  devices: z.int(),
+  readings: z.int(),
+  cut: z.boolean().describe('Whether there were more readings than a trial reads'),
+});
+
+/** The result of a trial. Nothing of it was stored or sent. */
+export const TrialReportSchema = z
+  .object({
+    rule: z.object({ id: z.string(), version: z.string(), origin: z.string() }),
+    device: z.string(),
+    group: z.string(),
+    context: ContextSchema.nullable().describe(
+      'The stored readings that the rule read first; null: none were requested',
+    ),
+    before: ExplainedSchema.describe('The state of the alert before the first reading'),
+    steps: z.array(StepSchema).readonly(),
+  })
+  .meta({ id: 'Trial', description: 'The result of trying a rule; nothing of it was stored' });
+export type TrialReport = ShapeOf<typeof TrialReportSchema>;
 
 interface Deps {
   readonly city: () => City;
   readonly history: Pick<HistoryStore, 'query'>;
-  /** Registered devices of a district, or of the city where it is null; as many as a trial looks at. */
+  /** Returns the registered devices of a district, or of the city where it is null; at most as many as a trial reads. */
   readonly devicesIn: (district: string | null) => readonly Device[];
 }
 
 /**
- * Tries a rule on messages: a fresh engine, first over the stored readings of the device (of its whole group, where the
- * rule is about one), as far back as the rule looks; then over the messages, decoded and validated as the live way does.
- * Time runs on between them, however far they lie apart. No side effects. Throws `invalid` where a message is not the device's.
+ * Returns a function that tries a rule on messages. A fresh engine first reads the stored readings of the device (of its
+ * whole group, where the rule needs them) as far back as the rule reaches, then the messages, decoded and validated as the
+ * live path does. Between two messages its time runs on. No side effects. Throws `invalid` where a message belongs to
+ * another device.
  */
 export function createTrial({ city, history, devicesIn }: Deps) {
-  function neighboursOf(rule: Rule, device: Device): Device[] {
+  function devicesOf(rule: Rule, device: Device): Device[] {
     if (rule.forEach === 'device' && !hasPeers(rule)) return [device];
     const others = devicesIn(rule.forEach === 'city' ? null : device.district);
     return [device, ...others.filter(({ id, profile }) => id !== device.id && rule.profiles.includes(profile))];
@@ -82,33 +106,31 @@ export function createTrial({ city, history, devicesIn }: Deps) {
 
   return async function run({ rule, device, messages, context }: TrialRequest): Promise<TrialReport> {
     const now = city();
-    const metrics = createMetricNumbers();
+    const metrics = createMetricTable();
     const read = createTrialReader(device, now, metrics);
     for (const message of messages) checkOwner(message, device);
     const readings = messages.toSorted((a, b) => a.receivedAtMs - b.receivedAtMs).flatMap(read);
-    const devices = neighboursOf(rule, device);
+    const devices = devicesOf(rule, device);
     const toMs = Math.min(...readings.map(({ receivedAtMs }) => receivedAtMs));
     const wanted = { devices, metrics: metricsOf(rule), fromMs: toMs - reachOf(rule), toMs };
-    const found = context ? await contextOf(history, wanted) : null;
-    const bench = createBench({ rule, city: now, devices, metrics }, found?.fromMs ?? toMs);
-    const remembered = found === null ? 0 : await bench.remember(found.series);
-    bench.feed(device.id, toMs, [], toMs);
-    const group = groupOf(rule, device);
-    const ladder = () => bench.explain(device.id);
+    const stored = context ? await readStored(history, wanted) : null;
+    const engine = createTrialEngine({ rule, city: now, devices, metrics }, stored?.fromMs ?? toMs);
+    const count = stored === null ? 0 : await engine.warmUp(stored.series);
+    engine.feed(device.id, toMs, [], toMs);
     const { id, version, origin } = rule;
     return {
       rule: { id, version, origin },
       device: device.id,
-      group,
-      context: found && {
-        from: isoOf(found.fromMs),
+      group: groupOf(rule, device),
+      context: stored && {
+        from: isoOf(stored.fromMs),
         to: isoOf(toMs),
         devices: devices.length,
-        readings: remembered,
-        cut: found.cut,
+        readings: count,
+        cut: stored.cut,
       },
-      before: explained(ladder()),
-      steps: readings.map((reading) => stepOf(reading, device, bench, ladder, metrics.idOf)),
+      before: explained(engine.explain(device.id)),
+      steps: readings.map((reading) => stepOf(reading, device, engine, metrics.idOf)),
     };
   };
 }
@@ -116,12 +138,11 @@ export function createTrial({ city, history, devicesIn }: Deps) {
 function stepOf(
   { path, tsMs, receivedAtMs, values, refused }: TrialReading,
   device: Device,
-  bench: Bench,
-  ladder: () => ReturnType<Bench['explain']>,
+  engine: TrialEngine,
   nameOf: (metric: number) => string,
 ): TrialStep {
-  const transitions = bench.feed(device.id, tsMs, values, receivedAtMs);
-  const explanation = ladder();
+  const transitions = engine.feed(device.id, tsMs, values, receivedAtMs);
+  const explanation = engine.explain(device.id);
   const { en, zh }: LocalText =
     values.length === 0
       ? { en: 'is refused: it changes nothing', zh: '读数被拒绝，不产生影响' }
@@ -136,7 +157,7 @@ function stepOf(
     refused,
     would: en,
     wouldZh: zh,
-    ladder: explained(explanation),
+    explanation: explained(explanation),
     transitions: transitions.map(({ id: _, atMs, sinceMs, ...rest }) => ({
       ...rest,
       at: isoOf(atMs),

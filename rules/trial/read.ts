@@ -1,7 +1,7 @@
 import type { City, Device, MetricTable, Rejection } from '../../domain/index.ts';
 import { Checked, checkReading, compileChecks, formatOf, type RawReading } from '../../ingest/index.ts';
 
-/** A message as it is tried. */
+/** A message to try. */
 export interface TrialMessage {
   readonly topic: string;
   readonly payload: Buffer;
@@ -9,7 +9,7 @@ export interface TrialMessage {
   readonly receivedAtMs: number;
 }
 
-/** One reading of a tried message: its good values, and what was refused of it. */
+/** One reading of a message: its accepted values, and what was refused. */
 export interface TrialReading {
   /** JSON path in the message. */
   readonly path: string;
@@ -19,7 +19,7 @@ export interface TrialReading {
   readonly refused: readonly Rejection[];
 }
 
-/** Reads messages of one device as the live way does: decode, convert, validate. */
+/** Returns a function that decodes, converts and validates a message of one device, as the live path does. */
 export function createTrialReader(device: Device, city: City, metrics: MetricTable) {
   const checks = compileChecks(city, metrics).get(device.profile) ?? null;
   const checked = new Checked();
@@ -58,7 +58,7 @@ export function createTrialReader(device: Device, city: City, metrics: MetricTab
   };
 }
 
-/** Whose a message is by its topic and payload; the device itself where neither says. */
+/** Returns the device that the topic or the payload of a message names; the given device where neither names one. */
 export function ownerOf(message: TrialMessage, device: Device): string {
   const { device: named, format } = formatOf(device.id, message.topic);
   return format?.deviceOf?.(message.payload) ?? named;

@@ -2,11 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inputOf } from '../../app/threads/backtests.ts';
 import { parseCity, readCityFolder } from '../../city-model/index.ts';
 import type { Device, HistoryStore, MetricTable } from '../../domain/index.ts';
 import { createDuckdbHistory } from '../../history/index.ts';
-import { type BacktestReport, parseRule, runBacktest } from '../../rules/index.ts';
+import { type BacktestReport, backtestInput, parseRule, runBacktest } from '../../rules/index.ts';
 import { wouldBeTickets } from '../../tickets/index.ts';
 
 const MINUTE = 60_000;
@@ -77,7 +76,7 @@ async function measure(history: HistoryStore, devices: readonly Device[]): Promi
   const cpu = process.cpuUsage();
   const from = performance.now();
   const report: BacktestReport = await runBacktest(
-    { ...inputOf(city, rule, null), devices, ...times },
+    { ...backtestInput(city, rule, null), devices, ...times },
     {
       scan: (query, signal) => history.scan(query, signal),
       ticketOf: wouldBeTickets(city, devices),

@@ -1,8 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import { loadCity } from '../../../app/city-in-force.ts';
-import { inputOf } from '../../../app/threads/backtests.ts';
 import type { HistoryStore, Rule, ScannedReadings } from '../../../domain/index.ts';
-import { type BacktestDevice, type BacktestInput, parseRule, runBacktest } from '../../../rules/index.ts';
+import {
+  type BacktestDevice,
+  type BacktestInput,
+  backtestInput,
+  parseRule,
+  runBacktest,
+} from '../../../rules/index.ts';
 import { wouldBeTickets } from '../../../tickets/index.ts';
 
 /** The sample city. */
@@ -70,7 +75,7 @@ export function backtest(
   { rule, inForce, devices, readings, fromMs, toMs, size, most, scan }: Case,
   options: Parameters<typeof runBacktest>[2] = {},
 ) {
-  const input: BacktestInput = { ...inputOf(CITY, rule, inForce ?? null), devices, fromMs, toMs };
+  const input: BacktestInput = { ...backtestInput(CITY, rule, inForce ?? null), devices, fromMs, toMs };
   const deps = {
     scan: scan ?? historyOf(readings, size).scan,
     ticketOf: wouldBeTickets(CITY, devices),

@@ -196,7 +196,7 @@ describe('try', () => {
       'fires',
       `no longer matches; resolves at ${new Date(minute(17)).toISOString()} if it stays so`,
     ]);
-    expect(steps.map(({ ladder }) => ladder.reason)).toEqual([
+    expect(steps.map(({ explanation }) => explanation.reason)).toEqual([
       'not-matching',
       'waiting-for',
       'waiting-for',
@@ -205,7 +205,7 @@ describe('try', () => {
     ]);
     expect(steps[2]!.refused).toMatchObject([{ reason: 'not-a-number', path: '$.metrics.a' }]);
     expect(steps[1]).toMatchObject({
-      ladder: { text: { zh: '条件成立，但持续时间不足' }, since: new Date(minute(1)).toISOString() },
+      explanation: { text: { zh: '条件成立，但持续时间不足' }, since: new Date(minute(1)).toISOString() },
     });
     expect(steps.flatMap(({ transitions }) => transitions.map(({ to, at }) => `${to} ${at}`))).toEqual([
       `pending ${new Date(minute(1)).toISOString()}`,
@@ -218,10 +218,10 @@ describe('try', () => {
     const rule = yaml('mean', 9).replace('last: true', 'mean: 10m');
     const readings = [{ ts: T0 + 1_000, metrics: { a: 20 } }];
     const alone = await tried({ rule, device: 'd1', readings, context: false });
-    expect(alone.steps[0]!.ladder.clauses).toMatchObject([{ count: 1, value: 20, metric: 'a', threshold: 9 }]);
+    expect(alone.steps[0]!.explanation.clauses).toMatchObject([{ count: 1, value: 20, metric: 'a', threshold: 9 }]);
     const within = await tried({ rule, device: 'd1', readings });
     expect(within.context).toMatchObject({ readings: 12, devices: 1, cut: false });
-    expect(within.steps[0]!.ladder.clauses[0]!.count).toBe(13);
+    expect(within.steps[0]!.explanation.clauses[0]!.count).toBe(13);
     expect(within.steps[0]!.would).toBe('does not match');
   });
 

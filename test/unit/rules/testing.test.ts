@@ -158,7 +158,7 @@ tickets: []
     [7, 'at 10:05, far', 'inactive, value none'],
     [8, 'at 10:05, a', 'pending, severity high, value 76'],
   ]);
-  expect(cases[0]!.failures[1]!.ladder).toMatchObject({ reason: 'waiting-for', since: '10:00', due: '10:10' });
+  expect(cases[0]!.failures[1]!.explanation).toMatchObject({ reason: 'waiting-for', since: '10:00', due: '10:10' });
 });
 
 test.each([

@@ -74,7 +74,7 @@ test("trial - reads the device's own readings of the rule's metrics, as far back
     },
   ]);
   expect(context).toMatchObject({ readings: 1, devices: 1 });
-  expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20, count: 2 }]);
+  expect(steps[0]!.explanation.clauses).toMatchObject([{ value: 20, count: 2 }]);
   expect(steps[0]!.would).toBe(`would fire at ${isoOf(T0 + 115 * MINUTE_MS)} if it stays so`);
 });
 
@@ -86,7 +86,7 @@ test('trial - a rule for a district reads its other devices of the profile, and 
   const { steps, group } = await run({ for_each: 'district' }, [message(0, 10)]);
   expect(group).toBe('east');
   expect(asked[0]!.devices).toEqual(['d1', 'd2']);
-  expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20 }]);
+  expect(steps[0]!.explanation.clauses).toMatchObject([{ value: 20 }]);
 });
 
 test('trial - a rule for the city reads all devices', async () => {
@@ -96,7 +96,7 @@ test('trial - a rule for the city reads all devices', async () => {
   ]);
   const { steps, group } = await run({ for_each: 'city' }, [message(0, 10)]);
   expect([group, asked[0]!.devices]).toEqual(['city', ['d1', 'd2', 'd3']]);
-  expect(steps[0]!.ladder.clauses).toMatchObject([{ value: 20 }]);
+  expect(steps[0]!.explanation.clauses).toMatchObject([{ value: 20 }]);
 });
 
 test('trial - starts later where the history holds too much, and reports it', async () => {
@@ -125,7 +125,7 @@ test('trial - reports a device that the rule does not apply to', async () => {
   const { run } = bench([]);
   const { steps } = await run({ where: { district: 'west' } }, [message(0, 20)], false);
   expect(steps[0]).toMatchObject({
-    ladder: { reason: 'not-taken' },
-    would: expect.stringContaining('does not take it'),
+    explanation: { reason: 'not-taken' },
+    would: expect.stringContaining('does not apply to it'),
   });
 });

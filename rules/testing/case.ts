@@ -13,18 +13,18 @@ export interface Reading {
   readonly value: number;
 }
 
-/** A device of a case; it comes when it is registered. */
+/** A device of a case, and the time of its registration. */
 export interface Arrival {
   readonly device: KnownDevice;
   readonly ms: number;
 }
 
-/** A Monday, so that working hours begin with the first day. */
+/** A Monday, so that the first day has working hours. */
 const DEFAULT_START = '2026-03-02';
 const MOST_READINGS = 1_000_000;
 
-/** A case as it is played: its devices, and its readings in order of time. Mistakes go to `faults`. */
-export class Scene {
+/** A case that is ready to be played: its devices, and its readings in order of time. Mistakes are added to `faults`. */
+export class Case {
   readonly startMs: number;
   readonly arrivals: readonly Arrival[];
   readonly readings: readonly Reading[];
@@ -48,7 +48,7 @@ export class Scene {
       .sort((a, b) => a.ts - b.ts);
   }
 
-  /** The group that an expectation is about; null where it does not say which of several. */
+  /** Returns the group that an expectation names; null, and a fault, where it does not name one of several. */
   groupOf(which: Which, path: readonly PropertyKey[]): string | null {
     if (which.group !== undefined) return which.group;
     const { forEach } = this.#rule;
@@ -59,7 +59,7 @@ export class Scene {
     );
     if (named === undefined) {
       if (known.size === 1) return [...known][0]!;
-      this.#faults.push([path, `say which ${forEach}: ${[...known].join(', ')}`]);
+      this.#faults.push([path, `name one ${forEach} of ${[...known].join(', ')}`]);
       return null;
     }
     if (known.has(named)) return named;
@@ -71,7 +71,7 @@ export class Scene {
     return this.#rule.where.device?.[0] ?? 'a';
   }
 
-  /** What a device does not say is such that the rule takes it. */
+  /** Fills missing fields with values that the rule applies to. */
   #deviceOf({ registered: _, ...written }: WrittenDevice, index: number): KnownDevice {
     const { where, profiles } = this.#rule;
     const profile = profiles.find((id) => where.profile?.includes(id) ?? true) ?? profiles[0]!;
@@ -123,12 +123,12 @@ export class Scene {
     if (id === undefined && known.length === 1) return this.#devices.get(known[0]!)!;
     const device = id === undefined ? undefined : this.#devices.get(id);
     if (device !== undefined) return device;
-    if (id === undefined) this.#faults.push([path, `say which device: ${known.join(', ')}`]);
+    if (id === undefined) this.#faults.push([path, `name one device of ${known.join(', ')}`]);
     else this.#faults.push([[...path, 'device'], `this case has no device "${id}"${suggest(id, known)}`]);
     return null;
   }
 
-  /** Devices that the rule leaves out: not a mistake, but what a reader of a failure wants to know. */
+  /** Returns the devices that the rule does not apply to. This is not a mistake, but it can explain a failure. */
   leftOut(): string[] {
     return [...this.#devices.values()].filter((device) => !takes(this.#rule, device)).map(({ id }) => id);
   }
@@ -141,7 +141,7 @@ function valueAt(value: Value, n: number, count: number): number {
   return count === 1 ? value[0] : value[0] + ((value[1] - value[0]) * n) / (count - 1);
 }
 
-/** Without a zone it is local time of the city. */
+/** A time without a zone is local time of the city. */
 function startOf(text: string, zone: string): number {
   if (/(Z|[+-]\d\d:\d\d)$/.test(text) && text.includes('T')) return Date.parse(text);
   return createZone(zone).toUtc(Date.parse(text.includes('T') ? `${text}Z` : text));

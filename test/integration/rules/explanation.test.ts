@@ -13,7 +13,7 @@ afterAll(async () => {
   expect(await server.stop()).toBe(0);
 });
 
-interface Ladder {
+interface Explanation {
   readonly rule: string;
   readonly reason: string;
   readonly due: string | null;
@@ -22,14 +22,16 @@ interface Ladder {
 
 test('explain - why an alert waits, and why the others do not fire', async () => {
   await server.fill('bin-1', 85);
-  const { explanation, state } = await server.get<{ state: string; explanation: Ladder }>('/api/v1/alerts/slow/bin-1');
+  const { explanation, state } = await server.get<{ state: string; explanation: Explanation }>(
+    '/api/v1/alerts/slow/bin-1',
+  );
   expect(state).toBe('pending');
   expect(explanation).toMatchObject({
     reason: 'waiting-for',
     clauses: [{ path: 'when', metric: 'fill', value: 85, threshold: 80, verdict: 'true' }],
   });
   expect(Date.parse(explanation.due!)).toBeGreaterThan(Date.now() + 500_000);
-  const { items } = await server.get<Page<Ladder>>('/api/v1/devices/bin-1/explain');
+  const { items } = await server.get<Page<Explanation>>('/api/v1/devices/bin-1/explain');
   expect(items.map(({ rule, reason }) => `${rule} ${reason}`)).toEqual(['high not-matching', 'slow waiting-for']);
   expect(items[0]!.text.zh).toBe('条件不成立');
 });
@@ -41,7 +43,7 @@ test('try - the stored readings of the device come first, and nothing is left be
   expect(status).toBe(200);
   expect(report.context).toMatchObject({ devices: 1, readings: 1 });
   expect(report.steps.map(({ would }) => would)).toEqual(['fires', 'is refused: it changes nothing']);
-  expect(report.steps[0]!.ladder.clauses).toMatchObject([{ value: 55, count: 2 }]);
+  expect(report.steps[0]!.explanation.clauses).toMatchObject([{ value: 55, count: 2 }]);
   expect((await server.ask('GET', '/api/v1/rules/mean')).status).toBe(404);
   expect((await server.ask('GET', '/api/v1/alerts/mean/bin-1')).status).toBe(404);
 });

@@ -1,22 +1,8 @@
-import type { Clause, Condition, Rule } from '../../domain/index.ts';
-import { HOUR_MS } from '../../domain/index.ts';
+import { type Clause, type Condition, DAY_MS, HOUR_MS, type MetricTable, type Rule } from '../domain/index.ts';
 
-const LONGEST_MS = 62 * 24 * HOUR_MS;
+const LONGEST_MS = 62 * DAY_MS;
 
-/** Every clause of a condition. */
-function clausesOf(condition: Condition): Clause[] {
-  switch (condition.kind) {
-    case 'all':
-    case 'any':
-      return condition.of.flatMap(clausesOf);
-    case 'not':
-      return clausesOf(condition.of);
-    default:
-      return [condition];
-  }
-}
-
-/** Metrics that a rule reads; null where it hears any. */
+/** Returns the metrics that a rule reads; null where it reads any metric. */
 export function metricsOf(rule: Rule): string[] | null {
   const metrics = new Set<string>();
   for (const clause of clausesOf(rule.when)) {
@@ -29,17 +15,44 @@ export function metricsOf(rule: Rule): string[] | null {
   return [...metrics];
 }
 
-/** Whether a device is compared with its neighbours. */
+/** Returns whether the rule compares a device with its peers. */
 export function hasPeers(rule: Rule): boolean {
   return clausesOf(rule.when).some((clause) => clause.kind === 'threshold' && clause.compare?.with === 'peers');
 }
 
-/** How far back the readings lie that can still matter, ms: the longest window, and the waiting before and after; at least an hour. */
+/**
+ * Returns how far back readings can still matter to a rule, ms: its longest window plus its waiting times, between one
+ * hour and 62 days.
+ */
 export function reachOf(rule: Rule): number {
   const longest = Math.max(0, ...clausesOf(rule.when).map(windowOf));
   const silence = rule.onNoData === 'keep' ? 0 : rule.noDataAfterMs;
   const waiting = rule.forMs + rule.keepFiringForMs + Math.max(rule.flapping?.withinMs ?? 0, silence);
   return Math.min(LONGEST_MS, Math.max(HOUR_MS, longest + waiting));
+}
+
+/** Makes a table that numbers metrics in order: first the given ones, then each new one at its first use. */
+export function createMetricTable(names: readonly string[] = []): MetricTable {
+  const ids = [...names];
+  return {
+    indexOf(id) {
+      const at = ids.indexOf(id);
+      return at >= 0 ? at : ids.push(id) - 1;
+    },
+    idOf: (index) => ids[index]!,
+  };
+}
+
+function clausesOf(condition: Condition): Clause[] {
+  switch (condition.kind) {
+    case 'all':
+    case 'any':
+      return condition.of.flatMap(clausesOf);
+    case 'not':
+      return clausesOf(condition.of);
+    default:
+      return [condition];
+  }
 }
 
 function windowOf(clause: Clause): number {
