@@ -207,7 +207,10 @@ const KINDS = [
   },
 ] as const;
 
-/** Returns a citizen's file without metadata, or why it is refused. The kind follows from its bytes, never from its name. */
+/**
+ * Returns a citizen's file without metadata, or why it is refused. The kind follows from its bytes, never from its
+ * name.
+ */
 export function photoOf(bytes: Buffer): Photo | PhotoFault {
   if (bytes.length > MOST_PHOTO_BYTES) return 'too-large';
   const kind = KINDS.find(({ is }) => is(bytes));

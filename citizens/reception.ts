@@ -11,7 +11,7 @@ export interface Report
   /** The place in words. */
   readonly address: string | null;
   readonly addressId: string | null;
-  /** Answers to the service's questions, by code. */
+  /** Responses to the service's questions, by code. */
   readonly attributes: Readonly<Record<string, string | readonly string[]>>;
   /** The URL of a photo elsewhere; Lamppost never fetches it. */
   readonly mediaUrl: string | null;
@@ -60,7 +60,10 @@ const PAGE = 1_000;
 /** Returns the path under which a photo is served, as its ticket stores it. */
 export const mediaPath = (name: string) => `/open311/media/${name}`;
 
-/** Returns the reception. A request within `sameWithinM` of an open ticket of its service is another report of that one. */
+/**
+ * Returns the reception. A request within `sameWithinM` of an open ticket of its service is another report of that
+ * one.
+ */
 export function createReception(
   { clock, reporters, media, tickets, openTicket, newId = randomId, newToken, hash }: Parts,
   { sameWithinM, reporterDays }: { readonly sameWithinM: number; readonly reporterDays: number },

@@ -8,7 +8,7 @@ export interface ServiceAttribute {
   readonly title: LocalText;
   readonly datatype: 'string' | 'number' | 'datetime' | 'text' | 'singlevaluelist' | 'multivaluelist';
   readonly required: boolean;
-  /** How to answer it (Open311 `datatype_description`); null where the title says enough. */
+  /** How to respond to it (Open311 `datatype_description`); null where the title says enough. */
   readonly hint: LocalText | null;
   /** The choices of the list types. */
   readonly values: readonly { readonly key: string; readonly title: LocalText }[];

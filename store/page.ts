@@ -1,9 +1,9 @@
 import { LamppostError } from '../domain/index.ts';
 
-/** A filter: one value, several of which one must match, or absent: all match. */
+/** A filter: one value, or several of which one must match. Undefined matches all. */
 export type Filter<T extends string> = T | readonly T[] | undefined;
 
-/** The `and …` conditions and their parameters for the filters that are given, by column; only they can use their index. */
+/** Returns the given filters as `and …` conditions by column, with their parameters. Only these can use an index. */
 export function conditionsOf(filters: Readonly<Record<string, Filter<string>>>): { sql: string; params: string[] } {
   const given = Object.entries(filters).filter(
     (entry): entry is [string, string | readonly string[]] => entry[1] !== undefined,
@@ -14,7 +14,7 @@ export function conditionsOf(filters: Readonly<Record<string, Filter<string>>>):
   };
 }
 
-/** The row number behind the `next` of a page; `first` where there is none; throws `invalid` when it is not one. */
+/** Returns the row number in the `next` of a page; `first` where there is none. Throws `invalid` where it is not one. */
 export function positionOf(after: string | null | undefined, first: number): number {
   if (after === null || after === undefined) return first;
   if (!/^\d{1,15}$/.test(after)) throw new LamppostError('invalid', `after: "${after}" is not the next of a page`);

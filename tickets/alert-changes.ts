@@ -13,7 +13,7 @@ import {
 import type { Change } from './lifecycle.ts';
 import { describe, type Titles } from './wording.ts';
 
-/** What an alert's ticket is made of. */
+/** All that the ticket of an alert is opened from. */
 export interface Opening extends Titles {
   readonly transition: Transition;
   readonly rule: Pick<Rule, 'id' | 'source'>;
@@ -23,8 +23,8 @@ export interface Opening extends Titles {
   readonly service: Pick<Service, 'id' | 'department'>;
 }
 
-/** Returns a new ticket with nothing but its opening in its history; its writer sets the deadlines. */
-export function blankTicket(
+/** Returns a new ticket whose history has only its opening. The writer sets its deadlines. */
+export function newTicket(
   of: Pick<Ticket, 'id' | 'origin' | 'title' | 'titleZh' | 'service' | 'department' | 'district' | 'severity'>,
   { at, by, note }: { readonly at: string; readonly by: string; readonly note: string },
 ): Ticket {
@@ -61,7 +61,10 @@ export function blankTicket(
   };
 }
 
-/** Returns the ticket that a firing alert opens, with the evidence as it is at this moment. */
+/**
+ * Returns the ticket that a firing alert opens. Its id follows from the transition, so that a replay gives the same
+ * one.
+ */
 export function openTicket(opening: Opening): Ticket {
   const { transition, rule, subject, title, titleZh, service } = opening;
   const { group, severity, evidence } = transition;
@@ -70,7 +73,7 @@ export function openTicket(opening: Opening): Ticket {
   const named = { id, origin: 'sensor', title, titleZh, severity, district: districtOf(subject) } as const;
   const opened = { at, by: `rule:${rule.id}`, note: `opened: ${describe(transition)}` };
   return {
-    ...blankTicket({ ...named, service: service.id, department: service.department }, opened),
+    ...newTicket({ ...named, service: service.id, department: service.department }, opened),
     rule: transition.rule,
     group,
     location: locationOf(subject),
@@ -78,31 +81,34 @@ export function openTicket(opening: Opening): Ticket {
   };
 }
 
-/** The alert of an open ticket fired once more: the severity follows, the evidence of the opening stays. */
+/** Returns the change of an open ticket whose alert fires once more. The evidence of the opening stays. */
 export function updateOf(transition: Transition): Change {
   const { severity } = transition;
   return { ...ofRule(transition), action: 'updated', note: `fired again: ${describe(transition)}`, set: { severity } };
 }
 
-/** The firing alert of an open ticket rose in severity: that of the ticket rises with it and never falls. */
+/** Returns the change of an open ticket whose firing alert has a higher severity. The ticket's severity never falls. */
 export function escalationOf(ticket: Ticket, transition: Transition): Change {
   const severity = higherSeverity(ticket.severity, transition.severity);
   const note = `escalated from ${ticket.severity} to ${severity}: ${describe(transition)}`;
   return { ...ofRule(transition), action: 'escalated', note, set: { severity } };
 }
 
-/** The last firing alert of a ticket resolved. */
+/** Returns the change of a ticket whose last firing alert resolved. */
 export function resolutionOf(transition: Transition): Change {
   return { ...ofRule(transition), action: 'resolved', to: 'resolved', note: `alert resolved: ${describe(transition)}` };
 }
 
-/** The last firing alert of a ticket resolved, and people have to end the ticket: on site, or by ending its parts. */
+/**
+ * Returns the change of a ticket whose last alert resolved, and that stays open until a person confirms or its parts
+ * end.
+ */
 export function confirmationOf(transition: Transition, reason: 'confirm-on-site' | 'parts-open'): Change {
   const left = reason === 'parts-open' ? 'parts of it are open' : 'confirm on site';
   return { ...ofRule(transition), action: 'updated', note: `alert resolved, ${left}: ${describe(transition)}` };
 }
 
-/** The alert of a resolved ticket fires again. */
+/** Returns the change of a resolved ticket whose alert fires again. */
 export function reopeningOf(ticket: Ticket, transition: Transition): Change {
   const set = { severity: higherSeverity(ticket.severity, transition.severity), party: null, assignee: null };
   return { ...ofRule(transition), action: 'reopened', to: 'open', note: `fired again: ${describe(transition)}`, set };
@@ -122,12 +128,12 @@ function locationOf(subject: Subject): Ticket['location'] {
   return location === undefined ? null : { lat: location.lat, lon: location.lon };
 }
 
-/** The alert of a transition, as its ticket lists it. */
+/** Returns the alert of a transition, as its ticket lists it. */
 export function alertOf({ rule, group, severity, atMs }: Transition) {
   return { rule, group, state: 'firing', severity, since: isoOf(atMs) } as const;
 }
 
-/** What silences and inhibitions match against. */
+/** Returns the labels that silences and inhibitions match. */
 export function labelsOf({ rule, group, severity }: Transition, subject: Subject, service: Service): AlertLabels {
   const device = subject.kind === 'device' ? subject.device : null;
   return {

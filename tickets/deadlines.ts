@@ -19,18 +19,18 @@ export function calendarOf(id: string | null, { calendars }: Pick<City, 'calenda
   return known;
 }
 
-/** What a ticket waits for, besides people. */
+/** The kinds of what comes due for a ticket. */
 export type DueKind = 'warn' | 'overdue' | 'escalate' | 'offer' | 'close' | 'joined';
 
-/** Something that comes due for a ticket, once. */
+/** Something that comes due for a ticket once. */
 export interface Due {
   readonly kind: DueKind;
-  /** Which of several of its kind. */
+  /** Its number among those of its kind. */
   readonly n: number;
   readonly atMs: number;
   /** The deadline that it is about; null for the others. */
   readonly on: 'acknowledge' | 'resolve' | null;
-  /** Who is notified, or was offered the ticket. */
+  /** The party that is notified, or that was offered the ticket. */
   readonly to: string | null;
 }
 
@@ -41,7 +41,7 @@ export interface Deadlines {
   readonly due: readonly Due[];
 }
 
-/** What deadlines follow from. */
+/** The policy that deadlines follow from. */
 export type DeadlinePolicy = Pick<Service, 'acknowledgeMs' | 'warnPercent' | 'escalation'>;
 
 const NUMBER = { acknowledge: 0, resolve: 1 } as const;
@@ -81,12 +81,18 @@ function stepsOf({ warnPercent, escalation }: DeadlinePolicy, { on, ms, calendar
   return due;
 }
 
-/** What comes due, by ticket; the caller holds the transaction. Something due is done and removed in one transaction: once. */
+/**
+ * Stores what comes due, by ticket. The caller holds the transaction: removing and doing are one, so each is done
+ * once.
+ */
 export interface DueStore {
   add(ticket: string, due: readonly Due[]): void;
   /** Removes all of a ticket, those of a kind, or those about one deadline. */
   remove(ticket: string, what?: { readonly kind?: DueKind; readonly on?: 'acknowledge' | 'resolve' }): void;
-  /** Removes and returns the oldest that is due; null where nothing is. At one moment: warnings, then overdue, then escalations. */
+  /**
+   * Removes and returns the oldest that is due; null where nothing is. At one moment: warnings, then overdue, then
+   * escalations.
+   */
   take(nowMs: number): (Due & { readonly ticket: string }) | null;
   has(ticket: string, kind: DueKind): boolean;
   /** When the next one is due; null where there is none. */

@@ -1,7 +1,7 @@
 import { FAULT_GROUP, type Rule, type Service, type Ticket, type Transition } from '../domain/index.ts';
 import type { WaitReason } from './waits.ts';
 
-/** Why a transition does to a ticket what it does. */
+/** The reasons for what a transition does to a ticket. */
 export const TICKET_REASONS = {
   'incident-began': 'the alert fires and has no open ticket',
   'joins-others': 'the alert fires, and others like it have an open ticket',
@@ -14,7 +14,7 @@ export const TICKET_REASONS = {
   'alert-escalated': 'the severity of the firing alert of an open ticket rose',
   'alert-resolved': 'the last firing alert of an open ticket resolved',
   'others-still-fire': 'the alert resolved, and others of the same ticket still fire',
-  'confirm-on-site': 'the alert resolved, and its service wants somebody to look first',
+  'confirm-on-site': 'the alert resolved, and a person has to check on site first',
   'parts-open': 'the alert resolved, and other departments still have a part of its ticket',
   'ended-while-waiting': 'the alert resolved before it had a ticket',
   'not-firing-yet': 'the alert is pending',
@@ -26,7 +26,7 @@ export const TICKET_REASONS = {
 } as const;
 export type TicketReason = keyof typeof TICKET_REASONS;
 
-/** Why the ticket of an alert waits, and for what. */
+/** What the ticket of an alert waits for. */
 export interface Hold {
   readonly reason: WaitReason;
   readonly cause: string;
@@ -63,22 +63,24 @@ export type TicketDecision =
         | 'unknown-service';
     };
 
-/** What the placement of a firing alert without a ticket looks at; each look is taken only where a step needs it. */
-export interface Looks {
-  /** The firing alert that explains it. */
+/**
+ * What the steps ask about a firing alert without a ticket. Each is a query that runs only in the step that needs it.
+ */
+export interface Lookups {
+  /** The firing alert that inhibits it; null where none does. */
   inhibition(): Hold | null;
-  /** The silence or maintenance window that matches it. */
+  /** The oldest active silence that matches it; null where none does. */
   silence(): Hold | null;
-  /** The open ticket of others like it. */
+  /** The open ticket of others like it; null where there is none. */
   gathered(): Ticket | null;
-  /** The ticket that the alert had before, where it may open again. */
+  /** The last ticket of the alert, where it may open again; null otherwise. */
   reopenable(): Ticket | null;
-  /** Where alerts of the service are gathered: with what, and until when. */
+  /** The key and time of the alerts that it is gathered with; null where its service gathers none. */
   gathering(): Hold | null;
 }
 
-/** The looks where nothing else is open, silenced or gathered. */
-export const ALONE: Looks = {
+/** Lookups where nothing else is open, silenced or gathered. */
+export const ALONE: Lookups = {
   inhibition: () => null,
   silence: () => null,
   gathered: () => null,
@@ -86,10 +88,10 @@ export const ALONE: Looks = {
   gathering: () => null,
 };
 
-/** What a decision rests on besides the transition. */
-export interface TicketContext extends Looks {
+/** What a decision depends on besides the transition. */
+export interface TicketContext extends Lookups {
   readonly rule: Pick<Rule, 'ticket'>;
-  /** The service that the rule names, where the city has it. */
+  /** The service that the rule names; undefined where the city has none of that id. */
   readonly service: Service | undefined;
   /** The open ticket of the alert. */
   readonly open: Ticket | null;
@@ -97,11 +99,11 @@ export interface TicketContext extends Looks {
   readonly waits: boolean;
   /** Whether another alert of the open ticket fires. */
   othersFire(): boolean;
-  /** Whether other departments still have a part of the open ticket. */
+  /** Whether other departments have an open part of the open ticket. */
   partsOpen(): boolean;
 }
 
-/** Decides what a transition does to the ticket of its alert (promise 3). */
+/** Returns what a transition does to the ticket of its alert (promise 3). */
 export function decideTicket(
   transition: Pick<Transition, 'from' | 'to' | 'group'>,
   context: TicketContext,
@@ -132,8 +134,8 @@ function decideFiring({ from }: Pick<Transition, 'from'>, context: TicketContext
   return placeAlert(context, { service, deadlineMs: rule.ticket.deadlineMs });
 }
 
-/** A step yields a decision, with its reason, or passes the alert on to the next. */
-type Step = (looks: Looks, of: OfService) => TicketDecision | null;
+/** A step returns a decision with its reason, or null to pass the alert on to the next step. */
+type Step = (lookups: Lookups, of: OfService) => TicketDecision | null;
 
 const inhibit: Step = ({ inhibition }, of) => held(inhibition(), of);
 
@@ -151,18 +153,18 @@ const reopen: Step = ({ reopenable }) => {
 
 const gather: Step = ({ gathering }, of) => held(gathering(), of);
 
-const open: Step = (_looks, of) => ({ kind: 'open', reason: 'incident-began', ...of });
+const open: Step = (_, of) => ({ kind: 'open', reason: 'incident-began', ...of });
 
 const held = (hold: Hold | null, of: OfService): TicketDecision | null =>
   hold && { kind: 'hold', reason: hold.reason, hold, ...of };
 
-/** The way of a firing alert to its ticket, step by step; the first step that yields a decision ends it. */
-export const PLACEMENT: readonly Step[] = [inhibit, silence, join, reopen, gather, open];
+/** The incident pipeline: a firing alert without a ticket takes these steps in order; the first decision ends it. */
+export const INCIDENT_STEPS: readonly Step[] = [inhibit, silence, join, reopen, gather, open];
 
-/** Decides what becomes of a firing alert without a ticket; also when what it waited for is over. */
-export function placeAlert(looks: Looks, of: OfService): TicketDecision {
-  for (const step of PLACEMENT) {
-    const decision = step(looks, of);
+/** Returns what becomes of a firing alert without a ticket. It runs again when the alert has waited long enough. */
+export function placeAlert(lookups: Lookups, of: OfService): TicketDecision {
+  for (const step of INCIDENT_STEPS) {
+    const decision = step(lookups, of);
     if (decision !== null) return decision;
   }
   throw new Error('the last step always decides');

@@ -1,4 +1,4 @@
-import { isoOf, type Ticket } from '../domain/index.ts';
+import { isoOf, MINUTE_MS, type Ticket } from '../domain/index.ts';
 import type { Due, DueStore } from './deadlines.ts';
 import { type Change, isOpen } from './lifecycle.ts';
 import type { TicketStore } from './store.ts';
@@ -10,14 +10,14 @@ interface Parts {
   readonly writer: TicketWriter;
 }
 
-/** Groups that one note lists. */
+/** The number of groups that a note lists. */
 const LISTED = 10;
-/** Something done later than this also says when it was due. */
-const LATE_MS = 120_000;
+/** After this delay, the note also says when it was due. */
+const LATE_MS = 2 * MINUTE_MS;
 
 /**
- * Does the oldest thing that is due and removes it, so that it is done once; null where nothing is due. What came due while
- * the server was away happens now, and its note says when it was due. The caller holds the transaction.
+ * Does the oldest thing that is due, once; returns every new version of a ticket, null where nothing is due. What came due
+ * while the server was stopped is done now, and its note says when it was due. The caller holds the transaction.
  */
 export function doNextDue(parts: Parts, nowMs: number, city: TicketCity): readonly Ticket[] | null {
   const what = parts.due.take(nowMs);
@@ -55,7 +55,7 @@ function endOffer({ writer }: Parts, ticket: Ticket, { n, to }: Due, now: Moment
   return [...changes, ...writer.offer(changes.at(-1)!, n + 1, now)];
 }
 
-/** A warning, a deadline that has passed, or an escalation of it. */
+/** Returns the change of a warning, of a deadline that has passed, or of an escalation. */
 function lateness(ticket: Ticket, { kind, on, to, atMs }: Due, nowMs: number): Change {
   const deadline = on === 'acknowledge' ? ticket.acknowledgeBy : ticket.dueAt;
   const verb = on === 'acknowledge' ? 'acknowledged' : 'resolved';

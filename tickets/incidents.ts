@@ -6,7 +6,7 @@ import type { Wait } from './waits.ts';
 import { type Titles, titlesOf } from './wording.ts';
 import type { TicketCity } from './writer.ts';
 
-/** A transition of an alert and what the engine knew when it happened. */
+/** A transition of an alert, with what the engine knew when it happened. */
 export interface Incident {
   readonly transition: Transition;
   readonly rule: Rule;
@@ -14,34 +14,35 @@ export interface Incident {
   readonly city: TicketCity;
 }
 
-/** What became of an incident. */
+/** The result of an incident. */
 export interface IncidentOutcome {
   readonly decision: TicketDecision;
-  /** The ticket of the alert as it is now; null where it has none. */
+  /** The ticket of the alert now; null where it has none. */
   readonly ticket: Ticket | null;
   /** The titles of the alert. */
   readonly titles: Titles;
-  /** Every version to be published, in order. */
+  /** Every new version of a ticket, in order. */
   readonly changes: readonly Ticket[];
 }
 
-/** A ticket that opened, or took in, alerts that had waited. */
+/** A ticket of alerts that had waited: it opened for them, or they joined it. */
 export interface Released {
   readonly ticket: Ticket;
   readonly alerts: readonly { readonly rule: string; readonly group: string }[];
   readonly changes: readonly Ticket[];
 }
 
-/** From alerts to tickets; the caller holds the transaction. */
+/** Turns alerts into tickets. The caller holds the transaction. */
 export interface Incidents {
+  /** Decides what a transition does to the ticket of its alert, and does it. */
   apply(incident: Incident): IncidentOutcome;
-  /** Tickets of alerts that waited for a silence, an inhibition or for others, where that is over. */
+  /** Places alerts that waited for a silence, an inhibition or for others, where that is over. */
   release(nowMs: number, city: TicketCity): Released[];
-  /** The firing alerts that a silence holds back. */
+  /** Returns the firing alerts that a silence holds back. */
   heldBy(silence: { readonly id: string }): { readonly rule: string; readonly group: string }[];
 }
 
-/** Returns the way from alerts to tickets. It keeps nothing in memory. */
+/** Returns the service of incidents. It keeps nothing in memory. */
 export function createIncidents(parts: PlacementParts): Incidents {
   const { tickets, waits, writer } = parts;
   const placement = createPlacement(parts);
@@ -63,10 +64,10 @@ export function createIncidents(parts: PlacementParts): Incidents {
     const resolveMs = rule.ticket!.deadlineMs;
     const opening = { transition, rule: { id: rule.id, source: rule.source }, subject, ...titles, resolveMs };
     const candidate = { opening, labels: labelsOf(transition, subject, service), service, city, atMs };
-    return { context: { ...known, ...placement.looks(candidate) }, candidate };
+    return { context: { ...known, ...placement.lookups(candidate) }, candidate };
   }
 
-  /** Carries out what was decided for the ticket that an alert has, or for its wait. */
+  /** Carries out a decision about the ticket that the alert has, or about its wait. */
   function carryOut(decision: TicketDecision, transition: Transition, city: TicketCity): Ticket[] {
     const { rule, group, severity } = transition;
     switch (decision.kind) {
@@ -94,14 +95,14 @@ export function createIncidents(parts: PlacementParts): Incidents {
     return service === undefined ? null : { opening, labels, service, city, atMs };
   }
 
-  /** An alert whose earlier ticket somebody opened again while it waited has that one; null where it has none. */
+  /** Returns the previous ticket of the alert where a person reopened it during the wait; null otherwise. */
   function reopenedFor({ rule, group, opening }: Wait): Ticket | null {
     const open = tickets.findOpen(rule, group);
     if (open !== null) tickets.setAlert(rule, group, { state: 'firing', severity: opening.transition.severity });
     return open;
   }
 
-  /** Those that waited for a cause that is over are placed anew; those of a service that is gone are dropped. */
+  /** Places alerts again whose cause is over. Alerts of a service that the city no longer has are dropped. */
   function releaseHeld(waiting: readonly Wait[], city: TicketCity, nowMs: number): Released[] {
     return waiting.flatMap((wait) => {
       waits.remove(wait.rule, wait.group);
@@ -109,12 +110,14 @@ export function createIncidents(parts: PlacementParts): Incidents {
       const candidate = candidateOf(wait, city, nowMs);
       if (candidate === null) return [];
       const ofService = { service: candidate.service, deadlineMs: candidate.opening.resolveMs };
-      const decision = placeAlert(placement.looks(candidate), ofService);
+      const decision = placeAlert(placement.lookups(candidate), ofService);
       return releasedOf([wait], placement.place(decision, candidate));
     });
   }
 
-  /** All that were gathered become one ticket, or join one that was opened again, but for those that something holds back by now. */
+  /**
+   * Gathered alerts become one ticket, or join one that was reopened, except those that something holds back by now.
+   */
   function releaseGathered(cause: string, city: TicketCity, nowMs: number): Released[] {
     const free: { wait: Wait; candidate: Candidate }[] = [];
     const others: Released[] = [];
@@ -145,7 +148,9 @@ export function createIncidents(parts: PlacementParts): Incidents {
     return ticket === null ? [] : [{ ticket, alerts, changes }];
   }
 
-  /** One speaks for all of a cause: a silence is over for each of its alerts, an inhibition too. */
+  /**
+   * Reports whether a cause is over. One alert stands for all: a silence or inhibition ends for all of them at once.
+   */
   function isOver({ reason, cause }: Pick<Wait, 'reason' | 'cause'>, city: TicketCity, nowMs: number): boolean {
     const wait = waits.any(reason, cause);
     const candidate = wait && candidateOf(wait, city, nowMs);
@@ -159,7 +164,7 @@ export function createIncidents(parts: PlacementParts): Incidents {
       const { context, candidate } = contextOf(incident, titles);
       const decision = decideTicket(transition, context);
       if (context.open !== null && decision.kind !== 'none') {
-        // Somebody opened its earlier ticket again while it waited.
+        // A person reopened its previous ticket while it waited.
         waits.remove(transition.rule, transition.group);
         const state = transition.to === 'resolved' ? 'resolved' : 'firing';
         tickets.setAlert(transition.rule, transition.group, { state, severity: transition.severity });

@@ -12,15 +12,15 @@ import {
   type TicketStatus,
 } from '../domain/index.ts';
 
-/** The statuses in which a ticket still asks for something; an alert has at most one such ticket (promise 3). */
+/** The statuses of tickets that still need work. An alert has at most one such ticket (promise 3). */
 export const OPEN_STATUSES: readonly TicketStatus[] = TICKET_STATUSES.filter((s) => s !== 'resolved' && s !== 'closed');
 
-/** Whether a ticket in this status still asks for something. */
+/** Reports whether a ticket in this status still needs work. */
 export function isOpen(status: TicketStatus): boolean {
   return OPEN_STATUSES.includes(status);
 }
 
-/** What people of departments and parties do to a ticket, by its name in addresses. */
+/** The actions that the API offers on a ticket, by their name in addresses. */
 export const ACTIONS = [
   'acknowledge',
   'assign',
@@ -34,18 +34,18 @@ export const ACTIONS = [
   'hand-over',
 ] as const;
 
-/** All that is done to tickets. */
+/** All actions on tickets. */
 export const TICKET_ACTIONS = [...ACTIONS, 'split', 'rate'] as const;
 export type TicketAction = (typeof TICKET_ACTIONS)[number];
 
-/** Who acts: a key, the alert behind the ticket, the clock (something came due), or the citizen who reported it. */
+/** Who acts: a key, the rule of an alert, the clock (something came due), or the citizen who reported the ticket. */
 export type Actor =
   | { readonly kind: 'key'; readonly id: string; readonly role: KeyRole; readonly department: string | null }
   | { readonly kind: 'rule'; readonly id: string }
   | { readonly kind: 'clock' }
   | { readonly kind: 'reporter' };
 
-/** The relation of an actor to a ticket; the first that fits. */
+/** The relation of an actor to a ticket: the first that fits, in this order. */
 export type Relation =
   /** An operator of the whole city. */
   | 'city'
@@ -71,27 +71,27 @@ interface Move {
   /** Null: the status stays. */
   readonly to: TicketStatus | null;
   readonly by: readonly Relation[];
-  /** What the history then says was done. */
+  /** The action in the entry of the history. */
   readonly done: HistoryAction;
-  /** What the action adds to the change; absent: nothing. Throws refusals that depend on its arguments. */
+  /** Returns what else changes; absent: nothing else. Throws refusals that depend on the request. */
   readonly make?: (ticket: Ticket, request: ActionRequest) => Pick<Change, 'note' | 'set'>;
 }
 
-/** What somebody wants to do to a ticket. */
+/** An action that somebody requests on a ticket. */
 export interface ActionRequest {
   readonly ticket: string;
   readonly action: (typeof ACTIONS)[number];
   readonly actor: Actor;
-  /** The version that the actor has seen; absent: whatever it is. */
+  /** The version that the actor has seen; absent: any. */
   readonly version?: number | undefined;
   readonly note?: string | undefined;
-  /** `assign`: who does the work; `hand-over`: who is responsible for it from now on. */
+  /** `assign`: the party that does the work; `hand-over`: the department that is responsible from now on. */
   readonly to?: string | undefined;
-  /** `assign`: the person there. */
+  /** `assign`: the person of that party. */
   readonly assignee?: string | undefined;
 }
 
-/** The lifecycle: what each action changes, from where to where, and who may. Whatever is not here is refused. */
+/** The lifecycle: for each action from which status to which, by whom, and what it changes. All else is refused. */
 export const MOVES: Readonly<Record<TicketAction, Move>> = {
   acknowledge: { from: ['open'], to: 'acknowledged', by: ['city', 'department', 'party'], done: 'acknowledged' },
   assign: { from: WORKING, to: 'assigned', by: ['city', 'department'], done: 'assigned', make: assigned },
@@ -140,7 +140,7 @@ function declined(ticket: Ticket, { actor, note }: ActionRequest) {
 }
 
 function handedOver({ department, formerDepartments }: Ticket, { to, note }: ActionRequest) {
-  if (to === undefined) throw refusal('unknown-party', 'say to whom: {"to": "<department>"}');
+  if (to === undefined) throw refusal('unknown-party', 'name the department: {"to": "<department>"}');
   if (to === department) throw refusal('same-department', to);
   const former = [...formerDepartments, department];
   const set = { department: to, formerDepartments: former, party: null, assignee: null, offer: null };
@@ -151,14 +151,14 @@ function noteOf(fact: string, note = ''): string {
   return note === '' ? fact : `${fact}: ${note}`;
 }
 
-/** What decides besides actor and action. */
-export type Judged = Pick<Ticket, 'status' | 'department' | 'party' | 'offer'> & {
+/** The facts of a ticket that a permission depends on. */
+export type Permitted = Pick<Ticket, 'status' | 'department' | 'party' | 'offer'> & {
   /** Departments that have another part of it. */
   readonly joint?: readonly string[];
 };
 
 /** Returns the relation of an actor to a ticket. */
-export function relationOf(actor: Actor, { department, party, offer, joint = [] }: Judged): Relation {
+export function relationOf(actor: Actor, { department, party, offer, joint = [] }: Permitted): Relation {
   if (actor.kind !== 'key') return actor.kind;
   if (actor.role !== 'operator' && actor.role !== 'admin') return 'viewer';
   const own = actor.department;
@@ -169,8 +169,8 @@ export function relationOf(actor: Actor, { department, party, offer, joint = [] 
   return joint.includes(own) ? 'joint' : 'other';
 }
 
-/** Whether somebody may do something to a ticket as it stands: null, or the reason why not. */
-export function refuseAction(action: TicketAction, actor: Actor, ticket: Judged): TicketRefusal | null {
+/** Returns why an actor may not do something to a ticket as it is now; null where it is allowed. */
+export function refuseAction(action: TicketAction, actor: Actor, ticket: Permitted): TicketRefusal | null {
   const { from, by } = MOVES[action];
   const relation = relationOf(actor, ticket);
   if (relation === 'viewer') return 'not-your-role';
@@ -181,8 +181,8 @@ export function refuseAction(action: TicketAction, actor: Actor, ticket: Judged)
   return null;
 }
 
-/** Throws the refusal of an action, with what the actor can do about it; returns where it is allowed. */
-export function checkAction(action: TicketAction, actor: Actor, ticket: Ticket & Judged): void {
+/** Throws the refusal, with the facts behind it, where an actor may not do something to a ticket. */
+export function checkAction(action: TicketAction, actor: Actor, ticket: Ticket & Permitted): void {
   const reason = refuseAction(action, actor, ticket);
   if (reason === null) return;
   const { id, status, department } = ticket;
@@ -203,7 +203,7 @@ const FORBIDDEN: ReadonlySet<TicketRefusal> = new Set([
   'not-the-reporter',
 ]);
 
-/** The refusal as an error: `precondition`, `invalid`, `forbidden` or `conflict`, with its reason. */
+/** Returns a refusal as an error: `precondition`, `invalid`, `forbidden` or `conflict`, with its reason. */
 export function refusal(reason: TicketRefusal, detail: string): LamppostError {
   return new LamppostError(codeOf(reason), `${TICKET_REFUSALS[reason]}: ${detail}`, { reason });
 }
@@ -219,25 +219,25 @@ export function requireParty(party: string, departments: ReadonlyMap<string, Dep
   if (!departments.has(party)) throw refusal('unknown-party', `"${party}"${suggest(party, departments.keys())}`);
 }
 
-/** `key:<id>`, `rule:<id>`, `clock` or `reporter`, as histories name who did something. */
+/** Returns the name of an actor in histories: `key:<id>`, `rule:<id>`, `clock` or `reporter`. */
 export function nameOf(actor: Actor): string {
   return 'id' in actor ? `${actor.kind}:${actor.id}` : actor.kind;
 }
 
-/** What is new about a ticket. */
+/** A change of a ticket before it is applied. */
 export interface Change {
   readonly atMs: number;
   /** `rule:<id>`, `key:<id>`, `reporter` or `clock`. */
   readonly by: string;
   readonly action: HistoryAction;
-  /** The status that it takes; absent: it stays. */
+  /** The new status; absent: it stays. */
   readonly to?: TicketStatus;
   readonly note: string;
-  /** Further fields that change. */
+  /** Other fields that change. */
   readonly set?: Partial<Ticket>;
 }
 
-/** Returns the change that an allowed action makes. Throws refusals: an unknown party, the department that has it already. */
+/** Returns the change that an allowed action makes. Throws `unknown-party` and `same-department`. */
 export function changeOf(
   request: ActionRequest,
   ticket: Ticket,
@@ -250,16 +250,24 @@ export function changeOf(
   return { ...change, ...make?.(ticket, request) };
 }
 
-/** Returns the ticket after a change: its version, times and history move with it, and time never goes back. */
+/** Returns the ticket after a change, with version, times and history. Its time never goes back. */
 export function changed(ticket: Ticket, { atMs, by, action, to = ticket.status, note, set = {} }: Change): Ticket {
   const now = isoOf(atMs);
   const at = now > ticket.updatedAt ? now : ticket.updatedAt;
   const history = [...ticket.history, { at, by, action, from: ticket.status, to, note }];
-  return { ...ticket, ...set, ...marks(ticket, to, at), status: to, updatedAt: at, version: history.length, history };
+  return {
+    ...ticket,
+    ...set,
+    ...timesAfter(ticket, to, at),
+    status: to,
+    updatedAt: at,
+    version: history.length,
+    history,
+  };
 }
 
-/** When it was first acknowledged, resolved and closed. */
-function marks(ticket: Ticket, to: TicketStatus, at: string): Partial<Ticket> {
+/** Returns when the ticket was acknowledged, resolved and closed, where its new status changes that. */
+function timesAfter(ticket: Ticket, to: TicketStatus, at: string): Partial<Ticket> {
   if (to === ticket.status) return {};
   if (to === 'open') return { acknowledgedAt: null, resolvedAt: null, closedAt: null };
   const acknowledged = { acknowledgedAt: ticket.acknowledgedAt ?? at, acknowledgeBy: null };

@@ -1,7 +1,7 @@
 import type { AlertLabels, GroupKey, Service, Ticket } from '../domain/index.ts';
 import { alertOf, higherSeverity, openTicket, reopeningOf } from './alert-changes.ts';
 import { calendarOf, type DueStore } from './deadlines.ts';
-import type { Hold, Looks, TicketDecision } from './decide.ts';
+import type { Hold, Lookups, TicketDecision } from './decide.ts';
 import { isOpen } from './lifecycle.ts';
 import { type FiringAlerts, inhibitorOf } from './match.ts';
 import type { SilenceStore } from './silence-store.ts';
@@ -10,7 +10,7 @@ import type { StoredOpening, WaitStore } from './waits.ts';
 import { gatheredTitles } from './wording.ts';
 import type { TicketCity, TicketWriter } from './writer.ts';
 
-/** A firing alert without a ticket, as it fires or when it has waited. */
+/** A firing alert without a ticket, when it fires or when its wait is over. */
 export interface Candidate {
   readonly opening: StoredOpening;
   readonly labels: AlertLabels;
@@ -19,7 +19,7 @@ export interface Candidate {
   readonly atMs: number;
 }
 
-/** What placing an alert reads and writes. */
+/** The stores that placing an alert reads and writes. */
 export interface PlacementParts {
   readonly tickets: TicketStore;
   readonly waits: WaitStore;
@@ -29,14 +29,14 @@ export interface PlacementParts {
   readonly firing: FiringAlerts;
 }
 
-/** Finds firing alerts their tickets; `PLACEMENT` has the steps. The caller holds the transaction. */
+/** Gives firing alerts their tickets, as `INCIDENT_STEPS` decides. The caller holds the transaction. */
 export interface Placement {
-  looks(candidate: Candidate): Looks;
-  /** Returns what inhibits or silences it now. */
+  lookups(candidate: Candidate): Lookups;
+  /** Returns what inhibits or silences the alert now; null where nothing does. */
   heldBy(candidate: Candidate): Hold | null;
-  /** Carries out what was decided for it; returns every version of a ticket to be published. */
+  /** Carries out a decision; returns every new version of a ticket. */
   place(decision: TicketDecision, candidate: Candidate): Ticket[];
-  /** Opens one ticket for one alert or several, with the evidence of the first. */
+  /** Opens one ticket for one or more alerts, with the evidence of the first. */
   open(candidates: readonly Candidate[]): Ticket[];
 }
 
@@ -55,7 +55,7 @@ export function createPlacement({ tickets, waits, due, silences, writer, firing 
   function gathering({ labels, service, atMs }: Candidate): Hold | null {
     if (service.gathering === null) return null;
     const cause = gatherKeyOf(labels, service.gathering.by);
-    // The first one's time counts for all, as with Alertmanager's group_wait.
+    // The time of the first one counts for all, as with Alertmanager's group_wait.
     return { reason: 'gathering', cause, dueMs: waits.gatheringUntil(cause) ?? atMs + service.gathering.waitMs };
   }
 
@@ -63,7 +63,7 @@ export function createPlacement({ tickets, waits, due, silences, writer, firing 
     return service.gathering === null ? null : tickets.findGathering(gatherKeyOf(labels, service.gathering.by));
   }
 
-  /** The last ticket of an alert that rises in severity after somebody resolved it, or that fires again soon. */
+  /** Returns the last ticket of an alert that fires again soon, or whose severity rises after a person resolved it. */
   function reopenable({ opening: { transition }, service, atMs }: Candidate): Ticket | null {
     const last = tickets.findLast(transition.rule, transition.group);
     if (last === null || isOpen(last.status) || last.service !== service.id) return null;
@@ -92,7 +92,7 @@ export function createPlacement({ tickets, waits, due, silences, writer, firing 
     return writer.open({ ticket, atMs, resolveMs: opening.resolveMs, alerts, extras: { gatherKey } }, service, city);
   }
 
-  /** Alerts that join later are published together, so that a storm is not a storm of events. */
+  /** Alerts that join later are recorded together, so that a storm does not make thousands of events. */
   function join(ticket: Ticket, { opening, service, atMs }: Candidate): Ticket[] {
     tickets.attach(ticket.id, { ...alertOf(opening.transition), noted: false });
     if (!due.has(ticket.id, 'joined')) {
@@ -112,7 +112,7 @@ export function createPlacement({ tickets, waits, due, silences, writer, firing 
   return {
     open,
     heldBy: (candidate) => inhibition(candidate) ?? silence(candidate),
-    looks: (candidate) => ({
+    lookups: (candidate) => ({
       inhibition: () => inhibition(candidate),
       silence: () => silence(candidate),
       gathered: () => gathered(candidate),
@@ -136,7 +136,7 @@ export function createPlacement({ tickets, waits, due, silences, writer, firing 
   };
 }
 
-/** What an alert has in common with those that it is gathered with: its service, and what the service gathers by. */
+/** Returns the key that gathered alerts share: their service, and the labels that the service gathers by. */
 function gatherKeyOf(labels: AlertLabels, by: readonly GroupKey[]): string {
   const parts = by.map((key) => `${key}=${labels[key] ?? ''}`);
   return [labels.service, ...parts].join('|');

@@ -117,7 +117,10 @@ export interface PublicQuery {
   readonly limit: number;
 }
 
-/** Returns the reader of public tickets: those that are open or were resolved since a moment, newest first. Places are rounded. */
+/**
+ * Returns the reader of public tickets: those that are open or were resolved since a moment, newest first. Places are
+ * rounded.
+ */
 export function createPublicTickets(db: DatabaseSync): (query: PublicQuery) => PublicTicket[] {
   const list = db.prepare(`
     select id, service, department, district, status, severity, origin, opened_at as openedAt, due_at as dueAt,

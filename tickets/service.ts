@@ -6,12 +6,13 @@ import {
   distanceM,
   isoOf,
   LamppostError,
+  MINUTE_MS,
   type Place,
   type Service,
   suggest,
   type Ticket,
 } from '../domain/index.ts';
-import { blankTicket } from './alert-changes.ts';
+import { newTicket } from './alert-changes.ts';
 import { createDueStore } from './deadlines.ts';
 import { doNextDue } from './due.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
@@ -33,9 +34,9 @@ import { createTicketStore, type TicketExtras, type TicketStore } from './store.
 import { createWaitStore } from './waits.ts';
 import { type TicketCity, TicketWriter } from './writer.ts';
 
-/** A ticket that a citizen or an operator asks for. */
+/** A ticket that a citizen or an operator requests. */
 export interface Request {
-  /** Absent: drawn here. A citizen's is drawn before, since photo and reporter are kept under it first. */
+  /** Absent: the service makes one. A citizen's id exists before, since photo and reporter are stored first. */
   readonly id?: string;
   readonly origin: 'citizen' | 'operator';
   readonly by: string;
@@ -47,23 +48,23 @@ export interface Request {
   readonly severity: Ticket['severity'];
   readonly location: Ticket['location'];
   readonly address: string | null;
-  /** An open ticket of the same service so near is the same one, reported once more; null: this one is always its own. */
+  /** An open ticket of the same service within this distance is the same one, reported again; null: never. */
   readonly same: { readonly withinM: number } | null;
   readonly extras?: TicketExtras;
 }
 
-/** Another department's share in a ticket. */
+/** A request to give another department a part of a ticket. */
 export interface Split {
   readonly ticket: string;
   readonly actor: Actor;
   readonly version?: number | undefined;
-  /** The department that is responsible for the share. */
+  /** The department that is responsible for the part. */
   readonly department: string;
-  /** What it is to do. */
+  /** The work of the part. */
   readonly note: string;
 }
 
-/** What a citizen thinks of a service done. */
+/** A citizen's rating of the work. */
 export interface Rating {
   readonly ticket: string;
   /** SHA-256 of the reporter's token. */
@@ -83,13 +84,13 @@ interface Parts {
   readonly newId?: () => string;
 }
 
-/** How long before its end a silence that holds tickets back is announced, ms. */
-const WARNING_MS = 15 * 60_000;
+/** The time before its end at which a silence that holds tickets back is announced. */
+const WARNING_MS = 15 * MINUTE_MS;
 
 /**
- * The writing side of the tickets: what alerts, people and time do to them. One thread has it, and the caller holds the
- * transaction. Methods return every version to be published, in order; the last is of the ticket that was asked for. What
- * people ask for throws `not-found`, and refusals with a reason of `TICKET_REFUSALS`.
+ * Does all that alerts, people and time do to tickets. One thread has it, and the caller holds the transaction. Methods
+ * return every new version of a ticket in order, the ticket that the call is about last. What people request throws
+ * `not-found`, and refusals with a reason of `TICKET_REFUSALS`.
  */
 export class TicketService {
   readonly incidents: Incidents;
@@ -116,7 +117,7 @@ export class TicketService {
     this.#newId = newId;
   }
 
-  /** Does what somebody asks for: checks who may, the version that they saw, and what the action needs. */
+  /** Does a requested action, after checking permission, version and open parts. */
   act(request: ActionRequest): Ticket[] {
     const { action, actor } = request;
     const before = this.#allowed(request);
@@ -127,37 +128,37 @@ export class TicketService {
     const change = changeOf(request, before, { departments: city.departments, atMs });
     const changes = this.#writer.change(before, change, city);
     if (action !== 'decline' || relationOf(actor, before) !== 'offered') return changes;
-    // A declined offer goes to the next in line; after the last, the department has it.
+    // A declined offer goes to the next party in line; after the last one the department has the ticket.
     const tiers = city.services.get(before.service)?.offers ?? [];
     const n = tiers.findIndex(({ to }) => to === before.offer?.to) + 1;
     return [...changes, ...this.#writer.offer(changes.at(-1)!, n, { atMs, city })];
   }
 
-  /** Opens a ticket, or reports an open one near by once more. */
+  /** Opens the ticket of a request; near an open ticket of the same service, as another report of that one. */
   open({ id = this.#newId(), by, same, extras = {}, ...of }: Request): Ticket[] {
     const city = this.#city();
     const service = serviceOf(of.service, city);
     const atMs = this.#clock.now();
     const note = of.origin === 'citizen' ? 'reported by a citizen' : 'opened by hand';
-    const blank = blankTicket({ id, ...of, department: service.department }, { at: isoOf(atMs), by, note });
+    const alone = newTicket({ id, ...of, department: service.department }, { at: isoOf(atMs), by, note });
     const opening = { atMs, resolveMs: service.deadlineMs, alerts: [], extras };
     const parent = same === null ? null : this.#nearest(of, same.withinM);
-    if (parent === null) return this.#writer.open({ ticket: blank, ...opening }, service, city);
-    const ticket: Ticket = { ...blank, department: parent.department, parent: parent.id, relation: 'report' };
+    if (parent === null) return this.#writer.open({ ticket: alone, ...opening }, service, city);
+    const ticket: Ticket = { ...alone, department: parent.department, parent: parent.id, relation: 'report' };
     const opened = this.#writer.open({ ticket, ...opening }, service, city);
     const linked = { atMs, by: 'reporter', action: 'linked', note: `${id} reports the same` } as const;
     return [...this.#writer.change(parent, { ...linked, set: { reports: parent.reports + 1 } }, city), ...opened];
   }
 
-  /** Gives another department a share in a ticket: a part, which is a ticket of its own. */
-  split({ department, note, ...asked }: Split): Ticket[] {
-    const before = this.#allowed({ ...asked, action: 'split' });
+  /** Opens a part of a ticket, which is a ticket of its own, for another department. */
+  split({ department, note, ...request }: Split): Ticket[] {
+    const before = this.#allowed({ ...request, action: 'split' });
     const city = this.#city();
     requireParty(department, city.departments);
     if (department === before.department) throw refusal('same-department', department);
     const service = serviceOf(before.service, city);
     const atMs = this.#clock.now();
-    const by = nameOf(asked.actor);
+    const by = nameOf(request.actor);
     const part = { ...this.#partOf(before, department, { at: isoOf(atMs), by, note }), parent: before.id };
     const opening = { ticket: part, atMs, resolveMs: service.deadlineMs, alerts: [] };
     const opened = this.#writer.open(opening, service, city);
@@ -183,7 +184,10 @@ export class TicketService {
     return doNextDue({ tickets: this.#tickets, due: this.#due, writer: this.#writer }, nowMs, city);
   }
 
-  /** Returns silences that end soon and were not announced yet, each once, with the alerts whose tickets they hold back. */
+  /**
+   * Returns silences that end soon and were not announced yet, each once, with the alerts whose tickets they hold
+   * back.
+   */
   endingSilences(nowMs: number): (Silence & { alerts: readonly { rule: string; group: string }[] })[] {
     const ending = this.silences.takeEnding(nowMs + WARNING_MS, nowMs);
     return ending.map((silence) => ({ ...silence, alerts: this.incidents.heldBy(silence) }));
@@ -195,16 +199,16 @@ export class TicketService {
     return ticket;
   }
 
-  /** Returns the ticket, where the actor may do this to the version that it has seen. */
-  #allowed(asked: Pick<ActionRequest, 'ticket' | 'actor' | 'version'> & { readonly action: TicketAction }): Ticket {
-    const ticket = this.#find(asked.ticket);
-    if (asked.version !== undefined && asked.version !== ticket.version)
-      throw refusal('ticket-changed', `it is at version ${ticket.version}, not ${asked.version}`);
-    checkAction(asked.action, asked.actor, { ...ticket, joint: this.#jointOf(ticket) });
+  /** Returns the ticket where the actor may do this to the version that it has seen. */
+  #allowed(request: Pick<ActionRequest, 'ticket' | 'actor' | 'version'> & { readonly action: TicketAction }): Ticket {
+    const ticket = this.#find(request.ticket);
+    if (request.version !== undefined && request.version !== ticket.version)
+      throw refusal('ticket-changed', `it is at version ${ticket.version}, not ${request.version}`);
+    checkAction(request.action, request.actor, { ...ticket, joint: this.#jointOf(ticket) });
     return ticket;
   }
 
-  /** Departments that have a part of it, or of the ticket that it is a part of. */
+  /** Returns the departments that have a part of the ticket, or of the ticket that it is a part of. */
   #jointOf({ id, parent }: Ticket): string[] {
     const root = parent ?? id;
     const parts = this.#partsOf(root);
@@ -221,11 +225,11 @@ export class TicketService {
     if (open.length > 0) throw refusal('parts-open', open.map((part) => `${part.id} (${part.department})`).join(', '));
   }
 
-  #partOf(whole: Ticket, department: string, opened: Parameters<typeof blankTicket>[1]): Ticket {
+  #partOf(whole: Ticket, department: string, opened: Parameters<typeof newTicket>[1]): Ticket {
     const { origin, title, titleZh, service, district, severity, location, address } = whole;
     const id = `${whole.id}-p${this.#partsOf(whole.id).length + 1}`;
     const of = { id, origin, title, titleZh, service, department, district, severity };
-    return { ...blankTicket(of, opened), location, address, relation: 'part' };
+    return { ...newTicket(of, opened), location, address, relation: 'part' };
   }
 
   #nearest({ service, location }: Pick<Request, 'service' | 'location'>, withinM: number): Ticket | null {
@@ -245,7 +249,9 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** Returns the ticket within a distance of a place that a request means: a sensor's before others, then the nearest, then the oldest. */
+/**
+ * Returns the ticket within a distance that a request is about: a sensor's first, then the nearest, then the oldest.
+ */
 export function nearestOf(tickets: readonly Ticket[], place: Place, metres: number): Ticket | null {
   const [first] = tickets
     .flatMap((ticket) => (ticket.location === null ? [] : [{ ticket, away: distanceM(ticket.location, place) }]))

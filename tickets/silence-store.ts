@@ -48,17 +48,17 @@ export function silenceState(
   return calendarOf(calendar)?.isActive(atMs) === true ? 'active' : 'pausing';
 }
 
-/** Reads and writes silences; a writer holds the transaction. */
+/** Stores silences. The caller of what writes holds the transaction. */
 export interface SilenceStore {
   add(silence: Silence): void;
   get(id: string): Silence | null;
-  /** Newest first. A bad `after` throws `invalid`. */
+  /** Returns a page, newest first. Throws `invalid` on a bad `after`. */
   list(query: { limit: number; after: string | null; ended?: boolean; nowMs: number }): Page<Silence>;
-  /** Ends one at a moment; false where it had ended. */
+  /** Ends a silence at a moment; false where it had ended. */
   end(id: string, atMs: number): boolean;
-  /** Those that silence an alert at a moment, the oldest first. */
+  /** Returns the silences of an alert at a moment, oldest first. */
   of(labels: AlertLabels, atMs: number, calendarOf: CalendarOf): Silence[];
-  /** Returns those that end before a moment and were not warned of; they count as warned from now on. */
+  /** Returns the silences that end before a moment. Each is returned once. */
   takeEnding(beforeMs: number, nowMs: number): Silence[];
 }
 

@@ -13,23 +13,25 @@ import {
 import { calendarOf } from './deadlines.ts';
 import { type ShownSilence, type Silence, type SilenceStore, silenceState } from './silence-store.ts';
 
-/** What people and the API do with silences. */
+/** Reads silences, and checks, creates and ends them. */
 export interface Silences {
-  /** Newest first; `ended`: also those that have ended. A bad `after` throws `invalid`. */
+  /** Returns a page, newest first; `ended`: with those that have ended. Throws `invalid` on a bad `after`. */
   list(query: { readonly limit: number; readonly after: string | null; readonly ended: boolean }): Page<ShownSilence>;
   get(id: string): ShownSilence | null;
-  /** Throws `invalid`, with a suggestion, where it names what the city does not have: it would silence nothing, unseen. */
+  /**
+   * Stores a new silence. Throws `invalid`, with a suggestion, for a name that the city does not have: it would
+   * silence nothing.
+   */
   add(silence: Omit<Silence, 'id' | 'createdAt'>): Promise<ShownSilence>;
   /** Ends it now; false where it had ended. */
   end(id: string): Promise<boolean>;
-  /** Ids of the silences that match the alert of a ticket, now. */
+  /** Returns the ids of the silences that match the alert of a ticket now. */
   matching(ticket: Ticket): readonly string[];
 }
 
 interface Parts {
-  /** Reads silences. */
   readonly store: Pick<SilenceStore, 'list' | 'get' | 'of'>;
-  /** Writes them, in the thread that owns the file. */
+  /** Writes silences, in the thread that owns the file. */
   readonly write: {
     addSilence(silence: Silence): Promise<void>;
     endSilence(id: string, atMs: number): Promise<boolean>;
@@ -70,7 +72,7 @@ export function createSilences(parts: Parts): Silences {
   };
 }
 
-/** The labels of a ticket's alert as far as they are known now; null where it has none. */
+/** Returns the labels of a ticket's alert as far as they are known now; null where it has none. */
 function labelsNow(ticket: Ticket, deviceOf: Parts['device']): AlertLabels | null {
   const { rule, group, severity, service, department, district } = ticket;
   if (rule === null || group === null) return null;

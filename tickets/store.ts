@@ -3,9 +3,9 @@ import type { Box, Ticket, TicketAlert } from '../domain/index.ts';
 
 import { movingValues, openingValues, SELECT_TICKETS, ticketOf } from './row.ts';
 
-/** What is stored of a ticket beside what everybody may see. */
+/** Stored fields of a ticket that the ticket itself does not show. */
 export interface TicketExtras {
-  /** What its alerts have in common, where they are gathered. */
+  /** The key that its alerts share, where they are gathered. */
   readonly gatherKey?: string | null;
   /** SHA-256 of the reporter's token. */
   readonly reporterHash?: Uint8Array | null;
@@ -13,43 +13,48 @@ export interface TicketExtras {
   readonly mediaUrl?: string | null;
   /** Id of its address in the city's own list of addresses (Open311 `address_id`). */
   readonly addressId?: string | null;
-  /** What was filled in for the service's questions, by code. */
+  /** The responses to the service's questions, by code. */
   readonly attributes?: Readonly<Record<string, string | readonly string[]>>;
 }
 
-/** An alert as it joins a ticket. `noted`: whether the ticket's history names it. */
+/** An alert that joins a ticket. `noted`: whether the ticket's history names it already. */
 export type JoiningAlert = TicketAlert & { readonly noted: boolean };
 
-/** Stores tickets; the caller holds the transaction. */
+/** Stores tickets. The caller holds the transaction. */
 export interface TicketStore {
   get(id: string): Ticket | null;
-  /** The one open ticket of an alert, or null. */
+  /** Returns the one open ticket of an alert; null where there is none. */
   findOpen(rule: string, group: string): Ticket | null;
-  /** The open ticket whose alerts have this in common, or null. */
+  /** Returns the open ticket of a gathering key; null where there is none. */
   findGathering(key: string): Ticket | null;
-  /** The newest ticket that an alert had, open or not; null where it had none. */
+  /** Returns the newest ticket of an alert, open or not; null where there is none. */
   findLast(rule: string, group: string): Ticket | null;
-  /** Open tickets of a service in a part of the map, without those that belong to another one. */
+  /** Returns the open tickets of a service in a box, without parts and reports of others. */
   findWithin(service: string, box: Box): Ticket[];
-  /** Parts of a ticket that other departments still have. */
+  /** Returns the open parts of a ticket. */
   openParts(id: string): Ticket[];
-  /** Tickets that are a part of this one, or report the same. */
+  /** Returns the parts and reports of a ticket. */
   children(id: string): Ticket[];
-  /** Adds a ticket with its history. */
+  /** Stores a new ticket with its history. */
   insert(ticket: Ticket, extras?: TicketExtras): void;
-  /** Stores a ticket that changed and adds what is new of its history. A history that does not go on from what is stored fails. */
+  /**
+   * Stores a changed ticket and the new entries of its history. Throws where the history does not continue the stored
+   * one.
+   */
   update(ticket: Ticket): void;
-  /** Adds an alert to an open ticket; one that another open ticket has fails on the unique index. */
+  /** Adds an alert to an open ticket. Throws (unique index) where another open ticket has the alert. */
   attach(ticket: string, alert: JoiningAlert): void;
   /** Stores the state and severity of an alert of an open ticket. */
   setAlert(rule: string, group: string, now: Pick<TicketAlert, 'state' | 'severity'>): void;
-  /** How many alerts of a ticket fire. */
+  /** Returns the number of firing alerts of a ticket. */
   firing(ticket: string): number;
-  /** Returns the groups of alerts that joined and that the history does not name yet; they count as noted from now on. */
+  /** Returns the groups of joined alerts that the history does not name yet. Each is returned once. */
   takeJoined(ticket: string): string[];
-  /** Frees the alerts of a ticket that ends for another one. */
+  /** Releases the alerts of a ticket that ends, so that they can have another one. */
   release(ticket: string): void;
-  /** Binds them again to one that opens again; false where another open ticket has one of them, or gathers others like them. */
+  /**
+   * Binds them again to a ticket that reopens; false where another open ticket has one of them, or its gathering key.
+   */
   rebind(ticket: string): boolean;
   reporterHash(ticket: string): Uint8Array | null;
 }

@@ -4,7 +4,7 @@ import { type AlertLabels, isoOf, type Page, SEVERITIES, type Severity, type Sha
 import { positionOf } from '../store/index.ts';
 import type { Opening } from './alert-changes.ts';
 
-/** Why a firing alert has no ticket yet. */
+/** The reasons why a firing alert has no ticket yet. */
 export const WAIT_REASONS = {
   inhibited: 'another alert that fires explains it',
   silenced: 'a silence or maintenance window holds it back',
@@ -17,35 +17,35 @@ export interface Wait {
   readonly rule: string;
   readonly group: string;
   readonly reason: WaitReason;
-  /** Id of the silence; rule and group of the alert that inhibits, as `rule/group`; what is in common with those gathered. */
+  /** The id of the silence, the inhibiting alert as `rule/group`, or the key of those that are gathered. */
   readonly cause: string;
   readonly sinceMs: number;
   /** When those gathered become a ticket; null where the end of the cause decides. */
   readonly dueMs: number | null;
   readonly labels: AlertLabels;
-  /** The ticket as it would open. */
+  /** What the ticket is opened from. */
   readonly opening: StoredOpening;
 }
 
-/** All that a ticket is opened from, but the service, which is looked up when it opens. */
+/** All that a ticket is opened from, except the service, which is looked up when it opens. */
 export type StoredOpening = Omit<Opening, 'service'>;
 
-/** Firing alerts without a ticket; the caller holds the transaction. */
+/** Stores firing alerts without a ticket. The caller holds the transaction. */
 export interface WaitStore {
   put(wait: Wait): void;
   get(rule: string, group: string): Wait | null;
   remove(rule: string, group: string): boolean;
   /** Raises the severity of one that waits. */
   raiseSeverity(rule: string, group: string, severity: Severity): void;
-  /** When those that are gathered under a cause become a ticket; null where none are. */
+  /** Returns when those that are gathered by a key become a ticket; null where there are none. */
   gatheringUntil(cause: string): number | null;
-  /** The causes whose time is over, the oldest first. */
+  /** Returns the keys of gathered alerts whose time is over, oldest first. */
   gathered(nowMs: number): string[];
-  /** The causes of what is inhibited and silenced. */
+  /** Returns the causes of all that is inhibited or silenced. */
   causes(): readonly { readonly reason: WaitReason; readonly cause: string }[];
-  /** All that wait for a cause, the oldest first. */
+  /** Returns all that wait for a cause, oldest first. */
   of(reason: WaitReason, cause: string): Wait[];
-  /** Any one of them; null where none waits. A storm has thousands, and each second needs one. */
+  /** Returns any one of them; null where none waits. In a storm there are thousands, and this runs each second. */
   any(reason: WaitReason, cause: string): Wait | null;
 }
 
@@ -120,9 +120,9 @@ export const WaitingTicketSchema = z
   .meta({ id: 'WaitingTicket', description: 'A firing alert whose ticket waits' });
 export type WaitingTicket = ShapeOf<typeof WaitingTicketSchema>;
 
-/** Reads tickets that wait, over any connection to the file. */
+/** Reads waiting tickets over any connection to the file. */
 export interface WaitingReader {
-  /** The oldest first. A bad `after` throws `invalid`. */
+  /** Returns a page, oldest first. Throws `invalid` on a bad `after`. */
   list(query: {
     readonly reason?: WaitReason;
     readonly seenBy: string | null;

@@ -10,9 +10,9 @@ import {
   type Transition,
 } from '../domain/index.ts';
 
-/** What a title may name, in the language of the template. */
+/** The facts that a title can name, in the language of the template. */
 export interface TitleFacts {
-  /** For a group without a device: the group itself. */
+  /** Where the group is not a device: the group. */
   readonly device: { readonly id: string; readonly name?: string };
   readonly district: string;
   readonly value: number | null;
@@ -24,18 +24,18 @@ export interface Titles {
   readonly titleZh: string;
 }
 
-/** What the titles of an alert are made of. */
-export interface TitleScene {
+/** The alert that titles are made for. */
+export interface TitleContext {
   readonly transition: Pick<Transition, 'group' | 'value' | 'evidence'>;
   readonly rule: Pick<Rule, 'id' | 'title' | 'titleZh' | 'limit'>;
   readonly subject: Subject;
   readonly city: Pick<City, 'districts'>;
 }
 
-/** Returns the titles of an alert: the rule's own, filled in; or what happened to the rule itself. */
-export function titlesOf(scene: TitleScene): Titles {
-  if (scene.subject.kind === 'rule') return alarmOf(scene);
-  const { rule, transition, subject, city } = scene;
+/** Returns the titles of an alert: those of its rule with the facts filled in, or those of an alarm about the rule. */
+export function titlesOf(context: TitleContext): Titles {
+  if (context.subject.kind === 'rule') return alarmOf(context);
+  const { rule, transition, subject, city } = context;
   const factsIn = (language: keyof LocalText): TitleFacts => ({
     ...placeOf(subject, transition.group, city, language),
     value: transition.value,
@@ -43,7 +43,7 @@ export function titlesOf(scene: TitleScene): Titles {
   return { title: renderTitle(rule.title, factsIn('en')), titleZh: renderTitle(rule.titleZh, factsIn('zh')) };
 }
 
-function alarmOf({ transition: { group, evidence }, rule: { id, limit } }: TitleScene): Titles {
+function alarmOf({ transition: { group, evidence }, rule: { id, limit } }: TitleContext): Titles {
   if (group === FAULT_GROUP) {
     const detail = evidence.detail ?? '–';
     return {
@@ -71,7 +71,9 @@ function placeOf(
   return { device, district: districts.get(device.district)?.title[language] ?? device.district };
 }
 
-/** Fills in `{{device.name}}` (the id where it has none), `{{device.id}}`, `{{district}}` and `{{value}}`; leaves other text as it is. */
+/**
+ * Fills in `{{device.name}}` (else its id), `{{device.id}}`, `{{district}}` and `{{value}}`; all else stays as it is.
+ */
 export function renderTitle(template: string, facts: TitleFacts): string {
   const { device, district, value } = facts;
   const texts: Readonly<Record<string, string>> = {
@@ -83,13 +85,13 @@ export function renderTitle(template: string, facts: TitleFacts): string {
   return template.replace(/\{\{\s*(device\.name|device\.id|district|value)\s*\}\}/g, (_, name: string) => texts[name]!);
 }
 
-/** A value for people: two decimals, or three significant digits below 1; a dash where there is none. */
+/** Returns a value for people: two decimals, or three significant digits below 1; a dash for null. */
 export function renderValue(value: number | null): string {
   if (value === null) return '–';
   return String(Math.abs(value) >= 1 ? Math.round(value * 100) / 100 : Number(value.toPrecision(3)));
 }
 
-/** The titles of a ticket of several alerts. */
+/** Returns the titles of a ticket of several alerts. */
 export function gatheredTitles(
   { title }: Pick<Service, 'title'>,
   { district }: Pick<AlertLabels, 'district'>,
@@ -104,7 +106,7 @@ export function gatheredTitles(
 
 type Window = Evidence['window'];
 
-/** Says in a few words what a transition rests on: `mean of pm25 is 91.23 (alert above 75)`. */
+/** Returns the value behind a transition in words: `mean of pm25 is 91.23 (alert above 75)`. */
 export function describe({ value, evidence }: Pick<Transition, 'value' | 'evidence'>): string {
   const { window, detail } = evidence;
   if (window.fn === 'fault') return detail ?? 'the rule met an error';

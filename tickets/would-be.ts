@@ -16,12 +16,12 @@ import { titlesOf } from './wording.ts';
 
 const NOTHING_OPEN = { ...ALONE, open: null, waits: false, othersFire: () => false, partsOpen: () => false } as const;
 
-/** What a ticket needs of a city. */
+/** The parts of the city that the tickets of a backtest depend on. */
 export type BacktestCity = Pick<City, 'name' | 'services' | 'districts' | 'calendars'>;
 
 /**
- * Returns the tickets that alerts would open by themselves, with nothing else open, silenced or gathered, as live alerts are
- * decided and named.
+ * Returns the function from a transition to the ticket that it would open; null where it would open none. It decides and
+ * names tickets like the live path, with nothing else open, silenced or gathered.
  */
 export function wouldBeTickets(city: BacktestCity, devices: readonly Device[]) {
   const byId = new Map(devices.map((device) => [device.id, device]));

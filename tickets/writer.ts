@@ -3,10 +3,10 @@ import { calendarOf, type DueStore, deadlinesOf } from './deadlines.ts';
 import { type Change, changed, isOpen } from './lifecycle.ts';
 import type { TicketExtras, TicketStore } from './store.ts';
 
-/** What tickets need of the city. */
+/** The parts of the city that tickets depend on. */
 export type TicketCity = Pick<City, 'services' | 'departments' | 'districts' | 'calendars' | 'inhibitions'>;
 
-/** A ticket as it is about to open, without what follows from its service. */
+/** A ticket that is about to open, before its service sets deadlines and offers. */
 export interface NewTicket {
   readonly ticket: Ticket;
   readonly atMs: number;
@@ -16,15 +16,15 @@ export interface NewTicket {
   readonly extras?: TicketExtras;
 }
 
-/** When something happens, and the city in force. */
+/** The time of a change, and the city in force. */
 export interface Moment {
   readonly atMs: number;
   readonly city: TicketCity;
 }
 
 /**
- * Writes tickets and all that follows from a change: deadlines, alerts bound and freed, offers, reports that go along. The
- * caller holds the transaction. Each method returns every version to be published, in order; the last is of the ticket itself.
+ * Writes tickets and all that follows from a change: deadlines, bound and released alerts, offers, reports of the same.
+ * The caller holds the transaction. Each method returns every new version in order, the ticket that it is about last.
  */
 export class TicketWriter {
   readonly #tickets: TicketStore;
@@ -35,7 +35,7 @@ export class TicketWriter {
     this.#due = due;
   }
 
-  /** Adds a ticket under the policy of its service. */
+  /** Stores a new ticket under the policy of its service. */
   open({ ticket, atMs, resolveMs, alerts, extras }: NewTicket, service: Service, city: TicketCity): Ticket[] {
     this.#tickets.insert(this.#timed(ticket, service, resolveMs, { atMs, city }), extras);
     for (const alert of alerts) this.#tickets.attach(ticket.id, { ...alert, noted: true });
@@ -45,7 +45,7 @@ export class TicketWriter {
 
   change(before: Ticket, wanted: Change, city: TicketCity): Ticket[] {
     let after = changed(before, wanted);
-    // An alert's change may be written later than it happened: time runs from when the history says.
+    // A change of an alert can be applied later than it happened: deadlines run from the time in the history.
     const atMs = Date.parse(after.updatedAt);
     const due = this.#due;
     if (isOpen(after.status) && !isOpen(before.status)) after = this.#reopened(after, { atMs, city });
@@ -70,12 +70,12 @@ export class TicketWriter {
     return this.change(ticket, offered, city);
   }
 
-  /** Sets the deadlines from a moment on, and notes what comes due. */
+  /** Returns the ticket with deadlines from a moment on, and stores what comes due for them. */
   #timed(ticket: Ticket, service: Service, resolveMs: number, { atMs, city }: Moment): Ticket {
     const calendar = calendarOf(service.calendar, city);
     const { acknowledgeByMs, dueMs, due } = deadlinesOf(service, { calendar, fromMs: atMs, resolveMs });
     this.#due.remove(ticket.id);
-    // Work on a ticket serves its reports, too: nobody is warned twice of one.
+    // The work on the reported ticket serves this one too: nobody is warned twice.
     if (ticket.relation !== 'report') this.#due.add(ticket.id, due);
     return { ...ticket, acknowledgeBy: isoOf(acknowledgeByMs), dueAt: isoOf(dueMs) };
   }
@@ -93,7 +93,7 @@ export class TicketWriter {
     if (closeMs !== null) this.#due.add(ticket.id, [{ kind: 'close', n: 0, atMs: atMs + closeMs, on: null, to: null }]);
   }
 
-  /** The reports of a ticket are served by the same work: they end, and open again, with it. */
+  /** Reports of the same end, and open again, with their ticket. */
   #changeReports(before: Ticket, after: Ticket, { atMs, by, action }: Change, city: TicketCity): Ticket[] {
     const moved = after.status !== before.status && !(isOpen(after.status) && isOpen(before.status));
     if (!moved) return [];

@@ -1,4 +1,4 @@
-/** What follows from transitions of alerts, from what people do and from the clock: rules → tickets → events. */
+/** Writes what follows from transitions, from people's actions and from the clock: rules → tickets → events. */
 import type { DatabaseSync } from 'node:sqlite';
 import { type Clock, districtOf, isoOf, LamppostError, type Ticket } from '../../domain/index.ts';
 import { alertEventOf, createOutbox, type Outbox, silenceEventOf, ticketEventOf } from '../../events/index.ts';
@@ -18,16 +18,16 @@ import {
   TicketService,
 } from '../../tickets/index.ts';
 
-/** What effects are written to; all of it in the transaction that the caller holds. */
+/** The stores that effects are written to, in the transaction that the caller holds. */
 interface Parts {
   readonly alerts: AlertStore;
   readonly tickets: TicketService;
   readonly outbox: Pick<Outbox, 'append'>;
 }
 
-/** Writes effects; the same transitions over the same file give the same rows (promise 4). */
+/** Writes effects. The same transitions over the same file give the same rows (promise 4). */
 export interface Effects {
-  /** Decides the ticket of a transition, stores the alert, appends their events; returns what was decided, and why. */
+  /** Decides the ticket of a transition, stores the alert and appends the events. Returns the decision with its reason. */
   apply(incident: Incident): TicketDecision;
   /** Appends the events of changed tickets; returns the last ticket. */
   publish(changes: readonly Ticket[]): Ticket;
@@ -35,13 +35,13 @@ export interface Effects {
   doNextDue(nowMs: number, city: TicketCity): boolean;
 }
 
-/** Returns the effects over their stores. Nothing is kept in memory. */
+/** Returns the effects over their stores. They keep nothing in memory. */
 export function createEffects({ alerts, tickets, outbox }: Parts): Effects {
   function publish(changes: readonly Ticket[]): void {
     for (const ticket of changes) outbox.append(ticketEventOf(ticket));
   }
 
-  /** Tickets that had waited for a silence, an inhibition or for others, where that is over. */
+  /** Publishes tickets of alerts that had waited, and links the alerts to them. */
   function release(nowMs: number, city: TicketCity): boolean {
     const released = tickets.incidents.release(nowMs, city);
     for (const { ticket, alerts: waiting, changes } of released) {
@@ -51,7 +51,7 @@ export function createEffects({ alerts, tickets, outbox }: Parts): Effects {
     return released.length > 0;
   }
 
-  /** Silences that end soon while they hold a ticket back. */
+  /** Publishes silences that end soon while they hold a ticket back. */
   function announceEnds(nowMs: number): boolean {
     const ending = tickets.endingSilences(nowMs);
     for (const silence of ending) if (silence.alerts.length > 0) outbox.append(silenceEventOf(silence, nowMs));
@@ -95,7 +95,7 @@ function alertAfter({ transition, subject }: Incident, { titles, ticket }: Incid
   };
 }
 
-/** Things that one call does; what is left is done by the next. */
+/** The number of due things that one call does; the next call does the rest. */
 const MOST_DUE = 5_000;
 
 interface ThreadParts {
@@ -118,7 +118,7 @@ export function createThreadEffects({ db, context, clock, onEvents }: ThreadPart
     return version.city;
   }
 
-  /** One action, its history and its events: all or nothing. */
+  /** Commits one action, its history and its events in one transaction. */
   function commit(work: () => Ticket[]): Ticket {
     const ticket = transact(db, () => effects.publish(work()));
     onEvents();
@@ -128,7 +128,7 @@ export function createThreadEffects({ db, context, clock, onEvents }: ThreadPart
   return {
     effects,
     outbox,
-    /** What the API calls; what they return is on disk. Throw `not-found` and refusals of `TICKET_REFUSALS`. */
+    /** Functions for the API. What they return is on disk. They throw `not-found` and refusals of `TICKET_REFUSALS`. */
     functions: {
       act: (request: ActionRequest) => commit(() => tickets.act(request)),
       openTicket: (request: Request) => commit(() => tickets.open(request)),

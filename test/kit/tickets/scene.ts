@@ -3,7 +3,7 @@ import { openTicket, type TicketCity } from '../../../tickets/index.ts';
 
 const text = (en: string, zh: string) => ({ en, zh });
 
-/** A service without anything that it need not have, and with what is given. */
+/** Returns a service with only what it must have, and with what is given. */
 export function serviceOf(id: string, given: Partial<Service> = {}): Service {
   return {
     id,
@@ -27,7 +27,7 @@ export function serviceOf(id: string, given: Partial<Service> = {}): Service {
   };
 }
 
-/** A city of one district and one service, whose policy may be given, with a few parties. */
+/** Returns a city of one district, a few parties and one service with this policy. */
 export function cityWith(service: Partial<Service> = {}, more: Partial<TicketCity> = {}): TicketCity {
   return { ...city, services: new Map([['air-quality', serviceOf('air-quality', service)]]), ...more };
 }
@@ -101,7 +101,7 @@ export const rule: Rule = {
 /** 2026-01-01T00:00:00Z, plus minutes. */
 const minute = (minutes: number) => Date.UTC(2026, 0, 1) + minutes * 60_000;
 
-/** A transition of the rule above; its id is unique for a block and ordinal. */
+/** Returns a transition of the rule above. */
 export function transition(id: string, to: Transition['to'], changes: Partial<Transition> = {}): Transition {
   const atMs = changes.atMs ?? minute(Number(id.split('.')[0]));
   const value = changes.value === undefined ? 91.234 : changes.value;
@@ -125,7 +125,7 @@ export function transition(id: string, to: Transition['to'], changes: Partial<Tr
   };
 }
 
-/** An open ticket, opened by the transition of this id. */
+/** Returns an open ticket, opened by the transition of this id. */
 export function ticketOf(id: string, changes: Partial<Ticket> = {}): Ticket {
   const service = city.services.get('air-quality')!;
   const opened = openTicket({

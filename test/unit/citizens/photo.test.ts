@@ -19,7 +19,7 @@ const cleaned = (bytes: Buffer): Photo => {
   return photo;
 };
 
-test.each(FILES)('photo - %s loses place, maker, comment, and what lies behind its end', (name, type) => {
+test.each(FILES)('photo - %s loses place, maker, comment, and what follows its end', (name, type) => {
   const bytes = file(name);
   // The rationals of the latitude's degrees and minutes, in either byte order.
   const place = [Buffer.from('0000001f000000010000000c', 'hex'), Buffer.from('1f000000010000000c000000', 'hex')];
@@ -53,7 +53,7 @@ test.each(Object.entries(drawn))('photo - %s keeps every byte that is drawn, and
   expect(after.includes(name.endsWith('.png') ? 'iCCP' : name.endsWith('.jpg') ? 'ICC_PROFILE' : 'ICCP')).toBe(true);
 });
 
-test('photo - a JPEG still says how it is turned, and nothing else', () => {
+test('photo - a JPEG keeps its orientation, and nothing else', () => {
   const { bytes } = cleaned(file('baseline.jpg'));
   const exif = bytes.indexOf('Exif\0\0', 0, 'latin1');
   expect(bytes.readUInt16BE(exif - 2)).toBe(34);
@@ -63,7 +63,7 @@ test('photo - a JPEG still says how it is turned, and nothing else', () => {
   expect(cleaned(file('plain.jpg')).bytes.includes('Exif')).toBe(false);
 });
 
-test('photo - a thumbnail in the head of a JPEG goes', () => {
+test('photo - the thumbnail in the header of a JPEG is removed', () => {
   const plain = file('plain.jpg');
   const at = plain.indexOf('JFIF');
   const thumbnail = Buffer.from('SEC');
@@ -94,7 +94,7 @@ test.each([
   expect(photoOf(bytes)).toBe(fault);
 });
 
-test('photo - whatever becomes of its bytes, it is cleaned or refused', () => {
+test('photo - with any damage to its bytes, it is cleaned or refused', () => {
   const damage = fc.array(fc.tuple(fc.nat(2_000), fc.nat(255)), { maxLength: 8 });
   fc.assert(
     fc.property(fc.constantFrom(...FILES), damage, fc.nat(2_000), ([name], changes, end) => {

@@ -46,7 +46,7 @@ const lin = (n: number) => ({
   reportedAt: '2026-01-01T00:00:00.000Z',
 });
 
-test('reporters - are given back as they were put, also by the next to open the file', () => {
+test('reporters - are returned as stored, also after the file is opened again', () => {
   const { path, reporters } = openFolder();
   reporters.put('r-1', lin(1));
   expect(reporters.get('r-1')).toEqual(lin(1));
@@ -56,7 +56,7 @@ test('reporters - are given back as they were put, also by the next to open the 
   expect(again.get('r-1')).toEqual(lin(1));
 });
 
-test('reporters - that are forgotten are in no byte of the file any more, and the others are', () => {
+test('reporters - that are deleted are in no byte of the file, and the others are', () => {
   const { reporters, bytes } = openFolder();
   for (let n = 100; n < 600; n++) reporters.put(`r-${n}`, lin(n));
   expect(bytes().includes('lin-450@example.org')).toBe(true);
@@ -75,7 +75,7 @@ test('reporters - that are forgotten are in no byte of the file any more, and th
 type CitizenRequest = Request & { readonly id: string };
 const photo = photoOf(readFileSync(new URL('../../fixtures/photos/plain.jpg', import.meta.url))) as Photo;
 
-test('media - a photo is kept once, under what it is, and given back', async () => {
+test('media - a photo is stored once, under its hash, and returned', async () => {
   const { media, dir } = openFolder();
   const name = await media.put(photo);
   expect(name).toMatch(/^[0-9a-f]{64}\.jpg$/);
@@ -104,7 +104,7 @@ test('media - a folder that cannot be written is an operational fault', async ()
   await expect(createMedia(join(dir, 'taken')).put(photo)).rejects.toMatchObject({ code: 'disk', retryable: true });
 });
 
-test('media - what nobody uses goes when it is old enough, with what a crash left half written; sent again it is new', async () => {
+test('media - unused photos and half-written files go when they are old enough; a photo that is sent again counts as new', async () => {
   const { media, dir } = openFolder();
   const old = new Date('2026-01-01');
   const used = await media.put(photo);
@@ -166,7 +166,7 @@ function openReception({ openTicket }: { openTicket?: (request: CitizenRequest) 
   return { ...folder, reception, tickets };
 }
 
-test('reception - photo and reporter are kept before the ticket opens; the ticket has the hash of the token only', async () => {
+test('reception - photo and reporter are stored before the ticket opens; the ticket has only the hash of the token', async () => {
   const seen: CitizenRequest[] = [];
   const scene = openReception({
     async openTicket(request) {
@@ -186,20 +186,20 @@ test('reception - photo and reporter are kept before the ticket opens; the ticke
   expect(JSON.stringify(seen)).not.toContain('Lin Qing');
 });
 
-test('reception - who says nothing of themselves leaves no trace', async () => {
+test('reception - a citizen without name and contact leaves no record', async () => {
   const { reception, reporters } = openReception();
   await reception.report({ ...report, reporter: null });
   expect(reporters.after('', 10)).toEqual([]);
 });
 
-test('reception - where no ticket opens, nobody is remembered', async () => {
+test('reception - where no ticket opens, no reporter stays', async () => {
   const refused = new LamppostError('not-found', 'no such service');
   const { reception, reporters } = openReception({ openTicket: () => Promise.reject(refused) });
   await expect(reception.report(report)).rejects.toBe(refused);
   expect(reporters.after('', 10)).toEqual([]);
 });
 
-test('reception - a reporter is forgotten so many days after the ticket closed, and where a crash left no ticket', async () => {
+test('reception - a reporter is deleted a number of days after the ticket closed, and where a crash left no ticket', async () => {
   const { reception, reporters, tickets } = openReception();
   const closed = (id: string, days: number | null) => {
     const closedAt = days === null ? null : new Date(NOW - days * DAY_MS).toISOString();

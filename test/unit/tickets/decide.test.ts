@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FAULT_GROUP, LIMIT_GROUP } from '../../../domain/index.ts';
-import { ALONE, type Hold, PLACEMENT } from '../../../tickets/decide.ts';
+import { ALONE, type Hold, INCIDENT_STEPS } from '../../../tickets/decide.ts';
 import { decideTicket, TICKET_REASONS, type TicketContext } from '../../../tickets/index.ts';
 import { city, rule, serviceOf, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
@@ -85,13 +85,13 @@ test.each(cases)('decision - %s', (_title, to, given, kind, reason) => {
   expect(decideTicket(transition('2.0', to), context(given as Partial<TicketContext>))).toMatchObject({ kind, reason });
 });
 
-test('decision - a firing alert that fires harder escalates the open ticket, and opens one where none is open any more', () => {
-  const harder = transition('2.0', 'firing', { from: 'firing', severity: 'critical' });
-  expect(decideTicket(harder, context({ open }))).toMatchObject({ kind: 'escalate', reason: 'alert-escalated' });
-  expect(decideTicket(harder, context())).toMatchObject({ kind: 'open', reason: 'incident-began' });
+test('decision - a rise in severity of a firing alert escalates the open ticket, and opens one where none is open', () => {
+  const escalated = transition('2.0', 'firing', { from: 'firing', severity: 'critical' });
+  expect(decideTicket(escalated, context({ open }))).toMatchObject({ kind: 'escalate', reason: 'alert-escalated' });
+  expect(decideTicket(escalated, context())).toMatchObject({ kind: 'open', reason: 'incident-began' });
 });
 
-test("decision - the limit alarm is a ticket for the rule's service, the fault alarm is none", () => {
+test("decision - the limit alarm is a ticket for the rule's service, the fault alarm opens none", () => {
   const limit = transition('2.0', 'firing', { group: LIMIT_GROUP });
   expect(decideTicket(limit, context())).toMatchObject({ kind: 'open', service: { id: 'air-quality' } });
   const fault = transition('2.0', 'firing', { group: FAULT_GROUP });
@@ -104,5 +104,5 @@ test('decision - every reason has its case', () => {
 });
 
 test('placement - a firing alert without a ticket goes through these steps, in this order', () => {
-  expect(PLACEMENT.map(({ name }) => name)).toEqual(['inhibit', 'silence', 'join', 'reopen', 'gather', 'open']);
+  expect(INCIDENT_STEPS.map(({ name }) => name)).toEqual(['inhibit', 'silence', 'join', 'reopen', 'gather', 'open']);
 });

@@ -10,7 +10,7 @@ const blocks = [...doc.matchAll(/^( *)```yaml\n([\s\S]*?)^ *```/gm)].map(([, ind
   text!.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
 );
 
-test('docs - the service and the inhibition of docs/tickets.md are ones that the sample city could have', async () => {
+test('docs - the service and the inhibition of docs/tickets.md are valid for the sample city', async () => {
   const [service, inhibition] = blocks as [string, string];
   const control = await readCityFolder(`${ROOT}/city`);
   const kept = control.files.filter(({ path }) => path !== 'inhibitions.yaml');

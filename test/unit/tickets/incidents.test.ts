@@ -7,7 +7,7 @@ import { cityWith, device, rule, transition } from '../../kit/tickets/scene.ts';
 const T0 = Date.UTC(2026, 0, 1);
 const at = (minutes: number) => T0 + minutes * 60_000;
 
-/** A state under a service's policy; alerts of any device and rule at minutes. */
+/** Returns a state under a service's policy, with functions for alerts of any device and rule at a minute. */
 function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
   const state = openState();
   const inForce = cityWith(service, more);
@@ -32,7 +32,7 @@ function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
         .list({ limit: 99 })
         .items.map(({ group, status, alertCount }) => [group, status, alertCount])
         .reverse(),
-    told: () =>
+    published: () =>
       state.events
         .page({ after: 0, limit: 500 })
         .items.filter(({ event }) => !event.type.includes('alert.'))
@@ -62,7 +62,7 @@ test('silence - the alert goes on, its ticket waits, and opens when the silence 
   expect(due(61)).toBe(0);
 });
 
-test('silence - one that is ended early lets its tickets open at once', () => {
+test('silence - when it is ended early, its tickets open at once', () => {
   const { alert, due, silence, tickets, state } = bench();
   silence('s-1', { rule: [rule.id] }, 0, 600);
   alert(10, 'a');
@@ -71,7 +71,7 @@ test('silence - one that is ended early lets its tickets open at once', () => {
   expect(tickets()).toEqual([['a', 'open', 1]]);
 });
 
-test('silence - an alert that grows harder while it waits opens as hard as it is', () => {
+test('silence - an alert whose severity rises while it waits opens with the higher severity', () => {
   const { alert, due, silence, state } = bench();
   silence('s-1', { rule: [rule.id] }, 0, 60);
   alert(10, 'a');
@@ -80,7 +80,7 @@ test('silence - an alert that grows harder while it waits opens as hard as it is
   expect(state.tickets.list({ limit: 9 }).items).toMatchObject([{ severity: 'critical', openedAt: iso(10) }]);
 });
 
-test('silence - with a calendar it holds at its times only, week after week', () => {
+test('silence - with a calendar it is active only at the times of the calendar, every week', () => {
   const nights: Calendar = {
     id: 'nights',
     title: { en: 'n', zh: 'n' },
@@ -100,19 +100,21 @@ test('silence - with a calendar it holds at its times only, week after week', ()
 });
 
 test('silence - its end is announced once, while an alert that it silences still fires', () => {
-  const { alert, due, silence, told } = bench();
+  const { alert, due, silence, published } = bench();
   silence('s-1', { device: ['a'] }, 0, 60);
   silence('s-2', { device: ['z'] }, 0, 60);
   alert(10, 'a');
   due(44);
-  expect(told()).toEqual([]);
+  expect(published()).toEqual([]);
   due(45);
   due(46);
-  expect(told()).toEqual(['silences/s-1 silence.ending']);
+  expect(published()).toEqual(['silences/s-1 silence.ending']);
 });
 
-test('gathering - a storm is one ticket with all its alerts listed, and few words', () => {
-  const { alert, due, tickets, told, ticketOf, state } = bench({ gathering: { by: ['district'], waitMs: 60_000 } });
+test('gathering - a storm is one ticket that lists all its alerts, with few events', () => {
+  const { alert, due, tickets, published, ticketOf, state } = bench({
+    gathering: { by: ['district'], waitMs: 60_000 },
+  });
   expect(alert(10, 'g0')).toMatchObject({ kind: 'hold', reason: 'gathering', hold: { dueMs: at(11) } });
   for (let i = 1; i < 60; i++) alert(10 + i / 100, `g${i}`);
   due(10.9);
@@ -124,11 +126,11 @@ test('gathering - a storm is one ticket with all its alerts listed, and few word
   expect(ticket.alerts).toHaveLength(50);
   expect(state.tickets.alerts(ticket.id, { limit: 99, after: null }).items).toHaveLength(60);
   expect(new Set(Array.from({ length: 60 }, (_, i) => ticketOf(`g${i}`)))).toEqual(new Set([ticket.id]));
-  // Those that come later join it, and are told together.
+  // Later alerts join it and are recorded together.
   for (let i = 60; i < 80; i++) expect(alert(12, `g${i}`)).toMatchObject({ kind: 'join' });
   due(13);
   expect(tickets()).toEqual([['g0', 'open', 80]]);
-  expect(told().map((line) => line.split(' ')[1])).toEqual(['ticket.opened', 'ticket.updated']);
+  expect(published().map((line) => line.split(' ')[1])).toEqual(['ticket.opened', 'ticket.updated']);
   expect(ticketOf('g79')).toBe(ticket.id);
 });
 
@@ -155,7 +157,7 @@ test('gathering - an alert that ends within the wait leaves nothing; one alone k
   expect(state.tickets.list({ limit: 1 }).items[0]?.title).toBe('Fine dust above 75 at Pier 7, Harbour');
 });
 
-test('gathering - what is silenced in the meantime waits on, the others open', () => {
+test('gathering - alerts that are silenced meanwhile go on waiting, the others open', () => {
   const { alert, due, silence, tickets } = bench({ gathering: { by: ['district'], waitMs: 60_000 } });
   alert(10, 'a');
   alert(10, 'b');
@@ -191,7 +193,7 @@ test('inhibition - a gateway that is offline keeps its devices’ alerts from ra
   ]);
 });
 
-test('inhibition - devices that fall silent before their gateway is known to be down are kept back by the gathering', () => {
+test('inhibition - alerts of devices wait in the gathering until their gateway is known to be down', () => {
   const { alert, due, tickets } = bench(
     { gathering: { by: ['district'], waitMs: 120_000 } },
     { inhibitions: [gatewayDown] },
@@ -208,7 +210,7 @@ test('offers - a ticket goes from one party to the next in line, and then to its
     { to: 'neighbours', forMs: 30 * 60_000 },
     { to: 'cleaners', forMs: 60 * 60_000 },
   ];
-  const { alert, due, state, told } = bench({ offers });
+  const { alert, due, state, published } = bench({ offers });
   alert(0, 'a');
   const ticket = () => state.tickets.list({ limit: 1 }).items[0]!;
   expect(ticket().offer).toEqual({ to: 'neighbours', until: iso(30) });
@@ -216,7 +218,7 @@ test('offers - a ticket goes from one party to the next in line, and then to its
   expect(ticket().offer).toEqual({ to: 'cleaners', until: iso(90) });
   due(90);
   expect(ticket()).toMatchObject({ offer: null, party: null, status: 'open', department: 'environment' });
-  expect(told().map((line) => line.split('.').at(-1))).toEqual([
+  expect(published().map((line) => line.split('.').at(-1))).toEqual([
     'opened',
     'offered',
     'declined',
@@ -226,7 +228,7 @@ test('offers - a ticket goes from one party to the next in line, and then to its
   expect(ticket().history.at(-1)?.note).toBe('not taken by cleaners in time');
 });
 
-test('offers - who takes it has it; who declines passes it on at once; its department may withdraw it', () => {
+test('offers - a party that takes it has it; one that declines passes it on at once; the department may withdraw it', () => {
   const offers = [
     { to: 'neighbours', forMs: 30 * 60_000 },
     { to: 'cleaners', forMs: 60 * 60_000 },
@@ -260,7 +262,7 @@ const policy: Partial<Service> = {
   ],
 };
 
-test('deadlines - warnings, overdue and escalations come each at its time, once', () => {
+test('deadlines - each warning, overdue notice and escalation comes once, at its time', () => {
   const { alert, due, state } = bench(policy);
   alert(0, 'a');
   const ticket = () => state.tickets.list({ limit: 1 }).items[0]!;
@@ -282,7 +284,7 @@ test('deadlines - warnings, overdue and escalations come each at its time, once'
   expect(ticket().escalatedTo).toEqual(['environment', 'mayor']);
 });
 
-test('deadlines - what was acknowledged or resolved in time is not spoken of', () => {
+test('deadlines - what was acknowledged or resolved in time causes no notice', () => {
   const { alert, due, state } = bench(policy);
   alert(0, 'a');
   const { id } = state.tickets.list({ limit: 1 }).items[0]!;
@@ -299,7 +301,7 @@ test('deadlines - what was acknowledged or resolved in time is not spoken of', (
   expect(state.tickets.get(id)?.history.map(({ action }) => action)).toEqual(['opened', 'acknowledged', 'resolved']);
 });
 
-test('deadlines - what came due while nobody looked happens once when somebody does, and says when it was due', () => {
+test('deadlines - what came due during a stop is done once afterwards, and says when it was due', () => {
   const { alert, due, state } = bench(policy);
   alert(0, 'a');
   due(10_000);
@@ -323,7 +325,7 @@ test('deadlines - a resolved ticket closes by itself where its service says so, 
   expect(tickets()).toEqual([['a', 'closed', 1]]);
 });
 
-/** Somebody of the city acts on the newest ticket but `back`. */
+/** An operator of the city acts on the newest ticket, or `back` tickets before it. */
 function acting({ state }: ReturnType<typeof bench>) {
   return (id: string, action: 'resolve' | 'reopen') => {
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
@@ -331,7 +333,7 @@ function acting({ state }: ReturnType<typeof bench>) {
   };
 }
 
-test('reopening - an alert that waited for a silence has the ticket that somebody opened again meanwhile', () => {
+test('reopening - an alert that waited for a silence has the ticket that a person reopened meanwhile', () => {
   const made = bench();
   const { alert, due, silence, tickets, state, ticketOf } = made;
   const act = acting(made);
@@ -366,7 +368,7 @@ test('reopening - an alert that resolves while its wait and its reopened ticket 
   expect(tickets()).toEqual([['a', 'resolved', 1]]);
 });
 
-test('reopening - alerts that were gathered join a ticket of others like them that somebody opened again', () => {
+test('reopening - gathered alerts join a ticket of others like them that a person reopened', () => {
   const made = bench({ gathering: { by: ['district'], waitMs: 60_000 } });
   const { alert, due, tickets, state, ticketOf } = made;
   const act = acting(made);

@@ -26,7 +26,7 @@ test('ticket - opens with the id of its transition and the rule as it was', () =
   ]);
 });
 
-test('ticket - firing again moves the severity and the history, not the status or the evidence', () => {
+test('ticket - firing again changes the severity and the history, not the status or the evidence', () => {
   const before = ticketOf('1.0', { status: 'in_progress' });
   const after = updateTicket(before, transition('5.0', 'firing', { severity: 'critical', value: 120 }));
   expect(after).toMatchObject({ status: 'in_progress', severity: 'critical', updatedAt: '2026-01-01T00:05:00.000Z' });
@@ -46,14 +46,14 @@ test('ticket - resolves from whatever open status it had', () => {
 });
 
 test('ticket - an escalation raises the severity, and never lowers it', () => {
-  const harder = escalateTicket(ticketOf('1.0'), transition('5.0', 'firing', { from: 'firing', severity: 'critical' }));
-  expect(harder).toMatchObject({ status: 'open', severity: 'critical' });
-  expect(harder.history.at(-1)?.note).toBe('escalated from high to critical: mean of pm25 is 91.23 (alert above 75)');
-  const milder = escalateTicket(harder, transition('6.0', 'firing', { from: 'firing', severity: 'low' }));
-  expect(milder.severity).toBe('critical');
+  const raised = escalateTicket(ticketOf('1.0'), transition('5.0', 'firing', { from: 'firing', severity: 'critical' }));
+  expect(raised).toMatchObject({ status: 'open', severity: 'critical' });
+  expect(raised.history.at(-1)?.note).toBe('escalated from high to critical: mean of pm25 is 91.23 (alert above 75)');
+  const lower = escalateTicket(raised, transition('6.0', 'firing', { from: 'firing', severity: 'low' }));
+  expect(lower.severity).toBe('critical');
 });
 
-const figures = [
+const summaries = [
   [{ fn: 'last' }, 91.234, 'pm25 is 91.23 (alert above 75)'],
   [{ fn: 'absent', metric: '*' }, 600, 'silence of the device in seconds is 600 (alert above 75)'],
   [{ fn: 'absent' }, 600, 'silence of pm25 in seconds is 600 (alert above 75)'],
@@ -63,7 +63,7 @@ const figures = [
   [{ fn: 'limit', threshold: 100 }, 101, '101 groups would fire (at most 100)'],
 ] as const;
 
-test.each(figures)('ticket - says what it rests on: %j', (window, value, words) => {
+test.each(summaries)('ticket - its note has the value behind it: %j', (window, value, words) => {
   const plain = transition('5.0', 'resolved', { value });
   const evidence = { ...plain.evidence, window: { ...plain.evidence.window, ...window } };
   const after = resolveTicket(ticketOf('1.0'), { ...plain, evidence });
@@ -83,7 +83,7 @@ const opened = (subject: Subject, group: string) => {
   });
 };
 
-test('ticket - of a district lies in it, of the city or a rule nowhere', () => {
+test('ticket - one of a district lies in it; one of the city or of a rule has no district', () => {
   const title = { en: 'Harbour', zh: '港区' };
   const district = opened({ kind: 'district', id: 'harbour', title }, 'harbour');
   expect(district).toMatchObject({ district: 'harbour', location: null });

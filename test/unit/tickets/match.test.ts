@@ -8,7 +8,7 @@ const labels: AlertLabels = {
 };
 const inhibition: Inhibition = { source: { rule: ['silent'] }, target: {}, equal: [], via: null };
 
-/** Alerts of `silent` that fire, and for which groups they were asked for and read. */
+/** Returns firing alerts of `silent`, and records which groups were queried and how many were read. */
 function storm(groups: readonly string[]) {
   const asked: (string | null)[] = [];
   let read = 0;
@@ -27,7 +27,7 @@ function storm(groups: readonly string[]) {
 
 const thousands = Array.from({ length: 5_000 }, (_, i) => `bin-${i}`);
 
-test('inhibition - of thousands that fire only the one that can inhibit is looked at', () => {
+test('inhibition - of thousands of firing alerts only the one that can inhibit is read', () => {
   const { find, asked, read } = storm([...thousands, 'gw-1']);
   expect(find({ equal: ['device'] })).toBe('bin-7');
   expect(find({ via: 'gateway' })).toBe('gw-1');
@@ -35,13 +35,13 @@ test('inhibition - of thousands that fire only the one that can inhibit is looke
   expect(read()).toBe(2);
 });
 
-test('inhibition - where any can inhibit, the first that does is enough', () => {
+test('inhibition - where any can inhibit, reading stops at the first that does', () => {
   const { find, asked, read } = storm(thousands);
   expect(find({ equal: ['district'] })).toBe('bin-0');
   expect([asked, read()]).toEqual([[null], 1]);
 });
 
-test('inhibition - an alert that is about no device, or without the tag, is not explained by one that needs it', () => {
+test('inhibition - an alert without a device, or without the tag, is not inhibited by what needs it', () => {
   const { find, asked } = storm(thousands);
   expect(find({ equal: ['device'] }, { ...labels, device: null })).toBeNull();
   expect(find({ via: 'gateway' }, { ...labels, tags: {} })).toBeNull();

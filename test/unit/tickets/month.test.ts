@@ -8,7 +8,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const DAYS = 31;
-/** What was noted on the last day comes due within these. */
+/** What was stored on the last day comes due within these. */
 const AHEAD_DAYS = 25;
 
 const walks = new Map<Month, Walk>();
@@ -22,7 +22,7 @@ function walkOf(month: Month): Walk {
   return walk;
 }
 
-/** A month in which alerts fire and people act at random; `nextLook` says how long until the clock looks again. */
+/** Runs a month in which alerts fire and people act at random; `nextLook` returns the time until the clock looks again. */
 function simulate(month: Month, seed: string, nextLook: (random: () => number) => number) {
   const random = createRandom(seed);
   const simulation = createSimulation({ month, walk: walkOf(month), random });
@@ -31,7 +31,7 @@ function simulate(month: Month, seed: string, nextLook: (random: () => number) =
   let day = 0;
   while (lookMs < endMs) {
     const beforeMs = lookMs;
-    // Now and then nobody is there for hours: only alerts go on, and are read from the journal afterwards.
+    // Now and then the server is stopped for hours: only alerts go on, and are read from the journal afterwards.
     const isDown = random() < 1 / 700;
     lookMs += isDown ? Math.floor(random() * 9 * HOUR) : nextLook(random);
     if (isDown && random() < 0.5) simulation.look(lookMs);
@@ -65,9 +65,9 @@ test.each([
 ])(
   'deadlines - a month in which %s, looked at each minute: every one is right, and everything due is done once',
   (_, month) => {
-    const { told, tickets } = simulate(month, `${month.from} minutes`, () => MINUTE);
+    const { counts, tickets } = simulate(month, `${month.from} minutes`, () => MINUTE);
     expect(tickets.size).toBeGreaterThan(300);
-    for (const action of CLOCK_ACTIONS) expect(told.get(action), action).toBeGreaterThan(10);
+    for (const action of CLOCK_ACTIONS) expect(counts.get(action), action).toBeGreaterThan(10);
   },
 );
 
@@ -78,8 +78,8 @@ test.each([
   'deadlines - a month in which %s, looked at now and then: what came due meanwhile is done once, and says when it was due',
   (_, month) => {
     for (const seed of ['a', 'b']) {
-      const { told } = simulate(month, `${month.from} ${seed}`, (random) => 1 + Math.floor(random() * 40 * MINUTE));
-      for (const action of CLOCK_ACTIONS) expect(told.get(action), action).toBeGreaterThan(10);
+      const { counts } = simulate(month, `${month.from} ${seed}`, (random) => 1 + Math.floor(random() * 40 * MINUTE));
+      for (const action of CLOCK_ACTIONS) expect(counts.get(action), action).toBeGreaterThan(10);
     }
   },
 );

@@ -9,7 +9,7 @@ import { nearestOf } from '../../../tickets/service.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
 const HERE = { lat: 31.2, lon: 121.5 };
-/** So many metres to the north. */
+/** Returns the place this many metres to the north. */
 const north = (metres: number) => ({ lat: HERE.lat + metres / 111_195, lon: HERE.lon });
 
 test.each([
@@ -22,7 +22,7 @@ test.each([
   expect(Math.round(distanceM(a, b))).toBe(metres);
 });
 
-test('near - whoever is within the distance lies in the box', () => {
+test('near - every place within the distance lies in the box', () => {
   const place = fc.record({
     lat: fc.double({ min: -90, max: 90, noNaN: true }),
     lon: fc.double({ min: -180, max: 180, noNaN: true }),
@@ -48,7 +48,7 @@ test('near - whoever is within the distance lies in the box', () => {
 const at = (id: string, location: Ticket['location'], changes: Partial<Ticket> = {}) =>
   scene.ticketOf(id, { location, ...changes });
 
-test('near - a sensor goes before citizens, then the nearest, then the oldest; too far is not near', () => {
+test('near - a sensor’s ticket comes before those of citizens, then the nearest, then the oldest; one beyond the distance does not count', () => {
   const citizen = at('1.0', north(5), { origin: 'citizen' });
   const sensor = at('2.0', north(60));
   const nearer = at('3.0', north(30));
@@ -102,21 +102,21 @@ function openService() {
   return { service, report, fire, act };
 }
 
-test("service - a citizen's request near a sensor's ticket of the same service joins it, and counts", () => {
+test("service - a citizen's request near a sensor's ticket of the same service is linked to it, and counted", () => {
   const { report, fire } = openService();
   const sensor = fire('1.0', north(80));
   report(north(300));
-  const told = report(HERE);
-  expect(told.map(({ id, reports, relation }) => ({ id, reports, relation }))).toEqual([
+  const versions = report(HERE);
+  expect(versions.map(({ id, reports, relation }) => ({ id, reports, relation }))).toEqual([
     { id: sensor.id, reports: 1, relation: null },
     { id: 'r-2', reports: 0, relation: 'report' },
   ]);
-  expect(told[0]!.history.at(-1)).toMatchObject({ action: 'linked', note: 'r-2 reports the same' });
-  // Not one that joined another, though it is nearer.
+  expect(versions[0]!.history.at(-1)).toMatchObject({ action: 'linked', note: 'r-2 reports the same' });
+  // A ticket that is linked to another is not a parent, though it is nearer.
   expect(report(HERE).at(-1)).toMatchObject({ parent: sensor.id });
 });
 
-test('service - the first of several citizens at a place stands for all; another service, a far place or none do not join', () => {
+test('service - reports at one place are linked to the first; another service, a far place or no place are not', () => {
   const { report } = openService();
   const parents = [
     report(HERE),
@@ -125,16 +125,16 @@ test('service - the first of several citizens at a place stands for all; another
     report(HERE, { service: 'noise' }),
     report(null),
     report(HERE, { same: null }),
-  ].map((told) => told.at(-1)!.parent);
+  ].map((versions) => versions.at(-1)!.parent);
   expect(parents).toEqual([null, 'r-1', null, null, null, null]);
 });
 
-test('service - what is resolved is not joined any more; who joined before is served with it', () => {
+test('service - nothing is linked to a resolved ticket; reports linked before resolve with it', () => {
   const { report, act } = openService();
   report(HERE);
   report(north(10));
-  const told = act('r-1', 'resolve');
-  expect(told.map(({ id, status }) => [id, status])).toEqual([
+  const versions = act('r-1', 'resolve');
+  expect(versions.map(({ id, status }) => [id, status])).toEqual([
     ['r-2', 'resolved'],
     ['r-1', 'resolved'],
   ]);

@@ -16,7 +16,7 @@ const MINUTE = 60_000;
 const START = Date.parse('2026-03-23T00:00:00Z');
 const iso = (minutes: number) => new Date(START + minutes * MINUTE).toISOString();
 
-/** A city's tickets, looked at so many minutes after the start. */
+/** Returns a city's tickets with the clock this many minutes after the start. */
 function openOffice(nowMinutes: number) {
   const db = new DatabaseSync(':memory:');
   migrate(db, [TICKET_SCHEMA]);
@@ -86,7 +86,7 @@ test('oversight - adds up what is open, overdue, resolved, late, reopened and ra
   ]);
 });
 
-test('oversight - an alert that ends before anybody looked was not acknowledged', async () => {
+test('oversight - an alert that ends by itself was not acknowledged', async () => {
   const { add, read } = openOffice(200);
   add(0, [[10, 'rule:x', 'resolved']]);
   expect(await read()).toMatchObject([
@@ -94,7 +94,7 @@ test('oversight - an alert that ends before anybody looked was not acknowledged'
   ]);
 });
 
-test('oversight - a reopened ticket was acknowledged when it first was, and takes until it is resolved for good', async () => {
+test('oversight - a reopened ticket counts its first acknowledgement and its last resolution', async () => {
   const { add, read } = openOffice(200);
   add(
     0,
@@ -113,7 +113,7 @@ test('oversight - a reopened ticket was acknowledged when it first was, and take
   ]);
 });
 
-test('oversight - a citizen who reports the same counts as a report and with a rating, not as work', async () => {
+test('oversight - another report of the same counts as a report and with its rating, not as work', async () => {
   const { add, read } = openOffice(200);
   const parent = add(0, []);
   const rating = { stars: 2, comment: '', at: iso(9) };
@@ -121,7 +121,7 @@ test('oversight - a citizen who reports the same counts as a report and with a r
   expect(await read()).toMatchObject([{ opened: 1, open: 1, reports: 1, ratings: { count: 1, mean: 2 } }]);
 });
 
-test('oversight - tells lines apart by any of department, service, district and week, newest week first', async () => {
+test('oversight - groups by any of department, service, district and week, newest week first', async () => {
   const { add, read } = openOffice(0);
   add(0, [], { department: 'waste', district: 'a' });
   add(7 * 1_440, [], { department: 'waste', district: 'b' });
@@ -152,7 +152,7 @@ test('oversight - counts each ticket once over many pages, also where thousands 
   expect(await read()).toMatchObject([{ opened: 2_500 }]);
 });
 
-test('oversight - weeks begin on Monday by the clocks of the city, also where those change, and are of the year of their Thursday', () => {
+test('oversight - weeks begin on Monday in the time zone of the city, also when clocks change, and belong to the year of their Thursday', () => {
   const week = createWeeks('Europe/Berlin');
   expect(week(Date.parse('2026-03-22T22:59:59Z'))).toBe('2026-W12');
   expect(week(Date.parse('2026-03-22T23:00:00Z'))).toBe('2026-W13');
@@ -166,7 +166,7 @@ test('oversight - weeks begin on Monday by the clocks of the city, also where th
 
 const published = { services: ['air-quality'], resolvedSinceMs: START, coordinateDecimals: 2, limit: 9 };
 
-test('public tickets - show no words of people, nobody who reported or works, and a place only as exactly as allowed', () => {
+test('public tickets - show no text or names of people, and places only as exact as allowed', () => {
   const { add, publicTickets } = openOffice(0);
   add(0, [], {
     origin: 'citizen',
@@ -193,7 +193,7 @@ test('public tickets - show no words of people, nobody who reported or works, an
   });
 });
 
-test('public tickets - are open, or were resolved lately, of services that are public, and each work once', () => {
+test('public tickets - are open or were resolved lately, are of public services, and have no reports of the same', () => {
   const { add, publicTickets } = openOffice(0);
   const open = add(0, []);
   add(0, [[-5, 'key:a', 'resolved']]);

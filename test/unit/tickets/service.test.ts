@@ -36,7 +36,7 @@ function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
   return { state, at, act, refused, types, ticket: () => state.tickets.get('t-0-0')! };
 }
 
-test('service - a ticket goes all the way, and each step is an entry of its history and an event', () => {
+test('service - a ticket goes through its whole lifecycle, and each action is an entry of its history and an event', () => {
   const { at, act, types, ticket } = bench();
   at(1);
   act('acknowledge');
@@ -86,7 +86,7 @@ test('service - unknown tickets, parties and departments are named in the refusa
   expect(() => act('assign', { to: 'nobody' })).toThrow('environment, waste, mayor, cleaners, neighbours');
 });
 
-test('service - a ticket that is handed over is the other department’s, and the retained state moves with it', () => {
+test('service - a ticket that is handed over belongs to the other department, and the former one still sees it', () => {
   const { act, refused, state } = bench();
   act('acknowledge');
   const handed = act('hand-over', { to: 'waste', note: 'it is rubbish' });
@@ -101,7 +101,7 @@ test('service - a ticket that is handed over is the other department’s, and th
   expect(state.tickets.sees('environment', 't-0-0')).toBe(true);
 });
 
-test('service - a part of another department holds the whole until it is done', () => {
+test('service - a ticket cannot be resolved while another department has an open part', () => {
   const { state, act, refused, ticket } = bench();
   const split = { ticket: 't-0-0', actor: operator('environment'), department: 'waste', note: 'clear the bags' };
   const part = state.effects.publish(state.service.split(split));
@@ -114,14 +114,14 @@ test('service - a part of another department holds the whole until it is done', 
   });
   expect(ticket().history.at(-1)).toMatchObject({ action: 'split', note: 't-0-0-p1 for waste: clear the bags' });
   expect(refused(() => act('resolve'))).toBe('parts-open');
-  // Those who have a share may speak, and no more.
+  // A department that has a part may comment, and nothing else.
   expect(act('comment', { actor: operator('waste'), note: 'on our way' }).version).toBe(3);
   expect(refused(() => act('start', { actor: operator('waste') }))).toBe('not-your-ticket');
   act('resolve', { ticket: part.id, actor: operator('waste') });
   expect(act('resolve').status).toBe('resolved');
 });
 
-test('service - an alert that resolves does not end a ticket of which another department has an open part', () => {
+test('service - an alert that resolves does not resolve a ticket with an open part of another department', () => {
   const { state, act, ticket } = bench();
   const split = { ticket: 't-0-0', actor: operator('environment'), department: 'waste', note: 'clear the bags' };
   const part = state.effects.publish(state.service.split(split));
@@ -151,7 +151,7 @@ test('service - a reopened ticket gets new deadlines; not while another is open 
   expect(ticket().status).toBe('resolved');
 });
 
-test('service - an alert resolves its ticket by itself, or waits for somebody to look', () => {
+test('service - an alert resolves its ticket by itself, or waits for a person to confirm', () => {
   const auto = bench();
   auto.state.apply(transition('5.0', 'resolved', { value: 58 }));
   expect(auto.ticket()).toMatchObject({ status: 'resolved', alerts: [{ state: 'resolved' }] });
@@ -178,7 +178,7 @@ test('service - an alert that fires again soon reopens its ticket, later it open
   expect(state.tickets.get('t-140-0')?.status).toBe('open');
 });
 
-test('service - an alert that grows harder after somebody resolved its ticket opens it again', () => {
+test('service - an alert whose severity rises after a person resolved its ticket reopens it', () => {
   const { state, act, ticket } = bench();
   act('resolve');
   state.apply(transition('10.0', 'firing', { from: 'firing', severity: 'critical' }));
@@ -202,7 +202,7 @@ const request = {
   extras: { reporterHash: HASH },
 } as const;
 
-test('service - a citizen’s request is a ticket, and its reporter alone rates it, once, when it is closed', () => {
+test('service - a citizen’s request is a ticket, and only its reporter rates it, once, when it is closed', () => {
   const { state, act, refused } = bench();
   const { service } = state;
   const opened = state.effects.publish(service.open(request));
@@ -216,7 +216,7 @@ test('service - a citizen’s request is a ticket, and its reporter alone rates 
   expect(refused(rate(HASH))).toBe('already-rated');
 });
 
-test('service - who reports the same is counted, and served by the same work', () => {
+test('service - reports of the same are counted, and end with the ticket', () => {
   const { state, act, ticket, types } = bench();
   const { service } = state;
   state.effects.publish(service.open({ ...request, same: { withinM: 100 } }));
@@ -232,7 +232,7 @@ test('service - who reports the same is counted, and served by the same work', (
   expect(types().filter((type) => type === 'closed')).toHaveLength(3);
 });
 
-test('service - acts that fail leave no trace', () => {
+test('service - refused actions change nothing', () => {
   const { state, act, refused } = bench();
   const before = state.dump();
   refused(() => act('close'));

@@ -14,7 +14,7 @@ function openStore() {
   return { db, store, reader: createTicketReader(db), add: (ticket: Ticket) => add(store, ticket) };
 }
 
-/** Stores a ticket with its one alert; answers it as it then is. */
+/** Stores a ticket with its one alert, and returns it as stored. */
 function add(store: ReturnType<typeof createTicketStore>, ticket: Ticket): Ticket {
   store.insert(ticket);
   const { rule, group, severity, openedAt: since } = ticket;
@@ -25,7 +25,7 @@ function add(store: ReturnType<typeof createTicketStore>, ticket: Ticket): Ticke
 const fire = (ticket: Ticket, fired: Transition) => changed(ticket, updateOf(fired));
 const resolve = (ticket: Ticket, resolved: Transition) => changed(ticket, resolutionOf(resolved));
 
-test('store - gives a ticket back as it was put in', () => {
+test('store - returns a ticket as it was stored', () => {
   const { store, reader, add } = openStore();
   const ticket = ticketOf('1.0', { offer: { to: 'cleaners', until: '2026-01-02T00:00:00.000Z' }, party: 'waste' });
   const placeless = ticketOf('1.1', { group: 'air-8', location: null, rating: { stars: 4, comment: 'ok', at: 'x' } });
@@ -78,7 +78,7 @@ test('store - finds the open ticket of an alert by the index that keeps it singl
   expect(db.prepare(`explain query plan ${sql}`).all('a', 'b')[0]?.detail).toContain('ticket_alerts_one_open');
 });
 
-test('store - tells each alert that joined once', () => {
+test('store - returns each joined alert once', () => {
   const { store, add } = openStore();
   const { id, rule, severity, openedAt: since } = add(ticketOf('1.0'));
   for (const group of ['b', 'a']) {
@@ -119,7 +119,7 @@ test('reader - filters by each field, by one value or several', () => {
   expect(reader.openCount()).toBe(1);
 });
 
-test('reader - shows a department its own tickets, what it may take, what it has a share in, and no others', () => {
+test('reader - shows a department its own tickets, those it may take or has a part in, and no others', () => {
   const { add, reader } = openStore();
   add(ticketOf('1.0', { group: 'a' }));
   add(ticketOf('2.0', { group: 'b', department: 'waste' }));
@@ -131,7 +131,7 @@ test('reader - shows a department its own tickets, what it may take, what it has
   expect(reader.list({ limit: 9, seenBy: 'mayor' }).items).toEqual([]);
 });
 
-test('reader - refuses a cursor that it did not give', () => {
+test('reader - refuses an invalid cursor', () => {
   const { reader } = openStore();
   expect(() => reader.list({ limit: 1, after: "1' or 1" })).toThrow(expect.objectContaining({ code: 'invalid' }));
 });

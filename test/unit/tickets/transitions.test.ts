@@ -10,7 +10,7 @@ const key = (role: 'viewer' | 'operator' | 'admin', department: string | null): 
   department,
 });
 
-/** Everybody who could act, and how the table below calls them. */
+/** All kinds of actors, by their names in the table below. */
 const ACTORS = {
   admin: key('admin', null),
   city: key('operator', null),
@@ -53,7 +53,7 @@ const ALLOWED: Readonly<Record<TicketAction, Partial<Record<Who, string>>>> = {
 };
 const LETTERS = 'oagprc';
 
-/** What those hear who may not: the reason, for whoever is not allowed from any status. */
+/** Returns the reason of a refusal for an actor who is not allowed from any status. */
 function expectedRefusal(action: TicketAction, who: Who): TicketRefusal {
   if (who === 'viewer') return 'not-your-role';
   if (action === 'take') return 'not-offered';

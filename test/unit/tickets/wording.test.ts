@@ -18,7 +18,7 @@ test('title - keeps three significant digits of a value below 1', () => {
   expect(renderTitle('{{value}}', { ...facts, value: -0.012345 })).toBe('-0.0123');
 });
 
-test('title - neither expands what it filled in nor reads it as a pattern', () => {
+test('title - does not expand what it filled in, or read it as a pattern', () => {
   expect(renderTitle('{{device.name}}!', { ...facts, device: { id: 'a', name: '$& {{value}}' } })).toBe(
     '$& {{value}}!',
   );
@@ -28,7 +28,7 @@ test('title - leaves an unknown placeholder for its author to see', () => {
   expect(renderTitle('{{device.secret}}', facts)).toBe('{{device.secret}}');
 });
 
-test('title - shows a dash where there is no figure', () => {
+test('title - shows a dash where there is no value', () => {
   expect(renderTitle('{{value}} µg/m³', { ...facts, value: null })).toBe('– µg/m³');
 });
 
@@ -52,7 +52,7 @@ test('title - names the device and its district, the district, or the city', () 
   );
 });
 
-test('title - of what befell the rule itself, in both languages', () => {
+test('title - of an alarm about the rule, in both languages', () => {
   expect(titles({ kind: 'rule' }, LIMIT_GROUP)).toEqual({
     title: 'Rule pm25-unhealthy: more than 100 groups would fire',
     titleZh: '规则 pm25-unhealthy：超过 100 个对象将同时报警',

@@ -16,7 +16,7 @@ function openOffice(policy: Parameters<typeof cityWith>[0]) {
     city,
     act: (ticket: string, action: 'resolve' | 'reopen' | 'close') =>
       state.effects.publish(state.service.act({ ticket, action, actor: OPERATOR })),
-    /** A citizen asks, who stands where the others stood. */
+    /** A citizen makes a request at the same place as the others. */
     ask(id: string) {
       const of = { id, origin: 'citizen', by: 'reporter', service: 'air-quality', title, titleZh, district } as const;
       const rest = { severity, description: null, location: { lat: 31.2, lon: 121.5 }, address: null };
@@ -25,16 +25,16 @@ function openOffice(policy: Parameters<typeof cityWith>[0]) {
   };
 }
 
-test('keeper - who reports the same is told nothing of deadlines: that work has them already', () => {
+test('writer - reports of the same cause no warnings or escalations: the ticket has them already', () => {
   const { ask, due, events } = openOffice({ acknowledgeMs: HOUR, warnPercent: 50 });
   ask('c-1');
   ask('c-2');
   expect(due(START + 9 * HOUR)).toBe(4);
-  const told = events.page({ after: 0, limit: 99, types: 'city.lamppost.ticket.escalated' }).items;
-  expect(told.map(({ event }) => event.subject)).toEqual(['tickets/c-1', 'tickets/c-1']);
+  const escalated = events.page({ after: 0, limit: 99, types: 'city.lamppost.ticket.escalated' }).items;
+  expect(escalated.map(({ event }) => event.subject)).toEqual(['tickets/c-1', 'tickets/c-1']);
 });
 
-test('keeper - a report that was reopened by itself and closes with its ticket was resolved and noticed then', () => {
+test('writer - a report that was reopened alone and closes with its ticket counts as acknowledged and resolved then', () => {
   const { ask, act, tickets, at } = openOffice({});
   ask('c-1');
   ask('c-2');
@@ -47,7 +47,7 @@ test('keeper - a report that was reopened by itself and closes with its ticket w
   expect(tickets.get('c-2')).toMatchObject(ended);
 });
 
-test('keeper - what an alert did while nobody ran counts from when the history tells it', () => {
+test('writer - a change that an alert made before a later action counts from its time in the history', () => {
   const { apply, act, tickets, at, city, due } = openOffice({ closeMs: HOUR, reopenMs: 9 * HOUR });
   apply(transition('1.0', 'firing'), rule, city);
   at(START + 3 * HOUR);

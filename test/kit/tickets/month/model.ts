@@ -8,14 +8,14 @@ const iso = (ms: number) => new Date(ms).toISOString();
 interface Awaited {
   readonly ticket: string;
   readonly atMs: number;
-  readonly what: 'warned' | 'late' | 'told' | 'lapsed' | 'closed';
+  readonly what: 'warned' | 'late' | 'notified' | 'lapsed' | 'closed';
   readonly on: 'acknowledge' | 'resolve' | null;
   /** Who is notified, or had the offer; the n-th. */
   readonly to: string;
   readonly n: number;
 }
 
-/** What is expected to be told of a ticket by the clock. */
+/** An entry of a ticket's history that the clock should make. */
 export interface Expected {
   readonly ticket: string;
   readonly action: string;
@@ -29,7 +29,7 @@ interface Known {
   readonly dueAt: string;
 }
 
-interface Surroundings {
+interface Options {
   readonly services: ReadonlyMap<string, Service>;
   readonly walk: Walk;
   /** Time to resolve of a ticket that a rule opened. */
@@ -37,10 +37,10 @@ interface Surroundings {
 }
 
 /**
- * What the clock owes tickets, told only what others did to them. It knows neither the tables nor the code of the deadlines;
+ * What the clock should do to tickets, computed only from what others did to them. It knows neither the tables nor the code of the deadlines;
  * it keeps one plain list and looks through all of it.
  */
-export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
+export function createModel({ services, walk, ruleDeadlineMs }: Options) {
   const known = new Map<string, Known>();
   let awaited: Awaited[] = [];
 
@@ -48,14 +48,14 @@ export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
     const { calendar, acknowledgeMs, warnPercent, escalation } = services.get(ticket.service)!;
     const leg = (on: 'acknowledge' | 'resolve', ms: number) => {
       const deadlineMs = walk(calendar, fromMs, ms);
-      // Who reports what others reported is served by their ticket: nobody is notified twice.
+      // The work on the reported ticket serves this one too: nobody is notified twice.
       if (ticket.relation === 'report') return deadlineMs;
       const add = (what: Awaited['what'], atMs: number, to = '', n = 0) =>
         awaited.push({ ticket: ticket.id, atMs, what, on, to, n });
       if (warnPercent !== null) add('warned', walk(calendar, fromMs, Math.floor((ms / 100) * warnPercent)));
       add('late', deadlineMs);
-      const told = (step: EscalationStep) => add('told', walk(calendar, deadlineMs, step.afterMs), step.to);
-      escalation.filter((step) => step.on === on).forEach(told);
+      const notify = (step: EscalationStep) => add('notified', walk(calendar, deadlineMs, step.afterMs), step.to);
+      escalation.filter((step) => step.on === on).forEach(notify);
       return deadlineMs;
     };
     const acknowledgeBy = acknowledgeMs === null ? null : iso(leg('acknowledge', acknowledgeMs));
@@ -68,7 +68,7 @@ export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
 
   const isDone = ({ status }: Ticket) => status === 'resolved' || status === 'closed';
 
-  /** Takes notice of a ticket as it is after something happened to it. */
+  /** Records a ticket after a change. */
   function observe(ticket: Ticket): void {
     const { id } = ticket;
     const before = known.get(id);
@@ -98,7 +98,7 @@ export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
     known.set(id, { ticket, acknowledgeBy, dueAt: before.dueAt });
   }
 
-  /** A party has its time to think from the moment that it is asked. */
+  /** The time of an offer runs from the moment of the offer. */
   function offered({ id, service, offer }: Ticket, nowMs: number): void {
     const { offers, calendar } = services.get(service)!;
     const n = offers.findIndex(({ to }) => to === offer!.to);
@@ -109,25 +109,25 @@ export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
 
   function expectedOf({ ticket: id, atMs, what, on, to, n }: Awaited, nowMs: number): Expected[] {
     const { ticket, acknowledgeBy, dueAt } = known.get(id)!;
-    const tell = (action: string, note: string): Expected => ({ ticket: id, action, note, dueMs: atMs });
-    if (what === 'closed') return [tell('closed', 'nobody objected')];
+    const entry = (action: string, note: string): Expected => ({ ticket: id, action, note, dueMs: atMs });
+    if (what === 'closed') return [entry('closed', 'nobody objected')];
     if (what === 'lapsed') {
       const next = services.get(ticket.service)!.offers[n + 1];
-      const lapse = tell('declined', `not taken by ${to} in time`);
+      const lapse = entry('declined', `not taken by ${to} in time`);
       if (next === undefined) return [lapse];
       const until = iso(walk(services.get(ticket.service)!.calendar, nowMs, next.forMs));
-      return [lapse, tell('offered', `offered to ${next.to} until ${until}`)];
+      return [lapse, entry('offered', `offered to ${next.to} until ${until}`)];
     }
     const [verb, by] = on === 'acknowledge' ? ['acknowledged', acknowledgeBy] : ['resolved', dueAt];
     const late = nowMs - atMs >= LATE_MS ? ` (was due ${iso(atMs)})` : '';
-    if (what === 'warned') return [tell('warned', `to be ${verb} by ${by}${late}`)];
-    const told = what === 'late' ? ticket.department : to;
-    return [tell('escalated', `not ${verb} by ${by}: ${told} is notified${late}`)];
+    if (what === 'warned') return [entry('warned', `to be ${verb} by ${by}${late}`)];
+    const notified = what === 'late' ? ticket.department : to;
+    return [entry('escalated', `not ${verb} by ${by}: ${notified} is notified${late}`)];
   }
 
   return {
     observe,
-    /** What has come due up to a moment: it is owed now, and never again. */
+    /** Returns what came due up to a moment, each thing once. */
     due(nowMs: number): Expected[] {
       const now = awaited.filter(({ atMs }) => atMs <= nowMs).sort((a, b) => a.atMs - b.atMs);
       awaited = awaited.filter(({ atMs }) => atMs > nowMs);

@@ -10,10 +10,10 @@ import { createModel } from './model.ts';
 import type { Walk } from './reference.ts';
 
 const CITY: Extract<Actor, { kind: 'key' }> = { kind: 'key', id: 'op', role: 'operator', department: null };
-/** People look after new tickets more than after old ones. */
+/** People act on this many of the newest tickets. */
 const RECENT = 25;
 
-/** A city's office and the model of what the clock owes it; every step is told to both, and each answer of the clock compared. */
+/** The tickets of a city and the model of what the clock should do to them. Every step goes to both, and the results are compared. */
 export function createSimulation({ month, walk, random }: { month: Month; walk: Walk; random: Random }) {
   const city = cityOf(month);
   const services = [...city.services.keys()];
@@ -21,11 +21,11 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
   const model = createModel({ services: city.services, walk, ruleDeadlineMs: RULE_DEADLINE_MS });
   const tickets = new Map<string, Ticket>();
   const firing = new Set<string>();
-  const told = new Map<string, number>();
-  let told_to = 0;
+  const counts = new Map<string, number>();
+  let readTo = 0;
   let steps = 0;
 
-  /** Often the process is killed before the commit, and does the same once more. */
+  /** Often the process is killed before the commit, and repeats the step. */
   function committed<T>(nowMs: number, work: () => T): T {
     state.at(nowMs, city);
     if (random() < 0.2) {
@@ -41,14 +41,14 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     }
   }
 
-  /** The ticket events since the last look. */
+  /** Returns the ticket events since the last call. */
   function news(): TicketEvent[] {
-    const { items } = state.events.page({ after: told_to, limit: 100_000 });
-    told_to = items.at(-1)?.n ?? told_to;
+    const { items } = state.events.page({ after: readTo, limit: 100_000 });
+    readTo = items.at(-1)?.n ?? readTo;
     return items.map(({ event }) => event).filter(isTicketEvent);
   }
 
-  /** The model learns of every version of a ticket; the deadlines that each shows are those of the model. */
+  /** Gives every version of a ticket to the model, and compares the deadlines. */
   function observe(events: readonly TicketEvent[]): void {
     for (const { data } of events) {
       model.observe(data);
@@ -109,7 +109,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     observe(news());
   }
 
-  /** The clock does what is due, one thing a transaction, and that is what the model says, each thing once and in the order of its time. */
+  /** Does what is due, one thing a transaction, and compares it with the model: each thing once, in the order of time. */
   function look(nowMs: number): void {
     while (committed(nowMs, () => state.effects.doNextDue(nowMs, city)));
     const expected = model.due(nowMs);
@@ -122,7 +122,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
       // A report ends with what it reports: at the time when it would have ended by itself, or before.
       if (note.startsWith('with ')) return lines.filter((one) => one === `${id} closed nobody objected`);
       expect([line, at]).toEqual([line, new Date(nowMs).toISOString()]);
-      told.set(action, (told.get(action) ?? 0) + 1);
+      counts.set(action, (counts.get(action) ?? 0) + 1);
       return [line];
     });
     expect(done.toSorted(), `at ${new Date(nowMs).toISOString()}`).toEqual(lines.toSorted());
@@ -136,13 +136,13 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     act,
     ask,
     look,
-    /** What is noted to come is what the model still waits for. */
+    /** Compares what is stored to come due with the model. */
     compareAhead(): void {
       const rows = state.db.prepare('select ticket, at_ms from ticket_due').all();
       expect(rows.map(({ ticket, at_ms }) => `${ticket} ${at_ms}`).sort()).toEqual(model.ahead());
     },
     /** How often each action was done by the clock. */
-    told,
+    counts,
     tickets,
   };
 }
