@@ -54,7 +54,7 @@ export async function runBacktest(
   { signal, onProgress }: BacktestOptions = {},
 ): Promise<BacktestReport> {
   if (!(input.fromMs < input.toMs)) {
-    throw new LamppostError('invalid', 'a backtest begins before it ends: from must be before to');
+    throw new LamppostError('invalid', 'backtest: from must be before to');
   }
   const startedMs = deps.elapsed();
   const run = new Run(input, deps);

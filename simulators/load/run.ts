@@ -21,7 +21,7 @@ export interface LoadOptions {
   readonly seconds?: number;
   /** Send exactly this many messages and measure until the last acknowledgement (no warm-up). */
   readonly messages?: number;
-  /** Messages per second over all connections; as fast as acknowledgements come where absent. */
+  /** Messages per second over all connections; absent: as fast as acknowledgements arrive. */
   readonly rate?: number;
   /** Time after connecting that is not measured, s; 1 where absent. */
   readonly warmupSeconds?: number;
