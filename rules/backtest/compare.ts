@@ -10,8 +10,9 @@ interface Pair {
 }
 
 /**
- * Pairs the incidents of two rules while both read the same readings. Within a group, an incident is paired with the first
- * one of the other rule that overlaps it and has no pair yet. Only open incidents and the first `most` changes are in memory.
+ * Pairs the incidents of two rules while both read the same readings. Within a group, an incident is paired with the
+ * first one of the other rule that overlaps it and has no pair yet. Only open incidents and the first `most` changes
+ * are in memory.
  */
 export class Comparison {
   readonly now: IncidentListener = {

@@ -26,7 +26,10 @@ export interface IncidentListener {
   ended(incident: Incident): void;
 }
 
-/** Counts the incidents of one rule and keeps the first `most` of them. Nothing counts before `startCounting`: that is the warm-up. */
+/**
+ * Counts the incidents of one rule and keeps the first `most` of them. Nothing counts before `startCounting`: that is
+ * the warm-up.
+ */
 export class Tally {
   /** The error inside the rule; null: none. */
   fault: string | null = null;

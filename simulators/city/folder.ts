@@ -20,8 +20,8 @@ interface Feature {
 }
 
 /**
- * Reads districts, intervals and time zone from a city folder. It reads only what it needs; the server checks the folder.
- * Throws `city` where a file is missing or malformed.
+ * Reads districts, intervals and time zone from a city folder. It reads only what it needs; the server checks the
+ * folder. Throws `city` where a file is missing or malformed.
  */
 export function readCityFolder(folder: string): SimulatedCity {
   const zone = read(folder, 'city.yaml', (text) => (parse(text) as { timezone?: string }).timezone ?? 'UTC');

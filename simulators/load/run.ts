@@ -54,7 +54,10 @@ export interface LoadReport {
     readonly cpuSeconds: number;
     readonly cpuMicrosPerMessage: number;
   };
-  /** From the write (with `rate`: from the moment at which the message was due) to the PUBACK, of messages acknowledged after the warm-up. */
+  /**
+   * From the write (with `rate`: from the moment at which the message was due) to the PUBACK, of messages acknowledged
+   * after the warm-up.
+   */
   readonly ackMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };
   /** Connections that ended early, and why: one line a cause, with its count. */
   readonly closed: Readonly<Record<string, number>>;
@@ -255,8 +258,8 @@ function reportOf(
 }
 
 /**
- * Counts durations in buckets that grow with the value, as HdrHistogram does: exact below 128 µs, within 1/64 above, up to
- * 35 minutes, in one fixed array.
+ * Counts durations in buckets that grow with the value, as HdrHistogram does: exact below 128 µs, within 1/64 above, up
+ * to 35 minutes, in one fixed array.
  */
 export class Histogram {
   readonly #counts = new Float64Array(SUB * (33 - SUB_BITS));

@@ -29,7 +29,9 @@ export function fileOf(name: string, text: string): string {
   return path;
 }
 
-/** Makes the data folder of a stopped server: air-quality stations, each with one reading a minute for `hours` hours. */
+/**
+ * Makes the data folder of a stopped server: air-quality stations, each with one reading a minute for `hours` hours.
+ */
 export async function dataFolder(stations: number, hours: number): Promise<string> {
   const data = mkdtempSync(join(tmpdir(), 'lamppost-backtest-'));
   const devices: KnownDevice[] = Array.from({ length: stations }, (_, index) => ({
