@@ -1,8 +1,50 @@
-/** One line of CSV (RFC 4180); null is an empty value. */
-export function csvLine(values: readonly (string | number | null)[]): string {
+import { Readable } from 'node:stream';
+import { isoOf, type Series } from '../domain/index.ts';
+import type { OversightKey, OversightLine } from '../tickets/index.ts';
+
+/** One line of CSV (RFC 4180); null becomes an empty value. */
+function csvLine(values: readonly (string | number | null)[]): string {
   return `${values.map((value) => quoted(String(value ?? ''))).join(',')}\r\n`;
 }
 
 function quoted(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Lines of one chunk of the stream. */
+const CHUNK_LINES = 1_000;
+
+/** Series as CSV with a header, produced as fast as it is read: times in ISO 8601 UTC; a gap is an empty value. */
+export function readingsCsv(series: readonly Series[]): Readable {
+  return Readable.from(textOf(series), { objectMode: false });
+}
+
+function* textOf(series: readonly Series[]): Iterable<string> {
+  yield csvLine(['device', 'metric', 'unit', 'ts', 'value']);
+  for (const { device, metric, unit, points } of series) {
+    const start = csvLine([device, metric, unit]).slice(0, -2);
+    for (let i = 0; i < points.length; i += CHUNK_LINES) {
+      const lines = points.slice(i, i + CHUNK_LINES);
+      yield lines.map(([ts, value]) => `${start},${isoOf(ts)},${value ?? ''}\r\n`).join('');
+    }
+  }
+}
+
+const COUNTS = ['opened', 'open', 'overdue', 'resolved', 'late', 'reopened', 'reports'] as const;
+const TIMES = ['acknowledged', 'acknowledge_median_s', 'acknowledge_p90_s', 'resolve_median_s', 'resolve_p90_s'];
+
+/**
+ * The oversight report as CSV with a header: the keys of each line, counts, times in seconds, ratings; null is an empty
+ * value.
+ */
+export function oversightCsv(by: readonly OversightKey[], lines: readonly OversightLine[]): string {
+  const header = csvLine([...by, ...COUNTS, ...TIMES, 'ratings', 'rating_mean']);
+  return header + lines.map((line) => csvLine([...by.map((key) => line[key]!), ...valuesOf(line)])).join('');
+}
+
+function valuesOf(line: OversightLine): (number | null)[] {
+  const { acknowledge, resolve, ratings } = line;
+  const times = [acknowledge.count, acknowledge.medianSeconds, acknowledge.p90Seconds];
+  const counts = COUNTS.map((key) => line[key]);
+  return [...counts, ...times, resolve.medianSeconds, resolve.p90Seconds, ratings.count, ratings.mean];
 }

@@ -1,30 +1,19 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { KeptReporter, Photo, Reception } from '../citizens/index.ts';
-import type {
-  Alert,
-  City,
-  Clock,
-  Device,
-  HistoryStore,
-  Key,
-  KeyRole,
-  Ledger,
-  Page,
-  Quarantined,
-  Severity,
-  Ticket,
-} from '../domain/index.ts';
-import type { EventFilter, NumberedEvent } from '../events/index.ts';
-import type { QuarantineFilter, ReplayJob, ReplayRequest } from '../ingest/index.ts';
+import type { Media, Reception, StoredReporter } from '../citizens/index.ts';
+import type { City, Clock, HistoryStore, Key, Ledger, Page, Ticket } from '../domain/index.ts';
+import type { EventQuery, OutboxReader } from '../events/index.ts';
+import type { createQuarantineReader, createReplays } from '../ingest/index.ts';
 import type { Subscriptions, Webhooks } from '../notify/index.ts';
-import type { Backtest, Explanation, RuleRepository, TrialReport, TrialRequest } from '../rules/index.ts';
-import type { BackupJob } from '../store/index.ts';
+import type { Registry } from '../registry/index.ts';
+import type { AlertReader, Backtest, createTrial, RuleRepository, RulesConsumer } from '../rules/index.ts';
+import type { Backups } from '../store/index.ts';
 import type {
-  Act,
+  ActionRequest,
+  createPublicTickets,
+  createSilenceStore,
+  createWaitingReader,
   Oversight,
-  PublicQuery,
-  PublicTicket,
   Rating,
   Request,
   RequestReader,
@@ -32,134 +21,95 @@ import type {
   Silence,
   Split,
   TicketReader,
-  WaitingTicket,
-  WaitReason,
 } from '../tickets/index.ts';
 
-/** One page of a list. */
-export interface Paging {
-  readonly limit: number;
-  readonly after: string | null;
-}
-
-type Registered = Device & { readonly registeredAt: string };
-
-/** Functions that answer later, since another thread does. */
+/** The same functions with results that come later: another thread or the journal has them. */
 type Later<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
 };
+
+type Quarantine = ReturnType<typeof createQuarantineReader>;
+type Replays = ReturnType<typeof createReplays>;
+type SilenceQuery = Parameters<ReturnType<typeof createSilenceStore>['list']>[0];
+
 /** How citizens' requests are taken and shown. */
 export interface CitizenOptions {
-  /** What addresses of this server begin with, as the outside has it; null: as each request has it. */
+  /** What public addresses of this server begin with; null: the scheme and host of each request. */
   readonly publicUrl: string | null;
-  /** How many requests each key may send in a minute; 0: no limit. */
+  /** The number of requests that each key may send in a minute; 0: no limit. */
   readonly requestsPerMinute: number;
 }
 
-/** All that the API reads and asks for; plain data in and out, so that it knows no store. */
+/** The services behind the API. Each does what its own type says; every change is on disk when its promise resolves. */
 export interface ApiDeps {
   readonly log: Logger;
   readonly clock: Clock;
   city(): City;
-  readonly rules: RuleRepository & {
-    /** Throws `invalid` where a message is not the device's. */
-    try(request: TrialRequest): Promise<TrialReport>;
-    /** Why the rule's alert of the group stands as it does; null where the engine has no such rule. */
-    explain(rule: string, group: string): Promise<Explanation | null>;
-    explainDevice(device: string): Promise<Explanation[]>;
-  };
-  /** Throws `invalid` (times); cancelled by the signal. */
+  readonly rules: RuleRepository &
+    Later<Pick<RulesConsumer, 'explain' | 'explainDevice'>> & { readonly try: ReturnType<typeof createTrial> };
   readonly backtest: Backtest;
+  /** Null where no message of the device arrived. */
   ledger(device?: string): Promise<Ledger | null>;
-  readonly devices: {
-    /** All or none. Throws `conflict` for known ids, `invalid` for an unknown profile or district. */
-    register(devices: readonly Device[]): Promise<(Device & { secret: string })[]>;
-    list(query: Paging & { profile?: string; district?: string }): Page<Registered>;
-    get(id: string): Registered | null;
-    revoke(id: string): Promise<boolean>;
-    rotate(id: string): Promise<string | null>;
-  };
+  /** `register` throws `invalid` for an unknown profile or district. */
+  readonly devices: Pick<Registry, 'get' | 'list'> & Later<Pick<Registry, 'register' | 'revoke' | 'rotate'>>;
   readonly keys: {
     authenticate(bearer: string): Key | null;
-    add(key: { name: string; role: KeyRole; department: string | null }): Promise<Key & { secret: string }>;
-    list(): readonly Key[];
-    revoke(id: string): Promise<boolean>;
+    readonly add: Later<Registry>['addKey'];
+    readonly list: Registry['keys'];
+    readonly revoke: Later<Registry>['revokeKey'];
   };
   readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
-  readonly quarantine: {
-    list(query: Paging & QuarantineFilter): Page<Quarantined>;
-    /** With its payload decoded as far as it goes. */
-    get(id: string): (Quarantined & { decoded: unknown }) | null;
-    /** Begins a replay; throws `conflict` while another one runs. */
-    replay(request: ReplayRequest): ReplayJob;
-    replayJob(id: string): ReplayJob | null;
+  readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
+    readonly replay: Replays['start'];
+    readonly replayJob: Replays['get'];
     discard(ids: readonly string[], by: string, note: string): Promise<number>;
   };
-  readonly backups: {
-    /** Begins one; throws `conflict`, `invalid` (the path). */
-    start(to?: string): BackupJob;
-    last(): BackupJob | null;
-  };
-  /** Throws `city` with every mistake where the folder has some; the old one stays in force. */
+  readonly backups: Pick<Backups, 'begin' | 'last'>;
+  /** Throws `city` with every mistake of the folder; the city in force then stays in force. */
   reloadCity(): Promise<{ changed: boolean; version: string }>;
-  /** A message of a device that came over HTTP, to `devices/{device}/{leaf}`; resolves after its commit. Throws where the journal does not take it. */
+  /** Journals a message that a device sent over HTTP, as from `devices/{device}/{leaf}`. Throws where the journal does not take it. */
   ingest(device: string, secret: string, leaf: string, payload: Buffer): Promise<'acknowledged' | 'refused'>;
-  /** Largest message, bytes. */
+  /** The largest message, bytes. */
   readonly maxMessage: number;
-  readonly alerts: {
-    list(
-      query: Paging & { state?: Alert['state']; rule?: string; district?: string; severity?: Severity },
-    ): Page<Alert>;
-    get(rule: string, group: string): Alert | null;
-  };
-  readonly citizens: {
-    report: Reception['report'];
-    /** Throws `not-found`, and refusals of `TICKET_REFUSALS`. */
+  readonly alerts: Pick<AlertReader, 'list' | 'get'>;
+  readonly citizens: Pick<Reception, 'report'> & {
     rate(rating: Rating): Promise<Ticket>;
     readonly requests: RequestReader;
-    photo(name: string): Promise<Photo | null>;
-    reporter(ticket: string): KeptReporter | null;
-    /** False where nobody is remembered. */
+    readonly photo: Media['get'];
+    reporter(ticket: string): StoredReporter | null;
+    /** Deletes the reporter's name and contacts; false where there are none. */
     forget(ticket: string): boolean;
   };
-  /** Alerts of the answers carry what keeps their ticket back, and what silences them. */
-  readonly held: {
-    /** Firing alerts whose ticket waits. */
-    list(query: Paging & { reason?: WaitReason; seenBy: string | null }): Page<WaitingTicket>;
-    of(alert: Pick<Alert, 'rule' | 'group'>): WaitingTicket | null;
-    /** Ids of the silences that match the alert of a ticket, now. */
+  /** Firing alerts whose ticket waits. */
+  readonly held: ReturnType<typeof createWaitingReader> & {
+    /** Ids of the silences that match the ticket's alert now. */
     silencedBy(ticket: Ticket): readonly string[];
   };
   readonly tickets: Omit<TicketReader, 'openCount'> & {
-    /** Throw `not-found`, and refusals of `TICKET_REFUSALS`; what they answer is on disk. */
-    act(act: Act): Promise<Ticket>;
+    act(request: ActionRequest): Promise<Ticket>;
     open(request: Omit<Request, 'id'>): Promise<Ticket>;
     split(split: Split): Promise<Ticket>;
   };
   readonly silences: {
-    list(query: Paging & { ended: boolean }): Page<ShownSilence>;
+    list(query: Omit<SilenceQuery, 'nowMs'>): Page<ShownSilence>;
     get(id: string): ShownSilence | null;
-    /** Throws `invalid` where it names what the city does not have. */
+    /** Throws `invalid` for a name that the city does not have. */
     add(silence: Omit<Silence, 'id' | 'createdAt'>): Promise<ShownSilence>;
     /** Ends it now; false where it had ended. */
     end(id: string): Promise<boolean>;
   };
   readonly oversight: Oversight;
-  /** What anybody may see of tickets. */
-  publicTickets(query: PublicQuery): PublicTicket[];
-  readonly events: {
-    page(query: Paging & EventFilter): Page<NumberedEvent>;
-    head(): number;
-    oldest(): number;
-    store(): string;
-    /** Called when events were added; returns how to stop listening. */
+  readonly publicTickets: ReturnType<typeof createPublicTickets>;
+  readonly events: Omit<OutboxReader, 'page'> & {
+    page(query: Omit<EventQuery, 'after'> & { readonly after: string | null }): ReturnType<OutboxReader['page']>;
+    /** Calls the listener after events were added; returns the function that stops this. */
     onAppended(listener: () => void): () => void;
   };
   readonly webhooks: Later<Webhooks>;
   readonly subscriptions: Later<Subscriptions>;
   readiness(): Promise<{ ready: boolean; reasons: readonly string[] }>;
-  /** Prometheus text. */
+  /** Text in Prometheus' format. */
   metrics(): Promise<string>;
-  /** MQTT over WebSocket: the bytes of one connection. */
+  /** Takes the bytes of one MQTT connection over WebSocket. */
   acceptWebSocket(stream: Duplex, remoteAddress: string): void;
 }

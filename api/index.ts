@@ -1,2 +1,2 @@
-export type { ApiDeps, CitizenOptions, Paging } from './deps.ts';
+export type { ApiDeps, CitizenOptions } from './deps.ts';
 export { type Api, type ApiOptions, createApi } from './server.ts';

@@ -1,7 +1,7 @@
 import type { SwaggerTransform } from '@fastify/swagger';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { plainly } from '../events/index.ts';
-import { ProblemAnswer } from './answers/problem.ts';
+import { ProblemAnswer } from './problem.ts';
 
 const zodToJsonConfig = { override: plainly };
 const transform = createJsonSchemaTransform({ zodToJsonConfig }) as SwaggerTransform;
@@ -10,7 +10,7 @@ const PROBLEM = { description: 'What went wrong', content: { 'application/proble
 
 type Routed = Parameters<SwaggerTransform>[0];
 
-/** A route as the document has it: who may call it, and that whatever goes wrong is a problem, unless it says otherwise. */
+/** Adds to a route's schema who may call it, and that errors are problems, unless the schema says otherwise. */
 function described({ schema, ...rest }: Routed): ReturnType<SwaggerTransform> {
   if (schema === undefined || schema.hide) return transform({ schema, ...rest });
   const role = rest.route.config?.role ?? 'viewer';
@@ -19,13 +19,13 @@ function described({ schema, ...rest }: Routed): ReturnType<SwaggerTransform> {
   return transform({ schema: { ...who, ...schema, response }, ...rest });
 }
 
-/** Whether something other than itself refers to a schema. */
+/** Whether anything but itself refers to a schema. */
 function isUsed(name: string, { components, ...rest }: { components: { schemas: Record<string, object> } }): boolean {
   const others = Object.entries(components.schemas).filter(([other]) => other !== name && other !== `${name}Input`);
   return JSON.stringify([rest, others]).includes(`"#/components/schemas/${name}"`);
 }
 
-/** How the routes become `/openapi.json` (OpenAPI 3.1). */
+/** Options that turn the routes into `/openapi.json` (OpenAPI 3.1). */
 export const OPENAPI = {
   openapi: {
     openapi: '3.1.0',
@@ -37,8 +37,8 @@ export const OPENAPI = {
   transformObject: (document: Parameters<typeof transformObject>[0]) => {
     const made = transformObject(document) as { components: { schemas: Record<string, object> } };
     const schemas = Object.entries(made.components.schemas);
-    // Nothing that is sent to the API is one of these: the forms for input that come with them say nothing more.
-    const answers = schemas.filter(([name]) => !name.endsWith('Input') && isUsed(name, made));
-    return { ...made, components: { ...made.components, schemas: Object.fromEntries(answers) } };
+    // Responses only: no request body is one of these, so that their input forms add nothing.
+    const responses = schemas.filter(([name]) => !name.endsWith('Input') && isUsed(name, made));
+    return { ...made, components: { ...made.components, schemas: Object.fromEntries(responses) } };
   },
 };

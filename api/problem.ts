@@ -1,8 +1,26 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { type ErrorCode, LamppostError } from '../domain/index.ts';
+import { z } from 'zod';
+import { type ErrorCode, LamppostError, type ShapeOf } from '../domain/index.ts';
 
-/** Which HTTP status an operational fault answers with. */
+/** What went wrong (RFC 9457). */
+export const ProblemAnswer = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().describe('What is wrong, where, and what would be right'),
+    instance: z.string(),
+    code: z.string().optional().describe('A stable name of the error'),
+    reason: z.string().optional(),
+    errors: z
+      .array(z.object({ message: z.string() }))
+      .optional()
+      .describe('Each mistake with its place'),
+  })
+  .meta({ id: 'Problem', description: 'What went wrong (RFC 9457)' });
+
+/** The HTTP status of each operational fault. */
 export const STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid: 400,
   config: 400,
@@ -34,9 +52,11 @@ const TITLES: Readonly<Record<number, string>> = {
   503: 'Unavailable',
 };
 
-/** Answers with a problem (RFC 9457). */
-export function problem(reply: FastifyReply, status: number, detail: string, more: object = {}): FastifyReply {
-  const body = {
+type More = Pick<ShapeOf<typeof ProblemAnswer>, 'code' | 'reason' | 'errors'>;
+
+/** Sends a problem (RFC 9457). */
+export function problem(reply: FastifyReply, status: number, detail: string, more: More = {}): FastifyReply {
+  const body: ShapeOf<typeof ProblemAnswer> = {
     type: 'about:blank',
     title: TITLES[status] ?? 'Error',
     status,
@@ -47,8 +67,8 @@ export function problem(reply: FastifyReply, status: number, detail: string, mor
   return reply.code(status).header('content-type', 'application/problem+json').send(JSON.stringify(body));
 }
 
-/** Every error leaves as a problem; only what its reader can mend is told. */
-export function answerErrors(app: FastifyInstance): void {
+/** Sends every error as a problem. Only what the client can fix is in it; bugs go to the log. */
+export function respondWithProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => problem(reply, 404, `there is no ${request.method} ${request.url}`));
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (hasZodFastifySchemaValidationErrors(error)) {
@@ -59,38 +79,38 @@ export function answerErrors(app: FastifyInstance): void {
       return problem(reply, 400, detail, { errors });
     }
     if (error instanceof LamppostError) {
-      return answerKnown(reply, error as LamppostError);
+      return sendKnown(reply, error as LamppostError);
     }
     if (error.statusCode === 415) return problem(reply, 415, 'send the body as application/json');
     if (error.statusCode !== undefined && error.statusCode < 500)
       return problem(reply, error.statusCode, error.message);
     request.log.error({ err: error }, 'a request failed');
-    return problem(reply, 500, 'this is a fault of the server; its log has the details');
+    return problem(reply, 500, 'internal error; the server log has the details');
   });
 }
 
-function answerKnown(reply: FastifyReply, { code, message, reason, problems }: LamppostError): FastifyReply {
+function sendKnown(reply: FastifyReply, { code, message, reason, problems }: LamppostError): FastifyReply {
   const status = STATUS[code];
   if (status === 503) reply.header('retry-after', '2');
   const why = reason === null ? {} : { reason };
   return problem(reply, status, message, { code, ...why, ...(problems.length === 0 ? {} : { errors: problems }) });
 }
 
-/** What zod found wrong; of a union, what each of its forms has against the value. */
+/** An issue of zod; for a union, the issues of each of its forms. */
 interface Issue {
   readonly path: readonly PropertyKey[];
   readonly message: string;
   readonly errors?: readonly (readonly Issue[])[];
 }
 
-/** Where and what; of a union only what is wrong with the form that was most likely meant. */
+/** Returns where and what; for a union only the issues of the form that was most likely meant. */
 function faultsOf(parent: string, { path: steps, message, errors = [] }: Issue): { path: string; message: string }[] {
   const path = steps.length === 0 ? parent : `${parent === '/' ? '' : parent}/${steps.map(String).join('/')}`;
   const [meant] = errors.toSorted((a, b) => distance(a) - distance(b));
   return meant === undefined ? [{ path, message }] : meant.flatMap((issue) => faultsOf(path, issue));
 }
 
-/** How far a value is from a form: a fault of the whole, such as another type, counts more than any of its parts. */
+/** Returns how far a value is from a form: an issue of the whole, such as another type, counts more than those of its parts. */
 function distance(issues: readonly Issue[]): number {
   return issues.reduce((sum, { path }) => sum + (path.length === 0 ? 1_000 : 1), 0);
 }

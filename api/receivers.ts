@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { type City, EVENT_TYPES, LamppostError, suggest } from '../domain/index.ts';
+import { type City, EVENT_TYPES, requireName } from '../domain/index.ts';
 import type { ReceiverFilter } from '../notify/index.ts';
 import { SeveritySchema } from './schema.ts';
 
 const names = z.array(z.string().min(1).max(200)).min(1).max(200);
 
-/** Which events a receiver gets; what is left out matches all. */
+/** The filter of a receiver in a request. A list that is absent matches all. */
 export const FilterBody = z
   .strictObject({
     types: z.array(z.enum(EVENT_TYPES)).min(1),
@@ -17,7 +17,7 @@ export const FilterBody = z
   })
   .partial();
 
-/** Who subscribes: a party of the city, or a group or person that it does not know. */
+/** A party of the city, or a `group:…` or `person:…` that the city does not list. */
 export const PartyName = z
   .string()
   .regex(
@@ -25,20 +25,18 @@ export const PartyName = z
     'must be a department, contractor or community of the city, or group:… or person:…, such as "person:li-wei"',
   );
 
-/** Throws `invalid` for a department, party or district that the city does not have. Rules come and go: any name will do. */
+/**
+ * Throws `invalid` for a department, party or district that the city does not have. Any rule is valid: rules may be
+ * added later.
+ */
 export function checkFilter({ departments, parties, districts }: ReceiverFilter, city: City): void {
-  for (const id of departments ?? []) checkName('filter.departments', id, city.departments);
-  for (const id of parties ?? []) checkName('filter.parties', id, city.departments);
-  for (const id of districts ?? []) checkName('filter.districts', id, city.districts);
+  for (const id of departments ?? []) requireName('department', id, city.departments, 'filter.departments: ');
+  for (const id of parties ?? []) requireName('party', id, city.departments, 'filter.parties: ');
+  for (const id of districts ?? []) requireName('district', id, city.districts, 'filter.districts: ');
 }
 
 /** Throws `invalid` for a party that the city does not have. */
 export function checkParty(party: string | null | undefined, city: City): void {
   if (party === null || party === undefined || party.includes(':')) return;
-  checkName('party', party, city.departments);
-}
-
-function checkName(field: string, id: string, known: ReadonlyMap<string, unknown>): void {
-  if (known.has(id)) return;
-  throw new LamppostError('invalid', `${field}: the city has no "${id}"${suggest(id, known.keys())}`);
+  requireName('party', party, city.departments, 'party: ');
 }

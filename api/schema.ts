@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { DEVICE_ID, LamppostError, SEVERITIES } from '../domain/index.ts';
 import { parseTimestamp } from '../ingest/index.ts';
@@ -11,31 +13,34 @@ export const Paged = z.object({
     .transform((after) => after ?? null),
 });
 
-/** A page of items. */
+/** A page of a list. */
 export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item).readonly(), next: z.string().nullable() });
 
 export const SeveritySchema = z.enum(SEVERITIES);
 
+/** WGS 84 degrees. */
+export const Place = z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) });
+
 export const DeviceSchema = z.strictObject({
-  id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 of them'),
+  id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 characters'),
   profile: z.string(),
   district: z.string(),
-  name: z.string().min(1).max(200).optional(),
-  location: z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) }).optional(),
-  tags: z.record(z.string().max(64), z.string().max(200)).optional(),
+  name: z.string().min(1).max(200).exactOptional(),
+  location: Place.exactOptional(),
+  tags: z.record(z.string().max(64), z.string().max(200)).exactOptional(),
 });
 
-/** A name or several, repeated or comma separated. */
+/** One or several names, repeated or comma separated. */
 export const Names = z
   .union([z.string(), z.array(z.string())])
   .transform((names) => (Array.isArray(names) ? names : [names]).flatMap((one) => one.split(',')).filter(Boolean));
 
-/** One or several of a list, repeated or comma separated. */
+/** One or several names of a list, repeated or comma separated. */
 export const namesOf = <const T extends readonly string[]>(names: T) =>
-  Names.pipe(z.array(z.enum(names))).describe(`One or several of ${names.join(', ')}; repeated, or with commas`);
+  Names.pipe(z.array(z.enum(names))).describe(`One or several of ${names.join(', ')}; repeated or comma separated`);
 
-/** Epoch milliseconds, or ISO 8601: a day (UTC), or a time with its zone, whose `+` may have become a space on its way. */
+/** Epoch milliseconds, or ISO 8601: a day (UTC) or a time with a zone. A `+` that was decoded as a space counts as `+`. */
 export const Instant = z.string().transform((text, context) => {
   const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', '+');
   const ms = parseTimestamp(/^\d+$/.test(text) ? Number(text) : time);
@@ -44,13 +49,22 @@ export const Instant = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** Throws `not-found` where there is nothing. */
+/** Returns the value. Throws `not-found` where it is null. */
 export function found<T>(value: T | null, what: string): T {
   if (value === null) throw new LamppostError('not-found', `there is no ${what}`);
   return value;
 }
 
-/** Leaves out what is undefined, which the stores' types tell apart from absent. */
-export function given<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+type Given<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
+
+/** Leaves out the keys whose value is undefined. */
+export function given<T extends object>(values: T): Given<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Given<T>;
+}
+
+/** Sends text, bytes or a stream as it is, past the route's schema. */
+export function sendRaw(reply: FastifyReply, type: string, body: string | Buffer | Readable): FastifyReply {
+  return reply.type(type).serializer(String).send(body);
 }

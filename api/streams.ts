@@ -3,36 +3,37 @@ import { LamppostError } from '../domain/index.ts';
 import { type EventFilter, passes, placeOf, resetOf, resumeAt, sseOf } from '../events/index.ts';
 import type { ApiDeps } from './deps.ts';
 
-/** How event streams behave. */
+/** Limits of the event streams. */
 export interface StreamOptions {
-  /** How often a quiet stream says that it lives. A reader that takes nothing for so long is cut; it resumes by Last-Event-ID. */
+  /** Time between heartbeats. A reader that takes nothing for that long is disconnected and resumes by Last-Event-ID. */
   readonly heartbeatMs: number;
-  /** Most open streams, in all and of one key. */
+  /** The number of open streams, in total and of one key. */
   readonly maxStreams: number;
   readonly maxStreamsOfKey: number;
 }
 
-/** What a reader asks for. */
+/** What a reader wants. */
 export interface StreamRequest {
-  /** Id of its key. */
+  /** The id of its key. */
   readonly key: string;
   readonly filter: EventFilter;
-  /** Its last event; null: what comes from now on. */
+  /** The id of its last event; null: only new events. */
   readonly last: string | null;
 }
 
 /** The open event streams. */
 export interface Streams {
-  /** Throws `busy`, retryable, where there are too many already; else the response is the stream's from here on. */
+  /** Throws `busy`, retryable, where too many streams are open. */
   refuseTooMany(key: string): void;
+  /** Sends the events to the response until it closes. */
   open(response: ServerResponse, request: StreamRequest): void;
-  /** Ends those of a key. */
+  /** Ends the streams of a key. */
   endOf(key: string): void;
-  /** Ends all. */
+  /** Ends all streams. */
   stop(): void;
 }
 
-/** Also what a reader that does not read costs: about 100 KB. */
+/** Events per page. A reader that does not read holds one page in memory: about 100 KB. */
 const PAGE = 50;
 
 const HEADERS = {
@@ -44,7 +45,7 @@ const HEADERS = {
 
 type Events = ApiDeps['events'];
 
-/** Server-sent events (WHATWG HTML §9.2) of the outbox. */
+/** Creates the streams of the outbox as server-sent events (WHATWG HTML §9.2). */
 export function createStreams(events: Events, options: StreamOptions): Streams {
   const open = new Map<ServerResponse, string>();
   const recent = createRecent(events);
@@ -58,7 +59,7 @@ export function createStreams(events: Events, options: StreamOptions): Streams {
       const own = [...open.values()].filter((one) => one === key).length;
       if (open.size < options.maxStreams && own < options.maxStreamsOfKey) return;
       const most = open.size < options.maxStreams ? `${options.maxStreamsOfKey} of one key` : `${options.maxStreams}`;
-      throw new LamppostError('busy', `there are ${most} event streams open, which is the most`, { retryable: true });
+      throw new LamppostError('busy', `${most} event streams are open, which is the limit`, { retryable: true });
     },
     open(response, { key, filter, last }) {
       open.set(response, key);
@@ -71,30 +72,30 @@ export function createStreams(events: Events, options: StreamOptions): Streams {
   };
 }
 
-/** Where to begin: behind the reader's last event; now where it has none; from the oldest, said aloud, where its place is gone. */
+/** Returns where to begin: after the reader's last event, or now where it has none. Where its place is gone: the oldest event, after an `event: reset`. */
 function begin(response: ServerResponse, events: Events, last: string | null): number {
   const kept = { oldest: events.oldest(), head: events.head(), store: events.store() };
   const { after, reset } = last === null ? { after: kept.head, reset: null } : resumeAt(last, kept);
-  // An id without data is no event, but a place to resume at, also for one that is cut before its first event.
+  // An id without data is no event: it lets a reader resume that is disconnected before its first event.
   response.write(`retry: 2000\nid: ${placeOf(after, kept.store)}\n\n`);
   if (reset !== null) response.write(resetOf({ asked: last!, reason: reset, kept }));
   return after;
 }
 
-interface Flow {
+interface Reader {
   readonly events: Events;
   readonly recent: Recent;
   readonly filter: EventFilter;
   readonly after: number;
 }
 
-function stream(response: ServerResponse, { events, recent, filter, after }: Flow, heartbeatMs: number): void {
+function stream(response: ServerResponse, { events, recent, filter, after }: Reader, heartbeatMs: number): void {
   const store = events.store();
   let cursor = after;
-  /** Whether the reader took all there was, or anything since the last heartbeat. */
+  /** Whether the reader took everything, or anything since the last heartbeat. */
   let taking = true;
 
-  /** What comes next, and where the reader stands after it. */
+  /** Returns what comes next, and the reader's position after it. */
   function next(head: number): { texts: readonly string[]; to: number } {
     if (head - cursor <= PAGE) {
       const matching = recent(cursor, head).filter(({ event }) => passes(event, filter));
@@ -108,14 +109,14 @@ function stream(response: ServerResponse, { events, recent, filter, after }: Flo
     };
   }
 
-  /** What the socket does not take yet stays in the outbox: the reader goes on from its cursor when it has read. */
+  /** Writes until the socket is full. The rest stays in the outbox: the reader continues from its cursor. */
   function push(): void {
     while (!response.writableNeedDrain && !response.writableEnded && !response.destroyed) {
-      // Asked before the page: what is appended meanwhile is met again, what does not match is not searched twice.
+      // Read before the page, so that events that do not match are not searched twice.
       const head = events.head();
       if (head === cursor) return;
       const { texts, to } = next(head);
-      // Asked after the page: a reader so slow that its events were forgotten is told.
+      // Read after the page, to notice a reader so slow that its events are gone.
       const oldest = events.oldest();
       if (cursor < oldest - 1) {
         response.write(resetOf({ asked: placeOf(cursor, store), reason: 'too-old', kept: { oldest, head, store } }));
@@ -128,7 +129,7 @@ function stream(response: ServerResponse, { events, recent, filter, after }: Flo
   }
 
   function beat(): void {
-    // With the place, so that one whose events are rare does not fall behind what is kept.
+    // With the position, so that a reader of rare events does not fall behind the oldest event.
     if (!response.writableNeedDrain) response.write(`: still here\nid: ${placeOf(cursor, store)}\n\n`);
     else if (taking) taking = false;
     else response.destroy();
@@ -147,13 +148,13 @@ function stream(response: ServerResponse, { events, recent, filter, after }: Flo
   push();
 }
 
-/** The events in (after, head], at most a page of them, as a stream sends them. */
+/** Returns the events in (after, head], at most a page, as a stream sends them. */
 type Recent = (
   after: number,
   head: number,
 ) => readonly (ReturnType<Events['page']>['items'][number] & { text: string })[];
 
-/** Readers that have all there was stand at the same place: what is new is looked up and written out once for all of them. */
+/** Readers that are up to date share a position: new events are read and serialized once for all of them. */
 function createRecent(events: Events): Recent {
   let known = { after: -1, head: -1, items: [] as ReturnType<Recent> };
   return (after, head) => {

@@ -7,12 +7,18 @@ import type { createLedgerReader, createQuarantineReader, createReplays } from '
 import { hashSecret, type Registry, sameHash } from '../registry/index.ts';
 import { type Backtest, createAlertReader, createTrial, type RuleRepository } from '../rules/index.ts';
 import type { Backups } from '../store/index.ts';
-import { createOversight, createPublicTickets, createTicketReader } from '../tickets/index.ts';
+import {
+  createOversight,
+  createPublicTickets,
+  createSilenceStore,
+  createSilences,
+  createTicketReader,
+  createWaitingReader,
+} from '../tickets/index.ts';
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import type { Threads } from './threads/start.ts';
-import { createTicketDeps } from './ticket-deps.ts';
 import { bridgeWebSocket } from './websocket.ts';
 
 /** What the API's functions are made of. */
@@ -42,6 +48,14 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
   const { engine, broker } = threads;
   const tickets = createTicketReader(state);
   const outbox = createOutboxReader(state);
+  const silences = createSilences({
+    store: createSilenceStore(state),
+    write: engine,
+    clock,
+    city: () => city.current().city,
+    ruleIds: () => parts.rules.list().map(({ id }) => id),
+    device: (id) => parts.registry.get(id),
+  });
   return {
     log,
     clock,
@@ -69,15 +83,14 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       broker.ingest({ device, secret, topic: `devices/${device}/${leaf}`, payload }),
     maxMessage: config.mqtt.maxPacket,
     alerts: createAlertReader(state),
-    ...createTicketDeps({
-      state,
-      registry: parts.registry,
-      engine,
-      city: () => city.current().city,
-      clock,
-      tickets,
-      rules: parts.rules,
-    }),
+    held: { ...createWaitingReader(state), silencedBy: silences.matching },
+    tickets: {
+      ...tickets,
+      act: engine.act,
+      open: engine.openTicket,
+      split: engine.splitTicket,
+    },
+    silences,
     oversight: createOversight(state, clock),
     publicTickets: createPublicTickets(state),
     citizens: parts.citizens,

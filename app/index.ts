@@ -1,4 +1,3 @@
 export { type LoadedCity, loadCity } from './city-in-force.ts';
 export { type Config, readConfig } from './config.ts';
 export { createLamppost, type Lamppost, type Started } from './lamppost.ts';
-export { wouldBeTickets } from './threads/would-be.ts';

@@ -3,7 +3,7 @@ import type { Clock, Ledger } from '../domain/index.ts';
 import { DAY_MS } from '../domain/index.ts';
 import type { Job } from './schedule.ts';
 
-/** What the jobs ask of the rest. */
+/** The functions and settings that the jobs use. */
 export interface JobDeps {
   readonly clock: Clock;
   readonly ledger: () => Ledger;
@@ -15,13 +15,16 @@ export interface JobDeps {
   };
   readonly notify: { expire(beforeMs: number): Promise<number> };
   readonly reception: Pick<Reception, 'expire'>;
-  /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
+  /** How many days raw readings (0: without limit), refused messages and the delivery log are kept. */
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
-  /** Makes the nightly backup; null where none is wanted. */
+  /** Makes the nightly backup; null where no folder is set. */
   readonly backup: (() => Promise<object>) | null;
 }
 
-/** The jobs of one Lamppost. The journal needs none: it is trimmed behind its slowest reader all the time. */
+/**
+ * Returns the jobs of a server: what runs when. The journal needs none: it is trimmed continuously behind its slowest
+ * reader.
+ */
 export function createJobs({ clock, ledger, engine, notify, reception, keep, backup }: JobDeps): Job[] {
   const before = (days: number) => clock.now() - days * DAY_MS;
   const jobs: Job[] = [

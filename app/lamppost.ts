@@ -11,7 +11,7 @@ import { type Credential, hashSecret, newSecret, openRegistry } from '../registr
 import { backtestDevices, createRuleRepository, ruleInForce } from '../rules/index.ts';
 import { createBackups, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
-import { backupSources, checkTogether } from './backup-sources.ts';
+import { backupSources, checkTogether } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
 import { createCityInForce, loadCity } from './city-in-force.ts';
 import type { Config } from './config.ts';
@@ -90,7 +90,11 @@ export function createLamppost(config: Config, { log, onCrash, onStep }: Options
 
     const openState = () => new DatabaseSync(file('state.sqlite'), { readOnly: true });
     const state = await steps.do('state reader', openState, close);
-    const journalReader = await steps.do('journal reader', () => new JournalReader(file('journal.sqlite')), close);
+    const journalReader = await steps.do(
+      'journal reader',
+      () => new JournalReader(file('journal.sqlite')).open(),
+      close,
+    );
     const ledger = createLedgerReader(state, journalReader);
     const quarantine = createQuarantineReader(state);
     const rules = createRuleRepository(

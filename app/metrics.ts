@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Ledger } from '../domain/index.ts';
 
-/** Where the figures come from; asked at each scrape. */
+/** The sources of the metrics; each is called at every scrape. */
 export interface MetricSources {
   ledger(): Ledger;
   broker(): Promise<Record<string, number>>;
@@ -10,29 +10,29 @@ export interface MetricSources {
   openTickets(): number;
   devices(): number;
   notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
-  /** Epoch ms; 0 where there was none. */
+  /** When the newest backup began, epoch ms; 0 where there was none. */
   newestBackupMs(): number;
 }
 
-/** Prometheus text of the process: base units, no device ids as labels. */
+/** Returns a function that collects the metrics as Prometheus text: base units, no device ids as labels. */
 export function createMetrics(sources: MetricSources): () => Promise<string> {
   const register = new Registry();
   // The default of 10 ms wakes an idle process a hundred times a second.
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 200 });
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name: `lamppost_${name}`, help, labelNames, registers: [register] });
-  const messages = gauge('messages', 'Messages by where they are (the ledger)', ['state']);
-  const readings = gauge('readings', 'Readings by what became of them (the ledger)', ['state']);
-  const brokerFigures = gauge('broker', 'Figures of the MQTT broker since its start', ['figure']);
-  const lag = gauge('consumer_lag_blocks', 'Journal blocks that a consumer has yet to take', ['consumer']);
+  const messages = gauge('messages', 'Messages by state (the ledger)', ['state']);
+  const readings = gauge('readings', 'Readings by state (the ledger)', ['state']);
+  const brokerCounters = gauge('broker', 'Counters of the MQTT broker since its start', ['figure']);
+  const lag = gauge('consumer_lag_blocks', 'Journal blocks that a consumer has not processed yet', ['consumer']);
   const journalBytes = gauge('journal_bytes', 'Bytes of messages in the journal');
   const openTickets = gauge('open_tickets', 'Tickets that are open');
-  const deliveriesWaiting = gauge('deliveries_waiting', 'Deliveries to receivers of events that are not settled');
+  const deliveriesWaiting = gauge('deliveries_waiting', 'Deliveries to receivers of events that are not settled yet');
   const receivers = gauge('receivers', 'Receivers of events', ['state']);
   const devices = gauge('devices', 'Registered devices');
   const backup = gauge(
     'newest_backup_timestamp_seconds',
-    'When the newest whole backup since the start began; 0: none',
+    'When the newest complete backup since the start began; 0: none',
   );
 
   return async () => {
@@ -45,7 +45,7 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     const ledger = sources.ledger();
     for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
     for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);
-    for (const [figure, value] of Object.entries(broker)) brokerFigures.set({ figure }, value);
+    for (const [name, value] of Object.entries(broker)) brokerCounters.set({ figure: name }, value);
     lag.set({ consumer: 'rules' }, Math.max(0, engine.head - engine.rules));
     lag.set({ consumer: 'history' }, Math.max(0, engine.head - engine.history));
     journalBytes.set(bytes);

@@ -1,16 +1,19 @@
 import cron from 'node-cron';
 import type { Logger } from 'pino';
 
-/** Work that comes round; may be run at any time, and twice. */
+/** Periodic work. It has to be idempotent: it may run at any time, and twice. */
 export interface Job {
   readonly name: string;
-  /** Minute, hour, day of month, month, weekday, and seconds in front of them where there are six: in the city's own zone. */
+  /** Five fields (minute, hour, day of month, month, weekday) or six with seconds first, in the city's time zone. */
   readonly cron: string;
-  /** Resolves to what is worth a line in the log; null where nothing is. */
+  /** Resolves to the result to log; null where there is nothing to log. */
   run(): Promise<object | null>;
 }
 
-/** Runs jobs by the city's clock. A job that fails is logged and tried again when it is due next; none overlaps itself. */
+/**
+ * Creates a schedule that runs jobs with node-cron. A job that fails is logged and runs again at its next time; none
+ * overlaps itself.
+ */
 export function createSchedule(jobs: readonly Job[], { log, timezone }: { log: Logger; timezone: string }) {
   const running = new Set<Promise<void>>();
   const tasks = jobs.map((job) =>
@@ -34,7 +37,7 @@ export function createSchedule(jobs: readonly Job[], { log, timezone }: { log: L
     async start(): Promise<void> {
       for (const task of tasks) await task.start();
     },
-    /** Waits for what is running. */
+    /** Starts no more jobs and waits for those that run. */
     async stop(): Promise<void> {
       for (const task of tasks) await task.destroy();
       await Promise.all(running);
@@ -47,11 +50,11 @@ async function attempt({ name, run }: Job, log: Logger): Promise<void> {
     const done = await run();
     if (done !== null) log.info({ job: name, ...done }, 'job done');
   } catch (error) {
-    log.error({ job: name, err: error }, 'a job failed; it is tried again when it is due next');
+    log.error({ job: name, err: error }, 'a job failed; it runs again at its next time');
   }
 }
 
-/** What node-cron has to say, such as that a run was left out because the one before still goes on. */
+/** Logs the messages of node-cron, such as a run that was skipped because the one before has not ended. */
 function loggerOf({ name: job }: Job, log: Logger) {
   return {
     info: (message: string) => log.info({ job }, message),

@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { type CityControl, type CityFile, LamppostError } from '../domain/index.ts';
 
 /**
- * Reads a city folder (`*.yaml`, `*.yml`, `*.geojson`, also below it; nothing hidden, no tests). Its version is the
- * SHA-256 of the files' names and texts. Throws `city` where it cannot be read.
+ * Reads a city folder: `*.yaml`, `*.yml` and `*.geojson`, subfolders included, without hidden files and tests. Its version
+ * is the SHA-256 of the files' names and texts. Throws `city` where it cannot be read.
  */
 export async function readCityFolder(folder: string): Promise<CityControl> {
   const files = await read(folder, (path) => !isTest(path));
   return { version: createHash('sha256').update(JSON.stringify(files)).digest('hex'), files };
 }
 
-/** Reads the tests beside the rules, `rules/*.test.yaml`: they are of their authors, not of the city. Throws `city`. */
+/** Reads the tests of the rules, `rules/*.test.yaml`, which are not part of the city. Throws `city`. */
 export function readRuleTests(folder: string): Promise<readonly CityFile[]> {
   return read(folder, (path) => path.startsWith('rules/') && isTest(path));
 }

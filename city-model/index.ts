@@ -1,6 +1,5 @@
-export { check } from './check.ts';
 export { readCityFolder, readRuleTests } from './folder.ts';
 export { formatProblems, type ParsedCity, parseCity } from './parse.ts';
 export { Duration, Id, Positive, strict, Text, unless } from './schema.ts';
-export { openSource, type Source } from './source.ts';
+export { check, openSource, type Source } from './source.ts';
 export { applied, type Conversion, convert, unitFault } from './units.ts';

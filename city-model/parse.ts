@@ -1,25 +1,24 @@
 import type { z } from 'zod';
 import type { Calendar, City, CityControl, CityProblem, District, Profile } from '../domain/index.ts';
-import { check } from './check.ts';
-import { DistrictsSchema } from './geojson.ts';
 import { checkDistricts, checkFields, checkInhibitions, checkProfiles, checkServices } from './references.ts';
 import {
   CalendarsSchema,
   CityFileSchema,
   DepartmentsSchema,
+  DistrictsSchema,
   MetricsSchema,
   ProfilesSchema,
   WEEKDAYS,
 } from './schema.ts';
 import { InhibitionsSchema, inhibitionsOf, ServicesSchema, serviceOf } from './services.ts';
-import { openSource } from './source.ts';
+import { check, openSource } from './source.ts';
 
-/** A city, or every mistake that keeps its folder from being one. */
+/** A city, or every mistake in its folder. */
 export type ParsedCity =
   | { readonly city: City; readonly problems: readonly [] }
   | { readonly city: null; readonly problems: CityProblem[] };
 
-/** Makes a city of its folder's files (all but `rules/`). Pure. */
+/** Parses the files of a city folder (all but `rules/`) into a city. Pure. */
 export function parseCity(control: CityControl): ParsedCity {
   const problems: CityProblem[] = [];
   const open = <T extends z.ZodType>(path: string, schema: T, optional?: string) => {
@@ -73,7 +72,7 @@ export function parseCity(control: CityControl): ParsedCity {
   return { city, problems: [] };
 }
 
-/** `file:line:column message`, a line each. */
+/** Formats problems as `file:line:column message`, one per line. */
 export function formatProblems(problems: readonly CityProblem[]): string {
   return problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`).join('\n');
 }

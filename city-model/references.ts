@@ -1,11 +1,9 @@
 import { z } from 'zod';
-import type { CityProblem } from '../domain/index.ts';
-import { suggest } from '../domain/index.ts';
+import { type CityProblem, suggest, unknownName } from '../domain/index.ts';
 import type { Source } from './source.ts';
-
 import { convert, knownUnits, unitFault } from './units.ts';
 
-/** What can be read of a file that may have mistakes elsewhere, so that one mistake does not hide another. */
+// These schemas read what is readable of a file with mistakes elsewhere, so that one mistake does not hide another.
 const ReadableProfiles = recordOf(z.object({ metrics: z.array(z.unknown()) }));
 const ReadableFields = recordOf(
   z.object({
@@ -36,7 +34,7 @@ function recordOf<T extends z.ZodType>(schema: T) {
   return z.record(z.string(), schema.nullable().catch(null));
 }
 
-/** Metrics that a profile names: each is known, and named once. */
+/** Checks that each metric of a profile is known and listed once. */
 export function checkProfiles(profiles: Source, metrics: Source, problems: CityProblem[]): void {
   const known = keysOf(metrics);
   const readable = ReadableProfiles.safeParse(profiles.value).data ?? {};
@@ -44,13 +42,14 @@ export function checkProfiles(profiles: Source, metrics: Source, problems: CityP
     profile?.metrics.forEach((metric, i, all) => {
       if (typeof metric !== 'string') return;
       const at = [id, 'metrics', i];
-      if (known?.has(metric) === false) problems.push(profiles.problem(at, unknown('metric', metric, known)));
+      const fault = known && unknownName('metric', metric, known);
+      if (fault !== null) problems.push(profiles.problem(at, fault));
       else if (all.indexOf(metric) < i) problems.push(profiles.problem(at, `metric "${metric}" is named twice`));
     });
   }
 }
 
-/** Fields stand for metrics of their own profile, in a unit that the metric's can be made of. */
+/** Checks that fields map to metrics of their own profile, in a unit that converts to the metric's. */
 export function checkFields(profiles: Source, metrics: Source, problems: CityProblem[]): void {
   const units = ReadableUnits.safeParse(metrics.value).data ?? {};
   const readable = ReadableFields.safeParse(profiles.value).data ?? {};
@@ -78,7 +77,7 @@ function unitProblem(from: unknown, to: string | undefined): string | null {
   return unitFault(from, to) + (knownUnits.includes(from) ? '' : suggest(from, knownUnits));
 }
 
-/** The departments and parties that a service names are known, and so is its calendar. */
+/** Checks that the departments, parties and calendar of each service are known. */
 export function checkServices(
   services: Source,
   { departments, calendars }: { readonly departments: Source; readonly calendars: Source },
@@ -90,8 +89,8 @@ export function checkServices(
   for (const [id, service] of Object.entries(readable)) {
     if (service === null) continue;
     const check = (path: readonly PropertyKey[], what: string, name: unknown, all: ReadonlySet<string> | null) => {
-      if (typeof name !== 'string' || all === null || all.has(name)) return;
-      problems.push(services.problem([id, ...path], unknown(what, name, all)));
+      const fault = typeof name === 'string' && all !== null ? unknownName(what, name, all) : null;
+      if (fault !== null) problems.push(services.problem([id, ...path], fault));
     };
     check(['department'], 'department', service.department, parties);
     check(['calendar'], 'calendar', service.calendar, known);
@@ -101,7 +100,7 @@ export function checkServices(
   }
 }
 
-/** Services and districts that an inhibition is about are known. */
+/** Checks that the services and districts of each inhibition are known. */
 export function checkInhibitions(
   inhibitions: Source,
   { services, districts }: { readonly services: Source; readonly districts: Source },
@@ -113,14 +112,15 @@ export function checkInhibitions(
   for (const [i, inhibition] of readable.entries()) {
     for (const key of ['service', 'district'] as const) {
       for (const name of inhibition?.target[key] ?? []) {
-        if (known[key]?.has(name) !== false) continue;
-        problems.push(inhibitions.problem([i, 'target', key], unknown(key, name, known[key])));
+        const names = known[key];
+        const fault = names && unknownName(key, name, names);
+        if (fault !== null) problems.push(inhibitions.problem([i, 'target', key], fault));
       }
     }
   }
 }
 
-/** No district is described twice. */
+/** Checks that no district is described twice. */
 export function checkDistricts(districts: Source, problems: CityProblem[]): void {
   const seen = new Set<string>();
   const features = ReadableDistricts.safeParse(districts.value).data?.features ?? [];
@@ -132,11 +132,7 @@ export function checkDistricts(districts: Source, problems: CityProblem[]): void
   });
 }
 
-function unknown(what: string, name: string, known: Iterable<string>): string {
-  return `unknown ${what} "${name}"${suggest(name, known)}`;
-}
-
-/** Names that a file describes; null where it cannot be read at all. */
+/** Returns the names that a file describes; null where it cannot be read at all. */
 function keysOf({ value }: Source): ReadonlySet<string> | null {
   return typeof value === 'object' && value !== null ? new Set(Object.keys(value)) : null;
 }

@@ -1,28 +1,28 @@
 import { z } from 'zod';
-import { parseDuration, suggest } from '../domain/index.ts';
+import { DAY_MS, MINUTE_MS, parseDuration, suggest } from '../domain/index.ts';
 
-const LONGEST_MS = 3_650 * 86_400_000;
+const LONGEST_MS = 3_650 * DAY_MS;
 
-/** An object without unknown keys; an unknown one is answered by `hints`, or else with the nearest known. */
+/** Creates a schema of an object without unknown keys. The error names the hint of the key, or the nearest known key. */
 export function strict<T extends z.ZodRawShape>(
   shape: T,
   hints: Readonly<Record<string, string>> = {},
 ): z.ZodObject<T, z.core.$strict> {
-  const answer = (key: string) =>
+  const hintOf = (key: string) =>
     Object.hasOwn(hints, key) ? hints[key]! : `unknown key${suggest(key, Object.keys(shape))}`;
   return z.strictObject(shape, {
-    // One line a key, in their order.
-    error: (issue) => (issue.code === 'unrecognized_keys' ? issue.keys.map(answer).join('\n') : undefined),
+    // One line per key, in their order.
+    error: (issue) => (issue.code === 'unrecognized_keys' ? issue.keys.map(hintOf).join('\n') : undefined),
   });
 }
 
-/** A schema's own words for a value of the wrong type; a value that is missing is named as such. */
+/** Sets the error message for a value of the wrong type; a missing value keeps the message for missing values. */
 export const unless =
   (message: string) =>
   ({ input }: { readonly input?: unknown }): string | undefined =>
     input === undefined ? undefined : message;
 
-/** `15m` as milliseconds; at most ten years. */
+/** Parses `15m` into milliseconds; at most ten years. */
 export const Duration = z
   .string({ error: unless('not a duration; write 30s, 15m, 4h or 7d') })
   .transform((text, context) => {
@@ -54,7 +54,7 @@ const Zone = z.string().superRefine((zone, context) => {
   context.addIssue(`"${zone}" is not an IANA zone such as Europe/Berlin${near}`);
 });
 
-/** `supportedValuesOf` leaves out aliases such as Asia/Kolkata, and the formatter alone also takes `+08:00`. */
+/** `supportedValuesOf` omits aliases such as Asia/Kolkata, and the formatter alone also accepts `+08:00`. */
 function isZone(zone: string): boolean {
   try {
     new Intl.DateTimeFormat('en', { timeZone: zone });
@@ -68,7 +68,7 @@ function isZone(zone: string): boolean {
 export const CityFileSchema = strict({
   name: Text,
   timezone: Zone,
-  accepts: strict({ past: Duration.default(604_800_000), ahead: Duration.default(300_000) }).prefault({}),
+  accepts: strict({ past: Duration.default(7 * DAY_MS), ahead: Duration.default(5 * MINUTE_MS) }).prefault({}),
   publication: strict({
     licence: z.string().default('CC-BY-4.0'),
     coordinate_decimals: z.number().int().min(0).max(6).default(3),
@@ -88,7 +88,7 @@ export const MetricsSchema = z.record(
     {
       path: ['min'],
       message: 'min must be below max',
-      // Also beside other mistakes.
+      // Checked even where other fields have mistakes.
       when: ({ value }) => hasNumbers(value, 'min', 'max'),
     },
   ),
@@ -98,7 +98,7 @@ function hasNumbers(value: unknown, ...keys: readonly string[]): boolean {
   return keys.every((key) => typeof (value as Record<string, unknown> | null)?.[key] === 'number');
 }
 
-/** The map stands first: a mistake in one is not answered as if `ignore` had been meant. */
+/** The map comes first: a mistake in a map is reported as such, not as a misspelt `ignore`. */
 const Field = z.union([
   strict({ metric: z.string(), unit: z.string().nullable().default(null) }),
   z.literal('ignore', { error: unless('write { metric: …, unit: … }, or ignore') }),
@@ -150,3 +150,42 @@ export const CalendarsSchema = z.record(
     }
   }),
 );
+
+type Point = readonly number[];
+
+const Position = z
+  .array(z.number())
+  .min(2, 'a position is [longitude, latitude]')
+  .max(3, 'a position is [longitude, latitude]');
+
+/** RFC 7946 §3.1.6: a linear ring is closed and has four or more positions. */
+const Ring = z
+  .array(Position)
+  .min(4, 'a ring has at least four positions, the last like the first')
+  .superRefine((ring, context) => {
+    if (!same(ring[0], ring.at(-1))) context.addIssue('the ring is not closed: its last position must be its first');
+    // One problem per ring: a file in another projection would have as many mistakes as positions.
+    const beyond = ring.findIndex(([lon, lat]) => Math.abs(lon!) > 180 || Math.abs(lat!) > 90);
+    if (beyond === -1) return;
+    const message = `[${ring[beyond]}] is not [longitude, latitude] in degrees (WGS 84)`;
+    context.addIssue({ code: 'custom', path: [beyond], message });
+  });
+
+const same = (a: Point | undefined, b: Point | undefined) => a?.[0] === b?.[0] && a?.[1] === b?.[1];
+
+const Geometry = z.discriminatedUnion(
+  'type',
+  [
+    z.object({ type: z.literal('Polygon'), coordinates: z.array(Ring).min(1) }),
+    z.object({ type: z.literal('MultiPolygon'), coordinates: z.array(z.array(Ring).min(1)).min(1) }),
+  ],
+  { error: unless('a district is a Polygon or a MultiPolygon') },
+);
+
+/** `districts.geojson`. Unknown members are allowed (RFC 7946 §6.1). */
+export const DistrictsSchema = z.object({
+  type: z.literal('FeatureCollection'),
+  features: z
+    .array(z.object({ type: z.literal('Feature'), id: Id, properties: z.object({ title: Text }), geometry: Geometry }))
+    .min(1, 'a city has at least one district'),
+});

@@ -63,7 +63,7 @@ const Names = z.union([z.string().transform((name) => [name]), z.array(z.string(
 const matchers = (keys: readonly string[]) =>
   Object.fromEntries(keys.map((key) => [key, Names.optional()])) as Record<string, z.ZodOptional<typeof Names>>;
 
-/** `inhibitions.yaml`, which a city need not have. */
+/** `inhibitions.yaml`, which is optional. */
 export const InhibitionsSchema = z.array(
   strict({
     source: strict(matchers(['rule', 'district', 'severity'])),
@@ -73,7 +73,7 @@ export const InhibitionsSchema = z.array(
   }).refine(({ source }) => source.rule !== undefined, { path: ['source', 'rule'], message: 'is missing' }),
 );
 
-/** A service as it was written. */
+/** Compiles a service from its entry in `services.yaml`. */
 export function serviceOf(written: z.output<typeof ServicesSchema>[string]): Omit<Service, 'id'> {
   const { deadline, acknowledge, warn, escalate, reopen, close, offer, gather, attributes, ...service } = written;
   return {
@@ -93,7 +93,7 @@ export function serviceOf(written: z.output<typeof ServicesSchema>[string]): Omi
   };
 }
 
-/** Inhibitions as they were written. */
+/** Compiles the inhibitions from `inhibitions.yaml`. */
 export function inhibitionsOf(written: z.output<typeof InhibitionsSchema>): Inhibition[] {
   return written.map(({ source, target, equal, via }) => ({
     source: source as Inhibition['source'],

@@ -1,19 +1,20 @@
 import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
-import type { CityFile, CityProblem } from '../domain/index.ts';
+import type { z } from 'zod';
+import { type CityFile, type CityProblem, suggest } from '../domain/index.ts';
 
-/** One file of the city folder: its value, and where each part of it stands in the text. */
+/** One file of the city folder: its value, and the place of each part in the text. */
 export interface Source {
   readonly file: string;
   readonly text: string;
   /** The parsed value; undefined where the file is not well-formed. */
   readonly value: unknown;
-  /** Mistakes of syntax. */
+  /** Syntax errors. */
   readonly problems: readonly CityProblem[];
-  /** A mistake at a path of the value; at the deepest part of the path that is written. */
+  /** Returns a problem at a path of the value, placed at the deepest part of the path that exists in the text. */
   problem(path: readonly PropertyKey[], message: string): CityProblem;
 }
 
-/** Parses one file, `*.geojson` as JSON and all else as YAML. Never throws: mistakes of syntax are its `problems`. */
+/** Parses one file: `*.geojson` as JSON, all others as YAML. Never throws: syntax errors are its `problems`. */
 export function openSource(file: CityFile): Source {
   return file.path.endsWith('.geojson') ? openJson(file) : openYaml(file);
 }
@@ -24,9 +25,7 @@ function openYaml({ path: file, text }: CityFile): Source {
   visit(document, {
     Alias(_, node) {
       if (node.resolve(document) !== undefined) return;
-      problems.push(
-        at(node.range?.[0] ?? 0, `*${node.source} stands for nothing; &${node.source} must come before it`),
-      );
+      problems.push(at(node.range?.[0] ?? 0, `*${node.source} has no anchor; &${node.source} must come before it`));
     },
   });
   let value: unknown;
@@ -38,7 +37,7 @@ function openYaml({ path: file, text }: CityFile): Source {
   return { file, text, value, problems, problem: (path, message) => at(offsetOf(document.contents, path), message) };
 }
 
-/** Real districts have megabytes of coordinates, and YAML is slow to read: only a mistake needs the places, and once. */
+/** Reads places only for the first problem: real districts have megabytes of coordinates, and the YAML parser is slow. */
 function openJson({ path: file, text }: CityFile): Source {
   let places: ReturnType<typeof located> | undefined;
   const place = () => {
@@ -65,7 +64,7 @@ function located(file: string, text: string) {
   return { document, at };
 }
 
-/** Offset of the deepest part of the path that exists: a key, or an item of a list. */
+/** Returns the offset of the deepest part of the path that exists: a key, or an item of a list. */
 function offsetOf(root: Node | null, path: readonly PropertyKey[]): number {
   let node: unknown = root;
   let offset = root?.range?.[0] ?? 0;
@@ -81,4 +80,60 @@ function offsetOf(root: Node | null, path: readonly PropertyKey[]): number {
     } else return offset;
   }
   return offset;
+}
+
+/** Checks a file against a schema. Adds a problem with its place for every issue, and then returns null. */
+export function check<T extends z.ZodType>(source: Source, schema: T, problems: CityProblem[]): z.output<T> | null {
+  problems.push(...source.problems);
+  if (source.problems.length > 0) return null;
+  const parsed = schema.safeParse(source.value ?? {}, { error: wording });
+  if (parsed.success) return parsed.data;
+  for (const { path, message } of parsed.error.issues.flatMap(faultsOf)) {
+    problems.push(source.problem(path, `${path.map(String).join('.') || 'file'}: ${message}`));
+  }
+  return null;
+}
+
+interface Fault {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** Splits an issue into its single faults, each with its own path. */
+function faultsOf(issue: z.core.$ZodIssue): Fault[] {
+  if (issue.code === 'unrecognized_keys') {
+    const messages = issue.message.split('\n');
+    return issue.keys.map((key, i) => ({ path: [...issue.path, key], message: messages[i] ?? issue.message }));
+  }
+  if (issue.code === 'invalid_key') return [{ path: issue.path, message: issue.issues[0]?.message ?? issue.message }];
+  if (issue.code !== 'invalid_union') return [issue];
+  const meant = issue.errors.find(
+    (errors) => !errors.some((one) => one.path.length === 0 && one.code === 'invalid_type'),
+  );
+  if (meant === undefined) return [issue];
+  return meant.flatMap((one) => faultsOf({ ...one, path: [...issue.path, ...one.path] }));
+}
+
+const NOUNS: Readonly<Record<string, string>> = {
+  string: 'a text; put it in quotes',
+  number: 'a number',
+  int: 'a whole number',
+  array: 'a list',
+  object: 'a map of keys and values',
+  record: 'a map of keys and values',
+};
+
+/** Returns an error message for a person who writes YAML, where the schema has no message of its own. */
+function wording(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.input === undefined) return 'is missing';
+  if (issue.code === 'invalid_type') return `${shown(issue.input)} is not ${NOUNS[issue.expected] ?? issue.expected}`;
+  if (issue.code === 'invalid_value')
+    return `${shown(issue.input)} is not possible here${suggest(String(issue.input), issue.values.map(String))}`;
+  return undefined;
+}
+
+function shown(input: unknown): string {
+  if (Array.isArray(input)) return 'a list';
+  if (typeof input === 'object' && input !== null) return 'a map';
+  return typeof input === 'string' ? JSON.stringify(input.slice(0, 60)) : String(input);
 }

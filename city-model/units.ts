@@ -157,7 +157,7 @@ const TABLE: Readonly<Record<string, readonly (readonly [factor: number, names: 
   ],
 };
 
-/** A sender may call a unit what it likes; no name in the table is nearly as long. */
+/** A sender may use any text as a unit; no name in the table is nearly as long. */
 const LONGEST = 32;
 
 interface Unit {
@@ -174,7 +174,7 @@ const UNITS: ReadonlyMap<string, Unit> = new Map(
   ),
 );
 
-/** Turns a value of one unit into another: `value × factor + offset`. */
+/** Converts a value from one unit to another: `value × factor + offset`. */
 export interface Conversion {
   readonly factor: number;
   readonly offset: number;
@@ -182,12 +182,12 @@ export interface Conversion {
 
 const NONE: Conversion = { factor: 1, offset: 0 };
 
-/** Names of all units that can be converted. */
+/** The names of all units in the table. */
 export const knownUnits: readonly string[] = [...UNITS.keys()];
 
 /**
- * How values in one unit become values in another. `unknown-unit`: one of the two is not in the table (a unit always
- * works with itself); `wrong-unit`: they measure different quantities.
+ * Returns the conversion from one unit to another. `unknown-unit`: one of the two is not in the table (a unit always converts
+ * to itself); `wrong-unit`: they measure different quantities.
  */
 export function convert(from: string, to: string): Conversion | 'unknown-unit' | 'wrong-unit' {
   if (from === to) return NONE;
@@ -197,14 +197,14 @@ export function convert(from: string, to: string): Conversion | 'unknown-unit' |
   return { factor: a.factor / b.factor, offset: (a.offset - b.offset) / b.factor };
 }
 
-/** The converted value, without the dust of binary arithmetic: to 15 digits, or to 1e-9 where the scale has another zero. */
+/** Returns the converted value, rounded to 15 digits, or to 1e-9 where the scales have different zeros. */
 export function applied({ factor, offset }: Conversion, value: number): number {
   const result = value * factor + offset;
   if (offset !== 0) return Math.round(result * 1e9) / 1e9;
   return factor === 1 ? result : Number(result.toPrecision(15));
 }
 
-/** Why `convert` gave no conversion, in one sentence. */
+/** Returns in one sentence why `convert` found no conversion. */
 export function unitFault(from: string, to: string): string {
   const [a, b] = [unitOf(from), unitOf(to)];
   if (a === undefined) return `no conversion from "${from.slice(0, LONGEST)}" to ${to} is known`;
@@ -214,7 +214,7 @@ export function unitFault(from: string, to: string): string {
   return `"${from}" measures ${a.dimension}, ${to} measures ${b.dimension}${why}`;
 }
 
-/** Also in other characters: µg/m³ (with either of the two micros), ℃. */
+/** Finds a unit also in other characters: µg/m³ (with either of the two micro signs), ℃. */
 function unitOf(name: string): Unit | undefined {
   if (name.length > LONGEST) return undefined;
   return UNITS.get(name) ?? UNITS.get(name.normalize('NFKC').replaceAll('μ', 'u'));

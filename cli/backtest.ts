@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseArgs } from 'node:util';
-import { type Config, type LoadedCity, loadCity, readConfig, wouldBeTickets } from '../app/index.ts';
+import { type Config, type LoadedCity, loadCity, readConfig } from '../app/index.ts';
 import { formatProblems } from '../city-model/index.ts';
 import {
   systemClock as clock,
@@ -26,6 +26,7 @@ import {
   rulesInForce,
   runBacktest,
 } from '../rules/index.ts';
+import { wouldBeTickets } from '../tickets/index.ts';
 import { createProgressBar, printReport } from './backtest-report.ts';
 import { type Client, clientOf, SERVER_FLAGS } from './client.ts';
 
@@ -211,5 +212,5 @@ async function openHistory({ data, influx }: Config): Promise<Pick<HistoryStore,
   if (influx === null) return openDuckdbScan(join(data, 'history.duckdb'));
   const metrics = { indexOf: () => 0, idOf: () => '' };
   const history = createInfluxHistory({ metrics, unitOf: () => '', clock }, influx);
-  return { scan: history.scan, close: () => void history.stop() };
+  return { scan: (query, signal) => history.scan(query, signal), close: () => void history.stop() };
 }

@@ -1,4 +1,4 @@
-// The operators' page: ledger, open tickets and the event feed. Everything that comes from the server is set as text.
+// The operators' page: ledger, open tickets and events. Everything from the server is set as text, never as HTML.
 
 import { TEXTS } from './texts.js';
 import { createTicketView } from './ticket.js';
@@ -42,14 +42,14 @@ function age(ms) {
 function equation(name, total, parts) {
   const line = element('div', undefined, 'equation');
   const sum = Object.values(parts).reduce((a, b) => a + b, 0);
-  const figure = (label, value) => {
+  const cellOf = (label, value) => {
     const cell = element('span');
     cell.append(element('small', label), element('b', value.toLocaleString(language)));
     return cell;
   };
-  line.append(figure(`${name} · ${say('received')}`, total));
+  line.append(cellOf(`${name} · ${say('received')}`, total));
   Object.entries(parts).forEach(([part, value], i) => {
-    line.append(element('span', i === 0 ? '=' : '+', 'sign'), figure(say(part), value));
+    line.append(element('span', i === 0 ? '=' : '+', 'sign'), cellOf(say(part), value));
   });
   const good = sum === total;
   line.append(element('span', say(good ? 'balanced' : 'unbalanced'), good ? 'balanced' : 'unbalanced'));
@@ -139,11 +139,11 @@ async function refresh() {
     drawLedger();
     drawTickets();
   } catch {
-    // the stream says that the connection is lost
+    // The event stream shows that the connection is lost.
   }
 }
 
-// fetch, not EventSource: a key belongs into a header, never into an address.
+// fetch instead of EventSource: the key goes into a header, never into a URL.
 async function follow() {
   while (key !== null) {
     try {

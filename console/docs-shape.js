@@ -1,6 +1,6 @@
-// A JSON Schema as people read it: `{ id: string, value: number | null }`, with links to shapes that have a name.
+// A JSON Schema in short notation: `{ id: string, value: number | null }`, with links to named shapes.
 
-/** Parts of a schema's text: strings, and {ref} or {note} in between. */
+/** Returns the parts of a schema's text: strings, {ref} and {note}. */
 export function shape(schema, depth = 0) {
   const { $ref, anyOf, oneOf, allOf } = schema;
   if ($ref !== undefined) return [{ ref: $ref.split('/').at(-1) }];
@@ -53,7 +53,7 @@ function objectOf({ properties, required = [], additionalProperties }, depth) {
 
 const between = (lists, separator) => lists.flatMap((list, i) => (i === 0 ? list : [separator, ...list]));
 
-/** The parts as nodes of the page. */
+/** Returns the parts as DOM nodes. */
 export function nodesOf(parts) {
   return parts.map((part) => {
     if (typeof part === 'string') return part;

@@ -1,4 +1,4 @@
-// Shows openapi.json and asyncapi.json for people: what there is, who may, and the shape of what goes over it.
+// Shows openapi.json and asyncapi.json: routes and topics, who may use them, and the shapes of their data.
 import { nodesOf, shape } from './docs-shape.js';
 
 const TEXTS = {
@@ -44,7 +44,7 @@ function make(tag, ...children) {
 const heading = (text) => make('h3', text);
 const shown = (schema) => make('pre', ...nodesOf(shape(schema)));
 
-/** A line that opens on what is behind it. */
+/** A line that opens to show its details. */
 function entry(kind, name, about, ...inside) {
   const summary = make('summary', make('b', kind), make('code', name), ' ', make('span', about));
   return make('details', summary, ...inside);
@@ -64,7 +64,7 @@ function routeOf(path, method, { summary, description, parameters = [], requestB
   return entry(method.toUpperCase(), path, summary, ...inside);
 }
 
-/** The routes by tag. */
+/** A section of routes for each tag. */
 function routes() {
   const sections = new Map();
   for (const [path, methods] of Object.entries(http.paths)) {
@@ -118,7 +118,7 @@ function draw() {
   follow();
 }
 
-/** Opens the shape that the address names. */
+/** Opens the shape that the URL names. */
 function follow() {
   const found = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!found) return;

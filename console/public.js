@@ -1,9 +1,9 @@
-// How the city answers, for everybody: what /public/oversight.json says.
+// Open data for everybody: shows /public/oversight.json.
 
 const TEXTS = {
   en: {
     other: '中文',
-    title: 'how the city answers',
+    title: 'how the city responds',
     total: 'IN 52 WEEKS',
     byService: 'BY SERVICE',
     byDistrict: 'BY DISTRICT',
@@ -18,13 +18,13 @@ const TEXTS = {
     resolved: 'Resolved',
     late: 'Resolved late',
     reopened: 'Reopened',
-    acknowledge: 'Noticed within',
-    resolve: 'Resolved within',
+    acknowledge: 'Response time',
+    resolve: 'Resolution time',
     ratings: 'Rating',
     city: 'Whole city',
     none: 'There are no tickets yet.',
-    failed: 'The figures cannot be read now.',
-    about: 'Times: what half / nine of ten did not exceed, nights and holidays included. No data about persons.',
+    failed: 'The data cannot be loaded now.',
+    about: 'Times: median / 90th percentile, nights and holidays included. No personal data.',
     licence: 'Licence',
     asOf: 'as of',
     units: ['s', 'min', 'h', 'd'],
@@ -61,7 +61,7 @@ const TEXTS = {
 const TIMES = ['acknowledge', 'resolve'];
 const COUNTS = ['opened', 'open', 'overdue', 'resolved', 'late', 'reopened'];
 
-const data = await fetch('/public/oversight.json').then((answer) => (answer.ok ? answer.json() : null));
+const data = await fetch('/public/oversight.json').then((response) => (response.ok ? response.json() : null));
 let language = localStorage.getItem('language') ?? (navigator.language.startsWith('zh') ? 'zh' : 'en');
 const say = (name) => TEXTS[language][name];
 
@@ -71,7 +71,7 @@ function make(tag, ...children) {
   return node;
 }
 
-/** Seconds in the largest unit that leaves at least one, with a decimal below ten. */
+/** Seconds in the largest unit with a value of at least 1; with a decimal below 10. */
 function duration(seconds) {
   if (seconds === null) return '–';
   const sizes = [1, 60, 3_600, 86_400];
@@ -93,17 +93,17 @@ function row(names, line, most) {
     if (key === 'overdue' && line[key] > 0) cell.className = 'overdue';
     return cell;
   });
-  const figures = [durations(line.acknowledge), durations(line.resolve), rating(line.ratings)];
+  const values = [durations(line.acknowledge), durations(line.resolve), rating(line.ratings)];
   return make(
     'tr',
     ...names.map((name) => make('td', name)),
     make('td', bar),
     ...counts,
-    ...figures.map((one) => make('td', one)),
+    ...values.map((one) => make('td', one)),
   );
 }
 
-/** One table: lines, and the names of each. */
+/** A table with one row per line. */
 function section(title, heads, lines, namesOf) {
   const most = Math.max(...lines.map(({ opened }) => opened));
   const columns = [...heads.map(say), '', ...COUNTS.map(say)];
@@ -157,7 +157,7 @@ function show() {
   document.title = `${data?.city[language] ?? ''} ${say('title')}`.trim();
   document.getElementById('title').replaceChildren(data?.city[language] ?? '', ' ', make('span', say('title')));
   document.getElementById('language').textContent = say('other');
-  document.getElementById('figures').replaceChildren(...sections());
+  document.getElementById('data').replaceChildren(...sections());
 }
 
 document.getElementById('language').addEventListener('click', () => {

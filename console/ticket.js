@@ -1,4 +1,4 @@
-/** From which statuses an action makes sense; the server decides whether it is allowed, and says why not. */
+/** The statuses in which an action makes sense. The server decides whether it is allowed, and says why not. */
 const FROM = {
   acknowledge: ['open'],
   take: ['open', 'acknowledged'],
@@ -14,7 +14,7 @@ const FROM = {
 const NAMES_A_PARTY = ['assign', 'hand-over'];
 const OF_AN_OFFER = ['take', 'decline'];
 
-/** One ticket in a dialog: what is known of it, its history, and what can be done. Every act names the version that was seen. */
+/** Shows one ticket in a dialog: its facts, its history and its actions. Each action sends the version that is shown. */
 export function createTicketView({ say, element, language, request, changed }) {
   const dialog = document.getElementById('ticket');
   let ticket = null;
@@ -24,11 +24,11 @@ export function createTicketView({ say, element, language, request, changed }) {
   async function show(id) {
     const response = await request(`/api/v1/tickets/${encodeURIComponent(id)}`);
     if (!response.ok) return;
-    keep(await response.json(), response.headers.get('etag'));
+    display(await response.json(), response.headers.get('etag'));
     if (!dialog.open) dialog.showModal();
   }
 
-  function keep(shown, version) {
+  function display(shown, version) {
     ticket = shown;
     tag = version;
     refused = '';
@@ -42,10 +42,10 @@ export function createTicketView({ say, element, language, request, changed }) {
       headers: { 'content-type': 'application/json', 'if-match': tag },
       body: JSON.stringify(body),
     });
-    const answer = await response.json();
-    if (response.ok) keep(answer, response.headers.get('etag'));
+    const result = await response.json();
+    if (response.ok) display(result, response.headers.get('etag'));
     else if (response.status === 412) await show(ticket.id);
-    refused = response.ok ? '' : answer.detail;
+    refused = response.ok ? '' : result.detail;
     draw();
     changed();
   }
@@ -79,8 +79,8 @@ export function createTicketView({ say, element, language, request, changed }) {
     return list;
   }
 
-  function acts() {
-    const form = element('div', undefined, 'acts');
+  function actions() {
+    const form = element('div', undefined, 'actions');
     const note = element('input');
     note.placeholder = say('note');
     note.setAttribute('aria-label', say('note'));
@@ -109,7 +109,7 @@ export function createTicketView({ say, element, language, request, changed }) {
       element('h2', `${ticket.id} · ${title}`),
       facts(),
       ...words,
-      acts(),
+      actions(),
       problem,
       history(),
       shut,

@@ -3,7 +3,7 @@ import type { Calendar } from './rule.ts';
 import type { ShapeOf } from './schema.ts';
 import type { Inhibition, Service } from './service.ts';
 
-/** A text for people, in the languages that citizens and operators read. */
+/** A text for people, in both languages of citizens and operators. */
 export interface LocalText {
   readonly en: string;
   readonly zh: string;
@@ -15,7 +15,7 @@ export interface Metric {
   readonly title: LocalText;
   /** Unit of every stored value, by its UCUM or SenML name (`ug/m3`, `Cel`, `%`). */
   readonly unit: string;
-  /** Smallest and largest value that can be true; beyond it a reading is refused. */
+  /** Smallest and largest plausible value; a reading beyond them is refused. */
   readonly min: number;
   readonly max: number;
 }
@@ -28,14 +28,14 @@ export interface Profile {
   readonly metrics: readonly string[];
   /** How often it normally reports, ms. */
   readonly intervalMs: number;
-  /** What its fields stand for, by the names that its format gives them; `*` is every other field, and always ignored. */
+  /** The metric of each field, by the field's name in its format; `*` is every other field, and always ignored. */
   readonly fields: ReadonlyMap<string, FieldMapping>;
 }
 
-/** A metric of the profile and the unit that the device sends it in (null: the metric's own), or known and not stored. */
+/** A metric of the profile and the unit in which the device sends it (null: the metric's own), or `ignore`. */
 export type FieldMapping = { readonly metric: string; readonly unit: string | null } | 'ignore';
 
-/** Who answers for services: a department of the city, or a party beside it. */
+/** Who is responsible for services: a department of the city, or another party. */
 export interface Department {
   readonly id: string;
   readonly title: LocalText;
@@ -49,7 +49,7 @@ export interface District {
   readonly geometry: { readonly type: 'Polygon' | 'MultiPolygon'; readonly coordinates: unknown };
 }
 
-/** How the city publishes what it knows. */
+/** How the city publishes its data. */
 export interface Publishing {
   /** SPDX name of the licence of public data. */
   readonly licence: string;
@@ -57,24 +57,24 @@ export interface Publishing {
   readonly coordinateDecimals: number;
 }
 
-/** What the city says of its Open311 endpoint (GeoReport v2, service discovery). */
+/** The city's description of its Open311 endpoint (GeoReport v2, service discovery). */
 export interface Open311 {
-  /** Its `jurisdiction_id`; null: it has none, and clients name none. */
+  /** Its `jurisdiction_id`; null: it has none, and clients send none. */
   readonly jurisdiction: string | null;
-  /** Whom to ask about it. */
+  /** Whom to contact about it. */
   readonly contact: LocalText | null;
-  /** How to come by an `api_key`. */
+  /** How to get an `api_key`. */
   readonly keyService: LocalText | null;
 }
 
-/** The one description of the city that admission, validation, rules, tickets and publication follow from. */
+/** The description of the city, on which admission, validation, rules, tickets and publication are based. */
 export interface City {
   /** SHA-256 of the folder's files, hex. */
   readonly version: string;
   readonly name: LocalText;
   /** IANA zone. */
   readonly timezone: string;
-  /** How far in the past and ahead of the time of receipt a reading may lie, ms. */
+  /** How far before and after the time of receipt the time of a reading may be, ms. */
   readonly accepts: { readonly pastMs: number; readonly aheadMs: number };
   readonly publication: Publishing;
   readonly open311: Open311;

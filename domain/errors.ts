@@ -1,4 +1,6 @@
-/** Why a piece of data was refused. The one enumeration: every refusal that Lamppost makes names one of these. */
+import type { CityProblem } from './city.ts';
+
+/** Why data was refused. Every refusal of data has one of these reasons. */
 export const REASONS = {
   malformed: 'the payload is not well-formed in the format of its topic',
   'wrong-shape': 'the payload is well-formed, but its fields are not those of the format',
@@ -19,21 +21,21 @@ export const REASONS = {
   'history-refused': 'the history database refused to store the value',
 } as const;
 
-/** A reason from the one enumeration of refusals. */
+/** A reason why data was refused. */
 export type Reason = keyof typeof REASONS;
 
-/** A fault in data, as a value: what, where, and what would be right. */
+/** A fault in data, as a value: what is wrong, where, and what would be right. */
 export interface Rejection {
   readonly reason: Reason;
   /** JSON path of the fault inside the payload, such as `$[2].metrics.pm25`; `$` is the whole message. */
   readonly path: string;
-  /** One sentence for the person who can mend it, naming the value found and what would be right. */
+  /** One sentence for the person who can fix it, with the value found and what would be right. */
   readonly detail: string;
-  /** Which reading of the message was refused; absent where the fault is not one reading's. */
+  /** The name of the reading that was refused; absent where the fault belongs to no single reading. */
   readonly reading?: string;
 }
 
-/** Why a change of a rule was refused. The one enumeration of these, as `REASONS` is for data. */
+/** Why a change of a rule was refused: for rules what `REASONS` is for data. */
 export const RULE_REFUSALS = {
   'rule-mistakes': 'the rule has mistakes; each is listed with its line and column',
   'rule-in-file': 'the rule is in a file of the city folder, which the API does not change',
@@ -42,10 +44,10 @@ export const RULE_REFUSALS = {
   'rule-changed': 'the rule has changed since the version that was asked for',
 } as const;
 
-/** A reason from the one enumeration of refused changes. */
+/** A reason why a change of a rule was refused. */
 export type RuleRefusal = keyof typeof RULE_REFUSALS;
 
-/** Why an act upon a ticket is refused. The one enumeration of these, as `REASONS` is for data. */
+/** Why an action on a ticket is refused: for tickets what `REASONS` is for data. */
 export const TICKET_REFUSALS = {
   'wrong-status': 'the ticket is in a status from which this is not possible',
   'not-your-ticket': "the ticket is another department's: it was neither offered nor assigned to you",
@@ -61,7 +63,7 @@ export const TICKET_REFUSALS = {
 } as const;
 export type TicketRefusal = keyof typeof TICKET_REFUSALS;
 
-/** Stable names of operational faults. */
+/** Stable codes of operational faults. */
 export type ErrorCode =
   | 'config'
   | 'city'
@@ -78,17 +80,17 @@ export type ErrorCode =
   | 'precondition'
   | 'busy';
 
-/** An operational fault: thrown, with a stable code and whether trying again can help. Bugs are plain errors and crash. */
+/** An operational fault. It is thrown with a stable code and whether a retry can help. Bugs are plain errors and crash. */
 export class LamppostError extends Error {
   override readonly name = 'LamppostError';
   readonly code: ErrorCode;
   readonly retryable: boolean;
-  /** How long the other side asked to be left alone, ms; 0 where it did not. */
+  /** How long the other side asked to wait before a retry, ms; 0 where it did not. */
   readonly retryAfterMs: number;
-  /** Why a change of a rule or an act upon a ticket was refused, where it was. */
+  /** Why a change of a rule or an action on a ticket was refused; null for other faults. */
   readonly reason: RuleRefusal | TicketRefusal | null;
   /** Every mistake with its place, where the fault is in a text. */
-  readonly problems: readonly import('./city.ts').CityProblem[];
+  readonly problems: readonly CityProblem[];
 
   constructor(
     code: ErrorCode,
@@ -98,7 +100,7 @@ export class LamppostError extends Error {
       retryAfterMs?: number;
       cause?: unknown;
       reason?: RuleRefusal | TicketRefusal;
-      problems?: readonly import('./city.ts').CityProblem[];
+      problems?: readonly CityProblem[];
     } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });

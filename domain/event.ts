@@ -1,6 +1,6 @@
 import { HISTORY_ACTIONS } from './ticket.ts';
 
-/** Types of the events that Lamppost emits. */
+/** The types of all events that Lamppost emits. */
 export const EVENT_TYPES = [
   'city.lamppost.alert.firing',
   'city.lamppost.alert.resolved',
@@ -10,11 +10,11 @@ export const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
-/** CloudEvents 1.0 in structured JSON (spec §3.1): source + id is the duplicate key and never changes over redeliveries. */
+/** CloudEvents 1.0 in structured JSON (spec §3.1): source and id are the duplicate key, the same over redeliveries. */
 export interface CloudEvent {
   readonly specversion: '1.0';
   readonly id: string;
-  readonly source: string;
+  readonly source: '/lamppost';
   readonly type: EventType;
   /** `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}` or `sessions/{session}`. */
   readonly subject: string;
@@ -26,7 +26,7 @@ export interface CloudEvent {
   readonly data: unknown;
 }
 
-/** What the broker is asked to publish on behalf of Lamppost. */
+/** A message that the broker publishes for Lamppost. */
 export interface Publication {
   readonly topic: string;
   readonly payload: string;
@@ -42,9 +42,9 @@ export const DROP_REASONS = {
 } as const;
 export type DropReason = keyof typeof DROP_REASONS;
 
-/** What a cap or its expiry took from a kept MQTT session, added up since it was told last. */
+/** Messages that a kept MQTT session lost to a limit or to its expiry, added up since the last event about it. */
 export interface SessionDrop {
-  /** Stays the same when it is told again. */
+  /** Stays the same when the drop is reported again. */
   readonly id: string;
   /** `{user}/{client id}`, or the id of a device. */
   readonly session: string;

@@ -7,7 +7,7 @@ export {
   EvidenceSchema,
   type Transition,
 } from './alert.ts';
-export { type CalendarClock, createCalendarClock } from './calendar.ts';
+export { addWorkingTime, type CalendarClock, createCalendarClock, workingTimeBetween } from './calendar.ts';
 export {
   type City,
   type CityProblem,
@@ -60,12 +60,14 @@ export {
   type HistoryStore,
   type HistoryUpkeep,
   type LatestReading,
+  LatestReadingSchema,
   type ReadingsFilter,
   type ReadingsQuery,
   type RefusedRow,
   type ScannedReadings,
   type ScanQuery,
   type Series,
+  SeriesSchema,
 } from './history.ts';
 export type {
   Appended,
@@ -82,7 +84,14 @@ export type {
   RuleControl,
 } from './journal.ts';
 export { boundTo, KEY_ROLES, type Key, type KeyRole } from './key.ts';
-export type { Ledger, Page, Quarantined } from './ledger.ts';
+export {
+  type Ledger,
+  LedgerSchema,
+  type Page,
+  type Quarantined,
+  QuarantinedInFullSchema,
+  QuarantinedSchema,
+} from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';
 export {
@@ -120,6 +129,7 @@ export {
   type Inhibition,
   MATCH_KEYS,
   type Matchers,
+  MatchersSchema,
   type MatchKey,
   type OfferTier,
   type Service,
@@ -129,13 +139,15 @@ export { districtOf, type Subject } from './subject.ts';
 export {
   HISTORY_ACTIONS,
   type HistoryAction,
+  RatingSchema,
   TICKET_STATUSES,
   type Ticket,
   type TicketAlert,
+  TicketAlertSchema,
   type TicketChange,
+  TicketSchema,
   type TicketStatus,
 } from './ticket.ts';
 export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
-export { addWorkingTime, workingTimeBetween } from './working-time.ts';
 export { element, escapeXml, type Xml, xmlOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

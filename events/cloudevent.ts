@@ -1,18 +1,8 @@
-import type {
-  Alert,
-  CloudEvent,
-  DropReason,
-  EventType,
-  HistoryAction,
-  SessionDrop,
-  Ticket,
-  Transition,
-} from '../domain/index.ts';
+import type { Alert, CloudEvent, EventType, HistoryAction, SessionDrop, Ticket, Transition } from '../domain/index.ts';
 import { isoOf } from '../domain/index.ts';
-import type { Silence } from '../tickets/index.ts';
-import type { AlertData } from './schemas/alert.ts';
+import type { AlertData, SessionData, SilenceData } from './schemas/event.ts';
 
-/** An alert after a transition; `pending` and `cancelled` ones are no news. */
+/** An alert after a transition. Only `firing` and `resolved` make events. */
 export type AlertAfter = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
 
 export interface AlertEvent extends CloudEvent {
@@ -20,14 +10,11 @@ export interface AlertEvent extends CloudEvent {
   readonly data: AlertData;
 }
 
-/** A ticket event tells the whole ticket; the change is the last entry of its history. */
+/** The data of a ticket event is the whole ticket; the change is the last entry of its history. */
 export interface TicketEvent extends CloudEvent {
   readonly type: `city.lamppost.ticket.${HistoryAction}`;
   readonly data: Ticket;
 }
-
-/** What a silence event tells: the silence, and the alerts that it silences and that fire. */
-export type SilenceData = Silence & { readonly alerts: readonly { readonly rule: string; readonly group: string }[] };
 
 /** A silence that will end while an alert that it silences still fires. */
 export interface SilenceEvent extends CloudEvent {
@@ -35,62 +22,53 @@ export interface SilenceEvent extends CloudEvent {
   readonly data: SilenceData;
 }
 
-/** What a cap or its expiry took from a kept MQTT session since it was told last. Times are ISO 8601 UTC. */
-export interface SessionData {
-  readonly session: string;
-  readonly key: string;
-  readonly department: string | null;
-  readonly reason: DropReason;
-  readonly messages: number;
-  readonly from: string;
-  readonly to: string;
-}
-
 export interface SessionEvent extends CloudEvent {
   readonly type: 'city.lamppost.session.dropped';
   readonly data: SessionData;
 }
 
-/** Every event that Lamppost emits; `type` tells them apart. */
+/** Every event that Lamppost emits, discriminated by `type`. */
 export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent | SessionEvent;
 
-/** A constant: were it to follow the city's name, a renamed city would tell its old events again as new ones (CloudEvents §3.1). */
+/**
+ * A constant: if it followed the city's name, a renamed city would publish old events as new ones (CloudEvents §3.1).
+ */
 const SOURCE = '/lamppost';
 
-/** Types of the events that tell of an alert. */
+/** Types of alert events. */
 const ALERT_TYPES = ['city.lamppost.alert.firing', 'city.lamppost.alert.resolved'] as const;
 
-/** Whether events of a type tell of an alert. */
+/** Reports whether a type is of alert events. */
 export function isAlertType(type: EventType): type is AlertEvent['type'] {
   return (ALERT_TYPES as readonly EventType[]).includes(type);
 }
 
-/** Whether an event tells of an alert. */
+/** Reports whether an event is an alert event. */
 export function isAlertEvent(event: LamppostEvent): event is AlertEvent {
   return isAlertType(event.type);
 }
 
-/** URI of the JSON Schema of what a type's events tell. It would change with a change that is not an addition (CloudEvents §3.1). */
+/** Returns the URI of a JSON Schema. A change that is more than an addition needs another URI (CloudEvents §3.1). */
 export function schemaUriOf(name: string): string {
   return `urn:lamppost:schema:1:${name}`;
 }
 
-/** Whether events of a type tell of a ticket. */
+/** Reports whether a type is of ticket events. */
 export function isTicketType(type: EventType): type is TicketEvent['type'] {
   return type.startsWith('city.lamppost.ticket.');
 }
 
-/** Whether an event tells of a ticket. */
+/** Reports whether an event is a ticket event. */
 export function isTicketEvent(event: LamppostEvent): event is TicketEvent {
   return isTicketType(event.type);
 }
 
-/** Whether an event tells of an MQTT session. */
+/** Reports whether an event is about an MQTT session. */
 export function isSessionEvent(event: LamppostEvent): event is SessionEvent {
   return event.type === 'city.lamppost.session.dropped';
 }
 
-/** The event of an alert that fires or resolved, `{transition id}-alert`; null for the states that nobody is told of. */
+/** Returns the event of an alert that fires or resolved, with id `{transition id}-alert`; null for other states. */
 export function alertEventOf(transition: Transition, alert: AlertAfter, department: string | null): AlertEvent | null {
   const { state } = alert;
   if (state !== 'firing' && state !== 'resolved') return null;
@@ -102,7 +80,7 @@ export function alertEventOf(transition: Transition, alert: AlertAfter, departme
   };
 }
 
-/** The event of the last change of a ticket, `{ticket}.{number of the change}`. */
+/** Returns the event of the last change of a ticket, with id `{ticket}.{number of the change}`. */
 export function ticketEventOf(ticket: Ticket): TicketEvent {
   const { action, at } = ticket.history.at(-1)!;
   return {
@@ -112,7 +90,7 @@ export function ticketEventOf(ticket: Ticket): TicketEvent {
   };
 }
 
-/** The event of a silence that ends soon, `{silence}.ending`. */
+/** Returns the event of a silence that ends soon, with id `{silence}.ending`. */
 export function silenceEventOf(silence: SilenceData, atMs: number): SilenceEvent {
   return {
     ...envelopeOf('city.lamppost.silence.ending', `${silence.id}.ending`, isoOf(atMs)),
@@ -121,7 +99,10 @@ export function silenceEventOf(silence: SilenceData, atMs: number): SilenceEvent
   };
 }
 
-/** The event of messages that a session lost, `{drop}.session`; its time is the machine's, since no rule decides of it. */
+/**
+ * Returns the event of a session that lost messages, with id `{drop}.session`; its time is that of the machine's
+ * clock.
+ */
 export function sessionEventOf(drop: SessionDrop): SessionEvent {
   const { session, user, department, reason, messages, fromMs, toMs } = drop;
   return {

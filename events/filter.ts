@@ -1,9 +1,8 @@
-import type { EventType, Severity } from '../domain/index.ts';
-import { conditionsOf, type Filter } from '../tickets/index.ts';
-import { hearersOf } from './audience.ts';
+import type { EventType, Severity, Ticket } from '../domain/index.ts';
+import { conditionsOf, type Filter } from '../store/index.ts';
 import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 
-/** Which events; absent filters match all. */
+/** Selects events; an absent filter matches all. */
 export interface EventFilter {
   readonly types?: Filter<EventType>;
   readonly department?: Filter<string>;
@@ -11,28 +10,28 @@ export interface EventFilter {
   readonly severity?: Filter<Severity>;
   readonly rule?: Filter<string>;
   readonly ticket?: Filter<string>;
-  /** The one department that the reader is bound to: it gets what that may hear. Absent: everything. */
-  readonly heardBy?: string | undefined;
+  /** The department that the reader is bound to: only events that it may see. Absent: all events. */
+  readonly visibleTo?: string | undefined;
 }
 
 const NOWHERE = { department: null, district: '', severity: '', rule: '', ticket: null };
 
-/** Department, district, severity, rule and ticket of an event: what subscribers filter by. */
+/** Returns department, district, severity, rule and ticket of an event: the fields that filters compare. */
 export function routingOf(event: LamppostEvent) {
   if (isAlertEvent(event)) {
     const { department, district, severity, rule, ticket } = event.data;
     return { department, district, severity, rule, ticket };
   }
-  // Integrators should hear of it.
+  // A severity, so that subscribers who filter by severity get it.
   if (isSessionEvent(event)) return { ...NOWHERE, department: event.data.department, severity: 'medium' };
   if (!isTicketEvent(event)) return NOWHERE;
   const { department, district, severity, rule, id } = event.data;
   return { department, district, severity, rule: rule ?? '', ticket: id };
 }
 
-/** Whether an event passes the filter: what `conditionsFor` says in SQL. */
-export function passes(event: LamppostEvent, { types, heardBy, ...filter }: EventFilter): boolean {
-  if (heardBy !== undefined && hearersOf(event)?.includes(heardBy) === false) return false;
+/** Reports whether an event passes the filter. Selects the same events as the SQL of `conditionsFor`. */
+export function passes(event: LamppostEvent, { types, visibleTo, ...filter }: EventFilter): boolean {
+  if (visibleTo !== undefined && audienceOf(event)?.includes(visibleTo) === false) return false;
   const routing = routingOf(event);
   if (!holds(types, event.type)) return false;
   return Object.entries(filter).every(([field, wanted]) => holds(wanted, routing[field as keyof typeof routing]));
@@ -43,11 +42,38 @@ function holds(wanted: Filter<string>, value: string | null): boolean {
   return typeof wanted === 'string' ? wanted === value : value !== null && wanted.includes(value);
 }
 
-/** The filter as `and …` conditions over the outbox' columns, and their parameters. */
-export function conditionsFor({ types, heardBy, ...filter }: EventFilter): { sql: string; params: string[] } {
+/** Returns the filter as `and …` conditions over the columns of the outbox, with their parameters. */
+export function conditionsFor({ types, visibleTo, ...filter }: EventFilter): { sql: string; params: string[] } {
   const { department, district, severity, rule, ticket } = filter;
   const { sql, params } = conditionsOf({ type: types, department, district, severity, rule, ticket });
-  if (heardBy === undefined) return { sql, params };
-  const heard = ' and (hearers is null or ? in (select value from json_each(hearers)))';
-  return { sql: sql + heard, params: [...params, heardBy] };
+  if (visibleTo === undefined) return { sql, params };
+  const visible = ' and (hearers is null or ? in (select value from json_each(hearers)))';
+  return { sql: sql + visible, params: [...params, visibleTo] };
+}
+
+/**
+ * Returns the departments and parties that get the events of a ticket: the department that is responsible, the party
+ * that does the work or may take it, the departments it was escalated to, and the one that has just handed it over.
+ */
+export function ticketAudienceOf({
+  department,
+  party,
+  offer,
+  escalatedTo,
+  formerDepartments,
+  history,
+}: Ticket): string[] {
+  const former = history.at(-1)?.action === 'handed-over' ? formerDepartments.at(-1) : undefined;
+  const all = [department, party, offer?.to, ...escalatedTo, former];
+  return [...new Set(all)].filter((one) => typeof one === 'string');
+}
+
+/**
+ * Returns the departments and parties that may see an event, on every channel; null: all of them, as for every alert.
+ * Readers that are bound to no department see every event.
+ */
+export function audienceOf(event: LamppostEvent): readonly string[] | null {
+  if (isAlertEvent(event)) return null;
+  if (isSessionEvent(event)) return event.data.department === null ? [] : [event.data.department];
+  return isTicketEvent(event) ? ticketAudienceOf(event.data) : [];
 }

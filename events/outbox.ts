@@ -1,13 +1,13 @@
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import type { Page } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
-import { hearersOf } from './audience.ts';
 import type { LamppostEvent } from './cloudevent.ts';
-import { routingOf } from './filter.ts';
-import { type NumberedEvent, numberedOf } from './reader.ts';
+import { audienceOf, conditionsFor, type EventFilter, routingOf } from './filter.ts';
 
 /**
- * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and how far each channel has told
- * them. `hearers`: the departments that may hear of it; null: all. The store's name is drawn once: numbers of another file, where this one was lost, are known by it.
+ * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and the number up to
+ * which each channel has published them. `hearers`: the departments that may see an event; null: all. The name of the
+ * store is random and never changes: it shows whether a number is of this file or of a lost one.
  */
 export const OUTBOX_SCHEMA: RoomSchema = {
   room: 'outbox',
@@ -40,23 +40,34 @@ export const OUTBOX_SCHEMA: RoomSchema = {
   ],
 };
 
-/** The writing side of the outbox. */
+/** An event and its number in the outbox, the place after which readers resume. */
+export interface NumberedEvent {
+  readonly n: number;
+  readonly event: LamppostEvent;
+}
+
+/** Writes the outbox, and publishes from it over MQTT. */
 export interface Outbox {
-  /** Adds the event in the caller's transaction and answers its number; the same id twice fails. */
+  /** Adds an event in the caller's transaction and returns its number. Throws where its id was added before. */
   append(event: LamppostEvent): number;
-  /** Whether the event of this id was added and is kept. */
+  /** Reports whether the event of this id was added and is kept. */
   has(id: string): boolean;
-  /** The oldest events after number `after`, at most `limit`; by default those after the last that was published. */
+  /** Returns the oldest events after number `after`, at most `limit`; by default those after the last published one. */
   pending(limit: number, after?: number): NumberedEvent[];
-  /** Notes that MQTT has all events up to number `n`; never goes back. When the note is lost, they are told again with the same ids. */
+  /**
+   * Records that MQTT has all events up to number `n`. Never goes back; a lost record publishes them again, same ids.
+   */
   published(n: number): void;
-  /** Number of the last event that was noted as published. */
+  /** Returns the number of the last event that was recorded as published. */
   publishedTo(): number;
-  /** Drops all but the newest `keepNewest` events (at least 1, so that numbers go on), and none that is unpublished; answers how many. */
+  /**
+   * Deletes all but the newest `keepNewest` events (at least 1, so that the numbers continue), and none that is not
+   * published; returns how many.
+   */
   prune(keepNewest: number): number;
 }
 
-/** Makes the writing side over a file that has `OUTBOX_SCHEMA`. */
+/** Creates the writer over a database that has `OUTBOX_SCHEMA`. */
 export function createOutbox(db: DatabaseSync): Outbox {
   const insert = db.prepare(`
     insert into outbox (id, type, subject, time, department, district, severity, rule, ticket, hearers, body)
@@ -73,9 +84,15 @@ export function createOutbox(db: DatabaseSync): Outbox {
     append(event) {
       const { id, type, subject, time } = event;
       const { department, district, severity, rule, ticket } = routingOf(event);
-      const hearers = hearersOf(event);
-      const told = hearers === null ? null : JSON.stringify(hearers);
-      const routing = [department, district, severity, rule, ticket, told];
+      const audience = audienceOf(event);
+      const routing = [
+        department,
+        district,
+        severity,
+        rule,
+        ticket,
+        audience === null ? null : JSON.stringify(audience),
+      ];
       return Number(insert.run(id, type, subject, time, ...routing, JSON.stringify(event)).lastInsertRowid);
     },
     has: (id) => find.get(id) !== undefined,
@@ -84,4 +101,52 @@ export function createOutbox(db: DatabaseSync): Outbox {
     publishedTo,
     prune: (keepNewest) => Number(prune.run(Math.max(1, keepNewest)).changes),
   };
+}
+
+/** Selects events, in the order of their numbers. */
+export interface EventQuery extends EventFilter {
+  /** Number of the last event that the reader has; 0: from the oldest. */
+  readonly after: number;
+  readonly limit: number;
+}
+
+/** Reads the outbox, over any connection to the file. */
+export interface OutboxReader {
+  /**
+   * Returns the oldest matching events after `after`; `next` is null at the end. A reader that waits for more resumes
+   * after the `head()` that it read *before* the page, so that events which do not match are not searched again.
+   */
+  page(query: EventQuery): Page<NumberedEvent>;
+  /** Returns the number of the newest event; 0 where there is none. */
+  head(): number;
+  /**
+   * Returns the number of the oldest kept event; 0 where there is none. A reader whose `after + 1` is older missed
+   * events.
+   */
+  oldest(): number;
+  /** Returns the name of the store: the same number of another store is another event. */
+  store(): string;
+}
+
+/** Creates the reader over a database that has `OUTBOX_SCHEMA`. */
+export function createOutboxReader(db: DatabaseSync): OutboxReader {
+  const head = db.prepare('select coalesce(max(n), 0) as n from outbox');
+  const oldest = db.prepare('select coalesce(min(n), 0) as n from outbox');
+  const store = db.prepare('select name from outbox_store');
+  return {
+    page({ after, limit, ...filter }) {
+      const wanted = conditionsFor(filter);
+      const sql = `select n, body from outbox where n > ?${wanted.sql} order by n limit ?`;
+      const rows = db.prepare(sql).all(after, ...wanted.params, limit + 1);
+      const items = rows.slice(0, limit).map(numberedOf);
+      return { items, next: rows.length > limit ? String(items.at(-1)?.n) : null };
+    },
+    head: () => Number(head.get()?.n),
+    oldest: () => Number(oldest.get()?.n),
+    store: () => String(store.get()?.name),
+  };
+}
+
+function numberedOf(row: Readonly<Record<string, SQLOutputValue>>): NumberedEvent {
+  return { n: Number(row.n), event: JSON.parse(String(row.body)) as LamppostEvent };
 }

@@ -1,91 +1,145 @@
-import type { Publication, Timers } from '../domain/index.ts';
+import type { Publication, Ticket, Timers } from '../domain/index.ts';
 import { diskFault } from '../store/index.ts';
+import { isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
+import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import { ticketAudienceOf } from './filter.ts';
 import type { Outbox } from './outbox.ts';
-import { publicationsOf } from './publications.ts';
 
-/** What brings the outbox to the broker. */
-export interface EventPublisherDeps {
+interface EventPublisherDeps {
   readonly outbox: Pick<Outbox, 'pending' | 'published' | 'publishedTo'>;
   /**
-   * Hands over to the broker, which takes what comes in the order of the calls. Resolves to true when all of it outlives the
+   * Hands publications to the broker, in the order of the calls. Resolves to true when all of them are durable at the
    * broker; to false where the broker is gone.
    */
   readonly publish: (publications: readonly Publication[]) => Promise<boolean>;
   readonly timers: Timers;
 }
 
-/** Brings events to MQTT, in order, at least once. */
-export interface EventPublisher {
-  /** There may be more events. An event does not wait until those before it are on the broker's disk. */
-  appended(): void;
-  /** Resolves to true when the broker has everything on its disk, to false where it is gone. */
-  drained(): Promise<boolean>;
-  /** Notes how far everything was taken, once all that is under way is answered. */
-  stop(): Promise<void>;
+const AT_ONCE = 200;
+/** The most batches without a result from the broker: while its disk is full, the rest waits in the outbox. */
+const MOST_UNDER_WAY = 8;
+/**
+ * Recording the place is a disk write for which the rules wait. Events not recorded before a crash are published
+ * again.
+ */
+const RECORD_MS = 250;
+
+/** Creates the publisher of events to MQTT: in order, at least once. It publishes nothing before `start()`. */
+export function createEventPublisher(deps: EventPublisherDeps): EventPublisher {
+  return new EventPublisher(deps);
 }
 
-const AT_ONCE = 200;
-/** Batches at the broker that are not answered yet: while its disk is full, the rest waits in the outbox. */
-const MOST_UNDER_WAY = 8;
-/** A note is a write to the disk for which the rules wait; what is not noted before a crash is told again. */
-const NOTE_MS = 250;
+class EventPublisher {
+  readonly #deps: EventPublisherDeps;
+  /** Numbers of the last event that was handed over, and of the last that the broker has. */
+  #sent = 0;
+  #taken = 0;
+  #underWay = 0;
+  #isStarted = false;
+  #isGone = false;
+  #settled: Promise<void> = Promise.resolve();
+  #cancelRecord: (() => void) | null = null;
+  #stopped: Promise<void> | null = null;
 
-/** Makes the publisher. */
-export function createEventPublisher({ outbox, publish, timers }: EventPublisherDeps): EventPublisher {
-  /** Handed over, and taken: numbers of events. */
-  let sent = outbox.publishedTo();
-  let taken = sent;
-  let underWay = 0;
-  let gone = false;
-  let answered: Promise<void> = Promise.resolve();
-  let stopNoting: (() => void) | null = null;
+  constructor(deps: EventPublisherDeps) {
+    this.#deps = deps;
+  }
 
-  const next = () => (gone ? [] : outbox.pending(AT_ONCE, sent));
+  /** Begins after the last event that was recorded as published. */
+  start(): void {
+    this.#sent = this.#deps.outbox.publishedTo();
+    this.#taken = this.#sent;
+    this.#isStarted = true;
+    this.appended();
+  }
 
-  function appended(): void {
-    while (underWay < MOST_UNDER_WAY) {
-      const events = next();
+  /** Called when events were added. An event does not wait until earlier ones are on the broker's disk. */
+  appended(): void {
+    while (this.#isStarted && !this.#isGone && this.#underWay < MOST_UNDER_WAY) {
+      const events = this.#deps.outbox.pending(AT_ONCE, this.#sent);
       const last = events.at(-1);
       if (last === undefined) return;
-      sent = last.n;
-      underWay++;
-      const answer = publish(events.flatMap(({ event }) => publicationsOf(event)));
-      answered = Promise.all([answer, answered]).then(([isTaken]) => settle(last.n, isTaken));
+      this.#sent = last.n;
+      this.#underWay++;
+      const result = this.#deps.publish(events.flatMap(({ event }) => publicationsOf(event)));
+      this.#settled = Promise.all([result, this.#settled]).then(([isTaken]) => this.#settle(last.n, isTaken));
     }
   }
 
-  function settle(n: number, isTaken: boolean): void {
-    underWay--;
-    // What the broker did not take stays in the outbox and goes out after the next start.
-    gone ||= !isTaken;
-    if (gone) return;
-    taken = n;
-    stopNoting ??= timers.after(NOTE_MS, note);
-    appended();
+  /** Resolves to true when the broker has everything on its disk, to false where it is gone. */
+  async drained(): Promise<boolean> {
+    for (this.appended(); this.#underWay > 0; this.appended()) await this.#settled;
+    return !this.#isGone;
   }
 
-  function note(): void {
-    stopNoting = null;
+  /** Waits for what is under way and records the place. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.drained().then(() => {
+      this.#cancelRecord?.();
+      this.#record();
+    });
+    return this.#stopped;
+  }
+
+  #settle(n: number, isTaken: boolean): void {
+    this.#underWay--;
+    // What the broker did not take stays in the outbox and is published after the next start.
+    this.#isGone ||= !isTaken;
+    if (this.#isGone) return;
+    this.#taken = n;
+    this.#cancelRecord ??= this.#deps.timers.after(RECORD_MS, () => this.#record());
+    this.appended();
+  }
+
+  #record(): void {
+    this.#cancelRecord = null;
     try {
-      outbox.published(taken);
+      this.#deps.outbox.published(this.#taken);
     } catch (error) {
-      // Nothing is lost with a note.
+      // A full disk loses the record only: the events are published again.
       if (diskFault(error, 'the outbox') === null) throw error;
     }
   }
+}
 
-  async function drained(): Promise<boolean> {
-    for (appended(); underWay > 0; appended()) await answered;
-    return !gone;
-  }
+/**
+ * Returns what the broker publishes for an event: the CloudEvent in structured JSON, QoS 1, and for a ticket its
+ * retained state, which an empty payload clears when the ticket closes (MQTT 3.1.1 §3.3.1.3).
+ */
+export function publicationsOf(event: LamppostEvent): Publication[] {
+  const payload = JSON.stringify(event);
+  const once = { payload, qos: 1, retain: false } as const;
+  // QoS 0, never queued: in a full queue this event would displace the next message, and cause the next such event.
+  if (isSessionEvent(event)) return [{ topic: `events/sessions/${event.data.key}`, payload, qos: 0, retain: false }];
+  if (isAlertEvent(event)) return [{ topic: `events/alerts/${event.data.rule}/${event.data.group}`, ...once }];
+  if (!isTicketEvent(event)) return [{ topic: `events/silences/${event.data.id}`, ...once }];
+  const ticket = event.data;
+  const topics = ticketAudienceOf(ticket).map((party) => `events/tickets/${party}/${ticket.id}`);
+  return [...topics.map((topic) => ({ topic, ...once })), ...retainedOf(ticket)];
+}
 
-  return {
-    appended,
-    drained,
-    async stop() {
-      await drained();
-      stopNoting?.();
-      note();
-    },
-  };
+/**
+ * Yields the retained state of every open ticket, newest first: what the broker holds once all events are published.
+ */
+export function* retainedTickets(reader: Pick<TicketReader, 'list'>): Generator<Publication> {
+  let after: string | null = null;
+  do {
+    const page = reader.list({ status: OPEN_STATUSES, limit: 200, after });
+    yield* page.items.flatMap(retainedOf);
+    after = page.next;
+  } while (after !== null);
+}
+
+/** Returns the state under the department that is responsible, and clears it under former departments. */
+function retainedOf(ticket: Ticket): Publication[] {
+  const { id, department, formerDepartments, status } = ticket;
+  const state = isOpen(status) ? JSON.stringify(ticket) : '';
+  const at = (where: string, payload: string): Publication => ({
+    topic: `tickets/${where}/${id}`,
+    payload,
+    qos: 1,
+    retain: true,
+  });
+  const left = formerDepartments.filter((one) => one !== department);
+  return [...left.map((one) => at(one, '')), at(department, state)];
 }

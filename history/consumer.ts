@@ -1,10 +1,17 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import { type Clock, type HistoryStore, LamppostError, type MetricTable } from '../domain/index.ts';
-import type { Intake, LedgerStore, Outcome, QuarantineStore, Replayed } from '../ingest/index.ts';
+import { type Clock, type HistoryStore, LamppostError, type MetricTable, type RefusedRow } from '../domain/index.ts';
+import {
+  emptyTally,
+  type Intake,
+  type LedgerStore,
+  type Outcome,
+  type QuarantineStore,
+  type Refusal,
+  type Replayed,
+} from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { transact } from '../store/index.ts';
-import { withRefused } from './refusals.ts';
 
 /** When a batch of readings goes to the history: whichever comes first. */
 export interface BatchLimits {
@@ -12,100 +19,162 @@ export interface BatchLimits {
   readonly ageMs: number;
 }
 
+interface Deps {
+  readonly db: DatabaseSync;
+  readonly journal: JournalReader;
+  readonly intake: Intake;
+  readonly history: HistoryStore;
+  readonly ledger: LedgerStore;
+  readonly quarantine: QuarantineStore;
+  readonly metrics: MetricTable;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Returns a number in [0, 1). */
+  readonly random?: () => number;
+}
+
 const READ_AHEAD = 64;
+const MOST_BLOCKS = 4_096;
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 30_000;
 
 /**
- * The consumer that brings readings into the history and settles the ledger. Two places, one order: the history commits
- * readings (and its cursor, if it has one) first, then the state file commits ledger, quarantine and seen keys. After a
- * crash between the two, the blocks that the history's cursor has passed are counted again without being stored again; a
- * history without a cursor gets them again, and they change nothing there. It alone tries again: after a delay that doubles
- * up to 30 s, or as long as the other side asks for; never more than one batch waits here.
+ * The consumer that writes readings to the history and counts them in the ledger. The history commits readings (and its
+ * cursor, if it has one) first, then the state file commits ledger, quarantine and seen keys. After a crash between the
+ * two, blocks that the history's cursor has passed are counted again without being stored again; a history without a
+ * cursor gets them again, which changes nothing there. It retries after a delay that doubles up to 30 s, or as long as
+ * the database asks for. At most one batch is in memory.
  */
-export interface HistoryConsumer {
-  /** Takes what is ready; resolves true where it moved, false where it waits for more or for time to pass. */
-  step(flush: boolean): Promise<boolean>;
+export class HistoryConsumer {
+  readonly #deps: Deps;
+  readonly #limits: BatchLimits;
+  #settled: number;
+  #messages: number | null = null;
+  #gathered: Outcome[] = [];
+  /** Readings and refusals in the gathered batch; refusals count because they hold their payloads. */
+  #weight = 0;
+  /** The gathered batch with the rows that the database refused, once the history has it. */
+  #stored: readonly Outcome[] | null = null;
+  #failures = 0;
+  #gatheredAt = 0;
+  #trouble: string | null = null;
+  #retryAt = 0;
+  readonly #replayed = { settled: 0, refusedAgain: 0 };
+
+  constructor(deps: Deps, limits: BatchLimits) {
+    this.#deps = deps;
+    this.#limits = limits;
+    this.#settled = deps.ledger.cursor();
+  }
+
   /** The newest block that is settled in both files. */
-  cursor(): number;
-  /** How many messages there were up to the newest block settled since the start; null before the first. */
-  messages(): number | null;
-  /** Why it stands still, or null. */
-  trouble(): string | null;
-  /** Entries of the quarantine that went the way again since the start, and how many of them were refused once more. */
-  replayed(): { readonly settled: number; readonly refusedAgain: number };
-}
+  cursor(): number {
+    return this.#settled;
+  }
 
-export function createHistoryConsumer(
-  deps: {
-    db: DatabaseSync;
-    journal: JournalReader;
-    intake: Intake;
-    history: HistoryStore;
-    ledger: LedgerStore;
-    quarantine: QuarantineStore;
-    metrics: MetricTable;
-    clock: Clock;
-    log: Logger;
-    /** In [0, 1). */
-    random?: () => number;
-  },
-  limits: BatchLimits,
-): HistoryConsumer {
-  const { db, journal, intake, history, ledger, quarantine, metrics, clock, log, random = Math.random } = deps;
-  let settled = ledger.cursor();
-  let messages: number | null = null;
-  let gathered: Outcome[] = [];
-  /** What waits: readings, and refusals, which hold their payloads. */
-  let weight = 0;
-  /** The gathered batch with what the database refused, once the history has it. */
-  let stored: readonly Outcome[] | null = null;
-  let failures = 0;
-  let gatheredAt = 0;
-  let trouble: string | null = null;
-  let retryAt = 0;
-  const replayed = { settled: 0, refusedAgain: 0 };
+  /** The number of messages up to the newest block settled since the start; null before the first. */
+  messages(): number | null {
+    return this.#messages;
+  }
 
-  function gather(): void {
-    // Nothing joins a batch that the history has and the state file has not.
-    if (stored !== null) return;
-    // A batch must lie wholly behind or wholly ahead of what the history already holds.
-    const edge = settled < history.cursor() ? history.cursor() : Number.POSITIVE_INFINITY;
-    let next = (gathered.at(-1)?.block.seq ?? settled) + 1;
-    while (weight < limits.readings && gathered.length < 4096 && next <= edge) {
-      const outcome = intake.recall(next);
-      if (outcome !== undefined) take(outcome);
-      else if (!readAhead(next, edge)) return;
-      next = gathered.at(-1)!.block.seq + 1;
+  /** Why the consumer waits, or null. */
+  trouble(): string | null {
+    return this.#trouble;
+  }
+
+  /**
+   * How many entries of the quarantine were processed again since the start, and how many of them were refused again.
+   */
+  replayed(): { readonly settled: number; readonly refusedAgain: number } {
+    return { ...this.#replayed };
+  }
+
+  /**
+   * Settles a batch if one is due, or any that there is with `flush`. Resolves to false where it waits for more blocks
+   * or for time to pass.
+   */
+  async step(flush: boolean): Promise<boolean> {
+    const { clock, log } = this.#deps;
+    if (clock.now() < this.#retryAt) return false;
+    this.#gather();
+    if (this.#gathered.length === 0 || !(flush || this.#isDue())) return false;
+    try {
+      await this.#settle();
+      this.#trouble = null;
+      this.#failures = 0;
+      return true;
+    } catch (error) {
+      if (!(error instanceof LamppostError) || !error.retryable) throw error;
+      this.#trouble = error.message;
+      const delayMs = this.#delayAfter(error);
+      this.#retryAt = clock.now() + delayMs;
+      log.error({ err: error, delayMs: Math.round(delayMs) }, 'the history waits');
+      return false;
     }
   }
 
-  function readAhead(next: number, edge: number): boolean {
+  #isDue(): boolean {
+    const { readings, ageMs } = this.#limits;
+    return this.#weight >= readings || this.#deps.clock.now() - this.#gatheredAt >= ageMs;
+  }
+
+  #gather(): void {
+    // Nothing is added to a batch that the history has and the state file has not.
+    if (this.#stored !== null) return;
+    // A batch must lie wholly before or wholly after the history's cursor.
+    const cursor = this.#deps.history.cursor();
+    const edge = this.#settled < cursor ? cursor : Number.POSITIVE_INFINITY;
+    let next = (this.#gathered.at(-1)?.block.seq ?? this.#settled) + 1;
+    while (this.#weight < this.#limits.readings && this.#gathered.length < MOST_BLOCKS && next <= edge) {
+      const outcome = this.#deps.intake.recall(next);
+      if (outcome !== undefined) this.#take(outcome);
+      else if (!this.#readAhead(next, edge)) return;
+      next = this.#gathered.at(-1)!.block.seq + 1;
+    }
+  }
+
+  #readAhead(next: number, edge: number): boolean {
+    const { journal, intake } = this.#deps;
     const blocks = journal.after(next - 1, READ_AHEAD).filter((block) => block.seq <= edge);
-    for (const block of blocks) take(intake.outcome(block));
+    for (const block of blocks) this.#take(intake.outcome(block));
     return blocks.length > 0;
   }
 
-  function take(outcome: Outcome): void {
-    if (gathered.length === 0) gatheredAt = clock.now();
-    gathered.push(outcome);
-    weight += outcome.readings.length + outcome.replaced.length + outcome.refusals.length;
+  #take(outcome: Outcome): void {
+    if (this.#gathered.length === 0) this.#gatheredAt = this.#deps.clock.now();
+    this.#gathered.push(outcome);
+    this.#weight += outcome.readings.length + outcome.replaced.length + outcome.refusals.length;
   }
 
-  /** The batch as it stands once the history has it: with what the database refused. */
-  async function append(last: number): Promise<Outcome[]> {
+  async #settle(): Promise<void> {
+    const { seq: last, first, count } = this.#gathered.at(-1)!.block;
+    this.#stored ??= last > this.#deps.history.cursor() ? await this.#append(last) : this.#gathered;
+    const replays = this.#write(this.#stored);
+    this.#replayed.settled += replays.length;
+    this.#replayed.refusedAgain += replays.filter(({ refusals }) => refusals.length > 0).length;
+    this.#settled = last;
+    this.#messages = first + count;
+    this.#gathered = [];
+    this.#weight = 0;
+    this.#stored = null;
+  }
+
+  async #append(last: number): Promise<Outcome[]> {
+    const gathered = this.#gathered;
     const readings = gathered.map((outcome) => outcome.readings);
     const replaced = gathered.map((outcome) => outcome.replaced);
-    return withRefused(gathered, await history.append(readings, last, replaced), metrics);
+    const refused = await this.#deps.history.append(readings, last, replaced);
+    return withRefused(gathered, refused, this.#deps.metrics);
   }
 
-  /** Ledger, quarantine and what intake learned; answers what left the quarantine. */
-  function write(batch: readonly Outcome[]): readonly Replayed[] {
+  /** Commits ledger, quarantine and the state of intake; returns the replayed entries that left the quarantine. */
+  #write(batch: readonly Outcome[]): readonly Replayed[] {
+    const { db, quarantine, ledger, intake } = this.#deps;
     try {
       const [replays, persisted] = transact(db, () => {
-        const settledNow = quarantine.settle(batch);
-        ledger.count(batch, settledNow);
-        return [settledNow, intake.persist()] as const;
+        const settled = quarantine.settle(batch);
+        ledger.count(batch, settled);
+        return [settled, intake.persist()] as const;
       });
       persisted();
       return replays;
@@ -117,50 +186,59 @@ export function createHistoryConsumer(
     }
   }
 
-  async function settle(): Promise<void> {
-    const { seq: last, first, count } = gathered.at(-1)!.block;
-    stored ??= last > history.cursor() ? await append(last) : gathered;
-    const batch = stored;
-    const replays = write(batch);
-    replayed.settled += replays.length;
-    replayed.refusedAgain += replays.filter(({ refusals }) => refusals.length > 0).length;
-    settled = last;
-    messages = first + count;
-    gathered = [];
-    weight = 0;
-    stored = null;
-  }
-
-  /** Half of it by chance: what waits for the same server does not come back all at once. */
-  function delayAfter({ retryAfterMs }: LamppostError): number {
-    const delay = Math.min(FIRST_DELAY_MS * 2 ** failures++, LONGEST_DELAY_MS);
+  /** Half of the delay is random, so that several clients of one database do not retry at the same moment. */
+  #delayAfter({ retryAfterMs }: LamppostError): number {
+    const { random = Math.random } = this.#deps;
+    const delay = Math.min(FIRST_DELAY_MS * 2 ** this.#failures++, LONGEST_DELAY_MS);
     return Math.max(retryAfterMs, delay * (0.5 + random() / 2));
   }
+}
 
+/** Creates the consumer; it starts at the ledger's cursor. */
+export function createHistoryConsumer(deps: Deps, limits: BatchLimits): HistoryConsumer {
+  return new HistoryConsumer(deps, limits);
+}
+
+const ROWS_OF_A_BLOCK = 2 ** 20;
+
+/**
+ * Returns the outcomes with the rows that the history's database refused moved from stored to quarantined. Such a
+ * reading is kept as a native message of its own, under a unique negative number that grows with the journal.
+ */
+function withRefused(batch: readonly Outcome[], refused: readonly RefusedRow[], metrics: MetricTable): Outcome[] {
+  const byOutcome = Map.groupBy(refused, ({ batch: at }) => at);
+  return batch.map((outcome, at) => {
+    const rows = byOutcome.get(at) ?? [];
+    if (rows.length === 0) return outcome;
+    const tallies = rows.map((row) => tallyOf(outcome, row));
+    const refusals = rows.map((row) => refusalOf(outcome, row, metrics));
+    return { ...outcome, tallies: [...outcome.tallies, ...tallies], refusals: [...outcome.refusals, ...refusals] };
+  });
+}
+
+function tallyOf(outcome: Outcome, { of, row }: RefusedRow) {
+  const tally = emptyTally(outcome[of].device[row]!.id);
+  tally.stored = -1;
+  tally.refused = 1;
+  if (of === 'replaced') tally.replaced = -1;
+  return tally;
+}
+
+function refusalOf(outcome: Outcome, { of, row, detail }: RefusedRow, metrics: MetricTable): Refusal {
+  const { device, metric, ts, value } = outcome[of];
+  const { id } = device[row]!;
+  const name = metrics.idOf(metric[row]!);
+  const place = outcome.block.seq * ROWS_OF_A_BLOCK + row * 2 + (of === 'replaced' ? 1 : 0);
   return {
-    cursor: () => settled,
-    messages: () => messages,
-    trouble: () => trouble,
-    replayed: () => ({ ...replayed }),
-    async step(flush) {
-      if (clock.now() < retryAt) return false;
-      gather();
-      if (gathered.length === 0) return false;
-      const due = flush || weight >= limits.readings || clock.now() - gatheredAt >= limits.ageMs;
-      if (!due) return false;
-      try {
-        await settle();
-        trouble = null;
-        failures = 0;
-        return true;
-      } catch (error) {
-        if (!(error instanceof LamppostError) || !error.retryable) throw error;
-        trouble = error.message;
-        const delayMs = delayAfter(error);
-        retryAt = clock.now() + delayMs;
-        log.error({ err: error, delayMs: Math.round(delayMs) }, 'the history waits');
-        return false;
-      }
-    },
+    reason: 'history-refused',
+    path: `$.metrics.${name}`,
+    detail,
+    reading: `$ ${name}`,
+    scope: 'reading',
+    device: id,
+    topic: `devices/${id}/readings`,
+    receivedAt: outcome.block.receivedAt,
+    position: Number.MIN_SAFE_INTEGER + place,
+    raw: Buffer.from(JSON.stringify({ ts: ts[row], metrics: { [name]: value[row] } })),
   };
 }

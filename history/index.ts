@@ -1,3 +1,4 @@
 export { type BatchLimits, createHistoryConsumer, type HistoryConsumer } from './consumer.ts';
 export { createDuckdbHistory, openDuckdbScan } from './duckdb.ts';
-export { createInfluxHistory, type InfluxSettings } from './influx/index.ts';
+export type { InfluxSettings } from './influx/connection.ts';
+export { createInfluxHistory } from './influx/history.ts';

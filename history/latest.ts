@@ -6,9 +6,9 @@ interface Newest {
   value: number;
 }
 
-/** How a batch is taken. */
-interface Putting {
-  /** Whether a value takes the place of one of the same ts. */
+/** How a batch is added. */
+interface PutOptions {
+  /** Whether a value replaces one of the same ts. */
   readonly replaces?: boolean;
   /** Rows that were not stored. */
   readonly skip?: (batch: number, row: number) => boolean;
@@ -19,15 +19,15 @@ function isNewer(ts: number, than: number, replaces: boolean): boolean {
 }
 
 /**
- * The newest reading of every device and metric, in memory: rebuilt from the readings at the start, moved on after each
- * commit. A reading that comes late does not take the place of a newer one; the same timestamp is never stored twice.
+ * The newest reading of every device and metric, in memory: rebuilt from the stored readings at the start, updated
+ * after each commit. A late reading does not replace a newer one; the same timestamp is never stored twice.
  */
 export class Latest {
   /** Time of the newest reading of all; -Infinity where there is none. */
   newest = Number.NEGATIVE_INFINITY;
   readonly #byDevice = new Map<string, { district: string; byMetric: Map<string, Newest> }>();
 
-  /** `replaces`: the value takes the place of one of the same ts. */
+  /** Adds one reading. With `replaces`, its value replaces one of the same ts. */
   put(device: string, district: string, metric: string, ts: number, value: number, replaces = false): void {
     let line = this.#byDevice.get(device);
     if (line === undefined) {
@@ -44,8 +44,11 @@ export class Latest {
     }
   }
 
-  /** Takes a committed batch; of each device and metric only its newest row counts, found first by number. */
-  putAll(batches: readonly ReadingColumns[], metricName: (index: number) => string, options: Putting = {}): void {
+  /**
+   * Adds committed batches. Only the newest row of each device and metric counts; it is found by number first, which is
+   * faster.
+   */
+  putAll(batches: readonly ReadingColumns[], metricName: (index: number) => string, options: PutOptions = {}): void {
     const { replaces = false, skip } = options;
     const rows = new Map<number, { readings: ReadingColumns; row: number }>();
     for (const [batch, readings] of batches.entries()) {
@@ -71,6 +74,7 @@ export class Latest {
     return this.#byDevice.get(device)?.byMetric.get(metric)?.ts ?? Number.NEGATIVE_INFINITY;
   }
 
+  /** Returns the newest readings that match the filter, by device. */
   list(filter: ReadingsFilter, unitOf: (metric: string) => string): LatestReading[] {
     const found: LatestReading[] = [];
     for (const device of new Set(filter.devices ?? [...this.#byDevice.keys()].sort())) {

@@ -1,14 +1,12 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import type { Aggregate } from '../domain/index.ts';
-import { HOUR_MS } from '../domain/index.ts';
+import { type Aggregate, DAY_MS, HOUR_MS } from '../domain/index.ts';
 
-const DAY_MS = 24 * HOUR_MS;
 const HOUR_OF = `(ts - ((ts % ${HOUR_MS}) + ${HOUR_MS}) % ${HOUR_MS})`;
 
 /**
- * SQL of the roll-ups. `rollup_due` has the hours that got readings since they were rolled up; it is written in the
- * transaction of the readings, so that no crash forgets one. `pruned`: raw readings before are gone, and what the
- * roll-ups say of that time cannot be found again.
+ * Tables of the roll-ups. `rollup_due` has the hours that got readings since they were rolled up; it is written in the
+ * transaction of the readings, so that no crash loses one. `pruned`: raw readings before this time are deleted, so the
+ * roll-ups of that time cannot be computed again.
  */
 export const ROLLUP_SCHEMA = `
   create table if not exists rollup_hours (
@@ -20,7 +18,7 @@ export const ROLLUP_SCHEMA = `
   create table if not exists pruned (before bigint not null);
 `;
 
-/** What a roll-up answers, by its columns; other functions need raw readings. */
+/** Aggregates that roll-ups can supply, as SQL over their columns; other aggregates need raw readings. */
 export const ROLLED_FUNCTIONS: Readonly<Partial<Record<Aggregate, string>>> = {
   mean: 'sum(total) / sum(n)',
   min: 'min(low)',
@@ -29,8 +27,8 @@ export const ROLLED_FUNCTIONS: Readonly<Partial<Record<Aggregate, string>>> = {
   count: 'sum(n)::double',
 };
 
-/** What of a query decides where it is answered from. */
-interface Sought {
+/** The parts of a query that decide between raw readings and roll-ups. */
+interface RollupQuery {
   readonly fromMs: number;
   readonly toMs: number;
   readonly every: number;
@@ -39,11 +37,11 @@ interface Sought {
 }
 
 /**
- * Roll-ups where raw readings are gone, and the raw readings that are there: after that time, and late ones that are not
- * rolled up yet. Null where raw readings answer alone. Of what is rolled up, an hour (a day, where all is in whole days)
- * belongs to the time asked for if it begins in it.
+ * A subquery over roll-ups where raw readings are deleted, and over the raw readings that exist: later ones, and late
+ * ones that are not rolled up yet. Returns null where raw readings are enough. An hour of the roll-ups (a day, where
+ * interval and start are whole days) is included if it begins in the queried time.
  */
-export function rolledSource({ fromMs, toMs, every, fn, prunedMs }: Sought): string | null {
+export function rolledSource({ fromMs, toMs, every, fn, prunedMs }: RollupQuery): string | null {
   if (fromMs >= prunedMs || every < HOUR_MS || ROLLED_FUNCTIONS[fn] === undefined) return null;
   const edge = Math.min(prunedMs, toMs);
   const inDays = every % DAY_MS === 0 && fromMs % DAY_MS === 0;
@@ -55,31 +53,32 @@ export function rolledSource({ fromMs, toMs, every, fn, prunedMs }: Sought): str
       from readings where ts >= ${fromMs} and ts < ${toMs})`;
 }
 
-/** Where the raw readings begin, epoch ms; -Infinity where none was ever pruned. */
+/** The time before which raw readings are deleted, epoch ms; -Infinity where none was ever pruned. */
 export async function prunedBefore(connection: DuckDBConnection): Promise<number> {
   const before = (await connection.runAndReadAll('select max(before) from pruned')).getRows()[0]![0];
   return before === null ? Number.NEGATIVE_INFINITY : Number(before);
 }
 
-/** A file from before there were roll-ups: every hour in it is due. */
+/** Marks every hour as due in a file written before there were roll-ups. */
 export async function noteUnknownHours(connection: DuckDBConnection): Promise<void> {
   const known = 'select (select count(*) from rollup_hours) + (select count(*) from rollup_due)';
   if (Number((await connection.runAndReadAll(known)).getRows()[0]![0]) > 0) return;
   await connection.run(`insert into rollup_due select distinct ${HOUR_OF} from readings`);
 }
 
-/** The hours that are due. */
+/** Returns the hours that are due, epoch ms, in order. */
 export async function hoursDue(connection: DuckDBConnection): Promise<number[]> {
   const rows = (await connection.runAndReadAll('select hour from rollup_due order by hour')).getRows();
   return rows.map(([hour]) => Number(hour));
 }
 
-const FIGURES = 'count(*), sum(value), min(value), max(value)';
+const AGGREGATES = 'count(*), sum(value), min(value), max(value)';
 const MERGED = 'sum(n), sum(total), min(low), max(high)';
 
 /**
- * Rolls up the hours that are due and ended at `untilMs` or before; inside a transaction. An hour whose readings are
- * there is made anew. In one that was pruned only late readings stand: they are added to its roll-up and go.
+ * Rolls up the hours that are due and ended at `untilMs` or before, and returns them; the caller opens the transaction.
+ * An hour that still has its readings is computed again. A pruned hour has only late readings: they are added to its
+ * roll-up and deleted.
  */
 export async function rollUp(connection: DuckDBConnection, untilMs: number, prunedMs: number): Promise<number[]> {
   const due = (await hoursDue(connection)).filter((hour) => hour + HOUR_MS <= untilMs);
@@ -90,9 +89,9 @@ export async function rollUp(connection: DuckDBConnection, untilMs: number, prun
   for (const hours of [present, late]) {
     if (hours.length === 0) continue;
     const isLate = hours === late;
-    // The bounds let DuckDB pass over whole row groups.
+    // With bounds, DuckDB skips whole row groups.
     const within = `ts >= ${hours[0]} and ts < ${hours.at(-1)! + HOUR_MS} and ${HOUR_OF} in (${hours})`;
-    const fresh = `select ${HOUR_OF} as ts, device, metric, ${FIGURES} from readings where ${within} group by all`;
+    const fresh = `select ${HOUR_OF} as ts, device, metric, ${AGGREGATES} from readings where ${within} group by all`;
     const known = `select * from rollup_hours where ts in (${hours})`;
     const merged = `select ts, device, metric, ${MERGED} from (${known} union all ${fresh}) group by all`;
     await run(`create or replace temp table rolled as ${isLate ? merged : fresh}`);
@@ -105,7 +104,7 @@ export async function rollUp(connection: DuckDBConnection, untilMs: number, prun
   return due;
 }
 
-/** Days are made of the hours that are rolled up so far. */
+/** Computes the days of these hours from the hours that are rolled up so far. */
 async function rollDays(connection: DuckDBConnection, hours: readonly number[]): Promise<void> {
   for (const day of new Set(hours.map((hour) => Math.floor(hour / DAY_MS) * DAY_MS))) {
     const within = `ts >= ${day} and ts < ${day + DAY_MS}`;
@@ -115,18 +114,18 @@ async function rollDays(connection: DuckDBConnection, hours: readonly number[]):
   }
 }
 
-/** Hours that a batch of timestamps touches. */
+/** Adds the hours of a batch of timestamps to `into`. */
 export function hoursOf(ts: ArrayLike<number>, length: number, into: Set<number>): void {
   let from = Number.NaN;
   for (let i = 0; i < length; i++) {
-    // Almost always the same hour as before.
+    // Almost always the same hour as the row before.
     if (ts[i]! >= from && ts[i]! < from + HOUR_MS) continue;
     from = Math.floor(ts[i]! / HOUR_MS) * HOUR_MS;
     into.add(from);
   }
 }
 
-/** Start of the hour that a moment lies in. */
+/** Start of the hour that contains the time. */
 export function hourOf(ms: number): number {
   return Math.floor(ms / HOUR_MS) * HOUR_MS;
 }

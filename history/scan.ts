@@ -1,14 +1,36 @@
 import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBInstance } from '@duckdb/node-api';
-import { LamppostError, type ScannedReadings, type ScanQuery } from '../domain/index.ts';
-import { nextSlice, SLICE } from './slices.ts';
+import { DAY_MS, LamppostError, MINUTE_MS, type ScannedReadings, type ScanQuery } from '../domain/index.ts';
 
-// The scan's own tables are of its own connection: what the file calls the devices and metrics, and their places in the query.
+/** How a scan divides time into slices, one statement each, and readings into batches. */
+export const SLICE = {
+  firstMs: MINUTE_MS,
+  longestMs: 30 * DAY_MS,
+  /** Most readings of one slice; only a slice of one millisecond may have more. */
+  rows: 250_000,
+  /** Readings of a batch: a multiple of the chunk size, 2,048. */
+  batch: 32_768,
+} as const;
+
+/**
+ * Returns the length of the slice after one of `lengthMs` with `rows` readings: it aims at half of `most`, and grows at
+ * most eightfold.
+ */
+export function nextSlice(lengthMs: number, rows: number, most: number = SLICE.rows): number {
+  const factor = Math.max(1 / 64, Math.min(8, most / 2 / Math.max(1, rows)));
+  return Math.max(1, Math.min(SLICE.longestMs, Math.floor(lengthMs * factor)));
+}
+
+// Temporary tables of the scan's connection: numbers of the devices and metrics in the file, and their positions in the
+// query.
 const PLACES = `
   create temp table scan_devices as select d.id, n.place from devices d join scan_names n on n.name = d.name and n.of = 'device';
   create temp table scan_metrics as select m.id, n.place from metrics m join scan_names n on n.name = m.name and n.of = 'metric';
 `;
 
-/** Readings in order of time by slices of it, over a connection of its own; see HistoryStore.scan. Throws `history`. */
+/**
+ * Yields readings in order of time, slice by slice, over a connection of its own; see HistoryStore.scan. Throws
+ * `history`.
+ */
 export async function* scanDuckdb(
   instance: DuckDBInstance,
   query: ScanQuery,
@@ -73,7 +95,7 @@ function appendName(appender: DuckDBAppender, of: string, name: string, place: n
 }
 
 const FROM = `from readings r join scan_devices d on d.id = r.device join scan_metrics m on m.id = r.metric`;
-// The bounds let DuckDB pass over the row groups of other times.
+// With bounds, DuckDB skips the row groups of other times.
 const within = (fromMs: number, toMs: number) => `where r.ts >= ${fromMs} and r.ts < ${toMs}`;
 
 async function firstOf(connection: DuckDBConnection, { fromMs, toMs }: ScanQuery): Promise<number | null> {
@@ -87,7 +109,10 @@ async function countOf(connection: DuckDBConnection, fromMs: number, toMs: numbe
   return Number(rows[0]![0]);
 }
 
-/** One slice, sorted; its result is whole before the first batch goes out, so that a slow reader holds no transaction open. */
+/**
+ * Yields one slice, sorted. Its result is complete before the first batch, so that a slow reader keeps no transaction
+ * open.
+ */
 async function* batchesOf(
   connection: DuckDBConnection,
   fromMs: number,
@@ -116,13 +141,13 @@ async function* batchesOf(
 
 function copyRows(chunk: DuckDBDataChunk, from: number, rows: number, batch: ScannedReadings, at: number): void {
   for (const [column, into] of [batch.ts, batch.device, batch.metric, batch.value].entries()) {
-    // The vector classes keep their array to themselves in the types.
+    // The types of the vector classes hide their array.
     const { items } = chunk.getColumnVector(column) as unknown as { items: Float64Array };
     into.set(items.subarray(from, from + rows), at);
   }
 }
 
-/** Columns for so many readings. */
+/** Creates a batch with empty columns of this length. */
 export function newBatch(rows: number): ScannedReadings {
   return {
     device: new Int32Array(rows),

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type {
   City,
   CityControl,
@@ -9,10 +9,15 @@ import type {
   RuleControl,
 } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
-import { createRuleRecords, RULE_RECORDS_SCHEMA } from './rule-records.ts';
 import { compileChecks, type ProfileChecks } from './validate.ts';
 
-/** SQL of what the engine knows besides readings: cities, devices, the API's rules and metric names, by the block that brought them. */
+/** SQL of every version of the API's rules, by the block that brought it; nothing is ever deleted. */
+const RULE_RECORDS_SCHEMA = `
+  create table if not exists context_rules (seq integer primary key, id text not null, body text not null) strict;
+  create index if not exists context_rules_by_id on context_rules (id, seq);
+`;
+
+/** SQL of cities, devices, API rules and metric names, by the block that brought them. */
 export const CONTEXT_SCHEMA: RoomSchema = {
   room: 'context',
   steps: [
@@ -26,7 +31,7 @@ ${RULE_RECORDS_SCHEMA}`,
   ],
 };
 
-/** The city as it stood from one block on. */
+/** The city that is in force from one block on. */
 export interface CityVersion {
   readonly seq: number;
   readonly control: CityControl;
@@ -34,45 +39,45 @@ export interface CityVersion {
   readonly checks: ReadonlyMap<string, ProfileChecks>;
 }
 
-/** A device as it stood from one block on; `known` is null once it was revoked. */
+/** A device as it is from one block on; `known` is null once it is revoked. */
 export interface DeviceVersion {
   readonly seq: number;
   readonly known: KnownDevice | null;
-  /** Its profile's checks, kept beside it for the city they came from. */
+  /** The city for which `checks` is cached. */
   city: CityVersion | null;
   checks: ProfileChecks | null;
 }
 
-/** One device over time; `versions` are in the order of their blocks. */
+/** All versions of one device, in the order of their blocks. */
 export interface DeviceLine {
   readonly index: number;
   readonly id: string;
   readonly versions: DeviceVersion[];
 }
 
-/** What the engine knows of city, devices and the API's rules at any block: a replay meets every change at the same place. */
+/** City, devices and API rules as of any block, so that a replay applies every change at the same place. */
 export interface Context {
   readonly metrics: MetricTable;
   learnCity(seq: number, control: CityControl): CityVersion | null;
   learnDevices(seq: number, control: DevicesControl): { changed: KnownDevice[]; revoked: KnownDevice[] };
   learnRule(seq: number, control: RuleControl): RuleControl;
-  /** The city in force at a block; null before the first. */
+  /** Returns the city in force at a block; null before the first. */
   cityAt(seq: number): CityVersion | null;
-  /** The device's versions, or undefined where no such device was ever registered. */
+  /** Returns a device's versions; undefined where it was never registered. */
   line(id: string): DeviceLine | undefined;
-  /** All devices registered at a block. */
+  /** Returns all devices that are registered at a block. */
   devicesAt(seq: number): KnownDevice[];
-  /** What a `devices` block changed, for those who meet it again. */
+  /** Returns what a `devices` block changed, for a consumer that reads it again. */
   devicesIn(seq: number): { changed: KnownDevice[]; revoked: KnownDevice[] };
-  /** The API's rules that were there at a block, in order of id. */
+  /** Returns the API's rules that exist at a block, in order of id. */
   rulesAt(seq: number): RuleControl[];
-  /** What a `rule` block changed, for those who meet it again. */
+  /** Returns what a `rule` block changed, for a consumer that reads it again; null where it is no such block. */
   ruleIn(seq: number): RuleControl | null;
-  /** Writes what was learned, inside a transaction; call the answer once that is committed, or it is written again. */
+  /** Writes what was learned, inside a transaction. Call the result after the commit, or it is written again. */
   persist(): () => void;
 }
 
-/** The version in force at a block, the newest first since that is what is asked for. */
+/** Returns the version that is in force at a block. Searches from the newest, which is needed most often. */
 export function versionAt(line: DeviceLine, seq: number): DeviceVersion | undefined {
   for (let i = line.versions.length - 1; i >= 0; i--) {
     const version = line.versions[i]!;
@@ -81,7 +86,7 @@ export function versionAt(line: DeviceLine, seq: number): DeviceVersion | undefi
   return undefined;
 }
 
-/** Reads the context back from the state file and goes on from there. `parse` makes a city of its folder's files, or null. */
+/** Reads the context back from the state file. `parse` returns the city of a folder's files, null where it has mistakes. */
 export function createContext(db: DatabaseSync, parse: (control: CityControl) => City | null): Context {
   const metrics = createMetricTable(db);
   const rules = createRuleRecords(db);
@@ -194,4 +199,55 @@ function createMetricTable(db: DatabaseSync): MetricTable & { persist(): () => v
       };
     },
   };
+}
+
+/** The versions of the API's rules, on the side that learns them from the journal. */
+function createRuleRecords(db: DatabaseSync) {
+  const records = db.prepare('select seq, body from context_rules order by seq').all().map(recordOf);
+  const save = db.prepare('insert or replace into context_rules values (?, ?, ?)');
+  return {
+    /** Adds a change; call the result to write it, inside a transaction. */
+    learn(seq: number, control: RuleControl): () => void {
+      records.push({ seq, control });
+      return () => void save.run(seq, control.id, JSON.stringify(control));
+    },
+    at(seq: number): RuleControl[] {
+      const newest = new Map<string, RuleControl>();
+      for (const record of records) {
+        if (record.seq > seq) break;
+        newest.set(record.control.id, record.control);
+      }
+      return present(newest.values());
+    },
+    in: (seq: number): RuleControl | null => records.findLast((record) => record.seq === seq)?.control ?? null,
+  };
+}
+
+/** The API's rules, read over any connection to the state file. */
+export interface RuleRecordReader {
+  /** Returns the rules that exist now, in order of id. */
+  present(): RuleControl[];
+  /** Returns every version of a rule, the newest first; a deletion is a version too. */
+  history(id: string): RuleControl[];
+}
+
+/** Creates the reader of rule records over a state file. */
+export function createRuleRecordReader(db: DatabaseSync): RuleRecordReader {
+  const newest = db.prepare(`
+    select seq, body from context_rules as one
+    where seq = (select max(seq) from context_rules where id = one.id)`);
+  const history = db.prepare('select seq, body from context_rules where id = ? order by seq desc');
+  const controls = (rows: Record<string, SQLOutputValue>[]) => rows.map((row) => recordOf(row).control);
+  return {
+    present: () => present(controls(newest.all())),
+    history: (id) => controls(history.all(id)),
+  };
+}
+
+function recordOf(row: Record<string, SQLOutputValue>): { seq: number; control: RuleControl } {
+  return { seq: Number(row.seq), control: JSON.parse(String(row.body)) as RuleControl };
+}
+
+function present(newest: Iterable<RuleControl>): RuleControl[] {
+  return [...newest].filter(({ text }) => text !== null).sort((a, b) => (a.id < b.id ? -1 : 1));
 }

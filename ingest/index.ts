@@ -1,15 +1,29 @@
-export { type CityVersion, type Context, createContext, versionAt } from './context.ts';
-export { type Decoded, type Format, formatOf, type RawReading } from './decode/index.ts';
-export { createIntake, type Intake } from './intake.ts';
-export { createLedgerReader, createLedgerStore, type LedgerStore } from './ledger.ts';
-export { emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
-export { createQuarantineStore, type QuarantineStore } from './quarantine.ts';
-export { createQuarantineReader, type QuarantineFilter } from './quarantine-reader.ts';
-export { createReplays, type ReplayJob, type ReplayRequest } from './replay.ts';
+import { CONTEXT_SCHEMA } from './context.ts';
+import { INTAKE_SCHEMA } from './intake.ts';
+import { LEDGER_SCHEMA } from './ledger.ts';
+import { QUARANTINE_SCHEMA } from './quarantine.ts';
+
 export {
+  type CityVersion,
+  type Context,
+  createContext,
   createRuleRecordReader,
   type RuleRecordReader,
-} from './rule-records.ts';
-export { INGEST_SCHEMAS } from './schemas.ts';
-export { parseTimestamp } from './timestamp.ts';
-export { Checked, checkReading, compileChecks, type ProfileChecks } from './validate.ts';
+  versionAt,
+} from './context.ts';
+export { type Decoded, type Format, formatOf, type RawReading } from './decode/index.ts';
+export { liveOf, rejectionsOf } from './feed.ts';
+export { Intake } from './intake.ts';
+export { createLedgerReader, createLedgerStore, type LedgerStore } from './ledger.ts';
+export { emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
+export {
+  createQuarantineReader,
+  createQuarantineStore,
+  type QuarantineFilter,
+  type QuarantineStore,
+} from './quarantine.ts';
+export { createReplays, type ReplayJob, ReplayJobSchema, type ReplayRequest } from './replay.ts';
+export { Checked, checkReading, compileChecks, type ProfileChecks, parseTimestamp } from './validate.ts';
+
+/** The tables of this room in the engine's state file. */
+export const INGEST_SCHEMAS = [CONTEXT_SCHEMA, INTAKE_SCHEMA, LEDGER_SCHEMA, QUARANTINE_SCHEMA] as const;

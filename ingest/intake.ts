@@ -1,14 +1,13 @@
-import type { DatabaseSync } from 'node:sqlite';
-import type { Block, CityControl, DevicesControl, RuleControl } from '../domain/index.ts';
-import { HOUR_MS } from '../domain/index.ts';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { type Block, type CityControl, type DevicesControl, HOUR_MS, type RuleControl } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
-import { Acceptance } from './acceptance.ts';
-import { createColumns } from './columns.ts';
 import type { CityVersion, Context } from './context.ts';
-import { createMemo, type Outcome } from './outcome.ts';
-import { createReader } from './reader.ts';
+import { Dedupe } from './dedupe.ts';
+import { createColumns, type Outcome } from './outcome.ts';
+import { BlockReader } from './reader.ts';
+import type { SeenKeys } from './seen.ts';
 
-/** SQL of what intake remembers: how far it learned, and which keys it has seen. */
+/** SQL of intake's state: the newest block it read, and the keys it has seen. */
 export const INTAKE_SCHEMA: RoomSchema = {
   room: 'intake',
   steps: [
@@ -20,74 +19,96 @@ export const INTAKE_SCHEMA: RoomSchema = {
   ],
 };
 
-/** How long a key is remembered, hours of receipt … */
+/** Keys count for this many hours after receipt … */
 const HORIZON_HOURS = 24;
-// A consumer that lags for days still finds the marks of its own day.
+// A consumer that is days behind still finds the first message of its own day.
 const KEEP_HOURS = 24 * 14;
-/** … and for how many messages at the most, so that a flood cannot fill the memory (24 bytes and 4 a value each). */
+/** … and for this many messages at the most, so that a flood cannot fill the memory (24 bytes and 4 a value each). */
 const HORIZON_MESSAGES = 8_388_608;
-/** A consumer that is further behind than this may take a repetition for new: memory is bounded whatever happens to the history. */
+/** A consumer further behind than this may take a repetition for new: memory stays bounded whatever happens to the history. */
 const MOST_MESSAGES = 2 * HORIZON_MESSAGES;
-// In a flood the horizon moves with every block; it is noted this often.
-const NOTE_EVERY_BLOCKS = 1_000;
+// In a flood the horizon moves with every block; it is recorded this often.
+const RECORD_EVERY_BLOCKS = 1_000;
+/** About 45 MB at the most. */
+const CACHED_READINGS = 1_500_000;
 
-/** Turns blocks into outcomes. Blocks never met before must come in order; those met before may come again at any time. */
-export interface Intake {
-  outcome(block: Block): Outcome;
-  /** The last outcomes are kept: a consumer close behind another need not decode again. Undefined where it is gone. */
-  recall(seq: number): Outcome | undefined;
-  /** The newest block that was met. */
-  head(): number;
-  /** Writes what was learned, inside a consumer's transaction; call the answer once that is committed, or it is written again. */
-  persist(): () => void;
-  /** Frees what no consumer needs any more, where all of them have taken the blocks up to `settled`. */
-  prune(settled: number): void;
-}
+/** Turns blocks into outcomes. New blocks must come in order; blocks that were read before may come again at any time. */
+export class Intake {
+  readonly #context: Context;
+  readonly #seen: SeenKeys;
+  readonly #reader: BlockReader;
+  readonly #recent = new OutcomeCache();
+  readonly #horizon: Horizon;
+  readonly #save: { head: StatementSync; seen: StatementSync };
+  readonly #dropSeen: StatementSync;
+  #head: number;
 
-/** Decode, validate, find duplicates. */
-export function createIntake(db: DatabaseSync, context: Context): Intake {
-  const acceptance = new Acceptance();
-  const { duplicates } = acceptance;
-  const hours: [hour: number, first: number][] = db
-    .prepare('select * from seen_hours order by hour')
-    .all()
-    .map((row) => [Number(row.hour), Number(row.first)]);
-  let head = Number(db.prepare('select seq from intake').get()?.seq ?? 0);
-  let savedHours = hours.length;
-  /** Horizons as they stood at some blocks, for a consumer that is behind: they never decrease. */
-  const horizons: [seq: number, horizon: number][] = [];
-  let newest = 0;
-  for (const row of db.prepare('select entries from seen order by last').iterate()) {
-    duplicates.restore(row.entries as Uint8Array);
-  }
-  const recent = createMemo();
-  const reader = createReader(context, acceptance);
-
-  const saveHead = db.prepare('insert or replace into intake values (1, ?)');
-  const saveSeen = db.prepare('insert or replace into seen values (?, ?)');
-  const dropSeen = db.prepare('delete from seen where last < ?');
-  const dropHour = db.prepare('delete from seen_hours where hour = ?');
-  const saveHour = db.prepare('insert or replace into seen_hours values (?, ?)');
-
-  function horizonAt(block: Block, fresh: boolean): number {
-    const hour = Math.floor(block.receivedAt / HOUR_MS);
-    if (fresh && block.count > 0 && (hours.at(-1)?.[0] ?? -1) < hour) hours.push([hour, block.first]);
-    const oldest = hours.find(([at]) => at >= hour - HORIZON_HOURS)?.[1] ?? block.first;
-    const horizon = Math.max(oldest, block.first - HORIZON_MESSAGES);
-    if (fresh) noteHorizon(block, horizon, horizon === oldest);
-    return horizon;
+  /** Reads the state back from the state file. */
+  constructor(db: DatabaseSync, context: Context) {
+    const dedupe = new Dedupe();
+    this.#context = context;
+    this.#seen = dedupe.seen;
+    this.#reader = new BlockReader(context, dedupe);
+    this.#horizon = new Horizon(db);
+    this.#head = Number(db.prepare('select seq from intake').get()?.seq ?? 0);
+    for (const row of db.prepare('select entries from seen order by last').iterate()) {
+      this.#seen.restore(row.entries as Uint8Array);
+    }
+    this.#save = {
+      head: db.prepare('insert or replace into intake values (1, ?)'),
+      seen: db.prepare('insert or replace into seen values (?, ?)'),
+    };
+    this.#dropSeen = db.prepare('delete from seen where last < ?');
   }
 
-  function noteHorizon({ seq, first, count }: Block, horizon: number, byHour: boolean): void {
-    newest = first + count;
-    const [lastSeq, last] = horizons.at(-1) ?? [0, -1];
-    if (horizon > last && (byHour || seq >= lastSeq + NOTE_EVERY_BLOCKS)) horizons.push([seq, horizon]);
+  /** Returns what a block means; from the cache where it was read recently. Throws where a block was left out. */
+  outcome(block: Block): Outcome {
+    const cached = this.#recent.get(block.seq);
+    if (cached !== undefined) return cached;
+    if (block.seq > this.#head + 1) {
+      throw new Error(`intake has read blocks up to ${this.#head}; block ${block.seq} is not the next`);
+    }
+    const outcome = this.#read(block, block.seq === this.#head + 1);
+    this.#head = Math.max(this.#head, block.seq);
+    this.#recent.put(outcome);
+    return outcome;
   }
 
-  function read(block: Block, fresh: boolean): Outcome {
-    const horizon = horizonAt(block, fresh);
-    if (block.kind === 'messages') return reader.messages(block, { fresh, horizon });
-    if (block.kind === 'replay') return reader.replay(block, { fresh, horizon });
+  /** Returns a recent outcome, so that a consumer close behind another need not decode again; undefined where it is gone. */
+  recall(seq: number): Outcome | undefined {
+    return this.#recent.get(seq);
+  }
+
+  /** Returns the number of the newest block that was read. */
+  head(): number {
+    return this.#head;
+  }
+
+  /** Writes what was learned, inside a consumer's transaction. Call the result after the commit, or it is written again. */
+  persist(): () => void {
+    const contextSaved = this.#context.persist();
+    const added = this.#seen.added();
+    if (added !== null) this.#save.seen.run(added.last, added.blob);
+    const horizonSaved = this.#horizon.persist();
+    this.#save.head.run(this.#head);
+    return () => {
+      contextSaved();
+      this.#seen.confirmAdded(added);
+      horizonSaved();
+    };
+  }
+
+  /** Frees what no consumer needs any more, once all of them have taken the blocks up to `settled`. */
+  prune(settled: number): void {
+    const keepFrom = this.#horizon.prune(settled);
+    this.#seen.prune(keepFrom);
+    this.#dropSeen.run(keepFrom);
+  }
+
+  #read(block: Block, fresh: boolean): Outcome {
+    const horizon = this.#horizon.at(block, fresh);
+    if (block.kind === 'messages') return this.#reader.messages(block, { fresh, horizon });
+    if (block.kind === 'replay') return this.#reader.replay(block, { fresh, horizon });
     const { body, ...head } = block;
     const base: Outcome = {
       block: head,
@@ -101,62 +122,101 @@ export function createIntake(db: DatabaseSync, context: Context): Intake {
       devices: null,
       rule: null,
     };
-    if (block.kind === 'city') return { ...base, city: cityOf(block, body, fresh) };
-    if (block.kind === 'devices') return { ...base, devices: devicesOf(block, body, fresh) };
-    if (block.kind === 'rule') return { ...base, rule: ruleOf(block, body, fresh) };
+    if (block.kind === 'city') return { ...base, city: this.#city(block, body, fresh) };
+    if (block.kind === 'devices') return { ...base, devices: this.#devices(block, body, fresh) };
+    if (block.kind === 'rule') return { ...base, rule: this.#rule(block, body, fresh) };
     return base;
   }
 
-  function cityOf(block: Block, body: Uint8Array, fresh: boolean): CityVersion | null {
-    if (fresh) return context.learnCity(block.seq, parseBody<CityControl>(body));
-    const version = context.cityAt(block.seq);
-    return version?.seq === block.seq ? version : null;
+  #city({ seq }: Block, body: Uint8Array, fresh: boolean): CityVersion | null {
+    if (fresh) return this.#context.learnCity(seq, parseBody<CityControl>(body));
+    const version = this.#context.cityAt(seq);
+    return version?.seq === seq ? version : null;
   }
 
-  function ruleOf({ seq }: Block, body: Uint8Array, fresh: boolean): RuleControl | null {
-    return fresh ? context.learnRule(seq, parseBody<RuleControl>(body)) : context.ruleIn(seq);
+  #rule({ seq }: Block, body: Uint8Array, fresh: boolean): RuleControl | null {
+    return fresh ? this.#context.learnRule(seq, parseBody<RuleControl>(body)) : this.#context.ruleIn(seq);
   }
 
-  function devicesOf(block: Block, body: Uint8Array, fresh: boolean) {
-    return fresh ? context.learnDevices(block.seq, parseBody<DevicesControl>(body)) : context.devicesIn(block.seq);
+  #devices({ seq }: Block, body: Uint8Array, fresh: boolean) {
+    return fresh ? this.#context.learnDevices(seq, parseBody<DevicesControl>(body)) : this.#context.devicesIn(seq);
+  }
+}
+
+/** From which message on keys count, at each block. */
+class Horizon {
+  /** The first message of each hour of receipt. */
+  readonly #hours: [hour: number, first: number][];
+  /** Horizons as they were at some blocks, for a consumer that is behind; they never decrease. */
+  readonly #recorded: [seq: number, horizon: number][] = [];
+  readonly #saveHour: StatementSync;
+  readonly #dropHour: StatementSync;
+  #saved: number;
+  #newest = 0;
+
+  constructor(db: DatabaseSync) {
+    const rows = db.prepare('select * from seen_hours order by hour').all();
+    this.#hours = rows.map((row) => [Number(row.hour), Number(row.first)]);
+    this.#saved = this.#hours.length;
+    this.#saveHour = db.prepare('insert or replace into seen_hours values (?, ?)');
+    this.#dropHour = db.prepare('delete from seen_hours where hour = ?');
   }
 
-  return {
-    outcome(block) {
-      const kept = recent.get(block.seq);
-      if (kept !== undefined) return kept;
-      if (block.seq > head + 1) throw new Error(`intake has met blocks up to ${head}, not up to ${block.seq}`);
-      const outcome = read(block, block.seq === head + 1);
-      head = Math.max(head, block.seq);
-      recent.put(outcome);
-      return outcome;
-    },
-    recall: (seq) => recent.get(seq),
-    head: () => head,
-    persist() {
-      const contextSaved = context.persist();
-      const added = duplicates.added();
-      if (added !== null) saveSeen.run(added.last, added.blob);
-      for (const hour of hours.slice(savedHours)) saveHour.run(...hour);
-      saveHead.run(head);
-      const hoursNow = hours.length;
-      return () => {
-        contextSaved();
-        duplicates.forgetAdded(added);
-        savedHours = hoursNow;
-      };
-    },
-    prune(settled) {
-      while (horizons.length > 1 && horizons[1]![0] <= settled) horizons.shift();
-      const [seq, horizon] = horizons[0] ?? [0, 0];
-      const keepFrom = Math.max(seq <= settled ? horizon : 0, newest - MOST_MESSAGES);
-      duplicates.prune(keepFrom);
-      dropSeen.run(keepFrom);
-      const surplus = Math.max(0, savedHours - KEEP_HOURS);
-      for (const [hour] of hours.splice(0, surplus)) dropHour.run(hour);
-      savedHours -= surplus;
-    },
-  };
+  /** Returns the number of the oldest message whose keys count at a block. */
+  at(block: Block, fresh: boolean): number {
+    const hour = Math.floor(block.receivedAt / HOUR_MS);
+    if (fresh && block.count > 0 && (this.#hours.at(-1)?.[0] ?? -1) < hour) this.#hours.push([hour, block.first]);
+    const oldest = this.#hours.find(([at]) => at >= hour - HORIZON_HOURS)?.[1] ?? block.first;
+    const horizon = Math.max(oldest, block.first - HORIZON_MESSAGES);
+    if (fresh) this.#record(block, horizon, horizon === oldest);
+    return horizon;
+  }
+
+  #record({ seq, first, count }: Block, horizon: number, byHour: boolean): void {
+    this.#newest = first + count;
+    const [lastSeq, last] = this.#recorded.at(-1) ?? [0, -1];
+    if (horizon > last && (byHour || seq >= lastSeq + RECORD_EVERY_BLOCKS)) this.#recorded.push([seq, horizon]);
+  }
+
+  /** Writes new hours; call the result after the commit. */
+  persist(): () => void {
+    for (const hour of this.#hours.slice(this.#saved)) this.#saveHour.run(...hour);
+    const { length } = this.#hours;
+    return () => {
+      this.#saved = length;
+    };
+  }
+
+  /** Drops what no consumer behind `settled` needs. Returns the number of the oldest message whose keys are kept. */
+  prune(settled: number): number {
+    const recorded = this.#recorded;
+    while (recorded.length > 1 && recorded[1]![0] <= settled) recorded.shift();
+    const surplus = Math.max(0, this.#saved - KEEP_HOURS);
+    for (const [hour] of this.#hours.splice(0, surplus)) this.#dropHour.run(hour);
+    this.#saved -= surplus;
+    const [seq, horizon] = recorded[0] ?? [0, 0];
+    return Math.max(seq <= settled ? horizon : 0, this.#newest - MOST_MESSAGES);
+  }
+}
+
+/** The newest outcomes, bounded by the number of readings in them. */
+class OutcomeCache {
+  readonly #kept = new Map<number, Outcome>();
+  #readings = 0;
+
+  get(seq: number): Outcome | undefined {
+    return this.#kept.get(seq);
+  }
+
+  put(outcome: Outcome): void {
+    this.#kept.set(outcome.block.seq, outcome);
+    this.#readings += outcome.readings.length + 1;
+    for (const [seq, oldest] of this.#kept) {
+      if (this.#readings <= CACHED_READINGS || this.#kept.size === 1) break;
+      this.#kept.delete(seq);
+      this.#readings -= oldest.readings.length + 1;
+    }
+  }
 }
 
 function parseBody<T>(body: Uint8Array): T {

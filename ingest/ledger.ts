@@ -5,7 +5,7 @@ import type { RoomSchema } from '../store/index.ts';
 import { formatOf } from './decode/index.ts';
 import { emptyTally, type Outcome, type Replayed, type Tally } from './outcome.ts';
 
-/** SQL of the ledger: what became of the messages up to `cursor`, by device. */
+/** SQL of the ledger: the counts of each device, up to the block `seq` of the cursor. */
 export const LEDGER_SCHEMA: RoomSchema = {
   room: 'ledger',
   steps: [
@@ -21,15 +21,15 @@ export const LEDGER_SCHEMA: RoomSchema = {
   ],
 };
 
-/** The writing side: counts of the blocks whose readings the history holds. */
+/** Writes the ledger: it counts the blocks whose readings are in the history. */
 export interface LedgerStore {
-  /** The newest block that is counted. */
+  /** Returns the number of the newest block that is counted. */
   cursor(): number;
-  /** Counts blocks in order, and what left the quarantine with them; to be called inside a transaction. */
+  /** Counts blocks in order, and the entries that left the quarantine with them. Call it inside a transaction. */
   count(outcomes: readonly Outcome[], replayed: readonly Replayed[]): void;
 }
 
-/** Opens the ledger of a state file. */
+/** Creates the writer of a state file's ledger. */
 export function createLedgerStore(db: DatabaseSync): LedgerStore {
   const add = db.prepare(`
     insert into ledger values (?, ?, ?, ?, ?, ?, ?) on conflict (device) do update set
@@ -52,7 +52,7 @@ export function createLedgerStore(db: DatabaseSync): LedgerStore {
   };
 }
 
-/** A replayed message came in once: what it was counted as before goes. */
+/** A replayed message is counted once: its earlier count is subtracted. */
 function moves({ device, scope, tally }: Replayed): Tally[] {
   const before = emptyTally(device);
   if (scope === 'message') before.quarantined = -1;
@@ -86,7 +86,7 @@ const TOTAL = `
     coalesce(sum(stored), 0) as stored, coalesce(sum(duplicate), 0) as duplicate,
     coalesce(sum(replaced), 0) as replaced, coalesce(sum(refused), 0) as refused from ledger`;
 
-/** Reads the ledger from any thread: the state file read-only, and the journal for what is pending. */
+/** Creates the reader of the ledger for any thread: the state file read-only, and the journal for what is pending. */
 export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
   const total = db.prepare(TOTAL);
   const ofDevice = db.prepare('select * from ledger where device = ?');
@@ -116,8 +116,8 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
 
   return {
     /**
-     * The city's ledger, or one device's (null where nothing was ever heard of it). One snapshot: the journal's head
-     * is read first, so that what comes in meanwhile is in neither side.
+     * Returns the ledger of the city, or of one device (null where it has never sent anything). It is one snapshot: the
+     * journal's head is read first, so that messages that come in meanwhile are on neither side.
      */
     read(device?: string): Ledger | null {
       const head = journal.head();
@@ -127,7 +127,7 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
         const seq = Number(cursor?.seq ?? 0);
         const counted = Number(cursor?.messages ?? 0);
         const row = device === undefined ? total.get()! : ofDevice.get(device);
-        // The history may have gone on past the head that was read: then nothing is pending in this snapshot.
+        // The history may have moved past the head that was read: then nothing is pending in this snapshot.
         const pending = device === undefined ? Math.max(0, head.messages - counted) : pendingOf(device, seq, head.seq);
         if (row === undefined && pending === 0) return null;
         const received = device === undefined ? Math.max(head.messages, counted) : null;
@@ -145,7 +145,7 @@ function ledgerOf(row: Record<string, unknown> | undefined, pending: number, rec
   const [stored, duplicate, refused] = [number('stored'), number('duplicate'), number('refused')];
   const replaced = number('replaced');
   return {
-    // For the city `received` is the journal's own count, so that the equation can fail; a device's is its sum.
+    // For the city `received` is the journal's own count, so that the equation can fail; for a device it is the sum.
     messages: { received: received ?? decoded + quarantined + pending, decoded, quarantined, pending },
     readings: { received: stored + duplicate + refused, stored, replaced, duplicate, quarantined: refused },
   };

@@ -1,27 +1,20 @@
 import type { Block, KnownDevice, Rejection, ReplayControl, ReplayItem } from '../domain/index.ts';
 import { walkRecords } from '../journal/index.ts';
-import type { Acceptance, Accepted } from './acceptance.ts';
-import { createColumns, type TypedColumns } from './columns.ts';
 import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
 import { type Decoded, type Format, formatOf } from './decode/index.ts';
-import { emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
+import type { Dedupe, Deduped } from './dedupe.ts';
+import { createColumns, emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
 import { Checked, checkReading, type ProfileChecks } from './validate.ts';
 
-/** How a block is met. */
-export interface Meeting {
-  /** For the first time: then its keys are noted. */
+/** How a block is read. */
+interface Pass {
+  /** Whether it is read for the first time: only then are its keys recorded. */
   readonly fresh: boolean;
   /** Number of the oldest message whose keys still count. */
   readonly horizon: number;
 }
 
-/** Reads blocks that hold messages. */
-export interface BlockReader {
-  messages(block: Block, meeting: Meeting): Outcome;
-  replay(block: Block, meeting: Meeting): Outcome;
-}
-
-/** Whose a message is, and where it is counted. */
+/** The device of a message, and the tally that counts it. */
 interface Account {
   readonly device: string;
   readonly line: DeviceLine | undefined;
@@ -33,24 +26,22 @@ interface Route extends Account {
   readonly format: Format | null;
 }
 
-/** One block that is being read. */
-interface Draft extends Meeting, Accepted {
+/** The outcome of one block while it is built. */
+interface Draft extends Pass, Deduped {
   readonly seq: number;
   readonly city: CityVersion | null;
-  readonly readings: TypedColumns;
-  readonly replaced: TypedColumns;
   readonly tallies: Tally[];
   refusals: Refusal[];
-  /** Devices that only payloads name. */
+  /** Accounts of devices that only the payload names. */
   readonly named: Map<string, Account>;
 }
 
-/** The present message; one object for all of a block. */
-interface Sent {
+/** The current message; one object is reused for a whole block. */
+interface Current {
   topic: string;
   payload: Buffer;
   receivedAt: number;
-  /** Number of the message: of its first coming, for a replay. */
+  /** Number of the message; for a replay, the number it had when it first came. */
   position: number;
 }
 
@@ -60,84 +51,174 @@ interface Opened {
   readonly known: KnownDevice;
 }
 
-/** Decodes, validates and finds duplicates, message by message. */
-export function createReader(context: Context, acceptance: Acceptance): BlockReader {
-  const checked = new Checked();
+/** Reads the messages of a block. Each one is decoded, validated and deduplicated, in this order. */
+export class BlockReader {
+  readonly #context: Context;
+  readonly #dedupe: Dedupe;
+  readonly #checked = new Checked();
 
-  function accountOf(out: Draft, route: Route, payload: Buffer): Account {
+  constructor(context: Context, dedupe: Dedupe) {
+    this.#context = context;
+    this.#dedupe = dedupe;
+  }
+
+  /** Reads a `messages` block. */
+  messages(block: Block, pass: Pass): Outcome {
+    const body = Buffer.from(block.body.buffer, block.body.byteOffset, block.body.byteLength);
+    const out = this.#draftOf(block, pass);
+    let position = block.first;
+    const resolve = (identity: string, topic: string): Route => {
+      const route = this.#routeOf(identity, topic);
+      out.tallies.push(route.tally);
+      return route;
+    };
+    const current: Current = { topic: '', payload: body, receivedAt: 0, position: 0 };
+    walkRecords(body, resolve, (route, from, to, receivedAt) => {
+      current.topic = route.topic;
+      current.payload = body.subarray(from, to);
+      current.receivedAt = receivedAt;
+      current.position = position++;
+      this.#readMessage(out, route, current);
+    });
+    return outcomeOf(block, out, []);
+  }
+
+  /** Reads a `replay` block: quarantined messages again, of each only what is still in quarantine. */
+  replay(block: Block, pass: Pass): Outcome {
+    const out = this.#draftOf(block, pass);
+    const { items } = JSON.parse(Buffer.from(block.body).toString('utf8')) as ReplayControl;
+    const replays = items.flatMap((item, i) => this.#replayItem(out, item, block.first + i));
+    out.refusals = [];
+    return outcomeOf(block, { ...out, tallies: [] }, replays);
+  }
+
+  #readMessage(out: Draft, route: Route, current: Current): void {
+    const account = this.#accountOf(out, route, current.payload);
+    const { tally, device } = account;
+    const opened = this.#open(out, account, route.format, current);
+    if ('reason' in opened) {
+      tally.quarantined++;
+      out.refusals.push(refusalOf(opened, 'message', device, current, Buffer.from(current.payload)));
+      return;
+    }
+    tally.decoded++;
+    const { decoded, known } = opened;
+    const several = decoded.readings.length > 1;
+    this.#dedupe.begin(known, { position: current.position, horizon: out.horizon, fresh: out.fresh, several });
+    if (decoded.uplink !== undefined) this.#dedupe.uplink(decoded.uplink);
+    this.#takeReadings(out, opened, current, tally);
+    this.#refuseReadings(out, device, current, tally);
+  }
+
+  /** Finds the device and decodes the payload. Returns a rejection where the whole message is refused. */
+  #open(out: Draft, account: Account, format: Format | null, current: Current): Opened | Rejection {
+    if (format === null) {
+      return { reason: 'unknown-topic', path: '$', detail: `no format is known for ${current.topic}` };
+    }
+    const version = account.line === undefined ? undefined : versionAt(account.line, out.seq);
+    const known = version?.known ?? null;
+    if (known === null) return unknownDevice(account.device, format, current);
+    const checks = checksOf(version!, known, out.city);
+    if (checks === null) {
+      const detail = `profile "${known.profile}" of this device is not in profiles.yaml`;
+      return { reason: 'unknown-profile', path: '$', detail };
+    }
+    const decoded = format.decode(current.payload, current.receivedAt);
+    return 'reason' in decoded ? decoded : { decoded, checks, known };
+  }
+
+  /** Validates the readings and passes the good values to the dedupe; only the reading `only` where it is given. */
+  #takeReadings(out: Draft, opened: Opened, current: Current, tally: Tally, only: string | null = null): void {
+    const { decoded, checks, known } = opened;
+    const checked = this.#checked;
+    for (const rejection of decoded.rejections) checked.rejections.push(rejection);
+    for (const raw of decoded.readings) {
+      checkReading(raw, checks, current.receivedAt, checked);
+      if (only !== null) keepOnly(checked, only, only.slice(raw.path.length + 1));
+      if (checked.length > 0) this.#dedupe.take(known, checked, tally, out);
+    }
+  }
+
+  #refuseReadings(out: Draft, device: string, current: Current, tally: Tally): void {
+    const checked = this.#checked;
+    if (checked.rejections.length === 0) return;
+    // One copy for all refusals: a message may have thousands of faults.
+    const raw = Buffer.from(current.payload);
+    for (const rejection of checked.rejections) {
+      tally.refused++;
+      out.refusals.push(refusalOf(rejection, 'reading', device, current, raw));
+    }
+    checked.rejections = [];
+  }
+
+  #replayItem(out: Draft, item: ReplayItem, position: number): Replayed[] {
+    const { topic, receivedAt } = item;
+    const current: Current = {
+      topic,
+      payload: Buffer.from(item.payload, 'base64'),
+      receivedAt,
+      position: item.position,
+    };
+    const resolved = this.#routeOf(item.device, topic);
+    const route: Route = { ...resolved, ...this.#accountOf(out, resolved, current.payload) };
+    const opened = this.#open(out, route, route.format, current);
+    if (!('reason' in opened)) {
+      const { horizon, fresh } = out;
+      this.#dedupe.begin(opened.known, { position, horizon, fresh, several: true, accepted: item.position < 0 });
+    }
+    return item.entries.map((entry) => this.#replayEntry(out, route, opened, item, current, entry));
+  }
+
+  /** Replays one entry of the quarantine: the whole message, or the one reading of it that was refused. */
+  #replayEntry(
+    out: Draft,
+    route: Route,
+    opened: Opened | Rejection,
+    item: ReplayItem,
+    current: Current,
+    entry: ReplayItem['entries'][number],
+  ): Replayed {
+    const tally = emptyTally(route.device);
+    out.refusals = [];
+    if ('reason' in opened) {
+      if (entry.scope === 'message') tally.quarantined++;
+      else tally.refused++;
+      out.refusals.push(refusalOf(opened, entry.scope, route.device, current, current.payload));
+    } else if (entry.scope === 'message') {
+      tally.decoded++;
+      if (opened.decoded.uplink !== undefined) this.#dedupe.uplink(opened.decoded.uplink);
+      this.#takeReadings(out, opened, current, tally);
+      this.#refuseReadings(out, route.device, current, tally);
+    } else {
+      this.#takeReadings(out, onlyUnder(opened, entry.path, entry.reading), current, tally, entry.reading);
+      this.#refuseReadings(out, route.device, current, tally);
+    }
+    const { device, position } = item;
+    return { id: `${position}-${entry.ordinal}`, device, scope: entry.scope, tally, refusals: out.refusals };
+  }
+
+  #routeOf(identity: string, topic: string): Route {
+    const { device, format } = formatOf(identity, topic);
+    return { device, topic, line: this.#context.line(device), format, tally: emptyTally(device) };
+  }
+
+  #accountOf(out: Draft, route: Route, payload: Buffer): Account {
     const device = route.format?.deviceOf?.(payload) ?? null;
     if (device === null) return route;
     let account = out.named.get(device);
     if (account === undefined) {
-      account = { device, line: context.line(device), tally: emptyTally(device) };
+      account = { device, line: this.#context.line(device), tally: emptyTally(device) };
       out.tallies.push(account.tally);
       out.named.set(device, account);
     }
     return account;
   }
 
-  /** Whose message it is and what it says, or the one reason why it is refused as a whole. */
-  function open(out: Draft, account: Account, format: Format | null, sent: Sent): Opened | Rejection {
-    if (format === null) {
-      return { reason: 'unknown-topic', path: '$', detail: `no format is known for ${sent.topic}` };
-    }
-    const version = account.line === undefined ? undefined : versionAt(account.line, out.seq);
-    const known = version?.known ?? null;
-    if (known === null) return unknownDevice(account.device, format, sent);
-    const checks = checksOf(version!, known, out.city);
-    if (checks === null) {
-      const detail = `profile "${known.profile}" of this device is not in profiles.yaml`;
-      return { reason: 'unknown-profile', path: '$', detail };
-    }
-    const decoded = format.decode(sent.payload, sent.receivedAt);
-    return 'reason' in decoded ? decoded : { decoded, checks, known };
-  }
-
-  function readMessage(out: Draft, route: Route, sent: Sent): void {
-    const account = accountOf(out, route, sent.payload);
-    const { tally, device } = account;
-    const opened = open(out, account, route.format, sent);
-    if ('reason' in opened) {
-      tally.quarantined++;
-      out.refusals.push(refusalOf(opened, 'message', device, sent, Buffer.from(sent.payload)));
-      return;
-    }
-    tally.decoded++;
-    const { decoded, known } = opened;
-    const several = decoded.readings.length > 1;
-    acceptance.begin(known, { position: sent.position, horizon: out.horizon, fresh: out.fresh, several });
-    if (decoded.uplink !== undefined) acceptance.uplink(decoded.uplink);
-    takeReadings(out, opened, sent, tally);
-    refuseReadings(out, device, sent, tally);
-  }
-
-  /** Takes what is good of a message; of one reading alone where `only` names it. */
-  function takeReadings(out: Draft, opened: Opened, sent: Sent, tally: Tally, only: string | null = null): void {
-    const { decoded, checks, known } = opened;
-    for (const rejection of decoded.rejections) checked.rejections.push(rejection);
-    for (const raw of decoded.readings) {
-      checkReading(raw, checks, sent.receivedAt, checked);
-      if (only !== null) keepOnly(checked, only, only.slice(raw.path.length + 1));
-      if (checked.length > 0) acceptance.take(known, checked, tally, out);
-    }
-  }
-
-  function refuseReadings(out: Draft, device: string, sent: Sent, tally: Tally): void {
-    if (checked.rejections.length === 0) return;
-    // One copy for all: a message may have thousands of faults.
-    const raw = Buffer.from(sent.payload);
-    for (const rejection of checked.rejections) {
-      tally.refused++;
-      out.refusals.push(refusalOf(rejection, 'reading', device, sent, raw));
-    }
-    checked.rejections = [];
-  }
-
-  function draftOf(block: Block, meeting: Meeting): Draft {
+  #draftOf(block: Block, pass: Pass): Draft {
     return {
-      ...meeting,
+      ...pass,
       seq: block.seq,
-      city: context.cityAt(block.seq),
+      city: this.#context.cityAt(block.seq),
       readings: createColumns(block.count * 3),
       replaced: createColumns(0),
       tallies: [],
@@ -145,89 +226,14 @@ export function createReader(context: Context, acceptance: Acceptance): BlockRea
       named: new Map(),
     };
   }
-
-  function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
-    const { fresh, readings, replaced, tallies, refusals } = out;
-    return { block, fresh, readings, replaced, tallies, refusals, replays, city: null, devices: null, rule: null };
-  }
-
-  function routeOf(identity: string, topic: string): Route {
-    const { device, format } = formatOf(identity, topic);
-    return { device, topic, line: context.line(device), format, tally: emptyTally(device) };
-  }
-
-  /** One entry of the quarantine: the whole message, or the one reading of it that was refused. */
-  function replayEntry(
-    out: Draft,
-    route: Route,
-    opened: Opened | Rejection,
-    item: ReplayItem,
-    sent: Sent,
-    entry: ReplayItem['entries'][number],
-  ): Replayed {
-    const tally = emptyTally(route.device);
-    out.refusals = [];
-    const { device } = item;
-    if ('reason' in opened) {
-      if (entry.scope === 'message') tally.quarantined++;
-      else tally.refused++;
-      out.refusals.push(refusalOf(opened, entry.scope, route.device, sent, sent.payload));
-    } else if (entry.scope === 'message') {
-      tally.decoded++;
-      if (opened.decoded.uplink !== undefined) acceptance.uplink(opened.decoded.uplink);
-      takeReadings(out, opened, sent, tally);
-      refuseReadings(out, route.device, sent, tally);
-    } else {
-      takeReadings(out, onlyUnder(opened, entry.path, entry.reading), sent, tally, entry.reading);
-      refuseReadings(out, route.device, sent, tally);
-    }
-    return { id: `${item.position}-${entry.ordinal}`, device, scope: entry.scope, tally, refusals: out.refusals };
-  }
-
-  return {
-    messages(block, meeting) {
-      const body = Buffer.from(block.body.buffer, block.body.byteOffset, block.body.byteLength);
-      const out = draftOf(block, meeting);
-      let position = block.first;
-      const resolve = (identity: string, topic: string): Route => {
-        const route = routeOf(identity, topic);
-        out.tallies.push(route.tally);
-        return route;
-      };
-      const sent: Sent = { topic: '', payload: body, receivedAt: 0, position: 0 };
-      walkRecords(body, resolve, (route, from, to, receivedAt) => {
-        sent.topic = route.topic;
-        sent.payload = body.subarray(from, to);
-        sent.receivedAt = receivedAt;
-        sent.position = position++;
-        readMessage(out, route, sent);
-      });
-      return outcomeOf(block, out, []);
-    },
-    replay(block, meeting) {
-      const out = draftOf(block, meeting);
-      const { items } = JSON.parse(Buffer.from(block.body).toString('utf8')) as ReplayControl;
-      const replays: Replayed[] = [];
-      for (const [i, item] of items.entries()) {
-        const { topic, receivedAt, position } = item;
-        const sent: Sent = { topic, payload: Buffer.from(item.payload, 'base64'), receivedAt, position };
-        const resolved = routeOf(item.device, topic);
-        const route: Route = { ...resolved, ...accountOf(out, resolved, sent.payload) };
-        const opened = open(out, route, route.format, sent);
-        if (!('reason' in opened)) {
-          const { horizon, fresh } = out;
-          const met = { position: block.first + i, horizon, fresh, several: true, accepted: position < 0 };
-          acceptance.begin(opened.known, met);
-        }
-        for (const entry of item.entries) replays.push(replayEntry(out, route, opened, item, sent, entry));
-      }
-      out.refusals = [];
-      return outcomeOf(block, { ...out, tallies: [] }, replays);
-    },
-  };
 }
 
-/** The same message with nothing in it but what was refused; a fault that is not one reading's stands for all under its path. */
+function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
+  const { fresh, readings, replaced, tallies, refusals } = out;
+  return { block, fresh, readings, replaced, tallies, refusals, replays, city: null, devices: null, rule: null };
+}
+
+/** The message reduced to what was refused. A fault that belongs to no single reading covers all readings under its path. */
 function onlyUnder(opened: Opened, path: string, reading: string | null): Opened {
   const { decoded } = opened;
   if (reading !== null) {
@@ -252,9 +258,9 @@ function keepOnly(checked: Checked, reading: string, field: string): void {
   checked.rejections = checked.rejections.filter((rejection) => rejection.reading === reading);
 }
 
-function unknownDevice(device: string, format: Format, sent: Sent): Rejection {
-  // Where the payload should have named the device and did not, its own fault says more.
-  const decoded = format.deviceOf === undefined ? null : format.decode(sent.payload, sent.receivedAt);
+function unknownDevice(device: string, format: Format, current: Current): Rejection {
+  // Where the payload should name the device and does not, the decoder's own fault is more precise.
+  const decoded = format.deviceOf === undefined ? null : format.decode(current.payload, current.receivedAt);
   if (decoded !== null && 'reason' in decoded) return decoded;
   return {
     reason: 'unknown-device',
@@ -267,7 +273,7 @@ function refusalOf(
   rejection: Rejection,
   scope: Refusal['scope'],
   device: string,
-  { topic, receivedAt, position }: Sent,
+  { topic, receivedAt, position }: Current,
   raw: Buffer,
 ): Refusal {
   return { ...rejection, scope, device, topic, receivedAt, position, raw };

@@ -1,33 +1,37 @@
 import { randomUUID } from 'node:crypto';
-import { type Clock, isoOf, LamppostError, type ReplayControl, type ReplayItem } from '../domain/index.ts';
-import type { createQuarantineReader, QuarantineFilter } from './quarantine-reader.ts';
+import { z } from 'zod';
+import {
+  type Clock,
+  isoOf,
+  LamppostError,
+  type ReplayControl,
+  type ReplayItem,
+  type ShapeOf,
+} from '../domain/index.ts';
+import type { createQuarantineReader, QuarantineFilter } from './quarantine.ts';
 
-/** What goes the way again: single entries by id, or all that match. */
+/** Selects what to replay: single entries by id, or all that match a filter. */
 export type ReplayRequest = { readonly ids: readonly string[] } | QuarantineFilter;
 
-/** A replay of quarantined messages, as it stands. */
-export interface ReplayJob {
-  readonly id: string;
-  state: 'running' | 'done' | 'failed';
-  /** ISO 8601 UTC. */
-  readonly startedAt: string;
-  endedAt: string | null;
-  /** Entries of the quarantine that were meant when it began. */
-  readonly entries: number;
-  /** Of these: gone the way again and settled … */
-  settled: number;
-  /** … and refused once more. */
-  refusedAgain: number;
-  error: string | null;
-}
+/** The state of a replay. */
+export const ReplayJobSchema = z
+  .object({
+    id: z.string(),
+    state: z.enum(['running', 'done', 'failed']),
+    startedAt: z.iso.datetime(),
+    endedAt: z.iso.datetime().nullable(),
+    entries: z.int().describe('Entries of the quarantine that were selected when it started'),
+    settled: z.int().describe('Of these: replayed and settled'),
+    refusedAgain: z.int().describe('Of these: refused once more'),
+    error: z.string().nullable(),
+  })
+  .meta({ id: 'Replay', description: 'The state of a replay of refused messages' });
+export type ReplayJob = ShapeOf<typeof ReplayJobSchema>;
+type RunningJob = z.output<typeof ReplayJobSchema>;
 
-interface Deps {
-  readonly quarantine: Pick<ReturnType<typeof createQuarantineReader>, 'count' | 'replayable' | 'chosen'>;
-  /** Appends to the journal; answers the number of the block. */
-  readonly append: (control: ReplayControl) => Promise<number>;
-  /** How far the history is, and how many entries settled since the start of the process. */
-  readonly status: () => Promise<{ history: number; replayed: { settled: number; refusedAgain: number } }>;
-  readonly clock: Clock;
+interface Replayed {
+  readonly settled: number;
+  readonly refusedAgain: number;
 }
 
 const MESSAGES_AT_ONCE = 200;
@@ -35,14 +39,28 @@ const BYTES_AT_ONCE = 4 * 1024 * 1024;
 const LOOK_MS = 20;
 const KEPT = 100;
 
-/** Runs replays one at a time, block by block: the way of a reading is shared with what comes in meanwhile. */
-export function createReplays({ quarantine, append, status, clock }: Deps) {
-  const jobs = new Map<string, ReplayJob>();
+/**
+ * Runs replays one at a time, block by block, so that new messages are processed in between. `append` writes to the
+ * journal and resolves to the number of the block. `status` resolves to the history's cursor and to how many entries were
+ * settled since the start of the process.
+ */
+export function createReplays({
+  quarantine,
+  append,
+  status,
+  clock,
+}: {
+  readonly quarantine: Pick<ReturnType<typeof createQuarantineReader>, 'count' | 'replayable' | 'chosen'>;
+  readonly append: (control: ReplayControl) => Promise<number>;
+  readonly status: () => Promise<{ history: number; replayed: Replayed }>;
+  readonly clock: Clock;
+}) {
+  const jobs = new Map<string, RunningJob>();
   let running: Promise<void> | null = null;
   let stopping = false;
 
-  /** Waits until a block is settled: only then may the next page be looked for in the quarantine. */
-  async function settle(job: ReplayJob, seq: number, before: { settled: number; refusedAgain: number }): Promise<void> {
+  /** Waits until a block is settled: the next page of the quarantine can be read only then. */
+  async function settle(job: RunningJob, seq: number, before: Replayed): Promise<void> {
     for (;;) {
       const { history, replayed } = await status();
       job.settled = replayed.settled - before.settled;
@@ -52,18 +70,19 @@ export function createReplays({ quarantine, append, status, clock }: Deps) {
     }
   }
 
-  async function send(job: ReplayJob, pages: Iterable<ReplayItem[]>): Promise<void> {
+  async function send(job: RunningJob, pages: Iterable<ReplayItem[]>): Promise<void> {
     const before = (await status()).replayed;
     for (const page of pages) {
       for (const items of inBlocks(page)) {
-        if (stopping)
+        if (stopping) {
           throw new LamppostError('busy', 'the server stopped; what was not replayed is still in quarantine');
+        }
         await settle(job, await append({ items }), before);
       }
     }
   }
 
-  /** Oldest first, up to the newest there is now: what is refused again keeps its number and is not met twice. */
+  /** Oldest first, up to the newest at the start: a message that is refused again keeps its number and is not read twice. */
   function* pagesOf(filter: QuarantineFilter, last: number): Iterable<ReplayItem[]> {
     for (let after = Number.MIN_SAFE_INTEGER; ; ) {
       const page = quarantine.replayable(filter, after, last, MESSAGES_AT_ONCE);
@@ -73,16 +92,16 @@ export function createReplays({ quarantine, append, status, clock }: Deps) {
     }
   }
 
-  function jobOf(entries: number): ReplayJob {
+  function jobOf(entries: number): RunningJob {
     const startedAt = isoOf(clock.now());
     const none = { settled: 0, refusedAgain: 0, endedAt: null, error: null };
-    const job: ReplayJob = { id: randomUUID(), state: 'running', startedAt, entries, ...none };
+    const job: RunningJob = { id: randomUUID(), state: 'running', startedAt, entries, ...none };
     jobs.set(job.id, job);
     if (jobs.size > KEPT) jobs.delete(jobs.keys().next().value!);
     return job;
   }
 
-  async function run(job: ReplayJob, pages: Iterable<ReplayItem[]>): Promise<void> {
+  async function run(job: RunningJob, pages: Iterable<ReplayItem[]>): Promise<void> {
     try {
       await send(job, pages);
       job.state = 'done';
@@ -96,10 +115,11 @@ export function createReplays({ quarantine, append, status, clock }: Deps) {
   }
 
   return {
-    /** Begins a replay. Throws `conflict` while another one runs. */
+    /** Starts a replay. Throws `conflict` while another one runs. */
     start(request: ReplayRequest): ReplayJob {
-      if (running !== null)
+      if (running !== null) {
         throw new LamppostError('conflict', 'a replay is running already; look at it, then try again');
+      }
       if ('ids' in request) {
         const items = quarantine.chosen(request.ids);
         const job = jobOf(items.reduce((sum, item) => sum + item.entries.length, 0));
@@ -113,6 +133,7 @@ export function createReplays({ quarantine, append, status, clock }: Deps) {
     },
     get: (id: string): ReplayJob | null => jobs.get(id) ?? null,
     running: () => running !== null,
+    /** Stops the running replay behind its current block; resolves when it has ended. */
     async stop(): Promise<void> {
       stopping = true;
       await running;

@@ -1,43 +1,41 @@
 import { applied, type Conversion, convert, unitFault } from '../city-model/index.ts';
 import type { City, MetricTable, Profile, Reason, Rejection } from '../domain/index.ts';
-import type { RawReading } from './decode/index.ts';
-import { shortened, shown } from './decode/shape.ts';
-import { parseTimestamp } from './timestamp.ts';
+import { type RawReading, shortened, shown } from './decode/format.ts';
 
-/** What must be true of one metric's values. */
+/** The limits of one metric's values. */
 interface MetricCheck {
-  /** Number in the metric table. */
+  /** Index in the metric table. */
   readonly metric: number;
   readonly min: number;
   readonly max: number;
   readonly unit: string;
 }
 
-/** What a field of a message stands for. */
+/** The metric that a field of a message maps to. */
 interface FieldCheck extends MetricCheck {
   readonly id: string;
-  /** From the unit that the profile says the field is in; null where it is the metric's own. */
+  /** From the unit that the profile gives for the field; null where it is the metric's own unit. */
   readonly conversion: Conversion | null;
-  /** Whether true and false count as 1 and 0: the profile maps the field, to a metric that is a pure number (unit 1). */
+  /** Whether true and false count as 1 and 0: where the profile maps the field to a metric without a unit (unit 1). */
   readonly truth: boolean;
 }
 
-/** The checks of one profile, compiled from the city: a look-up and two comparisons a value. */
+/** The checks of one profile, compiled from the city: one look-up and two comparisons a value. */
 export interface ProfileChecks {
   readonly profile: string;
-  /** Fields in the unit of a metric that no other field stands for: all of them, where the profile maps none. */
+  /** Fields in the metric's unit whose metric no other field maps to: all fields, where the profile has no mapping. */
   readonly byName: Readonly<Record<string, MetricCheck>>;
-  /** Every field that the profile knows; null is known and not stored. */
+  /** Every field that the profile knows; null: the field is ignored. */
   readonly fields: Readonly<Record<string, FieldCheck | null>>;
-  /** Whether fields that the profile does not know are passed over (`"*": ignore`). */
+  /** Whether unknown fields are ignored (`"*": ignore`). */
   readonly ignoresRest: boolean;
-  /** What the profile measures, for sentences. */
+  /** The metrics of the profile, as text for error messages. */
   readonly measures: string;
   readonly pastMs: number;
   readonly aheadMs: number;
 }
 
-/** Compiles the checks of every profile; metrics get their numbers here. */
+/** Compiles the checks of every profile, and adds its metrics to the metric table. */
 export function compileChecks(city: City, metrics: MetricTable): ReadonlyMap<string, ProfileChecks> {
   const compiled = new Map<string, ProfileChecks>();
   for (const profile of city.profiles.values()) {
@@ -61,7 +59,7 @@ function compileFields(profile: Profile, city: City, metrics: MetricTable): Prof
   const checkOf = (id: string, from: string | null, mapped: boolean): FieldCheck => {
     const { min, max, unit } = city.metrics.get(id)!;
     const conversion = from === null || from === unit ? null : convert(from, unit);
-    // The city's parser refuses such a profile.
+    // The parser of the city refuses such a profile.
     if (typeof conversion === 'string') throw new Error(`${profile.id}: ${unitFault(from!, unit)}`);
     return { id, metric: metrics.indexOf(id), min, max, unit, conversion, truth: mapped && unit === '1' };
   };
@@ -73,22 +71,25 @@ function compileFields(profile: Profile, city: City, metrics: MetricTable): Prof
   return fields;
 }
 
-/** The good values of one raw reading, reused from reading to reading, and the rejections of all since the last reset. */
+/** The valid values of one raw reading, and the rejections of all since the last reset. Reused from reading to reading. */
 export class Checked {
   ts = 0;
   length = 0;
   readonly metric: number[] = [];
   readonly value: number[] = [];
-  /** The field that brought each value. */
+  /** The field of each value. */
   readonly field: string[] = [];
   rejections: Rejection[] = [];
 }
 
-/** Checks one raw reading: good values into `out` (overwriting the last reading's), faults added to `out.rejections`. Pure but for `out`. */
+/**
+ * Validates one raw reading. Valid values overwrite those of the last reading in `out`; faults are added to
+ * `out.rejections`. Pure but for `out`.
+ */
 export function checkReading(raw: RawReading, checks: ProfileChecks, receivedAt: number, out: Checked): void {
   out.length = 0;
   const ts = raw.ts === undefined ? receivedAt : parseTimestamp(raw.ts);
-  // Written so that NaN fails it.
+  // Written so that NaN fails the check.
   if (!(ts >= receivedAt - checks.pastMs && ts <= receivedAt + checks.aheadMs)) {
     refuseTime(raw, ts, checks, receivedAt, out);
     return;
@@ -113,7 +114,7 @@ export function checkReading(raw: RawReading, checks: ProfileChecks, receivedAt:
   }
 }
 
-/** The longer way of a value: it may be mapped, ignored, in another unit, or wrong. */
+/** The slow path for a value that may be mapped, ignored, in another unit, or wrong. */
 function checkField(raw: RawReading, name: string, checks: ProfileChecks, out: Checked): void {
   const field = fieldOf(raw, name, checks);
   if (field === null) return;
@@ -130,7 +131,7 @@ function checkField(raw: RawReading, name: string, checks: ProfileChecks, out: C
 
 type Fault = readonly [reason: Reason, detail: string];
 
-/** The value in the metric's unit, or what is wrong with it. */
+/** Returns the value in the metric's unit, or its fault. */
 function judge(raw: RawReading, name: string, field: FieldCheck, out: Checked): number | Fault {
   const given = raw.metrics[name];
   const value = converted(given, raw.units?.[name], field);
@@ -148,7 +149,7 @@ function converted(value: unknown, unit: unknown, field: FieldCheck): number | F
   if (typeof value !== 'number' || !Number.isFinite(value)) {
     return ['not-a-number', `${shown(value)} found; a number in ${field.unit} is expected`];
   }
-  // A unit in the message itself wins over the profile's.
+  // A unit in the message takes precedence over the profile's.
   const conversion = typeof unit === 'string' ? convert(unit, field.unit) : field.conversion;
   if (typeof conversion === 'string') return [conversion, unitFault(unit as string, field.unit)];
   return conversion === null ? value : applied(conversion, value);
@@ -163,7 +164,7 @@ function has({ metric, length }: Checked, one: number): boolean {
   return at !== -1 && at < length;
 }
 
-/** The check of a field, null where it is ignored, undefined where the profile does not know it. */
+/** Returns the check of a field, null where it is ignored, undefined where the profile does not know it. */
 function fieldOf(
   { aliases }: RawReading,
   name: string,
@@ -183,7 +184,7 @@ function rangeFault(given: unknown, value: number, { id, min, max, unit }: Field
   return `${found}; ${id} lies within ${min} to ${max} ${unit}`;
 }
 
-/** What a reading is called within its message, so that a replay finds just this one again. */
+/** Returns the name of a reading within its message, by which a replay finds it again. */
 function readingName({ path }: RawReading, field: string): string {
   return `${path} ${field}`;
 }
@@ -195,7 +196,7 @@ function pathOf(raw: RawReading, name: string): string {
 function refuseTime(raw: RawReading, ts: number, checks: ProfileChecks, receivedAt: number, out: Checked): void {
   const [reason, detail] = timeFault(raw.ts, ts, checks, receivedAt);
   const path = raw.timePath ?? `${raw.path}.ts`;
-  // Each value of it is a reading that was received and is refused.
+  // Each value counts as a reading that was received and refused.
   for (const name in raw.metrics) {
     if (fieldOf(raw, name, checks) === null) continue;
     out.rejections.push({ reason, path, detail: `${shortened(name)}: ${detail}`, reading: readingName(raw, name) });
@@ -213,4 +214,20 @@ function timeFault(given: unknown, ts: number, checks: ProfileChecks, receivedAt
     return ['too-old', `${found} is more than ${checks.pastMs} ms before the time of receipt${hint}`];
   }
   return ['in-the-future', `${found} is more than ${checks.aheadMs} ms after the time of receipt${hint}`];
+}
+
+// ISO 8601 with date, time and zone; a time without a zone would mean a different instant in every city.
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/;
+
+/** Returns epoch milliseconds from an ISO 8601 text with zone, or from a number of milliseconds; NaN for anything else. */
+export function parseTimestamp(value: unknown): number {
+  if (typeof value === 'number') return Number.isFinite(value) ? Math.round(value) : Number.NaN;
+  if (typeof value !== 'string' || !ISO.test(value) || !isDay(value)) return Number.NaN;
+  return Date.parse(value.replace(',', '.'));
+}
+
+/** Returns whether the day exists in its month: `Date.parse` reads 30 February as 2 March. */
+function isDay(text: string): boolean {
+  const day = Number(text.slice(8, 10));
+  return day <= 28 || day <= new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0)).getUTCDate();
 }

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { type Appended, type Clock, LamppostError, type MessageSink } from '../domain/index.ts';
 import { BatchWriter, createRoute, type Route } from './records.ts';
 
-/** A group commit on its way to the journal's thread. */
+/** The messages of one group commit, sent to the journal's thread. */
 export interface CommitRequest {
   readonly type: 'messages';
   readonly bytes: ArrayBuffer;
@@ -10,28 +10,28 @@ export interface CommitRequest {
   readonly count: number;
 }
 
-/** The journal thread's answer to one group commit; the buffer comes back for the next one. */
+/** The reply of the journal's thread to one group commit. The buffer is returned for reuse. */
 export interface CommitReply {
   readonly error: { code: 'disk' | 'journal-full'; message: string } | null;
   readonly bytes: ArrayBuffer;
 }
 
-/** The door of the journal for those who append. */
+/** Appends messages to the journal from another thread. */
 export interface JournalAppender extends MessageSink {
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no message waits for its commit. */
   drained(): Promise<void>;
 }
 
 interface AppenderOptions {
-  /** How long a refused commit (disk full, journal past its bound) is tried again before its publishers are refused, ms. */
+  /** How long a failed commit (disk full, journal over its limit) is retried before its publishers are refused, ms. */
   readonly patienceMs: number;
-  /** Pause between two tries, ms. */
+  /** Pause between two attempts, ms. */
   readonly retryMs: number;
 }
 
 /**
- * Group commit: while one commit is on its way to disk, the next one collects; it leaves as soon as the last one is
- * done. So a lone publisher waits for one fsync, and a thousand share one. No timer, no fixed delay.
+ * Group commit: while one commit is written to disk, the next one collects messages; it is sent as soon as the last one is
+ * done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay.
  */
 export function createJournalAppender(
   port: MessagePort,
@@ -82,9 +82,9 @@ export function createJournalAppender(
     committingBytes = 0;
     recycled = reply.bytes;
     busy = false;
-    // The next commit leaves before the acknowledgements are written: the disk then works while this thread does.
+    // The next commit is sent before the acknowledgements are written, so that the disk and this thread work in parallel.
     if (writer.count > 0) send();
-    for (const told of done) told(error);
+    for (const appended of done) appended(error);
     if (!busy && writer.count === 0) {
       for (const resolve of idle) resolve();
       idle = [];

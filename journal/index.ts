@@ -1,5 +1,4 @@
 export { createJournalAppender, type JournalAppender } from './appender.ts';
-export { lackOf } from './needed.ts';
 export { BatchWriter, createRoute, type Route, walkRecords } from './records.ts';
-export { createJournalServer, type JournalLimits, type JournalServer, type JournalSignal } from './server.ts';
-export { type ControlHeads, JournalReader, JournalStore } from './store.ts';
+export { type JournalLimits, JournalServer, type JournalSignal } from './server.ts';
+export { type ControlHeads, JournalReader, JournalStore, missingBlocks } from './store.ts';

@@ -8,7 +8,7 @@
  * define  = identityLength:u16  topicLength:u16  identity  topic      (UTF-8)
  * ```
  *
- * A pair is written once a block, since a device sends the same topic again and again.
+ * A pair is written once per block, because a device sends to the same topic repeatedly.
  */
 
 /** A (publisher, topic) pair, encoded once and kept for as long as its client lives. */
@@ -16,14 +16,14 @@ export interface Route {
   readonly identity: string;
   readonly topic: string;
   readonly definition: Uint8Array;
-  /** Batch in which the pair was last defined, and its number there: owned by the writer. */
+  /** The batch in which the pair was last defined, and its number there. Only the writer uses them. */
   batch: number;
   ref: number;
 }
 
 const RECORD_HEADER = 16;
 
-/** Encodes a pair. Throws a RangeError for parts over 65,535 bytes, which MQTT cannot send either. */
+/** Encodes a pair. Throws a RangeError for a part over 65,535 bytes, which MQTT cannot send either. */
 export function createRoute(identity: string, topic: string): Route {
   const id = Buffer.from(identity, 'utf8');
   const name = Buffer.from(topic, 'utf8');
@@ -36,7 +36,7 @@ export function createRoute(identity: string, topic: string): Route {
   return { identity, topic, definition, batch: -1, ref: 0 };
 }
 
-/** Collects the messages of the next group commit in one buffer that can be transferred to another thread. */
+/** Collects the messages of the next group commit in one buffer, which can be transferred to another thread. */
 export class BatchWriter {
   count = 0;
   length = 0;
@@ -73,7 +73,7 @@ export class BatchWriter {
     this.count++;
   }
 
-  /** Hands out what was collected and starts anew, in `recycled` where the last commit gave its buffer back. */
+  /** Returns what was collected and starts a new batch, in the buffer `recycled` where the last commit returned one. */
   take(recycled: ArrayBuffer | null): { bytes: ArrayBuffer; length: number; count: number } {
     const taken = { bytes: this.#bytes.buffer as ArrayBuffer, length: this.length, count: this.count };
     this.#bytes = recycled === null ? Buffer.allocUnsafeSlow(256 * 1024) : Buffer.from(recycled);
@@ -93,12 +93,12 @@ export class BatchWriter {
   }
 }
 
-/** What a reader makes of a (identity, topic) pair: resolved once a block, handed to every message of the pair. */
+/** Resolves an (identity, topic) pair, once per block; the result is passed with every message of the pair. */
 export type RouteResolver<R> = (identity: string, topic: string) => R;
 
 /**
- * Walks the messages of a block in order. `visit` gets the resolved pair, the body and where in it the payload stands:
- * no object is made for a message. Throws a RangeError where the body is not in the record format.
+ * Calls `visit` for each message of a block in order, with the resolved pair and the range of the payload in the body: no
+ * object is allocated per message. Throws a RangeError where the body is not in the record format.
  */
 export function walkRecords<R>(
   body: Buffer,

@@ -3,75 +3,127 @@ import { type BlockKind, type Clock, LamppostError, type ReplayControl } from '.
 import type { CommitReply, CommitRequest } from './appender.ts';
 import { type ControlHeads, JournalStore } from './store.ts';
 
-/** How much the journal keeps. */
+/** The limits of what the journal keeps. */
 export interface JournalLimits {
-  /** Most bytes of messages; past it publishers wait, then are refused. */
+  /** Maximum bytes of messages; beyond it publishers wait, then are refused. */
   readonly maxBytes: number;
   /** How long a block is kept behind the slowest cursor, ms; less where the journal is more than half full. */
   readonly retentionMs: number;
 }
 
-/** Wakes readers: a counter that moves with every commit, on which other threads may wait. */
+/** Wakes readers: a counter that changes with every commit, on which other threads may wait. */
 export interface JournalSignal {
   readonly counter: Int32Array<SharedArrayBuffer>;
 }
 
-/** What the owner of the journal's thread can ask of it. */
-export interface JournalServer {
-  /** Serves group commits that arrive on a port, one by one, each durable before its reply. */
-  serve(port: MessagePort): void;
-  /** Appends a control record; answers the number of its block. Throws `disk`. */
-  control(kind: BlockKind, body: unknown, head: string | null): number;
-  /** Appends messages that go the way again; answers the number of their block. Throws `disk`. */
-  replay(control: ReplayControl): number;
-  heads(): ControlHeads;
-  /** Number of the newest block; 0 before the first. */
-  newest(): number;
-  /** The slowest cursor: blocks up to it may go once retention allows. */
-  release(seq: number): void;
-  /** Until it is let go, no more is deleted than could be at this moment. */
-  hold(): void;
-  letGo(): void;
-  /** Starts trimming and ticks. */
-  start(): void;
-  stop(): void;
-  bytes(): number;
+const TRIM_EVERY_MS = 100;
+/** A small batch, so that a commit never waits long behind a trim; the next batch follows soon where more is due. */
+const TRIM_AT_ONCE = 64;
+const TRIM_NEXT_MS = 10;
+
+interface Deps {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly signal: JournalSignal;
+  readonly onMessages?: (count: number) => void;
 }
 
-const TRIM_EVERY_MS = 100;
-/** Few blocks at once, so that a commit never waits long behind a trim; the next few soon where more are due. */
-const TRIM_AT_ONCE = 64;
-const TRIM_ON_MS = 10;
-
 /** Owns the journal's file on behalf of one thread. `tickMs` is the interval of the tick records that move engine time. */
-export function createJournalServer(
-  deps: { path: string; clock: Clock; signal: JournalSignal; onMessages?: (count: number) => void },
-  options: JournalLimits & { tickMs: number },
-): JournalServer {
-  const { clock, signal } = deps;
-  const store = new JournalStore(deps.path);
-  let ticking: NodeJS.Timeout | undefined;
-  let trimming: NodeJS.Timeout | undefined;
-  let released = 0;
-  /** What `released` was when a hold began; null where there is none. */
-  let held: number | null = null;
+export class JournalServer {
+  readonly #deps: Deps;
+  readonly #options: JournalLimits & { tickMs: number };
+  readonly #store: JournalStore;
+  #ticking: NodeJS.Timeout | undefined;
+  #trimming: NodeJS.Timeout | undefined;
+  #released = 0;
+  /** The value of `#released` when a hold began; null where there is none. */
+  #held: number | null = null;
 
-  function announce(): void {
-    Atomics.add(signal.counter, 0, 1);
-    Atomics.notify(signal.counter, 0);
+  constructor(deps: Deps, options: JournalLimits & { tickMs: number }) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#store = new JournalStore(deps.path);
   }
 
-  function commit(request: CommitRequest): CommitReply {
+  /** Opens the file; then records can be appended and commits served. Throws `disk`, `too-new`. */
+  open(): this {
+    this.#store.open();
+    return this;
+  }
+
+  /** Starts trimming and ticks. */
+  start(): void {
+    this.#trimming = setTimeout(() => this.#trim(), TRIM_EVERY_MS);
+    this.#ticking = setInterval(() => ignoreDisk(() => this.control('tick', {}, null)), this.#options.tickMs);
+  }
+
+  /** Stops trimming and ticks and closes the file. Idempotent. */
+  stop(): void {
+    clearTimeout(this.#trimming);
+    clearInterval(this.#ticking);
+    this.#store.close();
+  }
+
+  /** Serves the group commits that arrive on a port, one by one, each durable before its reply. */
+  serve(port: MessagePort): void {
+    port.on('message', (request: CommitRequest) => {
+      const reply = this.#commit(request);
+      port.postMessage(reply, [reply.bytes]);
+    });
+  }
+
+  /** Appends a control record and returns the number of its block. Throws `disk`. */
+  control(kind: BlockKind, body: unknown, head: string | null): number {
+    this.#store.appendControl(kind, Buffer.from(JSON.stringify(body)), this.#deps.clock.now(), head);
+    this.#signal();
+    return this.#store.seq;
+  }
+
+  /** Appends messages that are replayed and returns the number of their block. Throws `disk`. */
+  replay(control: ReplayControl): number {
+    this.#store.appendReplay(Buffer.from(JSON.stringify(control)), control.items.length, this.#deps.clock.now());
+    this.#signal();
+    return this.#store.seq;
+  }
+
+  heads(): ControlHeads {
+    return this.#store.heads;
+  }
+
+  /** Returns the number of the newest block; 0 before the first. */
+  newest(): number {
+    return this.#store.seq;
+  }
+
+  /** Returns the bytes of all bodies in the journal. */
+  bytes(): number {
+    return this.#store.bytes;
+  }
+
+  /** Sets the slowest cursor: blocks up to it may be deleted once retention allows. */
+  release(seq: number): void {
+    this.#released = Math.max(this.#released, seq);
+  }
+
+  /** Until `letGo`, keeps every block that could not be deleted at this moment. */
+  hold(): void {
+    this.#held = this.#released;
+  }
+
+  letGo(): void {
+    this.#held = null;
+  }
+
+  #commit(request: CommitRequest): CommitReply {
+    const store = this.#store;
+    const { maxBytes } = this.#options;
     try {
-      if (store.bytes + request.length > options.maxBytes) {
-        throw new LamppostError(
-          'journal-full',
-          `the journal holds ${store.bytes} bytes, its bound is ${options.maxBytes}`,
-        );
+      if (store.bytes + request.length > maxBytes) {
+        throw new LamppostError('journal-full', `the journal holds ${store.bytes} bytes, its bound is ${maxBytes}`);
       }
-      store.appendMessages(new Uint8Array(request.bytes, 0, request.length), request.count, clock.now());
-      deps.onMessages?.(request.count);
-      announce();
+      store.appendMessages(new Uint8Array(request.bytes, 0, request.length), request.count, this.#deps.clock.now());
+      this.#deps.onMessages?.(request.count);
+      this.#signal();
       return { error: null, bytes: request.bytes };
     } catch (error) {
       if (!(error instanceof LamppostError)) throw error;
@@ -79,64 +131,29 @@ export function createJournalServer(
     }
   }
 
-  function trim(): void {
-    const half = store.bytes > options.maxBytes / 2;
-    const kept = half ? Number.POSITIVE_INFINITY : store.seqAt(clock.now() - options.retentionMs);
+  #signal(): void {
+    const { counter } = this.#deps.signal;
+    Atomics.add(counter, 0, 1);
+    Atomics.notify(counter, 0);
+  }
+
+  #trim(): void {
+    const { maxBytes, retentionMs } = this.#options;
+    const half = this.#store.bytes > maxBytes / 2;
+    const kept = half ? Number.POSITIVE_INFINITY : this.#store.seqAt(this.#deps.clock.now() - retentionMs);
     let deleted = 0;
-    whileTheDiskAllows(() => {
-      deleted = store.trim(Math.min((held ?? released) + 1, kept), TRIM_AT_ONCE);
+    ignoreDisk(() => {
+      deleted = this.#store.trim(Math.min((this.#held ?? this.#released) + 1, kept), TRIM_AT_ONCE);
     });
-    trimming = setTimeout(trim, deleted === TRIM_AT_ONCE ? TRIM_ON_MS : TRIM_EVERY_MS);
+    this.#trimming = setTimeout(() => this.#trim(), deleted === TRIM_AT_ONCE ? TRIM_NEXT_MS : TRIM_EVERY_MS);
   }
+}
 
-  /** A full disk already refuses publishers; engine time and trimming wait with them. */
-  function whileTheDiskAllows(work: () => unknown): void {
-    try {
-      work();
-    } catch (error) {
-      if (!(error instanceof LamppostError)) throw error;
-    }
+/** Ignores a full disk, which already refuses publishers: engine time and trimming wait until it has space. */
+function ignoreDisk(work: () => unknown): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof LamppostError)) throw error;
   }
-
-  function control(kind: BlockKind, body: unknown, head: string | null): number {
-    store.appendControl(kind, Buffer.from(JSON.stringify(body)), clock.now(), head);
-    announce();
-    return store.seq;
-  }
-
-  return {
-    serve(port) {
-      port.on('message', (request: CommitRequest) => {
-        const reply = commit(request);
-        port.postMessage(reply, [reply.bytes]);
-      });
-    },
-    control,
-    replay(replayed) {
-      store.appendReplay(Buffer.from(JSON.stringify(replayed)), replayed.items.length, clock.now());
-      announce();
-      return store.seq;
-    },
-    heads: () => store.heads,
-    newest: () => store.seq,
-    release(seq) {
-      released = Math.max(released, seq);
-    },
-    hold() {
-      held = released;
-    },
-    letGo() {
-      held = null;
-    },
-    start() {
-      trimming = setTimeout(trim, TRIM_EVERY_MS);
-      ticking = setInterval(() => whileTheDiskAllows(() => control('tick', {}, null)), options.tickMs);
-    },
-    stop() {
-      clearTimeout(trimming);
-      clearInterval(ticking);
-      store.close();
-    },
-    bytes: () => store.bytes,
-  };
 }

@@ -4,7 +4,7 @@ import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
 
 const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule'];
 
-/** A lone message then costs one page, and a full group commit chains few overflow pages (docs/performance.md). */
+/** With this size a lone message costs one page, and a full group commit few overflow pages (docs/performance.md). */
 const PAGE_SIZE = 16_384;
 
 const SCHEMA: RoomSchema = {
@@ -24,7 +24,7 @@ const SCHEMA: RoomSchema = {
   ],
 };
 
-/** What the journal knows of the control records in it: how the start finds out what changed while it was down. */
+/** Versions of the newest control records: with them a start detects what changed while the process was down. */
 export interface ControlHeads {
   /** Version of the newest city in the journal; null before the first. */
   readonly city: string | null;
@@ -32,23 +32,28 @@ export interface ControlHeads {
   readonly registry: number;
 }
 
-/** The writing side of the journal's file. One thread owns it; every call is one durable transaction. */
+/** Writes the journal's file. One thread owns it; every call is one durable transaction. */
 export class JournalStore {
-  readonly #db: DatabaseSync;
-  readonly #insert: StatementSync;
-  readonly #setHead: StatementSync;
-  readonly #addReplayed: StatementSync;
-  readonly #trim: StatementSync;
-  readonly #receivedAtOf: StatementSync;
+  readonly #path: string;
+  #db!: DatabaseSync;
+  #insert!: StatementSync;
+  #setHead!: StatementSync;
+  #addReplayed!: StatementSync;
+  #trim!: StatementSync;
+  #receivedAtOf!: StatementSync;
   #seq = 0;
   #messages = 0;
   #receivedAt = 0;
   #oldest = 1;
   #bytes = 0;
 
-  /** Opens (or makes) the file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
   constructor(path: string) {
-    this.#db = openDatabase(path, { schemas: [SCHEMA], pageSize: PAGE_SIZE });
+    this.#path = path;
+  }
+
+  /** Opens the file, or creates it. Throws `disk` where that fails, `too-new` where a newer Lamppost wrote it. */
+  open(): this {
+    this.#db = openDatabase(this.#path, { schemas: [SCHEMA], pageSize: PAGE_SIZE });
     this.#insert = this.#db.prepare('insert into blocks values (?, ?, ?, ?, ?, ?)');
     this.#setHead = this.#db.prepare('insert or replace into heads values (?, ?)');
     this.#addReplayed = this.#db.prepare(
@@ -59,16 +64,17 @@ export class JournalStore {
     const last = this.#db
       .prepare('select seq, first + count as n, received_at from blocks order by seq desc limit 1')
       .get();
-    if (last === undefined) return;
+    if (last === undefined) return this;
     this.#seq = Number(last.seq);
     this.#messages = Number(last.n);
     this.#receivedAt = Number(last.received_at);
     const kept = this.#db.prepare('select min(seq) as oldest, sum(length(body)) as bytes from blocks').get()!;
     this.#oldest = Number(kept.oldest);
     this.#bytes = Number(kept.bytes);
+    return this;
   }
 
-  /** Bytes of the bodies that it holds. */
+  /** Bytes of all bodies in the journal. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -88,7 +94,7 @@ export class JournalStore {
     this.#append('messages', body, count, now);
   }
 
-  /** Appends a control record and, with it, what `heads` will answer. */
+  /** Appends a control record and, in the same transaction, sets the version that `heads` returns. */
   appendControl(kind: BlockKind, body: Uint8Array, now: number, head: string | null): void {
     this.#transact(() => {
       this.#append(kind, body, 0, now);
@@ -96,7 +102,7 @@ export class JournalStore {
     });
   }
 
-  /** Appends messages that go the way again: numbered as messages, though `head` does not count them a second time. */
+  /** Appends messages that are replayed. They are numbered as messages, but `head` does not count them again. */
   appendReplay(body: Uint8Array, count: number, now: number): void {
     this.#transact(() => {
       this.#append('replay', body, count, now);
@@ -118,8 +124,8 @@ export class JournalStore {
   }
 
   /**
-   * Deletes blocks below `seq` (never the newest one, which carries the numbering), at most `most` of them; answers
-   * how many. Throws `disk` (retryable) where the disk refuses, and then deletes none.
+   * Deletes blocks below `seq`, at most `most` of them, and never the newest one, which carries the numbering. Returns how
+   * many. Throws `disk` (retryable) where the disk refuses, and then deletes none.
    */
   trim(seq: number, most: number): number {
     const until = Math.min(seq, this.#seq, this.#oldest + most);
@@ -136,7 +142,7 @@ export class JournalStore {
     return deleted;
   }
 
-  /** The first block that was received at or after `ms`; one past the newest where there is none. */
+  /** Returns the number of the first block that was received at or after `ms`; one past the newest where there is none. */
   seqAt(ms: number): number {
     let low = this.#oldest;
     let high = this.#seq + 1;
@@ -149,8 +155,9 @@ export class JournalStore {
     return low;
   }
 
+  /** Idempotent. */
   close(): void {
-    this.#db.close();
+    if (this.#db?.isOpen) this.#db.close();
   }
 
   #append(kind: BlockKind, body: Uint8Array, count: number, now: number): void {
@@ -175,21 +182,28 @@ function diskError(cause: unknown): LamppostError {
   });
 }
 
-/** The reading side: any thread may open one; it sees what is committed. */
+/** Reads the journal's file. Any thread may open one; it sees what is committed. */
 export class JournalReader {
-  readonly #db: DatabaseSync;
-  readonly #after: StatementSync;
-  readonly #head: StatementSync;
+  readonly #path: string;
+  #db!: DatabaseSync;
+  #after!: StatementSync;
+  #head!: StatementSync;
 
   constructor(path: string) {
-    this.#db = new DatabaseSync(path, { readOnly: true });
+    this.#path = path;
+  }
+
+  /** Opens the file read-only. */
+  open(): this {
+    this.#db = new DatabaseSync(this.#path, { readOnly: true });
     this.#after = this.#db.prepare('select * from blocks where seq > ? order by seq limit ?');
     this.#head = this.#db.prepare(`
       select seq, first + count - coalesce((select value from heads where name = 'replayed'), 0) as messages
       from blocks order by seq desc limit 1`);
+    return this;
   }
 
-  /** The next blocks behind a cursor, in order, at most `limit`. */
+  /** Returns the next blocks after a cursor, in order, at most `limit`. */
   after(seq: number, limit: number): Block[] {
     return this.#after.all(seq, limit).map((row) => ({
       seq: Number(row.seq),
@@ -201,13 +215,37 @@ export class JournalReader {
     }));
   }
 
-  /** Number of the newest block, and how many messages ever came in. */
+  /** Returns the number of the newest block, and how many messages were ever received. */
   head(): { seq: number; messages: number } {
     const row = this.#head.get();
     return row === undefined ? { seq: 0, messages: 0 } : { seq: Number(row.seq), messages: Number(row.messages) };
   }
 
+  /** Idempotent. */
   close(): void {
-    this.#db.close();
+    if (this.#db?.isOpen) this.#db.close();
   }
+}
+
+/** How far the consumers of the journal have come, in numbers of blocks; 0 where one has read none. */
+interface Cursors {
+  /** The newest block that any consumer committed effects of. */
+  readonly newest: number;
+  /** The block whose windows are on disk: the rules read again from there. */
+  readonly checkpoint: number;
+  /** The newest block that the ledger counts: the history reads on from there. */
+  readonly ledger: number;
+}
+
+/**
+ * Checks that a start over these files can go on: the journal must hold every block that consumers have still to read, and
+ * all blocks they have read. Returns null where it does, otherwise a sentence that says what is missing.
+ */
+export function missingBlocks(
+  cursors: Cursors,
+  journal: { readonly oldest: number; readonly newest: number },
+): string | null {
+  const first = Math.min(cursors.checkpoint, cursors.ledger) + 1;
+  if (journal.oldest <= first && journal.newest >= cursors.newest) return null;
+  return `they need blocks ${first} to ${cursors.newest}, and the journal's are ${journal.oldest} to ${journal.newest}`;
 }

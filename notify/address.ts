@@ -1,7 +1,7 @@
 import { type LookupAddress, lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
-/** Addresses that are not of the public internet: IANA's special-purpose registries (RFC 6890), and multicast. */
+/** Address ranges outside the public internet: IANA's special-purpose registries (RFC 6890), and multicast. */
 const V4 = [
   '0.0.0.0/8',
   '10.0.0.0/8',
@@ -19,7 +19,7 @@ const V4 = [
   '224.0.0.0/4',
   '240.0.0.0/4',
 ];
-/** Of version 6 only 2000::/3 is public, and of that not these: among them tunnels that can lead to a private address. */
+/** In IPv6 only 2000::/3 is public, without these: among them tunnels that can lead to a private address. */
 const V6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20'];
 
 const listed = new BlockList();
@@ -35,7 +35,7 @@ for (const [type, nets] of [
 const global6 = new BlockList();
 global6.addSubnet('2000::', 3, 'ipv6');
 
-/** Whether an address is private, loopback, link-local or of no use; also where it is IPv4 mapped into IPv6. */
+/** Reports whether an address is private, loopback, link-local or reserved, also as IPv4 mapped into IPv6. */
 export function isPrivateAddress(address: string): boolean {
   if (isIP(address) === 4) return listed.check(address, 'ipv4');
   const [bare] = address.split('%');
@@ -44,7 +44,7 @@ export function isPrivateAddress(address: string): boolean {
   return !global6.check(bare!, 'ipv6') || listed.check(bare!, 'ipv6');
 }
 
-/** `::ffff:a.b.c.d`, however it is written; null where it is none. */
+/** Returns the IPv4 address of `::ffff:a.b.c.d` in any notation; null for other addresses. */
 function mappedOf(address: string): string | null {
   const written = new URL(`http://[${address}]/`).hostname;
   const match = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(written);
@@ -53,24 +53,24 @@ function mappedOf(address: string): string | null {
   return [high >> 8, high & 255, low >> 8, low & 255].join('.');
 }
 
-/** The literal address in a URL's host, without brackets; null where the host is a name. */
+/** Returns the literal address of a URL's host, without brackets; null where the host is a name. */
 export function literalOf({ hostname }: URL): string | null {
   const bare = hostname.replace(/^\[|\]$/g, '');
   return isIP(bare) === 0 ? null : bare;
 }
 
-/** The error of a connection that was not made because of its address. */
+/** Thrown for a connection that is refused because its address is private. */
 export class PrivateAddressError extends Error {
   override readonly name = 'PrivateAddressError';
 }
 
 /**
- * Looks names up and answers public addresses only. A socket connects to what its lookup answered, so that a name
- * that resolves to something else the second time (DNS rebinding) gains nothing.
+ * Looks names up and returns public addresses only. The socket connects to the address of this lookup, so a name that
+ * resolves to another address the second time (DNS rebinding) gains nothing.
  */
 export const publicLookup = guardedLookup(lookup);
 
-/** The same over another resolver. */
+/** Returns such a lookup over a resolver. */
 export function guardedLookup(resolve: typeof lookup): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, found) => {
@@ -81,8 +81,8 @@ export function guardedLookup(resolve: typeof lookup): LookupFunction {
         const all = (found as LookupAddress[]).map(({ address }) => address).join(', ');
         return callback(new PrivateAddressError(`${hostname} resolves to ${all}`), '', 0);
       }
-      // Node asks for all or for one.
-      if (options.all === true) callback(null, addresses as never);
+      // Node wants all addresses or one.
+      if (options.all === true) callback(null, addresses);
       else callback(null, first.address, first.family);
     });
   };

@@ -1,20 +1,43 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { Clock, Timers } from '../domain/index.ts';
+import type { NumberedEvent } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
-import { type Channels, channelOf } from './channel.ts';
-import { type Answer, type Decision, decideNext } from './ladder.ts';
 import type { DeliveryQueue, DueDelivery } from './queue.ts';
-import { DISABLE_REASONS, type Receiver } from './receiver.ts';
-import type { ReceiverStore } from './receivers.ts';
+import { DISABLE_REASONS, type EmailReceiver, type Receiver, type WebhookReceiver } from './receiver.ts';
+import type { ReceiverRepository } from './receivers.ts';
+import { type AttemptResult, type Decision, decideNext } from './retry-policy.ts';
 
-/** What the dispatcher works with. */
-export interface DispatcherDeps {
+/** A way to reach receivers of one kind. */
+export interface Channel<R extends Receiver = Receiver> {
+  /**
+   * Adds deliveries of the next event of the outbox where the receiver wants it, and returns whether it added any. Runs
+   * in the transaction that moves the receiver's cursor.
+   */
+  take(receiver: R, event: NumberedEvent): boolean;
+  /** Returns how many deliveries may be under way at once. */
+  width(receiver: R): number;
+  /** Makes one attempt. Returns a result for every failure; throws only the reason of an aborted signal. */
+  send(receiver: R, delivery: DueDelivery, signal: AbortSignal): Promise<AttemptResult>;
+}
+
+/** The channel of each kind of receiver. */
+export interface Channels {
+  readonly webhook: Channel<WebhookReceiver>;
+  readonly email: Channel<EmailReceiver>;
+}
+
+/** Returns the channel of a receiver. */
+export function channelOf(channels: Channels, { kind }: Receiver): Channel {
+  return channels[kind] as Channel;
+}
+
+interface DispatcherDeps {
   readonly db: DatabaseSync;
-  readonly receivers: ReceiverStore;
+  readonly receivers: ReceiverRepository;
   readonly queue: DeliveryQueue;
   readonly channels: Channels;
-  /** Called when an attempt has been noted. */
+  /** Called when an attempt was recorded. */
   readonly onSettled: () => void;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -23,148 +46,148 @@ export interface DispatcherDeps {
   readonly log: Logger;
 }
 
-/** Makes the attempts that are due, every receiver for itself. */
-export interface Dispatcher {
-  /** Begins with whatever is due. */
-  start(): void;
-  /** Something may have become due for this receiver. */
-  wake(receiver: string): void;
-  /** Begins nothing more; what is under way may still end within `patienceMs`, and is tried again after the next start else. */
-  stop(patienceMs: number): Promise<void>;
-}
-
+/** The attempts of one receiver, and the timer of its next delivery. */
 interface Lane {
   readonly underWay: Set<number>;
   cancelTimer: () => void;
 }
 
-/** A disk that is full may have room a moment later. */
+/** Wait after a full disk: space may be free again a moment later. */
 const DISK_WAIT_MS = 1_000;
 
-/** Makes the dispatcher. One queue, width and timer a receiver: one that is dead delays nobody. */
-export function createDispatcher(deps: DispatcherDeps): Dispatcher {
-  const { db, receivers, queue, channels, clock, timers, random, log, onSettled } = deps;
-  const lanes = new Map<string, Lane>();
-  const running = new Set<Promise<void>>();
-  const ended = new AbortController();
-  let started = false;
-  let stopping = false;
+/** Makes the attempts that are due. Every receiver has its own queue, width and timer: a dead one delays no other. */
+export class Dispatcher {
+  readonly #deps: DispatcherDeps;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #ended = new AbortController();
+  #started = false;
+  #stopping = false;
 
-  function laneOf(id: string): Lane {
-    const lane = lanes.get(id) ?? { underWay: new Set<number>(), cancelTimer: () => {} };
-    lanes.set(id, lane);
+  constructor(deps: DispatcherDeps) {
+    this.#deps = deps;
+  }
+
+  /** Begins with the deliveries that are due. */
+  start(): void {
+    this.#started = true;
+    for (const { id } of this.#deps.receivers.enabled()) this.wake(id);
+  }
+
+  /** Begins what is due for a receiver, and sets the timer of what becomes due later. */
+  wake(id: string): void {
+    const { receivers, queue, clock, timers } = this.#deps;
+    const lane = this.#laneOf(id);
+    lane.cancelTimer();
+    const receiver = this.#started && !this.#stopping ? receivers.get(id) : null;
+    if (receiver === null || receiver.disabled !== null) return;
+    const free = this.#widthOf(receiver) - lane.underWay.size;
+    if (free <= 0) return;
+    const due = queue.due(id, free + lane.underWay.size).filter((n) => !lane.underWay.has(n));
+    for (const n of due.slice(0, free)) this.#begin(receiver, queue.get(n), lane);
+    const at = queue.nextDue(id);
+    if (at !== null) lane.cancelTimer = timers.after(at - clock.now(), () => this.wake(id));
+  }
+
+  /**
+   * Begins nothing more. Waits up to `patienceMs` for attempts under way; aborted ones are made again after the next
+   * start.
+   */
+  async stop(patienceMs: number): Promise<void> {
+    if (this.#stopping) return void (await Promise.allSettled(this.#running));
+    this.#stopping = true;
+    for (const lane of this.#lanes.values()) lane.cancelTimer();
+    const cancel = this.#deps.timers.after(patienceMs, () => this.#ended.abort());
+    await Promise.allSettled(this.#running);
+    cancel();
+  }
+
+  #laneOf(id: string): Lane {
+    const lane = this.#lanes.get(id) ?? { underWay: new Set<number>(), cancelTimer: () => {} };
+    this.#lanes.set(id, lane);
     return lane;
   }
 
-  /** One that takes nothing is asked with one delivery at a time. */
-  const widthOf = (receiver: Receiver) =>
-    receiver.failingSince === null ? channelOf(channels, receiver).width(receiver) : 1;
-
-  function wake(id: string): void {
-    const lane = laneOf(id);
-    lane.cancelTimer();
-    const receiver = started && !stopping ? receivers.get(id) : null;
-    if (receiver === null) return;
-    if (receiver.disabled !== null) return;
-    const free = widthOf(receiver) - lane.underWay.size;
-    if (free <= 0) return;
-    const due = queue.due(id, free + lane.underWay.size).filter((n) => !lane.underWay.has(n));
-    for (const n of due.slice(0, free)) begin(receiver, queue.get(n), lane);
-    const at = queue.nextDue(id);
-    if (at !== null) lane.cancelTimer = timers.after(at - clock.now(), () => wake(id));
+  /** A receiver that fails gets one delivery at a time. */
+  #widthOf(receiver: Receiver): number {
+    return receiver.failingSince === null ? channelOf(this.#deps.channels, receiver).width(receiver) : 1;
   }
 
-  function begin(receiver: Receiver, delivery: DueDelivery, lane: Lane): void {
+  #begin(receiver: Receiver, delivery: DueDelivery, lane: Lane): void {
     lane.underWay.add(delivery.n);
-    const attempted = attempt(receiver, delivery).finally(() => {
+    const attempted = this.#attempt(receiver, delivery).finally(() => {
       lane.underWay.delete(delivery.n);
-      running.delete(attempted);
-      wake(receiver.id);
-      onSettled();
+      this.#running.delete(attempted);
+      this.wake(receiver.id);
+      this.#deps.onSettled();
     });
-    running.add(attempted);
+    this.#running.add(attempted);
   }
 
-  async function attempt(receiver: Receiver, delivery: DueDelivery): Promise<void> {
-    let answer: Answer;
+  async #attempt(receiver: Receiver, delivery: DueDelivery): Promise<void> {
+    const result = await this.#send(receiver, delivery);
+    if (result === null) return;
+    // The attempt is repeated only where its result cannot be recorded before the stop.
+    while (!this.#settle(receiver.id, delivery, result)) {
+      if (this.#stopping) return;
+      await new Promise<void>((resolve) => this.#deps.timers.after(DISK_WAIT_MS, resolve));
+    }
+  }
+
+  /** Returns the result of an attempt; null where the stop aborted it. */
+  async #send(receiver: Receiver, delivery: DueDelivery): Promise<AttemptResult | null> {
     try {
-      answer = await channelOf(channels, receiver).send(receiver, delivery, ended.signal);
+      return await channelOf(this.#deps.channels, receiver).send(receiver, delivery, this.#ended.signal);
     } catch (error) {
-      if (ended.signal.aborted) return;
-      log.error(
-        { err: error, receiver: receiver.id, delivery: delivery.n },
-        'an attempt failed of itself; this is a bug',
-      );
-      answer = {
-        outcome: 'failed',
-        status: null,
-        retryAfterMs: null,
-        text: `at Lamppost: ${(error as Error).message}`,
-        ms: 0,
-      };
-    }
-    // What was answered is asked again only where it cannot be noted before the stop.
-    while (!settle(receiver.id, delivery, answer)) {
-      if (stopping) return;
-      await new Promise<void>((resolve) => timers.after(DISK_WAIT_MS, resolve));
+      if (this.#ended.signal.aborted) return null;
+      const facts = { err: error, receiver: receiver.id, delivery: delivery.n };
+      this.#deps.log.error(facts, 'an attempt failed inside Lamppost; this is a bug');
+      const text = `at Lamppost: ${(error as Error).message}`;
+      return { outcome: 'failed', status: null, retryAfterMs: null, text, ms: 0 };
     }
   }
 
-  function settle(id: string, delivery: DueDelivery, answer: Answer): boolean {
+  #settle(id: string, delivery: DueDelivery, result: AttemptResult): boolean {
+    const { db, log } = this.#deps;
     try {
-      transact(db, () => note(id, delivery, answer));
+      transact(db, () => this.#record(id, delivery, result));
       return true;
     } catch (error) {
       if (diskFault(error, '')?.retryable !== true) throw error;
-      log.error({ err: error, receiver: id }, 'an answer cannot be noted; it is tried again');
+      log.error({ err: error, receiver: id }, 'the result of an attempt cannot be recorded; trying again');
       return false;
     }
   }
 
-  function note(id: string, { n, attempts }: DueDelivery, answer: Answer): void {
-    // As it is now: it may have been changed, disabled or deleted meanwhile.
+  #record(id: string, { n, attempts }: DueDelivery, result: AttemptResult): void {
+    const { receivers, queue, clock, random } = this.#deps;
+    // Read again: it may have been changed, disabled or deleted during the attempt.
     const receiver = receivers.get(id);
     if (receiver === null) return;
     const now = clock.now();
     const failingSince = receiver.failingSince ?? now;
-    const standing = { attempt: attempts + 1, failingMs: now - failingSince, random: random() };
-    const decision = decideNext(answer, standing);
-    queue.settle(n, answer, decision);
+    const context = { attempt: attempts + 1, failingMs: now - failingSince, random: random() };
+    const decision = decideNext(result, context);
+    queue.settle(n, result, decision);
     if (decision.kind === 'done') {
       if (receiver.failingSince === null) return;
       receivers.failing(id, null);
       queue.hurry(id);
     } else {
       if (receiver.failingSince === null) receivers.failing(id, failingSince);
-      tell(receiver, n, answer, decision);
+      this.#report(receiver, n, result, decision);
     }
   }
 
-  function tell(receiver: Receiver, delivery: number, { outcome, text }: Answer, decision: Decision): void {
+  /** Logs a delivery that is given up; disables the receiver where the decision says so. */
+  #report(receiver: Receiver, delivery: number, { outcome, text }: AttemptResult, decision: Decision): void {
+    const { receivers, log } = this.#deps;
     const facts = { receiver: receiver.id, delivery, outcome };
     if (decision.kind === 'give-up') log.warn(facts, 'a delivery is given up');
     if (decision.kind !== 'disable' || receiver.disabled !== null) return;
     receivers.disable(receiver.id, decision.reason);
-    receivers.note(
-      receiver.id,
-      `disabled: ${DISABLE_REASONS[decision.reason]} (last: ${outcome}, ${text.slice(0, 200)})`,
-    );
+    const last = `(last: ${outcome}, ${text.slice(0, 200)})`;
+    receivers.note(receiver.id, `disabled: ${DISABLE_REASONS[decision.reason]} ${last}`);
     log.warn({ ...facts, reason: decision.reason }, 'a receiver is disabled');
   }
-
-  return {
-    start() {
-      started = true;
-      for (const { id } of receivers.enabled()) wake(id);
-    },
-    wake,
-    async stop(patienceMs) {
-      if (stopping) return void (await Promise.allSettled(running));
-      stopping = true;
-      for (const lane of lanes.values()) lane.cancelTimer();
-      const cancel = timers.after(patienceMs, () => ended.abort());
-      await Promise.allSettled(running);
-      cancel();
-    },
-  };
 }

@@ -2,16 +2,15 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { NumberedEvent, OutboxReader } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
-import { type Channels, channelOf } from './channel.ts';
+import { type Channels, channelOf } from './dispatcher.ts';
 import type { DeliveryQueue } from './queue.ts';
 import type { Receiver } from './receiver.ts';
-import type { ReceiverStore } from './receivers.ts';
+import type { ReceiverRepository } from './receivers.ts';
 
-/** What the fan-out reads and writes. */
-export interface FanOutDeps {
+interface FanOutDeps {
   readonly db: DatabaseSync;
   readonly outbox: OutboxReader;
-  readonly receivers: ReceiverStore;
+  readonly receivers: ReceiverRepository;
   readonly queue: Pick<DeliveryQueue, 'waiting'>;
   readonly channels: Channels;
   readonly log: Logger;
@@ -25,91 +24,60 @@ export interface FanOutLimits {
   readonly mostWaiting: number;
 }
 
-/** What a pass came to. */
-export interface Pass {
+/** The result of a pass. */
+interface Pass {
   /** Whether there is more to take now. */
   readonly more: boolean;
-  /** Whether a receiver takes none because too much waits for it. */
+  /** Whether a receiver takes nothing because too many deliveries wait for it. */
   readonly held: boolean;
-  /** Receivers that something was added for. */
+  /** Receivers for which deliveries were added. */
   readonly reached: readonly string[];
-}
-
-/** From the outbox to the queues of the receivers. */
-export interface FanOut {
-  /**
-   * Takes what is next in the outbox for every receiver. Cursors and deliveries are one transaction: a crash loses
-   * nothing and adds nothing twice.
-   */
-  pass(): Pass;
 }
 
 const NOTHING: Pass = { more: false, held: false, reached: [] };
 
-/** Makes the fan-out. */
-export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimits): FanOut {
-  const { db, outbox, receivers, queue, channels, log } = deps;
-  const knownStore = db.prepare('select store from outbox_known');
-  const know = db.prepare('insert or replace into outbox_known values (1, ?)');
-  let isChecked = false;
+/**
+ * Takes events from the outbox into the queues of the receivers. Cursors and deliveries change in one transaction: a
+ * crash loses nothing and adds nothing twice.
+ */
+export class FanOut {
+  readonly #deps: FanOutDeps;
+  readonly #limits: FanOutLimits;
+  #isChecked = false;
 
-  /** The receiver's place in the outbox: where it is, or, said aloud in its log, where the outbox begins. */
-  function placeOf({ id, cursor }: Receiver, head: number, oldest: number): number {
-    if (cursor > head) {
-      missed(id, `the outbox went back to event ${head}: told from there`);
-      return head;
-    }
-    if (oldest === 0 || cursor >= oldest - 1) return cursor;
-    missed(id, `events ${cursor + 1} to ${oldest - 1} were missed: the outbox no longer has them`);
-    return oldest - 1;
+  constructor(deps: FanOutDeps, limits: FanOutLimits) {
+    this.#deps = deps;
+    this.#limits = limits;
   }
 
-  function missed(id: string, note: string): void {
-    receivers.note(id, note);
-    log.warn({ receiver: id }, note);
+  /** Takes the next events of the outbox for every receiver. */
+  pass(): Pass {
+    const { db, outbox, receivers } = this.#deps;
+    if (!this.#isChecked) transact(db, () => this.#checkStore());
+    this.#isChecked = true;
+    // Read before the pages: events appended meanwhile are in this pass or announced for the next.
+    const head = outbox.head();
+    if (receivers.enabled().every(({ cursor }) => cursor === head)) return NOTHING;
+    return transact(db, () => this.#takeAll(head, outbox.oldest()));
   }
 
-  /** The same number of another store is another event: where the outbox was lost, everybody begins at its beginning. */
-  function checkStore(): void {
-    const store = outbox.store();
-    const known = knownStore.get()?.store;
-    if (known === store) return;
-    know.run(store);
-    if (known === undefined) return;
-    for (const { id } of [...receivers.list('webhook'), ...receivers.list('email')]) {
-      missed(id, 'the outbox has begun anew: told from its beginning');
-      receivers.moveTo(id, Math.max(0, outbox.oldest() - 1));
-    }
-  }
-
-  /** What one receiver's format stumbles over keeps nothing else from anybody. */
-  function take(receiver: Receiver, event: NumberedEvent): boolean {
-    try {
-      return channelOf(channels, receiver).take(receiver, event);
-    } catch (error) {
-      if (diskFault(error, '') !== null) throw error;
-      receivers.note(receiver.id, `event ${event.n} (${event.event.id}) cannot be told: ${(error as Error).message}`);
-      log.error({ err: error, receiver: receiver.id, event: event.event.id }, 'an event cannot be told; this is a bug');
-      return false;
-    }
-  }
-
-  function takeAll(head: number, oldest: number): Pass {
+  #takeAll(head: number, oldest: number): Pass {
+    const { outbox, receivers, queue } = this.#deps;
     const reached: string[] = [];
     let more = false;
     let held = false;
     const pages = new Map<number, readonly NumberedEvent[]>();
     for (const receiver of receivers.enabled()) {
       if (receiver.cursor === head) continue;
-      if (queue.waiting(receiver.id) >= mostWaiting) {
+      if (queue.waiting(receiver.id) >= this.#limits.mostWaiting) {
         held = true;
         continue;
       }
-      const after = placeOf(receiver, head, oldest);
-      // Most receivers are at the same place: what is next is read once for all of them.
-      const events = pages.get(after) ?? outbox.page({ after, limit: page }).items;
+      const after = this.#placeOf(receiver, head, oldest);
+      // Most receivers are at the same place: one page is read once for all of them.
+      const events = pages.get(after) ?? outbox.page({ after, limit: this.#limits.page }).items;
       pages.set(after, events);
-      const added = events.filter((event) => take(receiver, event));
+      const added = events.filter((event) => this.#take(receiver, event));
       if (added.length > 0) reached.push(receiver.id);
       const cursor = events.at(-1)?.n ?? after;
       receivers.moveTo(receiver.id, cursor);
@@ -118,14 +86,51 @@ export function createFanOut(deps: FanOutDeps, { page, mostWaiting }: FanOutLimi
     return { more, held, reached };
   }
 
-  return {
-    pass() {
-      if (!isChecked) transact(db, checkStore);
-      isChecked = true;
-      // Asked before the pages: what is appended meanwhile is met in this pass or announced for the next.
-      const head = outbox.head();
-      if (receivers.enabled().every(({ cursor }) => cursor === head)) return NOTHING;
-      return transact(db, () => takeAll(head, outbox.oldest()));
-    },
-  };
+  /**
+   * Returns the receiver's cursor. Where the outbox lost that place, notes it in the log and returns the nearest one.
+   */
+  #placeOf({ id, cursor }: Receiver, head: number, oldest: number): number {
+    if (cursor > head) {
+      this.#missed(id, `the outbox went back to event ${head}: delivery continues from there`);
+      return head;
+    }
+    if (oldest === 0 || cursor >= oldest - 1) return cursor;
+    this.#missed(id, `events ${cursor + 1} to ${oldest - 1} were missed: the outbox no longer has them`);
+    return oldest - 1;
+  }
+
+  /** One event or format that fails must not stop the others. */
+  #take(receiver: Receiver, event: NumberedEvent): boolean {
+    const { receivers, channels, log } = this.#deps;
+    try {
+      return channelOf(channels, receiver).take(receiver, event);
+    } catch (error) {
+      if (diskFault(error, '') !== null) throw error;
+      const { id } = event.event;
+      receivers.note(receiver.id, `event ${event.n} (${id}) cannot be delivered: ${(error as Error).message}`);
+      log.error({ err: error, receiver: receiver.id, event: id }, 'an event cannot be delivered; this is a bug');
+      return false;
+    }
+  }
+
+  /**
+   * The same number of another store is another event: where the outbox was lost, every receiver begins at its start.
+   */
+  #checkStore(): void {
+    const { db, outbox, receivers } = this.#deps;
+    const store = outbox.store();
+    const known = db.prepare('select store from outbox_known').get()?.store;
+    if (known === store) return;
+    db.prepare('insert or replace into outbox_known values (1, ?)').run(store);
+    if (known === undefined) return;
+    for (const { id } of [...receivers.list('webhook'), ...receivers.list('email')]) {
+      this.#missed(id, 'the outbox is a new one: delivery continues from its start');
+      receivers.moveTo(id, Math.max(0, outbox.oldest() - 1));
+    }
+  }
+
+  #missed(id: string, note: string): void {
+    this.#deps.receivers.note(id, note);
+    this.#deps.log.warn({ receiver: id }, note);
+  }
 }

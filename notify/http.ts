@@ -2,36 +2,40 @@ import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import type { Clock } from '../domain/index.ts';
 import { isPrivateAddress, literalOf, PrivateAddressError, publicLookup } from './address.ts';
-import { type Answer, outcomeOfStatus, retryAfterOf } from './ladder.ts';
+import { type AttemptResult, outcomeOfStatus, retryAfterOf } from './retry-policy.ts';
 
-/** What is posted where. */
+/** A request. */
 export interface Post {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** How requests are made. */
-export interface PosterOptions {
+/** Bounds of requests. */
+interface PosterOptions {
   readonly allowPrivate: boolean;
-  /** For all of a request: name, connection, body, answer. */
+  /** For the whole request: name, connection, body, response. */
   readonly timeoutMs: number;
-  /** So much of an answer is kept, bytes; the rest is not read. */
+  /** Bytes of a response that are kept; the rest is not read. */
   readonly mostKept: number;
 }
 
-/** Posts over HTTP and HTTPS. Whatever happens is an answer; nothing is thrown but the reason of an aborted signal. */
+/** Posts over HTTP and HTTPS. Returns a result for every failure; throws only the reason of an aborted signal. */
 export interface Poster {
-  post(post: Post, signal: AbortSignal): Promise<Answer>;
-  close(): void;
+  post(post: Post, signal: AbortSignal): Promise<AttemptResult>;
+  /** Closes the connections that are kept alive. */
+  stop(): void;
 }
 
-/** Makes a poster with connections of its own. It follows no redirect and decodes no content. */
-export function createPoster(clock: Clock, { allowPrivate, timeoutMs, mostKept }: PosterOptions): Poster {
+/** Creates a poster with its own connections. It follows no redirect and decodes no content. */
+export function createPoster(
+  { clock }: { readonly clock: Clock },
+  { allowPrivate, timeoutMs, mostKept }: PosterOptions,
+): Poster {
   const keep = { keepAlive: true, timeout: 30_000, ...(allowPrivate ? {} : { lookup: publicLookup }) };
   const agents = { 'http:': new HttpAgent(keep), 'https:': new HttpsAgent(keep) };
 
-  /** The server may close a connection that is kept alive just as it is used again: that says nothing about the server. */
+  /** Repeats a request on a new connection where the server closed a kept one just as it was used again. */
   async function responseOf(target: URL, post: Omit<Post, 'url'>, signal: AbortSignal): Promise<IncomingMessage> {
     for (;;) {
       const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage | null>();
@@ -50,7 +54,7 @@ export function createPoster(clock: Clock, { allowPrivate, timeoutMs, mostKept }
     }
   }
 
-  async function answerOf({ url, headers, body }: Post, signal: AbortSignal): Promise<Omit<Answer, 'ms'>> {
+  async function resultOf({ url, headers, body }: Post, signal: AbortSignal): Promise<Omit<AttemptResult, 'ms'>> {
     const target = new URL(url);
     const literal = literalOf(target);
     // A literal address is not looked up.
@@ -69,20 +73,20 @@ export function createPoster(clock: Clock, { allowPrivate, timeoutMs, mostKept }
       const from = clock.now();
       const patience = AbortSignal.timeout(timeoutMs);
       try {
-        const answer = await answerOf(post, AbortSignal.any([signal, patience]));
-        return { ...answer, ms: clock.now() - from };
+        const result = await resultOf(post, AbortSignal.any([signal, patience]));
+        return { ...result, ms: clock.now() - from };
       } catch (error) {
         signal.throwIfAborted();
         return { ...failureOf(error as NodeJS.ErrnoException, patience.aborted, timeoutMs), ms: clock.now() - from };
       }
     },
-    close() {
+    stop() {
       for (const agent of Object.values(agents)) agent.destroy();
     },
   };
 }
 
-/** The answer's text. A status is an answer already: what breaks off after it is an answer that is short. */
+/** Returns the text of a response. After the status, a connection that breaks only shortens the text. */
 async function readUpTo(response: IncomingMessage, most: number): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -104,14 +108,14 @@ function textOf(chunks: readonly Buffer[], most: number): string {
   return Buffer.concat(chunks).subarray(0, most).toString('utf8');
 }
 
-function failureOf(error: NodeJS.ErrnoException, timedOut: boolean, timeoutMs: number): Omit<Answer, 'ms'> {
+function failureOf(error: NodeJS.ErrnoException, timedOut: boolean, timeoutMs: number): Omit<AttemptResult, 'ms'> {
   const none = { status: null, retryAfterMs: null };
-  if (timedOut) return { ...none, outcome: 'timed-out', text: `no answer within ${timeoutMs / 1_000} s` };
+  if (timedOut) return { ...none, outcome: 'timed-out', text: `no response within ${timeoutMs / 1_000} s` };
   if (error instanceof PrivateAddressError) return { ...none, outcome: 'private-address', text: error.message };
   return { ...none, outcome: 'unreachable', text: reasonOf(error) };
 }
 
-/** A connection tried at several addresses fails with an error for each, and no message of its own. */
+/** A connection that was tried at several addresses fails with one error for each and no message of its own. */
 function reasonOf(error: NodeJS.ErrnoException): string {
   const errors = error instanceof AggregateError ? (error.errors as Error[]) : [error];
   return errors.map(({ message }) => message).join('; ');

@@ -1,35 +1,29 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import type { Timers } from '../domain/index.ts';
-import { type Clock, LamppostError } from '../domain/index.ts';
+import { type Clock, LamppostError, type Timers } from '../domain/index.ts';
 import type { OutboxReader } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
-import { createDispatcher } from './dispatcher.ts';
-import { createEmailChannel } from './email/channel.ts';
+import { createDeliveryReader } from './deliveries.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { createEmailChannel, type EmailChannel } from './email/channel.ts';
+import { createHeldEvents, type HeldEvents, type Hours } from './email/digest.ts';
 import type { MailCity } from './email/facts.ts';
 import { type Mailer, noMailer } from './email/smtp.ts';
-import type { Hours } from './email/when.ts';
-import { createFanOut, type FanOutLimits } from './fanout.ts';
-import type { FormatCity } from './formats/format.ts';
-import { createFormats } from './formats/index.ts';
-import { createHeldStore } from './held.ts';
+import { FanOut, type FanOutLimits } from './fanout.ts';
+import { createFormats, type FormatCity } from './formats/index.ts';
 import type { Poster } from './http.ts';
-import { createDeliveryLog } from './log.ts';
-import { createDeliveryQueue } from './queue.ts';
+import { createDeliveryQueue, type DeliveryQueue } from './queue.ts';
 import type { EmailReceiver } from './receiver.ts';
-import { createReceiverStore } from './receivers.ts';
-import { createReferenceStore } from './references.ts';
+import { createReceiverRepository, createWebhookSubscriptionRepository, type ReceiverRepository } from './receivers.ts';
 import { createSubscriptions, type Subscriptions } from './subscriptions.ts';
 import { createWebhookChannel } from './webhook.ts';
-import { createWebhookSubscriptionStore } from './webhook-subscriptions.ts';
 import { createWebhooks, type Webhooks } from './webhooks.ts';
 
-/** What notifications say of the city, and the hours they keep. */
+/** What notifications read of the city. */
 export type NotifyCity = FormatCity & MailCity & Hours;
 
-/** What notifications are made of. */
-export interface NotifierDeps {
-  /** Of `openDeliveries`. */
+interface NotifierDeps {
+  /** From `openDeliveries`. */
   readonly db: DatabaseSync;
   readonly outbox: OutboxReader;
   readonly poster: Poster;
@@ -40,21 +34,20 @@ export interface NotifierDeps {
   /** From 0 to 1. */
   readonly random: () => number;
   readonly log: Logger;
-  /** The city in force. */
+  /** Returns the city in force. */
   readonly city: () => NotifyCity;
 }
 
-/** How they behave. */
-export interface NotifierOptions {
+interface NotifierOptions {
   readonly allowPrivate: boolean;
-  /** Where people reach this Lamppost, without a slash at the end. */
+  /** Public URL of this Lamppost, without a slash at the end. */
   readonly publicUrl: string;
   readonly limits?: FanOutLimits;
   /** How long events are gathered before they are taken, ms. */
   readonly gatherMs?: number;
 }
 
-/** Figures for operators. */
+/** Counts for metrics. */
 export interface NotifierCounts {
   /** Deliveries that are not settled. */
   readonly waiting: number;
@@ -62,152 +55,160 @@ export interface NotifierCounts {
   readonly disabled: number;
 }
 
-/** Tells receivers what happens: at least once, in order within a subject, each for itself. */
-export interface Notifier {
-  readonly webhooks: Webhooks;
-  readonly subscriptions: Subscriptions;
-  start(): void;
-  /** Events were added to the outbox. */
-  appended(): void;
-  counts(): NotifierCounts;
-  /** Forgets deliveries that were settled before then, epoch ms; answers how many. */
-  expire(beforeMs: number): number;
-  /** Begins nothing more, and waits for what is under way, at most so long. */
-  stop(patienceMs: number): Promise<void>;
-}
-
-/** A disk that is full may have room a moment later. */
+/** Wait after a full disk: space may be free again a moment later. */
 const DISK_WAIT_MS = 1_000;
 const GATHER_MS = 10;
 const LIMITS: FanOutLimits = { page: 200, mostWaiting: 10_000 };
 
-/** Makes the notifier: from the outbox by receivers' queues to their channels. */
+/** Creates the notifier. It takes nothing from the outbox before `start()`. */
 export function createNotifier(deps: NotifierDeps, options: NotifierOptions): Notifier {
-  const { db, outbox, poster, clock, timers, log, city } = deps;
-  const { allowPrivate, publicUrl, limits = LIMITS, gatherMs = GATHER_MS } = options;
-  const mailer = deps.mailer ?? noMailer;
-  const receivers = createReceiverStore(db, clock);
-  const queue = createDeliveryQueue(db, clock);
-  const held = createHeldStore(db);
-  const overWebhooks = createWebhookSubscriptionStore(db, clock);
-  const formats = createFormats({ city, publicUrl });
-  const references = createReferenceStore(db);
-  const webhook = createWebhookChannel({
-    queue,
-    receivers,
-    references,
-    subscriptions: overWebhooks,
-    formats,
-    poster,
-    clock,
-  });
-  const email = createEmailChannel({ queue, held, mailer, clock, city, publicUrl });
-  const channels = { webhook, email };
-  const onSettled = () => {
-    if (isFull) appended();
-  };
-  const dispatcher = createDispatcher({ ...deps, receivers, queue, channels, onSettled });
-  const fanOut = createFanOut({ db, outbox, receivers, queue, channels, log }, limits);
-  const ended = new AbortController();
-  /** Whether too much waits for a receiver, so that its events stay in the outbox. */
-  let isFull = false;
-  let scheduled = false;
-  let started = false;
-  let cancelTimer = () => {};
+  return new Notifier(deps, options);
+}
 
-  /** Takes what is new, a page a turn: attempts and calls come in between. */
-  function appended(): void {
-    if (scheduled || !started || ended.signal.aborted) return;
-    scheduled = true;
-    // Waking for every event costs more than telling it: the next ones are gathered for a moment.
-    if (gatherMs === 0) setImmediate(turn);
-    else timers.after(gatherMs, turn);
+/** Delivers events to receivers: at least once, in order within a subject, each receiver independently. */
+export class Notifier {
+  /** The service of webhooks. */
+  readonly webhooks: Webhooks;
+  /** The service of subscriptions. */
+  readonly subscriptions: Subscriptions;
+  readonly #deps: NotifierDeps;
+  readonly #gatherMs: number;
+  readonly #receivers: ReceiverRepository;
+  readonly #queue: DeliveryQueue;
+  readonly #held: HeldEvents;
+  readonly #email: EmailChannel;
+  readonly #dispatcher: Dispatcher;
+  readonly #fanOut: FanOut;
+  readonly #ended = new AbortController();
+  /** Whether too many deliveries wait for a receiver, so that its events stay in the outbox. */
+  #isFull = false;
+  #isScheduled = false;
+  #isStarted = false;
+  #cancelTimer = () => {};
+
+  constructor(deps: NotifierDeps, options: NotifierOptions) {
+    const { db, outbox, poster, clock, log, city } = deps;
+    const { allowPrivate, publicUrl, limits = LIMITS, gatherMs = GATHER_MS } = options;
+    const receivers = createReceiverRepository(db, clock);
+    const queue = createDeliveryQueue(db, clock);
+    const held = createHeldEvents(db);
+    const overWebhooks = createWebhookSubscriptionRepository(db, clock);
+    const formats = createFormats({ city, publicUrl });
+    const common = { db, clock, receivers, queue };
+    const webhook = createWebhookChannel({ ...common, subscriptions: overWebhooks, formats, poster });
+    const email = createEmailChannel({ queue, held, mailer: deps.mailer ?? noMailer, clock, city, publicUrl });
+    const channels = { webhook, email };
+    const onSettled = () => {
+      if (this.#isFull) this.appended();
+    };
+    this.#deps = deps;
+    this.#gatherMs = gatherMs;
+    this.#receivers = receivers;
+    this.#queue = queue;
+    this.#held = held;
+    this.#email = email;
+    this.#dispatcher = new Dispatcher({ ...deps, receivers, queue, channels, onSettled });
+    this.#fanOut = new FanOut({ db, outbox, receivers, queue, channels, log }, limits);
+    const service = {
+      ...common,
+      outbox,
+      held,
+      deliveries: createDeliveryReader(db),
+      wake: (id: string) => this.#dispatcher.wake(id),
+      appended: () => this.appended(),
+      ended: this.#ended.signal,
+    };
+    this.webhooks = createWebhooks({ ...service, channel: webhook, formats, allowPrivate });
+    this.subscriptions = createSubscriptions({
+      ...service,
+      channel: email,
+      overWebhooks,
+      canMail: deps.mailer !== null,
+    });
   }
 
-  function turn(): void {
-    scheduled = false;
-    if (ended.signal.aborted) return;
+  start(): void {
+    this.#isStarted = true;
+    this.#dispatcher.start();
+    this.appended();
+  }
+
+  /** Called when events were added to the outbox. Takes them a page at a time; attempts and calls run in between. */
+  appended(): void {
+    if (this.#isScheduled || !this.#isStarted || this.#ended.signal.aborted) return;
+    this.#isScheduled = true;
+    // A wake-up for every event costs more than its delivery: events are gathered for a moment.
+    if (this.#gatherMs === 0) setImmediate(() => this.#turn());
+    else this.#deps.timers.after(this.#gatherMs, () => this.#turn());
+  }
+
+  counts(): NotifierCounts {
+    const all = [...this.#receivers.list('webhook'), ...this.#receivers.list('email')];
+    return {
+      waiting: all.reduce((sum, { id }) => sum + this.#queue.waiting(id), 0),
+      enabled: all.filter(({ disabled }) => disabled === null).length,
+      disabled: all.filter(({ disabled }) => disabled !== null).length,
+    };
+  }
+
+  /** Deletes deliveries that were settled before a time, epoch ms; returns how many. */
+  expire(beforeMs: number): number {
+    return transact(this.#deps.db, () => this.#queue.expire(beforeMs));
+  }
+
+  /** Begins nothing more, waits up to `patienceMs` for attempts under way, and stops the poster and the mailer. */
+  async stop(patienceMs: number): Promise<void> {
+    this.#ended.abort(new LamppostError('busy', 'the server stops', { retryable: true }));
+    this.#cancelTimer();
+    await this.#dispatcher.stop(patienceMs);
+    this.#deps.poster.stop();
+    this.#deps.mailer?.stop();
+  }
+
+  #turn(): void {
+    this.#isScheduled = false;
+    if (this.#ended.signal.aborted) return;
     try {
-      const pass = fanOut.pass();
-      isFull = pass.held;
-      for (const id of [...pass.reached, ...release()]) dispatcher.wake(id);
-      if (pass.more) appended();
+      const pass = this.#fanOut.pass();
+      this.#isFull = pass.held;
+      for (const id of [...pass.reached, ...this.#release()]) this.#dispatcher.wake(id);
+      if (pass.more) this.appended();
     } catch (error) {
       if (diskFault(error, '')?.retryable !== true) throw error;
-      log.error({ err: error }, 'events cannot be taken for delivery; it is tried again');
-      timers.after(DISK_WAIT_MS, again);
+      this.#deps.log.error({ err: error }, 'events cannot be taken for delivery; trying again');
+      this.#deps.timers.after(DISK_WAIT_MS, () => this.#again());
     }
   }
 
-  /** What was added before the disk was full waits for its turn, too. */
-  function again(): void {
-    if (ended.signal.aborted) return;
-    for (const { id } of receivers.enabled()) dispatcher.wake(id);
-    appended();
+  /** After a full disk, wakes every receiver: deliveries that were added before must not wait. */
+  #again(): void {
+    if (this.#ended.signal.aborted) return;
+    for (const { id } of this.#receivers.enabled()) this.#dispatcher.wake(id);
+    this.appended();
   }
 
-  /** Makes mails of what was held and is due, and comes again when the next is; answers for whom. */
-  function release(): readonly string[] {
-    const due = held.receiversDue(clock.now());
+  /** Makes mails of held events that are due, sets the timer of the next, and returns the receivers of these mails. */
+  #release(): readonly string[] {
+    const { db, clock, timers } = this.#deps;
+    const due = this.#held.receiversDue(clock.now());
     for (const id of due) {
-      while (transact(db, () => releaseOf(receivers.get(id) as EmailReceiver)));
+      while (transact(db, () => this.#releaseOf(this.#receivers.get(id) as EmailReceiver)));
     }
-    cancelTimer();
-    const at = held.nextDue();
-    if (at !== null) cancelTimer = timers.after(at - clock.now(), appended);
+    this.#cancelTimer();
+    const at = this.#held.nextDue();
+    if (at !== null) this.#cancelTimer = timers.after(at - clock.now(), () => this.appended());
     return due;
   }
 
-  /** What a template stumbles over is passed over, said aloud, and keeps nothing else from anybody. */
-  function releaseOf(receiver: EmailReceiver): boolean {
+  /** Events that cannot be rendered are noted in the log and skipped; they must not stop the others. */
+  #releaseOf(receiver: EmailReceiver): boolean {
     try {
-      return email.release(receiver);
+      return this.#email.release(receiver);
     } catch (error) {
       if (diskFault(error, '') !== null) throw error;
-      receivers.note(receiver.id, `a digest cannot be told: ${(error as Error).message}`);
-      log.error({ err: error, receiver: receiver.id }, 'a digest cannot be told; this is a bug');
+      this.#receivers.note(receiver.id, `a digest cannot be rendered: ${(error as Error).message}`);
+      this.#deps.log.error({ err: error, receiver: receiver.id }, 'a digest cannot be rendered; this is a bug');
       return true;
     }
   }
-
-  const administration = {
-    db,
-    clock,
-    outbox,
-    receivers,
-    queue,
-    held,
-    deliveries: createDeliveryLog(db),
-    wake: dispatcher.wake,
-    appended,
-    ended: ended.signal,
-  };
-  const canMail = deps.mailer !== null;
-
-  return {
-    webhooks: createWebhooks({ ...administration, channel: webhook, formats, allowPrivate }),
-    subscriptions: createSubscriptions({ ...administration, channel: email, overWebhooks, canMail }),
-    start() {
-      started = true;
-      dispatcher.start();
-      appended();
-    },
-    appended,
-    counts() {
-      const all = [...receivers.list('webhook'), ...receivers.list('email')];
-      return {
-        waiting: all.reduce((sum, { id }) => sum + queue.waiting(id), 0),
-        enabled: all.filter(({ disabled }) => disabled === null).length,
-        disabled: all.filter(({ disabled }) => disabled !== null).length,
-      };
-    },
-    expire: (beforeMs) => transact(db, () => queue.expire(beforeMs)),
-    async stop(patienceMs) {
-      ended.abort(new LamppostError('busy', 'the server stops', { retryable: true }));
-      cancelTimer();
-      await dispatcher.stop(patienceMs);
-      poster.close();
-      mailer.close();
-    },
-  };
 }

@@ -1,65 +1,75 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../domain/index.ts';
-import { createEventStore } from './events.ts';
-import { type Answer, AWAY, type Decision } from './ladder.ts';
-import type { Message, ToldEvent } from './receiver.ts';
+import type { Message, StoredEvent } from './receiver.ts';
+import { type AttemptResult, AWAY, type Decision } from './retry-policy.ts';
 
-/** Why a delivery was made. */
+/** Why a delivery exists. */
 export const ORIGINS = ['event', 'digest', 'redelivery', 'ping'] as const;
 export type Origin = (typeof ORIGINS)[number];
 
-/** What is to be delivered. */
+/** A delivery to add. */
 export interface NewDelivery {
   readonly receiver: string;
-  /** Deliveries of one lane go out one after the other, in the order in which they were added. */
+  /** Deliveries of one lane are sent one at a time, in the order in which they were added. */
   readonly lane: string;
   readonly origin: Origin;
-  readonly events: readonly ToldEvent[];
+  readonly events: readonly StoredEvent[];
   readonly message: Message;
 }
 
-/** A delivery whose turn it is. */
+/** A delivery that is due. */
 export interface DueDelivery {
   readonly n: number;
   readonly lane: string;
-  /** Attempts that were made. */
+  /** Attempts so far. */
   readonly attempts: number;
   readonly eventIds: readonly string[];
   readonly subjects: readonly string[];
   readonly message: Message;
 }
 
-/** The queues of all receivers; the caller holds the transaction. */
+/** The queues of all receivers. The caller holds the transaction. */
 export interface DeliveryQueue {
-  /** Adds a delivery at the end of its lane; answers its number. */
+  /** Adds a delivery at the end of its lane and returns its number. */
   add(delivery: NewDelivery): number;
-  /** What a receiver was last sent of an event alone; null where nothing is known of it. */
+  /** Returns the last message of a receiver whose first event is this one; null where there is none. */
   sent(receiver: string, event: string): Message | null;
-  /** Adds the same once more at the end of its lane; answers its number. */
+  /** Adds a copy of a delivery at the end of its lane and returns the copy's number. */
   addAgain(n: number): number;
-  /** Numbers of deliveries that are due, the longest due first. */
+  /** Returns the numbers of deliveries that are due, the oldest due time first. */
   due(receiver: string, limit: number): number[];
-  /** A delivery that is there. */
+  /** Returns a delivery that exists. */
   get(n: number): DueDelivery;
-  /** When the next becomes due that is not yet, epoch ms; null where none will. */
+  /** Returns when the next delivery becomes due that is not due yet, epoch ms; null where there is none. */
   nextDue(receiver: string): number | null;
-  /** Deliveries that wait or are under way. */
+  /** Counts deliveries that wait or are under way. */
   waiting(receiver: string): number;
-  /** Notes an attempt and what was decided of it; false where the delivery is gone. */
-  settle(n: number, answer: Answer, decision: Decision): boolean;
-  /** A receiver is back: what waits because it was away is due now. Once in the life of a delivery. */
+  /** Records an attempt and the decision that follows it. Does nothing where the delivery is not pending any more. */
+  settle(n: number, result: AttemptResult, decision: Decision): void;
+  /** Makes the deliveries due that wait because the receiver was not reachable. Once for each delivery. */
   hurry(receiver: string): void;
-  /** Gives up all that waits for a receiver; answers how much. */
-  skip(receiver: string): number;
-  /** All that waits for a receiver is due now. */
+  /** Gives up every delivery that waits for a receiver. */
+  skip(receiver: string): void;
+  /** Makes every delivery that waits for a receiver due now. */
   release(receiver: string): void;
-  /** Forgets what was settled before then, and events that no delivery names; answers how many deliveries. */
+  /**
+   * Deletes deliveries that were settled before a time, and events that no delivery contains; returns how many
+   * deliveries.
+   */
   expire(beforeMs: number): number;
 }
 
-/** Makes the queues over a file that `openDeliveries` opened. */
+/** Returns a function that stores an event, each id once. The caller holds the transaction. */
+export function createEventWriter(db: DatabaseSync): (event: StoredEvent) => void {
+  const insert = db.prepare(`
+    insert into events values (?, ?, ?, ?, ?)
+    on conflict (id) do update set n = excluded.n, body = excluded.body where body <> excluded.body`);
+  return ({ id, n, type, subject, body }) => void insert.run(id, n, type, subject, body);
+}
+
+/** Creates the queues over a database from `openDeliveries`. */
 export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQueue {
-  const keep = createEventStore(db).keep;
+  const storeEvent = createEventWriter(db);
   const sent = db.prepare(`
     select content_type as contentType, coalesce(d.body, e.body) as body
     from delivery_events join deliveries d on d.n = delivery join events e on e.id = event
@@ -86,7 +96,7 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     select n, lane, attempts, content_type as contentType,
       coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,
       (select json_group_array(json_array(event, subject) order by ordinal)
-        from delivery_events join events e on e.id = event where delivery = deliveries.n) as told
+        from delivery_events join events e on e.id = event where delivery = deliveries.n) as events
     from deliveries where n = ?`);
   const nextDue = db.prepare(
     "select min(due_at) as at from deliveries where receiver = ? and state = 'pending' and due_at > ?",
@@ -98,7 +108,7 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   const attempted = db.prepare(`
     update deliveries set attempts = attempts + 1, outcome = ?, state = ?, due_at = ?, settled_at = ?
     where n = ? and state = 'pending' returning receiver, lane, attempts`);
-  // The first of the two terms is that of the partial index, word for word: only then does SQLite use it.
+  // The first of the two terms repeats that of the partial index: only then does SQLite use it.
   const next = db.prepare(`
     update deliveries set state = 'pending', due_at = ? where n =
       (select n from deliveries where receiver = ? and lane = ? and state in ('queued', 'pending') and state = 'queued'
@@ -120,11 +130,11 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     add({ receiver, lane, origin, events, message: { contentType, body } }) {
       const now = clock.now();
       const state = occupied.get(receiver, lane) === undefined ? 'pending' : 'queued';
-      // A body that is the event itself is not kept twice.
+      // A body that is the event itself is not stored twice.
       const own = events.length === 1 && events[0]!.body === body ? null : body;
       const n = Number(insert.run(receiver, lane, state, origin, now, now, contentType, own).lastInsertRowid);
       for (const [i, event] of events.entries()) {
-        keep(event);
+        storeEvent(event);
         link.run(n, i, event.id);
       }
       return n;
@@ -137,15 +147,15 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     },
     due: (receiver, limit) => due.all(receiver, clock.now(), limit).map(({ n }) => Number(n)),
     get(number) {
-      const { n, lane, attempts, contentType, body, told } = one.get(number)!;
-      const events = JSON.parse(String(told)) as [id: string, subject: string][];
+      const row = one.get(number)!;
+      const events = JSON.parse(String(row.events)) as [id: string, subject: string][];
       return {
-        n: Number(n),
-        lane: String(lane),
-        attempts: Number(attempts),
+        n: Number(row.n),
+        lane: String(row.lane),
+        attempts: Number(row.attempts),
         eventIds: events.map(([id]) => id),
         subjects: events.map(([, subject]) => subject),
-        message: { contentType: String(contentType), body: String(body) },
+        message: { contentType: String(row.contentType), body: String(row.body) },
       };
     },
     nextDue(receiver) {
@@ -158,13 +168,12 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
       const [state, dueAt] = placeOf(decision, now);
       const settledAt = state === 'pending' ? null : now;
       const row = attempted.get(outcome, state, dueAt, settledAt, n);
-      if (row === undefined) return false;
+      if (row === undefined) return;
       attempt.run(n, Number(row.attempts), now - ms, ms, outcome, status, text);
       if (settledAt !== null) next.run(now, row.receiver!, row.lane!);
-      return true;
     },
     hurry: (receiver) => void hurry.run(clock.now(), receiver),
-    skip: (receiver) => Number(skip.run(clock.now(), receiver).changes),
+    skip: (receiver) => void skip.run(clock.now(), receiver),
     release: (receiver) => void release.run(clock.now(), receiver),
     expire(beforeMs) {
       const expired = Number(expire.run(beforeMs).changes);
@@ -174,7 +183,7 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   };
 }
 
-/** The state that a decision leaves a delivery in, and when it is due. What met a receiver that is disabled stays. */
+/** Returns the state after a decision and when it is due. A delivery stays pending where its receiver is disabled. */
 function placeOf(decision: Decision, now: number): ['delivered' | 'failed' | 'pending', number] {
   if (decision.kind === 'done') return ['delivered', now];
   if (decision.kind === 'give-up') return ['failed', now];

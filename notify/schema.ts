@@ -3,8 +3,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import { diskFault, openDatabase, type RoomSchema, transact } from '../store/index.ts';
 
 /**
- * Receivers, their places in the outbox, and what they were told. Of the deliveries of a lane (what must stay in order) one
- * is `pending`, the others are `queued` behind it. Events are kept once, for as long as a delivery names them.
+ * Receivers with their cursors in the outbox, and their deliveries. Deliveries of one lane stay in order: one is
+ * `pending`, the others are `queued` behind it. Each event is stored once, as long as a delivery contains it.
  */
 const NOTIFY_SCHEMA: RoomSchema = {
   room: 'notify',
@@ -56,14 +56,14 @@ const NOTIFY_SCHEMA: RoomSchema = {
     ms integer not null, outcome text not null, status integer, answer text not null, primary key (delivery, ordinal)
   ) strict, without rowid;
 `,
-    // What receivers were sent of alerts that fire, for formats whose messages refer to earlier ones.
+    // Messages that receivers were sent of alerts that fire, for formats that refer to earlier messages.
     `
   create table alert_references (
     receiver text not null references receivers on delete cascade, subject text not null, event text not null,
     time text not null, primary key (receiver, subject, time, event)
   ) strict, without rowid;
 `,
-    // Mail that waits for its digest or for the end of quiet hours; what parties subscribe to over a webhook.
+    // Events held for a digest or until the end of quiet hours; subscriptions over webhooks.
     `
   create table held (
     receiver text not null references receivers on delete cascade, n integer not null, event text not null references events,
@@ -77,7 +77,7 @@ const NOTIFY_SCHEMA: RoomSchema = {
   ) strict, without rowid;
   create index webhook_subscriptions_of on webhook_subscriptions (webhook);
 `,
-    // Whose numbers the places of receivers are.
+    // The outbox store whose numbers the cursors of receivers are.
     `
   create table outbox_known (one integer primary key check (one = 1), store text not null) strict;
 `,
@@ -85,9 +85,9 @@ const NOTIFY_SCHEMA: RoomSchema = {
 };
 
 /**
- * Opens (or makes) the file of the deliveries; it holds secrets and is its owner's alone to read. What it notes of
- * deliveries may be taken back by a power cut, cursors with them: events are told once more then, none is lost. Throws
- * `disk`, `too-new`.
+ * Opens or creates the database of the deliveries. It holds secrets, so only its owner can read the file. A power cut
+ * may undo recent results together with their cursors: those events are delivered again, none is lost. Throws `disk`,
+ * `too-new`.
  */
 export function openDeliveries(path: string): DatabaseSync {
   const db = openDatabase(path, { schemas: [NOTIFY_SCHEMA] });
@@ -96,13 +96,13 @@ export function openDeliveries(path: string): DatabaseSync {
   return db;
 }
 
-/** All of the work or none, and on disk when this returns: what somebody was told has been set. Throws `disk` where it cannot be written. */
+/** Runs a transaction that is on disk when this returns, as a confirmed setting must be. Throws `disk`. */
 export function durably<T>(db: DatabaseSync, work: () => T): T {
   db.exec('pragma synchronous = full');
   try {
     return transact(db, work);
   } catch (error) {
-    throw diskFault(error, 'this cannot be noted') ?? error;
+    throw diskFault(error, 'this cannot be stored') ?? error;
   } finally {
     db.exec('pragma synchronous = normal');
   }

@@ -1,129 +1,129 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock, isoOf, LamppostError, type Page } from '../domain/index.ts';
-import { createDesk, type Desk, type DeskDeps, type Standing } from './desk.ts';
+import { z } from 'zod';
+import { type Clock, isoOf, LamppostError, type Page, type ShapeOf } from '../domain/index.ts';
+import type { DeliveryDetail } from './deliveries.ts';
 import type { EmailChannel } from './email/channel.ts';
-import type { DeliveryDetail } from './log.ts';
-import type { EmailReceiver, EmailSettings, ReceiverFilter } from './receiver.ts';
-import type { ReceiverNote } from './receivers.ts';
+import { type EmailReceiver, type EmailSettings, EmailSettingsSchema, ReceiverFilterSchema } from './receiver.ts';
+import { ReceiverLogSchema, type WebhookSubscription, type WebhookSubscriptionRepository } from './receivers.ts';
 import { durably } from './schema.ts';
-import type { WebhookSubscription, WebhookSubscriptionStore } from './webhook-subscriptions.ts';
-import { NOTES } from './webhooks.ts';
+import { ReceiverService, type ServiceDeps, statusFields } from './service.ts';
 
-/** What a party wants by e-mail, and how it stands. */
-export type EmailSubscription = { readonly id: string; readonly channel: 'email' } & EmailSettings & Standing;
+const OverWebhookSchema = z.object({
+  id: z.string(),
+  channel: z.literal('webhook'),
+  webhook: z.string(),
+  party: z.string(),
+  filter: ReceiverFilterSchema,
+  createdAt: z.iso.datetime(),
+  updatedAt: z.iso.datetime(),
+});
+const ByMailSchema = z.object({
+  id: z.string(),
+  channel: z.literal('email'),
+  ...EmailSettingsSchema.shape,
+  ...statusFields,
+});
+const log = ReceiverLogSchema;
 
-/** What a party wants over a webhook. */
-export type OverWebhook = Omit<WebhookSubscription, 'createdAt' | 'updatedAt'> & {
-  readonly channel: 'webhook';
-  readonly createdAt: string;
-  readonly updatedAt: string;
-};
+/** What a party subscribes to, by mail or over a webhook. */
+export const SubscriptionSchema = z.union([ByMailSchema, OverWebhookSchema]).meta({ id: 'Subscription' });
+export type Subscription = ShapeOf<typeof SubscriptionSchema>;
 
-/** A subscription as it is shown. Times ISO 8601 UTC. */
-export type Subscription = EmailSubscription | OverWebhook;
-export type SubscriptionDetail = Subscription & { readonly log: readonly ReceiverNote[] };
+/** A subscription with its log. */
+export const SubscriptionDetailSchema = z
+  .union([ByMailSchema.extend({ log }), OverWebhookSchema.extend({ log })])
+  .meta({ id: 'SubscriptionInFull' });
+export type SubscriptionDetail = ShapeOf<typeof SubscriptionDetailSchema>;
 
-/** What is asked for. */
-export type SubscriptionRequest =
-  | ({ readonly channel: 'email' } & EmailSettings)
-  | { readonly channel: 'webhook'; readonly webhook: string; readonly party: string; readonly filter: ReceiverFilter };
+type EmailRequest = EmailSettings & { readonly channel: 'email' };
+type OverWebhook = ShapeOf<typeof OverWebhookSchema>;
 
-type DeskPart = Pick<Desk<EmailReceiver>, 'deliveries' | 'delivery' | 'redeliver'>;
+/** A subscription to create. */
+export type SubscriptionRequest = EmailRequest | Pick<OverWebhook, 'channel' | 'webhook' | 'party' | 'filter'>;
 
-/** What an administrator does with subscriptions. Each throws `not-found` where there is no such one; what concerns mail only, `conflict` for one over a webhook. */
-export interface Subscriptions extends DeskPart {
-  /** From the next event on. Throws `invalid` where there is no such webhook, or no mail server is set. */
+/**
+ * Administers subscriptions. Each method throws `not-found` where there is no such subscription; methods that concern
+ * mail throw `conflict` for a subscription over a webhook.
+ */
+export interface Subscriptions
+  extends Pick<ReceiverService<EmailReceiver>, 'remove' | 'deliveries' | 'delivery' | 'redeliver'> {
+  /** Subscribes from the next event on. Throws `invalid` where there is no such webhook, or no mail server is set. */
   create(request: SubscriptionRequest): Subscription;
   list(query: { limit: number; after: string | null; party?: string }): Page<Subscription>;
   get(id: string): SubscriptionDetail;
-  /** What is given, is changed. What waits for a digest goes by the new hours. */
+  /** Changes the settings that are given. Events that are held for a digest follow the new hours. */
   change(id: string, settings: Partial<EmailSettings>): SubscriptionDetail;
-  remove(id: string): void;
   enable(id: string, missed: 'deliver' | 'skip'): SubscriptionDetail;
   disable(id: string): SubscriptionDetail;
-  /** One attempt with a test mail. */
+  /** Makes one attempt with a test mail. */
   test(id: string): Promise<DeliveryDetail>;
 }
 
-/** What the administration needs. */
-export interface SubscriptionsDeps extends DeskDeps {
+interface SubscriptionsDeps extends ServiceDeps {
   readonly clock: Clock;
   readonly channel: EmailChannel;
-  readonly overWebhooks: WebhookSubscriptionStore;
+  readonly overWebhooks: WebhookSubscriptionRepository;
   /** Whether a mail server is set. */
   readonly canMail: boolean;
   /** Aborted at the stop. */
   readonly ended: AbortSignal;
 }
 
-/** Makes the administration of subscriptions. */
+/** Creates the service of subscriptions. */
 export function createSubscriptions(deps: SubscriptionsDeps): Subscriptions {
   const { db, clock, outbox, receivers, held, channel, overWebhooks, appended, ended } = deps;
-  const desk = createDesk(deps, 'email');
+  const service = new ReceiverService<EmailReceiver>(deps, 'email');
 
-  const shown = (receiver: EmailReceiver): Subscription => ({
-    id: receiver.id,
-    channel: 'email',
-    ...receiver.settings,
-    ...desk.standing(receiver),
-  });
+  function shown(receiver: EmailReceiver) {
+    const { id, settings } = receiver;
+    return { id, channel: 'email' as const, ...settings, ...service.statusOf(receiver) };
+  }
 
   function detail(id: string): SubscriptionDetail {
     const over = overWebhooks.get(id);
     if (over !== null) return { ...overShown(over), log: [] };
-    return { ...shown(desk.known(id)), log: receivers.notes(id, NOTES) };
+    return { ...shown(service.get(id)), log: receivers.log(id) };
   }
 
-  /** An id of a subscription by mail. */
+  /** Returns the id where it is not that of a subscription over a webhook; throws `conflict` for these. */
   function mailed(id: string): string {
     const over = overWebhooks.get(id);
     if (over === null) return id;
-    const where = `ask webhook "${over.webhook}"`;
-    throw new LamppostError(
-      'conflict',
-      `subscription "${id}" goes over a webhook, which has this for all that it is sent: ${where}`,
-    );
+    const remedy = `use webhook "${over.webhook}", which has this for everything that it is sent`;
+    throw new LamppostError('conflict', `subscription "${id}" goes over a webhook: ${remedy}`);
   }
 
-  function createMailed(settings: EmailSettings): string {
+  function createMailed(id: string, { channel: _, ...settings }: EmailRequest): void {
     if (!deps.canMail) {
-      throw new LamppostError(
-        'invalid',
-        'channel: there is no mail server: start Lamppost with SMTP_URL and SMTP_FROM',
-      );
+      const text = 'channel: there is no mail server: start Lamppost with SMTP_URL and SMTP_FROM';
+      throw new LamppostError('invalid', text);
     }
-    const id = newId();
     durably(db, () => {
       receivers.insert({ id, kind: 'email', settings, cursor: outbox.head() });
       receivers.note(id, 'created');
     });
-    return id;
   }
 
-  function createOver(request: Extract<SubscriptionRequest, { channel: 'webhook' }>): string {
+  function createOver(id: string, request: Exclude<SubscriptionRequest, EmailRequest>): void {
     if (receivers.get(request.webhook)?.kind !== 'webhook') {
       throw new LamppostError('invalid', `webhook: there is no webhook "${request.webhook}"`);
     }
-    const id = newId();
     durably(db, () => overWebhooks.insert({ ...request, id }));
-    return id;
   }
 
   function changeOver(over: WebhookSubscription, settings: Partial<EmailSettings>): void {
     const { party = over.party, filter = over.filter, ...others } = settings;
     const [other] = Object.keys(others);
     if (other !== undefined) {
-      throw new LamppostError(
-        'invalid',
-        `${other}: is of mail; a subscription over a webhook has a party and a filter`,
-      );
+      const text = `${other}: applies to mail only; a subscription over a webhook has a party and a filter`;
+      throw new LamppostError('invalid', text);
     }
     durably(db, () => overWebhooks.change(over.id, { party, filter }));
   }
 
   function changeMailed(id: string, settings: Partial<EmailSettings>): void {
-    const next = { ...desk.known(id).settings, ...settings };
-    desk.changed(id, `changed: ${Object.keys(settings).join(', ')}`, () => {
+    const next = { ...service.get(id).settings, ...settings };
+    service.change(id, `changed: ${Object.keys(settings).join(', ')}`, () => {
       receivers.change(id, next);
       const plan = channel.plan(next);
       held.move(id, plan.kind === 'hold' ? plan.untilMs : clock.now());
@@ -132,15 +132,16 @@ export function createSubscriptions(deps: SubscriptionsDeps): Subscriptions {
   }
 
   return {
-    create({ channel: by, ...settings }) {
-      const id =
-        by === 'email' ? createMailed(settings as EmailSettings) : createOver({ channel: by, ...settings } as never);
+    create(request) {
+      const id = `sub-${randomBytes(9).toString('hex')}`;
+      if (request.channel === 'email') createMailed(id, request);
+      else createOver(id, request);
       const { log: _, ...subscription } = detail(id);
       return subscription;
     },
     list({ limit, after, party }) {
-      const mail = (receivers.list('email', after) as EmailReceiver[]).map(shown);
-      const all = [...mail, ...overWebhooks.list(after).map(overShown)].sort((a, b) => (a.id < b.id ? -1 : 1));
+      const subscriptions = [...service.list(after).map(shown), ...overWebhooks.list(after).map(overShown)];
+      const all = subscriptions.sort((a, b) => (a.id < b.id ? -1 : 1));
       const items = party === undefined ? all : all.filter((one) => one.party === party);
       return { items: items.slice(0, limit), next: items.length > limit ? items[limit - 1]!.id : null };
     },
@@ -153,34 +154,28 @@ export function createSubscriptions(deps: SubscriptionsDeps): Subscriptions {
       return detail(id);
     },
     remove(id) {
-      if (overWebhooks.get(id) === null) desk.remove(id);
+      if (overWebhooks.get(id) === null) service.remove(id);
       else durably(db, () => overWebhooks.remove(id));
     },
     enable(id, missed) {
-      desk.enable(mailed(id), missed);
+      service.enable(mailed(id), missed);
       return detail(id);
     },
     disable(id) {
-      desk.disable(mailed(id));
+      service.disable(mailed(id));
       return detail(id);
     },
     async test(id) {
-      const receiver = desk.known(mailed(id));
+      const receiver = service.get(mailed(id));
       const event = `ping-${randomBytes(9).toString('hex')}`;
-      const message = {
-        contentType: 'multipart/alternative',
-        body: JSON.stringify(channel.testMail(receiver.settings)),
-      };
-      const answer = await channel.test(receiver, event, ended);
-      return desk.tested(id, { event, message, answer });
+      const { message, result } = await channel.test(receiver, event, ended);
+      return service.recordTest(id, { event, message, result });
     },
-    deliveries: (id, query) => desk.deliveries(mailed(id), query),
-    delivery: (id, delivery) => desk.delivery(mailed(id), delivery),
-    redeliver: (id, delivery) => desk.redeliver(mailed(id), delivery),
+    deliveries: (id, query) => service.deliveries(mailed(id), query),
+    delivery: (id, delivery) => service.delivery(mailed(id), delivery),
+    redeliver: (id, delivery) => service.redeliver(mailed(id), delivery),
   };
 }
-
-const newId = () => `sub-${randomBytes(9).toString('hex')}`;
 
 function overShown({ createdAt, updatedAt, ...over }: WebhookSubscription): OverWebhook {
   return { ...over, channel: 'webhook', createdAt: isoOf(createdAt), updatedAt: isoOf(updatedAt) };

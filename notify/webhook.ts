@@ -1,53 +1,54 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../domain/index.ts';
-import type { NumberedEvent } from '../events/index.ts';
-import { isAlertEvent } from '../events/index.ts';
-import type { Channel } from './channel.ts';
-import { toldOf } from './events.ts';
-import { passes } from './filter.ts';
-import type { Reference } from './formats/format.ts';
-import type { Formats } from './formats/index.ts';
+import { isAlertEvent, type NumberedEvent } from '../events/index.ts';
+import type { Channel } from './dispatcher.ts';
+import type { Formats, Reference } from './formats/index.ts';
 import type { Poster } from './http.ts';
-import type { Answer } from './ladder.ts';
 import type { DeliveryQueue, NewDelivery } from './queue.ts';
-import type { Message, ReceiverFilter, WebhookReceiver } from './receiver.ts';
-import type { ReceiverStore } from './receivers.ts';
-import type { ReferenceStore } from './references.ts';
-import { signatureHeaders } from './signature.ts';
-import type { WebhookSubscriptionStore } from './webhook-subscriptions.ts';
+import { type Message, passes, type ReceiverFilter, storedEventOf, type WebhookReceiver } from './receiver.ts';
+import type { ReceiverRepository, WebhookSubscriptionRepository } from './receivers.ts';
+import type { AttemptResult } from './retry-policy.ts';
 
-/** What webhooks need. */
-export interface WebhookDeps {
+interface WebhookChannelDeps {
+  readonly db: DatabaseSync;
   readonly queue: Pick<DeliveryQueue, 'add' | 'sent'>;
-  readonly receivers: Pick<ReceiverStore, 'secrets'>;
-  readonly references: ReferenceStore;
-  readonly subscriptions: Pick<WebhookSubscriptionStore, 'filtersOf'>;
+  readonly receivers: Pick<ReceiverRepository, 'secrets'>;
+  readonly subscriptions: Pick<WebhookSubscriptionRepository, 'filtersOf'>;
   readonly formats: Formats;
   readonly poster: Poster;
   readonly clock: Clock;
 }
 
-/** Webhooks as a channel, and the parts of it that pings and redeliveries share. */
+/** The channel of webhooks, with the parts that test messages and redeliveries use. */
 export interface WebhookChannel extends Channel<WebhookReceiver> {
-  /** The delivery of an event once more: as it was sent before, or as it is told now; null where the webhook does not want it. */
+  /**
+   * Returns a delivery that sends an event again: the message that was sent before, or the one of today; null where the
+   * webhook does not want the event.
+   */
   again(receiver: WebhookReceiver, event: NumberedEvent): NewDelivery | null;
-  /** Signs and posts; `id` is the `webhook-id`. */
-  post(receiver: WebhookReceiver, id: string, message: Message, signal: AbortSignal): Promise<Answer>;
+  /** Signs and posts a message; `id` is the `webhook-id`. */
+  post(receiver: WebhookReceiver, id: string, message: Message, signal: AbortSignal): Promise<AttemptResult>;
 }
 
 const USER_AGENT = 'Lamppost (webhooks)';
 const NONE: readonly Reference[] = [];
 
-/** Makes the channel of webhooks: signed as Standard Webhooks wants it, one subject in order, several beside each other. */
-export function createWebhookChannel(deps: WebhookDeps): WebhookChannel {
-  const { queue, receivers, references, subscriptions, formats, poster, clock } = deps;
+/**
+ * Creates the channel of webhooks: signed as in Standard Webhooks, one subject in order, several subjects in
+ * parallel.
+ */
+export function createWebhookChannel(deps: WebhookChannelDeps): WebhookChannel {
+  const { queue, receivers, subscriptions, formats, poster, clock } = deps;
+  const references = createReferences(deps.db);
 
-  /** What is to be sent of an event; null where neither the webhook nor a subscription over it wants it. */
+  /** Returns the message of an event; null where neither the webhook nor a subscription over it wants the event. */
   function messageOf({ id, settings }: WebhookReceiver, event: NumberedEvent['event'], earlier: readonly Reference[]) {
     const format = formats[settings.format];
     const isWanted = (filter: ReceiverFilter) => {
-      const { severities, ...milder } = filter;
-      // Of an alert that is over, the format knows whether it was told of: it may be milder by now.
-      const passed = passes(earlier.length > 0 ? milder : filter, event);
+      const { severities, ...anySeverity } = filter;
+      // The end of an alert that was sent is sent too, although its severity may be lower by now.
+      const passed = passes(earlier.length > 0 ? anySeverity : filter, event);
       return passed && format.accepts({ event, earlier }, severities !== undefined);
     };
     const filters = [...(settings.filter === null ? [] : [settings.filter]), ...subscriptions.filtersOf(id)];
@@ -93,5 +94,49 @@ function deliveryOf(
   event: NumberedEvent,
   { origin, message }: Pick<NewDelivery, 'origin' | 'message'>,
 ): NewDelivery {
-  return { receiver, lane: event.event.subject, origin, events: [toldOf(event)], message };
+  return { receiver, lane: event.event.subject, origin, events: [storedEventOf(event)], message };
+}
+
+/** The messages of alerts that fire which receivers were sent. The caller holds the transaction. */
+function createReferences(db: DatabaseSync) {
+  const some = db.prepare(`
+    select event as id, time from alert_references where receiver = ? and subject = ?
+    order by time desc, event desc limit 10`);
+  const add = db.prepare('insert or ignore into alert_references values (?, ?, ?, ?)');
+  const clear = db.prepare('delete from alert_references where receiver = ? and subject = ?');
+  return {
+    /** Returns the newest ten, the oldest of them first. */
+    of: (receiver: string, subject: string) =>
+      (some.all(receiver, subject) as unknown as Reference[]).reverse() as readonly Reference[],
+    add: (receiver: string, subject: string, { id, time }: Reference) => void add.run(receiver, subject, id, time),
+    clear: (receiver: string, subject: string) => void clear.run(receiver, subject),
+  };
+}
+
+const PREFIX = 'whsec_';
+
+/** Returns a new secret: 256 random bits as `whsec_` and base64, as in Standard Webhooks. */
+export function newWebhookSecret(): string {
+  return PREFIX + randomBytes(32).toString('base64');
+}
+
+/**
+ * Returns the headers of Standard Webhooks: HMAC-SHA256 over `id.timestamp.body` by each of the secrets, newest
+ * first, so that a receiver can verify with either secret during a rotation. `atMs` is the time of the attempt, epoch
+ * ms; whole seconds of it are sent.
+ */
+export function signatureHeaders(
+  { id, atMs, body }: { readonly id: string; readonly atMs: number; readonly body: string },
+  secrets: readonly string[],
+): Record<string, string> {
+  const timestamp = String(Math.floor(atMs / 1_000));
+  const sign = (secret: string) =>
+    createHmac('sha256', Buffer.from(secret.slice(PREFIX.length), 'base64'))
+      .update(`${id}.${timestamp}.${body}`)
+      .digest('base64');
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': timestamp,
+    'webhook-signature': secrets.map((secret) => `v1,${sign(secret)}`).join(' '),
+  };
 }

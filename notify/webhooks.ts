@@ -1,56 +1,73 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock, isoOf, LamppostError, type Page } from '../domain/index.ts';
+import { z } from 'zod';
+import { type Clock, DAY_MS, isoOf, LamppostError, type Page, type ShapeOf } from '../domain/index.ts';
 import type { LamppostEvent } from '../events/index.ts';
 import { isPrivateAddress, literalOf } from './address.ts';
-import { createDesk, type Desk, type DeskDeps, type Standing } from './desk.ts';
+import type { DeliveryDetail } from './deliveries.ts';
 import type { Formats } from './formats/index.ts';
-import type { DeliveryDetail } from './log.ts';
-import type { WebhookReceiver, WebhookSettings } from './receiver.ts';
-import type { ActiveSecret, ReceiverNote } from './receivers.ts';
+import { type WebhookReceiver, type WebhookSettings, WebhookSettingsSchema } from './receiver.ts';
+import { ActiveSecretsSchema, ReceiverLogSchema } from './receivers.ts';
 import { durably } from './schema.ts';
-import { newWebhookSecret } from './signature.ts';
-import type { WebhookChannel } from './webhook.ts';
+import { ReceiverService, type ServiceDeps, statusFields } from './service.ts';
+import { newWebhookSecret, type WebhookChannel } from './webhook.ts';
 
-/** A webhook as it is shown: without its secrets. */
-export interface Webhook extends Omit<WebhookSettings, 'authorization'>, Omit<Standing, 'held'> {
-  readonly id: string;
-  /** Whether an `Authorization` is sent along. */
-  readonly authorization: boolean;
-  /** What signs, newest first. */
-  readonly secrets: readonly ActiveSecret[];
+const { held: _, ...status } = statusFields;
+
+/** A webhook without its secrets. */
+export const WebhookSchema = z
+  .object({
+    id: z.string(),
+    ...WebhookSettingsSchema.shape,
+    authorization: z.boolean().describe('Whether an `Authorization` is sent'),
+    ...status,
+    secrets: ActiveSecretsSchema,
+  })
+  .meta({ id: 'Webhook' });
+export type Webhook = ShapeOf<typeof WebhookSchema>;
+
+/** A webhook with its log. */
+export const WebhookDetailSchema = WebhookSchema.extend({ log: ReceiverLogSchema }).meta({ id: 'WebhookInFull' });
+export type WebhookDetail = ShapeOf<typeof WebhookDetailSchema>;
+
+const secret = z.string().describe('Shown once, here');
+
+/** A webhook that was added, with its secret. */
+export const NewWebhookSchema = WebhookSchema.extend({ secret }).meta({ id: 'NewWebhook' });
+
+/** A new secret, and the secrets that sign from now on. */
+export const RotatedWebhookSchema = z.object({ secret, secrets: ActiveSecretsSchema }).meta({ id: 'RotatedWebhook' });
+
+/** Events by number or by time (epoch ms), both ends included. */
+export interface EventRange {
+  readonly by: 'number' | 'time';
+  readonly from: number;
+  readonly to: number;
 }
 
-/** With what befell it, newest first. */
-export type WebhookDetail = Webhook & { readonly log: readonly ReceiverNote[] };
-
-/** Events by number or time of the event (epoch ms), both ends included. */
-export type EventRange =
-  | { readonly by: 'number'; readonly from: number; readonly to: number }
-  | { readonly by: 'time'; readonly from: number; readonly to: number };
-
-type DeskPart = Pick<Desk<WebhookReceiver>, 'remove' | 'deliveries' | 'delivery' | 'redeliver'>;
-
-/** What an administrator does with webhooks. Each throws `not-found` where there is no such webhook or delivery. */
-export interface Webhooks extends DeskPart {
-  /** From the next event on, or after the event of this number. The secret is shown here only. Throws `invalid` for a private address. */
-  create(settings: WebhookSettings, after: number | null): Webhook & { readonly secret: string };
+/** Administers webhooks. Each method throws `not-found` where there is no such webhook or delivery. */
+export interface Webhooks
+  extends Pick<ReceiverService<WebhookReceiver>, 'remove' | 'deliveries' | 'delivery' | 'redeliver'> {
+  /**
+   * Adds a webhook that begins at the next event, or after the event of this number. Returns the secret, which is shown
+   * only here. Throws `invalid` for a private address.
+   */
+  create(settings: WebhookSettings, after: number | null): ShapeOf<typeof NewWebhookSchema>;
   list(query: { limit: number; after: string | null; party?: string }): Page<Webhook>;
   get(id: string): WebhookDetail;
-  /** What is given, is changed; what waits goes to the new address as it is. */
+  /** Changes the settings that are given. Deliveries that wait go to the new address unchanged. */
   change(id: string, settings: Partial<WebhookSettings>): WebhookDetail;
-  /** A new secret; the one before it signs beside it for a day. */
-  rotate(id: string): { readonly secret: string; readonly secrets: readonly ActiveSecret[] };
-  /** Goes on where it stopped, or, with `skip`, at the next event: what waits is given up. */
+  /** Adds a new secret. The one before it signs beside it for a day. */
+  rotate(id: string): ShapeOf<typeof RotatedWebhookSchema>;
+  /** Continues where the webhook stopped, or, with `skip`, at the next event: deliveries that wait are given up. */
   enable(id: string, missed: 'deliver' | 'skip'): WebhookDetail;
   disable(id: string): WebhookDetail;
-  /** One attempt with a test message, also to a webhook that is disabled. */
+  /** Makes one attempt with a test message, also to a webhook that is disabled. */
   ping(id: string): Promise<DeliveryDetail>;
-  /** Delivers, with their own ids, the events of the outbox that match the filter now; answers how many. */
+  /** Delivers the events of the outbox again that match the filter now, under their own ids; returns how many. */
   redeliverRange(id: string, range: EventRange): Promise<number>;
 }
 
-/** What the administration needs. */
-export interface WebhooksDeps extends DeskDeps {
+interface WebhooksDeps extends ServiceDeps {
   readonly clock: Clock;
   readonly channel: WebhookChannel;
   readonly formats: Formats;
@@ -59,25 +76,22 @@ export interface WebhooksDeps extends DeskDeps {
   readonly allowPrivate: boolean;
 }
 
-const OVERLAP_MS = 86_400_000;
-/** Lines of a receiver's log that are shown. */
-export const NOTES = 50;
+const OVERLAP_MS = DAY_MS;
 const PAGE = 500;
 
-/** Makes the administration of webhooks. */
+/** Creates the service of webhooks. */
 export function createWebhooks(deps: WebhooksDeps): Webhooks {
   const { db, clock, outbox, receivers, queue, channel, formats, wake, appended, ended } = deps;
-  const desk = createDesk(deps, 'webhook');
-  const { known, changed } = desk;
+  const service = new ReceiverService<WebhookReceiver>(deps, 'webhook');
 
   function shown(receiver: WebhookReceiver): Webhook {
     const { id, settings } = receiver;
-    const { held: _, ...standing } = desk.standing(receiver);
+    const { held: _, ...status } = service.statusOf(receiver);
     const authorization = settings.authorization !== null;
-    return { id, ...settings, authorization, ...standing, secrets: receivers.activeSecrets(id) };
+    return { id, ...settings, authorization, ...status, secrets: receivers.activeSecrets(id) };
   }
 
-  const detail = (id: string): WebhookDetail => ({ ...shown(known(id)), log: receivers.notes(id, NOTES) });
+  const detail = (id: string): WebhookDetail => ({ ...shown(service.get(id)), log: receivers.log(id) });
 
   function checkAddress(url: string): void {
     const literal = literalOf(new URL(url));
@@ -86,6 +100,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     throw new LamppostError('invalid', `url: ${literal} is a private address: ${remedy}`);
   }
 
+  /** Adds deliveries of one page of events; returns how many, and the place after the page (null at the end). */
   function addMatching(
     receiver: WebhookReceiver,
     after: number,
@@ -100,13 +115,11 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     return { added: wanted.length, next: next === null ? null : Number(next) };
   }
 
-  const { remove, deliveries, delivery, redeliver } = desk;
-
   return {
-    remove,
-    deliveries,
-    delivery,
-    redeliver,
+    remove: (id) => service.remove(id),
+    deliveries: (id, query) => service.deliveries(id, query),
+    delivery: (id, delivery) => service.delivery(id, delivery),
+    redeliver: (id, delivery) => service.redeliver(id, delivery),
     create(settings, after) {
       checkAddress(settings.url);
       const id = `wh-${randomBytes(9).toString('hex')}`;
@@ -117,10 +130,10 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
         receivers.note(id, 'created');
       });
       appended();
-      return { ...shown(known(id)), secret };
+      return { ...shown(service.get(id)), secret };
     },
     list({ limit, after, party }) {
-      const all = receivers.list('webhook', after) as WebhookReceiver[];
+      const all = service.list(after);
       const items = party === undefined ? all : all.filter(({ settings }) => settings.party === party);
       return { items: items.slice(0, limit).map(shown), next: items.length > limit ? items[limit - 1]!.id : null };
     },
@@ -129,30 +142,31 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       if (settings.url !== undefined) checkAddress(settings.url);
       const names = Object.keys(settings).join(', ');
       if (names === '') return detail(id);
-      changed(id, `changed: ${names}`, () => receivers.change(id, { ...known(id).settings, ...settings }));
+      const next = { ...service.get(id).settings, ...settings };
+      service.change(id, `changed: ${names}`, () => receivers.change(id, next));
       wake(id);
       return detail(id);
     },
     rotate(id) {
       const secret = newWebhookSecret();
-      changed(id, 'secret rotated', () => receivers.addSecret(id, secret, OVERLAP_MS));
+      service.change(id, 'secret rotated', () => receivers.addSecret(id, secret, OVERLAP_MS));
       return { secret, secrets: receivers.activeSecrets(id) };
     },
     enable(id, missed) {
-      desk.enable(id, missed);
+      service.enable(id, missed);
       return detail(id);
     },
     disable(id) {
-      desk.disable(id);
+      service.disable(id);
       return detail(id);
     },
     async ping(id) {
-      const receiver = known(id);
+      const receiver = service.get(id);
       const event = `ping-${randomBytes(9).toString('hex')}`;
       const ping = { id: event, webhook: id, time: isoOf(clock.now()) };
       const message = formats[receiver.settings.format].ping(ping);
-      const answer = await channel.post(receiver, event, message, ended);
-      return desk.tested(id, { event, message, answer });
+      const result = await channel.post(receiver, event, message, ended);
+      return service.recordTest(id, { event, message, result });
     },
     async redeliverRange(id, { by, from, to }) {
       const isWithin = (n: number, { time }: LamppostEvent) => {
@@ -162,11 +176,11 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       let total = 0;
       let after: number | null = by === 'number' ? Math.max(0, from - 1) : 0;
       while (after !== null && !(by === 'number' && after >= to)) {
-        const { added, next } = addMatching(known(id), after, isWithin);
+        const { added, next } = addMatching(service.get(id), after, isWithin);
         total += added;
         after = next;
         wake(id);
-        // Deliveries of others go on between the pages.
+        // Deliveries to others continue between the pages.
         await new Promise((resolve) => setImmediate(resolve));
       }
       return total;

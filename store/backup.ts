@@ -2,59 +2,64 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { Logger } from 'pino';
-import { type Clock, isoOf, LamppostError } from '../domain/index.ts';
-import { diskFault } from './faults.ts';
-import { type BackupFile, folderOnDisk, MANIFEST, type Manifest, sealed } from './manifest.ts';
+import { z } from 'zod';
+import { type Clock, isoOf, LamppostError, type ShapeOf } from '../domain/index.ts';
+import { folderOnDisk, sealed } from './copy.ts';
+import { diskFault } from './database.ts';
+import { type BackupFile, MANIFEST, type Manifest } from './restore.ts';
 
 /** A file that belongs into a backup, or a folder of files. */
 export interface BackupSource {
-  /** As it is named in the data folder. */
+  /** Its name in the data folder. */
   readonly name: string;
-  /** Copies it to a new file, as it stands at one moment, while its owner goes on; resolves to how far it had come. */
+  /** Copies it to a new file, as it stands at one moment, while it is in use; resolves to the positions of the copy. */
   copy(to: string): Promise<BackupFile['positions']>;
 }
 
-/** One backup, under way or ended. Times are ISO 8601. */
-export interface BackupJob {
-  readonly state: 'running' | 'done' | 'failed';
-  /** The folder, whole once `state` is `done`, and not there before. */
-  readonly path: string;
-  readonly startedAt: string;
-  readonly endedAt: string | null;
-  /** Of all files; null before the end. */
-  readonly bytes: number | null;
-  /** Why it failed; null where it did not. */
-  readonly error: string | null;
-}
+/** One backup, running or ended. `path` exists only when `state` is `done`; `error` is null unless it failed. */
+export const BackupJobSchema = z
+  .object({
+    state: z.enum(['running', 'done', 'failed']),
+    path: z.string().describe('The folder, complete when the state is done'),
+    startedAt: z.iso.datetime(),
+    endedAt: z.iso.datetime().nullable(),
+    bytes: z.number().nullable().describe('Size of all files; null before the end'),
+    error: z.string().nullable(),
+  })
+  .meta({ id: 'Backup', description: 'A backup and its state' });
+export type BackupJob = ShapeOf<typeof BackupJobSchema>;
 
 /** Backups of a running server, one at a time. */
 export interface Backups {
   /**
-   * Begins one in a new folder, by default one that is named by the time. Throws `conflict` while another runs or where the
-   * folder is there already, `invalid` where the path cannot be one.
+   * Begins a backup into a new folder, by default one named by the time, and returns its state. Throws `conflict` while
+   * another one runs or where the folder exists, `invalid` where the path cannot be used.
    */
-  start(to?: string): BackupJob;
-  /** The one that runs, or the last one since the start of the process. */
+  begin(to?: string): BackupJob;
+  /** The backup that runs, or the last one since the process started; null where there was none. */
   last(): BackupJob | null;
-  /** When the newest that is whole began, epoch ms; 0 where there was none since the start of the process. */
+  /** When the newest complete backup began, epoch ms; 0 where there was none since the process started. */
   newestMs(): number;
-  /** Makes one in the default folder and then deletes all but the newest `keep` there. Throws what `start` does, and why it failed. */
+  /**
+   * Makes a backup in the default folder and then deletes all but the newest `keep` there. Throws what `begin` throws,
+   * and `disk` where the backup failed.
+   */
   nightly(keep: number): Promise<{ readonly path: string; readonly bytes: number; readonly deleted: number }>;
-  /** Gives up after the file that is being copied, and waits for that. */
+  /** Cancels a running backup after the file that is being copied, and waits for that. */
   stop(): Promise<void>;
 }
 
 interface Deps {
   /** In the order in which they have to be copied. */
   readonly sources: readonly BackupSource[];
-  /** Throws where files, by how far they came, could not go on together. */
+  /** Throws where the positions of the files do not fit together. */
   readonly check: (files: readonly BackupFile[]) => void;
-  /** From here on nothing is deleted that the copy of an earlier file may need of a later one … */
+  /** Called before the first copy: from then on nothing is deleted that an earlier copy may need of a later file. */
   readonly hold: () => Promise<void>;
-  /** … until here. */
+  /** Called after the last copy: deleting may go on. */
   readonly letGo: () => Promise<void>;
   readonly about: () => Pick<Manifest, 'lamppost' | 'city'>;
-  /** Where backups go that name no folder; null where they have to. */
+  /** The folder of backups that name none; null where each has to name one. */
   readonly folder: string | null;
   readonly clock: Clock;
   readonly log: Logger;
@@ -62,43 +67,75 @@ interface Deps {
 
 const NAME = /^lamppost-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$/;
 
-/** Makes the backups of a process. */
+/** Creates the backups of a process. */
 export function createBackups(deps: Deps): Backups {
-  const { clock, folder, log } = deps;
-  let last: BackupJob | null = null;
-  let newestMs = 0;
-  let running: Promise<void> = Promise.resolve();
-  let stopping = false;
+  return new BackupsOfProcess(deps);
+}
 
-  const now = () => isoOf(clock.now());
+class BackupsOfProcess implements Backups {
+  readonly #deps: Deps;
+  #last: BackupJob | null = null;
+  #newestMs = 0;
+  #running: Promise<void> = Promise.resolve();
+  #stopping = false;
 
-  function start(to = nameIn(folder, clock.now())): BackupJob {
-    if (last?.state === 'running')
-      throw new LamppostError('conflict', `a backup to ${last.path} runs: wait for its end`);
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  begin(to = nameIn(this.#deps.folder, this.#deps.clock.now())): BackupJob {
+    if (this.#last?.state === 'running')
+      throw new LamppostError('conflict', `a backup to ${this.#last.path} runs: wait for its end`);
     refusePath(to);
-    const job: BackupJob = { state: 'running', path: to, startedAt: now(), endedAt: null, bytes: null, error: null };
-    last = job;
-    running = take(to, job.startedAt).then(
+    const startedAt = this.#now();
+    const job: BackupJob = { state: 'running', path: to, startedAt, endedAt: null, bytes: null, error: null };
+    this.#last = job;
+    this.#running = this.#take(to, startedAt).then(
       (bytes) => {
-        last = { ...job, state: 'done', endedAt: now(), bytes };
-        newestMs = Date.parse(job.startedAt);
+        this.#last = { ...job, state: 'done', endedAt: this.#now(), bytes };
+        this.#newestMs = Date.parse(startedAt);
       },
       (error: Error) => {
-        log.error({ err: error, path: to }, 'a backup failed; nothing of it stays');
-        last = { ...job, state: 'failed', endedAt: now(), error: error.message };
+        this.#deps.log.error({ err: error, path: to }, 'a backup failed; nothing of it stays');
+        this.#last = { ...job, state: 'failed', endedAt: this.#now(), error: error.message };
       },
     );
     return job;
   }
 
+  last(): BackupJob | null {
+    return this.#last;
+  }
+
+  newestMs(): number {
+    return this.#newestMs;
+  }
+
+  async nightly(keep: number) {
+    const { path } = this.begin();
+    await this.#running;
+    const { state, error, bytes } = this.#last!;
+    if (state === 'failed') throw new LamppostError('disk', `the backup ${path} failed: ${error}`);
+    return { path, bytes: bytes!, deleted: await keepNewest(dirname(path), keep) };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#running;
+  }
+
+  #now(): string {
+    return isoOf(this.#deps.clock.now());
+  }
+
   /** Resolves to the bytes of all files. */
-  async function take(to: string, startedAt: string): Promise<number> {
+  async #take(to: string, startedAt: string): Promise<number> {
     const part = `${to}.part`;
     try {
       await mkdir(part, { mode: 0o700 });
-      const files = await seal(part, await copyAll(part));
-      deps.check(files);
-      const manifest: Manifest = { format: 1, ...deps.about(), startedAt, endedAt: now(), files };
+      const files = await this.#seal(part, await this.#copyAll(part));
+      this.#deps.check(files);
+      const manifest: Manifest = { format: 1, ...this.#deps.about(), startedAt, endedAt: this.#now(), files };
       await writeFile(join(part, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
       await folderOnDisk(part);
       await rename(part, to);
@@ -110,53 +147,39 @@ export function createBackups(deps: Deps): Backups {
     }
   }
 
-  async function copyAll(part: string): Promise<Pick<BackupFile, 'name' | 'positions'>[]> {
+  async #copyAll(part: string): Promise<Copied[]> {
     const copied = [];
-    await deps.hold();
+    await this.#deps.hold();
     try {
-      for (const { name, copy } of deps.sources) {
-        goOn();
+      for (const { name, copy } of this.#deps.sources) {
+        this.#refuseStopping();
         copied.push({ name, positions: await copy(join(part, name)) });
       }
     } finally {
-      await deps.letGo();
+      await this.#deps.letGo();
     }
     return copied;
   }
 
-  async function seal(part: string, copied: readonly Pick<BackupFile, 'name' | 'positions'>[]): Promise<BackupFile[]> {
+  async #seal(part: string, copied: readonly Copied[]): Promise<BackupFile[]> {
     const files = [];
     for (const { name, positions } of copied) {
       for (const one of await namesUnder(part, name)) {
-        goOn();
+        this.#refuseStopping();
         files.push({ name: one, ...(await sealed(join(part, one))), positions });
       }
     }
     return files;
   }
 
-  function goOn(): void {
-    if (stopping) throw new LamppostError('busy', 'the server stops', { retryable: true });
+  #refuseStopping(): void {
+    if (this.#stopping) throw new LamppostError('busy', 'the server stops', { retryable: true });
   }
-
-  return {
-    start,
-    last: () => last,
-    newestMs: () => newestMs,
-    async nightly(keep) {
-      const { path } = start();
-      await running;
-      if (last!.state === 'failed') throw new LamppostError('disk', `the backup ${path} failed: ${last!.error}`);
-      return { path, bytes: last!.bytes!, deleted: await keepNewest(dirname(path), keep) };
-    },
-    async stop() {
-      stopping = true;
-      await running;
-    },
-  };
 }
 
-/** The file itself, or all that are in the folder. */
+type Copied = Pick<BackupFile, 'name' | 'positions'>;
+
+/** The file itself, or all files in the folder. */
 async function namesUnder(dir: string, name: string): Promise<string[]> {
   if (!(await stat(join(dir, name))).isDirectory()) return [name];
   const names = await readdir(join(dir, name));
@@ -167,7 +190,7 @@ async function namesUnder(dir: string, name: string): Promise<string[]> {
 function nameIn(folder: string | null, ms: number): string {
   if (folder === null)
     throw new LamppostError('invalid', 'say where to: "to", the new folder, or set LAMPPOST_BACKUP_DIR');
-  return join(folder, `lamppost-${new Date(ms).toISOString().slice(0, 19).replaceAll(':', '-')}Z`);
+  return join(folder, `lamppost-${isoOf(ms).slice(0, 19).replaceAll(':', '-')}Z`);
 }
 
 function refusePath(to: string): void {
@@ -180,7 +203,7 @@ function refusePath(to: string): void {
     throw new LamppostError('conflict', `${part} is left of a backup that was interrupted: delete it`);
 }
 
-/** Deletes all whole backups but the newest, and what interrupted ones left behind; answers how many. */
+/** Deletes all complete backups but the newest, and the remains of interrupted ones; returns how many it deleted. */
 async function keepNewest(folder: string, keep: number): Promise<number> {
   const names = await readdir(folder);
   const whole = names.filter((name) => NAME.test(name) && existsSync(join(folder, name, MANIFEST))).sort();

@@ -1,15 +1,20 @@
-import { constants } from 'node:fs';
-import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { constants, createReadStream } from 'node:fs';
+import { copyFile, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
+import { pipeline } from 'node:stream/promises';
 
-/** All pages in one step, which reads one snapshot; a copy in several steps begins anew at every write of the file's owner. */
+/**
+ * All pages in one step, which reads one snapshot; a copy in several steps restarts at every write by the file's
+ * writer.
+ */
 const ALL_PAGES = 2 ** 31 - 1;
 
 /**
- * Copies a SQLite file that others write to into a new one, as it stands at one moment. It runs in libuv's threads on a
- * connection of its own: no writer waits for it, but the log of the file grows meanwhile. The copy is one plain file,
- * without a log beside it.
+ * Copies a SQLite file that is in use into a new one, as it stands at one moment. It runs in libuv's threads on a
+ * connection of its own: no writer waits for it, but the WAL of the file grows meanwhile. The copy is one file without
+ * a WAL.
  */
 export async function copyDatabase(from: string, to: string): Promise<void> {
   const source = new DatabaseSync(from, { readOnly: true });
@@ -24,8 +29,8 @@ export async function copyDatabase(from: string, to: string): Promise<void> {
 }
 
 /**
- * Copies the files of a folder that never change once they have their names; those that end in `.part` are not there yet, and
- * what is deleted meanwhile is left out. A folder that was never made is an empty one.
+ * Copies a folder whose files never change once they have their final names. Files that end in `.part` are unfinished
+ * and left out, as are files deleted meanwhile. A folder that does not exist counts as empty.
  */
 export async function copyFolder(from: string, to: string): Promise<void> {
   await mkdir(to, { mode: 0o700 });
@@ -42,4 +47,27 @@ async function unlessGone<T>(work: Promise<T>): Promise<T | null> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
+}
+
+/** Flushes a file to disk and returns its size and SHA-256. */
+export async function sealed(path: string): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
+  const file = await open(path, 'r+');
+  try {
+    await file.sync();
+    return { bytes: (await file.stat()).size, sha256: hash.digest('hex') };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Flushes the names in a folder to disk, so that they survive a power loss. Windows cannot open folders and does not
+ * need it.
+ */
+export async function folderOnDisk(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const folder = await open(path);
+  await folder.sync().finally(() => folder.close());
 }

@@ -1,7 +1,7 @@
 import { FAULT_GROUP, type Rule, type Service, type Ticket, type Transition } from '../domain/index.ts';
-import type { WaitReason } from './wait-store.ts';
+import type { WaitReason } from './waits.ts';
 
-/** Why a transition does to a ticket what it does. */
+/** The reasons for what a transition does to a ticket. */
 export const TICKET_REASONS = {
   'incident-began': 'the alert fires and has no open ticket',
   'joins-others': 'the alert fires, and others like it have an open ticket',
@@ -11,26 +11,26 @@ export const TICKET_REASONS = {
   gathering: 'the alert fires, and its ticket waits a moment for others like it',
   'still-waiting': 'the alert fires, and its ticket waits already',
   'already-open': 'the alert fires and has an open ticket',
-  'alert-escalated': 'the firing alert of an open ticket became harder',
+  'alert-escalated': 'the severity of the firing alert of an open ticket rose',
   'alert-resolved': 'the last firing alert of an open ticket resolved',
   'others-still-fire': 'the alert resolved, and others of the same ticket still fire',
-  'confirm-on-site': 'the alert resolved, and its service wants somebody to look first',
+  'confirm-on-site': 'the alert resolved, and a person has to check on site first',
   'parts-open': 'the alert resolved, and other departments still have a part of its ticket',
   'ended-while-waiting': 'the alert resolved before it had a ticket',
   'not-firing-yet': 'the alert is pending',
   'never-fired': 'the alert ended before it fired',
   'nothing-open': 'the alert resolved and has no open ticket',
   'rule-raises-no-ticket': 'the rule only alerts',
-  'rule-fault': 'the rule itself has a fault: an alarm for its author, and nothing that a department could mend',
+  'rule-fault': 'the rule itself has a fault: an alarm for its author, and nothing that a department could repair',
   'unknown-service': 'the city folder does not describe the service of the rule',
 } as const;
 export type TicketReason = keyof typeof TICKET_REASONS;
 
-/** Why the ticket of an alert waits, and for what. */
+/** What the ticket of an alert waits for. */
 export interface Hold {
   readonly reason: WaitReason;
   readonly cause: string;
-  /** When it waits no longer; null where the end of the cause decides. */
+  /** When it stops waiting; null where the end of the cause decides. */
   readonly dueMs: number | null;
 }
 
@@ -63,10 +63,33 @@ export type TicketDecision =
         | 'unknown-service';
     };
 
-/** What a decision rests on besides the transition; what costs a look is asked only where it counts. */
-export interface TicketContext {
+/** What the steps ask about a firing alert without a ticket. Each is a query that runs only in the step that needs it. */
+export interface Lookups {
+  /** The firing alert that inhibits it; null where none does. */
+  inhibition(): Hold | null;
+  /** The oldest active silence that matches it; null where none does. */
+  silence(): Hold | null;
+  /** The open ticket of others like it; null where there is none. */
+  gathered(): Ticket | null;
+  /** The last ticket of the alert, where it may open again; null otherwise. */
+  reopenable(): Ticket | null;
+  /** The key and time of the alerts that it is gathered with; null where its service gathers none. */
+  gathering(): Hold | null;
+}
+
+/** Lookups where nothing else is open, silenced or gathered. */
+export const ALONE: Lookups = {
+  inhibition: () => null,
+  silence: () => null,
+  gathered: () => null,
+  reopenable: () => null,
+  gathering: () => null,
+};
+
+/** What a decision depends on besides the transition. */
+export interface TicketContext extends Lookups {
   readonly rule: Pick<Rule, 'ticket'>;
-  /** The service that the rule names, where the city has it. */
+  /** The service that the rule names; undefined where the city has none of that id. */
   readonly service: Service | undefined;
   /** The open ticket of the alert. */
   readonly open: Ticket | null;
@@ -74,19 +97,11 @@ export interface TicketContext {
   readonly waits: boolean;
   /** Whether another alert of the open ticket fires. */
   othersFire(): boolean;
-  /** Whether other departments still have a part of the open ticket. */
+  /** Whether other departments have an open part of the open ticket. */
   partsOpen(): boolean;
-  /** What inhibits or silences the alert now. */
-  heldBy(): Hold | null;
-  /** The open ticket of others like it. */
-  gathered(): Ticket | null;
-  /** The ticket that the alert had before, where it may open again. */
-  reopenable(): Ticket | null;
-  /** Where alerts of the service are gathered: with what, and until when. */
-  gathering(): Hold | null;
 }
 
-/** Decides what a transition does to the ticket of its alert (promise 3). */
+/** Returns what a transition does to the ticket of its alert (promise 3). */
 export function decideTicket(
   transition: Pick<Transition, 'from' | 'to' | 'group'>,
   context: TicketContext,
@@ -114,21 +129,41 @@ function decideFiring({ from }: Pick<Transition, 'from'>, context: TicketContext
   if (waits) return { kind: 'wait', reason: 'still-waiting' };
   if (rule.ticket === undefined) return { kind: 'none', reason: 'rule-raises-no-ticket' };
   if (service === undefined) return { kind: 'none', reason: 'unknown-service' };
-  return decideOpening(context, { service, deadlineMs: rule.ticket.deadlineMs });
+  return placeAlert(context, { service, deadlineMs: rule.ticket.deadlineMs });
 }
 
-/** What becomes of a firing alert without a ticket; asked again when what it waited for is over. */
-export function decideOpening(
-  { heldBy, gathered, reopenable, gathering }: Pick<TicketContext, 'heldBy' | 'gathered' | 'reopenable' | 'gathering'>,
-  ofService: OfService,
-): TicketDecision {
-  const held = heldBy();
-  if (held !== null) return { kind: 'hold', reason: held.reason, hold: held, ...ofService };
-  const others = gathered();
-  if (others !== null) return { kind: 'join', reason: 'joins-others', ticket: others };
-  const before = reopenable();
-  if (before !== null) return { kind: 'reopen', reason: 'fires-again-soon', ticket: before };
-  const wait = gathering();
-  if (wait !== null) return { kind: 'hold', reason: wait.reason, hold: wait, ...ofService };
-  return { kind: 'open', reason: 'incident-began', ...ofService };
+/** A step returns a decision with its reason, or null to pass the alert on to the next step. */
+type Step = (lookups: Lookups, of: OfService) => TicketDecision | null;
+
+const inhibit: Step = ({ inhibition }, of) => held(inhibition(), of);
+
+const silence: Step = ({ silence }, of) => held(silence(), of);
+
+const join: Step = ({ gathered }) => {
+  const ticket = gathered();
+  return ticket && { kind: 'join', reason: 'joins-others', ticket };
+};
+
+const reopen: Step = ({ reopenable }) => {
+  const ticket = reopenable();
+  return ticket && { kind: 'reopen', reason: 'fires-again-soon', ticket };
+};
+
+const gather: Step = ({ gathering }, of) => held(gathering(), of);
+
+const open: Step = (_, of) => ({ kind: 'open', reason: 'incident-began', ...of });
+
+const held = (hold: Hold | null, of: OfService): TicketDecision | null =>
+  hold && { kind: 'hold', reason: hold.reason, hold, ...of };
+
+/** The incident pipeline: a firing alert without a ticket takes these steps in order; the first decision ends it. */
+export const INCIDENT_STEPS: readonly Step[] = [inhibit, silence, join, reopen, gather, open];
+
+/** Returns what becomes of a firing alert without a ticket. It runs again when the alert has waited long enough. */
+export function placeAlert(lookups: Lookups, of: OfService): TicketDecision {
+  for (const step of INCIDENT_STEPS) {
+    const decision = step(lookups, of);
+    if (decision !== null) return decision;
+  }
+  throw new Error('the last step always decides');
 }

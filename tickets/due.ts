@@ -1,75 +1,61 @@
-import type { Ticket } from '../domain/index.ts';
-import { isoOf } from '../domain/index.ts';
-import type { Change } from './change.ts';
-import type { Due } from './deadlines.ts';
-import type { DueStore } from './due-store.ts';
-import type { Keeper, TicketCity } from './keeper.ts';
-import { isOpen } from './lifecycle.ts';
+import { isoOf, MINUTE_MS, type Ticket } from '../domain/index.ts';
+import type { Due, DueStore } from './deadlines.ts';
+import { type Change, isOpen } from './lifecycle.ts';
 import type { TicketStore } from './store.ts';
+import type { Moment, TicketCity, TicketWriter } from './writer.ts';
 
-/** What has come due for tickets; the caller holds the transaction. */
-export interface DueTickets {
-  /** Does the oldest thing that is due and takes it off, so that it is done once; null where nothing is due. */
-  next(nowMs: number, city: TicketCity): readonly Ticket[] | null;
-}
-
-interface Deps {
+interface Parts {
   readonly tickets: TicketStore;
   readonly due: DueStore;
-  readonly keeper: Keeper;
+  readonly writer: TicketWriter;
 }
 
-/** Makes it. What came due while nobody ran it happens when it runs, and says when it was due. */
-export function createDueTickets({ tickets, due, keeper }: Deps): DueTickets {
-  function done(ticket: Ticket, what: Due, nowMs: number, city: TicketCity): readonly Ticket[] {
-    if (what.kind === 'close') return close(ticket, nowMs, city);
-    if (!isOpen(ticket.status)) return [];
-    if (what.kind === 'joined') return joined(ticket, nowMs, city);
-    if (what.kind === 'offer') return lapse(ticket, what, nowMs, city);
-    return keeper.change(ticket, lateness(ticket, what, nowMs), city);
-  }
-
-  function close(ticket: Ticket, atMs: number, city: TicketCity): readonly Ticket[] {
-    if (ticket.status !== 'resolved') return [];
-    const change: Change = { atMs, by: 'clock', action: 'closed', to: 'closed', note: 'nobody objected' };
-    return keeper.change(ticket, change, city);
-  }
-
-  function joined(ticket: Ticket, atMs: number, city: TicketCity): readonly Ticket[] {
-    const groups = tickets.tellJoined(ticket.id);
-    if (groups.length === 0) return [];
-    const more = groups.length > LISTED ? ' …' : '';
-    const note = `${groups.length} more alerts: ${groups.slice(0, LISTED).join(', ')}${more}`;
-    const { alerts, alertCount } = tickets.get(ticket.id)!;
-    return keeper.change({ ...ticket, alerts, alertCount }, { atMs, by: 'clock', action: 'updated', note }, city);
-  }
-
-  function lapse(ticket: Ticket, { n, to }: Due, atMs: number, city: TicketCity): readonly Ticket[] {
-    if (ticket.offer?.to !== to) return [];
-    const change: Change = {
-      atMs,
-      by: 'clock',
-      action: 'declined',
-      note: `not taken by ${to} in time`,
-      set: { offer: null },
-    };
-    const lapsed = keeper.change(ticket, change, city);
-    return [...lapsed, ...keeper.offer(lapsed.at(-1)!, n + 1, { atMs, city })];
-  }
-
-  return {
-    next(nowMs, city) {
-      const what = due.take(nowMs);
-      if (what === null) return null;
-      const ticket = tickets.get(what.ticket);
-      return ticket === null ? [] : done(ticket, what, nowMs, city);
-    },
-  };
-}
-
+/** The number of groups that a note lists. */
 const LISTED = 10;
+/** After this delay, the note also says when it was due. */
+const LATE_MS = 2 * MINUTE_MS;
 
-/** A warning, a deadline that has passed, or somebody else who is told of it. */
+/**
+ * Does the oldest thing that is due, once; returns every new version of a ticket, null where nothing is due. What came due
+ * while the server was stopped is done now, and its note says when it was due. The caller holds the transaction.
+ */
+export function doNextDue(parts: Parts, nowMs: number, city: TicketCity): readonly Ticket[] | null {
+  const what = parts.due.take(nowMs);
+  if (what === null) return null;
+  const ticket = parts.tickets.get(what.ticket);
+  return ticket === null ? [] : doDue(parts, ticket, what, { atMs: nowMs, city });
+}
+
+function doDue(parts: Parts, ticket: Ticket, what: Due, now: Moment): readonly Ticket[] {
+  if (what.kind === 'close') return close(parts, ticket, now);
+  if (!isOpen(ticket.status)) return [];
+  if (what.kind === 'joined') return noteJoined(parts, ticket, now);
+  if (what.kind === 'offer') return endOffer(parts, ticket, what, now);
+  return parts.writer.change(ticket, lateness(ticket, what, now.atMs), now.city);
+}
+
+function close({ writer }: Parts, ticket: Ticket, { atMs, city }: Moment): readonly Ticket[] {
+  if (ticket.status !== 'resolved') return [];
+  return writer.change(ticket, { atMs, by: 'clock', action: 'closed', to: 'closed', note: 'nobody objected' }, city);
+}
+
+function noteJoined({ tickets, writer }: Parts, ticket: Ticket, { atMs, city }: Moment): readonly Ticket[] {
+  const groups = tickets.takeJoined(ticket.id);
+  if (groups.length === 0) return [];
+  const more = groups.length > LISTED ? ' …' : '';
+  const note = `${groups.length} more alerts: ${groups.slice(0, LISTED).join(', ')}${more}`;
+  const { alerts, alertCount } = tickets.get(ticket.id)!;
+  return writer.change({ ...ticket, alerts, alertCount }, { atMs, by: 'clock', action: 'updated', note }, city);
+}
+
+function endOffer({ writer }: Parts, ticket: Ticket, { n, to }: Due, now: Moment): readonly Ticket[] {
+  if (ticket.offer?.to !== to) return [];
+  const ended = { atMs: now.atMs, by: 'clock', action: 'declined', note: `not taken by ${to} in time` } as const;
+  const changes = writer.change(ticket, { ...ended, set: { offer: null } }, now.city);
+  return [...changes, ...writer.offer(changes.at(-1)!, n + 1, now)];
+}
+
+/** Returns the change of a warning, of a deadline that has passed, or of an escalation. */
 function lateness(ticket: Ticket, { kind, on, to, atMs }: Due, nowMs: number): Change {
   const deadline = on === 'acknowledge' ? ticket.acknowledgeBy : ticket.dueAt;
   const verb = on === 'acknowledge' ? 'acknowledged' : 'resolved';
@@ -77,11 +63,8 @@ function lateness(ticket: Ticket, { kind, on, to, atMs }: Due, nowMs: number): C
   if (kind === 'warn') {
     return { atMs: nowMs, by: 'clock', action: 'warned', note: `to be ${verb} by ${deadline}${late}` };
   }
-  const told = to ?? ticket.department;
-  const note = `not ${verb} by ${deadline}: ${told} is told${late}`;
-  const set = { escalatedTo: [...new Set([...ticket.escalatedTo, told])] };
+  const notified = to ?? ticket.department;
+  const note = `not ${verb} by ${deadline}: ${notified} is notified${late}`;
+  const set = { escalatedTo: [...new Set([...ticket.escalatedTo, notified])] };
   return { atMs: nowMs, by: 'clock', action: 'escalated', note, set };
 }
-
-/** Later than this, what is told also says when it was due. */
-const LATE_MS = 120_000;

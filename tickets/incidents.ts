@@ -1,52 +1,54 @@
 import type { Rule, Subject, Ticket, Transition } from '../domain/index.ts';
-import { decideOpening, decideTicket, type TicketContext, type TicketDecision } from './decide.ts';
-import type { TicketCity } from './keeper.ts';
-import { confirmationOf, escalationOf, resolutionOf, updateOf } from './lifecycle.ts';
-import { type Candidate, createPlacement, labelsOf, type PlacementDeps } from './placement.ts';
-import type { Titles } from './title.ts';
-import type { Wait } from './wait-store.ts';
+import { confirmationOf, escalationOf, labelsOf, resolutionOf, updateOf } from './alert-changes.ts';
+import { ALONE, decideTicket, placeAlert, type TicketContext, type TicketDecision } from './decide.ts';
+import { type Candidate, createPlacement, type PlacementParts } from './placement.ts';
+import type { Wait } from './waits.ts';
+import { type Titles, titlesOf } from './wording.ts';
+import type { TicketCity } from './writer.ts';
 
-/** A transition of an alert and what the engine knew when it happened. */
+/** A transition of an alert, with what the engine knew when it happened. */
 export interface Incident {
   readonly transition: Transition;
   readonly rule: Rule;
   readonly subject: Subject;
-  readonly titles: Titles;
   readonly city: TicketCity;
 }
 
-/** What became of an incident. */
+/** The result of an incident. */
 export interface IncidentOutcome {
   readonly decision: TicketDecision;
-  /** The ticket of the alert as it is now; null where it has none. */
+  /** The ticket of the alert now; null where it has none. */
   readonly ticket: Ticket | null;
-  /** Every version to be told, in order. */
-  readonly news: readonly Ticket[];
+  /** The titles of the alert. */
+  readonly titles: Titles;
+  /** Every new version of a ticket, in order. */
+  readonly changes: readonly Ticket[];
 }
 
-/** A ticket that opened, or took in, alerts that had waited. */
+/** A ticket of alerts that had waited: it opened for them, or they joined it. */
 export interface Released {
   readonly ticket: Ticket;
   readonly alerts: readonly { readonly rule: string; readonly group: string }[];
-  readonly news: readonly Ticket[];
+  readonly changes: readonly Ticket[];
 }
 
-/** From alerts to tickets; the caller holds the transaction. */
+/** Turns alerts into tickets. The caller holds the transaction. */
 export interface Incidents {
+  /** Decides what a transition does to the ticket of its alert, and does it. */
   apply(incident: Incident): IncidentOutcome;
-  /** Tickets of alerts that waited for a silence, an inhibition or for others, where that is over. */
+  /** Places alerts that waited for a silence, an inhibition or for others, where that is over. */
   release(nowMs: number, city: TicketCity): Released[];
-  /** The firing alerts that a silence holds back. */
+  /** Returns the firing alerts that a silence holds back. */
   heldBy(silence: { readonly id: string }): { readonly rule: string; readonly group: string }[];
 }
 
-/** Makes the way from alerts to tickets. It keeps nothing in memory. */
-export function createIncidents(deps: PlacementDeps): Incidents {
-  const { tickets, waits, keeper } = deps;
-  const placement = createPlacement(deps);
+/** Returns the service of incidents. It keeps nothing in memory. */
+export function createIncidents(parts: PlacementParts): Incidents {
+  const { tickets, waits, writer } = parts;
+  const placement = createPlacement(parts);
 
-  function contextOf(incident: Incident): { context: TicketContext; candidate: Candidate | null } {
-    const { transition, rule, subject, titles, city } = incident;
+  function contextOf(incident: Incident, titles: Titles): { context: TicketContext; candidate: Candidate | null } {
+    const { transition, rule, subject, city } = incident;
     const { rule: id, group, atMs } = transition;
     const service = rule.ticket && city.services.get(rule.ticket.service);
     const open = tickets.findOpen(id, group);
@@ -58,27 +60,27 @@ export function createIncidents(deps: PlacementDeps): Incidents {
       othersFire: () => open !== null && tickets.firing(open.id) > 1,
       partsOpen: () => open !== null && tickets.openParts(open.id).length > 0,
     };
-    if (service === undefined) return { context: { ...known, ...NOWHERE }, candidate: null };
+    if (service === undefined) return { context: { ...known, ...ALONE }, candidate: null };
     const resolveMs = rule.ticket!.deadlineMs;
     const opening = { transition, rule: { id: rule.id, source: rule.source }, subject, ...titles, resolveMs };
     const candidate = { opening, labels: labelsOf(transition, subject, service), service, city, atMs };
-    return { context: { ...known, ...placement.looks(candidate) }, candidate };
+    return { context: { ...known, ...placement.lookups(candidate) }, candidate };
   }
 
-  /** Carries out what was decided for the ticket that an alert has, or for its wait. */
+  /** Carries out a decision about the ticket that the alert has, or about its wait. */
   function carryOut(decision: TicketDecision, transition: Transition, city: TicketCity): Ticket[] {
     const { rule, group, severity } = transition;
     switch (decision.kind) {
       case 'update':
-        return keeper.change(decision.ticket, updateOf(transition), city);
+        return writer.change(decision.ticket, updateOf(transition), city);
       case 'escalate':
-        return keeper.change(decision.ticket, escalationOf(decision.ticket, transition), city);
+        return writer.change(decision.ticket, escalationOf(decision.ticket, transition), city);
       case 'resolve':
-        return keeper.change(decision.ticket, resolutionOf(transition), city);
+        return writer.change(decision.ticket, resolutionOf(transition), city);
       case 'confirm':
-        return keeper.change(decision.ticket, confirmationOf(transition, decision.reason), city);
+        return writer.change(decision.ticket, confirmationOf(transition, decision.reason), city);
       case 'wait':
-        waits.harden(rule, group, severity);
+        waits.raiseSeverity(rule, group, severity);
         return [];
       case 'forget':
         waits.remove(rule, group);
@@ -93,14 +95,14 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     return service === undefined ? null : { opening, labels, service, city, atMs };
   }
 
-  /** An alert whose earlier ticket somebody opened again while it waited has that one; null where it has none. */
+  /** Returns the previous ticket of the alert where a person reopened it during the wait; null otherwise. */
   function reopenedFor({ rule, group, opening }: Wait): Ticket | null {
     const open = tickets.findOpen(rule, group);
     if (open !== null) tickets.setAlert(rule, group, { state: 'firing', severity: opening.transition.severity });
     return open;
   }
 
-  /** Those that waited for a cause that is over are placed anew; a service that is gone takes them along. */
+  /** Places alerts again whose cause is over. Alerts of a service that the city no longer has are dropped. */
   function releaseHeld(waiting: readonly Wait[], city: TicketCity, nowMs: number): Released[] {
     return waiting.flatMap((wait) => {
       waits.remove(wait.rule, wait.group);
@@ -108,12 +110,12 @@ export function createIncidents(deps: PlacementDeps): Incidents {
       const candidate = candidateOf(wait, city, nowMs);
       if (candidate === null) return [];
       const ofService = { service: candidate.service, deadlineMs: candidate.opening.resolveMs };
-      const decision = decideOpening(placement.looks(candidate), ofService);
+      const decision = placeAlert(placement.lookups(candidate), ofService);
       return releasedOf([wait], placement.place(decision, candidate));
     });
   }
 
-  /** All that were gathered become one ticket, or join one that was opened again, but for those that something holds back by now. */
+  /** Gathered alerts become one ticket, or join one that was reopened, except those that something holds back by now. */
   function releaseGathered(cause: string, city: TicketCity, nowMs: number): Released[] {
     const free: { wait: Wait; candidate: Candidate }[] = [];
     const others: Released[] = [];
@@ -133,18 +135,18 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     const candidates = free.map(({ candidate }) => candidate);
     const join = (ticket: Ticket) =>
       candidates.flatMap((one) => placement.place({ kind: 'join', reason: 'joins-others', ticket }, one));
-    const news = gathered === null ? placement.open(candidates) : join(gathered);
+    const changes = gathered === null ? placement.open(candidates) : join(gathered);
     const waiting = free.map(({ wait }) => wait);
-    return [...others, ...releasedOf(waiting, news)];
+    return [...others, ...releasedOf(waiting, changes)];
   }
 
-  function releasedOf(waiting: readonly Wait[], news: readonly Ticket[]): Released[] {
+  function releasedOf(waiting: readonly Wait[], changes: readonly Ticket[]): Released[] {
     const alerts = waiting.map(({ rule, group }) => ({ rule, group }));
-    const ticket = news.at(-1) ?? tickets.findOpen(alerts[0]!.rule, alerts[0]!.group);
-    return ticket === null ? [] : [{ ticket, alerts, news }];
+    const ticket = changes.at(-1) ?? tickets.findOpen(alerts[0]!.rule, alerts[0]!.group);
+    return ticket === null ? [] : [{ ticket, alerts, changes }];
   }
 
-  /** One speaks for all of a cause: a silence is over for each of its alerts, an inhibition too. */
+  /** Reports whether a cause is over. One alert stands for all: a silence or inhibition ends for all of them at once. */
   function isOver({ reason, cause }: Pick<Wait, 'reason' | 'cause'>, city: TicketCity, nowMs: number): boolean {
     const wait = waits.any(reason, cause);
     const candidate = wait && candidateOf(wait, city, nowMs);
@@ -154,18 +156,19 @@ export function createIncidents(deps: PlacementDeps): Incidents {
   return {
     apply(incident) {
       const { transition, city } = incident;
-      const { context, candidate } = contextOf(incident);
+      const titles = titlesOf(incident);
+      const { context, candidate } = contextOf(incident, titles);
       const decision = decideTicket(transition, context);
       if (context.open !== null && decision.kind !== 'none') {
-        // Somebody opened its earlier ticket again while it waited.
+        // A person reopened its previous ticket while it waited.
         waits.remove(transition.rule, transition.group);
         const state = transition.to === 'resolved' ? 'resolved' : 'firing';
         tickets.setAlert(transition.rule, transition.group, { state, severity: transition.severity });
       }
       const moved = carryOut(decision, transition, city);
-      const news = candidate === null ? moved : [...moved, ...placement.place(decision, candidate)];
-      const ticket = news.at(-1) ?? tickets.findOpen(transition.rule, transition.group);
-      return { decision, ticket, news };
+      const changes = candidate === null ? moved : [...moved, ...placement.place(decision, candidate)];
+      const ticket = changes.at(-1) ?? tickets.findOpen(transition.rule, transition.group);
+      return { decision, ticket, titles, changes };
     },
     heldBy: ({ id }) => waits.of('silenced', id).map(({ rule, group }) => ({ rule, group })),
     release(nowMs, city) {
@@ -177,11 +180,3 @@ export function createIncidents(deps: PlacementDeps): Incidents {
     },
   };
 }
-
-/** An alert whose rule names no service that the city has: it is never placed. */
-const NOWHERE = {
-  heldBy: () => null,
-  gathered: () => null,
-  reopenable: () => null,
-  gathering: () => null,
-} as const;

@@ -1,35 +1,46 @@
-export {
-  ACTS,
-  type Actor,
-  MOVES,
-} from './actions.ts';
-export type { Act } from './acts.ts';
-export { calendarOf } from './calendars.ts';
-export {
-  decideTicket,
-  TICKET_REASONS,
-  type TicketContext,
-  type TicketDecision,
-} from './decide.ts';
-export type { Rating, Request, Split } from './desk.ts';
-export type { TicketCity } from './keeper.ts';
-export { isOpen, OPEN_STATUSES, openTicket } from './lifecycle.ts';
-export { createTicketOffice, type TicketOffice } from './office.ts';
+export { openTicket } from './alert-changes.ts';
+export { calendarOf } from './deadlines.ts';
+export { decideTicket, TICKET_REASONS, type TicketContext, type TicketDecision } from './decide.ts';
+export type { Incident, IncidentOutcome } from './incidents.ts';
+export { ACTIONS, type ActionRequest, type Actor, isOpen, MOVES, OPEN_STATUSES } from './lifecycle.ts';
 export {
   createOversight,
   OVERSIGHT_KEYS,
   type Oversight,
   type OversightKey,
   type OversightLine,
+  OversightLineSchema,
   type OversightQuery,
 } from './oversight.ts';
-export { createPublicTickets, type PublicQuery, type PublicTicket } from './public-tickets.ts';
+export {
+  createPublicTickets,
+  createRequestReader,
+  type PublicQuery,
+  type PublicTicket,
+  PublicTicketSchema,
+  type RequestQuery,
+  type RequestReader,
+  type ServiceRequest,
+} from './public.ts';
 export { createTicketReader, type TicketQuery, type TicketReader } from './reader.ts';
-export { createRequestReader, type RequestQuery, type RequestReader, type ServiceRequest } from './request-reader.ts';
 export { TICKET_SCHEMA } from './schema.ts';
-export { conditionsOf, type Filter, positionOf } from './select.ts';
-export { createSilenceStore, type ShownSilence, type Silence, silenceState } from './silence-store.ts';
+export { type Rating, type Request, type Split, TicketService } from './service.ts';
+export {
+  createSilenceStore,
+  type ShownSilence,
+  ShownSilenceSchema,
+  type Silence,
+  SilenceSchema,
+} from './silence-store.ts';
+export { createSilences, type Silences } from './silences.ts';
 export { createTicketStore, type TicketStore } from './store.ts';
-export { renderTitle, renderValue, type TitleFacts, type Titles, titlesOf } from './title.ts';
-export { WAIT_REASONS, type WaitReason } from './wait-store.ts';
-export { createWaitingReader, type WaitingTicket } from './waiting.ts';
+export {
+  createWaitingReader,
+  WAIT_REASONS,
+  type WaitingTicket,
+  WaitingTicketSchema,
+  type WaitReason,
+} from './waits.ts';
+export { renderTitle, renderValue, type TitleFacts, type Titles, titlesOf } from './wording.ts';
+export { type BacktestCity, wouldBeTickets } from './would-be.ts';
+export type { TicketCity } from './writer.ts';

@@ -1,6 +1,6 @@
 import { type AlertLabels, type Inhibition, MATCH_KEYS, type Matchers } from '../domain/index.ts';
 
-/** Whether an alert is one of those that matchers name. */
+/** Reports whether an alert has all that the matchers name. */
 export function matches(matchers: Matchers, labels: AlertLabels): boolean {
   const lists = MATCH_KEYS.every((key) => {
     const wanted = matchers[key];
@@ -10,7 +10,7 @@ export function matches(matchers: Matchers, labels: AlertLabels): boolean {
   return lists && Object.entries(matchers.tags ?? {}).every(([tag, value]) => labels.tags[tag] === value);
 }
 
-/** A firing alert, as inhibitions look at it. */
+/** The fields of a firing alert that inhibitions compare. */
 export interface FiringAlert {
   readonly rule: string;
   readonly group: string;
@@ -18,10 +18,10 @@ export interface FiringAlert {
   readonly district: string;
 }
 
-/** The firing alerts of rules, of one group or (null) of all; read only as far as they are asked for. */
+/** Returns the firing alerts of rules, of one group or (null) of all. They are read lazily. */
 export type FiringAlerts = (rules: readonly string[], group: string | null) => Iterable<FiringAlert>;
 
-/** The firing alert that keeps another from raising a ticket; null where none does. An alert never inhibits itself. */
+/** Returns the firing alert that keeps another from opening a ticket; null where none does. An alert never inhibits itself. */
 export function inhibitorOf(
   labels: AlertLabels,
   inhibitions: readonly Inhibition[],
@@ -38,7 +38,7 @@ export function inhibitorOf(
   return null;
 }
 
-/** The one group that can inhibit an alert; null: any can; undefined: none can. In a storm thousands fire. */
+/** Returns the one group that can inhibit an alert; null: any can; undefined: none can. In a storm thousands fire. */
 function sourceGroup({ equal, via }: Inhibition, { device, tags }: AlertLabels): string | null | undefined {
   if (via !== null) return tags[via];
   return equal.includes('device') ? (device ?? undefined) : null;

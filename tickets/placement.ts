@@ -1,25 +1,16 @@
-import {
-  type AlertLabels,
-  districtOf,
-  isoOf,
-  type Service,
-  type Subject,
-  type Ticket,
-  type Transition,
-} from '../domain/index.ts';
-import { calendarOf } from './calendars.ts';
-
-import type { Hold, TicketContext, TicketDecision } from './decide.ts';
-import type { DueStore } from './due-store.ts';
-import { gatheredTitles, gatherKeyOf } from './gathering.ts';
-import type { Keeper, TicketCity } from './keeper.ts';
-import { harder, isOpen, openTicket, reopeningOf } from './lifecycle.ts';
+import type { AlertLabels, GroupKey, Service, Ticket } from '../domain/index.ts';
+import { alertOf, higherSeverity, openTicket, reopeningOf } from './alert-changes.ts';
+import { calendarOf, type DueStore } from './deadlines.ts';
+import type { Hold, Lookups, TicketDecision } from './decide.ts';
+import { isOpen } from './lifecycle.ts';
 import { type FiringAlerts, inhibitorOf } from './match.ts';
 import type { SilenceStore } from './silence-store.ts';
 import type { TicketStore } from './store.ts';
-import type { StoredOpening, WaitStore } from './wait-store.ts';
+import type { StoredOpening, WaitStore } from './waits.ts';
+import { gatheredTitles } from './wording.ts';
+import type { TicketCity, TicketWriter } from './writer.ts';
 
-/** A firing alert without a ticket, as it fires or when it has waited. */
+/** A firing alert without a ticket, when it fires or when its wait is over. */
 export interface Candidate {
   readonly opening: StoredOpening;
   readonly labels: AlertLabels;
@@ -28,41 +19,43 @@ export interface Candidate {
   readonly atMs: number;
 }
 
-/** What placing an alert looks at and writes to. */
-export interface PlacementDeps {
+/** The stores that placing an alert reads and writes. */
+export interface PlacementParts {
   readonly tickets: TicketStore;
   readonly waits: WaitStore;
   readonly due: DueStore;
   readonly silences: Pick<SilenceStore, 'of'>;
-  readonly keeper: Keeper;
+  readonly writer: TicketWriter;
   readonly firing: FiringAlerts;
 }
 
-/** Finds firing alerts their tickets: a new one, one of others like it, the one of before, or none yet. The caller holds the transaction. */
+/** Gives firing alerts their tickets, as `INCIDENT_STEPS` decides. The caller holds the transaction. */
 export interface Placement {
-  /** What inhibits or silences it now. */
+  lookups(candidate: Candidate): Lookups;
+  /** Returns what inhibits or silences the alert now; null where nothing does. */
   heldBy(candidate: Candidate): Hold | null;
-  /** The looks that a decision takes, each only where it counts. */
-  looks(candidate: Candidate): Pick<TicketContext, 'heldBy' | 'gathered' | 'reopenable' | 'gathering'>;
-  /** Carries out what was decided for it; answers every version of a ticket to be told. */
+  /** Carries out a decision; returns every new version of a ticket. */
   place(decision: TicketDecision, candidate: Candidate): Ticket[];
-  /** One ticket for one alert or several: it stands on the evidence of the first. */
+  /** Opens one ticket for one or more alerts, with the evidence of the first. */
   open(candidates: readonly Candidate[]): Ticket[];
 }
 
-/** Makes it. */
-export function createPlacement({ tickets, waits, due, silences, keeper, firing }: PlacementDeps): Placement {
-  function heldBy({ labels, city, atMs }: Candidate): Hold | null {
+/** Returns the placement over its stores. */
+export function createPlacement({ tickets, waits, due, silences, writer, firing }: PlacementParts): Placement {
+  function inhibition({ labels, city }: Candidate): Hold | null {
     const inhibitor = inhibitorOf(labels, city.inhibitions, firing);
-    if (inhibitor !== null) return { reason: 'inhibited', cause: `${inhibitor.rule}/${inhibitor.group}`, dueMs: null };
-    const [silence] = silences.of(labels, atMs, (id) => calendarOf(id, city));
-    return silence === undefined ? null : { reason: 'silenced', cause: silence.id, dueMs: null };
+    return inhibitor && { reason: 'inhibited', cause: `${inhibitor.rule}/${inhibitor.group}`, dueMs: null };
+  }
+
+  function silence({ labels, city, atMs }: Candidate): Hold | null {
+    const [first] = silences.of(labels, atMs, (id) => calendarOf(id, city));
+    return first === undefined ? null : { reason: 'silenced', cause: first.id, dueMs: null };
   }
 
   function gathering({ labels, service, atMs }: Candidate): Hold | null {
     if (service.gathering === null) return null;
     const cause = gatherKeyOf(labels, service.gathering.by);
-    // The first one's time counts for all, as with Alertmanager's group_wait.
+    // The time of the first one counts for all, as with Alertmanager's group_wait.
     return { reason: 'gathering', cause, dueMs: waits.gatheringUntil(cause) ?? atMs + service.gathering.waitMs };
   }
 
@@ -70,7 +63,7 @@ export function createPlacement({ tickets, waits, due, silences, keeper, firing 
     return service.gathering === null ? null : tickets.findGathering(gatherKeyOf(labels, service.gathering.by));
   }
 
-  /** A harder alert of an episode whose ticket somebody resolved, or one that fires again soon. */
+  /** Returns the last ticket of an alert that fires again soon, or whose severity rises after a person resolved it. */
   function reopenable({ opening: { transition }, service, atMs }: Candidate): Ticket | null {
     const last = tickets.findLast(transition.rule, transition.group);
     if (last === null || isOpen(last.status) || last.service !== service.id) return null;
@@ -90,15 +83,18 @@ export function createPlacement({ tickets, waits, due, silences, keeper, firing 
     const gatherKey = service.gathering === null ? null : gatherKeyOf(labels, service.gathering.by);
     const single = openTicket({ ...opening, service });
     const titles = others.length === 0 ? {} : gatheredTitles(service, labels, city);
-    const severity = others.reduce((hardest, one) => harder(hardest, one.opening.transition.severity), single.severity);
+    const severity = others.reduce(
+      (highest, one) => higherSeverity(highest, one.opening.transition.severity),
+      single.severity,
+    );
     const alerts = candidates.map(({ opening: { transition } }) => alertOf(transition));
     const ticket = { ...single, ...titles, severity };
-    return keeper.open({ ticket, atMs, resolveMs: opening.resolveMs, alerts, extras: { gatherKey } }, service, city);
+    return writer.open({ ticket, atMs, resolveMs: opening.resolveMs, alerts, extras: { gatherKey } }, service, city);
   }
 
-  /** Alerts that come later are told together, so that a storm is not a storm of news. */
+  /** Alerts that join later are recorded together, so that a storm does not make thousands of events. */
   function join(ticket: Ticket, { opening, service, atMs }: Candidate): Ticket[] {
-    tickets.attach(ticket.id, { ...alertOf(opening.transition), told: false });
+    tickets.attach(ticket.id, { ...alertOf(opening.transition), noted: false });
     if (!due.has(ticket.id, 'joined')) {
       const dueMs = atMs + (service.gathering?.waitMs ?? 0);
       due.add(ticket.id, [{ kind: 'joined', n: 0, atMs: dueMs, on: null, to: null }]);
@@ -110,14 +106,15 @@ export function createPlacement({ tickets, waits, due, silences, keeper, firing 
     const { transition } = candidate.opening;
     if (!tickets.rebind(ticket.id)) return open([candidate]);
     tickets.setAlert(transition.rule, transition.group, { state: 'firing', severity: transition.severity });
-    return keeper.change(ticket, reopeningOf(ticket, transition), candidate.city);
+    return writer.change(ticket, reopeningOf(ticket, transition), candidate.city);
   }
 
   return {
-    heldBy,
     open,
-    looks: (candidate) => ({
-      heldBy: () => heldBy(candidate),
+    heldBy: (candidate) => inhibition(candidate) ?? silence(candidate),
+    lookups: (candidate) => ({
+      inhibition: () => inhibition(candidate),
+      silence: () => silence(candidate),
       gathered: () => gathered(candidate),
       reopenable: () => reopenable(candidate),
       gathering: () => gathering(candidate),
@@ -139,22 +136,8 @@ export function createPlacement({ tickets, waits, due, silences, keeper, firing 
   };
 }
 
-function alertOf({ rule, group, severity, atMs }: Transition) {
-  return { rule, group, state: 'firing', severity, since: isoOf(atMs) } as const;
-}
-
-/** What silences and inhibitions look at. */
-export function labelsOf({ rule, group, severity }: Transition, subject: Subject, service: Service): AlertLabels {
-  const device = subject.kind === 'device' ? subject.device : null;
-  return {
-    rule,
-    group,
-    severity,
-    service: service.id,
-    department: service.department,
-    district: districtOf(subject),
-    device: device?.id ?? null,
-    profile: device?.profile ?? null,
-    tags: device?.tags ?? {},
-  };
+/** Returns the key that gathered alerts share: their service, and the labels that the service gathers by. */
+function gatherKeyOf(labels: AlertLabels, by: readonly GroupKey[]): string {
+  const parts = by.map((key) => `${key}=${labels[key] ?? ''}`);
+  return [labels.service, ...parts].join('|');
 }

@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Page, Severity, Ticket, TicketAlert, TicketStatus } from '../domain/index.ts';
+import { conditionsOf, type Filter, positionOf } from '../store/index.ts';
 import { alertOf, SELECT_TICKETS, ticketOf } from './row.ts';
-import { conditionsOf, type Filter, positionOf } from './select.ts';
 
-/** Which tickets; absent filters match all. `after` is the `next` of the page before. */
+/** Filters of a list; an absent filter matches all. `after` is the `next` of the page before. */
 export interface TicketQuery {
   readonly status?: Filter<TicketStatus>;
   readonly origin?: Filter<Ticket['origin']>;
@@ -21,27 +21,27 @@ export interface TicketQuery {
   readonly after?: string | null | undefined;
 }
 
-/** The reading side of the tickets, for any connection to the file. */
+/** Reads tickets over any connection to the file. */
 export interface TicketReader {
   get(id: string): Ticket | null;
-  /** Whether a department or party may see a ticket: its own, what it does or may take, was told of, or has a share in. */
+  /** Reports whether a department or party may see a ticket: it is or was responsible, does or may take the work, was notified, or has a part. */
   sees(party: string, id: string): boolean;
-  /** The newest opened first. A bad `after` throws `invalid`. */
+  /** Returns a page, newest first. Throws `invalid` on a bad `after`. */
   list(query: TicketQuery): Page<Ticket>;
-  /** All alerts of a ticket, the first first. A bad `after` throws `invalid`. */
+  /** Returns a page of a ticket's alerts, oldest first. Throws `invalid` on a bad `after`. */
   alerts(id: string, query: { readonly limit: number; readonly after: string | null }): Page<TicketAlert>;
-  /** How many tickets are neither resolved nor closed. */
+  /** Returns the number of open tickets. */
   openCount(): number;
 }
 
-/** `?` stands for a department or party, each time. */
+/** The tickets that a department or party (`?1`) may see. */
 const SEEN = `(department = ?1 or party = ?1 or offer_to = ?1
   or exists (select 1 from json_each(tickets.escalated_to) where value = ?1)
   or exists (select 1 from json_each(tickets.former_departments) where value = ?1)
   or exists (select 1 from tickets part where part.parent = tickets.id and part.relation = 'part' and part.department = ?1)
   or exists (select 1 from tickets whole where whole.id = tickets.parent and whole.department = ?1))`;
 
-/** Makes the reading side over a file that has `TICKET_SCHEMA`. */
+/** Returns the reader of a file that has `TICKET_SCHEMA`. */
 export function createTicketReader(db: DatabaseSync): TicketReader {
   const byId = db.prepare(`${SELECT_TICKETS} where id = ?`);
   const open = db.prepare("select count(*) as count from tickets where status not in ('resolved', 'closed')");

@@ -1,7 +1,7 @@
 import type { SQLInputValue, SQLOutputValue } from 'node:sqlite';
 import type { Ticket, TicketAlert, TicketChange } from '../domain/index.ts';
 
-/** Columns that hold a field of a ticket as it is; the first are set when it opens and never again. */
+/** Columns that hold a field of a ticket unchanged. `FIXED` is set when the ticket opens and never again. */
 const FIXED = {
   id: 'id',
   origin: 'origin',
@@ -39,7 +39,7 @@ const LISTED_ALERTS = 50;
 
 const plain = Object.entries({ ...FIXED, ...MOVING }).map(([field, column]) => `${column} as "${field}"`);
 
-/** Selects tickets as `ticketOf` takes them: a ticket, its alerts and its history in one statement, so that they fit each other. */
+/** Selects tickets for `ticketOf`: a ticket, its alerts and its history in one statement, so that they are of one moment. */
 export const SELECT_TICKETS = `
   select n, ${plain.join(', ')}, lat, lon, offer_to, offer_until, escalated_to, former_departments, stars, rating_comment, rated_at, evidence,
     (select json_group_array(json_array(at, "by", action, "from", "to", note) order by ordinal)
@@ -53,7 +53,7 @@ type Change = [string, string, TicketChange['action'], TicketChange['from'], Tic
 type Alert = [string, string, TicketAlert['state'], TicketAlert['severity'], string];
 type Row = Readonly<Record<string, SQLOutputValue>>;
 
-/** The ticket of a row that `SELECT_TICKETS` gave. */
+/** Returns the ticket of a row of `SELECT_TICKETS`. */
 export function ticketOf(row: Row): Ticket {
   const {
     n: _,
@@ -86,14 +86,14 @@ function changeOf([at, by, action, from, to, note]: Change): TicketChange {
   return { at, by, action, from, to, note };
 }
 
-/** The alert of a row of rule, group, state, severity and since. */
+/** Returns the alert of a row of rule, group, state, severity and since. */
 export function alertOf([rule, group, state, severity, since]: Alert): TicketAlert {
   return { rule, group, state, severity, since };
 }
 
 type Values = [column: string, value: SQLInputValue][];
 
-/** What is stored of a ticket when it opens, by column. */
+/** Returns what is stored of a ticket when it opens, by column. */
 export function openingValues(ticket: Ticket): Values {
   const { location, evidence } = ticket;
   return [
@@ -105,7 +105,7 @@ export function openingValues(ticket: Ticket): Values {
   ];
 }
 
-/** What changes of a ticket, by column. */
+/** Returns what can change of a ticket, by column. */
 export function movingValues(ticket: Ticket): Values {
   const { offer, rating, escalatedTo, formerDepartments } = ticket;
   return [

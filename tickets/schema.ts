@@ -1,8 +1,8 @@
 import type { RoomSchema } from '../store/index.ts';
 
 /**
- * Tables of the tickets, in the engine's state file, step by step. Changes are only ever added; a unique index holds
- * promise 3: one open ticket an alert, which is a (rule, group).
+ * Tables of the tickets in the engine's state file, step by step. Changes are only added. A unique index keeps promise 3:
+ * one open ticket for an alert, which is a (rule, group).
  */
 const CHANGES = `
   create table if not exists ticket_changes (
@@ -47,7 +47,7 @@ const FIRST = `
   create index if not exists tickets_by_group on tickets ("group");
   ${CHANGES}`;
 
-/** Tickets of several alerts, and of none; who works on them; what waits, what is silenced, what comes due. */
+/** Tickets of several alerts and of none, who works on them, waits, silences and what comes due. */
 const SERVICES = `
   create table tickets_of_services (
     n integer primary key,
@@ -194,7 +194,7 @@ const SERVICES = `
   create index silences_by_end on silences (ends_ms);
 `;
 
-/** How citizens' requests are found: by place, by the hash of the reporter's token, by their photo. */
+/** Finds citizens' requests by place, by the hash of the reporter's token, and by photo. */
 const CITIZENS = `
   alter table tickets add column address_id text;
   create index tickets_by_place on tickets (service, lat) where lat is not null and parent is null;
@@ -202,11 +202,11 @@ const CITIZENS = `
   create index tickets_by_media on tickets (media_url) where media_url is not null;
 `;
 
-/** What was resolved lately is found among all that ever was. */
+/** Finds tickets that were resolved lately. */
 const RESOLUTIONS = 'create index tickets_by_resolution on tickets (resolved_at) where resolved_at is not null;';
 
-/** What an entry of the history says that was done: the word of the interface. */
+/** Renames the field of a history entry to its name in the API. */
 const ACTIONS = 'alter table ticket_changes rename column deed to action;';
 
-/** The tables of the tickets, as the steps that led to them. */
+/** The tables of the tickets, as the steps that lead to them. */
 export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES, CITIZENS, RESOLUTIONS, ACTIONS] };

@@ -3,9 +3,9 @@ import type { Box, Ticket, TicketAlert } from '../domain/index.ts';
 
 import { movingValues, openingValues, SELECT_TICKETS, ticketOf } from './row.ts';
 
-/** What is stored of a ticket beside what everybody may see. */
+/** Stored fields of a ticket that the ticket itself does not show. */
 export interface TicketExtras {
-  /** What its alerts have in common, where they are gathered. */
+  /** The key that its alerts share, where they are gathered. */
   readonly gatherKey?: string | null;
   /** SHA-256 of the reporter's token. */
   readonly reporterHash?: Uint8Array | null;
@@ -13,48 +13,48 @@ export interface TicketExtras {
   readonly mediaUrl?: string | null;
   /** Id of its address in the city's own list of addresses (Open311 `address_id`). */
   readonly addressId?: string | null;
-  /** Answers to the service's questions, by code. */
+  /** The responses to the service's questions, by code. */
   readonly attributes?: Readonly<Record<string, string | readonly string[]>>;
 }
 
-/** An alert as it joins a ticket. `told`: whether the ticket's history speaks of it. */
-export type JoiningAlert = TicketAlert & { readonly told: boolean };
+/** An alert that joins a ticket. `noted`: whether the ticket's history names it already. */
+export type JoiningAlert = TicketAlert & { readonly noted: boolean };
 
-/** The writing side of the tickets; the caller holds the transaction. */
+/** Stores tickets. The caller holds the transaction. */
 export interface TicketStore {
   get(id: string): Ticket | null;
-  /** The one open ticket of an alert, or null. */
+  /** Returns the one open ticket of an alert; null where there is none. */
   findOpen(rule: string, group: string): Ticket | null;
-  /** The open ticket whose alerts have this in common, or null. */
+  /** Returns the open ticket of a gathering key; null where there is none. */
   findGathering(key: string): Ticket | null;
-  /** The newest ticket that an alert had, open or not; null where it had none. */
+  /** Returns the newest ticket of an alert, open or not; null where there is none. */
   findLast(rule: string, group: string): Ticket | null;
-  /** Open tickets of a service in a part of the map, without those that belong to another one. */
+  /** Returns the open tickets of a service in a box, without parts and reports of others. */
   findWithin(service: string, box: Box): Ticket[];
-  /** Parts of a ticket that other departments still have. */
+  /** Returns the open parts of a ticket. */
   openParts(id: string): Ticket[];
-  /** Tickets that are a part of this one, or report the same. */
+  /** Returns the parts and reports of a ticket. */
   children(id: string): Ticket[];
-  /** Adds a ticket with its history. */
+  /** Stores a new ticket with its history. */
   insert(ticket: Ticket, extras?: TicketExtras): void;
-  /** Stores a ticket that changed and adds what is new of its history. A history that does not go on from what is stored fails. */
+  /** Stores a changed ticket and the new entries of its history. Throws where the history does not continue the stored one. */
   update(ticket: Ticket): void;
-  /** Adds an alert to an open ticket; one that another open ticket has fails on the unique index. */
+  /** Adds an alert to an open ticket. Throws (unique index) where another open ticket has the alert. */
   attach(ticket: string, alert: JoiningAlert): void;
-  /** Notes how an alert of an open ticket stands. */
+  /** Stores the state and severity of an alert of an open ticket. */
   setAlert(rule: string, group: string, now: Pick<TicketAlert, 'state' | 'severity'>): void;
-  /** How many alerts of a ticket fire. */
+  /** Returns the number of firing alerts of a ticket. */
   firing(ticket: string): number;
-  /** Alerts that joined and of which the history does not speak yet; they count as told from now on. */
-  tellJoined(ticket: string): string[];
-  /** The alerts of a ticket that ends are free for another one. */
+  /** Returns the groups of joined alerts that the history does not name yet. Each is returned once. */
+  takeJoined(ticket: string): string[];
+  /** Releases the alerts of a ticket that ends, so that they can have another one. */
   release(ticket: string): void;
-  /** Binds them again to one that opens again; false where another open ticket has one of them, or gathers others like them. */
+  /** Binds them again to a ticket that reopens; false where another open ticket has one of them, or its gathering key. */
   rebind(ticket: string): boolean;
   reporterHash(ticket: string): Uint8Array | null;
 }
 
-/** Makes the writing side over a file that has `TICKET_SCHEMA`. */
+/** Returns the store of a file that has `TICKET_SCHEMA`. */
 export function createTicketStore(db: DatabaseSync): TicketStore {
   const byId = db.prepare(`${SELECT_TICKETS} where id = ?`);
   const ofAlert = `select ticket from ticket_alerts where rule = ? and "group" = ?`;
@@ -79,8 +79,8 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const setAlert = db.prepare(`
     update ticket_alerts set state = ?, severity = ? where rule = ? and "group" = ? and attached = 1`);
   const firing = db.prepare("select count(*) as n from ticket_alerts where ticket = ? and state = 'firing'");
-  const untold = db.prepare('select "group" from ticket_alerts where ticket = ? and told = 0 order by ordinal');
-  const tell = db.prepare('update ticket_alerts set told = 1 where ticket = ? and told = 0');
+  const unnoted = db.prepare('select "group" from ticket_alerts where ticket = ? and told = 0 order by ordinal');
+  const note = db.prepare('update ticket_alerts set told = 1 where ticket = ? and told = 0');
   const release = db.prepare('update ticket_alerts set attached = 0 where ticket = ? and attached = 1');
   const taken = db.prepare(`
     select 1 from ticket_alerts mine join ticket_alerts other
@@ -132,14 +132,14 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
       db.prepare(sql).run(...values.map(([, value]) => value), ticket.id);
       addChanges(ticket, before);
     },
-    attach(ticket, { rule, group, state, severity, since, told }) {
-      attach.run(ticket, rule, group, state, severity, since, told ? 1 : 0);
+    attach(ticket, { rule, group, state, severity, since, noted }) {
+      attach.run(ticket, rule, group, state, severity, since, noted ? 1 : 0);
     },
     setAlert: (rule, group, { state, severity }) => void setAlert.run(state, severity, rule, group),
     firing: (ticket) => Number(firing.get(ticket)?.n),
-    tellJoined(ticket) {
-      const groups = untold.all(ticket).map(({ group }) => String(group));
-      if (groups.length > 0) tell.run(ticket);
+    takeJoined(ticket) {
+      const groups = unnoted.all(ticket).map(({ group }) => String(group));
+      if (groups.length > 0) note.run(ticket);
       return groups;
     },
     release: (ticket) => void release.run(ticket),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Answers of Open311 GeoReport v2 in JSON; the XML ones have the same fields, as the specification writes them. */
+/** Responses of Open311 GeoReport v2 in JSON; those in XML have the same fields. */
 const named = (id: string, description: string) => ({
   id: `Open311${id}`,
   description: `GeoReport v2: ${description}`,
@@ -30,12 +30,12 @@ const Service = z
     service_code: z.string(),
     service_name: z.string(),
     description: z.string(),
-    metadata: z.boolean().describe('Whether it asks something: its definition says what'),
+    metadata: z.boolean().describe('Whether the service asks questions; its definition lists them'),
     type: z.literal('realtime'),
     keywords: z.string(),
     group: z.string(),
   })
-  .meta(named('Service', 'a service to ask for'));
+  .meta(named('Service', 'a service that citizens may request'));
 
 const Definition = z
   .object({
@@ -53,16 +53,16 @@ const Definition = z
       }),
     ),
   })
-  .meta(named('Definition', 'what a service asks'));
+  .meta(named('Definition', 'the questions of a service'));
 
 const Posted = z
   .object({
     service_request_id: z.string(),
     service_notice: z.string(),
     account_id: text,
-    reporter_token: z.string().describe('Shown once: the proof of who reported it'),
+    reporter_token: z.string().describe('Shown once; it proves who reported the request'),
   })
-  .meta(named('Posted', 'a request that was taken'));
+  .meta(named('Posted', 'a request that was accepted'));
 
 const Request = z
   .object({
@@ -88,8 +88,8 @@ const Request = z
         origin: z.enum(['sensor', 'citizen', 'operator']),
         severity: z.string(),
         district: z.string(),
-        reports: z.int().describe('How many citizens reported the same'),
-        same_as: text.describe('The request that this one reports once more'),
+        reports: z.int().describe('The number of citizens who reported the same'),
+        same_as: text.describe('The request that this one repeats'),
         rating: z.int().nullable(),
       })
       .optional()
@@ -102,8 +102,8 @@ const Token = z
   .meta(named('Token', 'the request of a token'));
 
 const Errors = z
-  .array(z.object({ code: z.int(), description: z.string().describe('What, and what would be right') }))
-  .meta(named('Errors', 'what is wrong, all of it'));
+  .array(z.object({ code: z.int(), description: z.string().describe('What is wrong, and what would be right') }))
+  .meta(named('Errors', 'everything that is wrong with a request'));
 
 /** A document in both formats. */
 const both = (schema: z.ZodType, description: string) => ({
@@ -111,19 +111,19 @@ const both = (schema: z.ZodType, description: string) => ({
   content: { 'application/json': { schema }, 'text/xml': { schema: z.string() } },
 });
 
-const answering = (schema: z.ZodType, description: string) => ({
+const responses = (schema: z.ZodType, description: string) => ({
   200: both(schema, description),
   default: both(Errors, 'What is wrong'),
 });
 
-/** What the routes of GeoReport v2 answer, for the document. */
-export const OPEN311_ANSWERS = {
-  discovery: answering(Discovery, 'Where the endpoint is'),
-  services: answering(z.array(Service), 'All services that citizens may ask for'),
-  definition: answering(Definition, 'What a service asks'),
-  posted: answering(z.array(Posted), 'The request, as it was taken'),
-  requests: answering(z.array(Request), 'Requests'),
-  token: answering(z.array(Token), 'The request of the token'),
+/** The responses of the routes of GeoReport v2, for the OpenAPI document. */
+export const OPEN311_RESPONSES = {
+  discovery: responses(Discovery, 'Where the endpoint is'),
+  services: responses(z.array(Service), 'All services that citizens may request'),
+  definition: responses(Definition, 'The questions of a service'),
+  posted: responses(z.array(Posted), 'The request that was accepted'),
+  requests: responses(z.array(Request), 'Requests'),
+  token: responses(z.array(Token), 'The request of the token'),
   photo: {
     200: { description: 'The photo', content: { 'image/*': { schema: z.string() } } },
     default: both(Errors, 'What is wrong'),

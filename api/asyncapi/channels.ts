@@ -1,16 +1,16 @@
 import { EVENT_TYPES } from '../../domain/index.ts';
 import { eventName } from '../../events/index.ts';
 
-/** One kind of topic, seen from Lamppost: it receives what devices send, and sends the rest. */
+/** One kind of topic, from Lamppost's point of view: it receives what devices send, and sends everything else. */
 export interface Channel {
   readonly address: string;
   readonly summary: string;
-  /** Who may publish there, or subscribe to it. */
+  /** Who may publish to it, or subscribe to it. */
   readonly who: string;
   readonly action: 'send' | 'receive';
   readonly qos: 0 | 1;
   readonly retain: boolean;
-  /** Names of its messages. */
+  /** The names of its messages. */
   readonly messages: readonly string[];
 }
 
@@ -18,12 +18,12 @@ const eventNames = (prefix: string) =>
   EVENT_TYPES.filter((type) => type.startsWith(`city.lamppost.${prefix}.`)).map(eventName);
 const OWN_DEVICE = 'The device itself';
 const NETWORK_SERVER = 'Keys of role network-server';
-const READERS = 'Keys that read';
-const OWN_DEPARTMENT = 'Keys that read; one of a department only below its own';
+const READERS = 'Keys that may read';
+const OWN_DEPARTMENT = 'Keys that may read; a key of a department only the topics below that department';
 const received = { action: 'receive', qos: 1, retain: false } as const;
-const told = { action: 'send', qos: 1, retain: false } as const;
+const sent = { action: 'send', qos: 1, retain: false } as const;
 
-/** Every topic that there is, by name. */
+/** Every topic, by name. */
 export const CHANNELS: Readonly<Record<string, Channel>> = {
   readings: {
     ...received,
@@ -68,24 +68,24 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
     messages: ['ThingsStackUplink'],
   },
   rejections: {
-    ...told,
+    ...sent,
     qos: 0,
     address: 'devices/{device}/rejections',
-    summary: 'What was refused, and why',
+    summary: 'What was refused and why',
     who: `${OWN_DEVICE}, and keys of role admin`,
     messages: ['Rejection'],
   },
   status: {
-    ...told,
+    ...sent,
     qos: 0,
     retain: true,
     address: 'devices/{device}/status',
     summary: 'Whether a device is connected',
-    who: `${OWN_DEVICE}, and keys that read`,
+    who: `${OWN_DEVICE}, and keys that may read`,
     messages: ['DeviceStatus'],
   },
   live: {
-    ...told,
+    ...sent,
     qos: 0,
     address: 'live/{district}/{device}',
     summary: 'Validated readings',
@@ -93,39 +93,39 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
     messages: ['LiveReading'],
   },
   alerts: {
-    ...told,
+    ...sent,
     address: 'events/alerts/{rule}/{group}',
-    summary: 'Alerts that fire or resolved',
+    summary: 'Alerts that fire or are resolved',
     who: READERS,
     messages: eventNames('alert'),
   },
   tickets: {
-    ...told,
+    ...sent,
     address: 'events/tickets/{department}/{ticket}',
-    summary: 'What happens to tickets; once below each department or party that hears of it',
+    summary: 'Changes of tickets, published below each department and party that is notified',
     who: OWN_DEPARTMENT,
     messages: eventNames('ticket'),
   },
   silences: {
-    ...told,
+    ...sent,
     address: 'events/silences/{silence}',
-    summary: 'Silences that end while an alert that they silence fires',
-    who: 'Keys that read, and are bound to no department',
+    summary: 'Silences that end while an alert they silence is firing',
+    who: 'Keys that may read and belong to no department',
     messages: eventNames('silence'),
   },
   sessions: {
-    ...told,
+    ...sent,
     qos: 0,
     address: 'events/sessions/{key}',
-    summary: 'Messages that a kept session of this key or device lost',
-    who: 'Keys that read, and are bound to no department',
+    summary: 'Messages that the persistent session of this key or device lost',
+    who: 'Keys that may read and belong to no department',
     messages: eventNames('session'),
   },
   ticketStates: {
-    ...told,
+    ...sent,
     retain: true,
     address: 'tickets/{department}/{ticket}',
-    summary: 'The state of each open ticket, below the department that answers for it',
+    summary: 'The state of each open ticket, below the responsible department',
     who: OWN_DEPARTMENT,
     messages: ['TicketState'],
   },

@@ -2,8 +2,7 @@ import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/index.ts';
 import { componentsOf, EVENT_SCHEMAS, eventName, NAMED_SCHEMAS } from '../../events/index.ts';
 import { CHANNELS, type Channel } from './channels.ts';
-import { MESSAGES, type Message } from './messages.ts';
-import { PAYLOADS } from './payloads.ts';
+import { MESSAGES, type Message, PAYLOADS } from './messages.ts';
 
 const PARAMETERS: Readonly<Record<string, string>> = {
   device: 'Id of a device',
@@ -12,11 +11,11 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   name: 'Name of a device at the network server',
   district: 'Id of a district',
   rule: 'Id of a rule',
-  group: 'Id of a device or district, or `city`; `~limit` and `~fault` are about the rule itself',
+  group: 'Id of a device or district, or `city`; `~limit` and `~fault` concern the rule itself',
   department: 'Id of a department, contractor or group',
   ticket: 'Id of a ticket',
   silence: 'Id of a silence',
-  key: 'Id of the key or device whose session it is',
+  key: 'Id of the key or device that owns the session',
 };
 
 const MQTT = { protocol: 'mqtt', protocolVersion: '3.1.1', security: [{ $ref: '#/components/securitySchemes/user' }] };
@@ -28,21 +27,21 @@ const SERVERS = {
     protocol: 'mqtts',
     host: '{host}:8883',
     variables: { host: HOST },
-    description: 'Where MQTTS_PORT is set',
+    description: 'If MQTTS_PORT is set',
   },
   websocket: { ...MQTT, protocol: 'ws', host: '{host}:8080', pathname: '/mqtt', variables: { host: HOST } },
 };
 
 const BINDING = '0.2.0';
 
-/** What goes over MQTT, in both directions (AsyncAPI 3.0): topics, messages, and who may. The same for every city. */
+/** Everything that goes over MQTT (AsyncAPI 3.0): topics, messages, and who may use them. It is the same for every city. */
 export const ASYNCAPI = {
   asyncapi: '3.0.0',
   info: {
     title: 'Lamppost',
     version: '0.1.0',
     description:
-      "The backend of a city's sensors: what goes over MQTT. `receive` is what Lamppost takes, `send` what it publishes.",
+      "The backend of a city's sensors: what goes over MQTT. Lamppost subscribes to `receive` channels and publishes to `send` channels.",
   },
   id: 'urn:lamppost:asyncapi',
   defaultContentType: 'application/json',

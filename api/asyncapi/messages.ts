@@ -1,7 +1,8 @@
-import { EVENT_TYPES, type EventType } from '../../domain/index.ts';
+import { z } from 'zod';
+import { EVENT_TYPES, type EventType, REASONS, type Reason } from '../../domain/index.ts';
 import { eventName } from '../../events/index.ts';
 
-/** One kind of message: the name of its payload's schema, and examples. */
+/** One kind of message. `schema` is the name of its payload's schema. */
 export interface Message {
   readonly schema: string;
   readonly contentType: string;
@@ -17,7 +18,7 @@ const eventMessage = (type: EventType): [string, Message] => [
 
 const AT = '2026-01-31T12:00:00Z';
 
-/** Every message by its name. */
+/** Every message, by name. */
 export const MESSAGES: Readonly<Record<string, Message>> = {
   Readings: {
     schema: 'Readings',
@@ -34,7 +35,7 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
   SenmlCbor: {
     schema: 'SenmlCbor',
     contentType: 'application/senml+cbor',
-    summary: 'Readings in SenML CBOR: the same pack with the labels of RFC 8428 table 4',
+    summary: 'Readings in SenML CBOR: the same pack with the integer labels of RFC 8428 table 4',
   },
   StationPush: {
     schema: 'StationPush',
@@ -64,7 +65,7 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
   Rejection: {
     schema: 'Rejection',
     contentType: JSON_TYPE,
-    summary: 'What was refused of a message, and why; best effort',
+    summary: 'What was refused of a message and why; best effort (QoS 0)',
     examples: [
       {
         topic: 'devices/air-1/readings',
@@ -82,13 +83,84 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
   LiveReading: {
     schema: 'LiveReading',
     contentType: JSON_TYPE,
-    summary: 'Validated readings of a device at one time; best effort',
+    summary: 'Validated readings of a device at one time; best effort (QoS 0)',
     examples: [{ ts: AT, metrics: { pm25: 12.3 } }],
   },
   ...Object.fromEntries(EVENT_TYPES.map(eventMessage)),
   TicketState: {
     schema: 'Ticket',
     contentType: JSON_TYPE,
-    summary: 'An open ticket; an empty payload once it is done',
+    summary: 'An open ticket; an empty payload once it is resolved or closed',
   },
 };
+
+const metrics = z.record(z.string(), z.number()).describe('Values by metric name, in the unit of the metric');
+const time = z.union([z.iso.datetime({ offset: true }), z.number().describe('Epoch ms')]);
+
+const Reading = z.strictObject({ ts: time.optional().describe('Default: the time of receipt'), metrics });
+
+const Record = z.object({
+  bn: z.string().optional(),
+  bt: z.number().optional(),
+  bu: z.string().optional(),
+  bv: z.number().optional(),
+  bs: z.number().optional(),
+  bver: z.int().optional(),
+  n: z.string().optional(),
+  u: z.string().optional(),
+  v: z.number().optional(),
+  vs: z.string().optional(),
+  vb: z.boolean().optional(),
+  vd: z.string().optional(),
+  s: z.number().optional(),
+  t: z.number().optional(),
+  ut: z.number().optional(),
+});
+
+const StationValue = z.object({ value_type: z.string(), value: z.union([z.string(), z.number()]) });
+
+const ChirpStackUplink = z.object({
+  deviceInfo: z.object({ devEui: z.string() }).optional(),
+  time: z.iso.datetime({ offset: true }).optional(),
+  devAddr: z.string().optional(),
+  fCnt: z.int().optional(),
+  fPort: z.int().optional(),
+  data: z.string().optional().describe('The frame in base64'),
+  object: z.record(z.string(), z.unknown()).optional().describe('The frame as the codec decoded it'),
+});
+
+const ThingsStackUplink = z.object({
+  end_device_ids: z.object({ dev_eui: z.string() }),
+  received_at: z.iso.datetime({ offset: true }).optional(),
+  uplink_message: z.object({
+    session_key_id: z.string().optional(),
+    f_cnt: z.int().optional(),
+    f_port: z.int().optional(),
+    frm_payload: z.string().optional(),
+    decoded_payload: z.record(z.string(), z.unknown()).optional(),
+    received_at: z.iso.datetime({ offset: true }).optional(),
+  }),
+});
+
+const Refused = z.object({
+  scope: z.enum(['message', 'reading']),
+  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
+  path: z.string().describe('JSON path of the fault in the payload'),
+  detail: z.string().describe('What was found, and what would be right'),
+});
+
+/** Payloads other than events and tickets, by name. Those of devices are only described here: `ingest/decode` checks them. */
+export const PAYLOADS = {
+  Readings: z.union([Reading, z.array(Reading).min(1)]).describe('One reading or several'),
+  SenmlPack: z.array(Record).min(1).describe('A SenML pack (RFC 8428)'),
+  StationPush: z
+    .object({ sensordatavalues: z.array(StationValue).min(1) })
+    .describe('Push of a sensor.community station'),
+  ChirpStackUplink: ChirpStackUplink.describe('An uplink event of ChirpStack 4'),
+  ThingsStackUplink: ThingsStackUplink.describe('An uplink message of The Things Stack 3'),
+  Rejection: z
+    .object({ topic: z.string(), receivedAt: z.iso.datetime(), refused: z.array(Refused).min(1) })
+    .describe('What was refused of a message and why'),
+  LiveReading: z.object({ ts: z.iso.datetime(), metrics }).describe('Validated readings of a device at one time'),
+  DeviceStatus: z.enum(['online', 'offline', 'silent']),
+} as const;

@@ -3,19 +3,19 @@ import type { City, TicketStatus } from '../../domain/index.ts';
 import { DAY_MS, isoOf } from '../../domain/index.ts';
 import { OPEN_STATUSES, type RequestQuery } from '../../tickets/index.ts';
 import { Instant } from '../schema.ts';
-import { Asked, type Fault, Field } from './answer.ts';
-import { publicServices } from './services.ts';
+import { publicServices } from './documents.ts';
+import { CommonQuery, type Fault, Field } from './protocol.ts';
 
-/** GeoReport v2: a range of times spans at most 90 days, a page has at most 1,000 requests. */
-const MOST_DAYS = 90;
-const MOST = 1_000;
+/** GeoReport v2: a time range spans at most 90 days, a page has at most 1,000 requests. */
+const MAX_DAYS = 90;
+const MAX_PAGE = 1_000;
 
 const STATUSES: Readonly<Record<string, readonly TicketStatus[]>> = {
   open: OPEN_STATUSES,
   closed: ['resolved', 'closed'],
 };
 
-/** Several values, as a comma separated list or repeated. */
+/** One or several values, comma separated or repeated. */
 const List = z
   .union([z.string(), z.array(z.string())])
   .optional()
@@ -29,8 +29,8 @@ const List = z
     return names.length === 0 ? undefined : names;
   });
 
-/** What `GET requests` takes. */
-export const FiltersSchema = Asked.extend({
+/** The parameters of `GET requests`. */
+export const FiltersSchema = CommonQuery.extend({
   service_request_id: List,
   service_code: List,
   status: List,
@@ -44,7 +44,7 @@ export const FiltersSchema = Asked.extend({
 });
 type Filters = z.output<typeof FiltersSchema>;
 
-/** What to look for, or everything that is wrong with what was asked (GeoReport v2, GET Service Requests). */
+/** Returns the query that the filters make, and everything that is wrong with them (GeoReport v2, GET Service Requests). */
 export function requestQueryOf(
   filters: Filters,
   { city, nowMs }: { readonly city: City; readonly nowMs: number },
@@ -54,7 +54,7 @@ export function requestQueryOf(
   const known = publicServices(city);
   const paging = pagingOf(filters, wrong);
   const services = [...known.keys()];
-  // It "overrides all other arguments".
+  // The specification: it "overrides all other arguments".
   if (filters.service_request_id !== undefined)
     return { query: { services, ids: filters.service_request_id, ...paging }, faults };
   for (const code of filters.service_code ?? []) {
@@ -66,7 +66,7 @@ export function requestQueryOf(
   }
   const opened = spanOf(filters, ['start_date', 'end_date'], nowMs, wrong);
   const updated = spanOf(filters, ['updated_after', 'updated_before'], nowMs, wrong);
-  const usual = updated === null ? { fromMs: nowMs - MOST_DAYS * DAY_MS, toMs: nowMs } : null;
+  const usual = updated === null ? { fromMs: nowMs - MAX_DAYS * DAY_MS, toMs: nowMs } : null;
   const [requested, changed] = [timesOf(opened ?? usual), timesOf(updated)];
   const query: RequestQuery = {
     services: filters.service_code ?? services,
@@ -93,7 +93,7 @@ interface Span {
   readonly toMs: number;
 }
 
-/** From one end the other follows, 90 days away and not beyond now; null where neither is given. */
+/** Returns a time range. An end that is not given is 90 days from the other, at most now; null where neither is given. */
 function spanOf(
   filters: Filters,
   [first, last]: readonly ['start_date', 'end_date'] | readonly ['updated_after', 'updated_before'],
@@ -102,10 +102,10 @@ function spanOf(
 ): Span | null {
   const [from, to] = [momentOf(filters, first, wrong), momentOf(filters, last, wrong)];
   if (from === undefined && to === undefined) return null;
-  const fromMs = from ?? to! - MOST_DAYS * DAY_MS;
-  const toMs = to ?? Math.max(fromMs, Math.min(nowMs, fromMs + MOST_DAYS * DAY_MS));
-  if (fromMs > toMs) wrong(`${first}: lies after ${last}`);
-  if (toMs - fromMs > MOST_DAYS * DAY_MS) wrong(`${first}, ${last}: at most ${MOST_DAYS} days lie between them`);
+  const fromMs = from ?? to! - MAX_DAYS * DAY_MS;
+  const toMs = to ?? Math.max(fromMs, Math.min(nowMs, fromMs + MAX_DAYS * DAY_MS));
+  if (fromMs > toMs) wrong(`${first}: is after ${last}`);
+  if (toMs - fromMs > MAX_DAYS * DAY_MS) wrong(`${first}, ${last}: at most ${MAX_DAYS} days apart`);
   return { fromMs, toMs };
 }
 
@@ -121,14 +121,14 @@ function momentOf(
   return parsed.data;
 }
 
-/** Answers have whole seconds: the last one counts in full. */
+/** Documents have whole seconds, so the last second counts in full. */
 function timesOf(span: Span | null): { from: string | undefined; to: string | undefined } {
   if (span === null) return { from: undefined, to: undefined };
   return { from: isoOf(span.fromMs), to: isoOf(Math.floor(span.toMs / 1_000) * 1_000 + 999) };
 }
 
 function pagingOf({ page, page_size }: Filters, wrong: Wrong): Pick<RequestQuery, 'limit' | 'offset'> {
-  const limit = wholeOf('page_size', page_size, MOST, wrong, MOST);
+  const limit = wholeOf('page_size', page_size, MAX_PAGE, wrong, MAX_PAGE);
   return { limit, offset: (wholeOf('page', page, 1, wrong, 1_000_000) - 1) * limit };
 }
 

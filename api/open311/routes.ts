@@ -1,40 +1,55 @@
 import multipart from '@fastify/multipart';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { mediaPath } from '../../citizens/index.ts';
 import { LamppostError } from '../../domain/index.ts';
-import { OPEN311_ANSWERS } from '../answers/open311.ts';
+import { OPEN311_RESPONSES } from '../answers/open311.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { STATUS } from '../problem.ts';
-import type { App } from '../routes/routes.ts';
-import { Asked, answer, type Fault, FORMAT, FormatSchema, languageOf, refuse } from './answer.ts';
-import { discoveryOf } from './discovery.ts';
-import { baseOf, notHere, OPEN, TAGS, V2 } from './endpoint.ts';
-import { FORM_LIMITS } from './form.ts';
-import { requestRoutes } from './request-routes.ts';
-import { definitionOf, listedService, publicServices } from './services.ts';
+import type { App, SchemaTypes } from '../routes/routes.ts';
+import { definitionOf, discoveryOf, publicServices, serviceOf } from './documents.ts';
+import {
+  baseOf,
+  CommonQuery,
+  type Fault,
+  FORMAT,
+  FormatSchema,
+  languageOf,
+  OPEN,
+  onlyHere,
+  refuse,
+  sendDocument,
+  TAGS,
+  V2,
+} from './protocol.ts';
+import { requestRoutes } from './requests.ts';
+import { FORM_LIMITS } from './submission.ts';
 
 const URL_ENCODED = 'application/x-www-form-urlencoded';
-/** Of a form without a photo, bytes. */
-const MOST_TEXT = 256 * 1024;
+/** The largest form without a photo, bytes. */
+const MAX_FORM = 256 * 1024;
 const CSP = "default-src 'none'; sandbox";
 
-/** `/open311/…`: Open311 GeoReport v2, in XML and JSON. Reading is open; to ask for a service takes a key. */
-export function open311Routes(app: App, deps: ApiDeps, options: CitizenOptions): void {
+/** `/open311/…`: Open311 GeoReport v2 in XML and JSON. Reading needs no key, requesting a service does. */
+export function open311Routes(
+  app: App,
+  deps: Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys'>,
+  options: CitizenOptions,
+): void {
   void app.register(
     async (scope) => {
       scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser(URL_ENCODED, { parseAs: 'string', bodyLimit: MOST_TEXT }, (_request, body, done) =>
+      scope.addContentTypeParser(URL_ENCODED, { parseAs: 'string', bodyLimit: MAX_FORM }, (_request, body, done) =>
         done(null, new URLSearchParams(String(body))),
       );
       await scope.register(multipart, { limits: FORM_LIMITS });
-      // Apps in browsers may ask too: nothing here rests on cookies.
+      // Apps in browsers may read and post too: nothing here uses cookies.
       scope.addHook('onRequest', async (_request, reply) => void reply.header('access-control-allow-origin', '*'));
-      scope.setErrorHandler(answerError);
+      scope.setErrorHandler((error: FastifyError, request, reply) => refuse(reply, [faultOf(error, request)]));
       scope.setNotFoundHandler((request, reply) =>
         refuse(reply, [{ code: 404, description: `there is no ${request.method} ${request.url}` }]),
       );
-      const within = scope.withTypeProvider() as unknown as App;
+      const within = scope.withTypeProvider<SchemaTypes>() as App;
       discoveryRoutes(within, deps, options);
       serviceRoutes(within, deps);
       requestRoutes(within, deps, options);
@@ -44,44 +59,43 @@ export function open311Routes(app: App, deps: ApiDeps, options: CitizenOptions):
   );
 }
 
-function discoveryRoutes(app: App, { city }: ApiDeps, options: CitizenOptions): void {
+function discoveryRoutes(app: App, { city }: Pick<ApiDeps, 'city'>, options: CitizenOptions): void {
   const schema = {
     tags: TAGS,
-    summary: 'Service discovery',
+    summary: 'Service discovery: the endpoint and its formats',
     params: FormatSchema,
-    querystring: Asked,
-    response: OPEN311_ANSWERS.discovery,
+    querystring: CommonQuery,
+    response: OPEN311_RESPONSES.discovery,
   };
   for (const path of [`/discovery.${FORMAT}`, `${V2}/discovery.${FORMAT}`]) {
     app.get(path, { config: OPEN, schema }, async (request, reply) => {
       const endpoint = `${baseOf(request, options)}/open311${V2}`;
-      return answer(reply, 'discovery', discoveryOf(city(), endpoint, languageOf(request, request.query.locale)));
+      return sendDocument(reply, 'discovery', discoveryOf(city(), endpoint, languageOf(request, request.query.locale)));
     });
   }
 }
 
-function serviceRoutes(app: App, { city }: ApiDeps): void {
+function serviceRoutes(app: App, { city }: Pick<ApiDeps, 'city'>): void {
   app.get(
     `${V2}/services.${FORMAT}`,
     {
       config: OPEN,
+      preHandler: onlyHere(city),
       schema: {
         tags: TAGS,
-        summary: 'Services',
+        summary: 'Lists the services that citizens may request',
         params: FormatSchema,
-        querystring: Asked,
-        response: OPEN311_ANSWERS.services,
+        querystring: CommonQuery,
+        response: OPEN311_RESPONSES.services,
       },
     },
     async (request, reply) => {
-      const fault = notHere(request.query.jurisdiction_id, city());
-      if (fault !== null) return refuse(reply, [fault]);
       const language = languageOf(request, request.query.locale);
       const services = [...publicServices(city()).values()];
-      return answer(
+      return sendDocument(
         reply,
         'services',
-        services.map((one) => listedService(one, city(), language)),
+        services.map((one) => serviceOf(one, city(), language)),
       );
     },
   );
@@ -89,39 +103,42 @@ function serviceRoutes(app: App, { city }: ApiDeps): void {
     `${V2}/services/:code.${FORMAT}`,
     {
       config: OPEN,
+      preHandler: onlyHere(city),
       schema: {
         tags: TAGS,
-        summary: 'What a service asks',
+        summary: 'Returns the questions of a service',
         params: FormatSchema.extend({ code: z.string() }),
-        querystring: Asked,
-        response: OPEN311_ANSWERS.definition,
+        querystring: CommonQuery,
+        response: OPEN311_RESPONSES.definition,
       },
     },
     async (request, reply) => {
-      const fault = notHere(request.query.jurisdiction_id, city());
-      if (fault !== null) return refuse(reply, [fault]);
       const services = publicServices(city());
       const { code } = request.params;
       const service = services.get(code);
       const known = [...services.keys()].join(', ');
       if (service === undefined)
         return refuse(reply, [{ code: 404, description: `there is no service "${code}"; the city has ${known}` }]);
-      return answer(reply, 'service_definition', definitionOf(service, languageOf(request, request.query.locale)));
+      return sendDocument(
+        reply,
+        'service_definition',
+        definitionOf(service, languageOf(request, request.query.locale)),
+      );
     },
   );
 }
 
-/** Photos of requests that everybody may see, and no others. */
-function mediaRoute(app: App, { citizens, city }: ApiDeps): void {
+/** Photos of requests of public services, and no others. */
+function mediaRoute(app: App, { citizens, city }: Pick<ApiDeps, 'citizens' | 'city'>): void {
   app.get(
     '/media/:name',
     {
       config: OPEN,
       schema: {
         tags: TAGS,
-        summary: 'A photo of a public request',
+        summary: 'Returns a photo of a public request',
         params: z.object({ name: z.string() }),
-        response: OPEN311_ANSWERS.photo,
+        response: OPEN311_RESPONSES.photo,
       },
     },
     async (request, reply) => {
@@ -136,11 +153,7 @@ function mediaRoute(app: App, { citizens, city }: ApiDeps): void {
   );
 }
 
-/** Every error leaves as GeoReport v2 has it: 403, 404, and 400 for the rest of what its sender can mend. */
-function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return refuse(reply, [faultOf(error, request)]);
-}
-
+/** The statuses of GeoReport v2: 403, 404, and 400 for anything else that the client can fix. */
 function faultOf(error: FastifyError, request: FastifyRequest): Fault {
   if (error instanceof LamppostError) {
     const { code, message: description } = error as LamppostError;
@@ -152,5 +165,5 @@ function faultOf(error: FastifyError, request: FastifyRequest): Fault {
   if (error.code === 'FST_REQ_FILE_TOO_LARGE') return { code: 400, description: 'media: at most 5 MB' };
   if (error.statusCode !== undefined && error.statusCode < 500) return { code: 400, description: error.message };
   request.log.error({ err: error }, 'a request failed');
-  return { code: 500, description: 'this is a fault of the server; its log has the details' };
+  return { code: 500, description: 'internal error; the server log has the details' };
 }

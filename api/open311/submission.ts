@@ -1,22 +1,96 @@
-import type { Report, Reporter } from '../../citizens/index.ts';
-import type { City, Service } from '../../domain/index.ts';
-import { districtAt } from '../../domain/index.ts';
-import type { Fault } from './answer.ts';
-import { answersOf } from './answers.ts';
-import type { Form } from './form.ts';
-import { publicServices } from './services.ts';
+import type { FastifyError, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import {
+  MOST_PHOTO_BYTES,
+  PHOTO_FAULTS,
+  type Photo,
+  photoOf,
+  type Report,
+  type Reporter,
+} from '../../citizens/index.ts';
+import { type City, districtAt, LamppostError, type Service, type ServiceAttribute } from '../../domain/index.ts';
+import { Instant } from '../schema.ts';
+import { publicServices } from './documents.ts';
+import type { Fault } from './protocol.ts';
 
-/** What a form asks for, or everything that keeps it from being asked. */
-export type Submission =
+/** Limits of a multipart form, sizes in bytes. */
+export const FORM_LIMITS = {
+  fields: 100,
+  fieldSize: 16 * 1024,
+  fieldNameSize: 200,
+  files: 2,
+  parts: 102,
+  fileSize: MOST_PHOTO_BYTES,
+} as const;
+
+/** The contents of a form without its empty fields. */
+export interface Form {
+  /** By name; of several values the last. */
+  readonly fields: ReadonlyMap<string, string>;
+  /** `attribute[CODE]` and `attribute[CODE][]`, by code. */
+  readonly attributes: ReadonlyMap<string, readonly string[]>;
+  readonly photo: Photo | null;
+  readonly faults: readonly Fault[];
+}
+
+/** Reads a form: `application/x-www-form-urlencoded` (already parsed), or `multipart/form-data` with a photo. Throws `invalid`. */
+export async function readForm(request: FastifyRequest): Promise<Form> {
+  if (!request.isMultipart()) return formOf([...((request.body as URLSearchParams | undefined) ?? [])], []);
+  try {
+    return await readParts(request);
+  } catch (error) {
+    // Errors of the parser itself have no status.
+    if (error instanceof LamppostError || (error as FastifyError).statusCode !== undefined) throw error;
+    throw new LamppostError('invalid', `the multipart form is broken: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function readParts(request: FastifyRequest): Promise<Form> {
+  const entries: [string, string][] = [];
+  const files: Buffer[] = [];
+  for await (const part of request.parts()) {
+    if (part.type === 'file') files.push(await part.toBuffer());
+    else if (part.valueTruncated)
+      throw new LamppostError('invalid', `${part.fieldname}: at most ${FORM_LIMITS.fieldSize} bytes`);
+    else entries.push([part.fieldname, String(part.value)]);
+  }
+  return formOf(entries, files);
+}
+
+/** Browsers send an empty file where none was chosen; it counts as none. */
+function formOf(entries: readonly (readonly [string, string])[], files: readonly Buffer[]): Form {
+  const fields = new Map<string, string>();
+  const attributes = new Map<string, string[]>();
+  for (const [name, text] of entries) {
+    const value = text.trim();
+    if (value === '') continue;
+    const code = /^attribute\[([^\]]+)\](?:\[\d*\])?$/.exec(name)?.[1];
+    if (code === undefined) fields.set(name, value);
+    else attributes.set(code, [...(attributes.get(code) ?? []), value]);
+  }
+  return { fields, attributes, ...photoIn(files.filter(({ length }) => length > 0)) };
+}
+
+function photoIn(files: readonly Buffer[]): Pick<Form, 'photo' | 'faults'> {
+  const [first, ...others] = files;
+  if (first === undefined) return { photo: null, faults: [] };
+  const photo = others.length === 0 ? photoOf(first) : null;
+  if (photo === null) return { photo, faults: [{ code: 400, description: `one photo, not ${files.length}` }] };
+  if (typeof photo !== 'string') return { photo, faults: [] };
+  return { photo: null, faults: [{ code: 400, description: `media: ${PHOTO_FAULTS[photo]}` }] };
+}
+
+/** A report to pass on, or everything that is wrong with the form. */
+type Submission =
   | { readonly report: Report; readonly faults: readonly [] }
   | { readonly report: null; readonly faults: readonly Fault[] };
 
-/** Longest texts (GeoReport v2 names 4,000 for the description). */
-const MOST = { description: 4_000, address_string: 1_000, media_url: 2_000 } as const;
-const MOST_OF_OTHERS = 200;
+/** The longest texts (GeoReport v2: 4,000 for the description). */
+const MAX_TEXT = { description: 4_000, address_string: 1_000, media_url: 2_000 } as const;
+const MAX_OTHER_TEXT = 200;
 const REPORTER = ['first_name', 'last_name', 'email', 'phone', 'device_id', 'account_id'] as const;
 
-/** Checks a form against the city: the service, the place, the service's own questions, what everything may be (GeoReport v2, POST Service Request). */
+/** Checks a form against the city: service, place, lengths, and the answers to the service's questions (GeoReport v2, POST Service Request). */
 export function submissionOf({ fields, attributes, photo, faults: before }: Form, city: City): Submission {
   const faults: Fault[] = [...before];
   const wrong = (description: string) => void faults.push({ code: 400, description });
@@ -25,7 +99,7 @@ export function submissionOf({ fields, attributes, photo, faults: before }: Form
   checkTexts(fields, wrong);
   const { answers, faults: unanswered } = answersOf(service?.attributes ?? [], attributes);
   faults.push(...unanswered);
-  // An unknown service tells more than anything that follows from it.
+  // An unknown service (404) comes first: other faults may follow from it.
   const sorted = faults.toSorted((a, b) => b.code - a.code);
   if (service === null || sorted.length > 0) return { report: null, faults: sorted };
   const report: Report = {
@@ -54,7 +128,7 @@ function serviceIn(fields: Fields, city: City, faults: Fault[]): Service | null 
   return known.get(code ?? '') ?? null;
 }
 
-/** At least one of a point, an address in words, and the id of an address. A point has to lie in the city: nobody else's department would come. */
+/** A form needs a point, an address text or an address id. The point must lie in the city. */
 function placeIn(
   fields: Fields,
   city: City,
@@ -71,7 +145,7 @@ function placeIn(
   const location = { lat: degrees('lat', lat, 90, wrong), lon: degrees('long', long, 180, wrong) };
   if (Number.isNaN(location.lat) || Number.isNaN(location.lon)) return nowhere;
   const district = districtAt(location, city.districts);
-  if (district === null) wrong(`lat, long: ${location.lat}, ${location.lon} lies outside of ${city.name.en}`);
+  if (district === null) wrong(`lat, long: ${location.lat}, ${location.lon} is outside ${city.name.en}`);
   return { ...nowhere, location, district: district ?? '' };
 }
 
@@ -85,7 +159,7 @@ function degrees(name: string, text: string | undefined, most: number, wrong: Wr
 
 function checkTexts(fields: Fields, wrong: Wrong): void {
   for (const name of ['description', 'address_string', 'address_id', 'media_url', ...REPORTER] as const) {
-    const most = MOST[name as keyof typeof MOST] ?? MOST_OF_OTHERS;
+    const most = MAX_TEXT[name as keyof typeof MAX_TEXT] ?? MAX_OTHER_TEXT;
     const { length } = fields.get(name) ?? '';
     if (length > most) wrong(`${name}: has ${length} characters; at most ${most}`);
   }
@@ -113,4 +187,42 @@ function reporterIn(fields: Fields): Reporter | null {
     deviceId: fields.get('device_id') ?? null,
     accountId: fields.get('account_id') ?? null,
   };
+}
+
+const MAX_ANSWER: Readonly<Record<'string' | 'text', number>> = { string: 500, text: 4_000 };
+
+/** Returns the answers to a service's questions by code, and what is wrong with them. Answers that the service does not ask for are left out. */
+function answersOf(
+  attributes: readonly ServiceAttribute[],
+  given: ReadonlyMap<string, readonly string[]>,
+): { readonly answers: Report['attributes']; readonly faults: readonly Fault[] } {
+  const answers: Record<string, string | readonly string[]> = {};
+  const faults: Fault[] = [];
+  for (const attribute of attributes) {
+    const values = given.get(attribute.code) ?? [];
+    const wrong = faultOf(attribute, values);
+    if (wrong !== null) faults.push({ code: 400, description: `attribute[${attribute.code}]: ${wrong}` });
+    else if (values.length > 0) answers[attribute.code] = attribute.datatype === 'multivaluelist' ? values : values[0]!;
+  }
+  return { answers, faults };
+}
+
+function faultOf({ datatype, required, title, values: known }: ServiceAttribute, values: readonly string[]) {
+  const [first] = values;
+  if (first === undefined) return required ? `is required: ${title.en}` : null;
+  if (datatype !== 'multivaluelist' && values.length > 1) return `takes one value, not ${values.length}`;
+  switch (datatype) {
+    case 'number':
+      return z.coerce.number().safeParse(first).success ? null : `"${first}" is not a number`;
+    case 'datetime':
+      return Instant.safeParse(first).success ? null : `"${first}" is not ISO 8601 with a zone (2026-01-31T12:00:00Z)`;
+    case 'string':
+    case 'text':
+      return first.length <= MAX_ANSWER[datatype] ? null : `has more than ${MAX_ANSWER[datatype]} characters`;
+    default: {
+      const keys = known.map(({ key }) => key);
+      const unknown = values.find((one) => !keys.includes(one));
+      return unknown === undefined ? null : `"${unknown}" is none of ${keys.join(', ')}`;
+    }
+  }
 }

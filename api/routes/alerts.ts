@@ -2,15 +2,18 @@ import { z } from 'zod';
 import { explained } from '../../rules/index.ts';
 import { AlertAnswer, AlertInFull, DeviceExplained } from '../answers/alerts.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { found, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const text = z.string().optional();
+const text = z.string().exactOptional();
 
-/** `/api/v1/alerts`, and why an alert fires or does not. */
-export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps): void {
+/** `/api/v1/alerts`: the alerts, and why each fires or does not. */
+export function alertRoutes(
+  app: App,
+  { alerts, rules, devices, held }: Pick<ApiDeps, 'alerts' | 'rules' | 'devices' | 'held'>,
+): void {
   const tags = ['alerts'];
-  /** What keeps its ticket back, or null. */
+  /** Why the alert's ticket waits; null where it does not. */
   const waitOf = (alert: { readonly rule: string; readonly group: string }) => {
     const waiting = held.of(alert);
     return waiting && { reason: waiting.reason, cause: waiting.cause, opensAt: waiting.opensAt };
@@ -20,18 +23,18 @@ export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps)
     {
       schema: {
         tags,
-        summary: 'Alerts and their states',
+        summary: 'Lists alerts, the latest change first',
         querystring: Paged.extend({
-          state: z.enum(['pending', 'firing', 'resolved']).optional(),
+          state: z.enum(['pending', 'firing', 'resolved']).exactOptional(),
           rule: text,
           district: text,
-          severity: SeveritySchema.optional(),
+          severity: SeveritySchema.exactOptional(),
         }),
         response: { 200: pageOf(AlertAnswer) },
       },
     },
     async ({ query }) => {
-      const { items, next } = alerts.list(given(query));
+      const { items, next } = alerts.list(query);
       return { items: items.map((alert) => ({ ...alert, waits: waitOf(alert) })), next };
     },
   );
@@ -41,7 +44,7 @@ export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps)
       schema: {
         tags,
         summary:
-          'One alert and why it stands so: clause by clause, since when, and what comes next; also of one that never fired',
+          'Explains one alert: its state clause by clause, since when, and what comes next; also if it never fired',
         params: z.object({ rule: z.string(), group: z.string() }),
         response: { 200: AlertInFull },
       },
@@ -58,7 +61,7 @@ export function alertRoutes(app: App, { alerts, rules, devices, held }: ApiDeps)
     {
       schema: {
         tags,
-        summary: 'Every rule about a device, its district and the city: whether its alert fires, and the reason',
+        summary: 'Lists every rule about a device, its district and the city: whether its alert fires, and why',
         params: z.object({ id: z.string() }),
         response: { 200: pageOf(DeviceExplained) },
       },

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { BackupAnswer } from '../answers/backup.ts';
+import { BackupJobSchema } from '../../store/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 
-/** `/api/v1/backup`: all that the server keeps, copied on its own disk while it works. */
-export function backupRoutes(app: App, { backups }: ApiDeps): void {
+/** `/api/v1/backup`: copies everything that the server stores into a folder on its disk while it works. */
+export function backupRoutes(app: App, { backups }: Pick<ApiDeps, 'backups'>): void {
   const tags = ['system'];
   const config = { role: 'admin' } as const;
   const body = z.strictObject({ to: z.string().min(1).max(4_096).optional() }).nullish();
@@ -16,13 +16,13 @@ export function backupRoutes(app: App, { backups }: ApiDeps): void {
       schema: {
         tags,
         summary:
-          'Begins a backup into a new folder on the server: "to", or one in LAMPPOST_BACKUP_DIR named by the time',
+          'Starts a backup into a new folder on the server: `to`, or a folder in LAMPPOST_BACKUP_DIR named by the time',
         body,
-        response: { 202: BackupAnswer },
+        response: { 202: BackupJobSchema },
       },
     },
     async (request, reply) =>
-      reply.code(202).header('location', '/api/v1/backup').send(backups.start(request.body?.to)),
+      reply.code(202).header('location', '/api/v1/backup').send(backups.begin(request.body?.to)),
   );
   app.get(
     '/api/v1/backup',
@@ -30,10 +30,10 @@ export function backupRoutes(app: App, { backups }: ApiDeps): void {
       config,
       schema: {
         tags,
-        summary: 'The backup that runs, or the last one since the start',
-        response: { 200: BackupAnswer },
+        summary: 'Returns the running backup, or the last one since the server started',
+        response: { 200: BackupJobSchema },
       },
     },
-    async () => found(backups.last(), 'backup since the start'),
+    async () => found(backups.last(), 'backup since the server started'),
   );
 }

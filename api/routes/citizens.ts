@@ -8,18 +8,20 @@ import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 import { seenTicket } from './tickets.ts';
 
+type Deps = Pick<ApiDeps, 'citizens' | 'city' | 'tickets' | 'log'>;
+
 const Id = z.object({ id: z.string() });
 const tags = ['citizens'];
 
-/** What belongs to a ticket that a citizen asked for: their rating, what they answered, and who they are. */
-export function citizenRoutes(app: App, deps: ApiDeps): void {
+/** What belongs to a ticket that a citizen reported: their rating, the details they gave, and who they are. */
+export function citizenRoutes(app: App, deps: Deps): void {
   ratingRoute(app, deps);
   requestRoute(app, deps);
   reporterRoutes(app, deps);
 }
 
-/** Open: the token is the proof. Guessing one of 2^256 is hopeless at any rate. */
-function ratingRoute(app: App, { citizens }: ApiDeps): void {
+/** Needs no key: the token is the proof. It has 256 random bits, so there is no limit on attempts. */
+function ratingRoute(app: App, { citizens }: Pick<ApiDeps, 'citizens'>): void {
   const body = z.strictObject({
     token: z.string().min(1).max(200),
     stars: z.number().int().min(1).max(5),
@@ -31,7 +33,7 @@ function ratingRoute(app: App, { citizens }: ApiDeps): void {
       config: { role: 'open' },
       schema: {
         tags,
-        summary: 'The rating of the citizen who reported it, by their token, once it is closed',
+        summary: 'Rates a closed ticket; the token proves that the citizen reported it',
         params: Id,
         body,
         response: { 200: RatingAnswer },
@@ -44,21 +46,20 @@ function ratingRoute(app: App, { citizens }: ApiDeps): void {
   );
 }
 
-function requestRoute(app: App, deps: ApiDeps): void {
-  const { citizens, city } = deps;
+function requestRoute(app: App, { citizens, city, tickets }: Deps): void {
   app.get(
     '/api/v1/tickets/:id/request',
     {
       schema: {
         tags,
         summary:
-          "What a citizen's request says beside its ticket: answers to the service's questions, photo, address id",
+          "Returns what a citizen's request adds to its ticket: answers to the service's questions, photo, address id",
         params: Id,
         response: { 200: RequestAnswer },
       },
     },
     async ({ key, params: { id } }) => {
-      const { service } = seenTicket(deps, id, boundTo(key!));
+      const { service } = seenTicket(tickets, id, boundTo(key!));
       const { mediaUrl, addressId, attributes } = found(citizens.requests.get(id), `request "${id}"`);
       const asked = new Map(
         city()
@@ -75,17 +76,17 @@ function requestRoute(app: App, deps: ApiDeps): void {
   );
 }
 
-function reporterRoutes(app: App, { citizens, tickets, log }: ApiDeps): void {
-  /** Throws `not-found`, and `forbidden` for all but the department that answers for the ticket and the city's admins. */
+function reporterRoutes(app: App, { citizens, tickets, log }: Deps): void {
+  /** Returns the ticket. Throws `not-found`, and `forbidden` for all but operators of the responsible department and the city's admins. */
   function allowed(id: string, key: Key): Ticket {
     const ticket = found(tickets.get(id), `ticket "${id}"`);
-    // A report goes along with its first one, wherever that is handed over to.
+    // A repeated report belongs to the department that has the first one now.
     const responsible = ticket.relation === 'report' ? (tickets.get(ticket.parent!) ?? ticket) : ticket;
     const refusal = refuseReporter(key, responsible);
     if (refusal === null) return ticket;
     log.warn(
       { ticket: id, key: key.id, department: key.department, refusal },
-      'somebody may not see who reported a ticket',
+      'access to the reporter of a ticket was refused',
     );
     const detail = `only operators of ${responsible.department} and the city's admins see who reported ${id}`;
     throw new LamppostError('forbidden', detail, { reason: refusal === 'not-your-role' ? refusal : 'not-your-ticket' });
@@ -95,21 +96,24 @@ function reporterRoutes(app: App, { citizens, tickets, log }: ApiDeps): void {
   const schema = (summary: string) => ({ tags, summary, params: Id });
   app.get(
     '/api/v1/tickets/:id/reporter',
-    { config, schema: { ...schema('Who reported it; each look is in the log'), response: { 200: ReporterAnswer } } },
+    {
+      config,
+      schema: { ...schema('Returns who reported a ticket; each access is logged'), response: { 200: ReporterAnswer } },
+    },
     async ({ key, params: { id } }) => {
       allowed(id, key!);
-      const reporter = found(citizens.reporter(id), `reporter of "${id}": nobody gave a name, or it was forgotten`);
-      log.info({ ticket: id, key: key!.id, department: key!.department }, 'somebody looked at who reported a ticket');
+      const reporter = found(citizens.reporter(id), `reporter of "${id}": no name was given, or it was deleted`);
+      log.info({ ticket: id, key: key!.id, department: key!.department }, 'the reporter of a ticket was read');
       return { ticket: id, ...reporter };
     },
   );
   app.delete(
     '/api/v1/tickets/:id/reporter',
-    { config, schema: schema('Forgets who reported it, at once and for good') },
+    { config, schema: schema('Deletes who reported a ticket, at once and for good') },
     async ({ key, params: { id } }, reply) => {
       allowed(id, key!);
       found(citizens.forget(id) || null, `reporter of "${id}"`);
-      log.info({ ticket: id, key: key!.id, department: key!.department }, 'the reporter of a ticket was forgotten');
+      log.info({ ticket: id, key: key!.id, department: key!.department }, 'the reporter of a ticket was deleted');
       return reply.code(204).send();
     },
   );

@@ -1,24 +1,23 @@
 import { z } from 'zod';
-import { LedgerAnswer } from '../answers/ledger.ts';
+import { LedgerSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const text = z.string().optional();
-
-/** `/api/v1/ledger`: where every message is. `/api/v1/city/reload`. */
-export function ledgerRoutes(app: App, deps: ApiDeps): void {
+/** `/api/v1/ledger` and `/api/v1/city/reload`. */
+export function cityRoutes(app: App, { ledger, reloadCity }: Pick<ApiDeps, 'ledger' | 'reloadCity'>): void {
   app.get(
     '/api/v1/ledger',
     {
       schema: {
         tags: ['ledger'],
-        summary: 'received = decoded + quarantined + pending, for the city or one device',
-        querystring: z.object({ device: text }),
-        response: { 200: LedgerAnswer },
+        summary:
+          'Counts the messages and readings of the city or of one device: received = decoded + quarantined + pending',
+        querystring: z.object({ device: z.string().optional() }),
+        response: { 200: LedgerSchema },
       },
     },
-    async ({ query: { device } }) => found(await deps.ledger(device), `message of device "${device}"`),
+    async ({ query: { device } }) => found(await ledger(device), `message of device "${device}"`),
   );
   app.post(
     '/api/v1/city/reload',
@@ -27,10 +26,10 @@ export function ledgerRoutes(app: App, deps: ApiDeps): void {
       schema: {
         tags: ['city'],
         summary:
-          'Reads the city folder again; a folder with mistakes leaves the old one in force and says where they are',
+          'Reads the city folder again. If it has mistakes, the response lists them and the old city stays in force',
         response: { 200: z.object({ changed: z.boolean(), version: z.string() }) },
       },
     },
-    async () => deps.reloadCity(),
+    async () => reloadCity(),
   );
 }

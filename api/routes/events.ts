@@ -12,28 +12,28 @@ const Query = Paged.extend({
     .regex(/^\d{1,15}$/, { error: ({ input }) => `"${input}" is not the next of a page` })
     .nullish()
     .transform((after) => after ?? null),
-  type: namesOf(EVENT_TYPES).optional(),
-  department: Names.optional(),
-  district: Names.optional(),
-  severity: namesOf(SEVERITIES).optional(),
-  rule: Names.optional(),
-  ticket: Names.optional(),
+  type: namesOf(EVENT_TYPES).exactOptional(),
+  department: Names.exactOptional(),
+  district: Names.exactOptional(),
+  severity: namesOf(SEVERITIES).exactOptional(),
+  rule: Names.exactOptional(),
+  ticket: Names.exactOptional(),
 });
 
 const Numbered = z.object({
-  n: z.int().describe('Its number: the position to resume after'),
+  n: z.int().describe('Its number, the position to resume after'),
   event: z.union(Object.values(EVENT_SCHEMAS)),
 });
 
-/** `/api/v1/events`: JSON pages after a cursor, or a stream (`Accept: text/event-stream`). */
-export function eventRoutes(app: App, { events }: ApiDeps, streams: Streams): void {
+/** `/api/v1/events`: pages of JSON after a cursor, or a stream (`Accept: text/event-stream`). */
+export function eventRoutes(app: App, { events }: Pick<ApiDeps, 'events'>, streams: Streams): void {
   app.get(
     '/api/v1/events',
     {
       schema: {
         tags: ['events'],
         summary:
-          'CloudEvents after a cursor: a page of JSON, or server-sent events resumed by Last-Event-ID. Filters take several values, repeated or with commas. A key of a department gets what that hears over MQTT: alerts, and its own tickets',
+          'Returns CloudEvents after a cursor as a page of JSON, or as server-sent events that resume by Last-Event-ID. Each filter takes several values. A key of a department gets what it gets over MQTT: alerts and its own tickets',
         querystring: Query,
         response: { 200: pageOf(Numbered) },
       },
@@ -41,17 +41,17 @@ export function eventRoutes(app: App, { events }: ApiDeps, streams: Streams): vo
     async (request, reply) => {
       const { type: types, limit, after, ...asked } = request.query;
       // The same as over MQTT (promise 7).
-      const heardBy = boundTo(request.key!) ?? undefined;
-      const filter = given({ types, ...asked, heardBy });
+      const visibleTo = boundTo(request.key!) ?? undefined;
+      const filter = given({ types, ...asked, visibleTo });
       if (!(request.headers.accept ?? '').includes('text/event-stream')) {
-        return events.page({ ...filter, limit, after }) as never;
+        return events.page({ ...filter, limit, after });
       }
       const key = request.key!.id;
       streams.refuseTooMany(key);
       const last = request.headers['last-event-id'] ?? after;
       reply.hijack();
       streams.open(reply.raw, { key, filter, last: last === null ? null : String(last) });
-      return reply as never;
+      return reply;
     },
   );
 }

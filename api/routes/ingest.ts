@@ -2,9 +2,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { ApiDeps } from '../deps.ts';
 import { problem } from '../problem.ts';
-import type { App } from './routes.ts';
+import type { App, SchemaTypes } from './routes.ts';
 
-/** From the content type to the last level of the device's topic. */
+/** The last level of the device's topic, by content type. */
 const FORMATS: Readonly<Record<string, string>> = {
   'application/json': 'readings',
   'application/senml+json': 'senml',
@@ -14,23 +14,27 @@ const FORMATS: Readonly<Record<string, string>> = {
 const Accepted = z.object({ acknowledged: z.literal(true) });
 
 /**
- * `POST /ingest/…` for devices without MQTT: same journal, same ledger; the answer comes after the commit. A device
- * shows its own secret, as HTTP Basic (user = device id) or, where the path names the device, as a bearer token.
+ * `POST /ingest/…` for devices without MQTT: same journal, same ledger; the response comes after the commit. A device
+ * sends its own secret as HTTP Basic (user = device id) or, where the path names the device, as a bearer token.
  */
-export function ingestRoutes(app: App, { ingest, maxMessage }: ApiDeps): void {
+export function ingestRoutes(app: App, { ingest, maxMessage }: Pick<ApiDeps, 'ingest' | 'maxMessage'>): void {
   void app.register(async (scope) => {
-    // The payload is journalled as it was sent: decoding is the business of those who read the journal.
+    // The payload is journalled as it was sent; the readers of the journal decode it.
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: maxMessage }, (_request, body, done) =>
       done(null, body),
     );
-    const within = scope.withTypeProvider() as unknown as App;
+    const within = scope.withTypeProvider<SchemaTypes>() as App;
     const tags = ['ingest'];
     within.post(
       '/ingest/sensor-community',
       {
         config: { role: 'open' },
-        schema: { tags, summary: 'A sensor.community station; X-Sensor names it', response: { 200: Accepted } },
+        schema: {
+          tags,
+          summary: 'Takes readings of a sensor.community station; the header X-Sensor names it',
+          response: { 200: Accepted },
+        },
       },
       async (request, reply) => {
         const station = request.headers['x-sensor'];
@@ -43,7 +47,7 @@ export function ingestRoutes(app: App, { ingest, maxMessage }: ApiDeps): void {
         config: { role: 'open' },
         schema: {
           tags,
-          summary: 'Readings of one device: native JSON, SenML JSON or SenML CBOR, by content type',
+          summary: 'Takes readings of one device: native JSON, SenML JSON or SenML CBOR, by content type',
           params: z.object({ device: z.string() }),
           response: { 200: Accepted },
         },

@@ -5,8 +5,8 @@ import type { ApiDeps } from '../deps.ts';
 import { found, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
-/** `/api/v1/keys`: of people and programs. */
-export function keyRoutes(app: App, { keys }: ApiDeps): void {
+/** `/api/v1/keys`: the keys of people and programs. */
+export function keyRoutes(app: App, { keys }: Pick<ApiDeps, 'keys'>): void {
   const tags = ['keys'];
   const config = { role: 'admin' } as const;
   const body = z.strictObject({
@@ -21,7 +21,7 @@ export function keyRoutes(app: App, { keys }: ApiDeps): void {
   );
   app.get(
     '/api/v1/keys',
-    { config, schema: { tags, summary: 'Keys, without their secrets', response: { 200: pageOf(KeyAnswer) } } },
+    { config, schema: { tags, summary: 'Lists keys without their secrets', response: { 200: pageOf(KeyAnswer) } } },
     async () => ({ items: keys.list(), next: null }),
   );
   app.delete(

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { boundTo, LamppostError } from '../../domain/index.ts';
 import { OVERSIGHT_KEYS, type OversightKey } from '../../tickets/index.ts';
 import { OversightAnswer } from '../answers/oversight.ts';
+import { oversightCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
-import { oversightCsv } from '../oversight-csv.ts';
-import { given, Instant, Names } from '../schema.ts';
+import { given, Instant, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const By = Names.transform((names, context) => {
@@ -19,31 +19,31 @@ const Query = z.object({
   from: Instant.optional(),
   to: Instant.optional(),
   by: By.default(['department', 'service']),
-  /** Wins over the Accept header. */
+  /** Takes precedence over the Accept header. */
   format: z.enum(['json', 'csv']).optional(),
 });
 
 /** `/api/v1/oversight`. */
-export function oversightRoutes(app: App, { oversight, city }: ApiDeps): void {
+export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'oversight' | 'city'>): void {
   app.get(
     '/api/v1/oversight',
     {
       schema: {
         tags: ['oversight'],
         summary:
-          'Tickets opened in [from, to), added up by department, service, district and week: open, overdue, times, ratings. JSON or CSV; a key of a department sees its own',
+          'Summarizes tickets opened in [from, to) by department, service, district and week: open, overdue, durations, ratings. JSON or CSV; a key of a department gets its own',
         querystring: Query,
         response: { 200: z.object({ items: z.array(OversightAnswer), next: z.null() }) },
       },
     },
     async ({ query: { from: fromMs, to: toMs, by, format }, headers, key }, reply) => {
       if (fromMs !== undefined && toMs !== undefined && fromMs > toMs)
-        throw new LamppostError('invalid', `from (${fromMs}) lies after to (${toMs}), both epoch ms`);
+        throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
       const department = boundTo(key!) ?? undefined;
       const items = await oversight.read({ ...given({ fromMs, toMs, department }), by, timezone: city().timezone });
       const asCsv = (format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'csv';
       if (!asCsv) return { items, next: null };
-      return reply.type('text/csv; charset=utf-8; header=present').send(oversightCsv(by, items) as never);
+      return sendRaw(reply, 'text/csv; charset=utf-8; header=present', oversightCsv(by, items));
     },
   );
 }

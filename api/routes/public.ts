@@ -1,34 +1,40 @@
 import type { FastifyReply } from 'fastify';
-import { type City, systemClock as clock, DAY_MS, isoOf, type LocalText } from '../../domain/index.ts';
+import { type City, type Clock, DAY_MS, isoOf, type LocalText, type ShapeOf } from '../../domain/index.ts';
 import type { PublicTicket } from '../../tickets/index.ts';
 import { PublicOversight, PublicTickets } from '../answers/oversight.ts';
 import type { ApiDeps } from '../deps.ts';
-import { remembered } from '../remembered.ts';
+import { sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
-/** Anybody may ask, at any rate: what is public is made once a minute at most. */
+/** Anybody may ask at any rate: public data is computed at most once a minute. */
+type Deps = Pick<ApiDeps, 'oversight' | 'publicTickets' | 'city' | 'clock'>;
+
 const FRESH_MS = 60_000;
 const OVERSIGHT_DAYS = 364;
 const RESOLVED_DAYS = 30;
 const MOST_TICKETS = 10_000;
 
-/** `/public/…`: open data without a key. No person's words, no names, places only as exactly as the city publishes them. */
-export function publicRoutes(app: App, deps: ApiDeps): void {
+/** `/public/…`: open data without a key. It has no names and no texts of people, and places only as exactly as the city publishes them. */
+export function publicRoutes(app: App, deps: Deps): void {
+  const { clock } = deps;
   const tags = ['public'];
   const config = { role: 'open' } as const;
-  const oversight = remembered(() => publicOversight(deps, clock.now()), FRESH_MS, clock);
-  const tickets = remembered(async () => JSON.stringify(publicTickets(deps, clock.now())), FRESH_MS, clock);
+  const oversight = memoize(() => publicOversight(deps, clock.now()), FRESH_MS, clock);
+  const tickets = memoize(async () => JSON.stringify(publicTickets(deps, clock.now())), FRESH_MS, clock);
   app.get(
     '/public/oversight.json',
     {
       config,
       schema: {
         tags,
-        summary: 'Open data: how the city answers, over 52 weeks, by service, district and week',
+        summary: 'Open data: how the city responds over 52 weeks, by service, district and week',
         response: { 200: PublicOversight },
       },
     },
-    async (_request, reply) => open(reply).send((await oversight()) as never),
+    async (_request, reply) => {
+      open(reply);
+      return oversight();
+    },
   );
   app.get(
     '/public/tickets.geojson',
@@ -43,22 +49,19 @@ export function publicRoutes(app: App, deps: ApiDeps): void {
     },
     async (_request, reply) => {
       const text = await tickets();
-      return open(reply)
-        .type('application/geo+json')
-        .serializer(String)
-        .send(text as never);
+      return sendRaw(open(reply), 'application/geo+json', text);
     },
   );
 }
 
-/** For everybody's caches and everybody's pages. */
+/** Lets caches store the response and pages of other origins read it. */
 function open(reply: FastifyReply): FastifyReply {
   return reply
     .header('cache-control', `public, max-age=${FRESH_MS / 1_000}`)
     .header('access-control-allow-origin', '*');
 }
 
-async function publicOversight({ oversight, city }: ApiDeps, nowMs: number): Promise<object> {
+async function publicOversight({ oversight, city }: Deps, nowMs: number): Promise<ShapeOf<typeof PublicOversight>> {
   const { timezone, departments, services, districts, ...about } = city();
   const fromMs = nowMs - OVERSIGHT_DAYS * DAY_MS;
   const query = { fromMs, toMs: nowMs, timezone };
@@ -75,7 +78,7 @@ async function publicOversight({ oversight, city }: ApiDeps, nowMs: number): Pro
   };
 }
 
-function publicTickets({ publicTickets, city }: ApiDeps, nowMs: number): object {
+function publicTickets({ publicTickets, city }: Deps, nowMs: number): ShapeOf<typeof PublicTickets> {
   const { services, publication, name } = city();
   const tickets = publicTickets({
     services: [...services.values()].filter(({ open311 }) => open311).map(({ id }) => id),
@@ -94,11 +97,32 @@ function described({ name, publication }: Pick<City, 'name' | 'publication'>, no
   return { city: name, licence: publication.licence, generatedAt: isoOf(nowMs) };
 }
 
-function featureOf({ id, location, ...properties }: PublicTicket, title: LocalText): object {
-  const geometry = location === null ? null : { type: 'Point', coordinates: [location.lon, location.lat] };
+function featureOf({ id, location, ...properties }: PublicTicket, title: LocalText): Feature {
+  const geometry =
+    location === null ? null : { type: 'Point' as const, coordinates: [location.lon, location.lat] as const };
   return { type: 'Feature', id, geometry, properties: { ...properties, title } };
 }
 
+type Feature = ShapeOf<typeof PublicTickets>['features'][number];
+
 function titlesOf(things: ReadonlyMap<string, { readonly title: LocalText }>): Record<string, LocalText> {
   return Object.fromEntries([...things].map(([id, { title }]) => [id, title]));
+}
+
+/** Computes a value once for all callers within a time, also while it is being computed. A failure is not cached. */
+export function memoize<T>(compute: () => Promise<T>, forMs: number, clock: Clock): () => Promise<T> {
+  let cached: Promise<T> | null = null;
+  let computedMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    const ageMs = clock.now() - computedMs;
+    // A clock that was set back makes nothing last longer.
+    if (cached !== null && ageMs >= 0 && ageMs < forMs) return cached;
+    const value = compute();
+    cached = value;
+    computedMs = clock.now();
+    value.catch(() => {
+      if (cached === value) cached = null;
+    });
+    return value;
+  };
 }

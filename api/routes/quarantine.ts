@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { REASONS, type Reason } from '../../domain/index.ts';
-import { QuarantinedAnswer, QuarantinedInFull, ReplayAnswer } from '../answers/quarantine.ts';
+import { QuarantinedInFullSchema, QuarantinedSchema, REASONS, type Reason } from '../../domain/index.ts';
+import { ReplayJobSchema } from '../../ingest/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found, given, Instant, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const text = z.string().optional();
+const text = z.string().exactOptional();
 const Filter = z.strictObject({
   device: text,
-  reason: z.enum(Object.keys(REASONS) as [Reason]).optional(),
+  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]).exactOptional(),
   format: text,
   from: Instant.optional(),
   to: Instant.optional(),
@@ -22,16 +22,16 @@ function filterOf({ from, to, ...rest }: z.infer<typeof Filter>) {
   return given({ ...rest, fromMs: from, toMs: to });
 }
 
-/** `/api/v1/quarantine`: what was refused can be seen, mended and sent the way again. */
-export function quarantineRoutes(app: App, { quarantine }: ApiDeps): void {
+/** `/api/v1/quarantine`: refused messages and readings can be read, and replayed or discarded. */
+export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quarantine'>): void {
   app.get(
     '/api/v1/quarantine',
     {
       schema: {
         tags,
-        summary: 'What was refused, and why; newest first',
+        summary: 'Lists what was refused and why, newest first',
         querystring: Paged.extend(Filter.shape).extend({ discarded: z.stringbool().default(false) }),
-        response: { 200: pageOf(QuarantinedAnswer) },
+        response: { 200: pageOf(QuarantinedSchema) },
       },
     },
     async ({ query: { limit, after, discarded, ...filter } }) =>
@@ -42,9 +42,9 @@ export function quarantineRoutes(app: App, { quarantine }: ApiDeps): void {
     {
       schema: {
         tags,
-        summary: 'One refusal: the payload as it was sent, and what its format makes of it',
+        summary: 'Returns one refusal: the payload as it was sent, and as its format decodes it',
         params: Id,
-        response: { 200: QuarantinedInFull },
+        response: { 200: QuarantinedInFullSchema },
       },
     },
     async ({ params: { id } }) => found(quarantine.get(id), `"${id}" in quarantine`),
@@ -55,19 +55,20 @@ export function quarantineRoutes(app: App, { quarantine }: ApiDeps): void {
       config: { role: 'operator' },
       schema: {
         tags,
-        summary: 'Sends refused messages the way again: the ids given, or all that match; without either, all',
+        summary:
+          'Replays refused messages: those with the given ids, or all that match the filter; without a body, all',
         body: Chosen.nullish(),
-        response: { 202: ReplayAnswer },
+        response: { 202: ReplayJobSchema },
       },
     },
     async ({ body }, reply) => {
-      const job = quarantine.replay(body && 'ids' in body ? body : filterOf((body ?? {}) as never));
+      const job = quarantine.replay(body && 'ids' in body ? body : filterOf(body ?? {}));
       return reply.code(202).header('location', `/api/v1/quarantine/replays/${job.id}`).send(job);
     },
   );
   app.get(
     '/api/v1/quarantine/replays/:id',
-    { schema: { tags, summary: 'How far a replay is', params: Id, response: { 200: ReplayAnswer } } },
+    { schema: { tags, summary: 'Returns the progress of a replay', params: Id, response: { 200: ReplayJobSchema } } },
     async ({ params: { id } }) => found(quarantine.replayJob(id), `replay "${id}"`),
   );
   app.post(
@@ -76,7 +77,7 @@ export function quarantineRoutes(app: App, { quarantine }: ApiDeps): void {
       config: { role: 'operator' },
       schema: {
         tags,
-        summary: 'Marks refusals as not to be mended, with a note; they stay until they expire',
+        summary: 'Marks refusals as not worth fixing, with a note; they stay until they expire',
         body: Ids.extend({ note: z.string().min(1).max(1_000) }),
         response: { 200: z.object({ discarded: z.number().int() }) },
       },

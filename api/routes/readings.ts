@@ -1,11 +1,17 @@
 import { createReadStream, rm } from 'node:fs';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { AGGREGATES, HOUR_MS, LamppostError, parseDuration } from '../../domain/index.ts';
-import { LatestAnswer, SeriesAnswer } from '../answers/readings.ts';
+import {
+  AGGREGATES,
+  HOUR_MS,
+  LamppostError,
+  LatestReadingSchema,
+  parseDuration,
+  SeriesSchema,
+} from '../../domain/index.ts';
+import { readingsCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
-import { csvOf } from '../readings-csv.ts';
-import { given, Instant, Names } from '../schema.ts';
+import { given, Instant, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Every = z.string().transform((text, context) => {
@@ -23,15 +29,15 @@ const Query = z.object({
   to: Instant.optional(),
   every: Every.optional(),
   fn: z.enum(AGGREGATES).default('mean'),
-  /** Intervals without a reading: left out, or null. */
+  /** Intervals without a reading are left out, or null. */
   fill: z.enum(['none', 'null']).optional(),
-  /** Wins over the Accept header. */
+  /** Takes precedence over the Accept header. */
   format: z.enum(['json', 'csv', 'parquet']).optional(),
   maxPoints: z.coerce.number().int().min(1).max(1_000_000).default(100_000),
 });
 
 /** `/api/v1/readings`. */
-export function readingRoutes(app: App, { history }: ApiDeps): void {
+export function readingRoutes(app: App, { history }: Pick<ApiDeps, 'history'>): void {
   const tags = ['readings'];
   app.get(
     '/api/v1/readings',
@@ -39,25 +45,25 @@ export function readingRoutes(app: App, { history }: ApiDeps): void {
       schema: {
         tags,
         summary:
-          'Readings of [from, to), raw or one point an interval; the last hour where nothing is said. JSON, CSV or Parquet',
+          'Returns readings of [from, to), raw or one point per interval; by default the last hour. JSON, CSV or Parquet',
         querystring: Query,
-        response: { 200: z.object({ series: z.array(SeriesAnswer) }) },
+        response: { 200: z.object({ series: z.array(SeriesSchema) }) },
       },
     },
     async ({ query, headers }, reply) => {
       const toMs = query.to ?? Date.now() + 1;
       const fromMs = query.from ?? toMs - HOUR_MS;
-      if (fromMs > toMs) throw new LamppostError('invalid', `from (${fromMs}) lies after to (${toMs}), both epoch ms`);
+      if (fromMs > toMs) throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
       if (query.fill === 'null' && query.every === undefined) {
-        throw new LamppostError('invalid', 'fill=null fills intervals: say how long they are, such as every=5m');
+        throw new LamppostError('invalid', 'fill=null needs the length of the intervals, such as every=5m');
       }
       const { device: devices, metric: metrics, district, every: everyMs, fn, fill, maxPoints } = query;
-      const sought = given({ devices, metrics, district, everyMs, fromMs, toMs, fn, fill });
+      const wanted = given({ devices, metrics, district, everyMs, fromMs, toMs, fn, fill });
       const format = query.format ?? accepted(headers.accept ?? '');
-      if (format === 'parquet') return sendParquet(reply, await history.exportParquet(sought));
-      const series = await history.query({ ...sought, maxPoints });
+      if (format === 'parquet') return sendParquet(reply, await history.exportParquet(wanted));
+      const series = await history.query({ ...wanted, maxPoints });
       if (format === 'json') return { series };
-      return reply.type('text/csv; charset=utf-8; header=present').send(csvOf(series) as never);
+      return sendRaw(reply, 'text/csv; charset=utf-8; header=present', readingsCsv(series));
     },
   );
   app.get(
@@ -65,9 +71,9 @@ export function readingRoutes(app: App, { history }: ApiDeps): void {
     {
       schema: {
         tags,
-        summary: 'The newest reading of each device and metric',
+        summary: 'Returns the newest reading of each device and metric',
         querystring: Query.pick({ device: true, metric: true, district: true }),
-        response: { 200: z.object({ items: z.array(LatestAnswer), next: z.null() }) },
+        response: { 200: z.object({ items: z.array(LatestReadingSchema), next: z.null() }) },
       },
     },
     async ({ query: { device: devices, metric: metrics, district } }) => ({
@@ -84,10 +90,10 @@ function accepted(accept: string): 'json' | 'csv' | 'parquet' {
   return accept.includes(PARQUET) ? 'parquet' : 'json';
 }
 
-/** The file is gone when it is sent, or when nobody reads it any more. */
-function sendParquet(reply: FastifyReply, path: string): never {
+/** Sends a file and deletes it when it is sent or the client disconnects. */
+function sendParquet(reply: FastifyReply, path: string): FastifyReply {
   const file = createReadStream(path);
   file.once('close', () => rm(path, { force: true }, () => {}));
-  const name = 'attachment; filename="readings.parquet"';
-  return reply.type(PARQUET).header('content-disposition', name).send(file) as never;
+  reply.header('content-disposition', 'attachment; filename="readings.parquet"');
+  return sendRaw(reply, PARQUET, file);
 }

@@ -1,26 +1,43 @@
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { stringify } from 'yaml';
 import { z } from 'zod';
-import type { RuleChanged } from '../../rules/index.ts';
+import type { RuleChanged, RuleDraft, RuleEditor } from '../../rules/index.ts';
 import { RuleAnswer, RuleVersionAnswer } from '../answers/rules.ts';
 import type { ApiDeps } from '../deps.ts';
-import { draftOf, editorOf, etagOf, Noted, RuleBody } from '../rule-draft.ts';
+import { etagOf, versionsOf } from '../if-match.ts';
 import { found, Paged, pageOf } from '../schema.ts';
-import type { App } from './routes.ts';
+import type { App, SchemaTypes } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
 const YAML = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
 const BODY_LIMIT = 256 * 1024;
+const tags = ['rules'];
 
-/** `/api/v1/rules`: those from files are read-only here; those made here have versions, authors and a history. */
+const Text = z.string().min(1).max(100_000);
+const Note = z.string().max(1_000);
+
+/** A rule in a request: its id or its text (YAML), or the rule itself as an object. */
+export const RuleReference = z.union([Text, z.looseObject({})]);
+
+/** A rule to store: YAML as the body, `{text, note}` with the YAML in it, or the rule itself as an object. */
+const RuleBody = z.union([
+  Text,
+  z.strictObject({ text: Text, note: Note.default('') }),
+  z.looseObject({ text: z.never().optional() }),
+]);
+
+/** `?note=`, for bodies that have no note. */
+const Noted = z.object({ note: Note.default('') });
+
+/** `/api/v1/rules`. Rules from files are read-only here; rules made here have versions, authors and a history. */
 export function ruleRoutes(app: App, { rules }: ApiDeps): void {
-  const tags = ['rules'];
   app.get(
     '/api/v1/rules',
     {
       schema: {
         tags,
         summary:
-          'All rules in order of id, of files and of the API: where each comes from, and what keeps it out of force',
+          'Lists all rules by id, from files and from the API: where each comes from, and what keeps it out of force',
         querystring: Paged,
         response: { 200: pageOf(RuleAnswer) },
       },
@@ -32,7 +49,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   );
   app.get(
     '/api/v1/rules/:id',
-    { schema: { tags, summary: 'One rule, with its source', params: Id, response: { 200: RuleAnswer } } },
+    { schema: { tags, summary: 'Returns a rule with its source', params: Id, response: { 200: RuleAnswer } } },
     async ({ params: { id } }, reply) => {
       const rule = found(rules.get(id), `rule "${id}"`);
       return reply.header('etag', etagOf(rule.version)).send(rule);
@@ -43,8 +60,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
     {
       schema: {
         tags,
-        summary:
-          'Every version of a rule that the API made, newest first: by whom, when, why, and its text (null: deleted)',
+        summary: 'Lists the versions of a rule, newest first: by whom, when, why, and the text (null: deleted)',
         params: Id,
         response: { 200: pageOf(RuleVersionAnswer) },
       },
@@ -53,14 +69,13 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   );
   void app.register(async (scope) => {
     scope.addContentTypeParser(YAML, { parseAs: 'string' }, (_request, body, done) => done(null, body));
-    changeRoutes(scope.withTypeProvider() as unknown as App, rules);
+    changeRoutes(scope.withTypeProvider<SchemaTypes>() as App, rules);
   });
 }
 
 function changeRoutes(app: App, rules: ApiDeps['rules']): void {
-  const tags = ['rules'];
   const config = { role: 'admin' } as const;
-  const answers = { body: RuleBody, querystring: Noted };
+  const input = { body: RuleBody, querystring: Noted };
   app.post(
     '/api/v1/rules',
     {
@@ -68,15 +83,16 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
       bodyLimit: BODY_LIMIT,
       schema: {
         tags,
-        summary: 'Makes a rule: its YAML, {text, note}, or the rule as an object. 202: on disk, not yet in force',
-        ...answers,
+        summary:
+          'Creates a rule from its YAML, from {text, note}, or from the rule as an object. 202: on disk, but not yet in force',
+        ...input,
         response: { 201: RuleAnswer, 202: RuleAnswer },
       },
     },
     async (request, reply) => {
       const changed = await rules.create(draftOf(request.body, request.query), request.key!.id);
       reply.header('location', `/api/v1/rules/${changed.rule.id}`);
-      return answer(reply, changed, 201);
+      return changedRule(reply, changed, 201);
     },
   );
   app.put(
@@ -86,22 +102,27 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
       bodyLimit: BODY_LIMIT,
       schema: {
         tags,
-        summary: 'Makes a new version of a rule; with If-Match only where it is still at that version',
+        summary: 'Creates a new version of a rule. If-Match limits the change to the versions listed',
         params: Id,
-        ...answers,
+        ...input,
         response: { 200: RuleAnswer, 202: RuleAnswer },
       },
     },
     async (request, reply) => {
       const draft = draftOf(request.body, request.query);
-      return answer(reply, await rules.change(request.params.id, draft, editorOf(request)), 200);
+      return changedRule(reply, await rules.change(request.params.id, draft, editorOf(request)), 200);
     },
   );
   app.delete(
     '/api/v1/rules/:id',
     {
       config,
-      schema: { tags, summary: 'Deletes a rule that the API made; its alerts end', params: Id, querystring: Noted },
+      schema: {
+        tags,
+        summary: 'Deletes a rule that was made here; its alerts end. If-Match limits this to the versions listed',
+        params: Id,
+        querystring: Noted,
+      },
     },
     async (request, reply) => {
       const { inForce } = await rules.remove(request.params.id, request.query.note, editorOf(request));
@@ -110,9 +131,25 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
   );
 }
 
-function answer(reply: FastifyReply, { rule, inForce }: RuleChanged, status: number): never {
-  return reply
-    .code(inForce ? status : 202)
-    .header('etag', etagOf(rule.version))
-    .send(rule) as never;
+/** Returns the text of a rule that was sent as YAML or as an object. */
+export function textOf(rule: z.infer<typeof RuleReference>): string {
+  return typeof rule === 'string' ? rule : stringify(rule);
+}
+
+function draftOf(body: z.infer<typeof RuleBody>, query: z.infer<typeof Noted>): RuleDraft {
+  if (typeof body === 'object' && typeof body.text === 'string') {
+    return { text: body.text, note: 'note' in body ? String(body.note) : query.note };
+  }
+  return { text: textOf(body), note: query.note };
+}
+
+/** Who changes a rule, and which versions of it `If-Match` allows. */
+function editorOf({ key, headers }: FastifyRequest): RuleEditor {
+  return { by: key!.id, ifMatch: versionsOf(headers['if-match']) };
+}
+
+/** Sets the status and the ETag of a changed rule and returns the body. */
+function changedRule(reply: FastifyReply, { rule, inForce }: RuleChanged, status: number): RuleChanged['rule'] {
+  reply.code(inForce ? status : 202).header('etag', etagOf(rule.version));
+  return rule;
 }

@@ -1,21 +1,22 @@
 import { z } from 'zod';
-import { DAY_MS, isoOf, MATCH_KEYS, type Matchers } from '../../domain/index.ts';
+import { DAY_MS, isoOf, MATCH_KEYS, type MatchKey } from '../../domain/index.ts';
 import { SilenceAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Instant, Names, Paged, pageOf } from '../schema.ts';
+import { found, Instant, Names, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
-const lists = Object.fromEntries(MATCH_KEYS.map((key) => [key, Names.optional()]));
+const names = Names.exactOptional();
+const lists = Object.fromEntries(MATCH_KEYS.map((key) => [key, names])) as Record<MatchKey, typeof names>;
 const LONGEST_DAYS = 366;
 
 const Body = z
   .strictObject({
     matchers: z
-      .strictObject({ ...lists, tags: z.record(z.string(), z.string()).optional() })
+      .strictObject({ ...lists, tags: z.record(z.string(), z.string()).exactOptional() })
       .refine(
         (given) => Object.keys(given).length > 0,
-        'name at least one thing; a silence of everything hides the city',
+        'name at least one matcher; a silence of everything hides the city',
       ),
     startsAt: Instant.optional(),
     endsAt: Instant,
@@ -29,15 +30,15 @@ const Body = z
     else if (endsAt - fromMs > LONGEST_DAYS * DAY_MS) issue(`a silence lasts at most ${LONGEST_DAYS} days`);
   });
 
-/** `/api/v1/silences`: maintenance windows and silences. Alerts that one matches go on; their tickets wait. */
-export function silenceRoutes(app: App, { silences }: ApiDeps): void {
+/** `/api/v1/silences`: silences and maintenance windows. Alerts that match one go on; their tickets wait. */
+export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>): void {
   const tags = ['silences'];
   app.get(
     '/api/v1/silences',
     {
       schema: {
         tags,
-        summary: 'Silences that have not ended, newest first; with `ended=true` all',
+        summary: 'Lists silences that have not ended, newest first; with `ended=true` all',
         querystring: Paged.extend({ ended: z.stringbool().default(false) }),
         response: { 200: pageOf(SilenceAnswer) },
       },
@@ -46,7 +47,7 @@ export function silenceRoutes(app: App, { silences }: ApiDeps): void {
   );
   app.get(
     '/api/v1/silences/:id',
-    { schema: { tags, summary: 'One silence, and how it stands', params: Id, response: { 200: SilenceAnswer } } },
+    { schema: { tags, summary: 'Returns a silence and its state', params: Id, response: { 200: SilenceAnswer } } },
     async ({ params: { id } }) => found(silences.get(id), `silence "${id}"`),
   );
   app.post(
@@ -56,7 +57,7 @@ export function silenceRoutes(app: App, { silences }: ApiDeps): void {
       schema: {
         tags,
         summary:
-          'Silences alerts by rule, device, district, profile, severity, service, department or tags; with a calendar only at its times',
+          'Silences alerts by rule, device, district, profile, severity, service, department or tags; with a calendar only during its times',
         body: Body,
         response: { 201: SilenceAnswer },
       },
@@ -64,7 +65,7 @@ export function silenceRoutes(app: App, { silences }: ApiDeps): void {
     async ({ body, key }, reply) => {
       const { matchers, startsAt, endsAt, calendar, comment } = body;
       const made = await silences.add({
-        matchers: given(matchers) as Matchers,
+        matchers,
         startsAt: isoOf(startsAt ?? Date.now()),
         endsAt: isoOf(endsAt),
         calendar,
@@ -78,7 +79,7 @@ export function silenceRoutes(app: App, { silences }: ApiDeps): void {
     '/api/v1/silences/:id',
     {
       config: { role: 'operator' },
-      schema: { tags, summary: 'Ends a silence now; tickets that waited open', params: Id },
+      schema: { tags, summary: 'Ends a silence now; the tickets that waited for it open', params: Id },
     },
     async ({ params: { id } }, reply) => {
       found(silences.get(id), `silence "${id}"`);

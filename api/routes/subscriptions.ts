@@ -1,8 +1,14 @@
 import { z } from 'zod';
-import { type City, LamppostError, parseDuration, suggest } from '../../domain/index.ts';
-import { DELIVERY_STATES, type DeliveryQuery, type EmailSettings, MAIL_LANGUAGES } from '../../notify/index.ts';
-import { SubscriptionAnswer, SubscriptionInFull } from '../answers/subscriptions.ts';
-import { DeliveryAnswer, DeliveryInFull } from '../answers/webhooks.ts';
+import { type City, DAY_MS, parseDuration, requireName } from '../../domain/index.ts';
+import {
+  DELIVERY_STATES,
+  DeliverySchema as DeliveryAnswer,
+  DeliveryDetailSchema as DeliveryInFull,
+  type EmailSettings,
+  EmailSettingsSchema,
+  SubscriptionSchema as SubscriptionAnswer,
+  SubscriptionDetailSchema as SubscriptionInFull,
+} from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
 import { given, Paged, pageOf } from '../schema.ts';
@@ -13,31 +19,33 @@ const config = { role: 'admin' } as const;
 const Id = z.object({ id: z.string() });
 const DeliveryId = Id.extend({ delivery: z.string() });
 
-const LEAST_MS = 10_000;
-const MOST_MS = 7 * 86_400_000;
+const MIN_DIGEST_MS = 10_000;
+const MAX_DIGEST_MS = 7 * DAY_MS;
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day, such as "07:30"');
 const Every = z.string().refine((text) => {
   const ms = parseDuration(text);
-  return ms !== null && ms >= LEAST_MS && ms <= MOST_MS;
+  return ms !== null && ms >= MIN_DIGEST_MS && ms <= MAX_DIGEST_MS;
 }, 'must be a duration from 10s to 7d, such as "15m"');
 
 const Mail = z.strictObject({
+  ...EmailSettingsSchema.shape,
   channel: z.literal('email'),
   to: z.email({ error: 'must be an e-mail address, such as "duty@water.city.example"' }).max(254),
   party: PartyName,
   filter: FilterBody,
-  language: z.enum(MAIL_LANGUAGES),
   digest: z.union([z.strictObject({ every: Every }), z.strictObject({ daily: TimeOfDay })]).nullable(),
   quietHours: z
     .union([
       z
         .strictObject({ from: TimeOfDay, to: TimeOfDay })
-        .refine(({ from, to }) => from !== to, 'from and to must differ: quiet all day is no subscription'),
+        .refine(
+          ({ from, to }) => from !== to,
+          'from and to must differ: quiet hours of a whole day would hold all mail',
+        ),
       z.strictObject({ during: z.string() }),
       z.strictObject({ outside: z.string() }),
     ])
     .nullable(),
-  critical: z.enum(['at-once', 'waits']),
 });
 const { filter, language, digest, quietHours, critical } = Mail.shape;
 const Creation = z.discriminatedUnion('channel', [
@@ -52,22 +60,22 @@ const Creation = z.discriminatedUnion('channel', [
 ]);
 const Change = Mail.omit({ channel: true }).partial();
 
-/** `/api/v1/subscriptions`: who gets what, how and when. What a party sees is decided by the filter, and so by the administrator. */
-export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): void {
+/** `/api/v1/subscriptions`: who gets which events, how and when. The administrator's filter decides what a party sees. */
+export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDeps, 'subscriptions' | 'city'>): void {
   app.post(
     '/api/v1/subscriptions',
     {
       config,
       schema: {
         tags,
-        summary: 'Subscribes a party: by e-mail, or over a webhook that is there',
+        summary: 'Subscribes a party by e-mail or over an existing webhook',
         body: Creation,
         response: { 201: SubscriptionAnswer },
       },
     },
     async ({ body }, reply) => {
       check(body, city());
-      const made = await subscriptions.create(body as never);
+      const made = await subscriptions.create(body);
       return reply.code(201).header('location', `/api/v1/subscriptions/${made.id}`).send(made);
     },
   );
@@ -77,12 +85,12 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
       config,
       schema: {
         tags,
-        summary: 'Subscriptions, of all parties or of one',
-        querystring: Paged.extend({ party: z.string().optional() }),
+        summary: 'Lists subscriptions of all parties or of one',
+        querystring: Paged.extend({ party: z.string().exactOptional() }),
         response: { 200: pageOf(SubscriptionAnswer) },
       },
     },
-    async ({ query }) => await subscriptions.list(given(query)),
+    async ({ query }) => await subscriptions.list(query),
   );
   app.get(
     '/api/v1/subscriptions/:id',
@@ -90,7 +98,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
       config,
       schema: {
         tags,
-        summary: 'One subscription, and what befell it',
+        summary: 'Returns a subscription and its log',
         params: Id,
         response: { 200: SubscriptionInFull },
       },
@@ -103,7 +111,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
       config,
       schema: {
         tags,
-        summary: 'Changes what is given',
+        summary: 'Changes the given settings of a subscription',
         params: Id,
         body: Change,
         response: { 200: SubscriptionInFull },
@@ -111,12 +119,12 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
     },
     async ({ params: { id }, body }) => {
       check(body, city());
-      return await subscriptions.change(id, given(body) as never);
+      return await subscriptions.change(id, given(body));
     },
   );
   app.delete(
     '/api/v1/subscriptions/:id',
-    { config, schema: { tags, summary: 'Ends a subscription, with its log', params: Id } },
+    { config, schema: { tags, summary: 'Deletes a subscription and its log', params: Id } },
     async ({ params: { id } }, reply) => {
       await subscriptions.remove(id);
       return reply.code(204).send();
@@ -126,22 +134,18 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: ApiDeps): 
   deliveryRoutes(app, subscriptions);
 }
 
-type Asked = Partial<Pick<EmailSettings, 'party' | 'filter' | 'quietHours'>>;
+type Wanted = Partial<Pick<EmailSettings, 'party' | 'filter' | 'quietHours'>>;
 
-/** What zod does not know: the city. */
+/** Checks the names against the city. Throws `invalid`. */
 function check(
-  { party, filter: wanted, quietHours: quiet }: { [K in keyof Asked]: Asked[K] | undefined },
+  { party, filter: wanted, quietHours: quiet }: { [K in keyof Wanted]: Wanted[K] | undefined },
   city: City,
 ): void {
   checkParty(party, city);
   checkFilter(wanted ?? {}, city);
   if (quiet === null || quiet === undefined || 'from' in quiet) return;
   const [key, id] = Object.entries(quiet)[0] as [string, string];
-  if (city.calendars.has(id)) return;
-  throw new LamppostError(
-    'invalid',
-    `quietHours.${key}: the city has no calendar "${id}"${suggest(id, city.calendars.keys())}`,
-  );
+  requireName('calendar', id, city.calendars, `quietHours.${key}: `);
 }
 
 function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
@@ -151,7 +155,7 @@ function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
       config,
       schema: {
         tags,
-        summary: 'Sends a test mail now, and answers what came of it',
+        summary: 'Sends a test mail now and returns the result',
         params: Id,
         response: { 200: DeliveryInFull },
       },
@@ -164,7 +168,7 @@ function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
       config,
       schema: {
         tags,
-        summary: 'Enables a subscription: it gets what it missed, or, with `missed: skip`, goes on from now',
+        summary: 'Enables a subscription. It gets the events that it missed, or, with `missed: skip`, only new ones',
         params: Id,
         body: z.strictObject({ missed: z.enum(['deliver', 'skip']).default('deliver') }).nullish(),
         response: { 200: SubscriptionInFull },
@@ -178,7 +182,7 @@ function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
       config,
       schema: {
         tags,
-        summary: 'Disables a subscription; what happens meanwhile waits in the outbox',
+        summary: 'Disables a subscription; events wait in the outbox',
         params: Id,
         response: { 200: SubscriptionInFull },
       },
@@ -194,13 +198,16 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
       config,
       schema: {
         tags,
-        summary: 'Mails, newest first',
+        summary: 'Lists mails, newest first',
         params: Id,
-        querystring: Paged.extend({ state: z.enum(DELIVERY_STATES).optional(), event: z.string().optional() }),
+        querystring: Paged.extend({
+          state: z.enum(DELIVERY_STATES).exactOptional(),
+          event: z.string().exactOptional(),
+        }),
         response: { 200: pageOf(DeliveryAnswer) },
       },
     },
-    async ({ params: { id }, query }) => await subscriptions.deliveries(id, given(query) as DeliveryQuery),
+    async ({ params: { id }, query }) => await subscriptions.deliveries(id, query),
   );
   app.get(
     '/api/v1/subscriptions/:id/deliveries/:delivery',
@@ -208,7 +215,7 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
       config,
       schema: {
         tags,
-        summary: 'One mail: what was sent, and every attempt with its answer',
+        summary: 'Returns a mail: what was sent, and every attempt with its response',
         params: DeliveryId,
         response: { 200: DeliveryInFull },
       },
@@ -221,7 +228,7 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
       config,
       schema: {
         tags,
-        summary: 'Sends a mail once more, with the same Message-ID',
+        summary: 'Sends a mail again with the same Message-ID',
         params: DeliveryId,
         response: { 202: DeliveryInFull },
       },

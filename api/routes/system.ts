@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/index.ts';
 import { JSON_SCHEMAS } from '../../events/index.ts';
@@ -12,13 +13,14 @@ const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).re
 const Name = z.object({ name: z.string() });
 const JsonSchemaAnswer = z.looseObject({});
 
-/** `/health`, `/ready`, `/metrics`, `/openapi.json`, `/asyncapi.json`, `/schemas/…`. */
-export function systemRoutes(app: App, deps: ApiDeps): void {
+/** The state of the process, the documents of the API, and the pages of `console/`. */
+export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 'readiness' | 'metrics'>): void {
+  pageRoutes(app);
   const tags = ['system'];
   const open = { role: 'open' } as const;
   app.get(
     '/health',
-    { config: open, schema: { tags, summary: 'The process lives', response: { 200: Health } } },
+    { config: open, schema: { tags, summary: 'Says that the process runs', response: { 200: Health } } },
     async () => ({ status: 'ok' as const }),
   );
   app.get(
@@ -27,19 +29,19 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
       config: open,
       schema: {
         tags,
-        summary: '200 when all works, 503 with the reasons when not',
+        summary: '200 when everything works, else 503 with the reasons',
         response: { 200: Readiness, 503: Readiness },
       },
     },
     async (_request, reply) => {
-      const { ready, reasons } = await deps.readiness();
+      const { ready, reasons } = await readiness();
       return reply.code(ready ? 200 : 503).send({ ready, reasons });
     },
   );
   app.get(
     '/metrics',
-    { schema: { tags, summary: 'Prometheus text', response: { 200: z.string() } } },
-    async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await deps.metrics()),
+    { schema: { tags, summary: 'Metrics in the text format of Prometheus', response: { 200: z.string() } } },
+    async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics()),
   );
   app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
   app.get('/asyncapi.json', { config: open, schema: { hide: true } }, async () => ASYNCAPI);
@@ -49,7 +51,7 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
       config: open,
       schema: {
         tags,
-        summary: `JSON Schema of what a type of event tells, and of ${OTHERS.join(', ')}`,
+        summary: `JSON Schema of the data of an event type, and of ${OTHERS.join(', ')}`,
         params: Name,
         response: { 200: JsonSchemaAnswer },
       },
@@ -59,4 +61,31 @@ export function systemRoutes(app: App, deps: ApiDeps): void {
       return found(schema, `schema "${name}"; there are ${Object.keys(JSON_SCHEMAS).join(', ')}`);
     },
   );
+}
+
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
+  '/': ['index.html', 'text/html; charset=utf-8'],
+  '/app.js': ['app.js', 'text/javascript; charset=utf-8'],
+  '/texts.js': ['texts.js', 'text/javascript; charset=utf-8'],
+  '/ticket.js': ['ticket.js', 'text/javascript; charset=utf-8'],
+  '/style.css': ['style.css', 'text/css; charset=utf-8'],
+  '/public': ['public.html', 'text/html; charset=utf-8'],
+  '/public.js': ['public.js', 'text/javascript; charset=utf-8'],
+  '/docs': ['docs.html', 'text/html; charset=utf-8'],
+  '/docs.js': ['docs.js', 'text/javascript; charset=utf-8'],
+  '/docs-shape.js': ['docs-shape.js', 'text/javascript; charset=utf-8'],
+  '/docs.css': ['docs.css', 'text/css; charset=utf-8'],
+};
+
+/** The console, the API's documentation and the page of open data: static files, served from memory, without a key. */
+function pageRoutes(app: App): void {
+  for (const [url, [file, type]] of Object.entries(PAGES)) {
+    const body = readFileSync(new URL(`../../console/${file}`, import.meta.url));
+    app.get(url, { config: { role: 'open' }, schema: { hide: true } }, async (_request, reply) =>
+      reply.type(type).header('content-security-policy', CSP).header('cache-control', 'no-cache').send(body),
+    );
+  }
 }

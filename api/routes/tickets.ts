@@ -1,63 +1,90 @@
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { boundTo, LamppostError, TICKET_STATUSES, type Ticket } from '../../domain/index.ts';
-import { TicketAlertSchema } from '../../events/index.ts';
-import { WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
+import {
+  boundTo,
+  LamppostError,
+  requireName,
+  SEVERITIES,
+  TICKET_REFUSALS,
+  TICKET_STATUSES,
+  type Ticket,
+  TicketAlertSchema,
+} from '../../domain/index.ts';
+import { ACTIONS, type Actor, WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
 import { TicketAnswer, WaitingAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Names, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { etagOf, versionsOf } from '../if-match.ts';
+import { found, Names, namesOf, Paged, Place, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
+type Deps = Pick<ApiDeps, 'tickets' | 'held' | 'city'>;
+
 const Id = z.object({ id: z.string() });
-const names = Names.optional();
+const Note = z.string().max(4_000);
+const tags = ['tickets'];
+const operator = { role: 'operator' } as const;
 
-/** A list of one of these, repeated or comma separated. */
-const oneOf = <T extends string>(values: readonly T[]) => Names.pipe(z.array(z.enum(values))).optional();
-
+const names = Names.exactOptional();
 const Query = Paged.extend({
-  status: oneOf(TICKET_STATUSES),
-  origin: oneOf(['sensor', 'citizen', 'operator']),
+  status: namesOf(TICKET_STATUSES).exactOptional(),
+  origin: namesOf(['sensor', 'citizen', 'operator']).exactOptional(),
   service: names,
   department: names,
   party: names,
   district: names,
-  severity: Names.pipe(z.array(SeveritySchema)).optional(),
+  severity: namesOf(SEVERITIES).exactOptional(),
   rule: names,
   group: names,
   parent: names,
 });
 
-/** The version of a ticket, as `If-Match` takes it (RFC 9110 §8.8.3). */
-const ticketTag = ({ version }: Pick<Ticket, 'version'>) => `"${version}"`;
+const Opening = z.strictObject({
+  service: z.string(),
+  title: z.string().min(1).max(200),
+  titleZh: z.string().min(1).max(200).optional(),
+  description: z.string().max(4_000).optional(),
+  district: z.string(),
+  severity: SeveritySchema.default('medium'),
+  location: Place.optional(),
+  address: z.string().max(400).optional(),
+});
 
-/** Answers a ticket with its version and what silences it. */
-export function answerTicket(reply: FastifyReply, ticket: Ticket, { held }: Pick<ApiDeps, 'held'>): never {
-  return reply.header('etag', ticketTag(ticket)).send({ ...ticket, silencedBy: held.silencedBy(ticket) }) as never;
+/** `/api/v1/tickets`. A key of a department sees its own tickets and acts on them. */
+export function ticketRoutes(app: App, deps: Deps): void {
+  listRoutes(app, deps);
+  openRoute(app, deps);
+  actionRoutes(app, deps);
 }
 
-/** The ticket, where the asker may see it; another's is as if it were not there. */
-export function seenTicket({ tickets }: Pick<ApiDeps, 'tickets'>, id: string, department: string | null): Ticket {
+/** Returns the ticket if the department may see it (null: all of them). Throws `not-found` for any other, as for one that does not exist. */
+export function seenTicket(tickets: Deps['tickets'], id: string, department: string | null): Ticket {
   const hidden = department !== null && !tickets.sees(department, id);
   return found(hidden ? null : tickets.get(id), `ticket "${id}"`);
 }
 
-/** `/api/v1/tickets`: what there is to do, and what is held back. A key of a department sees its own. */
-export function ticketRoutes(app: App, deps: ApiDeps): void {
+const shown = (ticket: Ticket, { held }: Deps) => ({ ...ticket, silencedBy: held.silencedBy(ticket) });
+
+/** Sets the ETag of the ticket's version and returns the body. */
+function withTag(reply: FastifyReply, ticket: Ticket, deps: Deps) {
+  reply.header('etag', etagOf(ticket.version));
+  return shown(ticket, deps);
+}
+
+function listRoutes(app: App, deps: Deps): void {
   const { tickets, held } = deps;
-  const tags = ['tickets'];
   app.get(
     '/api/v1/tickets',
     {
       schema: {
         tags,
-        summary: 'Tickets, newest first; filters take several values; a key of a department sees its own',
+        summary: 'Lists tickets, newest first; each filter takes several values',
         querystring: Query,
         response: { 200: pageOf(TicketAnswer) },
       },
     },
     async ({ query, key }) => {
-      const { items, next } = tickets.list({ ...given(query), seenBy: boundTo(key!) });
-      return { items: items.map((ticket) => ({ ...ticket, silencedBy: held.silencedBy(ticket) })), next };
+      const { items, next } = tickets.list({ ...query, seenBy: boundTo(key!) });
+      return { items: items.map((ticket) => shown(ticket, deps)), next };
     },
   );
   app.get(
@@ -65,71 +92,137 @@ export function ticketRoutes(app: App, deps: ApiDeps): void {
     {
       schema: {
         tags,
-        summary: 'Firing alerts whose ticket waits: silenced, inhibited, or gathered with others',
+        summary: 'Lists firing alerts whose ticket waits: silenced, inhibited or gathered with others',
         querystring: Paged.extend({
-          reason: z.enum(Object.keys(WAIT_REASONS) as [WaitReason, ...WaitReason[]]).optional(),
+          reason: z.enum(Object.keys(WAIT_REASONS) as [WaitReason, ...WaitReason[]]).exactOptional(),
         }),
         response: { 200: pageOf(WaitingAnswer) },
       },
     },
-    async ({ query, key }) => held.list({ ...given(query), seenBy: boundTo(key!) }),
+    async ({ query, key }) => held.list({ ...query, seenBy: boundTo(key!) }),
   );
   app.get(
     '/api/v1/tickets/:id',
     {
       schema: {
         tags,
-        summary: 'One ticket, with its evidence and history',
+        summary: 'Returns a ticket with its evidence and history',
         params: Id,
         response: { 200: TicketAnswer },
       },
     },
-    async ({ params: { id }, key }, reply) => answerTicket(reply, seenTicket(deps, id, boundTo(key!)), deps),
+    async ({ params, key }, reply) => withTag(reply, seenTicket(tickets, params.id, boundTo(key!)), deps),
   );
   app.get(
     '/api/v1/tickets/:id/alerts',
     {
       schema: {
         tags,
-        summary: 'All alerts behind a ticket, the first first',
+        summary: 'Lists all alerts of a ticket, oldest first',
         params: Id,
         querystring: Paged,
         response: { 200: pageOf(TicketAlertSchema) },
       },
     },
-    async ({ params: { id }, query, key }) => tickets.alerts(seenTicket(deps, id, boundTo(key!)).id, query),
+    async ({ params, query, key }) => tickets.alerts(seenTicket(tickets, params.id, boundTo(key!)).id, query),
   );
+}
+
+function openRoute(app: App, deps: Deps): void {
   app.post(
     '/api/v1/tickets',
     {
-      config: { role: 'operator' },
+      config: operator,
       schema: {
         tags,
-        summary: 'Opens a ticket by hand, for a service and a district',
-        body: z.strictObject({
-          service: z.string(),
-          title: z.string().min(1).max(200),
-          titleZh: z.string().min(1).max(200).optional(),
-          description: z.string().max(4_000).optional(),
-          district: z.string(),
-          severity: SeveritySchema.default('medium'),
-          location: z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) }).optional(),
-          address: z.string().max(400).optional(),
-        }),
+        summary: 'Opens a ticket by hand for a service and a district',
+        body: Opening,
         response: { 201: TicketAnswer },
       },
     },
     async ({ body, key }, reply) => {
-      const { districts } = deps.city();
-      if (!districts.has(body.district)) {
-        const known = [...districts.keys()].join(', ');
-        throw new LamppostError('invalid', `unknown district "${body.district}"; the city has ${known}`);
-      }
+      requireName('district', body.district, deps.city().districts);
       const { title, titleZh = title, description = null, location = null, address = null, ...rest } = body;
-      const asked = { ...rest, title, titleZh, description, location, address, same: null };
-      const ticket = await tickets.open({ ...asked, origin: 'operator', by: `key:${key!.id}` });
+      const ticket = await deps.tickets.open({
+        ...{ ...rest, title, titleZh, description, location, address, same: null },
+        origin: 'operator',
+        by: `key:${key!.id}`,
+      });
       reply.code(201).header('location', `/api/v1/tickets/${ticket.id}`);
-      return answerTicket(reply, ticket, deps);
+      return withTag(reply, ticket, deps);
     },
   );
+}
+
+/** `POST /api/v1/tickets/{id}/{action}`: `MOVES` says who may do what. With `If-Match`, only on a version that is listed. */
+function actionRoutes(app: App, deps: Deps): void {
+  const { tickets } = deps;
+  app.post(
+    '/api/v1/tickets/:id/:action',
+    {
+      config: operator,
+      schema: {
+        tags,
+        summary:
+          'Acts on a ticket. `assign` names who does the work (`to`, `assignee`), `hand-over` the department that is ' +
+          'responsible from now on (`to`), `comment` the text (`note`). `If-Match` limits the action to the versions listed',
+        params: Id.extend({ action: z.enum(ACTIONS) }),
+        body: z
+          .strictObject({ note: Note.optional(), to: z.string().optional(), assignee: z.string().max(200).optional() })
+          .nullish(),
+        response: { 200: TicketAnswer },
+      },
+    },
+    async (request, reply) => {
+      const { id, action } = request.params;
+      const act = { ...request.body, action, ...targetOf(request, id, tickets) };
+      if (action === 'comment' && !act.note) throw new LamppostError('invalid', 'note: a comment needs a text');
+      return withTag(reply, await tickets.act(act), deps);
+    },
+  );
+  app.post(
+    '/api/v1/tickets/:id/parts',
+    {
+      config: operator,
+      schema: {
+        tags,
+        summary: 'Creates a part of a ticket for another department; the ticket waits for its parts',
+        params: Id,
+        body: z.strictObject({ department: z.string(), note: Note.min(1) }),
+        response: { 201: TicketAnswer },
+      },
+    },
+    async (request, reply) => {
+      const target = targetOf(request, request.params.id, tickets);
+      const part = await tickets.split({ ...request.body, ...target });
+      reply.code(201).header('location', `/api/v1/tickets/${part.id}`);
+      return withTag(reply, part, deps);
+    },
+  );
+}
+
+interface Target {
+  readonly ticket: string;
+  readonly actor: Extract<Actor, { kind: 'key' }>;
+  readonly version: number | undefined;
+}
+
+/** Who acts on which ticket, and on which version of it. Throws `not-found` where the key may not see the ticket. */
+function targetOf({ key, headers }: FastifyRequest, id: string, tickets: Deps['tickets']): Target {
+  const department = boundTo(key!);
+  const ticket = seenTicket(tickets, id, department);
+  const actor = { kind: 'key', id: key!.id, role: key!.role, department } as const;
+  return { ticket: id, actor, version: versionIn(versionsOf(headers['if-match']), ticket) };
+}
+
+/**
+ * Returns the ticket's version if it is listed: the service compares it once more when it decides, as somebody may be faster.
+ * Undefined where any version will do. Throws `precondition`: a version that is not listed now is past.
+ */
+function versionIn(listed: readonly string[] | null, { version }: Ticket): number | undefined {
+  if (listed === null) return undefined;
+  if (listed.includes(String(version))) return version;
+  const detail = `it is at version ${version}, not ${listed.join(', ')}`;
+  const reason = 'ticket-changed';
+  throw new LamppostError('precondition', `${TICKET_REFUSALS[reason]}: ${detail}`, { reason });
 }

@@ -1,24 +1,24 @@
 import { z } from 'zod';
-import { DEVICE_ID, LamppostError } from '../../domain/index.ts';
+import { DAY_MS, DEVICE_ID, LamppostError } from '../../domain/index.ts';
 import { parseTimestamp } from '../../ingest/index.ts';
 import { type TrialMessage, TrialReportSchema } from '../../rules/index.ts';
 
 import type { ApiDeps } from '../deps.ts';
-import { textOf } from '../rule-draft.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
+import { RuleReference, textOf } from './rules.ts';
 
 const Message = z.strictObject({
   topic: z.string().min(1).max(500),
-  /** Text as it is; anything else as JSON. */
+  /** A string is sent as it is, anything else as JSON. */
   payload: z.unknown(),
-  /** The payload's bytes, in place of `payload`. */
+  /** The payload's bytes, instead of `payload`. */
   base64: z.base64().optional(),
-  /** Now where absent. */
+  /** Default: now. */
   receivedAt: z.iso.datetime({ offset: true }).optional(),
 });
 const Trial = z.strictObject({
-  rule: z.union([z.string().min(1).max(100_000), z.looseObject({})]),
+  rule: RuleReference,
   device: z.string().regex(DEVICE_ID),
   readings: z.array(z.looseObject({})).min(1).max(1_000).optional(),
   message: Message.optional(),
@@ -26,7 +26,7 @@ const Trial = z.strictObject({
 });
 
 /** `POST /api/v1/rules/try`. */
-export function trialRoutes(app: App, { rules, devices }: ApiDeps): void {
+export function trialRoutes(app: App, { rules, devices }: Pick<ApiDeps, 'rules' | 'devices'>): void {
   app.post(
     '/api/v1/rules/try',
     {
@@ -34,7 +34,7 @@ export function trialRoutes(app: App, { rules, devices }: ApiDeps): void {
       schema: {
         tags: ['rules'],
         summary:
-          "Tries a rule (its id or text) on readings or a message of a device, after the device's stored readings; changes nothing",
+          "Tries a rule (its id or text) on readings or a message of a device, after the device's stored readings. It changes nothing",
         body: Trial,
         response: { 200: TrialReportSchema },
       },
@@ -52,10 +52,10 @@ export function trialRoutes(app: App, { rules, devices }: ApiDeps): void {
   );
 }
 
-/** Further ahead than this no reading is taken as received: it is refused as it would be live. */
-const AHEAD_MS = 10 * 365 * 86_400_000;
+/** A reading further in the future counts as received now, and so is refused as it would be live. */
+const AHEAD_MS = 3_650 * DAY_MS;
 
-/** A reading is taken as received at its own time. */
+/** Each reading counts as received at its own time. */
 function readingMessage(device: string, reading: Readonly<Record<string, unknown>>): TrialMessage {
   const ts = reading.ts === undefined ? Number.NaN : parseTimestamp(reading.ts);
   const now = Date.now();
@@ -66,7 +66,7 @@ function readingMessage(device: string, reading: Readonly<Record<string, unknown
 function messageOf({ topic, payload, base64, receivedAt }: z.infer<typeof Message>): TrialMessage {
   const receivedAtMs = receivedAt === undefined ? Date.now() : Date.parse(receivedAt);
   if (base64 !== undefined) return { topic, payload: Buffer.from(base64, 'base64'), receivedAtMs };
-  if (payload === undefined) throw new LamppostError('invalid', 'message: send its payload, or its bytes as base64');
+  if (payload === undefined) throw new LamppostError('invalid', 'message: send its payload, or the bytes as base64');
   const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
   return { topic, payload: Buffer.from(text), receivedAtMs };
 }

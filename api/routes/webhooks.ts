@@ -1,13 +1,15 @@
 import { z } from 'zod';
-import { DELIVERY_STATES, type DeliveryQuery, type EventRange, WEBHOOK_FORMATS } from '../../notify/index.ts';
 import {
-  DeliveryAnswer,
-  DeliveryInFull,
-  NewWebhook,
-  RotatedWebhook,
-  WebhookAnswer,
-  WebhookInFull,
-} from '../answers/webhooks.ts';
+  DELIVERY_STATES,
+  DeliverySchema as DeliveryAnswer,
+  DeliveryDetailSchema as DeliveryInFull,
+  type EventRange,
+  NewWebhookSchema as NewWebhook,
+  RotatedWebhookSchema as RotatedWebhook,
+  WebhookSchema as WebhookAnswer,
+  WebhookDetailSchema as WebhookInFull,
+  WebhookSettingsSchema,
+} from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
 import { given, Instant, Paged, pageOf } from '../schema.ts';
@@ -19,17 +21,14 @@ const Id = z.object({ id: z.string() });
 const DeliveryId = Id.extend({ delivery: z.string() });
 
 const Settings = z.strictObject({
+  ...WebhookSettingsSchema.shape,
   url: z
     .url({
       protocol: /^https?$/,
       hostname: /^[^\s]+$/,
       error: 'must be an http or https URL, such as https://city.example/hooks/lamppost',
     })
-    .refine(
-      (url) => !/^\w+:\/\/[^/?#]*@/.test(url),
-      'must be without user and password: put them into "authorization"',
-    ),
-  format: z.enum(WEBHOOK_FORMATS),
+    .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), 'must have no user and password: put them into "authorization"'),
   filter: FilterBody.nullable(),
   concurrency: z.number().int().min(1).max(32),
   party: PartyName.nullable(),
@@ -50,7 +49,7 @@ const Creation = Settings.extend({
 });
 const Change = Settings.partial();
 
-/** Numbers are numbers of events; a time is text. */
+/** By numbers of events, or by times as text. */
 const Range = z.union([
   z
     .strictObject({ from: z.number().int().min(1), to: z.number().int().min(1) })
@@ -58,15 +57,16 @@ const Range = z.union([
   z.strictObject({ from: Instant, to: Instant }).transform((range): EventRange => ({ by: 'time', ...range })),
 ]);
 
-/** `/api/v1/webhooks`: whom they concern is the filter's, and so the administrator's, business. */
-export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
+/** `/api/v1/webhooks`. The administrator's filter decides which events a webhook gets. */
+export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webhooks' | 'city'>): void {
   app.post(
     '/api/v1/webhooks',
     {
       config,
       schema: {
         tags,
-        summary: 'Adds a webhook (Standard Webhooks); its secret is shown once. `after`: the event to begin behind',
+        summary:
+          'Adds a webhook (Standard Webhooks); its secret is shown once. It gets the events after number `after`; default: new ones',
         body: Creation,
         response: { 201: NewWebhook },
       },
@@ -74,7 +74,7 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
     async ({ body: { after, ...settings } }, reply) => {
       checkFilter(settings.filter ?? {}, city());
       checkParty(settings.party, city());
-      const webhook = await webhooks.create(given(settings) as never, after ?? null);
+      const webhook = await webhooks.create(settings, after ?? null);
       return reply.code(201).header('location', `/api/v1/webhooks/${webhook.id}`).send(webhook);
     },
   );
@@ -84,18 +84,18 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
       config,
       schema: {
         tags,
-        summary: 'Webhooks, without their secrets',
-        querystring: Paged.extend({ party: z.string().optional() }),
+        summary: 'Lists webhooks without their secrets',
+        querystring: Paged.extend({ party: z.string().exactOptional() }),
         response: { 200: pageOf(WebhookAnswer) },
       },
     },
-    async ({ query }) => await webhooks.list(given(query)),
+    async ({ query }) => await webhooks.list(query),
   );
   app.get(
     '/api/v1/webhooks/:id',
     {
       config,
-      schema: { tags, summary: 'One webhook, and what befell it', params: Id, response: { 200: WebhookInFull } },
+      schema: { tags, summary: 'Returns a webhook and its log', params: Id, response: { 200: WebhookInFull } },
     },
     async ({ params: { id } }) => await webhooks.get(id),
   );
@@ -103,17 +103,23 @@ export function webhookRoutes(app: App, { webhooks, city }: ApiDeps): void {
     '/api/v1/webhooks/:id',
     {
       config,
-      schema: { tags, summary: 'Changes what is given', params: Id, body: Change, response: { 200: WebhookInFull } },
+      schema: {
+        tags,
+        summary: 'Changes the given settings of a webhook',
+        params: Id,
+        body: Change,
+        response: { 200: WebhookInFull },
+      },
     },
     async ({ params: { id }, body }) => {
       checkFilter(body.filter ?? {}, city());
       checkParty(body.party, city());
-      return await webhooks.change(id, given(body) as never);
+      return await webhooks.change(id, given(body));
     },
   );
   app.delete(
     '/api/v1/webhooks/:id',
-    { config, schema: { tags, summary: 'Deletes a webhook with its log', params: Id } },
+    { config, schema: { tags, summary: 'Deletes a webhook and its log', params: Id } },
     async ({ params: { id } }, reply) => {
       await webhooks.remove(id);
       return reply.code(204).send();
@@ -130,7 +136,7 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       config,
       schema: {
         tags,
-        summary: 'A new secret, shown once; the one before signs beside it for 24 hours',
+        summary: 'Replaces the secret; the new one is shown once. The old one signs too for 24 hours',
         params: Id,
         response: { 200: RotatedWebhook },
       },
@@ -143,7 +149,7 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       config,
       schema: {
         tags,
-        summary: 'Sends a test message (city.lamppost.ping) now, and answers what came of it',
+        summary: 'Sends a test message (city.lamppost.ping) now and returns the result',
         params: Id,
         response: { 200: DeliveryInFull },
       },
@@ -156,7 +162,7 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       config,
       schema: {
         tags,
-        summary: 'Enables a webhook: it gets what it missed, or, with `missed: skip`, goes on from now',
+        summary: 'Enables a webhook. It gets the events that it missed, or, with `missed: skip`, only new ones',
         params: Id,
         body: z.strictObject({ missed: z.enum(['deliver', 'skip']).default('deliver') }).nullish(),
         response: { 200: WebhookInFull },
@@ -170,7 +176,7 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       config,
       schema: {
         tags,
-        summary: 'Disables a webhook; what happens meanwhile waits in the outbox',
+        summary: 'Disables a webhook; events wait in the outbox',
         params: Id,
         response: { 200: WebhookInFull },
       },
@@ -186,13 +192,16 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       config,
       schema: {
         tags,
-        summary: 'Deliveries, newest first',
+        summary: 'Lists deliveries, newest first',
         params: Id,
-        querystring: Paged.extend({ state: z.enum(DELIVERY_STATES).optional(), event: z.string().optional() }),
+        querystring: Paged.extend({
+          state: z.enum(DELIVERY_STATES).exactOptional(),
+          event: z.string().exactOptional(),
+        }),
         response: { 200: pageOf(DeliveryAnswer) },
       },
     },
-    async ({ params: { id }, query }) => await webhooks.deliveries(id, given(query) as DeliveryQuery),
+    async ({ params: { id }, query }) => await webhooks.deliveries(id, query),
   );
   app.get(
     '/api/v1/webhooks/:id/deliveries/:delivery',
@@ -200,7 +209,7 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       config,
       schema: {
         tags,
-        summary: 'One delivery: what was sent, and every attempt with its answer',
+        summary: 'Returns a delivery: what was sent, and every attempt with its response',
         params: DeliveryId,
         response: { 200: DeliveryInFull },
       },
@@ -213,7 +222,7 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       config,
       schema: {
         tags,
-        summary: 'Delivers the event once more, with the same webhook-id',
+        summary: 'Delivers the event again with the same webhook-id',
         params: DeliveryId,
         response: { 202: DeliveryInFull },
       },
@@ -226,7 +235,7 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       config,
       schema: {
         tags,
-        summary: 'Delivers the matching events of a range once more: from and to as event numbers or as times',
+        summary: 'Delivers the matching events of a range again; `from` and `to` are event numbers or times',
         params: Id,
         body: Range,
         response: { 202: z.object({ deliveries: z.number().int() }) },

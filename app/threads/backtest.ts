@@ -1,14 +1,14 @@
 /** Entry of a backtest's thread: runs one backtest on readings that it requests from the thread of the history. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type BacktestInput, type BacktestReport, runBacktest } from '../../rules/index.ts';
+import { type BacktestCity, wouldBeTickets } from '../../tickets/index.ts';
 import { offer } from './rpc.ts';
 import { remoteScan } from './scan.ts';
-import { type TicketCity, wouldBeTickets } from './would-be.ts';
 
 /** The data that the main thread passes to this one. */
 export interface BacktestThreadData {
   readonly input: BacktestInput;
-  readonly city: TicketCity;
+  readonly city: BacktestCity;
   readonly history: MessagePort;
 }
 

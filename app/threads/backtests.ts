@@ -7,9 +7,9 @@ import {
   type BacktestReport,
   backtestInput,
 } from '../../rules/index.ts';
+import type { BacktestCity } from '../../tickets/index.ts';
 import type { BacktestThread, BacktestThreadData } from './backtest.ts';
 import { spawn } from './rpc.ts';
-import type { TicketCity } from './would-be.ts';
 
 interface Deps {
   readonly city: () => City;
@@ -95,7 +95,7 @@ async function compute(
 }
 
 /** Leaves out what no ticket needs: geometries are large. */
-function ticketCityOf({ name, services, districts, calendars }: City): TicketCity {
+function ticketCityOf({ name, services, districts, calendars }: City): BacktestCity {
   const bare = [...districts].map(([id, { title }]) => [id, { id, title }] as const);
   return { name, services, calendars, districts: new Map(bare) as unknown as City['districts'] };
 }

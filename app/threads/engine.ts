@@ -22,19 +22,20 @@ import {
 } from '../../history/index.ts';
 import {
   createContext,
-  createIntake,
   createLedgerStore,
   createQuarantineStore,
+  Intake,
+  liveOf,
   type Outcome,
+  rejectionsOf,
 } from '../../ingest/index.ts';
-import { JournalReader, lackOf } from '../../journal/index.ts';
+import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
-import { liveOf, rejectionsOf } from './feed.ts';
+import { createThreadEffects } from './effects.ts';
 import { collectAfterStart } from './memory.ts';
-import { createOfficeOfThread } from './office.ts';
 import { offer, remote } from './rpc.ts';
 import { offerScan } from './scan.ts';
 import { LIVE } from './shared-counters.ts';
@@ -62,16 +63,15 @@ const log = pino({ level: data.logLevel, name: 'engine' });
 mkdirSync(data.dir, { recursive: true });
 const db = openStateFile(data.dir);
 
-const journal = new JournalReader(join(data.dir, 'journal.sqlite'));
+const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
-const intake = createIntake(db, context);
+const intake = new Intake(db, context);
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
 const { metrics } = context;
 const embedded =
   data.influx === null ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf }) : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
-const office = createOfficeOfThread({ db, context, clock, onEvents });
-const { pipeline, outbox } = office;
+const { effects, outbox, functions: ticketFunctions } = createThreadEffects({ db, context, clock, onEvents });
 const broker = remote<{
   publish: (publications: readonly Publication[]) => Promise<void>;
   restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
@@ -89,7 +89,7 @@ const rules = createRulesConsumer({
   context,
   clock,
   log,
-  effects: (transition, context) => void pipeline.apply({ transition, ...context }),
+  effects: (transition, context) => void effects.apply({ transition, ...context }),
   onEffects: onEvents,
 });
 
@@ -174,11 +174,11 @@ const loops = createConsumerLoops({
 function refuseStrangers(): void {
   const newest = Math.max(intake.head(), history.cursor());
   const taken = { newest, checkpoint: createConsumerStore(db).progress()?.checkpoint ?? 0, ledger: consumer.cursor() };
-  const lack = lackOf(taken, { oldest: journal.after(0, 1)[0]?.seq ?? 1, newest: data.journalled });
-  if (lack === null) return;
+  const missing = missingBlocks(taken, { oldest: journal.after(0, 1)[0]?.seq ?? 1, newest: data.journalled });
+  if (missing === null) return;
   throw new LamppostError(
     'disk',
-    `the files in ${data.dir} are of different times: ${lack}; restore all of one backup`,
+    `the files in ${data.dir} are of different times: ${missing}; restore all of one backup`,
   );
 }
 
@@ -199,6 +199,7 @@ const functions = {
   /** Starts the consumers; the broker learns of what it missed. */
   run() {
     collectAfterStart();
+    publisher.start();
     void restateTickets();
     loops.start().catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');
@@ -207,7 +208,7 @@ const functions = {
       });
     });
   },
-  ...office.functions,
+  ...ticketFunctions,
   query: (query: ReadingsQuery) => history.query(query),
   latest: (filter: Parameters<typeof history.latest>[0]) => history.latest(filter),
   count: () => history.count(),

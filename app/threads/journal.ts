@@ -1,7 +1,7 @@
 /** Entry of the journal's thread: owns the journal's file, and fsyncs so that nobody else has to. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../domain/index.ts';
-import { createJournalServer, type JournalLimits, type JournalServer } from '../../journal/index.ts';
+import { type JournalLimits, JournalServer } from '../../journal/index.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer } from './rpc.ts';
 import { COMMITTED } from './shared-counters.ts';
@@ -17,7 +17,7 @@ export interface JournalThreadData {
 }
 
 const data = workerData as JournalThreadData;
-const server = createJournalServer(
+const server = new JournalServer(
   {
     path: data.path,
     clock: systemClock,
@@ -25,7 +25,7 @@ const server = createJournalServer(
     onMessages: (count) => Atomics.add(data.counters, COMMITTED, count),
   },
   data.limits,
-);
+).open();
 server.serve(data.broker);
 
 const functions = {

@@ -34,9 +34,9 @@ const db = openDeliveries(join(data.dir, 'deliveries.sqlite'));
 const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true });
 const { allowPrivate, publicUrl } = data;
 let city = cityOf(data.city);
-const poster = createPoster(clock, { allowPrivate, timeoutMs: TIMEOUT_MS, mostKept: MOST_KEPT });
+const poster = createPoster({ clock }, { allowPrivate, timeoutMs: TIMEOUT_MS, mostKept: MOST_KEPT });
 const outbox = createOutboxReader(state);
-const mailer = data.smtp === null ? null : createMailer(clock, data.smtp, { timeoutMs: TIMEOUT_MS });
+const mailer = data.smtp === null ? null : createMailer({ clock }, { ...data.smtp, timeoutMs: TIMEOUT_MS });
 const deps = { db, outbox, poster, mailer, clock, timers, random: Math.random, log, city: () => city };
 const notifier = createNotifier(deps, { allowPrivate, publicUrl });
 

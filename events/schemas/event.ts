@@ -1,22 +1,57 @@
 import { z } from 'zod';
-import { EVENT_TYPES, type EventType } from '../../domain/index.ts';
+import {
+  AlertSchema,
+  DROP_REASONS,
+  type DropReason,
+  EVENT_TYPES,
+  type EventType,
+  EvidenceSchema,
+  type ShapeOf,
+  TicketSchema,
+} from '../../domain/index.ts';
+import { SilenceSchema } from '../../tickets/index.ts';
 import { isAlertType, isTicketType, schemaUriOf } from '../cloudevent.ts';
-import { AlertDataSchema } from './alert.ts';
-import { SessionDataSchema } from './session.ts';
-import { SilenceDataSchema } from './silence.ts';
-import { TicketSchema } from './ticket.ts';
 
-/** What the events of a type tell: the schema that their `dataschema` names. */
-export function dataSchemaOf(type: EventType): z.ZodType {
+/** The data of an alert event. */
+export const AlertDataSchema = AlertSchema.extend({
+  department: z.string().nullable().describe('Department of its ticket'),
+  evidence: EvidenceSchema,
+}).meta({ id: 'AlertData', description: 'An alert at the time of the event, with its evidence' });
+export type AlertData = ShapeOf<typeof AlertDataSchema>;
+
+/** The data of the event of a silence that ends soon. */
+export const SilenceDataSchema = SilenceSchema.extend({
+  alerts: z
+    .array(z.object({ rule: z.string(), group: z.string() }))
+    .readonly()
+    .describe('Those that fire'),
+}).meta({ id: 'SilenceData', description: 'A silence that ends soon, and the firing alerts that it silences' });
+export type SilenceData = ShapeOf<typeof SilenceDataSchema>;
+
+/** The data of the event of a session that lost messages. */
+export const SessionDataSchema = z
+  .object({
+    session: z.string(),
+    key: z.string().describe('Id of the key or device whose session it is'),
+    department: z.string().nullable(),
+    reason: z.enum(Object.keys(DROP_REASONS) as [DropReason, ...DropReason[]]),
+    messages: z.int(),
+    from: z.iso.datetime(),
+    to: z.iso.datetime(),
+  })
+  .meta({ id: 'SessionData', description: 'Messages that a kept MQTT session lost to a limit or to its expiry' });
+export type SessionData = ShapeOf<typeof SessionDataSchema>;
+
+/** Returns the schema of the data of a type's events, which their `dataschema` names. */
+function dataSchemaOf(type: EventType): z.ZodType {
   if (isTicketType(type)) return TicketSchema;
   if (type === 'city.lamppost.session.dropped') return SessionDataSchema;
   if (!isAlertType(type)) return SilenceDataSchema;
   return AlertDataSchema.extend({ state: z.literal(type === 'city.lamppost.alert.firing' ? 'firing' : 'resolved') });
 }
 
-/** An event of a type in structured JSON: the CloudEvents 1.0 envelope and what it tells. */
-function eventSchemaOf(type: EventType): z.ZodType {
-  const told = type.slice('city.lamppost.'.length);
+/** Returns the schema of a type's events in structured JSON: the CloudEvents 1.0 envelope and the data. */
+function eventSchemaOf(type: EventType) {
   return z
     .object({
       specversion: z.literal('1.0'),
@@ -34,16 +69,66 @@ function eventSchemaOf(type: EventType): z.ZodType {
       dataschema: z.literal(schemaUriOf(type)),
       data: dataSchemaOf(type),
     })
-    .meta({ id: eventName(type), description: `A CloudEvent: ${told}` });
+    .meta({ id: eventName(type), description: `A CloudEvent: ${type.slice('city.lamppost.'.length)}` });
 }
 
-/** `TicketOpenedEvent` for `city.lamppost.ticket.opened`: its name in documents. */
+/** Returns the name of an event type in documents: `TicketOpenedEvent` for `city.lamppost.ticket.opened`. */
 export function eventName(type: EventType): string {
   const words = type.slice('city.lamppost.'.length).split(/[.-]/);
   return `${words.map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')}Event`;
 }
 
+type EventSchema = ReturnType<typeof eventSchemaOf>;
+
 /** The schema of the events of each type. */
 export const EVENT_SCHEMAS = Object.fromEntries(EVENT_TYPES.map((type) => [type, eventSchemaOf(type)])) as Readonly<
-  Record<EventType, z.ZodType>
+  Record<EventType, EventSchema>
 >;
+
+/** A JSON Schema as plain data. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+type Override = NonNullable<z.core.ToJSONSchemaParams['override']>;
+
+/**
+ * Removes what zod adds and readers of a schema do not need. Objects that are not strict may get more fields; times
+ * are UTC.
+ */
+export const plainly: Override = ({ zodSchema, jsonSchema }) => {
+  const { def } = zodSchema._zod;
+  if (def.type === 'object' && (def as z.core.$ZodObjectDef).catchall === undefined)
+    delete jsonSchema.additionalProperties;
+  if (def.type === 'readonly') delete jsonSchema.readOnly;
+  if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+  if (jsonSchema.format === 'date-time' && !(def as z.core.$ZodISODateTimeDef).offset) jsonSchema.pattern = 'Z$';
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+};
+
+/** Returns a schema as a document (JSON Schema 2020-12). */
+function documentOf(schema: z.ZodType, $id: string): JsonSchema {
+  const { $schema, ...rest } = z.toJSONSchema(schema, { override: plainly });
+  return { $schema, $id, ...rest };
+}
+
+/** Returns schemas by name, as `components.schemas` of an AsyncAPI document has them (JSON Schema draft 7). */
+export function componentsOf(schemas: Readonly<Record<string, z.ZodType>>): Record<string, JsonSchema> {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(schemas)) registry.add(schema, { id });
+  const uri = (id: string) => `#/components/schemas/${id}`;
+  const made = z.toJSONSchema(registry, { uri, target: 'draft-07', override: plainly });
+  return Object.fromEntries(Object.entries(made.schemas).map(([id, { $schema: _, $id: __, ...rest }]) => [id, rest]));
+}
+
+const [first, ...others] = EVENT_TYPES.map((type) => EVENT_SCHEMAS[type]) as [EventSchema, ...EventSchema[]];
+
+/**
+ * The JSON Schemas that are served, by name: the data of each type of event (`{type}`, whose `$id` is the event's
+ * `dataschema`), any event with its envelope (`event`), an alert, and a ticket as its retained topic has it.
+ */
+export const JSON_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
+  ...Object.fromEntries(EVENT_TYPES.map((type) => [type, documentOf(dataSchemaOf(type), schemaUriOf(type))])),
+  event: documentOf(z.discriminatedUnion('type', [first, ...others]), schemaUriOf('event')),
+  alert: documentOf(AlertSchema, schemaUriOf('alert')),
+  ticket: documentOf(TicketSchema, schemaUriOf('ticket')),
+};

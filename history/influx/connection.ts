@@ -2,47 +2,81 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { HttpError, InfluxDB } from '@influxdata/influxdb-client';
 import { LamppostError } from '../../domain/index.ts';
-import type { InfluxSettings } from './settings.ts';
 
-/** What a server answered, whatever it was. */
-export interface Answer {
+/** The InfluxDB that is the history, and which API it has. */
+export interface InfluxSettings {
+  /** `http://host:8086`, optionally with a path prefix. */
+  readonly url: string;
+  /** The token; with v1, `user:password` is sent as basic authentication; empty where the server needs none. */
+  readonly token: string;
+  /** v2 only. */
+  readonly org: string;
+  /** The bucket; with v1, and for queries, the database of this name. */
+  readonly bucket: string;
+  /**
+   * The path of writes: `/api/v2/write` (InfluxDB 2 and 3, VictoriaMetrics) or `/write` (InfluxDB 1, also supported by
+   * the others).
+   */
+  readonly api: 'v2' | 'v1';
+}
+
+/** Limits of the requests. */
+export interface InfluxLimits {
+  /** Most lines of one write. */
+  readonly lines: number;
+  /** Most writes at the same time. */
+  readonly inFlight: number;
+  /** How long one request may take in all, ms: a half-open connection never responds. */
+  readonly timeoutMs: number;
+}
+
+/** The batch size that InfluxDB recommends, and a timeout that it keeps even while it compacts. */
+export const INFLUX_LIMITS: InfluxLimits = { lines: 5_000, inFlight: 3, timeoutMs: 30_000 };
+
+/** A response of the server, of any status. */
+export interface Response {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
 }
 
-/** Requests to one InfluxDB, each tried once and ended in time. What could not be asked is thrown as `history`, retryable. */
+/**
+ * Requests to one InfluxDB, each sent once and with a timeout. A request that gets no response throws `history`,
+ * retryable.
+ */
 export interface InfluxConnection {
   /** Sends lines, with timestamps in ms. */
-  write(lines: string): Promise<Answer>;
-  /** One InfluxQL statement; yields the answer as it comes. An answer other than 200 is thrown as an HttpError. */
+  write(lines: string): Promise<Response>;
+  /**
+   * Runs one InfluxQL statement and yields the response as it arrives. Throws an HttpError for a status other than 200.
+   */
   query(statement: string): AsyncIterable<Uint8Array>;
-  /** Ends what is on its way; later requests are not hindered. */
+  /** Aborts the requests in progress; later requests are possible. */
   interrupt(): void;
-  /** Ends what is on its way, and the idle connections. */
+  /** Aborts the requests in progress and closes idle connections. */
   close(): void;
 }
 
-// Smaller bodies are not worth packing.
+// Smaller bodies are not worth compressing.
 const GZIP_FROM = 1_000;
 
-/** A connection to the server of the settings; opens nothing before the first request. */
+/** Creates the connection to a server; opens no socket before the first request. */
 export function createConnection(settings: InfluxSettings, timeoutMs: number): InfluxConnection {
   const Agent = settings.url.startsWith('https:') ? https.Agent : http.Agent;
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  // The client's own timeout leaves the socket of a silent server open: ours, by signal, closes it.
+  // The client's own timeout leaves the socket of a silent server open; a signal closes it.
   const { transport } = new InfluxDB({ url: settings.url, timeout: 0, transportOptions: { agent } });
   const underWay = new Set<AbortController>();
   const headers = { ...authorization(settings), 'user-agent': 'lamppost' };
   const writePath = pathOf(settings);
   const queryPath = `/query?db=${encodeURIComponent(settings.bucket)}&epoch=ms&chunked=true&chunk_size=10000`;
 
-  /** A signal that ends one request, with the reason why it did. */
+  /** A signal that aborts one request, and the error with the reason. */
   function limit() {
     const controller = new AbortController();
     let reason = 'it was interrupted';
     const timer = setTimeout(() => {
-      reason = `no answer within ${timeoutMs} ms`;
+      reason = `no response within ${timeoutMs} ms`;
       controller.abort();
     }, timeoutMs);
     underWay.add(controller);
@@ -70,7 +104,7 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
     async write(lines) {
       const { signal, fault, done } = limit();
       let status = 0;
-      let answered: Answer['headers'] = {};
+      let received: Response['headers'] = {};
       try {
         const options = {
           method: 'POST',
@@ -79,14 +113,14 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
           signal,
         };
         const body = await transport.request(writePath, lines, options, (found, code) => {
-          answered = found;
+          received = found;
           status = code ?? 0;
         });
-        return { status, headers: answered, body: body === undefined ? '' : JSON.stringify(body) };
+        return { status, headers: received, body: body === undefined ? '' : JSON.stringify(body) };
       } catch (error) {
-        if (error instanceof HttpError) return answerOf(error);
-        // A success whose body is not the JSON that was asked for.
-        if (error instanceof SyntaxError) return { status, headers: answered, body: '' };
+        if (error instanceof HttpError) return responseOf(error);
+        // A success whose body is not JSON although JSON was requested.
+        if (error instanceof SyntaxError) return { status, headers: received, body: '' };
         throw fault(error);
       } finally {
         done();
@@ -112,12 +146,12 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
   };
 }
 
-/** The answer inside the client's error. */
-export function answerOf(error: HttpError): Answer {
+/** The response inside the client's error. */
+export function responseOf(error: HttpError): Response {
   return { status: error.statusCode, headers: error.headers ?? {}, body: error.body ?? '' };
 }
 
-/** Host and port, for sentences. */
+/** Host and port, for messages. */
 export function hostOf({ url }: InfluxSettings): string {
   return new URL(url).host;
 }
@@ -141,6 +175,6 @@ function faultOf(error: NodeJS.ErrnoException): string {
     ECONNRESET: 'the connection broke',
     EPIPE: 'the connection broke',
   };
-  if (error.name === 'AbortError') return 'the connection broke in the middle of the answer';
+  if (error.name === 'AbortError') return 'the connection broke in the middle of the response';
   return known[error.code ?? ''] ?? error.message;
 }

@@ -4,19 +4,25 @@ import {
   LamppostError,
   type MetricTable,
   type ReadingColumns,
+  type ReadingsFilter,
+  type ReadingsQuery,
   type RefusedRow,
+  type ScanQuery,
 } from '../../domain/index.ts';
+import { lastOfEach } from '../columns.ts';
 import { Latest } from '../latest.ts';
-import { lastOfEach } from '../replaced.ts';
-import { verdictOf } from './answers.ts';
-import { createConnection } from './connection.ts';
-import { createAsk, identifier } from './influxql.ts';
+import {
+  createConnection,
+  INFLUX_LIMITS,
+  type InfluxConnection,
+  type InfluxLimits,
+  type InfluxSettings,
+} from './connection.ts';
+import { type Ask, createAsk, identifier, Places } from './influxql.ts';
 import { createLineBuilder, fieldOf, Rows } from './lines.ts';
-import { Places } from './places.ts';
-import { countIn, deviceOf, metricsIn, queryInflux } from './query.ts';
-import { scanInflux } from './scan.ts';
-import { INFLUX_LIMITS, type InfluxLimits, type InfluxSettings } from './settings.ts';
-import { createLineWriter } from './writer.ts';
+import { countIn, deviceOf, metricsIn, queryInflux, scanInflux } from './reading.ts';
+import { type Verdict, verdictOf } from './responses.ts';
+import { createLineWriter, type LineWriter } from './writer.ts';
 
 interface Deps {
   readonly metrics: MetricTable;
@@ -24,7 +30,7 @@ interface Deps {
   readonly clock: Clock;
 }
 
-/** A batch that is partly done: it is gone on with where the same one comes again. */
+/** A batch that is partly written; writing continues here when the same batch is passed again. */
 interface Progress {
   readonly first: ReadingColumns | undefined;
   rows: number;
@@ -32,107 +38,140 @@ interface Progress {
 }
 
 /**
- * InfluxDB as history (1, 2, 3, and what takes line protocol). It keeps no cursor: the same points written again change
- * nothing, so after a crash the caller's last batch is simply written again. It never retries by itself and keeps nothing
- * that it was not just given: the journal is the queue.
+ * InfluxDB as history (1, 2, 3, and other databases that take line protocol). It keeps no cursor: writing the same
+ * points again changes nothing, so after a crash the caller writes its last batch again. It does not retry and has no
+ * queue of its own: the journal is the queue. It opens no connection before the first request.
  */
 export function createInfluxHistory(
-  { metrics, unitOf, clock }: Deps,
+  deps: Deps,
   settings: InfluxSettings,
   limits: InfluxLimits = INFLUX_LIMITS,
 ): HistoryStore {
-  const connection = createConnection(settings, limits.timeoutMs);
-  const ask = createAsk(connection, settings);
-  const send = async (lines: string) => verdictOf(await connection.write(lines), settings, clock.now());
-  const writer = createLineWriter(send, createLineBuilder(metrics), limits);
-  const places = new Places();
-  const latest = new Latest();
-  const nameOf = (metric: number) => metrics.idOf(metric);
-  let progress: Progress | null = null;
-  let reached = false;
-  let loading: Promise<void> | null = null;
+  return new InfluxHistory(deps, settings, limits);
+}
 
-  /** Before the first reading comes, an empty write tells a wrong token or a missing bucket, and does no harm. */
-  async function tryOut(): Promise<void> {
-    const verdict = await send('');
-    if (verdict.kind === 'wait') throw verdict.error;
-    reached = true;
+class InfluxHistory implements HistoryStore {
+  readonly #deps: Deps;
+  readonly #settings: InfluxSettings;
+  readonly #connection: InfluxConnection;
+  readonly #ask: Ask;
+  readonly #writer: LineWriter;
+  readonly #places = new Places();
+  readonly #latest = new Latest();
+  #progress: Progress | null = null;
+  #reached = false;
+  #loading: Promise<void> | null = null;
+
+  constructor(deps: Deps, settings: InfluxSettings, limits: InfluxLimits) {
+    this.#deps = deps;
+    this.#settings = settings;
+    this.#connection = createConnection(settings, limits.timeoutMs);
+    this.#ask = createAsk(this.#connection, settings);
+    this.#writer = createLineWriter((lines) => this.#send(lines), createLineBuilder(deps.metrics), limits);
   }
 
-  async function writeAll(batches: readonly ReadingColumns[], replaced: readonly ReadingColumns[]) {
-    const [first] = batches;
-    if (progress === null || progress.first !== first) progress = { first, rows: 0, refused: [] };
-    const under = progress;
-    await writer.write(new Rows('readings', batches), under.rows, (row, refused) => {
-      under.rows = row;
-      under.refused.push(...refused);
-    });
-    const refused = [...under.refused];
-    // Only now: the earlier value may have been in the very batch.
-    const last = new Rows('replaced', replaced, lastOfEach(replaced));
-    await writer.write(last, 0, (_row, more) => {
-      refused.push(...more);
-    });
-    progress = null;
+  async start(): Promise<void> {}
+
+  async stop(): Promise<void> {
+    this.#connection.close();
+  }
+
+  cursor(): number {
+    return 0;
+  }
+
+  async append(batches: readonly ReadingColumns[], _cursor: number, replaced: readonly ReadingColumns[] = []) {
+    if (!this.#reached && batches.every(isEmpty) && replaced.every(isEmpty)) await this.#tryOut();
+    const refused = await this.#writeAll(batches, replaced);
+    this.#reached ||= batches.some((batch) => batch.length > 0);
+    const isRefused = refusedIn(refused);
+    const nameOf = (metric: number) => this.#deps.metrics.idOf(metric);
+    this.#places.learn(batches);
+    this.#latest.putAll(batches, nameOf, { skip: isRefused('readings') });
+    this.#latest.putAll(replaced, nameOf, { skip: isRefused('replaced'), replaces: true });
     return refused;
   }
 
-  /** What was stored before this process: asked once, the first time that somebody wants to know. */
-  function load(): Promise<void> {
-    loading ??= loadNewest().catch((error: unknown) => {
-      loading = null;
-      throw error;
-    });
-    return loading;
+  async query(query: ReadingsQuery) {
+    if (query.district !== undefined) await this.#load();
+    const where = this.#places.condition(query);
+    return where === null ? [] : queryInflux(this.#ask, query, where, this.#deps.unitOf);
   }
 
-  async function loadNewest(): Promise<void> {
+  async latest(filter: ReadingsFilter) {
+    await this.#load();
+    return this.#latest.list(filter, this.#deps.unitOf);
+  }
+
+  scan(query: ScanQuery, signal?: AbortSignal) {
+    return scanInflux(this.#ask, query, signal);
+  }
+
+  count(): Promise<number> {
+    return countIn(this.#ask);
+  }
+
+  async exportParquet(): Promise<string> {
+    throw new LamppostError('invalid', 'InfluxDB as history gives no Parquet; ask for CSV, or export there');
+  }
+
+  interrupt(): void {
+    this.#connection.interrupt();
+  }
+
+  async #send(lines: string): Promise<Verdict> {
+    return verdictOf(await this.#connection.write(lines), this.#settings, this.#deps.clock.now());
+  }
+
+  /** Before the first reading, an empty write finds a wrong token or a missing bucket, and changes nothing. */
+  async #tryOut(): Promise<void> {
+    const verdict = await this.#send('');
+    if (verdict.kind === 'wait') throw verdict.error;
+    this.#reached = true;
+  }
+
+  async #writeAll(batches: readonly ReadingColumns[], replaced: readonly ReadingColumns[]): Promise<RefusedRow[]> {
+    const [first] = batches;
+    if (this.#progress === null || this.#progress.first !== first) this.#progress = { first, rows: 0, refused: [] };
+    const progress = this.#progress;
+    await this.#writer.write(new Rows('readings', batches), progress.rows, (row, refused) => {
+      progress.rows = row;
+      progress.refused.push(...refused);
+    });
+    const refused = [...progress.refused];
+    // Replacements come last: the earlier value may be in the same batch.
+    const last = new Rows('replaced', replaced, lastOfEach(replaced));
+    await this.#writer.write(last, 0, (_row, more) => {
+      refused.push(...more);
+    });
+    this.#progress = null;
+    return refused;
+  }
+
+  /** Reads once what was stored before this process started; a failed read is repeated by the next call. */
+  #load(): Promise<void> {
+    this.#loading ??= this.#loadNewest().catch((error: unknown) => {
+      this.#loading = null;
+      throw error;
+    });
+    return this.#loading;
+  }
+
+  async #loadNewest(): Promise<void> {
     const found: { device: string; district: string; metric: string; ts: number; value: number }[] = [];
-    for (const metric of await metricsIn(ask)) {
+    for (const metric of await metricsIn(this.#ask)) {
       const last = `select last(${identifier(fieldOf(metric))}) as v from /.*/ where "device" != ''`;
-      for await (const series of ask(`${last} group by "device", "district"`)) {
+      for await (const series of this.#ask(`${last} group by "device", "district"`)) {
         const [ts, value] = series.values[0] as [number, unknown];
         if (typeof value !== 'number') continue;
         found.push({ device: deviceOf(series), district: series.tags!.district ?? '', metric, ts, value });
       }
     }
     found.sort((a, b) => b.ts - a.ts);
-    for (const { device, district } of found) places.remember(device, district, true);
-    for (const { device, metric, ts, value } of found) latest.put(device, places.of(device)!, metric, ts, value);
+    for (const { device, district } of found) this.#places.load(device, district, true);
+    for (const { device, metric, ts, value } of found)
+      this.#latest.put(device, this.#places.of(device)!, metric, ts, value);
   }
-
-  return {
-    async start() {},
-    async stop() {
-      connection.close();
-    },
-    cursor: () => 0,
-    async append(batches, _cursor, replaced = []) {
-      if (!reached && batches.every(isEmpty) && replaced.every(isEmpty)) await tryOut();
-      const refused = await writeAll(batches, replaced);
-      reached ||= batches.some((batch) => batch.length > 0);
-      const isRefused = refusedIn(refused);
-      places.learn(batches);
-      latest.putAll(batches, nameOf, { skip: isRefused('readings') });
-      latest.putAll(replaced, nameOf, { skip: isRefused('replaced'), replaces: true });
-      return refused;
-    },
-    async query(query) {
-      if (query.district !== undefined) await load();
-      const where = places.condition(query);
-      return where === null ? [] : queryInflux(ask, query, where, unitOf);
-    },
-    async latest(filter) {
-      await load();
-      return latest.list(filter, unitOf);
-    },
-    scan: (query, signal) => scanInflux(ask, query, signal),
-    count: () => countIn(ask),
-    async exportParquet() {
-      throw new LamppostError('invalid', 'InfluxDB as history gives no Parquet; ask for CSV, or export there');
-    },
-    interrupt: () => connection.interrupt(),
-  };
 }
 
 const isEmpty = ({ length }: ReadingColumns) => length === 0;

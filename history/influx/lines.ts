@@ -1,7 +1,7 @@
 import type { KnownDevice, MetricTable, ReadingColumns, RefusedRow } from '../../domain/index.ts';
-import type { RowPlace } from '../replaced.ts';
+import type { RowPlace } from '../columns.ts';
 
-/** Rows of several batches under one number each. */
+/** Rows of several batches, numbered from 0. */
 export class Rows {
   readonly of: RefusedRow['of'];
   readonly batches: readonly ReadingColumns[];
@@ -53,18 +53,18 @@ export class Rows {
   }
 }
 
-/** Lines, and which rows each of them holds: line `n` holds `rows[first[n]]` up to, not including, `rows[first[n + 1]]`. */
+/** Lines, and the rows in each of them: line `n` has `rows[first[n]]` up to, not including, `rows[first[n + 1]]`. */
 export interface Lines {
   readonly text: readonly string[];
   readonly first: readonly number[];
   readonly rows: Int32Array;
 }
 
-/** Makes lines of rows. */
+/** Converts rows to lines. */
 export interface LineBuilder {
-  /** Rows of the same device and time that stand together become one line, with a field for each metric. */
+  /** Adjacent rows of the same device and time become one line, with a field for each metric. */
   build(rows: Rows, picked: Int32Array): Lines;
-  /** Name of a metric's field. */
+  /** Returns the name of a metric's field. */
   field(metric: number): string;
 }
 
@@ -119,33 +119,33 @@ export function createLineBuilder(metrics: MetricTable): LineBuilder {
   };
 }
 
-// A field named like a tag hides the tag in every condition, and InfluxDB refuses one named time.
+// A field with the name of a tag hides the tag in every condition, and InfluxDB refuses a field named time.
 const TAKEN = new Set(['time', 'device', 'district']);
 // No id of a metric has a dot.
 const SUFFIX = '.value';
 
-/** The field that holds a metric: its id, but for the few names that are taken. */
+/** Returns the field of a metric: its id, except for the few names that are taken. */
 export function fieldOf(metric: string): string {
   return TAKEN.has(metric) ? `${metric}${SUFFIX}` : metric;
 }
 
-/** The metric that a field holds. */
+/** Returns the metric of a field. */
 export function metricOf(field: string): string {
   const metric = field.slice(0, -SUFFIX.length);
   return field.endsWith(SUFFIX) && TAKEN.has(metric) ? metric : field;
 }
 
-/** Tag keys, tag values and field keys. */
+/** Escapes tag keys, tag values and field keys. */
 function escapeTag(text: string): string {
   return plain(text).replace(/[,= ]/g, '\\$&');
 }
 
-/** Names of measurements. */
+/** Escapes names of measurements. */
 function escapeMeasurement(text: string): string {
   return plain(text).replace(/[, ]/g, '\\$&');
 }
 
-/** Line protocol has no way to write a line break, nor a backslash in front of what is escaped; no id has either. */
+/** Line protocol cannot express a line break, nor a backslash before an escaped character; no id has either. */
 function plain(text: string): string {
   return text.replace(/[\\\n\r]/g, '_');
 }

@@ -1,21 +1,22 @@
 import type { RefusedRow } from '../../domain/index.ts';
-import type { Refusal, Verdict } from './answers.ts';
+import type { InfluxLimits } from './connection.ts';
 import type { LineBuilder, Lines, Rows } from './lines.ts';
-import type { InfluxLimits } from './settings.ts';
+import type { Refusal, Verdict } from './responses.ts';
 
-/** Brings rows into the database, around those that it refuses. */
+/** Writes rows to the database and finds those that it refuses. */
 export interface LineWriter {
   /**
-   * Writes the rows from number `from` on. When it resolves, all are stored but those it refused. `reached` is told, in
-   * order and also before it throws, up to which row all are done, and which of these were refused since the last time.
+   * Writes the rows from number `from` on. When it resolves, all rows are stored except those the database refused. It
+   * calls `reached` in order, also before it throws, with the row up to which all are done and the rows refused since
+   * the last call.
    */
   write(rows: Rows, from: number, reached: (row: number, refused: readonly RefusedRow[]) => void): Promise<void>;
 }
 
-/** How many rows are tried alone before an answer that names no point is held against the points. */
+/** How many rows are sent alone before a response that names no point is attributed to the setup. */
 const PROBES = 8;
 
-/** A writer that sends by `send`; what is refused is split until the bad rows are alone. */
+/** Creates a writer that sends with `send`; a refused request is split until the bad rows are alone. */
 export function createLineWriter(
   send: (lines: string) => Promise<Verdict>,
   builder: LineBuilder,
@@ -23,9 +24,9 @@ export function createLineWriter(
 ): LineWriter {
   let mostLines = limits.lines;
 
-  /** One request, and all that becomes of it. */
+  /** Sends one request and the smaller ones that follow from it. */
   function requestOf(rows: Rows, refused: RefusedRow[]) {
-    /** Whether a refusal is known to be about points, also where the server does not say so. */
+    /** Whether refusals are known to be about points, also where the server does not say so. */
     let ofPoints = false;
 
     const refuse = (picked: Int32Array, detail: string) => {
@@ -47,13 +48,16 @@ export function createLineWriter(
       if (picked.length > 0) await sendLines(builder.build(rows, picked));
     }
 
-    /** The good rows are stored again without harm; the bad ones end alone. */
+    /** Splits a refused request. Good rows are written again, which changes nothing; bad rows end up alone. */
     async function isolate(lines: Lines, refusal: Refusal): Promise<void> {
       if (lines.rows.length === 1 || wholly(lines, refusal)) refuse(lines.rows, refusal.said);
       else for (const part of partsOf(lines, refusal)) await sendRows(part);
     }
 
-    /** Whether the database takes one of a few rows, spread over all: then it is the others that it refuses. */
+    /**
+     * Whether the database stores one of a few rows, spread over all: then it refuses the others because of their
+     * content.
+     */
     async function anyStored(picked: Int32Array): Promise<boolean> {
       const step = Math.max(1, Math.floor(picked.length / PROBES));
       for (let n = 0; n < picked.length; n += step) {
@@ -64,7 +68,7 @@ export function createLineWriter(
       return false;
     }
 
-    /** Suspects and others, where the answer tells them apart; halves where it does not. */
+    /** Returns suspected rows and the others where the response names some; otherwise two halves. */
     function partsOf(lines: Lines, refusal: Refusal): Int32Array[] {
       const suspected = suspicion(lines, refusal);
       const suspects = lines.rows.filter((_, n) => suspected(n));
@@ -112,7 +116,7 @@ export function createLineWriter(
   };
 }
 
-/** Whether the answer says that every row was dropped, for whole lines or since each line is one row. */
+/** Whether the response says that every row was dropped: the reason is about whole lines, or each line is one row. */
 function wholly({ text, rows }: Lines, { dropped, ofLines }: Refusal): boolean {
   return dropped === text.length && (ofLines || text.length === rows.length);
 }
@@ -122,7 +126,7 @@ function halves(picked: Int32Array): Int32Array[] {
   return [picked.subarray(0, middle), picked.subarray(middle)];
 }
 
-/** Requests of so many lines. */
+/** Divides lines into requests of at most `most` lines. */
 function cut(lines: Lines, most: number): Lines[] {
   const parts: Lines[] = [];
   for (let a = 0; a < lines.text.length; a += most) {
@@ -138,8 +142,9 @@ function cut(lines: Lines, most: number): Lines[] {
 }
 
 /**
- * Runs the jobs 0, 1, … `count` - 1, so many at a time, begun in order; after a failure none is begun, and the first
- * failure is thrown when those under way have ended. `done` is told of each job when it and all before it are done.
+ * Runs the jobs 0, 1, … `count` - 1 in order, at most `lanes` at a time. After a failure it starts no more jobs, and
+ * throws the first failure when the running jobs have ended. It calls `done` for each job when it and all before it are
+ * done.
  */
 async function inLanes(
   count: number,

@@ -1,11 +1,10 @@
 import type { Rejection } from '../../domain/index.ts';
 import { flatten } from './flatten.ts';
-import type { Decoded, Format } from './format.ts';
-import { isObject, kindOf, readJson } from './shape.ts';
+import { type Decoded, type Format, isObject, kindOf, readJson } from './format.ts';
 
 /**
  * ChirpStack's uplink events (`application/{id}/device/{devEui}/event/up`): version 4 (`object`), and version 3
- * (`objectJSON`, a JSON text). Fields are the dotted paths of what the codec made of the frame.
+ * (`objectJSON`, a JSON text). Fields are the dotted paths of the object that the codec returned.
  */
 export const chirpstack: Format = { name: 'chirpstack', decode };
 
@@ -42,10 +41,10 @@ function checked(object: unknown, path: string): ReturnType<typeof objectOf> {
   if (object === null || isObject(object)) {
     return { object: object === null || Object.keys(object).length === 0 ? null : object, path };
   }
-  return { reason: 'wrong-shape', path, detail: `${kindOf(object)} found; a codec answers an object of fields` };
+  return { reason: 'wrong-shape', path, detail: `${kindOf(object)} found; a codec returns an object of fields` };
 }
 
-/** Frames without a payload are in order (they carry MAC commands only); those with one need a codec. */
+/** Frames without a payload are valid (they carry MAC commands only); frames with a payload need a codec. */
 function withoutObject(body: Body): Decoded | Rejection {
   if (typeof body.data === 'string' && body.data !== '') {
     const detail =
@@ -60,7 +59,7 @@ function withoutObject(body: Body): Decoded | Rejection {
   };
 }
 
-/** `time` may be absent; version 3 has it at its gateways only. */
+/** `time` may be absent; version 3 has a time for each gateway only. */
 function timeOf(body: Body): { ts: unknown; timePath: string } {
   const gateways = Array.isArray(body.rxInfo) ? body.rxInfo : [];
   const at = gateways.findIndex((one) => isObject(one) && typeof one.time === 'string');
@@ -68,7 +67,7 @@ function timeOf(body: Body): { ts: unknown; timePath: string } {
   return { ts: (gateways[at] as Body).time, timePath: `$.rxInfo[${at}].time` };
 }
 
-/** Proto3 JSON leaves out zero: no fCnt is the first frame. Without the session's address a counter says nothing. */
+/** Proto3 JSON omits zero: without fCnt it is the first frame. A counter without the session's address has no meaning. */
 function uplinkOf({ devAddr, fCnt = 0 }: Body): { uplink?: string } {
   if (typeof devAddr !== 'string' || devAddr === '' || !Number.isInteger(fCnt)) return {};
   return { uplink: `${devAddr}:${fCnt}` };

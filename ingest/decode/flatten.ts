@@ -1,21 +1,20 @@
 import type { Rejection } from '../../domain/index.ts';
-import type { RawReading } from './format.ts';
-import { isObject } from './shape.ts';
+import { isObject, type RawReading } from './format.ts';
 
 const MOST_DEPTH = 16;
 const MOST_FIELDS = 1_024;
 const MOST_NAME = 256;
 
 /** The leaves of a nested object as fields of one reading. */
-export interface Flat {
+interface Flat {
   readonly metrics: RawReading['metrics'];
   readonly paths: Readonly<Record<string, string>>;
   readonly rejections: readonly Rejection[];
 }
 
 /**
- * Field names are dotted paths (`air.temperature`, items of arrays by index: `probes.0.level`). Two leaves of one name are
- * not overwritten: the second is refused. What is deeper than 16 levels or past 1,024 fields is refused, too.
+ * Flattens a nested object. Field names are dotted paths (`air.temperature`; items of arrays by index: `probes.0.level`).
+ * Of two leaves with the same name the second is refused. Leaves deeper than 16 levels or past 1,024 fields are refused too.
  */
 export function flatten(object: Record<string, unknown>, root: string): Flat {
   const walk = new Walk();
@@ -58,7 +57,7 @@ class Walk implements Flat {
     }
   }
 
-  /** Counts a field, and refuses it where there is a fault; false where there were too many. */
+  /** Counts a field and refuses it where there is a fault. Returns false where there are too many fields. */
   #count(path: string, fault?: string, reason: Rejection['reason'] = 'wrong-shape'): boolean {
     this.#fields++;
     if (this.#fields > MOST_FIELDS) {

@@ -8,27 +8,26 @@ import { thingsStack } from './things-stack.ts';
 
 export type { Decoded, Format, RawReading } from './format.ts';
 
-/** From the last level of `devices/{id}/…` to the format that is spoken there. */
-const DEVICE_TOPICS: Readonly<Record<string, Format>> = {
-  __proto__: null as never,
-  readings: native,
-  senml: senmlJson,
-  'senml-cbor': senmlCbor,
-  'sensor-community': sensorCommunity,
-};
+/** The format of each `devices/{id}/{last level}`. */
+const DEVICE_TOPICS: ReadonlyMap<string, Format> = new Map([
+  ['readings', native],
+  ['senml', senmlJson],
+  ['senml-cbor', senmlCbor],
+  ['sensor-community', sensorCommunity],
+]);
 
 const CHIRPSTACK = /^application\/[^/]+\/device\/([^/]+)\/event\/up$/;
 const THINGS_STACK = /^v3\/[^/]+\/devices\/[^/]+\/up$/;
 
 /**
- * Which device a topic speaks of, and in which format; the format is null where none is known for the topic. LoRaWAN
- * devices are known by their DevEUI in lower-case hex; where the format has a `deviceOf`, only the payload names it,
- * and `device` is the network server's key.
+ * Returns the device and the format of a topic; the format is null where none is known for the topic. LoRaWAN devices have
+ * their DevEUI in lower-case hex as id. Where the format has a `deviceOf`, only the payload names the device, and `device`
+ * is the network server's key.
  */
 export function formatOf(identity: string, topic: string): { device: string; format: Format | null } {
   const [root, device, leaf, more] = topic.split('/', 4);
   if (root === 'devices' && device !== undefined && leaf !== undefined && more === undefined) {
-    return { device, format: DEVICE_TOPICS[leaf] ?? null };
+    return { device, format: DEVICE_TOPICS.get(leaf) ?? null };
   }
   const eui = CHIRPSTACK.exec(topic)?.[1];
   if (eui !== undefined) return { device: eui.toLowerCase(), format: chirpstack };

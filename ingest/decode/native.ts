@@ -1,10 +1,9 @@
 import type { Rejection } from '../../domain/index.ts';
-import type { Decoded, Format, RawReading } from './format.ts';
-import { isObject, kindOf, readJson, shortened } from './shape.ts';
+import { type Decoded, type Format, isObject, kindOf, type RawReading, readJson, shortened } from './format.ts';
 
 const KEYS = 'a reading is {"ts": ISO 8601 or epoch ms, "metrics": {name: number}}';
 
-/** Native JSON (`devices/{id}/readings`): `{"ts": …, "metrics": {…}}` or an array of these; values are in the metric's own unit. */
+/** Native JSON (`devices/{id}/readings`): `{"ts": …, "metrics": {…}}` or an array of these. Values are in the metric's own unit. */
 export const native: Format = { name: 'native', decode: decodeNative };
 
 function decodeNative(payload: Buffer): Decoded | Rejection {

@@ -1,13 +1,12 @@
 import { decode as decodeCbor, type TagDecoder, type Token, Tokenizer, Type } from 'cborg';
 import type { Rejection } from '../../domain/index.ts';
-import type { Decoded, Format } from './format.ts';
+import { type Decoded, type Format, kindOf } from './format.ts';
 import { resolvePack } from './senml-pack.ts';
-import { kindOf } from './shape.ts';
 
-/** SenML CBOR (`devices/{id}/senml-cbor`), RFC 8428 §6: the same records with integers for labels. */
+/** SenML CBOR (`devices/{id}/senml-cbor`), RFC 8428 §6: the records of SenML JSON with integer labels. */
 export const senmlCbor: Format = { name: 'senml-cbor', decode };
 
-/** RFC 8428 §6, table 4: conclusive, extensions have text labels. */
+/** RFC 8428 §6, table 4. The table is final: extensions have text labels. */
 const CBOR_LABELS = new Map<unknown, string>([
   [-1, 'bver'],
   [-2, 'bn'],
@@ -46,9 +45,9 @@ function parse(payload: Buffer): { value: unknown } | Rejection {
   }
 }
 
-/** cborg calls itself for each level: a deep enough message would overflow the stack, at a depth that nobody can foresee. */
+/** Limits the depth: cborg recurses for each level, and a deep message would overflow the stack at an unpredictable depth. */
 class BoundedTokenizer extends Tokenizer {
-  /** Items that each open array, map or tag still waits for. */
+  /** The number of items that each open array, map or tag still needs. */
   readonly #open: number[] = [];
 
   override next(): Token {
@@ -64,7 +63,7 @@ class BoundedTokenizer extends Tokenizer {
   }
 }
 
-/** A decimal fraction (tag 4) is a number (§6); what any other tag means is not known, and only matters in a known field. */
+/** A decimal fraction (tag 4) is a number (§6). The meaning of other tags is not known; it matters in a known field only. */
 const TAGS: Record<number, TagDecoder> = new Proxy(
   {},
   {
@@ -74,7 +73,7 @@ const TAGS: Record<number, TagDecoder> = new Proxy(
   },
 );
 
-/** RFC 8949 §3.4.4: [exponent, mantissa], exponent by the power of ten. Written out and read, it is the nearest double. */
+/** RFC 8949 §3.4.4: [exponent, mantissa], to the base ten. Written as text and parsed, it becomes the nearest double. */
 function fractionOf(content: unknown): unknown {
   if (!Array.isArray(content) || content.length !== 2 || !content.every(isInteger)) return { tag: '4', content };
   const [exponent, mantissa] = content;
@@ -85,7 +84,7 @@ function isInteger(value: unknown): boolean {
   return typeof value === 'bigint' || Number.isInteger(value);
 }
 
-/** The records with the labels of the JSON form, which the resolver knows; a Rejection where a label is none. */
+/** Returns the records with the labels of SenML JSON, which the resolver expects; a rejection where a label is invalid. */
 function recordsOf(items: readonly unknown[]): unknown[] | Rejection {
   const records: unknown[] = [];
   for (const [i, item] of items.entries()) {
@@ -104,7 +103,7 @@ function recordsOf(items: readonly unknown[]): unknown[] | Rejection {
 }
 
 function labelFault(key: unknown, value: unknown): Omit<Rejection, 'path'> | null {
-  // What cborg hands out where a map is broken off behind a label.
+  // cborg returns a symbol where a map ends after a label.
   if (typeof value === 'symbol') return { reason: 'malformed', detail: 'not CBOR: a map ends behind a label' };
   if (CBOR_LABELS.has(key)) return null;
   if (typeof key !== 'string') {

@@ -1,8 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Rejection } from '../../domain/index.ts';
-import type { Decoded, Format } from './format.ts';
+import { type Decoded, type Format, readJson } from './format.ts';
 import { resolvePack } from './senml-pack.ts';
-import { readJson } from './shape.ts';
 
 /** SenML JSON (`devices/{id}/senml`), RFC 8428 §5. */
 export const senmlJson: Format = { name: 'senml-json', decode };

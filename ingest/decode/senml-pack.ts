@@ -1,7 +1,5 @@
 import type { Rejection } from '../../domain/index.ts';
-import type { Decoded, RawReading } from './format.ts';
-import { uniqueEndings } from './senml-name.ts';
-import { isObject, kindOf, shortened, shown } from './shape.ts';
+import { type Decoded, isObject, kindOf, type RawReading, shortened, shown } from './format.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -29,35 +27,38 @@ const VALUES = ['v', 'vs', 'vb', 'vd'] as const;
 /** RFC 8428 is version 10; RFC 9100 §4 adds 16 to it for the secondary units of RFC 8798. */
 const VERSION = 10;
 const VERSION_WITH_SECONDARY_UNITS = 26;
-/** §4.5.3: below it, a time is relative to now. Seconds. */
+/** §4.5.3: a time below it is relative to now. Seconds. */
 const ABSOLUTE = 2 ** 28;
 /** §4.5.1. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9:./_-]*$/;
 const LONGEST_NAME = 256;
 const LONGEST_UNIT = 64;
 const DATA = /^[A-Za-z0-9_-]*$/;
+const MOST_ENDINGS = 8;
+/** RFC 9039 §4.1: the text after the first `_` behind the identifier names a part of the device. */
+const DEVICE_PART = /^urn:dev:[A-Za-z0-9]+:[^:/_]+_/;
 
 /** A record with the base fields applied (§4.6). */
 interface Resolved {
   readonly path: string;
   readonly name: string;
   readonly unit: string | undefined;
-  /** Epoch ms; undefined where the pack names no time. */
+  /** Epoch ms; undefined where the pack has no time. */
   readonly ts: number | undefined;
   readonly values: readonly Value[];
 }
 
 interface Value {
   readonly label: string;
-  /** What the field is called behind the name: `.sum` for the sum, nothing for the value. */
+  /** Appended to the name of the field: `.sum` for the sum, nothing for the value. */
   readonly suffix: '' | '.sum';
   readonly value: unknown;
 }
 
 /**
- * Resolves a SenML pack (RFC 8428 §4), its records with the labels of JSON. Fields are the resolved names, and
- * `{name}.sum` for sums; records of one time are one reading. A fault that touches the records behind it (base fields, version, a
- * label that must be understood) refuses the pack, any other its record.
+ * Resolves a SenML pack (RFC 8428 §4) whose records have the labels of JSON. Fields are the resolved names, and
+ * `{name}.sum` for sums; records with the same time form one reading. A fault that affects later records (base fields,
+ * version, a label that must be understood) refuses the pack; any other fault refuses its record only.
  */
 export function resolvePack(pack: unknown, receivedAt: number): Decoded | Rejection {
   if (!Array.isArray(pack)) return fault('$', `${kindOf(pack)} found; a SenML pack is an array of records`);
@@ -82,7 +83,7 @@ export function resolvePack(pack: unknown, receivedAt: number): Decoded | Reject
 
 function packFault(item: Fields, first: unknown, path: string): Rejection | null {
   for (const label in item) {
-    // §4.4: an unknown field is ignored, unless its label ends so.
+    // §4.4: an unknown field is ignored, unless its label ends with an underscore.
     if (label.endsWith('_'))
       return fault(path, `the field "${shortened(label)}" must be understood (RFC 8428 §4.4), and is not`);
   }
@@ -90,7 +91,7 @@ function packFault(item: Fields, first: unknown, path: string): Rejection | null
   return typeFault(item, BASE, path) ?? lengthFault(item, path) ?? versionFault(item.bver, version, `${path}.bver`);
 }
 
-/** Base fields count for every record: a long one would be copied as often. */
+/** Base fields apply to every later record: a long one would be copied that often. */
 function lengthFault({ bn, bu }: Fields, path: string): Rejection | null {
   if (String(bn ?? '').length > LONGEST_NAME) return fault(`${path}.bn`, `longer than ${LONGEST_NAME} characters`);
   return String(bu ?? '').length > LONGEST_UNIT ? fault(`${path}.bu`, `longer than ${LONGEST_UNIT} characters`) : null;
@@ -126,7 +127,7 @@ function isOfType(value: unknown, type: string): boolean {
   return value instanceof Uint8Array || (typeof value === 'string' && DATA.test(value));
 }
 
-/** Takes over the record's base fields; null where it has no others (§4.2: a record without a measurement). */
+/** Reads a record and adopts its base fields. Returns null where it has no others (§4.2: no measurement). */
 function read(
   item: Fields,
   base: Record<string, unknown>,
@@ -157,7 +158,7 @@ function valueFault(item: Fields, path: string): Rejection | null {
   return fault(path, 'no value; a record has one of v, vs, vb, vd, or the sum s');
 }
 
-/** §4.5.4: a missing part counts as zero; the base of the sum alone makes a sum. */
+/** §4.5.4: a missing part counts as zero; the base sum alone is a sum, too. */
 function valuesOf(item: Fields, base: Fields): Value[] {
   const values: Value[] = [];
   const label = VALUES.find((one) => item[one] !== undefined);
@@ -189,7 +190,7 @@ interface Group extends RawReading {
   readonly aliases: Record<string, readonly string[]>;
 }
 
-/** Records of one time as one reading; a name that comes again at that time begins another, so that nothing is overwritten. */
+/** Joins records of one time into one reading. A name that occurs again at that time starts another reading. */
 function readingsOf(resolved: readonly Resolved[]): RawReading[] {
   const aliases = uniqueEndings(resolved.map(({ name }) => name));
   const groups: Group[] = [];
@@ -226,8 +227,41 @@ function put(
   group.aliases[field] = suffix === '' ? aliases : aliases.map((one) => one + suffix);
   if (record.unit === undefined) return;
   group.units ??= Object.create(null) as Record<string, string>;
-  // §4.2: a sum is in the unit of the value times seconds; written as UCUM does.
+  // §4.2: the unit of a sum is the unit of the value times seconds, in the notation of UCUM.
   group.units[field] = suffix === '' ? record.unit : `${record.unit}.s`;
+}
+
+/**
+ * Returns the short forms of a SenML name: its ends behind each `:` and `/`, the longest first, at most 8.
+ * `urn:dev:mac:0024be:indoor/temp` is also `mac:0024be:indoor/temp`, … `indoor/temp` and `temp`.
+ */
+function endingsOf(name: string): readonly string[] {
+  const endings: string[] = [];
+  const part = DEVICE_PART.exec(name)?.[0].length ?? -1;
+  for (let at = name.length - 1; at > 0 && endings.length < MOST_ENDINGS; at--) {
+    const before = name[at - 1];
+    if (before === ':' || before === '/' || at === part) endings.push(name.slice(at));
+  }
+  return endings.reverse();
+}
+
+/** Returns the endings of each name that no other name of the pack shares. */
+function uniqueEndings(names: Iterable<string>): ReadonlyMap<string, readonly string[]> {
+  const endings = new Map<string, readonly string[]>();
+  const owners = new Map<string, string | null>();
+  for (const name of names) {
+    if (endings.has(name)) continue;
+    const own = endingsOf(name);
+    endings.set(name, own);
+    for (const one of [name, ...own]) owners.set(one, owners.has(one) ? null : name);
+  }
+  for (const [name, own] of endings) {
+    endings.set(
+      name,
+      own.filter((one) => owners.get(one) === name),
+    );
+  }
+  return endings;
 }
 
 function fault(path: string, detail: string): Rejection {

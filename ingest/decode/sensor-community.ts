@@ -1,13 +1,12 @@
 import type { Rejection } from '../../domain/index.ts';
-import type { Decoded, Format } from './format.ts';
-import { isObject, kindOf, readJson } from './shape.ts';
+import { type Decoded, type Format, isObject, kindOf, readJson } from './format.ts';
 
 const SHAPE = 'a station sends {"sensordatavalues": [{"value_type": "SDS_P1", "value": "12.3"}, …]}';
 const NUMBER = /^\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*$/i;
 
 /**
- * Push of a sensor.community station (airRohr firmware, "own API"): no time, and every value a text. Fields are the
- * `value_type`s. Here alone a text that is a number counts as one.
+ * Push of a sensor.community station (airRohr firmware, "own API"). It has no time, and every value is a text. Fields are
+ * the `value_type`s. Only in this format a text that contains a number counts as a number.
  */
 export const sensorCommunity: Format = { name: 'sensor-community', decode };
 

@@ -1,11 +1,10 @@
 import type { Rejection } from '../../domain/index.ts';
 import { flatten } from './flatten.ts';
-import type { Decoded, Format } from './format.ts';
-import { isObject, kindOf, readJson } from './shape.ts';
+import { type Decoded, type Format, isObject, kindOf, readJson } from './format.ts';
 
 /**
  * Uplinks of The Things Stack 3 (`v3/{application}@{tenant}/devices/{id}/up`). Fields are the dotted paths of
- * `decoded_payload`; the device is known by its DevEUI in lower-case hex.
+ * `decoded_payload`; the id of the device is its DevEUI in lower-case hex.
  */
 export const thingsStack: Format = { name: 'things-stack', decode, deviceOf };
 
@@ -28,14 +27,14 @@ function decode(payload: Buffer): Decoded | Rejection {
 function decodeMessage(body: Body, message: Body): Decoded | Rejection {
   const path = `${ROOT}.decoded_payload`;
   const object = message.decoded_payload ?? {};
-  if (!isObject(object)) return wrongShape(path, `${kindOf(object)} found; a formatter answers an object of fields`);
+  if (!isObject(object)) return wrongShape(path, `${kindOf(object)} found; a formatter returns an object of fields`);
   if (Object.keys(object).length === 0) return withoutObject(message);
   const { rejections, ...flat } = flatten(object, path);
   const reading = { path, units: null, ...timeOf(body, message), ...flat };
   return { readings: [reading], rejections, ...uplinkOf(message) };
 }
 
-/** Frames without a payload are in order (they carry MAC commands only); those with one need a formatter. */
+/** Frames without a payload are valid (they carry MAC commands only); frames with a payload need a formatter. */
 function withoutObject(message: Body): Decoded | Rejection {
   if (typeof message.frm_payload !== 'string' || message.frm_payload === '') return { readings: [], rejections: [] };
   const detail =
@@ -43,13 +42,13 @@ function withoutObject(message: Body): Decoded | Rejection {
   return { reason: 'not-decoded', path: `${ROOT}.frm_payload`, detail };
 }
 
-/** The network server's clock, then the application server's; gateways' clocks are often wrong. */
+/** Prefers the network server's clock to the application server's; clocks of gateways are often wrong. */
 function timeOf(body: Body, message: Body): { ts: unknown; timePath: string } {
   if (message.received_at != null) return { ts: message.received_at, timePath: `${ROOT}.received_at` };
   return { ts: body.received_at ?? undefined, timePath: '$.received_at' };
 }
 
-/** Proto3 JSON leaves out zero: no f_cnt is the first frame. Without the session a counter says nothing. */
+/** Proto3 JSON omits zero: without f_cnt it is the first frame. A counter without its session has no meaning. */
 function uplinkOf({ session_key_id: session, f_cnt: counter = 0 }: Body): { uplink?: string } {
   if (typeof session !== 'string' || session === '' || !Number.isInteger(counter)) return {};
   return { uplink: `${session}:${counter}` };

@@ -1,51 +1,60 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../domain/index.ts';
 import type { LamppostEvent } from '../../events/index.ts';
-import type { Channel } from '../channel.ts';
-import { eventOf, toldOf } from '../events.ts';
-import { passes } from '../filter.ts';
-import type { HeldStore } from '../held.ts';
-import type { Answer } from '../ladder.ts';
+import type { Channel } from '../dispatcher.ts';
 import type { DeliveryQueue, NewDelivery } from '../queue.ts';
-import type { EmailReceiver, EmailSettings, ToldEvent } from '../receiver.ts';
+import {
+  type EmailReceiver,
+  type EmailSettings,
+  eventOf,
+  type Message,
+  passes,
+  type StoredEvent,
+  storedEventOf,
+} from '../receiver.ts';
+import type { AttemptResult } from '../retry-policy.ts';
+import { type HeldEvents, type Hours, type Plan, planMail } from './digest.ts';
 import type { MailCity } from './facts.ts';
 import { type Mail, mailOf, testMail } from './mail.ts';
 import type { Mailer } from './smtp.ts';
-import { type Hours, type Plan, planMail } from './when.ts';
 
-/** What mail needs. */
-export interface EmailDeps {
+interface EmailChannelDeps {
   readonly queue: Pick<DeliveryQueue, 'add'>;
-  readonly held: HeldStore;
+  readonly held: HeldEvents;
   readonly mailer: Mailer;
   readonly clock: Clock;
-  /** The city in force. */
+  /** Returns the city in force. */
   readonly city: () => MailCity & Hours;
-  /** Where people reach this Lamppost, without a slash at the end. */
+  /** Public URL of this Lamppost, without a slash at the end. */
   readonly publicUrl: string;
 }
 
-/** Mail as a channel. */
+/** The channel of mail. */
 export interface EmailChannel extends Channel<EmailReceiver> {
-  /** Makes mails of what is due of a receiver, in the caller's transaction; false where nothing is. */
+  /**
+   * Adds a digest of the held events of a receiver that are due, in the caller's transaction; false where none is
+   * due.
+   */
   release(receiver: EmailReceiver): boolean;
-  /** When mail would go out of an event that is not critical and the first one that waits. */
+  /** Returns when an event would be mailed that is not critical and the first one held. */
   plan(settings: EmailSettings): Plan;
-  /** One attempt with a mail that only shows that it arrives. */
-  test(receiver: EmailReceiver, id: string, signal: AbortSignal): Promise<Answer>;
-  /** Such a mail. */
-  testMail(settings: EmailSettings): Mail;
+  /** Makes one attempt with a test mail; returns the mail and the result. */
+  test(
+    receiver: EmailReceiver,
+    id: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly message: Message; readonly result: AttemptResult }>;
 }
 
-/** Events that one mail tells at most. */
+/** The most events in one mail. */
 const MOST_EVENTS = 200;
-/** All mail to an address goes one after the other: it is one mailbox behind one server. */
+/** Mail to one address is sent one at a time: it is one mailbox behind one server. */
 const LANE = '';
 
-/** Makes the channel of mail: at once, gathered, or after quiet hours; the same Message-ID at every attempt. */
-export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl }: EmailDeps): EmailChannel {
+/** Creates the channel of mail: at once, in digests, or after quiet hours; the same Message-ID at every attempt. */
+export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl }: EmailChannelDeps): EmailChannel {
   const host = new URL(publicUrl).hostname.replace(/[[\]:]/g, '-');
-  const sceneOf = ({ language }: EmailSettings) => ({ language, city: city(), publicUrl });
+  const contextOf = ({ language }: EmailSettings) => ({ language, city: city(), publicUrl });
 
   function planOf(settings: EmailSettings, severity: string | null, heldUntilMs: number | null): Plan {
     const { timezone, calendars } = city();
@@ -55,11 +64,10 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
   function deliveryOf(
     { id, settings }: EmailReceiver,
     origin: NewDelivery['origin'],
-    events: readonly ToldEvent[],
+    events: readonly StoredEvent[],
   ): NewDelivery {
-    const mail = mailOf(events.map(eventOf), sceneOf(settings));
-    const message = { contentType: 'multipart/alternative', body: JSON.stringify(mail) };
-    return { receiver: id, lane: LANE, origin, events, message };
+    const mail = mailOf(events.map(eventOf), contextOf(settings));
+    return { receiver: id, lane: LANE, origin, events, message: messageOf(mail) };
   }
 
   const post = (
@@ -85,11 +93,11 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
       if (!passes(receiver.settings.filter, event)) return false;
       const plan = planOf(receiver.settings, severityOf(event), held.dueOf(receiver.id));
       if (plan.kind === 'hold') {
-        held.hold(receiver.id, toldOf(numbered), plan.untilMs);
+        held.hold(receiver.id, storedEventOf(numbered), plan.untilMs);
         return false;
       }
-      // What is held of the same ticket goes along, before it: a ticket's story stays in order.
-      const events = [...held.takeSubject(receiver.id, event.subject), toldOf(numbered)];
+      // Held events of the same subject are sent before it, in the same mail: the events of a ticket stay in order.
+      const events = [...held.takeSubject(receiver.id, event.subject), storedEventOf(numbered)];
       queue.add(deliveryOf(receiver, events.length === 1 ? 'event' : 'digest', events));
       return true;
     },
@@ -106,17 +114,22 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
       const thread = new Set(subjects).size === 1 ? `${hashOf([subject!])}.${receiver.id}@${host}` : null;
       return post(receiver, eventIds, mail, { thread, signal });
     },
-    test: (receiver, id, signal) =>
-      post(receiver, [id], testMail(sceneOf(receiver.settings)), { thread: null, signal }),
-    testMail: (settings) => testMail(sceneOf(settings)),
+    async test(receiver, id, signal) {
+      const mail = testMail(contextOf(receiver.settings));
+      return { message: messageOf(mail), result: await post(receiver, [id], mail, { thread: null, signal }) };
+    },
   };
+}
+
+function messageOf(mail: Mail): Message {
+  return { contentType: 'multipart/alternative', body: JSON.stringify(mail) };
 }
 
 function severityOf({ data }: LamppostEvent): string | null {
   return 'severity' in data ? data.severity : null;
 }
 
-/** One event's own id where it can stand in a Message-ID (RFC 5322 §3.6.4); else a hash of all. */
+/** Returns the id of a single event where a Message-ID can hold it (RFC 5322 §3.6.4); else a hash of all ids. */
 function idOf(events: readonly string[]): string {
   const [id] = events;
   return events.length === 1 && /^[\w.-]{1,64}$/.test(id!) ? id! : hashOf(events);

@@ -1,22 +1,20 @@
-import type { LocalText } from '../../domain/index.ts';
-import { escapeXml } from '../../domain/index.ts';
+import { escapeXml, type LocalText } from '../../domain/index.ts';
 import type { LamppostEvent } from '../../events/index.ts';
-
-import type { MailLanguage } from '../receiver.ts';
+import type { EmailSettings } from '../receiver.ts';
 import { type Facts, factsOf, type MailCity } from './facts.ts';
 
-/** A mail without its envelope. */
+/** The content of a mail. */
 export interface Mail {
   readonly subject: string;
   readonly text: string;
   readonly html: string;
 }
 
-/** What a mail rests on besides its events. */
-export interface MailScene {
-  readonly language: MailLanguage;
+/** What a mail depends on besides its events. */
+export interface MailContext {
+  readonly language: EmailSettings['language'];
   readonly city: MailCity;
-  /** Where people reach this Lamppost, without a slash at the end. */
+  /** Public URL of this Lamppost, without a slash at the end. */
   readonly publicUrl: string;
 }
 
@@ -29,30 +27,30 @@ const WORDS = {
   test: { en: 'A test message: mail from this Lamppost arrives.', zh: '测试邮件：可以收到本 Lamppost 的邮件。' },
 } as const;
 
-/** The mail of an event, or of several in their order: a digest, by department. */
-export function mailOf(events: readonly LamppostEvent[], scene: MailScene): Mail {
-  const parts = languagesOf(scene.language).map((language) => {
-    const facts = events.map((event) => factsOf(event, scene.city, language));
+/** Returns the mail of one event, or a digest of several in their order, by department. */
+export function mailOf(events: readonly LamppostEvent[], context: MailContext): Mail {
+  const parts = languagesOf(context.language).map((language) => {
+    const facts = events.map((event) => factsOf(event, context.city, language));
     return facts.length === 1 ? single(facts[0]!) : digest(facts, language);
   });
-  return inAll(parts, scene);
+  return inAll(parts, context);
 }
 
-/** A mail that only shows that it arrives. */
-export function testMail(scene: MailScene): Mail {
-  const parts = languagesOf(scene.language).map((language) => {
+/** Returns a test mail. */
+export function testMail(context: MailContext): Mail {
+  const parts = languagesOf(context.language).map((language) => {
     const words = WORDS.test[language];
     return { subject: words, text: words, html: `<p>${escapeXml(words)}</p>` };
   });
-  return inAll(parts, scene);
+  return inAll(parts, context);
 }
 
-/** Chinese first, as in the city's own papers. */
-function languagesOf(language: MailLanguage): (keyof LocalText)[] {
+/** Chinese comes first, as in the city's own documents. */
+function languagesOf(language: MailContext['language']): (keyof LocalText)[] {
   return language === 'both' ? ['zh', 'en'] : [language];
 }
 
-function inAll(parts: readonly Mail[], { city, language, publicUrl }: MailScene): Mail {
+function inAll(parts: readonly Mail[], { city, language, publicUrl }: MailContext): Mail {
   const name = language === 'en' ? city.name.en : city.name.zh;
   // A header is one line.
   const subject = `[${name}] ${parts.map((part) => part.subject).join(' / ')}`.replace(/\s+/g, ' ');

@@ -1,53 +1,57 @@
 import { createTransport } from 'nodemailer';
 import type { Clock } from '../../domain/index.ts';
-import type { Answer } from '../ladder.ts';
+import type { AttemptResult } from '../retry-policy.ts';
 import type { Mail } from './mail.ts';
 
-/** A mail server, and as whom it is spoken to. */
+/** The mail server and the sender. */
 export interface SmtpSettings {
-  /** `smtp://user:password@host:587`, `smtps://…`; options of nodemailer follow a `?`, such as `requireTLS=true`. */
+  /** `smtp://user:password@host:587`, `smtps://…`; nodemailer options follow a `?`, such as `requireTLS=true`. */
   readonly url: string;
   /** `Lamppost <lamppost@city.example>`. */
   readonly from: string;
 }
 
-/** A mail on its way. */
+/** A mail with its addresses and ids. */
 export interface Envelope {
   readonly to: string;
   readonly mail: Mail;
   /** Without `<>`; the same at every attempt. */
   readonly messageId: string;
-  /** Of the thread that it belongs to; null where it belongs to none. */
+  /** Message id of its thread; null where it has none. */
   readonly thread: string | null;
-  /** Ids of the events that it tells. */
+  /** Ids of its events. */
   readonly events: readonly string[];
 }
 
-/** Sends mail. Whatever happens is an answer; nothing is thrown but the reason of an aborted signal. */
+/** Sends mail. Returns a result for every failure; throws only the reason of an aborted signal. */
 export interface Mailer {
-  send(envelope: Envelope, signal: AbortSignal): Promise<Answer>;
-  close(): void;
+  send(envelope: Envelope, signal: AbortSignal): Promise<AttemptResult>;
+  /** Closes the connections. */
+  stop(): void;
 }
 
-/** What nodemailer says went wrong: `code` where, `responseCode` what the server answered. */
+/** An error of nodemailer: `code` names the step, `responseCode` is the server's reply. */
 type SmtpError = Error & { readonly code?: string; readonly responseCode?: number };
 
-/** Steps in which a 5xx speaks of this mail; in others, such as the login, it speaks of our settings. */
+/** Steps in which a 5xx concerns this mail. In other steps, such as the login, it concerns our settings. */
 const ABOUT_THE_MAIL: readonly (string | undefined)[] = ['EENVELOPE', 'EMESSAGE'];
 
-/** Makes a mailer over SMTP (RFC 5321) with a few connections of its own, which opens none before the first mail. */
-export function createMailer(clock: Clock, { url, from }: SmtpSettings, { timeoutMs }: { timeoutMs: number }): Mailer {
+/** Creates a mailer over SMTP (RFC 5321) with up to three connections. It opens none before the first mail. */
+export function createMailer(
+  { clock }: { readonly clock: Clock },
+  { url, from, timeoutMs }: SmtpSettings & { readonly timeoutMs: number },
+): Mailer {
   const timeouts = { connectionTimeout: timeoutMs, greetingTimeout: timeoutMs, socketTimeout: timeoutMs };
   const closed = { disableFileAccess: true, disableUrlAccess: true };
   const transport = createTransport({ url, pool: true, maxConnections: 3, ...timeouts, ...closed });
 
-  async function answerOf({ to, mail, messageId, thread, events }: Envelope): Promise<Omit<Answer, 'ms'>> {
+  async function resultOf({ to, mail, messageId, thread, events }: Envelope): Promise<Omit<AttemptResult, 'ms'>> {
     const { response } = await transport.sendMail({
       from,
       to,
       messageId: `<${messageId}>`,
       ...(thread === null ? {} : { references: `<${thread}>`, inReplyTo: `<${thread}>` }),
-      // RFC 3834: nothing answers this by itself.
+      // RFC 3834: automatic responders do not reply to this.
       headers: { 'Auto-Submitted': 'auto-generated', 'X-Lamppost-Events': events.join(' ') },
       ...mail,
     });
@@ -62,7 +66,7 @@ export function createMailer(clock: Clock, { url, from }: SmtpSettings, { timeou
       signal.addEventListener('abort', abort, { once: true });
       try {
         signal.throwIfAborted();
-        return { ...(await Promise.race([answerOf(envelope), aborted])), ms: clock.now() - from };
+        return { ...(await Promise.race([resultOf(envelope), aborted])), ms: clock.now() - from };
       } catch (error) {
         signal.throwIfAborted();
         return { ...failureOf(error as SmtpError), ms: clock.now() - from };
@@ -70,20 +74,20 @@ export function createMailer(clock: Clock, { url, from }: SmtpSettings, { timeou
         signal.removeEventListener('abort', abort);
       }
     },
-    close: () => transport.close(),
+    stop: () => transport.close(),
   };
 }
 
-/** Every mail waits until there are settings. */
+/** The mailer where no mail server is set: every mail waits. */
 export const noMailer: Mailer = {
   send: async () => ({ outcome: 'unavailable', status: null, retryAfterMs: null, text: 'SMTP_URL is not set', ms: 0 }),
-  close() {},
+  stop() {},
 };
 
-function failureOf({ code, responseCode, message }: SmtpError): Omit<Answer, 'ms'> {
-  const answer = { status: responseCode ?? null, retryAfterMs: null, text: message };
-  if (code === 'ETIMEDOUT') return { ...answer, outcome: 'timed-out' };
-  if (responseCode === undefined) return { ...answer, outcome: 'unreachable' };
-  if (responseCode < 500) return { ...answer, outcome: 'deferred' };
-  return { ...answer, outcome: ABOUT_THE_MAIL.includes(code) ? 'rejected' : 'unavailable' };
+function failureOf({ code, responseCode, message }: SmtpError): Omit<AttemptResult, 'ms'> {
+  const result = { status: responseCode ?? null, retryAfterMs: null, text: message };
+  if (code === 'ETIMEDOUT') return { ...result, outcome: 'timed-out' };
+  if (responseCode === undefined) return { ...result, outcome: 'unreachable' };
+  if (responseCode < 500) return { ...result, outcome: 'deferred' };
+  return { ...result, outcome: ABOUT_THE_MAIL.includes(code) ? 'rejected' : 'unavailable' };
 }

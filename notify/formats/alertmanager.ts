@@ -1,26 +1,29 @@
 import { createHash } from 'node:crypto';
 import { type AlertData, isAlertEvent } from '../../events/index.ts';
 import type { Message } from '../receiver.ts';
-import type { Format, FormatDeps } from './format.ts';
+import type { Format, FormatDeps } from './index.ts';
 
-/** Go's zero time: an alert that has not ended. */
+/** Go's zero time stands for an alert that has not ended. */
 const NOT_ENDED = '0001-01-01T00:00:00Z';
 
-/** One alert as Alertmanager's templates know it. */
-interface Told {
+/** An alert, as Alertmanager's templates have it. */
+interface TemplateAlert {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly status: 'firing' | 'resolved';
   readonly startsAt: string;
   readonly endsAt: string;
-  /** Path of the alert at this Lamppost. */
+  /** Path of the alert in the API. */
   readonly path: string;
 }
 
-/** The body of Alertmanager's webhook receiver, version 4 (`notify/webhook`, `template.Data`): one alert a message; tickets are not told. */
+/**
+ * Creates the format of Alertmanager's webhook receiver, version 4 (`notify/webhook`, `template.Data`): one alert a
+ * message, no tickets.
+ */
 export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>): Format {
-  /** A group is one alert, so that what is common to it is the alert's own. */
-  function messageOf(webhook: string, { path, ...alert }: Told): Message {
+  /** A group has one alert, so its common labels and annotations are those of the alert. */
+  function messageOf(webhook: string, { path, ...alert }: TemplateAlert): Message {
     const { alertname = '', group = '' } = alert.labels;
     const groupLabels = { alertname, group };
     const body = {
@@ -43,7 +46,7 @@ export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>)
     accepts: ({ event }) => isAlertEvent(event),
     render({ event, webhook }) {
       if (!isAlertEvent(event)) throw new TypeError(`${event.type} is no alert`);
-      return messageOf(webhook, toldOf(event.data));
+      return messageOf(webhook, templateAlertOf(event.data));
     },
     ping: ({ webhook, time }) =>
       messageOf(webhook, {
@@ -57,11 +60,12 @@ export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>)
   };
 }
 
-function toldOf({ rule, group, state, severity, district, department, since, updatedAt, ...alert }: AlertData): Told {
-  const known = { alertname: rule, group, severity, district, department: department ?? '' };
+function templateAlertOf(data: AlertData): TemplateAlert {
+  const { rule, group, state, severity, district, department, since, updatedAt, ...alert } = data;
+  const labels = { alertname: rule, group, severity, district, department: department ?? '' };
   return {
-    // Prometheus holds an empty label to be absent.
-    labels: Object.fromEntries(Object.entries(known).filter(([, value]) => value !== '')),
+    // For Prometheus an empty label is an absent one.
+    labels: Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== '')),
     annotations: {
       summary: alert.title,
       summary_zh: alert.titleZh,
@@ -75,7 +79,7 @@ function toldOf({ rule, group, state, severity, district, department, since, upd
   };
 }
 
-/** Stays the same while an alert becomes harder or changes its department: receivers know it again by this. */
+/** Stays the same when the severity or the department changes: receivers identify an alert by its fingerprint. */
 function fingerprintOf(rule: string, group: string): string {
   return createHash('sha256').update(`${rule}\0${group}`).digest('hex').slice(0, 16);
 }

@@ -1,8 +1,17 @@
-import { createZone, element, type LocalText, type Severity, type Xml, xmlOf } from '../../domain/index.ts';
+import {
+  createZone,
+  type District,
+  element,
+  isoOf,
+  type LocalText,
+  MINUTE_MS,
+  type Severity,
+  type Xml,
+  xmlOf,
+} from '../../domain/index.ts';
 import { type AlertData, isAlertEvent } from '../../events/index.ts';
 import type { Message } from '../receiver.ts';
-import { areaOf } from './area.ts';
-import type { Format, FormatDeps, Reference, Telling } from './format.ts';
+import type { Format, FormatDeps, FormatInput, Reference } from './index.ts';
 
 const NAMESPACE = 'urn:oasis:names:tc:emergency:cap:1.2';
 
@@ -14,10 +23,10 @@ const SEVERITY: Readonly<Record<Severity, string>> = {
   info: 'Minor',
 };
 
-/** What is told without a filter of severities. */
+/** Severities that are sent where the filter has no list of severities. */
 const SEVERE: readonly Severity[] = ['high', 'critical'];
 
-/** What most of a message rests on. */
+/** The fields of a message outside its `info` elements. */
 interface Header {
   readonly id: string;
   readonly time: string;
@@ -27,9 +36,10 @@ interface Header {
 }
 
 /**
- * Common Alerting Protocol 1.2 (OASIS CAP-v1.2): alerts of severity high and critical, or those that the filter names. An alert
- * that becomes harder is an Update and one that resolves a Cancel of the messages that this webhook was sent before; one of
- * which it was sent nothing is not cancelled. Scope is Restricted: these are readings, which nobody has looked at.
+ * Creates the format Common Alerting Protocol 1.2 (OASIS CAP-v1.2): alerts of severity high and critical, or of those
+ * that the filter lists. An alert of a higher severity is an Update, and one that resolves a Cancel, of the messages
+ * that this webhook was sent before. An alert that it was not sent is not cancelled. Scope is Restricted: nobody has
+ * checked the readings.
  */
 export function createCap({ city, publicUrl }: FormatDeps): Format {
   const sender = `lamppost@${new URL(publicUrl).hostname.replace(/[[\]:]/g, '-')}`;
@@ -90,7 +100,7 @@ export function createCap({ city, publicUrl }: FormatDeps): Format {
 
   return {
     refersBack: true,
-    accepts({ event, earlier }: Omit<Telling, 'webhook'>, isChosen) {
+    accepts({ event, earlier }: Omit<FormatInput, 'webhook'>, isChosen) {
       if (!isAlertEvent(event)) return false;
       if (event.data.state === 'resolved') return earlier.length > 0;
       return isChosen || SEVERE.includes(event.data.severity);
@@ -105,12 +115,27 @@ export function createCap({ city, publicUrl }: FormatDeps): Format {
   };
 }
 
-/** CAP §3.3.2: local time with its offset; UTC is `-00:00`, and `Z` is not allowed. */
+/** Returns local time with its offset (CAP §3.3.2): UTC is `-00:00`, and `Z` is not allowed. */
 export function capTime(iso: string, timezone: string): string {
   const ms = Date.parse(iso);
-  const offset = createZone(timezone).offsetAt(ms) / 60_000;
-  const local = new Date(ms + offset * 60_000).toISOString().slice(0, 19);
+  const offset = createZone(timezone).offsetAt(ms) / MINUTE_MS;
+  const local = isoOf(ms + offset * MINUTE_MS).slice(0, 19);
   const two = (n: number) => String(n).padStart(2, '0');
   const amount = Math.abs(offset);
   return `${local}${offset > 0 ? '+' : '-'}${two(Math.floor(amount / 60))}:${two(Math.floor(amount % 60))}`;
+}
+
+/** Returns the area of an alert: its district with the outer borders, or, where it has none, the name of the city. */
+function areaOf(district: District | null, city: LocalText, language: keyof LocalText): Xml {
+  const title = district?.title ?? city;
+  const borders = district === null ? [] : outerRings(district.geometry);
+  return element('area', [element('areaDesc', title[language]), ...borders.map((ring) => element('polygon', ring))]);
+}
+
+type Ring = readonly (readonly [lon: number, lat: number])[];
+
+/** GeoJSON has longitude first, CAP latitude (§3.3.3); in both the last point is the first. CAP has no holes. */
+function outerRings({ type, coordinates }: District['geometry']): string[] {
+  const polygons = (type === 'Polygon' ? [coordinates] : coordinates) as readonly (readonly Ring[])[];
+  return polygons.map(([outer]) => outer!.map(([lon, lat]) => `${lat},${lon}`).join(' '));
 }

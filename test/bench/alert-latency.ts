@@ -35,7 +35,7 @@ export async function alertLatency(shape: Shape & { readonly rate: number }): Pr
   }
 }
 
-/** The same of a server that runs already; `name` begins the ids of its bins, and `more` are flags of the generator. */
+/** The same for a running server; `name` is the prefix of its bins' ids, and `more` are arguments of the generator. */
 export async function alertLatencyOf(
   subject: LamppostSubject,
   shape: Shape & { readonly rate: number },

@@ -2,11 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { wouldBeTickets } from '../../app/threads/would-be.ts';
 import { parseCity, readCityFolder } from '../../city-model/index.ts';
 import type { Device, HistoryStore, MetricTable } from '../../domain/index.ts';
 import { createDuckdbHistory } from '../../history/index.ts';
 import { type BacktestReport, backtestInput, parseRule, runBacktest } from '../../rules/index.ts';
+import { wouldBeTickets } from '../../tickets/index.ts';
 
 const MINUTE = 60_000;
 const START = 1_790_000_000_000 - (1_790_000_000_000 % (24 * 60 * MINUTE));
@@ -24,7 +24,7 @@ limit: 1000
 ticket: { service: air-quality }
 `;
 
-/** What one backtest took. */
+/** The cost of one backtest. */
 export interface BacktestFigures {
   readonly readings: number;
   /** Of the best of three runs; and of all its threads' processor time, as if there were one core. */
@@ -33,7 +33,7 @@ export interface BacktestFigures {
   readonly tickets: number;
 }
 
-/** Fills a history with 6 million readings of 1,000 devices, a reading a minute, and runs a rule with a window over it. */
+/** Fills a history with 6 million readings of 1,000 devices, one per minute each, and runs a rule with a window over it. */
 export async function benchBacktest(): Promise<BacktestFigures> {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-bench-'));
   const metrics: MetricTable = { indexOf: () => 0, idOf: () => 'pm25' };
@@ -51,7 +51,7 @@ export async function benchBacktest(): Promise<BacktestFigures> {
   return runs.reduce((best, run) => (run.readingsPerSecond > best.readingsPerSecond ? run : best));
 }
 
-/** Waves of dust, of which one in some days passes the limit. */
+/** Waves of dust; every few days one exceeds the limit. */
 async function fill(history: HistoryStore, devices: readonly Device[]): Promise<void> {
   const rounds = 50;
   const length = rounds * devices.length;
@@ -77,7 +77,11 @@ async function measure(history: HistoryStore, devices: readonly Device[]): Promi
   const from = performance.now();
   const report: BacktestReport = await runBacktest(
     { ...backtestInput(city, rule, null), devices, ...times },
-    { scan: history.scan, ticketOf: wouldBeTickets(city, devices), elapsed: () => performance.now() },
+    {
+      scan: (query, signal) => history.scan(query, signal),
+      ticketOf: wouldBeTickets(city, devices),
+      elapsed: () => performance.now(),
+    },
   );
   const seconds = (performance.now() - from) / 1_000;
   const { user, system } = process.cpuUsage(cpu);

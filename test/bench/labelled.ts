@@ -9,7 +9,7 @@ import { columns, device, metricTable } from '../kit/rules/reference/kit.ts';
 const FOLDER = 'simulators/samples/traffic';
 const ZONE = createZone('America/Chicago');
 
-/** What one rule found in one series. */
+/** The result of one rule for one series. */
 export interface Found {
   readonly series: string;
   readonly condition: string;
@@ -65,7 +65,7 @@ export async function labelled(): Promise<Found[]> {
   });
 }
 
-/** As a Markdown table. */
+/** Formats the results as a Markdown table. */
 export function labelledTable(found: readonly Found[]): string {
   const percent = (part: number, of: number) => (of === 0 ? '–' : `${Math.round((100 * part) / of)} %`);
   return [
@@ -104,7 +104,7 @@ function readingsOf(file: string): [number, number][] {
     .sort((a, b) => a[0] - b[0]);
 }
 
-/** The files' times are local and say no zone. */
+/** The files' times are local, without a zone. */
 function utc(text: string): number {
   return ZONE.toUtc(Date.parse(`${text.trim().replace(' ', 'T').slice(0, 19)}Z`));
 }

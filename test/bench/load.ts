@@ -7,18 +7,18 @@ import type { Start, Subject } from './subjects.ts';
 
 const GENERATOR = fileURLToPath(new URL('../../simulators/load/main.ts', import.meta.url));
 
-/** What one load is. */
+/** One load. */
 export interface Shape {
   readonly connections: number;
   readonly window: number;
   readonly seconds: number;
-  /** Messages a second in all; as fast as it goes where absent. */
+  /** Messages a second in all; as fast as possible where absent. */
   readonly rate?: number;
   /** Seconds after connecting that are not measured; the generator's 1 where absent. */
   readonly warmupSeconds?: number;
 }
 
-/** What one run of one subject showed. */
+/** The result of one run of one subject. */
 export interface Measured {
   readonly messagesPerSecond: number;
   readonly readingsPerSecond: number;
@@ -26,7 +26,7 @@ export interface Measured {
   readonly cpuMicrosPerMessage: number;
   readonly ackP50Ms: number;
   readonly ackP99Ms: number;
-  /** From the generator's end until history and rules had everything, seconds. */
+  /** Seconds from the generator's end until history and rules had processed everything. */
   readonly caughtUpSeconds: number;
   readonly peakMiB: number;
 }
@@ -57,11 +57,11 @@ export async function measure(start: Start, shape: Shape): Promise<Measured> {
 
 /** Runs the load generator against a subject. */
 export async function generate(subject: Subject, shape: Shape, more: readonly string[] = []): Promise<LoadReport> {
-  const flags = ['--port', subject.port, '--connections', shape.connections, '--window', shape.window];
-  flags.push('--seconds', shape.seconds, '--json', ...more);
-  if (shape.rate !== undefined) flags.push('--rate', shape.rate);
-  if (shape.warmupSeconds !== undefined) flags.push('--warmup', shape.warmupSeconds);
-  if (subject.credentials !== null) flags.push('--credentials', subject.credentials);
-  const { stdout } = await promisify(execFile)(process.execPath, [GENERATOR, ...flags.map(String)]);
+  const args = ['--port', subject.port, '--connections', shape.connections, '--window', shape.window];
+  args.push('--seconds', shape.seconds, '--json', ...more);
+  if (shape.rate !== undefined) args.push('--rate', shape.rate);
+  if (shape.warmupSeconds !== undefined) args.push('--warmup', shape.warmupSeconds);
+  if (subject.credentials !== null) args.push('--credentials', subject.credentials);
+  const { stdout } = await promisify(execFile)(process.execPath, [GENERATOR, ...args.map(String)]);
   return JSON.parse(stdout) as LoadReport;
 }

@@ -1,4 +1,4 @@
-/** `npm run bench`: Lamppost beside other brokers in one run; ratios are what counts, since machines differ. */
+/** `npm run bench`: Lamppost beside other brokers in one run; compare the ratios, since machines differ. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -33,11 +33,11 @@ const { values } = parseArgs({
     profile: { type: 'string' },
     /** Only the outage of an InfluxDB. */
     outage: { type: 'boolean', default: false },
-    /** Only the rule engine by itself. */
+    /** Only the rule engine alone. */
     rules: { type: 'boolean', default: false },
-    /** Only how soon an alert is told. */
+    /** Only the latency of alerts. */
     latency: { type: 'boolean', default: false },
-    /** Only how well rules find what people marked in real readings. */
+    /** Only how well rules find the windows that people marked in real readings. */
     labelled: { type: 'boolean', default: false },
     /** Only memory and CPU of a server that nobody talks to. */
     idle: { type: 'boolean', default: false },
@@ -52,7 +52,7 @@ const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(to
 const profiling: Record<string, string> =
   values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${values.profile}` };
 
-/** Prints what was found, and keeps it as JSON. */
+/** Prints the results and stores them as JSON. */
 function keep(name: string, text: string, found: object): void {
   mkdirSync('bench-results', { recursive: true });
   const file = `bench-results/${new Date().toISOString().replaceAll(/[:.]/g, '-')}-${commit}${name}.json`;
@@ -106,7 +106,7 @@ async function run(name: string, start: Start, shape: Shape): Promise<Row> {
   return row;
 }
 
-/** Both in turn, several times: a machine's other work hits both. */
+/** Runs both in turn, several times, so that other load of the machine affects both. */
 async function pair(label: string, shape: Shape): Promise<void> {
   const all: number[] = [];
   ratios[label] = all;

@@ -5,21 +5,21 @@ import { generate } from './load.ts';
 import { peakMiB } from './process.ts';
 import { lamppost } from './subjects.ts';
 
-/** What one outage showed. */
+/** The result of one outage. */
 export interface Outage {
   /** Readings that waited in the journal when the database came back. */
   readonly backlog: number;
-  /** From the database's first answer until the first batch was in it, seconds: the rest of the wait between two attempts. */
+  /** Seconds from the database's first response until the first batch was stored: the rest of the delay between two attempts. */
   readonly waitedSeconds: number;
-  /** From then until it had them all, seconds, with live readings coming in meanwhile. */
+  /** Seconds from then until all were stored, with live readings coming in meanwhile. */
   readonly seconds: number;
   readonly readingsPerSecond: number;
-  /** Peak of the server's memory at the end of the outage, and at the end of the catching up, MiB. */
+  /** Peak of the server's memory at the end of the outage and after catching up, MiB. */
   readonly peakAwayMiB: number;
   readonly peakMiB: number;
   readonly latencyAway: AlertLatency;
   readonly latencyCatchingUp: AlertLatency;
-  /** Seconds of the catching up after which the last of its alerts was there. */
+  /** Seconds from the database's return until the last of its alerts had fired. */
   readonly alertsSeconds: number;
   /** Readings in the database at the end: as many as were accepted. */
   readonly found: number;
@@ -32,7 +32,7 @@ const BRIEF = { ...CALM, seconds: 2, warmupSeconds: 0.5 };
 const FLOOD = { connections: 100, window: 100, seconds: 11, rate: 29_000 };
 const HOUR_MS = 3_600_000;
 
-/** Runs it. InfluxDB 1 must be installed. Throws where the database ends with other than what was accepted. */
+/** Runs it. InfluxDB 1 must be installed. Throws where the database does not end with the accepted readings. */
 export async function outage(): Promise<Outage> {
   const database = await DatabaseProcess.influx();
   await database.start();
@@ -86,7 +86,7 @@ interface Ledger {
   readonly readings: { readonly received: number };
 }
 
-/** Each run of the generator has hours of its own, so that no reading is a repetition. */
+/** Each run of the generator has its own hours, so that no reading is a duplicate. */
 function from(hoursAgo: number): string[] {
   return ['--start-ts', String(Date.now() - hoursAgo * HOUR_MS)];
 }
@@ -100,7 +100,7 @@ async function untilWritten(server: { get<T>(path: string): Promise<T> }, messag
 }
 
 async function count(url: string): Promise<number> {
-  const answer = await fetch(`${url}/query?db=lamppost&q=${encodeURIComponent('select count(*) from /.*/')}`);
-  const { results } = (await answer.json()) as { results: { series: { values: number[][] }[] }[] };
+  const response = await fetch(`${url}/query?db=lamppost&q=${encodeURIComponent('select count(*) from /.*/')}`);
+  const { results } = (await response.json()) as { results: { series: { values: number[][] }[] }[] };
   return results[0]!.series.reduce((sum, { values }) => sum + values[0]!.slice(1).reduce((a, b) => a + b, 0), 0);
 }

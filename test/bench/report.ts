@@ -10,7 +10,7 @@ export interface Row extends Measured {
   readonly name: string;
 }
 
-/** Everything that one run showed. */
+/** All results of one run. */
 export interface Report {
   readonly machine: string;
   readonly commit: string;
@@ -35,7 +35,7 @@ const COLUMNS: readonly (readonly [string, (row: Row) => string | number])[] = [
   ['peak MiB', (row) => row.peakMiB],
 ];
 
-/** The runs as a Markdown table. */
+/** Formats the runs as a Markdown table. */
 export function asTable(rows: readonly Row[]): string {
   const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
   return [
@@ -45,7 +45,7 @@ export function asTable(rows: readonly Row[]): string {
   ].join('\n');
 }
 
-/** The rest as lines for people. */
+/** Formats the other results as text. */
 export function asText({ machine, commit, parseMicros, ratios, latency, idle }: Report): string {
   const median = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
   return [
@@ -68,12 +68,12 @@ export function latencyText(what: string, { alerts, mqtt, sse }: AlertLatency): 
   );
 }
 
-/** A server that nobody talks to, as a line for people. */
+/** Formats the memory and CPU of an idle server as text. */
 export function idleText({ residentMiB, cpuPercent, seconds }: Idle): string {
   return `idle: ${residentMiB} MiB resident, ${fixed(cpuPercent, 2)} % of a core (over ${fixed(seconds, 0)} s, from 20 s after the start)`;
 }
 
-/** An outage of the history as lines for people. */
+/** Formats an outage of the history as text. */
 export function outageText(found: Outage): string {
   return [
     `${found.backlog} readings waited; the first batch was in ${fixed(found.waitedSeconds)} s after the database's return, all of them after another ${fixed(found.seconds)} s, ${found.readingsPerSecond} readings/s, with 5,000 readings/s coming in`,
@@ -87,7 +87,7 @@ export function outageText(found: Outage): string {
   ].join('\n');
 }
 
-/** The rule engine by itself as lines for people. */
+/** Formats the results of the rule engine as text. */
 export function rulesText(found: RuleFigures, backtest: BacktestFigures): string {
   const ratio = (a: number, b: number) => fixed(a / b, 2);
   const ns = (value: number) => fixed(value, 0);
@@ -102,12 +102,12 @@ export function rulesText(found: RuleFigures, backtest: BacktestFigures): string
   ].join('\n');
 }
 
-/** A storm of alerts as lines for people. */
+/** Formats a storm of alerts as text. */
 export function stormText(found: Storm): string {
   const times = ({ count, p50Ms, p99Ms, maxMs }: Times) =>
     `p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms, max ${fixed(maxMs)} ms (${count})`;
   return [
-    `${found.alerts} alerts in ${fixed(found.seconds)} s: ${found.tickets} tickets with ${found.news} changes told; ${found.missing} alerts missing, ${found.twice} twice`,
+    `${found.alerts} alerts in ${fixed(found.seconds)} s: ${found.tickets} tickets with ${found.news} changes published; ${found.missing} alerts missing, ${found.twice} twice`,
     `from the publish to the alert's event at an MQTT subscriber: ${times(found.events)}`,
     `meanwhile GET /api/v1/tickets?limit=100: ${times(found.list)}`,
     `meanwhile POST acknowledge and comment: ${times(found.acts)}`,

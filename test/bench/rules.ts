@@ -1,4 +1,4 @@
-/** The rule engine by itself: what rules, windows and series cost, as ratios within one run. */
+/** The rule engine alone: the cost of rules, windows and series, as ratios within one run. */
 import type { KnownDevice, ReadingColumns, Rule } from '../../domain/index.ts';
 import { createRuleEngine, type RuleEngine } from '../../rules/engine/index.ts';
 import { device, inForce, metricTable, rule, threshold } from '../kit/rules/reference/kit.ts';
@@ -6,13 +6,13 @@ import { device, inForce, metricTable, rule, threshold } from '../kit/rules/refe
 const MINUTE = 60_000;
 const START = 1_790_000_000_000 - (1_790_000_000_000 % (24 * 60 * MINUTE));
 
-/** What one run of the rule engine's bench found. */
+/** The result of one run. */
 export interface RuleFigures {
   /** ns a reading that ten rules read, of 1,000 devices: with no other rules … */
   readonly tenRulesNs: number;
   /** … with 9,990 more for other devices … */
   readonly thousandsFarNs: number;
-  /** … and where each device has ten of its own: what the processor's caches make of 10,000. */
+  /** … and where each device has ten of its own: the effect of the CPU's caches on 10,000 rules. */
   readonly thousandsNearNs: number;
   /** ns a reading of a mean over 5 minutes, and over 24 hours. */
   readonly shortWindowNs: number;
@@ -20,7 +20,7 @@ export interface RuleFigures {
   /** ns a reading that is compared with ten peers, and with 1,000. */
   readonly fewPeersNs: number;
   readonly manyPeersNs: number;
-  /** Bytes of memory and of stored state a series, of 100,000 with a mean over 15 minutes and a reading a minute. */
+  /** Bytes of memory and of stored state per series, of 100,000 with a mean over 15 minutes and a reading a minute. */
   readonly memoryBytes: number;
   readonly stateBytes: number;
   /** From stored states to an engine that is ready, ms. */
@@ -47,7 +47,7 @@ export function benchRules(): RuleFigures {
   };
 }
 
-/** The least of five runs each, one after the other in turn, so that a slow moment of the machine hits all. */
+/** The minimum of five runs each, taken in turn, so that a slow moment of the machine affects all. */
 function inTurn(runs: readonly (() => number)[]): number[] {
   const best = runs.map(() => Number.POSITIVE_INFINITY);
   for (let round = 0; round < 5; round++) {
@@ -92,7 +92,7 @@ function cost({ engine, devices }: Bench, rounds: number): number {
   return Number(process.hrtime.bigint() - from) / (rounds * devices.length);
 }
 
-/** Ten rules read each device, whatever else there is. */
+/** Ten rules read each device, however many other rules there are. */
 function rulesCost(others: 'few' | 'far' | 'near'): number {
   const when = threshold({ fn: 'mean', windowMs: 15 * MINUTE, threshold: 500 });
   const rules = Array.from({ length: others === 'few' ? 10 : 10_000 }, (_, i) => {
@@ -135,7 +135,7 @@ function stateCost(): Pick<RuleFigures, 'memoryBytes' | 'stateBytes' | 'restoreM
 
 /** Heap and typed arrays, after collections where the process allows them (`--expose-gc`). */
 function memory(): number {
-  // What the first finds of typed arrays is given back by the second.
+  // The second collection releases the typed arrays that the first one found.
   globalThis.gc?.();
   globalThis.gc?.();
   const { heapUsed, arrayBuffers } = process.memoryUsage();

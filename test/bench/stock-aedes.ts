@@ -1,4 +1,4 @@
-/** Aedes as it comes: in memory, no subscriber, nothing stored. What Lamppost is compared with. */
+/** Stock Aedes: in memory, no subscriber, nothing stored. The comparison for Lamppost. */
 import { createServer } from 'node:net';
 import { Aedes } from 'aedes';
 

@@ -23,7 +23,7 @@ export interface Times {
   readonly maxMs: number;
 }
 
-/** What a storm of alerts came to. */
+/** The result of a storm of alerts. */
 export interface Storm {
   readonly alerts: number;
   readonly seconds: number;
@@ -31,11 +31,11 @@ export interface Storm {
   /** Alerts that no ticket lists, and those that are listed twice. */
   readonly missing: number;
   readonly twice: number;
-  /** Events of tickets that were told. */
+  /** Events of tickets that were published. */
   readonly news: number;
   /** From the publish of the reading that crosses the threshold to the alert's event at an MQTT subscriber. */
   readonly events: Times;
-  /** Meanwhile, over HTTP: the list of 100 tickets, and acts (acknowledge, then comments) on them. */
+  /** Meanwhile, over HTTP: the list of 100 tickets, and actions (acknowledge, then comments) on them. */
   readonly list: Times;
   readonly acts: Times;
   /** CPU of the server over the storm, cores. */
@@ -48,7 +48,7 @@ const SPREAD_MS = 60_000;
 const LANES = 64;
 const ASK_EVERY_MS = 50;
 
-/** 5,000 bins of five districts are full within a minute, while operators look and act. */
+/** 5,000 bins of five districts become full within a minute, while operators read and act. */
 export async function storm(settings: Record<string, string> = {}): Promise<Storm> {
   const server = stormServer(2 * ALERTS);
   Object.assign(server.settings, settings);
@@ -121,7 +121,7 @@ async function watchAlerts(server: RulesServer) {
   };
 }
 
-/** Two operators, one after the other's requests at a steady pace: one looks at the list, the other acts on what is there. */
+/** Two operators with a steady rate of requests: one reads the list, the other acts on its tickets. */
 function operate(server: RulesServer) {
   let stopped = false;
   const list: number[] = [];

@@ -12,14 +12,14 @@ import { freePort, ServerProcess } from '../kit/server.ts';
 export interface Subject {
   readonly port: number;
   readonly pid: number;
-  /** Path of the devices' secrets, where it asks for them. */
+  /** Path of the devices' secrets, where it needs them. */
   readonly credentials: string | null;
-  /** Resolves when everything that was acknowledged is settled; seconds that it took. */
+  /** Waits until everything acknowledged is settled; resolves to the seconds that it took. */
   settle(): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** Starts a subject that takes so many devices. */
+/** Starts a subject that accepts this many devices. */
 export type Start = (devices: number) => Promise<Subject>;
 
 const STOCK = fileURLToPath(new URL('./stock-aedes.ts', import.meta.url));
@@ -27,12 +27,12 @@ const STOCK = fileURLToPath(new URL('./stock-aedes.ts', import.meta.url));
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, 'exit');
-  // mosquitto_sub with a long backlog does not answer SIGTERM; none of them has anything to save.
+  // mosquitto_sub with a long backlog does not react to SIGTERM; none of them has anything to save.
   child.kill('SIGKILL');
   await gone;
 }
 
-/** Aedes in memory, nobody subscribed. */
+/** Aedes in memory, without subscribers. */
 export const stockAedes: Start = async () => {
   const child = fork(STOCK, { execArgv: ['--max-semi-space-size=64'] });
   const [port] = (await once(child, 'message')) as [number];
@@ -47,7 +47,7 @@ export async function hasMosquitto(): Promise<boolean> {
   );
 }
 
-/** Mosquitto with one subscriber of QoS 1: what a city's own pipeline behind a broker is. */
+/** Mosquitto with one subscriber of QoS 1, like a city's own pipeline behind a broker. */
 export const mosquitto: Start = async () => {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-bench-'));

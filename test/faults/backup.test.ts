@@ -12,7 +12,7 @@ const KILLS = 10;
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A backup from its beginning to its end; answers how long it took. */
+/** Runs a backup to its end; returns how long it took. */
 async function backUp(server: ServerProcess, to: string): Promise<number> {
   const startedAt = performance.now();
   let job = await server.post<BackupJob>('/api/v1/backup', { to });
@@ -24,7 +24,7 @@ async function backUp(server: ServerProcess, to: string): Promise<number> {
   return performance.now() - startedAt;
 }
 
-test('kill -9 in the middle of a backup, ten times - a half one is never taken for one, a whole one restores, and the server goes on', async () => {
+test('kill -9 in the middle of a backup, ten times - an unfinished one is never accepted, a complete one restores, and the server goes on', async () => {
   const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0' });
   await server.start();
   const bins = new Bins();
@@ -44,7 +44,7 @@ test('kill -9 in the middle of a backup, ten times - a half one is never taken f
       await restoreBackup(whole, data);
     } else if (existsSync(`${to}.part`)) {
       halves.push(`${to}.part`);
-      await expect(restoreBackup(`${to}.part`, data)).rejects.toThrow('is no whole backup');
+      await expect(restoreBackup(`${to}.part`, data)).rejects.toThrow('is not a complete backup');
       expect(existsSync(data)).toBe(false);
     }
     await server.start();
@@ -72,7 +72,7 @@ test('kill -9 in the middle of a backup, ten times - a half one is never taken f
   expect(await restored.stop()).toBe(0);
 });
 
-test('kill -9 in the middle of a restore, or files of different times - the server does not start over them', async () => {
+test('kill -9 in the middle of a restore, or files of different times - the server refuses to start with them', async () => {
   const server = new ServerProcess();
   await server.start();
   const to = join(newDir(), 'backup');
@@ -86,7 +86,7 @@ test('kill -9 in the middle of a restore, or files of different times - the serv
   expect(restore.signalCode).toBe('SIGKILL');
   await expect(new ServerProcess(data).start()).rejects.toThrow(/ended with 1: .* a restore was interrupted: empty it/);
 
-  // Files of a backup side by side with one of another time, as a restore by hand may leave them.
+  // Files of two backups mixed, as a manual restore may leave them.
   const mixed = newDir();
   await restoreBackup(to, join(mixed, 'data'));
   rmSync(join(mixed, 'data', 'journal.sqlite'));

@@ -18,7 +18,7 @@ function smallDisk(mib: number, { onTestFinished }: TestContext): SmallDisk {
 }
 
 describe.skipIf(!mountable('what happens when the disk is full'))('disk full', () => {
-  test('journal - publishers wait, then are refused by name; nothing is acknowledged that is not there, and with room it goes on', async (context) => {
+  test('journal - publishers wait, then are refused with the reason; nothing is acknowledged without being stored; with free space it goes on', async (context) => {
     const disk = smallDisk(8, context);
     const journal = openJournal(disk.path, { tickMs: 20, retentionMs: 0 }, { patienceMs: 200, retryMs: 10 });
     journal.server.start();
@@ -41,7 +41,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     expect(refusal).toMatchObject({ name: 'LamppostError', code: 'disk', retryable: true });
     expect(acknowledged.length).toBeGreaterThan(10);
     expect(found()).toEqual(acknowledged);
-    // Consumers go on while the disk is full: the journal may free what they took, or wait with that, too.
+    // Consumers go on while the disk is full: the journal may free the blocks they processed, or wait with that, too.
     journal.server.release(5);
     const waiting = send();
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -56,7 +56,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     journal.close();
   });
 
-  test('journal - a start on a full disk keeps what is there, and takes more as soon as there is room', async (context) => {
+  test('journal - a start on a full disk keeps the stored records, and accepts more as soon as there is space', async (context) => {
     const disk = smallDisk(8, context);
     const first = openJournal(disk.path);
     const message = (payload: string) => ({ identity: 'bin-1', topic: 't', payload });
@@ -92,7 +92,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     done: Promise<void>;
   }
 
-  /** Sends message after message, a few under way, each until it is acknowledged. */
+  /** Sends messages, a few at a time, each until it is acknowledged. */
   function publish(server: ServerProcess, id: string, password: string): Device {
     const options = { clientId: id, username: id, password, reconnectPeriod: 200, clean: false };
     const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, options);
@@ -154,7 +154,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     expect(await server.stop()).toBe(0);
   }
 
-  test.concurrent('server - the disk of the journal fills up: publishers wait, then are refused; with room everything acknowledged is in the history', async (context) => {
+  test.concurrent('server - the disk of the journal fills up: publishers wait, then are refused; with free space everything acknowledged is in the history', async (context) => {
     const disk = smallDisk(16, context);
     const data = mkdtempSync(join(tmpdir(), 'lamppost-test-'));
     // The journal alone is on the small disk: SQLite puts its log beside the file that the link names.
@@ -163,7 +163,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     expect(statSync(join(disk.path, 'journal.sqlite')).size).toBeGreaterThan(0);
   });
 
-  test.concurrent('server - a start on a full disk says so in a line; with room it starts', async (context) => {
+  test.concurrent('server - a start on a full disk reports it in one line; with free space it starts', async (context) => {
     const disk = smallDisk(64, context);
     const server = new ServerProcess(disk.path);
     disk.fill(0);
@@ -173,7 +173,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     expect(await server.stop()).toBe(0);
   });
 
-  test.concurrent('server - the disk of everything fills up, and nobody is the worse for it', async (context) => {
+  test.concurrent('server - the disk of all files fills up, and nothing is lost', async (context) => {
     const disk = smallDisk(64, context);
     await ride(new ServerProcess(disk.path), disk, 0);
   });

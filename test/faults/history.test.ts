@@ -11,24 +11,24 @@ import { metricTable, rowsIn, tsOf } from '../kit/history/batches.ts';
 const CHILD = fileURLToPath(new URL('../kit/history/child.ts', import.meta.url));
 const KILLS = 6;
 
-/** Lets a child append until it has stored `batches` more and a random moment has passed; then kill -9. Answers the last batch it spoke of. */
+/** Lets a child append until it has stored `batches` more and a random time has passed; then kill -9. Returns the last batch it reported. */
 async function appendUntilKilled(path: string, batches: number): Promise<number> {
   const child = spawn(process.execPath, [CHILD, path], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
-  let told = 0;
+  let reported = 0;
   let first = 0;
   for await (const chunk of child.stdout.setEncoding('utf8')) {
     text += chunk;
-    told = Number(text.trimEnd().split('\n').at(-1));
+    reported = Number(text.trimEnd().split('\n').at(-1));
     first ||= Number(text.split('\n')[0]);
-    if (told - first >= batches && !child.killed) {
+    if (reported - first >= batches && !child.killed) {
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 40));
       child.kill('SIGKILL');
     }
   }
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   expect(child.signalCode).toBe('SIGKILL');
-  return told;
+  return reported;
 }
 
 async function look(path: string) {
@@ -46,10 +46,10 @@ test('kill -9 in the middle of appends - the history holds every batch that was 
   const path = join(mkdtempSync(join(tmpdir(), 'lamppost-history-kill-')), 'history.duckdb');
   let cursor = 0;
   for (let kill = 0; kill < KILLS; kill++) {
-    const told = await appendUntilKilled(path, 5 + kill * 4);
+    const reported = await appendUntilKilled(path, 5 + kill * 4);
     const found = await look(path);
-    expect(found.cursor, 'a batch whose append resolved is there').toBeGreaterThanOrEqual(told);
-    expect(found.cursor, 'no more than one batch was on its way').toBeLessThanOrEqual(told + 1);
+    expect(found.cursor, 'a batch whose append resolved is there').toBeGreaterThanOrEqual(reported);
+    expect(found.cursor, 'no more than one batch was on its way').toBeLessThanOrEqual(reported + 1);
     expect(found.cursor).toBeGreaterThan(cursor);
     cursor = found.cursor;
     let rows = 0;

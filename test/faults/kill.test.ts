@@ -23,7 +23,7 @@ function payloadOf(n: number): string {
   return JSON.stringify({ ts: START + n * 10, metrics: { fill, battery: 80 } });
 }
 
-/** Publishes message after message, ten under way, each until it is acknowledged: what fails is sent again. */
+/** Publishes messages, ten at a time, each until it is acknowledged: failed ones are sent again. */
 function publish(server: ServerProcess, id: string, secret: string, qos: 1 | 2): Publisher {
   const client = mqtt.connect({
     host: '127.0.0.1',
@@ -46,7 +46,7 @@ function publish(server: ServerProcess, id: string, secret: string, qos: 1 | 2):
   const lane = async () => {
     while (!publisher.stopped) {
       const n = next++;
-      // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it goes again.
+      // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it is sent again.
       while (!(await sent(n))) await pause(20);
       acknowledged.add(n);
     }
@@ -121,7 +121,7 @@ test('kill -9 ten times - everything acknowledged is in the history or the quara
     expect(missing, `${id}: acknowledged, but nowhere`).toEqual([]);
   }
 
-  // An undisturbed server gets the very messages of this one's journal in the order in which they were taken.
+  // An undisturbed server gets the messages of this one's journal in the same order.
   const tickets = await allTickets(server);
   // A bin that is full again soon reopens its ticket.
   expect(tickets.reduce((sum, { reopened }) => sum + 1 + reopened, 0)).toBeGreaterThan(CLIENTS);
@@ -146,7 +146,7 @@ test('kill -9 ten times - everything acknowledged is in the history or the quara
   expect(await undisturbed.stop()).toBe(0);
 });
 
-/** A new server over a copy of the journal alone: it takes the whole way again, without a crash. */
+/** A new server with a copy of the journal alone: it processes everything again, without a crash. */
 async function replayInto(server: ServerProcess, from: string): Promise<void> {
   const { cpSync, existsSync } = await import('node:fs');
   for (const name of ['journal.sqlite', 'journal.sqlite-wal', 'registry.sqlite', 'registry.sqlite-wal']) {

@@ -13,7 +13,7 @@ const mosquitto = hasMosquittoClients();
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Mulberry32: the same moments in every run. */
+/** Mulberry32: the same times in every run. */
 function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -24,7 +24,7 @@ function createRandom(seed: number): () => number {
   };
 }
 
-/** A network that can be torn: what a client and the server have on their way is gone, neither is told. */
+/** A network that can be cut: packets in transit are lost, and neither side is notified. */
 async function tornNetwork(to: () => number): Promise<{ port: number; tear: () => void; close: () => void }> {
   const open = new Set<Socket>();
   const server = createServer((client) => {
@@ -51,7 +51,7 @@ async function tornNetwork(to: () => number): Promise<{ port: number; tear: () =
   return { port: (server.address() as { port: number }).port, tear, close };
 }
 
-/** A subscriber of mqtt.js with a kept session: it acknowledges after it has noted a message, and can die. */
+/** A subscriber of mqtt.js with a kept session: it acknowledges after it has noted a message, and can be killed. */
 class Subscriber {
   readonly lines: string[] = [];
   readonly #options: mqtt.IClientOptions;
@@ -70,14 +70,14 @@ class Subscriber {
     this.#client = client;
   }
 
-  /** Ends without a word. */
+  /** Ends without DISCONNECT. */
   async kill(): Promise<void> {
     this.#client!.stream.destroy();
     await this.#client!.endAsync(true);
   }
 }
 
-/** A bin that fills and empties without end: each turn opens or resolves a ticket. */
+/** A bin that fills and empties continuously: each change opens or resolves a ticket. */
 function fillAndEmpty(port: number, id: string, secret: string): { stop: () => Promise<void> } {
   const login = { clientId: id, username: id, password: secret, reconnectPeriod: 50, clean: false };
   const client = mqtt.connect({ host: '127.0.0.1', port, ...login });
@@ -160,7 +160,7 @@ test.skipIf(!mosquitto)(
       torn: new Subscriber(network.port, 'torn'),
     };
     for (const subscriber of Object.values(subscribers)) subscriber.start();
-    await until(async () => (await figure(server, 'sessionsConnected')) === 3, 'three sessions');
+    await until(async () => (await brokerMetric(server, 'sessionsConnected')) === 3, 'three sessions');
     const bins = registered.map(({ id, secret }) => fillAndEmpty(server.mqttPort, id, secret));
 
     for (let kill = 0; kill < KILLS; kill++) {
@@ -182,18 +182,18 @@ test.skipIf(!mosquitto)(
     await server.settledLedger();
 
     const events = await all<{ n: number; event: CloudEvent }>(server, '/api/v1/events');
-    const told = events.map(({ event }) => event);
-    expect(told.length).toBeGreaterThan(500);
+    const published = events.map(({ event }) => event);
+    expect(published.length).toBeGreaterThan(500);
     for (const [name, { lines }] of Object.entries(subscribers)) {
-      await until(() => arrived(lines).size >= told.length, `every event at ${name}`);
+      await until(() => arrived(lines).size >= published.length, `every event at ${name}`);
       const got = arrived(lines);
-      const missing = told.filter(({ id }) => !got.has(id)).map(({ id }) => id);
+      const missing = published.filter(({ id }) => !got.has(id)).map(({ id }) => id);
       expect(missing, `${name}: never came`).toEqual([]);
-      expect(got.size, `${name}: events that nobody knows`).toBe(told.length);
-      expect(bySubject(got.values()), `${name}: in the order of each ticket and alert`).toEqual(bySubject(told));
-      console.log(`${name}: ${lines.length} messages for ${told.length} events`);
+      expect(got.size, `${name}: unknown events`).toBe(published.length);
+      expect(bySubject(got.values()), `${name}: in the order of each ticket and alert`).toEqual(bySubject(published));
+      console.log(`${name}: ${lines.length} messages for ${published.length} events`);
     }
-    await until(async () => (await figure(server, 'queued')) === 0, 'empty queues');
+    await until(async () => (await brokerMetric(server, 'queued')) === 0, 'empty queues');
     const open = await all<Ticket>(server, '/api/v1/tickets?status=open');
     const retained = await retainedTickets(server);
     expect([...retained.keys()].toSorted()).toEqual(open.map(({ id }) => id).toSorted());
@@ -218,10 +218,10 @@ async function until(look: () => boolean | Promise<boolean>, what: string): Prom
   }
 }
 
-/** A figure of the broker, from its metrics. */
-async function figure(server: ServerProcess, name: string): Promise<number> {
-  const answer = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
+/** Reads a metric of the broker. */
+async function brokerMetric(server: ServerProcess, name: string): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
     headers: { authorization: `Bearer ${ADMIN_KEY}` },
   });
-  return Number(new RegExp(`^lamppost_broker\\{figure="${name}"\\} (\\d+)$`, 'm').exec(await answer.text())?.[1]);
+  return Number(new RegExp(`^lamppost_broker\\{figure="${name}"\\} (\\d+)$`, 'm').exec(await response.text())?.[1]);
 }

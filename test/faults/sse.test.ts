@@ -7,10 +7,10 @@ import { createSseReader, type Received } from '../kit/sse-reader.ts';
 const KILLS = 10;
 const BINS = 10;
 const SEED = 20_260_131;
-/** A bin that is full again soon reopens its ticket. */
+/** A bin that is soon full again reopens its ticket. */
 const OPENED = 'city.lamppost.ticket.opened,city.lamppost.ticket.reopened';
 
-/** The same numbers in every run, in [0, 1) (mulberry32). */
+/** Returns a generator of the same numbers in every run, in [0, 1) (mulberry32). */
 function randomOf(seed: number): () => number {
   let state = seed;
   return () => {
@@ -23,7 +23,7 @@ function randomOf(seed: number): () => number {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A bin that is full and empty by turns, message after message, whether or not the server is there. */
+/** Publishes a bin as full and empty by turns, whether or not the server is running. */
 function publish(server: ServerProcess, id: string, secret: string) {
   const client = mqtt.connect({
     host: '127.0.0.1',

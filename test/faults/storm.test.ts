@@ -14,7 +14,7 @@ import {
 
 const ALERTS = 1_000;
 const DISTRICTS = ['old-town', 'harbour'];
-/** So many bins have said that they are full when the server is killed. */
+/** The number of bins that have reported full when the server is killed. */
 const KILLS = [150, 400, 650, 800];
 
 const server = stormServer(2 * ALERTS);
@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Every bin until it is acknowledged; the server dies and comes back while they do. */
+/** Publishes for every bin until it is acknowledged; the server is killed and restarted meanwhile. */
 async function all(fill: number, ts: number, kills: readonly number[]): Promise<void> {
   let acknowledged = 0;
   let restart: Promise<void> = Promise.resolve();
@@ -49,7 +49,7 @@ async function all(fill: number, ts: number, kills: readonly number[]): Promise<
 
 const ids = (events: readonly CloudEvent[]) => events.map(({ id }) => id);
 
-test('storm - a thousand alerts, the server killed in the middle: a ticket a district, each alert in one of them, each told once', async () => {
+test('storm - a thousand alerts, the server killed in the middle: a ticket a district, each alert in one of them, each published once', async () => {
   await all(95, START, KILLS);
   const tickets = await untilGathered(server, ALERTS);
   expect(tickets.map(({ district, alertCount }) => [district, alertCount]).toSorted()).toEqual(
@@ -61,13 +61,13 @@ test('storm - a thousand alerts, the server killed in the middle: a ticket a dis
   expect(fired).toHaveLength(ALERTS);
 });
 
-test('storm - news of the tickets are few, and none lists more than fifty alerts', async () => {
+test('storm - the tickets have few events, and none lists more than fifty alerts', async () => {
   const news = (await eventsOf(server)).filter(({ type }) => type.startsWith('city.lamppost.ticket.'));
   expect(news.length).toBeLessThan(ALERTS / 10);
   for (const { data } of news) expect((data as Ticket).alerts.length).toBeLessThanOrEqual(50);
 });
 
-test('storm - when all is calm again, also over a kill, both tickets are resolved and none was opened', async () => {
+test('storm - when all bins are empty, also over a kill, both tickets are resolved and none was opened', async () => {
   await all(10, START + 60_000, [500]);
   const tickets = await allOf<Ticket>(server, '/api/v1/tickets');
   expect(tickets.map(({ status }) => status)).toEqual(['resolved', 'resolved']);

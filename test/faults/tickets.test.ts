@@ -5,17 +5,17 @@ import { MOVES } from '../../tickets/index.ts';
 import { ServerProcess } from '../kit/server.ts';
 
 const CLIENTS = 50;
-const ACTS = 24;
+const ACTIONS_EACH = 24;
 const TICKETS = 5;
 const KILLS = 6;
 const ACTIONS = ['acknowledge', 'assign', 'start', 'resolve', 'close', 'reopen', 'comment', 'hand-over'] as const;
 type Action = (typeof ACTIONS)[number];
 
-/** What a client asked for and what became of it; status null: the connection broke, and nobody knows. */
+/** A request of a client and its outcome; status null: the connection broke, and the outcome is unknown. */
 interface Asked {
   readonly ticket: string;
   readonly action: Action;
-  /** In the note, so that it is found again. */
+  /** In the note, so that the test can find it. */
   readonly mark: string;
   readonly by: string;
   readonly ifMatch: number | null;
@@ -42,12 +42,12 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Resolves when the server that was killed answers again. */
+/** Resolves when the server that was killed responds again. */
 let back: Promise<void> = Promise.resolve();
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A request; null where the connection broke on the way, as soon as the server is back. */
+/** Sends a request; resolves to null where the connection broke, as soon as the server is back. */
 async function send(
   path: string,
   secret: string,
@@ -55,15 +55,15 @@ async function send(
 ): Promise<{ status: number; body: Ticket } | null> {
   try {
     const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json', ...init.headers };
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}${path}`, { ...init, headers });
-    return { status: answer.status, body: (await answer.json()) as Ticket };
+    const response = await fetch(`http://127.0.0.1:${server.httpPort}${path}`, { ...init, headers });
+    return { status: response.status, body: (await response.json()) as Ticket };
   } catch {
     await back;
     return null;
   }
 }
 
-/** One client: a ticket that most of the others act on too, and every other time only to the version that it has seen. */
+/** One client: acts on a ticket that most others act on too, every other time only on the version that it has seen. */
 async function act({ id, secret }: (typeof clients)[number], n: number): Promise<void> {
   const ticket = random() < 0.6 ? tickets[0]! : pick(random, tickets);
   const action = pick(random, ACTIONS);
@@ -71,17 +71,17 @@ async function act({ id, secret }: (typeof clients)[number], n: number): Promise
   const to = action === 'hand-over' ? pick(random, ['waste', 'environment', 'traffic']) : undefined;
   const seen = random() < 0.5 ? await send(`/api/v1/tickets/${ticket}`, secret) : null;
   const ifMatch = seen?.status === 200 ? seen.body.version : null;
-  const answer = await send(`/api/v1/tickets/${ticket}/${action}`, secret, {
+  const response = await send(`/api/v1/tickets/${ticket}/${action}`, secret, {
     method: 'POST',
     body: JSON.stringify({ note: mark, to, ...(action === 'assign' ? { assignee: 'Li' } : {}) }),
     ...(ifMatch === null ? {} : { headers: { 'if-match': `"${ifMatch}"` } }),
   });
-  const status = answer?.status ?? null;
-  const version = status === 200 ? answer!.body.version : null;
+  const status = response?.status ?? null;
+  const version = status === 200 ? response!.body.version : null;
   asked.push({ ticket, action, mark, by: `key:${id}`, ifMatch, status, version });
 }
 
-/** Kills when so many have been asked for, with the next fifty under way. */
+/** Kills after this many requests, while the next fifty are in progress. */
 async function killAt(counts: readonly number[]): Promise<void> {
   for (const count of counts) {
     while (asked.length < count) await pause(1);
@@ -93,12 +93,12 @@ async function killAt(counts: readonly number[]): Promise<void> {
 const ticketOf = (id: string) => server.get<Ticket>(`/api/v1/tickets/${id}`);
 
 test('tickets - fifty clients act on the same tickets over kill -9: what was answered is in the history once, at its version', async () => {
-  const all = CLIENTS * ACTS;
+  const all = CLIENTS * ACTIONS_EACH;
   const kills = Array.from({ length: KILLS }, () => 50 + Math.floor(random() * (all - 150))).sort((a, b) => a - b);
   const killing = killAt(kills);
   await Promise.all(
     clients.map(async (client) => {
-      for (let n = 0; n < ACTS; n++) await act(client, n);
+      for (let n = 0; n < ACTIONS_EACH; n++) await act(client, n);
     }),
   );
   await killing;
@@ -122,13 +122,13 @@ test('tickets - fifty clients act on the same tickets over kill -9: what was ans
   }
 });
 
-test('tickets - refusals say which: somebody was faster, the status does not allow it, it is not yours', () => {
+test('tickets - refusals have their reason: another version, a status that does not allow it, another department', () => {
   const statuses = new Set(asked.map(({ status }) => status));
   for (const expected of [200, 409, 412]) expect(statuses).toContain(expected);
   expect([...statuses].filter((status) => ![null, 200, 403, 404, 409, 412].includes(status))).toEqual([]);
 });
 
-test('tickets - every history is one line: versions without a gap, each status from the one before, each move allowed', async () => {
+test('tickets - every history is consistent: versions without a gap, each status from the one before, each transition allowed', async () => {
   for (const id of tickets) {
     const { version, status, history } = await ticketOf(id);
     expect(history).toHaveLength(version);
@@ -142,7 +142,7 @@ test('tickets - every history is one line: versions without a gap, each status f
   }
 });
 
-test('tickets - every version was told once, as an event of its own, and the last is the ticket as it is', async () => {
+test('tickets - every version was published once, as an event of its own, and the last is the current ticket', async () => {
   for (const id of tickets) {
     const ticket = await ticketOf(id);
     const events: CloudEvent[] = [];

@@ -16,7 +16,7 @@ const SEED = 'webhooks-1';
 
 const receivers = Array.from({ length: 3 }, () => new WebhookReceiver());
 const mailbox = new Mailbox();
-/** Takes connections and never says a word. */
+/** Accepts connections and never responds. */
 const silent = createServer((socket) => socket.on('error', () => {}));
 afterAll(async () => {
   await mailbox.stop();
@@ -26,7 +26,7 @@ afterAll(async () => {
 
 type Made = Webhook & { secret: string };
 
-test('kill -9 ten times - every subscriber gets every event at least once, in order per ticket, duplicates with the same id, and dead receivers delay nobody', async () => {
+test('kill -9 ten times - every subscriber gets every event at least once, in order per ticket, duplicates with the same id, and dead receivers delay no other', async () => {
   const random = createRandom(SEED);
   const server = new RulesServer({ 'bin-full': full('bin-full', 90, 'ticket: { service: waste }\n') });
   server.settings.WEBHOOK_ALLOW_PRIVATE = 'true';
@@ -41,11 +41,11 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
 
   const create = (url: string, more: object = {}) => server.post<Made>('/api/v1/webhooks', { url, after: 0, ...more });
   const [quick, slow, flaky] = receivers as [WebhookReceiver, WebhookReceiver, WebhookReceiver];
-  slow.answer = () => pause(random() * 20).then(() => 200);
-  // Every so many events it fails when it first meets one.
+  slow.respond = () => pause(random() * 20).then(() => 200);
+  // It fails at the first attempt of some events.
   const met = new Set<string>();
   const failed = new Set<string>();
-  flaky.answer = ({ id }) => {
+  flaky.respond = ({ id }) => {
     if (met.has(id)) return 200;
     if (met.add(id).size % 30 === 0) failed.add(id);
     return failed.has(id) ? 500 : 200;
@@ -93,15 +93,15 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
       ...made.map(({ id }) => server.get<Webhook>(`/api/v1/webhooks/${id}`)),
       ...mailed.map(({ id }) => server.get<Webhook & { held: number }>(`/api/v1/subscriptions/${id}`)),
     ]);
-  /** What is not there yet. */
+  /** Returns what has not arrived yet. */
   const missing = async (): Promise<string[]> => {
     const waiting = (await look()).flatMap(({ id, waiting, cursor, ...one }) => {
       const held = 'held' in one ? one.held : 0;
       const isDone = waiting === 0 && held === 0 && cursor === events.at(-1)!.n;
       return isDone ? [] : `${id}: ${waiting} wait, ${held} are held, at ${cursor} of ${events.at(-1)!.n}`;
     });
-    const told = { SSE: overSse(), MQTT: overMqtt.ids };
-    const behind = Object.entries(told).filter(([, ids]) => new Set(ids).size < events.length);
+    const received = { SSE: overSse(), MQTT: overMqtt.ids };
+    const behind = Object.entries(received).filter(([, ids]) => new Set(ids).size < events.length);
     return [...waiting, ...behind.map(([name, ids]) => `${name}: ${new Set(ids).size} of ${events.length}`)];
   };
   while ((await missing()).length > 0 && Date.now() < deadline) await pause(100);
@@ -128,15 +128,15 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
       mails.flatMap((one) => one.events),
       events,
     );
-    // What came twice came under the same id.
-    const ids = new Map(mails.map(({ headers, events: told }) => [told.join(' '), headers['message-id']]));
-    for (const { headers, events: told } of mails) expect(headers['message-id']).toBe(ids.get(told.join(' ')));
+    // A mail that arrived twice has the same id.
+    const ids = new Map(mails.map(({ headers, events: listed }) => [listed.join(' '), headers['message-id']]));
+    for (const { headers, events: listed } of mails) expect(headers['message-id']).toBe(ids.get(listed.join(' ')));
   }
   expectComplete('SSE', overSse(), events);
-  // A batch that the broker had and the outbox had not noted comes again, all of it.
+  // A whole batch is published again that the broker had and the outbox had not recorded.
   expectComplete('MQTT', overMqtt.ids, events, 'any');
   expect(quick.arrivals.every(({ id, body }) => (JSON.parse(body) as { id: string }).id === id)).toBe(true);
-  expect(failed.size, 'some were answered with 500 and came again').toBeGreaterThan(0);
+  expect(failed.size, 'some got a 500 and were sent again').toBeGreaterThan(0);
 
   for (const { id } of dead) {
     const webhook = await server.get<Webhook>(`/api/v1/webhooks/${id}`);

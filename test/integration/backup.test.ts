@@ -11,7 +11,7 @@ const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
 const manifestOf = (dir: string) => JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as Manifest;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The block of the journal that an alert's event came from; infinite for others. */
+/** The journal block of an alert's event; infinite for other events. */
 const blockOf = (id: string) => Number(/^(\d+)\.\d+-alert$/.exec(id)?.[1] ?? Number.POSITIVE_INFINITY);
 
 async function until(check: () => boolean, what: string): Promise<void> {
@@ -29,7 +29,7 @@ function backUp(server: ServerProcess, ...args: string[]) {
 }
 
 describe('a backup of a server under load', () => {
-  test('restored elsewhere, it has all that was acknowledged before, a ledger that balances, and the very tickets and events', async () => {
+  test('restored elsewhere, it has everything acknowledged before, a ledger that balances, and the same tickets and events', async () => {
     const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0' });
     await server.start();
     const bins = new Bins();
@@ -92,7 +92,7 @@ describe('a backup of a server under load', () => {
     expect(await again.stop()).toBe(0);
   });
 
-  test('the next ones, asked for by the API, go to the folder of the settings; one at a time, by an admin alone', async () => {
+  test('later ones, requested over the API, go to the folder of the settings; one at a time, only by an admin', async () => {
     const folder = newDir();
     const server = new ServerProcess(undefined, { LAMPPOST_BACKUP_DIR: folder });
     await server.start();
@@ -121,7 +121,7 @@ describe('a backup of a server under load', () => {
     expect(await server.stop()).toBe(0);
   });
 
-  test('a restore refuses what is no whole backup, and a folder in which something is, in plain words', async () => {
+  test('a restore refuses an incomplete backup and a folder that is not empty, in plain words', async () => {
     const server = new ServerProcess();
     await server.start();
     const to = join(newDir(), 'monday');
@@ -133,7 +133,7 @@ describe('a backup of a server under load', () => {
     const empty = newDir();
     const half = await lamppost(['restore', empty, '--data', join(newDir(), 'x')]);
     expect(half.code).toBe(1);
-    expectPlain(half, `${empty} is no whole backup: it has no manifest.json`);
+    expectPlain(half, `${empty} is not a complete backup: it has no manifest.json`);
     const mistake = await lamppost(['restore', to]);
     expect(mistake.code).toBe(2);
     expectPlain(mistake, 'write lamppost restore <backup> --data <new folder>');

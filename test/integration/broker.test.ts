@@ -33,7 +33,7 @@ beforeAll(async () => {
   for (const { id, secret } of registered) secrets.set(id, secret);
 });
 afterAll(async () => {
-  // A handshake that never ends must not hold up the end of the process.
+  // A handshake that never ends must not delay the end of the process.
   const half = connect(tlsPort, '127.0.0.1');
   half.on('error', () => {});
   await Promise.race(['connect', 'error'].map((event) => new Promise((resolve) => half.once(event, resolve))));
@@ -88,7 +88,7 @@ describe.each(Object.keys(WAYS))('over %s', (way) => {
     expect(items).toEqual([]);
   });
 
-  test('a subscription beyond its rights is answered by 128', async () => {
+  test('a subscription beyond its rights gets the return code 128', async () => {
     const client = await login(way, 'bin-1');
     const options = { topics: ['devices/bin-1/rejections', 'devices/+/rejections', '#'] };
     const granted = await new Promise<number[]>((resolve) => {
@@ -123,12 +123,12 @@ describe('the registry, while devices are connected', () => {
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
 
-  test('an array with one id that is taken is a conflict (409) that names it, and registers none', async () => {
+  test('an array with one id that exists is a conflict (409) that names it, and registers none', async () => {
     const device = (id: string) => ({ id, profile: 'noise', district: 'old-town' });
     for (const taken of ['bin-1', 'admin']) {
-      const answer = await request('POST', 'devices', [device('new-1'), device(taken), device('new-2')]);
-      expect(answer.status).toBe(409);
-      expect(((await answer.json()) as { detail: string }).detail).toContain(taken);
+      const response = await request('POST', 'devices', [device('new-1'), device(taken), device('new-2')]);
+      expect(response.status).toBe(409);
+      expect(((await response.json()) as { detail: string }).detail).toContain(taken);
     }
     const { items } = await server.get<Page<Device>>('/api/v1/devices?profile=noise');
     expect(items).toEqual([]);

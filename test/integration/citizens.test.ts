@@ -37,7 +37,7 @@ async function start(): Promise<string> {
 
 const at = (path: string) => `http://127.0.0.1:${server.httpPort}${path}`;
 
-/** So many metres north of the bin. */
+/** A place some metres north of the bin. */
 const north = (metres: number) => ({ lat: String(BIN.lat + metres / 111_195), long: String(BIN.lon) });
 
 async function report(
@@ -48,23 +48,23 @@ async function report(
   const form = new FormData();
   for (const [name, value] of Object.entries({ api_key, service_code: 'waste', ...fields })) form.append(name, value);
   if (photo !== undefined) form.append('media', new Blob([photo]), 'bin.jpg');
-  const answer = await fetch(at('/open311/v2/requests.json'), { method: 'POST', body: form });
-  const text = await answer.text();
-  expect(answer.status, text).toBe(200);
+  const response = await fetch(at('/open311/v2/requests.json'), { method: 'POST', body: form });
+  const text = await response.text();
+  expect(response.status, text).toBe(200);
   return (JSON.parse(text) as Posted[])[0]!;
 }
 
 async function shown(id: string): Promise<Shown> {
-  const answer = await fetch(at(`/open311/v2/requests/${id}.json?extensions=true`));
-  expect(answer.status, id).toBe(200);
-  return ((await answer.json()) as Shown[])[0]!;
+  const response = await fetch(at(`/open311/v2/requests/${id}.json?extensions=true`));
+  expect(response.status, id).toBe(200);
+  return ((await response.json()) as Shown[])[0]!;
 }
 
 async function rate(id: string, token: string, stars: number): Promise<number | string> {
   const body = JSON.stringify({ token, stars });
   const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(at(`/api/v1/tickets/${id}/rate`), { method: 'POST', headers, body });
-  return answer.ok ? answer.status : ((await answer.json()) as { reason: string }).reason;
+  const response = await fetch(at(`/api/v1/tickets/${id}/rate`), { method: 'POST', headers, body });
+  return response.ok ? response.status : ((await response.json()) as { reason: string }).reason;
 }
 
 /** Names of the files of the data folder that hold a text. */
@@ -78,7 +78,7 @@ async function ticketOf(device: string): Promise<Ticket> {
   return items[0]!;
 }
 
-test('citizens - who reports what a sensor found joins its ticket, is served with it, and rates it when it is closed', async () => {
+test('citizens - a report near the ticket of a sensor joins it, is closed with it, and is rated', async () => {
   const key = await start();
   await server.bins(['bin-1'], 'harbour', BIN);
   await server.fill('bin-1', 95);
@@ -110,11 +110,11 @@ test('citizens - who reports what a sensor found joins its ticket, is served wit
   const { items } = await server.get<{ items: { event: { type: string; subject: string } }[] }>(
     `/api/v1/events?limit=1000&ticket=${first.service_request_id}`,
   );
-  const told = items.map(({ event }) => event.type);
-  expect(told.map((type) => type.split('.').at(-1))).toEqual(['opened', 'resolved', 'closed', 'rated']);
+  const reply = items.map(({ event }) => event.type);
+  expect(reply.map((type) => type.split('.').at(-1))).toEqual(['opened', 'resolved', 'closed', 'rated']);
 });
 
-test('citizens - names and contacts are in one file only, are shown to the department only, and go when they are asked to go', async () => {
+test('citizens - names and contacts are in one file only, are shown to the department only, and can be deleted', async () => {
   const key = await start();
   const { service_request_id: id } = await report(key, { ...north(0), ...REPORTER, description: 'full' });
   const path = `/api/v1/tickets/${id}/reporter`;
@@ -137,7 +137,7 @@ test('citizens - names and contacts are in one file only, are shown to the depar
   expect(await shown(id)).toMatchObject({ status: 'open' });
 });
 
-test('citizens - what was answered outlives kill -9 between photo, reporter and ticket: all three are there', async () => {
+test('citizens - a report that got its response survives kill -9 with photo, reporter and ticket', async () => {
   const key = await start();
   const answered: Posted[] = [];
   for (const kills of [1, 6, 15]) {

@@ -7,7 +7,7 @@ import { type OpenApiDocument, openApiChecker } from '../kit/openapi.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 
 const server = new ServerProcess();
-/** All that the broker published while the city below lived. */
+/** Everything that the broker published during `live`. */
 const sent: Sent[] = [];
 let secret = '';
 
@@ -33,29 +33,29 @@ async function until<T>(look: () => T | undefined | Promise<T | undefined>, what
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`it did not come: ${what}`);
+    if (Date.now() > deadline) throw new Error(`did not arrive: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-/** A bin is full, is refused something, is dealt with, and empty again; an administrator hears everything. */
+/** A bin fills up, sends a bad reading, is dealt with and emptied; an administrator receives everything. */
 async function live(): Promise<void> {
   const admin = await connect('admin', ADMIN_KEY, 'documents');
   admin.on('message', (topic, payload, { qos, retain }) => {
-    // A retained message that is told at once arrives without its flag (MQTT 3.1.1 §3.3.1.3).
+    // A retained message that is published while subscribed arrives without its flag (MQTT 3.1.1 §3.3.1.3).
     sent.push({ topic, payload: payload.toString(), qos, ...(retain ? { retain } : {}) });
   });
   await admin.subscribeAsync('#', { qos: 1 });
   const bin = await connect('bin-1', secret);
-  const heard = (topic: string) => until(() => sent.find((one) => one.topic.startsWith(topic)), topic);
+  const received = (topic: string) => until(() => sent.find((one) => one.topic.startsWith(topic)), topic);
   await until(async () => {
     await publish(bin, fill(30));
     return sent.find(({ topic }) => topic === 'live/harbour/bin-1');
   }, 'a live reading');
   await publish(bin, '{"metrics": {"fill": 30, "pm": 1}}');
-  await heard('devices/bin-1/rejections');
+  await received('devices/bin-1/rejections');
   await publish(bin, fill(95));
-  await heard('tickets/waste/');
+  await received('tickets/waste/');
   const { items } = await server.get<Page<Ticket>>('/api/v1/tickets');
   const ticket = `/api/v1/tickets/${items[0]!.id}`;
   await server.post(`${ticket}/acknowledge`, {});
@@ -80,7 +80,7 @@ async function live(): Promise<void> {
 const publish = (client: MqttClient, payload: string) =>
   client.publishAsync('devices/bin-1/readings', payload, { qos: 1 });
 
-test('asyncapi - what a real broker publishes is on the topics of the document, and as it says', async () => {
+test('asyncapi - what a real broker publishes conforms to the document', async () => {
   const document = await server.get<AsyncApiDocument>('/asyncapi.json');
   const check = asyncApiChecker(document);
   for (const { retain: _, ...one } of sent) expect(check(one), one.topic).toEqual([]);
@@ -97,7 +97,7 @@ test('asyncapi - what a real broker publishes is on the topics of the document, 
   ]);
 });
 
-test('schemas - every event that a real server tells holds to what it serves for its type', async () => {
+test('schemas - every event of a real server conforms to the schema of its type', async () => {
   const { items } = await server.get<Page<{ event: CloudEvent }>>('/api/v1/events?limit=1000');
   const check = schemaChecker();
   const any = await server.get<Record<string, unknown>>('/schemas/event.json');
@@ -149,14 +149,14 @@ const ROUTES = [
   '/api/v1/nothing',
 ];
 
-test('openapi - what a real server answers is as the document says', async () => {
+test('openapi - responses of a real server conform to the document', async () => {
   const check = openApiChecker(await server.get<OpenApiDocument>('/openapi.json'));
   for (const path of ROUTES) {
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}${path}`, {
+    const response = await fetch(`http://127.0.0.1:${server.httpPort}${path}`, {
       headers: { authorization: `Bearer ${ADMIN_KEY}` },
     });
-    const type = answer.headers.get('content-type') ?? '';
-    const said = { method: 'get', path, status: answer.status, type, text: await answer.text() };
+    const type = response.headers.get('content-type') ?? '';
+    const said = { method: 'get', path, status: response.status, type, text: await response.text() };
     expect(check(said), path).toEqual([]);
   }
 });

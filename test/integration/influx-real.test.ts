@@ -18,7 +18,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-/** InfluxDB with settings of its own, which it reads from the environment. */
+/** Starts InfluxDB with settings from its environment. */
 async function influxd(settings: Record<string, string> = {}): Promise<DatabaseProcess> {
   const database = await DatabaseProcess.influx();
   Object.assign(process.env, settings);
@@ -30,10 +30,10 @@ async function influxd(settings: Record<string, string> = {}): Promise<DatabaseP
 
 async function ask(database: DatabaseProcess, statement: string, login = 'nobody:-'): Promise<void> {
   const [u, p] = login.split(':') as [string, string];
-  const answer = await fetch(`${database.url}/query?${new URLSearchParams({ q: statement, u, p })}`, {
+  const response = await fetch(`${database.url}/query?${new URLSearchParams({ q: statement, u, p })}`, {
     method: 'POST',
   });
-  expect(answer.status, await answer.clone().text()).toBe(200);
+  expect(response.status, await response.clone().text()).toBe(200);
 }
 
 function historyAt(database: DatabaseProcess, more: Partial<InfluxSettings> = {}) {
@@ -54,7 +54,7 @@ const readings = (count: number, until = NOW): Row[] =>
 const rowsOf = (rows: readonly Row[], refused: readonly RefusedRow[]) => refused.map(({ row }) => rows[row]!);
 
 describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
-  test('refuses values of a field that has another type: just these are refused, and 33,000 readings are there', async () => {
+  test('refuses values of a field that has another type: only these are refused, and 33,000 readings are stored', async () => {
     const database = await influxd();
     await ask(database, 'create database lamppost');
     const body = `waste-bin,device=x fill=1i ${NOW}`;
@@ -69,7 +69,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
     expect(await history.count()).toBe(33_000 + 1);
   });
 
-  test('refuses what lies beyond its retention, and times that it cannot hold: just these', async () => {
+  test('refuses readings beyond its retention and times that it cannot store, and only these', async () => {
     const database = await influxd();
     await ask(database, 'create database lamppost with duration 1h shard duration 1h');
     const history = historyAt(database);
@@ -79,7 +79,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
     expect(await history.count()).toBe(120);
   });
 
-  test('that takes small requests only gets them', async () => {
+  test('that only accepts small requests gets them', async () => {
     const database = await influxd({ INFLUXDB_HTTP_MAX_BODY_SIZE: '2000' });
     await ask(database, 'create database lamppost');
     const history = historyAt(database);
@@ -87,7 +87,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
     expect(await history.count()).toBe(3_000);
   });
 
-  test('that asks for a login tells what is wrong with it, and takes the readings once it is mended', async () => {
+  test('that needs a login reports what is wrong with it, and takes the readings once it is repaired', async () => {
     const database = await influxd({ INFLUXDB_HTTP_AUTH_ENABLED: 'true' });
     await ask(database, `create user root with password 'r' with all privileges`);
     await ask(database, 'create database lamppost', 'root:r');
@@ -106,7 +106,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
   });
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
-    '%s in the middle of a load, three times: what was answered is there, each once',
+    '%s in the middle of a load, three times: every acknowledged reading is stored once',
     async (signal) => {
       const database = await influxd();
       await ask(database, 'create database lamppost');
@@ -127,7 +127,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
             await database.start();
           }
         }
-        // It may have answered before it went.
+        // It may have responded before it ended.
         if (ending) {
           await stopped;
           await database.end(signal);
@@ -153,14 +153,14 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
 const isFillOfD1 = ({ device, metric }: Row) => device.id === 'd1' && metric === 'fill';
 
 describe.skipIf(!has('victoria-metrics'))('a real VictoriaMetrics', () => {
-  test('takes readings, and a query says that it must be made there', async () => {
+  test('stores readings, and a query throws that it must be made there', async () => {
     const database = await DatabaseProcess.victoria();
     await database.start();
     ends.push(() => database.end('SIGKILL'));
     const history = historyAt(database, { api: 'v2', org: 'city' });
     expect(await history.append([columnsOf(readings(10), metrics)], 1)).toEqual([]);
     const query = { fromMs: 0, toMs: NOW + 1, fn: 'mean', maxPoints: 10 } as const;
-    await expect(history.query(query)).rejects.toThrow(/does not answer InfluxQL/);
+    await expect(history.query(query)).rejects.toThrow(/does not support InfluxQL/);
     await expect(history.query({ ...query, metrics: ['fill'], district: 'east' })).rejects.toThrow(/InfluxQL/);
     await expect(history.latest({})).rejects.toMatchObject({ code: 'invalid' });
     await expect(history.count()).rejects.toThrow(/InfluxQL/);

@@ -79,7 +79,7 @@ const expected = (count: number) =>
 const V1 = (db: DatabaseProcess) => ({ INFLUX_URL: db.url, INFLUX_API: 'v1', INFLUX_BUCKET: 'lamppost' });
 
 describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
-  test('an outage costs nothing: tickets go on, and then exactly what was accepted is there', async () => {
+  test('an outage loses nothing: tickets go on, and then exactly the accepted readings are stored', async () => {
     const db = await database(() => DatabaseProcess.influx());
     await influxql(db, 'create database lamppost');
     const { server, client } = await lamppost(V1(db));
@@ -119,14 +119,14 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
     expect(await rowsOf(db)).toEqual(expected(4_500));
   }, 90_000);
 
-  test('a missing database is told by ready, and the history goes on by itself once it is there', async () => {
+  test('/ready reports a missing database, and the history goes on by itself once it exists', async () => {
     const db = await database(() => DatabaseProcess.influx());
     const server = new ServerProcess(undefined, V1(db));
     const ready = async () => {
-      const answer = await fetch(`http://127.0.0.1:${server.httpPort}/ready`).catch(() => null);
-      return answer === null ? null : ((await answer.json()) as { ready: boolean; reasons: string[] });
+      const response = await fetch(`http://127.0.0.1:${server.httpPort}/ready`).catch(() => null);
+      return response === null ? null : ((await response.json()) as { ready: boolean; reasons: string[] });
     };
-    // Readiness is what this waits for in vain; it is looked at from beside.
+    // The start waits for readiness in vain; the test reads it meanwhile.
     const starting = server.start();
     started.push({ end: () => server.stop() });
     const deadline = Date.now() + 25_000;
@@ -141,8 +141,8 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
   }, 60_000);
 });
 
-describe.skipIf(!has('victoria-metrics'))('the v2 way of writing, to VictoriaMetrics', () => {
-  test('what was accepted can be counted back, after an outage too', async () => {
+describe.skipIf(!has('victoria-metrics'))('writes with API v2 to VictoriaMetrics', () => {
+  test('the accepted readings can be counted there, also after an outage', async () => {
     const db = await database(() => DatabaseProcess.victoria());
     const { server, client } = await lamppost({ INFLUX_URL: db.url, INFLUX_ORG: 'city', INFLUX_BUCKET: 'lamppost' });
     await publish(client, 0, 500);
@@ -165,10 +165,10 @@ describe.skipIf(!has('victoria-metrics'))('the v2 way of writing, to VictoriaMet
   }, 60_000);
 });
 
-test('a point that the database refuses goes to quarantine alone, and is stored once the database takes it', async () => {
+test('a point that the database refuses goes to quarantine alone, and is stored once the database accepts it', async () => {
   // No server here refuses single points of a batch; this one speaks HTTP and does.
   const stored = new Map<string, string>();
-  let mended = false;
+  let repaired = false;
   const fake = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -176,7 +176,7 @@ test('a point that the database refuses goes to quarantine alone, and is stored 
       const body = Buffer.concat(chunks);
       const text = (request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body).toString();
       const lines = text.split('\n').filter(Boolean);
-      if (!mended && lines.some((line) => line.includes('fill=77'))) {
+      if (!repaired && lines.some((line) => line.includes('fill=77'))) {
         response.writeHead(400, { 'content-type': 'application/json' });
         response.end('{"code":"invalid","message":"unable to parse: fill=77"}');
         return;
@@ -201,7 +201,7 @@ test('a point that the database refuses goes to quarantine alone, and is stored 
   const { items } = await server.get<Page<Quarantined>>('/api/v1/quarantine');
   expect(items).toMatchObject([{ reason: 'history-refused', device: 'bin-1', path: '$.metrics.fill' }]);
 
-  mended = true;
+  repaired = true;
   await server.post('/api/v1/quarantine/replay', { device: 'bin-1' });
   const deadline = Date.now() + 20_000;
   while ((await server.settledLedger()).readings.quarantined > 0 && Date.now() < deadline);

@@ -12,13 +12,13 @@ const FIXTURES = fileURLToPath(new URL('../fixtures/state', import.meta.url));
 
 interface Shown {
   readonly paths: Record<string, string>;
-  /** What the version itself answered. */
+  /** The responses of that version itself. */
   readonly shown: { readonly ledger: Ledger; readonly tickets: Page<Ticket> } & Record<string, unknown>;
   readonly secrets: Record<string, string>;
   readonly atMs: number;
 }
 
-/** A data folder as the version left it. */
+/** Creates a data folder as the version left it. */
 function folderOf(version: string): string {
   const data = mkdtempSync(join(tmpdir(), 'lamppost-migrations-'));
   for (const file of readdirSync(join(FIXTURES, version)).filter((name) => name.endsWith('.sql'))) {
@@ -32,7 +32,7 @@ function shownBy(version: string): Shown {
 }
 
 describe.each(readdirSync(FIXTURES))('a data folder of %s', (version) => {
-  test('the server starts over it, shows what that version showed, and goes on from there', async () => {
+  test('the server starts with it, responds as that version did, and goes on from there', async () => {
     const { paths, shown, secrets, atMs } = shownBy(version);
     const server = new ServerProcess(folderOf(version));
     await server.start();
@@ -43,12 +43,12 @@ describe.each(readdirSync(FIXTURES))('a data folder of %s', (version) => {
     const open = shown.tickets.items.find(({ status }) => status === 'open')!;
     const group = open.group!;
     const ts = Math.max(Date.now(), atMs + 120_000);
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/ingest/${group}`, {
+    const response = await fetch(`http://127.0.0.1:${server.httpPort}/ingest/${group}`, {
       method: 'POST',
       headers: { authorization: `Bearer ${secrets[group]}`, 'content-type': 'application/json' },
       body: JSON.stringify({ ts, metrics: { fill: 5 } }),
     });
-    expect(answer.status).toBe(200);
+    expect(response.status).toBe(200);
     const { messages } = await server.settledLedger();
     expect(messages.received).toBe(shown.ledger.messages.received + 1);
     expect(await server.get<Ticket>(`/api/v1/tickets/${open.id}`)).toMatchObject({ status: 'resolved' });

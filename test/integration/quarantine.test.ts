@@ -73,16 +73,16 @@ async function withProfiles(change: (text: string) => string): Promise<Response>
 const readingsOf = ({ readings }: Ledger) => readings;
 
 describe('ingest over HTTP', () => {
-  test('a device shows its own secret, and its readings go the way of all others', async () => {
+  test('a device authenticates with its own secret, and its readings are processed like all others', async () => {
     await register('http-1');
-    const answer = await send('http-1', { metrics: { fill: 40, battery: 90 } });
-    expect([answer.status, await answer.json()]).toEqual([200, { acknowledged: true }]);
+    const response = await send('http-1', { metrics: { fill: 40, battery: 90 } });
+    expect([response.status, await response.json()]).toEqual([200, { acknowledged: true }]);
     const ledger = await server.settledLedger('http-1');
     expect(readingsOf(ledger)).toMatchObject({ received: 2, stored: 2 });
     expect(await stored('http-1')).toEqual({ battery: [90], fill: [40] });
   });
 
-  test('a bearer token is good for the device of the path only', async () => {
+  test('a bearer token is valid for the device of the path only', async () => {
     await register('http-2');
     const bearer = { authorization: `Bearer ${secrets.get('http-2')}` };
     expect((await push('/ingest/http-2', { metrics: { fill: 1 } }, bearer)).status).toBe(200);
@@ -107,7 +107,7 @@ describe('ingest over HTTP', () => {
     expect((await stored('http-1')).fill).toEqual([40, 41]);
   });
 
-  test('more than the largest message is refused before it is read', async () => {
+  test('a body larger than the largest message is refused before it is read', async () => {
     expect((await send('http-1', 'x'.repeat(300_000))).status).toBe(413);
   });
 
@@ -121,64 +121,64 @@ describe('ingest over HTTP', () => {
         { value_type: 'SDS_P2', value: '5.10' },
       ],
     };
-    const answer = await push('/ingest/sensor-community', body, {
+    const response = await push('/ingest/sensor-community', body, {
       'x-sensor': 'esp8266-7',
       authorization: basic('esp8266-7', secrets.get('esp8266-7')!),
     });
-    expect(answer.status).toBe(200);
+    expect(response.status).toBe(200);
     await server.settledLedger('esp8266-7');
     expect(await stored('esp8266-7')).toEqual({ pm10: [12.3], pm25: [5.1] });
   });
 });
 
 describe('quarantine', () => {
-  test('what was refused is mended in the city folder and sent again; a second replay adds nothing', async () => {
-    await register('mend-1');
-    await send('mend-1', { ts: Date.now(), metrics: { fill: 50, humidity: 40 } });
-    const before = await server.settledLedger('mend-1');
+  test('refused messages are accepted by a replay once the city folder is repaired; a second replay adds nothing', async () => {
+    await register('repair-1');
+    await send('repair-1', { ts: Date.now(), metrics: { fill: 50, humidity: 40 } });
+    const before = await server.settledLedger('repair-1');
     expect(readingsOf(before)).toMatchObject({ received: 2, stored: 1, quarantined: 1 });
-    const [refused] = await inQuarantine('device=mend-1');
+    const [refused] = await inQuarantine('device=repair-1');
     expect(refused).toMatchObject({ reason: 'unknown-metric', path: '$.metrics.humidity', format: 'native' });
     const seen = await server.get(`/api/v1/quarantine/${refused!.id}`);
     expect(seen).toMatchObject({ decoded: { readings: [{ metrics: { fill: 50, humidity: 40 } }] } });
 
     const unmended = await replay({ ids: [refused!.id] });
     expect(unmended).toMatchObject({ state: 'done', entries: 1, settled: 1, refusedAgain: 1 });
-    expect(await server.settledLedger('mend-1')).toEqual(before);
+    expect(await server.settledLedger('repair-1')).toEqual(before);
 
     const reload = await withProfiles((text) =>
       text.replace('metrics: [fill, battery]', 'metrics: [fill, battery, humidity]'),
     );
     expect(await reload.json()).toMatchObject({ changed: true });
-    const mended = await replay({ device: 'mend-1' });
-    expect(mended).toMatchObject({ state: 'done', entries: 1, settled: 1, refusedAgain: 0 });
-    const after = await server.settledLedger('mend-1');
+    const repaired = await replay({ device: 'repair-1' });
+    expect(repaired).toMatchObject({ state: 'done', entries: 1, settled: 1, refusedAgain: 0 });
+    const after = await server.settledLedger('repair-1');
     expect(readingsOf(after)).toMatchObject({ received: 2, stored: 2, duplicate: 0, quarantined: 0 });
-    expect(await stored('mend-1')).toEqual({ fill: [50], humidity: [40] });
-    expect(await inQuarantine('device=mend-1')).toEqual([]);
+    expect(await stored('repair-1')).toEqual({ fill: [50], humidity: [40] });
+    expect(await inQuarantine('device=repair-1')).toEqual([]);
 
-    expect(await replay({ device: 'mend-1' })).toMatchObject({ state: 'done', entries: 0 });
-    expect(await server.settledLedger('mend-1')).toEqual(after);
+    expect(await replay({ device: 'repair-1' })).toMatchObject({ state: 'done', entries: 0 });
+    expect(await server.settledLedger('repair-1')).toEqual(after);
   });
 
-  test('a folder with mistakes leaves the old city in force and says where they are', async () => {
+  test('a folder with mistakes leaves the old city in force and reports their places', async () => {
     const wrong = await withProfiles((text) => text.replace('metrics: [laeq, lamax]', 'metrics: [laeq, lamx]'));
     expect(wrong.status).toBe(400);
     expect(await wrong.json()).toMatchObject({ detail: expect.stringMatching(/profiles\.yaml:\d+:\d+.*lamx.*lamax/s) });
-    await register('mend-2');
-    await send('mend-2', { metrics: { fill: 12, humidity: 3 } });
-    expect(readingsOf(await server.settledLedger('mend-2'))).toMatchObject({ stored: 2 });
+    await register('repair-2');
+    await send('repair-2', { metrics: { fill: 12, humidity: 3 } });
+    expect(readingsOf(await server.settledLedger('repair-2'))).toMatchObject({ stored: 2 });
     writeFileSync(profiles, sample);
     process.kill(server.pid, 'SIGHUP');
     const deadline = Date.now() + 10_000;
-    const quarantined = async () => readingsOf(await server.settledLedger('mend-2')).quarantined;
+    const quarantined = async () => readingsOf(await server.settledLedger('repair-2')).quarantined;
     for (let fill = 13; (await quarantined()) === 0 && Date.now() < deadline; fill++) {
-      await send('mend-2', { metrics: { fill, humidity: fill } });
+      await send('repair-2', { metrics: { fill, humidity: fill } });
     }
     expect(await quarantined()).toBeGreaterThan(0);
   });
 
-  test('a network server speaks for devices that are not registered yet', async () => {
+  test('a network server sends messages of devices that are not registered yet', async () => {
     const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {
       name: 'lns',
       role: 'network-server',
@@ -224,7 +224,7 @@ describe('quarantine', () => {
     expect(again.readings.duplicate).toBe(2);
   });
 
-  test('another value for the same time takes the place of the first, and is counted', async () => {
+  test('another value for the same time replaces the first, and is counted', async () => {
     await register('fix-1');
     const ts = Date.now() - 60_000;
     await send('fix-1', { ts, metrics: { fill: 10, battery: 80 } });
@@ -234,13 +234,13 @@ describe('quarantine', () => {
     expect(await stored('fix-1')).toEqual({ fill: [11], battery: [80] });
   });
 
-  test('what will not be mended is discarded with a note, and no longer listed', async () => {
+  test('what will not be repaired is discarded with a note, and no longer listed', async () => {
     await register('junk-1');
     await send('junk-1', 'not json');
     await server.settledLedger('junk-1');
     const [one] = await inQuarantine('device=junk-1&format=native');
-    const answer = await server.post('/api/v1/quarantine/discard', { ids: [one!.id], note: 'test message' });
-    expect(answer).toEqual({ discarded: 1 });
+    const response = await server.post('/api/v1/quarantine/discard', { ids: [one!.id], note: 'test message' });
+    expect(response).toEqual({ discarded: 1 });
     expect(await inQuarantine('device=junk-1')).toEqual([]);
     const [discarded] = await inQuarantine('device=junk-1&discarded=true');
     expect(discarded!.discarded).toMatchObject({ by: 'admin', note: 'test message' });

@@ -9,14 +9,14 @@ beforeEach(async () => {
 });
 afterEach(() => api.stop());
 
-/** One event as `text/event-stream` has it. */
+/** An event as `text/event-stream` has it. */
 interface Frame {
   readonly id?: string;
   readonly event?: string;
   readonly data?: string;
 }
 
-/** Frames of a stream (WHATWG HTML §9.2), `wholly` also those that are no events, until it ends. */
+/** Yields the frames of a stream (WHATWG HTML §9.2) until it ends; with `wholly` also those that are no events. */
 async function* frames(response: Response, wholly: boolean): AsyncGenerator<Frame> {
   let text = '';
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
@@ -44,7 +44,7 @@ async function open(
   return { stream: frames(response, wholly), cut: () => stop.abort() };
 }
 
-/** So many frames of a stream. */
+/** Returns the first `count` frames of a stream. */
 async function take(stream: AsyncGenerator<Frame>, count: number): Promise<Frame[]> {
   const found: Frame[] = [];
   while (found.length < count) {
@@ -66,7 +66,7 @@ async function until(look: () => boolean, what: string): Promise<void> {
   }
 }
 
-/** A reader that sends its request and then never reads. */
+/** Opens a reader that sends its request and then never reads. */
 async function stall(last: number): Promise<{ socket: Socket; closed: () => boolean }> {
   const socket = connect(api.port, '127.0.0.1').pause();
   let closed = false;
@@ -96,7 +96,7 @@ describe('server-sent events', () => {
     expect(seen).toEqual(range(1, 173));
   });
 
-  test('what the stream says is what the JSON pages say', async () => {
+  test('the stream and the JSON pages have the same events', async () => {
     api.incidents(30);
     const page = (await (await api.fetch('/api/v1/events?limit=1000')).json()) as Page<{
       n: number;
@@ -114,7 +114,7 @@ describe('server-sent events', () => {
     );
   });
 
-  test('a reader without a place gets what comes from now on', async () => {
+  test('a reader without a place gets the events from now on', async () => {
     api.incidents(5);
     const { stream, cut } = await open('/api/v1/events');
     await until(() => api.listeners.size === 1, 'the stream');
@@ -123,7 +123,7 @@ describe('server-sent events', () => {
     cut();
   });
 
-  test('a filtered reader gets its own events only, and resumes behind the last of them', async () => {
+  test('a filtered reader gets only matching events, and resumes after the last of them', async () => {
     const path = '/api/v1/events?type=city.lamppost.ticket.opened';
     api.incidents(300);
     const first = await open(path, 0);
@@ -135,7 +135,7 @@ describe('server-sent events', () => {
     second.cut();
   });
 
-  test('a reader whose place is gone is told so, and goes on from the oldest event', async () => {
+  test('a reader whose place is gone gets a reset and continues at the oldest event', async () => {
     api.incidents(20);
     api.prune(10);
     for (const [place, reason] of [
@@ -178,7 +178,7 @@ describe('server-sent events', () => {
     }
   });
 
-  test('a reader whose events are rare keeps its place: it resumes behind what it did not want, also when that is forgotten', async () => {
+  test('a reader whose events are rare keeps its place: it resumes after events that do not match, also when these are deleted', async () => {
     const { stream, cut } = await open('/api/v1/events?severity=critical', undefined, { wholly: true });
     await take(stream, 1);
     api.incidents(100);
@@ -192,7 +192,7 @@ describe('server-sent events', () => {
     again.cut();
   });
 
-  test('a reader that is cut before its first event gets what came meanwhile', async () => {
+  test('a reader that is cut before its first event gets the events since its request', async () => {
     api.incidents(3);
     const { stream, cut } = await open('/api/v1/events', undefined, { wholly: true });
     const [first] = await take(stream, 1);
@@ -230,7 +230,7 @@ describe('server-sent events', () => {
     other.cut();
   });
 
-  test('a reader that is far behind gets all of it in one stream, however much it is', async () => {
+  test('a reader that is far behind gets everything in one stream', async () => {
     api.incidents(4_000);
     const { stream, cut } = await open('/api/v1/events', 0);
     expect(numbers(await take(stream, 8_000))).toEqual(range(1, 8_000));
@@ -239,12 +239,12 @@ describe('server-sent events', () => {
     cut();
   });
 
-  test('a reader that does not read is cut rather than buffered, and others go on', async () => {
+  test('a reader that does not read is cut and not buffered, and others continue', async () => {
     const reading = await open('/api/v1/events', 0);
     const stalled = [await stall(0), await stall(0)];
     let appended = 0;
     const seen: number[] = [];
-    // Beyond what the sockets themselves hold, however large those buffers are.
+    // More than the buffers of the sockets hold.
     for (const before = Date.now(); api.listeners.size > 1; ) {
       if (Date.now() - before > 30_000) throw new Error('the readers were not cut');
       api.incidents(200);
@@ -262,9 +262,9 @@ describe('server-sent events', () => {
     await until(() => api.listeners.size === 0, 'the end of the last stream');
   });
 
-  test('a reader so slow that its events were forgotten is told, and goes on from the oldest', async () => {
+  test('a reader so slow that its events were deleted gets a reset and continues at the oldest', async () => {
     const { socket } = await stall(0);
-    // More than the sockets hold.
+    // More than the buffers of the sockets hold.
     api.incidents(10_000);
     api.prune(10);
     let text = '';
@@ -280,7 +280,7 @@ describe('server-sent events', () => {
     expect(text).toMatch(/event: reset\ndata: .*"reason":"too-old","oldest":19991/);
   });
 
-  test('a reader of a quiet city gets a sign of life, and a stop ends its stream', async () => {
+  test('a reader without events gets keep-alive comments, and a stop ends its stream', async () => {
     const response = await api.fetch('/api/v1/events', { headers: { accept: 'text/event-stream' } });
     let text = '';
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
@@ -292,7 +292,7 @@ describe('server-sent events', () => {
   });
 });
 
-test('no more streams are opened than the limits allow, in all and of one key; the answer says so', async () => {
+test('no more streams are opened than the limits allow, in all and for one key; the response says so', async () => {
   await api.stop();
   api = await openApi({ heartbeatMs: 200, maxStreams: 3, maxStreamsOfKey: 2 });
   const key = api.key('viewer');

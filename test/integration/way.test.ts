@@ -61,14 +61,14 @@ describe('login', () => {
     ['an unknown device', 'bin-9', 'wrong', 'bin-9', 4],
     ['no password', 'bin-1', '', 'bin-1', 4],
     ['another client id', 'bin-1', null, 'bin-2', 2],
-  ])('login - %s is answered by its CONNACK code', async (_what, username, password, clientId, code) => {
+  ])('login - %s gets its CONNACK code', async (_what, username, password, clientId, code) => {
     const secret = password ?? secrets.get(username)!;
     await expect(login(clientId, secret, { username })).rejects.toMatchObject({ code });
   });
 });
 
-describe('the way of a reading', () => {
-  test('a reading above its threshold becomes one ticket with its evidence, and events tell of it', async () => {
+describe('the path of a reading', () => {
+  test('a reading above its threshold becomes one ticket with its evidence, and events report it', async () => {
     const watcher = await listener('watcher-1');
     const seen = collect(watcher);
     await watcher.subscribeAsync(['events/#', 'tickets/#', 'live/#'], { qos: 1 });
@@ -108,9 +108,9 @@ describe('the way of a reading', () => {
     for (const one of [client, watcher, late]) await one.endAsync();
   });
 
-  test('a message keeps its good readings, the bad ones are quarantined with reason and path, and the device is told', async () => {
+  test('a message keeps its good readings, the bad ones are quarantined with reason and path, and the device is notified', async () => {
     const client = await device('bin-2');
-    const told = collect(client);
+    const rejections = collect(client);
     await client.subscribeAsync('devices/bin-2/rejections');
     const ts = Date.now();
     const metrics = { fill: 50, battery: 'low', pm25: 3 };
@@ -139,13 +139,13 @@ describe('the way of a reading', () => {
         'reading in-the-future $.ts',
       ]),
     );
-    await until(() => told.find(({ payload }) => payload.includes('unknown-metric')));
+    await until(() => rejections.find(({ payload }) => payload.includes('unknown-metric')));
     const { series } = await server.get<{ series: Series[] }>('/api/v1/readings?device=bin-2&metric=fill');
     expect(series).toEqual([{ device: 'bin-2', metric: 'fill', unit: '%', points: [[ts, 50]] }]);
     await client.endAsync();
   });
 
-  test('a retained message, a will and QoS 0 go the same way as any other', async () => {
+  test('a retained message, a will and QoS 0 are processed like any other', async () => {
     const before = await server.settledLedger('bin-3').catch(() => null);
     expect(before).toBeNull();
     const client = await login('bin-3', secrets.get('bin-3')!, {
@@ -230,7 +230,7 @@ describe('the API', () => {
       readonly security?: readonly object[];
     }
     const { paths } = await server.get<{ paths: Record<string, Record<string, Operation>> }>('/openapi.json');
-    // Which are open is held by a list of its own (test/unit/api/problems.test.ts).
+    // test/unit/api/problems.test.ts has the list of open routes.
     const routes = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).flatMap(([method, { security }]) =>
         security?.length === 0 ? [] : [[method, path] as const],
@@ -238,15 +238,15 @@ describe('the API', () => {
     );
     expect(routes.length).toBeGreaterThan(18);
     for (const [method, path] of routes) {
-      const answer = await fetch(`http://127.0.0.1:${server.httpPort}${path.replace('{id}', 'x')}`, {
+      const response = await fetch(`http://127.0.0.1:${server.httpPort}${path.replace('{id}', 'x')}`, {
         method: method.toUpperCase(),
       });
-      expect([answer.status, path], path).toEqual([401, path]);
-      expect(answer.headers.get('content-type')).toContain('application/problem+json');
+      expect([response.status, path], path).toEqual([401, path]);
+      expect(response.headers.get('content-type')).toContain('application/problem+json');
     }
   });
 
-  test('a viewer reads, but registers nothing; a mistake is answered with what would be right', async () => {
+  test('a viewer reads, but registers nothing; a mistake gets a response with what would be right', async () => {
     const { secret } = await server.post<{ secret: string }>('/api/v1/keys', { name: 'screen', role: 'viewer' });
     expect(await server.get<Page<Ticket>>('/api/v1/tickets', secret)).toHaveProperty('items');
     const register = (key: string, body: unknown) =>
@@ -263,7 +263,7 @@ describe('the API', () => {
     expect((await register(ADMIN_KEY, { id: 'has space', profile: 'noise', district: 'harbour' })).status).toBe(400);
   });
 
-  test('server-sent events resume behind Last-Event-ID without gaps or repeats, and say so when the place is gone', async () => {
+  test('server-sent events resume after Last-Event-ID without gaps or repeats, and report a position that is no longer available', async () => {
     const pages = await server.get<Page<{ n: number }>>('/api/v1/events?limit=1000');
     const numbers = pages.items.map(({ n }) => n);
     expect(numbers.length).toBeGreaterThan(2);
@@ -271,19 +271,19 @@ describe('the API', () => {
     expect((await streamText(999_999, 'event: reset')).includes('event: reset')).toBe(true);
   });
 
-  test('metrics answer in Prometheus text', async () => {
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
+  test('metrics are Prometheus text', async () => {
+    const response = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
       headers: { authorization: `Bearer ${ADMIN_KEY}` },
     });
-    expect(await answer.text()).toMatch(/lamppost_messages\{state="received"\} \d+/);
+    expect(await response.text()).toMatch(/lamppost_messages\{state="received"\} \d+/);
   });
 });
 
 async function streamText(last: number, enough: string | number): Promise<string> {
-  const answer = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/events`, {
+  const response = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/events`, {
     headers: { authorization: `Bearer ${ADMIN_KEY}`, accept: 'text/event-stream', 'last-event-id': String(last) },
   });
-  const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   const satisfied = () =>
     typeof enough === 'string' ? text.includes(enough) : (text.match(/^id: .*\nevent: /gm)?.length ?? 0) >= enough;

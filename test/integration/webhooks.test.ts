@@ -28,17 +28,17 @@ afterAll(async () => {
   expect(await server.stop()).toBe(0);
 });
 
-/** Asks until it is as it should be. */
-async function until<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
+/** Repeats a request until its response is right; returns the last response at the deadline. */
+async function until<T>(ask: () => Promise<T>, isRight: (response: T) => boolean): Promise<T> {
   const deadline = Date.now() + 30_000;
   for (;;) {
-    const answer = await ask();
-    if (isRight(answer) || Date.now() > deadline) return answer;
+    const response = await ask();
+    if (isRight(response) || Date.now() > deadline) return response;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-test('webhooks - the receiver of the documentation verifies a ping and an incident, also after a change of the secret', async () => {
+test('webhooks - the receiver of the documentation verifies a ping and an incident, also after a rotation of the secret', async () => {
   const port = await freePort();
   const example = /```js\n([\s\S]*?)```/.exec(readFileSync(DOC, 'utf8'))![1]!.replace('9000', String(port));
   const made = await server.post<Made>('/api/v1/webhooks', { url: `http://127.0.0.1:${port}/` });
@@ -46,30 +46,30 @@ test('webhooks - the receiver of the documentation verifies a ping and an incide
     cwd: ROOT,
     env: { PATH: process.env.PATH, WEBHOOK_SECRET: made.secret },
   });
-  let heard = '';
+  let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
-    heard += chunk.toString();
+    output += chunk.toString();
   });
   const ping = () => server.ask<DeliveryDetail>('POST', `/api/v1/webhooks/${made.id}/ping`);
-  const { body } = await until(ping, (answer) => answer.body.state === 'delivered');
+  const { body } = await until(ping, (response) => response.body.state === 'delivered');
   expect(body).toMatchObject({ state: 'delivered', tries: [{ status: 204 }] });
   await server.ask('POST', `/api/v1/webhooks/${made.id}/rotate`);
   await server.fill('bin-1', 95);
   await until(
-    async () => heard,
+    async () => output,
     (text) => text.includes('ticket.opened'),
   );
-  expect(heard).toContain(`city.lamppost.ping webhooks/${made.id}`);
-  expect(heard).toContain('city.lamppost.alert.firing alerts/bin-full/bin-1');
-  expect(heard).toMatch(/city\.lamppost\.ticket\.opened tickets\/t-\d+-\d+/);
+  expect(output).toContain(`city.lamppost.ping webhooks/${made.id}`);
+  expect(output).toContain('city.lamppost.alert.firing alerts/bin-full/bin-1');
+  expect(output).toMatch(/city\.lamppost\.ticket\.opened tickets\/t-\d+-\d+/);
   child.kill();
   await once(child, 'exit');
 });
 
-test('webhooks - one that answers 410 is disabled, stays so over kill -9, and gets what it missed when it is enabled', async () => {
+test('webhooks - a receiver that responds with 410 is disabled, stays so over kill -9, and gets missed events when it is enabled', async () => {
   const made = await server.post<Made>('/api/v1/webhooks', { url });
   receiver.secrets = [made.secret];
-  receiver.answer = () => 410;
+  receiver.respond = () => 410;
   const look = () => server.get<WebhookDetail>(`/api/v1/webhooks/${made.id}`);
   await server.fill('bin-2', 95);
   expect(await until(look, ({ enabled }) => !enabled)).toMatchObject({ disabled: { reason: 'gone' } });
@@ -78,7 +78,7 @@ test('webhooks - one that answers 410 is disabled, stays so over kill -9, and ge
   await server.fill('bin-2', 10);
   expect(await look()).toMatchObject({ enabled: false, log: [{ note: expect.stringContaining('410') }, {}] });
   receiver.arrivals.length = 0;
-  receiver.answer = () => 200;
+  receiver.respond = () => 200;
   await server.ask('POST', `/api/v1/webhooks/${made.id}/enable`);
   await until(
     async () => receiver.arrivals,
@@ -90,29 +90,29 @@ test('webhooks - one that answers 410 is disabled, stays so over kill -9, and ge
   await server.ask('DELETE', `/api/v1/webhooks/${made.id}`);
 });
 
-test('webhooks - a city folder that is read again counts from the next message on', async () => {
+test('webhooks - a city folder that is read again applies from the next message on', async () => {
   const made = await server.post<Made>('/api/v1/webhooks', { url, format: 'cap', filter: { severities: ['medium'] } });
   receiver.secrets = [made.secret];
-  receiver.answer = () => 200;
+  receiver.respond = () => 200;
   receiver.arrivals.length = 0;
-  const told = () =>
+  const alerts = () =>
     until(
       async () => receiver.arrivals.splice(0),
       (arrivals) => arrivals.length > 0,
     );
   await server.fill('bin-4', 95);
-  expect((await told())[0]!.body).toContain('<senderName>Linjiang</senderName>');
+  expect((await alerts())[0]!.body).toContain('<senderName>Linjiang</senderName>');
   server.write('city.yaml', readFileSync(join(server.city, 'city.yaml'), 'utf8').replace('Linjiang', 'New Linjiang'));
   expect(await server.ask('POST', '/api/v1/city/reload')).toMatchObject({ body: { changed: true } });
   await server.fill('bin-4', 10);
-  const [{ body, contentType }] = (await told()) as [Arrival];
+  const [{ body, contentType }] = (await alerts()) as [Arrival];
   expect(contentType).toContain('application/cap+xml');
   expect(body).toContain('<senderName>New Linjiang</senderName>');
   expect(body).toContain('<msgType>Cancel</msgType>');
   await server.ask('DELETE', `/api/v1/webhooks/${made.id}`);
 });
 
-test('webhooks - private addresses are refused by default, by number at once, by name when it is connected', async () => {
+test('webhooks - private addresses are refused by default, literals at once, names at the connection', async () => {
   server.settings.WEBHOOK_ALLOW_PRIVATE = 'false';
   await server.stop();
   await server.start();
@@ -129,6 +129,6 @@ test('webhooks - private addresses are refused by default, by number at once, by
   );
   expect(items.map(({ outcome }) => outcome)).toEqual(['private-address', 'private-address']);
   const { tries } = await server.get<DeliveryDetail>(`/api/v1/webhooks/${id}/deliveries/${items[0]!.id}`);
-  expect(tries[0]!.answer).toMatch(/^localhost resolves to .*(127\.0\.0\.1|::1)/);
+  expect(tries[0]!.response).toMatch(/^localhost resolves to .*(127\.0\.0\.1|::1)/);
   expect(receiver.arrivals.length).toBe(before);
 });

@@ -4,7 +4,7 @@ interface Ref {
   readonly $ref: string;
 }
 
-/** What a checker needs of an AsyncAPI document. */
+/** The parts of an AsyncAPI document that the checker uses. */
 export interface AsyncApiDocument {
   readonly channels: Readonly<
     Record<string, { readonly address: string; readonly messages: Readonly<Record<string, Ref>> }>
@@ -34,7 +34,7 @@ export interface AsyncApiDocument {
   };
 }
 
-/** A message on its topic; what is known of how it was sent. */
+/** A message on its topic, and how it was sent as far as that is known. */
 export interface Sent {
   readonly topic: string;
   readonly payload: string;
@@ -42,7 +42,7 @@ export interface Sent {
   readonly retain?: boolean;
 }
 
-/** Checks MQTT messages against an AsyncAPI 3 document: what is wrong with one; nothing where it is as documented. */
+/** Checks MQTT messages against an AsyncAPI 3 document; returns what is wrong with a message. */
 export function asyncApiChecker(document: AsyncApiDocument) {
   const check = draft7Checker({ asyncapi: { components: document.components } });
   const schemas = new Map<string, Ref>();
@@ -56,7 +56,7 @@ export function asyncApiChecker(document: AsyncApiDocument) {
   function faultsOf({ $ref }: Ref, value: unknown): string[] {
     const schema = schemas.get($ref) ?? { $ref: `asyncapi${$ref}` };
     schemas.set($ref, schema);
-    return check(schema as never, value);
+    return check(schema, value);
   }
 
   return ({ topic, payload, qos, retain }: Sent): string[] => {

@@ -3,13 +3,13 @@ import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
 import type { NumberedEvent } from '../../events/index.ts';
 import type { ServerProcess } from './server.ts';
 
-/** Readings of these bins lie from here on, 10 ms apart. */
+/** Readings of these bins start here, 10 ms apart. */
 const START = Date.now() - 3_600_000;
 const UNDER_WAY = 10;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Waste bins that publish message after message, each until it is acknowledged. The level rises and falls, so that the
+ * Waste bins that publish continuously, each message until it is acknowledged. The level rises and falls, so that the
  * rule of full bins fires every 40 messages of a bin; every 25th message is broken.
  */
 export class Bins {
@@ -18,7 +18,7 @@ export class Bins {
   readonly #lanes: Promise<void>[] = [];
   #stopped = false;
 
-  /** Registers so many and lets them begin. */
+  /** Registers and starts `count` bins. */
   async start(server: ServerProcess, count: number): Promise<void> {
     const devices = Array.from({ length: count }, (_, i) => ({
       id: `bin-${i}`,
@@ -41,7 +41,7 @@ export class Bins {
     const lane = async () => {
       while (!this.#stopped) {
         const n = next++;
-        // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it goes again.
+        // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it is sent again.
         while (!(await sent(client, `devices/${id}/readings`, payloadOf(n), qos))) await pause(20);
         acknowledged.add(n);
       }
@@ -49,7 +49,7 @@ export class Bins {
     for (let i = 0; i < UNDER_WAY; i++) this.#lanes.push(lane());
   }
 
-  /** Numbers of the messages that are acknowledged by now, by bin. */
+  /** Numbers of the messages acknowledged so far, by bin. */
   acknowledged(): ReadonlyMap<string, ReadonlySet<number>> {
     return new Map([...this.#acknowledged].map(([id, numbers]) => [id, new Set(numbers)]));
   }
@@ -58,7 +58,7 @@ export class Bins {
     return [...this.#acknowledged.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Waits for what is under way: the server has to run. */
+  /** Waits for the messages in progress; the server has to run. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#lanes);

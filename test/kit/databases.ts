@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './server.ts';
 
-/** Whether a program is installed. Missing ones are told aloud, and are a failure in CI. */
+/** Whether a program is installed. A missing one is reported, and is a failure in CI. */
 export function has(program: string): boolean {
   try {
     execFileSync('which', [program], { stdio: 'ignore' });
@@ -23,17 +23,17 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A real database as its own process, over a folder of its own, that can be killed and started again. */
+/** A real database in its own process with its own folder; it can be killed and started again. */
 export class DatabaseProcess {
   readonly url: string;
   readonly #command: string;
-  readonly #flags: readonly string[];
+  readonly #args: readonly string[];
   readonly #health: string;
   #child: ChildProcess | null = null;
 
-  private constructor(command: string, flags: readonly string[], url: string, health: string) {
+  private constructor(command: string, args: readonly string[], url: string, health: string) {
     this.#command = command;
-    this.#flags = flags;
+    this.#args = args;
     this.url = url;
     this.#health = health;
   }
@@ -60,21 +60,21 @@ bind-address = "127.0.0.1:${rpc}"
     return new DatabaseProcess('influxd', ['-config', config], `http://127.0.0.1:${http}`, '/ping');
   }
 
-  /** VictoriaMetrics, which takes InfluxDB 2's way of writing. */
+  /** VictoriaMetrics, which supports writes of InfluxDB 2. */
   static async victoria(): Promise<DatabaseProcess> {
     const port = await freePort();
     const dir = mkdtempSync(join(tmpdir(), 'lamppost-victoria-'));
-    const flags = [`-storageDataPath=${dir}`, `-httpListenAddr=127.0.0.1:${port}`, '-loggerLevel=ERROR'];
-    return new DatabaseProcess('victoria-metrics', flags, `http://127.0.0.1:${port}`, '/health');
+    const args = [`-storageDataPath=${dir}`, `-httpListenAddr=127.0.0.1:${port}`, '-loggerLevel=ERROR'];
+    return new DatabaseProcess('victoria-metrics', args, `http://127.0.0.1:${port}`, '/health');
   }
 
   async start(): Promise<void> {
-    this.#child = spawn(this.#command, this.#flags, { stdio: 'ignore' });
+    this.#child = spawn(this.#command, this.#args, { stdio: 'ignore' });
     running.add(this.#child);
     const deadline = Date.now() + 30_000;
     while (Date.now() < deadline) {
-      const answer = await fetch(this.url + this.#health).catch(() => null);
-      if (answer?.ok) return;
+      const response = await fetch(this.url + this.#health).catch(() => null);
+      if (response?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error(`${this.#command} did not start`);

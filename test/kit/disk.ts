@@ -3,17 +3,17 @@ import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A small file system of its own, that can be filled to the last byte. */
+/** A small file system that can be filled to the last byte. */
 export interface SmallDisk {
   readonly path: string;
-  /** Leaves no more than this free, bytes. */
+  /** Fills the disk until no more than this is free, bytes. */
   fill(leave: number): void;
-  /** Makes room again. */
+  /** Frees the space again. */
   relieve(): void;
   unmount(): void;
 }
 
-/** Mounts one of `mib` MiB; null where this user may not mount. */
+/** Mounts a disk of `mib` MiB; null where this user may not mount. */
 export function mountSmallDisk(mib: number): SmallDisk | null {
   const path = mkdtempSync(join(tmpdir(), 'lamppost-disk-'));
   try {
@@ -32,7 +32,7 @@ export function mountSmallDisk(mib: number): SmallDisk | null {
       try {
         for (let i = Math.ceil(leave / bsize); i < bavail; i++) writeSync(file, chunk);
       } catch (error) {
-        // Others write, too: then it is full already.
+        // Others write, too: the disk is full already.
         if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
       } finally {
         closeSync(file);
@@ -47,7 +47,7 @@ export function mountSmallDisk(mib: number): SmallDisk | null {
   };
 }
 
-/** What a test does that needs one where there is none: skips aloud, and fails where nothing may be skipped. */
+/** For a test that needs a disk where there is none: reports the skip, and fails where skips are not allowed. */
 export function mountable(what: string): boolean {
   const disk = mountSmallDisk(1);
   disk?.unmount();

@@ -3,40 +3,40 @@ import { createServer, type IncomingHttpHeaders, type Server, type ServerRespons
 import type { AddressInfo, Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 
-/** A write as the server met it. */
+/** A write as the server received it. */
 export interface MetWrite {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly lines: readonly string[];
-  /** Whether the body was packed. */
+  /** Whether the body was compressed. */
   readonly packed: boolean;
 }
 
-/** Answers one write; what it does not end hangs. */
-export type Answerer = (write: MetWrite, response: ServerResponse, server: InfluxScript) => void;
+/** Responds to one write; a response that it does not end hangs. */
+export type Responder = (write: MetWrite, response: ServerResponse, server: InfluxScript) => void;
 
 /**
- * A server that speaks HTTP and line protocol and answers as a test tells it: for answers that the databases installed
- * here do not give. It keeps points as InfluxDB does: by series, field and time, the newest value winning.
+ * A server that speaks HTTP and line protocol and responds as a test decides: for responses that the databases installed
+ * here do not give. It keeps points as InfluxDB does: by series, field and time; the newest value wins.
  */
 export class InfluxScript {
   readonly points = new Map<string, number>();
   readonly writes: MetWrite[] = [];
   /** Connections that are open now. */
   readonly sockets = new Set<Socket>();
-  answer: Answerer;
+  respond: Responder;
   #server: Server | null = null;
   #port = 0;
 
-  constructor(answer: Answerer = stored) {
-    this.answer = answer;
+  constructor(respond: Responder = stored) {
+    this.respond = respond;
   }
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Listens; on the same port as before, if it did before. */
+  /** Starts listening; after the first time, on the same port as before. */
   async start(): Promise<void> {
     const server = createServer((request, response) => {
       const chunks: Buffer[] = [];
@@ -47,7 +47,7 @@ export class InfluxScript {
         const lines = body.toString().split('\n').filter(Boolean);
         const write = { path: request.url!, headers: request.headers, lines, packed };
         this.writes.push(write);
-        this.answer(write, response, this);
+        this.respond(write, response, this);
       });
     });
     server.on('connection', (socket) => {
@@ -59,7 +59,7 @@ export class InfluxScript {
     this.#port = (server.address() as AddressInfo).port;
   }
 
-  /** Cuts every connection and listens no more. */
+  /** Stops listening and closes every connection. */
   async stop(): Promise<void> {
     const server = this.#server;
     if (server === null) return;
@@ -70,14 +70,14 @@ export class InfluxScript {
     await closed;
   }
 
-  /** Takes one line. */
+  /** Stores one line. */
   store(line: string): void {
     const { series, fields, ts } = parseLine(line);
     for (const [field, value] of fields) this.points.set(`${series} ${field} ${ts}`, value);
   }
 }
 
-/** One line, names as they stand in it. Throws where it is none. */
+/** Parses one line, without unescaping its names. Throws where it is not valid. */
 export function parseLine(line: string): { series: string; fields: [string, number][]; ts: number } {
   const parts = /^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (-?\d+)$/.exec(line);
   if (parts === null) throw new Error(`not a line: ${line}`);
@@ -91,14 +91,14 @@ export function parseLine(line: string): { series: string; fields: [string, numb
 }
 
 /** Stores all. */
-export const stored: Answerer = ({ lines }, response, server) => {
+export const stored: Responder = ({ lines }, response, server) => {
   for (const line of lines) server.store(line);
   response.writeHead(204).end();
 };
 
-/** Answers JSON and stores nothing. */
+/** Responds with JSON and stores nothing. */
 export const says =
-  (status: number, body: object, headers: Record<string, string> = {}): Answerer =>
+  (status: number, body: object, headers: Record<string, string> = {}): Responder =>
   (_write, response) => {
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
   };

@@ -2,21 +2,21 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 
-/** A mail as it came over SMTP. */
+/** A mail as received over SMTP. */
 export interface Received {
   readonly to: readonly string[];
   /** Headers by name in lower case, unfolded. */
   readonly headers: Readonly<Record<string, string>>;
-  /** All of it, as it was sent. */
+  /** The complete text, as it was sent. */
   readonly raw: string;
-  /** Ids of the events that it tells. */
+  /** Ids of the events in it. */
   readonly events: readonly string[];
 }
 
-/** A real mail server on the loopback that keeps what comes. */
+/** A real mail server on the loopback that keeps what it receives. */
 export class Mailbox {
   readonly mails: Received[] = [];
-  /** What it answers a recipient; by default all are welcome. */
+  /** Its response to a recipient; by default it accepts all. */
   welcome: (address: string) => { code: number; text: string } | null = () => null;
   /** Called before a mail is acknowledged. */
   beforeAnswer: () => Promise<void> = async () => {};
@@ -38,11 +38,11 @@ export class Mailbox {
         });
       },
     });
-    // Clients are killed in the middle of what they say.
+    // Clients are killed in the middle of a command.
     this.#server.on('error', () => {});
   }
 
-  /** Listens; answers its URL. */
+  /** Starts listening; returns its URL. */
   async start(): Promise<string> {
     const server = this.#server.listen(0, '127.0.0.1');
     await once(server, 'listening');

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Whether Mosquitto's own clients are installed. Where they are not, it is said aloud; in CI it is a failure. */
+/** Whether Mosquitto's own clients are installed. A missing one is reported, and is a failure in CI. */
 export function hasMosquittoClients(): boolean {
   try {
     execFileSync('which', ['mosquitto_sub']);
@@ -18,11 +18,11 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** `mosquitto_sub` with a kept session and QoS 1, as its own process; it comes back to a server that was away by itself. */
+/** `mosquitto_sub` with a kept session and QoS 1, as its own process; it reconnects by itself. */
 export class MosquittoSub {
   /** Payloads that it printed, in order. */
   readonly lines: string[] = [];
-  readonly #flags: readonly string[];
+  readonly #args: readonly string[];
   #child: ChildProcess | null = null;
   #rest = '';
 
@@ -35,11 +35,11 @@ export class MosquittoSub {
   }) {
     const { port, clientId, username, password, topics } = options;
     const login = ['-h', '127.0.0.1', '-p', String(port), '-i', clientId, '-u', username, '-P', password];
-    this.#flags = [...login, '-c', '-q', '1', '-F', '%p', ...topics.flatMap((topic) => ['-t', topic])];
+    this.#args = [...login, '-c', '-q', '1', '-F', '%p', ...topics.flatMap((topic) => ['-t', topic])];
   }
 
   start(): void {
-    this.#child = spawn('mosquitto_sub', this.#flags, { stdio: ['ignore', 'pipe', 'ignore'] });
+    this.#child = spawn('mosquitto_sub', this.#args, { stdio: ['ignore', 'pipe', 'ignore'] });
     running.add(this.#child);
     this.#child.stdout!.on('data', (bytes: Buffer) => {
       const lines = (this.#rest + bytes.toString('latin1')).split('\n');

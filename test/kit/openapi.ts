@@ -4,13 +4,13 @@ interface Operation {
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, unknown>> }>>;
 }
 
-/** What a checker needs of an OpenAPI document. */
+/** The parts of an OpenAPI document that a checker needs. */
 export interface OpenApiDocument {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
-/** An answer as a client got it. */
-export interface Answer {
+/** A response as a client got it. */
+export interface OpenApiResponse {
   readonly method: string;
   readonly path: string;
   readonly status: number;
@@ -21,9 +21,9 @@ export interface Answer {
 const pointer = (...steps: readonly string[]) =>
   steps.map((step) => `/${encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))}`).join('');
 
-/** Checks JSON answers against an OpenAPI 3.1 document: what is wrong with one; nothing where it is as documented. */
+/** Checks JSON responses against an OpenAPI 3.1 document; returns what is wrong with a response. */
 export function openApiChecker(document: OpenApiDocument) {
-  const check = schemaChecker({ openapi: document as never });
+  const check = schemaChecker({ openapi: document });
   const templates = Object.keys(document.paths).map((template) => ({
     template,
     // Fixed segments win over parameters.
@@ -33,8 +33,8 @@ export function openApiChecker(document: OpenApiDocument) {
   templates.sort((a, b) => a.rank - b.rank);
   const schemas = new Map<string, { $ref: string }>();
 
-  return ({ method, path, status, type, text }: Answer): string[] => {
-    // A slash too many at a join is none.
+  return ({ method, path, status, type, text }: OpenApiResponse): string[] => {
+    // A doubled slash is ignored.
     const url = path.split('?')[0]!.replace(/\/{2,}/g, '/');
     const found = templates.find(({ template, matches }) => matches.test(url) && method in document.paths[template]!);
     if (found === undefined) return status === 404 ? [] : [`${method} ${url} is not in the document`];

@@ -2,20 +2,23 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 
-/** What came in one request. */
+/** One request. */
 export interface Arrival {
   readonly id: string;
   readonly contentType: string;
   readonly body: string;
 }
 
-/** A receiver of webhooks on the loopback that verifies every signature; a bad one is answered with 401 and noted. */
+/**
+ * A receiver of webhooks on the loopback that verifies every signature; it responds to a bad one with 401 and records
+ * it.
+ */
 export class WebhookReceiver {
   readonly arrivals: Arrival[] = [];
   readonly bad: string[] = [];
   secrets: string[] = [];
-  /** What it answers; by default 200 at once. */
-  answer: (arrival: Arrival) => number | Promise<number> = () => 200;
+  /** Returns the status of a response; by default 200 at once. */
+  respond: (arrival: Arrival) => number | Promise<number> = () => 200;
   readonly #server: Server;
 
   constructor() {
@@ -36,7 +39,7 @@ export class WebhookReceiver {
       }
       const arrival = { id: headers['webhook-id']!, contentType: headers['content-type']!, body };
       this.arrivals.push(arrival);
-      response.writeHead(await this.answer(arrival)).end('taken');
+      response.writeHead(await this.respond(arrival)).end('taken');
     });
   }
 
@@ -51,7 +54,7 @@ export class WebhookReceiver {
     });
   }
 
-  /** Listens; answers its URL. */
+  /** Listens and returns the URL. */
   async start(): Promise<string> {
     this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');

@@ -18,8 +18,8 @@ process.once('exit', () => {
 });
 
 /**
- * A port that was free a moment ago, below those that the system gives to outgoing connections (32768 on, as a rule): none
- * of these takes it while a server is down, not even one that tries to reach that server (it would meet itself).
+ * A free port below those that the system gives to outgoing connections (usually from 32768): none of these can take it while
+ * a server is down, not even one that tries to reach that server (it would connect to itself).
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -36,7 +36,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** A server as its own process, that can be killed and started again over the same data. */
+/** A server in its own process; it can be killed and started again with the same data. */
 export class ServerProcess {
   readonly data: string;
   readonly settings: Record<string, string>;
@@ -54,7 +54,7 @@ export class ServerProcess {
     return this.#child!.pid!;
   }
 
-  /** Resolves when /ready answers 200. The ports stay the same over restarts. */
+  /** Resolves when /ready responds with 200. The ports stay the same over restarts. */
   async start(): Promise<void> {
     this.mqttPort ||= await freePort();
     this.httpPort ||= await freePort();
@@ -87,8 +87,8 @@ export class ServerProcess {
     const deadline = Date.now() + 30_000;
     while (Date.now() < deadline) {
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${this.output}`);
-      const answer = await fetch(`http://127.0.0.1:${this.httpPort}/ready`).catch(() => null);
-      if (answer?.status === 200) return;
+      const response = await fetch(`http://127.0.0.1:${this.httpPort}/ready`).catch(() => null);
+      if (response?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error(`the server was not ready in time: ${this.output}`);
@@ -113,7 +113,7 @@ export class ServerProcess {
     await gone;
   }
 
-  /** Journal blocks that the rules have yet to take. */
+  /** Journal blocks that the rules have not processed yet. */
   async #rulesLag(): Promise<number> {
     const text = await (await this.#fetch('/metrics', ADMIN_KEY)).text();
     return Number(/^lamppost_consumer_lag_blocks\{consumer="rules"\} (\d+)$/m.exec(text)![1]);
@@ -124,24 +124,24 @@ export class ServerProcess {
   }
 
   async #fetch(path: string, key: string): Promise<Response> {
-    const answer = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
+    const response = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
       headers: { authorization: `Bearer ${key}` },
     });
-    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-    return answer;
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return response;
   }
 
   async post<T>(path: string, body: unknown): Promise<T> {
-    const answer = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
+    const response = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
       method: 'POST',
       headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
-    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-    return (await answer.json()) as T;
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
   }
 
-  /** The ledger once every consumer has taken all that came in; checks both equations on the way, at every look. */
+  /** Resolves to the ledger once every consumer has processed everything; checks both equations at every read. */
   async settledLedger(device?: string): Promise<Ledger> {
     const deadline = Date.now() + 60_000;
     for (;;) {

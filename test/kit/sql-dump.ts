@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 
-/** A database file as the SQL text that makes it again: page size, tables, rows, then indexes and triggers. */
+/** Dumps a database file as SQL that creates it again: page size, tables, rows, then indexes and triggers. */
 export function dumpSql(path: string): string {
   const db = new DatabaseSync(path, { readOnly: true });
   const { page_size: pageSize } = db.prepare('pragma page_size').get()!;
@@ -17,7 +17,7 @@ export function dumpSql(path: string): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Makes a database file of a dump. */
+/** Creates a database file from a dump. */
 export function loadSql(sql: string, path: string): void {
   const db = new DatabaseSync(path);
   db.exec(sql);

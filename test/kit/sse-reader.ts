@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../../domain/index.ts';
 
-/** An event as it came over a stream. */
+/** An event as received over a stream. */
 export interface Received {
   /** Its number. */
   readonly n: number;
@@ -13,7 +13,7 @@ interface Options {
   readonly key: string;
   /** `?type=…` or nothing. */
   readonly query?: string;
-  /** The place to begin after; null: what comes from now on. */
+  /** The id to begin after; null: only new events. */
   readonly last: string | null;
   /** How long it takes over each chunk, ms. */
   readonly delayMs?: number;
@@ -21,8 +21,8 @@ interface Options {
 }
 
 /**
- * A reader as browsers have it (WHATWG HTML §9.2): it keeps the last id, comes back with it when the connection is lost, and
- * takes what it is given for granted.
+ * A reader like those of browsers (WHATWG HTML §9.2): it keeps the last id, reconnects with it when the connection is lost, and
+ * does not check what it receives.
  */
 export function createSseReader({ url, key, query = '', last, delayMs = 0, onEvent }: Options) {
   const received: Received[] = [];
@@ -68,7 +68,7 @@ export function createSseReader({ url, key, query = '', last, delayMs = 0, onEve
 
   async function loop(): Promise<void> {
     while (!ended) {
-      // The server is away, or went away: it is tried again until it is back.
+      // The server is down: retry until it is back.
       await read().catch(() => {});
       if (!ended) await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -77,7 +77,7 @@ export function createSseReader({ url, key, query = '', last, delayMs = 0, onEve
   const done = loop();
   return {
     received,
-    /** What was said of places that are gone. */
+    /** Notices about positions that are no longer available. */
     resets,
     connections: () => connections,
     async end(): Promise<void> {

@@ -1,13 +1,13 @@
 /**
- * Makes the fixture of a version, from a real run of it: `node test/kit/state-fixture.ts test/fixtures/state/<version>`.
- * Run once for each release; test/integration/migrations.test.ts starts a server over every one of them for ever after.
+ * Creates the fixture of a version from a real run of it: `node test/kit/state-fixture.ts test/fixtures/state/<version>`.
+ * Run once for each release; test/integration/migrations.test.ts starts a server with every one of them.
  */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ServerProcess } from './server.ts';
 import { dumpSql } from './sql-dump.ts';
 
-/** What a server shows that has to stay, whatever version reads its files. */
+/** The responses that must stay the same in every later version. */
 const SHOWN = {
   ledger: '/api/v1/ledger',
   tickets: '/api/v1/tickets?limit=1000',

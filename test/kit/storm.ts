@@ -12,7 +12,7 @@ const SERVICES = `waste:
 /** Devices that a request registers at once. */
 const BATCH = 1_000;
 
-/** Makes a server whose bins, when full, become one ticket a district; the rule fires for so many at a time. */
+/** Creates a server whose full bins become one ticket per district; the rule may fire for `limit` of them at a time. */
 export function stormServer(limit: number): RulesServer {
   const rule = full('storm', 90, `limit: ${limit}\nticket: { service: waste }\n`);
   const server = new RulesServer({ storm: rule });
@@ -26,7 +26,7 @@ export interface Bin {
   readonly secret: string;
 }
 
-/** Registers so many bins, in turn over the districts. */
+/** Registers bins, distributed over the districts. */
 export async function registerBins(server: RulesServer, count: number, districts: readonly string[]): Promise<Bin[]> {
   const wanted = Array.from({ length: count }, (_, i) => ({
     id: `bin-${String(i).padStart(4, '0')}`,
@@ -40,21 +40,21 @@ export async function registerBins(server: RulesServer, count: number, districts
   return bins;
 }
 
-/** What a bin says. */
+/** The message of a bin. */
 export interface Said {
   readonly fill: number;
   /** Epoch ms. */
   readonly ts: number;
-  /** Called when it is connected and about to say so. */
+  /** Called when it is connected and about to publish. */
   readonly onSend?: () => void;
 }
 
-/** A bin connects, says how full it is and leaves; false where it was not acknowledged. */
+/** Connects a bin, publishes its level and disconnects; resolves to false where it was not acknowledged. */
 export async function say(server: RulesServer, { id, secret }: Bin, { fill, ts, onSend }: Said): Promise<boolean> {
   const login = { clientId: id, username: id, password: secret, reconnectPeriod: 0, connectTimeout: 5_000 };
   const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, login);
   client.on('error', () => {});
-  // A connection that breaks before it is accepted is told by `close` alone.
+  // A connection that breaks before it is accepted only emits `close`.
   const gone = new Promise<boolean>((resolve) => client.once('close', () => resolve(false)));
   try {
     const connected = new Promise<boolean>((resolve) => client.once('connect', () => resolve(true)));
@@ -71,7 +71,7 @@ export async function say(server: RulesServer, { id, secret }: Bin, { fill, ts, 
   }
 }
 
-/** Works through a list, so many items at a time. */
+/** Processes a list, a limited number of items at a time. */
 export async function inLanes<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>): Promise<void> {
   const queue = items.values();
   const lane = async () => {
@@ -93,7 +93,7 @@ export async function allOf<T>(server: RulesServer, path: string): Promise<T[]> 
   return items;
 }
 
-/** Resolves when no alert waits for others any more, and every alert that joined was told; throws after a minute. */
+/** Resolves when no alert waits for others any more, and every alert that joined has its event; throws after a minute. */
 export async function untilGathered(server: RulesServer, alerts: number): Promise<Ticket[]> {
   const deadline = Date.now() + 60_000;
   for (;;) {
@@ -112,7 +112,7 @@ export async function groupsOf(server: RulesServer, tickets: readonly Ticket[]):
   return alerts.flat().map(({ group }) => group);
 }
 
-/** Every event (of a type) that was told, in order. */
+/** Every event (of a type) that was published, in order. */
 export async function eventsOf(server: RulesServer, type?: string): Promise<CloudEvent[]> {
   const items = await allOf<{ event: CloudEvent }>(
     server,

@@ -11,7 +11,7 @@ export interface Numbered {
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** A bin that fills and is emptied again and again, each message until it is acknowledged, also over crashes. */
+/** Publishes a bin as full and empty by turns, each message until it is acknowledged, also over crashes. */
 export async function fillAndEmpty(
   server: ServerProcess,
   { id, secret }: { id: string; secret: string },
@@ -35,7 +35,7 @@ export async function fillAndEmpty(
   await client.endAsync();
 }
 
-/** Every event of the outbox, in order. */
+/** Returns every event of the outbox, in order. */
 export async function allEvents(server: ServerProcess): Promise<Numbered[]> {
   const items: Numbered[] = [];
   let after: string | null = '0';
@@ -47,7 +47,7 @@ export async function allEvents(server: ServerProcess): Promise<Numbered[]> {
   return items;
 }
 
-/** Subscribes over MQTT with a session that is kept, QoS 1. */
+/** Subscribes over MQTT with a kept session, QoS 1. */
 export async function readMqtt(server: ServerProcess) {
   const ids: string[] = [];
   const identity = { clientId: 'reader', username: 'admin', password: ADMIN_KEY, clean: false, reconnectPeriod: 50 };
@@ -58,10 +58,12 @@ export async function readMqtt(server: ServerProcess) {
   return { ids, stop: () => client.endAsync() };
 }
 
-/** How often an event may come: `newest`: only the newest of its subject again; `any`: once it came in order, any. */
+/** Which events may arrive again: `newest`: only the newest of its subject; `any`: any that arrived in order before. */
 type Repeats = 'newest' | 'any';
 
-/** What a subscriber got, against the outbox: everything at least once, in order of each subject, and nothing else. */
+/**
+ * Checks what a subscriber got against the outbox: all events at least once, in order of each subject, and no others.
+ */
 export function expectComplete(
   name: string,
   got: readonly string[],

@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
-import { backupSources, checkTogether } from '../../../app/backup-sources.ts';
+import { backupSources, checkTogether } from '../../../app/backup.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
-import { createOfficeOfThread } from '../../../app/threads/office.ts';
+import { createThreadEffects } from '../../../app/threads/effects.ts';
 import type { Offered, Remote } from '../../../app/threads/rpc.ts';
-import { createTicketDeps } from '../../../app/ticket-deps.ts';
 import { parseCity } from '../../../city-model/index.ts';
 import {
   type Clock,
@@ -50,7 +49,15 @@ import {
   RULES_SCHEMA,
 } from '../../../rules/index.ts';
 import { createBackups, transact } from '../../../store/index.ts';
-import { createOversight, createPublicTickets, createTicketReader, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import {
+  createOversight,
+  createPublicTickets,
+  createSilenceStore,
+  createSilences,
+  createTicketReader,
+  createWaitingReader,
+  TICKET_SCHEMA,
+} from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake.ts';
 import { type OpenApiDocument, openApiChecker } from '../openapi.ts';
@@ -62,14 +69,14 @@ const T0 = 1_700_000_000_000;
 
 const noBacktest: ApiDeps['backtest'] = () => Promise.reject(new LamppostError('invalid', 'no backtests here'));
 
-/** What a test has of its own. */
-interface Given {
+/** What a test replaces. */
+interface Replaced {
   readonly backtest?: ApiDeps['backtest'];
   readonly city?: ApiDeps['city'];
   readonly clock?: Clock;
   readonly log?: Logger;
   readonly smtp?: SmtpSettings;
-  /** Files of the city folder, in place of the usual. */
+  /** Files of the city folder, instead of the usual ones. */
   readonly files?: Readonly<Record<string, unknown>>;
 }
 
@@ -83,23 +90,23 @@ export async function openApi(
     files = {},
     log = pino({ level: 'silent' }),
     smtp,
-  }: Given = {},
+  }: Replaced = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
   const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
-  const store = new JournalStore(join(dir, 'journal.sqlite'));
-  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
   const registry = openRegistry(join(dir, 'registry.sqlite'), clock);
   const metrics = tableOf();
   const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
   await history.start();
 
-  // Two devices are known; what they send is partly good, partly refused.
-  const when = { metric: 'a', last: true, above: 90 };
+  // Two registered devices; some of their readings are good, some are refused.
+  const rule = { id: 'r1', title: 'A', when: { metric: 'a', last: true, above: 90 }, severity: 'low' };
   const control = cityControl({
     past: '10d',
-    rules: [{ id: 'r1', title: 'A', when, severity: 'low' } as never],
+    rules: [rule],
     files,
   });
   const { city } = parseCity(control);
@@ -122,15 +129,24 @@ export async function openApi(
   await history.append([columnsOf(rows, metrics)], 4);
 
   const listeners = new Set<() => void>();
-  const tellAll = () => {
+  const notifyAll = () => {
     for (const listener of listeners) listener();
   };
-  const office = createOfficeOfThread({ db: state, context, clock, onEvents: () => tellAll() });
-  const { pipeline, outbox } = office;
+  const engine = createThreadEffects({ db: state, context, clock, onEvents: () => notifyAll() });
+  const { effects, outbox } = engine;
   const events = createOutboxReader(reading);
   const tickets = createTicketReader(reading);
+  const ticketFunctions = remoteOf(engine.functions);
+  const silences = createSilences({
+    store: createSilenceStore(reading),
+    write: ticketFunctions,
+    clock,
+    city: () => city!,
+    ruleIds: () => book.list().map(({ id }) => id),
+    device: (id) => registry.get(id),
+  });
   const citizens = openCitizens(
-    { dir, state: reading, engine: remoteOf(office.functions), clock },
+    { dir, state: reading, engine: ticketFunctions, clock },
     { sameWithinM: 100, reporterDays: 90 },
   );
   const quarantine = createQuarantineReader(reading);
@@ -141,13 +157,15 @@ export async function openApi(
   };
   const replays = createReplays({ quarantine, append, status, clock });
   const ledger = createLedgerReader(reading, journal);
-  const effects = (transition: Transition, surrounding: Omit<Parameters<typeof pipeline.apply>[0], 'transition'>) =>
-    void pipeline.apply({ transition, ...surrounding });
-  const engine = createRulesConsumer({ db: state, journal, intake, context, clock, log, effects, onEffects() {} });
-  engine.start();
+  const consumer = createRulesConsumer({
+    ...{ db: state, journal, intake, context, clock, log },
+    effects: (transition, given) => void effects.apply({ transition, ...given }),
+    onEffects() {},
+  });
+  consumer.start();
   /** The rules take what is in the journal. */
   const decide = () => {
-    while (engine.step().length > 0);
+    while (consumer.step().length > 0);
   };
   decide();
   const book = createRuleRepository(
@@ -159,7 +177,7 @@ export async function openApi(
         decide();
         return store.seq;
       },
-      taken: async () => engine.cursor(),
+      taken: async () => consumer.cursor(),
       clock,
     },
     { head: 0 },
@@ -171,8 +189,10 @@ export async function openApi(
   });
 
   const backups = createBackups({
-    // There is no broker here, whose sessions it would take along.
-    sources: backupSources({ dir, copyHistory: history.copyTo }).filter(({ name }) => name !== 'sessions.sqlite'),
+    // There is no broker here, and so no sessions to copy.
+    sources: backupSources({ dir, copyHistory: (to) => history.copyTo(to) }).filter(
+      ({ name }) => name !== 'sessions.sqlite',
+    ),
     check: checkTogether,
     hold: async () => {},
     letGo: async () => {},
@@ -182,7 +202,7 @@ export async function openApi(
     log,
   });
   const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));
-  const poster = createPoster(clock, { allowPrivate: false, timeoutMs: 5_000, mostKept: 1_024 });
+  const poster = createPoster({ clock }, { allowPrivate: false, timeoutMs: 5_000, mostKept: 1_024 });
   const notifier = createNotifier(
     {
       db: deliveries,
@@ -190,7 +210,7 @@ export async function openApi(
       poster,
       clock,
       timers: systemTimers,
-      mailer: smtp === undefined ? null : createMailer(clock, smtp, { timeoutMs: 5_000 }),
+      mailer: smtp === undefined ? null : createMailer({ clock }, { ...smtp, timeoutMs: 5_000 }),
       random: Math.random,
       log,
       city: () => city!,
@@ -206,8 +226,8 @@ export async function openApi(
     rules: {
       ...book,
       try: trial,
-      explain: async (rule, group) => engine.explain(rule, group),
-      explainDevice: async (device) => engine.explainDevice(device),
+      explain: async (rule, group) => consumer.explain(rule, group),
+      explainDevice: async (device) => consumer.explainDevice(device),
     },
     reloadCity: () => Promise.reject(new LamppostError('city', 'the city folder has mistakes:\nmetrics.yaml:1:1 no')),
     backtest,
@@ -242,15 +262,14 @@ export async function openApi(
     },
     maxMessage: 4_096,
     alerts: createAlertReader(reading),
-    ...createTicketDeps({
-      state: reading,
-      registry,
-      engine: remoteOf(office.functions),
-      city: () => city!,
-      clock,
-      tickets,
-      rules: book,
-    }),
+    held: { ...createWaitingReader(reading), silencedBy: silences.matching },
+    tickets: {
+      ...tickets,
+      act: ticketFunctions.act,
+      open: ticketFunctions.openTicket,
+      split: ticketFunctions.splitTicket,
+    },
+    silences,
     oversight: createOversight(reading, clock),
     publicTickets: createPublicTickets(reading),
     citizens: citizens.deps,
@@ -286,12 +305,12 @@ export async function openApi(
     deps,
     port: api.port(),
     listeners,
-    /** Forgets all but the newest events. */
+    /** Deletes all but the newest events. */
     prune(keep: number) {
       outbox.published(events.head());
       outbox.prune(keep);
     },
-    /** Readings of d1, received at their own times; the rules take them at once. */
+    /** Sends readings of d1, received at their own times; the rules read them at once. */
     send(...readings: readonly { ts: number; metrics: object }[]) {
       for (const one of readings)
         write(store, { kind: 'messages', atMs: one.ts, messages: [native('d1', one, one.ts)] });
@@ -302,33 +321,33 @@ export async function openApi(
     keys: () => registry.keys(),
     citizens,
     /** People's and time's side of the tickets. */
-    office: office.functions,
+    tickets: engine.functions,
     /** Something that a rule says of a device. */
     fire(transition: Transition, given: { rule: Rule; subject: Subject }) {
-      transact(state, () => pipeline.apply({ transition, ...given, city: city! }));
+      transact(state, () => effects.apply({ transition, ...given, city: city! }));
     },
-    /** Alerts, tickets and events of one incident after the other, each a device of its own: two events each. */
+    /** Makes incidents, each of its own device, with an alert, a ticket and two events each. */
     incidents(count: number, changes: Partial<Transition> = {}) {
       state.exec('begin');
       const from = events.head();
       for (let n = 0; n < count; n++) {
         const transition = scene.transition(`${from + n + 1}.0`, 'firing', { group: `g${from + n}`, ...changes });
         const subject = { kind: 'device', device: { ...scene.device, id: transition.group } } as const;
-        pipeline.apply({ transition, rule: scene.rule, subject, city: scene.city });
+        effects.apply({ transition, rule: scene.rule, subject, city: scene.city });
       }
       state.exec('commit');
       for (const listener of listeners) listener();
     },
-    /** A request with a key (the admin's where none is named). Throws where the answer is not as openapi.json has it. */
+    /** Sends a request with a key (default: the admin's). Throws where the response does not conform to openapi.json. */
     async fetch(path: string, init: RequestInit & { key?: string | null } = {}): Promise<Response> {
       const { key = ADMIN, ...rest } = init;
       const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...rest.headers };
-      const answer = await fetch(base + path, { ...rest, headers });
-      await asDocumented(base, path, rest.method ?? 'get', answer.clone());
-      return answer;
+      const response = await fetch(base + path, { ...rest, headers });
+      await asDocumented(base, path, rest.method ?? 'get', response.clone());
+      return response;
     },
     /** Does what is due at a moment. */
-    due: (nowMs: number) => office.functions.due(nowMs),
+    due: (nowMs: number) => engine.functions.due(nowMs),
     async stop() {
       await api.stop();
       await replays.stop();
@@ -352,15 +371,15 @@ function remoteOf<T extends Offered>(functions: T): Remote<T> {
 
 let checker: ReturnType<typeof openApiChecker> | null = null;
 
-/** Every JSON answer that a test gets is held against the document. */
-async function asDocumented(base: string, path: string, method: string, answer: Response): Promise<void> {
-  const type = answer.headers.get('content-type') ?? '';
+/** Checks every JSON response that a test gets against the document. */
+async function asDocumented(base: string, path: string, method: string, response: Response): Promise<void> {
+  const type = response.headers.get('content-type') ?? '';
   if (!/^application\/(problem\+)?json/.test(type) || path === '/openapi.json' || path === '/asyncapi.json') return;
   checker ??= openApiChecker((await (await fetch(`${base}/openapi.json`)).json()) as OpenApiDocument);
-  const said = { method: method.toLowerCase(), path, status: answer.status, type, text: await answer.text() };
+  const said = { method: method.toLowerCase(), path, status: response.status, type, text: await response.text() };
   const faults = checker(said);
-  if (faults.length > 0) throw new Error(`not as documented: ${faults.join('; ')}`);
+  if (faults.length > 0) throw new Error(`does not conform to the document: ${faults.join('; ')}`);
 }
 
-/** Everything that `openApi` gives. */
+/** What `openApi` returns. */
 export type TestApi = Awaited<ReturnType<typeof openApi>>;

@@ -102,6 +102,7 @@ const SEVERAL: Readonly<Record<string, string>> = {
 const parser = new XMLParser({
   parseTagValue: false,
   trimValues: false,
+  htmlEntities: true,
   ignoreAttributes: false,
   isArray: (name) => Object.values(SEVERAL).includes(name),
 });
@@ -127,8 +128,8 @@ function texts(value: unknown): Tree {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, texts(one)]));
 }
 
-/** What a server answered, in JSON or in XML by the ending of its address. */
-export interface Told<T> {
+/** A response, parsed from JSON or XML by the ending of its address. */
+export interface Reply<T> {
   readonly status: number;
   readonly headers: Headers;
   readonly body: T;
@@ -143,22 +144,22 @@ export async function openOpen311(options: Partial<ApiOptions['citizens']> = {},
   const api = await openApi({ citizens }, { files: FILES, clock, ...(log === undefined ? {} : { log }) });
   const key = api.key('citizen-app');
 
-  async function json<T>(path: string, init: RequestInit = {}): Promise<Told<T>> {
-    const answer = await api.fetch(path, { key: null, ...init });
-    expect(answer.headers.get('content-type'), path).toBe('application/json; charset=utf-8');
-    return { status: answer.status, headers: answer.headers, body: (await answer.json()) as T };
+  async function json<T>(path: string, init: RequestInit = {}): Promise<Reply<T>> {
+    const response = await api.fetch(path, { key: null, ...init });
+    expect(response.headers.get('content-type'), path).toBe('application/json; charset=utf-8');
+    return { status: response.status, headers: response.headers, body: (await response.json()) as T };
   }
 
   /** The document of an address that ends in .xml, checked, as lists and texts. */
-  async function xml(path: string, root: string, init: RequestInit = {}): Promise<Told<Tree>> {
-    const answer = await api.fetch(path, { key: null, ...init });
-    expect(answer.headers.get('content-type'), path).toBe('text/xml; charset=utf-8');
-    const body = await answer.text();
+  async function xml(path: string, root: string, init: RequestInit = {}): Promise<Reply<Tree>> {
+    const response = await api.fetch(path, { key: null, ...init });
+    expect(response.headers.get('content-type'), path).toBe('text/xml; charset=utf-8');
+    const body = await response.text();
     expect(XMLValidator.validate(body), body).toBe(true);
     const { '?xml': declaration, ...document } = parser.parse(body);
-    expect(declaration).toEqual({ '@_version': '1.0', '@_encoding': 'utf-8' });
+    expect(declaration).toEqual({ '@_version': '1.0', '@_encoding': 'UTF-8' });
     expect(Object.keys(document)).toEqual([root]);
-    return { status: answer.status, headers: answer.headers, body: plain(root, document[root]) };
+    return { status: response.status, headers: response.headers, body: plain(root, document[root]) };
   }
 
   return {
@@ -167,16 +168,16 @@ export async function openOpen311(options: Partial<ApiOptions['citizens']> = {},
     key,
     json,
     xml,
-    /** Asks in both formats; answers the JSON, and holds the XML to say the same, in the elements of the specification. */
-    async both<T>(path: string, root: string, query = ''): Promise<Told<T>> {
-      const told = await json<T>(`${path}.json${query}`);
-      const same = await xml(`${path}.xml${query}`, told.status === 200 ? root : 'errors');
-      expect(same.status).toBe(told.status);
-      expect(same.body).toEqual(texts(told.body));
-      return told;
+    /** Requests both formats, checks that the XML equals the JSON, and returns the JSON. */
+    async both<T>(path: string, root: string, query = ''): Promise<Reply<T>> {
+      const reply = await json<T>(`${path}.json${query}`);
+      const same = await xml(`${path}.xml${query}`, reply.status === 200 ? root : 'errors');
+      expect(same.status).toBe(reply.status);
+      expect(same.body).toEqual(texts(reply.body));
+      return reply;
     },
     /** Sends a form. */
-    post<T = Posted[]>(fields: Fields): Promise<Told<T>> {
+    post<T = Posted[]>(fields: Fields): Promise<Reply<T>> {
       return json<T>('/open311/v2/requests.json', { method: 'POST', body: encoded({ api_key: key, ...fields }) });
     },
     /** A sensor's ticket of high water, at a place. */
@@ -194,7 +195,7 @@ export async function openOpen311(options: Partial<ApiOptions['citizens']> = {},
     },
     act(ticket: string, action: 'resolve' | 'close' | 'reopen' | 'acknowledge', note = '') {
       const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-      return api.office.act({ ticket, action, actor, note });
+      return api.tickets.act({ ticket, action, actor, note });
     },
     async request(id: string, query = ''): Promise<Shown> {
       const { body } = await json<Shown[]>(`/open311/v2/requests/${id}.json${query}`);

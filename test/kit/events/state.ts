@@ -1,12 +1,13 @@
 import { DatabaseSync } from 'node:sqlite';
+import { createEffects } from '../../../app/threads/effects.ts';
 import type { Rule, Subject, Transition } from '../../../domain/index.ts';
-import { createOutbox, createOutboxReader, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import { createOutbox, createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/alert-store.ts';
 import { migrate } from '../../../store/index.ts';
-import { createTicketOffice, createTicketReader, TICKET_SCHEMA, type TicketCity } from '../../../tickets/index.ts';
+import { createTicketReader, TICKET_SCHEMA, type TicketCity, TicketService } from '../../../tickets/index.ts';
 import * as scene from '../tickets/scene.ts';
 
-/** The state file in memory with everything that writes to it and reads it. */
+/** Opens a state file in memory with its writers and readers. */
 export function openState() {
   const db = new DatabaseSync(':memory:');
   migrate(db, [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]);
@@ -15,23 +16,23 @@ export function openState() {
   let city: TicketCity = scene.city;
   const clock = { now: () => now };
   const firing = createAlertReader(db).firing;
-  const office = createTicketOffice({ db, clock, city: () => city, firing });
-  const pipeline = createPipeline({ alerts: createAlertStore(db), office, outbox });
+  const service = new TicketService({ db, clock, city: () => city, firing });
+  const effects = createEffects({ alerts: createAlertStore(db), tickets: service, outbox });
   return {
     db,
     outbox,
-    office,
-    pipeline,
-    /** Sets the city in force and the time for what people do. */
+    service,
+    effects,
+    /** Sets the city in force and the time of the actions of people. */
     at(nowMs: number, inForce: TicketCity = city) {
       now = nowMs;
       city = inForce;
     },
-    /** Does all that is due at a moment; answers how many things. */
+    /** Does everything that is due at a time; returns how many steps that took. */
     due(nowMs: number): number {
       now = nowMs;
       let done = 0;
-      while (pipeline.due(nowMs, city)) done++;
+      while (effects.doNextDue(nowMs, city)) done++;
       return done;
     },
     alerts: createAlertReader(db),
@@ -43,9 +44,9 @@ export function openState() {
       inForce: TicketCity = city,
       subject: Subject = { kind: 'device', device: { ...scene.device, id: transition.group } },
     ) {
-      return pipeline.apply({ transition, rule, subject, city: inForce });
+      return effects.apply({ transition, rule, subject, city: inForce });
     },
-    /** Every row of every table. */
+    /** Returns every row of every table. */
     dump: () =>
       [
         'alerts',

@@ -35,7 +35,7 @@ export function columnsOf(rows: readonly Row[], metrics: MetricTable): ReadingCo
   };
 }
 
-const FIGURES: Readonly<Record<Aggregate, (values: readonly number[]) => number>> = {
+const AGGREGATE_OF: Readonly<Record<Aggregate, (values: readonly number[]) => number>> = {
   mean: (values) => sum(values) / values.length,
   min: (values) => Math.min(...values),
   max: (values) => Math.max(...values),
@@ -81,7 +81,7 @@ export function expectedSeries(
 
 function bucketed(readings: readonly Row[], everyMs: number, fn: Aggregate): (readonly [number, number])[] {
   const buckets = Map.groupBy(readings, ({ ts }) => Math.floor(ts / everyMs) * everyMs);
-  return [...buckets].map(([start, rows]) => [start, FIGURES[fn](rows.map(({ value }) => value))] as const);
+  return [...buckets].map(([start, rows]) => [start, AGGREGATE_OF[fn](rows.map(({ value }) => value))] as const);
 }
 
 /** As bytes of UTF-8: the order of the database. */

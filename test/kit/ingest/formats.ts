@@ -16,13 +16,13 @@ export function metricTable(): MetricTable & { readonly ids: string[] } {
   };
 }
 
-/** What a message comes to: good values as `[metric, value, ts]`, and what was refused. */
+/** The result of a message: valid values as `[metric, value, ts]`, and rejections. */
 export interface Verdict {
   readonly values: readonly (readonly [metric: string, value: number, ts: number])[];
   readonly rejections: readonly Rejection[];
 }
 
-/** Decodes and checks messages of one profile, as intake does. */
+/** Decodes and validates messages of one profile, as intake does. */
 export function receiver(profile: string, control: CityControl = sample): (format: Format, payload: Buffer) => Verdict {
   const { city, problems } = parseCity(control);
   if (city === null) throw new Error(JSON.stringify(problems));
@@ -42,10 +42,10 @@ export function receiver(profile: string, control: CityControl = sample): (forma
   };
 }
 
-/** The payload of a JSON value. */
+/** Returns the payload of a JSON value. */
 export const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-/** What a decoder read, flat: `[field, value, unit, ts, path]`. */
+/** Returns the fields that a decoder read as `[field, value, unit, ts, path]`. */
 export function fieldsOf(decoded: Decoded): unknown[][] {
   return decoded.readings.flatMap(({ metrics, units, ts, paths }) =>
     Object.keys(metrics).map((name) => [name, metrics[name], units?.[name] ?? null, ts, paths?.[name]]),

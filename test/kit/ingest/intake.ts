@@ -5,30 +5,23 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCity } from '../../../city-model/index.ts';
 import type { Block, City, CityControl, Clock } from '../../../domain/index.ts';
-import {
-  type Context,
-  createContext,
-  createIntake,
-  INGEST_SCHEMAS,
-  type Intake,
-  type Outcome,
-} from '../../../ingest/index.ts';
+import { type Context, createContext, INGEST_SCHEMAS, Intake, type Outcome } from '../../../ingest/index.ts';
 import { BatchWriter, createRoute, JournalReader, type JournalStore } from '../../../journal/index.ts';
 import { migrate, type RoomSchema, transact } from '../../../store/index.ts';
 
-/** In memory where the machine has such a folder: these tests ask what the files hold, not whether the disk does. */
+/** In memory where the machine has such a folder: these tests check the content of files, not their durability. */
 const TEMP = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
-/** A folder of its own for one test. */
+/** Creates a folder for one test. */
 export const testDir = (): string => mkdtempSync(join(TEMP, 'lamppost-intake-'));
 
-/** What differs between the small cities of these tests. */
+/** The parts in which the small cities of these tests differ. */
 export interface CityPlan {
   readonly past?: string;
   readonly ahead?: string;
   readonly metrics?: Readonly<Record<string, { readonly min: number; readonly max: number }>>;
   readonly profiles?: Readonly<Record<string, readonly string[]>>;
-  /** What stands in files, in place of the usual. */
+  /** Values of files that replace the default ones. */
   readonly files?: Readonly<Record<string, unknown>>;
   /** Files under `rules/`, by id. */
   readonly rules?: readonly { readonly id: string }[];
@@ -50,7 +43,7 @@ const square = {
 const METRICS = { a: { min: 0, max: 100 }, b: { min: -50, max: 50 }, c: { min: 0, max: 1 } };
 const PROFILES = { bin: ['a', 'b'], pole: ['b', 'c'] };
 
-/** The folder of a small city of two districts and two profiles; JSON is YAML. */
+/** Returns the folder of a small city with two districts and two profiles, as JSON, which is YAML. */
 export function cityControl(plan: CityPlan = {}): CityControl {
   const mapped = <T, R>(record: Readonly<Record<string, T>>, make: (value: T) => R) =>
     Object.fromEntries(Object.entries(record).map(([id, value]) => [id, make(value)]));
@@ -74,7 +67,7 @@ export function cityControl(plan: CityPlan = {}): CityControl {
 
 const parsed = new Map<string, City | null>();
 
-/** `parseCity`, each folder once: it is pure. */
+/** Memoizes `parseCity`, which is pure. */
 export function parseOnce(control: CityControl): City | null {
   const known = parsed.get(control.version);
   if (known !== undefined) return known;
@@ -83,7 +76,7 @@ export function parseOnce(control: CityControl): City | null {
   return city;
 }
 
-/** A message as a test sends it. */
+/** A message that a test sends. */
 export interface Sent {
   readonly identity: string;
   readonly topic: string;
@@ -92,7 +85,7 @@ export interface Sent {
   readonly receivedAt: number;
 }
 
-/** Messages in the journal's record format. */
+/** Encodes messages in the journal's record format. */
 function bodyOf(messages: readonly Sent[]): Uint8Array {
   const writer = new BatchWriter();
   const routes = new Map<string, ReturnType<typeof createRoute>>();
@@ -106,13 +99,13 @@ function bodyOf(messages: readonly Sent[]): Uint8Array {
   return new Uint8Array(bytes, 0, length);
 }
 
-/** A message of a device on its own topic. */
+/** Returns a message of a device on its own topic. */
 export function native(device: string, payload: unknown, receivedAt: number): Sent {
   const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
   return { identity: device, topic: `devices/${device}/readings`, payload: text, receivedAt };
 }
 
-/** What enters a journal as one block. */
+/** The content of one block of a journal. */
 export type Entry = { readonly atMs: number } & (
   | { readonly kind: 'messages'; readonly messages: readonly Sent[] }
   | { readonly kind: 'tick' | 'city' | 'devices' | 'rule'; readonly body: unknown }
@@ -124,7 +117,7 @@ export function write(store: JournalStore, entry: Entry): void {
   else store.appendControl(entry.kind, Buffer.from(JSON.stringify(entry.body)), entry.atMs, null);
 }
 
-/** A journal's reader that pretends that it ends earlier than it does. */
+/** A reader that shows the blocks of a journal only up to `end`. */
 export class PartialReader extends JournalReader {
   end = Number.POSITIVE_INFINITY;
   readonly path: string;
@@ -139,7 +132,7 @@ export class PartialReader extends JournalReader {
   }
 }
 
-/** A clock that stands until it is told. */
+/** A clock that a test sets. */
 export interface TestClock extends Clock {
   ms: number;
 }
@@ -151,7 +144,7 @@ export const testClock = (ms = 0): TestClock => ({
   },
 });
 
-/** A state file with what intake needs, opened or made. */
+/** Opens a state file with the tables of intake, or creates it. */
 export function openState(path: string, ...schemas: readonly RoomSchema[]): DatabaseSync {
   const db = new DatabaseSync(path);
   db.exec('pragma journal_mode = wal; pragma synchronous = off;');
@@ -159,16 +152,16 @@ export function openState(path: string, ...schemas: readonly RoomSchema[]): Data
   return db;
 }
 
-/** The state file as a crash at this very moment would leave it: a copy under another name. */
+/** Copies a state file as a crash at this moment would leave it. */
 export function copyState(path: string, to: string): string {
   for (const end of ['', '-wal']) if (existsSync(path + end)) copyFileSync(path + end, to + end);
   return to;
 }
 
-/** An intake over a state file. */
+/** Creates an intake over a state file. */
 export function openIntake(db: DatabaseSync): { context: Context; intake: Intake } {
   const context = createContext(db, parseOnce);
-  return { context, intake: createIntake(db, context) };
+  return { context, intake: new Intake(db, context) };
 }
 
 /** Commits what an intake learned, as a consumer does with its effects. */
@@ -177,7 +170,7 @@ export function persist(db: DatabaseSync, intake: Intake): void {
   persisted();
 }
 
-/** Readings of an outcome as [device, metric, ts, value]. */
+/** Returns the readings of an outcome as [device, metric, ts, value]. */
 export function rowsOf({ readings }: Outcome, { metrics }: Context): [string, string, number, number][] {
   return Array.from({ length: readings.length }, (_, i) => [
     readings.device[i]!.id,
@@ -187,7 +180,7 @@ export function rowsOf({ readings }: Outcome, { metrics }: Context): [string, st
   ]);
 }
 
-/** An intake over a state file of its own, fed block by block; blocks are made here, so that a test can choose all of them. */
+/** Creates an intake over its own state file. The test passes it blocks one by one. */
 export function intakeBench(path = join(testDir(), 'state.sqlite')) {
   let db = openState(path);
   let opened = openIntake(db);
@@ -211,7 +204,7 @@ export function intakeBench(path = join(testDir(), 'state.sqlite')) {
     city: (control: CityControl, atMs = 0) => add('city', json(control), 0, atMs),
     devices: (registered: readonly object[], revoked: readonly string[] = [], atMs = 0) =>
       add('devices', json({ version: blocks.length, registered, revoked }), 0, atMs),
-    /** Messages as one block; `first` is the number of its first message where it is not the next. */
+    /** Sends messages as one block; `first` is the number of its first message where it is not the next. */
     send(messages: readonly Sent[], first?: number) {
       const atMs = Math.max(0, ...messages.map(({ receivedAt }) => receivedAt));
       return add('messages', bodyOf(messages), messages.length, atMs, first);
@@ -220,16 +213,16 @@ export function intakeBench(path = join(testDir(), 'state.sqlite')) {
     rows: (outcome: Outcome) => rowsOf(outcome, opened.context),
     again: (seq: number) => opened.intake.outcome(blocks[seq - 1]!),
     persist: () => persist(db, opened.intake),
-    /** Both consumers have taken the blocks up to `settled`; all of them where it is absent. */
+    /** Prunes as if both consumers had taken the blocks up to `settled`, by default all. */
     prune: (settled = opened.intake.head()) => opened.intake.prune(settled),
-    /** Another process over the same file: what was not persisted is lost. */
+    /** Opens the same file again, as another process: what was not persisted is lost. */
     restart() {
       db.close();
       db = openState(path);
       opened = openIntake(db);
       return opened.intake.head();
     },
-    /** Brings an intake that lost blocks up to the last one again. */
+    /** Reads the blocks that a restart lost, up to the last one. */
     catchUp() {
       for (const block of blocks.slice(opened.intake.head())) opened.intake.outcome(block);
     },

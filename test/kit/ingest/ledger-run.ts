@@ -15,17 +15,17 @@ import {
 } from '../../../ingest/index.ts';
 import { copyState, openIntake, openState, PartialReader, persist, type TestClock, testClock } from './intake.ts';
 
-/** What a test does to the history's consumer. */
+/** A step of a test with the history's consumer. */
 export type Action =
-  /** So many more blocks can be read; then the consumer steps. */
+  /** Lets the consumer read this many more blocks, then steps it. */
   | { readonly kind: 'step'; readonly blocks: number; readonly flush: boolean }
   | { readonly kind: 'wait' }
-  /** Another consumer of the process reads so many blocks ahead, and commits. */
+  /** Another consumer of the process reads this many blocks ahead, and commits. */
   | { readonly kind: 'other'; readonly blocks: number }
   | { readonly kind: 'crash' }
-  /** The next time that the history has committed: the process is gone before the state file has. */
+  /** The process crashes after the next commit of the history and before that of the state file. */
   | { readonly kind: 'crash between' }
-  /** The same, but only the state file's transaction fails. */
+  /** The same, but only the transaction of the state file fails. */
   | { readonly kind: 'fail between' };
 
 interface Process {
@@ -40,7 +40,7 @@ interface Process {
 
 const log = pino({ level: 'silent' });
 
-/** The history's consumer over a journal's file and real stores, that can be cut off at any moment. */
+/** The history's consumer over a journal's file and real stores. It can be stopped at any moment. */
 export class HistoryRun {
   readonly clock: TestClock = testClock(1);
   readonly journal: PartialReader;
@@ -54,7 +54,7 @@ export class HistoryRun {
 
   constructor(dir: string, journal: string) {
     this.#dir = dir;
-    this.journal = new PartialReader(journal);
+    this.journal = new PartialReader(journal).open();
     this.journal.end = 0;
   }
 
@@ -83,22 +83,22 @@ export class HistoryRun {
   async step(flush: boolean): Promise<boolean> {
     const moved = await this.#process.consumer.step(flush);
     if (this.#copies !== null) await this.#crash();
-    // A pause follows what failed.
+    // A failure is followed by a pause.
     else if (this.#process.consumer.trouble() !== null) this.clock.ms += 30_000;
     return moved;
   }
 
-  /** All that the journal holds. */
+  /** Reads all that the journal holds. */
   async finish(): Promise<void> {
     this.journal.end = Number.POSITIVE_INFINITY;
     this.#due = null;
     while (await this.step(true));
   }
 
-  /** What a reader of the files sees now. */
+  /** Returns what a reader of the files sees now. */
   look<T>(at: (readers: Readers) => T): T {
     const db = new DatabaseSync(this.#process.state, { readOnly: true });
-    const journal = new PartialReader(this.journal.path);
+    const journal = new PartialReader(this.journal.path).open();
     try {
       return at({ ledger: createLedgerReader(db, journal), quarantine: createQuarantineReader(db) });
     } finally {
@@ -115,7 +115,7 @@ export class HistoryRun {
 
   #readAhead(blocks: number): void {
     const { db, intake } = this.#process;
-    const reader = new PartialReader(this.journal.path);
+    const reader = new PartialReader(this.journal.path).open();
     for (const block of reader.after(intake.head(), blocks)) intake.outcome(block);
     reader.close();
     persist(db, intake);
@@ -131,7 +131,7 @@ export class HistoryRun {
     this.#process = await this.#open(state, duckdb);
   }
 
-  /** Both files as a process that is gone at this very moment leaves them. */
+  /** Copies both files as a process that crashes at this moment leaves them. */
   #copy(): { state: string; duckdb: string } {
     const { state, duckdb } = this.#process;
     const n = ++this.#files;
@@ -162,7 +162,7 @@ export class HistoryRun {
     return { state, duckdb, db, history, intake, context, consumer };
   }
 
-  /** The ledger with a misfortune before it counts: when the history has committed, and the state file has not. */
+  /** A ledger that fails before it counts, when the history has committed and the state file has not. */
   #between(ledger: LedgerStore): LedgerStore {
     return {
       cursor: () => ledger.cursor(),

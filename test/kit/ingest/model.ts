@@ -4,7 +4,7 @@ import { type Entry, parseOnce, type Sent } from './intake.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** What became of one device's messages and readings. */
+/** Counts of one device's messages and readings by what happened to them. */
 export interface Counts {
   decoded: number;
   quarantined: number;
@@ -14,12 +14,12 @@ export interface Counts {
   refused: number;
 }
 
-/** What a journal means, as one would write it without a thought for speed, memory or crashes. */
+/** A simple model of ingest, without regard for speed, memory or crashes. */
 export class Model {
   readonly counts = new Map<string, Counts>();
-  /** Values by device, metric and ts: what a history holds in the end. */
+  /** Values by device, metric and ts: the content of the history at the end. */
   readonly values = new Map<string, Map<string, Map<number, number>>>();
-  /** Of the last entry: readings that are new, in order. */
+  /** New readings of the last entry, in order. */
   news: [device: string, metric: string, ts: number, value: number][] = [];
   #city: City | null = null;
   readonly #devices = new Map<string, Device>();
@@ -110,7 +110,7 @@ const Reading = z.strictObject({
   metrics: z.record(z.string(), z.unknown()).refine((metrics) => Object.keys(metrics).length > 0),
 });
 
-/** The readings of a payload; null where it is refused whole: not JSON, or nothing in it has the shape of a reading. */
+/** Returns the readings of a payload; null where all of it is refused: not JSON, or no part has the shape of a reading. */
 function itemsOf(payload: string): unknown[] | null {
   try {
     const parsed: unknown = JSON.parse(payload);

@@ -1,10 +1,10 @@
-/** A process that appends to a journal and writes the number of every acknowledged message to stdout. To be killed. */
+/** A process for tests to kill: it appends to a journal and writes the number of every acknowledged message to stdout. */
 import { writeSync } from 'node:fs';
 import { JournalReader } from '../../../journal/index.ts';
 import { openJournal, payloadOf } from './kit.ts';
 
 const journal = openJournal(process.argv[2]!, { maxBytes: 1 << 30 });
-const reader = new JournalReader(journal.path);
+const reader = new JournalReader(journal.path).open();
 let next = reader.head().messages;
 reader.close();
 const route = journal.appender.route('bin-1', 'devices/bin-1/readings');
@@ -17,5 +17,5 @@ function send(): void {
     send();
   });
 }
-// As many publishers, each with one message under way.
+// Twenty publishers, each with one message in flight.
 for (let i = 0; i < 20; i++) send();

@@ -5,35 +5,34 @@ import { MessageChannel } from 'node:worker_threads';
 import { type Clock, systemClock } from '../../../domain/index.ts';
 import {
   createJournalAppender,
-  createJournalServer,
   type JournalAppender,
   type JournalLimits,
-  type JournalServer,
+  JournalServer,
   type JournalSignal,
 } from '../../../journal/index.ts';
 
 const dirs: string[] = [];
 
-/** A folder of its own for one journal. */
+/** Creates a folder for one journal. */
 export function journalDir(): string {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-journal-'));
   dirs.push(dir);
   return dir;
 }
 
-/** Removes every such folder. */
+/** Removes all these folders. */
 export function removeJournals(): void {
   for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true });
 }
 
-/** A message as tests write and read it. */
+/** A message that tests write and read. */
 export interface Written {
   readonly identity: string;
   readonly topic: string;
   readonly payload: string;
 }
 
-/** A journal with both its ends in this thread. */
+/** A journal with its server and its appender in this thread. */
 export interface WholeJournal {
   readonly path: string;
   readonly server: JournalServer;
@@ -44,7 +43,7 @@ export interface WholeJournal {
 
 const PLENTY: JournalLimits & { tickMs: number } = { maxBytes: 1 << 30, retentionMs: 3_600_000, tickMs: 3_600_000 };
 
-/** Opens one over a folder; what is not said is plenty. */
+/** Opens a journal in a folder. Limits that are not given are generous. */
 export function openJournal(
   dir: string,
   limits: Partial<typeof PLENTY> = {},
@@ -53,7 +52,7 @@ export function openJournal(
 ): WholeJournal {
   const path = join(dir, 'journal.sqlite');
   const signal = { counter: new Int32Array(new SharedArrayBuffer(4)) };
-  const server = createJournalServer({ path, clock, signal }, { ...PLENTY, ...limits });
+  const server = new JournalServer({ path, clock, signal }, { ...PLENTY, ...limits }).open();
   const { port1, port2 } = new MessageChannel();
   server.serve(port2);
   const appender = createJournalAppender(port1, clock, patience);
@@ -69,13 +68,13 @@ export function openJournal(
   };
 }
 
-/** Appends one message; resolves with what its publisher is told. */
+/** Appends one message; resolves with the result for its publisher. */
 export function append(journal: WholeJournal, message: Written): Promise<Error | null> {
   const route = journal.appender.route(message.identity, message.topic);
   return new Promise((resolve) => journal.appender.append(route, Buffer.from(message.payload), resolve));
 }
 
-/** Resolves when `look` says so. */
+/** Resolves once `look` returns true; rejects after `ms`. */
 export async function until(look: () => boolean, what: string, ms = 10_000): Promise<void> {
   const deadline = Date.now() + ms;
   while (!look()) {
@@ -84,7 +83,7 @@ export async function until(look: () => boolean, what: string, ms = 10_000): Pro
   }
 }
 
-/** Payload of message `n`: whoever finds it knows whether it is whole. Some are longer than a page. */
+/** Returns the payload of message `n`, from which a reader sees whether it is complete. Some are longer than a page. */
 export function payloadOf(n: number): Buffer {
   return Buffer.from(`${n}:`.padEnd(n % 50 === 49 ? 30_000 : 20 + (n % 7) * 40, String(n)));
 }

@@ -7,7 +7,7 @@ const START = 1_699_999_200_000;
 const DEVICES = ['d1', 'd2', 'd3'];
 const SENDERS = [...DEVICES, 'ghost'];
 
-/** How far random journals go. */
+/** The extent of random journals. */
 export interface Extent {
   readonly blocks: number;
   /** Steps of engine time between two blocks, ms. */
@@ -15,12 +15,12 @@ export interface Extent {
 }
 
 export const MINUTES: Extent = { blocks: 40, steps: [0, 0, 1, 500, 1000, 1000, 10_000, 30_000, 70_000, 900_000] };
-/** With silences longer than duplicates are remembered. */
+/** With pauses longer than the horizon of the dedupe. */
 export const DAYS: Extent = { blocks: 40, steps: [0, 1, 1000, 70_000, 3_600_000, 20_000_000, 90_000_000] };
 
 const duration = (...texts: string[]) => fc.constantFrom(...texts);
 
-/** A rule whose threshold lies amid the values that are sent. */
+/** A rule whose threshold is within the range of the values that are sent. */
 const rule = fc
   .record({
     id: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
@@ -45,7 +45,7 @@ const rule = fc
   .map((one) => (one.when.metric === 'b' || !('profile' in one.where) ? one : { ...one, where: { profile: 'bin' } }));
 const rules = fc.uniqueArray(rule, { selector: ({ id }) => id, minLength: 1, maxLength: 4, size: 'max' });
 
-/** Changes of rules by the API; some have the id of a file's rule, some are deleted, a few fit no city. */
+/** Changes of rules by the API: some have the id of a file's rule, some are deletions, a few are invalid in any city. */
 const ruleChanges = fc.record({
   rule: rule.map((one) => ({ ...one, id: one.id === 'r4' ? one.id : `x${one.id}` })),
   dice: fc.nat({ max: 9 }),
@@ -65,7 +65,7 @@ const plans: fc.Arbitrary<CityPlan> = fc.record({
   ),
 });
 
-/** Small cities; a few folders have a mistake, which no start would take, but a journal may hold. */
+/** Small cities. A few folders have a mistake, which no start would accept but a journal may hold. */
 const cities: fc.Arbitrary<CityControl> = fc
   .tuple(plans, fc.integer({ min: 0, max: 19 }))
   .map(([plan, dice]) => (dice > 0 ? cityControl(plan) : broken(cityControl(plan))));
@@ -115,14 +115,14 @@ const MALFORMED = [
   '[1,{"metrics":{"a":7}}]',
 ];
 
-type Told =
+type Sending =
   | { readonly draft: Draft }
   /** The same bytes once more, by the same sender. */
   | { readonly again: number }
   | { readonly sender: string; readonly malformed: string }
   | { readonly sender: string; readonly topic: string };
 
-const told: fc.Arbitrary<Told> = fc.oneof(
+const messageArbitrary: fc.Arbitrary<Sending> = fc.oneof(
   { weight: 16, arbitrary: drafts.map((draft) => ({ draft })) },
   { weight: 5, arbitrary: fc.nat({ max: 30 }).map((again) => ({ again })) },
   {
@@ -136,7 +136,7 @@ const told: fc.Arbitrary<Told> = fc.oneof(
 );
 
 type Op =
-  | { readonly messages: readonly Told[] }
+  | { readonly messages: readonly Sending[] }
   | { readonly tick: true }
   | { readonly city: CityControl }
   | { readonly rule: { readonly id: string }; readonly dice: number }
@@ -148,7 +148,7 @@ const changes = fc.record({
 });
 
 const ops: fc.Arbitrary<Op> = fc.oneof(
-  { weight: 24, arbitrary: fc.record({ messages: fc.array(told, { minLength: 1, maxLength: 5 }) }) },
+  { weight: 24, arbitrary: fc.record({ messages: fc.array(messageArbitrary, { minLength: 1, maxLength: 5 }) }) },
   { weight: 6, arbitrary: fc.constant({ tick: true as const }) },
   { weight: 2, arbitrary: cities.map((city) => ({ city })) },
   { weight: 3, arbitrary: ruleChanges },
@@ -162,7 +162,7 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
   },
 );
 
-/** Random journals: late, repeated, disordered and broken messages, ticks, other cities, devices that come and go. */
+/** Random journals: late, repeated, disordered and broken messages, ticks, changes of the city, registered and revoked devices. */
 export function journals({ blocks, steps }: Extent): fc.Arbitrary<Entry[]> {
   const timed = fc.tuple(fc.constantFrom(...steps), ops);
   return fc.tuple(plans, fc.array(timed, { minLength: 1, maxLength: blocks, size: 'max' })).map(([plan, drawn]) => {
@@ -196,20 +196,20 @@ function ruleControlOf({ rule, dice }: { rule: { readonly id: string }; dice: nu
   return { id: rule.id, number, text, version: text === null ? null : 'v', by: 'k1', at, note: '' };
 }
 
-function messageOf(one: Told, atMs: number, sent: Sent[]): Sent {
+function messageOf(one: Sending, atMs: number, sent: Sent[]): Sent {
   const made = makeMessage(one, atMs, sent);
   sent.push(made);
   return made;
 }
 
-function makeMessage(one: Told, atMs: number, sent: readonly Sent[]): Sent {
+function makeMessage(one: Sending, atMs: number, sent: readonly Sent[]): Sent {
   if ('malformed' in one) return native(one.sender, one.malformed, atMs);
   if ('topic' in one) return { identity: one.sender, topic: one.topic, payload: '{}', receivedAt: atMs };
   if ('again' in one) return { ...(sent.at(-1 - one.again) ?? native('d1', '[', atMs)), receivedAt: atMs };
   const { sender, readings, lag, array } = one.draft;
   const receivedAt = atMs - lag;
   const items = readings.map(({ skew, metrics: given }, i) =>
-    // Here and there the device has no clock: the time of receipt counts.
+    // Some messages have no time: the time of receipt is used.
     i === 0 && skew === -1 ? { metrics: given } : { ts: receivedAt + skew, metrics: given },
   );
   return native(sender, array || items.length > 1 ? items : items[0], receivedAt);

@@ -4,7 +4,7 @@ import type { Block } from '../../../domain/index.ts';
 import { JournalReader, walkRecords } from '../../../journal/index.ts';
 import type { Written } from './kit.ts';
 
-/** Messages of few devices, many of them short, some longer than SQLite's page, some with text beyond ASCII. */
+/** Messages of a few devices: many short, some longer than SQLite's page, some with text beyond ASCII. */
 export const messageArbitrary: fc.Arbitrary<Written> = fc.record({
   identity: fc.constantFrom('bin-1', 'bin-2', 'lamp:3', 'Straße-7'),
   topic: fc.constantFrom('devices/bin-1/readings', 'devices/bin-2/senml', 'a'),
@@ -14,9 +14,9 @@ export const messageArbitrary: fc.Arbitrary<Written> = fc.record({
   ),
 });
 
-/** All blocks of a journal's file. */
+/** Reads all blocks of a journal's file. */
 export function blocksOf(path: string): Block[] {
-  const reader = new JournalReader(path);
+  const reader = new JournalReader(path).open();
   try {
     return reader.after(0, 1_000_000);
   } finally {
@@ -24,7 +24,7 @@ export function blocksOf(path: string): Block[] {
   }
 }
 
-/** The messages of a block; none of a control record. */
+/** Returns the messages of a block; none for a control record. */
 export function messagesOf({ kind, body }: Block): Written[] {
   if (kind !== 'messages') return [];
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
@@ -35,7 +35,7 @@ export function messagesOf({ kind, body }: Block): Written[] {
   return found;
 }
 
-/** What every journal promises: numbers without gaps, and time that never runs backwards. */
+/** Checks the invariants of a journal: numbers without gaps, and time that never decreases. */
 export function expectSound(blocks: readonly Block[], startsAt = 1): void {
   let first = blocks[0]?.first ?? 0;
   let receivedAt = 0;

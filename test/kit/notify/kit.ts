@@ -4,8 +4,8 @@ import type { Envelope, Mailer } from '../../../notify/email/smtp.ts';
 import type { FanOutLimits } from '../../../notify/fanout.ts';
 import type { Post, Poster } from '../../../notify/http.ts';
 import { createNotifier, type EmailSettings, openDeliveries, type WebhookSettings } from '../../../notify/index.ts';
-import type { Answer, Outcome } from '../../../notify/ladder.ts';
 import type { NotifyCity } from '../../../notify/notifier.ts';
+import type { AttemptResult, Outcome } from '../../../notify/retry-policy.ts';
 import { openState } from '../events/state.ts';
 import { transition } from '../tickets/scene.ts';
 
@@ -14,12 +14,12 @@ export const T0 = Date.UTC(2026, 0, 1);
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
 
-/** Lets everything that is ready run. */
+/** Waits until everything that is ready has run. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A clock and timers that stand still until they are moved. */
+/** A clock and timers that move only by `pass()`. */
 class ManualTime implements Timers {
   ms = T0;
   readonly #timers = new Set<{ at: number; run: () => void }>();
@@ -34,7 +34,7 @@ class ManualTime implements Timers {
     return () => this.#timers.delete(timer);
   }
 
-  /** Goes on by so much, from timer to timer. */
+  /** Moves the time on by `ms`, running each timer at its time. */
   async pass(ms: number): Promise<void> {
     const until = this.ms + ms;
     for (;;) {
@@ -50,10 +50,10 @@ class ManualTime implements Timers {
   }
 }
 
-/** Answers as a test tells it to; by default everything is taken. */
+/** Returns the outcomes that a test scripts; by default every post is delivered. */
 class ScriptedPoster implements Poster {
   readonly posts: (Post & { id: string; atMs: number })[] = [];
-  /** What comes of a post to this URL; a promise holds it under way. */
+  /** Returns the outcome of a post; a promise keeps it under way. */
   script: (post: Post & { id: string }) => Outcome | Promise<Outcome> = () => 'delivered';
   retryAfterMs: number | null = null;
   readonly #time: ManualTime;
@@ -62,7 +62,7 @@ class ScriptedPoster implements Poster {
     this.#time = time;
   }
 
-  async post(post: Post, signal: AbortSignal): Promise<Answer> {
+  async post(post: Post, signal: AbortSignal): Promise<AttemptResult> {
     const known = { ...post, id: post.headers['webhook-id']! };
     this.posts.push({ ...known, atMs: this.#time.now() });
     const { promise, reject } = Promise.withResolvers<never>();
@@ -72,9 +72,9 @@ class ScriptedPoster implements Poster {
     return { outcome, status, retryAfterMs: this.retryAfterMs, text: `it was ${outcome}`, ms: 0 };
   }
 
-  close(): void {}
+  stop(): void {}
 
-  /** Ids of the events that went to a URL, in order. */
+  /** Returns the ids of the events that were posted to a URL, in order. */
   idsTo(url: string): string[] {
     return this.posts.filter((post) => post.url === url).map(({ id }) => id);
   }
@@ -82,7 +82,7 @@ class ScriptedPoster implements Poster {
 
 const text = (en: string, zh: string) => ({ en, zh });
 
-/** What notifications know of the city. */
+/** What notifications read of the city. */
 export const CITY: NotifyCity = {
   name: { en: 'Linjiang', zh: '临江市' },
   timezone: 'Asia/Shanghai',
@@ -115,7 +115,7 @@ export const CITY: NotifyCity = {
   ]),
 };
 
-/** Takes every mail, or answers as a test tells it to. */
+/** Accepts every mail, or returns the outcomes that a test scripts. */
 class ScriptedMailer implements Mailer {
   readonly mails: (Envelope & { atMs: number })[] = [];
   script: (envelope: Envelope) => Outcome | Promise<Outcome> = () => 'delivered';
@@ -125,13 +125,13 @@ class ScriptedMailer implements Mailer {
     this.#time = time;
   }
 
-  async send(envelope: Envelope): Promise<Answer> {
+  async send(envelope: Envelope): Promise<AttemptResult> {
     this.mails.push({ ...envelope, atMs: this.#time.now() });
     const outcome = await this.script(envelope);
     return { outcome, status: null, retryAfterMs: null, text: `it was ${outcome}`, ms: 0 };
   }
 
-  close(): void {}
+  stop(): void {}
 }
 
 export const EMAIL: EmailSettings = {
@@ -154,23 +154,23 @@ export const WEBHOOK: WebhookSettings = {
   authorization: null,
 };
 
-/** A notifier over an outbox in memory; `restart` is a new process over the same files, as after kill -9. */
+/** Opens a notifier over an outbox in memory; `restart` is a new process over the same files, as after kill -9. */
 export function openNotifier(limits: FanOutLimits = { page: 10, mostWaiting: 100 }, path = ':memory:') {
   const time = new ManualTime();
   const poster = new ScriptedPoster(time);
   const mailer = new ScriptedMailer(time);
   const state = openState();
   const db = openDeliveries(path);
-  /** A process: after its end no timer of it runs, and no answer reaches it. */
+  /** Starts a process; after its end none of its timers runs and no result reaches it. */
   const start = () => {
     const life = { over: false };
-    const unheard = new Promise<never>(() => {});
-    const heard = (answer: Answer) => (life.over ? unheard : answer);
+    const never = new Promise<never>(() => {});
+    const alive = (result: AttemptResult) => (life.over ? never : result);
     const deps = {
       db,
       outbox: state.events,
-      poster: { post: (...given: Parameters<Poster['post']>) => poster.post(...given).then(heard), close() {} },
-      mailer: { send: (envelope: Envelope) => mailer.send(envelope).then(heard), close() {} },
+      poster: { post: (...given: Parameters<Poster['post']>) => poster.post(...given).then(alive), stop() {} },
+      mailer: { send: (envelope: Envelope) => mailer.send(envelope).then(alive), stop() {} },
       clock: time,
       timers: { after: (ms: number, run: () => void) => time.after(ms, () => life.over || run()) },
       random: () => 0,
@@ -196,12 +196,12 @@ export function openNotifier(limits: FanOutLimits = { page: 10, mostWaiting: 100
       life.over = true;
       ({ notifier, life } = start());
     },
-    /** An incident of a device goes on: alert and ticket, two events. */
+    /** Applies a transition of an incident: alert and ticket, two events. */
     happen(id: string, to: Transition['to'], changes: Partial<Transition> = {}) {
       state.apply(transition(id, to, changes));
       kit.notifier.appended();
     },
-    /** Incidents of as many devices, named g1, g2 …, in blocks from `from` on. */
+    /** Opens incidents of `count` devices g1, g2 …, in blocks from `from` on. */
     incidents(count: number, from = 1) {
       for (let i = 0; i < count; i++) kit.happen(`${from + i}.0`, 'firing', { group: `g${from + i}` });
     },

@@ -1,6 +1,5 @@
 import { fileURLToPath } from 'node:url';
 import { loadCity } from '../../../app/city-in-force.ts';
-import { wouldBeTickets } from '../../../app/threads/would-be.ts';
 import type { HistoryStore, Rule, ScannedReadings } from '../../../domain/index.ts';
 import {
   type BacktestDevice,
@@ -9,6 +8,7 @@ import {
   parseRule,
   runBacktest,
 } from '../../../rules/index.ts';
+import { wouldBeTickets } from '../../../tickets/index.ts';
 
 /** The sample city. */
 export const { city: CITY } = await loadCity(fileURLToPath(new URL('../../../city', import.meta.url)));

@@ -116,9 +116,9 @@ export class Run {
     this.#dir = dir;
     this.#sink = sink;
     this.#parse = parse;
-    this.#journal = new PartialReader(journal);
+    this.#journal = new PartialReader(journal).open();
     this.#journal.end = 0;
-    this.#other = new PartialReader(journal);
+    this.#other = new PartialReader(journal).open();
     this.#process = this.#open(join(dir, 'state-0.sqlite'));
   }
 

@@ -1,7 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { createOutbox, createPipeline, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import { createEffects } from '../../../app/threads/effects.ts';
+import { createOutbox, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/index.ts';
-import { createTicketOffice, TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { TICKET_SCHEMA, TicketService } from '../../../tickets/index.ts';
 import type { Sink } from './consumer-run.ts';
 
 const TABLES = ['alerts', 'tickets', 'ticket_changes', 'ticket_alerts', 'ticket_due', 'ticket_waits', 'outbox'];
@@ -15,9 +16,9 @@ export const ALL_TABLES: Sink = {
     const city = () => {
       throw new Error('only people ask for the city in force');
     };
-    const office = createTicketOffice({ db, clock, city, firing });
-    const pipeline = createPipeline({ alerts: createAlertStore(db), office, outbox: createOutbox(db) });
-    return (transition, context) => void pipeline.apply({ transition, ...context });
+    const tickets = new TicketService({ db, clock, city, firing });
+    const effects = createEffects({ alerts: createAlertStore(db), tickets, outbox: createOutbox(db) });
+    return (transition, context) => void effects.apply({ transition, ...context });
   },
   written: (db) => TABLES.flatMap((table) => rowsOf(db, table)).join('\n'),
 };

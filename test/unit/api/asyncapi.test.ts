@@ -46,9 +46,9 @@ test('asyncapi - has the topics of the contract', () => {
   ]);
 });
 
-test('asyncapi - every type of event is on a channel, and every schema that is named is there', () => {
-  const told = Object.values(document.channels).flatMap(({ messages }) => Object.keys(messages));
-  const summaries = told.map((name) => document.components.messages[name]!.summary);
+test('asyncapi - every event type is on a channel, and every reference resolves', () => {
+  const reply = Object.values(document.channels).flatMap(({ messages }) => Object.keys(messages));
+  const summaries = reply.map((name) => document.components.messages[name]!.summary);
   expect(summaries).toEqual(expect.arrayContaining([...EVENT_TYPES]));
   const text = JSON.stringify(document);
   for (const [, path] of text.matchAll(/"\$ref":"#\/([^"]+)"/g)) {
@@ -75,7 +75,7 @@ test('asyncapi - its examples are messages of their channels', () => {
   expect(examples).toBeGreaterThan(8);
 });
 
-test('asyncapi - what the events lead to is on its channels, with their quality of service', () => {
+test('asyncapi - what is published for events is on its channels, with their quality of service', () => {
   const state = openState();
   state.apply(transition('1.0', 'firing'));
   state.apply(transition('2.0', 'firing', { from: 'firing', severity: 'critical' }));

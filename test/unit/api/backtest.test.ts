@@ -22,7 +22,7 @@ const REPORT: BacktestReport = {
 };
 const PROGRESS: BacktestProgress = { done: 0.5, at: '2026-01-01T00:00:00.000Z', readings: 7, incidents: 0 };
 
-/** A backtest that tells once how far it is, and then waits for its end or its cancellation. */
+/** A backtest that reports progress once, and then waits for its end or cancellation. */
 async function open() {
   const bench = { asked: [] as BacktestRequest[], finish: () => {}, cancelled: false };
   const backtest: Backtest = (request, { signal, onProgress } = {}) => {
@@ -50,12 +50,12 @@ async function until(look: () => boolean): Promise<void> {
   while (!look()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-test('backtest - answers the report of the rule over the time asked for', async () => {
+test('backtest - returns the report of the rule for the time range', async () => {
   const bench = await open();
-  const answer = ask({ rule: 'r1', from: '2026-01-01', to: '2026-01-31T00:00:00Z' });
+  const response = ask({ rule: 'r1', from: '2026-01-01', to: '2026-01-31T00:00:00Z' });
   await until(() => bench.asked.length === 1);
   bench.finish();
-  expect(await (await answer).json()).toEqual(REPORT);
+  expect(await (await response).json()).toEqual(REPORT);
   expect(bench.asked[0]).toMatchObject({
     rule: { id: 'r1' },
     fromMs: Date.UTC(2026, 0, 1),
@@ -65,10 +65,10 @@ test('backtest - answers the report of the rule over the time asked for', async 
 
 test('backtest - streams its progress, then the report', async () => {
   const bench = await open();
-  const answer = await ask({ rule: 'r1' }, { headers: { accept: 'text/event-stream' } });
-  expect(answer.headers.get('content-type')).toMatch(/^text\/event-stream/);
+  const response = await ask({ rule: 'r1' }, { headers: { accept: 'text/event-stream' } });
+  expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
   bench.finish();
-  expect(await answer.text()).toBe(
+  expect(await response.text()).toBe(
     `event: progress\ndata: ${JSON.stringify(PROGRESS)}\n\nevent: report\ndata: ${JSON.stringify(REPORT)}\n\n`,
   );
   const [{ fromMs, toMs }] = bench.asked as [BacktestRequest];
@@ -76,12 +76,12 @@ test('backtest - streams its progress, then the report', async () => {
 });
 
 test.each(['application/json', 'text/event-stream'])(
-  'backtest - is cancelled by whoever asked for it and goes away (%s)',
+  'backtest - is cancelled when its client disconnects (%s)',
   async (accept) => {
     const bench = await open();
     const stop = new AbortController();
-    const answer = ask({ rule: 'r1' }, { headers: { accept }, signal: stop.signal });
-    const ended = answer.then((found) => found.text()).catch(() => 'cut');
+    const response = ask({ rule: 'r1' }, { headers: { accept }, signal: stop.signal });
+    const ended = response.then((found) => found.text()).catch(() => 'cut');
     await until(() => bench.asked.length === 1);
     stop.abort();
     expect(await ended).toBe('cut');
@@ -99,7 +99,7 @@ test('backtest - only one runs at a time', async () => {
   await until(() => bench.asked.length === 1);
   const second = await ask({ rule: 'r1' });
   expect(second.status).toBe(409);
-  expect(((await second.json()) as { detail: string }).detail).toContain('running already');
+  expect(((await second.json()) as { detail: string }).detail).toContain('already running');
   bench.finish();
   expect((await first).status).toBe(200);
 });
@@ -109,7 +109,7 @@ test.each([
   [{ rule: 'id: x\n' }, 422],
   [{ rule: 'r1', from: 'yesterday' }, 400],
   [{}, 400],
-])('backtest - %j is answered by %i', async (body, status) => {
+])('backtest - %j gets %i', async (body, status) => {
   await open();
   expect((await ask(body)).status).toBe(status);
 });

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
-test('docs - a schema is shown as people write it', () => {
+test('docs - a schema is shown in short notation', () => {
   const point = { type: 'array', prefixItems: [{ type: 'number' }, { type: ['number', 'null'] }] };
   const schema = {
     type: 'object',
@@ -36,16 +36,16 @@ test('docs - a schema is shown as people write it', () => {
 }`);
 });
 
-test('docs - every page and script of them is served to anybody, from this server alone', async () => {
+test('docs - every page and script is served without a key, and needs no other server', async () => {
   for (const path of ['/docs', '/docs.js', '/docs-shape.js', '/docs.css', '/style.css']) {
-    const answer = await api.fetch(path, { key: null });
-    expect(answer.status, path).toBe(200);
-    expect(answer.headers.get('content-security-policy')).toContain("script-src 'self'");
-    expect(await answer.text(), path).not.toMatch(/https?:\/\//);
+    const response = await api.fetch(path, { key: null });
+    expect(response.status, path).toBe(200);
+    expect(response.headers.get('content-security-policy')).toContain("script-src 'self'");
+    expect(await response.text(), path).not.toMatch(/https?:\/\//);
   }
 });
 
-test('docs - every schema of both documents can be shown, and every name in it is one that is there', async () => {
+test('docs - every schema of both documents can be shown, and every name in it exists', async () => {
   const names = new Set<string>();
   const shown: Part[] = [];
   for (const path of ['/openapi.json', '/asyncapi.json']) {

@@ -27,7 +27,7 @@ function written(): string[] {
 const described = () =>
   Object.entries(paths).flatMap(([path, all]) => Object.keys(all).map((method) => `${method} ${path}`));
 
-test('openapi - lists every route that there is, and none that there is not', () => {
+test('openapi - lists every route, and nothing else', () => {
   expect(written().length).toBeGreaterThan(20);
   const [ours, open311] = [false, true].map((is) => described().filter((route) => route.includes('/open311/') === is));
   expect(ours!.sort()).toEqual(written().sort());
@@ -37,7 +37,7 @@ test('openapi - lists every route that there is, and none that there is not', ()
   expect(open311!.sort()).toEqual([...wanted, ...others].sort());
 });
 
-test('openapi - every route has a summary, a tag, and what it answers', () => {
+test('openapi - every route has a summary, a tag and its responses', () => {
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, { summary, tags, responses }] of Object.entries(methods)) {
       expect(summary, `${method} ${path}`).toMatch(/\w{3}/);
@@ -47,18 +47,45 @@ test('openapi - every route has a summary, a tag, and what it answers', () => {
   }
 });
 
-test('openapi - what it lists is there', async () => {
+/** Routes that take no JSON body, and what they take. */
+const WITHOUT_BODY_SCHEMA: Readonly<Record<string, readonly string[]>> = {
+  'the payload of a device, journalled as it is': ['post /ingest/sensor-community', 'post /ingest/{device}'],
+  'a form, checked against the city': ['post /open311/v2/requests.{format}'],
+  'no body': [
+    'post /api/v1/city/reload',
+    'post /api/v1/devices/{id}/rotate',
+    'post /api/v1/subscriptions/{id}/deliveries/{delivery}/redeliver',
+    'post /api/v1/subscriptions/{id}/disable',
+    'post /api/v1/subscriptions/{id}/test',
+    'post /api/v1/webhooks/{id}/deliveries/{delivery}/redeliver',
+    'post /api/v1/webhooks/{id}/disable',
+    'post /api/v1/webhooks/{id}/ping',
+    'post /api/v1/webhooks/{id}/rotate',
+  ],
+};
+
+test('openapi - every route that takes a body has a schema for it', () => {
+  const writing = described().filter((route) => /^(post|put|patch) /.test(route));
+  const unchecked = writing.filter((route) => {
+    const [method, path] = route.split(' ') as [string, string];
+    return !('requestBody' in paths[path]![method]!);
+  });
+  expect(writing.length).toBeGreaterThan(30);
+  expect(unchecked.sort()).toEqual(Object.values(WITHOUT_BODY_SCHEMA).flat().sort());
+});
+
+test('openapi - every route that it lists exists', async () => {
   for (const route of described()) {
     const [method, path] = route.split(' ') as [string, string];
-    const answer = await api.fetch(path.replace('{format}', 'json').replace(/\{\w+\}/g, 'x'), {
+    const response = await api.fetch(path.replace('{format}', 'json').replace(/\{\w+\}/g, 'x'), {
       method: method.toUpperCase(),
     });
-    expect(await answer.text(), route).not.toContain('there is no POST');
-    expect(answer.status, route).toBeLessThan(504);
+    expect(await response.text(), route).not.toContain('there is no POST');
+    expect(response.status, route).toBeLessThan(504);
   }
 });
 
-test('openapi - answers leave as the stores give them, byte for byte', async () => {
+test('openapi - responses leave as the stores return them, byte for byte', async () => {
   api.incidents(3);
   const text = async (path: string) => (await api.fetch(path)).text();
   const paging = { limit: 100, after: null };
@@ -74,7 +101,7 @@ test('openapi - answers leave as the stores give them, byte for byte', async () 
   expect(await text('/api/v1/rules/r1')).toBe(JSON.stringify(deps.rules.get('r1')));
 });
 
-test('openapi - an answer is a named schema or a list of one, but for a few that are nothing else', async () => {
+test('openapi - a response is a named schema or a list of one, with a few exceptions', async () => {
   const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as { paths: typeof paths };
   const plain = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods)
@@ -98,7 +125,7 @@ test('openapi - an answer is a named schema or a list of one, but for a few that
   ]);
 });
 
-test('openapi - says which role a route needs, and that errors are problems', () => {
+test('openapi - names the role that a route needs, and errors are problems', () => {
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       const { security, description, responses } = operation as typeof operation & {
@@ -114,10 +141,10 @@ test('openapi - says which role a route needs, and that errors are problems', ()
   }
 });
 
-test('schemas - each is served to anybody under its name', async () => {
+test('schemas - each is served under its name without a key', async () => {
   for (const [name, schema] of Object.entries(JSON_SCHEMAS)) {
-    const answer = await api.fetch(`/schemas/${name}.json`, { key: null });
-    expect(await answer.json(), name).toEqual(schema);
+    const response = await api.fetch(`/schemas/${name}.json`, { key: null });
+    expect(await response.json(), name).toEqual(schema);
     expect(schema.$id).toBe(`urn:lamppost:schema:1:${name}`);
   }
 });

@@ -23,16 +23,16 @@ beforeAll(async () => {
 afterAll(() => api.stop());
 
 describe('oversight', () => {
-  test('is one line a department and service where nothing else is asked for', async () => {
-    const answer = await api.fetch('/api/v1/oversight');
-    expect(answer.status).toBe(200);
-    expect(await answer.json()).toMatchObject({
+  test('has one line per department and service by default', async () => {
+    const response = await api.fetch('/api/v1/oversight');
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({
       items: [{ department: 'environment', service: 'air-quality', opened: 3, open: 3, overdue: 3 }],
       next: null,
     });
   });
 
-  test('comes as CSV, by the address or the Accept header', async () => {
+  test('comes as CSV by `format` or the Accept header', async () => {
     const header =
       'district,week,opened,open,overdue,resolved,late,reopened,reports,acknowledged,acknowledge_median_s,acknowledge_p90_s,resolve_median_s,resolve_p90_s,ratings,rating_mean';
     const path = '/api/v1/oversight?by=district,week';
@@ -43,14 +43,14 @@ describe('oversight', () => {
     expect(await (await api.fetch(path, { headers: { accept: 'text/csv' } })).text()).toBe(text);
   });
 
-  test('takes tickets of a time only', async () => {
+  test('is limited to tickets of a time range', async () => {
     const items = async (query: string) =>
       ((await (await api.fetch(`/api/v1/oversight?${query}`)).json()) as { items: unknown[] }).items;
     expect(await items('from=2026-01-01&to=2026-01-02')).toHaveLength(1);
     expect(await items('from=2026-01-02')).toEqual([]);
   });
 
-  test('shows a key of a department its own only', async () => {
+  test('shows a key of a department only its own', async () => {
     const of = async (department: string) => {
       const key = api.key('viewer', department);
       return (await (await api.fetch('/api/v1/oversight', { key })).json()) as { items: unknown[] };
@@ -66,25 +66,25 @@ describe('oversight', () => {
   test.each([
     ['by=street', '"street" is none of department, service, district, week'],
     ['by=', 'is none of department, service, district, week'],
-    ['from=2026-02-01&to=2026-01-01', 'lies after to'],
+    ['from=2026-02-01&to=2026-01-01', 'is after to'],
     ['format=xml', 'format'],
   ])('refuses %s and says what would be right', async (query, words) => {
-    const answer = await api.fetch(`/api/v1/oversight?${query}`);
-    expect(answer.status).toBe(400);
-    expect(((await answer.json()) as { detail: string }).detail).toContain(words);
+    const response = await api.fetch(`/api/v1/oversight?${query}`);
+    expect(response.status).toBe(400);
+    expect(((await response.json()) as { detail: string }).detail).toContain(words);
   });
 });
 
 describe('open data', () => {
   const open = (path: string) => api.fetch(path, { key: null });
 
-  test('is there without a key, for any page, and may be kept for a minute', async () => {
+  test('needs no key, is open to pages of any origin, and may be cached for a minute', async () => {
     for (const path of ['/public/oversight.json', '/public/tickets.geojson']) {
-      const answer = await open(path);
-      expect(answer.status).toBe(200);
-      expect(answer.headers.get('cache-control')).toBe('public, max-age=60');
-      expect(answer.headers.get('access-control-allow-origin')).toBe('*');
-      expect(await answer.json()).toMatchObject({
+      const response = await open(path);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('cache-control')).toBe('public, max-age=60');
+      expect(response.headers.get('access-control-allow-origin')).toBe('*');
+      expect(await response.json()).toMatchObject({
         city: { zh: '临江市' },
         licence: 'CC0-1.0',
         generatedAt: expect.stringMatching(/Z$/),
@@ -92,7 +92,7 @@ describe('open data', () => {
     }
   });
 
-  test('tells how the city answers, by service, district and week, with names in both languages', async () => {
+  test('shows how the city responds, by service, district and week, with names in both languages', async () => {
     expect(await (await open('/public/oversight.json')).json()).toMatchObject({
       total: { opened: 3 },
       byService: [{ department: 'environment', service: 'air-quality', opened: 3 }],
@@ -105,9 +105,9 @@ describe('open data', () => {
   });
 
   test('shows the tickets of public services as GeoJSON', async () => {
-    const answer = await open('/public/tickets.geojson');
-    expect(answer.headers.get('content-type')).toContain('application/geo+json');
-    const { type, features } = (await answer.json()) as { type: string; features: unknown[] };
+    const response = await open('/public/tickets.geojson');
+    expect(response.headers.get('content-type')).toContain('application/geo+json');
+    const { type, features } = (await response.json()) as { type: string; features: unknown[] };
     expect(type).toBe('FeatureCollection');
     expect(features).toHaveLength(3);
     expect(features[0]).toEqual({
@@ -130,12 +130,12 @@ describe('open data', () => {
     });
   });
 
-  test('has a page in both languages that anybody may open, from this server alone', async () => {
+  test('has a page in both languages that needs no key and nothing from other servers', async () => {
     for (const path of ['/public', '/public.js']) {
-      const answer = await open(path);
-      expect(answer.status, path).toBe(200);
-      expect(answer.headers.get('content-security-policy')).toContain("script-src 'self'");
-      expect(await answer.text(), path).not.toMatch(/https?:\/\//);
+      const response = await open(path);
+      expect(response.status, path).toBe(200);
+      expect(response.headers.get('content-security-policy')).toContain("script-src 'self'");
+      expect(await response.text(), path).not.toMatch(/https?:\/\//);
     }
   });
 });

@@ -13,9 +13,9 @@ afterAll(() => api.stop());
 type Item = Record<string, unknown>;
 
 async function page(path: string): Promise<Page<Item>> {
-  const answer = await api.fetch(path);
-  expect(answer.status, path).toBe(200);
-  return (await answer.json()) as Page<Item>;
+  const response = await api.fetch(path);
+  expect(response.status, path).toBe(200);
+  return (await response.json()) as Page<Item>;
 }
 
 /** Follows `next` to the end; `between` happens after each page. */
@@ -46,18 +46,18 @@ const LISTS = [
 ] as const;
 
 describe('lists', () => {
-  test.each(LISTS)('%s - pages of any size hold all, each once, in one order', async (path, count) => {
+  test.each(LISTS)('%s - pages of any size have all items, each once, in the same order', async (path, count) => {
     const whole = await follow(path, 1_000);
     expect(whole).toHaveLength(count);
     expect(new Set(whole.map((item) => JSON.stringify(item))).size).toBe(count);
     for (const limit of [1, 5, count - 1, count, count + 1]) expect(await follow(path, limit)).toEqual(whole);
   });
 
-  test.each(LISTS)('%s - a page that ends with the last one says so', async (path, count) => {
+  test.each(LISTS)('%s - a page that ends with the last item has no next', async (path, count) => {
     expect((await page(`${path}${path.includes('?') ? '&' : '?'}limit=${count}`)).next).toBeNull();
   });
 
-  test('what comes in between two pages neither repeats nor displaces anything', async () => {
+  test('items added between two pages neither repeat nor hide others', async () => {
     const before = await follow('/api/v1/tickets', 1_000);
     expect(await follow('/api/v1/tickets', 4, () => api.incidents(1))).toEqual(before);
     const events = await follow('/api/v1/events?type=city.lamppost.ticket.opened', 1_000);

@@ -98,10 +98,10 @@ const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
   ['/ingest/d1', json('x'.repeat(5_000)), 413, /too large/],
 ];
 
-async function expectProblem(answer: Response, status: number, path: string): Promise<{ detail: string }> {
-  expect(answer.status).toBe(status);
-  expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
-  const body = (await answer.json()) as { detail: string; title: string };
+async function expectProblem(response: Response, status: number, path: string): Promise<{ detail: string }> {
+  expect(response.status).toBe(status);
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+  const body = (await response.json()) as { detail: string; title: string };
   expect(body).toMatchObject({ type: 'about:blank', status, instance: path, title: expect.stringMatching(/^[A-Z]/) });
   return body;
 }
@@ -121,7 +121,7 @@ describe('problem details (RFC 9457)', () => {
     expect(items.map(({ id }) => id)).toEqual(['d1', 'd2']);
   });
 
-  test('what is not HTTP at all is answered and cut, and the server goes on', async () => {
+  test('what is not HTTP gets a response and is disconnected, and the server continues', async () => {
     const socket = connect(api.port, '127.0.0.1');
     const chunks: Buffer[] = [];
     socket.on('data', (chunk) => chunks.push(chunk));
@@ -148,7 +148,7 @@ const OPEN = [
   'POST /ingest/{device}',
   // By the reporter's token.
   'POST /api/v1/tickets/{id}/rate',
-  // GeoReport v2 has answers of its own: test/unit/open311.
+  // GeoReport v2 has responses of its own: test/unit/api/open311.
   'GET /open311/discovery.{format}',
   'GET /open311/v2/discovery.{format}',
   'GET /open311/v2/services.{format}',
@@ -193,25 +193,25 @@ async function routes(): Promise<(readonly [method: string, path: string])[]> {
   );
 }
 
-/** Who hears of what is the administrator's business. */
+/** The administrator decides who gets which events. */
 const ALL_ADMIN = /^\/api\/v1\/(webhooks|subscriptions)/;
 
 describe('keys and roles (promise 7)', () => {
-  test('without a key, or with one that is none, every route but the open ones answers 401 and how to send one', async () => {
+  test('without a valid key, every route but the open ones returns 401 and says how to send one', async () => {
     const all = await routes();
     for (const [method, path] of all) {
       if (OPEN.includes(`${method} ${path}`)) continue;
       const url = path.replace(/\{\w+\}/g, 'x');
       for (const key of [null, 'nonsense', '', '%00', 'x'.repeat(5_000)]) {
-        const answer = await api.fetch(url, { method, key });
-        expect(answer.headers.get('www-authenticate'), `${method} ${path}`).toContain('Bearer');
-        expect((await expectProblem(answer, 401, url)).detail).toContain('Authorization: Bearer <key>');
+        const response = await api.fetch(url, { method, key });
+        expect(response.headers.get('www-authenticate'), `${method} ${path}`).toContain('Bearer');
+        expect((await expectProblem(response, 401, url)).detail).toContain('Authorization: Bearer <key>');
       }
     }
     for (const route of OPEN) expect(all.map((one) => one.join(' '))).toContain(route);
   });
 
-  test('a role that is too small answers 403 and which one it takes; one that is large enough is let in', async () => {
+  test('a role that is too low gets 403 and the role that is needed; a sufficient one is let in', async () => {
     const keys = {
       'network-server': api.key('network-server'),
       'citizen-app': api.key('citizen-app'),
@@ -222,12 +222,13 @@ describe('keys and roles (promise 7)', () => {
       const route = `${method} ${path}`;
       if (OPEN.includes(route)) continue;
       const least = LEAST[route] ?? (ALL_ADMIN.test(path) ? 'admin' : 'viewer');
-      const tooSmall = { viewer: [], operator: ['viewer'], admin: ['viewer', 'operator'] }[least];
+      const tooSmall: (keyof typeof keys)[] =
+        least === 'viewer' ? [] : least === 'operator' ? ['viewer'] : ['viewer', 'operator'];
       const url = path.replace(/\{\w+\}/g, 'x');
-      for (const role of ['network-server', 'citizen-app', ...tooSmall] as (keyof typeof keys)[]) {
+      for (const role of ['network-server', 'citizen-app', ...tooSmall] as const) {
         const { detail } = await expectProblem(await api.fetch(url, { method, key: keys[role] }), 403, url);
         expect(detail, route).toMatch(new RegExp(`a key of role \\w+; yours is ${role}`));
-        if (tooSmall.includes(role as never)) expect(detail, route).toContain(`role ${least}`);
+        if (tooSmall.includes(role)) expect(detail, route).toContain(`role ${least}`);
       }
       if (least === 'admin') continue;
       expect([401, 403], route).not.toContain((await api.fetch(url, { method, key: keys[least] })).status);

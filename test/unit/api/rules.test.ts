@@ -30,18 +30,18 @@ async function send(
   headers: Record<string, string> = {},
 ): Promise<Answer> {
   const type = typeof body === 'string' ? 'application/yaml' : 'application/json';
-  const answer = await api.fetch(path, {
+  const response = await api.fetch(path, {
     method,
     headers: { ...(body === undefined ? {} : { 'content-type': type }), ...headers },
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   });
-  const text = await answer.text();
-  return { status: answer.status, headers: answer.headers, body: text === '' ? {} : JSON.parse(text) };
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: text === '' ? {} : JSON.parse(text) };
 }
 const get = async <T>(path: string): Promise<T> => (await api.fetch(path)).json() as Promise<T>;
 
 describe('rules of the API', () => {
-  test('a rule is made of YAML, of a text with a note, or of an object', async () => {
+  test('a rule is created from YAML, from a text with a note, or from an object', async () => {
     const plain = await send('POST', '/api/v1/rules?note=first', yaml('plain', 10));
     expect(plain).toMatchObject({
       status: 201,
@@ -66,7 +66,7 @@ describe('rules of the API', () => {
     ]);
   });
 
-  test('the list has files and API together, in order, by pages', async () => {
+  test('the list has the rules of files and API together, in order, in pages', async () => {
     const all = await get<Page<ListedRule>>('/api/v1/rules');
     const ids = all.items.map(({ id }) => id);
     expect(ids).toEqual(ids.toSorted());
@@ -81,18 +81,18 @@ describe('rules of the API', () => {
     expect(rest.next).toBeNull();
   });
 
-  test('every mistake is told, with its line and column in the text', async () => {
+  test('every mistake is reported with its line and column', async () => {
     const text = 'id: bad\ntitle: A\nwhen: { metric: aa, last: true, above: 10 }\nseverity: loud\n';
-    const answer = await send('POST', '/api/v1/rules', text);
-    expect(answer).toMatchObject({ status: 422, body: { code: 'mistakes', reason: 'rule-mistakes' } });
-    expect(answer.body.errors!.map(({ line }) => line).sort()).toEqual([3, 4]);
-    expect(answer.body.errors!.map(({ message }) => message).join()).toMatch(/aa.*|loud/);
+    const response = await send('POST', '/api/v1/rules', text);
+    expect(response).toMatchObject({ status: 422, body: { code: 'mistakes', reason: 'rule-mistakes' } });
+    expect(response.body.errors!.map(({ line }) => line).sort()).toEqual([3, 4]);
+    expect(response.body.errors!.map(({ message }) => message).join()).toMatch(/aa.*|loud/);
     expect((await send('POST', '/api/v1/rules', {})).status).toBe(422);
     expect((await send('POST', '/api/v1/rules', '{"when": [')).status).toBe(422);
     expect((await send('POST', '/api/v1/rules', { text: 5 })).status).toBe(400);
   });
 
-  test('a rule that exists is not made again, and one from a file is read-only', async () => {
+  test('a rule that exists is not created again, and one from a file is read-only', async () => {
     expect(await send('POST', '/api/v1/rules', yaml('plain', 11))).toMatchObject({
       status: 409,
       body: { reason: 'rule-exists' },
@@ -118,6 +118,14 @@ describe('rules of the API', () => {
     expect(stale).toMatchObject({ status: 412, body: { code: 'precondition', reason: 'rule-changed' } });
     expect(await send('DELETE', '/api/v1/rules/versions', undefined, { 'if-match': '"nope"' })).toMatchObject({
       status: 412,
+    });
+    const current = second.headers.get('etag')!;
+    expect(await send('DELETE', '/api/v1/rules/versions', undefined, { 'if-match': `W/${current}` })).toMatchObject({
+      status: 412,
+    });
+    expect(await send('DELETE', '/api/v1/rules/versions', undefined, { 'if-match': current.slice(1) })).toMatchObject({
+      status: 400,
+      body: { detail: expect.stringContaining('in double quotes') },
     });
     expect(await send('PUT', '/api/v1/rules/versions', yaml('other', 1))).toMatchObject({
       status: 400,
@@ -171,7 +179,7 @@ describe('try', () => {
   };
   const slow = yaml('slow', 50, 'for: 10m\nkeep_firing_for: 5m\n');
 
-  test('a rule of a text is tried reading by reading: what it would do, since when, and why', async () => {
+  test('a rule given as text is tried reading by reading: what it would do, since when, and why', async () => {
     const a = (n: number, value: unknown) => ({ ts: minute(n), metrics: { a: value } });
     const { steps, before, ...report } = await tried({
       rule: slow,
@@ -242,9 +250,9 @@ describe('try', () => {
     [{ rule: 'id: x\n', device: 'd1', readings: [{}] }, 422, /mistakes/],
     [{ rule: 'r1', device: 'd1', message: { topic: 'devices/d2/readings', payload: {} } }, 400, /of device "d2"/],
   ])('%j is refused', async (body, status, detail) => {
-    const answer = await send('POST', '/api/v1/rules/try', body);
-    expect(answer.body.detail).toMatch(detail);
-    expect(answer.status).toBe(status);
+    const response = await send('POST', '/api/v1/rules/try', body);
+    expect(response.body.detail).toMatch(detail);
+    expect(response.status).toBe(status);
   });
 
   test('leaves no trace: no alert, no event, no rule', async () => {
@@ -256,7 +264,7 @@ describe('try', () => {
 });
 
 describe('explain', () => {
-  test('an alert is returned with its explanation, also where it never fired', async () => {
+  test('an alert is explained, also if it never fired', async () => {
     await send('POST', '/api/v1/rules', yaml('why', 50, 'for: 5m\n'));
     const before = await get<{ state: string; explanation: object }>('/api/v1/alerts/why/d1');
     expect(before).toMatchObject({ state: 'inactive', explanation: { reason: 'no-reading' } });
@@ -275,14 +283,14 @@ describe('explain', () => {
     expect((await send('GET', '/api/v1/alerts/nope/d1')).status).toBe(404);
   });
 
-  test('a device is answered with every rule about it', async () => {
+  test('a device is explained by every rule about it', async () => {
     const { items } = await get<Page<{ rule: string; reason: string; title: string }>>('/api/v1/devices/d1/explain');
     expect(items.map(({ rule }) => rule)).toContain('r1');
     expect(items.find(({ rule }) => rule === 'r1')).toMatchObject({ reason: 'not-matching', title: 'A' });
     expect((await send('GET', '/api/v1/devices/ghost/explain')).status).toBe(404);
   });
 
-  test('an alert of a rule that is gone is there without an explanation', async () => {
+  test('an alert of a deleted rule has no explanation', async () => {
     await send('POST', '/api/v1/rules', yaml('gone', 50));
     api.send({ ts: Date.now(), metrics: { a: 70 } });
     expect(await get('/api/v1/alerts/gone/d1')).toMatchObject({ state: 'firing', explanation: { reason: 'firing' } });

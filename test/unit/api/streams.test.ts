@@ -78,7 +78,7 @@ async function serve() {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('streams - what a reader does not take while 50,000 events come is not kept in memory', async () => {
+test('streams - events that a slow reader has not read are not held in memory', async () => {
   const served = await serve();
   await served.reader(false);
   const [stalled] = served.responses;
@@ -92,7 +92,7 @@ test('streams - what a reader does not take while 50,000 events come is not kept
   expect(most).toBeLessThan(256 * 1024);
 });
 
-test('streams - readers that wait for the next event share one look into the outbox', async () => {
+test('streams - readers that wait for the next event share one query of the outbox', async () => {
   const served = await serve();
   const readers = [await served.reader(true), await served.reader(true), await served.reader(true)];
   await served.reader(false);

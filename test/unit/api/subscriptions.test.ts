@@ -17,16 +17,16 @@ afterAll(async () => {
 });
 
 async function ask<T>(method: string, path: string, body?: unknown) {
-  const answer = await api.fetch(`/api/v1/${path}`, {
+  const response = await api.fetch(`/api/v1/${path}`, {
     method,
     ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
   });
-  const text = await answer.text();
-  return { status: answer.status, body: (text === '' ? null : JSON.parse(text)) as T & { detail: string } };
+  const text = await response.text();
+  return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as T & { detail: string } };
 }
 const mail = { channel: 'email', to: 'duty@city.example', party: 'care' };
 
-test('subscriptions - by mail are made with what is left out set, changed and ended', async () => {
+test('subscriptions - by mail are created with defaults, changed and deleted', async () => {
   const { status, body } = await ask<Subscription>('POST', 'subscriptions', mail);
   expect({ status, body }).toMatchObject({
     status: 201,
@@ -60,23 +60,23 @@ test.each([
   [{ ...mail, to: 'nobody' }, 'body/to: must be an e-mail address'],
   [{ ...mail, to: 'a@b.example\r\nBcc: x@y.example' }, 'body/to: must be an e-mail address'],
   [{ ...mail, party: undefined }, 'body/party'],
-  [{ ...mail, party: 'nobody' }, 'party: the city has no "nobody"'],
+  [{ ...mail, party: 'nobody' }, 'party: unknown party "nobody"'],
   [{ ...mail, digest: { every: '1s' } }, 'must be a duration from 10s to 7d, such as "15m"'],
   [{ ...mail, digest: { daily: '24:00' } }, 'must be a time of day, such as "07:30"'],
   [{ ...mail, quietHours: { from: '07:00', to: '07:00' } }, 'from and to must differ'],
-  [{ ...mail, quietHours: { outside: 'never' } }, 'quietHours.outside: the city has no calendar "never"'],
+  [{ ...mail, quietHours: { outside: 'never' } }, 'quietHours.outside: unknown calendar "never"'],
   [{ ...mail, language: 'fr' }, 'body/language: Invalid option'],
-  [{ ...mail, filter: { departments: ['x'] } }, 'filter.departments: the city has no "x"'],
+  [{ ...mail, filter: { departments: ['x'] } }, 'filter.departments: unknown department "x"'],
   [{ ...mail, channel: 'pigeon' }, 'body/channel: Invalid'],
   [{ channel: 'webhook', webhook: 'wh-x', party: 'care' }, 'webhook: there is no webhook "wh-x"'],
   [{ channel: 'webhook', webhook: 'wh-x', party: 'care', digest: null }, 'Unrecognized key: "digest"'],
 ])('subscriptions - %j is refused: %s', async (body, detail) => {
-  const answer = await ask('POST', 'subscriptions', body);
-  expect(answer.status).toBe(400);
-  expect(answer.body.detail).toContain(detail);
+  const response = await ask('POST', 'subscriptions', body);
+  expect(response.status).toBe(400);
+  expect(response.body.detail).toContain(detail);
 });
 
-test('subscriptions - a test mail arrives, and is in the log with what was sent and answered', async () => {
+test('subscriptions - a test mail arrives, and is in the log with what was sent and the response', async () => {
   const { body } = await ask<Subscription>('POST', 'subscriptions', mail);
   const test = await ask<DeliveryDetail>('POST', `subscriptions/${body.id}/test`);
   expect(test).toMatchObject({ status: 200, body: { state: 'delivered', tries: [{ status: 250 }] } });
@@ -89,7 +89,7 @@ test('subscriptions - a test mail arrives, and is in the log with what was sent 
   expect(again).toMatchObject({ status: 409, body: { detail: expect.stringContaining('not redelivered') } });
 });
 
-test('subscriptions - over a webhook have what they have, and send for the rest to the webhook', async () => {
+test('subscriptions - over a webhook have their own settings, and refer to the webhook for the rest', async () => {
   const { body: webhook } = await ask<Webhook>('POST', 'webhooks', { url: 'https://localhost/', filter: null });
   const { status, body } = await ask<Subscription>('POST', 'subscriptions', {
     channel: 'webhook',
@@ -106,19 +106,19 @@ test('subscriptions - over a webhook have what they have, and send for the rest 
   expect(await ask('PATCH', path, { filter: {} })).toMatchObject({ status: 200, body: { filter: {} } });
   expect(await ask('POST', `${path}/test`)).toMatchObject({
     status: 409,
-    body: { detail: expect.stringContaining(`ask webhook "${webhook.id}"`) },
+    body: { detail: expect.stringContaining(`use webhook "${webhook.id}"`) },
   });
   expect((await ask('DELETE', path)).status).toBe(204);
 });
 
 test('subscriptions - by mail are refused where no mail server is set', async () => {
   const bare = await openApi();
-  const answer = await bare.fetch('/api/v1/subscriptions', {
+  const response = await bare.fetch('/api/v1/subscriptions', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(mail),
   });
-  expect(answer.status).toBe(400);
-  expect(((await answer.json()) as { detail: string }).detail).toContain('SMTP_URL and SMTP_FROM');
+  expect(response.status).toBe(400);
+  expect(((await response.json()) as { detail: string }).detail).toContain('SMTP_URL and SMTP_FROM');
   await bare.stop();
 });

@@ -10,18 +10,18 @@ beforeAll(async () => {
 afterAll(() => api.stop());
 
 async function ask<T>(method: string, path: string, body?: unknown, key?: string) {
-  const answer = await api.fetch(`/api/v1/webhooks${path}`, {
+  const response = await api.fetch(`/api/v1/webhooks${path}`, {
     method,
     ...(key === undefined ? {} : { key }),
     ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
   });
-  const text = await answer.text();
-  return { status: answer.status, body: (text === '' ? null : JSON.parse(text)) as T & { detail: string } };
+  const text = await response.text();
+  return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as T & { detail: string } };
 }
 /** A name that leads to a private address. */
 const url = 'https://localhost/hook';
 
-test('webhooks - are made with what is left out set, and their secret is shown once', async () => {
+test('webhooks - are created with defaults, and their secret is shown once', async () => {
   const made = await ask<Webhook & { secret: string }>('POST', '', { url, party: 'care' });
   expect(made).toMatchObject({
     status: 201,
@@ -36,32 +36,32 @@ test('webhooks - are made with what is left out set, and their secret is shown o
 test.each([
   [{ url: 'ftp://a.example/' }, 'body/url: must be an http or https URL'],
   [{ url: 'http://127.0.0.1:9/' }, 'url: 127.0.0.1 is a private address: name a public host, or start Lamppost with'],
-  [{ url, filter: { departments: ['nobody'] } }, 'filter.departments: the city has no "nobody"'],
-  [{ url, filter: { districts: ['eastt'] } }, 'filter.districts: the city has no "eastt": did you mean "east"?'],
+  [{ url, filter: { departments: ['nobody'] } }, 'filter.departments: unknown department "nobody"'],
+  [{ url, filter: { districts: ['eastt'] } }, 'filter.districts: unknown district "eastt": did you mean "east"?'],
   [{ url, filter: { types: ['city.lamppost.nothing'] } }, 'body/filter/types/0: Invalid option'],
   [{ url, filter: { colours: ['red'] } }, 'Unrecognized key: "colours"'],
-  [{ url: 'https://user:secret@a.example/' }, 'body/url: must be without user and password'],
+  [{ url: 'https://user:secret@a.example/' }, 'body/url: must have no user and password'],
   [{ url, concurrency: 0 }, 'body/concurrency: Too small'],
   [{ url, format: 'smoke' }, 'body/format: Invalid'],
-  [{ url, party: 'cares' }, 'party: the city has no "cares": did you mean "care"?'],
+  [{ url, party: 'cares' }, 'party: unknown party "cares": did you mean "care"?'],
   [{ url, party: 'a b' }, 'body/party: must be a department, contractor or community of the city'],
   [{ url, authorization: 'a\nb' }, 'body/authorization: must be printable ASCII'],
   [{}, 'body/url: must be an http or https URL'],
 ])('webhooks - %j is refused: %s', async (body, detail) => {
-  const answer = await ask('POST', '', body);
-  expect(answer.status).toBe(400);
-  expect(answer.body.detail).toContain(detail);
+  const response = await ask('POST', '', body);
+  expect(response.status).toBe(400);
+  expect(response.body.detail).toContain(detail);
 });
 
-test('webhooks - are the administrators’ alone, also to read', async () => {
+test('webhooks - only administrators may read and change them', async () => {
   for (const [method, path, body] of [
     ['GET', ''],
     ['POST', '', { url }],
     ['GET', '/x/deliveries'],
     ['POST', '/x/ping'],
   ] as const) {
-    const { status, body: told } = await ask(method, path, body, api.key('operator'));
-    expect([status, told.detail]).toEqual([403, 'this needs a key of role admin; yours is operator']);
+    const { status, body: reply } = await ask(method, path, body, api.key('operator'));
+    expect([status, reply.detail]).toEqual([403, 'this needs a key of role admin; yours is operator']);
   }
 });
 
@@ -86,12 +86,12 @@ test('webhooks - are changed, disabled, enabled, rotated and deleted', async () 
     ['GET', '/deliveries'],
     ['POST', '/deliveries/1/redeliver'],
   ] as const) {
-    const answer = await ask(method, `/${body.id}${path}`);
-    expect([answer.status, answer.body.detail]).toEqual([404, `there is no webhook "${body.id}"`]);
+    const response = await ask(method, `/${body.id}${path}`);
+    expect([response.status, response.body.detail]).toEqual([404, `there is no webhook "${body.id}"`]);
   }
 });
 
-test('webhooks - a ping tells why nothing came, and the deliveries of events are logged', async () => {
+test('webhooks - a ping says why nothing arrived, and the deliveries of events are logged', async () => {
   const { body } = await ask<Webhook>('POST', '', { url });
   const ping = await ask<DeliveryDetail>('POST', `/${body.id}/ping`);
   expect(ping).toMatchObject({
@@ -99,7 +99,7 @@ test('webhooks - a ping tells why nothing came, and the deliveries of events are
     body: {
       state: 'failed',
       outcome: 'private-address',
-      tries: [{ status: null, answer: expect.stringMatching(/^localhost resolves to .*(127\.0\.0\.1|::1)/) }],
+      tries: [{ status: null, response: expect.stringMatching(/^localhost resolves to .*(127\.0\.0\.1|::1)/) }],
     },
   });
   api.incidents(2);

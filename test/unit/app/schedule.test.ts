@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-/** Runs the jobs by node-cron itself, and keeps what is logged. */
+/** Runs the jobs with node-cron itself, and collects what is logged. */
 async function scheduled(...jobs: Job[]) {
   const lines: { job: string; level: number; msg: string; err?: { message: string } }[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
@@ -24,7 +24,7 @@ async function scheduled(...jobs: Job[]) {
 }
 
 describe('the schedule', () => {
-  test('runs a job each time it is due, and logs what it tells', async () => {
+  test('runs a job each time it is due, and logs its result', async () => {
     let runs = 0;
     const { lines } = await scheduled({ name: 'count', cron: EVERY_SECOND, run: async () => ({ runs: ++runs }) });
     await vi.waitFor(() => expect(runs).toBeGreaterThanOrEqual(2), 10_000);
@@ -78,7 +78,7 @@ describe('the schedule', () => {
     expect(most).toBe(1);
   });
 
-  test('waits at its stop for what is running', async () => {
+  test('waits at its stop for running jobs', async () => {
     let state = 'not begun';
     const run = async () => {
       state = 'running';
@@ -115,7 +115,7 @@ describe('the jobs', () => {
     return { calls, jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, ...parts }) };
   }
 
-  test('roll up to now, expire and forget what is older than its days, and report the ledger', async () => {
+  test('roll up to now, expire and delete what is older than its days, and report the ledger', async () => {
     const made = jobs({ historyDays: 30, quarantineDays: 90, deliveryDays: 14 });
     for (const job of made.jobs) await job.run();
     expect(made.calls).toEqual([
@@ -128,7 +128,7 @@ describe('the jobs', () => {
     ]);
   });
 
-  test('keep the history for ever where no days are set', () => {
+  test('keep the history without limit where no days are set', () => {
     expect(jobs({ historyDays: 0, quarantineDays: 90, deliveryDays: 14 }).jobs.map(({ name }) => name)).toEqual([
       'history roll-up',
       'quarantine expiry',
@@ -139,7 +139,7 @@ describe('the jobs', () => {
     ]);
   });
 
-  test('have times that node-cron takes', async () => {
+  test('have times that node-cron accepts', async () => {
     await expect(
       scheduled(...jobs({ historyDays: 30, quarantineDays: 90, deliveryDays: 14 }).jobs),
     ).resolves.toBeDefined();

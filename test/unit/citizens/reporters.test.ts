@@ -72,6 +72,7 @@ test('reporters - that are forgotten are in no byte of the file any more, and th
   expect(reporters.after('r-198', 3).map(({ ticket }) => ticket)).toEqual(['r-199', 'r-500', 'r-501']);
 });
 
+type CitizenRequest = Request & { readonly id: string };
 const photo = photoOf(readFileSync(new URL('../../fixtures/photos/plain.jpg', import.meta.url))) as Photo;
 
 test('media - a photo is kept once, under what it is, and given back', async () => {
@@ -134,7 +135,7 @@ const report: Report = {
   reporter: lin(1),
 };
 
-function openReception({ openTicket }: { openTicket?: (request: Request) => Promise<Ticket> } = {}) {
+function openReception({ openTicket }: { openTicket?: (request: CitizenRequest) => Promise<Ticket> } = {}) {
   const folder = openFolder();
   const tickets = new Map<string, Ticket>();
   const media = new Set<string>();
@@ -166,7 +167,7 @@ function openReception({ openTicket }: { openTicket?: (request: Request) => Prom
 }
 
 test('reception - photo and reporter are kept before the ticket opens; the ticket has the hash of the token only', async () => {
-  const seen: Request[] = [];
+  const seen: CitizenRequest[] = [];
   const scene = openReception({
     async openTicket(request) {
       expect(scene.reporters.get(request.id)).toMatchObject({ email: 'lin-1@example.org' });

@@ -13,7 +13,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const pathsOf = async () => (await readCityFolder(folder)).files.map(({ path }) => path);
 
-test('city folder - files are read in the order of their names, also below', async () => {
+test('city folder - files are read in the order of their names, subfolders included', async () => {
   await mkdir(join(folder, 'rules'));
   for (const path of ['rules/b.yaml', 'rules/a.yaml', 'districts.geojson', 'city.yaml', 'notes.txt'])
     await writeFile(join(folder, path), path);
@@ -22,7 +22,7 @@ test('city folder - files are read in the order of their names, also below', asy
   expect(files.map(({ text }) => text)).toEqual(files.map(({ path }) => path));
 });
 
-test('city folder - the version changes with a text and with a name, and not otherwise', async () => {
+test('city folder - the version changes with a text and with a name only', async () => {
   const versions: string[] = [];
   const note = async () => versions.push((await readCityFolder(folder)).version);
   await writeFile(join(folder, 'a.yaml'), 'one');
@@ -38,7 +38,7 @@ test('city folder - the version changes with a text and with a name, and not oth
   expect(versions[3]).toBe(versions[2]);
 });
 
-test('city folder - tests of rules are no part of the city: a changed one leaves its version', async () => {
+test('city folder - tests of rules are not part of the city: changing one keeps its version', async () => {
   await mkdir(join(folder, 'rules'));
   await writeFile(join(folder, 'rules/a.yaml'), 'id: a');
   const { version } = await readCityFolder(folder);
@@ -48,7 +48,7 @@ test('city folder - tests of rules are no part of the city: a changed one leaves
   expect(await readRuleTests(folder)).toEqual([{ path: 'rules/a.test.yaml', text: 'rule: a' }]);
 });
 
-test('city folder - hidden files and the second tree of a mounted folder are left out', async () => {
+test('city folder - hidden files and the second tree of a mounted folder are ignored', async () => {
   await mkdir(join(folder, '..2026_11_23'));
   await writeFile(join(folder, '..2026_11_23/city.yaml'), 'name: 1');
   await symlink(join(folder, '..2026_11_23/city.yaml'), join(folder, 'city.yaml'));
@@ -56,7 +56,7 @@ test('city folder - hidden files and the second tree of a mounted folder are lef
   expect(await pathsOf()).toEqual(['city.yaml']);
 });
 
-test('city folder - a missing one says which setting names it', async () => {
+test('city folder - the error for a missing folder names the setting', async () => {
   await expect(readCityFolder(join(folder, 'nowhere'))).rejects.toMatchObject({
     name: 'LamppostError',
     code: 'city',

@@ -18,7 +18,7 @@ test('city - the sample city has no mistakes', () => {
   expect(city!.services.get('flood')).toMatchObject({ department: 'water', deadlineMs: 3_600_000 });
 });
 
-test('city - the sample profiles measure what simulators and tests rely on', () => {
+test('city - the sample profiles measure the metrics that simulators and tests need', () => {
   const { city } = parseCity(sample);
   const profiles = [...city!.profiles.values()].map(({ id, metrics }) => [id, metrics]);
   expect(Object.fromEntries(profiles)).toEqual({
@@ -53,7 +53,7 @@ test.each<[string, CityControl, string[]]>([
     ['city.yaml:1:1 timezone: is missing', 'city.yaml:2:1 timezon: unknown key: did you mean "timezone"?'],
   ],
   [
-    'two unknown keys, each with its own answer',
+    'two unknown keys, each with its own message',
     edited('city.yaml', 'past: 7d, ahead', 'psat: 7d, ahed'),
     [
       'city.yaml:4:12 accepts.psat: unknown key: did you mean "past"?',
@@ -118,7 +118,7 @@ test.each<[string, CityControl, string[]]>([
   [
     'an alias without its anchor',
     withFile('calendars.yaml', 'a: *days\n'),
-    ['calendars.yaml:1:4 *days stands for nothing; &days must come before it'],
+    ['calendars.yaml:1:4 *days has no anchor; &days must come before it'],
   ],
   [
     'an unknown weekday',
@@ -173,7 +173,7 @@ test.each<[string, CityControl, string[]]>([
     withFile('districts.geojson', districts(district('a', '{"type": "Point", "coordinates": [0, 0]}'))),
     ['districts.geojson:3:14 features.0.geometry.type: a district is a Polygon or a MultiPolygon'],
   ],
-])('city - %s is reported where it stands', (_, control, expected) => {
+])('city - %s is reported at its place', (_, control, expected) => {
   expect(parseCity(control).city).toBeNull();
   expect(linesOf(control)).toEqual(expected);
 });
@@ -203,7 +203,7 @@ test('city - GeoJSON may have members that Lamppost does not know, a byte order 
   expect(formatProblems(parseCity(withFile('districts.geojson', text)).problems)).toBe('');
 });
 
-test('city - districts in another projection are one mistake a ring, found in one look', () => {
+test('city - districts in another projection are one mistake per ring', () => {
   const positions = Array.from({ length: 5_000 }, (_, i) => [13_214_000 + i, 3_758_000]);
   const geometry = JSON.stringify({ type: 'Polygon', coordinates: [[...positions, positions[0]]] });
   expect(parseCity(withFile('districts.geojson', districts(district('a', geometry)))).problems).toHaveLength(1);
@@ -241,14 +241,14 @@ test.each([
   ['UNIT', ': did you mean "unit"?'],
   ['colour', '; known: title, unit'],
   ['u', '; known: title, unit'],
-])('suggest - %s is answered with "%s"', (written, answer) => {
-  expect(suggest(written, ['title', 'unit'])).toBe(answer);
+])('suggest - %s returns "%s"', (written, expected) => {
+  expect(suggest(written, ['title', 'unit'])).toBe(expected);
 });
 
-test('suggest - a name of the same length is not near for that alone', () => {
+test('suggest - a name of the same length alone is not close', () => {
   expect(suggest('pm10', ['pm25', 'no2'])).toBe('; known: pm25, no2');
 });
 
-test('suggest - a long list of known names is not read out', () => {
+test('suggest - a long list of known names is not listed', () => {
   expect(suggest('colour', many)).toBe('');
 });

@@ -5,7 +5,7 @@ import { cityControl } from '../../kit/ingest/intake.ts';
 const control = cityControl();
 const title = { en: 'T', zh: '题' };
 
-/** The lines of the mistakes of a city with another service or inhibition. */
+/** Returns the mistakes of a city with a changed service or inhibition, one per line. */
 function mistakes(path: string, text: string): string[] {
   const files = [...control.files.filter((file) => file.path !== path), { path, text }];
   return parseCity({ version: 'changed', files }).problems.map(({ line, message }) => `${line} ${message}`);
@@ -30,11 +30,11 @@ test.each([
     /5 .*only singlevaluelist/,
   ],
   ['reopne: 1h', /5 mend\.reopne: unknown key: did you mean "reopen"\?/],
-])('services - %s is a mistake that is told where it stands', (more, expected) => {
+])('services - %s is a mistake that is reported at its place', (more, expected) => {
   expect(mistakes('services.yaml', service(more))).toEqual([expect.stringMatching(expected)]);
 });
 
-test('inhibitions - a city need not have any; what they name is known', () => {
+test('inhibitions - they are optional; the names in them must be known', () => {
   expect(parseCity(control).city?.inhibitions).toEqual([]);
   expect(mistakes('inhibitions.yaml', '- source: { district: east }\n  target: {}\n')).toEqual([
     expect.stringMatching(/source\.rule: is missing/),

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { applied, convert, knownUnits, unitFault } from '../../../city-model/units.ts';
 
-/** A value in another unit; the words of `convert` where there is none. */
+/** Converts a value; returns the fault of `convert` where that is not possible. */
 function inUnit(value: number, from: string, to: string): number | string {
   const conversion = convert(from, to);
   return typeof conversion === 'string' ? conversion : applied(conversion, value);
@@ -87,11 +87,11 @@ test.each([
   expect(unitFault(from, to)).toBe(detail);
 });
 
-test('units - one that is not in the table works with itself', () => {
+test('units - a unit that is not in the table converts to itself', () => {
   expect(inUnit(0.1 + 0.2, 'furlong', 'furlong')).toBe(0.1 + 0.2);
 });
 
-test('units - an endless name is unknown, and not repeated in full', () => {
+test('units - a very long name is unknown and is not repeated in full', () => {
   expect(convert('m'.repeat(100_000), 'm')).toBe('unknown-unit');
   expect(unitFault('m'.repeat(100_000), 'm').length).toBeLessThan(100);
 });
@@ -105,7 +105,7 @@ const reading = fc
   .double({ min: -1e6, max: 1e6, noNaN: true })
   .filter((value) => value === 0 || Math.abs(value) > 1e-12);
 
-test('units - there and back is the value again, in every unit of the quantity', () => {
+test('units - converting back returns the value, in every unit of the quantity', () => {
   fc.assert(
     fc.property(unit, unit, reading, (from, to, value) => {
       const there = convert(from, to);
@@ -114,7 +114,7 @@ test('units - there and back is the value again, in every unit of the quantity',
         expect(back).toBe(there);
         return;
       }
-      // Scales with another zero are kept to 1e-9 of a degree.
+      // Scales with different zeros are exact to 1e-9 of a degree.
       const scale = there.offset === 0 ? 1e-13 * Math.abs(value) : 1e-8;
       expect(Math.abs(applied(back, applied(there, value)) - value)).toBeLessThanOrEqual(scale);
     }),
@@ -122,7 +122,7 @@ test('units - there and back is the value again, in every unit of the quantity',
   );
 });
 
-test('units - by way of a third unit is the same', () => {
+test('units - converting over a third unit gives the same value', () => {
   fc.assert(
     fc.property(unit, unit, unit, reading, (a, b, c, value) => {
       const [ab, bc, ac] = [convert(a, b), convert(b, c), convert(a, c)];
@@ -134,7 +134,7 @@ test('units - by way of a third unit is the same', () => {
   );
 });
 
-test('units - a whole number of hundredths stays one: no dust of binary arithmetic reaches a limit or a page', () => {
+test('units - a whole number of hundredths stays one: binary rounding errors reach no limit and no page', () => {
   fc.assert(
     fc.property(fc.integer({ min: -100_000, max: 100_000 }), (hundredths) => {
       expect(inUnit(hundredths, 'cm', 'm')).toBe(Number(`${hundredths}e-2`));

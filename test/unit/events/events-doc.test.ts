@@ -8,7 +8,7 @@ import { schemaChecker } from '../../kit/json-schema.ts';
 const text = readFileSync(fileURLToPath(new URL('../../../docs/events.md', import.meta.url)), 'utf8');
 const [event, reset] = [...text.matchAll(/```json\n([\s\S]*?)```/g)].map(([, json]) => JSON.parse(json!));
 
-test('docs/events.md - its event is one, by the schema', () => {
+test('docs/events.md - its example event matches the schema', () => {
   expect(schemaChecker()(JSON_SCHEMAS.event!, event)).toEqual([]);
   expect(publicationsOf(event as LamppostEvent).map(({ topic }) => topic)).toEqual(['events/alerts/bin-full/bin-7']);
 });
@@ -21,7 +21,7 @@ test('docs/events.md - names every type of event', () => {
   expect(new Set([...named, ...actions])).toEqual(new Set(EVENT_TYPES));
 });
 
-test('docs/events.md - its stream is what a stream says', () => {
+test('docs/events.md - its example stream matches a real one', () => {
   const [head] = sseOf({ n: 18, event: event as LamppostEvent }, '3f9a2c1e').split('"data"');
   expect(
     head!.startsWith(

@@ -4,11 +4,11 @@ import { publicationsOf } from '../../../events/index.ts';
 import { openState } from '../../kit/events/state.ts';
 import { city, rule, transition } from '../../kit/tickets/scene.ts';
 
-const told = (state: ReturnType<typeof openState>) =>
+const published = (state: ReturnType<typeof openState>) =>
   state.events.page({ after: 0, limit: 100 }).items.map(({ event }) => event.type.slice('city.lamppost.'.length));
 const harbour: Subject = { kind: 'district', id: 'harbour', title: { en: 'Harbour', zh: '港区' } };
 
-test('pipeline - an escalation raises the severity of the one ticket, is an event of its own, and the alert fires again', () => {
+test('pipeline - an escalation raises the severity of the ticket, makes its own event, and the alert fires again', () => {
   const state = openState();
   state.apply(transition('1.0', 'firing', { severity: 'medium' }));
   state.apply(transition('2.0', 'firing', { from: 'firing', severity: 'critical', value: 300 }));
@@ -20,7 +20,7 @@ test('pipeline - an escalation raises the severity of the one ticket, is an even
     },
   ]);
   expect(state.alerts.get(rule.id, 'air-7')).toMatchObject({ state: 'firing', severity: 'critical', value: 300 });
-  expect(told(state)).toEqual(['alert.firing', 'ticket.opened', 'alert.firing', 'ticket.escalated']);
+  expect(published(state)).toEqual(['alert.firing', 'ticket.opened', 'alert.firing', 'ticket.escalated']);
   const escalated = state.events.page({ after: 3, limit: 1 }).items[0]!.event;
   expect(publicationsOf(escalated).map(({ topic }) => topic)).toEqual([
     'events/tickets/environment/t-1-0',
@@ -45,7 +45,7 @@ test('pipeline - an alert of a district lies in it, one of the city in none', ()
   expect(publicationsOf(event)[0]!.topic).toBe('events/alerts/pm25-unhealthy/harbour');
 });
 
-test('pipeline - an alert without a figure says so and not zero', () => {
+test('pipeline - an alert without a value has null, not zero', () => {
   const state = openState();
   state.apply(transition('1.0', 'firing', { value: null }), { ...rule, title: '{{value}}' });
   expect(state.alerts.get(rule.id, 'air-7')).toMatchObject({ value: null, title: '–' });
@@ -59,7 +59,7 @@ test("pipeline - the limit alarm is one ticket of the rule's service, the fault 
     { group: LIMIT_GROUP, service: 'air-quality', title: 'Rule pm25-unhealthy: more than 100 groups would fire' },
   ]);
   expect(state.alerts.get(rule.id, FAULT_GROUP)).toMatchObject({ state: 'firing', ticket: null, value: null });
-  expect(told(state)).toEqual(['alert.firing', 'ticket.opened', 'alert.firing']);
+  expect(published(state)).toEqual(['alert.firing', 'ticket.opened', 'alert.firing']);
   state.apply(transition('3.0', 'resolved', { group: LIMIT_GROUP, value: 90 }), rule, city, { kind: 'rule' });
   expect(state.tickets.openCount()).toBe(0);
 });

@@ -10,7 +10,7 @@ import { TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { openState } from '../../kit/events/state.ts';
 import { rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
-/** An outbox that holds the event of a new ticket for each of `1.0`, `2.0` … */
+/** Opens an outbox with the event of a new ticket for each of `1.0`, `2.0` … */
 function stateWith(events: number) {
   const state = openState();
   for (let i = 1; i <= events; i++) state.outbox.append(opened(i));
@@ -20,7 +20,7 @@ function stateWith(events: number) {
 const opened = (i: number) => ticketEventOf(ticketOf(`${i}.0`, { group: `air-${i}` }));
 const numbers = (events: readonly { n: number }[]) => events.map(({ n }) => n);
 
-test('outbox - numbers events without gaps and gives them back as they were', () => {
+test('outbox - numbers events without gaps and returns them unchanged', () => {
   const state = stateWith(2);
   expect(state.outbox.append(opened(3))).toBe(3);
   expect(state.outbox.pending(9).map(({ event }) => event)).toEqual([opened(1), opened(2), opened(3)]);
@@ -39,7 +39,7 @@ test('outbox - the same event is not added twice', () => {
   expect(() => state.outbox.append(opened(1))).toThrow(/UNIQUE/);
 });
 
-test('outbox - what was not noted as published is pending again', () => {
+test('outbox - events that were not recorded as published are pending again', () => {
   const { outbox } = stateWith(4);
   expect(numbers(outbox.pending(2))).toEqual([1, 2]);
   expect(numbers(outbox.pending(2))).toEqual([1, 2]);
@@ -50,7 +50,7 @@ test('outbox - what was not noted as published is pending again', () => {
   expect(outbox.publishedTo()).toBe(3);
 });
 
-test('outbox - pruning keeps the newest and whatever is unpublished', () => {
+test('outbox - pruning keeps the newest events and all that are not published', () => {
   const { outbox, events } = stateWith(5);
   outbox.published(2);
   expect(outbox.prune(1)).toBe(2);
@@ -62,7 +62,7 @@ test('outbox - pruning keeps the newest and whatever is unpublished', () => {
   expect(outbox.append(opened(6))).toBe(6);
 });
 
-test('outbox - an empty one has neither head nor oldest', () => {
+test('outbox - an empty outbox has neither head nor oldest', () => {
   const { events } = openState();
   expect([events.oldest(), events.head(), events.page({ after: 0, limit: 9 })]).toEqual([
     0,
@@ -71,7 +71,7 @@ test('outbox - an empty one has neither head nor oldest', () => {
   ]);
 });
 
-test('outbox - pages go on where the last one ended', () => {
+test('outbox - pages continue where the last one ended', () => {
   const { events } = stateWith(5);
   const first = events.page({ after: 0, limit: 2 });
   expect([numbers(first.items), first.next]).toEqual([[1, 2], '2']);
@@ -97,15 +97,19 @@ test('outbox - filters by type, department, district, severity, rule and ticket'
   expect(numbers(state.events.page(query).items)).toEqual([1, 2]);
 });
 
-test('outbox - a reader bound to a department gets all alerts, and what its department hears of tickets', () => {
+test('outbox - a reader bound to a department gets all alerts, and the ticket events that its department may see', () => {
   const state = openState();
   state.apply(transition('1.0', 'firing'));
-  const told = ticketOf('2.0', { party: 'cleaners', offer: { to: 'night-shift', until: '' }, escalatedTo: ['mayor'] });
-  state.outbox.append(ticketEventOf(told));
-  const heard = (heardBy: string) => numbers(state.events.page({ after: 0, limit: 9, heardBy }).items);
-  expect(heard('environment')).toEqual([1, 2, 3]);
-  for (const one of ['cleaners', 'night-shift', 'mayor']) expect(heard(one), one).toEqual([1, 3]);
-  expect(heard('water')).toEqual([1]);
+  const ticket = ticketOf('2.0', {
+    party: 'cleaners',
+    offer: { to: 'night-shift', until: '' },
+    escalatedTo: ['mayor'],
+  });
+  state.outbox.append(ticketEventOf(ticket));
+  const visible = (visibleTo: string) => numbers(state.events.page({ after: 0, limit: 9, visibleTo }).items);
+  expect(visible('environment')).toEqual([1, 2, 3]);
+  for (const one of ['cleaners', 'night-shift', 'mayor']) expect(visible(one), one).toEqual([1, 3]);
+  expect(visible('water')).toEqual([1]);
 });
 
 const someOf = <T>(...values: readonly T[]) =>
@@ -117,10 +121,10 @@ const filters = fc.record({
   severity: someOf(...SEVERITIES),
   rule: someOf('pm25-unhealthy', 'r'),
   ticket: someOf('t-1-0', 't-2-0'),
-  heardBy: fc.option(fc.constantFrom('environment', 'water', 'cleaners', 'lights'), { nil: undefined }),
+  visibleTo: fc.option(fc.constantFrom('environment', 'water', 'cleaners', 'lights'), { nil: undefined }),
 });
 
-test('outbox - a filter in memory passes what the filter in the file finds', () => {
+test('outbox - a filter in memory and in SQL select the same events', () => {
   const state = openState();
   const { ticket: _, ...alertOnly } = rule;
   state.apply(transition('1.0', 'firing'));
@@ -150,7 +154,7 @@ test('outbox - a filter in memory passes what the filter in the file finds', () 
   );
 });
 
-test('outbox - a file keeps its store, and another file is another store', () => {
+test('outbox - a file keeps its store name, and another file has another', () => {
   const state = openState();
   const store = state.events.store();
   expect(store).toMatch(/^[0-9a-f]{8}$/);

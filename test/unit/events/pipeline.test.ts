@@ -4,7 +4,7 @@ import type { Transition } from '../../../domain/index.ts';
 import { openState } from '../../kit/events/state.ts';
 import { city, device, rule, transition } from '../../kit/tickets/scene.ts';
 
-const told = (state: ReturnType<typeof openState>) =>
+const published = (state: ReturnType<typeof openState>) =>
   state.events.page({ after: 0, limit: 100 }).items.map(({ n, event }) => `${n} ${event.id} ${event.type.slice(14)}`);
 
 test('pipeline - an incident from pending to resolved is one alert, one ticket and four events', () => {
@@ -36,7 +36,7 @@ test('pipeline - an incident from pending to resolved is one alert, one ticket a
     titleZh: '港区Pier 7细颗粒物超过75',
     history: [{ to: 'open' }, { from: 'open', to: 'resolved' }],
   });
-  expect(told(state)).toEqual([
+  expect(published(state)).toEqual([
     '1 11.0-alert alert.firing',
     '2 t-11-0.1 ticket.opened',
     '3 30.2-alert alert.resolved',
@@ -44,12 +44,12 @@ test('pipeline - an incident from pending to resolved is one alert, one ticket a
   ]);
 });
 
-test('pipeline - an alert that never fired tells nobody and leaves nothing', () => {
+test('pipeline - an alert that never fired makes no event and no row', () => {
   const state = openState();
   state.apply(transition('1.0', 'pending'));
   expect(state.apply(transition('2.0', 'cancelled'))).toEqual({ kind: 'none', reason: 'never-fired' });
   expect(state.alerts.list({ limit: 9 }).items).toEqual([]);
-  expect(told(state)).toEqual([]);
+  expect(published(state)).toEqual([]);
 });
 
 test('pipeline - firing again while the ticket is open updates it and opens none', () => {
@@ -57,7 +57,7 @@ test('pipeline - firing again while the ticket is open updates it and opens none
   state.apply(transition('1.0', 'firing'));
   state.apply(transition('2.0', 'firing', { severity: 'critical' }));
   expect(state.tickets.list({ limit: 9 }).items).toMatchObject([{ id: 't-1-0', severity: 'critical' }]);
-  expect(told(state).at(-1)).toBe('4 t-1-0.2 ticket.updated');
+  expect(published(state).at(-1)).toBe('4 t-1-0.2 ticket.updated');
 });
 
 test('pipeline - an incident after a resolved one opens its own ticket', () => {
@@ -71,14 +71,14 @@ test('pipeline - an incident after a resolved one opens its own ticket', () => {
   ]);
 });
 
-test('pipeline - a rule without a ticket, or of an unknown service, still tells its alert', () => {
+test('pipeline - a rule without a ticket, or of an unknown service, still makes its alert event', () => {
   const state = openState();
   const { ticket: _, ...alertOnly } = rule;
   expect(state.apply(transition('1.0', 'firing'), alertOnly).reason).toBe('rule-raises-no-ticket');
   expect(state.apply(transition('2.0', 'firing'), rule, { ...city, services: new Map() }).reason).toBe(
     'unknown-service',
   );
-  expect(told(state)).toEqual(['1 1.0-alert alert.firing', '2 2.0-alert alert.firing']);
+  expect(published(state)).toEqual(['1 1.0-alert alert.firing', '2 2.0-alert alert.firing']);
   expect(state.alerts.list({ limit: 9 }).items).toMatchObject([{ ticket: null, district: device.district }]);
 });
 
@@ -98,7 +98,7 @@ const randomBlocks = fc.array(
   { maxLength: 12 },
 );
 
-test('pipeline - crashes and repeats leave the rows of an uninterrupted run, and one open ticket a pair at most (promises 3, 4)', () => {
+test('pipeline - crashes and repeats leave the rows of an uninterrupted run, and at most one open ticket a pair (promises 3, 4)', () => {
   fc.assert(
     fc.property(randomBlocks, (blocks) => {
       const straight = openState();

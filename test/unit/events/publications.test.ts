@@ -40,14 +40,14 @@ test('event - an alert is a CloudEvent with a stable id, its department and its 
   });
 });
 
-test('event - a ticket is a CloudEvent that tells the whole ticket', () => {
+test('event - a ticket is a CloudEvent with the whole ticket', () => {
   const ticket = ticketOf('11.0');
   const event = ticketEventOf(ticket);
   expect(event).toMatchObject({ id: 't-11-0.1', type: 'city.lamppost.ticket.opened', subject: 'tickets/t-11-0' });
   expect(event.data).toBe(ticket);
 });
 
-test('event - messages that a session lost are a CloudEvent of no place and no rule, and the same one when it is told again', () => {
+test('event - messages that a session lost are a CloudEvent without district and rule, the same one when it is reported again', () => {
   const drop = {
     id: '0f1e',
     session: 'key-7/archive',
@@ -86,7 +86,7 @@ test('event - messages that a session lost are a CloudEvent of no place and no r
   expect(
     events.page({ after: 0, limit: 1, types: 'city.lamppost.session.dropped', department: 'waste' }).items,
   ).toEqual([{ n: 1, event }]);
-  // Queued, it would drop the next message of a full queue.
+  // In a full queue it would displace the next message.
   expect(publicationsOf(event)).toEqual([
     { topic: 'events/sessions/key-7', payload: JSON.stringify(event), qos: 0, retain: false },
   ]);
@@ -99,7 +99,7 @@ test('publications - an alert goes to the topic of its rule and group', () => {
   ]);
 });
 
-test('publications - an open ticket is told and retained', () => {
+test('publications - an open ticket is published and retained', () => {
   const { event } = eventsAfter(['11.0', 'firing'])[1]!;
   expect(publicationsOf(event)).toEqual([
     { topic: 'events/tickets/environment/t-11-0', payload: JSON.stringify(event), qos: 1, retain: false },
@@ -107,7 +107,7 @@ test('publications - an open ticket is told and retained', () => {
   ]);
 });
 
-test('publications - a resolved ticket is told and its retained state cleared', () => {
+test('publications - a resolved ticket is published and its retained state cleared', () => {
   const { event } = eventsAfter(['11.0', 'firing'], ['12.0', 'resolved']).at(-1)!;
   expect(publicationsOf(event)).toEqual([
     { topic: 'events/tickets/environment/t-11-0', payload: JSON.stringify(event), qos: 1, retain: false },
@@ -126,7 +126,7 @@ test('publications - a start retains every open ticket and no other, over many p
   expect(JSON.parse(publications[0]!.payload)).toEqual(state.tickets.get('t-450-0'));
 });
 
-test('server-sent event - has the place, the type and the event on one line', () => {
+test('server-sent event - has the place, the type and the event, the event on one line', () => {
   const event = ticketEventOf(ticketOf('1.0', { title: 'two\nlines' }));
   const text = sseOf({ n: 7, event }, '0a1b');
   const [id, type, data, ...rest] = text.split('\n');
@@ -146,11 +146,11 @@ test.each([
   ['-1', 4, 'not-an-id'],
   ['', 4, 'not-an-id'],
   ['7 or 1=1', 4, 'not-an-id'],
-])('server-sent event - a reader at %s goes on after %i of 5 to 9 (reset: %s)', (id, after, reset) => {
+])('server-sent event - a reader at %s resumes after %i of 5 to 9 (reset: %s)', (id, after, reset) => {
   expect(resumeAt(id, { oldest: 5, head: 9, store: '0a1b' })).toEqual({ after, reset });
 });
 
-test('server-sent event - a place of an empty outbox is one to resume at', () => {
+test('server-sent event - a reader can resume at a place of an empty outbox', () => {
   const kept = { oldest: 0, head: 0, store: '0a1b' };
   expect(resumeAt(placeOf(0, '0a1b'), kept)).toEqual({ after: 0, reset: null });
   expect(resumeAt(placeOf(3, '0a1b'), kept)).toEqual({ after: 0, reset: 'ahead' });

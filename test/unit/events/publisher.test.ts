@@ -6,8 +6,8 @@ import { transition } from '../../kit/tickets/scene.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A state file, and the publisher of one run over it; the broker answers when it is told to. */
-function run(state = openState()) {
+/** A state file, and the publisher of one run over it; `respond` completes the oldest call of the broker. */
+function run(state = openState(), { isStarted = true } = {}) {
   const taken: string[] = [];
   const calls: ((isTaken: boolean) => void)[] = [];
   const timers: (() => void)[] = [];
@@ -25,22 +25,23 @@ function run(state = openState()) {
       },
     },
   });
+  if (isStarted) publisher.start();
   return {
     state,
     publisher,
     taken,
     calls,
     timers,
-    /** An incident: an alert and a ticket. */
+    /** Opens an incident: an alert and a ticket. */
     incident(n: number) {
       state.apply(transition(`${n}.0`, 'firing', { group: `air-${n}` }));
       publisher.appended();
     },
-    async answer(isTaken = true) {
+    async respond(isTaken = true) {
       calls.shift()!(isTaken);
       await turn();
     },
-    /** Time for a note. */
+    /** Runs the timers. */
     pass() {
       for (const run of timers.splice(0)) run();
     },
@@ -57,17 +58,17 @@ test('publisher - an event does not wait for those before it to be on the disk o
   expect(taken).toEqual([...idsOf(1), ...idsOf(2)]);
 });
 
-test('publisher - while the broker does not answer, what is under way is bounded; then all comes in order', async () => {
-  const { incident, taken, calls, answer, publisher } = run();
+test('publisher - while the broker does not respond, few batches are under way; then all events follow in order', async () => {
+  const { incident, taken, calls, respond, publisher } = run();
   for (const n of range(20)) incident(n);
   expect(calls).toHaveLength(8);
   const drained = publisher.drained();
-  while (calls.length > 0) await answer();
+  while (calls.length > 0) await respond();
   expect(await drained).toBe(true);
   expect(taken).toEqual(range(20).flatMap(idsOf));
 });
 
-test('publisher - what is noted is what the broker has, up to the first that it has not answered', async () => {
+test('publisher - the recorded place is before the first batch without a response', async () => {
   const { state, incident, calls, pass } = run();
   for (const n of range(3)) incident(n);
   calls[2]!(true);
@@ -81,11 +82,11 @@ test('publisher - what is noted is what the broker has, up to the first that it 
   expect(state.outbox.publishedTo()).toBe(6);
 });
 
-test('publisher - one note does for many events', async () => {
-  const { state, incident, answer, timers, pass } = run();
+test('publisher - one record covers many events', async () => {
+  const { state, incident, respond, timers, pass } = run();
   for (const n of range(5)) {
     incident(n);
-    await answer();
+    await respond();
   }
   expect(timers).toHaveLength(1);
   expect(state.outbox.publishedTo()).toBe(0);
@@ -93,30 +94,30 @@ test('publisher - one note does for many events', async () => {
   expect(state.outbox.publishedTo()).toBe(10);
 });
 
-test('publisher - what was not noted before a crash is told again, with the same ids; after a stop nothing is', async () => {
+test('publisher - events not recorded before a crash are published again, with the same ids; after a stop none is', async () => {
   const first = run();
   first.incident(1);
-  await first.answer();
+  await first.respond();
   first.pass();
   first.incident(2);
-  await first.answer();
+  await first.respond();
   const second = run(first.state);
   second.publisher.appended();
   expect(second.taken).toEqual(idsOf(2));
   const stopped = second.publisher.stop();
-  await second.answer();
+  await second.respond();
   await stopped;
   const third = run(first.state);
   third.publisher.appended();
   expect(third.taken).toEqual([]);
 });
 
-test('publisher - what a broker that is gone did not take is told after the next start', async () => {
+test('publisher - events that a stopped broker did not take are published after the next start', async () => {
   const first = run();
   first.incident(1);
   first.incident(2);
-  await first.answer();
-  await first.answer(false);
+  await first.respond();
+  await first.respond(false);
   first.incident(3);
   expect(first.calls).toEqual([]);
   expect(await first.publisher.drained()).toBe(false);
@@ -126,8 +127,8 @@ test('publisher - what a broker that is gone did not take is told after the next
   expect(second.taken).toEqual([...idsOf(2), ...idsOf(3)]);
 });
 
-test('publisher - a disk that is full when a note is due costs nothing but a repetition', async () => {
-  const { state, incident, answer, pass } = run();
+test('publisher - a full disk at the time of a record only causes a repetition', async () => {
+  const { state, incident, respond, pass } = run();
   const full = Object.assign(new Error('database or disk is full'), { errcode: 13 });
   const { published } = state.outbox;
   Object.assign(state.outbox, {
@@ -136,11 +137,23 @@ test('publisher - a disk that is full when a note is due costs nothing but a rep
     },
   });
   incident(1);
-  await answer();
+  await respond();
   pass();
   Object.assign(state.outbox, { published });
   incident(2);
-  await answer();
+  await respond();
   pass();
   expect(state.outbox.publishedTo()).toBe(4);
+});
+
+test('publisher - publishes nothing before the start; stopping twice is stopping once', async () => {
+  const { incident, taken, respond, publisher, state } = run(openState(), { isStarted: false });
+  incident(1);
+  expect(taken).toEqual([]);
+  publisher.start();
+  expect(taken).toEqual(idsOf(1));
+  const stops = [publisher.stop(), publisher.stop()];
+  await respond();
+  await Promise.all(stops);
+  expect(state.outbox.publishedTo()).toBe(2);
 });

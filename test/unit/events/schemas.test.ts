@@ -10,7 +10,7 @@ const check = schemaChecker();
 const T0 = Date.UTC(2026, 0, 1);
 const at = new Date(T0).toISOString();
 
-/** All that a ticket can have. */
+/** A ticket with every optional field. */
 const WORKED_ON: Partial<Ticket> = {
   description: 'it smells',
   formerDepartments: ['roads'],
@@ -38,7 +38,7 @@ const SILENCE = {
   alerts: [{ rule: 'a', group: 'g' }],
 };
 
-/** Events of every kind, with evidence of every shape. */
+/** Returns events of every kind, with evidence of every shape. */
 function events(): LamppostEvent[] {
   const state = openState();
   const happened = (id: string, to: Transition['to'], changes: Partial<Transition> = {}) =>
@@ -59,7 +59,7 @@ function events(): LamppostEvent[] {
   return state.events.page({ after: 0, limit: 100 }).items.map(({ event }) => event);
 }
 
-/** Every value with one of its fields left out, at any depth. */
+/** Yields a value with one of its fields left out, for each field at any depth. */
 function* withoutOne(value: unknown, path = '$'): Generator<{ path: string; value: unknown }> {
   if (typeof value !== 'object' || value === null) return;
   for (const key of Object.keys(value)) {
@@ -75,7 +75,7 @@ function* withoutOne(value: unknown, path = '$'): Generator<{ path: string; valu
   }
 }
 
-test('schemas - every type of event has one, and every event of the pipeline holds to it', () => {
+test('schemas - every type of event has a schema, and every event of the pipeline matches it', () => {
   expect(Object.keys(EVENT_SCHEMAS)).toEqual([...EVENT_TYPES]);
   for (const event of events()) {
     expect(EVENT_SCHEMAS[event.type].safeParse(event).error, event.type).toBeUndefined();
@@ -90,14 +90,14 @@ test.each(HISTORY_ACTIONS)('schemas - a ticket that was %s', (action) => {
   expect(check(JSON_SCHEMAS.event!, event)).toEqual([]);
 });
 
-test('schemas - dataschema names the schema of what the event tells', () => {
+test('schemas - dataschema names the schema of the data', () => {
   for (const { type, dataschema, data } of events()) {
     expect(JSON_SCHEMAS[type]).toMatchObject({ $id: dataschema });
     expect(check(JSON_SCHEMAS[type]!, data), type).toEqual([]);
   }
 });
 
-test('schemas - an event without any one of its fields is refused, but for those that say so', () => {
+test('schemas - an event without one of its required fields is refused', () => {
   const optional = /\.(clauses|devices|detail|tags|tags\.street|matchers\.\w+)$/;
   for (const event of events()) {
     for (const { path, value } of withoutOne(event)) {
@@ -108,13 +108,13 @@ test('schemas - an event without any one of its fields is refused, but for those
   }
 });
 
-test('schemas - an alert that resolved is no alert that fires', () => {
+test('schemas - a resolved alert does not match the schema of a firing one', () => {
   const [firing] = events();
   expect(check(JSON_SCHEMAS['city.lamppost.alert.firing']!, firing!.data)).toEqual([]);
   expect(check(JSON_SCHEMAS['city.lamppost.alert.resolved']!, firing!.data)).not.toEqual([]);
 });
 
-test('schemas - fields may be added anywhere', () => {
+test('schemas - fields may be added at any depth', () => {
   const more = (value: unknown): unknown => {
     if (typeof value !== 'object' || value === null) return value;
     if (Array.isArray(value)) return value.map(more);

@@ -11,7 +11,7 @@ const BATCH = 500;
 const newDir = () => mkdtempSync(join(tmpdir(), "lamppost-it's a copy-"));
 const open = (path: string) => createDuckdbHistory({ path, metrics: tableOf('a'), unitOf: () => 'u' });
 
-test('a history that is written to - its copy is one moment of it: the rows up to its cursor, and none besides', async () => {
+test('a history that is written to - its copy is one moment of it: the rows up to its cursor, and no others', async () => {
   const dir = newDir();
   const history = open(join(dir, 'history.duckdb'));
   await history.start();
@@ -36,7 +36,7 @@ test('a history that is written to - its copy is one moment of it: the rows up t
   const cursors: number[] = [];
   for (let i = 0; i < 3; i++) cursors.push(await history.copyTo(join(dir, `copy-${i}.duckdb`)));
   const [series] = await history.query({ devices: ['d1'], fromMs: T0, toMs: T0 + 10, fn: 'last', maxPoints: 100 });
-  expect(series!.points, 'it still answers').toHaveLength(10);
+  expect(series!.points, 'it still responds').toHaveLength(10);
   writing = false;
   await writer;
   await history.stop();
@@ -48,7 +48,7 @@ test('a history that is written to - its copy is one moment of it: the rows up t
     await copy.start();
     expect(copy.cursor()).toBe(at);
     expect(await copy.count()).toBe(at * BATCH);
-    // It goes on as the original would: numbers, keys and roll-ups are those that it had.
+    // It goes on as the original would, with the same numbers, keys and roll-ups.
     await copy.append([columnsOf([{ device, metric: 'a', ts: T0 + at * BATCH, value: 7 }], metrics)], at + 1);
     expect(await copy.rollup(T0 + 3_600_000)).toBeGreaterThan(0);
     expect(await copy.count()).toBe(at * BATCH + 1);
@@ -56,7 +56,7 @@ test('a history that is written to - its copy is one moment of it: the rows up t
   }
 });
 
-test('a copy that cannot be made is named, and the history goes on', async () => {
+test('a copy that fails throws with its path, and the history goes on', async () => {
   const dir = newDir();
   const history = open(join(dir, 'history.duckdb'));
   await history.start();

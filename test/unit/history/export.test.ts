@@ -8,7 +8,7 @@ import Fastify from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiDeps } from '../../../api/deps.ts';
-import { answerErrors } from '../../../api/problem.ts';
+import { respondWithProblems } from '../../../api/problem.ts';
 import { readingRoutes } from '../../../api/routes/readings.ts';
 import type { App } from '../../../api/routes/routes.ts';
 import { systemClock as clock, type HistoryStore, type Series } from '../../../domain/index.ts';
@@ -38,7 +38,7 @@ async function serve(store: HistoryStore): Promise<{ app: App; base: string }> {
   const one = Fastify() as unknown as App;
   one.setValidatorCompiler(validatorCompiler);
   one.setSerializerCompiler(serializerCompiler);
-  answerErrors(one as never);
+  respondWithProblems(one as never);
   readingRoutes(one, { history: store } as unknown as ApiDeps);
   return { app: one, base: `${await one.listen({ host: '127.0.0.1', port: 0 })}/api/v1/readings` };
 }
@@ -84,9 +84,9 @@ test.each([
   ['the Accept header', ALL, { accept: 'text/csv' }],
   ['format=csv', `${ALL}&format=csv`, { accept: 'application/json' }],
 ])('CSV - asked for by %s, says just what the JSON says', async (_how, query, headers) => {
-  const answer = await fetch(`${base}?${query}`, { headers });
-  expect(answer.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present');
-  const [header, ...rows] = parseCsv(await answer.text());
+  const response = await fetch(`${base}?${query}`, { headers });
+  expect(response.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present');
+  const [header, ...rows] = parseCsv(await response.text());
   expect(header).toEqual(['device', 'metric', 'unit', 'ts', 'value']);
   expect(rows).toEqual(cellsOf(await json(ALL)));
   expect(rows).toHaveLength(5_000);
@@ -104,16 +104,16 @@ test('CSV - a gap is an empty value', async () => {
 });
 
 test('CSV - past maxPoints it is a problem, not half a file', async () => {
-  const answer = await fetch(`${base}?${ALL}&format=csv&maxPoints=4999`);
-  expect(answer.status).toBe(400);
-  expect(((await answer.json()) as { detail: string }).detail).toContain('more than 4999 points');
+  const response = await fetch(`${base}?${ALL}&format=csv&maxPoints=4999`);
+  expect(response.status).toBe(400);
+  expect(((await response.json()) as { detail: string }).detail).toContain('more than 4999 points');
 });
 
 async function parquet(query: string): Promise<unknown[][]> {
-  const answer = await fetch(`${base}?${query}`, { headers: { accept: 'application/vnd.apache.parquet' } });
-  expect(answer.status).toBe(200);
-  const file = join(dir, 'answer.parquet');
-  writeFileSync(file, Buffer.from(await answer.arrayBuffer()));
+  const response = await fetch(`${base}?${query}`, { headers: { accept: 'application/vnd.apache.parquet' } });
+  expect(response.status).toBe(200);
+  const file = join(dir, 'response.parquet');
+  writeFileSync(file, Buffer.from(await response.arrayBuffer()));
   const connection = await (await DuckDBInstance.create()).connect();
   const columns = 'device, metric, unit, epoch_ms(ts)::double, value';
   return (await connection.runAndReadAll(`select ${columns} from read_parquet('${file}')`)).getRows();
@@ -149,9 +149,9 @@ test('Parquet - what a crash left behind goes at the next start', async () => {
 test('a history that has no Parquet says so', async () => {
   const settings = { url: 'http://127.0.0.1:9', token: '', org: '', bucket: 'b', api: 'v2' } as const;
   const other = await serve(createInfluxHistory({ metrics, unitOf, clock }, settings));
-  const answer = await fetch(`${other.base}?format=parquet`);
-  expect(answer.status).toBe(400);
-  expect(((await answer.json()) as { detail: string }).detail).toContain('ask for CSV');
+  const response = await fetch(`${other.base}?format=parquet`);
+  expect(response.status).toBe(400);
+  expect(((await response.json()) as { detail: string }).detail).toContain('ask for CSV');
   const unreachable = await fetch(`${other.base}?metric=a`);
   expect(unreachable.status).toBe(503);
   expect(((await unreachable.json()) as { detail: string }).detail).toContain('nothing listens there');
@@ -163,8 +163,8 @@ test.each([
   [`from=${START}&to=1`, 'lies after'],
   ['fn=median', 'p95'],
   ['format=xml', 'parquet'],
-])('?%s - is answered with what would be right', async (query, hint) => {
-  const answer = await fetch(`${base}?${query}`);
-  expect(answer.status).toBe(400);
-  expect(((await answer.json()) as { detail: string }).detail).toContain(hint);
+])('?%s - responds with what would be right', async (query, hint) => {
+  const response = await fetch(`${base}?${query}`);
+  expect(response.status).toBe(400);
+  expect(((await response.json()) as { detail: string }).detail).toContain(hint);
 });

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createHistoryConsumer, type HistoryConsumer } from '../../../history/index.ts';
-import { createInfluxHistory } from '../../../history/influx/index.ts';
+import { createHistoryConsumer, createInfluxHistory, type HistoryConsumer } from '../../../history/index.ts';
 import {
   createLedgerReader,
   createLedgerStore,
@@ -11,7 +10,7 @@ import {
   type LedgerStore,
 } from '../../../ingest/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
-import { type Answerer, InfluxScript, says, stored } from '../../kit/influx.ts';
+import { InfluxScript, type Responder, says, stored } from '../../kit/influx.ts';
 import {
   cityControl,
   native,
@@ -37,7 +36,7 @@ beforeEach(async () => {
   await script.start();
   clock = testClock(START);
   dir = testDir();
-  store = new JournalStore(join(dir, 'journal.sqlite'));
+  store = new JournalStore(join(dir, 'journal.sqlite')).open();
   write(store, { kind: 'city', atMs: START, body: cityControl() });
   const registered = ['d1', 'd2'].map((id) => ({ id, profile: 'bin', district: 'east' }));
   write(store, { kind: 'devices', atMs: START, body: { version: 1, registered, revoked: [] } });
@@ -52,7 +51,7 @@ afterEach(async () => {
 /** A process over the files of this test. */
 function open(ledgerOf = (ledger: LedgerStore): LedgerStore => ledger) {
   const db = openState(join(dir, 'state.sqlite'));
-  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
   const { context, intake } = openIntake(db);
   const { metrics } = context;
   const settings = { url: script.url, token: '', org: '', bucket: 'b', api: 'v2' } as const;
@@ -83,7 +82,7 @@ async function drain(consumer: HistoryConsumer): Promise<void> {
   while (await consumer.step(true));
 }
 
-/** Moves the clock on until the consumer asks the server again; answers how long that took. */
+/** Advances the clock until the consumer sends a request again; returns how long that took. */
 async function untilAsked(consumer: HistoryConsumer): Promise<number> {
   const { length } = script.writes;
   for (let waited = 0; waited < 400_000; waited += 100) {
@@ -94,9 +93,9 @@ async function untilAsked(consumer: HistoryConsumer): Promise<number> {
   throw new Error('it asks no more');
 }
 
-test('an outage - is asked about after 1, 2, 4 … 30 s; one batch waits here, and everything is stored once it is over', async () => {
+test('an outage - is retried after 1, 2, 4 … 30 s; one batch waits, and everything is stored once it is over', async () => {
   publish(0, 200);
-  script.answer = says(503, { error: 'shard is gone' });
+  script.respond = says(503, { error: 'shard is gone' });
   const waits: number[] = [];
   for (let n = 0; n < 8; n++) waits.push(await untilAsked(run.consumer));
   expect(waits).toEqual([0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
@@ -106,7 +105,7 @@ test('an outage - is asked about after 1, 2, 4 … 30 s; one batch waits here, a
   expect(new Set(script.writes.flatMap(({ lines }) => lines)).size).toBe(5);
   expect(run.ledger.read()!.messages.pending).toBe(200);
 
-  script.answer = stored;
+  script.respond = stored;
   await untilAsked(run.consumer);
   await drain(run.consumer);
   expect(run.consumer.trouble()).toBeNull();
@@ -114,15 +113,15 @@ test('an outage - is asked about after 1, 2, 4 … 30 s; one batch waits here, a
   expect(run.ledger.read()!.readings).toMatchObject({ stored: 200, duplicate: 0, quarantined: 0 });
 });
 
-test('an outage - a server that says when is asked then, and a success starts the delays anew', async () => {
+test('an outage - a delay that the server names is kept, and a success resets the delays', async () => {
   publish(0, 10);
-  script.answer = says(429, {}, { 'retry-after': '45' });
+  script.respond = says(429, {}, { 'retry-after': '45' });
   await untilAsked(run.consumer);
   expect(await untilAsked(run.consumer)).toBe(45_000);
-  script.answer = stored;
+  script.respond = stored;
   await untilAsked(run.consumer);
   publish(10, 20);
-  script.answer = says(500, {});
+  script.respond = says(500, {});
   await untilAsked(run.consumer);
   expect(await untilAsked(run.consumer)).toBe(1_000);
 });
@@ -138,14 +137,14 @@ test('a small batch waits for a second, or for the batch to be full', async () =
   expect(await run.consumer.step(false)).toBe(true);
 });
 
-test('what the database refuses is counted and kept before the batch is settled, and balances; each such reading can be found by its raw', async () => {
+test('readings that the database refuses are counted and kept before the batch is settled; the ledger balances; each can be found by its payload', async () => {
   publish(0, 30);
-  const bad: Answerer = (met, response, server) => {
+  const bad: Responder = (met, response, server) => {
     const [first] = met.lines.filter((line) => / a=(7|23) /.test(line));
     if (first === undefined) stored(met, response, server);
     else says(400, { code: 'invalid', message: `unable to parse '${first}'` })(met, response, server);
   };
-  script.answer = bad;
+  script.respond = bad;
   await drain(run.consumer);
   expect(script.points.size).toBe(28);
   const { messages, readings } = run.ledger.read('d1')!;
@@ -165,7 +164,7 @@ test('what the database refuses is counted and kept before the batch is settled,
   expect(again.map(({ payload }) => JSON.parse(Buffer.from(payload, 'base64').toString()).metrics.a)).toEqual([7, 23]);
 });
 
-test('a state file that fails after the history has the batch - is tried again alone, and what was refused is not forgotten', async () => {
+test('a state file that fails after the history has the batch - is retried alone, and refused readings are kept', async () => {
   await run.end();
   ends.length = 0;
   let failures = 2;
@@ -177,7 +176,7 @@ test('a state file that fails after the history has the batch - is tried again a
     },
   }));
   publish(0, 10);
-  script.answer = (met, response, server) =>
+  script.respond = (met, response, server) =>
     (met.lines.some((line) => line.includes(' a=7 ')) ? says(422, { message: 'unable to parse' }) : stored)(
       met,
       response,
@@ -219,14 +218,14 @@ test('a crash between the database and the state file - the batch is written aga
   expect(run.ledger.read()!.readings).toMatchObject({ received: 15, stored: 15, duplicate: 0 });
 });
 
-test('refused messages weigh too: a flood of them does not gather while the database is gone', async () => {
+test('refused messages count too: a flood of them does not accumulate while the database is unreachable', async () => {
   publish(0, 1);
   for (let n = 0; n < 400; n++) {
     write(store, { kind: 'messages', atMs: START + n, messages: [native('d2', '{broken', START + n)] });
   }
-  script.answer = says(503, {});
+  script.respond = says(503, {});
   for (let n = 0; n < 5; n++) await untilAsked(run.consumer);
-  script.answer = stored;
+  script.respond = stored;
   await untilAsked(run.consumer);
   // What had gathered is settled; the journal is read 64 blocks at a time.
   expect(run.consumer.cursor()).toBeLessThanOrEqual(3 + BATCH + 64);

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock as clock, type KnownDevice, type ReadingColumns, type RefusedRow } from '../../../domain/index.ts';
-import { createInfluxHistory } from '../../../history/influx/index.ts';
+import { createInfluxHistory } from '../../../history/index.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
-import { type Answerer, InfluxScript, parseLine, says, stored } from '../../kit/influx.ts';
+import { InfluxScript, parseLine, type Responder, says, stored } from '../../kit/influx.ts';
 
 const METRICS = ['fill', 'battery', 'level'];
 const metrics = tableOf(...METRICS);
@@ -11,7 +11,7 @@ const script = new InfluxScript();
 beforeAll(() => script.start());
 afterAll(() => script.stop());
 beforeEach(() => {
-  script.answer = stored;
+  script.respond = stored;
   script.points.clear();
   script.writes.length = 0;
 });
@@ -56,7 +56,7 @@ function judge(lines: readonly string[], bad: Bad): Judged[] {
 const isBad = ({ bad }: Judged) => bad.length > 0;
 
 /** How servers refuse: InfluxDB 1 and 2 drop the whole line and say how many; 3 lists them; others refuse all. */
-const MANNERS: Readonly<Record<string, (bad: Bad) => Answerer>> = {
+const MANNERS: Readonly<Record<string, (bad: Bad) => Responder>> = {
   'InfluxDB 1 names the field': (bad) => dropping(400, bad, ({ line, bad: [name] }) => conflict(line, name!)),
   'InfluxDB 2 names the field': (bad) => dropping(422, bad, ({ line, bad: [name] }) => conflict(line, name!)),
   'InfluxDB 1 counts': (bad) => dropping(400, bad, () => 'partial write: some points were'),
@@ -75,7 +75,7 @@ const MANNERS: Readonly<Record<string, (bad: Bad) => Answerer>> = {
     if (data.length === 0) response.writeHead(204).end();
     else says(400, { error, data: data.slice(0, 100) })(write, response, server);
   },
-  'InfluxDB 3 of the cloud answers 201': (bad) => (write, response, server) => {
+  'InfluxDB 3 of the cloud responds with 201': (bad) => (write, response, server) => {
     const judged = judge(write.lines, bad);
     for (const one of judged) if (!isBad(one)) server.store(one.line);
     const message = `errors encountered on line(s): ${judged.filter(isBad).length} lines`;
@@ -88,7 +88,7 @@ const MANNERS: Readonly<Record<string, (bad: Bad) => Answerer>> = {
       : stored(write, response, server),
 };
 
-function dropping(status: number, bad: Bad, why: (one: Judged) => string): Answerer {
+function dropping(status: number, bad: Bad, why: (one: Judged) => string): Responder {
   return (write, response, server) => {
     const judged = judge(write.lines, bad);
     const dropped = judged.filter(isBad);
@@ -131,8 +131,8 @@ async function expectOnlyBadRefused(batches: readonly Row[][], bad: Bad): Promis
   return refused;
 }
 
-describe.each(Object.entries(MANNERS))('refusals - %s', (_manner, answer) => {
-  test('bad readings end alone, all others are stored, whichever they are', async () => {
+describe.each(Object.entries(MANNERS))('refusals - %s', (_manner, respond) => {
+  test('bad readings are isolated, and all others are stored', async () => {
     const keys = fc.record({
       device: fc.constantFrom(...DEVICES.map(({ id }) => id)),
       field: fc.constantFrom(...METRICS),
@@ -143,7 +143,7 @@ describe.each(Object.entries(MANNERS))('refusals - %s', (_manner, answer) => {
       script.points.clear();
       const set = new Set(found.map(({ device, field, ts }) => `${device} ${field} ${ts}`));
       const bad: Bad = (device, field, ts) => set.has(`${device} ${field} ${ts}`);
-      script.answer = answer(bad);
+      script.respond = respond(bad);
       await expectOnlyBadRefused([readings(0, cut), readings(cut, 60 - cut)], bad);
     });
     await fc.assert(property, { numRuns: 12, seed: 5 });
@@ -151,14 +151,14 @@ describe.each(Object.entries(MANNERS))('refusals - %s', (_manner, answer) => {
 
   test('a whole metric that does not fit', async () => {
     const bad: Bad = (device, field) => field === 'fill' && (device === 'd0' || device === 'd1');
-    script.answer = answer(bad);
+    script.respond = respond(bad);
     await expectOnlyBadRefused([readings(0, 30)], bad);
   });
 });
 
 test('refusals - a metric that does not fit costs InfluxDB 1 and 2 a few requests, not one a reading', async () => {
   const bad: Bad = (device, field) => field === 'fill' && (device === 'd0' || device === 'd1');
-  script.answer = MANNERS['InfluxDB 1 names the field']!(bad);
+  script.respond = MANNERS['InfluxDB 1 names the field']!(bad);
   const refused = await expectOnlyBadRefused([readings(0, 100)], bad);
   expect(refused).toHaveLength(200);
   // Eight requests of 50 lines; of each the suspects and the others once more.
@@ -166,7 +166,7 @@ test('refusals - a metric that does not fit costs InfluxDB 1 and 2 a few request
 });
 
 test('refusals - points beyond the retention are refused at once, where all of a request are', async () => {
-  script.answer = (write, response, server) =>
+  script.respond = (write, response, server) =>
     says(400, { error: `partial write: points beyond retention policy dropped=${write.lines.length}` })(
       write,
       response,
@@ -180,14 +180,14 @@ test('refusals - points beyond the retention are refused at once, where all of a
   expect(script.writes).toHaveLength(2);
 });
 
-test('refusals - where the setup breaks in the middle of looking for the bad ones, none is refused', async () => {
+test('refusals - where the setup fails during the search for bad readings, none is refused', async () => {
   let requests = 0;
-  script.answer = (write, response, server) =>
+  script.respond = (write, response, server) =>
     (++requests < 4 ? says(400, { error: 'unable to parse' }) : says(401, { error: 'no' }))(write, response, server);
   const history = open();
   const batch = columnsOf(readings(0, 10), metrics);
   await expect(history.append([batch], 1)).rejects.toMatchObject({ retryable: true });
-  script.answer = stored;
+  script.respond = stored;
   expect(await history.append([batch], 1)).toEqual([]);
   expect(script.points.size).toBe(120);
   await history.stop();
@@ -195,14 +195,14 @@ test('refusals - where the setup breaks in the middle of looking for the bad one
 
 describe('too large', () => {
   const upTo =
-    (most: number): Answerer =>
+    (most: number): Responder =>
     (write, response, server) =>
       write.lines.length > most
         ? says(413, { error: 'too large' })(write, response, server)
         : stored(write, response, server);
 
-  test('413 - is halved until it is taken, and the next requests are that small from the start', async () => {
-    script.answer = upTo(10);
+  test('413 - is halved until it is accepted, and later requests are that small from the start', async () => {
+    script.respond = upTo(10);
     const history = open();
     expect(await history.append([columnsOf(readings(0, 50), metrics)], 1)).toEqual([]);
     expect(script.points.size).toBe(600);
@@ -214,7 +214,7 @@ describe('too large', () => {
   });
 
   test('413 - of one reading alone refuses it', async () => {
-    script.answer = (write, response, server) =>
+    script.respond = (write, response, server) =>
       (write.lines.some((line) => line.includes('level=3')) ? says(413, {}) : stored)(write, response, server);
     const rows = readings(0, 5);
     const history = open();
@@ -239,12 +239,12 @@ describe('replaced', () => {
     await open1.stop();
   });
 
-  test('values that are refused are told as such', async () => {
+  test('refused values are returned as such', async () => {
     const bad: Bad = (device, field, ts) => device === 'd1' && field === 'fill' && ts === 2;
     const rows = readings(0, 5);
     const history = open();
     await history.append([columnsOf(rows, metrics)], 1);
-    script.answer = MANNERS['InfluxDB 2 refuses the request']!(bad);
+    script.respond = MANNERS['InfluxDB 2 refuses the request']!(bad);
     const batches = [readings(0, 1), rows];
     const refused = await history.append(
       [],

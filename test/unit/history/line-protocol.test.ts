@@ -25,7 +25,7 @@ function linesOf(batches: readonly Row[][]) {
   );
 }
 
-test('line protocol - metrics of one device and time that stand together are one line, tags in order, floats, ms', () => {
+test('line protocol - metrics of one device and time that are adjacent are one line, tags in order, floats, ms', () => {
   const [a, b] = [device(0), device(1)];
   const { text, first } = linesOf([
     [
@@ -70,7 +70,7 @@ test('line protocol - names that are taken get another field', () => {
   ]);
 });
 
-test('line protocol - whatever the names are, a line stays one line of three parts, and its names can be read back', () => {
+test('line protocol - with any names, a line is one line of three parts, and its names can be read back', () => {
   const names = fc.string({
     unit: fc.constantFrom('a', ' ', ',', '=', '\\', '"', '\n', '\r', 'ü', '🚮'),
     minLength: 1,

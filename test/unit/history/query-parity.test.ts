@@ -115,10 +115,10 @@ const queries = fc
     const given = Object.entries(ordered).filter(([, value]) => value !== undefined);
     return Object.fromEntries(given) as unknown as ReadingsQuery;
   })
-  // Gaps of seconds over half a century are no question that anybody asks.
+  // Nobody queries gaps of seconds over half a century.
   .filter(({ fill, everyMs, fromMs, toMs }) => fill === 'none' || (toMs - fromMs) / (everyMs ?? 1) < 10_000);
 
-const answerOf = (store: HistoryStore, query: ReadingsQuery) =>
+const resultOf = (store: HistoryStore, query: ReadingsQuery) =>
   store.query(query).catch((error: { code: string; message: string }) => `${error.code}: ${error.message}`);
 
 /** Sums taken in another order may differ in their last digits. */
@@ -148,10 +148,10 @@ describe.skipIf(!needed)('the embedded history and InfluxDB', () => {
     expect(found.flatMap(({ points }) => points)).toHaveLength(total);
   });
 
-  test('answer alike: functions, intervals, gaps, bounds, devices, metrics, districts, also of devices that moved', async () => {
+  test('return the same: functions, intervals, gaps, bounds, devices, metrics, districts, also of devices that moved', async () => {
     let points = 0;
     const same = async (query: ReadingsQuery) => {
-      const [found, expected] = await Promise.all([answerOf(influx, query), answerOf(duckdb, query)]);
+      const [found, expected] = await Promise.all([resultOf(influx, query), resultOf(duckdb, query)]);
       expectSame(found, expected);
       if (typeof found !== 'string') points += found.flatMap((one) => one.points).length;
     };
@@ -169,7 +169,7 @@ describe.skipIf(!needed)('the embedded history and InfluxDB', () => {
     expect(found[0]!.points).toEqual([[0, Math.floor(0.95 * n + 0.5) - 1]]);
   });
 
-  test('name the same newest readings, and a process that has just started names them too', async () => {
+  test('return the same newest readings, also in a process that has just started', async () => {
     const again = newInflux();
     for (const filter of [{}, { district: 'east' }, { devices: ['bin-1', 'lost'] }, { metrics: ['time'] }]) {
       const byName = (one: { device: string; metric: string }) => `${one.device} ${one.metric}`;

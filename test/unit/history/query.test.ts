@@ -86,7 +86,7 @@ function expectSame(found: readonly Series[], expected: readonly Series[], exact
 const pointsIn = (series: readonly Series[]) => series.reduce((sum, { points }) => sum + points.length, 0);
 
 describe('history', () => {
-  test('queries find what a plain search finds: every function, interval, boundary, device, metric and district', async () => {
+  test('queries return what a plain search returns: every function, interval, boundary, device, metric and district', async () => {
     let points = 0;
     await fc.assert(
       fc.asyncProperty(queries, async (query) => {
@@ -123,7 +123,7 @@ describe('history', () => {
     expect(daily.flatMap(({ points }) => points).reduce((sum, [, count]) => sum + count!, 0)).toBe(ROWS.length);
   });
 
-  test('as many points as asked for are answered, one more is refused with how to narrow the query', async () => {
+  test('maxPoints points are returned; one more is refused with how to narrow the query', async () => {
     expect(pointsIn(await history.query({ ...ALL, maxPoints: ROWS.length }))).toBe(ROWS.length);
     await expect(history.query({ ...ALL, maxPoints: ROWS.length - 1 })).rejects.toMatchObject({
       code: 'invalid',

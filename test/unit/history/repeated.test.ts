@@ -12,7 +12,7 @@ const NOW = Math.floor(1_700_000_000_000 / HOUR) * HOUR;
 const DEVICES: KnownDevice[] = ['a', 'b'].map((id, index) => ({ id, index, profile: 'p', district: 'east' }));
 const metrics = tableOf('m', 'n');
 
-/** A reading of so many hours ago. */
+/** A reading that is this many hours old. */
 const ago = (hours: number, value: number, device = 0, metric = 'm'): Row => ({
   device: DEVICES[device]!,
   metric,
@@ -35,7 +35,7 @@ async function open(path = join(mkdtempSync(join(tmpdir(), 'lamppost-repeated-')
   };
 }
 
-test('the history - a reading that comes again after its key was forgotten is one reading still, also after a restart', async () => {
+test('the history - a reading that comes again after its key expired is stored once, also after a restart', async () => {
   const first = await open();
   await first.append(ago(72, 1), ago(71, 2), ago(72, 5, 1));
   await first.append(ago(0, 3, 1));
@@ -50,7 +50,7 @@ test('the history - a reading that comes again after its key was forgotten is on
   await second.history.stop();
 });
 
-test('the history - with another value it takes the earlier place; what replaces it in the same batch comes last', async () => {
+test('the history - with another value it replaces the earlier one; a replacement in the same batch comes last', async () => {
   const { append, points, history } = await open();
   await append(ago(72, 1), ago(0, 9, 1));
   await append(ago(72, 2));
@@ -61,7 +61,7 @@ test('the history - with another value it takes the earlier place; what replaces
   await history.stop();
 });
 
-test('the history - readings of any age in any order, each twice, are there once', async () => {
+test('the history - readings of any age in any order, each sent twice, are stored once', async () => {
   const { append, points, history } = await open();
   const late = fc.uniqueArray(
     fc.tuple(fc.integer({ min: 2, max: 200 }), fc.nat({ max: 1 }), fc.constantFrom('m', 'n')),

@@ -92,7 +92,7 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'crash' as const }) },
 );
 
-test('roll-ups - whatever is appended, rolled up, pruned and crashed in whichever order, hours and days tell of every reading once', async () => {
+test('roll-ups - after appends, roll-ups, pruning and crashes in any order, hours and days count every reading once', async () => {
   let pruned = 0;
   const property = fc.asyncProperty(fc.array(actions, { minLength: 4, maxLength: 14, size: 'max' }), async (script) => {
     await history.stop();
@@ -113,7 +113,7 @@ test('roll-ups - whatever is appended, rolled up, pruned and crashed in whicheve
   expect(pruned).toBeGreaterThan(100);
 }, 60_000);
 
-/** Of these readings, those whose key is new; notes them. */
+/** Returns the readings whose key is new, and notes them. */
 function takeNew(drawn: readonly Drawn[], rows: Map<string, Row>): Row[] {
   const fresh: Row[] = [];
   for (const { device, at, metric, value } of drawn) {
@@ -136,7 +136,7 @@ test('roll-ups - an hour is rolled up once it has ended, and again only when it 
   expect(await history.rollup(NOON + 3 * HOUR)).toBe(1);
 });
 
-test('retention - raw readings before the hour go, newer ones stay, and what has no roll-up is gone from then on', async () => {
+test('retention - raw readings before the hour are deleted, newer ones stay, and aggregates without a roll-up end there', async () => {
   await append([reading(0.25, 1), reading(0.75, 3), reading(1.5, 5)]);
   expect(await history.prune(NOON + 1.5 * HOUR)).toBe(2);
   expect(await history.prune(NOON + 1.5 * HOUR)).toBe(0);
@@ -152,7 +152,7 @@ test('retention - raw readings before the hour go, newer ones stay, and what has
   expect(await points({ everyMs: DAY, fn: 'mean', fromMs: NOON + HOUR })).toEqual([[NOON, 5]]);
 });
 
-test('retention - a reading that comes for a pruned hour is told of at once, added to the roll-up once, and raw no more', async () => {
+test('retention - a reading for a pruned hour is in queries at once, is added to the roll-up once, and is then deleted', async () => {
   await append([reading(0.25, 1)]);
   await history.prune(NOON + 2 * HOUR);
   await append([reading(0.5, 10)]);

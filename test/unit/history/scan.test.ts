@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HistoryStore, KnownDevice, ScannedReadings, ScanQuery } from '../../../domain/index.ts';
 import { createDuckdbHistory, openDuckdbScan } from '../../../history/index.ts';
-import { nextSlice, SLICE } from '../../../history/slices.ts';
+import { nextSlice, SLICE } from '../../../history/scan.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
 const START = 1_700_000_000_000;
 const metrics = tableOf();
 const DEVICES: KnownDevice[] = ['c', 'a', 'b'].map((id, index) => ({ id, index, profile: 'p', district: 'east' }));
-/** Out of order, with gaps of days, and a moment with more readings than a batch. */
+/** Out of order, with gaps of days, and one millisecond with more readings than a batch. */
 const ROWS: Row[] = [
   ...Array.from({ length: 60_000 }, (_, n) => ({
     device: DEVICES[n % 3]!,
@@ -83,7 +83,7 @@ describe('scan of the embedded history', () => {
     expect(two).toEqual(expected(other));
   });
 
-  test('scan - one that is left early, or aborted, ends; the store goes on', async () => {
+  test('scan - one that is returned early or aborted ends; the store goes on', async () => {
     for await (const batch of history.scan(ALL)) {
       expect(batch.ts.length).toBe(SLICE.batch < ROWS.length ? batch.ts.length : 0);
       break;

@@ -7,7 +7,7 @@ import { json, NOW, receiver } from '../../kit/ingest/formats.ts';
 
 const TITLE = 'title: { en: A, zh: 甲 }';
 
-/** The sample city with one profile and its fields, a line each. */
+/** Returns the sample city with one profile and its fields, one per line. */
 function profile(fields: readonly string[], metrics = 'temperature, pressure, pm25, open'): CityControl {
   const list = fields.map((line) => `    ${line}\n`).join('');
   const text = `a:\n  ${TITLE}\n  metrics: [${metrics}]\n  interval: 1m\n  fields:\n${list}`;
@@ -18,10 +18,10 @@ function profile(fields: readonly string[], metrics = 'temperature, pressure, pm
 
 const native = formatOf('d', 'devices/d/readings').format!;
 const senml = formatOf('d', 'devices/d/senml').format!;
-/** What `{"metrics": …}` comes to under a profile of these fields. */
+/** Returns the result of `{"metrics": …}` under a profile with these fields. */
 const sent = (fields: readonly string[], metrics: object) => receiver('a', profile(fields))(native, json({ metrics }));
 
-test('fields - a field is the metric that the profile says, from the unit that the device sends', () => {
+test('fields - a field maps to the metric of the profile, converted from the unit that the device sends', () => {
   const fields = ['T: { metric: temperature, unit: K }', 'p: { metric: pressure, unit: Pa }', 'dust: { metric: pm25 }'];
   expect(sent(fields, { T: 294.65, p: 98754.28, dust: 12.5 })).toEqual({
     values: [
@@ -56,7 +56,7 @@ test('fields - the range is that of the metric, after the conversion', () => {
   ]);
 });
 
-test('fields - what is ignored is neither stored nor refused, also beside a wrong time', () => {
+test('fields - an ignored field is neither stored nor refused, also beside a wrong time', () => {
   expect(sent(['status: ignore'], { status: 'ok', temperature: 21 })).toEqual({
     values: [['temperature', 21, NOW]],
     rejections: [],
@@ -83,12 +83,12 @@ test('fields - two fields of one metric in one reading: the first is kept, the s
     ['ambiguous', '$.metrics.DHT'],
     ['ambiguous', '$.metrics.temperature'],
   ]);
-  // The good one is kept where the first is out of range.
+  // The second value is kept where the first is out of range.
   expect(sent(fields, { BME: 999, DHT: 22 }).values).toEqual([['temperature', 22, NOW]]);
   expect(sent(fields, { temperature: 23 }).values).toEqual([['temperature', 23, NOW]]);
 });
 
-test('fields - readings of one message do not disturb each other', () => {
+test('fields - readings of one message do not affect each other', () => {
   const two = receiver('a', profile(['BME: { metric: temperature }']));
   const items = [{ metrics: { BME: 21 } }, { metrics: { temperature: 22 } }];
   expect(two(native, json(items)).values.map(([, value]) => value)).toEqual([21, 22]);
@@ -103,7 +103,7 @@ test('fields - true and false are 1 and 0 where the profile maps them to a pure 
   expect(sent(fields, { dust: true }).rejections).toMatchObject([{ reason: 'not-a-number' }]);
 });
 
-test('fields - a unit in the message wins over the profile', () => {
+test('fields - a unit in the message takes precedence over the profile', () => {
   const fields = ['p: { metric: pressure, unit: Pa }'];
   const read = (record: object) => receiver('a', profile(fields))(senml, json([record]));
   expect(read({ n: 'p', v: 98754.28 }).values).toEqual([['pressure', 987.5428, NOW]]);
@@ -111,7 +111,7 @@ test('fields - a unit in the message wins over the profile', () => {
   expect(read({ n: 'p', u: 'Cel', v: 20 }).rejections).toMatchObject([{ reason: 'wrong-unit', path: '$[0].v' }]);
 });
 
-test('fields - a SenML name is mapped by as much of it as it takes to tell two apart', () => {
+test('fields - a SenML name is mapped by the shortest ending that is unique', () => {
   const fields = ['in/temp: ignore', 'out/temp: { metric: temperature }', 'power.sum: { metric: open, unit: "1" }'];
   const pack = [
     { bn: 'urn:dev:ow:10e2:', n: 'in/temp', u: 'Cel', v: 21 },
@@ -140,7 +140,7 @@ test('fields - two names of one time that are mapped to one metric: the second i
   expect(rejections).toMatchObject([{ reason: 'ambiguous', path: '$[1].v' }]);
 });
 
-test('fields - names of methods are fields like any other', () => {
+test('fields - names of object methods are ordinary field names', () => {
   const fields = [
     'constructor: { metric: pressure }',
     'toString: { metric: pm25 }',
@@ -184,7 +184,7 @@ test.each<[string, string, string]>([
     '"*": { metric: pm25 }',
     '6:5 "*" stands for every other field; it can only be ignored',
   ],
-])('fields - %s is reported where it stands', (_, line, expected) => {
+])('fields - %s is reported at its place', (_, line, expected) => {
   const { city, problems } = parseCity(profile([line]));
   expect(city).toBeNull();
   expect(formatProblems(problems)).toBe(`profiles.yaml:${expected}`);

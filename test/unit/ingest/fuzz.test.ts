@@ -22,7 +22,7 @@ const city = parseCity(sample).city!;
 const metrics = metricTable();
 const profiles = [...compileChecks(city, metrics).values()];
 
-/** What must be true of whatever anybody sends. Gives what came of it, to be compared. */
+/** Checks what must be true of any payload. Returns the result, for comparison. */
 function receive(format: Format, payload: Buffer): unknown {
   const decoded = format.decode(payload, NOW);
   const device = format.deviceOf?.(payload) ?? null;
@@ -51,7 +51,7 @@ function receive(format: Format, payload: Buffer): unknown {
 
 function mustBeARefusal({ reason, path, detail }: { reason: string; path: string; detail: string }): void {
   const wrong = !Object.hasOwn(REASONS, reason) || !path.startsWith('$') || detail === '';
-  // Short enough for a page, whatever was sent.
+  // Short enough for a page, whatever the payload.
   if (wrong || path.length > 5_000 || detail.length > 700) throw new Error(`${reason} ${path} ${detail}`);
 }
 
@@ -81,7 +81,7 @@ const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
   ),
 }));
 
-/** An object as JSON.parse makes one: `__proto__` is a key like any other. */
+/** An object as JSON.parse creates it: `__proto__` is an ordinary key. */
 function objectOf(entries: readonly (readonly [string, unknown])[]): unknown {
   const object = {};
   for (const [key, value] of entries)
@@ -142,7 +142,7 @@ const VALID: Buffer[] = [
   }),
 ];
 
-/** A valid message with a few bytes replaced, cut out, doubled, or put in. */
+/** A valid message with a few bytes replaced, removed, repeated or inserted. */
 const mutated = fc
   .tuple(
     fc.constantFrom(...VALID),
@@ -237,7 +237,7 @@ describe.each(formats.map((format) => [format.name, format] as const))('fuzz', (
   });
 });
 
-describe('fuzz - the largest messages are read in a time that nobody else notices', () => {
+describe('fuzz - the largest messages are read in a time that does not delay others', () => {
   const BOUND_MS = 3_000;
   const records = Array.from({ length: 10_000 }, (_, i) => ({ n: 'd/temperature', u: 'K', t: -i, v: 294.65 }));
   const cborRecords = records.map(

@@ -24,10 +24,10 @@ const bin = { id: 'd', profile: 'bin', district: 'east' };
 const sent = (a: number, ts = T0) => native('d', { ts, metrics: { a } }, T0);
 const reasons = ({ refusals }: Outcome) => refusals.map(({ scope, reason }) => `${scope} ${reason}`);
 
-/** What happens between two blocks: nothing, a commit, or another process over the same file. */
+/** What happens between two blocks: nothing, a commit, or a restart over the same file. */
 const between = fc.constantFrom('nothing', 'nothing', 'commit', 'commit', 'restart');
 
-/** Tallies of an outcome, summed by device, without those in which nothing happened. */
+/** Returns the tallies of an outcome, summed by device. */
 function countsOf({ tallies }: Outcome): Record<string, Counts> {
   const sums: Record<string, Counts> = {};
   for (const { device, ...tally } of tallies) {
@@ -38,7 +38,7 @@ function countsOf({ tallies }: Outcome): Record<string, Counts> {
   return sums;
 }
 
-/** What the model counted between two moments. */
+/** Returns what the model counted between two moments. */
 function difference(before: ReadonlyMap<string, Counts>, after: ReadonlyMap<string, Counts>): Record<string, Counts> {
   const changed: Record<string, Counts> = {};
   for (const [device, counts] of after) {
@@ -52,9 +52,9 @@ function difference(before: ReadonlyMap<string, Counts>, after: ReadonlyMap<stri
 
 function expectModel(entries: readonly Entry[], happens: readonly string[]): void {
   const dir = testDir();
-  const store = new JournalStore(join(dir, 'journal.sqlite'));
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   for (const entry of entries) write(store, entry);
-  const reader = new JournalReader(join(dir, 'journal.sqlite'));
+  const reader = new JournalReader(join(dir, 'journal.sqlite')).open();
   const blocks = reader.after(0, 1_000);
   let db = openState(join(dir, 'state.sqlite'));
   let { intake, context } = openIntake(db);
@@ -82,14 +82,14 @@ describe('intake', () => {
     ['minutes', MINUTES, 150],
     ['days', DAYS, 80],
   ])(
-    'over %s, what it takes, replaces, passes over and refuses is what a plain count says, whatever restarts when',
+    'over %s, it accepts, replaces, ignores and refuses the same as a plain count, whenever it restarts',
     (_what, extent, numRuns) => {
       const happens = fc.array(between, { minLength: 50, maxLength: 50 });
       fc.assert(fc.property(journals(extent), happens, expectModel), { numRuns });
     },
   );
 
-  test('a message is judged by the city and the device as they stood at its block', () => {
+  test('a message is validated against the city and the device as of its block', () => {
     const intake = intakeBench();
     expect(reasons(intake.send([sent(1)]))).toEqual(['message unknown-device']);
     intake.devices([bin]);
@@ -104,7 +104,7 @@ describe('intake', () => {
     expect(reasons(intake.send([sent(1)]))).toEqual(['message unknown-device']);
     intake.persist();
     intake.restart();
-    // The blocks again, in any order, by another process.
+    // The blocks are read again, in any order, by another process.
     expect(reasons(intake.again(9))).toEqual(['reading unknown-metric']);
     expect(reasons(intake.again(1))).toEqual(['message unknown-device']);
     expect(intake.rows(intake.again(5))).toEqual([['d', 'a', T0, 50]]);
@@ -120,7 +120,7 @@ describe('intake', () => {
     expect(reasons(intake.send([sent(1)]))).toEqual([]);
   });
 
-  test('only what is met for the first time is fresh', () => {
+  test('only a block that is read for the first time is fresh', () => {
     const intake = intakeBench();
     intake.city(cityControl());
     intake.devices([bin]);
@@ -135,11 +135,11 @@ describe('intake', () => {
     const path = join(testDir(), 'state.sqlite');
     const db = openState(path);
     const { intake } = openIntake(db);
-    const meet = (seq: number, kind: 'city' | 'devices', body: unknown) =>
+    const read = (seq: number, kind: 'city' | 'devices', body: unknown) =>
       intake.outcome({ seq, kind, first: 0, count: 0, receivedAt: T0, body: Buffer.from(JSON.stringify(body)) });
-    meet(1, 'city', cityControl());
+    read(1, 'city', cityControl());
     failToPersist(intake);
-    meet(2, 'devices', { version: 1, registered: [bin], revoked: [] });
+    read(2, 'devices', { version: 1, registered: [bin], revoked: [] });
     failToPersist(intake);
     persist(db, intake);
     const again = openIntake(openState(path));
@@ -154,11 +154,11 @@ describe('intake', () => {
     }
   });
 
-  test('a block that is not the next is refused loudly: nothing may be learned in another order', () => {
+  test('a block that is not the next throws: nothing may be learned in another order', () => {
     const intake = intakeBench();
     intake.city(cityControl());
     const block = { ...intake.blocks[0]!, seq: 3 };
     intake.blocks.push(block, block);
-    expect(() => intake.again(2)).toThrow('intake has met blocks up to 1, not up to 3');
+    expect(() => intake.again(2)).toThrow('intake has read blocks up to 1; block 3 is not the next');
   });
 });

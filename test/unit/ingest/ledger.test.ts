@@ -20,10 +20,10 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
 );
 const script = fc.array(actions, { minLength: 3, maxLength: 14, size: 'max' });
 
-/** Accounts that a ledger may have: devices, and who sent to a topic that names none. */
+/** Accounts that a ledger may have: devices, and senders to a topic that names none. */
 const ACCOUNTS = ['d1', 'd2', 'd3', 'ghost'];
 
-/** What the ledger must say after each block. */
+/** The expected counts after each block. */
 function expectations(entries: readonly Entry[]) {
   const model = new Model();
   const after = [{ total: model.total(), counts: new Map<string, Counts>() }];
@@ -47,7 +47,7 @@ const messagesIn = (entries: readonly Entry[]) =>
   entries.flatMap((one) => (one.kind === 'messages' ? one.messages : []));
 const accountOf = ({ identity, topic }: { identity: string; topic: string }) => topic.split('/')[1] ?? identity;
 
-/** Promise 2 at the cursor where the ledger stands: each number is the model's, for the city and for each device. */
+/** Checks promise 2 at the ledger's cursor: each count is the model's, for the city and for each device. */
 function expectBalanced(
   run: HistoryRun,
   entries: readonly Entry[],
@@ -70,7 +70,7 @@ function expectBalanced(
   });
 }
 
-/** The history holds the very values that the model has, each once. */
+/** Checks that the history holds the values of the model, each once. */
 async function expectStored(run: HistoryRun, model: Model): Promise<void> {
   const bounds = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, maxPoints: 1_000_000, fn: 'mean' } as const;
   const found = await run.history.query(bounds);
@@ -89,7 +89,7 @@ async function settle(
 ): Promise<{ crashes: number; between: number }> {
   const dir = testDir();
   const path = join(dir, 'journal.sqlite');
-  const store = new JournalStore(path);
+  const store = new JournalStore(path).open();
   for (const entry of entries) write(store, entry);
   const { model, after } = expectations(entries);
   const run = new HistoryRun(dir, path);
@@ -109,7 +109,7 @@ async function settle(
 }
 
 describe('promise 2', () => {
-  test('the ledger balances after every step of the history, for the city and for each device, whatever crashes when', async () => {
+  test('the ledger balances after every step of the history, for the city and for each device, whenever it crashes', async () => {
     const seen = { crashes: 0, between: 0 };
     await fc.assert(
       fc.asyncProperty(journals({ ...MINUTES, blocks: 30 }), script, async (entries, chosen) => {
@@ -123,7 +123,7 @@ describe('promise 2', () => {
     expect(seen.between).toBeGreaterThan(5);
   });
 
-  test('the ledger agrees with a plain count over days, where keys are forgotten', async () => {
+  test('the ledger agrees with a plain count over days, where keys expire', async () => {
     await fc.assert(
       fc.asyncProperty(journals({ ...DAYS, blocks: 40 }), async (entries) => {
         await settle(entries, [{ kind: 'step', blocks: 12, flush: true }]);

@@ -8,9 +8,9 @@ const chirpstack = formatOf('lns', `application/7/device/${EUI}/event/up`).forma
 const things = formatOf('lns', `v3/air@ttn/devices/eui-${EUI}/up`).format!;
 const climate = receiver('lorawan-climate');
 
-function good(answer: Decoded | Rejection): Decoded {
-  if ('reason' in answer) throw new Error(`${answer.reason} at ${answer.path}: ${answer.detail}`);
-  return answer;
+function good(decoded: Decoded | Rejection): Decoded {
+  if ('reason' in decoded) throw new Error(`${decoded.reason} at ${decoded.path}: ${decoded.detail}`);
+  return decoded;
 }
 
 const OBJECT = { air: { temperature: 21.5, humidity: 40, pressure: 101.3 }, battery_level: 0.87, firmware: '1.2' };
@@ -98,7 +98,7 @@ test('chirpstack - an uplink of version 4 becomes readings of its device, in the
   });
 });
 
-test('chirpstack - an uplink of version 3 says the same, at the time of its gateway', () => {
+test('chirpstack - an uplink of version 3 has the same result, at the time of its gateway', () => {
   expect(climate(chirpstack, json(V3))).toEqual({
     values: VALUES(Date.parse('2026-03-01T11:59:57.5Z')),
     rejections: [],
@@ -112,7 +112,7 @@ test('things stack - an uplink becomes readings, at the time of the network serv
   });
 });
 
-test('lorawan - the device is known by its DevEUI in lower-case hex, whoever published', () => {
+test('lorawan - the id of the device is its DevEUI in lower-case hex, whoever published', () => {
   expect(formatOf('lns', 'application/7/device/70B3D57ED0001234/event/up').device).toBe(EUI);
   expect(things.deviceOf!(json(TTS))).toBe(EUI);
   expect(chirpstack.deviceOf).toBeUndefined();
@@ -163,11 +163,11 @@ test.each<[string, typeof things, unknown, string | undefined]>([
   ['The Things Stack', things, TTS, 'AXA50tHUGUucp0Of9Z6N7A==:7'],
   ['The Things Stack at 0', things, uplink(without(TTS.uplink_message, 'f_cnt')), 'AXA50tHUGUucp0Of9Z6N7A==:0'],
   ['The Things Stack without a session', things, uplink(without(TTS.uplink_message, 'session_key_id')), undefined],
-])('lorawan - the uplink of %s is told apart by session and counter', (_, format, body, expected) => {
+])('lorawan - the uplink of %s is identified by session and counter', (_, format, body, expected) => {
   expect(good(format.decode(json(body), NOW)).uplink).toBe(expected);
 });
 
-test('lorawan - without any time, an uplink is of the time of receipt', () => {
+test('lorawan - an uplink without a time gets the time of receipt', () => {
   expect(climate(chirpstack, json(without(V4, 'time'))).values[0]![2]).toBe(NOW);
   expect(climate(chirpstack, json({ ...V4, time: null })).values[0]![2]).toBe(NOW);
   const message = without(TTS.uplink_message, 'received_at');
@@ -175,7 +175,7 @@ test('lorawan - without any time, an uplink is of the time of receipt', () => {
   expect(climate(things, json(without(uplink(message), 'received_at'))).values[0]![2]).toBe(NOW);
 });
 
-test('lorawan - a wrong time is refused where it stands, once a stored field', () => {
+test('lorawan - a wrong time is refused at its place, once per stored field', () => {
   const { values, rejections } = climate(chirpstack, json({ ...V4, time: '2026-02-30T00:00:00Z' }));
   expect(values).toEqual([]);
   expect(rejections.map(({ reason, path }) => [reason, path])).toEqual(Array(4).fill(['bad-timestamp', '$.time']));
@@ -230,7 +230,7 @@ test.each<[string, typeof things, unknown, string, string, string]>([
   });
 });
 
-test('lorawan - a frame that carries MAC commands only is in order', () => {
+test('lorawan - a frame that carries MAC commands only is valid', () => {
   const empty = { readings: [], rejections: [] };
   expect(chirpstack.decode(json(without(V4, 'object', 'data', 'fPort')), NOW)).toEqual(empty);
   expect(chirpstack.decode(json(without(V3, 'objectJSON', 'data')), NOW)).toEqual(empty);
@@ -247,8 +247,8 @@ test('lorawan - objects are flattened to dotted paths, lists by index', () => {
     empty: {},
     list: [],
   };
-  const answer = good(chirpstack.decode(json({ ...V4, object }), NOW));
-  expect(fieldsOf(answer).map(([name, value, , , path]) => [name, value, path])).toEqual([
+  const decoded = good(chirpstack.decode(json({ ...V4, object }), NOW));
+  expect(fieldsOf(decoded).map(([name, value, , , path]) => [name, value, path])).toEqual([
     ['probes.0.level', 1, '$.object.probes[0].level'],
     ['probes.1.level', 2, '$.object.probes[1].level'],
     ['ok', true, '$.object.ok'],
@@ -256,18 +256,18 @@ test('lorawan - objects are flattened to dotted paths, lists by index', () => {
     ['none', null, '$.object.none'],
     ['odd key', 3, '$.object["odd key"]'],
   ]);
-  expect(answer.rejections).toEqual([]);
+  expect(decoded.rejections).toEqual([]);
 });
 
 test('lorawan - two leaves of one dotted name: the first is kept, the second refused', () => {
-  const answer = good(chirpstack.decode(json({ ...V4, object: { 'a.b': 1, a: { b: 2 } } }), NOW));
-  expect(answer.readings[0]!.metrics).toEqual({ 'a.b': 1 });
-  expect(answer.rejections).toEqual([
+  const decoded = good(chirpstack.decode(json({ ...V4, object: { 'a.b': 1, a: { b: 2 } } }), NOW));
+  expect(decoded.readings[0]!.metrics).toEqual({ 'a.b': 1 });
+  expect(decoded.rejections).toEqual([
     { reason: 'ambiguous', path: '$.object.a.b', detail: 'the field "a.b" is also at $.object["a.b"]' },
   ]);
 });
 
-test('lorawan - what no profile could name is bounded: depth, number and length of fields', () => {
+test('lorawan - depth, number and length of fields are bounded', () => {
   const nested = (levels: number): unknown => (levels === 0 ? 1 : { a: nested(levels - 1) });
   const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`f${i}`, i]));
   const read = (object: unknown) => good(chirpstack.decode(json({ ...V4, object }), NOW));
@@ -283,7 +283,7 @@ test('lorawan - what no profile could name is bounded: depth, number and length 
   expect(long.rejections[0]!.path.length).toBeLessThan(300);
 });
 
-test('lorawan - a field beyond its range says what was sent and what that is in the unit of the city', () => {
+test('lorawan - the refusal of a field out of range has the value as sent and in the unit of the city', () => {
   const { rejections } = climate(chirpstack, json({ ...V4, object: { battery_level: 87 } }));
   expect(rejections).toEqual([
     {

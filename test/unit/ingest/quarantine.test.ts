@@ -13,14 +13,14 @@ import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import { type Entry, openIntake, openState, testDir, write } from '../../kit/ingest/intake.ts';
 import { journals, MINUTES } from '../../kit/journal/random.ts';
 
-/** A quarantine over the outcomes of a journal. */
+/** Opens a quarantine over the outcomes of a journal. */
 function open(entries: readonly Entry[]) {
   const dir = testDir();
-  const journal = new JournalStore(join(dir, 'journal.sqlite'));
+  const journal = new JournalStore(join(dir, 'journal.sqlite')).open();
   for (const entry of entries) write(journal, entry);
   const db = openState(join(dir, 'state.sqlite'));
   const { intake } = openIntake(db);
-  const reader = new JournalReader(join(dir, 'journal.sqlite'));
+  const reader = new JournalReader(join(dir, 'journal.sqlite')).open();
   const outcomes = reader.after(0, 1_000).map((block) => intake.outcome(block));
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
   return {
@@ -35,7 +35,7 @@ function open(entries: readonly Entry[]) {
 
 type Opened = ReturnType<typeof open>;
 
-/** The whole list, page by page. */
+/** Reads the whole list, page by page. */
 function listed({ reader }: Opened, filter: QuarantineFilter, limit: number): Quarantined[] {
   const items: Quarantined[] = [];
   let after: string | null = null;
@@ -47,7 +47,7 @@ function listed({ reader }: Opened, filter: QuarantineFilter, limit: number): Qu
   return items;
 }
 
-/** What the list should be: the newest message first, of one message the faults in their order. */
+/** Returns the expected list: the newest message first, and the faults of one message in their order. */
 function expected(outcomes: readonly Outcome[]): Partial<Quarantined>[] {
   const byMessage = Map.groupBy(
     outcomes.flatMap(({ refusals }) => refusals),
@@ -96,7 +96,7 @@ describe('quarantine', () => {
     expect(seen).toBeGreaterThan(500);
   });
 
-  test('a payload that is no text comes back byte by byte', () => {
+  test('a payload that is no text is returned byte by byte', () => {
     const payload = '\u0000{"metrics"\ufffd';
     const message = { identity: 'd1', topic: 'devices/d1/readings', payload, receivedAt: 5 };
     const opened = open([{ kind: 'messages', atMs: 5, messages: [message] }]);
@@ -106,7 +106,7 @@ describe('quarantine', () => {
     opened.close();
   });
 
-  test('what is discarded is out of the list, and in it where it is asked for; what expires is gone', () => {
+  test('discarded entries are listed on request only; expired entries are deleted', () => {
     const message = (n: number) => ({ identity: 'd1', topic: 'x', payload: String(n), receivedAt: n });
     const opened = open([1, 2, 3].map((n) => ({ kind: 'messages', atMs: n, messages: [message(n)] })));
     opened.store.settle(opened.outcomes);

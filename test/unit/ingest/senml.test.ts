@@ -9,10 +9,10 @@ const senml = formatOf('d', 'devices/d/senml').format!;
 const cbor = formatOf('d', 'devices/d/senml-cbor').format!;
 
 const read = (pack: unknown) => senml.decode(json(pack), NOW);
-function good(answer: Decoded | Rejection): Decoded {
-  if ('reason' in answer) throw new Error(`${answer.reason} at ${answer.path}: ${answer.detail}`);
-  expect(answer.rejections).toEqual([]);
-  return answer;
+function good(decoded: Decoded | Rejection): Decoded {
+  if ('reason' in decoded) throw new Error(`${decoded.reason} at ${decoded.path}: ${decoded.detail}`);
+  expect(decoded.rejections).toEqual([]);
+  return decoded;
 }
 /** `[name, value, unit, ts]` of every field. */
 const resolved = (pack: unknown) => fieldsOf(good(read(pack))).map((field) => field.slice(0, 4));
@@ -115,9 +115,9 @@ test('senml - RFC 8428 §5.1.5, several types of data', () => {
     { n: 'open', vb: false },
     { n: 'nfv-reader', vd: 'aGkgCg' },
   ];
-  const answer = good(read(pack));
-  expect(answer.readings, 'records of one time are one reading').toHaveLength(1);
-  expect(fieldsOf(answer)).toEqual([
+  const decoded = good(read(pack));
+  expect(decoded.readings, 'records of one time are one reading').toHaveLength(1);
+  expect(fieldsOf(decoded)).toEqual([
     [`${OW}:temp`, 23.1, 'Cel', undefined, '$[0].v'],
     [`${OW}:label`, 'Machine Room', null, undefined, '$[1].vs'],
     [`${OW}:open`, false, null, undefined, '$[2].vb'],
@@ -125,7 +125,7 @@ test('senml - RFC 8428 §5.1.5, several types of data', () => {
   ]);
 });
 
-test('senml - RFC 8428 §5.1.6, another base name keeps the base time of before', () => {
+test('senml - RFC 8428 §5.1.6, a new base name keeps the earlier base time', () => {
   const pack = [
     { bn: '2001:db8::2/', bt: 1.320078429e9, n: 'temperature', u: 'Cel', v: 25.2 },
     { n: 'humidity', u: '%RH', v: 30 },
@@ -177,10 +177,10 @@ f6 66 66 66 66 66 66 a3 00 67 63 75 72 72 65 6e
 63 75 72 72 65 6e 74 06 00 02 fb 3f fb 33 33 33
 33 33 33`;
 
-test('senml - RFC 8428 §6, the dump of the CBOR example says what the JSON example says', () => {
-  const answer = good(cbor.decode(Buffer.from(DUMP.replace(/\s/g, ''), 'hex'), NOW));
-  expect(fieldsOf(answer).map((field) => field.slice(0, 4))).toEqual(SECONDS_RESOLVED);
-  expect(answer).toEqual(read(JSON.parse(SECONDS)));
+test('senml - RFC 8428 §6, the CBOR example has the same result as the JSON example', () => {
+  const decoded = good(cbor.decode(Buffer.from(DUMP.replace(/\s/g, ''), 'hex'), NOW));
+  expect(fieldsOf(decoded).map((field) => field.slice(0, 4))).toEqual(SECONDS_RESOLVED);
+  expect(decoded).toEqual(read(JSON.parse(SECONDS)));
 });
 
 /** A pack in CBOR: numbers as keys where the key of the object is one. */
@@ -244,19 +244,19 @@ test.each([
   ['nested indefinite maps', 'bf00'.repeat(50_000)],
   ['an array that announces 2^53 items', '9b0020000000000000'],
 ])('senml - %s is not CBOR, and says so', (_, hex) => {
-  const answer = cbor.decode(Buffer.from(hex, 'hex'), NOW);
-  expect(answer).toMatchObject({ reason: 'malformed', path: expect.stringMatching(/^\$/) as unknown });
+  const decoded = cbor.decode(Buffer.from(hex, 'hex'), NOW);
+  expect(decoded).toMatchObject({ reason: 'malformed', path: expect.stringMatching(/^\$/) as unknown });
 });
 
 test.each(['81', 'c1', 'bf00', 'a100', '9f'])(
-  'senml - CBOR nested by %s is refused at 16 levels, not where the stack ends',
+  'senml - CBOR nested by %s is refused at 16 levels, before the stack overflows',
   (hex) => {
-    const answer = cbor.decode(Buffer.from(hex.repeat(50_000), 'hex'), NOW);
-    expect(answer).toMatchObject({ reason: 'malformed', detail: 'not CBOR: nested deeper than 16 levels' });
+    const decoded = cbor.decode(Buffer.from(hex.repeat(50_000), 'hex'), NOW);
+    expect(decoded).toMatchObject({ reason: 'malformed', detail: 'not CBOR: nested deeper than 16 levels' });
   },
 );
 
-test('senml - CBOR of a few levels in a field that is not known is read over', () => {
+test('senml - CBOR of a few levels in an unknown field is ignored', () => {
   const pack = packed([
     [0, 'a'],
     [2, 1],
@@ -266,7 +266,7 @@ test('senml - CBOR of a few levels in a field that is not known is read over', (
   expect(fieldsOf(good(cbor.decode(pack, NOW)))).toHaveLength(1);
 });
 
-test('senml - CBOR floats that are no numbers are refused as such, each at its record', () => {
+test('senml - CBOR floats that are not numbers are refused as not-a-number, each at its record', () => {
   const pack = packed(
     [
       [0, 'temperature'],
@@ -384,20 +384,20 @@ test.each(FAULTS)('senml - %s is refused', (_, pack, path, detail) => {
 });
 
 test('senml - a faulty record does not stop the others', () => {
-  const answer = read([{ n: 'a', v: 1 }, { n: 'b' }, null, { n: 'c', v: 2 }]) as Decoded;
-  expect(fieldsOf(answer).map(([name, value, , , path]) => [name, value, path])).toEqual([
+  const decoded = read([{ n: 'a', v: 1 }, { n: 'b' }, null, { n: 'c', v: 2 }]) as Decoded;
+  expect(fieldsOf(decoded).map(([name, value, , , path]) => [name, value, path])).toEqual([
     ['a', 1, '$[0].v'],
     ['c', 2, '$[3].v'],
   ]);
-  expect(answer.rejections.map(({ path }) => path)).toEqual(['$[1]', '$[2]']);
+  expect(decoded.rejections.map(({ path }) => path)).toEqual(['$[1]', '$[2]']);
 });
 
-test('senml - base fields of a faulty record count for the records behind it', () => {
-  const answer = read([
+test('senml - base fields of a faulty record apply to the records after it', () => {
+  const decoded = read([
     { bn: 'x/', n: 'a b', v: 1 },
     { n: 'c', v: 2 },
   ]) as Decoded;
-  expect(fieldsOf(answer).map(([name]) => name)).toEqual(['x/c']);
+  expect(fieldsOf(decoded).map(([name]) => name)).toEqual(['x/c']);
 });
 
 test.each([
@@ -436,13 +436,13 @@ test.each([
   expect(air([{ n: name, u: 'Cel', v: 21.5 }])).toEqual({ values: [['temperature', 21.5, NOW]], rejections: [] });
 });
 
-test('senml - a metric with an underscore is not cut behind it', () => {
+test('senml - a metric with an underscore is not split after it', () => {
   const traffic = receiver('traffic');
-  const answer = traffic(senml, json([{ n: 'urn:dev:ow:10e2:travel_time', u: 's', v: 60 }]));
-  expect(answer.values).toEqual([['travel_time', 60, NOW]]);
+  const decoded = traffic(senml, json([{ n: 'urn:dev:ow:10e2:travel_time', u: 's', v: 60 }]));
+  expect(decoded.values).toEqual([['travel_time', 60, NOW]]);
 });
 
-test('senml - two names of a pack that end alike stand for neither: they are told apart by more of the name', () => {
+test('senml - an ending that two names of a pack share maps neither: a longer ending is needed', () => {
   const { values, rejections } = air([
     { bn: 'bin-1/', n: 'in/temperature', u: 'Cel', v: 21 },
     { n: 'out/temperature', u: 'Cel', v: 5 },
@@ -456,19 +456,19 @@ test('senml - two names of a pack that end alike stand for neither: they are tol
 });
 
 test('senml - the same name twice at one time is two readings, as it was sent', () => {
-  const answer = good(
+  const decoded = good(
     read([
       { n: 'a', v: 1 },
       { n: 'a', v: 2 },
     ]),
   );
-  expect(answer.readings.map(({ path, metrics }) => [path, metrics.a])).toEqual([
+  expect(decoded.readings.map(({ path, metrics }) => [path, metrics.a])).toEqual([
     ['$[0]', 1],
     ['$[1]', 2],
   ]);
 });
 
-test('senml - the unit of the record wins, in whatever unit of the quantity', () => {
+test('senml - the unit of the record takes precedence, in any unit of the quantity', () => {
   const { values, rejections } = air([
     { bn: 'bin-1:', n: 'temperature', u: 'K', v: 294.65 },
     { n: 'humidity', u: '/', v: 0.57 },

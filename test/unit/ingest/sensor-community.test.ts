@@ -42,7 +42,7 @@ test.each([
 });
 
 test.each(['', ' ', 'nan', 'NaN', 'Infinity', '0x10', '1,5', '1 2', '12µg', '1e', null, true, {}, [], '9'.repeat(400)])(
-  'sensor.community - %j is no number, and refused where it stands',
+  'sensor.community - %j is no number and is refused at its place',
   (text) => {
     const { values, rejections } = station(format, push(value('SDS_P1', text), value('SDS_P2', '5')));
     expect(values).toEqual([['pm25', 5, NOW]]);
@@ -50,7 +50,7 @@ test.each(['', ' ', 'nan', 'NaN', 'Infinity', '0x10', '1,5', '1 2', '12µg', '1e
   },
 );
 
-test('sensor.community - a value without a type, or one that comes twice, does not stop the others', () => {
+test('sensor.community - a value without a type, or with a repeated one, does not stop the others', () => {
   const payload = push(
     value('SDS_P1', '1'),
     value('SDS_P1', '2'),
@@ -82,7 +82,7 @@ test.each<[string, Buffer, string, string]>([
   expect(format.decode(payload, NOW)).toMatchObject({ reason, path });
 });
 
-test('sensor.community - elsewhere a text is no number', () => {
+test('sensor.community - in other formats a text is no number', () => {
   const native = formatOf('d', 'devices/d/readings').format!;
   const { values, rejections } = station(native, json({ metrics: { pm10: '12.3' } }));
   expect(values).toEqual([]);

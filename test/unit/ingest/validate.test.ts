@@ -21,7 +21,7 @@ const table: MetricTable = {
 };
 const checks: ProfileChecks = compileChecks(city, table).get('bin')!;
 
-/** The same city, as someone else would write its checks down. */
+/** The checks of the same city, written independently as a zod schema. */
 const values = Object.fromEntries(
   Object.entries(METRICS).map(([id, { min, max }]) => [id, z.number().min(min).max(max)]),
 ) as Record<keyof typeof METRICS, z.ZodNumber>;
@@ -37,7 +37,7 @@ interface Found {
   readonly rejections: readonly Rejection[];
 }
 
-/** What intake makes of a payload; null where it refuses all of it. */
+/** Returns the result of intake for a payload; null where all of it is refused. */
 function read(payload: unknown): Found[] | Rejection {
   const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
   const decoded = formatOf('d', 'devices/d/readings').format!.decode(Buffer.from(text), NOW);
@@ -54,14 +54,14 @@ function read(payload: unknown): Found[] | Rejection {
   });
 }
 
-/** What a path points at: the parent must be there. */
+/** Returns the value at a path; its parent must exist. */
 function pointsInto(path: string, payload: unknown): boolean {
   let rest = path.slice(1);
   let at = payload;
   while (rest !== '') {
     if (typeof at !== 'object' || at === null) return false;
     const index = /^\[(\d+)\]/.exec(rest);
-    // A name may hold dots itself: the longest that is there.
+    // A name may contain dots: the longest one that exists is taken.
     const name = Object.keys(at)
       .filter((key) => rest === `.${key}` || rest.startsWith(`.${key}.`) || rest.startsWith(`.${key}[`))
       .sort((x, y) => y.length - x.length)[0];
@@ -96,7 +96,7 @@ const anyValue = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom<unknown[]>(null, true, '', '12', 'NaN', 'Infinity', [], [1], {}, { a: 1 }) },
   { weight: 1, arbitrary: fc.jsonValue() },
 );
-/** `__proto__` as a key of its own, as JSON.parse makes it. */
+/** `__proto__` as an own key, as JSON.parse creates it. */
 const metrics = fc.array(fc.tuple(names_, anyValue), { minLength: 1, maxLength: 6 }).map((pairs) => {
   const made: Record<string, unknown> = {};
   for (const [name, value] of pairs)
@@ -137,11 +137,11 @@ const reading = fc.oneof(
 );
 
 describe('validation', () => {
-  test('accepts the very values that a zod schema of the city accepts, and says of every other what is wrong and where', () => {
-    const met = new Map<string, number>();
+  test('accepts the values that a zod schema of the city accepts, and reports for every other what is wrong and where', () => {
+    const seenReasons = new Map<string, number>();
     fc.assert(
       fc.property(fc.oneof(reading, fc.array(reading, { minLength: 1, maxLength: 3 })), (made) => {
-        // As it comes off the wire: JSON has no -0.
+        // As received: JSON has no -0.
         const payload = JSON.parse(JSON.stringify(made)) as typeof made;
         const items: { ts?: unknown; metrics: Record<string, unknown> }[] = Array.isArray(payload)
           ? payload
@@ -156,10 +156,10 @@ describe('validation', () => {
           );
           expect(good).toEqual(expected);
           if (good.length > 0) expect(ts).toBe(at.data);
-          // Every value is either good or refused.
+          // Every value is either valid or refused.
           expect(good.length + rejections.length).toBe(Object.keys(sent).length);
           for (const { reason, path, detail } of rejections) {
-            met.set(reason, (met.get(reason) ?? 0) + 1);
+            seenReasons.set(reason, (seenReasons.get(reason) ?? 0) + 1);
             expect(Object.hasOwn(REASONS, reason), reason).toBe(true);
             expect(detail).not.toBe('');
             expect(path.startsWith(Array.isArray(payload) ? `$[${i}].` : '$.'), path).toBe(true);
@@ -171,7 +171,7 @@ describe('validation', () => {
       { numRuns: 3_000 },
     );
     const expected = ['unknown-metric', 'not-a-number', 'out-of-range', 'bad-timestamp', 'too-old', 'in-the-future'];
-    for (const reason of expected) expect(met.get(reason), reason).toBeGreaterThan(50);
+    for (const reason of expected) expect(seenReasons.get(reason), reason).toBeGreaterThan(50);
   });
 
   test.each([
@@ -209,17 +209,17 @@ describe('validation', () => {
     expect(read(payload)).toMatchObject({ reason, path, detail: expect.stringMatching(/\w/) });
   });
 
-  test('of an array the good readings are taken, the bad ones refused at their places', () => {
+  test('of an array the valid readings are taken, and the others refused at their places', () => {
     const payload = [{ ts: NOW, metrics: { a: 1 } }, 5, { ts: NOW, metrics: { a: 2 } }];
     expect(read(payload)).toMatchObject([{ good: [['a', 1]] }, { good: [['a', 2]] }]);
   });
 
-  test('a timestamp in seconds is told that milliseconds are expected', () => {
+  test('the refusal of a timestamp in seconds says that milliseconds are expected', () => {
     const [{ rejections }] = read({ ts: NOW / 1000, metrics: { a: 1 } }) as [Found];
     expect(rejections[0]).toMatchObject({ reason: 'too-old', detail: expect.stringContaining('milliseconds') });
   });
 
-  test('metrics get the same numbers whichever city comes first, and profiles do not know each other', () => {
+  test('metrics get the same indexes whichever city comes first, and profiles are independent', () => {
     const both = compileChecks(parseCity(cityControl()).city!, table);
     const out = new Checked();
     checkReading({ path: '$', ts: NOW, metrics: { a: 1, c: 0.5 }, units: null }, both.get('pole')!, NOW, out);
@@ -228,7 +228,7 @@ describe('validation', () => {
   });
 });
 
-/** A fault of the time is told at the time, once a value; any other at its value. */
+/** A fault of the time is reported at the time, once per value; any other fault at its value. */
 function expectPaths(rejections: readonly Rejection[], timeIsGood: boolean): void {
   for (const { path } of rejections) expect(path.endsWith('.ts') && !path.includes('.metrics'), path).toBe(!timeIsGood);
 }

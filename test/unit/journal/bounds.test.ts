@@ -23,7 +23,7 @@ function opened(...args: Parameters<typeof openJournal>): WholeJournal {
 }
 
 describe('trimming', () => {
-  test('journal - no sequence of appends, trims and restarts loses a block that was not given up, or the numbering', () => {
+  test('journal - no sequence of appends, trims and restarts loses a block that was not released, or the numbering', () => {
     const step = fc.oneof(
       {
         weight: 4,
@@ -42,8 +42,8 @@ describe('trimming', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
         const path = join(journalDir(), 'journal.sqlite');
-        let store = new JournalStore(path);
-        const reader = new JournalReader(path);
+        let store = new JournalStore(path).open();
+        const reader = new JournalReader(path).open();
         let oldest = 1;
         let newest = 0;
         for (const one of steps) {
@@ -51,7 +51,7 @@ describe('trimming', () => {
             store.appendMessages(new Uint8Array(one.size), 0, ++newest);
           } else if (one.kind === 'reopen') {
             store.close();
-            store = new JournalStore(path);
+            store = new JournalStore(path).open();
           } else {
             const wanted = Math.max(oldest, Math.min(one.below, newest, oldest + one.most));
             expect(store.trim(one.below, one.most)).toBe(wanted - oldest);
@@ -69,7 +69,7 @@ describe('trimming', () => {
     );
   });
 
-  test('journal - it keeps what the slowest cursor has not released, and what retention holds; past half its bound only the former', async () => {
+  test('journal - it keeps what the slowest cursor has not released, and what retention covers; beyond half its bound only the former', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
     let ms = 1_000;
     const limits = { maxBytes: 100 * KIB, retentionMs: 500 };
@@ -102,7 +102,7 @@ describe('trimming', () => {
     expect(seqs(), 'more than half full: retention no longer counts').toEqual([7, 8, 9, 10]);
   });
 
-  test('journal - what a backup may need is held: blocks released meanwhile go when it is let go, those released before go on', async () => {
+  test('journal - a hold keeps what a backup may need: blocks released during it are deleted after it, earlier ones during it', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
     let ms = 1_000;
     const journal = opened(journalDir(), { retentionMs: 0 }, undefined, { now: () => ms });
@@ -120,7 +120,7 @@ describe('trimming', () => {
     expect(seqs()).toEqual([7, 8]);
   });
 
-  test('journal - trimming keeps up with small commits that come one by one', async () => {
+  test('journal - trimming keeps up with small commits one after another', async () => {
     const journal = opened(journalDir(), { retentionMs: 0 });
     for (let i = 0; i < 3_000; i++) journal.server.control('tick', {}, null);
     journal.server.start();
@@ -128,7 +128,7 @@ describe('trimming', () => {
     await until(() => blocksOf(journal.path).length === 1, 'all that was released is gone', 3_500);
   });
 
-  test('journal - the file is used again: it does not grow with what passed through it', async () => {
+  test('journal - space in the file is reused: it does not grow with the total of messages', async () => {
     const journal = opened(journalDir(), { maxBytes: 1024 * KIB, retentionMs: 0 });
     journal.server.start();
     for (let i = 1; i <= 100; i++) {
@@ -146,25 +146,25 @@ describe('the bound', () => {
     for (let i = 0; i < 9; i++) expect(await append(journal, block(10 * KIB))).toBeNull();
   }
 
-  test('journal - past its bound publishers wait, and are acknowledged once a consumer has gone on', async () => {
+  test('journal - beyond its bound publishers wait, and are acknowledged once a consumer has moved on', async () => {
     const journal = opened(journalDir(), limits);
     journal.server.start();
     await fill(journal);
-    let told: unknown = 'nothing yet';
+    let results: unknown = 'nothing yet';
     const waiting = append(journal, block(20 * KIB)).then((error) => {
-      told = error;
+      results = error;
     });
     await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(told, 'it waits').toBe('nothing yet');
+    expect(results, 'it waits').toBe('nothing yet');
     expect(journal.appender.pendingBytes()).toBeGreaterThan(20 * KIB);
     expect(blocksOf(journal.path)).toHaveLength(9);
     journal.server.release(5);
     await waiting;
-    expect(told).toBeNull();
+    expect(results).toBeNull();
     expect(messagesOf(blocksOf(journal.path).at(-1)!)).toEqual([block(20 * KIB)]);
   });
 
-  test('journal - who waited too long is refused by name, in order; nothing of it is kept, and later messages go on', async () => {
+  test('journal - a publisher that waited too long gets an error, in order; its message is not kept, and later ones are accepted', async () => {
     const journal = opened(journalDir(), limits, { patienceMs: 150, retryMs: 5 });
     journal.server.start();
     await fill(journal);
@@ -176,7 +176,7 @@ describe('the bound', () => {
       }),
     );
     await new Promise((resolve) => setImmediate(resolve));
-    // These collect behind the commit that is tried again, and are refused after it.
+    // These collect behind the commit that is retried, and are refused after it.
     const behind = append(journal, block(20 * KIB)).then((error) => {
       order.push(3);
       return error;
@@ -194,7 +194,7 @@ describe('the bound', () => {
     expect(messagesOf(blocks.at(-1)!)).toEqual([last]);
   });
 
-  test('journal - a message that is larger than the whole bound is refused, and harms no other', async () => {
+  test('journal - a message larger than the whole bound is refused and affects no other', async () => {
     const journal = opened(journalDir(), limits, { patienceMs: 50, retryMs: 5 });
     expect(await append(journal, block(200 * KIB))).toMatchObject({ code: 'journal-full' });
     expect(await append(journal, block(KIB))).toBeNull();
@@ -202,7 +202,7 @@ describe('the bound', () => {
 });
 
 describe('control records', () => {
-  test('journal - ticks are records of their own, at their interval, between the messages', async () => {
+  test('journal - ticks are separate records, at their interval, between the messages', async () => {
     const journal = opened(journalDir(), { tickMs: 10 });
     journal.server.start();
     const ticks = () => blocksOf(journal.path).filter(({ kind }) => kind === 'tick').length;

@@ -15,10 +15,10 @@ afterAll(removeJournals);
 const WAL_HEADER = 32;
 
 describe('a torn write', () => {
-  /** A journal that is open, and how long its write-ahead log was when each of its blocks was acknowledged. */
+  /** An open journal, and the length of its write-ahead log when each block was acknowledged. */
   function journalWithLog(sizes: readonly number[]) {
     const path = join(journalDir(), 'journal.sqlite');
-    const store = new JournalStore(path);
+    const store = new JournalStore(path).open();
     const writer = new BatchWriter();
     const route = createRoute('bin-1', 't');
     const logAfter = sizes.map((size, i) => {
@@ -33,7 +33,7 @@ describe('a torn write', () => {
     return { path, store, logAfter };
   }
 
-  /** What the disk holds after a crash: the file and its log (the index in -shm is memory). */
+  /** Copies what the disk holds after a crash: the file and its log (the index in -shm is memory). */
   function crashed(path: string): string {
     const copy = join(journalDir(), 'journal.sqlite');
     for (const end of ['', '-wal']) copyFileSync(path + end, copy + end);
@@ -46,7 +46,7 @@ describe('a torn write', () => {
     how: fc.constantFrom('cut', 'flip', 'zeros'),
   });
 
-  test('journal - a log cut or damaged anywhere leaves exactly the blocks that were whole before it, and goes on from there', () => {
+  test('journal - a log truncated or damaged anywhere keeps exactly the complete blocks before that place, and continues from there', () => {
     fc.assert(
       fc.property(sizes, damage, (sizes, { at, how }) => {
         const { path, store, logAfter } = journalWithLog(sizes);
@@ -62,10 +62,10 @@ describe('a torn write', () => {
           writeFileSync(`${copy}-wal`, log);
         }
         const whole = logAfter.filter((end) => end <= place).length;
-        const again = new JournalStore(copy);
+        const again = new JournalStore(copy).open();
         const blocks = blocksOf(copy);
         expectSound(blocks);
-        // Zeros over zeros damage nothing: only then may one more be whole.
+        // Zeros over zeros damage nothing: only then one more block may be complete.
         expect(blocks.length).toBeGreaterThanOrEqual(whole);
         if (how !== 'zeros') expect(blocks.length).toBe(whole);
         for (const [i, block] of blocks.entries()) {
@@ -86,7 +86,7 @@ describe('a torn write', () => {
 });
 
 describe('kill -9', () => {
-  /** Runs the child until it acknowledged `most` messages, kills it, and answers the last number that it wrote. */
+  /** Runs the child until it acknowledged `most` messages and kills it. Returns the last number that it wrote. */
   async function killedAfter(dir: string, most: number): Promise<number> {
     const child = spawn(
       process.execPath,
@@ -106,9 +106,9 @@ describe('kill -9', () => {
     return last;
   }
 
-  test('journal - every message that was acknowledged is there, whole and in its place, after kill upon kill', async () => {
+  test('journal - every acknowledged message is there, complete and in its place, after repeated kills', async () => {
     const dir = journalDir();
-    // The third run takes the log past its checkpoints.
+    // The third run goes beyond the checkpoints of the write-ahead log.
     for (const most of [1, 300, 4_000, 700]) {
       const last = await killedAfter(dir, most);
       const blocks = blocksOf(join(dir, 'journal.sqlite'));
@@ -122,7 +122,7 @@ describe('kill -9', () => {
   });
 });
 
-/** Mounting needs root and loop devices: a snapshot of the device is what a machine without power finds. */
+/** Mounting needs root and loop devices. A snapshot of the device holds what survives a loss of power. */
 const mountable = (() => {
   try {
     const dir = journalDir();
@@ -151,7 +151,7 @@ function unmount(dir: string): void {
 }
 
 test.skipIf(!mountable)(
-  'journal - what was acknowledged has reached the device, not only the memory of the system: it survives a loss of power',
+  'journal - an acknowledged message is on the device, not only in the memory of the system: it survives a loss of power',
   async () => {
     const dir = journalDir();
     const snapshots: string[] = [];
@@ -159,7 +159,7 @@ test.skipIf(!mountable)(
     mount(dir);
     const journal = openJournal(join(dir, 'disk'));
     try {
-      // Proof that a snapshot tells: a file that nobody synced is not on the device.
+      // Proof that a snapshot shows the difference: a file that was not synced is not on the device.
       writeFileSync(join(dir, 'disk', 'unsynced'), 'x'.repeat(100_000));
       for (let n = 0; n < 30; n++) {
         const payload = payloadOf(n).toString();
@@ -180,7 +180,7 @@ test.skipIf(!mountable)(
       try {
         const unsynced = join(dir, 'disk', 'unsynced');
         if (i === 0) expect(existsSync(unsynced) && statSync(unsynced).size > 0).toBe(false);
-        const store = new JournalStore(join(dir, 'disk', 'journal.sqlite'));
+        const store = new JournalStore(join(dir, 'disk', 'journal.sqlite')).open();
         const blocks = blocksOf(join(dir, 'disk', 'journal.sqlite'));
         store.close();
         expectSound(blocks);

@@ -38,18 +38,18 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
 );
 
 describe('the file', () => {
-  test('journal - what was appended is there after it was closed and opened, block by block, byte by byte', () => {
+  test('journal - what was appended is there after closing and opening, block by block, byte by byte', () => {
     fc.assert(
       fc.property(fc.array(stepArbitrary, { maxLength: 15 }), (steps) => {
         const path = join(journalDir(), 'journal.sqlite');
-        let store = new JournalStore(path);
+        let store = new JournalStore(path).open();
         const writer = new BatchWriter(64);
         const routes = new Map<string, Route>();
         let recycled: ArrayBuffer | null = null;
         for (const step of steps) {
           if (step.kind === 'reopen') {
             store.close();
-            store = new JournalStore(path);
+            store = new JournalStore(path).open();
           } else if (step.kind === 'messages') {
             for (const { identity, topic, payload } of step.messages) {
               const route = routes.get(identity + topic) ?? createRoute(identity, topic);
@@ -76,31 +76,31 @@ describe('the file', () => {
     );
   });
 
-  test('journal - time in it never runs backwards, not even over a restart with a clock that was set back', () => {
+  test('journal - its time never decreases, not even over a restart with a clock that was set back', () => {
     const path = join(journalDir(), 'journal.sqlite');
-    let store = new JournalStore(path);
+    let store = new JournalStore(path).open();
     store.appendControl('tick', Buffer.from('{}'), 5_000, null);
     store.appendControl('tick', Buffer.from('{}'), 4_000, null);
     store.close();
-    store = new JournalStore(path);
+    store = new JournalStore(path).open();
     store.appendMessages(new Uint8Array(), 0, 3_000);
     store.appendControl('tick', Buffer.from('{}'), 6_000, null);
     store.close();
     expect(blocksOf(path).map(({ receivedAt }) => receivedAt)).toEqual([5_000, 5_000, 5_000, 6_000]);
   });
 
-  test('journal - the heads are those of the newest city and registry in it, also after it was opened again', () => {
+  test('journal - the heads are those of its newest city and registry, also after it is opened again', () => {
     const path = join(journalDir(), 'journal.sqlite');
-    const store = new JournalStore(path);
+    const store = new JournalStore(path).open();
     expect(store.heads).toEqual({ city: null, registry: 0 });
     store.appendControl('city', Buffer.from('{}'), 1, 'abc');
     store.appendControl('devices', Buffer.from('{}'), 2, '7');
     store.appendControl('city', Buffer.from('{}'), 3, 'def');
     store.close();
-    expect(new JournalStore(path).heads).toEqual({ city: 'def', registry: 7 });
+    expect(new JournalStore(path).open().heads).toEqual({ city: 'def', registry: 7 });
   });
 
-  test('journal - a record cut short is an error, never a shorter message', () => {
+  test('journal - a truncated record is an error, never a shorter message', () => {
     const writer = new BatchWriter();
     writer.add(createRoute('bin-1', 'devices/bin-1/readings'), Buffer.from('{"metrics":{"fill":95}}'), 1);
     const { bytes, length } = writer.take(null);
@@ -120,26 +120,26 @@ describe('the file', () => {
 });
 
 describe('group commits', () => {
-  test('journal - publishers are told in the order of their appends, and only when a reader can see their message', async () => {
+  test('journal - publishers are notified in the order of their appends, once a reader can see their message', async () => {
     const pauses = fc.constantFrom('none', 'tick', 'macrotask' as const);
     const steps = fc.array(fc.tuple(messageArbitrary, pauses), { minLength: 1, maxLength: 60 });
     await fc.assert(
       fc.asyncProperty(steps, async (sends) => {
         const journal = openJournal(journalDir());
-        const reader = new JournalReader(journal.path);
-        const told: number[] = [];
+        const reader = new JournalReader(journal.path).open();
+        const results: number[] = [];
         for (const [i, [{ identity, topic, payload }, pause]] of sends.entries()) {
           journal.appender.append(journal.appender.route(identity, topic), Buffer.from(payload), (error) => {
             expect(error).toBeNull();
             expect(reader.head().messages, `message ${i} was acknowledged`).toBeGreaterThan(i);
-            told.push(i);
+            results.push(i);
           });
           if (pause === 'tick') await Promise.resolve();
           if (pause === 'macrotask') await new Promise((resolve) => setImmediate(resolve));
         }
         await journal.appender.drained();
         expect(journal.appender.pendingBytes()).toBe(0);
-        expect(told).toEqual(sends.map((_, i) => i));
+        expect(results).toEqual(sends.map((_, i) => i));
         const blocks = reader.after(0, 1_000);
         expectSound(blocks);
         expect(blocks.flatMap(messagesOf)).toEqual(sends.map(([message]) => message));
@@ -150,7 +150,7 @@ describe('group commits', () => {
     );
   });
 
-  test('journal - a lone message does not wait for others, and those that come meanwhile share the next commit', async () => {
+  test('journal - a lone message does not wait for others, and messages that come meanwhile share the next commit', async () => {
     const journal = openJournal(journalDir());
     const message = { identity: 'bin-1', topic: 'devices/bin-1/readings', payload: '1' };
     await append(journal, message);
@@ -162,22 +162,24 @@ describe('group commits', () => {
     journal.close();
   });
 
-  test('journal - a message larger than the buffer of a commit is kept whole, with those around it', async () => {
+  test('journal - a message larger than the buffer of a commit is stored complete, with those around it', async () => {
     const journal = openJournal(journalDir());
     const sizes = [10, 300 * 1024, 10, 2 * 1024 * 1024, 256 * 1024, 10];
     const messages = sizes.map((size, i) => ({ identity: 'bin-1', topic: 't', payload: String(i).repeat(size) }));
-    const told = await Promise.all(messages.map((message) => append(journal, message)));
-    expect(told).toEqual(sizes.map(() => null));
+    const results = await Promise.all(messages.map((message) => append(journal, message)));
+    expect(results).toEqual(sizes.map(() => null));
     expect(blocksOf(journal.path).flatMap(messagesOf)).toEqual(messages);
     journal.close();
   });
 
-  test('journal - the payload is copied at once: the buffer that it came in may be used again', async () => {
+  test('journal - the payload is copied at once: its buffer may be reused', async () => {
     const journal = openJournal(journalDir());
     const payload = Buffer.from('first');
-    const told = new Promise((resolve) => journal.appender.append(journal.appender.route('a', 't'), payload, resolve));
+    const results = new Promise((resolve) =>
+      journal.appender.append(journal.appender.route('a', 't'), payload, resolve),
+    );
     payload.write('OTHER');
-    await told;
+    await results;
     expect(blocksOf(journal.path).flatMap(messagesOf)).toEqual([{ identity: 'a', topic: 't', payload: 'first' }]);
     journal.close();
   });

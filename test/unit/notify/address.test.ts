@@ -50,28 +50,28 @@ test.each([
   ['http://[::1]:80/', '::1'],
   ['http://[::ffff:127.0.0.1]/', '::ffff:7f00:1'],
   ['https://city.example/', null],
-])('addresses - the literal in %s is %s', (url, literal) => {
+])('addresses - the literal address in %s is %s', (url, literal) => {
   expect(literalOf(new URL(url))).toBe(literal);
 });
 
-const answering = (...addresses: string[]) =>
+const resolvesTo = (...addresses: string[]) =>
   guardedLookup(((_name: string, _options: object, callback: (error: null, found: object[]) => void) =>
     callback(
       null,
       addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
     )) as typeof lookup);
 
-const asked = (look: ReturnType<typeof guardedLookup>, all: boolean) =>
+const lookUp = (look: ReturnType<typeof guardedLookup>, all: boolean) =>
   new Promise((resolve) => look('name.example', { all }, (error, found) => resolve(error ?? found)));
 
-test('addresses - a name is looked up to its public addresses only', async () => {
-  const look = answering('10.0.0.1', '8.8.8.8', '::1', '2606:4700::1');
-  expect(await asked(look, true)).toMatchObject([{ address: '8.8.8.8' }, { address: '2606:4700::1' }]);
-  expect(await asked(look, false)).toBe('8.8.8.8');
+test('addresses - the lookup of a name returns its public addresses only', async () => {
+  const look = resolvesTo('10.0.0.1', '8.8.8.8', '::1', '2606:4700::1');
+  expect(await lookUp(look, true)).toMatchObject([{ address: '8.8.8.8' }, { address: '2606:4700::1' }]);
+  expect(await lookUp(look, false)).toBe('8.8.8.8');
 });
 
-test('addresses - a name that has private ones only is refused, naming them', async () => {
-  const error = await asked(answering('127.0.0.1', '::1'), true);
+test('addresses - a name with only private addresses is refused, and the error lists them', async () => {
+  const error = await lookUp(resolvesTo('127.0.0.1', '::1'), true);
   expect(error).toBeInstanceOf(PrivateAddressError);
   expect((error as Error).message).toBe('name.example resolves to 127.0.0.1, ::1');
 });

@@ -13,7 +13,7 @@ function openAlertmanager() {
   return { ...kit, webhook, bodies: () => kit.poster.posts.map(({ body }) => JSON.parse(body) as Body) };
 }
 
-test('Alertmanager - an alert that fires is the body of its webhook receiver, version 4; tickets are not told', async () => {
+test('Alertmanager - a firing alert has the body of its webhook receiver, version 4; tickets are not sent', async () => {
   const kit = openAlertmanager();
   kit.happen('1.0', 'firing');
   await settled();
@@ -60,7 +60,7 @@ test('Alertmanager - an alert that fires is the body of its webhook receiver, ve
   });
 });
 
-test('Alertmanager - a harder one and its end are the same alert: fingerprint, group and start stay', async () => {
+test('Alertmanager - a higher severity and the end belong to the same alert: fingerprint, group and start stay', async () => {
   const kit = openAlertmanager();
   kit.happen('1.0', 'firing');
   kit.happen('2.0', 'firing', { from: 'firing', severity: 'critical' });
@@ -74,7 +74,7 @@ test('Alertmanager - a harder one and its end are the same alert: fingerprint, g
   expect(bodies[2]!.alerts[0]!.endsAt).toBe('2026-01-01T00:03:00.000Z');
 });
 
-test('Alertmanager - labels that would be empty are left out', async () => {
+test('Alertmanager - empty labels are left out', async () => {
   const kit = openAlertmanager();
   kit.happen('1.0', 'firing', { group: '~fault' });
   await settled();
@@ -83,7 +83,7 @@ test('Alertmanager - labels that would be empty are left out', async () => {
   });
 });
 
-test('Alertmanager - a ping is an alert LamppostPing', async () => {
+test('Alertmanager - a test message is an alert LamppostPing', async () => {
   const kit = openAlertmanager();
   await kit.notifier.webhooks.ping(kit.webhook.id);
   expect(kit.bodies()[0]).toMatchObject({

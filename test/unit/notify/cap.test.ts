@@ -13,7 +13,7 @@ const XSD = fileURLToPath(new URL('../../fixtures/cap/essentials.xsd', import.me
 const schema = XsdValidator.fromDoc(XmlDocument.fromBuffer(readFileSync(XSD)));
 const NS = { cap: 'urn:oasis:names:tc:emergency:cap:1.2' };
 
-/** The texts of elements of a message, which has to be valid. */
+/** Validates a message and returns the texts of elements. */
 function read(body: string, ...names: string[]): string[] {
   const document = XmlDocument.fromString(body);
   schema.validate(document);
@@ -25,18 +25,18 @@ function read(body: string, ...names: string[]): string[] {
   );
 }
 
-/** What comes of incidents at a webhook of CAP. */
+/** Opens a notifier with a webhook of format CAP. */
 function openCap(filter: typeof WEBHOOK.filter = {}) {
   const kit = openNotifier();
   const webhook = kit.notifier.webhooks.create({ ...WEBHOOK, format: 'cap', filter }, null);
-  const told = () => kit.poster.posts.map(({ body }) => read(body, 'identifier', 'msgType', 'severity', 'references'));
-  return { ...kit, webhook, told };
+  const sent = () => kit.poster.posts.map(({ body }) => read(body, 'identifier', 'msgType', 'severity', 'references'));
+  return { ...kit, webhook, sent };
 }
 const reference = (id: string, time: string) => `lamppost@lamppost.example,${id},${time}`;
 const [T1, T2] = ['2026-01-01T08:01:00+08:00', '2026-01-01T08:02:00+08:00'];
 
 describe('CAP', () => {
-  test('a severe alert is an Alert, in both languages, with the borders of its district; tickets are not told', async () => {
+  test('a severe alert is an Alert, in both languages, with the borders of its district; tickets are not sent', async () => {
     const kit = openCap();
     kit.happen('1.0', 'firing');
     await settled();
@@ -62,7 +62,7 @@ describe('CAP', () => {
     expect(read(body, 'polygon')[0]!.split('|')[0]).toBe('31.2,121.5 31.2,121.6 31.3,121.6 31.2,121.5');
   });
 
-  test('one that becomes harder is an Update, one that ends a Cancel, and both name what came before', async () => {
+  test('a higher severity is an Update, the end a Cancel, and both refer to the earlier messages', async () => {
     const kit = openCap();
     kit.happen('1.0', 'firing');
     kit.happen('2.0', 'firing', { from: 'firing', severity: 'critical' });
@@ -70,7 +70,7 @@ describe('CAP', () => {
     kit.happen('4.0', 'firing');
     await settled();
     const both = `${reference('1.0-alert', T1)} ${reference('2.0-alert', T2)}`;
-    expect(kit.told()).toEqual([
+    expect(kit.sent()).toEqual([
       ['1.0-alert', 'Alert', 'Severe|Severe', ''],
       ['2.0-alert', 'Update', 'Extreme|Extreme', reference('1.0-alert', T1)],
       ['3.0-alert', 'Cancel', 'Extreme|Extreme', both],
@@ -78,7 +78,7 @@ describe('CAP', () => {
     ]);
   });
 
-  test('a mild alert is not told, nor is its end; it is once it is severe, and then its end is, however mild', async () => {
+  test('an alert of low severity is not sent, nor is its end; once it was sent with high severity, its end is sent at any severity', async () => {
     const kit = openCap();
     kit.happen('1.0', 'firing', { severity: 'medium' });
     kit.happen('2.0', 'resolved', { from: 'firing', severity: 'medium' });
@@ -86,25 +86,25 @@ describe('CAP', () => {
     kit.happen('4.0', 'firing', { from: 'firing', severity: 'high' });
     kit.happen('5.0', 'resolved', { from: 'firing', severity: 'medium' });
     await settled();
-    expect(kit.told().map(([id, type]) => [id, type])).toEqual([
+    expect(kit.sent().map(([id, type]) => [id, type])).toEqual([
       ['4.0-alert', 'Alert'],
       ['5.0-alert', 'Cancel'],
     ]);
   });
 
-  test('severities that a filter names are told, also mild ones; its other lists hold for the end too', async () => {
+  test('severities that a filter lists are sent, low ones too; its other lists apply to the end too', async () => {
     const kit = openCap({ severities: ['medium'], districts: ['harbour'] });
     kit.happen('1.0', 'firing', { severity: 'medium' });
     kit.happen('2.0', 'resolved', { from: 'firing', severity: 'low' });
     kit.happen('3.0', 'firing', { severity: 'critical' });
     await settled();
-    expect(kit.told().map(([id, type, severity]) => [id, type, severity])).toEqual([
+    expect(kit.sent().map(([id, type, severity]) => [id, type, severity])).toEqual([
       ['1.0-alert', 'Alert', 'Moderate|Moderate'],
       ['2.0-alert', 'Cancel', 'Minor|Minor'],
     ]);
   });
 
-  test('a redelivery is the same bytes; one of a range too where it was sent, and what was never sent is not cancelled', async () => {
+  test('a redelivery has the same bytes, alone and in a range; an alert that was never sent is not cancelled', async () => {
     const kit = openCap();
     kit.happen('1.0', 'firing');
     kit.happen('2.0', 'resolved', { from: 'firing' });
@@ -117,13 +117,13 @@ describe('CAP', () => {
     expect(await kit.notifier.webhooks.redeliverRange(late.id, { by: 'number', from: 1, to: 99 })).toBe(1);
   });
 
-  test('a ping is a message of status Test', async () => {
+  test('a test message has status Test', async () => {
     const kit = openCap();
     await kit.notifier.webhooks.ping(kit.webhook.id);
     expect(read(kit.poster.posts[0]!.body, 'status', 'msgType', 'info')).toEqual(['Test', 'Alert', '']);
   });
 
-  test('an alert of the city names the city; titles with markup and what is no character stay valid', () => {
+  test('an alert of the city names the city; titles with markup and invalid characters give valid XML', () => {
     const formats = createFormats({ city: () => CITY, publicUrl: 'http://[::1]:8080' });
     const kit = openNotifier();
     const title = `<b>&"'\u0000\ud800 ${'长'.repeat(300)}`;
@@ -145,11 +145,11 @@ describe('CAP', () => {
     ['2026-01-01T00:00:00Z', 'Europe/London', '2026-01-01T00:00:00-00:00'],
     ['2026-01-01T00:00:00Z', 'America/St_Johns', '2025-12-31T20:30:00-03:30'],
     ['2026-01-01T00:00:00Z', 'Asia/Kathmandu', '2026-01-01T05:45:00+05:45'],
-  ])('the time %s in %s is %s', (iso, zone, told) => {
-    expect(capTime(iso, zone)).toBe(told);
+  ])('the time %s in %s is %s', (iso, zone, expected) => {
+    expect(capTime(iso, zone)).toBe(expected);
   });
 
-  test('the essentials that these tests hold messages against refuse what the standard does', () => {
+  test('the schema of these tests refuses what the standard refuses', () => {
     const kit = openCap();
     const good = createFormats({ city: () => CITY, publicUrl: 'https://l.example' }).cap.ping({
       id: 'p',

@@ -15,7 +15,7 @@ const log = (kit: ReturnType<typeof openNotifier>, id: string) =>
   kit.notifier.webhooks.get(id).log.map(({ note }) => note);
 
 describe('webhooks - crashes and bounds', () => {
-  test('after a kill between answer and note, the same event goes out again with the same id, and none is lost', async () => {
+  test('after a kill between response and record, the event is sent again with the same id, and none is lost', async () => {
     const kit = openNotifier();
     create(kit);
     kit.poster.script = () => new Promise(() => {});
@@ -29,7 +29,7 @@ describe('webhooks - crashes and bounds', () => {
     expect(kit.poster.idsTo(A)).toEqual(['1.0-alert', 't-1-0.1', '1.0-alert', 't-1-0.1', '2.0-alert', 't-1-0.2']);
   });
 
-  test('events that were added while nobody told are taken at the start', async () => {
+  test('events that were added while the notifier was stopped are taken at the start', async () => {
     const kit = openNotifier();
     create(kit);
     await settled();
@@ -41,7 +41,7 @@ describe('webhooks - crashes and bounds', () => {
     expect(kit.poster.posts).toHaveLength(2);
   });
 
-  test('a stop lets what is under way end, begins nothing more, and what it cuts off goes out after the next start', async () => {
+  test('a stop waits for attempts under way and begins no more; aborted ones are made again after the next start', async () => {
     const kit = openNotifier();
     create(kit);
     const slow = Promise.withResolvers<'delivered'>();
@@ -63,7 +63,7 @@ describe('webhooks - crashes and bounds', () => {
     expect(kit.poster.idsTo(A).sort()).toEqual(['2.0-alert', 't-1-0.1', 't-1-0.2']);
   });
 
-  test('what waits for a receiver is bounded: the rest stays in the outbox until there is room', async () => {
+  test('the queue of a receiver is bounded: more events stay in the outbox until there is room', async () => {
     const kit = openNotifier({ page: 10, mostWaiting: 20 });
     const { id } = create(kit);
     kit.poster.script = () => 'unreachable';
@@ -76,7 +76,7 @@ describe('webhooks - crashes and bounds', () => {
     expect(new Set(kit.poster.idsTo(A)).size).toBe(80);
   });
 
-  test('a receiver whose place is gone gets the oldest that there is, and its log says what was missed', async () => {
+  test('a receiver whose place is gone continues at the oldest event, and its log says what it missed', async () => {
     const kit = openNotifier();
     const { id } = create(kit);
     kit.notifier.webhooks.disable(id);
@@ -90,7 +90,7 @@ describe('webhooks - crashes and bounds', () => {
     expect(log(kit, id)[0]).toBe('events 1 to 16 were missed: the outbox no longer has them');
   });
 
-  test('where the outbox was lost, receivers get the new one from its beginning; where it went back, from where it stands', async () => {
+  test('after the loss of the outbox receivers begin at the start of the new one; after a restored older one, at its end', async () => {
     const kit = openNotifier();
     const { id } = create(kit);
     kit.incidents(5);
@@ -99,7 +99,7 @@ describe('webhooks - crashes and bounds', () => {
     kit.state.db.exec('delete from outbox where n > 4');
     kit.restart();
     await settled();
-    expect(log(kit, id)[0]).toBe('the outbox went back to event 4: told from there');
+    expect(log(kit, id)[0]).toBe('the outbox went back to event 4: delivery continues from there');
     kit.incidents(1, 6);
     await settled();
     expect(kit.poster.idsTo(A).sort()).toEqual(['6.0-alert', 't-6-0.1']);
@@ -109,18 +109,18 @@ describe('webhooks - crashes and bounds', () => {
     kit.restart();
     kit.incidents(2, 7);
     await settled();
-    expect(log(kit, id)[0]).toBe('the outbox has begun anew: told from its beginning');
+    expect(log(kit, id)[0]).toBe('the outbox is a new one: delivery continues from its start');
     expect(kit.poster.posts).toHaveLength(4);
   });
 
-  test('the file is for its owner alone: it holds secrets', () => {
+  test('only the owner can read the file: it holds secrets', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'lamppost-notify-')), 'deliveries.sqlite');
     const kit = openNotifier(undefined, path);
     create(kit);
     for (const file of [path, `${path}-wal`]) expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
-  test('a full disk keeps what was answered until there is room, and loses nothing', async () => {
+  test('on a full disk results wait until there is room, and none is lost', async () => {
     const kit = openNotifier();
     const { id } = create(kit);
     kit.happen('1.0', 'firing');
@@ -137,7 +137,7 @@ describe('webhooks - crashes and bounds', () => {
     expect(new Set(kit.poster.idsTo(A))).toEqual(new Set(kit.ids()));
   });
 
-  test('an event that cannot be told is passed over, said in the log, and keeps nothing else from anybody', async () => {
+  test('an event that cannot be rendered is noted in the log and skipped; other events are delivered', async () => {
     const kit = openNotifier();
     const { id } = create(kit, { format: 'alertmanager', filter: { severities: ['high'] } });
     const broken = { id: 'broken', type: 'city.lamppost.ticket.opened', subject: 'tickets/x', data: null };
@@ -149,10 +149,10 @@ describe('webhooks - crashes and bounds', () => {
     kit.happen('1.0', 'firing');
     await settled();
     expect(kit.poster.idsTo(A)).toEqual(['1.0-alert']);
-    expect(log(kit, id)[0]).toMatch(/^event 1 \(broken\) cannot be told: /);
+    expect(log(kit, id)[0]).toMatch(/^event 1 \(broken\) cannot be delivered: /);
   });
 
-  test('a sender that fails of itself is a failed attempt, with its reason', async () => {
+  test('an error inside the channel is a failed attempt with its reason', async () => {
     const kit = openNotifier();
     const { id } = create(kit, { filter: { types: ['city.lamppost.alert.firing'] } });
     kit.poster.script = () => {
@@ -162,6 +162,6 @@ describe('webhooks - crashes and bounds', () => {
     await settled();
     const { items } = kit.notifier.webhooks.deliveries(id, { limit: 1, after: null });
     expect(items).toMatchObject([{ state: 'pending', outcome: 'failed', attempts: 1 }]);
-    expect(kit.notifier.webhooks.delivery(id, items[0]!.id).tries[0]!.answer).toBe('at Lamppost: a bug');
+    expect(kit.notifier.webhooks.delivery(id, items[0]!.id).tries[0]!.response).toBe('at Lamppost: a bug');
   });
 });

@@ -10,8 +10,8 @@ const create = (
   after: number | null = null,
 ) => kit.notifier.webhooks.create({ ...WEBHOOK, ...changes }, after);
 
-describe('webhooks - the way of an event', () => {
-  test('every event comes once, in order, with its own id, signed, as the CloudEvent that it is', async () => {
+describe('webhooks - delivery of events', () => {
+  test('every event is delivered once, in order, with its own id, signed, as its CloudEvent', async () => {
     const kit = openNotifier();
     const { secret } = create(kit);
     kit.happen('1.0', 'firing');
@@ -30,7 +30,7 @@ describe('webhooks - the way of an event', () => {
     }
   });
 
-  test('events of one subject wait for each other, others do not', async () => {
+  test('events of one subject are sent one at a time, others in parallel', async () => {
     const kit = openNotifier();
     create(kit);
     const { promise, resolve } = Promise.withResolvers<'delivered'>();
@@ -44,7 +44,7 @@ describe('webhooks - the way of an event', () => {
     expect(kit.poster.idsTo(A)).toEqual(['1.0-alert', 't-1-0.1', '2.0-alert', 't-1-0.2']);
   });
 
-  test('no more are under way at once than the webhook allows', async () => {
+  test('no more deliveries are under way than the webhook allows', async () => {
     const kit = openNotifier();
     create(kit, { concurrency: 3 });
     const held: (() => void)[] = [];
@@ -64,7 +64,7 @@ describe('webhooks - the way of an event', () => {
     [{ districts: ['elsewhere'] }, []],
     [{ departments: ['environment'], types: ['city.lamppost.alert.firing'] }, ['1.0-alert', '2.0-alert']],
     [{ rules: ['pm25-unhealthy'] }, ['1.0-alert', '2.0-alert', 't-1-0.1', 't-1-0.2']],
-  ] as const)('a filter of %j lets through %j', async (filter, ids) => {
+  ] as const)('the filter %j passes %j', async (filter, ids) => {
     const kit = openNotifier();
     create(kit, { filter });
     kit.happen('1.0', 'firing');
@@ -73,7 +73,7 @@ describe('webhooks - the way of an event', () => {
     expect(kit.poster.idsTo(A).sort()).toEqual(ids);
   });
 
-  test('an alert without a department passes no list of departments', async () => {
+  test('an alert without a department matches no list of departments', async () => {
     const kit = openNotifier();
     create(kit, { filter: { departments: ['environment'] } });
     kit.happen('1.0', 'firing', { group: '~fault' });
@@ -82,7 +82,7 @@ describe('webhooks - the way of an event', () => {
     expect(kit.poster.posts).toEqual([]);
   });
 
-  test('a webhook begins with the next event, or behind the one it names', async () => {
+  test('a webhook begins at the next event, or after a given one', async () => {
     const kit = openNotifier();
     kit.happen('1.0', 'firing');
     create(kit, { url: A });

@@ -2,24 +2,24 @@ import { describe, expect, test } from 'vitest';
 import type { EmailSettings } from '../../../notify/index.ts';
 import { EMAIL, HOUR, MINUTE, openNotifier, settled, T0, WEBHOOK } from '../../kit/notify/kit.ts';
 
-/** T0 is 08:00 in Shanghai. */
+/** Quiet hours; T0 is 08:00 in Shanghai. */
 const NIGHT = { from: '07:00', to: '09:00' };
 const DAY = 24 * HOUR;
 
 function openMail(settings: Partial<EmailSettings> = {}) {
   const kit = openNotifier();
   const { id } = kit.notifier.subscriptions.create({ channel: 'email', ...EMAIL, ...settings });
-  const told = () => kit.mailer.mails.map(({ events }) => events.join(' '));
-  return { ...kit, kit, id, told, look: () => kit.notifier.subscriptions.get(id) };
+  const sent = () => kit.mailer.mails.map(({ events }) => events.join(' '));
+  return { ...kit, kit, id, sent, look: () => kit.notifier.subscriptions.get(id) };
 }
 
 describe('mail - at once', () => {
-  test('each event is a mail, in order, with an id that stays and the thread of its ticket', async () => {
-    const { kit, id, told } = openMail();
+  test('each event is one mail, in order, with a stable id and the thread of its ticket', async () => {
+    const { kit, id, sent } = openMail();
     kit.happen('1.0', 'firing');
     kit.happen('2.0', 'resolved', { from: 'firing' });
     await settled();
-    expect(told()).toEqual(['1.0-alert', 't-1-0.1', '2.0-alert', 't-1-0.2']);
+    expect(sent()).toEqual(['1.0-alert', 't-1-0.1', '2.0-alert', 't-1-0.2']);
     const [, opened, , resolved] = kit.mailer.mails;
     expect(opened).toMatchObject({ to: 'duty@city.example', messageId: `t-1-0.1.${id}@lamppost.example` });
     expect(opened!.mail.subject).toContain('Ticket opened');
@@ -27,30 +27,30 @@ describe('mail - at once', () => {
     expect(opened!.thread).not.toBe(kit.mailer.mails[0]!.thread);
   });
 
-  test('what the server takes later comes later, in order, under the same id', async () => {
-    const { kit, told, look } = openMail();
+  test('a deferred mail is sent later, in order, under the same id', async () => {
+    const { kit, sent, look } = openMail();
     kit.mailer.script = () => (kit.mailer.mails.length === 1 ? 'deferred' : 'delivered');
     kit.happen('1.0', 'firing');
     await settled();
-    expect(told()).toEqual(['1.0-alert']);
+    expect(sent()).toEqual(['1.0-alert']);
     expect(look()).toMatchObject({ waiting: 2, failingSince: '2026-01-01T00:00:00.000Z' });
     await kit.time.pass(5_000);
-    expect(told()).toEqual(['1.0-alert', '1.0-alert', 't-1-0.1']);
+    expect(sent()).toEqual(['1.0-alert', '1.0-alert', 't-1-0.1']);
     expect(new Set(kit.mailer.mails.map(({ messageId }) => messageId)).size).toBe(2);
   });
 
-  test('what it refuses for good is given up with its reason, and the next goes', async () => {
-    const { kit, id, told } = openMail();
+  test('a mail that is refused permanently is given up with its reason, and the next is sent', async () => {
+    const { kit, id, sent } = openMail();
     kit.mailer.script = ({ events }) => (events[0] === '1.0-alert' ? 'rejected' : 'delivered');
     kit.happen('1.0', 'firing');
     await settled();
-    expect(told()).toEqual(['1.0-alert', 't-1-0.1']);
+    expect(sent()).toEqual(['1.0-alert', 't-1-0.1']);
     const { items } = kit.notifier.subscriptions.deliveries(id, { limit: 9, after: null });
     expect(items).toMatchObject([{ state: 'delivered' }, { state: 'failed', outcome: 'rejected', attempts: 1 }]);
-    expect(kit.notifier.subscriptions.delivery(id, items[1]!.id).tries[0]!.answer).toBe('it was rejected');
+    expect(kit.notifier.subscriptions.delivery(id, items[1]!.id).tries[0]!.response).toBe('it was rejected');
   });
 
-  test('an address that takes nothing for five days is disabled', async () => {
+  test('an address that accepts nothing for five days is disabled', async () => {
     const { kit, look } = openMail();
     kit.mailer.script = () => 'rejected';
     kit.incidents(1);
@@ -61,47 +61,47 @@ describe('mail - at once', () => {
   });
 });
 
-describe('mail - gathered', () => {
-  test('a digest tells what came since, once', async () => {
-    const { kit, told, look } = openMail({ digest: { every: '15m' } });
+describe('mail - digests', () => {
+  test('a digest has the events since the last one, once', async () => {
+    const { kit, sent, look } = openMail({ digest: { every: '15m' } });
     kit.incidents(2);
     await kit.time.pass(10 * MINUTE);
     kit.incidents(1, 3);
     await settled();
     expect(look()).toMatchObject({ held: 6, waiting: 0 });
     await kit.time.pass(5 * MINUTE);
-    expect(told()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1 3.0-alert t-3-0.1']);
+    expect(sent()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1 3.0-alert t-3-0.1']);
     expect(kit.mailer.mails[0]!.mail.subject).toBe('[Linjiang] Digest: 6 events');
     await kit.time.pass(DAY);
-    expect(told()).toHaveLength(1);
+    expect(sent()).toHaveLength(1);
   });
 
-  test('what falls into quiet hours comes as a digest at their end', async () => {
-    const { kit, told } = openMail({ quietHours: NIGHT });
+  test('events in quiet hours are one digest at the end of these', async () => {
+    const { kit, sent } = openMail({ quietHours: NIGHT });
     kit.incidents(2);
     await kit.time.pass(HOUR - 1);
-    expect(told()).toEqual([]);
+    expect(sent()).toEqual([]);
     await kit.time.pass(1);
-    expect(told()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1']);
+    expect(sent()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1']);
     kit.incidents(1, 100);
     await settled();
-    expect(told()).toHaveLength(3);
+    expect(sent()).toHaveLength(3);
   });
 
-  test('what is critical breaks through, and takes along what waits of the same ticket, so that its story stays in order', async () => {
-    const { kit, told } = openMail({ quietHours: NIGHT });
+  test('a critical event is mailed at once, together with held events of the same ticket, so that its events stay in order', async () => {
+    const { kit, sent } = openMail({ quietHours: NIGHT });
     kit.happen('1.0', 'firing', { severity: 'medium' });
     kit.incidents(1, 2);
     await settled();
     kit.happen('3.0', 'firing', { from: 'firing', severity: 'critical' });
     await settled();
-    expect(told()).toEqual(['1.0-alert 3.0-alert', 't-1-0.1 t-1-0.2']);
+    expect(sent()).toEqual(['1.0-alert 3.0-alert', 't-1-0.1 t-1-0.2']);
     await kit.time.pass(HOUR);
-    expect(told().slice(2)).toEqual(['2.0-alert t-2-0.1']);
+    expect(sent().slice(2)).toEqual(['2.0-alert t-2-0.1']);
   });
 
-  test('a crash between any two steps loses nothing of a digest and makes no other of it', async () => {
-    const { kit, told } = openMail({ digest: { every: '1h' } });
+  test('a crash between any two steps neither loses nor changes a digest', async () => {
+    const { kit, sent } = openMail({ digest: { every: '1h' } });
     kit.incidents(1);
     await settled();
     kit.restart();
@@ -110,76 +110,76 @@ describe('mail - gathered', () => {
     await settled();
     kit.mailer.script = () => new Promise(() => {});
     await kit.time.pass(30 * MINUTE);
-    expect(told()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1']);
+    expect(sent()).toEqual(['1.0-alert t-1-0.1 2.0-alert t-2-0.1']);
     kit.mailer.script = () => 'delivered';
     kit.incidents(1, 3);
     kit.restart();
     await settled();
-    expect(told()).toEqual(Array(2).fill('1.0-alert t-1-0.1 2.0-alert t-2-0.1'));
+    expect(sent()).toEqual(Array(2).fill('1.0-alert t-1-0.1 2.0-alert t-2-0.1'));
     expect(kit.mailer.mails[0]!.messageId).toBe(kit.mailer.mails[1]!.messageId);
     await kit.time.pass(HOUR);
-    expect(told().at(-1)).toBe('3.0-alert t-3-0.1');
+    expect(sent().at(-1)).toBe('3.0-alert t-3-0.1');
   });
 
-  test('a long digest is several mails, in order', async () => {
-    const { kit, told } = openMail({ digest: { every: '1h' } });
+  test('a long digest is sent as several mails, in order', async () => {
+    const { kit, sent } = openMail({ digest: { every: '1h' } });
     kit.incidents(150);
     await settled();
     await settled();
     await kit.time.pass(HOUR);
-    expect(told().map((ids) => ids.split(' ').length)).toEqual([200, 100]);
-    expect(told().join(' ').split(' ')).toEqual(kit.ids());
+    expect(sent().map((ids) => ids.split(' ').length)).toEqual([200, 100]);
+    expect(sent().join(' ').split(' ')).toEqual(kit.ids());
   });
 
-  test('what waits goes by the new hours when they change', async () => {
-    const { kit, id, told } = openMail({ digest: { daily: '20:00' } });
+  test('held events follow the new hours after a change', async () => {
+    const { kit, id, sent } = openMail({ digest: { daily: '20:00' } });
     kit.incidents(1);
     await settled();
     kit.notifier.subscriptions.change(id, { digest: { every: '5m' } });
     await kit.time.pass(5 * MINUTE);
-    expect(told()).toHaveLength(1);
+    expect(sent()).toHaveLength(1);
     kit.incidents(1, 2);
     await settled();
     kit.notifier.subscriptions.change(id, { digest: null });
     await settled();
-    expect(told()).toHaveLength(2);
+    expect(sent()).toHaveLength(2);
   });
 
-  test('one that is disabled keeps what it holds; enabled with skip, it is gone', async () => {
-    const { kit, id, told, look } = openMail({ digest: { every: '5m' } });
+  test('a disabled subscription keeps its held events; enabling with skip deletes them', async () => {
+    const { kit, id, sent, look } = openMail({ digest: { every: '5m' } });
     kit.incidents(1);
     await settled();
     kit.notifier.subscriptions.disable(id);
     await kit.time.pass(HOUR);
-    expect(told()).toEqual([]);
+    expect(sent()).toEqual([]);
     kit.notifier.subscriptions.enable(id, 'deliver');
     await settled();
-    expect(told()).toEqual(['1.0-alert t-1-0.1']);
+    expect(sent()).toEqual(['1.0-alert t-1-0.1']);
     kit.incidents(1, 2);
     await settled();
     kit.notifier.subscriptions.enable(id, 'skip');
     await kit.time.pass(HOUR);
-    expect(told()).toHaveLength(1);
+    expect(sent()).toHaveLength(1);
     expect(look().log.map(({ note }) => note)).toEqual([
-      'enabled; what was missed is skipped',
+      'enabled; missed events are skipped',
       'enabled',
       expect.stringContaining('disabled'),
       'created',
     ]);
   });
 
-  test('the log expires, what is held stays', async () => {
-    const { kit, told } = openMail({ digest: { every: '2h' } });
+  test('the log expires, held events stay', async () => {
+    const { kit, sent } = openMail({ digest: { every: '2h' } });
     kit.incidents(1);
     await kit.time.pass(HOUR);
     kit.notifier.expire(kit.time.now());
     await kit.time.pass(HOUR);
-    expect(told()).toEqual(['1.0-alert t-1-0.1']);
+    expect(sent()).toEqual(['1.0-alert t-1-0.1']);
   });
 });
 
 describe('subscriptions', () => {
-  test('over a webhook add to what it is sent, each event once', async () => {
+  test('over a webhook add events to those of the webhook, each once', async () => {
     const kit = openNotifier();
     const { id: webhook } = kit.notifier.webhooks.create({ ...WEBHOOK, filter: null }, null);
     const over = (filter: EmailSettings['filter']) =>
@@ -197,17 +197,17 @@ describe('subscriptions', () => {
     await settled();
     expect(kit.poster.idsTo(WEBHOOK.url)).toEqual(['2.0-alert', '3.0-alert', 't-3-0.1']);
     expect(() => kit.notifier.subscriptions.change(alerts.id, { digest: { every: '1h' } })).toThrow(
-      'digest: is of mail',
+      'digest: applies to mail only',
     );
     expect(() => kit.notifier.subscriptions.deliveries(alerts.id, { limit: 1, after: null })).toThrow(
-      `ask webhook "${webhook}"`,
+      `use webhook "${webhook}"`,
     );
     kit.notifier.webhooks.remove(webhook);
     expect(kit.notifier.subscriptions.list({ limit: 9, after: null }).items).toEqual([]);
     expect(() => over({})).toThrow(`there is no webhook "${webhook}"`);
   });
 
-  test('are listed by party over both channels, and page', () => {
+  test('are listed by party over both channels, in pages', () => {
     const { kit } = openMail();
     const { id: webhook } = kit.notifier.webhooks.create(WEBHOOK, null);
     kit.notifier.subscriptions.create({ channel: 'webhook', webhook, party: 'environment', filter: {} });
@@ -224,19 +224,19 @@ describe('subscriptions', () => {
     expect(mine.items).toHaveLength(2);
   });
 
-  test('a test mail is answered with what came of it; a mail goes out once more under its id', async () => {
-    const { kit, id, told } = openMail();
+  test('a test mail returns its result; a redelivered mail has its old id', async () => {
+    const { kit, id, sent } = openMail();
     expect(await kit.notifier.subscriptions.test(id)).toMatchObject({ state: 'delivered', origin: 'ping' });
     kit.happen('1.0', 'firing', { group: '~fault' });
     await settled();
     const { items } = kit.notifier.subscriptions.deliveries(id, { limit: 1, after: null });
     kit.notifier.subscriptions.redeliver(id, items[0]!.id);
     await settled();
-    expect(told().slice(1)).toEqual(['1.0-alert', '1.0-alert']);
+    expect(sent().slice(1)).toEqual(['1.0-alert', '1.0-alert']);
     expect(kit.mailer.mails[1]!.messageId).toBe(kit.mailer.mails[2]!.messageId);
   });
 
-  test('one that ends leaves nothing behind', async () => {
+  test('a deleted subscription leaves nothing behind', async () => {
     const { kit, id } = openMail({ digest: { every: '1h' } });
     kit.incidents(1);
     await settled();

@@ -13,7 +13,7 @@ const log = (kit: ReturnType<typeof openNotifier>, id: string) =>
   kit.notifier.webhooks.get(id).log.map(({ note }) => note);
 
 describe('webhooks - failures', () => {
-  test('a failure is tried again by the schedule with the same id and body, and given up in the end', async () => {
+  test('a failed delivery is retried on schedule with the same id and body, and given up in the end', async () => {
     const kit = openNotifier();
     const { id } = create(kit, { filter: { types: ['city.lamppost.alert.firing'] } });
     kit.poster.script = () => 'failed';
@@ -28,11 +28,11 @@ describe('webhooks - failures', () => {
     expect(items).toMatchObject([{ state: 'failed', outcome: 'failed', attempts: 10, dueAt: null }]);
     const { tries, request } = kit.notifier.webhooks.delivery(id, items[0]!.id);
     expect(tries).toHaveLength(10);
-    expect(tries[9]).toMatchObject({ outcome: 'failed', answer: 'it was failed' });
+    expect(tries[9]).toMatchObject({ outcome: 'failed', response: 'it was failed' });
     expect(JSON.parse(request.body)).toMatchObject({ id: '1.0-alert', specversion: '1.0' });
   });
 
-  test('what is given up lets the next of its subject go', async () => {
+  test('after a delivery is given up, the next of its subject is sent', async () => {
     const kit = openNotifier();
     const { id } = create(kit, { filter: { types: ['city.lamppost.ticket.opened', 'city.lamppost.ticket.resolved'] } });
     kit.poster.script = (post) => (post.id === 't-1-0.1' ? 'refused' : 'delivered');
@@ -46,7 +46,7 @@ describe('webhooks - failures', () => {
     expect(items.map(({ state }) => state)).toEqual(['delivered', 'failed']);
   });
 
-  test('Retry-After holds the delivery back', async () => {
+  test('Retry-After delays the delivery', async () => {
     const kit = openNotifier();
     create(kit, { filter: { types: ['city.lamppost.alert.firing'] } });
     kit.poster.retryAfterMs = HOUR;
@@ -58,7 +58,7 @@ describe('webhooks - failures', () => {
     expect(kit.poster.posts).toHaveLength(2);
   });
 
-  test('a receiver that answers 410 is disabled, and what waits for it stays', async () => {
+  test('a receiver that responds with 410 is disabled, and its waiting deliveries stay', async () => {
     const kit = openNotifier();
     const { id } = create(kit);
     kit.poster.script = () => 'gone';
@@ -73,7 +73,7 @@ describe('webhooks - failures', () => {
     expect(kit.poster.posts).toHaveLength(before);
   });
 
-  test('one that is enabled again gets what it missed, or goes on from now', async () => {
+  test('a receiver that is enabled again gets missed events, or skips them', async () => {
     const kit = openNotifier();
     const [missed, skipped] = [create(kit, { url: A }), create(kit, { url: B })];
     kit.poster.script = () => 'gone';
@@ -92,7 +92,7 @@ describe('webhooks - failures', () => {
     expect(items).toHaveLength(2);
   });
 
-  test('a receiver that takes nothing for five days is disabled, with the reason', async () => {
+  test('a receiver that accepts nothing for five days is disabled, with the reason', async () => {
     const kit = openNotifier();
     const { id } = create(kit);
     kit.poster.script = () => 'unreachable';
@@ -104,7 +104,7 @@ describe('webhooks - failures', () => {
     expect(log(kit, id)[0]).toContain('five days (last: unreachable, it was unreachable)');
   });
 
-  test('a receiver that takes something now and then is not disabled', async () => {
+  test('a receiver that accepts an event now and then is not disabled', async () => {
     const kit = openNotifier();
     const { id } = create(kit);
     kit.poster.script = (post) => (post.id === 't-1-0.1' ? 'failed' : 'delivered');
@@ -116,7 +116,7 @@ describe('webhooks - failures', () => {
     expect(kit.notifier.webhooks.get(id)).toMatchObject({ enabled: true, waiting: 0 });
   });
 
-  test('a dead receiver delays nobody, and is asked with one at a time', async () => {
+  test('a dead receiver delays no other and gets one delivery at a time', async () => {
     const kit = openNotifier();
     create(kit, { url: A });
     create(kit, { url: B });
@@ -140,7 +140,7 @@ describe('webhooks - failures', () => {
     expect(kit.poster.idsTo(B)).toHaveLength(22);
   });
 
-  test('a receiver that comes back gets at once what waited because it was away', async () => {
+  test('a receiver that is reachable again gets at once what waited for it', async () => {
     const kit = openNotifier();
     create(kit);
     kit.poster.script = () => 'unreachable';
@@ -154,7 +154,7 @@ describe('webhooks - failures', () => {
     expect(new Set(kit.poster.idsTo(A)).size).toBe(22);
   });
 
-  test('what it refused for its own sake keeps its schedule', async () => {
+  test('a delivery that was refused keeps its schedule', async () => {
     const kit = openNotifier();
     create(kit);
     kit.poster.script = ({ id }) => (id === '1.0-alert' ? 'refused' : 'delivered');

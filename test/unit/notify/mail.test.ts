@@ -2,12 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../../domain/index.ts';
 import { silenceEventOf } from '../../../events/cloudevent.ts';
 import { type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
+import type { SilenceData } from '../../../events/schemas/event.ts';
+import { whatHappened } from '../../../notify/email/facts.ts';
 import { mailOf, testMail } from '../../../notify/email/mail.ts';
-import { whatHappened } from '../../../notify/email/words.ts';
 import { CITY, openNotifier } from '../../kit/notify/kit.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
 
-const scene = { city: CITY, publicUrl: 'https://lamppost.example' } as const;
+const context = { city: CITY, publicUrl: 'https://lamppost.example' } as const;
 const opened = ticketEventOf(
   ticketOf('1.0', { title: 'Dust <b>&"x"', titleZh: '粉尘 <b>', dueAt: '2026-01-01T04:01:00.000Z' }),
 );
@@ -17,9 +18,9 @@ const silence = silenceEventOf(
     id: 's',
     comment: 'Works at the pier',
     endsAt: '2026-01-01T02:00:00.000Z',
-    matchers: [],
+    matchers: {},
     alerts: [{ rule: 'r', group: 'g' }],
-  } as never,
+  } as Partial<SilenceData> as SilenceData,
   0,
 );
 
@@ -30,8 +31,8 @@ function alert(): LamppostEvent {
 }
 
 describe('mail - an event', () => {
-  test('in English: what happened, to what, and what there is to know', () => {
-    const mail = mailOf([opened], { ...scene, language: 'en' });
+  test('in English: what happened, the title and the fields', () => {
+    const mail = mailOf([opened], { ...context, language: 'en' });
     expect(mail.subject).toBe('[Linjiang] Ticket opened: Dust <b>&"x"');
     expect(mail.text).toBe(
       [
@@ -54,21 +55,21 @@ describe('mail - an event', () => {
   });
 
   test('in Chinese', () => {
-    const mail = mailOf([opened], { ...scene, language: 'zh' });
+    const mail = mailOf([opened], { ...context, language: 'zh' });
     expect(mail.subject).toBe('[临江市] 工单已创建: 粉尘 <b>');
     expect(mail.text).toContain('部门: 生态环境局');
     expect(mail.text).toContain('状态: 待处理');
   });
 
   test('in both, Chinese first', () => {
-    const { subject, text } = mailOf([alert()], { ...scene, language: 'both' });
+    const { subject, text } = mailOf([alert()], { ...context, language: 'both' });
     expect(subject).toBe('[临江市] 报警: 港区Pier 7细颗粒物超过75 / Alert: Fine dust above 75 at Pier 7, Harbour');
     expect(text.indexOf('级别: 高')).toBeLessThan(text.indexOf('Severity: high'));
     expect(text).toContain('Value: 91.23');
   });
 
   test('markup in titles is text in the HTML', () => {
-    const { html } = mailOf([opened], { ...scene, language: 'both' });
+    const { html } = mailOf([opened], { ...context, language: 'both' });
     expect(html).toContain('Dust &lt;b&gt;&amp;&quot;x&quot;');
     expect(html).not.toContain('<b>');
   });
@@ -77,7 +78,7 @@ describe('mail - an event', () => {
     const { subject } = mailOf(
       [ticketEventOf(ticketOf('1.0', { title: `a\r\nBcc: x@y.example\n${'z'.repeat(900)}` }))],
       {
-        ...scene,
+        ...context,
         language: 'en',
       },
     );
@@ -85,8 +86,8 @@ describe('mail - an event', () => {
     expect(subject).toHaveLength(150);
   });
 
-  test('a silence that ends says which alerts fire behind it', () => {
-    const { subject, text } = mailOf([silence], { ...scene, language: 'en' });
+  test('a silence that ends lists the firing alerts that it silences', () => {
+    const { subject, text } = mailOf([silence], { ...context, language: 'en' });
     expect(subject).toBe('[Linjiang] Silence ends soon: Works at the pier');
     expect(text).toContain('Ends: 2026-01-01 10:00\nAlert: r g');
   });
@@ -101,8 +102,8 @@ describe('mail - an event', () => {
 });
 
 describe('mail - a digest', () => {
-  test('is by department, in the order of the events, and counts what is critical', () => {
-    const { subject, text, html } = mailOf([opened, other, silence, opened], { ...scene, language: 'en' });
+  test('is grouped by department, in the order of the events, and counts critical ones', () => {
+    const { subject, text, html } = mailOf([opened, other, silence, opened], { ...context, language: 'en' });
     expect(subject).toBe('[Linjiang] Digest: 4 events, 1 critical');
     expect(text).toContain(
       [
@@ -121,14 +122,14 @@ describe('mail - a digest', () => {
     expect(html).not.toContain('<b>');
   });
 
-  test('in both languages says both', () => {
-    const { subject } = mailOf([opened, other], { ...scene, language: 'both' });
+  test('is in both languages', () => {
+    const { subject } = mailOf([opened, other], { ...context, language: 'both' });
     expect(subject).toBe('[临江市] 汇总: 2 条, 1 条紧急 / Digest: 2 events, 1 critical');
   });
 });
 
 test('mail - a test mail says that it is one', () => {
-  expect(testMail({ ...scene, language: 'both' })).toMatchObject({
+  expect(testMail({ ...context, language: 'both' })).toMatchObject({
     subject: expect.stringContaining('测试邮件'),
     text: expect.stringContaining('A test message'),
   });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
@@ -8,12 +8,12 @@ import { createPoster } from '../../../notify/index.ts';
 import { certificate } from '../../kit/broker/certificate.ts';
 import { freePort } from '../../kit/server.ts';
 
-const servers: Server[] = [];
+const servers: { closeAllConnections?(): void; close(): unknown }[] = [];
 const posters: ReturnType<typeof createPoster>[] = [];
 afterEach(() => {
-  for (const poster of posters.splice(0)) poster.close();
+  for (const poster of posters.splice(0)) poster.stop();
   for (const server of servers.splice(0)) {
-    server.closeAllConnections();
+    server.closeAllConnections?.();
     server.close();
   }
 });
@@ -26,12 +26,15 @@ async function receiver(listener: RequestListener): Promise<string> {
 }
 
 function post(url: string, options: { allowPrivate?: boolean; timeoutMs?: number } = {}, signal?: AbortSignal) {
-  const poster = createPoster(systemClock, { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024, ...options });
+  const poster = createPoster(
+    { clock: systemClock },
+    { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024, ...options },
+  );
   posters.push(poster);
   return poster.post({ url, headers: { 'x-a': '1' }, body: '{"ü":1}' }, signal ?? new AbortController().signal);
 }
 
-test('posting - the receiver gets the body and the headers, and its answer comes back', async () => {
+test('posting - sends the body and the headers and returns the response', async () => {
   let got: unknown;
   const url = await receiver((request, response) => {
     const chunks: Buffer[] = [];
@@ -61,28 +64,27 @@ test('posting - a redirect is not followed', async () => {
   expect(asked).toBe(0);
 });
 
-test('posting - a receiver that asks for time is heard', async () => {
+test('posting - returns the wait that a receiver asks for', async () => {
   const url = await receiver(
     (_request, response) => void response.writeHead(429, { 'retry-after': '7' }).end('slower'),
   );
   expect(await post(url)).toMatchObject({ outcome: 'throttled', status: 429, retryAfterMs: 7_000, text: 'slower' });
 });
 
-test('posting - a receiver that says nothing is given up in time', async () => {
+test('posting - a receiver that does not respond times out', async () => {
   const url = await receiver(() => {});
   expect(await post(url, { timeoutMs: 100 })).toMatchObject({ outcome: 'timed-out', status: null });
 });
 
-test('posting - one that accepts the connection and reads nothing, too', async () => {
+test('posting - so does one that accepts the connection and reads nothing', async () => {
   const server = createTcpServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
-  servers.push(server as never);
-  (server as unknown as Server).closeAllConnections = () => {};
+  servers.push(server);
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/`;
   expect(await post(url, { timeoutMs: 100 })).toMatchObject({ outcome: 'timed-out' });
 });
 
-test('posting - a body that never ends is cut, its status counts', async () => {
+test('posting - a body that never ends is cut, and its status counts', async () => {
   const url = await receiver((_request, response) => {
     const more = () => {
       while (!response.destroyed && response.write('x'.repeat(100_000)));
@@ -95,7 +97,7 @@ test('posting - a body that never ends is cut, its status counts', async () => {
   expect(text).toBe(`${'x'.repeat(1_024)} … (cut)`);
 });
 
-test('posting - a body that trickles is cut off in time, its status counts', async () => {
+test('posting - a body that stalls is cut off after the timeout, and its status counts', async () => {
   const url = await receiver((_request, response) => {
     response.writeHead(500);
     response.write('so');
@@ -107,21 +109,20 @@ test('posting - a body that trickles is cut off in time, its status counts', asy
   });
 });
 
-test('posting - a port that nobody listens on is unreachable, with the reason', async () => {
-  const answer = await post(`http://127.0.0.1:${await freePort()}/`);
-  expect(answer).toMatchObject({ outcome: 'unreachable', status: null, text: expect.stringContaining('ECONNREFUSED') });
+test('posting - a closed port is unreachable, with the reason', async () => {
+  const result = await post(`http://127.0.0.1:${await freePort()}/`);
+  expect(result).toMatchObject({ outcome: 'unreachable', status: null, text: expect.stringContaining('ECONNREFUSED') });
 });
 
-test('posting - what answers no HTTP is unreachable', async () => {
+test('posting - a server that does not speak HTTP is unreachable', async () => {
   const server = createTcpServer((socket) => socket.end('SSH-2.0-x\r\n')).listen(0, '127.0.0.1');
-  servers.push(server as never);
-  (server as unknown as Server).closeAllConnections = () => {};
+  servers.push(server);
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/`;
   expect(await post(url)).toMatchObject({ outcome: 'unreachable' });
 });
 
-test('posting - a certificate that nobody vouches for is a reason, and no connection', async () => {
+test('posting - an untrusted certificate prevents the connection, with the reason', async () => {
   const server = createTlsServer(certificate('localhost'), (_request, response) => response.end()).listen(
     0,
     '127.0.0.1',
@@ -132,7 +133,7 @@ test('posting - a certificate that nobody vouches for is a reason, and no connec
   expect(await post(url)).toMatchObject({ outcome: 'unreachable', text: expect.stringMatching(/self.signed/i) });
 });
 
-test('posting - private addresses are refused where they are not allowed, by number and by name', async () => {
+test('posting - private addresses are refused where they are not allowed, as literals and as names', async () => {
   let asked = 0;
   const url = await receiver((_request, response) => {
     asked++;
@@ -146,7 +147,7 @@ test('posting - private addresses are refused where they are not allowed, by num
   expect(asked).toBe(0);
 });
 
-test('posting - an aborted request throws: nothing is known of it', async () => {
+test('posting - an aborted request throws', async () => {
   const url = await receiver(() => {});
   const aborted = new AbortController();
   const posted = post(url, {}, aborted.signal);
@@ -154,17 +155,17 @@ test('posting - an aborted request throws: nothing is known of it', async () => 
   await expect(posted).rejects.toThrow('the server stops');
 });
 
-test('posting - a kept connection that the receiver closed meanwhile is made anew', async () => {
+test('posting - a kept connection that the receiver closed is opened again', async () => {
   const ports = new Set<number>();
   const url = await receiver((request, response) => {
     ports.add(request.socket.remotePort!);
     response.end('ok', () => request.socket.resetAndDestroy());
   });
-  const poster = createPoster(systemClock, { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024 });
+  const poster = createPoster({ clock: systemClock }, { allowPrivate: true, timeoutMs: 5_000, mostKept: 1_024 });
   posters.push(poster);
   for (let i = 0; i < 20; i++) {
-    const answer = await poster.post({ url, headers: {}, body: '' }, new AbortController().signal);
-    expect(answer.outcome).toBe('delivered');
+    const result = await poster.post({ url, headers: {}, body: '' }, new AbortController().signal);
+    expect(result.outcome).toBe('delivered');
   }
   expect(ports.size).toBeGreaterThan(10);
 });

@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { expect, test } from 'vitest';
-import { newWebhookSecret, signatureHeaders } from '../../../notify/signature.ts';
+import { newWebhookSecret, signatureHeaders } from '../../../notify/webhook.ts';
 
 const message = { id: '12.0-alert', atMs: Date.now(), body: '{"text":"临江市 ✓"}' };
 
@@ -11,7 +11,7 @@ test('webhooks - the standardwebhooks package verifies a signature', () => {
   expect(new Webhook(secret).verify(message.body, headers)).toEqual({ text: '临江市 ✓' });
 });
 
-test('webhooks - while secrets are changed, each of the two verifies, and a third does not', () => {
+test('webhooks - during a rotation each of the two secrets verifies, and a third does not', () => {
   const secrets = [newWebhookSecret(), newWebhookSecret()];
   const headers = signatureHeaders(message, secrets);
   expect(headers['webhook-signature']!.split(' ')).toHaveLength(2);
@@ -19,7 +19,7 @@ test('webhooks - while secrets are changed, each of the two verifies, and a thir
   expect(() => new Webhook(newWebhookSecret()).verify(message.body, headers)).toThrow('No matching signature');
 });
 
-test('webhooks - another body, id or time is not what was signed', () => {
+test('webhooks - another body, id or time does not verify', () => {
   const secret = newWebhookSecret();
   const headers = signatureHeaders(message, [secret]);
   const verify = (body: string, changed: object) => () => new Webhook(secret).verify(body, { ...headers, ...changed });

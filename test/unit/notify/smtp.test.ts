@@ -34,8 +34,11 @@ function send(
     ...more
   }: Partial<typeof ENVELOPE> & { signal?: AbortSignal; timeoutMs?: number } = {},
 ) {
-  const mailer = createMailer(systemClock, { url, from: 'Lamppost 路灯 <lamppost@city.example>' }, { timeoutMs });
-  closings.push(() => mailer.close());
+  const mailer = createMailer(
+    { clock: systemClock },
+    { url, from: 'Lamppost 路灯 <lamppost@city.example>', timeoutMs },
+  );
+  closings.push(() => mailer.stop());
   return mailer.send({ ...ENVELOPE, ...more }, signal);
 }
 
@@ -58,7 +61,7 @@ test('SMTP - a mail arrives with both languages, its ids and its thread', async 
   expect(events).toEqual(ENVELOPE.events);
 });
 
-test('SMTP - an address that is refused for good is rejected, with the words of the server', async () => {
+test('SMTP - an address that is refused permanently is rejected, with the reply of the server', async () => {
   const { mailbox, url } = await open();
   mailbox.welcome = () => ({ code: 550, text: 'no such mailbox' });
   expect(await send(url)).toMatchObject({
@@ -68,7 +71,7 @@ test('SMTP - an address that is refused for good is rejected, with the words of 
   });
 });
 
-test('SMTP - one that is refused for now is deferred', async () => {
+test('SMTP - an address that is refused temporarily is deferred', async () => {
   const { mailbox, url } = await open();
   mailbox.welcome = () => ({ code: 450, text: 'greylisted' });
   expect(await send(url)).toMatchObject({
@@ -78,7 +81,7 @@ test('SMTP - one that is refused for now is deferred', async () => {
   });
 });
 
-test('SMTP - a login that is refused is no fault of the mail: it waits until the setting is mended', async () => {
+test('SMTP - after a refused login mail waits until the setting is fixed', async () => {
   const { url } = await open({
     authOptional: false,
     allowInsecureAuth: true,
@@ -88,12 +91,12 @@ test('SMTP - a login that is refused is no fault of the mail: it waits until the
   expect(await send(login)).toMatchObject({ outcome: 'unavailable', status: 535 });
 });
 
-test('SMTP - a port that nobody listens on is unreachable', async () => {
-  const answer = await send(`smtp://127.0.0.1:${await freePort()}`);
-  expect(answer).toMatchObject({ outcome: 'unreachable', status: null, text: expect.stringContaining('ECONNREFUSED') });
+test('SMTP - a closed port is unreachable', async () => {
+  const result = await send(`smtp://127.0.0.1:${await freePort()}`);
+  expect(result).toMatchObject({ outcome: 'unreachable', status: null, text: expect.stringContaining('ECONNREFUSED') });
 });
 
-test('SMTP - a server that never greets is given up in time', async () => {
+test('SMTP - a server that never greets times out', async () => {
   const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
   await once(silent, 'listening');
   closings.push(() => silent.close());
@@ -101,7 +104,7 @@ test('SMTP - a server that never greets is given up in time', async () => {
   expect(await send(`smtp://127.0.0.1:${port}`, { timeoutMs: 100 })).toMatchObject({ outcome: 'timed-out' });
 });
 
-test('SMTP - an aborted mail throws: nothing is known of it', async () => {
+test('SMTP - an aborted mail throws', async () => {
   const { mailbox, url } = await open();
   const aborted = new AbortController();
   mailbox.beforeAnswer = async () => aborted.abort(new Error('the server stops'));
@@ -109,7 +112,7 @@ test('SMTP - an aborted mail throws: nothing is known of it', async () => {
   expect(mailbox.mails).toHaveLength(1);
 });
 
-test('SMTP - a header in an address or a subject gets no line of its own', async () => {
+test('SMTP - line breaks in an address or a subject add no header', async () => {
   const { mailbox, url } = await open();
   const mail = { ...ENVELOPE.mail, subject: 'a\r\nBcc: other@city.example' };
   await send(url, { mail });

@@ -5,7 +5,7 @@ import { HOUR, MINUTE, openNotifier, settled, T0, WEBHOOK } from '../../kit/noti
 const A = WEBHOOK.url;
 
 describe('webhooks - secrets', () => {
-  test('two sign for a day after a change, then the new one alone; a third change ends the first at once', async () => {
+  test('two secrets sign for a day after a rotation, then the new one; another rotation ends the first at once', async () => {
     const kit = openNotifier();
     const first = kit.notifier.webhooks.create(WEBHOOK, null);
     const { id } = first;
@@ -20,7 +20,7 @@ describe('webhooks - secrets', () => {
     };
     const verifies = ({ body, headers }: Awaited<ReturnType<typeof signed>>) =>
       [first.secret, second.secret].map((secret) => {
-        // The package takes the time from the machine, the test from its own clock: sign anew over the same time.
+        // The package uses the machine's clock, the test its own: sign again over the same time.
         const { 'webhook-id': msg, 'webhook-timestamp': at } = headers as Record<string, string>;
         const expected = new Standard(secret).sign(msg!, new Date(Number(at) * 1_000), body);
         return headers['webhook-signature']!.split(' ').includes(expected);
@@ -35,7 +35,7 @@ describe('webhooks - secrets', () => {
     expect(new Set([first.secret, second.secret, third.secret, fourth.secret]).size).toBe(4);
   });
 
-  test('no secret and no Authorization is shown again', () => {
+  test('secrets and Authorization are never shown again', () => {
     const kit = openNotifier();
     const { id, secret } = kit.notifier.webhooks.create({ ...WEBHOOK, authorization: 'Bearer hidden' }, null);
     const shown = JSON.stringify([
@@ -50,7 +50,7 @@ describe('webhooks - secrets', () => {
 });
 
 describe('webhooks - administration', () => {
-  test('a private address is refused with what would be right', () => {
+  test('a private address is refused with a remedy', () => {
     const { webhooks } = openNotifier().notifier;
     for (const url of ['http://127.0.0.1/', 'http://[::1]/', 'http://10.0.0.8:9/', 'https://0x7f.1/']) {
       expect(() => webhooks.create({ ...WEBHOOK, url }, null), url).toThrow(/private address.*WEBHOOK_ALLOW_PRIVATE/);
@@ -60,7 +60,7 @@ describe('webhooks - administration', () => {
     expect(webhooks.get(id).url).toBe(A);
   });
 
-  test('a ping is answered with what came of it, also where the webhook is disabled', async () => {
+  test('a test message returns its result, also where the webhook is disabled', async () => {
     const kit = openNotifier();
     const { id } = kit.notifier.webhooks.create(WEBHOOK, null);
     kit.notifier.webhooks.disable(id);
@@ -70,14 +70,14 @@ describe('webhooks - administration', () => {
       origin: 'ping',
       outcome: 'unreachable',
       events: [{ n: null, type: 'city.lamppost.ping' }],
-      tries: [{ answer: 'it was unreachable' }],
+      tries: [{ response: 'it was unreachable' }],
     });
     await kit.time.pass(24 * HOUR);
     expect(kit.poster.posts).toHaveLength(1);
     expect(JSON.parse(kit.poster.posts[0]!.body)).toMatchObject({ type: 'city.lamppost.ping', data: { webhook: id } });
   });
 
-  test('a delivery goes out once more with the same id', async () => {
+  test('a delivery is sent again with the same id', async () => {
     const kit = openNotifier();
     const { id } = kit.notifier.webhooks.create(WEBHOOK, null);
     kit.happen('1.0', 'firing');
@@ -93,7 +93,7 @@ describe('webhooks - administration', () => {
     expect(() => kit.notifier.webhooks.redeliver(id, ping.id)).toThrow('not redelivered');
   });
 
-  test('a range goes out once more: what matches now, by number or by time', async () => {
+  test('the events of a range that match now are sent again, by number or by time', async () => {
     const kit = openNotifier();
     kit.incidents(600);
     const { id } = kit.notifier.webhooks.create(
@@ -110,7 +110,7 @@ describe('webhooks - administration', () => {
     expect(kit.poster.posts).toHaveLength(503);
   });
 
-  test('what waits goes to the new address', async () => {
+  test('waiting deliveries go to the new address', async () => {
     const kit = openNotifier();
     const { id } = kit.notifier.webhooks.create(WEBHOOK, null);
     kit.poster.script = ({ url }) => (url === A ? 'unreachable' : 'delivered');
@@ -122,7 +122,7 @@ describe('webhooks - administration', () => {
     expect(kit.notifier.webhooks.get(id).log.map(({ note }) => note)).toEqual(['changed: url', 'created']);
   });
 
-  test('one that is deleted while a delivery is under way leaves nothing behind', async () => {
+  test('a webhook that is deleted during a delivery leaves nothing behind', async () => {
     const kit = openNotifier();
     const { id } = kit.notifier.webhooks.create(WEBHOOK, null);
     const { promise, resolve } = Promise.withResolvers<'failed'>();
@@ -140,7 +140,7 @@ describe('webhooks - administration', () => {
     }
   });
 
-  test('the log forgets what was settled long ago, and keeps what waits', async () => {
+  test('old settled deliveries expire, waiting ones stay', async () => {
     const kit = openNotifier();
     const { id } = kit.notifier.webhooks.create(WEBHOOK, null);
     kit.poster.script = (post) => (post.id === '1.0-alert' ? 'failed' : 'delivered');
@@ -153,7 +153,7 @@ describe('webhooks - administration', () => {
     expect(kit.db.prepare('select count(*) as n from events').get()).toEqual({ n: 1 });
   });
 
-  test('lists page by cursor', async () => {
+  test('lists are paged by cursor', async () => {
     const kit = openNotifier();
     const ids = [1, 2, 3].map((n) => kit.notifier.webhooks.create({ ...WEBHOOK, party: `group:g${n % 2}` }, null).id);
     const first = kit.notifier.webhooks.list({ limit: 2, after: null });

@@ -55,7 +55,7 @@ let store: JournalStore;
 
 beforeEach(() => {
   dir = testDir();
-  store = new JournalStore(join(dir, 'journal.sqlite'));
+  store = new JournalStore(join(dir, 'journal.sqlite')).open();
   for (const entry of journal) write(store, entry);
 });
 afterEach(() => {

@@ -18,9 +18,9 @@ import {
 /** The log lines, transitions and rules of a consumer after these entries. */
 function consume(entries: readonly Entry[], rulesOf = rulesInForce) {
   const dir = testDir();
-  const store = new JournalStore(join(dir, 'journal.sqlite'));
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   for (const entry of entries) write(store, entry);
-  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
   const db = openState(join(dir, 'state.sqlite'), RULES_SCHEMA);
   const lines: Record<string, unknown>[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) });

@@ -49,7 +49,7 @@ let open: { close(): void }[] = [];
 
 beforeEach(() => {
   dir = testDir();
-  store = new JournalStore(join(dir, 'journal.sqlite'));
+  store = new JournalStore(join(dir, 'journal.sqlite')).open();
 });
 afterEach(() => {
   for (const one of open) one.close();
@@ -60,7 +60,7 @@ afterEach(() => {
 /** A consumer over the test's journal; `applied` has its effects, `fail` makes the next effect throw. */
 function consumer(state = 'state.sqlite') {
   const db = openState(join(dir, state), RULES_SCHEMA);
-  const journal = new JournalReader(join(dir, 'journal.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
   open.push(db, journal);
   const clock = testClock();
   const { intake, context } = openIntake(db);

@@ -38,7 +38,7 @@ interface Outputs {
 function threeWays(entries: readonly Entry[], quietly: readonly Action[], roughly: readonly Action[]): Outputs {
   const dir = testDir();
   const path = join(dir, 'journal.sqlite');
-  const store = new JournalStore(path);
+  const store = new JournalStore(path).open();
   const live = new Run(folder(dir, 'live'), path);
   let next = 0;
   for (const action of quietly) {

@@ -14,7 +14,7 @@ let effects = 0;
 
 beforeAll(() => {
   dir = testDir();
-  const store = new JournalStore(join(dir, 'journal.sqlite'));
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   for (const entry of entries) write(store, entry);
   store.close();
   const counting: Sink = {

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { checkTogether } from '../../../app/backup-sources.ts';
+import { checkTogether } from '../../../app/backup.ts';
 import {
   type BackupFile,
   type BackupSource,
@@ -33,7 +33,7 @@ const DAY_MS = 86_400_000;
 
 let dir: string;
 let db: DatabaseSync;
-let told: string[];
+let steps: string[];
 const clock = testClock();
 
 beforeEach(() => {
@@ -42,7 +42,7 @@ beforeEach(() => {
   mkdirSync(join(dir, 'backups'));
   db = openDatabase(join(dir, 'data', 'bins.sqlite'), { schemas: [BINS] });
   db.exec('insert into bins values (1, 0.5)');
-  told = [];
+  steps = [];
   clock.ms = NIGHT;
 });
 
@@ -50,7 +50,7 @@ function source(name: string, copy: BackupSource['copy']): BackupSource {
   return {
     name,
     copy(to) {
-      told.push(name);
+      steps.push(name);
       return copy(to);
     },
   };
@@ -70,8 +70,8 @@ function backups(sources: readonly BackupSource[] = [bins(), lamps()], changes: 
   return createBackups({
     sources,
     check: () => {},
-    hold: async () => void told.push('hold'),
-    letGo: async () => void told.push('let go'),
+    hold: async () => void steps.push('hold'),
+    letGo: async () => void steps.push('let go'),
     about: () => ({ lamppost: '1.2.3', city: 'c1' }),
     folder: join(dir, 'backups'),
     clock,
@@ -80,20 +80,20 @@ function backups(sources: readonly BackupSource[] = [bins(), lamps()], changes: 
   });
 }
 
-/** Runs one to its end. */
+/** Runs a backup to its end. */
 async function ended(made: Backups, to?: string) {
-  made.start(to);
+  made.begin(to);
   while (made.last()!.state === 'running') await new Promise((resolve) => setImmediate(resolve));
   return made.last()!;
 }
 
 describe('a backup', () => {
-  test('has every file as it stood, in order, while deleting is held; and a manifest that says what is in it', async () => {
+  test('has every file as it stood, in order, while deleting is held; and a manifest of its contents', async () => {
     const job = await ended(backups());
     const path = join(dir, 'backups', 'lamppost-2026-06-15T02-10-00Z');
     const at = '2026-06-15T02:10:00.000Z';
     const manifest = JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8'));
-    expect(told).toEqual(['hold', 'bins.sqlite', 'lamps.duckdb', 'let go']);
+    expect(steps).toEqual(['hold', 'bins.sqlite', 'lamps.duckdb', 'let go']);
     expect(manifest).toEqual({
       format: 1,
       lamppost: '1.2.3',
@@ -119,7 +119,7 @@ describe('a backup', () => {
     copy.close();
   });
 
-  test('of a folder has every file that is whole, by name; and brings it back', async () => {
+  test('of a folder has every complete file, by name; and restores it', async () => {
     const photos = join(dir, 'data', 'photos');
     mkdirSync(photos);
     for (const [name, text] of [
@@ -167,7 +167,7 @@ describe('a backup', () => {
     await writer;
   });
 
-  test('that fails leaves nothing, says why, and lets go; the next one may succeed', async () => {
+  test('that fails leaves nothing, reports why, and lets go; the next one may succeed', async () => {
     let broken = true;
     const made = backups([
       bins(),
@@ -179,14 +179,14 @@ describe('a backup', () => {
     ]);
     expect(await ended(made)).toMatchObject({ state: 'failed', bytes: null, error: 'the lamp is out' });
     expect(readdirSync(join(dir, 'backups'))).toEqual([]);
-    expect(told.at(-1)).toBe('let go');
+    expect(steps.at(-1)).toBe('let go');
     expect(made.newestMs()).toBe(0);
     broken = false;
     expect(await ended(made)).toMatchObject({ state: 'done', error: null });
     expect(made.newestMs()).toBe(NIGHT);
   });
 
-  test('whose files do not go together is none', async () => {
+  test('whose files do not fit together fails', async () => {
     const check = () => {
       throw new Error('blocks are missing');
     };
@@ -194,28 +194,28 @@ describe('a backup', () => {
     expect(readdirSync(join(dir, 'backups'))).toEqual([]);
   });
 
-  test('is one at a time, in a new folder with a place to be in; what was left half is named', async () => {
+  test('is one at a time, in a new folder with an existing parent; an unfinished one is named', async () => {
     const made = backups();
-    const job = made.start();
-    expect(() => made.start()).toThrow(
+    const job = made.begin();
+    expect(() => made.begin()).toThrow(
       expect.objectContaining({ code: 'conflict', message: expect.stringMatching(/runs: wait/) }),
     );
     await made.stop();
     const again = backups();
-    const to = (path: string) => () => again.start(path);
+    const to = (path: string) => () => again.begin(path);
     expect(to('monday')).toThrow(expect.objectContaining({ code: 'invalid' }));
     expect(to(join(dir, 'nowhere', 'monday'))).toThrow(expect.objectContaining({ code: 'invalid' }));
     expect(to(join(dir, 'data'))).toThrow(expect.objectContaining({ code: 'conflict' }));
     mkdirSync(join(dir, 'monday.part'));
     expect(to(join(dir, 'monday'))).toThrow(/monday\.part is left of a backup that was interrupted: delete it/);
     const nowhere = backups([bins()], { folder: null });
-    expect(() => nowhere.start()).toThrow(
+    expect(() => nowhere.begin()).toThrow(
       expect.objectContaining({ code: 'invalid', message: expect.stringMatching(/LAMPPOST_BACKUP_DIR/) }),
     );
     expect(job.state).toBe('running');
   });
 
-  test('that is under way at a stop is given up after the file that is being copied', async () => {
+  test('that runs at a stop is cancelled after the file that is being copied', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const made = backups([
       source('bins.sqlite', async () => {
@@ -224,17 +224,17 @@ describe('a backup', () => {
       }),
       lamps(),
     ]);
-    made.start();
-    while (told.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    made.begin();
+    while (steps.length < 2) await new Promise((resolve) => setImmediate(resolve));
     const stopped = made.stop();
     resolve();
     await stopped;
     expect(made.last()).toMatchObject({ state: 'failed', error: 'the server stops' });
-    expect(told).toEqual(['hold', 'bins.sqlite', 'let go']);
+    expect(steps).toEqual(['hold', 'bins.sqlite', 'let go']);
     expect(readdirSync(join(dir, 'backups'))).toEqual([]);
   });
 
-  test('at night keeps the newest, deletes older ones and halves, and touches nothing else', async () => {
+  test('at night keeps the newest, deletes older and unfinished ones, and touches nothing else', async () => {
     const made = backups();
     const folder = join(dir, 'backups');
     mkdirSync(join(folder, 'lamppost-2026-06-01T02-10-00Z.part'));
@@ -270,7 +270,7 @@ describe('a restore', () => {
     expect.objectContaining({ name: 'LamppostError', code, message: expect.stringMatching(message) });
   const nothingLeft = () => expect(existsSync(data) ? readdirSync(data) : []).toEqual([]);
 
-  test('brings every file into a folder that is not there yet, or is empty', async () => {
+  test('copies every file into a folder that does not exist yet, or is empty', async () => {
     for (const to of [data, join(dir, 'empty')]) {
       if (to !== data) mkdirSync(to);
       expect((await restoreBackup(backup, to)).city).toBe('c1');
@@ -282,7 +282,7 @@ describe('a restore', () => {
     }
   });
 
-  test('refuses a folder in which something is, and leaves it alone', async () => {
+  test('refuses a folder that is not empty, and leaves it unchanged', async () => {
     mkdirSync(data);
     writeFileSync(join(data, 'bins.sqlite'), 'mine');
     await expect(restoreBackup(backup, data)).rejects.toThrow(refusal('conflict', /restored is not empty/));
@@ -292,7 +292,7 @@ describe('a restore', () => {
   test.each<[string, RegExp, (path: string) => void]>([
     [
       'without its manifest',
-      /no whole backup: it has no manifest\.json/,
+      /not a complete backup: it has no manifest\.json/,
       (path) => rmSync(join(path, 'manifest.json')),
     ],
     ['with half a manifest', /not the manifest of a backup/, (path) => writeFileSync(join(path, 'manifest.json'), '{')],
@@ -319,7 +319,7 @@ describe('a restore', () => {
     nothingLeft();
   });
 
-  test('refuses a database that is damaged inside, though it is the one that was copied', async () => {
+  test('refuses a database that was damaged before it was copied', async () => {
     const broken = join(dir, 'broken.sqlite');
     copyFileSync(join(backup, 'bins.sqlite'), broken);
     const inside = new DatabaseSync(broken);

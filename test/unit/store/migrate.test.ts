@@ -37,7 +37,7 @@ describe('migrate', () => {
     expect(versions(db)).toEqual({ bins: 2, lamps: 2 });
   });
 
-  test('a step that fails leaves nothing behind; what ran before it stays, and the next call goes on from there', () => {
+  test('a step that fails changes nothing; the steps before it stay, and the next call continues there', () => {
     const db = new DatabaseSync(':memory:');
     const broken = bins(BINS, 'alter table bins add column half text; alter table nowhere add column x text');
     expect(() => migrate(db, [broken])).toThrow('nowhere');
@@ -56,7 +56,7 @@ describe('migrate', () => {
     expect(versions(db)).toEqual({ bins: 2 });
   });
 
-  test('a file from before there were versions becomes version 1, with all that is in it', () => {
+  test('a file from before there were versions becomes version 1, with all its rows', () => {
     const db = new DatabaseSync(':memory:');
     db.exec(`${BINS}; insert into bins values ('bin-1')`);
     migrate(db, [bins(BINS, 'alter table bins add column fill real')]);
@@ -64,7 +64,7 @@ describe('migrate', () => {
     expect(versions(db)).toEqual({ bins: 2 });
   });
 
-  test('a file that a newer Lamppost wrote is refused by name, and left as it is', () => {
+  test('a file that a newer Lamppost wrote is refused by name, and left unchanged', () => {
     const file = newFile();
     openDatabase(file, { schemas: [bins(BINS, 'select 1'), { room: 'lamps', steps: [LAMPS] }] }).close();
     const before = readFileSync(file);
@@ -112,7 +112,7 @@ describe('openDatabase', () => {
     expect(settings(openDatabase(file, { schemas: [bins(BINS)] }))).toEqual(['wal', 2, 16_384]);
   });
 
-  test('a file that is no database, and a folder that is not there, are named', () => {
+  test('a file that is not a database, and a missing folder, are named in the error', () => {
     const file = newFile();
     writeFileSync(
       file,
@@ -131,7 +131,7 @@ describe('openDatabase', () => {
   });
 });
 
-test('transact - all of it or nothing, and the answer or the error of the work', () => {
+test('transact - commits all or nothing, and returns the result or throws the error of the work', () => {
   const db = new DatabaseSync(':memory:');
   migrate(db, [bins(BINS)]);
   const insert = db.prepare('insert into bins values (?)');

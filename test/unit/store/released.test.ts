@@ -17,7 +17,7 @@ const FIXTURES = fileURLToPath(new URL('../../fixtures/state', import.meta.url))
 const OWNERS: Readonly<Record<string, (path: string) => { close(): void }>> = {
   state: (path) => openStateFile(dirname(path)),
   registry: (path) => openRegistry(path, systemClock),
-  journal: (path) => new JournalStore(path),
+  journal: (path) => new JournalStore(path).open(),
   deliveries: (path) => openDeliveries(path),
   reporters: (path) => openReporters(path),
 };

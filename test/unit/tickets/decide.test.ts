@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FAULT_GROUP, LIMIT_GROUP } from '../../../domain/index.ts';
-import type { Hold } from '../../../tickets/decide.ts';
+import { ALONE, type Hold, INCIDENT_STEPS } from '../../../tickets/decide.ts';
 import { decideTicket, TICKET_REASONS, type TicketContext } from '../../../tickets/index.ts';
 import { city, rule, serviceOf, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
@@ -17,10 +17,7 @@ const context = (given: Partial<TicketContext> = {}): TicketContext => ({
   waits: false,
   othersFire: () => false,
   partsOpen: () => false,
-  heldBy: () => null,
-  gathered: () => null,
-  reopenable: () => null,
-  gathering: () => null,
+  ...ALONE,
   ...given,
 });
 const confirming = serviceOf('air-quality', { resolution: 'confirm' });
@@ -35,8 +32,8 @@ const cases = [
     'update',
     'already-open',
   ],
-  ['an inhibited alert waits', 'firing', { heldBy: () => hold('inhibited') }, 'hold', 'inhibited'],
-  ['a silenced alert waits', 'firing', { heldBy: () => hold('silenced') }, 'hold', 'silenced'],
+  ['an inhibited alert waits', 'firing', { inhibition: () => hold('inhibited') }, 'hold', 'inhibited'],
+  ['a silenced alert waits', 'firing', { silence: () => hold('silenced') }, 'hold', 'silenced'],
   ['an alert that waits goes on waiting', 'firing', { waits: true }, 'wait', 'still-waiting'],
   ['an alert that is gathered waits for others', 'firing', { gathering: () => hold('gathering') }, 'hold', 'gathering'],
   ['an alert joins the ticket of others like it', 'firing', { gathered: () => open }, 'join', 'joins-others'],
@@ -44,7 +41,7 @@ const cases = [
   [
     'a silenced alert reopens nothing',
     'firing',
-    { heldBy: () => hold('silenced'), reopenable: () => open },
+    { silence: () => hold('silenced'), reopenable: () => open },
     'hold',
     'silenced',
   ],
@@ -104,4 +101,8 @@ test("decision - the limit alarm is a ticket for the rule's service, the fault a
 test('decision - every reason has its case', () => {
   const reasons = [...cases.map((c) => c[4]), 'alert-escalated', 'rule-fault'];
   expect(new Set(reasons)).toEqual(new Set(Object.keys(TICKET_REASONS)));
+});
+
+test('placement - a firing alert without a ticket goes through these steps, in this order', () => {
+  expect(INCIDENT_STEPS.map(({ name }) => name)).toEqual(['inhibit', 'silence', 'join', 'reopen', 'gather', 'open']);
 });

@@ -25,7 +25,7 @@ function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
     due: (minute: number) => state.due(at(minute)),
     silence(id: string, matchers: Matchers, from: number, until: number, calendar: string | null = null) {
       const times = { startsAt: iso(from), endsAt: iso(until), createdAt: iso(from) };
-      state.office.silences.add({ id, matchers, calendar, comment: 'c', author: 'k', ...times });
+      state.service.silences.add({ id, matchers, calendar, comment: 'c', author: 'k', ...times });
     },
     tickets: () =>
       state.tickets
@@ -66,7 +66,7 @@ test('silence - one that is ended early lets its tickets open at once', () => {
   const { alert, due, silence, tickets, state } = bench();
   silence('s-1', { rule: [rule.id] }, 0, 600);
   alert(10, 'a');
-  state.office.silences.end('s-1', at(15));
+  state.service.silences.end('s-1', at(15));
   due(15);
   expect(tickets()).toEqual([['a', 'open', 1]]);
 });
@@ -236,7 +236,7 @@ test('offers - who takes it has it; who declines passes it on at once; its depar
   const id = state.tickets.list({ limit: 1 }).items[0]!.id;
   const act = (action: 'take' | 'decline', department: string) => {
     const actor = { kind: 'key', id: 'k', role: 'operator', department } as const;
-    return state.pipeline.tell(state.office.desk.act({ ticket: id, action, actor }));
+    return state.effects.publish(state.service.act({ ticket: id, action, actor }));
   };
   expect(act('decline', 'neighbours')).toMatchObject({ offer: { to: 'cleaners' } });
   expect(act('take', 'cleaners')).toMatchObject({ offer: null, party: 'cleaners', status: 'assigned' });
@@ -246,7 +246,7 @@ test('offers - who takes it has it; who declines passes it on at once; its depar
   alert(600, 'b');
   const other = state.tickets.list({ limit: 1 }).items[0]!.id;
   const actor = { kind: 'key', id: 'k', role: 'operator', department: 'environment' } as const;
-  const withdrawn = state.office.desk.act({ ticket: other, action: 'decline', actor });
+  const withdrawn = state.service.act({ ticket: other, action: 'decline', actor });
   expect(withdrawn.at(-1)).toMatchObject({ offer: null, status: 'open' });
 });
 
@@ -273,11 +273,11 @@ test('deadlines - warnings, overdue and escalations come each at its time, once'
   }
   expect(notes).toEqual([
     `24 warned: to be acknowledged by ${iso(30)}`,
-    `30 escalated: not acknowledged by ${iso(30)}: environment is told`,
-    `30 escalated: not acknowledged by ${iso(30)}: mayor is told`,
+    `30 escalated: not acknowledged by ${iso(30)}: environment is notified`,
+    `30 escalated: not acknowledged by ${iso(30)}: mayor is notified`,
     `192 warned: to be resolved by ${iso(240)}`,
-    `240 escalated: not resolved by ${iso(240)}: environment is told`,
-    `300 escalated: not resolved by ${iso(240)}: mayor is told`,
+    `240 escalated: not resolved by ${iso(240)}: environment is notified`,
+    `300 escalated: not resolved by ${iso(240)}: mayor is notified`,
   ]);
   expect(ticket().escalatedTo).toEqual(['environment', 'mayor']);
 });
@@ -288,7 +288,7 @@ test('deadlines - what was acknowledged or resolved in time is not spoken of', (
   const { id } = state.tickets.list({ limit: 1 }).items[0]!;
   const act = (action: 'acknowledge' | 'resolve') => {
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-    state.pipeline.tell(state.office.desk.act({ ticket: id, action, actor }));
+    state.effects.publish(state.service.act({ ticket: id, action, actor }));
   };
   state.at(at(10));
   act('acknowledge');
@@ -327,7 +327,7 @@ test('deadlines - a resolved ticket closes by itself where its service says so, 
 function acting({ state }: ReturnType<typeof bench>) {
   return (id: string, action: 'resolve' | 'reopen') => {
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-    return state.pipeline.tell(state.office.desk.act({ ticket: id, action, actor }));
+    return state.effects.publish(state.service.act({ ticket: id, action, actor }));
   };
 }
 

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Ticket, Transition } from '../../../domain/index.ts';
 import { LIMIT_GROUP, type Subject } from '../../../domain/index.ts';
-import { changed } from '../../../tickets/change.ts';
+import { escalationOf, resolutionOf, updateOf } from '../../../tickets/alert-changes.ts';
 import { openTicket } from '../../../tickets/index.ts';
-import { escalationOf, resolutionOf, updateOf } from '../../../tickets/lifecycle.ts';
+import { changed } from '../../../tickets/lifecycle.ts';
 import { city, rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const updateTicket = (ticket: Ticket, fired: Transition) => changed(ticket, updateOf(fired));

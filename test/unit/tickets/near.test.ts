@@ -4,8 +4,8 @@ import { expect, test } from 'vitest';
 import type { Ticket } from '../../../domain/index.ts';
 import { boxAround, distanceM } from '../../../domain/index.ts';
 import { migrate, transact } from '../../../store/index.ts';
-import { createTicketOffice, type Request, TICKET_SCHEMA } from '../../../tickets/index.ts';
-import { nearestOf } from '../../../tickets/near.ts';
+import { type Request, TICKET_SCHEMA, TicketService } from '../../../tickets/index.ts';
+import { nearestOf } from '../../../tickets/service.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
 const HERE = { lat: 31.2, lon: 121.5 };
@@ -61,7 +61,7 @@ test('near - a sensor goes before citizens, then the nearest, then the oldest; t
   expect(pick(at('5.0', north(99)))).toBe('t-5-0');
 });
 
-function openOffice() {
+function openService() {
   const db = new DatabaseSync(':memory:');
   migrate(db, [TICKET_SCHEMA]);
   let nowMs = Date.UTC(2026, 0, 1, 12);
@@ -69,11 +69,11 @@ function openOffice() {
   const city = { ...scene.cityWith({ closeMs: 3_600_000 }) };
   const services = new Map([...city.services, ['noise', other]]);
   const clock = { now: () => nowMs++ };
-  const office = createTicketOffice({ db, clock, city: () => ({ ...city, services }), firing: () => [] });
+  const service = new TicketService({ db, clock, city: () => ({ ...city, services }), firing: () => [] });
   let n = 0;
   const report = (location: Ticket['location'], given: Partial<Request> = {}) =>
     transact(db, () =>
-      office.desk.open({
+      service.open({
         id: `r-${++n}`,
         origin: 'citizen',
         by: 'reporter',
@@ -93,17 +93,17 @@ function openOffice() {
     const transition = scene.transition(id, 'firing', { group: id });
     const subject = { kind: 'device', device: { ...scene.device, id, location } } as const;
     const { rule } = scene;
-    return office.incidents.apply({ transition, rule, subject, titles: { title: 'T', titleZh: 'Z' }, city }).ticket!;
+    return service.incidents.apply({ transition, rule, subject, city }).ticket!;
   };
   const act = (ticket: string, action: 'resolve' | 'close' | 'reopen') => {
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-    return office.desk.act({ ticket, action, actor });
+    return service.act({ ticket, action, actor });
   };
-  return { office, report, fire, act };
+  return { service, report, fire, act };
 }
 
-test("desk - a citizen's request near a sensor's ticket of the same service joins it, and counts", () => {
-  const { report, fire } = openOffice();
+test("service - a citizen's request near a sensor's ticket of the same service joins it, and counts", () => {
+  const { report, fire } = openService();
   const sensor = fire('1.0', north(80));
   report(north(300));
   const told = report(HERE);
@@ -116,8 +116,8 @@ test("desk - a citizen's request near a sensor's ticket of the same service join
   expect(report(HERE).at(-1)).toMatchObject({ parent: sensor.id });
 });
 
-test('desk - the first of several citizens at a place stands for all; another service, a far place or none do not join', () => {
-  const { report } = openOffice();
+test('service - the first of several citizens at a place stands for all; another service, a far place or none do not join', () => {
+  const { report } = openService();
   const parents = [
     report(HERE),
     report(north(99)),
@@ -129,8 +129,8 @@ test('desk - the first of several citizens at a place stands for all; another se
   expect(parents).toEqual([null, 'r-1', null, null, null, null]);
 });
 
-test('desk - what is resolved is not joined any more; who joined before is served with it', () => {
-  const { report, act } = openOffice();
+test('service - what is resolved is not joined any more; who joined before is served with it', () => {
+  const { report, act } = openService();
   report(HERE);
   report(north(10));
   const told = act('r-1', 'resolve');

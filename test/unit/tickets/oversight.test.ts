@@ -9,7 +9,7 @@ import {
   type OversightQuery,
   TICKET_SCHEMA,
 } from '../../../tickets/index.ts';
-import { createWeeks } from '../../../tickets/week.ts';
+import { createWeeks } from '../../../tickets/oversight.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
 
 const MINUTE = 60_000;

@@ -2,9 +2,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import type { Ticket, Transition } from '../../../domain/index.ts';
 import { migrate } from '../../../store/index.ts';
-import { changed } from '../../../tickets/change.ts';
+import { resolutionOf, updateOf } from '../../../tickets/alert-changes.ts';
 import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
-import { resolutionOf, updateOf } from '../../../tickets/lifecycle.ts';
+import { changed } from '../../../tickets/lifecycle.ts';
 import { ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 function openStore() {
@@ -18,7 +18,7 @@ function openStore() {
 function add(store: ReturnType<typeof createTicketStore>, ticket: Ticket): Ticket {
   store.insert(ticket);
   const { rule, group, severity, openedAt: since } = ticket;
-  store.attach(ticket.id, { rule: rule!, group: group!, state: 'firing', severity, since, told: true });
+  store.attach(ticket.id, { rule: rule!, group: group!, state: 'firing', severity, since, noted: true });
   return store.get(ticket.id)!;
 }
 
@@ -82,11 +82,11 @@ test('store - tells each alert that joined once', () => {
   const { store, add } = openStore();
   const { id, rule, severity, openedAt: since } = add(ticketOf('1.0'));
   for (const group of ['b', 'a']) {
-    store.attach(id, { rule: rule!, group, state: 'firing', severity, since, told: false });
+    store.attach(id, { rule: rule!, group, state: 'firing', severity, since, noted: false });
   }
   expect(store.firing(id)).toBe(3);
-  expect(store.tellJoined(id)).toEqual(['b', 'a']);
-  expect(store.tellJoined(id)).toEqual([]);
+  expect(store.takeJoined(id)).toEqual(['b', 'a']);
+  expect(store.takeJoined(id)).toEqual([]);
   store.setAlert(rule!, 'a', { state: 'resolved', severity });
   expect(store.firing(id)).toBe(2);
   expect(store.get(id)).toMatchObject({ alertCount: 3, alerts: [{}, { group: 'b' }, { state: 'resolved' }] });

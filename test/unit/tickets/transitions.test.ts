@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { TICKET_STATUSES, type TicketRefusal, type TicketStatus } from '../../../domain/index.ts';
-import { type Actor, refuseAction, TICKET_ACTIONS, type TicketAction } from '../../../tickets/actions.ts';
+import { type Actor, refuseAction, TICKET_ACTIONS, type TicketAction } from '../../../tickets/lifecycle.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
 
 const key = (role: 'viewer' | 'operator' | 'admin', department: string | null): Actor => ({

@@ -10,7 +10,7 @@ interface Awaited {
   readonly atMs: number;
   readonly what: 'warned' | 'late' | 'told' | 'lapsed' | 'closed';
   readonly on: 'acknowledge' | 'resolve' | null;
-  /** Who is told, or had the offer; the n-th. */
+  /** Who is notified, or had the offer; the n-th. */
   readonly to: string;
   readonly n: number;
 }
@@ -48,7 +48,7 @@ export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
     const { calendar, acknowledgeMs, warnPercent, escalation } = services.get(ticket.service)!;
     const leg = (on: 'acknowledge' | 'resolve', ms: number) => {
       const deadlineMs = walk(calendar, fromMs, ms);
-      // Who reports what others reported is served by their ticket: nobody is told twice.
+      // Who reports what others reported is served by their ticket: nobody is notified twice.
       if (ticket.relation === 'report') return deadlineMs;
       const add = (what: Awaited['what'], atMs: number, to = '', n = 0) =>
         awaited.push({ ticket: ticket.id, atMs, what, on, to, n });
@@ -122,7 +122,7 @@ export function createModel({ services, walk, ruleDeadlineMs }: Surroundings) {
     const late = nowMs - atMs >= LATE_MS ? ` (was due ${iso(atMs)})` : '';
     if (what === 'warned') return [tell('warned', `to be ${verb} by ${by}${late}`)];
     const told = what === 'late' ? ticket.department : to;
-    return [tell('escalated', `not ${verb} by ${by}: ${told} is told${late}`)];
+    return [tell('escalated', `not ${verb} by ${by}: ${told} is notified${late}`)];
   }
 
   return {

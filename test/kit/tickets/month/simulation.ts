@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { LamppostError, type Rule, type Ticket } from '../../../../domain/index.ts';
 import { isTicketEvent, type TicketEvent } from '../../../../events/index.ts';
 import { pick, type Random } from '../../../../simulators/city/random.ts';
-import { ACTS, type Act, type Actor } from '../../../../tickets/index.ts';
+import { ACTIONS, type ActionRequest, type Actor } from '../../../../tickets/index.ts';
 import { openState } from '../../events/state.ts';
 import * as scene from '../scene.ts';
 import { cityOf, type Month, RULE_DEADLINE_MS } from './city.ts';
@@ -84,14 +84,14 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
   function act(nowMs: number): void {
     const ticket = some();
     if (ticket === undefined) return;
-    const action = pick(random, ACTS);
+    const action = pick(random, ACTIONS);
     const asParty = action === 'take' || (action === 'decline' && random() < 0.5);
     const actor: Actor = asParty ? { ...CITY, department: ticket.offer?.to ?? 'cleaners' } : CITY;
     const to =
       action === 'assign' ? 'cleaners' : action === 'hand-over' ? pick(random, ['waste', 'environment']) : undefined;
-    const one: Act = { ticket: ticket.id, action, actor, to };
+    const one: ActionRequest = { ticket: ticket.id, action, actor, to };
     try {
-      committed(nowMs, () => state.pipeline.tell(state.office.desk.act(one)));
+      committed(nowMs, () => state.effects.publish(state.service.act(one)));
     } catch (error) {
       if (!(error instanceof LamppostError)) throw error;
       if (state.db.isTransaction) state.db.exec('rollback');
@@ -105,13 +105,13 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     const location = { lat: 31 + Math.floor(random() * 3), lon: 121 };
     const of = { id: `c-${++steps}`, origin: 'citizen', by: 'reporter', service, title, titleZh, district } as const;
     const request = { ...of, severity, description: null, location, address: null, same: { withinM: 50 } };
-    committed(nowMs, () => state.pipeline.tell(state.office.desk.open(request)));
+    committed(nowMs, () => state.effects.publish(state.service.open(request)));
     observe(news());
   }
 
   /** The clock does what is due, one thing a transaction, and that is what the model says, each thing once and in the order of its time. */
   function look(nowMs: number): void {
-    while (committed(nowMs, () => state.pipeline.due(nowMs, city)));
+    while (committed(nowMs, () => state.effects.doNextDue(nowMs, city)));
     const expected = model.due(nowMs);
     const lines = expected.map(({ ticket, action, note }) => `${ticket} ${action} ${note}`);
     const events = news();

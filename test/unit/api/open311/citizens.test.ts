@@ -44,13 +44,13 @@ async function report(fields: Record<string, string> = {}): Promise<Posted> {
 async function ask(method: string, path: string, { key, body }: { key?: string | null; body?: unknown } = {}) {
   const json =
     body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-  const answer = await server.api.fetch(path, { method, ...json, ...(key === undefined ? {} : { key }) });
-  const text = await answer.text();
-  return { status: answer.status, body: text === '' ? null : (JSON.parse(text) as Record<string, unknown>) };
+  const response = await server.api.fetch(path, { method, ...json, ...(key === undefined ? {} : { key }) });
+  const text = await response.text();
+  return { status: response.status, body: text === '' ? null : (JSON.parse(text) as Record<string, unknown>) };
 }
 
 describe('who reported it', () => {
-  test('is told to operators of the department that answers for it and to the city, and each look is in the log', async () => {
+  test('is shown to operators of the responsible department and to the city, and each access is logged', async () => {
     const { service_request_id: id } = await report(REPORTER);
     for (const key of [
       server.api.key('operator', 'water'),
@@ -74,7 +74,7 @@ describe('who reported it', () => {
         expect.objectContaining({
           ticket: id,
           key: expect.any(String),
-          msg: 'somebody looked at who reported a ticket',
+          msg: 'the reporter of a ticket was read',
         }),
       ]);
       expect(JSON.stringify(lines)).not.toMatch(/Lin|139/);
@@ -87,7 +87,7 @@ describe('who reported it', () => {
     ['an admin of another department', () => server.api.key('admin', 'lighting')],
     ['a viewer of the department', () => server.api.key('viewer', 'water')],
     ['the app that sent it', () => server.key],
-  ])('is not told to %s, nor may they forget it', async (_name, keyOf) => {
+  ])('is not shown to %s, nor may they delete it', async (_name, keyOf) => {
     const { service_request_id: id } = await report(REPORTER);
     const key = keyOf();
     for (const method of ['GET', 'DELETE']) {
@@ -98,12 +98,12 @@ describe('who reported it', () => {
     expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(200);
   });
 
-  test('is told to the department that a ticket was handed over to, and no more to the one before; also of those who said the same', async () => {
+  test('is shown to the department that has the ticket now, not to the one before; also for repeated reports', async () => {
     const first = await report({ ...EAST, ...REPORTER });
     const same = await report({ ...EAST, ...REPORTER });
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
     const id = first.service_request_id;
-    server.api.office.act({ ticket: id, action: 'hand-over', actor, to: 'lighting' });
+    server.api.tickets.act({ ticket: id, action: 'hand-over', actor, to: 'lighting' });
     const [water, lighting] = [server.api.key('operator', 'water'), server.api.key('operator', 'lighting')];
     for (const one of [first, same]) {
       const path = `/api/v1/tickets/${one.service_request_id}/reporter`;
@@ -112,7 +112,7 @@ describe('who reported it', () => {
     }
   });
 
-  test('is forgotten at once when that is asked for, and the ticket stays', async () => {
+  test('is deleted at once on request, and the ticket stays', async () => {
     const { service_request_id: id } = await report(REPORTER);
     expect((await ask('DELETE', `/api/v1/tickets/${id}/reporter`)).status).toBe(204);
     expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(404);
@@ -121,7 +121,7 @@ describe('who reported it', () => {
     expect((await ask('GET', '/api/v1/tickets/nothing/reporter')).status).toBe(404);
   });
 
-  test('is forgotten 90 days after the ticket closed, not before', async () => {
+  test('is deleted 90 days after the ticket closed, not before', async () => {
     const { service_request_id: id } = await report(REPORTER);
     server.act(id, 'resolve');
     server.act(id, 'close');
@@ -138,7 +138,7 @@ describe('who reported it', () => {
 describe('a rating', () => {
   const rate = (id: string, body: unknown) => ask('POST', `/api/v1/tickets/${id}/rate`, { key: null, body });
 
-  test('is taken by the token of who reported it, once the ticket is closed, and once', async () => {
+  test('is accepted with the token of the reporter, once the ticket is closed, and only once', async () => {
     const { service_request_id: id, reporter_token: token } = await report();
     const five = { token, stars: 5, comment: 'quick & dry' };
     expect(await rate(id, five)).toMatchObject({ status: 409, body: { reason: 'wrong-status' } });
@@ -157,7 +157,7 @@ describe('a rating', () => {
     expect(await server.request(id, '?extensions=true')).toMatchObject({ extended_attributes: { rating: 5 } });
   });
 
-  test('is one for each who reported the same, when that was closed with the first', async () => {
+  test('is possible for each repeated report that was closed with the first', async () => {
     const place = { lat: '0.2', long: '0.2' };
     const [first, second] = [await report(place), await report(place)];
     server.act(first.service_request_id, 'resolve');
@@ -168,7 +168,7 @@ describe('a rating', () => {
     expect((await rate(first.service_request_id, { ...stranger, stars: 4 })).status).toBe(200);
   });
 
-  test("of a sensor's ticket is nobody's", async () => {
+  test("of a sensor's ticket is not possible", async () => {
     const id = server.sensor('1.0', null);
     server.act(id, 'resolve');
     server.act(id, 'close');
@@ -184,7 +184,7 @@ describe('a rating', () => {
     },
   );
 
-  test('of a ticket that there is not, is a 404', async () => {
+  test('of an unknown ticket is a 404', async () => {
     expect((await rate('nothing', { token: 'x', stars: 3 })).status).toBe(404);
   });
 });
@@ -198,7 +198,7 @@ describe('a photo', () => {
     },
   );
 
-  test('that is in the folder is shown from its request on, and under its own name only', async () => {
+  test('in the folder is shown once a request has it, and under its own name only', async () => {
     const name = await server.api.citizens.media.put({ type: 'image/jpeg', bytes: PHOTO });
     expect((await server.xml(`/open311/media/${name}`, 'errors')).status).toBe(404);
     const form = new FormData();
@@ -218,7 +218,7 @@ describe('a photo', () => {
   });
 });
 
-test('a backup has citizens and photos with their tickets, and gives them back', async () => {
+test('a backup has reporters and photos with their tickets, and restores them', async () => {
   const form = new FormData();
   const fields = { api_key: server.key, service_code: 'flood', lat: '0.7', long: '0.7', ...REPORTER };
   for (const [field, value] of Object.entries(fields)) form.append(field, value);
@@ -241,8 +241,8 @@ test('a backup has citizens and photos with their tickets, and gives them back',
   expect(photo!.bytes.equals(PHOTO)).toBe(true);
 });
 
-describe('what a request says beside its ticket', () => {
-  test('is for those who see the ticket', async () => {
+describe('what a request adds to its ticket', () => {
+  test('is shown to those who see the ticket', async () => {
     const { service_request_id: id } = await report({ address_id: '42', media_url: 'http://photos.example/1.jpg' });
     const path = `/api/v1/tickets/${id}/request`;
     const said = { ticket: id, mediaUrl: 'http://photos.example/1.jpg', addressId: '42', answers: [] };

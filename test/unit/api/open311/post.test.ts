@@ -34,7 +34,7 @@ let places = 0;
 const elsewhere = () => ({ lat: '0.9', long: String(0.001 + 0.002 * places++) });
 
 describe('POST requests', () => {
-  test('answers id, notice, account and token, in JSON', async () => {
+  test('returns id, notice, account and token in JSON', async () => {
     const { status, body } = await server.post({ ...FLOOD, ...REPORTER });
     expect(status).toBe(200);
     expect(body).toEqual([
@@ -48,7 +48,7 @@ describe('POST requests', () => {
     expect(body[0]!.service_notice).toMatch(/^Keep this token/);
   });
 
-  test('answers the same in XML, in the elements of the specification', async () => {
+  test('returns the same in XML, in the elements of the specification', async () => {
     const form = encoded({ ...FLOOD, ...elsewhere(), api_key: server.key });
     const { status, body } = await server.xml(`${URL_POST}.xml`, 'service_requests', { method: 'POST', body: form });
     expect(status).toBe(200);
@@ -62,7 +62,7 @@ describe('POST requests', () => {
     ]);
   });
 
-  test('the request is a ticket of the service, its department and its district, as it was put', async () => {
+  test('the request is a ticket of the service, its department and its district, with the text as sent', async () => {
     const { body } = await server.post({
       ...FLOOD,
       lat: '0.8123456',
@@ -92,7 +92,7 @@ describe('POST requests', () => {
     expect(await server.request(id)).toMatchObject({ address_id: '42', media_url: 'https://photos.example/1.jpg' });
   });
 
-  test('speaks Chinese to who asks for it', async () => {
+  test('is in Chinese where the client prefers it', async () => {
     const { body } = await server.post({ ...FLOOD, ...elsewhere(), locale: 'zh' });
     expect(body[0]!.service_notice).toMatch(/^请保存此凭证（仅显示一次）：[\w-]{43}。/);
   });
@@ -110,7 +110,7 @@ describe('POST requests', () => {
     expect((await server.post({ service_code: 'flood', ...place })).status).toBe(200);
   });
 
-  test('empty fields, unknown fields and questions that the service does not ask do no harm', async () => {
+  test('empty fields, unknown fields and answers to questions of other services are ignored', async () => {
     const { status, body } = await server.post({
       ...FLOOD,
       ...elsewhere(),
@@ -142,7 +142,7 @@ describe('api_key', () => {
     ['in the address', () => asked({}, `?api_key=${server.key}`)],
     ['as a bearer', () => asked({}, '', { authorization: `Bearer ${server.key}` })],
     ["an operator's", () => asked({ api_key: server.api.key('operator') })],
-  ])('is taken %s', async (_name, ask) => {
+  ])('is accepted %s', async (_name, ask) => {
     expect((await ask()).status).toBe(200);
   });
 
@@ -162,7 +162,7 @@ describe('api_key', () => {
     expect(body).toEqual([{ code: 403, description: expect.stringMatching(description) }]);
   });
 
-  test('that is wrong is a 403 before anything else is, in XML too', async () => {
+  test('that is wrong is a 403 before anything else is checked, in XML too', async () => {
     const { status, body } = await server.xml(`${URL_POST}.xml`, 'errors', {
       method: 'POST',
       body: encoded({ lat: 'x' }),
@@ -171,7 +171,7 @@ describe('api_key', () => {
     expect(body).toEqual([{ code: '403', description: expect.stringContaining('api_key') }]);
   });
 
-  test('of an app opens nothing else', async () => {
+  test('of an app is not valid for anything else', async () => {
     for (const path of [
       '/api/v1/tickets',
       '/api/v1/devices',
@@ -208,7 +208,7 @@ describe('what is wrong with a request', () => {
     ],
     ['no number', { lat: '30N' }, 400, [/^lat: "30N" is not a number/]],
     ['nowhere on Earth', { lat: '91', long: '-181' }, 400, [/^lat: "91" .*between -90 and 90$/, /^long: "-181"/]],
-    ['outside of the city', { lat: '-5', long: '0.5' }, 400, [/^lat, long: -5, 0.5 lies outside of Linjiang$/]],
+    ['outside of the city', { lat: '-5', long: '0.5' }, 400, [/^lat, long: -5, 0.5 is outside Linjiang$/]],
     ['too much to say', { description: 'x'.repeat(4_001) }, 400, [/^description: has 4001 characters; at most 4000$/]],
     ['no e-mail address', { email: 'lin' }, 400, [/^email: "lin" is not an e-mail address$/]],
     ['a name too long', { first_name: 'x'.repeat(201) }, 400, [/^first_name: has 201 characters; at most 200$/]],
@@ -227,13 +227,13 @@ describe('what is wrong with a request', () => {
     ],
   ];
   test.each(wrong)('%s: says what and what would be right', async (_name, fields, status, descriptions) => {
-    const told = await server.post<Errors>({ ...FLOOD, ...fields });
-    expect(told.status).toBe(status);
-    expect(told.body).toEqual(descriptions.map((one) => ({ code: status, description: expect.stringMatching(one) })));
+    const reply = await server.post<Errors>({ ...FLOOD, ...fields });
+    expect(reply.status).toBe(status);
+    expect(reply.body).toEqual(descriptions.map((one) => ({ code: status, description: expect.stringMatching(one) })));
     const body = encoded({ api_key: server.key, ...FLOOD, ...fields });
     const xml = await server.xml(`${URL_POST}.xml`, 'errors', { method: 'POST', body });
     expect(xml.status).toBe(status);
-    expect(xml.body).toEqual(told.body.map(({ code, description }) => ({ code: String(code), description })));
+    expect(xml.body).toEqual(reply.body.map(({ code, description }) => ({ code: String(code), description })));
   });
 
   test.each([
@@ -242,19 +242,19 @@ describe('what is wrong with a request', () => {
     ['XML', 'text/xml', '<x/>'],
   ])('%s is no form', async (_name, type, body) => {
     const init = { method: 'POST', body, headers: { 'content-type': type } };
-    const told = await server.json<Errors>(`${URL_POST}.json`, init);
-    expect([told.status, told.body[0]]).toEqual([
+    const reply = await server.json<Errors>(`${URL_POST}.json`, init);
+    expect([reply.status, reply.body[0]]).toEqual([
       400,
       { code: 400, description: 'send a form: application/x-www-form-urlencoded or multipart/form-data' },
     ]);
   });
 
   test('a form that is too large is refused', async () => {
-    const told = await server.json<Errors>(`${URL_POST}.json`, {
+    const reply = await server.json<Errors>(`${URL_POST}.json`, {
       method: 'POST',
       body: encoded({ description: 'x'.repeat(300_000) }),
     });
-    expect([told.status, told.body[0]!.code]).toEqual([400, 400]);
+    expect([reply.status, reply.body[0]!.code]).toEqual([400, 400]);
   });
 });
 
@@ -289,7 +289,7 @@ describe("a service's questions", () => {
     ['a time', { ...NOISE, 'attribute[since]': '2026-06-14T22:00:00+08:00' }, [{ code: 'since' }]],
     ['a text', { ...NOISE, 'attribute[story]': 'all\nnight' }, [{ code: 'story', answer: 'all\nnight' }]],
     ['none, where none is required', { ...NOISE, 'attribute[story]': '' }, []],
-  ])('are answered: %s', async (_name, fields, answers) => {
+  ])('take answers: %s', async (_name, fields, answers) => {
     const { status, body } = await server.post({ ...elsewhere(), ...fields });
     expect(status).toBe(200);
     const kept = await answersOf(body[0]!.service_request_id);
@@ -349,12 +349,12 @@ describe('multipart, with a photo', () => {
     expect(status).toBe(200);
     const { media_url } = await server.request(body[0]!.service_request_id);
     expect(media_url).toMatch(new RegExp(`^${server.api.base}/open311/media/[0-9a-f]{64}\\.(jpg|png|webp)$`));
-    const answer = await fetch(String(media_url));
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('content-type')).toBe(type);
-    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
-    expect(answer.headers.get('content-security-policy')).toBe("default-src 'none'; sandbox");
-    const bytes = Buffer.from(await answer.arrayBuffer());
+    const response = await fetch(String(media_url));
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe(type);
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(response.headers.get('content-security-policy')).toBe("default-src 'none'; sandbox");
+    const bytes = Buffer.from(await response.arrayBuffer());
     expect(bytes.length).toBeGreaterThan(500);
     expect(bytes.includes('SECRET')).toBe(false);
   });
@@ -373,13 +373,13 @@ describe('multipart, with a photo', () => {
     expect(kept.answers).toMatchObject([{ code: 'sources', answer: ['bar', 'road'] }]);
   });
 
-  test('a file of no bytes, as pages send it where none was chosen, is none', async () => {
+  test('an empty file, as browsers send it where none was chosen, counts as none', async () => {
     const { status, body } = await post(formOf(fields(), ['media', new Uint8Array(), '']));
     expect(status).toBe(200);
     expect((await server.request(body[0]!.service_request_id)).media_url).toBeNull();
   });
 
-  test('a boundary may be as short as some programs make it, and the answer XML', async () => {
+  test('a boundary may be as short as some programs make it, and the response XML', async () => {
     const parts = Object.entries(fields()).map(
       ([name, value]) => `--x\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
     );
@@ -414,35 +414,35 @@ describe('multipart, with a photo', () => {
     expect(body).toEqual([{ code: 400, description: expect.stringMatching(description) }]);
   });
 
-  test('a field that is too large is not cut, but refused', async () => {
+  test('a field that is too large is refused, not truncated', async () => {
     const { status, body } = await post(formOf({ ...fields(), description: 'x'.repeat(20_000) }));
     expect([status, body]).toEqual([400, [{ code: 400, description: 'description: at most 16384 bytes' }]]);
   });
 
-  test('a body that is no multipart after all is refused, and the server goes on', async () => {
+  test('a body that is not multipart is refused, and the server continues', async () => {
     const headers = { 'content-type': 'multipart/form-data; boundary=x' };
-    const told = await server.json<Errors>(`${URL_POST}.json`, {
+    const reply = await server.json<Errors>(`${URL_POST}.json`, {
       method: 'POST',
       headers,
       body: '--x\r\nContent-Disp',
     });
-    expect(told.status).toBe(400);
+    expect(reply.status).toBe(400);
     const without = { 'content-type': 'multipart/form-data' };
     expect((await server.json(`${URL_POST}.json`, { method: 'POST', headers: without, body: 'x' })).status).toBe(400);
     expect((await post(formOf(fields()))).status).toBe(200);
   });
 });
 
-describe('how many', () => {
-  test('each key may send so many in a minute, and is told how many are left', async () => {
+describe('rate limit', () => {
+  test('each key has a number of requests per minute, and gets the number that is left', async () => {
     const limited = await openOpen311({ requestsPerMinute: 2 });
     const sent = async (key = limited.key) => {
-      const told = await limited.post<Errors>({ ...FLOOD, api_key: key });
+      const reply = await limited.post<Errors>({ ...FLOOD, api_key: key });
       return {
-        status: told.status,
-        left: told.headers.get('ratelimit'),
-        again: told.headers.get('retry-after'),
-        body: told.body,
+        status: reply.status,
+        left: reply.headers.get('ratelimit'),
+        again: reply.headers.get('retry-after'),
+        body: reply.body,
       };
     };
     expect(await sent()).toMatchObject({ status: 200, left: '"requests";r=1;t=60', again: null });
@@ -458,8 +458,8 @@ describe('how many', () => {
     await limited.stop();
   });
 
-  test('where no limit is set, nothing is said of one', async () => {
-    const told = await server.post({ ...FLOOD, ...elsewhere() });
-    expect(told.headers.get('ratelimit-policy')).toBeNull();
+  test('without a limit there are no headers of one', async () => {
+    const reply = await server.post({ ...FLOOD, ...elsewhere() });
+    expect(reply.headers.get('ratelimit-policy')).toBeNull();
   });
 });

@@ -19,7 +19,7 @@ const report = async (fields: Fields = {}, to = server): Promise<string> => {
 const ids = (shown: readonly Shown[]) => shown.map((one) => one.service_request_id);
 
 describe('GET requests/{id}', () => {
-  test("shows a citizen's request with every field of the specification, and a coarse place", async () => {
+  test("shows a citizen's request with every field of the specification and rounded coordinates", async () => {
     const id = await report({
       ...EAST,
       description: 'water & <mud>\n"deep"',
@@ -51,7 +51,7 @@ describe('GET requests/{id}', () => {
     ]);
   });
 
-  test("shows a sensor's ticket like any other, in the words of its rule", async () => {
+  test("shows a sensor's ticket like any other, with the title of its rule", async () => {
     const id = server.sensor('101.0', { lat: 0.25, lon: 0.7654321 });
     const { body } = await server.both<Shown[]>(`${LIST}/${id}`, 'service_requests');
     expect(body[0]).toMatchObject({ description: 'High water at Pier 7', lat: 0.25, long: 0.765, status: 'open' });
@@ -63,7 +63,7 @@ describe('GET requests/{id}', () => {
     expect(body[0]).toMatchObject({ lat: null, long: null, address: 'Pier 7' });
   });
 
-  test('speaks Chinese to who asks for it', async () => {
+  test('is in Chinese where the client prefers it', async () => {
     const { body } = await server.both<Shown[]>(
       `${LIST}/${server.sensor('102.0', null)}`,
       'service_requests',
@@ -107,7 +107,7 @@ describe('GET requests/{id}', () => {
   });
 
   function hidden(): string {
-    return server.api.office.openTicket({
+    return server.api.tickets.openTicket({
       id: 'inside-1',
       origin: 'operator',
       by: 'key:k',
@@ -126,18 +126,18 @@ describe('GET requests/{id}', () => {
   function part(): string {
     const ticket = server.sensor('103.0', null);
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-    return server.api.office.splitTicket({ ticket, actor, department: 'lighting', note: 'light the place' }).id;
+    return server.api.tickets.splitTicket({ ticket, actor, department: 'lighting', note: 'light the place' }).id;
   }
 });
 
 describe('a citizen and a sensor', () => {
-  test('a request near an open sensor ticket is the same one: it counts, follows it, and says so', async () => {
+  test('a request near an open sensor ticket joins it: it is counted, follows it, and says so', async () => {
     const sensor = server.sensor('201.0', { lat: 0.4, lon: 0.4 });
     // 80 m and 120 m to the north.
     const near = await server.post({ service_code: 'flood', lat: String(0.4 + 80 / 111_195), long: '0.4' });
     const far = await report({ lat: String(0.4 + 120 / 111_195), long: '0.4' });
     const id = near.body[0]!.service_request_id;
-    const joined = `This was reported already, as ${sensor}: it is served and closed together with that.`;
+    const joined = `This was already reported as ${sensor}. Both requests are handled and closed together.`;
     expect(near.body[0]!.service_notice).toMatch(new RegExp(`^${joined} Keep this token`));
     expect(await server.request(id, '?extensions=true')).toMatchObject({
       status: 'open',
@@ -162,7 +162,7 @@ describe('a citizen and a sensor', () => {
     expect((await server.both<Shown[]>(`${LIST}/${id}`, 'service_requests', '?extensions=true')).status).toBe(200);
   });
 
-  test('two who report at once: one is the first, the other the same', async () => {
+  test('of two reports at once, one is the first and the other joins it', async () => {
     const place = elsewhere();
     const both = await Promise.all([report(place), report(place)]);
     const shown = await Promise.all(both.map((id) => server.request(id, '?extensions=true')));
@@ -173,14 +173,14 @@ describe('a citizen and a sensor', () => {
 });
 
 describe('GET tokens/{token}', () => {
-  test('answers the request that a token belongs to', async () => {
+  test('returns the request of a token', async () => {
     const { body: posted } = await server.post({ service_code: 'flood', ...elsewhere() });
     const { service_request_id, reporter_token: token } = posted[0]!;
     const { status, body } = await server.both(`/open311/v2/tokens/${token}`, 'service_requests');
     expect([status, body]).toEqual([200, [{ service_request_id, token }]]);
   });
 
-  test('that nobody has is a 404', async () => {
+  test('that does not exist is a 404', async () => {
     const { status, body } = await server.both<Errors>('/open311/v2/tokens/nonsense', 'service_requests');
     expect([status, body]).toEqual([404, [{ code: 404, description: 'token: no request has it' }]]);
   });
@@ -205,7 +205,7 @@ describe('GET requests', () => {
     await at('day', 1, { service_code: 'noise' });
     own.clock.nowMs = now;
     made.sensor = own.sensor('7.0', null, now);
-    made.part = own.api.office.splitTicket({
+    made.part = own.api.tickets.splitTicket({
       ticket: made.sensor,
       actor: { kind: 'key', id: 'k', role: 'operator', department: null },
       department: 'lighting',
@@ -223,7 +223,7 @@ describe('GET requests', () => {
   const asked = async (query: string) => names((await own.both<Shown[]>(LIST, 'service_requests', query)).body);
   const day = (daysAgo: number) => new Date(now - daysAgo * DAY_MS).toISOString();
 
-  test('lists those of the last 90 days, the newest first, of sensors and citizens', async () => {
+  test('lists requests of the last 90 days, newest first, of sensors and citizens', async () => {
     expect(await asked('')).toEqual(['sensor', 'day', 'month', 'quarter']);
   });
 
@@ -274,7 +274,7 @@ describe('GET requests', () => {
     expect(await asked(query())).toEqual(expected);
   });
 
-  test('with extensions=true each has its own, and without none', async () => {
+  test('with extensions=true each has extended attributes, without it none', async () => {
     const extended = await own.both<Shown[]>(LIST, 'service_requests', '?extensions=true');
     expect(extended.body.map((one) => (one.extended_attributes as { origin: string }).origin)).toEqual([
       'sensor',
@@ -300,13 +300,13 @@ describe('GET requests', () => {
       'dates that are turned round',
       '?start_date=2026-06-02&end_date=2026-06-01',
       400,
-      [/^start_date: lies after end_date$/],
+      [/^start_date: is after end_date$/],
     ],
     [
       'more than 90 days',
       '?start_date=2026-01-01&end_date=2026-04-02',
       400,
-      [/^start_date, end_date: at most 90 days lie between them$/],
+      [/^start_date, end_date: at most 90 days apart$/],
     ],
     [
       'more than 90 days of changes',
@@ -324,14 +324,14 @@ describe('GET requests', () => {
       [/^service_code/, /^page/, /^status/],
     ],
   ])('%s: says what and what would be right', async (_name, query, status, descriptions) => {
-    const told = await own.both<Errors>(LIST, 'service_requests', query);
-    expect(told.status).toBe(status);
-    expect(told.body.map(({ description }) => description)).toEqual(
+    const reply = await own.both<Errors>(LIST, 'service_requests', query);
+    expect(reply.status).toBe(status);
+    expect(reply.body.map(({ description }) => description)).toEqual(
       descriptions.map((one) => expect.stringMatching(one)),
     );
   });
 
-  test('no answer holds what a reporter said of themselves', async () => {
+  test('no response has what a reporter said about themselves', async () => {
     const secret = {
       email: 'wang@example.org',
       phone: '139000',
@@ -350,7 +350,7 @@ describe('GET requests', () => {
     for (const text of texts) expect(text).not.toMatch(/SECRET|wang@|139000/);
   });
 
-  test('at most 1,000 are answered where more are there', async () => {
+  test('returns at most 1,000 where there are more', async () => {
     for (let n = 0; n < 1_050; n++) own.sensor(`${1_000 + n}.0`, null, now - 1_000);
     own.clock.nowMs = now;
     const { body } = await own.json<Shown[]>(`${LIST}.json`);

@@ -10,36 +10,33 @@ afterAll(() => server.stop());
 const NONE = { code: 404, description: expect.stringContaining('"nowhere" is not served here; write city.example') };
 
 describe('GET discovery', () => {
-  test.each(['/open311/discovery', '/open311/v2/discovery'])(
-    '%s - says whom to ask, and where the endpoint is',
-    async (path) => {
-      const { status, body } = await server.both(path, 'discovery');
-      expect(status).toBe(200);
-      expect(body).toEqual({
-        changeset: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
-        contact: 'hotline 12345',
-        key_service: 'ask the hotline',
-        endpoints: [
-          {
-            specification: 'http://wiki.open311.org/GeoReport_v2',
-            url: `${server.api.base}/open311/v2`,
-            changeset: expect.any(String),
-            type: 'production',
-            formats: ['text/xml', 'application/json'],
-          },
-        ],
-      });
-    },
-  );
+  test.each(['/open311/discovery', '/open311/v2/discovery'])('%s - has the contact and the endpoint', async (path) => {
+    const { status, body } = await server.both(path, 'discovery');
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      changeset: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+      contact: 'hotline 12345',
+      key_service: 'ask the hotline',
+      endpoints: [
+        {
+          specification: 'http://wiki.open311.org/GeoReport_v2',
+          url: `${server.api.base}/open311/v2`,
+          changeset: expect.any(String),
+          type: 'production',
+          formats: ['text/xml', 'application/json'],
+        },
+      ],
+    });
+  });
 
-  test('the endpoint that it names leads to the services, whether or not a client adds a slash', async () => {
+  test('the endpoint leads to the services, whether or not a client adds a slash', async () => {
     const { body } = await server.json<{ endpoints: { url: string }[] }>('/open311/v2/discovery.json');
     const { pathname } = new URL(body.endpoints[0]!.url);
     for (const join of ['/', '//', '///'])
       expect((await server.json(`${pathname}${join}services.json`)).status).toBe(200);
   });
 
-  test('behind a proxy it names the address that the outside knows', async () => {
+  test('behind a proxy it has the public address', async () => {
     const outside = await openOpen311({ publicUrl: 'https://city.example/lamppost' });
     const { body } = await outside.json('/open311/v2/discovery.json');
     expect(body).toMatchObject({ endpoints: [{ url: 'https://city.example/lamppost/open311/v2' }] });
@@ -48,7 +45,7 @@ describe('GET discovery', () => {
 });
 
 describe('GET services', () => {
-  test('lists what citizens may ask for, with every field of the specification', async () => {
+  test('lists what citizens may request, with every field of the specification', async () => {
     const { status, body } = await server.both('/open311/v2/services', 'services');
     expect(status).toBe(200);
     expect(body).toEqual([
@@ -74,14 +71,14 @@ describe('GET services', () => {
     ['', { 'accept-language': 'zh;q=0, en' }, 'Street light out'],
     ['', { 'accept-language': 'de, *' }, 'Street light out'],
     ['?locale=fr', {}, 'Street light out'],
-  ])('speaks the language that was asked for: "%s" %o', async (query, headers, name) => {
+  ])('is in the language of the client: "%s" %o', async (query, headers, name) => {
     const { body } = await server.json<{ service_name: string }[]>(`/open311/v2/services.json${query}`, { headers });
     expect(body[0]!.service_name).toBe(name);
   });
 });
 
 describe('GET services/{code}', () => {
-  test('tells what a service asks, with every field of the specification', async () => {
+  test('returns the questions of a service with every field of the specification', async () => {
     const { status, body } = await server.both('/open311/v2/services/street-light', 'service_definition');
     expect(status).toBe(200);
     expect(body).toEqual({
@@ -128,7 +125,7 @@ describe('GET services/{code}', () => {
     ]);
   });
 
-  test('of a service that asks nothing has no attributes', async () => {
+  test('of a service without questions has no attributes', async () => {
     const { body } = await server.both('/open311/v2/services/flood', 'service_definition');
     expect(body).toEqual({ service_code: 'flood', attributes: [] });
   });
@@ -145,15 +142,15 @@ describe('GET services/{code}', () => {
 describe('jurisdiction_id', () => {
   const paths = ['services', 'services/noise', 'requests', 'requests/t-1', 'tokens/x'];
 
-  test.each(paths)('%s - may be left out, be empty, or be the one that is served', async (path) => {
+  test.each(paths)('%s - may be left out, empty, or that of the city', async (path) => {
     const { status, body } = await server.both(`/open311/v2/${path}`, rootOf(path));
     for (const query of ['?jurisdiction_id=', '?jurisdiction_id=city.example']) {
-      const told = await server.both(`/open311/v2/${path}`, rootOf(path), query);
-      expect([told.status, told.body]).toEqual([status, body]);
+      const reply = await server.both(`/open311/v2/${path}`, rootOf(path), query);
+      expect([reply.status, reply.body]).toEqual([status, body]);
     }
   });
 
-  test.each(paths)('%s - of another one is not found', async (path) => {
+  test.each(paths)('%s - of another city is not found', async (path) => {
     const { status, body } = await server.both(`/open311/v2/${path}`, rootOf(path), '?jurisdiction_id=nowhere');
     expect(status).toBe(404);
     expect(body).toEqual([NONE]);
@@ -170,7 +167,7 @@ describe('addresses', () => {
     '/open311//v2//services',
     '/open311/v2//services/noise',
     '/open311/v2//requests',
-  ])('%s - a slash too many at a join is none', async (path) => {
+  ])('%s - a doubled slash is ignored', async (path) => {
     expect((await server.json(`${path}.json`)).status).toBe(200);
     expect((await server.api.fetch(`${path}.xml`, { key: null })).status).toBe(200);
   });
@@ -180,7 +177,7 @@ describe('addresses', () => {
     '/open311/v2/services.csv',
     '/open311/v2/nothing.xml',
     '/open311/v1/services.xml',
-  ])('%s - is not found, in XML as the format that every client knows', async (path) => {
+  ])('%s - is not found, in XML, which every client knows', async (path) => {
     const { status, body } = await server.xml(path, 'errors');
     expect(status).toBe(404);
     expect(body).toEqual([{ code: '404', description: `there is no GET ${path}` }]);
@@ -191,7 +188,7 @@ describe('addresses', () => {
     expect([status, body[0]!.code]).toEqual([404, 404]);
   });
 
-  test('may be asked from pages of other places', async () => {
+  test('may be read by pages of other origins', async () => {
     for (const path of ['services.json', 'nothing.json']) {
       expect((await server.json(`/open311/v2/${path}`)).headers.get('access-control-allow-origin')).toBe('*');
     }

@@ -1,23 +1,25 @@
 import fc from 'fast-check';
 import { XMLParser, XMLValidator } from 'fast-xml-parser';
 import { expect, test } from 'vitest';
-import { xmlOf } from '../../../../api/open311/xml.ts';
+import { elementOf, type Value } from '../../../../api/open311/protocol.ts';
+import { xmlOf } from '../../../../domain/index.ts';
 
-const parser = new XMLParser({ parseTagValue: false, trimValues: false });
+const documentOf = (root: string, value: Value) => xmlOf(elementOf(root, value));
+const parser = new XMLParser({ parseTagValue: false, trimValues: false, htmlEntities: true });
 
-test('xml - writes what GeoReport v2 has examples of', () => {
+test('xml - writes documents as in the examples of GeoReport v2', () => {
   const services = [{ service_code: '001', metadata: true, keywords: null, price: 1.5 }];
-  expect(xmlOf('services', services)).toBe(
-    '<?xml version="1.0" encoding="utf-8"?>\n' +
+  expect(documentOf('services', services)).toBe(
+    '<?xml version="1.0" encoding="UTF-8"?>\n' +
       '<services><service><service_code>001</service_code><metadata>true</metadata><keywords/><price>1.5</price></service></services>\n',
   );
-  expect(xmlOf('services', [])).toContain('<services/>');
+  expect(documentOf('services', [])).toContain('<services/>');
 });
 
-test('xml - whatever a citizen writes stays a text', () => {
+test('xml - whatever a citizen writes stays text', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
-      const document = xmlOf('errors', [{ code: 400, description: text }]);
+      const document = documentOf('errors', [{ code: 400, description: text }]);
       expect(XMLValidator.validate(document)).toBe(true);
       const { errors } = parser.parse(document);
       expect(Object.keys(errors)).toEqual(['error']);
@@ -35,5 +37,5 @@ test.each([
   ['\u0000\u0008\u000b\u001f\ufffe', '\ufffd\ufffd\ufffd\ufffd\ufffd'],
   ['half \ud83c of one', 'half \ufffd of one'],
 ])('xml - %j comes back as %j', (text, expected) => {
-  expect(parser.parse(xmlOf('a', text)).a).toBe(expected);
+  expect(parser.parse(documentOf('a', text)).a).toBe(expected);
 });

@@ -1,0 +1,114 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { type City, element, type LocalText, type Xml, xmlOf } from '../../domain/index.ts';
+import type { CitizenOptions } from '../deps.ts';
+
+/** Path of GeoReport v2 below `/open311`. */
+export const V2 = '/v2';
+export const TAGS = ['open311'];
+/** No key in the header: the route that needs one takes it as `api_key`. */
+export const OPEN = { role: 'open' } as const;
+
+/** GeoReport v2, "Format Support": the ending of the address selects the format. */
+const TYPES = { xml: 'text/xml; charset=utf-8', json: 'application/json; charset=utf-8' } as const;
+
+/** The ending of an address, `…/services.xml`, as a parameter of Fastify's routes. */
+export const FORMAT = ':format(^(?:xml|json)$)';
+export const FormatSchema = z.object({ format: z.enum(['xml', 'json']) });
+
+/** What is wrong with a request: the HTTP status, and what would be right. */
+export interface Fault {
+  readonly code: 400 | 403 | 404 | 429 | 500 | 503;
+  readonly description: string;
+}
+
+export type Language = keyof LocalText;
+
+/** A value of the query or form. Empty counts as absent; of several values the last counts. */
+export const Field = z
+  .union([z.string(), z.array(z.string())])
+  .optional()
+  .transform((given) => (Array.isArray(given) ? given.at(-1) : given)?.trim() || undefined);
+
+/** The parameters that every address takes. */
+export const CommonQuery = z.object({ jurisdiction_id: Field, locale: Field, api_key: Field });
+
+/** Returns `zh` where the client prefers Chinese to English by `?locale=`, else by Accept-Language (RFC 9110 §12.5.4); else `en`. */
+export function languageOf(request: FastifyRequest, locale: string | undefined): Language {
+  const wanted = (locale ?? request.headers['accept-language'] ?? '').toLowerCase().split(',');
+  const ranked = wanted
+    .map((one) => ({ tag: one.split(';')[0]!.trim(), weight: Number(/;\s*q=([\d.]+)/.exec(one)?.[1] ?? 1) }))
+    .filter(({ tag, weight }) => /^(zh|en)\b/.test(tag) && weight > 0)
+    .sort((a, b) => b.weight - a.weight);
+  return ranked[0]?.tag.startsWith('zh') ? 'zh' : 'en';
+}
+
+/** Returns what public addresses of this server begin with. */
+export function baseOf({ protocol, host }: FastifyRequest, { publicUrl }: CitizenOptions): string {
+  return publicUrl ?? `${protocol}://${host}`;
+}
+
+/** Returns the fault of a `jurisdiction_id` that is not this city's; it may be left out, as the server has one city. */
+export function jurisdictionFault(given: string | undefined, { open311: { jurisdiction } }: City): Fault | null {
+  if (given === undefined || given === jurisdiction) return null;
+  const right = jurisdiction === null ? 'leave it out' : `write ${jurisdiction}, or leave it out`;
+  return { code: 404, description: `jurisdiction_id: "${given}" is not served here; ${right}` };
+}
+
+/** Returns the hook that refuses queries for another jurisdiction. */
+export function onlyHere(city: () => City) {
+  return async ({ query }: FastifyRequest, reply: FastifyReply) => {
+    const fault = jurisdictionFault((query as z.output<typeof CommonQuery>).jurisdiction_id, city());
+    if (fault !== null) return refuse(reply, [fault]);
+  };
+}
+
+/** The value of a document. */
+export type Value = string | number | boolean | null | readonly Value[] | { readonly [name: string]: Value };
+
+/** Sends a document in the format of the address. `root` names its XML element; JSON has no name for it. */
+export function sendDocument(reply: FastifyReply, root: string, value: Value): FastifyReply {
+  // XML where the address has no ending: every GeoReport server has it.
+  const format = /\.json(\?|$)/.test(reply.request.url) ? 'json' : 'xml';
+  const body = format === 'json' ? JSON.stringify(value) : xmlOf(elementOf(root, value));
+  return reply.header('content-type', TYPES[format]).header('vary', 'accept-language').send(Buffer.from(body));
+}
+
+/** Sends all faults; the first one sets the status. */
+export function refuse(reply: FastifyReply, faults: readonly Fault[]): FastifyReply {
+  const errors = faults.map(({ code, description }) => ({ code, description }));
+  return sendDocument(reply.code(faults[0]!.code), 'errors', errors);
+}
+
+/** The element of one item, by the element around it, as GeoReport v2 names them. */
+const ITEMS: Readonly<Record<string, string>> = {
+  services: 'service',
+  attributes: 'attribute',
+  values: 'value',
+  service_requests: 'request',
+  errors: 'error',
+  endpoints: 'endpoint',
+  formats: 'format',
+};
+
+/** Returns a value as XML: items of a list become elements, null and empty text an empty element. */
+export function elementOf(name: string, value: Value): Xml {
+  if (value === null) return element(name, '');
+  if (typeof value !== 'object') return element(name, String(value));
+  if (!isList(value))
+    return element(
+      name,
+      Object.entries(value).map(([key, one]) => elementOf(key, one)),
+    );
+  return element(
+    name,
+    value.map((one) => elementOf(ITEMS[name] ?? 'item', one)),
+  );
+}
+
+const isList = (value: object): value is readonly Value[] => Array.isArray(value);
+
+/** Returns an instant as GeoReport v2 writes it: ISO 8601 UTC in whole seconds. */
+export function instantOf(iso: string): string {
+  return `${iso.slice(0, 19)}Z`;
+}

@@ -1,2 +1,0 @@
-export { createInfluxHistory } from './history.ts';
-export type { InfluxSettings } from './settings.ts';

@@ -1,0 +1,256 @@
+import {
+  type Aggregate,
+  DAY_MS,
+  LamppostError,
+  type ReadingsQuery,
+  type ScannedReadings,
+  type ScanQuery,
+  type Series,
+} from '../../domain/index.ts';
+import { bucketOf, checkPoints, everyOf, filled } from '../query.ts';
+import { newBatch, nextSlice, SLICE } from '../scan.ts';
+import { type Ask, identifier, instant, literal, Places, type ResultSeries } from './influxql.ts';
+import { fieldOf, metricOf } from './lines.ts';
+
+type Points = [number, number][];
+
+const FUNCTIONS: Readonly<Record<Aggregate, (field: string) => string>> = {
+  mean: (field) => `mean(${field})`,
+  min: (field) => `min(${field})`,
+  max: (field) => `max(${field})`,
+  sum: (field) => `sum(${field})`,
+  count: (field) => `count(${field})`,
+  first: (field) => `first(${field})`,
+  last: (field) => `last(${field})`,
+  p95: (field) => `percentile(${field}, 95)`,
+};
+
+/** Returns every metric that has a numeric field, sorted. */
+export async function metricsIn(ask: Ask): Promise<string[]> {
+  const found = new Set<string>();
+  for await (const { columns, values } of ask('show field keys')) {
+    const [key, type] = [columns.indexOf('fieldKey'), columns.indexOf('fieldType')];
+    if (key < 0) throw withoutInfluxql();
+    for (const row of values) if (type < 0 || NUMERIC.has(row[type])) found.add(metricOf(row[key] as string));
+  }
+  return [...found].sort();
+}
+
+const NUMERIC = new Set<unknown>(['float', 'integer', 'unsigned']);
+
+/** Returns the same as the embedded history. `where`: a condition on tags, from `Places.condition`. */
+export async function queryInflux(
+  ask: Ask,
+  query: ReadingsQuery,
+  where: string,
+  unitOf: (metric: string) => string,
+): Promise<Series[]> {
+  const found: Series[] = [];
+  let left = query.maxPoints;
+  for (const metric of query.metrics === undefined ? await metricsIn(ask) : [...new Set(query.metrics)].sort()) {
+    const lines = await seriesOf(ask, { metric, query, where, left });
+    for (const [device, points] of lines) {
+      if (points.length === 0) continue;
+      left -= points.length;
+      found.push({ device, metric, unit: unitOf(metric), points });
+    }
+  }
+  found.sort((a, b) => compare(a.device, b.device) || compare(a.metric, b.metric));
+  return filled(found, query);
+}
+
+interface OfMetric {
+  readonly metric: string;
+  readonly query: ReadingsQuery;
+  readonly where: string;
+  /** How many more points are allowed. */
+  readonly left: number;
+}
+
+async function seriesOf(ask: Ask, of: OfMetric): Promise<Map<string, Points>> {
+  const every = everyOf(of.query);
+  const { parts, split } = await read(ask, of, every);
+  // A device that changed its profile has a series in two measurements, and aggregates of parts cannot be combined.
+  for (const device of split) {
+    const only = { ...of, where: `${of.where} and "device" = ${literal(device)}`, left: Number.POSITIVE_INFINITY };
+    const raw = (await read(ask, only, null)).parts.get(device) ?? [];
+    parts.set(device, every === null ? raw : aggregate(raw, every, of.query.fn));
+  }
+  return parts;
+}
+
+async function read(
+  ask: Ask,
+  { metric, query, where, left }: OfMetric,
+  every: number | null,
+): Promise<{ parts: Map<string, Points>; split: Set<string> }> {
+  const parts = new Map<string, Points>();
+  const measurements = new Map<string, string>();
+  const split = new Set<string>();
+  let points = 0;
+  for await (const series of ask(statementOf(metric, query, where, every, left))) {
+    const device = deviceOf(series);
+    if ((measurements.get(device) ?? series.name) !== series.name) split.add(device);
+    measurements.set(device, series.name);
+    const line = parts.get(device) ?? [];
+    parts.set(device, line);
+    for (const [ts, value] of series.values) if (typeof value === 'number') line.push([ts as number, value]);
+    points += series.values.length;
+    if (points > left) checkPoints(query.maxPoints + 1, query.maxPoints);
+  }
+  for (const device of split) parts.get(device)!.sort(([a], [b]) => a - b);
+  return { parts, split: every === null ? new Set() : split };
+}
+
+function statementOf(
+  metric: string,
+  { fromMs, toMs, fn }: ReadingsQuery,
+  where: string,
+  every: number | null,
+  left: number,
+): string {
+  const field = identifier(fieldOf(metric));
+  const time = `time >= ${instant(fromMs)} and time < ${instant(toMs)}`;
+  const most = Number.isFinite(left) ? ` limit ${left + 1}` : '';
+  const from = `from /.*/ where ${time} and ${where}`;
+  if (every === null) return `select ${field} as v ${from} group by "device"${most}`;
+  return `select ${FUNCTIONS[fn](field)} as v ${from} group by time(${every}ms), "device" fill(none)${most}`;
+}
+
+/** Returns the device of a part. Throws `invalid` where the response does not fit the statement. */
+export function deviceOf({ tags, columns }: ResultSeries): string {
+  const device = tags?.device;
+  if (device === undefined || columns[1] !== 'v') throw withoutInfluxql();
+  return device;
+}
+
+/** Counts all readings. */
+export async function countIn(ask: Ask): Promise<number> {
+  let sum = 0;
+  for await (const { columns, values } of ask(`select count(*) from /.*/ where "device" != ''`)) {
+    if (columns[0] !== 'time') throw withoutInfluxql();
+    for (const [, ...counts] of values) for (const count of counts) sum += (count as number | null) ?? 0;
+  }
+  return sum;
+}
+
+function withoutInfluxql(): LamppostError {
+  const message =
+    'the history does not support InfluxQL (VictoriaMetrics?): it takes readings, but they must be read there';
+  return new LamppostError('invalid', message);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+const AGGREGATE_OF: Readonly<Record<Aggregate, (values: number[]) => number>> = {
+  mean: (values) => sum(values) / values.length,
+  min: (values) => values.reduce((a, b) => Math.min(a, b)),
+  max: (values) => values.reduce((a, b) => Math.max(a, b)),
+  sum,
+  count: (values) => values.length,
+  first: (values) => values[0]!,
+  last: (values) => values.at(-1)!,
+  p95: (values) => values.sort((a, b) => a - b)[Math.floor((values.length * 95) / 100 + 0.5) - 1]!,
+};
+
+/** Aggregates points in time order to one point per interval, with the time of its start. */
+function aggregate(points: Points, every: number, fn: Aggregate): Points {
+  const values = new Map<number, number[]>();
+  for (const [ts, value] of points) {
+    const start = bucketOf(ts, every);
+    const bucket = values.get(start);
+    if (bucket === undefined) values.set(start, [value]);
+    else bucket.push(value);
+  }
+  return [...values].map(([start, bucket]) => [start, AGGREGATE_OF[fn](bucket)]);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+// Sorting takes CPU time of this thread, and the server holds a slice in memory, too.
+const MOST_ROWS = 40_000;
+const LONGEST_MS = 7 * DAY_MS;
+/**
+ * With more devices than this, a condition that names them costs the server more than the readings of the other
+ * devices.
+ */
+const MOST_NAMED = 200;
+
+/** Yields readings in order of time, one statement per metric and slice; see HistoryStore.scan. */
+export async function* scanInflux(
+  ask: Ask,
+  query: ScanQuery,
+  signal?: AbortSignal,
+): AsyncGenerator<ScannedReadings, void, undefined> {
+  const places = new Map(query.devices.map((device, place) => [device, place]));
+  const named = query.devices.length <= MOST_NAMED ? { devices: query.devices } : {};
+  const where = new Places().condition(named);
+  const toMs = Math.ceil(query.toMs);
+  let fromMs = Math.ceil(query.fromMs);
+  let lengthMs: number = SLICE.firstMs;
+  if (where === null || query.metrics.length === 0) return;
+  while (fromMs < toMs && !signal?.aborted) {
+    const untilMs = Math.min(toMs, fromMs + lengthMs);
+    const slice = new Slice();
+    for (const [metric, name] of query.metrics.entries()) {
+      const time = `time >= ${instant(fromMs)} and time < ${instant(untilMs)}`;
+      const statement = `select ${identifier(fieldOf(name))} as v from /.*/ where ${time} and ${where} group by "device"`;
+      for await (const series of ask(statement)) {
+        if (signal?.aborted) return;
+        const device = places.get(deviceOf(series));
+        if (device !== undefined) slice.take(device, metric, series.values);
+        if (slice.rows > 2 * MOST_ROWS && lengthMs > 1) break;
+      }
+      if (slice.rows > 2 * MOST_ROWS && lengthMs > 1) break;
+    }
+    const tooMany = slice.rows > 2 * MOST_ROWS && lengthMs > 1;
+    lengthMs = Math.min(LONGEST_MS, nextSlice(tooMany ? lengthMs / 4 : lengthMs, slice.rows, MOST_ROWS));
+    if (tooMany) continue;
+    yield* slice.sorted();
+    fromMs = untilMs;
+  }
+}
+
+/** Readings of one slice of time, in any order. */
+class Slice {
+  readonly #device: number[] = [];
+  readonly #metric: number[] = [];
+  readonly #ts: number[] = [];
+  readonly #value: number[] = [];
+
+  get rows(): number {
+    return this.#ts.length;
+  }
+
+  take(device: number, metric: number, points: readonly (readonly unknown[])[]): void {
+    for (const [ts, value] of points) {
+      if (typeof value !== 'number') continue;
+      this.#device.push(device);
+      this.#metric.push(metric);
+      this.#ts.push(ts as number);
+      this.#value.push(value);
+    }
+  }
+
+  *sorted(): Generator<ScannedReadings, void, undefined> {
+    const [device, metric, ts, value] = [this.#device, this.#metric, this.#ts, this.#value];
+    const order = Uint32Array.from(ts, (_, row) => row).sort(
+      (a, b) => ts[a]! - ts[b]! || device[a]! - device[b]! || metric[a]! - metric[b]!,
+    );
+    for (let from = 0; from < order.length; from += SLICE.batch) {
+      const batch = newBatch(Math.min(SLICE.batch, order.length - from));
+      for (let row = 0; row < batch.ts.length; row++) {
+        const at = order[from + row]!;
+        batch.device[row] = device[at]!;
+        batch.metric[row] = metric[at]!;
+        batch.ts[row] = ts[at]!;
+        batch.value[row] = value[at]!;
+      }
+      yield batch;
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import type { KnownDevice } from '../domain/index.ts';
+import { pushReading, type Tally, type TypedColumns } from './outcome.ts';
+import { hashValue, SeenKeys, type SeenPlace } from './seen.ts';
+import type { Checked } from './validate.ts';
+
+/** The columns that take the values of a message: new readings, and new values for readings that came before. */
+export interface Deduped {
+  readonly readings: TypedColumns;
+  readonly replaced: TypedColumns;
+}
+
+/** The message that the next values belong to. */
+interface Begin {
+  readonly position: number;
+  /** Number of the oldest message that still counts. */
+  readonly horizon: number;
+  /** Whether it is read for the first time: only then are its keys recorded. */
+  readonly fresh: boolean;
+  /** Whether it has several readings, which may repeat each other. */
+  readonly several: boolean;
+  /** Whether its readings passed the dedupe before and only the database refused them: they are no duplicates of themselves. */
+  readonly accepted?: boolean;
+}
+
+// Uplinks are recorded beside the metrics, in a lane that no metric table reaches.
+const UPLINK_LANE = 255;
+
+/**
+ * Separates new readings from those that came before, by content: a known key with the same value is a duplicate, with
+ * another value a replacement.
+ */
+export class Dedupe {
+  readonly seen = new SeenKeys();
+  readonly #place: SeenPlace = { device: 0, lane: 0, ts: 0, horizon: 0, position: 0 };
+  readonly #hashes = new Int32Array(32);
+  /** Values of the current message by ts and metric: a message with several readings may repeat itself. */
+  readonly #own = new Map<number, Map<number, number>>();
+  #fresh = false;
+  #several = false;
+  #repeatedUplink = false;
+  #accepted = false;
+
+  /** Starts a message: `uplink` and `take` refer to it until the next call. */
+  begin(device: KnownDevice, message: Begin): void {
+    this.#place.device = device.index;
+    this.#place.position = message.position;
+    this.#place.horizon = message.horizon;
+    this.#fresh = message.fresh;
+    this.#several = message.several;
+    this.#repeatedUplink = false;
+    this.#accepted = message.accepted ?? false;
+    if (this.#own.size > 0) this.#own.clear();
+  }
+
+  /** Checks the LoRaWAN uplink of the message: the same session and frame counter make all its readings duplicates. */
+  uplink(key: string): void {
+    this.#at(UPLINK_LANE, hashText(key));
+    this.#repeatedUplink = this.seen.find(this.#place, 1, this.#hashes) !== 0;
+    if (!this.#repeatedUplink && this.#fresh) this.seen.add(this.#place, 1, this.#hashes);
+  }
+
+  /** Sorts the values of one reading of the message into `into`, and counts each of them in `tally`. */
+  take(device: KnownDevice, checked: Checked, tally: Tally, into: Deduped): void {
+    if (this.#repeatedUplink) {
+      tally.duplicate += checked.length;
+      return;
+    }
+    if (this.#accepted) {
+      tally.stored += checked.length;
+      for (let i = 0; i < checked.length; i++) {
+        pushReading(into.replaced, device, checked.metric[i]!, checked.ts, checked.value[i]!);
+      }
+      return;
+    }
+    if (this.#several || !this.#inOneLane(checked)) {
+      for (let i = 0; i < checked.length; i++) this.#takeOne(device, checked, i, tally, into);
+      return;
+    }
+    const { length, ts, metric, value } = checked;
+    let mask = 0;
+    for (let i = 0; i < length; i++) {
+      const bit = metric[i]! & 31;
+      mask |= 1 << bit;
+      this.#hashes[bit] = hashValue(value[i]!);
+    }
+    this.#at(metric[0]! >>> 5, ts);
+    const old = this.#lookUp(mask);
+    const { changed } = this.seen;
+    for (let i = 0; i < length; i++) {
+      const bit = 1 << (metric[i]! & 31);
+      if ((old & bit) === 0) {
+        tally.stored++;
+        pushReading(into.readings, device, metric[i]!, ts, value[i]!);
+      } else if ((changed & bit) === 0) tally.duplicate++;
+      else this.#replace(device, metric[i]!, ts, value[i]!, tally, into);
+    }
+  }
+
+  #inOneLane({ length, metric }: Checked): boolean {
+    const lane = metric[0]! >>> 5;
+    for (let i = 1; i < length; i++) if (metric[i]! >>> 5 !== lane) return false;
+    return true;
+  }
+
+  #takeOne(device: KnownDevice, { ts, metric, value }: Checked, i: number, tally: Tally, into: Deduped): void {
+    const number = metric[i]!;
+    const mask = 1 << (number & 31);
+    const own = this.#ownAt(ts);
+    const before = own?.get(number);
+    own?.set(number, value[i]!);
+    if (before === value[i]) {
+      tally.duplicate++;
+      return;
+    }
+    this.#hashes[number & 31] = hashValue(value[i]!);
+    this.#at(number >>> 5, ts);
+    const old = this.#lookUp(mask, before !== undefined) !== 0;
+    const changed = this.seen.changed !== 0;
+    if (before !== undefined || changed) this.#replace(device, number, ts, value[i]!, tally, into);
+    else if (old) tally.duplicate++;
+    else {
+      tally.stored++;
+      pushReading(into.readings, device, number, ts, value[i]!);
+    }
+  }
+
+  #ownAt(ts: number): Map<number, number> | null {
+    if (!this.#several) return null;
+    let own = this.#own.get(ts);
+    if (own === undefined) {
+      own = new Map();
+      this.#own.set(ts, own);
+    }
+    return own;
+  }
+
+  /** Returns which metrics came before. Records those that are new or have another value; with `all`, every one. */
+  #lookUp(mask: number, all = false): number {
+    const { seen } = this;
+    const old = seen.find(this.#place, mask, this.#hashes);
+    const news = all ? mask : (mask & ~old) | seen.changed;
+    if (this.#fresh && news !== 0) seen.add(this.#place, news, this.#hashes);
+    return old;
+  }
+
+  #replace(device: KnownDevice, metric: number, ts: number, value: number, tally: Tally, into: Deduped): void {
+    tally.stored++;
+    tally.replaced++;
+    pushReading(into.replaced, device, metric, ts, value);
+  }
+
+  #at(lane: number, ts: number): void {
+    this.#place.lane = lane;
+    this.#place.ts = ts;
+  }
+}
+
+/** Returns a hash of a text, 53 bits. */
+function hashText(text: string): number {
+  let high = 0x811c9dc5;
+  let low = 0x9e3779b1;
+  for (let i = 0; i < text.length; i++) {
+    high = Math.imul(high ^ text.charCodeAt(i), 0x01000193);
+    low = Math.imul(low ^ text.charCodeAt(i), 0x85ebca6b);
+    low ^= low >>> 13;
+  }
+  return (high >>> 11) * 4_294_967_296 + (low >>> 0);
+}

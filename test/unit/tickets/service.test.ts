@@ -1,0 +1,243 @@
+import { expect, test } from 'vitest';
+import type { Service, Ticket } from '../../../domain/index.ts';
+import type { ActionRequest, TicketCity } from '../../../tickets/index.ts';
+import { openState } from '../../kit/events/state.ts';
+import { city, cityWith, transition } from '../../kit/tickets/scene.ts';
+
+const MINUTE = 60_000;
+const T0 = Date.UTC(2026, 0, 1);
+const HOUR = 60 * MINUTE;
+
+const operator = (department: string | null) => ({ kind: 'key', id: 'k1', role: 'operator', department }) as const;
+
+/** A state with one open ticket `t-0-0` of the service, opened at T0. */
+function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
+  const state = openState();
+  const inForce = cityWith(service, more);
+  state.at(T0, inForce);
+  state.apply(transition('0.0', 'firing'));
+  const at = (minutes: number) => state.at(T0 + minutes * MINUTE, inForce);
+  const act = (action: ActionRequest['action'], given: Partial<ActionRequest> = {}): Ticket =>
+    state.effects.publish(state.service.act({ ticket: 't-0-0', action, actor: operator('environment'), ...given }));
+  const refused = (work: () => unknown): string => {
+    try {
+      work();
+    } catch (error) {
+      return (error as { reason: string }).reason;
+    }
+    return 'allowed';
+  };
+  const types = () =>
+    state.events
+      .page({ after: 0, limit: 200 })
+      .items.map(({ event }) => event.type)
+      .filter((type) => type.startsWith('city.lamppost.ticket.'))
+      .map((type) => type.slice('city.lamppost.ticket.'.length));
+  return { state, at, act, refused, types, ticket: () => state.tickets.get('t-0-0')! };
+}
+
+test('service - a ticket goes all the way, and each step is an entry of its history and an event', () => {
+  const { at, act, types, ticket } = bench();
+  at(1);
+  act('acknowledge');
+  at(2);
+  act('assign', { to: 'cleaners', assignee: 'Li', note: 'please' });
+  at(3);
+  act('start', { actor: operator('cleaners') });
+  at(4);
+  act('resolve', { actor: operator('cleaners'), note: 'swept' });
+  at(5);
+  const closed = act('close');
+  expect(closed).toMatchObject({
+    status: 'closed',
+    version: 6,
+    party: 'cleaners',
+    assignee: 'Li',
+    acknowledgedAt: '2026-01-01T00:01:00.000Z',
+    resolvedAt: '2026-01-01T00:04:00.000Z',
+    closedAt: '2026-01-01T00:05:00.000Z',
+  });
+  expect(closed.history.map(({ by, action, from, to, note }) => [by, action, from, to, note])).toEqual([
+    ['rule:pm25-unhealthy', 'opened', null, 'open', 'opened: mean of pm25 is 91.23 (alert above 75)'],
+    ['key:k1', 'acknowledged', 'open', 'acknowledged', ''],
+    ['key:k1', 'assigned', 'acknowledged', 'assigned', 'to cleaners: Li: please'],
+    ['key:k1', 'started', 'assigned', 'in_progress', ''],
+    ['key:k1', 'resolved', 'in_progress', 'resolved', 'swept'],
+    ['key:k1', 'closed', 'resolved', 'closed', ''],
+  ]);
+  expect(types()).toEqual(['opened', 'acknowledged', 'assigned', 'started', 'resolved', 'closed']);
+  expect(ticket()).toEqual(closed);
+});
+
+test('service - a version that is not the newest is refused, and nothing changes', () => {
+  const { act, refused, ticket } = bench();
+  act('comment', { note: 'a' });
+  expect(refused(() => act('acknowledge', { version: 1 }))).toBe('ticket-changed');
+  expect(ticket()).toMatchObject({ version: 2, status: 'open' });
+  expect(act('acknowledge', { version: 2 }).version).toBe(3);
+});
+
+test('service - unknown tickets, parties and departments are named in the refusal', () => {
+  const { act, refused } = bench();
+  expect(() => act('acknowledge', { ticket: 't-9-9' })).toThrow('there is no ticket "t-9-9"');
+  expect(refused(() => act('assign', { to: 'nobody' }))).toBe('unknown-party');
+  expect(refused(() => act('hand-over', { to: 'environment' }))).toBe('same-department');
+  expect(refused(() => act('hand-over'))).toBe('unknown-party');
+  expect(() => act('assign', { to: 'nobody' })).toThrow('environment, waste, mayor, cleaners, neighbours');
+});
+
+test('service - a ticket that is handed over is the other department’s, and the retained state moves with it', () => {
+  const { act, refused, state } = bench();
+  act('acknowledge');
+  const handed = act('hand-over', { to: 'waste', note: 'it is rubbish' });
+  expect(handed).toMatchObject({
+    department: 'waste',
+    formerDepartments: ['environment'],
+    status: 'open',
+    party: null,
+  });
+  expect(refused(() => act('acknowledge'))).toBe('not-your-ticket');
+  expect(act('acknowledge', { actor: operator('waste') }).status).toBe('acknowledged');
+  expect(state.tickets.sees('environment', 't-0-0')).toBe(true);
+});
+
+test('service - a part of another department holds the whole until it is done', () => {
+  const { state, act, refused, ticket } = bench();
+  const split = { ticket: 't-0-0', actor: operator('environment'), department: 'waste', note: 'clear the bags' };
+  const part = state.effects.publish(state.service.split(split));
+  expect(part).toMatchObject({
+    id: 't-0-0-p1',
+    parent: 't-0-0',
+    relation: 'part',
+    department: 'waste',
+    status: 'open',
+  });
+  expect(ticket().history.at(-1)).toMatchObject({ action: 'split', note: 't-0-0-p1 for waste: clear the bags' });
+  expect(refused(() => act('resolve'))).toBe('parts-open');
+  // Those who have a share may speak, and no more.
+  expect(act('comment', { actor: operator('waste'), note: 'on our way' }).version).toBe(3);
+  expect(refused(() => act('start', { actor: operator('waste') }))).toBe('not-your-ticket');
+  act('resolve', { ticket: part.id, actor: operator('waste') });
+  expect(act('resolve').status).toBe('resolved');
+});
+
+test('service - an alert that resolves does not end a ticket of which another department has an open part', () => {
+  const { state, act, ticket } = bench();
+  const split = { ticket: 't-0-0', actor: operator('environment'), department: 'waste', note: 'clear the bags' };
+  const part = state.effects.publish(state.service.split(split));
+  state.apply(transition('5.0', 'resolved', { value: 58 }));
+  expect(ticket().status).toBe('open');
+  expect(ticket().history.at(-1)?.note).toContain('alert resolved, parts of it are open');
+  act('resolve', { ticket: part.id, actor: operator('waste') });
+  expect(act('resolve').status).toBe('resolved');
+});
+
+test('service - a reopened ticket gets new deadlines; not while another is open for its alert', () => {
+  const { state, at, act, refused, ticket } = bench();
+  at(10);
+  act('resolve');
+  at(60);
+  expect(act('reopen')).toMatchObject({
+    status: 'open',
+    reopened: 1,
+    resolvedAt: null,
+    dueAt: '2026-01-01T03:00:00.000Z',
+  });
+  act('resolve');
+  state.apply(transition('70.0', 'resolved'));
+  state.apply(transition('80.0', 'firing'));
+  expect(state.tickets.get('t-80-0')?.status).toBe('open');
+  expect(refused(() => act('reopen'))).toBe('superseded');
+  expect(ticket().status).toBe('resolved');
+});
+
+test('service - an alert resolves its ticket by itself, or waits for somebody to look', () => {
+  const auto = bench();
+  auto.state.apply(transition('5.0', 'resolved', { value: 58 }));
+  expect(auto.ticket()).toMatchObject({ status: 'resolved', alerts: [{ state: 'resolved' }] });
+
+  const careful = bench({ resolution: 'confirm' });
+  careful.state.apply(transition('5.0', 'resolved', { value: 58 }));
+  expect(careful.ticket()).toMatchObject({ status: 'open', alerts: [{ state: 'resolved' }] });
+  expect(careful.ticket().history.at(-1)?.note).toBe(
+    'alert resolved, confirm on site: mean of pm25 is 58 (alert above 75)',
+  );
+  careful.state.apply(transition('6.0', 'firing'));
+  expect(careful.ticket()).toMatchObject({ status: 'open', alerts: [{ state: 'firing' }], alertCount: 1 });
+  expect(careful.act('resolve').status).toBe('resolved');
+});
+
+test('service - an alert that fires again soon reopens its ticket, later it opens another', () => {
+  const { state, ticket } = bench({ reopenMs: HOUR });
+  state.apply(transition('10.0', 'resolved'));
+  state.apply(transition('69.0', 'firing'));
+  expect(ticket()).toMatchObject({ status: 'open', reopened: 1 });
+  state.apply(transition('80.0', 'resolved'));
+  state.apply(transition('140.0', 'firing'));
+  expect(ticket()).toMatchObject({ status: 'resolved', reopened: 1 });
+  expect(state.tickets.get('t-140-0')?.status).toBe('open');
+});
+
+test('service - an alert that grows harder after somebody resolved its ticket opens it again', () => {
+  const { state, act, ticket } = bench();
+  act('resolve');
+  state.apply(transition('10.0', 'firing', { from: 'firing', severity: 'critical' }));
+  expect(ticket()).toMatchObject({ status: 'open', severity: 'critical', reopened: 1 });
+});
+
+const HASH = new Uint8Array([1, 2, 3]);
+const request = {
+  id: 'c-1',
+  origin: 'citizen',
+  by: 'reporter',
+  service: 'air-quality',
+  title: 'Smoke',
+  titleZh: '烟雾',
+  description: 'it stinks',
+  district: 'harbour',
+  severity: 'medium',
+  location: { lat: 31.2, lon: 121.5 },
+  address: null,
+  same: null,
+  extras: { reporterHash: HASH },
+} as const;
+
+test('service - a citizen’s request is a ticket, and its reporter alone rates it, once, when it is closed', () => {
+  const { state, act, refused } = bench();
+  const { service } = state;
+  const opened = state.effects.publish(service.open(request));
+  expect(opened).toMatchObject({ id: 'c-1', origin: 'citizen', rule: null, evidence: null, department: 'environment' });
+  const rate = (hash: Uint8Array) => () => service.rate({ ticket: 'c-1', hash, stars: 4, comment: 'quick' });
+  expect(refused(rate(HASH))).toBe('wrong-status');
+  act('resolve', { ticket: 'c-1' });
+  act('close', { ticket: 'c-1' });
+  expect(refused(rate(new Uint8Array([1, 2, 4])))).toBe('not-the-reporter');
+  expect(rate(HASH)().at(-1)).toMatchObject({ rating: { stars: 4, comment: 'quick' }, status: 'closed' });
+  expect(refused(rate(HASH))).toBe('already-rated');
+});
+
+test('service - who reports the same is counted, and served by the same work', () => {
+  const { state, act, ticket, types } = bench();
+  const { service } = state;
+  state.effects.publish(service.open({ ...request, same: { withinM: 100 } }));
+  state.effects.publish(service.open({ ...request, id: 'c-2', same: { withinM: 100 }, extras: {} }));
+  expect(ticket()).toMatchObject({ reports: 2 });
+  expect(state.tickets.get('c-1')).toMatchObject({ parent: 't-0-0', relation: 'report', status: 'open' });
+  act('resolve');
+  expect(['c-1', 'c-2'].map((id) => state.tickets.get(id)?.status)).toEqual(['resolved', 'resolved']);
+  act('reopen');
+  act('resolve');
+  act('close');
+  expect(['c-1', 'c-2'].map((id) => state.tickets.get(id)?.status)).toEqual(['closed', 'closed']);
+  expect(types().filter((type) => type === 'closed')).toHaveLength(3);
+});
+
+test('service - acts that fail leave no trace', () => {
+  const { state, act, refused } = bench();
+  const before = state.dump();
+  refused(() => act('close'));
+  refused(() => act('assign', { to: 'nobody' }));
+  refused(() => act('take', { actor: operator('neighbours') }));
+  expect(state.dump()).toEqual(before);
+  expect(city.departments.size).toBe(5);
+});

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { openState } from '../../kit/events/state.ts';
+import { cityWith, rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
+
+const HOUR = 3_600_000;
+const START = Date.UTC(2026, 0, 1);
+const OPERATOR = { kind: 'key', id: 'op', role: 'operator', department: null } as const;
+
+function openOffice(policy: Parameters<typeof cityWith>[0]) {
+  const state = openState();
+  const city = cityWith(policy);
+  state.at(START, city);
+  const { title, titleZh, district, severity } = ticketOf('1.0');
+  return {
+    ...state,
+    city,
+    act: (ticket: string, action: 'resolve' | 'reopen' | 'close') =>
+      state.effects.publish(state.service.act({ ticket, action, actor: OPERATOR })),
+    /** A citizen asks, who stands where the others stood. */
+    ask(id: string) {
+      const of = { id, origin: 'citizen', by: 'reporter', service: 'air-quality', title, titleZh, district } as const;
+      const rest = { severity, description: null, location: { lat: 31.2, lon: 121.5 }, address: null };
+      return state.effects.publish(state.service.open({ ...of, ...rest, same: { withinM: 50 } }));
+    },
+  };
+}
+
+test('keeper - who reports the same is told nothing of deadlines: that work has them already', () => {
+  const { ask, due, events } = openOffice({ acknowledgeMs: HOUR, warnPercent: 50 });
+  ask('c-1');
+  ask('c-2');
+  expect(due(START + 9 * HOUR)).toBe(4);
+  const told = events.page({ after: 0, limit: 99, types: 'city.lamppost.ticket.escalated' }).items;
+  expect(told.map(({ event }) => event.subject)).toEqual(['tickets/c-1', 'tickets/c-1']);
+});
+
+test('keeper - a report that was reopened by itself and closes with its ticket was resolved and noticed then', () => {
+  const { ask, act, tickets, at } = openOffice({});
+  ask('c-1');
+  ask('c-2');
+  act('c-1', 'resolve');
+  act('c-2', 'reopen');
+  at(START + HOUR);
+  act('c-1', 'close');
+  const closed = '2026-01-01T01:00:00.000Z';
+  const ended = { status: 'closed', acknowledgeBy: null, acknowledgedAt: closed, resolvedAt: closed, closedAt: closed };
+  expect(tickets.get('c-2')).toMatchObject(ended);
+});
+
+test('keeper - what an alert did while nobody ran counts from when the history tells it', () => {
+  const { apply, act, tickets, at, city, due } = openOffice({ closeMs: HOUR, reopenMs: 9 * HOUR });
+  apply(transition('1.0', 'firing'), rule, city);
+  at(START + 3 * HOUR);
+  act('t-1-0', 'resolve');
+  // It fired again, an hour before somebody resolved it.
+  apply(transition('120.0', 'firing'), rule, city);
+  expect(tickets.get('t-1-0')).toMatchObject({ status: 'open', dueAt: '2026-01-01T05:00:00.000Z', reopened: 1 });
+  apply(transition('121.0', 'resolved'), rule, city);
+  expect(tickets.get('t-1-0')?.resolvedAt).toBe('2026-01-01T03:00:00.000Z');
+  expect(due(START + 4 * HOUR - 1)).toBe(0);
+  expect(due(START + 4 * HOUR)).toBe(1);
+  expect(tickets.get('t-1-0')?.status).toBe('closed');
+});
