@@ -8,13 +8,16 @@ if (major < 24) {
   process.exit(1);
 }
 const { setFlagsFromString } = await import('node:v8');
-// A thread's collector marks its heap in that thread then, not in helper threads on the broker's core (docs/performance.md).
+// A thread's collector marks its heap in that thread then, not in helper threads on the broker's core
+// (docs/performance.md).
 setFlagsFromString('--no-concurrent-marking');
-// What modules leave behind while they load would make each young generation grow for good; app/threads/memory.ts undoes this.
+// What modules leave behind while they load would make each young generation grow for good; app/threads/memory.ts
+// undoes this.
 setFlagsFromString('--semi-space-growth-factor=1');
 // Each thread collects once when it is ready.
 setFlagsFromString('--expose-gc');
-// Compiled modules, so that later starts neither strip types nor compile again. Without a place to write, nothing is kept.
+// Compiled modules, so that later starts neither strip types nor compile again. Without a place to write, nothing is
+// kept.
 const { enableCompileCache } = await import('node:module');
 const { directory } = enableCompileCache(new URL('../node_modules/.cache/lamppost', import.meta.url).pathname);
 if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;

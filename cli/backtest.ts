@@ -50,7 +50,9 @@ interface Request {
   readonly toMs: number;
 }
 
-/** `backtest`: on the data of a stopped server, or on a running one. Returns the exit code; 130 where it was cancelled. */
+/**
+ * `backtest`: on the data of a stopped server, or on a running one. Returns the exit code; 130 where it was cancelled.
+ */
 export async function backtestCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...argv],

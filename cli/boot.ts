@@ -16,7 +16,10 @@ export const exitCodeOf = (error: LamppostError) => (error.code === 'config' ? 2
 /** A started server in this process. */
 export type Running = Started & Pick<Lamppost, 'reloadCity' | 'stop'>;
 
-/** Starts a server in this process. Where a setting, the city or the disk prevents it, prints one line and exits the process. */
+/**
+ * Starts a server in this process. Where a setting, the city or the disk prevents it, prints one line and exits the
+ * process.
+ */
 export async function boot(flags: Record<string, string>, environment: NodeJS.ProcessEnv): Promise<[Running, Config]> {
   const [{ readConfig, createLamppost }, { default: pino }] = await Promise.all([
     import('../app/index.ts'),

@@ -20,8 +20,8 @@ export class Client {
   }
 
   /**
-   * Sends a request, with `body` as JSON, and returns the response, whatever its status. Throws `config` where the URL is not
-   * valid, `busy` where no server responds, and the signal's reason when it aborts.
+   * Sends a request, with `body` as JSON, and returns the response, whatever its status. Throws `config` where the URL
+   * is not valid, `busy` where no server responds, and the signal's reason when it aborts.
    */
   async send(method: string, path: string, { body, accept, signal }: Init = {}): Promise<Response> {
     if (!URL.canParse(this.#url)) {
@@ -42,7 +42,10 @@ export class Client {
     }
   }
 
-  /** Sends a request and returns the text of the response. Throws as `send` does, and `invalid` with the server's reason. */
+  /**
+   * Sends a request and returns the text of the response. Throws as `send` does, and `invalid` with the server's
+   * reason.
+   */
   async text(method: string, path: string, body?: unknown): Promise<string> {
     const response = await this.send(method, path, { body });
     const text = await response.text();
@@ -56,8 +59,8 @@ export class Client {
   }
 
   /**
-   * Sends a request and yields the server-sent events of the response. Throws as `text` does, also for an event `problem`,
-   * and `busy` where the stream ends. An abort closes the connection.
+   * Sends a request and yields the server-sent events of the response. Throws as `text` does, also for an event
+   * `problem`, and `busy` where the stream ends. An abort closes the connection.
    */
   async *events(path: string, body: unknown, signal?: AbortSignal): AsyncGenerator<{ event: string; data: string }> {
     const response = await this.send('POST', path, { body, accept: 'text/event-stream', signal });
@@ -80,7 +83,10 @@ export class Client {
   }
 }
 
-/** Makes the client of a command: `--url`, by default port 8080 of this machine, and `--key`, by default LAMPPOST_ADMIN_KEY. */
+/**
+ * Makes the client of a command: `--url`, by default port 8080 of this machine, and `--key`, by default
+ * LAMPPOST_ADMIN_KEY.
+ */
 export function clientOf(
   { url = 'http://127.0.0.1:8080', key }: { url?: string | undefined; key?: string | undefined },
   environment: NodeJS.ProcessEnv,

@@ -3,8 +3,8 @@ import { LamppostError } from '../domain/index.ts';
 import { Client } from './client.ts';
 
 /**
- * `doctor`: checks settings, city folder and server, each on its own, and prints everything that is wrong. Returns the exit
- * code: 2 where the settings have mistakes, 1 where something else is wrong.
+ * `doctor`: checks settings, city folder and server, each on its own, and prints everything that is wrong. Returns the
+ * exit code: 2 where the settings have mistakes, 1 where something else is wrong.
  */
 export async function doctor(
   { URL: url, ...flags }: Record<string, string>,

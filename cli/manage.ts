@@ -3,7 +3,10 @@ import { parseArgs } from 'node:util';
 import { LamppostError } from '../domain/index.ts';
 import { clientOf, SERVER_FLAGS } from './client.ts';
 
-/** `device …` and `key …`: calls the API of a running server and prints its response. A new secret is in it this one time. */
+/**
+ * `device …` and `key …`: calls the API of a running server and prints its response. A new secret is in it this one
+ * time.
+ */
 export async function manage(
   noun: 'device' | 'key',
   argv: readonly string[],

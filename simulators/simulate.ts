@@ -26,8 +26,9 @@ const terminal: SimulateDeps = {
 };
 
 /**
- * The command `simulate`: sends the readings of a simulated city, or recorded ones (`--replay`), over real MQTT. Returns the
- * exit code: 0; 1 where something failed (the server refused, messages were lost); 2 for a mistake on the command line.
+ * The command `simulate`: sends the readings of a simulated city, or recorded ones (`--replay`), over real MQTT.
+ * Returns the exit code: 0; 1 where something failed (the server refused, messages were lost); 2 for a mistake on the
+ * command line.
  */
 export async function simulate(
   argv: readonly string[],

@@ -62,8 +62,8 @@ export function createBacktests({ city, inForce, devices, scan }: Deps): Backtes
 }
 
 /**
- * Runs one backtest in its thread. When it settles the thread has ended, which closes the port and with it the scan. Rejects
- * when `cancelled` does.
+ * Runs one backtest in its thread. When it settles the thread has ended, which closes the port and with it the scan.
+ * Rejects when `cancelled` does.
  */
 async function compute(
   data: Omit<BacktestThreadData, 'history'>,

@@ -10,13 +10,17 @@ interface Pair {
 }
 
 /**
- * Pairs the incidents of two rules while both read the same readings. Within a group, an incident is paired with the first
- * one of the other rule that overlaps it and has no pair yet. Only open incidents and the first `most` changes are in memory.
+ * Pairs the incidents of two rules while both read the same readings. Within a group, an incident is paired with the
+ * first one of the other rule that overlaps it and has no pair yet. Only open incidents and the first `most` changes
+ * are in memory.
  */
 export class Comparison {
-  readonly now: IncidentListener = { begun: (one) => this.#begun('now', one), ended: (one) => this.#ended('now', one) };
+  readonly now: IncidentListener = {
+    started: (one) => this.#started('now', one),
+    ended: (one) => this.#ended('now', one),
+  };
   readonly inForce: IncidentListener = {
-    begun: (one) => this.#begun('inForce', one),
+    started: (one) => this.#started('inForce', one),
     ended: (one) => this.#ended('inForce', one),
   };
   readonly #most: number;
@@ -38,7 +42,7 @@ export class Comparison {
     return this.#changes.toSorted((a, b) => a.atMs - b.atMs).map(({ atMs: _, ...change }) => change);
   }
 
-  #begun(side: Side, incident: Incident): void {
+  #started(side: Side, incident: Incident): void {
     this.#open[side].set(incident.group, incident);
     const other = this.#open[side === 'now' ? 'inForce' : 'now'].get(incident.group);
     if (other === undefined || this.#pairs.has(other)) return;

@@ -1,7 +1,10 @@
 import type { KnownDevice, ReadingColumns, ScannedReadings } from '../../domain/index.ts';
 import type { BacktestDevice } from './input.ts';
 
-/** The devices of a backtest. A device becomes known to the engine at its registration, or at its first reading if that is earlier. */
+/**
+ * The devices of a backtest. A device becomes known to the engine at its registration, or at its first reading if that
+ * is earlier.
+ */
 export class Fleet {
   readonly #devices: readonly KnownDevice[];
   readonly #districts: ReadonlyMap<string, string>;
@@ -38,7 +41,10 @@ export class Fleet {
     }
   }
 
-  /** Finds the first of the rows `[from, to)` before which a device must become known; `to` and null where there is none. */
+  /**
+   * Finds the first of the rows `[from, to)` before which a device must become known; `to` and null where there is
+   * none.
+   */
   nextArrival(
     { device, ts }: ScannedReadings,
     from: number,

@@ -22,7 +22,7 @@ export interface BacktestInput {
   readonly toMs: number;
 }
 
-/** Returns what a backtest takes from the city and the rule in force. */
+/** Returns the part of a backtest's input that comes from the city and the rules in force. */
 export function backtestInput(
   city: City,
   rule: Rule,

@@ -29,8 +29,8 @@ export interface BacktestOptions {
 }
 
 /**
- * Runs a backtest. Throws `invalid` (times), `busy`, retryable (another backtest runs), `history` (the history cannot be
- * read).
+ * Runs a backtest. Throws `invalid` (times), `busy`, retryable (another backtest runs), `history` (the history cannot
+ * be read).
  */
 export type Backtest = (request: BacktestRequest, options?: BacktestOptions) => Promise<BacktestReport>;
 

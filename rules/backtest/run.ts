@@ -44,9 +44,9 @@ const PROGRESS_MS = 100;
 const IN_FORCE = '~in-force';
 
 /**
- * Runs a rule over stored readings in an engine of its own. This is the live path (promise 4) with the time of the data as
- * its clock and a tally in place of its effects. Memory does not grow with the readings. Throws `invalid`, `history`, and
- * the signal's reason when it aborts.
+ * Runs a rule over stored readings in an engine of its own. This is the live path (promise 4) with the time of the data
+ * as its clock and a tally in place of its effects. Memory does not grow with the readings. Throws `invalid`,
+ * `history`, and the signal's reason when it aborts.
  */
 export async function runBacktest(
   input: BacktestInput,
@@ -54,7 +54,7 @@ export async function runBacktest(
   { signal, onProgress }: BacktestOptions = {},
 ): Promise<BacktestReport> {
   if (!(input.fromMs < input.toMs)) {
-    throw new LamppostError('invalid', 'a backtest begins before it ends: from must be before to');
+    throw new LamppostError('invalid', 'backtest: from must be before to');
   }
   const startedMs = deps.elapsed();
   const run = new Run(input, deps);
@@ -210,7 +210,9 @@ class Run {
   }
 }
 
-/** Yields batches and requests the next one while the caller works on one. A slow scan does not delay a cancellation. */
+/**
+ * Yields batches and requests the next one while the caller works on one. A slow scan does not delay a cancellation.
+ */
 async function* prefetch(
   batches: AsyncIterable<ScannedReadings>,
   signal: AbortSignal | undefined,
@@ -237,7 +239,9 @@ async function* prefetch(
   }
 }
 
-/** Returns the first row of `[from, to)` whose time is at or after `ms`; `to` where there is none. Times must be sorted. */
+/**
+ * Returns the first row of `[from, to)` whose time is at or after `ms`; `to` where there is none. Times must be sorted.
+ */
 function firstAt(ts: Float64Array, ms: number, from: number, to: number): number {
   let [low, high] = [from, to];
   while (low < high) {

@@ -22,11 +22,14 @@ export interface TallyContext {
 
 /** Is called for each incident when it starts to count and when it ends. */
 export interface IncidentListener {
-  begun(incident: Incident): void;
+  started(incident: Incident): void;
   ended(incident: Incident): void;
 }
 
-/** Counts the incidents of one rule and keeps the first `most` of them. Nothing counts before `startCounting`: that is the warm-up. */
+/**
+ * Counts the incidents of one rule and keeps the first `most` of them. Nothing counts before `startCounting`: that is
+ * the warm-up.
+ */
 export class Tally {
   /** The error inside the rule; null: none. */
   fault: string | null = null;
@@ -135,7 +138,7 @@ export class Tally {
     this.#groups.add(group);
     this.#districts.set(district, (this.#districts.get(district) ?? 0) + 1);
     if (this.#listed.length < this.#most) this.#listed.push(incident);
-    this.#listener?.begun(incident);
+    this.#listener?.started(incident);
   }
 
   #end(group: string, atMs: number): void {

@@ -23,7 +23,9 @@ export interface Arrival {
 const DEFAULT_START = '2026-03-02';
 const MOST_READINGS = 1_000_000;
 
-/** A case that is ready to be played: its devices, and its readings in order of time. Mistakes are added to `faults`. */
+/**
+ * A case that is ready to be played: its devices, and its readings in order of time. Mistakes are added to `faults`.
+ */
 export class Case {
   readonly startMs: number;
   readonly arrivals: readonly Arrival[];

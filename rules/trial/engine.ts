@@ -84,8 +84,8 @@ interface StoredReadings {
 }
 
 /**
- * Reads the raw readings of `[fromMs, toMs)`; of all metrics where `metrics` is null. Where there are more than 200,000, it
- * reads the second half of the time, and so on.
+ * Reads the raw readings of `[fromMs, toMs)`; of all metrics where `metrics` is null. Where there are more than
+ * 200,000, it reads the second half of the time, and so on.
  */
 export async function readStored(
   history: Pick<HistoryStore, 'query'>,

@@ -87,15 +87,17 @@ export type TrialReport = ShapeOf<typeof TrialReportSchema>;
 interface Deps {
   readonly city: () => City;
   readonly history: Pick<HistoryStore, 'query'>;
-  /** Returns the registered devices of a district, or of the city where it is null; at most as many as a trial reads. */
+  /**
+   * Returns the registered devices of a district, or of the city where it is null; at most as many as a trial reads.
+   */
   readonly devicesIn: (district: string | null) => readonly Device[];
 }
 
 /**
- * Returns a function that tries a rule on messages. A fresh engine first reads the stored readings of the device (of its
- * whole group, where the rule needs them) as far back as the rule reaches, then the messages, decoded and validated as the
- * live path does. Between two messages its time runs on. No side effects. Throws `invalid` where a message belongs to
- * another device.
+ * Returns a function that tries a rule on messages. A fresh engine first reads the stored readings of the device (of
+ * its whole group, where the rule needs them) as far back as the rule reaches, then the messages, decoded and validated
+ * as the live path does. Between two messages its time runs on. No side effects. Throws `invalid` where a message
+ * belongs to another device.
  */
 export function createTrial({ city, history, devicesIn }: Deps) {
   function devicesOf(rule: Rule, device: Device): Device[] {

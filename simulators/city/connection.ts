@@ -23,13 +23,15 @@ export interface DeviceConnection {
   start(): void;
   /** Waits at most 2 s for acknowledgements, then disconnects. Idempotent. */
   stop(): Promise<void>;
-  /** Publishes with QoS 1. Resolves when the message was acknowledged, failed or skipped (window full); never rejects. */
+  /**
+   * Publishes with QoS 1. Resolves when the message was acknowledged, failed or skipped (window full); never rejects.
+   */
   publish(payload: string, dup: boolean): Promise<void>;
 }
 
 /**
- * Makes the MQTT client of one device; client id and user name are the device's id. It reconnects after a random 1 to 8 s, so
- * that a fleet does not reconnect at once, and has at most `window` messages in flight.
+ * Makes the MQTT client of one device; client id and user name are the device's id. It reconnects after a random 1 to 8
+ * s, so that a fleet does not reconnect at once, and has at most `window` messages in flight.
  */
 export function createConnection(
   deps: { readonly traffic: Traffic; readonly onError: (message: string) => void },

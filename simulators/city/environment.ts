@@ -14,8 +14,8 @@ export interface Weather {
 }
 
 /**
- * Returns the weather that all devices of a district share: fronts cross the whole city, showers differ between districts.
- * It depends on seed, district and time only, so that devices agree without shared state.
+ * Returns the weather that all devices of a district share: fronts cross the whole city, showers differ between
+ * districts. It depends on seed, district and time only, so that devices agree without shared state.
  */
 export function weatherAt(seed: string, district: string, timeMs: number, localHour: number): Weather {
   const front = smoothNoise(`${seed}:front`, timeMs, 9 * HOUR_MS);
@@ -43,7 +43,10 @@ function isWeekend(localMs: number): boolean {
   return weekday === 0 || weekday === 6;
 }
 
-/** Returns a bell curve around an hour of the day: 1 at its top, `width` is its deviation in hours. It wraps at midnight. */
+/**
+ * Returns a bell curve around an hour of the day: 1 at its top, `width` is its deviation in hours. It wraps at
+ * midnight.
+ */
 export function bell(hour: number, top: number, width: number): number {
   const away = Math.abs(hour - top);
   const distance = Math.min(away, 24 - away);
@@ -64,8 +67,8 @@ export function lampsAreLit(localMs: number): boolean {
 }
 
 /**
- * Makes random episodes that start about every `everyMs` and last about `lastsMs`; both vary by a half. The returned function
- * gives the strength of the episode at a time: 0 (none) to 1. Times must not decrease.
+ * Makes random episodes that start about every `everyMs` and last about `lastsMs`; both vary by a half. The returned
+ * function gives the strength of the episode at a time: 0 (none) to 1. Times must not decrease.
  */
 export function createEpisodes(random: Random, everyMs: number, lastsMs: number): (timeMs: number) => number {
   let startMs = Number.NaN;

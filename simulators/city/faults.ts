@@ -46,8 +46,8 @@ export function encodeSample({ tsMs, metrics }: Sample): string {
 }
 
 /**
- * Makes the faults of one device. Each sample starts a fault with probability `rate` (0..1); all kinds are equally likely.
- * Stuck, drift, dropout and clock skew last several readings; spike, malformed and redelivery change one.
+ * Makes the faults of one device. Each sample starts a fault with probability `rate` (0..1); all kinds are equally
+ * likely. Stuck, drift, dropout and clock skew last several readings; spike, malformed and redelivery change one.
  */
 export function createFaults(random: Random, rate: number): (sample: Sample) => Distortion {
   let episode: Episode | null = null;

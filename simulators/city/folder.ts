@@ -20,8 +20,8 @@ interface Feature {
 }
 
 /**
- * Reads districts, intervals and time zone from a city folder. It reads only what it needs; the server checks the folder.
- * Throws `city` where a file is missing or malformed.
+ * Reads districts, intervals and time zone from a city folder. It reads only what it needs; the server checks the
+ * folder. Throws `city` where a file is missing or malformed.
  */
 export function readCityFolder(folder: string): SimulatedCity {
   const zone = read(folder, 'city.yaml', (text) => (parse(text) as { timezone?: string }).timezone ?? 'UTC');
@@ -31,9 +31,9 @@ export function readCityFolder(folder: string): SimulatedCity {
   return { districts, zone, intervalsMs: read(folder, 'profiles.yaml', intervalsOf) };
 }
 
-function read<T>(folder: string, file: string, take: (text: string) => T): T {
+function read<T>(folder: string, file: string, parseText: (text: string) => T): T {
   try {
-    return take(readFileSync(join(folder, file), 'utf8'));
+    return parseText(readFileSync(join(folder, file), 'utf8'));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new LamppostError('city', `${join(folder, file)} cannot be used: ${why}`, { cause });

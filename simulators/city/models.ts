@@ -38,8 +38,8 @@ const MODELS: Readonly<Record<string, (context: ModelContext) => Model>> = {
 export const SIMULATED_PROFILES: readonly string[] = Object.keys(MODELS);
 
 /**
- * Returns the model of a device. The same seed, device and times give the same values. Daily rhythms follow the local time of
- * `zone`, the city's IANA zone. Throws a RangeError for a profile that has no model.
+ * Returns the model of a device. The same seed, device and times give the same values. Daily rhythms follow the local
+ * time of `zone`, the city's IANA zone. Throws a RangeError for a profile that has no model.
  */
 export function modelOf(device: Device, { seed, zone = 'UTC' }: { seed: string; zone?: string }): Model {
   const model = MODELS[device.profile];
@@ -155,7 +155,10 @@ function wasteBin({ random, local }: ModelContext): Model {
 
 const EMPTY_PERCENT = 4;
 
-/** A battery that loses 0.3 to 1.5 % a day and is replaced when it is nearly empty. Returns its charge in %; times must not decrease. */
+/**
+ * A battery that loses 0.3 to 1.5 % a day and is replaced when it is nearly empty. Returns its charge in %; times must
+ * not decrease.
+ */
 function createBattery(random: Random): (timeMs: number) => number {
   const perDay = between(random, 0.3, 1.5);
   let level = between(random, 8, 100);
@@ -170,7 +173,10 @@ function createBattery(random: Random): (timeMs: number) => number {
 
 const STANDBY_W = 4;
 
-/** Lit at night, dimmed after 23:00. At times the lamp fails (no power drawn) or its supply does (low voltage), until repaired. */
+/**
+ * Lit at night, dimmed after 23:00. At times the lamp fails (no power drawn) or its supply does (low voltage), until
+ * repaired.
+ */
 function streetlight({ random, local }: ModelContext): Model {
   const rated = between(random, 60, 140);
   const drift = createDrift(random, 1.2);

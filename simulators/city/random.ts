@@ -41,8 +41,8 @@ export function pick<T>(random: Random, list: readonly T[]): T {
 }
 
 /**
- * Returns noise over time without state: random levels every `periodMs`, interpolated smoothly. In `[0, 1]`; the same name and
- * time give the same value.
+ * Returns noise over time without state: random levels every `periodMs`, interpolated smoothly. In `[0, 1]`; the same
+ * name and time give the same value.
  */
 export function smoothNoise(name: string, timeMs: number, periodMs: number): number {
   const at = timeMs / periodMs;
@@ -57,7 +57,10 @@ function level(base: number, index: number): number {
   return mix(base ^ Math.imul(index | 0, 0x9e3779b1)) / 2 ** 32;
 }
 
-/** Makes first-order autoregressive noise, `x' = keep·x + sqrt(1 − keep²)·deviation·normal`: slow, with mean 0 and constant deviation. */
+/**
+ * Makes first-order autoregressive noise, `x' = keep·x + sqrt(1 − keep²)·deviation·normal`: slow, with mean 0 and
+ * constant deviation.
+ */
 export function createDrift(random: Random, deviation: number, keep = 0.95): () => number {
   let value = normal(random) * deviation;
   return () => {

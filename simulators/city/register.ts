@@ -18,9 +18,9 @@ const BATCH = 200;
 const AT_ONCE = 4;
 
 /**
- * Registers devices and returns their secrets, in the given order. A device that is already registered gets a new secret in
- * place of its old one, so that a simulation can run again on the same server. Throws `forbidden` (the key), `invalid` (the
- * server refused a device) or `busy` (not reachable, retryable).
+ * Registers devices and returns their secrets, in the given order. A device that is already registered gets a new
+ * secret in place of its old one, so that a simulation can run again on the same server. Throws `forbidden` (the key),
+ * `invalid` (the server refused a device) or `busy` (not reachable, retryable).
  */
 export async function registerDevices(registry: Registry, devices: readonly Device[]): Promise<Credentials[]> {
   const all: Credentials[] = [];

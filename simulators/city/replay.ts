@@ -21,8 +21,8 @@ const ROW = /^\s*"?([^",]+)"?\s*,\s*"?([^",]+)"?\s*$/;
 const TIME = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?$/;
 
 /**
- * Reads lines of `timestamp,value`, after an optional header line, and returns them oldest first. A timestamp without a zone
- * is local time of `zone`. Throws a RangeError that names the line, or where there are no readings.
+ * Reads lines of `timestamp,value`, after an optional header line, and returns them oldest first. A timestamp without a
+ * zone is local time of `zone`. Throws a RangeError that names the line, or where there are no readings.
  */
 export function parseRecording(text: string, zone: string): Recorded[] {
   const recorded: Recorded[] = [];
@@ -51,9 +51,9 @@ function timeOf(text: string, zone: string): number {
 }
 
 /**
- * Returns when each reading is sent, and its timestamp. With `speed`, readings are sent that many times faster than they were
- * recorded, the first one now, each with its time of sending. Without it all are sent at once, moved in time so that the
- * last one is now. `keepTime` keeps the recorded timestamps.
+ * Returns when each reading is sent, and its timestamp. With `speed`, readings are sent that many times faster than
+ * they were recorded, the first one now, each with its time of sending. Without it all are sent at once, moved in time
+ * so that the last one is now. `keepTime` keeps the recorded timestamps.
  */
 export function scheduleReplay(
   recorded: readonly Recorded[],

@@ -65,7 +65,10 @@ interface State {
   stopped: boolean;
 }
 
-/** Makes a simulated city. `start` throws what `registerDevices` throws, and a RangeError for a profile without an interval. */
+/**
+ * Makes a simulated city. `start` throws what `registerDevices` throws, and a RangeError for a profile without an
+ * interval.
+ */
 export function createSimulator(deps: { readonly clock: Clock }, options: SimulatorOptions): Simulator {
   const state: State = {
     traffic: { sent: 0, acknowledged: 0, failed: 0, skipped: 0 },
@@ -105,8 +108,8 @@ export function createSimulator(deps: { readonly clock: Clock }, options: Simula
 }
 
 /**
- * Returns the function that starts one device: it connects, reports after a random part of its interval, so that a fleet
- * spreads out, and then at each interval.
+ * Returns the function that starts one device: it connects, reports after a random part of its interval, so that a
+ * fleet spreads out, and then at each interval.
  */
 function createRun(
   clock: Clock,

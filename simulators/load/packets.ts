@@ -34,10 +34,10 @@ function examplePayload(tsMs: number): Buffer {
 }
 
 /**
- * The QoS 1 PUBLISH packets of one device, encoded once, one for each slot. Slot `i` always has packet id `i + 1`, so that an
- * acknowledgement names its slot. `stamp` changes in place what differs between messages: the timestamp (1 ms later with
- * each message, so that no reading is a duplicate) and digits of the first two values. A slot must not be stamped again
- * before its acknowledgement has arrived, since its bytes may still be in the socket's queue.
+ * The QoS 1 PUBLISH packets of one device, encoded once, one for each slot. Slot `i` always has packet id `i + 1`, so
+ * that an acknowledgement names its slot. `stamp` changes in place what differs between messages: the timestamp (1 ms
+ * later with each message, so that no reading is a duplicate) and digits of the first two values. A slot must not be
+ * stamped again before its acknowledgement has arrived, since its bytes may still be in the socket's queue.
  */
 export class PublishRing {
   readonly bytes: Buffer;

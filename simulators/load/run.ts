@@ -21,7 +21,7 @@ export interface LoadOptions {
   readonly seconds?: number;
   /** Send exactly this many messages and measure until the last acknowledgement (no warm-up). */
   readonly messages?: number;
-  /** Messages per second over all connections; as fast as acknowledgements come where absent. */
+  /** Messages per second over all connections; absent: as fast as acknowledgements arrive. */
   readonly rate?: number;
   /** Time after connecting that is not measured, s; 1 where absent. */
   readonly warmupSeconds?: number;
@@ -54,7 +54,10 @@ export interface LoadReport {
     readonly cpuSeconds: number;
     readonly cpuMicrosPerMessage: number;
   };
-  /** From the write (with `rate`: from the moment at which the message was due) to the PUBACK, of messages acknowledged after the warm-up. */
+  /**
+   * From the write (with `rate`: from the moment at which the message was due) to the PUBACK, of messages acknowledged
+   * after the warm-up.
+   */
   readonly ackMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };
   /** Connections that ended early, and why: one line a cause, with its count. */
   readonly closed: Readonly<Record<string, number>>;
@@ -255,8 +258,8 @@ function reportOf(
 }
 
 /**
- * Counts durations in buckets that grow with the value, as HdrHistogram does: exact below 128 µs, within 1/64 above, up to
- * 35 minutes, in one fixed array.
+ * Counts durations in buckets that grow with the value, as HdrHistogram does: exact below 128 µs, within 1/64 above, up
+ * to 35 minutes, in one fixed array.
  */
 export class Histogram {
   readonly #counts = new Float64Array(SUB * (33 - SUB_BITS));

@@ -15,7 +15,7 @@ afterAll(async () => {
 
 const url = () => ['--url', `http://127.0.0.1:${server.httpPort}`];
 
-/** All that is wrong with these settings, as a name and what is said of it. */
+/** Settings that are all wrong. */
 const BROKEN = {
   LAMPPOST_ADMIN_KEY: 'too short',
   MQTT_PORT: '70000',
@@ -33,7 +33,7 @@ const COMPLAINTS = [...Object.keys(BROKEN).filter((name) => name !== 'MQTTS_PORT
 describe('doctor', () => {
   const healthy = () => ({ LAMPPOST_CITY: join(ROOT, 'city'), HTTP_PORT: String(server.httpPort) });
 
-  test('doctor - all is well: it says so, and exits 0', async () => {
+  test('doctor - without problems it prints so and exits 0', async () => {
     for (const ran of [
       await lamppost(['doctor'], healthy()),
       await lamppost(['doctor', ...url()], { LAMPPOST_CITY: join(ROOT, 'city') }),
@@ -45,7 +45,7 @@ describe('doctor', () => {
     }
   });
 
-  test('doctor - it lists every problem at once: of the settings, of the city, and that no server answers', async () => {
+  test('doctor - lists every problem at once: of the settings, of the city, and that no server responds', async () => {
     const city = join(newDir(), 'city');
     cpSync(join(ROOT, 'city'), city, { recursive: true });
     writeFileSync(join(city, 'rules/broken.yaml'), 'id: broken\nfor_each: planet\n');
@@ -63,7 +63,7 @@ describe('doctor', () => {
     expectPlain(ran);
   });
 
-  test('doctor - without a server it exits 1, though settings and city are well', async () => {
+  test('doctor - without a server it exits 1, even where settings and city have no mistakes', async () => {
     const port = await freePort();
     const ran = await lamppost(['doctor'], { ...healthy(), HTTP_PORT: String(port) });
     expect(ran.code).toBe(1);
@@ -73,14 +73,14 @@ describe('doctor', () => {
 });
 
 describe('start', () => {
-  test('start - every problem of the settings is listed at once, and it does not start', async () => {
+  test('start - lists every problem of the settings at once and does not start', async () => {
     const ran = await lamppost(['start', '--mqt-port', '1'], { ...BROKEN, LAMPPOST_CITY: join(ROOT, 'city') });
     expect(ran.code).toBe(2);
     expectPlain(ran, ...[...COMPLAINTS, 'MQT_PORT'].map((name) => new RegExp(name)));
     expect(ran.err).not.toContain('MQTT_HOST');
   });
 
-  test('start - a mistake in the city is told with file and line, and it does not start', async () => {
+  test('start - reports a mistake in the city with file and line and does not start', async () => {
     const city = join(newDir(), 'city');
     cpSync(join(ROOT, 'city'), city, { recursive: true });
     writeFileSync(join(city, 'rules/broken.yaml'), 'id: broken\ntitle: x\nfor_each: planet\n');
@@ -89,23 +89,26 @@ describe('start', () => {
     expectPlain(ran, /rules\/broken\.yaml:3.*device/);
   });
 
-  test.each(['MQTT_PORT', 'HTTP_PORT'])('start - where %s is taken it says so in a line, and ends', async (name) => {
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    onTestFinished(() => void other.close());
-    const { port } = other.address() as { port: number };
-    const free = { MQTT_PORT: '0', HTTP_PORT: '0', MQTT_HOST: '127.0.0.1', HTTP_HOST: '127.0.0.1' };
-    const ran = await lamppost(['start'], {
-      ...free,
-      LAMPPOST_CITY: join(ROOT, 'city'),
-      LOG_LEVEL: 'silent',
-      [name]: String(port),
-    });
-    expect(ran.code).toBe(2);
-    expectPlain(ran, new RegExp(`${port}.*EADDRINUSE|EADDRINUSE.*${port}`));
-  });
+  test.each(['MQTT_PORT', 'HTTP_PORT'])(
+    'start - where %s is in use it reports that in one line and exits',
+    async (name) => {
+      const other = createServer().listen(0, '127.0.0.1');
+      await once(other, 'listening');
+      onTestFinished(() => void other.close());
+      const { port } = other.address() as { port: number };
+      const free = { MQTT_PORT: '0', HTTP_PORT: '0', MQTT_HOST: '127.0.0.1', HTTP_HOST: '127.0.0.1' };
+      const ran = await lamppost(['start'], {
+        ...free,
+        LAMPPOST_CITY: join(ROOT, 'city'),
+        LOG_LEVEL: 'silent',
+        [name]: String(port),
+      });
+      expect(ran.code).toBe(2);
+      expectPlain(ran, new RegExp(`${port}.*EADDRINUSE|EADDRINUSE.*${port}`));
+    },
+  );
 
-  test('start - a certificate that does not fit its key is a problem of the settings', async () => {
+  test('start - a certificate that does not match its key is a problem of the settings', async () => {
     const { TLS_CERT, ...more } = certified();
     const ran = await lamppost(['start'], {
       ...more,
@@ -117,7 +120,7 @@ describe('start', () => {
     expectPlain(ran, /TLS_CERT/);
   });
 
-  test('start - without an admin key it makes one, shows it once, and keeps it nowhere', async () => {
+  test('start - without an admin key it generates one, shows it once, and stores it nowhere', async () => {
     const data = newDir();
     const ports = {
       HTTP_PORT: String(await freePort()),
@@ -139,10 +142,10 @@ describe('start', () => {
         });
       while (!output.includes('lamppost: http')) await once(child.stdout!, 'data');
       const key = /admin key[^:]*: (\S{43})$/m.exec(output)![1]!;
-      const answer = await fetch(`http://127.0.0.1:${ports.HTTP_PORT}/api/v1/keys`, {
+      const response = await fetch(`http://127.0.0.1:${ports.HTTP_PORT}/api/v1/keys`, {
         headers: { authorization: `Bearer ${key}` },
       });
-      expect(answer.status).toBe(200);
+      expect(response.status).toBe(200);
       child.kill('SIGTERM');
       expect((await once(child, 'close'))[0]).toBe(0);
       expect(output.split(key), 'shown once').toHaveLength(2);
@@ -153,12 +156,12 @@ describe('start', () => {
     for (const name of readdirSync(data)) expect(readFileSync(join(data, name)).includes(first), name).toBe(false);
   });
 
-  test('start - an admin key that was given is not shown', async () => {
+  test('start - does not show an admin key from the settings', async () => {
     expect(server.output).not.toContain(ADMIN_KEY);
   });
 });
 
-/** Settings of a TLS listener with a certificate of its own. */
+/** Returns the settings of a TLS listener with a new certificate. */
 function certified() {
   const dir = newDir();
   const { cert, key } = certificate('localhost');

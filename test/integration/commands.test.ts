@@ -26,7 +26,7 @@ async function connackOf(id: string, password: string): Promise<number> {
 }
 
 describe('device', () => {
-  test('device - add shows the secret that lets it in; rotate replaces it; revoke ends it', async () => {
+  test('device - add prints the secret of the device; rotate replaces it; revoke ends it', async () => {
     const added = await admin(
       'device',
       'add',
@@ -57,7 +57,7 @@ describe('device', () => {
     expectPlain(gone, /bin-1/);
   });
 
-  test('device - import registers all of a file, or none of it, and says what would be right', async () => {
+  test('device - import registers all devices of a file or none, and names the mistakes', async () => {
     const file = join(newDir(), 'devices.json');
     const device = (id: string, profile = 'noise') => ({ id, profile, district: 'old-town' });
     writeFileSync(file, JSON.stringify([device('n-1'), device('n-2', 'nose')]));
@@ -78,7 +78,7 @@ describe('device', () => {
     expect(items.map(({ id }) => id)).toEqual(['n-1', 'n-2']);
   });
 
-  test('device - whoever has no key of an administrator is told so', async () => {
+  test('device - reports that an admin key is needed', async () => {
     const nobody = await lamppost(['device', 'revoke', 'bin-9', ...url()]);
     expect(nobody.code).toBe(1);
     expectPlain(nobody, /key/);
@@ -102,14 +102,14 @@ describe('device', () => {
     expectPlain(ran, says);
   });
 
-  test('device - where no server answers, it says where it looked', async () => {
+  test('device - names the URL where no server responds', async () => {
     const port = await freePort();
     const ran = await lamppost(['device', 'revoke', 'x', '--url', `http://127.0.0.1:${port}`]);
     expect(ran.code).toBe(1);
     expectPlain(ran, new RegExp(`127\\.0\\.0\\.1:${port}.*ECONNREFUSED`));
   });
 
-  test('device - an answer that is not the API is shown as what it is', async () => {
+  test('device - shows a response of another server', async () => {
     const other = createServer((_request, response) => response.writeHead(404).end('<h1>not here</h1>')).listen(0);
     onTestFinished(() => void other.close());
     const { port } = other.address() as { port: number };
@@ -120,7 +120,7 @@ describe('device', () => {
 });
 
 describe('key', () => {
-  test('key - add shows the secret that opens the API within its role; revoke ends it', async () => {
+  test('key - add prints the secret, which is limited to its role; revoke ends it', async () => {
     const added = await admin('key', 'add', 'crew', '--role', 'operator', '--department', 'waste');
     const key = JSON.parse(added.out) as { id: string; secret: string };
     expect(key).toMatchObject({ name: 'crew', role: 'operator', department: 'waste' });
@@ -132,7 +132,7 @@ describe('key', () => {
     expect((await ask('/api/v1/tickets')).status).toBe(401);
   });
 
-  test('key - a role that there is not is refused with those that there are', async () => {
+  test('key - an unknown role is refused with the known ones', async () => {
     const refused = await admin('key', 'add', 'crew', '--role', 'boss');
     expect(refused.code).toBe(1);
     expectPlain(refused, /viewer.*operator.*admin/);
@@ -151,7 +151,7 @@ describe('help', () => {
   });
 });
 
-/** A Node before 24, of the system; null where there is none. */
+/** A Node before 24 on this machine; null where there is none. */
 const oldNode = (() => {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/local/bin'];
   const nodes = folders.filter((folder) => !folder.includes('node_modules')).map((folder) => join(folder, 'node'));
@@ -160,9 +160,9 @@ const oldNode = (() => {
   return nodes.find(isOld) ?? null;
 })();
 if (oldNode === null && process.env.CI === 'true') throw new Error('there is no Node before 24 here, and CI needs it');
-if (oldNode === null) console.warn('SKIPPED: there is no Node before 24 here: what an old one is told');
+if (oldNode === null) console.warn('SKIPPED: there is no Node before 24 here: the message to an old one');
 
-test.skipIf(oldNode === null)('an old Node is told in one line which one is needed, and exits 1', async () => {
+test.skipIf(oldNode === null)('an old Node exits 1 with one line that names the needed version', async () => {
   for (const command of ['start', 'doctor', 'help']) {
     const ran = await lamppost([command], {}, oldNode!);
     expect([ran.code, ran.out]).toEqual([1, '']);

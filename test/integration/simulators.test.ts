@@ -24,7 +24,7 @@ interface Message {
   readonly payload: string;
 }
 
-/** A broker that lets in registered devices only, and a registry with the three requests that simulators make. */
+/** A broker for registered devices only, and a registry with the three requests that simulators send. */
 interface World {
   readonly port: number;
   readonly api: string;
@@ -93,7 +93,7 @@ function createRegistry(secrets: Map<string, string>, profiles: Map<string, stri
     secrets.set(id, secret);
     return { id, secret };
   };
-  const answer = (request: IncomingMessage, body: string): [number, unknown] => {
+  const respond = (request: IncomingMessage, body: string): [number, unknown] => {
     if (request.headers.authorization !== `Bearer ${KEY}`) return [401, { title: 'who are you' }];
     const rotate = /^\/api\/v1\/devices\/([^/]+)\/rotate$/.exec(request.url ?? '');
     if (rotate) return secrets.has(rotate[1]!) ? [200, grant(rotate[1]!)] : [404, { title: 'no such device' }];
@@ -110,7 +110,7 @@ function createRegistry(secrets: Map<string, string>, profiles: Map<string, stri
       body += chunk;
     });
     request.on('end', () => {
-      const [status, json] = answer(request, body);
+      const [status, json] = respond(request, body);
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(json));
     });
   });
@@ -168,7 +168,7 @@ test('simulator - every device connects as itself and its readings arrive, ackno
   expect(stats).toMatchObject({ connected: 0, errors: 0, devices: 12 });
 });
 
-test('simulator - a second run against the same server rotates secrets and goes on', async () => {
+test('simulator - a second run against the same server rotates secrets and works', async () => {
   const first = createSimulator({ clock: systemClock }, simulatorOptions(6));
   await first.start();
   await world.until(() => world.messages.length > 5);
@@ -192,7 +192,7 @@ test('simulator - faults are counted by kind and reach the broker', async () => 
   expect(payloads.length - new Set(payloads).size).toBeGreaterThan(0);
 });
 
-test('simulate - a wrong key ends with code 1 and shows the response of the server', async () => {
+test('simulate - with a wrong key it exits 1 and shows the response of the server', async () => {
   const lines: string[] = [];
   const deps = { clock: systemClock, out: () => {}, err: (line: string) => lines.push(line) };
   const code = await withCity((city) => {
@@ -203,7 +203,7 @@ test('simulate - a wrong key ends with code 1 and shows the response of the serv
   expect(lines.join()).toMatch(/responds 401/);
 });
 
-test('simulate - a city folder becomes a city of devices, until it is interrupted', async () => {
+test('simulate - simulates the devices of a city folder until it is interrupted', async () => {
   const lines: string[] = [];
   const interrupt = new AbortController();
   const out = (line: string): void => {
@@ -276,7 +276,7 @@ test('load - all messages are acknowledged, none is a duplicate, and the report 
   expect(Math.max(...world.messages.map(({ payload }) => JSON.parse(payload).ts))).toBe(report.nextTsMs - 1);
 });
 
-test('load - a rate is held over all connections', async () => {
+test('load - keeps a rate over all connections', async () => {
   const target = { host: '127.0.0.1', port: world.port, connections: 10, window: 5 };
   const report = await runLoad({ ...target, messages: 500, rate: 1_000 });
   expect(report.acknowledged).toBe(500);

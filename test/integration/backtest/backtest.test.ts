@@ -18,7 +18,7 @@ let server: ServerProcess;
 
 beforeAll(async () => {
   data = await dataFolder(10, HOURS);
-  // The server has a copy of the files; what it finds is held against what the command finds in the others.
+  // The server has a copy of the files; its report is compared with that of the command on the originals.
   const copy = mkdtempSync(join(tmpdir(), 'lamppost-backtest-'));
   cpSync(data, copy, { recursive: true });
   server = new ServerProcess(copy);
@@ -33,7 +33,7 @@ const there = (...args: string[]) =>
   lamppost(['backtest', ...args, '--url', `http://127.0.0.1:${server.httpPort}`, '--key', ADMIN_KEY]);
 const reportOf = ({ out }: { out: string }) => ({ ...(JSON.parse(out) as BacktestReport), tookMs: 0 });
 
-test('backtest - over the files of a stopped server, by a running one and by its API: the same report', async () => {
+test('backtest - on the files of a stopped server, on a running one and over its API: the same report', async () => {
   const local = await here(RULE, ...FLAGS, '--json');
   expect(local.code, local.err).toBe(0);
   const report = reportOf(local);
@@ -43,8 +43,8 @@ test('backtest - over the files of a stopped server, by a running one and by its
   const remote = await there(RULE, ...FLAGS, '--json');
   expect(remote.code, remote.err).toBe(0);
   expect(reportOf(remote)).toEqual(report);
-  const asked = await server.post<BacktestReport>('/api/v1/rules/backtest', { rule: CHANGED, ...TIMES });
-  expect({ ...asked, tookMs: 0 }).toEqual(report);
+  const overApi = await server.post<BacktestReport>('/api/v1/rules/backtest', { rule: CHANGED, ...TIMES });
+  expect({ ...overApi, tookMs: 0 }).toEqual(report);
   const inForce = reportOf(await here('--rule', 'pm25-unhealthy', ...FLAGS, '--json'));
   expect(inForce.difference).toBeNull();
   expect(inForce.totals).toEqual(report.difference!.totals);
@@ -66,8 +66,8 @@ test('backtest - the report is a table for people; progress goes to standard err
   expect(err).toMatch(/^\d+ % {2}2026-03-0\d \d\d:\d\d {2}[\d,]+ readings/m);
 });
 
-test('backtest - the server streams how far it is', async () => {
-  const answer = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/rules/backtest`, {
+test('backtest - the server streams its progress', async () => {
+  const response = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/rules/backtest`, {
     method: 'POST',
     headers: {
       authorization: `Bearer ${ADMIN_KEY}`,
@@ -76,7 +76,7 @@ test('backtest - the server streams how far it is', async () => {
     },
     body: JSON.stringify({ rule: 'pm25-unhealthy', ...TIMES }),
   });
-  const text = await answer.text();
+  const text = await response.text();
   const progress = [...text.matchAll(/^event: progress\ndata: (.*)$/gm)].map((one) => JSON.parse(one[1]!));
   expect((progress.at(-1) as BacktestProgress).done).toBe(1);
   expect(text).toMatch(/^event: report\ndata: \{/m);
@@ -89,13 +89,13 @@ test.each([
   ['a rule with mistakes', [fileOf('bad.yaml', CHANGED.replace('above', 'abov'))], 1, /bad\.yaml:6:\d+ .*abov/],
   ['a time that is none', [RULE, '--from', 'yesterday'], 2, /--from.*yesterday/],
   ['an end before the beginning', [RULE, '--from', '1d', '--to', '2d'], 2, /before/],
-])('backtest - %s is told in one line', async (_what, args, code, says) => {
+])('backtest - %s is reported in one line', async (_what, args, code, says) => {
   const ran = await here(...args);
   expect(ran.code, ran.out).toBe(code);
   expectPlain(ran, says);
 });
 
-test('backtest - the history that a server has open is not touched: ask the server', async () => {
+test('backtest - does not open the history of a running server, and points to --url', async () => {
   const ran = await lamppost(['backtest', RULE, '--city', CITY, '--data', server.data]);
   expect(ran.code).toBe(1);
   expectPlain(ran, /--url/);
@@ -124,7 +124,7 @@ test('backtest - Ctrl-C cancels it at once, with exit code 130, also on a server
     expect(code).toBe(130);
     expect(performance.now() - at).toBeLessThan(1_000);
   }
-  // The next one is not in its way. So many stations are more than the limit of the rule.
+  // The next one can run at once. This many stations are above the limit of the rule.
   const { incidents } = await other.post<BacktestReport>('/api/v1/rules/backtest', { rule: CHANGED, ...TIMES });
   expect(incidents.map(({ group }) => group)).toContain('~limit');
   expect(await other.stop()).toBe(0);

@@ -13,14 +13,14 @@ const METRICS = ['fill', 'device', 'time'];
 const needed = has('influxd');
 const metrics = tableOf();
 const IDS = Array.from({ length: 300 }, (_, n) => `bin-${n}`);
-/** Half of them change their profile: their readings are in two measurements. */
+/** Half of the devices change their profile, so that their readings are in two measurements. */
 const deviceAt = (n: number, half: number): KnownDevice => ({
   id: IDS[n]!,
   index: n,
   profile: half === 1 && n % 2 === 0 ? 'other' : 'bin',
   district: 'east',
 });
-/** Dense (a slice that is too long must be cut), then nothing for two months, then sparse. */
+/** Dense readings (a slice that is too long must be cut), then none for two months, then sparse ones. */
 const ROWS: Row[] = [
   ...Array.from({ length: 90_000 }, (_, n) => ({
     device: deviceAt(n % 300, n < 45_000 ? 0 : 1),
@@ -76,14 +76,14 @@ describe.skipIf(!needed)('a scan of InfluxDB', () => {
     ['of a span of time', { fromMs: START + 1_003, toMs: START + 9_000 }],
     ['of nothing', { devices: [] }],
     ['of devices that it does not have', { devices: ['nobody'] }],
-  ])('scan - %s: just what the embedded history gives, in the same order', async (_what, only) => {
+  ])('scan - %s: the same readings as of the embedded history, in the same order', async (_what, only) => {
     const query = { ...ALL, ...only };
     const found = await scan(influx, query);
     expect(found).toEqual(await scan(duckdb, query));
     if (_what.startsWith('of all')) expect(found).toHaveLength(ROWS.length);
   });
 
-  test('scan - one that is aborted, or left, ends; the history goes on', async () => {
+  test('scan - an aborted or abandoned scan ends; the history continues', async () => {
     const controller = new AbortController();
     let batches = 0;
     for await (const _ of influx.scan(ALL, controller.signal)) {
@@ -95,7 +95,7 @@ describe.skipIf(!needed)('a scan of InfluxDB', () => {
     expect(await influx.count()).toBe(ROWS.length);
   });
 
-  test('scan - a database that is gone is told as such', async () => {
+  test('scan - reports that the database cannot be reached', async () => {
     const settings = { url: 'http://127.0.0.1:1', token: '', org: '', bucket: 'city', api: 'v1' } as const;
     const gone = createInfluxHistory({ metrics, unitOf: () => '', clock }, settings);
     await expect(scan(gone, ALL)).rejects.toMatchObject({ code: 'history', retryable: true });

@@ -6,7 +6,7 @@ import { expectPlain, lamppost, ROOT } from '../../kit/cli/commands.ts';
 
 const CITY = join(ROOT, 'city');
 
-/** The sample city, with another text in one file. */
+/** Copies the sample city, with another text in one file. */
 function cityWith(file: string, text: string): string {
   const city = join(mkdtempSync(join(tmpdir(), 'lamppost-city-')), 'city');
   cpSync(CITY, city, { recursive: true });
@@ -29,7 +29,7 @@ describe('rules test', () => {
     }
   });
 
-  test('rules test - a failure says what was expected, what was, and why: exit code 1', async () => {
+  test('rules test - a failure prints what was expected, what was found, and why: exit code 1', async () => {
     const city = cityWith(
       'rules/frost.test.yaml',
       `rule: frost
@@ -60,7 +60,7 @@ tickets:
     ]);
   });
 
-  test('rules test - mistakes in a test file are told with line and column, and what would be right', async () => {
+  test('rules test - mistakes in a test file are reported with line and column, and a suggestion', async () => {
     const city = cityWith(
       'rules/frost.test.yaml',
       `rule: frost
@@ -107,7 +107,7 @@ expect:
 });
 
 describe('rules check, rules schema', () => {
-  test('rules check - counts rules without mistakes; mistakes are told with line and column', async () => {
+  test('rules check - counts rules without mistakes; mistakes are reported with line and column', async () => {
     const well = await lamppost(['rules', 'check', join(CITY, 'rules')]);
     expect([well.code, well.err]).toEqual([0, '']);
     expect(well.out).toMatch(/^\d+ rules, no mistakes; \d+ with tests$/m);
@@ -120,7 +120,7 @@ describe('rules check, rules schema', () => {
     expectPlain(bad, /rules\/frost\.yaml:3:\d+ .*temperatur.*temperature/);
   });
 
-  test('rules schema - prints the schema that editors take', async () => {
+  test('rules schema - prints the schema for editors', async () => {
     const { code, out } = await lamppost(['rules', 'schema']);
     expect(code).toBe(0);
     expect(JSON.parse(out)).toMatchObject({ $schema: expect.any(String), properties: { when: expect.any(Object) } });

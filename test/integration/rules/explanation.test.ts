@@ -36,7 +36,7 @@ test('explain - why an alert waits, and why the others do not fire', async () =>
   expect(items[0]!.text.zh).toBe('条件不成立');
 });
 
-test('try - the stored readings of the device come first, and nothing is left behind', async () => {
+test('try - reads the stored readings of the device first, and stores nothing', async () => {
   const rule = full('mean', 50).replace('last: true', 'mean: 1h');
   const body = { rule, device: 'bin-1', readings: [{ metrics: { fill: 25 } }, { metrics: { fill: 'x' } }] };
   const { status, body: report } = await server.ask<TrialReport>('POST', '/api/v1/rules/try', body);

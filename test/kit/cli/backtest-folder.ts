@@ -1,12 +1,11 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock as clock, type KnownDevice, type MetricTable } from '../../../domain/index.ts';
+import { systemClock as clock, HOUR_MS, type KnownDevice, type MetricTable, MINUTE_MS } from '../../../domain/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
 import { openRegistry } from '../../../registry/index.ts';
 
-const MINUTE = 60_000;
-export const HOUR = 60 * MINUTE;
+export { HOUR_MS as HOUR } from '../../../domain/index.ts';
 /** Monday, 2026-03-02 00:00 UTC. */
 export const START = Date.UTC(2026, 2, 2);
 
@@ -23,14 +22,16 @@ severity: high
 ticket: { service: air-quality, deadline: 4h }
 `;
 
-/** Writes a text into a folder of its own; answers the path. */
+/** Writes a text to a file in a new folder and returns its path. */
 export function fileOf(name: string, text: string): string {
   const path = join(mkdtempSync(join(tmpdir(), 'lamppost-backtest-')), name);
   writeFileSync(path, text);
   return path;
 }
 
-/** The data folder of a server that is stopped: air quality stations, each a reading a minute for so many hours. */
+/**
+ * Makes the data folder of a stopped server: air-quality stations, each with one reading a minute for `hours` hours.
+ */
 export async function dataFolder(stations: number, hours: number): Promise<string> {
   const data = mkdtempSync(join(tmpdir(), 'lamppost-backtest-'));
   const devices: KnownDevice[] = Array.from({ length: stations }, (_, index) => ({
@@ -45,7 +46,7 @@ export async function dataFolder(stations: number, hours: number): Promise<strin
   const metrics: MetricTable = { indexOf: () => 0, idOf: () => 'pm25' };
   const history = createDuckdbHistory({ path: join(data, 'history.duckdb'), metrics, unitOf: () => '' });
   await history.start();
-  // Of no block of a journal, which this folder does not have.
+  // Block 0, because this folder has no journal.
   for (let hour = 0; hour < hours; hour++) await history.append([columnsOf(devices, hour)], 0);
   await history.stop();
   return data;
@@ -53,12 +54,15 @@ export async function dataFolder(stations: number, hours: number): Promise<strin
 
 function columnsOf(devices: readonly KnownDevice[], hour: number) {
   const length = devices.length * 60;
-  const ts = Float64Array.from({ length }, (_, row) => START + hour * HOUR + Math.floor(row / devices.length) * MINUTE);
+  const ts = Float64Array.from(
+    { length },
+    (_, row) => START + hour * HOUR_MS + Math.floor(row / devices.length) * MINUTE_MS,
+  );
   return {
     length,
     device: Array.from({ length }, (_, row) => devices[row % devices.length]!),
     metric: new Int32Array(length),
     ts,
-    value: ts.map((at, row) => 60 + 40 * Math.sin(at / HOUR + (row % devices.length))),
+    value: ts.map((at, row) => 60 + 40 * Math.sin(at / HOUR_MS + (row % devices.length))),
   };
 }

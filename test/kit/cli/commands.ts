@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
 
-/** The repository. */
+/** The root of the repository. */
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const BIN = join(ROOT, 'bin/lamppost.js');
 export const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-commands-'));
@@ -17,7 +17,7 @@ interface Ran {
   readonly err: string;
 }
 
-/** Starts a command in an empty folder, with no settings but those given; it does not outlive its test. */
+/** Starts a command in an empty folder, with only the given settings. It is killed at the end of the test. */
 export function launch(
   args: readonly string[],
   env: Record<string, string> = {},
@@ -28,7 +28,7 @@ export function launch(
   return child;
 }
 
-/** Runs a command to its end. */
+/** Runs a command to its end and returns its exit code and output. */
 export async function lamppost(args: readonly string[], env: Record<string, string> = {}, node?: string): Promise<Ran> {
   const child = launch(args, env, node);
   let out = '';
@@ -43,7 +43,7 @@ export async function lamppost(args: readonly string[], env: Record<string, stri
   return { code, out, err };
 }
 
-/** What is meant for people: lines, and no trace of the program's insides. */
+/** Expects messages on standard error, and no stack trace. */
 export function expectPlain({ err }: Ran, ...says: readonly (string | RegExp)[]): void {
   for (const one of says) expect(err).toMatch(one);
   expect(err).not.toMatch(/^\s+at |node:internal/m);

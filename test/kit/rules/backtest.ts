@@ -12,20 +12,18 @@ import { wouldBeTickets } from '../../../tickets/index.ts';
 
 /** The sample city. */
 export const { city: CITY } = await loadCity(fileURLToPath(new URL('../../../city', import.meta.url)));
-export const MINUTE = 60_000;
-export const HOUR = 60 * MINUTE;
-export const DAY = 24 * HOUR;
+export { DAY_MS as DAY, HOUR_MS as HOUR, MINUTE_MS as MINUTE } from '../../../domain/index.ts';
 /** Monday, 2026-03-02 00:00 UTC. */
 export const START = Date.UTC(2026, 2, 2);
 
-/** A rule of the sample city; throws its mistakes. */
+/** Parses a rule of the sample city; throws its mistakes. */
 export function ruleOf(text: string): Rule {
   const { rule, problems } = parseRule(text, CITY, { path: 'rule', origin: 'api:test' });
   if (rule === null) throw new Error(JSON.stringify(problems));
   return rule;
 }
 
-/** A reading as these tests write it down. */
+/** A reading in the notation of these tests. */
 export interface Reading {
   readonly device: string;
   readonly metric: string;
@@ -33,7 +31,7 @@ export interface Reading {
   readonly value: number;
 }
 
-/** A history in memory, in batches of `size`. */
+/** Makes a history in memory that scans in batches of `size`. */
 export function historyOf(readings: readonly Reading[], size = 1_000): Pick<HistoryStore, 'scan'> {
   return {
     async *scan({ devices, metrics, fromMs, toMs }) {
@@ -66,7 +64,7 @@ export interface Case {
   readonly toMs: number;
   readonly size?: number;
   readonly most?: number;
-  /** In place of the readings. */
+  /** Replaces the readings. */
   readonly scan?: HistoryStore['scan'];
 }
 
@@ -85,7 +83,7 @@ export function backtest(
   return runBacktest(input, deps, options);
 }
 
-/** Readings of a metric, one every `everyMs`, of a value that is a function of time. */
+/** Makes readings of a metric, one every `everyMs`, with a value that is a function of time. */
 export function series(
   device: string,
   metric: string,

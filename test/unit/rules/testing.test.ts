@@ -28,8 +28,8 @@ when: { absent: 1h }
 for: 0s
 severity: low
 `);
-const OFFICE = ruleOf(`
-id: office
+const WORKDAY = ruleOf(`
+id: workday
 title: "Loud at {{device.name}}"
 when: { metric: laeq, last: true, above: 70 }
 active: working-hours
@@ -38,7 +38,7 @@ severity: low
 `);
 
 function run(text: string): TestReport {
-  return testRules([{ path: 'rules/x.test.yaml', text }], { city: CITY, rules: [DEVICE, QUORUM, SILENT, OFFICE] });
+  return testRules([{ path: 'rules/x.test.yaml', text }], { city: CITY, rules: [DEVICE, QUORUM, SILENT, WORKDAY] });
 }
 
 function passes(text: string): void {
@@ -119,7 +119,7 @@ expect:
 
 test('rule tests - the start is a Monday in local time of the city, so that calendars can be tested', () => {
   passes(`
-rule: office
+rule: workday
 cases:
   - readings: [{ at: "03:00", laeq: 80 }]
     expect:
@@ -132,12 +132,12 @@ cases:
     expect: [{ at: "10:00", state: inactive }, { at: "+1d 09:00", state: firing }]
 `);
   const { cases } = run(`
-rule: office
+rule: workday
 start: 2026-03-02T00:00:00Z
 readings: [{ at: "00:30", laeq: 80 }]
 expect: [{ at: "00:30", state: inactive }]
 `);
-  // 08:30 in UTC+8 is before the office opens; the case says nothing else.
+  // 08:30 in UTC+8 is before working hours; the case has no other zone.
   expect(cases[0]!.failures).toEqual([]);
 });
 

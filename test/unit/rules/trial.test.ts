@@ -25,10 +25,10 @@ const written = (more: object) => ({
 
 /** A trial over stored readings of metric a, [device, minute, value]; a query of more than `most` points is refused. */
 function bench(stored: readonly (readonly [string, number, number])[], most = Number.POSITIVE_INFINITY) {
-  const asked: ReadingsQuery[] = [];
+  const queries: ReadingsQuery[] = [];
   const city = parseOnce(cityControl())!;
   const query = async (one: ReadingsQuery): Promise<Series[]> => {
-    asked.push(one);
+    queries.push(one);
     const within = stored
       .map(([id, minute, value]) => ({ id, ts: T0 + minute * MINUTE_MS, value }))
       .filter(({ id, ts }) => one.devices!.includes(id) && ts >= one.fromMs && ts < one.toMs);
@@ -45,7 +45,7 @@ function bench(stored: readonly (readonly [string, number, number])[], most = Nu
     DEVICES.filter((one) => district === null || one.district === district);
   const trial = createTrial({ city: () => city, history: { query }, devicesIn });
   return {
-    asked,
+    queries,
     run(more: object, messages: readonly TrialMessage[], context = true) {
       const control = cityControl({ rules: [written(more)] });
       const [rule] = rulesOf({ control, city: parseOnce(control)! }).rules;
@@ -61,9 +61,9 @@ const message = (minute: number, a: unknown, more: object = {}): TrialMessage =>
 });
 
 test("trial - reads the device's own readings of the rule's metrics, as far back as it needs", async () => {
-  const { run, asked } = bench([['d1', -5, 30]]);
+  const { run, queries } = bench([['d1', -5, 30]]);
   const { steps, context } = await run({ for: '2h' }, [message(0, 10)]);
-  expect(asked).toEqual([
+  expect(queries).toEqual([
     {
       devices: ['d1'],
       metrics: ['a'],
@@ -79,23 +79,23 @@ test("trial - reads the device's own readings of the rule's metrics, as far back
 });
 
 test('trial - a rule for a district reads its other devices of the profile, and is tried for the district', async () => {
-  const { run, asked } = bench([
+  const { run, queries } = bench([
     ['d2', -5, 30],
     ['d3', -5, 0],
   ]);
   const { steps, group } = await run({ for_each: 'district' }, [message(0, 10)]);
   expect(group).toBe('east');
-  expect(asked[0]!.devices).toEqual(['d1', 'd2']);
+  expect(queries[0]!.devices).toEqual(['d1', 'd2']);
   expect(steps[0]!.explanation.clauses).toMatchObject([{ value: 20 }]);
 });
 
 test('trial - a rule for the city reads all devices', async () => {
-  const { run, asked } = bench([
+  const { run, queries } = bench([
     ['d2', -5, 30],
     ['d3', -5, 20],
   ]);
   const { steps, group } = await run({ for_each: 'city' }, [message(0, 10)]);
-  expect([group, asked[0]!.devices]).toEqual(['city', ['d1', 'd2', 'd3']]);
+  expect([group, queries[0]!.devices]).toEqual(['city', ['d1', 'd2', 'd3']]);
   expect(steps[0]!.explanation.clauses).toMatchObject([{ value: 20 }]);
 });
 

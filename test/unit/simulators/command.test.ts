@@ -33,13 +33,13 @@ test.each([
   [['--replay', 'a.csv', '--device', 'x'], /--replay needs --device ID and --metric/],
   [['--replay', 'a.csv', '--device', 'a/b', '--metric', 'speed'], /--device a\/b/],
   [['--replay', 'a.csv', '--device', 'x', '--metric', 'speed', '--zone', 'Mars/Base'], /--zone Mars\/Base/],
-])('simulate - %j is refused with what would be right', (argv, message) => {
+])('simulate - %j is refused with a correct value', (argv, message) => {
   const read = () => readCommand(['--key', 'k', ...argv], {});
   expect(read).toThrow(UsageError);
   expect(read).toThrow(message);
 });
 
-test('simulate - without a key it says which flag and variable are missing, and --help needs none', () => {
+test('simulate - without a key it names the missing flag and variable; --help needs none', () => {
   expect(() => readCommand([], {})).toThrow(/--key KEY \(or LAMPPOST_ADMIN_KEY\)/);
   expect(readCommand(['--help'], {}).help).toBe(true);
 });

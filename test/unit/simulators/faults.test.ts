@@ -25,7 +25,7 @@ function of(kind: string): { distortion: Distortion; index: number }[] {
     .filter(({ distortion }) => distortion.fault === kind);
 }
 
-test('faults - at rate 0 every sample goes out as it is', () => {
+test('faults - at rate 0 every sample is published unchanged', () => {
   run('a', 0, 100).forEach((distortion, index) => {
     expect(distortion).toEqual({ fault: null, deliveries: [{ payload: encodeSample(sample(index)), dup: false }] });
   });
@@ -38,11 +38,11 @@ test('faults - all kinds occur, and the same seed gives the same ones', () => {
   expect(run('b', 0.05)).not.toEqual(run('a', 0.05));
 });
 
-test('faults - the rate is the share of samples at which a fault begins', () => {
+test('faults - the rate is the share of samples at which a fault starts', () => {
   const distortions = run('a', 0.01, 20_000);
-  const begun = distortions.filter(({ fault }, index) => fault !== null && distortions[index - 1]?.fault !== fault);
-  expect(begun.length).toBeGreaterThan(130);
-  expect(begun.length).toBeLessThan(270);
+  const started = distortions.filter(({ fault }, index) => fault !== null && distortions[index - 1]?.fault !== fault);
+  expect(started.length).toBeGreaterThan(130);
+  expect(started.length).toBeLessThan(270);
 });
 
 test('faults - stuck repeats values under new timestamps', () => {
@@ -52,7 +52,7 @@ test('faults - stuck repeats values under new timestamps', () => {
   expect(new Set(messages.map(({ ts }) => ts)).size).toBe(4);
 });
 
-test('faults - drift moves further from the truth with each sample', () => {
+test('faults - drift moves further from the true value with each sample', () => {
   const [first, second] = of('drift');
   const errorOf = ({ distortion, index }: { distortion: Distortion; index: number }): number => {
     const { metrics } = JSON.parse(distortion.deliveries[0]!.payload);
@@ -84,7 +84,7 @@ test('faults - clock skew changes the timestamp only', () => {
   }
 });
 
-test('faults - malformed payloads are of every sort: broken, renamed, unknown metric, text, out of range, bad time', () => {
+test('faults - malformed payloads are of every kind: broken, renamed, unknown metric, text, out of range, bad time', () => {
   const payloads = run('a', 0.05, 40_000)
     .filter(({ fault }) => fault === 'malformed')
     .map(({ deliveries }) => deliveries[0]!.payload);

@@ -74,7 +74,7 @@ test('histogram - percentiles are within 1/64 of the exact ones', () => {
   expect(histogram.maxMicros).toBe(100_000);
 });
 
-test('histogram - is exact for small values, and holds very large and none', () => {
+test('histogram - is exact for small values, and takes very large values and none', () => {
   const histogram = new Histogram();
   expect(histogram.percentile(0.5)).toBe(0);
   for (const micros of [3, 3, 100, 1e12]) histogram.record(micros);

@@ -53,13 +53,13 @@ test('models - the same seed gives the same readings, another seed others', () =
   }
 });
 
-test('models - roads are fuller and slower at eight in the morning than at three at night', () => {
+test('models - roads are fuller and slower at 08:00 than at 03:00', () => {
   const day = run('traffic-d0-1', 24);
   expect(mean(hours(day, 7, 9), 'vehicles')).toBeGreaterThan(3 * mean(hours(day, 2, 4), 'vehicles'));
   expect(mean(hours(day, 7, 9), 'speed')).toBeLessThan(mean(hours(day, 2, 4), 'speed'));
 });
 
-test('models - lamps burn at night, in the zone of the city', () => {
+test('models - lamps are lit at night, in the zone of the city', () => {
   const lamps = DEVICES.filter(({ profile }) => profile === 'streetlight');
   const power = (zone: string, from: number, to: number) =>
     lamps.reduce((sum, { id }) => sum + mean(hours(run(id, 24, { zone }), from, to), 'power'), 0) / lamps.length;
@@ -81,7 +81,7 @@ test('models - bins fill up and are emptied', () => {
   expect(steps.filter((step) => step > 0).length).toBeGreaterThan(fills.length / 2);
 });
 
-test('models - water stands higher after a wet day than after a dry one', () => {
+test('models - water is higher after a wet day than after a dry one', () => {
   const days = Array.from({ length: 60 }, (_, day) => {
     const hourly = Array.from({ length: 24 }, (_, hour) => MONDAY_MS + (day * 24 + hour) * HOUR_MS);
     const rain = hourly.reduce((sum, ms) => sum + weatherAt('a', 'd0', ms, 12).rain, 0);
@@ -93,13 +93,13 @@ test('models - water stands higher after a wet day than after a dry one', () => 
   expect(levelAt(days.at(-1)!.endMs)).toBeGreaterThan(levelAt(days[0]!.endMs) + 0.5);
 });
 
-test('weather - is one for a district and differs between districts', () => {
+test('weather - is the same within a district and differs between districts', () => {
   const rains = (district: string) =>
     Array.from({ length: 200 }, (_, hour) => weatherAt('a', district, MONDAY_MS + hour * HOUR_MS, 12).rain);
   expect(rains('d0')).toEqual(rains('d0'));
   expect(rains('d1')).not.toEqual(rains('d0'));
 });
 
-test('models - a profile without a model is an error that names those there are', () => {
+test('models - a profile without a model is an error that names the known profiles', () => {
   expect(() => modelOf({ id: 'x', profile: 'seismic', district: 'd0' }, { seed: 'a' })).toThrow(/seismic.*air-quality/);
 });

@@ -14,7 +14,7 @@ test('plan - 120 devices cover every profile in every district, with unique ids 
   expect(pairs.size).toBe(SIMULATED_PROFILES.length * districts.length);
 });
 
-test('plan - every device stands inside the polygon of its district', () => {
+test('plan - every device is inside the polygon of its district', () => {
   for (const { district, location } of planCity({ seed: 'b', devices: 240, districts })) {
     const polygon = districts.find(({ id }) => id === district)!.polygons[0]!;
     expect(contains(polygon, location!)).toBe(true);
@@ -28,7 +28,7 @@ test('plan - the same seed gives the same city, another seed other places', () =
   expect(plan('b').map(({ id }) => id)).toEqual(plan('a').map(({ id }) => id));
 });
 
-test('plan - six devices are six profiles', () => {
+test('plan - six devices have six profiles', () => {
   const devices = planCity({ seed: 'a', devices: 6, districts });
   expect(new Set(devices.map(({ profile }) => profile)).size).toBe(6);
 });

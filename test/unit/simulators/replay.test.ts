@@ -20,13 +20,13 @@ test('recording - a timestamp with a zone keeps it', () => {
   ]);
 });
 
-test('recording - a line that is no reading is named', () => {
+test('recording - an error names the line that is not a reading', () => {
   expect(() => parseRecording('timestamp,value\n2015-09-01 11:25:00,58\n2015-09-01,fast', 'UTC')).toThrow(/^line 3: /);
   expect(() => parseRecording('2015-09-01 11:25:00,', 'UTC')).toThrow(/^line 1: /);
   expect(() => parseRecording('timestamp,value\n', 'UTC')).toThrow(/no readings/);
 });
 
-test('recording - every sample that is shipped can be read, and its labelled windows lie within it', () => {
+test('recording - every shipped sample can be read and contains its labelled windows', () => {
   const windows: Record<string, [string, string][]> = JSON.parse(
     readFileSync(new URL('anomaly-windows.json', SAMPLES), 'utf8'),
   );
@@ -49,7 +49,7 @@ const RECORDED = [
   { tsMs: 2_000_000, value: 3 },
 ];
 
-test('replay - without speed all are sent at once, and the last lies at now', () => {
+test('replay - without speed all are sent at once, and the last one is now', () => {
   expect(scheduleReplay(RECORDED, { nowMs: 9_000_000 })).toEqual([
     { tsMs: 8_000_000, value: 1, afterMs: 0 },
     { tsMs: 8_600_000, value: 2, afterMs: 0 },
@@ -57,7 +57,7 @@ test('replay - without speed all are sent at once, and the last lies at now', ()
   ]);
 });
 
-test('replay - with speed the first lies at now and each carries the time at which it is sent', () => {
+test('replay - with speed the first one is now and each has its time of sending', () => {
   expect(scheduleReplay(RECORDED, { nowMs: 9_000_000, speed: 100 })).toEqual([
     { tsMs: 9_000_000, value: 1, afterMs: 0 },
     { tsMs: 9_006_000, value: 2, afterMs: 6_000 },
@@ -65,12 +65,12 @@ test('replay - with speed the first lies at now and each carries the time at whi
   ]);
 });
 
-test('replay - keepTime leaves the timestamps', () => {
+test('replay - keepTime keeps the timestamps', () => {
   const kept = scheduleReplay(RECORDED, { nowMs: 9_000_000, speed: 100, keepTime: true });
   expect(kept.map(({ tsMs }) => tsMs)).toEqual(RECORDED.map(({ tsMs }) => tsMs));
 });
 
-test('replay - miles per hour become kilometres per hour', () => {
+test('replay - converts miles per hour to kilometres per hour', () => {
   expect(CONVERSIONS.mph?.convert(58)).toBe(93.34);
   expect(CONVERSIONS.degF?.convert(212)).toBe(100);
 });

@@ -14,12 +14,12 @@ for: 10m
 severity: high
 ticket: { service: air-quality, deadline: 4h }
 `);
-const HARDER = ruleOf(RULE.source.replace('above: 75', 'above: 85'));
+const STRICTER = ruleOf(RULE.source.replace('above: 75', 'above: 85'));
 const DEVICES = ['a', 'b', 'c'].map((id) => ({ id, profile: 'air-quality', district: 'old-town' }));
 const READINGS = DEVICES.flatMap(({ id }, n) =>
   series(id, 'pm25', [START, START + 2 * DAY, 20_000], (ts) => 70 + 30 * Math.sin(ts / HOUR + n)),
 );
-/** A thread may have to wait for its core on a busy machine. */
+/** On a busy machine a thread waits for a core. */
 const PATIENT = { timeout: 30_000 };
 const TIMES = { fromMs: START, toMs: START + 2 * DAY };
 
@@ -32,7 +32,7 @@ function runner(history: Pick<HistoryStore, 'scan'>) {
   });
 }
 
-/** Never ends: the same minute again and again; counts what is asked of it. */
+/** A scan without an end, of the same minute again and again. Counts its batches. */
 function endless() {
   const seen = { batches: 0, closed: false };
   const scan: HistoryStore['scan'] = async function* () {
@@ -55,19 +55,22 @@ function batchOf(n: number): ScannedReadings {
   return { device: place, metric: place.slice(), ts, value: new Float64Array(1_000) };
 }
 
-test('backtest thread - reports just what the same backtest in this thread does, and its progress', async () => {
-  const expected = await backtest({ rule: HARDER, inForce: RULE, devices: DEVICES, readings: READINGS, ...TIMES });
-  const told: number[] = [];
+test('backtest thread - has the same report as a backtest in this thread, and reports its progress', async () => {
+  const expected = await backtest({ rule: STRICTER, inForce: RULE, devices: DEVICES, readings: READINGS, ...TIMES });
+  const reported: number[] = [];
   const backtests = runner(historyOf(READINGS, 3_000));
-  const report = await backtests.run({ rule: HARDER, ...TIMES }, { onProgress: ({ done }) => void told.push(done) });
+  const report = await backtests.run(
+    { rule: STRICTER, ...TIMES },
+    { onProgress: ({ done }) => void reported.push(done) },
+  );
   expect({ ...report, tookMs: 0 }).toEqual({ ...expected, tookMs: 0 });
   expect(report.totals.incidents).toBeGreaterThan(10);
   expect(report.difference!.counts.moved).toBeGreaterThan(10);
-  expect(told.at(-1)).toBe(1);
+  expect(reported.at(-1)).toBe(1);
   expect((await backtests.run({ rule: RULE, ...TIMES })).difference).toBeNull();
 });
 
-test('backtest thread - one at a time; cancelling ends it, and the scan with it; then the next may run', async () => {
+test('backtest thread - one runs at a time; cancelling ends it and its scan, then the next may run', async () => {
   const { seen, scan } = endless();
   const backtests = runner({ scan });
   const cancelled = new AbortController();
@@ -79,7 +82,7 @@ test('backtest thread - one at a time; cancelling ends it, and the scan with it;
   cancelled.abort(new Error('enough'));
   await expect(first).rejects.toThrow('enough');
   await expect.poll(() => seen.closed, PATIENT).toBe(true);
-  // It ends within a few batches, of which there is no end.
+  // The scan has no end; cancelling must stop it within a few batches.
   expect(seen.batches - before).toBeLessThan(500);
   const third = backtests.run({ rule: RULE, ...TIMES });
   const stopped = expect(third).rejects.toThrow('the server stops');
@@ -87,7 +90,7 @@ test('backtest thread - one at a time; cancelling ends it, and the scan with it;
   await stopped;
 });
 
-test('backtest thread - what goes wrong in the history is told with its code', async () => {
+test('backtest thread - rejects with the error of the history, and its code', async () => {
   const scan: HistoryStore['scan'] = () => {
     throw Object.assign(new Error('the disk is gone'), { code: 'history' });
   };

@@ -27,7 +27,7 @@ ticket: { service: air-quality, deadline: 4h }
 const air = (id: string, more = {}) => ({ id, profile: 'air-quality', district: 'old-town', ...more });
 const iso = (ms: number) => new Date(ms).toISOString();
 const every = (from: number, to: number) => [START + from, START + to, MINUTE] as const;
-/** 20, but 90 for an hour from each of these. */
+/** A value over time: 90 for an hour after each of these times, otherwise 20. */
 const dusty =
   (...begins: readonly number[]) =>
   (ts: number) =>
@@ -35,7 +35,7 @@ const dusty =
 const spans = ({ incidents }: BacktestReport) =>
   incidents.map(({ group, firedAt, resolvedAt }) => [group, firedAt, resolvedAt]);
 
-test('backtest - gives the tickets that would have been, with times, titles and deadlines', async () => {
+test('backtest - reports the tickets that a rule would have opened, with times, titles and deadlines', async () => {
   const report = await backtest({
     rule: ruleOf(PM),
     devices: [air('a', { name: 'Quay' }), air('b', { district: 'harbour' })],
@@ -79,7 +79,7 @@ test('backtest - gives the tickets that would have been, with times, titles and 
   expect(report).toMatchObject({ rule: 'dust', devices: 2, difference: null, fault: null });
 });
 
-test('backtest - what fires already when the time begins is told as such; the warm-up before counts for nothing', async () => {
+test('backtest - marks incidents that fire already at the start; the warm-up does not count', async () => {
   const readings = series('a', 'pm25', every(0, 3 * HOUR), dusty(10 * MINUTE, 2 * HOUR));
   const whole = { rule: ruleOf(PM), devices: [air('a')], readings, fromMs: START, toMs: START + 3 * HOUR };
   const report = await backtest({ ...whole, fromMs: START + HOUR });
@@ -94,7 +94,7 @@ test('backtest - what fires already when the time begins is told as such; the wa
   expect(spans(later)).toEqual([['a', iso(START + 2 * HOUR + 10 * MINUTE), null]]);
 });
 
-test('backtest - silence is exact to the millisecond, also of a device that never spoke, and of the last hour', async () => {
+test('backtest - silence is exact to the millisecond, also for a device without readings, and in the last hour', async () => {
   const rule = ruleOf(`
 id: silent
 title: "Silent {{device.id}}"
@@ -115,14 +115,14 @@ severity: low
     readings: [
       ...series('a', 'pm25', every(-HOUR, HOUR), () => 1),
       { device: 'a', metric: 'no2', ts: START + 3 * HOUR + 7, value: 1 },
-      // Imported from before its registration.
+      // Imported, from before the registration.
       { device: 'early', metric: 'no2', ts: START + 5 * HOUR + 1, value: 1 },
     ],
     fromMs: START,
     toMs: START + 6 * HOUR,
   });
   expect(spans(report)).toEqual([
-    // Silent already in the hour of warm-up.
+    // Already silent in the hour of warm-up.
     ['mute', iso(START), null],
     ['a', iso(START + 89 * MINUTE), iso(START + 3 * HOUR + 7)],
     ['a', iso(START + 3.5 * HOUR + 7), null],
@@ -131,7 +131,7 @@ severity: low
   ]);
 });
 
-test('backtest - tells same, moved, regraded, added and gone incidents against the rule in force', async () => {
+test('backtest - compares with the rule in force: same, moved, regraded, added and gone incidents', async () => {
   const readings = [
     ...series('moved', 'pm25', every(0, DAY), dusty(HOUR)),
     ...series('same', 'pm25', every(0, DAY), (ts) => (ts >= START + 5 * HOUR ? 200 : 20)),
@@ -168,12 +168,12 @@ test('backtest - tells same, moved, regraded, added and gone incidents against t
   expect(none.difference).toBeNull();
 });
 
-test('backtest - of many incidents the first are listed, and all are counted', async () => {
+test('backtest - lists the first of many incidents and counts all', async () => {
   const rule = ruleOf(PM.replace('for: 10m', 'for: 0s').replace('keep_firing_for: 5m', 'keep_firing_for: 0s'));
-  const harder = ruleOf(rule.source.replace('above: 75', 'above: 85'));
+  const stricter = ruleOf(rule.source.replace('above: 75', 'above: 85'));
   const readings = series('a', 'pm25', every(0, DAY), (ts) => ((ts / MINUTE) % 2 === 0 ? 80 : 20));
   const given = { devices: [air('a')], readings, fromMs: START, toMs: START + DAY, most: 7 };
-  const report = await backtest({ rule, inForce: harder, ...given });
+  const report = await backtest({ rule, inForce: stricter, ...given });
   expect([report.incidents.length, report.totals.incidents]).toEqual([7, 720]);
   expect([report.difference!.changes.length, report.difference!.counts.added]).toEqual([7, 720]);
 });
@@ -202,7 +202,7 @@ const unique = (readings: readonly Reading[]) => [
   ...new Map(readings.map((one) => [`${one.device} ${one.metric} ${one.ts}`, one])).values(),
 ];
 
-test('backtest - the size of batches changes nothing; a rule that says the same finds the same', async () => {
+test('backtest - the size of batches changes nothing; an equal rule has equal results', async () => {
   const devices = [air('a'), air('b', { district: 'harbour' }), air('c', { registeredMs: START + 2 * HOUR })];
   const sizes = fc.integer({ min: 1, max: 50 });
   await fc.assert(
@@ -225,27 +225,27 @@ test('backtest - the size of batches changes nothing; a rule that says the same 
   );
 });
 
-test('backtest - is cancelled within a batch, before it begins, and while the history is silent', async () => {
+test('backtest - can be cancelled within a batch, before it starts, and while the history does not respond', async () => {
   const readings = series('a', 'pm25', [START, START + DAY, 100], dusty(HOUR));
   const given = { rule: ruleOf(PM), devices: [air('a')], readings, fromMs: START, toMs: START + DAY, size: 1_000_000 };
   const controller = new AbortController();
-  let told = 0;
+  let reports = 0;
   const cancelled = backtest(given, {
     signal: controller.signal,
     onProgress() {
-      told++;
+      reports++;
       controller.abort(new Error('enough'));
     },
   });
   await expect(cancelled).rejects.toThrow('enough');
-  expect(told).toBe(1);
+  expect(reports).toBe(1);
   await expect(backtest(given, { signal: AbortSignal.abort(new Error('never')) })).rejects.toThrow('never');
   const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
   const waiting = backtest({ ...given, scan: () => silent }, { signal: AbortSignal.timeout(20) });
   await expect(waiting).rejects.toMatchObject({ name: 'TimeoutError' });
 });
 
-test('backtest - progress goes up to 1, and the thread stays free for others meanwhile', async () => {
+test('backtest - progress increases to 1, and the thread does other work in between', async () => {
   const readings = series('a', 'pm25', [START, START + DAY, 500], dusty(HOUR));
   const done: number[] = [];
   let turns = 0;
@@ -260,12 +260,12 @@ test('backtest - progress goes up to 1, and the thread stays free for others mea
   expect(turns).toBeGreaterThan(3);
 });
 
-test('backtest - a time that ends before it begins is refused', async () => {
+test('backtest - refuses an end before the start', async () => {
   const given = { rule: ruleOf(PM), devices: [], readings: [], fromMs: START, toMs: START };
   await expect(backtest(given)).rejects.toMatchObject({ code: 'invalid' });
 });
 
-test('backtest - no devices and no readings: nothing would have been', async () => {
+test('backtest - without devices and readings the report is empty', async () => {
   const report = await backtest({ rule: ruleOf(PM), devices: [], readings: [], fromMs: START, toMs: START + DAY });
   expect(report.totals).toMatchObject({ incidents: 0, firing: 0, districts: [] });
 });
