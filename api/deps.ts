@@ -1,24 +1,22 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { KeptReporter, Media, Reception } from '../citizens/index.ts';
-import type { City, Clock, HistoryStore, Key, Ledger, Page, Ticket } from '../domain/index.ts';
+import type { Media, Reception, StoredReporter } from '../citizens/index.ts';
+import type { City, Clock, HistoryStore, Ledger, Ticket } from '../domain/index.ts';
 import type { EventQuery, OutboxReader } from '../events/index.ts';
 import type { createQuarantineReader, createReplays } from '../ingest/index.ts';
 import type { Subscriptions, Webhooks } from '../notify/index.ts';
-import type { Registry } from '../registry/index.ts';
+import type { DeviceService, KeyService } from '../registry/index.ts';
 import type { AlertReader, Backtest, createTrial, RuleRepository, RulesConsumer } from '../rules/index.ts';
 import type { Backups } from '../store/index.ts';
 import type {
   ActionRequest,
   createPublicTickets,
-  createSilenceStore,
   createWaitingReader,
   Oversight,
   Rating,
   Request,
   RequestReader,
-  ShownSilence,
-  Silence,
+  Silences,
   Split,
   TicketReader,
 } from '../tickets/index.ts';
@@ -30,7 +28,6 @@ type Later<T> = {
 
 type Quarantine = ReturnType<typeof createQuarantineReader>;
 type Replays = ReturnType<typeof createReplays>;
-type SilenceQuery = Parameters<ReturnType<typeof createSilenceStore>['list']>[0];
 
 /** How citizens' requests are taken and shown. */
 export interface CitizenOptions {
@@ -50,14 +47,8 @@ export interface ApiDeps {
   readonly backtest: Backtest;
   /** Null where no message of the device arrived. */
   ledger(device?: string): Promise<Ledger | null>;
-  /** `register` throws `invalid` for an unknown profile or district. */
-  readonly devices: Pick<Registry, 'get' | 'list'> & Later<Pick<Registry, 'register' | 'revoke' | 'rotate'>>;
-  readonly keys: {
-    authenticate(bearer: string): Key | null;
-    readonly add: Later<Registry>['addKey'];
-    readonly list: Registry['keys'];
-    readonly revoke: Later<Registry>['revokeKey'];
-  };
+  readonly devices: DeviceService;
+  readonly keys: KeyService;
   readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
   readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
     readonly replay: Replays['start'];
@@ -76,28 +67,20 @@ export interface ApiDeps {
     rate(rating: Rating): Promise<Ticket>;
     readonly requests: RequestReader;
     readonly photo: Media['get'];
-    reporter(ticket: string): KeptReporter | null;
+    reporter(ticket: string): StoredReporter | null;
     /** Deletes the reporter's name and contacts; false where there are none. */
     forget(ticket: string): boolean;
   };
   /** Firing alerts whose ticket waits. */
   readonly held: ReturnType<typeof createWaitingReader> & {
-    /** Ids of the silences that match the ticket's alert now. */
-    silencedBy(ticket: Ticket): readonly string[];
+    readonly silencedBy: Silences['matching'];
   };
   readonly tickets: Omit<TicketReader, 'openCount'> & {
     act(request: ActionRequest): Promise<Ticket>;
     open(request: Omit<Request, 'id'>): Promise<Ticket>;
     split(split: Split): Promise<Ticket>;
   };
-  readonly silences: {
-    list(query: Omit<SilenceQuery, 'nowMs'>): Page<ShownSilence>;
-    get(id: string): ShownSilence | null;
-    /** Throws `invalid` for a name that the city does not have. */
-    add(silence: Omit<Silence, 'id' | 'createdAt'>): Promise<ShownSilence>;
-    /** Ends it now; false where it had ended. */
-    end(id: string): Promise<boolean>;
-  };
+  readonly silences: Omit<Silences, 'matching'>;
   readonly oversight: Oversight;
   readonly publicTickets: ReturnType<typeof createPublicTickets>;
   readonly events: Omit<OutboxReader, 'page'> & {

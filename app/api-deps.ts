@@ -1,10 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { ApiDeps } from '../api/index.ts';
-import { type City, type Clock, type Device, type Key, LamppostError } from '../domain/index.ts';
+import type { Clock, Key } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
-import { hashSecret, type Registry, sameHash } from '../registry/index.ts';
+import { createDeviceService, createKeyService, type Registry } from '../registry/index.ts';
 import { type Backtest, createAlertReader, createTrial, type RuleRepository } from '../rules/index.ts';
 import type { Backups } from '../store/index.ts';
 import {
@@ -21,7 +21,7 @@ import { createMetrics } from './metrics.ts';
 import type { Threads } from './threads/start.ts';
 import { bridgeWebSocket } from './websocket.ts';
 
-/** What the API's functions are made of. */
+/** What the services are made of. */
 export interface ApiParts {
   readonly config: Config;
   readonly log: Logger;
@@ -42,7 +42,7 @@ export interface ApiParts {
   readonly mqttPort: number;
 }
 
-/** Everything that the API reads and asks for. */
+/** Returns the services behind the API. */
 export function createApiDeps(parts: ApiParts): ApiDeps {
   const { config, log, clock, threads, city, state, ledger, quarantine, replays } = parts;
   const { engine, broker } = threads;
@@ -65,8 +65,13 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     backups: parts.backups,
     reloadCity: () => city.reload(),
     ledger: async (device) => ledger.read(device),
-    devices: deviceFunctions(parts),
-    keys: keyFunctions(parts),
+    devices: createDeviceService({
+      registry: parts.registry,
+      city: () => city.current().city,
+      journal: threads.journalDevices,
+      broker: broker.credentials,
+    }),
+    keys: createKeyService({ registry: parts.registry, broker: broker.credentials, admin: parts.admin }),
     history: {
       query: (query) => engine.query(query),
       latest: (filter) => engine.latest(filter),
@@ -121,7 +126,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
   };
 }
 
-/** So many neighbours does a trial look at. */
+/** Neighbours that a trial reads at most. */
 const TRIAL_DEVICES = 1_000;
 
 function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts): ApiDeps['rules'] {
@@ -138,64 +143,4 @@ function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts)
     explain: (rule, group) => engine.explain(rule, group),
     explainDevice: (device) => engine.explainDevice(device),
   };
-}
-
-function deviceFunctions({ registry, threads, city }: ApiParts): ApiDeps['devices'] {
-  /** Journal first, then the broker: a device that can connect is one that the engine knows. */
-  const changed = async (set: readonly string[], remove: readonly string[]) => {
-    await threads.journalDevices();
-    const credentials = set.flatMap((id) => registry.credentialOf(id) ?? []);
-    await threads.broker.credentials({ set: credentials, remove });
-  };
-  return {
-    async register(devices) {
-      checkDevices(devices, city.current().city);
-      const registered = registry.register(devices);
-      const ids = devices.map(({ id }) => id);
-      await changed(ids, []);
-      return registered;
-    },
-    list: (query) => registry.list(query),
-    get: (id) => registry.get(id),
-    async revoke(id) {
-      const revoked = registry.revoke(id);
-      if (revoked) await changed([], [id]);
-      return revoked;
-    },
-    async rotate(id) {
-      const secret = registry.rotate(id);
-      if (secret !== null) await changed([id], []);
-      return secret;
-    },
-  };
-}
-
-function keyFunctions({ registry, threads, admin }: ApiParts): ApiDeps['keys'] {
-  return {
-    authenticate: (bearer) => (sameHash(hashSecret(bearer), admin.hash) ? admin.key : registry.keyOf(bearer)),
-    async add(key) {
-      const added = registry.addKey(key);
-      await threads.broker.credentials({ set: [registry.credentialOf(added.id)!], remove: [] });
-      return added;
-    },
-    list: () => registry.keys(),
-    async revoke(id) {
-      const revoked = registry.revokeKey(id);
-      if (revoked) await threads.broker.credentials({ set: [], remove: [id] });
-      return revoked;
-    },
-  };
-}
-
-function checkDevices(devices: readonly Device[], city: City): void {
-  for (const { id, profile, district } of devices) {
-    if (!city.profiles.has(profile)) {
-      const known = [...city.profiles.keys()].join(', ');
-      throw new LamppostError('invalid', `device ${id}: unknown profile "${profile}"; the city has ${known}`);
-    }
-    if (!city.districts.has(district)) {
-      const known = [...city.districts.keys()].join(', ');
-      throw new LamppostError('invalid', `device ${id}: unknown district "${district}"; the city has ${known}`);
-    }
-  }
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ApiDeps } from '../api/index.ts';
@@ -18,7 +17,7 @@ interface Parts {
   readonly clock: Clock;
 }
 
-/** Opens what belongs to citizens: their file, their photos, and what the API asks of them. Throws `disk`, `too-new`. */
+/** Opens the files of citizens and returns their services. Throws `disk`, `too-new`. */
 export function openCitizens(
   { dir, state, engine, clock }: Parts,
   options: Pick<Config['citizens'], 'sameWithinM' | 'reporterDays'>,
@@ -33,7 +32,6 @@ export function openCitizens(
       media,
       tickets: { get: createTicketReader(state).get, servicesWith: requests.servicesWith },
       openTicket: engine.openTicket,
-      newId: () => `r-${randomBytes(8).toString('hex')}`,
       newToken: newSecret,
       hash: hashSecret,
     },

@@ -19,4 +19,4 @@ const { enableCompileCache } = await import('node:module');
 const { directory } = enableCompileCache(new URL('../node_modules/.cache/lamppost', import.meta.url).pathname);
 if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
 const { run } = await import('../cli/index.ts');
-process.exitCode = await run(process.argv.slice(2));
+process.exitCode = await run(process.argv.slice(2), process.env);

@@ -1,7 +1,7 @@
 import type { KeyRole } from '../domain/index.ts';
 import type { Identity } from '../registry/index.ts';
 
-/** Why a topic is refused; the ladder's named reasons. */
+/** Why a topic is refused. */
 export type TopicRefusal =
   | 'reserved-topic'
   | 'not-your-device'

@@ -3,31 +3,18 @@ import type { Duplex } from 'node:stream';
 import type { AuthenticateError, Client } from 'aedes';
 import { LamppostError } from '../domain/index.ts';
 import { Credentials } from '../registry/index.ts';
-import { refuseSubscribe } from './access.ts';
-import { createAdmission, createPublisher, type Publisher, waitingBytes } from './admission.ts';
+import { createAdmission, createPublisher, waitingBytes } from './admission.ts';
+import { ACCEPT, CONNACK, type Connection, FORWARD, firstRefusal, LOGIN, SUBSCRIBE } from './connection.ts';
 import type { Broker, BrokerDeps, BrokerOptions } from './contract.ts';
-import { createDirectWays, type Direct } from './direct.ts';
+import { createDirectWays } from './direct.ts';
 import { guard } from './guard.ts';
 import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
 import { createUpkeep, openSessions, sayLastWords, type Upkeep } from './keeping.ts';
 import { createListeners } from './listeners.ts';
-import { createOutgoing } from './outgoing.ts';
-import { createPresence } from './presence.ts';
+import { createOutgoing, createPresence } from './outgoing.ts';
 import type { Sessions } from './sessions/index.ts';
 
-interface Guarded {
-  publisher: Publisher | null;
-  /** Asked to keep a session under no name. */
-  nameless: boolean;
-  /** Past Aedes, once that has connected the client. */
-  direct: Direct | null;
-  committed: () => void;
-}
-
-/** MQTT 3.1.1 §3.2.2.3 return codes; Aedes declares them as an ambient const enum, which cannot be imported. */
-const IDENTIFIER_REJECTED = 2;
-const BAD_USERNAME_OR_PASSWORD = 4;
-
+/** How long a read that an overload holds waits for the next look. */
 const RESUME_MS = 5;
 
 const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped: 0, retained: 0 };
@@ -35,11 +22,11 @@ const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped
 /** How long a connection may take to its CONNECT, and before that to the end of its TLS handshake. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** An Aedes broker whose acknowledgements wait for the journal. */
+/** Returns an Aedes broker whose acknowledgements wait for the journal; `connection.ts` has the steps of its decisions. */
 export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const { log, sink } = deps;
   const credentials = new Credentials();
-  const guarded = new WeakMap<object, Guarded>();
+  const connections = new WeakMap<object, Connection>();
   const sockets = new Set<Socket>();
   const counts = { cutSlow: 0, cutOversize: 0, refusedLogins: 0 };
   const admission = createAdmission(sink, (id, topic, why) => log.warn({ id, topic, why }, 'publish refused'));
@@ -49,8 +36,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   let sessions: Sessions | undefined;
   let upkeep: Upkeep | undefined;
   let stopping = false;
-  /** Whether a read was held for an overload since the last resume. */
-  let held = false;
+  /** Runs while reads are held for an overload. */
   let resuming: NodeJS.Timeout | undefined;
 
   const aedes = new IngestAedes({
@@ -58,20 +44,21 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     // MQTT 3.1 ends client ids at 23 characters; ids of devices may be longer.
     maxClientsIdLength: 1_024,
     preConnect(client, packet, done) {
-      const connection = guarded.get(client.conn);
+      const connection = connections.get(client.conn);
       if (connection !== undefined) connection.nameless = packet.clientId === '' && !packet.clean;
       packet.clientId = sessionName(packet.username ?? '', packet.clientId);
       done(null, true);
     },
     authenticate(client, username, password, done) {
       const identity = credentials.verify(username ?? '', password ?? Buffer.alloc(0));
-      const connection = guarded.get(client.conn);
-      const wrongId = connection?.nameless || (identity?.kind === 'device' && client.id !== identity.id);
-      const refusal = identity === null ? BAD_USERNAME_OR_PASSWORD : wrongId ? IDENTIFIER_REJECTED : null;
-      if (refusal !== null) {
+      const connection = connections.get(client.conn);
+      const login = { identity, clientId: client.id, nameless: connection?.nameless === true };
+      const why = firstRefusal(LOGIN, login);
+      if (why !== null) {
         counts.refusedLogins++;
-        log.warn({ username, client: client.id, code: refusal }, 'login refused');
-        done(Object.assign(new Error('login refused'), { returnCode: refusal }) as AuthenticateError, null);
+        const returnCode = CONNACK[why];
+        log.warn({ username, client: client.id, why, code: returnCode }, 'login refused');
+        done(Object.assign(new Error('login refused'), { returnCode }) as AuthenticateError, null);
         return;
       }
       if (connection !== undefined) connection.publisher = createPublisher(identity!);
@@ -79,7 +66,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       done(null, true);
     },
     authorizePublish(client, packet, done) {
-      const connection = client === null ? undefined : guarded.get(client.conn);
+      const connection = client === null ? undefined : connections.get(client.conn);
       // Wills arrive here too, after the connection is gone: a device's last word is a message like any other.
       const publisher = connection?.publisher;
       if (publisher === undefined || publisher === null || stopping) return done(new Error('not admitted'));
@@ -90,19 +77,16 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       });
     },
     authorizeSubscribe(client, subscription, done) {
-      const publisher = guarded.get(client.conn)?.publisher;
-      const reserved = publisher ? refuseSubscribe(publisher.identity, subscription.topic) : 'reserved-topic';
-      const refusal = reserved ?? (client.clean || sessions!.hasRoom(client.id) ? null : 'too-many-sessions');
-      if (refusal === null) return done(null, subscription);
-      log.warn({ client: client.id, topic: subscription.topic, why: refusal }, 'subscription refused');
-      // null answers SUBACK 128 (§3.9.3)
+      const why = firstRefusal(SUBSCRIBE, connections.get(client.conn), client, subscription.topic, sessions!);
+      if (why === null) return done(null, subscription);
+      log.warn({ client: client.id, topic: subscription.topic, why }, 'subscription refused');
+      // Aedes sends SUBACK 128 for null.
       done(null, null);
     },
     authorizeForward(client, packet) {
-      const publisher = guarded.get(client.conn)?.publisher;
-      if (!publisher || client.conn.destroyed) return null;
-      if (refuseSubscribe(publisher.identity, packet.topic) !== null) return null;
-      if (client.conn.writableLength <= options.maxUnread) return aedes.forward(client, packet);
+      const why = firstRefusal(FORWARD, connections.get(client.conn), client, packet.topic, options.maxUnread);
+      if (why === null) return aedes.forward(client, packet);
+      if (why !== 'slow-reader') return null;
       counts.cutSlow++;
       log.warn({ client: client.id, unread: client.conn.writableLength }, 'slow subscriber cut');
       client.conn.destroy();
@@ -111,16 +95,18 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   });
 
   function accept(socket: Socket): void {
-    if (stopping || sockets.size >= options.maxConnections) {
-      log.warn({ connections: sockets.size }, 'connection refused: too many');
+    const { maxConnections } = options;
+    const why = firstRefusal(ACCEPT, { stopping, connections: sockets.size, maxConnections });
+    if (why !== null) {
+      log.warn({ connections: sockets.size, why }, 'connection refused');
       socket.destroy();
       return;
     }
     sockets.add(socket);
     socket.once('close', () => closed(socket));
     socket.setNoDelay(true);
-    const state: Guarded = { publisher: null, nameless: false, direct: null, committed: () => {} };
-    guarded.set(socket, state);
+    const state: Connection = { publisher: null, nameless: false, direct: null, committed: () => {} };
+    connections.set(socket, state);
     state.committed = guard(socket, options, {
       authenticated: () => state.publisher !== null,
       inFlight() {
@@ -139,31 +125,32 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
 
   function overloaded(): boolean {
     if (!deps.overloaded()) return false;
-    held = true;
+    resuming ??= setInterval(resume, RESUME_MS);
     return true;
   }
 
   function closed(socket: Socket): void {
     sockets.delete(socket);
     programs.delete(socket);
-    presence.left(socket, stopping);
+    presence.disconnected(socket, stopping);
   }
 
   /** Cuts every connection of these user names; nothing more is taken from it, not even its will. */
   function cut(users: ReadonlySet<string>): void {
     for (const socket of users.size === 0 ? [] : sockets) {
-      const connection = guarded.get(socket);
+      const connection = connections.get(socket);
       if (!connection?.publisher || !users.has(connection.publisher.identity.id)) continue;
       connection.publisher = null;
       socket.destroy();
     }
   }
 
-  /** Reads that an overload held go on when it is over; commits wake only those that have one under way. */
+  /** Continues reads that an overload held when it is over; commits continue only those with a message on its way. */
   function resume(): void {
-    if (!held || deps.overloaded()) return;
-    held = false;
-    for (const socket of sockets) guarded.get(socket)?.committed();
+    if (deps.overloaded()) return;
+    clearInterval(resuming);
+    resuming = undefined;
+    for (const socket of sockets) connections.get(socket)?.committed();
   }
 
   const outgoing = createOutgoing(aedes, () => sessions!);
@@ -174,12 +161,12 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   });
   const listeners = createListeners(accept, { ...options, handshakeTimeoutMs: CONNECT_TIMEOUT_MS });
   aedes.on('client', (client) => {
-    if (guarded.get(client.conn)?.publisher?.identity.kind === 'device') presence.came(client.id, client.conn);
+    if (connections.get(client.conn)?.publisher?.identity.kind === 'device') presence.connected(client.id, client.conn);
     if (!client.clean) sessions!.connected(client);
   });
   aedes.on('clientDisconnect', (client) => sessions!.disconnected(client));
   aedes.on('clientReady', (client) => {
-    const connection = guarded.get(client.conn);
+    const connection = connections.get(client.conn);
     if (connection === undefined) return;
     const publisher = () => (stopping ? null : connection.publisher);
     connection.direct = ways.open(client, { publisher, settled: () => connection.committed() });
@@ -197,7 +184,6 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     async start() {
       upkeep!.start();
       await sayLastWords(sessions!, credentials, admission);
-      resuming = setInterval(resume, RESUME_MS);
       return listeners.start();
     },
     async stop() {
@@ -217,7 +203,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       const ended = credentials.apply(change);
       cut(ended);
       sessions?.endOf(ended);
-      for (const id of change.remove) presence.forgotten(id);
+      for (const id of change.remove) presence.revoked(id);
     },
     publish: outgoing.publish,
     restate: outgoing.restate,

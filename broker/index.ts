@@ -5,5 +5,4 @@ export type { Broker, BrokerCounts, BrokerOptions } from './contract.ts';
 export { createDirectWays, type Direct, type DirectHooks, type DirectWays } from './direct.ts';
 export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guard.ts';
 export { Peeler, type PublishTaker } from './peel.ts';
-export { type Checkpointer, createCheckpointer } from './sessions/checkpoint.ts';
 export { type SessionLimits, Sessions, type SessionsDeps } from './sessions/index.ts';

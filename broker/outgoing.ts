@@ -1,23 +1,24 @@
+import type { Duplex } from 'node:stream';
 import type { Publication } from '../domain/index.ts';
 import type { IngestAedes } from './ingest-aedes.ts';
 import type { Sessions } from './sessions/index.ts';
 
-/** What Lamppost itself publishes. */
+/** Publishes what Lamppost itself has to say. */
 export interface Outgoing {
-  /** Fans out at once; what is to outlive the broker is on its way to the disk. */
+  /** Fans out at once; what must outlive the broker is on its way to the disk. */
   send(publication: Publication): void;
   /**
-   * Publishes in the order of the calls; resolves when it is on disk for every kept session that is to have it, and as a
+   * Publishes in the order of the calls; resolves when it is on disk for every kept session that gets it, and as a
    * retained message.
    */
   publish(publication: Publication): Promise<void>;
-  /** Makes these the only retained messages that match the filter; tells subscribers only of what differs. */
+  /** Makes these the only retained messages that match the filter; publishes only what differs. */
   restate(filter: string, publications: readonly Publication[]): Promise<void>;
 }
 
 const TAKEN = Promise.resolve();
 
-/** Makes the way out; nothing is published before the sessions are open. */
+/** Returns the way out; nothing may be published before the sessions are open. */
 export function createOutgoing(aedes: IngestAedes, sessions: () => Sessions): Outgoing {
   function send({ payload, ...rest }: Publication): void {
     aedes.publish({ cmd: 'publish' as const, dup: false, payload: Buffer.from(payload), ...rest }, () => {});
@@ -39,6 +40,51 @@ export function createOutgoing(aedes: IngestAedes, sessions: () => Sessions): Ou
         if (retained.payload(publication.topic) !== publication.payload) send(publication);
       }
       return sessions().synced();
+    },
+  };
+}
+
+/** What presence needs of the broker. */
+interface PresenceDeps {
+  /** Publishes a retained status. */
+  readonly announce: (topic: string, payload: string) => void;
+  /** Whether a device is registered. */
+  readonly isKnown: (id: string) => boolean;
+  /** Whether a status is retained. */
+  readonly hasStatus: (topic: string) => boolean;
+}
+
+/** Publishes which devices are connected: `devices/{id}/status` is `online` or `offline`, and empty for a revoked device. */
+export interface Presence {
+  connected(id: string, connection: Duplex): void;
+  /** The connection is closed. A server that stops publishes nothing: after its next start nobody is online. */
+  disconnected(connection: Duplex, stopping: boolean): void;
+  /** The device is no longer registered. */
+  revoked(id: string): void;
+}
+
+/** Returns the presence of devices. */
+export function createPresence({ announce, isKnown, hasStatus }: PresenceDeps): Presence {
+  /** The present connection of each device, and the device of each connection. */
+  const online = new Map<string, Duplex>();
+  const devices = new WeakMap<Duplex, string>();
+  const topicOf = (id: string) => `devices/${id}/status`;
+
+  return {
+    connected(id, connection) {
+      devices.set(connection, id);
+      online.set(id, connection);
+      announce(topicOf(id), 'online');
+    },
+    disconnected(connection, stopping) {
+      const id = devices.get(connection);
+      // A device that came back before its old connection was found dead stays online.
+      if (id === undefined || online.get(id) !== connection) return;
+      online.delete(id);
+      if (!stopping) announce(topicOf(id), isKnown(id) ? 'offline' : '');
+    },
+    revoked(id) {
+      if (!online.has(id) && hasStatus(topicOf(id))) announce(topicOf(id), '');
     },
   };
 }

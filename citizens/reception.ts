@@ -1,68 +1,68 @@
-import type { Clock, Ticket } from '../domain/index.ts';
-import { DAY_MS, isoOf } from '../domain/index.ts';
+import { randomBytes } from 'node:crypto';
+import { type Clock, DAY_MS, HOUR_MS, isoOf, type Ticket } from '../domain/index.ts';
 import type { Request } from '../tickets/index.ts';
 import type { Media } from './media.ts';
-import type { Photo } from './photo/index.ts';
+import type { Photo } from './photo.ts';
 import type { Reporter, Reporters } from './reporters.ts';
 
-/** What a citizen asks for, checked. */
+/** A citizen's request, checked. */
 export interface Report
   extends Pick<Request, 'service' | 'title' | 'titleZh' | 'description' | 'district' | 'location'> {
-  /** Where it is, in words. */
+  /** The place in words. */
   readonly address: string | null;
   readonly addressId: string | null;
   /** Answers to the service's questions, by code. */
   readonly attributes: Readonly<Record<string, string | readonly string[]>>;
-  /** A photo that is kept elsewhere; never looked at. */
+  /** The URL of a photo elsewhere; Lamppost never fetches it. */
   readonly mediaUrl: string | null;
-  /** A photo that was sent along. */
+  /** A photo that was sent with the request. */
   readonly photo: Photo | null;
-  /** Null where they said nothing of themselves. */
+  /** Null where the citizen gave no name and no contact. */
   readonly reporter: Reporter | null;
 }
 
-/** What the one who reported gets: the ticket, and a token that only they know. */
+/** The response to the reporter: the ticket, and a token that only the reporter has. */
 export interface Received {
   readonly ticket: Ticket;
   readonly token: string;
 }
 
-interface Deps {
+interface Parts {
   readonly clock: Clock;
   readonly reporters: Reporters;
   readonly media: Media;
-  /** The reading side of the tickets. */
   readonly tickets: {
     get(id: string): Pick<Ticket, 'closedAt'> | null;
     servicesWith(mediaUrl: string): readonly string[];
   };
   /** Resolves when the ticket is on disk. */
   readonly openTicket: (request: Request & { readonly id: string }) => Promise<Ticket>;
-  /** Random: an id that no ticket has, and a token that nobody guesses. */
-  readonly newId: () => string;
+  /** Returns the id of a new ticket; by default random. */
+  readonly newId?: () => string;
+  /** Returns a random token. */
   readonly newToken: () => string;
   /** SHA-256. */
   readonly hash: (token: string) => Uint8Array;
 }
 
-/** Where citizens' requests come in, and where what is known of their authors is forgotten. */
+/** Takes citizens' requests, and deletes what is known of their authors after a time. */
 export interface Reception {
-  /** Resolves when all of it is on disk: photo, reporter, ticket. Throws what opening a ticket throws, and `disk`. */
+  /** Resolves when photo, reporter and ticket are on disk. Throws what opening a ticket throws, and `disk`. */
   report(report: Report): Promise<Received>;
-  /** Forgets reporters whose ticket has been closed for long enough, and photos of no ticket; answers how many. */
+  /** Deletes reporters whose ticket closed long enough ago, and photos of no ticket; resolves to their numbers. */
   expire(): Promise<{ readonly reporters: number; readonly photos: number }>;
 }
 
-/** What has no ticket so long after it was kept never gets one: its request was not answered. */
-const ORPHANED_MS = 3_600_000;
-const AT_ONCE = 1_000;
+/** A photo or reporter that has no ticket after this time never gets one: the request failed. */
+const ORPHANED_MS = HOUR_MS;
+const PAGE = 1_000;
 
-/** Path under which a photo is served: what its ticket remembers. */
+/** Returns the path under which a photo is served, as its ticket stores it. */
 export const mediaPath = (name: string) => `/open311/media/${name}`;
 
-/** Makes the reception. Requests within `sameWithinM` of an open ticket of their service join it. */
+/** Returns the reception. A request within `sameWithinM` of an open ticket of its service is another report of that one. */
 export function createReception(
-  { clock, reporters, media, tickets, openTicket, newId, newToken, hash }: Deps,
+  { clock, reporters, media, tickets, openTicket, newId = randomId, newToken, hash }: Parts,
   { sameWithinM, reporterDays }: { readonly sameWithinM: number; readonly reporterDays: number },
 ): Reception {
   function isOver(ticket: string, reportedAt: string): boolean {
@@ -75,10 +75,10 @@ export function createReception(
   function expireReporters(): number {
     let forgotten = 0;
     for (let last = ''; ; ) {
-      const some = reporters.after(last, AT_ONCE);
+      const some = reporters.after(last, PAGE);
       const over = some.filter(({ ticket, reportedAt }) => isOver(ticket, reportedAt));
       if (over.length > 0) forgotten += reporters.forget(over.map(({ ticket }) => ticket));
-      if (some.length < AT_ONCE) return forgotten;
+      if (some.length < PAGE) return forgotten;
       last = some.at(-1)!.ticket;
     }
   }
@@ -87,7 +87,7 @@ export function createReception(
     async report({ reporter, photo, addressId, attributes, mediaUrl, ...of }) {
       const [id, token] = [newId(), newToken()];
       const kept = photo === null ? mediaUrl : mediaPath(await media.put(photo));
-      // Before the ticket: a ticket that was answered never lacks its reporter.
+      // Before the ticket, so that no ticket lacks its reporter after a crash.
       if (reporter !== null) reporters.put(id, { ...reporter, reportedAt: isoOf(clock.now()) });
       try {
         const ticket = await openTicket({
@@ -113,4 +113,8 @@ export function createReception(
       return { reporters: expireReporters(), photos };
     },
   };
+}
+
+function randomId(): string {
+  return `r-${randomBytes(8).toString('hex')}`;
 }

@@ -1,4 +1,6 @@
 import type { SQLOutputValue } from 'node:sqlite';
+import { z } from 'zod';
+import type { Key, ShapeOf, Ticket } from '../domain/index.ts';
 import { openDatabase, type RoomSchema } from '../store/index.ts';
 
 const SCHEMA: RoomSchema = {
@@ -10,38 +12,38 @@ const SCHEMA: RoomSchema = {
   ],
 };
 
+const text = z.string().nullable();
+
 /** Who reported something, as far as they said. */
-export interface Reporter {
-  readonly name: string | null;
-  readonly email: string | null;
-  readonly phone: string | null;
-  /** Open311 `device_id` and `account_id`: of the app that was used. */
-  readonly deviceId: string | null;
-  readonly accountId: string | null;
-}
+const ReporterSchema = z.object({
+  name: text,
+  email: text,
+  phone: text,
+  deviceId: text.describe('Open311 `device_id`'),
+  accountId: text.describe('Open311 `account_id`'),
+});
+export type Reporter = ShapeOf<typeof ReporterSchema>;
 
-/** A reporter as it is kept. */
-export interface KeptReporter extends Reporter {
-  /** ISO 8601 UTC. */
-  readonly reportedAt: string;
-}
+/** A reporter as stored. */
+export const StoredReporterSchema = ReporterSchema.extend({ reportedAt: z.iso.datetime() });
+export type StoredReporter = ShapeOf<typeof StoredReporterSchema>;
 
-/** Citizens' names and contacts, in a file apart from everything else that is known of their tickets. One thread owns it. */
+/** Citizens' names and contacts, in a file of their own. One thread owns it. */
 export interface Reporters {
-  /** On disk when it returns. */
-  put(ticket: string, reporter: KeptReporter): void;
-  get(ticket: string): KeptReporter | null;
-  /** Forgets those of tickets, in every byte of the file; answers how many there were. */
+  /** Stores a reporter; on disk when it returns. */
+  put(ticket: string, reporter: StoredReporter): void;
+  get(ticket: string): StoredReporter | null;
+  /** Deletes the reporters of tickets from every byte of the file; returns their number. */
   forget(tickets: readonly string[]): number;
-  /** Tickets that have a reporter, in the order of their ids, those after one. */
+  /** Returns the tickets after this one that have a reporter, in the order of their ids. */
   after(ticket: string, limit: number): { readonly ticket: string; readonly reportedAt: string }[];
   close(): void;
 }
 
-/** Opens (or makes) the file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
+/** Opens the file, or creates it. Throws `disk`, and `too-new` where a newer Lamppost wrote it. */
 export function openReporters(path: string): Reporters {
   const db = openDatabase(path, { schemas: [SCHEMA] });
-  // What is deleted is overwritten.
+  // Deleted rows are overwritten.
   db.exec('pragma secure_delete = on');
   const put = db.prepare('insert into reporters values (?, ?, ?, ?, ?, ?, ?)');
   const one = db.prepare('select * from reporters where ticket = ?');
@@ -59,7 +61,7 @@ export function openReporters(path: string): Reporters {
     },
     forget(tickets) {
       const { changes } = forget.run(JSON.stringify(tickets));
-      // The log of what was written holds it too, until it is taken over and emptied.
+      // The write-ahead log holds deleted rows until it is truncated.
       if (changes !== 0) db.exec('pragma wal_checkpoint(truncate)');
       return Number(changes);
     },
@@ -68,7 +70,7 @@ export function openReporters(path: string): Reporters {
   };
 }
 
-function reporterOf(row: Readonly<Record<string, SQLOutputValue>>): KeptReporter {
+function reporterOf(row: Readonly<Record<string, SQLOutputValue>>): StoredReporter {
   const { name, email, phone, device_id, account_id, reported_at } = row as Record<string, string | null>;
   return {
     name: name!,
@@ -78,4 +80,20 @@ function reporterOf(row: Readonly<Record<string, SQLOutputValue>>): KeptReporter
     accountId: account_id!,
     reportedAt: reported_at!,
   };
+}
+
+/** The reasons why a key may not see who reported a ticket. */
+export type ReporterRefusal = 'not-your-role' | 'not-your-department';
+
+/**
+ * Returns why a key may not see who reported a ticket; null where it may. Operators of the responsible department and the
+ * city's admins may; an operator of the whole city sees all tickets, but not the people behind them.
+ */
+export function refuseReporter(
+  { role, department: own }: Pick<Key, 'role' | 'department'>,
+  { department }: Pick<Ticket, 'department'>,
+): ReporterRefusal | null {
+  if (role !== 'operator' && role !== 'admin') return 'not-your-role';
+  if (own === null) return role === 'admin' ? null : 'not-your-department';
+  return own === department ? null : 'not-your-department';
 }

@@ -8,7 +8,7 @@ interface Screen {
   write(text: string): unknown;
 }
 
-/** Progress for people: a bar on a terminal, a line every tenth elsewhere. */
+/** Shows progress: a bar on a terminal, elsewhere one line for each tenth. */
 export function createProgressBar(screen: Screen): { show(progress: BacktestProgress): void; clear(): void } {
   let drawn = false;
   let tenths = 0;
@@ -32,7 +32,7 @@ export function createProgressBar(screen: Screen): { show(progress: BacktestProg
   };
 }
 
-/** The report as a table, on standard output. Times UTC. */
+/** Prints the report as a table on standard output, with times in UTC. */
 export function printReport(report: BacktestReport): void {
   console.log(linesOf(report).join('\n'));
 }
@@ -43,7 +43,7 @@ function linesOf(report: BacktestReport): string[] {
     .slice(0, MOST_ROWS)
     .map((one) => [
       one.before ? '(before)' : minute(one.firedAt),
-      one.resolvedAt === null ? '(fires)' : minute(one.resolvedAt),
+      one.resolvedAt === null ? '(firing)' : minute(one.resolvedAt),
       one.group,
       one.district,
       one.severity,
@@ -53,7 +53,7 @@ function linesOf(report: BacktestReport): string[] {
   const head = ['fired', 'resolved', 'group', 'district', 'severity', 'value', 'ticket'];
   return [
     `rule ${rule} (${version}) from ${minute(from)} to ${minute(to)} UTC`,
-    `${count(readings, 'reading')} of ${count(devices, 'device')} in ${(tookMs / 1_000).toFixed(1)} s, from ${minute(warmUpFrom)} on to warm up`,
+    `${count(readings, 'reading')} of ${count(devices, 'device')} in ${(tookMs / 1_000).toFixed(1)} s, warm-up from ${minute(warmUpFrom)}`,
     ...(fault === null ? [] : [`THE RULE MET AN ERROR: ${fault}`]),
     '',
     totalsLine(totals),
@@ -67,7 +67,7 @@ function totalsLine({ incidents, tickets, before, firing, cancelled, pending, di
   const where = districts.map((one) => `${one.district || 'city'} ${one.incidents}`).join(', ');
   const parts = [
     `${count(incidents, 'incident')}, ${count(tickets, 'ticket')}`,
-    `${before} fired before, ${firing} at the end`,
+    `${before} firing at the start, ${firing} at the end`,
     `never fired: ${cancelled}, pending: ${pending}`,
   ];
   return [parts.join('; '), ...(where === '' ? [] : [`by district: ${where}`])].join('\n');
@@ -92,7 +92,7 @@ const more = (left: number) => (left > 0 ? [`… and ${left} more; --json lists 
 
 function spanText(span: BacktestSpan | null): string {
   if (span === null) return '–';
-  return `${minute(span.firedAt)} to ${span.resolvedAt === null ? '(fires)' : minute(span.resolvedAt)}, ${span.severity}`;
+  return `${minute(span.firedAt)} to ${span.resolvedAt === null ? '(firing)' : minute(span.resolvedAt)}, ${span.severity}`;
 }
 
 function table(rows: readonly (readonly string[])[]): string[] {

@@ -8,6 +8,7 @@ import {
   systemClock as clock,
   DAY_MS,
   type HistoryStore,
+  isoOf,
   LamppostError,
   parseDuration,
   type Rule,
@@ -17,6 +18,7 @@ import { createRuleRecordReader } from '../ingest/index.ts';
 import { openRegistry } from '../registry/index.ts';
 import {
   type BacktestOptions,
+  type BacktestProgress,
   type BacktestReport,
   backtestDevices,
   backtestInput,
@@ -25,22 +27,22 @@ import {
   runBacktest,
 } from '../rules/index.ts';
 import { wouldBeTickets } from '../tickets/index.ts';
-import { backtestOver } from './backtest-remote.ts';
 import { createProgressBar, printReport } from './backtest-report.ts';
+import { type Client, clientOf, SERVER_FLAGS } from './client.ts';
 
-const HELP = `lamppost backtest <rule.yaml> | --rule <id>   the tickets that a rule would have raised
+const HELP = `lamppost backtest <rule.yaml> | --rule <id>   the tickets that a rule would have opened
 
   --from T --to T    2026-03-01, 2026-03-01T06:00:00Z, or how long ago: 30d (by default from 30d ago to now)
-  --data DIR         data folder of a server that is stopped (LAMPPOST_DATA, ./data); its InfluxDB where INFLUX_URL is set
+  --data DIR         data folder of a stopped server (LAMPPOST_DATA, ./data); its InfluxDB where INFLUX_URL is set
   --city DIR         city folder (LAMPPOST_CITY, ./city)
-  --url URL          ask a running server instead, with --key or LAMPPOST_ADMIN_KEY
-  --json             the whole report
+  --url URL          run it on a running server instead, with --key or LAMPPOST_ADMIN_KEY
+  --json             print the whole report
 
-A rule that is in force under the same id, and says something else, is run too: the difference is told. Ctrl-C cancels.`;
+A rule in force with the same id and another text runs too, and the difference is printed. Ctrl-C cancels.`;
 
-/** What is asked for on the command line. */
-interface Asked {
-  /** Text of a rule, or null where one in force is meant. */
+/** The request on the command line. */
+interface Request {
+  /** Text of a rule; null: the rule in force with `id`. */
   readonly text: string | null;
   readonly file: string;
   readonly id: string;
@@ -48,19 +50,18 @@ interface Asked {
   readonly toMs: number;
 }
 
-/** `backtest`: on the data of a stopped server, or by a running one. Answers the exit code; 130 where it was cancelled. */
-export async function backtestCommand(argv: readonly string[]): Promise<number> {
+/** `backtest`: on the data of a stopped server, or on a running one. Returns the exit code; 130 where it was cancelled. */
+export async function backtestCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...argv],
     allowPositionals: true,
     options: {
+      ...SERVER_FLAGS,
       rule: { type: 'string' },
       from: { type: 'string' },
       to: { type: 'string' },
       city: { type: 'string' },
       data: { type: 'string' },
-      url: { type: 'string' },
-      key: { type: 'string', default: process.env.LAMPPOST_ADMIN_KEY ?? '' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -69,18 +70,18 @@ export async function backtestCommand(argv: readonly string[]): Promise<number> 
     console.log(HELP);
     return 0;
   }
-  const asked = askedFor(positionals, values);
+  const request = requestOf(positionals, values);
   const bar = createProgressBar(process.stderr);
   const cancelled = new AbortController();
   const cancel = () => cancelled.abort(new LamppostError('busy', 'cancelled'));
   process.once('SIGINT', cancel);
   const options = { signal: cancelled.signal, onProgress: bar.show };
   try {
-    const { url, key, city, data } = values;
+    const flags = { LAMPPOST_CITY: values.city, LAMPPOST_DATA: values.data };
     const report =
-      url === undefined
-        ? await backtestHere(asked, { city, data }, options)
-        : await backtestOver({ url, key }, { ...asked, rule: asked.text ?? asked.id }, options);
+      values.url === undefined
+        ? await backtestHere(request, configOf(flags, environment), options)
+        : await backtestOver(clientOf(values, environment), request, options);
     bar.clear();
     if (values.json) console.log(JSON.stringify(report, null, 2));
     else printReport(report);
@@ -95,26 +96,26 @@ export async function backtestCommand(argv: readonly string[]): Promise<number> 
   }
 }
 
-function askedFor(
+function requestOf(
   [file, ...more]: readonly string[],
   { rule, from, to }: { rule?: string | undefined; from?: string | undefined; to?: string | undefined },
-): Asked {
+): Request {
   if (more.length > 0 || (file === undefined) === (rule === undefined)) {
     throw new LamppostError('config', 'backtest: name a file with a rule, or --rule and the id of one in force');
   }
   const nowMs = clock.now();
-  const toMs = to === undefined ? nowMs : momentOf('--to', to, nowMs);
-  const fromMs = from === undefined ? toMs - 30 * DAY_MS : momentOf('--from', from, nowMs);
+  const toMs = to === undefined ? nowMs : timeOf('--to', to, nowMs);
+  const fromMs = from === undefined ? toMs - 30 * DAY_MS : timeOf('--from', from, nowMs);
   if (fromMs >= toMs) throw new LamppostError('config', 'backtest: --from must be before --to');
   const text = file === undefined ? null : readText(file);
   return { text, file: file ?? '', id: rule ?? '', fromMs, toMs };
 }
 
-function momentOf(flag: string, text: string, nowMs: number): number {
+function timeOf(flag: string, text: string, nowMs: number): number {
   const ago = parseDuration(text);
   const ms = ago === null ? Date.parse(text) : nowMs - ago;
   if (Number.isFinite(ms)) return ms;
-  throw new LamppostError('config', `${flag}: "${text}" is no moment; write 2026-03-01, 2026-03-01T06:00:00Z or 30d`);
+  throw new LamppostError('config', `${flag}: "${text}" is not a time; write 2026-03-01, 2026-03-01T06:00:00Z or 30d`);
 }
 
 function readText(file: string): string {
@@ -125,24 +126,36 @@ function readText(file: string): string {
   }
 }
 
-/** On the files of a server that does not run. */
-async function backtestHere(
-  asked: Asked,
-  folders: { readonly city: string | undefined; readonly data: string | undefined },
-  options: BacktestOptions,
-): Promise<BacktestReport> {
-  const flags = { LAMPPOST_CITY: folders.city, LAMPPOST_DATA: folders.data };
+function configOf(flags: Readonly<Record<string, string | undefined>>, environment: NodeJS.ProcessEnv): Config {
   const given = Object.entries(flags).filter((flag): flag is [string, string] => flag[1] !== undefined);
-  const config = readConfig(process.env, Object.fromEntries(given));
+  return readConfig(environment, Object.fromEntries(given));
+}
+
+/** Runs a backtest on a running server. Aborting closes the connection, which cancels it there. */
+async function backtestOver(
+  client: Client,
+  { text, id, fromMs, toMs }: Request,
+  { signal, onProgress }: BacktestOptions,
+): Promise<BacktestReport> {
+  const body = { rule: text ?? id, from: isoOf(fromMs), to: isoOf(toMs) };
+  for await (const { event, data } of client.events('/api/v1/rules/backtest', body, signal)) {
+    if (event === 'progress') onProgress?.(JSON.parse(data) as BacktestProgress);
+    if (event === 'report') return JSON.parse(data) as BacktestReport;
+  }
+  throw new LamppostError('busy', 'the server sent no report', { retryable: true });
+}
+
+/** Runs a backtest on the files of a stopped server. */
+async function backtestHere(request: Request, config: Config, options: BacktestOptions): Promise<BacktestReport> {
   const loaded = await loadCity(config.city);
   const inForce = rulesIn(config, loaded);
-  const rule = ruleOf(asked, loaded, inForce);
+  const rule = ruleOf(request, loaded, inForce);
   const devices = devicesIn(config);
   const history = await openHistory(config);
   try {
     const input = backtestInput(loaded.city, rule, inForce.find(({ id }) => id === rule.id) ?? null);
     return await runBacktest(
-      { ...input, devices, fromMs: asked.fromMs, toMs: asked.toMs },
+      { ...input, devices, fromMs: request.fromMs, toMs: request.toMs },
       { scan: history.scan, ticketOf: wouldBeTickets(loaded.city, devices), elapsed: () => performance.now() },
       options,
     );
@@ -151,7 +164,7 @@ async function backtestHere(
   }
 }
 
-/** Those of the city folder, and those that the API made. */
+/** Returns the rules in force, of the city folder and of the API. */
 function rulesIn({ data }: Config, { control, city, rules }: LoadedCity): readonly Rule[] {
   const file = join(data, 'state.sqlite');
   if (!existsSync(file)) return rules;
@@ -163,7 +176,7 @@ function rulesIn({ data }: Config, { control, city, rules }: LoadedCity): readon
   }
 }
 
-function ruleOf({ text, file, id }: Asked, { city }: LoadedCity, inForce: readonly Rule[]): Rule {
+function ruleOf({ text, file, id }: Request, { city }: LoadedCity, inForce: readonly Rule[]): Rule {
   if (text === null) {
     const found = inForce.find((rule) => rule.id === id);
     if (found !== undefined) return found;
@@ -182,7 +195,7 @@ function devicesIn({ data }: Config) {
   if (!existsSync(file)) {
     throw new LamppostError(
       'config',
-      `${data} is no data folder of a server; set LAMPPOST_DATA or --data, or ask one with --url`,
+      `${data} is not the data folder of a server; set LAMPPOST_DATA or --data, or name a running server with --url`,
     );
   }
   const registry = openRegistry(file, clock);

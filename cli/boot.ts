@@ -1,22 +1,22 @@
 import type { Config, Lamppost, Started } from '../app/index.ts';
 import { LamppostError } from '../domain/index.ts';
 
-/** What its reader can mend; null for a bug, which shows where it happened. */
+/** Returns an error that the user can fix, as one message; null for a bug, whose stack trace is needed. */
 export function operational(error: unknown): LamppostError | null {
   if (error instanceof LamppostError) return error;
   const { message, code, syscall } = error as NodeJS.ErrnoException;
-  // A port that is taken, a folder that is not ours …, or a flag that parseArgs does not know.
-  const outside = syscall !== undefined || code?.startsWith('ERR_PARSE_ARGS') === true;
-  return outside ? new LamppostError('config', message, { cause: error }) : null;
+  // A port in use, a folder without permission …, or a flag that parseArgs does not know.
+  const external = syscall !== undefined || code?.startsWith('ERR_PARSE_ARGS') === true;
+  return external ? new LamppostError('config', message, { cause: error }) : null;
 }
 
-/** 2 for a mistake in the settings, 1 for what else kept a command from its work. */
+/** Returns 2 for a mistake in the settings or on the command line, 1 for any other failure. */
 export const exitCodeOf = (error: LamppostError) => (error.code === 'config' ? 2 : 1);
 
-/** A server of this process that has started. */
+/** A started server in this process. */
 export type Running = Started & Pick<Lamppost, 'reloadCity' | 'stop'>;
 
-/** Starts a server of this process. Ends the process, with one clear line, where a setting, the city or the disk does not allow it. */
+/** Starts a server in this process. Where a setting, the city or the disk prevents it, prints one line and exits the process. */
 export async function boot(flags: Record<string, string>, environment: NodeJS.ProcessEnv): Promise<[Running, Config]> {
   const [{ readConfig, createLamppost }, { default: pino }] = await Promise.all([
     import('../app/index.ts'),
@@ -39,7 +39,7 @@ export async function boot(flags: Record<string, string>, environment: NodeJS.Pr
   }
 }
 
-/** Resolves at Ctrl-C or SIGTERM. A second one ends at once. */
+/** Resolves at Ctrl-C or SIGTERM. A second signal exits the process at once. */
 export function untilAskedToStop(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -51,7 +51,7 @@ export function untilAskedToStop(): Promise<void> {
   });
 }
 
-/** Reads the city folder again and says what came of it; mistakes leave the old city in force. */
+/** Reads the city folder again and prints the result. After a mistake the old city stays in force. */
 export async function reload(lamppost: Pick<Running, 'reloadCity'>): Promise<void> {
   try {
     const { changed, version } = await lamppost.reloadCity();
@@ -60,6 +60,6 @@ export async function reload(lamppost: Pick<Running, 'reloadCity'>): Promise<voi
     );
   } catch (error) {
     if (!(error instanceof LamppostError)) throw error;
-    console.error(`${error.message}\nthe city that was in force stays`);
+    console.error(`${error.message}\nthe old city stays in force`);
   }
 }

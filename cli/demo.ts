@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Ledger, systemClock } from '../domain/index.ts';
 import { boot, type Running, reload, untilAskedToStop } from './boot.ts';
+import { Client } from './client.ts';
 
-/** `demo`: the server with a simulated city; resolves with the exit code when it is asked to stop. */
-export async function demo(argv: readonly string[]): Promise<number> {
+/** `demo`: runs the server with a simulated city until Ctrl-C or SIGTERM. Resolves with the exit code. */
+export async function demo(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const { values } = parseArgs({
     args: [...argv],
     options: {
-      'http-port': { type: 'string', default: process.env.HTTP_PORT ?? '0' },
-      'mqtt-port': { type: 'string', default: process.env.MQTT_PORT ?? '0' },
+      'http-port': { type: 'string', default: environment.HTTP_PORT ?? '0' },
+      'mqtt-port': { type: 'string', default: environment.MQTT_PORT ?? '0' },
       data: { type: 'string' },
       speed: { type: 'string', default: '60' },
       devices: { type: 'string', default: '120' },
@@ -19,12 +20,12 @@ export async function demo(argv: readonly string[]): Promise<number> {
       seconds: { type: 'string' },
     },
   });
-  const asked = untilAskedToStop();
+  const stopRequested = untilAskedToStop();
   const data = values.data ?? mkdtempSync(join(tmpdir(), 'lamppost-demo-'));
   const settings = { HTTP_PORT: values['http-port'], MQTT_PORT: values['mqtt-port'], LAMPPOST_DATA: data };
   const local = { HTTP_HOST: '127.0.0.1', MQTT_HOST: '127.0.0.1', LOG_LEVEL: 'error' };
-  const environment = { ...local, ...process.env, LAMPPOST_ADMIN_KEY: undefined };
-  const [lamppost, config] = await boot(settings, environment);
+  // Without a key in the settings, the server generates one, which the welcome text shows.
+  const [lamppost, config] = await boot(settings, { ...local, ...environment, LAMPPOST_ADMIN_KEY: undefined });
   const api = `http://127.0.0.1:${lamppost.httpPort}`;
   const key = lamppost.generatedKey!;
   console.log(welcome({ api, key, data, city: config.city, mqttPort: lamppost.mqttPort }));
@@ -44,13 +45,14 @@ export async function demo(argv: readonly string[]): Promise<number> {
   );
   await simulator.start();
   const saves = reloadOnSave(config.city, lamppost);
-  const progress = setInterval(() => void showProgress(api, key), 2_000);
+  const client = new Client(api, key);
+  const progress = setInterval(() => void showProgress(client), 2_000);
   const seconds =
     values.seconds === undefined ? [] : [new Promise((resolve) => setTimeout(resolve, Number(values.seconds) * 1_000))];
-  await Promise.race([asked, ...seconds]);
+  await Promise.race([stopRequested, ...seconds]);
   clearInterval(progress);
   saves.close();
-  console.log('\nstopping: what was acknowledged is settled first');
+  console.log('\nstopping: everything acknowledged is processed first');
   await simulator.stop();
   await lamppost.stop();
   console.log(`the data stays in ${data}`);
@@ -66,7 +68,7 @@ interface Welcome {
 }
 
 function welcome({ api, key, data, city, mqttPort }: Welcome): string {
-  return `Lamppost runs, with a simulated city of several districts. The first tickets come within a minute.
+  return `Lamppost is running with a simulated city of several districts. The first tickets appear within a minute.
 
   console    ${api}/#key=${key}
   API        ${api}/docs
@@ -80,16 +82,14 @@ Try next:
   mosquitto_sub -p ${mqttPort} -i me -u admin -P '${key}' -t 'live/#' -v
   change a rule in ${city}/rules and save it: it is in force at once
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 `;
 }
 
-async function showProgress(api: string, key: string): Promise<void> {
-  const get = async (path: string) =>
-    (await fetch(`${api}${path}`, { headers: { authorization: `Bearer ${key}` } })).json();
+async function showProgress(client: Client): Promise<void> {
   try {
-    const ledger = (await get('/api/v1/ledger')) as Ledger;
-    const tickets = (await get('/api/v1/tickets?status=open&limit=1000')) as { items: unknown[] };
+    const ledger = await client.json<Ledger>('GET', '/api/v1/ledger');
+    const tickets = await client.json<{ items: unknown[] }>('GET', '/api/v1/tickets?status=open&limit=1000');
     const { messages, readings } = ledger;
     const quarantined = messages.quarantined + readings.quarantined;
     const line = `${messages.received} messages, ${readings.stored} readings stored, ${quarantined} quarantined, ${tickets.items.length} open tickets`;
@@ -99,7 +99,7 @@ async function showProgress(api: string, key: string): Promise<void> {
   }
 }
 
-/** Reads the city folder again whenever somebody saves a file in it. */
+/** Reads the city folder again after each change of a file in it. */
 function reloadOnSave(folder: string, lamppost: Running): FSWatcher {
   let soon: NodeJS.Timeout | undefined;
   return watch(folder, { recursive: true }, () => {

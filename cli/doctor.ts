@@ -1,26 +1,30 @@
 import { loadCity, readConfig } from '../app/index.ts';
 import { LamppostError } from '../domain/index.ts';
+import { Client } from './client.ts';
 
 /**
- * `doctor`: looks at settings, city folder and server, each for itself, and tells all that is wrong. Answers the exit
- * code: 2 where the settings have mistakes, 1 where something else is not as it should be.
+ * `doctor`: checks settings, city folder and server, each on its own, and prints everything that is wrong. Returns the exit
+ * code: 2 where the settings have mistakes, 1 where something else is wrong.
  */
-export async function doctor({ URL: url, ...flags }: Record<string, string>): Promise<number> {
-  const given = { ...process.env, ...flags };
-  const settings = await told(() => {
-    readConfig(process.env, flags);
+export async function doctor(
+  { URL: url, ...flags }: Record<string, string>,
+  environment: NodeJS.ProcessEnv,
+): Promise<number> {
+  const given = { ...environment, ...flags };
+  const settings = await check(() => {
+    readConfig(environment, flags);
     return 'settings: well';
   });
-  const city = await told(() => describeCity(given.LAMPPOST_CITY ?? './city'));
-  const server = await told(() => askServer(url ?? `http://127.0.0.1:${given.HTTP_PORT ?? 8080}`));
+  const city = await check(() => describeCity(given.LAMPPOST_CITY ?? './city'));
+  const server = await check(() => describeServer(url ?? `http://127.0.0.1:${given.HTTP_PORT ?? 8080}`));
   if (!settings) return 2;
   return city && server ? 0 : 1;
 }
 
-/** Prints what a look found; false where it found a fault. */
-async function told(look: () => string | Promise<string>): Promise<boolean> {
+/** Prints the result of a check; returns false where it found a mistake. */
+async function check(describe: () => string | Promise<string>): Promise<boolean> {
   try {
-    console.log(await look());
+    console.log(await describe());
     return true;
   } catch (error) {
     if (!(error instanceof LamppostError)) throw error;
@@ -34,12 +38,11 @@ async function describeCity(folder: string): Promise<string> {
   return `city: ${city.name.en}, ${city.districts.size} districts, ${city.profiles.size} profiles, ${rules.length} rules, no mistakes`;
 }
 
-async function askServer(url: string): Promise<string> {
-  const answer = await fetch(`${url}/ready`)
-    .then(async (response) => (await response.json()) as { ready: boolean; reasons: string[] })
-    .catch((cause: unknown) => {
-      throw new LamppostError('busy', `server: nothing answers at ${url}/ready`, { cause });
-    });
-  if (!answer.ready) throw new LamppostError('busy', `server: not ready: ${answer.reasons.join('; ')}`);
+async function describeServer(url: string): Promise<string> {
+  const response = await new Client(url, '').send('GET', '/ready');
+  const { ready, reasons } = (await response.json().catch((cause: unknown) => {
+    throw new LamppostError('busy', `server: ${url}/ready does not respond as Lamppost does`, { cause });
+  })) as { ready: boolean; reasons: string[] };
+  if (!ready) throw new LamppostError('busy', `server: not ready: ${reasons.join('; ')}`);
   return 'server: ready';
 }

@@ -5,12 +5,12 @@ import { formatProblems, readRuleTests } from '../city-model/index.ts';
 import { type CityFile, LamppostError } from '../domain/index.ts';
 import { type CaseResult, rulesJsonSchema, testRules } from '../rules/index.ts';
 
-const USAGE = 'rules: say test, check or schema; see lamppost help';
+const USAGE = 'rules: write test, check or schema; see lamppost help';
 
-/** `rules test|check|schema`: for those who write rules. Answers the exit code. */
-export async function rulesCommand(argv: readonly string[]): Promise<number> {
-  const [verb, path = process.env.LAMPPOST_CITY ?? './city', ...more] = argv;
-  if (more.length > 0) throw new LamppostError('config', `rules ${verb}: one folder, please; found ${argv.length - 1}`);
+/** `rules test|check|schema`: for authors of rules. Returns the exit code. */
+export async function rulesCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const [verb, path = environment.LAMPPOST_CITY ?? './city', ...more] = argv;
+  if (more.length > 0) throw new LamppostError('config', `rules ${verb}: write one folder; found ${argv.length - 1}`);
   if (verb === 'schema' && argv.length === 1) {
     console.log(JSON.stringify(rulesJsonSchema(), null, 2));
     return 0;
@@ -19,17 +19,17 @@ export async function rulesCommand(argv: readonly string[]): Promise<number> {
   const { folder, under } = placeOf(path);
   const city = await loadCity(folder);
   const tests = await readRuleTests(folder);
-  return verb === 'test' ? test(city, tests, under) : checked(city, tests, under);
+  return verb === 'test' ? test(city, tests, under) : check(city, tests, under);
 }
 
 interface Place {
   /** The city folder. */
   readonly folder: string;
-  /** What in it is meant, relative to it; empty for all. */
+  /** The chosen file or folder, relative to `folder`; empty: all. */
   readonly under: string;
 }
 
-/** The city folder that a path is or lies in. */
+/** Finds the city folder of a path: the path itself or a folder above it. */
 function placeOf(path: string): Place {
   const whole = resolve(path);
   if (!existsSync(whole)) throw new LamppostError('config', `there is no ${path}`);
@@ -45,17 +45,17 @@ function placeOf(path: string): Place {
 
 const isUnder = (under: string) => (file: string) => under === '' || file === under || file.startsWith(`${under}/`);
 
-function checked({ rules }: LoadedCity, files: readonly CityFile[], under: string): number {
-  const meant = rules.filter(({ origin }) => isUnder(under)(origin.replace(/^file:/, '')));
+function check({ rules }: LoadedCity, files: readonly CityFile[], under: string): number {
+  const chosen = rules.filter(({ origin }) => isUnder(under)(origin.replace(/^file:/, '')));
   const tests = files.filter(({ path }) => isUnder(under)(path));
-  console.log(`${meant.length} ${plural('rule', meant.length)}, no mistakes; ${tests.length} with tests`);
+  console.log(`${chosen.length} ${plural('rule', chosen.length)}, no mistakes; ${tests.length} with tests`);
   return 0;
 }
 
 function test({ city, rules }: LoadedCity, files: readonly CityFile[], under: string): number {
-  // A rule file stands for the tests beside it.
-  const meant = /(?<!\.test)\.ya?ml$/.test(under) ? under.replace(/\.ya?ml$/, '.test.yaml') : under;
-  const wanted = files.filter(({ path }) => isUnder(meant)(path));
+  // The path of a rule file means the tests beside it.
+  const testPath = /(?<!\.test)\.ya?ml$/.test(under) ? under.replace(/\.ya?ml$/, '.test.yaml') : under;
+  const wanted = files.filter(({ path }) => isUnder(testPath)(path));
   const { cases, problems } = testRules(wanted, { city, rules });
   for (const one of cases) console.log(lineOf(one));
   if (problems.length > 0) console.log(formatProblems(problems));
@@ -67,7 +67,7 @@ function test({ city, rules }: LoadedCity, files: readonly CityFile[], under: st
     `${cases.length - failed} passed, ${failed} failed${wrong} (${checks} ${plural('check', checks)}, ${tested} of ${rules.length} rules)`,
   );
   if (cases.length + problems.length === 0)
-    console.log(`no ${basename(meant) || 'rules'} with tests: write *.test.yaml`);
+    console.log(`no ${basename(testPath) || 'rules'} with tests: write *.test.yaml`);
   return failed + problems.length > 0 ? 1 : 0;
 }
 
@@ -80,11 +80,11 @@ function lineOf({ file, name, failures, leftOut, checks }: CaseResult): string {
     lines.push(`        was       ${failure.was}`);
     lines.push(...whyLines(failure.explanation));
   }
-  if (failures.length > 0 && leftOut.length > 0) lines.push(`      the rule does not take ${leftOut.join(', ')}`);
+  if (failures.length > 0 && leftOut.length > 0) lines.push(`      the rule does not apply to ${leftOut.join(', ')}`);
   return lines.join('\n');
 }
 
-/** Why the alert stands as it does. */
+/** Returns why the alert is in its state. */
 function whyLines(explanation: CaseResult['failures'][number]['explanation']): string[] {
   if (explanation === null) return [];
   const times = [
@@ -93,10 +93,10 @@ function whyLines(explanation: CaseResult['failures'][number]['explanation']): s
   ];
   const clauses = explanation.clauses.map(
     ({ path, kind, metric, verdict, value, op, threshold, clear, count, newest }) => {
-      const figure = value === null ? 'no figure' : Number(value.toPrecision(6));
+      const shown = value === null ? 'no value' : Number(value.toPrecision(6));
       const limit = threshold === null ? '' : `, ${op} ${threshold}`;
       const ends = clear === null || String(clear) === String(threshold) ? '' : ` (clear ${clear})`;
-      return `        ${path}: ${verdict}: ${kind} of ${metric} is ${figure}${limit}${ends}; ${count} ${plural('reading', count)}, the newest ${newest ?? 'none'}`;
+      return `        ${path}: ${verdict}: ${kind} of ${metric} is ${shown}${limit}${ends}; ${count} ${plural('reading', count)}, the newest ${newest ?? 'none'}`;
     },
   );
   return [`        why       ${explanation.text.en}${times.join('')}`, ...clauses];

@@ -7,7 +7,7 @@ export {
   EvidenceSchema,
   type Transition,
 } from './alert.ts';
-export { type CalendarClock, createCalendarClock } from './calendar.ts';
+export { addWorkingTime, type CalendarClock, createCalendarClock, workingTimeBetween } from './calendar.ts';
 export {
   type City,
   type CityProblem,
@@ -129,6 +129,7 @@ export {
   type Inhibition,
   MATCH_KEYS,
   type Matchers,
+  MatchersSchema,
   type MatchKey,
   type OfferTier,
   type Service,
@@ -138,13 +139,15 @@ export { districtOf, type Subject } from './subject.ts';
 export {
   HISTORY_ACTIONS,
   type HistoryAction,
+  RatingSchema,
   TICKET_STATUSES,
   type Ticket,
   type TicketAlert,
+  TicketAlertSchema,
   type TicketChange,
+  TicketSchema,
   type TicketStatus,
 } from './ticket.ts';
 export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
-export { addWorkingTime, workingTimeBetween } from './working-time.ts';
 export { element, escapeXml, type Xml, xmlOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

@@ -1,6 +1,8 @@
+import { z } from 'zod';
 import type { LocalText } from './city.ts';
+import type { ShapeOf } from './schema.ts';
 
-/** What a service asks its citizens (Open311 GeoReport v2, service definition). */
+/** A question that a service asks citizens (Open311 GeoReport v2, service definition). */
 export interface ServiceAttribute {
   readonly code: string;
   readonly title: LocalText;
@@ -8,7 +10,7 @@ export interface ServiceAttribute {
   readonly required: boolean;
   /** How to answer it (Open311 `datatype_description`); null where the title says enough. */
   readonly hint: LocalText | null;
-  /** Of the list types: what may be chosen. */
+  /** The choices of the list types. */
   readonly values: readonly { readonly key: string; readonly title: LocalText }[];
 }
 
@@ -16,11 +18,11 @@ export interface ServiceAttribute {
 export interface OfferTier {
   /** Id of a department, contractor or community group. */
   readonly to: string;
-  /** How long it may think about it, ms of the service's working time. */
+  /** How long the offer stands, ms of the service's working time. */
   readonly forMs: number;
 }
 
-/** Somebody else is told when a deadline has passed. */
+/** Somebody else who is notified after a deadline has passed. */
 export interface EscalationStep {
   readonly on: 'acknowledge' | 'resolve';
   /** After the deadline, ms of working time. */
@@ -29,7 +31,7 @@ export interface EscalationStep {
   readonly to: string;
 }
 
-/** What alerts have in common that become one ticket. */
+/** The labels that alerts can be gathered by into one ticket. */
 export const GROUP_KEYS = ['district', 'rule', 'profile'] as const;
 export type GroupKey = (typeof GROUP_KEYS)[number];
 
@@ -40,38 +42,38 @@ export interface Gathering {
   readonly waitMs: number;
 }
 
-/** A service that citizens and sensors ask for (Open311: service_code, service_name), and how it is done. */
+/** A service of the city (Open311: service_code, service_name) and its policy for tickets. */
 export interface Service {
   readonly id: string;
   readonly title: LocalText;
   readonly description: LocalText | null;
-  /** Id of the department that answers for it. */
+  /** Id of the department that is responsible. */
   readonly department: string;
-  /** Whether citizens may ask for it. */
+  /** Whether citizens may request it. */
   readonly open311: boolean;
   readonly keywords: readonly string[];
   readonly attributes: readonly ServiceAttribute[];
-  /** Time to resolve, ms of working time, where a rule names none. */
+  /** Time to resolve where a rule sets none, ms of working time. */
   readonly deadlineMs: number;
-  /** Time to acknowledge, ms of working time; null: none is set. */
+  /** Time to acknowledge, ms of working time; null: no deadline. */
   readonly acknowledgeMs: number | null;
-  /** Id of the calendar whose times are working time; null: all time is. */
+  /** Id of the calendar of its working time; null: all time counts. */
   readonly calendar: string | null;
-  /** After which share of a deadline its department is warned, percent; null: it is not. */
+  /** The share of a deadline after which the department is warned, percent; null: no warning. */
   readonly warnPercent: number | null;
   readonly escalation: readonly EscalationStep[];
-  /** Whether a resolved alert resolves the ticket, or somebody has to look first. */
+  /** `auto`: a resolved alert resolves the ticket; `confirm`: a person has to check first. */
   readonly resolution: 'auto' | 'confirm';
-  /** An alert that fires again so soon after its ticket was resolved reopens it, ms. */
+  /** An alert that fires again within this time after its ticket was resolved reopens it, ms. */
   readonly reopenMs: number;
-  /** How long after it was resolved a ticket closes by itself, ms; null: somebody closes it. */
+  /** The time after which a resolved ticket closes by itself, ms; null: a person closes it. */
   readonly closeMs: number | null;
-  /** Who is asked before the department, in this order. */
+  /** Parties that are offered the ticket before the department, in this order. */
   readonly offers: readonly OfferTier[];
   readonly gathering: Gathering | null;
 }
 
-/** What of an alert silences and inhibitions look at. */
+/** The labels of an alert, which silences and inhibitions match. */
 export interface AlertLabels {
   readonly rule: string;
   readonly group: string;
@@ -86,14 +88,16 @@ export interface AlertLabels {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** What matchers can name. */
+/** The labels that matchers can name. */
 export const MATCH_KEYS = ['rule', 'device', 'district', 'profile', 'severity', 'service', 'department'] as const;
 export type MatchKey = (typeof MATCH_KEYS)[number];
 
-/** Each list that is given must hold the alert's own; every tag must be the device's. Empty: matches all. */
-export type Matchers = { readonly [K in MatchKey]?: readonly string[] } & {
-  readonly tags?: Readonly<Record<string, string>>;
-};
+const list = z.array(z.string()).readonly().exactOptional();
+const lists = Object.fromEntries(MATCH_KEYS.map((key) => [key, list])) as Record<MatchKey, typeof list>;
+
+/** Selects alerts: each list must contain the alert's value, and the device must have every tag. Empty: matches all. */
+export const MatchersSchema = z.object({ ...lists, tags: z.record(z.string(), z.string()).exactOptional() });
+export type Matchers = ShapeOf<typeof MatchersSchema>;
 
 /**
  * While an alert that `source` matches fires, alerts that `target` matches raise no ticket. Both must agree in `equal`; with

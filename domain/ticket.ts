@@ -1,10 +1,12 @@
-import type { Evidence } from './alert.ts';
-import type { Severity } from './rule.ts';
+import { z } from 'zod';
+import { EvidenceSchema } from './alert.ts';
+import { SEVERITIES } from './rule.ts';
+import type { ShapeOf } from './schema.ts';
 
 export const TICKET_STATUSES = ['open', 'acknowledged', 'assigned', 'in_progress', 'resolved', 'closed'] as const;
 export type TicketStatus = (typeof TICKET_STATUSES)[number];
 
-/** What happened to a ticket; also the last part of its event's type (`city.lamppost.ticket.{action}`). */
+/** The actions in a ticket's history; each is also the last part of an event type (`city.lamppost.ticket.{action}`). */
 export const HISTORY_ACTIONS = [
   'opened',
   'updated',
@@ -27,89 +29,84 @@ export const HISTORY_ACTIONS = [
 ] as const;
 export type HistoryAction = (typeof HISTORY_ACTIONS)[number];
 
-/** One change of a ticket; never edited. */
-export interface TicketChange {
-  /** ISO 8601 UTC. */
-  readonly at: string;
-  /** `rule:<id>`, `key:<id>`, `reporter`, or `clock` for what came due. */
-  readonly by: string;
-  readonly action: HistoryAction;
-  readonly from: TicketStatus | null;
-  readonly to: TicketStatus;
-  readonly note: string;
-}
+const when = z.iso.datetime();
+const name = z.string();
+const status = z.enum(TICKET_STATUSES);
+const severity = z.enum(SEVERITIES);
 
-/** An alert that stands behind a ticket. */
-export interface TicketAlert {
-  readonly rule: string;
-  readonly group: string;
-  readonly state: 'firing' | 'resolved';
-  readonly severity: Severity;
-  /** ISO 8601 UTC: when it fired. */
-  readonly since: string;
-}
+/** One change of a ticket. It is never edited. */
+const TicketChangeSchema = z.object({
+  at: when,
+  by: name.describe('`rule:<id>`, `key:<id>`, `reporter`, or `clock` for what came due'),
+  action: z.enum(HISTORY_ACTIONS),
+  from: status.nullable(),
+  to: status,
+  note: z.string(),
+});
+export type TicketChange = ShapeOf<typeof TicketChangeSchema>;
 
-/** A service ticket, as the API and the retained topic show it. Times ISO 8601 UTC. */
-export interface Ticket {
-  /** Of sensors derived from the transition that opened it, so that a replay gives the same: `t-{block seq}-{ordinal}`. */
-  readonly id: string;
-  /** Grows by one with every change: the number of its history's entries. */
-  readonly version: number;
-  /** What it came from: an alert, a citizen's request, or an operator. */
-  readonly origin: 'sensor' | 'citizen' | 'operator';
-  readonly status: TicketStatus;
-  /** Of its first alert; null where it has none. */
-  readonly rule: string | null;
-  readonly group: string | null;
-  readonly title: string;
-  readonly titleZh: string;
-  /** In the words of who asked for it; null where a rule did. */
-  readonly description: string | null;
-  readonly service: string;
-  /** Who answers for it. */
-  readonly department: string;
-  /** Who answered for it before it was handed over, the last last. */
-  readonly formerDepartments: readonly string[];
-  readonly district: string;
-  readonly severity: Severity;
-  readonly location: { readonly lat: number; readonly lon: number } | null;
-  /** Where it is, in words. */
-  readonly address: string | null;
-  /** The department, contractor or group that does the work; null: the department that answers for it. */
-  readonly party: string | null;
-  /** Who does it there, as that party names people. */
-  readonly assignee: string | null;
-  /** Who may take it now, before its department does. */
-  readonly offer: { readonly to: string; readonly until: string } | null;
-  /** Who was told that it is late. */
-  readonly escalatedTo: readonly string[];
-  /** The ticket that this one is a part of (another department's share) or reports once more (a citizen's "me too"). */
-  readonly parent: string | null;
-  readonly relation: 'part' | 'report' | null;
-  /** Its alerts, the first ones first, at most 50; all of them are `alertCount`. */
-  readonly alerts: readonly TicketAlert[];
-  readonly alertCount: number;
-  /** How many citizens reported the same. */
-  readonly reports: number;
-  readonly openedAt: string;
-  readonly updatedAt: string;
-  readonly acknowledgedAt: string | null;
-  readonly resolvedAt: string | null;
-  readonly closedAt: string | null;
-  /** When it should be acknowledged; null: no time is set, or it is done. */
-  readonly acknowledgeBy: string | null;
-  /** When it should be resolved. */
-  readonly dueAt: string;
-  /** How often it was reopened. */
-  readonly reopened: number;
-  /** By the citizen who asked for it: 1 to 5 stars. */
-  readonly rating: { readonly stars: number; readonly comment: string; readonly at: string } | null;
-  /** Of its first alert; null where it has none. */
-  readonly evidence:
-    | (Evidence & {
-        /** The rule as its author wrote it, at the moment the ticket opened (YAML). */
-        readonly rule: string;
-      })
-    | null;
-  readonly history: readonly TicketChange[];
-}
+/** An alert of a ticket. */
+export const TicketAlertSchema = z
+  .object({
+    rule: name,
+    group: name,
+    state: z.enum(['firing', 'resolved']),
+    severity,
+    since: when.describe('When it fired'),
+  })
+  .meta({ id: 'TicketAlert', description: 'An alert of a ticket' });
+export type TicketAlert = ShapeOf<typeof TicketAlertSchema>;
+
+/** What the citizen who reported a ticket says about the work. */
+export const RatingSchema = z.object({ stars: z.int().min(1).max(5), comment: z.string(), at: when });
+
+/** A service ticket, as the API, its events and its retained topic have it. Times are ISO 8601 UTC. */
+export const TicketSchema = z
+  .object({
+    id: name.describe(
+      '`t-{block}-{ordinal}` of the transition that opened it, `r-…` of a citizen, `o-…` of an operator',
+    ),
+    version: z.int().min(1).describe('The number of entries in its history: grows by one with every change'),
+    origin: z.enum(['sensor', 'citizen', 'operator']),
+    status,
+    rule: name.nullable().describe('Of its first alert; null where it has none'),
+    group: name.nullable(),
+    title: z.string(),
+    titleZh: z.string(),
+    description: z.string().nullable().describe('In the words of the person who asked for it; null from a rule'),
+    service: name,
+    department: name.describe('The department that is responsible'),
+    formerDepartments: z.array(name).readonly().describe('Departments that handed it over, the last one last'),
+    district: name,
+    severity,
+    location: z.object({ lat: z.number(), lon: z.number() }).nullable(),
+    address: z.string().nullable().describe('The place in words'),
+    party: name
+      .nullable()
+      .describe('The department, contractor or group that does the work; null: the responsible department'),
+    assignee: z.string().nullable().describe('The person who does it, as the party names people'),
+    offer: z.object({ to: name, until: when }).nullable().describe('The party that may take it now'),
+    escalatedTo: z.array(name).readonly().describe('Parties that were notified that it is late'),
+    parent: name
+      .nullable()
+      .describe("The ticket that this is a part of (another department's share) or reports once more (a citizen)"),
+    relation: z.enum(['part', 'report']).nullable(),
+    alerts: z.array(TicketAlertSchema).readonly().describe('The first 50; `alertCount` counts all'),
+    alertCount: z.int().min(0),
+    reports: z.int().min(0).describe('Citizens who reported the same'),
+    openedAt: when,
+    updatedAt: when,
+    acknowledgedAt: when.nullable(),
+    resolvedAt: when.nullable(),
+    closedAt: when.nullable(),
+    acknowledgeBy: when.nullable().describe('When it should be acknowledged; null: no deadline, or done'),
+    dueAt: when.describe('When it should be resolved'),
+    reopened: z.int().min(0).describe('How often it was reopened'),
+    rating: RatingSchema.nullable(),
+    evidence: EvidenceSchema.extend({ rule: z.string().describe('The rule as its author wrote it (YAML)') })
+      .nullable()
+      .describe('Of its first alert, as it was when the ticket opened'),
+    history: z.array(TicketChangeSchema).readonly().describe('Every change, the first one first'),
+  })
+  .meta({ id: 'Ticket', description: 'A service ticket' });
+export type Ticket = ShapeOf<typeof TicketSchema>;

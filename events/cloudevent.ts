@@ -1,8 +1,6 @@
 import type { Alert, CloudEvent, EventType, HistoryAction, SessionDrop, Ticket, Transition } from '../domain/index.ts';
 import { isoOf } from '../domain/index.ts';
-import type { Silence } from '../tickets/index.ts';
-import type { AlertData } from './schemas/alert.ts';
-import type { SessionData } from './schemas/event.ts';
+import type { AlertData, SessionData, SilenceData } from './schemas/event.ts';
 
 /** An alert after a transition. Only `firing` and `resolved` make events. */
 export type AlertAfter = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
@@ -17,9 +15,6 @@ export interface TicketEvent extends CloudEvent {
   readonly type: `city.lamppost.ticket.${HistoryAction}`;
   readonly data: Ticket;
 }
-
-/** The data of a silence event: the silence, and the firing alerts that it silences. */
-export type SilenceData = Silence & { readonly alerts: readonly { readonly rule: string; readonly group: string }[] };
 
 /** A silence that will end while an alert that it silences still fires. */
 export interface SilenceEvent extends CloudEvent {

@@ -32,8 +32,5 @@ export {
   JSON_SCHEMAS,
   NAMED_SCHEMAS,
   plainly,
-  SilenceSchema,
-  TicketAlertSchema,
-  TicketSchema,
 } from './schemas/index.ts';
 export { type Kept, placeOf, resetOf, resumeAt, sseOf } from './sse.ts';

@@ -2,18 +2,18 @@ import { parseArgs } from 'node:util';
 import { DEVICE_ID } from '../domain/index.ts';
 import { count, duration, numberIn, UsageError } from './flags.ts';
 
-/** What `simulate --help` prints. */
-export const HELP = `lamppost simulate: a city of devices over real MQTT.
+/** The text of `simulate --help`. */
+export const HELP = `lamppost simulate: sends the readings of a simulated city over real MQTT.
 
   --key KEY         admin key, to register the devices (LAMPPOST_ADMIN_KEY)
-  --url URL         where they publish: mqtt://127.0.0.1:1883
-  --api URL         where they are registered: http://127.0.0.1:8080
+  --url URL         where devices publish: mqtt://127.0.0.1:1883
+  --api URL         where devices are registered: http://127.0.0.1:8080
   --city FOLDER     the city folder: ./city (LAMPPOST_CITY)
-  --devices N       how many: 120
+  --devices N       number of devices: 120
   --seed TEXT       the same seed gives the same city: 1
-  --speed N         report N times as often, and let the city's day pass N times as fast: 1
-  --faults 0..1     share of readings at which a device begins to go wrong: 0.005
-  --duration TIME   30s, 10m, 2h; until Ctrl-C where absent
+  --speed N         devices report N times as often, and the city's day passes N times as fast: 1
+  --faults 0..1     share of readings at which a fault of the device starts: 0.005
+  --duration TIME   30s, 10m, 2h; without it until Ctrl-C
   --progress        print a line every 2 seconds
 
 Recorded readings instead (timestamp,value CSV):
@@ -22,13 +22,13 @@ Recorded readings instead (timestamp,value CSV):
   --metric NAME     its metric
   --profile ID      its profile: traffic
   --district ID     its district: the city's first
-  --unit UNIT       unit of the recording, where it is not the city's: mph (to km/h), degF (to Cel)
-  --zone ZONE       zone of timestamps that name none: UTC
-  --speed N         send them N times as fast as recorded, the first now, each with the time of sending;
-                    without it all are sent at once, moved in time so that the last lies at now
-  --keep-time       leave the timestamps as recorded (the server refuses what is older than its city accepts)
+  --unit UNIT       unit of the recording, if it is not the city's: mph (to km/h), degF (to Cel)
+  --zone ZONE       time zone of timestamps without one: UTC
+  --speed N         send them N times as fast as recorded, the first one now, each with its time of sending;
+                    without it all are sent at once, moved in time so that the last one is now
+  --keep-time       keep the recorded timestamps (the server refuses what is older than its city accepts)
 
-Devices that are registered already get a new secret, so that it can be run again.`;
+Devices that are already registered get a new secret, so the command can run again.`;
 
 const FLAGS = {
   url: { type: 'string' },
@@ -52,7 +52,7 @@ const FLAGS = {
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
-/** The flags that only a replay has. */
+/** The flags of a replay only. */
 export interface ReplayCommand {
   readonly file: string;
   readonly device: string;
@@ -80,11 +80,10 @@ export interface Command {
   readonly replay?: ReplayCommand;
 }
 
-type Env = Readonly<Record<string, string | undefined>>;
 type Values = ReturnType<typeof parse>;
 
-/** Reads the command line; the environment fills in what it leaves open. Throws a UsageError that names the flag. */
-export function readCommand(argv: readonly string[], env: Env): Command {
+/** Reads the command line, with defaults from the environment. Throws a UsageError that names the flag. */
+export function readCommand(argv: readonly string[], env: NodeJS.ProcessEnv): Command {
   const values = parse(argv);
   const key = values.key ?? env.LAMPPOST_ADMIN_KEY ?? '';
   if (key === '' && !values.help)

@@ -1,11 +1,13 @@
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../domain/index.ts';
 
-/** A mistake on the command line: the message names the flag and what would be right. */
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: HOUR_MS, d: DAY_MS };
+
+/** A mistake on the command line. The message names the flag and a correct value. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** Reads a flag that must be a whole number of 1 or more. Throws a UsageError. */
+/** Returns a whole number of 1 or more. Throws a UsageError. */
 export function count(flag: string, text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) {
@@ -14,7 +16,7 @@ export function count(flag: string, text: string): number {
   return value;
 }
 
-/** Reads a flag that must be a number in `[min, max]`. Throws a UsageError. */
+/** Returns a number in `[min, max]`. Throws a UsageError. */
 export function numberIn(flag: string, text: string, min: number, max: number): number {
   const value = Number(text);
   if (text.trim() === '' || !(value >= min && value <= max)) {
@@ -24,7 +26,7 @@ export function numberIn(flag: string, text: string, min: number, max: number): 
   return value;
 }
 
-/** Reads a duration such as `30s`, `15m`, `2h`, `7d`; a bare number is seconds. Answers ms. Throws a UsageError. */
+/** Returns the milliseconds of `30s`, `1.5h`, `7d`; a bare number is seconds. Throws a UsageError. */
 export function duration(flag: string, text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
   if (!match) throw new UsageError(`--${flag} ${text}: expected a duration such as 30s, 15m or 2h`);

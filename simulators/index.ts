@@ -1,5 +1,5 @@
 export { readCityFolder, type SimulatedCity } from './city/folder.ts';
-export { type Metrics, type Model, modelOf, SIMULATED_PROFILES } from './city/models/index.ts';
+export { type Metrics, type Model, modelOf, SIMULATED_PROFILES } from './city/models.ts';
 export { type PlannedDistrict, planCity } from './city/plan.ts';
 export { type Credentials, type Registry, registerDevices } from './city/register.ts';
 export { createSimulator, type Simulator, type SimulatorOptions, type SimulatorStats } from './city/simulator.ts';

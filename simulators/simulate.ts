@@ -2,21 +2,20 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../domain/index.ts';
 import { readCityFolder } from './city/folder.ts';
-import { CONVERSIONS, parseRecording, type Recorded } from './city/recording.ts';
 import { registerDevices } from './city/register.ts';
-import { createReplay } from './city/replay.ts';
+import { CONVERSIONS, createReplay, parseRecording, type Recorded } from './city/replay.ts';
 import { createSimulator, type SimulatorStats } from './city/simulator.ts';
 import { type Command, HELP, type ReplayCommand, readCommand } from './command.ts';
 import { UsageError } from './flags.ts';
 
 const PROGRESS_MS = 2_000;
 
-/** What the command line touches; tests give their own. */
+/** Clock, output and signal of the command; tests pass their own. */
 export interface SimulateDeps {
   readonly clock: Clock;
   readonly out: (line: string) => void;
   readonly err: (line: string) => void;
-  /** Ends the simulation; Ctrl-C and SIGTERM where absent. */
+  /** Ends the simulation; absent: Ctrl-C and SIGTERM do. */
   readonly signal?: AbortSignal;
 }
 
@@ -27,12 +26,12 @@ const terminal: SimulateDeps = {
 };
 
 /**
- * The command `simulate`: a simulated city, or recorded readings (`--replay`), over real MQTT. Answers the exit code:
- * 0, 1 when something failed (the server refused, messages were lost), 2 for a mistake on the command line.
+ * The command `simulate`: sends the readings of a simulated city, or recorded ones (`--replay`), over real MQTT. Returns the
+ * exit code: 0; 1 where something failed (the server refused, messages were lost); 2 for a mistake on the command line.
  */
 export async function simulate(
   argv: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  env: NodeJS.ProcessEnv,
   deps: SimulateDeps = terminal,
 ): Promise<number> {
   const { signal, release } = deps.signal ? { signal: deps.signal, release: () => {} } : untilInterrupted();
@@ -140,7 +139,7 @@ function readRecording({ file, zone, unit, metric }: ReplayCommand): Recorded[] 
   const conversion = unit === undefined ? undefined : CONVERSIONS[unit];
   if (unit !== undefined && !conversion) {
     throw new UsageError(
-      `--unit ${unit}: known are ${Object.keys(CONVERSIONS).join(', ')} (for ${metric}: leave it out)`,
+      `--unit ${unit}: expected ${Object.keys(CONVERSIONS).join(' or ')}; leave it out where ${metric} needs no conversion`,
     );
   }
   return conversion ? recorded.map(({ tsMs, value }) => ({ tsMs, value: conversion.convert(value) })) : recorded;

@@ -5,6 +5,7 @@ export {
   type Backups,
   createBackups,
 } from './backup.ts';
+export { type Checkpointer, createCheckpointer } from './checkpoint.ts';
 export { copyDatabase, copyFolder } from './copy.ts';
 export { diskFault, migrate, openDatabase, type RoomSchema, transact } from './database.ts';
 export { conditionsOf, type Filter, positionOf } from './page.ts';

@@ -9,6 +9,7 @@ export {
   type Oversight,
   type OversightKey,
   type OversightLine,
+  OversightLineSchema,
   type OversightQuery,
 } from './oversight.ts';
 export {
@@ -16,6 +17,7 @@ export {
   createRequestReader,
   type PublicQuery,
   type PublicTicket,
+  PublicTicketSchema,
   type RequestQuery,
   type RequestReader,
   type ServiceRequest,
@@ -23,10 +25,22 @@ export {
 export { createTicketReader, type TicketQuery, type TicketReader } from './reader.ts';
 export { TICKET_SCHEMA } from './schema.ts';
 export { type Rating, type Request, type Split, TicketService } from './service.ts';
-export { createSilenceStore, type ShownSilence, type Silence } from './silence-store.ts';
+export {
+  createSilenceStore,
+  type ShownSilence,
+  ShownSilenceSchema,
+  type Silence,
+  SilenceSchema,
+} from './silence-store.ts';
 export { createSilences, type Silences } from './silences.ts';
 export { createTicketStore, type TicketStore } from './store.ts';
-export { createWaitingReader, WAIT_REASONS, type WaitingTicket, type WaitReason } from './waits.ts';
+export {
+  createWaitingReader,
+  WAIT_REASONS,
+  type WaitingTicket,
+  WaitingTicketSchema,
+  type WaitReason,
+} from './waits.ts';
 export { renderTitle, renderValue, type TitleFacts, type Titles, titlesOf } from './wording.ts';
 export { type BacktestCity, wouldBeTickets } from './would-be.ts';
 export type { TicketCity } from './writer.ts';

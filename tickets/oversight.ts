@@ -1,37 +1,61 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type { Clock, TicketStatus } from '../domain/index.ts';
-import { createZone, DAY_MS, isoOf } from '../domain/index.ts';
+import { z } from 'zod';
+import { type Clock, createZone, DAY_MS, isoOf, type ShapeOf, type TicketStatus } from '../domain/index.ts';
+import { isOpen } from './lifecycle.ts';
 
-import { createTally, type Overseen, type Sums, type Tally } from './tally.ts';
-
-/** What tickets can be told apart by. */
+/** The keys that tickets can be grouped by. */
 export const OVERSIGHT_KEYS = ['department', 'service', 'district', 'week'] as const;
 export type OversightKey = (typeof OVERSIGHT_KEYS)[number];
 
-/** Which tickets, by when they opened (epoch ms, [from, to)), and what they are told apart by. */
+/** Selects tickets by their opening (epoch ms, [from, to)), and says what they are grouped by. */
 export interface OversightQuery {
   readonly fromMs?: number;
   readonly toMs?: number;
-  /** Only those that this department answers for. */
+  /** Only those that this department is responsible for. */
   readonly department?: string;
   readonly by: readonly OversightKey[];
-  /** The IANA zone whose Mondays begin weeks. */
+  /** The IANA zone in which weeks begin on Monday. */
   readonly timezone: string;
 }
 
-/** One line: what its tickets have in common, and what they come to. A week is `2026-W14`, of their opening. */
-export type OversightLine = { readonly [K in OversightKey]?: string } & Sums;
+const count = z.int().min(0);
+const key = z.string().exactOptional();
 
-/** Reads what departments and services come to. */
+/** How long something took. `count` 0: it has not happened yet. */
+const DurationsSchema = z.object({ count, medianSeconds: z.number().nullable(), p90Seconds: z.number().nullable() });
+
+/** The aggregates of tickets that share department, service, district or week (`2026-W14`, of their opening). */
+export const OversightLineSchema = z
+  .object({
+    department: key,
+    service: key,
+    district: key,
+    week: key,
+    opened: count,
+    open: count.describe('Those that still need work'),
+    overdue: count.describe('Of those open: past their deadline'),
+    resolved: count,
+    late: count.describe('Of those resolved: past their deadline'),
+    reopened: count,
+    reports: count.describe('Citizens who reported what had a ticket already'),
+    acknowledge: DurationsSchema.describe('From the opening until a person acknowledged it'),
+    resolve: DurationsSchema.describe('From the first opening to the last resolution'),
+    ratings: z.object({ count, mean: z.number().nullable() }).describe('1 to 5 stars; the mean to two decimals'),
+  })
+  .meta({ id: 'OversightLine', description: 'Aggregates of tickets' });
+export type OversightLine = ShapeOf<typeof OversightLineSchema>;
+type Sums = Omit<OversightLine, OversightKey>;
+
+/** Reads the aggregates of departments, services and districts. */
 export interface Oversight {
-  /** In the order of what they are told apart by; the newest week first. Other work goes on in between. */
+  /** Returns the lines in the order of their keys, the newest week first. Other work of the thread runs in between. */
   read(query: OversightQuery): Promise<OversightLine[]>;
 }
 
-/** Rows at once: a few milliseconds, so that nothing else on this thread waits longer. */
+/** Rows of one query: a few milliseconds, so that nothing else on this thread waits longer. */
 const ROWS = 500;
 
-// Who takes a ticket that nobody acknowledged has taken notice too. An alert that ends by itself was not noticed.
+// The first change by a person out of `open` counts as acknowledged. An alert that ended by itself was not.
 const PAGE = `
   select n, department, service, district, status, relation, opened_at, due_at, resolved_at, reopened, stars,
     (select case when "by" glob 'key:*' then at end from ticket_changes
@@ -40,7 +64,7 @@ const PAGE = `
   where (opened_at, n) > (?1, ?2) and opened_at < ?3 and (?4 is null or department = ?4)
   order by opened_at, n limit ${ROWS}`;
 
-/** Makes the reader over a connection to a file that has `TICKET_SCHEMA`. */
+/** Returns the reader of a file that has `TICKET_SCHEMA`. */
 export function createOversight(db: DatabaseSync, clock: Clock): Oversight {
   const page = db.prepare(PAGE);
   return {
@@ -49,7 +73,7 @@ export function createOversight(db: DatabaseSync, clock: Clock): Oversight {
       const end = toMs === undefined ? AFTER_ALL : isoOf(toMs);
       let [at, n] = [fromMs === undefined ? '' : isoOf(fromMs), -1];
       for (;;) {
-        // A page is a look of its own: a cursor that stays open would show other readers of the connection an old state.
+        // A cursor that stays open would show other readers of the connection an old state.
         const rows = page.all(at, n, end, department);
         for (const row of rows) lines.add(row);
         const last = rows.at(-1);
@@ -68,11 +92,11 @@ type Row = Readonly<Record<string, SQLOutputValue>>;
 function createLines(by: readonly OversightKey[], weekOf: (ms: number) => string, nowMs: number) {
   const lines = new Map<
     string,
-    { readonly common: { readonly [K in OversightKey]?: string }; readonly tally: Tally }
+    { readonly common: { readonly [K in OversightKey]?: string }; readonly tally: ReturnType<typeof createTally> }
   >();
   return {
     add(row: Row): void {
-      const ticket = overseenOf(row);
+      const ticket = entryOf(row);
       const values = by.map((key) => (key === 'week' ? weekOf(ticket.openedMs) : String(row[key])));
       const name = values.join('\n');
       let line = lines.get(name);
@@ -96,7 +120,7 @@ function inOrder(key: OversightKey, a: Common, b: Common): number {
   return one < other ? -1 : Number(one > other);
 }
 
-function overseenOf({ status, relation, opened_at, due_at, noticed_at, resolved_at, reopened, stars }: Row): Overseen {
+function entryOf({ status, relation, opened_at, due_at, noticed_at, resolved_at, reopened, stars }: Row): Entry {
   const msOf = (at: SQLOutputValue | undefined) => (typeof at === 'string' ? Date.parse(at) : null);
   return {
     status: status as TicketStatus,
@@ -110,18 +134,81 @@ function overseenOf({ status, relation, opened_at, due_at, noticed_at, resolved_
   };
 }
 
+/** The facts of one ticket that are added up. Times in epoch ms. */
+interface Entry {
+  readonly status: TicketStatus;
+  /** A citizen's report of what has a ticket: the same work serves both. */
+  readonly isReport: boolean;
+  readonly openedMs: number;
+  readonly dueMs: number;
+  /** When a person first acknowledged it; null where nobody has, or nobody did before the alert ended. */
+  readonly noticedMs: number | null;
+  readonly resolvedMs: number | null;
+  readonly reopened: number;
+  readonly stars: number | null;
+}
+
+/** Returns an empty tally. Tickets are overdue as of `nowMs`. */
+function createTally(nowMs: number) {
+  const counts = { opened: 0, open: 0, overdue: 0, resolved: 0, late: 0, reopened: 0, reports: 0 };
+  const acknowledge: number[] = [];
+  const resolve: number[] = [];
+  let ratings = 0;
+  let stars = 0;
+
+  function addWork({ status, openedMs, dueMs, noticedMs, resolvedMs, reopened }: Entry): void {
+    counts.opened++;
+    if (reopened > 0) counts.reopened++;
+    if (noticedMs !== null) acknowledge.push(noticedMs - openedMs);
+    if (isOpen(status)) {
+      counts.open++;
+      if (dueMs < nowMs) counts.overdue++;
+      return;
+    }
+    counts.resolved++;
+    if (resolvedMs === null) return;
+    resolve.push(resolvedMs - openedMs);
+    if (resolvedMs > dueMs) counts.late++;
+  }
+
+  return {
+    add(ticket: Entry): void {
+      if (ticket.stars !== null) {
+        ratings++;
+        stars += ticket.stars;
+      }
+      if (ticket.isReport) counts.reports++;
+      else addWork(ticket);
+    },
+    sums: (): Sums => ({
+      ...counts,
+      acknowledge: durationsOf(acknowledge),
+      resolve: durationsOf(resolve),
+      ratings: { count: ratings, mean: ratings === 0 ? null : Math.round((100 * stars) / ratings) / 100 },
+    }),
+  };
+}
+
+/** Median and 90th percentile are values that occurred (nearest rank), in whole seconds. */
+function durationsOf(all: readonly number[]): Sums['acknowledge'] {
+  const sorted = Float64Array.from(all).sort();
+  const at = (share: number) =>
+    sorted.length === 0 ? null : Math.round(sorted[Math.ceil(share * sorted.length) - 1]! / 1_000);
+  return { count: sorted.length, medianSeconds: at(0.5), p90Seconds: at(0.9) };
+}
+
 const WEEK_MS = 7 * DAY_MS;
 // 1970-01-01 was a Thursday: its week began three days before.
 const FIRST_MONDAY_MS = -3 * DAY_MS;
 
-/** Tells the week of a moment, by the clocks of an IANA zone, as ISO 8601 has it: `2026-W14`. */
+/** Returns the function from a moment to its ISO 8601 week in an IANA zone: `2026-W14`. */
 export function createWeeks(iana: string): (ms: number) => string {
   const zone = createZone(iana);
   let fromMs = Number.POSITIVE_INFINITY;
   let toMs = Number.NEGATIVE_INFINITY;
   let name = '';
   return (ms) => {
-    // Moments mostly come in order: the zone is asked once a week.
+    // Moments mostly come in order: the zone is computed once a week.
     if (ms >= fromMs && ms < toMs) return name;
     const localMs = ms + zone.offsetAt(ms);
     const mondayMs = Math.floor((localMs - FIRST_MONDAY_MS) / WEEK_MS) * WEEK_MS + FIRST_MONDAY_MS;
@@ -132,7 +219,7 @@ export function createWeeks(iana: string): (ms: number) => string {
   };
 }
 
-/** A week is of the year that its Thursday lies in (ISO 8601-1 §3.1.1.23). */
+/** A week belongs to the year of its Thursday (ISO 8601-1 §3.1.1.23). */
 function nameOf(mondayMs: number): string {
   const thursdayMs = mondayMs + 3 * DAY_MS;
   const year = new Date(thursdayMs).getUTCFullYear();

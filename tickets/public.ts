@@ -1,10 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { isoOf, type Severity, type Ticket, type TicketStatus } from '../domain/index.ts';
+import { isoOf, type ShapeOf, type Ticket, TicketSchema, type TicketStatus } from '../domain/index.ts';
 import { OPEN_STATUSES } from './lifecycle.ts';
 import { SELECT_TICKETS, ticketOf } from './row.ts';
 import type { TicketExtras } from './store.ts';
 
-/** Which requests; absent filters match all. Times ISO 8601 UTC, both ends included. */
+/** Filters of requests; an absent filter matches all. Times are ISO 8601 UTC, both ends included. */
 export interface RequestQuery {
   /** Only of these services. */
   readonly services: readonly string[];
@@ -18,7 +18,7 @@ export interface RequestQuery {
   readonly offset: number;
 }
 
-/** A ticket as a request for service, with what belongs to it as such. */
+/** A ticket as a request for service (Open311), with the fields that only requests have. */
 export interface ServiceRequest {
   readonly ticket: Ticket;
   readonly mediaUrl: string | null;
@@ -26,20 +26,20 @@ export interface ServiceRequest {
   readonly attributes: NonNullable<TicketExtras['attributes']>;
 }
 
-/** Tickets as requests for service: of sensors, citizens and operators, but not other departments' parts of them. */
+/** Reads tickets as requests for service: of sensors, citizens and operators, without parts of other departments. */
 export interface RequestReader {
-  /** The newest first. */
+  /** Newest first. */
   list(query: RequestQuery): ServiceRequest[];
   get(id: string): ServiceRequest | null;
-  /** The ticket that belongs to the SHA-256 of a reporter's token. */
+  /** Returns the ticket of a reporter's token, by its SHA-256; null where there is none. */
   idOf(reporterHash: Uint8Array): string | null;
-  /** Of which service the tickets are that have a photo; none: nobody's photo. */
+  /** Returns the services of the tickets that have a photo; empty where no ticket has it. */
   servicesWith(mediaUrl: string): string[];
 }
 
 const EXTRAS = 'select id, media_url, address_id, attributes from tickets where id in (select value from json_each(?))';
 
-/** Makes the reader over a file that has `TICKET_SCHEMA`. */
+/** Returns the reader of a file that has `TICKET_SCHEMA`. */
 export function createRequestReader(db: DatabaseSync): RequestReader {
   const one = db.prepare(`${SELECT_TICKETS} where id = ? and relation is not 'part'`);
   const extras = db.prepare(EXTRAS);
@@ -75,7 +75,7 @@ export function createRequestReader(db: DatabaseSync): RequestReader {
   };
 }
 
-/** The `and …` conditions of the filters that are given; only they can use their index. */
+/** Returns the given filters as `and …` conditions. Only these can use their index. */
 function conditions(query: RequestQuery): { sql: string; params: string[] } {
   const oneOf = (values: readonly string[] | undefined) => values && JSON.stringify(values);
   const wanted = [
@@ -91,27 +91,33 @@ function conditions(query: RequestQuery): { sql: string; params: string[] } {
   return { sql: given.map(([sql]) => sql).join(''), params: given.map(([, param]) => param) };
 }
 
-/** What anybody may see of a ticket: nothing that a person wrote, and nobody's name. Times ISO 8601 UTC. */
-export interface PublicTicket
-  extends Pick<Ticket, 'id' | 'service' | 'department' | 'district' | 'openedAt' | 'dueAt' | 'acknowledgedAt'> {
-  readonly status: TicketStatus;
-  readonly severity: Severity;
-  readonly origin: Ticket['origin'];
-  readonly resolvedAt: string | null;
-  /** Rounded; null where it has no place. */
-  readonly location: Ticket['location'];
-}
+/** What anybody may see of a ticket: nothing that a person wrote, and no names. */
+export const PublicTicketSchema = TicketSchema.pick({
+  id: true,
+  service: true,
+  department: true,
+  district: true,
+  status: true,
+  severity: true,
+  origin: true,
+  openedAt: true,
+  dueAt: true,
+  acknowledgedAt: true,
+  resolvedAt: true,
+  location: true,
+});
+export type PublicTicket = ShapeOf<typeof PublicTicketSchema>;
 
-/** Which tickets are public, and how exactly their places are. */
+/** Says which tickets are public, and how exact their places are. */
 export interface PublicQuery {
   readonly services: readonly string[];
-  /** Of tickets that are resolved: since when, epoch ms. */
+  /** Resolved tickets are public from this resolution on, epoch ms. */
   readonly resolvedSinceMs: number;
   readonly coordinateDecimals: number;
   readonly limit: number;
 }
 
-/** Reads what anybody may see of tickets: those that ask for something, and those resolved since a moment; the newest first. */
+/** Returns the reader of public tickets: those that are open or were resolved since a moment, newest first. Places are rounded. */
 export function createPublicTickets(db: DatabaseSync): (query: PublicQuery) => PublicTicket[] {
   const list = db.prepare(`
     select id, service, department, district, status, severity, origin, opened_at as openedAt, due_at as dueAt,

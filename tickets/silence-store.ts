@@ -1,37 +1,47 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import { type AlertLabels, type CalendarClock, isoOf, type Matchers, type Page } from '../domain/index.ts';
+import { z } from 'zod';
+import {
+  type AlertLabels,
+  type CalendarClock,
+  isoOf,
+  type Matchers,
+  MatchersSchema,
+  type Page,
+  type ShapeOf,
+} from '../domain/index.ts';
 import { positionOf } from '../store/index.ts';
 import { matches } from './match.ts';
 
-/** A silence or maintenance window: alerts that it matches go on, and raise no ticket. Times ISO 8601 UTC. */
-export interface Silence {
-  readonly id: string;
-  readonly matchers: Matchers;
-  readonly startsAt: string;
-  readonly endsAt: string;
-  /** Id of a calendar: it silences only while that is on (a weekly maintenance window); null: all the time between. */
-  readonly calendar: string | null;
-  readonly comment: string;
-  /** Id of the key that made it. */
-  readonly author: string;
-  readonly createdAt: string;
-}
+/** A silence or maintenance window: alerts that it matches go on, and open no ticket. Times are ISO 8601 UTC. */
+export const SilenceSchema = z
+  .object({
+    id: z.string(),
+    matchers: MatchersSchema.describe('Each list that is given must contain the value of the alert'),
+    startsAt: z.iso.datetime(),
+    endsAt: z.iso.datetime(),
+    calendar: z.string().nullable().describe('It silences only while this calendar is on; null: all the time'),
+    comment: z.string(),
+    author: z.string().describe('Id of the key that created it'),
+    createdAt: z.iso.datetime(),
+  })
+  .meta({ id: 'Silence', description: 'Alerts that it matches go on, and open no ticket' });
+export type Silence = ShapeOf<typeof SilenceSchema>;
 
-/** The state of a silence at a moment. */
-export type SilenceState = 'pending' | 'active' | 'pausing' | 'expired';
+/** A silence with its state now; `pausing` between the times of its calendar. */
+export const ShownSilenceSchema = SilenceSchema.extend({
+  state: z.enum(['pending', 'active', 'pausing', 'expired']),
+}).meta({ id: 'ShownSilence' });
+export type ShownSilence = ShapeOf<typeof ShownSilenceSchema>;
 
 /** Returns the clock of a calendar; null where the city has none of that id. */
 export type CalendarOf = (id: string) => CalendarClock | null;
 
-/** A silence and its state now. */
-export type ShownSilence = Silence & { readonly state: SilenceState };
-
-/** The state of a silence at a moment; `pausing` between the times of its calendar. */
+/** Returns the state of a silence at a moment. */
 export function silenceState(
   { startsAt, endsAt, calendar }: Silence,
   atMs: number,
   calendarOf: CalendarOf,
-): SilenceState {
+): ShownSilence['state'] {
   if (atMs >= Date.parse(endsAt) || endsAt <= startsAt) return 'expired';
   if (atMs < Date.parse(startsAt)) return 'pending';
   if (calendar === null) return 'active';

@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import { type AlertLabels, isoOf, type Page, type Severity } from '../domain/index.ts';
+import { z } from 'zod';
+import { type AlertLabels, isoOf, type Page, SEVERITIES, type Severity, type ShapeOf } from '../domain/index.ts';
 import { positionOf } from '../store/index.ts';
 import type { Opening } from './alert-changes.ts';
 
@@ -100,24 +101,24 @@ function waitOf(row: Readonly<Record<string, SQLOutputValue>>): Wait {
   };
 }
 
-/** A ticket that waits, as the API shows it. Times ISO 8601 UTC. */
-export interface WaitingTicket {
-  readonly rule: string;
-  readonly group: string;
-  readonly title: string;
-  readonly titleZh: string;
-  readonly service: string;
-  readonly department: string;
-  readonly district: string;
-  readonly severity: Severity;
-  readonly reason: WaitReason;
-  /** Id of the silence; rule and group of the alert that explains it; what those gathered have in common. */
-  readonly cause: string;
-  /** When the alert fired. */
-  readonly since: string;
-  /** When it opens at the latest; null where the end of the cause decides. */
-  readonly opensAt: string | null;
-}
+/** A firing alert whose ticket waits. Times are ISO 8601 UTC. */
+export const WaitingTicketSchema = z
+  .object({
+    rule: z.string(),
+    group: z.string(),
+    title: z.string(),
+    titleZh: z.string(),
+    service: z.string(),
+    department: z.string(),
+    district: z.string(),
+    severity: z.enum(SEVERITIES),
+    reason: z.enum(Object.keys(WAIT_REASONS) as [WaitReason, ...WaitReason[]]),
+    cause: z.string().describe('The silence, the alert that inhibits it, or the labels that those gathered share'),
+    since: z.iso.datetime().describe('When the alert fired'),
+    opensAt: z.iso.datetime().nullable().describe('At the latest; null where the end of the cause decides'),
+  })
+  .meta({ id: 'WaitingTicket', description: 'A firing alert whose ticket waits' });
+export type WaitingTicket = ShapeOf<typeof WaitingTicketSchema>;
 
 /** Reads tickets that wait, over any connection to the file. */
 export interface WaitingReader {

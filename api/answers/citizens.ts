@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { StoredReporterSchema } from '../../citizens/index.ts';
+import { RatingSchema } from '../../domain/index.ts';
 
 const text = z.string().nullable();
 const LocalText = z.object({ en: z.string(), zh: z.string() });
@@ -7,7 +9,7 @@ const LocalText = z.object({ en: z.string(), zh: z.string() });
 export const RatingAnswer = z
   .object({
     id: z.string(),
-    rating: z.object({ stars: z.int().min(1).max(5), comment: z.string(), at: z.iso.datetime() }).nullable(),
+    rating: RatingSchema.nullable(),
   })
   .meta({ id: 'RatingAnswer', description: 'What the citizen who reported it thinks of it' });
 
@@ -28,14 +30,7 @@ export const RequestAnswer = z
   .meta({ id: 'RequestAnswer', description: 'What a request says beside its ticket' });
 
 /** Who reported a ticket. */
-export const ReporterAnswer = z
-  .object({
-    ticket: z.string(),
-    name: text,
-    email: text,
-    phone: text,
-    deviceId: text.describe('Open311 `device_id`'),
-    accountId: text.describe('Open311 `account_id`'),
-    reportedAt: z.iso.datetime(),
-  })
-  .meta({ id: 'ReporterAnswer', description: 'Who reported it, for the department that answers for it' });
+export const ReporterAnswer = StoredReporterSchema.extend({ ticket: z.string() }).meta({
+  id: 'ReporterAnswer',
+  description: 'Who reported it, for the department that is responsible',
+});

@@ -1,40 +1,14 @@
 import { z } from 'zod';
-import { SEVERITIES, TICKET_STATUSES } from '../../domain/index.ts';
-import { exactly } from '../../events/index.ts';
-import type { OversightLine, PublicTicket } from '../../tickets/index.ts';
+import { OversightLineSchema, PublicTicketSchema } from '../../tickets/index.ts';
 
-const count = z.int().min(0);
-const Durations = z.object({ count, medianSeconds: z.number().nullable(), p90Seconds: z.number().nullable() });
-const key = z.string().exactOptional();
-
-/** What the tickets of a department, service, district or week come to. */
-export const OversightAnswer = exactly<OversightLine>()(
-  z
-    .object({
-      department: key,
-      service: key,
-      district: key,
-      week: key,
-      opened: count,
-      open: count.describe('Those that ask for something now'),
-      overdue: count.describe('Of those open: past their deadline'),
-      resolved: count,
-      late: count.describe('Of those resolved: past their deadline'),
-      reopened: count,
-      reports: count.describe('Citizens who reported what had a ticket already'),
-      acknowledge: Durations.describe('From the opening until a person took notice'),
-      resolve: Durations.describe('From the first opening to the resolution that stands'),
-      ratings: z.object({ count, mean: z.number().nullable() }),
-    })
-    .meta({ id: 'OversightLine', description: 'What tickets come to' }),
-);
+export { OversightLineSchema as OversightAnswer } from '../../tickets/index.ts';
 
 const Text = z.object({ en: z.string(), zh: z.string() });
 const Titles = z.record(z.string(), Text);
-const lines = z.array(OversightAnswer);
+const lines = z.array(OversightLineSchema);
 const about = { city: Text, licence: z.string(), generatedAt: z.iso.datetime() };
 
-/** Open data: how the city answers. */
+/** Open data: the aggregates of the city's tickets. */
 export const PublicOversight = z
   .object({
     ...about,
@@ -42,30 +16,12 @@ export const PublicOversight = z
     departments: Titles,
     services: Titles,
     districts: Titles,
-    total: OversightAnswer.nullable(),
+    total: OversightLineSchema.nullable(),
     byService: lines,
     byDistrict: lines,
     byWeek: lines,
   })
   .meta({ id: 'PublicOversight' });
-
-const position = z.object({ lat: z.number(), lon: z.number() });
-const PublicTicketSchema = exactly<PublicTicket>()(
-  z.object({
-    id: z.string(),
-    service: z.string(),
-    department: z.string(),
-    district: z.string(),
-    status: z.enum(TICKET_STATUSES),
-    severity: z.enum(SEVERITIES),
-    origin: z.enum(['sensor', 'citizen', 'operator']),
-    openedAt: z.iso.datetime(),
-    dueAt: z.iso.datetime(),
-    acknowledgedAt: z.iso.datetime().nullable(),
-    resolvedAt: z.iso.datetime().nullable(),
-    location: position.nullable(),
-  }),
-);
 
 const Feature = z.object({
   type: z.literal('Feature'),

@@ -8,8 +8,8 @@ import {
   TICKET_REFUSALS,
   TICKET_STATUSES,
   type Ticket,
+  TicketAlertSchema,
 } from '../../domain/index.ts';
-import { TicketAlertSchema } from '../../events/index.ts';
 import { ACTIONS, type Actor, WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
 import { TicketAnswer, WaitingAnswer } from '../answers/tickets.ts';
 import type { ApiDeps } from '../deps.ts';

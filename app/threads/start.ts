@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import { createCheckpointer } from '../../broker/index.ts';
 import type { CityControl } from '../../domain/index.ts';
 import type { Subscriptions, Webhooks } from '../../notify/index.ts';
 import type { Credential, Registry } from '../../registry/index.ts';
+import { createCheckpointer } from '../../store/index.ts';
 import type { Config } from '../config.ts';
 import type { Steps } from '../steps.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';

@@ -5,12 +5,28 @@ import {
   type DropReason,
   EVENT_TYPES,
   type EventType,
+  EvidenceSchema,
   type ShapeOf,
+  TicketSchema,
 } from '../../domain/index.ts';
+import { SilenceSchema } from '../../tickets/index.ts';
 import { isAlertType, isTicketType, schemaUriOf } from '../cloudevent.ts';
-import { AlertDataSchema } from './alert.ts';
-import { SilenceDataSchema } from './silence.ts';
-import { TicketSchema } from './ticket.ts';
+
+/** The data of an alert event. */
+export const AlertDataSchema = AlertSchema.extend({
+  department: z.string().nullable().describe('Department of its ticket'),
+  evidence: EvidenceSchema,
+}).meta({ id: 'AlertData', description: 'An alert at the time of the event, with its evidence' });
+export type AlertData = ShapeOf<typeof AlertDataSchema>;
+
+/** The data of the event of a silence that ends soon. */
+export const SilenceDataSchema = SilenceSchema.extend({
+  alerts: z
+    .array(z.object({ rule: z.string(), group: z.string() }))
+    .readonly()
+    .describe('Those that fire'),
+}).meta({ id: 'SilenceData', description: 'A silence that ends soon, and the firing alerts that it silences' });
+export type SilenceData = ShapeOf<typeof SilenceDataSchema>;
 
 /** The data of the event of a session that lost messages. */
 export const SessionDataSchema = z

@@ -1,13 +1,16 @@
-export { type AlertData, AlertDataSchema } from './alert.ts';
-export { componentsOf, EVENT_SCHEMAS, eventName, JSON_SCHEMAS, plainly } from './event.ts';
-export { exactly } from './exactly.ts';
-export { SilenceSchema } from './silence.ts';
-export { TicketAlertSchema, TicketSchema } from './ticket.ts';
+import { EvidenceSchema, TicketAlertSchema, TicketSchema } from '../../domain/index.ts';
+import { SessionDataSchema, SilenceDataSchema } from './event.ts';
 
-import { EvidenceSchema } from '../../domain/index.ts';
-import { SessionDataSchema } from './event.ts';
-import { SilenceDataSchema } from './silence.ts';
-import { TicketAlertSchema, TicketSchema } from './ticket.ts';
+export {
+  type AlertData,
+  AlertDataSchema,
+  componentsOf,
+  EVENT_SCHEMAS,
+  eventName,
+  JSON_SCHEMAS,
+  plainly,
+} from './event.ts';
+export { exactly } from './exactly.ts';
 
 /** Schemas that other schemas refer to by name. */
 export const NAMED_SCHEMAS = {

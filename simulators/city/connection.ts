@@ -5,15 +5,15 @@ import type { Credentials } from './register.ts';
 
 const SHORTEST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 8_000;
-const FAREWELL_MS = 2_000;
+const LAST_ACKS_MS = 2_000;
 
-/** What happened to the messages of one or many devices. */
+/** Counters of the messages of one or many devices. */
 export interface Traffic {
   sent: number;
   acknowledged: number;
-  /** Sent and given up: the connection was closed for good first. */
+  /** Sent, but not acknowledged before the connection was closed. */
   failed: number;
-  /** Not sent, since the device had its full window in flight. */
+  /** Not sent, because the device had its full window in flight. */
   skipped: number;
 }
 
@@ -21,15 +21,15 @@ export interface Traffic {
 export interface DeviceConnection {
   readonly connected: boolean;
   start(): void;
-  /** Waits at most 2 s for acknowledgements, then disconnects; idempotent. */
+  /** Waits at most 2 s for acknowledgements, then disconnects. Idempotent. */
   stop(): Promise<void>;
-  /** Publishes with QoS 1; resolves when it was acknowledged, failed or (window full) skipped, and never rejects. */
+  /** Publishes with QoS 1. Resolves when the message was acknowledged, failed or skipped (window full); never rejects. */
   publish(payload: string, dup: boolean): Promise<void>;
 }
 
 /**
- * A client of its own for one device: client id and user name are the device's id. It reconnects after 1 to 8 s,
- * each device after another time, so that a fleet does not come back as a herd, and holds at most `window` messages in flight.
+ * Makes the MQTT client of one device; client id and user name are the device's id. It reconnects after a random 1 to 8 s, so
+ * that a fleet does not reconnect at once, and has at most `window` messages in flight.
  */
 export function createConnection(
   deps: { readonly traffic: Traffic; readonly onError: (message: string) => void },
@@ -64,7 +64,7 @@ export function createConnection(
     stop: async () => {
       if (!client || ended) return;
       ended = true;
-      if (client.connected) await Promise.race([Promise.all(pending), sleep(FAREWELL_MS, undefined, { ref: false })]);
+      if (client.connected) await Promise.race([Promise.all(pending), sleep(LAST_ACKS_MS, undefined, { ref: false })]);
       traffic.failed += inFlight;
       await client.endAsync(inFlight > 0 || !client.connected);
     },

@@ -1,11 +1,12 @@
-import type { Metrics } from './models/index.ts';
+import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../domain/index.ts';
+import type { Metrics } from './models.ts';
 import { between, normal, pick, type Random } from './random.ts';
 
-/** Ways in which a device goes wrong. */
+/** The kinds of faults of a device. */
 export const FAULT_KINDS = ['stuck', 'drift', 'dropout', 'spike', 'clock-skew', 'malformed', 'redelivery'] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
-/** What a healthy device would say. */
+/** What a healthy device would send. */
 export interface Sample {
   /** Epoch ms. */
   readonly tsMs: number;
@@ -18,17 +19,14 @@ interface Delivery {
   readonly dup: boolean;
 }
 
-/** What is published instead of a sample, and the fault that is the cause. */
+/** What is published in place of a sample, and the fault that changed it. */
 export interface Distortion {
   readonly fault: FaultKind | null;
   readonly deliveries: readonly Delivery[];
 }
 
 const LASTING: ReadonlySet<FaultKind> = new Set(['stuck', 'drift', 'dropout', 'clock-skew']);
-const SECOND_MS = 1000;
-const MINUTE_MS = 60 * SECOND_MS;
-const DAY_MS = 24 * 60 * MINUTE_MS;
-/** Some skews are tolerable, some lie beyond what a server accepts. */
+/** A server accepts some of these skews and refuses others. */
 const SKEWS_MS = [-9 * DAY_MS, -10 * MINUTE_MS, -20 * SECOND_MS, 30 * SECOND_MS, 15 * MINUTE_MS, 400 * DAY_MS];
 
 interface Episode {
@@ -42,14 +40,14 @@ interface Episode {
   readonly slope: number;
 }
 
-/** The text of a sample in the native format: `{"ts": epoch ms, "metrics": {…}}`. */
+/** Returns a sample in the native format: `{"ts": epoch ms, "metrics": {…}}`. */
 export function encodeSample({ tsMs, metrics }: Sample): string {
   return JSON.stringify({ ts: tsMs, metrics });
 }
 
 /**
- * The faults of one device: each sample begins a fault with probability `rate` (0..1), all kinds being equally likely.
- * Stuck, drift, dropout and clock skew last some readings; spike, malformed and redelivery touch one.
+ * Makes the faults of one device. Each sample starts a fault with probability `rate` (0..1); all kinds are equally likely.
+ * Stuck, drift, dropout and clock skew last several readings; spike, malformed and redelivery change one.
  */
 export function createFaults(random: Random, rate: number): (sample: Sample) => Distortion {
   let episode: Episode | null = null;
@@ -101,7 +99,7 @@ function scaled(metrics: Metrics, factor: number): Metrics {
   return Object.fromEntries(Object.entries(metrics).map(([id, value]) => [id, Math.round(value * factor * 100) / 100]));
 }
 
-/** One metric jumps; where it leaves its range the server refuses that reading and keeps the others. */
+/** One metric jumps. Outside its range the server refuses that value and keeps the others. */
 function spiked(random: Random, metrics: Metrics): Metrics {
   const id = pick(random, Object.keys(metrics));
   const value = metrics[id]!;

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { LamppostError, type Polygon } from '../../domain/index.ts';
-import { duration } from '../flags.ts';
+import { LamppostError, type Polygon, parseDuration } from '../../domain/index.ts';
 import type { PlannedDistrict } from './plan.ts';
 
-/** What the simulator needs to know of a city folder. */
+/** What the simulator needs of a city folder. */
 export interface SimulatedCity {
   readonly districts: readonly PlannedDistrict[];
   /** How often a device of each profile reports, ms. */
@@ -21,8 +20,8 @@ interface Feature {
 }
 
 /**
- * Reads districts, intervals and time zone from a city folder. It looks at what it needs and leaves checking to the
- * server. Throws LamppostError `city` when a file is missing or is not of the right form.
+ * Reads districts, intervals and time zone from a city folder. It reads only what it needs; the server checks the folder.
+ * Throws `city` where a file is missing or malformed.
  */
 export function readCityFolder(folder: string): SimulatedCity {
   const zone = read(folder, 'city.yaml', (text) => (parse(text) as { timezone?: string }).timezone ?? 'UTC');
@@ -55,5 +54,11 @@ function english(text: unknown): string | undefined {
 
 function intervalsOf(text: string): Map<string, number> {
   const profiles = Object.entries(parse(text) as Record<string, { interval: string }>);
-  return new Map(profiles.map(([id, { interval }]) => [id, duration(`${id}.interval`, String(interval))]));
+  return new Map(
+    profiles.map(([id, { interval }]) => {
+      const ms = parseDuration(String(interval));
+      if (ms === null) throw new RangeError(`${id}.interval: "${interval}" is not a duration such as 30s or 15m`);
+      return [id, ms];
+    }),
+  );
 }

@@ -1,6 +1,5 @@
-import type { Device, Polygon } from '../../domain/index.ts';
-import { positionInside } from './polygon.ts';
-import { createRandom } from './random.ts';
+import { contains, type Device, type Place, type Polygon } from '../../domain/index.ts';
+import { between, createRandom, type Random } from './random.ts';
 
 /** A district as the simulated city needs it. */
 export interface PlannedDistrict {
@@ -10,8 +9,8 @@ export interface PlannedDistrict {
   readonly polygons: readonly Polygon[];
 }
 
-/** How a street is furnished: the first six differ, so that even a small fleet has some of everything. */
-const FURNITURE = [
+/** The mix of profiles. The first six differ, so that even a small fleet has all of them. */
+const PROFILES = [
   'waste-bin',
   'air-quality',
   'traffic',
@@ -29,7 +28,7 @@ const FURNITURE = [
   'waste-bin',
 ] as const;
 
-const NAMES: Readonly<Record<(typeof FURNITURE)[number], string>> = {
+const NAMES: Readonly<Record<(typeof PROFILES)[number], string>> = {
   'waste-bin': 'Waste bin',
   'air-quality': 'Air station',
   traffic: 'Road sensor',
@@ -39,9 +38,9 @@ const NAMES: Readonly<Record<(typeof FURNITURE)[number], string>> = {
 };
 
 /**
- * Which devices stand where: spread over all districts and the six profiles, with names and a place inside their
- * district. The same seed gives the same places; an id (`waste-bin-harbour-2`) means the same profile and district
- * whatever the seed. Throws a RangeError without districts.
+ * Plans the devices of a city, spread over all districts and the six profiles, each with a name and a place inside its
+ * district. The same seed gives the same places. An id (`waste-bin-harbour-2`) has the same profile and district under
+ * every seed. Throws a RangeError without districts.
  */
 export function planCity(options: {
   readonly seed: string;
@@ -54,7 +53,7 @@ export function planCity(options: {
   return Array.from({ length: devices }, (_, index) => {
     const round = Math.floor(index / districts.length);
     const district = districts[index % districts.length]!;
-    const profile = FURNITURE[(round + (index % districts.length)) % FURNITURE.length]!;
+    const profile = PROFILES[(round + (index % districts.length)) % PROFILES.length]!;
     const kind = `${profile}-${district.id}`;
     const number = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, number);
@@ -77,4 +76,21 @@ function deviceOf(
     location: positionInside(polygon, random),
     tags: { source: 'simulator' },
   };
+}
+
+/** Returns a random position inside a polygon. Throws a RangeError for a polygon without an interior. */
+function positionInside(polygon: Polygon, random: Random): Place {
+  const ring = polygon[0] ?? [];
+  const lons = ring.map(([lon]) => lon);
+  const lats = ring.map(([, lat]) => lat);
+  for (let attempt = 0; attempt < 10_000; attempt++) {
+    const lon = round(between(random, Math.min(...lons), Math.max(...lons)));
+    const lat = round(between(random, Math.min(...lats), Math.max(...lats)));
+    if (contains(polygon, { lat, lon })) return { lat, lon };
+  }
+  throw new RangeError('the polygon has no interior');
+}
+
+function round(degrees: number): number {
+  return Math.round(degrees * 1e6) / 1e6;
 }

@@ -1,7 +1,7 @@
-/** A source of numbers in `[0, 1)`; the same seed gives the same sequence on every machine. */
+/** Returns numbers in `[0, 1)`. The same seed gives the same sequence on every machine. */
 export type Random = () => number;
 
-/** FNV-1a of a text, mixed (MurmurHash3's finalizer), as an unsigned 32-bit number. */
+/** Returns FNV-1a of a text, mixed by MurmurHash3's finalizer, as an unsigned 32-bit number. */
 function hash(text: string): number {
   let h = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) h = Math.imul(h ^ text.charCodeAt(index), 0x01000193);
@@ -14,7 +14,7 @@ function mix(value: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** mulberry32, seeded by a text such as `42:air-quality-harbour-1`. */
+/** Makes a mulberry32 generator with a text as its seed, such as `42:air-quality-harbour-1`. */
 export function createRandom(seed: string): Random {
   let state = hash(seed);
   return () => {
@@ -25,24 +25,24 @@ export function createRandom(seed: string): Random {
   };
 }
 
-/** A number between `min` and `max`. */
+/** Returns a number between `min` and `max`. */
 export function between(random: Random, min: number, max: number): number {
   return min + random() * (max - min);
 }
 
-/** A normally distributed number with mean 0 and deviation 1 (Box-Muller). */
+/** Returns a normally distributed number with mean 0 and deviation 1 (Box-Muller). */
 export function normal(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-/** One of a list that is not empty. */
+/** Returns one item of a list that is not empty. */
 export function pick<T>(random: Random, list: readonly T[]): T {
   return list[Math.floor(random() * list.length)]!;
 }
 
 /**
- * Noise over time that needs no state: random levels every `periodMs`, joined smoothly. In `[0, 1]`, the same for the
- * same name and time.
+ * Returns noise over time without state: random levels every `periodMs`, interpolated smoothly. In `[0, 1]`; the same name and
+ * time give the same value.
  */
 export function smoothNoise(name: string, timeMs: number, periodMs: number): number {
   const at = timeMs / periodMs;
@@ -57,7 +57,7 @@ function level(base: number, index: number): number {
   return mix(base ^ Math.imul(index | 0, 0x9e3779b1)) / 2 ** 32;
 }
 
-/** First-order autoregressive noise, `x' = keep·x + sqrt(1 − keep²)·deviation·normal`: slow, mean 0, of constant deviation. */
+/** Makes first-order autoregressive noise, `x' = keep·x + sqrt(1 − keep²)·deviation·normal`: slow, with mean 0 and constant deviation. */
 export function createDrift(random: Random, deviation: number, keep = 0.95): () => number {
   let value = normal(random) * deviation;
   return () => {

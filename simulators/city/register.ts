@@ -6,7 +6,7 @@ export interface Credentials {
   readonly secret: string;
 }
 
-/** Where devices are registered. */
+/** The server that registers devices. */
 export interface Registry {
   /** Base URL of the server, such as `http://127.0.0.1:8080`. */
   readonly api: string;
@@ -18,9 +18,9 @@ const BATCH = 200;
 const AT_ONCE = 4;
 
 /**
- * Registers devices and answers their secrets, in the order given. A device that is registered already gets a new
- * secret (its old one ends), so that a simulation can be run again against the same server.
- * Throws LamppostError `forbidden` (the key), `invalid` (the server refused a device) or `busy` (not reachable, retryable).
+ * Registers devices and returns their secrets, in the given order. A device that is already registered gets a new secret in
+ * place of its old one, so that a simulation can run again on the same server. Throws `forbidden` (the key), `invalid` (the
+ * server refused a device) or `busy` (not reachable, retryable).
  */
 export async function registerDevices(registry: Registry, devices: readonly Device[]): Promise<Credentials[]> {
   const all: Credentials[] = [];
@@ -28,7 +28,7 @@ export async function registerDevices(registry: Registry, devices: readonly Devi
     const batch = devices.slice(at, at + BATCH);
     const response = await post(registry, '/api/v1/devices', batch);
     if (response.status === 409) all.push(...(await registerEach(registry, batch)));
-    else all.push(...((await answer(response)) as Credentials[]));
+    else all.push(...((await bodyOf(response)) as Credentials[]));
   }
   return all.map(({ id, secret }) => ({ id, secret }));
 }
@@ -43,8 +43,8 @@ async function registerEach(registry: Registry, devices: readonly Device[]): Pro
 
 async function registerOne(registry: Registry, device: Device): Promise<Credentials> {
   const rotated = await post(registry, `/api/v1/devices/${encodeURIComponent(device.id)}/rotate`);
-  if (rotated.status !== 404) return (await answer(rotated)) as Credentials;
-  return (await answer(await post(registry, '/api/v1/devices', device))) as Credentials;
+  if (rotated.status !== 404) return (await bodyOf(rotated)) as Credentials;
+  return (await bodyOf(await post(registry, '/api/v1/devices', device))) as Credentials;
 }
 
 async function post({ api, key }: Registry, path: string, body?: unknown): Promise<Response> {
@@ -54,13 +54,13 @@ async function post({ api, key }: Registry, path: string, body?: unknown): Promi
   try {
     return await fetch(new URL(path, api), init);
   } catch (cause) {
-    throw new LamppostError('busy', `${api} cannot be reached`, { retryable: true, cause });
+    throw new LamppostError('busy', `no server responds at ${api}`, { retryable: true, cause });
   }
 }
 
-async function answer(response: Response): Promise<unknown> {
+async function bodyOf(response: Response): Promise<unknown> {
   if (response.ok) return response.json();
   const text = (await response.text()).slice(0, 500);
   const forbidden = response.status === 401 || response.status === 403;
-  throw new LamppostError(forbidden ? 'forbidden' : 'invalid', `${response.url} answered ${response.status}: ${text}`);
+  throw new LamppostError(forbidden ? 'forbidden' : 'invalid', `${response.url} responds ${response.status}: ${text}`);
 }

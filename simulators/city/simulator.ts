@@ -1,7 +1,7 @@
 import type { Clock, Device } from '../../domain/index.ts';
 import { createConnection, type DeviceConnection, type Traffic } from './connection.ts';
 import { createFaults, FAULT_KINDS, type FaultKind } from './faults.ts';
-import { modelOf } from './models/index.ts';
+import { modelOf } from './models.ts';
 import { type PlannedDistrict, planCity } from './plan.ts';
 import { between, createRandom } from './random.ts';
 import { type Credentials, registerDevices } from './register.ts';
@@ -10,7 +10,7 @@ const WINDOW = 20;
 const SPREAD_MS_A_DEVICE = 25;
 const LONGEST_SPREAD_MS = 30_000;
 
-/** The city to simulate, and the server it reports to. */
+/** The city to simulate, and the server that its devices publish to. */
 export interface SimulatorOptions {
   /** Where devices publish, such as `mqtt://127.0.0.1:1883`. */
   readonly url: string;
@@ -26,7 +26,7 @@ export interface SimulatorOptions {
   readonly intervalsMs: ReadonlyMap<string, number>;
   /** IANA zone that daily rhythms follow. */
   readonly zone: string;
-  /** How many times faster than life the city's day passes and its devices report; timestamps stay true. */
+  /** How many times faster the city's day passes and its devices report; timestamps stay real. */
   readonly speed: number;
   /** Probability that a reading begins a fault, 0..1. */
   readonly faults: number;
@@ -34,22 +34,22 @@ export interface SimulatorOptions {
   readonly spreadMs?: number;
 }
 
-/** What the simulated city has done so far. */
+/** Counters of a simulated city. */
 export interface SimulatorStats extends Readonly<Traffic> {
   readonly devices: number;
   readonly connected: number;
-  /** Readings that a fault touched, by its kind. */
+  /** Readings changed by a fault, by its kind. */
   readonly faults: Readonly<Record<FaultKind, number>>;
-  /** Connection errors, and the last one. */
+  /** Number of connection errors, and the last one. */
   readonly errors: number;
   readonly lastError: string | null;
 }
 
 /** A simulated city of devices, each with an MQTT client of its own. */
 export interface Simulator {
-  /** Registers the devices and lets them connect, spread over time; resolves when all are registered. */
+  /** Registers the devices and starts their connections, spread over time. Resolves when all are registered. */
   start(): Promise<void>;
-  /** Silences all devices, waits shortly for their acknowledgements and disconnects them; idempotent. */
+  /** Stops all devices, waits at most 2 s for their acknowledgements and disconnects them. Idempotent. */
   stop(): Promise<void>;
   stats(): SimulatorStats;
 }
@@ -65,7 +65,7 @@ interface State {
   stopped: boolean;
 }
 
-/** The simulated city. `start` throws what `registerDevices` throws, and a RangeError for a profile without an interval. */
+/** Makes a simulated city. `start` throws what `registerDevices` throws, and a RangeError for a profile without an interval. */
 export function createSimulator(deps: { readonly clock: Clock }, options: SimulatorOptions): Simulator {
   const state: State = {
     traffic: { sent: 0, acknowledged: 0, failed: 0, skipped: 0 },
@@ -104,7 +104,10 @@ export function createSimulator(deps: { readonly clock: Clock }, options: Simula
   };
 }
 
-/** What one device does: connects, reports at once, and then at its interval (the first one cut short, so that a fleet spreads out). */
+/**
+ * Returns the function that starts one device: it connects, reports after a random part of its interval, so that a fleet
+ * spreads out, and then at each interval.
+ */
 function createRun(
   clock: Clock,
   options: SimulatorOptions,
@@ -114,7 +117,7 @@ function createRun(
 ): () => void {
   const { seed, zone, speed, url } = options;
   const intervalMs = options.intervalsMs.get(device.profile);
-  if (intervalMs === undefined) throw new RangeError(`no interval is given for the profile ${device.profile}`);
+  if (intervalMs === undefined) throw new RangeError(`there is no interval for the profile ${device.profile}`);
   const random = createRandom(`${seed}:run:${device.id}`);
   const model = modelOf(device, { seed, zone });
   const faults = createFaults(createRandom(`${seed}:faults:${device.id}`), options.faults);

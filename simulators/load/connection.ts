@@ -6,19 +6,19 @@ const CONNACK = 0x20;
 const PUBACK = 0x40;
 const PUBACK_LENGTH = 2;
 
-/** What the connections of one run share: how many messages may still go out, and who hears of acknowledgements. */
+/** State that the connections of one run share. */
 export interface LoadShared {
-  /** Messages that may still be sent; each connection takes from it. */
+  /** Messages that may still be sent by all connections together. */
   left: number;
-  /** Whether a connection sends by itself as its window frees (false: something else paces it). */
+  /** Whether a connection sends as soon as its window has room; false: the caller paces it. */
   selfPaced: boolean;
-  /** Hears of every acknowledgement: sent at and acknowledged at, ms of `performance.now()`. */
+  /** Is called for every acknowledgement, with the times of sending and of its receipt, ms of `performance.now()`. */
   onAck(sentMs: number, nowMs: number): void;
-  /** Hears once of the end of a connection that nobody asked for. */
+  /** Is called once for a connection that ends without a call of `stop`. */
   onClosed(why: string): void;
 }
 
-/** Where a connection goes and what it sends. */
+/** The server, identity and messages of a connection. */
 export interface LoadTarget {
   readonly host: string;
   readonly port: number;
@@ -28,18 +28,18 @@ export interface LoadTarget {
   readonly startTsMs: number;
 }
 
-/** One device on a raw socket: a ring of pre-encoded packets, and acknowledgements read by walking their bytes. */
+/** One device on a raw socket. It sends a ring of pre-encoded packets and parses acknowledgements byte by byte. */
 export class LoadConnection {
   readonly ring: PublishRing;
   /** Messages written to the socket. */
   sent = 0;
-  /** Messages whose PUBACK came. */
+  /** Messages whose PUBACK has arrived. */
   acknowledged = 0;
   readonly #target: LoadTarget;
   readonly #shared: LoadShared;
   /** Send time of each slot, ms of `performance.now()`; 0 = free. */
   readonly #sentAt: Float64Array;
-  /** Fewest packets worth a write: many acknowledgements gathered make one long write instead of many short ones. */
+  /** The fewest packets for one write, so that there are few long writes in place of many short ones. */
   readonly #leastBatch: number;
   readonly #packet = new Uint8Array(ACK_BYTES);
   #packetAt = 0;
@@ -56,17 +56,17 @@ export class LoadConnection {
     this.#leastBatch = Math.max(1, target.window >> 3);
   }
 
-  /** Whether the server has accepted it and it has not ended. */
+  /** Whether the server has accepted the connection and it has not ended. */
   get open(): boolean {
     return this.#open;
   }
 
-  /** Messages sent and not yet acknowledged. */
+  /** Messages sent and not acknowledged yet. */
   get inFlight(): number {
     return this.sent - this.acknowledged;
   }
 
-  /** Resolves when the server has accepted the CONNECT; rejects when it refuses, or the socket fails first. */
+  /** Resolves when the server has accepted the CONNECT; rejects when it refuses or the socket fails. */
   start(): Promise<void> {
     const { host, port, identity, window } = this.#target;
     const buffer = Buffer.alloc(Math.min(64 * 1024, Math.max(1024, window * ACK_BYTES)));
@@ -81,7 +81,7 @@ export class LoadConnection {
     });
   }
 
-  /** Says goodbye (DISCONNECT) and closes. */
+  /** Sends DISCONNECT and closes. */
   stop(): void {
     this.#open = false;
     this.#ready = undefined;
@@ -89,7 +89,7 @@ export class LoadConnection {
     this.#socket?.unref();
   }
 
-  /** Sends up to `most` messages that the window and the quota allow, in one write; answers how many. */
+  /** Sends up to `most` messages, as far as the window and `left` allow, in one write. Returns how many. */
   send(most: number, sentMs: number): number {
     if (!this.#open) return 0;
     const limit = Math.min(most, this.#shared.left, this.#target.window - this.inFlight);
@@ -143,7 +143,7 @@ export class LoadConnection {
     const slot = ((high << 8) | low) - 1;
     const sentMs = this.#sentAt[slot] ?? 0;
     if (type !== PUBACK || length !== PUBACK_LENGTH || sentMs === 0) {
-      this.#end(`a PUBACK of a message in flight was due, and ${Buffer.from(this.#packet).toString('hex')} came`);
+      this.#end(`expected a PUBACK of a message in flight, received ${Buffer.from(this.#packet).toString('hex')}`);
       return false;
     }
     this.#sentAt[slot] = 0;

@@ -4,7 +4,7 @@ import { count, numberIn, UsageError } from '../flags.ts';
 import type { LoadIdentity } from './packets.ts';
 import { type LoadOptions, type LoadReport, runLoad } from './run.ts';
 
-const HELP = `Load generator: QoS 1 readings of about 100 bytes on raw sockets.
+const HELP = `Load generator: sends QoS 1 readings of about 100 bytes on raw sockets.
 
 node simulators/load/main.ts --port 1883 --seconds 10 [flags]
 
@@ -12,13 +12,13 @@ node simulators/load/main.ts --port 1883 --seconds 10 [flags]
   --port PORT           1883
   --connections N       50
   --window N            messages in flight per connection: 200
-  --seconds N           length of the measured time (10 where neither this nor --messages is given)
+  --seconds N           length of the measured time: 10 (unless --messages is given)
   --warmup N            seconds before it that are not measured: 1
   --messages N          send exactly N instead, and measure until the last acknowledgement
-  --rate N              messages per second in all; as fast as acknowledgements come where absent
-  --credentials FILE    JSON [{"id", "secret"}], one a connection; anonymous where absent
+  --rate N              messages per second of all connections; without it as fast as acknowledgements arrive
+  --credentials FILE    JSON [{"id", "secret"}], one for each connection; without it anonymous
   --start-ts MS         first timestamp of each device (two hours ago); a repeated run passes the last report's nextTsMs
-  --qos 1               the only one there is
+  --qos 1               the only supported level
   --json                print the report as JSON
 `;
 
@@ -70,7 +70,7 @@ function asText(report: LoadReport): string {
   return [
     `${Math.round(steady.perSecond)} messages/s acknowledged over ${steady.seconds.toFixed(1)} s`,
     `ack ms: p50 ${ackMs.p50.toFixed(2)}, p90 ${ackMs.p90.toFixed(2)}, p99 ${ackMs.p99.toFixed(2)}, max ${ackMs.max.toFixed(2)}`,
-    `generator CPU ${steady.cpuMicrosPerMessage.toFixed(2)} µs a message; sent ${report.sent}, unacknowledged ${report.unacknowledged}`,
+    `generator CPU ${steady.cpuMicrosPerMessage.toFixed(2)} µs per message; sent ${report.sent}, unacknowledged ${report.unacknowledged}`,
     ...Object.entries(report.closed).map(([why, times]) => `${times} connections ended early: ${why}`),
   ].join('\n');
 }

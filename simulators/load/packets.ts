@@ -1,18 +1,18 @@
 import { generate } from 'mqtt-packet';
 
-/** Bytes of a PUBLISH payload that the generator sends. */
+/** Length of a PUBLISH payload, bytes. */
 export const PAYLOAD_BYTES = 100;
 
 const LOW = 1_000_000;
 const FRACTION_DIGITS = 10;
 
-/** Who a connection says it is; without a secret it connects anonymously under its id. */
+/** The identity of a connection. Without a secret it connects anonymously, with its id as client id. */
 export interface LoadIdentity {
   readonly id: string;
   readonly secret?: string;
 }
 
-/** The bytes of a CONNECT (MQTT 3.1.1, clean session): user name and client id are the device's id. */
+/** Returns the bytes of a CONNECT (MQTT 3.1.1, clean session): user name and client id are the device's id. */
 export function encodeConnect(identity: LoadIdentity): Buffer {
   const credentials =
     identity.secret === undefined ? {} : { username: identity.id, password: Buffer.from(identity.secret, 'utf8') };
@@ -27,17 +27,17 @@ export function encodeConnect(identity: LoadIdentity): Buffer {
   });
 }
 
-/** A reading of the air-quality profile in exactly `PAYLOAD_BYTES` bytes; `tsMs` has 13 digits. */
+/** Returns a reading of the air-quality profile of exactly `PAYLOAD_BYTES` bytes; `tsMs` must have 13 digits. */
 function examplePayload(tsMs: number): Buffer {
   const text = `{"ts":${tsMs},"metrics":{"pm25":12.3456789012,"pm10":23.4567890123,"no2":34.56789012345}}`;
   return Buffer.from(text.replace(/5\}\}$/, `${'5'.repeat(1 + PAYLOAD_BYTES - text.length)}}}`), 'ascii');
 }
 
 /**
- * The QoS 1 PUBLISH packets of one device, encoded once, one a slot. Slot `i` always carries packet id `i + 1`, so that
- * an acknowledgement names its slot. `stamp` patches what differs from message to message, in place: the timestamp
- * (1 ms later with each message, so that no reading is a duplicate) and digits of the first two values.
- * A slot may be stamped again only when its acknowledgement has come: before that the bytes may still wait in a socket.
+ * The QoS 1 PUBLISH packets of one device, encoded once, one for each slot. Slot `i` always has packet id `i + 1`, so that an
+ * acknowledgement names its slot. `stamp` changes in place what differs between messages: the timestamp (1 ms later with
+ * each message, so that no reading is a duplicate) and digits of the first two values. A slot must not be stamped again
+ * before its acknowledgement has arrived, since its bytes may still be in the socket's queue.
  */
 export class PublishRing {
   readonly bytes: Buffer;
@@ -67,12 +67,12 @@ export class PublishRing {
     this.#slotHigh = new Float64Array(slots).fill(this.#high);
   }
 
-  /** Timestamp that the next message will carry, epoch ms. */
+  /** Timestamp of the next message, epoch ms. */
   get nextTsMs(): number {
     return this.#high * LOW + this.#low;
   }
 
-  /** Gives a slot the next timestamp and fresh digits. */
+  /** Writes the next timestamp and new digits into a slot. */
   stamp(slot: number): void {
     const bytes = this.bytes;
     const base = slot * this.slotBytes;

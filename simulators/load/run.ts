@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HOUR_MS } from '../../domain/index.ts';
 import { LoadConnection, type LoadShared } from './connection.ts';
-import { Histogram } from './histogram.ts';
 import { type LoadIdentity, PAYLOAD_BYTES } from './packets.ts';
 
 const CONNECTING_AT_ONCE = 50;
 const DRAIN_MS = 30_000;
 const TICK_MS = 1;
 const POLL_MS = 5;
+const SUB_BITS = 6;
+const SUB = 1 << SUB_BITS;
 
-/** What to send, where, and for how long: `seconds` or `messages`. */
+/** What to send, where, and how much: `seconds` or `messages`. */
 export interface LoadOptions {
   readonly host: string;
   readonly port: number;
@@ -33,7 +34,7 @@ export interface LoadOptions {
   readonly startTsMs?: number;
 }
 
-/** What was measured. `steady` covers the measured time only, without connecting, warm-up and draining. */
+/** The measured values. `steady` covers the measured time only, without connecting, warm-up and draining. */
 export interface LoadReport {
   readonly connections: number;
   readonly window: number;
@@ -42,7 +43,7 @@ export interface LoadReport {
   readonly rate: number | null;
   readonly sent: number;
   readonly acknowledged: number;
-  /** Sent and never acknowledged within 30 s of the end. */
+  /** Sent, but not acknowledged within 30 s of the end. */
   readonly unacknowledged: number;
   readonly connectSeconds: number;
   readonly steady: {
@@ -61,7 +62,7 @@ export interface LoadReport {
   readonly nextTsMs: number;
 }
 
-/** Latencies of the phase that is being measured, and when the last acknowledgement came. */
+/** Latencies of the measured phase, and the time of the last acknowledgement. */
 interface Meter {
   histogram: Histogram;
   lastAckMs: number;
@@ -82,8 +83,8 @@ interface Run {
 }
 
 /**
- * Connects all, then sends QoS 1 messages of about 100 bytes to `devices/{id}/readings` and measures the acknowledgements.
- * Rejects when a connection is refused at the start; a connection that ends later is counted in `closed`.
+ * Opens all connections, then sends QoS 1 messages of about 100 bytes to `devices/{id}/readings` and measures their
+ * acknowledgements. Rejects when a connection is refused at the start; one that ends later is counted in `closed`.
  */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   checkOptions(options);
@@ -110,7 +111,7 @@ function checkOptions(options: LoadOptions): void {
   if (!((seconds ?? messages ?? 0) > 0)) throw new RangeError('seconds or messages must be above 0');
   if (rate !== undefined && !(rate > 0)) throw new RangeError('rate must be above 0');
   if (identities && identities.length < connections) {
-    throw new RangeError(`${connections} connections need as many credentials, and there are ${identities.length}`);
+    throw new RangeError(`${connections} connections need as many credentials; there are ${identities.length}`);
   }
 }
 
@@ -148,7 +149,7 @@ async function connectAll(connections: readonly LoadConnection[]): Promise<void>
   }
 }
 
-/** Lets the messages go; answers how to end it. */
+/** Starts sending; returns the function that stops it. */
 function startSending({ connections, shared, options }: Run): () => void {
   shared.left = options.messages ?? Number.MAX_SAFE_INTEGER;
   const stopPacing = options.rate === undefined ? fillWindows(connections) : pace(connections, shared, options.rate);
@@ -164,8 +165,8 @@ function fillWindows(connections: readonly LoadConnection[]): () => void {
 }
 
 /**
- * Sends what is due by the clock, spread over the connections. A message is timed from the moment it was due, so that
- * a server (or generator) that falls behind shows in the latencies instead of thinning the load (coordinated omission).
+ * Sends what is due by the clock, spread over the connections. A message is timed from the moment it was due, so that a
+ * server (or generator) that falls behind shows in the latencies and does not reduce the load (coordinated omission).
  */
 function pace(connections: readonly LoadConnection[], shared: LoadShared, rate: number): () => void {
   const startMs = performance.now();
@@ -174,7 +175,7 @@ function pace(connections: readonly LoadConnection[], shared: LoadShared, rate: 
   const tick = (): void => {
     let due = Math.min(shared.left, Math.floor(((performance.now() - startMs) / 1000) * rate) - issued);
     const share = Math.ceil(due / connections.length);
-    for (let asked = 0; asked < connections.length && due > 0; asked++) {
+    for (let tried = 0; tried < connections.length && due > 0; tried++) {
       const dueMs = startMs + (issued / rate) * 1000;
       const count = connections[turn]!.send(Math.min(share, due), dueMs);
       turn = (turn + 1) % connections.length;
@@ -251,4 +252,44 @@ function reportOf(
     closed,
     nextTsMs: Math.max(...connections.map((connection) => connection.ring.nextTsMs)),
   };
+}
+
+/**
+ * Counts durations in buckets that grow with the value, as HdrHistogram does: exact below 128 µs, within 1/64 above, up to
+ * 35 minutes, in one fixed array.
+ */
+export class Histogram {
+  readonly #counts = new Float64Array(SUB * (33 - SUB_BITS));
+  count = 0;
+  maxMicros = 0;
+
+  /** Adds a duration in µs; fractions are dropped, negative ones count as 0. */
+  record(micros: number): void {
+    const value = micros > 0 ? Math.min(micros, 0x7fffffff) | 0 : 0;
+    this.#counts[bucketOf(value)]! += 1;
+    this.count += 1;
+    if (value > this.maxMicros) this.maxMicros = value;
+  }
+
+  /** Returns the smallest bucket bound that the share `p` (0..1) of the durations does not exceed, µs; 0 when empty. */
+  percentile(p: number): number {
+    const rank = Math.ceil(p * this.count);
+    let seen = 0;
+    for (let bucket = 0; bucket < this.#counts.length; bucket++) {
+      seen += this.#counts[bucket]!;
+      if (seen >= rank && seen > 0) return Math.min(upperBound(bucket), this.maxMicros);
+    }
+    return 0;
+  }
+}
+
+function bucketOf(value: number): number {
+  const shift = Math.max(0, 31 - SUB_BITS - Math.clz32(value));
+  return shift * SUB + (value >>> shift);
+}
+
+function upperBound(bucket: number): number {
+  if (bucket < 2 * SUB) return bucket;
+  const shift = Math.floor(bucket / SUB) - 1;
+  return (bucket - shift * SUB + 1) * 2 ** shift - 1;
 }

@@ -68,7 +68,7 @@ describe('doctor', () => {
     const ran = await lamppost(['doctor'], { ...healthy(), HTTP_PORT: String(port) });
     expect(ran.code).toBe(1);
     expect(ran.out).toMatch(/settings: well/);
-    expect(ran.out).toMatch(/nothing answers/);
+    expect(ran.out).toMatch(/no server responds/);
   });
 });
 

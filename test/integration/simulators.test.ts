@@ -192,7 +192,7 @@ test('simulator - faults are counted by kind and reach the broker', async () => 
   expect(payloads.length - new Set(payloads).size).toBeGreaterThan(0);
 });
 
-test('simulate - a wrong key ends with code 1 and says what the server answered', async () => {
+test('simulate - a wrong key ends with code 1 and shows the response of the server', async () => {
   const lines: string[] = [];
   const deps = { clock: systemClock, out: () => {}, err: (line: string) => lines.push(line) };
   const code = await withCity((city) => {
@@ -200,7 +200,7 @@ test('simulate - a wrong key ends with code 1 and says what the server answered'
     return simulate(argv, {}, deps);
   });
   expect(code).toBe(1);
-  expect(lines.join()).toMatch(/answered 401/);
+  expect(lines.join()).toMatch(/responds 401/);
 });
 
 test('simulate - a city folder becomes a city of devices, until it is interrupted', async () => {

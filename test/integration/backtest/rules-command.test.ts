@@ -74,7 +74,7 @@ expect:
     );
     const first = await lamppost(['rules', 'test', city]);
     expect(first.code).toBe(1);
-    expect(first.out).toMatch(/rules\/frost\.test\.yaml:4:\d+ .*"2 o'clock" is no time/);
+    expect(first.out).toMatch(/rules\/frost\.test\.yaml:4:\d+ .*"2 o'clock" is not a time/);
     expect(first.out).toMatch(/rules\/frost\.test\.yaml:7:\d+ .*burning/);
     writeFileSync(
       join(city, 'rules/frost.test.yaml'),
@@ -98,11 +98,11 @@ expect:
     const { out } = await lamppost(['rules', 'test', city]);
     for (const says of [
       /:2:\d+ .*old-tow.*old-town/,
-      /:4:\d+ say which device: a, b/,
+      /:4:\d+ name one device of a, b/,
       /:5:\d+ .*temperatur.*temperature/,
     ])
       expect(out).toMatch(says);
-    for (const says of [/:6:\d+ .*no device "c"/, /:8:\d+ say which device: a, b/]) expect(out).toMatch(says);
+    for (const says of [/:6:\d+ .*no device "c"/, /:8:\d+ name one device of a, b/]) expect(out).toMatch(says);
   });
 });
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { SessionDrop } from '../../../domain/index.ts';
-import { type SilenceData, sessionEventOf, silenceEventOf } from '../../../events/cloudevent.ts';
+import { sessionEventOf, silenceEventOf } from '../../../events/cloudevent.ts';
 import { type AlertAfter, alertEventOf, type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
+import type { SilenceData } from '../../../events/schemas/event.ts';
 import { passes } from '../../../notify/receiver.ts';
 import { ticketOf, transition } from '../../kit/tickets/scene.ts';
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../../domain/index.ts';
-import { type SilenceData, silenceEventOf } from '../../../events/cloudevent.ts';
+import { silenceEventOf } from '../../../events/cloudevent.ts';
 import { type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
+import type { SilenceData } from '../../../events/schemas/event.ts';
 import { whatHappened } from '../../../notify/email/facts.ts';
 import { mailOf, testMail } from '../../../notify/email/mail.ts';
 import { CITY, openNotifier } from '../../kit/notify/kit.ts';

@@ -1,7 +1,7 @@
 import { parser } from 'mqtt-packet';
 import { expect, test } from 'vitest';
-import { Histogram } from '../../../simulators/load/histogram.ts';
 import { encodeConnect, PAYLOAD_BYTES, PublishRing } from '../../../simulators/load/packets.ts';
+import { Histogram } from '../../../simulators/load/run.ts';
 
 const START_MS = 1_699_999_999_998;
 

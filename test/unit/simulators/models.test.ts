@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { weatherAt } from '../../../simulators/city/weather.ts';
+import { weatherAt } from '../../../simulators/city/environment.ts';
 import { type Metrics, modelOf, planCity } from '../../../simulators/index.ts';
 import { districts } from '../../kit/simulators/districts.ts';
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import { expect, test } from 'vitest';
-import { createCheckpointer } from '../../../../broker/index.ts';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
+import { createCheckpointer } from '../../../../store/index.ts';
 import { until } from '../../../kit/broker/kit.ts';
 
 const log = pino({ level: 'silent' });

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { CONVERSIONS, parseRecording, scheduleReplay } from '../../../simulators/city/recording.ts';
+import { CONVERSIONS, parseRecording, scheduleReplay } from '../../../simulators/city/replay.ts';
 
 const SAMPLES = new URL('../../../simulators/samples/traffic/', import.meta.url);
 

@@ -1,15 +1,15 @@
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 
-/** Brings the log of sessions into their file from time to time. */
+/** Brings the write-ahead log of a SQLite file into the file from time to time. */
 export interface Checkpointer {
   start(): void;
   stop(): void;
 }
 
 /**
- * Makes the checkpointer of a file that another thread writes: a checkpoint waits for the disk, which the broker's thread must
- * not (ADR 13). It neither holds up the writer nor is held up by it.
+ * Returns the checkpointer of a file that another thread writes: a checkpoint waits for the disk, which the broker's thread
+ * must not (ADR 13). Neither waits for the other.
  */
 export function createCheckpointer({ path, everyMs }: { path: string; everyMs: number }, log: Logger): Checkpointer {
   let db: DatabaseSync | undefined;
@@ -20,7 +20,7 @@ export function createCheckpointer({ path, everyMs }: { path: string; everyMs: n
       db ??= new DatabaseSync(path);
       db.exec('pragma wal_checkpoint(passive)');
     } catch (error) {
-      log.warn({ err: error }, 'the sessions are checkpointed later');
+      log.warn({ err: error, path }, 'a file is checkpointed later');
     }
   }
 

@@ -1,0 +1,94 @@
+import type { Client } from 'aedes';
+import type { Identity } from '../registry/index.ts';
+import { refuseSubscribe, type TopicRefusal } from './access.ts';
+import type { Publisher } from './admission.ts';
+import type { Direct } from './direct.ts';
+
+/** What the broker knows of one connection. */
+export interface Connection {
+  /** Absent until its login. */
+  publisher: Publisher | null;
+  /** Its CONNECT asked to keep a session under no name. */
+  nameless: boolean;
+  /** The way past Aedes, once that has connected the client. */
+  direct: Direct | null;
+  committed: () => void;
+}
+
+/** A step of a list below yields the reason of a refusal, or null and the next step decides. */
+type Step<Args extends readonly unknown[], Reason> = (...args: Args) => Reason | null;
+
+/** Returns the first reason that a step yields; null where every step passes. */
+export function firstRefusal<Args extends readonly unknown[], Reason>(
+  steps: readonly Step<Args, Reason>[],
+  ...args: Args
+): Reason | null {
+  for (const step of steps) {
+    const reason = step(...args);
+    if (reason !== null) return reason;
+  }
+  return null;
+}
+
+/** Why a socket is closed before its CONNECT. */
+export type AcceptRefusal = 'stopping' | 'too-many-connections';
+
+interface Accepting {
+  readonly stopping: boolean;
+  readonly connections: number;
+  readonly maxConnections: number;
+}
+
+/** A new socket. */
+export const ACCEPT: readonly Step<[Accepting], AcceptRefusal>[] = [
+  ({ stopping }) => (stopping ? 'stopping' : null),
+  ({ connections, maxConnections }) => (connections >= maxConnections ? 'too-many-connections' : null),
+];
+
+/** Why a CONNECT is refused. */
+export type LoginRefusal = 'wrong-credentials' | 'nameless-session' | 'client-id-of-another';
+
+interface Login {
+  /** Null: no such user name, or another secret. */
+  readonly identity: Identity | null;
+  readonly clientId: string;
+  readonly nameless: boolean;
+}
+
+/** A CONNECT. A device's client id is its id, so that two machines cannot share one secret unnoticed. */
+export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
+  ({ identity }) => (identity === null ? 'wrong-credentials' : null),
+  // MQTT 3.1.1 §3.1.3.1: a client without an id must not ask to keep its session.
+  ({ nameless }) => (nameless ? 'nameless-session' : null),
+  ({ identity, clientId }) => (identity?.kind === 'device' && clientId !== identity.id ? 'client-id-of-another' : null),
+];
+
+/** Return codes of CONNACK (MQTT 3.1.1 §3.2.2.3); Aedes declares them as an ambient const enum, which cannot be imported. */
+export const CONNACK: Readonly<Record<LoginRefusal, number>> = {
+  'wrong-credentials': 4,
+  'nameless-session': 2,
+  'client-id-of-another': 2,
+};
+
+/** A topic filter of a SUBSCRIBE; a refused one gets SUBACK 128 (MQTT 3.1.1 §3.9.3). */
+export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, Rooms], TopicRefusal>[] = [
+  (connection) => (connection?.publisher ? null : 'reserved-topic'),
+  (connection, _client, filter) => refuseSubscribe(connection!.publisher!.identity, filter),
+  (_connection, client, _filter, sessions) =>
+    client.clean || sessions.hasRoom(client.id) ? null : 'too-many-sessions',
+];
+
+/** The bound of kept sessions. */
+interface Rooms {
+  hasRoom(session: string): boolean;
+}
+
+/** Why a message is not sent to a subscriber. */
+export type ForwardRefusal = TopicRefusal | 'gone' | 'slow-reader';
+
+/** A message on its way to a subscriber. What it may read is asked again: its rights may have changed since it subscribed. */
+export const FORWARD: readonly Step<[Connection | undefined, Client, string, number], ForwardRefusal>[] = [
+  (connection, client) => (connection?.publisher && !client.conn.destroyed ? null : 'gone'),
+  (connection, _client, topic) => refuseSubscribe(connection!.publisher!.identity, topic),
+  (_connection, client, _topic, maxUnread) => (client.conn.writableLength <= maxUnread ? null : 'slow-reader'),
+];
