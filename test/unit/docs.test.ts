@@ -1,0 +1,88 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MOST = 120;
+
+const below = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/${name.replaceAll('\\', '/')}`);
+const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', ...below];
+const ADRS = below.filter((name) => /^docs\/adr\/\d{4}-/.test(name));
+
+const read = (page: string) => readFileSync(join(ROOT, page), 'utf8');
+
+interface Line {
+  readonly number: number;
+  readonly text: string;
+}
+
+/** The lines of a page outside of code fences. */
+function prose(page: string): Line[] {
+  let fenced = false;
+  return read(page)
+    .split('\n')
+    .map((text, i) => ({ number: i + 1, text }))
+    .filter(({ text }) => {
+      const fence = /^\s*(```|~~~)/.test(text);
+      if (fence) fenced = !fenced;
+      return !fenced && !fence;
+    });
+}
+
+/** `a/{b,c}.ts` as `a/b.ts` and `a/c.ts`. */
+function expand(path: string): string[] {
+  const [, before, list, after] = /^(.*?)\{(.*?)\}(.*)$/.exec(path) ?? [];
+  if (list === undefined) return [path];
+  return list.split(',').flatMap((part) => expand(`${before}${part}${after}`));
+}
+
+test.each(PAGES)('docs - %s has no line of text over 120 characters', (page) => {
+  const long = prose(page).filter(({ text }) => text.length > MOST && !/^\s*\|/.test(text));
+  expect(long.map(({ number, text }) => `${page}:${number} has ${text.length}`)).toEqual([]);
+});
+
+test.each(PAGES)('docs - every relative link of %s leads to a file', (page) => {
+  const links = [
+    ...prose(page)
+      .map(({ text }) => text)
+      .join('\n')
+      .matchAll(/\]\(([^)\s]+)\)/g),
+  ].map(([, to]) => to!);
+  const files = links.filter((to) => !/^([a-z]+:|#)/.test(to)).map((to) => to.split('#')[0]!);
+  expect(files.filter((file) => !existsSync(join(ROOT, dirname(page), file)))).toEqual([]);
+});
+
+test('docs - every path in the table of promises of the README exists', () => {
+  const [, section] = /^## Promises.*?\n(.*?)^## /ms.exec(read('README.md'))!;
+  const rows = section!.split('\n').filter((line) => /^\| \d/.test(line));
+  const paths = rows.map((row) => [...row.matchAll(/`(test\/[^`]+)`/g)].flatMap(([, path]) => expand(path!)));
+  expect(rows).toHaveLength(7);
+  expect(paths.flat().length).toBeGreaterThan(15);
+  expect(paths.flat().filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
+/** Pages whose paths are those of today; a decision or a line of the changelog keeps the names of its time. */
+const CURRENT = PAGES.filter((page) => page !== 'CHANGELOG.md' && !page.startsWith('docs/adr/'));
+/** `city/` is left out: a city may have files that the sample city does not have. */
+const FOLDERS = readdirSync(ROOT, { withFileTypes: true }).flatMap((entry) =>
+  entry.isDirectory() ? [entry.name] : [],
+);
+
+test.each(CURRENT)('docs - every file and folder of ours that %s names exists', (page) => {
+  const text = prose(page).map((line) => line.text);
+  const named = [...text.join('\n').matchAll(/`([a-z][\w-]*)(\/[\w./-]*[\w/])`/g)];
+  const ours = named
+    .filter(([, folder]) => FOLDERS.includes(folder!) && folder !== 'city')
+    .map(([, folder, rest]) => `${folder}${rest}`);
+  expect(ours.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
+test.each(ADRS)('docs - %s has a status, a date and what was not taken', (page) => {
+  const text = read(page);
+  expect(text).toMatch(/^Status: \S/m);
+  expect(text).toMatch(/\bDate: \d{4}-\d{2}-\d{2}\b/);
+  expect(text).toMatch(/^Not taken\b/m);
+});
