@@ -31,11 +31,18 @@ test('jobs - run in the time zone of the city, and not after their stop', async 
   await schedule.start();
   const zone = new Intl.DateTimeFormat('en-GB', { timeZone: 'Asia/Kathmandu', timeStyle: 'short' });
   const tasks = [...cron.getTasks().values()];
-  const due = tasks.map((task) => [task.name, zone.format(task.getNextRun()!).replace(/^\d\d(?=:05)/, '*')]);
+  /** The local time of the next run; of the two that run often, how soon that is. */
+  const dueOf = (task: (typeof tasks)[number]): string => {
+    const next = task.getNextRun()!;
+    if (task.name === 'deadlines') return next.getTime() - Date.now() <= 1_000 ? 'within a second' : next.toISOString();
+    const time = zone.format(next);
+    return task.name === 'history roll-up' ? time.replace(/^\d\d/, '*') : time;
+  };
+  const due = tasks.map((task) => [task.name, dueOf(task)]);
   expect(due).toEqual([
     ['history roll-up', '*:05'],
     ['quarantine expiry', '03:20'],
-    ['deadlines', zone.format(Date.now() + 1_000)],
+    ['deadlines', 'within a second'],
     ['delivery log expiry', '03:30'],
     ['reporter expiry', '03:50'],
     ['ledger report', '00:00'],

@@ -160,7 +160,7 @@ test('a history that has no Parquet says so', async () => {
 
 test.each([
   ['fill=null', 'every=5m'],
-  [`from=${START}&to=1`, 'lies after'],
+  [`from=${START}&to=1`, 'is after'],
   ['fn=median', 'p95'],
   ['format=xml', 'parquet'],
 ])('?%s - responds with what would be right', async (query, hint) => {
