@@ -135,7 +135,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
       const step = history.step(false);
       storing = embedded ? step.catch(() => {}) : storing;
       if (await step) release();
-      else await untilCommit(seen, BATCH_MS);
+      else await untilCommit(seen, history.gathers() ? BATCH_MS : IDLE_MS);
     }
   }
 
