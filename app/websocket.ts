@@ -8,7 +8,7 @@ import { type Duplex, pipeline } from 'node:stream';
 export function bridgeWebSocket(stream: Duplex, port: number, host: string): void {
   const any = host === '0.0.0.0' || host === '::';
   const socket = connect({ port, host: any ? '127.0.0.1' : host, noDelay: true });
-  // An end that goes away takes the other with it; there is nobody left to tell.
+  // When one end closes, the other is closed; nobody is left to report an error to.
   pipeline(stream, socket, stream, () => {
     stream.destroy();
     socket.destroy();

@@ -1,5 +1,6 @@
 /**
- * What a key may do, from the least to the most: `network-server` publishes the uplinks of LoRaWAN devices over MQTT and
+ * What a key may do, from the least to the most: `network-server` publishes the uplinks of LoRaWAN devices over MQTT
+ * and
  * reads nothing, `citizen-app` asks for services in the name of citizens (Open311) and reads nothing that needs a key,
  * `viewer` reads, `operator` also acts on tickets, `admin` also registers devices and keys.
  */
@@ -15,7 +16,9 @@ export interface Key {
   readonly department: string | null;
 }
 
-/** The one department whose tickets a key may see, on every channel; null: all. An admin is bound to none (promise 7). */
+/**
+ * The one department whose tickets a key may see, on every channel; null: all. An admin is bound to none (promise 7).
+ */
 export function boundTo({ role, department }: Key): string | null {
   return role === 'admin' ? null : department;
 }

@@ -33,7 +33,10 @@ interface Deps {
   readonly random?: () => number;
 }
 
-/** How long a batch waits that has only ticks and control records: nobody waits for it, and writing costs an idle server CPU. */
+/**
+ * How long a batch waits that has only ticks and control records: nobody waits for it, and writing costs an idle server
+ * CPU.
+ */
 const IDLE_AGE_MS = 5_000;
 const READ_AHEAD = 64;
 const MOST_BLOCKS = 4_096;
