@@ -1,18 +1,85 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AuthenticateError, Client } from 'aedes';
-import { LamppostError } from '../domain/index.ts';
-import { Credentials } from '../registry/index.ts';
+import type { Logger } from 'pino';
+import { type Clock, LamppostError, type MessageSink, type SessionDrop } from '../domain/index.ts';
+import { type CredentialChange, Credentials } from '../registry/index.ts';
 import { createAdmission, createPublisher, waitingBytes } from './admission.ts';
 import { ACCEPT, CONNACK, type Connection, FORWARD, firstRefusal, LOGIN, SUBSCRIBE } from './connection.ts';
-import type { Broker, BrokerDeps, BrokerOptions } from './contract.ts';
 import { createDirectWays } from './direct.ts';
-import { guard } from './guard.ts';
+import { type GuardLimits, guard } from './guard.ts';
 import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
-import { createUpkeep, openSessions, sayLastWords, type Upkeep } from './keeping.ts';
-import { createListeners } from './listeners.ts';
-import { createOutgoing, createPresence } from './outgoing.ts';
+import { createListeners, type ListenOptions } from './listeners.ts';
+import { createOutgoing, createPresence, type Outgoing } from './outgoing.ts';
 import type { Sessions } from './sessions/index.ts';
+import { createUpkeep, type KeepOptions, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
+
+/** Where the broker listens, and its limits. */
+export interface BrokerOptions extends GuardLimits, ListenOptions {
+  /** A subscriber with more unread bytes than this is cut. */
+  readonly maxUnread: number;
+  readonly sessions: KeepOptions;
+}
+
+/** What the broker is given. */
+export interface BrokerDeps {
+  readonly sink: MessageSink;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly overloaded: () => boolean;
+  /** Publishes what sessions lost as events; resolves when they are stored. Drops whose publication rejects are passed again. */
+  readonly publishDrops: (drops: readonly SessionDrop[]) => Promise<void>;
+}
+
+/** Counts since the start. */
+export interface BrokerCounts {
+  connections: number;
+  admitted: number;
+  refused: number;
+  /** Messages of network servers that are not uplinks. */
+  dropped: number;
+  cutSlow: number;
+  cutOversize: number;
+  refusedLogins: number;
+  /** Kept sessions, and how many of them are connected. */
+  sessions: number;
+  sessionsConnected: number;
+  /** Messages in their queues, and messages dropped since the start. */
+  queued: number;
+  queueDropped: number;
+  retained: number;
+}
+
+/** The MQTT side of Lamppost. */
+export interface Broker extends Pick<Outgoing, 'publish' | 'restate'> {
+  /**
+   * Opens the sessions: `publish` and `restate` work from here on. Separate from `start`, because the engine replays and
+   * restates its retained messages before the first client may connect. Throws `disk` where the sessions cannot be opened.
+   */
+  open(): Promise<void>;
+  /** Publishes the wills that a crash left and listens; returns the ports. Throws `config` where a port is not available. */
+  start(): Promise<{ port: number; tlsPort: number | null }>;
+  /** Takes no more messages, waits for pending commits, then closes connections and sessions. Idempotent. */
+  stop(): Promise<void>;
+  /** Applies a change of credentials; cuts connections whose secret is no longer valid and ends their sessions. */
+  credentials(change: CredentialChange): void;
+  /**
+   * Admits a device's message that did not come over MQTT. Resolves to `acknowledged` when it is on disk, and to `refused`
+   * where the secret is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
+   */
+  ingest(message: OutsideMessage): Promise<'acknowledged' | 'refused'>;
+  /** Whether any client is subscribed to live readings. */
+  wantsLive(): boolean;
+  counts(): BrokerCounts;
+}
+
+/** A message with the credentials that came with it. */
+export interface OutsideMessage {
+  readonly device: string;
+  readonly secret: string;
+  readonly topic: string;
+  readonly payload: Uint8Array;
+}
 
 /** How long a read that an overload holds waits for the next look. */
 const RESUME_MS = 5;
@@ -183,7 +250,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     },
     async start() {
       upkeep!.start();
-      await sayLastWords(sessions!, credentials, admission);
+      await publishLeftWills(sessions!, credentials, admission);
       return listeners.start();
     },
     async stop() {

@@ -9,8 +9,7 @@ import {
   type Page,
 } from '../domain/index.ts';
 import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
-import type { Credential } from './credentials.ts';
-import { hashSecret, newSecret } from './secrets.ts';
+import { type Credential, hashSecret, newSecret } from './credentials.ts';
 
 const SCHEMA: RoomSchema = {
   room: 'registry',

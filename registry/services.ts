@@ -1,7 +1,6 @@
 import { type City, type Device, type Key, type KeyRole, requireName } from '../domain/index.ts';
-import type { CredentialChange } from './credentials.ts';
+import { type CredentialChange, hashSecret, sameHash } from './credentials.ts';
 import type { Registry } from './registry.ts';
-import { hashSecret, sameHash } from './secrets.ts';
 
 /** Registers, lists, revokes and rotates devices, and makes the change known. */
 export interface DeviceService extends Pick<Registry, 'list' | 'get'> {

@@ -107,7 +107,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     },
     log: pino({ level: 'silent' }),
     overloaded: () => scene.overloaded,
-    tell: async (told: readonly SessionDrop[]) => void drops.push(...told),
+    publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
   };
   const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
   const broker = createBroker(deps, { host: '127.0.0.1', port: 0, tls: null, ...LIMITS, sessions, ...setting });

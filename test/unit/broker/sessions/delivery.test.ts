@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 import { Delivery } from '../../../../broker/sessions/delivery.ts';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
 import { Queues } from '../../../../broker/sessions/queues.ts';
-import { SessionRegistry } from '../../../../broker/sessions/registry.ts';
+import { SessionTable } from '../../../../broker/sessions/table.ts';
 import { until } from '../../../kit/broker/kit.ts';
 import { range } from '../../../kit/broker/sessions.ts';
 
@@ -47,7 +47,7 @@ class Connection extends Duplex {
 function scene() {
   const path = join(mkdtempSync(join(tmpdir(), 'lamppost-sessions-')), 'sessions.sqlite');
   const file = new SessionsFile(path, pino({ level: 'silent' }));
-  const registry = new SessionRegistry(file, LIMITS, 0);
+  const registry = new SessionTable(file, LIMITS, 0);
   const queues = new Queues(file, LIMITS, () => {});
   const delivery = new Delivery(registry, queues);
   const session = registry.create('admin/a', { user: 'admin', secret: Buffer.alloc(32) }, 0);

@@ -6,8 +6,8 @@ import pino from 'pino';
 import { expect, test } from 'vitest';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
 import { Queues } from '../../../../broker/sessions/queues.ts';
-import { SessionRegistry } from '../../../../broker/sessions/registry.ts';
 import type { Session } from '../../../../broker/sessions/session.ts';
+import { SessionTable } from '../../../../broker/sessions/table.ts';
 
 const log = pino({ level: 'silent' });
 const LIMITS = { days: 7, messages: 5, bytes: 1_000, perUser: 10 };
@@ -17,7 +17,7 @@ const newPath = () => join(mkdtempSync(join(tmpdir(), 'lamppost-queues-')), 'ses
 /** Queues over a file, as the broker opens them. */
 function open(path: string) {
   const file = new SessionsFile(path, log);
-  const registry = new SessionRegistry(file, LIMITS, 0);
+  const registry = new SessionTable(file, LIMITS, 0);
   let dropped = 0;
   const queues = new Queues(file, LIMITS, (_session, _reason, messages) => {
     dropped += messages;
