@@ -14,14 +14,14 @@ import { createOutgoing, createPresence, type Outgoing } from './outgoing.ts';
 import type { Sessions } from './sessions/index.ts';
 import { createUpkeep, type KeepOptions, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
 
-/** Where the broker listens, and its limits. */
+/** Addresses and limits of the broker. */
 export interface BrokerOptions extends GuardLimits, ListenOptions {
-  /** A subscriber with more unread bytes than this is cut. */
+  /** Unread bytes of a subscriber above which it is disconnected. */
   readonly maxUnread: number;
   readonly sessions: KeepOptions;
 }
 
-/** What the broker is given. */
+/** The parts around the broker. */
 export interface BrokerDeps {
   readonly sink: MessageSink;
   readonly clock: Clock;
@@ -81,12 +81,12 @@ export interface OutsideMessage {
   readonly payload: Uint8Array;
 }
 
-/** How long a read that an overload holds waits for the next look. */
+/** Interval at which reads that an overload holds are checked, ms. */
 const RESUME_MS = 5;
 
 const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped: 0, retained: 0 };
 
-/** How long a connection may take to its CONNECT, and before that to the end of its TLS handshake. */
+/** Time limit of a connection for its CONNECT, and before that for its TLS handshake, ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Returns an Aedes broker whose acknowledgements wait for the journal; `connection.ts` has the steps of its decisions. */
@@ -98,12 +98,12 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const counts = { cutSlow: 0, cutOversize: 0, refusedLogins: 0 };
   const admission = createAdmission(sink, (id, topic, why) => log.warn({ id, topic, why }, 'publish refused'));
   const ways = createDirectWays(admission);
-  /** Connections of keys: only these may subscribe to more than their own. */
+  /** Connections of keys: only these may subscribe to more than their own topics. */
   const programs = new Map<Duplex, Client>();
   let sessions: Sessions | undefined;
   let upkeep: Upkeep | undefined;
   let stopping = false;
-  /** Runs while reads are held for an overload. */
+  /** Set while an overload holds reads. */
   let resuming: NodeJS.Timeout | undefined;
 
   const aedes = new IngestAedes({
@@ -134,7 +134,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     },
     authorizePublish(client, packet, done) {
       const connection = client === null ? undefined : connections.get(client.conn);
-      // Wills arrive here too, after the connection is gone: a device's last word is a message like any other.
+      // Wills also arrive here, after the connection is closed; they are admitted like other messages.
       const publisher = connection?.publisher;
       if (publisher === undefined || publisher === null || stopping) return done(new Error('not admitted'));
       admission.admit(publisher, packet.topic, packet.payload as Buffer, (error) => {
@@ -202,7 +202,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     presence.disconnected(socket, stopping);
   }
 
-  /** Cuts every connection of these user names; nothing more is taken from it, not even its will. */
+  /** Closes every connection of these user names and takes nothing more from it, not even its will. */
   function cut(users: ReadonlySet<string>): void {
     for (const socket of users.size === 0 ? [] : sockets) {
       const connection = connections.get(socket);
@@ -212,7 +212,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     }
   }
 
-  /** Continues reads that an overload held when it is over; commits continue only those with a message on its way. */
+  /** Resumes the held reads when the overload is over. A commit resumes only connections with a message in flight. */
   function resume(): void {
     if (deps.overloaded()) return;
     clearInterval(resuming);
