@@ -36,8 +36,9 @@ function refuseKeyPublish(role: KeyRole, topic: string): TopicRefusal | null {
 }
 
 /**
- * Returns whether a refused message is acknowledged and dropped instead. A network server publishes all its events over one
- * connection. MQTT 3.1.1 can refuse a publish only by closing the connection, which would also end the uplinks.
+ * Returns whether a refused message is acknowledged and dropped instead. A network server publishes all its events
+ * over one connection. MQTT 3.1.1 can refuse a publish only by closing the connection, which would also end the
+ * uplinks.
  */
 export function dropsPublish(identity: Identity, topic: string): boolean {
   return identity.kind === 'key' && identity.key.role === 'network-server' && NETWORK_SERVER_TOPICS.test(topic);

@@ -32,8 +32,8 @@ export function waitingBytes({ inFlight, appended, settled }: Publisher): number
 export interface Admission {
   /**
    * Calls `done(null)` once the message is on disk and may be acknowledged. Calls `done(error)` where it must not be:
-   * `forbidden` where the topic is not the publisher's, `disk` or `journal-full` where the journal did not take it in time.
-   * Messages of a network server that are not uplinks are dropped: `done(null)`, in order, without a write.
+   * `forbidden` where the topic is not the publisher's, `disk` or `journal-full` where the journal did not take it in
+   * time. Messages of a network server that are not uplinks are dropped: `done(null)`, in order, without a write.
    */
   admit(publisher: Publisher, topic: string, payload: Uint8Array, done: Appended): void;
   /** Counts since the start: messages on disk, refused messages, dropped messages. */

@@ -27,7 +27,7 @@ export interface BrokerDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly overloaded: () => boolean;
-  /** Publishes what sessions lost as events; resolves when they are stored. Drops whose publication rejects are passed again. */
+  /** Publishes dropped messages as events; resolves when these are stored. Rejected drops are passed again. */
   readonly publishDrops: (drops: readonly SessionDrop[]) => Promise<void>;
 }
 
@@ -53,19 +53,19 @@ export interface BrokerCounts {
 /** The MQTT side of Lamppost. */
 export interface Broker extends Pick<Outgoing, 'publish' | 'restate'> {
   /**
-   * Opens the sessions: `publish` and `restate` work from here on. Separate from `start`, because the engine replays and
-   * restates its retained messages before the first client may connect. Throws `disk` where the sessions cannot be opened.
+   * Opens the sessions: from here on `publish` and `restate` work. A step of its own, because the engine restates its
+   * retained messages before `start` lets the first client in. Throws `disk` where the sessions cannot be opened.
    */
   open(): Promise<void>;
-  /** Publishes the wills that a crash left and listens; returns the ports. Throws `config` where a port is not available. */
+  /** Admits the wills that a crash left, then listens; returns the ports. Throws `config` where a port is in use. */
   start(): Promise<{ port: number; tlsPort: number | null }>;
   /** Takes no more messages, waits for pending commits, then closes connections and sessions. Idempotent. */
   stop(): Promise<void>;
-  /** Applies a change of credentials; cuts connections whose secret is no longer valid and ends their sessions. */
+  /** Applies a change; closes connections whose secret is no longer valid, and ends their sessions. */
   credentials(change: CredentialChange): void;
   /**
-   * Admits a device's message that did not come over MQTT. Resolves to `acknowledged` when it is on disk, and to `refused`
-   * where the secret is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
+   * Admits a device's message that did not come over MQTT. Resolves to `acknowledged` when it is on disk, and to
+   * `refused` where the secret is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
    */
   ingest(message: OutsideMessage): Promise<'acknowledged' | 'refused'>;
   /** Whether any client is subscribed to live readings. */
@@ -89,7 +89,7 @@ const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped
 /** Time limit of a connection for its CONNECT, and before that for its TLS handshake, ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Returns an Aedes broker whose acknowledgements wait for the journal; `connection.ts` has the steps of its decisions. */
+/** Returns an Aedes broker whose acknowledgements wait for the journal. `connection.ts` lists the steps of its decisions. */
 export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const { log, sink } = deps;
   const credentials = new Credentials();

@@ -64,7 +64,10 @@ export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
   ({ identity, clientId }) => (identity?.kind === 'device' && clientId !== identity.id ? 'client-id-of-another' : null),
 ];
 
-/** Return codes of CONNACK (MQTT 3.1.1 §3.2.2.3); Aedes declares them as an ambient const enum, which cannot be imported. */
+/**
+ * Return codes of CONNACK (MQTT 3.1.1 §3.2.2.3); Aedes declares them as an ambient const enum, which cannot be
+ * imported.
+ */
 export const CONNACK: Readonly<Record<LoginRefusal, number>> = {
   'wrong-credentials': 4,
   'nameless-session': 2,

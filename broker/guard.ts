@@ -22,8 +22,8 @@ export interface GuardHooks {
   overloaded(): boolean;
   refused(why: GuardRefusal): void;
   /**
-   * Takes what it can of a read; returns the rest for the broker, null where nothing is left. `before` and `after`: bytes
-   * of an unfinished packet that were read before this read, and with it.
+   * Takes what it can of a read; returns the rest for the broker, null where nothing is left. `before` and `after`:
+   * bytes of an unfinished packet that were read before this read, and with it.
    */
   peel(bytes: Buffer, before: number, after: number): Buffer | null;
 }
@@ -74,8 +74,9 @@ export class PacketWalker {
 }
 
 /**
- * Wraps the `read` of a connection, without a stream of its own, and enforces the limits before the broker gets the bytes.
- * Returns a function to call when bytes of this client were committed or an overload is over: it resumes a held read.
+ * Wraps the `read` of a connection, without a stream of its own, and enforces the limits before the broker gets the
+ * bytes. Returns a function to call when bytes of this client were committed or an overload is over: it resumes a held
+ * read.
  */
 export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks): () => void {
   const walker = new PacketWalker();

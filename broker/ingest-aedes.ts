@@ -14,9 +14,9 @@ interface Undeclared {
 }
 
 /**
- * An Aedes that fans out only messages of Lamppost itself: messages of clients go to the journal, and are never fanned out,
- * stored as retained or queued. The fan-out is synchronous: in the asynchronous steps of Aedes one message could overtake
- * another, which Aedes would then drop as a duplicate.
+ * An Aedes that fans out only messages of Lamppost itself: messages of clients go to the journal, and are never fanned
+ * out, stored as retained or queued. The fan-out is synchronous: in the asynchronous steps of Aedes one message could
+ * overtake another, which Aedes would then drop as a duplicate.
  */
 export class IngestAedes extends Aedes {
   #sessions: Sessions | undefined;
@@ -63,8 +63,9 @@ export class IngestAedes extends Aedes {
 }
 
 /**
- * Returns the name of a client's session (§3.1.3.1). It contains the user name, so that a client cannot take over the session
- * of another user by its client id. The client id of a device is its id; programs choose theirs. User names have no slash.
+ * Returns the name of a client's session (§3.1.3.1). It contains the user name, so that a client cannot take over the
+ * session of another user by its client id. The client id of a device is its id; programs choose theirs. User names
+ * have no slash.
  */
 export function sessionName(username: string, clientId: string): string {
   return clientId === '' || clientId === username ? clientId : `${username}/${clientId}`;
@@ -84,7 +85,10 @@ function reachesLive(filter: string): boolean {
   return filter === '#' || filter.startsWith('live/') || filter.startsWith('+/');
 }
 
-/** Returns an emitter whose `emit` completes at once: a slow subscriber must not delay it, `authorizeForward` cuts that one. */
+/**
+ * Returns an emitter whose `emit` completes at once: a slow subscriber must not delay it, `authorizeForward` cuts that
+ * one.
+ */
 function eagerEmitter(): ReturnType<typeof mqemitter> {
   const emitter = mqemitter({ concurrency: 0, matchEmptyLevels: true });
   const emit = emitter.emit.bind(emitter);

@@ -12,7 +12,10 @@ export interface Outgoing {
    * retained message.
    */
   publish(publication: Publication): Promise<void>;
-  /** Makes these the only retained messages that match the filter; publishes only differences. Resolves when they are on disk. */
+  /**
+   * Makes these the only retained messages that match the filter; publishes only differences. Resolves when they are
+   * on disk.
+   */
   restate(filter: string, publications: readonly Publication[]): Promise<void>;
 }
 
@@ -54,7 +57,10 @@ interface PresenceDeps {
   readonly hasStatus: (topic: string) => boolean;
 }
 
-/** Publishes which devices are connected: `devices/{id}/status` is `online` or `offline`, and empty for a revoked device. */
+/**
+ * Publishes which devices are connected: `devices/{id}/status` is `online` or `offline`, and empty for a revoked
+ * device.
+ */
 export interface Presence {
   connected(id: string, connection: Duplex): void;
   /** The connection is closed. A server that stops publishes nothing: after its next start nobody is online. */

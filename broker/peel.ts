@@ -2,7 +2,9 @@
 export interface PublishTaker {
   /** Whether the next message may be taken; false leaves it and all after it to Aedes. */
   taking(): boolean;
-  /** Takes a whole message. `messageId` is 0 for QoS 0. The payload is a view of the read buffer: copy it to keep it. */
+  /**
+   * Takes a whole message. `messageId` is 0 for QoS 0. The payload is a view of the read buffer: copy it to keep it.
+   */
   publish(topic: string, payload: Uint8Array, messageId: number): void;
   /** Called once for each read that contained a taken message: the client is alive. */
   alive(): void;
@@ -17,9 +19,9 @@ const QOS_1 = 2;
 const MOST_LEVELS = 100;
 
 /**
- * Takes whole PUBLISH packets of QoS 0 and 1 from the front of a read; all other bytes go to Aedes, unchanged and in order.
- * An unfinished packet that may be taken is buffered until it is whole, so that Aedes never waits for its other half. A packet
- * whose first bytes went to Aedes goes to Aedes as a whole.
+ * Takes whole PUBLISH packets of QoS 0 and 1 from the front of a read; all other bytes go to Aedes, unchanged and in
+ * order. An unfinished packet that may be taken is buffered until it is whole, so that Aedes never waits for its other
+ * half. A packet whose first bytes went to Aedes goes to Aedes as a whole.
  */
 export class Peeler {
   readonly #taker: PublishTaker;
@@ -34,8 +36,8 @@ export class Peeler {
   }
 
   /**
-   * Takes messages from the next bytes; returns the bytes for Aedes, null where there are none. `before` and `after` are the
-   * bytes of an unfinished packet that were read before this chunk, and with it (`PacketWalker.begun`).
+   * Takes messages from the next bytes; returns the bytes for Aedes, null where there are none. `before` and `after`
+   * are the bytes of an unfinished packet that were read before this chunk, and with it (`PacketWalker.begun`).
    */
   take(chunk: Buffer, before: number, after: number): Buffer | null {
     let bytes = chunk;
@@ -77,7 +79,9 @@ export class Peeler {
     return at;
   }
 
-  /** Takes the packet that begins at `at`; returns where it ends, or `at` where it is unfinished or not for the taker. */
+  /**
+   * Takes the packet that begins at `at`; returns where it ends, or `at` where it is unfinished or not for the taker.
+   */
   #packet(bytes: Buffer, at: number): number {
     const first = bytes[at]!;
     let from = at + 1;
@@ -103,7 +107,10 @@ export class Peeler {
     return end;
   }
 
-  /** Returns the topic, null where it is not allowed. A device repeats its topic: it is decoded only when its bytes change. */
+  /**
+   * Returns the topic, null where it is not allowed. A device repeats its topic: it is decoded only when its bytes
+   * change.
+   */
   #topicOf(bytes: Buffer, from: number, to: number): string | null {
     const last = this.#topicBytes;
     let same = last.length === to - from;

@@ -18,7 +18,9 @@ export interface KeepOptions {
 const STATUS = /^devices\/([^/]+)\/status$/;
 const OFFLINE = Buffer.from('offline');
 
-/** Opens the sessions. Deletes the status of devices that are no longer registered; after a start no device is online. */
+/**
+ * Opens the sessions. Deletes the status of devices that are no longer registered; after a start no device is online.
+ */
 export function openSessions(
   { clock, log, credentials }: { clock: Clock; log: Logger; credentials: Credentials },
   { path, limits }: Omit<KeepOptions, 'upkeepMs'>,
@@ -71,7 +73,10 @@ export interface Upkeep {
   stop(): void;
 }
 
-/** Returns the upkeep. `publishDrops` resolves when the drops are stored as events; drops that it rejects are passed again. */
+/**
+ * Returns the upkeep. `publishDrops` resolves when the drops are stored as events; drops that it rejects are passed
+ * again.
+ */
 export function createUpkeep(
   { sessions, everyMs }: { sessions: Sessions; everyMs: number },
   {

@@ -53,7 +53,9 @@ export class Credentials {
     return ended;
   }
 
-  /** Returns the identity of a user name and secret, null where either is wrong. Takes the same time for unknown names. */
+  /**
+   * Returns the identity of a user name and secret, null where either is wrong. Takes the same time for unknown names.
+   */
   verify(username: string, secret: Uint8Array): Identity | null {
     const known = this.#byUser.get(username);
     const same = sameHash(hashSecret(Buffer.from(secret)), known?.hash ?? UNKNOWN_HASH);

@@ -36,7 +36,9 @@ export type RegisteredDevice = Device & { readonly registeredAt: string };
 
 /** Devices and keys that may connect, with the SHA-256 of their secrets. One thread owns the file. */
 export interface Registry {
-  /** Registers all or none, under the next version. Throws `conflict` with the ids that devices or keys already have. */
+  /**
+   * Registers all or none, under the next version. Throws `conflict` with the ids that devices or keys already have.
+   */
   register(devices: readonly Device[]): (Device & { secret: string })[];
   /** Revokes a device under the next version; returns false where it is not registered. */
   revoke(id: string): boolean;

@@ -4,7 +4,10 @@ import type { Registry } from './registry.ts';
 
 /** Registers, lists, revokes and rotates devices; passes changes to the journal and the broker. */
 export interface DeviceService extends Pick<Registry, 'list' | 'get'> {
-  /** Registers all or none. Throws `conflict` for taken ids, `invalid` with a suggestion for an unknown profile or district. */
+  /**
+   * Registers all or none. Throws `conflict` for taken ids, `invalid` with a suggestion for an unknown profile or
+   * district.
+   */
   register(devices: readonly Device[]): Promise<(Device & { secret: string })[]>;
   revoke(id: string): Promise<boolean>;
   /** Returns a new secret; null where the device is not registered. */
@@ -20,7 +23,10 @@ interface DeviceParts {
   readonly broker: (change: CredentialChange) => Promise<void>;
 }
 
-/** Returns the service of devices. It writes to the journal first, so that the engine knows a device before it can connect. */
+/**
+ * Returns the service of devices. It writes to the journal first, so that the engine knows a device before it can
+ * connect.
+ */
 export function createDeviceService({ registry, city, journal, broker }: DeviceParts): DeviceService {
   async function changed(set: readonly string[], remove: readonly string[]): Promise<void> {
     await journal();

@@ -25,9 +25,9 @@ interface Link {
 }
 
 /**
- * Sends the queues of kept sessions to their clients. Aedes 1.2 sends a returning client its whole queue at once, and new
- * messages overtake it. Here every message goes through the queue, in order and a window at a time: a client that does not
- * read or acknowledge costs one window of memory.
+ * Sends the queues of kept sessions to their clients. Aedes 1.2 sends a returning client its whole queue at once, and
+ * new messages overtake it. Here every message goes through the queue, in order and a window at a time: a client that
+ * does not read or acknowledge costs one window of memory.
  */
 export class Delivery {
   readonly #table: SessionTable;

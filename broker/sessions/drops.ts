@@ -51,7 +51,10 @@ export class Drops {
     this.#file.write(this.#put, drop.id, drop.session, drop.user, drop.reason, drop.messages, drop.fromMs, nowMs);
   }
 
-  /** Returns the drops to publish now: those not yet confirmed, and those of sessions without an event in the last minute. */
+  /**
+   * Returns the drops to publish now: those not yet confirmed, and those of sessions without an event in the last
+   * minute.
+   */
   due(nowMs: number): Drop[] {
     for (const [key, at] of this.#publishedMs) if (nowMs - at >= PUBLISH_EVERY_MS) this.#publishedMs.delete(key);
     for (const [key, drop] of this.#open) {

@@ -44,8 +44,8 @@ interface Write {
 }
 
 /**
- * The file of sessions. All writes of one turn of the event loop are one transaction. A commit does not wait for the disk;
- * `synced` does, in the thread pool, so that the event loop never blocks on an fsync.
+ * The file of sessions. All writes of one turn of the event loop are one transaction. A commit does not wait for the
+ * disk; `synced` does, in the thread pool, so that the event loop never blocks on an fsync.
  */
 export class SessionsFile {
   readonly db: DatabaseSync;
@@ -85,7 +85,10 @@ export class SessionsFile {
     this.#scheduled ??= setImmediate(() => this.flush());
   }
 
-  /** Commits the pending writes; returns false where the disk does not take them, and retries every second until it does. */
+  /**
+   * Commits the pending writes; returns false where the disk does not take them, and retries every second until it
+   * does.
+   */
   flush(): boolean {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;

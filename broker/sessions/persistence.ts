@@ -21,7 +21,10 @@ export interface PersistenceParts {
   readonly queues: Queues;
   readonly retained: RetainedMessages;
   readonly wills: Wills;
-  /** Returns the session of a client, creates it where there is none. Throws `forbidden` or `busy` where it may not have one. */
+  /**
+   * Returns the session of a client, creates it where there is none. Throws `forbidden` or `busy` where it may not
+   * have one.
+   */
   readonly begin: (id: string) => Session;
   /** Deletes a session and all that belongs to it. */
   readonly end: (session: Session) => void;

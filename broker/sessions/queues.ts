@@ -142,7 +142,10 @@ export class Queues {
     return messages > this.#limits.messages || bytes > this.#limits.bytes;
   }
 
-  /** Drops the oldest unsent messages, about 1 % of the cap at once, so that a full queue does not read the file at each event. */
+  /**
+   * Drops the oldest unsent messages, about 1 % of the cap at once, so that a full queue does not read the file at
+   * each event.
+   */
   #trim(session: Session): void {
     if (!this.#file.flush()) return;
     const most = Math.max(1, Math.floor(this.#limits.messages / 100));

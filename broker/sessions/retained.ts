@@ -13,8 +13,8 @@ interface Retained {
 }
 
 /**
- * Retained messages, in memory and in the file. `resting` returns the payload of a topic after a restart where it differs
- * from the last one: its row is then written once, not at every change.
+ * Retained messages, in memory and in the file. `resting` returns the payload of a topic after a restart where it
+ * differs from the last one: its row is then written once, not at every change.
  */
 export class RetainedMessages {
   readonly #file: SessionsFile;
