@@ -89,7 +89,7 @@ const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped
 /** Time limit of a connection for its CONNECT, and before that for its TLS handshake, ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Returns an Aedes broker whose acknowledgements wait for the journal. `connection.ts` lists the steps of its decisions. */
+/** Returns an Aedes broker whose acknowledgements wait for the journal; `connection.ts` lists its decisions. */
 export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const { log, sink } = deps;
   const credentials = new Credentials();

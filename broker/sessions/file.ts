@@ -158,7 +158,7 @@ export class SessionsFile {
     this.#syncing = true;
     const upTo = this.#committed;
     fdatasync(this.#wal, (error) => {
-      // After a failed fsync data may be lost even if a second one succeeds: crash, and read the file at the next start.
+      // After a failed fsync data may be lost even if a second one succeeds. The crash makes the next start read the file.
       if (error !== null) throw error;
       this.#syncing = false;
       this.#durable = upTo;

@@ -36,7 +36,7 @@ const ending = fc.oneof(
 const streams: fc.Arbitrary<Stream> = fc
   .tuple(fc.array(packet, { maxLength: 12 }), ending, fc.uint8Array({ maxLength: 30 }))
   .map(([packets, end, rest]) => {
-    // A body that looks like headers: who loses count will stumble.
+    // A body that looks like headers: a walker that loses count fails here.
     const good = packets.flatMap(({ first, length, digits }) => [
       first,
       ...lengthBytes(length, digits),

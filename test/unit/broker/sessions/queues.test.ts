@@ -46,7 +46,7 @@ const packetOf = (counter: number, payload: string) =>
     dup: false,
   }) as const;
 
-/** What a queue should have: payloads, and the id under which each was sent. */
+/** The expected queue: payloads, and the id under which each was sent. */
 type Model = Map<string, { payload: string; messageId: number | null }[]>;
 
 function trimmed(queue: { payload: string; messageId: number | null }[]): number {
@@ -93,7 +93,7 @@ function compare(store: ReturnType<typeof open>, model: Model): void {
   );
 }
 
-test('queues - after any adding, sending, acknowledging, clearing and restarting they are what a model says, within their caps', async () => {
+test('queues - after any adding, sending, acknowledging, clearing and restarting they equal a model, within their caps', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (run) => {
       const path = newPath();
