@@ -63,7 +63,7 @@ interface PresenceDeps {
  */
 export interface Presence {
   connected(id: string, connection: Duplex): void;
-  /** The connection is closed. A server that stops publishes nothing: after its next start nobody is online. */
+  /** Publishes `offline`, except while the server stops: after its next start no device is online. */
   disconnected(connection: Duplex, stopping: boolean): void;
   /** The device is no longer registered. */
   revoked(id: string): void;

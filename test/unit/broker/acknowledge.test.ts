@@ -22,7 +22,7 @@ afterEach(() => scene.stop());
 const full = () => new LamppostError('disk', 'no space left', { retryable: true });
 const ids = (packets: readonly { messageId?: number | undefined }[]) => packets.map(({ messageId }) => messageId);
 
-describe('what is acknowledged', () => {
+describe('acknowledgements', () => {
   test('broker - QoS 1: no PUBACK before the message is on disk, then one, in the order of the messages', async () => {
     // A client with several messages in flight is not read from: another client makes the round trips.
     const other = await rawLogin(scene.port, 'bin-2');
@@ -119,7 +119,7 @@ describe('what is acknowledged', () => {
   });
 });
 
-describe('what reaches the journal', () => {
+describe('messages in the journal', () => {
   test('broker - a message is journalled under the identity that logged in, as it was sent', async () => {
     const payload = '{"metrics": {"fill": 1}}';
     device.send(publishPacket(TOPIC, payload, 1, 1), publishPacket('devices/bin-1/senml', '[]', 0));

@@ -115,7 +115,7 @@ describe('past Aedes, over sockets', () => {
     expect(acknowledged(device)).toEqual([1, 2, 3]);
   });
 
-  test('direct way - a forbidden topic ends the connection: what is before it was taken, what is behind it is not', async () => {
+  test('direct way - a forbidden topic ends the connection: messages before it are taken, messages after it are not', async () => {
     const will = { topic: TOPIC, payload: Buffer.from('last words'), qos: 1, retain: false };
     const device = await rawLogin(scene.port, 'bin-1', { will });
     device.send(
@@ -130,7 +130,7 @@ describe('past Aedes, over sockets', () => {
     expect(acknowledged(device)).not.toContain(2);
   });
 
-  test('direct way - of one commit, what is before the message that the disk refused is acknowledged, and nothing behind it', async () => {
+  test('direct way - of one commit, messages before the one that the disk refused are acknowledged, and none after it', async () => {
     const device = await rawLogin(scene.port, 'bin-1');
     scene.sink.held = true;
     device.send(...[1, 2, 3].map((id) => publishPacket(TOPIC, `${id}`, 1, id)));
@@ -143,7 +143,7 @@ describe('past Aedes, over sockets', () => {
     expect(scene.broker.counts()).toMatchObject({ admitted: 2, refused: 1 });
   });
 
-  test('direct way - of a connection that was cut nothing more is taken or acknowledged, and its will is not either', async () => {
+  test('direct way - a closed connection gets nothing more taken or acknowledged, and its will is discarded', async () => {
     const will = { topic: TOPIC, payload: Buffer.from('last words'), qos: 1, retain: false };
     const device = await rawLogin(scene.port, 'bin-1', { will });
     scene.sink.held = true;
@@ -204,7 +204,7 @@ describe('past Aedes, over sockets', () => {
     expect(scene.sink.taken).toHaveLength(2);
   });
 
-  test('direct way - messages without a payload are not taken without end while the disk is slow', async () => {
+  test('direct way - messages without a payload count against the limit while the disk is slow', async () => {
     await scene.stop();
     scene = await startBroker({ maxInFlight: 8 * 1024 });
     const device = await rawLogin(scene.port, 'bin-1');
@@ -300,7 +300,7 @@ describe('past Aedes, in memory', () => {
     expect(settled()).toBe(before + 1);
   });
 
-  test('direct way - at a stop what is due is written at once; on a connection that is gone nothing is', async () => {
+  test('direct way - at a stop due acknowledgements are written at once, and none to a closed connection', async () => {
     const { written, conn, sink, ways, publish } = unread();
     publish(1);
     sink.settle();

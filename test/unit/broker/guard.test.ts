@@ -94,7 +94,7 @@ describe('the packet walker', () => {
 describe('the guard', () => {
   const limits = { maxPacketBeforeConnect: 50, maxPacket: 200, maxInFlight: 1_000 };
 
-  /** A connection under guard: what passes, what is refused, and what can be turned. */
+  /** A guarded connection: the bytes that passed, the refusals, and the state that a test can set. */
   function guarded() {
     const connection = new PassThrough();
     const state = { authenticated: false, inFlight: 0, overloaded: false, passed: 0, refused: [] as GuardRefusal[] };

@@ -113,7 +113,7 @@ describe('limits at the same time', () => {
     const waiting = scene.sink.taken.length;
     expect(waiting).toBeLessThan(COUNT / 2);
     other.send(publishPacket('devices/bin-2/readings', 'y', 1, 1));
-    await until(() => scene.sink.taken.length === waiting + 1, 'another client goes on');
+    await until(() => scene.sink.taken.length === waiting + 1, 'a message of another client');
     scene.sink.held = false;
     scene.sink.settle();
     await until(() => device.got('puback').length === COUNT, 'every PUBACK');

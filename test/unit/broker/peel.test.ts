@@ -148,7 +148,7 @@ describe('the peeler', () => {
     ['no room for the message id', Buffer.from([0x32, 4, 0, 1, 97, 0])],
     ['message id 0 (§2.3.1)', Buffer.from([0x32, 5, 0, 1, 97, 0, 0])],
     ['a packet without a body', Buffer.from([0x30, 0])],
-  ])('peeler - a message with %s is left to Aedes, and what is behind it in the same read, too', (_what, odd) => {
+  ])('peeler - a message with %s is left to Aedes, and so is the rest of the same read', (_what, odd) => {
     const whole = generate(publishPacket(OWN, 'a', 1, 1));
     const peeler: string[] = [];
     const { publish, ...taker } = { publish: (topic: string) => peeler.push(topic), taking: () => true, alive() {} };

@@ -26,7 +26,7 @@ const publish = (topic: string, payload = 'x', qos: 0 | 1 = 1) =>
   scene.broker.publish({ topic, payload, qos, retain: false });
 const topicsOf = (client: RawClient) => client.got('publish').map(({ topic }) => topic);
 
-describe('what a subscriber gets', () => {
+describe('messages of a subscriber', () => {
   test('broker - a refused filter gets 128, others in the same packet are granted, and only these are delivered', async () => {
     const client = await rawLogin(scene.port, 'waste', { clientId: 'a' });
     expect(await subscribe(client, 'events/alerts/#', 'tickets/roads/#', '#', 'tickets/waste/#')).toEqual([

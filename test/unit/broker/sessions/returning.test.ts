@@ -93,7 +93,7 @@ describe('a session that comes back', () => {
     expect(new Set(came.map(([, id]) => id)).size).toBe(3);
   });
 
-  test('sessions - what is published while the queue is being sent does not overtake it', async () => {
+  test('sessions - messages that are published while the queue is being sent does not overtake it', async () => {
     const client = await keptSession(scene, 'admin');
     await subscribe(client, EVENTS);
     await leave(scene, client);
@@ -199,7 +199,7 @@ describe('a session that comes back', () => {
   });
 });
 
-describe('what is queued', () => {
+describe('queued messages', () => {
   test('sessions - a message of overlapping subscriptions comes once, at the highest QoS of them (§3.3.5)', async () => {
     const client = await keptSession(scene, 'admin');
     await subscribe(client, ['#', 0], 'events/tickets/#', 'events/+/waste/1');
