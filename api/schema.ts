@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { DEVICE_ID, LamppostError, SEVERITIES } from '../domain/index.ts';
+import { LamppostError, SEVERITIES } from '../domain/index.ts';
 import { parseTimestamp } from '../ingest/index.ts';
 
 /** `?limit=&after=` of every list. */
@@ -18,18 +18,6 @@ export const pageOf = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item).readonly(), next: z.string().nullable() });
 
 export const SeveritySchema = z.enum(SEVERITIES);
-
-/** WGS 84 degrees. */
-export const Place = z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) });
-
-export const DeviceSchema = z.strictObject({
-  id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 characters'),
-  profile: z.string(),
-  district: z.string(),
-  name: z.string().min(1).max(200).exactOptional(),
-  location: Place.exactOptional(),
-  tags: z.record(z.string().max(64), z.string().max(200)).exactOptional(),
-});
 
 /** One or several names, repeated or comma separated. */
 export const Names = z

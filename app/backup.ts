@@ -16,8 +16,7 @@ interface Options {
 
 /**
  * The files of a data folder, in the order in which a backup copies them. They belong to different rooms and change
- * while they
- * are copied, so only the order makes the copies fit together:
+ * while they are copied, so only the order makes the copies fit together:
  * - Deliveries before the state: their cursor points into its outbox. Some events are then sent again; none is lost.
  * - Sessions after the state, for the same reason: the outbox brings them up to date.
  * - The history after the state: blocks that only the history has are counted again without being stored again (ADR 5).

@@ -165,9 +165,8 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
 
 /**
  * Returns the bounds of memory under load, MiB: V8's young generations in the two threads where every message is
- * garbage a
- * moment later, and DuckDB's limit. From 8 GiB on they are those of the benchmark; below, they shrink down to those of
- * 1 GiB.
+ * garbage a moment later, and DuckDB's limit. From 8 GiB on they are those of the benchmark; below, they shrink down to
+ * those of 1 GiB.
  */
 function memoryOf(machine: number) {
   const share = (part: number, least: number, most: number) =>

@@ -35,8 +35,7 @@ export interface Started {
 export interface Lamppost {
   /**
    * Starts everything. Throws LamppostError where a setting, the city or the disk does not allow it; what was started
-   * by
-   * then is stopped again.
+   * by then is stopped again.
    */
   start(): Promise<Started>;
   /** Reads the city folder again; a folder with mistakes throws `city` and changes nothing. */

@@ -10,17 +10,17 @@ export type TopicRefusal =
   | 'network-servers-do-not-subscribe'
   | 'citizen-apps-do-not-subscribe'
   | 'not-your-department'
-  /** Its key has as many kept sessions as it may, all of them connected. */
+  /** The key has reached its limit of kept sessions, and all of them are connected. */
   | 'too-many-sessions';
 
 const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community']);
 /** Uplinks of ChirpStack and of The Things Stack. */
 const UPLINKS = /^(application\/[^/]+\/device\/[^/]+\/event|v3\/[^/]+\/devices\/[^/]+)\/up$/;
-/** What else they publish beside uplinks: joins, acknowledgements, states of devices and gateways. */
+/** All topics of network servers: also joins, acknowledgements, states of devices and gateways. */
 const NETWORK_SERVER_TOPICS = /^(application|v3)\//;
 const DEVICE_SUBSCRIBES = new Set(['rejections', 'status']);
 
-/** May this identity publish to this topic (least privilege, promise 7)? Null means yes. */
+/** Returns why this identity may not publish to this topic; null where it may (least privilege, promise 7). */
 export function refusePublish(identity: Identity, topic: string): TopicRefusal | null {
   if (topic.startsWith('$')) return 'reserved-topic';
   if (identity.kind === 'key') return refuseKeyPublish(identity.key.role, topic);
@@ -36,14 +36,15 @@ function refuseKeyPublish(role: KeyRole, topic: string): TopicRefusal | null {
 }
 
 /**
- * Whether a message that may not enter the journal is acknowledged and dropped all the same. A network server publishes all
- * its events over one connection; MQTT 3.1.1 can refuse a publish only by ending that, and the uplinks with it.
+ * Returns whether a refused message is acknowledged and dropped instead. A network server publishes all its events
+ * over one connection. MQTT 3.1.1 can refuse a publish only by closing the connection, which would also end the
+ * uplinks.
  */
 export function dropsPublish(identity: Identity, topic: string): boolean {
   return identity.kind === 'key' && identity.key.role === 'network-server' && NETWORK_SERVER_TOPICS.test(topic);
 }
 
-/** May this identity subscribe to this filter? Null means yes. */
+/** Returns why this identity may not subscribe to this filter; null where it may. */
 export function refuseSubscribe(identity: Identity, filter: string): TopicRefusal | null {
   const levels = filter.split('/');
   const [root] = levels;

@@ -2,48 +2,48 @@ import { type Appended, LamppostError, type MessageRoute, type MessageSink } fro
 import type { Identity } from '../registry/index.ts';
 import { dropsPublish, refusePublish, type TopicRefusal } from './access.ts';
 
-/** A client as admission sees it. Knows nothing of Aedes, so that another front can admit messages the same way. */
+/** A client for admission. It has no part of Aedes, so that other protocols can admit messages the same way. */
 export interface Publisher {
   readonly identity: Identity;
-  /** Bytes of this client that wait for their commit. */
+  /** Payload bytes of this client that wait for their commit. */
   inFlight: number;
   readonly routes: Map<string, MessageRoute>;
-  /** How many of its messages were given to the journal, and how many of these are settled. */
+  /** Number of its messages that were passed to the journal, and of those that are settled. */
   appended: number;
   settled: number;
-  /** Acknowledgements of dropped messages that wait for the messages before them (MQTT 3.1.1 §4.6). */
+  /** Acknowledgements of dropped messages, which wait for the messages before them (MQTT 3.1.1 §4.6). */
   readonly held: { readonly after: number; readonly bytes: number; readonly done: Appended }[];
 }
 
-/** Makes a publisher of an authenticated identity. */
+/** Returns a publisher for an authenticated identity. */
 export function createPublisher(identity: Identity): Publisher {
   return { identity, inFlight: 0, routes: new Map(), appended: 0, settled: 0, held: [] };
 }
 
-// What a message that waits takes beside its payload, about.
+// Approximate memory of a waiting message beside its payload.
 const MESSAGE_BYTES = 64;
 
-/** Bytes of a publisher that wait for their commit. A message without a payload counts, too. */
+/** Returns the bytes of a publisher that wait for their commit. A message without a payload also counts. */
 export function waitingBytes({ inFlight, appended, settled }: Publisher): number {
   return inFlight + (appended - settled) * MESSAGE_BYTES;
 }
 
-/** The way into the journal: who may publish, the append, the acknowledgement. */
+/** Checks the right to publish, appends to the journal, calls back for the acknowledgement. */
 export interface Admission {
   /**
-   * `done(null)`: the message is on disk and may be acknowledged. `done(error)`: it must not be; `forbidden` where the
-   * topic is not the publisher's, `disk` or `journal-full` where the journal did not take it in time. What a network server
-   * publishes beside uplinks is dropped: `done(null)`, in its order, and not on disk.
+   * Calls `done(null)` once the message is on disk and may be acknowledged. Calls `done(error)` where it must not be:
+   * `forbidden` where the topic is not the publisher's, `disk` or `journal-full` where the journal did not take it in
+   * time. Messages of a network server that are not uplinks are dropped: `done(null)`, in order, without a write.
    */
   admit(publisher: Publisher, topic: string, payload: Uint8Array, done: Appended): void;
-  /** Counts since the start: messages that are on disk, and those that are not and will not be. */
+  /** Counts since the start: messages on disk, refused messages, dropped messages. */
   readonly counts: { admitted: number; refused: number; dropped: number };
 }
 
-// A device publishes to few topics; a bound keeps a wild one from growing the map.
+// A device publishes to few topics; the bound keeps a faulty one from growing the map.
 const MOST_ROUTES = 16;
 
-/** Admits messages to the journal. */
+/** Returns the admission to a journal; `onRefused` is called for each publish without the right to its topic. */
 export function createAdmission(
   sink: MessageSink,
   onRefused: (id: string, topic: string, why: TopicRefusal) => void,

@@ -1,28 +1,95 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AuthenticateError, Client } from 'aedes';
-import { LamppostError } from '../domain/index.ts';
-import { Credentials } from '../registry/index.ts';
+import type { Logger } from 'pino';
+import { type Clock, LamppostError, type MessageSink, type SessionDrop } from '../domain/index.ts';
+import { type CredentialChange, Credentials } from '../registry/index.ts';
 import { createAdmission, createPublisher, waitingBytes } from './admission.ts';
 import { ACCEPT, CONNACK, type Connection, FORWARD, firstRefusal, LOGIN, SUBSCRIBE } from './connection.ts';
-import type { Broker, BrokerDeps, BrokerOptions } from './contract.ts';
 import { createDirectWays } from './direct.ts';
-import { guard } from './guard.ts';
+import { type GuardLimits, guard } from './guard.ts';
 import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
-import { createUpkeep, openSessions, sayLastWords, type Upkeep } from './keeping.ts';
-import { createListeners } from './listeners.ts';
-import { createOutgoing, createPresence } from './outgoing.ts';
+import { createListeners, type ListenOptions } from './listeners.ts';
+import { createOutgoing, createPresence, type Outgoing } from './outgoing.ts';
 import type { Sessions } from './sessions/index.ts';
+import { createUpkeep, type KeepOptions, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
 
-/** How long a read that an overload holds waits for the next look. */
+/** Addresses and limits of the broker. */
+export interface BrokerOptions extends GuardLimits, ListenOptions {
+  /** Unread bytes of a subscriber above which it is disconnected. */
+  readonly maxUnread: number;
+  readonly sessions: KeepOptions;
+}
+
+/** The parts around the broker. */
+export interface BrokerDeps {
+  readonly sink: MessageSink;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly overloaded: () => boolean;
+  /** Publishes dropped messages as events; resolves when these are stored. Rejected drops are passed again. */
+  readonly publishDrops: (drops: readonly SessionDrop[]) => Promise<void>;
+}
+
+/** Counts since the start. */
+export interface BrokerCounts {
+  connections: number;
+  admitted: number;
+  refused: number;
+  /** Messages of network servers that are not uplinks. */
+  dropped: number;
+  cutSlow: number;
+  cutOversize: number;
+  refusedLogins: number;
+  /** Kept sessions, and how many of them are connected. */
+  sessions: number;
+  sessionsConnected: number;
+  /** Messages in their queues, and messages dropped since the start. */
+  queued: number;
+  queueDropped: number;
+  retained: number;
+}
+
+/** The MQTT side of Lamppost. */
+export interface Broker extends Pick<Outgoing, 'publish' | 'restate'> {
+  /**
+   * Opens the sessions: from here on `publish` and `restate` work. A step of its own, because the engine restates its
+   * retained messages before `start` lets the first client in. Throws `disk` where the sessions cannot be opened.
+   */
+  open(): Promise<void>;
+  /** Admits the wills that a crash left, then listens; returns the ports. Throws `config` where a port is in use. */
+  start(): Promise<{ port: number; tlsPort: number | null }>;
+  /** Takes no more messages, waits for pending commits, then closes connections and sessions. Idempotent. */
+  stop(): Promise<void>;
+  /** Applies a change; closes connections whose secret is no longer valid, and ends their sessions. */
+  credentials(change: CredentialChange): void;
+  /**
+   * Admits a device's message that did not come over MQTT. Resolves to `acknowledged` when it is on disk, and to
+   * `refused` where the secret is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
+   */
+  ingest(message: OutsideMessage): Promise<'acknowledged' | 'refused'>;
+  /** Whether any client is subscribed to live readings. */
+  wantsLive(): boolean;
+  counts(): BrokerCounts;
+}
+
+/** A message with the credentials that came with it. */
+export interface OutsideMessage {
+  readonly device: string;
+  readonly secret: string;
+  readonly topic: string;
+  readonly payload: Uint8Array;
+}
+
+/** Interval at which reads that an overload holds are checked, ms. */
 const RESUME_MS = 5;
 
 const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped: 0, retained: 0 };
 
-/** How long a connection may take to its CONNECT, and before that to the end of its TLS handshake. */
+/** Time limit of a connection for its CONNECT, and before that for its TLS handshake, ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Returns an Aedes broker whose acknowledgements wait for the journal; `connection.ts` has the steps of its decisions. */
+/** Returns an Aedes broker whose acknowledgements wait for the journal; `connection.ts` lists its decisions. */
 export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const { log, sink } = deps;
   const credentials = new Credentials();
@@ -31,12 +98,12 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const counts = { cutSlow: 0, cutOversize: 0, refusedLogins: 0 };
   const admission = createAdmission(sink, (id, topic, why) => log.warn({ id, topic, why }, 'publish refused'));
   const ways = createDirectWays(admission);
-  /** Connections of keys: only these may subscribe to more than their own. */
+  /** Connections of keys: only these may subscribe to more than their own topics. */
   const programs = new Map<Duplex, Client>();
   let sessions: Sessions | undefined;
   let upkeep: Upkeep | undefined;
   let stopping = false;
-  /** Runs while reads are held for an overload. */
+  /** Set while an overload holds reads. */
   let resuming: NodeJS.Timeout | undefined;
 
   const aedes = new IngestAedes({
@@ -67,7 +134,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     },
     authorizePublish(client, packet, done) {
       const connection = client === null ? undefined : connections.get(client.conn);
-      // Wills arrive here too, after the connection is gone: a device's last word is a message like any other.
+      // Wills also arrive here, after the connection is closed; they are admitted like other messages.
       const publisher = connection?.publisher;
       if (publisher === undefined || publisher === null || stopping) return done(new Error('not admitted'));
       admission.admit(publisher, packet.topic, packet.payload as Buffer, (error) => {
@@ -135,7 +202,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     presence.disconnected(socket, stopping);
   }
 
-  /** Cuts every connection of these user names; nothing more is taken from it, not even its will. */
+  /** Closes every connection of these user names and takes nothing more from it, not even its will. */
   function cut(users: ReadonlySet<string>): void {
     for (const socket of users.size === 0 ? [] : sockets) {
       const connection = connections.get(socket);
@@ -145,7 +212,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     }
   }
 
-  /** Continues reads that an overload held when it is over; commits continue only those with a message on its way. */
+  /** Resumes the held reads when the overload is over. A commit resumes only connections with a message in flight. */
   function resume(): void {
     if (deps.overloaded()) return;
     clearInterval(resuming);
@@ -183,7 +250,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     },
     async start() {
       upkeep!.start();
-      await sayLastWords(sessions!, credentials, admission);
+      await publishLeftWills(sessions!, credentials, admission);
       return listeners.start();
     },
     async stop() {

@@ -4,14 +4,15 @@ import { refuseSubscribe, type TopicRefusal } from './access.ts';
 import type { Publisher } from './admission.ts';
 import type { Direct } from './direct.ts';
 
-/** What the broker knows of one connection. */
+/** The state of one connection. */
 export interface Connection {
-  /** Absent until its login. */
+  /** Null before the login, and after its secret has become invalid. */
   publisher: Publisher | null;
-  /** Its CONNECT asked to keep a session under no name. */
+  /** Its CONNECT asked for a kept session without a client id. */
   nameless: boolean;
-  /** The way past Aedes, once that has connected the client. */
+  /** The direct way, once Aedes has connected the client. */
   direct: Direct | null;
+  /** Resumes a held read; called after a commit and at the end of an overload. */
   committed: () => void;
 }
 
@@ -39,7 +40,7 @@ interface Accepting {
   readonly maxConnections: number;
 }
 
-/** A new socket. */
+/** Steps for a new socket. */
 export const ACCEPT: readonly Step<[Accepting], AcceptRefusal>[] = [
   ({ stopping }) => (stopping ? 'stopping' : null),
   ({ connections, maxConnections }) => (connections >= maxConnections ? 'too-many-connections' : null),
@@ -49,13 +50,13 @@ export const ACCEPT: readonly Step<[Accepting], AcceptRefusal>[] = [
 export type LoginRefusal = 'wrong-credentials' | 'nameless-session' | 'client-id-of-another';
 
 interface Login {
-  /** Null: no such user name, or another secret. */
+  /** Null where the user name or the secret is wrong. */
   readonly identity: Identity | null;
   readonly clientId: string;
   readonly nameless: boolean;
 }
 
-/** A CONNECT. A device's client id is its id, so that two machines cannot share one secret unnoticed. */
+/** Steps for a CONNECT. The client id of a device is its id, so that two machines cannot share one secret unnoticed. */
 export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
   ({ identity }) => (identity === null ? 'wrong-credentials' : null),
   // MQTT 3.1.1 §3.1.3.1: a client without an id must not ask to keep its session.
@@ -63,14 +64,17 @@ export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
   ({ identity, clientId }) => (identity?.kind === 'device' && clientId !== identity.id ? 'client-id-of-another' : null),
 ];
 
-/** Return codes of CONNACK (MQTT 3.1.1 §3.2.2.3); Aedes declares them as an ambient const enum, which cannot be imported. */
+/**
+ * Return codes of CONNACK (MQTT 3.1.1 §3.2.2.3); Aedes declares them as an ambient const enum, which cannot be
+ * imported.
+ */
 export const CONNACK: Readonly<Record<LoginRefusal, number>> = {
   'wrong-credentials': 4,
   'nameless-session': 2,
   'client-id-of-another': 2,
 };
 
-/** A topic filter of a SUBSCRIBE; a refused one gets SUBACK 128 (MQTT 3.1.1 §3.9.3). */
+/** Steps for a topic filter of a SUBSCRIBE; a refused one gets SUBACK 128 (MQTT 3.1.1 §3.9.3). */
 export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, Rooms], TopicRefusal>[] = [
   (connection) => (connection?.publisher ? null : 'reserved-topic'),
   (connection, _client, filter) => refuseSubscribe(connection!.publisher!.identity, filter),
@@ -78,7 +82,7 @@ export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, R
     client.clean || sessions.hasRoom(client.id) ? null : 'too-many-sessions',
 ];
 
-/** The bound of kept sessions. */
+/** The limit of kept sessions. */
 interface Rooms {
   hasRoom(session: string): boolean;
 }
@@ -86,7 +90,7 @@ interface Rooms {
 /** Why a message is not sent to a subscriber. */
 export type ForwardRefusal = TopicRefusal | 'gone' | 'slow-reader';
 
-/** A message on its way to a subscriber. What it may read is asked again: its rights may have changed since it subscribed. */
+/** Steps for a message to a subscriber. The right to read is checked again: it may have changed since the SUBSCRIBE. */
 export const FORWARD: readonly Step<[Connection | undefined, Client, string, number], ForwardRefusal>[] = [
   (connection, client) => (connection?.publisher && !client.conn.destroyed ? null : 'gone'),
   (connection, _client, topic) => refuseSubscribe(connection!.publisher!.identity, topic),

@@ -3,33 +3,33 @@ import type { Appended } from '../domain/index.ts';
 import type { Admission, Publisher } from './admission.ts';
 import { Peeler, type PublishTaker } from './peel.ts';
 
-/** What a direct way knows of its connection. */
+/** The connection of a direct way. */
 export interface DirectHooks {
-  /** Null once nothing more is to be taken from it. */
+  /** Returns the publisher; null once no more messages may be taken. */
   publisher(): Publisher | null;
-  /** Called when bytes of this client were committed, or its acknowledgements have left: a held read may go on. */
+  /** Called when bytes of this client were committed or its acknowledgements were sent: a held read may resume. */
   settled(): void;
 }
 
-/** The way of one connection from its bytes to admission, and of the acknowledgements back, without Aedes. */
+/** Passes messages of one connection to admission and writes their acknowledgements, without Aedes. */
 export interface Direct {
   /** See `Peeler.take`. */
   take(bytes: Buffer, before: number, after: number): Buffer | null;
-  /** Writes the acknowledgements that are due; before Aedes writes one (MQTT 3.1.1 §4.6). */
+  /** Writes the due acknowledgements. Call it before Aedes writes one (MQTT 3.1.1 §4.6). */
   flush(): void;
-  /** The client does not read its acknowledgements. */
+  /** True while the client does not read its acknowledgements. */
   readonly blocked: boolean;
 }
 
 /** The direct ways of all connections. */
 export interface DirectWays {
-  /** For a client that Aedes has connected. */
+  /** Returns the direct way of a client that Aedes has connected. */
   open(client: Client, hooks: DirectHooks): Direct;
-  /** Writes every acknowledgement that is due. */
+  /** Writes all due acknowledgements. */
   flush(): void;
 }
 
-/** What Aedes 1.2.0 does not declare of its clients. */
+/** Members of clients that Aedes 1.2.0 does not declare. */
 interface AedesClient {
   readonly _keepaliveInterval: number;
   readonly _keepaliveTimer: NodeJS.Timeout | null;
@@ -41,7 +41,7 @@ const PUBACK_BYTES = 4;
 const PUBACK = 0x40;
 const PUBACK_LENGTH = 2;
 
-/** Makes the direct ways into admission. One group commit ends in one write for each of its sockets. */
+/** Returns the direct ways into admission. One group commit causes one write per socket. */
 export function createDirectWays(admission: Admission): DirectWays {
   let due: Direct[] = [];
 
@@ -52,7 +52,7 @@ export function createDirectWays(admission: Admission): DirectWays {
   }
 
   function isDue(direct: Direct): void {
-    // When all callbacks of the commit have run.
+    // The flush runs after all callbacks of the commit.
     if (due.length === 0) process.nextTick(flush);
     due.push(direct);
   }
@@ -88,7 +88,7 @@ class DirectWay implements Direct, PublishTaker {
     this.#shared.admission.admit(this.#hooks.publisher()!, topic, payload, done);
   }
 
-  /** §3.1.2.10: any packet tells that the client lives. */
+  /** Restarts the keepalive timer: any packet shows that the client is alive (§3.1.2.10). */
   alive(): void {
     const { _keepaliveInterval, _keepaliveTimer } = this.#client;
     if (_keepaliveInterval > 0) _keepaliveTimer?.refresh();
@@ -116,14 +116,14 @@ class DirectWay implements Direct, PublishTaker {
     this.#hooks.settled();
   }
 
-  /** MQTT 3.1.1 has no negative acknowledgement: Aedes ends the connection, as for a message that it took itself. */
+  /** Lets Aedes close the connection, as for its own messages: MQTT 3.1.1 has no negative acknowledgement. */
   #refuse(error: Error): void {
     this.flush();
     if (!this.#client.conn.destroyed) this.#client.emit('error', error);
   }
 }
 
-/** PUBACK packets (§3.4), one behind the other. */
+/** Returns PUBACK packets (§3.4) in one buffer. */
 function pubacks(messageIds: readonly number[]): Buffer {
   const bytes = Buffer.allocUnsafe(messageIds.length * PUBACK_BYTES);
   let at = 0;

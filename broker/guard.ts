@@ -13,32 +13,32 @@ export interface GuardLimits {
 /** Why the guard cut a connection. */
 export type GuardRefusal = 'packet-too-large' | 'malformed-length';
 
-/** What the guard asks of its surroundings. */
+/** Callbacks of the guard. */
 export interface GuardHooks {
   authenticated(): boolean;
   /** Bytes of this client that wait for their commit. */
   inFlight(): number;
-  /** Whether what follows is too far behind to be given more. */
+  /** Whether the consumers are too far behind to take more. */
   overloaded(): boolean;
   refused(why: GuardRefusal): void;
   /**
-   * Takes what it can of a read; answers what the broker gets, null for nothing. `before` and `after`: bytes of an
-   * unfinished packet that had been read before, and have been now.
+   * Takes what it can of a read; returns the rest for the broker, null where nothing is left. `before` and `after`:
+   * bytes of an unfinished packet that were read before this read, and with it.
    */
   peel(bytes: Buffer, before: number, after: number): Buffer | null;
 }
 
-/** Walks MQTT fixed headers (3.1.1 §2.2): packet sizes are known before a byte of a body is kept. */
+/** Walks MQTT fixed headers (3.1.1 §2.2): the size of a packet is known before any byte of its body is buffered. */
 export class PacketWalker {
-  /** Bytes of the present packet that have come; 0 between two packets. */
+  /** Received bytes of the current packet; 0 between two packets. */
   begun = 0;
-  /** Bytes of the present packet's body still to come. */
+  /** Bytes of the current packet's body that are still missing. */
   #body = 0;
   #length = 0;
   #shift = 0;
   #inHeader = false;
 
-  /** Goes on with the next bytes. Null where all is well. */
+  /** Continues with the next bytes. Returns why the connection must end; null where it need not. */
   walk(bytes: Uint8Array, maxPacket: number): GuardRefusal | null {
     let at = 0;
     while (at < bytes.length) {
@@ -74,8 +74,9 @@ export class PacketWalker {
 }
 
 /**
- * Stands in front of the broker: every read of the connection passes through here. It adds no stream. Returns a function to call when bytes of this client were committed or an overload is over, so that a held
- * read goes on.
+ * Wraps the `read` of a connection, without a stream of its own, and enforces the limits before the broker gets the
+ * bytes. Returns a function to call when bytes of this client were committed or an overload is over: it resumes a held
+ * read.
  */
 export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks): () => void {
   const walker = new PacketWalker();

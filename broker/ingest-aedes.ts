@@ -3,9 +3,9 @@ import mqemitter from 'mqemitter';
 import type { Packet, Sessions } from './sessions/index.ts';
 
 type Published = Partial<Packet> & Pick<Packet, 'topic' | 'payload'>;
-const NOBODY: ReadonlySet<string> = new Set();
+const NONE: ReadonlySet<string> = new Set();
 
-/** What Aedes 1.2.0 does not declare of itself. */
+/** Members that Aedes 1.2.0 does not declare. */
 interface Undeclared {
   id: string;
   counter: number;
@@ -14,20 +14,20 @@ interface Undeclared {
 }
 
 /**
- * Readings end in the journal: what a client publishes is never fanned out, stored as retained or queued. What Lamppost
- * publishes is, all in one turn: Aedes' own steps are asynchronous, and a message that overtakes another on its way would
- * make Aedes take the other for a duplicate.
+ * An Aedes that fans out only messages of Lamppost itself: messages of clients go to the journal, and are never fanned
+ * out, stored as retained or queued. The fan-out is synchronous: in the asynchronous steps of Aedes one message could
+ * overtake another, which Aedes would then drop as a duplicate.
  */
 export class IngestAedes extends Aedes {
   #sessions: Sessions | undefined;
-  /** The sessions that have the message being fanned out in their queues. */
-  #queuedFor = NOBODY;
+  /** Ids of the sessions that have queued the message of the current fan-out. */
+  #queuedFor = NONE;
 
   constructor(options: ConstructorParameters<typeof Aedes>[0]) {
     super({ mq: eagerEmitter(), ...options });
   }
 
-  /** Begins, over these sessions. */
+  /** Starts with these sessions as persistence. */
   async listenWith(sessions: Sessions): Promise<void> {
     this.#sessions = sessions;
     (this as unknown as Undeclared).opts.persistence = sessions.persistence;
@@ -42,11 +42,11 @@ export class IngestAedes extends Aedes {
     else done?.();
   }
 
-  /** What Aedes is to send to the client itself; null for what comes by its queue. */
+  /** Returns the packet that Aedes sends to the client; null where the client gets it from its queue. */
   forward(client: Client, packet: AedesPublishPacket): AedesPublishPacket | null {
     if (this.#queuedFor.has(client.id)) return null;
     if (client.clean || packet.qos === 0 || !packet.retain) return packet;
-    // A retained message on subscribing: its id must not be one that a message of the queue has.
+    // A retained message after a subscribe: its id must differ from the ids of the queue.
     const messageId = this.#sessions!.lendMessageId(client.id);
     return Object.assign(packet, messageId === 0 ? { qos: 0 as const } : { messageId });
   }
@@ -56,27 +56,27 @@ export class IngestAedes extends Aedes {
     const origin = { brokerId: broker.id, brokerCounter: ++broker.counter };
     const packet: Packet = { cmd: 'publish', ...origin, topic, payload, qos, retain, dup: false };
     if (retain) this.#sessions?.retained.store(packet);
-    this.#queuedFor = qos === 0 ? NOBODY : (this.#sessions?.queue(packet) ?? NOBODY);
+    this.#queuedFor = qos === 0 ? NONE : (this.#sessions?.queue(packet) ?? NONE);
     broker.mq.emit(packet);
-    this.#queuedFor = NOBODY;
+    this.#queuedFor = NONE;
   }
 }
 
 /**
- * The session of a client (§3.1.3.1) is its user's own: nobody pushes out or takes over another by its client id. A
- * device's client id is its id, so that two machines cannot share one secret unseen; a person's programs are free.
- * User names have no slash.
+ * Returns the name of a client's session (§3.1.3.1). It contains the user name, so that a client cannot take over the
+ * session of another user by its client id. The client id of a device is its id; programs choose theirs. User names
+ * have no slash.
  */
 export function sessionName(username: string, clientId: string): string {
   return clientId === '' || clientId === username ? clientId : `${username}/${clientId}`;
 }
 
-/** Whose a session of this name is. */
+/** Returns the user name in the name of a session. */
 export function userOf(session: string): string {
   return session.split('/', 1)[0]!;
 }
 
-/** Whether a client is subscribed to live readings; a kept session brings its subscriptions along without a packet. */
+/** Returns whether a client is subscribed to live readings. A kept session restores subscriptions without a packet. */
 export function readsLive(client: Client): boolean {
   return Object.keys((client as unknown as { subscriptions: object }).subscriptions).some(reachesLive);
 }
@@ -85,7 +85,10 @@ function reachesLive(filter: string): boolean {
   return filter === '#' || filter.startsWith('live/') || filter.startsWith('+/');
 }
 
-/** A slow subscriber must not hold up the emitter: emit completes at once, and authorizeForward cuts who does not read. */
+/**
+ * Returns an emitter whose `emit` completes at once: a slow subscriber must not delay it, `authorizeForward` cuts that
+ * one.
+ */
 function eagerEmitter(): ReturnType<typeof mqemitter> {
   const emitter = mqemitter({ concurrency: 0, matchEmptyLevels: true });
   const emit = emitter.emit.bind(emitter);

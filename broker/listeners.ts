@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { LamppostError } from '../domain/index.ts';
 
-/** Where the broker listens. Port 0 takes a free one. */
+/** Addresses and TLS of the listeners. Port 0 selects a free port. */
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
@@ -15,33 +15,33 @@ export interface ListenOptions {
   readonly maxConnections: number;
 }
 
-/** The TCP and the TLS listener; both hand their connections to one function. */
+/** The TCP and the TLS listener. */
 export interface Listeners {
-  /** Throws `config` where a port is taken or not ours. */
+  /** Listens; returns the ports. Throws `config` where a port is in use or not permitted. */
   start(): Promise<{ port: number; tlsPort: number | null }>;
-  /** Takes no more connections. */
+  /** Stops accepting connections. */
   stop(): void;
-  /** Ends what is in the middle of its TLS handshake, too. */
+  /** Closes connections whose TLS handshake is not finished. */
   destroy(): void;
 }
 
-// One read of a socket should bring a whole window of messages: the chunk shares one group commit.
+// One read of a socket should bring a whole window of messages, which then share one group commit.
 const READ_CHUNK = 256 * 1024;
 
-/** Makes the listeners; a TLS handshake may take `handshakeTimeoutMs`. */
+/** Returns the listeners, which pass each connection to `accept`. A TLS handshake may take `handshakeTimeoutMs`. */
 export function createListeners(
   accept: (socket: Socket) => void,
   options: ListenOptions & { readonly handshakeTimeoutMs: number },
 ): Listeners {
   const { host, tls, maxConnections } = options;
   const servers: Server[] = [];
-  /** What lies under TLS connections, from before their handshake on. */
+  /** The TCP sockets of TLS connections, from before their handshake. */
   const underTls = new Set<Socket>();
 
   function createSecure({ cert, key, clientCa }: NonNullable<ListenOptions['tls']>): Server {
     const ca = clientCa === null ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
     const server = createTlsServer({ cert, key, ...ca, handshakeTimeout: options.handshakeTimeoutMs }, accept);
-    // The broker counts connections from the end of their handshake on.
+    // The broker counts connections only after their handshake.
     server.maxConnections = maxConnections;
     server.on('connection', (raw: Socket) => {
       underTls.add(raw);

@@ -3,22 +3,25 @@ import type { Publication } from '../domain/index.ts';
 import type { IngestAedes } from './ingest-aedes.ts';
 import type { Sessions } from './sessions/index.ts';
 
-/** Publishes what Lamppost itself has to say. */
+/** Publishes messages of Lamppost itself. */
 export interface Outgoing {
-  /** Fans out at once; what must outlive the broker is on its way to the disk. */
+  /** Fans out at once; does not wait until queued and retained messages are on disk. */
   send(publication: Publication): void;
   /**
-   * Publishes in the order of the calls; resolves when it is on disk for every kept session that gets it, and as a
+   * Publishes in the order of the calls; resolves when the message is on disk, in the queues of kept sessions and as a
    * retained message.
    */
   publish(publication: Publication): Promise<void>;
-  /** Makes these the only retained messages that match the filter; publishes only what differs. */
+  /**
+   * Makes these the only retained messages that match the filter; publishes only differences. Resolves when they are
+   * on disk.
+   */
   restate(filter: string, publications: readonly Publication[]): Promise<void>;
 }
 
 const TAKEN = Promise.resolve();
 
-/** Returns the way out; nothing may be published before the sessions are open. */
+/** Returns the publisher of Lamppost's messages; call it only after the sessions are open. */
 export function createOutgoing(aedes: IngestAedes, sessions: () => Sessions): Outgoing {
   function send({ payload, ...rest }: Publication): void {
     aedes.publish({ cmd: 'publish' as const, dup: false, payload: Buffer.from(payload), ...rest }, () => {});
@@ -44,7 +47,7 @@ export function createOutgoing(aedes: IngestAedes, sessions: () => Sessions): Ou
   };
 }
 
-/** What presence needs of the broker. */
+/** The parts of the broker behind presence. */
 interface PresenceDeps {
   /** Publishes a retained status. */
   readonly announce: (topic: string, payload: string) => void;
@@ -54,10 +57,13 @@ interface PresenceDeps {
   readonly hasStatus: (topic: string) => boolean;
 }
 
-/** Publishes which devices are connected: `devices/{id}/status` is `online` or `offline`, and empty for a revoked device. */
+/**
+ * Publishes which devices are connected: `devices/{id}/status` is `online` or `offline`, and empty for a revoked
+ * device.
+ */
 export interface Presence {
   connected(id: string, connection: Duplex): void;
-  /** The connection is closed. A server that stops publishes nothing: after its next start nobody is online. */
+  /** Publishes `offline`, except while the server stops: after its next start no device is online. */
   disconnected(connection: Duplex, stopping: boolean): void;
   /** The device is no longer registered. */
   revoked(id: string): void;
@@ -65,7 +71,7 @@ export interface Presence {
 
 /** Returns the presence of devices. */
 export function createPresence({ announce, isKnown, hasStatus }: PresenceDeps): Presence {
-  /** The present connection of each device, and the device of each connection. */
+  /** The current connection of each device, and the device of each connection. */
   const online = new Map<string, Duplex>();
   const devices = new WeakMap<Duplex, string>();
   const topicOf = (id: string) => `devices/${id}/status`;
@@ -78,7 +84,7 @@ export function createPresence({ announce, isKnown, hasStatus }: PresenceDeps): 
     },
     disconnected(connection, stopping) {
       const id = devices.get(connection);
-      // A device that came back before its old connection was found dead stays online.
+      // A device that reconnected before its old connection timed out stays online.
       if (id === undefined || online.get(id) !== connection) return;
       online.delete(id);
       if (!stopping) announce(topicOf(id), isKnown(id) ? 'offline' : '');

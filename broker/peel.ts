@@ -1,10 +1,12 @@
-/** Who takes the messages that go past Aedes. */
+/** Takes the messages that bypass Aedes. */
 export interface PublishTaker {
-  /** Whether the next message may be taken; false leaves it, and all behind it, to Aedes. */
+  /** Whether the next message may be taken; false leaves it and all after it to Aedes. */
   taking(): boolean;
-  /** A whole message. `messageId` is 0 for QoS 0. The payload is the reader's: copy what is kept. */
+  /**
+   * Takes a whole message. `messageId` is 0 for QoS 0. The payload is a view of the read buffer: copy it to keep it.
+   */
   publish(topic: string, payload: Uint8Array, messageId: number): void;
-  /** Called once for each read of which something was taken: the client lives. */
+  /** Called once for each read that contained a taken message: the client is alive. */
   alive(): void;
 }
 
@@ -13,17 +15,17 @@ const TAKEN: readonly boolean[] = Array.from({ length: 256 }, (_, first) =>
   [0x30, 0x31, 0x32, 0x33, 0x3a, 0x3b].includes(first),
 );
 const QOS_1 = 2;
-/** As Aedes has it. */
+/** The limit of topic levels in Aedes. */
 const MOST_LEVELS = 100;
 
 /**
- * Peels whole PUBLISH packets of QoS 0 and 1 off the front of what is read; the rest goes on to Aedes, byte for byte and in
- * order. Whatever is not understood is the rest. So that Aedes never waits for the other half of a packet that could be
- * peeled, such a half at the end of a read is kept until it is whole; a packet that Aedes has begun is Aedes' to its end.
+ * Takes whole PUBLISH packets of QoS 0 and 1 from the front of a read; all other bytes go to Aedes, unchanged and in
+ * order. An unfinished packet that may be taken is buffered until it is whole, so that Aedes never waits for its other
+ * half. A packet whose first bytes went to Aedes goes to Aedes as a whole.
  */
 export class Peeler {
   readonly #taker: PublishTaker;
-  /** The first part of a packet, as it was read, and its length. */
+  /** The buffered parts of an unfinished packet, and their total length. */
   #parts: Buffer[] = [];
   #held = 0;
   #topicBytes: Uint8Array = new Uint8Array(0);
@@ -34,8 +36,8 @@ export class Peeler {
   }
 
   /**
-   * The next bytes that were read; answers what Aedes gets of it, null for nothing. `before` and `after` tell how many
-   * bytes of an unfinished packet had been read before them, and have been with them (`PacketWalker.begun`).
+   * Takes messages from the next bytes; returns the bytes for Aedes, null where there are none. `before` and `after`
+   * are the bytes of an unfinished packet that were read before this chunk, and with it (`PacketWalker.begun`).
    */
   take(chunk: Buffer, before: number, after: number): Buffer | null {
     let bytes = chunk;
@@ -52,10 +54,10 @@ export class Peeler {
     return from < to ? bytes.subarray(from, to) : null;
   }
 
-  /** Keeps a packet that begins at `at` and is not whole, if it may be one to peel; answers where the rest ends. */
+  /** Buffers an unfinished packet at `at` if it may be taken later; returns where the bytes for Aedes end. */
   #keepUnfinished(bytes: Buffer, at: number): number {
     if (at < 0 || at === bytes.length || !TAKEN[bytes[at]!] || !this.#taker.taking()) return bytes.length;
-    // A copy: a few bytes would keep the whole read in memory.
+    // A copy, because a view of a few bytes would keep the whole read in memory.
     this.#hold(Buffer.from(bytes.subarray(at)));
     return at;
   }
@@ -65,7 +67,7 @@ export class Peeler {
     this.#held += part.length;
   }
 
-  /** Takes packets from the front; answers where the first one begins that is not taken. */
+  /** Takes packets from the front; returns where the first packet begins that is not taken. */
   #peel(bytes: Buffer): number {
     let at = 0;
     while (at + 1 < bytes.length && TAKEN[bytes[at]!] && this.#taker.taking()) {
@@ -77,12 +79,14 @@ export class Peeler {
     return at;
   }
 
-  /** Takes the packet that begins at `at`; answers where it ends, or `at` where it is not whole or not understood. */
+  /**
+   * Takes the packet that begins at `at`; returns where it ends, or `at` where it is unfinished or not for the taker.
+   */
   #packet(bytes: Buffer, at: number): number {
     const first = bytes[at]!;
     let from = at + 1;
     let length = 0;
-    // §2.2.3; the walker has refused more than four bytes.
+    // §2.2.3; the walker has already refused more than four bytes.
     for (let shift = 0, more = true; more; shift += 7) {
       if (from === bytes.length) return at;
       const digit = bytes[from++]!;
@@ -95,7 +99,7 @@ export class Peeler {
     const payload = first & QOS_1 ? topicEnd + 2 : topicEnd;
     if (payload > end) return at;
     const messageId = first & QOS_1 ? (bytes[topicEnd]! << 8) | bytes[topicEnd + 1]! : 0;
-    // §2.3.1: no message has the id 0
+    // §2.3.1: the id 0 is not allowed
     if (first & QOS_1 && messageId === 0) return at;
     const topic = this.#topicOf(bytes, from + 2, topicEnd);
     if (topic === null) return at;
@@ -103,7 +107,10 @@ export class Peeler {
     return end;
   }
 
-  /** A device says the same topic again and again: it is decoded when its bytes change. Null for one that is not allowed. */
+  /**
+   * Returns the topic, null where it is not allowed. A device repeats its topic: it is decoded only when its bytes
+   * change.
+   */
   #topicOf(bytes: Buffer, from: number, to: number): string | null {
     const last = this.#topicBytes;
     let same = last.length === to - from;

@@ -87,8 +87,7 @@ export type ReporterRefusal = 'not-your-role' | 'not-your-department';
 
 /**
  * Returns why a key may not see who reported a ticket; null where it may. Operators of the responsible department and
- * the
- * city's admins may; an operator of the whole city sees all tickets, but not the people behind them.
+ * the city's admins may; an operator of the whole city sees all tickets, but not the people behind them.
  */
 export function refuseReporter(
   { role, department: own }: Pick<Key, 'role' | 'department'>,

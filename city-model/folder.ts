@@ -5,8 +5,7 @@ import { type CityControl, type CityFile, LamppostError } from '../domain/index.
 
 /**
  * Reads a city folder: `*.yaml`, `*.yml` and `*.geojson`, subfolders included, without hidden files and tests. Its
- * version
- * is the SHA-256 of the files' names and texts. Throws `city` where it cannot be read.
+ * version is the SHA-256 of the files' names and texts. Throws `city` where it cannot be read.
  */
 export async function readCityFolder(folder: string): Promise<CityControl> {
   const files = await read(folder, (path) => !isTest(path));

@@ -1,17 +1,20 @@
-/** A registered device, as the API shows it (without its secret). */
-export interface Device {
-  /** `[A-Za-z0-9][A-Za-z0-9._:-]*`, at most 64 characters: it is a topic level, a user name and a client id. */
-  readonly id: string;
-  /** Id of a profile in `profiles.yaml`. */
-  readonly profile: string;
-  /** Id of a district in `districts.geojson`. */
-  readonly district: string;
-  /** Name for people; the id where absent. */
-  readonly name?: string;
-  /** WGS 84 degrees. */
-  readonly location?: { readonly lat: number; readonly lon: number };
-  readonly tags?: Readonly<Record<string, string>>;
-}
+import { z } from 'zod';
+import type { ShapeOf } from './schema.ts';
 
-/** What a device id must look like. */
+/** Pattern of a device id, which is also a topic level, an MQTT user name and a client id. */
 export const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
+
+/** A place, WGS 84 degrees. */
+export const PlaceSchema = z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) });
+
+/** A device without its secret. `profile` and `district` are ids of the city model. */
+export const DeviceSchema = z.strictObject({
+  id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 characters'),
+  profile: z.string(),
+  district: z.string(),
+  /** A name for people. */
+  name: z.string().min(1).max(200).exactOptional(),
+  location: PlaceSchema.exactOptional(),
+  tags: z.record(z.string().max(64), z.string().max(200)).exactOptional(),
+});
+export type Device = ShapeOf<typeof DeviceSchema>;

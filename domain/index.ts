@@ -22,7 +22,7 @@ export {
   type Publishing,
 } from './city.ts';
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts';
-export { DEVICE_ID, type Device } from './device.ts';
+export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema } from './device.ts';
 export {
   type ErrorCode,
   LamppostError,
@@ -83,7 +83,7 @@ export type {
   ReplayItem,
   RuleControl,
 } from './journal.ts';
-export { boundTo, KEY_ROLES, type Key, type KeyRole } from './key.ts';
+export { boundTo, KEY_ROLES, type Key, type KeyRole, KeySchema } from './key.ts';
 export {
   type Ledger,
   LedgerSchema,

@@ -3,8 +3,7 @@ import type { LamppostError } from './errors.ts';
 
 /**
  * The journal is the only input of the system. It is a sequence of blocks; a block is one group commit of messages, or
- * one
- * control record (which never shares a block with messages).
+ * one control record (which never shares a block with messages).
  */
 
 /**

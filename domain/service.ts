@@ -101,8 +101,7 @@ export type Matchers = ShapeOf<typeof MatchersSchema>;
 
 /**
  * While an alert that `source` matches fires, alerts that `target` matches raise no ticket. Both must agree in `equal`;
- * with
- * `via`, the source's device is the one that this tag of the target's device names (a gateway and its sensors).
+ * with `via`, the source's device is the one that this tag of the target's device names (a gateway and its sensors).
  */
 export interface Inhibition {
   readonly source: Pick<Matchers, 'rule' | 'district' | 'severity'>;

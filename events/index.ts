@@ -28,7 +28,6 @@ export {
   componentsOf,
   EVENT_SCHEMAS,
   eventName,
-  exactly,
   JSON_SCHEMAS,
   NAMED_SCHEMAS,
   plainly,

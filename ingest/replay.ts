@@ -42,8 +42,7 @@ const KEPT = 100;
 /**
  * Runs replays one at a time, block by block, so that new messages are processed in between. `append` writes to the
  * journal and resolves to the number of the block. `status` resolves to the history's cursor and to how many entries
- * were
- * settled since the start of the process.
+ * were settled since the start of the process.
  */
 export function createReplays({
   quarantine,

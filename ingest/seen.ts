@@ -1,14 +1,11 @@
 /**
  * The keys (device, metric, ts) that were accepted before, and a hash of each value. It depends on the journal alone.
- * Each
- * entry carries the number of the message that brought it, so a consumer gets the same result however far behind it is:
- * a
- * key counts as seen if an earlier message within the horizon brought it.
+ * Each entry carries the number of the message that brought it, so a consumer gets the same result however far behind
+ * it is: a key counts as seen if an earlier message within the horizon brought it.
  *
  * An entry covers one device, one timestamp and up to 32 metrics (a lane of the metric table), with a 32-bit hash of
- * each
- * value: two different values are taken for equal once in four billion. Devices mostly send in time order, and then a
- * look-up costs one comparison.
+ * each value: two different values are taken for equal once in four billion. Devices mostly send in time order, and
+ * then a look-up costs one comparison.
  */
 export class SeenKeys {
   /** After `find`: the metrics among those found whose value was different. */
@@ -206,8 +203,7 @@ class SeenSeries {
 
 /**
  * Entries in the order they were added, in the layout of the state file: ts and position of all, then device, lane,
- * mask and
- * hashes of each.
+ * mask and hashes of each.
  */
 class EntryLog {
   count = 0;

@@ -31,8 +31,7 @@ interface AppenderOptions {
 
 /**
  * Group commit: while one commit is written to disk, the next one collects messages; it is sent as soon as the last one
- * is
- * done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay.
+ * is done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay.
  */
 export function createJournalAppender(
   port: MessagePort,

@@ -2,8 +2,8 @@
  * The record format of a `messages` block. Little endian:
  *
  * ```
- * record  = route:u32  receivedAt:f64  length:u32  payload
- * route   = number of a (identity, topic) pair within the block; the first record that uses a new number
+ * record  = route:u32  receivedAt:f64  length:u32  payload route   = number of a (identity, topic) pair within the
+ * block; the first record that uses a new number
  *           carries its definition between `length` and `payload`:
  * define  = identityLength:u16  topicLength:u16  identity  topic      (UTF-8)
  * ```
@@ -98,8 +98,7 @@ export type RouteResolver<R> = (identity: string, topic: string) => R;
 
 /**
  * Calls `visit` for each message of a block in order, with the resolved pair and the range of the payload in the body:
- * no
- * object is allocated per message. Throws a RangeError where the body is not in the record format.
+ * no object is allocated per message. Throws a RangeError where the body is not in the record format.
  */
 export function walkRecords<R>(
   body: Buffer,

@@ -125,8 +125,7 @@ export class JournalStore {
 
   /**
    * Deletes blocks below `seq`, at most `most` of them, and never the newest one, which carries the numbering. Returns
-   * how
-   * many. Throws `disk` (retryable) where the disk refuses, and then deletes none.
+   * how many. Throws `disk` (retryable) where the disk refuses, and then deletes none.
    */
   trim(seq: number, most: number): number {
     const until = Math.min(seq, this.#seq, this.#oldest + most);
@@ -242,8 +241,7 @@ interface Cursors {
 
 /**
  * Checks that a start over these files can go on: the journal must hold every block that consumers have still to read,
- * and
- * all blocks they have read. Returns null where it does, otherwise a sentence that says what is missing.
+ * and all blocks they have read. Returns null where it does, otherwise a sentence that says what is missing.
  */
 export function missingBlocks(
   cursors: Cursors,

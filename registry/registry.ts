@@ -9,8 +9,7 @@ import {
   type Page,
 } from '../domain/index.ts';
 import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
-import type { Credential } from './credentials.ts';
-import { hashSecret, newSecret } from './secrets.ts';
+import { type Credential, hashSecret, newSecret } from './credentials.ts';
 
 const SCHEMA: RoomSchema = {
   room: 'registry',
@@ -29,35 +28,40 @@ const SCHEMA: RoomSchema = {
   ],
 };
 
-/** The user name of the key that stands in the settings, not in the registry. */
+/** User name of the key in the settings, which is not in the registry. */
 const ADMIN = 'admin';
 
-/** A device as the registry shows it. */
+/** A device with the time of its registration, ISO 8601. */
 export type RegisteredDevice = Device & { readonly registeredAt: string };
 
-/** Who may connect: devices and keys, with the SHA-256 of their secrets. One thread owns the file. */
+/** Devices and keys that may connect, with the SHA-256 of their secrets. One thread owns the file. */
 export interface Registry {
-  /** Registers all or none, under the next version. Throws `conflict` naming the ids that are taken, by devices or as user names of keys. */
+  /**
+   * Registers all or none, under the next version. Throws `conflict` with the ids that devices or keys already have.
+   */
   register(devices: readonly Device[]): (Device & { secret: string })[];
+  /** Revokes a device under the next version; returns false where it is not registered. */
   revoke(id: string): boolean;
-  /** A new secret for a device; null where it is not registered. */
+  /** Replaces and returns the secret of a device; null where it is not registered. */
   rotate(id: string): string | null;
   get(id: string): RegisteredDevice | null;
   list(query: { limit: number; after: string | null; profile?: string; district?: string }): Page<RegisteredDevice>;
   count(): number;
-  /** What changed after a version: what the journal has yet to be told. Null where nothing did. */
+  /** Returns the changes after a version, which the journal does not have yet; null where there are none. */
   changesSince(version: number): DevicesControl | null;
   addKey(key: { name: string; role: KeyRole; department: string | null }): Key & { secret: string };
   revokeKey(id: string): boolean;
   keys(): Key[];
+  /** Returns the key of a secret; null where there is none. */
   keyOf(secret: string): Key | null;
-  /** All that the broker may let in. */
+  /** Returns the credentials of all devices and keys that may connect. */
   credentials(): Credential[];
+  /** Returns the credential of a device or key; null where there is none. */
   credentialOf(id: string): Credential | null;
   close(): void;
 }
 
-/** Opens (or makes) the registry file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
+/** Opens or creates the registry file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
 export function openRegistry(path: string, clock: Clock): Registry {
   const db = openDatabase(path, { schemas: [SCHEMA] });
   const insert = db.prepare('insert or replace into devices values (?, ?, ?, ?, ?, 0)');
@@ -75,7 +79,7 @@ export function openRegistry(path: string, clock: Clock): Registry {
     });
   }
 
-  /** Devices and keys share one space of user names. */
+  /** Devices and keys share one namespace of user names. */
   function isTaken(id: string): boolean {
     return id === ADMIN || one.get(id) !== undefined || oneKey.get(id) !== undefined;
   }
@@ -163,7 +167,7 @@ export function openRegistry(path: string, clock: Clock): Registry {
     revokeKey: (id) => db.prepare('delete from keys where id = ?').run(id).changes > 0,
     keys: () => db.prepare('select * from keys order by id').all().map(keyOfRow),
     keyOf(secret) {
-      // The look-up is by the hash of a random secret: its timing tells nothing that helps to guess one.
+      // The lookup is by the hash of a random secret: its timing does not help to guess one.
       const row = db.prepare('select * from keys where hash = ?').get(hashSecret(secret));
       return row === undefined ? null : keyOfRow(row);
     },

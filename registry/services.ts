@@ -1,11 +1,13 @@
 import { type City, type Device, type Key, type KeyRole, requireName } from '../domain/index.ts';
-import type { CredentialChange } from './credentials.ts';
+import { type CredentialChange, hashSecret, sameHash } from './credentials.ts';
 import type { Registry } from './registry.ts';
-import { hashSecret, sameHash } from './secrets.ts';
 
-/** Registers, lists, revokes and rotates devices, and makes the change known. */
+/** Registers, lists, revokes and rotates devices; passes changes to the journal and the broker. */
 export interface DeviceService extends Pick<Registry, 'list' | 'get'> {
-  /** Registers all or none. Throws `conflict` for taken ids, `invalid` with a suggestion for an unknown profile or district. */
+  /**
+   * Registers all or none. Throws `conflict` for taken ids, `invalid` with a suggestion for an unknown profile or
+   * district.
+   */
   register(devices: readonly Device[]): Promise<(Device & { secret: string })[]>;
   revoke(id: string): Promise<boolean>;
   /** Returns a new secret; null where the device is not registered. */
@@ -17,11 +19,14 @@ interface DeviceParts {
   readonly city: () => Pick<City, 'profiles' | 'districts'>;
   /** Appends what changed in the registry to the journal. */
   readonly journal: () => Promise<void>;
-  /** Hands a change to the broker. */
+  /** Passes a change to the broker. */
   readonly broker: (change: CredentialChange) => Promise<void>;
 }
 
-/** Returns the service. The journal comes before the broker: a device that can connect is one that the engine knows. */
+/**
+ * Returns the service of devices. It writes to the journal first, so that the engine knows a device before it can
+ * connect.
+ */
 export function createDeviceService({ registry, city, journal, broker }: DeviceParts): DeviceService {
   async function changed(set: readonly string[], remove: readonly string[]): Promise<void> {
     await journal();
@@ -57,9 +62,9 @@ export function createDeviceService({ registry, city, journal, broker }: DeviceP
   };
 }
 
-/** Authenticates bearers, adds, lists and revokes keys, and makes the change known. */
+/** Authenticates bearer tokens; adds, lists and revokes keys; passes changes to the broker. */
 export interface KeyService {
-  /** Returns the key of a secret: the one of the settings or one of the registry; null where it is none. */
+  /** Returns the key of a secret, from the settings or the registry; null where there is none. */
   authenticate(secret: string): Key | null;
   add(key: { name: string; role: KeyRole; department: string | null }): Promise<Key & { secret: string }>;
   list(): readonly Key[];
@@ -71,7 +76,7 @@ interface KeyParts extends Pick<DeviceParts, 'registry' | 'broker'> {
   readonly admin: { readonly key: Key; readonly hash: Buffer };
 }
 
-/** Returns the service. */
+/** Returns the service of keys. */
 export function createKeyService({ registry, broker, admin }: KeyParts): KeyService {
   return {
     authenticate: (secret) => (sameHash(hashSecret(secret), admin.hash) ? admin.key : registry.keyOf(secret)),

@@ -9,8 +9,7 @@ export interface Checkpointer {
 
 /**
  * Returns the checkpointer of a file that another thread writes: a checkpoint waits for the disk, which the broker's
- * thread
- * must not (ADR 13). Neither waits for the other.
+ * thread must not (ADR 13). Neither waits for the other.
  */
 export function createCheckpointer({ path, everyMs }: { path: string; everyMs: number }, log: Logger): Checkpointer {
   let db: DatabaseSync | undefined;

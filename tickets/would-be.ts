@@ -21,8 +21,7 @@ export type BacktestCity = Pick<City, 'name' | 'services' | 'districts' | 'calen
 
 /**
  * Returns the function from a transition to the ticket that it would open; null where it would open none. It decides
- * and
- * names tickets like the live path, with nothing else open, silenced or gathered.
+ * and names tickets like the live path, with nothing else open, silenced or gathered.
  */
 export function wouldBeTickets(city: BacktestCity, devices: readonly Device[]) {
   const byId = new Map(devices.map((device) => [device.id, device]));

@@ -1,11 +1,18 @@
 import { z } from 'zod';
+import { DeviceSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { DeviceResponse, NewDevice, RotatedDevice } from '../responses/devices.ts';
-import { DeviceSchema, found, Paged, pageOf } from '../schema.ts';
+import { found, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
 const MAX_DEVICES = 5_000;
+
+const secret = z.string().describe('Shown once, here');
+const DeviceResponse = DeviceSchema.extend({ registeredAt: z.iso.datetime() })
+  .strip()
+  .meta({ id: 'Device', description: 'A registered device' });
+const NewDevice = DeviceSchema.extend({ secret }).strip().meta({ id: 'NewDevice' });
+const RotatedDevice = DeviceResponse.extend({ secret }).meta({ id: 'RotatedDevice' });
 
 /** `/api/v1/devices`. */
 export function deviceRoutes(app: App, { devices }: Pick<ApiDeps, 'devices'>): void {

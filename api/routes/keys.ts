@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { KEY_ROLES } from '../../domain/index.ts';
+import { KEY_ROLES, KeySchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { KeyResponse, NewKey } from '../responses/keys.ts';
 import { found, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
+
+const KeyResponse = KeySchema.meta({ id: 'Key', description: 'A key of a person or a program' });
+const NewKey = KeyResponse.extend({ secret: z.string().describe('Shown once, here') }).meta({ id: 'NewKey' });
 
 /** `/api/v1/keys`: the keys of people and programs. */
 export function keyRoutes(app: App, { keys }: Pick<ApiDeps, 'keys'>): void {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   boundTo,
   LamppostError,
+  PlaceSchema,
   requireName,
   SEVERITIES,
   TICKET_REFUSALS,
@@ -14,7 +15,7 @@ import { ACTIONS, type Actor, WAIT_REASONS, type WaitReason } from '../../ticket
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { TicketResponse, WaitingResponse } from '../responses/tickets.ts';
-import { found, Names, namesOf, Paged, Place, pageOf, SeveritySchema } from '../schema.ts';
+import { found, Names, namesOf, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
 type Deps = Pick<ApiDeps, 'tickets' | 'held' | 'city'>;
@@ -45,7 +46,7 @@ const Opening = z.strictObject({
   description: z.string().max(4_000).optional(),
   district: z.string(),
   severity: SeveritySchema.default('medium'),
-  location: Place.optional(),
+  location: PlaceSchema.optional(),
   address: z.string().max(400).optional(),
 });
 
@@ -223,8 +224,7 @@ function targetOf({ key, headers }: FastifyRequest, id: string, tickets: Deps['t
 
 /**
  * Returns the ticket's version if it is listed: the service compares it once more when it decides, as somebody may be
- * faster.
- * Undefined where any version will do. Throws `precondition`: a version that is not listed now is past.
+ * faster. Undefined where any version will do. Throws `precondition`: a version that is not listed now is past.
  */
 function versionIn(listed: readonly string[] | null, { version }: Ticket): number | undefined {
   if (listed === null) return undefined;

@@ -33,7 +33,7 @@ const sink = createJournalAppender(data.journal, clock);
 const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
 const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
 const overloaded = () => behind() > MOST_BEHIND;
-const broker = createBroker({ sink, clock, log, overloaded, tell: engine.call.dropped }, data.options);
+const broker = createBroker({ sink, clock, log, overloaded, publishDrops: engine.call.dropped }, data.options);
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 

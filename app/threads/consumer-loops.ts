@@ -114,8 +114,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
 
   /**
    * Without this the rules keep up with any load while the history stands still until the journal is full, since
-   * publishers
-   * wait for the rules only. A history in trouble, or one on another machine, delays nobody.
+   * publishers wait for the rules only. A history in trouble, or one on another machine, delays nobody.
    */
   async function letHistoryFollow(): Promise<void> {
     await turn();

@@ -4,9 +4,8 @@ import { runInNewContext } from 'node:vm';
 
 /**
  * Returns what a start needed to the system: modules that were parsed, tables that were filled. V8 would keep it until
- * the
- * next full collection, which an idle thread never has. Each thread calls it once, when it is ready; it takes 20 to 200
- * ms.
+ * the next full collection, which an idle thread never has. Each thread calls it once, when it is ready; it takes 20 to
+ * 200 ms.
  */
 export function collectAfterStart(): void {
   // Before `growWithLoad`: V8 takes compiled code only under the flags that it was stored under.

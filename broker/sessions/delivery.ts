@@ -1,45 +1,45 @@
 import type { Client } from 'aedes';
 import { generate } from 'mqtt-packet';
 import type { Queues } from './queues.ts';
-import type { SessionRegistry } from './registry.ts';
 import type { Queued, Session } from './session.ts';
+import type { SessionTable } from './table.ts';
 
-/** Messages on their way to one client; the others stay in the file until it acknowledges. */
+/** Unacknowledged messages of one client, at most; the others stay in the file. */
 const WINDOW = 100;
-/** When the file cannot be read because the disk does not take what waits for it. */
+/** Pause before the next read of a file whose pending writes the disk does not take. */
 const AGAIN_MS = 1_000;
 
 /** A connection of a kept session. */
 interface Link {
   readonly client: Client;
-  /** Once it has its CONNACK. */
+  /** True once the client has its CONNACK. */
   started: boolean;
   /** Number of the last message that was sent over it. */
   sentTo: number;
-  /** Ids of messages that were sent over it and are not acknowledged. */
+  /** Message ids that were sent over it and are not yet acknowledged. */
   readonly sent: Set<number>;
-  /** Ids that Aedes uses for retained messages. */
+  /** Message ids that Aedes uses for retained messages. */
   readonly lent: Set<number>;
   next: NodeJS.Immediate | undefined;
   again: NodeJS.Timeout | undefined;
 }
 
 /**
- * Brings the queues of kept sessions to their clients. Aedes 1.2 sends a returning client its queue while what is published
- * meanwhile goes past it, and all at once. Here a queue is the only way to its client: in order, a window at a time, and a
- * client that does not read or acknowledge costs a window.
+ * Sends the queues of kept sessions to their clients. Aedes 1.2 sends a returning client its whole queue at once, and
+ * new messages overtake it. Here every message goes through the queue, in order and a window at a time: a client that
+ * does not read or acknowledge costs one window of memory.
  */
 export class Delivery {
-  readonly #registry: SessionRegistry;
+  readonly #table: SessionTable;
   readonly #queues: Queues;
   readonly #links = new Map<string, Link>();
 
-  constructor(registry: SessionRegistry, queues: Queues) {
-    this.#registry = registry;
+  constructor(table: SessionTable, queues: Queues) {
+    this.#table = table;
     this.#queues = queues;
   }
 
-  /** The client is known; its connection takes the place of an earlier one. */
+  /** Registers the connection of a client; it replaces an earlier one. */
   open(client: Client): void {
     this.#drop(client.id);
     const timers = { next: undefined, again: undefined };
@@ -48,7 +48,7 @@ export class Delivery {
     client.conn.on('drain', () => this.#pump(link));
   }
 
-  /** The client may be sent its queue: first what was sent before, under the same ids (MQTT 3.1.1 §4.4). */
+  /** Starts sending the queue: first the messages that were sent before, under the same ids (MQTT 3.1.1 §4.4). */
   start(client: Client): void {
     const link = this.#links.get(client.id);
     if (link?.client !== client) return;
@@ -56,7 +56,7 @@ export class Delivery {
     this.#pump(link);
   }
 
-  /** False where another connection of the session has taken its place. */
+  /** Ends a connection; returns false where another connection of the session has replaced it. */
   close(client: Client): boolean {
     if (this.#links.get(client.id)?.client !== client) return false;
     this.#drop(client.id);
@@ -67,32 +67,32 @@ export class Delivery {
     return this.#links.has(id);
   }
 
-  /** A message was added to this queue; it was at `before`. */
+  /** Sends a message that was added to a queue, if the window allows it. `before`: the newest number until then. */
   added(session: Session, message: Queued, before: number): void {
     const link = this.#links.get(session.id);
     if (link === undefined || !ready(link)) return;
     if (link.sentTo < before) this.#pump(link);
-    // All before it is on its way; a small cap may have dropped it at once.
+    // All messages before it were sent. A small cap may already have dropped this one.
     else if (session.messages > session.inFlight.size) this.#send(session, link, [message]);
   }
 
-  /** The client has acknowledged a message, of its queue or a retained one. */
+  /** Frees the id of a message that the client has acknowledged, queued or retained. */
   acknowledged(id: string, messageId: number): void {
     const link = this.#links.get(id);
     if (link === undefined) return;
     link.lent.delete(messageId);
     if (!link.sent.delete(messageId) || link.next !== undefined) return;
-    // Acknowledgements come many to a read: one look into the file for all of them.
+    // One read of the socket brings many acknowledgements: the file is read once for all of them.
     link.next = setImmediate(() => {
       link.next = undefined;
       this.#pump(link);
     });
   }
 
-  /** An id under which Aedes may send a retained message; 0 where all are in use. */
+  /** Returns a message id for a retained message that Aedes sends; 0 where all are in use. */
   lend(id: string): number {
     const link = this.#links.get(id);
-    const session = this.#registry.get(id);
+    const session = this.#table.get(id);
     if (link === undefined || session === undefined) return 0;
     const messageId = this.#queues.freeMessageId(session, link.lent);
     if (messageId > 0) link.lent.add(messageId);
@@ -111,7 +111,7 @@ export class Delivery {
   }
 
   #pump(link: Link): void {
-    const session = this.#registry.get(link.client.id);
+    const session = this.#table.get(link.client.id);
     if (session === undefined || this.#links.get(session.id) !== link) return;
     while (ready(link) && link.sentTo < session.newest) {
       const page = this.#queues.page(session, link.sentTo, WINDOW - link.sent.size);
@@ -125,7 +125,7 @@ export class Delivery {
     }
   }
 
-  /** False where every message id is in use: what is acknowledged next frees one. */
+  /** Returns false where every message id is in use; the next acknowledgement frees one. */
   #send(session: Session, link: Link, messages: readonly Queued[]): boolean {
     const packets: Buffer[] = [];
     for (const message of messages) {

@@ -2,36 +2,37 @@ import type { StatementSync } from 'node:sqlite';
 import type { DropReason, SessionDrop } from '../../domain/index.ts';
 import type { SessionsFile } from './file.ts';
 
-/** What was taken from a session, as the file has it; its department is the key's. */
+/** Messages that a session lost, as the file stores it; the department comes from the key. */
 export type Drop = Omit<SessionDrop, 'department'>;
 
-/** One event a session and minute, however many messages it lost. */
-const TELL_EVERY_MS = 60_000;
+/** At most one event per session, reason and minute. */
+const PUBLISH_EVERY_MS = 60_000;
 
-/** What caps and expiry took, added up until it is told: on file, so that a crash in between does not hush it up. */
+/** Counts dropped messages until they are published. Stored in the file, so that a crash loses none of the counts. */
 export class Drops {
-  /** Messages that were dropped since the start. */
+  /** Messages dropped since the start. */
   messages = 0;
   readonly #file: SessionsFile;
   readonly #newId: () => string;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
-  /** By session and reason, those that still grow. */
+  /** Drops that still grow, by session and reason. */
   readonly #open = new Map<string, Drop>();
-  /** On their way: their content does not change any more. */
-  readonly #telling = new Map<string, Drop>();
-  readonly #toldMs = new Map<string, number>();
+  /** Drops that are being published: their content no longer changes. */
+  readonly #publishing = new Map<string, Drop>();
+  readonly #publishedMs = new Map<string, number>();
 
   constructor(file: SessionsFile, newId: () => string) {
     this.#file = file;
     this.#newId = newId;
     this.#put = file.db.prepare('insert or replace into drops values (?, ?, ?, ?, ?, ?, ?)');
     this.#delete = file.db.prepare('delete from drops where id = ?');
-    // The run before may have told them without hearing that it was heard: they are told again, the same.
+    // The run before may have published these without a confirmation: they are published again, unchanged.
+    // Their ids are the same, so that a reader can drop the duplicates.
     for (const row of file.db.prepare('select * from drops').iterate()) {
       const { id, session, user, reason, messages, from_ms, to_ms } = row as Record<string, string | number>;
       const drop = { id, session, user, reason, messages, fromMs: from_ms, toMs: to_ms } as Drop;
-      this.#telling.set(drop.id, drop);
+      this.#publishing.set(drop.id, drop);
     }
   }
 
@@ -50,20 +51,23 @@ export class Drops {
     this.#file.write(this.#put, drop.id, drop.session, drop.user, drop.reason, drop.messages, drop.fromMs, nowMs);
   }
 
-  /** What is to be told now: again what was not heard, and at most once a minute what a session has lost. */
+  /**
+   * Returns the drops to publish now: those not yet confirmed, and those of sessions without an event in the last
+   * minute.
+   */
   due(nowMs: number): Drop[] {
-    for (const [key, at] of this.#toldMs) if (nowMs - at >= TELL_EVERY_MS) this.#toldMs.delete(key);
+    for (const [key, at] of this.#publishedMs) if (nowMs - at >= PUBLISH_EVERY_MS) this.#publishedMs.delete(key);
     for (const [key, drop] of this.#open) {
-      if (this.#toldMs.has(key)) continue;
-      this.#toldMs.set(key, nowMs);
+      if (this.#publishedMs.has(key)) continue;
+      this.#publishedMs.set(key, nowMs);
       this.#open.delete(key);
-      this.#telling.set(drop.id, drop);
+      this.#publishing.set(drop.id, drop);
     }
-    return [...this.#telling.values()];
+    return [...this.#publishing.values()];
   }
 
-  /** They were heard. */
-  told(drops: readonly Drop[]): void {
-    for (const { id } of drops) if (this.#telling.delete(id)) this.#file.write(this.#delete, id);
+  /** Deletes drops whose publication is confirmed. */
+  published(drops: readonly Drop[]): void {
+    for (const { id } of drops) if (this.#publishing.delete(id)) this.#file.write(this.#delete, id);
   }
 }

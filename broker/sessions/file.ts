@@ -33,7 +33,7 @@ const SESSIONS_SCHEMA: RoomSchema = {
   ],
 };
 
-// The checkpointer works beside the broker (checkpoint.ts); this bound is for when it does not, 64 MiB.
+// 64 MiB. Normally the checkpointer keeps the log shorter (store/checkpoint.ts).
 const PAGES_BEFORE_CHECKPOINT = 16_384;
 const RETRY_MS = 1_000;
 const CLOSED = 'the sessions are closed';
@@ -44,8 +44,8 @@ interface Write {
 }
 
 /**
- * The file of sessions. Writes wait for the end of their turn and are then one transaction, so that a burst of events costs
- * one. A commit writes without waiting for the disk, which `synced` does in the thread pool: nothing here blocks on an fsync.
+ * The file of sessions. All writes of one turn of the event loop are one transaction. A commit does not wait for the
+ * disk; `synced` does, in the thread pool, so that the event loop never blocks on an fsync.
  */
 export class SessionsFile {
   readonly db: DatabaseSync;
@@ -54,7 +54,7 @@ export class SessionsFile {
   #waiting: Write[] = [];
   #scheduled: NodeJS.Immediate | undefined;
   #retry: NodeJS.Timeout | undefined;
-  /** Writes so far, those in the file, and those that a power loss leaves there. */
+  /** Number of writes so far, of those committed, and of those synced to disk. */
   #written = 0;
   #committed = 0;
   #durable = 0;
@@ -62,7 +62,7 @@ export class SessionsFile {
   #closed = false;
   #waiters: { readonly until: number; readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
 
-  /** Opens or makes the file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
+  /** Opens or creates the file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
   constructor(path: string, log: Logger) {
     this.#log = log;
     this.db = openDatabase(path, { schemas: [SESSIONS_SCHEMA] });
@@ -77,7 +77,7 @@ export class SessionsFile {
     }
   }
 
-  /** Adds a write to the transaction of this turn; once the file is closed, what is written is lost. */
+  /** Adds a write to the transaction of this turn; discards it once the file is closed. */
   write(statement: StatementSync, ...values: SQLInputValue[]): void {
     this.#written++;
     if (this.#closed) return;
@@ -85,7 +85,10 @@ export class SessionsFile {
     this.#scheduled ??= setImmediate(() => this.flush());
   }
 
-  /** Commits what waits now; false where the disk does not take it: it is tried again until it does. */
+  /**
+   * Commits the pending writes; returns false where the disk does not take them, and retries every second until it
+   * does.
+   */
   flush(): boolean {
     clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
@@ -104,7 +107,7 @@ export class SessionsFile {
     return true;
   }
 
-  /** Resolves when every write so far outlives a power loss; rejects with `disk` where the file is closed before. */
+  /** Resolves when every write so far is synced to disk; rejects with `disk` where the file is closed before. */
   synced(): Promise<void> {
     if (this.#durable >= this.#written) return Promise.resolve();
     if (this.#closed) return Promise.reject(new LamppostError('disk', CLOSED, { retryable: true }));
@@ -114,10 +117,12 @@ export class SessionsFile {
     });
   }
 
-  /** Commits what waits, where the disk takes it, waits for it, and closes. */
+  /** Commits and syncs the pending writes where the disk takes them, then closes. */
   async close(): Promise<void> {
     const settled = this.flush() ? this.synced() : Promise.resolve();
-    await settled.catch((error: unknown) => this.#log.error({ err: error }, 'the last of the sessions is not on disk'));
+    await settled.catch((error: unknown) =>
+      this.#log.error({ err: error }, 'the last writes of the sessions are not on disk'),
+    );
     this.#closed = true;
     clearImmediate(this.#scheduled);
     clearTimeout(this.#retry);
@@ -147,13 +152,13 @@ export class SessionsFile {
     }, RETRY_MS);
   }
 
-  /** One fdatasync at a time, for all that was committed before it; and none where nobody waits. */
+  /** Runs one fdatasync at a time, for all that was committed before it, and only while a caller waits. */
   #sync(): void {
     if (this.#syncing || this.#waiters.length === 0 || this.#durable >= this.#committed) return;
     this.#syncing = true;
     const upTo = this.#committed;
     fdatasync(this.#wal, (error) => {
-      // What the disk refused once may be lost although a second try succeeds: the next start reads what is there.
+      // After a failed fsync data may be lost even if a second one succeeds. The crash makes the next start read the file.
       if (error !== null) throw error;
       this.#syncing = false;
       this.#durable = upTo;

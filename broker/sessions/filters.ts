@@ -1,13 +1,16 @@
-/** A subscription as Aedes hands it over; of MQTT 5's options 3.1.1 knows only the QoS. */
+/** A subscription as Aedes passes it; MQTT 3.1.1 has no other option than the QoS. */
 export interface Subscription {
   readonly topic: string;
   readonly qos: 0 | 1 | 2;
 }
 
-/** A subscription that matches a topic, and whose it is. */
+/** A subscription that matches a topic, with its client id. */
 export type Matched = Subscription & { readonly clientId: string };
 
-/** Whether a topic filter matches a topic (MQTT 3.1.1 §4.7): `#` also its parent level, no wildcard a topic that begins with `$`. */
+/**
+ * Returns whether a topic filter matches a topic (MQTT 3.1.1 §4.7): `#` also matches its parent level, and a leading
+ * wildcard does not match a topic that begins with `$`.
+ */
 export function matchesFilter(filter: string, topic: string): boolean {
   if (filter === topic) return true;
   if (topic.startsWith('$') && /^[#+]/.test(filter)) return false;
@@ -28,7 +31,7 @@ interface Level {
 
 const newLevel = (): Level => ({ below: new Map(), here: new Map() });
 
-/** Subscriptions by the levels of their filters: finding those of a topic does not look at the others. */
+/** A trie of subscriptions by the levels of their filters: `match` visits only levels that match. */
 export class FilterTree {
   readonly #root = newLevel();
   #size = 0;
@@ -37,7 +40,7 @@ export class FilterTree {
     return this.#size;
   }
 
-  /** Adds a subscription; one of the same client and filter is replaced. */
+  /** Adds a subscription, or replaces the one of the same client and filter. */
   add(clientId: string, subscription: Subscription): void {
     let level = this.#root;
     for (const name of subscription.topic.split('/')) {
@@ -53,7 +56,7 @@ export class FilterTree {
     this.#remove(this.#root, filter.split('/'), 0, clientId);
   }
 
-  /** Every subscription whose filter matches the topic; a client with several such has several. */
+  /** Returns every subscription whose filter matches the topic, also several of one client. */
   match(topic: string): Matched[] {
     const found: Matched[] = [];
     this.#match(this.#root, topic.split('/'), 0, found);

@@ -2,32 +2,35 @@ import { Readable } from 'node:stream';
 import type { SessionsFile } from './file.ts';
 import type { Matched, Subscription } from './filters.ts';
 import type { Queues } from './queues.ts';
-import type { SessionRegistry } from './registry.ts';
 import type { RetainedMessages, RetainedPacket } from './retained.ts';
 import type { Packet, Session } from './session.ts';
+import type { SessionTable } from './table.ts';
 import type { Will, Wills } from './wills.ts';
 
-/** What a persistence knows of a client. */
+/** The part of a client that the persistence uses. */
 interface ClientId {
   readonly id: string;
 }
 type Pubrel = { readonly cmd: 'pubrel'; readonly messageId: number };
 type Incoming = Packet & { messageId: number };
 
-/** What the persistence stands on. */
+/** The parts behind the persistence. */
 export interface PersistenceParts {
   readonly file: SessionsFile;
-  readonly registry: SessionRegistry;
+  readonly table: SessionTable;
   readonly queues: Queues;
   readonly retained: RetainedMessages;
   readonly wills: Wills;
-  /** The session of a client, begun where there is none; throws where it may not have one. */
+  /**
+   * Returns the session of a client, creates it where there is none. Throws `forbidden` or `busy` where it may not
+   * have one.
+   */
   readonly begin: (id: string) => Session;
-  /** Ends a session with all that belongs to it. */
+  /** Deletes a session and all that belongs to it. */
   readonly end: (session: Session) => void;
-  /** Whether a client may keep this subscription: Aedes hands over refused ones, too. */
+  /** Whether a client may keep this subscription: Aedes passes refused ones, too. */
   readonly mayRead: (id: string, filter: string) => boolean;
-  /** Whether Aedes sends queues itself, when a client comes back. */
+  /** Whether Aedes itself sends the queue to a returning client. */
   readonly aedesDelivers: boolean;
   /** Called with each PUBACK. */
   readonly onAcknowledged: (id: string, messageId: number) => void;
@@ -39,8 +42,8 @@ const NO_PACKET = 'no such packet';
 export class Persistence {
   readonly #parts: PersistenceParts;
   /**
-   * Messages of QoS 2 that came in, until their PUBREL. In memory: each was on disk in the journal before it got here, and
-   * one that comes again is found there by its content (promise 1).
+   * Received messages of QoS 2 until their PUBREL. Memory is enough: each is already in the journal, which finds a
+   * duplicate by its content (promise 1).
    */
   readonly #incoming = new Map<string, Map<number, Incoming>>();
   #broker: { readonly id: string } | undefined;
@@ -70,43 +73,43 @@ export class Persistence {
     return Readable.from(this.#parts.retained.matchingAny(filters));
   }
 
-  /** Resolves when the subscriptions outlive a power loss. */
+  /** Resolves when the subscriptions are synced to disk. */
   async addSubscriptions({ id }: ClientId, subscriptions: readonly Subscription[]): Promise<void> {
     const allowed = subscriptions.filter(({ topic }) => this.#parts.mayRead(id, topic));
     if (allowed.length === 0) return;
-    this.#parts.registry.subscribe(this.#parts.begin(id), allowed);
+    this.#parts.table.subscribe(this.#parts.begin(id), allowed);
     await this.#parts.file.synced();
   }
 
   async removeSubscriptions({ id }: ClientId, filters: readonly string[]): Promise<void> {
-    const session = this.#parts.registry.get(id);
+    const session = this.#parts.table.get(id);
     if (session === undefined) return;
-    this.#parts.registry.unsubscribe(session, filters);
+    this.#parts.table.unsubscribe(session, filters);
     await this.#parts.file.synced();
   }
 
   async subscriptionsByClient({ id }: ClientId): Promise<Subscription[]> {
-    return [...(this.#parts.registry.get(id)?.subscriptions.values() ?? [])];
+    return [...(this.#parts.table.get(id)?.subscriptions.values() ?? [])];
   }
 
   async subscriptionsByTopic(topic: string): Promise<Matched[]> {
-    return this.#parts.registry.match(topic);
+    return this.#parts.table.match(topic);
   }
 
   async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
-    const { registry } = this.#parts;
-    const clients = [...registry.all()].filter(({ subscriptions }) => subscriptions.size > 0);
-    return { subsCount: registry.queueing, clientsCount: clients.length };
+    const { table } = this.#parts;
+    const clients = [...table.all()].filter(({ subscriptions }) => subscriptions.size > 0);
+    return { subsCount: table.queueing, clientsCount: clients.length };
   }
 
-  /** A client that connects without a kept session ends the one it had (MQTT 3.1.1 §3.1.2.4), with its queue. */
+  /** Deletes the session and queue of a client that connects with a clean session (MQTT 3.1.1 §3.1.2.4). */
   async cleanSubscriptions({ id }: ClientId): Promise<void> {
-    const session = this.#parts.registry.get(id);
+    const session = this.#parts.table.get(id);
     if (session !== undefined) this.#parts.end(session);
   }
 
   getClientList(filter: string): Readable {
-    const having = [...this.#parts.registry.all()].filter(({ subscriptions }) => subscriptions.has(filter));
+    const having = [...this.#parts.table.all()].filter(({ subscriptions }) => subscriptions.has(filter));
     return Readable.from(having.map(({ id }) => id));
   }
 
@@ -123,13 +126,13 @@ export class Persistence {
   }
 
   outgoingStream({ id }: ClientId): Readable {
-    const session = this.#parts.registry.get(id);
+    const session = this.#parts.table.get(id);
     if (session === undefined || !this.#parts.aedesDelivers) return Readable.from([]);
     return Readable.from(this.#parts.queues.all(session));
   }
 
   async outgoingUpdate({ id }: ClientId, packet: Packet | Pubrel): Promise<void> {
-    const session = this.#parts.registry.get(id);
+    const session = this.#parts.table.get(id);
     if (session === undefined) throw new Error(NO_PACKET);
     if (packet.cmd === 'pubrel') {
       if (!this.#parts.queues.release(session, packet.messageId)) throw new Error(NO_PACKET);
@@ -140,9 +143,9 @@ export class Persistence {
     this.#parts.queues.assign(session, queued, packet.messageId!);
   }
 
-  /** Without an id Aedes means a message that it did not send: that stays where it is. */
+  /** Removes an acknowledged message. Without an id Aedes means a message that it did not send: that one stays. */
   async outgoingClearMessageId({ id }: ClientId, { messageId }: { messageId?: number }): Promise<Packet | undefined> {
-    const session = this.#parts.registry.get(id);
+    const session = this.#parts.table.get(id);
     if (session === undefined || messageId === undefined) return undefined;
     const packet = this.#parts.queues.acknowledge(session, messageId);
     this.#parts.onAcknowledged(id, messageId);
@@ -181,7 +184,7 @@ export class Persistence {
     return this.#parts.wills.delete(id);
   }
 
-  /** Wills of this run whose broker is not among these. */
+  /** Streams the wills of this run whose broker is not in `brokers`. */
   streamWill(brokers: Record<string, unknown> = {}): Readable {
     return Readable.from([...this.#parts.wills.all()].filter(({ brokerId }) => !(brokerId! in brokers)));
   }

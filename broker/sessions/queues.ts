@@ -12,21 +12,21 @@ import {
 } from './session.ts';
 
 const MOST_MESSAGE_IDS = 65_535;
-/** Messages that are read from the file at once. */
+/** Messages in one read of the file. */
 const PAGE = 100;
 
 const COLUMNS = 'q.n, q.message_id, p.topic, p.payload, p.qos, p.retain, p.broker, p.counter, p.bytes';
 
-/** Told when a cap drops messages of a session. */
+/** Called when a cap drops messages of a session. */
 export type OnDropped = (session: Session, reason: DropReason, messages: number) => void;
 
-/** The queues of kept sessions. A packet is on file once, however many sessions wait for it. */
+/** The queues of kept sessions. A packet is stored once for all sessions that wait for it. */
 export class Queues {
   readonly #file: SessionsFile;
   readonly #limits: SessionLimits;
   readonly #onDropped: OnDropped;
   readonly #sql;
-  /** How many queues have a packet. */
+  /** Number of queues that hold a packet, by its number. */
   readonly #holders = new Map<number, number>();
   #last = 0;
 
@@ -37,7 +37,7 @@ export class Queues {
     this.#sql = statementsOf(file);
   }
 
-  /** Fills sessions with what the file has of their queues; packets that nobody waits for are deleted. */
+  /** Reads the state of the queues into the sessions; deletes packets that no session waits for. */
   load(byKey: ReadonlyMap<number, Session>): void {
     this.#file.db.exec('delete from queue where session not in (select key from sessions)');
     this.#file.db.exec('delete from packets where n not in (select n from queue)');
@@ -53,7 +53,7 @@ export class Queues {
     this.#last = Number(this.#sql.last.get()!.n);
   }
 
-  /** Adds a message to queues, behind all that they have; then the caps hold again. */
+  /** Appends a message to the queues, then drops the oldest messages of queues over their cap. */
   add(sessions: readonly Session[], packet: Packet): Queued {
     const n = ++this.#last;
     const bytes = bytesOf(packet);
@@ -67,13 +67,13 @@ export class Queues {
     return { n, bytes, messageId: null, packet };
   }
 
-  /** The oldest messages after number `after`; null while the disk does not take what waits for it. */
+  /** Returns the oldest messages after number `after`; null while the disk does not take the pending writes. */
   page(session: Session, after: number, limit = PAGE): Queued[] | null {
     if (!this.#file.flush()) return null;
     return this.#sql.page.all(session.key, after, limit).map(queuedOf);
   }
 
-  /** Every message, oldest first; one whose receipt was answered by PUBREL has only its id (QoS 2). */
+  /** Yields every message, oldest first; of one that was released by PUBREL (QoS 2) only the id. */
   *all(session: Session): Generator<Packet | { cmd: 'pubrel'; messageId: number }> {
     let after = 0;
     for (;;) {
@@ -87,7 +87,7 @@ export class Queues {
     }
   }
 
-  /** A message id that neither a message on its way has nor `taken`; 0 where all are in use. */
+  /** Returns a message id that is neither in flight nor in `taken`; 0 where all are in use. */
   freeMessageId(session: Session, taken: ReadonlySet<number>): number {
     const { inFlight } = session;
     if (inFlight.size + taken.size >= MOST_MESSAGE_IDS) return 0;
@@ -96,20 +96,20 @@ export class Queues {
     return session.lastMessageId;
   }
 
-  /** Notes the id under which a message is sent; it keeps that until it is acknowledged (§4.4). */
+  /** Stores the id under which a message is sent; it keeps that id until it is acknowledged (§4.4). */
   assign(session: Session, { n, bytes, packet, messageId: before }: Queued, messageId: number): void {
     session.inFlight.set(messageId, { n, bytes, packet });
     if (before !== messageId) this.#file.write(this.#sql.assign, messageId, session.key, n);
   }
 
-  /** The message of an Aedes packet in this queue. */
+  /** Returns the message of an Aedes packet in this queue; null where there is none. */
   find(session: Session, { brokerId, brokerCounter }: Pick<Packet, 'brokerId' | 'brokerCounter'>): Queued | null {
     if (!this.#file.flush()) return null;
     const row = this.#sql.find.get(session.key, brokerId, brokerCounter);
     return row === undefined ? null : queuedOf(row);
   }
 
-  /** Notes that the receiver has a message of QoS 2; false where none was sent under this id. */
+  /** Stores that the receiver has a message of QoS 2; returns false where none was sent under this id. */
   release(session: Session, messageId: number): boolean {
     const sent = session.inFlight.get(messageId);
     if (sent === undefined) return false;
@@ -117,7 +117,7 @@ export class Queues {
     return true;
   }
 
-  /** Ends the message that was sent under this id; undefined where there is none. */
+  /** Removes and returns the message that was sent under this id; undefined where there is none. */
   acknowledge(session: Session, messageId: number): Packet | undefined {
     const sent = session.inFlight.get(messageId);
     if (sent === undefined) return undefined;
@@ -127,9 +127,9 @@ export class Queues {
     return packet === undefined ? undefined : { ...packet, messageId };
   }
 
-  /** Ends every message of a session. */
+  /** Removes every message of a session. */
   clear(session: Session): void {
-    // While the disk is full the file does not tell which packets it has: those of this queue stay until the next start.
+    // While the disk is full the file cannot be read: the packets of this queue stay until the next start.
     const packets = this.#file.flush() ? this.#sql.numbers.all(session.key) : [];
     for (const { n } of packets) this.#release(Number(n));
     this.#file.write(this.#sql.clear, session.key);
@@ -142,7 +142,10 @@ export class Queues {
     return messages > this.#limits.messages || bytes > this.#limits.bytes;
   }
 
-  /** Drops the oldest that were not sent, about a hundredth of the cap at once: a full queue does not cost a look at each event. */
+  /**
+   * Drops the oldest unsent messages, about 1 % of the cap at once, so that a full queue does not read the file at
+   * each event.
+   */
   #trim(session: Session): void {
     if (!this.#file.flush()) return;
     const most = Math.max(1, Math.floor(this.#limits.messages / 100));

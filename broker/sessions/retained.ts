@@ -3,18 +3,18 @@ import type { SessionsFile } from './file.ts';
 import { matchesFilter } from './filters.ts';
 import { type Packet, payloadOf } from './session.ts';
 
-/** A retained message; whatever else was in the packet stays in it. */
+/** A retained message; it may carry further fields of its packet. */
 export type RetainedPacket = Pick<Packet, 'cmd' | 'topic' | 'payload' | 'qos'> & { readonly retain: boolean };
 
 interface Retained {
   readonly packet: RetainedPacket;
-  /** What the file says of the topic. */
+  /** The payload in the file. */
   readonly onFile: Buffer | string;
 }
 
 /**
- * Retained messages, in memory and on file. `resting` is what a topic says after a restart where that is not what it said
- * last: its row is then written once, and not with every change.
+ * Retained messages, in memory and in the file. `resting` returns the payload of a topic after a restart where it
+ * differs from the last one: its row is then written once, not at every change.
  */
 export class RetainedMessages {
   readonly #file: SessionsFile;
@@ -45,7 +45,7 @@ export class RetainedMessages {
     return this.#byTopic.size;
   }
 
-  /** Keeps the message as the last of its topic; an empty one ends that (MQTT 3.1.1 §3.3.1.3). */
+  /** Stores the message as the last of its topic; an empty payload deletes it (MQTT 3.1.1 §3.3.1.3). */
   store(packet: RetainedPacket): void {
     const { topic, payload, qos } = packet;
     const known = this.#byTopic.get(topic);
@@ -58,17 +58,17 @@ export class RetainedMessages {
     if (known === undefined || !same(known.onFile, onFile)) this.#file.write(this.#put, topic, onFile, qos);
   }
 
-  /** What a topic says, as text; null where it says nothing. */
+  /** Returns the payload of a topic as text; null where there is none. */
   payload(topic: string): string | null {
     return this.#byTopic.get(topic)?.packet.payload.toString() ?? null;
   }
 
-  /** Messages of each filter, one filter after the other. */
+  /** Yields the messages of each filter, one filter after the other. */
   *matchingAny(filters: readonly string[]): Generator<RetainedPacket> {
     for (const filter of filters) yield* this.matching(filter);
   }
 
-  /** Messages whose topic matches a filter. */
+  /** Yields the messages whose topic matches a filter. */
   *matching(filter: string): Generator<RetainedPacket> {
     if (!/[#+]/.test(filter)) {
       const one = this.#byTopic.get(filter);

@@ -1,12 +1,12 @@
 import type { Subscription } from './filters.ts';
 
-/** Who a session belongs to: a user name, and the SHA-256 of the secret that it was opened with. */
+/** The owner of a session: a user name, and the SHA-256 of the secret that opened it. */
 export interface Owner {
   readonly user: string;
   readonly secret: Uint8Array;
 }
 
-/** A packet as Aedes 1.2.0 makes them; `brokerId` and `brokerCounter` tell it from all others. */
+/** A packet as Aedes 1.2.0 makes it; `brokerId` and `brokerCounter` identify it. */
 export interface Packet {
   readonly cmd: 'publish';
   readonly brokerId: string;
@@ -23,31 +23,31 @@ export interface Packet {
 export interface Queued {
   readonly n: number;
   readonly bytes: number;
-  /** The identifier under which it was sent; null while it was not. */
+  /** The message id under which it was sent; null before that. */
   readonly messageId: number | null;
   readonly packet: Packet;
 }
 
-/** A message that was sent and is not acknowledged. */
+/** A message that was sent and is not yet acknowledged. */
 export interface InFlight {
   readonly n: number;
   readonly bytes: number;
-  /** Null where it is only in the file. */
+  /** Null where the packet is only in the file. */
   readonly packet: Packet | null;
 }
 
-/** A kept session (MQTT 3.1.1 §3.1.2.4): what is held in memory of it. The messages of its queue are in the file. */
+/** The state of a kept session (MQTT 3.1.1 §3.1.2.4) in memory. The messages of its queue are in the file. */
 export interface Session {
   readonly key: number;
   readonly id: string;
   readonly owner: Owner;
   readonly subscriptions: Map<string, Subscription>;
   connected: boolean;
-  /** When it was last connected. */
+  /** When it was last connected, epoch ms. */
   seenMs: number;
   messages: number;
   bytes: number;
-  /** Number of the newest message that was queued. */
+  /** Number of the newest queued message. */
   newest: number;
   /** By message id, oldest first. */
   readonly inFlight: Map<number, InFlight>;
@@ -65,12 +65,12 @@ export interface SessionLimits {
   readonly perUser: number;
 }
 
-/** Bytes that a message counts in a queue: topic and payload. */
+/** Returns the bytes of a message in a queue: topic and payload. */
 export function bytesOf({ topic, payload }: Pick<Packet, 'topic' | 'payload'>): number {
   return Buffer.byteLength(topic) + Buffer.byteLength(payload);
 }
 
-/** What came out of SQLite as a payload: text stays text, as Aedes' persistences have it. */
+/** Converts a payload from SQLite: text stays text, as in other persistences of Aedes. */
 export function payloadOf(value: unknown): Buffer | string {
   return typeof value === 'string' ? value : Buffer.from(value as Uint8Array);
 }

@@ -2,23 +2,23 @@ import type { StatementSync } from 'node:sqlite';
 import type { SessionsFile } from './file.ts';
 import { type Packet, payloadOf } from './session.ts';
 
-/** A will as Aedes hands it over, and what it notes on it. */
+/** A will as Aedes passes it, with the fields that Aedes adds. */
 export type Will = Pick<Packet, 'topic' | 'payload'> & { brokerId?: string; clientId?: string };
 
-/** The last word of a connection that the run before did not end. */
-export interface LastWord {
+/** The will of a connection that was open when the run before ended. */
+export interface LeftWill {
   readonly session: string;
   readonly topic: string;
   readonly payload: Buffer;
 }
 
-/** Wills of the connections of this run, and those that the run before left behind. */
+/** Wills of the connections of this run, and those that the run before left. */
 export class Wills {
   readonly #file: SessionsFile;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
   readonly #wills = new Map<string, Will>();
-  #left: LastWord[];
+  #left: LeftWill[];
 
   constructor(file: SessionsFile) {
     this.#file = file;
@@ -53,14 +53,14 @@ export class Wills {
     return this.#wills.values();
   }
 
-  /** What the run before left behind. */
-  left(): readonly LastWord[] {
+  /** Returns the wills that the run before left. */
+  left(): readonly LeftWill[] {
     return this.#left;
   }
 
-  /** It has been said, or nobody may say it. */
-  said(word: LastWord): void {
-    this.#left = this.#left.filter((one) => one !== word);
-    if (!this.#wills.has(word.session)) this.#file.write(this.#delete, word.session);
+  /** Forgets a left will that is on disk or may not be published. */
+  settle(will: LeftWill): void {
+    this.#left = this.#left.filter((one) => one !== will);
+    if (!this.#wills.has(will.session)) this.#file.write(this.#delete, will.session);
   }
 }

@@ -10,7 +10,6 @@ export {
   JSON_SCHEMAS,
   plainly,
 } from './event.ts';
-export { exactly } from './exactly.ts';
 
 /** Schemas that other schemas refer to by name. */
 export const NAMED_SCHEMAS = {

@@ -32,14 +32,14 @@ async function registered(id: string): Promise<MqttClient> {
 const login = (username: string, password: string, more: mqtt.IClientOptions): Promise<MqttClient> =>
   mqtt.connectAsync({ host: '127.0.0.1', port: server.mqttPort, username, password, reconnectPeriod: 0, ...more });
 
-/** A key's session with subscriptions, and nobody there. */
+/** Creates a kept session with a subscription and disconnects. */
 async function away(username: string, password: string, clientId: string, topic: string): Promise<void> {
   const client = await login(username, password, { clientId, clean: false });
   await client.subscribeAsync(topic, { qos: 1 });
   await client.endAsync();
 }
 
-/** The bin fills and empties: two events each time. */
+/** Fills and empties the bin: two events each time. */
 async function tickets(times: number): Promise<void> {
   for (let i = 0; i < times * 2; i++) {
     const payload = JSON.stringify({ metrics: { fill: i % 2 === 0 ? 95 : 20 } });
@@ -60,8 +60,8 @@ async function dropped(session: string): Promise<Dropped[]> {
 
 test('sessions - what a full queue dropped becomes one event, over HTTP and MQTT, and is not queued itself', async () => {
   const watcher = await login('admin', ADMIN_KEY, { clientId: 'watcher' });
-  const heard: Dropped[] = [];
-  watcher.on('message', (_topic, payload) => heard.push(JSON.parse(payload.toString())));
+  const received: Dropped[] = [];
+  watcher.on('message', (_topic, payload) => received.push(JSON.parse(payload.toString())));
   await watcher.subscribeAsync('events/sessions/#');
   await away('admin', ADMIN_KEY, 'away', 'events/#');
   await tickets(2);
@@ -70,8 +70,8 @@ test('sessions - what a full queue dropped becomes one event, over HTTP and MQTT
   expect(event).toMatchObject({ subject: 'sessions/admin/away', data: { key: 'admin', reason: 'queue-full' } });
   expect(event!.data.messages).toBeGreaterThan(0);
   const deadline = Date.now() + 5_000;
-  while (heard.length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(heard).toEqual([event]);
+  while (received.length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(received).toEqual([event]);
   await watcher.endAsync();
 
   const identity = { clientId: 'away', username: 'admin', password: ADMIN_KEY, clean: false };
@@ -83,7 +83,7 @@ test('sessions - what a full queue dropped becomes one event, over HTTP and MQTT
   expect(got.filter((topic) => topic.startsWith('events/sessions/'))).toEqual([]);
 });
 
-test('sessions - a key has so many; one more ends the one that was away longest, and it is told', async () => {
+test('sessions - a session above the limit of a key ends the one that was away longest, which is published', async () => {
   for (const name of ['s1', 's2', 's3', 's4']) await away('admin', ADMIN_KEY, name, 'events/alerts/#');
   expect(await dropped('admin/s1')).toMatchObject([{ data: { reason: 'too-many-sessions' } }]);
 });
@@ -96,21 +96,21 @@ test('sessions - a key that is revoked over HTTP has no session any more', async
   });
   await away(id, secret, 'archive', 'events/#');
   const sessions = async () => {
-    const answer = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
+    const response = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
       headers: { authorization: `Bearer ${ADMIN_KEY}` },
     });
-    return Number(/^lamppost_broker\{figure="sessions"\} (\d+)$/m.exec(await answer.text())![1]);
+    return Number(/^lamppost_broker\{figure="sessions"\} (\d+)$/m.exec(await response.text())![1]);
   };
   const before = await sessions();
-  const answer = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/keys/${id}`, {
+  const response = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/keys/${id}`, {
     method: 'DELETE',
     headers: { authorization: `Bearer ${ADMIN_KEY}` },
   });
-  expect(answer.ok).toBe(true);
+  expect(response.ok).toBe(true);
   expect(await sessions()).toBe(before - 1);
 });
 
-test('sessions - a start that finds no sessions has every open ticket retained all the same', async () => {
+test('sessions - a start that finds no sessions still has every open ticket retained', async () => {
   await device.publishAsync('devices/bin-1/readings', JSON.stringify({ metrics: { fill: 96 } }), { qos: 1 });
   await server.settledLedger('bin-1');
   const [ticket] = (await server.get<Page<{ id: string }>>('/api/v1/tickets?status=open')).items;

@@ -303,7 +303,7 @@ test('no more streams are opened than the limits allow, in all and for one key; 
   expect([third.status, third.headers.get('retry-after')]).toEqual([503, '2']);
   expect(await third.text()).toContain('2 of one key');
   await open('/api/v1/events', 0);
-  expect(await (await ask(ADMIN)).text()).toContain('there are 3 event streams open');
+  expect(await (await ask(ADMIN)).text()).toContain('3 event streams are open');
   first.cut();
   await until(() => api.listeners.size === 2, 'the end of the first stream');
   await open('/api/v1/events', 0, { key });

@@ -17,8 +17,7 @@ export type Responder = (write: MetWrite, response: ServerResponse, server: Infl
 
 /**
  * A server that speaks HTTP and line protocol and responds as a test decides: for responses that the databases
- * installed
- * here do not give. It keeps points as InfluxDB does: by series, field and time; the newest value wins.
+ * installed here do not give. It keeps points as InfluxDB does: by series, field and time; the newest value wins.
  */
 export class InfluxScript {
   readonly points = new Map<string, number>();

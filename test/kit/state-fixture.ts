@@ -1,7 +1,7 @@
 /**
  * Creates the fixture of a version from a real run of it: `node test/kit/state-fixture.ts
- * test/fixtures/state/<version>`.
- * Run once for each release; test/integration/migrations.test.ts starts a server with every one of them.
+ * test/fixtures/state/<version>`. Run once for each release; test/integration/migrations.test.ts starts a server with
+ * every one of them.
  */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -12,7 +12,7 @@ import { type Credential, hashSecret, type Identity } from '../../../registry/in
 /** A journal in memory that can keep its publishers waiting. */
 export class MemorySink implements MessageSink {
   readonly taken: { identity: string; topic: string; payload: string }[] = [];
-  /** While true, nobody is told. */
+  /** While true, appends wait for `settle`. */
   held = false;
   #waiting: { bytes: number; done: Appended }[] = [];
   #pending = 0;
@@ -28,7 +28,7 @@ export class MemorySink implements MessageSink {
     if (!this.held) setImmediate(() => this.held || this.settle());
   }
 
-  /** Tells those who wait, in order; all, or the first few. */
+  /** Calls back the waiting appends in order; all, or the first `most`. */
   settle(error: LamppostError | null = null, most = Number.POSITIVE_INFINITY): void {
     for (const { bytes, done } of this.#waiting.splice(0, most)) {
       this.#pending -= bytes;
@@ -60,13 +60,13 @@ export interface Scene {
   readonly port: number;
   readonly tlsPort: number | null;
   overloaded: boolean;
-  /** What the clock says that sessions expire by, ms. */
+  /** Time of the broker's clock, epoch ms. */
   nowMs: number;
-  /** How often the clock was asked. */
+  /** Number of reads of the clock. */
   readonly asked: number;
-  /** What was told of dropped messages. */
+  /** The published drops. */
   readonly drops: SessionDrop[];
-  /** Where it keeps its sessions: another broker over it goes on. */
+  /** Directory of its sessions: another broker can continue from it. */
   readonly dir: string;
   stop(): Promise<void>;
 }
@@ -82,11 +82,11 @@ const LIMITS = {
 interface Setting extends Partial<BrokerOptions> {
   readonly dir?: string;
   readonly limits?: Partial<SessionLimits>;
-  /** What its clock says at the start, ms. */
+  /** Time of its clock at the start, epoch ms. */
   readonly nowMs?: number;
-  /** Other secrets than SECRET. */
+  /** Secrets that differ from SECRET, by user name. */
   readonly secrets?: Readonly<Record<string, string>>;
-  /** Who is not known. */
+  /** User names without credentials. */
   readonly without?: readonly string[];
 }
 
@@ -107,7 +107,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     },
     log: pino({ level: 'silent' }),
     overloaded: () => scene.overloaded,
-    tell: async (told: readonly SessionDrop[]) => void drops.push(...told),
+    publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
   };
   const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
   const broker = createBroker(deps, { host: '127.0.0.1', port: 0, tls: null, ...LIMITS, sessions, ...setting });
@@ -137,13 +137,13 @@ export function login(port: number, username: string, more: IClientOptions = {})
   return mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { ...identity, ...more });
 }
 
-/** A client that does nothing by itself: packets out, packets in. */
+/** A client that sends and records packets, and sends nothing by itself. */
 export class RawClient {
   readonly socket: Socket;
   readonly packets: Packet[] = [];
   readonly closed: Promise<void>;
   isClosed = false;
-  /** Called with each packet that has come. */
+  /** Called with each received packet. */
   onPacket: (packet: Packet) => void = () => {};
 
   constructor(port: number, socket = connect(port, '127.0.0.1')) {
@@ -167,7 +167,7 @@ export class RawClient {
     this.socket.write(Buffer.concat(packets.map((packet) => generate(packet))));
   }
 
-  /** Packets of a kind that have come so far. */
+  /** Returns the received packets of a kind. */
   got<T extends Packet['cmd']>(cmd: T): Extract<Packet, { cmd: T }>[] {
     return this.packets.filter((packet) => packet.cmd === cmd) as Extract<Packet, { cmd: T }>[];
   }
@@ -187,7 +187,7 @@ export class RawClient {
     return this.got('connack').at(-1)!.returnCode!;
   }
 
-  /** A round trip: what the broker had to say at once, it has said by then. */
+  /** Sends PINGREQ and resolves at PINGRESP: packets that the broker sent before it have arrived. */
   async ping(): Promise<void> {
     const before = this.got('pingresp').length;
     this.send({ cmd: 'pingreq' });
@@ -212,11 +212,11 @@ export function publishPacket(
   return { cmd: 'publish', topic, payload, qos, messageId, dup: false, retain: false, ...more } as Packet;
 }
 
-/** Resolves when `look` says so. */
+/** Resolves when `look` returns true; throws after `ms`. */
 export async function until(look: () => boolean, what: string, ms = 10_000): Promise<void> {
   const deadline = Date.now() + ms;
   while (!look()) {
-    if (Date.now() > deadline) throw new Error(`it did not come: ${what}`);
+    if (Date.now() > deadline) throw new Error(`timeout: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { Packet } from 'mqtt-packet';
 import { type RawClient, rawLogin, type Scene, startBroker, until } from './kit.ts';
 
-/** A subscriber that keeps its session; by default it acknowledges all that it gets. */
-export async function keeper(
+/** Returns a client with a kept session; by default it acknowledges every message of QoS 1. */
+export async function keptSession(
   scene: Pick<Scene, 'port'>,
   user: string,
   { clientId = 'a', acknowledges = true } = {},
@@ -14,7 +14,7 @@ export async function keeper(
   client.onPacket = (packet: Packet) => {
     if (packet.cmd === 'publish' && packet.qos === 1 && acknowledges) acknowledge(client, packet.messageId!);
   };
-  // What came before this line.
+  // Packets that arrived before this line.
   for (const packet of client.packets) client.onPacket(packet);
   return client;
 }
@@ -31,23 +31,23 @@ export async function subscribe(client: RawClient, ...filters: (string | [string
   return client.got('suback').at(-1)!.granted as number[];
 }
 
-/** Payloads of the messages that have come, in order. */
+/** Payloads of the received messages, in order. */
 export const payloads = (client: RawClient) => client.got('publish').map(({ payload }) => payload.toString());
 
-/** Cuts the connection without a word. */
+/** Closes the connections without DISCONNECT. */
 export async function leave(scene: Scene, ...clients: RawClient[]): Promise<void> {
   const left = scene.broker.counts().connections - clients.length;
   for (const client of clients) client.socket.destroy();
   await until(() => scene.broker.counts().connections === left, 'the end of the connection');
 }
 
-/** Publishes events of one ticket: the payloads, in order; resolves when all are on disk. */
-export async function tell(scene: Scene, ...said: (string | number)[]): Promise<void> {
+/** Publishes events of one ticket with these payloads, in order; resolves when all are on disk. */
+export async function publishEvents(scene: Scene, ...payloads: (string | number)[]): Promise<void> {
   const event = (payload: string) => ({ topic: 'events/tickets/waste/1', payload, qos: 1, retain: false }) as const;
-  await Promise.all(said.map((payload) => scene.broker.publish(event(String(payload)))));
+  await Promise.all(payloads.map((payload) => scene.broker.publish(event(String(payload)))));
 }
 
-/** Another broker over what the disk has now, as after a crash of this one. */
+/** Starts another broker over a copy of the files, as after a crash of this one. */
 export function afterCrash(scene: Scene, more: Parameters<typeof startBroker>[0] = {}): Promise<Scene> {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-crash-'));
   cpSync(scene.dir, dir, { recursive: true });

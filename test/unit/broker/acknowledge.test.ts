@@ -22,9 +22,9 @@ afterEach(() => scene.stop());
 const full = () => new LamppostError('disk', 'no space left', { retryable: true });
 const ids = (packets: readonly { messageId?: number | undefined }[]) => packets.map(({ messageId }) => messageId);
 
-describe('what is acknowledged', () => {
+describe('acknowledgements', () => {
   test('broker - QoS 1: no PUBACK before the message is on disk, then one, in the order of the messages', async () => {
-    // With several messages under way a client is not read from: another one makes the round trips.
+    // A client with several messages in flight is not read from: another client makes the round trips.
     const other = await rawLogin(scene.port, 'bin-2');
     scene.sink.held = true;
     device.send(...[7, 3, 9].map((id) => publishPacket(TOPIC, `${id}`, 1, id)));
@@ -55,7 +55,7 @@ describe('what is acknowledged', () => {
     expect(scene.sink.taken).toHaveLength(1);
   });
 
-  test('broker - QoS 2 whose PUBREC was lost: the DUP reaches the journal again, where its content tells, and is acknowledged', async () => {
+  test('broker - QoS 2 whose PUBREC was lost: the DUP reaches the journal again, which finds the duplicate by its content, and is acknowledged', async () => {
     device.send(publishPacket(TOPIC, 'x', 2, 5));
     await until(() => device.got('pubrec').length === 1, 'PUBREC');
     scene.sink.held = true;
@@ -92,7 +92,7 @@ describe('what is acknowledged', () => {
     },
   );
 
-  test('broker - a device that is gone before its message is on disk harms nobody', async () => {
+  test('broker - a device that disconnects before its message is on disk affects no other', async () => {
     scene.sink.held = true;
     device.send(publishPacket(TOPIC, 'x', 1, 5));
     await until(() => scene.sink.taken.length === 1, 'the message');
@@ -105,7 +105,7 @@ describe('what is acknowledged', () => {
     await client.endAsync();
   });
 
-  test('broker - stopping waits for what is on its way to the disk, and acknowledges it', async () => {
+  test('broker - stop waits for pending commits, and acknowledges them', async () => {
     scene.sink.held = true;
     device.send(publishPacket(TOPIC, 'x', 1, 5));
     await until(() => scene.sink.taken.length === 1, 'the message');
@@ -119,7 +119,7 @@ describe('what is acknowledged', () => {
   });
 });
 
-describe('what reaches the journal', () => {
+describe('messages in the journal', () => {
   test('broker - a message is journalled under the identity that logged in, as it was sent', async () => {
     const payload = '{"metrics": {"fill": 1}}';
     device.send(publishPacket(TOPIC, payload, 1, 1), publishPacket('devices/bin-1/senml', '[]', 0));
@@ -150,7 +150,7 @@ describe('what reaches the journal', () => {
     },
   );
 
-  test('broker - what a device publishes is neither fanned out nor retained, whatever its flags say', async () => {
+  test('broker - what a device publishes is neither fanned out nor retained, whatever its flags', async () => {
     const watcher = await rawLogin(scene.port, 'admin', { clientId: 'w1' });
     watcher.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 1 }] });
     await until(() => watcher.got('suback').length === 1, 'SUBACK');

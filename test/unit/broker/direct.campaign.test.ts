@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { Duplex } from 'node:stream';
+import type { Client } from 'aedes';
 import fc from 'fast-check';
 import { generate, type Packet } from 'mqtt-packet';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -54,20 +55,20 @@ describe('past Aedes, over sockets', () => {
     { minLength: 1, maxLength: 40 },
   );
 
-  /** What one connection leaves behind: the journalled messages, and the answers of each kind in their order. */
-  async function outcome(send: (client: RawClient) => Promise<void>, answers: number, messages: number) {
+  /** Returns the outcome of a connection: the journalled messages, and the responses of each kind in their order. */
+  async function outcome(send: (client: RawClient) => Promise<void>, responses: number, messages: number) {
     const before = scene.sink.taken.length;
     const client = new RawClient(scene.port);
     await send(client);
-    const done = () => client.packets.length === answers + 1 && scene.sink.taken.length === before + messages;
-    await until(done, 'every answer and message');
+    const done = () => client.packets.length === responses + 1 && scene.sink.taken.length === before + messages;
+    await until(done, 'every response and message');
     client.send({ cmd: 'disconnect' });
     await client.closed;
     const idsOf = (cmd: 'puback' | 'pubrec' | 'suback') => client.got(cmd).map(({ messageId }) => messageId);
     return {
       taken: scene.sink.taken.slice(before),
       // Aedes promises no order of SUBACKs.
-      answers: [idsOf('puback'), idsOf('pubrec'), idsOf('suback').toSorted(), client.got('pingresp').length],
+      responses: [idsOf('puback'), idsOf('pubrec'), idsOf('suback').toSorted(), client.got('pingresp').length],
     };
   }
 
@@ -77,7 +78,7 @@ describe('past Aedes, over sockets', () => {
       fc.asyncProperty(packets, fc.array(fc.nat(), { maxLength: 12 }), async (makers, cuts) => {
         const stream = makers.map((make, i) => make(i + 1));
         const bytes = Buffer.concat(stream.map((packet) => generate(packet)));
-        const answers = stream.filter((packet) => packet.cmd !== 'publish' || packet.qos > 0).length;
+        const responses = stream.filter((packet) => packet.cmd !== 'publish' || packet.qos > 0).length;
         const messages = stream.filter(({ cmd }) => cmd === 'publish').length;
         // Behind CONNECT, in one write, Aedes takes everything.
         const aedes = async (client: RawClient) => {
@@ -92,8 +93,8 @@ describe('past Aedes, over sockets', () => {
             for (let turns = 0; turns < 4; turns++) await turn();
           }
         };
-        const expected = await outcome(aedes, answers, messages);
-        expect(await outcome(direct, answers, messages)).toEqual(expected);
+        const expected = await outcome(aedes, responses, messages);
+        expect(await outcome(direct, responses, messages)).toEqual(expected);
       }),
       { numRuns: 40 },
     );
@@ -114,7 +115,7 @@ describe('past Aedes, over sockets', () => {
     expect(acknowledged(device)).toEqual([1, 2, 3]);
   });
 
-  test('direct way - a forbidden topic ends the connection: what is before it was taken, what is behind it is not', async () => {
+  test('direct way - a forbidden topic ends the connection: messages before it are taken, messages after it are not', async () => {
     const will = { topic: TOPIC, payload: Buffer.from('last words'), qos: 1, retain: false };
     const device = await rawLogin(scene.port, 'bin-1', { will });
     device.send(
@@ -129,7 +130,7 @@ describe('past Aedes, over sockets', () => {
     expect(acknowledged(device)).not.toContain(2);
   });
 
-  test('direct way - of one commit, what is before the message that the disk refused is acknowledged, and nothing behind it', async () => {
+  test('direct way - of one commit, messages before the one that the disk refused are acknowledged, and none after it', async () => {
     const device = await rawLogin(scene.port, 'bin-1');
     scene.sink.held = true;
     device.send(...[1, 2, 3].map((id) => publishPacket(TOPIC, `${id}`, 1, id)));
@@ -142,7 +143,7 @@ describe('past Aedes, over sockets', () => {
     expect(scene.broker.counts()).toMatchObject({ admitted: 2, refused: 1 });
   });
 
-  test('direct way - of a connection that was cut nothing more is taken or acknowledged, and its will is not either', async () => {
+  test('direct way - a closed connection gets nothing more taken or acknowledged, and its will is discarded', async () => {
     const will = { topic: TOPIC, payload: Buffer.from('last words'), qos: 1, retain: false };
     const device = await rawLogin(scene.port, 'bin-1', { will });
     scene.sink.held = true;
@@ -158,7 +159,7 @@ describe('past Aedes, over sockets', () => {
     expect(acknowledged(device)).toEqual([]);
   });
 
-  test('direct way - a client that only publishes lives past one and a half times its keepalive; silent, it is cut', async () => {
+  test('direct way - a client that only publishes stays past one and a half times its keepalive; a silent one is disconnected', async () => {
     const [device, zero] = [
       await rawLogin(scene.port, 'bin-1', { keepalive: 1 }),
       await rawLogin(scene.port, 'bin-2', { keepalive: 1 }),
@@ -176,7 +177,7 @@ describe('past Aedes, over sockets', () => {
     expect(Date.now() - silentSince).toBeLessThan(4_000);
   });
 
-  test('direct way - half a message keeps nobody alive', async () => {
+  test('direct way - half a message does not extend the keepalive', async () => {
     const device = await rawLogin(scene.port, 'bin-1', { keepalive: 1 });
     device.socket.write(generate(publishPacket(TOPIC, 'x', 1, 1)).subarray(0, 9));
     const began = Date.now();
@@ -203,7 +204,7 @@ describe('past Aedes, over sockets', () => {
     expect(scene.sink.taken).toHaveLength(2);
   });
 
-  test('direct way - messages without a payload are not taken without end while the disk is slow', async () => {
+  test('direct way - messages without a payload count against the limit while the disk is slow', async () => {
     await scene.stop();
     scene = await startBroker({ maxInFlight: 8 * 1024 });
     const device = await rawLogin(scene.port, 'bin-1');
@@ -222,7 +223,7 @@ describe('past Aedes, over sockets', () => {
     expect(acknowledged(device)).toEqual(Array.from({ length: COUNT }, (_, i) => i + 1));
   });
 
-  test('direct way - a session that is taken over gives its old connection nothing more to say', async () => {
+  test('direct way - a session that is taken over takes nothing more from its old connection', async () => {
     const first = await rawLogin(scene.port, 'bin-1');
     scene.sink.held = true;
     first.send(publishPacket(TOPIC, '1', 1, 1));
@@ -239,7 +240,7 @@ describe('past Aedes, over sockets', () => {
 });
 
 describe('past Aedes, in memory', () => {
-  /** A client as Aedes has it, whose socket takes nothing while it is full. */
+  /** A client of Aedes whose socket takes nothing while it is full. */
   function unread() {
     const written: Buffer[] = [];
     let drain = () => {};
@@ -263,7 +264,7 @@ describe('past Aedes, in memory', () => {
     const ways = createDirectWays(createAdmission(sink, () => {}));
     let settled = 0;
     const hooks = { publisher: () => publisher, settled: () => settled++ };
-    const direct = ways.open(client as never, hooks);
+    const direct = ways.open(client as unknown as Client, hooks);
     const publish = (...ids: number[]) => {
       const bytes = Buffer.concat(ids.map((id) => generate(publishPacket(TOPIC, 'x', 1, id))));
       expect(direct.take(bytes, 0, 0)).toBeNull();
@@ -271,7 +272,7 @@ describe('past Aedes, in memory', () => {
     return { written, drain: () => drain(), conn, sink, ways, direct, publish, settled: () => settled };
   }
 
-  test('direct way - one group commit ends in one write', async () => {
+  test('direct way - one group commit causes one write', async () => {
     const { written, sink, publish } = unread();
     publish(1, 258);
     sink.settle();
@@ -299,7 +300,7 @@ describe('past Aedes, in memory', () => {
     expect(settled()).toBe(before + 1);
   });
 
-  test('direct way - at a stop what is due is written at once; on a connection that is gone nothing is', async () => {
+  test('direct way - at a stop due acknowledgements are written at once, and none to a closed connection', async () => {
     const { written, conn, sink, ways, publish } = unread();
     publish(1);
     sink.settle();

@@ -36,7 +36,7 @@ const ending = fc.oneof(
 const streams: fc.Arbitrary<Stream> = fc
   .tuple(fc.array(packet, { maxLength: 12 }), ending, fc.uint8Array({ maxLength: 30 }))
   .map(([packets, end, rest]) => {
-    // A body that looks like headers: who loses count will stumble.
+    // A body that looks like headers: a walker that loses count fails here.
     const good = packets.flatMap(({ first, length, digits }) => [
       first,
       ...lengthBytes(length, digits),
@@ -94,7 +94,7 @@ describe('the packet walker', () => {
 describe('the guard', () => {
   const limits = { maxPacketBeforeConnect: 50, maxPacket: 200, maxInFlight: 1_000 };
 
-  /** A connection under guard: what passes, what is refused, and what can be turned. */
+  /** A guarded connection: the bytes that passed, the refusals, and the state that a test can set. */
   function guarded() {
     const connection = new PassThrough();
     const state = { authenticated: false, inFlight: 0, overloaded: false, passed: 0, refused: [] as GuardRefusal[] };

@@ -1,3 +1,4 @@
+import type { Packet } from 'mqtt-packet';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BrokerOptions } from '../../../broker/index.ts';
 import { login, publishPacket, RawClient, rawLogin, type Scene, startBroker, until } from '../../kit/broker/kit.ts';
@@ -70,14 +71,14 @@ describe('sizes', () => {
       { cmd: 'unsubscribe', messageId: 1, unsubscriptions: [deep] },
     ] as const) {
       const client = await rawLogin(scene.port, 'admin', { clientId: 'x' });
-      client.send(packet as never);
+      client.send(packet as Packet);
       await client.closed;
     }
     await watcher.ping();
   });
 });
 
-describe('how much at once', () => {
+describe('limits at the same time', () => {
   test('broker - past the limit of connections the next is refused; when one goes, another may come', async () => {
     await start({ maxConnections: 3 });
     const clients = [];
@@ -90,7 +91,7 @@ describe('how much at once', () => {
     await (await rawLogin(scene.port, 'bin-1')).ping();
   });
 
-  test('broker - of a client whose messages wait for the disk, only so much is taken; the rest follows, whole and in order', async () => {
+  test('broker - a client whose messages wait for the disk is read up to its limit; the rest follows, whole and in order', async () => {
     const maxInFlight = 16 * KIB;
     await start({ maxInFlight });
     const device = await rawLogin(scene.port, 'bin-1');
@@ -112,7 +113,7 @@ describe('how much at once', () => {
     const waiting = scene.sink.taken.length;
     expect(waiting).toBeLessThan(COUNT / 2);
     other.send(publishPacket('devices/bin-2/readings', 'y', 1, 1));
-    await until(() => scene.sink.taken.length === waiting + 1, 'another client goes on');
+    await until(() => scene.sink.taken.length === waiting + 1, 'a message of another client');
     scene.sink.held = false;
     scene.sink.settle();
     await until(() => device.got('puback').length === COUNT, 'every PUBACK');
@@ -120,7 +121,7 @@ describe('how much at once', () => {
     expect(mine.map((one) => one.payload)).toEqual(Array.from({ length: COUNT }, (_, n) => payload(n)));
   });
 
-  test('broker - while what follows is overloaded nobody is read from, and nobody is cut; then all of it comes', async () => {
+  test('broker - during an overload no client is read from and none is disconnected; then every message arrives', async () => {
     await start();
     const device = await rawLogin(scene.port, 'bin-1');
     const client = await login(scene.port, 'bin-2');
@@ -154,7 +155,7 @@ describe('time', () => {
     expect(Date.now() - began).toBeGreaterThan(1_400);
     expect(Date.now() - began).toBeLessThan(4_000);
     await until(() => scene.sink.taken.length === 1, 'the will');
-    expect(alive.connected, 'who answers stays').toBe(true);
+    expect(alive.connected, 'a client that responds stays').toBe(true);
     await alive.endAsync();
   });
 });

@@ -1,4 +1,4 @@
-import { generate } from 'mqtt-packet';
+import { generate, type Packet } from 'mqtt-packet';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   deviceOf,
@@ -23,7 +23,7 @@ afterEach(() => scene.stop());
 describe('login', () => {
   test.each([
     ['a wrong secret', 'bin-1', { password: Buffer.from('wrong') }, 4],
-    ['the secret of nobody', 'bin-9', {}, 4],
+    ['a secret that no device has', 'bin-9', {}, 4],
     ['a known name without a secret', 'bin-1', { password: undefined }, 4],
     ['nothing at all', undefined, { password: undefined, clientId: 'x' }, 4],
     ['a name of JavaScript', '__proto__', {}, 4],
@@ -54,7 +54,7 @@ describe('login', () => {
     ['a device that speaks MQTT 3.1', 'bin-1', { protocolId: 'MQIsdp', protocolVersion: 3 }],
     ['a key under any client id', 'waste', { clientId: 'a-program' }],
     ['a key without a client id', 'waste', { clientId: '' }],
-  ])('broker - %s is let in', async (_what, username, more) => {
+  ])('broker - %s may connect', async (_what, username, more) => {
     const client = await rawLogin(scene.port, username, more);
     await client.ping();
     expect(client.got('connack')[0]!.sessionPresent).toBe(false);
@@ -64,9 +64,9 @@ describe('login', () => {
     ['PUBLISH', publishPacket('devices/bin-1/readings', 'x', 1, 1)],
     ['SUBSCRIBE', { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'live/#', qos: 0 }] }],
     ['PINGREQ', { cmd: 'pingreq' }],
-  ] as const)('broker - %s before CONNECT ends the connection without a word (§3.1.0)', async (_what, packet) => {
+  ] as const)('broker - %s before CONNECT ends the connection without a response (§3.1.0)', async (_what, packet) => {
     const client = new RawClient(scene.port);
-    client.send(packet as never);
+    client.send(packet as Packet);
     await client.closed;
     expect([client.packets, scene.sink.taken]).toEqual([[], []]);
   });
@@ -113,7 +113,7 @@ describe('secrets that change', () => {
     await other.ping();
   });
 
-  test('broker - after a rotation the old secret is worth nothing: not for a login, and not for the connection it opened', async () => {
+  test('broker - after a rotation the old secret is invalid: for a login, and for the connection it opened', async () => {
     const device = await rawLogin(scene.port, 'bin-1');
     scene.broker.credentials({ set: [deviceOf('bin-1', 'a-new-secret')], remove: [] });
     await device.closed;
@@ -122,7 +122,7 @@ describe('secrets that change', () => {
     expect(await again.connect('bin-1', { password: Buffer.from('a-new-secret') })).toBe(0);
   });
 
-  test('broker - a credential that is told again as it was cuts nobody', async () => {
+  test('broker - a repeated credential closes no connection', async () => {
     const device = await rawLogin(scene.port, 'bin-1');
     scene.broker.credentials({ set: [deviceOf('bin-1')], remove: [] });
     await device.ping();
@@ -187,7 +187,7 @@ describe('status', () => {
     expect(await statusOf('bin-1')).toEqual(['offline']);
   });
 
-  test('broker - a device that comes back before its old connection was found dead is online in the end', async () => {
+  test('broker - a device that reconnects before its old connection times out is online in the end', async () => {
     const subscriptions = [{ topic: 'devices/bin-1/rejections', qos: 0 as const }];
     const watcher = await rawLogin(scene.port, 'admin', { clientId: 'watch' });
     watcher.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'devices/+/status', qos: 0 }] });
@@ -207,7 +207,7 @@ describe('status', () => {
     await until(() => scene.broker.counts().connections === 1, 'the device can still be cut');
   });
 
-  test('broker - a key that is named like nothing has no status', async () => {
+  test('broker - a key has no status', async () => {
     const watcher = await rawLogin(scene.port, 'admin', { clientId: 'watch' });
     watcher.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'devices/#', qos: 0 }] });
     await until(() => watcher.got('suback').length === 1, 'SUBACK');

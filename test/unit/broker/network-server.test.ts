@@ -53,7 +53,7 @@ test('network server - no device and no other key publishes uplinks', () => {
   }
 });
 
-test('network server - its key is less than a viewer over HTTP', () => {
+test('network server - over HTTP its key has fewer rights than a viewer', () => {
   expect(KEY_ROLES.indexOf('network-server')).toBeLessThan(KEY_ROLES.indexOf('viewer'));
 });
 
@@ -63,42 +63,42 @@ function scene() {
   const refused: string[] = [];
   const admission = createAdmission(sink, (_, topic) => refused.push(topic));
   const publisher = createPublisher(server);
-  const told: string[] = [];
+  const results: string[] = [];
   const publish = (topic: string) =>
-    admission.admit(publisher, topic, Buffer.from('{}'), (error) => told.push(`${topic}: ${error?.code ?? 'ok'}`));
-  return { sink, refused, admission, publisher, told, publish };
+    admission.admit(publisher, topic, Buffer.from('{}'), (error) => results.push(`${topic}: ${error?.code ?? 'ok'}`));
+  return { sink, refused, admission, publisher, results, publish };
 }
 
 test('network server - its other events are acknowledged, counted and not journalled, and the connection stays', () => {
-  const { sink, refused, admission, told, publish } = scene();
+  const { sink, refused, admission, results, publish } = scene();
   const others = ['application/7/device/x/event/join', 'application/7/device/x/state', 'v3/a@ttn/devices/x/join'];
   for (const topic of others) publish(topic);
-  expect(told).toEqual(others.map((topic) => `${topic}: ok`));
+  expect(results).toEqual(others.map((topic) => `${topic}: ok`));
   expect(sink.taken).toEqual([]);
   expect(refused).toEqual([]);
   expect(admission.counts).toEqual({ admitted: 0, refused: 0, dropped: 3 });
 });
 
 test('network server - a dropped event is acknowledged behind the uplinks before it, and counts as in flight until then', () => {
-  const { sink, admission, publisher, told, publish } = scene();
+  const { sink, admission, publisher, results, publish } = scene();
   publish(UPLINK);
   publish('application/7/device/x/event/ack');
   publish(UPLINK);
   publish('application/7/device/x/event/txack');
-  expect(told).toEqual([]);
+  expect(results).toEqual([]);
   expect(publisher.inFlight).toBe(8);
   sink.settle(null, 1);
-  expect(told).toEqual([`${UPLINK}: ok`, 'application/7/device/x/event/ack: ok']);
+  expect(results).toEqual([`${UPLINK}: ok`, 'application/7/device/x/event/ack: ok']);
   sink.settle();
-  expect(told.at(-1)).toBe('application/7/device/x/event/txack: ok');
+  expect(results.at(-1)).toBe('application/7/device/x/event/txack: ok');
   expect(publisher.inFlight).toBe(0);
   expect(admission.counts).toEqual({ admitted: 2, refused: 0, dropped: 2 });
 });
 
-test('network server - what is none of its topics is forbidden as to anybody', () => {
-  const { refused, admission, told, publish } = scene();
+test('network server - any other topic is forbidden, as for other keys', () => {
+  const { refused, admission, results, publish } = scene();
   publish('devices/bin-1/readings');
-  expect(told).toEqual(['devices/bin-1/readings: forbidden']);
+  expect(results).toEqual(['devices/bin-1/readings: forbidden']);
   expect(refused).toEqual(['devices/bin-1/readings']);
   expect(admission.counts).toEqual({ admitted: 0, refused: 1, dropped: 0 });
 });

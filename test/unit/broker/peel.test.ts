@@ -7,7 +7,7 @@ import { publishPacket } from '../../kit/broker/kit.ts';
 const MOST = 1 << 20;
 const OWN = 'devices/bin-1/readings';
 
-/** A packet as both ways can be compared by. */
+/** The parts of a packet that both ways must agree on. */
 interface Seen {
   readonly by: 'peeler' | 'Aedes';
   readonly what: string;
@@ -18,7 +18,7 @@ const sameAs = (packet: Packet): string =>
     ? `publish ${packet.topic} ${packet.payload.toString('hex')} ${packet.messageId ?? 0}`
     : packet.cmd;
 
-/** A peeler, and behind it the parser that Aedes has. */
+/** A peeler, followed by the parser of Aedes. */
 function scene() {
   const seen: Seen[] = [];
   const state = { taking: true, alive: 0 };
@@ -74,7 +74,7 @@ function chunksOf(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   return [0, ...places].map((from, i) => bytes.subarray(from, places[i] ?? bytes.length));
 }
 
-/** What Aedes' parser makes of a stream that nobody peels. */
+/** Packets that the parser of Aedes reads from an unpeeled stream. */
 function parsed(bytes: Buffer): string[] {
   const found: string[] = [];
   const alone = parser();
@@ -96,7 +96,7 @@ describe('the peeler', () => {
     );
   });
 
-  test('peeler - it may begin and end in the middle of a stream, and of a packet: nothing is lost or said twice', () => {
+  test('peeler - it may begin and end in the middle of a stream, and of a packet: nothing is lost or repeated', () => {
     fc.assert(
       fc.property(streams, fc.array(fc.nat(), { maxLength: 60 }), fc.nat(30), fc.nat(30), (stream, cuts, on, off) => {
         const { read, state, whats, seen } = scene();
@@ -148,7 +148,7 @@ describe('the peeler', () => {
     ['no room for the message id', Buffer.from([0x32, 4, 0, 1, 97, 0])],
     ['message id 0 (§2.3.1)', Buffer.from([0x32, 5, 0, 1, 97, 0, 0])],
     ['a packet without a body', Buffer.from([0x30, 0])],
-  ])('peeler - a message with %s is left to Aedes, and what is behind it in the same read, too', (_what, odd) => {
+  ])('peeler - a message with %s is left to Aedes, and so is the rest of the same read', (_what, odd) => {
     const whole = generate(publishPacket(OWN, 'a', 1, 1));
     const peeler: string[] = [];
     const { publish, ...taker } = { publish: (topic: string) => peeler.push(topic), taking: () => true, alive() {} };
@@ -168,7 +168,7 @@ describe('the peeler', () => {
     expect(seen.map(({ by }) => by)).toEqual(['Aedes', 'Aedes', 'peeler', 'peeler']);
   });
 
-  test('peeler - topics that differ in their last byte, or only in length, are told apart', () => {
+  test('peeler - topics that differ in their last byte, or only in length, are distinguished', () => {
     const { read, whats } = scene();
     const all = ['a/1', 'a/2', 'a/2', 'a/22', 'a/1'];
     for (const topic of all) read(generate(publishPacket(topic, '', 0)));

@@ -26,8 +26,8 @@ const publish = (topic: string, payload = 'x', qos: 0 | 1 = 1) =>
   scene.broker.publish({ topic, payload, qos, retain: false });
 const topicsOf = (client: RawClient) => client.got('publish').map(({ topic }) => topic);
 
-describe('what a subscriber gets', () => {
-  test('broker - a refused filter is answered by 128, those beside it in the packet are granted, and only these are delivered', async () => {
+describe('messages of a subscriber', () => {
+  test('broker - a refused filter gets 128, others in the same packet are granted, and only these are delivered', async () => {
     const client = await rawLogin(scene.port, 'waste', { clientId: 'a' });
     expect(await subscribe(client, 'events/alerts/#', 'tickets/roads/#', '#', 'tickets/waste/#')).toEqual([
       1, 128, 128, 1,
@@ -54,7 +54,7 @@ describe('what a subscriber gets', () => {
     expect(topicsOf(back)).toEqual(['tickets/waste/1', 'tickets/waste/2']);
   });
 
-  test('broker - # brings a viewer of the whole city no word between the server and a device', async () => {
+  test('broker - # sends a viewer of the whole city no message between the server and a device', async () => {
     const client = await rawLogin(scene.port, 'city', { clientId: 'a' });
     expect(await subscribe(client, '#')).toEqual([1]);
     await publish('devices/bin-1/rejections');
@@ -147,7 +147,7 @@ describe('live readings', () => {
     expect(wanted()).toBe(false);
   });
 
-  test('broker - subscribing twice and leaving once is leaving; leaving without having subscribed takes them from nobody', async () => {
+  test('broker - subscribing twice and leaving once is leaving; leaving without having subscribed affects no other client', async () => {
     const watcher = await rawLogin(scene.port, 'city', { clientId: 'a' });
     await subscribe(watcher, 'live/#');
     await subscribe(watcher, 'live/#');
@@ -160,7 +160,7 @@ describe('live readings', () => {
     expect(wanted()).toBe(false);
   });
 
-  test('broker - who goes away wants them no more; a kept session that comes back wants them again', async () => {
+  test('broker - a client that disconnects ends its demand; a returning kept session renews it', async () => {
     const session = { clientId: 'a', clean: false };
     const client = await rawLogin(scene.port, 'city', session);
     await subscribe(client, 'live/#');

@@ -37,7 +37,7 @@ test('broker - over TLS it is the same: login, acknowledgement, status', async (
   await expect(login({ password: 'wrong' })).rejects.toMatchObject({ code: 4 });
 });
 
-test('broker - over TLS the limits are the same, and what waits for the disk is not acknowledged', async () => {
+test('broker - over TLS the limits are the same, and a message that waits for the disk is not acknowledged', async () => {
   await start(null, { maxPacket: 2_000, maxConnections: 2 });
   const client = secure();
   expect(await client.connect('bin-1')).toBe(0);
@@ -90,7 +90,7 @@ test('broker - connections that never finish their handshake count as connection
   await client.endAsync();
 });
 
-/** Until the broker has noticed that places are free. */
+/** Resolves when the broker has freed connections. */
 async function retried<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
     try {

@@ -28,7 +28,7 @@ const bin = (id: string, more: Partial<Device> = {}): Device => ({
   ...more,
 });
 const ids = () => registry.list({ limit: 1_000, after: null }).items.map(({ id }) => id);
-/** The broker's view: whom it lets in. */
+/** The credentials of the broker. */
 function letsIn(user: string, secret: string): boolean {
   const credentials = new Credentials();
   credentials.apply({ set: registry.credentials(), remove: [] });
@@ -36,7 +36,7 @@ function letsIn(user: string, secret: string): boolean {
 }
 
 describe('devices', () => {
-  test('registry - a registered device is known with what was said of it, and its secret lets it in', () => {
+  test('registry - a registered device is returned with all its fields, and its secret is valid', () => {
     const device = bin('bin-1', { name: 'Quay', location: { lat: 53.5, lon: 10 }, tags: { owner: 'port' } });
     const [registered] = registry.register([device]);
     expect(registered).toEqual({ ...device, secret: expect.stringMatching(/^[\w-]{43}$/) });
@@ -49,7 +49,7 @@ describe('devices', () => {
   test.each([
     ['is registered already', [bin('bin-2'), bin('bin-1'), bin('bin-3')], 'bin-1'],
     ['stands in the array twice', [bin('bin-2'), bin('bin-3'), bin('bin-2')], 'bin-2'],
-  ])('registry - an array in which one id %s registers none, and says which', (_what, devices, taken) => {
+  ])('registry - an array in which one id %s registers none, and names it', (_what, devices, taken) => {
     registry.register([bin('bin-1')]);
     expect(() => registry.register(devices)).toThrow(expect.objectContaining({ code: 'conflict' }));
     expect(() => registry.register(devices)).toThrow(taken);
@@ -65,7 +65,7 @@ describe('devices', () => {
     expect(letsIn(key.id, key.secret)).toBe(true);
   });
 
-  test('registry - after a rotation only the new secret lets the device in, also after the file was opened again', () => {
+  test('registry - after a rotation only the new secret is valid, also after the file was opened again', () => {
     const { secret } = registry.register([bin('bin-1'), bin('bin-2')])[0]!;
     const rotated = registry.rotate('bin-1')!;
     expect(rotated).not.toBe(secret);
@@ -75,7 +75,7 @@ describe('devices', () => {
     expect(registry.rotate('bin-9')).toBeNull();
   });
 
-  test('registry - a revoked device is gone for everybody; its id may be registered again, with another secret', () => {
+  test('registry - a revoked device is removed everywhere; its id may be registered again, with another secret', () => {
     const { secret } = registry.register([bin('bin-1')])[0]!;
     expect([registry.revoke('bin-1'), registry.revoke('bin-1'), registry.revoke('bin-9')]).toEqual([
       true,
@@ -114,7 +114,7 @@ describe('devices', () => {
     expect(registry.list({ limit: 25, after: null }).next, 'a full last page has none behind it').toBeNull();
   });
 
-  test('registry - whoever follows its changes from any version knows exactly who is registered', () => {
+  test('registry - a reader of its changes from any version has exactly the registered devices', () => {
     const id = fc.constantFrom('a', 'b', 'c', 'd');
     const step = fc.record({ what: fc.constantFrom('register', 'revoke', 'rotate', 'follow', 'reopen'), id });
     fc.assert(
@@ -146,7 +146,7 @@ describe('devices', () => {
 });
 
 describe('keys', () => {
-  test('registry - a key is known by its secret until it is revoked', () => {
+  test('registry - a key is found by its secret until it is revoked', () => {
     const { secret, ...key } = registry.addKey({ name: 'screen', role: 'operator', department: 'waste' });
     expect(key).toMatchObject({ name: 'screen', role: 'operator', department: 'waste' });
     expect(registry.keys()).toEqual([key]);
@@ -181,7 +181,7 @@ describe('secrets', () => {
     expect(hashSecret('abc').toString('hex')).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
   });
 
-  test('secrets - hashes are the same only where every bit is, and a shorter one is another', () => {
+  test('secrets - hashes are equal only where every bit is equal, and a shorter one differs', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.nat({ max: 255 }), (bytes, bit) => {
         const [a, b] = [Buffer.from(bytes), Buffer.from(bytes)];
@@ -217,12 +217,12 @@ describe('secrets', () => {
     }
   });
 
-  test('credentials - what stands in for the hash of an unknown name lets nobody in', () => {
+  test('credentials - the placeholder hash of unknown names is no valid credential', () => {
     for (const secret of [Buffer.alloc(32), Buffer.alloc(0), Buffer.from('0'.repeat(64))])
       expect(new Credentials().verify('nobody', secret)).toBeNull();
   });
 
-  test('credentials - a change names those whose old secret is worth nothing any more, and only those', () => {
+  test('credentials - a change returns exactly the user names whose old secret is no longer valid', () => {
     const credentials = new Credentials();
     const of = (id: string, secret: string) => ({
       identity: { kind: 'device' as const, id },

@@ -38,8 +38,7 @@ interface Options {
 
 /**
  * What the clock should do to tickets, computed only from what others did to them. It knows neither the tables nor the
- * code of the deadlines;
- * it keeps one plain list and looks through all of it.
+ * code of the deadlines; it keeps one plain list and looks through all of it.
  */
 export function createModel({ services, walk, ruleDeadlineMs }: Options) {
   const known = new Map<string, Known>();

@@ -1,6 +1,14 @@
 import { afterEach, expect, test } from 'vitest';
 import { rawLogin, type Scene, startBroker, until } from '../../../kit/broker/kit.ts';
-import { afterCrash, keeper, leave, payloads, range, subscribe, tell } from '../../../kit/broker/sessions.ts';
+import {
+  afterCrash,
+  keptSession,
+  leave,
+  payloads,
+  publishEvents,
+  range,
+  subscribe,
+} from '../../../kit/broker/sessions.ts';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -12,23 +20,23 @@ afterEach(async () => {
   other = undefined;
 });
 
-/** A session of the user that is away. */
+/** Creates a session of the user and disconnects. */
 async function away(user: string, clientId: string, ...filters: string[]): Promise<void> {
-  const client = await keeper(scene, user, { clientId });
+  const client = await keptSession(scene, user, { clientId });
   await subscribe(client, ...filters);
   await leave(scene, client);
 }
 
-/** The upkeep has looked at what the clock says now: it asks once a round. */
+/** Resolves when the upkeep has read the clock, which it does once a round. */
 async function upkept(of: Scene): Promise<void> {
   const before = of.asked;
   await until(() => of.asked >= before + 3, 'some rounds of the upkeep');
 }
 
-test('sessions - a full queue drops its oldest messages; what was dropped is told, with its count', async () => {
+test('sessions - a full queue drops its oldest messages; the drop is published, with its count', async () => {
   scene = await startBroker({ limits: { messages: 5 } });
   await away('waste', 'a', 'events/tickets/waste/#');
-  await tell(scene, ...range(1, 8));
+  await publishEvents(scene, ...range(1, 8));
   await until(() => scene.drops.length > 0, 'the news');
   expect(scene.drops).toEqual([
     {
@@ -43,7 +51,7 @@ test('sessions - a full queue drops its oldest messages; what was dropped is tol
     },
   ]);
   expect(scene.broker.counts()).toMatchObject({ queued: 5, queueDropped: 3 });
-  const back = await keeper(scene, 'waste');
+  const back = await keptSession(scene, 'waste');
   await until(() => payloads(back).length === 5, 'the newest');
   expect(payloads(back).map(Number)).toEqual(range(4, 8));
 });
@@ -52,36 +60,36 @@ test('sessions - a queue is bounded in bytes, too: topics and payloads', async (
   scene = await startBroker({ limits: { bytes: 10_000 } });
   await away('admin', 'a', 'events/#');
   const big = 'x'.repeat(2_000);
-  await tell(scene, ...range(1, 9).map((n) => `${n}${big}`));
+  await publishEvents(scene, ...range(1, 9).map((n) => `${n}${big}`));
   expect(scene.broker.counts()).toMatchObject({ queued: 4, queueDropped: 5 });
-  const back = await keeper(scene, 'admin');
+  const back = await keptSession(scene, 'admin');
   await until(() => payloads(back).length === 4, 'the newest');
   expect(payloads(back).map((payload) => payload[0])).toEqual(['6', '7', '8', '9']);
 });
 
-test('sessions - what is on its way to a client is not dropped, and its queue stays in order', async () => {
+test('sessions - a message in flight is not dropped, and its queue stays in order', async () => {
   scene = await startBroker({ limits: { messages: 3 } });
-  const stuck = await keeper(scene, 'admin', { acknowledges: false });
+  const stuck = await keptSession(scene, 'admin', { acknowledges: false });
   await subscribe(stuck, 'events/#');
-  await tell(scene, ...range(1, 3));
+  await publishEvents(scene, ...range(1, 3));
   await until(() => payloads(stuck).length === 3, 'three');
-  await tell(scene, ...range(4, 6));
+  await publishEvents(scene, ...range(4, 6));
   expect(scene.broker.counts()).toMatchObject({ queued: 3, queueDropped: 3 });
   for (const { messageId } of stuck.got('publish')) stuck.send({ cmd: 'puback', messageId: messageId! });
   await until(() => scene.broker.counts().queued === 0, 'the acknowledgements');
-  await tell(scene, 7);
+  await publishEvents(scene, 7);
   await until(() => payloads(stuck).length === 4, 'what came when there was room');
   expect(payloads(stuck).map(Number)).toEqual([1, 2, 3, 7]);
   expect(scene.broker.counts().queued).toBe(1);
 });
 
-test('sessions - one full queue costs the others nothing', async () => {
+test('sessions - one full queue does not affect the others', async () => {
   scene = await startBroker({ limits: { messages: 200 } });
   await away('admin', 'full', 'events/#');
-  const reader = await keeper(scene, 'admin', { clientId: 'reads' });
+  const reader = await keptSession(scene, 'admin', { clientId: 'reads' });
   await subscribe(reader, 'events/#');
   for (const n of range(0, 9)) {
-    await tell(scene, ...range(n * 100 + 1, n * 100 + 100));
+    await publishEvents(scene, ...range(n * 100 + 1, n * 100 + 100));
     await until(() => payloads(reader).length === n * 100 + 100, 'what it reads');
   }
   expect(payloads(reader).map(Number)).toEqual(range(1, 1_000));
@@ -89,14 +97,14 @@ test('sessions - one full queue costs the others nothing', async () => {
   expect(scene.broker.counts().queueDropped).toBeGreaterThanOrEqual(800);
 });
 
-test('sessions - a session is told of at once and then once a minute, with all that it lost meanwhile', async () => {
+test('sessions - drops of a session are published at once and then once a minute, with all that it lost meanwhile', async () => {
   scene = await startBroker({ limits: { messages: 1 } });
   await away('admin', 'a', 'events/#');
-  await tell(scene, 1, 2);
+  await publishEvents(scene, 1, 2);
   await until(() => scene.drops.length === 1, 'the first news');
   const start = scene.nowMs;
   scene.nowMs += 30_000;
-  await tell(scene, 3, 4, 5);
+  await publishEvents(scene, 3, 4, 5);
   scene.nowMs = start + MINUTE_MS - 1;
   await upkept(scene);
   expect(scene.drops).toHaveLength(1);
@@ -107,25 +115,25 @@ test('sessions - a session is told of at once and then once a minute, with all t
   expect(scene.drops[0]!.id).not.toBe(scene.drops[1]!.id);
 });
 
-test('sessions - drops that nobody heard of before a crash are told after it, and what was heard is not told again', async () => {
+test('sessions - drops not published before a crash are published after it, and confirmed ones are not repeated', async () => {
   scene = await startBroker({ limits: { messages: 1 } });
   await away('admin', 'a', 'events/#');
-  await tell(scene, 1, 2);
+  await publishEvents(scene, 1, 2);
   await until(() => scene.drops.length === 1, 'the first news');
   scene.nowMs += 1_000;
-  await tell(scene, 3);
+  await publishEvents(scene, 3);
   other = await afterCrash(scene, { limits: { messages: 1 } });
   await until(() => other!.drops.length > 0, 'the news after the crash');
   expect(other.drops).toMatchObject([{ session: 'admin/a', messages: 1, toMs: scene.nowMs }]);
   expect(other.drops[0]!.id).not.toBe(scene.drops[0]!.id);
 });
 
-test('sessions - one that is not connected for too long ends with its queue, and it is told; a connected one does not', async () => {
+test('sessions - one that is not connected for too long ends with its queue and is published; a connected one does not', async () => {
   scene = await startBroker({ limits: { days: 7 } });
   await away('waste', 'gone', 'events/tickets/waste/#');
-  const stays = await keeper(scene, 'admin', { clientId: 'stays' });
+  const stays = await keptSession(scene, 'admin', { clientId: 'stays' });
   await subscribe(stays, 'events/#');
-  await tell(scene, 1, 2);
+  await publishEvents(scene, 1, 2);
   scene.nowMs += 7 * DAY_MS;
   await upkept(scene);
   expect(scene.broker.counts().sessions).toBe(2);
@@ -141,7 +149,7 @@ test('sessions - one that is not connected for too long ends with its queue, and
 
 test('sessions - a session that was connected when the server crashed counts from the next start', async () => {
   scene = await startBroker();
-  const client = await keeper(scene, 'admin');
+  const client = await keptSession(scene, 'admin');
   await subscribe(client, 'events/#');
   other = await afterCrash(scene, { nowMs: scene.nowMs + 30 * DAY_MS });
   other.nowMs += 7 * DAY_MS;
@@ -151,7 +159,7 @@ test('sessions - a session that was connected when the server crashed counts fro
   await until(() => other!.broker.counts().sessions === 0, 'its end');
 });
 
-test('sessions - nothing expires in the first hour after a start: there was no server to come back to', async () => {
+test('sessions - nothing expires in the first hour after a start: the server was down', async () => {
   scene = await startBroker();
   await away('admin', 'a', 'events/#');
   await scene.stop();
@@ -169,9 +177,9 @@ test('sessions - a key that opens more than it may loses the one that was away l
   scene.nowMs += 1_000;
   await away('admin', 'second', 'events/#');
   scene.nowMs += 1_000;
-  // The first was here again.
-  await leave(scene, await keeper(scene, 'admin', { clientId: 'first' }));
-  await tell(scene, 1);
+  // The first was connected again.
+  await leave(scene, await keptSession(scene, 'admin', { clientId: 'first' }));
+  await publishEvents(scene, 1);
   await away('admin', 'third', 'events/#');
   await until(() => scene.drops.length > 0, 'the news');
   expect(scene.drops).toMatchObject([{ session: 'admin/second', reason: 'too-many-sessions', messages: 1 }]);
@@ -180,13 +188,13 @@ test('sessions - a key that opens more than it may loses the one that was away l
 
 test('sessions - where all of a key are connected, one more is refused its subscriptions; without a kept session it has them', async () => {
   scene = await startBroker({ limits: { perUser: 1 } });
-  const first = await keeper(scene, 'admin', { clientId: 'first' });
+  const first = await keptSession(scene, 'admin', { clientId: 'first' });
   expect(await subscribe(first, 'events/#')).toEqual([1]);
-  const second = await keeper(scene, 'admin', { clientId: 'second' });
+  const second = await keptSession(scene, 'admin', { clientId: 'second' });
   expect(await subscribe(second, 'events/#')).toEqual([128]);
   const clean = await rawLogin(scene.port, 'admin', { clientId: 'third' });
   expect(await subscribe(clean, 'events/#')).toEqual([1]);
-  await tell(scene, 1);
+  await publishEvents(scene, 1);
   await until(() => payloads(first).length + payloads(clean).length === 2, 'both');
   expect(payloads(second)).toEqual([]);
 });

@@ -9,13 +9,13 @@ import { expect, test } from 'vitest';
 import { Delivery } from '../../../../broker/sessions/delivery.ts';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
 import { Queues } from '../../../../broker/sessions/queues.ts';
-import { SessionRegistry } from '../../../../broker/sessions/registry.ts';
+import { SessionTable } from '../../../../broker/sessions/table.ts';
 import { until } from '../../../kit/broker/kit.ts';
 import { range } from '../../../kit/broker/sessions.ts';
 
 const LIMITS = { days: 7, messages: 10_000, bytes: 1e9, perUser: 10 };
 
-/** A connection whose other end reads when it is told to. */
+/** A connection whose other end reads on demand. */
 class Connection extends Duplex {
   readonly got: { n: number; messageId: number }[] = [];
   readonly #parser = parser();
@@ -47,7 +47,7 @@ class Connection extends Duplex {
 function scene() {
   const path = join(mkdtempSync(join(tmpdir(), 'lamppost-sessions-')), 'sessions.sqlite');
   const file = new SessionsFile(path, pino({ level: 'silent' }));
-  const registry = new SessionRegistry(file, LIMITS, 0);
+  const registry = new SessionTable(file, LIMITS, 0);
   const queues = new Queues(file, LIMITS, () => {});
   const delivery = new Delivery(registry, queues);
   const session = registry.create('admin/a', { user: 'admin', secret: Buffer.alloc(32) }, 0);
@@ -85,7 +85,7 @@ test('delivery - nothing is sent before the client has its CONNACK, then all in 
   await stop();
 });
 
-test('delivery - what does not read is not written to; it goes on where it was, and nothing overtakes', async () => {
+test('delivery - a client that does not read is not written to; it continues where it was, and nothing overtakes', async () => {
   const { delivery, publish, connection, client, numbers, stop } = scene();
   delivery.open(client);
   delivery.start(client);
@@ -101,7 +101,7 @@ test('delivery - what does not read is not written to; it goes on where it was, 
   await stop();
 });
 
-test('delivery - while the disk is full nothing overtakes what is not readable yet; with room all comes in order', async () => {
+test('delivery - while the disk is full nothing overtakes messages that cannot be read yet; with space all arrive in order', async () => {
   const { file, delivery, publish, client, acknowledge, numbers, stop } = scene();
   delivery.open(client);
   delivery.start(client);
@@ -120,7 +120,7 @@ test('delivery - while the disk is full nothing overtakes what is not readable y
   await stop();
 });
 
-test('delivery - a connection that was replaced is sent nothing any more, and its end does not end the other', async () => {
+test('delivery - a replaced connection gets nothing more, and its end does not end the other', async () => {
   const { delivery, publish, client, numbers, stop } = scene();
   const next = new Connection();
   const other = { id: client.id, conn: next } as unknown as Client;

@@ -32,7 +32,7 @@ test('sessions file - the writes of a turn are one transaction, and synced resol
   await file.close();
 });
 
-test('sessions file - where the disk is full, who waits goes on waiting; nothing is lost or done twice when there is room', async () => {
+test('sessions file - while the disk is full callers wait; with space nothing is lost or done twice', async () => {
   const { file, put, count } = scene();
   const { page_count } = file.db.prepare('pragma page_count').get()!;
   file.db.exec(`pragma max_page_count = ${page_count}`);
@@ -53,21 +53,21 @@ test('sessions file - where the disk is full, who waits goes on waiting; nothing
   await file.close();
 });
 
-test('sessions file - a bug in a write is no full disk', async () => {
+test('sessions file - a bug in a write is not treated as a full disk', async () => {
   const { file } = scene();
   file.write(file.db.prepare('insert into retained values (?, ?, ?)'), 't', 'x', 'not a number');
   expect(() => file.flush()).toThrow(/cannot store TEXT/);
   await expect(file.close()).rejects.toThrow(/cannot store TEXT/);
 });
 
-test('sessions file - once it is closed, who publishes hears that it was not kept', async () => {
+test('sessions file - once it is closed, publishing rejects', async () => {
   const { file, put } = scene();
   await file.close();
   file.write(put, 't', 'x');
   await expect(file.synced()).rejects.toMatchObject({ code: 'disk', retryable: true });
 });
 
-test('sessions file - another thread checkpoints it: the log does not grow without end', async () => {
+test('sessions file - another thread checkpoints it: the log does not grow without limit', async () => {
   const { path, file, put } = scene();
   const checkpointer = createCheckpointer({ path, everyMs: 5 }, log);
   checkpointer.start();

@@ -30,7 +30,7 @@ const filters = fc
   .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
   .map(([levels, rest]) => [...levels, ...(rest ? ['#'] : [])].join('/'));
 
-test('filters - a tree finds what looking at each subscription finds, after any adding and removing', () => {
+test('filters - a tree finds the same as a scan of all subscriptions, after any additions and removals', () => {
   const step = fc.record({ remove: fc.boolean(), client: fc.constantFrom('x', 'y'), filter: filters });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), fc.array(topics, { maxLength: 20 }), (steps, looked) => {

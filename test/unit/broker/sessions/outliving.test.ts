@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { publishPacket, type RawClient, rawLogin, type Scene, startBroker, until } from '../../../kit/broker/kit.ts';
-import { afterCrash, keeper, leave, payloads, subscribe } from '../../../kit/broker/sessions.ts';
+import { afterCrash, keptSession, leave, payloads, subscribe } from '../../../kit/broker/sessions.ts';
 
 let scene: Scene;
 let other: Scene | undefined;
@@ -17,7 +17,7 @@ const retain = (topic: string, payload: string) => scene.broker.publish({ topic,
 const ticket = (n: number, payload: string) =>
   ({ topic: `tickets/waste/${n}`, payload, qos: 1, retain: true }) as const;
 
-/** What a new subscriber is told at once, by topic. */
+/** The retained messages that a new subscriber gets, by topic. */
 async function retained(of: Scene, filter: string): Promise<Record<string, string>> {
   await of.broker.publish({ topic: 'live/end', payload: 'the last', qos: 0, retain: true });
   const client = await rawLogin(of.port, 'admin', { clientId: 'looks' });
@@ -63,9 +63,9 @@ describe('retained messages', () => {
     expect(await retained(other, 'devices/+/status')).toEqual({});
   });
 
-  test('sessions - restating them heals what is missing or stale, and tells subscribers of nothing else', async () => {
+  test('sessions - restating them repairs missing and stale ones, and sends subscribers nothing else', async () => {
     await Promise.all([1, 2, 3].map((n) => scene.broker.publish(ticket(n, 'open'))));
-    const client = await keeper(scene, 'admin');
+    const client = await keptSession(scene, 'admin');
     await subscribe(client, 'tickets/#');
     await until(() => payloads(client).length === 3, 'all three');
     await scene.broker.restate('tickets/#', [ticket(1, 'open'), ticket(2, 'assigned'), ticket(4, 'open')]);
@@ -91,7 +91,7 @@ describe('wills', () => {
     will: { topic, payload: Buffer.from(payload), qos: 1, retain: false },
   });
 
-  test('sessions - the last word of a connection that a crash ended is said at the next start, once', async () => {
+  test('sessions - the will of a connection that a crash ended is admitted at the next start, once', async () => {
     await rawLogin(scene.port, 'bin-1', will('devices/bin-1/readings'));
     await rawLogin(scene.port, 'bin-2', will('devices/bin-3/readings'));
     await scene.broker.publish(ticket(1, 'all before it is on disk'));
@@ -103,7 +103,7 @@ describe('wills', () => {
     expect(other.sink.taken).toEqual([]);
   });
 
-  test('sessions - one that was said or taken back before the crash is not said after it', async () => {
+  test('sessions - a will that was admitted or withdrawn before the crash is not admitted after it', async () => {
     const broken = await rawLogin(scene.port, 'bin-1', will('devices/bin-1/readings'));
     const bye = await rawLogin(scene.port, 'bin-2', will('devices/bin-2/readings'));
     bye.send({ cmd: 'disconnect' });
@@ -114,7 +114,7 @@ describe('wills', () => {
     expect(other.sink.taken).toEqual([]);
   });
 
-  test('sessions - nobody speaks for a device that was revoked meanwhile', async () => {
+  test('sessions - the will of a device that was revoked meanwhile is discarded', async () => {
     await rawLogin(scene.port, 'bin-1', will('devices/bin-1/readings'));
     await scene.broker.publish(ticket(1, 'all before it is on disk'));
     other = await afterCrash(scene, { without: ['bin-1'] });
@@ -122,7 +122,7 @@ describe('wills', () => {
   });
 });
 
-describe('messages of QoS 2 that come in', () => {
+describe('received messages of QoS 2', () => {
   const TOPIC = 'devices/bin-1/readings';
   const session = { clean: false };
 
@@ -131,7 +131,7 @@ describe('messages of QoS 2 that come in', () => {
     await until(() => client.got('pubrec').length === 1, 'PUBREC');
   }
 
-  test('sessions - the crash between PUBREC and PUBREL: PUBREL is answered, nothing is taken twice', async () => {
+  test('sessions - the crash between PUBREC and PUBREL: PUBREL gets its PUBCOMP, nothing is taken twice', async () => {
     await received(await rawLogin(scene.port, 'bin-1', session));
     other = await afterCrash(scene);
     const back = await rawLogin(other.port, 'bin-1', session);

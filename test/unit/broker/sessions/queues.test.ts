@@ -6,8 +6,8 @@ import pino from 'pino';
 import { expect, test } from 'vitest';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
 import { Queues } from '../../../../broker/sessions/queues.ts';
-import { SessionRegistry } from '../../../../broker/sessions/registry.ts';
 import type { Session } from '../../../../broker/sessions/session.ts';
+import { SessionTable } from '../../../../broker/sessions/table.ts';
 
 const log = pino({ level: 'silent' });
 const LIMITS = { days: 7, messages: 5, bytes: 1_000, perUser: 10 };
@@ -17,7 +17,7 @@ const newPath = () => join(mkdtempSync(join(tmpdir(), 'lamppost-queues-')), 'ses
 /** Queues over a file, as the broker opens them. */
 function open(path: string) {
   const file = new SessionsFile(path, log);
-  const registry = new SessionRegistry(file, LIMITS, 0);
+  const registry = new SessionTable(file, LIMITS, 0);
   let dropped = 0;
   const queues = new Queues(file, LIMITS, (_session, _reason, messages) => {
     dropped += messages;
@@ -46,7 +46,7 @@ const packetOf = (counter: number, payload: string) =>
     dup: false,
   }) as const;
 
-/** What a queue should have: payloads, and the id under which each was sent. */
+/** The expected queue: payloads, and the id under which each was sent. */
 type Model = Map<string, { payload: string; messageId: number | null }[]>;
 
 function trimmed(queue: { payload: string; messageId: number | null }[]): number {
@@ -93,7 +93,7 @@ function compare(store: ReturnType<typeof open>, model: Model): void {
   );
 }
 
-test('queues - after any adding, sending, acknowledging, clearing and restarting they are what a model says, within their caps', async () => {
+test('queues - after any adding, sending, acknowledging, clearing and restarting they equal a model, within their caps', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (run) => {
       const path = newPath();

@@ -7,7 +7,7 @@ const SUITE = fileURLToPath(new URL('../../../kit/broker/abstract-suite.ts', imp
 test("sessions - the suite of Aedes' persistences passes unmodified", () => {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const run = spawnSync(process.execPath, ['--test', '--test-reporter=tap', SUITE], { encoding: 'utf8', env });
-  const figure = (name: string) => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(run.stdout)?.[1]);
+  const count = (name: string) => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(run.stdout)?.[1]);
   expect(
     run.status,
     run.stdout
@@ -15,8 +15,8 @@ test("sessions - the suite of Aedes' persistences passes unmodified", () => {
       .filter((line) => line.includes('not ok'))
       .join('\n'),
   ).toBe(0);
-  expect(figure('fail') + figure('cancelled') + figure('skipped') + figure('todo')).toBe(0);
-  expect(figure('pass')).toBe(figure('tests'));
+  expect(count('fail') + count('cancelled') + count('skipped') + count('todo')).toBe(0);
+  expect(count('pass')).toBe(count('tests'));
   // An empty run passes, too.
-  expect(figure('tests')).toBeGreaterThanOrEqual(50);
+  expect(count('tests')).toBeGreaterThanOrEqual(50);
 });

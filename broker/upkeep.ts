@@ -11,14 +11,16 @@ import { type SessionLimits, Sessions } from './sessions/index.ts';
 export interface KeepOptions {
   readonly path: string;
   readonly limits: SessionLimits;
-  /** How often it is looked for what has expired and what is to be told. */
+  /** Interval of the upkeep, ms. */
   readonly upkeepMs: number;
 }
 
 const STATUS = /^devices\/([^/]+)\/status$/;
 const OFFLINE = Buffer.from('offline');
 
-/** Opens what outlives the broker. A device that is no longer known has no status, and after a start none is online. */
+/**
+ * Opens the sessions. Deletes the status of devices that are no longer registered; after a start no device is online.
+ */
 export function openSessions(
   { clock, log, credentials }: { clock: Clock; log: Logger; credentials: Credentials },
   { path, limits }: Omit<KeepOptions, 'upkeepMs'>,
@@ -46,38 +48,45 @@ export function openSessions(
   return sessions;
 }
 
-/** Wills of connections that a crash ended: a last word is a message like any other. Resolves when they are on disk or refused. */
-export async function sayLastWords(sessions: Sessions, credentials: Credentials, admission: Admission): Promise<void> {
-  const said = sessions.lastWords().map(async (word) => {
-    const identity = credentials.get(userOf(word.session))?.identity;
+/** Admits the wills of connections that a crash ended. Resolves when each is on disk or refused. */
+export async function publishLeftWills(
+  sessions: Sessions,
+  credentials: Credentials,
+  admission: Admission,
+): Promise<void> {
+  const settled = sessions.leftWills().map(async (will) => {
+    const identity = credentials.get(userOf(will.session))?.identity;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    if (identity === undefined) return sessions.said(word);
-    admission.admit(createPublisher(identity), word.topic, word.payload, (error) => {
+    if (identity === undefined) return sessions.settleWill(will);
+    admission.admit(createPublisher(identity), will.topic, will.payload, (error) => {
       resolve(error === null || error.code === 'forbidden');
     });
-    // What the disk does not take now is said at the next start.
-    if (await promise) sessions.said(word);
+    // A will that the disk does not take now is admitted at the next start.
+    if (await promise) sessions.settleWill(will);
   });
-  await Promise.all(said);
+  await Promise.all(settled);
 }
 
-/** Lets sessions expire, and tells what was dropped. */
+/** Ends expired sessions and publishes dropped messages, at an interval. */
 export interface Upkeep {
   start(): void;
   stop(): void;
 }
 
-/** Makes the upkeep; `tell` resolves when the drops have become events. What it rejects is told again. */
+/**
+ * Returns the upkeep. `publishDrops` resolves when the drops are stored as events; drops that it rejects are passed
+ * again.
+ */
 export function createUpkeep(
   { sessions, everyMs }: { sessions: Sessions; everyMs: number },
   {
-    tell,
+    publishDrops,
     credentials,
     log,
-  }: { tell: (drops: readonly SessionDrop[]) => Promise<void>; credentials: Credentials; log: Logger },
+  }: { publishDrops: (drops: readonly SessionDrop[]) => Promise<void>; credentials: Credentials; log: Logger },
 ): Upkeep {
   let timer: NodeJS.Timeout | undefined;
-  let telling = false;
+  let publishing = false;
 
   function departmentOf(user: string): string | null {
     const identity = credentials.get(user)?.identity;
@@ -86,15 +95,15 @@ export function createUpkeep(
 
   async function round(): Promise<void> {
     const drops = sessions.maintain();
-    if (telling || drops.length === 0) return;
-    telling = true;
+    if (publishing || drops.length === 0) return;
+    publishing = true;
     try {
-      await tell(drops.map((drop) => ({ ...drop, department: departmentOf(drop.user) })));
-      sessions.told(drops);
+      await publishDrops(drops.map((drop) => ({ ...drop, department: departmentOf(drop.user) })));
+      sessions.published(drops);
     } catch (error) {
-      log.warn({ err: error }, 'dropped messages are told later');
+      log.warn({ err: error }, 'drops not published; the upkeep tries again');
     } finally {
-      telling = false;
+      publishing = false;
     }
   }
 

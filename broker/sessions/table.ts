@@ -3,13 +3,13 @@ import type { SessionsFile } from './file.ts';
 import { FilterTree, type Subscription } from './filters.ts';
 import type { Owner, Session, SessionLimits } from './session.ts';
 
-/** Nothing expires so soon after a start: who was away had no server to come back to. */
+/** Time after a start in which no session expires: while the server was down, no client could return. */
 const GRACE_MS = 3_600_000;
-/** On file, a session that is connected was seen never: after a crash it counts from the next start on. */
+/** Stored as the last-seen time of a connected session; after a crash the next start counts instead. */
 const CONNECTED = 0;
 
-/** Kept sessions and their subscriptions. Their queues are `Queues`'. */
-export class SessionRegistry {
+/** Kept sessions and their subscriptions, in memory and in the file; `Queues` has their queues. */
+export class SessionTable {
   readonly #file: SessionsFile;
   readonly #limits: SessionLimits;
   readonly #sql;
@@ -26,7 +26,7 @@ export class SessionRegistry {
     this.#sql = statementsOf(file);
   }
 
-  /** What the file has; none of it is connected. */
+  /** Reads the sessions from the file, none of them connected; returns them by key. */
   load(): ReadonlyMap<number, Session> {
     const byKey = new Map<number, Session>();
     for (const { key, id, user, secret, seen } of this.#sql.all.iterate()) {
@@ -59,12 +59,12 @@ export class SessionRegistry {
     return this.#byId.size;
   }
 
-  /** Subscriptions of QoS 1 and 2: those that queue. */
+  /** Number of subscriptions of QoS 1 and 2: only these queue messages. */
   get queueing(): number {
     return this.#tree.size;
   }
 
-  /** Begins a session. */
+  /** Creates a session. */
   create(id: string, owner: Owner, nowMs: number): Session {
     const session = newSession(++this.#lastKey, id, owner, nowMs);
     this.#insert(session);
@@ -72,7 +72,7 @@ export class SessionRegistry {
     return session;
   }
 
-  /** Ends a session with its subscriptions. */
+  /** Deletes a session and its subscriptions. */
   delete(session: Session): void {
     this.unsubscribe(session, [...session.subscriptions.keys()]);
     this.#byId.delete(session.id);
@@ -84,7 +84,7 @@ export class SessionRegistry {
   subscribe(session: Session, subscriptions: readonly Subscription[]): void {
     for (const subscription of subscriptions) {
       const body = JSON.stringify(subscription);
-      // A client that comes back often subscribes again to what it has.
+      // A returning client often repeats the subscriptions that it has.
       if (JSON.stringify(session.subscriptions.get(subscription.topic)) === body) continue;
       this.#subscribe(session, { ...subscription });
       this.#file.write(this.#sql.subscribe, session.key, subscription.topic, body);
@@ -99,31 +99,31 @@ export class SessionRegistry {
     }
   }
 
-  /** Notes whether a session is connected, and that it is or was until now. */
+  /** Stores whether a session is connected, and now as its last-seen time. */
   seen(session: Session, connected: boolean, nowMs: number): void {
     session.connected = connected;
     session.seenMs = nowMs;
     this.#file.write(this.#sql.seen, connected ? CONNECTED : nowMs, session.key);
   }
 
-  /** Subscriptions of QoS 1 and 2 whose filter matches the topic. */
+  /** Returns the subscriptions of QoS 1 and 2 whose filter matches the topic. */
   match(topic: string): ReturnType<FilterTree['match']> {
     return this.#tree.match(topic);
   }
 
-  /** Sessions that have not been connected for too long. */
+  /** Returns the sessions that have not been connected for `limits.days`; none in the first hour after a start. */
   expired(nowMs: number): Session[] {
     if (nowMs - this.#startedMs < GRACE_MS) return [];
     const oldest = nowMs - this.#limits.days * DAY_MS;
     return [...this.all()].filter(({ connected, seenMs }) => !connected && seenMs < oldest);
   }
 
-  /** Whether a user may not have one session more. */
+  /** Returns whether a user has reached the limit of sessions. */
   isFull(user: string): boolean {
     return this.of(user).size >= this.#limits.perUser;
   }
 
-  /** The session of a user that has been away longest; null where all are connected. */
+  /** Returns the user's session that was disconnected first; null where all are connected. */
   longestAway(user: string): Session | null {
     let found: Session | null = null;
     for (const session of this.of(user)) {
