@@ -91,8 +91,14 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   appended.add(() => notify.worker.postMessage({ event: 'appended' }));
   const broker = await thread('broker', () => spawnBroker(parts, [...registry.credentials(), start.admin]));
 
-  const run = () => Promise.all([engine.call.run(), journal.call.run(), notify.call.run()]);
-  await steps.do('consumers', run, () => engine.call.drain());
+  await notify.call.run();
+  await journal.call.run();
+  // Last: from here on there is something to drain.
+  await steps.do(
+    'consumers',
+    () => engine.call.run(),
+    () => engine.call.drain(),
+  );
   const checkpointer = createCheckpointer({ path: sessionsPath(config), everyMs: CHECKPOINT_MS }, log);
   await steps.do(
     'session checkpoints',
