@@ -1,21 +1,36 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
-const project = (name: string, testTimeout: number, parallel: boolean) => ({
-  test: {
-    name,
-    include: [`test/${name}/**/*.test.ts`],
-    testTimeout,
-    hookTimeout: 60_000,
-    fileParallelism: parallel,
+interface Project {
+  readonly include: string;
+  readonly exclude?: string;
+  readonly testTimeout: number;
+  readonly fileParallelism: boolean;
+}
+
+/** `unit` is fast enough to run at every save; `campaign` has the long random and crash campaigns of the same rooms. */
+const PROJECTS: Readonly<Record<string, Project>> = {
+  unit: {
+    include: 'test/unit/**/*.test.ts',
+    exclude: '**/*.campaign.test.ts',
+    testTimeout: 60_000,
+    fileParallelism: true,
   },
-});
+  campaign: { include: 'test/unit/**/*.campaign.test.ts', testTimeout: 180_000, fileParallelism: true },
+  integration: { include: 'test/integration/**/*.test.ts', testTimeout: 120_000, fileParallelism: false },
+  faults: { include: 'test/faults/**/*.test.ts', testTimeout: 600_000, fileParallelism: false },
+};
 
 export default defineConfig({
   test: {
-    projects: [
-      project('unit', 60_000, true),
-      project('integration', 120_000, false),
-      project('faults', 600_000, false),
-    ],
+    maxWorkers: '100%',
+    projects: Object.entries(PROJECTS).map(([name, { include, exclude, ...options }]) => ({
+      test: {
+        name,
+        include: [include],
+        exclude: [...configDefaults.exclude, ...(exclude === undefined ? [] : [exclude])],
+        hookTimeout: 60_000,
+        ...options,
+      },
+    })),
   },
 });

@@ -58,7 +58,10 @@ export interface ApiDeps {
   readonly backups: Pick<Backups, 'begin' | 'last'>;
   /** Throws `city` with every mistake of the folder; the city in force then stays in force. */
   reloadCity(): Promise<{ changed: boolean; version: string }>;
-  /** Journals a message that a device sent over HTTP, as from `devices/{device}/{leaf}`. Throws where the journal does not take it. */
+  /**
+   * Journals a message that a device sent over HTTP, as from `devices/{device}/{leaf}`. Throws where the journal does
+   * not take it.
+   */
   ingest(device: string, secret: string, leaf: string, payload: Buffer): Promise<'acknowledged' | 'refused'>;
   /** The largest message, bytes. */
   readonly maxMessage: number;

@@ -10,7 +10,8 @@ export const etagOf = (version: string | number) => `"${version}"`;
 
 /**
  * Returns the versions that `If-Match` allows (RFC 9110 §13.1.1); null where it allows any: no header, or `*`. The
- * comparison is strong (§8.8.3.2): a weak tag matches nothing and is left out. Throws `invalid` where the header is not a
+ * comparison is strong (§8.8.3.2): a weak tag matches nothing and is left out. Throws `invalid` where the header is not
+ * a
  * list of entity tags, and `precondition` where all of them are weak.
  */
 export function versionsOf(ifMatch: string | undefined): readonly string[] | null {

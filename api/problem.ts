@@ -110,7 +110,10 @@ function faultsOf(parent: string, { path: steps, message, errors = [] }: Issue):
   return meant === undefined ? [{ path, message }] : meant.flatMap((issue) => faultsOf(path, issue));
 }
 
-/** Returns how far a value is from a form: an issue of the whole, such as another type, counts more than those of its parts. */
+/**
+ * Returns how far a value is from a form: an issue of the whole, such as another type, counts more than those of its
+ * parts.
+ */
 function distance(issues: readonly Issue[]): number {
   return issues.reduce((sum, { path }) => sum + (path.length === 0 ? 1_000 : 1), 0);
 }

@@ -28,7 +28,9 @@ export const Names = z
 export const namesOf = <const T extends readonly string[]>(names: T) =>
   Names.pipe(z.array(z.enum(names))).describe(`One or several of ${names.join(', ')}; repeated or comma separated`);
 
-/** Epoch milliseconds, or ISO 8601: a day (UTC) or a time with a zone. A `+` that was decoded as a space counts as `+`. */
+/**
+ * Epoch milliseconds, or ISO 8601: a day (UTC) or a time with a zone. A `+` that was decoded as a space counts as `+`.
+ */
 export const Instant = z.string().transform((text, context) => {
   const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', '+');
   const ms = parseTimestamp(/^\d+$/.test(text) ? Number(text) : time);

@@ -179,7 +179,10 @@ function endingStreams(keys: ApiDeps['keys'], streams: Pick<Streams, 'endOf'>): 
   };
 }
 
-/** Refuses requests without a key of the role that the route needs; a route that names none needs a viewer's (promise 7). */
+/**
+ * Refuses requests without a key of the role that the route needs; a route that names none needs a viewer's (promise
+ * 7).
+ */
 function authenticate(app: FastifyInstance, keys: ApiDeps['keys']): void {
   app.decorateRequest('key', null);
   app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
@@ -199,7 +202,10 @@ function authenticate(app: FastifyInstance, keys: ApiDeps['keys']): void {
 
 const MAX_PAYLOAD = 512 * 1024;
 
-/** Accepts MQTT over WebSocket at `/mqtt` (MQTT 3.1.1 §6, subprotocol `mqtt`). MQTT's own CONNECT authenticates the client. */
+/**
+ * Accepts MQTT over WebSocket at `/mqtt` (MQTT 3.1.1 §6, subprotocol `mqtt`). MQTT's own CONNECT authenticates the
+ * client.
+ */
 function acceptWebSockets(server: Server, { acceptWebSocket }: Pick<ApiDeps, 'acceptWebSocket'>): WebSocketServer {
   const sockets = new WebSocketServer({
     noServer: true,

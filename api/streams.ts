@@ -5,7 +5,9 @@ import type { ApiDeps } from './deps.ts';
 
 /** Limits of the event streams. */
 export interface StreamOptions {
-  /** Time between heartbeats. A reader that takes nothing for that long is disconnected and resumes by Last-Event-ID. */
+  /**
+   * Time between heartbeats. A reader that takes nothing for that long is disconnected and resumes by Last-Event-ID.
+   */
   readonly heartbeatMs: number;
   /** The number of open streams, in total and of one key. */
   readonly maxStreams: number;
@@ -72,7 +74,10 @@ export function createStreams(events: Events, options: StreamOptions): Streams {
   };
 }
 
-/** Returns where to begin: after the reader's last event, or now where it has none. Where its place is gone: the oldest event, after an `event: reset`. */
+/**
+ * Returns where to begin: after the reader's last event, or now where it has none. Where its place is gone: the oldest
+ * event, after an `event: reset`.
+ */
 function begin(response: ServerResponse, events: Events, last: string | null): number {
   const kept = { oldest: events.oldest(), head: events.head(), store: events.store() };
   const { after, reset } = last === null ? { after: kept.head, reset: null } : resumeAt(last, kept);

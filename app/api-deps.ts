@@ -1,4 +1,6 @@
+import { connect } from 'node:net';
 import type { DatabaseSync } from 'node:sqlite';
+import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
 import type { ApiDeps } from '../api/index.ts';
 import type { Clock, Key } from '../domain/index.ts';
@@ -19,7 +21,6 @@ import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import type { Threads } from './threads/start.ts';
-import { bridgeWebSocket } from './websocket.ts';
 
 /** What the services are made of. */
 export interface ApiParts {
@@ -143,4 +144,18 @@ function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts)
     explain: (rule, group) => engine.explain(rule, group),
     explainDevice: (device) => engine.explainDevice(device),
   };
+}
+
+/**
+ * Carries the bytes of an MQTT-over-WebSocket connection from the API's thread to the broker's listener. Limits, login
+ * and back-pressure are those of every other connection.
+ */
+function bridgeWebSocket(stream: Duplex, port: number, host: string): void {
+  const any = host === '0.0.0.0' || host === '::';
+  const socket = connect({ port, host: any ? '127.0.0.1' : host, noDelay: true });
+  // When one end closes, the other is closed; nobody is left to report an error to.
+  pipeline(stream, socket, stream, () => {
+    stream.destroy();
+    socket.destroy();
+  });
 }

@@ -15,7 +15,8 @@ interface Options {
 }
 
 /**
- * The files of a data folder, in the order in which a backup copies them. They belong to different rooms and change while they
+ * The files of a data folder, in the order in which a backup copies them. They belong to different rooms and change
+ * while they
  * are copied, so only the order makes the copies fit together:
  * - Deliveries before the state: their cursor points into its outbox. Some events are then sent again; none is lost.
  * - Sessions after the state, for the same reason: the outbox brings them up to date.

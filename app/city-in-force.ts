@@ -48,7 +48,7 @@ export function createCityInForce(
     current: () => current,
     reload() {
       const mine = last.then(reload);
-      // One after the other; a folder with mistakes concerns the caller alone.
+      // One reload at a time; mistakes in the folder are the caller's alone.
       last = mine.catch(() => {});
       return mine;
     },

@@ -26,13 +26,13 @@ const Settings = z.object({
   LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
   /** How long the journal keeps what every consumer has taken. */
   LAMPPOST_JOURNAL_RETENTION_MS: z.coerce.number().int().min(0).default(3_600_000),
-  /** How long the embedded history keeps raw readings; hourly and daily figures stay. 0: for ever. */
+  /** How long the embedded history keeps raw readings; hourly and daily aggregates stay. 0: without limit. */
   LAMPPOST_HISTORY_DAYS: days(0),
-  /** How long refused messages can be mended. */
+  /** How long refused messages are kept for a fix and a replay. */
   LAMPPOST_QUARANTINE_DAYS: days(30),
-  /** Where nightly backups go, and others that name no folder; absent: there are none at night. */
+  /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
-  /** How many of them stay. */
+  /** How many nightly backups are kept. */
   LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
   /** How long the log of deliveries to webhooks is kept. */
   LAMPPOST_DELIVERY_DAYS: z.coerce.number().int().min(1).max(3_650).default(14),
@@ -51,7 +51,7 @@ const Settings = z.object({
       error: 'must be the URL of a mail server, such as smtp://user:password@mail.example:587',
     })
     .optional(),
-  /** Whom mail is from. */
+  /** The sender of mail. */
   SMTP_FROM: z
     .string()
     .regex(
@@ -65,10 +65,10 @@ const Settings = z.object({
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
   /** Days without a connection after which a kept session ends. */
   MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
-  /** What the queue of one session holds; beyond it, its oldest messages are dropped. */
+  /** Bounds of one session's queue; beyond them its oldest messages are dropped. */
   MQTT_QUEUE_MESSAGES: z.coerce.number().int().min(1).max(1_000_000).default(10_000),
   MQTT_QUEUE_BYTES: bytes(16 * MIB),
-  /** Kept sessions of one key; beyond it, the one that was away longest ends. */
+  /** Kept sessions of one key; beyond it, the session that was away longest ends. */
   MQTT_SESSIONS_PER_KEY: z.coerce.number().int().min(1).max(100_000).default(100),
   MQTTS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   TLS_CERT: z.string().optional(),
@@ -93,7 +93,10 @@ const Settings = z.object({
 /** Settings of the process, read once and frozen; handed out in slices. */
 export type Config = ReturnType<typeof readConfig>;
 
-/** Reads the settings from flags (`--mqtt-port 1884` is MQTT_PORT) over the environment. Throws `config`, listing every problem. */
+/**
+ * Reads the settings from flags (`--mqtt-port 1884` is MQTT_PORT) over the environment. Throws `config`, listing every
+ * problem.
+ */
 export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string, string> = {}) {
   const parsed = Settings.safeParse({ ...environment, ...flags });
   const problems = parsed.success
@@ -106,7 +109,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
   if (backups !== undefined && !statSync(backups, { throwIfNoEntry: false })?.isDirectory())
     problems.push(`LAMPPOST_BACKUP_DIR: there is no folder ${backups}`);
   if (given.SMTP_URL !== undefined && given.SMTP_FROM === undefined) {
-    problems.push('SMTP_FROM: must name whom mail is from where SMTP_URL is set');
+    problems.push('SMTP_FROM: must name the sender of mail where SMTP_URL is set');
   }
   const tls = readTls(given, problems);
   if (!parsed.success || problems.length > 0) throw new LamppostError('config', `settings: ${problems.join('; ')}`);
@@ -121,7 +124,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       dir: s.LAMPPOST_BACKUP_DIR === undefined ? null : resolve(s.LAMPPOST_BACKUP_DIR),
       keep: s.LAMPPOST_BACKUP_KEEP,
     },
-    /** Days that raw readings (0: for ever), refused messages and the log of deliveries are kept. */
+    /** Days that raw readings (0: without limit), refused messages and the log of deliveries are kept. */
     keep: {
       historyDays: s.LAMPPOST_HISTORY_DAYS,
       quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
@@ -161,9 +164,10 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
 }
 
 /**
- * Bounds for what a load may make of memory, MiB: V8's young generations of the two threads in which every message is garbage
- * a moment later, and DuckDB's own limit. A machine of 8 GiB or more has the sizes that the benchmark was measured with;
- * below, they shrink with it, down to those of 1 GiB.
+ * Returns the bounds of memory under load, MiB: V8's young generations in the two threads where every message is
+ * garbage a
+ * moment later, and DuckDB's limit. From 8 GiB on they are those of the benchmark; below, they shrink down to those of
+ * 1 GiB.
  */
 function memoryOf(machine: number) {
   const share = (part: number, least: number, most: number) =>
@@ -175,7 +179,7 @@ function memoryOf(machine: number) {
   };
 }
 
-/** What the machine has, or its container. */
+/** The memory of the machine, or of its container. */
 const machineMiB = () => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY) / MIB;
 
 type Pems = { readonly cert: string; readonly key: string; readonly clientCa: string | null };
@@ -217,6 +221,6 @@ function checkPems({ cert, key, clientCa }: Pems, problems: string[]): void {
   try {
     createSecureContext({ cert, key, ...(clientCa === null ? {} : { ca: clientCa }) });
   } catch (error) {
-    problems.push(`TLS_CERT, TLS_KEY, TLS_CLIENT_CA: they do not go together: ${(error as Error).message}`);
+    problems.push(`TLS_CERT, TLS_KEY, TLS_CLIENT_CA: they do not match: ${(error as Error).message}`);
   }
 }

@@ -34,7 +34,8 @@ export interface Started {
 /** A whole Lamppost in this process. */
 export interface Lamppost {
   /**
-   * Starts everything. Throws LamppostError where a setting, the city or the disk does not allow it; what was started by
+   * Starts everything. Throws LamppostError where a setting, the city or the disk does not allow it; what was started
+   * by
    * then is stopped again.
    */
   start(): Promise<Started>;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Plain JavaScript that any Node understands, so that an old one gets one clear line instead of a syntax error.
+// Plain JavaScript for any version of Node, so that an old one prints one clear line instead of a syntax error.
 const major = Number(process.versions.node.split('.')[0]);
 if (major < 24) {
   console.error(

@@ -86,7 +86,8 @@ function reporterOf(row: Readonly<Record<string, SQLOutputValue>>): StoredReport
 export type ReporterRefusal = 'not-your-role' | 'not-your-department';
 
 /**
- * Returns why a key may not see who reported a ticket; null where it may. Operators of the responsible department and the
+ * Returns why a key may not see who reported a ticket; null where it may. Operators of the responsible department and
+ * the
  * city's admins may; an operator of the whole city sees all tickets, but not the people behind them.
  */
 export function refuseReporter(

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type CityControl, type CityFile, LamppostError } from '../domain/index.ts';
 
 /**
- * Reads a city folder: `*.yaml`, `*.yml` and `*.geojson`, subfolders included, without hidden files and tests. Its version
+ * Reads a city folder: `*.yaml`, `*.yml` and `*.geojson`, subfolders included, without hidden files and tests. Its
+ * version
  * is the SHA-256 of the files' names and texts. Throws `city` where it cannot be read.
  */
 export async function readCityFolder(folder: string): Promise<CityControl> {

@@ -3,7 +3,9 @@ import { DAY_MS, MINUTE_MS, parseDuration, suggest } from '../domain/index.ts';
 
 const LONGEST_MS = 3_650 * DAY_MS;
 
-/** Creates a schema of an object without unknown keys. The error names the hint of the key, or the nearest known key. */
+/**
+ * Creates a schema of an object without unknown keys. The error names the hint of the key, or the nearest known key.
+ */
 export function strict<T extends z.ZodRawShape>(
   shape: T,
   hints: Readonly<Record<string, string>> = {},

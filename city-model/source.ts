@@ -37,7 +37,9 @@ function openYaml({ path: file, text }: CityFile): Source {
   return { file, text, value, problems, problem: (path, message) => at(offsetOf(document.contents, path), message) };
 }
 
-/** Reads places only for the first problem: real districts have megabytes of coordinates, and the YAML parser is slow. */
+/**
+ * Reads places only for the first problem: real districts have megabytes of coordinates, and the YAML parser is slow.
+ */
 function openJson({ path: file, text }: CityFile): Source {
   let places: ReturnType<typeof located> | undefined;
   const place = () => {

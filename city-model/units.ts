@@ -1,6 +1,8 @@
 /**
- * Units by dimension: `factor names…`, the value in the dimension's smallest unit being `value × factor` (+ offset). Names
- * are those of UCUM, of SenML (RFC 8428 §12.1, RFC 8798) and the common codes of UNECE recommendation 20. Factors are whole
+ * Units by dimension: `factor names…`, the value in the dimension's smallest unit being `value × factor` (+ offset).
+ * Names
+ * are those of UCUM, of SenML (RFC 8428 §12.1, RFC 8798) and the common codes of UNECE recommendation 20. Factors are
+ * whole
  * numbers where they can be, so that a conversion is one correctly rounded quotient.
  */
 const TABLE: Readonly<Record<string, readonly (readonly [factor: number, names: string, offset?: number])[]>> = {
@@ -186,7 +188,8 @@ const NONE: Conversion = { factor: 1, offset: 0 };
 export const knownUnits: readonly string[] = [...UNITS.keys()];
 
 /**
- * Returns the conversion from one unit to another. `unknown-unit`: one of the two is not in the table (a unit always converts
+ * Returns the conversion from one unit to another. `unknown-unit`: one of the two is not in the table (a unit always
+ * converts
  * to itself); `wrong-unit`: they measure different quantities.
  */
 export function convert(from: string, to: string): Conversion | 'unknown-unit' | 'wrong-unit' {

@@ -32,8 +32,9 @@ export async function boot(flags: Record<string, string>, environment: NodeJS.Pr
     process.exit(70);
   };
   const lamppost = createLamppost(config, { log, onCrash });
+  const methods = { reloadCity: () => lamppost.reloadCity(), stop: () => lamppost.stop() };
   try {
-    return [{ ...(await lamppost.start()), reloadCity: lamppost.reloadCity, stop: lamppost.stop }, config];
+    return [{ ...(await lamppost.start()), ...methods }, config];
   } catch (error) {
     const known = operational(error);
     if (known === null) throw error;

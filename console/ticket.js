@@ -14,7 +14,9 @@ const FROM = {
 const NAMES_A_PARTY = ['assign', 'hand-over'];
 const OF_AN_OFFER = ['take', 'decline'];
 
-/** Shows one ticket in a dialog: its facts, its history and its actions. Each action sends the version that is shown. */
+/**
+ * Shows one ticket in a dialog: its facts, its history and its actions. Each action sends the version that is shown.
+ */
 export function createTicketView({ say, element, language, request, changed }) {
   const dialog = document.getElementById('ticket');
   let ticket = null;

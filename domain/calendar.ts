@@ -67,7 +67,8 @@ export function createCalendarClock(calendar: Calendar): CalendarClock {
 const NEVER = Number.POSITIVE_INFINITY;
 
 /**
- * Returns the moment at which this much working time has passed since `fromMs`. Only time in the calendar's spans counts;
+ * Returns the moment at which this much working time has passed since `fromMs`. Only time in the calendar's spans
+ * counts;
  * without a calendar all time does. Where a calendar has no more spans within 400 days, the rest runs by the clock.
  */
 export function addWorkingTime(calendar: CalendarClock | null, fromMs: number, durationMs: number): number {

@@ -1,4 +1,4 @@
-/** Where the time comes from: epoch milliseconds. Injected, so that tests own it. */
+/** The source of time: epoch milliseconds. Injected, so that tests set it. */
 export interface Clock {
   now(): number;
 }
@@ -6,15 +6,15 @@ export interface Clock {
 /** The machine's own clock. */
 export const systemClock: Clock = { now: () => Date.now() };
 
-/** Timers, injected beside the clock that they go by. */
+/** Timers, injected beside their clock. */
 export interface Timers {
-  /** Calls once, so many ms from now; answers how to call it off. */
+  /** Calls once, so many ms from now; returns a function that cancels it. */
   after(ms: number, run: () => void): () => void;
 }
 
 const LONGEST_MS = 2 ** 31 - 1;
 
-/** The machine's own. What is further away than a timer reaches is called early. */
+/** The machine's own. A time that is further away than a timer reaches is called early. */
 export const systemTimers: Timers = {
   after(ms, run) {
     const timer = setTimeout(run, Math.min(ms, LONGEST_MS));

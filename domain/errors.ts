@@ -80,7 +80,9 @@ export type ErrorCode =
   | 'precondition'
   | 'busy';
 
-/** An operational fault. It is thrown with a stable code and whether a retry can help. Bugs are plain errors and crash. */
+/**
+ * An operational fault. It is thrown with a stable code and whether a retry can help. Bugs are plain errors and crash.
+ */
 export class LamppostError extends Error {
   override readonly name = 'LamppostError';
   readonly code: ErrorCode;

@@ -16,7 +16,10 @@ export function polygonsOf({ type, coordinates }: District['geometry']): readonl
   return (type === 'Polygon' ? [coordinates] : coordinates) as readonly Polygon[];
 }
 
-/** Whether a place lies inside the outer ring and in no hole: a ray to the east crosses the rings an odd number of times. */
+/**
+ * Whether a place lies inside the outer ring and in no hole: a ray to the east crosses the rings an odd number of
+ * times.
+ */
 export function contains(polygon: Polygon, { lat, lon }: Place): boolean {
   let inside = false;
   for (const ring of polygon) {

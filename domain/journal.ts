@@ -2,11 +2,15 @@ import type { Device } from './device.ts';
 import type { LamppostError } from './errors.ts';
 
 /**
- * The journal is the only input of the system. It is a sequence of blocks; a block is one group commit of messages, or one
+ * The journal is the only input of the system. It is a sequence of blocks; a block is one group commit of messages, or
+ * one
  * control record (which never shares a block with messages).
  */
 
-/** The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its time. */
+/**
+ * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
+ * time.
+ */
 export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule';
 
 /** One block of the journal. */
@@ -61,7 +65,9 @@ export interface DevicesControl {
 /** The body of a `rule` block: one change of one rule over the API. */
 export interface RuleControl {
   readonly id: string;
-  /** Number of this version of the rule: 1, 2, 3 …; a rule that is created again after its deletion continues the count. */
+  /**
+   * Number of this version of the rule: 1, 2, 3 …; a rule that is created again after its deletion continues the count.
+   */
   readonly number: number;
   /** The rule as its author wrote it (YAML); null where this change deleted it. */
   readonly text: string | null;

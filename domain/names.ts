@@ -2,7 +2,10 @@ import { LamppostError } from './errors.ts';
 
 const MOST_LISTED = 20;
 
-/** `: did you mean "pm25"?` where a known name is close to what was written; else the known names, if they are few; else ''. */
+/**
+ * `: did you mean "pm25"?` where a known name is close to what was written; else the known names, if they are few; else
+ * ''.
+ */
 export function suggest(written: string, known: Iterable<string>): string {
   const names = [...known];
   const near = names
@@ -22,7 +25,9 @@ export function unknownName(what: string, name: string, known: Names): string | 
   return names.includes(name) ? null : `unknown ${what} "${name}"${suggest(name, names)}`;
 }
 
-/** Throws `invalid` with a suggestion where the name is not known; `at` says where it stands, such as `device bin-1: `. */
+/**
+ * Throws `invalid` with a suggestion where the name is not known; `at` says where it stands, such as `device bin-1: `.
+ */
 export function requireName(what: string, name: string, known: Names, at = ''): void {
   const fault = unknownName(what, name, known);
   if (fault !== null) throw new LamppostError('invalid', at + fault);

@@ -100,7 +100,8 @@ export const MatchersSchema = z.object({ ...lists, tags: z.record(z.string(), z.
 export type Matchers = ShapeOf<typeof MatchersSchema>;
 
 /**
- * While an alert that `source` matches fires, alerts that `target` matches raise no ticket. Both must agree in `equal`; with
+ * While an alert that `source` matches fires, alerts that `target` matches raise no ticket. Both must agree in `equal`;
+ * with
  * `via`, the source's device is the one that this tag of the target's device names (a gateway and its sensors).
  */
 export interface Inhibition {

@@ -4,7 +4,9 @@ export const HOUR_MS = 3_600_000;
 /** A day of 24 hours; a calendar day of a zone may be longer or shorter. */
 export const DAY_MS = 86_400_000;
 
-/** Epoch milliseconds as ISO 8601 UTC: `2026-11-28T10:00:00.000Z`; null stays null. Throws RangeError beyond ±8.64e15. */
+/**
+ * Epoch milliseconds as ISO 8601 UTC: `2026-11-28T10:00:00.000Z`; null stays null. Throws RangeError beyond ±8.64e15.
+ */
 export function isoOf(ms: number): string;
 export function isoOf(ms: number | null): string | null;
 export function isoOf(ms: number | null): string | null {
@@ -13,7 +15,10 @@ export function isoOf(ms: number | null): string | null {
 
 const UNITS_MS = { s: SECOND_MS, m: MINUTE_MS, h: HOUR_MS, d: DAY_MS } as const;
 
-/** Milliseconds of `30s`, `15m`, `4h`, `7d`, also composed (`1h30m`); null for other text and for values beyond exact integers. */
+/**
+ * Milliseconds of `30s`, `15m`, `4h`, `7d`, also composed (`1h30m`); null for other text and for values beyond exact
+ * integers.
+ */
 export function parseDuration(text: string): number | null {
   if (!/^(\d+[smhd])+$/.test(text)) return null;
   let ms = 0;

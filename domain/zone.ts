@@ -1,4 +1,4 @@
-/** Local time of one IANA zone. Node's own zone data (ICU); what was asked once is remembered by the hour. */
+/** Local time of one IANA zone. Node's own zone data (ICU); offsets are cached by the quarter of an hour. */
 export interface Zone {
   /** ms to add to UTC for local time. */
   offsetAt(ms: number): number;

@@ -35,7 +35,8 @@ export const OUTBOX_SCHEMA: RoomSchema = {
   alter table outbox add column hearers text;
   update outbox set hearers = json_array(department) where type not like 'city.lamppost.alert.%';
 `,
-    // The history of a ticket says what was done as `action`. Within a text of the body a quote stands behind a backslash.
+    // The history of a ticket says what was done as `action`. Within a text of the body a quote stands behind a
+    // backslash.
     `update outbox set body = replace(body, '"deed":"', '"action":"') where type like 'city.lamppost.ticket.%';`,
   ],
 };

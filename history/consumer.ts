@@ -33,7 +33,10 @@ interface Deps {
   readonly random?: () => number;
 }
 
-/** How long a batch waits that has only ticks and control records: nobody waits for it, and writing costs an idle server CPU. */
+/**
+ * How long a batch waits that has only ticks and control records: nobody waits for it, and writing costs an idle server
+ * CPU.
+ */
 const IDLE_AGE_MS = 5_000;
 const READ_AHEAD = 64;
 const MOST_BLOCKS = 4_096;
@@ -84,6 +87,11 @@ export class HistoryConsumer {
     return this.#trouble;
   }
 
+  /** Whether messages are gathered that wait for their batch to be due. */
+  gathers(): boolean {
+    return this.#gathered.some(({ block }) => block.count > 0);
+  }
+
   /**
    * How many entries of the quarantine were processed again since the start, and how many of them were refused again.
    */
@@ -117,12 +125,8 @@ export class HistoryConsumer {
 
   #isDue(): boolean {
     const { readings, ageMs } = this.#limits;
-    const longest = this.#hasMessages() ? ageMs : IDLE_AGE_MS;
+    const longest = this.gathers() ? ageMs : IDLE_AGE_MS;
     return this.#weight >= readings || this.#deps.clock.now() - this.#gatheredAt >= longest;
-  }
-
-  #hasMessages(): boolean {
-    return this.#gathered.some(({ block }) => block.count > 0);
   }
 
   #gather(): void {

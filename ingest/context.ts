@@ -86,7 +86,9 @@ export function versionAt(line: DeviceLine, seq: number): DeviceVersion | undefi
   return undefined;
 }
 
-/** Reads the context back from the state file. `parse` returns the city of a folder's files, null where it has mistakes. */
+/**
+ * Reads the context back from the state file. `parse` returns the city of a folder's files, null where it has mistakes.
+ */
 export function createContext(db: DatabaseSync, parse: (control: CityControl) => City | null): Context {
   const metrics = createMetricTable(db);
   const rules = createRuleRecords(db);

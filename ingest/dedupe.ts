@@ -18,7 +18,10 @@ interface Begin {
   readonly fresh: boolean;
   /** Whether it has several readings, which may repeat each other. */
   readonly several: boolean;
-  /** Whether its readings passed the dedupe before and only the database refused them: they are no duplicates of themselves. */
+  /**
+   * Whether its readings passed the dedupe before and only the database refused them: they are no duplicates of
+   * themselves.
+   */
   readonly accepted?: boolean;
 }
 

@@ -25,7 +25,9 @@ export function liveOf(outcomes: readonly Outcome[], metrics: MetricTable): Publ
   }));
 }
 
-/** `devices/{id}/rejections`: what was refused of a message and why, for the device that sent it. Best effort, QoS 0. */
+/**
+ * `devices/{id}/rejections`: what was refused of a message and why, for the device that sent it. Best effort, QoS 0.
+ */
 export function rejectionsOf(outcomes: readonly Outcome[]): Publication[] {
   const byMessage = new Map<number, Refusal[]>();
   for (const { fresh, refusals } of outcomes) {

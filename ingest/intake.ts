@@ -25,14 +25,19 @@ const HORIZON_HOURS = 24;
 const KEEP_HOURS = 24 * 14;
 /** … and for this many messages at the most, so that a flood cannot fill the memory (24 bytes and 4 a value each). */
 const HORIZON_MESSAGES = 8_388_608;
-/** A consumer further behind than this may take a repetition for new: memory stays bounded whatever happens to the history. */
+/**
+ * A consumer further behind than this may take a repetition for new: memory stays bounded whatever happens to the
+ * history.
+ */
 const MOST_MESSAGES = 2 * HORIZON_MESSAGES;
 // In a flood the horizon moves with every block; it is recorded this often.
 const RECORD_EVERY_BLOCKS = 1_000;
 /** About 45 MB at the most. */
 const CACHED_READINGS = 1_500_000;
 
-/** Turns blocks into outcomes. New blocks must come in order; blocks that were read before may come again at any time. */
+/**
+ * Turns blocks into outcomes. New blocks must come in order; blocks that were read before may come again at any time.
+ */
 export class Intake {
   readonly #context: Context;
   readonly #seen: SeenKeys;
@@ -74,7 +79,10 @@ export class Intake {
     return outcome;
   }
 
-  /** Returns a recent outcome, so that a consumer close behind another need not decode again; undefined where it is gone. */
+  /**
+   * Returns a recent outcome, so that a consumer close behind another need not decode again; undefined where it is
+   * gone.
+   */
   recall(seq: number): Outcome | undefined {
     return this.#recent.get(seq);
   }
@@ -84,7 +92,9 @@ export class Intake {
     return this.#head;
   }
 
-  /** Writes what was learned, inside a consumer's transaction. Call the result after the commit, or it is written again. */
+  /**
+   * Writes what was learned, inside a consumer's transaction. Call the result after the commit, or it is written again.
+   */
   persist(): () => void {
     const contextSaved = this.#context.persist();
     const added = this.#seen.added();

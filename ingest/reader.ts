@@ -233,7 +233,10 @@ function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly R
   return { block, fresh, readings, replaced, tallies, refusals, replays, city: null, devices: null, rule: null };
 }
 
-/** The message reduced to what was refused. A fault that belongs to no single reading covers all readings under its path. */
+/**
+ * The message reduced to what was refused. A fault that belongs to no single reading covers all readings under its
+ * path.
+ */
 function onlyUnder(opened: Opened, path: string, reading: string | null): Opened {
   const { decoded } = opened;
   if (reading !== null) {

@@ -41,7 +41,8 @@ const KEPT = 100;
 
 /**
  * Runs replays one at a time, block by block, so that new messages are processed in between. `append` writes to the
- * journal and resolves to the number of the block. `status` resolves to the history's cursor and to how many entries were
+ * journal and resolves to the number of the block. `status` resolves to the history's cursor and to how many entries
+ * were
  * settled since the start of the process.
  */
 export function createReplays({
@@ -82,7 +83,10 @@ export function createReplays({
     }
   }
 
-  /** Oldest first, up to the newest at the start: a message that is refused again keeps its number and is not read twice. */
+  /**
+   * Oldest first, up to the newest at the start: a message that is refused again keeps its number and is not read
+   * twice.
+   */
   function* pagesOf(filter: QuarantineFilter, last: number): Iterable<ReplayItem[]> {
     for (let after = Number.MIN_SAFE_INTEGER; ; ) {
       const page = quarantine.replayable(filter, after, last, MESSAGES_AT_ONCE);

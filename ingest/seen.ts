@@ -1,9 +1,12 @@
 /**
- * The keys (device, metric, ts) that were accepted before, and a hash of each value. It depends on the journal alone. Each
- * entry carries the number of the message that brought it, so a consumer gets the same result however far behind it is: a
+ * The keys (device, metric, ts) that were accepted before, and a hash of each value. It depends on the journal alone.
+ * Each
+ * entry carries the number of the message that brought it, so a consumer gets the same result however far behind it is:
+ * a
  * key counts as seen if an earlier message within the horizon brought it.
  *
- * An entry covers one device, one timestamp and up to 32 metrics (a lane of the metric table), with a 32-bit hash of each
+ * An entry covers one device, one timestamp and up to 32 metrics (a lane of the metric table), with a 32-bit hash of
+ * each
  * value: two different values are taken for equal once in four billion. Devices mostly send in time order, and then a
  * look-up costs one comparison.
  */
@@ -99,7 +102,10 @@ function bitCount(mask: number): number {
   return Math.imul((rest + (rest >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-/** Entries of one device and lane, sorted by ts, the newest message first within one ts. Live entries are `start` to `end`. */
+/**
+ * Entries of one device and lane, sorted by ts, the newest message first within one ts. Live entries are `start` to
+ * `end`.
+ */
 class SeenSeries {
   newest = Number.NEGATIVE_INFINITY;
   changed = 0;
@@ -161,7 +167,9 @@ class SeenSeries {
     this.#rebuild(live > this.#ts.length / 2 ? live * 2 : this.#ts.length, 0);
   }
 
-  /** Copies the live entries from message `keepFrom` on into columns of a new length, and their hashes into a new pool. */
+  /**
+   * Copies the live entries from message `keepFrom` on into columns of a new length, and their hashes into a new pool.
+   */
   #rebuild(length: number, keepFrom: number): void {
     const [ts, position, mask, at] = [this.#ts, this.#position, this.#mask, this.#at];
     const [start, end, pool] = [this.#start, this.#end, this.#pool];
@@ -197,7 +205,8 @@ class SeenSeries {
 }
 
 /**
- * Entries in the order they were added, in the layout of the state file: ts and position of all, then device, lane, mask and
+ * Entries in the order they were added, in the layout of the state file: ts and position of all, then device, lane,
+ * mask and
  * hashes of each.
  */
 class EntryLog {

@@ -71,7 +71,9 @@ function compileFields(profile: Profile, city: City, metrics: MetricTable): Prof
   return fields;
 }
 
-/** The valid values of one raw reading, and the rejections of all since the last reset. Reused from reading to reading. */
+/**
+ * The valid values of one raw reading, and the rejections of all since the last reset. Reused from reading to reading.
+ */
 export class Checked {
   ts = 0;
   length = 0;
@@ -219,7 +221,9 @@ function timeFault(given: unknown, ts: number, checks: ProfileChecks, receivedAt
 // ISO 8601 with date, time and zone; a time without a zone would mean a different instant in every city.
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/;
 
-/** Returns epoch milliseconds from an ISO 8601 text with zone, or from a number of milliseconds; NaN for anything else. */
+/**
+ * Returns epoch milliseconds from an ISO 8601 text with zone, or from a number of milliseconds; NaN for anything else.
+ */
 export function parseTimestamp(value: unknown): number {
   if (typeof value === 'number') return Number.isFinite(value) ? Math.round(value) : Number.NaN;
   if (typeof value !== 'string' || !ISO.test(value) || !isDay(value)) return Number.NaN;

@@ -30,7 +30,8 @@ interface AppenderOptions {
 }
 
 /**
- * Group commit: while one commit is written to disk, the next one collects messages; it is sent as soon as the last one is
+ * Group commit: while one commit is written to disk, the next one collects messages; it is sent as soon as the last one
+ * is
  * done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay.
  */
 export function createJournalAppender(
@@ -82,7 +83,8 @@ export function createJournalAppender(
     committingBytes = 0;
     recycled = reply.bytes;
     busy = false;
-    // The next commit is sent before the acknowledgements are written, so that the disk and this thread work in parallel.
+    // The next commit is sent before the acknowledgements are written, so that the disk and this thread work in
+    // parallel.
     if (writer.count > 0) send();
     for (const appended of done) appended(error);
     if (!busy && writer.count === 0) {

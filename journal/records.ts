@@ -97,7 +97,8 @@ export class BatchWriter {
 export type RouteResolver<R> = (identity: string, topic: string) => R;
 
 /**
- * Calls `visit` for each message of a block in order, with the resolved pair and the range of the payload in the body: no
+ * Calls `visit` for each message of a block in order, with the resolved pair and the range of the payload in the body:
+ * no
  * object is allocated per message. Throws a RangeError where the body is not in the record format.
  */
 export function walkRecords<R>(

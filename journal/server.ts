@@ -28,7 +28,9 @@ interface Deps {
   readonly onMessages?: (count: number) => void;
 }
 
-/** Owns the journal's file on behalf of one thread. `tickMs` is the interval of the tick records that move engine time. */
+/**
+ * Owns the journal's file on behalf of one thread. `tickMs` is the interval of the tick records that move engine time.
+ */
 export class JournalServer {
   readonly #deps: Deps;
   readonly #options: JournalLimits & { tickMs: number };

@@ -124,7 +124,8 @@ export class JournalStore {
   }
 
   /**
-   * Deletes blocks below `seq`, at most `most` of them, and never the newest one, which carries the numbering. Returns how
+   * Deletes blocks below `seq`, at most `most` of them, and never the newest one, which carries the numbering. Returns
+   * how
    * many. Throws `disk` (retryable) where the disk refuses, and then deletes none.
    */
   trim(seq: number, most: number): number {
@@ -142,7 +143,9 @@ export class JournalStore {
     return deleted;
   }
 
-  /** Returns the number of the first block that was received at or after `ms`; one past the newest where there is none. */
+  /**
+   * Returns the number of the first block that was received at or after `ms`; one past the newest where there is none.
+   */
   seqAt(ms: number): number {
     let low = this.#oldest;
     let high = this.#seq + 1;
@@ -238,7 +241,8 @@ interface Cursors {
 }
 
 /**
- * Checks that a start over these files can go on: the journal must hold every block that consumers have still to read, and
+ * Checks that a start over these files can go on: the journal must hold every block that consumers have still to read,
+ * and
  * all blocks they have read. Returns null where it does, otherwise a sentence that says what is missing.
  */
 export function missingBlocks(

@@ -8,7 +8,8 @@ export interface Checkpointer {
 }
 
 /**
- * Returns the checkpointer of a file that another thread writes: a checkpoint waits for the disk, which the broker's thread
+ * Returns the checkpointer of a file that another thread writes: a checkpoint waits for the disk, which the broker's
+ * thread
  * must not (ADR 13). Neither waits for the other.
  */
 export function createCheckpointer({ path, everyMs }: { path: string; everyMs: number }, log: Logger): Checkpointer {

@@ -14,7 +14,9 @@ export function conditionsOf(filters: Readonly<Record<string, Filter<string>>>):
   };
 }
 
-/** Returns the row number in the `next` of a page; `first` where there is none. Throws `invalid` where it is not one. */
+/**
+ * Returns the row number in the `next` of a page; `first` where there is none. Throws `invalid` where it is not one.
+ */
 export function positionOf(after: string | null | undefined, first: number): number {
   if (after === null || after === undefined) return first;
   if (!/^\d{1,15}$/.test(after)) throw new LamppostError('invalid', `after: "${after}" is not the next of a page`);

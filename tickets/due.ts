@@ -16,7 +16,8 @@ const LISTED = 10;
 const LATE_MS = 2 * MINUTE_MS;
 
 /**
- * Does the oldest thing that is due, once; returns every new version of a ticket, null where nothing is due. What came due
+ * Does the oldest thing that is due, once; returns every new version of a ticket, null where nothing is due. What came
+ * due
  * while the server was stopped is done now, and its note says when it was due. The caller holds the transaction.
  */
 export function doNextDue(parts: Parts, nowMs: number, city: TicketCity): readonly Ticket[] | null {

@@ -1,7 +1,8 @@
 import type { RoomSchema } from '../store/index.ts';
 
 /**
- * Tables of the tickets in the engine's state file, step by step. Changes are only added. A unique index keeps promise 3:
+ * Tables of the tickets in the engine's state file, step by step. Changes are only added. A unique index keeps promise
+ * 3:
  * one open ticket for an alert, which is a (rule, group).
  */
 const CHANGES = `

@@ -20,7 +20,8 @@ const NOTHING_OPEN = { ...ALONE, open: null, waits: false, othersFire: () => fal
 export type BacktestCity = Pick<City, 'name' | 'services' | 'districts' | 'calendars'>;
 
 /**
- * Returns the function from a transition to the ticket that it would open; null where it would open none. It decides and
+ * Returns the function from a transition to the ticket that it would open; null where it would open none. It decides
+ * and
  * names tickets like the live path, with nothing else open, silenced or gathered.
  */
 export function wouldBeTickets(city: BacktestCity, devices: readonly Device[]) {

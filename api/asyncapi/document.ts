@@ -34,7 +34,9 @@ const SERVERS = {
 
 const BINDING = '0.2.0';
 
-/** Everything that goes over MQTT (AsyncAPI 3.0): topics, messages, and who may use them. It is the same for every city. */
+/**
+ * Everything that goes over MQTT (AsyncAPI 3.0): topics, messages, and who may use them. It is the same for every city.
+ */
 export const ASYNCAPI = {
   asyncapi: '3.0.0',
   info: {

@@ -149,7 +149,10 @@ const Refused = z.object({
   detail: z.string().describe('What was found, and what would be right'),
 });
 
-/** Payloads other than events and tickets, by name. Those of devices are only described here: `ingest/decode` checks them. */
+/**
+ * Payloads other than events and tickets, by name. Those of devices are only described here: `ingest/decode` checks
+ * them.
+ */
 export const PAYLOADS = {
   Readings: z.union([Reading, z.array(Reading).min(1)]).describe('One reading or several'),
   SenmlPack: z.array(Record).min(1).describe('A SenML pack (RFC 8428)'),

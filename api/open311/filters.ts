@@ -44,7 +44,9 @@ export const FiltersSchema = CommonQuery.extend({
 });
 type Filters = z.output<typeof FiltersSchema>;
 
-/** Returns the query that the filters make, and everything that is wrong with them (GeoReport v2, GET Service Requests). */
+/**
+ * Returns the query that the filters make, and everything that is wrong with them (GeoReport v2, GET Service Requests).
+ */
 export function requestQueryOf(
   filters: Filters,
   { city, nowMs }: { readonly city: City; readonly nowMs: number },
@@ -93,7 +95,9 @@ interface Span {
   readonly toMs: number;
 }
 
-/** Returns a time range. An end that is not given is 90 days from the other, at most now; null where neither is given. */
+/**
+ * Returns a time range. An end that is not given is 90 days from the other, at most now; null where neither is given.
+ */
 function spanOf(
   filters: Filters,
   [first, last]: readonly ['start_date', 'end_date'] | readonly ['updated_after', 'updated_before'],

@@ -33,7 +33,10 @@ export const Field = z
 /** The parameters that every address takes. */
 export const CommonQuery = z.object({ jurisdiction_id: Field, locale: Field, api_key: Field });
 
-/** Returns `zh` where the client prefers Chinese to English by `?locale=`, else by Accept-Language (RFC 9110 §12.5.4); else `en`. */
+/**
+ * Returns `zh` where the client prefers Chinese to English by `?locale=`, else by Accept-Language (RFC 9110 §12.5.4);
+ * else `en`.
+ */
 export function languageOf(request: FastifyRequest, locale: string | undefined): Language {
   const wanted = (locale ?? request.headers['accept-language'] ?? '').toLowerCase().split(',');
   const ranked = wanted

@@ -176,7 +176,10 @@ function noticeOf({ ticket, token }: Received, language: Language): string {
   return [...joined, notice[language]].join(' ');
 }
 
-/** Counts one more request of a client; false where it exceeds the limit. Sets the RateLimit headers (IETF draft 10) and Retry-After. */
+/**
+ * Counts one more request of a client; false where it exceeds the limit. Sets the RateLimit headers (IETF draft 10) and
+ * Retry-After.
+ */
 type RateLimit = (client: string, reply: FastifyReply) => boolean;
 
 const WINDOW_MS = 60_000;

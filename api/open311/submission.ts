@@ -33,7 +33,10 @@ export interface Form {
   readonly faults: readonly Fault[];
 }
 
-/** Reads a form: `application/x-www-form-urlencoded` (already parsed), or `multipart/form-data` with a photo. Throws `invalid`. */
+/**
+ * Reads a form: `application/x-www-form-urlencoded` (already parsed), or `multipart/form-data` with a photo. Throws
+ * `invalid`.
+ */
 export async function readForm(request: FastifyRequest): Promise<Form> {
   if (!request.isMultipart()) return formOf([...((request.body as URLSearchParams | undefined) ?? [])], []);
   try {
@@ -90,7 +93,10 @@ const MAX_TEXT = { description: 4_000, address_string: 1_000, media_url: 2_000 }
 const MAX_OTHER_TEXT = 200;
 const REPORTER = ['first_name', 'last_name', 'email', 'phone', 'device_id', 'account_id'] as const;
 
-/** Checks a form against the city: service, place, lengths, and the answers to the service's questions (GeoReport v2, POST Service Request). */
+/**
+ * Checks a form against the city: service, place, lengths, and the answers to the service's questions (GeoReport v2,
+ * POST Service Request).
+ */
 export function submissionOf({ fields, attributes, photo, faults: before }: Form, city: City): Submission {
   const faults: Fault[] = [...before];
   const wrong = (description: string) => void faults.push({ code: 400, description });
@@ -191,7 +197,10 @@ function reporterIn(fields: Fields): Reporter | null {
 
 const MAX_ANSWER: Readonly<Record<'string' | 'text', number>> = { string: 500, text: 4_000 };
 
-/** Returns the answers to a service's questions by code, and what is wrong with them. Answers that the service does not ask for are left out. */
+/**
+ * Returns the answers to a service's questions by code, and what is wrong with them. Answers that the service does not
+ * ask for are left out.
+ */
 function answersOf(
   attributes: readonly ServiceAttribute[],
   given: ReadonlyMap<string, readonly string[]>,

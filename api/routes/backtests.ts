@@ -17,7 +17,10 @@ const Body = z.strictObject({
 
 type Run = (options: BacktestOptions) => Promise<BacktestReport>;
 
-/** `POST /api/v1/rules/backtest`: what a rule would have done. One backtest runs at a time; it is cancelled when its client disconnects. */
+/**
+ * `POST /api/v1/rules/backtest`: what a rule would have done. One backtest runs at a time; it is cancelled when its
+ * client disconnects.
+ */
 export function backtestRoutes(app: App, { rules, backtest }: Pick<ApiDeps, 'rules' | 'backtest'>): void {
   let running = false;
 

@@ -77,7 +77,10 @@ function requestRoute(app: App, { citizens, city, tickets }: Deps): void {
 }
 
 function reporterRoutes(app: App, { citizens, tickets, log }: Deps): void {
-  /** Returns the ticket. Throws `not-found`, and `forbidden` for all but operators of the responsible department and the city's admins. */
+  /**
+   * Returns the ticket. Throws `not-found`, and `forbidden` for all but operators of the responsible department and the
+   * city's admins.
+   */
   function allowed(id: string, key: Key): Ticket {
     const ticket = found(tickets.get(id), `ticket "${id}"`);
     // A repeated report belongs to the department that has the first one now.

@@ -14,7 +14,10 @@ const OVERSIGHT_DAYS = 364;
 const RESOLVED_DAYS = 30;
 const MOST_TICKETS = 10_000;
 
-/** `/public/…`: open data without a key. It has no names and no texts of people, and places only as exactly as the city publishes them. */
+/**
+ * `/public/…`: open data without a key. It has no names and no texts of people, and places only as exactly as the city
+ * publishes them.
+ */
 export function publicRoutes(app: App, deps: Deps): void {
   const { clock } = deps;
   const tags = ['public'];

@@ -60,7 +60,9 @@ const Creation = z.discriminatedUnion('channel', [
 ]);
 const Change = Mail.omit({ channel: true }).partial();
 
-/** `/api/v1/subscriptions`: who gets which events, how and when. The administrator's filter decides what a party sees. */
+/**
+ * `/api/v1/subscriptions`: who gets which events, how and when. The administrator's filter decides what a party sees.
+ */
 export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDeps, 'subscriptions' | 'city'>): void {
   app.post(
     '/api/v1/subscriptions',

@@ -57,7 +57,10 @@ export function ticketRoutes(app: App, deps: Deps): void {
   actionRoutes(app, deps);
 }
 
-/** Returns the ticket if the department may see it (null: all of them). Throws `not-found` for any other, as for one that does not exist. */
+/**
+ * Returns the ticket if the department may see it (null: all of them). Throws `not-found` for any other, as for one
+ * that does not exist.
+ */
 export function seenTicket(tickets: Deps['tickets'], id: string, department: string | null): Ticket {
   const hidden = department !== null && !tickets.sees(department, id);
   return found(hidden ? null : tickets.get(id), `ticket "${id}"`);
@@ -155,7 +158,10 @@ function openRoute(app: App, deps: Deps): void {
   );
 }
 
-/** `POST /api/v1/tickets/{id}/{action}`: `MOVES` says who may do what. With `If-Match`, only on a version that is listed. */
+/**
+ * `POST /api/v1/tickets/{id}/{action}`: `MOVES` says who may do what. With `If-Match`, only on a version that is
+ * listed.
+ */
 function actionRoutes(app: App, deps: Deps): void {
   const { tickets } = deps;
   app.post(
@@ -217,7 +223,8 @@ function targetOf({ key, headers }: FastifyRequest, id: string, tickets: Deps['t
 }
 
 /**
- * Returns the ticket's version if it is listed: the service compares it once more when it decides, as somebody may be faster.
+ * Returns the ticket's version if it is listed: the service compares it once more when it decides, as somebody may be
+ * faster.
  * Undefined where any version will do. Throws `precondition`: a version that is not listed now is past.
  */
 function versionIn(listed: readonly string[] | null, { version }: Ticket): number | undefined {

@@ -9,24 +9,27 @@ import { collectAfterStart } from './memory.ts';
 import { offer, remote } from './rpc.ts';
 import { COMMITTED, DECIDED, LIVE } from './shared-counters.ts';
 
-/** What the main thread hands to this one. */
+/** The data that the main thread passes to this one. */
 export interface BrokerThreadData {
   readonly options: BrokerOptions;
   readonly logLevel: string;
   readonly credentials: readonly Credential[];
   readonly journal: MessagePort;
-  /** Where the engine sends what is to be published. */
+  /** From the engine: what to publish. */
   readonly engine: MessagePort;
   readonly counters: Int32Array<SharedArrayBuffer>;
 }
 
-/** Messages that the rules may be behind before publishers wait: about a second's work. An alert that comes late is worth little. */
+/**
+ * How many messages the rules may be behind before publishers wait: about a second's work, since a late alert is worth
+ * little.
+ */
 const MOST_BEHIND = 200_000;
 
 const data = workerData as BrokerThreadData;
 const log = pino({ level: data.logLevel, name: 'broker' });
 const sink = createJournalAppender(data.journal, clock);
-/** Counters wrap: their difference does not. */
+/** The counters wrap; their difference stays right. */
 const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
 const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
 const overloaded = () => behind() > MOST_BEHIND;
@@ -35,7 +38,7 @@ broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 
 offer(data.engine, {
-  /** Publishes in order; resolves when the broker has all on disk that is to outlive it. */
+  /** Publishes in order; resolves when everything that must outlive the broker is on disk. */
   async publish(publications: readonly Publication[]) {
     await Promise.all(publications.map((publication) => broker.publish(publication)));
   },
@@ -49,17 +52,17 @@ const functions = {
     return broker.start();
   },
   credentials: (change: CredentialChange) => broker.credentials(change),
-  /** A message that came by another way than MQTT. */
+  /** Admits a message that did not come over MQTT. */
   ingest: (message: Parameters<typeof broker.ingest>[0]) => broker.ingest(message),
   counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes() }),
-  /** Takes no more messages; resolves when all that was taken is on disk and acknowledged. */
+  /** Takes no more messages; resolves when every taken message is on disk and acknowledged. */
   async stop() {
     await sink.drained();
     await broker.stop();
     clearInterval(watch);
     data.journal.close();
     data.engine.close();
-    // After the answer has left.
+    // After the reply has left.
     setImmediate(() => parentPort!.close());
   },
 };

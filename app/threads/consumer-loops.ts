@@ -10,7 +10,7 @@ interface Deps {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
-  /** The newest block of the run before. */
+  /** The newest block before this start. */
   readonly startedAt: number;
   readonly rules: RulesConsumer;
   readonly history: HistoryConsumer;
@@ -19,42 +19,42 @@ interface Deps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onOutcomes: (outcomes: readonly Outcome[]) => void;
-  /** Forgets what nobody needs any more before a block that every consumer has. */
+  /** Deletes what is not needed any more before a block that every consumer has. */
   readonly prune: (seq: number) => void;
-  /** Told up to which block the journal is not needed any more. */
+  /** Called with the block up to which the journal is not needed any more. */
   readonly release: (seq: number) => void;
 }
 
-/** How the journal's two consumers share the engine's thread. */
+/** The loops of the journal's two consumers, which share the engine's thread. */
 export interface ConsumerLoops {
-  /** Runs until it is stopped; rejects with what is no passing trouble of the disk. */
+  /** Runs until it is stopped; rejects with any error but a full disk. */
   start(): Promise<void>;
-  /** Resolves when both have ended their present step. */
+  /** Resolves when both have ended their current step. */
   stop(): Promise<void>;
 }
 
 const CHECKPOINT_MS = 30_000;
 const CHECKPOINT_BLOCKS = 20_000;
-// A commit wakes the consumers at once; a batch that waits to be old enough needs a look from time to time.
+// A commit wakes the consumers at once; a batch that waits to be old enough is checked from time to time.
 const IDLE_MS = 1_000;
 const BATCH_MS = 100;
 // Waking for every small commit costs more than its messages: the next ones are gathered for a moment.
 const GATHER_MS = 5;
 const BUSY_BLOCKS = 8;
 const DISK_MS = 1_000;
-// Messages that the embedded history may be behind the rules; both share this thread, and the rules would take all of it.
-// More than it gathers for a batch at a load that it keeps up with, or rules would wait for a batch to be old enough.
+// How many messages the embedded history may be behind the rules, which would otherwise take all of this thread.
+// More than a batch gathers at a load that the history keeps up with, or rules would wait for a batch to be old enough.
 const MOST_UNSTORED = 65_536;
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** Makes the loops. */
+/** Returns the loops; nothing runs until `start`. */
 export function createConsumerLoops(deps: Deps): ConsumerLoops {
   const { counter, counters, startedAt, rules, history, embedded, clock, log } = deps;
-  /** The history's present step. */
+  /** The history's current step. */
   let storing: Promise<unknown> = Promise.resolve();
-  /** How many messages there were up to the newest block that the rules took, and before the first that they took since the start. */
+  /** The number of messages up to the newest block that the rules took, and before the first one since the start. */
   let decided = 0;
   let decidedBefore: number | null = null;
   let checkpointAt = clock.now();
@@ -62,7 +62,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
 
-  /** Only what came in since the start: a backlog from before it does not hold publishers up. */
+  /** Counts only what came in since the start: an older backlog must not hold publishers. */
   function countDecided(outcomes: readonly Outcome[]): void {
     for (const { block } of outcomes) {
       decidedBefore ??= block.first;
@@ -79,7 +79,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
     deps.prune(Math.min(rules.checkpointed(), history.cursor()));
   }
 
-  /** Tells the journal what nobody needs any more. */
+  /** Releases the blocks of the journal that every consumer has. */
   function release(): void {
     const seq = Math.min(history.cursor(), rules.checkpointed());
     if (seq <= released) return;
@@ -113,8 +113,9 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   }
 
   /**
-   * Without it the rules keep up with any load and the history stands still, until the journal is full; publishers wait for the
-   * rules only. A history in trouble, or one on another machine, holds nobody up.
+   * Without this the rules keep up with any load while the history stands still until the journal is full, since
+   * publishers
+   * wait for the rules only. A history in trouble, or one on another machine, delays nobody.
    */
   async function letHistoryFollow(): Promise<void> {
     await turn();
@@ -135,7 +136,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
       const step = history.step(false);
       storing = embedded ? step.catch(() => {}) : storing;
       if (await step) release();
-      else await untilCommit(seen, BATCH_MS);
+      else await untilCommit(seen, history.gathers() ? BATCH_MS : IDLE_MS);
     }
   }
 
@@ -152,7 +153,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   };
 }
 
-/** A full disk passes; anything else is a bug and ends the process, and the journal recovers. */
+/** Whether an error passes: a full disk does. Any other is a bug and ends the process, and the journal recovers. */
 function passes(error: unknown): boolean {
   const fault = error instanceof LamppostError ? error : diskFault(error, 'the state');
   return fault?.retryable === true;

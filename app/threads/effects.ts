@@ -27,7 +27,9 @@ interface Parts {
 
 /** Writes effects. The same transitions over the same file give the same rows (promise 4). */
 export interface Effects {
-  /** Decides the ticket of a transition, stores the alert and appends the events. Returns the decision with its reason. */
+  /**
+   * Decides the ticket of a transition, stores the alert and appends the events. Returns the decision with its reason.
+   */
   apply(incident: Incident): TicketDecision;
   /** Appends the events of changed tickets; returns the last ticket. */
   publish(changes: readonly Ticket[]): Ticket;
@@ -106,7 +108,9 @@ interface ThreadParts {
   readonly onEvents: () => void;
 }
 
-/** Returns the effects of the engine's thread over its state file, and the functions that the thread offers for people. */
+/**
+ * Returns the effects of the engine's thread over its state file, and the functions that the thread offers for people.
+ */
 export function createThreadEffects({ db, context, clock, onEvents }: ThreadParts) {
   const tickets = new TicketService({ db, clock, city, firing: createAlertReader(db).firing });
   const outbox = createOutbox(db);

@@ -1,4 +1,4 @@
-/** Entry of the engine's thread, and its wiring: the journal's consumers, and what they write. Owns the state file and the history. */
+/** Entry of the engine's thread: the journal's consumers and what they write. Owns the state file and the history. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
@@ -41,7 +41,7 @@ import { offerScan } from './scan.ts';
 import { LIVE } from './shared-counters.ts';
 import { openStateFile } from './state.ts';
 
-/** What the main thread hands to this one. */
+/** The data that the main thread passes to this one. */
 export interface EngineThreadData {
   readonly dir: string;
   readonly logLevel: string;
@@ -102,21 +102,21 @@ function onEvents(): void {
   publisher.appended();
 }
 
-/** Heals the retained tickets where the broker's file is older than this one, or gone; else nobody hears of it. */
+/** Repairs the retained tickets where the broker's file is older than this one, or lost; else it publishes nothing. */
 async function restateTickets(): Promise<void> {
-  // What is to be published still would be told in another order.
+  // Events that are not published yet must keep their order.
   if (!(await publisher.drained())) return;
   await broker.call.restate('tickets/#', [...retainedTickets(createTicketReader(db))]).catch(brokerGone);
 }
 
-/** The broker stops first: false for a call that it no longer answered. */
+/** The broker stops first: false for a call that it did not reply to any more. */
 function brokerGone(error: unknown): boolean {
   if (error instanceof LamppostError) return false;
   throw error;
 }
 
 offer(data.broker, {
-  /** Makes events of what sessions lost; one that is told again is not another. */
+  /** Appends events of what sessions lost; a drop that is reported again adds none. */
   dropped(drops: readonly SessionDrop[]) {
     const events = drops.map(sessionEventOf).filter(({ id }) => !outbox.has(id));
     if (events.length === 0) return;
@@ -127,7 +127,7 @@ offer(data.broker, {
   },
 });
 
-/** Live readings and rejections: best effort, one batch on its way at a time, none kept for later. */
+/** Publishes live readings and rejections: best effort, one batch at a time, none kept for later. */
 function feed(outcomes: readonly Outcome[]): void {
   if (feeding) return;
   const live = Atomics.load(data.counters, LIVE) === 1 ? liveOf(outcomes, context.metrics) : [];
@@ -174,7 +174,7 @@ const loops = createConsumerLoops({
   release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
 });
 
-/** Files of different times, restored side by side, would lose messages without a word. */
+/** Throws where the files are of different times: restored side by side, they would lose messages silently. */
 function refuseStrangers(): void {
   const newest = Math.max(intake.head(), history.cursor());
   const taken = { newest, checkpoint: createConsumerStore(db).progress()?.checkpoint ?? 0, ledger: consumer.cursor() };
@@ -188,7 +188,7 @@ function refuseStrangers(): void {
 
 /** Every consumer takes what is in the journal now, and it is published; then windows are written. */
 async function drain(): Promise<void> {
-  // What a silent database does not answer in time comes again after the next start.
+  // What a database does not take in time is written again after the next start.
   const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
   await loops.stop();
   while (rules.step().length > 0);
@@ -200,7 +200,7 @@ async function drain(): Promise<void> {
 }
 
 const functions = {
-  /** Starts the consumers; the broker learns of what it missed. */
+  /** Starts the consumers, and publishes what the broker missed. */
   run() {
     collectAfterStart();
     publisher.start();
@@ -219,7 +219,7 @@ const functions = {
   /** Serves one scan of the history over the port. */
   scan: (port: MessagePort) => offerScan(port, history),
   exportParquet: (query: Parameters<typeof history.exportParquet>[0]) => history.exportParquet(query),
-  /** An InfluxDB rolls up and forgets by its own rules. */
+  /** Does nothing with InfluxDB, which rolls up and deletes by its own rules. */
   rollup: async (untilMs: number) => (await embedded?.rollup(untilMs)) ?? 0,
   prune: async (beforeMs: number) => (await embedded?.prune(beforeMs)) ?? 0,
   /** Copies the embedded history; resolves to its cursor in the copy. */

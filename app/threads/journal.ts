@@ -1,4 +1,4 @@
-/** Entry of the journal's thread: owns the journal's file, and fsyncs so that nobody else has to. */
+/** Entry of the journal's thread: owns the journal's file and waits for its fsync, so that no other thread does. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../domain/index.ts';
 import { type JournalLimits, JournalServer } from '../../journal/index.ts';
@@ -6,13 +6,13 @@ import { collectAfterStart } from './memory.ts';
 import { offer } from './rpc.ts';
 import { COMMITTED } from './shared-counters.ts';
 
-/** What the main thread hands to this one. */
+/** The data that the main thread passes to this one. */
 export interface JournalThreadData {
   readonly path: string;
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
   readonly limits: JournalLimits & { tickMs: number };
-  /** Where the broker sends its group commits. */
+  /** From the broker: its group commits. */
   readonly broker: MessagePort;
 }
 
@@ -37,7 +37,7 @@ const functions = {
   hold: () => server.hold(),
   letGo: () => server.letGo(),
   bytes: () => server.bytes(),
-  /** Starts ticks and trimming: once what surrounds the journal is in place. */
+  /** Starts ticks and trimming, once every consumer runs. */
   run() {
     collectAfterStart();
     server.start();
@@ -45,7 +45,7 @@ const functions = {
   stop() {
     server.stop();
     data.broker.close();
-    // After the answer has left.
+    // After the reply has left.
     setImmediate(() => parentPort!.close());
   },
 };

@@ -1,4 +1,7 @@
-/** Entry of the thread that tells receivers what happens; owns the file of the deliveries. Slow receivers keep nobody else waiting. */
+/**
+ * Entry of the thread that sends events to receivers; owns the file of the deliveries. A slow receiver delays no other
+ * thread.
+ */
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -10,7 +13,7 @@ import { createMailer, createNotifier, createPoster, openDeliveries, type SmtpSe
 import { collectAfterStart } from './memory.ts';
 import { offer, under } from './rpc.ts';
 
-/** What the main thread hands to this one. */
+/** The data that the main thread passes to this one. */
 export interface NotifyThreadData {
   readonly dir: string;
   readonly logLevel: string;
@@ -62,7 +65,7 @@ const functions = {
     await notifier.stop(PATIENCE_MS);
     state.close();
     db.close();
-    // After the answer has left.
+    // After the reply has left.
     setImmediate(() => parentPort!.close());
   },
 };

@@ -46,7 +46,10 @@ type End = MessagePort | Worker;
 
 const moves = new WeakMap<object, readonly TransferListItem[]>();
 
-/** Marks parts of a function's result to be transferred to the other thread instead of copied. Ports among arguments always are. */
+/**
+ * Marks parts of a function's result to be transferred to the other thread instead of copied. Ports among arguments
+ * always are.
+ */
 export function moving<T extends object>(result: T, parts: readonly TransferListItem[]): T {
   moves.set(result, parts);
   return result;
@@ -73,7 +76,10 @@ export function offer(port: End, functions: Offered): void {
   });
 }
 
-/** Calls the functions that the other end offers. `fail` rejects the calls still open, and every later one; the first error counts. */
+/**
+ * Calls the functions that the other end offers. `fail` rejects the calls still open, and every later one; the first
+ * error counts.
+ */
 export function remote<T>(port: End): { call: Remote<T>; fail(error: Error): void } {
   const open = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   let next = 1;
@@ -121,7 +127,7 @@ export interface Thread<T> {
   readonly worker: Worker;
   /** Resolves when the thread has ended. */
   readonly ended: Promise<void>;
-  /** Lets the thread stop itself by its function `stop`; ends it the hard way where that fails. Idempotent. */
+  /** Lets the thread stop itself by its function `stop`; terminates it where that fails. Idempotent. */
   stop(): Promise<void>;
 }
 

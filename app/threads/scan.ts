@@ -4,14 +4,14 @@ import { moving, offer, remote } from './rpc.ts';
 
 type Scan = HistoryStore['scan'];
 
-/** What the thread of the history offers to one that scans it: batch by batch, each on request. */
+/** The functions of a scan that the history's thread serves: batch by batch, each on request. */
 type ScanEnd = {
   begin(query: ScanQuery): void;
   /** Null at the end. */
   next(): Promise<ScannedReadings | null>;
 };
 
-/** Serves one scan over a port, until the other end closes it; at most one batch lies in between. */
+/** Serves one scan over a port until the other end closes it; at most one batch is on its way. */
 export function offerScan(port: MessagePort, history: { scan: Scan }): void {
   const ended = new AbortController();
   let batches: AsyncIterator<ScannedReadings> | null = null;
@@ -32,7 +32,7 @@ export function offerScan(port: MessagePort, history: { scan: Scan }): void {
   } satisfies { [K in keyof ScanEnd]: (...args: Parameters<ScanEnd[K]>) => unknown });
 }
 
-/** The scan of a history that another thread owns. For one scan; closes the port when it ends. */
+/** Returns one scan of a history that another thread owns; closes the port when it ends. */
 export function remoteScan(port: MessagePort): Scan {
   const end = remote<ScanEnd>(port);
   return async function* scan(query) {

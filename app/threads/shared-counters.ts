@@ -1,4 +1,4 @@
-/** What threads share without a message: places in one shared array of 32-bit counters, which may wrap. */
+/** Counters that threads share without messages: places in one shared array of 32-bit integers, which may wrap. */
 
 /** 1 while anybody is subscribed to live readings. Written by the broker's thread. */
 export const LIVE = 0;

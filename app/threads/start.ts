@@ -57,7 +57,8 @@ interface Parts extends Pick<Start, 'config' | 'onCrash'> {
 }
 
 /**
- * Starts the threads along the way of a reading, the journal first, and the MQTT listeners last. A stop undoes it from the
+ * Starts the threads along the way of a reading, the journal first, and the MQTT listeners last. A stop undoes it from
+ * the
  * end: no more messages are taken, every consumer settles what was taken, then the files are closed.
  */
 export async function startThreads({ steps, log, ...start }: Start): Promise<Threads> {

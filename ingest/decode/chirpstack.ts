@@ -67,7 +67,9 @@ function timeOf(body: Body): { ts: unknown; timePath: string } {
   return { ts: (gateways[at] as Body).time, timePath: `$.rxInfo[${at}].time` };
 }
 
-/** Proto3 JSON omits zero: without fCnt it is the first frame. A counter without the session's address has no meaning. */
+/**
+ * Proto3 JSON omits zero: without fCnt it is the first frame. A counter without the session's address has no meaning.
+ */
 function uplinkOf({ devAddr, fCnt = 0 }: Body): { uplink?: string } {
   if (typeof devAddr !== 'string' || devAddr === '' || !Number.isInteger(fCnt)) return {};
   return { uplink: `${devAddr}:${fCnt}` };

@@ -13,8 +13,10 @@ interface Flat {
 }
 
 /**
- * Flattens a nested object. Field names are dotted paths (`air.temperature`; items of arrays by index: `probes.0.level`).
- * Of two leaves with the same name the second is refused. Leaves deeper than 16 levels or past 1,024 fields are refused too.
+ * Flattens a nested object. Field names are dotted paths (`air.temperature`; items of arrays by index:
+ * `probes.0.level`).
+ * Of two leaves with the same name the second is refused. Leaves deeper than 16 levels or past 1,024 fields are refused
+ * too.
  */
 export function flatten(object: Record<string, unknown>, root: string): Flat {
   const walk = new Walk();

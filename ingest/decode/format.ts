@@ -29,7 +29,10 @@ export interface Decoded {
 /** A payload format of devices or network servers. */
 export interface Format {
   readonly name: string;
-  /** Pure. Returns a rejection where nothing of the payload can be read. `receivedAt` is epoch ms, the base of relative times. */
+  /**
+   * Pure. Returns a rejection where nothing of the payload can be read. `receivedAt` is epoch ms, the base of relative
+   * times.
+   */
   readonly decode: (payload: Buffer, receivedAt: number) => Decoded | Rejection;
   /** For formats where only the payload names the device: returns its id, null where there is none. */
   readonly deviceOf?: (payload: Buffer) => string | null;

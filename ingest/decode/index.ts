@@ -20,8 +20,10 @@ const CHIRPSTACK = /^application\/[^/]+\/device\/([^/]+)\/event\/up$/;
 const THINGS_STACK = /^v3\/[^/]+\/devices\/[^/]+\/up$/;
 
 /**
- * Returns the device and the format of a topic; the format is null where none is known for the topic. LoRaWAN devices have
- * their DevEUI in lower-case hex as id. Where the format has a `deviceOf`, only the payload names the device, and `device`
+ * Returns the device and the format of a topic; the format is null where none is known for the topic. LoRaWAN devices
+ * have
+ * their DevEUI in lower-case hex as id. Where the format has a `deviceOf`, only the payload names the device, and
+ * `device`
  * is the network server's key.
  */
 export function formatOf(identity: string, topic: string): { device: string; format: Format | null } {

@@ -3,7 +3,10 @@ import { type Decoded, type Format, isObject, kindOf, type RawReading, readJson,
 
 const KEYS = 'a reading is {"ts": ISO 8601 or epoch ms, "metrics": {name: number}}';
 
-/** Native JSON (`devices/{id}/readings`): `{"ts": …, "metrics": {…}}` or an array of these. Values are in the metric's own unit. */
+/**
+ * Native JSON (`devices/{id}/readings`): `{"ts": …, "metrics": {…}}` or an array of these. Values are in the metric's
+ * own unit.
+ */
 export const native: Format = { name: 'native', decode: decodeNative };
 
 function decodeNative(payload: Buffer): Decoded | Rejection {

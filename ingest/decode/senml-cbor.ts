@@ -45,7 +45,10 @@ function parse(payload: Buffer): { value: unknown } | Rejection {
   }
 }
 
-/** Limits the depth: cborg recurses for each level, and a deep message would overflow the stack at an unpredictable depth. */
+/**
+ * Limits the depth: cborg recurses for each level, and a deep message would overflow the stack at an unpredictable
+ * depth.
+ */
 class BoundedTokenizer extends Tokenizer {
   /** The number of items that each open array, map or tag still needs. */
   readonly #open: number[] = [];
@@ -63,7 +66,10 @@ class BoundedTokenizer extends Tokenizer {
   }
 }
 
-/** A decimal fraction (tag 4) is a number (§6). The meaning of other tags is not known; it matters in a known field only. */
+/**
+ * A decimal fraction (tag 4) is a number (§6). The meaning of other tags is not known; it matters in a known field
+ * only.
+ */
 const TAGS: Record<number, TagDecoder> = new Proxy(
   {},
   {
@@ -73,7 +79,9 @@ const TAGS: Record<number, TagDecoder> = new Proxy(
   },
 );
 
-/** RFC 8949 §3.4.4: [exponent, mantissa], to the base ten. Written as text and parsed, it becomes the nearest double. */
+/**
+ * RFC 8949 §3.4.4: [exponent, mantissa], to the base ten. Written as text and parsed, it becomes the nearest double.
+ */
 function fractionOf(content: unknown): unknown {
   if (!Array.isArray(content) || content.length !== 2 || !content.every(isInteger)) return { tag: '4', content };
   const [exponent, mantissa] = content;
@@ -84,7 +92,9 @@ function isInteger(value: unknown): boolean {
   return typeof value === 'bigint' || Number.isInteger(value);
 }
 
-/** Returns the records with the labels of SenML JSON, which the resolver expects; a rejection where a label is invalid. */
+/**
+ * Returns the records with the labels of SenML JSON, which the resolver expects; a rejection where a label is invalid.
+ */
 function recordsOf(items: readonly unknown[]): unknown[] | Rejection {
   const records: unknown[] = [];
   for (const [i, item] of items.entries()) {

@@ -5,7 +5,8 @@ const SHAPE = 'a station sends {"sensordatavalues": [{"value_type": "SDS_P1", "v
 const NUMBER = /^\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*$/i;
 
 /**
- * Push of a sensor.community station (airRohr firmware, "own API"). It has no time, and every value is a text. Fields are
+ * Push of a sensor.community station (airRohr firmware, "own API"). It has no time, and every value is a text. Fields
+ * are
  * the `value_type`s. Only in this format a text that contains a number counts as a number.
  */
 export const sensorCommunity: Format = { name: 'sensor-community', decode };

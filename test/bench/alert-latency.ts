@@ -12,7 +12,9 @@ export interface Spread {
   readonly maxMs: number;
 }
 
-/** From the publish of the reading that crosses the threshold, up or down, to the event of its alert at a subscriber. */
+/**
+ * From the publish of the reading that crosses the threshold, up or down, to the event of its alert at a subscriber.
+ */
 export interface AlertLatency {
   readonly alerts: number;
   readonly mqtt: Spread;

@@ -33,7 +33,9 @@ export interface BacktestFigures {
   readonly tickets: number;
 }
 
-/** Fills a history with 6 million readings of 1,000 devices, one per minute each, and runs a rule with a window over it. */
+/**
+ * Fills a history with 6 million readings of 1,000 devices, one per minute each, and runs a rule with a window over it.
+ */
 export async function benchBacktest(): Promise<BacktestFigures> {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-bench-'));
   const metrics: MetricTable = { indexOf: () => 0, idOf: () => 'pm25' };

@@ -1,4 +1,7 @@
-/** How well `anomaly` and `jump` find what people marked as unusual in real readings of road sensors: `npm run bench -- --labelled`. */
+/**
+ * How well `anomaly` and `jump` find what people marked as unusual in real readings of road sensors: `npm run bench --
+ * --labelled`.
+ */
 import { readFileSync } from 'node:fs';
 import { parseCity, readCityFolder } from '../../city-model/index.ts';
 import { type City, createZone, type Rule } from '../../domain/index.ts';

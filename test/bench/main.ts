@@ -90,7 +90,8 @@ const rounds = Number(values.rounds);
 
 const WIDE: Shape = { connections: 50, window: 200, seconds };
 const NARROW: Shape = { connections: 1000, window: 1, seconds };
-// The first seconds after a start are V8's: code not yet compiled, and the objects of 1,000 new connections copied by its collector.
+// The first seconds after a start are V8's: code not yet compiled, and the objects of 1,000 new connections copied by
+// its collector.
 const STEADY: Shape = { connections: 1000, window: 10, seconds, rate: 10_000, warmupSeconds: 5 };
 const CALM = { connections: 100, window: 10, seconds, rate: 1_667 };
 

@@ -9,7 +9,10 @@ import { lamppost } from './subjects.ts';
 export interface Outage {
   /** Readings that waited in the journal when the database came back. */
   readonly backlog: number;
-  /** Seconds from the database's first response until the first batch was stored: the rest of the delay between two attempts. */
+  /**
+   * Seconds from the database's first response until the first batch was stored: the rest of the delay between two
+   * attempts.
+   */
   readonly waitedSeconds: number;
   /** Seconds from then until all were stored, with live readings coming in meanwhile. */
   readonly seconds: number;

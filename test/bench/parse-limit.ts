@@ -4,7 +4,10 @@ const PAYLOAD = '{"ts":1764000000000,"metrics":{"pm25":12.3456789012,"pm10":23.4
 const CHUNK_PACKETS = 500;
 const ROUNDS = 2_000;
 
-/** What no server in this language can undercut on one thread: walking the headers of PUBLISH packets and JSON.parse of each payload. µs a message. */
+/**
+ * What no server in this language can undercut on one thread: walking the headers of PUBLISH packets and JSON.parse of
+ * each payload. µs a message.
+ */
 export function parseLimitMicros(): number {
   const packet = generate({
     cmd: 'publish',

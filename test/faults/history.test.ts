@@ -11,7 +11,10 @@ import { metricTable, rowsIn, tsOf } from '../kit/history/batches.ts';
 const CHILD = fileURLToPath(new URL('../kit/history/child.ts', import.meta.url));
 const KILLS = 6;
 
-/** Lets a child append until it has stored `batches` more and a random time has passed; then kill -9. Returns the last batch it reported. */
+/**
+ * Lets a child append until it has stored `batches` more and a random time has passed; then kill -9. Returns the last
+ * batch it reported.
+ */
 async function appendUntilKilled(path: string, batches: number): Promise<number> {
   const child = spawn(process.execPath, [CHILD, path], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';

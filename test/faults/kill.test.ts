@@ -46,7 +46,8 @@ function publish(server: ServerProcess, id: string, secret: string, qos: 1 | 2):
   const lane = async () => {
     while (!publisher.stopped) {
       const n = next++;
-      // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it is sent again.
+      // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it is sent
+      // again.
       while (!(await sent(n))) await pause(20);
       acknowledged.add(n);
     }

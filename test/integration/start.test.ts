@@ -24,7 +24,10 @@ function dataFolder(): string {
   return folder;
 }
 
-/** The child ends by itself only where nothing keeps it: a listener, a thread or a timer that was left would be seen as a time-out. */
+/**
+ * The child ends by itself only where nothing keeps it: a listener, a thread or a timer that was left would be seen as
+ * a time-out.
+ */
 async function start(data: string, failAt = '', settings: Record<string, string> = {}): Promise<Leftovers> {
   const { stdout } = await promisify(execFile)(process.execPath, [CHILD, data, failAt, JSON.stringify(settings)], {
     timeout: 60_000,

@@ -258,7 +258,7 @@ describe('the API', () => {
     expect((await register(secret, { id: 'x', profile: 'noise', district: 'harbour' })).status).toBe(403);
     const wrong = await register(ADMIN_KEY, { id: 'x', profile: 'nose', district: 'harbour' });
     expect(wrong.status).toBe(400);
-    expect(((await wrong.json()) as { detail: string }).detail).toContain('air-quality');
+    expect(((await wrong.json()) as { detail: string }).detail).toContain('did you mean "noise"?');
     expect((await register(ADMIN_KEY, { id: 'bin-1', profile: 'noise', district: 'harbour' })).status).toBe(409);
     expect((await register(ADMIN_KEY, { id: 'has space', profile: 'noise', district: 'harbour' })).status).toBe(400);
   });

@@ -41,7 +41,8 @@ export class Bins {
     const lane = async () => {
       while (!this.#stopped) {
         const n = next++;
-        // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it is sent again.
+        // mqtt.js gives up a message whose connection breaks at the wrong moment: it was not acknowledged, so it is
+        // sent again.
         while (!(await sent(client, `devices/${id}/readings`, payloadOf(n), qos))) await pause(20);
         acknowledged.add(n);
       }
@@ -95,7 +96,10 @@ export const allTickets = (server: ServerProcess) => all<Ticket>(server, '/api/v
 /** Every event, in order of its number. */
 export const allEvents = (server: ServerProcess) => all<NumberedEvent>(server, '/api/v1/events');
 
-/** Numbers of the messages of bins that the server has, in its history or its quarantine; throws where one is stored twice. */
+/**
+ * Numbers of the messages of bins that the server has, in its history or its quarantine; throws where one is stored
+ * twice.
+ */
 export async function numbersIn(server: ServerProcess, ids: Iterable<string>): Promise<Map<string, Set<number>>> {
   const refused = await all<Quarantined>(server, '/api/v1/quarantine');
   const found = new Map<string, Set<number>>();

@@ -16,7 +16,8 @@ export interface MetWrite {
 export type Responder = (write: MetWrite, response: ServerResponse, server: InfluxScript) => void;
 
 /**
- * A server that speaks HTTP and line protocol and responds as a test decides: for responses that the databases installed
+ * A server that speaks HTTP and line protocol and responds as a test decides: for responses that the databases
+ * installed
  * here do not give. It keeps points as InfluxDB does: by series, field and time; the newest value wins.
  */
 export class InfluxScript {

@@ -18,7 +18,8 @@ process.once('exit', () => {
 });
 
 /**
- * A free port below those that the system gives to outgoing connections (usually from 32768): none of these can take it while
+ * A free port below those that the system gives to outgoing connections (usually from 32768): none of these can take it
+ * while
  * a server is down, not even one that tries to reach that server (it would connect to itself).
  */
 export async function freePort(): Promise<number> {

@@ -21,7 +21,8 @@ interface Options {
 }
 
 /**
- * A reader like those of browsers (WHATWG HTML §9.2): it keeps the last id, reconnects with it when the connection is lost, and
+ * A reader like those of browsers (WHATWG HTML §9.2): it keeps the last id, reconnects with it when the connection is
+ * lost, and
  * does not check what it receives.
  */
 export function createSseReader({ url, key, query = '', last, delayMs = 0, onEvent }: Options) {

@@ -1,5 +1,6 @@
 /**
- * Creates the fixture of a version from a real run of it: `node test/kit/state-fixture.ts test/fixtures/state/<version>`.
+ * Creates the fixture of a version from a real run of it: `node test/kit/state-fixture.ts
+ * test/fixtures/state/<version>`.
  * Run once for each release; test/integration/migrations.test.ts starts a server with every one of them.
  */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';

@@ -93,7 +93,9 @@ export async function allOf<T>(server: RulesServer, path: string): Promise<T[]> 
   return items;
 }
 
-/** Resolves when no alert waits for others any more, and every alert that joined has its event; throws after a minute. */
+/**
+ * Resolves when no alert waits for others any more, and every alert that joined has its event; throws after a minute.
+ */
 export async function untilGathered(server: RulesServer, alerts: number): Promise<Ticket[]> {
   const deadline = Date.now() + 60_000;
   for (;;) {

@@ -338,7 +338,9 @@ export async function openApi(
       state.exec('commit');
       for (const listener of listeners) listener();
     },
-    /** Sends a request with a key (default: the admin's). Throws where the response does not conform to openapi.json. */
+    /**
+     * Sends a request with a key (default: the admin's). Throws where the response does not conform to openapi.json.
+     */
     async fetch(path: string, init: RequestInit & { key?: string | null } = {}): Promise<Response> {
       const { key = ADMIN, ...rest } = init;
       const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...rest.headers };

@@ -19,7 +19,9 @@ const square = (west: number, south: number) => ({
   ],
 });
 
-/** A city of two districts, east and west of the prime meridian, and four services, one of which is not for citizens. */
+/**
+ * A city of two districts, east and west of the prime meridian, and four services, one of which is not for citizens.
+ */
 const FILES = {
   'city.yaml': {
     name: text('Linjiang', '临江市'),

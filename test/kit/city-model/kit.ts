@@ -16,7 +16,9 @@ export function withFile(path: string, text: string | null): CityControl {
   return { version: 'changed', files: text === null ? others : [...others, { path, text }] };
 }
 
-/** Returns the sample city with the first occurrence of a piece of a file replaced. Throws where the piece is missing. */
+/**
+ * Returns the sample city with the first occurrence of a piece of a file replaced. Throws where the piece is missing.
+ */
 export function edited(path: string, piece: string, replacement: string): CityControl {
   const text = textOf(path);
   if (!text.includes(piece)) throw new Error(`${path} does not hold ${piece}`);

@@ -53,7 +53,10 @@ function sum(values: readonly number[]): number {
 /** Every function that a query may ask for. */
 export const FUNCTIONS = AGGREGATES;
 
-/** What a query should find among these rows, as one would write it without a database. `districts`: where devices are now. */
+/**
+ * What a query should find among these rows, as one would write it without a database. `districts`: where devices are
+ * now.
+ */
 export function expectedSeries(
   rows: readonly Row[],
   query: ReadingsQuery,

@@ -110,7 +110,9 @@ const Reading = z.strictObject({
   metrics: z.record(z.string(), z.unknown()).refine((metrics) => Object.keys(metrics).length > 0),
 });
 
-/** Returns the readings of a payload; null where all of it is refused: not JSON, or no part has the shape of a reading. */
+/**
+ * Returns the readings of a payload; null where all of it is refused: not JSON, or no part has the shape of a reading.
+ */
 function itemsOf(payload: string): unknown[] | null {
   try {
     const parsed: unknown = JSON.parse(payload);

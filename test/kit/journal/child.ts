@@ -1,4 +1,6 @@
-/** A process for tests to kill: it appends to a journal and writes the number of every acknowledged message to stdout. */
+/**
+ * A process for tests to kill: it appends to a journal and writes the number of every acknowledged message to stdout.
+ */
 import { writeSync } from 'node:fs';
 import { JournalReader } from '../../../journal/index.ts';
 import { openJournal, payloadOf } from './kit.ts';

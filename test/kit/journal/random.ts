@@ -45,7 +45,9 @@ const rule = fc
   .map((one) => (one.when.metric === 'b' || !('profile' in one.where) ? one : { ...one, where: { profile: 'bin' } }));
 const rules = fc.uniqueArray(rule, { selector: ({ id }) => id, minLength: 1, maxLength: 4, size: 'max' });
 
-/** Changes of rules by the API: some have the id of a file's rule, some are deletions, a few are invalid in any city. */
+/**
+ * Changes of rules by the API: some have the id of a file's rule, some are deletions, a few are invalid in any city.
+ */
 const ruleChanges = fc.record({
   rule: rule.map((one) => ({ ...one, id: one.id === 'r4' ? one.id : `x${one.id}` })),
   dice: fc.nat({ max: 9 }),
@@ -162,7 +164,10 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
   },
 );
 
-/** Random journals: late, repeated, disordered and broken messages, ticks, changes of the city, registered and revoked devices. */
+/**
+ * Random journals: late, repeated, disordered and broken messages, ticks, changes of the city, registered and revoked
+ * devices.
+ */
 export function journals({ blocks, steps }: Extent): fc.Arbitrary<Entry[]> {
   const timed = fc.tuple(fc.constantFrom(...steps), ops);
   return fc.tuple(plans, fc.array(timed, { minLength: 1, maxLength: blocks, size: 'max' })).map(([plan, drawn]) => {

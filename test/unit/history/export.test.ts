@@ -38,7 +38,7 @@ async function serve(store: HistoryStore): Promise<{ app: App; base: string }> {
   const one = Fastify() as unknown as App;
   one.setValidatorCompiler(validatorCompiler);
   one.setSerializerCompiler(serializerCompiler);
-  respondWithProblems(one as never);
+  respondWithProblems(one as unknown as Parameters<typeof respondWithProblems>[0]);
   readingRoutes(one, { history: store } as unknown as ApiDeps);
   return { app: one, base: `${await one.listen({ host: '127.0.0.1', port: 0 })}/api/v1/readings` };
 }

@@ -23,7 +23,10 @@ export interface Month {
   readonly workdays: Calendar['workdays'];
 }
 
-/** Around the day on which clocks skip an hour, with Good Friday and Easter Monday, and a Saturday that stands for a Friday. */
+/**
+ * Around the day on which clocks skip an hour, with Good Friday and Easter Monday, and a Saturday that stands for a
+ * Friday.
+ */
 export const SPRING: Month = {
   from: '2026-03-09',
   holidays: ['2026-03-19', '2026-04-03', '2026-04-06'],

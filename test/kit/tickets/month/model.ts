@@ -37,7 +37,8 @@ interface Options {
 }
 
 /**
- * What the clock should do to tickets, computed only from what others did to them. It knows neither the tables nor the code of the deadlines;
+ * What the clock should do to tickets, computed only from what others did to them. It knows neither the tables nor the
+ * code of the deadlines;
  * it keeps one plain list and looks through all of it.
  */
 export function createModel({ services, walk, ruleDeadlineMs }: Options) {

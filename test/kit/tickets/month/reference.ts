@@ -7,8 +7,10 @@ const DAY = 86_400_000;
 export type Walk = (calendar: string | null, from: number, duration: number) => number;
 
 /**
- * What the clocks of a zone show at every minute of [fromMs, toMs), asked of `Intl` alone; and from that, which minutes are
- * working time: from the first minute that shows a span's beginning, or later, until the first that shows its end, or later.
+ * What the clocks of a zone show at every minute of [fromMs, toMs), asked of `Intl` alone; and from that, which minutes
+ * are
+ * working time: from the first minute that shows a span's beginning, or later, until the first that shows its end, or
+ * later.
  */
 export function createReference(calendars: Iterable<Calendar>, fromMs: number, toMs: number): Walk {
   const minutes = (toMs - fromMs) / MINUTE;

@@ -13,7 +13,10 @@ const CITY: Extract<Actor, { kind: 'key' }> = { kind: 'key', id: 'op', role: 'op
 /** People act on this many of the newest tickets. */
 const RECENT = 25;
 
-/** The tickets of a city and the model of what the clock should do to them. Every step goes to both, and the results are compared. */
+/**
+ * The tickets of a city and the model of what the clock should do to them. Every step goes to both, and the results are
+ * compared.
+ */
 export function createSimulation({ month, walk, random }: { month: Month; walk: Walk; random: Random }) {
   const city = cityOf(month);
   const services = [...city.services.keys()];
@@ -109,7 +112,9 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     observe(news());
   }
 
-  /** Does what is due, one thing a transaction, and compares it with the model: each thing once, in the order of time. */
+  /**
+   * Does what is due, one thing a transaction, and compares it with the model: each thing once, in the order of time.
+   */
   function look(nowMs: number): void {
     while (committed(nowMs, () => state.effects.doNextDue(nowMs, city)));
     const expected = model.due(nowMs);

@@ -22,7 +22,9 @@ function walkOf(month: Month): Walk {
   return walk;
 }
 
-/** Runs a month in which alerts fire and people act at random; `nextLook` returns the time until the clock looks again. */
+/**
+ * Runs a month in which alerts fire and people act at random; `nextLook` returns the time until the clock looks again.
+ */
 function simulate(month: Month, seed: string, nextLook: (random: () => number) => number) {
   const random = createRandom(seed);
   const simulation = createSimulation({ month, walk: walkOf(month), random });
