@@ -41,7 +41,7 @@ const FILES = {
     water: { title: text('Water & Sons', '水务局') },
   },
   'services.yaml': {
-    mend: { title: text('Sensor care', '设备维护'), department: 'care', deadline: '1h', open311: false },
+    repair: { title: text('Sensor care', '设备维护'), department: 'care', deadline: '1h', open311: false },
     'street-light': {
       title: text('Street light out', '路灯故障'),
       description: text('A lamp is dark, or burns by day', '路灯不亮或白天常亮'),

@@ -52,7 +52,7 @@ export function cityControl(plan: CityPlan = {}): CityControl {
     'metrics.yaml': mapped(plan.metrics ?? METRICS, (range) => ({ title, unit: 'u', ...range })),
     'profiles.yaml': mapped(plan.profiles ?? PROFILES, (metrics) => ({ title, metrics, interval: '1m' })),
     'departments.yaml': { care: { title }, roads: { title } },
-    'services.yaml': { mend: { title, department: 'care', deadline: '1h' } },
+    'services.yaml': { repair: { title, department: 'care', deadline: '1h' } },
     'calendars.yaml': plan.calendars ?? {},
     'districts.geojson': {
       type: 'FeatureCollection',

@@ -8,7 +8,7 @@ const rule = (id: string, when: object, more: object = {}) => ({
   title: `${id} {{value}}`,
   when,
   severity: 'low',
-  ticket: { service: 'mend' },
+  ticket: { service: 'repair' },
   ...more,
 });
 

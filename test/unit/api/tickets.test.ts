@@ -37,7 +37,7 @@ const act = (id: string, action: string, init: Parameters<typeof call>[1] = {}) 
 
 /** A ticket opened by hand. */
 async function opened(more: object = {}): Promise<Ticket> {
-  const body = { service: 'mend', title: 'Broken', district: 'east', ...more };
+  const body = { service: 'repair', title: 'Broken', district: 'east', ...more };
   const response = await call('/api/v1/tickets', { body });
   expect(response.status).toBe(201);
   return response.body;
@@ -75,7 +75,7 @@ test('tickets - every refusal has a status, a reason and what would be right', a
   expect((await act(id, 'comment', { body: {} })).body.detail).toContain('a comment needs a text');
   expect((await act('t-0', 'acknowledge')).status).toBe(404);
   expect((await act(id, 'acknowledge', { body: { noet: 'x' } })).body.detail).toContain('noet');
-  const nowhere = await call('/api/v1/tickets', { body: { service: 'mend', title: 'x', district: 'moon' } });
+  const nowhere = await call('/api/v1/tickets', { body: { service: 'repair', title: 'x', district: 'moon' } });
   expect(nowhere.body.detail).toContain('unknown district "moon"; known: east, west');
   const nothing = await call('/api/v1/tickets', { body: { service: 'nothing', title: 'x', district: 'east' } });
   expect(nothing.status).toBe(404);

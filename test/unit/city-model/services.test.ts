@@ -12,24 +12,24 @@ function mistakes(path: string, text: string): string[] {
 }
 
 const service = (more: string) =>
-  `mend:\n  title: ${JSON.stringify(title)}\n  department: care\n  deadline: 1h\n  ${more}\n`;
+  `repair:\n  title: ${JSON.stringify(title)}\n  department: care\n  deadline: 1h\n  ${more}\n`;
 
 test.each([
-  ['warn: 80', /5 mend\.warn: not a share; write 80%/],
-  ['warn: 120%', /5 mend\.warn: a share is between 1% and 99%/],
+  ['warn: 80', /5 repair\.warn: not a share; write 80%/],
+  ['warn: 120%', /5 repair\.warn: a share is between 1% and 99%/],
   ['calendar: weekend', /5 unknown calendar "weekend"/],
   ['escalate: [{ on: acknowledge, to: care }]', /5 .*the service sets no time to acknowledge; add "acknowledge: 30m"/],
   ['escalate: [{ on: resolve, to: caer }]', /5 unknown department "caer": did you mean "care"\?/],
   ['offer: [{ to: nobody, for: 1h }]', /5 unknown department "nobody"/],
-  ['resolution: maybe', /5 mend\.resolution: "maybe" is not possible here/],
-  ['gather: { by: [street], wait: 30s }', /5 mend\.gather\.by\.0: "street" is not possible here/],
+  ['resolution: maybe', /5 repair\.resolution: "maybe" is not possible here/],
+  ['gather: { by: [street], wait: 30s }', /5 repair\.gather\.by\.0: "street" is not possible here/],
   ['attributes: [{ code: a b, title: { en: A, zh: A }, datatype: text }]', /5 .*a code has letters/],
   ['attributes: [{ code: a, title: { en: A, zh: A }, datatype: singlevaluelist }]', /5 .*a list needs values/],
   [
     'attributes: [{ code: a, title: { en: A, zh: A }, datatype: text, values: { x: { en: X, zh: X } } }]',
     /5 .*only singlevaluelist/,
   ],
-  ['reopne: 1h', /5 mend\.reopne: unknown key: did you mean "reopen"\?/],
+  ['reopne: 1h', /5 repair\.reopne: unknown key: did you mean "reopen"\?/],
 ])('services - %s is a mistake that is reported at its place', (more, expected) => {
   expect(mistakes('services.yaml', service(more))).toEqual([expect.stringMatching(expected)]);
 });
@@ -42,7 +42,7 @@ test('inhibitions - they are optional; the names in them must be known', () => {
   expect(
     mistakes('inhibitions.yaml', '- source: { rule: a }\n  target: { service: mned, district: [east, moon] }\n'),
   ).toEqual([
-    expect.stringMatching(/^2 unknown service "mned": did you mean "mend"\?/),
+    expect.stringMatching(/^2 unknown service "mned": did you mean "repair"\?/),
     expect.stringMatching(/^2 unknown district "moon"/),
   ]);
 });

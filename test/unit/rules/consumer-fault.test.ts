@@ -22,7 +22,7 @@ const rule = (id: string, more: object = {}) => ({
   title: `${id} {{value}}`,
   when: { metric: 'a', above: 10 },
   severity: 'low',
-  ticket: { service: 'mend' },
+  ticket: { service: 'repair' },
   ...more,
 });
 const reading = (second: number, a: number): Entry => ({

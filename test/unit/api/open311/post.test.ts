@@ -190,9 +190,9 @@ describe('what is wrong with a request', () => {
     ['an unknown service', { service_code: 'x' }, 404, [/^service_code: there is no service "x"/]],
     [
       'a service that is not for citizens',
-      { service_code: 'mend' },
+      { service_code: 'repair' },
       404,
-      [/^service_code: there is no service "mend"/],
+      [/^service_code: there is no service "repair"/],
     ],
     [
       'no place',

@@ -111,7 +111,7 @@ describe('GET requests/{id}', () => {
       id: 'inside-1',
       origin: 'operator',
       by: 'key:k',
-      service: 'mend',
+      service: 'repair',
       title: 'T',
       titleZh: 'Z',
       description: null,

@@ -130,7 +130,7 @@ describe('GET services/{code}', () => {
     expect(body).toEqual({ service_code: 'flood', attributes: [] });
   });
 
-  test.each(['nothing', 'mend', '', '中'])('"%s" is no service: 404', async (code) => {
+  test.each(['nothing', 'repair', '', '中'])('"%s" is no service: 404', async (code) => {
     const { status, body } = await server.both<Errors>(`/open311/v2/services/${code}`, 'errors');
     expect(status).toBe(404);
     expect(body).toEqual([
