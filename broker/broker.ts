@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { type Clock, LamppostError, type MessageSink, type SessionDrop } from '../domain/index.ts';
 import { type CredentialChange, Credentials } from '../registry/index.ts';
 import { createAdmission, createPublisher, waitingBytes } from './admission.ts';
-import { ACCEPT, CONNACK, type Connection, FORWARD, firstRefusal, LOGIN, SUBSCRIBE } from './connection.ts';
+import { ACCEPT, CONNACK, type Connection, firstRefusal, LOGIN, refuseForward, SUBSCRIBE } from './connection.ts';
 import { createDirectWays } from './direct.ts';
 import { type GuardLimits, guard } from './guard.ts';
 import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
@@ -151,7 +151,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       done(null, null);
     },
     authorizeForward(client, packet) {
-      const why = firstRefusal(FORWARD, connections.get(client.conn), client, packet.topic, options.maxUnread);
+      const why = refuseForward(connections.get(client.conn), client, packet.topic, options.maxUnread);
       if (why === null) return aedes.forward(client, packet);
       if (why !== 'slow-reader') return null;
       counts.cutSlow++;
@@ -192,7 +192,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
 
   function overloaded(): boolean {
     if (!deps.overloaded()) return false;
-    resuming ??= setInterval(resume, RESUME_MS);
+    if (!stopping) resuming ??= setInterval(resume, RESUME_MS);
     return true;
   }
 

@@ -91,8 +91,22 @@ interface Rooms {
 export type ForwardRefusal = TopicRefusal | 'gone' | 'slow-reader';
 
 /** Steps for a message to a subscriber. The right to read is checked again: it may have changed since the SUBSCRIBE. */
-export const FORWARD: readonly Step<[Connection | undefined, Client, string, number], ForwardRefusal>[] = [
+const FORWARD: readonly Step<[Connection | undefined, Client, string, number], ForwardRefusal>[] = [
   (connection, client) => (connection?.publisher && !client.conn.destroyed ? null : 'gone'),
   (connection, _client, topic) => refuseSubscribe(connection!.publisher!.identity, topic),
   (_connection, client, _topic, maxUnread) => (client.conn.writableLength <= maxUnread ? null : 'slow-reader'),
 ];
+
+/** Returns why a message is not sent to a subscriber; null where it is. Without an array of arguments: it is asked a lot. */
+export function refuseForward(
+  connection: Connection | undefined,
+  client: Client,
+  topic: string,
+  maxUnread: number,
+): ForwardRefusal | null {
+  for (const step of FORWARD) {
+    const reason = step(connection, client, topic, maxUnread);
+    if (reason !== null) return reason;
+  }
+  return null;
+}

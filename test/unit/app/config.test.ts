@@ -25,7 +25,7 @@ test('settings - what is set is taken, a slash at the end of the public URL is n
 });
 
 test.each([
-  [{ SMTP_URL: 'smtp://mail.example' }, 'SMTP_FROM: must name whom mail is from where SMTP_URL is set'],
+  [{ SMTP_URL: 'smtp://mail.example' }, 'SMTP_FROM: must name the sender of mail where SMTP_URL is set'],
   [{ SMTP_URL: 'http://mail.example' }, 'SMTP_URL: must be the URL of a mail server'],
   [{ SMTP_FROM: 'nobody' }, 'SMTP_FROM: must be an address'],
   [{ SMTP_FROM: 'a@b.example\nBcc: x@y.example' }, 'SMTP_FROM: must be an address'],
