@@ -139,7 +139,7 @@ describe('a backup of a server under load', () => {
     expectPlain(mistake, 'write lamppost restore <backup> --data <new folder>');
     const nobody = await backUp(server, '--to', join(newDir(), 'x'));
     expect(nobody.code).toBe(1);
-    expectPlain(nobody, 'no server answers');
+    expectPlain(nobody, 'no server responds');
     expect(existsSync(join(empty, 'x'))).toBe(false);
   });
 });
