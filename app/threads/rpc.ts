@@ -1,6 +1,7 @@
 /** Calls between threads: a thread offers functions on a port, another calls them. */
 import { MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
 import { type ErrorCode, LamppostError } from '../../domain/index.ts';
+import { youngGenerationFrom } from './memory.ts';
 
 /** Functions that a thread offers to another. Arguments and results cross by structured clone. */
 export type Offered = Record<string, (...args: never[]) => unknown>;
@@ -140,8 +141,12 @@ interface SpawnOptions {
   readonly onCrash: (error: Error) => void;
 }
 
-/** Starts a thread from its entry file beside this one. */
+/**
+ * Starts a thread from its entry file beside this one. Wait for its first call before another is spawned: the size of its
+ * young generation is a flag of the process until the thread has begun.
+ */
 export function spawn<T>(entry: string, { data, transfer = [], youngMiB, onCrash }: SpawnOptions): Thread<T> {
+  youngGenerationFrom(youngMiB);
   const worker = new Worker(new URL(entry, import.meta.url), {
     workerData: data,
     transferList: [...transfer],

@@ -89,8 +89,11 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   await engine.call.status();
   const notify = await thread('notify', () => spawnNotify(parts, city));
   appended.add(() => notify.worker.postMessage({ event: 'appended' }));
+  await notify.call.counts();
   const broker = await thread('broker', () => spawnBroker(parts, [...registry.credentials(), start.admin]));
 
+  // Returns once the broker has opened its sessions.
+  await broker.call.counts();
   await notify.call.run();
   await journal.call.run();
   // Last: from here on there is something to drain.
