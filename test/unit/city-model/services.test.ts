@@ -40,9 +40,9 @@ test('inhibitions - they are optional; the names in them must be known', () => {
     expect.stringMatching(/source\.rule: is missing/),
   ]);
   expect(
-    mistakes('inhibitions.yaml', '- source: { rule: a }\n  target: { service: mned, district: [east, moon] }\n'),
+    mistakes('inhibitions.yaml', '- source: { rule: a }\n  target: { service: repiar, district: [east, moon] }\n'),
   ).toEqual([
-    expect.stringMatching(/^2 unknown service "mned": did you mean "repair"\?/),
+    expect.stringMatching(/^2 unknown service "repiar": did you mean "repair"\?/),
     expect.stringMatching(/^2 unknown district "moon"/),
   ]);
 });
