@@ -19,7 +19,8 @@ setFlagsFromString('--expose-gc');
 // Compiled modules, so that later starts neither strip types nor compile again. Without a place to write, nothing is
 // kept.
 const { enableCompileCache } = await import('node:module');
-const { directory } = enableCompileCache(new URL('../node_modules/.cache/lamppost', import.meta.url).pathname);
+const { fileURLToPath } = await import('node:url');
+const { directory } = enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/lamppost', import.meta.url)));
 if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
 const { run } = await import('../cli/index.ts');
 process.exitCode = await run(process.argv.slice(2), process.env);
