@@ -1,3 +1,4 @@
+export { type Cleaning, createCleaning, type PhotoThread } from './cleaning.ts';
 export { createMedia, MEDIA_FOLDER, type Media } from './media.ts';
 export { type Photo, photoOf } from './photo.ts';
 export {
