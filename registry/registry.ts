@@ -109,7 +109,7 @@ export function openRegistry(path: string, clock: Clock): Registry {
     hash: row.hash as Uint8Array,
   });
   const deviceCredential = (row: Record<string, unknown>): Credential => ({
-    identity: { kind: 'device', id: row.id as string },
+    identity: { kind: 'device', id: row.id as string, profile: profileOf(row) },
     hash: row.hash as Uint8Array,
   });
 
@@ -172,7 +172,7 @@ export function openRegistry(path: string, clock: Clock): Registry {
       return row === undefined ? null : keyOfRow(row);
     },
     credentials: () => [
-      ...db.prepare('select id, hash from devices where revoked = 0').all().map(deviceCredential),
+      ...db.prepare('select id, hash, body from devices where revoked = 0').all().map(deviceCredential),
       ...db.prepare('select * from keys').all().map(keyCredential),
     ],
     credentialOf(id) {
@@ -183,6 +183,10 @@ export function openRegistry(path: string, clock: Clock): Registry {
     },
     close: () => db.close(),
   };
+}
+
+function profileOf({ body }: Record<string, unknown>): string {
+  return (JSON.parse(body as string) as Device).profile;
 }
 
 function deviceOf(row: Record<string, unknown>): RegisteredDevice {
