@@ -104,7 +104,7 @@ export function createRoom(total: number): { readonly held: number; hold(who: st
   }
 
   function refuse(own: number): never {
-    const mine = own >= total - held;
+    const mine = 2 * own > total - held;
     const fault: Fault = mine
       ? { code: 429, description: 'too many forms at once from your address; send the next when one is done' }
       : { code: 503, description: 'too many forms are being sent; try again in some seconds' };
