@@ -11,6 +11,7 @@ import { validatorCompiler } from 'fastify-type-provider-zod';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import { KEY_ROLES, type Key, type KeyRole } from '../domain/index.ts';
 import type { ApiDeps, CitizenOptions } from './deps.ts';
+import { limitConcurrency } from './edge/concurrency.ts';
 import { open311Routes } from './open311/routes.ts';
 import { OPENAPI } from './openapi.ts';
 import { problem, respondWithProblems } from './problem.ts';
@@ -131,6 +132,7 @@ function serverOf({ log, keys }: ApiDeps): App {
   server.setSerializerCompiler(() => JSON.stringify);
   respondWithProblems(server);
   authenticate(server, keys);
+  limitConcurrency(server);
   server.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');

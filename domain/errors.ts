@@ -78,6 +78,7 @@ export type ErrorCode =
   | 'invalid'
   | 'mistakes'
   | 'precondition'
+  | 'limit'
   | 'busy';
 
 /**
