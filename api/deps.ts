@@ -20,6 +20,7 @@ import type {
   Split,
   TicketReader,
 } from '../tickets/index.ts';
+import type { Refusals } from './edge/index.ts';
 
 /** The same functions with results that come later: another thread or the journal has them. */
 type Later<T> = {
@@ -31,7 +32,7 @@ type Replays = ReturnType<typeof createReplays>;
 
 /** How citizens' requests are taken and shown. */
 export interface CitizenOptions {
-  /** What public addresses of this server begin with; null: the scheme and host of each request. */
+  /** What public addresses of this server begin with; null: the address where it listens. */
   readonly publicUrl: string | null;
   /** The number of requests that each key may send in a minute; 0: no limit. */
   readonly requestsPerMinute: number;
@@ -41,6 +42,8 @@ export interface CitizenOptions {
 export interface ApiDeps {
   readonly log: Logger;
   readonly clock: Clock;
+  /** Counts what is refused. */
+  readonly refusals: Refusals;
   city(): City;
   readonly rules: RuleRepository &
     Later<Pick<RulesConsumer, 'explain' | 'explainDevice'>> & { readonly try: ReturnType<typeof createTrial> };

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import type { DatabaseSync } from 'node:sqlite';
 import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
-import type { ApiDeps } from '../api/index.ts';
+import { type ApiDeps, createRefusals } from '../api/index.ts';
 import type { Clock, Key } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
@@ -57,9 +57,11 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     ruleIds: () => parts.rules.list().map(({ id }) => id),
     device: (id) => parts.registry.get(id),
   });
+  const refusals = createRefusals();
   return {
     log,
     clock,
+    refusals,
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
@@ -122,6 +124,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       devices: () => parts.registry.count(),
       notifications: () => threads.notify.counts(),
       newestBackupMs: () => parts.backups.newestMs(),
+      httpRefused: () => refusals.counts(),
     }),
     acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
   };

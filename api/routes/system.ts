@@ -4,6 +4,7 @@ import { EVENT_TYPES } from '../../domain/index.ts';
 import { JSON_SCHEMAS } from '../../events/index.ts';
 import { ASYNCAPI } from '../asyncapi/document.ts';
 import type { ApiDeps } from '../deps.ts';
+import { PAGE_CSP } from '../edge/index.ts';
 import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -63,9 +64,6 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
   );
 }
 
-const CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/': ['index.html', 'text/html; charset=utf-8'],
   '/app.js': ['app.js', 'text/javascript; charset=utf-8'],
@@ -85,7 +83,7 @@ function pageRoutes(app: App): void {
   for (const [url, [file, type]] of Object.entries(PAGES)) {
     const body = readFileSync(new URL(`../../console/${file}`, import.meta.url));
     app.get(url, { config: { role: 'open' }, schema: { hide: true } }, async (_request, reply) =>
-      reply.type(type).header('content-security-policy', CSP).header('cache-control', 'no-cache').send(body),
+      reply.type(type).header('content-security-policy', PAGE_CSP).header('cache-control', 'no-cache').send(body),
     );
   }
 }

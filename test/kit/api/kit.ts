@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
-import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
+import { type Api, type ApiDeps, type ApiOptions, createApi, createRefusals } from '../../../api/index.ts';
 import { backupSources, checkTogether } from '../../../app/backup.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
 import { createThreadEffects } from '../../../app/threads/effects.ts';
@@ -222,6 +222,7 @@ export async function openApi(
   const deps: ApiDeps = {
     log,
     clock,
+    refusals: createRefusals(),
     city: shown ?? (() => city!),
     rules: {
       ...book,
@@ -295,6 +296,8 @@ export async function openApi(
     port: 0,
     citizens: { publicUrl: null, requestsPerMinute: 0 },
     ...options,
+    // Most tests ask more often than a person does.
+    edge: { requests: null, strangers: null, wrongKeys: { perSecond: 1, burst: 10_000 }, ...options.edge },
   });
   await api.start();
   const base = `http://127.0.0.1:${api.port()}`;
