@@ -20,7 +20,10 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The least role that may call the route; `open` needs no key. Default: viewer. */
     role?: KeyRole | 'open';
-    /** Whether requests without a key are not counted: for routes that cost nothing and must always respond. */
+    /**
+     * Whether requests without a key are not charged to their address: for routes that cost nothing and must always
+     * respond, and for those that know their client in a way of their own.
+     */
     uncounted?: boolean;
   }
 }

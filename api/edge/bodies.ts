@@ -30,7 +30,10 @@ export function boundBodies(app: FastifyInstance, timeouts: Timeouts, refusals: 
       reply.header('accept-encoding', 'identity');
       return problem(reply, 415, `send the body without Content-Encoding: ${encoding.slice(0, 100)}`);
     }
-    if (hasBody(request.raw)) endStalled(request.raw, timeouts.stallMs, refusals);
+    if (!hasBody(request.raw)) return undefined;
+    endStalled(request.raw, timeouts.stallMs, refusals);
+    // Fastify reads the body before it says that there is no such route.
+    return request.is404 ? request.routeOptions.handler.call(app, request, reply) : undefined;
   });
   app.addHook('onSend', async ({ raw }, reply) => {
     if (!raw.complete && hasBody(raw)) drain(raw, timeouts.drainMs, () => refusals.count('body-not-ended'));

@@ -13,6 +13,7 @@ import type { Refusals } from './refusals.ts';
 
 export { BODY_LIMIT } from './bodies.ts';
 export { type Connections, createConnections } from './connections.ts';
+export { decoded, ENCODINGS, isEncoding } from './encodings.ts';
 export { PAGE_CSP, setHeaders } from './headers.ts';
 export { listenerOf } from './listener.ts';
 export { EDGE, type EdgeOptions } from './options.ts';

@@ -219,6 +219,10 @@ export async function openApi(
   );
   notifier.start();
 
+  const isDevice = (id: string, secret: string) => {
+    const credential = registry.credentialOf(id);
+    return credential !== null && sameHash(Buffer.from(credential.hash), hashSecret(secret));
+  };
   const deps: ApiDeps = {
     log,
     clock,
@@ -237,6 +241,7 @@ export async function openApi(
       register: async (devices) => registry.register(devices),
       list: (query) => registry.list(query),
       get: (id) => registry.get(id),
+      isDevice,
       revoke: async (id) => registry.revoke(id),
       rotate: async (id) => registry.rotate(id),
     },
@@ -255,8 +260,7 @@ export async function openApi(
       discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
     },
     ingest: async (device, secret, leaf, payload) => {
-      const credential = registry.credentialOf(device);
-      if (credential === null || !sameHash(Buffer.from(credential.hash), hashSecret(secret))) return 'refused';
+      if (!isDevice(device, secret)) return 'refused';
       const message = { ...native(device, payload.toString(), clock.now()), topic: `devices/${device}/${leaf}` };
       write(store, { kind: 'messages', atMs: clock.now(), messages: [message] });
       return 'acknowledged';
