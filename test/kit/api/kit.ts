@@ -223,6 +223,7 @@ export async function openApi(
     const credential = registry.credentialOf(id);
     return credential !== null && sameHash(Buffer.from(credential.hash), hashSecret(secret));
   };
+  const webSockets: string[] = [];
   const deps: ApiDeps = {
     log,
     clock,
@@ -293,7 +294,9 @@ export async function openApi(
     readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
     backups,
     metrics: async () => 'lamppost_up 1\n',
-    acceptWebSocket: (stream) => stream.destroy(),
+    acceptWebSocket(_stream, address) {
+      webSockets.push(address);
+    },
   };
   const api: Api = createApi(deps, {
     host: '127.0.0.1',
@@ -312,6 +315,8 @@ export async function openApi(
     deps,
     port: api.port(),
     listeners,
+    /** The addresses whose WebSockets were accepted. */
+    webSockets,
     /** Deletes all but the newest events. */
     prune(keep: number) {
       outbox.published(events.head());
