@@ -34,6 +34,7 @@ const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data
 const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
 const overloaded = () => behind() > MOST_BEHIND;
 const broker = createBroker({ sink, clock, log, overloaded, publishDrops: engine.call.dropped }, data.options);
+sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 
@@ -60,7 +61,7 @@ const functions = {
     await sink.drained();
     await broker.stop();
     clearInterval(watch);
-    data.journal.close();
+    sink.stop();
     data.engine.close();
     // After the reply has left.
     setImmediate(() => parentPort!.close());
