@@ -34,6 +34,7 @@ const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data
 const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
 const load = () => behind() / MOST_BEHIND;
 const broker = createBroker({ sink, clock, log, load, publishDrops: engine.call.dropped }, data.options);
+sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 
@@ -63,7 +64,7 @@ const functions = {
     await sink.drained();
     await broker.stop();
     clearInterval(watch);
-    data.journal.close();
+    sink.stop();
     data.engine.close();
     // After the reply has left.
     setImmediate(() => parentPort!.close());
