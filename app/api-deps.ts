@@ -1,8 +1,8 @@
-import { connect } from 'node:net';
 import type { DatabaseSync } from 'node:sqlite';
 import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
 import type { ApiDeps } from '../api/index.ts';
+import { type Bridge, openBridge } from '../broker/index.ts';
 import type { Clock, Key } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
@@ -40,7 +40,7 @@ export interface ApiParts {
   readonly backtest: Backtest;
   readonly backups: Backups;
   readonly citizens: ApiDeps['citizens'];
-  readonly mqttPort: number;
+  readonly bridge: Bridge;
 }
 
 /** Returns the services behind the API. */
@@ -127,7 +127,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       notifications: () => threads.notify.counts(),
       newestBackupMs: () => parts.backups.newestMs(),
     }),
-    acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
+    acceptWebSocket: (stream, address) => bridgeWebSocket(stream, openBridge(parts.bridge, address)),
   };
 }
 
@@ -154,12 +154,10 @@ function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts)
 }
 
 /**
- * Carries the bytes of an MQTT-over-WebSocket connection from the API's thread to the broker's listener. Limits, login
- * and back-pressure are those of every other connection.
+ * Carries the bytes of an MQTT-over-WebSocket connection from the API's thread to the broker's bridge. Limits, login
+ * and back-pressure are those of every other connection from the same address.
  */
-function bridgeWebSocket(stream: Duplex, port: number, host: string): void {
-  const any = host === '0.0.0.0' || host === '::';
-  const socket = connect({ port, host: any ? '127.0.0.1' : host, noDelay: true });
+function bridgeWebSocket(stream: Duplex, socket: Duplex): void {
   // When one end closes, the other is closed; nobody is left to report an error to.
   pipeline(stream, socket, stream, () => {
     stream.destroy();

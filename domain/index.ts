@@ -45,6 +45,7 @@ export {
   type DropReason,
   EVENT_TYPES,
   type EventType,
+  type LoginsFailing,
   type Publication,
   type SessionDrop,
 } from './event.ts';

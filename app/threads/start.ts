@@ -23,8 +23,8 @@ export interface Threads {
   readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire' | 'city'>;
   readonly webhooks: Remote<Webhooks>;
   readonly subscriptions: Remote<Subscriptions>;
-  /** Ports of the MQTT listeners; `tlsPort` is null without TLS. */
-  readonly mqtt: { readonly port: number; readonly tlsPort: number | null };
+  /** Where MQTT listens; `tlsPort` is null without TLS. */
+  readonly mqtt: Awaited<ReturnType<Remote<BrokerThread>['start']>>;
   /** Appends what changed in the registry since the last call to the journal. */
   journalDevices(): Promise<void>;
   /** Calls the listener when events were added; returns how to stop listening. */
@@ -195,6 +195,8 @@ function brokerOptions(config: Config): Omit<BrokerThreadData['options'], 'accou
     maxPacketBeforeConnect: Math.min(mqtt.maxPacket, 16 * 1024),
     maxInFlight: MAX_IN_FLIGHT,
     maxConnections: mqtt.maxConnections,
+    maxPerAddress: mqtt.maxPerAddress,
+    proxies: mqtt.proxies,
     maxUnread: 1024 * 1024,
     sessions: { path: sessionsPath(config), limits: mqtt.sessions, upkeepMs: UPKEEP_MS },
   };
