@@ -81,6 +81,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
+      usage: (device) => quarantine.usage(device),
       replay: (request) => replays.start(request),
       replayJob: (id) => replays.get(id),
       discard: (ids, by, note) => engine.discard(ids, by, note),
@@ -115,6 +116,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     },
     metrics: createMetrics({
       ledger: () => ledger.read()!,
+      quarantine: () => quarantine.usage(),
       broker: () => broker.counts(),
       engine: () => engine.status(),
       journalBytes: () => threads.journal.bytes(),

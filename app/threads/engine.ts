@@ -27,6 +27,7 @@ import {
   Intake,
   liveOf,
   type Outcome,
+  type QuarantineLimits,
   rejectionsOf,
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
@@ -49,6 +50,7 @@ export interface EngineThreadData {
   readonly journalled: number;
   /** What DuckDB may use of memory, MiB. */
   readonly duckdbMiB: number;
+  readonly quarantine: QuarantineLimits;
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
@@ -140,7 +142,7 @@ function feed(outcomes: readonly Outcome[]): void {
 }
 
 await history.start();
-const quarantine = createQuarantineStore(db);
+const quarantine = createQuarantineStore(db, data.quarantine);
 const consumer = createHistoryConsumer(
   {
     db,
