@@ -54,7 +54,7 @@ export interface ApiDeps {
   };
   readonly keys: KeyService;
   readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
-  readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
+  readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'usage'> & {
     readonly replay: Replays['start'];
     readonly replayJob: Replays['get'];
     discard(ids: readonly string[], by: string, note: string): Promise<number>;

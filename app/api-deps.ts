@@ -84,6 +84,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
+      usage: (device) => quarantine.usage(device),
       replay: (request) => replays.start(request),
       replayJob: (id) => replays.get(id),
       discard: (ids, by, note) => engine.discard(ids, by, note),
@@ -118,6 +119,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     },
     metrics: createMetrics({
       ledger: () => ledger.read()!,
+      quarantine: () => quarantine.usage(),
       broker: () => broker.counts(),
       throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),

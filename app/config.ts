@@ -42,6 +42,10 @@ const Settings = z.object({
   LAMPPOST_HISTORY_DAYS: days(0),
   /** How long refused messages are kept for a fix and a replay. */
   LAMPPOST_QUARANTINE_DAYS: days(30),
+  /** How many bytes refused messages may take in all; past it the oldest of the device with the most are dropped. */
+  LAMPPOST_QUARANTINE_MAX_BYTES: bytes(1_024 * MIB),
+  /** The same for one device; past it its oldest are dropped. */
+  LAMPPOST_QUARANTINE_DEVICE_BYTES: bytes(16 * MIB),
   /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many nightly backups are kept. */
@@ -152,6 +156,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
       deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
     },
+    quarantine: { bytes: s.LAMPPOST_QUARANTINE_MAX_BYTES, holderBytes: s.LAMPPOST_QUARANTINE_DEVICE_BYTES },
     /** Where people reach this Lamppost, without a slash at the end. */
     publicUrl: s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`,
     /** The mail server; null where none is set. */

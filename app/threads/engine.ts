@@ -34,6 +34,7 @@ import {
   Intake,
   liveOf,
   type Outcome,
+  type QuarantineLimits,
   rejectionsOf,
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
@@ -56,6 +57,7 @@ export interface EngineThreadData {
   readonly journalled: number;
   /** What DuckDB may use of memory, MiB. */
   readonly duckdbMiB: number;
+  readonly quarantine: QuarantineLimits;
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
@@ -151,7 +153,7 @@ function feed(outcomes: readonly Outcome[]): void {
 }
 
 await history.start();
-const quarantine = createQuarantineStore(db);
+const quarantine = createQuarantineStore(db, data.quarantine);
 const consumer = createHistoryConsumer(
   {
     db,
