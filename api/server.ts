@@ -74,17 +74,10 @@ export function createApi(services: ApiDeps, options: ApiOptions): Api {
   const app = serverOf(deps, { options: edge, connections });
   const requests = trackRequests(app);
   let started = false;
-  const port = () => (app.server.address() as { port: number }).port;
-  const citizens: CitizenOptions = {
-    ...options.citizens,
-    get publicUrl() {
-      return options.citizens.publicUrl ?? urlOf(options.host, port());
-    },
-  };
   return {
     async start() {
       await app.register(swagger, OPENAPI);
-      await app.register(async (scope) => addRoutes(scope.withTypeProvider<SchemaTypes>(), deps, streams, citizens));
+      await app.register(async (scope) => addRoutes(scope.withTypeProvider<SchemaTypes>(), deps, streams, options));
       const { acceptWebSocket } = deps;
       const sockets = acceptWebSockets(app.server, { ...edge, connections, refusals, acceptWebSocket });
       app.server.once('close', () => sockets.close());
@@ -98,14 +91,8 @@ export function createApi(services: ApiDeps, options: ApiOptions): Api {
       await requests.settled(GRACE_MS);
       await app.close();
     },
-    port,
+    port: () => (app.server.address() as { port: number }).port,
   };
-}
-
-/** Returns the URL of a listener. What a request names as `Host` is never shown. */
-function urlOf(host: string, port: number): string {
-  const any = host === '0.0.0.0' || host === '::';
-  return `http://${any ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** How long requests under way may take to end when the server stops, ms. */
@@ -192,7 +179,7 @@ const RESOURCES: readonly ((app: App, deps: ApiDeps) => void)[] = [
   subscriptionRoutes,
 ];
 
-function addRoutes(app: App, deps: ApiDeps, streams: Streams, citizens: CitizenOptions): void {
+function addRoutes(app: App, deps: ApiDeps, streams: Streams, { citizens }: ApiOptions): void {
   for (const add of RESOURCES) add(app, deps);
   eventRoutes(app, deps, streams);
   open311Routes(app, deps, citizens);

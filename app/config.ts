@@ -43,6 +43,10 @@ const Settings = z.object({
   LAMPPOST_HISTORY_DAYS: days(0),
   /** How long refused messages are kept for a fix and a replay. */
   LAMPPOST_QUARANTINE_DAYS: days(30),
+  /** How many bytes refused messages may take in all; past it the oldest of the device with the most are dropped. */
+  LAMPPOST_QUARANTINE_MAX_BYTES: bytes(1_024 * MIB),
+  /** The same for one device; past it its oldest are dropped. */
+  LAMPPOST_QUARANTINE_DEVICE_BYTES: bytes(16 * MIB),
   /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many nightly backups are kept. */
@@ -76,6 +80,16 @@ const Settings = z.object({
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
+  /** How much one device may send; network servers ten times as much. 0: no limit. */
+  MQTT_MESSAGES_PER_SECOND: z.coerce.number().min(0).default(10_000),
+  MQTT_BYTES_PER_SECOND: z.coerce
+    .number()
+    .min(0)
+    .default(8 * MIB),
+  /** Connections of one address that have not logged in, and new ones at once; a tenth of it is added each second. */
+  MQTT_CONNECTIONS_PER_ADDRESS: z.coerce.number().int().min(10).max(1_000_000).default(2_000),
+  /** Whether trusted proxies begin each MQTT connection with a header of the PROXY protocol. */
+  MQTT_PROXY_PROTOCOL: z.stringbool().default(true),
   /** Days without a connection after which a kept session ends. */
   MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
   /** Bounds of one session's queue; beyond them its oldest messages are dropped. */
@@ -162,6 +176,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
       deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
     },
+    quarantine: { bytes: s.LAMPPOST_QUARANTINE_MAX_BYTES, holderBytes: s.LAMPPOST_QUARANTINE_DEVICE_BYTES },
     /** Where people reach this Lamppost, without a slash at the end. */
     publicUrl: s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`,
     /** The mail server; null where none is set. */
@@ -178,6 +193,11 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       port: s.MQTT_PORT,
       maxPacket: s.MQTT_MAX_PACKET,
       maxConnections: s.MQTT_MAX_CONNECTIONS,
+      /** What one device may send; 0: no limit. */
+      sends: { messagesPerSecond: s.MQTT_MESSAGES_PER_SECOND, bytesPerSecond: s.MQTT_BYTES_PER_SECOND },
+      maxPerAddress: s.MQTT_CONNECTIONS_PER_ADDRESS,
+      /** The trusted proxies that speak the PROXY protocol. */
+      proxies: s.MQTT_PROXY_PROTOCOL ? s.LAMPPOST_TRUSTED_PROXIES : '',
       /** Bounds of kept sessions. */
       sessions: {
         days: s.MQTT_SESSION_DAYS,

@@ -13,10 +13,13 @@ export {
   type CityProblem,
   CityProblemSchema,
   type Department,
+  DepartmentSchema,
   type District,
   type FieldMapping,
   type LocalText,
+  LocalTextSchema,
   type Metric,
+  MetricSchema,
   type Open311,
   type Profile,
   type Publishing,
@@ -26,6 +29,8 @@ export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema } from './device.ts';
 export {
   type ErrorCode,
   LamppostError,
+  MQTT_REASONS,
+  type MqttReason,
   REASONS,
   type Reason,
   type Rejection,
@@ -40,6 +45,7 @@ export {
   type DropReason,
   EVENT_TYPES,
   type EventType,
+  type LoginsFailing,
   type Publication,
   type SessionDrop,
 } from './event.ts';
@@ -89,8 +95,11 @@ export {
   LedgerSchema,
   type Page,
   type Quarantined,
+  type QuarantinedInFull,
   QuarantinedInFullSchema,
   QuarantinedSchema,
+  type QuarantineUsage,
+  QuarantineUsageSchema,
 } from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';

@@ -5,7 +5,7 @@ import type { ApiDeps } from '../deps.ts';
 import { problem } from '../problem.ts';
 import type { Connections } from './connections.ts';
 import type { EdgeOptions } from './options.ts';
-import type { Refusals, Refused } from './refusals.ts';
+import type { Refusals } from './refusals.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -28,15 +28,18 @@ declare module 'fastify' {
   }
 }
 
-/**
- * Charges requests to who sends them, before any body is read. Each function sends the refusal and returns it, or
- * returns null where the request may go on.
- */
+/** Charges requests to who sends them, before any body is read. */
 export interface Admission {
-  /** Charges a request to a key or device that is known now. */
+  /**
+   * Charges a request to a key or device that is known now. Sends the refusal and returns it; null where the request
+   * may go on.
+   */
   known(who: string, request: FastifyRequest, reply: FastifyReply): FastifyReply | null;
-  /** Charges a wrong key or secret to the client's address. A right one is never refused for the wrong ones. */
-  wrongKey(request: FastifyRequest, reply: FastifyReply): FastifyReply | null;
+  /**
+   * Charges a wrong key or secret to the client's address. Returns after how many ms it may send another, 0 where it may
+   * now. A right one is never refused for the wrong ones.
+   */
+  wrongKey(request: FastifyRequest): number;
 }
 
 interface Parts extends Pick<EdgeOptions, 'requests' | 'strangers' | 'wrongKeys'> {
@@ -58,8 +61,8 @@ export function admit(app: FastifyInstance, parts: Parts): void {
       if (uncounted || strangers === null) return;
       const waitMs = strangers.take(request.source, 1, parts.clock.now());
       if (waitMs === 0) return;
-      const detail = 'too many requests without a key from this address; wait as long as Retry-After says';
-      return refuseRate(reply, waitMs, detail, 'address-rate');
+      parts.refusals.count('address-rate');
+      return tooMany(reply, waitMs, 'too many requests without a key from this address');
     }
     return withKey(request, reply, needed);
   });
@@ -69,10 +72,9 @@ export function admit(app: FastifyInstance, parts: Parts): void {
     const token = bearerOf(request);
     const key = token === null ? null : parts.keys.authenticate(token);
     if (key === null) {
-      if (token !== null) {
-        const refused = admission.wrongKey(request, reply);
-        if (refused !== null) return refused;
-      } else parts.refusals.count('no-key');
+      const waitMs = token === null ? 0 : admission.wrongKey(request);
+      if (waitMs > 0) return tooManyWrongKeys(reply, waitMs);
+      if (token === null) parts.refusals.count('no-key');
       reply.header('www-authenticate', 'Bearer realm="lamppost"');
       return problem(reply, 401, 'send a key: Authorization: Bearer <key>');
     }
@@ -82,11 +84,6 @@ export function admit(app: FastifyInstance, parts: Parts): void {
     if (KEY_ROLES.indexOf(key.role) >= KEY_ROLES.indexOf(needed)) return;
     parts.refusals.count('role');
     return problem(reply, 403, `this needs a key of role ${needed}; yours is ${key.role}`);
-  }
-
-  function refuseRate(reply: FastifyReply, waitMs: number, detail: string, reason: Refused): FastifyReply {
-    parts.refusals.count(reason);
-    return tooMany(reply, waitMs, detail);
   }
 }
 
@@ -108,12 +105,11 @@ function createAdmission({ clock, connections, refusals, requests, wrongKeys }: 
       const { perSecond, burst } = known.rate;
       return tooMany(reply, waitMs, `more than ${burst} requests at once, or ${perSecond} a second, with this key`);
     },
-    wrongKey(request, reply) {
+    wrongKey({ source }) {
       refusals.count('wrong-key');
-      const waitMs = wrong.take(request.source, 1, clock.now());
-      if (waitMs === 0) return null;
-      refusals.count('wrong-keys-limit');
-      return tooMany(reply, waitMs, 'too many wrong keys from this address; a right key is accepted at any time');
+      const waitMs = wrong.take(source, 1, clock.now());
+      if (waitMs > 0) refusals.count('wrong-keys-limit');
+      return waitMs;
     },
   };
 
@@ -129,6 +125,13 @@ interface Known {
   readonly rate: Rate;
   readonly accounts: Accounts;
 }
+
+/** Sends the refusal of an address that sent too many wrong keys. */
+export function tooManyWrongKeys(reply: FastifyReply, waitMs: number): FastifyReply {
+  return tooMany(reply, waitMs, `${TOO_MANY_WRONG}; a right key is accepted at any time`);
+}
+
+export const TOO_MANY_WRONG = 'too many wrong keys from this address';
 
 function tooMany(reply: FastifyReply, waitMs: number, detail: string): FastifyReply {
   return problem(reply.header('retry-after', String(Math.ceil(waitMs / 1_000))), 429, detail, { code: 'limit' });

@@ -11,6 +11,7 @@ import { setHeaders } from './headers.ts';
 import type { EdgeOptions } from './options.ts';
 import type { Refusals } from './refusals.ts';
 
+export { TOO_MANY_WRONG, tooManyWrongKeys } from './admission.ts';
 export { BODY_LIMIT } from './bodies.ts';
 export { type Connections, createConnections } from './connections.ts';
 export { decoded, ENCODINGS, isEncoding } from './encodings.ts';

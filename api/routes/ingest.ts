@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { ApiDeps } from '../deps.ts';
-import { decoded, ENCODINGS, isEncoding } from '../edge/index.ts';
+import { decoded, ENCODINGS, isEncoding, tooManyWrongKeys } from '../edge/index.ts';
 import { problem } from '../problem.ts';
 import type { App, SchemaTypes } from './routes.ts';
 
@@ -73,8 +73,8 @@ export function ingestRoutes(app: App, { ingest, devices, maxMessage }: Deps): v
     const [device, leaf] = namedBy(request);
     const secret = secretOf(request.headers.authorization ?? '', device);
     if (secret === null || !devices.isDevice(device, secret)) {
-      const tooMany = secret === null ? null : request.server.admission.wrongKey(request, reply);
-      return tooMany ?? refuse(reply, device);
+      const waitMs = secret === null ? 0 : request.server.admission.wrongKey(request);
+      return waitMs > 0 ? tooManyWrongKeys(reply, waitMs) : refuse(reply, device);
     }
     const refused = request.server.admission.known(`device ${device}`, request, reply);
     if (refused !== null) return refused;

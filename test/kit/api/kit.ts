@@ -38,7 +38,7 @@ import {
   openDeliveries,
   type SmtpSettings,
 } from '../../../notify/index.ts';
-import { hashSecret, openRegistry, sameHash } from '../../../registry/index.ts';
+import { createRegistry, hashSecret, sameHash } from '../../../registry/index.ts';
 import {
   ALERT_SCHEMA,
   createAlertReader,
@@ -97,7 +97,7 @@ export async function openApi(
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
   const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
-  const registry = openRegistry(join(dir, 'registry.sqlite'), clock);
+  const registry = createRegistry({ clock }, { path: join(dir, 'registry.sqlite') }).open();
   const metrics = tableOf();
   const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
   await history.start();
@@ -245,6 +245,7 @@ export async function openApi(
       isDevice,
       revoke: async (id) => registry.revoke(id),
       rotate: async (id) => registry.rotate(id),
+      connection: async () => null,
     },
     keys: {
       authenticate: (bearer) => (bearer === ADMIN ? ADMIN_KEY : registry.keyOf(bearer)),
@@ -256,6 +257,7 @@ export async function openApi(
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
+      usage: (device) => quarantine.usage(device),
       replay: (request) => replays.start(request),
       replayJob: (id) => replays.get(id),
       discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
