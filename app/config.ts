@@ -107,7 +107,7 @@ const Settings = z.object({
   HTTP_MAX_CONNECTIONS: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
   HTTP_CONNECTIONS_PER_HOLDER: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
   /** Requests of one key or device, of which ten seconds' may come at once; 0: no limit. */
-  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(50),
+  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(200),
   /** How long a client may take to send a request. */
   HTTP_REQUEST_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
   /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
