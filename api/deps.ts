@@ -20,6 +20,7 @@ import type {
   Split,
   TicketReader,
 } from '../tickets/index.ts';
+import type { Queries } from './queries.ts';
 
 /** The same functions with results that come later: another thread or the journal has them. */
 type Later<T> = {
@@ -49,7 +50,9 @@ export interface ApiDeps {
   ledger(device?: string): Promise<Ledger | null>;
   readonly devices: DeviceService;
   readonly keys: KeyService;
-  readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
+  readonly history: Pick<HistoryStore, 'read' | 'latest' | 'exportParquet'>;
+  /** What the queries of each key may take of the history. */
+  readonly queries: Queries;
   readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
     readonly replay: Replays['start'];
     readonly replayJob: Replays['get'];

@@ -76,6 +76,10 @@ const Settings = z.object({
   TLS_CLIENT_CA: z.string().optional(),
   HTTP_HOST: z.string().default('0.0.0.0'),
   HTTP_PORT: port(8080),
+  /** How long a query of the history may run; exports and backtests 20 times as long. */
+  HTTP_QUERY_SECONDS: z.coerce.number().int().min(1).max(3_600).default(30),
+  /** Points of the history that a key may read a second; after a pause, those of 100 seconds at once. */
+  HTTP_QUERY_POINTS: z.coerce.number().int().min(1_000).default(100_000),
   /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
   LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(512).optional(),
   INFLUX_URL: z
@@ -155,7 +159,16 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       },
       tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
     },
-    http: { host: s.HTTP_HOST, port: s.HTTP_PORT },
+    http: {
+      host: s.HTTP_HOST,
+      port: s.HTTP_PORT,
+      queries: {
+        seconds: s.HTTP_QUERY_SECONDS,
+        points: { perSecond: s.HTTP_QUERY_POINTS, burst: 100 * s.HTTP_QUERY_POINTS },
+        // Half of the time of one statement, and four of the longest at once.
+        work: { perSecond: 0.5, burst: 4 * s.HTTP_QUERY_SECONDS },
+      },
+    },
     /** The InfluxDB that is the history; null for the embedded one. */
     influx: influxOf(s),
     memory: memoryOf(s.LAMPPOST_MEMORY_MIB ?? machineMiB()),

@@ -8,13 +8,16 @@ import {
   type ReadingColumns,
   type ReadingsFilter,
   type ReadingsQuery,
+  type ReadOptions,
   type ScanQuery,
 } from '../domain/index.ts';
 import { lastOfEach, Numbering, pick, rowsWhere } from './columns.ts';
 import { Latest } from './latest.ts';
-import { queryReadings, removeExports, writeParquet } from './query.ts';
+import { readDuckdb, removeExports, writeParquet } from './query.ts';
 import { hourOf, hoursDue, hoursOf, noteUnknownHours, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
 import { scanDuckdb } from './scan.ts';
+import { NARROWER, Statements } from './statements.ts';
+import { RESULTS_AT_ONCE, Turns } from './turns.ts';
 
 const SCHEMA = `
   create table if not exists readings (ts bigint not null, device integer not null, metric smallint not null, value double not null);
@@ -52,12 +55,13 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   readonly #numbering: Numbering;
   #instance: DuckDBInstance | null = null;
   #writer!: DuckDBConnection;
-  #reader!: DuckDBConnection;
+  #statements!: Statements;
   #cursor = 0;
   /** Hours that the file marks as due for their roll-up. */
   #due = new Set<number>();
   #prunedMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<unknown> = Promise.resolve();
+  readonly #results = new Turns(RESULTS_AT_ONCE);
 
   constructor({ path, metrics, unitOf, memoryMiB = 1_024 }: Options) {
     this.#path = path;
@@ -72,7 +76,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
       removeExports(this.#path);
       this.#instance = await DuckDBInstance.create(this.#path, { ...SETTINGS, memory_limit: `${this.#memoryMiB}MiB` });
       this.#writer = await this.#instance.connect();
-      this.#reader = await this.#instance.connect();
+      this.#statements = new Statements(this.#instance);
       await this.#writer.run(SCHEMA + ROLLUP_SCHEMA);
       await this.#load();
     } catch (cause) {
@@ -82,10 +86,10 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
 
   async stop(): Promise<void> {
     if (this.#instance === null) return;
+    await this.#statements.stop();
     await this.#writing;
     await this.#writer.run('checkpoint');
     this.#writer.closeSync();
-    this.#reader.closeSync();
     this.#instance.closeSync();
     this.#instance = null;
   }
@@ -112,28 +116,33 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     return [];
   }
 
-  query(query: ReadingsQuery) {
-    return queryReadings(this.#reader, query, this.#unitOf, this.#prunedMs);
+  async *read(query: ReadingsQuery, options: ReadOptions = {}) {
+    const leave = await this.#results.take(options.by ?? '', options.signal);
+    try {
+      yield* readDuckdb(this.#source(), query, options);
+    } catch (cause) {
+      throw cause instanceof LamppostError ? cause : readFault(cause, options.signal);
+    } finally {
+      leave();
+    }
   }
 
-  async latest(filter: ReadingsFilter) {
+  latest(filter: ReadingsFilter) {
     return this.#latest.list(filter, this.#unitOf);
   }
 
   scan(query: ScanQuery, signal?: AbortSignal) {
-    return scanDuckdb(this.#instance!, query, signal);
+    return scanDuckdb(this.#instance!, this.#statements, query, signal);
   }
 
-  async count(): Promise<number> {
-    return Number(await scalar(this.#reader, 'select count(*) from readings'));
+  count(): Promise<number> {
+    return this.#statements.run(async (connection) =>
+      Number(await scalar(connection, 'select count(*) from readings')),
+    );
   }
 
-  exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>): Promise<string> {
-    return writeParquet(this.#reader, this.#path, query, {
-      unitOf: this.#unitOf,
-      prunedMs: this.#prunedMs,
-      metrics: this.#numbering.metricNames(),
-    });
+  exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>, options: ReadOptions = {}): Promise<string> {
+    return writeParquet(this.#source(), this.#path, query, options);
   }
 
   async copyTo(to: string): Promise<number> {
@@ -161,6 +170,11 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     for (const hour of rolled) this.#due.delete(hour);
     this.#prunedMs = before;
     return deleted;
+  }
+
+  #source() {
+    const [statements, numbering, unitOf, prunedMs] = [this.#statements, this.#numbering, this.#unitOf, this.#prunedMs];
+    return { statements, numbering, unitOf, prunedMs };
   }
 
   async #load(): Promise<void> {
@@ -265,7 +279,11 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
 export async function openDuckdbScan(path: string): Promise<Pick<HistoryStore, 'scan'> & { close(): void }> {
   try {
     const instance = await DuckDBInstance.create(path, { ...SETTINGS, access_mode: 'READ_ONLY' });
-    return { scan: (query, signal) => scanDuckdb(instance, query, signal), close: () => instance.closeSync() };
+    const statements = new Statements(instance);
+    return {
+      scan: (query, signal) => scanDuckdb(instance, statements, query, signal),
+      close: () => instance.closeSync(),
+    };
   } catch (cause) {
     const { message } = cause as Error;
     const why = /lock/i.test(message) ? 'a server has it open: ask that one, with --url' : message;
@@ -302,4 +320,11 @@ async function scalar(connection: DuckDBConnection, sql: string) {
 
 function faultOf(what: string, cause: unknown, retryable = false): LamppostError {
   return new LamppostError('history', `${what}: ${(cause as Error).message}`, { retryable, cause });
+}
+
+function readFault(cause: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return signal.reason;
+  const { message } = cause as Error;
+  if (!/^out of memory/i.test(message)) return faultOf('the history cannot be read', cause);
+  return new LamppostError('busy', `the query needs more memory than the history may use; ${NARROWER}`, { cause });
 }
