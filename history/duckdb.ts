@@ -1,3 +1,5 @@
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import {
   type HistoryStore,
@@ -30,6 +32,17 @@ const SCHEMA = `
 // One thread of its own beside this one: the engine needs the other core. A WAL of 64 MiB is folded in every 10 M
 // readings or so; a smaller one means more rewriting, a larger one a longer start after a crash.
 const SETTINGS = { threads: '1', checkpoint_threshold: '64MB' };
+
+/**
+ * The part of the free space on the disk that statements may use for what does not fit into memory, and the most, bytes:
+ * by default DuckDB takes nine tenths, and the journal stands beside it.
+ */
+const SPILL = { share: 0.25, most: 8 * 1024 ** 3 };
+
+async function spillOf(path: string): Promise<string> {
+  const { bavail, bsize } = await statfs(dirname(path));
+  return `${Math.floor(Math.min(SPILL.most, SPILL.share * bavail * bsize) / 1024 ** 2)}MiB`;
+}
 
 interface Options {
   readonly path: string;
@@ -74,7 +87,8 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   async start(): Promise<void> {
     try {
       removeExports(this.#path);
-      this.#instance = await DuckDBInstance.create(this.#path, { ...SETTINGS, memory_limit: `${this.#memoryMiB}MiB` });
+      const limits = { memory_limit: `${this.#memoryMiB}MiB`, max_temp_directory_size: await spillOf(this.#path) };
+      this.#instance = await DuckDBInstance.create(this.#path, { ...SETTINGS, ...limits });
       this.#writer = await this.#instance.connect();
       this.#statements = new Statements(this.#instance);
       await this.#writer.run(SCHEMA + ROLLUP_SCHEMA);
@@ -85,13 +99,14 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   }
 
   async stop(): Promise<void> {
-    if (this.#instance === null) return;
+    const instance = this.#instance;
+    if (instance === null) return;
+    this.#instance = null;
     await this.#statements.stop();
     await this.#writing;
     await this.#writer.run('checkpoint');
     this.#writer.closeSync();
-    this.#instance.closeSync();
-    this.#instance = null;
+    instance.closeSync();
   }
 
   cursor(): number {
