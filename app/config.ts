@@ -5,6 +5,7 @@ import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { LamppostError } from '../domain/index.ts';
 import type { InfluxSettings } from '../history/index.ts';
+import { createTrustedProxies } from '../limits/index.ts';
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 const bytes = (fallback: number) => z.coerce.number().int().min(1_024).default(fallback);
@@ -21,6 +22,17 @@ const Settings = z.object({
     .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://lamppost.city.example' })
     .transform((url) => url.replace(/\/+$/, ''))
     .optional(),
+  /** Addresses and CIDRs of the proxies that are believed who they speak for, with commas between them. */
+  LAMPPOST_TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .superRefine((text, context) => {
+      try {
+        createTrustedProxies(text);
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: (error as Error).message });
+      }
+    }),
   LAMPPOST_ADMIN_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
   /** Bound of the journal on disk. */
   LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
@@ -30,6 +42,10 @@ const Settings = z.object({
   LAMPPOST_HISTORY_DAYS: days(0),
   /** How long refused messages are kept for a fix and a replay. */
   LAMPPOST_QUARANTINE_DAYS: days(30),
+  /** How many bytes refused messages may take in all; past it the oldest of the device with the most are dropped. */
+  LAMPPOST_QUARANTINE_MAX_BYTES: bytes(1_024 * MIB),
+  /** The same for one device; past it its oldest are dropped. */
+  LAMPPOST_QUARANTINE_DEVICE_BYTES: bytes(16 * MIB),
   /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many nightly backups are kept. */
@@ -69,6 +85,10 @@ const Settings = z.object({
     .number()
     .min(0)
     .default(8 * MIB),
+  /** Connections of one address that have not logged in, and new ones at once; a tenth of it is added each second. */
+  MQTT_CONNECTIONS_PER_ADDRESS: z.coerce.number().int().min(10).max(1_000_000).default(2_000),
+  /** Whether trusted proxies begin each MQTT connection with a header of the PROXY protocol. */
+  MQTT_PROXY_PROTOCOL: z.stringbool().default(true),
   /** Days without a connection after which a kept session ends. */
   MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
   /** Bounds of one session's queue; beyond them its oldest messages are dropped. */
@@ -140,6 +160,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
       deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
     },
+    quarantine: { bytes: s.LAMPPOST_QUARANTINE_MAX_BYTES, holderBytes: s.LAMPPOST_QUARANTINE_DEVICE_BYTES },
     /** Where people reach this Lamppost, without a slash at the end. */
     publicUrl: s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`,
     /** The mail server; null where none is set. */
@@ -158,6 +179,9 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       maxConnections: s.MQTT_MAX_CONNECTIONS,
       /** What one device may send; 0: no limit. */
       sends: { messagesPerSecond: s.MQTT_MESSAGES_PER_SECOND, bytesPerSecond: s.MQTT_BYTES_PER_SECOND },
+      maxPerAddress: s.MQTT_CONNECTIONS_PER_ADDRESS,
+      /** The trusted proxies that speak the PROXY protocol. */
+      proxies: s.MQTT_PROXY_PROTOCOL ? s.LAMPPOST_TRUSTED_PROXIES : '',
       /** Bounds of kept sessions. */
       sessions: {
         days: s.MQTT_SESSION_DAYS,

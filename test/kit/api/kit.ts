@@ -263,6 +263,7 @@ export async function openApi(
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
+      usage: (device) => quarantine.usage(device),
       replay: (request) => replays.start(request),
       replayJob: (id) => replays.get(id),
       discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
