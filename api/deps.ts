@@ -21,6 +21,8 @@ import type {
   Split,
   TicketReader,
 } from '../tickets/index.ts';
+import type { Refusals } from './edge/index.ts';
+import type { Queries } from './queries.ts';
 
 /** The same functions with results that come later: another thread or the journal has them. */
 type Later<T> = {
@@ -45,6 +47,8 @@ export interface CitizenOptions {
 export interface ApiDeps {
   readonly log: Logger;
   readonly clock: Clock;
+  /** Counts what is refused. */
+  readonly refusals: Refusals;
   city(): City;
   readonly rules: RuleRepository &
     Later<Pick<RulesConsumer, 'explain' | 'explainDevice'>> & { readonly try: ReturnType<typeof createTrial> };
@@ -56,8 +60,10 @@ export interface ApiDeps {
     connection(id: string): Promise<ClientRecord | null>;
   };
   readonly keys: KeyService;
-  readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
-  readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
+  readonly history: Pick<HistoryStore, 'read' | 'latest' | 'exportParquet'>;
+  /** What the queries of each key may take of the history. */
+  readonly queries: Queries;
+  readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'usage'> & {
     readonly replay: Replays['start'];
     readonly replayJob: Replays['get'];
     discard(ids: readonly string[], by: string, note: string): Promise<number>;

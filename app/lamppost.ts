@@ -8,7 +8,7 @@ import { type City, systemClock as clock, type Key } from '../domain/index.ts';
 import { createLedgerReader, createQuarantineReader, createReplays, createRuleRecordReader } from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
-import { hashSecret, newSecret, openRegistry, type Registry } from '../registry/index.ts';
+import { createRegistry, hashSecret, newSecret, type Registry } from '../registry/index.ts';
 import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
 import { createBackups, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
@@ -102,7 +102,8 @@ class Process implements Lamppost {
     const loaded = await loadCity(config.city);
     mkdirSync(config.data, { recursive: true });
     refuseUnfinished(config.data);
-    const registry = await this.#steps.do('registry', () => openRegistry(this.#file('registry.sqlite'), clock), close);
+    const openRegistry = () => createRegistry({ clock }, { path: this.#file('registry.sqlite') }).open();
+    const registry = await this.#steps.do('registry', openRegistry, close);
     const generatedKey = config.adminKey === null ? newSecret() : null;
     const admin = { key: ADMIN, hash: hashSecret(config.adminKey ?? generatedKey!) };
     const threads = await startThreads({
@@ -162,7 +163,7 @@ class Process implements Lamppost {
         ...{ config, log, clock, registry, threads, city, state, ledger, quarantine, replays, rules, backups, admin },
         backtest: backtests.run,
         citizens: citizens.deps,
-        mqttPort: threads.mqtt.port,
+        bridge: threads.mqtt.bridge,
       }),
       { ...config.http, citizens: config.citizens },
     );

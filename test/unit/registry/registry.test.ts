@@ -1,17 +1,25 @@
 import crypto from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Device } from '../../../domain/index.ts';
-import { Credentials, hashSecret, newSecret, openRegistry, type Registry, sameHash } from '../../../registry/index.ts';
+import {
+  Credentials,
+  createRegistry,
+  hashSecret,
+  newSecret,
+  type Registry,
+  sameHash,
+} from '../../../registry/index.ts';
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 let dir: string;
 let registry: Registry;
-const open = () => openRegistry(join(dir, 'registry.sqlite'), { now: () => NOW });
+const made = () => createRegistry({ clock: { now: () => NOW } }, { path: join(dir, 'registry.sqlite') });
+const open = () => made().open();
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'lamppost-registry-'));
   registry = open();
@@ -36,6 +44,17 @@ function letsIn(user: string, secret: string): boolean {
 }
 
 describe('devices', () => {
+  test('registry - it makes no file until it is opened, and may be closed more than once', () => {
+    const path = join(dir, 'other.sqlite');
+    const other = createRegistry({ clock: { now: () => NOW } }, { path });
+    other.close();
+    expect(existsSync(path)).toBe(false);
+    other.open();
+    expect([existsSync(path), other.count()]).toEqual([true, 0]);
+    other.close();
+    other.close();
+  });
+
   test('registry - a registered device is returned with all its fields, and its secret is valid', () => {
     const device = bin('bin-1', { name: 'Quay', location: { lat: 53.5, lon: 10 }, tags: { owner: 'port' } });
     const [registered] = registry.register([device]);
