@@ -42,7 +42,7 @@ const Settings = z.object({
   LAMPPOST_HISTORY_DAYS: days(0),
   /** How long refused messages are kept for a fix and a replay. */
   LAMPPOST_QUARANTINE_DAYS: days(30),
-  /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
+  /** The folder of all backups; absent: there are none, also on request. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many nightly backups are kept. */
   LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
