@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Clock, Timers } from '../domain/index.ts';
+import type { Clock, MqttReason, Timers } from '../domain/index.ts';
 import { type Accounts, createAccounts } from '../limits/index.ts';
 
 /** How many may be connected, and how many of them without having logged in. */
@@ -15,15 +15,10 @@ export interface DoorLimits {
 }
 
 /** Why a connection ends before its login. */
-export type DoorRefusal =
-  | 'stopping'
-  /** Every connection is of somebody who has logged in, and there are no more. */
-  | 'too-many-connections'
-  /** The address begins connections faster than it may, and they do not log in. */
-  | 'too-many-connects'
-  /** It waited longest for its login when a place was needed. */
-  | 'gave-way'
-  | 'login-timeout';
+export type DoorRefusal = Extract<
+  MqttReason,
+  'stopping' | 'too-many-connections' | 'too-many-connects' | 'gave-way' | 'login-timeout'
+>;
 
 /** A connection that has not logged in. */
 export interface Visitor {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
-import { LamppostError } from '../domain/index.ts';
+import { LamppostError, type MqttReason } from '../domain/index.ts';
 import { createTrustedProxies, sourceOf } from '../limits/index.ts';
 import { BRIDGE_HOST, type Bridge, newBridgeToken, readBridgeHeader } from './bridge.ts';
 import type { FrontDoor, Visitor } from './front-door.ts';
@@ -28,7 +28,7 @@ export interface Listening {
 }
 
 /** Why a connection ends before the broker gets it. */
-export type ListenRefusal = HeaderRefusal | 'tls-handshake-failed';
+export type ListenRefusal = HeaderRefusal | Extract<MqttReason, 'tls-handshake-failed'>;
 
 /** The TCP and the TLS listener, and the bridge. */
 export interface Listeners {

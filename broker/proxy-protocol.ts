@@ -1,7 +1,8 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import type { MqttReason } from '../domain/index.ts';
 
 /** Why the beginning of a connection is not a header of the PROXY protocol. */
-export type HeaderRefusal = 'no-proxy-header' | 'malformed-proxy-header' | 'proxy-header-too-long';
+export type HeaderRefusal = Extract<MqttReason, 'no-proxy-header' | 'malformed-proxy-header' | 'proxy-header-too-long'>;
 
 /**
  * A header that was read: the address of the client, null where the proxy speaks for itself or does not know it, and

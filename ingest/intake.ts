@@ -3,7 +3,7 @@ import { type Block, type CityControl, type DevicesControl, HOUR_MS, type RuleCo
 import type { RoomSchema } from '../store/index.ts';
 import type { CityVersion, Context } from './context.ts';
 import { Dedupe } from './dedupe.ts';
-import { createColumns, type Outcome } from './outcome.ts';
+import { createColumns, type Outcome, refusedBytes } from './outcome.ts';
 import { BlockReader } from './reader.ts';
 import type { SeenKeys } from './seen.ts';
 
@@ -44,26 +44,33 @@ export class Intake {
   readonly #reader: BlockReader;
   readonly #recent = new OutcomeCache();
   readonly #horizon: Horizon;
+  readonly #db: DatabaseSync;
   readonly #save: { head: StatementSync; seen: StatementSync };
   readonly #dropSeen: StatementSync;
-  #head: number;
+  #head = 0;
 
-  /** Reads the state back from the state file. */
   constructor(db: DatabaseSync, context: Context) {
     const dedupe = new Dedupe();
+    this.#db = db;
     this.#context = context;
     this.#seen = dedupe.seen;
     this.#reader = new BlockReader(context, dedupe);
     this.#horizon = new Horizon(db);
-    this.#head = Number(db.prepare('select seq from intake').get()?.seq ?? 0);
-    for (const row of db.prepare('select entries from seen order by last').iterate()) {
-      this.#seen.restore(row.entries as Uint8Array);
-    }
     this.#save = {
       head: db.prepare('insert or replace into intake values (1, ?)'),
       seen: db.prepare('insert or replace into seen values (?, ?)'),
     };
     this.#dropSeen = db.prepare('delete from seen where last < ?');
+  }
+
+  /** Reads the state back from the state file: before the first block. */
+  open(): this {
+    this.#head = Number(this.#db.prepare('select seq from intake').get()?.seq ?? 0);
+    for (const row of this.#db.prepare('select entries from seen order by last').iterate()) {
+      this.#seen.restore(row.entries as Uint8Array);
+    }
+    this.#horizon.open();
+    return this;
   }
 
   /** Returns what a block means; from the cache where it was read recently. Throws where a block was left out. */
@@ -156,20 +163,24 @@ export class Intake {
 /** From which message on keys count, at each block. */
 class Horizon {
   /** The first message of each hour of receipt. */
-  readonly #hours: [hour: number, first: number][];
+  readonly #hours: [hour: number, first: number][] = [];
   /** Horizons as they were at some blocks, for a consumer that is behind; they never decrease. */
   readonly #recorded: [seq: number, horizon: number][] = [];
+  readonly #allHours: StatementSync;
   readonly #saveHour: StatementSync;
   readonly #dropHour: StatementSync;
-  #saved: number;
+  #saved = 0;
   #newest = 0;
 
   constructor(db: DatabaseSync) {
-    const rows = db.prepare('select * from seen_hours order by hour').all();
-    this.#hours = rows.map((row) => [Number(row.hour), Number(row.first)]);
-    this.#saved = this.#hours.length;
+    this.#allHours = db.prepare('select * from seen_hours order by hour');
     this.#saveHour = db.prepare('insert or replace into seen_hours values (?, ?)');
     this.#dropHour = db.prepare('delete from seen_hours where hour = ?');
+  }
+
+  open(): void {
+    for (const row of this.#allHours.all()) this.#hours.push([Number(row.hour), Number(row.first)]);
+    this.#saved = this.#hours.length;
   }
 
   /** Returns the number of the oldest message whose keys count at a block. */
@@ -209,10 +220,10 @@ class Horizon {
   }
 }
 
-/** The newest outcomes, bounded by the number of readings in them. */
+/** The newest outcomes, bounded by the readings and refusals in them. */
 class OutcomeCache {
   readonly #kept = new Map<number, Outcome>();
-  #readings = 0;
+  #weight = 0;
 
   get(seq: number): Outcome | undefined {
     return this.#kept.get(seq);
@@ -220,13 +231,18 @@ class OutcomeCache {
 
   put(outcome: Outcome): void {
     this.#kept.set(outcome.block.seq, outcome);
-    this.#readings += outcome.readings.length + 1;
+    this.#weight += weightOf(outcome);
     for (const [seq, oldest] of this.#kept) {
-      if (this.#readings <= CACHED_READINGS || this.#kept.size === 1) break;
+      if (this.#weight <= CACHED_READINGS || this.#kept.size === 1) break;
       this.#kept.delete(seq);
-      this.#readings -= oldest.readings.length + 1;
+      this.#weight -= weightOf(oldest);
     }
   }
+}
+
+/** In readings, of 32 bytes each: a refusal holds the payload of its message. */
+function weightOf(outcome: Outcome): number {
+  return 1 + outcome.readings.length + outcome.replaced.length + refusedBytes(outcome) / 32;
 }
 
 function parseBody<T>(body: Uint8Array): T {

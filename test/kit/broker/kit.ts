@@ -60,7 +60,7 @@ export class MemorySink implements MessageSink {
 export const SECRET = 'the-secret-of-all-who-are-known';
 
 export const deviceOf = (id: string, secret = SECRET): Credential => ({
-  identity: { kind: 'device', id },
+  identity: { kind: 'device', id, profile: 'waste-bin' },
   hash: hashSecret(secret),
 });
 function keyOf(id: string, role: Key['role'], department: string | null = null): Credential {
@@ -89,7 +89,10 @@ export interface Scene {
   stop(): Promise<void>;
 }
 
+const UNLIMITED = { device: { messagesPerSecond: 0, bytesPerSecond: 0 }, profiles: {} };
+
 const LIMITS = {
+  accounts: UNLIMITED,
   maxPacketBeforeConnect: 16 * 1024,
   maxPacket: 64 * 1024,
   maxInFlight: 64 * 1024,
@@ -127,7 +130,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     },
     log: pino({ level: 'silent' }),
     timers: systemTimers,
-    overloaded: () => scene.overloaded,
+    load: () => (scene.overloaded ? 2 : 0),
     publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
     publishFailing: (one: LoginsFailing) => void failing.push(one),
   };
