@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { createApi } from '../api/index.ts';
-import { systemClock as clock, type Key } from '../domain/index.ts';
+import type { AccountLimits } from '../broker/index.ts';
+import { type City, systemClock as clock, type Key } from '../domain/index.ts';
 import { createLedgerReader, createQuarantineReader, createReplays, createRuleRecordReader } from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
@@ -108,15 +109,17 @@ class Process implements Lamppost {
     const threads = await startThreads({
       config,
       city: loaded.control,
+      limits: sendLimits(config, loaded.city),
       registry,
       admin: { identity: { kind: 'key', id: ADMIN.id, key: ADMIN }, hash: admin.hash },
       steps: this.#steps,
       log: this.#log,
       onCrash: (error) => this.#threadCrashed(error),
     });
-    const city = createCityInForce(config.city, loaded, async (control) => {
-      await threads.journal.control('city', control, control.version);
-      await threads.notify.city(control);
+    const city = createCityInForce(config.city, loaded, async (next) => {
+      await threads.journal.control('city', next.control, next.control.version);
+      await threads.notify.city(next.control);
+      await threads.broker.limit(sendLimits(config, next.city));
     });
     this.#city = city;
     const httpPort = await this.#startServices({ registry, threads, city, admin });
@@ -208,6 +211,18 @@ class Process implements Lamppost {
     if (this.#started) this.#onCrash(error);
     else this.#crashed ??= error;
   }
+}
+
+/** Returns what clients may send: by the settings, and by the profiles that say less or more. */
+function sendLimits({ mqtt: { sends } }: Config, { profiles }: City): AccountLimits {
+  const limited = [...profiles.values()].map(({ id, limits: { messagesPerSecond, bytesPerSecond } }) => [
+    id,
+    {
+      messagesPerSecond: messagesPerSecond ?? sends.messagesPerSecond,
+      bytesPerSecond: bytesPerSecond ?? sends.bytesPerSecond,
+    },
+  ]);
+  return { device: sends, profiles: Object.fromEntries(limited) };
 }
 
 interface Parts {

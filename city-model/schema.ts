@@ -114,6 +114,8 @@ const Field = z.union([
   z.literal('ignore', { error: unless('write { metric: …, unit: … }, or ignore') }),
 ]);
 
+const Limit = z.number().positive().max(1_000_000_000).nullable().default(null);
+
 /** `profiles.yaml`. */
 export const ProfilesSchema = z.record(
   Id,
@@ -121,6 +123,10 @@ export const ProfilesSchema = z.record(
     title: Text,
     metrics: z.array(z.string()).min(1, 'a profile has a metric').max(32, 'a profile has at most 32 metrics'),
     interval: Positive,
+    limits: strict({ messages_per_second: Limit, bytes_per_second: Limit }).default({
+      messages_per_second: null,
+      bytes_per_second: null,
+    }),
     fields: z.record(z.string().min(1).max(256), Field).default({}),
   }),
 );

@@ -28,6 +28,8 @@ export interface Profile {
   readonly metrics: readonly string[];
   /** How often it normally reports, ms. */
   readonly intervalMs: number;
+  /** How much one device may send; null: the server's own limit. */
+  readonly limits: { readonly messagesPerSecond: number | null; readonly bytesPerSecond: number | null };
   /** The metric of each field, by the field's name in its format; `*` is every other field, and always ignored. */
   readonly fields: ReadonlyMap<string, FieldMapping>;
 }

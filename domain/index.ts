@@ -29,6 +29,8 @@ export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema } from './device.ts';
 export {
   type ErrorCode,
   LamppostError,
+  MQTT_REASONS,
+  type MqttReason,
   REASONS,
   type Reason,
   type Rejection,

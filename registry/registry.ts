@@ -180,7 +180,7 @@ class RegistryFile implements Registry {
 
   credentials(): Credential[] {
     return [
-      ...this.#db.prepare('select id, hash from devices where revoked = 0').all().map(deviceCredential),
+      ...this.#db.prepare('select id, hash, body from devices where revoked = 0').all().map(deviceCredential),
       ...this.#db.prepare('select * from keys').all().map(keyCredential),
     ];
   }
@@ -228,7 +228,8 @@ function keyCredential(row: Row): Credential {
 }
 
 function deviceCredential(row: Row): Credential {
-  return { identity: { kind: 'device', id: row.id as string }, hash: row.hash as Uint8Array };
+  const { profile } = JSON.parse(row.body as string) as Device;
+  return { identity: { kind: 'device', id: row.id as string, profile }, hash: row.hash as Uint8Array };
 }
 
 function deviceOf(row: Row): RegisteredDevice {

@@ -238,6 +238,7 @@ export async function openApi(
       get: (id) => registry.get(id),
       revoke: async (id) => registry.revoke(id),
       rotate: async (id) => registry.rotate(id),
+      connection: async () => null,
     },
     keys: {
       authenticate: (bearer) => (bearer === ADMIN ? ADMIN_KEY : registry.keyOf(bearer)),

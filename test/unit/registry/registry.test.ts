@@ -214,7 +214,10 @@ describe('secrets', () => {
 
   test('credentials - every login costs one hash and one comparison in constant time, whether or not the name is known', () => {
     const credentials = new Credentials();
-    credentials.apply({ set: [{ identity: { kind: 'device', id: 'a' }, hash: hashSecret('1') }], remove: [] });
+    credentials.apply({
+      set: [{ identity: { kind: 'device', id: 'a', profile: 'waste-bin' }, hash: hashSecret('1') }],
+      remove: [],
+    });
     const compare = vi.spyOn(crypto, 'timingSafeEqual');
     const hash = vi.spyOn(crypto, 'createHash');
     syncBuiltinESMExports();
@@ -226,7 +229,7 @@ describe('secrets', () => {
         ['b', '1'],
       ] as const;
       const found = logins.map(([user, secret]) => credentials.verify(user, Buffer.from(secret)));
-      expect(found).toEqual([{ kind: 'device', id: 'a' }, null, null, null]);
+      expect(found).toEqual([{ kind: 'device', id: 'a', profile: 'waste-bin' }, null, null, null]);
       expect(compare.mock.calls.map(([a, b]) => [a.byteLength, b.byteLength])).toEqual(logins.map(() => [32, 32]));
       expect(hash).toHaveBeenCalledTimes(logins.length);
     } finally {
@@ -244,13 +247,13 @@ describe('secrets', () => {
   test('credentials - a change returns exactly the user names whose old secret is no longer valid', () => {
     const credentials = new Credentials();
     const of = (id: string, secret: string) => ({
-      identity: { kind: 'device' as const, id },
+      identity: { kind: 'device' as const, id, profile: 'waste-bin' },
       hash: hashSecret(secret),
     });
     expect([...credentials.apply({ set: [of('a', '1'), of('b', '1')], remove: [] })]).toEqual([]);
     expect([...credentials.apply({ set: [of('a', '1'), of('b', '2')], remove: ['c'] })].sort()).toEqual(['b', 'c']);
     expect(credentials.verify('b', Buffer.from('1'))).toBeNull();
-    expect(credentials.verify('b', Buffer.from('2'))).toEqual({ kind: 'device', id: 'b' });
+    expect(credentials.verify('b', Buffer.from('2'))).toEqual({ kind: 'device', id: 'b', profile: 'waste-bin' });
     expect(credentials.size).toBe(2);
   });
 });
