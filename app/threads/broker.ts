@@ -33,7 +33,8 @@ const sink = createJournalAppender(data.journal, clock);
 const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
 const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
 const load = () => behind() / MOST_BEHIND;
-const broker = createBroker({ sink, clock, log, load, publishDrops: engine.call.dropped }, data.options);
+const live = (isWanted: boolean) => void Atomics.store(data.counters, LIVE, isWanted ? 1 : 0);
+const broker = createBroker({ sink, clock, log, live, load, publishDrops: engine.call.dropped }, data.options);
 sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
@@ -45,7 +46,6 @@ offer(data.engine, {
   },
   restate: (filter: string, publications: readonly Publication[]) => broker.restate(filter, publications),
 });
-const watch = setInterval(() => Atomics.store(data.counters, LIVE, broker.wantsLive() ? 1 : 0), 200);
 
 const functions = {
   start() {
@@ -63,7 +63,6 @@ const functions = {
   async stop() {
     await sink.drained();
     await broker.stop();
-    clearInterval(watch);
     sink.stop();
     data.engine.close();
     // After the reply has left.

@@ -60,6 +60,8 @@ export interface Scene {
   readonly port: number;
   readonly tlsPort: number | null;
   overloaded: boolean;
+  /** Whether the broker wants live readings. */
+  readonly live: boolean;
   /** Time of the broker's clock, epoch ms. */
   nowMs: number;
   /** Number of reads of the clock. */
@@ -99,7 +101,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
   const { dir = newDir(), limits, nowMs = Date.parse('2026-05-01T00:00:00Z'), secrets = {}, without = [] } = setting;
   const sink = new MemorySink();
   const drops: SessionDrop[] = [];
-  const scene = { overloaded: false, nowMs, asked: 0 };
+  const scene = { overloaded: false, live: false, nowMs, asked: 0 };
   const deps = {
     sink,
     clock: {
@@ -109,6 +111,9 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
       },
     },
     log: pino({ level: 'silent' }),
+    live(isWanted: boolean) {
+      scene.live = isWanted;
+    },
     load: () => (scene.overloaded ? 2 : 0),
     publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
   };
