@@ -1,8 +1,8 @@
-import { connect } from 'node:net';
 import type { DatabaseSync } from 'node:sqlite';
 import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
-import type { ApiDeps } from '../api/index.ts';
+import { type ApiDeps, createRefusals } from '../api/index.ts';
+import { type Bridge, openBridge } from '../broker/index.ts';
 import type { Clock, Key } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
@@ -40,7 +40,7 @@ export interface ApiParts {
   readonly backtest: Backtest;
   readonly backups: Backups;
   readonly citizens: ApiDeps['citizens'];
-  readonly mqttPort: number;
+  readonly bridge: Bridge;
 }
 
 /** Returns the services behind the API. */
@@ -57,9 +57,11 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     ruleIds: () => parts.rules.list().map(({ id }) => id),
     device: (id) => parts.registry.get(id),
   });
+  const refusals = createRefusals();
   return {
     log,
     clock,
+    refusals,
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
@@ -84,6 +86,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
+      usage: (device) => quarantine.usage(device),
       replay: (request) => replays.start(request),
       replayJob: (id) => replays.get(id),
       discard: (ids, by, note) => engine.discard(ids, by, note),
@@ -118,6 +121,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     },
     metrics: createMetrics({
       ledger: () => ledger.read()!,
+      quarantine: () => quarantine.usage(),
       broker: () => broker.counts(),
       throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),
@@ -126,8 +130,9 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       devices: () => parts.registry.count(),
       notifications: () => threads.notify.counts(),
       newestBackupMs: () => parts.backups.newestMs(),
+      httpRefused: () => refusals.counts(),
     }),
-    acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
+    acceptWebSocket: (stream, address) => bridgeWebSocket(stream, openBridge(parts.bridge, address)),
   };
 }
 
@@ -154,12 +159,10 @@ function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts)
 }
 
 /**
- * Carries the bytes of an MQTT-over-WebSocket connection from the API's thread to the broker's listener. Limits, login
- * and back-pressure are those of every other connection.
+ * Carries the bytes of an MQTT-over-WebSocket connection from the API's thread to the broker's bridge. Limits, login
+ * and back-pressure are those of every other connection from the same address.
  */
-function bridgeWebSocket(stream: Duplex, port: number, host: string): void {
-  const any = host === '0.0.0.0' || host === '::';
-  const socket = connect({ port, host: any ? '127.0.0.1' : host, noDelay: true });
+function bridgeWebSocket(stream: Duplex, socket: Duplex): void {
   // When one end closes, the other is closed; nobody is left to report an error to.
   pipeline(stream, socket, stream, () => {
     stream.destroy();

@@ -45,6 +45,7 @@ export {
   type DropReason,
   EVENT_TYPES,
   type EventType,
+  type LoginsFailing,
   type Publication,
   type SessionDrop,
 } from './event.ts';
@@ -94,8 +95,11 @@ export {
   LedgerSchema,
   type Page,
   type Quarantined,
+  type QuarantinedInFull,
   QuarantinedInFullSchema,
   QuarantinedSchema,
+  type QuarantineUsage,
+  QuarantineUsageSchema,
 } from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';

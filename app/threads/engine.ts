@@ -8,12 +8,19 @@ import {
   type CityControl,
   systemClock as clock,
   LamppostError,
+  type LoginsFailing,
   type Publication,
   type ReadingsQuery,
   type SessionDrop,
   systemTimers,
 } from '../../domain/index.ts';
-import { createEventPublisher, retainedTickets, sessionEventOf } from '../../events/index.ts';
+import {
+  createEventPublisher,
+  type LamppostEvent,
+  loginEventOf,
+  retainedTickets,
+  sessionEventOf,
+} from '../../events/index.ts';
 import {
   createDuckdbHistory,
   createHistoryConsumer,
@@ -27,6 +34,7 @@ import {
   Intake,
   liveOf,
   type Outcome,
+  type QuarantineLimits,
   rejectionsOf,
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
@@ -49,6 +57,7 @@ export interface EngineThreadData {
   readonly journalled: number;
   /** What DuckDB may use of memory, MiB. */
   readonly duckdbMiB: number;
+  readonly quarantine: QuarantineLimits;
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
@@ -109,6 +118,16 @@ async function restateTickets(): Promise<void> {
   await broker.call.restate('tickets/#', [...retainedTickets(createTicketReader(db))]).catch(brokerGone);
 }
 
+/** Appends events that have not been appended before. */
+function append(events: readonly LamppostEvent[]): void {
+  const added = events.filter(({ id }) => !outbox.has(id));
+  if (added.length === 0) return;
+  transact(db, () => {
+    for (const event of added) outbox.append(event);
+  });
+  onEvents();
+}
+
 /** The broker stops first: false for a call that it did not reply to any more. */
 function brokerGone(error: unknown): boolean {
   if (error instanceof LamppostError) return false;
@@ -117,14 +136,8 @@ function brokerGone(error: unknown): boolean {
 
 offer(data.broker, {
   /** Appends events of what sessions lost; a drop that is reported again adds none. */
-  dropped(drops: readonly SessionDrop[]) {
-    const events = drops.map(sessionEventOf).filter(({ id }) => !outbox.has(id));
-    if (events.length === 0) return;
-    transact(db, () => {
-      for (const event of events) outbox.append(event);
-    });
-    onEvents();
-  },
+  dropped: (drops: readonly SessionDrop[]) => append(drops.map(sessionEventOf)),
+  loginsFailing: (failing: LoginsFailing) => append([loginEventOf(failing)]),
 });
 
 /** Publishes live readings and rejections: best effort, one batch at a time, none kept for later. */
@@ -140,7 +153,7 @@ function feed(outcomes: readonly Outcome[]): void {
 }
 
 await history.start();
-const quarantine = createQuarantineStore(db);
+const quarantine = createQuarantineStore(db, data.quarantine);
 const consumer = createHistoryConsumer(
   {
     db,
