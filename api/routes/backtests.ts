@@ -7,7 +7,7 @@ import { type BacktestOptions, type BacktestReport, BacktestReportSchema } from 
 import type { ApiDeps } from '../deps.ts';
 import { Instant } from '../schema.ts';
 import type { App } from './routes.ts';
-import { RuleReference, textOf } from './rules.ts';
+import { RULE_BODY_LIMIT, RuleReference, textOf } from './rules.ts';
 
 const Body = z.strictObject({
   rule: RuleReference,
@@ -38,6 +38,7 @@ export function backtestRoutes(app: App, { rules, backtest }: Pick<ApiDeps, 'rul
     '/api/v1/rules/backtest',
     {
       config: { role: 'operator' },
+      bodyLimit: RULE_BODY_LIMIT,
       schema: {
         tags: ['rules'],
         summary:
