@@ -25,7 +25,7 @@ export {
   type Publishing,
 } from './city.ts';
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts';
-export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema } from './device.ts';
+export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
 export {
   type ErrorCode,
   LamppostError,
