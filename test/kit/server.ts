@@ -43,6 +43,8 @@ export class ServerProcess {
   mqttPort = 0;
   httpPort = 0;
   output = '';
+  /** How much it wrote in all; `output` keeps the end of it. */
+  outputBytes = 0;
   #child: ChildProcess | null = null;
 
   constructor(data = mkdtempSync(join(tmpdir(), 'lamppost-test-')), settings: Record<string, string> = {}) {
@@ -52,6 +54,11 @@ export class ServerProcess {
 
   get pid(): number {
     return this.#child!.pid!;
+  }
+
+  /** Whether its process runs. */
+  get running(): boolean {
+    return this.#child !== null && running.has(this.#child);
   }
 
   /** Resolves when /ready responds with 200. The ports stay the same over restarts. */
@@ -76,6 +83,7 @@ export class ServerProcess {
     running.add(child);
     child.once('exit', () => running.delete(child));
     const keep = (chunk: Buffer) => {
+      this.outputBytes += chunk.length;
       this.output = (this.output + chunk.toString()).slice(-20_000);
     };
     child.stdout!.on('data', keep);
