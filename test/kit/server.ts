@@ -43,8 +43,8 @@ export class ServerProcess {
   mqttPort = 0;
   httpPort = 0;
   output = '';
-  /** How much it wrote in all; `output` keeps the end of it. */
-  outputBytes = 0;
+  /** Called with everything that it writes; `output` keeps the end of it. */
+  onOutput: (text: string) => void = () => {};
   #child: ChildProcess | null = null;
 
   constructor(data = mkdtempSync(join(tmpdir(), 'lamppost-test-')), settings: Record<string, string> = {}) {
@@ -66,6 +66,7 @@ export class ServerProcess {
     this.mqttPort ||= await freePort();
     this.httpPort ||= await freePort();
     const child = spawn(process.execPath, [BIN, 'start'], {
+      cwd: this.data,
       env: {
         PATH: process.env.PATH,
         LAMPPOST_DATA: this.data,
@@ -83,7 +84,7 @@ export class ServerProcess {
     running.add(child);
     child.once('exit', () => running.delete(child));
     const keep = (chunk: Buffer) => {
-      this.outputBytes += chunk.length;
+      this.onOutput(chunk.toString());
       this.output = (this.output + chunk.toString()).slice(-20_000);
     };
     child.stdout!.on('data', keep);

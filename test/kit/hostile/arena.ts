@@ -11,6 +11,7 @@ import { ATTACKS } from './attacks/index.ts';
 import type { Acknowledged, Begin, Seen } from './load.ts';
 import { type Figures, type Login, pause, type Spent, type Target } from './target.ts';
 import type { Times } from './times.ts';
+import { RawClient } from './wire.ts';
 
 const LOAD = fileURLToPath(new URL('./load.ts', import.meta.url));
 const ATTACKER = fileURLToPath(new URL('./attacker.ts', import.meta.url));
@@ -24,7 +25,13 @@ const MOST_MS = 100;
 const STAYS_MIB = 100;
 const COMES_BACK_MS = 15_000;
 const RECOVERS_MS = 20_000;
+/** A server that is slower than this long after an attack is started again for the next one. */
+const FROZEN_MS = 1_000;
 const SEED = Number(process.env.HOSTILE_SEED ?? 20_261_128);
+
+/** Levels error and fatal of pino. */
+const BUG = /"level":[56]0/;
+const MOST_BUGS = 5;
 
 const WATCHED = ['puback', 'health', 'tickets'] as const;
 type Watched = Record<(typeof WATCHED)[number], Times>;
@@ -55,11 +62,18 @@ export class Arena {
   #target: Target | null = null;
   #quiet: Watched | null = null;
   #devices: Login[] = [];
+  #logBytes = 0;
+  /** Lines of bugs in the server's log. */
+  #bugs: string[] = [];
   readonly verdicts: Verdict[] = [];
 
   constructor({ settings = {}, quietMs = 6_000 }: Omit<ArenaOptions, 'devices'> = {}) {
     this.server = new ServerProcess(undefined, { LOG_LEVEL: 'info', MQTT_MAX_CONNECTIONS: '2000', ...settings });
     this.#quietMs = quietMs;
+    this.server.onOutput = (text) => {
+      this.#logBytes += Buffer.byteLength(text);
+      if (this.#bugs.length < MOST_BUGS) this.#bugs.push(...text.split('\n').filter((line) => BUG.test(line)));
+    };
   }
 
   static async open({ devices = DEVICES, tickets = false, ...options }: ArenaOptions & { tickets?: boolean } = {}) {
@@ -149,7 +163,7 @@ export class Arena {
   async #attack(name: string, ms: number, quietMs: number): Promise<Verdict> {
     this.#quiet ??= await this.#phase(() => pause(quietMs));
     const quiet = this.#quiet;
-    const before = { mib: residentMiB(this.server.pid), log: this.server.outputBytes, disk: this.#diskMiB() };
+    const before = { mib: residentMiB(this.server.pid), log: this.#logBytes, disk: this.#diskMiB() };
     let peak = before.mib;
     const watch = setInterval(() => {
       if (this.server.running) peak = Math.max(peak, residentMiB(this.server.pid));
@@ -160,7 +174,7 @@ export class Arena {
       if (this.server.running) await this.#recovered();
     });
     const diskMiB = this.#diskMiB() - before.disk;
-    const spent = { peakMiB: peak - before.mib, logBytes: this.server.outputBytes - before.log, diskMiB };
+    const spent = { peakMiB: peak - before.mib, logBytes: this.#logBytes - before.log, diskMiB };
     const faults = [...timeFaults(quiet, attacked), ...new Set(attacked.broken)];
     if (this.server.running) faults.push(...(await this.#leftovers(before.mib, attacked)));
     else faults.push(`the server ended: ${this.server.output.slice(-1_000)}`);
@@ -168,6 +182,7 @@ export class Arena {
     const figures = 'figures' in outcome ? (outcome as { figures: Figures }).figures : {};
     if ('failed' in outcome) faults.push(`the attack itself failed: ${outcome.failed}`);
     else faults.push(...(ATTACKS[name]!.judge?.(figures, spent) ?? []));
+    faults.push(...this.#bugs.splice(0).map((line) => `the log: ${line.slice(0, 600)}`));
     const { ownLagMs } = attacked;
     return { attack: name, faults, quiet, attacked, figures, spent, ownLagMs };
   }
@@ -204,6 +219,14 @@ export class Arena {
     return performance.now() - began;
   }
 
+  async #login(): Promise<number> {
+    const began = performance.now();
+    const login = RawClient.login(this.target, this.target.devices.at(-1)!, { from: '127.0.0.7' });
+    const client = await Promise.race([login, pause(5_000).then(() => null)]);
+    client?.end();
+    return client === null ? Number.POSITIVE_INFINITY : performance.now() - began;
+  }
+
   /** What must hold after an attack: memory comes back, and everything acknowledged is counted. */
   async #leftovers(beforeMiB: number, { acknowledged }: Seen): Promise<string[]> {
     const faults: string[] = [];
@@ -227,7 +250,8 @@ export class Arena {
   /** Waits until the server is as quick as ever; one that an attack has ended or frozen is started again. */
   async #calm(): Promise<void> {
     if (this.server.running) await this.#recovered();
-    if (this.server.running && (await this.#health()) < 1_000) return;
+    if (this.server.running && (await this.#health()) < FROZEN_MS && (await this.#login()) < FROZEN_MS) return;
+    this.#quiet = null;
     await this.server.kill();
     await this.server.start();
     await pause(2_000);

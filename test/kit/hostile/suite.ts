@@ -4,7 +4,7 @@ import { ATTACKS } from './attacks/index.ts';
 import type { Attack } from './target.ts';
 
 /** Makes a test of each attack, all on one server; the last test looks for every acknowledged reading. */
-export function attackSuite(attacks: Readonly<Record<string, Attack>>): () => Arena {
+export function attackSuite(attacks: Readonly<Record<string, Attack>>, ms?: number): void {
   let arena: Arena;
   const tickets = Object.values(attacks).some((attack) => attack.tickets === true);
   beforeAll(async () => {
@@ -17,7 +17,7 @@ export function attackSuite(attacks: Readonly<Record<string, Attack>>): () => Ar
 
   for (const name of Object.keys(attacks)) {
     test(`hostile - ${ATTACKS[name]!.title}`, async () => {
-      const { faults } = await arena.withstands(name);
+      const { faults } = await arena.withstands(name, ms);
       expect(faults).toEqual([]);
     }, 180_000);
   }
@@ -25,5 +25,4 @@ export function attackSuite(attacks: Readonly<Record<string, Attack>>): () => Ar
   test('hostile - after all of it, every acknowledged reading of the normal load is in the history', async () => {
     expect(await arena.lost()).toEqual([]);
   });
-  return () => arena;
 }
