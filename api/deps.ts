@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
+import type { ClientRecord } from '../broker/index.ts';
 import type { Media, Reception, StoredReporter } from '../citizens/index.ts';
 import type { City, Clock, HistoryStore, Ledger, Ticket } from '../domain/index.ts';
 import type { EventQuery, OutboxReader } from '../events/index.ts';
@@ -47,7 +48,10 @@ export interface ApiDeps {
   readonly backtest: Backtest;
   /** Null where no message of the device arrived. */
   ledger(device?: string): Promise<Ledger | null>;
-  readonly devices: DeviceService;
+  readonly devices: DeviceService & {
+    /** What the broker knows of a device since its start; null where it has not seen it. */
+    connection(id: string): Promise<ClientRecord | null>;
+  };
   readonly keys: KeyService;
   readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
   readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {

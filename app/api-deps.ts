@@ -66,12 +66,15 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     backups: parts.backups,
     reloadCity: () => city.reload(),
     ledger: async (device) => ledger.read(device),
-    devices: createDeviceService({
-      registry: parts.registry,
-      city: () => city.current().city,
-      journal: threads.journalDevices,
-      broker: broker.credentials,
-    }),
+    devices: {
+      ...createDeviceService({
+        registry: parts.registry,
+        city: () => city.current().city,
+        journal: threads.journalDevices,
+        broker: broker.credentials,
+      }),
+      connection: broker.record,
+    },
     keys: createKeyService({ registry: parts.registry, broker: broker.credentials, admin: parts.admin }),
     history: {
       query: (query) => engine.query(query),
@@ -116,6 +119,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     metrics: createMetrics({
       ledger: () => ledger.read()!,
       broker: () => broker.counts(),
+      throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),
       journalBytes: () => threads.journal.bytes(),
       openTickets: () => tickets.openCount(),
@@ -126,6 +130,9 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
   };
 }
+
+/** Devices whose waiting is a metric of their own. */
+const MOST_THROTTLED = 100;
 
 /** Neighbours that a trial reads at most. */
 const TRIAL_DEVICES = 1_000;

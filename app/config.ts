@@ -63,6 +63,12 @@ const Settings = z.object({
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
+  /** How much one device may send; network servers ten times as much. 0: no limit. */
+  MQTT_MESSAGES_PER_SECOND: z.coerce.number().min(0).default(10_000),
+  MQTT_BYTES_PER_SECOND: z.coerce
+    .number()
+    .min(0)
+    .default(8 * MIB),
   /** Days without a connection after which a kept session ends. */
   MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
   /** Bounds of one session's queue; beyond them its oldest messages are dropped. */
@@ -146,6 +152,8 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       port: s.MQTT_PORT,
       maxPacket: s.MQTT_MAX_PACKET,
       maxConnections: s.MQTT_MAX_CONNECTIONS,
+      /** What one device may send; 0: no limit. */
+      sends: { messagesPerSecond: s.MQTT_MESSAGES_PER_SECOND, bytesPerSecond: s.MQTT_BYTES_PER_SECOND },
       /** Bounds of kept sessions. */
       sessions: {
         days: s.MQTT_SESSION_DAYS,

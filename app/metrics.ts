@@ -5,6 +5,8 @@ import type { Ledger } from '../domain/index.ts';
 export interface MetricSources {
   ledger(): Ledger;
   broker(): Promise<Record<string, number>>;
+  /** The user names that were throttled longest, and for how long, ms. */
+  throttled(): Promise<readonly { readonly id: string; readonly ms: number }[]>;
   engine(): Promise<{ head: number; rules: number; history: number }>;
   journalBytes(): Promise<number>;
   openTickets(): number;
@@ -14,7 +16,10 @@ export interface MetricSources {
   newestBackupMs(): number;
 }
 
-/** Returns a function that collects the metrics as Prometheus text: base units, no device ids as labels. */
+/**
+ * Returns a function that collects the metrics as Prometheus text: base units; device ids are labels only of the few that
+ * were throttled longest.
+ */
 export function createMetrics(sources: MetricSources): () => Promise<string> {
   const register = new Registry();
   // The default of 10 ms wakes an idle process a hundred times a second.
@@ -24,6 +29,7 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   const messages = gauge('messages', 'Messages by state (the ledger)', ['state']);
   const readings = gauge('readings', 'Readings by state (the ledger)', ['state']);
   const brokerCounters = gauge('broker', 'Counters of the MQTT broker since its start', ['figure']);
+  const throttled = gauge('throttled_seconds', 'How long a client was not read since the start', ['client']);
   const lag = gauge('consumer_lag_blocks', 'Journal blocks that a consumer has not processed yet', ['consumer']);
   const journalBytes = gauge('journal_bytes', 'Bytes of messages in the journal');
   const openTickets = gauge('open_tickets', 'Tickets that are open');
@@ -36,8 +42,9 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   );
 
   return async () => {
-    const [broker, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
+    const [broker, waited, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
       sources.broker(),
+      sources.throttled(),
       sources.engine(),
       sources.journalBytes(),
       sources.notifications(),
@@ -46,6 +53,8 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
     for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);
     for (const [name, value] of Object.entries(broker)) brokerCounters.set({ figure: name }, value);
+    throttled.reset();
+    for (const { id, ms } of waited) throttled.set({ client: id }, ms / 1_000);
     lag.set({ consumer: 'rules' }, Math.max(0, engine.head - engine.rules));
     lag.set({ consumer: 'history' }, Math.max(0, engine.head - engine.history));
     journalBytes.set(bytes);

@@ -21,8 +21,8 @@ export interface BrokerThreadData {
 }
 
 /**
- * How many messages the rules may be behind before publishers wait: about a second's work, since a late alert is worth
- * little.
+ * How many messages the rules may be behind before those who publish the most wait: about a second's work, since a late
+ * alert is worth little.
  */
 const MOST_BEHIND = 200_000;
 
@@ -32,8 +32,9 @@ const sink = createJournalAppender(data.journal, clock);
 /** The counters wrap; their difference stays right. */
 const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
 const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
-const overloaded = () => behind() > MOST_BEHIND;
-const broker = createBroker({ sink, clock, log, overloaded, publishDrops: engine.call.dropped }, data.options);
+const load = () => behind() / MOST_BEHIND;
+const broker = createBroker({ sink, clock, log, load, publishDrops: engine.call.dropped }, data.options);
+sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 
@@ -54,13 +55,16 @@ const functions = {
   credentials: (change: CredentialChange) => broker.credentials(change),
   /** Admits a message that did not come over MQTT. */
   ingest: (message: Parameters<typeof broker.ingest>[0]) => broker.ingest(message),
+  limit: (limits: Parameters<typeof broker.limit>[0]) => broker.limit(limits),
+  record: (id: string) => broker.record(id),
+  throttled: (most: number) => broker.throttled(most),
   counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes() }),
   /** Takes no more messages; resolves when every taken message is on disk and acknowledged. */
   async stop() {
     await sink.drained();
     await broker.stop();
     clearInterval(watch);
-    data.journal.close();
+    sink.stop();
     data.engine.close();
     // After the reply has left.
     setImmediate(() => parentPort!.close());

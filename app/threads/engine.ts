@@ -67,7 +67,7 @@ const db = openStateFile(data.dir);
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
-const intake = new Intake(db, context);
+const intake = new Intake(db, context).open();
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
 const { metrics } = context;
 const embedded =

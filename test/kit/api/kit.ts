@@ -38,7 +38,7 @@ import {
   openDeliveries,
   type SmtpSettings,
 } from '../../../notify/index.ts';
-import { hashSecret, openRegistry, sameHash } from '../../../registry/index.ts';
+import { createRegistry, hashSecret, sameHash } from '../../../registry/index.ts';
 import {
   ALERT_SCHEMA,
   createAlertReader,
@@ -97,7 +97,7 @@ export async function openApi(
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
   const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
-  const registry = openRegistry(join(dir, 'registry.sqlite'), clock);
+  const registry = createRegistry({ clock }, { path: join(dir, 'registry.sqlite') }).open();
   const metrics = tableOf();
   const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
   await history.start();
@@ -238,6 +238,7 @@ export async function openApi(
       get: (id) => registry.get(id),
       revoke: async (id) => registry.revoke(id),
       rotate: async (id) => registry.rotate(id),
+      connection: async () => null,
     },
     keys: {
       authenticate: (bearer) => (bearer === ADMIN ? ADMIN_KEY : registry.keyOf(bearer)),

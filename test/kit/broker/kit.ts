@@ -45,7 +45,7 @@ export class MemorySink implements MessageSink {
 export const SECRET = 'the-secret-of-all-who-are-known';
 
 export const deviceOf = (id: string, secret = SECRET): Credential => ({
-  identity: { kind: 'device', id },
+  identity: { kind: 'device', id, profile: 'waste-bin' },
   hash: hashSecret(secret),
 });
 function keyOf(id: string, role: Key['role'], department: string | null = null): Credential {
@@ -71,7 +71,10 @@ export interface Scene {
   stop(): Promise<void>;
 }
 
+const UNLIMITED = { device: { messagesPerSecond: 0, bytesPerSecond: 0 }, profiles: {} };
+
 const LIMITS = {
+  accounts: UNLIMITED,
   maxPacketBeforeConnect: 16 * 1024,
   maxPacket: 64 * 1024,
   maxInFlight: 64 * 1024,
@@ -106,7 +109,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
       },
     },
     log: pino({ level: 'silent' }),
-    overloaded: () => scene.overloaded,
+    load: () => (scene.overloaded ? 2 : 0),
     publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
   };
   const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };

@@ -1,0 +1,4 @@
+export { type Accounts, createAccounts } from './accounts.ts';
+export { createTrustedProxies, sourceOf, type TrustedProxies } from './address.ts';
+export { type Rate, TokenBucket } from './bucket.ts';
+export { createGate, type Gate, type GateLimits } from './gate.ts';
