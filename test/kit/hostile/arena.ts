@@ -25,6 +25,7 @@ const MOST_MS = 100;
 const STAYS_MIB = 100;
 const COMES_BACK_MS = 15_000;
 const RECOVERS_MS = 20_000;
+const DISTURBED_MS = 200;
 /** A server that is slower than this long after an attack is started again for the next one. */
 const FROZEN_MS = 1_000;
 const SEED = Number(process.env.HOSTILE_SEED ?? 20_261_128);
@@ -32,6 +33,9 @@ const SEED = Number(process.env.HOSTILE_SEED ?? 20_261_128);
 /** Levels error and fatal of pino. */
 const BUG = /"level":[56]0/;
 const MOST_BUGS = 5;
+
+/** A plain start, but for numbers of sockets that one process can open. */
+const SETTINGS = { LOG_LEVEL: 'info', MQTT_MAX_CONNECTIONS: '3000', MQTT_CONNECTIONS_PER_ADDRESS: '1000' };
 
 const WATCHED = ['puback', 'health', 'tickets'] as const;
 type Watched = Record<(typeof WATCHED)[number], Times>;
@@ -68,7 +72,7 @@ export class Arena {
   readonly verdicts: Verdict[] = [];
 
   constructor({ settings = {}, quietMs = 6_000 }: Omit<ArenaOptions, 'devices'> = {}) {
-    this.server = new ServerProcess(undefined, { LOG_LEVEL: 'info', MQTT_MAX_CONNECTIONS: '2000', ...settings });
+    this.server = new ServerProcess(undefined, { ...SETTINGS, ...settings });
     this.#quietMs = quietMs;
     this.server.onOutput = (text) => {
       this.#logBytes += Buffer.byteLength(text);
@@ -161,7 +165,7 @@ export class Arena {
   }
 
   async #attack(name: string, ms: number, quietMs: number): Promise<Verdict> {
-    this.#quiet ??= await this.#phase(() => pause(quietMs));
+    this.#quiet ??= await this.#quietPhase(quietMs);
     const quiet = this.#quiet;
     const before = { mib: residentMiB(this.server.pid), log: this.#logBytes, disk: this.#diskMiB() };
     let peak = before.mib;
@@ -185,6 +189,14 @@ export class Arena {
     faults.push(...this.#bugs.splice(0).map((line) => `the log: ${line.slice(0, 600)}`));
     const { ownLagMs } = attacked;
     return { attack: name, faults, quiet, attacked, figures, spent, ownLagMs };
+  }
+
+  /** A phase that something else on the machine disturbed says nothing: it is measured again, a few times. */
+  async #quietPhase(ms: number): Promise<Watched> {
+    for (let tries = 1; ; tries++) {
+      const quiet = await this.#phase(() => pause(ms));
+      if (tries === 3 || WATCHED.every((name) => quiet[name].p99 < DISTURBED_MS)) return quiet;
+    }
   }
 
   async #phase(work: () => Promise<unknown>): Promise<Seen> {
