@@ -30,6 +30,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   conflict: 409,
   mistakes: 422,
   precondition: 412,
+  limit: 429,
   busy: 503,
   disk: 503,
   'too-new': 503,
@@ -48,6 +49,7 @@ const TITLES: Readonly<Record<number, string>> = {
   413: 'Payload too large',
   415: 'Unsupported media type',
   422: 'Unprocessable content',
+  429: 'Too many requests',
   500: 'Internal error',
   503: 'Unavailable',
 };
@@ -89,9 +91,14 @@ export function respondWithProblems(app: FastifyInstance): void {
   });
 }
 
-function sendKnown(reply: FastifyReply, { code, message, reason, problems }: LamppostError): FastifyReply {
+/** How long a client waits before it tries again, where the error does not say, ms. */
+const RETRY_MS: Readonly<Record<number, number>> = { 429: 1_000, 503: 2_000 };
+
+function sendKnown(reply: FastifyReply, error: LamppostError): FastifyReply {
+  const { code, message, reason, problems } = error;
   const status = STATUS[code];
-  if (status === 503) reply.header('retry-after', '2');
+  const waitMs = error.retryAfterMs || RETRY_MS[status];
+  if (waitMs !== undefined) reply.header('retry-after', String(Math.ceil(waitMs / 1_000)));
   const why = reason === null ? {} : { reason };
   return problem(reply, status, message, { code, ...why, ...(problems.length === 0 ? {} : { errors: problems }) });
 }

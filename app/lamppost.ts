@@ -163,7 +163,7 @@ class Process implements Lamppost {
         ...{ config, log, clock, registry, threads, city, state, ledger, quarantine, replays, rules, backups, admin },
         backtest: backtests.run,
         citizens: citizens.deps,
-        mqttPort: threads.mqtt.port,
+        bridge: threads.mqtt.bridge,
       }),
       { ...config.http, citizens: config.citizens },
     );

@@ -1,9 +1,10 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Ledger } from '../domain/index.ts';
+import type { Ledger, QuarantineUsage } from '../domain/index.ts';
 
 /** The sources of the metrics; each is called at every scrape. */
 export interface MetricSources {
   ledger(): Ledger;
+  quarantine(): QuarantineUsage;
   broker(): Promise<Record<string, number>>;
   /** The user names that were throttled longest, and for how long, ms. */
   throttled(): Promise<readonly { readonly id: string; readonly ms: number }[]>;
@@ -14,6 +15,8 @@ export interface MetricSources {
   notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
   /** When the newest backup began, epoch ms; 0 where there was none. */
   newestBackupMs(): number;
+  /** Requests, connections and streams that HTTP refused since the start, by reason. */
+  httpRefused(): Readonly<Record<string, number>>;
 }
 
 /**
@@ -28,6 +31,8 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     new Gauge({ name: `lamppost_${name}`, help, labelNames, registers: [register] });
   const messages = gauge('messages', 'Messages by state (the ledger)', ['state']);
   const readings = gauge('readings', 'Readings by state (the ledger)', ['state']);
+  const quarantineBytes = gauge('quarantine_bytes', 'Bytes of refused messages that are kept');
+  const dropped = gauge('quarantine_dropped', 'What was dropped of the quarantine to make room', ['scope']);
   const brokerCounters = gauge('broker', 'Counters of the MQTT broker since its start', ['figure']);
   const throttled = gauge('throttled_seconds', 'How long a client was not read since the start', ['client']);
   const lag = gauge('consumer_lag_blocks', 'Journal blocks that a consumer has not processed yet', ['consumer']);
@@ -36,6 +41,9 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   const deliveriesWaiting = gauge('deliveries_waiting', 'Deliveries to receivers of events that are not settled yet');
   const receivers = gauge('receivers', 'Receivers of events', ['state']);
   const devices = gauge('devices', 'Registered devices');
+  const refused = gauge('http_refused', 'Requests, connections and streams that HTTP refused since its start', [
+    'reason',
+  ]);
   const backup = gauge(
     'newest_backup_timestamp_seconds',
     'When the newest complete backup since the start began; 0: none',
@@ -52,6 +60,10 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     const ledger = sources.ledger();
     for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
     for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);
+    const quarantine = sources.quarantine();
+    quarantineBytes.set(quarantine.bytes);
+    dropped.set({ scope: 'message' }, quarantine.dropped.messages);
+    dropped.set({ scope: 'reading' }, quarantine.dropped.readings);
     for (const [name, value] of Object.entries(broker)) brokerCounters.set({ figure: name }, value);
     throttled.reset();
     for (const { id, ms } of waited) throttled.set({ client: id }, ms / 1_000);
@@ -63,6 +75,7 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     receivers.set({ state: 'enabled' }, enabled);
     receivers.set({ state: 'disabled' }, disabled);
     devices.set(sources.devices());
+    for (const [reason, count] of Object.entries(sources.httpRefused())) refused.set({ reason }, count);
     backup.set(sources.newestBackupMs() / 1_000);
     return register.metrics();
   };

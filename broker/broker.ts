@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AuthenticateError, Client } from 'aedes';
@@ -6,37 +7,45 @@ import {
   type Clock,
   isoOf,
   LamppostError,
+  type LoginsFailing,
   type MessageSink,
   MQTT_REASONS,
   type MqttReason,
   type SessionDrop,
+  type Timers,
 } from '../domain/index.ts';
 import { type CredentialChange, Credentials } from '../registry/index.ts';
 import { type Account, type AccountLimits, BrokerAccounts, type ClientRecord } from './accounts.ts';
 import { createAdmission, createPublisher, waitingBytes } from './admission.ts';
 import {
-  ACCEPT,
   CONNACK,
   type Connection,
   FILTER_PACKETS,
   firstRefusal,
   LOGIN,
+  OPENING,
   reasonOf,
   refuseForward,
   SUBSCRIBE,
 } from './connection.ts';
 import { createDirectWays } from './direct.ts';
+import { type DoorCounts, FrontDoor, type Visitor } from './front-door.ts';
 import { type GuardLimits, guard } from './guard.ts';
 import { HeldReads } from './held-reads.ts';
-import { IngestAedes, readsLive, sessionName } from './ingest-aedes.ts';
-import { createListeners, type ListenOptions } from './listeners.ts';
+import { IngestAedes, readsLive, sessionName, userOf } from './ingest-aedes.ts';
+import { createListeners, type Listening, type ListenOptions } from './listeners.ts';
+import { Logins } from './logins.ts';
 import { createOutgoing, createPresence, type Outgoing } from './outgoing.ts';
 import { Overload } from './overload.ts';
+import { QuietLog, shown } from './quiet-log.ts';
 import type { Sessions } from './sessions/index.ts';
 import { createUpkeep, type KeepOptions, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
 
 /** Addresses and limits of the broker. */
 export interface BrokerOptions extends GuardLimits, ListenOptions {
+  readonly maxConnections: number;
+  /** See `DoorLimits`. */
+  readonly maxPerAddress: number;
   /** Unread bytes of a subscriber above which it is disconnected. */
   readonly maxUnread: number;
   readonly sessions: KeepOptions;
@@ -47,15 +56,18 @@ export interface BrokerOptions extends GuardLimits, ListenOptions {
 export interface BrokerDeps {
   readonly sink: MessageSink;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly log: Logger;
   /** Returns what waits for the rules, as a part of what may wait; above 1 those who send the most are held. */
   readonly load: () => number;
   /** Publishes dropped messages as events; resolves when these are stored. Rejected drops are passed again. */
   readonly publishDrops: (drops: readonly SessionDrop[]) => Promise<void>;
+  /** Publishes that the logins of a source fail again and again, as an event. */
+  readonly publishFailing: (failing: LoginsFailing) => void;
 }
 
 /** Counts since the start. */
-export interface BrokerCounts {
+export interface BrokerCounts extends DoorCounts {
   connections: number;
   admitted: number;
   refused: number;
@@ -63,6 +75,8 @@ export interface BrokerCounts {
   dropped: number;
   cutSlow: number;
   cutOversize: number;
+  /** Connections that did not begin as MQTT or, from a proxy, with its header, or whose TLS handshake failed. */
+  cutForeign: number;
   refusedLogins: number;
   /** Kept sessions, and how many of them are connected. */
   sessions: number;
@@ -83,7 +97,7 @@ export interface Broker extends Pick<Outgoing, 'publish' | 'restate'> {
    */
   open(): Promise<void>;
   /** Admits the wills that a crash left, then listens; returns the ports. Throws `config` where a port is in use. */
-  start(): Promise<{ port: number; tlsPort: number | null }>;
+  start(): Promise<Listening>;
   /** Takes no more messages, waits for pending commits, then closes connections and sessions. Idempotent. */
   stop(): Promise<void>;
   /** Applies a change; closes connections whose secret is no longer valid, and ends their sessions. */
@@ -119,7 +133,7 @@ const THROTTLED_NOTICE_MS = 60_000;
 
 const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped: 0, retained: 0 };
 
-/** Time limit of a connection for its CONNECT, and before that for its TLS handshake, ms. */
+/** Time limit of a connection for its login, the header of a proxy and the TLS handshake included, ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Returns an Aedes broker whose acknowledgements wait for the journal; `connection.ts` lists its decisions. */
@@ -128,14 +142,19 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const credentials = new Credentials();
   const connections = new WeakMap<object, Connection>();
   const sockets = new Set<Socket>();
-  const counts = { cutSlow: 0, cutOversize: 0, refusedLogins: 0 };
+  const counts = { cutSlow: 0, cutOversize: 0, cutForeign: 0, refusedLogins: 0 };
+  const quiet = new QuietLog(log, deps.clock);
   const accounts = new BrokerAccounts(options.accounts);
   const overload = new Overload(deps.load, () => accounts.all());
   const reads = new HeldReads({ clock: deps.clock, overload, onThrottled });
   const admission = createAdmission(sink, (id, topic, why) => {
-    log.warn({ id, topic, why }, 'publish refused');
+    quiet.warn(id, why, 'publish refused', { topic: shown(topic) });
     refused(id, why, `PUBLISH to ${topic}`, null);
   });
+  const loginTimeoutMs = CONNECT_TIMEOUT_MS;
+  const turnedAway = (source: string, why: MqttReason) => quiet.warn(source, why, 'connection refused');
+  const door = new FrontDoor({ ...deps, refused: turnedAway }, { ...options, loginTimeoutMs });
+  const logins = new Logins({ ...deps, newId: randomUUID, onFailing: deps.publishFailing });
   const ways = createDirectWays(admission);
   /** Connections of keys: only these may subscribe to more than their own topics. */
   const programs = new Map<Duplex, Client>();
@@ -169,15 +188,24 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       if (why !== null) {
         counts.refusedLogins++;
         const returnCode = CONNACK[why];
-        log.warn({ username, client: client.id, why, code: returnCode }, 'login refused');
-        refused(username, why, `client id ${client.id}`, client);
-        done(Object.assign(new Error('login refused'), { returnCode }) as AuthenticateError, null);
+        const [source, user] = [connection?.visitor.source ?? '', username ?? ''];
+        quiet.warn(source, why, 'login refused', { username: shown(user), client: shown(client.id), code: returnCode });
+        refused(user, why, `client id ${client.id}`, client);
+        const error = Object.assign(new Error('login refused'), { returnCode }) as AuthenticateError;
+        const isKnown = credentials.get(user) !== undefined;
+        logins.refused(
+          { source, user, isKnown },
+          () => done(error, null),
+          () => client.conn.destroy(),
+        );
         return;
       }
       if (connection !== undefined) {
         connection.publisher = createPublisher(identity!);
         connection.account = accounts.of(identity!);
         connection.account.connections++;
+        door.knows(connection.visitor, identity!.id);
+        logins.succeeded(connection.visitor.source, identity!.id);
       }
       if (identity!.kind === 'key') programs.set(client.conn, client);
       done(null, true);
@@ -204,7 +232,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
         return done(null, subscription);
       }
       refused(connection?.account?.id, why, `SUBSCRIBE to ${subscription.topic}`, client);
-      log.warn({ client: client.id, topic: subscription.topic, why }, 'subscription refused');
+      quiet.warn(userOf(client.id), why, 'subscription refused', { topic: shown(subscription.topic) });
       // Aedes sends SUBACK 128 for null.
       done(null, null);
     },
@@ -213,26 +241,21 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       if (why === null) return aedes.forward(client, packet);
       if (why !== 'slow-reader') return null;
       counts.cutSlow++;
-      refused(connections.get(client.conn)?.account?.id, why, `${client.conn.writableLength} bytes unread`, client);
-      log.warn({ client: client.id, unread: client.conn.writableLength }, 'slow subscriber cut');
+      const { writableLength: unread } = client.conn;
+      refused(connections.get(client.conn)?.account?.id, why, `${unread} bytes unread`, client);
+      quiet.warn(userOf(client.id), why, 'slow subscriber cut', { client: shown(client.id), unread });
       client.conn.destroy();
       return null;
     },
   });
 
-  function accept(socket: Socket): void {
-    const { maxConnections } = options;
-    const why = firstRefusal(ACCEPT, { stopping, connections: sockets.size, maxConnections });
-    if (why !== null) {
-      log.warn({ connections: sockets.size, why }, 'connection refused');
-      socket.destroy();
-      return;
-    }
+  function accept(socket: Socket, visitor: Visitor): void {
     sockets.add(socket);
     socket.once('close', () => closed(socket));
     socket.setNoDelay(true);
     const state: Connection = {
-      ...{ publisher: null, account: null, said: null, nameless: false, direct: null },
+      visitor,
+      ...{ publisher: null, account: null, said: null, opened: false, nameless: false, direct: null },
       filters: new Set(),
       committed: () => {},
     };
@@ -245,10 +268,11 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       },
       holds: () => reads.holds(state),
       spent: (packets, bytes) => state.account?.charge(packets, bytes, deps.clock.now()),
-      peel: (bytes, before, after) => (state.direct === null ? bytes : state.direct.take(bytes, before, after)),
+      peel: (bytes, before, after) =>
+        state.direct === null ? opened(socket, state, bytes) : state.direct.take(bytes, before, after),
       refused: (why) => {
         counts.cutOversize++;
-        log.warn({ id: state.publisher?.identity.id, from: socket.remoteAddress, why }, 'connection cut');
+        quiet.warn(state.publisher?.identity.id ?? visitor.source, why, 'connection cut');
         refused(state.account?.id ?? state.said, why, `the limit is ${options.maxPacket} bytes`, { conn: socket });
       },
     });
@@ -259,7 +283,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   function refused(id: string | null | undefined, why: MqttReason, detail: string, of: { conn: Duplex } | null): void {
     const known = credentials.get(id ?? '');
     if (known === undefined) return;
-    const from = (of?.conn as Partial<Socket> | undefined)?.remoteAddress ?? null;
+    const from = of === null ? null : (connections.get(of.conn)?.visitor.source ?? null);
     accounts.of(known.identity).refuse(why, detail, from, deps.clock.now());
   }
 
@@ -272,6 +296,22 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     const refusal = { scope: 'connection', reason, path: '$', detail: MQTT_REASONS[reason] };
     const payload = JSON.stringify({ topic, receivedAt: isoOf(nowMs), refused: [refusal] });
     outgoing.send({ topic: `devices/${account.id}/rejections`, payload, qos: 0, retain: false });
+  }
+
+  /** Returns the bytes of a connection that has not logged in; null where its first one ends it. */
+  function opened(socket: Socket, state: Connection, bytes: Buffer): Buffer | null {
+    if (state.opened) return bytes;
+    state.opened = true;
+    const why = firstRefusal(OPENING, bytes[0]!);
+    if (why === null) return bytes;
+    foreign(state.visitor.source, why);
+    socket.destroy();
+    return null;
+  }
+
+  function foreign(source: string, why: MqttReason): void {
+    counts.cutForeign++;
+    turnedAway(source, why);
   }
 
   function closed(socket: Socket): void {
@@ -307,7 +347,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     isKnown: (id) => credentials.get(id) !== undefined,
     hasStatus: (topic) => sessions !== undefined && sessions.retained.payload(topic) !== null,
   });
-  const listeners = createListeners(accept, { ...options, handshakeTimeoutMs: CONNECT_TIMEOUT_MS });
+  const listeners = createListeners({ door, accept, refused: foreign }, options);
   aedes.on('client', (client) => {
     if (connections.get(client.conn)?.publisher?.identity.kind === 'device') presence.connected(client.id, client.conn);
     if (!client.clean) sessions!.connected(client);
@@ -350,12 +390,14 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       if (stopping) return;
       stopping = true;
       reads.stop();
+      door.stop();
       listeners.stop();
       while (sink.pendingBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
       ways.flush();
       await new Promise<void>((resolve) => aedes.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
-      listeners.destroy();
+      door.destroy();
+      quiet.flush();
       upkeep?.stop();
       await sessions?.close();
     },
@@ -392,7 +434,8 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     },
     wantsLive: () => [...programs.values()].some(readsLive),
     counts: () => ({
-      connections: sockets.size,
+      connections: door.size,
+      ...door.counts,
       ...admission.counts,
       ...counts,
       ...(sessions?.counts() ?? NO_SESSIONS),

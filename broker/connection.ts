@@ -5,9 +5,14 @@ import { refuseSubscribe } from './access.ts';
 import type { Account } from './accounts.ts';
 import type { Publisher } from './admission.ts';
 import type { Direct } from './direct.ts';
+import type { Visitor } from './front-door.ts';
 
 /** The state of one connection. */
 export interface Connection {
+  /** Who it was at the front door. */
+  readonly visitor: Visitor;
+  /** Its first byte was looked at. */
+  opened: boolean;
   /** Null before the login, and after its secret has become invalid. */
   publisher: Publisher | null;
   /** What its user name uses; null before the login. */
@@ -39,19 +44,19 @@ export function firstRefusal<Args extends readonly unknown[], Reason>(
   return null;
 }
 
-/** Why a socket is closed before its CONNECT. */
-export type AcceptRefusal = Extract<MqttReason, 'stopping' | 'too-many-connections'>;
+/** Why the first bytes of a connection end it. */
+export type OpeningRefusal = Extract<MqttReason, 'not-mqtt' | 'proxy-header-of-a-stranger'>;
 
-interface Accepting {
-  readonly stopping: boolean;
-  readonly connections: number;
-  readonly maxConnections: number;
-}
+const CONNECT = 0x10;
+/** How a header of the PROXY protocol begins, version 1 and 2. */
+const PROXY_V1 = 0x50;
+const PROXY_V2 = 0x0d;
 
-/** Steps for a new socket. */
-export const ACCEPT: readonly Step<[Accepting], AcceptRefusal>[] = [
-  ({ stopping }) => (stopping ? 'stopping' : null),
-  ({ connections, maxConnections }) => (connections >= maxConnections ? 'too-many-connections' : null),
+/** Steps for the first byte of a connection. */
+export const OPENING: readonly Step<[number], OpeningRefusal>[] = [
+  (first) => (first === PROXY_V1 || first === PROXY_V2 ? 'proxy-header-of-a-stranger' : null),
+  // MQTT 3.1.1 §3.1: the first packet must be a CONNECT.
+  (first) => (first === CONNECT ? null : 'not-mqtt'),
 ];
 
 /** Why a CONNECT is refused. */

@@ -7,6 +7,7 @@ export {
   type SendLimits,
 } from './accounts.ts';
 export { type Admission, createAdmission, createPublisher, type Publisher } from './admission.ts';
+export { type Bridge, openBridge } from './bridge.ts';
 export { type Broker, type BrokerCounts, type BrokerOptions, createBroker } from './broker.ts';
 export { createDirectWays, type Direct, type DirectHooks, type DirectWays } from './direct.ts';
 export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guard.ts';

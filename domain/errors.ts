@@ -42,6 +42,15 @@ export const MQTT_REASONS = {
   'client-id-of-another': 'the client id of a device is its id',
   'protocol-version': 'Lamppost speaks MQTT 3.1 and 3.1.1',
   'too-many-connections': 'this key, this address or the server has reached its limit of connections',
+  'too-many-connects': 'this address opens connections faster than it may',
+  'gave-way': 'the connection waited longest without a login where all places for such connections were taken',
+  'login-timeout': 'the connection did not log in within 10 s',
+  'not-mqtt': 'the first bytes are no CONNECT',
+  'no-proxy-header': 'a trusted proxy must begin with a header of the PROXY protocol',
+  'malformed-proxy-header': 'the header of the PROXY protocol is malformed',
+  'proxy-header-too-long': 'the header of the PROXY protocol is longer than the server accepts',
+  'proxy-header-of-a-stranger': 'only a trusted proxy may begin with a header of the PROXY protocol',
+  'tls-handshake-failed': 'the TLS handshake failed',
   stopping: 'the server is stopping',
   'reserved-topic': "topics that begin with $ are the server's own",
   'not-your-device': 'the topic is that of another device',
@@ -105,6 +114,7 @@ export type ErrorCode =
   | 'invalid'
   | 'mistakes'
   | 'precondition'
+  | 'limit'
   | 'busy';
 
 /**

@@ -45,6 +45,7 @@ export {
   type DropReason,
   EVENT_TYPES,
   type EventType,
+  type LoginsFailing,
   type Publication,
   type SessionDrop,
 } from './event.ts';
@@ -62,17 +63,24 @@ export {
 export {
   AGGREGATES,
   type Aggregate,
+  bucketOf,
+  everyOf,
+  type Fill,
+  fillOf,
   type HistoryStore,
   type HistoryUpkeep,
   type LatestReading,
   LatestReadingSchema,
+  type PointsSlice,
   type ReadingsFilter,
   type ReadingsQuery,
+  type ReadOptions,
   type RefusedRow,
   type ScannedReadings,
   type ScanQuery,
   type Series,
   SeriesSchema,
+  type SliceSeries,
 } from './history.ts';
 export type {
   Appended,
@@ -94,8 +102,11 @@ export {
   LedgerSchema,
   type Page,
   type Quarantined,
+  type QuarantinedInFull,
   QuarantinedInFullSchema,
   QuarantinedSchema,
+  type QuarantineUsage,
+  QuarantineUsageSchema,
 } from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';

@@ -102,6 +102,10 @@ export interface ReplayItem {
     /** The name of the reading; null selects all readings under `path`. */
     readonly reading: string | null;
     readonly path: string;
+    /** How many faults the entry stands for; absent: one. */
+    readonly count?: number;
+    /** Which ones, packed, in base64; absent: the one that `reading`, or else `path`, names. */
+    readonly members?: string;
   }[];
 }
 

@@ -28,7 +28,11 @@ export const LedgerSchema = z
   .meta({ id: 'Ledger', description: 'Where every message and reading is' });
 export type Ledger = ShapeOf<typeof LedgerSchema>;
 
-/** A refused message (path `$`), or one refused reading of a message. `id` is also the cursor of the list. */
+/**
+ * A refused message (path `$`), or a refused reading of one; of a message with many faults several readings that were
+ * refused for the same reason. `id` is also the cursor of the list. The payload is in `QuarantinedInFullSchema` only: it
+ * may be as large as a message, and it is the same for all entries of one message.
+ */
 export const QuarantinedSchema = z
   .object({
     id: z.string().describe('{message position}-{ordinal}'),
@@ -36,11 +40,15 @@ export const QuarantinedSchema = z
     topic: z.string(),
     format: z.string().nullable().describe('The format of the topic; null where none is known'),
     receivedAt: z.iso.datetime(),
-    scope: z.enum(['message', 'reading']).describe('Whether the whole message or one reading of it was refused'),
+    scope: z.enum(['message', 'reading']).describe('Whether the whole message or readings of it were refused'),
     reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
-    path: z.string().describe('JSON path of the fault in the payload'),
+    path: z.string().describe('JSON path of the fault in the payload; of several, that of the first'),
     detail: z.string(),
-    raw: z.string().describe('The payload as it was sent, base64'),
+    count: count.describe(
+      'How many faults it stands for: a message with more than 32 is summed up by reason and field',
+    ),
+    paths: z.array(z.string()).readonly().describe('JSON paths of the first faults, at most five'),
+    bytes: count.describe('Size of the payload; the entry by its own address has it'),
     discarded: z
       .object({ at: z.iso.datetime(), by: z.string(), note: z.string() })
       .nullable()
@@ -51,8 +59,23 @@ export type Quarantined = ShapeOf<typeof QuarantinedSchema>;
 
 /** One entry of the quarantine with its payload decoded as far as possible. */
 export const QuarantinedInFullSchema = QuarantinedSchema.extend({
-  decoded: z.unknown().describe('What its format makes of the payload'),
+  raw: z.string().describe('The payload as it was sent, base64'),
+  decoded: z
+    .unknown()
+    .describe('What its format makes of the payload; `more: true` where that is cut after 1,000 values'),
 }).meta({ id: 'QuarantinedInFull' });
+export type QuarantinedInFull = ShapeOf<typeof QuarantinedInFullSchema>;
+
+/** What the quarantine takes, of all or of one device. */
+export const QuarantineUsageSchema = z
+  .object({
+    bytes: count.describe('Refused messages that are kept, with all that is noted of them'),
+    dropped: z
+      .object({ messages: count, readings: count })
+      .describe('What was dropped to make room, the oldest first; the ledger goes on counting it as quarantined'),
+  })
+  .meta({ id: 'QuarantineUsage', description: 'The space that refused messages take' });
+export type QuarantineUsage = ShapeOf<typeof QuarantineUsageSchema>;
 
 /** A page of a list; `next` is the cursor to pass as `after`, null at the end. */
 export interface Page<T> {

@@ -1,7 +1,7 @@
 import type { Publication, Ticket, Timers } from '../domain/index.ts';
 import { diskFault } from '../store/index.ts';
 import { isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
-import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import { isAlertEvent, isLoginEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
 import { ticketAudienceOf } from './filter.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -111,6 +111,7 @@ export function publicationsOf(event: LamppostEvent): Publication[] {
   const once = { payload, qos: 1, retain: false } as const;
   // QoS 0, never queued: in a full queue this event would displace the next message, and cause the next such event.
   if (isSessionEvent(event)) return [{ topic: `events/sessions/${event.data.key}`, payload, qos: 0, retain: false }];
+  if (isLoginEvent(event)) return [{ topic: 'events/logins', ...once }];
   if (isAlertEvent(event)) return [{ topic: `events/alerts/${event.data.rule}/${event.data.group}`, ...once }];
   if (!isTicketEvent(event)) return [{ topic: `events/silences/${event.data.id}`, ...once }];
   const ticket = event.data;

@@ -9,6 +9,8 @@ import {
   type QuarantineStore,
   type Refusal,
   type Replayed,
+  refusedBytes,
+  summaryOf,
 } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { transact } from '../store/index.ts';
@@ -40,6 +42,8 @@ interface Deps {
 const IDLE_AGE_MS = 5_000;
 const READ_AHEAD = 64;
 const MOST_BLOCKS = 4_096;
+/** What refused messages hold, in readings: a batch of 50,000 has at most about 12 MB of them. */
+const BYTES_A_READING = 256;
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 30_000;
 
@@ -56,7 +60,7 @@ export class HistoryConsumer {
   #settled: number;
   #messages: number | null = null;
   #gathered: Outcome[] = [];
-  /** Readings and refusals in the gathered batch; refusals count because they hold their payloads. */
+  /** Readings in the gathered batch; refusals count by the bytes of their payloads. */
   #weight = 0;
   /** The gathered batch with the rows that the database refused, once the history has it. */
   #stored: readonly Outcome[] | null = null;
@@ -154,7 +158,7 @@ export class HistoryConsumer {
   #take(outcome: Outcome): void {
     if (this.#gathered.length === 0) this.#gatheredAt = this.#deps.clock.now();
     this.#gathered.push(outcome);
-    this.#weight += outcome.readings.length + outcome.replaced.length + outcome.refusals.length;
+    this.#weight += outcome.readings.length + outcome.replaced.length + refusedBytes(outcome) / BYTES_A_READING;
   }
 
   async #settle(): Promise<void> {
@@ -241,12 +245,10 @@ function refusalOf(outcome: Outcome, { of, row, detail }: RefusedRow, metrics: M
   const name = metrics.idOf(metric[row]!);
   const place = outcome.block.seq * ROWS_OF_A_BLOCK + row * 2 + (of === 'replaced' ? 1 : 0);
   return {
-    reason: 'history-refused',
-    path: `$.metrics.${name}`,
-    detail,
-    reading: `$ ${name}`,
+    ...summaryOf([{ reason: 'history-refused', path: `$.metrics.${name}`, detail, reading: `$ ${name}` }])[0]!,
     scope: 'reading',
     device: id,
+    holder: id,
     topic: `devices/${id}/readings`,
     receivedAt: outcome.block.receivedAt,
     position: Number.MIN_SAFE_INTEGER + place,

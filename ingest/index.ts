@@ -15,14 +15,17 @@ export { type Decoded, type Format, formatOf, type RawReading } from './decode/i
 export { liveOf, rejectionsOf } from './feed.ts';
 export { Intake } from './intake.ts';
 export { createLedgerReader, createLedgerStore, type LedgerStore } from './ledger.ts';
-export { emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
+export { emptyTally, type Outcome, type Refusal, type Replayed, refusedBytes, type Tally } from './outcome.ts';
+export { createQuarantineStore, type QuarantineLimits, type QuarantineStore } from './quarantine.ts';
 export {
   createQuarantineReader,
-  createQuarantineStore,
+  listSql,
   type QuarantineFilter,
-  type QuarantineStore,
-} from './quarantine.ts';
+  QuarantineReader,
+  replaySql,
+} from './quarantine-reader.ts';
 export { createReplays, type ReplayJob, ReplayJobSchema, type ReplayRequest } from './replay.ts';
+export { summaryOf } from './summary.ts';
 export { Checked, checkReading, compileChecks, type ProfileChecks, parseTimestamp } from './validate.ts';
 
 /** The tables of this room in the engine's state file. */

@@ -3,7 +3,7 @@ import { type Block, type CityControl, type DevicesControl, HOUR_MS, type RuleCo
 import type { RoomSchema } from '../store/index.ts';
 import type { CityVersion, Context } from './context.ts';
 import { Dedupe } from './dedupe.ts';
-import { createColumns, type Outcome } from './outcome.ts';
+import { createColumns, type Outcome, refusedBytes } from './outcome.ts';
 import { BlockReader } from './reader.ts';
 import type { SeenKeys } from './seen.ts';
 
@@ -220,10 +220,10 @@ class Horizon {
   }
 }
 
-/** The newest outcomes, bounded by the number of readings in them. */
+/** The newest outcomes, bounded by the readings and refusals in them. */
 class OutcomeCache {
   readonly #kept = new Map<number, Outcome>();
-  #readings = 0;
+  #weight = 0;
 
   get(seq: number): Outcome | undefined {
     return this.#kept.get(seq);
@@ -231,13 +231,18 @@ class OutcomeCache {
 
   put(outcome: Outcome): void {
     this.#kept.set(outcome.block.seq, outcome);
-    this.#readings += outcome.readings.length + 1;
+    this.#weight += weightOf(outcome);
     for (const [seq, oldest] of this.#kept) {
-      if (this.#readings <= CACHED_READINGS || this.#kept.size === 1) break;
+      if (this.#weight <= CACHED_READINGS || this.#kept.size === 1) break;
       this.#kept.delete(seq);
-      this.#readings -= oldest.readings.length + 1;
+      this.#weight -= weightOf(oldest);
     }
   }
+}
+
+/** In readings, of 32 bytes each: a refusal holds the payload of its message. */
+function weightOf(outcome: Outcome): number {
+  return 1 + outcome.readings.length + outcome.replaced.length + refusedBytes(outcome) / 32;
 }
 
 function parseBody<T>(body: Uint8Array): T {

@@ -53,10 +53,10 @@ export function createLedgerStore(db: DatabaseSync): LedgerStore {
 }
 
 /** A replayed message is counted once: its earlier count is subtracted. */
-function moves({ device, scope, tally }: Replayed): Tally[] {
+function moves({ device, scope, count, tally }: Replayed): Tally[] {
   const before = emptyTally(device);
   if (scope === 'message') before.quarantined = -1;
-  else before.refused = -1;
+  else before.refused = -count;
   return [before, tally];
 }
 

@@ -1,5 +1,6 @@
-import type { Block, KnownDevice, ReadingColumns, Rejection, RuleControl } from '../domain/index.ts';
+import type { Block, KnownDevice, ReadingColumns, RuleControl } from '../domain/index.ts';
 import type { CityVersion } from './context.ts';
+import type { Summary } from './summary.ts';
 
 /** Counts of one device's messages and readings by what happened to them. */
 export interface Tally {
@@ -25,11 +26,13 @@ export const emptyTally = (device: string): Tally => ({
   refused: 0,
 });
 
-/** A rejection with all that is needed to show, fix and replay it. */
-export interface Refusal extends Rejection {
+/** Faults of a message, summed up, with all that is needed to show, fix and replay them. */
+export interface Refusal extends Summary {
   /** Number of the message when it first came. */
   readonly position: number;
   readonly device: string;
+  /** Who pays for its space: the device, or who sent it in the name of one that was never registered. */
+  readonly holder: string;
   readonly topic: string;
   readonly receivedAt: number;
   readonly scope: 'message' | 'reading';
@@ -44,6 +47,8 @@ export interface Replayed {
   /** The device whose account in the ledger counted it. */
   readonly device: string;
   readonly scope: 'message' | 'reading';
+  /** How many faults the entry stands for. */
+  readonly count: number;
   readonly tally: Tally;
   readonly refusals: readonly Refusal[];
 }
@@ -110,4 +115,21 @@ function widen(columns: TypedColumns): void {
   columns.metric = wider.metric;
   columns.ts = wider.ts;
   columns.value = wider.value;
+}
+
+/** Returns about how many bytes the refusals of an outcome hold: each has the payload of its message. */
+export function refusedBytes({ refusals, replays }: Outcome): number {
+  return [refusals, ...replays.map((one) => one.refusals)].reduce((sum, some) => sum + bytesOf(some), 0);
+}
+
+const REFUSAL_BYTES = 512;
+
+function bytesOf(refusals: readonly Refusal[]): number {
+  let bytes = 0;
+  let last: Buffer | null = null;
+  for (const { raw } of refusals) {
+    bytes += REFUSAL_BYTES + (raw === last ? 0 : raw.length);
+    last = raw;
+  }
+  return bytes;
 }

@@ -1,10 +1,20 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { isoOf, LamppostError, type Page, type Quarantined, type Reason, type ReplayItem } from '../domain/index.ts';
-import type { RoomSchema } from '../store/index.ts';
-import { type Decoded, formatOf } from './decode/index.ts';
+import { type RoomSchema, transact } from '../store/index.ts';
+import { formatOf } from './decode/index.ts';
 import type { Outcome, Refusal, Replayed } from './outcome.ts';
+import { packMembers } from './summary.ts';
 
-/** SQL of the quarantine: each refused message once, and each refusal of it. */
+/** What a row takes beside its texts, and a message beside its payload; in bytes, roughly. */
+const ROW_BYTES = 200;
+const SIZE = `${ROW_BYTES} + octet_length(path) + octet_length(detail) + coalesce(octet_length(reading), 0)
+    + coalesce(octet_length(paths), 0) + coalesce(octet_length(members), 0)`;
+const RAW_SIZE = `${ROW_BYTES} + octet_length(topic) + length(payload)`;
+
+/**
+ * SQL of the quarantine: each refused message once, and each of its entries. `quarantine_message` has the size of a
+ * message with all its entries, apart from the payload, so that reading it does not read that; `quarantine_holder` the
+ * sum of each holder, and what was dropped of it to make room.
+ */
 export const QUARANTINE_SCHEMA: RoomSchema = {
   room: 'quarantine',
   steps: [
@@ -21,14 +31,43 @@ export const QUARANTINE_SCHEMA: RoomSchema = {
   create index if not exists quarantine_reason on quarantine (reason, position);
   create index if not exists quarantine_age on quarantine_raw (received_at);
 `,
+    `
+  alter table quarantine add column count integer not null default 1;
+  alter table quarantine add column paths text;
+  alter table quarantine add column members blob;
+  create table quarantine_message (
+    position integer primary key, holder text not null, bytes integer not null
+  ) strict;
+  insert into quarantine_message select position, device, ${RAW_SIZE} + size from quarantine_raw join (
+    select position, min(device) as device, sum(${SIZE}) as size from quarantine group by position) using (position);
+  create index quarantine_message_holder on quarantine_message (holder, position);
+  create table quarantine_holder (
+    holder text primary key, bytes integer not null, messages integer not null, readings integer not null
+  ) strict, without rowid;
+  insert into quarantine_holder select holder, sum(bytes), 0, 0 from quarantine_message group by holder;
+  create index quarantine_holder_bytes on quarantine_holder (bytes);
+  create table quarantine_total (
+    one integer primary key check (one = 1), bytes integer not null, messages integer not null, readings integer not null
+  ) strict;
+  insert into quarantine_total select 1, coalesce(sum(bytes), 0), 0, 0 from quarantine_message;
+`,
   ],
 };
+
+/** How many bytes refused messages may take. */
+export interface QuarantineLimits {
+  readonly bytes: number;
+  /** Of one holder: a device, or a key that sends in the name of devices that were never registered. */
+  readonly holderBytes: number;
+}
 
 /** Writes the quarantine. */
 export interface QuarantineStore {
   /**
    * Stores refusals and removes entries that were replayed. Call it inside a transaction. Returns the replayed entries
-   * that were still in quarantine: the others were settled before and must not be counted again.
+   * that were still in quarantine: the others were settled before and must not be counted again. Past its limits it
+   * drops whole messages and counts them: the oldest of the holder that is past its own, or else of the holder with the
+   * most bytes.
    */
   settle(outcomes: readonly Outcome[]): Replayed[];
   /** Marks entries that will not be fixed. Returns how many. */
@@ -37,25 +76,56 @@ export interface QuarantineStore {
   expire(beforeMs: number): number;
 }
 
-/** Creates the writer of a state file's quarantine. */
-export function createQuarantineStore(db: DatabaseSync): QuarantineStore {
-  const keepRaw = db.prepare('insert or ignore into quarantine_raw values (?, ?, ?, ?, ?)');
-  const keepFault = db.prepare(`
-    insert or ignore into quarantine (position, ordinal, device, scope, reason, path, detail, reading)
-    values (?, ?, ?, ?, ?, ?, ?, ?)`);
-  const nextOrdinal = db.prepare('select coalesce(max(ordinal), -1) + 1 as next from quarantine where position = ?');
-  const drop = db.prepare('delete from quarantine where position = ? and ordinal = ?');
-  const dropRaw = db.prepare(`
-    delete from quarantine_raw where position = ?1 and not exists (select 1 from quarantine where position = ?1)`);
-  const mark = db.prepare(`
-    update quarantine set discarded_at = ?, discarded_by = ?, note = ?
-    where position = ? and ordinal = ? and discarded_at is null`);
-  const expireFaults = db.prepare(
-    'delete from quarantine where position in (select position from quarantine_raw where received_at < ?)',
-  );
-  const expireRaw = db.prepare('delete from quarantine_raw where received_at < ?');
+const GENEROUS: QuarantineLimits = { bytes: 2 ** 30, holderBytes: 2 ** 24 };
+/** Messages that one call drops beyond those it stored: after a limit was lowered, it is reached step by step. */
+const MOST_DROPS = 2_000;
 
-  function keep(refusals: readonly Refusal[], firstOrdinal: (position: number) => number): void {
+/** Creates the writer of a state file's quarantine. */
+export function createQuarantineStore(db: DatabaseSync, limits: QuarantineLimits = GENEROUS): QuarantineStore {
+  return new Store(db, limits);
+}
+
+class Store implements QuarantineStore {
+  readonly #db: DatabaseSync;
+  readonly #limits: QuarantineLimits;
+  readonly #sql: ReturnType<typeof statements>;
+
+  constructor(db: DatabaseSync, limits: QuarantineLimits) {
+    this.#db = db;
+    this.#limits = limits;
+    this.#sql = statements(db);
+  }
+
+  settle(outcomes: readonly Outcome[]): Replayed[] {
+    /** The holder of each message that changes; of a known message it stays the one that it has. */
+    const touched = new Map<number, string>();
+    const replayed = outcomes.flatMap(({ refusals, replays }) => {
+      // Where a block is settled again, its rows exist already and the inserts do nothing.
+      this.#keep(refusals, () => 0, touched);
+      return replays.filter((one) => this.#release(one, touched));
+    });
+    if (touched.size > 0) this.#makeRoom(this.#account(touched), touched.size + MOST_DROPS);
+    return replayed;
+  }
+
+  discard(ids: readonly string[], by: string, note: string, nowMs: number): number {
+    return transact(this.#db, () =>
+      ids.reduce((sum, id) => sum + Number(this.#sql.mark.run(nowMs, by, note, ...parseId(id)).changes), 0),
+    );
+  }
+
+  expire(beforeMs: number): number {
+    return transact(this.#db, () => {
+      const { expired, expireEntries, expireMessages, expireRaw } = this.#sql;
+      for (const { holder, bytes } of expired.all(beforeMs)) this.#add(String(holder), -Number(bytes));
+      const { changes } = expireEntries.run(beforeMs);
+      expireMessages.run(beforeMs);
+      expireRaw.run(beforeMs);
+      return Number(changes);
+    });
+  }
+
+  #keep(refusals: readonly Refusal[], firstOrdinal: (position: number) => number, touched: Map<number, string>): void {
     let position = -1;
     let ordinal = 0;
     for (const one of refusals) {
@@ -63,162 +133,127 @@ export function createQuarantineStore(db: DatabaseSync): QuarantineStore {
         position = one.position;
         ordinal = firstOrdinal(position);
         const { format } = formatOf(one.device, one.topic);
-        keepRaw.run(position, one.topic, format?.name ?? null, one.receivedAt, one.raw);
+        this.#sql.keepRaw.run(position, one.topic, format?.name ?? null, one.receivedAt, one.raw);
+        if (!touched.has(position)) touched.set(position, one.holder);
       }
-      const { device, scope, reason, path, detail, reading } = one;
-      keepFault.run(position, ordinal++, device, scope, reason, path, detail, reading ?? null);
+      const { device, scope, reason, path, detail, reading, count, paths, members } = one;
+      const more = [
+        count,
+        count === 1 ? null : JSON.stringify(paths),
+        members === null ? null : packMembers(members),
+      ] as const;
+      this.#sql.keepEntry.run(position, ordinal++, device, scope, reason, path, detail, reading ?? null, ...more);
     }
   }
 
-  function release(replayed: Replayed): boolean {
+  #release(replayed: Replayed, touched: Map<number, string>): boolean {
     const [position, ordinal] = parseId(replayed.id);
     // Read before the old entry is deleted, so that no id is used twice.
-    const next = Number(nextOrdinal.get(position)!.next);
-    if (drop.run(position, ordinal).changes === 0) return false;
-    keep(replayed.refusals, () => next);
-    dropRaw.run(position);
+    const next = Number(this.#sql.nextOrdinal.get(position)!.next);
+    if (this.#sql.dropEntry.run(position, ordinal).changes === 0) return false;
+    this.#keep(replayed.refusals, () => next, touched);
+    if (!touched.has(position)) touched.set(position, replayed.device);
     return true;
   }
 
+  /** Brings sizes and sums up to date, and deletes messages without entries. Returns the holders that changed. */
+  #account(touched: ReadonlyMap<number, string>): ReadonlySet<string> {
+    const changes = new Map<string, number>();
+    for (const [position, newcomer] of touched) {
+      const known = this.#sql.message.get(position);
+      const holder = known === undefined ? newcomer : String(known.holder);
+      const bytes = Number(this.#sql.size.get(position)!.bytes ?? 0);
+      if (bytes === 0) this.#forget(position);
+      else this.#sql.keepMessage.run(position, holder, bytes);
+      changes.set(holder, (changes.get(holder) ?? 0) + bytes - Number(known?.bytes ?? 0));
+    }
+    for (const [holder, bytes] of changes) this.#add(holder, bytes);
+    return new Set(changes.keys());
+  }
+
+  #makeRoom(holders: Iterable<string>, most: number): void {
+    let left = most;
+    for (const holder of holders) {
+      while (left > 0 && this.#bytesOf(holder) > this.#limits.holderBytes) left -= this.#dropOldest(holder);
+    }
+    while (left > 0 && Number(this.#sql.total.get()!.bytes) > this.#limits.bytes) {
+      left -= this.#dropOldest(String(this.#sql.largest.get()!.holder));
+    }
+  }
+
+  /** Drops the oldest message of a holder, and counts it. Returns how many there were: one. */
+  #dropOldest(holder: string): number {
+    const { position, bytes } = this.#sql.oldest.get(holder)!;
+    const { messages, readings } = this.#sql.dropped.get(Number(position))!;
+    this.#add(holder, -Number(bytes), Number(messages), Number(readings));
+    this.#sql.dropEntries.run(Number(position));
+    this.#forget(Number(position));
+    return 1;
+  }
+
+  #forget(position: number): void {
+    this.#sql.dropMessage.run(position);
+    this.#sql.dropRaw.run(position);
+  }
+
+  #bytesOf(holder: string): number {
+    return Number(this.#sql.holder.get(holder)?.bytes ?? 0);
+  }
+
+  #add(holder: string, bytes: number, messages = 0, readings = 0): void {
+    this.#sql.addHolder.run(holder, bytes, messages, readings);
+    this.#sql.addTotal.run(bytes, messages, readings);
+  }
+}
+
+function statements(db: DatabaseSync) {
+  const old = 'select position from quarantine_raw where received_at < ?';
   return {
-    settle: (outcomes) =>
-      outcomes.flatMap(({ refusals, replays }) => {
-        // Where a block is settled again, its rows exist already and the inserts do nothing.
-        keep(refusals, () => 0);
-        return replays.filter(release);
-      }),
-    discard: (ids, by, note, nowMs) =>
-      ids.reduce((sum, id) => sum + Number(mark.run(nowMs, by, note, ...parseId(id)).changes), 0),
-    expire(beforeMs) {
-      const { changes } = expireFaults.run(beforeMs);
-      expireRaw.run(beforeMs);
-      return Number(changes);
-    },
+    keepRaw: db.prepare('insert or ignore into quarantine_raw values (?, ?, ?, ?, ?)'),
+    keepEntry: db.prepare(`
+      insert or ignore into quarantine
+        (position, ordinal, device, scope, reason, path, detail, reading, count, paths, members)
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+    nextOrdinal: db.prepare('select coalesce(max(ordinal), -1) + 1 as next from quarantine where position = ?'),
+    dropEntry: db.prepare('delete from quarantine where position = ? and ordinal = ?'),
+    dropEntries: db.prepare('delete from quarantine where position = ?'),
+    dropMessage: db.prepare('delete from quarantine_message where position = ?'),
+    dropRaw: db.prepare('delete from quarantine_raw where position = ?'),
+    mark: db.prepare(`
+      update quarantine set discarded_at = ?, discarded_by = ?, note = ?
+      where position = ? and ordinal = ? and discarded_at is null`),
+    message: db.prepare('select holder, bytes from quarantine_message where position = ?'),
+    keepMessage: db.prepare(`
+      insert into quarantine_message values (?, ?, ?) on conflict (position) do update set bytes = excluded.bytes`),
+    // Null where the message has no entry any more.
+    size: db.prepare(`
+      select sum(${SIZE}) + (select ${RAW_SIZE} from quarantine_raw r where r.position = ?1) as bytes
+      from quarantine where position = ?1`),
+    holder: db.prepare('select bytes from quarantine_holder where holder = ?'),
+    total: db.prepare('select bytes from quarantine_total'),
+    addHolder: db.prepare(`
+      insert into quarantine_holder values (?, ?, ?, ?) on conflict (holder) do update set
+        bytes = bytes + excluded.bytes, messages = messages + excluded.messages,
+        readings = readings + excluded.readings`),
+    addTotal: db.prepare(
+      'update quarantine_total set bytes = bytes + ?, messages = messages + ?, readings = readings + ?',
+    ),
+    largest: db.prepare('select holder from quarantine_holder order by bytes desc limit 1'),
+    oldest: db.prepare('select position, bytes from quarantine_message where holder = ? order by position limit 1'),
+    dropped: db.prepare(`
+      select coalesce(sum(scope = 'message'), 0) as messages,
+        coalesce(sum(count) filter (where scope = 'reading'), 0) as readings
+      from quarantine where position = ?`),
+    expired: db.prepare(`
+      select holder, sum(bytes) as bytes from quarantine_message where position in (${old}) group by holder`),
+    expireEntries: db.prepare(`delete from quarantine where position in (${old})`),
+    expireMessages: db.prepare(`delete from quarantine_message where position in (${old})`),
+    expireRaw: db.prepare('delete from quarantine_raw where received_at < ?'),
   };
 }
 
 /** Parses `{position}-{ordinal}`. Returns NaN for both where the text is no id. */
-function parseId(id: string): [position: number, ordinal: number] {
+export function parseId(id: string): [position: number, ordinal: number] {
   const [, position, ordinal] = /^(-?\d+)-(\d+)$/.exec(id) ?? [];
   return [Number(position), Number(ordinal)];
-}
-
-/** Selects entries of the quarantine; an absent field selects all. */
-export interface QuarantineFilter {
-  readonly device?: string;
-  readonly reason?: Reason;
-  readonly format?: string;
-  /** Time of receipt, `[fromMs, toMs)`. */
-  readonly fromMs?: number;
-  readonly toMs?: number;
-  /** Whether discarded entries are included. */
-  readonly discarded?: boolean;
-}
-
-const WHERE = `
-  (?1 is null or q.device = ?1) and (?2 is null or q.reason = ?2) and (?3 is null or r.format = ?3)
-  and (?4 is null or r.received_at >= ?4) and (?5 is null or r.received_at < ?5)
-  and (?6 = 1 or q.discarded_at is null)`;
-
-const FROM = 'from quarantine q join quarantine_raw r using (position)';
-
-/** Creates the reader of the quarantine, for any thread. */
-export function createQuarantineReader(db: DatabaseSync) {
-  const page = db.prepare(`
-    select * ${FROM} where ${WHERE} and (q.position, -q.ordinal) < (?7, ?8)
-    order by q.position desc, q.ordinal limit ?9`);
-  const onwards = db.prepare(`
-    select * ${FROM} where ${WHERE} and q.position in (
-      select distinct q.position ${FROM} where ${WHERE} and q.position > ?7 and q.position <= ?8
-      order by q.position limit ?9)
-    order by q.position, q.ordinal`);
-  const count = db.prepare(`select count(*) as n, max(q.position) as last ${FROM} where ${WHERE}`);
-  const one = db.prepare(`select * ${FROM} where q.position = ? and q.ordinal = ?`);
-
-  return {
-    /** Returns a page, newest first. Throws `invalid` where `after` is not the `next` of a page. */
-    list({ limit, after, ...filter }: QuarantineFilter & { limit: number; after: string | null }): Page<Quarantined> {
-      const [position, ordinal] = after === null ? [Number.MAX_SAFE_INTEGER, 0] : parseId(after);
-      if (Number.isNaN(position)) throw new LamppostError('invalid', `after: "${after}" is not the next of a page`);
-      const rows = page.all(...bound(filter), position, -ordinal, limit + 1);
-      const items = rows.slice(0, limit).map(quarantinedOf);
-      return { items, next: rows.length > limit ? items.at(-1)!.id : null };
-    },
-    /** Returns one entry with its payload decoded as far as possible; null where there is none of this id. */
-    get(id: string): (Quarantined & { decoded: unknown }) | null {
-      const row = one.get(...parseId(id));
-      if (row === undefined) return null;
-      return { ...quarantinedOf(row), decoded: decodedOf(row) };
-    },
-    /** Returns how many entries match, and the number of the newest message among them (-1: none). */
-    count(filter: QuarantineFilter): { entries: number; last: number } {
-      const row = count.get(...bound(filter))!;
-      return { entries: Number(row.n), last: Number(row.last ?? -1) };
-    },
-    /** Returns the next messages to replay in `(after, last]`, oldest first, each with its matching entries. */
-    replayable(filter: QuarantineFilter, after: number, last: number, messages: number): ReplayItem[] {
-      return itemsOf(onwards.all(...bound(filter), after, last, messages));
-    },
-    /** Returns entries by id, to replay; ids that do not exist are left out. */
-    chosen(ids: readonly string[]): ReplayItem[] {
-      const rows = ids.map((id) => one.get(...parseId(id))).filter((row) => row !== undefined);
-      return itemsOf(rows.sort((a, b) => Number(a.position) - Number(b.position)));
-    },
-  };
-}
-
-type Row = Record<string, unknown>;
-
-function bound(filter: QuarantineFilter): (string | number | null)[] {
-  const { device, reason, format, fromMs, toMs, discarded } = filter;
-  return [device ?? null, reason ?? null, format ?? null, fromMs ?? null, toMs ?? null, discarded ? 1 : 0];
-}
-
-function itemsOf(rows: readonly Row[]): ReplayItem[] {
-  const byMessage = Map.groupBy(rows, (row) => `${row.position} ${row.device}`);
-  return [...byMessage.values()].map((entries) => {
-    const [{ position, device, topic, received_at, payload }] = entries as [Row];
-    return {
-      position: Number(position),
-      device: device as string,
-      topic: topic as string,
-      receivedAt: Number(received_at),
-      payload: Buffer.from(payload as Uint8Array).toString('base64'),
-      entries: entries.map((row) => ({
-        ordinal: Number(row.ordinal),
-        scope: row.scope as 'message' | 'reading',
-        reading: row.reading as string | null,
-        path: row.path as string,
-      })),
-    };
-  });
-}
-
-function quarantinedOf(row: Row): Quarantined {
-  return {
-    id: `${row.position}-${row.ordinal}`,
-    device: row.device as string,
-    topic: row.topic as string,
-    format: row.format as string | null,
-    receivedAt: isoOf(Number(row.received_at)),
-    scope: row.scope as Quarantined['scope'],
-    reason: row.reason as Reason,
-    path: row.path as string,
-    detail: row.detail as string,
-    raw: Buffer.from(row.payload as Uint8Array).toString('base64'),
-    discarded:
-      row.discarded_at === null
-        ? null
-        : {
-            at: isoOf(Number(row.discarded_at)),
-            by: row.discarded_by as string,
-            note: row.note as string,
-          },
-  };
-}
-
-/** Decodes the payload as far as possible; null where no format is known for the topic. */
-function decodedOf(row: Row): Decoded | { reason: string; path: string; detail: string } | null {
-  const { format } = formatOf(row.device as string, row.topic as string);
-  return format?.decode(Buffer.from(row.payload as Uint8Array), Number(row.received_at)) ?? null;
 }

@@ -1,9 +1,10 @@
 import type { Block, KnownDevice, Rejection, ReplayControl, ReplayItem } from '../domain/index.ts';
 import { walkRecords } from '../journal/index.ts';
 import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
-import { type Decoded, type Format, formatOf } from './decode/index.ts';
+import { type Decoded, decodePayload, type Format, formatOf, type RawReading } from './decode/index.ts';
 import type { Dedupe, Deduped } from './dedupe.ts';
 import { createColumns, emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
+import { type Members, type Summary, splitName, summaryOf, unpackMembers } from './summary.ts';
 import { Checked, checkReading, type ProfileChecks } from './validate.ts';
 
 /** How a block is read. */
@@ -17,6 +18,8 @@ interface Pass {
 /** The device of a message, and the tally that counts it. */
 interface Account {
   readonly device: string;
+  /** Who pays for what is refused. */
+  readonly holder: string;
   readonly line: DeviceLine | undefined;
   readonly tally: Tally;
 }
@@ -49,6 +52,17 @@ interface Opened {
   readonly decoded: Decoded;
   readonly checks: ProfileChecks;
   readonly known: KnownDevice;
+}
+
+type ReplayEntry = ReplayItem['entries'][number];
+
+/** A message that is replayed. */
+interface Replaying {
+  readonly route: Route;
+  readonly current: Current;
+  readonly opened: Opened | Rejection;
+  /** Its raw readings by path. */
+  byPath: ReadonlyMap<string, readonly RawReading[]>;
 }
 
 /** Reads the messages of a block. Each one is decoded, validated and deduplicated, in this order. */
@@ -94,11 +108,11 @@ export class BlockReader {
 
   #readMessage(out: Draft, route: Route, current: Current): void {
     const account = this.#accountOf(out, route, current.payload);
-    const { tally, device } = account;
+    const { tally } = account;
     const opened = this.#open(out, account, route.format, current);
     if ('reason' in opened) {
       tally.quarantined++;
-      out.refusals.push(refusalOf(opened, 'message', device, current, Buffer.from(current.payload)));
+      refuse(out, [opened], 'message', account, current, Buffer.from(current.payload));
       return;
     }
     tally.decoded++;
@@ -107,7 +121,7 @@ export class BlockReader {
     this.#dedupe.begin(known, { position: current.position, horizon: out.horizon, fresh: out.fresh, several });
     if (decoded.uplink !== undefined) this.#dedupe.uplink(decoded.uplink);
     this.#takeReadings(out, opened, current, tally);
-    this.#refuseReadings(out, device, current, tally);
+    this.#refuseReadings(out, account, current, tally);
   }
 
   /** Finds the device and decodes the payload. Returns a rejection where the whole message is refused. */
@@ -123,32 +137,28 @@ export class BlockReader {
       const detail = `profile "${known.profile}" of this device is not in profiles.yaml`;
       return { reason: 'unknown-profile', path: '$', detail };
     }
-    const decoded = format.decode(current.payload, current.receivedAt);
+    const decoded = decodePayload(format, current.payload, current.receivedAt);
     return 'reason' in decoded ? decoded : { decoded, checks, known };
   }
 
-  /** Validates the readings and passes the good values to the dedupe; only the reading `only` where it is given. */
-  #takeReadings(out: Draft, opened: Opened, current: Current, tally: Tally, only: string | null = null): void {
+  /** Validates the readings and passes the good values to the dedupe. */
+  #takeReadings(out: Draft, opened: Opened, current: Current, tally: Tally): void {
     const { decoded, checks, known } = opened;
     const checked = this.#checked;
     for (const rejection of decoded.rejections) checked.rejections.push(rejection);
     for (const raw of decoded.readings) {
       checkReading(raw, checks, current.receivedAt, checked);
-      if (only !== null) keepOnly(checked, only, only.slice(raw.path.length + 1));
       if (checked.length > 0) this.#dedupe.take(known, checked, tally, out);
     }
   }
 
-  #refuseReadings(out: Draft, device: string, current: Current, tally: Tally): void {
-    const checked = this.#checked;
-    if (checked.rejections.length === 0) return;
-    // One copy for all refusals: a message may have thousands of faults.
-    const raw = Buffer.from(current.payload);
-    for (const rejection of checked.rejections) {
-      tally.refused++;
-      out.refusals.push(refusalOf(rejection, 'reading', device, current, raw));
-    }
-    checked.rejections = [];
+  #refuseReadings(out: Draft, account: Account, current: Current, tally: Tally): void {
+    const { rejections } = this.#checked;
+    if (rejections.length === 0) return;
+    tally.refused += rejections.length;
+    // One copy for all refusals of the message.
+    refuse(out, rejections, 'reading', account, current, Buffer.from(current.payload));
+    this.#checked.rejections = [];
   }
 
   #replayItem(out: Draft, item: ReplayItem, position: number): Replayed[] {
@@ -162,44 +172,67 @@ export class BlockReader {
     const resolved = this.#routeOf(item.device, topic);
     const route: Route = { ...resolved, ...this.#accountOf(out, resolved, current.payload) };
     const opened = this.#open(out, route, route.format, current);
+    const replayed: Replaying = { route, current, opened, byPath: new Map() };
     if (!('reason' in opened)) {
       const { horizon, fresh } = out;
       this.#dedupe.begin(opened.known, { position, horizon, fresh, several: true, accepted: item.position < 0 });
+      replayed.byPath = Map.groupBy(opened.decoded.readings, ({ path }) => path);
     }
-    return item.entries.map((entry) => this.#replayEntry(out, route, opened, item, current, entry));
+    return item.entries.map((entry) => this.#replayEntry(out, replayed, item, entry));
   }
 
-  /** Replays one entry of the quarantine: the whole message, or the one reading of it that was refused. */
-  #replayEntry(
-    out: Draft,
-    route: Route,
-    opened: Opened | Rejection,
-    item: ReplayItem,
-    current: Current,
-    entry: ReplayItem['entries'][number],
-  ): Replayed {
+  /** Replays one entry of the quarantine: the whole message, or the readings of it that the entry stands for. */
+  #replayEntry(out: Draft, replayed: Replaying, item: ReplayItem, entry: ReplayEntry): Replayed {
+    const { route, current, opened } = replayed;
+    const { scope, count = 1 } = entry;
     const tally = emptyTally(route.device);
     out.refusals = [];
     if ('reason' in opened) {
-      if (entry.scope === 'message') tally.quarantined++;
-      else tally.refused++;
-      out.refusals.push(refusalOf(opened, entry.scope, route.device, current, current.payload));
-    } else if (entry.scope === 'message') {
+      if (scope === 'message') tally.quarantined++;
+      else tally.refused += count;
+      const again = scope === 'message' ? summaryOf([opened])[0]! : refusedAgain(opened, entry);
+      out.refusals.push(refusalOf(again, scope, route, current, current.payload));
+    } else if (scope === 'message') {
       tally.decoded++;
       if (opened.decoded.uplink !== undefined) this.#dedupe.uplink(opened.decoded.uplink);
       this.#takeReadings(out, opened, current, tally);
-      this.#refuseReadings(out, route.device, current, tally);
+      this.#refuseReadings(out, route, current, tally);
     } else {
-      this.#takeReadings(out, onlyUnder(opened, entry.path, entry.reading), current, tally, entry.reading);
-      this.#refuseReadings(out, route.device, current, tally);
+      this.#takeMembers(out, opened, replayed, membersOf(entry), tally);
+      this.#refuseReadings(out, route, current, tally);
     }
-    const { device, position } = item;
-    return { id: `${position}-${entry.ordinal}`, device, scope: entry.scope, tally, refusals: out.refusals };
+    return {
+      id: `${item.position}-${entry.ordinal}`,
+      device: item.device,
+      scope,
+      count,
+      tally,
+      refusals: out.refusals,
+    };
+  }
+
+  /** Takes the readings that an entry stands for, and no others: those were counted when the message first came. */
+  #takeMembers(out: Draft, opened: Opened, { byPath, current }: Replaying, members: Members, tally: Tally): void {
+    const { checks, known } = opened;
+    const checked = this.#checked;
+    const { rejections, readings } = pathsAgain(opened.decoded, members.paths);
+    const found = [...rejections];
+    for (const { fields, among } of [{ fields: null, among: readings }, ...named(members.readings, byPath)]) {
+      for (const raw of among) {
+        checkReading(raw, checks, current.receivedAt, checked);
+        if (fields !== null) keepOnly(checked, raw.path, fields);
+        for (const rejection of checked.rejections) found.push(rejection);
+        checked.rejections = [];
+        if (checked.length > 0) this.#dedupe.take(known, checked, tally, out);
+      }
+    }
+    checked.rejections = found;
   }
 
   #routeOf(identity: string, topic: string): Route {
     const { device, format } = formatOf(identity, topic);
-    return { device, topic, line: this.#context.line(device), format, tally: emptyTally(device) };
+    const line = this.#context.line(device);
+    return { device, holder: line === undefined ? identity : device, topic, line, format, tally: emptyTally(device) };
   }
 
   #accountOf(out: Draft, route: Route, payload: Buffer): Account {
@@ -207,7 +240,8 @@ export class BlockReader {
     if (device === null) return route;
     let account = out.named.get(device);
     if (account === undefined) {
-      account = { device, line: this.#context.line(device), tally: emptyTally(device) };
+      const line = this.#context.line(device);
+      account = { device, holder: line === undefined ? route.holder : device, line, tally: emptyTally(device) };
       out.tallies.push(account.tally);
       out.named.set(device, account);
     }
@@ -233,32 +267,61 @@ function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly R
   return { block, fresh, readings, replaced, tallies, refusals, replays, city: null, devices: null, rule: null };
 }
 
-/**
- * The message reduced to what was refused. A fault that belongs to no single reading covers all readings under its
- * path.
- */
-function onlyUnder(opened: Opened, path: string, reading: string | null): Opened {
-  const { decoded } = opened;
-  if (reading !== null) {
-    const readings = decoded.readings.filter(({ path: at }) => reading.startsWith(`${at} `));
-    return { ...opened, decoded: { readings, rejections: [] } };
-  }
-  const under = (one: { path: string }) => path === one.path || path.startsWith(`${one.path}.`);
-  const readings = decoded.readings.filter(under);
-  const rejections = decoded.rejections.filter((one) => one.path === path);
-  return { ...opened, decoded: { readings, rejections } };
+/** The readings that an entry stands for. */
+function membersOf({ reading, path, members }: ReplayEntry): Members {
+  if (members !== undefined) return unpackMembers(Buffer.from(members, 'base64'));
+  return reading === null ? { readings: [], paths: [path] } : { readings: [reading], paths: [] };
 }
 
-function keepOnly(checked: Checked, reading: string, field: string): void {
-  const at = checked.field.indexOf(field);
-  const found = at !== -1 && at < checked.length;
-  if (found) {
-    checked.metric[0] = checked.metric[at]!;
-    checked.value[0] = checked.value[at]!;
-    checked.field[0] = field;
+/** An entry that is refused once more because its whole message cannot be read now: it stands for the same readings. */
+function refusedAgain(fault: Rejection, entry: ReplayEntry): Summary {
+  const { path, detail, reason } = summaryOf([fault])[0]!;
+  return { reason, path, detail, count: entry.count ?? 1, paths: [path], members: membersOf(entry) };
+}
+
+/**
+ * Faults of the decoder that an entry stands for: those that it finds again, and, for the others, the readings that it
+ * makes now of what is above their paths.
+ */
+function pathsAgain(decoded: Decoded, paths: readonly string[]): Decoded {
+  if (paths.length === 0) return { readings: [], rejections: [] };
+  const wanted = new Set(paths);
+  const rejections = decoded.rejections.filter(({ path }) => wanted.has(path));
+  for (const { path } of rejections) wanted.delete(path);
+  const above = new Set([...wanted].flatMap(pathsAbove));
+  return { readings: decoded.readings.filter(({ path }) => above.has(path)), rejections };
+}
+
+/** A path, and all that end before one of its dots. */
+function pathsAbove(path: string): string[] {
+  const paths = [path];
+  for (let at = path.indexOf('.'); at !== -1; at = path.indexOf('.', at + 1)) paths.push(path.slice(0, at));
+  return paths;
+}
+
+/** The raw readings in which there are the named readings, and which of their fields these are. */
+function named(
+  readings: readonly string[],
+  byPath: ReadonlyMap<string, readonly RawReading[]>,
+): { readonly fields: ReadonlySet<string>; readonly among: readonly RawReading[] }[] {
+  const names = Map.groupBy(readings.map(splitName), ([path]) => path);
+  return [...names].map(([path, some]) => ({
+    fields: new Set(some.map(([, field]) => field)),
+    among: byPath.get(path) ?? [],
+  }));
+}
+
+function keepOnly(checked: Checked, path: string, fields: ReadonlySet<string>): void {
+  let kept = 0;
+  for (let i = 0; i < checked.length; i++) {
+    if (!fields.has(checked.field[i]!)) continue;
+    checked.metric[kept] = checked.metric[i]!;
+    checked.value[kept] = checked.value[i]!;
+    checked.field[kept++] = checked.field[i]!;
   }
-  checked.length = found ? 1 : 0;
-  checked.rejections = checked.rejections.filter((rejection) => rejection.reading === reading);
+  checked.length = kept;
+  const isOf = (reading: string) => reading.startsWith(`${path} `) && fields.has(reading.slice(path.length + 1));
+  checked.rejections = checked.rejections.filter(({ reading }) => reading !== undefined && isOf(reading));
 }
 
 function unknownDevice(device: string, format: Format, current: Current): Rejection {
@@ -272,14 +335,25 @@ function unknownDevice(device: string, format: Format, current: Current): Reject
   };
 }
 
-function refusalOf(
-  rejection: Rejection,
+function refuse(
+  out: Draft,
+  faults: readonly Rejection[],
   scope: Refusal['scope'],
-  device: string,
+  account: Account,
+  current: Current,
+  raw: Buffer,
+): void {
+  for (const summary of summaryOf(faults)) out.refusals.push(refusalOf(summary, scope, account, current, raw));
+}
+
+function refusalOf(
+  summary: Summary,
+  scope: Refusal['scope'],
+  { device, holder }: Account,
   { topic, receivedAt, position }: Current,
   raw: Buffer,
 ): Refusal {
-  return { ...rejection, scope, device, topic, receivedAt, position, raw };
+  return { ...summary, scope, device, holder, topic, receivedAt, position, raw };
 }
 
 function checksOf(version: DeviceVersion, known: KnownDevice, city: CityVersion | null): ProfileChecks | null {

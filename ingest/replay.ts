@@ -8,7 +8,7 @@ import {
   type ReplayItem,
   type ShapeOf,
 } from '../domain/index.ts';
-import type { createQuarantineReader, QuarantineFilter } from './quarantine.ts';
+import type { QuarantineFilter, QuarantineReader, ReplayPage } from './quarantine-reader.ts';
 
 /** Selects what to replay: single entries by id, or all that match a filter. */
 export type ReplayRequest = { readonly ids: readonly string[] } | QuarantineFilter;
@@ -34,7 +34,6 @@ interface Replayed {
   readonly refusedAgain: number;
 }
 
-const MESSAGES_AT_ONCE = 200;
 const BYTES_AT_ONCE = 4 * 1024 * 1024;
 const LOOK_MS = 20;
 const KEPT = 100;
@@ -50,7 +49,7 @@ export function createReplays({
   status,
   clock,
 }: {
-  readonly quarantine: Pick<ReturnType<typeof createQuarantineReader>, 'count' | 'replayable' | 'chosen'>;
+  readonly quarantine: Pick<QuarantineReader, 'count' | 'countOf' | 'replayable' | 'chosen'>;
   readonly append: (control: ReplayControl) => Promise<number>;
   readonly status: () => Promise<{ history: number; replayed: Replayed }>;
   readonly clock: Clock;
@@ -70,9 +69,11 @@ export function createReplays({
     }
   }
 
-  async function send(job: RunningJob, pages: Iterable<ReplayItem[]>): Promise<void> {
+  async function send(job: RunningJob, pages: Iterable<readonly ReplayItem[]>): Promise<void> {
     const before = (await status()).replayed;
     for (const page of pages) {
+      // The main thread has other work, too: a page that looked at many entries may have found none.
+      await new Promise((resolve) => setImmediate(resolve));
       for (const items of inBlocks(page)) {
         if (stopping) {
           throw new LamppostError('busy', 'the server stopped; what was not replayed is still in quarantine');
@@ -86,12 +87,11 @@ export function createReplays({
    * Oldest first, up to the newest at the start: a message that is refused again keeps its number and is not read
    * twice.
    */
-  function* pagesOf(filter: QuarantineFilter, last: number): Iterable<ReplayItem[]> {
-    for (let after = Number.MIN_SAFE_INTEGER; ; ) {
-      const page = quarantine.replayable(filter, after, last, MESSAGES_AT_ONCE);
-      if (page.length === 0) return;
-      after = page.at(-1)!.position;
-      yield page;
+  function* pagesOf(filter: QuarantineFilter, last: number): Iterable<readonly ReplayItem[]> {
+    for (let after: number | null = Number.MIN_SAFE_INTEGER; after !== null; ) {
+      const page: ReplayPage = quarantine.replayable(filter, after, last);
+      after = page.next;
+      yield page.items;
     }
   }
 
@@ -104,7 +104,7 @@ export function createReplays({
     return job;
   }
 
-  async function run(job: RunningJob, pages: Iterable<ReplayItem[]>): Promise<void> {
+  async function run(job: RunningJob, pages: Iterable<readonly ReplayItem[]>): Promise<void> {
     try {
       await send(job, pages);
       job.state = 'done';
@@ -124,9 +124,8 @@ export function createReplays({
         throw new LamppostError('conflict', 'a replay is running already; look at it, then try again');
       }
       if ('ids' in request) {
-        const items = quarantine.chosen(request.ids);
-        const job = jobOf(items.reduce((sum, item) => sum + item.entries.length, 0));
-        running = run(job, [items]);
+        const job = jobOf(quarantine.countOf(request.ids));
+        running = run(job, quarantine.chosen(request.ids));
         return job;
       }
       const { entries, last } = quarantine.count(request);
@@ -149,7 +148,7 @@ function* inBlocks(items: readonly ReplayItem[]): Iterable<ReplayItem[]> {
   let bytes = 0;
   for (const item of items) {
     block.push(item);
-    bytes += item.payload.length;
+    bytes += item.payload.length + item.entries.reduce((sum, { members = '' }) => sum + members.length, 0);
     if (bytes < BYTES_AT_ONCE) continue;
     yield block;
     block = [];

@@ -147,6 +147,8 @@ const Refused = z.object({
   reason: z.enum([...(Object.keys(REASONS) as [Reason, ...Reason[]]), 'throttled']),
   path: z.string().describe('JSON path of the fault in the payload'),
   detail: z.string().describe('What was found, and what would be right'),
+  count: z.int().exactOptional().describe('How many faults it stands for, where there are several'),
+  paths: z.array(z.string()).exactOptional().describe('JSON paths of the first of these, at most five'),
 });
 
 /**
@@ -162,8 +164,13 @@ export const PAYLOADS = {
   ChirpStackUplink: ChirpStackUplink.describe('An uplink event of ChirpStack 4'),
   ThingsStackUplink: ThingsStackUplink.describe('An uplink message of The Things Stack 3'),
   Rejection: z
-    .object({ topic: z.string(), receivedAt: z.iso.datetime(), refused: z.array(Refused).min(1) })
-    .describe('What was refused of a message and why'),
+    .object({
+      topic: z.string(),
+      receivedAt: z.iso.datetime(),
+      refused: z.array(Refused).min(1),
+      omitted: z.int().exactOptional().describe('Faults that did not fit into it'),
+    })
+    .describe('What was refused of a message and why, in less than 64 KiB'),
   LiveReading: z.object({ ts: z.iso.datetime(), metrics }).describe('Validated readings of a device at one time'),
   DeviceStatus: z.enum(['online', 'offline', 'silent']),
 } as const;

@@ -22,6 +22,25 @@ export interface Fault {
   readonly description: string;
 }
 
+/** Thrown where a request is refused; `retryAfterS` is when it may be sent again. */
+export class Refused extends Error {
+  readonly faults: readonly Fault[];
+  readonly retryAfterS: number | null;
+
+  constructor(faults: readonly Fault[], retryAfterS: number | null = null) {
+    super(faults.map(({ description }) => description).join('; '));
+    this.faults = faults;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+/** Returns a text of a client as a fault shows it: its beginning. */
+export function shown(text: string): string {
+  return text.length <= MOST_SHOWN ? text : `${text.slice(0, MOST_SHOWN)}…`;
+}
+
+const MOST_SHOWN = 100;
+
 export type Language = keyof LocalText;
 
 /** A value of the query or form. Empty counts as absent; of several values the last counts. */
@@ -46,9 +65,12 @@ export function languageOf(request: FastifyRequest, locale: string | undefined):
   return ranked[0]?.tag.startsWith('zh') ? 'zh' : 'en';
 }
 
-/** Returns what public addresses of this server begin with. */
-export function baseOf({ protocol, host }: FastifyRequest, { publicUrl }: CitizenOptions): string {
-  return publicUrl ?? `${protocol}://${host}`;
+/**
+ * Returns what public addresses of this server begin with. It never follows the `Host` of a request, which is whatever
+ * the client writes.
+ */
+export function baseOf({ socket }: FastifyRequest, { publicUrl }: CitizenOptions): string {
+  return publicUrl ?? `http://localhost:${socket.localPort}`;
 }
 
 /** Returns the fault of a `jurisdiction_id` that is not this city's; it may be left out, as the server has one city. */
@@ -77,9 +99,11 @@ export function sendDocument(reply: FastifyReply, root: string, value: Value): F
   return reply.header('content-type', TYPES[format]).header('vary', 'accept-language').send(Buffer.from(body));
 }
 
-/** Sends all faults; the first one sets the status. */
+const MOST_FAULTS = 50;
+
+/** Sends the faults, up to a bound; the first one sets the status. */
 export function refuse(reply: FastifyReply, faults: readonly Fault[]): FastifyReply {
-  const errors = faults.map(({ code, description }) => ({ code, description }));
+  const errors = faults.slice(0, MOST_FAULTS).map(({ code, description }) => ({ code, description }));
   return sendDocument(reply.code(faults[0]!.code), 'errors', errors);
 }
 

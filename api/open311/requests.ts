@@ -1,17 +1,17 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Received } from '../../citizens/index.ts';
-import type { Clock, Key } from '../../domain/index.ts';
+import { PHOTO_FAULTS, type Received, type Report } from '../../citizens/index.ts';
 import { hashSecret } from '../../registry/index.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { OPEN311_RESPONSES } from '../responses/open311.ts';
 import type { App } from '../routes/routes.ts';
+import { createRequestLimit } from './admission.ts';
 import { JOINED, publicServices, requestOf, type View } from './documents.ts';
 import { FiltersSchema, requestQueryOf } from './filters.ts';
+import { type Form, readForm } from './form.ts';
 import {
   baseOf,
   CommonQuery,
-  type Fault,
   FORMAT,
   FormatSchema,
   jurisdictionFault,
@@ -19,12 +19,14 @@ import {
   languageOf,
   OPEN,
   onlyHere,
+  Refused,
   refuse,
   sendDocument,
   TAGS,
   V2,
 } from './protocol.ts';
-import { readForm, submissionOf } from './submission.ts';
+import { submissionOf } from './submission.ts';
+import { createVisits, type Visit } from './visit.ts';
 
 type Deps = Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys'>;
 
@@ -32,12 +34,13 @@ const ROOT = 'service_requests';
 
 /** `requests` and `tokens` of GeoReport v2. */
 export function requestRoutes(app: App, deps: Deps, options: CitizenOptions): void {
-  postRoute(app, deps, createRateLimit(deps.clock, options.requestsPerMinute));
+  postRoute(app, deps, options);
   readRoutes(app, deps, options);
   tokenRoute(app, deps);
 }
 
-function postRoute(app: App, { city, citizens, keys }: Deps, limit: RateLimit): void {
+function postRoute(app: App, { city, citizens, keys, clock }: Deps, { requestsPerMinute }: CitizenOptions): void {
+  const visitOf = createVisits(keys, createRequestLimit(clock, requestsPerMinute));
   app.post(
     `${V2}/requests.${FORMAT}`,
     {
@@ -53,25 +56,41 @@ function postRoute(app: App, { city, citizens, keys }: Deps, limit: RateLimit): 
       },
     },
     async (request, reply) => {
-      const form = await readForm(request);
-      const field = (name: 'api_key' | 'jurisdiction_id' | 'locale') => form.fields.get(name) ?? request.query[name];
-      const key = keys.authenticate(field('api_key') ?? bearerOf(request));
-      const fault = keyFault(key) ?? jurisdictionFault(field('jurisdiction_id'), city());
-      if (fault !== null) return refuse(reply, [fault]);
-      if (!limit(key!.id, reply)) return refuse(reply, [TOO_MANY]);
-      const { report, faults } = submissionOf(form, city());
-      if (report === null) return refuse(reply, faults);
-      const received = await citizens.report(report);
-      return sendDocument(reply, ROOT, [
-        {
-          service_request_id: received.ticket.id,
-          service_notice: noticeOf(received, languageOf(request, field('locale'))),
-          account_id: report.reporter?.accountId ?? null,
-          reporter_token: received.token,
-        },
-      ]);
+      const visit = visitOf(request, reply);
+      try {
+        const form = await readForm(request, reply, visit);
+        const elsewhere = jurisdictionFault(
+          form.fields.get('jurisdiction_id') ?? request.query.jurisdiction_id,
+          city(),
+        );
+        if (elsewhere !== null) throw new Refused([elsewhere]);
+        const report = await reportOf(form, visit);
+        const received = await citizens.report(report);
+        const locale = form.fields.get('locale') ?? request.query.locale;
+        return sendDocument(reply, ROOT, [
+          {
+            service_request_id: received.ticket.id,
+            service_notice: noticeOf(received, languageOf(request, locale)),
+            account_id: report.reporter?.accountId ?? null,
+            reporter_token: received.token,
+          },
+        ]);
+      } finally {
+        visit.leave();
+      }
     },
   );
+
+  /** Checks all that is cheap before the photo is decoded. Throws `Refused`. */
+  async function reportOf({ file, ...form }: Form, visit: Visit): Promise<Report> {
+    const { report, faults } = submissionOf(form, city());
+    if (report === null) throw new Refused(faults);
+    const declared = report.reporter?.deviceId ?? report.reporter?.accountId;
+    if (declared) visit.declare(declared);
+    const photo = file === null ? null : await citizens.clean(file);
+    if (typeof photo !== 'string') return { ...report, photo };
+    throw new Refused([{ code: 400, description: `media: ${PHOTO_FAULTS[photo]}` }]);
+  }
 }
 
 function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenOptions): void {
@@ -149,24 +168,6 @@ function tokenRoute(app: App, { city, citizens }: Deps): void {
   );
 }
 
-const ROLES: readonly Key['role'][] = ['citizen-app', 'operator', 'admin'];
-const TOO_MANY: Fault = {
-  code: 429,
-  description: 'too many requests with this api_key; Retry-After says when to try again',
-};
-
-function keyFault(key: Key | null): Fault | null {
-  if (key === null)
-    return { code: 403, description: 'api_key: is missing or not valid; service discovery says how to get one' };
-  if (ROLES.includes(key.role)) return null;
-  return { code: 403, description: `api_key: needs a key of role ${ROLES.join(', ')}; yours is ${key.role}` };
-}
-
-/** Apps that keep their key out of forms send it as other keys are sent. */
-function bearerOf({ headers }: FastifyRequest): string {
-  return /^bearer (.+)$/i.exec(headers.authorization ?? '')?.[1] ?? '';
-}
-
 function noticeOf({ ticket, token }: Received, language: Language): string {
   const joined = ticket.relation === 'report' ? [JOINED[language](ticket.parent!)] : [];
   const notice = {
@@ -174,33 +175,4 @@ function noticeOf({ ticket, token }: Received, language: Language): string {
     zh: `请保存此凭证（仅显示一次）：${token}。结案后可凭此评价。`,
   };
   return [...joined, notice[language]].join(' ');
-}
-
-/**
- * Counts one more request of a client; false where it exceeds the limit. Sets the RateLimit headers (IETF draft 10) and
- * Retry-After.
- */
-type RateLimit = (client: string, reply: FastifyReply) => boolean;
-
-const WINDOW_MS = 60_000;
-
-/** A limit per client over fixed minutes; 0: none. */
-function createRateLimit(clock: Clock, perMinute: number): RateLimit {
-  const counts = new Map<string, number>();
-  let began = 0;
-  return (client, reply) => {
-    if (perMinute === 0) return true;
-    const nowMs = clock.now();
-    if (nowMs - began >= WINDOW_MS || nowMs < began) {
-      counts.clear();
-      began = nowMs;
-    }
-    const count = (counts.get(client) ?? 0) + 1;
-    counts.set(client, count);
-    const seconds = Math.ceil((began + WINDOW_MS - nowMs) / 1_000);
-    reply.header('ratelimit-policy', `"requests";q=${perMinute};w=${WINDOW_MS / 1_000}`);
-    reply.header('ratelimit', `"requests";r=${Math.max(0, perMinute - count)};t=${seconds}`);
-    if (count > perMinute) reply.header('retry-after', String(seconds));
-    return count <= perMinute;
-  };
 }

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { QuarantinedInFullSchema, QuarantinedSchema, REASONS, type Reason } from '../../domain/index.ts';
+import {
+  QuarantinedInFullSchema,
+  QuarantinedSchema,
+  QuarantineUsageSchema,
+  REASONS,
+  type Reason,
+} from '../../domain/index.ts';
 import { ReplayJobSchema } from '../../ingest/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found, given, Instant, Paged, pageOf } from '../schema.ts';
@@ -29,13 +35,26 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
     {
       schema: {
         tags,
-        summary: 'Lists what was refused and why, newest first',
+        summary:
+          'Lists what was refused and why, newest first, without the payloads; a page has at most 1 MiB, and may end before its limit where a filter matches little',
         querystring: Paged.extend(Filter.shape).extend({ discarded: z.stringbool().default(false) }),
         response: { 200: pageOf(QuarantinedSchema) },
       },
     },
     async ({ query: { limit, after, discarded, ...filter } }) =>
       quarantine.list({ limit, after, discarded, ...filterOf(filter) }),
+  );
+  app.get(
+    '/api/v1/quarantine/usage',
+    {
+      schema: {
+        tags,
+        summary: 'Returns the space that refused messages take, of all or of one device, and what was dropped',
+        querystring: z.strictObject({ device: text }),
+        response: { 200: QuarantineUsageSchema },
+      },
+    },
+    async ({ query: { device } }) => quarantine.usage(device),
   );
   app.get(
     '/api/v1/quarantine/:id',

@@ -2,7 +2,13 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { type BrokerOptions, createBroker } from '../../broker/index.ts';
-import { systemClock as clock, type Publication, type SessionDrop } from '../../domain/index.ts';
+import {
+  systemClock as clock,
+  type LoginsFailing,
+  type Publication,
+  type SessionDrop,
+  systemTimers as timers,
+} from '../../domain/index.ts';
 import { createJournalAppender } from '../../journal/index.ts';
 import type { Credential, CredentialChange } from '../../registry/index.ts';
 import { collectAfterStart } from './memory.ts';
@@ -31,9 +37,17 @@ const log = pino({ level: data.logLevel, name: 'broker' });
 const sink = createJournalAppender(data.journal, clock);
 /** The counters wrap; their difference stays right. */
 const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
-const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
+const engine = remote<{
+  dropped: (drops: readonly SessionDrop[]) => void;
+  loginsFailing: (failing: LoginsFailing) => void;
+}>(data.engine);
+const publishDrops = engine.call.dropped;
+/** An event is lost where the engine cannot write it; the next failures make another one. */
+const publishFailing = (failing: LoginsFailing) => {
+  engine.call.loginsFailing(failing).catch((error: unknown) => log.warn({ err: error }, 'an event of logins is lost'));
+};
 const load = () => behind() / MOST_BEHIND;
-const broker = createBroker({ sink, clock, log, load, publishDrops: engine.call.dropped }, data.options);
+const broker = createBroker({ sink, clock, timers, log, load, publishDrops, publishFailing }, data.options);
 sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();

@@ -23,8 +23,8 @@ export interface Threads {
   readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire' | 'city'>;
   readonly webhooks: Remote<Webhooks>;
   readonly subscriptions: Remote<Subscriptions>;
-  /** Ports of the MQTT listeners; `tlsPort` is null without TLS. */
-  readonly mqtt: { readonly port: number; readonly tlsPort: number | null };
+  /** Where MQTT listens; `tlsPort` is null without TLS. */
+  readonly mqtt: Awaited<ReturnType<Remote<BrokerThread>['start']>>;
   /** Appends what changed in the registry since the last call to the journal. */
   journalDevices(): Promise<void>;
   /** Calls the listener when events were added; returns how to stop listening. */
@@ -146,10 +146,10 @@ function spawnJournal({ config, counter, counters, toJournal, onCrash }: Parts):
 
 function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
   const { config, counter, counters, toBroker, onCrash } = parts;
-  const { data: dir, logLevel, influx } = config;
+  const { data: dir, logLevel, influx, quarantine } = config;
   const { engineYoungMiB, duckdbMiB } = config.memory;
   const shared = { counter, counters, broker: toBroker.port1 };
-  const data: EngineThreadData = { dir, logLevel, influx, duckdbMiB, journalled, ...shared };
+  const data: EngineThreadData = { dir, logLevel, influx, quarantine, duckdbMiB, journalled, ...shared };
   return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 
@@ -195,6 +195,8 @@ function brokerOptions(config: Config): Omit<BrokerThreadData['options'], 'accou
     maxPacketBeforeConnect: Math.min(mqtt.maxPacket, 16 * 1024),
     maxInFlight: MAX_IN_FLIGHT,
     maxConnections: mqtt.maxConnections,
+    maxPerAddress: mqtt.maxPerAddress,
+    proxies: mqtt.proxies,
     maxUnread: 1024 * 1024,
     sessions: { path: sessionsPath(config), limits: mqtt.sessions, upkeepMs: UPKEEP_MS },
   };

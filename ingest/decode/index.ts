@@ -1,5 +1,6 @@
+import type { Rejection } from '../../domain/index.ts';
 import { chirpstack } from './chirpstack.ts';
-import type { Format } from './format.ts';
+import type { Decoded, Format } from './format.ts';
 import { native } from './native.ts';
 import { senmlCbor } from './senml-cbor.ts';
 import { senmlJson } from './senml-json.ts';
@@ -32,4 +33,25 @@ export function formatOf(identity: string, topic: string): { device: string; for
   const eui = CHIRPSTACK.exec(topic)?.[1];
   if (eui !== undefined) return { device: eui.toLowerCase(), format: chirpstack };
   return { device: identity, format: THINGS_STACK.test(topic) ? thingsStack : null };
+}
+
+/** Values and faults of one message. A message of 256 KiB has as many only where each takes less than eight bytes. */
+const MOST_PARTS = 32_768;
+
+/**
+ * Decodes a payload of a format. Returns a rejection where nothing of it can be read, and where it has more than 32,768
+ * values and faults.
+ */
+export function decodePayload(format: Format, payload: Buffer, receivedAt: number): Decoded | Rejection {
+  const decoded = format.decode(payload, receivedAt);
+  // A value or fault takes two bytes at the least, so most messages need not be counted.
+  if ('reason' in decoded || payload.length <= MOST_PARTS || partsOf(decoded) <= MOST_PARTS) return decoded;
+  const detail = `more than ${MOST_PARTS} values and faults in one message; send them in several`;
+  return { reason: 'wrong-shape', path: '$', detail };
+}
+
+function partsOf({ readings, rejections }: Decoded): number {
+  let parts = rejections.length;
+  for (const { metrics } of readings) for (const _ in metrics) parts++;
+  return parts;
 }

@@ -108,7 +108,8 @@ export async function numbersIn(server: ServerProcess, ids: Iterable<string>): P
     const { series } = await server.get<{ series: Series[] }>(`/api/v1/readings?device=${id}&metric=fill&${time}`);
     const stored = (series[0]?.points ?? []).map(([ts]) => (ts - START) / 10);
     if (new Set(stored).size !== stored.length) throw new Error(`${id}: a reading is stored twice`);
-    const texts = refused.filter(({ device }) => device === id).map(({ raw }) => Buffer.from(raw, 'base64').toString());
+    const own = refused.filter(({ device }) => device === id);
+    const texts = await Promise.all(own.map((one) => server.refusedText(one.id)));
     found.set(id, new Set([...stored, ...texts.map((text) => Number(text.slice(11)))]));
   }
   return found;

@@ -150,6 +150,12 @@ export class ServerProcess {
     return (await response.json()) as T;
   }
 
+  /** Resolves to the payload, as text, of an entry of the quarantine. */
+  async refusedText(id: string): Promise<string> {
+    const { raw } = await this.get<{ raw: string }>(`/api/v1/quarantine/${id}`);
+    return Buffer.from(raw, 'base64').toString();
+  }
+
   /** Resolves to the ledger once every consumer has processed everything; checks both equations at every read. */
   async settledLedger(device?: string): Promise<Ledger> {
     const deadline = Date.now() + 60_000;

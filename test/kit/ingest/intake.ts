@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCity } from '../../../city-model/index.ts';
-import type { Block, City, CityControl, Clock } from '../../../domain/index.ts';
+import type { Block, City, CityControl, Clock, ReplayControl } from '../../../domain/index.ts';
 import { type Context, createContext, INGEST_SCHEMAS, Intake, type Outcome } from '../../../ingest/index.ts';
 import { BatchWriter, createRoute, JournalReader, type JournalStore } from '../../../journal/index.ts';
 import { migrate, type RoomSchema, transact } from '../../../store/index.ts';
@@ -209,6 +209,7 @@ export function intakeBench(path = join(testDir(), 'state.sqlite')) {
       const atMs = Math.max(0, ...messages.map(({ receivedAt }) => receivedAt));
       return add('messages', bodyOf(messages), messages.length, atMs, first);
     },
+    replay: (control: ReplayControl, atMs = 0) => add('replay', json(control), control.items.length, atMs),
     tick: (atMs: number) => add('tick', json({}), 0, atMs),
     rows: (outcome: Outcome) => rowsOf(outcome, opened.context),
     again: (seq: number) => opened.intake.outcome(blocks[seq - 1]!),

@@ -57,7 +57,7 @@ function expected(outcomes: readonly Outcome[]): Partial<Quarantined>[] {
     refusals.map(({ device, topic, receivedAt, scope, reason, path, detail, raw }, ordinal) => ({
       id: `${position}-${ordinal}`,
       receivedAt: new Date(receivedAt).toISOString(),
-      raw: raw.toString('base64'),
+      bytes: raw.length,
       ...{ device, topic, scope, reason, path, detail },
       discarded: null,
     })),
@@ -73,7 +73,7 @@ const filters = fc.record(
 );
 
 describe('quarantine', () => {
-  test('holds every refusal once with the bytes that were sent, however often its block is settled, and pages through them', () => {
+  test('holds every refusal once, however often its block is settled, and pages through them', () => {
     let seen = 0;
     fc.assert(
       fc.property(journals(MINUTES), filters, fc.integer({ min: 1, max: 9 }), (entries, filter, limit) => {
@@ -102,7 +102,7 @@ describe('quarantine', () => {
     const opened = open([{ kind: 'messages', atMs: 5, messages: [message] }]);
     opened.store.settle(opened.outcomes);
     const [one] = listed(opened, {}, 1);
-    expect(Buffer.from(one!.raw, 'base64').equals(Buffer.from(payload))).toBe(true);
+    expect(Buffer.from(opened.reader.get(one!.id)!.raw, 'base64').equals(Buffer.from(payload))).toBe(true);
     opened.close();
   });
 

@@ -1,0 +1,310 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import {
+  isoOf,
+  LamppostError,
+  type Page,
+  type Quarantined,
+  type QuarantinedInFull,
+  type QuarantineUsage,
+  type Reason,
+  type ReplayItem,
+} from '../domain/index.ts';
+import { type Decoded, decodePayload, formatOf } from './decode/index.ts';
+import { parseId } from './quarantine.ts';
+
+/** Selects entries of the quarantine; an absent field selects all. */
+export interface QuarantineFilter {
+  readonly device?: string;
+  readonly reason?: Reason;
+  readonly format?: string;
+  /** Time of receipt, `[fromMs, toMs)`. */
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  /** Whether discarded entries are included. */
+  readonly discarded?: boolean;
+}
+
+/** Most bytes of a page, as JSON; a page has one entry at the least. */
+const PAGE_BYTES = 1024 * 1024;
+/** Entries that one page looks at: where few match, it ends before its limit, and `next` goes on from there. */
+const PAGE_LOOKS = 10_000;
+/** Payloads that a replay takes at once. */
+const REPLAY_BYTES = 4 * 1024 * 1024;
+/** Parts of a payload that are shown decoded. */
+const MOST_SHOWN = 1_000;
+
+const COLUMNS = `q.position, q.ordinal, q.device, q.scope, q.reason, q.path, q.detail, q.reading, q.count, q.paths,
+  q.discarded_at, q.discarded_by, q.note, r.topic, r.format, r.received_at, length(r.payload) as bytes`;
+// In this order, so that the keys come from an index of the entries and nothing else is sorted.
+const FROM = 'from quarantine q cross join quarantine_raw r using (position)';
+
+type Row = Record<string, unknown>;
+
+/** Messages to replay, each with its entries; `next` is the message to go on behind, null at the end. */
+export interface ReplayPage {
+  readonly items: readonly ReplayItem[];
+  readonly next: number | null;
+}
+
+/** Reads the quarantine, on any thread. */
+export class QuarantineReader {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+  }
+
+  /**
+   * Returns a page, newest first, of at most `limit` entries and a mebibyte. Throws `invalid` where `after` is not the
+   * `next` of a page.
+   */
+  list({ limit, after, ...filter }: QuarantineFilter & { limit: number; after: string | null }): Page<Quarantined> {
+    const [position, ordinal] = after === null ? [Number.MAX_SAFE_INTEGER, 0] : parseId(after);
+    if (Number.isNaN(position)) throw new LamppostError('invalid', `after: "${after}" is not the next of a page`);
+    const items: Quarantined[] = [];
+    let bytes = 0;
+    let looks = 0;
+    let last: string | null = null;
+    for (const row of this.#select(listSql(filter)).iterate({ ...keys(filter), position, ordinal })) {
+      const item = matches(row, filter) ? quarantinedOf(row) : null;
+      bytes += item === null ? 0 : Buffer.byteLength(JSON.stringify(item));
+      if (items.length === limit || looks++ === PAGE_LOOKS || (bytes > PAGE_BYTES && items.length > 0)) {
+        return { items, next: last };
+      }
+      if (item !== null) items.push(item);
+      last = idOf(row);
+    }
+    return { items, next: null };
+  }
+
+  /** Returns one entry with its payload, decoded as far as possible; null where there is none of this id. */
+  get(id: string): QuarantinedInFull | null {
+    const row = this.#select(`select ${COLUMNS}, r.payload ${FROM} where q.position = ? and q.ordinal = ?`).get(
+      ...parseId(id),
+    );
+    if (row === undefined) return null;
+    const payload = Buffer.from(row.payload as Uint8Array);
+    return { ...quarantinedOf(row), raw: payload.toString('base64'), decoded: decodedOf(row, payload) };
+  }
+
+  /** Returns how many bytes the quarantine takes, and what was dropped to make room; of one holder where it is given. */
+  usage(holder?: string): QuarantineUsage {
+    const row = holder === undefined ? this.#total() : this.#ofHolder(holder);
+    const number = (name: string) => Number(row?.[name] ?? 0);
+    return { bytes: number('bytes'), dropped: { messages: number('messages'), readings: number('readings') } };
+  }
+
+  /** Returns how many entries match, and the number of the newest message (-1: none). */
+  count(filter: QuarantineFilter): { entries: number; last: number } {
+    const { format, fromMs, toMs } = filter;
+    const joined = format !== undefined || fromMs !== undefined || toMs !== undefined;
+    const sql = `select count(*) as n ${joined ? FROM : 'from quarantine q'} where ${whereSql(filter)}
+      ${joined ? `and ${RAW_WHERE}` : ''} ${filter.discarded ? '' : 'and q.discarded_at is null'}`;
+    const raw = { format: format ?? null, fromMs: fromMs ?? null, toMs: toMs ?? null };
+    const { n } = this.#select(sql).get({ ...keys(filter), ...(joined ? raw : {}) })!;
+    const newest = this.#select('select max(position) as last from quarantine_message').get()!;
+    return { entries: Number(n), last: Number(newest.last ?? -1) };
+  }
+
+  /** Returns how many of these ids there are. */
+  countOf(ids: readonly string[]): number {
+    const one = this.#select('select 1 from quarantine where position = ? and ordinal = ?');
+    return [...new Set(ids)].filter((id) => one.get(...parseId(id)) !== undefined).length;
+  }
+
+  /**
+   * Returns the next messages to replay in `(after, last]`, oldest first, each with its matching entries: as many as
+   * take 4 MiB. A page may be empty before the end, where few entries match.
+   */
+  replayable(filter: QuarantineFilter, after: number, last: number): ReplayPage {
+    const found: Row[] = [];
+    let bytes = 0;
+    let looks = 0;
+    let at = after;
+    for (const row of this.#select(replaySql(filter)).iterate({ ...keys(filter), after, last })) {
+      const position = Number(row.position);
+      // A page ends between two messages only.
+      if (position !== at && (bytes > REPLAY_BYTES || looks > PAGE_LOOKS)) {
+        return { items: this.#itemsOf(found), next: at };
+      }
+      looks++;
+      if (matches(row, filter)) {
+        if (found.at(-1)?.position !== row.position) bytes += Number(row.bytes);
+        found.push(row);
+      }
+      at = position;
+    }
+    return { items: this.#itemsOf(found), next: null };
+  }
+
+  /** Yields entries by id, to replay, in pages of about 4 MiB; ids that do not exist are left out. */
+  *chosen(ids: readonly string[]): Generator<readonly ReplayItem[]> {
+    const one = this.#select(`select ${COLUMNS}, q.members ${FROM} where q.position = ? and q.ordinal = ?`);
+    const places = [...new Set(ids)].map(parseId).sort(([a, b], [c, d]) => a - c || b - d);
+    let page: Row[] = [];
+    let bytes = 0;
+    for (const place of places) {
+      const row = one.get(...place);
+      if (row === undefined) continue;
+      const begins = page.at(-1)?.position !== row.position;
+      if (begins && bytes > REPLAY_BYTES) {
+        yield this.#itemsOf(page);
+        page = [];
+        bytes = 0;
+      }
+      if (begins) bytes += Number(row.bytes);
+      page.push(row);
+    }
+    if (page.length > 0) yield this.#itemsOf(page);
+  }
+
+  #itemsOf(rows: readonly Row[]): ReplayItem[] {
+    const byMessage = Map.groupBy(rows, (row) => `${row.position} ${row.device}`);
+    return [...byMessage.values()].map((entries) => {
+      const { position, device, topic, received_at } = entries[0]!;
+      const { payload } = this.#select('select payload from quarantine_raw where position = ?').get(
+        position as number,
+      )!;
+      return {
+        position: Number(position),
+        device: device as string,
+        topic: topic as string,
+        receivedAt: Number(received_at),
+        payload: Buffer.from(payload as Uint8Array).toString('base64'),
+        entries: entries.map(entryOf),
+      };
+    });
+  }
+
+  #total(): Row | undefined {
+    return this.#select('select * from quarantine_total').get();
+  }
+
+  #ofHolder(holder: string): Row | undefined {
+    return this.#select('select * from quarantine_holder where holder = ?').get(holder);
+  }
+
+  #select(sql: string): StatementSync {
+    const statement = this.#statements.get(sql) ?? this.#db.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+/** Creates the reader of the quarantine. */
+export function createQuarantineReader(db: DatabaseSync): QuarantineReader {
+  return new QuarantineReader(db);
+}
+
+/** The part of a filter that an index of the entries can find. */
+function whereSql({ device, reason }: QuarantineFilter): string {
+  const parts = [device === undefined ? [] : 'q.device = :device', reason === undefined ? [] : 'q.reason = :reason'];
+  return parts.flat().join(' and ') || 'true';
+}
+
+function keys({ device, reason }: QuarantineFilter): Record<string, string> {
+  return { ...(device === undefined ? {} : { device }), ...(reason === undefined ? {} : { reason }) };
+}
+
+/** The SQL of a page, newest first; the entries of one message are in their order. */
+export function listSql(filter: QuarantineFilter): string {
+  return `select ${COLUMNS} ${FROM} where ${whereSql(filter)}
+    and q.position <= :position and (q.position < :position or q.ordinal > :ordinal)
+    order by q.position desc, q.ordinal`;
+}
+
+/** The SQL of the entries to replay, oldest first. */
+export function replaySql(filter: QuarantineFilter): string {
+  return `select ${COLUMNS}, q.members ${FROM} where ${whereSql(filter)} and q.position > :after and q.position <= :last
+    order by q.position, q.ordinal`;
+}
+
+const RAW_WHERE = `(:format is null or r.format = :format) and (:fromMs is null or r.received_at >= :fromMs)
+  and (:toMs is null or r.received_at < :toMs)`;
+
+/** Whether a row matches the part of a filter that no index of the entries can find. */
+function matches(row: Row, { format, fromMs, toMs, discarded }: QuarantineFilter): boolean {
+  const receivedAt = Number(row.received_at);
+  return (
+    (format === undefined || row.format === format) &&
+    (fromMs === undefined || receivedAt >= fromMs) &&
+    (toMs === undefined || receivedAt < toMs) &&
+    (discarded === true || row.discarded_at === null)
+  );
+}
+
+function idOf({ position, ordinal }: Row): string {
+  return `${position}-${ordinal}`;
+}
+
+function entryOf(row: Row): ReplayItem['entries'][number] {
+  const members = row.members as Uint8Array | null;
+  return {
+    ordinal: Number(row.ordinal),
+    scope: row.scope as 'message' | 'reading',
+    reading: row.reading as string | null,
+    path: row.path as string,
+    count: Number(row.count),
+    ...(members === null ? {} : { members: Buffer.from(members).toString('base64') }),
+  };
+}
+
+function quarantinedOf(row: Row): Quarantined {
+  return {
+    id: idOf(row),
+    device: row.device as string,
+    topic: row.topic as string,
+    format: row.format as string | null,
+    receivedAt: isoOf(Number(row.received_at)),
+    scope: row.scope as Quarantined['scope'],
+    reason: row.reason as Reason,
+    path: row.path as string,
+    detail: row.detail as string,
+    count: Number(row.count),
+    paths: row.paths === null ? [row.path as string] : (JSON.parse(row.paths as string) as string[]),
+    bytes: Number(row.bytes),
+    discarded:
+      row.discarded_at === null
+        ? null
+        : {
+            at: isoOf(Number(row.discarded_at)),
+            by: row.discarded_by as string,
+            note: row.note as string,
+          },
+  };
+}
+
+/** Decodes the payload as far as possible; null where no format is known for the topic. */
+function decodedOf(row: Row, payload: Buffer): unknown {
+  const { format } = formatOf(row.device as string, row.topic as string);
+  if (format === null) return null;
+  const decoded = decodePayload(format, payload, Number(row.received_at));
+  return 'reason' in decoded ? decoded : firstOf(decoded);
+}
+
+/** The first thousand values and faults: what a decoder makes of a payload may be many times as large. */
+function firstOf({ readings, rejections, ...rest }: Decoded): unknown {
+  let left = MOST_SHOWN;
+  const shown = readings.flatMap(({ aliases: _, ...reading }) => {
+    const names = left === 0 ? [] : Object.keys(reading.metrics).slice(0, left);
+    left -= names.length;
+    return names.length === 0 ? [] : [{ ...reading, ...pick(reading, names) }];
+  });
+  const faults = rejections.slice(0, MOST_SHOWN);
+  const more = left === 0 || faults.length < rejections.length;
+  return { ...rest, readings: shown, rejections: faults, ...(more ? { more: true } : {}) };
+}
+
+function pick(
+  { metrics, units, paths }: Pick<Decoded['readings'][number], 'metrics' | 'units' | 'paths'>,
+  names: string[],
+) {
+  const of = <T>(all: Readonly<Record<string, T>>) =>
+    Object.fromEntries(names.flatMap((name) => (name in all ? [[name, all[name]!]] : [])));
+  return {
+    metrics: of(metrics),
+    units: units === null ? null : of(units),
+    ...(paths === undefined ? {} : { paths: of(paths) }),
+  };
+}
