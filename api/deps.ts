@@ -21,6 +21,7 @@ import type {
   Split,
   TicketReader,
 } from '../tickets/index.ts';
+import type { Refusals } from './edge/index.ts';
 import type { Queries } from './queries.ts';
 
 /** The same functions with results that come later: another thread or the journal has them. */
@@ -46,6 +47,8 @@ export interface CitizenOptions {
 export interface ApiDeps {
   readonly log: Logger;
   readonly clock: Clock;
+  /** Counts what is refused. */
+  readonly refusals: Refusals;
   city(): City;
   readonly rules: RuleRepository &
     Later<Pick<RulesConsumer, 'explain' | 'explainDevice'>> & { readonly try: ReturnType<typeof createTrial> };

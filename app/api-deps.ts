@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
-import { type ApiDeps, createQueries } from '../api/index.ts';
+import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
 import { type Bridge, openBridge } from '../broker/index.ts';
 import type { Clock, Key } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
@@ -58,9 +58,11 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     ruleIds: () => parts.rules.list().map(({ id }) => id),
     device: (id) => parts.registry.get(id),
   });
+  const refusals = createRefusals();
   return {
     log,
     clock,
+    refusals,
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
@@ -126,6 +128,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       devices: () => parts.registry.count(),
       notifications: () => threads.notify.counts(),
       newestBackupMs: () => parts.backups.newestMs(),
+      httpRefused: () => refusals.counts(),
     }),
     acceptWebSocket: (stream, address) => bridgeWebSocket(stream, openBridge(parts.bridge, address)),
   };

@@ -3,6 +3,7 @@ import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
+import { EDGE, type EdgeOptions } from '../api/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import type { InfluxSettings } from '../history/index.ts';
 import { createTrustedProxies } from '../limits/index.ts';
@@ -102,6 +103,13 @@ const Settings = z.object({
   TLS_CLIENT_CA: z.string().optional(),
   HTTP_HOST: z.string().default('0.0.0.0'),
   HTTP_PORT: port(8080),
+  /** Open connections in all, and of one address or one key. A fifth of all is only for those with a key. */
+  HTTP_MAX_CONNECTIONS: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
+  HTTP_CONNECTIONS_PER_HOLDER: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
+  /** Requests of one key or device, of which ten seconds' may come at once; 0: no limit. */
+  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(200),
+  /** How long a client may take to send a request. */
+  HTTP_REQUEST_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
   /** How long a query of the history may run; exports and backtests 20 times as long. */
   HTTP_QUERY_SECONDS: z.coerce.number().int().min(1).max(3_600).default(30),
   /** Points of the history that a key may read a second; after a pause, those of 100 seconds at once. */
@@ -119,6 +127,18 @@ const Settings = z.object({
   INFLUX_API: z.enum(['v2', 'v1']).default('v2'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
+
+/** What strangers and keys may use of HTTP, where a setting says it. */
+function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
+  const [total, perSecond] = [s.HTTP_MAX_CONNECTIONS, s.HTTP_REQUESTS_PER_SECOND];
+  return {
+    proxies: createTrustedProxies(s.LAMPPOST_TRUSTED_PROXIES),
+    connections: { total, perHolder: s.HTTP_CONNECTIONS_PER_HOLDER, reserve: Math.floor(total / 5) },
+    timeouts: { ...EDGE.timeouts, requestMs: s.HTTP_REQUEST_SECONDS * 1_000 },
+    requests: perSecond === 0 ? null : { perSecond, burst: Math.max(1, perSecond * 10) },
+    https: s.LAMPPOST_PUBLIC_URL?.startsWith('https:') ?? false,
+  };
+}
 
 /** Settings of the process, read once and frozen; handed out in slices. */
 export type Config = ReturnType<typeof readConfig>;
@@ -194,11 +214,12 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
     http: {
       host: s.HTTP_HOST,
       port: s.HTTP_PORT,
+      edge: edgeOf(s),
       queries: {
         seconds: s.HTTP_QUERY_SECONDS,
         points: { perSecond: s.HTTP_QUERY_POINTS, burst: 100 * s.HTTP_QUERY_POINTS },
-        // Half of the time of one statement, and four of the longest at once.
-        work: { perSecond: 0.5, burst: 4 * s.HTTP_QUERY_SECONDS },
+        // All the time of one query, and four of the longest at once.
+        work: { perSecond: 1, burst: 4 * s.HTTP_QUERY_SECONDS },
       },
     },
     /** The InfluxDB that is the history; null for the embedded one. */

@@ -15,6 +15,8 @@ export interface MetricSources {
   notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
   /** When the newest backup began, epoch ms; 0 where there was none. */
   newestBackupMs(): number;
+  /** Requests, connections and streams that HTTP refused since the start, by reason. */
+  httpRefused(): Readonly<Record<string, number>>;
 }
 
 /**
@@ -39,6 +41,9 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   const deliveriesWaiting = gauge('deliveries_waiting', 'Deliveries to receivers of events that are not settled yet');
   const receivers = gauge('receivers', 'Receivers of events', ['state']);
   const devices = gauge('devices', 'Registered devices');
+  const refused = gauge('http_refused', 'Requests, connections and streams that HTTP refused since its start', [
+    'reason',
+  ]);
   const backup = gauge(
     'newest_backup_timestamp_seconds',
     'When the newest complete backup since the start began; 0: none',
@@ -70,6 +75,7 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     receivers.set({ state: 'enabled' }, enabled);
     receivers.set({ state: 'disabled' }, disabled);
     devices.set(sources.devices());
+    for (const [reason, count] of Object.entries(sources.httpRefused())) refused.set({ reason }, count);
     backup.set(sources.newestBackupMs() / 1_000);
     return register.metrics();
   };

@@ -165,5 +165,5 @@ export {
   type TicketStatus,
 } from './ticket.ts';
 export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
-export { element, escapeXml, type Xml, xmlOf } from './xml.ts';
+export { element, escapeXml, type Xml, xmlOf, xmlTextOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { LamppostError } from '../../domain/index.ts';
 import { createGate, type GateLimits } from '../../limits/index.ts';
+import type { Refusals } from './refusals.ts';
 
 /** How many expensive requests of each kind run at once, of one key and in all. */
 export const CONCURRENCY = {
@@ -25,15 +26,20 @@ declare module 'fastify' {
  */
 export function limitConcurrency(
   app: FastifyInstance,
+  refusals: Refusals,
   limits: Readonly<Record<Concurrency, GateLimits>> = CONCURRENCY,
 ): void {
   const gates = Object.fromEntries(Object.entries(limits).map(([kind, limit]) => [kind, createGate(limit)]));
   app.addHook('preHandler', async (request, reply) => {
     const { concurrency } = request.routeOptions.config;
     if (concurrency === undefined) return;
-    const leave = gates[concurrency]!.enter(request.key?.id ?? request.ip);
-    if (leave === null) throw tooMany(concurrency, limits[concurrency], gates[concurrency]!.size);
-    reply.raw.once('close', leave);
+    const leave = gates[concurrency]!.enter(request.key?.id ?? request.source);
+    if (leave !== null) {
+      reply.raw.once('close', leave);
+      return;
+    }
+    refusals.count('concurrency');
+    throw tooMany(concurrency, limits[concurrency], gates[concurrency]!.size);
   });
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Key } from '../../domain/index.ts';
-import { sourceOf } from '../../limits/index.ts';
 import type { ApiDeps } from '../deps.ts';
+import { TOO_MANY_WRONG } from '../edge/index.ts';
 import { createRoom, type Held, keyFault, type RequestLimit } from './admission.ts';
 import { Field, Refused } from './protocol.ts';
 
@@ -36,13 +36,15 @@ export function createVisits(keys: Pick<ApiDeps['keys'], 'authenticate'>, limit:
   const senders = createRoom(SENDERS_BYTES);
 
   return (request: FastifyRequest, reply: FastifyReply): Visit => {
-    const source = sourceOf(request.ip);
+    const { source } = request;
     let key: Key | null = null;
     let held: Held = strangers.hold(source);
 
     function identify(secret: string | undefined): void {
       if (key !== null) return;
       const found = secret === undefined ? null : keys.authenticate(secret);
+      const waitMs = found === null && secret !== undefined ? request.server.admission.wrongKey(request) : 0;
+      if (waitMs > 0) throw new Refused([{ code: 429, description: TOO_MANY_WRONG }], Math.ceil(waitMs / 1_000));
       const fault = keyFault(found);
       if (fault !== null) throw new Refused([fault]);
       limit.arrive(found!.id, source, reply);

@@ -9,6 +9,7 @@ import {
   type ApiOptions,
   createApi,
   createQueries,
+  createRefusals,
   type QueryLimits,
 } from '../../../api/index.ts';
 import { backupSources, checkTogether } from '../../../app/backup.ts';
@@ -231,9 +232,15 @@ export async function openApi(
   );
   notifier.start();
 
+  const isDevice = (id: string, secret: string) => {
+    const credential = registry.credentialOf(id);
+    return credential !== null && sameHash(Buffer.from(credential.hash), hashSecret(secret));
+  };
+  const webSockets: string[] = [];
   const deps: ApiDeps = {
     log,
     clock,
+    refusals: createRefusals(),
     city: shown ?? (() => city!),
     rules: {
       ...book,
@@ -248,6 +255,7 @@ export async function openApi(
       register: async (devices) => registry.register(devices),
       list: (query) => registry.list(query),
       get: (id) => registry.get(id),
+      isDevice,
       revoke: async (id) => registry.revoke(id),
       rotate: async (id) => registry.rotate(id),
       connection: async () => null,
@@ -269,8 +277,7 @@ export async function openApi(
       discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
     },
     ingest: async (device, secret, leaf, payload) => {
-      const credential = registry.credentialOf(device);
-      if (credential === null || !sameHash(Buffer.from(credential.hash), hashSecret(secret))) return 'refused';
+      if (!isDevice(device, secret)) return 'refused';
       const message = { ...native(device, payload.toString(), clock.now()), topic: `devices/${device}/${leaf}` };
       write(store, { kind: 'messages', atMs: clock.now(), messages: [message] });
       return 'acknowledged';
@@ -303,13 +310,17 @@ export async function openApi(
     readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
     backups,
     metrics: async () => 'lamppost_up 1\n',
-    acceptWebSocket: (stream) => stream.destroy(),
+    acceptWebSocket(_stream, address) {
+      webSockets.push(address);
+    },
   };
   const api: Api = createApi(deps, {
     host: '127.0.0.1',
     port: 0,
     citizens: { publicUrl: null, requestsPerMinute: 0 },
     ...options,
+    // Most tests ask more often than a person does.
+    edge: { requests: null, strangers: null, wrongKeys: { perSecond: 1, burst: 10_000 }, ...options.edge },
   });
   await api.start();
   const base = `http://127.0.0.1:${api.port()}`;
@@ -320,6 +331,8 @@ export async function openApi(
     deps,
     port: api.port(),
     listeners,
+    /** The addresses whose WebSockets were accepted. */
+    webSockets,
     /** Deletes all but the newest events. */
     prune(keep: number) {
       outbox.published(events.head());

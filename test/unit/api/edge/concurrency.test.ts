@@ -1,6 +1,7 @@
 import Fastify, { type FastifyRequest } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
 import { limitConcurrency } from '../../../../api/edge/concurrency.ts';
+import { createRefusals } from '../../../../api/index.ts';
 import { respondWithProblems } from '../../../../api/problem.ts';
 
 const stops: (() => Promise<void>)[] = [];
@@ -13,11 +14,12 @@ async function open(perHolder: number, total: number) {
   const app = Fastify({ forceCloseConnections: true });
   respondWithProblems(app);
   app.decorateRequest('key', null);
+  app.decorateRequest('source', '');
   app.addHook('onRequest', async (request: FastifyRequest) => {
     request.key = { id: String(request.headers['x-key']), name: '', role: 'viewer', department: null };
   });
   const limits = { perHolder, total };
-  limitConcurrency(app, { queries: limits, lists: limits });
+  limitConcurrency(app, createRefusals(), { queries: limits, lists: limits });
   const running: (() => void)[] = [];
   app.get('/expensive', { config: { concurrency: 'queries' } }, async () => {
     await new Promise<void>((resolve) => running.push(resolve));
