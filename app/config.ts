@@ -107,9 +107,13 @@ const Settings = z.object({
   HTTP_MAX_CONNECTIONS: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
   HTTP_CONNECTIONS_PER_HOLDER: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
   /** Requests of one key or device, of which ten seconds' may come at once; 0: no limit. */
-  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(50),
+  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(200),
   /** How long a client may take to send a request. */
   HTTP_REQUEST_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
+  /** How long a query of the history may run; exports and backtests 20 times as long. */
+  HTTP_QUERY_SECONDS: z.coerce.number().int().min(1).max(3_600).default(30),
+  /** Points of the history that a key may read a second; after a pause, those of 100 seconds at once. */
+  HTTP_QUERY_POINTS: z.coerce.number().int().min(1_000).default(100_000),
   /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
   LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(512).optional(),
   INFLUX_URL: z
@@ -207,7 +211,17 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       },
       tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
     },
-    http: { host: s.HTTP_HOST, port: s.HTTP_PORT, edge: edgeOf(s) },
+    http: {
+      host: s.HTTP_HOST,
+      port: s.HTTP_PORT,
+      edge: edgeOf(s),
+      queries: {
+        seconds: s.HTTP_QUERY_SECONDS,
+        points: { perSecond: s.HTTP_QUERY_POINTS, burst: 100 * s.HTTP_QUERY_POINTS },
+        // All the time of one query, and four of the longest at once.
+        work: { perSecond: 1, burst: 4 * s.HTTP_QUERY_SECONDS },
+      },
+    },
     /** The InfluxDB that is the history; null for the embedded one. */
     influx: influxOf(s),
     memory: memoryOf(s.LAMPPOST_MEMORY_MIB ?? machineMiB()),
