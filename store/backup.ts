@@ -206,7 +206,7 @@ function placeIn(folder: string, path: string): string {
   if (!isAbsolute(path)) throw new LamppostError('invalid', `to: "${path}" is not an absolute path on the server`);
   const to = resolve(path);
   const outside = new LamppostError('invalid', `to: "${path}" is not in ${folder}, the folder of LAMPPOST_BACKUP_DIR`);
-  if (path.split(/[/\\]/).includes('..') || !isIn(folder, to)) throw outside;
+  if (path.includes('\0') || path.split(/[/\\]/).includes('..') || !isIn(folder, to)) throw outside;
   const parent = dirname(to);
   if (!existsSync(parent)) refuseTaken(to);
   // A link in the folder may lead out of it.
@@ -229,7 +229,14 @@ function refuseTaken(to: string): void {
 }
 
 /** Returns whether there is something of this name, also a link that leads nowhere. */
-const isTaken = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+function isTaken(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    // A name that is too long, or in a folder that may not be read.
+    throw new LamppostError('invalid', `to: the path cannot be used: ${(cause as Error).message}`, { cause });
+  }
+}
 
 /** Deletes all complete backups but the newest, and the remains of interrupted ones; returns how many it deleted. */
 async function keepNewest(folder: string, keep: number): Promise<number> {

@@ -243,10 +243,14 @@ describe('a backup', () => {
       `${folder}/weekly/../monday`,
       `${folder}/..`,
       join(folder, 'elsewhere', 'monday'),
+      `${folder}/mon\0day`,
       '/etc/cron.d/monday',
       '/',
     ])
       expect(() => made.begin(path), path).toThrow(outside);
+    expect(() => made.begin(join(folder, 'x'.repeat(300)))).toThrow(
+      expect.objectContaining({ code: 'invalid', message: expect.stringContaining('cannot be used: ENAMETOOLONG') }),
+    );
     expect(() => made.begin(join(folder, 'dangling'))).toThrow(expect.objectContaining({ code: 'conflict' }));
     expect(readdirSync(dir).toSorted()).toEqual(['backups', 'data']);
     for (const path of [join(folder, 'weekly', 'monday'), join(folder, 'inside', 'tuesday'), `${folder}/..monday/`])
