@@ -25,7 +25,7 @@ export {
   type Publishing,
 } from './city.ts';
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts';
-export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema } from './device.ts';
+export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
 export {
   type ErrorCode,
   LamppostError,
@@ -165,5 +165,5 @@ export {
   type TicketStatus,
 } from './ticket.ts';
 export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
-export { element, escapeXml, type Xml, xmlOf } from './xml.ts';
+export { element, escapeXml, type Xml, xmlOf, xmlTextOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

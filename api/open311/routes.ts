@@ -32,7 +32,7 @@ const CSP = "default-src 'none'; sandbox";
 /** `/open311/…`: Open311 GeoReport v2 in XML and JSON. Reading needs no key, requesting a service does. */
 export function open311Routes(
   app: App,
-  deps: Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys'>,
+  deps: Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys' | 'events'>,
   options: CitizenOptions,
 ): void {
   void app.register(
@@ -169,6 +169,7 @@ function faultOf(error: FastifyError, request: FastifyRequest): Fault {
   if (error instanceof LamppostError) {
     const { code, message: description } = error as LamppostError;
     const status = STATUS[code];
+    if (status === 429) return { code: 429, description };
     if (status >= 500) return { code: 503, description };
     return { code: status === 403 || status === 404 ? status : 400, description };
   }
