@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { LamppostError, SEVERITIES } from '../domain/index.ts';
+import { excessOf, LamppostError, MOST_LEVELS, SEVERITIES } from '../domain/index.ts';
 import { parseTimestamp } from '../ingest/index.ts';
 
 /** `?limit=&after=` of every list. */
@@ -43,6 +43,14 @@ export const Instant = z.string().transform((text, context) => {
 export function found<T>(value: T | null, what: string): T {
   if (value === null) throw new LamppostError('not-found', `there is no ${what}`);
   return value;
+}
+
+/** The schema of a value of any shape, which is not nested deeper than 64 levels: what writes it out recurses. */
+export function shallow<T extends z.ZodType>(schema: T): T {
+  return schema.refine((value) => excessOf(value, MOST_LEVELS) === null, {
+    message: `nested deeper than ${MOST_LEVELS} levels`,
+    abort: true,
+  });
 }
 
 type Given<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {

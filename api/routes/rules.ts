@@ -5,7 +5,7 @@ import type { RuleChanged, RuleDraft, RuleEditor } from '../../rules/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { RuleResponse, RuleVersionResponse } from '../responses/rules.ts';
-import { found, Paged, pageOf } from '../schema.ts';
+import { found, Paged, pageOf, shallow } from '../schema.ts';
 import type { App, SchemaTypes } from './routes.ts';
 
 const Id = z.object({ id: z.string() });
@@ -17,14 +17,16 @@ const Text = z.string().min(1).max(100_000);
 const Note = z.string().max(1_000);
 
 /** A rule in a request: its id or its text (YAML), or the rule itself as an object. */
-export const RuleReference = z.union([Text, z.looseObject({})]);
+export const RuleReference = shallow(z.union([Text, z.looseObject({})]));
 
 /** A rule to store: YAML as the body, `{text, note}` with the YAML in it, or the rule itself as an object. */
-const RuleBody = z.union([
-  Text,
-  z.strictObject({ text: Text, note: Note.default('') }),
-  z.looseObject({ text: z.never().optional() }),
-]);
+const RuleBody = shallow(
+  z.union([
+    Text,
+    z.strictObject({ text: Text, note: Note.default('') }),
+    z.looseObject({ text: z.never().optional() }),
+  ]),
+);
 
 /** `?note=`, for bodies that have no note. */
 const Noted = z.object({ note: Note.default('') });

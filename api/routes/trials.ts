@@ -4,14 +4,14 @@ import { parseTimestamp } from '../../ingest/index.ts';
 import { type TrialMessage, TrialReportSchema } from '../../rules/index.ts';
 
 import type { ApiDeps } from '../deps.ts';
-import { found } from '../schema.ts';
+import { found, shallow } from '../schema.ts';
 import type { App } from './routes.ts';
 import { RuleReference, textOf } from './rules.ts';
 
 const Message = z.strictObject({
   topic: z.string().min(1).max(500),
   /** A string is sent as it is, anything else as JSON. */
-  payload: z.unknown(),
+  payload: shallow(z.unknown()),
   /** The payload's bytes, instead of `payload`. */
   base64: z.base64().optional(),
   /** Default: now. */
@@ -20,7 +20,11 @@ const Message = z.strictObject({
 const Trial = z.strictObject({
   rule: RuleReference,
   device: z.string().regex(DEVICE_ID),
-  readings: z.array(z.looseObject({})).min(1).max(1_000).optional(),
+  readings: z
+    .array(shallow(z.looseObject({})))
+    .min(1)
+    .max(1_000)
+    .optional(),
   message: Message.optional(),
   context: z.boolean().default(true),
 });

@@ -97,7 +97,7 @@ interface Deps {
  * Returns a function that tries a rule on messages. A fresh engine first reads the stored readings of the device (of
  * its whole group, where the rule needs them) as far back as the rule reaches, then the messages, decoded and validated
  * as the live path does. Between two messages its time runs on. No side effects. Throws `invalid` where a message
- * belongs to another device.
+ * belongs to another device, or there are more than 1,000 readings.
  */
 export function createTrial({ city, history, devicesIn }: Deps) {
   function devicesOf(rule: Rule, device: Device): Device[] {
@@ -112,6 +112,7 @@ export function createTrial({ city, history, devicesIn }: Deps) {
     const read = createTrialReader(device, now, metrics);
     for (const message of messages) checkOwner(message, device);
     const readings = messages.toSorted((a, b) => a.receivedAtMs - b.receivedAtMs).flatMap(read);
+    if (readings.length > MOST_READINGS) throw tooMany(readings.length);
     const devices = devicesOf(rule, device);
     const toMs = Math.min(...readings.map(({ receivedAtMs }) => receivedAtMs));
     const wanted = { devices, metrics: metricsOf(rule), fromMs: toMs - reachOf(rule), toMs };
@@ -135,6 +136,13 @@ export function createTrial({ city, history, devicesIn }: Deps) {
       steps: readings.map((reading) => stepOf(reading, device, engine, metrics.idOf)),
     };
   };
+}
+
+/** Each is a step of the report, with an explanation of its own. */
+const MOST_READINGS = 1_000;
+
+function tooMany(found: number): LamppostError {
+  return new LamppostError('invalid', `a trial reads at most ${MOST_READINGS} readings; there are ${found} in this`);
 }
 
 function stepOf(
