@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { Media, Reception, StoredReporter } from '../citizens/index.ts';
+import type { ClientRecord } from '../broker/index.ts';
+import type { Cleaning, Media, Reception, StoredReporter } from '../citizens/index.ts';
 import type { City, Clock, HistoryStore, Ledger, Ticket } from '../domain/index.ts';
 import type { EventQuery, OutboxReader } from '../events/index.ts';
 import type { createQuarantineReader, createReplays } from '../ingest/index.ts';
@@ -20,6 +21,8 @@ import type {
   Split,
   TicketReader,
 } from '../tickets/index.ts';
+import type { Refusals } from './edge/index.ts';
+import type { Queries } from './queries.ts';
 
 /** The same functions with results that come later: another thread or the journal has them. */
 type Later<T> = {
@@ -31,9 +34,12 @@ type Replays = ReturnType<typeof createReplays>;
 
 /** How citizens' requests are taken and shown. */
 export interface CitizenOptions {
-  /** What public addresses of this server begin with; null: the scheme and host of each request. */
+  /** What public addresses of this server begin with; null: `http://localhost` and the port. */
   readonly publicUrl: string | null;
-  /** The number of requests that each key may send in a minute; 0: no limit. */
+  /**
+   * The number of requests that may come from one address with one key in a minute; 0: no limit. Ten times as many may
+   * come with the key altogether, a quarter of them from one `device_id` or `account_id`.
+   */
   readonly requestsPerMinute: number;
 }
 
@@ -41,15 +47,22 @@ export interface CitizenOptions {
 export interface ApiDeps {
   readonly log: Logger;
   readonly clock: Clock;
+  /** Counts what is refused. */
+  readonly refusals: Refusals;
   city(): City;
   readonly rules: RuleRepository &
     Later<Pick<RulesConsumer, 'explain' | 'explainDevice'>> & { readonly try: ReturnType<typeof createTrial> };
   readonly backtest: Backtest;
   /** Null where no message of the device arrived. */
   ledger(device?: string): Promise<Ledger | null>;
-  readonly devices: DeviceService;
+  readonly devices: DeviceService & {
+    /** What the broker knows of a device since its start; null where it has not seen it. */
+    connection(id: string): Promise<ClientRecord | null>;
+  };
   readonly keys: KeyService;
-  readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
+  readonly history: Pick<HistoryStore, 'read' | 'latest' | 'exportParquet'>;
+  /** What the queries of each key may take of the history. */
+  readonly queries: Queries;
   readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'usage'> & {
     readonly replay: Replays['start'];
     readonly replayJob: Replays['get'];
@@ -66,14 +79,15 @@ export interface ApiDeps {
   /** The largest message, bytes. */
   readonly maxMessage: number;
   readonly alerts: Pick<AlertReader, 'list' | 'get'>;
-  readonly citizens: Pick<Reception, 'report'> & {
-    rate(rating: Rating): Promise<Ticket>;
-    readonly requests: RequestReader;
-    readonly photo: Media['get'];
-    reporter(ticket: string): StoredReporter | null;
-    /** Deletes the reporter's name and contacts; false where there are none. */
-    forget(ticket: string): boolean;
-  };
+  readonly citizens: Pick<Reception, 'report'> &
+    Pick<Cleaning, 'clean'> & {
+      rate(rating: Rating): Promise<Ticket>;
+      readonly requests: RequestReader;
+      readonly photo: Media['get'];
+      reporter(ticket: string): StoredReporter | null;
+      /** Deletes the reporter's name and contacts; false where there are none. */
+      forget(ticket: string): boolean;
+    };
   /** Firing alerts whose ticket waits. */
   readonly held: ReturnType<typeof createWaitingReader> & {
     readonly silencedBy: Silences['matching'];

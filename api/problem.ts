@@ -30,6 +30,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   conflict: 409,
   mistakes: 422,
   precondition: 412,
+  limit: 429,
   busy: 503,
   disk: 503,
   'too-new': 503,
@@ -48,6 +49,7 @@ const TITLES: Readonly<Record<number, string>> = {
   413: 'Payload too large',
   415: 'Unsupported media type',
   422: 'Unprocessable content',
+  429: 'Too many requests',
   500: 'Internal error',
   503: 'Unavailable',
 };
@@ -72,10 +74,15 @@ export function respondWithProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => problem(reply, 404, `there is no ${request.method} ${request.url}`));
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (hasZodFastifySchemaValidationErrors(error)) {
-      const errors = error.validation.flatMap(({ instancePath, message, params }) =>
-        faultsOf(instancePath || '/', { message: message ?? '', path: [], ...params }),
-      );
-      const detail = errors.map(({ path, message }) => `${error.validationContext}${path}: ${message}`).join('; ');
+      const all = error.validation
+        .slice(0, MOST_ERRORS)
+        .flatMap(({ instancePath, message, params }) =>
+          faultsOf(instancePath || '/', { message: message ?? '', path: [], ...params }),
+        );
+      const errors = all.slice(0, MOST_ERRORS).map(({ path, message }) => ({ path, message: brief(message) }));
+      const shown = errors.map(({ path, message }) => `${error.validationContext}${path}: ${message}`);
+      const more = Math.max(all.length, error.validation.length) - errors.length;
+      const detail = [...shown, ...(more === 0 ? [] : [`and ${more} more`])].join('; ');
       return problem(reply, 400, detail, { errors });
     }
     if (error instanceof LamppostError) {
@@ -84,14 +91,30 @@ export function respondWithProblems(app: FastifyInstance): void {
     if (error.statusCode === 415) return problem(reply, 415, 'send the body as application/json');
     if (error.statusCode !== undefined && error.statusCode < 500)
       return problem(reply, error.statusCode, error.message);
+    if (isTooDeep(error)) return problem(reply, 400, 'the body is nested too deeply');
     request.log.error({ err: error }, 'a request failed');
     return problem(reply, 500, 'internal error; the server log has the details');
   });
 }
 
-function sendKnown(reply: FastifyReply, { code, message, reason, problems }: LamppostError): FastifyReply {
+/** How long a client waits before it tries again, where the error does not say, ms. */
+const RETRY_MS: Readonly<Record<number, number>> = { 429: 1_000, 503: 2_000 };
+
+/** Mistakes that a problem lists. */
+const MOST_ERRORS = 50;
+const MOST_MESSAGE = 500;
+
+/** A message may quote what was sent. */
+const brief = (message: string) => (message.length > MOST_MESSAGE ? `${message.slice(0, MOST_MESSAGE)}…` : message);
+
+/** Whether something recursed too deeply: into YAML, of which the depth is not known before it is parsed. */
+const isTooDeep = (error: Error) => error instanceof RangeError && error.message.includes('call stack');
+
+function sendKnown(reply: FastifyReply, error: LamppostError): FastifyReply {
+  const { code, message, reason, problems } = error;
   const status = STATUS[code];
-  if (status === 503) reply.header('retry-after', '2');
+  const waitMs = error.retryAfterMs || RETRY_MS[status];
+  if (waitMs !== undefined) reply.header('retry-after', String(Math.ceil(waitMs / 1_000)));
   const why = reason === null ? {} : { reason };
   return problem(reply, status, message, { code, ...why, ...(problems.length === 0 ? {} : { errors: problems }) });
 }

@@ -1,16 +1,18 @@
-import type { Server } from 'node:http';
 import swagger from '@fastify/swagger';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-} from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
-import { createWebSocketStream, WebSocketServer } from 'ws';
-import { KEY_ROLES, type Key, type KeyRole } from '../domain/index.ts';
 import type { ApiDeps, CitizenOptions } from './deps.ts';
+import {
+  acceptWebSockets,
+  BODY_LIMIT,
+  type Connections,
+  createConnections,
+  EDGE,
+  type EdgeOptions,
+  listenerOf,
+  protect,
+  setHeaders,
+} from './edge/index.ts';
 import { open311Routes } from './open311/routes.ts';
 import { OPENAPI } from './openapi.ts';
 import { problem, respondWithProblems } from './problem.ts';
@@ -37,25 +39,21 @@ import { trialRoutes } from './routes/trials.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import { createStreams, type StreamOptions, type Streams } from './streams.ts';
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** The key that the request carries; null on open routes only. */
-    key: Key | null;
-  }
-  interface FastifyContextConfig {
-    /** The least role that may call the route; `open` needs no key. Default: viewer. */
-    role?: KeyRole | 'open';
-  }
-}
-
 /** Where the API listens (port 0: any free one), and how its streams behave. */
 export interface ApiOptions extends Partial<StreamOptions> {
   readonly host: string;
   readonly port: number;
   readonly citizens: CitizenOptions;
+  /** What differs from `EDGE`. */
+  readonly edge?: Partial<EdgeOptions>;
 }
 
-const STREAMS: StreamOptions = { heartbeatMs: 15_000, maxStreams: 1_000, maxStreamsOfKey: 200 };
+const STREAMS: StreamOptions = {
+  heartbeatMs: 15_000,
+  maxStreams: 1_000,
+  maxStreamsOfKey: 200,
+  maxStreamsOfAddress: 500,
+};
 
 /** The HTTP side of Lamppost. */
 export interface Api {
@@ -68,16 +66,20 @@ export interface Api {
 
 /** Creates the API over its services. It listens from `start` on. */
 export function createApi(services: ApiDeps, options: ApiOptions): Api {
-  const streams = createStreams(services.events, { ...STREAMS, ...options });
+  const { refusals } = services;
+  const streams = createStreams(services.events, { ...STREAMS, ...options }, refusals);
   const deps: ApiDeps = { ...services, keys: endingStreams(services.keys, streams) };
-  const app = serverOf(deps);
+  const edge = { ...EDGE, ...options.edge };
+  const connections = createConnections(edge.connections, edge.proxies, () => refusals.count('connections'));
+  const app = serverOf(deps, { options: edge, connections });
   const requests = trackRequests(app);
   let started = false;
   return {
     async start() {
       await app.register(swagger, OPENAPI);
       await app.register(async (scope) => addRoutes(scope.withTypeProvider<SchemaTypes>(), deps, streams, options));
-      const sockets = acceptWebSockets(app.server, deps);
+      const { acceptWebSocket } = deps;
+      const sockets = acceptWebSockets(app.server, { ...edge, connections, refusals, acceptWebSocket });
       app.server.once('close', () => sockets.close());
       await app.listen({ host: options.host, port: options.port });
       started = true;
@@ -114,15 +116,29 @@ function trackRequests(app: App) {
   };
 }
 
-/** Fastify with what all routes share: keys, validation, errors and headers. */
-function serverOf({ log, keys }: ApiDeps): App {
+interface Edge {
+  readonly options: EdgeOptions;
+  readonly connections: Connections;
+}
+
+/** Fastify with what all routes share: keys, bounds, validation, errors and headers. */
+function serverOf({ log, keys, clock, refusals }: ApiDeps, { options, connections }: Edge): App {
+  const { timeouts, proxies, https } = options;
   const server = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+    trustProxy: (address: string) => proxies.trusts(address),
+    bodyLimit: BODY_LIMIT,
+    serverFactory: listenerOf(timeouts, connections, refusals),
     // Open311 clients join the endpoint and its paths with a slash of their own.
-    routerOptions: { ignoreDuplicateSlashes: true },
-    frameworkErrors: (error, _request, reply) => problem(reply as unknown as FastifyReply, 400, error.message),
+    routerOptions: { ignoreDuplicateSlashes: true, maxParamLength: MAX_PARAMETER },
+    // The listener has its own.
+    clientErrorHandler() {},
+    frameworkErrors(error, _request, reply) {
+      setHeaders(reply.raw, https);
+      problem(reply as unknown as FastifyReply, 400, error.message);
+    },
   });
   // A body of text is refused as such (415), not parsed as JSON.
   server.removeContentTypeParser('text/plain');
@@ -130,13 +146,15 @@ function serverOf({ log, keys }: ApiDeps): App {
   // Responses leave as they are: the compiler and the tests hold the routes to their schemas.
   server.setSerializerCompiler(() => JSON.stringify);
   respondWithProblems(server);
-  authenticate(server, keys);
+  protect(server, { clock, keys, connections, refusals }, options);
   server.addHook('onSend', async (_request, reply) => {
-    reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   });
   return server.withTypeProvider<SchemaTypes>();
 }
+
+/** A parameter in a path, characters. */
+const MAX_PARAMETER = 200;
 
 /** In the order of the document. */
 const RESOURCES: readonly ((app: App, deps: ApiDeps) => void)[] = [
@@ -177,52 +195,4 @@ function endingStreams(keys: ApiDeps['keys'], streams: Pick<Streams, 'endOf'>): 
       return revoked;
     },
   };
-}
-
-/**
- * Refuses requests without a key of the role that the route needs; a route that names none needs a viewer's (promise
- * 7).
- */
-function authenticate(app: FastifyInstance, keys: ApiDeps['keys']): void {
-  app.decorateRequest('key', null);
-  app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
-    const needed = request.routeOptions.config.role ?? 'viewer';
-    if (needed === 'open' || request.is404) return;
-    const [scheme, token] = (request.headers.authorization ?? '').split(' ');
-    request.key = scheme?.toLowerCase() === 'bearer' && token ? keys.authenticate(token) : null;
-    if (request.key === null) {
-      reply.header('www-authenticate', 'Bearer realm="lamppost"');
-      return problem(reply, 401, 'send a key: Authorization: Bearer <key>');
-    }
-    if (KEY_ROLES.indexOf(request.key.role) < KEY_ROLES.indexOf(needed)) {
-      return problem(reply, 403, `this needs a key of role ${needed}; yours is ${request.key.role}`);
-    }
-  });
-}
-
-const MAX_PAYLOAD = 512 * 1024;
-
-/**
- * Accepts MQTT over WebSocket at `/mqtt` (MQTT 3.1.1 §6, subprotocol `mqtt`). MQTT's own CONNECT authenticates the
- * client.
- */
-function acceptWebSockets(server: Server, { acceptWebSocket }: Pick<ApiDeps, 'acceptWebSocket'>): WebSocketServer {
-  const sockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: MAX_PAYLOAD,
-    perMessageDeflate: false,
-    handleProtocols: (offered) => ['mqtt', 'mqttv3.1'].find((name) => offered.has(name)) ?? false,
-  });
-  server.on('upgrade', (request, socket, head) => {
-    if (request.url?.split('?')[0] !== '/mqtt') {
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
-      return;
-    }
-    sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const stream = createWebSocketStream(webSocket);
-      stream.on('error', () => stream.destroy());
-      acceptWebSocket(stream, request.socket.remoteAddress ?? '');
-    });
-  });
-  return sockets;
 }

@@ -1,7 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { LamppostError } from '../domain/index.ts';
 import { type EventFilter, passes, placeOf, resetOf, resumeAt, sseOf } from '../events/index.ts';
+import { createGate } from '../limits/index.ts';
 import type { ApiDeps } from './deps.ts';
+import type { Refusals } from './edge/index.ts';
 
 /** Limits of the event streams. */
 export interface StreamOptions {
@@ -9,15 +11,18 @@ export interface StreamOptions {
    * Time between heartbeats. A reader that takes nothing for that long is disconnected and resumes by Last-Event-ID.
    */
   readonly heartbeatMs: number;
-  /** The number of open streams, in total and of one key. */
+  /** The number of open streams, in total, of one key and of one address. */
   readonly maxStreams: number;
   readonly maxStreamsOfKey: number;
+  readonly maxStreamsOfAddress: number;
 }
 
 /** What a reader wants. */
 export interface StreamRequest {
   /** The id of its key. */
   readonly key: string;
+  /** What its address is counted as. */
+  readonly source: string;
   readonly filter: EventFilter;
   /** The id of its last event; null: only new events. */
   readonly last: string | null;
@@ -25,10 +30,12 @@ export interface StreamRequest {
 
 /** The open event streams. */
 export interface Streams {
-  /** Throws `busy`, retryable, where too many streams are open. */
-  refuseTooMany(key: string): void;
-  /** Sends the events to the response until it closes. */
-  open(response: ServerResponse, request: StreamRequest): void;
+  /**
+   * Takes a place for a stream; returns the function that sends the events to the response until it closes. Where all
+   * places are taken, the newest stream of the key that has the most ends; its reader may resume. Throws `limit` where
+   * the key or the address has too many, and `busy` where no other key has more.
+   */
+  admit(response: ServerResponse, request: StreamRequest): () => void;
   /** Ends the streams of a key. */
   endOf(key: string): void;
   /** Ends all streams. */
@@ -42,36 +49,67 @@ const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-store',
   'x-accel-buffering': 'no',
-  'x-content-type-options': 'nosniff',
 };
 
 type Events = ApiDeps['events'];
 
 /** Creates the streams of the outbox as server-sent events (WHATWG HTML §9.2). */
-export function createStreams(events: Events, options: StreamOptions): Streams {
+export function createStreams(events: Events, options: StreamOptions, refusals: Refusals): Streams {
   const open = new Map<ServerResponse, string>();
   const recent = createRecent(events);
+  const keys = createGate({ perHolder: options.maxStreamsOfKey, total: options.maxStreams });
+  const addresses = createGate({ perHolder: options.maxStreamsOfAddress, total: Number.POSITIVE_INFINITY });
 
   function endOf(key: string | null): void {
     for (const [response, its] of open) if (key === null || its === key) response.end();
   }
 
+  function refused({ key, source }: StreamRequest): LamppostError {
+    refusals.count('streams');
+    if (addresses.count(source) >= options.maxStreamsOfAddress) return limit(options.maxStreamsOfAddress, 'address');
+    if (keys.count(key) >= options.maxStreamsOfKey) return limit(options.maxStreamsOfKey, 'key');
+    const all = `${options.maxStreams} event streams are open, which is the limit`;
+    return new LamppostError('busy', all, { retryable: true });
+  }
+
   return {
-    refuseTooMany(key) {
-      const own = [...open.values()].filter((one) => one === key).length;
-      if (open.size < options.maxStreams && own < options.maxStreamsOfKey) return;
-      const most = open.size < options.maxStreams ? `${options.maxStreamsOfKey} of one key` : `${options.maxStreams}`;
-      throw new LamppostError('busy', `${most} event streams are open, which is the limit`, { retryable: true });
-    },
-    open(response, { key, filter, last }) {
+    admit(response, request) {
+      const { key, source, filter, last } = request;
+      const leaveAddress = addresses.enter(source);
+      const giveWay = () => {
+        refusals.count('stream-gave-way');
+        endNow(response);
+      };
+      const leaveKey = leaveAddress && keys.enter(key, giveWay);
+      if (leaveKey === null) {
+        leaveAddress?.();
+        throw refused(request);
+      }
       open.set(response, key);
-      response.once('close', () => open.delete(response));
-      response.writeHead(200, HEADERS);
-      stream(response, { events, recent, filter, after: begin(response, events, last) }, options.heartbeatMs);
+      response.once('close', () => {
+        open.delete(response);
+        leaveAddress!();
+        leaveKey();
+      });
+      return () => {
+        response.writeHead(200, HEADERS);
+        stream(response, { events, recent, filter, after: begin(response, events, last) }, options.heartbeatMs);
+      };
     },
     endOf,
     stop: () => endOf(null),
   };
+}
+
+function limit(most: number, whose: string): LamppostError {
+  const detail = `${most} event streams of one ${whose} are open, which is the limit; close one first`;
+  return new LamppostError('limit', detail, { retryable: true, retryAfterMs: 2_000 });
+}
+
+/** Ends a stream without waiting for a reader that does not read. */
+function endNow(response: ServerResponse): void {
+  if (response.writableNeedDrain) response.destroy();
+  else response.end(': all places are taken, and your key has the most: this stream ends, resume it later\n\n');
 }
 
 /**

@@ -1,8 +1,8 @@
-import { connect } from 'node:net';
 import type { DatabaseSync } from 'node:sqlite';
 import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
-import type { ApiDeps } from '../api/index.ts';
+import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
+import { type Bridge, openBridge } from '../broker/index.ts';
 import type { Clock, Key } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
@@ -20,6 +20,7 @@ import {
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './metrics.ts';
+import { remoteHistory } from './threads/batches.ts';
 import type { Threads } from './threads/start.ts';
 
 /** What the services are made of. */
@@ -40,7 +41,7 @@ export interface ApiParts {
   readonly backtest: Backtest;
   readonly backups: Backups;
   readonly citizens: ApiDeps['citizens'];
-  readonly mqttPort: number;
+  readonly bridge: Bridge;
 }
 
 /** Returns the services behind the API. */
@@ -57,27 +58,29 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     ruleIds: () => parts.rules.list().map(({ id }) => id),
     device: (id) => parts.registry.get(id),
   });
+  const refusals = createRefusals();
   return {
     log,
     clock,
+    refusals,
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
     backups: parts.backups,
     reloadCity: () => city.reload(),
     ledger: async (device) => ledger.read(device),
-    devices: createDeviceService({
-      registry: parts.registry,
-      city: () => city.current().city,
-      journal: threads.journalDevices,
-      broker: broker.credentials,
-    }),
-    keys: createKeyService({ registry: parts.registry, broker: broker.credentials, admin: parts.admin }),
-    history: {
-      query: (query) => engine.query(query),
-      latest: (filter) => engine.latest(filter),
-      exportParquet: (query) => engine.exportParquet(query),
+    devices: {
+      ...createDeviceService({
+        registry: parts.registry,
+        city: () => city.current().city,
+        journal: threads.journalDevices,
+        broker: broker.credentials,
+      }),
+      connection: broker.record,
     },
+    keys: createKeyService({ registry: parts.registry, broker: broker.credentials, admin: parts.admin }),
+    history: remoteHistory(engine),
+    queries: createQueries(config.http.queries, clock),
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
@@ -118,16 +121,21 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       ledger: () => ledger.read()!,
       quarantine: () => quarantine.usage(),
       broker: () => broker.counts(),
+      throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),
       journalBytes: () => threads.journal.bytes(),
       openTickets: () => tickets.openCount(),
       devices: () => parts.registry.count(),
       notifications: () => threads.notify.counts(),
       newestBackupMs: () => parts.backups.newestMs(),
+      httpRefused: () => refusals.counts(),
     }),
-    acceptWebSocket: (stream) => bridgeWebSocket(stream, parts.mqttPort, config.mqtt.host),
+    acceptWebSocket: (stream, address) => bridgeWebSocket(stream, openBridge(parts.bridge, address)),
   };
 }
+
+/** Devices whose waiting is a metric of their own. */
+const MOST_THROTTLED = 100;
 
 /** Neighbours that a trial reads at most. */
 const TRIAL_DEVICES = 1_000;
@@ -137,7 +145,7 @@ function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts)
     ...rules,
     try: createTrial({
       city: () => city.current().city,
-      history: { query: (query) => engine.query(query) },
+      history: remoteHistory(engine),
       devicesIn(district) {
         const page = { limit: TRIAL_DEVICES, after: null };
         return registry.list(district === null ? page : { ...page, district }).items;
@@ -149,12 +157,10 @@ function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts)
 }
 
 /**
- * Carries the bytes of an MQTT-over-WebSocket connection from the API's thread to the broker's listener. Limits, login
- * and back-pressure are those of every other connection.
+ * Carries the bytes of an MQTT-over-WebSocket connection from the API's thread to the broker's bridge. Limits, login
+ * and back-pressure are those of every other connection from the same address.
  */
-function bridgeWebSocket(stream: Duplex, port: number, host: string): void {
-  const any = host === '0.0.0.0' || host === '::';
-  const socket = connect({ port, host: any ? '127.0.0.1' : host, noDelay: true });
+function bridgeWebSocket(stream: Duplex, socket: Duplex): void {
   // When one end closes, the other is closed; nobody is left to report an error to.
   pipeline(stream, socket, stream, () => {
     stream.destroy();

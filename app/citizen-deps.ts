@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ApiDeps } from '../api/index.ts';
-import { createMedia, createReception, MEDIA_FOLDER, openReporters } from '../citizens/index.ts';
-import type { Clock } from '../domain/index.ts';
+import { createCleaning, createMedia, createReception, MEDIA_FOLDER, openReporters } from '../citizens/index.ts';
+import { type Clock, systemTimers as timers } from '../domain/index.ts';
 import { hashSecret, newSecret } from '../registry/index.ts';
 import { createRequestReader, createTicketReader } from '../tickets/index.ts';
 import type { Config } from './config.ts';
+import { startPhotoThread } from './threads/photos.ts';
 import type { Threads } from './threads/start.ts';
 
 interface Parts {
@@ -24,6 +25,7 @@ export function openCitizens(
 ) {
   const reporters = openReporters(join(dir, 'reporters.sqlite'));
   const media = createMedia(join(dir, MEDIA_FOLDER));
+  const cleaning = createCleaning({ start: startPhotoThread, timers });
   const requests = createRequestReader(state);
   const reception = createReception(
     {
@@ -39,11 +41,17 @@ export function openCitizens(
   );
   const deps: ApiDeps['citizens'] = {
     report: reception.report,
+    clean: cleaning.clean,
     rate: (rating) => engine.rateTicket(rating),
     requests,
     photo: media.get,
     reporter: reporters.get,
     forget: (ticket) => reporters.forget([ticket]) > 0,
   };
-  return { deps, media, reception, close: () => reporters.close() };
+  async function close(): Promise<void> {
+    reporters.close();
+    await cleaning.stop();
+  }
+
+  return { deps, media, reception, close };
 }

@@ -27,11 +27,14 @@ export async function loadCity(folder: string): Promise<LoadedCity> {
   return { control, city, rules: found.rules };
 }
 
-/** Holds a city whose every change goes through the journal, so that a replay meets it at the same place. */
+/**
+ * Holds a city. `apply` puts a change into the journal, so that a replay meets it at the same place, and passes it to
+ * those who need it at once.
+ */
 export function createCityInForce(
   folder: string,
   first: LoadedCity,
-  journal: (control: CityControl) => Promise<void>,
+  apply: (next: LoadedCity) => Promise<void>,
 ): CityInForce {
   let current = first;
   let last: Promise<unknown> = Promise.resolve();
@@ -39,7 +42,7 @@ export function createCityInForce(
   async function reload(): Promise<{ changed: boolean; version: string }> {
     const next = await loadCity(folder);
     const changed = next.control.version !== current.control.version;
-    if (changed) await journal(next.control);
+    if (changed) await apply(next);
     current = next;
     return { changed, version: next.control.version };
   }

@@ -3,8 +3,10 @@ import { totalmem } from 'node:os';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
+import { EDGE, type EdgeOptions } from '../api/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import type { InfluxSettings } from '../history/index.ts';
+import { createTrustedProxies } from '../limits/index.ts';
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 const bytes = (fallback: number) => z.coerce.number().int().min(1_024).default(fallback);
@@ -21,6 +23,17 @@ const Settings = z.object({
     .url({ protocol: /^https?$/, error: 'must be an http or https URL, such as https://lamppost.city.example' })
     .transform((url) => url.replace(/\/+$/, ''))
     .optional(),
+  /** Addresses and CIDRs of the proxies that are believed who they speak for, with commas between them. */
+  LAMPPOST_TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .superRefine((text, context) => {
+      try {
+        createTrustedProxies(text);
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: (error as Error).message });
+      }
+    }),
   LAMPPOST_ADMIN_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
   /** Bound of the journal on disk. */
   LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
@@ -34,7 +47,7 @@ const Settings = z.object({
   LAMPPOST_QUARANTINE_MAX_BYTES: bytes(1_024 * MIB),
   /** The same for one device; past it its oldest are dropped. */
   LAMPPOST_QUARANTINE_DEVICE_BYTES: bytes(16 * MIB),
-  /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
+  /** The folder of all backups; absent: there are none, also on request. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many nightly backups are kept. */
   LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
@@ -67,6 +80,16 @@ const Settings = z.object({
   MQTT_PORT: port(1883),
   MQTT_MAX_PACKET: bytes(256 * 1024),
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
+  /** How much one device may send; network servers ten times as much. 0: no limit. */
+  MQTT_MESSAGES_PER_SECOND: z.coerce.number().min(0).default(10_000),
+  MQTT_BYTES_PER_SECOND: z.coerce
+    .number()
+    .min(0)
+    .default(8 * MIB),
+  /** Connections of one address that have not logged in, and new ones at once; a tenth of it is added each second. */
+  MQTT_CONNECTIONS_PER_ADDRESS: z.coerce.number().int().min(10).max(1_000_000).default(2_000),
+  /** Whether trusted proxies begin each MQTT connection with a header of the PROXY protocol. */
+  MQTT_PROXY_PROTOCOL: z.stringbool().default(true),
   /** Days without a connection after which a kept session ends. */
   MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
   /** Bounds of one session's queue; beyond them its oldest messages are dropped. */
@@ -80,6 +103,17 @@ const Settings = z.object({
   TLS_CLIENT_CA: z.string().optional(),
   HTTP_HOST: z.string().default('0.0.0.0'),
   HTTP_PORT: port(8080),
+  /** Open connections in all, and of one address or one key. A fifth of all is only for those with a key. */
+  HTTP_MAX_CONNECTIONS: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
+  HTTP_CONNECTIONS_PER_HOLDER: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
+  /** Requests of one key or device, of which ten seconds' may come at once; 0: no limit. */
+  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(200),
+  /** How long a client may take to send a request. */
+  HTTP_REQUEST_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
+  /** How long a query of the history may run; exports and backtests 20 times as long. */
+  HTTP_QUERY_SECONDS: z.coerce.number().int().min(1).max(3_600).default(30),
+  /** Points of the history that a key may read a second; after a pause, those of 100 seconds at once. */
+  HTTP_QUERY_POINTS: z.coerce.number().int().min(1_000).default(100_000),
   /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
   LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(512).optional(),
   INFLUX_URL: z
@@ -93,6 +127,18 @@ const Settings = z.object({
   INFLUX_API: z.enum(['v2', 'v1']).default('v2'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
+
+/** What strangers and keys may use of HTTP, where a setting says it. */
+function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
+  const [total, perSecond] = [s.HTTP_MAX_CONNECTIONS, s.HTTP_REQUESTS_PER_SECOND];
+  return {
+    proxies: createTrustedProxies(s.LAMPPOST_TRUSTED_PROXIES),
+    connections: { total, perHolder: s.HTTP_CONNECTIONS_PER_HOLDER, reserve: Math.floor(total / 5) },
+    timeouts: { ...EDGE.timeouts, requestMs: s.HTTP_REQUEST_SECONDS * 1_000 },
+    requests: perSecond === 0 ? null : { perSecond, burst: Math.max(1, perSecond * 10) },
+    https: s.LAMPPOST_PUBLIC_URL?.startsWith('https:') ?? false,
+  };
+}
 
 /** Settings of the process, read once and frozen; handed out in slices. */
 export type Config = ReturnType<typeof readConfig>;
@@ -151,6 +197,11 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       port: s.MQTT_PORT,
       maxPacket: s.MQTT_MAX_PACKET,
       maxConnections: s.MQTT_MAX_CONNECTIONS,
+      /** What one device may send; 0: no limit. */
+      sends: { messagesPerSecond: s.MQTT_MESSAGES_PER_SECOND, bytesPerSecond: s.MQTT_BYTES_PER_SECOND },
+      maxPerAddress: s.MQTT_CONNECTIONS_PER_ADDRESS,
+      /** The trusted proxies that speak the PROXY protocol. */
+      proxies: s.MQTT_PROXY_PROTOCOL ? s.LAMPPOST_TRUSTED_PROXIES : '',
       /** Bounds of kept sessions. */
       sessions: {
         days: s.MQTT_SESSION_DAYS,
@@ -160,7 +211,17 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       },
       tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
     },
-    http: { host: s.HTTP_HOST, port: s.HTTP_PORT },
+    http: {
+      host: s.HTTP_HOST,
+      port: s.HTTP_PORT,
+      edge: edgeOf(s),
+      queries: {
+        seconds: s.HTTP_QUERY_SECONDS,
+        points: { perSecond: s.HTTP_QUERY_POINTS, burst: 100 * s.HTTP_QUERY_POINTS },
+        // All the time of one query, and four of the longest at once.
+        work: { perSecond: 1, burst: 4 * s.HTTP_QUERY_SECONDS },
+      },
+    },
     /** The InfluxDB that is the history; null for the embedded one. */
     influx: influxOf(s),
     memory: memoryOf(s.LAMPPOST_MEMORY_MIB ?? machineMiB()),

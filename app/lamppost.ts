@@ -1,15 +1,15 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { createApi } from '../api/index.ts';
-import { systemClock as clock, type Key } from '../domain/index.ts';
+import type { AccountLimits } from '../broker/index.ts';
+import { type City, systemClock as clock, type Key } from '../domain/index.ts';
 import { createLedgerReader, createQuarantineReader, createReplays, createRuleRecordReader } from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
-import { hashSecret, newSecret, openRegistry, type Registry } from '../registry/index.ts';
+import { createRegistry, hashSecret, newSecret, type Registry } from '../registry/index.ts';
 import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
-import { createBackups, refuseUnfinished } from '../store/index.ts';
+import { createBackups, keepPrivate, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
@@ -99,23 +99,26 @@ class Process implements Lamppost {
   async #startAll(): Promise<Started> {
     const config = this.#config;
     const loaded = await loadCity(config.city);
-    mkdirSync(config.data, { recursive: true });
+    keepPrivate(config.data, this.#log, config.backup.dir);
     refuseUnfinished(config.data);
-    const registry = await this.#steps.do('registry', () => openRegistry(this.#file('registry.sqlite'), clock), close);
+    const openRegistry = () => createRegistry({ clock }, { path: this.#file('registry.sqlite') }).open();
+    const registry = await this.#steps.do('registry', openRegistry, close);
     const generatedKey = config.adminKey === null ? newSecret() : null;
     const admin = { key: ADMIN, hash: hashSecret(config.adminKey ?? generatedKey!) };
     const threads = await startThreads({
       config,
       city: loaded.control,
+      limits: sendLimits(config, loaded.city),
       registry,
       admin: { identity: { kind: 'key', id: ADMIN.id, key: ADMIN }, hash: admin.hash },
       steps: this.#steps,
       log: this.#log,
       onCrash: (error) => this.#threadCrashed(error),
     });
-    const city = createCityInForce(config.city, loaded, async (control) => {
-      await threads.journal.control('city', control, control.version);
-      await threads.notify.city(control);
+    const city = createCityInForce(config.city, loaded, async (next) => {
+      await threads.journal.control('city', next.control, next.control.version);
+      await threads.notify.city(next.control);
+      await threads.broker.limit(sendLimits(config, next.city));
     });
     this.#city = city;
     const httpPort = await this.#startServices({ registry, threads, city, admin });
@@ -159,7 +162,7 @@ class Process implements Lamppost {
         ...{ config, log, clock, registry, threads, city, state, ledger, quarantine, replays, rules, backups, admin },
         backtest: backtests.run,
         citizens: citizens.deps,
-        mqttPort: threads.mqtt.port,
+        bridge: threads.mqtt.bridge,
       }),
       { ...config.http, citizens: config.citizens },
     );
@@ -207,6 +210,18 @@ class Process implements Lamppost {
     if (this.#started) this.#onCrash(error);
     else this.#crashed ??= error;
   }
+}
+
+/** Returns what clients may send: by the settings, and by the profiles that say less or more. */
+function sendLimits({ mqtt: { sends } }: Config, { profiles }: City): AccountLimits {
+  const limited = [...profiles.values()].map(({ id, limits: { messagesPerSecond, bytesPerSecond } }) => [
+    id,
+    {
+      messagesPerSecond: messagesPerSecond ?? sends.messagesPerSecond,
+      bytesPerSecond: bytesPerSecond ?? sends.bytesPerSecond,
+    },
+  ]);
+  return { device: sends, profiles: Object.fromEntries(limited) };
 }
 
 interface Parts {

@@ -1,8 +1,9 @@
-import type { KeyRole } from '../domain/index.ts';
+import type { KeyRole, MqttReason } from '../domain/index.ts';
 import type { Identity } from '../registry/index.ts';
 
 /** Why a topic is refused. */
-export type TopicRefusal =
+export type TopicRefusal = Extract<
+  MqttReason,
   | 'reserved-topic'
   | 'not-your-device'
   | 'unknown-topic'
@@ -10,8 +11,7 @@ export type TopicRefusal =
   | 'network-servers-do-not-subscribe'
   | 'citizen-apps-do-not-subscribe'
   | 'not-your-department'
-  /** The key has reached its limit of kept sessions, and all of them are connected. */
-  | 'too-many-sessions';
+>;
 
 const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community']);
 /** Uplinks of ChirpStack and of The Things Stack. */

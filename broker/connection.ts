@@ -1,13 +1,26 @@
 import type { Client } from 'aedes';
+import { LamppostError, type MqttReason } from '../domain/index.ts';
 import type { Identity } from '../registry/index.ts';
-import { refuseSubscribe, type TopicRefusal } from './access.ts';
+import { refuseSubscribe } from './access.ts';
+import type { Account } from './accounts.ts';
 import type { Publisher } from './admission.ts';
 import type { Direct } from './direct.ts';
+import type { Visitor } from './front-door.ts';
 
 /** The state of one connection. */
 export interface Connection {
+  /** Who it was at the front door. */
+  readonly visitor: Visitor;
+  /** Its first byte was looked at. */
+  opened: boolean;
   /** Null before the login, and after its secret has become invalid. */
   publisher: Publisher | null;
+  /** What its user name uses; null before the login. */
+  account: Account | null;
+  /** The user name of its CONNECT, as it was sent; null before it. */
+  said: string | null;
+  /** The filters that it is subscribed to. */
+  readonly filters: Set<string>;
   /** Its CONNECT asked for a kept session without a client id. */
   nameless: boolean;
   /** The direct way, once Aedes has connected the client. */
@@ -31,29 +44,37 @@ export function firstRefusal<Args extends readonly unknown[], Reason>(
   return null;
 }
 
-/** Why a socket is closed before its CONNECT. */
-export type AcceptRefusal = 'stopping' | 'too-many-connections';
+/** Why the first bytes of a connection end it. */
+export type OpeningRefusal = Extract<MqttReason, 'not-mqtt' | 'proxy-header-of-a-stranger'>;
 
-interface Accepting {
-  readonly stopping: boolean;
-  readonly connections: number;
-  readonly maxConnections: number;
-}
+const CONNECT = 0x10;
+/** How a header of the PROXY protocol begins, version 1 and 2. */
+const PROXY_V1 = 0x50;
+const PROXY_V2 = 0x0d;
 
-/** Steps for a new socket. */
-export const ACCEPT: readonly Step<[Accepting], AcceptRefusal>[] = [
-  ({ stopping }) => (stopping ? 'stopping' : null),
-  ({ connections, maxConnections }) => (connections >= maxConnections ? 'too-many-connections' : null),
+/** Steps for the first byte of a connection. */
+export const OPENING: readonly Step<[number], OpeningRefusal>[] = [
+  (first) => (first === PROXY_V1 || first === PROXY_V2 ? 'proxy-header-of-a-stranger' : null),
+  // MQTT 3.1.1 §3.1: the first packet must be a CONNECT.
+  (first) => (first === CONNECT ? null : 'not-mqtt'),
 ];
 
 /** Why a CONNECT is refused. */
-export type LoginRefusal = 'wrong-credentials' | 'nameless-session' | 'client-id-of-another';
+export type LoginRefusal = Extract<
+  MqttReason,
+  'wrong-credentials' | 'nameless-session' | 'client-id-of-another' | 'too-many-connections'
+>;
+
+/** How many connections one key may have; a device has one, since a second login ends the first (§3.1.4). */
+const MOST_CONNECTIONS_OF_KEY = 1_000;
 
 interface Login {
   /** Null where the user name or the secret is wrong. */
   readonly identity: Identity | null;
   readonly clientId: string;
   readonly nameless: boolean;
+  /** How many connections the user name has. */
+  readonly connections: number;
 }
 
 /** Steps for a CONNECT. The client id of a device is its id, so that two machines cannot share one secret unnoticed. */
@@ -62,6 +83,8 @@ export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
   // MQTT 3.1.1 §3.1.3.1: a client without an id must not ask to keep its session.
   ({ nameless }) => (nameless ? 'nameless-session' : null),
   ({ identity, clientId }) => (identity?.kind === 'device' && clientId !== identity.id ? 'client-id-of-another' : null),
+  ({ identity, connections }) =>
+    identity?.kind === 'key' && connections >= MOST_CONNECTIONS_OF_KEY ? 'too-many-connections' : null,
 ];
 
 /**
@@ -72,14 +95,22 @@ export const CONNACK: Readonly<Record<LoginRefusal, number>> = {
   'wrong-credentials': 4,
   'nameless-session': 2,
   'client-id-of-another': 2,
+  'too-many-connections': 3,
 };
 
+/** How many subscriptions one connection may have. */
+const MOST_FILTERS = 1_000;
+/** A filter is charged as this many packets: its retained messages are looked up. */
+export const FILTER_PACKETS = 10;
+
 /** Steps for a topic filter of a SUBSCRIBE; a refused one gets SUBACK 128 (MQTT 3.1.1 §3.9.3). */
-export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, Rooms], TopicRefusal>[] = [
+export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, Rooms], MqttReason>[] = [
   (connection) => (connection?.publisher ? null : 'reserved-topic'),
   (connection, _client, filter) => refuseSubscribe(connection!.publisher!.identity, filter),
   (_connection, client, _filter, sessions) =>
     client.clean || sessions.hasRoom(client.id) ? null : 'too-many-sessions',
+  (connection, _client, filter) =>
+    connection!.filters.size < MOST_FILTERS || connection!.filters.has(filter) ? null : 'too-many-filters',
 ];
 
 /** The limit of kept sessions. */
@@ -87,11 +118,8 @@ interface Rooms {
   hasRoom(session: string): boolean;
 }
 
-/** Why a message is not sent to a subscriber. */
-export type ForwardRefusal = TopicRefusal | 'gone' | 'slow-reader';
-
 /** Steps for a message to a subscriber. The right to read is checked again: it may have changed since the SUBSCRIBE. */
-const FORWARD: readonly Step<[Connection | undefined, Client, string, number], ForwardRefusal>[] = [
+const FORWARD: readonly Step<[Connection | undefined, Client, string, number], MqttReason>[] = [
   (connection, client) => (connection?.publisher && !client.conn.destroyed ? null : 'gone'),
   (connection, _client, topic) => refuseSubscribe(connection!.publisher!.identity, topic),
   (_connection, client, _topic, maxUnread) => (client.conn.writableLength <= maxUnread ? null : 'slow-reader'),
@@ -103,10 +131,21 @@ export function refuseForward(
   client: Client,
   topic: string,
   maxUnread: number,
-): ForwardRefusal | null {
+): MqttReason | null {
   for (const step of FORWARD) {
     const reason = step(connection, client, topic, maxUnread);
     if (reason !== null) return reason;
   }
   return null;
 }
+
+/** Returns why Aedes ended a connection; null where the network did, or where the reason was counted before. */
+export function reasonOf(error: Error & { readonly code?: unknown; readonly errorCode?: unknown }): MqttReason | null {
+  if (error instanceof LamppostError) return error.code === 'forbidden' ? null : 'not-stored';
+  if (error.errorCode === UNACCEPTABLE_VERSION) return 'protocol-version';
+  if (error.errorCode !== undefined || error.code !== undefined || error.message === 'not admitted') return null;
+  return error.message === 'drain timeout' ? 'slow-reader' : 'protocol-error';
+}
+
+/** CONNACK 1 (§3.2.2.3). */
+const UNACCEPTABLE_VERSION = 1;

@@ -17,6 +17,8 @@ export interface Direct {
   take(bytes: Buffer, before: number, after: number): Buffer | null;
   /** Writes the due acknowledgements. Call it before Aedes writes one (MQTT 3.1.1 §4.6). */
   flush(): void;
+  /** Restarts the keepalive timer. */
+  alive(): void;
   /** True while the client does not read its acknowledgements. */
   readonly blocked: boolean;
 }

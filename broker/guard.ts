@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { MqttReason } from '../domain/index.ts';
 
 /** Limits of one connection. */
 export interface GuardLimits {
@@ -11,15 +12,17 @@ export interface GuardLimits {
 }
 
 /** Why the guard cut a connection. */
-export type GuardRefusal = 'packet-too-large' | 'malformed-length';
+export type GuardRefusal = Extract<MqttReason, 'packet-too-large' | 'malformed-length'>;
 
 /** Callbacks of the guard. */
 export interface GuardHooks {
   authenticated(): boolean;
   /** Bytes of this client that wait for their commit. */
   inFlight(): number;
-  /** Whether the consumers are too far behind to take more. */
-  overloaded(): boolean;
+  /** Whether the connection must not be read now: its client sent more than it may, or an overload holds it. */
+  holds(): boolean;
+  /** Counts what was read: packets that are complete, and bytes. */
+  spent(packets: number, bytes: number): void;
   refused(why: GuardRefusal): void;
   /**
    * Takes what it can of a read; returns the rest for the broker, null where nothing is left. `before` and `after`:
@@ -32,6 +35,8 @@ export interface GuardHooks {
 export class PacketWalker {
   /** Received bytes of the current packet; 0 between two packets. */
   begun = 0;
+  /** Number of packets whose header is complete. */
+  packets = 0;
   /** Bytes of the current packet's body that are still missing. */
   #body = 0;
   #length = 0;
@@ -61,6 +66,7 @@ export class PacketWalker {
         this.#shift += 7;
         if (digit < 128) {
           this.#inHeader = false;
+          this.packets++;
           this.#body = this.#length;
           if (this.#length === 0) this.begun = 0;
           if (this.#length > maxPacket) return 'packet-too-large';
@@ -75,7 +81,7 @@ export class PacketWalker {
 
 /**
  * Wraps the `read` of a connection, without a stream of its own, and enforces the limits before the broker gets the
- * bytes. Returns a function to call when bytes of this client were committed or an overload is over: it resumes a held
+ * bytes. Returns a function to call when bytes of this client were committed or it may be read again: it resumes a held
  * read.
  */
 export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks): () => void {
@@ -84,23 +90,24 @@ export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks
   let held = false;
 
   connection.read = (size?: number) => {
-    if (hooks.inFlight() > limits.maxInFlight || hooks.overloaded()) {
+    if (hooks.inFlight() > limits.maxInFlight || hooks.holds()) {
       held = true;
       return null;
     }
     const bytes = read(size) as Buffer | null;
     if (bytes === null) return null;
     const most = hooks.authenticated() ? limits.maxPacket : limits.maxPacketBeforeConnect;
-    const before = walker.begun;
+    const { begun, packets } = walker;
     const refusal = walker.walk(bytes, most);
-    if (refusal === null) return hooks.peel(bytes, before, walker.begun);
+    hooks.spent(walker.packets - packets, bytes.length);
+    if (refusal === null) return hooks.peel(bytes, begun, walker.begun);
     hooks.refused(refusal);
     connection.destroy();
     return null;
   };
 
   return () => {
-    if (!held || hooks.inFlight() > limits.maxInFlight / 2 || hooks.overloaded()) return;
+    if (!held || hooks.inFlight() > limits.maxInFlight / 2 || hooks.holds()) return;
     held = false;
     connection.emit('readable');
   };

@@ -1,5 +1,13 @@
 export { refusePublish, refuseSubscribe, type TopicRefusal } from './access.ts';
+export {
+  type AccountLimits,
+  type ClientRecord,
+  ClientRecordSchema,
+  type ClientRefusal,
+  type SendLimits,
+} from './accounts.ts';
 export { type Admission, createAdmission, createPublisher, type Publisher } from './admission.ts';
+export { type Bridge, openBridge } from './bridge.ts';
 export { type Broker, type BrokerCounts, type BrokerOptions, createBroker } from './broker.ts';
 export { createDirectWays, type Direct, type DirectHooks, type DirectWays } from './direct.ts';
 export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guard.ts';

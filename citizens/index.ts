@@ -1,5 +1,15 @@
+export { type Cleaning, createCleaning, type PhotoThread } from './cleaning.ts';
 export { createMedia, MEDIA_FOLDER, type Media } from './media.ts';
-export { MOST_PHOTO_BYTES, PHOTO_FAULTS, type Photo, type PhotoFault, photoOf } from './photo.ts';
+export { type Photo, photoOf } from './photo.ts';
+export {
+  MOST_PARTS,
+  MOST_PHOTO_BYTES,
+  MOST_PIXELS,
+  MOST_SCANS,
+  Parts,
+  PHOTO_FAULTS,
+  type PhotoFault,
+} from './picture.ts';
 export { createReception, mediaPath, type Received, type Reception, type Report } from './reception.ts';
 export {
   openReporters,

@@ -77,8 +77,14 @@ export function formatProblems(problems: readonly CityProblem[]): string {
   return problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`).join('\n');
 }
 
-function profileOf({ interval, fields, ...profile }: z.output<typeof ProfilesSchema>[string]): Omit<Profile, 'id'> {
-  return { ...profile, intervalMs: interval, fields: new Map(Object.entries(fields)) };
+function profileOf(written: z.output<typeof ProfilesSchema>[string]): Omit<Profile, 'id'> {
+  const { interval, limits, fields, ...profile } = written;
+  return {
+    ...profile,
+    intervalMs: interval,
+    limits: { messagesPerSecond: limits.messages_per_second, bytesPerSecond: limits.bytes_per_second },
+    fields: new Map(Object.entries(fields)),
+  };
 }
 
 function calendarOf(id: string, written: z.output<typeof CalendarsSchema>[string], timezone: string): Calendar {

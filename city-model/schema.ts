@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { DAY_MS, MINUTE_MS, parseDuration, suggest } from '../domain/index.ts';
+import {
+  DAY_MS,
+  DepartmentSchema,
+  LocalTextSchema,
+  MetricSchema,
+  MINUTE_MS,
+  parseDuration,
+  suggest,
+} from '../domain/index.ts';
 
 const LONGEST_MS = 3_650 * DAY_MS;
 
@@ -39,8 +47,9 @@ export const Duration = z
 /** A duration that is not `0s`. */
 export const Positive = Duration.refine((ms) => ms > 0, 'must be longer than 0s');
 
-/** A text in both languages. */
-export const Text = strict({ en: z.string().min(1), zh: z.string().min(1) });
+const { en, zh } = LocalTextSchema.shape;
+/** A text in both languages, neither of them empty. */
+export const Text = strict({ en: en.min(1), zh: zh.min(1) });
 
 /** Ids are topic levels and URL parts. */
 export const Id = z
@@ -82,18 +91,17 @@ export const CityFileSchema = strict({
   }).prefault({}),
 });
 
+const { unit, min, max } = MetricSchema.shape;
+
 /** `metrics.yaml`. */
 export const MetricsSchema = z.record(
   Id,
-  strict({ title: Text, unit: z.string().min(1), min: z.number(), max: z.number() }).refine(
-    ({ min, max }) => min < max,
-    {
-      path: ['min'],
-      message: 'min must be below max',
-      // Checked even where other fields have mistakes.
-      when: ({ value }) => hasNumbers(value, 'min', 'max'),
-    },
-  ),
+  strict({ title: Text, unit: unit.min(1), min, max }).refine((metric) => metric.min < metric.max, {
+    path: ['min'],
+    message: 'min must be below max',
+    // Checked even where other fields have mistakes.
+    when: ({ value }) => hasNumbers(value, 'min', 'max'),
+  }),
 );
 
 function hasNumbers(value: unknown, ...keys: readonly string[]): boolean {
@@ -106,6 +114,8 @@ const Field = z.union([
   z.literal('ignore', { error: unless('write { metric: …, unit: … }, or ignore') }),
 ]);
 
+const Limit = z.number().positive().max(1_000_000_000).nullable().default(null);
+
 /** `profiles.yaml`. */
 export const ProfilesSchema = z.record(
   Id,
@@ -113,6 +123,10 @@ export const ProfilesSchema = z.record(
     title: Text,
     metrics: z.array(z.string()).min(1, 'a profile has a metric').max(32, 'a profile has at most 32 metrics'),
     interval: Positive,
+    limits: strict({ messages_per_second: Limit, bytes_per_second: Limit }).default({
+      messages_per_second: null,
+      bytes_per_second: null,
+    }),
     fields: z.record(z.string().min(1).max(256), Field).default({}),
   }),
 );
@@ -120,7 +134,7 @@ export const ProfilesSchema = z.record(
 /** `departments.yaml`: departments of the city, and the parties beside them. */
 export const DepartmentsSchema = z.record(
   Id,
-  strict({ title: Text, kind: z.enum(['department', 'contractor', 'community']).default('department') }),
+  strict({ title: Text, kind: DepartmentSchema.shape.kind.default('department') }),
 );
 
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is "09:00"');

@@ -15,7 +15,7 @@ import {
 } from '../domain/index.ts';
 import { createInfluxHistory, openDuckdbScan } from '../history/index.ts';
 import { createRuleRecordReader } from '../ingest/index.ts';
-import { openRegistry } from '../registry/index.ts';
+import { createRegistry } from '../registry/index.ts';
 import {
   type BacktestOptions,
   type BacktestProgress,
@@ -200,7 +200,7 @@ function devicesIn({ data }: Config) {
       `${data} is not the data folder of a server; set LAMPPOST_DATA or --data, or name a running server with --url`,
     );
   }
-  const registry = openRegistry(file, clock);
+  const registry = createRegistry({ clock }, { path: file }).open();
   try {
     return backtestDevices((query) => registry.list(query));
   } finally {

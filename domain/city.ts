@@ -4,21 +4,21 @@ import type { ShapeOf } from './schema.ts';
 import type { Inhibition, Service } from './service.ts';
 
 /** A text for people, in both languages of citizens and operators. */
-export interface LocalText {
-  readonly en: string;
-  readonly zh: string;
-}
+export const LocalTextSchema = z.object({ en: z.string(), zh: z.string() });
+export type LocalText = ShapeOf<typeof LocalTextSchema>;
 
-/** A quantity that the city measures. */
-export interface Metric {
-  readonly id: string;
-  readonly title: LocalText;
-  /** Unit of every stored value, by its UCUM or SenML name (`ug/m3`, `Cel`, `%`). */
-  readonly unit: string;
-  /** Smallest and largest plausible value; a reading beyond them is refused. */
-  readonly min: number;
-  readonly max: number;
-}
+/**
+ * A quantity that the city measures. `unit` is that of every stored value, by its UCUM or SenML name (`ug/m3`, `Cel`,
+ * `%`). A reading below `min` or above `max` is not plausible and refused.
+ */
+export const MetricSchema = z.object({
+  id: z.string(),
+  title: LocalTextSchema,
+  unit: z.string(),
+  min: z.number(),
+  max: z.number(),
+});
+export type Metric = ShapeOf<typeof MetricSchema>;
 
 /** A kind of device. */
 export interface Profile {
@@ -28,6 +28,8 @@ export interface Profile {
   readonly metrics: readonly string[];
   /** How often it normally reports, ms. */
   readonly intervalMs: number;
+  /** How much one device may send; null: the server's own limit. */
+  readonly limits: { readonly messagesPerSecond: number | null; readonly bytesPerSecond: number | null };
   /** The metric of each field, by the field's name in its format; `*` is every other field, and always ignored. */
   readonly fields: ReadonlyMap<string, FieldMapping>;
 }
@@ -36,11 +38,12 @@ export interface Profile {
 export type FieldMapping = { readonly metric: string; readonly unit: string | null } | 'ignore';
 
 /** Who is responsible for services: a department of the city, or another party. */
-export interface Department {
-  readonly id: string;
-  readonly title: LocalText;
-  readonly kind: 'department' | 'contractor' | 'community';
-}
+export const DepartmentSchema = z.object({
+  id: z.string(),
+  title: LocalTextSchema,
+  kind: z.enum(['department', 'contractor', 'community']),
+});
+export type Department = ShapeOf<typeof DepartmentSchema>;
 
 export interface District {
   readonly id: string;

@@ -35,6 +35,42 @@ export interface Rejection {
   readonly reading?: string;
 }
 
+/** Why a connection or a message of an MQTT client was refused, ended or delayed: for clients what `REASONS` is for data. */
+export const MQTT_REASONS = {
+  'wrong-credentials': 'the user name or the secret is wrong',
+  'nameless-session': 'a client without a client id asked to keep its session',
+  'client-id-of-another': 'the client id of a device is its id',
+  'protocol-version': 'Lamppost speaks MQTT 3.1 and 3.1.1',
+  'too-many-connections': 'this key, this address or the server has reached its limit of connections',
+  'too-many-connects': 'this address opens connections faster than it may',
+  'gave-way': 'the connection waited longest without a login where all places for such connections were taken',
+  'login-timeout': 'the connection did not log in within 10 s',
+  'not-mqtt': 'the first bytes are no CONNECT',
+  'no-proxy-header': 'a trusted proxy must begin with a header of the PROXY protocol',
+  'malformed-proxy-header': 'the header of the PROXY protocol is malformed',
+  'proxy-header-too-long': 'the header of the PROXY protocol is longer than the server accepts',
+  'proxy-header-of-a-stranger': 'only a trusted proxy may begin with a header of the PROXY protocol',
+  'tls-handshake-failed': 'the TLS handshake failed',
+  stopping: 'the server is stopping',
+  'reserved-topic': "topics that begin with $ are the server's own",
+  'not-your-device': 'the topic is that of another device',
+  'unknown-topic': 'the topic is none that this client may use',
+  'keys-do-not-publish': 'only devices and network servers publish',
+  'network-servers-do-not-subscribe': 'a key of a network server only publishes',
+  'citizen-apps-do-not-subscribe': "a key of a citizens' app uses HTTP",
+  'not-your-department': 'the topic is that of another department',
+  'too-many-sessions': 'the key has reached its limit of kept sessions, and all of them are connected',
+  'too-many-filters': 'the connection has reached its limit of subscriptions',
+  'packet-too-large': 'the packet is larger than the server accepts',
+  'malformed-length': 'the length of the packet is malformed (MQTT 3.1.1 §2.2.3)',
+  'protocol-error': 'the client broke the protocol, did not answer in time or sent what cannot be read',
+  'not-stored': 'the disk or the journal did not take the message in time',
+  'slow-reader': 'the client did not read what it subscribed to',
+  gone: 'the client has closed its connection',
+  throttled: 'it sent more than it may and was not read for a while; nothing is lost',
+} as const;
+export type MqttReason = keyof typeof MQTT_REASONS;
+
 /** Why a change of a rule was refused: for rules what `REASONS` is for data. */
 export const RULE_REFUSALS = {
   'rule-mistakes': 'the rule has mistakes; each is listed with its line and column',
@@ -78,6 +114,7 @@ export type ErrorCode =
   | 'invalid'
   | 'mistakes'
   | 'precondition'
+  | 'limit'
   | 'busy';
 
 /**

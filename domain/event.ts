@@ -7,6 +7,7 @@ export const EVENT_TYPES = [
   'city.lamppost.silence.ending',
   ...HISTORY_ACTIONS.map((action) => `city.lamppost.ticket.${action}` as const),
   'city.lamppost.session.dropped',
+  'city.lamppost.login.failing',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -16,7 +17,7 @@ export interface CloudEvent {
   readonly id: string;
   readonly source: '/lamppost';
   readonly type: EventType;
-  /** `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}` or `sessions/{session}`. */
+  /** `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}` or `logins/{source}`. */
   readonly subject: string;
   /** ISO 8601 UTC, engine time. */
   readonly time: string;
@@ -54,6 +55,19 @@ export interface SessionDrop {
   readonly department: string | null;
   readonly reason: DropReason;
   readonly messages: number;
+  /** The first and the last time, epoch milliseconds. */
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Logins over MQTT that were refused, from one source, added up since the first within ten minutes of the next. */
+export interface LoginsFailing {
+  readonly id: string;
+  /** The IPv4 address, or the /64 of the IPv6 address, from which they came. */
+  readonly source: string;
+  /** The device or key whose name was given; null where they gave many names, or names of nobody. */
+  readonly user: string | null;
+  readonly failures: number;
   /** The first and the last time, epoch milliseconds. */
   readonly fromMs: number;
   readonly toMs: number;

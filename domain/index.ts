@@ -13,19 +13,24 @@ export {
   type CityProblem,
   CityProblemSchema,
   type Department,
+  DepartmentSchema,
   type District,
   type FieldMapping,
   type LocalText,
+  LocalTextSchema,
   type Metric,
+  MetricSchema,
   type Open311,
   type Profile,
   type Publishing,
 } from './city.ts';
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts';
-export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema } from './device.ts';
+export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
 export {
   type ErrorCode,
   LamppostError,
+  MQTT_REASONS,
+  type MqttReason,
   REASONS,
   type Reason,
   type Rejection,
@@ -40,6 +45,7 @@ export {
   type DropReason,
   EVENT_TYPES,
   type EventType,
+  type LoginsFailing,
   type Publication,
   type SessionDrop,
 } from './event.ts';
@@ -57,17 +63,24 @@ export {
 export {
   AGGREGATES,
   type Aggregate,
+  bucketOf,
+  everyOf,
+  type Fill,
+  fillOf,
   type HistoryStore,
   type HistoryUpkeep,
   type LatestReading,
   LatestReadingSchema,
+  type PointsSlice,
   type ReadingsFilter,
   type ReadingsQuery,
+  type ReadOptions,
   type RefusedRow,
   type ScannedReadings,
   type ScanQuery,
   type Series,
   SeriesSchema,
+  type SliceSeries,
 } from './history.ts';
 export type {
   Appended,
@@ -153,5 +166,5 @@ export {
   type TicketStatus,
 } from './ticket.ts';
 export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
-export { element, escapeXml, type Xml, xmlOf } from './xml.ts';
+export { element, escapeXml, type Xml, xmlOf, xmlTextOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

@@ -1,6 +1,15 @@
-import type { Alert, CloudEvent, EventType, HistoryAction, SessionDrop, Ticket, Transition } from '../domain/index.ts';
+import type {
+  Alert,
+  CloudEvent,
+  EventType,
+  HistoryAction,
+  LoginsFailing,
+  SessionDrop,
+  Ticket,
+  Transition,
+} from '../domain/index.ts';
 import { isoOf } from '../domain/index.ts';
-import type { AlertData, SessionData, SilenceData } from './schemas/event.ts';
+import type { AlertData, LoginData, SessionData, SilenceData } from './schemas/event.ts';
 
 /** An alert after a transition. Only `firing` and `resolved` make events. */
 export type AlertAfter = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
@@ -27,8 +36,13 @@ export interface SessionEvent extends CloudEvent {
   readonly data: SessionData;
 }
 
+export interface LoginEvent extends CloudEvent {
+  readonly type: 'city.lamppost.login.failing';
+  readonly data: LoginData;
+}
+
 /** Every event that Lamppost emits, discriminated by `type`. */
-export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent | SessionEvent;
+export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent | SessionEvent | LoginEvent;
 
 /**
  * A constant: if it followed the city's name, a renamed city would publish old events as new ones (CloudEvents §3.1).
@@ -66,6 +80,11 @@ export function isTicketEvent(event: LamppostEvent): event is TicketEvent {
 /** Reports whether an event is about an MQTT session. */
 export function isSessionEvent(event: LamppostEvent): event is SessionEvent {
   return event.type === 'city.lamppost.session.dropped';
+}
+
+/** Reports whether an event is about logins that fail. */
+export function isLoginEvent(event: LamppostEvent): event is LoginEvent {
+  return event.type === 'city.lamppost.login.failing';
 }
 
 /** Returns the event of an alert that fires or resolved, with id `{transition id}-alert`; null for other states. */
@@ -109,6 +128,15 @@ export function sessionEventOf(drop: SessionDrop): SessionEvent {
     ...envelopeOf('city.lamppost.session.dropped', `${drop.id}.session`, isoOf(toMs)),
     subject: `sessions/${session}`,
     data: { session, key: user, department, reason, messages, from: isoOf(fromMs), to: isoOf(toMs) },
+  };
+}
+
+/** Returns the event of logins that fail, with id `{failing}.login`; its time is that of the machine's clock. */
+export function loginEventOf({ id, source, user, failures, fromMs, toMs }: LoginsFailing): LoginEvent {
+  return {
+    ...envelopeOf('city.lamppost.login.failing', `${id}.login`, isoOf(toMs)),
+    subject: `logins/${source}`,
+    data: { source, user, failures, from: isoOf(fromMs), to: isoOf(toMs) },
   };
 }
 

@@ -44,26 +44,33 @@ export class Intake {
   readonly #reader: BlockReader;
   readonly #recent = new OutcomeCache();
   readonly #horizon: Horizon;
+  readonly #db: DatabaseSync;
   readonly #save: { head: StatementSync; seen: StatementSync };
   readonly #dropSeen: StatementSync;
-  #head: number;
+  #head = 0;
 
-  /** Reads the state back from the state file. */
   constructor(db: DatabaseSync, context: Context) {
     const dedupe = new Dedupe();
+    this.#db = db;
     this.#context = context;
     this.#seen = dedupe.seen;
     this.#reader = new BlockReader(context, dedupe);
     this.#horizon = new Horizon(db);
-    this.#head = Number(db.prepare('select seq from intake').get()?.seq ?? 0);
-    for (const row of db.prepare('select entries from seen order by last').iterate()) {
-      this.#seen.restore(row.entries as Uint8Array);
-    }
     this.#save = {
       head: db.prepare('insert or replace into intake values (1, ?)'),
       seen: db.prepare('insert or replace into seen values (?, ?)'),
     };
     this.#dropSeen = db.prepare('delete from seen where last < ?');
+  }
+
+  /** Reads the state back from the state file: before the first block. */
+  open(): this {
+    this.#head = Number(this.#db.prepare('select seq from intake').get()?.seq ?? 0);
+    for (const row of this.#db.prepare('select entries from seen order by last').iterate()) {
+      this.#seen.restore(row.entries as Uint8Array);
+    }
+    this.#horizon.open();
+    return this;
   }
 
   /** Returns what a block means; from the cache where it was read recently. Throws where a block was left out. */
@@ -156,20 +163,24 @@ export class Intake {
 /** From which message on keys count, at each block. */
 class Horizon {
   /** The first message of each hour of receipt. */
-  readonly #hours: [hour: number, first: number][];
+  readonly #hours: [hour: number, first: number][] = [];
   /** Horizons as they were at some blocks, for a consumer that is behind; they never decrease. */
   readonly #recorded: [seq: number, horizon: number][] = [];
+  readonly #allHours: StatementSync;
   readonly #saveHour: StatementSync;
   readonly #dropHour: StatementSync;
-  #saved: number;
+  #saved = 0;
   #newest = 0;
 
   constructor(db: DatabaseSync) {
-    const rows = db.prepare('select * from seen_hours order by hour').all();
-    this.#hours = rows.map((row) => [Number(row.hour), Number(row.first)]);
-    this.#saved = this.#hours.length;
+    this.#allHours = db.prepare('select * from seen_hours order by hour');
     this.#saveHour = db.prepare('insert or replace into seen_hours values (?, ?)');
     this.#dropHour = db.prepare('delete from seen_hours where hour = ?');
+  }
+
+  open(): void {
+    for (const row of this.#allHours.all()) this.#hours.push([Number(row.hour), Number(row.first)]);
+    this.#saved = this.#hours.length;
   }
 
   /** Returns the number of the oldest message whose keys count at a block. */

@@ -16,8 +16,12 @@ export interface CommitReply {
   readonly bytes: ArrayBuffer;
 }
 
-/** Appends messages to the journal from another thread. */
+/** Appends messages to the journal from another thread: those before `start` wait for it. */
 export interface JournalAppender extends MessageSink {
+  /** Begins to listen for the journal's replies. */
+  start(): void;
+  /** Closes the port: what is not committed by now is never acknowledged. Call `drained` before. Idempotent. */
+  stop(): void;
   /** Resolves when no message waits for its commit. */
   drained(): Promise<void>;
 }
@@ -31,7 +35,8 @@ interface AppenderOptions {
 
 /**
  * Group commit: while one commit is written to disk, the next one collects messages; it is sent as soon as the last one
- * is done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay.
+ * is done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay. Returns
+ * the appender over a port to the journal's thread.
  */
 export function createJournalAppender(
   port: MessagePort,
@@ -47,9 +52,8 @@ export function createJournalAppender(
   let scheduled = false;
   let refusedSince = 0;
   let recycled: ArrayBuffer | null = null;
+  let retry: NodeJS.Timeout | undefined;
   let idle: (() => void)[] = [];
-
-  port.on('message', settle);
 
   function send(): void {
     scheduled = false;
@@ -71,7 +75,7 @@ export function createJournalAppender(
   function settle(reply: CommitReply): void {
     if (reply.error !== null && mayRetry()) {
       const again = { type: 'messages', bytes: reply.bytes, length: committingBytes, count: committingCount } as const;
-      setTimeout(() => post(again), options.retryMs);
+      retry = setTimeout(() => post(again), options.retryMs);
       return;
     }
     refusedSince = 0;
@@ -98,6 +102,11 @@ export function createJournalAppender(
   }
 
   return {
+    start: () => void port.on('message', settle),
+    stop() {
+      clearTimeout(retry);
+      port.close();
+    },
     route: createRoute,
     append(route, payload, done) {
       writer.add(route as Route, payload, clock.now());

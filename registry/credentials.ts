@@ -18,7 +18,7 @@ export function sameHash(a: Buffer, b: Buffer): boolean {
 
 /** The identity of an authenticated MQTT client: a device, or a key of a person or program. */
 export type Identity =
-  | { readonly kind: 'device'; readonly id: string }
+  | { readonly kind: 'device'; readonly id: string; readonly profile: string }
   | { readonly kind: 'key'; readonly id: string; readonly key: Key };
 
 /** An identity and the SHA-256 of its secret. */

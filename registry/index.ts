@@ -7,5 +7,5 @@ export {
   newSecret,
   sameHash,
 } from './credentials.ts';
-export { openRegistry, type RegisteredDevice, type Registry } from './registry.ts';
+export { createRegistry, type RegisteredDevice, type Registry } from './registry.ts';
 export { createDeviceService, createKeyService, type DeviceService, type KeyService } from './services.ts';

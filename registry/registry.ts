@@ -1,3 +1,4 @@
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import {
   type Clock,
   type Device,
@@ -34,7 +35,7 @@ const ADMIN = 'admin';
 /** A device with the time of its registration, ISO 8601. */
 export type RegisteredDevice = Device & { readonly registeredAt: string };
 
-/** Devices and keys that may connect, with the SHA-256 of their secrets. One thread owns the file. */
+/** Devices and keys that may connect, with the SHA-256 of their secrets: once opened. One thread owns the file. */
 export interface Registry {
   /**
    * Registers all or none, under the next version. Throws `conflict` with the ids that devices or keys already have.
@@ -58,133 +59,179 @@ export interface Registry {
   credentials(): Credential[];
   /** Returns the credential of a device or key; null where there is none. */
   credentialOf(id: string): Credential | null;
+  /** Opens the file, or creates it. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
+  open(): this;
+  /** Idempotent. */
   close(): void;
 }
 
-/** Opens or creates the registry file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
-export function openRegistry(path: string, clock: Clock): Registry {
-  const db = openDatabase(path, { schemas: [SCHEMA] });
-  const insert = db.prepare('insert or replace into devices values (?, ?, ?, ?, ?, 0)');
-  const one = db.prepare('select * from devices where id = ? and revoked = 0');
-  const oneKey = db.prepare('select * from keys where id = ?');
-  const version = () => Number(db.prepare('select coalesce(max(n), 0) as n from version').get()!.n);
+/** Returns the registry of a file; it opens nothing until `open`. */
+export function createRegistry(deps: { readonly clock: Clock }, options: { readonly path: string }): Registry {
+  return new RegistryFile(deps.clock, options.path);
+}
 
-  function change<T>(work: (version: number) => T): T {
-    return transact(db, () => {
-      const next = version() + 1;
-      const result = work(next);
-      db.prepare('delete from version').run();
-      db.prepare('insert into version values (?)').run(next);
-      return result;
-    });
+class RegistryFile implements Registry {
+  readonly #clock: Clock;
+  readonly #path: string;
+  #db!: DatabaseSync;
+  #insert!: StatementSync;
+  #one!: StatementSync;
+  #oneKey!: StatementSync;
+
+  constructor(clock: Clock, path: string) {
+    this.#clock = clock;
+    this.#path = path;
   }
 
-  /** Devices and keys share one namespace of user names. */
-  function isTaken(id: string): boolean {
-    return id === ADMIN || one.get(id) !== undefined || oneKey.get(id) !== undefined;
+  open(): this {
+    this.#db = openDatabase(this.#path, { schemas: [SCHEMA] });
+    this.#insert = this.#db.prepare('insert or replace into devices values (?, ?, ?, ?, ?, 0)');
+    this.#one = this.#db.prepare('select * from devices where id = ? and revoked = 0');
+    this.#oneKey = this.#db.prepare('select * from keys where id = ?');
+    return this;
   }
 
-  function register(devices: readonly Device[]): (Device & { secret: string })[] {
+  close(): void {
+    if (this.#db?.isOpen) this.#db.close();
+  }
+
+  register(devices: readonly Device[]): (Device & { secret: string })[] {
     const ids = devices.map((device) => device.id);
-    const taken = ids.filter((id, i) => isTaken(id) || ids.indexOf(id) !== i);
+    const taken = ids.filter((id, i) => this.#isTaken(id) || ids.indexOf(id) !== i);
     if (taken.length > 0) throw new LamppostError('conflict', `already registered: ${taken.slice(0, 10).join(', ')}`);
-    const registeredAt = isoOf(clock.now());
-    return change((next) =>
+    const registeredAt = isoOf(this.#clock.now());
+    return this.#change((next) =>
       devices.map((device) => {
         const secret = newSecret();
-        insert.run(device.id, JSON.stringify(device), hashSecret(secret), registeredAt, next);
+        this.#insert.run(device.id, JSON.stringify(device), hashSecret(secret), registeredAt, next);
         return { ...device, secret };
       }),
     );
   }
 
-  const keyOfRow = (row: Record<string, unknown>): Key => ({
+  revoke(id: string): boolean {
+    const revoke = 'update devices set revoked = 1, version = ? where id = ?';
+    return (
+      this.#one.get(id) !== undefined && this.#change((next) => this.#db.prepare(revoke).run(next, id).changes > 0)
+    );
+  }
+
+  rotate(id: string): string | null {
+    const secret = newSecret();
+    const changed = this.#db
+      .prepare('update devices set hash = ? where id = ? and revoked = 0')
+      .run(hashSecret(secret), id);
+    return changed.changes > 0 ? secret : null;
+  }
+
+  get(id: string): RegisteredDevice | null {
+    const row = this.#one.get(id);
+    return row === undefined ? null : deviceOf(row);
+  }
+
+  list({ limit, after, profile, district }: Parameters<Registry['list']>[0]): Page<RegisteredDevice> {
+    const rows = this.#db
+      .prepare(
+        `select * from devices where revoked = 0 and id > ?1
+           and (?2 is null or body ->> 'profile' = ?2) and (?3 is null or body ->> 'district' = ?3)
+         order by id limit ?4`,
+      )
+      .all(after ?? '', profile ?? null, district ?? null, limit + 1);
+    const items = rows.slice(0, limit).map(deviceOf);
+    return { items, next: rows.length > limit ? items.at(-1)!.id : null };
+  }
+
+  count(): number {
+    return Number(this.#db.prepare('select count(*) as n from devices where revoked = 0').get()!.n);
+  }
+
+  changesSince(since: number): DevicesControl | null {
+    const rows = this.#db.prepare('select * from devices where version > ? order by version, id').all(since);
+    if (rows.length === 0) return null;
+    const registered = rows.filter((row) => row.revoked === 0).map((row) => JSON.parse(row.body as string) as Device);
+    const revoked = rows.filter((row) => row.revoked === 1).map((row) => row.id as string);
+    return { version: this.#version(), registered, revoked };
+  }
+
+  addKey(key: Parameters<Registry['addKey']>[0]): Key & { secret: string } {
+    const secret = newSecret();
+    const id = `key-${newSecret()
+      .slice(0, 8)
+      .replace(/[^A-Za-z0-9]/g, 'x')}`;
+    this.#db
+      .prepare('insert into keys values (?, ?, ?, ?, ?)')
+      .run(id, key.name, key.role, key.department, hashSecret(secret));
+    return { id, ...key, secret };
+  }
+
+  revokeKey(id: string): boolean {
+    return this.#db.prepare('delete from keys where id = ?').run(id).changes > 0;
+  }
+
+  keys(): Key[] {
+    return this.#db.prepare('select * from keys order by id').all().map(keyOfRow);
+  }
+
+  keyOf(secret: string): Key | null {
+    // The lookup is by the hash of a random secret: its timing does not help to guess one.
+    const row = this.#db.prepare('select * from keys where hash = ?').get(hashSecret(secret));
+    return row === undefined ? null : keyOfRow(row);
+  }
+
+  credentials(): Credential[] {
+    return [
+      ...this.#db.prepare('select id, hash, body from devices where revoked = 0').all().map(deviceCredential),
+      ...this.#db.prepare('select * from keys').all().map(keyCredential),
+    ];
+  }
+
+  credentialOf(id: string): Credential | null {
+    const device = this.#one.get(id);
+    if (device !== undefined) return deviceCredential(device);
+    const key = this.#oneKey.get(id);
+    return key === undefined ? null : keyCredential(key);
+  }
+
+  #version(): number {
+    return Number(this.#db.prepare('select coalesce(max(n), 0) as n from version').get()!.n);
+  }
+
+  #change<T>(work: (version: number) => T): T {
+    return transact(this.#db, () => {
+      const next = this.#version() + 1;
+      const result = work(next);
+      this.#db.prepare('delete from version').run();
+      this.#db.prepare('insert into version values (?)').run(next);
+      return result;
+    });
+  }
+
+  /** Devices and keys share one namespace of user names. */
+  #isTaken(id: string): boolean {
+    return id === ADMIN || this.#one.get(id) !== undefined || this.#oneKey.get(id) !== undefined;
+  }
+}
+
+type Row = Readonly<Record<string, SQLOutputValue>>;
+
+function keyOfRow(row: Row): Key {
+  return {
     id: row.id as string,
     name: row.name as string,
     role: row.role as KeyRole,
     department: row.department as string | null,
-  });
-  const keyCredential = (row: Record<string, unknown>): Credential => ({
-    identity: { kind: 'key', id: row.id as string, key: keyOfRow(row) },
-    hash: row.hash as Uint8Array,
-  });
-  const deviceCredential = (row: Record<string, unknown>): Credential => ({
-    identity: { kind: 'device', id: row.id as string },
-    hash: row.hash as Uint8Array,
-  });
-
-  return {
-    register,
-    revoke: (id) =>
-      one.get(id) !== undefined &&
-      change(
-        (next) => db.prepare('update devices set revoked = 1, version = ? where id = ?').run(next, id).changes > 0,
-      ),
-    rotate(id) {
-      const secret = newSecret();
-      const changed = db
-        .prepare('update devices set hash = ? where id = ? and revoked = 0')
-        .run(hashSecret(secret), id);
-      return changed.changes > 0 ? secret : null;
-    },
-    get(id) {
-      const row = one.get(id);
-      return row === undefined ? null : deviceOf(row);
-    },
-    list({ limit, after, profile, district }) {
-      const rows = db
-        .prepare(
-          `select * from devices where revoked = 0 and id > ?1
-             and (?2 is null or body ->> 'profile' = ?2) and (?3 is null or body ->> 'district' = ?3)
-           order by id limit ?4`,
-        )
-        .all(after ?? '', profile ?? null, district ?? null, limit + 1);
-      const items = rows.slice(0, limit).map(deviceOf);
-      return { items, next: rows.length > limit ? items.at(-1)!.id : null };
-    },
-    count: () => Number(db.prepare('select count(*) as n from devices where revoked = 0').get()!.n),
-    changesSince(since) {
-      const rows = db.prepare('select * from devices where version > ? order by version, id').all(since);
-      if (rows.length === 0) return null;
-      const registered = rows.filter((row) => row.revoked === 0).map((row) => JSON.parse(row.body as string) as Device);
-      const revoked = rows.filter((row) => row.revoked === 1).map((row) => row.id as string);
-      return { version: version(), registered, revoked };
-    },
-    addKey(key) {
-      const secret = newSecret();
-      const id = `key-${newSecret()
-        .slice(0, 8)
-        .replace(/[^A-Za-z0-9]/g, 'x')}`;
-      db.prepare('insert into keys values (?, ?, ?, ?, ?)').run(
-        id,
-        key.name,
-        key.role,
-        key.department,
-        hashSecret(secret),
-      );
-      return { id, ...key, secret };
-    },
-    revokeKey: (id) => db.prepare('delete from keys where id = ?').run(id).changes > 0,
-    keys: () => db.prepare('select * from keys order by id').all().map(keyOfRow),
-    keyOf(secret) {
-      // The lookup is by the hash of a random secret: its timing does not help to guess one.
-      const row = db.prepare('select * from keys where hash = ?').get(hashSecret(secret));
-      return row === undefined ? null : keyOfRow(row);
-    },
-    credentials: () => [
-      ...db.prepare('select id, hash from devices where revoked = 0').all().map(deviceCredential),
-      ...db.prepare('select * from keys').all().map(keyCredential),
-    ],
-    credentialOf(id) {
-      const device = one.get(id);
-      if (device !== undefined) return deviceCredential(device);
-      const key = oneKey.get(id);
-      return key === undefined ? null : keyCredential(key);
-    },
-    close: () => db.close(),
   };
 }
 
-function deviceOf(row: Record<string, unknown>): RegisteredDevice {
+function keyCredential(row: Row): Credential {
+  return { identity: { kind: 'key', id: row.id as string, key: keyOfRow(row) }, hash: row.hash as Uint8Array };
+}
+
+function deviceCredential(row: Row): Credential {
+  const { profile } = JSON.parse(row.body as string) as Device;
+  return { identity: { kind: 'device', id: row.id as string, profile }, hash: row.hash as Uint8Array };
+}
+
+function deviceOf(row: Row): RegisteredDevice {
   return { ...(JSON.parse(row.body as string) as Device), registeredAt: row.registered_at as string };
 }

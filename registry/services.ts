@@ -10,6 +10,8 @@ export interface DeviceService extends Pick<Registry, 'list' | 'get'> {
    */
   register(devices: readonly Device[]): Promise<(Device & { secret: string })[]>;
   revoke(id: string): Promise<boolean>;
+  /** Whether a device is registered and the secret is its own. */
+  isDevice(id: string, secret: string): boolean;
   /** Returns a new secret; null where the device is not registered. */
   rotate(id: string): Promise<string | null>;
 }
@@ -36,6 +38,10 @@ export function createDeviceService({ registry, city, journal, broker }: DeviceP
   return {
     list: (query) => registry.list(query),
     get: (id) => registry.get(id),
+    isDevice(id, secret) {
+      const credential = registry.credentialOf(id);
+      return credential?.identity.kind === 'device' && sameHash(Buffer.from(credential.hash), hashSecret(secret));
+    },
     async register(devices) {
       const { profiles, districts } = city();
       for (const { id, profile, district } of devices) {

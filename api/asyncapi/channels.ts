@@ -121,6 +121,13 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
     who: 'Keys that may read and belong to no department',
     messages: eventNames('session'),
   },
+  logins: {
+    ...sent,
+    address: 'events/logins/{source}',
+    summary: 'Logins from one address that fail again and again',
+    who: 'Keys that may read and belong to no department',
+    messages: eventNames('login'),
+  },
   ticketStates: {
     ...sent,
     retain: true,

@@ -143,8 +143,8 @@ const ThingsStackUplink = z.object({
 });
 
 const Refused = z.object({
-  scope: z.enum(['message', 'reading']),
-  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
+  scope: z.enum(['message', 'reading', 'connection']).describe('A connection is delayed, not refused'),
+  reason: z.enum([...(Object.keys(REASONS) as [Reason, ...Reason[]]), 'throttled']),
   path: z.string().describe('JSON path of the fault in the payload'),
   detail: z.string().describe('What was found, and what would be right'),
   count: z.int().exactOptional().describe('How many faults it stands for, where there are several'),

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type City, element, type LocalText, type Xml, xmlOf } from '../../domain/index.ts';
+import { type City, element, type LocalText, type Xml, xmlOf, xmlTextOf } from '../../domain/index.ts';
 import type { CitizenOptions } from '../deps.ts';
 
 /** Path of GeoReport v2 below `/open311`. */
@@ -21,6 +21,25 @@ export interface Fault {
   readonly code: 400 | 403 | 404 | 429 | 500 | 503;
   readonly description: string;
 }
+
+/** Thrown where a request is refused; `retryAfterS` is when it may be sent again. */
+export class Refused extends Error {
+  readonly faults: readonly Fault[];
+  readonly retryAfterS: number | null;
+
+  constructor(faults: readonly Fault[], retryAfterS: number | null = null) {
+    super(faults.map(({ description }) => description).join('; '));
+    this.faults = faults;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+/** Returns a text of a client as a fault shows it: its beginning. */
+export function shown(text: string): string {
+  return text.length <= MOST_SHOWN ? text : `${text.slice(0, MOST_SHOWN)}…`;
+}
+
+const MOST_SHOWN = 100;
 
 export type Language = keyof LocalText;
 
@@ -46,9 +65,12 @@ export function languageOf(request: FastifyRequest, locale: string | undefined):
   return ranked[0]?.tag.startsWith('zh') ? 'zh' : 'en';
 }
 
-/** Returns what public addresses of this server begin with. */
-export function baseOf({ protocol, host }: FastifyRequest, { publicUrl }: CitizenOptions): string {
-  return publicUrl ?? `${protocol}://${host}`;
+/**
+ * Returns what public addresses of this server begin with. It never follows the `Host` of a request, which is whatever
+ * the client writes.
+ */
+export function baseOf({ socket }: FastifyRequest, { publicUrl }: CitizenOptions): string {
+  return publicUrl ?? `http://localhost:${socket.localPort}`;
 }
 
 /** Returns the fault of a `jurisdiction_id` that is not this city's; it may be left out, as the server has one city. */
@@ -69,17 +91,45 @@ export function onlyHere(city: () => City) {
 /** The value of a document. */
 export type Value = string | number | boolean | null | readonly Value[] | { readonly [name: string]: Value };
 
-/** Sends a document in the format of the address. `root` names its XML element; JSON has no name for it. */
-export function sendDocument(reply: FastifyReply, root: string, value: Value): FastifyReply {
-  // XML where the address has no ending: every GeoReport server has it.
-  const format = /\.json(\?|$)/.test(reply.request.url) ? 'json' : 'xml';
-  const body = format === 'json' ? JSON.stringify(value) : xmlOf(elementOf(root, value));
-  return reply.header('content-type', TYPES[format]).header('vary', 'accept-language').send(Buffer.from(body));
+export type Format = keyof typeof TYPES;
+
+/** Returns the format of an address: XML where it has no ending, as every GeoReport server has it. */
+export function formatOf({ url }: FastifyRequest): Format {
+  return /\.json(\?|$)/.test(url) ? 'json' : 'xml';
 }
 
-/** Sends all faults; the first one sets the status. */
+/** Sets what every document has in its headers. */
+export function describe(reply: FastifyReply, format: Format): FastifyReply {
+  return reply.header('content-type', TYPES[format]).header('vary', 'accept-language');
+}
+
+/** Sends a document in the format of the address. `root` names its XML element; JSON has no name for it. */
+export function sendDocument(reply: FastifyReply, root: string, value: Value): FastifyReply {
+  const format = formatOf(reply.request);
+  const body = format === 'json' ? JSON.stringify(value) : xmlOf(elementOf(root, value));
+  return describe(reply, format).send(Buffer.from(body));
+}
+
+/** Returns one item of a list as it stands in a document of the format. */
+export function itemOf(root: string, value: Value, format: Format): string {
+  return format === 'json' ? JSON.stringify(value) : xmlTextOf(elementOf(ITEMS[root]!, value));
+}
+
+/** Returns the document of a list, from its items. */
+export function listOf(root: string, items: readonly string[], format: Format): string {
+  if (format === 'json') return `[${items.join(',')}]`;
+  if (items.length === 0) return xmlOf(element(root, ''));
+  return xmlOf(element(root, PLACE)).split(PLACE).join(items.join(''));
+}
+
+/** Stands for the items of a list in its document. */
+const PLACE = '\u2026';
+
+const MOST_FAULTS = 50;
+
+/** Sends the faults, up to a bound; the first one sets the status. */
 export function refuse(reply: FastifyReply, faults: readonly Fault[]): FastifyReply {
-  const errors = faults.map(({ code, description }) => ({ code, description }));
+  const errors = faults.slice(0, MOST_FAULTS).map(({ code, description }) => ({ code, description }));
   return sendDocument(reply.code(faults[0]!.code), 'errors', errors);
 }
 

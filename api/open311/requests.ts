@@ -1,43 +1,53 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Received } from '../../citizens/index.ts';
-import type { Clock, Key } from '../../domain/index.ts';
+import { PHOTO_FAULTS, type Received, type Report } from '../../citizens/index.ts';
 import { hashSecret } from '../../registry/index.ts';
+import type { Pause, RequestQuery, RequestReader } from '../../tickets/index.ts';
+import { createCache, type Rendered, renderedOf, sendRendered } from '../cache.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { OPEN311_RESPONSES } from '../responses/open311.ts';
 import type { App } from '../routes/routes.ts';
+import { createRequestLimit } from './admission.ts';
 import { JOINED, publicServices, requestOf, type View } from './documents.ts';
 import { FiltersSchema, requestQueryOf } from './filters.ts';
+import { type Form, readForm } from './form.ts';
 import {
   baseOf,
   CommonQuery,
-  type Fault,
+  describe,
   FORMAT,
+  type Format,
   FormatSchema,
+  formatOf,
+  itemOf,
   jurisdictionFault,
   type Language,
   languageOf,
+  listOf,
   OPEN,
   onlyHere,
+  Refused,
   refuse,
   sendDocument,
   TAGS,
   V2,
 } from './protocol.ts';
-import { readForm, submissionOf } from './submission.ts';
+import { submissionOf } from './submission.ts';
+import { createVisits, type Visit } from './visit.ts';
 
-type Deps = Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys'>;
+type Deps = Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys' | 'events'>;
 
 const ROOT = 'service_requests';
 
 /** `requests` and `tokens` of GeoReport v2. */
 export function requestRoutes(app: App, deps: Deps, options: CitizenOptions): void {
-  postRoute(app, deps, createRateLimit(deps.clock, options.requestsPerMinute));
+  postRoute(app, deps, options);
   readRoutes(app, deps, options);
   tokenRoute(app, deps);
 }
 
-function postRoute(app: App, { city, citizens, keys }: Deps, limit: RateLimit): void {
+function postRoute(app: App, { city, citizens, keys, clock }: Deps, { requestsPerMinute }: CitizenOptions): void {
+  const visitOf = createVisits(keys, createRequestLimit(clock, requestsPerMinute));
   app.post(
     `${V2}/requests.${FORMAT}`,
     {
@@ -53,28 +63,46 @@ function postRoute(app: App, { city, citizens, keys }: Deps, limit: RateLimit): 
       },
     },
     async (request, reply) => {
-      const form = await readForm(request);
-      const field = (name: 'api_key' | 'jurisdiction_id' | 'locale') => form.fields.get(name) ?? request.query[name];
-      const key = keys.authenticate(field('api_key') ?? bearerOf(request));
-      const fault = keyFault(key) ?? jurisdictionFault(field('jurisdiction_id'), city());
-      if (fault !== null) return refuse(reply, [fault]);
-      if (!limit(key!.id, reply)) return refuse(reply, [TOO_MANY]);
-      const { report, faults } = submissionOf(form, city());
-      if (report === null) return refuse(reply, faults);
-      const received = await citizens.report(report);
-      return sendDocument(reply, ROOT, [
-        {
-          service_request_id: received.ticket.id,
-          service_notice: noticeOf(received, languageOf(request, field('locale'))),
-          account_id: report.reporter?.accountId ?? null,
-          reporter_token: received.token,
-        },
-      ]);
+      const visit = visitOf(request, reply);
+      try {
+        const form = await readForm(request, reply, visit);
+        const elsewhere = jurisdictionFault(
+          form.fields.get('jurisdiction_id') ?? request.query.jurisdiction_id,
+          city(),
+        );
+        if (elsewhere !== null) throw new Refused([elsewhere]);
+        const report = await reportOf(form, visit);
+        const received = await citizens.report(report);
+        const locale = form.fields.get('locale') ?? request.query.locale;
+        return sendDocument(reply, ROOT, [
+          {
+            service_request_id: received.ticket.id,
+            service_notice: noticeOf(received, languageOf(request, locale)),
+            account_id: report.reporter?.accountId ?? null,
+            reporter_token: received.token,
+          },
+        ]);
+      } finally {
+        visit.leave();
+      }
     },
   );
+
+  /** Checks all that is cheap before the photo is decoded. Throws `Refused`. */
+  async function reportOf({ file, ...form }: Form, visit: Visit): Promise<Report> {
+    const { report, faults } = submissionOf(form, city());
+    if (report === null) throw new Refused(faults);
+    const declared = report.reporter?.deviceId ?? report.reporter?.accountId;
+    if (declared) visit.declare(declared);
+    const photo = file === null ? null : await citizens.clean(file);
+    if (typeof photo !== 'string') return { ...report, photo };
+    throw new Refused([{ code: 400, description: `media: ${PHOTO_FAULTS[photo]}` }]);
+  }
 }
 
-function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenOptions): void {
+function readRoutes(app: App, deps: Deps, options: CitizenOptions): void {
+  const { city, clock, citizens } = deps;
+  const cache = createCache(clock, versionOf(deps));
   const preHandler = onlyHere(city);
   const viewOf = (request: FastifyRequest, query: Partial<z.output<typeof FiltersSchema>>): View => ({
     city: city(),
@@ -96,11 +124,18 @@ function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenO
       },
     },
     async (request, reply) => {
+      const { api_key: _, locale: __, jurisdiction_id: ___, ...filters } = request.query;
       const { query, faults } = requestQueryOf(request.query, { city: city(), nowMs: clock.now() });
       if (faults.length > 0) return refuse(reply, faults);
       const view = viewOf(request, request.query);
-      const requests = citizens.requests.list(query).map((one) => requestOf(one, view));
-      return sendDocument(reply, ROOT, requests);
+      const format = formatOf(request);
+      const { language, base, extended } = view;
+      const name = JSON.stringify({ format, language, base, extended, ...filters });
+      const page = await cache.get(request, name, (pause) =>
+        listing(citizens.requests, { query, view, format, pause }),
+      );
+      if (page.more) reply.header('link', `<${nextOf(request, base, query)}>; rel="next"`);
+      return sendRendered(describe(reply, format), page, FRESH_MS);
     },
   );
   app.get(
@@ -126,6 +161,47 @@ function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenO
   );
 }
 
+/** How long a list is sent without being made again where no ticket changed, ms. */
+const FRESH_MS = 5_000;
+/** Requests that are written before other work of the thread runs: some milliseconds. */
+const PIECE = 25;
+
+/** Returns the function that returns another version after each change of a ticket or of the city. */
+function versionOf({ city, events }: Pick<Deps, 'city' | 'events'>): () => string {
+  let [known, changes] = [city(), 0];
+  return () => {
+    if (city() !== known) [known, changes] = [city(), changes + 1];
+    return `${changes} ${events.head()}`;
+  };
+}
+
+interface Listing {
+  readonly query: RequestQuery;
+  readonly view: View;
+  readonly format: Format;
+  readonly pause: Pause;
+}
+
+/** Returns a page of requests. It looks for one more, to know whether another page follows. */
+async function listing(requests: RequestReader, { query, view, format, pause }: Listing): Promise<Rendered> {
+  const ids = await requests.find({ ...query, limit: query.limit + 1 }, pause);
+  const items: string[] = [];
+  for (let at = 0; at < Math.min(ids.length, query.limit); at += PIECE) {
+    const some = requests.read(ids.slice(at, Math.min(at + PIECE, query.limit)));
+    items.push(...some.map((one) => itemOf(ROOT, requestOf(one, view), format)));
+    await pause();
+  }
+  return renderedOf(listOf(ROOT, items, format), ids.length > query.limit);
+}
+
+/** Returns the address of the next page. */
+function nextOf({ url }: FastifyRequest, base: string, { limit, offset }: RequestQuery): string {
+  const next = new URL(url, 'http://localhost');
+  next.searchParams.delete('api_key');
+  next.searchParams.set('page', String(offset / limit + 2));
+  return base + next.pathname + next.search;
+}
+
 function tokenRoute(app: App, { city, citizens }: Deps): void {
   app.get(
     `${V2}/tokens/:token.${FORMAT}`,
@@ -149,24 +225,6 @@ function tokenRoute(app: App, { city, citizens }: Deps): void {
   );
 }
 
-const ROLES: readonly Key['role'][] = ['citizen-app', 'operator', 'admin'];
-const TOO_MANY: Fault = {
-  code: 429,
-  description: 'too many requests with this api_key; Retry-After says when to try again',
-};
-
-function keyFault(key: Key | null): Fault | null {
-  if (key === null)
-    return { code: 403, description: 'api_key: is missing or not valid; service discovery says how to get one' };
-  if (ROLES.includes(key.role)) return null;
-  return { code: 403, description: `api_key: needs a key of role ${ROLES.join(', ')}; yours is ${key.role}` };
-}
-
-/** Apps that keep their key out of forms send it as other keys are sent. */
-function bearerOf({ headers }: FastifyRequest): string {
-  return /^bearer (.+)$/i.exec(headers.authorization ?? '')?.[1] ?? '';
-}
-
 function noticeOf({ ticket, token }: Received, language: Language): string {
   const joined = ticket.relation === 'report' ? [JOINED[language](ticket.parent!)] : [];
   const notice = {
@@ -174,33 +232,4 @@ function noticeOf({ ticket, token }: Received, language: Language): string {
     zh: `请保存此凭证（仅显示一次）：${token}。结案后可凭此评价。`,
   };
   return [...joined, notice[language]].join(' ');
-}
-
-/**
- * Counts one more request of a client; false where it exceeds the limit. Sets the RateLimit headers (IETF draft 10) and
- * Retry-After.
- */
-type RateLimit = (client: string, reply: FastifyReply) => boolean;
-
-const WINDOW_MS = 60_000;
-
-/** A limit per client over fixed minutes; 0: none. */
-function createRateLimit(clock: Clock, perMinute: number): RateLimit {
-  const counts = new Map<string, number>();
-  let began = 0;
-  return (client, reply) => {
-    if (perMinute === 0) return true;
-    const nowMs = clock.now();
-    if (nowMs - began >= WINDOW_MS || nowMs < began) {
-      counts.clear();
-      began = nowMs;
-    }
-    const count = (counts.get(client) ?? 0) + 1;
-    counts.set(client, count);
-    const seconds = Math.ceil((began + WINDOW_MS - nowMs) / 1_000);
-    reply.header('ratelimit-policy', `"requests";q=${perMinute};w=${WINDOW_MS / 1_000}`);
-    reply.header('ratelimit', `"requests";r=${Math.max(0, perMinute - count)};t=${seconds}`);
-    if (count > perMinute) reply.header('retry-after', String(seconds));
-    return count <= perMinute;
-  };
 }

@@ -1,5 +1,5 @@
 import multipart from '@fastify/multipart';
-import type { FastifyError, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { mediaPath } from '../../citizens/index.ts';
 import { LamppostError } from '../../domain/index.ts';
@@ -8,6 +8,7 @@ import { STATUS } from '../problem.ts';
 import { OPEN311_RESPONSES } from '../responses/open311.ts';
 import type { App, SchemaTypes } from '../routes/routes.ts';
 import { definitionOf, discoveryOf, publicServices, serviceOf } from './documents.ts';
+import { FORM_LIMITS } from './form.ts';
 import {
   baseOf,
   CommonQuery,
@@ -17,35 +18,32 @@ import {
   languageOf,
   OPEN,
   onlyHere,
+  Refused,
   refuse,
   sendDocument,
   TAGS,
   V2,
 } from './protocol.ts';
 import { requestRoutes } from './requests.ts';
-import { FORM_LIMITS } from './submission.ts';
 
 const URL_ENCODED = 'application/x-www-form-urlencoded';
-/** The largest form without a photo, bytes. */
-const MAX_FORM = 256 * 1024;
 const CSP = "default-src 'none'; sandbox";
 
 /** `/open311/…`: Open311 GeoReport v2 in XML and JSON. Reading needs no key, requesting a service does. */
 export function open311Routes(
   app: App,
-  deps: Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys'>,
+  deps: Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys' | 'events'>,
   options: CitizenOptions,
 ): void {
   void app.register(
     async (scope) => {
       scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser(URL_ENCODED, { parseAs: 'string', bodyLimit: MAX_FORM }, (_request, body, done) =>
-        done(null, new URLSearchParams(String(body))),
-      );
+      // Not read here: the route reads it when it knows whose it is.
+      scope.addContentTypeParser(URL_ENCODED, (_request, _body, done) => done(null));
       await scope.register(multipart, { limits: FORM_LIMITS });
       // Apps in browsers may read and post too: nothing here uses cookies.
       scope.addHook('onRequest', async (_request, reply) => void reply.header('access-control-allow-origin', '*'));
-      scope.setErrorHandler((error: FastifyError, request, reply) => refuse(reply, [faultOf(error, request)]));
+      scope.setErrorHandler((error: FastifyError, request, reply) => refuse(reply, faultsOf(error, request, reply)));
       scope.setNotFoundHandler((request, reply) =>
         refuse(reply, [{ code: 404, description: `there is no ${request.method} ${request.url}` }]),
       );
@@ -153,11 +151,25 @@ function mediaRoute(app: App, { citizens, city }: Pick<ApiDeps, 'citizens' | 'ci
   );
 }
 
-/** The statuses of GeoReport v2: 403, 404, and 400 for anything else that the client can fix. */
+/** The statuses of GeoReport v2: 403, 404, and 400 for anything else that the client can fix; and those of limits. */
+function faultsOf(error: FastifyError, request: FastifyRequest, reply: FastifyReply): readonly Fault[] {
+  if (!(error instanceof Refused)) {
+    const fault = faultOf(error, request);
+    if (fault.code === 503) reply.header('retry-after', String(RETRY_S));
+    return [fault];
+  }
+  const { faults, retryAfterS } = error as Refused;
+  if (retryAfterS !== null) reply.header('retry-after', String(retryAfterS));
+  return faults;
+}
+
+const RETRY_S = 2;
+
 function faultOf(error: FastifyError, request: FastifyRequest): Fault {
   if (error instanceof LamppostError) {
     const { code, message: description } = error as LamppostError;
     const status = STATUS[code];
+    if (status === 429) return { code: 429, description };
     if (status >= 500) return { code: 503, description };
     return { code: status === 403 || status === 404 ? status : 400, description };
   }

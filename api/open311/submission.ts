@@ -1,104 +1,33 @@
-import type { FastifyError, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import {
-  MOST_PHOTO_BYTES,
-  PHOTO_FAULTS,
-  type Photo,
-  photoOf,
-  type Report,
-  type Reporter,
-} from '../../citizens/index.ts';
-import { type City, districtAt, LamppostError, type Service, type ServiceAttribute } from '../../domain/index.ts';
+import type { Report, Reporter } from '../../citizens/index.ts';
+import { type City, districtAt, type Service, type ServiceAttribute } from '../../domain/index.ts';
 import { Instant } from '../schema.ts';
 import { publicServices } from './documents.ts';
-import type { Fault } from './protocol.ts';
+import type { Form } from './form.ts';
+import { type Fault, shown } from './protocol.ts';
 
-/** Limits of a multipart form, sizes in bytes. */
-export const FORM_LIMITS = {
-  fields: 100,
-  fieldSize: 16 * 1024,
-  fieldNameSize: 200,
-  files: 2,
-  parts: 102,
-  fileSize: MOST_PHOTO_BYTES,
-} as const;
-
-/** The contents of a form without its empty fields. */
-export interface Form {
-  /** By name; of several values the last. */
-  readonly fields: ReadonlyMap<string, string>;
-  /** `attribute[CODE]` and `attribute[CODE][]`, by code. */
-  readonly attributes: ReadonlyMap<string, readonly string[]>;
-  readonly photo: Photo | null;
-  readonly faults: readonly Fault[];
-}
-
-/**
- * Reads a form: `application/x-www-form-urlencoded` (already parsed), or `multipart/form-data` with a photo. Throws
- * `invalid`.
- */
-export async function readForm(request: FastifyRequest): Promise<Form> {
-  if (!request.isMultipart()) return formOf([...((request.body as URLSearchParams | undefined) ?? [])], []);
-  try {
-    return await readParts(request);
-  } catch (error) {
-    // Errors of the parser itself have no status.
-    if (error instanceof LamppostError || (error as FastifyError).statusCode !== undefined) throw error;
-    throw new LamppostError('invalid', `the multipart form is broken: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-async function readParts(request: FastifyRequest): Promise<Form> {
-  const entries: [string, string][] = [];
-  const files: Buffer[] = [];
-  for await (const part of request.parts()) {
-    if (part.type === 'file') files.push(await part.toBuffer());
-    else if (part.valueTruncated)
-      throw new LamppostError('invalid', `${part.fieldname}: at most ${FORM_LIMITS.fieldSize} bytes`);
-    else entries.push([part.fieldname, String(part.value)]);
-  }
-  return formOf(entries, files);
-}
-
-/** Browsers send an empty file where none was chosen; it counts as none. */
-function formOf(entries: readonly (readonly [string, string])[], files: readonly Buffer[]): Form {
-  const fields = new Map<string, string>();
-  const attributes = new Map<string, string[]>();
-  for (const [name, text] of entries) {
-    const value = text.trim();
-    if (value === '') continue;
-    const code = /^attribute\[([^\]]+)\](?:\[\d*\])?$/.exec(name)?.[1];
-    if (code === undefined) fields.set(name, value);
-    else attributes.set(code, [...(attributes.get(code) ?? []), value]);
-  }
-  return { fields, attributes, ...photoIn(files.filter(({ length }) => length > 0)) };
-}
-
-function photoIn(files: readonly Buffer[]): Pick<Form, 'photo' | 'faults'> {
-  const [first, ...others] = files;
-  if (first === undefined) return { photo: null, faults: [] };
-  const photo = others.length === 0 ? photoOf(first) : null;
-  if (photo === null) return { photo, faults: [{ code: 400, description: `one photo, not ${files.length}` }] };
-  if (typeof photo !== 'string') return { photo, faults: [] };
-  return { photo: null, faults: [{ code: 400, description: `media: ${PHOTO_FAULTS[photo]}` }] };
-}
-
-/** A report to pass on, or everything that is wrong with the form. */
+/** A report to pass on, but for its photo, or everything that is wrong with the form. */
 type Submission =
-  | { readonly report: Report; readonly faults: readonly [] }
+  | { readonly report: Omit<Report, 'photo'>; readonly faults: readonly [] }
   | { readonly report: null; readonly faults: readonly Fault[] };
 
 /** The longest texts (GeoReport v2: 4,000 for the description). */
 const MAX_TEXT = { description: 4_000, address_string: 1_000, media_url: 2_000 } as const;
 const MAX_OTHER_TEXT = 200;
+/** Texts that may have several lines. */
+const LONG: ReadonlySet<string> = new Set(['description']);
 const REPORTER = ['first_name', 'last_name', 'email', 'phone', 'device_id', 'account_id'] as const;
 
 /**
  * Checks a form against the city: service, place, lengths, and the answers to the service's questions (GeoReport v2,
  * POST Service Request).
  */
-export function submissionOf({ fields, attributes, photo, faults: before }: Form, city: City): Submission {
-  const faults: Fault[] = [...before];
+export function submissionOf(
+  { fields: sent, attributes }: Pick<Form, 'fields' | 'attributes'>,
+  city: City,
+): Submission {
+  const fields = new Map([...sent].map(([name, text]) => [name, LONG.has(name) ? text : inOneLine(text)]));
+  const faults: Fault[] = [];
   const wrong = (description: string) => void faults.push({ code: 400, description });
   const service = serviceIn(fields, city, faults);
   const place = placeIn(fields, city, wrong);
@@ -108,17 +37,20 @@ export function submissionOf({ fields, attributes, photo, faults: before }: Form
   // An unknown service (404) comes first: other faults may follow from it.
   const sorted = faults.toSorted((a, b) => b.code - a.code);
   if (service === null || sorted.length > 0) return { report: null, faults: sorted };
-  const report: Report = {
+  const report: Omit<Report, 'photo'> = {
     service: service.id,
     ...titlesOf(service),
     description: fields.get('description') ?? null,
     ...place,
     attributes: answers,
     mediaUrl: fields.get('media_url') ?? null,
-    photo,
     reporter: reporterIn(fields),
   };
   return { report, faults: [] };
+}
+
+function inOneLine(text: string): string {
+  return text.replace(/\s+/gu, ' ');
 }
 
 type Fields = Form['fields'];
@@ -130,7 +62,10 @@ function serviceIn(fields: Fields, city: City, faults: Fault[]): Service | null 
   const codes = [...known.keys()].join(', ');
   if (code === undefined) faults.push({ code: 400, description: `service_code: is missing; the city has ${codes}` });
   else if (!known.has(code))
-    faults.push({ code: 404, description: `service_code: there is no service "${code}"; the city has ${codes}` });
+    faults.push({
+      code: 404,
+      description: `service_code: there is no service "${shown(code)}"; the city has ${codes}`,
+    });
   return known.get(code ?? '') ?? null;
 }
 
@@ -158,7 +93,7 @@ function placeIn(
 function degrees(name: string, text: string | undefined, most: number, wrong: Wrong): number {
   const value = text === undefined ? Number.NaN : Number(text);
   if (Math.abs(value) <= most) return value;
-  const found = text === undefined ? 'is missing beside the other' : `"${text}" is not a number`;
+  const found = text === undefined ? 'is missing beside the other' : `"${shown(text)}" is not a number`;
   wrong(`${name}: ${found}; write degrees of WGS 84, between -${most} and ${most}`);
   return Number.NaN;
 }
@@ -170,7 +105,8 @@ function checkTexts(fields: Fields, wrong: Wrong): void {
     if (length > most) wrong(`${name}: has ${length} characters; at most ${most}`);
   }
   const [email, mediaUrl] = [fields.get('email'), fields.get('media_url')];
-  if (email !== undefined && !/^[^\s@]+@[^\s@]+$/.test(email)) wrong(`email: "${email}" is not an e-mail address`);
+  if (email !== undefined && !/^[^\s@]+@[^\s@]+$/.test(email))
+    wrong(`email: "${shown(email)}" is not an e-mail address`);
   if (mediaUrl !== undefined && !isWebAddress(mediaUrl))
     wrong('media_url: write an address that begins with http:// or https://');
 }
@@ -208,7 +144,8 @@ function answersOf(
   const answers: Record<string, string | readonly string[]> = {};
   const faults: Fault[] = [];
   for (const attribute of attributes) {
-    const values = given.get(attribute.code) ?? [];
+    const texts = given.get(attribute.code) ?? [];
+    const values = attribute.datatype === 'text' ? texts : texts.map(inOneLine);
     const wrong = faultOf(attribute, values);
     if (wrong !== null) faults.push({ code: 400, description: `attribute[${attribute.code}]: ${wrong}` });
     else if (values.length > 0) answers[attribute.code] = attribute.datatype === 'multivaluelist' ? values : values[0]!;
@@ -222,16 +159,18 @@ function faultOf({ datatype, required, title, values: known }: ServiceAttribute,
   if (datatype !== 'multivaluelist' && values.length > 1) return `takes one value, not ${values.length}`;
   switch (datatype) {
     case 'number':
-      return z.coerce.number().safeParse(first).success ? null : `"${first}" is not a number`;
+      return z.coerce.number().safeParse(first).success ? null : `"${shown(first)}" is not a number`;
     case 'datetime':
-      return Instant.safeParse(first).success ? null : `"${first}" is not ISO 8601 with a zone (2026-01-31T12:00:00Z)`;
+      return Instant.safeParse(first).success
+        ? null
+        : `"${shown(first)}" is not ISO 8601 with a zone (2026-01-31T12:00:00Z)`;
     case 'string':
     case 'text':
       return first.length <= MAX_ANSWER[datatype] ? null : `has more than ${MAX_ANSWER[datatype]} characters`;
     default: {
       const keys = known.map(({ key }) => key);
       const unknown = values.find((one) => !keys.includes(one));
-      return unknown === undefined ? null : `"${unknown}" is none of ${keys.join(', ')}`;
+      return unknown === undefined ? null : `"${shown(unknown)}" is none of ${keys.join(', ')}`;
     }
   }
 }

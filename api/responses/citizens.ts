@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import { StoredReporterSchema } from '../../citizens/index.ts';
-import { RatingSchema } from '../../domain/index.ts';
+import { LocalTextSchema, RatingSchema } from '../../domain/index.ts';
 
 const text = z.string().nullable();
-const LocalText = z.object({ en: z.string(), zh: z.string() });
 
 /** A ticket's rating, as its reporter gave it. */
 export const RatingResponse = z
@@ -22,7 +21,7 @@ export const RequestResponse = z
     answers: z.array(
       z.object({
         code: z.string(),
-        title: LocalText.nullable().describe('Null where the service does not ask it any more'),
+        title: LocalTextSchema.nullable().describe('Null where the service does not ask it any more'),
         answer: z.union([z.string(), z.array(z.string()).readonly()]),
       }),
     ),

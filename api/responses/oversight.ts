@@ -1,12 +1,12 @@
 import { z } from 'zod';
+import { LocalTextSchema } from '../../domain/index.ts';
 import { OversightLineSchema, PublicTicketSchema } from '../../tickets/index.ts';
 
 export { OversightLineSchema as OversightResponse } from '../../tickets/index.ts';
 
-const Text = z.object({ en: z.string(), zh: z.string() });
-const Titles = z.record(z.string(), Text);
+const Titles = z.record(z.string(), LocalTextSchema);
 const lines = z.array(OversightLineSchema);
-const about = { city: Text, licence: z.string(), generatedAt: z.iso.datetime() };
+const about = { city: LocalTextSchema, licence: z.string(), generatedAt: z.iso.datetime() };
 
 /** Open data: the aggregates of the city's tickets. */
 export const PublicOversight = z
@@ -27,7 +27,7 @@ const Feature = z.object({
   type: z.literal('Feature'),
   id: z.string(),
   geometry: z.object({ type: z.literal('Point'), coordinates: z.tuple([z.number(), z.number()]) }).nullable(),
-  properties: PublicTicketSchema.omit({ id: true, location: true }).extend({ title: Text }),
+  properties: PublicTicketSchema.omit({ id: true, location: true }).extend({ title: LocalTextSchema }),
 });
 
 /** Open data: tickets as GeoJSON (RFC 7946). */

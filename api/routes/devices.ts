@@ -1,16 +1,19 @@
 import { z } from 'zod';
+import { ClientRecordSchema } from '../../broker/index.ts';
 import { DeviceSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, Paged, pageOf } from '../schema.ts';
+import { found, Id, Name, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const Id = z.object({ id: z.string() });
 const MAX_DEVICES = 5_000;
 
 const secret = z.string().describe('Shown once, here');
 const DeviceResponse = DeviceSchema.extend({ registeredAt: z.iso.datetime() })
   .strip()
   .meta({ id: 'Device', description: 'A registered device' });
+const DeviceWithConnection = DeviceResponse.extend({
+  connection: ClientRecordSchema.nullable().describe('Null where it has not connected since the start of the server'),
+}).meta({ id: 'DeviceWithConnection' });
 const NewDevice = DeviceSchema.extend({ secret }).strip().meta({ id: 'NewDevice' });
 const RotatedDevice = DeviceResponse.extend({ secret }).meta({ id: 'RotatedDevice' });
 
@@ -40,7 +43,7 @@ export function deviceRoutes(app: App, { devices }: Pick<ApiDeps, 'devices'>): v
       schema: {
         tags,
         summary: 'Lists registered devices',
-        querystring: Paged.extend({ profile: z.string().exactOptional(), district: z.string().exactOptional() }),
+        querystring: Paged.extend({ profile: Name.exactOptional(), district: Name.exactOptional() }),
         response: { 200: pageOf(DeviceResponse) },
       },
     },
@@ -48,8 +51,18 @@ export function deviceRoutes(app: App, { devices }: Pick<ApiDeps, 'devices'>): v
   );
   app.get(
     '/api/v1/devices/:id',
-    { schema: { tags, summary: 'Returns a device', params: Id, response: { 200: DeviceResponse } } },
-    async ({ params: { id } }) => found(devices.get(id), `device "${id}"`),
+    {
+      schema: {
+        tags,
+        summary: 'Returns a device, and what was refused or delayed of its connections',
+        params: Id,
+        response: { 200: DeviceWithConnection },
+      },
+    },
+    async ({ params: { id } }) => {
+      const device = found(devices.get(id), `device "${id}"`);
+      return { ...device, connection: await devices.connection(id) };
+    },
   );
   app.delete(
     '/api/v1/devices/:id',

@@ -46,11 +46,11 @@ export function eventRoutes(app: App, { events }: Pick<ApiDeps, 'events'>, strea
       if (!(request.headers.accept ?? '').includes('text/event-stream')) {
         return events.page({ ...filter, limit, after });
       }
-      const key = request.key!.id;
-      streams.refuseTooMany(key);
       const last = request.headers['last-event-id'] ?? after;
+      const reader = { key: request.key!.id, source: request.source, filter };
+      const begin = streams.admit(reply.raw, { ...reader, last: last === null ? null : String(last) });
       reply.hijack();
-      streams.open(reply.raw, { key, filter, last: last === null ? null : String(last) });
+      begin();
       return reply;
     },
   );

@@ -5,28 +5,25 @@ import type { RuleChanged, RuleDraft, RuleEditor } from '../../rules/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { RuleResponse, RuleVersionResponse } from '../responses/rules.ts';
-import { found, Paged, pageOf, shallow } from '../schema.ts';
+import { found, Id, Paged, pageOf } from '../schema.ts';
 import type { App, SchemaTypes } from './routes.ts';
 
-const Id = z.object({ id: z.string() });
 const YAML = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
-const BODY_LIMIT = 256 * 1024;
+export const RULE_BODY_LIMIT = 256 * 1024;
 const tags = ['rules'];
 
 const Text = z.string().min(1).max(100_000);
 const Note = z.string().max(1_000);
 
 /** A rule in a request: its id or its text (YAML), or the rule itself as an object. */
-export const RuleReference = shallow(z.union([Text, z.looseObject({})]));
+export const RuleReference = z.union([Text, z.looseObject({})]);
 
 /** A rule to store: YAML as the body, `{text, note}` with the YAML in it, or the rule itself as an object. */
-const RuleBody = shallow(
-  z.union([
-    Text,
-    z.strictObject({ text: Text, note: Note.default('') }),
-    z.looseObject({ text: z.never().optional() }),
-  ]),
-);
+const RuleBody = z.union([
+  Text,
+  z.strictObject({ text: Text, note: Note.default('') }),
+  z.looseObject({ text: z.never().optional() }),
+]);
 
 /** `?note=`, for bodies that have no note. */
 const Noted = z.object({ note: Note.default('') });
@@ -82,7 +79,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
     '/api/v1/rules',
     {
       config,
-      bodyLimit: BODY_LIMIT,
+      bodyLimit: RULE_BODY_LIMIT,
       schema: {
         tags,
         summary:
@@ -101,7 +98,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
     '/api/v1/rules/:id',
     {
       config,
-      bodyLimit: BODY_LIMIT,
+      bodyLimit: RULE_BODY_LIMIT,
       schema: {
         tags,
         summary: 'Creates a new version of a rule. If-Match limits the change to the versions listed',

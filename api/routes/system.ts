@@ -4,13 +4,13 @@ import { EVENT_TYPES } from '../../domain/index.ts';
 import { JSON_SCHEMAS } from '../../events/index.ts';
 import { ASYNCAPI } from '../asyncapi/document.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found } from '../schema.ts';
+import { PAGE_CSP } from '../edge/index.ts';
+import { found, Name } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const OTHERS = Object.keys(JSON_SCHEMAS).filter((name) => !(EVENT_TYPES as readonly string[]).includes(name));
 const Health = z.object({ status: z.literal('ok') });
 const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).readonly() });
-const Name = z.object({ name: z.string() });
 const JsonSchemaResponse = z.looseObject({});
 
 /** The state of the process, the documents of the API, and the pages of `console/`. */
@@ -18,15 +18,16 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
   pageRoutes(app);
   const tags = ['system'];
   const open = { role: 'open' } as const;
+  const always = { ...open, uncounted: true } as const;
   app.get(
     '/health',
-    { config: open, schema: { tags, summary: 'Says that the process runs', response: { 200: Health } } },
+    { config: always, schema: { tags, summary: 'Says that the process runs', response: { 200: Health } } },
     async () => ({ status: 'ok' as const }),
   );
   app.get(
     '/ready',
     {
-      config: open,
+      config: always,
       schema: {
         tags,
         summary: '200 when everything works, else 503 with the reasons',
@@ -43,8 +44,8 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
     { schema: { tags, summary: 'Metrics in the text format of Prometheus', response: { 200: z.string() } } },
     async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics()),
   );
-  app.get('/openapi.json', { config: open, schema: { hide: true } }, async () => app.swagger());
-  app.get('/asyncapi.json', { config: open, schema: { hide: true } }, async () => ASYNCAPI);
+  documentRoute(app, '/openapi.json', () => app.swagger());
+  documentRoute(app, '/asyncapi.json', () => ASYNCAPI);
   app.get(
     '/schemas/:name.json',
     {
@@ -52,7 +53,7 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
       schema: {
         tags,
         summary: `JSON Schema of the data of an event type, and of ${OTHERS.join(', ')}`,
-        params: Name,
+        params: z.object({ name: Name }),
         response: { 200: JsonSchemaResponse },
       },
     },
@@ -63,8 +64,14 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
   );
 }
 
-const CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/** A document that anybody may read: it is written once. */
+function documentRoute(app: App, path: string, read: () => object): void {
+  let text: Buffer | null = null;
+  app.get(path, { config: { role: 'open' }, schema: { hide: true } }, async (_request, reply) => {
+    text ??= Buffer.from(JSON.stringify(read()));
+    return reply.type('application/json; charset=utf-8').send(text);
+  });
+}
 
 const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/': ['index.html', 'text/html; charset=utf-8'],
@@ -85,7 +92,7 @@ function pageRoutes(app: App): void {
   for (const [url, [file, type]] of Object.entries(PAGES)) {
     const body = readFileSync(new URL(`../../console/${file}`, import.meta.url));
     app.get(url, { config: { role: 'open' }, schema: { hide: true } }, async (_request, reply) =>
-      reply.type(type).header('content-security-policy', CSP).header('cache-control', 'no-cache').send(body),
+      reply.type(type).header('content-security-policy', PAGE_CSP).header('cache-control', 'no-cache').send(body),
     );
   }
 }

@@ -4,37 +4,41 @@ import { parseTimestamp } from '../../ingest/index.ts';
 import { type TrialMessage, TrialReportSchema } from '../../rules/index.ts';
 
 import type { ApiDeps } from '../deps.ts';
-import { found, shallow } from '../schema.ts';
+import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 import { RuleReference, textOf } from './rules.ts';
+
+/** The payload of the largest message, in base64. */
+const MOST_BASE64 = 400_000;
+const BODY_LIMIT = 1024 * 1024;
 
 const Message = z.strictObject({
   topic: z.string().min(1).max(500),
   /** A string is sent as it is, anything else as JSON. */
-  payload: shallow(z.unknown()),
+  payload: z.unknown(),
   /** The payload's bytes, instead of `payload`. */
-  base64: z.base64().optional(),
+  base64: z.base64().max(MOST_BASE64).optional(),
   /** Default: now. */
   receivedAt: z.iso.datetime({ offset: true }).optional(),
 });
 const Trial = z.strictObject({
   rule: RuleReference,
   device: z.string().regex(DEVICE_ID),
-  readings: z
-    .array(shallow(z.looseObject({})))
-    .min(1)
-    .max(1_000)
-    .optional(),
+  readings: z.array(z.looseObject({})).min(1).max(1_000).optional(),
   message: Message.optional(),
   context: z.boolean().default(true),
 });
 
 /** `POST /api/v1/rules/try`. */
-export function trialRoutes(app: App, { rules, devices }: Pick<ApiDeps, 'rules' | 'devices'>): void {
+export function trialRoutes(
+  app: App,
+  { rules, devices, queries }: Pick<ApiDeps, 'rules' | 'devices' | 'queries'>,
+): void {
   app.post(
     '/api/v1/rules/try',
     {
-      config: { role: 'operator' },
+      config: { role: 'operator', concurrency: 'queries' },
+      bodyLimit: BODY_LIMIT,
       schema: {
         tags: ['rules'],
         summary:
@@ -43,7 +47,7 @@ export function trialRoutes(app: App, { rules, devices }: Pick<ApiDeps, 'rules' 
         response: { 200: TrialReportSchema },
       },
     },
-    async ({ body, key }) => {
+    async ({ body, key }, reply) => {
       const { readings, message, context } = body;
       if ((readings === undefined) === (message === undefined)) {
         throw new LamppostError('invalid', 'send either readings or message');
@@ -51,7 +55,12 @@ export function trialRoutes(app: App, { rules, devices }: Pick<ApiDeps, 'rules' 
       const device = found(devices.get(body.device), `device "${body.device}"`);
       const rule = rules.resolve(textOf(body.rule), key!.id);
       const messages = readings?.map((one) => readingMessage(device.id, one)) ?? [messageOf(message!)];
-      return await rules.try({ rule, device, messages, context });
+      const asked = queries.begin(key!.id, reply.raw);
+      try {
+        return await rules.try({ rule, device, messages, context }, asked.options);
+      } finally {
+        asked.worked();
+      }
     },
   );
 }

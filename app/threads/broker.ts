@@ -2,7 +2,13 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { type BrokerOptions, createBroker } from '../../broker/index.ts';
-import { systemClock as clock, type Publication, type SessionDrop } from '../../domain/index.ts';
+import {
+  systemClock as clock,
+  type LoginsFailing,
+  type Publication,
+  type SessionDrop,
+  systemTimers as timers,
+} from '../../domain/index.ts';
 import { createJournalAppender } from '../../journal/index.ts';
 import type { Credential, CredentialChange } from '../../registry/index.ts';
 import { collectAfterStart } from './memory.ts';
@@ -21,8 +27,8 @@ export interface BrokerThreadData {
 }
 
 /**
- * How many messages the rules may be behind before publishers wait: about a second's work, since a late alert is worth
- * little.
+ * How many messages the rules may be behind before those who publish the most wait: about a second's work, since a late
+ * alert is worth little.
  */
 const MOST_BEHIND = 200_000;
 
@@ -31,9 +37,19 @@ const log = pino({ level: data.logLevel, name: 'broker' });
 const sink = createJournalAppender(data.journal, clock);
 /** The counters wrap; their difference stays right. */
 const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
-const engine = remote<{ dropped: (drops: readonly SessionDrop[]) => void }>(data.engine);
-const overloaded = () => behind() > MOST_BEHIND;
-const broker = createBroker({ sink, clock, log, overloaded, publishDrops: engine.call.dropped }, data.options);
+const engine = remote<{
+  dropped: (drops: readonly SessionDrop[]) => void;
+  loginsFailing: (failing: LoginsFailing) => void;
+}>(data.engine);
+const publishDrops = engine.call.dropped;
+/** An event is lost where the engine cannot write it; the next failures make another one. */
+const publishFailing = (failing: LoginsFailing) => {
+  engine.call.loginsFailing(failing).catch((error: unknown) => log.warn({ err: error }, 'an event of logins is lost'));
+};
+const load = () => behind() / MOST_BEHIND;
+const live = (isWanted: boolean) => void Atomics.store(data.counters, LIVE, isWanted ? 1 : 0);
+const broker = createBroker({ sink, clock, timers, log, live, load, publishDrops, publishFailing }, data.options);
+sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 
@@ -44,7 +60,6 @@ offer(data.engine, {
   },
   restate: (filter: string, publications: readonly Publication[]) => broker.restate(filter, publications),
 });
-const watch = setInterval(() => Atomics.store(data.counters, LIVE, broker.wantsLive() ? 1 : 0), 200);
 
 const functions = {
   start() {
@@ -54,13 +69,15 @@ const functions = {
   credentials: (change: CredentialChange) => broker.credentials(change),
   /** Admits a message that did not come over MQTT. */
   ingest: (message: Parameters<typeof broker.ingest>[0]) => broker.ingest(message),
+  limit: (limits: Parameters<typeof broker.limit>[0]) => broker.limit(limits),
+  record: (id: string) => broker.record(id),
+  throttled: (most: number) => broker.throttled(most),
   counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes() }),
   /** Takes no more messages; resolves when every taken message is on disk and acknowledged. */
   async stop() {
     await sink.drained();
     await broker.stop();
-    clearInterval(watch);
-    data.journal.close();
+    sink.stop();
     data.engine.close();
     // After the reply has left.
     setImmediate(() => parentPort!.close());

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import type { AccountLimits } from '../../broker/index.ts';
 import type { CityControl } from '../../domain/index.ts';
 import type { Subscriptions, Webhooks } from '../../notify/index.ts';
 import type { Credential, Registry } from '../../registry/index.ts';
@@ -22,8 +23,8 @@ export interface Threads {
   readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire' | 'city'>;
   readonly webhooks: Remote<Webhooks>;
   readonly subscriptions: Remote<Subscriptions>;
-  /** Ports of the MQTT listeners; `tlsPort` is null without TLS. */
-  readonly mqtt: { readonly port: number; readonly tlsPort: number | null };
+  /** Where MQTT listens; `tlsPort` is null without TLS. */
+  readonly mqtt: Awaited<ReturnType<Remote<BrokerThread>['start']>>;
   /** Appends what changed in the registry since the last call to the journal. */
   journalDevices(): Promise<void>;
   /** Calls the listener when events were added; returns how to stop listening. */
@@ -33,6 +34,8 @@ export interface Threads {
 interface Start {
   readonly config: Config;
   readonly city: CityControl;
+  /** What clients may send. */
+  readonly limits: AccountLimits;
   readonly registry: Registry;
   readonly admin: Credential;
   readonly steps: Steps;
@@ -46,7 +49,7 @@ const UPKEEP_MS = 5_000;
 const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
-interface Parts extends Pick<Start, 'config' | 'onCrash'> {
+interface Parts extends Pick<Start, 'config' | 'limits' | 'onCrash'> {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
@@ -157,9 +160,9 @@ function spawnNotify({ config, onCrash }: Parts, city: CityControl): Thread<Noti
 }
 
 function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {
-  const { config, counters, toJournal, toBroker, onCrash } = parts;
+  const { config, limits, counters, toJournal, toBroker, onCrash } = parts;
   const data: BrokerThreadData = {
-    options: brokerOptions(config),
+    options: { ...brokerOptions(config), accounts: limits },
     logLevel: config.logLevel,
     credentials,
     journal: toJournal.port1,
@@ -182,7 +185,7 @@ function appendDevices(journal: Remote<JournalThread>, registry: Registry, journ
 
 const sessionsPath = (config: Config) => join(config.data, 'sessions.sqlite');
 
-function brokerOptions(config: Config): BrokerThreadData['options'] {
+function brokerOptions(config: Config): Omit<BrokerThreadData['options'], 'accounts'> {
   const { mqtt } = config;
   return {
     host: mqtt.host,
@@ -192,6 +195,8 @@ function brokerOptions(config: Config): BrokerThreadData['options'] {
     maxPacketBeforeConnect: Math.min(mqtt.maxPacket, 16 * 1024),
     maxInFlight: MAX_IN_FLIGHT,
     maxConnections: mqtt.maxConnections,
+    maxPerAddress: mqtt.maxPerAddress,
+    proxies: mqtt.proxies,
     maxUnread: 1024 * 1024,
     sessions: { path: sessionsPath(config), limits: mqtt.sessions, upkeepMs: UPKEEP_MS },
   };

@@ -46,6 +46,8 @@ export class Persistence {
    * duplicate by its content (promise 1).
    */
   readonly #incoming = new Map<string, Map<number, Incoming>>();
+  /** What became of a list of subscriptions: Aedes passes the whole list once for each of its filters. */
+  readonly #added = new WeakMap<readonly Subscription[], { readonly id: string; readonly done: Promise<void> }>();
   #broker: { readonly id: string } | undefined;
   #destroyed = false;
 
@@ -74,7 +76,15 @@ export class Persistence {
   }
 
   /** Resolves when the subscriptions are synced to disk. */
-  async addSubscriptions({ id }: ClientId, subscriptions: readonly Subscription[]): Promise<void> {
+  addSubscriptions(client: ClientId, subscriptions: readonly Subscription[]): Promise<void> {
+    const known = this.#added.get(subscriptions);
+    if (known?.id === client.id) return known.done;
+    const done = this.#add(client, subscriptions);
+    this.#added.set(subscriptions, { id: client.id, done });
+    return done;
+  }
+
+  async #add({ id }: ClientId, subscriptions: readonly Subscription[]): Promise<void> {
     const allowed = subscriptions.filter(({ topic }) => this.#parts.mayRead(id, topic));
     if (allowed.length === 0) return;
     this.#parts.table.subscribe(this.#parts.begin(id), allowed);

@@ -1,10 +1,13 @@
 import type { StatementSync } from 'node:sqlite';
 import type { SessionsFile } from './file.ts';
-import { matchesFilter } from './filters.ts';
+import { FilterTree, matchesFilter } from './filters.ts';
 import { type Packet, payloadOf } from './session.ts';
 
 /** A retained message; it may carry further fields of its packet. */
 export type RetainedPacket = Pick<Packet, 'cmd' | 'topic' | 'payload' | 'qos'> & { readonly retain: boolean };
+
+/** Topics that are visited without a pause. */
+const PASS = 1_000;
 
 interface Retained {
   readonly packet: RetainedPacket;
@@ -63,20 +66,39 @@ export class RetainedMessages {
     return this.#byTopic.get(topic)?.packet.payload.toString() ?? null;
   }
 
-  /** Yields the messages of each filter, one filter after the other. */
-  *matchingAny(filters: readonly string[]): Generator<RetainedPacket> {
-    for (const filter of filters) yield* this.matching(filter);
+  /**
+   * Yields the messages that match any of the filters, each once: in one pass over the topics, however many filters
+   * there are, with a pause for other work after some of them.
+   */
+  async *matchingAny(filters: readonly string[]): AsyncGenerator<RetainedPacket> {
+    const wild = filters.filter(isWild);
+    const plain = new Set(filters.filter((filter) => !isWild(filter)));
+    if (wild.length === 0) {
+      for (const topic of plain) yield* this.matching(topic);
+      return;
+    }
+    const tree = new FilterTree();
+    for (const topic of wild) tree.add('', { topic, qos: 0 });
+    let visited = 0;
+    for (const [topic, { packet }] of this.#byTopic) {
+      if (++visited % PASS === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (plain.has(topic) || tree.match(topic).length > 0) yield packet;
+    }
   }
 
   /** Yields the messages whose topic matches a filter. */
   *matching(filter: string): Generator<RetainedPacket> {
-    if (!/[#+]/.test(filter)) {
+    if (!isWild(filter)) {
       const one = this.#byTopic.get(filter);
       if (one !== undefined) yield one.packet;
       return;
     }
     for (const [topic, { packet }] of this.#byTopic) if (matchesFilter(filter, topic)) yield packet;
   }
+}
+
+function isWild(filter: string): boolean {
+  return /[#+]/.test(filter);
 }
 
 function same(a: Buffer | string, b: Buffer | string): boolean {

@@ -42,10 +42,26 @@ export const SessionDataSchema = z
   .meta({ id: 'SessionData', description: 'Messages that a kept MQTT session lost to a limit or to its expiry' });
 export type SessionData = ShapeOf<typeof SessionDataSchema>;
 
+/** The data of the event of logins that fail. */
+export const LoginDataSchema = z
+  .object({
+    source: z.string().describe('The IPv4 address, or the /64 of the IPv6 address, from which they came'),
+    user: z
+      .string()
+      .nullable()
+      .describe('Id of the device or key whose name was given; null where they gave many names, or names of nobody'),
+    failures: z.int(),
+    from: z.iso.datetime(),
+    to: z.iso.datetime(),
+  })
+  .meta({ id: 'LoginData', description: 'Logins over MQTT from one source that fail again and again' });
+export type LoginData = ShapeOf<typeof LoginDataSchema>;
+
 /** Returns the schema of the data of a type's events, which their `dataschema` names. */
 function dataSchemaOf(type: EventType): z.ZodType {
   if (isTicketType(type)) return TicketSchema;
   if (type === 'city.lamppost.session.dropped') return SessionDataSchema;
+  if (type === 'city.lamppost.login.failing') return LoginDataSchema;
   if (!isAlertType(type)) return SilenceDataSchema;
   return AlertDataSchema.extend({ state: z.literal(type === 'city.lamppost.alert.firing' ? 'firing' : 'resolved') });
 }
@@ -63,7 +79,9 @@ function eventSchemaOf(type: EventType) {
       type: z.literal(type),
       subject: z
         .string()
-        .describe('`alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}` or `sessions/{session}`'),
+        .describe(
+          '`alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}` or `logins/{source}`',
+        ),
       time: z.iso.datetime().describe('Engine time'),
       datacontenttype: z.literal('application/json'),
       dataschema: z.literal(schemaUriOf(type)),

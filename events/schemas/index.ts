@@ -1,5 +1,5 @@
 import { EvidenceSchema, TicketAlertSchema, TicketSchema } from '../../domain/index.ts';
-import { SessionDataSchema, SilenceDataSchema } from './event.ts';
+import { LoginDataSchema, SessionDataSchema, SilenceDataSchema } from './event.ts';
 
 export {
   type AlertData,
@@ -14,6 +14,7 @@ export {
 /** Schemas that other schemas refer to by name. */
 export const NAMED_SCHEMAS = {
   Evidence: EvidenceSchema,
+  LoginData: LoginDataSchema,
   SessionData: SessionDataSchema,
   SilenceData: SilenceDataSchema,
   Ticket: TicketSchema,

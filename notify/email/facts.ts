@@ -8,7 +8,7 @@ import {
   type Severity,
   type TicketStatus,
 } from '../../domain/index.ts';
-import { isAlertEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from '../../events/index.ts';
+import { isAlertEvent, isLoginEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from '../../events/index.ts';
 import { renderValue } from '../../tickets/index.ts';
 
 /** What mail reads of the city. */
@@ -49,6 +49,7 @@ function titleOf(event: Pick<LamppostEvent, 'data'>, language: keyof LocalText):
   const { data } = event;
   if ('matchers' in data) return data.comment;
   if ('session' in data) return data.session;
+  if ('source' in data) return data.user === null ? data.source : `${data.user} (${data.source})`;
   return language === 'en' ? data.title : data.titleZh;
 }
 
@@ -84,6 +85,15 @@ function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalTex
       ['session', session],
       ['messages', String(messages)],
       ['reason', DROP_REASONS[reason]],
+    ];
+  }
+  if (isLoginEvent(event)) {
+    const { source, user, failures, from } = event.data;
+    return [
+      ['source', source],
+      ['user', user],
+      ['failures', String(failures)],
+      ['since', time(from)],
     ];
   }
   const { endsAt, alerts } = event.data;
@@ -150,6 +160,7 @@ export function whatHappened({ type }: Pick<LamppostEvent, 'type'>): LocalText {
   if (type === 'city.lamppost.alert.firing') return text('Alert', '报警');
   if (type === 'city.lamppost.alert.resolved') return text('Alert resolved', '报警解除');
   if (type === 'city.lamppost.session.dropped') return text('An MQTT session lost messages', 'MQTT 会话丢失消息');
+  if (type === 'city.lamppost.login.failing') return text('Logins fail', '登录持续失败');
   if (type === 'city.lamppost.silence.ending') return text('Silence ends soon', '静默即将结束');
   return ACTION_WORDS[type.slice('city.lamppost.ticket.'.length) as HistoryAction];
 }
@@ -171,4 +182,7 @@ const FIELD_WORDS = {
   session: text('Session', '会话'),
   messages: text('Messages', '消息数'),
   reason: text('Reason', '原因'),
+  source: text('Address', '来源地址'),
+  user: text('User name', '用户名'),
+  failures: text('Failures', '失败次数'),
 } as const;

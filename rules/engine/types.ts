@@ -1,4 +1,4 @@
-import type { Calendar, KnownDevice, ReadingColumns, Rule, Transition } from '../../domain/index.ts';
+import type { Calendar, KnownDevice, LocalText, ReadingColumns, Rule, Transition } from '../../domain/index.ts';
 
 /** A position in the journal. */
 export interface Moment {
@@ -68,20 +68,29 @@ export interface RuleEngine {
   explainDevice(device: string): Explanation[];
 }
 
-/** Why an alert fires or not: the first of these reasons that holds. */
+/** Why an alert fires or not, in words for operators: the first of these reasons that holds. */
 export const EXPLAIN_REASONS = {
-  'rule-fault': 'the rule met an error and is disabled until it changes',
-  'not-taken': 'the rule does not apply to this group: its where or its profiles exclude it',
-  'no-reading': 'no reading of the rule’s metrics has arrived yet',
-  unknown: 'too few readings, or still learning: no verdict yet',
-  'not-matching': 'the condition is not true',
-  'outside-calendar': 'the condition is true, but its calendar is off',
-  'waiting-for': 'the condition is true, but has not held long enough',
-  'held-by-limit': 'it would fire, but too many groups of the rule already fire',
-  'firing-kept': 'the condition is no longer true; the alert keeps firing for a while',
-  'firing-silent': 'fires because no reading arrives',
-  firing: 'the condition is true',
-} as const;
+  'rule-fault': { en: 'The rule met an error and is disabled until it changes', zh: '规则出错，修改前停用' },
+  'not-taken': {
+    en: 'The rule does not apply to it: its where or its profiles leave it out',
+    zh: '不在规则的适用范围内',
+  },
+  'no-reading': { en: 'No reading of the rule’s metrics has arrived yet', zh: '尚未收到该规则所需指标的读数' },
+  unknown: { en: 'Too few readings, or still learning: no verdict yet', zh: '读数不足或仍在学习，暂无结论' },
+  'not-matching': { en: 'The condition is not true', zh: '条件不成立' },
+  'outside-calendar': { en: 'The condition is true, but its calendar is off', zh: '条件成立，但不在生效时段内' },
+  'waiting-for': { en: 'The condition is true, but has not held long enough', zh: '条件成立，但持续时间不足' },
+  'held-by-limit': {
+    en: 'It would fire, but too many groups of the rule fire already',
+    zh: '本应报警，但该规则同时报警的对象已达上限',
+  },
+  'firing-kept': {
+    en: 'The condition is no longer true; the alert keeps firing for a while',
+    zh: '条件已不成立，报警仍保持一段时间',
+  },
+  'firing-silent': { en: 'Fires because no reading arrives', zh: '因收不到数据而报警' },
+  firing: { en: 'Fires: the condition is true', zh: '正在报警：条件成立' },
+} as const satisfies Readonly<Record<string, LocalText>>;
 export type ExplainReason = keyof typeof EXPLAIN_REASONS;
 
 /** The state of one (rule, group), and why. Times in epoch ms. */

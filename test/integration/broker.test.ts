@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import type { ClientRecord } from '../../broker/index.ts';
 import type { Device, Page } from '../../domain/index.ts';
 import { certificate } from '../kit/broker/certificate.ts';
 import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
@@ -86,6 +87,10 @@ describe.each(Object.keys(WAYS))('over %s', (way) => {
     }
     const { items } = await server.get<Page<unknown>>('/api/v1/quarantine?device=bin-2');
     expect(items).toEqual([]);
+    const { connection } = await server.get<{ connection: ClientRecord }>('/api/v1/devices/bin-2');
+    const refused = connection.refusals.map(({ reason, detail }) => [reason, detail]);
+    expect(refused).toContainEqual(['not-your-device', 'PUBLISH to devices/bin-1/readings']);
+    expect(refused.map(([reason]) => reason)).toContain('packet-too-large');
   });
 
   test('a subscription beyond its rights gets the return code 128', async () => {

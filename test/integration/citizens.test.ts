@@ -93,7 +93,7 @@ test('citizens - a report near the ticket of a sensor joins it, is closed with i
 
   const { media_url } = await shown(first.service_request_id);
   const photo = Buffer.from(await (await fetch(media_url!)).arrayBuffer());
-  expect(photo.length).toBeGreaterThan(1_000);
+  expect(photo.length).toBeGreaterThan(500);
   expect(photo.includes('SECRET')).toBe(false);
 
   expect(await rate(first.service_request_id, first.reporter_token, 5)).toBe('wrong-status');

@@ -300,11 +300,47 @@ test('no more streams are opened than the limits allow, in all and for one key; 
   await open('/api/v1/events', 0, { key });
   const ask = (who: string) => api.fetch('/api/v1/events', { headers: { accept: 'text/event-stream' }, key: who });
   const third = await ask(key);
-  expect([third.status, third.headers.get('retry-after')]).toEqual([503, '2']);
-  expect(await third.text()).toContain('2 of one key');
+  expect([third.status, third.headers.get('retry-after')]).toEqual([429, '2']);
+  expect(await third.text()).toContain('2 event streams of one key');
   await open('/api/v1/events', 0);
-  expect(await (await ask(ADMIN)).text()).toContain('3 event streams are open');
+  const fourth = await ask(ADMIN);
+  expect([fourth.status, fourth.headers.get('retry-after')]).toEqual([503, '2']);
+  expect(await fourth.text()).toContain('3 event streams are open');
   first.cut();
   await until(() => api.listeners.size === 2, 'the end of the first stream');
   await open('/api/v1/events', 0, { key });
+});
+
+test('sse - five keys that take all places cannot lock another one out: the newest of the heaviest ends and says so', async () => {
+  await api.stop();
+  api = await openApi({ heartbeatMs: 60_000, maxStreams: 10, maxStreamsOfKey: 2 });
+  const five = Array.from({ length: 5 }, () => api.key('viewer'));
+  const texts = new Map<string, Promise<string>[]>();
+  for (const key of five) {
+    for (let i = 0; i < 2; i++) {
+      const response = await api.fetch('/api/v1/events', { headers: { accept: 'text/event-stream' }, key });
+      texts.set(key, [...(texts.get(key) ?? []), response.text()]);
+    }
+  }
+  const { stream, cut } = await open('/api/v1/events', 0);
+  const ended = await Promise.race([...texts.values()].flat());
+  expect(ended).toContain('your key has the most');
+  api.incidents(1);
+  expect(numbers(await take(stream, 2))).toEqual([1, 2]);
+  // The one that gave way does not get its place back while the others have no more than it would.
+  expect(api.deps.refusals.counts()).toMatchObject({ 'stream-gave-way': 1 });
+  cut();
+});
+
+test('sse - one address has only so many streams, with however many keys', async () => {
+  await api.stop();
+  api = await openApi({ heartbeatMs: 200, maxStreamsOfAddress: 2 });
+  const first = await open('/api/v1/events', 0, { key: api.key('viewer') });
+  await open('/api/v1/events', 0, { key: api.key('viewer') });
+  const third = await api.fetch('/api/v1/events', { headers: { accept: 'text/event-stream' } });
+  expect([third.status, third.headers.get('retry-after')]).toEqual([429, '2']);
+  expect(await third.text()).toContain('2 event streams of one address');
+  first.cut();
+  await until(() => api.listeners.size === 1, 'the end of the first stream');
+  await open('/api/v1/events', 0);
 });

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
-import { type Api, type ApiDeps, type ApiOptions, createApi } from '../../../api/index.ts';
+import {
+  type Api,
+  type ApiDeps,
+  type ApiOptions,
+  createApi,
+  createQueries,
+  createRefusals,
+  type QueryLimits,
+} from '../../../api/index.ts';
 import { backupSources, checkTogether } from '../../../app/backup.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
 import { createThreadEffects } from '../../../app/threads/effects.ts';
@@ -38,7 +46,7 @@ import {
   openDeliveries,
   type SmtpSettings,
 } from '../../../notify/index.ts';
-import { hashSecret, openRegistry, sameHash } from '../../../registry/index.ts';
+import { createRegistry, hashSecret, sameHash } from '../../../registry/index.ts';
 import {
   ALERT_SCHEMA,
   createAlertReader,
@@ -69,6 +77,9 @@ const T0 = 1_700_000_000_000;
 
 const noBacktest: ApiDeps['backtest'] = () => Promise.reject(new LamppostError('invalid', 'no backtests here'));
 
+const PLENTY = { perSecond: 1e9, burst: 1e9 };
+const QUERY_LIMITS: QueryLimits = { seconds: 30, points: PLENTY, work: PLENTY };
+
 /** What a test replaces. */
 interface Replaced {
   readonly backtest?: ApiDeps['backtest'];
@@ -76,6 +87,7 @@ interface Replaced {
   readonly clock?: Clock;
   readonly log?: Logger;
   readonly smtp?: SmtpSettings;
+  readonly queryLimits?: QueryLimits;
   /** Files of the city folder, instead of the usual ones. */
   readonly files?: Readonly<Record<string, unknown>>;
 }
@@ -90,6 +102,7 @@ export async function openApi(
     files = {},
     log = pino({ level: 'silent' }),
     smtp,
+    queryLimits = QUERY_LIMITS,
   }: Replaced = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
@@ -97,7 +110,7 @@ export async function openApi(
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
   const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
-  const registry = openRegistry(join(dir, 'registry.sqlite'), clock);
+  const registry = createRegistry({ clock }, { path: join(dir, 'registry.sqlite') }).open();
   const metrics = tableOf();
   const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
   await history.start();
@@ -219,9 +232,15 @@ export async function openApi(
   );
   notifier.start();
 
+  const isDevice = (id: string, secret: string) => {
+    const credential = registry.credentialOf(id);
+    return credential !== null && sameHash(Buffer.from(credential.hash), hashSecret(secret));
+  };
+  const webSockets: string[] = [];
   const deps: ApiDeps = {
     log,
     clock,
+    refusals: createRefusals(),
     city: shown ?? (() => city!),
     rules: {
       ...book,
@@ -236,8 +255,10 @@ export async function openApi(
       register: async (devices) => registry.register(devices),
       list: (query) => registry.list(query),
       get: (id) => registry.get(id),
+      isDevice,
       revoke: async (id) => registry.revoke(id),
       rotate: async (id) => registry.rotate(id),
+      connection: async () => null,
     },
     keys: {
       authenticate: (bearer) => (bearer === ADMIN ? ADMIN_KEY : registry.keyOf(bearer)),
@@ -246,6 +267,7 @@ export async function openApi(
       revoke: async (id) => registry.revokeKey(id),
     },
     history,
+    queries: createQueries(queryLimits, clock),
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
@@ -255,8 +277,7 @@ export async function openApi(
       discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
     },
     ingest: async (device, secret, leaf, payload) => {
-      const credential = registry.credentialOf(device);
-      if (credential === null || !sameHash(Buffer.from(credential.hash), hashSecret(secret))) return 'refused';
+      if (!isDevice(device, secret)) return 'refused';
       const message = { ...native(device, payload.toString(), clock.now()), topic: `devices/${device}/${leaf}` };
       write(store, { kind: 'messages', atMs: clock.now(), messages: [message] });
       return 'acknowledged';
@@ -289,13 +310,17 @@ export async function openApi(
     readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
     backups,
     metrics: async () => 'lamppost_up 1\n',
-    acceptWebSocket: (stream) => stream.destroy(),
+    acceptWebSocket(_stream, address) {
+      webSockets.push(address);
+    },
   };
   const api: Api = createApi(deps, {
     host: '127.0.0.1',
     port: 0,
     citizens: { publicUrl: null, requestsPerMinute: 0 },
     ...options,
+    // Most tests ask more often than a person does.
+    edge: { requests: null, strangers: null, wrongKeys: { perSecond: 1, burst: 10_000 }, ...options.edge },
   });
   await api.start();
   const base = `http://127.0.0.1:${api.port()}`;
@@ -306,6 +331,8 @@ export async function openApi(
     deps,
     port: api.port(),
     listeners,
+    /** The addresses whose WebSockets were accepted. */
+    webSockets,
     /** Deletes all but the newest events. */
     prune(keep: number) {
       outbox.published(events.head());

@@ -5,8 +5,23 @@ import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { generate, type Packet, parser } from 'mqtt-packet';
 import pino from 'pino';
-import { type Broker, type BrokerOptions, createBroker, type SessionLimits } from '../../../broker/index.ts';
-import type { Appended, Key, LamppostError, MessageRoute, MessageSink, SessionDrop } from '../../../domain/index.ts';
+import {
+  type Bridge,
+  type Broker,
+  type BrokerOptions,
+  createBroker,
+  type SessionLimits,
+} from '../../../broker/index.ts';
+import {
+  type Appended,
+  type Key,
+  type LamppostError,
+  type LoginsFailing,
+  type MessageRoute,
+  type MessageSink,
+  type SessionDrop,
+  systemTimers,
+} from '../../../domain/index.ts';
 import { type Credential, hashSecret, type Identity } from '../../../registry/index.ts';
 
 /** A journal in memory that can keep its publishers waiting. */
@@ -45,7 +60,7 @@ export class MemorySink implements MessageSink {
 export const SECRET = 'the-secret-of-all-who-are-known';
 
 export const deviceOf = (id: string, secret = SECRET): Credential => ({
-  identity: { kind: 'device', id },
+  identity: { kind: 'device', id, profile: 'waste-bin' },
   hash: hashSecret(secret),
 });
 function keyOf(id: string, role: Key['role'], department: string | null = null): Credential {
@@ -59,23 +74,32 @@ export interface Scene {
   readonly sink: MemorySink;
   readonly port: number;
   readonly tlsPort: number | null;
+  readonly bridge: Bridge;
   overloaded: boolean;
+  /** Whether the broker wants live readings. */
+  readonly live: boolean;
   /** Time of the broker's clock, epoch ms. */
   nowMs: number;
   /** Number of reads of the clock. */
   readonly asked: number;
   /** The published drops. */
   readonly drops: SessionDrop[];
+  /** The published failures of logins. */
+  readonly failing: LoginsFailing[];
   /** Directory of its sessions: another broker can continue from it. */
   readonly dir: string;
   stop(): Promise<void>;
 }
 
+const UNLIMITED = { device: { messagesPerSecond: 0, bytesPerSecond: 0 }, profiles: {} };
+
 const LIMITS = {
+  accounts: UNLIMITED,
   maxPacketBeforeConnect: 16 * 1024,
   maxPacket: 64 * 1024,
   maxInFlight: 64 * 1024,
   maxConnections: 100,
+  maxPerAddress: 100,
   maxUnread: 256 * 1024,
 };
 
@@ -96,7 +120,8 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
   const { dir = newDir(), limits, nowMs = Date.parse('2026-05-01T00:00:00Z'), secrets = {}, without = [] } = setting;
   const sink = new MemorySink();
   const drops: SessionDrop[] = [];
-  const scene = { overloaded: false, nowMs, asked: 0 };
+  const failing: LoginsFailing[] = [];
+  const scene = { overloaded: false, live: false, nowMs, asked: 0 };
   const deps = {
     sink,
     clock: {
@@ -106,11 +131,24 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
       },
     },
     log: pino({ level: 'silent' }),
-    overloaded: () => scene.overloaded,
+    timers: systemTimers,
+    live(isWanted: boolean) {
+      scene.live = isWanted;
+    },
+    load: () => (scene.overloaded ? 2 : 0),
     publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
+    publishFailing: (one: LoginsFailing) => void failing.push(one),
   };
   const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
-  const broker = createBroker(deps, { host: '127.0.0.1', port: 0, tls: null, ...LIMITS, sessions, ...setting });
+  const broker = createBroker(deps, {
+    host: '127.0.0.1',
+    port: 0,
+    tls: null,
+    proxies: '',
+    ...LIMITS,
+    sessions,
+    ...setting,
+  });
   const devices = ['bin-1', 'bin-2', 'bin-3'].map((id) => deviceOf(id));
   const keys = [keyOf('admin', 'admin'), keyOf('city', 'viewer')];
   const departments = [keyOf('waste', 'operator', 'waste'), keyOf('roads', 'viewer', 'roads')];
@@ -120,13 +158,13 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
   }
   broker.credentials({ set, remove: [] });
   await broker.open();
-  const { port, tlsPort } = await broker.start();
+  const { port, tlsPort, bridge } = await broker.start();
   const stop = async () => {
     sink.held = false;
     sink.settle();
     await broker.stop();
   };
-  return Object.assign(scene, { broker, sink, port, tlsPort, drops, dir, stop });
+  return Object.assign(scene, { broker, sink, port, tlsPort, bridge, drops, failing, dir, stop });
 }
 
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-broker-'));

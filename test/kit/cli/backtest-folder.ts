@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock as clock, HOUR_MS, type KnownDevice, type MetricTable, MINUTE_MS } from '../../../domain/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
-import { openRegistry } from '../../../registry/index.ts';
+import { createRegistry } from '../../../registry/index.ts';
 
 export { HOUR_MS as HOUR } from '../../../domain/index.ts';
 /** Monday, 2026-03-02 00:00 UTC. */
@@ -40,7 +40,7 @@ export async function dataFolder(stations: number, hours: number): Promise<strin
     profile: 'air-quality',
     district: 'old-town',
   }));
-  const registry = openRegistry(join(data, 'registry.sqlite'), clock);
+  const registry = createRegistry({ clock }, { path: join(data, 'registry.sqlite') }).open();
   registry.register(devices.map(({ index: _, ...device }) => device));
   registry.close();
   const metrics: MetricTable = { indexOf: () => 0, idOf: () => 'pm25' };

@@ -161,7 +161,7 @@ export function copyState(path: string, to: string): string {
 /** Creates an intake over a state file. */
 export function openIntake(db: DatabaseSync): { context: Context; intake: Intake } {
   const context = createContext(db, parseOnce);
-  return { context, intake: new Intake(db, context) };
+  return { context, intake: new Intake(db, context).open() };
 }
 
 /** Commits what an intake learned, as a consumer does with its effects. */

@@ -56,13 +56,14 @@ export function openJournal(
   const { port1, port2 } = new MessageChannel();
   server.serve(port2);
   const appender = createJournalAppender(port1, clock, patience);
+  appender.start();
   return {
     path,
     server,
     appender,
     signal,
     close() {
-      port1.close();
+      appender.stop();
       server.stop();
     },
   };

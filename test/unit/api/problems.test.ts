@@ -95,7 +95,7 @@ const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
   ['/api/v1/nothing', GET, 404, /there is no GET \/api\/v1\/nothing/],
   ['/api/v1/devices', { method: 'PUT' }, 404, /there is no PUT/],
   ['/ingest/d1', json('{}'), 401, /secret of device "d1"/],
-  ['/ingest/d1', json('x'.repeat(5_000)), 413, /too large/],
+  ['/ingest/d1', json('x'.repeat(5_000)), 401, /secret of device "d1"/],
 ];
 
 async function expectProblem(response: Response, status: number, path: string): Promise<{ detail: string }> {

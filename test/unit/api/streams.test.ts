@@ -2,12 +2,13 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
+import { createRefusals } from '../../../api/index.ts';
 import { createStreams } from '../../../api/streams.ts';
 import { ticketEventOf } from '../../../events/index.ts';
 import { openState } from '../../kit/events/state.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
 
-const OPTIONS = { heartbeatMs: 600_000, maxStreams: 10, maxStreamsOfKey: 10 };
+const OPTIONS = { heartbeatMs: 600_000, maxStreams: 10, maxStreamsOfKey: 10, maxStreamsOfAddress: 10 };
 
 /** An outbox, its streams, and a server that streams all of it to whoever connects. */
 async function serve() {
@@ -29,11 +30,12 @@ async function serve() {
       },
     },
     OPTIONS,
+    createRefusals(),
   );
   const responses: ServerResponse[] = [];
   const server = createServer((_request, response) => {
     responses.push(response);
-    streams.open(response, { key: 'k', filter: {}, last: '0' });
+    streams.admit(response, { key: 'k', source: 'here', filter: {}, last: '0' })();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => {

@@ -30,7 +30,23 @@ test.each([
   [{ SMTP_FROM: 'nobody' }, 'SMTP_FROM: must be an address'],
   [{ SMTP_FROM: 'a@b.example\nBcc: x@y.example' }, 'SMTP_FROM: must be an address'],
   [{ LAMPPOST_PUBLIC_URL: 'lamppost.example' }, 'LAMPPOST_PUBLIC_URL: must be an http or https URL'],
+  [{ LAMPPOST_TRUSTED_PROXIES: 'proxy.example' }, 'LAMPPOST_TRUSTED_PROXIES: "proxy.example" is neither an IP address'],
+  [{ HTTP_REQUEST_SECONDS: '0' }, 'HTTP_REQUEST_SECONDS: '],
   [{ WEBHOOK_ALLOW_PRIVATE: 'perhaps' }, 'WEBHOOK_ALLOW_PRIVATE: '],
 ])('settings - %j is refused: %s', (set, problem) => {
   expect(() => readConfig(set, {})).toThrow(problem);
+});
+
+test('settings - what HTTP lets strangers and keys use follows the settings', () => {
+  const set = { HTTP_MAX_CONNECTIONS: '100', HTTP_CONNECTIONS_PER_HOLDER: '7', HTTP_REQUESTS_PER_SECOND: '2.5' };
+  const { edge } = readConfig({ ...set, HTTP_REQUEST_SECONDS: '9', LAMPPOST_TRUSTED_PROXIES: '10.0.0.0/8' }).http;
+  expect(edge).toMatchObject({
+    connections: { total: 100, perHolder: 7, reserve: 20 },
+    requests: { perSecond: 2.5, burst: 25 },
+    timeouts: { requestMs: 9_000 },
+    https: false,
+  });
+  expect([edge.proxies!.trusts('10.1.2.3'), edge.proxies!.trusts('11.1.2.3')]).toEqual([true, false]);
+  const other = { HTTP_REQUESTS_PER_SECOND: '0', LAMPPOST_PUBLIC_URL: 'https://lamppost.city.example' };
+  expect(readConfig(other).http.edge).toMatchObject({ requests: null, https: true });
 });

@@ -4,7 +4,7 @@ import { refusePublish, refuseSubscribe, type TopicRefusal } from '../../../brok
 import type { Key } from '../../../domain/index.ts';
 import type { Identity } from '../../../registry/index.ts';
 
-const device: Identity = { kind: 'device', id: 'bin-1' };
+const device: Identity = { kind: 'device', id: 'bin-1', profile: 'waste-bin' };
 const keyOf = (role: Key['role'], department: string | null): Identity => ({
   kind: 'key',
   id: 'key-1',

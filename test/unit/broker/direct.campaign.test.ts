@@ -260,7 +260,7 @@ describe('past Aedes, in memory', () => {
     });
     const sink = new MemorySink();
     sink.held = true;
-    const publisher = createPublisher({ kind: 'device', id: 'bin-1' });
+    const publisher = createPublisher({ kind: 'device', id: 'bin-1', profile: 'waste-bin' });
     const ways = createDirectWays(createAdmission(sink, () => {}));
     let settled = 0;
     const hooks = { publisher: () => publisher, settled: () => settled++ };

@@ -101,7 +101,8 @@ describe('the guard', () => {
     const wake = guard(connection, limits, {
       authenticated: () => state.authenticated,
       inFlight: () => state.inFlight,
-      overloaded: () => state.overloaded,
+      holds: () => state.overloaded,
+      spent: () => {},
       refused: (why) => state.refused.push(why),
       peel: (bytes) => bytes,
     });

@@ -120,28 +120,6 @@ describe('limits at the same time', () => {
     const mine = scene.sink.taken.filter(({ identity }) => identity === 'bin-1');
     expect(mine.map((one) => one.payload)).toEqual(Array.from({ length: COUNT }, (_, n) => payload(n)));
   });
-
-  test('broker - during an overload no client is read from and none is disconnected; then every message arrives', async () => {
-    await start();
-    const device = await rawLogin(scene.port, 'bin-1');
-    const client = await login(scene.port, 'bin-2');
-    scene.overloaded = true;
-    device.send(publishPacket(TOPIC, '1', 1, 1));
-    device.send(publishPacket(TOPIC, '2', 1, 2));
-    const acknowledged = client.publishAsync('devices/bin-2/readings', '3', { qos: 2 });
-    const late = new RawClient(scene.port);
-    const code = late.connect('bin-3');
-    await until(() => scene.broker.counts().connections === 3, 'the third connection');
-    // Many times the interval at which held reads are looked at.
-    for (let i = 0; i < 30; i++) await new Promise((resolve) => setTimeout(resolve, 2));
-    expect([scene.sink.taken, device.got('puback'), late.packets]).toEqual([[], [], []]);
-    scene.overloaded = false;
-    await acknowledged;
-    expect(await code).toBe(0);
-    await until(() => device.got('puback').length === 2, 'both PUBACKs');
-    expect(scene.sink.taken.map(({ payload }) => payload).sort()).toEqual(['1', '2', '3']);
-    await client.endAsync();
-  });
 });
 
 describe('time', () => {

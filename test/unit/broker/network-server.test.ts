@@ -46,7 +46,7 @@ test.each([
 });
 
 test('network server - no device and no other key publishes uplinks', () => {
-  expect(refusePublish({ kind: 'device', id: '70b3d57ed0001234' }, UPLINK)).toBe('unknown-topic');
+  expect(refusePublish({ kind: 'device', id: '70b3d57ed0001234', profile: 'waste-bin' }, UPLINK)).toBe('unknown-topic');
   for (const role of KEY_ROLES.filter((one) => one !== 'network-server')) {
     const identity: Identity = { kind: 'key', id: 'k', key: { id: 'k', name: 'k', role, department: null } };
     expect(refusePublish(identity, UPLINK)).toBe('keys-do-not-publish');

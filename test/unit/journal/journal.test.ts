@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { join } from 'node:path';
+import { MessageChannel } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { BlockKind } from '../../../domain/index.ts';
 import {
   BatchWriter,
+  createJournalAppender,
   createRoute,
   JournalReader,
   JournalStore,
@@ -170,6 +173,22 @@ describe('group commits', () => {
     expect(results).toEqual(sizes.map(() => null));
     expect(blocksOf(journal.path).flatMap(messagesOf)).toEqual(messages);
     journal.close();
+  });
+
+  test('journal - an appender listens from its start, also for what it sent before, until it is stopped', async () => {
+    const { port1, port2 } = new MessageChannel();
+    const appender = createJournalAppender(port1, { now: () => 1 });
+    expect(port1.hasRef(), 'it does not listen yet').toBe(false);
+    const committed = new Promise((resolve) =>
+      appender.append(appender.route('a', 't'), Buffer.from('1'), (error) => resolve(error?.code ?? null)),
+    );
+    const [request] = await once(port2, 'message');
+    port2.postMessage({ error: null, bytes: request.bytes }, [request.bytes]);
+    appender.start();
+    expect([port1.hasRef(), await committed]).toEqual([true, null]);
+    appender.stop();
+    appender.stop();
+    await once(port2, 'close');
   });
 
   test('journal - the payload is copied at once: its buffer may be reused', async () => {

@@ -1,17 +1,25 @@
 import crypto from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Device } from '../../../domain/index.ts';
-import { Credentials, hashSecret, newSecret, openRegistry, type Registry, sameHash } from '../../../registry/index.ts';
+import {
+  Credentials,
+  createRegistry,
+  hashSecret,
+  newSecret,
+  type Registry,
+  sameHash,
+} from '../../../registry/index.ts';
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 let dir: string;
 let registry: Registry;
-const open = () => openRegistry(join(dir, 'registry.sqlite'), { now: () => NOW });
+const made = () => createRegistry({ clock: { now: () => NOW } }, { path: join(dir, 'registry.sqlite') });
+const open = () => made().open();
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'lamppost-registry-'));
   registry = open();
@@ -36,6 +44,17 @@ function letsIn(user: string, secret: string): boolean {
 }
 
 describe('devices', () => {
+  test('registry - it makes no file until it is opened, and may be closed more than once', () => {
+    const path = join(dir, 'other.sqlite');
+    const other = createRegistry({ clock: { now: () => NOW } }, { path });
+    other.close();
+    expect(existsSync(path)).toBe(false);
+    other.open();
+    expect([existsSync(path), other.count()]).toEqual([true, 0]);
+    other.close();
+    other.close();
+  });
+
   test('registry - a registered device is returned with all its fields, and its secret is valid', () => {
     const device = bin('bin-1', { name: 'Quay', location: { lat: 53.5, lon: 10 }, tags: { owner: 'port' } });
     const [registered] = registry.register([device]);
@@ -195,7 +214,10 @@ describe('secrets', () => {
 
   test('credentials - every login costs one hash and one comparison in constant time, whether or not the name is known', () => {
     const credentials = new Credentials();
-    credentials.apply({ set: [{ identity: { kind: 'device', id: 'a' }, hash: hashSecret('1') }], remove: [] });
+    credentials.apply({
+      set: [{ identity: { kind: 'device', id: 'a', profile: 'waste-bin' }, hash: hashSecret('1') }],
+      remove: [],
+    });
     const compare = vi.spyOn(crypto, 'timingSafeEqual');
     const hash = vi.spyOn(crypto, 'createHash');
     syncBuiltinESMExports();
@@ -207,7 +229,7 @@ describe('secrets', () => {
         ['b', '1'],
       ] as const;
       const found = logins.map(([user, secret]) => credentials.verify(user, Buffer.from(secret)));
-      expect(found).toEqual([{ kind: 'device', id: 'a' }, null, null, null]);
+      expect(found).toEqual([{ kind: 'device', id: 'a', profile: 'waste-bin' }, null, null, null]);
       expect(compare.mock.calls.map(([a, b]) => [a.byteLength, b.byteLength])).toEqual(logins.map(() => [32, 32]));
       expect(hash).toHaveBeenCalledTimes(logins.length);
     } finally {
@@ -225,13 +247,13 @@ describe('secrets', () => {
   test('credentials - a change returns exactly the user names whose old secret is no longer valid', () => {
     const credentials = new Credentials();
     const of = (id: string, secret: string) => ({
-      identity: { kind: 'device' as const, id },
+      identity: { kind: 'device' as const, id, profile: 'waste-bin' },
       hash: hashSecret(secret),
     });
     expect([...credentials.apply({ set: [of('a', '1'), of('b', '1')], remove: [] })]).toEqual([]);
     expect([...credentials.apply({ set: [of('a', '1'), of('b', '2')], remove: ['c'] })].sort()).toEqual(['b', 'c']);
     expect(credentials.verify('b', Buffer.from('1'))).toBeNull();
-    expect(credentials.verify('b', Buffer.from('2'))).toEqual({ kind: 'device', id: 'b' });
+    expect(credentials.verify('b', Buffer.from('2'))).toEqual({ kind: 'device', id: 'b', profile: 'waste-bin' });
     expect(credentials.size).toBe(2);
   });
 });

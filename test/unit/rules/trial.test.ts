@@ -4,8 +4,8 @@ import {
   isoOf,
   LamppostError,
   MINUTE_MS,
+  type PointsSlice,
   type ReadingsQuery,
-  type Series,
 } from '../../../domain/index.ts';
 import { createTrial, type TrialMessage } from '../../../rules/index.ts';
 import { cityControl, parseOnce } from '../../kit/ingest/intake.ts';
@@ -27,23 +27,23 @@ const written = (more: object) => ({
 function bench(stored: readonly (readonly [string, number, number])[], most = Number.POSITIVE_INFINITY) {
   const queries: ReadingsQuery[] = [];
   const city = parseOnce(cityControl())!;
-  const query = async (one: ReadingsQuery): Promise<Series[]> => {
+  async function* read(one: ReadingsQuery): AsyncGenerator<PointsSlice> {
     queries.push(one);
     const within = stored
       .map(([id, minute, value]) => ({ id, ts: T0 + minute * MINUTE_MS, value }))
       .filter(({ id, ts }) => one.devices!.includes(id) && ts >= one.fromMs && ts < one.toMs);
     if (within.length > most) throw new LamppostError('invalid', `more than ${most} points`);
-    const ids = [...new Set(within.map(({ id }) => id))];
-    return ids.map((id) => ({
-      device: id,
-      metric: 'a',
-      unit: 'u',
-      points: within.filter((row) => row.id === id).map(({ ts, value }) => [ts, value] as const),
-    }));
-  };
+    for (const rows of Map.groupBy(within, ({ id }) => id).values()) {
+      yield {
+        series: [{ device: rows[0]!.id, metric: 'a', unit: 'u', from: 0 }],
+        ts: Float64Array.from(rows, ({ ts }) => ts),
+        value: Float64Array.from(rows, ({ value }) => value),
+      };
+    }
+  }
   const devicesIn = (district: string | null) =>
     DEVICES.filter((one) => district === null || one.district === district);
-  const trial = createTrial({ city: () => city, history: { query }, devicesIn });
+  const trial = createTrial({ city: () => city, history: { read }, devicesIn });
   return {
     queries,
     run(more: object, messages: readonly TrialMessage[], context = true) {

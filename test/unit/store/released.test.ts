@@ -9,14 +9,14 @@ import { openReporters } from '../../../citizens/index.ts';
 import { systemClock } from '../../../domain/index.ts';
 import { JournalStore } from '../../../journal/index.ts';
 import { openDeliveries } from '../../../notify/index.ts';
-import { openRegistry } from '../../../registry/index.ts';
+import { createRegistry } from '../../../registry/index.ts';
 import { loadSql } from '../../kit/sql-dump.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/state', import.meta.url));
 /** How the owner of each file opens it. */
 const OWNERS: Readonly<Record<string, (path: string) => { close(): void }>> = {
   state: (path) => openStateFile(dirname(path)),
-  registry: (path) => openRegistry(path, systemClock),
+  registry: (path) => createRegistry({ clock: systemClock }, { path }).open(),
   journal: (path) => new JournalStore(path).open(),
   deliveries: (path) => openDeliveries(path),
   reporters: (path) => openReporters(path),

@@ -20,7 +20,7 @@ describe('GET discovery', () => {
       endpoints: [
         {
           specification: 'http://wiki.open311.org/GeoReport_v2',
-          url: `${server.api.base}/open311/v2`,
+          url: `http://localhost:${server.api.port}/open311/v2`,
           changeset: expect.any(String),
           type: 'production',
           formats: ['text/xml', 'application/json'],

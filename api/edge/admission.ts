@@ -1,0 +1,144 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Clock, KEY_ROLES, type Key, type KeyRole } from '../../domain/index.ts';
+import { type Accounts, createAccounts, type Rate } from '../../limits/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import { problem } from '../problem.ts';
+import type { Connections } from './connections.ts';
+import type { EdgeOptions } from './options.ts';
+import type { Refusals } from './refusals.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The key that the request carries; null on open routes only. */
+    key: Key | null;
+    /** What the client's address is counted as. */
+    source: string;
+  }
+  interface FastifyInstance {
+    admission: Admission;
+  }
+  interface FastifyContextConfig {
+    /** The least role that may call the route; `open` needs no key. Default: viewer. */
+    role?: KeyRole | 'open';
+    /**
+     * Whether requests without a key are not charged to their address: for routes that cost nothing and must always
+     * respond, and for those that know their client in a way of their own.
+     */
+    uncounted?: boolean;
+  }
+}
+
+/** Charges requests to who sends them, before any body is read. */
+export interface Admission {
+  /**
+   * Charges a request to a key or device that is known now. Sends the refusal and returns it; null where the request
+   * may go on.
+   */
+  known(who: string, request: FastifyRequest, reply: FastifyReply): FastifyReply | null;
+  /**
+   * Charges a wrong key or secret to the client's address. Returns after how many ms it may send another, 0 where it may
+   * now. A right one is never refused for the wrong ones.
+   */
+  wrongKey(request: FastifyRequest): number;
+}
+
+interface Parts extends Pick<EdgeOptions, 'requests' | 'strangers' | 'wrongKeys'> {
+  readonly clock: Clock;
+  readonly keys: Pick<ApiDeps['keys'], 'authenticate'>;
+  readonly connections: Connections;
+  readonly refusals: Refusals;
+}
+
+/** Refuses requests before their body is read: without a key of the role that the route needs, or too many. */
+export function admit(app: FastifyInstance, parts: Parts): void {
+  const admission = createAdmission(parts);
+  const strangers = parts.strangers && createAccounts(parts.strangers);
+  app.decorate('admission', admission);
+  app.decorateRequest('key', null);
+  app.addHook('onRequest', async (request, reply) => {
+    const { role: needed = 'viewer', uncounted = false } = request.routeOptions.config;
+    if (needed === 'open' || request.is404) {
+      if (uncounted || strangers === null) return;
+      const waitMs = strangers.take(request.source, 1, parts.clock.now());
+      if (waitMs === 0) return;
+      parts.refusals.count('address-rate');
+      return tooMany(reply, waitMs, 'too many requests without a key from this address');
+    }
+    return withKey(request, reply, needed);
+  });
+
+  /** A route that names no role needs a viewer's (promise 7). */
+  function withKey(request: FastifyRequest, reply: FastifyReply, needed: KeyRole): FastifyReply | undefined {
+    const token = bearerOf(request);
+    const key = token === null ? null : parts.keys.authenticate(token);
+    if (key === null) {
+      const waitMs = token === null ? 0 : admission.wrongKey(request);
+      if (waitMs > 0) return tooManyWrongKeys(reply, waitMs);
+      if (token === null) parts.refusals.count('no-key');
+      reply.header('www-authenticate', 'Bearer realm="lamppost"');
+      return problem(reply, 401, 'send a key: Authorization: Bearer <key>');
+    }
+    request.key = key;
+    const refused = admission.known(key.id, request, reply);
+    if (refused !== null) return refused;
+    if (KEY_ROLES.indexOf(key.role) >= KEY_ROLES.indexOf(needed)) return;
+    parts.refusals.count('role');
+    return problem(reply, 403, `this needs a key of role ${needed}; yours is ${key.role}`);
+  }
+}
+
+function createAdmission({ clock, connections, refusals, requests, wrongKeys }: Parts): Admission {
+  const known = requests && { rate: requests, accounts: createAccounts(requests) };
+  const wrong = createAccounts(wrongKeys);
+  return {
+    known(who, request, reply) {
+      if (!connections.claim(request.raw.socket, who)) {
+        refusals.count('connections');
+        reply.header('connection', 'close');
+        return tooMany(reply, 1_000, 'too many connections with this key are in use; wait until one has ended');
+      }
+      if (known === null) return null;
+      const waitMs = known.accounts.take(who, 1, clock.now());
+      showRate(reply, known, who, waitMs || known.accounts.waitMs(who, clock.now(), known.rate.burst));
+      if (waitMs === 0) return null;
+      refusals.count('key-rate');
+      const { perSecond, burst } = known.rate;
+      return tooMany(reply, waitMs, `more than ${burst} requests at once, or ${perSecond} a second, with this key`);
+    },
+    wrongKey({ source }) {
+      refusals.count('wrong-key');
+      const waitMs = wrong.take(source, 1, clock.now());
+      if (waitMs > 0) refusals.count('wrong-keys-limit');
+      return waitMs;
+    },
+  };
+
+  /** Sets the RateLimit headers (IETF draft-ietf-httpapi-ratelimit-headers-10). */
+  function showRate(reply: FastifyReply, { rate, accounts }: Known, who: string, waitMs: number): void {
+    const window = Math.max(1, Math.round(rate.burst / rate.perSecond));
+    reply.header('ratelimit-policy', `"requests";q=${rate.burst};w=${window}`);
+    reply.header('ratelimit', `"requests";r=${accounts.left(who, clock.now())};t=${Math.ceil(waitMs / 1_000)}`);
+  }
+}
+
+interface Known {
+  readonly rate: Rate;
+  readonly accounts: Accounts;
+}
+
+/** Sends the refusal of an address that sent too many wrong keys. */
+export function tooManyWrongKeys(reply: FastifyReply, waitMs: number): FastifyReply {
+  return tooMany(reply, waitMs, `${TOO_MANY_WRONG}; a right key is accepted at any time`);
+}
+
+export const TOO_MANY_WRONG = 'too many wrong keys from this address';
+
+function tooMany(reply: FastifyReply, waitMs: number, detail: string): FastifyReply {
+  return problem(reply.header('retry-after', String(Math.ceil(waitMs / 1_000))), 429, detail, { code: 'limit' });
+}
+
+/** Returns the token of `Authorization: Bearer`; null where there is none. */
+function bearerOf({ headers }: FastifyRequest): string | null {
+  const [scheme, token] = (headers.authorization ?? '').split(' ');
+  return scheme?.toLowerCase() === 'bearer' && token ? token : null;
+}

@@ -1,0 +1,30 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Connections } from './connections.ts';
+import { clientErrors } from './faults.ts';
+import type { Timeouts } from './options.ts';
+import type { Refusals } from './refusals.ts';
+import { isWebSocket } from './web-sockets.ts';
+
+/** The first line and the headers of a request, bytes. */
+const MAX_HEADER = 16 * 1024;
+
+/**
+ * Returns what creates Node's server for Fastify, once for each address that it listens on. `requestTimeout` is about
+ * what clients send, so that streams of events may take as long as they like (Node: http.Server).
+ */
+export function listenerOf(timeouts: Timeouts, connections: Connections, refusals: Refusals) {
+  return (listener: RequestListener): Server => {
+    const options = {
+      maxHeaderSize: MAX_HEADER,
+      headersTimeout: Math.min(timeouts.headersMs, timeouts.requestMs),
+      requestTimeout: timeouts.requestMs,
+      keepAliveTimeout: timeouts.keepAliveMs,
+      connectionsCheckingInterval: timeouts.checkMs,
+      shouldUpgradeCallback: isWebSocket,
+    };
+    const server = createServer(options, listener);
+    server.on('connection', (socket) => connections.accept(socket));
+    server.on('clientError', clientErrors(refusals));
+    return server;
+  };
+}

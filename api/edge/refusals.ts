@@ -1,0 +1,37 @@
+/** Why requests and connections are refused or ended. */
+export const REFUSED = [
+  'no-key',
+  'wrong-key',
+  'wrong-keys-limit',
+  'role',
+  'key-rate',
+  'address-rate',
+  'connections',
+  'web-sockets',
+  'concurrency',
+  'streams',
+  'stream-gave-way',
+  'timeout',
+  'not-http',
+  'headers-too-large',
+  'body-too-large',
+  'body-not-ended',
+  'content-encoding',
+  'nesting',
+] as const;
+
+export type Refused = (typeof REFUSED)[number];
+
+/** Counts what the HTTP listener refused since its start, by reason. */
+export interface Refusals {
+  count(reason: Refused): void;
+  counts(): Readonly<Record<Refused, number>>;
+}
+
+export function createRefusals(): Refusals {
+  const counts = Object.fromEntries(REFUSED.map((reason) => [reason, 0])) as Record<Refused, number>;
+  return {
+    count: (reason) => void counts[reason]++,
+    counts: () => ({ ...counts }),
+  };
+}

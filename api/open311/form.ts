@@ -1,0 +1,149 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { MOST_PHOTO_BYTES } from '../../citizens/index.ts';
+import { type Fault, Refused, shown } from './protocol.ts';
+import type { Visit } from './visit.ts';
+
+/** The largest form without its photo, bytes. */
+const MOST_TEXT = 256 * 1024;
+const MOST_FIELDS = 100;
+/** The largest body: a photo, the fields, and what is between the parts. */
+const MOST_BODY = MOST_PHOTO_BYTES + 2 * MOST_TEXT;
+
+/** Limits of a multipart form, sizes in bytes. */
+export const FORM_LIMITS = {
+  fields: MOST_FIELDS,
+  fieldSize: 16 * 1024,
+  fieldNameSize: 200,
+  files: 2,
+  parts: MOST_FIELDS + 2,
+  fileSize: MOST_PHOTO_BYTES,
+} as const;
+
+/** The contents of a form without its empty fields. */
+export interface Form {
+  /** By name; of several values the last. */
+  readonly fields: ReadonlyMap<string, string>;
+  /** `attribute[CODE]` and `attribute[CODE][]`, by code. */
+  readonly attributes: ReadonlyMap<string, readonly string[]>;
+  /** The file as it was sent. */
+  readonly file: Buffer | null;
+}
+
+const wrong = (description: string) => new Refused([{ code: 400, description } satisfies Fault]);
+
+/**
+ * Reads a form: `application/x-www-form-urlencoded`, or `multipart/form-data` with a photo. The sender is identified as
+ * soon as the form says who it is; of an unknown one nothing is decoded. Throws `Refused`.
+ */
+export async function readForm(request: FastifyRequest, reply: FastifyReply, visit: Visit): Promise<Form> {
+  try {
+    if (Number(request.headers['content-length'] ?? 0) > MOST_BODY) {
+      reply.header('connection', 'close');
+      throw wrong(`the form has more than ${MOST_BODY} bytes; media: at most 5 MB`);
+    }
+    const form = request.isMultipart() ? await readParts(request, visit) : await readFields(request, visit);
+    visit.identify(form.fields.get('api_key'));
+    return form;
+  } catch (error) {
+    drain(request);
+    // Errors of the parser itself have no status; what it refuses has one.
+    if (error instanceof Refused || (error as FastifyError).statusCode !== undefined) throw error;
+    throw wrong(`the form is broken or ended early: ${(error as Error).message}`);
+  }
+}
+
+/** Lets the rest of a body go by, so that the client can finish and read its response. */
+function drain({ raw }: FastifyRequest): void {
+  raw.unpipe();
+  raw.resume();
+  let bytes = 0;
+  raw.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > MOST_BODY) raw.destroy();
+  });
+}
+
+async function readFields({ raw }: FastifyRequest, visit: Visit): Promise<Form> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MOST_TEXT) throw wrong(`a form without a photo has at most ${MOST_TEXT} bytes`);
+    visit.hold(chunk.length);
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString();
+  if (text.split('&', MOST_FIELDS + 1).length > MOST_FIELDS) throw wrong(`a form has at most ${MOST_FIELDS} fields`);
+  return formOf([...new URLSearchParams(text)], null);
+}
+
+/** Parts are taken as they arrive. A body without an end is cut where it is larger than any form. */
+async function readParts(request: FastifyRequest, visit: Visit): Promise<Form> {
+  const { promise: tooLarge, reject } = Promise.withResolvers<never>();
+  tooLarge.catch(() => {});
+  let bytes = 0;
+  request.raw.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > MOST_BODY) reject(wrong(`the form has more than ${MOST_BODY} bytes; media: at most 5 MB`));
+  });
+  const read = takeParts(request, visit);
+  read.catch(() => {});
+  return await Promise.race([read, tooLarge]);
+}
+
+async function takeParts(request: FastifyRequest, visit: Visit): Promise<Form> {
+  const entries: [string, string][] = [];
+  let file: Buffer | null = null;
+  let text = 0;
+  for await (const part of request.parts()) {
+    if (part.type === 'file') {
+      const found = await fileOf(part.file, { visit, isSecond: file !== null });
+      file ??= found;
+      continue;
+    }
+    const value = String(part.value);
+    text += part.fieldname.length + value.length;
+    if (part.valueTruncated) throw wrong(`${shown(part.fieldname)}: at most ${FORM_LIMITS.fieldSize} bytes`);
+    if (text > MOST_TEXT) throw wrong(`the fields of a form have at most ${MOST_TEXT} characters`);
+    visit.hold(part.fieldname.length + value.length);
+    if (part.fieldname === 'api_key' && value.trim() !== '') visit.identify(value.trim());
+    entries.push([part.fieldname, value]);
+  }
+  return formOf(entries, file);
+}
+
+/** Browsers send an empty file where none was chosen; it counts as none. Memory of its own can move to a thread. */
+async function fileOf(
+  stream: AsyncIterable<Buffer>,
+  { visit, isSecond }: { readonly visit: Visit; readonly isSecond: boolean },
+): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    if (isSecond) throw wrong('one photo, not 2');
+    visit.hold(chunk.length);
+    chunks.push(chunk);
+    length += chunk.length;
+  }
+  if (length === 0) return null;
+  const file = Buffer.allocUnsafeSlow(length);
+  let at = 0;
+  for (const chunk of chunks) at += chunk.copy(file, at);
+  return file;
+}
+
+/** Characters that XML and people's screens do not have: controls but tabs and line breaks, and halves of others. */
+const INVISIBLE = /[\ufffe\uffff]|[^\P{Cc}\t\n\r]/gu;
+
+function formOf(entries: readonly (readonly [string, string])[], file: Buffer | null): Form {
+  const fields = new Map<string, string>();
+  const attributes = new Map<string, string[]>();
+  for (const [name, text] of entries) {
+    const value = text.toWellFormed().replace(INVISIBLE, '').trim();
+    if (value === '') continue;
+    const code = /^attribute\[([^\]]+)\](?:\[\d*\])?$/.exec(name)?.[1];
+    if (code === undefined) fields.set(name, value);
+    else attributes.set(code, [...(attributes.get(code) ?? []), value]);
+  }
+  return { fields, attributes, file };
+}

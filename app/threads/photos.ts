@@ -1,0 +1,21 @@
+import type { Photo, PhotoFault, PhotoThread } from '../../citizens/index.ts';
+import { spawn } from './rpc.ts';
+
+/** Starts the thread that cleans photos. Files and photos are moved between the threads, not copied. */
+export function startPhotoThread(): PhotoThread {
+  // A crash rejects the photo that it was at, and ends nothing else.
+  const { worker, ended } = spawn<object>('./photo.ts', { data: {}, onCrash: () => {} });
+  return {
+    clean(file) {
+      const own = file.byteLength === file.buffer.byteLength ? file : new Uint8Array(file);
+      const { promise, resolve, reject } = Promise.withResolvers<Photo | PhotoFault>();
+      worker.once('message', (result: PhotoFault | (Omit<Photo, 'bytes'> & { readonly bytes: Uint8Array })) =>
+        resolve(typeof result === 'string' ? result : { ...result, bytes: Buffer.from(result.bytes.buffer) }),
+      );
+      void ended.then(() => reject(new Error('the thread that cleans photos has ended')));
+      worker.postMessage(own, [own.buffer as ArrayBuffer]);
+      return promise;
+    },
+    end: () => worker.terminate(),
+  };
+}

@@ -1,0 +1,226 @@
+import { deflateSync, gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { EDGE } from '../../../../api/index.ts';
+import { ADMIN, openApi, type TestApi } from '../../../kit/api/kit.ts';
+import { posting, rawClient } from '../../../kit/api/raw.ts';
+
+const TIMEOUTS = { ...EDGE.timeouts, checkMs: 20 };
+let api: TestApi;
+beforeEach(async () => {
+  api = await openApi({ edge: { timeouts: { ...TIMEOUTS, drainMs: 100 } } });
+});
+afterEach(() => api.stop());
+
+/** Opens another API with other times. */
+async function reopen(timeouts: Partial<typeof TIMEOUTS>, more = {}) {
+  await api.stop();
+  api = await openApi({ edge: { timeouts: { ...TIMEOUTS, ...timeouts } }, ...more });
+}
+
+const ENDLESS = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
+const json = (body: string): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body,
+});
+const CHUNK = `${(65_536).toString(16)}\r\n${'x'.repeat(65_536)}\r\n`;
+
+describe('a body that nobody asked for', () => {
+  test.each([
+    ['/api/v1/devices', { authorization: 'Bearer wrong' }, 401],
+    ['/api/v1/devices', {}, 401],
+    ['/ingest/d1', { authorization: 'Bearer wrong' }, 401],
+    ['/ingest/sensor-community', { 'x-sensor': 'd1' }, 401],
+    ['/nothing', {}, 404],
+    ['/api/v1/devices', { authorization: `Bearer ${ADMIN}`, 'content-encoding': 'br' }, 415],
+  ])(
+    'api - POST %s with %j gets its %i before the body has ended, and the connection is closed in time',
+    async (path, headers, status) => {
+      const client = rawClient(api.port, posting(path, { ...ENDLESS, ...headers }));
+      await client.until(new RegExp(`^HTTP/1.1 ${status} `));
+      await client.closed;
+      expect(api.deps.refusals.counts()['body-not-ended']).toBe(1);
+    },
+  );
+
+  test('api - is read up to a bound of bytes, then the connection is closed', async () => {
+    await reopen({ drainMs: 600_000 });
+    const client = rawClient(api.port, posting('/api/v1/devices', ENDLESS));
+    await client.until(/^HTTP\/1.1 401 /);
+    let sent = 0;
+    const pump = () => {
+      while (!client.socket.destroyed && client.socket.write(CHUNK)) sent++;
+      sent++;
+    };
+    client.socket.on('drain', pump);
+    pump();
+    await client.closed;
+    expect(api.deps.refusals.counts()['body-not-ended']).toBe(1);
+    expect(sent).toBeGreaterThan(16);
+  });
+
+  test('api - of 11 MB from a client that sends all of it does not hide the refusal', async () => {
+    const response = await api.fetch('/api/v1/devices', { ...json(`"${'x'.repeat(11_000_000)}"`), key: 'wrong' });
+    expect(response.status).toBe(401);
+  });
+
+  test('api - that is short leaves the connection open for the next request', async () => {
+    const short = { 'content-type': 'application/json', 'content-length': '2' };
+    const client = rawClient(api.port, posting('/api/v1/devices', short));
+    client.socket.write('{}');
+    await client.until(/401 Unauthorized/);
+    client.socket.write('GET /health HTTP/1.1\r\nhost: x\r\n\r\n');
+    await client.until(/"status":"ok"/);
+    client.socket.destroy();
+  });
+});
+
+describe('a client that sends slowly', () => {
+  const keyed = { authorization: `Bearer ${ADMIN}`, 'content-type': 'application/json', 'content-length': '1000' };
+
+  test('api - a body that stalls ends with 408', async () => {
+    await reopen({ stallMs: 60 });
+    const client = rawClient(api.port, posting('/api/v1/devices', keyed));
+    client.socket.write('{');
+    const text = await client.closed;
+    expect(text).toMatch(/^HTTP\/1.1 408 Request Timeout\r\n/);
+    expect(text).toContain('no byte of the body arrived');
+    expect(api.deps.refusals.counts().timeout).toBe(1);
+  });
+
+  test('api - a body that drips ends with 408', async () => {
+    await reopen({ requestMs: 300 });
+    const client = rawClient(api.port, posting('/api/v1/devices', keyed));
+    const drip = setInterval(() => client.socket.write(' '), 10);
+    const text = await client.closed;
+    clearInterval(drip);
+    expect(text).toMatch(/^HTTP\/1.1 408 /);
+    expect(text).toContain('application/problem+json');
+  });
+
+  test.each([[['GET /health HTTP/1.1', 'x-slow: 1']], [[]]])(
+    'api - a header that does not end is closed (%j)',
+    async (lines) => {
+      await reopen({ headersMs: 100 });
+      const client = rawClient(api.port, lines);
+      expect(await client.closed).toMatch(/^HTTP\/1.1 408 /);
+    },
+  );
+
+  test('api - a stream of events outlives all of these times', async () => {
+    await reopen({ headersMs: 500, requestMs: 500, stallMs: 500, keepAliveMs: 500 }, { heartbeatMs: 200 });
+    const lines = [
+      'GET /api/v1/events HTTP/1.1',
+      'host: x',
+      'accept: text/event-stream',
+      `authorization: Bearer ${ADMIN}`,
+    ];
+    const client = rawClient(api.port, [...lines, '']);
+    await client.until(/(: still here[\s\S]*){10}/);
+    api.incidents(1);
+    await client.until(/city.lamppost.ticket.opened/);
+    client.socket.destroy();
+  });
+
+  test('api - a handler that takes longer than a body may stall is not ended', async () => {
+    await reopen({ stallMs: 30 });
+    api.deps.rules.resolve('r1', 'admin');
+    const body = JSON.stringify({ rule: 'r1' });
+    const lines = posting('/api/v1/rules/backtest', { ...keyed, 'content-length': String(body.length) });
+    const client = rawClient(api.port, lines);
+    client.socket.write(body);
+    await client.until(/no backtests here/);
+    client.socket.destroy();
+  });
+});
+
+describe('bounds of a body', () => {
+  test('api - 64 KiB are taken, a byte more is 413, unless a route takes more', async () => {
+    const note = (size: number) => {
+      const head = '{"name":"x","role":"viewer","department":null';
+      return `${head}${' '.repeat(size - head.length - 1)}}`;
+    };
+    expect((await api.fetch('/api/v1/keys', json(note(65_536)))).status).toBe(201);
+    const refused = await api.fetch('/api/v1/keys', json(note(65_537)));
+    expect(refused.status).toBe(413);
+    expect(api.deps.refusals.counts()['body-too-large']).toBe(1);
+  });
+
+  test('api - JSON of 64 levels is read, deeper is 400 everywhere, and nothing recurses into it', async () => {
+    const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+    const reading = (depth: number) => `{"rule":"r1","device":"d1","readings":[{"metrics":${nested(depth)}}]}`;
+    expect((await api.fetch('/api/v1/rules/try', json(reading(61)))).status).toBe(200);
+    for (const [path, body] of [
+      ['/api/v1/rules/try', reading(62)],
+      ['/api/v1/rules/try', reading(20_000)],
+      ['/api/v1/rules', `{"id":${nested(20_000)}}`],
+      ['/api/v1/devices', `{"tags":${'{"a":'.repeat(5_000)}1${'}'.repeat(5_000)}}`],
+      ['/api/v1/silences', nested(30_000)],
+      ['/api/v1/webhooks', '['.repeat(60_000)],
+    ] as const) {
+      const response = await api.fetch(path, json(body));
+      expect(response.status, path).toBe(400);
+      expect(await response.text()).toContain('nested more deeply than 64');
+    }
+    expect(api.deps.refusals.counts().nesting).toBe(6);
+  });
+
+  test('api - brackets inside of text are no levels', async () => {
+    const body = JSON.stringify({ name: `${'['.repeat(90)}\\"${'{'.repeat(90)}`, role: 'viewer' });
+    expect((await api.fetch('/api/v1/keys', json(body))).status).toBe(201);
+  });
+});
+
+describe('content-encoding', () => {
+  const send = async (body: Buffer, encoding: string, path = '/ingest/d1') => {
+    const secret = await api.deps.devices.rotate('d1');
+    return api.fetch(path, {
+      ...json(''),
+      body,
+      key: secret,
+      headers: { 'content-type': 'application/json', 'content-encoding': encoding },
+    });
+  };
+  const READING = Buffer.from('{"metrics":{"a":1}}');
+
+  test.each([
+    ['gzip', gzipSync(READING)],
+    ['GZIP', gzipSync(READING)],
+    ['x-gzip', gzipSync(READING)],
+    ['deflate', deflateSync(READING)],
+    ['identity', READING],
+  ])('ingest - a reading in %s is journalled as if it were not', async (encoding, body) => {
+    const before = (await api.deps.ledger('d1'))!.messages;
+    expect((await send(body, encoding)).status).toBe(200);
+    expect((await api.deps.ledger('d1'))!.messages.received).toBe(before.received + 1);
+    expect((await api.deps.quarantine.list({ limit: 1, after: null, discarded: false })).items[0]?.device).not.toBe(
+      'd1-new',
+    );
+  });
+
+  test('ingest - a body that inflates to the largest message is taken, one byte more is 413 (a bomb inflates no further)', async () => {
+    const padded = (size: number) => Buffer.concat([READING, Buffer.alloc(size - READING.length, ' ')]);
+    expect((await send(gzipSync(padded(4_096)), 'gzip')).status).toBe(200);
+    const more = await send(gzipSync(padded(4_097)), 'gzip');
+    expect([more.status, ((await more.json()) as { detail: string }).detail]).toEqual([
+      413,
+      expect.stringContaining('4096 bytes'),
+    ]);
+    expect((await send(gzipSync(Buffer.alloc(4_000_000)), 'gzip')).status).toBe(413);
+  });
+
+  test('ingest - what is not gzip is 400, another encoding 415 with those that are right', async () => {
+    const broken = await send(READING, 'gzip');
+    expect([broken.status, await broken.text()]).toEqual([400, expect.stringContaining('is not gzip')]);
+    const other = await send(READING, 'br');
+    expect([other.status, other.headers.get('accept-encoding')]).toEqual([415, 'gzip, deflate']);
+    expect((await send(READING, 'gzip, gzip')).status).toBe(415);
+  });
+
+  test('api - any other route refuses an encoded body and says so', async () => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+    const response = await api.fetch('/api/v1/keys', { method: 'POST', headers, body: gzipSync('{}') });
+    expect(response.status).toBe(415);
+    expect(await response.text()).toContain('without Content-Encoding');
+  });
+});
