@@ -4,13 +4,12 @@ import { boundTo, type Key, LamppostError, type Ticket } from '../../domain/inde
 import { hashSecret } from '../../registry/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { RatingResponse, ReporterResponse, RequestResponse } from '../responses/citizens.ts';
-import { found } from '../schema.ts';
+import { found, Id } from '../schema.ts';
 import type { App } from './routes.ts';
 import { seenTicket } from './tickets.ts';
 
 type Deps = Pick<ApiDeps, 'citizens' | 'city' | 'tickets' | 'log'>;
 
-const Id = z.object({ id: z.string() });
 const tags = ['citizens'];
 
 /** What belongs to a ticket that a citizen reported: their rating, the details they gave, and who they are. */

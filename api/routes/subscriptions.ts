@@ -11,21 +11,23 @@ import {
 } from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
-import { given, Paged, pageOf } from '../schema.ts';
+import { given, Id, Name, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const tags = ['subscriptions'];
 const config = { role: 'admin' } as const;
-const Id = z.object({ id: z.string() });
-const DeliveryId = Id.extend({ delivery: z.string() });
+const DeliveryId = Id.extend({ delivery: Name });
 
 const MIN_DIGEST_MS = 10_000;
 const MAX_DIGEST_MS = 7 * DAY_MS;
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day, such as "07:30"');
-const Every = z.string().refine((text) => {
-  const ms = parseDuration(text);
-  return ms !== null && ms >= MIN_DIGEST_MS && ms <= MAX_DIGEST_MS;
-}, 'must be a duration from 10s to 7d, such as "15m"');
+const Every = z
+  .string()
+  .max(20)
+  .refine((text) => {
+    const ms = parseDuration(text);
+    return ms !== null && ms >= MIN_DIGEST_MS && ms <= MAX_DIGEST_MS;
+  }, 'must be a duration from 10s to 7d, such as "15m"');
 
 const Mail = z.strictObject({
   ...EmailSettingsSchema.shape,
@@ -42,8 +44,8 @@ const Mail = z.strictObject({
           ({ from, to }) => from !== to,
           'from and to must differ: quiet hours of a whole day would hold all mail',
         ),
-      z.strictObject({ during: z.string() }),
-      z.strictObject({ outside: z.string() }),
+      z.strictObject({ during: Name }),
+      z.strictObject({ outside: Name }),
     ])
     .nullable(),
 });
@@ -56,7 +58,7 @@ const Creation = z.discriminatedUnion('channel', [
     quietHours: quietHours.default(null),
     critical: critical.default('at-once'),
   }),
-  z.strictObject({ channel: z.literal('webhook'), webhook: z.string(), party: PartyName, filter: filter.default({}) }),
+  z.strictObject({ channel: z.literal('webhook'), webhook: Name, party: PartyName, filter: filter.default({}) }),
 ]);
 const Change = Mail.omit({ channel: true }).partial();
 
@@ -88,7 +90,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
       schema: {
         tags,
         summary: 'Lists subscriptions of all parties or of one',
-        querystring: Paged.extend({ party: z.string().exactOptional() }),
+        querystring: Paged.extend({ party: Name.exactOptional() }),
         response: { 200: pageOf(SubscriptionResponse) },
       },
     },
@@ -204,7 +206,7 @@ function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void
         params: Id,
         querystring: Paged.extend({
           state: z.enum(DELIVERY_STATES).exactOptional(),
-          event: z.string().exactOptional(),
+          event: Name.exactOptional(),
         }),
         response: { 200: pageOf(DeliveryResponse) },
       },

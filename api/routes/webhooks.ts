@@ -12,13 +12,12 @@ import {
 } from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
-import { given, Instant, Paged, pageOf } from '../schema.ts';
+import { given, Id, Instant, Name, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const tags = ['webhooks'];
 const config = { role: 'admin' } as const;
-const Id = z.object({ id: z.string() });
-const DeliveryId = Id.extend({ delivery: z.string() });
+const DeliveryId = Id.extend({ delivery: Name });
 
 const Settings = z.strictObject({
   ...WebhookSettingsSchema.shape,
@@ -28,6 +27,7 @@ const Settings = z.strictObject({
       hostname: /^[^\s]+$/,
       error: 'must be an http or https URL, such as https://city.example/hooks/lamppost',
     })
+    .max(2_000)
     .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), 'must have no user and password: put them into "authorization"'),
   filter: FilterBody.nullable(),
   concurrency: z.number().int().min(1).max(32),
@@ -85,7 +85,7 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
       schema: {
         tags,
         summary: 'Lists webhooks without their secrets',
-        querystring: Paged.extend({ party: z.string().exactOptional() }),
+        querystring: Paged.extend({ party: Name.exactOptional() }),
         response: { 200: pageOf(WebhookResponse) },
       },
     },
@@ -196,7 +196,7 @@ function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         params: Id,
         querystring: Paged.extend({
           state: z.enum(DELIVERY_STATES).exactOptional(),
-          event: z.string().exactOptional(),
+          event: Name.exactOptional(),
         }),
         response: { 200: pageOf(DeliveryResponse) },
       },

@@ -5,8 +5,8 @@ import { afterEach, expect, test } from 'vitest';
 import {
   createMedia,
   createReception,
+  createReporters,
   mediaPath,
-  openReporters,
   type Photo,
   photoOf,
   type Report,
@@ -24,7 +24,7 @@ afterEach(() => {
 function openFolder() {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-citizens-'));
   const path = join(dir, 'reporters.sqlite');
-  const reporters = openReporters(path);
+  const reporters = createReporters({ path }).open();
   opened.push(reporters);
   const media = createMedia(join(dir, 'media'));
   /** Every byte of the file and its log. */
@@ -51,7 +51,7 @@ test('reporters - are returned as stored, also after the file is opened again', 
   reporters.put('r-1', lin(1));
   expect(reporters.get('r-1')).toEqual(lin(1));
   expect(reporters.get('r-2')).toBeNull();
-  const again = openReporters(path);
+  const again = createReporters({ path }).open();
   opened.push(again);
   expect(again.get('r-1')).toEqual(lin(1));
 });
