@@ -44,7 +44,7 @@ export function openCitizens(
     clean: cleaning.clean,
     rate: (rating) => engine.rateTicket(rating),
     requests,
-    photo: media.get,
+    photo: media.open,
     reporter: (ticket) => reporters.get(ticket),
     forget: (ticket) => reporters.forget([ticket]) > 0,
   };

@@ -47,7 +47,7 @@ const Settings = z.object({
   LAMPPOST_QUARANTINE_MAX_BYTES: bytes(1_024 * MIB),
   /** The same for one device; past it its oldest are dropped. */
   LAMPPOST_QUARANTINE_DEVICE_BYTES: bytes(16 * MIB),
-  /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
+  /** The folder of all backups; absent: there are none, also on request. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many nightly backups are kept. */
   LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),

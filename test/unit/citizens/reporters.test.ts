@@ -82,6 +82,11 @@ test('media - a photo is stored once, under its hash, and returned', async () =>
   expect(await media.put(photo)).toBe(name);
   expect(readdirSync(join(dir, 'media'))).toEqual([name]);
   expect(await media.get(name)).toEqual(photo);
+  const { stream, ...about } = (await media.open(name))!;
+  expect(about).toEqual({ type: photo.type, length: photo.bytes.length });
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  expect(Buffer.concat(chunks).equals(photo.bytes)).toBe(true);
 });
 
 test.each([
@@ -94,6 +99,7 @@ test.each([
 ])('media - "%s" is no photo of this folder', async (name) => {
   const { media } = openFolder();
   expect(await media.get(name)).toBeNull();
+  expect(await media.open(name)).toBeNull();
   await media.put(photo);
   expect(await media.get(name)).toBeNull();
 });
