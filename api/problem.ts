@@ -74,10 +74,15 @@ export function respondWithProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => problem(reply, 404, `there is no ${request.method} ${request.url}`));
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (hasZodFastifySchemaValidationErrors(error)) {
-      const errors = error.validation.flatMap(({ instancePath, message, params }) =>
-        faultsOf(instancePath || '/', { message: message ?? '', path: [], ...params }),
-      );
-      const detail = errors.map(({ path, message }) => `${error.validationContext}${path}: ${message}`).join('; ');
+      const all = error.validation
+        .slice(0, MOST_ERRORS)
+        .flatMap(({ instancePath, message, params }) =>
+          faultsOf(instancePath || '/', { message: message ?? '', path: [], ...params }),
+        );
+      const errors = all.slice(0, MOST_ERRORS).map(({ path, message }) => ({ path, message: brief(message) }));
+      const shown = errors.map(({ path, message }) => `${error.validationContext}${path}: ${message}`);
+      const more = Math.max(all.length, error.validation.length) - errors.length;
+      const detail = [...shown, ...(more === 0 ? [] : [`and ${more} more`])].join('; ');
       return problem(reply, 400, detail, { errors });
     }
     if (error instanceof LamppostError) {
@@ -86,6 +91,7 @@ export function respondWithProblems(app: FastifyInstance): void {
     if (error.statusCode === 415) return problem(reply, 415, 'send the body as application/json');
     if (error.statusCode !== undefined && error.statusCode < 500)
       return problem(reply, error.statusCode, error.message);
+    if (isTooDeep(error)) return problem(reply, 400, 'the body is nested too deeply');
     request.log.error({ err: error }, 'a request failed');
     return problem(reply, 500, 'internal error; the server log has the details');
   });
@@ -93,6 +99,16 @@ export function respondWithProblems(app: FastifyInstance): void {
 
 /** How long a client waits before it tries again, where the error does not say, ms. */
 const RETRY_MS: Readonly<Record<number, number>> = { 429: 1_000, 503: 2_000 };
+
+/** Mistakes that a problem lists. */
+const MOST_ERRORS = 50;
+const MOST_MESSAGE = 500;
+
+/** A message may quote what was sent. */
+const brief = (message: string) => (message.length > MOST_MESSAGE ? `${message.slice(0, MOST_MESSAGE)}…` : message);
+
+/** Whether something recursed too deeply: into YAML, of which the depth is not known before it is parsed. */
+const isTooDeep = (error: Error) => error instanceof RangeError && error.message.includes('call stack');
 
 function sendKnown(reply: FastifyReply, error: LamppostError): FastifyReply {
   const { code, message, reason, problems } = error;

@@ -8,10 +8,10 @@ const names = z.array(z.string().min(1).max(200)).min(1).max(200);
 /** The filter of a receiver in a request. A list that is absent matches all. */
 export const FilterBody = z
   .strictObject({
-    types: z.array(z.enum(EVENT_TYPES)).min(1),
+    types: z.array(z.enum(EVENT_TYPES)).min(1).max(EVENT_TYPES.length),
     departments: names,
     districts: names,
-    severities: z.array(SeveritySchema).min(1),
+    severities: z.array(SeveritySchema).min(1).max(20),
     rules: names,
     parties: names,
   })

@@ -4,11 +4,23 @@ import { z } from 'zod';
 import { LamppostError, SEVERITIES } from '../domain/index.ts';
 import { parseTimestamp } from '../ingest/index.ts';
 
+/** The bounds of what a request has: names and ids, how many of them, and short texts. */
+const MOST_NAME = 200;
+const MOST_NAMES = 1_000;
+const MOST_SHORT = 100;
+
+/** A name or an id in a request. */
+export const Name = z.string().max(MOST_NAME);
+
+/** Parameters of a path that names one thing. */
+export const Id = z.object({ id: Name });
+
 /** `?limit=&after=` of every list. */
 export const Paged = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   after: z
     .string()
+    .max(MOST_NAME)
     .nullish()
     .transform((after) => after ?? null),
 });
@@ -21,8 +33,10 @@ export const SeveritySchema = z.enum(SEVERITIES);
 
 /** One or several names, repeated or comma separated. */
 export const Names = z
-  .union([z.string(), z.array(z.string())])
-  .transform((names) => (Array.isArray(names) ? names : [names]).flatMap((one) => one.split(',')).filter(Boolean));
+  .union([z.string().max(MOST_NAMES * MOST_SHORT), z.array(Name).max(MOST_NAMES)])
+  .transform((names) => (Array.isArray(names) ? names : [names]).flatMap((one) => one.split(',')).filter(Boolean))
+  .refine((names) => names.length <= MOST_NAMES, `at most ${MOST_NAMES} names`)
+  .refine((names) => names.every((name) => name.length <= MOST_NAME), `a name has at most ${MOST_NAME} characters`);
 
 /** One or several names of a list, repeated or comma separated. */
 export const namesOf = <const T extends readonly string[]>(names: T) =>
@@ -31,13 +45,16 @@ export const namesOf = <const T extends readonly string[]>(names: T) =>
 /**
  * Epoch milliseconds, or ISO 8601: a day (UTC) or a time with a zone. A `+` that was decoded as a space counts as `+`.
  */
-export const Instant = z.string().transform((text, context) => {
-  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', '+');
-  const ms = parseTimestamp(/^\d+$/.test(text) ? Number(text) : time);
-  if (Number.isFinite(ms)) return ms;
-  context.addIssue(`"${text}" is neither ISO 8601 with a zone (2026-01-31T12:00:00Z) nor epoch milliseconds`);
-  return z.NEVER;
-});
+export const Instant = z
+  .string()
+  .max(MOST_SHORT)
+  .transform((text, context) => {
+    const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', '+');
+    const ms = parseTimestamp(/^\d+$/.test(text) ? Number(text) : time);
+    if (Number.isFinite(ms)) return ms;
+    context.addIssue(`"${text}" is neither ISO 8601 with a zone (2026-01-31T12:00:00Z) nor epoch milliseconds`);
+    return z.NEVER;
+  });
 
 /** Returns the value. Throws `not-found` where it is null. */
 export function found<T>(value: T | null, what: string): T {

@@ -47,7 +47,7 @@ const Settings = z.object({
   LAMPPOST_QUARANTINE_MAX_BYTES: bytes(1_024 * MIB),
   /** The same for one device; past it its oldest are dropped. */
   LAMPPOST_QUARANTINE_DEVICE_BYTES: bytes(16 * MIB),
-  /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
+  /** The folder of all backups; absent: there are none, also on request. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many nightly backups are kept. */
   LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
@@ -59,7 +59,10 @@ const Settings = z.object({
   LAMPPOST_REPORTER_DAYS: days(90),
   /** How near to an open ticket of the same service a citizen's request joins it, metres; 0: none does. */
   LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
-  /** How many citizens' requests each key may send in a minute; 0: no limit. */
+  /**
+   * How many citizens' requests may come from one address with one key in a minute, a quarter of them from one
+   * device_id or account_id; with the key altogether ten times as many. 0: no limit.
+   */
   LAMPPOST_REQUESTS_PER_MINUTE: z.coerce.number().int().min(0).default(120),
   /** The mail server; options of nodemailer may follow a `?`. */
   SMTP_URL: z

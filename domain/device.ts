@@ -7,14 +7,22 @@ export const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
 /** A place, WGS 84 degrees. */
 export const PlaceSchema = z.strictObject({ lat: z.number().min(-90).max(90), lon: z.number().min(-180).max(180) });
 
+const MOST_TAGS = 50;
+
+/** Tags by their name. */
+export const TagsSchema = z
+  .record(z.string().max(64), z.string().max(200))
+  .refine((tags) => Object.keys(tags).length <= MOST_TAGS, `at most ${MOST_TAGS} tags`)
+  .meta({ maxProperties: MOST_TAGS });
+
 /** A device without its secret. `profile` and `district` are ids of the city model. */
 export const DeviceSchema = z.strictObject({
   id: z.string().regex(DEVICE_ID, 'an id has letters, digits, . _ : - and at most 64 characters'),
-  profile: z.string(),
-  district: z.string(),
+  profile: z.string().max(200),
+  district: z.string().max(200),
   /** A name for people. */
   name: z.string().min(1).max(200).exactOptional(),
   location: PlaceSchema.exactOptional(),
-  tags: z.record(z.string().max(64), z.string().max(200)).exactOptional(),
+  tags: TagsSchema.exactOptional(),
 });
 export type Device = ShapeOf<typeof DeviceSchema>;

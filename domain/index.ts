@@ -25,7 +25,7 @@ export {
   type Publishing,
 } from './city.ts';
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts';
-export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema } from './device.ts';
+export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
 export {
   type ErrorCode,
   LamppostError,
@@ -109,6 +109,7 @@ export {
   QuarantineUsageSchema,
 } from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
+export { excessOf, MOST_LEVELS } from './nesting.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';
 export {
   type AbsentCondition,

@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { explained } from '../../rules/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { AlertInFull, AlertResponse, DeviceExplained } from '../responses/alerts.ts';
-import { found, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { found, Id, Name, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const text = z.string().exactOptional();
+const text = Name.exactOptional();
 
 /** `/api/v1/alerts`: the alerts, and why each fires or does not. */
 export function alertRoutes(
@@ -45,7 +45,7 @@ export function alertRoutes(
         tags,
         summary:
           'Explains one alert: its state clause by clause, since when, and what comes next; also if it never fired',
-        params: z.object({ rule: z.string(), group: z.string() }),
+        params: z.object({ rule: Name, group: Name }),
         response: { 200: AlertInFull },
       },
     },
@@ -62,7 +62,7 @@ export function alertRoutes(
       schema: {
         tags,
         summary: 'Lists every rule about a device, its district and the city: whether its alert fires, and why',
-        params: z.object({ id: z.string() }),
+        params: Id,
         response: { 200: pageOf(DeviceExplained) },
       },
     },

@@ -6,7 +6,7 @@ import type { ApiDeps } from '../deps.ts';
 import { endingWithin } from '../queries.ts';
 import { Instant } from '../schema.ts';
 import type { App } from './routes.ts';
-import { RuleReference, textOf } from './rules.ts';
+import { RULE_BODY_LIMIT, RuleReference, textOf } from './rules.ts';
 
 const Body = z.strictObject({
   rule: RuleReference,
@@ -40,6 +40,7 @@ export function backtestRoutes(
     '/api/v1/rules/backtest',
     {
       config: { role: 'operator', concurrency: 'queries' },
+      bodyLimit: RULE_BODY_LIMIT,
       schema: {
         tags: ['rules'],
         summary:

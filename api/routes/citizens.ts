@@ -4,13 +4,12 @@ import { boundTo, type Key, LamppostError, type Ticket } from '../../domain/inde
 import { hashSecret } from '../../registry/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { RatingResponse, ReporterResponse, RequestResponse } from '../responses/citizens.ts';
-import { found } from '../schema.ts';
+import { found, Id } from '../schema.ts';
 import type { App } from './routes.ts';
 import { seenTicket } from './tickets.ts';
 
 type Deps = Pick<ApiDeps, 'citizens' | 'city' | 'tickets' | 'log'>;
 
-const Id = z.object({ id: z.string() });
 const tags = ['citizens'];
 
 /** What belongs to a ticket that a citizen reported: their rating, the details they gave, and who they are. */
@@ -19,6 +18,9 @@ export function citizenRoutes(app: App, deps: Deps): void {
   requestRoute(app, deps);
   reporterRoutes(app, deps);
 }
+
+/** The largest body of a rating, bytes: its comment has 2,000 characters. */
+const MOST_RATING = 16 * 1024;
 
 /** Needs no key: the token is the proof. It has 256 random bits, so there is no limit on attempts. */
 function ratingRoute(app: App, { citizens }: Pick<ApiDeps, 'citizens'>): void {
@@ -31,6 +33,7 @@ function ratingRoute(app: App, { citizens }: Pick<ApiDeps, 'citizens'>): void {
     '/api/v1/tickets/:id/rate',
     {
       config: { role: 'open' },
+      bodyLimit: MOST_RATING,
       schema: {
         tags,
         summary: 'Rates a closed ticket; the token proves that the citizen reported it',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { LedgerSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found } from '../schema.ts';
+import { found, Name } from '../schema.ts';
 import type { App } from './routes.ts';
 
 /** `/api/v1/ledger` and `/api/v1/city/reload`. */
@@ -13,7 +13,7 @@ export function cityRoutes(app: App, { ledger, reloadCity }: Pick<ApiDeps, 'ledg
         tags: ['ledger'],
         summary:
           'Counts the messages and readings of the city or of one device: received = decoded + quarantined + pending',
-        querystring: z.object({ device: z.string().optional() }),
+        querystring: z.object({ device: Name.optional() }),
         response: { 200: LedgerSchema },
       },
     },

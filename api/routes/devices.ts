@@ -2,10 +2,9 @@ import { z } from 'zod';
 import { ClientRecordSchema } from '../../broker/index.ts';
 import { DeviceSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, Paged, pageOf } from '../schema.ts';
+import { found, Id, Name, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const Id = z.object({ id: z.string() });
 const MAX_DEVICES = 5_000;
 
 const secret = z.string().describe('Shown once, here');
@@ -44,7 +43,7 @@ export function deviceRoutes(app: App, { devices }: Pick<ApiDeps, 'devices'>): v
       schema: {
         tags,
         summary: 'Lists registered devices',
-        querystring: Paged.extend({ profile: z.string().exactOptional(), district: z.string().exactOptional() }),
+        querystring: Paged.extend({ profile: Name.exactOptional(), district: Name.exactOptional() }),
         response: { 200: pageOf(DeviceResponse) },
       },
     },

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ApiDeps } from '../deps.ts';
 import { decoded, ENCODINGS, isEncoding, tooManyWrongKeys } from '../edge/index.ts';
 import { problem } from '../problem.ts';
+import { Name } from '../schema.ts';
 import type { App, SchemaTypes } from './routes.ts';
 
 /** The last level of the device's topic, by content type. */
@@ -51,7 +52,7 @@ export function ingestRoutes(app: App, { ingest, devices, maxMessage }: Deps): v
           response: { 200: Accepted },
         },
       },
-      take,
+      (request, reply) => take(request, reply),
     );
     within.post(
       '/ingest/:device',
@@ -60,11 +61,11 @@ export function ingestRoutes(app: App, { ingest, devices, maxMessage }: Deps): v
         schema: {
           tags,
           summary: 'Takes readings of one device: native JSON, SenML JSON or SenML CBOR, by content type',
-          params: z.object({ device: z.string() }),
+          params: z.object({ device: Name }),
           response: { 200: Accepted },
         },
       },
-      take,
+      (request, reply) => take(request, reply),
     );
   });
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { KEY_ROLES, KeySchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, pageOf } from '../schema.ts';
+import { found, Id, Name, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const KeyResponse = KeySchema.meta({ id: 'Key', description: 'A key of a person or a program' });
@@ -14,7 +14,7 @@ export function keyRoutes(app: App, { keys }: Pick<ApiDeps, 'keys'>): void {
   const body = z.strictObject({
     name: z.string().min(1).max(200),
     role: z.enum(KEY_ROLES),
-    department: z.string().nullable().default(null),
+    department: Name.nullable().default(null),
   });
   app.post(
     '/api/v1/keys',
@@ -28,7 +28,7 @@ export function keyRoutes(app: App, { keys }: Pick<ApiDeps, 'keys'>): void {
   );
   app.delete(
     '/api/v1/keys/:id',
-    { config, schema: { tags, summary: 'Revokes a key', params: z.object({ id: z.string() }) } },
+    { config, schema: { tags, summary: 'Revokes a key', params: Id } },
     async ({ params: { id } }, reply) => {
       found((await keys.revoke(id)) || null, `key "${id}"`);
       return reply.code(204).send();

@@ -8,10 +8,10 @@ import {
 } from '../../domain/index.ts';
 import { ReplayJobSchema } from '../../ingest/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Instant, Paged, pageOf } from '../schema.ts';
+import { found, given, Id, Instant, Name, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const text = z.string().exactOptional();
+const text = Name.exactOptional();
 const Filter = z.strictObject({
   device: text,
   reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]).exactOptional(),
@@ -19,9 +19,10 @@ const Filter = z.strictObject({
   from: Instant.optional(),
   to: Instant.optional(),
 });
-const Ids = z.strictObject({ ids: z.array(z.string()).min(1).max(10_000) });
+const Ids = z.strictObject({ ids: z.array(z.string().max(40)).min(1).max(10_000) });
+/** For the ids, bytes. */
+const BODY_LIMIT = 512 * 1024;
 const Chosen = z.union([Ids, Filter]);
-const Id = z.object({ id: z.string() });
 const tags = ['quarantine'];
 
 function filterOf({ from, to, ...rest }: z.infer<typeof Filter>) {
@@ -72,6 +73,7 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
     '/api/v1/quarantine/replay',
     {
       config: { role: 'operator' },
+      bodyLimit: BODY_LIMIT,
       schema: {
         tags,
         summary:
@@ -94,6 +96,7 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
     '/api/v1/quarantine/discard',
     {
       config: { role: 'operator' },
+      bodyLimit: BODY_LIMIT,
       schema: {
         tags,
         summary: 'Marks refusals as not worth fixing, with a note; they stay until they expire',

@@ -5,12 +5,11 @@ import type { RuleChanged, RuleDraft, RuleEditor } from '../../rules/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { RuleResponse, RuleVersionResponse } from '../responses/rules.ts';
-import { found, Paged, pageOf } from '../schema.ts';
+import { found, Id, Paged, pageOf } from '../schema.ts';
 import type { App, SchemaTypes } from './routes.ts';
 
-const Id = z.object({ id: z.string() });
 const YAML = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
-const BODY_LIMIT = 256 * 1024;
+export const RULE_BODY_LIMIT = 256 * 1024;
 const tags = ['rules'];
 
 const Text = z.string().min(1).max(100_000);
@@ -80,7 +79,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
     '/api/v1/rules',
     {
       config,
-      bodyLimit: BODY_LIMIT,
+      bodyLimit: RULE_BODY_LIMIT,
       schema: {
         tags,
         summary:
@@ -99,7 +98,7 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
     '/api/v1/rules/:id',
     {
       config,
-      bodyLimit: BODY_LIMIT,
+      bodyLimit: RULE_BODY_LIMIT,
       schema: {
         tags,
         summary: 'Creates a new version of a rule. If-Match limits the change to the versions listed',

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { DAY_MS, isoOf, MATCH_KEYS, type MatchKey } from '../../domain/index.ts';
+import { DAY_MS, isoOf, MATCH_KEYS, type MatchKey, TagsSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { SilenceResponse } from '../responses/tickets.ts';
-import { found, Instant, Names, Paged, pageOf } from '../schema.ts';
+import { found, Id, Instant, Name, Names, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const Id = z.object({ id: z.string() });
 const names = Names.exactOptional();
 const lists = Object.fromEntries(MATCH_KEYS.map((key) => [key, names])) as Record<MatchKey, typeof names>;
 const LONGEST_DAYS = 366;
@@ -13,14 +12,14 @@ const LONGEST_DAYS = 366;
 const Body = z
   .strictObject({
     matchers: z
-      .strictObject({ ...lists, tags: z.record(z.string(), z.string()).exactOptional() })
+      .strictObject({ ...lists, tags: TagsSchema.exactOptional() })
       .refine(
         (given) => Object.keys(given).length > 0,
         'name at least one matcher; a silence of everything hides the city',
       ),
     startsAt: Instant.optional(),
     endsAt: Instant,
-    calendar: z.string().nullable().default(null),
+    calendar: Name.nullable().default(null),
     comment: z.string().min(1).max(2_000),
   })
   .superRefine(({ startsAt, endsAt }, context) => {

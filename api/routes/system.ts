@@ -5,13 +5,12 @@ import { JSON_SCHEMAS } from '../../events/index.ts';
 import { ASYNCAPI } from '../asyncapi/document.ts';
 import type { ApiDeps } from '../deps.ts';
 import { PAGE_CSP } from '../edge/index.ts';
-import { found } from '../schema.ts';
+import { found, Name } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const OTHERS = Object.keys(JSON_SCHEMAS).filter((name) => !(EVENT_TYPES as readonly string[]).includes(name));
 const Health = z.object({ status: z.literal('ok') });
 const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).readonly() });
-const Name = z.object({ name: z.string() });
 const JsonSchemaResponse = z.looseObject({});
 
 /** The state of the process, the documents of the API, and the pages of `console/`. */
@@ -54,7 +53,7 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
       schema: {
         tags,
         summary: `JSON Schema of the data of an event type, and of ${OTHERS.join(', ')}`,
-        params: Name,
+        params: z.object({ name: Name }),
         response: { 200: JsonSchemaResponse },
       },
     },

@@ -15,12 +15,11 @@ import { ACTIONS, type Actor, WAIT_REASONS, type WaitReason } from '../../ticket
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { TicketResponse, WaitingResponse } from '../responses/tickets.ts';
-import { found, Names, namesOf, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { found, Id, Name, Names, namesOf, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
 type Deps = Pick<ApiDeps, 'tickets' | 'held' | 'city'>;
 
-const Id = z.object({ id: z.string() });
 const Note = z.string().max(4_000);
 const tags = ['tickets'];
 const operator = { role: 'operator' } as const;
@@ -40,11 +39,11 @@ const Query = Paged.extend({
 });
 
 const Opening = z.strictObject({
-  service: z.string(),
+  service: Name,
   title: z.string().min(1).max(200),
   titleZh: z.string().min(1).max(200).optional(),
   description: z.string().max(4_000).optional(),
-  district: z.string(),
+  district: Name,
   severity: SeveritySchema.default('medium'),
   location: PlaceSchema.optional(),
   address: z.string().max(400).optional(),
@@ -175,7 +174,7 @@ function actionRoutes(app: App, deps: Deps): void {
           'responsible from now on (`to`), `comment` the text (`note`). `If-Match` limits the action to the versions listed',
         params: Id.extend({ action: z.enum(ACTIONS) }),
         body: z
-          .strictObject({ note: Note.optional(), to: z.string().optional(), assignee: z.string().max(200).optional() })
+          .strictObject({ note: Note.optional(), to: Name.optional(), assignee: z.string().max(200).optional() })
           .nullish(),
         response: { 200: TicketResponse },
       },
@@ -195,7 +194,7 @@ function actionRoutes(app: App, deps: Deps): void {
         tags,
         summary: 'Creates a part of a ticket for another department; the ticket waits for its parts',
         params: Id,
-        body: z.strictObject({ department: z.string(), note: Note.min(1) }),
+        body: z.strictObject({ department: Name, note: Note.min(1) }),
         response: { 201: TicketResponse },
       },
     },

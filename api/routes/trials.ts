@@ -8,12 +8,16 @@ import { found } from '../schema.ts';
 import type { App } from './routes.ts';
 import { RuleReference, textOf } from './rules.ts';
 
+/** The payload of the largest message, in base64. */
+const MOST_BASE64 = 400_000;
+const BODY_LIMIT = 1024 * 1024;
+
 const Message = z.strictObject({
   topic: z.string().min(1).max(500),
   /** A string is sent as it is, anything else as JSON. */
   payload: z.unknown(),
   /** The payload's bytes, instead of `payload`. */
-  base64: z.base64().optional(),
+  base64: z.base64().max(MOST_BASE64).optional(),
   /** Default: now. */
   receivedAt: z.iso.datetime({ offset: true }).optional(),
 });
@@ -34,6 +38,7 @@ export function trialRoutes(
     '/api/v1/rules/try',
     {
       config: { role: 'operator', concurrency: 'queries' },
+      bodyLimit: BODY_LIMIT,
       schema: {
         tags: ['rules'],
         summary:

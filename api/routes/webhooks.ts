@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import {
-  DELIVERY_STATES,
   DeliveryDetailSchema as DeliveryInFull,
-  DeliverySchema as DeliveryResponse,
   type EventRange,
   NewWebhookSchema as NewWebhook,
   RotatedWebhookSchema as RotatedWebhook,
@@ -12,13 +10,12 @@ import {
 } from '../../notify/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
-import { given, Instant, Paged, pageOf } from '../schema.ts';
+import { given, Id, Instant, Name, Paged, pageOf } from '../schema.ts';
+import { receiverRoutes } from './receivers.ts';
 import type { App } from './routes.ts';
 
 const tags = ['webhooks'];
 const config = { role: 'admin' } as const;
-const Id = z.object({ id: z.string() });
-const DeliveryId = Id.extend({ delivery: z.string() });
 
 const Settings = z.strictObject({
   ...WebhookSettingsSchema.shape,
@@ -28,6 +25,7 @@ const Settings = z.strictObject({
       hostname: /^[^\s]+$/,
       error: 'must be an http or https URL, such as https://city.example/hooks/lamppost',
     })
+    .max(2_000)
     .refine((url) => !/^\w+:\/\/[^/?#]*@/.test(url), 'must have no user and password: put them into "authorization"'),
   filter: FilterBody.nullable(),
   concurrency: z.number().int().min(1).max(32),
@@ -85,19 +83,11 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
       schema: {
         tags,
         summary: 'Lists webhooks without their secrets',
-        querystring: Paged.extend({ party: z.string().exactOptional() }),
+        querystring: Paged.extend({ party: Name.exactOptional() }),
         response: { 200: pageOf(WebhookResponse) },
       },
     },
     async ({ query }) => await webhooks.list(query),
-  );
-  app.get(
-    '/api/v1/webhooks/:id',
-    {
-      config,
-      schema: { tags, summary: 'Returns a webhook and its log', params: Id, response: { 200: WebhookInFull } },
-    },
-    async ({ params: { id } }) => await webhooks.get(id),
   );
   app.patch(
     '/api/v1/webhooks/:id',
@@ -117,16 +107,18 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
       return await webhooks.change(id, given(body));
     },
   );
-  app.delete(
-    '/api/v1/webhooks/:id',
-    { config, schema: { tags, summary: 'Deletes a webhook and its log', params: Id } },
-    async ({ params: { id } }, reply) => {
-      await webhooks.remove(id);
-      return reply.code(204).send();
+  receiverRoutes(app, {
+    name: 'webhooks',
+    noun: 'webhook',
+    words: {
+      delivery: 'delivery',
+      deliveries: 'deliveries',
+      again: 'Delivers the event again with the same webhook-id',
     },
-  );
+    detail: WebhookInFull,
+    service: webhooks,
+  });
   actionRoutes(app, webhooks);
-  deliveryRoutes(app, webhooks);
 }
 
 function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
@@ -155,79 +147,6 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       },
     },
     async ({ params: { id } }) => await webhooks.ping(id),
-  );
-  app.post(
-    '/api/v1/webhooks/:id/enable',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Enables a webhook. It gets the events that it missed, or, with `missed: skip`, only new ones',
-        params: Id,
-        body: z.strictObject({ missed: z.enum(['deliver', 'skip']).default('deliver') }).nullish(),
-        response: { 200: WebhookInFull },
-      },
-    },
-    async ({ params: { id }, body }) => await webhooks.enable(id, body?.missed ?? 'deliver'),
-  );
-  app.post(
-    '/api/v1/webhooks/:id/disable',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Disables a webhook; events wait in the outbox',
-        params: Id,
-        response: { 200: WebhookInFull },
-      },
-    },
-    async ({ params: { id } }) => await webhooks.disable(id),
-  );
-}
-
-function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
-  app.get(
-    '/api/v1/webhooks/:id/deliveries',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Lists deliveries, newest first',
-        params: Id,
-        querystring: Paged.extend({
-          state: z.enum(DELIVERY_STATES).exactOptional(),
-          event: z.string().exactOptional(),
-        }),
-        response: { 200: pageOf(DeliveryResponse) },
-      },
-    },
-    async ({ params: { id }, query }) => await webhooks.deliveries(id, query),
-  );
-  app.get(
-    '/api/v1/webhooks/:id/deliveries/:delivery',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Returns a delivery: what was sent, and every attempt with its response',
-        params: DeliveryId,
-        response: { 200: DeliveryInFull },
-      },
-    },
-    async ({ params: { id, delivery } }) => await webhooks.delivery(id, delivery),
-  );
-  app.post(
-    '/api/v1/webhooks/:id/deliveries/:delivery/redeliver',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Delivers the event again with the same webhook-id',
-        params: DeliveryId,
-        response: { 202: DeliveryInFull },
-      },
-    },
-    async ({ params: { id, delivery } }, reply) => reply.code(202).send(await webhooks.redeliver(id, delivery)),
   );
   app.post(
     '/api/v1/webhooks/:id/redeliver',

@@ -1,5 +1,4 @@
 /** Entry of the engine's thread: the journal's consumers and what they write. Owns the state file and the history. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
@@ -74,7 +73,6 @@ const PATIENCE_MS = 5_000;
 
 const data = workerData as EngineThreadData;
 const log = pino({ level: data.logLevel, name: 'engine' });
-mkdirSync(data.dir, { recursive: true });
 const db = openStateFile(data.dir);
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();

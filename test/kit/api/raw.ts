@@ -7,7 +7,7 @@ export interface RawClient {
   text(): string;
   /** Resolves with what arrived when the server has closed the connection. */
   readonly closed: Promise<string>;
-  /** Resolves when the text matches. */
+  /** Resolves when the text matches; rejects where the connection closes before. */
   until(pattern: RegExp): Promise<string>;
 }
 
@@ -31,7 +31,8 @@ export function rawClient(port: number, lines: readonly string[] = [], localAddr
     text: () => text,
     closed,
     until(pattern) {
-      const { promise, resolve } = Promise.withResolvers<string>();
+      const { promise, resolve, reject } = Promise.withResolvers<string>();
+      void closed.then(() => reject(new Error(`closed without ${pattern}: ${text}`)));
       const check = () => {
         if (!pattern.test(text)) return;
         waiting.delete(check);

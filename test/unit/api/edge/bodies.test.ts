@@ -108,7 +108,7 @@ describe('a client that sends slowly', () => {
   );
 
   test('api - a stream of events outlives all of these times', async () => {
-    await reopen({ headersMs: 50, requestMs: 50, stallMs: 50, keepAliveMs: 50 }, { heartbeatMs: 40 });
+    await reopen({ headersMs: 500, requestMs: 500, stallMs: 500, keepAliveMs: 500 }, { heartbeatMs: 200 });
     const lines = [
       'GET /api/v1/events HTTP/1.1',
       'host: x',
