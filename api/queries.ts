@@ -69,7 +69,7 @@ function tooMuch(waitMs: number): LamppostError {
 }
 
 /** Aborts when the client disconnects before the response is complete. */
-function untilGone(response: ServerResponse): AbortSignal {
+export function untilGone(response: ServerResponse): AbortSignal {
   const gone = new AbortController();
   response.once('close', () => gone.abort(new LamppostError('busy', 'cancelled: the client disconnected')));
   return gone.signal;
