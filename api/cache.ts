@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, LamppostError } from '../domain/index.ts';
-import { createGate, sourceOf } from '../limits/index.ts';
+import { createGate } from '../limits/index.ts';
 import type { Pause } from '../tickets/index.ts';
 
 /** A document as it is sent to everybody who asks for the same. */
@@ -54,8 +54,8 @@ interface Entry {
 export interface Cache {
   /**
    * Resolves to the document of a name and version: the same promise for all who ask while it is made, and for a while
-   * after. `make` pauses between its pieces; it is ended where all who wait have gone. Throws `busy` where too many
-   * documents wait.
+   * after. `make` pauses between its pieces; it is ended where all who wait have gone. Throws `limit` where an address
+   * waits for too many documents, `busy` where all do.
    */
   get(request: FastifyRequest, name: string, make: (pause: Pause) => Promise<Rendered>): Promise<Rendered>;
 }
@@ -93,12 +93,8 @@ export function createCache(clock: Clock, version: () => string, options: Partia
   }
 
   function begin(request: FastifyRequest, name: string, make: (pause: Pause) => Promise<Rendered>): Entry {
-    const source = sourceOf(request.ip);
-    const leave = gate.enter(source);
-    if (leave === null)
-      throw new LamppostError('busy', 'too many lists are being made; send the next when one is done', {
-        retryable: true,
-      });
+    const leave = gate.enter(request.source);
+    if (leave === null) throw tooMany(gate.count(request.source) >= perSource);
     const old = entries.get(name);
     if (old !== undefined) forget(name, old);
     const pause = async () => {
@@ -134,4 +130,9 @@ export function createCache(clock: Clock, version: () => string, options: Partia
       }
     },
   };
+}
+
+function tooMany(ofOne: boolean): LamppostError {
+  const whose = ofOne ? 'your address waits for too many lists' : 'too many lists are being made';
+  return new LamppostError(ofOne ? 'limit' : 'busy', `${whose}; send the next when one is done`, { retryable: true });
 }

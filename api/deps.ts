@@ -83,7 +83,7 @@ export interface ApiDeps {
     Pick<Cleaning, 'clean'> & {
       rate(rating: Rating): Promise<Ticket>;
       readonly requests: RequestReader;
-      readonly photo: Media['get'];
+      readonly photo: Media['open'];
       reporter(ticket: string): StoredReporter | null;
       /** Deletes the reporter's name and contacts; false where there are none. */
       forget(ticket: string): boolean;

@@ -137,6 +137,8 @@ function serverOf({ log, keys, clock, refusals }: ApiDeps, { options, connection
     clientErrorHandler() {},
     frameworkErrors(error, _request, reply) {
       setHeaders(reply.raw, https);
+      // No hook runs here: a body that comes with such a request is not read.
+      reply.header('connection', 'close');
       problem(reply as unknown as FastifyReply, 400, error.message);
     },
   });

@@ -59,7 +59,10 @@ const Settings = z.object({
   LAMPPOST_REPORTER_DAYS: days(90),
   /** How near to an open ticket of the same service a citizen's request joins it, metres; 0: none does. */
   LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
-  /** How many citizens' requests each key may send in a minute; 0: no limit. */
+  /**
+   * How many citizens' requests may come from one address with one key in a minute, a quarter of them from one
+   * device_id or account_id; with the key altogether ten times as many. 0: no limit.
+   */
   LAMPPOST_REQUESTS_PER_MINUTE: z.coerce.number().int().min(0).default(120),
   /** The mail server; options of nodemailer may follow a `?`. */
   SMTP_URL: z

@@ -150,8 +150,8 @@ class Process implements Lamppost {
       },
       { head: journalReader.head().seq },
     );
-    const openReporters = () => openCitizens({ dir: config.data, state, engine, clock }, config.citizens);
-    const citizens = await steps.do('citizens', openReporters, close);
+    const startCitizens = () => openCitizens({ dir: config.data, state, engine, clock }, config.citizens);
+    const citizens = await steps.do('citizens', startCitizens, close);
     const makeReplays = () => createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
     const replays = await steps.do('replays', makeReplays, stop);
     const backtests = await steps.do('backtests', () => backtestsOf({ registry, threads, city, rules }), stop);

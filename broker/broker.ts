@@ -106,7 +106,8 @@ export interface Broker extends Pick<Outgoing, 'publish' | 'restate'> {
   credentials(change: CredentialChange): void;
   /**
    * Admits a device's message that did not come over MQTT. Resolves to `acknowledged` when it is on disk, and to
-   * `refused` where the secret is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
+   * `refused` where the secret is not the device's. Throws `limit` where it sends more than it may,
+   * `busy`, `forbidden`, `disk` or `journal-full`.
    */
   ingest(message: OutsideMessage): Promise<'acknowledged' | 'refused'>;
   counts(): BrokerCounts;
@@ -341,10 +342,15 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     }
   }
 
-  /** Returns why a message that did not come over MQTT must wait; null where it need not. */
-  function busyFor(account: Account, nowMs: number): string | null {
-    if (account.waitMs(nowMs) > 0) return `${account.id} sends more than it may`;
-    return overload.holds(account, nowMs) ? 'more comes in than the rules can follow' : null;
+  /** Returns why a message that did not come over MQTT must be sent again later; null where it is taken. */
+  function faultOf(account: Account, nowMs: number): LamppostError | null {
+    const retryAfterMs = account.waitMs(nowMs);
+    if (retryAfterMs > 0) {
+      refused(account.id, 'throttled', 'over HTTP', null);
+      return new LamppostError('limit', `${account.id} sends more than it may`, { retryable: true, retryAfterMs });
+    }
+    if (!overload.holds(account, nowMs)) return null;
+    return new LamppostError('busy', 'more comes in than the rules can follow', { retryable: true });
   }
 
   const outgoing = createOutgoing(aedes, () => sessions!);
@@ -433,11 +439,10 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       }
       const account = accounts.of(identity);
       const nowMs = deps.clock.now();
-      const busy = stopping ? 'the server is stopping' : busyFor(account, nowMs);
-      if (busy !== null) {
-        const retryAfterMs = account.waitMs(nowMs);
-        return Promise.reject(new LamppostError('busy', busy, { retryable: true, retryAfterMs }));
-      }
+      const fault = stopping
+        ? new LamppostError('busy', 'the server is stopping', { retryable: true })
+        : faultOf(account, nowMs);
+      if (fault !== null) return Promise.reject(fault);
       account.charge(1, payload.length, nowMs);
       return new Promise((resolve, reject) => {
         const done = (error: LamppostError | null) => (error === null ? resolve('acknowledged') : reject(error));

@@ -109,6 +109,7 @@ export {
   QuarantineUsageSchema,
 } from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
+export { excessOf, MOST_LEVELS } from './nesting.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';
 export {
   type AbsentCondition,

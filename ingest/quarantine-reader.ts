@@ -1,7 +1,9 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import {
+  excessOf,
   isoOf,
   LamppostError,
+  MOST_LEVELS,
   type Page,
   type Quarantined,
   type QuarantinedInFull,
@@ -9,6 +11,7 @@ import {
   type Reason,
   type ReplayItem,
 } from '../domain/index.ts';
+import { kindOf } from './decode/format.ts';
 import { type Decoded, decodePayload, formatOf } from './decode/index.ts';
 import { parseId } from './quarantine.ts';
 
@@ -289,21 +292,26 @@ function firstOf({ readings, rejections, ...rest }: Decoded): unknown {
   const shown = readings.flatMap(({ aliases: _, ...reading }) => {
     const names = left === 0 ? [] : Object.keys(reading.metrics).slice(0, left);
     left -= names.length;
-    return names.length === 0 ? [] : [{ ...reading, ...pick(reading, names) }];
+    return names.length === 0 ? [] : [{ ...reading, ts: shownOf(reading.ts), ...pick(reading, names) }];
   });
   const faults = rejections.slice(0, MOST_SHOWN);
   const more = left === 0 || faults.length < rejections.length;
   return { ...rest, readings: shown, rejections: faults, ...(more ? { more: true } : {}) };
 }
 
+/** A value that a sender nested too deeply is only named: to write it out would overflow the stack. */
+function shownOf(value: unknown): unknown {
+  return excessOf(value, MOST_LEVELS) === null ? value : `${kindOf(value)}, nested deeper than ${MOST_LEVELS} levels`;
+}
+
 function pick(
   { metrics, units, paths }: Pick<Decoded['readings'][number], 'metrics' | 'units' | 'paths'>,
   names: string[],
 ) {
-  const of = <T>(all: Readonly<Record<string, T>>) =>
-    Object.fromEntries(names.flatMap((name) => (name in all ? [[name, all[name]!]] : [])));
+  const of = <T>(all: Readonly<Record<string, T>>, show: (one: T) => unknown = (one) => one) =>
+    Object.fromEntries(names.flatMap((name) => (name in all ? [[name, show(all[name]!)]] : [])));
   return {
-    metrics: of(metrics),
+    metrics: of(metrics, shownOf),
     units: units === null ? null : of(units),
     ...(paths === undefined ? {} : { paths: of(paths) }),
   };

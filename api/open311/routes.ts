@@ -145,8 +145,10 @@ function mediaRoute(app: App, { citizens, city }: Pick<ApiDeps, 'citizens' | 'ci
       const isPublic = citizens.requests.servicesWith(mediaPath(name)).some((service) => services.has(service));
       const photo = isPublic ? await citizens.photo(name) : null;
       if (photo === null) return refuse(reply, [{ code: 404, description: 'there is no such photo' }]);
-      reply.header('content-type', photo.type).header('content-security-policy', CSP);
-      return reply.header('cache-control', 'public, max-age=3600').send(photo.bytes);
+      const { type, length, stream } = photo;
+      reply.raw.once('close', () => stream.destroy());
+      reply.header('content-type', type).header('content-length', length).header('content-security-policy', CSP);
+      return reply.header('cache-control', 'public, max-age=3600').send(stream);
     },
   );
 }

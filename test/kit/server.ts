@@ -43,6 +43,7 @@ export class ServerProcess {
   mqttPort = 0;
   httpPort = 0;
   output = '';
+  startWithinMs = 30_000;
   /** Called with everything that it writes; `output` keeps the end of it. */
   onOutput: (text: string) => void = () => {};
   #child: ChildProcess | null = null;
@@ -93,7 +94,7 @@ export class ServerProcess {
   }
 
   async #untilReady(child: ChildProcess): Promise<void> {
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + this.startWithinMs;
     while (Date.now() < deadline) {
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${this.output}`);
       const response = await fetch(`http://127.0.0.1:${this.httpPort}/ready`).catch(() => null);

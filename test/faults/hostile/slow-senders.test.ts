@@ -45,6 +45,7 @@ let deadline = 0;
 
 /** All of them at once, so that the tests together wait only for the slowest. */
 beforeAll(async () => {
+  server.startWithinMs = 60_000;
   await server.start();
   for (const [name, [kind, begin]] of Object.entries(SLOW)) {
     const socket = (await dial(kind === 'http' ? server.httpPort : server.mqttPort))!;
@@ -56,7 +57,7 @@ beforeAll(async () => {
   dripping = setInterval(() => {
     for (const [name, [, , drip]] of Object.entries(SLOW)) if (drip !== null) open.get(name)!.write(drip);
   }, 300);
-});
+}, 90_000);
 afterAll(async () => {
   clearInterval(dripping);
   for (const socket of open.values()) socket.destroy();

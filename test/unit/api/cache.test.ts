@@ -9,9 +9,13 @@ function scene(options: Parameters<typeof createCache>[2] = {}) {
   const now = { ms: 1_000, version: 'v1' };
   const made: string[] = [];
   const cache = createCache({ now: () => now.ms }, () => now.version, options);
-  const client = (ip = '192.0.2.1') => {
+  const client = (source = '192.0.2.1') => {
     const socket = new EventEmitter();
-    return { request: { ip, raw: { socket } } as unknown as FastifyRequest, leave: () => socket.emit('close'), socket };
+    return {
+      request: { source, raw: { socket } } as unknown as FastifyRequest,
+      leave: () => socket.emit('close'),
+      socket,
+    };
   };
   const text = async (name: string, { ip, make }: { ip?: string; make?: (pause: Pause) => Promise<Rendered> } = {}) => {
     const usual = async () => renderedOf(`${name} ${made.push(name)}`);
@@ -84,7 +88,7 @@ test('cache - a document that nobody waits for any more is not made to its end',
 test('cache - one address waits for a number of documents at most, others for theirs; all for a number', async () => {
   const { text } = scene({ perSource: 2, total: 3 });
   const open = ['a', 'b'].map((name) => text(name));
-  await expect(text('c')).rejects.toMatchObject({ code: 'busy', retryable: true });
+  await expect(text('c')).rejects.toMatchObject({ code: 'limit', retryable: true });
   const other = text('d', { ip: '192.0.2.2' });
   const joined = text('a');
   await expect(text('e', { ip: '192.0.2.3' })).rejects.toMatchObject({ code: 'busy' });
