@@ -1,6 +1,6 @@
-import { Readable } from 'node:stream';
-import { isoOf, type Series } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 import type { OversightKey, OversightLine } from '../tickets/index.ts';
+import type { PointsFormat } from './points.ts';
 
 /** One line of CSV (RFC 4180); null becomes an empty value. */
 function csvLine(values: readonly (string | number | null)[]): string {
@@ -11,23 +11,19 @@ function quoted(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Lines of one chunk of the stream. */
-const CHUNK_LINES = 1_000;
-
-/** Series as CSV with a header, produced as fast as it is read: times in ISO 8601 UTC; a gap is an empty value. */
-export function readingsCsv(series: readonly Series[]): Readable {
-  return Readable.from(textOf(series), { objectMode: false });
-}
-
-function* textOf(series: readonly Series[]): Iterable<string> {
-  yield csvLine(['device', 'metric', 'unit', 'ts', 'value']);
-  for (const { device, metric, unit, points } of series) {
-    const start = csvLine([device, metric, unit]).slice(0, -2);
-    for (let i = 0; i < points.length; i += CHUNK_LINES) {
-      const lines = points.slice(i, i + CHUNK_LINES);
-      yield lines.map(([ts, value]) => `${start},${isoOf(ts)},${value ?? ''}\r\n`).join('');
-    }
-  }
+/** Series as CSV with a header: times in ISO 8601 UTC; a gap is an empty value. */
+export function csvPoints(): PointsFormat {
+  let start = '';
+  return {
+    head: csvLine(['device', 'metric', 'unit', 'ts', 'value']),
+    tail: '',
+    end: '',
+    begin({ device, metric, unit }) {
+      start = csvLine([device, metric, unit]).slice(0, -2);
+      return '';
+    },
+    point: (ts, value) => `${start},${isoOf(ts)},${value ?? ''}\r\n`,
+  };
 }
 
 const COUNTS = ['opened', 'open', 'overdue', 'resolved', 'late', 'reopened', 'reports'] as const;

@@ -22,6 +22,7 @@ import type {
   TicketReader,
 } from '../tickets/index.ts';
 import type { Refusals } from './edge/index.ts';
+import type { Queries } from './queries.ts';
 
 /** The same functions with results that come later: another thread or the journal has them. */
 type Later<T> = {
@@ -59,7 +60,9 @@ export interface ApiDeps {
     connection(id: string): Promise<ClientRecord | null>;
   };
   readonly keys: KeyService;
-  readonly history: Pick<HistoryStore, 'query' | 'latest' | 'exportParquet'>;
+  readonly history: Pick<HistoryStore, 'read' | 'latest' | 'exportParquet'>;
+  /** What the queries of each key may take of the history. */
+  readonly queries: Queries;
   readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'usage'> & {
     readonly replay: Replays['start'];
     readonly replayJob: Replays['get'];
@@ -80,7 +83,7 @@ export interface ApiDeps {
     Pick<Cleaning, 'clean'> & {
       rate(rating: Rating): Promise<Ticket>;
       readonly requests: RequestReader;
-      readonly photo: Media['get'];
+      readonly photo: Media['open'];
       reporter(ticket: string): StoredReporter | null;
       /** Deletes the reporter's name and contacts; false where there are none. */
       forget(ticket: string): boolean;

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
-import { type ApiDeps, createRefusals } from '../api/index.ts';
+import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
 import { type Bridge, openBridge } from '../broker/index.ts';
 import type { Clock, Key } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
@@ -20,6 +20,7 @@ import {
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './metrics.ts';
+import { remoteHistory } from './threads/batches.ts';
 import type { Threads } from './threads/start.ts';
 
 /** What the services are made of. */
@@ -78,11 +79,8 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       connection: broker.record,
     },
     keys: createKeyService({ registry: parts.registry, broker: broker.credentials, admin: parts.admin }),
-    history: {
-      query: (query) => engine.query(query),
-      latest: (filter) => engine.latest(filter),
-      exportParquet: (query) => engine.exportParquet(query),
-    },
+    history: remoteHistory(engine),
+    queries: createQueries(config.http.queries, clock),
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
@@ -147,7 +145,7 @@ function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts)
     ...rules,
     try: createTrial({
       city: () => city.current().city,
-      history: { query: (query) => engine.query(query) },
+      history: remoteHistory(engine),
       devicesIn(district) {
         const page = { limit: TRIAL_DEVICES, after: null };
         return registry.list(district === null ? page : { ...page, district }).items;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ApiDeps } from '../api/index.ts';
-import { createCleaning, createMedia, createReception, MEDIA_FOLDER, openReporters } from '../citizens/index.ts';
+import { createCleaning, createMedia, createReception, createReporters, MEDIA_FOLDER } from '../citizens/index.ts';
 import { type Clock, systemTimers as timers } from '../domain/index.ts';
 import { hashSecret, newSecret } from '../registry/index.ts';
 import { createRequestReader, createTicketReader } from '../tickets/index.ts';
@@ -23,7 +23,7 @@ export function openCitizens(
   { dir, state, engine, clock }: Parts,
   options: Pick<Config['citizens'], 'sameWithinM' | 'reporterDays'>,
 ) {
-  const reporters = openReporters(join(dir, 'reporters.sqlite'));
+  const reporters = createReporters({ path: join(dir, 'reporters.sqlite') }).open();
   const media = createMedia(join(dir, MEDIA_FOLDER));
   const cleaning = createCleaning({ start: startPhotoThread, timers });
   const requests = createRequestReader(state);
@@ -44,8 +44,8 @@ export function openCitizens(
     clean: cleaning.clean,
     rate: (rating) => engine.rateTicket(rating),
     requests,
-    photo: media.get,
-    reporter: reporters.get,
+    photo: media.open,
+    reporter: (ticket) => reporters.get(ticket),
     forget: (ticket) => reporters.forget([ticket]) > 0,
   };
   async function close(): Promise<void> {

@@ -47,7 +47,7 @@ const Settings = z.object({
   LAMPPOST_QUARANTINE_MAX_BYTES: bytes(1_024 * MIB),
   /** The same for one device; past it its oldest are dropped. */
   LAMPPOST_QUARANTINE_DEVICE_BYTES: bytes(16 * MIB),
-  /** The folder of nightly backups and of those that name no folder; absent: no nightly backups. */
+  /** The folder of all backups; absent: there are none, also on request. */
   LAMPPOST_BACKUP_DIR: z.string().min(1).optional(),
   /** How many nightly backups are kept. */
   LAMPPOST_BACKUP_KEEP: z.coerce.number().int().min(1).default(7),
@@ -59,7 +59,10 @@ const Settings = z.object({
   LAMPPOST_REPORTER_DAYS: days(90),
   /** How near to an open ticket of the same service a citizen's request joins it, metres; 0: none does. */
   LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
-  /** How many citizens' requests each key may send in a minute; 0: no limit. */
+  /**
+   * How many citizens' requests may come from one address with one key in a minute, a quarter of them from one
+   * device_id or account_id; with the key altogether ten times as many. 0: no limit.
+   */
   LAMPPOST_REQUESTS_PER_MINUTE: z.coerce.number().int().min(0).default(120),
   /** The mail server; options of nodemailer may follow a `?`. */
   SMTP_URL: z
@@ -107,9 +110,13 @@ const Settings = z.object({
   HTTP_MAX_CONNECTIONS: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
   HTTP_CONNECTIONS_PER_HOLDER: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
   /** Requests of one key or device, of which ten seconds' may come at once; 0: no limit. */
-  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(50),
+  HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(200),
   /** How long a client may take to send a request. */
   HTTP_REQUEST_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
+  /** How long a query of the history may run; exports and backtests 20 times as long. */
+  HTTP_QUERY_SECONDS: z.coerce.number().int().min(1).max(3_600).default(30),
+  /** Points of the history that a key may read a second; after a pause, those of 100 seconds at once. */
+  HTTP_QUERY_POINTS: z.coerce.number().int().min(1_000).default(100_000),
   /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
   LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(512).optional(),
   INFLUX_URL: z
@@ -123,6 +130,9 @@ const Settings = z.object({
   INFLUX_API: z.enum(['v2', 'v1']).default('v2'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
+
+/** The names of all settings. */
+export const SETTINGS: readonly string[] = Object.keys(Settings.shape);
 
 /** What strangers and keys may use of HTTP, where a setting says it. */
 function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
@@ -148,7 +158,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
   const problems = parsed.success
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  const unknown = Object.keys(flags).filter((name) => !(name in Settings.shape));
+  const unknown = Object.keys(flags).filter((name) => !SETTINGS.includes(name));
   for (const name of unknown) problems.push(`${name}: there is no such setting`);
   const given = { ...environment, ...flags };
   const backups = given.LAMPPOST_BACKUP_DIR;
@@ -207,7 +217,17 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       },
       tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
     },
-    http: { host: s.HTTP_HOST, port: s.HTTP_PORT, edge: edgeOf(s) },
+    http: {
+      host: s.HTTP_HOST,
+      port: s.HTTP_PORT,
+      edge: edgeOf(s),
+      queries: {
+        seconds: s.HTTP_QUERY_SECONDS,
+        points: { perSecond: s.HTTP_QUERY_POINTS, burst: 100 * s.HTTP_QUERY_POINTS },
+        // All the time of one query, and four of the longest at once.
+        work: { perSecond: 1, burst: 4 * s.HTTP_QUERY_SECONDS },
+      },
+    },
     /** The InfluxDB that is the history; null for the embedded one. */
     influx: influxOf(s),
     memory: memoryOf(s.LAMPPOST_MEMORY_MIB ?? machineMiB()),

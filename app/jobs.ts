@@ -1,6 +1,6 @@
 import type { Reception } from '../citizens/index.ts';
 import type { Clock, Ledger } from '../domain/index.ts';
-import { DAY_MS } from '../domain/index.ts';
+import { DAY_MS, SECOND_MS } from '../domain/index.ts';
 import type { Job } from './schedule.ts';
 
 /** The functions and settings that the jobs use. */
@@ -40,7 +40,7 @@ export function createJobs({ clock, ledger, engine, notify, reception, keep, bac
     },
     {
       name: 'deadlines',
-      cron: '* * * * * *',
+      everyMs: SECOND_MS,
       async run() {
         const done = await engine.due(clock.now());
         return done === 0 ? null : { done };

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
@@ -10,7 +9,7 @@ import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { createRegistry, hashSecret, newSecret, type Registry } from '../registry/index.ts';
 import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
-import { createBackups, refuseUnfinished } from '../store/index.ts';
+import { createBackups, keepPrivate, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
@@ -100,7 +99,7 @@ class Process implements Lamppost {
   async #startAll(): Promise<Started> {
     const config = this.#config;
     const loaded = await loadCity(config.city);
-    mkdirSync(config.data, { recursive: true });
+    keepPrivate(config.data, this.#log, config.backup.dir);
     refuseUnfinished(config.data);
     const openRegistry = () => createRegistry({ clock }, { path: this.#file('registry.sqlite') }).open();
     const registry = await this.#steps.do('registry', openRegistry, close);
@@ -151,8 +150,8 @@ class Process implements Lamppost {
       },
       { head: journalReader.head().seq },
     );
-    const openReporters = () => openCitizens({ dir: config.data, state, engine, clock }, config.citizens);
-    const citizens = await steps.do('citizens', openReporters, close);
+    const startCitizens = () => openCitizens({ dir: config.data, state, engine, clock }, config.citizens);
+    const citizens = await steps.do('citizens', startCitizens, close);
     const makeReplays = () => createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
     const replays = await steps.do('replays', makeReplays, stop);
     const backtests = await steps.do('backtests', () => backtestsOf({ registry, threads, city, rules }), stop);

@@ -58,6 +58,8 @@ export interface BrokerDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly log: Logger;
+  /** Called with whether any client is subscribed to live readings, whenever that may have changed. */
+  readonly live: (isWanted: boolean) => void;
   /** Returns what waits for the rules, as a part of what may wait; above 1 those who send the most are held. */
   readonly load: () => number;
   /** Publishes dropped messages as events; resolves when these are stored. Rejected drops are passed again. */
@@ -104,11 +106,10 @@ export interface Broker extends Pick<Outgoing, 'publish' | 'restate'> {
   credentials(change: CredentialChange): void;
   /**
    * Admits a device's message that did not come over MQTT. Resolves to `acknowledged` when it is on disk, and to
-   * `refused` where the secret is not the device's. Throws `busy`, `forbidden`, `disk` or `journal-full`.
+   * `refused` where the secret is not the device's. Throws `limit` where it sends more than it may,
+   * `busy`, `forbidden`, `disk` or `journal-full`.
    */
   ingest(message: OutsideMessage): Promise<'acknowledged' | 'refused'>;
-  /** Whether any client is subscribed to live readings. */
-  wantsLive(): boolean;
   counts(): BrokerCounts;
   /** Applies limits that changed. */
   limit(limits: AccountLimits): void;
@@ -156,8 +157,8 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   const door = new FrontDoor({ ...deps, refused: turnedAway }, { ...options, loginTimeoutMs });
   const logins = new Logins({ ...deps, newId: randomUUID, onFailing: deps.publishFailing });
   const ways = createDirectWays(admission);
-  /** Connections of keys: only these may subscribe to more than their own topics. */
-  const programs = new Map<Duplex, Client>();
+  /** Connections with a subscription to live readings. */
+  const liveReaders = new Set<Duplex>();
   let sessions: Sessions | undefined;
   let upkeep: Upkeep | undefined;
   let stopping = false;
@@ -207,7 +208,6 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
         door.knows(connection.visitor, identity!.id);
         logins.succeeded(connection.visitor.source, identity!.id);
       }
-      if (identity!.kind === 'key') programs.set(client.conn, client);
       done(null, true);
     },
     authorizePublish(client, packet, done) {
@@ -321,8 +321,15 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       if (connection.account !== null) connection.account.connections--;
     }
     sockets.delete(socket);
-    programs.delete(socket);
+    noteLive(socket, false);
     presence.disconnected(socket, stopping);
+  }
+
+  function noteLive(conn: Duplex, reads: boolean): void {
+    // A connection that closed meanwhile is never added again.
+    const changed =
+      reads && sockets.has(conn as Socket) ? liveReaders.size < liveReaders.add(conn).size : liveReaders.delete(conn);
+    if (changed) deps.live(liveReaders.size > 0);
   }
 
   /** Closes every connection of these user names and takes nothing more from it, not even its will. */
@@ -335,10 +342,15 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     }
   }
 
-  /** Returns why a message that did not come over MQTT must wait; null where it need not. */
-  function busyFor(account: Account, nowMs: number): string | null {
-    if (account.waitMs(nowMs) > 0) return `${account.id} sends more than it may`;
-    return overload.holds(account, nowMs) ? 'more comes in than the rules can follow' : null;
+  /** Returns why a message that did not come over MQTT must be sent again later; null where it is taken. */
+  function faultOf(account: Account, nowMs: number): LamppostError | null {
+    const retryAfterMs = account.waitMs(nowMs);
+    if (retryAfterMs > 0) {
+      refused(account.id, 'throttled', 'over HTTP', null);
+      return new LamppostError('limit', `${account.id} sends more than it may`, { retryable: true, retryAfterMs });
+    }
+    if (!overload.holds(account, nowMs)) return null;
+    return new LamppostError('busy', 'more comes in than the rules can follow', { retryable: true });
   }
 
   const outgoing = createOutgoing(aedes, () => sessions!);
@@ -348,7 +360,12 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     hasStatus: (topic) => sessions !== undefined && sessions.retained.payload(topic) !== null,
   });
   const listeners = createListeners({ door, accept, refused: foreign }, options);
+  const noteOf = (client: Client | null) => client !== null && noteLive(client.conn, readsLive(client));
+  aedes.on('subscribe', (_subscriptions, client) => noteOf(client));
+  aedes.on('unsubscribe', (_filters, client) => noteOf(client));
   aedes.on('client', (client) => {
+    // Its session may have restored subscriptions.
+    noteOf(client);
     if (connections.get(client.conn)?.publisher?.identity.kind === 'device') presence.connected(client.id, client.conn);
     if (!client.clean) sessions!.connected(client);
   });
@@ -421,18 +438,16 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       }
       const account = accounts.of(identity);
       const nowMs = deps.clock.now();
-      const busy = stopping ? 'the server is stopping' : busyFor(account, nowMs);
-      if (busy !== null) {
-        const retryAfterMs = account.waitMs(nowMs);
-        return Promise.reject(new LamppostError('busy', busy, { retryable: true, retryAfterMs }));
-      }
+      const fault = stopping
+        ? new LamppostError('busy', 'the server is stopping', { retryable: true })
+        : faultOf(account, nowMs);
+      if (fault !== null) return Promise.reject(fault);
       account.charge(1, payload.length, nowMs);
       return new Promise((resolve, reject) => {
         const done = (error: LamppostError | null) => (error === null ? resolve('acknowledged') : reject(error));
         admission.admit(createPublisher(identity), topic, payload, done);
       });
     },
-    wantsLive: () => [...programs.values()].some(readsLive),
     counts: () => ({
       connections: door.size,
       ...door.counts,

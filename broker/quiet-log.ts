@@ -1,10 +1,14 @@
-import type { Logger } from 'pino';
 import type { Clock } from '../domain/index.ts';
 
 /** Sources with a line of their own at the same time; the lines of all others are one line for each reason. */
 const MOST_SOURCES = 1_000;
 const EVERY_MS = 60_000;
 const MOST_CHARACTERS = 64;
+
+/** The part of a logger that is used. */
+interface Lines {
+  warn(fields: object, message: string): void;
+}
 
 interface Entry {
   readonly source: string;
@@ -20,12 +24,12 @@ interface Entry {
  * the one before it (`leftOut`). Memory and lines are bounded, whoever causes them.
  */
 export class QuietLog {
-  readonly #log: Pick<Logger, 'warn'>;
+  readonly #log: Lines;
   readonly #clock: Clock;
   /** In the order of `againMs`. */
   readonly #entries = new Map<string, Entry>();
 
-  constructor(log: Pick<Logger, 'warn'>, clock: Clock) {
+  constructor(log: Lines, clock: Clock) {
     this.#log = log;
     this.#clock = clock;
   }

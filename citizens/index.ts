@@ -12,7 +12,7 @@ export {
 } from './picture.ts';
 export { createReception, mediaPath, type Received, type Reception, type Report } from './reception.ts';
 export {
-  openReporters,
+  createReporters,
   type Reporter,
   type ReporterRefusal,
   type Reporters,

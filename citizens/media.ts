@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { LamppostError } from '../domain/index.ts';
 import type { Photo } from './photo.ts';
 
@@ -11,12 +12,24 @@ const NAME = /^[0-9a-f]{64}\.(jpg|png|webp)$/;
 /** The folder of photos in the data folder. */
 export const MEDIA_FOLDER = 'media';
 
+/** A photo that is read from its file. */
+export interface OpenPhoto {
+  readonly type: Photo['type'];
+  readonly length: number;
+  readonly stream: Readable;
+}
+
 /** Stores photos as files, named by the SHA-256 of their content. */
 export interface Media {
   /** Stores a photo and resolves to its name when it is on disk. Throws `disk`. */
   put(photo: Photo): Promise<string>;
   /** Resolves to the photo of a name; null where there is none. */
   get(name: string): Promise<Photo | null>;
+  /**
+   * Resolves to the photo of a name to be read piece by piece, so that a slow reader holds no more than one; null where
+   * there is none. The reader destroys the stream.
+   */
+  open(name: string): Promise<OpenPhoto | null>;
   /** Removes photos that are not used and were stored before a moment; resolves to their number. */
   sweep(isUsed: (name: string) => boolean, beforeMs: number): Promise<number>;
 }
@@ -50,7 +63,13 @@ export function createMedia(dir: string): Media {
     async get(name) {
       if (!NAME.test(name)) return null;
       const bytes = await orNull(readFile(join(dir, name)));
-      return bytes === null ? null : { type: TYPES[name.split('.')[1]!]!, bytes };
+      return bytes === null ? null : { type: typeOf(name), bytes };
+    },
+    async open(name) {
+      const file = NAME.test(name) ? await orNull(open(join(dir, name))) : null;
+      if (file === null) return null;
+      const { size: length } = await file.stat();
+      return { type: typeOf(name), length, stream: file.createReadStream() };
     },
     async sweep(isUsed, beforeMs) {
       let removed = 0;
@@ -65,6 +84,8 @@ export function createMedia(dir: string): Media {
     },
   };
 }
+
+const typeOf = (name: string) => TYPES[name.split('.')[1]!]!;
 
 async function synced(path: string, flags: string, work: (file: Awaited<ReturnType<typeof open>>) => Promise<void>) {
   const file = await open(path, flags);

@@ -1,4 +1,4 @@
-import type { SQLOutputValue } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { z } from 'zod';
 import type { Key, ShapeOf, Ticket } from '../domain/index.ts';
 import { openDatabase, type RoomSchema } from '../store/index.ts';
@@ -37,37 +37,65 @@ export interface Reporters {
   forget(tickets: readonly string[]): number;
   /** Returns the tickets after this one that have a reporter, in the order of their ids. */
   after(ticket: string, limit: number): { readonly ticket: string; readonly reportedAt: string }[];
+  /** Opens the file, or creates it. Throws `disk`, and `too-new` where a newer Lamppost wrote it. */
+  open(): this;
+  /** Idempotent. */
   close(): void;
 }
 
-/** Opens the file, or creates it. Throws `disk`, and `too-new` where a newer Lamppost wrote it. */
-export function openReporters(path: string): Reporters {
-  const db = openDatabase(path, { schemas: [SCHEMA] });
-  // Deleted rows are overwritten.
-  db.exec('pragma secure_delete = on');
-  const put = db.prepare('insert into reporters values (?, ?, ?, ?, ?, ?, ?)');
-  const one = db.prepare('select * from reporters where ticket = ?');
-  const forget = db.prepare('delete from reporters where ticket in (select value from json_each(?))');
-  const after = db.prepare(
-    'select ticket, reported_at as reportedAt from reporters where ticket > ? order by ticket limit ?',
-  );
-  return {
-    put(ticket, { name, email, phone, deviceId, accountId, reportedAt }) {
-      put.run(ticket, name, email, phone, deviceId, accountId, reportedAt);
-    },
-    get(ticket) {
-      const row = one.get(ticket);
-      return row === undefined ? null : reporterOf(row);
-    },
-    forget(tickets) {
-      const { changes } = forget.run(JSON.stringify(tickets));
-      // The write-ahead log holds deleted rows until it is truncated.
-      if (changes !== 0) db.exec('pragma wal_checkpoint(truncate)');
-      return Number(changes);
-    },
-    after: (ticket, limit) => after.all(ticket, limit) as { ticket: string; reportedAt: string }[],
-    close: () => db.close(),
-  };
+/** Returns the reporters of a file; it opens nothing until `open`. */
+export function createReporters(options: { readonly path: string }): Reporters {
+  return new ReportersFile(options.path);
+}
+
+class ReportersFile implements Reporters {
+  readonly #path: string;
+  #db!: DatabaseSync;
+  #put!: StatementSync;
+  #one!: StatementSync;
+  #forget!: StatementSync;
+  #after!: StatementSync;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  open(): this {
+    this.#db = openDatabase(this.#path, { schemas: [SCHEMA] });
+    // Deleted rows are overwritten.
+    this.#db.exec('pragma secure_delete = on');
+    this.#put = this.#db.prepare('insert into reporters values (?, ?, ?, ?, ?, ?, ?)');
+    this.#one = this.#db.prepare('select * from reporters where ticket = ?');
+    this.#forget = this.#db.prepare('delete from reporters where ticket in (select value from json_each(?))');
+    this.#after = this.#db.prepare(
+      'select ticket, reported_at as reportedAt from reporters where ticket > ? order by ticket limit ?',
+    );
+    return this;
+  }
+
+  put(ticket: string, { name, email, phone, deviceId, accountId, reportedAt }: StoredReporter): void {
+    this.#put.run(ticket, name, email, phone, deviceId, accountId, reportedAt);
+  }
+
+  get(ticket: string): StoredReporter | null {
+    const row = this.#one.get(ticket);
+    return row === undefined ? null : reporterOf(row);
+  }
+
+  forget(tickets: readonly string[]): number {
+    const { changes } = this.#forget.run(JSON.stringify(tickets));
+    // The write-ahead log holds deleted rows until it is truncated.
+    if (changes !== 0) this.#db.exec('pragma wal_checkpoint(truncate)');
+    return Number(changes);
+  }
+
+  after(ticket: string, limit: number) {
+    return this.#after.all(ticket, limit) as { ticket: string; reportedAt: string }[];
+  }
+
+  close(): void {
+    if (this.#db?.isOpen) this.#db.close();
+  }
 }
 
 function reporterOf(row: Readonly<Record<string, SQLOutputValue>>): StoredReporter {

@@ -1,6 +1,7 @@
-import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
+import { isMap, isScalar, isSeq, type LineCounter, type Node } from 'yaml';
 import type { z } from 'zod';
-import { type CityFile, type CityProblem, suggest } from '../domain/index.ts';
+import { type CityFile, type CityProblem, excessOf, MOST_LEVELS, suggest } from '../domain/index.ts';
+import { FILE_BOUNDS, type ReadYaml, readYaml, type YamlBounds } from './yaml.ts';
 
 /** One file of the city folder: its value, and the place of each part in the text. */
 export interface Source {
@@ -14,56 +15,53 @@ export interface Source {
   problem(path: readonly PropertyKey[], message: string): CityProblem;
 }
 
-/** Parses one file: `*.geojson` as JSON, all others as YAML. Never throws: syntax errors are its `problems`. */
-export function openSource(file: CityFile): Source {
-  return file.path.endsWith('.geojson') ? openJson(file) : openYaml(file);
+/**
+ * Parses one file: `*.geojson` as JSON, all others as YAML. Never throws: syntax errors, and what is past the bounds, are
+ * its `problems`.
+ */
+export function openSource(file: CityFile, bounds: YamlBounds = FILE_BOUNDS): Source {
+  return file.path.endsWith('.geojson') ? openJson(file) : openYaml(file, bounds);
 }
 
-function openYaml({ path: file, text }: CityFile): Source {
-  const { document, at } = located(file, text);
-  const problems = document.errors.map((error) => at(error.pos[0], error.message));
-  visit(document, {
-    Alias(_, node) {
-      if (node.resolve(document) !== undefined) return;
-      problems.push(at(node.range?.[0] ?? 0, `*${node.source} has no anchor; &${node.source} must come before it`));
-    },
-  });
-  let value: unknown;
-  try {
-    if (problems.length === 0) value = document.toJS();
-  } catch (error) {
-    problems.push(at(0, (error as Error).message));
-  }
-  return { file, text, value, problems, problem: (path, message) => at(offsetOf(document.contents, path), message) };
+function openYaml({ path: file, text }: CityFile, bounds: YamlBounds): Source {
+  const { document, faults, value, lines } = readYaml(text, bounds);
+  const at = placeIn(file, lines);
+  const root = document?.contents ?? null;
+  const problems = faults.map(({ offset, message }) => at(offset, message));
+  return { file, text, value, problems, problem: (path, message) => at(offsetOf(root, path), message) };
 }
 
 /**
  * Reads places only for the first problem: real districts have megabytes of coordinates, and the YAML parser is slow.
  */
 function openJson({ path: file, text }: CityFile): Source {
-  let places: ReturnType<typeof located> | undefined;
-  const place = () => {
-    places ??= located(file, text);
-    return places;
+  let read: ReadYaml | undefined;
+  const places = () => {
+    read ??= readYaml(text);
+    return read;
   };
-  const problem: Source['problem'] = (path, message) => place().at(offsetOf(place().document.contents, path), message);
-  try {
-    return { file, text, value: JSON.parse(text.replace(/^\uFEFF/, '')), problems: [], problem };
-  } catch (error) {
-    const offset = place().document.errors[0]?.pos[0] ?? 0;
-    const fault = place().at(offset, `not JSON: ${(error as Error).message}`);
+  const problem: Source['problem'] = (path, message) => {
+    const { document, lines } = places();
+    return placeIn(file, lines)(offsetOf(document?.contents ?? null, path), message);
+  };
+  const faulty = (offset: number, message: string): Source => {
+    const fault = placeIn(file, places().lines)(offset, message);
     return { file, text, value: undefined, problems: [fault], problem };
+  };
+  try {
+    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+    if (excessOf(value, MOST_LEVELS) === null) return { file, text, value, problems: [], problem };
+    return faulty(places().faults[0]?.offset ?? 0, `nested deeper than ${MOST_LEVELS} levels`);
+  } catch (error) {
+    return faulty(places().faults[0]?.offset ?? 0, `not JSON: ${(error as Error).message}`);
   }
 }
 
-function located(file: string, text: string) {
-  const lines = new LineCounter();
-  const document: Document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const at = (offset: number, message: string): CityProblem => {
+function placeIn(file: string, lines: LineCounter): (offset: number, message: string) => CityProblem {
+  return (offset, message) => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), column: Math.max(col, 1), message };
   };
-  return { document, at };
 }
 
 /** Returns the offset of the deepest part of the path that exists: a key, or an item of a list. */
@@ -90,10 +88,22 @@ export function check<T extends z.ZodType>(source: Source, schema: T, problems: 
   if (source.problems.length > 0) return null;
   const parsed = schema.safeParse(source.value ?? {}, { error: wording });
   if (parsed.success) return parsed.data;
-  for (const { path, message } of parsed.error.issues.flatMap(faultsOf)) {
-    problems.push(source.problem(path, `${path.map(String).join('.') || 'file'}: ${message}`));
+  const faults = parsed.error.issues.flatMap(faultsOf);
+  for (const { path, message } of faults.slice(0, MOST_PROBLEMS)) {
+    problems.push(source.problem(path, shortened(`${path.map(String).join('.') || 'file'}: ${message}`)));
+  }
+  if (faults.length > MOST_PROBLEMS) {
+    problems.push(source.problem([], `and ${faults.length - MOST_PROBLEMS} more mistakes`));
   }
   return null;
+}
+
+/** Mistakes of one source that are listed: to find the place of each takes as long as its text. */
+export const MOST_PROBLEMS = 100;
+const LONGEST_MESSAGE = 1_000;
+
+function shortened(text: string): string {
+  return text.length <= LONGEST_MESSAGE ? text : `${text.slice(0, LONGEST_MESSAGE - 1)}…`;
 }
 
 interface Fault {

@@ -26,6 +26,8 @@ export async function boot(flags: Record<string, string>, environment: NodeJS.Pr
     import('pino'),
   ]);
   const config = readConfig(environment, flags);
+  // All that the server writes is for its owner only, in all threads: photos, DuckDB's files, temporary ones.
+  process.umask(0o077);
   const log = pino({ level: config.logLevel, name: 'lamppost' });
   const onCrash = (error: Error) => {
     log.fatal({ err: error }, 'a thread died; the journal recovers at the next start');

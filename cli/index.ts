@@ -47,7 +47,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (...args) => (await import('./manage.ts')).manage('key', ...args),
   },
   backup: {
-    help: 'backs up a running server without stopping it: [--to <new folder on the server>]',
+    help: 'backs up a running server without stopping it: [--to <new folder in LAMPPOST_BACKUP_DIR>]',
     run: async (...args) => (await import('./backup.ts')).backupCommand(...args),
   },
   restore: {

@@ -50,6 +50,65 @@ export const LatestReadingSchema = z
   .meta({ id: 'LatestReading' });
 export type LatestReading = ShapeOf<typeof LatestReadingSchema>;
 
+/** A series to which rows of a slice belong. */
+export interface SliceSeries {
+  readonly device: string;
+  readonly metric: string;
+  readonly unit: string;
+  /** Its first row in the slice; its rows end where those of the next series begin. */
+  readonly from: number;
+}
+
+/**
+ * A part of a query's result, as columns of one length: points by device, metric and time. The first series may be the
+ * last one of the slice before. Gaps are not in it; see `fillOf`.
+ */
+export interface PointsSlice {
+  readonly series: readonly SliceSeries[];
+  /** Epoch ms. */
+  readonly ts: Float64Array<ArrayBuffer>;
+  readonly value: Float64Array<ArrayBuffer>;
+}
+
+/** On whose behalf something is read, and when it ends early. */
+export interface ReadOptions {
+  /** Where it aborts, the database is interrupted, and the read throws its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** The key that asks. What one holder asks for runs in turn, so that it does not hold up others. */
+  readonly by?: string | undefined;
+  /** How long the statements may run in all, ms; beyond it `busy` is thrown, with how to ask for less. */
+  readonly withinMs?: number | undefined;
+}
+
+/** The interval of a query in whole milliseconds; null for raw readings. */
+export function everyOf({ everyMs }: Pick<ReadingsQuery, 'everyMs'>): number | null {
+  return everyMs === undefined ? null : Math.max(1, Math.round(everyMs));
+}
+
+/** Start of the interval that contains the time, aligned to the epoch. */
+export function bucketOf(ms: number, every: number): number {
+  return Math.floor(ms / every) * every;
+}
+
+/** The intervals of each series of a query with `fill: null`. */
+export interface Fill {
+  /** Start of the first interval, epoch ms. */
+  readonly firstMs: number;
+  readonly everyMs: number;
+  readonly intervals: number;
+}
+
+/**
+ * Returns the intervals that a query with `fill: null` gives to each series: from the one that contains `fromMs` to the
+ * last one that begins before `toMs`; null for any other query.
+ */
+export function fillOf(query: Omit<ReadingsQuery, 'maxPoints'>): Fill | null {
+  const everyMs = everyOf(query);
+  if (query.fill !== 'null' || everyMs === null) return null;
+  const firstMs = bucketOf(query.fromMs, everyMs);
+  return { firstMs, everyMs, intervals: Math.max(0, Math.ceil((query.toMs - firstMs) / everyMs)) };
+}
+
 /** A scan of the readings of these devices and metrics in `[fromMs, toMs)`, event time. */
 export interface ScanQuery {
   /** Ids without duplicates. */
@@ -98,8 +157,13 @@ export interface HistoryStore {
     cursor: number,
     replaced?: readonly ReadingColumns[],
   ): Promise<readonly RefusedRow[]>;
-  query(query: ReadingsQuery): Promise<Series[]>;
-  latest(filter: ReadingsFilter): Promise<LatestReading[]>;
+  /**
+   * Yields the result slice by slice, each on request; a query without a result yields nothing. Everything that can be
+   * wrong with the query is thrown before the first slice: `invalid` where there are more than `maxPoints` points.
+   */
+  read(query: ReadingsQuery, options?: ReadOptions): AsyncIterable<PointsSlice>;
+  /** Yields the newest readings, by device, some hundreds at a time. */
+  latest(filter: ReadingsFilter): AsyncIterable<readonly LatestReading[]>;
   /**
    * Yields raw readings in order of time, then of device and metric in the query's lists, in batches that are never
    * empty, so that a scan of any length takes little memory. Readings stored meanwhile may be included or not. Ends
@@ -110,9 +174,10 @@ export interface HistoryStore {
   count(): Promise<number>;
   /**
    * Writes the result of the query, without a limit, to a new Parquet file (ts, device, metric, unit, value) and
-   * resolves to its path; the caller deletes it. Throws `invalid` where the store does not support it.
+   * resolves to its path; the caller deletes it. Nothing is left where it fails or is aborted. Throws `invalid` where
+   * the store does not support it.
    */
-  exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>): Promise<string>;
+  exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>, options?: ReadOptions): Promise<string>;
   /** Aborts requests over the network, so that `stop` need not wait for them. */
   interrupt?(): void;
 }

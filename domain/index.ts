@@ -63,17 +63,24 @@ export {
 export {
   AGGREGATES,
   type Aggregate,
+  bucketOf,
+  everyOf,
+  type Fill,
+  fillOf,
   type HistoryStore,
   type HistoryUpkeep,
   type LatestReading,
   LatestReadingSchema,
+  type PointsSlice,
   type ReadingsFilter,
   type ReadingsQuery,
+  type ReadOptions,
   type RefusedRow,
   type ScannedReadings,
   type ScanQuery,
   type Series,
   SeriesSchema,
+  type SliceSeries,
 } from './history.ts';
 export type {
   Appended,
@@ -102,6 +109,7 @@ export {
   QuarantineUsageSchema,
 } from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
+export { excessOf, MOST_LEVELS } from './nesting.ts';
 export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';
 export {
   type AbsentCondition,
@@ -158,5 +166,5 @@ export {
   type TicketStatus,
 } from './ticket.ts';
 export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
-export { element, escapeXml, type Xml, xmlOf } from './xml.ts';
+export { element, escapeXml, type Xml, xmlOf, xmlTextOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

@@ -1,6 +1,8 @@
 import { LamppostError } from './errors.ts';
 
 const MOST_LISTED = 20;
+/** No name is longer; a text that is longer is not compared with the names, and is not repeated as a whole. */
+const LONGEST_NAME = 256;
 
 /**
  * `: did you mean "pm25"?` where a known name is close to what was written; else the known names, if they are few; else
@@ -8,7 +10,7 @@ const MOST_LISTED = 20;
  */
 export function suggest(written: string, known: Iterable<string>): string {
   const names = [...known];
-  const near = names
+  const near = (written.length > LONGEST_NAME ? [] : names)
     .map((name) => ({ name, edits: editsBetween(written.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, edits }) => edits <= Math.max(1, Math.floor(name.length / 3)))
     .sort((a, b) => a.edits - b.edits)[0];
@@ -22,7 +24,9 @@ export type Names = ReadonlyMap<string, unknown> | ReadonlySet<string> | readonl
 /** `unknown district "habour": did you mean "harbour"?`; null where the name is known. */
 export function unknownName(what: string, name: string, known: Names): string | null {
   const names = Array.isArray(known) ? (known as readonly string[]) : [...(known as ReadonlySet<string>).keys()];
-  return names.includes(name) ? null : `unknown ${what} "${name}"${suggest(name, names)}`;
+  if (names.includes(name)) return null;
+  const shown = name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}…` : name;
+  return `unknown ${what} "${shown}"${suggest(name, names)}`;
 }
 
 /**

@@ -16,6 +16,11 @@ export function xmlOf(root: Xml, { indented = false }: { readonly indented?: boo
   return `<?xml version="1.0" encoding="UTF-8"?>\n${textOf(root, newline)}\n`;
 }
 
+/** An element as text on one line, as it stands in a document. */
+export function xmlTextOf(one: Xml): string {
+  return textOf(one, '');
+}
+
 function textOf({ name, content, namespace }: Xml, newline: string): string {
   const start = namespace === undefined ? name : `${name} xmlns="${escapeXml(namespace)}"`;
   if (content.length === 0) return `<${start}/>`;

@@ -109,6 +109,11 @@ export interface EventQuery extends EventFilter {
   /** Number of the last event that the reader has; 0: from the oldest. */
   readonly after: number;
   readonly limit: number;
+  /**
+   * The most events that are looked at, and the most characters of their bodies: the page ends early where there are
+   * more, perhaps without an item, and its `next` leads on. Absent: no bound.
+   */
+  readonly within?: { readonly events: number; readonly characters: number };
 }
 
 /** Reads the outbox, over any connection to the file. */
@@ -135,12 +140,20 @@ export function createOutboxReader(db: DatabaseSync): OutboxReader {
   const oldest = db.prepare('select coalesce(min(n), 0) as n from outbox');
   const store = db.prepare('select name from outbox_store');
   return {
-    page({ after, limit, ...filter }) {
+    page({ after, limit, within, ...filter }) {
       const wanted = conditionsFor(filter);
-      const sql = `select n, body from outbox where n > ?${wanted.sql} order by n limit ?`;
-      const rows = db.prepare(sql).all(after, ...wanted.params, limit + 1);
-      const items = rows.slice(0, limit).map(numberedOf);
-      return { items, next: rows.length > limit ? String(items.at(-1)?.n) : null };
+      const until = within && Math.max(after, Number(oldest.get()?.n) - 1) + within.events;
+      const sql = `select n, body from outbox where n > ? and n <= ?${wanted.sql} order by n limit ?`;
+      const rows = db.prepare(sql).iterate(after, until ?? Number.MAX_SAFE_INTEGER, ...wanted.params, limit + 1);
+      const items: NumberedEvent[] = [];
+      let characters = 0;
+      for (const row of rows) {
+        const isFull = items.length === limit || characters >= (within?.characters ?? Number.POSITIVE_INFINITY);
+        if (isFull) return { items, next: String(items.at(-1)?.n) };
+        characters += String(row.body).length;
+        items.push(numberedOf(row));
+      }
+      return { items, next: until !== undefined && until < Number(head.get()?.n) ? String(until) : null };
     },
     head: () => Number(head.get()?.n),
     oldest: () => Number(oldest.get()?.n),

@@ -111,13 +111,16 @@ export function publicationsOf(event: LamppostEvent): Publication[] {
   const once = { payload, qos: 1, retain: false } as const;
   // QoS 0, never queued: in a full queue this event would displace the next message, and cause the next such event.
   if (isSessionEvent(event)) return [{ topic: `events/sessions/${event.data.key}`, payload, qos: 0, retain: false }];
-  if (isLoginEvent(event)) return [{ topic: 'events/logins', ...once }];
+  if (isLoginEvent(event)) return [{ topic: `events/logins/${levelOf(event.data.source)}`, ...once }];
   if (isAlertEvent(event)) return [{ topic: `events/alerts/${event.data.rule}/${event.data.group}`, ...once }];
   if (!isTicketEvent(event)) return [{ topic: `events/silences/${event.data.id}`, ...once }];
   const ticket = event.data;
   const topics = ticketAudienceOf(ticket).map((party) => `events/tickets/${party}/${ticket.id}`);
   return [...topics.map((topic) => ({ topic, ...once })), ...retainedOf(ticket)];
 }
+
+/** Returns a source as one level of a topic: `2001:db8:0:1::-64`. */
+const levelOf = (source: string) => source.replace('/', '-');
 
 /**
  * Yields the retained state of every open ticket, newest first: what the broker holds once all events are published.

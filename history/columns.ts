@@ -50,6 +50,8 @@ export class Numbering {
   readonly #metrics: MetricTable;
   readonly #deviceIds = new Map<string, { id: number; district: string }>();
   readonly #metricIds = new Map<string, number>();
+  readonly #deviceNames: string[] = [];
+  readonly #metricNames: string[] = [];
   // Also by the numbers of this process, so that a row needs no look-up by name.
   readonly #deviceOf: (number | undefined)[] = [];
   readonly #metricOf: (number | undefined)[] = [];
@@ -63,14 +65,22 @@ export class Numbering {
     const rows = async (sql: string) => (await connection.runAndReadAll(sql)).getRows();
     for (const [id, name, district] of await rows('select id, name, district from devices')) {
       this.#deviceIds.set(name as string, { id: id as number, district: district as string });
+      this.#deviceNames[id as number] = name as string;
     }
-    for (const [id, name] of await rows('select id, name from metrics'))
+    for (const [id, name] of await rows('select id, name from metrics')) {
       this.#metricIds.set(name as string, id as number);
+      this.#metricNames[id as number] = name as string;
+    }
   }
 
-  /** Names of all metrics in the file. */
-  metricNames(): string[] {
-    return [...this.#metricIds.keys()];
+  /** Names of all metrics in the file, by their numbers there. */
+  metricNames(): readonly string[] {
+    return this.#metricNames;
+  }
+
+  /** Names of all devices in the file, by their numbers there. */
+  deviceNames(): readonly string[] {
+    return this.#deviceNames;
   }
 
   /**
@@ -97,6 +107,7 @@ export class Numbering {
       id = this.#metricIds.size;
       await connection.run('insert into metrics values (?, ?)', [id, name]);
       this.#metricIds.set(name, id);
+      this.#metricNames[id] = name;
     }
     this.#metricOf[index] = id;
   }
@@ -107,6 +118,7 @@ export class Numbering {
       const id = this.#deviceIds.size;
       await connection.run('insert into devices values (?, ?, ?)', [id, device.id, device.district]);
       this.#deviceIds.set(device.id, { id, district: device.district });
+      this.#deviceNames[id] = device.id;
     } else if (known.district !== device.district) {
       await connection.run('update devices set district = ? where id = ?', [device.district, known.id]);
       known.district = device.district;

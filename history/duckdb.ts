@@ -1,3 +1,5 @@
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import {
   type HistoryStore,
@@ -8,13 +10,16 @@ import {
   type ReadingColumns,
   type ReadingsFilter,
   type ReadingsQuery,
+  type ReadOptions,
   type ScanQuery,
 } from '../domain/index.ts';
 import { lastOfEach, Numbering, pick, rowsWhere } from './columns.ts';
 import { Latest } from './latest.ts';
-import { queryReadings, removeExports, writeParquet } from './query.ts';
+import { readDuckdb, removeExports, writeParquet } from './query.ts';
 import { hourOf, hoursDue, hoursOf, noteUnknownHours, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
 import { scanDuckdb } from './scan.ts';
+import { NARROWER, Statements } from './statements.ts';
+import { RESULTS_AT_ONCE, Turns } from './turns.ts';
 
 const SCHEMA = `
   create table if not exists readings (ts bigint not null, device integer not null, metric smallint not null, value double not null);
@@ -27,6 +32,17 @@ const SCHEMA = `
 // One thread of its own beside this one: the engine needs the other core. A WAL of 64 MiB is folded in every 10 M
 // readings or so; a smaller one means more rewriting, a larger one a longer start after a crash.
 const SETTINGS = { threads: '1', checkpoint_threshold: '64MB' };
+
+/**
+ * The part of the free space on the disk that statements may use for what does not fit into memory, and the most, bytes:
+ * by default DuckDB takes nine tenths, and the journal stands beside it.
+ */
+const SPILL = { share: 0.25, most: 8 * 1024 ** 3 };
+
+async function spillOf(path: string): Promise<string> {
+  const { bavail, bsize } = await statfs(dirname(path));
+  return `${Math.floor(Math.min(SPILL.most, SPILL.share * bavail * bsize) / 1024 ** 2)}MiB`;
+}
 
 interface Options {
   readonly path: string;
@@ -52,12 +68,13 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   readonly #numbering: Numbering;
   #instance: DuckDBInstance | null = null;
   #writer!: DuckDBConnection;
-  #reader!: DuckDBConnection;
+  #statements!: Statements;
   #cursor = 0;
   /** Hours that the file marks as due for their roll-up. */
   #due = new Set<number>();
   #prunedMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<unknown> = Promise.resolve();
+  readonly #results = new Turns(RESULTS_AT_ONCE);
 
   constructor({ path, metrics, unitOf, memoryMiB = 1_024 }: Options) {
     this.#path = path;
@@ -70,9 +87,10 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   async start(): Promise<void> {
     try {
       removeExports(this.#path);
-      this.#instance = await DuckDBInstance.create(this.#path, { ...SETTINGS, memory_limit: `${this.#memoryMiB}MiB` });
+      const limits = { memory_limit: `${this.#memoryMiB}MiB`, max_temp_directory_size: await spillOf(this.#path) };
+      this.#instance = await DuckDBInstance.create(this.#path, { ...SETTINGS, ...limits });
       this.#writer = await this.#instance.connect();
-      this.#reader = await this.#instance.connect();
+      this.#statements = new Statements(this.#instance);
       await this.#writer.run(SCHEMA + ROLLUP_SCHEMA);
       await this.#load();
     } catch (cause) {
@@ -81,13 +99,14 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   }
 
   async stop(): Promise<void> {
-    if (this.#instance === null) return;
+    const instance = this.#instance;
+    if (instance === null) return;
+    this.#instance = null;
+    await this.#statements.stop();
     await this.#writing;
     await this.#writer.run('checkpoint');
     this.#writer.closeSync();
-    this.#reader.closeSync();
-    this.#instance.closeSync();
-    this.#instance = null;
+    instance.closeSync();
   }
 
   cursor(): number {
@@ -112,28 +131,33 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     return [];
   }
 
-  query(query: ReadingsQuery) {
-    return queryReadings(this.#reader, query, this.#unitOf, this.#prunedMs);
+  async *read(query: ReadingsQuery, options: ReadOptions = {}) {
+    const leave = await this.#results.take(options.by ?? '', options.signal);
+    try {
+      yield* readDuckdb(this.#source(), query, options);
+    } catch (cause) {
+      throw cause instanceof LamppostError ? cause : readFault(cause, options.signal);
+    } finally {
+      leave();
+    }
   }
 
-  async latest(filter: ReadingsFilter) {
+  latest(filter: ReadingsFilter) {
     return this.#latest.list(filter, this.#unitOf);
   }
 
   scan(query: ScanQuery, signal?: AbortSignal) {
-    return scanDuckdb(this.#instance!, query, signal);
+    return scanDuckdb(this.#instance!, this.#statements, query, signal);
   }
 
-  async count(): Promise<number> {
-    return Number(await scalar(this.#reader, 'select count(*) from readings'));
+  count(): Promise<number> {
+    return this.#statements.run(async (connection) =>
+      Number(await scalar(connection, 'select count(*) from readings')),
+    );
   }
 
-  exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>): Promise<string> {
-    return writeParquet(this.#reader, this.#path, query, {
-      unitOf: this.#unitOf,
-      prunedMs: this.#prunedMs,
-      metrics: this.#numbering.metricNames(),
-    });
+  exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>, options: ReadOptions = {}): Promise<string> {
+    return writeParquet(this.#source(), this.#path, query, options);
   }
 
   async copyTo(to: string): Promise<number> {
@@ -161,6 +185,11 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     for (const hour of rolled) this.#due.delete(hour);
     this.#prunedMs = before;
     return deleted;
+  }
+
+  #source() {
+    const [statements, numbering, unitOf, prunedMs] = [this.#statements, this.#numbering, this.#unitOf, this.#prunedMs];
+    return { statements, numbering, unitOf, prunedMs };
   }
 
   async #load(): Promise<void> {
@@ -265,7 +294,11 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
 export async function openDuckdbScan(path: string): Promise<Pick<HistoryStore, 'scan'> & { close(): void }> {
   try {
     const instance = await DuckDBInstance.create(path, { ...SETTINGS, access_mode: 'READ_ONLY' });
-    return { scan: (query, signal) => scanDuckdb(instance, query, signal), close: () => instance.closeSync() };
+    const statements = new Statements(instance);
+    return {
+      scan: (query, signal) => scanDuckdb(instance, statements, query, signal),
+      close: () => instance.closeSync(),
+    };
   } catch (cause) {
     const { message } = cause as Error;
     const why = /lock/i.test(message) ? 'a server has it open: ask that one, with --url' : message;
@@ -302,4 +335,11 @@ async function scalar(connection: DuckDBConnection, sql: string) {
 
 function faultOf(what: string, cause: unknown, retryable = false): LamppostError {
   return new LamppostError('history', `${what}: ${(cause as Error).message}`, { retryable, cause });
+}
+
+function readFault(cause: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return signal.reason;
+  const { message } = cause as Error;
+  if (!/^out of memory/i.test(message)) return faultOf('the history cannot be read', cause);
+  return new LamppostError('busy', `the query needs more memory than the history may use; ${NARROWER}`, { cause });
 }

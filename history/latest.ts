@@ -25,7 +25,8 @@ function isNewer(ts: number, than: number, replaces: boolean): boolean {
 export class Latest {
   /** Time of the newest reading of all; -Infinity where there is none. */
   newest = Number.NEGATIVE_INFINITY;
-  readonly #byDevice = new Map<string, { district: string; byMetric: Map<string, Newest> }>();
+  readonly #byDevice = new Map<string, Line>();
+  #sorted: readonly string[] = [];
 
   /** Adds one reading. With `replaces`, its value replaces one of the same ts. */
   put(device: string, district: string, metric: string, ts: number, value: number, replaces = false): void {
@@ -74,17 +75,44 @@ export class Latest {
     return this.#byDevice.get(device)?.byMetric.get(metric)?.ts ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Returns the newest readings that match the filter, by device. */
-  list(filter: ReadingsFilter, unitOf: (metric: string) => string): LatestReading[] {
-    const found: LatestReading[] = [];
-    for (const device of new Set(filter.devices ?? [...this.#byDevice.keys()].sort())) {
+  /** Yields the newest readings that match the filter, by device, some hundreds in a turn of the event loop. */
+  async *list(
+    filter: ReadingsFilter,
+    unitOf: (metric: string) => string,
+  ): AsyncGenerator<LatestReading[], void, undefined> {
+    const metrics = filter.metrics && new Set(filter.metrics);
+    let found: LatestReading[] = [];
+    let seen = 0;
+    for (const device of filter.devices === undefined ? this.#inOrder() : new Set(filter.devices)) {
       const line = this.#byDevice.get(device);
-      if (line === undefined || (filter.district !== undefined && line.district !== filter.district)) continue;
-      for (const [metric, { ts, value }] of line.byMetric) {
-        if (filter.metrics !== undefined && !filter.metrics.includes(metric)) continue;
+      for (const [metric, { ts, value }] of isIn(line, filter.district) ? line.byMetric : []) {
+        seen++;
+        if (metrics?.has(metric) === false) continue;
         found.push({ device, metric, unit: unitOf(metric), at: isoOf(ts), value });
       }
+      if (++seen < LOOKED_AT) continue;
+      if (found.length > 0) yield found;
+      await new Promise((resolve) => setImmediate(resolve));
+      [found, seen] = [[], 0];
     }
-    return found;
+    if (found.length > 0) yield found;
   }
+
+  /** Ids of all devices, sorted; sorted again only when there are more. */
+  #inOrder(): readonly string[] {
+    if (this.#sorted.length !== this.#byDevice.size) this.#sorted = [...this.#byDevice.keys()].sort();
+    return this.#sorted;
+  }
+}
+
+/** Devices and metrics that are looked at in one turn: a millisecond. */
+const LOOKED_AT = 500;
+
+interface Line {
+  district: string;
+  readonly byMetric: Map<string, Newest>;
+}
+
+function isIn(line: Line | undefined, district: string | undefined): line is Line {
+  return line !== undefined && (district === undefined || line.district === district);
 }

@@ -4,12 +4,17 @@ import { basename, dirname, join } from 'node:path';
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 import {
   type Aggregate,
+  everyOf,
   LamppostError,
+  type PointsSlice,
   type ReadingsFilter,
   type ReadingsQuery,
-  type Series,
+  type ReadOptions,
 } from '../domain/index.ts';
+import type { Numbering } from './columns.ts';
 import { ROLLED_FUNCTIONS, rolledSource } from './rollup.ts';
+import { checkIntervals, checkPoints, slicesOfResult, withinPoints } from './slices.ts';
+import { NARROWER, type Statements } from './statements.ts';
 
 const SQL_OF: Readonly<Record<Aggregate, string>> = {
   mean: 'avg(value)',
@@ -39,8 +44,8 @@ function filterOf(query: ReadingsFilter): { sql: string; params: string[] } {
 }
 
 /**
- * A statement that returns device, metric, t (epoch ms) and v, ordered by these. Raw readings before `prunedMs` are
- * deleted.
+ * A statement that returns device and metric (their numbers in the file), t (epoch ms) and v, in any order. Raw readings
+ * before `prunedMs` are deleted.
  */
 function statementOf(query: Omit<ReadingsQuery, 'maxPoints'>, prunedMs: number): { sql: string; params: string[] } {
   const { fn } = query;
@@ -48,83 +53,70 @@ function statementOf(query: Omit<ReadingsQuery, 'maxPoints'>, prunedMs: number):
   const filter = filterOf(query);
   const every = everyOf(query);
   const joined = 'join devices d on d.id = r.device join metrics m on m.id = r.metric';
-  const select = 'select d.name as device, m.name as metric,';
-  const order = 'order by device, metric, t';
+  const select = 'select r.device, r.metric,';
   if (every === null) {
     const where = `where ts >= ${fromMs} and ts < ${toMs}${filter.sql}`;
-    return { sql: `${select} ts as t, value as v from readings r ${joined} ${where} ${order}`, params: filter.params };
+    return { sql: `${select} ts as t, value as v from readings r ${joined} ${where}`, params: filter.params };
   }
   // A floor that is right before 1970 too: SQL's division rounds towards zero.
   const bucket = `(ts - ((ts % ${every}) + ${every}) % ${every}) as t`;
   const rolled = rolledSource({ fromMs, toMs, every, fn, prunedMs });
   const aggregate = rolled === null ? SQL_OF[fn] : ROLLED_FUNCTIONS[fn]!;
   const source = rolled ?? `(select * from readings where ts >= ${fromMs} and ts < ${toMs})`;
-  const sql = `${select} ${bucket}, ${aggregate} as v from ${source} r ${joined} where true${filter.sql} group by all ${order}`;
+  const sql = `${select} ${bucket}, ${aggregate} as v from ${source} r ${joined} where true${filter.sql} group by all`;
   return { sql, params: filter.params };
 }
 
-/** Returns raw or downsampled points by device and metric. Throws `invalid` where there are more than `maxPoints`. */
-export async function queryReadings(
-  connection: DuckDBConnection,
-  query: ReadingsQuery,
-  unitOf: (metric: string) => string,
-  prunedMs: number,
-): Promise<Series[]> {
-  const { sql, params } = statementOf(query, prunedMs);
-  const limited = `select device, metric, t::double, v from (${sql} limit ${query.maxPoints + 1}) order by device, metric, t`;
-  const rows = (await connection.runAndReadAll(limited, params as DuckDBValue[])).getRows();
-  checkPoints(rows.length, query.maxPoints);
-  return filled(seriesOf(rows as [string, string, number, number][], unitOf), query);
-}
+/** Gives names to the numbers of devices and metrics in a statement's result. */
+const NAMED = 'join devices d on d.id = q.device join metrics m on m.id = q.metric';
 
-function seriesOf(rows: readonly [string, string, number, number][], unitOf: (metric: string) => string): Series[] {
-  const series: (Series & { points: [number, number][] })[] = [];
-  for (const [device, metric, t, v] of rows) {
-    let last = series.at(-1);
-    if (last?.device !== device || last.metric !== metric) {
-      last = { device, metric, unit: unitOf(metric), points: [] };
-      series.push(last);
-    }
-    last.points.push([t, v]);
-  }
-  return series;
-}
+/** Most readings behind the percentiles of one query: all of them are in memory. */
+const MOST_RANKED = 20_000_000;
 
-/** Throws `invalid` where there are more than `maxPoints` points. */
-export function checkPoints(points: number, maxPoints: number): void {
-  if (points <= maxPoints) return;
-  const narrow = 'name fewer devices or metrics, a shorter time, or a longer every';
-  throw new LamppostError('invalid', `more than ${maxPoints} points; ${narrow}`);
-}
-
-/** The interval of a query in whole milliseconds; null for raw readings. */
-export function everyOf({ everyMs }: Pick<ReadingsQuery, 'everyMs'>): number | null {
-  return everyMs === undefined ? null : Math.max(1, Math.round(everyMs));
-}
-
-/** Start of the interval that contains the time, aligned to the epoch. */
-export function bucketOf(ms: number, every: number): number {
-  return Math.floor(ms / every) * every;
+interface Source {
+  readonly statements: Statements;
+  readonly numbering: Pick<Numbering, 'deviceNames' | 'metricNames'>;
+  readonly unitOf: (metric: string) => string;
+  readonly prunedMs: number;
 }
 
 /**
- * With `fill: null`, each series gets a point for every interval from the one that contains `fromMs` to the last one
- * that begins before `toMs`; a gap is null for every function. Throws `invalid` where there are more than `maxPoints`.
+ * Yields raw or downsampled points by device and metric. The result is complete before the first slice, so that a slow
+ * reader keeps no transaction open. Throws `invalid` where there are more than `maxPoints`.
  */
-export function filled(series: readonly Series[], query: ReadingsQuery): Series[] {
-  const every = everyOf(query);
-  if (query.fill !== 'null' || every === null) return [...series];
-  const first = bucketOf(query.fromMs, every);
-  const intervals = Math.max(0, Math.ceil((query.toMs - first) / every));
-  checkPoints(intervals * series.length, query.maxPoints);
-  return series.map((one) => {
-    const values = new Map(one.points);
-    const points = Array.from({ length: intervals }, (_, n): [number, number | null] => {
-      const ts = first + n * every;
-      return [ts, values.get(ts) ?? null];
-    });
-    return { ...one, points };
-  });
+export async function* readDuckdb(
+  source: Source,
+  query: ReadingsQuery,
+  options: ReadOptions,
+): AsyncGenerator<PointsSlice, void, undefined> {
+  checkIntervals(query);
+  const { sql, params } = statementOf(query, source.prunedMs);
+  // Names sort the result only: as numbers, its rows cross to JavaScript without a string each.
+  const limited = `
+    select q.device, q.metric, q.t::double, q.v from (${sql} limit ${query.maxPoints + 1}) q
+    ${NAMED} order by d.name, m.name, q.t`;
+  const result = await source.statements.run(async (connection) => {
+    await checkRanked(connection, query);
+    return connection.run(limited, params as DuckDBValue[]);
+  }, options);
+  checkPoints(result.rowCount, query.maxPoints);
+  const [devices, metrics] = [source.numbering.deviceNames(), source.numbering.metricNames()];
+  const seriesOf = (device: number, metric: number) => {
+    const name = metrics[metric]!;
+    return { device: devices[device]!, metric: name, unit: source.unitOf(name) };
+  };
+  yield* withinPoints(slicesOfResult(result, seriesOf, options.signal), query);
+}
+
+/** Throws `invalid` where a query of percentiles would have too many readings in memory. */
+async function checkRanked(connection: DuckDBConnection, query: ReadingsQuery): Promise<void> {
+  const { everyMs, ...raw } = query;
+  if (query.fn !== 'p95' || everyMs === undefined) return;
+  const { sql, params } = statementOf(raw, 0);
+  const counted = `select count(*)::double from (${sql} limit ${MOST_RANKED + 1})`;
+  const rows = (await connection.runAndReadAll(counted, params as DuckDBValue[])).getRows();
+  if ((rows[0]![0] as number) <= MOST_RANKED) return;
+  throw new LamppostError('invalid', `p95 of more than ${MOST_RANKED} readings; ${NARROWER}`);
 }
 
 const MARK = '.export-';
@@ -134,23 +126,24 @@ const MARK = '.export-';
  * cannot.
  */
 export async function writeParquet(
-  connection: DuckDBConnection,
+  { statements, numbering, unitOf, prunedMs }: Source,
   path: string,
   query: Omit<ReadingsQuery, 'maxPoints'>,
-  options: { unitOf: (metric: string) => string; prunedMs: number; metrics: readonly string[] },
+  options: ReadOptions,
 ): Promise<string> {
-  const { sql, params } = statementOf(query, options.prunedMs);
+  const { sql, params } = statementOf(query, prunedMs);
   const file = `${path}${MARK}${randomUUID()}.parquet`;
-  const units = options.metrics.map((metric) => `when ${text(metric)} then ${text(options.unitOf(metric))} `);
-  const unit = `case metric ${units.join('')}else '' end`.replace('case metric else', 'case when true then');
-  const rows = `select epoch_ms(t) as ts, device, metric, ${unit} as unit, v as value from (${sql})`;
+  const units = numbering.metricNames().map((metric) => `when ${text(metric)} then ${text(unitOf(metric))} `);
+  const unit = `case m.name ${units.join('')}else '' end`.replace('case m.name else', 'case when true then');
+  const rows = `
+    select epoch_ms(q.t) as ts, d.name as device, m.name as metric, ${unit} as unit, q.v as value from (${sql}) q ${NAMED}
+    order by d.name, m.name, q.t`;
+  const copy = `copy (${rows}) to ${text(file)} (format parquet, compression zstd)`;
   try {
-    await connection.run(
-      `copy (${rows} order by device, metric, ts) to ${text(file)} (format parquet, compression zstd)`,
-      params as DuckDBValue[],
-    );
+    await statements.run((connection) => connection.run(copy, params as DuckDBValue[]), { ...options, long: true });
   } catch (cause) {
     rmSync(file, { force: true });
+    if (cause instanceof LamppostError) throw cause;
     throw new LamppostError('history', `the export could not be written: ${(cause as Error).message}`, { cause });
   }
   return file;

@@ -1,5 +1,12 @@
-import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBInstance } from '@duckdb/node-api';
+import type {
+  DuckDBAppender,
+  DuckDBConnection,
+  DuckDBDataChunk,
+  DuckDBInstance,
+  DuckDBMaterializedResult,
+} from '@duckdb/node-api';
 import { DAY_MS, LamppostError, MINUTE_MS, type ScannedReadings, type ScanQuery } from '../domain/index.ts';
+import type { Statements } from './statements.ts';
 
 /** How a scan divides time into slices, one statement each, and readings into batches. */
 export const SLICE = {
@@ -33,14 +40,14 @@ const PLACES = `
  */
 export async function* scanDuckdb(
   instance: DuckDBInstance,
+  statements: Statements,
   query: ScanQuery,
   signal?: AbortSignal,
 ): AsyncGenerator<ScannedReadings, void, undefined> {
   const connection = await instance.connect();
-  const interrupt = () => connection.interrupt();
-  signal?.addEventListener('abort', interrupt);
+  const run: Run = (work) => statements.run(work, { connection, signal, by: 'scan', long: true });
   try {
-    yield* slicesOf(connection, query, signal);
+    yield* slicesOf(run, query, signal);
   } catch (cause) {
     if (signal?.aborted) return;
     throw new LamppostError('history', `the history cannot be read: ${(cause as Error).message}`, {
@@ -48,30 +55,34 @@ export async function* scanDuckdb(
       cause,
     });
   } finally {
-    signal?.removeEventListener('abort', interrupt);
     connection.closeSync();
   }
 }
 
+/** Runs statements of the scan when it is their turn. */
+type Run = <T>(work: (connection: DuckDBConnection) => Promise<T>) => Promise<T>;
+
 async function* slicesOf(
-  connection: DuckDBConnection,
+  run: Run,
   query: ScanQuery,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ScannedReadings, void, undefined> {
-  await namePlaces(connection, query);
   const toMs = Math.ceil(query.toMs);
-  const first = await firstOf(connection, query);
+  const first = await run(async (connection) => {
+    await namePlaces(connection, query);
+    return firstOf(connection, query);
+  });
   if (first === null) return;
   let fromMs = first;
   let lengthMs: number = SLICE.firstMs;
   while (fromMs < toMs && !signal?.aborted) {
     const untilMs = Math.min(toMs, fromMs + lengthMs);
-    const rows = await countOf(connection, fromMs, untilMs);
+    const { rows, result } = await run((connection) => sliceOf(connection, { fromMs, untilMs }));
     if (rows > SLICE.rows && lengthMs > 1) {
       lengthMs = nextSlice(lengthMs, rows);
       continue;
     }
-    if (rows > 0) yield* batchesOf(connection, fromMs, untilMs, signal);
+    if (result !== null) yield* batchesOf(result, signal);
     lengthMs = nextSlice(lengthMs, rows);
     fromMs = untilMs;
   }
@@ -110,18 +121,26 @@ async function countOf(connection: DuckDBConnection, fromMs: number, toMs: numbe
 }
 
 /**
- * Yields one slice, sorted. Its result is complete before the first batch, so that a slow reader keeps no transaction
- * open.
+ * Reads one slice, sorted; null where it has no readings, or too many. The result is complete, so that a slow reader
+ * keeps no transaction open.
  */
-async function* batchesOf(
+async function sliceOf(
   connection: DuckDBConnection,
-  fromMs: number,
-  toMs: number,
+  { fromMs, untilMs }: { fromMs: number; untilMs: number },
+): Promise<{ rows: number; result: DuckDBMaterializedResult | null }> {
+  const rows = await countOf(connection, fromMs, untilMs);
+  if (rows === 0 || (rows > SLICE.rows && untilMs - fromMs > 1)) return { rows, result: null };
+  const result = await connection.run(
+    `select r.ts::double, d.place, m.place, r.value ${FROM} ${within(fromMs, untilMs)} order by r.ts, d.place, m.place`,
+  );
+  return { rows, result };
+}
+
+/** Yields the batches of one slice. */
+async function* batchesOf(
+  result: DuckDBMaterializedResult,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ScannedReadings, void, undefined> {
-  const result = await connection.run(
-    `select r.ts::double, d.place, m.place, r.value ${FROM} ${within(fromMs, toMs)} order by r.ts, d.place, m.place`,
-  );
   let left = result.rowCount;
   let chunk: DuckDBDataChunk | null = null;
   let taken = 0;

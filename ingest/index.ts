@@ -11,7 +11,7 @@ export {
   type RuleRecordReader,
   versionAt,
 } from './context.ts';
-export { type Decoded, type Format, formatOf, type RawReading } from './decode/index.ts';
+export { type Decoded, decodePayload, type Format, formatOf, type RawReading } from './decode/index.ts';
 export { liveOf, rejectionsOf } from './feed.ts';
 export { Intake } from './intake.ts';
 export { createLedgerReader, createLedgerStore, type LedgerStore } from './ledger.ts';

@@ -16,7 +16,8 @@ export interface JournalSignal {
   readonly counter: Int32Array<SharedArrayBuffer>;
 }
 
-const TRIM_EVERY_MS = 100;
+/** Pause before a trim after what makes it possible: messages that need room, a release. An idle journal has none. */
+const TRIM_AFTER_MS = 100;
 /** A small batch, so that a commit never waits long behind a trim; the next batch follows soon where more is due. */
 const TRIM_AT_ONCE = 64;
 const TRIM_NEXT_MS = 10;
@@ -36,7 +37,9 @@ export class JournalServer {
   readonly #options: JournalLimits & { tickMs: number };
   readonly #store: JournalStore;
   #ticking: NodeJS.Timeout | undefined;
+  /** Set while a trim is due. */
   #trimming: NodeJS.Timeout | undefined;
+  #isStarted = false;
   #released = 0;
   /** The value of `#released` when a hold began; null where there is none. */
   #held: number | null = null;
@@ -55,12 +58,14 @@ export class JournalServer {
 
   /** Starts trimming and ticks. */
   start(): void {
-    this.#trimming = setTimeout(() => this.#trim(), TRIM_EVERY_MS);
+    this.#isStarted = true;
+    this.#trimSoon();
     this.#ticking = setInterval(() => ignoreDisk(() => this.control('tick', {}, null)), this.#options.tickMs);
   }
 
   /** Stops trimming and ticks and closes the file. Idempotent. */
   stop(): void {
+    this.#isStarted = false;
     clearTimeout(this.#trimming);
     clearInterval(this.#ticking);
     this.#store.close();
@@ -105,6 +110,7 @@ export class JournalServer {
   /** Sets the slowest cursor: blocks up to it may be deleted once retention allows. */
   release(seq: number): void {
     this.#released = Math.max(this.#released, seq);
+    this.#trimSoon();
   }
 
   /** Until `letGo`, keeps every block that could not be deleted at this moment. */
@@ -114,11 +120,14 @@ export class JournalServer {
 
   letGo(): void {
     this.#held = null;
+    this.#trimSoon();
   }
 
   #commit(request: CommitRequest): CommitReply {
     const store = this.#store;
     const { maxBytes } = this.#options;
+    // Before the attempt: one that is refused needs room too.
+    this.#trimSoon();
     try {
       if (store.bytes + request.length > maxBytes) {
         throw new LamppostError('journal-full', `the journal holds ${store.bytes} bytes, its bound is ${maxBytes}`);
@@ -139,7 +148,12 @@ export class JournalServer {
     Atomics.notify(counter, 0);
   }
 
+  #trimSoon(afterMs = TRIM_AFTER_MS): void {
+    if (this.#isStarted) this.#trimming ??= setTimeout(() => this.#trim(), afterMs);
+  }
+
   #trim(): void {
+    this.#trimming = undefined;
     const { maxBytes, retentionMs } = this.#options;
     const half = this.#store.bytes > maxBytes / 2;
     const kept = half ? Number.POSITIVE_INFINITY : this.#store.seqAt(this.#deps.clock.now() - retentionMs);
@@ -147,7 +161,7 @@ export class JournalServer {
     ignoreDisk(() => {
       deleted = this.#store.trim(Math.min((this.#held ?? this.#released) + 1, kept), TRIM_AT_ONCE);
     });
-    this.#trimming = setTimeout(() => this.#trim(), deleted === TRIM_AT_ONCE ? TRIM_NEXT_MS : TRIM_EVERY_MS);
+    if (deleted === TRIM_AT_ONCE) this.#trimSoon(TRIM_NEXT_MS);
   }
 }
 

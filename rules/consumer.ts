@@ -116,8 +116,11 @@ interface Decided {
 }
 
 const BLOCKS_AT_ONCE = 32;
-/** A cursor without effects may be written late: the same blocks decide the same again. */
-const LAZY_COMMIT_MS = 250;
+/**
+ * A cursor without effects may be written late: the same blocks decide the same again. Where ticks alone come, one a
+ * second, every other one writes it.
+ */
+const LAZY_COMMIT_MS = 1_500;
 
 /** Returns a consumer that feeds the journal's blocks to the rule engine and commits what it decides. */
 export function createRulesConsumer(deps: Deps): RulesConsumer {

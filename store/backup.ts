@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, realpathSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { type Clock, isoOf, LamppostError, type ShapeOf } from '../domain/index.ts';
 import { folderOnDisk, sealed } from './copy.ts';
 import { diskFault } from './database.ts';
+import { PRIVATE_FILE, PRIVATE_FOLDER } from './private.ts';
 import { type BackupFile, MANIFEST, type Manifest } from './restore.ts';
 
 /** A file that belongs into a backup, or a folder of files. */
@@ -33,7 +34,8 @@ export type BackupJob = ShapeOf<typeof BackupJobSchema>;
 export interface Backups {
   /**
    * Begins a backup into a new folder, by default one named by the time, and returns its state. Throws `conflict` while
-   * another one runs or where the folder exists, `invalid` where the path cannot be used.
+   * another one runs or where the folder exists, `invalid` where the path is not in the folder of backups, or where
+   * there is none.
    */
   begin(to?: string): BackupJob;
   /** The backup that runs, or the last one since the process started; null where there was none. */
@@ -59,7 +61,7 @@ interface Deps {
   /** Called after the last copy: deleting may go on. */
   readonly letGo: () => Promise<void>;
   readonly about: () => Pick<Manifest, 'lamppost' | 'city'>;
-  /** The folder of backups that name none; null where each has to name one. */
+  /** The folder of all backups; null where none is set, and none can be made. */
   readonly folder: string | null;
   readonly clock: Clock;
   readonly log: Logger;
@@ -83,10 +85,14 @@ class BackupsOfProcess implements Backups {
     this.#deps = deps;
   }
 
-  begin(to = nameIn(this.#deps.folder, this.#deps.clock.now())): BackupJob {
+  begin(path?: string): BackupJob {
     if (this.#last?.state === 'running')
       throw new LamppostError('conflict', `a backup to ${this.#last.path} runs: wait for its end`);
-    refusePath(to);
+    const { folder, clock } = this.#deps;
+    if (folder === null)
+      throw new LamppostError('invalid', 'there is no folder of backups: set LAMPPOST_BACKUP_DIR and start again');
+    const to = path === undefined ? join(folder, nameAt(clock.now())) : placeIn(folder, path);
+    refuseTaken(to);
     const startedAt = this.#now();
     const job: BackupJob = { state: 'running', path: to, startedAt, endedAt: null, bytes: null, error: null };
     this.#last = job;
@@ -132,11 +138,14 @@ class BackupsOfProcess implements Backups {
   async #take(to: string, startedAt: string): Promise<number> {
     const part = `${to}.part`;
     try {
-      await mkdir(part, { mode: 0o700 });
+      await mkdir(part, { mode: PRIVATE_FOLDER });
       const files = await this.#seal(part, await this.#copyAll(part));
       this.#deps.check(files);
       const manifest: Manifest = { format: 1, ...this.#deps.about(), startedAt, endedAt: this.#now(), files };
-      await writeFile(join(part, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
+      await writeFile(join(part, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, {
+        flush: true,
+        mode: PRIVATE_FILE,
+      });
       await folderOnDisk(part);
       await rename(part, to);
       await folderOnDisk(dirname(to));
@@ -187,20 +196,46 @@ async function namesUnder(dir: string, name: string): Promise<string[]> {
   return names.sort().map((one) => `${name}/${one}`);
 }
 
-function nameIn(folder: string | null, ms: number): string {
-  if (folder === null)
-    throw new LamppostError('invalid', 'say where to: "to", the new folder, or set LAMPPOST_BACKUP_DIR');
-  return join(folder, `lamppost-${isoOf(ms).slice(0, 19).replaceAll(':', '-')}Z`);
+const nameAt = (ms: number) => `lamppost-${isoOf(ms).slice(0, 19).replaceAll(':', '-')}Z`;
+
+/**
+ * Returns a path as it is, without a slash at its end. Throws `invalid` where it does not lead into the folder of
+ * backups: an admin's key writes there and nowhere else.
+ */
+function placeIn(folder: string, path: string): string {
+  if (!isAbsolute(path)) throw new LamppostError('invalid', `to: "${path}" is not an absolute path on the server`);
+  const to = resolve(path);
+  const outside = new LamppostError('invalid', `to: "${path}" is not in ${folder}, the folder of LAMPPOST_BACKUP_DIR`);
+  if (path.includes('\0') || path.split(/[/\\]/).includes('..') || !isIn(folder, to)) throw outside;
+  const parent = dirname(to);
+  if (!existsSync(parent)) refuseTaken(to);
+  // A link in the folder may lead out of it.
+  if (parent !== folder && !isIn(realpathSync(folder), realpathSync(parent))) throw outside;
+  return to;
 }
 
-function refusePath(to: string): void {
-  if (!isAbsolute(to)) throw new LamppostError('invalid', `to: "${to}" is not an absolute path on the server`);
+/** Returns whether a path leads to something in a folder. */
+function isIn(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '' && way !== '..' && !/^\.\.[/\\]/.test(way) && !isAbsolute(way);
+}
+
+function refuseTaken(to: string): void {
   const parent = dirname(to);
   if (!existsSync(parent)) throw new LamppostError('invalid', `to: there is no folder ${parent} on the server`);
-  if (existsSync(to)) throw new LamppostError('conflict', `${to} is there already: a backup makes a new folder`);
+  if (isTaken(to)) throw new LamppostError('conflict', `${to} is there already: a backup makes a new folder`);
   const part = `${to}.part`;
-  if (existsSync(part))
-    throw new LamppostError('conflict', `${part} is left of a backup that was interrupted: delete it`);
+  if (isTaken(part)) throw new LamppostError('conflict', `${part} is left of a backup that was interrupted: delete it`);
+}
+
+/** Returns whether there is something of this name, also a link that leads nowhere. */
+function isTaken(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    // A name that is too long, or in a folder that may not be read.
+    throw new LamppostError('invalid', `to: the path cannot be used: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Deletes all complete backups but the newest, and the remains of interrupted ones; returns how many it deleted. */

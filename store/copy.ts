@@ -4,6 +4,7 @@ import { copyFile, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { pipeline } from 'node:stream/promises';
+import { PRIVATE_FILE, PRIVATE_FOLDER } from './private.ts';
 
 /**
  * All pages in one step, which reads one snapshot; a copy in several steps restarts at every write by the file's
@@ -33,7 +34,7 @@ export async function copyDatabase(from: string, to: string): Promise<void> {
  * and left out, as are files deleted meanwhile. A folder that does not exist counts as empty.
  */
 export async function copyFolder(from: string, to: string): Promise<void> {
-  await mkdir(to, { mode: 0o700 });
+  await mkdir(to, { mode: PRIVATE_FOLDER });
   const names = (await unlessGone(readdir(from))) ?? [];
   for (const name of names.filter((one) => !one.endsWith('.part'))) {
     await unlessGone(copyFile(join(from, name), join(to, name), constants.COPYFILE_FICLONE));
@@ -49,12 +50,13 @@ async function unlessGone<T>(work: Promise<T>): Promise<T | null> {
   }
 }
 
-/** Flushes a file to disk and returns its size and SHA-256. */
+/** Makes a file private, flushes it to disk and returns its size and SHA-256. */
 export async function sealed(path: string): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
   const file = await open(path, 'r+');
   try {
+    await file.chmod(PRIVATE_FILE);
     await file.sync();
     return { bytes: (await file.stat()).size, sha256: hash.digest('hex') };
   } finally {

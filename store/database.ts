@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { LamppostError } from '../domain/index.ts';
+import { makeFilePrivate } from './private.ts';
 
 /**
  * How long a statement waits for another connection's lock: each file has one writer, so only a copy or a checkpoint
@@ -16,13 +17,14 @@ interface OpenOptions {
 
 /**
  * Opens or creates a file for its one writer, in WAL mode and with `synchronous=FULL`: what is committed survives a
- * power loss. Migrates its tables to the newest version. Throws `disk` where the file cannot be opened or written,
+ * power loss. Only its owner may read it. Migrates its tables to the newest version. Throws `disk` where the file cannot be opened or written,
  * `too-new` where a newer Lamppost wrote it.
  */
 export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOptions): DatabaseSync {
   let db: DatabaseSync | null = null;
   try {
     db = new DatabaseSync(path, { timeout: BUSY_MS });
+    makeFilePrivate(db.location());
     db.exec(`pragma page_size = ${pageSize}; pragma journal_mode = wal; pragma synchronous = full;`);
     migrate(db, schemas);
     return db;

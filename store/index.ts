@@ -8,5 +8,6 @@ export {
 export { type Checkpointer, createCheckpointer } from './checkpoint.ts';
 export { copyDatabase, copyFolder } from './copy.ts';
 export { diskFault, migrate, openDatabase, type RoomSchema, transact } from './database.ts';
-export { conditionsOf, type Filter, positionOf } from './page.ts';
+export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
+export { keepPrivate } from './private.ts';
 export { type BackupFile, type Manifest, refuseUnfinished, restoreBackup } from './restore.ts';

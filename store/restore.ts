@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { LamppostError, type ShapeOf } from '../domain/index.ts';
 import { folderOnDisk, sealed } from './copy.ts';
 import { diskFault } from './database.ts';
+import { PRIVATE_FILE, PRIVATE_FOLDER } from './private.ts';
 
 /** The file that marks a folder as a complete backup; it is written last. */
 export const MANIFEST = 'manifest.json';
@@ -78,8 +79,8 @@ export async function restoreBackup(from: string, to: string): Promise<Manifest>
   const names = new Set(manifest.files.map(({ name }) => name.split('/')[0]!));
   const unfinished = join(to, UNFINISHED);
   try {
-    await mkdir(to, { recursive: true, mode: 0o700 });
-    await writeFile(unfinished, `from ${from}\n`, { flush: true });
+    await mkdir(to, { recursive: true, mode: PRIVATE_FOLDER });
+    await writeFile(unfinished, `from ${from}\n`, { flush: true, mode: PRIVATE_FILE });
     for (const file of manifest.files) await restoreFile(file, from, to);
     for (const path of new Set(manifest.files.map(({ name }) => dirname(join(to, name))))) await folderOnDisk(path);
     await rm(unfinished);
@@ -101,7 +102,7 @@ export function refuseUnfinished(dir: string): void {
 async function restoreFile({ name, bytes, sha256 }: BackupFile, from: string, to: string): Promise<void> {
   const path = join(to, name);
   if (!existsSync(join(from, name))) throw new LamppostError('invalid', `${from} is not complete: ${name} is missing`);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER });
   await copyFile(join(from, name), path);
   const found = await sealed(path);
   if (found.bytes !== bytes)

@@ -15,6 +15,8 @@ export {
 export {
   createPublicTickets,
   createRequestReader,
+  type Pause,
+  type PublicPage,
   type PublicQuery,
   type PublicTicket,
   PublicTicketSchema,

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Page, Severity, Ticket, TicketAlert, TicketStatus } from '../domain/index.ts';
-import { conditionsOf, type Filter, positionOf } from '../store/index.ts';
+import { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from '../store/index.ts';
 import { alertOf, SELECT_TICKETS, ticketOf } from './row.ts';
 
 /** Filters of a list; an absent filter matches all. `after` is the `next` of the page before. */
@@ -29,8 +29,12 @@ export interface TicketReader {
    * notified, or has a part.
    */
   sees(party: string, id: string): boolean;
-  /** Returns a page, newest first. Throws `invalid` on a bad `after`. */
+  /**
+   * Returns a page, newest first; it ends early after a megabyte of text. Throws `invalid` on a bad `after`.
+   */
   list(query: TicketQuery): Page<Ticket>;
+  /** Returns the same, a few milliseconds at a time: other work of the thread runs in between. */
+  listInTurns(query: TicketQuery): Promise<Page<Ticket>>;
   /** Returns a page of a ticket's alerts, oldest first. Throws `invalid` on a bad `after`. */
   alerts(id: string, query: { readonly limit: number; readonly after: string | null }): Page<TicketAlert>;
   /** Returns the number of open tickets. */
@@ -58,15 +62,8 @@ export function createTicketReader(db: DatabaseSync): TicketReader {
       return row === undefined ? null : ticketOf(row);
     },
     sees: (party, id) => sees.get(party, id) !== undefined,
-    list({ limit, after, seenBy = null, ...filters }) {
-      const wanted = conditionsOf(filters);
-      const seen = seenBy === null ? '(?1 is null)' : SEEN;
-      const sql = `${SELECT_TICKETS} where ${seen} and n < ?${wanted.sql} order by n desc limit ?`;
-      const before = positionOf(after, Number.MAX_SAFE_INTEGER);
-      const rows = db.prepare(sql).all(seenBy, before, ...wanted.params, limit + 1);
-      const page = rows.slice(0, limit);
-      return { items: page.map(ticketOf), next: rows.length > limit ? String(page.at(-1)?.n) : null };
-    },
+    list: (query) => atOnce(pageOf(db, query)),
+    listInTurns: (query) => inTurns(pageOf(db, query)),
     alerts(id, { limit, after }) {
       const rows = alerts.all(id, positionOf(after, 0), limit + 1);
       const page = rows
@@ -78,4 +75,55 @@ export function createTicketReader(db: DatabaseSync): TicketReader {
     },
     openCount: () => Number(open.get()?.count),
   };
+}
+
+/** Tickets that are looked at in one step, and those that are read in one: a few milliseconds. */
+const LOOKED_AT = 2_000;
+const READ = 50;
+
+/** Returns a page of tickets in steps: first the numbers of those that match, then the tickets. */
+function* pageOf(db: DatabaseSync, { limit, after, ...query }: TicketQuery): Generator<void, Page<Ticket>, undefined> {
+  const numbers = yield* numbersOf(db, {
+    ...query,
+    before: positionOf(after, Number.MAX_SAFE_INTEGER),
+    most: limit + 1,
+  });
+  const select = db.prepare(`${SELECT_TICKETS} where n in (select value from json_each(?)) order by n desc`);
+  const items: Ticket[] = [];
+  let bytes = 0;
+  for (let at = 0; at < Math.min(limit, numbers.length); at += READ) {
+    const some = numbers.slice(at, Math.min(limit, at + READ));
+    for (const row of select.iterate(JSON.stringify(some))) {
+      if (bytes >= PAGE_BYTES) return { items, next: String(numbers[items.length - 1]) };
+      bytes += textIn(row);
+      items.push(ticketOf(row));
+    }
+    yield;
+  }
+  return { items, next: numbers.length > limit ? String(numbers[limit - 1]) : null };
+}
+
+interface Wanted extends Omit<TicketQuery, 'limit' | 'after'> {
+  readonly before: number;
+  readonly most: number;
+}
+
+/** Returns the numbers of the newest matching tickets before a number; newest first. */
+function* numbersOf(
+  db: DatabaseSync,
+  { before, most, seenBy = null, ...filters }: Wanted,
+): Generator<void, number[], undefined> {
+  const wanted = conditionsOf(filters);
+  const seen = seenBy === null ? '(?1 is null)' : SEEN;
+  const select = db.prepare(
+    `select n from tickets where ${seen} and n < ? and n >= ?${wanted.sql} order by n desc limit ?`,
+  );
+  const newest = Number(db.prepare('select coalesce(max(n), 0) as n from tickets').get()?.n);
+  const found: number[] = [];
+  for (let to = Math.min(before, newest + 1); to > 0 && found.length < most; to -= LOOKED_AT) {
+    const rows = select.all(seenBy, to, to - LOOKED_AT, ...wanted.params, most - found.length);
+    found.push(...rows.map(({ n }) => Number(n)));
+    yield;
+  }
+  return found;
 }

@@ -123,7 +123,7 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
   },
   logins: {
     ...sent,
-    address: 'events/logins',
+    address: 'events/logins/{source}',
     summary: 'Logins from one address that fail again and again',
     who: 'Keys that may read and belong to no department',
     messages: eventNames('login'),

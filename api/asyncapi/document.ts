@@ -16,6 +16,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   ticket: 'Id of a ticket',
   silence: 'Id of a silence',
   key: 'Id of the key or device that owns the session',
+  source: 'An IPv4 address, or the /64 of an IPv6 address as `2001:db8:0:1::-64`',
 };
 
 const MQTT = { protocol: 'mqtt', protocolVersion: '3.1.1', security: [{ $ref: '#/components/securitySchemes/user' }] };

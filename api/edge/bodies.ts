@@ -84,7 +84,7 @@ function parseJson(app: FastifyInstance, refusals: Refusals): void {
       refusals.count('nesting');
       const detail = `the body is nested more deeply than ${MOST_NESTED} lists and objects`;
       done(new LamppostError('invalid', detail));
-    } else parse(request, String(body), done);
+    } else void parse(request, String(body), done);
   });
 }
 

@@ -57,7 +57,7 @@ export const EDGE: EdgeOptions = {
     keepAliveMs: 72 * SECOND,
     checkMs: 5 * SECOND,
   },
-  requests: { perSecond: 50, burst: 500 },
+  requests: { perSecond: 200, burst: 2_000 },
   strangers: { perSecond: 200, burst: 2_000 },
   wrongKeys: { perSecond: 1, burst: 30 },
   memory: {},

@@ -4,11 +4,12 @@ import { DAY_MS, isoOf } from '../../domain/index.ts';
 import { OPEN_STATUSES, type RequestQuery } from '../../tickets/index.ts';
 import { Instant } from '../schema.ts';
 import { publicServices } from './documents.ts';
-import { CommonQuery, type Fault, Field } from './protocol.ts';
+import { CommonQuery, type Fault, Field, shown } from './protocol.ts';
 
-/** GeoReport v2: a time range spans at most 90 days, a page has at most 1,000 requests. */
+/** GeoReport v2: a time range spans at most 90 days, a page has at most 1,000 requests; a server may send fewer. */
 const MAX_DAYS = 90;
 const MAX_PAGE = 1_000;
+const USUAL_PAGE = 100;
 
 const STATUSES: Readonly<Record<string, readonly TicketStatus[]>> = {
   open: OPEN_STATUSES,
@@ -63,7 +64,7 @@ export function requestQueryOf(
     if (known.has(code)) continue;
     faults.push({
       code: 404,
-      description: `service_code: there is no service "${code}"; the city has ${services.join(', ')}`,
+      description: `service_code: there is no service "${shown(code)}"; the city has ${services.join(', ')}`,
     });
   }
   const opened = spanOf(filters, ['start_date', 'end_date'], nowMs, wrong);
@@ -86,7 +87,7 @@ type Wrong = (description: string) => void;
 
 function statusesOf(given: readonly string[] | undefined, wrong: Wrong): TicketStatus[] | undefined {
   for (const one of given ?? [])
-    if (!Object.hasOwn(STATUSES, one)) wrong(`status: "${one}" is neither open nor closed`);
+    if (!Object.hasOwn(STATUSES, one)) wrong(`status: "${shown(one)}" is neither open nor closed`);
   return given?.flatMap((one) => STATUSES[one] ?? []);
 }
 
@@ -132,7 +133,7 @@ function timesOf(span: Span | null): { from: string | undefined; to: string | un
 }
 
 function pagingOf({ page, page_size }: Filters, wrong: Wrong): Pick<RequestQuery, 'limit' | 'offset'> {
-  const limit = wholeOf('page_size', page_size, MAX_PAGE, wrong, MAX_PAGE);
+  const limit = wholeOf('page_size', page_size, USUAL_PAGE, wrong, MAX_PAGE);
   return { limit, offset: (wholeOf('page', page, 1, wrong, 1_000_000) - 1) * limit };
 }
 
@@ -140,6 +141,6 @@ function wholeOf(name: string, text: string | undefined, usual: number, wrong: W
   if (text === undefined) return usual;
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
-  wrong(`${name}: "${text}" is not a whole number between 1 and ${most}`);
+  wrong(`${name}: "${shown(text)}" is not a whole number between 1 and ${most}`);
   return usual;
 }

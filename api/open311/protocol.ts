@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type City, element, type LocalText, type Xml, xmlOf } from '../../domain/index.ts';
+import { type City, element, type LocalText, type Xml, xmlOf, xmlTextOf } from '../../domain/index.ts';
 import type { CitizenOptions } from '../deps.ts';
 
 /** Path of GeoReport v2 below `/open311`. */
@@ -91,13 +91,39 @@ export function onlyHere(city: () => City) {
 /** The value of a document. */
 export type Value = string | number | boolean | null | readonly Value[] | { readonly [name: string]: Value };
 
+export type Format = keyof typeof TYPES;
+
+/** Returns the format of an address: XML where it has no ending, as every GeoReport server has it. */
+export function formatOf({ url }: FastifyRequest): Format {
+  return /\.json(\?|$)/.test(url) ? 'json' : 'xml';
+}
+
+/** Sets what every document has in its headers. */
+export function describe(reply: FastifyReply, format: Format): FastifyReply {
+  return reply.header('content-type', TYPES[format]).header('vary', 'accept-language');
+}
+
 /** Sends a document in the format of the address. `root` names its XML element; JSON has no name for it. */
 export function sendDocument(reply: FastifyReply, root: string, value: Value): FastifyReply {
-  // XML where the address has no ending: every GeoReport server has it.
-  const format = /\.json(\?|$)/.test(reply.request.url) ? 'json' : 'xml';
+  const format = formatOf(reply.request);
   const body = format === 'json' ? JSON.stringify(value) : xmlOf(elementOf(root, value));
-  return reply.header('content-type', TYPES[format]).header('vary', 'accept-language').send(Buffer.from(body));
+  return describe(reply, format).send(Buffer.from(body));
 }
+
+/** Returns one item of a list as it stands in a document of the format. */
+export function itemOf(root: string, value: Value, format: Format): string {
+  return format === 'json' ? JSON.stringify(value) : xmlTextOf(elementOf(ITEMS[root]!, value));
+}
+
+/** Returns the document of a list, from its items. */
+export function listOf(root: string, items: readonly string[], format: Format): string {
+  if (format === 'json') return `[${items.join(',')}]`;
+  if (items.length === 0) return xmlOf(element(root, ''));
+  return xmlOf(element(root, PLACE)).split(PLACE).join(items.join(''));
+}
+
+/** Stands for the items of a list in its document. */
+const PLACE = '\u2026';
 
 const MOST_FAULTS = 50;
 

@@ -2,6 +2,8 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { PHOTO_FAULTS, type Received, type Report } from '../../citizens/index.ts';
 import { hashSecret } from '../../registry/index.ts';
+import type { Pause, RequestQuery, RequestReader } from '../../tickets/index.ts';
+import { createCache, type Rendered, renderedOf, sendRendered } from '../cache.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { OPEN311_RESPONSES } from '../responses/open311.ts';
 import type { App } from '../routes/routes.ts';
@@ -12,11 +14,16 @@ import { type Form, readForm } from './form.ts';
 import {
   baseOf,
   CommonQuery,
+  describe,
   FORMAT,
+  type Format,
   FormatSchema,
+  formatOf,
+  itemOf,
   jurisdictionFault,
   type Language,
   languageOf,
+  listOf,
   OPEN,
   onlyHere,
   Refused,
@@ -28,7 +35,7 @@ import {
 import { submissionOf } from './submission.ts';
 import { createVisits, type Visit } from './visit.ts';
 
-type Deps = Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys'>;
+type Deps = Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys' | 'events'>;
 
 const ROOT = 'service_requests';
 
@@ -93,7 +100,9 @@ function postRoute(app: App, { city, citizens, keys, clock }: Deps, { requestsPe
   }
 }
 
-function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenOptions): void {
+function readRoutes(app: App, deps: Deps, options: CitizenOptions): void {
+  const { city, clock, citizens } = deps;
+  const cache = createCache(clock, versionOf(deps));
   const preHandler = onlyHere(city);
   const viewOf = (request: FastifyRequest, query: Partial<z.output<typeof FiltersSchema>>): View => ({
     city: city(),
@@ -115,11 +124,18 @@ function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenO
       },
     },
     async (request, reply) => {
+      const { api_key: _, locale: __, jurisdiction_id: ___, ...filters } = request.query;
       const { query, faults } = requestQueryOf(request.query, { city: city(), nowMs: clock.now() });
       if (faults.length > 0) return refuse(reply, faults);
       const view = viewOf(request, request.query);
-      const requests = citizens.requests.list(query).map((one) => requestOf(one, view));
-      return sendDocument(reply, ROOT, requests);
+      const format = formatOf(request);
+      const { language, base, extended } = view;
+      const name = JSON.stringify({ format, language, base, extended, ...filters });
+      const page = await cache.get(request, name, (pause) =>
+        listing(citizens.requests, { query, view, format, pause }),
+      );
+      if (page.more) reply.header('link', `<${nextOf(request, base, query)}>; rel="next"`);
+      return sendRendered(describe(reply, format), page, FRESH_MS);
     },
   );
   app.get(
@@ -143,6 +159,47 @@ function readRoutes(app: App, { city, clock, citizens }: Deps, options: CitizenO
       return sendDocument(reply, ROOT, [requestOf(found, viewOf(request, request.query))]);
     },
   );
+}
+
+/** How long a list is sent without being made again where no ticket changed, ms. */
+const FRESH_MS = 5_000;
+/** Requests that are written before other work of the thread runs: some milliseconds. */
+const PIECE = 25;
+
+/** Returns the function that returns another version after each change of a ticket or of the city. */
+function versionOf({ city, events }: Pick<Deps, 'city' | 'events'>): () => string {
+  let [known, changes] = [city(), 0];
+  return () => {
+    if (city() !== known) [known, changes] = [city(), changes + 1];
+    return `${changes} ${events.head()}`;
+  };
+}
+
+interface Listing {
+  readonly query: RequestQuery;
+  readonly view: View;
+  readonly format: Format;
+  readonly pause: Pause;
+}
+
+/** Returns a page of requests. It looks for one more, to know whether another page follows. */
+async function listing(requests: RequestReader, { query, view, format, pause }: Listing): Promise<Rendered> {
+  const ids = await requests.find({ ...query, limit: query.limit + 1 }, pause);
+  const items: string[] = [];
+  for (let at = 0; at < Math.min(ids.length, query.limit); at += PIECE) {
+    const some = requests.read(ids.slice(at, Math.min(at + PIECE, query.limit)));
+    items.push(...some.map((one) => itemOf(ROOT, requestOf(one, view), format)));
+    await pause();
+  }
+  return renderedOf(listOf(ROOT, items, format), ids.length > query.limit);
+}
+
+/** Returns the address of the next page. */
+function nextOf({ url }: FastifyRequest, base: string, { limit, offset }: RequestQuery): string {
+  const next = new URL(url, 'http://localhost');
+  next.searchParams.delete('api_key');
+  next.searchParams.set('page', String(offset / limit + 2));
+  return base + next.pathname + next.search;
 }
 
 function tokenRoute(app: App, { city, citizens }: Deps): void {

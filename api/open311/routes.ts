@@ -32,7 +32,7 @@ const CSP = "default-src 'none'; sandbox";
 /** `/open311/…`: Open311 GeoReport v2 in XML and JSON. Reading needs no key, requesting a service does. */
 export function open311Routes(
   app: App,
-  deps: Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys'>,
+  deps: Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys' | 'events'>,
   options: CitizenOptions,
 ): void {
   void app.register(
@@ -145,8 +145,10 @@ function mediaRoute(app: App, { citizens, city }: Pick<ApiDeps, 'citizens' | 'ci
       const isPublic = citizens.requests.servicesWith(mediaPath(name)).some((service) => services.has(service));
       const photo = isPublic ? await citizens.photo(name) : null;
       if (photo === null) return refuse(reply, [{ code: 404, description: 'there is no such photo' }]);
-      reply.header('content-type', photo.type).header('content-security-policy', CSP);
-      return reply.header('cache-control', 'public, max-age=3600').send(photo.bytes);
+      const { type, length, stream } = photo;
+      reply.raw.once('close', () => stream.destroy());
+      reply.header('content-type', type).header('content-length', length).header('content-security-policy', CSP);
+      return reply.header('cache-control', 'public, max-age=3600').send(stream);
     },
   );
 }
@@ -169,6 +171,7 @@ function faultOf(error: FastifyError, request: FastifyRequest): Fault {
   if (error instanceof LamppostError) {
     const { code, message: description } = error as LamppostError;
     const status = STATUS[code];
+    if (status === 429) return { code: 429, description };
     if (status >= 500) return { code: 503, description };
     return { code: status === 403 || status === 404 ? status : 400, description };
   }

@@ -1,10 +1,9 @@
-import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { DAY_MS, LamppostError } from '../../domain/index.ts';
 import { type BacktestOptions, type BacktestReport, BacktestReportSchema } from '../../rules/index.ts';
-
 import type { ApiDeps } from '../deps.ts';
+import { endingWithin } from '../queries.ts';
 import { Instant } from '../schema.ts';
 import type { App } from './routes.ts';
 import { RULE_BODY_LIMIT, RuleReference, textOf } from './rules.ts';
@@ -19,9 +18,12 @@ type Run = (options: BacktestOptions) => Promise<BacktestReport>;
 
 /**
  * `POST /api/v1/rules/backtest`: what a rule would have done. One backtest runs at a time; it is cancelled when its
- * client disconnects.
+ * client disconnects, or when it takes longer than 20 queries may.
  */
-export function backtestRoutes(app: App, { rules, backtest }: Pick<ApiDeps, 'rules' | 'backtest'>): void {
+export function backtestRoutes(
+  app: App,
+  { rules, backtest, queries }: Pick<ApiDeps, 'rules' | 'backtest' | 'queries'>,
+): void {
   let running = false;
 
   async function alone<T>(work: () => Promise<T>): Promise<T> {
@@ -37,7 +39,7 @@ export function backtestRoutes(app: App, { rules, backtest }: Pick<ApiDeps, 'rul
   app.post(
     '/api/v1/rules/backtest',
     {
-      config: { role: 'operator' },
+      config: { role: 'operator', concurrency: 'queries' },
       bodyLimit: RULE_BODY_LIMIT,
       schema: {
         tags: ['rules'],
@@ -52,20 +54,14 @@ export function backtestRoutes(app: App, { rules, backtest }: Pick<ApiDeps, 'rul
       const fromMs = body.from ?? toMs - 30 * DAY_MS;
       const rule = rules.resolve(textOf(body.rule), key!.id);
       const run: Run = (options) => backtest({ rule, fromMs, toMs }, options);
-      const signal = untilGone(reply.raw);
+      const { options, longMs } = queries.begin(key!.id, reply.raw);
+      const signal = endingWithin(options.signal, longMs, 'the backtest');
       return alone(async () => {
         if (!(headers.accept ?? '').includes('text/event-stream')) return await run({ signal });
         return stream(reply, run, signal);
       });
     },
   );
-}
-
-/** Aborts when the client disconnects before the response is complete. */
-function untilGone(response: ServerResponse): AbortSignal {
-  const gone = new AbortController();
-  response.once('close', () => gone.abort(new LamppostError('busy', 'cancelled: the client disconnected')));
-  return gone.signal;
 }
 
 /** Sends `event: progress` repeatedly, then `event: report` or `event: problem`. */
@@ -83,7 +79,7 @@ async function stream(reply: FastifyReply, run: Run, signal: AbortSignal): Promi
     // A bug goes to the log, as for any other request.
     if (!(error instanceof LamppostError)) reply.log.error({ err: error }, 'a backtest failed');
     const known = error instanceof LamppostError ? error : new LamppostError('history', 'internal error');
-    if (!signal.aborted) send('problem', { code: known.code, detail: known.message });
+    if (!raw.destroyed) send('problem', { code: known.code, detail: known.message });
   }
   raw.end();
   return reply;

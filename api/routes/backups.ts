@@ -16,7 +16,7 @@ export function backupRoutes(app: App, { backups }: Pick<ApiDeps, 'backups'>): v
       schema: {
         tags,
         summary:
-          'Starts a backup into a new folder on the server: `to`, or a folder in LAMPPOST_BACKUP_DIR named by the time',
+          'Starts a backup into a new folder in LAMPPOST_BACKUP_DIR: `to`, an absolute path, or one named by the time',
         body,
         response: { 202: BackupJobSchema },
       },

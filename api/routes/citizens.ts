@@ -19,6 +19,9 @@ export function citizenRoutes(app: App, deps: Deps): void {
   reporterRoutes(app, deps);
 }
 
+/** The largest body of a rating, bytes: its comment has 2,000 characters. */
+const MOST_RATING = 16 * 1024;
+
 /** Needs no key: the token is the proof. It has 256 random bits, so there is no limit on attempts. */
 function ratingRoute(app: App, { citizens }: Pick<ApiDeps, 'citizens'>): void {
   const body = z.strictObject({
@@ -30,6 +33,7 @@ function ratingRoute(app: App, { citizens }: Pick<ApiDeps, 'citizens'>): void {
     '/api/v1/tickets/:id/rate',
     {
       config: { role: 'open' },
+      bodyLimit: MOST_RATING,
       schema: {
         tags,
         summary: 'Rates a closed ticket; the token proves that the citizen reported it',

@@ -44,7 +44,7 @@ export function eventRoutes(app: App, { events }: Pick<ApiDeps, 'events'>, strea
       const visibleTo = boundTo(request.key!) ?? undefined;
       const filter = given({ types, ...asked, visibleTo });
       if (!(request.headers.accept ?? '').includes('text/event-stream')) {
-        return events.page({ ...filter, limit, after });
+        return pageInTurns(events, { ...filter, limit, after });
       }
       const last = request.headers['last-event-id'] ?? after;
       const reader = { key: request.key!.id, source: request.source, filter };
@@ -54,4 +54,28 @@ export function eventRoutes(app: App, { events }: Pick<ApiDeps, 'events'>, strea
       return reply;
     },
   );
+}
+
+type Events = Pick<ApiDeps['events'], 'page'>;
+
+/** Events that are looked at in one turn of the event loop: a few milliseconds. */
+const LOOKED_AT = 2_000;
+/** A page with more text ends early. */
+const MOST_CHARACTERS = 1024 * 1024;
+
+/** Returns a page; other work of the thread runs while the outbox is searched. */
+async function pageInTurns(
+  { page }: Events,
+  { limit, ...query }: Omit<Parameters<Events['page']>[0], 'within'>,
+): Promise<ReturnType<Events['page']>> {
+  const items: ReturnType<Events['page']>['items'][number][] = [];
+  let { after } = query;
+  for (;;) {
+    const within = { events: LOOKED_AT, characters: MOST_CHARACTERS };
+    const { items: some, next } = page({ ...query, after, limit: limit - items.length, within });
+    items.push(...some);
+    if (next === null || items.length === limit || some.length > 0) return { items, next };
+    after = next;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

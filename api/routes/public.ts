@@ -1,9 +1,10 @@
+import { setImmediate } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import { type City, type Clock, DAY_MS, isoOf, type LocalText, type ShapeOf } from '../../domain/index.ts';
-import type { PublicTicket } from '../../tickets/index.ts';
+import type { PublicPage, PublicTicket } from '../../tickets/index.ts';
+import { renderedOf, sendRendered } from '../cache.ts';
 import type { ApiDeps } from '../deps.ts';
 import { PublicOversight, PublicTickets } from '../responses/oversight.ts';
-import { sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
 /** Anybody may ask at any rate: public data is computed at most once a minute. */
@@ -13,6 +14,8 @@ const FRESH_MS = 60_000;
 const OVERSIGHT_DAYS = 364;
 const RESOLVED_DAYS = 30;
 const MOST_TICKETS = 10_000;
+/** Tickets that are read and written before other work of the thread runs. */
+const PIECE = 500;
 
 /**
  * `/public/…`: open data without a key. It has no names and no texts of people, and places only as exactly as the city
@@ -22,8 +25,9 @@ export function publicRoutes(app: App, deps: Deps): void {
   const { clock } = deps;
   const tags = ['public'];
   const config = { role: 'open' } as const;
-  const oversight = memoize(() => publicOversight(deps, clock.now()), FRESH_MS, clock);
-  const tickets = memoize(async () => JSON.stringify(publicTickets(deps, clock.now())), FRESH_MS, clock);
+  const aggregates = async () => renderedOf(JSON.stringify(await publicOversight(deps, clock.now())));
+  const oversight = memoize(aggregates, FRESH_MS, clock);
+  const tickets = memoize(async () => renderedOf(await publicTickets(deps, clock.now())), FRESH_MS, clock);
   app.get(
     '/public/oversight.json',
     {
@@ -35,8 +39,8 @@ export function publicRoutes(app: App, deps: Deps): void {
       },
     },
     async (_request, reply) => {
-      open(reply);
-      return oversight();
+      const document = await oversight();
+      return sendRendered(open(reply).type('application/json; charset=utf-8'), document, FRESH_MS);
     },
   );
   app.get(
@@ -51,17 +55,15 @@ export function publicRoutes(app: App, deps: Deps): void {
       },
     },
     async (_request, reply) => {
-      const text = await tickets();
-      return sendRaw(open(reply), 'application/geo+json', text);
+      const document = await tickets();
+      return sendRendered(open(reply).type('application/geo+json'), document, FRESH_MS);
     },
   );
 }
 
-/** Lets caches store the response and pages of other origins read it. */
+/** Lets pages of other origins read the response. */
 function open(reply: FastifyReply): FastifyReply {
-  return reply
-    .header('cache-control', `public, max-age=${FRESH_MS / 1_000}`)
-    .header('access-control-allow-origin', '*');
+  return reply.header('access-control-allow-origin', '*');
 }
 
 async function publicOversight({ oversight, city }: Deps, nowMs: number): Promise<ShapeOf<typeof PublicOversight>> {
@@ -81,19 +83,25 @@ async function publicOversight({ oversight, city }: Deps, nowMs: number): Promis
   };
 }
 
-function publicTickets({ publicTickets, city }: Deps, nowMs: number): ShapeOf<typeof PublicTickets> {
+/** Resolves to GeoJSON. Other work of the thread runs after each piece. */
+async function publicTickets({ publicTickets, city }: Deps, nowMs: number): Promise<string> {
   const { services, publication, name } = city();
-  const tickets = publicTickets({
+  const query = {
     services: [...services.values()].filter(({ open311 }) => open311).map(({ id }) => id),
     resolvedSinceMs: nowMs - RESOLVED_DAYS * DAY_MS,
     coordinateDecimals: publication.coordinateDecimals,
-    limit: MOST_TICKETS,
-  });
-  return {
-    type: 'FeatureCollection',
-    ...described({ name, publication }, nowMs),
-    features: tickets.map((ticket) => featureOf(ticket, services.get(ticket.service)!.title)),
+    limit: PIECE,
   };
+  const features: string[] = [];
+  for (let before: number | null = null; features.length < MOST_TICKETS; ) {
+    const { tickets, next }: PublicPage = publicTickets({ ...query, before });
+    features.push(...tickets.map((ticket) => JSON.stringify(featureOf(ticket, services.get(ticket.service)!.title))));
+    await setImmediate();
+    if (next === null) break;
+    before = next;
+  }
+  const about = JSON.stringify({ type: 'FeatureCollection', ...described({ name, publication }, nowMs) });
+  return `${about.slice(0, -1)},"features":[${features.join(',')}]}`;
 }
 
 function described({ name, publication }: Pick<City, 'name' | 'publication'>, nowMs: number) {

@@ -3,14 +3,19 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import {
   AGGREGATES,
+  fillOf,
   HOUR_MS,
   LamppostError,
+  type LatestReading,
   LatestReadingSchema,
   parseDuration,
+  type ReadingsQuery,
   SeriesSchema,
 } from '../../domain/index.ts';
-import { readingsCsv } from '../csv.ts';
+import { csvPoints } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
+import { JSON_POINTS, textOfPoints } from '../points.ts';
+import { sendPieces, withinTime } from '../queries.ts';
 import { given, Instant, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -21,9 +26,13 @@ const Every = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+/** More names than fit into a request's line at their usual length. */
+const MOST_NAMES = 1_000;
+const SomeNames = Names.refine((names) => names.length <= MOST_NAMES, `at most ${MOST_NAMES} names`);
+
 const Query = z.object({
-  device: Names.optional(),
-  metric: Names.optional(),
+  device: SomeNames.optional(),
+  metric: SomeNames.optional(),
   district: z.string().optional(),
   from: Instant.optional(),
   to: Instant.optional(),
@@ -33,15 +42,23 @@ const Query = z.object({
   fill: z.enum(['none', 'null']).optional(),
   /** Takes precedence over the Accept header. */
   format: z.enum(['json', 'csv', 'parquet']).optional(),
-  maxPoints: z.coerce.number().int().min(1).max(1_000_000).default(100_000),
+  maxPoints: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(100_000)
+    .describe('Most points of the response, gaps included; a query with more is refused. At most 1,000,000'),
 });
 
 /** `/api/v1/readings`. */
-export function readingRoutes(app: App, { history }: Pick<ApiDeps, 'history'>): void {
+export function readingRoutes(app: App, { history, queries }: Pick<ApiDeps, 'history' | 'queries'>): void {
   const tags = ['readings'];
+  const config = { concurrency: 'queries' } as const;
   app.get(
     '/api/v1/readings',
     {
+      config,
       schema: {
         tags,
         summary:
@@ -50,25 +67,28 @@ export function readingRoutes(app: App, { history }: Pick<ApiDeps, 'history'>): 
         response: { 200: z.object({ series: z.array(SeriesSchema) }) },
       },
     },
-    async ({ query, headers }, reply) => {
-      const toMs = query.to ?? Date.now() + 1;
-      const fromMs = query.from ?? toMs - HOUR_MS;
-      if (fromMs > toMs) throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
-      if (query.fill === 'null' && query.every === undefined) {
-        throw new LamppostError('invalid', 'fill=null needs the length of the intervals, such as every=5m');
-      }
-      const { device: devices, metric: metrics, district, every: everyMs, fn, fill, maxPoints } = query;
-      const wanted = given({ devices, metrics, district, everyMs, fromMs, toMs, fn, fill });
+    async ({ query, headers, key }, reply) => {
+      const { maxPoints, ...wanted } = wantedBy(query);
       const format = query.format ?? accepted(headers.accept ?? '');
-      if (format === 'parquet') return sendParquet(reply, await history.exportParquet(wanted));
-      const series = await history.query({ ...wanted, maxPoints });
-      if (format === 'json') return { series };
-      return sendRaw(reply, 'text/csv; charset=utf-8; header=present', readingsCsv(series));
+      const asked = queries.begin(key!.id, reply.raw);
+      try {
+        if (format === 'parquet') {
+          const path = await history.exportParquet(wanted, { ...asked.options, withinMs: asked.longMs });
+          return await sendParquet(reply, path, asked.longMs);
+        }
+        const slices = history.read({ ...wanted, maxPoints }, asked.options);
+        const [type, form] = format === 'json' ? [JSON_TYPE, JSON_POINTS] : [CSV_TYPE, csvPoints()];
+        const text = textOfPoints(slices, { format: form, fill: fillOf(wanted), written: asked.points });
+        return await sendPieces(reply, type, text, asked.longMs);
+      } finally {
+        asked.worked();
+      }
     },
   );
   app.get(
     '/api/v1/readings/latest',
     {
+      config,
       schema: {
         tags,
         summary: 'Returns the newest reading of each device and metric',
@@ -76,13 +96,42 @@ export function readingRoutes(app: App, { history }: Pick<ApiDeps, 'history'>): 
         response: { 200: z.object({ items: z.array(LatestReadingSchema), next: z.null() }) },
       },
     },
-    async ({ query: { device: devices, metric: metrics, district } }) => ({
-      items: await history.latest(given({ devices, metrics, district })),
-      next: null,
-    }),
+    async ({ query: { device: devices, metric: metrics, district }, key }, reply) => {
+      const asked = queries.begin(key!.id, reply.raw);
+      const items = history.latest(given({ devices, metrics, district }));
+      return await sendPieces(reply, JSON_TYPE, textOfItems(items, asked.points), asked.longMs);
+    },
   );
 }
 
+/** Returns the query of a request. Throws `invalid` where its parts do not go together. */
+function wantedBy(query: z.output<typeof Query>): ReadingsQuery {
+  const toMs = query.to ?? Date.now() + 1;
+  const fromMs = query.from ?? toMs - HOUR_MS;
+  if (fromMs > toMs) throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
+  if (query.fill === 'null' && query.every === undefined) {
+    throw new LamppostError('invalid', 'fill=null needs the length of the intervals, such as every=5m');
+  }
+  const { device: devices, metric: metrics, district, every: everyMs, fn, fill, maxPoints } = query;
+  return given({ devices, metrics, district, everyMs, fromMs, toMs, fn, fill, maxPoints });
+}
+
+/** `{items, next: null}`, some hundreds at a time. */
+async function* textOfItems(
+  items: AsyncIterable<readonly LatestReading[]>,
+  written: (count: number) => void,
+): AsyncGenerator<string, void, undefined> {
+  let before = '{"items":[';
+  for await (const some of items) {
+    written(some.length);
+    yield before + JSON.stringify(some).slice(1, -1);
+    before = ',';
+  }
+  yield before === ',' ? '],"next":null}' : `${before}],"next":null}`;
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+const CSV_TYPE = 'text/csv; charset=utf-8; header=present';
 const PARQUET = 'application/vnd.apache.parquet';
 
 function accepted(accept: string): 'json' | 'csv' | 'parquet' {
@@ -90,10 +139,10 @@ function accepted(accept: string): 'json' | 'csv' | 'parquet' {
   return accept.includes(PARQUET) ? 'parquet' : 'json';
 }
 
-/** Sends a file and deletes it when it is sent or the client disconnects. */
-function sendParquet(reply: FastifyReply, path: string): FastifyReply {
+/** Sends a file and deletes it when it is sent, or the client disconnects or takes too long. */
+async function sendParquet(reply: FastifyReply, path: string, withinMs: number): Promise<FastifyReply> {
   const file = createReadStream(path);
   file.once('close', () => rm(path, { force: true }, () => {}));
   reply.header('content-disposition', 'attachment; filename="readings.parquet"');
-  return sendRaw(reply, PARQUET, file);
+  return sendRaw(reply, PARQUET, withinTime(file, withinMs));
 }

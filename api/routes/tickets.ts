@@ -86,7 +86,7 @@ function listRoutes(app: App, deps: Deps): void {
       },
     },
     async ({ query, key }) => {
-      const { items, next } = tickets.list({ ...query, seenBy: boundTo(key!) });
+      const { items, next } = await tickets.listInTurns({ ...query, seenBy: boundTo(key!) });
       return { items: items.map((ticket) => shown(ticket, deps)), next };
     },
   );

@@ -30,11 +30,14 @@ const Trial = z.strictObject({
 });
 
 /** `POST /api/v1/rules/try`. */
-export function trialRoutes(app: App, { rules, devices }: Pick<ApiDeps, 'rules' | 'devices'>): void {
+export function trialRoutes(
+  app: App,
+  { rules, devices, queries }: Pick<ApiDeps, 'rules' | 'devices' | 'queries'>,
+): void {
   app.post(
     '/api/v1/rules/try',
     {
-      config: { role: 'operator' },
+      config: { role: 'operator', concurrency: 'queries' },
       bodyLimit: BODY_LIMIT,
       schema: {
         tags: ['rules'],
@@ -44,7 +47,7 @@ export function trialRoutes(app: App, { rules, devices }: Pick<ApiDeps, 'rules' 
         response: { 200: TrialReportSchema },
       },
     },
-    async ({ body, key }) => {
+    async ({ body, key }, reply) => {
       const { readings, message, context } = body;
       if ((readings === undefined) === (message === undefined)) {
         throw new LamppostError('invalid', 'send either readings or message');
@@ -52,7 +55,12 @@ export function trialRoutes(app: App, { rules, devices }: Pick<ApiDeps, 'rules' 
       const device = found(devices.get(body.device), `device "${body.device}"`);
       const rule = rules.resolve(textOf(body.rule), key!.id);
       const messages = readings?.map((one) => readingMessage(device.id, one)) ?? [messageOf(message!)];
-      return await rules.try({ rule, device, messages, context });
+      const asked = queries.begin(key!.id, reply.raw);
+      try {
+        return await rules.try({ rule, device, messages, context }, asked.options);
+      } finally {
+        asked.worked();
+      }
     },
   );
 }

@@ -47,7 +47,8 @@ const publishFailing = (failing: LoginsFailing) => {
   engine.call.loginsFailing(failing).catch((error: unknown) => log.warn({ err: error }, 'an event of logins is lost'));
 };
 const load = () => behind() / MOST_BEHIND;
-const broker = createBroker({ sink, clock, timers, log, load, publishDrops, publishFailing }, data.options);
+const live = (isWanted: boolean) => void Atomics.store(data.counters, LIVE, isWanted ? 1 : 0);
+const broker = createBroker({ sink, clock, timers, log, live, load, publishDrops, publishFailing }, data.options);
 sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
@@ -59,7 +60,6 @@ offer(data.engine, {
   },
   restate: (filter: string, publications: readonly Publication[]) => broker.restate(filter, publications),
 });
-const watch = setInterval(() => Atomics.store(data.counters, LIVE, broker.wantsLive() ? 1 : 0), 200);
 
 const functions = {
   start() {
@@ -77,7 +77,6 @@ const functions = {
   async stop() {
     await sink.drained();
     await broker.stop();
-    clearInterval(watch);
     sink.stop();
     data.engine.close();
     // After the reply has left.

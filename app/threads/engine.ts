@@ -1,5 +1,4 @@
 /** Entry of the engine's thread: the journal's consumers and what they write. Owns the state file and the history. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
@@ -10,7 +9,10 @@ import {
   LamppostError,
   type LoginsFailing,
   type Publication,
+  type ReadingsFilter,
   type ReadingsQuery,
+  type ReadOptions,
+  type ScanQuery,
   type SessionDrop,
   systemTimers,
 } from '../../domain/index.ts';
@@ -41,11 +43,11 @@ import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
+import { offerBatches, scanParts, sliceParts } from './batches.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
 import { createThreadEffects } from './effects.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer, remote } from './rpc.ts';
-import { offerScan } from './scan.ts';
 import { LIVE } from './shared-counters.ts';
 import { openStateFile } from './state.ts';
 
@@ -71,7 +73,6 @@ const PATIENCE_MS = 5_000;
 
 const data = workerData as EngineThreadData;
 const log = pino({ level: data.logLevel, name: 'engine' });
-mkdirSync(data.dir, { recursive: true });
 const db = openStateFile(data.dir);
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
@@ -212,6 +213,8 @@ async function drain(): Promise<void> {
   await publisher.stop();
 }
 
+type SentOptions = Omit<ReadOptions, 'signal'>;
+
 const functions = {
   /** Starts the consumers, and publishes what the broker missed. */
   run() {
@@ -226,12 +229,18 @@ const functions = {
     });
   },
   ...ticketFunctions,
-  query: (query: ReadingsQuery) => history.query(query),
-  latest: (filter: Parameters<typeof history.latest>[0]) => history.latest(filter),
+  /** Serve one read of the history each, over the port. */
+  read: (port: MessagePort) =>
+    offerBatches(
+      port,
+      (signal, query: ReadingsQuery, options: SentOptions) => history.read(query, { ...options, signal }),
+      sliceParts,
+    ),
+  latest: (port: MessagePort) => offerBatches(port, (_signal, filter: ReadingsFilter) => history.latest(filter)),
+  scan: (port: MessagePort) => offerBatches(port, (signal, query: ScanQuery) => history.scan(query, signal), scanParts),
   count: () => history.count(),
-  /** Serves one scan of the history over the port. */
-  scan: (port: MessagePort) => offerScan(port, history),
-  exportParquet: (query: Parameters<typeof history.exportParquet>[0]) => history.exportParquet(query),
+  exportParquet: (query: Omit<ReadingsQuery, 'maxPoints'>, options: SentOptions, signal: AbortSignal) =>
+    history.exportParquet(query, { ...options, signal }),
   /** Does nothing with InfluxDB, which rolls up and deletes by its own rules. */
   rollup: async (untilMs: number) => (await embedded?.rollup(untilMs)) ?? 0,
   prune: async (beforeMs: number) => (await embedded?.prune(beforeMs)) ?? 0,

@@ -3,7 +3,10 @@ import { MessagePort, type TransferListItem, Worker } from 'node:worker_threads'
 import { type ErrorCode, LamppostError } from '../../domain/index.ts';
 import { youngGenerationFrom } from './memory.ts';
 
-/** Functions that a thread offers to another. Arguments and results cross by structured clone. */
+/**
+ * Functions that a thread offers to another. Arguments and results cross by structured clone; an `AbortSignal` among the
+ * arguments crosses as one that aborts with it, or when the caller's end is closed.
+ */
 export type Offered = Record<string, (...args: never[]) => unknown>;
 
 /** Functions as the other thread sees them: each returns a promise. */
@@ -29,6 +32,13 @@ interface Call {
   readonly call: number;
   readonly name: string;
   readonly args: unknown[];
+  /** The argument that is a signal; absent where there is none. */
+  readonly signal?: number;
+}
+
+/** Aborts the signal of a call. */
+interface Abort {
+  readonly abort: number;
 }
 
 interface Reply {
@@ -39,6 +49,7 @@ interface Reply {
     readonly reason: LamppostError['reason'];
     readonly message: string;
     readonly retryable: boolean;
+    readonly retryAfterMs: number;
     readonly stack: string | undefined;
   };
 }
@@ -59,23 +70,40 @@ export function moving<T extends object>(result: T, parts: readonly TransferList
 /** Serves the calls that arrive on a port. Operational errors keep their code and reason on the other side. */
 export function offer(port: End, functions: Offered): void {
   const byName = functions as Record<string, (...args: unknown[]) => unknown>;
+  const cancels = new Map<number, AbortController>();
 
-  async function replyTo({ call, name, args }: Call): Promise<Reply> {
+  async function replyTo({ call, name, args, signal }: Call): Promise<Reply> {
     try {
-      return { reply: call, result: await byName[name]!(...args) };
+      const given = signal === undefined ? args : args.with(signal, cancelOf(call).signal);
+      return { reply: call, result: await byName[name]!(...given) };
     } catch (error) {
       const { message, stack } = error as Error;
       const known = error instanceof LamppostError ? error : null;
-      const { code = null, reason = null, retryable = false } = known ?? {};
-      return { reply: call, error: { code, reason, message, retryable, stack } };
+      const { code = null, reason = null, retryable = false, retryAfterMs = 0 } = known ?? {};
+      return { reply: call, error: { code, reason, message, retryable, retryAfterMs, stack } };
+    } finally {
+      cancels.delete(call);
     }
   }
 
-  (port as MessagePort).on('message', (message: Call) => {
-    if (message?.call === undefined) return;
+  function cancelOf(call: number): AbortController {
+    const cancel = new AbortController();
+    cancels.set(call, cancel);
+    return cancel;
+  }
+
+  (port as MessagePort).on('message', (message: Call | Abort) => {
+    if (message === null || typeof message !== 'object') return;
+    if ('abort' in message) cancels.get(message.abort)?.abort(cancelled());
+    if (!('call' in message)) return;
     void replyTo(message).then((reply) => port.postMessage(reply, movesOf(reply.result)));
   });
+  port.once('close', () => {
+    for (const cancel of cancels.values()) cancel.abort(cancelled());
+  });
 }
+
+const cancelled = () => new LamppostError('busy', 'cancelled by the caller');
 
 /**
  * Calls the functions that the other end offers. `fail` rejects the calls still open, and every later one; the first
@@ -104,12 +132,37 @@ export function remote<T>(port: End): { call: Remote<T>; fail(error: Error): voi
       (...args: unknown[]) =>
         new Promise((resolve, reject) => {
           if (ended !== null) return reject(ended);
-          open.set(next, { resolve, reject });
+          const number = next++;
+          const { sent, ended: over } = withSignal(args, () => port.postMessage({ abort: number } satisfies Abort));
+          open.set(number, {
+            resolve(value) {
+              over();
+              resolve(value);
+            },
+            reject(error) {
+              over();
+              reject(error);
+            },
+          });
           const ports = args.filter((arg) => arg instanceof MessagePort);
-          port.postMessage({ call: next++, name, args } satisfies Call, ports);
+          port.postMessage({ call: number, name, ...sent } satisfies Call, ports);
         }),
   });
   return { call, fail };
+}
+
+/**
+ * Returns the arguments as they cross, without their signal: `abort` is called when that aborts, until `ended` is. The
+ * call itself goes on until the other end has replied, so that nothing it made is lost.
+ */
+function withSignal(args: unknown[], abort: () => void): { sent: Pick<Call, 'args' | 'signal'>; ended: () => void } {
+  const at = args.findIndex((arg) => arg instanceof AbortSignal);
+  if (at < 0) return { sent: { args }, ended: () => {} };
+  const signal = args[at] as AbortSignal;
+  signal.addEventListener('abort', abort, { once: true });
+  // After the call has left.
+  if (signal.aborted) queueMicrotask(abort);
+  return { sent: { args: args.with(at, null), signal: at }, ended: () => signal.removeEventListener('abort', abort) };
 }
 
 function movesOf(result: unknown): TransferListItem[] {
@@ -117,8 +170,9 @@ function movesOf(result: unknown): TransferListItem[] {
 }
 
 function errorOf({ code, reason, ...error }: NonNullable<Reply['error']>): Error {
+  const { retryable, retryAfterMs } = error;
   const why = reason === null ? {} : { reason };
-  if (code !== null) return new LamppostError(code, error.message, { retryable: error.retryable, ...why });
+  if (code !== null) return new LamppostError(code, error.message, { retryable, retryAfterMs, ...why });
   return Object.assign(new Error(error.message), { stack: error.stack });
 }
 

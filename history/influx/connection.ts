@@ -48,9 +48,10 @@ export interface InfluxConnection {
   /** Sends lines, with timestamps in ms. */
   write(lines: string): Promise<Response>;
   /**
-   * Runs one InfluxQL statement and yields the response as it arrives. Throws an HttpError for a status other than 200.
+   * Runs one InfluxQL statement and yields the response as it arrives. Throws an HttpError for a status other than 200,
+   * and the signal's reason where that aborts: then the request is aborted, too.
    */
-  query(statement: string): AsyncIterable<Uint8Array>;
+  query(statement: string, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** Aborts the requests in progress; later requests are possible. */
   interrupt(): void;
   /** Aborts the requests in progress and closes idle connections. */
@@ -82,6 +83,7 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
     underWay.add(controller);
     return {
       signal: controller.signal,
+      abort: () => controller.abort(),
       fault(error: unknown): LamppostError {
         const why = controller.signal.aborted ? reason : faultOf(error as NodeJS.ErrnoException);
         return new LamppostError('history', `InfluxDB at ${hostOf(settings)}: ${why}`, {
@@ -126,15 +128,19 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
         done();
       }
     },
-    async *query(statement) {
-      const { signal, fault, done } = limit();
+    async *query(statement, ending) {
+      ending?.throwIfAborted();
+      const { signal, abort, fault, done } = limit();
+      ending?.addEventListener('abort', abort, { once: true });
       try {
         const form = { ...headers, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
         const body = `q=${encodeURIComponent(statement)}`;
         yield* transport.iterate(queryPath, body, { method: 'POST', headers: form, signal });
       } catch (error) {
+        if (ending?.aborted) throw ending.reason;
         throw error instanceof HttpError ? error : fault(error);
       } finally {
+        ending?.removeEventListener('abort', abort);
         done();
       }
     },

@@ -6,11 +6,15 @@ import {
   type ReadingColumns,
   type ReadingsFilter,
   type ReadingsQuery,
+  type ReadOptions,
   type RefusedRow,
   type ScanQuery,
 } from '../../domain/index.ts';
 import { lastOfEach } from '../columns.ts';
 import { Latest } from '../latest.ts';
+import { checkIntervals } from '../slices.ts';
+import { endingWith } from '../statements.ts';
+import { RESULTS_AT_ONCE, Turns } from '../turns.ts';
 import {
   createConnection,
   INFLUX_LIMITS,
@@ -20,7 +24,7 @@ import {
 } from './connection.ts';
 import { type Ask, createAsk, identifier, Places } from './influxql.ts';
 import { createLineBuilder, fieldOf, Rows } from './lines.ts';
-import { countIn, deviceOf, metricsIn, queryInflux, scanInflux } from './reading.ts';
+import { countIn, deviceOf, metricsIn, readInflux, scanInflux } from './reading.ts';
 import { type Verdict, verdictOf } from './responses.ts';
 import { createLineWriter, type LineWriter } from './writer.ts';
 
@@ -61,6 +65,7 @@ class InfluxHistory implements HistoryStore {
   #progress: Progress | null = null;
   #reached = false;
   #loading: Promise<void> | null = null;
+  readonly #results = new Turns(RESULTS_AT_ONCE);
 
   constructor(deps: Deps, settings: InfluxSettings, limits: InfluxLimits) {
     this.#deps = deps;
@@ -92,15 +97,24 @@ class InfluxHistory implements HistoryStore {
     return refused;
   }
 
-  async query(query: ReadingsQuery) {
-    if (query.district !== undefined) await this.#load();
-    const where = this.#places.condition(query);
-    return where === null ? [] : queryInflux(this.#ask, query, where, this.#deps.unitOf);
+  async *read(query: ReadingsQuery, { signal, by = '', withinMs }: ReadOptions = {}) {
+    checkIntervals(query);
+    const leave = await this.#results.take(by, signal);
+    const { ending, done } = endingWith(signal, withinMs);
+    try {
+      if (query.district !== undefined) await this.#load();
+      const where = this.#places.condition(query);
+      const reading = { ask: this.#ask, unitOf: this.#deps.unitOf, signal: ending };
+      if (where !== null) yield* readInflux(reading, query, where);
+    } finally {
+      done();
+      leave();
+    }
   }
 
-  async latest(filter: ReadingsFilter) {
+  async *latest(filter: ReadingsFilter) {
     await this.#load();
-    return this.#latest.list(filter, this.#deps.unitOf);
+    yield* this.#latest.list(filter, this.#deps.unitOf);
   }
 
   scan(query: ScanQuery, signal?: AbortSignal) {

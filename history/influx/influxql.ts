@@ -18,7 +18,10 @@ interface Result {
 }
 
 /** Runs one InfluxQL statement and yields the parts of its series. */
-export type Ask = (statement: string) => AsyncIterable<ResultSeries>;
+export type Ask = (statement: string, signal?: AbortSignal) => AsyncIterable<ResultSeries>;
+
+/** The longest line of a response, characters: a server that knows `chunk_size` sends a hundredth of it. */
+const LONGEST_LINE = 16 * 1024 * 1024;
 
 /**
  * Runs statements at `/query` of InfluxDB 1, 2 (through its DBRP mappings) and 3, and reads the response piece by
@@ -44,10 +47,10 @@ export function createAsk(connection: InfluxConnection, settings: InfluxSettings
     return response.results ?? [];
   }
 
-  return async function* ask(statement) {
+  return async function* ask(statement, signal) {
     let partial = false;
     try {
-      for await (const line of linesOf(connection.query(statement))) {
+      for await (const line of linesOf(connection.query(statement, signal))) {
         for (const { series = [], error, partial: more = false } of resultsOf(line)) {
           if (error !== undefined) throw fault(queryFault(error, settings));
           yield* series;
@@ -55,7 +58,7 @@ export function createAsk(connection: InfluxConnection, settings: InfluxSettings
         }
       }
     } catch (error) {
-      throw faultOf(error);
+      throw error instanceof RangeError ? fault(`sent ${error.message}`) : faultOf(error);
     }
     if (partial) throw fault('sent an incomplete response');
   };
@@ -66,15 +69,25 @@ function queryFault(error: string, { bucket, api }: InfluxSettings): string {
   return `says: ${error}${api === 'v2' && /not found/i.test(error) ? hint : ''}`;
 }
 
+/** Throws a RangeError where a line is too long to be parsed at once. */
 async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncIterable<string> {
   const decoder = new TextDecoder();
-  let rest = '';
+  let rest: string[] = [];
+  let length = 0;
   for await (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop()!;
-    for (const line of lines) if (line.trim() !== '') yield line;
+    const lines = decoder.decode(chunk, { stream: true }).split('\n');
+    for (const [at, text] of lines.entries()) {
+      rest.push(text);
+      length += text.length;
+      if (length > LONGEST_LINE) throw new RangeError(`a line of more than ${LONGEST_LINE} characters`);
+      if (at === lines.length - 1) continue;
+      const line = rest.join('');
+      [rest, length] = [[], 0];
+      if (line.trim() !== '') yield line;
+    }
   }
-  if (rest.trim() !== '') yield rest;
+  const line = rest.join('');
+  if (line.trim() !== '') yield line;
 }
 
 /** Quotes a name for a statement. */

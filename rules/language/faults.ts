@@ -37,9 +37,10 @@ function* titleFaults({ title }: Raw, known: readonly string[]): Generator<Fault
   const texts = typeof title === 'string' ? { '': title } : ((title ?? {}) as Record<string, unknown>);
   for (const [language, text] of Object.entries(texts)) {
     if (typeof text !== 'string') continue;
-    for (const [, name] of text.matchAll(/\{\{\s*(.*?)\s*\}\}/g)) {
-      if (known.includes(name!)) continue;
-      yield [['title', language], `unknown placeholder {{${name}}}${suggest(name!, known)}`];
+    for (const [, written] of text.matchAll(/\{\{([^{}]*)\}\}/g)) {
+      const name = written!.trim();
+      if (known.includes(name)) continue;
+      yield [['title', language], `unknown placeholder {{${name}}}${suggest(name, known)}`];
     }
   }
 }

@@ -1,4 +1,4 @@
-import { check, openSource, type Source } from '../../city-model/index.ts';
+import { check, MOST_PROBLEMS, openSource, RULE_BOUNDS, type Source, type YamlBounds } from '../../city-model/index.ts';
 import type { City, CityControl, CityFile, CityProblem, Rule } from '../../domain/index.ts';
 import { buildRule } from './build.ts';
 import { missingFaults } from './conditions.ts';
@@ -30,23 +30,35 @@ export function parseRules(control: CityControl, city: City): { rules: Rule[]; p
   return { rules, problems };
 }
 
-/** Parses one text; its mistakes name it by `path`. Pure. */
+/** Parses one text, within the bounds of a rule that came over HTTP; its mistakes name it by `path`. Pure. */
 export function parseRule(
   text: string,
   city: City,
-  { path, origin }: { readonly path: string; readonly origin: string },
+  {
+    path,
+    origin,
+    bounds = RULE_BOUNDS,
+  }: { readonly path: string; readonly origin: string; readonly bounds?: YamlBounds },
 ): ParsedRule {
-  return parseSource(openSource({ path, text }), city, origin);
+  return parseSource(openSource({ path, text }, bounds), city, origin);
 }
 
 function parseSource(source: Source, city: City, origin: string): ParsedRule {
   const problems: CityProblem[] = [];
   const written = check(source, RuleSchema, problems);
   const raw = rawOf(source);
-  const faults = [...faultsOf(raw, city), ...(written === null ? [] : missingFaults(mapAt(raw, 'when')))];
-  problems.push(...faults.map(([path, message]) => source.problem(path, message)));
+  // Faults are found one by one, and each costs a search for what was meant: of a hundred no more are looked for.
+  for (const [path, message] of faultsIn(raw, city, written !== null)) {
+    if (problems.length >= MOST_PROBLEMS) break;
+    problems.push(source.problem(path, message));
+  }
   if (written === null || problems.length > 0) return { rule: null, problems };
   return { rule: buildRule(written, { raw, text: source.text, origin }, city), problems };
+}
+
+function* faultsIn(raw: Raw, city: City, complete: boolean): Generator<Fault> {
+  yield* faultsOf(raw, city);
+  if (complete) yield* missingFaults(mapAt(raw, 'when'));
 }
 
 function rawOf({ value }: Source): Raw {

@@ -2,14 +2,29 @@ import { z } from 'zod';
 import { Duration, Id, Positive, strict, Text, unless } from '../../city-model/index.ts';
 import { GROUPINGS, SEVERITIES, WINDOW_FUNCTIONS } from '../../domain/index.ts';
 
+const LONGEST_TITLE = 200;
+const MOST_NAMES = 1_000;
+const MOST_TAGS = 64;
+/** Above the clauses that a rule may have, whose number has a message of its own. */
+const MOST_INNER = 100;
+const Name = z.string().max(256);
+
 /** One name or a list of names, as a list. */
 const Several = z
-  .union([z.string(), z.array(z.string()).min(1, 'name at least one, or leave it out')], {
+  .union([Name, z.array(Name).min(1, 'name at least one, or leave it out').max(MOST_NAMES)], {
     error: unless('one name, or a list of names'),
   })
   .transform((one) => (Array.isArray(one) ? one : [one]));
 
-const Title = z.union([z.string().min(1), Text], { error: unless('a title is a text, or { en: …, zh: … }') });
+const Title = z
+  .union([z.string().min(1), Text], { error: unless('a title is a text, or { en: …, zh: … }') })
+  .refine((title) => (typeof title === 'string' ? [title] : [title.en, title.zh]).every(isShort), {
+    message: `a title has at most ${LONGEST_TITLE} characters`,
+  });
+
+function isShort(title: string): boolean {
+  return title.length <= LONGEST_TITLE;
+}
 
 const Band = z.tuple([z.number(), z.number()], { error: unless('a band is [low, high]') });
 const Season = z.enum(['1d', '1w']);
@@ -27,7 +42,7 @@ const WINDOWS = Object.fromEntries(WINDOW_FUNCTIONS.map((fn) => [fn, Duration.op
 >;
 
 const CLAUSE = {
-  metric: z.string().optional(),
+  metric: Name.optional(),
   last: z.literal(true).optional(),
   ...WINDOWS,
   above: z.number().optional(),
@@ -36,7 +51,7 @@ const CLAUSE = {
   equals: z.number().optional(),
   clear: z.union([z.number(), Band], { error: unless('a number; for outside, a band [low, high]') }).optional(),
   compare: strict({
-    with: z.string(),
+    with: Name,
     as: z.enum(['difference', 'ratio']).default('difference'),
     within: Positive.optional(),
   }).optional(),
@@ -72,8 +87,8 @@ export type WrittenWhen = z.output<z.ZodObject<typeof CLAUSE>> & {
 
 const Inner: z.ZodType<WrittenWhen> = z.lazy(() => Condition);
 const NESTED = {
-  all: z.array(Inner).min(1).optional(),
-  any: z.array(Inner).min(1).optional(),
+  all: z.array(Inner).min(1).max(MOST_INNER).optional(),
+  any: z.array(Inner).min(1).max(MOST_INNER).optional(),
   not: Inner.optional(),
 };
 const Condition = strict(
@@ -98,19 +113,22 @@ export const RuleSchema = strict({
     profile: Several.optional(),
     district: Several.optional(),
     device: Several.optional(),
-    tags: z.record(z.string(), z.string()).optional(),
+    tags: z
+      .record(Name, Name)
+      .refine((tags) => Object.keys(tags).length <= MOST_TAGS, `at most ${MOST_TAGS} tags`)
+      .optional(),
   }).default({}),
   when: When,
   for: Duration.default(0),
   keep_firing_for: Duration.default(0),
   lateness: Positive.optional(),
-  active: z.string().optional(),
+  active: Name.optional(),
   severity: z.union([SeverityName, z.partialRecord(SeverityName, z.number())]),
   on_no_data: z.enum(['keep', 'resolve', 'alert']).default('keep'),
   no_data_after: Positive.optional(),
   flapping: strict({ times: z.number().int().min(2).max(8), within: Positive }).optional(),
   limit: z.number().int().min(1).max(100_000).default(100),
-  ticket: strict({ service: z.string(), deadline: Positive.optional() }).optional(),
+  ticket: strict({ service: Name, deadline: Positive.optional() }).optional(),
 });
 
 /** A rule file that has passed the schema. */

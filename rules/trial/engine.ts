@@ -5,21 +5,25 @@ import {
   type KnownDevice,
   LamppostError,
   type MetricTable,
+  type PointsSlice,
+  type ReadOptions,
   type Rule,
-  type Series,
   type Transition,
 } from '../../domain/index.ts';
 import { createRuleEngine, type Explanation } from '../engine/index.ts';
 
-/** Readings between two turns of the event loop, since the thread has other work, too. */
-const ROWS_AT_ONCE = 2_000;
+/** Readings between two turns of the event loop, since the thread has other work, too: about a millisecond. */
+const ROWS_AT_ONCE = 200;
 const MOST_POINTS = 200_000;
 const MOST_HALVINGS = 12;
 
 /** An engine for one rule. Its time is moved by what it reads. */
 export interface TrialEngine {
-  /** Reads stored readings in order of time, each at its own time. Returns how many there were. */
-  warmUp(series: readonly Series[]): Promise<number>;
+  /**
+   * Reads stored readings in order of time, each at its own time. Returns how many there were. Throws the signal's
+   * reason where that aborts.
+   */
+  warmUp(series: readonly StoredSeries[], signal?: AbortSignal): Promise<number>;
   /** Reads the values of one reading of a device at an engine time. What came due before then comes first. */
   feed(device: string, tsMs: number, values: readonly { metric: number; value: number }[], atMs: number): Transition[];
   /** Explains the rule's alert for a device, also where the rule does not apply to it. */
@@ -54,31 +58,70 @@ export function createTrialEngine(
   };
 
   return {
-    async warmUp(series) {
-      const rows = rowsOf(series, metrics);
-      for (const [i, { device, ts, metric, value }] of rows.entries()) {
-        feed(device, ts, [{ metric, value }], ts);
-        if (i % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
+    async warmUp(series, signal) {
+      let rows = 0;
+      for (const { device, metric, ts, value } of inOrder(series)) {
+        feed(device, ts, [{ metric: metrics.indexOf(metric), value }], ts);
+        if (++rows % ROWS_AT_ONCE !== 0) continue;
+        await new Promise((resolve) => setImmediate(resolve));
+        signal?.throwIfAborted();
       }
-      return rows.length;
+      return rows;
     },
     feed,
     explain: (device) => engine.explainDevice(device)[0]!,
   };
 }
 
-function rowsOf(series: readonly Series[], metrics: MetricTable) {
-  const rows = series.flatMap(({ device, metric, points }) => {
-    const number = metrics.indexOf(metric);
-    return points.flatMap(([ts, value]) => (value === null ? [] : [{ device, metric: number, ts, value }]));
-  });
-  return rows.sort((a, b) => a.ts - b.ts);
+/** The stored points of a device and metric, in order of time. */
+interface StoredSeries {
+  readonly device: string;
+  readonly metric: string;
+  readonly ts: number[];
+  readonly value: number[];
+}
+
+interface StoredRow {
+  readonly device: string;
+  readonly metric: string;
+  readonly ts: number;
+  readonly value: number;
+}
+
+/** Yields the points of several series in order of time, at one time in the order of the series: a merge with a heap. */
+function* inOrder(all: readonly StoredSeries[]): Generator<StoredRow, void, undefined> {
+  const heap = all.map((series, order) => ({ ...series, order, next: 0 })).filter(({ ts }) => ts.length > 0);
+  type Head = (typeof heap)[number];
+  const isBefore = (a: Head, b: Head) =>
+    a.ts[a.next]! - b.ts[b.next]! < 0 || (a.ts[a.next] === b.ts[b.next] && a.order < b.order);
+  const sink = (from: number) => {
+    for (let at = from; ; ) {
+      const [left, right] = [2 * at + 1, 2 * at + 2];
+      let least = at;
+      if (left < heap.length && isBefore(heap[left]!, heap[least]!)) least = left;
+      if (right < heap.length && isBefore(heap[right]!, heap[least]!)) least = right;
+      if (least === at) return;
+      [heap[at], heap[least]] = [heap[least]!, heap[at]!];
+      at = least;
+    }
+  };
+  for (let at = heap.length >>> 1; at >= 0; at--) sink(at);
+  while (heap.length > 0) {
+    const head = heap[0]!;
+    const row = head.next++;
+    yield { device: head.device, metric: head.metric, ts: head.ts[row]!, value: head.value[row]! };
+    if (head.next === head.ts.length) {
+      const last = heap.pop()!;
+      if (heap.length > 0) heap[0] = last;
+    }
+    sink(0);
+  }
 }
 
 /** Stored readings before a trial. */
 interface StoredReadings {
   readonly fromMs: number;
-  readonly series: readonly Series[];
+  readonly series: readonly StoredSeries[];
   /** Whether the history holds more readings than a trial reads, so that `fromMs` is later than requested. */
   readonly cut: boolean;
 }
@@ -88,19 +131,37 @@ interface StoredReadings {
  * 200,000, it reads the second half of the time, and so on.
  */
 export async function readStored(
-  history: Pick<HistoryStore, 'query'>,
+  history: Pick<HistoryStore, 'read'>,
   wanted: { devices: readonly Device[]; metrics: readonly string[] | null; fromMs: number; toMs: number },
+  options: ReadOptions,
 ): Promise<StoredReadings> {
   const { devices, metrics, toMs } = wanted;
   let { fromMs } = wanted;
   for (let halvings = 0; ; halvings++) {
     try {
       const filter = { devices: devices.map(({ id }) => id), ...(metrics === null ? {} : { metrics }) };
-      const series = await history.query({ ...filter, fromMs, toMs, fn: 'last', maxPoints: MOST_POINTS });
-      return { fromMs, series, cut: halvings > 0 };
+      const slices = history.read({ ...filter, fromMs, toMs, fn: 'last', maxPoints: MOST_POINTS }, options);
+      return { fromMs, series: await gathered(slices), cut: halvings > 0 };
     } catch (error) {
       if (!(error instanceof LamppostError) || error.code !== 'invalid' || halvings === MOST_HALVINGS) throw error;
       fromMs = Math.ceil((fromMs + toMs) / 2);
     }
   }
+}
+
+async function gathered(slices: AsyncIterable<PointsSlice>): Promise<StoredSeries[]> {
+  const found: StoredSeries[] = [];
+  for await (const { series, ts, value } of slices) {
+    for (const [at, { device, metric, from }] of series.entries()) {
+      let last = found.at(-1);
+      if (last?.device !== device || last.metric !== metric) {
+        last = { device, metric, ts: [], value: [] };
+        found.push(last);
+      }
+      const to = series[at + 1]?.from ?? ts.length;
+      last.ts.push(...ts.subarray(from, to));
+      last.value.push(...value.subarray(from, to));
+    }
+  }
+  return found;
 }

@@ -9,6 +9,7 @@ import {
   LamppostError,
   type LocalText,
   REASONS,
+  type ReadOptions,
   type Reason,
   type Rule,
   SEVERITIES,
@@ -86,7 +87,7 @@ export type TrialReport = ShapeOf<typeof TrialReportSchema>;
 
 interface Deps {
   readonly city: () => City;
-  readonly history: Pick<HistoryStore, 'query'>;
+  readonly history: Pick<HistoryStore, 'read'>;
   /**
    * Returns the registered devices of a district, or of the city where it is null; at most as many as a trial reads.
    */
@@ -97,7 +98,7 @@ interface Deps {
  * Returns a function that tries a rule on messages. A fresh engine first reads the stored readings of the device (of
  * its whole group, where the rule needs them) as far back as the rule reaches, then the messages, decoded and validated
  * as the live path does. Between two messages its time runs on. No side effects. Throws `invalid` where a message
- * belongs to another device.
+ * belongs to another device, or there are more than 1,000 readings. Other work of the thread runs in between.
  */
 export function createTrial({ city, history, devicesIn }: Deps) {
   function devicesOf(rule: Rule, device: Device): Device[] {
@@ -106,19 +107,30 @@ export function createTrial({ city, history, devicesIn }: Deps) {
     return [device, ...others.filter(({ id, profile }) => id !== device.id && rule.profiles.includes(profile))];
   }
 
-  return async function run({ rule, device, messages, context }: TrialRequest): Promise<TrialReport> {
+  return async function run(
+    { rule, device, messages, context }: TrialRequest,
+    options: ReadOptions = {},
+  ): Promise<TrialReport> {
     const now = city();
     const metrics = createMetricTable();
     const read = createTrialReader(device, now, metrics);
     for (const message of messages) checkOwner(message, device);
     const readings = messages.toSorted((a, b) => a.receivedAtMs - b.receivedAtMs).flatMap(read);
+    checkCount(readings.length);
     const devices = devicesOf(rule, device);
     const toMs = Math.min(...readings.map(({ receivedAtMs }) => receivedAtMs));
     const wanted = { devices, metrics: metricsOf(rule), fromMs: toMs - reachOf(rule), toMs };
-    const stored = context ? await readStored(history, wanted) : null;
+    const stored = context ? await readStored(history, wanted, options) : null;
     const engine = createTrialEngine({ rule, city: now, devices, metrics }, stored?.fromMs ?? toMs);
-    const count = stored === null ? 0 : await engine.warmUp(stored.series);
+    const count = stored === null ? 0 : await engine.warmUp(stored.series, options.signal);
     engine.feed(device.id, toMs, [], toMs);
+    const before = explained(engine.explain(device.id));
+    const steps: TrialStep[] = [];
+    for (const reading of readings) {
+      steps.push(stepOf(reading, device, engine, metrics.idOf));
+      await new Promise((resolve) => setImmediate(resolve));
+      options.signal?.throwIfAborted();
+    }
     const { id, version, origin } = rule;
     return {
       rule: { id, version, origin },
@@ -131,8 +143,8 @@ export function createTrial({ city, history, devicesIn }: Deps) {
         readings: count,
         cut: stored.cut,
       },
-      before: explained(engine.explain(device.id)),
-      steps: readings.map((reading) => stepOf(reading, device, engine, metrics.idOf)),
+      before,
+      steps,
     };
   };
 }
@@ -171,6 +183,14 @@ function stepOf(
 function groupOf({ forEach }: Rule, { id, district }: Device): string {
   if (forEach === 'city') return CITY_GROUP;
   return forEach === 'district' ? district : id;
+}
+
+/** Most readings of a trial: each has an explanation in the report. */
+const MOST_READINGS = 1_000;
+
+function checkCount(readings: number): void {
+  if (readings <= MOST_READINGS) return;
+  throw new LamppostError('invalid', `a trial takes at most ${MOST_READINGS} readings; the message has ${readings}`);
 }
 
 function checkOwner(message: TrialMessage, device: Device): void {

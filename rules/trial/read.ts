@@ -1,5 +1,5 @@
 import type { City, Device, MetricTable, Rejection } from '../../domain/index.ts';
-import { Checked, checkReading, compileChecks, formatOf, type RawReading } from '../../ingest/index.ts';
+import { Checked, checkReading, compileChecks, decodePayload, formatOf, type RawReading } from '../../ingest/index.ts';
 
 /** A message to try. */
 export interface TrialMessage {
@@ -48,7 +48,7 @@ export function createTrialReader(device: Device, city: City, metrics: MetricTab
       const detail = `profile "${device.profile}" of this device is not in profiles.yaml`;
       return [refusedWhole(receivedAtMs, [{ reason: 'unknown-profile', path: '$', detail }])];
     }
-    const decoded = format.decode(payload, receivedAtMs);
+    const decoded = decodePayload(format, payload, receivedAtMs);
     if ('reason' in decoded) return [refusedWhole(receivedAtMs, [decoded])];
     const faulty = decoded.rejections.map((rejection) => ({
       ...refusedWhole(receivedAtMs, [rejection]),

@@ -5,6 +5,7 @@ import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { alertLatency } from './alert-latency.ts';
 import { benchBacktest } from './backtest.ts';
+import { hostile, hostileText } from './hostile.ts';
 import { idle } from './idle.ts';
 import { labelled, labelledTable } from './labelled.ts';
 import { measure, type Shape } from './load.ts';
@@ -41,6 +42,8 @@ const { values } = parseArgs({
     labelled: { type: 'boolean', default: false },
     /** Only memory and CPU of a server that nobody talks to. */
     idle: { type: 'boolean', default: false },
+    /** Only a flood of one device beside 1,000 others. */
+    hostile: { type: 'boolean', default: false },
     /** Only a storm of alerts. */
     storm: { type: 'boolean', default: false },
   },
@@ -69,6 +72,11 @@ if (values.rules) {
   const found = benchRules();
   const backtest = await benchBacktest();
   keep('-rules', rulesText(found, backtest), { machine, commit, ...found, backtest });
+  process.exit(0);
+}
+if (values.hostile) {
+  const found = await hostile();
+  keep('-hostile', hostileText(found), { machine, commit, ...found });
   process.exit(0);
 }
 if (values.storm) {

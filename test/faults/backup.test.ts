@@ -25,11 +25,11 @@ async function backUp(server: ServerProcess, to: string): Promise<number> {
 }
 
 test('kill -9 in the middle of a backup, ten times - an unfinished one is never accepted, a complete one restores, and the server goes on', async () => {
-  const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0' });
+  const folder = newDir();
+  const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0', LAMPPOST_BACKUP_DIR: folder });
   await server.start();
   const bins = new Bins();
   await bins.start(server, 10);
-  const folder = newDir();
   while (bins.count() < 4_000) await pause(50);
   const takesMs = await backUp(server, join(folder, 'undisturbed'));
   const halves: string[] = [];
@@ -73,9 +73,10 @@ test('kill -9 in the middle of a backup, ten times - an unfinished one is never 
 });
 
 test('kill -9 in the middle of a restore, or files of different times - the server refuses to start with them', async () => {
-  const server = new ServerProcess();
+  const folder = newDir();
+  const server = new ServerProcess(undefined, { LAMPPOST_BACKUP_DIR: folder });
   await server.start();
-  const to = join(newDir(), 'backup');
+  const to = join(folder, 'backup');
   await backUp(server, to);
   expect(await server.stop()).toBe(0);
   const data = join(newDir(), 'data');

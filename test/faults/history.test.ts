@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { createDuckdbHistory } from '../../history/index.ts';
 import { metricTable, rowsIn, tsOf } from '../kit/history/batches.ts';
+import { queried } from '../kit/history/read.ts';
 
 const CHILD = fileURLToPath(new URL('../kit/history/child.ts', import.meta.url));
 const KILLS = 6;
@@ -38,7 +39,7 @@ async function look(path: string) {
   const history = createDuckdbHistory({ path, metrics: metricTable(), unitOf: () => 'u' });
   await history.start();
   const { fromMs, toMs } = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER };
-  const series = await history.query({ fromMs, toMs, fn: 'mean', maxPoints: 10_000_000 });
+  const series = await queried(history, { fromMs, toMs, fn: 'mean', maxPoints: 10_000_000 });
   const cursor = history.cursor();
   const count = await history.count();
   await history.stop();

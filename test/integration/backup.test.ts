@@ -6,6 +6,7 @@ import type { BackupJob, Manifest } from '../../store/index.ts';
 import { allEvents, allTickets, Bins, numbersIn } from '../kit/bins.ts';
 import { expectPlain, lamppost } from '../kit/cli/commands.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+import { othersIn } from '../kit/store/modes.ts';
 
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
 const manifestOf = (dir: string) => JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as Manifest;
@@ -30,13 +31,14 @@ function backUp(server: ServerProcess, ...args: string[]) {
 
 describe('a backup of a server under load', () => {
   test('restored elsewhere, it has everything acknowledged before, a ledger that balances, and the same tickets and events', async () => {
-    const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0' });
+    const folder = newDir();
+    const server = new ServerProcess(undefined, { LAMPPOST_JOURNAL_RETENTION_MS: '0', LAMPPOST_BACKUP_DIR: folder });
     await server.start();
     const bins = new Bins();
     await bins.start(server, 12);
     await until(() => bins.count() > 3_000, 'the first messages');
     const before = bins.acknowledged();
-    const to = join(newDir(), 'monday');
+    const to = join(folder, 'monday');
     const ran = await backUp(server, '--to', to);
     expect(ran, ran.err).toMatchObject({ code: 0, out: expect.stringMatching(/monday: \d+ bytes\n$/) });
     const during = bins.count();
@@ -62,11 +64,13 @@ describe('a backup of a server under load', () => {
     expect(manifest.files.map(({ name, bytes }) => [name, bytes])).toEqual(
       names.map((name) => [name, statSync(join(to, name)).size]),
     );
+    for (const dir of [to, server.data]) expect(othersIn(dir)).toEqual([]);
     const data = join(newDir(), 'restored');
     const restored = await lamppost(['restore', to, '--data', data]);
     expect(restored, restored.err).toMatchObject({ code: 0, out: expect.stringContaining(`${names.length} files`) });
     const again = new ServerProcess(data);
     await again.start();
+    expect(othersIn(data)).toEqual([]);
     const ledger = await again.settledLedger();
     const { newest, messages } = manifest.files.find(({ name }) => name === 'journal.sqlite')!.positions;
     expect(ledger.messages.received).toBe(messages);
@@ -111,20 +115,37 @@ describe('a backup of a server under load', () => {
     const { path, state } = await last();
     expect(state).toBe('done');
     expect(readdirSync(folder)).toEqual([basename(path)]);
+    // While it runs, with the side files of SQLite and DuckDB.
+    for (const dir of [server.data, path]) expect(othersIn(dir)).toEqual([]);
     const refused = await ask({ to: 'monday' });
     expect(refused.status).toBe(400);
     expect(((await refused.json()) as { detail: string }).detail).toBe(
       'to: "monday" is not an absolute path on the server',
     );
     expect((await ask({ to: path })).status).toBe(409);
+    const outside = await ask({ to: join(newDir(), 'monday') });
+    expect(outside.status).toBe(400);
+    expect(((await outside.json()) as { detail: string }).detail).toContain(`is not in ${folder}, the folder of`);
     expect((await ask({ to: join(folder, 'nowhere', 'monday') })).status).toBe(400);
     expect(await server.stop()).toBe(0);
   });
 
-  test('a restore refuses an incomplete backup and a folder that is not empty, in plain words', async () => {
+  test('without a folder in the settings there is none, and the text says which setting', async () => {
     const server = new ServerProcess();
     await server.start();
-    const to = join(newDir(), 'monday');
+    for (const args of [[], ['--to', join(newDir(), 'monday')]]) {
+      const refused = await backUp(server, ...args);
+      expect(refused.code).toBe(1);
+      expectPlain(refused, 'there is no folder of backups: set LAMPPOST_BACKUP_DIR and start again');
+    }
+    expect(await server.stop()).toBe(0);
+  });
+
+  test('a restore refuses an incomplete backup and a folder that is not empty, in plain words', async () => {
+    const folder = newDir();
+    const server = new ServerProcess(undefined, { LAMPPOST_BACKUP_DIR: folder });
+    await server.start();
+    const to = join(folder, 'monday');
     expect(await backUp(server, '--to', to)).toMatchObject({ code: 0 });
     const busy = await lamppost(['restore', to, '--data', server.data]);
     expect(busy.code).toBe(1);
@@ -137,7 +158,7 @@ describe('a backup of a server under load', () => {
     const mistake = await lamppost(['restore', to]);
     expect(mistake.code).toBe(2);
     expectPlain(mistake, 'write lamppost restore <backup> --data <new folder>');
-    const nobody = await backUp(server, '--to', join(newDir(), 'x'));
+    const nobody = await backUp(server, '--to', join(folder, 'x'));
     expect(nobody.code).toBe(1);
     expectPlain(nobody, 'no server responds');
     expect(existsSync(join(empty, 'x'))).toBe(false);

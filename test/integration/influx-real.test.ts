@@ -3,6 +3,7 @@ import { systemClock as clock, type KnownDevice, type RefusedRow } from '../../d
 import { createInfluxHistory, type InfluxSettings } from '../../history/index.ts';
 import { DatabaseProcess, has } from '../kit/databases.ts';
 import { columnsOf, type Row, tableOf } from '../kit/history/query-reference.ts';
+import { newest, queried } from '../kit/history/read.ts';
 
 const metrics = tableOf('fill', 'battery', 'level');
 const DEVICES: KnownDevice[] = ['waste-bin', 'water'].map((profile, index) => ({
@@ -95,14 +96,14 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
     await expect(historyAt(database).append(batch, 1)).rejects.toThrow(/asks for a token; set INFLUX_TOKEN/);
     const history = historyAt(database, { token: 'lamppost:secret' });
     await expect(history.append(batch, 1)).rejects.toThrow(/does not know the token.*authorization failed/);
-    await expect(history.latest({})).rejects.toThrow(/INFLUX_TOKEN.*401/);
+    await expect(newest(history, {})).rejects.toThrow(/INFLUX_TOKEN.*401/);
     await ask(database, `create user lamppost with password 'secret'`, 'root:r');
     await expect(history.append(batch, 1)).rejects.toMatchObject({ code: 'history', retryable: true });
     await expect(history.append(batch, 1)).rejects.toThrow(/read and write access.*403/);
     await ask(database, 'grant all on lamppost to lamppost', 'root:r');
     expect(await history.append(batch, 1)).toEqual([]);
     expect(await history.count()).toBe(12);
-    expect(await history.latest({ devices: ['d0'] })).toHaveLength(3);
+    expect(await newest(history, { devices: ['d0'] })).toHaveLength(3);
   });
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
@@ -143,7 +144,7 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
         fn: 'mean',
         maxPoints: 100_000,
       } as const;
-      const [series] = await history.query(all);
+      const [series] = await queried(history, all);
       const expected = batches.flatMap((_, n) => readings(1_000, NOW - n * 10_000_000)).filter(isFillOfD1);
       expect(series!.points).toEqual(expected.map(({ ts, value }) => [ts, value]).sort(([a], [b]) => a! - b!));
     },
@@ -160,9 +161,9 @@ describe.skipIf(!has('victoria-metrics'))('a real VictoriaMetrics', () => {
     const history = historyAt(database, { api: 'v2', org: 'city' });
     expect(await history.append([columnsOf(readings(10), metrics)], 1)).toEqual([]);
     const query = { fromMs: 0, toMs: NOW + 1, fn: 'mean', maxPoints: 10 } as const;
-    await expect(history.query(query)).rejects.toThrow(/does not support InfluxQL/);
-    await expect(history.query({ ...query, metrics: ['fill'], district: 'east' })).rejects.toThrow(/InfluxQL/);
-    await expect(history.latest({})).rejects.toMatchObject({ code: 'invalid' });
+    await expect(queried(history, query)).rejects.toThrow(/does not support InfluxQL/);
+    await expect(queried(history, { ...query, metrics: ['fill'], district: 'east' })).rejects.toThrow(/InfluxQL/);
+    await expect(newest(history, {})).rejects.toMatchObject({ code: 'invalid' });
     await expect(history.count()).rejects.toThrow(/InfluxQL/);
     const look = async () => {
       await fetch(`${database.url}/internal/force_flush`);

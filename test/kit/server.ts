@@ -43,6 +43,9 @@ export class ServerProcess {
   mqttPort = 0;
   httpPort = 0;
   output = '';
+  startWithinMs = 30_000;
+  /** Called with everything that it writes; `output` keeps the end of it. */
+  onOutput: (text: string) => void = () => {};
   #child: ChildProcess | null = null;
 
   constructor(data = mkdtempSync(join(tmpdir(), 'lamppost-test-')), settings: Record<string, string> = {}) {
@@ -54,11 +57,17 @@ export class ServerProcess {
     return this.#child!.pid!;
   }
 
+  /** Whether its process runs. */
+  get running(): boolean {
+    return this.#child !== null && running.has(this.#child);
+  }
+
   /** Resolves when /ready responds with 200. The ports stay the same over restarts. */
   async start(): Promise<void> {
     this.mqttPort ||= await freePort();
     this.httpPort ||= await freePort();
     const child = spawn(process.execPath, [BIN, 'start'], {
+      cwd: this.data,
       env: {
         PATH: process.env.PATH,
         LAMPPOST_DATA: this.data,
@@ -76,6 +85,7 @@ export class ServerProcess {
     running.add(child);
     child.once('exit', () => running.delete(child));
     const keep = (chunk: Buffer) => {
+      this.onOutput(chunk.toString());
       this.output = (this.output + chunk.toString()).slice(-20_000);
     };
     child.stdout!.on('data', keep);
@@ -84,7 +94,7 @@ export class ServerProcess {
   }
 
   async #untilReady(child: ChildProcess): Promise<void> {
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + this.startWithinMs;
     while (Date.now() < deadline) {
       if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${this.output}`);
       const response = await fetch(`http://127.0.0.1:${this.httpPort}/ready`).catch(() => null);

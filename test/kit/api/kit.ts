@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
-import { type Api, type ApiDeps, type ApiOptions, createApi, createRefusals } from '../../../api/index.ts';
+import {
+  type Api,
+  type ApiDeps,
+  type ApiOptions,
+  createApi,
+  createQueries,
+  createRefusals,
+  type QueryLimits,
+} from '../../../api/index.ts';
 import { backupSources, checkTogether } from '../../../app/backup.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
 import { createThreadEffects } from '../../../app/threads/effects.ts';
@@ -69,6 +77,9 @@ const T0 = 1_700_000_000_000;
 
 const noBacktest: ApiDeps['backtest'] = () => Promise.reject(new LamppostError('invalid', 'no backtests here'));
 
+const PLENTY = { perSecond: 1e9, burst: 1e9 };
+const QUERY_LIMITS: QueryLimits = { seconds: 30, points: PLENTY, work: PLENTY };
+
 /** What a test replaces. */
 interface Replaced {
   readonly backtest?: ApiDeps['backtest'];
@@ -76,6 +87,7 @@ interface Replaced {
   readonly clock?: Clock;
   readonly log?: Logger;
   readonly smtp?: SmtpSettings;
+  readonly queryLimits?: QueryLimits;
   /** Files of the city folder, instead of the usual ones. */
   readonly files?: Readonly<Record<string, unknown>>;
 }
@@ -90,6 +102,7 @@ export async function openApi(
     files = {},
     log = pino({ level: 'silent' }),
     smtp,
+    queryLimits = QUERY_LIMITS,
   }: Replaced = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
@@ -254,6 +267,7 @@ export async function openApi(
       revoke: async (id) => registry.revokeKey(id),
     },
     history,
+    queries: createQueries(queryLimits, clock),
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),

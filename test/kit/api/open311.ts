@@ -140,10 +140,14 @@ export interface Reply<T> {
 export type Fields = Readonly<Record<string, string | readonly string[]>>;
 
 /** An endpoint over real stores, with a clock that a test moves, and a key of an app. */
-export async function openOpen311(options: Partial<ApiOptions['citizens']> = {}, log?: Logger) {
+export async function openOpen311(
+  options: Partial<ApiOptions['citizens']> = {},
+  log?: Logger,
+  edge: Partial<ApiOptions['edge']> = {},
+) {
   const clock = { nowMs: Date.UTC(2026, 5, 15, 12), now: () => clock.nowMs };
   const citizens = { publicUrl: null, requestsPerMinute: 0, ...options };
-  const api = await openApi({ citizens }, { files: FILES, clock, ...(log === undefined ? {} : { log }) });
+  const api = await openApi({ citizens, edge }, { files: FILES, clock, ...(log === undefined ? {} : { log }) });
   const key = api.key('citizen-app');
 
   async function json<T>(path: string, init: RequestInit = {}): Promise<Reply<T>> {

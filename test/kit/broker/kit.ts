@@ -76,6 +76,8 @@ export interface Scene {
   readonly tlsPort: number | null;
   readonly bridge: Bridge;
   overloaded: boolean;
+  /** Whether the broker wants live readings. */
+  readonly live: boolean;
   /** Time of the broker's clock, epoch ms. */
   nowMs: number;
   /** Number of reads of the clock. */
@@ -119,7 +121,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
   const sink = new MemorySink();
   const drops: SessionDrop[] = [];
   const failing: LoginsFailing[] = [];
-  const scene = { overloaded: false, nowMs, asked: 0 };
+  const scene = { overloaded: false, live: false, nowMs, asked: 0 };
   const deps = {
     sink,
     clock: {
@@ -130,6 +132,9 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     },
     log: pino({ level: 'silent' }),
     timers: systemTimers,
+    live(isWanted: boolean) {
+      scene.live = isWanted;
+    },
     load: () => (scene.overloaded ? 2 : 0),
     publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
     publishFailing: (one: LoginsFailing) => void failing.push(one),

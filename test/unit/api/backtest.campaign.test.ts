@@ -20,10 +20,11 @@ const REPORT: BacktestReport = {
   difference: null,
   fault: null,
 };
+const PLENTY = { perSecond: 1e9, burst: 1e9 };
 const PROGRESS: BacktestProgress = { done: 0.5, at: '2026-01-01T00:00:00.000Z', readings: 7, incidents: 0 };
 
 /** A backtest that reports progress once, and then waits for its end or cancellation. */
-async function open() {
+async function open(limits: { readonly seconds?: number } = {}) {
   const bench = { asked: [] as BacktestRequest[], finish: () => {}, cancelled: false };
   const backtest: Backtest = (request, { signal, onProgress } = {}) => {
     bench.asked.push(request);
@@ -36,7 +37,8 @@ async function open() {
       });
     });
   };
-  api = await openApi({}, { backtest });
+  const queryLimits = { seconds: 30, points: PLENTY, work: PLENTY, ...limits };
+  api = await openApi({}, { backtest, queryLimits });
   return bench;
 }
 const ask = (body: object, init: RequestInit = {}) =>
@@ -86,6 +88,20 @@ test.each(['application/json', 'text/event-stream'])(
     stop.abort();
     expect(await ended).toBe('cut');
     await until(() => bench.cancelled);
+    const next = ask({ rule: 'r1' });
+    await until(() => bench.asked.length === 2);
+    bench.finish();
+    expect((await next).status).toBe(200);
+  },
+);
+
+test.each(['application/json', 'text/event-stream'])(
+  'backtest - that takes longer than its budget is cancelled and says so; the next may run (%s)',
+  async (accept) => {
+    const bench = await open({ seconds: 0.001 });
+    const response = await ask({ rule: 'r1' }, { headers: { accept } });
+    expect(await response.text()).toMatch(/the backtest took more than 0.02 s; choose a shorter time/);
+    expect(bench.cancelled).toBe(true);
     const next = ask({ rule: 'r1' });
     await until(() => bench.asked.length === 2);
     bench.finish();

@@ -177,7 +177,7 @@ describe('limits of one client', () => {
         payload: Buffer.from('x'),
       });
     for (let n = 0; n < 1_000; n++) await send();
-    await expect(send()).rejects.toMatchObject({ code: 'busy', retryable: true, retryAfterMs: 100 });
+    await expect(send()).rejects.toMatchObject({ code: 'limit', retryable: true, retryAfterMs: 100 });
     scene.nowMs += 100;
     expect(await send()).toBe('acknowledged');
   });

@@ -120,7 +120,7 @@ describe('a subscriber that does not read', () => {
 });
 
 describe('live readings', () => {
-  const wanted = () => scene.broker.wantsLive();
+  const wanted = () => scene.live;
   const gone = (client: RawClient) => {
     client.socket.destroy();
     return until(() => scene.broker.counts().connections === 0, 'the end of the connection');

@@ -5,8 +5,8 @@ import { afterEach, expect, test } from 'vitest';
 import {
   createMedia,
   createReception,
+  createReporters,
   mediaPath,
-  openReporters,
   type Photo,
   photoOf,
   type Report,
@@ -24,7 +24,7 @@ afterEach(() => {
 function openFolder() {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-citizens-'));
   const path = join(dir, 'reporters.sqlite');
-  const reporters = openReporters(path);
+  const reporters = createReporters({ path }).open();
   opened.push(reporters);
   const media = createMedia(join(dir, 'media'));
   /** Every byte of the file and its log. */
@@ -51,7 +51,7 @@ test('reporters - are returned as stored, also after the file is opened again', 
   reporters.put('r-1', lin(1));
   expect(reporters.get('r-1')).toEqual(lin(1));
   expect(reporters.get('r-2')).toBeNull();
-  const again = openReporters(path);
+  const again = createReporters({ path }).open();
   opened.push(again);
   expect(again.get('r-1')).toEqual(lin(1));
 });
@@ -82,6 +82,11 @@ test('media - a photo is stored once, under its hash, and returned', async () =>
   expect(await media.put(photo)).toBe(name);
   expect(readdirSync(join(dir, 'media'))).toEqual([name]);
   expect(await media.get(name)).toEqual(photo);
+  const { stream, ...about } = (await media.open(name))!;
+  expect(about).toEqual({ type: photo.type, length: photo.bytes.length });
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  expect(Buffer.concat(chunks).equals(photo.bytes)).toBe(true);
 });
 
 test.each([
@@ -94,6 +99,7 @@ test.each([
 ])('media - "%s" is no photo of this folder', async (name) => {
   const { media } = openFolder();
   expect(await media.get(name)).toBeNull();
+  expect(await media.open(name)).toBeNull();
   await media.put(photo);
   expect(await media.get(name)).toBeNull();
 });

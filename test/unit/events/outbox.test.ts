@@ -175,3 +175,33 @@ test('outbox - stored ticket events of before say what was done as `action`, and
   const stored = JSON.parse(String(db.prepare('select body from outbox').get()!.body));
   expect(stored).toEqual({ data: { history: [{ action: 'opened', note }] } });
 });
+
+test('outbox - a page within bounds looks at so many events, and its next leads on; all pages are all events, once each', () => {
+  const state = stateWith(30);
+  const pagesOf = (query: object, within: { events: number; characters: number }) => {
+    const pages: number[][] = [];
+    let after: string | null = '0';
+    while (after !== null) {
+      const page: ReturnType<typeof state.events.page> = state.events.page({
+        ...query,
+        after: Number(after),
+        limit: 9,
+        within,
+      });
+      pages.push(numbers(page.items));
+      after = page.next;
+    }
+    return pages;
+  };
+  const all = Array.from({ length: 30 }, (_, i) => i + 1);
+  const few = pagesOf({}, { events: 7, characters: 1e9 });
+  expect(few.map(({ length }) => length)).toEqual([7, 7, 7, 7, 2]);
+  expect(few.flat()).toEqual(all);
+  const short = pagesOf({}, { events: 100, characters: 1 });
+  expect(short.map(({ length }) => length)).toEqual(all.map(() => 1));
+  expect(short.flat()).toEqual(all);
+  expect(pagesOf({ ticket: 'none' }, { events: 7, characters: 1e9 })).toEqual([[], [], [], [], []]);
+  state.outbox.published(30);
+  state.outbox.prune(5);
+  expect(pagesOf({}, { events: 2, characters: 1e9 }), 'what was deleted is not searched').toHaveLength(3);
+});

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createDuckdbHistory } from '../../../history/index.ts';
 import { columnsOf, tableOf } from '../../kit/history/query-reference.ts';
+import { queried } from '../../kit/history/read.ts';
 
 const device = { id: 'd1', index: 0, profile: 'bin', district: 'east' };
 const T0 = Date.UTC(2026, 0, 1);
@@ -35,7 +36,7 @@ test('a history that is written to - its copy is one moment of it: the rows up t
   })();
   const cursors: number[] = [];
   for (let i = 0; i < 3; i++) cursors.push(await history.copyTo(join(dir, `copy-${i}.duckdb`)));
-  const [series] = await history.query({ devices: ['d1'], fromMs: T0, toMs: T0 + 10, fn: 'last', maxPoints: 100 });
+  const [series] = await queried(history, { devices: ['d1'], fromMs: T0, toMs: T0 + 10, fn: 'last', maxPoints: 100 });
   expect(series!.points, 'it still responds').toHaveLength(10);
   writing = false;
   await writer;

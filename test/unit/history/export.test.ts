@@ -8,6 +8,7 @@ import Fastify from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiDeps } from '../../../api/deps.ts';
+import { createQueries } from '../../../api/index.ts';
 import { respondWithProblems } from '../../../api/problem.ts';
 import { readingRoutes } from '../../../api/routes/readings.ts';
 import type { App } from '../../../api/routes/routes.ts';
@@ -15,6 +16,8 @@ import { systemClock as clock, type HistoryStore, type Series } from '../../../d
 import { createDuckdbHistory, createInfluxHistory } from '../../../history/index.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 
+const RATE = { perSecond: 1e9, burst: 1e9 };
+const QUERIES = { seconds: 30, points: RATE, work: RATE };
 const START = 1_700_000_000_000;
 const HOUR = 3_600_000;
 const dir = mkdtempSync(join(tmpdir(), 'lamppost-export-'));
@@ -39,7 +42,11 @@ async function serve(store: HistoryStore): Promise<{ app: App; base: string }> {
   one.setValidatorCompiler(validatorCompiler);
   one.setSerializerCompiler(serializerCompiler);
   respondWithProblems(one as unknown as Parameters<typeof respondWithProblems>[0]);
-  readingRoutes(one, { history: store } as unknown as ApiDeps);
+  one.decorateRequest('key', null);
+  one.addHook('onRequest', async (request) => {
+    request.key = { id: 'k', name: 'k', role: 'viewer', department: null };
+  });
+  readingRoutes(one, { history: store, queries: createQueries(QUERIES, clock) } as unknown as ApiDeps);
   return { app: one, base: `${await one.listen({ host: '127.0.0.1', port: 0 })}/api/v1/readings` };
 }
 

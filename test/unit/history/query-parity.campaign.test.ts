@@ -8,6 +8,7 @@ import { systemClock as clock } from '../../../domain/index.ts';
 import { createDuckdbHistory, createInfluxHistory } from '../../../history/index.ts';
 import { DatabaseProcess, has } from '../../kit/databases.ts';
 import { columnsOf, FUNCTIONS, type Row, tableOf } from '../../kit/history/query-reference.ts';
+import { newest, queried } from '../../kit/history/read.ts';
 
 const HOUR = 3_600_000;
 // `time`, `device` and `district` are taken in InfluxDB.
@@ -119,7 +120,7 @@ const queries = fc
   .filter(({ fill, everyMs, fromMs, toMs }) => fill === 'none' || (toMs - fromMs) / (everyMs ?? 1) < 10_000);
 
 const resultOf = (store: HistoryStore, query: ReadingsQuery) =>
-  store.query(query).catch((error: { code: string; message: string }) => `${error.code}: ${error.message}`);
+  queried(store, query).catch((error: { code: string; message: string }) => `${error.code}: ${error.message}`);
 
 /** Sums taken in another order may differ in their last digits. */
 function expectSame(found: Series[] | string, expected: Series[] | string): void {
@@ -143,8 +144,8 @@ describe.skipIf(!needed)('the embedded history and InfluxDB', () => {
     expect(await influx.count()).toBe(total);
     expect(await duckdb.count()).toBe(total);
     const all = { fromMs: -1e15, toMs: 1e15, fn: 'mean', maxPoints: 100_000 } as const;
-    const found = await influx.query(all);
-    expect(found).toEqual(await duckdb.query(all));
+    const found = await queried(influx, all);
+    expect(found).toEqual(await queried(duckdb, all));
     expect(found.flatMap(({ points }) => points)).toHaveLength(total);
   });
 
@@ -164,8 +165,8 @@ describe.skipIf(!needed)('the embedded history and InfluxDB', () => {
     const rows = Array.from({ length: n }, (_, i) => ({ device, metric: 'fill', ts: 1_000 + i, value: (i * 37) % n }));
     for (const store of [duckdb, influx]) await store.append([columnsOf(rows, metrics)], 100 + n);
     const query = { devices: [device.id], fromMs: 0, toMs: HOUR, everyMs: HOUR, fn: 'p95', maxPoints: 1 } as const;
-    const found = await influx.query(query);
-    expect(found).toEqual(await duckdb.query(query));
+    const found = await queried(influx, query);
+    expect(found).toEqual(await queried(duckdb, query));
     expect(found[0]!.points).toEqual([[0, Math.floor(0.95 * n + 0.5) - 1]]);
   });
 
@@ -174,7 +175,7 @@ describe.skipIf(!needed)('the embedded history and InfluxDB', () => {
     for (const filter of [{}, { district: 'east' }, { devices: ['bin-1', 'lost'] }, { metrics: ['time'] }]) {
       const byName = (one: { device: string; metric: string }) => `${one.device} ${one.metric}`;
       const sorted = async (store: HistoryStore) =>
-        (await store.latest(filter)).toSorted((a, b) => (byName(a) < byName(b) ? -1 : 1));
+        (await newest(store, filter)).toSorted((a, b) => (byName(a) < byName(b) ? -1 : 1));
       const expected = await sorted(duckdb);
       expect(expected.length).toBeGreaterThan(0);
       expect(await sorted(influx)).toEqual(expected);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HistoryStore, KnownDevice, ReadingsQuery, Series } from '../../../domain/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
 import { columnsOf, expectedSeries, FUNCTIONS, type Row, tableOf } from '../../kit/history/query-reference.ts';
+import { newest as newestOf, queried } from '../../kit/history/read.ts';
 
 const HOUR = 3_600_000;
 const METRICS = ['a', 'b', "quote's", 'ü'];
@@ -90,7 +91,7 @@ describe('history', () => {
     let points = 0;
     await fc.assert(
       fc.asyncProperty(queries, async (query) => {
-        const found = await history.query(query);
+        const found = await queried(history, query);
         points += pointsIn(found);
         const rounded = query.everyMs !== undefined && (query.fn === 'mean' || query.fn === 'sum');
         expectSame(found, expectedSeries(ROWS, query, DISTRICTS), !rounded);
@@ -104,7 +105,7 @@ describe('history', () => {
   test('from is included, to is not, and fractions of a millisecond do not shift them', async () => {
     const { device, metric, ts, value } = ROWS[0]!;
     const at = async (fromMs: number, toMs: number) => {
-      const found = await history.query({ ...ALL, devices: [device.id], metrics: [metric], fromMs, toMs });
+      const found = await queried(history, { ...ALL, devices: [device.id], metrics: [metric], fromMs, toMs });
       return found.flatMap(({ points }) => points);
     };
     expect(await at(ts, ts + 1)).toEqual([[ts, value]]);
@@ -118,20 +119,20 @@ describe('history', () => {
     ['the ends of exact numbers', Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
     ['far beyond any time', -1e300, 1e300],
   ])('bounds at %s find everything', async (_what, fromMs, toMs) => {
-    expect(pointsIn(await history.query({ ...ALL, fromMs, toMs }))).toBe(ROWS.length);
-    const daily = await history.query({ ...ALL, fromMs, toMs, fn: 'count', everyMs: 86_400_000 });
+    expect(pointsIn(await queried(history, { ...ALL, fromMs, toMs }))).toBe(ROWS.length);
+    const daily = await queried(history, { ...ALL, fromMs, toMs, fn: 'count', everyMs: 86_400_000 });
     expect(daily.flatMap(({ points }) => points).reduce((sum, [, count]) => sum + count!, 0)).toBe(ROWS.length);
   });
 
   test('maxPoints points are returned; one more is refused with how to narrow the query', async () => {
-    expect(pointsIn(await history.query({ ...ALL, maxPoints: ROWS.length }))).toBe(ROWS.length);
-    await expect(history.query({ ...ALL, maxPoints: ROWS.length - 1 })).rejects.toMatchObject({
+    expect(pointsIn(await queried(history, { ...ALL, maxPoints: ROWS.length }))).toBe(ROWS.length);
+    await expect(queried(history, { ...ALL, maxPoints: ROWS.length - 1 })).rejects.toMatchObject({
       code: 'invalid',
       retryable: false,
       message: expect.stringMatching(/3999 points.*fewer devices or metrics, a shorter time, or a longer every/),
     });
     // Points are counted, not the readings behind them.
-    expect(pointsIn(await history.query({ ...ALL, everyMs: 1e15, maxPoints: 40 }))).toBeLessThanOrEqual(40);
+    expect(pointsIn(await queried(history, { ...ALL, everyMs: 1e15, maxPoints: 40 }))).toBeLessThanOrEqual(40);
   });
 
   test('latest is the newest reading of each device and metric', async () => {
@@ -149,39 +150,39 @@ describe('history', () => {
     }));
     const sorted = (all: readonly { device: string; metric: string }[]) =>
       all.toSorted((a, b) => (`${a.device} ${a.metric}` < `${b.device} ${b.metric}` ? -1 : 1));
-    expect(sorted(await history.latest({}))).toEqual(sorted(expected));
-    const found = await history.latest({ devices: ['bin-1', 'nobody', 'Z'], metrics: ['a', 'ü'], district: 'east' });
+    expect(sorted(await newestOf(history, {}))).toEqual(sorted(expected));
+    const found = await newestOf(history, { devices: ['bin-1', 'nobody', 'Z'], metrics: ['a', 'ü'], district: 'east' });
     const wanted = expected.filter((one) => ['bin-1', 'Z'].includes(one.device) && ['a', 'ü'].includes(one.metric));
     expect(sorted(found)).toEqual(sorted(wanted));
-    expect(await history.latest({ devices: ['bin-1', 'bin-1'], metrics: ['a'] })).toHaveLength(1);
-    expect(await history.latest({ devices: [] })).toEqual([]);
+    expect(await newestOf(history, { devices: ['bin-1', 'bin-1'], metrics: ['a'] })).toHaveLength(1);
+    expect(await newestOf(history, { devices: [] })).toEqual([]);
   });
 
   test('everything is there after a restart, under other numbers of devices and metrics', async () => {
-    const before = { series: await history.query(ALL), latest: await history.latest({}) };
+    const before = { series: await queried(history, ALL), latest: await newestOf(history, {}) };
     await history.stop();
     const renumbered = tableOf(...METRICS.toReversed());
     history = createDuckdbHistory({ path, metrics: renumbered, unitOf: (metric) => `unit of ${metric}` });
     await history.start();
     expect([history.cursor(), await history.count()]).toEqual([7, ROWS.length]);
-    expect(await history.query(ALL)).toEqual(before.series);
-    expect(new Set(await history.latest({}))).toEqual(new Set(before.latest));
+    expect(await queried(history, ALL)).toEqual(before.series);
+    expect(new Set(await newestOf(history, {}))).toEqual(new Set(before.latest));
     const late: Row = { device: { ...DEVICES[0]!, index: 4 }, metric: 'ü', ts: 2e12, value: 5 };
     await history.append([columnsOf([late], renumbered)], 8);
-    const found = await history.query({ ...ALL, fromMs: 1.9e12, toMs: 2.1e12 });
+    const found = await queried(history, { ...ALL, fromMs: 1.9e12, toMs: 2.1e12 });
     expect(found).toEqual([{ device: 'bin-1', metric: 'ü', unit: 'unit of ü', points: [[2e12, 5]] }]);
   });
 
   test('a device that moved is found in its new district only, with all its readings', async () => {
     const moved = { ...DEVICES[1]!, index: 90, district: 'north' };
     const row: Row = { device: moved, metric: 'a', ts: 3e12, value: 1 };
-    const before = pointsIn(await history.query({ ...ALL, devices: [moved.id] }));
+    const before = pointsIn(await queried(history, { ...ALL, devices: [moved.id] }));
     await history.append([columnsOf([row], tableOf(...METRICS.toReversed()))], 9);
-    const inNorth = await history.query({ ...ALL, district: 'north', toMs: 1e16 });
+    const inNorth = await queried(history, { ...ALL, district: 'north', toMs: 1e16 });
     expect(new Set(inNorth.map(({ device }) => device))).toEqual(new Set([moved.id]));
     expect(pointsIn(inNorth)).toBe(before + 1);
-    expect(await history.query({ ...ALL, devices: [moved.id], district: 'west' })).toEqual([]);
-    const latest = async (district: string) => (await history.latest({ district })).map(({ device }) => device);
+    expect(await queried(history, { ...ALL, devices: [moved.id], district: 'west' })).toEqual([]);
+    const latest = async (district: string) => (await newestOf(history, { district })).map(({ device }) => device);
     expect(new Set(await latest('north'))).toEqual(new Set([moved.id]));
     expect(await latest('west')).not.toContain(moved.id);
   });

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import type { KnownDevice } from '../../../domain/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
+import { newest, queried } from '../../kit/history/read.ts';
 
 const HOUR = 3_600_000;
 const NOW = Math.floor(1_700_000_000_000 / HOUR) * HOUR;
@@ -29,7 +30,7 @@ async function open(path = join(mkdtempSync(join(tmpdir(), 'lamppost-repeated-')
     history,
     append: (...rows: Row[]) => history.append([columnsOf(rows, metrics)], 1),
     points: async () =>
-      (await history.query(query)).flatMap(({ device, metric, points }) =>
+      (await queried(history, query)).flatMap(({ device, metric, points }) =>
         points.map(([ts, value]) => `${device} ${metric} ${(NOW - ts) / HOUR} ${value}`),
       ),
   };
@@ -45,7 +46,7 @@ test('the history - a reading that comes again after its key expired is stored o
   await second.append(ago(72, 1), ago(72, 5, 1));
   expect(await second.points()).toEqual(['a m 72 1', 'a m 71 2', 'b m 72 5', 'b m 0 3']);
   await second.history.rollup(NOW);
-  const counted = await second.history.query({ fromMs: 0, toMs: NOW, fn: 'count', everyMs: HOUR, maxPoints: 9 });
+  const counted = await queried(second.history, { fromMs: 0, toMs: NOW, fn: 'count', everyMs: HOUR, maxPoints: 9 });
   expect(counted.flatMap(({ points }) => points.map(([, n]) => n))).toEqual([1, 1, 1]);
   await second.history.stop();
 });
@@ -55,7 +56,7 @@ test('the history - with another value it replaces the earlier one; a replacemen
   await append(ago(72, 1), ago(0, 9, 1));
   await append(ago(72, 2));
   expect(await points()).toEqual(['a m 72 2', 'b m 0 9']);
-  expect((await history.latest({ devices: ['a'] }))[0]).toMatchObject({ value: 2 });
+  expect((await newest(history, { devices: ['a'] }))[0]).toMatchObject({ value: 2 });
   await history.append([columnsOf([ago(72, 3)], metrics)], 2, [columnsOf([ago(72, 4)], metrics)]);
   expect(await points()).toEqual(['a m 72 4', 'b m 0 9']);
   await history.stop();

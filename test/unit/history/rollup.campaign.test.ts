@@ -13,6 +13,7 @@ import type {
 } from '../../../domain/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
 import { columnsOf, expectedSeries, type Row, tableOf } from '../../kit/history/query-reference.ts';
+import { queried } from '../../kit/history/read.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -53,7 +54,7 @@ const reading = (hour: number, value: number): Row => ({
   value,
 });
 const ask = (more: Partial<ReadingsQuery>) =>
-  history.query({ fromMs: NOON - 2 * DAY, toMs: NOON + 3 * DAY, fn: 'sum', maxPoints: 100_000, ...more });
+  queried(history, { fromMs: NOON - 2 * DAY, toMs: NOON + 3 * DAY, fn: 'sum', maxPoints: 100_000, ...more });
 const points = async (more: Partial<ReadingsQuery>) => (await ask(more)).flatMap((one) => one.points);
 
 function expectClose(found: readonly Series[], expected: readonly Series[]): void {
@@ -106,7 +107,7 @@ test('roll-ups - after appends, roll-ups, pruning and crashes in any order, hour
       else pruned += await history.prune(NOON + action.hour * HOUR + 17);
       const [everyMs, fn] = [[HOUR, 3 * HOUR, DAY][step % 3]!, ROLLED[step % ROLLED.length]!];
       const query = { fromMs: NOON - 2 * DAY, toMs: NOON + 3 * DAY, everyMs, fn, maxPoints: 100_000 };
-      expectClose(await history.query(query), expectedSeries([...rows.values()], query, DISTRICTS));
+      expectClose(await queried(history, query), expectedSeries([...rows.values()], query, DISTRICTS));
     }
   });
   await fc.assert(property, { numRuns: 30, seed: 2 });

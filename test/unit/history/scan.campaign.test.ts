@@ -6,6 +6,7 @@ import type { HistoryStore, KnownDevice, ScannedReadings, ScanQuery } from '../.
 import { createDuckdbHistory, openDuckdbScan } from '../../../history/index.ts';
 import { nextSlice, SLICE } from '../../../history/scan.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
+import { queried } from '../../kit/history/read.ts';
 
 const START = 1_700_000_000_000;
 const metrics = tableOf();
@@ -77,7 +78,7 @@ describe('scan of the embedded history', () => {
     const [one, two] = await Promise.all([
       scan(history, ALL),
       scan(history, other),
-      history.query({ fromMs: 0, toMs: START * 2, fn: 'count', everyMs: 3_600_000, maxPoints: 1_000_000 }),
+      queried(history, { fromMs: 0, toMs: START * 2, fn: 'count', everyMs: 3_600_000, maxPoints: 1_000_000 }),
     ]);
     expect(one).toEqual(expected(ALL));
     expect(two).toEqual(expected(other));

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Ledger, Series } from '../../../domain/index.ts';
 import { JournalStore } from '../../../journal/index.ts';
+import { queried } from '../../kit/history/read.ts';
 import { type Entry, testDir, write } from '../../kit/ingest/intake.ts';
 import { type Action, HistoryRun } from '../../kit/ingest/ledger-run.ts';
 import { type Counts, Model } from '../../kit/ingest/model.ts';
@@ -73,7 +74,7 @@ function expectBalanced(
 /** Checks that the history holds the values of the model, each once. */
 async function expectStored(run: HistoryRun, model: Model): Promise<void> {
   const bounds = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, maxPoints: 1_000_000, fn: 'mean' } as const;
-  const found = await run.history.query(bounds);
+  const found = await queried(run.history, bounds);
   const expected: Series[] = [];
   for (const [device, metrics] of [...model.values].sort(([x], [y]) => (x < y ? -1 : 1))) {
     for (const [metric, values] of [...metrics].sort(([x], [y]) => (x < y ? -1 : 1))) {

@@ -188,6 +188,54 @@ describe('the list', () => {
   });
 });
 
+describe('a payload that is nested deeply', () => {
+  const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
+  const topics = ['readings', 'senml', 'sensor-community'].map((leaf) => `devices/d/${leaf}`);
+  const uplinks = ['application/1/device/d/event/up', 'v3/app/devices/d/up'];
+
+  test.each([65, 120_000])('%i levels: is refused with a reason, in every format, and can be looked at', (levels) => {
+    const bench = quarantineBench();
+    const payloads = [
+      deep(levels),
+      '['.repeat(levels),
+      `{"ts":${deep(levels)},"metrics":{"a":${deep(levels)},"x":1}}`,
+      `[{"n":"a","v":${deep(levels)}},{"n":"b","v":1}]`,
+      `{"sensordatavalues":[{"value_type":"a","value":${deep(levels)}}]}`,
+      `{"deviceInfo":{},"object":${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}}`,
+      `{"end_device_ids":{"dev_eui":"00"},"uplink_message":{"decoded_payload":{"a":${deep(levels)}}}}`,
+    ];
+    for (const topic of [...topics, ...uplinks]) {
+      bench.send(payloads.map((payload) => ({ identity: 'd', topic, payload, receivedAt: T0 })));
+    }
+    const all = bench.listed();
+    expect(all.length).toBeGreaterThan(30);
+    for (const { id } of all) {
+      const entry = bench.reader.get(id)!;
+      expect(JSON.stringify(entry).length).toBeGreaterThan(100);
+      expect(entry.detail).not.toMatch(/stack|RangeError/);
+    }
+  });
+
+  test('CBOR: too many levels, and more items than there are, are refused with a reason', () => {
+    const bench = quarantineBench();
+    const bytes = [
+      Buffer.alloc(100_000, 0x81),
+      Buffer.alloc(100_000, 0xc1),
+      Buffer.from('9affffffff', 'hex'),
+      Buffer.from('bb7fffffffffffffff', 'hex'),
+    ];
+    // As text they would be other bytes.
+    const sent = bytes.map((payload) => ({
+      identity: 'd',
+      topic: 'devices/d/senml-cbor',
+      payload: payload.toString('latin1'),
+      receivedAt: T0,
+    }));
+    bench.send(sent);
+    expect(bench.listed().map(({ reason }) => reason)).toEqual(Array(4).fill('malformed'));
+  });
+});
+
 describe('the space of the quarantine', () => {
   const junk = (device: string, bytes = 1_000) => message(`!${'x'.repeat(bytes - 1)}`, device);
 

@@ -140,15 +140,15 @@ describe('rules consumer', () => {
     expect(bench.rules.step()).toEqual([]);
   });
 
-  test('a cursor without effects is written after a quarter of a second', () => {
+  test('a cursor without effects is written after a second and a half', () => {
     append(city(rule(10)), devices([bin()]), reading(1, 5));
     const { rules, clock, committed } = consumer();
     expect(seqs(rules.step())).toEqual([1, 2, 3]);
     expect(rules.cursor()).toBe(0);
-    clock.ms = 249;
+    clock.ms = 1_499;
     rules.step();
     expect(rules.cursor()).toBe(0);
-    clock.ms = 250;
+    clock.ms = 1_500;
     rules.step();
     expect(rules.cursor()).toBe(3);
     expect(committed).toBe(0);

@@ -4,8 +4,9 @@ import {
   isoOf,
   LamppostError,
   MINUTE_MS,
+  type PointsSlice,
   type ReadingsQuery,
-  type Series,
+  type ReadOptions,
 } from '../../../domain/index.ts';
 import { createTrial, type TrialMessage } from '../../../rules/index.ts';
 import { cityControl, parseOnce } from '../../kit/ingest/intake.ts';
@@ -27,29 +28,29 @@ const written = (more: object) => ({
 function bench(stored: readonly (readonly [string, number, number])[], most = Number.POSITIVE_INFINITY) {
   const queries: ReadingsQuery[] = [];
   const city = parseOnce(cityControl())!;
-  const query = async (one: ReadingsQuery): Promise<Series[]> => {
+  async function* read(one: ReadingsQuery): AsyncGenerator<PointsSlice> {
     queries.push(one);
     const within = stored
       .map(([id, minute, value]) => ({ id, ts: T0 + minute * MINUTE_MS, value }))
       .filter(({ id, ts }) => one.devices!.includes(id) && ts >= one.fromMs && ts < one.toMs);
     if (within.length > most) throw new LamppostError('invalid', `more than ${most} points`);
-    const ids = [...new Set(within.map(({ id }) => id))];
-    return ids.map((id) => ({
-      device: id,
-      metric: 'a',
-      unit: 'u',
-      points: within.filter((row) => row.id === id).map(({ ts, value }) => [ts, value] as const),
-    }));
-  };
+    for (const rows of Map.groupBy(within, ({ id }) => id).values()) {
+      yield {
+        series: [{ device: rows[0]!.id, metric: 'a', unit: 'u', from: 0 }],
+        ts: Float64Array.from(rows, ({ ts }) => ts),
+        value: Float64Array.from(rows, ({ value }) => value),
+      };
+    }
+  }
   const devicesIn = (district: string | null) =>
     DEVICES.filter((one) => district === null || one.district === district);
-  const trial = createTrial({ city: () => city, history: { query }, devicesIn });
+  const trial = createTrial({ city: () => city, history: { read }, devicesIn });
   return {
     queries,
-    run(more: object, messages: readonly TrialMessage[], context = true) {
+    run(more: object, messages: readonly TrialMessage[], context = true, options: ReadOptions = {}) {
       const control = cityControl({ rules: [written(more)] });
       const [rule] = rulesOf({ control, city: parseOnce(control)! }).rules;
-      return trial({ rule: rule!, device: DEVICES[0]!, messages, context });
+      return trial({ rule: rule!, device: DEVICES[0]!, messages, context }, options);
     },
   };
 }
@@ -128,4 +129,50 @@ test('trial - reports a device that the rule does not apply to', async () => {
     explanation: { reason: 'not-taken' },
     would: expect.stringContaining('does not apply to it'),
   });
+});
+
+test('trial - takes 1,000 readings; a message with one more is refused', async () => {
+  const { run } = bench([]);
+  const many = (count: number): TrialMessage => ({
+    topic: 'devices/d1/readings',
+    payload: Buffer.from(JSON.stringify(Array.from({ length: count }, (_, i) => ({ ts: T0 + i, metrics: { a: 1 } })))),
+    receivedAtMs: T0 + count,
+  });
+  expect((await run({}, [many(1_000)], false)).steps).toHaveLength(1_000);
+  await expect(run({}, [many(1_001)], false)).rejects.toMatchObject({
+    code: 'invalid',
+    message: expect.stringContaining('at most 1000 readings; the message has 1001'),
+  });
+});
+
+test('trial - other work of the thread runs in between, and one whose caller is gone ends', async () => {
+  const stored = Array.from({ length: 2_000 }, (_, i) => ['d1', -200 + i / 20, 20] as const);
+  const { run } = bench(stored);
+  const gone = new AbortController();
+  let turns = 0;
+  let running = true;
+  const other = (): void => {
+    turns++;
+    if (running) setImmediate(other);
+  };
+  setImmediate(other);
+  await run({ for: '4h' }, [message(0, 10)]);
+  expect(turns).toBeGreaterThanOrEqual(5);
+  setImmediate(() => gone.abort(new LamppostError('busy', 'gone')));
+  await expect(run({ for: '4h' }, [message(0, 10)], true, { signal: gone.signal })).rejects.toThrow('gone');
+  running = false;
+});
+
+test('trial - stored readings of several devices are read in order of time', async () => {
+  const { run } = bench([
+    ['d2', -9, 1],
+    ['d1', -8, 2],
+    ['d2', -7, 3],
+    ['d1', -6, 4],
+    ['d2', -6, 5],
+  ]);
+  const rule = { for_each: 'district', when: { metric: 'a', mean: '1h', above: 4 } };
+  const { before, context } = await run(rule, [message(0, 0)]);
+  expect(context).toMatchObject({ readings: 5, devices: 2 });
+  expect(before.clauses).toMatchObject([{ value: 3, count: 5 }]);
 });

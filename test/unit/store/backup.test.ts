@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -6,6 +7,8 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,6 +29,7 @@ import {
   restoreBackup,
 } from '../../../store/index.ts';
 import { testClock } from '../../kit/ingest/intake.ts';
+import { othersIn } from '../../kit/store/modes.ts';
 
 const BINS = { room: 'bins', steps: ['create table bins (id integer primary key, fill real) strict'] };
 const NIGHT = Date.UTC(2026, 5, 15, 2, 10);
@@ -203,16 +207,70 @@ describe('a backup', () => {
     await made.stop();
     const again = backups();
     const to = (path: string) => () => again.begin(path);
+    const folder = join(dir, 'backups');
     expect(to('monday')).toThrow(expect.objectContaining({ code: 'invalid' }));
-    expect(to(join(dir, 'nowhere', 'monday'))).toThrow(expect.objectContaining({ code: 'invalid' }));
-    expect(to(join(dir, 'data'))).toThrow(expect.objectContaining({ code: 'conflict' }));
-    mkdirSync(join(dir, 'monday.part'));
-    expect(to(join(dir, 'monday'))).toThrow(/monday\.part is left of a backup that was interrupted: delete it/);
+    expect(to(join(folder, 'nowhere', 'monday'))).toThrow(expect.objectContaining({ code: 'invalid' }));
+    mkdirSync(join(folder, 'data'));
+    expect(to(join(folder, 'data'))).toThrow(expect.objectContaining({ code: 'conflict' }));
+    mkdirSync(join(folder, 'monday.part'));
+    expect(to(join(folder, 'monday'))).toThrow(/monday\.part is left of a backup that was interrupted: delete it/);
     const nowhere = backups([bins()], { folder: null });
-    expect(() => nowhere.begin()).toThrow(
-      expect.objectContaining({ code: 'invalid', message: expect.stringMatching(/LAMPPOST_BACKUP_DIR/) }),
-    );
+    for (const path of [undefined, join(folder, 'tuesday')]) {
+      expect(() => nowhere.begin(path)).toThrow(
+        expect.objectContaining({ code: 'invalid', message: expect.stringMatching(/set LAMPPOST_BACKUP_DIR/) }),
+      );
+    }
     expect(job.state).toBe('running');
+  });
+
+  test('goes into the folder of backups and nowhere else, not over `..` and not over a link', async () => {
+    const folder = join(dir, 'backups');
+    mkdirSync(join(folder, 'weekly'));
+    symlinkSync(join(dir, 'data'), join(folder, 'elsewhere'));
+    symlinkSync(join(folder, 'weekly'), join(folder, 'inside'));
+    symlinkSync(join(dir, 'nothing'), join(folder, 'dangling'));
+    const made = backups();
+    const outside = expect.objectContaining({
+      code: 'invalid',
+      message: expect.stringContaining(`is not in ${folder}`),
+    });
+    for (const path of [
+      join(dir, 'monday'),
+      `${folder}-2`,
+      folder,
+      `${folder}/`,
+      `${folder}/../monday`,
+      `${folder}/weekly/../monday`,
+      `${folder}/..`,
+      join(folder, 'elsewhere', 'monday'),
+      `${folder}/mon\0day`,
+      '/etc/cron.d/monday',
+      '/',
+    ])
+      expect(() => made.begin(path), path).toThrow(outside);
+    expect(() => made.begin(join(folder, 'x'.repeat(300)))).toThrow(
+      expect.objectContaining({ code: 'invalid', message: expect.stringContaining('cannot be used: ENAMETOOLONG') }),
+    );
+    expect(() => made.begin(join(folder, 'dangling'))).toThrow(expect.objectContaining({ code: 'conflict' }));
+    expect(readdirSync(dir).toSorted()).toEqual(['backups', 'data']);
+    for (const path of [join(folder, 'weekly', 'monday'), join(folder, 'inside', 'tuesday'), `${folder}/..monday/`])
+      expect(await ended(made, path)).toMatchObject({ state: 'done' });
+    expect(readdirSync(join(folder, 'weekly'))).toEqual(['monday', 'tuesday']);
+  });
+
+  test('is its owner’s only, whatever the folder and the copied files allow', async () => {
+    chmodSync(join(dir, 'backups'), 0o755);
+    mkdirSync(join(dir, 'data', 'photos'));
+    writeFileSync(join(dir, 'data', 'photos', 'a.jpg'), 'a');
+    chmodSync(join(dir, 'data', 'photos', 'a.jpg'), 0o644);
+    const photos = source('photos', async (to) => {
+      await copyFolder(join(dir, 'data', 'photos'), to);
+      return {};
+    });
+    const { path } = await ended(backups([bins(), lamps(), photos]));
+    await restoreBackup(path, join(dir, 'restored'));
+    for (const folder of [path, join(dir, 'restored')]) expect(othersIn(folder)).toEqual([]);
+    expect(statSync(join(dir, 'backups')).mode & 0o777).toBe(0o755);
   });
 
   test('that runs at a stop is cancelled after the file that is being copied', async () => {

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openStateFile } from '../../../app/threads/state.ts';
-import { openReporters } from '../../../citizens/index.ts';
+import { createReporters } from '../../../citizens/index.ts';
 import { systemClock } from '../../../domain/index.ts';
 import { JournalStore } from '../../../journal/index.ts';
 import { openDeliveries } from '../../../notify/index.ts';
@@ -19,7 +19,7 @@ const OWNERS: Readonly<Record<string, (path: string) => { close(): void }>> = {
   registry: (path) => createRegistry({ clock: systemClock }, { path }).open(),
   journal: (path) => new JournalStore(path).open(),
   deliveries: (path) => openDeliveries(path),
-  reporters: (path) => openReporters(path),
+  reporters: (path) => createReporters({ path }).open(),
 };
 const cases = readdirSync(FIXTURES).flatMap((version) =>
   readdirSync(join(FIXTURES, version))

@@ -164,7 +164,7 @@ test('oversight - weeks begin on Monday in the time zone of the city, also when 
   expect(week(Date.parse('2024-12-30T12:00:00Z'))).toBe('2025-W01');
 });
 
-const published = { services: ['air-quality'], resolvedSinceMs: START, coordinateDecimals: 2, limit: 9 };
+const published = { services: ['air-quality'], resolvedSinceMs: START, coordinateDecimals: 2, before: null, limit: 9 };
 
 test('public tickets - show no text or names of people, and places only as exact as allowed', () => {
   const { add, publicTickets } = openOffice(0);
@@ -176,7 +176,7 @@ test('public tickets - show no text or names of people, and places only as exact
     assignee: 'secret name',
     location: { lat: 31.23456, lon: 121.98765 },
   });
-  const [ticket] = publicTickets(published);
+  const [ticket] = publicTickets(published).tickets;
   expect(ticket).toEqual({
     id: 't-1-0',
     service: 'air-quality',
@@ -204,6 +204,10 @@ test('public tickets - are open or were resolved lately, are of public services,
   add(0, [], { service: 'guards' });
   add(0, [], { parent: open, relation: 'report' });
   const part = add(0, [], { parent: open, relation: 'part', location: null });
-  expect(publicTickets(published).map(({ id }) => id)).toEqual([part, lately, open]);
-  expect(publicTickets({ ...published, limit: 1 }).map(({ id, location }) => [id, location])).toEqual([[part, null]]);
+  expect(publicTickets(published)).toMatchObject({ tickets: [{ id: part }, { id: lately }, { id: open }], next: null });
+  const first = publicTickets({ ...published, limit: 1 });
+  expect(first.tickets.map(({ id, location }) => [id, location])).toEqual([[part, null]]);
+  const second = publicTickets({ ...published, limit: 2, before: first.next });
+  expect(second.tickets.map(({ id }) => id)).toEqual([lately, open]);
+  expect(publicTickets({ ...published, limit: 2, before: second.next })).toEqual({ tickets: [], next: null });
 });

@@ -179,6 +179,21 @@ describe('before anyone is known', () => {
   });
 });
 
+test('api - an address that sends very many wrong keys has to wait; a right key does not', async () => {
+  const to = await openOpen311({}, undefined, { wrongKeys: { perSecond: 1, burst: 3 } });
+  const sent = async (api_key: string) => {
+    const form = open({ to, headers: { 'content-type': 'application/x-www-form-urlencoded' } });
+    form.end(String(new URLSearchParams({ ...FLOOD, api_key })));
+    return await form.response;
+  };
+  for (let i = 0; i < 3; i++) expect((await sent('nobody')).status).toBe(403);
+  const { status, headers, body } = await sent('nobody');
+  expect([status, headers['retry-after']]).toEqual([429, '1']);
+  expect(body[0]!.description).toMatch(/^too many wrong keys/);
+  expect((await sent(to.key)).status).toBe(200);
+  await to.stop();
+});
+
 describe('room for forms', () => {
   test('room - one holder may have half of it, two a third each, and there is always room for another', () => {
     const room = createRoom(120);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createMedia, openReporters } from '../../../../citizens/index.ts';
+import { createMedia, createReporters } from '../../../../citizens/index.ts';
 import { restoreBackup } from '../../../../store/index.ts';
 import { EAST, type Open311, openOpen311, type Posted } from '../../../kit/api/open311.ts';
 
@@ -234,7 +234,7 @@ test('a backup has reporters and photos with their tickets, and restores them', 
     30_000,
   );
   await restoreBackup(to, data);
-  const reporters = openReporters(join(data, 'reporters.sqlite'));
+  const reporters = createReporters({ path: join(data, 'reporters.sqlite') }).open();
   expect(reporters.get(id)).toMatchObject({ name: 'Lin Qing' });
   reporters.close();
   const photo = await createMedia(join(data, 'media')).get(String(media_url).split('/').at(-1)!);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { EAST, type Errors, type Fields, type Open311, openOpen311, type Shown } from '../../../kit/api/open311.ts';
 
 const DAY_MS = 86_400_000;
@@ -353,10 +353,79 @@ describe('GET requests', () => {
   test('returns at most 1,000 where there are more', async () => {
     for (let n = 0; n < 1_050; n++) own.sensor(`${1_000 + n}.0`, null, now - 1_000);
     own.clock.nowMs = now;
-    const { body } = await own.json<Shown[]>(`${LIST}.json`);
+    const { body } = await own.json<Shown[]>(`${LIST}.json?page_size=1000`);
     expect(body).toHaveLength(1_000);
-    const rest = await own.json<Shown[]>(`${LIST}.json?page=2`);
+    const rest = await own.json<Shown[]>(`${LIST}.json?page_size=1000&page=2`);
     expect(rest.body.length).toBeGreaterThan(50);
     expect(new Set([...ids(body), ...ids(rest.body)]).size).toBe(body.length + rest.body.length);
+  });
+});
+
+describe('GET requests, many of them', () => {
+  let own: Open311;
+  const COUNT = 130;
+  beforeAll(async () => {
+    own = await openOpen311({ publicUrl: 'https://city.example' });
+    for (let n = 1; n <= COUNT; n++) own.sensor(`${1_000 + n}.0`, null);
+  });
+  afterAll(() => own.stop());
+
+  test('a page has 100 unless the client says so; a link leads to the next until the last', async () => {
+    const seen: string[] = [];
+    let [path, pages] = [`${LIST}.json?status=open&api_key=${own.key}`, 0];
+    for (;;) {
+      const { body, headers } = await own.json<Shown[]>(path);
+      seen.push(...ids(body));
+      pages++;
+      const next = /^<(https:\/\/city\.example)(.+)>; rel="next"$/.exec(headers.get('link') ?? '');
+      if (next === null) break;
+      expect(body).toHaveLength(100);
+      expect(next[2]).not.toContain('api_key');
+      path = next[2]!;
+    }
+    expect([pages, new Set(seen).size]).toEqual([2, COUNT]);
+    expect((await own.json<Shown[]>(`${LIST}.json?page_size=1000`)).body).toHaveLength(COUNT);
+    const exact = await own.json<Shown[]>(`${LIST}.json?page_size=${COUNT}`);
+    expect([exact.body.length, exact.headers.get('link')]).toEqual([COUNT, null]);
+    expect((await own.both<Shown[]>(LIST, 'service_requests')).body).toHaveLength(100);
+  });
+
+  test('a list may be cached for some seconds, and is sent again only where it changed', async () => {
+    const { headers } = await own.json(`${LIST}.json`);
+    expect(headers.get('cache-control')).toBe('public, max-age=5');
+    const known = { headers: { 'if-none-match': headers.get('etag')! } };
+    const same = await own.api.fetch(`${LIST}.json`, { key: null, ...known });
+    expect([same.status, await same.text()]).toEqual([304, '']);
+    expect((await own.api.fetch(`${LIST}.xml`, { key: null, ...known })).status).toBe(200);
+    expect((await own.api.fetch(`${LIST}.json?locale=zh`, { key: null, ...known })).status).toBe(200);
+    own.sensor('2000.0', null);
+    const changed = await own.api.fetch(`${LIST}.json`, { key: null, ...known });
+    expect(ids((await changed.json()) as Shown[])).toContain('t-2000-0');
+  });
+
+  test('the same list is read once for all who ask; a change of a ticket makes it anew', async () => {
+    const read = vi.spyOn(own.api.deps.citizens.requests, 'find');
+    const ask = () => own.json<Shown[]>(`${LIST}.json?page_size=7&unknown=${Math.random()}`);
+    await Promise.all(Array.from({ length: 20 }, ask));
+    await ask();
+    expect(read).toHaveBeenCalledTimes(1);
+    own.clock.nowMs += 5_000;
+    await ask();
+    expect(read).toHaveBeenCalledTimes(2);
+    own.act('t-2000-0', 'acknowledge');
+    await ask();
+    expect(read).toHaveBeenCalledTimes(3);
+    read.mockRestore();
+  });
+
+  test('while lists are written, other requests are served', async () => {
+    const done: string[] = [];
+    const lists = Array.from({ length: 15 }, async (_, n) => {
+      await own.api.fetch(`${LIST}.xml?page_size=${1_000 - n}`, { key: null });
+      done.push('list');
+    });
+    const health = own.api.fetch('/health', { key: null }).then(() => done.push('health'));
+    await Promise.all([...lists, health]);
+    expect(done.indexOf('health')).toBeLessThan(8);
   });
 });

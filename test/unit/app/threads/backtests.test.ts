@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createBacktests } from '../../../../app/threads/backtests.ts';
-import { offerScan } from '../../../../app/threads/scan.ts';
-import type { HistoryStore, ScannedReadings } from '../../../../domain/index.ts';
+import { offerBatches, scanParts } from '../../../../app/threads/batches.ts';
+import type { HistoryStore, ScannedReadings, ScanQuery } from '../../../../domain/index.ts';
 import { backtest, CITY, DAY, HOUR, historyOf, MINUTE, ruleOf, START, series } from '../../../kit/rules/backtest.ts';
 
 const RULE = ruleOf(`
@@ -28,7 +28,7 @@ function runner(history: Pick<HistoryStore, 'scan'>) {
     city: () => CITY,
     inForce: () => RULE,
     devices: () => DEVICES,
-    scan: async (port) => offerScan(port, history),
+    scan: async (port) => offerBatches(port, (signal, query: ScanQuery) => history.scan(query, signal), scanParts),
   });
 }
 

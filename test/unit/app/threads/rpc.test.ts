@@ -49,3 +49,34 @@ test('rpc - a refusal keeps its code and its reason on the way, so that its aske
   );
   port1.close();
 });
+
+test('rpc - a signal among the arguments aborts at the other end; the call ends with what that end says', async () => {
+  const { port1, port2 } = new MessageChannel();
+  let begun = 0;
+  offer(port2, {
+    work: (what: string, signal: AbortSignal) => {
+      begun++;
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(new LamppostError('busy', `stopped ${what}`)));
+      });
+    },
+  });
+  const { call } = remote<{ work: (what: string, signal: AbortSignal) => Promise<void> }>(port1);
+  const one = new AbortController();
+  const first = call.work('one', one.signal);
+  const second = call.work('two', new AbortController().signal);
+  one.abort();
+  await expect(first).rejects.toThrow('stopped one');
+  await expect(call.work('three', AbortSignal.abort())).rejects.toThrow('stopped three');
+  expect(begun).toBe(3);
+  port1.close();
+  await expect(second).rejects.toMatchObject({ code: 'busy' });
+});
+
+test('rpc - how long to wait crosses with an error', async () => {
+  const { port1, port2 } = new MessageChannel();
+  offer(port2, { take: () => Promise.reject(new LamppostError('limit', 'too much', { retryAfterMs: 7_000 })) });
+  const { call } = remote<{ take: () => Promise<void> }>(port1);
+  await expect(call.take()).rejects.toMatchObject({ code: 'limit', retryAfterMs: 7_000 });
+  port1.close();
+});

@@ -1,0 +1,4 @@
+import { STRANGER } from '../../kit/hostile/attacks/index.ts';
+import { attackSuite } from '../../kit/hostile/suite.ts';
+
+attackSuite(STRANGER);

@@ -1,0 +1,346 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { KEY_ROLES, type KeyRole, type Series } from '../../../domain/index.ts';
+import { residentMiB } from '../../bench/process.ts';
+import { ADMIN_KEY, ServerProcess } from '../server.ts';
+import type { Orders, Outcome } from './attacker.ts';
+import { ATTACKS } from './attacks/index.ts';
+import type { Acknowledged, Begin, Seen } from './load.ts';
+import { type Figures, type Login, pause, type Spent, type Target } from './target.ts';
+import type { Times } from './times.ts';
+import { RawClient } from './wire.ts';
+
+const LOAD = fileURLToPath(new URL('./load.ts', import.meta.url));
+const ATTACKER = fileURLToPath(new URL('./attacker.ts', import.meta.url));
+
+const DEVICES = 200;
+const ATTACKERS = 20;
+const TICKETS = 2_000;
+/** What others may wait at most while somebody attacks: this, or twice what they wait in quiet. */
+const MOST_MS = 100;
+/** What may stay resident after an attack, MiB. */
+const STAYS_MIB = 100;
+/** A server may start slowly where a thousand things wait for it, and be quick afterwards. */
+const STARTS_MS = 120_000;
+const COMES_BACK_MS = 15_000;
+const RECOVERS_MS = 20_000;
+const DISTURBED_MS = 200;
+/** A server that is slower than this long after an attack is started again for the next one. */
+const FROZEN_MS = 1_000;
+const SEED = Number(process.env.HOSTILE_SEED ?? 20_261_128);
+
+/** Levels error and fatal of pino. */
+const BUG = /"level":[56]0/;
+const MOST_BUGS = 5;
+
+/** A plain start, but for numbers of sockets that one process can open. */
+const SETTINGS = { LOG_LEVEL: 'info', MQTT_MAX_CONNECTIONS: '3000', MQTT_CONNECTIONS_PER_ADDRESS: '1000' };
+
+const WATCHED = ['puback', 'health', 'tickets'] as const;
+type Watched = Record<(typeof WATCHED)[number], Times>;
+
+/** What an attack did to the others. */
+export interface Verdict {
+  readonly attack: string;
+  /** What is wrong; nothing where the server withstood it. */
+  readonly faults: readonly string[];
+  readonly quiet: Watched;
+  readonly attacked: Watched;
+  readonly figures: Figures;
+  readonly spent: Spent;
+  readonly ownLagMs: number;
+}
+
+export interface ArenaOptions {
+  readonly devices?: number;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly quietMs?: number;
+}
+
+/** A server under a normal load, to be attacked. */
+export class Arena {
+  readonly server: ServerProcess;
+  readonly #quietMs: number;
+  #load: ChildProcess | null = null;
+  #target: Target | null = null;
+  #quiet: Watched | null = null;
+  #devices: Login[] = [];
+  #logBytes = 0;
+  /** Lines of bugs in the server's log. */
+  #bugs: string[] = [];
+  readonly verdicts: Verdict[] = [];
+
+  constructor({ settings = {}, quietMs = 6_000 }: Omit<ArenaOptions, 'devices'> = {}) {
+    this.server = new ServerProcess(undefined, { ...SETTINGS, ...settings });
+    this.#quietMs = quietMs;
+    this.server.startWithinMs = STARTS_MS;
+    this.server.onOutput = (text) => {
+      this.#logBytes += Buffer.byteLength(text);
+      if (this.#bugs.length < MOST_BUGS) this.#bugs.push(...text.split('\n').filter((line) => BUG.test(line)));
+    };
+  }
+
+  static async open({ devices = DEVICES, tickets = false, ...options }: ArenaOptions & { tickets?: boolean } = {}) {
+    const arena = new Arena(options);
+    await arena.server.start();
+    arena.#devices = await arena.#register('load', devices);
+    const keys = await arena.#keys();
+    const attackers = await arena.#register('attacker', ATTACKERS);
+    const { httpPort, mqttPort } = arena.server;
+    arena.#target = { httpPort, mqttPort, keys, devices: attackers, seed: SEED };
+    if (tickets) await arena.#openTickets(keys.operator[0].secret);
+    await arena.#startLoad();
+    return arena;
+  }
+
+  get target(): Target {
+    return this.#target!;
+  }
+
+  #register(name: string, count: number): Promise<Login[]> {
+    const wanted = Array.from({ length: count }, (_, i) => ({
+      ...{ id: `${name}-${i}`, profile: 'air-quality', district: 'old-town' },
+    }));
+    return this.server.post<Login[]>('/api/v1/devices', wanted);
+  }
+
+  async #keys(): Promise<Target['keys']> {
+    const add = (role: KeyRole) => this.server.post<Login>('/api/v1/keys', { name: role, role });
+    const pair = async (role: KeyRole) => [role, [await add(role), await add(role)]] as const;
+    return Object.fromEntries(await Promise.all(KEY_ROLES.map(pair))) as unknown as Target['keys'];
+  }
+
+  /** As an operator's programs would: some at a time, each as soon as the one before is open. */
+  async #openTickets(key: string): Promise<void> {
+    let left = TICKETS;
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+    const text = { title: 'A full bin', description: 'It is full. '.repeat(40), address: 'East gate' };
+    const body = JSON.stringify({ service: 'waste', district: 'old-town', severity: 'low', ...text });
+    const lane = async () => {
+      while (left-- > 0) {
+        const url = `http://127.0.0.1:${this.server.httpPort}/api/v1/tickets`;
+        const response = await fetch(url, { method: 'POST', headers, body });
+        if (response.status === 429) {
+          left++;
+          await pause(1_000 * Number(response.headers.get('retry-after') ?? 1));
+        } else if (!response.ok) throw new Error(`a ticket: ${response.status} ${await response.text()}`);
+      }
+    };
+    await Promise.all(Array.from({ length: 16 }, lane));
+  }
+
+  async #startLoad(): Promise<void> {
+    this.#load = fork(LOAD);
+    const { httpPort, mqttPort } = this.server;
+    const begin: Begin = { httpPort, mqttPort, key: this.target.keys.operator[1].secret, devices: this.#devices };
+    await this.#command(begin);
+    await this.#command('phase');
+  }
+
+  #command<T>(command: Begin | 'phase' | 'report' | 'stop'): Promise<T> {
+    const load = this.#load!;
+    return new Promise((resolve, reject) => {
+      const died = (code: number | null) => reject(new Error(`the load ended with ${code}`));
+      load.once('exit', died);
+      load.once('message', (answer) => {
+        load.off('exit', died);
+        resolve(answer as T);
+      });
+      load.send(command, (error) => error !== null && reject(error));
+    });
+  }
+
+  /** Attacks it, and judges what the others and the server's memory saw of it. */
+  async withstands(attack: string, ms = 6_000): Promise<Verdict> {
+    await this.#calm();
+    let verdict = await this.#attack(attack, ms, this.#quietMs);
+    if (verdict.faults.some((fault) => fault.startsWith('p99'))) {
+      // A busy machine looks like a slow server: it counts when it is seen twice, beside a longer quiet phase.
+      await this.#calm();
+      this.#quiet = null;
+      verdict = await this.#attack(attack, ms, 2 * this.#quietMs);
+    }
+    this.verdicts.push(verdict);
+    return verdict;
+  }
+
+  async #attack(name: string, ms: number, quietMs: number): Promise<Verdict> {
+    this.#quiet ??= await this.#quietPhase(quietMs);
+    const quiet = this.#quiet;
+    const before = { mib: residentMiB(this.server.pid), log: this.#logBytes, disk: this.#diskMiB() };
+    let peak = before.mib;
+    const watch = setInterval(() => {
+      if (this.server.running) peak = Math.max(peak, residentMiB(this.server.pid));
+    }, 100);
+    let outcome: Outcome = { failed: 'it did not end' };
+    const attacked = await this.#phase(async () => {
+      outcome = await this.#run({ attack: name, target: this.target, ms });
+      if (this.server.running) await this.#recovered();
+    });
+    const diskMiB = this.#diskMiB() - before.disk;
+    const spent = { peakMiB: peak - before.mib, logBytes: this.#logBytes - before.log, diskMiB };
+    const faults = [...timeFaults(quiet, attacked), ...new Set(attacked.broken)];
+    if (this.server.running) faults.push(...(await this.#leftovers(before.mib, attacked)));
+    else faults.push(`the server ended: ${this.server.output.slice(-1_000)}`);
+    clearInterval(watch);
+    const figures = 'figures' in outcome ? (outcome as { figures: Figures }).figures : {};
+    if ('failed' in outcome) faults.push(`the attack itself failed: ${outcome.failed}`);
+    else faults.push(...(ATTACKS[name]!.judge?.(figures, spent) ?? []));
+    faults.push(...this.#bugs.splice(0).map((line) => `the log: ${line.slice(0, 600)}`));
+    const { ownLagMs } = attacked;
+    return { attack: name, faults, quiet, attacked, figures, spent, ownLagMs };
+  }
+
+  /** A phase that something else on the machine disturbed says nothing: it is measured again, a few times. */
+  async #quietPhase(ms: number): Promise<Watched> {
+    for (let tries = 1; ; tries++) {
+      const quiet = await this.#phase(() => pause(ms));
+      if (tries === 3 || WATCHED.every((name) => quiet[name].p99 < DISTURBED_MS)) return quiet;
+    }
+  }
+
+  async #phase(work: () => Promise<unknown>): Promise<Seen> {
+    await this.#command('phase');
+    await work();
+    return this.#command<Seen>('report');
+  }
+
+  async #run(orders: Orders): Promise<Outcome> {
+    const child = fork(ATTACKER);
+    child.send(orders);
+    const deadline = pause(orders.ms + RECOVERS_MS).then(() => ({ failed: 'it did not end in time' }));
+    const died = once(child, 'exit').then(() => ({ failed: 'the attacker ended without a word' }));
+    const outcome = await Promise.race([once(child, 'message').then(([one]) => one as Outcome), died, deadline]);
+    child.kill('SIGKILL');
+    return outcome;
+  }
+
+  /** Waits until others are served again, within a time: how long they were not is in their times. */
+  async #recovered(): Promise<void> {
+    const deadline = Date.now() + RECOVERS_MS;
+    for (let good = 0; good < 3 && Date.now() < deadline; ) {
+      good = (await this.#health()) < MOST_MS ? good + 1 : 0;
+      await pause(100);
+    }
+  }
+
+  async #health(): Promise<number> {
+    const began = performance.now();
+    const signal = AbortSignal.timeout(5_000);
+    await fetch(`http://127.0.0.1:${this.server.httpPort}/health`, { signal }).catch(() => null);
+    return performance.now() - began;
+  }
+
+  async #login(): Promise<number> {
+    const began = performance.now();
+    const login = RawClient.login(this.target, this.target.devices.at(-1)!, { from: '127.0.0.7' });
+    const client = await Promise.race([login, pause(5_000).then(() => null)]);
+    client?.end();
+    return client === null ? Number.POSITIVE_INFINITY : performance.now() - began;
+  }
+
+  /** What must hold after an attack: memory comes back, and everything acknowledged is counted. */
+  async #leftovers(beforeMiB: number, { acknowledged }: Seen): Promise<string[]> {
+    const faults: string[] = [];
+    const deadline = Date.now() + COMES_BACK_MS;
+    let stays = residentMiB(this.server.pid) - beforeMiB;
+    while (stays > STAYS_MIB && Date.now() < deadline) {
+      await pause(250);
+      stays = residentMiB(this.server.pid) - beforeMiB;
+    }
+    if (stays > STAYS_MIB) faults.push(`memory: ${stays} MiB more stay resident; at most ${STAYS_MIB}`);
+    const signal = AbortSignal.timeout(10_000);
+    const response = await fetch(`http://127.0.0.1:${this.server.httpPort}/api/v1/ledger`, {
+      ...{ signal, headers: { authorization: `Bearer ${ADMIN_KEY}` } },
+    }).catch(() => null);
+    if (response?.status !== 200) return [...faults, `the ledger: ${response?.status ?? 'no response in 10 s'}`];
+    const { messages } = (await response.json()) as { messages: { received: number } };
+    if (messages.received < acknowledged) faults.push(`lost: ${acknowledged} acknowledged, ${messages.received} known`);
+    return faults;
+  }
+
+  /** Waits until the server is as quick as ever; one that an attack has ended or frozen is started again. */
+  async #calm(): Promise<void> {
+    if (this.server.running) await this.#recovered();
+    if (this.server.running && (await this.#health()) < FROZEN_MS && (await this.#login()) < FROZEN_MS) return;
+    this.#quiet = null;
+    await this.server.kill();
+    await this.server.start();
+    await pause(2_000);
+  }
+
+  /** Files that grow with what attackers store; the journal's bound is its own. */
+  #diskMiB(): number {
+    const files = readdirSync(this.server.data, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
+    const sizes = files.map(({ parentPath, name }) =>
+      name.startsWith('journal') ? 0 : (statSync(join(parentPath, name), { throwIfNoEntry: false })?.size ?? 0),
+    );
+    return Math.round(sizes.reduce((sum, size) => sum + size, 0) / 2 ** 20);
+  }
+
+  /** Ends the load; returns the acknowledged readings that the history does not have. */
+  async lost(): Promise<string[]> {
+    const acknowledged = await this.#command<Acknowledged>('stop');
+    this.#load = null;
+    await this.server.settledLedger();
+    const lost: string[] = [];
+    for (const [id, times] of Object.entries(acknowledged)) {
+      if (times.length === 0) lost.push(`${id}: nothing was acknowledged`);
+      else lost.push(...(await this.#missing(id, times)));
+    }
+    return lost;
+  }
+
+  async #missing(id: string, times: readonly number[]): Promise<string[]> {
+    const range = `from=${times[0]}&to=${times.at(-1)! + 1}&maxPoints=20000`;
+    const url = `http://127.0.0.1:${this.server.httpPort}/api/v1/readings?device=${id}&metric=pm25&${range}`;
+    const response = await fetch(url, { headers: { authorization: `Bearer ${ADMIN_KEY}` } });
+    if (response.status === 429) {
+      await pause(1_000 * Number(response.headers.get('retry-after') ?? 1));
+      return this.#missing(id, times);
+    }
+    const { series } = (await response.json()) as { series: Series[] };
+    const stored = new Set(series[0]?.points.map(([ts]) => ts));
+    return times.filter((ts) => !stored.has(ts)).map((ts) => `${id}: the reading of ${ts}`);
+  }
+
+  async close(): Promise<void> {
+    this.#load?.kill('SIGKILL');
+    await this.server.kill();
+    rmSync(this.server.data, { recursive: true, force: true });
+  }
+}
+
+function timeFaults(quiet: Watched, attacked: Watched): string[] {
+  const faults: string[] = [];
+  for (const name of WATCHED) {
+    const most = Math.max(MOST_MS, 2 * quiet[name].p99);
+    const { p99, count } = attacked[name];
+    if (p99 > most) faults.push(`p99 of ${name}: ${p99} ms of ${count}; at most ${most} (quiet ${quiet[name].p99})`);
+    if (count === 0) faults.push(`${name}: nothing was measured`);
+  }
+  return faults;
+}
+
+/** Returns verdicts as a table, one line an attack. */
+export function tableOf(verdicts: readonly Verdict[]): string {
+  const two = ({ p99, max }: Times) => `${p99}/${max}`;
+  const head =
+    'attack | quiet p99/max puback, health, tickets | attacked | peak MiB | log KiB | disk MiB | figures | verdict';
+  const rows = verdicts.map(({ attack, faults, quiet, attacked, figures, spent }) => [
+    attack,
+    WATCHED.map((name) => two(quiet[name])).join(' '),
+    WATCHED.map((name) => two(attacked[name])).join(' '),
+    spent.peakMiB,
+    Math.round(spent.logBytes / 1024),
+    spent.diskMiB,
+    Object.entries(figures)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', '),
+    faults.length === 0 ? 'holds' : faults.map((fault) => fault.slice(0, 200)).join('; '),
+  ]);
+  return [head, ...rows.map((row) => row.join(' | '))].join('\n');
+}

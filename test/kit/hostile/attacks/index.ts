@@ -1,0 +1,11 @@
+import type { Attack } from '../target.ts';
+import { DEVICE } from './device.ts';
+import { FUZZ } from './fuzz.ts';
+import { OPERATOR } from './operator.ts';
+import { STRANGER } from './stranger.ts';
+import { VIEWER } from './viewer.ts';
+
+export { DEVICE, FUZZ, OPERATOR, STRANGER, VIEWER };
+
+/** Every attack, by the name that the soak run takes. */
+export const ATTACKS: Readonly<Record<string, Attack>> = { ...STRANGER, ...VIEWER, ...DEVICE, ...OPERATOR, ...FUZZ };

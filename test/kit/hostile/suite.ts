@@ -1,0 +1,28 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Arena, tableOf } from './arena.ts';
+import { ATTACKS } from './attacks/index.ts';
+import type { Attack } from './target.ts';
+
+/** Makes a test of each attack, all on one server; the last test looks for every acknowledged reading. */
+export function attackSuite(attacks: Readonly<Record<string, Attack>>, ms?: number): void {
+  let arena: Arena;
+  const tickets = Object.values(attacks).some((attack) => attack.tickets === true);
+  beforeAll(async () => {
+    arena = await Arena.open({ tickets });
+  }, 180_000);
+  afterAll(async () => {
+    await arena?.close();
+    if (arena !== undefined) process.stdout.write(`${tableOf(arena.verdicts)}\n`);
+  });
+
+  for (const name of Object.keys(attacks)) {
+    test(`hostile - ${ATTACKS[name]!.title}`, async () => {
+      const { faults } = await arena.withstands(name, ms);
+      expect(faults.join('\n')).toBe('');
+    }, 180_000);
+  }
+
+  test('hostile - after all of it, every acknowledged reading of the normal load is in the history', async () => {
+    expect(await arena.lost()).toEqual([]);
+  });
+}

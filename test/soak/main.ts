@@ -1,0 +1,33 @@
+/** `node test/soak/main.ts`: every attack for a minute each, under the normal load; prints a table. */
+import { parseArgs } from 'node:util';
+import { Arena, tableOf } from '../kit/hostile/arena.ts';
+import { ATTACKS } from '../kit/hostile/attacks/index.ts';
+
+const { values } = parseArgs({
+  options: {
+    /** How long each attack goes on. */
+    seconds: { type: 'string', default: '60' },
+    /** Names of attacks, comma separated; absent: all. */
+    only: { type: 'string' },
+  },
+});
+const names = values.only?.split(',') ?? Object.keys(ATTACKS);
+const unknown = names.filter((name) => !(name in ATTACKS));
+if (unknown.length > 0) {
+  process.stderr.write(`there is no ${unknown.join(', ')}; there are ${Object.keys(ATTACKS).join(', ')}\n`);
+  process.exit(2);
+}
+
+const arena = await Arena.open({ tickets: names.some((name) => ATTACKS[name]!.tickets === true) });
+try {
+  for (const name of names) {
+    process.stderr.write(`${name} …\n`);
+    const verdict = await arena.withstands(name, Number(values.seconds) * 1_000);
+    process.stderr.write(`${tableOf([verdict])}\n`);
+  }
+  const lost = await arena.lost();
+  process.stdout.write(`${tableOf(arena.verdicts)}\n${lost.length} acknowledged readings are lost\n`);
+  process.exitCode = lost.length > 0 || arena.verdicts.some(({ faults }) => faults.length > 0) ? 1 : 0;
+} finally {
+  await arena.close();
+}
