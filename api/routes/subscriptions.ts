@@ -1,9 +1,7 @@
 import { z } from 'zod';
 import { type City, DAY_MS, parseDuration, requireName } from '../../domain/index.ts';
 import {
-  DELIVERY_STATES,
   DeliveryDetailSchema as DeliveryInFull,
-  DeliverySchema as DeliveryResponse,
   type EmailSettings,
   EmailSettingsSchema,
   SubscriptionDetailSchema as SubscriptionInFull,
@@ -12,11 +10,11 @@ import {
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
 import { given, Id, Name, Paged, pageOf } from '../schema.ts';
+import { receiverRoutes } from './receivers.ts';
 import type { App } from './routes.ts';
 
 const tags = ['subscriptions'];
 const config = { role: 'admin' } as const;
-const DeliveryId = Id.extend({ delivery: Name });
 
 const MIN_DIGEST_MS = 10_000;
 const MAX_DIGEST_MS = 7 * DAY_MS;
@@ -96,19 +94,6 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
     },
     async ({ query }) => await subscriptions.list(query),
   );
-  app.get(
-    '/api/v1/subscriptions/:id',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Returns a subscription and its log',
-        params: Id,
-        response: { 200: SubscriptionInFull },
-      },
-    },
-    async ({ params: { id } }) => await subscriptions.get(id),
-  );
   app.patch(
     '/api/v1/subscriptions/:id',
     {
@@ -126,16 +111,26 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
       return await subscriptions.change(id, given(body));
     },
   );
-  app.delete(
-    '/api/v1/subscriptions/:id',
-    { config, schema: { tags, summary: 'Deletes a subscription and its log', params: Id } },
-    async ({ params: { id } }, reply) => {
-      await subscriptions.remove(id);
-      return reply.code(204).send();
+  app.post(
+    '/api/v1/subscriptions/:id/test',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Sends a test mail now and returns the result',
+        params: Id,
+        response: { 200: DeliveryInFull },
+      },
     },
+    async ({ params: { id } }) => await subscriptions.test(id),
   );
-  actionRoutes(app, subscriptions);
-  deliveryRoutes(app, subscriptions);
+  receiverRoutes(app, {
+    name: 'subscriptions',
+    noun: 'subscription',
+    words: { delivery: 'mail', deliveries: 'mails', again: 'Sends a mail again with the same Message-ID' },
+    detail: SubscriptionInFull,
+    service: subscriptions,
+  });
 }
 
 type Wanted = Partial<Pick<EmailSettings, 'party' | 'filter' | 'quietHours'>>;
@@ -150,93 +145,4 @@ function check(
   if (quiet === null || quiet === undefined || 'from' in quiet) return;
   const [key, id] = Object.entries(quiet)[0] as [string, string];
   requireName('calendar', id, city.calendars, `quietHours.${key}: `);
-}
-
-function actionRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
-  app.post(
-    '/api/v1/subscriptions/:id/test',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Sends a test mail now and returns the result',
-        params: Id,
-        response: { 200: DeliveryInFull },
-      },
-    },
-    async ({ params: { id } }) => await subscriptions.test(id),
-  );
-  app.post(
-    '/api/v1/subscriptions/:id/enable',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Enables a subscription. It gets the events that it missed, or, with `missed: skip`, only new ones',
-        params: Id,
-        body: z.strictObject({ missed: z.enum(['deliver', 'skip']).default('deliver') }).nullish(),
-        response: { 200: SubscriptionInFull },
-      },
-    },
-    async ({ params: { id }, body }) => await subscriptions.enable(id, body?.missed ?? 'deliver'),
-  );
-  app.post(
-    '/api/v1/subscriptions/:id/disable',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Disables a subscription; events wait in the outbox',
-        params: Id,
-        response: { 200: SubscriptionInFull },
-      },
-    },
-    async ({ params: { id } }) => await subscriptions.disable(id),
-  );
-}
-
-function deliveryRoutes(app: App, subscriptions: ApiDeps['subscriptions']): void {
-  app.get(
-    '/api/v1/subscriptions/:id/deliveries',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Lists mails, newest first',
-        params: Id,
-        querystring: Paged.extend({
-          state: z.enum(DELIVERY_STATES).exactOptional(),
-          event: Name.exactOptional(),
-        }),
-        response: { 200: pageOf(DeliveryResponse) },
-      },
-    },
-    async ({ params: { id }, query }) => await subscriptions.deliveries(id, query),
-  );
-  app.get(
-    '/api/v1/subscriptions/:id/deliveries/:delivery',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Returns a mail: what was sent, and every attempt with its response',
-        params: DeliveryId,
-        response: { 200: DeliveryInFull },
-      },
-    },
-    async ({ params: { id, delivery } }) => await subscriptions.delivery(id, delivery),
-  );
-  app.post(
-    '/api/v1/subscriptions/:id/deliveries/:delivery/redeliver',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Sends a mail again with the same Message-ID',
-        params: DeliveryId,
-        response: { 202: DeliveryInFull },
-      },
-    },
-    async ({ params: { id, delivery } }, reply) => reply.code(202).send(await subscriptions.redeliver(id, delivery)),
-  );
 }

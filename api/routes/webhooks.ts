@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import {
-  DELIVERY_STATES,
   DeliveryDetailSchema as DeliveryInFull,
-  DeliverySchema as DeliveryResponse,
   type EventRange,
   NewWebhookSchema as NewWebhook,
   RotatedWebhookSchema as RotatedWebhook,
@@ -13,11 +11,11 @@ import {
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
 import { given, Id, Instant, Name, Paged, pageOf } from '../schema.ts';
+import { receiverRoutes } from './receivers.ts';
 import type { App } from './routes.ts';
 
 const tags = ['webhooks'];
 const config = { role: 'admin' } as const;
-const DeliveryId = Id.extend({ delivery: Name });
 
 const Settings = z.strictObject({
   ...WebhookSettingsSchema.shape,
@@ -91,14 +89,6 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
     },
     async ({ query }) => await webhooks.list(query),
   );
-  app.get(
-    '/api/v1/webhooks/:id',
-    {
-      config,
-      schema: { tags, summary: 'Returns a webhook and its log', params: Id, response: { 200: WebhookInFull } },
-    },
-    async ({ params: { id } }) => await webhooks.get(id),
-  );
   app.patch(
     '/api/v1/webhooks/:id',
     {
@@ -117,16 +107,18 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
       return await webhooks.change(id, given(body));
     },
   );
-  app.delete(
-    '/api/v1/webhooks/:id',
-    { config, schema: { tags, summary: 'Deletes a webhook and its log', params: Id } },
-    async ({ params: { id } }, reply) => {
-      await webhooks.remove(id);
-      return reply.code(204).send();
+  receiverRoutes(app, {
+    name: 'webhooks',
+    noun: 'webhook',
+    words: {
+      delivery: 'delivery',
+      deliveries: 'deliveries',
+      again: 'Delivers the event again with the same webhook-id',
     },
-  );
+    detail: WebhookInFull,
+    service: webhooks,
+  });
   actionRoutes(app, webhooks);
-  deliveryRoutes(app, webhooks);
 }
 
 function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
@@ -155,79 +147,6 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
       },
     },
     async ({ params: { id } }) => await webhooks.ping(id),
-  );
-  app.post(
-    '/api/v1/webhooks/:id/enable',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Enables a webhook. It gets the events that it missed, or, with `missed: skip`, only new ones',
-        params: Id,
-        body: z.strictObject({ missed: z.enum(['deliver', 'skip']).default('deliver') }).nullish(),
-        response: { 200: WebhookInFull },
-      },
-    },
-    async ({ params: { id }, body }) => await webhooks.enable(id, body?.missed ?? 'deliver'),
-  );
-  app.post(
-    '/api/v1/webhooks/:id/disable',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Disables a webhook; events wait in the outbox',
-        params: Id,
-        response: { 200: WebhookInFull },
-      },
-    },
-    async ({ params: { id } }) => await webhooks.disable(id),
-  );
-}
-
-function deliveryRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
-  app.get(
-    '/api/v1/webhooks/:id/deliveries',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Lists deliveries, newest first',
-        params: Id,
-        querystring: Paged.extend({
-          state: z.enum(DELIVERY_STATES).exactOptional(),
-          event: Name.exactOptional(),
-        }),
-        response: { 200: pageOf(DeliveryResponse) },
-      },
-    },
-    async ({ params: { id }, query }) => await webhooks.deliveries(id, query),
-  );
-  app.get(
-    '/api/v1/webhooks/:id/deliveries/:delivery',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Returns a delivery: what was sent, and every attempt with its response',
-        params: DeliveryId,
-        response: { 200: DeliveryInFull },
-      },
-    },
-    async ({ params: { id, delivery } }) => await webhooks.delivery(id, delivery),
-  );
-  app.post(
-    '/api/v1/webhooks/:id/deliveries/:delivery/redeliver',
-    {
-      config,
-      schema: {
-        tags,
-        summary: 'Delivers the event again with the same webhook-id',
-        params: DeliveryId,
-        response: { 202: DeliveryInFull },
-      },
-    },
-    async ({ params: { id, delivery } }, reply) => reply.code(202).send(await webhooks.redeliver(id, delivery)),
   );
   app.post(
     '/api/v1/webhooks/:id/redeliver',

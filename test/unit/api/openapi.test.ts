@@ -13,14 +13,19 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
+/** The names in paths that two kinds of receivers share, in `receivers.ts`. */
+const SHARED = ['webhooks', 'subscriptions'];
+const PLACE = /\$\{name\}/;
+
 /** Every route that the sources add, `get /api/v1/devices/{id}`; those that say that they hide are left out. */
 function written(): string[] {
   return readdirSync(ROUTES).flatMap((file) => {
     const source = readFileSync(`${ROUTES}/${file}`, 'utf8');
-    const calls = source.matchAll(/\.(get|post|put|patch|delete)\(\s*'(\/[^']*)'([\s\S]*?)=>/g);
+    const calls = source.matchAll(/\.(get|post|put|patch|delete)\(\s*['`](\/[^'`]*)['`]([\s\S]*?)=>/g);
     return [...calls]
       .filter(([, , , rest]) => !rest!.includes('hide: true'))
-      .map(([, method, path]) => `${method} ${path!.replace(/:(\w+)/g, '{$1}')}`);
+      .map(([, method, path]) => `${method} ${path!.replace(/:(\w+)/g, '{$1}')}`)
+      .flatMap((route) => (PLACE.test(route) ? SHARED.map((name) => route.replace(PLACE, name)) : [route]));
   });
 }
 
