@@ -131,6 +131,9 @@ const Settings = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
+/** The names of all settings. */
+export const SETTINGS: readonly string[] = Object.keys(Settings.shape);
+
 /** What strangers and keys may use of HTTP, where a setting says it. */
 function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
   const [total, perSecond] = [s.HTTP_MAX_CONNECTIONS, s.HTTP_REQUESTS_PER_SECOND];
@@ -155,7 +158,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
   const problems = parsed.success
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  const unknown = Object.keys(flags).filter((name) => !(name in Settings.shape));
+  const unknown = Object.keys(flags).filter((name) => !SETTINGS.includes(name));
   for (const name of unknown) problems.push(`${name}: there is no such setting`);
   const given = { ...environment, ...flags };
   const backups = given.LAMPPOST_BACKUP_DIR;

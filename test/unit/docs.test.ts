@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { SETTINGS } from '../../app/config.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MOST = 120;
@@ -78,6 +79,13 @@ test.each(CURRENT)('docs - every file and folder of ours that %s names exists', 
     .filter(([, folder]) => FOLDERS.includes(folder!) && folder !== 'city')
     .map(([, folder, rest]) => `${folder}${rest}`);
   expect(ours.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
+test('docs - settings.md has every setting, and no other', () => {
+  const names = [...read('docs/settings.md').matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) =>
+    cell!.split(', ').map((name) => name.replaceAll('`', '')),
+  );
+  expect(names.sort()).toEqual([...SETTINGS].sort());
 });
 
 test.each(ADRS)('docs - %s has a status, a date and what was not taken', (page) => {
