@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DAY_MS, isoOf, MATCH_KEYS, type MatchKey, TagsSchema } from '../../domain/index.ts';
+import { DAY_MS, isoOf, LamppostError, MATCH_KEYS, type MatchKey, TagsSchema } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { SilenceResponse } from '../responses/tickets.ts';
 import { found, Id, Instant, Name, Names, Paged, pageOf } from '../schema.ts';
@@ -28,6 +28,19 @@ const Body = z
     if (endsAt <= fromMs) issue('a silence ends after it starts, and in the future');
     else if (endsAt - fromMs > LONGEST_DAYS * DAY_MS) issue(`a silence lasts at most ${LONGEST_DAYS} days`);
   });
+
+/** Silences that have not ended. Each alert is compared with all of them. */
+const MOST_SILENCES = 1_000;
+
+/** Throws `conflict` where there are as many silences as there may be. */
+function refuseTooMany(silences: ApiDeps['silences']): void {
+  const { items } = silences.list({ limit: MOST_SILENCES, after: null, ended: false });
+  if (items.length < MOST_SILENCES) return;
+  throw new LamppostError(
+    'conflict',
+    `there are ${MOST_SILENCES} silences that have not ended; end some of them first`,
+  );
+}
 
 /** `/api/v1/silences`: silences and maintenance windows. Alerts that match one go on; their tickets wait. */
 export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>): void {
@@ -63,6 +76,7 @@ export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>)
     },
     async ({ body, key }, reply) => {
       const { matchers, startsAt, endsAt, calendar, comment } = body;
+      refuseTooMany(silences);
       const made = await silences.add({
         matchers,
         startsAt: isoOf(startsAt ?? Date.now()),

@@ -67,8 +67,6 @@ function unbounded(schema: Schema, at: string): string[] {
 const REVIEWED: Readonly<Record<string, string>> = {
   // Open311 takes forms and lists of ids: the first line of a request has at most 16 KiB, and each value is checked.
   '/open311/': 'api/open311 checks each value; a request has at most 16 KiB before its body',
-  // Texts of intervals and districts: a query has at most 16 KiB.
-  'get /api/v1/readings': 'a query has at most 16 KiB',
   '?discarded': 'one of the words for true and false',
   '?ended': 'one of the words for true and false',
 };
@@ -122,6 +120,18 @@ describe('requests past a bound', () => {
     const refused = await api.fetch(path, past);
     expect(refused.status).toBe(400);
     expect(await refused.text()).toContain(place);
+  });
+
+  test('api - there are only so many silences that have not ended, and one more when one has', async () => {
+    const { items } = api.deps.silences.list({ limit: 1_000, after: null, ended: false });
+    const [startsAt, endsAt] = [new Date().toISOString(), new Date(Date.now() + 3_600_000).toISOString()];
+    const one = { matchers: { rule: ['r1'] }, startsAt, endsAt, calendar: null, comment: 'c', author: 'admin' };
+    let last = '';
+    for (let i = items.length; i < 1_000; i++) last = (await api.deps.silences.add(one)).id;
+    const refused = await api.fetch('/api/v1/silences', silence({ rule: 'r1' }));
+    expect([refused.status, await refused.text()]).toEqual([409, expect.stringContaining('1000 silences')]);
+    await api.deps.silences.end(last);
+    expect((await api.fetch('/api/v1/silences', silence({ rule: 'r1' }))).status).toBe(201);
   });
 
   test('api - the mistakes of a large request are listed up to a bound', async () => {
