@@ -19,7 +19,7 @@ export interface QueryLimits {
 const LONG = 20;
 
 /** One query of a key, from its check to its end. */
-export interface Query {
+interface Query {
   readonly options: Required<ReadOptions> & { readonly signal: AbortSignal; readonly withinMs: number };
   /** How long exports and backtests may run, and how long sending may take, ms. */
   readonly longMs: number;
@@ -69,7 +69,7 @@ function tooMuch(waitMs: number): LamppostError {
 }
 
 /** Aborts when the client disconnects before the response is complete. */
-function untilGone(response: ServerResponse): AbortSignal {
+export function untilGone(response: ServerResponse): AbortSignal {
   const gone = new AbortController();
   response.once('close', () => gone.abort(new LamppostError('busy', 'cancelled: the client disconnected')));
   return gone.signal;

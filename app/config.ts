@@ -59,7 +59,10 @@ const Settings = z.object({
   LAMPPOST_REPORTER_DAYS: days(90),
   /** How near to an open ticket of the same service a citizen's request joins it, metres; 0: none does. */
   LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
-  /** How many citizens' requests each key may send in a minute; 0: no limit. */
+  /**
+   * How many citizens' requests may come from one address with one key in a minute, a quarter of them from one
+   * device_id or account_id; with the key altogether ten times as many. 0: no limit.
+   */
   LAMPPOST_REQUESTS_PER_MINUTE: z.coerce.number().int().min(0).default(120),
   /** The mail server; options of nodemailer may follow a `?`. */
   SMTP_URL: z
@@ -128,6 +131,9 @@ const Settings = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
+/** The names of all settings. */
+export const SETTINGS: readonly string[] = Object.keys(Settings.shape);
+
 /** What strangers and keys may use of HTTP, where a setting says it. */
 function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
   const [total, perSecond] = [s.HTTP_MAX_CONNECTIONS, s.HTTP_REQUESTS_PER_SECOND];
@@ -152,7 +158,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
   const problems = parsed.success
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  const unknown = Object.keys(flags).filter((name) => !(name in Settings.shape));
+  const unknown = Object.keys(flags).filter((name) => !SETTINGS.includes(name));
   for (const name of unknown) problems.push(`${name}: there is no such setting`);
   const given = { ...environment, ...flags };
   const backups = given.LAMPPOST_BACKUP_DIR;

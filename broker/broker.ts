@@ -408,6 +408,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       stopping = true;
       reads.stop();
       door.stop();
+      logins.stop();
       listeners.stop();
       while (sink.pendingBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
       ways.flush();

@@ -23,7 +23,7 @@ interface LoginsDeps {
 /** The failures of a source, or of a name from a source. */
 interface Failures {
   count: number;
-  readonly fromMs: number;
+  fromMs: number;
   toMs: number;
   /** When the last event about it was made, epoch ms. */
   reportedMs: number;
@@ -57,7 +57,8 @@ export class Logins {
   readonly #pairs = new Map<string, Failures>();
   readonly #sources = new Map<string, Failures>();
   readonly #held = new Map<string, number>();
-  #heldOfAll = 0;
+  /** Cancels each delayed response. */
+  readonly #cancels = new Set<() => void>();
   readonly #reports = new TokenBucket(REPORTS);
 
   constructor(deps: LoginsDeps) {
@@ -81,26 +82,34 @@ export class Logins {
     else this.#hold(login.source, delayMs, respond, close);
   }
 
-  /** Forgets the failures of a name from a source, whose right secret has come. */
+  /** Forgets the failures of a name from a source, whose right secret has come; not that there was an event. */
   succeeded(source: string, user: string): void {
-    if (this.#pairs.size > 0) this.#pairs.delete(pairOf(source, user));
+    if (this.#pairs.size === 0) return;
+    const pair = this.#pairs.get(pairOf(source, user));
+    if (pair !== undefined) pair.count = 0;
+  }
+
+  /** Forgets the delayed responses, whose connections end. */
+  stop(): void {
+    for (const cancel of this.#cancels) cancel();
+    this.#cancels.clear();
   }
 
   #hold(source: string, delayMs: number, respond: () => void, close: () => void): void {
     const own = this.#held.get(source) ?? 0;
-    if (own >= MOST_HELD || this.#heldOfAll >= MOST_HELD_OF_ALL) {
+    if (own >= MOST_HELD || this.#cancels.size >= MOST_HELD_OF_ALL) {
       close();
       return;
     }
     this.#held.set(source, own + 1);
-    this.#heldOfAll++;
-    this.#deps.timers.after(delayMs, () => {
+    const cancel = this.#deps.timers.after(delayMs, () => {
+      this.#cancels.delete(cancel);
       const left = this.#held.get(source)! - 1;
-      this.#heldOfAll--;
       if (left === 0) this.#held.delete(source);
       else this.#held.set(source, left);
       respond();
     });
+    this.#cancels.add(cancel);
   }
 
   #report({ source, user, isKnown }: RefusedLogin, pair: Failures, ofSource: Failures): void {
@@ -123,6 +132,7 @@ function countIn(entries: Map<string, Failures>, key: string, nowMs: number): Fa
   const isOver = before !== undefined && nowMs - before.toMs >= WINDOW_MS;
   const reportedMs = before?.reportedMs ?? Number.NEGATIVE_INFINITY;
   const entry = before === undefined || isOver ? { count: 0, fromMs: nowMs, toMs: nowMs, reportedMs } : before;
+  if (entry.count === 0) entry.fromMs = nowMs;
   entry.count++;
   entry.toMs = nowMs;
   entries.set(key, entry);

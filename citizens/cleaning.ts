@@ -26,7 +26,7 @@ interface Options {
   readonly idleMs: number;
 }
 
-const USUAL: Options = { waiting: 64, limitMs: 5_000, idleMs: 60_000 };
+const USUAL: Options = { waiting: 64, limitMs: 30_000, idleMs: 60_000 };
 
 interface Job {
   readonly file: Buffer;

@@ -1,5 +1,3 @@
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import {
   type HistoryStore,
@@ -14,6 +12,7 @@ import {
   type ScanQuery,
 } from '../domain/index.ts';
 import { lastOfEach, Numbering, pick, rowsWhere } from './columns.ts';
+import { copyDuckdb, faultOf, SETTINGS, scalar, spillOf } from './duckdb-file.ts';
 import { Latest } from './latest.ts';
 import { readDuckdb, removeExports, writeParquet } from './query.ts';
 import { hourOf, hoursDue, hoursOf, noteUnknownHours, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
@@ -28,21 +27,6 @@ const SCHEMA = `
   create table if not exists progress (cursor bigint not null);
   create temp table if not exists incoming as from readings limit 0;
 `;
-
-// One thread of its own beside this one: the engine needs the other core. A WAL of 64 MiB is folded in every 10 M
-// readings or so; a smaller one means more rewriting, a larger one a longer start after a crash.
-const SETTINGS = { threads: '1', checkpoint_threshold: '64MB' };
-
-/**
- * The part of the free space on the disk that statements may use for what does not fit into memory, and the most, bytes:
- * by default DuckDB takes nine tenths, and the journal stands beside it.
- */
-const SPILL = { share: 0.25, most: 8 * 1024 ** 3 };
-
-async function spillOf(path: string): Promise<string> {
-  const { bavail, bsize } = await statfs(dirname(path));
-  return `${Math.floor(Math.min(SPILL.most, SPILL.share * bavail * bsize) / 1024 ** 2)}MiB`;
-}
 
 interface Options {
   readonly path: string;
@@ -285,56 +269,6 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     await this.#writer.run(`insert into pruned values (${before})`);
     return { rolled, deleted: rowsChanged };
   }
-}
-
-/**
- * Opens the scan of a history that no server has open; the caller closes it. Throws `history` where a server has it
- * open.
- */
-export async function openDuckdbScan(path: string): Promise<Pick<HistoryStore, 'scan'> & { close(): void }> {
-  try {
-    const instance = await DuckDBInstance.create(path, { ...SETTINGS, access_mode: 'READ_ONLY' });
-    const statements = new Statements(instance);
-    return {
-      scan: (query, signal) => scanDuckdb(instance, statements, query, signal),
-      close: () => instance.closeSync(),
-    };
-  } catch (cause) {
-    const { message } = cause as Error;
-    const why = /lock/i.test(message) ? 'a server has it open: ask that one, with --url' : message;
-    throw new LamppostError('history', `the history ${path} cannot be opened: ${why}`, { cause });
-  }
-}
-
-const COPY = 'the_copy';
-
-/**
- * Copies a database that is being written to into a new file, table by table in one snapshot; resolves to the cursor in
- * it. Copying the file itself would block the writer for as long as it takes. Calls must not overlap.
- */
-async function copyDuckdb(instance: DuckDBInstance, path: string): Promise<number> {
-  const connection = await instance.connect();
-  try {
-    const source = await scalar(connection, 'select current_database()');
-    await connection.run(`attach '${path.replaceAll("'", "''")}' as ${COPY}`);
-    try {
-      await connection.run(`copy from database "${source}" to ${COPY}`);
-      await connection.run(`checkpoint ${COPY}`);
-      return Number((await scalar(connection, `select max(cursor) from ${COPY}.progress`)) ?? 0);
-    } finally {
-      await connection.run(`detach ${COPY}`);
-    }
-  } finally {
-    connection.closeSync();
-  }
-}
-
-async function scalar(connection: DuckDBConnection, sql: string) {
-  return (await connection.runAndReadAll(sql)).getRows()[0]?.[0];
-}
-
-function faultOf(what: string, cause: unknown, retryable = false): LamppostError {
-  return new LamppostError('history', `${what}: ${(cause as Error).message}`, { retryable, cause });
 }
 
 function readFault(cause: unknown, signal: AbortSignal | undefined): unknown {

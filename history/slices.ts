@@ -3,7 +3,7 @@ import { fillOf, LamppostError, type PointsSlice, type ReadingsQuery, type Slice
 import { NARROWER } from './statements.ts';
 
 /** The bounds of one slice: a millisecond of work for each thread that it passes. */
-export const POINTS_SLICE = { rows: 8_192, series: 256 } as const;
+const POINTS_SLICE = { rows: 8_192, series: 256 } as const;
 
 /** One series, complete. */
 export interface WholeSeries extends Omit<SliceSeries, 'from'> {

@@ -2,7 +2,7 @@ import { LamppostError } from '../domain/index.ts';
 import { createGate, type GateLimits } from '../limits/index.ts';
 
 /** How many may have a turn at once, and how many may wait for one. */
-export interface TurnLimits extends GateLimits {
+interface TurnLimits extends GateLimits {
   readonly waiting: number;
 }
 

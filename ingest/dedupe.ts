@@ -140,7 +140,8 @@ export class Dedupe {
   /** Returns which metrics came before. Records those that are new or have another value; with `all`, every one. */
   #lookUp(mask: number, all = false): number {
     const { seen } = this;
-    const old = seen.find(this.#place, mask, this.#hashes);
+    // What the message itself had before replaces whatever came before it.
+    const old = all ? 0 : seen.find(this.#place, mask, this.#hashes);
     const news = all ? mask : (mask & ~old) | seen.changed;
     if (this.#fresh && news !== 0) seen.add(this.#place, news, this.#hashes);
     return old;

@@ -31,7 +31,8 @@ export interface QuarantineFilter {
 const PAGE_BYTES = 1024 * 1024;
 /** Entries that one page looks at: where few match, it ends before its limit, and `next` goes on from there. */
 const PAGE_LOOKS = 10_000;
-/** Payloads that a replay takes at once. */
+/** What a replay takes at once: messages, or bytes of their payloads. */
+const REPLAY_MESSAGES = 200;
 const REPLAY_BYTES = 4 * 1024 * 1024;
 /** Parts of a payload that are shown decoded. */
 const MOST_SHOWN = 1_000;
@@ -117,49 +118,41 @@ export class QuarantineReader {
   }
 
   /**
-   * Returns the next messages to replay in `(after, last]`, oldest first, each with its matching entries: as many as
-   * take 4 MiB. A page may be empty before the end, where few entries match.
+   * Returns the next messages to replay in `(after, last]`, oldest first, each with its matching entries: at most 200,
+   * or as many as take 4 MiB. A page may be empty before the end, where few entries match.
    */
   replayable(filter: QuarantineFilter, after: number, last: number): ReplayPage {
-    const found: Row[] = [];
-    let bytes = 0;
+    const page = new ReplayRows();
     let looks = 0;
     let at = after;
     for (const row of this.#select(replaySql(filter)).iterate({ ...keys(filter), after, last })) {
       const position = Number(row.position);
       // A page ends between two messages only.
-      if (position !== at && (bytes > REPLAY_BYTES || looks > PAGE_LOOKS)) {
-        return { items: this.#itemsOf(found), next: at };
+      if (position !== at && (page.isFull() || looks > PAGE_LOOKS)) {
+        return { items: this.#itemsOf(page.rows), next: at };
       }
       looks++;
-      if (matches(row, filter)) {
-        if (found.at(-1)?.position !== row.position) bytes += Number(row.bytes);
-        found.push(row);
-      }
+      if (matches(row, filter)) page.add(row);
       at = position;
     }
-    return { items: this.#itemsOf(found), next: null };
+    return { items: this.#itemsOf(page.rows), next: null };
   }
 
-  /** Yields entries by id, to replay, in pages of about 4 MiB; ids that do not exist are left out. */
+  /** Yields entries by id, to replay, in pages like those of `replayable`; ids that do not exist are left out. */
   *chosen(ids: readonly string[]): Generator<readonly ReplayItem[]> {
     const one = this.#select(`select ${COLUMNS}, q.members ${FROM} where q.position = ? and q.ordinal = ?`);
     const places = [...new Set(ids)].map(parseId).sort(([a, b], [c, d]) => a - c || b - d);
-    let page: Row[] = [];
-    let bytes = 0;
+    let page = new ReplayRows();
     for (const place of places) {
       const row = one.get(...place);
       if (row === undefined) continue;
-      const begins = page.at(-1)?.position !== row.position;
-      if (begins && bytes > REPLAY_BYTES) {
-        yield this.#itemsOf(page);
-        page = [];
-        bytes = 0;
+      if (page.isFull() && page.begins(row)) {
+        yield this.#itemsOf(page.rows);
+        page = new ReplayRows();
       }
-      if (begins) bytes += Number(row.bytes);
-      page.push(row);
+      page.add(row);
     }
-    if (page.length > 0) yield this.#itemsOf(page);
+    if (page.rows.length > 0) yield this.#itemsOf(page.rows);
   }
 
   #itemsOf(rows: readonly Row[]): ReplayItem[] {
@@ -192,6 +185,30 @@ export class QuarantineReader {
     const statement = this.#statements.get(sql) ?? this.#db.prepare(sql);
     this.#statements.set(sql, statement);
     return statement;
+  }
+}
+
+/** Entries that are replayed at once, message by message. */
+class ReplayRows {
+  readonly rows: Row[] = [];
+  #messages = 0;
+  #bytes = 0;
+
+  /** Whether a row belongs to another message than the last one. */
+  begins(row: Row): boolean {
+    return this.rows.at(-1)?.position !== row.position;
+  }
+
+  isFull(): boolean {
+    return this.#messages >= REPLAY_MESSAGES || this.#bytes > REPLAY_BYTES;
+  }
+
+  add(row: Row): void {
+    if (this.begins(row)) {
+      this.#messages++;
+      this.#bytes += Number(row.bytes);
+    }
+    this.rows.push(row);
   }
 }
 

@@ -99,48 +99,135 @@ function bitCount(mask: number): number {
   return Math.imul((rest + (rest >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
+/** An entry is moved into its place in the main run past this many others at the most; else it goes to the late run. */
+const NEAR = 512;
+/** Entries of the late run; then it is merged into the main run, which costs the length of that. */
+const MOST_LATE = 2_048;
+
 /**
- * Entries of one device and lane, sorted by ts, the newest message first within one ts. Live entries are `start` to
- * `end`.
+ * Entries of one device and lane. Nearly all come in order of time and go to the end of the main run. Late ones are
+ * collected in a short run of their own: moving each into its place would cost the length of a day.
  */
 class SeenSeries {
   newest = Number.NEGATIVE_INFINITY;
   changed = 0;
-  #ts = new Float64Array(16);
-  #position = new Float64Array(16);
-  #mask = new Int32Array(16);
-  /** Index in the pool of an entry's first hash; hashes are in the order of their bits. */
-  #at = new Int32Array(16);
-  #pool = new Int32Array(32);
-  #used = 0;
-  #start = 0;
-  #end = 0;
+  #main = new Run();
+  #late: Run | null = null;
 
-  find({ ts, horizon, position }: SeenPlace, mask: number, hashes: Int32Array): number {
+  find(place: SeenPlace, mask: number, hashes: Int32Array): number {
+    const { ts, horizon, position } = place;
+    const [main, late] = [this.#main, this.#late];
     let found = 0;
     this.changed = 0;
-    for (let i = this.#lowerBound(ts); i < this.#end && this.#ts[i] === ts; i++) {
-      const at = this.#position[i]!;
-      if (at < horizon || at >= position) continue;
-      const here = this.#mask[i]! & mask & ~found;
+    let inMain = main.before(ts, position);
+    let inLate = late === null ? 0 : late.before(ts, position);
+    while (found !== mask) {
+      const next = main.positionAt(inMain, ts);
+      const other = late === null ? Number.NEGATIVE_INFINITY : late.positionAt(inLate, ts);
+      // All that follow are older.
+      if (Math.max(next, other) < horizon) break;
+      // Of one message, what is in the late run came later.
+      const here =
+        next > other ? main.bitsAt(inMain++, mask & ~found, hashes) : late!.bitsAt(inLate++, mask & ~found, hashes);
       found |= here;
-      for (let rest = here; rest !== 0; rest &= rest - 1) {
-        const bit = 31 - Math.clz32(rest & -rest);
-        const hash = this.#pool[this.#at[i]! + bitCount(this.#mask[i]! & ((1 << bit) - 1))];
-        if (hash !== hashes[bit]) this.changed |= 1 << bit;
-      }
+      this.changed |= next > other ? main.changed : late!.changed;
     }
     return found;
   }
 
-  insert({ ts, position }: SeenPlace, mask: number, hashes: Int32Array, keepFrom: number): void {
-    while (this.#start < this.#end && this.#position[this.#start]! < keepFrom) this.#start++;
-    if (this.#end === this.#ts.length || this.#used + 32 > this.#pool.length) this.#makeRoom();
-    let at = this.#end;
-    if (ts > this.newest) this.newest = ts;
-    else {
-      at = this.#lowerBound(ts);
-      for (const column of [this.#ts, this.#position, this.#mask, this.#at]) column.copyWithin(at + 1, at, this.#end);
+  insert(place: SeenPlace, mask: number, hashes: Int32Array, keepFrom: number): void {
+    const { ts } = place;
+    const main = this.#main;
+    main.forget(keepFrom);
+    if (ts > this.newest) {
+      this.newest = ts;
+      main.insert(main.end, place, mask, hashes);
+      return;
+    }
+    const at = main.lowerBound(ts);
+    if (main.end - at <= NEAR) main.insert(at, place, mask, hashes);
+    else this.#insertLate(place, mask, hashes);
+  }
+
+  prune(keepFrom: number): void {
+    this.#main.prune(keepFrom);
+    if (this.#late?.prune(keepFrom) === 0) this.#late = null;
+  }
+
+  #insertLate(place: SeenPlace, mask: number, hashes: Int32Array): void {
+    this.#late ??= new Run();
+    this.#late.insert(this.#late.lowerBound(place.ts), place, mask, hashes);
+    if (this.#late.end - this.#late.start < MOST_LATE) return;
+    this.#main = merged(this.#main, this.#late);
+    this.#late = null;
+  }
+}
+
+/** Entries sorted by ts, the newest message first within one ts. Live entries are `start` to `end`. */
+class Run {
+  start = 0;
+  end = 0;
+  /** After `bitsAt`: the metrics whose value was different. */
+  changed = 0;
+  #ts: Float64Array;
+  #position: Float64Array;
+  #mask: Int32Array;
+  /** Index in the pool of an entry's first hash; hashes are in the order of their bits. */
+  #at: Int32Array;
+  #pool: Int32Array;
+  #used = 0;
+
+  constructor(length = 16, hashes = 32) {
+    this.#ts = new Float64Array(length);
+    this.#position = new Float64Array(length);
+    this.#mask = new Int32Array(length);
+    this.#at = new Int32Array(length);
+    this.#pool = new Int32Array(hashes);
+  }
+
+  /** Returns the index of the first entry of a timestamp, or of where it would be. */
+  lowerBound(ts: number): number {
+    return this.before(ts, Number.POSITIVE_INFINITY);
+  }
+
+  /** Returns the index of the first entry of a timestamp from a message before `position`. */
+  before(ts: number, position: number): number {
+    let low = this.start;
+    let high = this.end;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const at = this.#ts[middle]!;
+      if (at < ts || (at === ts && this.#position[middle]! >= position)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Returns the message of an entry; -Infinity where there is none of this timestamp. */
+  positionAt(i: number, ts: number): number {
+    return i < this.end && this.#ts[i] === ts ? this.#position[i]! : Number.NEGATIVE_INFINITY;
+  }
+
+  /** Returns which of the metrics in `mask` an entry has, and sets `changed`. */
+  bitsAt(i: number, mask: number, hashes: Int32Array): number {
+    const here = this.#mask[i]! & mask;
+    this.changed = 0;
+    for (let rest = here; rest !== 0; rest &= rest - 1) {
+      const bit = 31 - Math.clz32(rest & -rest);
+      const hash = this.#pool[this.#at[i]! + bitCount(this.#mask[i]! & ((1 << bit) - 1))];
+      if (hash !== hashes[bit]) this.changed |= 1 << bit;
+    }
+    return here;
+  }
+
+  insert(index: number, { ts, position }: SeenPlace, mask: number, hashes: Int32Array): void {
+    let at = index;
+    if (this.end === this.#ts.length || this.#used + 32 > this.#pool.length) {
+      at -= this.start;
+      this.#makeRoom();
+    }
+    if (at < this.end) {
+      for (const column of [this.#ts, this.#position, this.#mask, this.#at]) column.copyWithin(at + 1, at, this.end);
     }
     this.#ts[at] = ts;
     this.#position[at] = position;
@@ -149,56 +236,77 @@ class SeenSeries {
     for (let rest = mask; rest !== 0; rest &= rest - 1) {
       this.#pool[this.#used++] = hashes[31 - Math.clz32(rest & -rest)]!;
     }
-    this.#end++;
+    this.end++;
   }
 
-  prune(keepFrom: number): void {
+  /** Frees the oldest entries, as far as they are of messages before `keepFrom`. */
+  forget(keepFrom: number): void {
+    while (this.start < this.end && this.#position[this.start]! < keepFrom) this.start++;
+  }
+
+  /** Frees the entries of messages before `keepFrom`. Returns how many are left. */
+  prune(keepFrom: number): number {
     let kept = 0;
-    for (let i = this.#start; i < this.#end; i++) if (this.#position[i]! >= keepFrom) kept++;
-    if (kept === this.#end - this.#start && this.#ts.length <= kept * 4) return;
-    this.#rebuild(Math.max(16, kept * 2), keepFrom);
+    for (let i = this.start; i < this.end; i++) if (this.#position[i]! >= keepFrom) kept++;
+    if (kept < this.end - this.start || this.#ts.length > kept * 4) this.#rebuild(Math.max(16, kept * 2), keepFrom);
+    return kept;
+  }
+
+  /** Appends an entry of another run. */
+  copy(from: Run, i: number): void {
+    const to = this.end++;
+    this.#ts[to] = from.#ts[i]!;
+    this.#position[to] = from.#position[i]!;
+    this.#mask[to] = from.#mask[i]!;
+    this.#at[to] = this.#used;
+    const hashes = bitCount(from.#mask[i]!);
+    for (let j = 0; j < hashes; j++) this.#pool[this.#used++] = from.#pool[from.#at[i]! + j]!;
+  }
+
+  /** Whether an entry comes before one of another run. */
+  precedes(i: number, other: Run, j: number): boolean {
+    const [ts, than] = [this.#ts[i]!, other.#ts[j]!];
+    return ts < than || (ts === than && this.#position[i]! > other.#position[j]!);
+  }
+
+  /** The hashes of the live entries of messages from `keepFrom` on. */
+  hashes(keepFrom: number): number {
+    let count = 0;
+    for (let i = this.start; i < this.end; i++) if (this.#position[i]! >= keepFrom) count += bitCount(this.#mask[i]!);
+    return count;
   }
 
   #makeRoom(): void {
-    const live = this.#end - this.#start;
+    const live = this.end - this.start;
     this.#rebuild(live > this.#ts.length / 2 ? live * 2 : this.#ts.length, 0);
   }
 
-  /**
-   * Copies the live entries from message `keepFrom` on into columns of a new length, and their hashes into a new pool.
-   */
+  /** Copies the live entries of messages from `keepFrom` on into columns of a new length, their hashes into a new pool. */
   #rebuild(length: number, keepFrom: number): void {
-    const [ts, position, mask, at] = [this.#ts, this.#position, this.#mask, this.#at];
-    const [start, end, pool] = [this.#start, this.#end, this.#pool];
-    this.#ts = new Float64Array(length);
-    this.#position = new Float64Array(length);
-    this.#mask = new Int32Array(length);
-    this.#at = new Int32Array(length);
-    let needed = 0;
-    for (let i = start; i < end; i++) if (position[i]! >= keepFrom) needed += bitCount(mask[i]!);
-    this.#pool = new Int32Array(Math.max(64, needed * 2 + 32));
-    this.#start = this.#end = this.#used = 0;
-    for (let i = start; i < end; i++) {
-      if (position[i]! < keepFrom) continue;
-      this.#ts[this.#end] = ts[i]!;
-      this.#position[this.#end] = position[i]!;
-      this.#mask[this.#end] = mask[i]!;
-      this.#at[this.#end++] = this.#used;
-      const hashes = bitCount(mask[i]!);
-      for (let j = 0; j < hashes; j++) this.#pool[this.#used++] = pool[at[i]! + j]!;
-    }
+    const run = new Run(length, Math.max(64, this.hashes(keepFrom) * 2 + 32));
+    for (let i = this.start; i < this.end; i++) if (this.#position[i]! >= keepFrom) run.copy(this, i);
+    this.start = 0;
+    this.end = run.end;
+    this.#ts = run.#ts;
+    this.#position = run.#position;
+    this.#mask = run.#mask;
+    this.#at = run.#at;
+    this.#pool = run.#pool;
+    this.#used = run.#used;
   }
+}
 
-  #lowerBound(ts: number): number {
-    let low = this.#start;
-    let high = this.#end;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#ts[middle]! < ts) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+/** Both runs as one. */
+function merged(main: Run, late: Run): Run {
+  const length = main.end - main.start + late.end - late.start;
+  const run = new Run(length * 2, (main.hashes(0) + late.hashes(0)) * 2 + 32);
+  let i = main.start;
+  for (let j = late.start; j < late.end; j++) {
+    while (i < main.end && main.precedes(i, late, j)) run.copy(main, i++);
+    run.copy(late, j);
   }
+  while (i < main.end) run.copy(main, i++);
+  return run;
 }
 
 /**

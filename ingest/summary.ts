@@ -2,7 +2,7 @@ import { deflateSync, inflateSync } from 'node:zlib';
 import type { Rejection } from '../domain/index.ts';
 
 /** Faults of one message that are entries of their own; past them all its faults are summed up. */
-export const MOST_SINGLE = 32;
+const MOST_SINGLE = 32;
 /** Groups by reason and field; the faults past them are summed up by reason alone. */
 const MOST_GROUPS = 64;
 const MOST_PATHS = 5;

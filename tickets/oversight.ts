@@ -48,8 +48,11 @@ type Sums = Omit<OversightLine, OversightKey>;
 
 /** Reads the aggregates of departments, services and districts. */
 export interface Oversight {
-  /** Returns the lines in the order of their keys, the newest week first. Other work of the thread runs in between. */
-  read(query: OversightQuery): Promise<OversightLine[]>;
+  /**
+   * Returns the lines in the order of their keys, the newest week first. Other work of the thread runs in between.
+   * Throws the signal's reason where that aborts.
+   */
+  read(query: OversightQuery, signal?: AbortSignal): Promise<OversightLine[]>;
 }
 
 /** Rows of one query: a few milliseconds, so that nothing else on this thread waits longer. */
@@ -68,7 +71,7 @@ const PAGE = `
 export function createOversight(db: DatabaseSync, clock: Clock): Oversight {
   const page = db.prepare(PAGE);
   return {
-    async read({ fromMs, toMs, department = null, by, timezone }) {
+    async read({ fromMs, toMs, department = null, by, timezone }, signal) {
       const lines = createLines(by, createWeeks(timezone), clock.now());
       const end = toMs === undefined ? AFTER_ALL : isoOf(toMs);
       let [at, n] = [fromMs === undefined ? '' : isoOf(fromMs), -1];
@@ -80,6 +83,7 @@ export function createOversight(db: DatabaseSync, clock: Clock): Oversight {
         if (last === undefined || rows.length < ROWS) return lines.all();
         [at, n] = [String(last.opened_at), Number(last.n)];
         await new Promise((resolve) => setImmediate(resolve));
+        signal?.throwIfAborted();
       }
     },
   };

@@ -13,6 +13,8 @@ declare module 'fastify' {
     key: Key | null;
     /** What the client's address is counted as. */
     source: string;
+    /** Who is charged: the key or device; the address while neither is known. */
+    holder: string;
   }
   interface FastifyInstance {
     admission: Admission;
@@ -92,6 +94,7 @@ function createAdmission({ clock, connections, refusals, requests, wrongKeys }: 
   const wrong = createAccounts(wrongKeys);
   return {
     known(who, request, reply) {
+      request.holder = who;
       if (!connections.claim(request.raw.socket, who)) {
         refusals.count('connections');
         reply.header('connection', 'close');

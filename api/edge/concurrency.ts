@@ -33,7 +33,7 @@ export function limitConcurrency(
   app.addHook('preHandler', async (request, reply) => {
     const { concurrency } = request.routeOptions.config;
     if (concurrency === undefined) return;
-    const leave = gates[concurrency]!.enter(request.key?.id ?? request.source);
+    const leave = gates[concurrency]!.enter(request.holder);
     if (leave !== null) {
       reply.raw.once('close', leave);
       return;

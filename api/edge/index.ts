@@ -8,6 +8,7 @@ import { addressOf } from './client.ts';
 import { limitConcurrency } from './concurrency.ts';
 import type { Connections } from './connections.ts';
 import { setHeaders } from './headers.ts';
+import { boundMemory } from './memory.ts';
 import type { EdgeOptions } from './options.ts';
 import type { Refusals } from './refusals.ts';
 
@@ -34,12 +35,15 @@ interface Parts {
  */
 export function protect(app: FastifyInstance, parts: Parts, options: EdgeOptions): void {
   app.decorateRequest('source', '');
+  app.decorateRequest('holder', '');
   app.addHook('onRequest', async (request, reply) => {
     setHeaders(reply.raw, options.https);
     request.source = sourceOf(addressOf(request.raw, options.proxies));
+    request.holder = request.source;
     reply.raw.once('close', parts.connections.begin(request.raw.socket));
   });
   admit(app, { ...options, ...parts });
   boundBodies(app, options.timeouts, parts.refusals);
+  boundMemory(app, parts.refusals, options.memory);
   limitConcurrency(app, parts.refusals);
 }

@@ -23,6 +23,8 @@ export function listenerOf(timeouts: Timeouts, connections: Connections, refusal
       shouldUpgradeCallback: isWebSocket,
     };
     const server = createServer(options, listener);
+    // The headers are looked at before the body is asked for.
+    server.on('checkContinue', listener);
     server.on('connection', (socket) => connections.accept(socket));
     server.on('clientError', clientErrors(refusals));
     return server;

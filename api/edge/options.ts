@@ -37,6 +37,8 @@ export interface EdgeOptions {
   readonly strangers: Rate | null;
   /** Wrong keys and secrets of one address. */
   readonly wrongKeys: Rate;
+  /** Bytes of bodies that are received, and of responses that are not taken yet, of all. */
+  readonly memory: { readonly bodies?: number; readonly responses?: number };
   /** Whether people reach the API by https. */
   readonly https: boolean;
 }
@@ -58,5 +60,6 @@ export const EDGE: EdgeOptions = {
   requests: { perSecond: 200, burst: 2_000 },
   strangers: { perSecond: 200, burst: 2_000 },
   wrongKeys: { perSecond: 1, burst: 30 },
+  memory: {},
   https: false,
 };

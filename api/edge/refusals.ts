@@ -18,6 +18,7 @@ export const REFUSED = [
   'body-not-ended',
   'content-encoding',
   'nesting',
+  'memory',
 ] as const;
 
 export type Refused = (typeof REFUSED)[number];

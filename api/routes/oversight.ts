@@ -3,6 +3,7 @@ import { boundTo, LamppostError } from '../../domain/index.ts';
 import { OVERSIGHT_KEYS, type OversightKey } from '../../tickets/index.ts';
 import { oversightCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
+import { untilGone } from '../queries.ts';
 import { OversightResponse } from '../responses/oversight.ts';
 import { given, Instant, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -28,6 +29,7 @@ export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'ov
   app.get(
     '/api/v1/oversight',
     {
+      config: { concurrency: 'queries' },
       schema: {
         tags: ['oversight'],
         summary:
@@ -40,7 +42,8 @@ export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'ov
       if (fromMs !== undefined && toMs !== undefined && fromMs > toMs)
         throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
       const department = boundTo(key!) ?? undefined;
-      const items = await oversight.read({ ...given({ fromMs, toMs, department }), by, timezone: city().timezone });
+      const query = { ...given({ fromMs, toMs, department }), by, timezone: city().timezone };
+      const items = await oversight.read(query, untilGone(reply.raw));
       const asCsv = (format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'csv';
       if (!asCsv) return { items, next: null };
       return sendRaw(reply, 'text/csv; charset=utf-8; header=present', oversightCsv(by, items));

@@ -1,6 +1,7 @@
 import type { Client } from 'aedes';
 import type { Logger } from 'pino';
 import { type Clock, type DropReason, LamppostError } from '../../domain/index.ts';
+import { QuietLog, shown } from '../quiet-log.ts';
 import { Delivery } from './delivery.ts';
 import { type Drop, Drops } from './drops.ts';
 import { SessionsFile } from './file.ts';
@@ -36,6 +37,7 @@ export class Sessions {
   readonly persistence: Persistence;
   readonly retained: RetainedMessages;
   readonly #deps: SessionsDeps;
+  readonly #quiet: QuietLog;
   readonly #file: SessionsFile;
   readonly #table: SessionTable;
   readonly #queues: Queues;
@@ -46,6 +48,7 @@ export class Sessions {
   /** Opens or creates the file and ends sessions whose owner is gone or has a new secret. Throws `disk`, `too-new`. */
   constructor(deps: SessionsDeps, path: string, limits: SessionLimits) {
     this.#deps = deps;
+    this.#quiet = new QuietLog(deps.log, deps.clock);
     const file = new SessionsFile(path, deps.log);
     this.#file = file;
     this.#table = new SessionTable(file, limits, deps.clock.now());
@@ -195,7 +198,7 @@ export class Sessions {
   }
 
   #dropped({ id, owner: { user } }: Session, reason: DropReason, messages: number): void {
-    this.#deps.log.warn({ session: id, reason, messages }, 'messages of a session dropped');
+    this.#quiet.warn(user, reason, 'messages of a session dropped', { session: shown(id), messages });
     this.#drops.add({ session: id, user, reason, messages }, this.#deps.clock.now());
   }
 

@@ -24,8 +24,9 @@ import {
 } from './connection.ts';
 import { type Ask, createAsk, identifier, Places } from './influxql.ts';
 import { createLineBuilder, fieldOf, Rows } from './lines.ts';
-import { countIn, deviceOf, metricsIn, readInflux, scanInflux } from './reading.ts';
+import { countIn, deviceOf, metricsIn, readInflux } from './reading.ts';
 import { type Verdict, verdictOf } from './responses.ts';
+import { scanInflux } from './scan.ts';
 import { createLineWriter, type LineWriter } from './writer.ts';
 
 interface Deps {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { SETTINGS } from '../../app/config.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MOST = 120;
@@ -71,17 +72,20 @@ const FOLDERS = readdirSync(ROOT, { withFileTypes: true }).flatMap((entry) =>
   entry.isDirectory() ? [entry.name] : [],
 );
 
-/** Topics that look like paths. */
-const TOPICS = ['events/logins'];
-
 test.each(CURRENT)('docs - every file and folder of ours that %s names exists', (page) => {
   const text = prose(page).map((line) => line.text);
   const named = [...text.join('\n').matchAll(/`([a-z][\w-]*)(\/[\w./-]*[\w/])`/g)];
   const ours = named
     .filter(([, folder]) => FOLDERS.includes(folder!) && folder !== 'city')
-    .map(([, folder, rest]) => `${folder}${rest}`)
-    .filter((path) => !TOPICS.includes(path));
+    .map(([, folder, rest]) => `${folder}${rest}`);
   expect(ours.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
+test('docs - settings.md has every setting, and no other', () => {
+  const names = [...read('docs/settings.md').matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) =>
+    cell!.split(', ').map((name) => name.replaceAll('`', '')),
+  );
+  expect(names.sort()).toEqual([...SETTINGS].sort());
 });
 
 test.each(ADRS)('docs - %s has a status, a date and what was not taken', (page) => {

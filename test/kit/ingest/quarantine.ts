@@ -11,7 +11,7 @@ import { transact } from '../../../store/index.ts';
 import { cityControl, intakeBench, openState } from './intake.ts';
 
 /** A profile that measures `a` only; in `widened` it measures `x`, too. */
-export const narrow = cityControl({ profiles: { bin: ['a'] } });
+const narrow = cityControl({ profiles: { bin: ['a'] } });
 export const widened = cityControl({
   metrics: { a: { min: 0, max: 100 }, x: { min: 0, max: 100 } },
   profiles: { bin: ['a', 'x'] },

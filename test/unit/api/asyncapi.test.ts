@@ -41,8 +41,8 @@ test('asyncapi - has the topics of the contract', () => {
     'send events/alerts/{rule}/{group} qos 1',
     'send events/tickets/{department}/{ticket} qos 1',
     'send events/silences/{silence} qos 1',
-    'send events/logins qos 1',
     'send events/sessions/{key} qos 0',
+    'send events/logins/{source} qos 1',
     'send tickets/{department}/{ticket} qos 1 retained',
   ]);
 });

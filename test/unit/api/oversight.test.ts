@@ -130,6 +130,19 @@ describe('open data', () => {
     });
   });
 
+  test('is made once a minute, and is sent again only where it changed', async () => {
+    for (const path of ['/public/oversight.json', '/public/tickets.geojson']) {
+      const etag = (await open(path)).headers.get('etag')!;
+      expect((await open(path)).headers.get('etag')).toBe(etag);
+      const known = await api.fetch(path, { key: null, headers: { 'if-none-match': etag } });
+      expect([known.status, await known.text(), known.headers.get('cache-control')]).toEqual([
+        304,
+        '',
+        'public, max-age=60',
+      ]);
+    }
+  });
+
   test('has a page in both languages that needs no key and nothing from other servers', async () => {
     for (const path of ['/public', '/public.js']) {
       const response = await open(path);

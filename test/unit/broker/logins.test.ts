@@ -17,8 +17,11 @@ beforeEach(() => {
   events = [];
   closed = 0;
   const after = (ms: number, run: () => void) => {
-    waiting.push({ atMs: nowMs + ms, run });
-    return () => {};
+    const one = { atMs: nowMs + ms, run };
+    waiting.push(one);
+    return () => {
+      waiting = waiting.filter((other) => other !== one);
+    };
   };
   let id = 0;
   const deps = { clock: { now: () => nowMs }, timers: { after }, newId: () => `e${++id}` };
@@ -85,6 +88,13 @@ test('logins - an address has 64 delayed responses, all have 512; beyond it conn
   expect(fail('203.0.113.1', 'bin-1')).toBe(5_000);
 });
 
+test('logins - at the stop no response is waited for', () => {
+  for (let i = 0; i < 20; i++) fail('203.0.113.7', 'bin-1');
+  expect(waiting).toHaveLength(17);
+  logins.stop();
+  expect(waiting).toEqual([]);
+});
+
 test('logins - twenty failures of a known name are an event, at most one an hour', () => {
   for (let i = 0; i < 19; i++) fail('203.0.113.7', 'bin-1');
   expect(events).toEqual([]);
@@ -95,6 +105,14 @@ test('logins - twenty failures of a known name are an event, at most one an hour
   expect(events).toHaveLength(1);
   fail('203.0.113.7', 'bin-1');
   expect(events).toHaveLength(2);
+});
+
+test('logins - a right secret between them makes no more events', () => {
+  for (let i = 0; i < 200; i++) {
+    if (i % 25 === 0) logins.succeeded('203.0.113.7', 'bin-1');
+    fail('203.0.113.7', 'bin-1');
+  }
+  expect(events.filter(({ user }) => user !== null)).toHaveLength(1);
 });
 
 test('logins - names of nobody are an event of their address only', () => {

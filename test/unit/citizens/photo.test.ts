@@ -23,6 +23,7 @@ import {
   segment,
   vp8Of,
 } from '../../kit/citizens/pictures.ts';
+import { BOMBS, HIDDEN as HIDDEN_MESSAGE, picturesWithSecrets } from '../../kit/hostile/photos.ts';
 
 const file = (name: string) => readFileSync(new URL(`../../fixtures/photos/${name}`, import.meta.url));
 const FILES = [
@@ -167,6 +168,13 @@ test.each<[string, Buffer]>([
   expect(cleaned(after).bytes.equals(after)).toBe(true);
 });
 
+const SECRETS = Object.entries(picturesWithSecrets({ jpeg: file('baseline.jpg'), webp: file('lossy.webp') }));
+
+test.each(SECRETS)('photo - no message stays in %s', (_name, bytes) => {
+  const photo = photoOf(bytes);
+  if (typeof photo !== 'string') expect(photo.bytes.includes(HIDDEN_MESSAGE)).toBe(false);
+});
+
 test('photo - the colour transform of Adobe stays, in its canonical segment', () => {
   const { bytes } = cleaned(jpegOf(segment(0xee, Buffer.from('AdobeSECRET\x02', 'latin1'))));
   expect(bytes.includes(segment(0xee, Buffer.from('Adobe\0\x64\0\0\0\0\x02', 'latin1')))).toBe(true);
@@ -276,6 +284,12 @@ describe('work', () => {
     ['WebP chunks', riffOf(...Array.from({ length: 100_000 }, () => ['SECR', Buffer.alloc(0)] as const))],
   ])('photo - a file of tiny %s is refused after a bounded number of them', (_name, bytes) => {
     expect(count(bytes)).toEqual({ result: 'too-many-parts', parts: MOST_PARTS });
+  });
+
+  test.each(Object.entries(BOMBS))('photo - a file of 5 MB is read in bounded work: %s', (_name, bomb) => {
+    const { result, parts } = count(bomb(MOST_PHOTO_BYTES));
+    expect(parts).toBeLessThanOrEqual(MOST_PARTS);
+    expect(typeof result).toBe('string');
   });
 
   test('photo - as many segments as the bound are read, one more is refused', () => {

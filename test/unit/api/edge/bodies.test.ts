@@ -1,5 +1,6 @@
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createShares } from '../../../../api/edge/memory.ts';
 import { EDGE } from '../../../../api/index.ts';
 import { ADMIN, openApi, type TestApi } from '../../../kit/api/kit.ts';
 import { posting, rawClient } from '../../../kit/api/raw.ts';
@@ -131,6 +132,68 @@ describe('a client that sends slowly', () => {
     client.socket.write(body);
     await client.until(/no backtests here/);
     client.socket.destroy();
+  });
+});
+
+describe('memory', () => {
+  const keyed = { 'content-type': 'application/json', 'content-length': '60000' };
+  const post = (key: string) =>
+    rawClient(api.port, posting('/api/v1/silences', { ...keyed, authorization: `Bearer ${key}` }));
+
+  test('api - bodies that one key sends at once are bounded before they are read, and those of others are read', async () => {
+    await api.stop();
+    api = await openApi({ edge: { memory: { bodies: 240_000 } } });
+    const [one, other] = [api.key('operator'), api.key('operator')];
+    const slow = [post(one), post(one)];
+    for (const { socket } of slow) socket.write('{');
+    const third = post(one);
+    expect(await third.until(/429 Too Many/)).toMatch(/retry-after: 1/i);
+    const fine = post(other);
+    fine.socket.write(`{${' '.repeat(59_999)}`);
+    await fine.until(/not valid JSON/);
+    for (const { socket } of [...slow, third, fine]) socket.destroy();
+    expect(api.deps.refusals.counts().memory).toBe(1);
+  });
+
+  test('api - a key whose responses are not taken gets no more, and others do', async () => {
+    await api.stop();
+    api = await openApi({ edge: { memory: { responses: 4_000_000 } } });
+    api.incidents(1_000);
+    expect((await api.fetch('/health')).status).toBe(200);
+    const key = api.key('viewer');
+    const lines = ['GET /api/v1/tickets?limit=1000 HTTP/1.1', 'host: x', `authorization: Bearer ${key}`, ''];
+    // More than the system's buffers take.
+    const deaf = rawClient(api.port, Array.from({ length: 30 }, () => lines).flat());
+    deaf.socket.pause();
+    expect((await api.fetch('/api/v1/tickets?limit=1000')).status).toBe(200);
+    while (api.deps.refusals.counts().memory === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    deaf.socket.resume();
+    const text = await deaf.until(/HTTP\/1.1 429 [\s\S]*read them first/);
+    expect(text).toMatch(/^HTTP\/1.1 200 /);
+    deaf.socket.destroy();
+    expect((await api.fetch('/api/v1/tickets?limit=1000', { key })).status).toBe(200);
+  });
+
+  test('api - a holder has at most what is then left for all others', () => {
+    const shares = createShares(100);
+    expect(shares.fits('a', 50)).toBe(true);
+    const give = shares.add('a', 50);
+    expect([shares.fits('a', 1), shares.fits('b', 25), shares.fits('b', 26)]).toEqual([false, true, false]);
+    shares.add('b', 25);
+    expect([shares.fits('c', 12), shares.fits('c', 13)]).toEqual([true, false]);
+    give();
+    expect([shares.of('a'), shares.fits('a', 37), shares.fits('a', 38)]).toEqual([0, true, false]);
+  });
+
+  test('api - a client that waits for 100 Continue is refused before it sends its body, or asked for it', async () => {
+    const wrong = rawClient(api.port, posting('/api/v1/silences', { ...keyed, expect: '100-continue' }));
+    expect(await wrong.until(/\r\n\r\n/)).toMatch(/^HTTP\/1.1 401 /);
+    const headers = { ...keyed, expect: '100-continue', authorization: `Bearer ${ADMIN}` };
+    const right = rawClient(api.port, posting('/api/v1/silences', headers));
+    expect(await right.until(/\r\n\r\n/)).toMatch(/^HTTP\/1.1 100 Continue/);
+    right.socket.write(`{${' '.repeat(59_999)}`);
+    await right.until(/not valid JSON/);
+    for (const { socket } of [wrong, right]) socket.destroy();
   });
 });
 

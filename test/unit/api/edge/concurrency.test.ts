@@ -13,10 +13,9 @@ afterEach(async () => {
 async function open(perHolder: number, total: number) {
   const app = Fastify({ forceCloseConnections: true });
   respondWithProblems(app);
-  app.decorateRequest('key', null);
-  app.decorateRequest('source', '');
+  app.decorateRequest('holder', '');
   app.addHook('onRequest', async (request: FastifyRequest) => {
-    request.key = { id: String(request.headers['x-key']), name: '', role: 'viewer', department: null };
+    request.holder = String(request.headers['x-key']);
   });
   const limits = { perHolder, total };
   limitConcurrency(app, createRefusals(), { queries: limits, lists: limits });

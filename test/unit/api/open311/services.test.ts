@@ -1,3 +1,4 @@
+import { get } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Errors, type Open311, openOpen311 } from '../../../kit/api/open311.ts';
 
@@ -34,6 +35,19 @@ describe('GET discovery', () => {
     const { pathname } = new URL(body.endpoints[0]!.url);
     for (const join of ['/', '//', '///'])
       expect((await server.json(`${pathname}${join}services.json`)).status).toBe(200);
+  });
+
+  test('no address follows the Host of a request', async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const headers = { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' };
+    get({ port: server.api.port, path: '/open311/discovery.json', headers, agent: false }, async (reply) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of reply) chunks.push(chunk as Buffer);
+      resolve(String(Buffer.concat(chunks)));
+    });
+    const text = await promise;
+    expect(text).toContain(`"http://localhost:${server.api.port}/open311/v2"`);
+    expect(text).not.toContain('evil');
   });
 
   test('behind a proxy it has the public address', async () => {
