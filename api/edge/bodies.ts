@@ -16,7 +16,7 @@ declare module 'fastify' {
 /** The largest body of a route that does not say its own, bytes. */
 export const BODY_LIMIT = 64 * 1024;
 /** How deeply lists and objects may stand inside each other. */
-export const MOST_NESTED = 64;
+const MOST_NESTED = 64;
 /** How much of a refused body is read, bytes. */
 const MOST_DRAINED = 1024 * 1024;
 
@@ -89,7 +89,7 @@ function parseJson(app: FastifyInstance, refusals: Refusals): void {
 }
 
 /** Returns how deeply lists and objects stand inside each other in a text of JSON; of other text any number. */
-export function depthOf(text: string): number {
+function depthOf(text: string): number {
   let [depth, most, quoted] = [0, 0, false];
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

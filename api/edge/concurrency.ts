@@ -4,7 +4,7 @@ import { createGate, type GateLimits } from '../../limits/index.ts';
 import type { Refusals } from './refusals.ts';
 
 /** How many expensive requests of each kind run at once, of one key and in all. */
-export const CONCURRENCY = {
+const CONCURRENCY = {
   /** Reads of the history: readings, exports, trials and backtests of rules. */
   queries: { perHolder: 4, total: 32 },
   /** Lists that anybody may read without a key, counted by address. */

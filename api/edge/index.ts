@@ -19,7 +19,7 @@ export { decoded, ENCODINGS, isEncoding } from './encodings.ts';
 export { PAGE_CSP, setHeaders } from './headers.ts';
 export { listenerOf } from './listener.ts';
 export { EDGE, type EdgeOptions } from './options.ts';
-export { createRefusals, REFUSED, type Refusals } from './refusals.ts';
+export { createRefusals, type Refusals } from './refusals.ts';
 export { acceptWebSockets } from './web-sockets.ts';
 
 interface Parts {

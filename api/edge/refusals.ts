@@ -1,5 +1,5 @@
 /** Why requests and connections are refused or ended. */
-export const REFUSED = [
+const REFUSED = [
   'no-key',
   'wrong-key',
   'wrong-keys-limit',
