@@ -3,7 +3,7 @@ import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
 import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
 import { type Bridge, openBridge } from '../broker/index.ts';
-import type { Clock, Key } from '../domain/index.ts';
+import type { City, Clock, Key } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
 import { createDeviceService, createKeyService, type Registry } from '../registry/index.ts';
@@ -46,19 +46,15 @@ export interface ApiParts {
 
 /** Returns the services behind the API. */
 export function createApiDeps(parts: ApiParts): ApiDeps {
-  const { config, log, clock, threads, city, state, ledger, quarantine, replays } = parts;
+  const { config, log, clock, threads, city, ledger, quarantine } = parts;
   const { engine, broker } = threads;
-  const tickets = createTicketReader(state);
-  const outbox = createOutboxReader(state);
-  const silences = createSilences({
-    store: createSilenceStore(state),
-    write: engine,
-    clock,
-    city: () => city.current().city,
-    ruleIds: () => parts.rules.list().map(({ id }) => id),
-    device: (id) => parts.registry.get(id),
-  });
   const refusals = createRefusals();
+  const ofState = createStateDeps({
+    ...parts,
+    engine,
+    city: () => city.current().city,
+    onAppended: threads.onAppended,
+  });
   return {
     log,
     clock,
@@ -68,7 +64,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     backtest: parts.backtest,
     backups: parts.backups,
     reloadCity: () => city.reload(),
-    ledger: async (device) => ledger.read(device),
+    ...ofState,
     devices: {
       ...createDeviceService({
         registry: parts.registry,
@@ -81,36 +77,10 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     keys: createKeyService({ registry: parts.registry, broker: broker.credentials, admin: parts.admin }),
     history: remoteHistory(engine),
     queries: createQueries(config.http.queries, clock),
-    quarantine: {
-      list: (query) => quarantine.list(query),
-      get: (id) => quarantine.get(id),
-      usage: (device) => quarantine.usage(device),
-      replay: (request) => replays.start(request),
-      replayJob: (id) => replays.get(id),
-      discard: (ids, by, note) => engine.discard(ids, by, note),
-    },
     ingest: (device, secret, leaf, payload) =>
       broker.ingest({ device, secret, topic: `devices/${device}/${leaf}`, payload }),
     maxMessage: config.mqtt.maxPacket,
-    alerts: createAlertReader(state),
-    held: { ...createWaitingReader(state), silencedBy: silences.matching },
-    tickets: {
-      ...tickets,
-      act: engine.act,
-      open: engine.openTicket,
-      split: engine.splitTicket,
-    },
-    silences,
-    oversight: createOversight(state, clock),
-    publicTickets: createPublicTickets(state),
     citizens: parts.citizens,
-    events: {
-      page: (query) => outbox.page({ ...query, after: Number(query.after ?? 0) }),
-      head: () => outbox.head(),
-      oldest: () => outbox.oldest(),
-      store: () => outbox.store(),
-      onAppended: threads.onAppended,
-    },
     webhooks: threads.webhooks,
     subscriptions: threads.subscriptions,
     async readiness() {
@@ -124,7 +94,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),
       journalBytes: () => threads.journal.bytes(),
-      openTickets: () => tickets.openCount(),
+      openTickets: () => ofState.tickets.openCount(),
       devices: () => parts.registry.count(),
       notifications: () => threads.notify.counts(),
       newestBackupMs: () => parts.backups.newestMs(),
@@ -132,6 +102,61 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     }),
     acceptWebSocket: (stream, address) => bridgeWebSocket(stream, openBridge(parts.bridge, address)),
   };
+}
+
+/** The parts of what the API reads from the state file, and changes in it. */
+interface StateParts extends Pick<ApiParts, 'clock' | 'registry' | 'state' | 'ledger' | 'quarantine' | 'replays'> {
+  readonly engine: Pick<
+    Threads['engine'],
+    'act' | 'openTicket' | 'splitTicket' | 'addSilence' | 'endSilence' | 'discard'
+  >;
+  readonly city: () => City;
+  readonly rules: Pick<RuleRepository, 'list'>;
+  readonly onAppended: ApiDeps['events']['onAppended'];
+}
+
+/** Returns the services of what is in the state file: quarantine, alerts, tickets, silences, events. */
+export function createStateDeps(parts: StateParts) {
+  const { clock, state, ledger, quarantine, replays, engine } = parts;
+  const tickets = createTicketReader(state);
+  const outbox = createOutboxReader(state);
+  const silences = createSilences({
+    store: createSilenceStore(state),
+    write: engine,
+    clock,
+    city: parts.city,
+    ruleIds: () => parts.rules.list().map(({ id }) => id),
+    device: (id) => parts.registry.get(id),
+  });
+  return {
+    ledger: async (device) => ledger.read(device),
+    quarantine: {
+      list: (query) => quarantine.list(query),
+      get: (id) => quarantine.get(id),
+      usage: (device) => quarantine.usage(device),
+      replay: (request) => replays.start(request),
+      replayJob: (id) => replays.get(id),
+      discard: (ids, by, note) => engine.discard(ids, by, note),
+    },
+    alerts: createAlertReader(state),
+    held: { ...createWaitingReader(state), silencedBy: silences.matching },
+    tickets: {
+      ...tickets,
+      act: engine.act,
+      open: engine.openTicket,
+      split: engine.splitTicket,
+    },
+    silences,
+    oversight: createOversight(state, clock),
+    publicTickets: createPublicTickets(state),
+    events: {
+      page: (query) => outbox.page({ ...query, after: Number(query.after ?? 0) }),
+      head: () => outbox.head(),
+      oldest: () => outbox.oldest(),
+      store: () => outbox.store(),
+      onAppended: parts.onAppended,
+    },
+  } satisfies Partial<ApiDeps>;
 }
 
 /** Devices whose waiting is a metric of their own. */

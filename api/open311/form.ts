@@ -8,6 +8,8 @@ const MOST_TEXT = 256 * 1024;
 const MOST_FIELDS = 100;
 /** The largest body: a photo, the fields, and what is between the parts. */
 const MOST_BODY = MOST_PHOTO_BYTES + 2 * MOST_TEXT;
+/** Packets of 280 bytes would still be fewer. */
+const MOST_PIECES = 20_000;
 
 /** Limits of a multipart form, sizes in bytes. */
 export const FORM_LIMITS = {
@@ -58,32 +60,70 @@ function drain({ raw }: FastifyRequest): void {
   raw.resume();
 }
 
-async function readFields({ raw }: FastifyRequest, visit: Visit): Promise<Form> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MOST_TEXT) throw wrong(`a form without a photo has at most ${MOST_TEXT} bytes`);
-    visit.hold(chunk.length);
-    chunks.push(chunk);
+/** Counts the bytes of a body, and the pieces that they arrive in: a piece costs as much as some hundred bytes. */
+class Arrival {
+  #bytes = 0;
+  #pieces = 0;
+
+  /** Throws `Refused` where the body is larger than any form, or comes in pieces that no client makes. */
+  take({ length }: Buffer): void {
+    this.#bytes += length;
+    this.#pieces++;
+    if (this.#bytes > MOST_BODY) throw wrong(`the form has more than ${MOST_BODY} bytes; media: at most 5 MB`);
+    if (this.#pieces > MOST_PIECES) throw wrong(`the form comes in more than ${MOST_PIECES} pieces; send larger ones`);
   }
-  const text = Buffer.concat(chunks).toString();
+}
+
+/** Bytes one after another in memory of their own, which can move to a thread. It is never more than twice as large. */
+class Gathered {
+  #memory: Buffer<ArrayBuffer> = Buffer.allocUnsafeSlow(1_024);
+  #length = 0;
+
+  add(chunk: Buffer): void {
+    const needed = this.#length + chunk.length;
+    if (needed > this.#memory.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * needed, MOST_PHOTO_BYTES)));
+      this.#memory.copy(larger, 0, 0, this.#length);
+      this.#memory = larger;
+    }
+    chunk.copy(this.#memory, this.#length);
+    this.#length = needed;
+  }
+
+  bytes(): Buffer {
+    return this.#memory.subarray(0, this.#length);
+  }
+}
+
+async function readFields({ raw }: FastifyRequest, visit: Visit): Promise<Form> {
+  const arrival = new Arrival();
+  const gathered = new Gathered();
+  for await (const chunk of raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    arrival.take(chunk);
+    visit.hold(chunk.length);
+    gathered.add(chunk);
+    if (gathered.bytes().length > MOST_TEXT) throw wrong(`a form without a photo has at most ${MOST_TEXT} bytes`);
+  }
+  const text = gathered.bytes().toString();
   if (text.split('&', MOST_FIELDS + 1).length > MOST_FIELDS) throw wrong(`a form has at most ${MOST_FIELDS} fields`);
   return formOf([...new URLSearchParams(text)], null);
 }
 
 /** Parts are taken as they arrive. A body without an end is cut where it is larger than any form. */
 async function readParts(request: FastifyRequest, visit: Visit): Promise<Form> {
-  const { promise: tooLarge, reject } = Promise.withResolvers<never>();
-  tooLarge.catch(() => {});
-  let bytes = 0;
+  const { promise: tooMuch, reject } = Promise.withResolvers<never>();
+  tooMuch.catch(() => {});
+  const arrival = new Arrival();
   request.raw.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > MOST_BODY) reject(wrong(`the form has more than ${MOST_BODY} bytes; media: at most 5 MB`));
+    try {
+      arrival.take(chunk);
+    } catch (error) {
+      reject(error);
+    }
   });
   const read = takeParts(request, visit);
   read.catch(() => {});
-  return await Promise.race([read, tooLarge]);
+  return await Promise.race([read, tooMuch]);
 }
 
 async function takeParts(request: FastifyRequest, visit: Visit): Promise<Form> {
@@ -107,24 +147,18 @@ async function takeParts(request: FastifyRequest, visit: Visit): Promise<Form> {
   return formOf(entries, file);
 }
 
-/** Browsers send an empty file where none was chosen; it counts as none. Memory of its own can move to a thread. */
+/** Browsers send an empty file where none was chosen; it counts as none. */
 async function fileOf(
   stream: AsyncIterable<Buffer>,
   { visit, isSecond }: { readonly visit: Visit; readonly isSecond: boolean },
 ): Promise<Buffer | null> {
-  const chunks: Buffer[] = [];
-  let length = 0;
+  const gathered = new Gathered();
   for await (const chunk of stream) {
     if (isSecond) throw wrong('one photo, not 2');
     visit.hold(chunk.length);
-    chunks.push(chunk);
-    length += chunk.length;
+    gathered.add(chunk);
   }
-  if (length === 0) return null;
-  const file = Buffer.allocUnsafeSlow(length);
-  let at = 0;
-  for (const chunk of chunks) at += chunk.copy(file, at);
-  return file;
+  return gathered.bytes().length === 0 ? null : gathered.bytes();
 }
 
 /** Characters that XML and people's screens do not have: controls but tabs and line breaks, and halves of others. */

@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads';
 import type { Photo, PhotoFault, PhotoThread } from '../../citizens/index.ts';
 import { spawn } from './rpc.ts';
 
@@ -7,15 +8,24 @@ export function startPhotoThread(): PhotoThread {
   const { worker, ended } = spawn<object>('./photo.ts', { data: {}, onCrash: () => {} });
   return {
     clean(file) {
-      const own = file.byteLength === file.buffer.byteLength ? file : new Uint8Array(file);
       const { promise, resolve, reject } = Promise.withResolvers<Photo | PhotoFault>();
       worker.once('message', (result: PhotoFault | (Omit<Photo, 'bytes'> & { readonly bytes: Uint8Array })) =>
         resolve(typeof result === 'string' ? result : { ...result, bytes: Buffer.from(result.bytes.buffer) }),
       );
       void ended.then(() => reject(new Error('the thread that cleans photos has ended')));
-      worker.postMessage(own, [own.buffer as ArrayBuffer]);
+      move(worker, file);
       return promise;
     },
     end: () => worker.terminate(),
   };
+}
+
+/** A part of Node's pool cannot be moved; it is copied. */
+function move(worker: Worker, file: Uint8Array): void {
+  try {
+    worker.postMessage(file, [file.buffer as ArrayBuffer]);
+  } catch (error) {
+    if ((error as Error).name !== 'DataCloneError') throw error;
+    worker.postMessage(new Uint8Array(file));
+  }
 }

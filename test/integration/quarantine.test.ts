@@ -247,6 +247,32 @@ describe('quarantine', () => {
     expect((await server.settledLedger('junk-1')).messages.quarantined).toBe(1);
   });
 
+  test('one message with 12,000 faults - the list, the report and other requests stay small and quick', async () => {
+    await register('faulty-1');
+    const reports: Buffer[] = [];
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, {
+      clientId: 'faulty-1',
+      username: 'faulty-1',
+      password: secrets.get('faulty-1')!,
+    });
+    client.on('message', (_topic, payload) => reports.push(payload));
+    await client.subscribeAsync('devices/faulty-1/rejections');
+    const payload = `[${Array.from({ length: 12_000 }, () => '{"metrics":{"x":0}}').join()}]`;
+    await client.publishAsync('devices/faulty-1/readings', payload, { qos: 1 });
+    const ledger = await server.settledLedger('faulty-1');
+    expect(readingsOf(ledger)).toMatchObject({ received: 12_000, quarantined: 12_000 });
+    const lists = Array.from({ length: 5 }, () => server.get<Page<Quarantined>>('/api/v1/quarantine'));
+    expect(await server.get('/ready')).toMatchObject({ ready: true });
+    for (const list of await Promise.all(lists)) {
+      expect(JSON.stringify(list).length).toBeLessThan(1_000_000);
+      expect(list.items[0]).toMatchObject({ device: 'faulty-1', count: 12_000, bytes: payload.length });
+    }
+    await expect.poll(() => reports.length).toBe(1);
+    expect(reports[0]!.length).toBeLessThan(64 * 1024);
+    expect(await server.refusedText((await inQuarantine('device=faulty-1'))[0]!.id)).toBe(payload);
+    await client.endAsync();
+  });
+
   test('kill -9 in the middle of a replay - every message is stored once, and the ledger balances', async () => {
     const eui = 'ffffffffffffff01';
     const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {

@@ -9,6 +9,8 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     /** Names of attacks, comma separated; absent: all. */
     only: { type: 'string' },
+    /** Whether a verdict on times counts at once, without a second look. */
+    once: { type: 'boolean', default: false },
   },
 });
 const names = values.only?.split(',') ?? Object.keys(ATTACKS);
@@ -22,7 +24,7 @@ const arena = await Arena.open({ tickets: names.some((name) => ATTACKS[name]!.ti
 try {
   for (const name of names) {
     process.stderr.write(`${name} …\n`);
-    const verdict = await arena.withstands(name, Number(values.seconds) * 1_000);
+    const verdict = await arena.withstands(name, Number(values.seconds) * 1_000, values.once);
     process.stderr.write(`${tableOf([verdict])}\n`);
   }
   const lost = await arena.lost();

@@ -12,6 +12,7 @@ import {
   createRefusals,
   type QueryLimits,
 } from '../../../api/index.ts';
+import { createStateDeps } from '../../../app/api-deps.ts';
 import { backupSources, checkTogether } from '../../../app/backup.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
 import { createThreadEffects } from '../../../app/threads/effects.ts';
@@ -49,7 +50,6 @@ import {
 import { createRegistry, hashSecret, sameHash } from '../../../registry/index.ts';
 import {
   ALERT_SCHEMA,
-  createAlertReader,
   createRuleRepository,
   createRulesConsumer,
   createTrial,
@@ -57,15 +57,7 @@ import {
   RULES_SCHEMA,
 } from '../../../rules/index.ts';
 import { createBackups, transact } from '../../../store/index.ts';
-import {
-  createOversight,
-  createPublicTickets,
-  createSilenceStore,
-  createSilences,
-  createTicketReader,
-  createWaitingReader,
-  TICKET_SCHEMA,
-} from '../../../tickets/index.ts';
+import { TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake.ts';
 import { type OpenApiDocument, openApiChecker } from '../openapi.ts';
@@ -148,16 +140,7 @@ export async function openApi(
   const engine = createThreadEffects({ db: state, context, clock, onEvents: () => notifyAll() });
   const { effects, outbox } = engine;
   const events = createOutboxReader(reading);
-  const tickets = createTicketReader(reading);
   const ticketFunctions = remoteOf(engine.functions);
-  const silences = createSilences({
-    store: createSilenceStore(reading),
-    write: ticketFunctions,
-    clock,
-    city: () => city!,
-    ruleIds: () => book.list().map(({ id }) => id),
-    device: (id) => registry.get(id),
-  });
   const citizens = openCitizens(
     { dir, state: reading, engine: ticketFunctions, clock },
     { sameWithinM: 100, reporterDays: 90 },
@@ -238,6 +221,18 @@ export async function openApi(
   };
   const webSockets: string[] = [];
   const deps: ApiDeps = {
+    ...createStateDeps({
+      ...{ clock, registry, state: reading, ledger, quarantine, replays, rules: book },
+      engine: {
+        ...ticketFunctions,
+        discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
+      },
+      city: () => city!,
+      onAppended(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    }),
     log,
     clock,
     refusals: createRefusals(),
@@ -250,7 +245,6 @@ export async function openApi(
     },
     reloadCity: () => Promise.reject(new LamppostError('city', 'the city folder has mistakes:\nmetrics.yaml:1:1 no')),
     backtest,
-    ledger: async (device) => ledger.read(device),
     devices: {
       register: async (devices) => registry.register(devices),
       list: (query) => registry.list(query),
@@ -268,14 +262,6 @@ export async function openApi(
     },
     history,
     queries: createQueries(queryLimits, clock),
-    quarantine: {
-      list: (query) => quarantine.list(query),
-      get: (id) => quarantine.get(id),
-      usage: (device) => quarantine.usage(device),
-      replay: (request) => replays.start(request),
-      replayJob: (id) => replays.get(id),
-      discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
-    },
     ingest: async (device, secret, leaf, payload) => {
       if (!isDevice(device, secret)) return 'refused';
       const message = { ...native(device, payload.toString(), clock.now()), topic: `devices/${device}/${leaf}` };
@@ -283,28 +269,7 @@ export async function openApi(
       return 'acknowledged';
     },
     maxMessage: 4_096,
-    alerts: createAlertReader(reading),
-    held: { ...createWaitingReader(reading), silencedBy: silences.matching },
-    tickets: {
-      ...tickets,
-      act: ticketFunctions.act,
-      open: ticketFunctions.openTicket,
-      split: ticketFunctions.splitTicket,
-    },
-    silences,
-    oversight: createOversight(reading, clock),
-    publicTickets: createPublicTickets(reading),
     citizens: citizens.deps,
-    events: {
-      page: (query) => events.page({ ...query, after: Number(query.after ?? 0) }),
-      head: () => events.head(),
-      oldest: () => events.oldest(),
-      store: () => events.store(),
-      onAppended(listener) {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
-    },
     webhooks: remoteOf({ ...notifier.webhooks }),
     subscriptions: remoteOf({ ...notifier.subscriptions }),
     readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),

@@ -37,6 +37,8 @@ export interface Attack {
   readonly title: string;
   /** Whether it needs a city with 2,000 tickets. */
   readonly tickets?: boolean;
+  /** The shortest time that shows anything. */
+  readonly leastMs?: number;
   readonly run: (target: Target, signal: AbortSignal) => Promise<Figures>;
   /** Returns what is wrong beyond what every attack is judged by. */
   readonly judge?: (figures: Figures, spent: Spent) => string[];

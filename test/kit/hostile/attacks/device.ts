@@ -60,6 +60,7 @@ const manyFaults = (count: number) =>
 export const DEVICE: Readonly<Record<string, Attack>> = {
   'flood-qos0': {
     title: 'a device that floods with QoS 0 as fast as it can holds nobody else',
+    leastMs: 6_000,
     run: async (target, signal) => ({ messages: 500 * (await flood(target, 0, (id) => messages(id, 0, 500), signal)) }),
   },
   'flood-qos1': {
@@ -101,6 +102,7 @@ export const DEVICE: Readonly<Record<string, Attack>> = {
   },
   'qos2-kept': {
     title: 'publishes of QoS 2 of 250 KB without a PUBREL take no memory',
+    leastMs: 6_000,
     async run(target, signal) {
       const login = target.devices[5]!;
       const client = await RawClient.login(target, login);

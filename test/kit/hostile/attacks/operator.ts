@@ -59,6 +59,7 @@ const aTry = (rule: unknown) => JSON.stringify({ rule, device: 'attacker-0', rea
 export const OPERATOR: Readonly<Record<string, Attack>> = {
   'rule-yaml': {
     title: 'rules of YAML that cost more to read than to write stop nobody',
+    leastMs: 6_000,
     run: (target, signal) => {
       const bodies = [1_000, 5_000].flatMap((count) =>
         Object.values(ALIASES).map((make) => aTry(make(count).slice(0, 100_000))),
@@ -202,6 +203,7 @@ export const OPERATOR: Readonly<Record<string, Attack>> = {
   },
   'one-sender': {
     title: 'a citizen who sends without end does not keep out the other citizens of that app',
+    leastMs: 6_000,
     async run(target, signal) {
       const [{ secret: api_key }] = target.keys['citizen-app'];
       const send = (device_id: string, from: string, n: number) => {

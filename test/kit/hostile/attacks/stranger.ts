@@ -68,10 +68,12 @@ const UPGRADE =
 export const STRANGER: Readonly<Record<string, Attack>> = {
   'photos-small': {
     title: 'photos of 200 KB without a key that cost seconds to parse stop nobody',
+    leastMs: 6_000,
     run: (target, signal) => bombs(target, signal, 200_000, {}),
   },
   'photos-large': {
     title: 'photos of 5 MB without a key that cost minutes to parse stop nobody',
+    leastMs: 6_000,
     run: (target, signal) => bombs(target, signal, 5 * MIB - 1_000, { api_key: 'of-nobody-'.repeat(5) }),
   },
   'forms-without-key': {
@@ -112,6 +114,7 @@ export const STRANGER: Readonly<Record<string, Attack>> = {
   },
   'open311-lists': {
     title: 'sixty lists of 2,000 tickets at a time over Open311 stop nobody',
+    leastMs: 6_000,
     tickets: true,
     async run(target, signal) {
       const paths = [
@@ -162,21 +165,25 @@ export const STRANGER: Readonly<Record<string, Attack>> = {
   },
   'silent-mqtt': {
     title: 'an address that opens silent MQTT sockets takes no place of a device elsewhere',
+    leastMs: 6_000,
     run: (target, signal) => connecting(target, silence(target.mqttPort, 4_000, signal)),
     judge: allConnect,
   },
   'half-connects': {
     title: 'an address that sends half a CONNECT takes no place of a device elsewhere',
+    leastMs: 6_000,
     run: (target, signal) => connecting(target, silence(target.mqttPort, 4_000, signal, CONNECT.subarray(0, 9))),
     judge: allConnect,
   },
   'silent-websockets': {
     title: 'an address that opens silent WebSockets takes no place of a device elsewhere',
+    leastMs: 6_000,
     run: (target, signal) => connecting(target, silence(target.httpPort, 4_000, signal, UPGRADE)),
     judge: allConnect,
   },
   'silent-http': {
     title: 'an address that opens silent HTTP sockets takes no place of an operator elsewhere',
+    leastMs: 6_000,
     run: (target, signal) => connecting(target, silence(target.httpPort, 4_000, signal)),
     judge: allConnect,
   },

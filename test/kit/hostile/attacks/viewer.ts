@@ -124,6 +124,7 @@ export const VIEWER: Readonly<Record<string, Attack>> = {
   },
   'readings-grid': {
     title: 'six queries of a million empty seconds stop nobody',
+    leastMs: 6_000,
     run: (target, signal) =>
       read(
         ...([target, signal, 6] as const),
@@ -178,6 +179,7 @@ export const VIEWER: Readonly<Record<string, Attack>> = {
   },
   'sse-all-slots': {
     title: 'five keys with 200 event streams each leave a place for an operator',
+    leastMs: 6_000,
     async run(target, signal) {
       const five = [...target.keys.viewer, ...target.keys.operator, target.keys.admin[0]];
       const keys = five.map(({ secret }) => secret);

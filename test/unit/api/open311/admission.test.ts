@@ -52,6 +52,8 @@ function open({ path = PATH, from = '127.0.0.1', headers = {} as Record<string, 
   return {
     response,
     write: (piece: string | Buffer) => new Promise<void>((done) => void sent.write(piece, () => done())),
+    /** Writes to the socket, past the encoding of the body. */
+    raw: (bytes: string) => void sent.socket!.write(bytes),
     end: (piece = '') => void sent.end(piece),
     close: () => void sent.destroy(),
   };
@@ -158,6 +160,17 @@ describe('before anyone is known', () => {
     expect((await endless.response).body[0]!.description).toMatch(/^the form has more than 5767168 bytes/);
     endless.close();
     expect((await server.post(FLOOD)).status).toBe(200);
+  });
+
+  test.each([
+    ['multipart', MULTIPART],
+    ['urlencoded', 'application/x-www-form-urlencoded'],
+  ])('api - a form (%s) that comes in very many tiny pieces is refused', async (_name, type) => {
+    const tiny = open({ headers: { 'content-type': type, 'transfer-encoding': 'chunked' } });
+    await tiny.write(type === MULTIPART ? FILE : 'a=');
+    tiny.raw('1\r\nx\r\n'.repeat(20_000));
+    expect((await tiny.response).body[0]!.description).toMatch(/^the form comes in more than 20000 pieces/);
+    tiny.close();
   });
 
   test.each([
