@@ -59,7 +59,8 @@ export function boundMemory(app: FastifyInstance, refusals: Refusals, { bodies =
     // Sent here, so that only a body that is wanted is sent.
     if (request.headers.expect !== undefined) reply.raw.writeContinue();
   });
-  app.addHook('preHandler', async ({ holder }) => {
+  app.addHook('preHandler', async ({ holder, routeOptions }) => {
+    if (routeOptions.config.uncounted === true) return;
     if (!unsent.fits(holder, 1) && unsent.of(holder) > 0) throw refused(NOT_TAKEN);
   });
   // Again, as others of the holder may have been under way when it was allowed. One alone is always sent.

@@ -34,9 +34,7 @@ export function ingestRoutes(app: App, { ingest, devices, maxMessage }: Deps): v
   void app.register(async (scope) => {
     // The payload is journalled as it was sent; the readers of the journal decode it.
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: maxMessage }, (_request, body, done) =>
-      done(null, body),
-    );
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
     scope.addHook('onRequest', identify);
     const within = scope.withTypeProvider<SchemaTypes>() as App;
     const tags = ['ingest'];
@@ -46,6 +44,7 @@ export function ingestRoutes(app: App, { ingest, devices, maxMessage }: Deps): v
       '/ingest/sensor-community',
       {
         config,
+        bodyLimit: maxMessage,
         schema: {
           tags,
           summary: 'Takes readings of a sensor.community station; the header X-Sensor names it',
@@ -58,6 +57,7 @@ export function ingestRoutes(app: App, { ingest, devices, maxMessage }: Deps): v
       '/ingest/:device',
       {
         config,
+        bodyLimit: maxMessage,
         schema: {
           tags,
           summary: 'Takes readings of one device: native JSON, SenML JSON or SenML CBOR, by content type',
