@@ -129,7 +129,7 @@ describe('before anyone is known', () => {
       more.end(END);
       const { status, headers } = await more.response;
       expect([status, headers['retry-after']]).toEqual([429, '5']);
-    });
+    }, 15_000);
     const other = open({ from: '127.0.0.2' });
     await other.write(FILE);
     await other.write(PHOTO);
@@ -147,7 +147,7 @@ describe('before anyone is known', () => {
       await again.write(Buffer.alloc(4 * MIB));
       again.end(END);
       expect((await again.response).status).toBe(403);
-    });
+    }, 15_000);
   });
 
   test('api - a body that is larger than any form is refused: by what it announces, and by what arrives', async () => {
