@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatProblems, openSource } from '../../city-model/index.ts';
+import { parse } from 'yaml';
 import { LamppostError, type Polygon, parseDuration } from '../../domain/index.ts';
 import type { PlannedDistrict } from './plan.ts';
 
@@ -45,12 +45,6 @@ function districtOf({ id, properties, geometry }: Feature): PlannedDistrict {
   const key = String(id ?? properties?.id);
   const polygons = geometry.type === 'Polygon' ? [geometry.coordinates] : geometry.coordinates;
   return { id: key, name: name ?? key, polygons: polygons as readonly Polygon[] };
-}
-
-function parse(text: string): unknown {
-  const { value, problems } = openSource({ path: 'line', text });
-  if (problems.length > 0) throw new SyntaxError(formatProblems(problems));
-  return value;
 }
 
 function english(text: unknown): string | undefined {
