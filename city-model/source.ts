@@ -16,8 +16,8 @@ export interface Source {
 }
 
 /**
- * Parses one file: `*.geojson` as JSON, all others as YAML. Never throws: syntax errors, and what is past the bounds, are
- * its `problems`.
+ * Parses one file: `*.geojson` as JSON, all others as YAML. Never throws: syntax errors, and what is past the bounds,
+ * are its `problems`.
  */
 export function openSource(file: CityFile, bounds: YamlBounds = FILE_BOUNDS): Source {
   return file.path.endsWith('.geojson') ? openJson(file) : openYaml(file, bounds);

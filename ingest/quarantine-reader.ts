@@ -92,7 +92,7 @@ export class QuarantineReader {
     return { ...quarantinedOf(row), raw: payload.toString('base64'), decoded: decodedOf(row, payload) };
   }
 
-  /** Returns how many bytes the quarantine takes, and what was dropped to make room; of one holder where it is given. */
+  /** Returns how many bytes the quarantine takes, and what was dropped to make room, of all or of one holder. */
   usage(holder?: string): QuarantineUsage {
     const row = holder === undefined ? this.#total() : this.#ofHolder(holder);
     const number = (name: string) => Number(row?.[name] ?? 0);

@@ -47,7 +47,8 @@ export const QUARANTINE_SCHEMA: RoomSchema = {
   insert into quarantine_holder select holder, sum(bytes), 0, 0 from quarantine_message group by holder;
   create index quarantine_holder_bytes on quarantine_holder (bytes);
   create table quarantine_total (
-    one integer primary key check (one = 1), bytes integer not null, messages integer not null, readings integer not null
+    one integer primary key check (one = 1),
+    bytes integer not null, messages integer not null, readings integer not null
   ) strict;
   insert into quarantine_total select 1, coalesce(sum(bytes), 0), 0, 0 from quarantine_message;
 `,

@@ -281,7 +281,7 @@ class Run {
     this.#rebuild(live > this.#ts.length / 2 ? live * 2 : this.#ts.length, 0);
   }
 
-  /** Copies the live entries of messages from `keepFrom` on into columns of a new length, their hashes into a new pool. */
+  /** Copies the live entries of messages from `keepFrom` on, and their hashes, into columns of a new length. */
   #rebuild(length: number, keepFrom: number): void {
     const run = new Run(length, Math.max(64, this.hashes(keepFrom) * 2 + 32));
     for (let i = this.start; i < this.end; i++) if (this.#position[i]! >= keepFrom) run.copy(this, i);
