@@ -31,7 +31,7 @@ const COMES_BACK_MS = 15_000;
 const RECOVERS_MS = 20_000;
 const DISTURBED_MS = 200;
 /** A server that is slower than this long after an attack is started again for the next one. */
-const FROZEN_MS = 1_000;
+const FROZEN_MS = 3_000;
 const SEED = Number(process.env.HOSTILE_SEED ?? 20_261_128);
 
 /** Levels error and fatal of pino. */

@@ -30,6 +30,9 @@ export function write(socket: Socket, bytes: Uint8Array | string): Promise<boole
   });
 }
 
+/** How long a login is waited for; one that is held longer counts as refused. */
+const LOGIN_MS = 5_000;
+
 interface LoginOptions {
   readonly from?: string;
   readonly clientId?: string;
@@ -68,7 +71,7 @@ export class RawClient {
     const client = new RawClient(socket);
     const { clientId = id, clean = true } = options;
     client.send(connectOf({ clientId, clean, username: id, password: Buffer.from(secret) }));
-    const answer = await client.next('connack');
+    const answer = await client.next('connack', LOGIN_MS);
     return answer?.cmd === 'connack' && answer.returnCode === 0 ? client : null;
   }
 
