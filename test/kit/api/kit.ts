@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -184,6 +184,8 @@ export async function openApi(
     devicesIn: () => registry.list({ limit: 100, after: null }).items,
   });
 
+  const backupFolder = join(dir, 'backups');
+  mkdirSync(backupFolder);
   const backups = createBackups({
     // There is no broker here, and so no sessions to copy.
     sources: backupSources({ dir, copyHistory: (to) => history.copyTo(to) }).filter(
@@ -193,7 +195,7 @@ export async function openApi(
     hold: async () => {},
     letGo: async () => {},
     about: () => ({ lamppost: '0.0.0', city: control.version }),
-    folder: null,
+    folder: backupFolder,
     clock,
     log,
   });

@@ -227,7 +227,7 @@ test('a backup has reporters and photos with their tickets, and restores them', 
   const id = taken.body[0]!.service_request_id;
   const { media_url } = await server.request(id);
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-citizens-'));
-  const [to, data] = [join(dir, 'monday'), join(dir, 'data')];
+  const [to, data] = [join(server.api.dir, 'backups', 'monday'), join(dir, 'data')];
   expect((await ask('POST', '/api/v1/backup', { body: { to } })).status).toBe(202);
   await vi.waitFor(
     async () => expect((await ask('GET', '/api/v1/backup')).body).toMatchObject({ state: 'done', error: null }),
