@@ -41,8 +41,8 @@ export const ClientRecordSchema = z
 /** What the broker knows of a user name since its start. */
 export type ClientRecord = ShapeOf<typeof ClientRecordSchema>;
 
-/** A device that was away sends what it measured meanwhile: a minute's worth may come at once, or this many messages. */
-const BURST_SECONDS = 60;
+/** A device that was away sends what it measured meanwhile: ten seconds' worth may come at once, or this much. */
+const BURST_SECONDS = 10;
 const LEAST_BURST = { messages: 1_000, bytes: 1024 * 1024 };
 /** A network server carries many devices; other keys only read. */
 const NETWORK_SERVER_FACTOR = 10;

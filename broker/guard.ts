@@ -11,6 +11,9 @@ export interface GuardLimits {
   readonly maxInFlight: number;
 }
 
+/** Packets of one client in one turn of the event loop: a read may have a hundred thousand of two bytes. */
+const PACKETS_A_TURN = 4_096;
+
 /** Why the guard cut a connection. */
 export type GuardRefusal = Extract<MqttReason, 'packet-too-large' | 'malformed-length'>;
 
@@ -43,10 +46,18 @@ export class PacketWalker {
   #shift = 0;
   #inHeader = false;
 
-  /** Continues with the next bytes. Returns why the connection must end; null where it need not. */
-  walk(bytes: Uint8Array, maxPacket: number): GuardRefusal | null {
+  /** After `walk`: how many of its bytes were walked. */
+  walked = 0;
+
+  /**
+   * Continues with the next bytes, at most until the end of `mostPackets` packets. Returns why the connection must end;
+   * null where it need not.
+   */
+  walk(bytes: Uint8Array, maxPacket: number, mostPackets = Number.POSITIVE_INFINITY): GuardRefusal | null {
+    const last = this.packets + mostPackets;
     let at = 0;
     while (at < bytes.length) {
+      if (this.packets >= last && this.begun === 0) break;
       if (this.#body > 0) {
         const skip = Math.min(this.#body, bytes.length - at);
         this.#body -= skip;
@@ -75,6 +86,7 @@ export class PacketWalker {
         }
       }
     }
+    this.walked = at;
     return null;
   }
 }
@@ -88,9 +100,29 @@ export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks
   const walker = new PacketWalker();
   const read = connection.read.bind(connection);
   let held = false;
+  /** Whether the rest of a read waits for the next turn of the event loop. */
+  let resting = false;
+
+  function resume(): void {
+    if (!held || resting || hooks.inFlight() > limits.maxInFlight / 2 || hooks.holds()) return;
+    held = false;
+    connection.emit('readable');
+  }
+
+  /** Gives back the bytes after the packets of this turn: others have a turn first. */
+  function rest(bytes: Buffer): Buffer {
+    connection.unshift(bytes.subarray(walker.walked));
+    held = true;
+    resting = true;
+    setImmediate(() => {
+      resting = false;
+      resume();
+    });
+    return bytes.subarray(0, walker.walked);
+  }
 
   connection.read = (size?: number) => {
-    if (hooks.inFlight() > limits.maxInFlight || hooks.holds()) {
+    if (resting || hooks.inFlight() > limits.maxInFlight || hooks.holds()) {
       held = true;
       return null;
     }
@@ -98,17 +130,14 @@ export function guard(connection: Duplex, limits: GuardLimits, hooks: GuardHooks
     if (bytes === null) return null;
     const most = hooks.authenticated() ? limits.maxPacket : limits.maxPacketBeforeConnect;
     const { begun, packets } = walker;
-    const refusal = walker.walk(bytes, most);
-    hooks.spent(walker.packets - packets, bytes.length);
-    if (refusal === null) return hooks.peel(bytes, begun, walker.begun);
+    const refusal = walker.walk(bytes, most, PACKETS_A_TURN);
+    const taken = refusal !== null || walker.walked === bytes.length ? bytes : rest(bytes);
+    hooks.spent(walker.packets - packets, taken.length);
+    if (refusal === null) return hooks.peel(taken, begun, walker.begun);
     hooks.refused(refusal);
     connection.destroy();
     return null;
   };
 
-  return () => {
-    if (!held || hooks.inFlight() > limits.maxInFlight / 2 || hooks.holds()) return;
-    held = false;
-    connection.emit('readable');
-  };
+  return resume;
 }

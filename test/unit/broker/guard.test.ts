@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -162,5 +163,30 @@ describe('the guard', () => {
     connection.write(packetOf(10));
     await settled();
     expect([state.passed, state.refused]).toEqual([72, []]);
+  });
+
+  test('guard - of a hundred thousand small packets some pass in each turn of the event loop, and none is lost', async () => {
+    const { connection, state, settled } = guarded();
+    state.authenticated = true;
+    const ends = once(connection, 'end');
+    connection.end(Buffer.concat(Array.from({ length: 100_000 }, () => Buffer.from([0xc0, 0x00]))));
+    const turns: number[] = [];
+    for (let before = 0; state.passed < 200_000; before = state.passed) {
+      await settled();
+      if (state.passed > before) turns.push(state.passed - before);
+    }
+    expect(Math.max(...turns)).toBeLessThanOrEqual(2 * 4_096 * 2);
+    expect(turns.reduce((sum, bytes) => sum + bytes)).toBe(200_000);
+    await ends;
+  });
+
+  test('guard - a cut between two turns never falls inside a packet', async () => {
+    const { connection, state, settled } = guarded();
+    state.authenticated = true;
+    const packets = Array.from({ length: 9_000 }, (_, n) => packetOf(n % 5));
+    for (const bytes of [Buffer.concat(packets), packetOf(3).subarray(0, 2)]) connection.write(bytes);
+    const total = packets.reduce((sum, { length }) => sum + length, 2);
+    while (state.passed < total) await settled();
+    expect(state.refused).toEqual([]);
   });
 });
