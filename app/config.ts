@@ -109,7 +109,7 @@ const Settings = z.object({
   /** Open connections in all, and of one address or one key. A fifth of all is only for those with a key. */
   HTTP_MAX_CONNECTIONS: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
   HTTP_CONNECTIONS_PER_HOLDER: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
-  /** Requests of one key or device, of which ten seconds' may come at once; 0: no limit. */
+  /** Requests of one key or device, ten seconds' at once; of an admin's key five times as many. 0: no limit. */
   HTTP_REQUESTS_PER_SECOND: z.coerce.number().min(0).max(1_000_000).default(200),
   /** How long a client may take to send a request. */
   HTTP_REQUEST_SECONDS: z.coerce.number().int().min(1).max(3_600).default(60),
