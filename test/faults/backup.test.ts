@@ -76,6 +76,16 @@ test('kill -9 in the middle of a restore, or files of different times - the serv
   const folder = newDir();
   const server = new ServerProcess(undefined, { LAMPPOST_BACKUP_DIR: folder });
   await server.start();
+  // Without a message, what the consumers have taken may not be written yet, and there is nothing to compare.
+  const [bin] = await server.post<{ secret: string }[]>('/api/v1/devices', [
+    { id: 'bin-1', profile: 'waste-bin', district: 'old-town' },
+  ]);
+  await fetch(`http://127.0.0.1:${server.httpPort}/ingest/bin-1`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${bin!.secret}`, 'content-type': 'application/json' },
+    body: '{"metrics":{"fill":1}}',
+  });
+  await server.settledLedger();
   const to = join(folder, 'backup');
   await backUp(server, to);
   expect(await server.stop()).toBe(0);

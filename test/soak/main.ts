@@ -1,6 +1,6 @@
 /** `node test/soak/main.ts`: every attack for a minute each, under the normal load; prints a table. */
 import { parseArgs } from 'node:util';
-import { Arena, tableOf } from '../kit/hostile/arena.ts';
+import { Arena, STRICT, tableOf } from '../kit/hostile/arena.ts';
 import { ATTACKS } from '../kit/hostile/attacks/index.ts';
 
 const { values } = parseArgs({
@@ -24,7 +24,7 @@ const arena = await Arena.open({ tickets: names.some((name) => ATTACKS[name]!.ti
 try {
   for (const name of names) {
     process.stderr.write(`${name} …\n`);
-    const verdict = await arena.withstands(name, Number(values.seconds) * 1_000, values.once);
+    const verdict = await arena.withstands(name, Number(values.seconds) * 1_000, { ...STRICT, again: !values.once });
     process.stderr.write(`${tableOf([verdict])}\n`);
   }
   const lost = await arena.lost();
