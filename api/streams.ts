@@ -44,6 +44,8 @@ export interface Streams {
 
 /** Events per page. A reader that does not read holds one page in memory: about 100 KB. */
 const PAGE = 50;
+/** What is looked at for one page. */
+const WITHIN = { events: 2_000, characters: 256 * 1024 };
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -57,6 +59,7 @@ type Events = ApiDeps['events'];
 export function createStreams(events: Events, options: StreamOptions, refusals: Refusals): Streams {
   const open = new Map<ServerResponse, string>();
   const recent = createRecent(events);
+  const inTurn = createTurns();
   const keys = createGate({ perHolder: options.maxStreamsOfKey, total: options.maxStreams });
   const addresses = createGate({ perHolder: options.maxStreamsOfAddress, total: Number.POSITIVE_INFINITY });
 
@@ -93,7 +96,7 @@ export function createStreams(events: Events, options: StreamOptions, refusals: 
       });
       return () => {
         response.writeHead(200, HEADERS);
-        stream(response, { events, recent, filter, after: begin(response, events, last) }, options.heartbeatMs);
+        stream(response, { events, recent, inTurn, filter, after: begin(response, events, last) }, options.heartbeatMs);
       };
     },
     endOf,
@@ -128,13 +131,17 @@ function begin(response: ServerResponse, events: Events, last: string | null): n
 interface Reader {
   readonly events: Events;
   readonly recent: Recent;
+  readonly inTurn: Turns;
   readonly filter: EventFilter;
   readonly after: number;
 }
 
-function stream(response: ServerResponse, { events, recent, filter, after }: Reader, heartbeatMs: number): void {
+function stream(response: ServerResponse, reader: Reader, heartbeatMs: number): void {
+  const { events, recent, inTurn, filter } = reader;
   const store = events.store();
-  let cursor = after;
+  let cursor = reader.after;
+  /** Whether a page waits for its turn. */
+  let waiting = false;
   /** Whether the reader took everything, or anything since the last heartbeat. */
   let taking = true;
 
@@ -144,30 +151,46 @@ function stream(response: ServerResponse, { events, recent, filter, after }: Rea
       const matching = recent(cursor, head).filter(({ event }) => passes(event, filter));
       return { texts: matching.map(({ text }) => text), to: head };
     }
-    const page = events.page({ ...filter, limit: PAGE, after: String(cursor) });
-    const last = page.items.at(-1)?.n ?? 0;
+    const page = events.page({ ...filter, limit: PAGE, after: String(cursor), within: WITHIN });
     return {
       texts: page.items.map((item) => sseOf(item, store)),
-      to: page.next === null ? Math.max(head, last) : last,
+      to: page.next === null ? Math.max(head, page.items.at(-1)?.n ?? 0) : Number(page.next),
     };
   }
 
+  const mayWrite = () => !response.writableNeedDrain && !response.writableEnded && !response.destroyed;
+
   /** Writes until the socket is full. The rest stays in the outbox: the reader continues from its cursor. */
   function push(): void {
-    while (!response.writableNeedDrain && !response.writableEnded && !response.destroyed) {
+    while (mayWrite() && !waiting) {
       // Read before the page, so that events that do not match are not searched twice.
       const head = events.head();
       if (head === cursor) return;
-      const { texts, to } = next(head);
-      // Read after the page, to notice a reader so slow that its events are gone.
-      const oldest = events.oldest();
-      if (cursor < oldest - 1) {
-        response.write(resetOf({ asked: placeOf(cursor, store), reason: 'too-old', kept: { oldest, head, store } }));
-        cursor = oldest - 1;
-      } else {
-        for (const text of texts) response.write(text);
-        cursor = to;
-      }
+      if (head - cursor <= PAGE) write(head);
+      else catchUp();
+    }
+  }
+
+  /** A long page is read in its turn: a thousand readers that are behind would hold up all other requests. */
+  function catchUp(): void {
+    waiting = true;
+    inTurn(() => {
+      waiting = false;
+      if (mayWrite()) write(events.head());
+      push();
+    });
+  }
+
+  function write(head: number): void {
+    const { texts, to } = next(head);
+    // Read after the page, to notice a reader so slow that its events are gone.
+    const oldest = events.oldest();
+    if (cursor < oldest - 1) {
+      response.write(resetOf({ asked: placeOf(cursor, store), reason: 'too-old', kept: { oldest, head, store } }));
+      cursor = oldest - 1;
+    } else {
+      for (const text of texts) response.write(text);
+      cursor = to;
     }
   }
 
@@ -189,6 +212,28 @@ function stream(response: ServerResponse, { events, recent, filter, after }: Rea
     clearInterval(heartbeat);
   });
   push();
+}
+
+/** Runs a piece of work when it is its turn. */
+type Turns = (run: () => void) => void;
+
+/** One piece of work in each turn of the event loop, in the order of the calls: requests come in between. */
+function createTurns(): Turns {
+  const queue: (() => void)[] = [];
+  let scheduled = false;
+  function schedule(): void {
+    if (scheduled || queue.length === 0) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      queue.shift()!();
+      schedule();
+    });
+  }
+  return (run) => {
+    queue.push(run);
+    schedule();
+  };
 }
 
 /** Returns the events in (after, head], at most a page, as a stream sends them. */
