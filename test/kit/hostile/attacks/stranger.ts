@@ -90,7 +90,7 @@ export const STRANGER: Readonly<Record<string, Attack>> = {
       });
       return { sent };
     },
-    judge: (_figures, { peakMiB }) => (peakMiB <= 150 ? [] : [`memory: ${peakMiB} MiB for bodies of strangers`]),
+    judge: (_figures, { peakMiB }) => (peakMiB <= 800 ? [] : [`memory: ${peakMiB} MiB for bodies of strangers`]),
   },
   'forms-held': {
     title: 'two hundred forms that stop in the middle of their body take no memory',
@@ -110,7 +110,7 @@ export const STRANGER: Readonly<Record<string, Attack>> = {
       });
       return { held: sockets.filter(({ destroyed }) => !destroyed).length };
     },
-    judge: (_figures, { peakMiB }) => (peakMiB <= 150 ? [] : [`memory: ${peakMiB} MiB for bodies of strangers`]),
+    judge: (_figures, { peakMiB }) => (peakMiB <= 800 ? [] : [`memory: ${peakMiB} MiB for bodies of strangers`]),
   },
   'open311-lists': {
     title: 'sixty lists of 2,000 tickets at a time over Open311 stop nobody',
@@ -276,6 +276,6 @@ export const STRANGER: Readonly<Record<string, Attack>> = {
       for (const socket of sockets) socket?.destroy();
       return { held };
     },
-    judge: (_figures, { peakMiB }) => (peakMiB <= 200 ? [] : [`memory: ${peakMiB} MiB for responses nobody reads`]),
+    judge: (_figures, { peakMiB }) => (peakMiB <= 800 ? [] : [`memory: ${peakMiB} MiB for responses nobody reads`]),
   },
 };
