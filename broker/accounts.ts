@@ -59,6 +59,8 @@ export class Account {
   connections = 0;
   #messages: TokenBucket | null = null;
   #bytes: TokenBucket | null = null;
+  /** When it may send again, epoch ms; 0 where it may now. */
+  #waitUntil = 0;
   #recent = 0;
   #recentAt = 0;
   #heldSince: number | null = null;
@@ -75,17 +77,24 @@ export class Account {
   limit({ messagesPerSecond, bytesPerSecond }: SendLimits): void {
     this.#messages = bucketOf(messagesPerSecond, LEAST_BURST.messages);
     this.#bytes = bucketOf(bytesPerSecond, LEAST_BURST.bytes);
+    this.#waitUntil = 0;
   }
 
   /** Counts packets and bytes that were read. */
   charge(packets: number, bytes: number, nowMs: number): void {
-    this.#messages?.charge(packets, nowMs);
-    this.#bytes?.charge(bytes, nowMs);
+    const level = Math.min(chargeOf(this.#messages, packets, nowMs), chargeOf(this.#bytes, bytes, nowMs));
+    this.#waitUntil = level < 1 ? nowMs + this.#missingMs(nowMs) : 0;
     this.#recent = this.recent(nowMs) + packets + bytes / BYTES_PER_PACKET;
   }
 
   /** Returns after how many ms it may send again; 0 where it may now. */
   waitMs(nowMs: number): number {
+    // A clock that went back says nothing about the time since.
+    if (this.#waitUntil === 0 || nowMs < this.#recentAt) return 0;
+    return Math.max(0, this.#waitUntil - nowMs);
+  }
+
+  #missingMs(nowMs: number): number {
     return Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0);
   }
 
@@ -133,6 +142,10 @@ export class Account {
     const throttled = { count: this.#held.count, ms: this.throttledMs(nowMs) };
     return { connections: this.connections, throttled, refusals: [...this.#refusals.values()] };
   }
+}
+
+function chargeOf(bucket: TokenBucket | null, amount: number, nowMs: number): number {
+  return bucket === null ? Number.POSITIVE_INFINITY : bucket.charge(amount, nowMs);
 }
 
 function bucketOf(perSecond: number, leastBurst: number): TokenBucket | null {

@@ -35,7 +35,7 @@ export function createAccounts(rate: Rate, { most = MOST_HOLDERS }: { readonly m
       const bucket = use(who);
       return bucket.take(amount, nowMs) ? 0 : Math.max(1, bucket.waitMs(nowMs, amount));
     },
-    charge: (who, amount, nowMs) => use(who).charge(amount, nowMs),
+    charge: (who, amount, nowMs) => void use(who).charge(amount, nowMs),
     waitMs: (who, nowMs, amount = 1) => buckets.get(who)?.waitMs(nowMs, amount) ?? 0,
     left: (who, nowMs) => Math.max(0, Math.floor(buckets.get(who)?.tokens(nowMs) ?? rate.burst)),
   };

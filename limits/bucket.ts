@@ -27,10 +27,14 @@ export class TokenBucket {
     return true;
   }
 
-  /** Takes an amount that was used already. The level may fall below zero, so that the holder waits afterwards. */
-  charge(amount: number, nowMs: number): void {
+  /**
+   * Takes an amount that was used already; returns the level. It may fall below zero, so that the holder waits
+   * afterwards.
+   */
+  charge(amount: number, nowMs: number): number {
     this.#refill(nowMs);
     this.#tokens -= amount;
+    return this.#tokens;
   }
 
   /**
