@@ -42,6 +42,9 @@ export const Names = z
 export const namesOf = <const T extends readonly string[]>(names: T) =>
   Names.pipe(z.array(z.enum(names))).describe(`One or several of ${names.join(', ')}; repeated or comma separated`);
 
+/** The end of the year 9999: spans around a time stay within what ECMAScript can write (ECMA-262 §21.4.1.1). */
+const MOST_INSTANT_MS = 253_402_300_799_999;
+
 /**
  * Epoch milliseconds, or ISO 8601: a day (UTC) or a time with a zone. A `+` that was decoded as a space counts as `+`.
  */
@@ -51,7 +54,7 @@ export const Instant = z
   .transform((text, context) => {
     const time = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(' ', '+');
     const ms = parseTimestamp(/^\d+$/.test(text) ? Number(text) : time);
-    if (Number.isFinite(ms)) return ms;
+    if (Math.abs(ms) <= MOST_INSTANT_MS) return ms;
     context.addIssue(`"${text}" is neither ISO 8601 with a zone (2026-01-31T12:00:00Z) nor epoch milliseconds`);
     return z.NEVER;
   });

@@ -42,6 +42,7 @@ const CASES: readonly (readonly [string, RequestInit, number, RegExp])[] = [
   ['/api/v1/devices/nobody', GET, 404, /no device "nobody"/],
   ['/api/v1/devices/nobody', DELETE, 404, /no device "nobody"/],
   ['/api/v1/devices/nobody/rotate', POST, 404, /no device "nobody"/],
+  ['/api/v1/readings?from=253402300800000', GET, 400, /querystring\/from: "253402300800000" is neither ISO 8601/],
   ['/api/v1/readings?from=yesterday', GET, 400, /querystring\/from: "yesterday" is neither ISO 8601/],
   ['/api/v1/readings?from=room 1', GET, 400, /querystring\/from: "room 1" is neither/],
   ['/api/v1/readings?from=2026-02-30T00:00:00Z', GET, 400, /querystring\/from: "2026-02-30T00:00:00Z" is neither/],

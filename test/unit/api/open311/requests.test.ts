@@ -294,6 +294,7 @@ describe('GET requests', () => {
       404,
       [/^service_code: there is no service "x"; the city has street-light/],
     ],
+    ['a date after the year 9999', '?start_date=9007199254740992', 400, [/^start_date: "9007199254740992" is neither/]],
     ['no date', '?start_date=yesterday', 400, [/^start_date: "yesterday" is neither ISO 8601 with a zone/]],
     ['a date without a zone', '?end_date=2026-06-01T00:00:00', 400, [/^end_date: "2026-06-01T00:00:00" is neither/]],
     [
