@@ -1,0 +1,77 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { parseCity } from '../city-model/index.ts';
+import { type City, type CityControl, type Clock, LamppostError } from '../domain/index.ts';
+import { createContext, Intake } from '../ingest/index.ts';
+import { JournalReader } from '../journal/index.ts';
+import { createRulesConsumer } from '../rules/index.ts';
+import { compareFiles, type TableDifference } from '../store/index.ts';
+import { createThreadEffects } from './threads/effects.ts';
+import { openStateFile } from './threads/state.ts';
+
+/** The tables of the state file that do not follow from the journal alone, and why. */
+export const NOT_FROM_JOURNAL: Readonly<Record<string, string>> = {
+  seen: 'a row is what one commit added: the rows together are the same',
+  outbox_store: 'the name of the file is random',
+  outbox_cursors: 'how far MQTT has published',
+  ledger: 'written with the history',
+  ledger_cursor: 'written with the history',
+  quarantine: 'written with the history',
+  quarantine_raw: 'written with the history',
+  quarantine_message: 'written with the history',
+  quarantine_holder: 'written with the history',
+  quarantine_total: 'written with the history',
+  silences: 'people write them (ADR 17)',
+};
+
+interface Deps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Returns the city of a folder's files, null where it has mistakes. */
+  readonly parse?: (control: CityControl) => City | null;
+}
+
+/**
+ * Makes `state.sqlite` in the folder `dir` anew from a journal alone, by the code that the engine's thread runs. Throws
+ * `disk` where the journal lacks its first block, or the folder has a state already.
+ */
+export function remakeState(journalPath: string, dir: string, deps: Deps): void {
+  const db = openStateFile(dir);
+  const journal = new JournalReader(journalPath).open();
+  try {
+    const context = createContext(db, deps.parse ?? ((control) => parseCity(control).city));
+    const intake = new Intake(db, context).open();
+    const oldest = journal.after(0, 1)[0]?.seq ?? 1;
+    if (oldest !== 1) throw new LamppostError('disk', `${journalPath} begins with block ${oldest}, not with the first`);
+    if (intake.head() > 0) throw new LamppostError('disk', `${join(dir, 'state.sqlite')} is not new`);
+    const { clock, log } = deps;
+    const { effects } = createThreadEffects({ db, context, clock, onEvents() {} });
+    const rules = createRulesConsumer({
+      ...{ db, journal, intake, context, clock, log },
+      effects: (transition, more) => void effects.apply({ transition, ...more }),
+      onEffects() {},
+    });
+    rules.start();
+    while (rules.step().length > 0);
+    rules.checkpoint();
+  } finally {
+    journal.close();
+    db.close();
+  }
+}
+
+/**
+ * Compares the state of a data folder, whose process has stopped, with one that is made anew from its journal (promise
+ * 4); returns the tables that differ. The new state is in a folder beside it meanwhile. Throws as `remakeState`.
+ */
+export function verifyState(dir: string, deps: Deps): TableDifference[] {
+  const scratch = mkdtempSync(join(dir, 'verify-'));
+  try {
+    remakeState(join(dir, 'journal.sqlite'), scratch, deps);
+    const [found, expected] = [dir, scratch].map((folder) => join(folder, 'state.sqlite')) as [string, string];
+    return compareFiles(found, expected, { except: Object.keys(NOT_FROM_JOURNAL) });
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
