@@ -128,7 +128,7 @@ export class Run {
     if (action.kind === 'step') {
       this.#journal.end = Math.min(this.#journal.end + action.blocks, this.#journal.head().seq);
       this.step();
-    } else if (action.kind === 'checkpoint') this.#guarded(() => this.#process.consumer.checkpoint());
+    } else if (action.kind === 'checkpoint') this.#guarded(() => this.#checkpoint());
     else if (action.kind === 'wait') this.#clock.ms += 1_500;
     else if (action.kind === 'other') this.#guarded(() => this.#readAhead(action.blocks));
     else if (action.kind === 'crash') this.crash();
@@ -174,6 +174,13 @@ export class Run {
     this.#process = this.#open(from);
     this.#otherAt = this.#process.intake.head();
     this.taken.splice(0);
+  }
+
+  /** What no consumer needs any more is dropped after it, as the consumers' loops do. */
+  #checkpoint(): void {
+    const { consumer, intake } = this.#process;
+    consumer.checkpoint();
+    intake.prune(Math.min(consumer.checkpointed(), this.#otherAt));
   }
 
   #guarded(work: () => void): void {
