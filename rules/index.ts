@@ -31,6 +31,7 @@ export {
   createConsumerStore,
   createRulesConsumer,
   type Effects,
+  type Progress,
   RULES_SCHEMA,
   type RulesConsumer,
   type TransitionContext,

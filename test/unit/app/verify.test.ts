@@ -32,6 +32,18 @@ test('verify - a state that follows from its journal has no differences, one tha
   expect(found).toMatchObject({ table: 'alerts', left: [{ state: 'firing' }], right: [{ state: 'firing' }] });
 });
 
+test('verify - what came into the journal after the process stopped is no difference; one that was killed is refused', () => {
+  remakeState(journal, dir, deps);
+  const store = new JournalStore(journal).open();
+  write(store, { kind: 'tick', atMs: Date.UTC(2026, 2, 3), body: {} });
+  store.close();
+  expect(verifyState(dir, deps)).toEqual([]);
+  const db = new DatabaseSync(join(dir, 'state.sqlite'));
+  db.exec('update rules_cursor set checkpoint = checkpoint - 1');
+  db.close();
+  expect(() => verifyState(dir, deps)).toThrow('start Lamppost and stop it again');
+});
+
 test('verify - a journal without its beginning, and a folder with a state, are refused', () => {
   remakeState(journal, dir, deps);
   expect(() => remakeState(journal, dir, deps)).toThrow('is not new');
