@@ -76,7 +76,9 @@ export type Action =
   /** The same in the middle of the next transaction, at its n-th effect. */
   | { readonly kind: 'crash in effect'; readonly at: number }
   /** The next transaction fails at its n-th effect, and is tried again. */
-  | { readonly kind: 'fail in effect'; readonly at: number };
+  | { readonly kind: 'fail in effect'; readonly at: number }
+  /** The next transaction, whatever it writes, has written everything when the process is gone, or the disk full. */
+  | { readonly kind: 'crash at commit' | 'fail at commit' };
 
 const log = pino({ level: 'silent' });
 
@@ -108,7 +110,7 @@ export class Run {
   #other: PartialReader;
   #otherAt = 0;
   #files = 0;
-  #due: { kind: 'crash' | 'fail'; in: number } | null = null;
+  #due: { kind: 'crash' | 'fail'; at: 'effect' | 'commit'; in: number } | null = null;
   #snapshot: string | null = null;
   crashes = 0;
 
@@ -126,11 +128,14 @@ export class Run {
     if (action.kind === 'step') {
       this.#journal.end = Math.min(this.#journal.end + action.blocks, this.#journal.head().seq);
       this.step();
-    } else if (action.kind === 'checkpoint') this.#guarded(() => this.#process.consumer.checkpoint());
-    else if (action.kind === 'wait') this.#clock.ms += 300;
-    else if (action.kind === 'other') this.#readAhead(action.blocks);
+    } else if (action.kind === 'checkpoint') this.#guarded(() => this.#checkpoint());
+    else if (action.kind === 'wait') this.#clock.ms += 1_500;
+    else if (action.kind === 'other') this.#guarded(() => this.#readAhead(action.blocks));
     else if (action.kind === 'crash') this.crash();
-    else this.#due = { kind: action.kind === 'crash in effect' ? 'crash' : 'fail', in: action.at };
+    else {
+      const kind = action.kind.startsWith('crash') ? 'crash' : 'fail';
+      this.#due = 'at' in action ? { kind, at: 'effect', in: action.at } : { kind, at: 'commit', in: 0 };
+    }
   }
 
   /** Reads the whole journal; returns everything that was written, in order. */
@@ -144,6 +149,11 @@ export class Run {
     this.#journal.close();
     this.#other.close();
     return written;
+  }
+
+  /** The state file of the present process. */
+  get path(): string {
+    return this.#process.path;
   }
 
   step(): readonly Outcome[] {
@@ -164,6 +174,13 @@ export class Run {
     this.#process = this.#open(from);
     this.#otherAt = this.#process.intake.head();
     this.taken.splice(0);
+  }
+
+  /** What no consumer needs any more is dropped after it, as the consumers' loops do. */
+  #checkpoint(): void {
+    const { consumer, intake } = this.#process;
+    consumer.checkpoint();
+    intake.prune(Math.min(consumer.checkpointed(), this.#otherAt));
   }
 
   #guarded(work: () => void): void {
@@ -188,10 +205,15 @@ export class Run {
 
   #open(path: string): Process {
     const db = openState(path, RULES_SCHEMA, ...this.#sink.schemas);
+    const exec = db.exec.bind(db);
+    db.exec = (sql) => {
+      if (sql === 'commit') this.#failIfDue('commit');
+      exec(sql);
+    };
     const { context, intake } = openIntake(db);
     const write = this.#sink.open(db);
     const effects: Effects = (transition, context) => {
-      this.#failIfDue();
+      this.#failIfDue('effect');
       write(transition, context);
     };
     const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects };
@@ -200,8 +222,8 @@ export class Run {
     return { path, db, intake, consumer };
   }
 
-  #failIfDue(): void {
-    if (this.#due === null || this.#due.in-- > 0) return;
+  #failIfDue(at: 'effect' | 'commit'): void {
+    if (this.#due?.at !== at || this.#due.in-- > 0) return;
     const { kind } = this.#due;
     this.#due = null;
     if (kind === 'fail') throw new Failure('the disk is full');
