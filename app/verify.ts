@@ -24,7 +24,6 @@ export const NOT_FROM_JOURNAL: Readonly<Record<string, string>> = {
   quarantine_message: 'written with the history',
   quarantine_holder: 'written with the history',
   quarantine_total: 'written with the history',
-  silences: 'people write them (ADR 17)',
 };
 
 interface Deps {
@@ -65,10 +64,11 @@ export function remakeState(
     const oldest = journal.after(0, 1)[0]?.seq ?? 1;
     if (oldest !== 1) throw new LamppostError('disk', `${journalPath} begins with block ${oldest}, not with the first`);
     if (intake.head() > 0) throw new LamppostError('disk', `${join(dir, 'state.sqlite')} is not new`);
-    const { effects } = createThreadEffects({ db, context, clock, onEvents() {} });
+    const { effects, blocks } = createThreadEffects({ db, context, log, auditMs: Number.MAX_SAFE_INTEGER });
     const rules = createRulesConsumer({
       ...{ db, journal, intake, context, clock, log },
       effects: (transition, more) => void effects.apply({ transition, ...more }),
+      blocks,
       onEffects() {},
     });
     rules.start();

@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import type { RuleControl } from '../../../domain/index.ts';
-import type { CityVersion, Intake, Outcome } from '../../../ingest/index.ts';
+import type { CityVersion, Context, Intake, Outcome } from '../../../ingest/index.ts';
 import type { JournalReader } from '../../../journal/index.ts';
 import {
+  type BlockEffects,
   createRulesConsumer,
   type Effects,
   type InForce,
@@ -26,7 +27,7 @@ import {
 /** What effects are written to, and how it is read at the end. */
 export interface Sink {
   readonly schemas: readonly RoomSchema[];
-  open(db: DatabaseSync): Effects;
+  open(db: DatabaseSync, context: Context): { readonly effects: Effects; readonly blocks?: BlockEffects };
   /** Everything that was written, as text. */
   written(db: DatabaseSync): string;
 }
@@ -36,9 +37,10 @@ const TRANSITIONS: Sink = {
   schemas: [{ room: 'written', steps: ['create table written (n integer primary key, body text not null) strict'] }],
   open(db) {
     const insert = db.prepare('insert into written (body) values (?)');
-    return (transition, { rule, subject, city }) => {
+    const effects: Effects = (transition, { rule, subject, city }) => {
       insert.run(JSON.stringify({ transition, rule: rule.source, subject, city: city.version }));
     };
+    return { effects };
   },
   written: (db) =>
     db
@@ -211,15 +213,32 @@ export class Run {
       exec(sql);
     };
     const { context, intake } = openIntake(db);
-    const write = this.#sink.open(db);
+    const sink = this.#sink.open(db, context);
     const effects: Effects = (transition, context) => {
       this.#failIfDue('effect');
-      write(transition, context);
+      sink.effects(transition, context);
     };
+    const blocks = sink.blocks && this.#failing(sink.blocks);
     const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects };
-    const consumer = createRulesConsumer({ ...deps, log, rulesOf: this.#parse, onEffects() {} });
+    const consumer = createRulesConsumer({
+      ...deps,
+      ...(blocks && { blocks }),
+      log,
+      rulesOf: this.#parse,
+      onEffects() {},
+    });
     consumer.start();
     return { path, db, intake, consumer };
+  }
+
+  #failing(blocks: BlockEffects): BlockEffects {
+    return {
+      ...blocks,
+      apply: (outcome) => {
+        blocks.apply(outcome);
+        if (outcome.actions !== null) this.#failIfDue('effect');
+      },
+    };
   }
 
   #failIfDue(at: 'effect' | 'commit'): void {

@@ -33,7 +33,7 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
 );
 const scripts = fc.array(actions, { minLength: 5, maxLength: 60, size: 'max' });
 
-const seen = { alerts: 0, tickets: 0, crashes: 0 };
+const seen = { alerts: 0, tickets: 0, done: 0, refused: 0, due: 0, crashes: 0 };
 
 function differences(entries: readonly Entry[], script: readonly Action[]) {
   const dir = testDir();
@@ -59,6 +59,11 @@ function count(path: string): void {
   const db = new DatabaseSync(path, { readOnly: true });
   seen.alerts += Number(db.prepare("select count(*) as n from outbox where type like '%alert%'").get()!.n);
   seen.tickets += Number(db.prepare('select count(*) as n from tickets').get()!.n);
+  seen.done += Number(db.prepare("select count(*) as n from audit where result = 'done'").get()!.n);
+  seen.refused += Number(
+    db.prepare("select count(*) as n from audit where result not in ('done', 'requested')").get()!.n,
+  );
+  seen.due += Number(db.prepare(`select count(*) as n from ticket_changes where "by" = 'clock'`).get()!.n);
   db.close();
 }
 
@@ -74,4 +79,7 @@ test('replay - a state made anew from the whole journal equals the one that cras
   expect(seen.alerts).toBeGreaterThan(5 * CASES);
   expect(seen.tickets).toBeGreaterThan(CASES);
   expect(seen.crashes).toBeGreaterThan(CASES);
+  expect(seen.done).toBeGreaterThan(2 * CASES);
+  expect(seen.refused).toBeGreaterThan(2 * CASES);
+  expect(seen.due).toBeGreaterThan(CASES);
 }, 3_600_000);

@@ -1,5 +1,14 @@
 import fc from 'fast-check';
-import { DAY_MS, type Device, HOUR_MS, MINUTE_MS, type RuleControl, SECOND_MS } from '../../../../domain/index.ts';
+import {
+  DAY_MS,
+  type Device,
+  HOUR_MS,
+  isoOf,
+  MINUTE_MS,
+  type RuleControl,
+  SECOND_MS,
+} from '../../../../domain/index.ts';
+import { ACTIONS } from '../../../../tickets/index.ts';
 import { cityControl, type Entry, native, type Sent } from '../../ingest/intake.ts';
 
 /** A Monday, shortly before the calendar of the test city is on. */
@@ -181,7 +190,49 @@ const samples = fc.array(
   { minLength: 1, maxLength: 8 },
 );
 
+/** What somebody does to a ticket or silence that there may be: `back` says which of those before. */
+const commands = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .record({ service: pick('repair', 'lights', 'visit', 'none'), district: pick('east', 'west') })
+      .map((of) => ({ do: 'ticket.open', ...of, title: 'A', titleZh: '甲', severity: 'low', ...NOWHERE })),
+  },
+  {
+    weight: 10,
+    arbitrary: fc
+      .record({ action: pick(...ACTIONS), note: pick('n', ''), to: pick(undefined, undefined, 'care', 'roads', 'no') })
+      .map((of) => ({ do: 'ticket.act', ...of })),
+  },
+  { weight: 2, arbitrary: pick('care', 'roads').map((department) => ({ do: 'ticket.split', department, note: 'n' })) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({
+        matchers: pick({ district: ['east'] }, { rule: ['r1', 'r2'] }),
+        forMs: pick(5_000, MINUTE_MS, HOUR_MS),
+      })
+      .map((of) => ({ do: 'silence.add', ...of, calendar: null, comment: 'c' })),
+  },
+  { weight: 1, arbitrary: fc.constant({ do: 'silence.end' }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'note', action: 'POST /x', target: '/x' }) },
+);
+const NOWHERE = { description: null, location: null, address: null };
+
+const acts = fc.array(
+  fc.record({
+    command: commands,
+    back: fc.nat({ max: 12 }),
+    by: pick('anna', 'bo'),
+    role: pick('operator', 'operator', 'admin', 'viewer'),
+    department: pick(null, null, 'care', 'roads'),
+    key: pick(null, null, null, 'k1', 'k2'),
+  }),
+  { minLength: 1, maxLength: 4 },
+);
+
 const ops = fc.oneof(
+  { weight: 14, arbitrary: acts.map((items) => ({ kind: 'actions' as const, items })) },
   { weight: 30, arbitrary: samples.map((all) => ({ kind: 'messages' as const, samples: all })) },
   { weight: 12, arbitrary: fc.constant({ kind: 'tick' as const }) },
   { weight: 3, arbitrary: reloads.map(([plan, parts]) => ({ kind: 'city' as const, plan, parts })) },
@@ -240,7 +291,7 @@ export const journals: fc.Arbitrary<Entry[]> = fc
       { kind: 'city', atMs: START, body: cityOf(first) },
       { kind: 'devices', atMs: START, body: { version: 1, registered, revoked: [] } },
     ];
-    const state = { plan: first, sent: [] as Sent[], atMs: START };
+    const state = { plan: first, sent: [] as Sent[], atMs: START, opened: [] as string[], silenced: [] as string[] };
     for (const [step, op] of drawn) {
       state.atMs += step;
       entries.push(entryOf(op, state, entries.length));
@@ -248,8 +299,35 @@ export const journals: fc.Arbitrary<Entry[]> = fc
     return entries;
   });
 
-function entryOf(op: Op, state: { plan: Plan; readonly sent: Sent[]; readonly atMs: number }, n: number): Entry {
+interface Drawn {
+  plan: Plan;
+  readonly sent: Sent[];
+  readonly atMs: number;
+  /** Ids that tickets and silences of earlier records have, unless they were refused. */
+  readonly opened: string[];
+  readonly silenced: string[];
+}
+
+/** Records of actions: block `seq` is the next entry of the journal. */
+function recordsOf(items: Extract<Op, { kind: 'actions' }>['items'], state: Drawn, seq: number) {
+  return items.map(({ command, back, by, role, department, key }, i) => {
+    const actor = { kind: 'key', id: by, role, department };
+    const record = { id: `${seq}-${i}`, actor, address: null, key };
+    const ticket = state.opened.at(-1 - back) ?? `t-${1 + back}-0`;
+    const silence = state.silenced.at(-1 - (back % 3)) ?? 's-none';
+    if (command.do === 'ticket.open') state.opened.push(`o-${seq}-${i}`);
+    if (command.do !== 'silence.add') return { ...record, command: { ticket, silence, ...command } };
+    state.silenced.push(`s-${seq}-${i}`);
+    const { forMs, ...wanted } = command as typeof command & { forMs: number };
+    const times = { startsAt: isoOf(state.atMs), endsAt: isoOf(state.atMs + forMs) };
+    return { ...record, command: { ...wanted, ...times } };
+  });
+}
+
+function entryOf(op: Op, state: Drawn, n: number): Entry {
   const { atMs } = state;
+  if (op.kind === 'actions')
+    return { kind: 'actions', atMs, body: { items: recordsOf(op.items, state, n + 1), anchor: null } };
   if (op.kind === 'tick') return { kind: 'tick', atMs, body: {} };
   if (op.kind === 'devices')
     return { kind: 'devices', atMs, body: { version: n, registered: op.registered, revoked: op.revoked } };
