@@ -1,17 +1,17 @@
 import type { Reception } from '../citizens/index.ts';
-import type { Clock, Ledger } from '../domain/index.ts';
+import type { Ledger, LogClock } from '../domain/index.ts';
 import { DAY_MS, SECOND_MS } from '../domain/index.ts';
 import type { Job } from './schedule.ts';
 
 /** The functions and settings that the jobs use. */
 export interface JobDeps {
-  readonly clock: Clock;
+  readonly clock: LogClock;
   readonly ledger: () => Ledger;
   readonly engine: {
     rollup(untilMs: number): Promise<number>;
     prune(beforeMs: number): Promise<number>;
     expire(beforeMs: number): Promise<number>;
-    due(nowMs: number): Promise<number>;
+    due(): Promise<number>;
   };
   readonly notify: { expire(beforeMs: number): Promise<number> };
   readonly reception: Pick<Reception, 'expire'>;
@@ -26,7 +26,8 @@ export interface JobDeps {
  * reader.
  */
 export function createJobs({ clock, ledger, engine, notify, reception, keep, backup }: JobDeps): Job[] {
-  const before = (days: number) => clock.now() - days * DAY_MS;
+  // A wall clock that is far ahead must not delete anything: steady time is never ahead of the true time.
+  const before = (days: number) => Math.min(clock.now(), clock.steady.now()) - days * DAY_MS;
   const jobs: Job[] = [
     {
       name: 'history roll-up',
@@ -42,7 +43,7 @@ export function createJobs({ clock, ledger, engine, notify, reception, keep, bac
       name: 'deadlines',
       everyMs: SECOND_MS,
       async run() {
-        const done = await engine.due(clock.now());
+        const done = await engine.due();
         return done === 0 ? null : { done };
       },
     },
@@ -61,6 +62,7 @@ export function createJobs({ clock, ledger, engine, notify, reception, keep, bac
       run: async () => ({ pruned: await engine.prune(before(keep.historyDays)) }),
     });
   }
-  if (backup !== null) jobs.push({ name: 'backup', cron: '10 2 * * *', run: backup });
+  // No country changes its clocks after four o'clock: this hour exists in every night, and once.
+  if (backup !== null) jobs.push({ name: 'backup', cron: '10 4 * * *', run: backup });
   return jobs;
 }

@@ -1,7 +1,14 @@
 import type { Publication, Ticket, Timers } from '../domain/index.ts';
 import { diskFault } from '../store/index.ts';
 import { isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
-import { isAlertEvent, isLoginEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import {
+  isAlertEvent,
+  isClockEvent,
+  isLoginEvent,
+  isSessionEvent,
+  isTicketEvent,
+  type LamppostEvent,
+} from './cloudevent.ts';
 import { ticketAudienceOf } from './filter.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -112,6 +119,7 @@ export function publicationsOf(event: LamppostEvent): Publication[] {
   // QoS 0, never queued: in a full queue this event would displace the next message, and cause the next such event.
   if (isSessionEvent(event)) return [{ topic: `events/sessions/${event.data.key}`, payload, qos: 0, retain: false }];
   if (isLoginEvent(event)) return [{ topic: `events/logins/${levelOf(event.data.source)}`, ...once }];
+  if (isClockEvent(event)) return [{ topic: 'events/clock', ...once }];
   if (isAlertEvent(event)) return [{ topic: `events/alerts/${event.data.rule}/${event.data.group}`, ...once }];
   if (!isTicketEvent(event)) return [{ topic: `events/silences/${event.data.id}`, ...once }];
   const ticket = event.data;

@@ -1,5 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { type Block, type CityControl, type DevicesControl, HOUR_MS, type RuleControl } from '../domain/index.ts';
+import {
+  type Block,
+  type CityControl,
+  type ClockControl,
+  type DevicesControl,
+  HOUR_MS,
+  type RuleControl,
+} from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import type { CityVersion, Context } from './context.ts';
 import { Dedupe } from './dedupe.ts';
@@ -138,11 +145,12 @@ export class Intake {
       city: null,
       devices: null,
       rule: null,
+      clock: null,
     };
     if (block.kind === 'city') return { ...base, city: this.#city(block, body, fresh) };
     if (block.kind === 'devices') return { ...base, devices: this.#devices(block, body, fresh) };
     if (block.kind === 'rule') return { ...base, rule: this.#rule(block, body, fresh) };
-    return base;
+    return block.kind === 'clock' ? { ...base, clock: parseBody<ClockControl>(body) } : base;
   }
 
   #city({ seq }: Block, body: Uint8Array, fresh: boolean): CityVersion | null {
@@ -185,7 +193,7 @@ class Horizon {
 
   /** Returns the number of the oldest message whose keys count at a block. */
   at(block: Block, fresh: boolean): number {
-    const hour = Math.floor(block.receivedAt / HOUR_MS);
+    const hour = Math.floor(block.steadyAt / HOUR_MS);
     if (fresh && block.count > 0 && (this.#hours.at(-1)?.[0] ?? -1) < hour) this.#hours.push([hour, block.first]);
     const oldest = this.#hours.find(([at]) => at >= hour - HORIZON_HOURS)?.[1] ?? block.first;
     const horizon = Math.max(oldest, block.first - HORIZON_MESSAGES);

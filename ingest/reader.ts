@@ -264,7 +264,8 @@ export class BlockReader {
 
 function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
   const { fresh, readings, replaced, tallies, refusals } = out;
-  return { block, fresh, readings, replaced, tallies, refusals, replays, city: null, devices: null, rule: null };
+  const controls = { city: null, devices: null, rule: null, clock: null };
+  return { block, fresh, readings, replaced, tallies, refusals, replays, ...controls };
 }
 
 /** The readings that an entry stands for. */

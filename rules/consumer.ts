@@ -4,6 +4,7 @@ import {
   type Block,
   type City,
   type Clock,
+  type ClockControl,
   FAULT_GROUP,
   LIMIT_GROUP,
   type MetricTable,
@@ -14,7 +15,7 @@ import {
 import type { Context, Intake, Outcome } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { type RoomSchema, transact } from '../store/index.ts';
-import { createRuleEngine, type Explanation, type RuleEngine, type StateRow } from './engine/index.ts';
+import { createRuleEngine, type Explanation, type Moment, type RuleEngine, type StateRow } from './engine/index.ts';
 import { rulesInForce } from './in-force.ts';
 
 /** Tables of the rules' own state: their cursor, and the windows as they were at the last checkpoint. */
@@ -93,6 +94,8 @@ export interface RulesConsumer extends Pick<RuleEngine, 'explain' | 'explainDevi
   /** The block after which the next start needs the journal. */
   checkpointed(): number;
   rules(): readonly Rule[];
+  /** Civil minus steady time at the newest block that it has read, ms. */
+  civilOffsetMs(): number;
 }
 
 interface Deps {
@@ -101,12 +104,21 @@ interface Deps {
   readonly intake: Intake;
   readonly context: Context;
   readonly effects: Effects;
+  /** Called in the transaction of a record of the clock, before anything that is decided after it. */
+  readonly onClock?: (control: ClockControl, seq: number) => void;
+  /** Steady: for how late a cursor may be written. */
   readonly clock: Clock;
   readonly log: Logger;
   /** Called after a commit that held effects. */
   readonly onEffects: () => void;
   /** Pure: the rules of a city's files and of the API together; `rulesInForce` unless a test replaces it. */
   readonly rulesOf?: typeof rulesInForce;
+}
+
+/** A record of the clock, in its place among what is decided. */
+interface Stepped {
+  readonly outcome: Outcome;
+  readonly clock: ClockControl;
 }
 
 interface Decided {
@@ -137,7 +149,7 @@ class Consumer implements RulesConsumer {
   #committedAt: number;
   #checkpoint = 0;
   /** Decided, but not committed. */
-  #unapplied: Decided[] = [];
+  #unapplied: (Decided | Stepped)[] = [];
   /** Outcomes that no step has returned yet. */
   #pending: Outcome[] = [];
   /** States that no checkpoint has stored yet. */
@@ -162,6 +174,10 @@ class Consumer implements RulesConsumer {
     return this.#rules;
   }
 
+  civilOffsetMs(): number {
+    return this.#engine.civilOffsetMs();
+  }
+
   explain(rule: string, group: string): Explanation | null {
     return this.#engine.explain(rule, group);
   }
@@ -175,8 +191,8 @@ class Consumer implements RulesConsumer {
     if (progress === null) return;
     this.#cursor = this.#committed = progress.cursor;
     this.#checkpoint = progress.checkpoint;
-    this.#configure(this.#checkpoint, 0);
     const moment = { seq: this.#checkpoint, atMs: 0 };
+    this.#configure(moment);
     for (const device of this.#deps.context.devicesAt(this.#checkpoint)) this.#engine.deviceChanged(device, moment);
     this.#engine.restore(this.#store.states());
     this.#replayToCursor();
@@ -213,7 +229,7 @@ class Consumer implements RulesConsumer {
   }
 
   /** Configures the rules as they are from a block on; none before the first city. */
-  #configure(seq: number, atMs: number): Transition[] {
+  #configure({ seq, ...when }: Moment): Transition[] {
     const { context, log, rulesOf = rulesInForce } = this.#deps;
     const version = context.cityAt(seq);
     if (version === null) return [];
@@ -224,21 +240,23 @@ class Consumer implements RulesConsumer {
     }
     this.#rules = rules;
     const { calendars, timezone: zone } = version.city;
-    return this.#engine.configure({ rules, calendars, zone }, { seq, atMs });
+    return this.#engine.configure({ rules, calendars, zone }, { seq, ...when });
   }
 
   /** A rule that this block replaces or removes ends its alerts in the version that raised them. */
-  #decide(outcome: Outcome): Decided[] {
+  #decide(outcome: Outcome): (Decided | Stepped)[] {
     const before = this.#rules;
+    const { clock } = outcome;
     const transitions = this.#transitionsOf(outcome);
     const known = before === this.#rules ? this.#rules : [...before, ...this.#rules];
-    return transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
+    const decided = transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
+    return clock === null ? decided : [{ outcome, clock }, ...decided];
   }
 
   #transitionsOf({ block, readings, city, devices, rule }: Outcome): Transition[] {
-    const moment = { seq: block.seq, atMs: block.receivedAt };
+    const moment = momentOf(block);
     if (block.kind === 'tick') return this.#engine.tick(moment);
-    if (city !== null || rule !== null) return this.#configure(block.seq, block.receivedAt);
+    if (city !== null || rule !== null) return this.#configure(moment);
     if (devices !== null) {
       return [
         ...devices.revoked.flatMap((device) => this.#engine.deviceRevoked(device, moment)),
@@ -251,7 +269,10 @@ class Consumer implements RulesConsumer {
   #commit(): void {
     const effects = this.#unapplied.length > 0;
     this.#write(() => {
-      for (const decided of this.#unapplied) this.#apply(decided);
+      for (const one of this.#unapplied) {
+        if ('clock' in one) this.#deps.onClock?.(one.clock, one.outcome.block.seq);
+        else this.#apply(one);
+      }
     });
     this.#unapplied = [];
     if (effects) this.#deps.onEffects();
@@ -299,6 +320,11 @@ class Consumer implements RulesConsumer {
       }
     }
   }
+}
+
+/** What the engine sees of a block's two times. */
+function momentOf({ seq, receivedAt, steadyAt }: Omit<Block, 'body'>): Moment {
+  return { seq, atMs: receivedAt, offsetMs: receivedAt - steadyAt };
 }
 
 /** The rule in the version that the transition belongs to. */

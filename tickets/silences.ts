@@ -34,7 +34,7 @@ interface Parts {
   /** Writes silences, in the thread that owns the file. */
   readonly write: {
     addSilence(silence: Silence): Promise<void>;
-    endSilence(id: string, atMs: number): Promise<boolean>;
+    endSilence(id: string): Promise<boolean>;
   };
   readonly clock: Clock;
   readonly city: () => City;
@@ -64,7 +64,7 @@ export function createSilences(parts: Parts): Silences {
       await write.addSilence(silence);
       return shown(silence);
     },
-    end: (id) => write.endSilence(id, clock.now()),
+    end: (id) => write.endSilence(id),
     matching(ticket) {
       const labels = labelsNow(ticket, device);
       return labels === null ? [] : store.of(labels, clock.now(), clockOf).map(({ id }) => id);

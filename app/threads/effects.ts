@@ -33,6 +33,8 @@ export interface Effects {
   apply(incident: Incident): TicketDecision;
   /** Appends the events of changed tickets; returns the last ticket. */
   publish(changes: readonly Ticket[]): Ticket;
+  /** The wall clock was set: what was promised in durations moves with it. */
+  stepped(byMs: number): void;
   /** Does one thing that is due; false where nothing is. */
   doNextDue(nowMs: number, city: TicketCity): boolean;
 }
@@ -74,6 +76,7 @@ export function createEffects({ alerts, tickets, outbox }: Parts): Effects {
       publish(changes);
       return changes.at(-1)!;
     },
+    stepped: (byMs) => tickets.stepped(byMs),
     doNextDue(nowMs, city) {
       const changes = tickets.doNextDue(nowMs, city);
       if (changes !== null) publish(changes);
@@ -139,9 +142,9 @@ export function createThreadEffects({ db, context, clock, onEvents }: ThreadPart
       splitTicket: (split: Split) => commit(() => tickets.split(split)),
       rateTicket: (rating: Rating) => commit(() => tickets.rate(rating)),
       addSilence: (silence: Silence) => transact(db, () => tickets.silences.add(silence)),
-      endSilence: (id: string, atMs: number) => transact(db, () => tickets.silences.end(id, atMs)),
-      /** Does what is due at a moment, each thing in a transaction of its own; returns how many. */
-      due(nowMs: number): number {
+      endSilence: (id: string) => transact(db, () => tickets.silences.end(id, clock.now())),
+      /** Does what is due, each thing in a transaction of its own; returns how many. */
+      due(nowMs = clock.now()): number {
         if (context.cityAt(Number.MAX_SAFE_INTEGER) === null) return 0;
         let done = 0;
         while (done < MOST_DUE && transact(db, () => effects.doNextDue(nowMs, city()))) done++;

@@ -5,7 +5,7 @@ import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
 import {
   type CityControl,
-  systemClock as clock,
+  type ClockControl,
   LamppostError,
   type LoginsFailing,
   type Publication,
@@ -14,9 +14,11 @@ import {
   type ReadOptions,
   type ScanQuery,
   type SessionDrop,
+  SharedClock,
   systemTimers,
 } from '../../domain/index.ts';
 import {
+  clockEventOf,
   createEventPublisher,
   type LamppostEvent,
   loginEventOf,
@@ -55,6 +57,8 @@ import { openStateFile } from './state.ts';
 export interface EngineThreadData {
   readonly dir: string;
   readonly logLevel: string;
+  /** The log's clock. */
+  readonly clock: SharedArrayBuffer;
   /** The newest block that was in the journal before this start. */
   readonly journalled: number;
   /** What DuckDB may use of memory, MiB. */
@@ -74,6 +78,13 @@ const PATIENCE_MS = 5_000;
 const data = workerData as EngineThreadData;
 const log = pino({ level: data.logLevel, name: 'engine' });
 const db = openStateFile(data.dir);
+const clock = new SharedClock(data.clock);
+const { steady } = clock;
+/**
+ * Time as the engine has read it from the log: tickets never see a step of the wall clock before the record that moves
+ * their deadlines.
+ */
+const readClock = { now: () => steady.now() + rules.civilOffsetMs() };
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
@@ -85,7 +96,11 @@ const embedded =
     ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB })
     : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
-const { effects, outbox, functions: ticketFunctions } = createThreadEffects({ db, context, clock, onEvents });
+const {
+  effects,
+  outbox,
+  functions: ticketFunctions,
+} = createThreadEffects({ db, context, clock: readClock, onEvents });
 const broker = remote<{
   publish: (publications: readonly Publication[]) => Promise<void>;
   restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
@@ -101,11 +116,17 @@ const rules = createRulesConsumer({
   journal,
   intake,
   context,
-  clock,
+  clock: steady,
   log,
+  onClock,
   effects: (transition, context) => void effects.apply({ transition, ...context }),
   onEffects: onEvents,
 });
+
+function onClock(control: ClockControl, seq: number): void {
+  effects.stepped(control.byMs);
+  outbox.append(clockEventOf(control, seq));
+}
 
 function onEvents(): void {
   parentPort!.postMessage({ event: 'appended' });
@@ -164,7 +185,7 @@ const consumer = createHistoryConsumer(
     ledger: createLedgerStore(db),
     quarantine,
     metrics,
-    clock,
+    clock: steady,
     log,
   },
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
@@ -178,7 +199,7 @@ const loops = createConsumerLoops({
   rules,
   history: consumer,
   embedded: embedded !== null,
-  clock,
+  clock: steady,
   log,
   onOutcomes: feed,
   prune(seq) {
