@@ -73,7 +73,10 @@ export class JournalServer {
   start(): void {
     this.#isStarted = true;
     this.#trimSoon();
-    this.#ticking = setInterval(() => ignoreDisk(() => this.control('tick', {}, null)), this.#options.tickMs);
+    const tick = () => ignoreDisk(() => this.control('tick', {}, null));
+    // At once where the wall clock is to be recorded: whoever asks then learns of it.
+    if (this.#deps.timekeeper !== null) tick();
+    this.#ticking = setInterval(tick, this.#options.tickMs);
   }
 
   /** Stops trimming and ticks and closes the file. Idempotent. */

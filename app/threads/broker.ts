@@ -51,7 +51,11 @@ const publishFailing = (failing: LoginsFailing) => {
 };
 const load = () => behind() / MOST_BEHIND;
 const live = (isWanted: boolean) => void Atomics.store(data.counters, LIVE, isWanted ? 1 : 0);
-const broker = createBroker({ sink, clock, timers, log, live, load, publishDrops, publishFailing }, data.options);
+// Sessions and limits count time that passed, whatever the wall clock is set to.
+const broker = createBroker(
+  { sink, clock: clock.steady, timers, log, live, load, publishDrops, publishFailing },
+  data.options,
+);
 sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
