@@ -92,7 +92,10 @@ export {
   type SliceSeries,
 } from './history.ts';
 export {
+  type ActionRecord,
+  type ActionsControl,
   type Appended,
+  type AuditHead,
   type Block,
   type BlockKind,
   type CityControl,
@@ -101,6 +104,7 @@ export {
   type ClockControl,
   type ClockDoubt,
   type DevicesControl,
+  type KeyActor,
   type Message,
   type MessageRoute,
   type MessageSink,
@@ -174,6 +178,7 @@ export {
   type TicketAlert,
   TicketAlertSchema,
   type TicketChange,
+  TicketChangeSchema,
   TicketSchema,
   type TicketStatus,
 } from './ticket.ts';

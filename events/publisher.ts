@@ -8,6 +8,7 @@ import {
   isSessionEvent,
   isTicketEvent,
   type LamppostEvent,
+  withLastChange,
 } from './cloudevent.ts';
 import { ticketAudienceOf } from './filter.ts';
 import type { Outbox } from './outbox.ts';
@@ -145,7 +146,7 @@ export function* retainedTickets(reader: Pick<TicketReader, 'list'>): Generator<
 /** Returns the state under the department that is responsible, and clears it under former departments. */
 function retainedOf(ticket: Ticket): Publication[] {
   const { id, department, formerDepartments, status } = ticket;
-  const state = isOpen(status) ? JSON.stringify(ticket) : '';
+  const state = isOpen(status) ? JSON.stringify(withLastChange(ticket)) : '';
   const at = (where: string, payload: string): Publication => ({
     topic: `tickets/${where}/${id}`,
     payload,

@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import {
+  type ActionsControl,
   type Block,
   type CityControl,
   type ClockControl,
@@ -146,10 +147,12 @@ export class Intake {
       devices: null,
       rule: null,
       clock: null,
+      actions: null,
     };
     if (block.kind === 'city') return { ...base, city: this.#city(block, body, fresh) };
     if (block.kind === 'devices') return { ...base, devices: this.#devices(block, body, fresh) };
     if (block.kind === 'rule') return { ...base, rule: this.#rule(block, body, fresh) };
+    if (block.kind === 'actions') return { ...base, actions: parseBody<ActionsControl>(body) };
     return block.kind === 'clock' ? { ...base, clock: parseBody<ClockControl>(body) } : base;
   }
 

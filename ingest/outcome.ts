@@ -1,4 +1,4 @@
-import type { Block, ClockControl, KnownDevice, ReadingColumns, RuleControl } from '../domain/index.ts';
+import type { ActionsControl, Block, ClockControl, KnownDevice, ReadingColumns, RuleControl } from '../domain/index.ts';
 import type { CityVersion } from './context.ts';
 import type { Summary } from './summary.ts';
 
@@ -72,6 +72,8 @@ export interface Outcome {
   readonly rule: RuleControl | null;
   /** What a `clock` block says of the wall clock. */
   readonly clock: ClockControl | null;
+  /** What people did, of an `actions` block. */
+  readonly actions: ActionsControl | null;
 }
 
 /** Columns as typed arrays that grow: growing plain arrays row by row took a fifth of the engine's time. */

@@ -262,10 +262,11 @@ export class BlockReader {
   }
 }
 
+const NOT_CONTROL = { city: null, devices: null, rule: null, actions: null, clock: null } as const;
+
 function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
   const { fresh, readings, replaced, tallies, refusals } = out;
-  const controls = { city: null, devices: null, rule: null, clock: null };
-  return { block, fresh, readings, replaced, tallies, refusals, replays, ...controls };
+  return { block, fresh, readings, replaced, tallies, refusals, replays, ...NOT_CONTROL };
 }
 
 /** The readings that an entry stands for. */

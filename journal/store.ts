@@ -1,8 +1,8 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { type Block, type BlockKind, LamppostError } from '../domain/index.ts';
 import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
 
-const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule', 'clock'];
+const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule', 'actions', 'clock'];
 
 /** With this size a lone message costs one page, and a full group commit few overflow pages (docs/performance.md). */
 const PAGE_SIZE = 16_384;
@@ -27,6 +27,7 @@ const SCHEMA: RoomSchema = {
 };
 
 const STEADY_AT = 'coalesce(steady_at, received_at) as steady_at';
+const SELECT = `select seq, kind, first, count, received_at, ${STEADY_AT}, body from blocks`;
 
 /** Versions of the newest control records: with them a start detects what changed while the process was down. */
 export interface ControlHeads {
@@ -225,7 +226,7 @@ export class JournalReader {
   open(): this {
     this.#db = new DatabaseSync(this.#path, { readOnly: true });
     this.#after = this.#db.prepare(`
-      select seq, kind, first, count, received_at, ${STEADY_AT}, body from blocks where seq > ? order by seq limit ?`);
+      ${SELECT} where seq > ? order by seq limit ?`);
     this.#head = this.#db.prepare(`
       select seq, first + count - coalesce((select value from heads where name = 'replayed'), 0) as messages
       from blocks order by seq desc limit 1`);
@@ -234,15 +235,13 @@ export class JournalReader {
 
   /** Returns the next blocks after a cursor, in order, at most `limit`. */
   after(seq: number, limit: number): Block[] {
-    return this.#after.all(seq, limit).map((row) => ({
-      seq: Number(row.seq),
-      kind: KINDS[Number(row.kind)]!,
-      first: Number(row.first),
-      count: Number(row.count),
-      receivedAt: Number(row.received_at),
-      steadyAt: Number(row.steady_at),
-      body: row.body as Uint8Array,
-    }));
+    return this.#after.all(seq, limit).map(blockOf);
+  }
+
+  /** Returns the next blocks of one kind after a cursor, in order, at most `limit`. */
+  ofKind(kind: BlockKind, seq: number, limit: number): Block[] {
+    const select = `${SELECT} where seq > ? and kind = ? order by seq limit ?`;
+    return this.#db.prepare(select).all(seq, KINDS.indexOf(kind), limit).map(blockOf);
   }
 
   /** Returns the number of the newest block, and how many messages were ever received. */
@@ -255,6 +254,18 @@ export class JournalReader {
   close(): void {
     if (this.#db?.isOpen) this.#db.close();
   }
+}
+
+function blockOf(row: Readonly<Record<string, SQLOutputValue>>): Block {
+  return {
+    seq: Number(row.seq),
+    kind: KINDS[Number(row.kind)]!,
+    first: Number(row.first),
+    count: Number(row.count),
+    receivedAt: Number(row.received_at),
+    steadyAt: Number(row.steady_at),
+    body: row.body as Uint8Array,
+  };
 }
 
 /** How far the consumers of the journal have come, in numbers of blocks; 0 where one has read none. */

@@ -4,7 +4,6 @@ import {
   type Block,
   type City,
   type Clock,
-  type ClockControl,
   FAULT_GROUP,
   LIMIT_GROUP,
   type MetricTable,
@@ -76,6 +75,16 @@ export interface TransitionContext {
 export type Effects = (transition: Transition, context: TransitionContext) => void;
 
 /**
+ * What blocks do besides transitions of alerts: actions of people, and what comes due by the time of a block.
+ */
+export interface BlockEffects {
+  /** Whether something is due at a moment, as the state is on disk. */
+  isDue(atMs: number): boolean;
+  /** Writes them, after the transitions of the block. Called inside the transaction that moves the cursor. */
+  apply(outcome: Outcome): void;
+}
+
+/**
  * The consumer of the journal that decides alerts. Effects and cursor are one transaction (promise 3). Windows are
  * written at checkpoints only. After a crash the blocks between checkpoint and cursor run again without effects, which
  * leads to the same state, since the engine is a function of the journal (promise 4).
@@ -104,9 +113,8 @@ interface Deps {
   readonly intake: Intake;
   readonly context: Context;
   readonly effects: Effects;
-  /** Called in the transaction of a record of the clock, before anything that is decided after it. */
-  readonly onClock?: (control: ClockControl, seq: number) => void;
-  /** Steady: for how late a cursor may be written. */
+  /** Absent: blocks do nothing but transitions. */
+  readonly blocks?: BlockEffects;
   readonly clock: Clock;
   readonly log: Logger;
   /** Called after a commit that held effects. */
@@ -115,17 +123,10 @@ interface Deps {
   readonly rulesOf?: typeof rulesInForce;
 }
 
-/** A record of the clock, in its place among what is decided. */
-interface Stepped {
-  readonly outcome: Outcome;
-  readonly clock: ClockControl;
-}
-
-interface Decided {
-  readonly outcome: Outcome;
-  readonly transition: Transition;
-  readonly rule: Rule;
-}
+type Decided =
+  | { readonly outcome: Outcome; readonly transition: Transition; readonly rule: Rule }
+  /** The block's own effects, after its transitions. */
+  | { readonly outcome: Outcome; readonly transition: null };
 
 const BLOCKS_AT_ONCE = 32;
 /**
@@ -149,7 +150,7 @@ class Consumer implements RulesConsumer {
   #committedAt: number;
   #checkpoint = 0;
   /** Decided, but not committed. */
-  #unapplied: (Decided | Stepped)[] = [];
+  #unapplied: Decided[] = [];
   /** Outcomes that no step has returned yet. */
   #pending: Outcome[] = [];
   /** States that no checkpoint has stored yet. */
@@ -204,6 +205,7 @@ class Consumer implements RulesConsumer {
     const outcomes = this.#blocksAfter(this.#cursor).map((block) => this.#deps.intake.outcome(block));
     this.#pending.push(...outcomes);
     this.#unapplied = outcomes.flatMap((outcome) => this.#decide(outcome));
+    if (!this.#unapplied.some((decided) => this.#hasEffect(decided))) this.#unapplied = [];
     this.#cursor = outcomes.at(-1)?.block.seq ?? this.#cursor;
     const late = this.#committed < this.#cursor && this.#deps.clock.now() - this.#committedAt >= LAZY_COMMIT_MS;
     // Whoever changed a rule waits until the cursor has passed the change.
@@ -244,13 +246,22 @@ class Consumer implements RulesConsumer {
   }
 
   /** A rule that this block replaces or removes ends its alerts in the version that raised them. */
-  #decide(outcome: Outcome): (Decided | Stepped)[] {
+  #decide(outcome: Outcome): Decided[] {
     const before = this.#rules;
-    const { clock } = outcome;
     const transitions = this.#transitionsOf(outcome);
     const known = before === this.#rules ? this.#rules : [...before, ...this.#rules];
     const decided = transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
-    return clock === null ? decided : [{ outcome, clock }, ...decided];
+    const { kind } = outcome.block;
+    if (this.#deps.blocks === undefined) return decided;
+    // What the state promised in durations moves before anything is decided after the step.
+    if (kind === 'clock') return [{ outcome, transition: null }, ...decided];
+    return kind === 'tick' || kind === 'actions' ? [...decided, { outcome, transition: null }] : decided;
+  }
+
+  /** A tick at which nothing is due writes nothing: it is not worth a transaction. */
+  #hasEffect({ transition, outcome: { block, actions, clock } }: Decided): boolean {
+    if (transition !== null || actions !== null || clock !== null) return true;
+    return this.#deps.blocks!.isDue(block.receivedAt);
   }
 
   #transitionsOf({ block, readings, city, devices, rule }: Outcome): Transition[] {
@@ -269,17 +280,20 @@ class Consumer implements RulesConsumer {
   #commit(): void {
     const effects = this.#unapplied.length > 0;
     this.#write(() => {
-      for (const one of this.#unapplied) {
-        if ('clock' in one) this.#deps.onClock?.(one.clock, one.outcome.block.seq);
-        else this.#apply(one);
-      }
+      for (const decided of this.#unapplied) this.#apply(decided);
     });
     this.#unapplied = [];
     if (effects) this.#deps.onEffects();
   }
 
-  #apply({ outcome, transition, rule }: Decided): void {
+  #apply(decided: Decided): void {
     const { context, effects, log } = this.#deps;
+    const { outcome, transition } = decided;
+    if (transition === null) {
+      this.#deps.blocks!.apply(outcome);
+      return;
+    }
+    const { rule } = decided;
     const { group, to, evidence } = transition;
     if (group === FAULT_GROUP) {
       const fault = { rule: transition.rule, to, detail: evidence.detail };

@@ -5,7 +5,6 @@ import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
 import {
   type CityControl,
-  type ClockControl,
   LamppostError,
   type LoginsFailing,
   type Publication,
@@ -16,9 +15,9 @@ import {
   type SessionDrop,
   SharedClock,
   systemTimers,
+  type Ticket,
 } from '../../domain/index.ts';
 import {
-  clockEventOf,
   createEventPublisher,
   type LamppostEvent,
   loginEventOf,
@@ -44,7 +43,7 @@ import {
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
-import { createTicketReader } from '../../tickets/index.ts';
+import { createTicketReader, type Rating, type Request, type TicketService } from '../../tickets/index.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
 import { createThreadEffects } from './effects.ts';
@@ -64,6 +63,8 @@ export interface EngineThreadData {
   /** What DuckDB may use of memory, MiB. */
   readonly duckdbMiB: number;
   readonly quarantine: QuarantineLimits;
+  /** How long entries of the audit trail are kept, ms. */
+  readonly auditMs: number;
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
@@ -96,11 +97,8 @@ const embedded =
     ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB })
     : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
-const {
-  effects,
-  outbox,
-  functions: ticketFunctions,
-} = createThreadEffects({ db, context, clock: readClock, onEvents });
+const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs });
+const { effects, outbox } = threadEffects;
 const broker = remote<{
   publish: (publications: readonly Publication[]) => Promise<void>;
   restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
@@ -118,14 +116,20 @@ const rules = createRulesConsumer({
   context,
   clock: steady,
   log,
-  onClock,
   effects: (transition, context) => void effects.apply({ transition, ...context }),
-  onEffects: onEvents,
+  blocks: threadEffects.blocks,
+  onEffects() {
+    onEvents();
+    const decided = threadEffects.takeDecided();
+    if (decided !== null) parentPort!.postMessage({ event: 'decided', decided });
+  },
 });
 
-function onClock(control: ClockControl, seq: number): void {
-  effects.stepped(control.byMs);
-  outbox.append(clockEventOf(control, seq));
+/** Commits what a citizen asks for, with its events, in one transaction. */
+function commit(work: (service: TicketService) => Ticket[]): Ticket {
+  const ticket = transact(db, () => effects.publish(threadEffects.at(readClock.now(), work)));
+  onEvents();
+  return ticket;
 }
 
 function onEvents(): void {
@@ -249,7 +253,8 @@ const functions = {
       });
     });
   },
-  ...ticketFunctions,
+  openTicket: (request: Request) => commit((service) => service.open(request)),
+  rateTicket: (rating: Rating) => commit((service) => service.rate(rating)),
   /** Serve one read of the history each, over the port. */
   read: (port: MessagePort) =>
     offerBatches(

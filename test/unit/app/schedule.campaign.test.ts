@@ -207,7 +207,6 @@ describe('the jobs', () => {
     expect(made.calls).toEqual([
       ['rollup', NOW],
       ['expire', NOW - 90 * DAY_MS],
-      ['due', NOW],
       ['forget', NOW - 14 * DAY_MS],
       ['reporters', NOW],
       ['prune', NOW - 30 * DAY_MS],
@@ -218,7 +217,6 @@ describe('the jobs', () => {
     expect(jobs({ historyDays: 0, quarantineDays: 90, deliveryDays: 14 }).jobs.map(({ name }) => name)).toEqual([
       'history roll-up',
       'quarantine expiry',
-      'deadlines',
       'delivery log expiry',
       'reporter expiry',
       'ledger report',
