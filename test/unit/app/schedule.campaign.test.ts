@@ -192,7 +192,6 @@ describe('the jobs', () => {
       rollup: note('rollup'),
       prune: note('prune'),
       expire: note('expire'),
-      due: async () => calls.push(['due', NOW]),
     };
     const notify = { expire: note('forget') };
     const reception = { expire: async () => ({ reporters: calls.push(['reporters', NOW]), photos: 0 }) };
