@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { type ActionLog, type Caller, createAuditReader } from '../actions/index.ts';
 import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
 import { type Bridge, openBridge } from '../broker/index.ts';
-import type { City, Clock, Key } from '../domain/index.ts';
+import { type City, CLOCK_DOUBTS, type Clock, type Key, type LogClock, SECOND_MS } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
 import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
 import { createDeviceService, createKeyService, type Registry } from '../registry/index.ts';
@@ -28,7 +28,7 @@ import type { Threads } from './threads/start.ts';
 export interface ApiParts {
   readonly config: Config;
   readonly log: Logger;
-  readonly clock: Clock;
+  readonly clock: LogClock;
   readonly registry: Registry;
   readonly threads: Threads;
   readonly city: CityInForce;
@@ -86,8 +86,11 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     webhooks: threads.webhooks,
     subscriptions: threads.subscriptions,
     async readiness() {
-      const { trouble } = await engine.status();
-      return { ready: trouble === null, reasons: trouble === null ? [] : [`history: ${trouble}`] };
+      const [{ trouble }, { doubt, believedInMs }] = await Promise.all([engine.status(), threads.journal.clock()]);
+      const reasons = trouble === null ? [] : [`history: ${trouble}`];
+      // Devices and people are served: the log's own time goes on.
+      if (doubt !== null) reasons.push(`clock: ${CLOCK_DOUBTS[doubt]}; ${untilBelieved(believedInMs)}`);
+      return { ready: trouble === null, reasons };
     },
     metrics: createMetrics({
       ledger: () => ledger.read()!,
@@ -95,6 +98,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       broker: () => broker.counts(),
       throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),
+      clock: () => threads.journal.clock(),
       journalBytes: () => threads.journal.bytes(),
       openTickets: () => ofState.tickets.openCount(),
       devices: () => parts.registry.count(),
@@ -106,10 +110,14 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
   };
 }
 
+function untilBelieved(ms: number | null): string {
+  return ms === null ? 'set it' : `set it, or it is believed in ${Math.ceil(ms / SECOND_MS)} s`;
+}
+
 /** The parts of what the API reads from the state file, and changes in it. */
-interface StateParts
-  extends Pick<ApiParts, 'clock' | 'registry' | 'state' | 'ledger' | 'quarantine' | 'replays' | 'actions'> {
+interface StateParts extends Pick<ApiParts, 'registry' | 'state' | 'ledger' | 'quarantine' | 'replays' | 'actions'> {
   readonly engine: Pick<Threads['engine'], 'discard'>;
+  readonly clock: Clock;
   readonly city: () => City;
   readonly rules: Pick<RuleRepository, 'list'>;
   readonly onAppended: ApiDeps['events']['onAppended'];

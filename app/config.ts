@@ -39,6 +39,8 @@ const Settings = z.object({
   LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
   /** How long the journal keeps what every consumer has taken. */
   LAMPPOST_JOURNAL_RETENTION_MS: z.coerce.number().int().min(0).default(3_600_000),
+  /** How long a start goes on with the log's time where the wall clock is far from it. */
+  LAMPPOST_CLOCK_WAIT_SECONDS: z.coerce.number().int().min(0).max(86_400).default(120),
   /** How long the embedded history keeps raw readings; hourly and daily aggregates stay. 0: without limit. */
   LAMPPOST_HISTORY_DAYS: days(0),
   /** How long refused messages are kept for a fix and a replay. */
@@ -177,6 +179,8 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
     city: s.LAMPPOST_CITY,
     adminKey: s.LAMPPOST_ADMIN_KEY ?? null,
     journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
+    /** How long a start does not believe a wall clock that is far from the newest record, ms. */
+    clockWaitMs: s.LAMPPOST_CLOCK_WAIT_SECONDS * 1_000,
     /** Where nightly backups go, an absolute path (null: there are none), and how many of them stay. */
     backup: {
       dir: s.LAMPPOST_BACKUP_DIR === undefined ? null : resolve(s.LAMPPOST_BACKUP_DIR),

@@ -1,11 +1,11 @@
 import type { Reception } from '../citizens/index.ts';
-import type { Clock, Ledger } from '../domain/index.ts';
+import type { Ledger, LogClock } from '../domain/index.ts';
 import { DAY_MS } from '../domain/index.ts';
 import type { Job } from './schedule.ts';
 
 /** The functions and settings that the jobs use. */
 export interface JobDeps {
-  readonly clock: Clock;
+  readonly clock: LogClock;
   readonly ledger: () => Ledger;
   readonly engine: {
     rollup(untilMs: number): Promise<number>;
@@ -25,7 +25,8 @@ export interface JobDeps {
  * reader.
  */
 export function createJobs({ clock, ledger, engine, notify, reception, keep, backup }: JobDeps): Job[] {
-  const before = (days: number) => clock.now() - days * DAY_MS;
+  // A wall clock that is far ahead must not delete anything: steady time is never ahead of the true time.
+  const before = (days: number) => Math.min(clock.now(), clock.steady.now()) - days * DAY_MS;
   const jobs: Job[] = [
     {
       name: 'history roll-up',
@@ -52,6 +53,7 @@ export function createJobs({ clock, ledger, engine, notify, reception, keep, bac
       run: async () => ({ pruned: await engine.prune(before(keep.historyDays)) }),
     });
   }
-  if (backup !== null) jobs.push({ name: 'backup', cron: '10 2 * * *', run: backup });
+  // No country changes its clocks after four o'clock: this hour exists in every night, and once.
+  if (backup !== null) jobs.push({ name: 'backup', cron: '10 4 * * *', run: backup });
   return jobs;
 }

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { ActionLog, createAuditReader } from '../actions/index.ts';
 import { createApi } from '../api/index.ts';
 import type { AccountLimits } from '../broker/index.ts';
-import { type City, systemClock as clock, type Key, systemTimers } from '../domain/index.ts';
+import { type City, type Key, SharedClock, systemTimers } from '../domain/index.ts';
 import { createLedgerReader, createQuarantineReader, createReplays, createRuleRecordReader } from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
@@ -66,6 +66,8 @@ const stop = (service: { stop(): unknown }) => service.stop();
 class Process implements Lamppost {
   readonly #config: Config;
   readonly #log: Logger;
+  /** Follows the wall clock until the journal's thread has opened the log. */
+  readonly #clock = new SharedClock();
   readonly #onCrash: (error: Error) => void;
   readonly #steps: Steps;
   #city: CityInForce | null = null;
@@ -102,12 +104,13 @@ class Process implements Lamppost {
     const loaded = await loadCity(config.city);
     keepPrivate(config.data, this.#log, config.backup.dir);
     refuseUnfinished(config.data);
-    const openRegistry = () => createRegistry({ clock }, { path: this.#file('registry.sqlite') }).open();
+    const openRegistry = () => createRegistry({ clock: this.#clock }, { path: this.#file('registry.sqlite') }).open();
     const registry = await this.#steps.do('registry', openRegistry, close);
     const generatedKey = config.adminKey === null ? newSecret() : null;
     const admin = { key: ADMIN, hash: hashSecret(config.adminKey ?? generatedKey!) };
     const threads = await startThreads({
       config,
+      clock: this.#clock,
       city: loaded.control,
       limits: sendLimits(config, loaded.city),
       registry,
@@ -132,7 +135,7 @@ class Process implements Lamppost {
 
   /** Starts what reads the files, the API over it, and the jobs; returns the port of HTTP. */
   async #startServices({ registry, threads, city, admin }: Parts): Promise<number> {
-    const [config, log, steps] = [this.#config, this.#log, this.#steps];
+    const [config, log, steps, clock] = [this.#config, this.#log, this.#steps, this.#clock];
     const { journal, engine, notify } = threads;
     const openState = () => new DatabaseSync(this.#file('state.sqlite'), { readOnly: true });
     const state = await steps.do('state reader', openState, close);
@@ -219,7 +222,7 @@ class Process implements Lamppost {
       letGo: journal.letGo,
       about: () => ({ lamppost: packaged.version, city: city.current().control.version }),
       folder: backup.dir,
-      clock,
+      clock: this.#clock,
       log: this.#log,
     });
   }

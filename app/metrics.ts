@@ -9,6 +9,7 @@ export interface MetricSources {
   /** The user names that were throttled longest, and for how long, ms. */
   throttled(): Promise<readonly { readonly id: string; readonly ms: number }[]>;
   engine(): Promise<{ head: number; rules: number; history: number }>;
+  clock(): Promise<{ offsetMs: number; steps: number; doubt: string | null }>;
   journalBytes(): Promise<number>;
   openTickets(): number;
   devices(): number;
@@ -36,6 +37,9 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   const brokerCounters = gauge('broker', 'Counters of the MQTT broker since its start', ['figure']);
   const throttled = gauge('throttled_seconds', 'How long a client was not read since the start', ['client']);
   const lag = gauge('consumer_lag_blocks', 'Journal blocks that a consumer has not processed yet', ['consumer']);
+  const clockOffset = gauge('clock_offset_seconds', 'Civil minus steady time: the sum of all steps of the wall clock');
+  const clockSteps = gauge('clock_steps', 'How often the wall clock was set since the start');
+  const clockDoubted = gauge('clock_doubted', '1 while the wall clock is not believed');
   const journalBytes = gauge('journal_bytes', 'Bytes of messages in the journal');
   const openTickets = gauge('open_tickets', 'Tickets that are open');
   const deliveriesWaiting = gauge('deliveries_waiting', 'Deliveries to receivers of events that are not settled yet');
@@ -50,10 +54,11 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   );
 
   return async () => {
-    const [broker, waited, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
+    const [broker, waited, engine, clock, bytes, { waiting, enabled, disabled }] = await Promise.all([
       sources.broker(),
       sources.throttled(),
       sources.engine(),
+      sources.clock(),
       sources.journalBytes(),
       sources.notifications(),
     ]);
@@ -69,6 +74,9 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     for (const { id, ms } of waited) throttled.set({ client: id }, ms / 1_000);
     lag.set({ consumer: 'rules' }, Math.max(0, engine.head - engine.rules));
     lag.set({ consumer: 'history' }, Math.max(0, engine.head - engine.history));
+    clockOffset.set(clock.offsetMs / 1_000);
+    clockSteps.set(clock.steps);
+    clockDoubted.set(clock.doubt === null ? 0 : 1);
     journalBytes.set(bytes);
     openTickets.set(sources.openTickets());
     deliveriesWaiting.set(waiting);

@@ -13,83 +13,106 @@ interface CronJob {
   readonly cron: string;
 }
 
-/** Work at every moment, which no time zone concerns: node-cron would look its next time up in the zone each second. */
+/** Work at every moment, which no time zone concerns. */
 interface FrequentJob {
   readonly everyMs: number;
 }
 
+/** A timer of node-cron would write a line for each time that a step of the clock left out, and hold the thread. */
+const LONGEST_WAIT_MS = 30_000;
+
 /**
- * Creates a schedule that runs jobs, those at times of day with node-cron. A job that fails is logged and runs again at its next time; none
- * overlaps itself.
+ * Creates a schedule that runs jobs. node-cron says when those at times of day are due; a bounded timer looks whether
+ * they are, so a job whose time passed while the machine slept, or in a step of the clock, runs once. A job that fails
+ * is logged and runs again at its next time; none overlaps itself.
  */
 export function createSchedule(jobs: readonly Job[], { log, timezone }: { log: Logger; timezone: string }) {
-  const running = new Set<Promise<void>>();
-  const tasks = jobs.map((job) =>
-    'everyMs' in job
-      ? createInterval(job.everyMs, () => run(job))
-      : cron.createTask(job.cron, () => run(job), {
-          name: job.name,
-          timezone,
-          noOverlap: true,
-          unref: true,
-          logger: loggerOf(job, log),
-        }),
-  );
-
-  async function run(job: Job): Promise<void> {
-    const attempted = attempt(job, log);
-    running.add(attempted);
-    await attempted;
-    running.delete(attempted);
-  }
-
+  const tasks = jobs.map((job) => {
+    const run = alone(job, log);
+    return 'everyMs' in job ? createInterval(job.everyMs, run) : createAlarm(job, timezone, run);
+  });
   return {
-    async start(): Promise<void> {
-      for (const task of tasks) await task.start();
+    start(): void {
+      for (const task of tasks) task.start();
     },
     /** Starts no more jobs and waits for those that run. */
     async stop(): Promise<void> {
-      for (const task of tasks) await task.destroy();
-      await Promise.all(running);
+      await Promise.all(tasks.map((task) => task.stop()));
     },
   };
 }
 
-/** Calls `run` at an interval; not while an earlier call runs. */
-function createInterval(everyMs: number, run: () => Promise<void>) {
-  let timer: NodeJS.Timeout | undefined;
-  let running = false;
+interface Run {
+  /** Runs the job, unless an earlier run goes on. */
+  begin(): void;
+  /** Resolves when no run goes on. */
+  ended(): Promise<void>;
+}
 
-  async function beat(): Promise<void> {
-    if (running) return;
-    running = true;
-    await run();
-    running = false;
+function alone(job: Job, log: Logger): Run {
+  const { name, run } = job;
+  let running: Promise<void> | null = null;
+
+  async function attempt(): Promise<void> {
+    try {
+      const done = await run();
+      if (done !== null) log.info({ job: name, ...done }, 'job done');
+    } catch (error) {
+      log.error({ job: name, err: error }, 'a job failed; it runs again at its next time');
+    }
+    running = null;
+  }
+
+  return {
+    begin() {
+      if (running !== null && 'cron' in job) log.warn({ job: name }, 'the job is still running: this time is left out');
+      running ??= attempt();
+    },
+    ended: async () => void (await running),
+  };
+}
+
+function createInterval(everyMs: number, run: Run) {
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    start() {
+      timer = setInterval(() => run.begin(), everyMs).unref();
+    },
+    stop() {
+      clearInterval(timer);
+      return run.ended();
+    },
+  };
+}
+
+/** Runs at the times of a cron pattern. */
+function createAlarm({ name, cron: pattern }: CronJob & Pick<Job, 'name'>, timezone: string, run: Run) {
+  const task = cron.createTask(pattern, () => {}, { name, timezone });
+  const nextAfterNow = () => task.getNextRuns(1)[0]!.getTime();
+  let timer: NodeJS.Timeout | undefined;
+  let next = 0;
+
+  function wait(): void {
+    timer = setTimeout(look, Math.max(0, Math.min(next - Date.now(), LONGEST_WAIT_MS))).unref();
+  }
+
+  function look(): void {
+    const isDue = Date.now() >= next;
+    // Where the clock was set back, the next time is before the one that was waited for.
+    next = isDue ? nextAfterNow() : Math.min(next, nextAfterNow());
+    if (isDue) run.begin();
+    wait();
   }
 
   return {
     start() {
-      timer = setInterval(() => void beat(), everyMs).unref();
+      next = nextAfterNow();
+      wait();
     },
-    destroy: () => clearInterval(timer),
-  };
-}
-
-async function attempt({ name, run }: Job, log: Logger): Promise<void> {
-  try {
-    const done = await run();
-    if (done !== null) log.info({ job: name, ...done }, 'job done');
-  } catch (error) {
-    log.error({ job: name, err: error }, 'a job failed; it runs again at its next time');
-  }
-}
-
-/** Logs the messages of node-cron, such as a run that was skipped because the one before has not ended. */
-function loggerOf({ name: job }: Job, log: Logger) {
-  return {
-    info: (message: string) => log.info({ job }, message),
-    warn: (message: string) => log.warn({ job }, message),
-    error: (message: string | Error, err?: Error) => log.error({ job, err }, String(message)),
-    debug: (message: string | Error) => log.debug({ job }, String(message)),
+    async stop() {
+      clearTimeout(timer);
+      await task.destroy();
+      await run.ended();
+    },
   };
 }

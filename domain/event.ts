@@ -5,6 +5,8 @@ export const EVENT_TYPES = [
   'city.lamppost.alert.firing',
   'city.lamppost.alert.resolved',
   'city.lamppost.silence.ending',
+  'city.lamppost.clock.stepped',
+  'city.lamppost.clock.doubted',
   ...HISTORY_ACTIONS.map((action) => `city.lamppost.ticket.${action}` as const),
   'city.lamppost.session.dropped',
   'city.lamppost.login.failing',
@@ -17,7 +19,7 @@ export interface CloudEvent {
   readonly id: string;
   readonly source: '/lamppost';
   readonly type: EventType;
-  /** `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}` or `logins/{source}`. */
+  /** `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}`, `logins/{source}` or `clock`. */
   readonly subject: string;
   /** ISO 8601 UTC, engine time. */
   readonly time: string;

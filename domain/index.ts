@@ -24,7 +24,16 @@ export {
   type Profile,
   type Publishing,
 } from './city.ts';
-export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts';
+export {
+  type Clock,
+  type LogClock,
+  monotonicClock,
+  SharedClock,
+  systemClock,
+  systemTimers,
+  type Timers,
+  unsteppedClock,
+} from './clock.ts';
 export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
 export {
   type ErrorCode,
@@ -82,23 +91,26 @@ export {
   SeriesSchema,
   type SliceSeries,
 } from './history.ts';
-export type {
-  ActionRecord,
-  ActionsControl,
-  Appended,
-  AuditHead,
-  Block,
-  BlockKind,
-  CityControl,
-  CityFile,
-  DevicesControl,
-  KeyActor,
-  Message,
-  MessageRoute,
-  MessageSink,
-  ReplayControl,
-  ReplayItem,
-  RuleControl,
+export {
+  type ActionRecord,
+  type ActionsControl,
+  type Appended,
+  type AuditHead,
+  type Block,
+  type BlockKind,
+  type CityControl,
+  type CityFile,
+  CLOCK_DOUBTS,
+  type ClockControl,
+  type ClockDoubt,
+  type DevicesControl,
+  type KeyActor,
+  type Message,
+  type MessageRoute,
+  type MessageSink,
+  type ReplayControl,
+  type ReplayItem,
+  type RuleControl,
 } from './journal.ts';
 export { boundTo, KEY_ROLES, type Key, type KeyRole, KeySchema } from './key.ts';
 export {

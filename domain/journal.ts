@@ -11,7 +11,7 @@ import type { KeyRole } from './key.ts';
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
  * time.
  */
-export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule' | 'actions';
+export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule' | 'actions' | 'clock';
 
 /** One block of the journal. */
 export interface Block {
@@ -22,8 +22,10 @@ export interface Block {
   readonly first: number;
   /** How many messages it holds, replayed ones included; 0 for other control records. */
   readonly count: number;
-  /** Epoch milliseconds of the commit; never decreases from block to block. */
+  /** Civil time of the commit, epoch ms. Only a `clock` record lets it decrease from one block to the next. */
   readonly receivedAt: number;
+  /** Steady time of the commit, ms: never decreases, whatever the wall clock does. See `LogClock`. */
+  readonly steadyAt: number;
   /** Messages in the journal's record format, or the JSON of the control record. */
   readonly body: Uint8Array;
 }
@@ -80,6 +82,26 @@ export interface RuleControl {
   /** Why, in the author's words; may be empty. */
   readonly note: string;
 }
+
+/** The body of a `clock` block: what the wall clock did. Steady time goes on evenly over it. */
+export interface ClockControl {
+  /** By how much civil time was moved, ms; 0 where the wall clock is not believed. */
+  readonly byMs: number;
+  /** Civil time just before, epoch ms. */
+  readonly fromMs: number;
+  /** What the wall clock said, epoch ms. */
+  readonly wallMs: number;
+  /** Why the wall clock is not believed; null where civil time follows it again. */
+  readonly doubt: ClockDoubt | null;
+}
+
+/** Why a wall clock is not believed. */
+export const CLOCK_DOUBTS = {
+  'before-lamppost': 'the wall clock shows a time before Lamppost existed',
+  'before-the-log': 'the wall clock is behind the newest record of the log',
+  'far-ahead': 'the wall clock is more than 30 days ahead of the newest record of the log',
+} as const;
+export type ClockDoubt = keyof typeof CLOCK_DOUBTS;
 
 /** The body of an `actions` block: what people did, in their order. */
 export interface ActionsControl {

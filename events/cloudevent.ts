@@ -1,5 +1,6 @@
 import type {
   Alert,
+  ClockControl,
   CloudEvent,
   EventType,
   HistoryAction,
@@ -9,7 +10,7 @@ import type {
   Transition,
 } from '../domain/index.ts';
 import { isoOf } from '../domain/index.ts';
-import type { AlertData, LoginData, SessionData, SilenceData } from './schemas/event.ts';
+import type { AlertData, ClockData, LoginData, SessionData, SilenceData } from './schemas/event.ts';
 
 /** An alert after a transition. Only `firing` and `resolved` make events. */
 export type AlertAfter = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
@@ -41,8 +42,13 @@ export interface LoginEvent extends CloudEvent {
   readonly data: LoginData;
 }
 
+export interface ClockEvent extends CloudEvent {
+  readonly type: 'city.lamppost.clock.stepped' | 'city.lamppost.clock.doubted';
+  readonly data: ClockData;
+}
+
 /** Every event that Lamppost emits, discriminated by `type`. */
-export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent | SessionEvent | LoginEvent;
+export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent | SessionEvent | LoginEvent | ClockEvent;
 
 /**
  * A constant: if it followed the city's name, a renamed city would publish old events as new ones (CloudEvents §3.1).
@@ -85,6 +91,11 @@ export function isSessionEvent(event: LamppostEvent): event is SessionEvent {
 /** Reports whether an event is about logins that fail. */
 export function isLoginEvent(event: LamppostEvent): event is LoginEvent {
   return event.type === 'city.lamppost.login.failing';
+}
+
+/** Reports whether an event is about the wall clock. */
+export function isClockEvent(event: LamppostEvent): event is ClockEvent {
+  return event.type.startsWith('city.lamppost.clock.');
 }
 
 /** Returns the event of an alert that fires or resolved, with id `{transition id}-alert`; null for other states. */
@@ -142,6 +153,16 @@ export function loginEventOf({ id, source, user, failures, fromMs, toMs }: Login
     ...envelopeOf('city.lamppost.login.failing', `${id}.login`, isoOf(toMs)),
     subject: `logins/${source}`,
     data: { source, user, failures, from: isoOf(fromMs), to: isoOf(toMs) },
+  };
+}
+
+/** Returns the event of a record of the clock, with id `{block}.clock`; its time is civil time after it. */
+export function clockEventOf({ byMs, fromMs, wallMs, doubt }: ClockControl, seq: number): ClockEvent {
+  const type = doubt === null ? 'city.lamppost.clock.stepped' : 'city.lamppost.clock.doubted';
+  return {
+    ...envelopeOf(type, `${seq}.clock`, isoOf(fromMs + byMs)),
+    subject: 'clock',
+    data: { byMs, from: isoOf(fromMs), to: isoOf(fromMs + byMs), wallMs, doubt },
   };
 }
 

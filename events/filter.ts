@@ -1,6 +1,13 @@
 import type { EventType, Severity, Ticket } from '../domain/index.ts';
 import { conditionsOf, type Filter } from '../store/index.ts';
-import { isAlertEvent, isLoginEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import {
+  isAlertEvent,
+  isClockEvent,
+  isLoginEvent,
+  isSessionEvent,
+  isTicketEvent,
+  type LamppostEvent,
+} from './cloudevent.ts';
 
 /** Selects events; an absent filter matches all. */
 export interface EventFilter {
@@ -24,7 +31,7 @@ export function routingOf(event: LamppostEvent) {
   }
   // A severity, so that subscribers who filter by severity get it.
   if (isSessionEvent(event)) return { ...NOWHERE, department: event.data.department, severity: 'medium' };
-  if (isLoginEvent(event)) return { ...NOWHERE, severity: 'medium' };
+  if (isLoginEvent(event) || isClockEvent(event)) return { ...NOWHERE, severity: 'medium' };
   if (!isTicketEvent(event)) return NOWHERE;
   const { department, district, severity, rule, id } = event.data;
   return { department, district, severity, rule: rule ?? '', ticket: id };

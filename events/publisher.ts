@@ -3,6 +3,7 @@ import { diskFault } from '../store/index.ts';
 import { isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
 import {
   isAlertEvent,
+  isClockEvent,
   isLoginEvent,
   isSessionEvent,
   isTicketEvent,
@@ -119,6 +120,7 @@ export function publicationsOf(event: LamppostEvent): Publication[] {
   // QoS 0, never queued: in a full queue this event would displace the next message, and cause the next such event.
   if (isSessionEvent(event)) return [{ topic: `events/sessions/${event.data.key}`, payload, qos: 0, retain: false }];
   if (isLoginEvent(event)) return [{ topic: `events/logins/${levelOf(event.data.source)}`, ...once }];
+  if (isClockEvent(event)) return [{ topic: 'events/clock', ...once }];
   if (isAlertEvent(event)) return [{ topic: `events/alerts/${event.data.rule}/${event.data.group}`, ...once }];
   if (!isTicketEvent(event)) return [{ topic: `events/silences/${event.data.id}`, ...once }];
   const ticket = event.data;

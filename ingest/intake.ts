@@ -3,6 +3,7 @@ import {
   type ActionsControl,
   type Block,
   type CityControl,
+  type ClockControl,
   type DevicesControl,
   HOUR_MS,
   type RuleControl,
@@ -145,13 +146,14 @@ export class Intake {
       city: null,
       devices: null,
       rule: null,
+      clock: null,
       actions: null,
     };
     if (block.kind === 'city') return { ...base, city: this.#city(block, body, fresh) };
     if (block.kind === 'devices') return { ...base, devices: this.#devices(block, body, fresh) };
     if (block.kind === 'rule') return { ...base, rule: this.#rule(block, body, fresh) };
     if (block.kind === 'actions') return { ...base, actions: parseBody<ActionsControl>(body) };
-    return base;
+    return block.kind === 'clock' ? { ...base, clock: parseBody<ClockControl>(body) } : base;
   }
 
   #city({ seq }: Block, body: Uint8Array, fresh: boolean): CityVersion | null {
@@ -194,7 +196,7 @@ class Horizon {
 
   /** Returns the number of the oldest message whose keys count at a block. */
   at(block: Block, fresh: boolean): number {
-    const hour = Math.floor(block.receivedAt / HOUR_MS);
+    const hour = Math.floor(block.steadyAt / HOUR_MS);
     if (fresh && block.count > 0 && (this.#hours.at(-1)?.[0] ?? -1) < hour) this.#hours.push([hour, block.first]);
     const oldest = this.#hours.find(([at]) => at >= hour - HORIZON_HOURS)?.[1] ?? block.first;
     const horizon = Math.max(oldest, block.first - HORIZON_MESSAGES);

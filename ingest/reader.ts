@@ -262,7 +262,7 @@ export class BlockReader {
   }
 }
 
-const NOT_CONTROL = { city: null, devices: null, rule: null, actions: null } as const;
+const NOT_CONTROL = { city: null, devices: null, rule: null, actions: null, clock: null } as const;
 
 function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
   const { fresh, readings, replaced, tallies, refusals } = out;

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { type Appended, type Clock, LamppostError, type MessageSink } from '../domain/index.ts';
+import { type Appended, LamppostError, type LogClock, type MessageSink } from '../domain/index.ts';
 import { BatchWriter, createRoute, type Route } from './records.ts';
 
 /** The messages of one group commit, sent to the journal's thread. */
@@ -8,11 +8,15 @@ export interface CommitRequest {
   readonly bytes: ArrayBuffer;
   readonly length: number;
   readonly count: number;
+  /** Civil minus steady time with which they were stamped, ms. */
+  offsetMs: number;
 }
 
 /** The reply of the journal's thread to one group commit. The buffer is returned for reuse. */
 export interface CommitReply {
   readonly error: { code: 'disk' | 'journal-full'; message: string } | null;
+  /** Civil minus steady time with which the messages are stamped by now. */
+  readonly offsetMs: number;
   readonly bytes: ArrayBuffer;
 }
 
@@ -40,7 +44,7 @@ interface AppenderOptions {
  */
 export function createJournalAppender(
   port: MessagePort,
-  clock: Clock,
+  clock: LogClock,
   options: AppenderOptions = { patienceMs: 10_000, retryMs: 250 },
 ): JournalAppender {
   const writer = new BatchWriter();
@@ -48,6 +52,8 @@ export function createJournalAppender(
   let committing: Appended[] = [];
   let committingBytes = 0;
   let committingCount = 0;
+  /** All messages of one commit are stamped with one offset. */
+  let offsetMs = clock.offsetMs();
   let busy = false;
   let scheduled = false;
   let refusedSince = 0;
@@ -63,7 +69,7 @@ export function createJournalAppender(
     recycled = null;
     committing = waiting;
     waiting = [];
-    post({ type: 'messages', ...batch });
+    post({ type: 'messages', ...batch, offsetMs });
   }
 
   function post(request: CommitRequest): void {
@@ -74,7 +80,8 @@ export function createJournalAppender(
 
   function settle(reply: CommitReply): void {
     if (reply.error !== null && mayRetry()) {
-      const again = { type: 'messages', bytes: reply.bytes, length: committingBytes, count: committingCount } as const;
+      const [length, count, offset] = [committingBytes, committingCount, reply.offsetMs];
+      const again: CommitRequest = { type: 'messages', bytes: reply.bytes, length, count, offsetMs: offset };
       retry = setTimeout(() => post(again), options.retryMs);
       return;
     }
@@ -97,8 +104,8 @@ export function createJournalAppender(
   }
 
   function mayRetry(): boolean {
-    if (refusedSince === 0) refusedSince = clock.now();
-    return clock.now() - refusedSince < options.patienceMs;
+    if (refusedSince === 0) refusedSince = clock.steady.now();
+    return clock.steady.now() - refusedSince < options.patienceMs;
   }
 
   return {
@@ -109,7 +116,8 @@ export function createJournalAppender(
     },
     route: createRoute,
     append(route, payload, done) {
-      writer.add(route as Route, payload, clock.now());
+      if (writer.count === 0) offsetMs = clock.offsetMs();
+      writer.add(route as Route, payload, clock.steady.now() + offsetMs);
       waiting.push(done);
       if (busy || scheduled) return;
       scheduled = true;

@@ -97,20 +97,21 @@ export class BatchWriter {
 export type RouteResolver<R> = (identity: string, topic: string) => R;
 
 /**
- * Calls `visit` for each message of a block in order, with the resolved pair and the range of the payload in the body:
- * no object is allocated per message. Throws a RangeError where the body is not in the record format.
+ * Calls `visit` for each message of a block in order, with the resolved pair, the range of the payload in the body, and
+ * the time of receipt and its place: no object is allocated per message. Throws a RangeError where the body is not in the record format.
  */
 export function walkRecords<R>(
   body: Buffer,
   resolve: RouteResolver<R>,
-  visit: (route: R, from: number, to: number, receivedAt: number) => void,
+  visit: (route: R, from: number, to: number, receivedAt: number, stampAt: number) => void,
 ): void {
   const routes: R[] = [];
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   let at = 0;
   while (at < body.length) {
     const ref = view.getUint32(at, true);
-    const receivedAt = view.getFloat64(at + 4, true);
+    const stampAt = at + 4;
+    const receivedAt = view.getFloat64(stampAt, true);
     const length = view.getUint32(at + 12, true);
     at += RECORD_HEADER;
     if (ref === routes.length) {
@@ -121,7 +122,15 @@ export function walkRecords<R>(
     }
     const route = routes[ref];
     if (route === undefined || at + length > body.length) throw new RangeError(`journal record at ${at} is torn`);
-    visit(route, at, at + length, receivedAt);
+    visit(route, at, at + length, receivedAt, stampAt);
     at += length;
   }
+}
+
+/** Moves the time of receipt of every message of a block by some ms. */
+export function moveRecords(body: Uint8Array, byMs: number): void {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const move = (_route: null, _from: number, _to: number, receivedAt: number, at: number) =>
+    bytes.writeDoubleLE(receivedAt + byMs, at);
+  walkRecords(bytes, () => null, move);
 }

@@ -1,7 +1,15 @@
 import type { MessagePort } from 'node:worker_threads';
-import { type BlockKind, type Clock, LamppostError, type ReplayControl } from '../domain/index.ts';
+import {
+  type BlockKind,
+  type ClockControl,
+  LamppostError,
+  type LogClock,
+  type ReplayControl,
+} from '../domain/index.ts';
 import type { CommitReply, CommitRequest } from './appender.ts';
+import { moveRecords } from './records.ts';
 import { type ControlHeads, JournalStore } from './store.ts';
+import type { ClockStatus, Timekeeper } from './timekeeper.ts';
 
 /** The limits of what the journal keeps. */
 export interface JournalLimits {
@@ -24,7 +32,11 @@ const TRIM_NEXT_MS = 10;
 
 interface Deps {
   readonly path: string;
-  readonly clock: Clock;
+  readonly clock: LogClock;
+  /** Sets the clock; null where nobody does. */
+  readonly timekeeper: Timekeeper | null;
+  /** Called after a record of the clock. */
+  readonly onClock?: (control: ClockControl, status: ClockStatus) => void;
   readonly signal: JournalSignal;
   readonly onMessages?: (count: number) => void;
 }
@@ -53,6 +65,7 @@ export class JournalServer {
   /** Opens the file; then records can be appended and commits served. Throws `disk`, `too-new`. */
   open(): this {
     this.#store.open();
+    this.#deps.timekeeper?.begin(this.#store.newest);
     return this;
   }
 
@@ -60,7 +73,10 @@ export class JournalServer {
   start(): void {
     this.#isStarted = true;
     this.#trimSoon();
-    this.#ticking = setInterval(() => ignoreDisk(() => this.control('tick', {}, null)), this.#options.tickMs);
+    const tick = () => ignoreDisk(() => this.control('tick', {}, null));
+    // At once where the wall clock is to be recorded: whoever asks then learns of it.
+    if (this.#deps.timekeeper !== null) tick();
+    this.#ticking = setInterval(tick, this.#options.tickMs);
   }
 
   /** Stops trimming and ticks and closes the file. Idempotent. */
@@ -81,16 +97,25 @@ export class JournalServer {
 
   /** Appends a control record and returns the number of its block. Throws `disk`. */
   control(kind: BlockKind, body: unknown, head: string | null): number {
-    this.#store.appendControl(kind, Buffer.from(JSON.stringify(body)), this.#deps.clock.now(), head);
+    this.#keepTime();
+    const { clock } = this.#deps;
+    this.#store.appendControl(kind, Buffer.from(JSON.stringify(body)), clock.now(), head, clock.offsetMs());
     this.#signal();
     return this.#store.seq;
   }
 
   /** Appends messages that are replayed and returns the number of their block. Throws `disk`. */
   replay(control: ReplayControl): number {
-    this.#store.appendReplay(Buffer.from(JSON.stringify(control)), control.items.length, this.#deps.clock.now());
+    this.#keepTime();
+    const [{ clock }, body] = [this.#deps, Buffer.from(JSON.stringify(control))];
+    this.#store.appendReplay(body, control.items.length, clock.now(), clock.offsetMs());
     this.#signal();
     return this.#store.seq;
+  }
+
+  /** What is known of the wall clock; null where nobody sets the clock. */
+  clock(): ClockStatus | null {
+    return this.#deps.timekeeper?.status() ?? null;
   }
 
   heads(): ControlHeads {
@@ -132,14 +157,40 @@ export class JournalServer {
       if (store.bytes + request.length > maxBytes) {
         throw new LamppostError('journal-full', `the journal holds ${store.bytes} bytes, its bound is ${maxBytes}`);
       }
-      store.appendMessages(new Uint8Array(request.bytes, 0, request.length), request.count, this.#deps.clock.now());
+      this.#keepTime();
+      const { clock } = this.#deps;
+      const body = new Uint8Array(request.bytes, 0, request.length);
+      // They were stamped before the clock was moved.
+      const lateMs = clock.offsetMs() - request.offsetMs;
+      if (lateMs !== 0) moveRecords(body, lateMs);
+      request.offsetMs = clock.offsetMs();
+      store.appendMessages(body, request.count, clock.now(), clock.offsetMs());
       this.#deps.onMessages?.(request.count);
       this.#signal();
-      return { error: null, bytes: request.bytes };
+      return { error: null, bytes: request.bytes, offsetMs: request.offsetMs };
     } catch (error) {
       if (!(error instanceof LamppostError)) throw error;
-      return { error: { code: error.code as 'disk' | 'journal-full', message: error.message }, bytes: request.bytes };
+      const { bytes, offsetMs } = request;
+      return { error: { code: error.code as 'disk' | 'journal-full', message: error.message }, bytes, offsetMs };
     }
+  }
+
+  /** Records that the wall clock was set, before anything else is recorded. Throws `disk`. */
+  #keepTime(): void {
+    const { timekeeper, clock, onClock } = this.#deps;
+    const control = timekeeper?.check() ?? null;
+    if (control === null) return;
+    const offsetMs = clock.offsetMs() + control.byMs;
+    this.#store.appendControl(
+      'clock',
+      Buffer.from(JSON.stringify(control)),
+      clock.steady.now() + offsetMs,
+      null,
+      offsetMs,
+    );
+    timekeeper!.accept(control);
+    onClock?.(control, timekeeper!.status());
+    this.#signal();
   }
 
   #signal(): void {
@@ -156,7 +207,7 @@ export class JournalServer {
     this.#trimming = undefined;
     const { maxBytes, retentionMs } = this.#options;
     const half = this.#store.bytes > maxBytes / 2;
-    const kept = half ? Number.POSITIVE_INFINITY : this.#store.seqAt(this.#deps.clock.now() - retentionMs);
+    const kept = half ? Number.POSITIVE_INFINITY : this.#store.seqAt(this.#deps.clock.steady.now() - retentionMs);
     let deleted = 0;
     ignoreDisk(() => {
       deleted = this.#store.trim(Math.min((this.#held ?? this.#released) + 1, kept), TRIM_AT_ONCE);

@@ -2,7 +2,7 @@ import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqli
 import { type Block, type BlockKind, LamppostError } from '../domain/index.ts';
 import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
 
-const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule', 'actions'];
+const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule', 'actions', 'clock'];
 
 /** With this size a lone message costs one page, and a full group commit few overflow pages (docs/performance.md). */
 const PAGE_SIZE = 16_384;
@@ -21,8 +21,13 @@ const SCHEMA: RoomSchema = {
   ) strict;
   create table if not exists heads (name text primary key, value text not null) strict, without rowid;
 `,
+    // Null in blocks of before, when civil time was steady: it never decreased.
+    'alter table blocks add column steady_at integer;',
   ],
 };
+
+const STEADY_AT = 'coalesce(steady_at, received_at) as steady_at';
+const SELECT = `select seq, kind, first, count, received_at, ${STEADY_AT}, body from blocks`;
 
 /** Versions of the newest control records: with them a start detects what changed while the process was down. */
 export interface ControlHeads {
@@ -40,10 +45,11 @@ export class JournalStore {
   #setHead!: StatementSync;
   #addReplayed!: StatementSync;
   #trim!: StatementSync;
-  #receivedAtOf!: StatementSync;
+  #steadyAtOf!: StatementSync;
   #seq = 0;
   #messages = 0;
   #receivedAt = 0;
+  #steadyAt = 0;
   #oldest = 1;
   #bytes = 0;
 
@@ -54,20 +60,21 @@ export class JournalStore {
   /** Opens the file, or creates it. Throws `disk` where that fails, `too-new` where a newer Lamppost wrote it. */
   open(): this {
     this.#db = openDatabase(this.#path, { schemas: [SCHEMA], pageSize: PAGE_SIZE });
-    this.#insert = this.#db.prepare('insert into blocks values (?, ?, ?, ?, ?, ?)');
+    this.#insert = this.#db.prepare('insert into blocks values (?, ?, ?, ?, ?, ?, ?)');
     this.#setHead = this.#db.prepare('insert or replace into heads values (?, ?)');
     this.#addReplayed = this.#db.prepare(
       `insert into heads values ('replayed', ?) on conflict (name) do update set value = value + excluded.value`,
     );
     this.#trim = this.#db.prepare('delete from blocks where seq < ?');
-    this.#receivedAtOf = this.#db.prepare('select received_at from blocks where seq = ?');
+    this.#steadyAtOf = this.#db.prepare(`select ${STEADY_AT} from blocks where seq = ?`);
     const last = this.#db
-      .prepare('select seq, first + count as n, received_at from blocks order by seq desc limit 1')
+      .prepare(`select seq, first + count as n, received_at, ${STEADY_AT} from blocks order by seq desc limit 1`)
       .get();
     if (last === undefined) return this;
     this.#seq = Number(last.seq);
     this.#messages = Number(last.n);
     this.#receivedAt = Number(last.received_at);
+    this.#steadyAt = Number(last.steady_at);
     const kept = this.#db.prepare('select min(seq) as oldest, sum(length(body)) as bytes from blocks').get()!;
     this.#oldest = Number(kept.oldest);
     this.#bytes = Number(kept.bytes);
@@ -84,41 +91,53 @@ export class JournalStore {
     return this.#seq;
   }
 
+  /** The two times of the newest block; null before the first. */
+  get newest(): { readonly receivedAt: number; readonly steadyAt: number } | null {
+    return this.#seq === 0 ? null : { receivedAt: this.#receivedAt, steadyAt: this.#steadyAt };
+  }
+
   get heads(): ControlHeads {
     const value = (name: string) => this.#db.prepare('select value from heads where name = ?').get(name)?.value;
     return { city: (value('city') as string | undefined) ?? null, registry: Number(value('registry') ?? 0) };
   }
 
-  /** Appends a group commit of messages; durable when it returns. Throws `disk` (retryable) where the disk refuses. */
-  appendMessages(body: Uint8Array, count: number, now: number): void {
-    this.#append('messages', body, count, now);
+  /**
+   * Appends a group commit of messages; durable when it returns. Throws `disk` (retryable) where the disk refuses. `now`
+   * is civil time here and below, `offsetMs` how far it is ahead of steady time.
+   */
+  appendMessages(body: Uint8Array, count: number, now: number, offsetMs = 0): void {
+    this.#append('messages', body, count, { now, offsetMs });
   }
 
   /** Appends a control record and, in the same transaction, sets the version that `heads` returns. */
-  appendControl(kind: BlockKind, body: Uint8Array, now: number, head: string | null): void {
+  appendControl(kind: BlockKind, body: Uint8Array, now: number, head: string | null, offsetMs = 0): void {
     this.#transact(() => {
-      this.#append(kind, body, 0, now);
+      this.#append(kind, body, 0, { now, offsetMs });
       if (head !== null) this.#setHead.run(kind === 'city' ? 'city' : 'registry', head);
     });
   }
 
   /** Appends messages that are replayed. They are numbered as messages, but `head` does not count them again. */
-  appendReplay(body: Uint8Array, count: number, now: number): void {
+  appendReplay(body: Uint8Array, count: number, now: number, offsetMs = 0): void {
     this.#transact(() => {
-      this.#append('replay', body, count, now);
+      this.#append('replay', body, count, { now, offsetMs });
       this.#addReplayed.run(String(count));
     });
   }
 
   #transact(work: () => void): void {
-    const before = { seq: this.#seq, messages: this.#messages, receivedAt: this.#receivedAt, bytes: this.#bytes };
+    const [seq, messages, bytes, receivedAt, steadyAt] = [
+      ...[this.#seq, this.#messages, this.#bytes],
+      ...[this.#receivedAt, this.#steadyAt],
+    ] as const;
     try {
       transact(this.#db, work);
     } catch (cause) {
-      this.#seq = before.seq;
-      this.#messages = before.messages;
-      this.#receivedAt = before.receivedAt;
-      this.#bytes = before.bytes;
+      this.#seq = seq;
+      this.#messages = messages;
+      this.#bytes = bytes;
+      this.#receivedAt = receivedAt;
+      this.#steadyAt = steadyAt;
       throw diskError(cause);
     }
   }
@@ -143,14 +162,15 @@ export class JournalStore {
   }
 
   /**
-   * Returns the number of the first block that was received at or after `ms`; one past the newest where there is none.
+   * Returns the number of the first block that was received at or after a steady time; one past the newest where there
+   * is none.
    */
   seqAt(ms: number): number {
     let low = this.#oldest;
     let high = this.#seq + 1;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const at = Number(this.#receivedAtOf.get(middle)?.received_at ?? 0);
+      const at = Number(this.#steadyAtOf.get(middle)?.steady_at ?? 0);
       if (at < ms) low = middle + 1;
       else high = middle;
     }
@@ -162,16 +182,23 @@ export class JournalStore {
     if (this.#db?.isOpen) this.#db.close();
   }
 
-  #append(kind: BlockKind, body: Uint8Array, count: number, now: number): void {
-    const receivedAt = Math.max(this.#receivedAt, now);
+  #append(
+    kind: BlockKind,
+    body: Uint8Array,
+    count: number,
+    { now, offsetMs }: { readonly now: number; readonly offsetMs: number },
+  ): void {
+    const steadyAt = Math.max(this.#steadyAt, now - offsetMs);
+    const receivedAt = steadyAt + offsetMs;
     try {
-      this.#insert.run(this.#seq + 1, KINDS.indexOf(kind), this.#messages, count, receivedAt, body);
+      this.#insert.run(this.#seq + 1, KINDS.indexOf(kind), this.#messages, count, receivedAt, body, steadyAt);
     } catch (cause) {
       throw diskError(cause);
     }
     this.#seq++;
     this.#messages += count;
     this.#receivedAt = receivedAt;
+    this.#steadyAt = steadyAt;
     this.#bytes += body.length;
   }
 }
@@ -198,7 +225,8 @@ export class JournalReader {
   /** Opens the file read-only. */
   open(): this {
     this.#db = new DatabaseSync(this.#path, { readOnly: true });
-    this.#after = this.#db.prepare('select * from blocks where seq > ? order by seq limit ?');
+    this.#after = this.#db.prepare(`
+      ${SELECT} where seq > ? order by seq limit ?`);
     this.#head = this.#db.prepare(`
       select seq, first + count - coalesce((select value from heads where name = 'replayed'), 0) as messages
       from blocks order by seq desc limit 1`);
@@ -212,7 +240,7 @@ export class JournalReader {
 
   /** Returns the next blocks of one kind after a cursor, in order, at most `limit`. */
   ofKind(kind: BlockKind, seq: number, limit: number): Block[] {
-    const select = 'select * from blocks where seq > ? and kind = ? order by seq limit ?';
+    const select = `${SELECT} where seq > ? and kind = ? order by seq limit ?`;
     return this.#db.prepare(select).all(seq, KINDS.indexOf(kind), limit).map(blockOf);
   }
 
@@ -235,6 +263,7 @@ function blockOf(row: Readonly<Record<string, SQLOutputValue>>): Block {
     first: Number(row.first),
     count: Number(row.count),
     receivedAt: Number(row.received_at),
+    steadyAt: Number(row.steady_at),
     body: row.body as Uint8Array,
   };
 }

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../domain/index.ts';
 import type { Message, StoredEvent } from './receiver.ts';
-import { type AttemptResult, AWAY, type Decision } from './retry-policy.ts';
+import { type AttemptResult, AWAY, type Decision, LONGEST_RETRY_MS } from './retry-policy.ts';
 
 /** Why a delivery exists. */
 export const ORIGINS = ['event', 'digest', 'redelivery', 'ping'] as const;
@@ -91,7 +91,8 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     'insert into delivery_events select ?1, ordinal, event from delivery_events where delivery = ?2',
   );
   const due = db.prepare(`
-    select n from deliveries where receiver = ? and state = 'pending' and due_at <= ? order by due_at, n limit ?`);
+    select n from deliveries where receiver = ?1 and state = 'pending' and (due_at <= ?2 or due_at > ?2 + ${LONGEST_RETRY_MS})
+    order by due_at, n limit ?3`);
   const one = db.prepare(`
     select n, lane, attempts, content_type as contentType,
       coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,

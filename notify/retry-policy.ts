@@ -71,6 +71,9 @@ const LONGEST_MS = DAY_MS;
 const FAILING_MS = 5 * DAY_MS;
 const JITTER = 0.1;
 
+/** A delivery that is due later than this was put off before the wall clock was set back: it is due now. */
+export const LONGEST_RETRY_MS = Math.ceil(LONGEST_MS * (1 + JITTER));
+
 /** Decides what follows an attempt. A receiver's `Retry-After` applies where it is longer than the schedule. */
 export function decideNext(
   { outcome, retryAfterMs }: AttemptResult,

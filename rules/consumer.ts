@@ -14,7 +14,7 @@ import {
 import type { Context, Intake, Outcome } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { type RoomSchema, transact } from '../store/index.ts';
-import { createRuleEngine, type Explanation, type RuleEngine, type StateRow } from './engine/index.ts';
+import { createRuleEngine, type Explanation, type Moment, type RuleEngine, type StateRow } from './engine/index.ts';
 import { rulesInForce } from './in-force.ts';
 
 /** Tables of the rules' own state: their cursor, and the windows as they were at the last checkpoint. */
@@ -103,6 +103,8 @@ export interface RulesConsumer extends Pick<RuleEngine, 'explain' | 'explainDevi
   /** The block after which the next start needs the journal. */
   checkpointed(): number;
   rules(): readonly Rule[];
+  /** Civil minus steady time at the newest block that it has read, ms. */
+  civilOffsetMs(): number;
 }
 
 interface Deps {
@@ -173,6 +175,10 @@ class Consumer implements RulesConsumer {
     return this.#rules;
   }
 
+  civilOffsetMs(): number {
+    return this.#engine.civilOffsetMs();
+  }
+
   explain(rule: string, group: string): Explanation | null {
     return this.#engine.explain(rule, group);
   }
@@ -186,8 +192,8 @@ class Consumer implements RulesConsumer {
     if (progress === null) return;
     this.#cursor = this.#committed = progress.cursor;
     this.#checkpoint = progress.checkpoint;
-    this.#configure(this.#checkpoint, 0);
     const moment = { seq: this.#checkpoint, atMs: 0 };
+    this.#configure(moment);
     for (const device of this.#deps.context.devicesAt(this.#checkpoint)) this.#engine.deviceChanged(device, moment);
     this.#engine.restore(this.#store.states());
     this.#replayToCursor();
@@ -225,7 +231,7 @@ class Consumer implements RulesConsumer {
   }
 
   /** Configures the rules as they are from a block on; none before the first city. */
-  #configure(seq: number, atMs: number): Transition[] {
+  #configure({ seq, ...when }: Moment): Transition[] {
     const { context, log, rulesOf = rulesInForce } = this.#deps;
     const version = context.cityAt(seq);
     if (version === null) return [];
@@ -236,7 +242,7 @@ class Consumer implements RulesConsumer {
     }
     this.#rules = rules;
     const { calendars, timezone: zone } = version.city;
-    return this.#engine.configure({ rules, calendars, zone }, { seq, atMs });
+    return this.#engine.configure({ rules, calendars, zone }, { seq, ...when });
   }
 
   /** A rule that this block replaces or removes ends its alerts in the version that raised them. */
@@ -246,19 +252,22 @@ class Consumer implements RulesConsumer {
     const known = before === this.#rules ? this.#rules : [...before, ...this.#rules];
     const decided = transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
     const { kind } = outcome.block;
-    const own = this.#deps.blocks !== undefined && (kind === 'tick' || kind === 'actions');
-    return own ? [...decided, { outcome, transition: null }] : decided;
+    if (this.#deps.blocks === undefined) return decided;
+    // What the state promised in durations moves before anything is decided after the step.
+    if (kind === 'clock') return [{ outcome, transition: null }, ...decided];
+    return kind === 'tick' || kind === 'actions' ? [...decided, { outcome, transition: null }] : decided;
   }
 
   /** A tick at which nothing is due writes nothing: it is not worth a transaction. */
-  #hasEffect({ transition, outcome: { block, actions } }: Decided): boolean {
-    return transition !== null || actions !== null || this.#deps.blocks!.isDue(block.receivedAt);
+  #hasEffect({ transition, outcome: { block, actions, clock } }: Decided): boolean {
+    if (transition !== null || actions !== null || clock !== null) return true;
+    return this.#deps.blocks!.isDue(block.receivedAt);
   }
 
   #transitionsOf({ block, readings, city, devices, rule }: Outcome): Transition[] {
-    const moment = { seq: block.seq, atMs: block.receivedAt };
+    const moment = momentOf(block);
     if (block.kind === 'tick') return this.#engine.tick(moment);
-    if (city !== null || rule !== null) return this.#configure(block.seq, block.receivedAt);
+    if (city !== null || rule !== null) return this.#configure(moment);
     if (devices !== null) {
       return [
         ...devices.revoked.flatMap((device) => this.#engine.deviceRevoked(device, moment)),
@@ -325,6 +334,11 @@ class Consumer implements RulesConsumer {
       }
     }
   }
+}
+
+/** What the engine sees of a block's two times. */
+function momentOf({ seq, receivedAt, steadyAt }: Omit<Block, 'body'>): Moment {
+  return { seq, atMs: receivedAt, offsetMs: receivedAt - steadyAt };
 }
 
 /** The rule in the version that the transition belongs to. */

@@ -208,5 +208,14 @@ const RESOLUTIONS = 'create index tickets_by_resolution on tickets (resolved_at)
 /** Renames the field of a history entry to its name in the API. */
 const ACTIONS = 'alter table ticket_changes rename column deed to action;';
 
+/** Silences that began when they were made: people meant how long they last, not when they end. */
+const LASTS = `
+  alter table silences add column lasts integer not null default 0;
+  update silences set lasts = 1 where starts_ms <= round(unixepoch(created_at, 'subsec') * 1000);
+`;
+
 /** The tables of the tickets, as the steps that lead to them. */
-export const TICKET_SCHEMA: RoomSchema = { room: 'tickets', steps: [FIRST, SERVICES, CITIZENS, RESOLUTIONS, ACTIONS] };
+export const TICKET_SCHEMA: RoomSchema = {
+  room: 'tickets',
+  steps: [FIRST, SERVICES, CITIZENS, RESOLUTIONS, ACTIONS, LASTS],
+};

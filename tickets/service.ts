@@ -30,6 +30,7 @@ import {
 } from './lifecycle.ts';
 import type { FiringAlerts } from './match.ts';
 import { createSilenceStore, type Silence, type SilenceStore } from './silence-store.ts';
+import { createMove } from './steps.ts';
 import { createTicketStore, type TicketExtras, type TicketStore } from './store.ts';
 import { createWaitStore } from './waits.ts';
 import { type TicketCity, TicketWriter } from './writer.ts';
@@ -101,6 +102,7 @@ export class TicketService {
   readonly #city: () => TicketCity;
   readonly #clock: Clock;
   readonly #newId: () => string;
+  readonly #move: (byMs: number) => void;
 
   constructor({ db, clock, city, firing, newId = () => `o-${randomBytes(6).toString('hex')}` }: Parts) {
     const tickets = createTicketStore(db);
@@ -115,6 +117,7 @@ export class TicketService {
     this.#city = city;
     this.#clock = clock;
     this.#newId = newId;
+    this.#move = createMove(db);
   }
 
   /** Does a requested action, after checking permission, version and open parts. */
@@ -177,6 +180,11 @@ export class TicketService {
     const rating = { stars, comment, at: isoOf(atMs) };
     const note = comment === '' ? `${stars} of 5` : `${stars} of 5: ${comment}`;
     return this.#writer.change(before, { atMs, by: 'reporter', action: 'rated', note, set: { rating } }, this.#city());
+  }
+
+  /** Moves what was promised in durations with the wall clock, so that it comes due after the same time. */
+  stepped(byMs: number): void {
+    if (byMs !== 0) this.#move(byMs);
   }
 
   /** Whether anything is due: for a ticket, for alerts that wait, or a silence that ends soon. */

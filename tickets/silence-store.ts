@@ -67,8 +67,8 @@ export interface SilenceStore {
 /** Returns the store of a file that has `TICKET_SCHEMA`. */
 export function createSilenceStore(db: DatabaseSync): SilenceStore {
   const add = db.prepare(`
-    insert into silences (id, matchers, starts_ms, ends_ms, calendar, comment, author, created_at)
-    values (?, ?, ?, ?, ?, ?, ?, ?)`);
+    insert into silences (id, matchers, starts_ms, ends_ms, calendar, comment, author, created_at, lasts)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const one = db.prepare('select * from silences where id = ?');
   const list = db.prepare('select * from silences where n < ?1 and (?2 or ends_ms > ?3) order by n desc limit ?4');
   const end = db.prepare('update silences set ends_ms = max(starts_ms, ?2) where id = ?1 and ends_ms > ?2');
@@ -80,7 +80,8 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
   return {
     add({ id, matchers, startsAt, endsAt, calendar, comment, author, createdAt }) {
       const times = [Date.parse(startsAt), Date.parse(endsAt)];
-      add.run(id, JSON.stringify(matchers), ...times, calendar, comment, author, createdAt);
+      const lasts = startsAt <= createdAt ? 1 : 0;
+      add.run(id, JSON.stringify(matchers), ...times, calendar, comment, author, createdAt, lasts);
     },
     get(id) {
       const row = one.get(id);

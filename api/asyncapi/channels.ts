@@ -128,6 +128,13 @@ export const CHANNELS: Readonly<Record<string, Channel>> = {
     who: 'Keys that may read and belong to no department',
     messages: eventNames('login'),
   },
+  clock: {
+    ...sent,
+    address: 'events/clock',
+    summary: 'The wall clock was set, or is not believed',
+    who: 'Keys that may read and belong to no department',
+    messages: eventNames('clock'),
+  },
   ticketStates: {
     ...sent,
     retain: true,

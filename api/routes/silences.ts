@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DAY_MS, isoOf, LamppostError, MATCH_KEYS, type MatchKey, TagsSchema } from '../../domain/index.ts';
+import { type Clock, DAY_MS, isoOf, LamppostError, MATCH_KEYS, type MatchKey, TagsSchema } from '../../domain/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { SilenceResponse } from '../responses/tickets.ts';
@@ -10,25 +10,26 @@ const names = Names.exactOptional();
 const lists = Object.fromEntries(MATCH_KEYS.map((key) => [key, names])) as Record<MatchKey, typeof names>;
 const LONGEST_DAYS = 366;
 
-const Body = z
-  .strictObject({
-    matchers: z
-      .strictObject({ ...lists, tags: TagsSchema.exactOptional() })
-      .refine(
-        (given) => Object.keys(given).length > 0,
-        'name at least one matcher; a silence of everything hides the city',
-      ),
-    startsAt: Instant.optional(),
-    endsAt: Instant,
-    calendar: Name.nullable().default(null),
-    comment: z.string().min(1).max(2_000),
-  })
-  .superRefine(({ startsAt, endsAt }, context) => {
-    const fromMs = startsAt ?? Date.now();
-    const issue = (message: string) => context.addIssue({ code: 'custom', path: ['endsAt'], message });
-    if (endsAt <= fromMs) issue('a silence ends after it starts, and in the future');
-    else if (endsAt - fromMs > LONGEST_DAYS * DAY_MS) issue(`a silence lasts at most ${LONGEST_DAYS} days`);
-  });
+const bodyOf = (clock: Clock) =>
+  z
+    .strictObject({
+      matchers: z
+        .strictObject({ ...lists, tags: TagsSchema.exactOptional() })
+        .refine(
+          (given) => Object.keys(given).length > 0,
+          'name at least one matcher; a silence of everything hides the city',
+        ),
+      startsAt: Instant.optional(),
+      endsAt: Instant,
+      calendar: Name.nullable().default(null),
+      comment: z.string().min(1).max(2_000),
+    })
+    .superRefine(({ startsAt, endsAt }, context) => {
+      const fromMs = startsAt ?? clock.now();
+      const issue = (message: string) => context.addIssue({ code: 'custom', path: ['endsAt'], message });
+      if (endsAt <= fromMs) issue('a silence ends after it starts, and in the future');
+      else if (endsAt - fromMs > LONGEST_DAYS * DAY_MS) issue(`a silence lasts at most ${LONGEST_DAYS} days`);
+    });
 
 /** Silences that have not ended. Each alert is compared with all of them. */
 const MOST_SILENCES = 1_000;
@@ -44,7 +45,7 @@ function refuseTooMany(silences: ApiDeps['silences']): void {
 }
 
 /** `/api/v1/silences`: silences and maintenance windows. Alerts that match one go on; their tickets wait. */
-export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>): void {
+export function silenceRoutes(app: App, { silences, clock }: Pick<ApiDeps, 'silences' | 'clock'>): void {
   const tags = ['silences'];
   app.get(
     '/api/v1/silences',
@@ -71,14 +72,14 @@ export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>)
         tags,
         summary:
           'Silences alerts by rule, device, district, profile, severity, service, department or tags; with a calendar only during its times',
-        body: Body,
+        body: bodyOf(clock),
         response: { 201: SilenceResponse },
       },
     },
     async (request, reply) => {
       const { matchers, startsAt, endsAt, calendar, comment } = request.body;
       refuseTooMany(silences);
-      const from = isoOf(startsAt ?? Date.now());
+      const from = isoOf(startsAt ?? clock.now());
       const wanted = { matchers, startsAt: from, endsAt: isoOf(endsAt), calendar, comment };
       const made = await silences.add(wanted, callerOf(request));
       return reply.code(201).header('location', `/api/v1/silences/${made.id}`).send(made);

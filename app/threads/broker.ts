@@ -3,10 +3,10 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { type BrokerOptions, createBroker } from '../../broker/index.ts';
 import {
-  systemClock as clock,
   type LoginsFailing,
   type Publication,
   type SessionDrop,
+  SharedClock,
   systemTimers as timers,
 } from '../../domain/index.ts';
 import { createJournalAppender } from '../../journal/index.ts';
@@ -19,6 +19,8 @@ import { COMMITTED, DECIDED, LIVE } from './shared-counters.ts';
 export interface BrokerThreadData {
   readonly options: BrokerOptions;
   readonly logLevel: string;
+  /** The log's clock. */
+  readonly clock: SharedArrayBuffer;
   readonly credentials: readonly Credential[];
   readonly journal: MessagePort;
   /** From the engine: what to publish. */
@@ -34,6 +36,7 @@ const MOST_BEHIND = 200_000;
 
 const data = workerData as BrokerThreadData;
 const log = pino({ level: data.logLevel, name: 'broker' });
+const clock = new SharedClock(data.clock);
 const sink = createJournalAppender(data.journal, clock);
 /** The counters wrap; their difference stays right. */
 const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
@@ -48,7 +51,11 @@ const publishFailing = (failing: LoginsFailing) => {
 };
 const load = () => behind() / MOST_BEHIND;
 const live = (isWanted: boolean) => void Atomics.store(data.counters, LIVE, isWanted ? 1 : 0);
-const broker = createBroker({ sink, clock, timers, log, live, load, publishDrops, publishFailing }, data.options);
+// Sessions and limits count time that passed, whatever the wall clock is set to.
+const broker = createBroker(
+  { sink, clock: clock.steady, timers, log, live, load, publishDrops, publishFailing },
+  data.options,
+);
 sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();

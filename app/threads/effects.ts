@@ -3,7 +3,14 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { type ActionResult, createAuditReader, createDecider, type Decided } from '../../actions/index.ts';
 import { districtOf, isoOf, LamppostError, type Ticket } from '../../domain/index.ts';
-import { alertEventOf, createOutbox, type Outbox, silenceEventOf, ticketEventOf } from '../../events/index.ts';
+import {
+  alertEventOf,
+  clockEventOf,
+  createOutbox,
+  type Outbox,
+  silenceEventOf,
+  ticketEventOf,
+} from '../../events/index.ts';
 import type { Context } from '../../ingest/index.ts';
 import { type AlertStore, type BlockEffects, createAlertReader, createAlertStore } from '../../rules/index.ts';
 import {
@@ -146,8 +153,12 @@ export function createThreadEffects({ db, context, log, auditMs }: ThreadParts) 
       const version = context.cityAt(Number.MAX_SAFE_INTEGER);
       return version !== null && tickets.isDue(atMs, version.city);
     },
-    apply({ block: { seq, receivedAt }, actions }) {
+    apply({ block: { seq, receivedAt }, actions, clock: step }) {
       setMoment(receivedAt, seq);
+      if (step !== null) {
+        tickets.stepped(step.byMs);
+        outbox.append(clockEventOf(step, seq));
+      }
       doDue();
       const place = (i: number) => ({ atMs: receivedAt, name: `${seq}-${i}` });
       if (actions !== null)

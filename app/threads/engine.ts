@@ -5,7 +5,6 @@ import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
 import {
   type CityControl,
-  systemClock as clock,
   LamppostError,
   type LoginsFailing,
   type Publication,
@@ -14,6 +13,7 @@ import {
   type ReadOptions,
   type ScanQuery,
   type SessionDrop,
+  SharedClock,
   systemTimers,
   type Ticket,
 } from '../../domain/index.ts';
@@ -56,6 +56,8 @@ import { openStateFile } from './state.ts';
 export interface EngineThreadData {
   readonly dir: string;
   readonly logLevel: string;
+  /** The log's clock. */
+  readonly clock: SharedArrayBuffer;
   /** The newest block that was in the journal before this start. */
   readonly journalled: number;
   /** What DuckDB may use of memory, MiB. */
@@ -77,6 +79,13 @@ const PATIENCE_MS = 5_000;
 const data = workerData as EngineThreadData;
 const log = pino({ level: data.logLevel, name: 'engine' });
 const db = openStateFile(data.dir);
+const clock = new SharedClock(data.clock);
+const { steady } = clock;
+/**
+ * Time as the engine has read it from the log: tickets never see a step of the wall clock before the record that moves
+ * their deadlines.
+ */
+const readClock = { now: () => steady.now() + rules.civilOffsetMs() };
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
@@ -105,7 +114,7 @@ const rules = createRulesConsumer({
   journal,
   intake,
   context,
-  clock,
+  clock: steady,
   log,
   effects: (transition, context) => void effects.apply({ transition, ...context }),
   blocks: threadEffects.blocks,
@@ -118,7 +127,7 @@ const rules = createRulesConsumer({
 
 /** Commits what a citizen asks for, with its events, in one transaction. */
 function commit(work: (service: TicketService) => Ticket[]): Ticket {
-  const ticket = transact(db, () => effects.publish(threadEffects.at(clock.now(), work)));
+  const ticket = transact(db, () => effects.publish(threadEffects.at(readClock.now(), work)));
   onEvents();
   return ticket;
 }
@@ -180,7 +189,7 @@ const consumer = createHistoryConsumer(
     ledger: createLedgerStore(db),
     quarantine,
     metrics,
-    clock,
+    clock: steady,
     log,
   },
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
@@ -194,7 +203,7 @@ const loops = createConsumerLoops({
   rules,
   history: consumer,
   embedded: embedded !== null,
-  clock,
+  clock: steady,
   log,
   onOutcomes: feed,
   prune(seq) {

@@ -1,7 +1,9 @@
 /** Entry of the journal's thread: owns the journal's file and waits for its fsync, so that no other thread does. */
+import { uptime } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { systemClock } from '../../domain/index.ts';
-import { type JournalLimits, JournalServer } from '../../journal/index.ts';
+import pino from 'pino';
+import { CLOCK_DOUBTS, type ClockControl, isoOf, SECOND_MS, SharedClock } from '../../domain/index.ts';
+import { type ClockStatus, type JournalLimits, JournalServer, Timekeeper, thisMachine } from '../../journal/index.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer } from './rpc.ts';
 import { COMMITTED } from './shared-counters.ts';
@@ -9,6 +11,11 @@ import { COMMITTED } from './shared-counters.ts';
 /** The data that the main thread passes to this one. */
 export interface JournalThreadData {
   readonly path: string;
+  readonly logLevel: string;
+  /** The log's clock, which this thread sets. */
+  readonly clock: SharedArrayBuffer;
+  /** How long a start waits for a wall clock that it does not believe, ms. */
+  readonly clockWaitMs: number;
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
   readonly limits: JournalLimits & { tickMs: number };
@@ -17,16 +24,33 @@ export interface JournalThreadData {
 }
 
 const data = workerData as JournalThreadData;
+const log = pino({ level: data.logLevel, name: 'journal' });
+const clock = new SharedClock(data.clock);
+const machine = thisMachine(() => uptime() * SECOND_MS);
 const server = new JournalServer(
   {
     path: data.path,
-    clock: systemClock,
+    clock,
+    timekeeper: new Timekeeper(clock, { waitMs: data.clockWaitMs }, machine),
+    onClock: logClock,
     signal: { counter: data.counter },
     onMessages: (count) => Atomics.add(data.counters, COMMITTED, count),
   },
   data.limits,
 ).open();
 server.serve(data.broker);
+
+/** One line for each record of the clock. */
+function logClock({ byMs, fromMs, wallMs, doubt }: ClockControl, { believedInMs }: ClockStatus): void {
+  const facts = { byMs, from: shown(fromMs), wall: shown(wallMs), believedInMs };
+  if (doubt === null) log.warn(facts, 'the wall clock was set: civil time follows it, durations go on');
+  else log.error(facts, `${CLOCK_DOUBTS[doubt]}: civil time goes on from the newest record`);
+}
+
+/** A wall clock can show what no ISO 8601 date of four digits says. */
+function shown(ms: number): string | number {
+  return ms >= 0 && ms < Date.UTC(10_000, 0) ? isoOf(ms) : ms;
+}
 
 const functions = {
   heads: () => server.heads(),
@@ -37,6 +61,7 @@ const functions = {
   hold: () => server.hold(),
   letGo: () => server.letGo(),
   bytes: () => server.bytes(),
+  clock: () => server.clock()!,
   /** Starts ticks and trimming, once every consumer runs. */
   run() {
     collectAfterStart();

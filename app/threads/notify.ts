@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
-import { type City, type CityControl, systemClock as clock, systemTimers as timers } from '../../domain/index.ts';
+import { type City, type CityControl, SharedClock, systemTimers as timers } from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
 import { createMailer, createNotifier, createPoster, openDeliveries, type SmtpSettings } from '../../notify/index.ts';
 import { collectAfterStart } from './memory.ts';
@@ -17,6 +17,8 @@ import { offer, under } from './rpc.ts';
 export interface NotifyThreadData {
   readonly dir: string;
   readonly logLevel: string;
+  /** The log's clock. */
+  readonly clock: SharedArrayBuffer;
   /** Whether webhooks may go to private addresses. */
   readonly allowPrivate: boolean;
   /** The mail server; null where none is set. */
@@ -33,6 +35,7 @@ const PATIENCE_MS = 3_000;
 
 const data = workerData as NotifyThreadData;
 const log = pino({ level: data.logLevel, name: 'notify' });
+const clock = new SharedClock(data.clock);
 const db = openDeliveries(join(data.dir, 'deliveries.sqlite'));
 const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true });
 const { allowPrivate, publicUrl } = data;

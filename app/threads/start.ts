@@ -3,7 +3,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { Decided } from '../../actions/index.ts';
 import type { AccountLimits } from '../../broker/index.ts';
-import { type CityControl, DAY_MS } from '../../domain/index.ts';
+import { type CityControl, DAY_MS, type SharedClock } from '../../domain/index.ts';
 import type { Subscriptions, Webhooks } from '../../notify/index.ts';
 import type { Credential, Registry } from '../../registry/index.ts';
 import { createCheckpointer } from '../../store/index.ts';
@@ -36,6 +36,7 @@ export interface Threads {
 
 interface Start {
   readonly config: Config;
+  readonly clock: SharedClock;
   readonly city: CityControl;
   /** What clients may send. */
   readonly limits: AccountLimits;
@@ -52,7 +53,7 @@ const UPKEEP_MS = 5_000;
 const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
-interface Parts extends Pick<Start, 'config' | 'limits' | 'onCrash'> {
+interface Parts extends Pick<Start, 'config' | 'clock' | 'limits' | 'onCrash'> {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
@@ -139,9 +140,12 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   };
 }
 
-function spawnJournal({ config, counter, counters, toJournal, onCrash }: Parts): Thread<JournalThread> {
+function spawnJournal({ config, clock, counter, counters, toJournal, onCrash }: Parts): Thread<JournalThread> {
   const data: JournalThreadData = {
     path: join(config.data, 'journal.sqlite'),
+    logLevel: config.logLevel,
+    clock: clock.buffer,
+    clockWaitMs: config.clockWaitMs,
     counter,
     counters,
     limits: { ...config.journal, tickMs: TICK_MS },
@@ -151,26 +155,28 @@ function spawnJournal({ config, counter, counters, toJournal, onCrash }: Parts):
 }
 
 function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
-  const { config, counter, counters, toBroker, onCrash } = parts;
+  const { config, clock, counter, counters, toBroker, onCrash } = parts;
   const { data: dir, logLevel, influx, quarantine } = config;
   const { engineYoungMiB, duckdbMiB } = config.memory;
-  const shared = { counter, counters, broker: toBroker.port1 };
+  const shared = { clock: clock.buffer, counter, counters, broker: toBroker.port1 };
   const auditMs = config.keep.auditDays * DAY_MS;
   const data: EngineThreadData = { dir, logLevel, influx, quarantine, auditMs, duckdbMiB, journalled, ...shared };
   return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 
-function spawnNotify({ config, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {
+function spawnNotify({ config, clock, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {
   const { data: dir, logLevel, smtp, publicUrl, webhooks } = config;
-  const data: NotifyThreadData = { dir, logLevel, allowPrivate: webhooks.allowPrivate, smtp, publicUrl, city };
+  const { allowPrivate } = webhooks;
+  const data: NotifyThreadData = { dir, logLevel, clock: clock.buffer, allowPrivate, smtp, publicUrl, city };
   return spawn('./notify.ts', { data, onCrash });
 }
 
 function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {
-  const { config, limits, counters, toJournal, toBroker, onCrash } = parts;
+  const { config, clock, limits, counters, toJournal, toBroker, onCrash } = parts;
   const data: BrokerThreadData = {
     options: { ...brokerOptions(config), accounts: limits },
     logLevel: config.logLevel,
+    clock: clock.buffer,
     credentials,
     journal: toJournal.port1,
     engine: toBroker.port2,

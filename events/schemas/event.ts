@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import {
   AlertSchema,
+  CLOCK_DOUBTS,
+  type ClockDoubt,
   DROP_REASONS,
   type DropReason,
   EVENT_TYPES,
@@ -57,11 +59,30 @@ export const LoginDataSchema = z
   .meta({ id: 'LoginData', description: 'Logins over MQTT from one source that fail again and again' });
 export type LoginData = ShapeOf<typeof LoginDataSchema>;
 
+/** The data of the events of the wall clock. */
+export const ClockDataSchema = z
+  .object({
+    byMs: z.int().describe('By how much civil time was moved; 0 where the wall clock is not believed'),
+    from: z.iso.datetime().describe('Civil time just before'),
+    to: z.iso.datetime().describe('Civil time just after'),
+    wallMs: z.int().describe('What the wall clock showed, epoch ms'),
+    doubt: z
+      .enum(Object.keys(CLOCK_DOUBTS) as [ClockDoubt, ...ClockDoubt[]])
+      .nullable()
+      .describe('Why the wall clock is not believed; null: civil time follows it'),
+  })
+  .meta({
+    id: 'ClockData',
+    description: 'A step of the wall clock, or why it is not believed. Durations go on over it',
+  });
+export type ClockData = ShapeOf<typeof ClockDataSchema>;
+
 /** Returns the schema of the data of a type's events, which their `dataschema` names. */
 function dataSchemaOf(type: EventType): z.ZodType {
   if (isTicketType(type)) return TicketSchema;
   if (type === 'city.lamppost.session.dropped') return SessionDataSchema;
   if (type === 'city.lamppost.login.failing') return LoginDataSchema;
+  if (type === 'city.lamppost.clock.stepped' || type === 'city.lamppost.clock.doubted') return ClockDataSchema;
   if (!isAlertType(type)) return SilenceDataSchema;
   return AlertDataSchema.extend({ state: z.literal(type === 'city.lamppost.alert.firing' ? 'firing' : 'resolved') });
 }
@@ -80,7 +101,7 @@ function eventSchemaOf(type: EventType) {
       subject: z
         .string()
         .describe(
-          '`alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}` or `logins/{source}`',
+          '`alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}`, `logins/{source}` or `clock`',
         ),
       time: z.iso.datetime().describe('Engine time'),
       datacontenttype: z.literal('application/json'),

@@ -1,5 +1,5 @@
 import { EvidenceSchema, TicketAlertSchema, TicketSchema } from '../../domain/index.ts';
-import { LoginDataSchema, SessionDataSchema, SilenceDataSchema } from './event.ts';
+import { ClockDataSchema, LoginDataSchema, SessionDataSchema, SilenceDataSchema } from './event.ts';
 
 export {
   type AlertData,
@@ -13,6 +13,7 @@ export {
 
 /** Schemas that other schemas refer to by name. */
 export const NAMED_SCHEMAS = {
+  ClockData: ClockDataSchema,
   Evidence: EvidenceSchema,
   LoginData: LoginDataSchema,
   SessionData: SessionDataSchema,

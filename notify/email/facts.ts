@@ -1,5 +1,6 @@
 import {
   type City,
+  CLOCK_DOUBTS,
   createZone,
   DROP_REASONS,
   type HistoryAction,
@@ -8,7 +9,14 @@ import {
   type Severity,
   type TicketStatus,
 } from '../../domain/index.ts';
-import { isAlertEvent, isLoginEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from '../../events/index.ts';
+import {
+  isAlertEvent,
+  isClockEvent,
+  isLoginEvent,
+  isSessionEvent,
+  isTicketEvent,
+  type LamppostEvent,
+} from '../../events/index.ts';
 import { renderValue } from '../../tickets/index.ts';
 
 /** What mail reads of the city. */
@@ -49,6 +57,7 @@ function titleOf(event: Pick<LamppostEvent, 'data'>, language: keyof LocalText):
   const { data } = event;
   if ('matchers' in data) return data.comment;
   if ('session' in data) return data.session;
+  if ('byMs' in data) return `${data.from} → ${data.to}`;
   if ('source' in data) return data.user === null ? data.source : `${data.user} (${data.source})`;
   return language === 'en' ? data.title : data.titleZh;
 }
@@ -94,6 +103,14 @@ function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalTex
       ['user', user],
       ['failures', String(failures)],
       ['since', time(from)],
+    ];
+  }
+  if (isClockEvent(event)) {
+    const { from, to, doubt } = event.data;
+    return [
+      ['before', time(from)],
+      ['after', time(to)],
+      ['reason', doubt === null ? null : CLOCK_DOUBTS[doubt]],
     ];
   }
   const { endsAt, alerts } = event.data;
@@ -161,6 +178,8 @@ export function whatHappened({ type }: Pick<LamppostEvent, 'type'>): LocalText {
   if (type === 'city.lamppost.alert.resolved') return text('Alert resolved', '报警解除');
   if (type === 'city.lamppost.session.dropped') return text('An MQTT session lost messages', 'MQTT 会话丢失消息');
   if (type === 'city.lamppost.login.failing') return text('Logins fail', '登录持续失败');
+  if (type === 'city.lamppost.clock.stepped') return text('The clock was set', '系统时钟已调整');
+  if (type === 'city.lamppost.clock.doubted') return text('The clock is not believed', '系统时钟不可信');
   if (type === 'city.lamppost.silence.ending') return text('Silence ends soon', '静默即将结束');
   return ACTION_WORDS[type.slice('city.lamppost.ticket.'.length) as HistoryAction];
 }
@@ -174,6 +193,8 @@ const FIELD_WORDS = {
   address: text('Address', '地址'),
   value: text('Value', '数值'),
   since: text('Since', '开始时间'),
+  before: text('Before', '调整前'),
+  after: text('After', '调整后'),
   due: text('Due', '期限'),
   ends: text('Ends', '结束时间'),
   note: text('Note', '备注'),

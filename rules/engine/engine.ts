@@ -33,9 +33,11 @@ export function createRuleEngine(options: { readonly metrics: MetricTable; reado
 }
 
 class Engine implements RuleEngine, ChangeContext {
-  /** Engine time without gaps, and the length of all gaps, ms; the sum is engine time. */
+  /** Engine time without gaps, and how far civil time is ahead of it, ms; the sum is engine time. */
   k = 0;
   offset = 0;
+  /** The part of `offset` that steps of the wall clock made; the rest are gaps. */
+  civil = 0;
   readonly #metrics: MetricTable;
   readonly #gapMs: number;
   readonly #plans: (DevicePlan | undefined)[] = [];
@@ -111,6 +113,10 @@ class Engine implements RuleEngine, ChangeContext {
     return this.#leave();
   }
 
+  civilOffsetMs(): number {
+    return this.civil;
+  }
+
   tick(moment: Moment): Transition[] {
     this.#enter(moment);
     return this.#leave();
@@ -133,7 +139,7 @@ class Engine implements RuleEngine, ChangeContext {
       run.limitedMs = null;
     }
     for (const row of rows) {
-      if (row.rule === '' && row.state !== null) ({ k: this.k, offset: this.offset } = decodeClock(row.state));
+      if (row.rule === '' && row.state !== null) Object.assign(this, decodeClock(row.state));
       else if (!restoreRow(row, this.#rules, plans, this.k)) this.#gone.push({ ...row, state: null });
     }
     this.#queue.clear();
@@ -193,8 +199,9 @@ class Engine implements RuleEngine, ChangeContext {
   // Time
 
   /** Starts a block: moves the clock over a gap, or runs what has come due. */
-  #enter({ seq, atMs }: Moment): void {
+  #enter({ seq, atMs, offsetMs = 0 }: Moment): void {
     this.#count(seq);
+    if (offsetMs !== this.civil) this.#step(offsetMs);
     const k = atMs - this.offset;
     const gap = k - this.k;
     if (this.k > 0 && gap > this.#gapMs) {
@@ -205,6 +212,13 @@ class Engine implements RuleEngine, ChangeContext {
     }
     this.#runDue(k);
     this.k = Math.max(this.k, k);
+  }
+
+  /** The wall clock was set: what is shown moves, and calendars; what is due is due after the same time. */
+  #step(civil: number): void {
+    this.offset += civil - this.civil;
+    this.civil = civil;
+    this.#queueHours();
   }
 
   #leave(): Transition[] {
@@ -288,7 +302,7 @@ class Engine implements RuleEngine, ChangeContext {
   /** `#take` for most rules: one clause, no groups. It touches little memory. */
   #takePlain(instance: Instance, metric: number, ts: number, value: number): void {
     const clause = instance.clauses[0]!;
-    if (!clause.take(metric, ts, value, this)) return;
+    if (!clause.take(metric, ts - this.civil, value, this)) return;
     clause.judge(this);
     instance.whole = clause.verdict;
     this.touch(instance);
@@ -305,7 +319,7 @@ class Engine implements RuleEngine, ChangeContext {
     for (let i = 0; i < clauses.length; i++) {
       const clause = clauses[i]!;
       if (!clause.reads(metric) || (late && !(clause instanceof AbsentState))) continue;
-      if (!clause.take(metric, ts, value, this)) continue;
+      if (!clause.take(metric, ts - this.civil, value, this)) continue;
       clause.judge(this);
       took = true;
     }

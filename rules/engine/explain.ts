@@ -1,4 +1,4 @@
-import { type EngineTime, metricOf, shown, TRUE, UNKNOWN, VERDICTS } from './clauses/index.ts';
+import { type EngineTime, metricOf, shown, shownWindow, TRUE, UNKNOWN, VERDICTS } from './clauses/index.ts';
 import { type CompiledRule, groupOf, type RuleSet, takes } from './compiled.ts';
 import { dueK } from './due.ts';
 import type { DevicePlan } from './groups.ts';
@@ -71,7 +71,7 @@ function clausesOf(instance: Instance, time: EngineTime): ClauseExplanation[] {
   const shownMember: Member = members.find(({ whole }) => whole === TRUE) ?? members[0] ?? instance;
   return shownMember.clauses.map((state, i) => {
     const { path, clause } = instance.rule.clauses[i]!;
-    const { op, threshold, count, toMs } = state.window(time);
+    const { op, threshold, count, toMs } = shownWindow(state, time);
     return {
       path,
       kind: clause.kind,

@@ -166,17 +166,18 @@ function decodeRun({ run }: CompiledRule, bytes: Uint8Array): void {
   run.fault = Number.isNaN(atMs) ? null : { atMs, detail };
 }
 
-function encodeClock({ k, offset }: EngineTime): Uint8Array {
+function encodeClock({ k, offset, civil }: EngineTime): Uint8Array {
   writer.reset();
   writer.u8(FORMAT);
-  writer.f64(k);
-  writer.f64(offset);
+  for (const ms of [k, offset, civil]) writer.f64(ms);
   return writer.bytes();
 }
 
 /** Reads the state of the row of rule `''`. */
-export function decodeClock(bytes: Uint8Array): { k: number; offset: number } {
+export function decodeClock(bytes: Uint8Array): { k: number; offset: number; civil: number } {
   const reader = new Reader(bytes);
   reader.u8();
-  return { k: reader.f64(), offset: reader.f64() };
+  const [k, offset] = [reader.f64(), reader.f64()];
+  // An older Lamppost knew of no steps.
+  return { k, offset, civil: reader.done() ? 0 : reader.f64() };
 }

@@ -5,7 +5,7 @@ import {
   LIMIT_GROUP,
   type Transition,
 } from '../../domain/index.ts';
-import { type EngineTime, metricOf, shown, TRUE, VERDICTS } from './clauses/index.ts';
+import { type EngineTime, metricOf, shown, shownWindow, TRUE, VERDICTS } from './clauses/index.ts';
 import type { CompiledRule } from './compiled.ts';
 import type { Instance, Phase } from './instance.ts';
 
@@ -70,13 +70,14 @@ function evidenceOf(instance: Instance, time: EngineTime): Evidence {
   );
   const clause = instance.clauses[deciding]!;
   // `fromMs` is the first moment that counts (included): the readings from there to `toMs` give exactly this value.
-  const cut = clause.window(time);
+  const cut = shownWindow(clause, time);
   const value = shown(clause.decidedValue(time));
   const now = time.k + time.offset;
   const times = Number.isFinite(cut.toMs) ? {} : { fromMs: now, toMs: now };
   const window = { metric: metricOf(rule.clauses[deciding]!.clause), ...cut, ...times, value };
+  const readings = clause.readings().map(([ts, value]): [number, number] => [ts + time.civil, value]);
   const clauses = rule.clauses.length > 1 ? { clauses: clauseEvidence(instance, time) } : {};
-  return { ruleVersion, window, readings: clause.readings(), ...clauses };
+  return { ruleVersion, window, readings, ...clauses };
 }
 
 function silence({ rule, readK }: Instance, { k, offset }: EngineTime): Evidence['window'] {

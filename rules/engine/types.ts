@@ -4,8 +4,10 @@ import type { Calendar, KnownDevice, LocalText, ReadingColumns, Rule, Transition
 export interface Moment {
   /** Number of the journal block. */
   readonly seq: number;
-  /** When the block was written, epoch ms. Never decreases. */
+  /** Civil time when the block was written, epoch ms. */
   readonly atMs: number;
+  /** Civil minus steady time of the block, ms; absent: 0. */
+  readonly offsetMs?: number;
 }
 
 /** The rules and what they need of the city. */
@@ -50,6 +52,8 @@ export interface RuleEngine {
    * ids in block `seq`.
    */
   replay(readings: ReadingColumns, seq: number): Transition[];
+  /** Civil minus steady time of the newest block, ms. */
+  civilOffsetMs(): number;
   /** Runs everything due up to the moment. */
   tick(moment: Moment): Transition[];
   /** Returns the states that changed since the last call; a deleted (rule, group) comes before one that replaces it. */

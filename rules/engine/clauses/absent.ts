@@ -36,8 +36,9 @@ export class AbsentState extends ClauseState {
   }
 
   override window(time: EngineTime): ClauseWindow {
-    const { k, offset } = time;
-    const times = { fromMs: this.#readK + offset, toMs: k + offset };
+    const { k, offset, civil } = time;
+    const gapsMs = offset - civil;
+    const times = { fromMs: this.#readK + gapsMs, toMs: k + gapsMs };
     const threshold = this.#clause.absentMs / 1000;
     return { fn: 'absent', ...times, count: 0, value: this.value(time), op: 'above', threshold };
   }

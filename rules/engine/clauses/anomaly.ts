@@ -141,7 +141,8 @@ export class AnomalyState extends ClauseState {
   }
 
   #slotAt(ts: number, time: EngineTime): number {
-    const local = ts + time.offsetAt(ts) + EPOCH_WEEKDAY_MS;
+    const civil = ts + time.civil;
+    const local = civil + time.offsetAt(civil) + EPOCH_WEEKDAY_MS;
     const { seasonMs } = this.#spec.clause;
     return Math.floor((local - Math.floor(local / seasonMs) * seasonMs) / HOUR_MS);
   }

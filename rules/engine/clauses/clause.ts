@@ -12,8 +12,10 @@ export const VERDICTS = ['false', 'true', 'unknown'] as const;
 export interface EngineTime {
   /** Engine time without gaps: it stands still while the server is down, ms. */
   readonly k: number;
-  /** Length of all gaps, ms: `k + offset` is engine time. */
+  /** Length of all gaps and steps of the clock, ms: `k + offset` is engine time. */
   readonly offset: number;
+  /** Of these the steps, ms: clauses keep event time without them, `ts - civil`. */
+  readonly civil: number;
   /** ms to add to UTC for the city's local time at `ms`. */
   offsetAt(ms: number): number;
 }
@@ -70,6 +72,12 @@ export function verdictOf(
 ): Verdict {
   if (Number.isNaN(value)) return UNKNOWN;
   return beyond(op, value, before === TRUE ? clear : threshold) ? TRUE : FALSE;
+}
+
+/** The window of a clause in civil time, as evidence shows it. */
+export function shownWindow(clause: ClauseState, time: EngineTime): ClauseWindow {
+  const window = clause.window(time);
+  return { ...window, fromMs: window.fromMs + time.civil, toMs: window.toMs + time.civil };
 }
 
 /** A value as evidence shows it: null where it is unknown. */

@@ -14,6 +14,7 @@ export {
   FALSE,
   metricOf,
   shown,
+  shownWindow,
   TRUE,
   UNKNOWN,
   VERDICTS,

@@ -193,6 +193,7 @@ export function intakeBench(path = join(testDir(), 'state.sqlite')) {
       first: first ?? (last === undefined ? 0 : last.first + last.count),
       count,
       receivedAt: atMs,
+      steadyAt: atMs,
       body,
     };
     blocks.push(block);

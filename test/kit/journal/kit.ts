@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
-import { type Clock, systemClock } from '../../../domain/index.ts';
+import { type Clock, systemClock, unsteppedClock } from '../../../domain/index.ts';
 import {
   createJournalAppender,
   type JournalAppender,
@@ -52,10 +52,13 @@ export function openJournal(
 ): WholeJournal {
   const path = join(dir, 'journal.sqlite');
   const signal = { counter: new Int32Array(new SharedArrayBuffer(4)) };
-  const server = new JournalServer({ path, clock, signal }, { ...PLENTY, ...limits }).open();
+  const server = new JournalServer(
+    { path, clock: unsteppedClock(clock), timekeeper: null, signal },
+    { ...PLENTY, ...limits },
+  ).open();
   const { port1, port2 } = new MessageChannel();
   server.serve(port2);
-  const appender = createJournalAppender(port1, clock, patience);
+  const appender = createJournalAppender(port1, unsteppedClock(clock), patience);
   appender.start();
   return {
     path,

@@ -43,6 +43,7 @@ test('asyncapi - has the topics of the contract', () => {
     'send events/silences/{silence} qos 1',
     'send events/sessions/{key} qos 0',
     'send events/logins/{source} qos 1',
+    'send events/clock qos 1',
     'send tickets/{department}/{ticket} qos 1 retained',
   ]);
 });

@@ -3,6 +3,7 @@ import pino from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createJobs, type JobDeps } from '../../../app/jobs.ts';
 import { createSchedule, type Job } from '../../../app/schedule.ts';
+import { unsteppedClock } from '../../../domain/index.ts';
 
 const EVERY_SECOND = '* * * * * *';
 const DAY_MS = 86_400_000;
@@ -124,16 +125,79 @@ describe('the schedule', () => {
   });
 });
 
+describe('the schedule, whatever the wall clock does', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  /** The local times at which a job ran while `hours` passed from a moment on, with the clock set before some of them. */
+  async function runs(job: { cron: string }, timezone: string, from: string, hours: number, setTo: string[] = []) {
+    vi.useFakeTimers({ now: Date.parse(from) });
+    const at: string[] = [];
+    const local = new Intl.DateTimeFormat('sv', { timeZone: timezone, dateStyle: 'short', timeStyle: 'short' });
+    const lines: string[] = [];
+    const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+    const run = async () => {
+      at.push(local.format(Date.now()));
+      return null;
+    };
+    const schedule = createSchedule([{ name: 'job', ...job, run }], { log, timezone });
+    schedule.start();
+    for (let hour = 0; hour < hours; hour++) {
+      const set = setTo[hour];
+      if (set !== undefined) vi.setSystemTime(Date.parse(set));
+      await vi.advanceTimersByTimeAsync(3_600_000);
+    }
+    await schedule.stop();
+    return { at, lines };
+  }
+
+  test('a job that a step of eight days left out runs once, without a line', async () => {
+    const far = '2027-01-12T10:30:00Z';
+    const quiet = await runs({ cron: '20 3 * * *' }, 'UTC', '2027-01-04T10:00:00Z', 3);
+    expect(quiet.at).toEqual([]);
+    const stepped = await runs({ cron: '20 3 * * *' }, 'UTC', '2027-01-04T10:00:00Z', 3, ['2027-01-04T10:00:00Z', far]);
+    expect([stepped.at, stepped.lines]).toEqual([['2027-01-12 10:30'], []]);
+  });
+
+  test('after a step back the next time is that of the new day', async () => {
+    const { at } = await runs({ cron: '20 3 * * *' }, 'UTC', '2027-01-12T10:00:00Z', 3, [
+      '2027-01-12T10:00:00Z',
+      '2027-01-04T02:30:00Z',
+    ]);
+    expect(at).toEqual(['2027-01-04 03:20']);
+  });
+
+  test('runs once on each of the two days on which clocks change', async () => {
+    const zone = 'Europe/Berlin';
+    const nightly = { cron: '10 4 * * *' };
+    const spring = await runs(nightly, zone, '2027-03-27T12:00:00Z', 48);
+    expect(spring.at).toHaveLength(2);
+    const autumn = await runs(nightly, zone, '2027-10-30T12:00:00Z', 48);
+    expect(autumn.at).toHaveLength(2);
+    expect([spring.at, autumn.at]).toEqual([
+      ['2027-03-28 04:10', '2027-03-29 04:10'],
+      ['2027-10-31 04:10', '2027-11-01 04:10'],
+    ]);
+    const hourly = await runs({ cron: '5 * * * *' }, zone, '2027-10-30T12:00:00Z', 24);
+    // The hour that comes twice counts once: a roll-up does all hours that are over.
+    expect(new Set(hourly.at).size).toBe(23);
+    expect(hourly.at).toHaveLength(23);
+  });
+});
+
 describe('the jobs', () => {
   function jobs(keep: JobDeps['keep']) {
     const calls: [string, number][] = [];
     const note = (name: string) => async (ms: number) => calls.push([name, ms]);
-    const engine = { rollup: note('rollup'), prune: note('prune'), expire: note('expire'), due: note('due') };
+    const engine = {
+      rollup: note('rollup'),
+      prune: note('prune'),
+      expire: note('expire'),
+    };
     const notify = { expire: note('forget') };
     const reception = { expire: async () => ({ reporters: calls.push(['reporters', NOW]), photos: 0 }) };
     const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
     const parts = { engine, notify, reception, keep, backup: null };
-    return { calls, jobs: createJobs({ clock: { now: () => NOW }, ledger: () => ledger, ...parts }) };
+    return { calls, jobs: createJobs({ clock: unsteppedClock({ now: () => NOW }), ledger: () => ledger, ...parts }) };
   }
 
   test('roll up to now, expire and delete what is older than its days, and report the ledger', async () => {
@@ -142,7 +206,6 @@ describe('the jobs', () => {
     expect(made.calls).toEqual([
       ['rollup', NOW],
       ['expire', NOW - 90 * DAY_MS],
-      ['due', NOW],
       ['forget', NOW - 14 * DAY_MS],
       ['reporters', NOW],
       ['prune', NOW - 30 * DAY_MS],
@@ -153,7 +216,6 @@ describe('the jobs', () => {
     expect(jobs({ historyDays: 0, quarantineDays: 90, deliveryDays: 14 }).jobs.map(({ name }) => name)).toEqual([
       'history roll-up',
       'quarantine expiry',
-      'deadlines',
       'delivery log expiry',
       'reporter expiry',
       'ledger report',

@@ -136,7 +136,15 @@ describe('intake', () => {
     const db = openState(path);
     const { intake } = openIntake(db);
     const read = (seq: number, kind: 'city' | 'devices', body: unknown) =>
-      intake.outcome({ seq, kind, first: 0, count: 0, receivedAt: T0, body: Buffer.from(JSON.stringify(body)) });
+      intake.outcome({
+        seq,
+        kind,
+        first: 0,
+        count: 0,
+        receivedAt: T0,
+        steadyAt: T0,
+        body: Buffer.from(JSON.stringify(body)),
+      });
     read(1, 'city', cityControl());
     failToPersist(intake);
     read(2, 'devices', { version: 1, registered: [bin], revoked: [] });

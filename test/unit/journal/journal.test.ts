@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { BlockKind } from '../../../domain/index.ts';
+import { type BlockKind, unsteppedClock } from '../../../domain/index.ts';
 import {
   BatchWriter,
   createJournalAppender,
@@ -177,7 +177,7 @@ describe('group commits', () => {
 
   test('journal - an appender listens from its start, also for what it sent before, until it is stopped', async () => {
     const { port1, port2 } = new MessageChannel();
-    const appender = createJournalAppender(port1, { now: () => 1 });
+    const appender = createJournalAppender(port1, unsteppedClock({ now: () => 1 }));
     expect(port1.hasRef(), 'it does not listen yet').toBe(false);
     const committed = new Promise((resolve) =>
       appender.append(appender.route('a', 't'), Buffer.from('1'), (error) => resolve(error?.code ?? null)),
