@@ -4,7 +4,7 @@ import { type Clock, districtOf, isoOf, LamppostError, type Ticket } from '../..
 import { alertEventOf, createOutbox, type Outbox, silenceEventOf, ticketEventOf } from '../../events/index.ts';
 import type { Context } from '../../ingest/index.ts';
 import { type AlertStore, createAlertReader, createAlertStore } from '../../rules/index.ts';
-import { transact } from '../../store/index.ts';
+import { diskFault, transact } from '../../store/index.ts';
 import {
   type ActionRequest,
   type Incident,
@@ -122,9 +122,18 @@ export function createThreadEffects({ db, context, clock, onEvents }: ThreadPart
     return version.city;
   }
 
+  /** Commits one transaction. Throws `disk` where the disk refuses it. */
+  function write<T>(work: () => T): T {
+    try {
+      return transact(db, work);
+    } catch (error) {
+      throw diskFault(error, 'the state could not be written') ?? error;
+    }
+  }
+
   /** Commits one action, its history and its events in one transaction. */
   function commit(work: () => Ticket[]): Ticket {
-    const ticket = transact(db, () => effects.publish(work()));
+    const ticket = write(() => effects.publish(work()));
     onEvents();
     return ticket;
   }
@@ -132,19 +141,22 @@ export function createThreadEffects({ db, context, clock, onEvents }: ThreadPart
   return {
     effects,
     outbox,
-    /** Functions for the API. What they return is on disk. They throw `not-found` and refusals of `TICKET_REFUSALS`. */
+    /**
+     * Functions for the API. What they return is on disk. They throw `not-found`, `disk` and refusals of
+     * `TICKET_REFUSALS`.
+     */
     functions: {
       act: (request: ActionRequest) => commit(() => tickets.act(request)),
       openTicket: (request: Request) => commit(() => tickets.open(request)),
       splitTicket: (split: Split) => commit(() => tickets.split(split)),
       rateTicket: (rating: Rating) => commit(() => tickets.rate(rating)),
-      addSilence: (silence: Silence) => transact(db, () => tickets.silences.add(silence)),
-      endSilence: (id: string, atMs: number) => transact(db, () => tickets.silences.end(id, atMs)),
+      addSilence: (silence: Silence) => write(() => tickets.silences.add(silence)),
+      endSilence: (id: string, atMs: number) => write(() => tickets.silences.end(id, atMs)),
       /** Does what is due at a moment, each thing in a transaction of its own; returns how many. */
       due(nowMs: number): number {
         if (context.cityAt(Number.MAX_SAFE_INTEGER) === null) return 0;
         let done = 0;
-        while (done < MOST_DUE && transact(db, () => effects.doNextDue(nowMs, city()))) done++;
+        while (done < MOST_DUE && write(() => effects.doNextDue(nowMs, city()))) done++;
         if (done > 0) onEvents();
         return done;
       },
