@@ -82,7 +82,7 @@ const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city
 const { metrics } = context;
 const embedded =
   data.influx === null
-    ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB })
+    ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB, log })
     : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
 const { effects, outbox, functions: ticketFunctions } = createThreadEffects({ db, context, clock, onEvents });

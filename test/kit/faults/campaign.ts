@@ -17,7 +17,10 @@ import { checkFiles, checkNow, checkSubscribers } from './verify.ts';
 
 export interface CampaignOptions extends FleetOptions {
   readonly seed: string;
+  /** How long faults are injected, at most. */
   readonly minutes: number;
+  /** How often every kind comes, at most; absent: until the time is over. */
+  readonly rounds?: number;
   /** Names of FAULTS; all where absent. */
   readonly only?: readonly string[];
   /** Whether the history is a real InfluxDB. */
@@ -153,13 +156,15 @@ export class Campaign {
 
   /** Every kind comes once before any comes again, in an order of the seed. */
   async #injectAll(): Promise<void> {
-    const { minutes, checkEveryMs, only, onProgress } = this.#options;
+    const { minutes, rounds = Number.POSITIVE_INFINITY, checkEveryMs, only, onProgress } = this.#options;
+    const kinds = only ?? Object.keys(FAULTS);
     const { random } = this.#target;
     const until = Date.now() + minutes * 60_000;
     let checkAt = Date.now() + checkEveryMs;
-    for (let round: string[] = []; Date.now() < until; ) {
-      if (round.length === 0) round = shuffled(only ?? Object.keys(FAULTS), random);
-      const kind = round.pop()!;
+    let order: string[] = [];
+    for (let n = 0; n < rounds * kinds.length && Date.now() < until; n++) {
+      if (order.length === 0) order = shuffled(kinds, random);
+      const kind = order.pop()!;
       await pause(random() * QUIET_MS);
       this.#kind = kind;
       onProgress?.(`${new Date().toISOString()} ${kind} …`);
