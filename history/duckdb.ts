@@ -83,6 +83,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
       this.#statements = new Statements(this.#instance);
       await this.#writer.run(SCHEMA + ROLLUP_SCHEMA);
       await this.#load();
+      this.#foldLog();
     } catch (cause) {
       throw faultOf(`the history ${this.#path} cannot be opened`, cause);
     }
@@ -194,11 +195,22 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     this.#prunedMs = await prunedBefore(this.#writer);
   }
 
+  /**
+   * Writes what the log of an earlier process holds into the file. That process may have ended at an fsync that failed:
+   * then it is read, but may not be on disk, and what is appended behind it would be lost with it.
+   */
+  #foldLog(): void {
+    this.#inTurn('the log of the history could not be folded in', () => this.#writer.run('checkpoint')).catch((error) =>
+      this.#log?.warn({ err: error }, 'the log of the history is folded in later'),
+    );
+  }
+
   /** Runs one piece of work at a time on the writer's connection; a failed one is rolled back. */
   #inTurn<T>(what: string, work: () => Promise<T>): Promise<T> {
     const turn = this.#writing.then(work).catch(async (cause: Error) => {
       await this.#writer.run('rollback').catch(() => {});
-      throw faultOf(what, cause, true);
+      // After an fsync that failed DuckDB takes nothing more: only another start helps.
+      throw faultOf(what, cause, !cause.message.startsWith('FATAL'));
     });
     this.#writing = turn.catch(() => {});
     return turn;

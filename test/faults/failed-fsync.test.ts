@@ -6,8 +6,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
+import mqtt from 'mqtt';
 import { expect, onTestFinished, test } from 'vitest';
+import type { Series } from '../../domain/index.ts';
 import { FaultyDisk } from '../kit/faults/shim.ts';
+import { until } from '../kit/journal/kit.ts';
+import { ServerProcess } from '../kit/server.ts';
 
 const WRITER = fileURLToPath(new URL('../kit/faults/writer.ts', import.meta.url));
 
@@ -82,4 +86,43 @@ test('failed fsync - what is acknowledged after it, by the next process, survive
   await second.kill();
   disk.losePower(null);
   expect(numbersIn(path)).toEqual([1, 2, 3]);
+});
+
+test('failed fsync - of the history: the server ends, and the next one has every reading, also after a power loss', async () => {
+  const data = mkdtempSync(join(tmpdir(), 'lamppost-test-'));
+  const disk = new FaultyDisk(data);
+  onTestFinished(() => disk.remove());
+  const server = new ServerProcess(data, disk.env());
+  server.startWithinMs = 300_000;
+  await server.start();
+  onTestFinished(() => server.kill().then(() => {}));
+  const bin = { id: 'bin-1', profile: 'waste-bin', district: 'harbour' };
+  const { secret: password } = await server.post<{ secret: string }>('/api/v1/devices', bin);
+  const from = Date.now();
+  const publish = async (ts: number) => {
+    const login = { clientId: bin.id, username: bin.id, password, reconnectPeriod: 0 };
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, login);
+    await client.publishAsync('devices/bin-1/readings', JSON.stringify({ ts, metrics: { fill: 5 } }), { qos: 1 });
+    await client.endAsync();
+  };
+  const stored = async () => {
+    await server.settledLedger();
+    const path = `/api/v1/readings?device=bin-1&metric=fill&from=${from}&to=${from + 60_000}`;
+    const { series } = await server.get<{ series: Series[] }>(path);
+    return (series[0]?.points ?? []).map(([ts]) => ts - from);
+  };
+  await publish(from);
+  expect(await stored()).toEqual([0]);
+  disk.arm({ fault: 'EIO at fsync', match: 'history.duckdb', times: 1 });
+  await publish(from + 1);
+  await until(() => !server.running, 'the server ends', 300_000);
+  expect(server.output).toContain('fsync failed');
+  await server.start();
+  await publish(from + 2);
+  expect(await stored()).toEqual([0, 1, 2]);
+  await server.kill();
+  disk.losePower(null);
+  await server.start();
+  expect(await stored()).toEqual([0, 1, 2]);
+  expect(await server.stop()).toBe(0);
 });

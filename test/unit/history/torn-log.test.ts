@@ -14,6 +14,15 @@ const open = (path: string, lines: unknown[] = []) =>
     log: { warn: (fields: unknown) => void lines.push(fields) },
   });
 
+/**
+ * Batch `n`, every value another: DuckDB's checksum is an XOR over words, so it does not see that an even number of
+ * equal ones became zeros.
+ */
+const distinct = (n: number) => {
+  const batch = batchOf(n);
+  return { ...batch, value: Array.from(batch.value, (value, row) => value + row / 7) };
+};
+
 const rowsUpTo = (n: number) => Array.from({ length: n }, (_, i) => rowsIn(i + 1)).reduce((sum, rows) => sum + rows, 0);
 
 /** A history with three batches in its log, and where the log ended after each. */
@@ -23,7 +32,7 @@ async function threeBatches() {
   await history.start();
   const ends = [];
   for (let n = 1; n <= 3; n++) {
-    await history.append([batchOf(n)], n);
+    await history.append([distinct(n)], n);
     ends.push(statSync(`${path}.wal`).size);
   }
   const [file, log] = [readFileSync(path), readFileSync(`${path}.wal`)];
@@ -42,7 +51,7 @@ async function opened(file: Buffer, log: Buffer) {
   const cursor = history.cursor();
   expect(await history.count()).toBe(rowsUpTo(cursor));
   // It goes on, and what it writes then is read by the next start.
-  await history.append([batchOf(cursor + 1)], cursor + 1);
+  await history.append([distinct(cursor + 1)], cursor + 1);
   const [grown, after] = [`${path}.again`, `${path}.again.wal`];
   copyFileSync(path, grown);
   copyFileSync(`${path}.wal`, after);
@@ -73,6 +82,9 @@ test('history - of a log whose last batch lacks a page, the batches before it ar
   const { file, log, ends } = await threeBatches();
   const first = Math.ceil(ends[1]! / PAGE) * PAGE;
   for (let from = first; from + PAGE < log.length; from += 4 * PAGE) {
-    expect((await opened(file, Buffer.from(log).fill(0, from, from + PAGE))).cursor, `no page at ${from}`).toBe(2);
+    const torn = Buffer.from(log).fill(0, from, from + PAGE);
+    // Some pages of a log are zeros anyway.
+    if (torn.equals(log)) continue;
+    expect((await opened(file, torn)).cursor, `no page at ${from}`).toBe(2);
   }
 });
