@@ -228,7 +228,7 @@ export class Campaign {
   }
 
   #count(what: string): void {
-    const same = what.replaceAll(/\d+/g, 'N').replaceAll(this.#target.server.data, '');
+    const same = what.replaceAll(/\d{4,}/g, 'N').replaceAll(this.#target.server.data, '');
     const said = this.#said.get(same) ?? { times: 0, after: new Set() };
     said.times++;
     said.after.add(this.#kind);

@@ -152,7 +152,7 @@ export const FAULTS: Readonly<Record<string, Inject>> = {
   'kill before fsync': killIn('kill before fsync'),
   'kill after fsync': killIn('kill after fsync'),
   'power loss': powerLoss,
-  'failed fsync, then power loss': powerLossAfterFsync,
+  'power loss after a failed fsync': powerLossAfterFsync,
   'file system stops': diskStops,
   'EIO at write': failing('EIO at write', 3),
   'EIO at fsync': failing('EIO at fsync', 3),

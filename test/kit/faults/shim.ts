@@ -1,6 +1,5 @@
 import {
   closeSync,
-  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -138,14 +137,6 @@ export class FaultyDisk {
     }
     this.keepAll();
     return lost;
-  }
-
-  /** Copies the data folder as it is now, for a look at it later. */
-  save(to: string): void {
-    for (const name of filesIn(this.#data)) {
-      mkdirSync(dirname(join(to, name)), { recursive: true });
-      copyFileSync(join(this.#data, name), join(to, name));
-    }
   }
 
   remove(): void {
