@@ -214,7 +214,9 @@ export class Campaign {
 
   async #check(when: string): Promise<number> {
     const { server } = this.#target;
-    const { faults, events } = await checkNow(server, this.#fleet.acknowledged(), [...this.#operator.asked]);
+    const { faults, events } = await this.#fleet.quietly(() =>
+      checkNow(server, this.#fleet.acknowledged(), [...this.#operator.asked]),
+    );
     this.#faults.push(...faults.map((fault) => `${when}: ${fault}`));
     this.#options.onProgress?.(`checked ${when}: ${faults.length} faults`);
     return events;

@@ -30,6 +30,7 @@ export class Fleet {
   readonly #devices: Device[] = [];
   readonly #lanes: Promise<void>[] = [];
   #stopped = false;
+  #held = false;
   /** How many were acknowledged. */
   count = 0;
   /** Messages that were given up with their connection and sent again. */
@@ -57,6 +58,10 @@ export class Fleet {
     const { id, client, acknowledged } = device;
     await pause(Math.random() * everyMs);
     while (!this.#stopped) {
+      if (this.#held) {
+        await pause(50);
+        continue;
+      }
       const began = Date.now();
       const n = device.next++;
       const sent = () =>
@@ -78,6 +83,16 @@ export class Fleet {
   /** What was acknowledged until now, by device. */
   acknowledged(): Map<string, Set<number>> {
     return new Map(this.#devices.map(({ id, acknowledged }) => [id, new Set(acknowledged)]));
+  }
+
+  /** Runs `work` while no bin begins another message. */
+  async quietly<T>(work: () => Promise<T>): Promise<T> {
+    this.#held = true;
+    try {
+      return await work();
+    } finally {
+      this.#held = false;
+    }
   }
 
   /** Waits for the messages in progress; the server has to run. */
