@@ -28,6 +28,7 @@ export {
   runBacktest,
 } from './backtest/index.ts';
 export {
+  type BlockEffects,
   createConsumerStore,
   createRulesConsumer,
   type Effects,

@@ -7,7 +7,7 @@ export {
 } from './backup.ts';
 export { type Checkpointer, createCheckpointer } from './checkpoint.ts';
 export { copyDatabase, copyFolder } from './copy.ts';
-export { diskFault, migrate, openDatabase, type RoomSchema, transact } from './database.ts';
+export { diskFault, migrate, openDatabase, type RoomSchema, transact, undoing } from './database.ts';
 export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
 export { keepPrivate } from './private.ts';
 export { type BackupFile, type Manifest, refuseUnfinished, restoreBackup } from './restore.ts';
