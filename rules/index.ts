@@ -32,6 +32,7 @@ export {
   createConsumerStore,
   createRulesConsumer,
   type Effects,
+  type Progress,
   RULES_SCHEMA,
   type RulesConsumer,
   type TransitionContext,
