@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises';
+import { copyFile, statfs, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { type HistoryStore, LamppostError } from '../domain/index.ts';
@@ -20,6 +20,34 @@ export async function spillOf(path: string): Promise<string> {
   const { bavail, bsize } = await statfs(dirname(path));
   const bytes = Math.min(SPILL.most, Math.max(SPILL.least, SPILL.share * bavail * bsize));
   return `${Math.floor(bytes / 1024 ** 2)}MiB`;
+}
+
+/** Size and checksum of an entry in DuckDB's log, 8 bytes each. Its messages name the position behind them. */
+const ENTRY_HEADER = 16;
+
+/**
+ * Opens a history for its one writer. A power loss may leave a log that ends in pages never written, which DuckDB does
+ * not read: it is cut before the first entry that is not whole. No fsync covered that one, so the cursor is before it
+ * and the journal has what it was. What is cut stays in `.wal.cut`; `onCut` is called with the position.
+ */
+export async function openDuckdb(
+  path: string,
+  settings: Record<string, string>,
+  onCut: (at: number) => void,
+): Promise<DuckDBInstance> {
+  for (let end = Number.POSITIVE_INFINITY; ; ) {
+    try {
+      return await DuckDBInstance.create(path, settings);
+    } catch (cause) {
+      const found = /Corrupt WAL file: entry at byte position (\d+)/.exec((cause as Error).message);
+      const at = Number(found?.[1]) - ENTRY_HEADER;
+      if (!(at >= 0 && at < end)) throw cause;
+      end = at;
+      await copyFile(`${path}.wal`, `${path}.wal.cut`);
+      await truncate(`${path}.wal`, at);
+      onCut(at);
+    }
+  }
 }
 
 /**

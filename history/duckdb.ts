@@ -1,4 +1,5 @@
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { Logger } from 'pino';
 import {
   type HistoryStore,
   type HistoryUpkeep,
@@ -12,7 +13,7 @@ import {
   type ScanQuery,
 } from '../domain/index.ts';
 import { lastOfEach, Numbering, pick, rowsWhere } from './columns.ts';
-import { copyDuckdb, faultOf, SETTINGS, scalar, spillOf } from './duckdb-file.ts';
+import { copyDuckdb, faultOf, openDuckdb, SETTINGS, scalar, spillOf } from './duckdb-file.ts';
 import { Latest } from './latest.ts';
 import { readDuckdb, removeExports, writeParquet } from './query.ts';
 import { hourOf, hoursDue, hoursOf, noteUnknownHours, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
@@ -34,6 +35,7 @@ interface Options {
   readonly unitOf: (metric: string) => string;
   /** What DuckDB may use, MiB; beyond it, it writes to the disk. */
   readonly memoryMiB?: number;
+  readonly log?: Pick<Logger, 'warn'>;
 }
 
 /**
@@ -48,6 +50,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   readonly #metrics: MetricTable;
   readonly #unitOf: (metric: string) => string;
   readonly #memoryMiB: number;
+  readonly #log: Pick<Logger, 'warn'> | undefined;
   readonly #latest = new Latest();
   readonly #numbering: Numbering;
   #instance: DuckDBInstance | null = null;
@@ -60,7 +63,8 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   #writing: Promise<unknown> = Promise.resolve();
   readonly #results = new Turns(RESULTS_AT_ONCE);
 
-  constructor({ path, metrics, unitOf, memoryMiB = 1_024 }: Options) {
+  constructor({ path, metrics, unitOf, memoryMiB = 1_024, log }: Options) {
+    this.#log = log;
     this.#path = path;
     this.#metrics = metrics;
     this.#unitOf = unitOf;
@@ -72,11 +76,14 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     try {
       removeExports(this.#path);
       const limits = { memory_limit: `${this.#memoryMiB}MiB`, max_temp_directory_size: await spillOf(this.#path) };
-      this.#instance = await DuckDBInstance.create(this.#path, { ...SETTINGS, ...limits });
+      this.#instance = await openDuckdb(this.#path, { ...SETTINGS, ...limits }, (at) =>
+        this.#log?.warn({ at }, 'the log of the history ended in an entry that is not whole, and is cut there'),
+      );
       this.#writer = await this.#instance.connect();
       this.#statements = new Statements(this.#instance);
       await this.#writer.run(SCHEMA + ROLLUP_SCHEMA);
       await this.#load();
+      this.#foldLog();
     } catch (cause) {
       throw faultOf(`the history ${this.#path} cannot be opened`, cause);
     }
@@ -188,11 +195,22 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     this.#prunedMs = await prunedBefore(this.#writer);
   }
 
+  /**
+   * Writes what the log of an earlier process holds into the file. That process may have ended at an fsync that failed:
+   * then it is read, but may not be on disk, and what is appended behind it would be lost with it.
+   */
+  #foldLog(): void {
+    this.#inTurn('the log of the history could not be folded in', () => this.#writer.run('checkpoint')).catch((error) =>
+      this.#log?.warn({ err: error }, 'the log of the history is folded in later'),
+    );
+  }
+
   /** Runs one piece of work at a time on the writer's connection; a failed one is rolled back. */
   #inTurn<T>(what: string, work: () => Promise<T>): Promise<T> {
     const turn = this.#writing.then(work).catch(async (cause: Error) => {
       await this.#writer.run('rollback').catch(() => {});
-      throw faultOf(what, cause, true);
+      // After an fsync that failed DuckDB takes nothing more: only another start helps.
+      throw faultOf(what, cause, !cause.message.startsWith('FATAL'));
     });
     this.#writing = turn.catch(() => {});
     return turn;

@@ -17,8 +17,9 @@ interface OpenOptions {
 
 /**
  * Opens or creates a file for its one writer, in WAL mode and with `synchronous=FULL`: what is committed survives a
- * power loss. Only its owner may read it. Migrates its tables to the newest version. Throws `disk` where the file cannot be opened or written,
- * `too-new` where a newer Lamppost wrote it.
+ * power loss, also where an earlier process met an fsync that failed. Only its owner may read it. Migrates its tables to
+ * the newest version. Throws `disk` where the file cannot be opened or written, `too-new` where a newer Lamppost wrote
+ * it.
  */
 export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOptions): DatabaseSync {
   let db: DatabaseSync | null = null;
@@ -27,6 +28,9 @@ export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOpt
     makeFilePrivate(db.location());
     db.exec(`pragma page_size = ${pageSize}; pragma journal_mode = wal; pragma synchronous = full;`);
     migrate(db, schemas);
+    // An earlier process may have ended at an fsync that failed. What it wrote is read, but may not be on disk, and the
+    // system takes it for written: only another write brings it there.
+    db.exec('pragma wal_checkpoint(truncate)');
     return db;
   } catch (error) {
     db?.close();

@@ -42,7 +42,7 @@ import {
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
-import { transact } from '../../store/index.ts';
+import { diskFault, transact } from '../../store/index.ts';
 import { createTicketReader, type Rating, type Request, type TicketService } from '../../tickets/index.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
@@ -94,7 +94,7 @@ const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city
 const { metrics } = context;
 const embedded =
   data.influx === null
-    ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB })
+    ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB, log })
     : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
 const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs });
@@ -125,11 +125,15 @@ const rules = createRulesConsumer({
   },
 });
 
-/** Commits what a citizen asks for, with its events, in one transaction. */
+/** Commits what a citizen asks for, with its events, in one transaction. Throws `disk` where the disk refuses it. */
 function commit(work: (service: TicketService) => Ticket[]): Ticket {
-  const ticket = transact(db, () => effects.publish(threadEffects.at(readClock.now(), work)));
-  onEvents();
-  return ticket;
+  try {
+    const ticket = transact(db, () => effects.publish(threadEffects.at(readClock.now(), work)));
+    onEvents();
+    return ticket;
+  } catch (error) {
+    throw diskFault(error, 'the state could not be written') ?? error;
+  }
 }
 
 function onEvents(): void {

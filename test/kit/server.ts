@@ -96,7 +96,8 @@ export class ServerProcess {
   async #untilReady(child: ChildProcess): Promise<void> {
     const deadline = Date.now() + this.startWithinMs;
     while (Date.now() < deadline) {
-      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${this.output}`);
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}: ${this.output}`);
       const response = await fetch(`http://127.0.0.1:${this.httpPort}/ready`).catch(() => null);
       if (response?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, 50));

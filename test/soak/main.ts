@@ -1,35 +1,77 @@
-/** `node test/soak/main.ts`: every attack for a minute each, under the normal load; prints a table. */
+/**
+ * `npm run soak`: every attack for a minute each, under the normal load; prints a table. `npm run soak -- --faults`:
+ * faults of disk, power, clock and process for an hour, under a steady load; prints a table and what is broken.
+ */
+import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { Campaign } from '../kit/faults/campaign.ts';
+import { FAULTS } from '../kit/faults/faults.ts';
+import { summaryOf } from '../kit/faults/summary.ts';
 import { Arena, STRICT, tableOf } from '../kit/hostile/arena.ts';
 import { ATTACKS } from '../kit/hostile/attacks/index.ts';
 
 const { values } = parseArgs({
   options: {
+    /** Faults instead of attacks. */
+    faults: { type: 'boolean', default: false },
+    /** How long faults are injected. */
+    minutes: { type: 'string', default: '60' },
+    /** Which faults come when. */
+    seed: { type: 'string', default: '1' },
+    /** Devices of the load, and messages of all of them a second. */
+    devices: { type: 'string', default: '100' },
+    rate: { type: 'string', default: '200' },
+    /** Whether the history is an InfluxDB, with outages. */
+    influx: { type: 'boolean', default: false },
+    /** A file for the log of the server between faults. */
+    log: { type: 'string' },
     /** How long each attack goes on. */
     seconds: { type: 'string', default: '60' },
-    /** Names of attacks, comma separated; absent: all. */
+    /** Names of attacks or faults, comma separated; absent: all. */
     only: { type: 'string' },
     /** Whether a verdict on times counts at once, without a second look. */
     once: { type: 'boolean', default: false },
   },
 });
-const names = values.only?.split(',') ?? Object.keys(ATTACKS);
-const unknown = names.filter((name) => !(name in ATTACKS));
+const known = Object.keys(values.faults ? FAULTS : ATTACKS);
+const names = values.only?.split(',') ?? known;
+const unknown = names.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
-  process.stderr.write(`there is no ${unknown.join(', ')}; there are ${Object.keys(ATTACKS).join(', ')}\n`);
+  process.stderr.write(`there is no ${unknown.join(', ')}; there are ${known.join(', ')}\n`);
   process.exit(2);
 }
+process.exitCode = (values.faults ? await faults() : await attacks()) ? 0 : 1;
 
-const arena = await Arena.open({ tickets: names.some((name) => ATTACKS[name]!.tickets === true) });
-try {
-  for (const name of names) {
-    process.stderr.write(`${name} …\n`);
-    const verdict = await arena.withstands(name, Number(values.seconds) * 1_000, { ...STRICT, again: !values.once });
-    process.stderr.write(`${tableOf([verdict])}\n`);
+/** Resolves to whether every promise was kept. */
+async function faults(): Promise<boolean> {
+  const outcome = await Campaign.run({
+    seed: values.seed,
+    minutes: Number(values.minutes),
+    devices: Number(values.devices),
+    perSecond: Number(values.rate),
+    influx: values.influx,
+    only: names,
+    checkEveryMs: 300_000,
+    onProgress: (line) => process.stderr.write(`${line}\n`),
+    onOutput: (text) => values.log !== undefined && appendFileSync(values.log, text),
+  });
+  process.stdout.write(`${summaryOf(outcome)}\n`);
+  return outcome.faults.length === 0;
+}
+
+/** Resolves to whether the server withstood all and lost nothing. */
+async function attacks(): Promise<boolean> {
+  const arena = await Arena.open({ tickets: names.some((name) => ATTACKS[name]!.tickets === true) });
+  try {
+    for (const name of names) {
+      process.stderr.write(`${name} …\n`);
+      const verdict = await arena.withstands(name, Number(values.seconds) * 1_000, { ...STRICT, again: !values.once });
+      process.stderr.write(`${tableOf([verdict])}\n`);
+    }
+    const lost = await arena.lost();
+    process.stdout.write(`${tableOf(arena.verdicts)}\n${lost.length} acknowledged readings are lost\n`);
+    return lost.length === 0 && arena.verdicts.every(({ faults: found }) => found.length === 0);
+  } finally {
+    await arena.close();
   }
-  const lost = await arena.lost();
-  process.stdout.write(`${tableOf(arena.verdicts)}\n${lost.length} acknowledged readings are lost\n`);
-  process.exitCode = lost.length > 0 || arena.verdicts.some(({ faults }) => faults.length > 0) ? 1 : 0;
-} finally {
-  await arena.close();
 }
