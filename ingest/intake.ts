@@ -109,6 +109,7 @@ export class Intake {
     const keepFrom = this.#horizon.prune(settled);
     this.#seen.prune(keepFrom);
     this.#dropSeen.run(keepFrom);
+    this.#context.prune(settled);
   }
 
   #read(block: Block, fresh: boolean): Outcome {

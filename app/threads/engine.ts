@@ -181,10 +181,11 @@ const loops = createConsumerLoops({
   clock,
   log,
   onOutcomes: feed,
-  prune(seq) {
-    intake.prune(seq);
-    outbox.prune(EVENTS_KEPT);
-  },
+  prune: (seq) =>
+    transact(db, () => {
+      intake.prune(seq);
+      outbox.prune(EVENTS_KEPT);
+    }),
   release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
 });
 
