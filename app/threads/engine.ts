@@ -69,6 +69,7 @@ export interface EngineThreadData {
 }
 
 const EVENTS_KEPT = 100_000;
+const EVENT_BYTES_KEPT = 256 * 2 ** 20;
 const PATIENCE_MS = 5_000;
 
 const data = workerData as EngineThreadData;
@@ -184,7 +185,7 @@ const loops = createConsumerLoops({
   prune: (seq) =>
     transact(db, () => {
       intake.prune(seq);
-      outbox.prune(EVENTS_KEPT);
+      outbox.prune(EVENTS_KEPT, EVENT_BYTES_KEPT);
     }),
   release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
 });
