@@ -24,6 +24,10 @@ test('in a year of small days nothing grows but records', async () => {
     months.push({ tables: year.sizes(FILES), history: year.fileSize('history.duckdb') });
   }
   const [third, last] = [months[2]!, months[11]!];
+  const rowsOf = (name: string) => last.tables.get(`state.sqlite ${name}`)!.rows;
+  // It did live: two tickets a day with all that was done to them, silences, refusals.
+  expect([rowsOf('tickets'), rowsOf('ticket_changes') >= 720, rowsOf('silences') > 1_000]).toEqual([240, true, true]);
+  expect(rowsOf('quarantine')).toBeGreaterThan(50);
   const records = new Set(
     listedTables().flatMap(({ file, table, isRecord }) => (isRecord ? [`${file} ${table}`] : [])),
   );

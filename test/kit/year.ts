@@ -14,7 +14,7 @@ import {
   type Photo,
   photoOf,
 } from '../../citizens/index.ts';
-import { HOUR_MS, MINUTE_MS, systemTimers } from '../../domain/index.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, systemTimers } from '../../domain/index.ts';
 import { createEventPublisher, createOutboxReader } from '../../events/index.ts';
 import { createDuckdbHistory, createHistoryConsumer } from '../../history/index.ts';
 import {
@@ -104,11 +104,11 @@ export class Year {
     const { metrics } = context;
     const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
     await history.start();
-    const made = createThreadEffects({ db, context, clock, onEvents: () => {} });
+    const made = createThreadEffects({ db, context, log, auditMs: KEPT_DAYS * DAY_MS });
     const effects = (...[transition, more]: Parameters<Parameters<typeof createRulesConsumer>[0]['effects']>) =>
       void made.effects.apply({ transition, ...more });
     const shared = { db, journal: blocks, intake, context, clock, log };
-    const rules = createRulesConsumer({ ...shared, effects, onEffects: () => {} });
+    const rules = createRulesConsumer({ ...shared, effects, blocks: made.blocks, onEffects: () => {} });
     const quarantine = createQuarantineStore(db, { bytes: 50_000, holderBytes: 20_000 });
     const ledger = createLedgerStore(db);
     const consumer = createHistoryConsumer(
@@ -133,7 +133,8 @@ export class Year {
       {
         ...{ clock, reporters, tickets, newToken: newSecret, hash: hashSecret },
         media: createMedia(join(dir, MEDIA_FOLDER)),
-        openTicket: async (request) => made.functions.openTicket(request),
+        openTicket: async (request) =>
+          transact(db, () => made.effects.publish(made.at(clock.now(), (service) => service.open(request)))),
       },
       { sameWithinM: 0, reporterDays: KEPT_DAYS },
     );
@@ -141,7 +142,6 @@ export class Year {
       rollup: (untilMs: number) => history.rollup(untilMs),
       prune: (beforeMs: number) => history.prune(beforeMs),
       expire: async (beforeMs: number) => quarantine.expire(beforeMs),
-      due: async (nowMs: number) => made.functions.due(nowMs),
     };
     const keep = { historyDays: KEPT_DAYS, quarantineDays: KEPT_DAYS, deliveryDays: KEPT_DAYS };
     const jobs = createJobs({
@@ -149,7 +149,6 @@ export class Year {
       notify: { expire: async (beforeMs) => notifier.expire(beforeMs) },
       ledger: () => createLedgerReader(db, blocks).read()!,
     });
-    const { functions } = made;
     notifier.start();
     publisher.start();
     return {
@@ -166,7 +165,7 @@ export class Year {
         registry,
         reporters,
       },
-      ...{ deliveries, poster, notifier, publisher, reception, jobs, functions, outbox, writer: made.outbox },
+      ...{ deliveries, poster, notifier, publisher, reception, jobs, outbox, writer: made.outbox },
     };
   }
 
@@ -249,20 +248,27 @@ export class Year {
   }
 
   async #people(day: number): Promise<void> {
-    const { functions, reception, notifier, registry } = this.#open;
+    const { journal, reception, notifier, registry } = this.#open;
     const at = new Date(this.ms).toISOString();
     const endsAt = new Date(this.ms + HOUR_MS).toISOString();
-    const silence = { matchers: { device: ['d4'] }, startsAt: at, endsAt, calendar: null, comment: 'c', author: 'k' };
-    for (let i = 0; i < 40; i++) functions.addSilence({ ...silence, id: `s-${day}-${i}`, createdAt: at });
+    const silence = { matchers: { device: ['d4'] }, startsAt: at, endsAt, calendar: null, comment: 'c' };
     const photo = photoOf(jpegOf(Buffer.alloc(0), Buffer.from(`photo ${day}`))) as Photo;
     const about = { service: 'repair', title: 't', titleZh: '题', description: 'd', district: 'east', location: null };
     const reporter = { name: 'A', email: 'a@b.example', phone: null, deviceId: null, accountId: null };
     const empty = { address: null, addressId: null, attributes: {}, mediaUrl: null };
     const { ticket } = await reception.report({ ...about, ...empty, photo, reporter });
-    const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-    for (const action of ['acknowledge', 'resolve', 'close'] as const) {
-      functions.act({ ticket: ticket.id, action, actor, note: 'n' });
-    }
+    const actor = { kind: 'key', id: 'k', role: 'operator', department: null };
+    const commands = [
+      ...(['acknowledge', 'resolve', 'close'] as const).map((action) => ({
+        do: 'ticket.act',
+        ticket: ticket.id,
+        action,
+      })),
+      ...Array.from({ length: 40 }, () => ({ do: 'silence.add', ...silence })),
+    ];
+    const items = commands.map((command, i) => ({ id: `${i}`, actor, address: null, key: `${day} ${i}`, command }));
+    journal.control('actions', { items, anchor: null }, null);
+    await this.#settle();
     registry.revokeKey(registry.addKey({ name: 'n', role: 'operator', department: null }).id);
     const [webhook] = notifier.webhooks.list({ limit: 1, after: null }).items;
     for (let i = 0; i < 3; i++) notifier.webhooks.change(webhook!.id, { description: `day ${day}` });
