@@ -5,7 +5,6 @@ export {
   type AuditQuery,
   type AuditReader,
   createAuditReader,
-  createAuditWriter,
   verifyAudit,
 } from './audit.ts';
 export type { Command, Place, Results } from './command.ts';
