@@ -38,6 +38,8 @@ export const OUTBOX_SCHEMA: RoomSchema = {
     // The history of a ticket says what was done as `action`. Within a text of the body a quote stands behind a
     // backslash.
     `update outbox set body = replace(body, '"deed":"', '"action":"') where type like 'city.lamppost.ticket.%';`,
+    // Bytes of all bodies up to this one; it counts from 0 on for those that were there.
+    'alter table outbox add column bytes_to integer not null default 0;',
   ],
 };
 
@@ -62,25 +64,40 @@ export interface Outbox {
   /** Returns the number of the last event that was recorded as published. */
   publishedTo(): number;
   /**
-   * Deletes all but the newest `keepNewest` events (at least 1, so that the numbers continue), and none that is not
-   * published; returns how many.
+   * Deletes all but the newest `keepNewest` events (at least 1, so that the numbers continue), and of these the oldest
+   * where their bodies have more than `keepBytes`; none that is not published. Returns how many.
    */
-  prune(keepNewest: number): number;
+  prune(keepNewest: number, keepBytes?: number): number;
 }
 
 /** Creates the writer over a database that has `OUTBOX_SCHEMA`. */
 export function createOutbox(db: DatabaseSync): Outbox {
   const insert = db.prepare(`
-    insert into outbox (id, type, subject, time, department, district, severity, rule, ticket, hearers, body)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    insert into outbox (id, type, subject, time, department, district, severity, rule, ticket, hearers, body, bytes_to)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?11,
+      octet_length(?11) + coalesce((select bytes_to from outbox order by n desc limit 1), 0))`);
   const pending = db.prepare('select n, body from outbox where n > ? order by n limit ?');
   const publish = db.prepare("update outbox_cursors set n = max(n, ?) where channel = 'mqtt'");
   const cursor = db.prepare("select n from outbox_cursors where channel = 'mqtt'");
-  const prune = db.prepare(`
-    delete from outbox
-    where n <= (select max(n) from outbox) - ? and n <= (select min(n) from outbox_cursors)`);
+  const prune = db.prepare('delete from outbox where n <= ? and n <= (select min(n) from outbox_cursors)');
+  const ends = db.prepare(`
+    select min(n) as oldest, max(n) as newest, (select bytes_to from outbox order by n desc limit 1) as bytes
+    from outbox`);
+  const before = db.prepare('select bytes_to - octet_length(body) as bytes from outbox where n = ?');
   const find = db.prepare('select 1 from outbox where id = ?');
   const publishedTo = () => Number(cursor.get()?.n);
+
+  /** Returns the number of the newest event that is not among the newest of so many bytes; numbers have no gaps. */
+  function past(keepBytes: number, from: number, to: number, bytes: number): number {
+    let [low, high] = [from, to];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (bytes - Number(before.get(middle)?.bytes) > keepBytes) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
   return {
     append(event) {
       const { id, type, subject, time } = event;
@@ -100,7 +117,11 @@ export function createOutbox(db: DatabaseSync): Outbox {
     pending: (limit, after = publishedTo()) => pending.all(after, limit).map(numberedOf),
     published: (n) => void publish.run(n),
     publishedTo,
-    prune: (keepNewest) => Number(prune.run(Math.max(1, keepNewest)).changes),
+    prune(keepNewest, keepBytes = Number.POSITIVE_INFINITY) {
+      const [oldest, newest, bytes] = Object.values(ends.get()!).map(Number) as [number, number, number];
+      const until = Math.max(newest - Math.max(1, keepNewest), past(keepBytes, oldest, newest, bytes));
+      return Number(prune.run(Math.min(until, newest - 1)).changes);
+    },
   };
 }
 

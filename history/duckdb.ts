@@ -284,6 +284,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   async #pruneTo(before: number): Promise<{ rolled: number[]; deleted: number }> {
     const rolled = await rollUp(this.#writer, before, this.#prunedMs);
     const { rowsChanged } = await this.#writer.run(`delete from readings where ts < ${before}`);
+    await this.#writer.run('delete from pruned');
     await this.#writer.run(`insert into pruned values (${before})`);
     return { rolled, deleted: rowsChanged };
   }

@@ -11,7 +11,7 @@ import type {
 import type { RoomSchema } from '../store/index.ts';
 import { compileChecks, type ProfileChecks } from './validate.ts';
 
-/** SQL of every version of the API's rules, by the block that brought it; nothing is ever deleted. */
+/** SQL of every version of the API's rules, by the block that brought it; nothing is ever deleted (ADR 11). */
 const RULE_RECORDS_SCHEMA = `
   create table if not exists context_rules (seq integer primary key, id text not null, body text not null) strict;
   create index if not exists context_rules_by_id on context_rules (id, seq);
@@ -75,6 +75,11 @@ export interface Context {
   ruleIn(seq: number): RuleControl | null;
   /** Writes what was learned, inside a transaction. Call the result after the commit, or it is written again. */
   persist(): () => void;
+  /**
+   * Forgets the versions that no block after `settled` needs, once every consumer has taken the blocks up to it. Of a
+   * revoked device it keeps what it was last; of a rule, the file keeps every version.
+   */
+  prune(settled: number): void;
 }
 
 /** Returns the version that is in force at a block. Searches from the newest, which is needed most often. */
@@ -94,9 +99,13 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
   const rules = createRuleRecords(db);
   const cities: CityVersion[] = [];
   const lines = new Map<string, DeviceLine>();
+  /** Devices with several versions. */
+  const changed = new Set<DeviceLine>();
   const unsaved: (() => void)[] = [];
   const saveCity = db.prepare('insert or replace into context_cities values (?, ?)');
   const saveDevice = db.prepare('insert or replace into context_devices values (?, ?, ?, ?)');
+  const dropCities = db.prepare('delete from context_cities where seq < ?');
+  const dropDevice = db.prepare('delete from context_devices where idx = ? and seq < ?');
 
   function addCity(seq: number, control: CityControl): CityVersion | null {
     const city = parse(control);
@@ -113,8 +122,28 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
       lines.set(id, line);
     }
     const known = device === null ? null : { ...device, index: line.index };
-    line.versions.push({ seq, known, city: null, checks: null });
+    if (line.versions.push({ seq, known, city: null, checks: null }) > 1) changed.add(line);
     return line;
+  }
+
+  function pruneCities(settled: number): void {
+    const unneeded = cities.findLastIndex((version) => version.seq <= settled);
+    if (unneeded <= 0) return;
+    cities.splice(0, unneeded);
+    dropCities.run(cities[0]!.seq);
+    // A device that no longer sends would keep the city alive that it last sent under.
+    for (const { versions } of lines.values()) for (const version of versions) version.city = version.checks = null;
+  }
+
+  /** After a device was revoked, its alerts still end with what it was before. */
+  function pruneDevices(settled: number): void {
+    for (const { index, versions } of changed) {
+      const unneeded = versions.findLastIndex(({ seq, known }) => seq <= settled && known !== null);
+      if (unneeded <= 0) continue;
+      versions.splice(0, unneeded);
+      dropDevice.run(index, versions[0]!.seq);
+    }
+    for (const line of changed) if (line.versions.length === 1) changed.delete(line);
   }
 
   for (const row of db.prepare('select * from context_cities order by seq').all()) {
@@ -174,6 +203,11 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
         unsaved.splice(0, length);
       };
     },
+    prune(settled) {
+      pruneCities(settled);
+      pruneDevices(settled);
+      rules.prune(settled);
+    },
   };
 }
 
@@ -205,7 +239,7 @@ function createMetricTable(db: DatabaseSync): MetricTable & { persist(): () => v
 
 /** The versions of the API's rules, on the side that learns them from the journal. */
 function createRuleRecords(db: DatabaseSync) {
-  const records = db.prepare('select seq, body from context_rules order by seq').all().map(recordOf);
+  let records = db.prepare('select seq, body from context_rules order by seq').all().map(recordOf);
   const save = db.prepare('insert or replace into context_rules values (?, ?, ?)');
   return {
     /** Adds a change; call the result to write it, inside a transaction. */
@@ -222,6 +256,12 @@ function createRuleRecords(db: DatabaseSync) {
       return present(newest.values());
     },
     in: (seq: number): RuleControl | null => records.findLast((record) => record.seq === seq)?.control ?? null,
+    /** Forgets, in memory, the versions that others replaced up to a block. */
+    prune(settled: number): void {
+      const newest = new Map<string, number>();
+      for (const { seq, control } of records) if (seq <= settled) newest.set(control.id, seq);
+      records = records.filter(({ seq, control }) => seq >= (newest.get(control.id) ?? 0));
+    },
   };
 }
 

@@ -5,12 +5,12 @@ import {
   type CityControl,
   type ClockControl,
   type DevicesControl,
-  HOUR_MS,
   type RuleControl,
 } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import type { CityVersion, Context } from './context.ts';
 import { Dedupe } from './dedupe.ts';
+import { Horizon, type HorizonLimits } from './horizon.ts';
 import { createColumns, type Outcome, refusedBytes } from './outcome.ts';
 import { BlockReader } from './reader.ts';
 import type { SeenKeys } from './seen.ts';
@@ -24,22 +24,10 @@ export const INTAKE_SCHEMA: RoomSchema = {
   create table if not exists seen (last integer primary key, entries blob not null) strict;
   create table if not exists seen_hours (hour integer primary key, first integer not null) strict;
 `,
+    'create table seen_spans (first integer primary key, bytes integer not null) strict;',
   ],
 };
 
-/** Keys count for this many hours after receipt … */
-const HORIZON_HOURS = 24;
-// A consumer that is days behind still finds the first message of its own day.
-const KEEP_HOURS = 24 * 14;
-/** … and for this many messages at the most, so that a flood cannot fill the memory (24 bytes and 4 a value each). */
-const HORIZON_MESSAGES = 8_388_608;
-/**
- * A consumer further behind than this may take a repetition for new: memory stays bounded whatever happens to the
- * history.
- */
-const MOST_MESSAGES = 2 * HORIZON_MESSAGES;
-// In a flood the horizon moves with every block; it is recorded this often.
-const RECORD_EVERY_BLOCKS = 1_000;
 /** About 45 MB at the most. */
 const CACHED_READINGS = 1_500_000;
 
@@ -57,13 +45,13 @@ export class Intake {
   readonly #dropSeen: StatementSync;
   #head = 0;
 
-  constructor(db: DatabaseSync, context: Context) {
+  constructor(db: DatabaseSync, context: Context, limits?: HorizonLimits) {
     const dedupe = new Dedupe();
     this.#db = db;
     this.#context = context;
     this.#seen = dedupe.seen;
     this.#reader = new BlockReader(context, dedupe);
-    this.#horizon = new Horizon(db);
+    this.#horizon = new Horizon(db, limits);
     this.#save = {
       head: db.prepare('insert or replace into intake values (1, ?)'),
       seen: db.prepare('insert or replace into seen values (?, ?)'),
@@ -128,12 +116,17 @@ export class Intake {
     const keepFrom = this.#horizon.prune(settled);
     this.#seen.prune(keepFrom);
     this.#dropSeen.run(keepFrom);
+    this.#context.prune(settled);
   }
 
   #read(block: Block, fresh: boolean): Outcome {
     const horizon = this.#horizon.at(block, fresh);
-    if (block.kind === 'messages') return this.#reader.messages(block, { fresh, horizon });
-    if (block.kind === 'replay') return this.#reader.replay(block, { fresh, horizon });
+    if (block.kind === 'messages' || block.kind === 'replay') {
+      const before = this.#seen.bytes;
+      const outcome = this.#reader[block.kind === 'messages' ? 'messages' : 'replay'](block, { fresh, horizon });
+      this.#horizon.grow(block, this.#seen.bytes - before);
+      return outcome;
+    }
     const { body, ...head } = block;
     const base: Outcome = {
       block: head,
@@ -168,66 +161,6 @@ export class Intake {
 
   #devices({ seq }: Block, body: Uint8Array, fresh: boolean) {
     return fresh ? this.#context.learnDevices(seq, parseBody<DevicesControl>(body)) : this.#context.devicesIn(seq);
-  }
-}
-
-/** From which message on keys count, at each block. */
-class Horizon {
-  /** The first message of each hour of receipt. */
-  readonly #hours: [hour: number, first: number][] = [];
-  /** Horizons as they were at some blocks, for a consumer that is behind; they never decrease. */
-  readonly #recorded: [seq: number, horizon: number][] = [];
-  readonly #allHours: StatementSync;
-  readonly #saveHour: StatementSync;
-  readonly #dropHour: StatementSync;
-  #saved = 0;
-  #newest = 0;
-
-  constructor(db: DatabaseSync) {
-    this.#allHours = db.prepare('select * from seen_hours order by hour');
-    this.#saveHour = db.prepare('insert or replace into seen_hours values (?, ?)');
-    this.#dropHour = db.prepare('delete from seen_hours where hour = ?');
-  }
-
-  open(): void {
-    for (const row of this.#allHours.all()) this.#hours.push([Number(row.hour), Number(row.first)]);
-    this.#saved = this.#hours.length;
-  }
-
-  /** Returns the number of the oldest message whose keys count at a block. */
-  at(block: Block, fresh: boolean): number {
-    const hour = Math.floor(block.steadyAt / HOUR_MS);
-    if (fresh && block.count > 0 && (this.#hours.at(-1)?.[0] ?? -1) < hour) this.#hours.push([hour, block.first]);
-    const oldest = this.#hours.find(([at]) => at >= hour - HORIZON_HOURS)?.[1] ?? block.first;
-    const horizon = Math.max(oldest, block.first - HORIZON_MESSAGES);
-    if (fresh) this.#record(block, horizon, horizon === oldest);
-    return horizon;
-  }
-
-  #record({ seq, first, count }: Block, horizon: number, byHour: boolean): void {
-    this.#newest = first + count;
-    const [lastSeq, last] = this.#recorded.at(-1) ?? [0, -1];
-    if (horizon > last && (byHour || seq >= lastSeq + RECORD_EVERY_BLOCKS)) this.#recorded.push([seq, horizon]);
-  }
-
-  /** Writes new hours; call the result after the commit. */
-  persist(): () => void {
-    for (const hour of this.#hours.slice(this.#saved)) this.#saveHour.run(...hour);
-    const { length } = this.#hours;
-    return () => {
-      this.#saved = length;
-    };
-  }
-
-  /** Drops what no consumer behind `settled` needs. Returns the number of the oldest message whose keys are kept. */
-  prune(settled: number): number {
-    const recorded = this.#recorded;
-    while (recorded.length > 1 && recorded[1]![0] <= settled) recorded.shift();
-    const surplus = Math.max(0, this.#saved - KEEP_HOURS);
-    for (const [hour] of this.#hours.splice(0, surplus)) this.#dropHour.run(hour);
-    this.#saved -= surplus;
-    const [seq, horizon] = recorded[0] ?? [0, 0];
-    return Math.max(seq <= settled ? horizon : 0, this.#newest - MOST_MESSAGES);
   }
 }
 

@@ -2,7 +2,10 @@ import type { ActionsControl, Block, ClockControl, KnownDevice, ReadingColumns, 
 import type { CityVersion } from './context.ts';
 import type { Summary } from './summary.ts';
 
-/** Counts of one device's messages and readings by what happened to them. */
+/**
+ * Counts of one device's messages and readings by what happened to them. What names a device that was never registered
+ * is counted for who sent it, so that nobody can add rows to the ledger by inventing names.
+ */
 export interface Tally {
   readonly device: string;
   decoded: number;
@@ -44,8 +47,10 @@ export interface Refusal extends Summary {
 export interface Replayed {
   /** Id of the entry, `{position}-{ordinal}`. */
   readonly id: string;
-  /** The device whose account in the ledger counted it. */
+  /** The device that it names; once it left the quarantine, who the ledger counted it for. */
   readonly device: string;
+  /** The device, where it is registered now; null: it stays with who sent it in the name of the device. */
+  readonly holder: string | null;
   readonly scope: 'message' | 'reading';
   /** How many faults the entry stands for. */
   readonly count: number;

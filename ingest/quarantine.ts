@@ -52,6 +52,18 @@ export const QUARANTINE_SCHEMA: RoomSchema = {
   ) strict;
   insert into quarantine_total select 1, coalesce(sum(bytes), 0), 0, 0 from quarantine_message;
 `,
+    // What names an unknown device is counted for who sent it.
+    `
+  create temp table moved as select device, holder, count(*) as n from quarantine join quarantine_message using (position)
+    where scope = 'message' and device <> holder group by device, holder;
+  insert into ledger select holder, 0, n, 0, 0, 0, 0 from moved where true
+    on conflict (device) do update set quarantined = quarantined + excluded.quarantined;
+  update ledger set quarantined = quarantined - (select sum(n) from moved where moved.device = ledger.device)
+    where device in (select device from moved);
+  delete from ledger where device in (select device from moved)
+    and max(decoded, quarantined, stored, duplicate, replaced, refused) = 0;
+  drop table moved;
+`,
   ],
 };
 
@@ -98,12 +110,12 @@ class Store implements QuarantineStore {
   }
 
   settle(outcomes: readonly Outcome[]): Replayed[] {
-    /** The holder of each message that changes; of a known message it stays the one that it has. */
+    /** The holder of each message that changes. */
     const touched = new Map<number, string>();
     const replayed = outcomes.flatMap(({ refusals, replays }) => {
       // Where a block is settled again, its rows exist already and the inserts do nothing.
       this.#keep(refusals, () => 0, touched);
-      return replays.filter((one) => this.#release(one, touched));
+      return replays.flatMap((one) => this.#release(one, touched) ?? []);
     });
     if (touched.size > 0) this.#makeRoom(this.#account(touched), touched.size + MOST_DROPS);
     return replayed;
@@ -135,7 +147,7 @@ class Store implements QuarantineStore {
         ordinal = firstOrdinal(position);
         const { format } = formatOf(one.device, one.topic);
         this.#sql.keepRaw.run(position, one.topic, format?.name ?? null, one.receivedAt, one.raw);
-        if (!touched.has(position)) touched.set(position, one.holder);
+        if (!touched.has(position)) touched.set(position, this.#holderOf(position) ?? one.holder);
       }
       const { device, scope, reason, path, detail, reading, count, paths, members } = one;
       const more = [
@@ -147,26 +159,37 @@ class Store implements QuarantineStore {
     }
   }
 
-  #release(replayed: Replayed, touched: Map<number, string>): boolean {
+  /** Removes an entry, and keeps what is refused again. Returns who it was counted for; null where it was gone. */
+  #release(replayed: Replayed, touched: Map<number, string>): Replayed | null {
+    const { device, scope, tally } = replayed;
     const [position, ordinal] = parseId(replayed.id);
     // Read before the old entry is deleted, so that no id is used twice.
     const next = Number(this.#sql.nextOrdinal.get(position)!.next);
-    if (this.#sql.dropEntry.run(position, ordinal).changes === 0) return false;
+    if (this.#sql.dropEntry.run(position, ordinal).changes === 0) return null;
+    const from = touched.get(position) ?? this.#holderOf(position) ?? device;
+    const to = replayed.holder ?? from;
+    touched.set(position, to);
     this.#keep(replayed.refusals, () => next, touched);
-    if (!touched.has(position)) touched.set(position, replayed.device);
-    return true;
+    // Readings are refused only of a device that is known, and then it is the holder.
+    return { ...replayed, device: scope === 'message' ? from : device, tally: { ...tally, device: to } };
+  }
+
+  #holderOf(position: number): string | null {
+    const known = this.#sql.message.get(position);
+    return known === undefined ? null : String(known.holder);
   }
 
   /** Brings sizes and sums up to date, and deletes messages without entries. Returns the holders that changed. */
   #account(touched: ReadonlyMap<number, string>): ReadonlySet<string> {
     const changes = new Map<string, number>();
-    for (const [position, newcomer] of touched) {
+    const change = (holder: string, bytes: number) => changes.set(holder, (changes.get(holder) ?? 0) + bytes);
+    for (const [position, holder] of touched) {
       const known = this.#sql.message.get(position);
-      const holder = known === undefined ? newcomer : String(known.holder);
       const bytes = Number(this.#sql.size.get(position)!.bytes ?? 0);
       if (bytes === 0) this.#forget(position);
       else this.#sql.keepMessage.run(position, holder, bytes);
-      changes.set(holder, (changes.get(holder) ?? 0) + bytes - Number(known?.bytes ?? 0));
+      if (known !== undefined) change(String(known.holder), -Number(known.bytes));
+      change(holder, bytes);
     }
     for (const [holder, bytes] of changes) this.#add(holder, bytes);
     return new Set(changes.keys());
@@ -225,7 +248,8 @@ function statements(db: DatabaseSync) {
       where position = ? and ordinal = ? and discarded_at is null`),
     message: db.prepare('select holder, bytes from quarantine_message where position = ?'),
     keepMessage: db.prepare(`
-      insert into quarantine_message values (?, ?, ?) on conflict (position) do update set bytes = excluded.bytes`),
+      insert into quarantine_message values (?, ?, ?) on conflict (position) do update set
+        holder = excluded.holder, bytes = excluded.bytes`),
     // Null where the message has no entry any more.
     size: db.prepare(`
       select sum(${SIZE}) + (select ${RAW_SIZE} from quarantine_raw r where r.position = ?1) as bytes

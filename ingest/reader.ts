@@ -18,7 +18,7 @@ interface Pass {
 /** The device of a message, and the tally that counts it. */
 interface Account {
   readonly device: string;
-  /** Who pays for what is refused. */
+  /** Who pays for what is refused, and in whose name the ledger counts it. */
   readonly holder: string;
   readonly line: DeviceLine | undefined;
   readonly tally: Tally;
@@ -204,6 +204,7 @@ export class BlockReader {
     return {
       id: `${item.position}-${entry.ordinal}`,
       device: item.device,
+      holder: route.line === undefined ? null : route.device,
       scope,
       count,
       tally,
@@ -232,7 +233,8 @@ export class BlockReader {
   #routeOf(identity: string, topic: string): Route {
     const { device, format } = formatOf(identity, topic);
     const line = this.#context.line(device);
-    return { device, holder: line === undefined ? identity : device, topic, line, format, tally: emptyTally(device) };
+    const holder = line === undefined ? identity : device;
+    return { device, holder, topic, line, format, tally: emptyTally(holder) };
   }
 
   #accountOf(out: Draft, route: Route, payload: Buffer): Account {
@@ -241,7 +243,8 @@ export class BlockReader {
     let account = out.named.get(device);
     if (account === undefined) {
       const line = this.#context.line(device);
-      account = { device, holder: line === undefined ? route.holder : device, line, tally: emptyTally(device) };
+      const holder = line === undefined ? route.holder : device;
+      account = { device, holder, line, tally: emptyTally(holder) };
       out.tallies.push(account.tally);
       out.named.set(device, account);
     }

@@ -10,6 +10,8 @@
 export class SeenKeys {
   /** After `find`: the metrics among those found whose value was different. */
   changed = 0;
+  /** Bytes of all entries that were ever added: about what they take in memory and in the state file. */
+  bytes = 0;
   readonly #series: (SeenSeries | undefined)[][] = [];
   #added = new EntryLog();
   /** Number of the oldest message that any consumer may still need. */
@@ -41,6 +43,7 @@ export class SeenKeys {
       lanes[at.lane] = series;
     }
     series.insert(at, mask, hashes, this.#keepFrom);
+    this.bytes += ENTRY_BYTES + HASH_BYTES * bitCount(mask);
     this.#added.push(at, mask, hashes);
   }
 
@@ -83,6 +86,10 @@ export interface SeenPlace {
   /** Number of the message it came with. */
   position: number;
 }
+
+/** What an entry takes, and each of its hashes. */
+const ENTRY_BYTES = 24;
+const HASH_BYTES = 4;
 
 const doubles = new Float64Array(1);
 const words = new Int32Array(doubles.buffer);

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { NumberedEvent, OutboxReader } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
 import { type Channels, channelOf } from './dispatcher.ts';
+import type { HeldEvents } from './email/digest.ts';
 import type { DeliveryQueue } from './queue.ts';
 import type { Receiver } from './receiver.ts';
 import type { ReceiverRepository } from './receivers.ts';
@@ -11,7 +12,8 @@ interface FanOutDeps {
   readonly db: DatabaseSync;
   readonly outbox: OutboxReader;
   readonly receivers: ReceiverRepository;
-  readonly queue: Pick<DeliveryQueue, 'waiting'>;
+  readonly queue: Pick<DeliveryQueue, 'waiting' | 'trim'>;
+  readonly held: Pick<HeldEvents, 'count'>;
   readonly channels: Channels;
   readonly log: Logger;
 }
@@ -20,8 +22,10 @@ interface FanOutDeps {
 export interface FanOutLimits {
   /** Events that a receiver takes in one pass. */
   readonly page: number;
-  /** Deliveries that may wait for one receiver; beyond it, events stay in the outbox. */
+  /** Deliveries and held events that may wait for one receiver; beyond it, events stay in the outbox. */
   readonly mostWaiting: number;
+  /** Deliveries of one receiver that are kept after they were settled, and as many again as are added in between. */
+  readonly mostSettled: number;
 }
 
 /** The result of a pass. */
@@ -44,6 +48,8 @@ export class FanOut {
   readonly #deps: FanOutDeps;
   readonly #limits: FanOutLimits;
   #isChecked = false;
+  /** Deliveries since settled ones were last trimmed. */
+  #untrimmed = 0;
 
   constructor(deps: FanOutDeps, limits: FanOutLimits) {
     this.#deps = deps;
@@ -62,14 +68,14 @@ export class FanOut {
   }
 
   #takeAll(head: number, oldest: number): Pass {
-    const { outbox, receivers, queue } = this.#deps;
+    const { outbox, receivers, queue, held: heldEvents } = this.#deps;
     const reached: string[] = [];
     let more = false;
     let held = false;
     const pages = new Map<number, readonly NumberedEvent[]>();
     for (const receiver of receivers.enabled()) {
       if (receiver.cursor === head) continue;
-      if (queue.waiting(receiver.id) >= this.#limits.mostWaiting) {
+      if (queue.waiting(receiver.id) + heldEvents.count(receiver.id) >= this.#limits.mostWaiting) {
         held = true;
         continue;
       }
@@ -79,11 +85,20 @@ export class FanOut {
       pages.set(after, events);
       const added = events.filter((event) => this.#take(receiver, event));
       if (added.length > 0) reached.push(receiver.id);
+      this.#untrimmed += added.length;
       const cursor = events.at(-1)?.n ?? after;
       receivers.moveTo(receiver.id, cursor);
       more ||= cursor < head;
     }
+    this.#trim();
     return { more, held, reached };
+  }
+
+  #trim(): void {
+    const { mostSettled } = this.#limits;
+    if (this.#untrimmed < mostSettled / 10) return;
+    this.#untrimmed = 0;
+    this.#deps.queue.trim(mostSettled);
   }
 
   /**

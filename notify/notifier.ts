@@ -58,7 +58,7 @@ export interface NotifierCounts {
 /** Wait after a full disk: space may be free again a moment later. */
 const DISK_WAIT_MS = 1_000;
 const GATHER_MS = 10;
-const LIMITS: FanOutLimits = { page: 200, mostWaiting: 10_000 };
+const LIMITS: FanOutLimits = { page: 200, mostWaiting: 10_000, mostSettled: 10_000 };
 
 /** Creates the notifier. It takes nothing from the outbox before `start()`. */
 export function createNotifier(deps: NotifierDeps, options: NotifierOptions): Notifier {
@@ -108,7 +108,7 @@ export class Notifier {
     this.#held = held;
     this.#email = email;
     this.#dispatcher = new Dispatcher({ ...deps, receivers, queue, channels, onSettled });
-    this.#fanOut = new FanOut({ db, outbox, receivers, queue, channels, log }, limits);
+    this.#fanOut = new FanOut({ db, outbox, receivers, queue, held, channels, log }, limits);
     const service = {
       ...common,
       outbox,

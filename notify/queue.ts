@@ -57,6 +57,8 @@ export interface DeliveryQueue {
    * deliveries.
    */
   expire(beforeMs: number): number;
+  /** Deletes all but the newest settled deliveries of each receiver, and events that no delivery contains. */
+  trim(keepNewest: number): void;
 }
 
 /** Returns a function that stores an event, each id once. The caller holds the transaction. */
@@ -123,6 +125,10 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     where receiver = ? and state in ('queued', 'pending')`);
   const release = db.prepare("update deliveries set due_at = ? where receiver = ? and state = 'pending'");
   const expire = db.prepare('delete from deliveries where settled_at < ?');
+  const receivers = db.prepare('select id from receivers');
+  const trim = db.prepare(`
+    delete from deliveries where receiver = ?1 and settled_at is not null
+      and n <= (select n from deliveries where receiver = ?1 order by n desc limit 1 offset ?2)`);
   const forget = db.prepare(
     'delete from events where id not in (select event from delivery_events union all select event from held)',
   );
@@ -180,6 +186,10 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
       const expired = Number(expire.run(beforeMs).changes);
       forget.run();
       return expired;
+    },
+    trim(keepNewest) {
+      const trimmed = receivers.all().map(({ id }) => Number(trim.run(id!, keepNewest).changes));
+      if (trimmed.some((count) => count > 0)) forget.run();
     },
   };
 }

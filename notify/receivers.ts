@@ -42,7 +42,7 @@ export interface ReceiverRepository {
   activeSecrets(id: string): ActiveSecrets;
 }
 
-/** Lines of a receiver's log that are shown. */
+/** Lines of a receiver's log that are kept. */
 const LOG_LINES = 50;
 
 /** Creates the repository over a database from `openDeliveries`. */
@@ -57,6 +57,9 @@ export function createReceiverRepository(db: DatabaseSync, clock: Clock): Receiv
   const failing = db.prepare('update receivers set failing_since = ? where id = ?');
   const disable = db.prepare('update receivers set disabled = ?, failing_since = null where id = ?');
   const note = db.prepare('insert into receiver_log (receiver, at, note) values (?, ?, ?)');
+  const forget = db.prepare(`
+    delete from receiver_log where receiver = ?1
+      and n <= (select n from receiver_log where receiver = ?1 order by n desc limit 1 offset ?2)`);
   const log = db.prepare('select at, note from receiver_log where receiver = ? order by n desc limit ?');
   const addSecret = db.prepare('insert into secrets (receiver, secret, created_at) values (?, ?, ?)');
   // The current secret ends after the overlap; one that is already ending ends now.
@@ -82,7 +85,10 @@ export function createReceiverRepository(db: DatabaseSync, clock: Clock): Receiv
     moveTo: (id, cursor) => void moveTo.run(cursor, id),
     failing: (id, since) => void failing.run(since, id),
     disable: (id, reason) => void disable.run(reason, id),
-    note: (id, text) => void note.run(id, clock.now(), text),
+    note(id, text) {
+      note.run(id, clock.now(), text);
+      forget.run(id, LOG_LINES);
+    },
     log: (id) => log.all(id, LOG_LINES).map((row) => ({ at: isoOf(Number(row.at)), note: String(row.note) })),
     addSecret(id, secret, overlapMs) {
       endSecrets.run(id);

@@ -7,6 +7,8 @@ import { makeFilePrivate } from './private.ts';
  * holds it.
  */
 const BUSY_MS = 5_000;
+/** What a write-ahead log keeps of the disk after a large transaction or a long read made it larger. */
+const WAL_BYTES = 64 * 2 ** 20;
 
 interface OpenOptions {
   /** The rooms that have tables in the file, in the order in which their steps run. */
@@ -26,7 +28,8 @@ export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOpt
   try {
     db = new DatabaseSync(path, { timeout: BUSY_MS });
     makeFilePrivate(db.location());
-    db.exec(`pragma page_size = ${pageSize}; pragma journal_mode = wal; pragma synchronous = full;`);
+    db.exec(`pragma page_size = ${pageSize}; pragma journal_mode = wal; pragma synchronous = full;
+      pragma journal_size_limit = ${WAL_BYTES};`);
     migrate(db, schemas);
     // An earlier process may have ended at an fsync that failed. What it wrote is read, but may not be on disk, and the
     // system takes it for written: only another write brings it there.

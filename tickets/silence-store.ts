@@ -50,6 +50,7 @@ export function silenceState(
 
 /** Stores silences. The caller of what writes holds the transaction. */
 export interface SilenceStore {
+  /** Adds a silence; of those that have ended before it was created, the newest 1,000 stay. */
   add(silence: Silence): void;
   get(id: string): Silence | null;
   /** Returns a page, newest first. Throws `invalid` on a bad `after`. */
@@ -64,11 +65,16 @@ export interface SilenceStore {
   takeEnding(beforeMs: number, nowMs: number): Silence[];
 }
 
+const ENDED_KEPT = 1_000;
+
 /** Returns the store of a file that has `TICKET_SCHEMA`. */
 export function createSilenceStore(db: DatabaseSync): SilenceStore {
   const add = db.prepare(`
     insert into silences (id, matchers, starts_ms, ends_ms, calendar, comment, author, created_at, lasts)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  const forget = db.prepare(`
+    delete from silences where ends_ms <= ?1
+      and n <= (select n from silences where ends_ms <= ?1 order by n desc limit 1 offset ${ENDED_KEPT})`);
   const one = db.prepare('select * from silences where id = ?');
   const list = db.prepare('select * from silences where n < ?1 and (?2 or ends_ms > ?3) order by n desc limit ?4');
   const end = db.prepare('update silences set ends_ms = max(starts_ms, ?2) where id = ?1 and ends_ms > ?2');
@@ -82,6 +88,7 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
       const times = [Date.parse(startsAt), Date.parse(endsAt)];
       const lasts = startsAt <= createdAt ? 1 : 0;
       add.run(id, JSON.stringify(matchers), ...times, calendar, comment, author, createdAt, lasts);
+      forget.run(Date.parse(createdAt));
     },
     get(id) {
       const row = one.get(id);

@@ -74,6 +74,7 @@ export interface EngineThreadData {
 }
 
 const EVENTS_KEPT = 100_000;
+const EVENT_BYTES_KEPT = 256 * 2 ** 20;
 const PATIENCE_MS = 5_000;
 
 const data = workerData as EngineThreadData;
@@ -210,10 +211,11 @@ const loops = createConsumerLoops({
   clock: steady,
   log,
   onOutcomes: feed,
-  prune(seq) {
-    intake.prune(seq);
-    outbox.prune(EVENTS_KEPT);
-  },
+  prune: (seq) =>
+    transact(db, () => {
+      intake.prune(seq);
+      outbox.prune(EVENTS_KEPT, EVENT_BYTES_KEPT);
+    }),
   release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
 });
 

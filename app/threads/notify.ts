@@ -30,7 +30,7 @@ export interface NotifyThreadData {
 }
 
 const TIMEOUT_MS = 15_000;
-const MOST_KEPT = 64 * 1024;
+const MOST_KEPT = 4 * 1024;
 const PATIENCE_MS = 3_000;
 
 const data = workerData as NotifyThreadData;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCity } from '../../../city-model/index.ts';
 import type { Block, City, CityControl, Clock, ReplayControl } from '../../../domain/index.ts';
+import type { HorizonLimits } from '../../../ingest/horizon.ts';
 import { type Context, createContext, INGEST_SCHEMAS, Intake, type Outcome } from '../../../ingest/index.ts';
 import { BatchWriter, createRoute, JournalReader, type JournalStore } from '../../../journal/index.ts';
 import { migrate, type RoomSchema, transact } from '../../../store/index.ts';
@@ -159,9 +160,9 @@ export function copyState(path: string, to: string): string {
 }
 
 /** Creates an intake over a state file. */
-export function openIntake(db: DatabaseSync): { context: Context; intake: Intake } {
+export function openIntake(db: DatabaseSync, limits?: HorizonLimits): { context: Context; intake: Intake } {
   const context = createContext(db, parseOnce);
-  return { context, intake: new Intake(db, context).open() };
+  return { context, intake: new Intake(db, context, limits).open() };
 }
 
 /** Commits what an intake learned, as a consumer does with its effects. */
@@ -181,9 +182,9 @@ export function rowsOf({ readings }: Outcome, { metrics }: Context): [string, st
 }
 
 /** Creates an intake over its own state file. The test passes it blocks one by one. */
-export function intakeBench(path = join(testDir(), 'state.sqlite')) {
+export function intakeBench(path = join(testDir(), 'state.sqlite'), limits?: HorizonLimits) {
   let db = openState(path);
-  let opened = openIntake(db);
+  let opened = openIntake(db, limits);
   const blocks: Block[] = [];
   const add = (kind: Block['kind'], body: Uint8Array, count: number, atMs: number, first?: number): Outcome => {
     const last = blocks.at(-1);
@@ -212,6 +213,8 @@ export function intakeBench(path = join(testDir(), 'state.sqlite')) {
     },
     replay: (control: ReplayControl, atMs = 0) => add('replay', json(control), control.items.length, atMs),
     tick: (atMs: number) => add('tick', json({}), 0, atMs),
+    /** Returns the rows of a table. */
+    count: (table: string) => Number(db.prepare(`select count(*) as n from ${table}`).get()?.n),
     rows: (outcome: Outcome) => rowsOf(outcome, opened.context),
     again: (seq: number) => opened.intake.outcome(blocks[seq - 1]!),
     persist: () => persist(db, opened.intake),
@@ -221,7 +224,7 @@ export function intakeBench(path = join(testDir(), 'state.sqlite')) {
     restart() {
       db.close();
       db = openState(path);
-      opened = openIntake(db);
+      opened = openIntake(db, limits);
       return opened.intake.head();
     },
     /** Reads the blocks that a restart lost, up to the last one. */

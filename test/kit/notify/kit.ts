@@ -155,7 +155,10 @@ export const WEBHOOK: WebhookSettings = {
 };
 
 /** Opens a notifier over an outbox in memory; `restart` is a new process over the same files, as after kill -9. */
-export function openNotifier(limits: FanOutLimits = { page: 10, mostWaiting: 100 }, path = ':memory:') {
+export function openNotifier(
+  limits: FanOutLimits = { page: 10, mostWaiting: 100, mostSettled: 1_000 },
+  path = ':memory:',
+) {
   const time = new ManualTime();
   const poster = new ScriptedPoster(time);
   const mailer = new ScriptedMailer(time);

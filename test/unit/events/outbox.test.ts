@@ -62,6 +62,22 @@ test('outbox - pruning keeps the newest events and all that are not published', 
   expect(outbox.append(opened(6))).toBe(6);
 });
 
+test('outbox - pruning keeps so many bytes of events, and the numbers go on', () => {
+  const { db, outbox, events } = stateWith(20);
+  outbox.published(20);
+  const bytes = (from: number) =>
+    Number(db.prepare('select sum(octet_length(body)) as bytes from outbox where n >= ?').get(from)?.bytes);
+  expect(outbox.prune(100, bytes(1))).toBe(0);
+  expect(outbox.prune(100, bytes(11))).toBe(10);
+  expect(outbox.prune(100, bytes(16) + 1)).toBe(5);
+  expect([events.oldest(), events.head()]).toEqual([16, 20]);
+  expect(outbox.prune(100, 0)).toBe(4);
+  expect(outbox.append(opened(21))).toBe(21);
+  outbox.published(21);
+  expect(outbox.prune(100, bytes(20))).toBe(0);
+  expect(outbox.prune(100, 1)).toBe(1);
+});
+
 test('outbox - an empty outbox has neither head nor oldest', () => {
   const { events } = openState();
   expect([events.oldest(), events.head(), events.page({ after: 0, limit: 9 })]).toEqual([

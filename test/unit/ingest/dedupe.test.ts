@@ -174,6 +174,35 @@ describe('dedupe', () => {
     expect(again(8_388_609)).toEqual(NEW);
   });
 
+  test('a key counts for so many bytes of keys, however few messages brought them, and the same when read again', () => {
+    const made = intakeBench(undefined, { bytes: 28_000, spanBytes: 2_800 });
+    made.city(city, T0);
+    made.devices([{ id: 'd', profile: 'second', district: 'east' }], [], T0);
+    const many = (from: number, readings: number) =>
+      made.send([sent(Array.from({ length: readings }, (_, i) => reading({ m30: 1 }, T0 + from + i)))]);
+    const first = sent(reading({ m31: 1 }));
+    made.send([first]);
+    const at = [100, 800, 200].map((readings, i) => {
+      many(i * 1_000, readings);
+      return [made.send([first]), made.send([first])].map((outcome) => [outcome.block.seq, tallyOf(outcome)] as const);
+    });
+    expect(at.map((both) => both.map(([, tally]) => tally))).toEqual([
+      [DUPLICATE, DUPLICATE],
+      [DUPLICATE, DUPLICATE],
+      [NEW, DUPLICATE],
+    ]);
+    made.persist();
+    made.restart();
+    for (const [seq, tally] of at.flat()) expect(tallyOf(made.again(seq)), `block ${seq}`).toEqual(tally);
+    for (let i = 3; i < 20; i++) {
+      many(i * 1_000, 500);
+      made.persist();
+      made.prune();
+    }
+    expect(made.count('seen_spans')).toBeLessThan(15);
+    expect(made.count('seen')).toBeLessThan(15);
+  });
+
   test('pruning keys that no horizon needs changes no result, before and after a restart', () => {
     const intake = bench();
     intake.send([sent(reading({ m30: 1 }), T0)]);

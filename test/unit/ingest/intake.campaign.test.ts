@@ -162,6 +162,36 @@ describe('intake', () => {
     }
   });
 
+  test('versions of cities and devices that no consumer needs are forgotten, and blocks after them read the same', () => {
+    const intake = intakeBench();
+    const cityOf = (max: number) =>
+      cityControl({ metrics: { a: { min: 0, max }, b: { min: 0, max: 1 }, c: { min: 0, max: 1 } } });
+    for (let i = 1; i <= 50; i++) {
+      intake.city(cityOf(i));
+      intake.devices([bin, { ...bin, id: 'gone', tags: { n: String(i) } }]);
+    }
+    intake.devices([], ['gone']);
+    const settled = intake.blocks.length;
+    intake.send([sent(50), sent(51)]);
+    intake.city(cityOf(60));
+    intake.send([sent(51, T0 + 1), sent(61, T0 + 1)]);
+    const shown = () =>
+      [settled + 1, settled + 3].map((seq) => [intake.rows(intake.again(seq)), reasons(intake.again(seq))]);
+    const before = shown();
+    intake.persist();
+    intake.prune(settled);
+    expect([intake.count('context_cities'), intake.count('context_devices')]).toEqual([2, 3]);
+    intake.restart();
+    expect(shown()).toEqual(before);
+    expect(before.map(([rows]) => rows!.length)).toEqual([1, 1]);
+    intake.prune();
+    expect([intake.count('context_cities'), intake.count('context_devices')]).toEqual([1, 3]);
+    intake.devices([{ ...bin, id: 'gone', district: 'west' }]);
+    intake.persist();
+    intake.prune();
+    expect(intake.count('context_devices')).toBe(2);
+  });
+
   test('a block that is not the next throws: nothing may be learned in another order', () => {
     const intake = intakeBench();
     intake.city(cityControl());

@@ -297,3 +297,48 @@ describe('the space of the quarantine', () => {
     expect(bench.counts()).toEqual(before);
   });
 });
+
+describe('devices that a network server invents', () => {
+  const uplink = (device: string, object: object) => ({
+    ...message('', 'ns'),
+    identity: 'ns',
+    topic: `application/1/device/${device}/event/up`,
+    payload: JSON.stringify({ deviceInfo: { devEui: device }, object, fCnt: 1, devAddr: '01020304', data: 'AQ==' }),
+  });
+  const rows = ({ db }: ReturnType<typeof quarantineBench>) =>
+    Object.fromEntries(
+      db
+        .prepare('select device, decoded, quarantined, stored, refused from ledger order by device')
+        .all()
+        .map(({ device, ...counts }) => [device, Object.values(counts)]),
+    );
+
+  test('are counted for the key that sends them: a thousand names add no row to the ledger', () => {
+    const bench = quarantineBench();
+    bench.send(Array.from({ length: 1_000 }, (_, i) => uplink(`f${i}`.padStart(16, '0'), { a: 1 })));
+    expect(rows(bench)).toEqual({ ns: [0, 1_000, 0, 0] });
+    expect(bench.listed({ device: 'f7'.padStart(16, '0') })).toHaveLength(1);
+  });
+
+  test('move to the device in the ledger, and what they take of the quarantine too, once it is registered', () => {
+    const bench = quarantineBench();
+    const id = '00000000000000ff';
+    bench.send([uplink(id, { a: 1 }), uplink('00000000000000fe', { a: 1 })]);
+    bench.replay([bench.listed({ device: id })[0]!.id]);
+    expect(rows(bench), 'still unknown').toEqual({ ns: [0, 2, 0, 0] });
+    bench.intake.devices([{ id, profile: 'lost', district: 'east' }]);
+    bench.replay([bench.listed({ device: id })[0]!.id]);
+    expect(rows(bench), 'of a profile that is not there').toEqual({ [id]: [0, 1, 0, 0], ns: [0, 1, 0, 0] });
+    expect(bench.db.prepare('select holder from quarantine_message order by holder').all()).toEqual([
+      { holder: id },
+      { holder: 'ns' },
+    ]);
+    bench.intake.devices([{ id, profile: 'bin', district: 'east' }]);
+    bench.replay([bench.listed({ device: id })[0]!.id]);
+    expect(rows(bench)[id]!.slice(0, 2)).toEqual([1, 0]);
+    expect(rows(bench).ns).toEqual([0, 1, 0, 0]);
+    expect(Number(bench.db.prepare('select sum(bytes) as bytes from quarantine_holder').get()?.bytes)).toBe(
+      Number(bench.db.prepare('select sum(bytes) as bytes from quarantine_message').get()?.bytes),
+    );
+  });
+});

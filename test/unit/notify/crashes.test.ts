@@ -64,7 +64,7 @@ describe('webhooks - crashes and bounds', () => {
   });
 
   test('the queue of a receiver is bounded: more events stay in the outbox until there is room', async () => {
-    const kit = openNotifier({ page: 10, mostWaiting: 20 });
+    const kit = openNotifier({ page: 10, mostWaiting: 20, mostSettled: 1_000 });
     const { id } = create(kit);
     kit.poster.script = () => 'unreachable';
     kit.incidents(40);
@@ -74,6 +74,23 @@ describe('webhooks - crashes and bounds', () => {
     await kit.time.pass(6_000);
     expect(kit.notifier.webhooks.get(id)).toMatchObject({ waiting: 0, cursor: 80 });
     expect(new Set(kit.poster.idsTo(A)).size).toBe(80);
+  });
+
+  test('of what was delivered, the newest are kept; the log of a receiver has its newest 50 lines', async () => {
+    const kit = openNotifier({ page: 10, mostWaiting: 100, mostSettled: 30 });
+    const { id } = create(kit);
+    const count = (table: string) => Number(kit.db.prepare(`select count(*) as n from ${table}`).get()?.n);
+    for (let i = 0; i < 20; i++) {
+      kit.incidents(10, 1 + i * 10);
+      await settled();
+      for (let j = 0; j < 5; j++) kit.notifier.webhooks.change(id, { description: `${i} ${j}` });
+      // 30 of 2 events each time, and those of the pages since they were last counted.
+      expect(count('deliveries')).toBeLessThanOrEqual(60);
+    }
+    expect(kit.poster.idsTo(A)).toHaveLength(400);
+    expect(count('events')).toBeLessThanOrEqual(60);
+    expect(count('attempts')).toBe(count('deliveries'));
+    expect([count('receiver_log'), log(kit, id)[0]]).toEqual([50, 'changed: description']);
   });
 
   test('a receiver whose place is gone continues at the oldest event, and its log says what it missed', async () => {

@@ -43,6 +43,15 @@ function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
 let ordinal = 0;
 const iso = (minute: number) => new Date(at(minute)).toISOString();
 
+test('of silences that have ended, the newest thousand are kept', () => {
+  const { state, silence } = bench();
+  silence('long', {}, -60, 10_000);
+  for (let i = 0; i < 1_100; i++) silence(`s-${i}`, {}, i, i + 1);
+  const { silences } = state.service;
+  expect(silences.get('long')).not.toBeNull();
+  expect([silences.get('s-98'), silences.get('s-99')?.id]).toEqual([null, 's-99']);
+});
+
 test('silence - the alert goes on, its ticket waits, and opens when the silence ends while it still fires', () => {
   const { alert, due, silence, tickets, ticketOf, state } = bench();
   silence('s-1', { device: ['a', 'b'] }, 0, 60);
