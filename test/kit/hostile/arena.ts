@@ -6,10 +6,11 @@ import { fileURLToPath } from 'node:url';
 import { KEY_ROLES, type KeyRole, type Series } from '../../../domain/index.ts';
 import { residentMiB } from '../../bench/process.ts';
 import { ADMIN_KEY, ServerProcess } from '../server.ts';
+import { pause } from '../wait.ts';
 import type { Orders, Outcome } from './attacker.ts';
 import { ATTACKS } from './attacks/index.ts';
 import type { Acknowledged, Begin, Seen } from './load.ts';
-import { type Figures, type Login, pause, type Spent, type Target } from './target.ts';
+import type { Figures, Login, Spent, Target } from './target.ts';
 import type { Times } from './times.ts';
 import { RawClient } from './wire.ts';
 

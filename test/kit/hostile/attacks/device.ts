@@ -1,5 +1,6 @@
 import { generate } from 'mqtt-packet';
-import { type Attack, lanes, over, pause, randomOf, type Target } from '../target.ts';
+import { pause } from '../../wait.ts';
+import { type Attack, lanes, over, randomOf, type Target } from '../target.ts';
 import { ask, RawClient, write } from '../wire.ts';
 
 const readings = (id: string) => `devices/${id}/readings`;

@@ -1,5 +1,6 @@
+import { pause } from '../../wait.ts';
 import { BOMBS } from '../photos.ts';
-import { type Attack, lanes, pause, type Target } from '../target.ts';
+import { type Attack, lanes, type Target } from '../target.ts';
 import { ask, formOf } from '../wire.ts';
 
 const RULE = 'id: tried\ntitle: "A test"\nwhere: { profile: air-quality }\nseverity: low\n';

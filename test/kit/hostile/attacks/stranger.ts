@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { generate } from 'mqtt-packet';
+import { pause } from '../../wait.ts';
 import { BOMBS } from '../photos.ts';
-import { type Attack, lanes, over, pause, randomOf, type Target } from '../target.ts';
+import { type Attack, lanes, over, randomOf, type Target } from '../target.ts';
 import { ATTACKER, ask, connectOf, dial, formOf, RawClient, write } from '../wire.ts';
 
 const REPORTS = '/open311/v2/requests.json';

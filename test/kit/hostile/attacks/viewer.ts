@@ -1,4 +1,5 @@
-import { type Attack, lanes, over, pause, type Target } from '../target.ts';
+import { pause } from '../../wait.ts';
+import { type Attack, lanes, over, type Target } from '../target.ts';
 import { ask, RawClient } from '../wire.ts';
 
 /** Reads paths again and again, each over a connection of its own. */
