@@ -1,10 +1,9 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { PATIENCE_MS } from './test/kit/wait.ts';
 
 interface Project {
   readonly include: string;
   readonly exclude?: string;
-  readonly testTimeout: number;
-  readonly fileParallelism: boolean;
   readonly isolate?: false;
   readonly setupFiles?: string[];
 }
@@ -18,25 +17,29 @@ const PROJECTS: Readonly<Record<string, Project>> = {
   unit: {
     include: 'test/unit/**/*.test.ts',
     exclude: '**/*.campaign.test.ts',
-    testTimeout: 60_000,
-    fileParallelism: true,
     isolate: false,
     setupFiles: ['test/kit/clean.ts'],
   },
-  campaign: { include: 'test/unit/**/*.campaign.test.ts', testTimeout: 180_000, fileParallelism: true },
-  integration: { include: 'test/integration/**/*.test.ts', testTimeout: 120_000, fileParallelism: false },
-  faults: { include: 'test/faults/**/*.test.ts', testTimeout: 600_000, fileParallelism: false },
+  campaign: { include: 'test/unit/**/*.campaign.test.ts' },
+  integration: { include: 'test/integration/**/*.test.ts' },
+  faults: { include: 'test/faults/**/*.test.ts' },
 };
+
+/** Nets below `PATIENCE_MS`, for what waits without it: a test may wait for several things, one after another. */
+const HANGS_MS = 10 * PATIENCE_MS;
 
 export default defineConfig({
   test: {
+    // No test measures a time, so that files of every project run beside each other.
     maxWorkers: '100%',
     projects: Object.entries(PROJECTS).map(([name, { include, exclude, ...options }]) => ({
       test: {
         name,
         include: [include],
         exclude: [...configDefaults.exclude, ...(exclude === undefined ? [] : [exclude])],
-        hookTimeout: 60_000,
+        testTimeout: HANGS_MS,
+        hookTimeout: HANGS_MS,
+        expect: { poll: { timeout: PATIENCE_MS } },
         ...options,
       },
     })),

@@ -7,11 +7,10 @@ import { type BackupJob, restoreBackup } from '../../store/index.ts';
 import { allTickets, Bins, numbersIn } from '../kit/bins.ts';
 import { launch } from '../kit/cli/commands.ts';
 import { ServerProcess } from '../kit/server.ts';
+import { pause, until } from '../kit/wait.ts';
 
 const KILLS = 10;
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** Runs a backup to its end; returns how long it took. */
 async function backUp(server: ServerProcess, to: string): Promise<number> {
   const startedAt = performance.now();
@@ -30,7 +29,7 @@ test('kill -9 in the middle of a backup, ten times - an unfinished one is never 
   await server.start();
   const bins = new Bins();
   await bins.start(server, 10);
-  while (bins.count() < 4_000) await pause(50);
+  await until(() => bins.count() >= 4_000, 'the first messages', 50);
   const takesMs = await backUp(server, join(folder, 'undisturbed'));
   const halves: string[] = [];
   for (let kill = 0; kill < KILLS; kill++) {

@@ -5,9 +5,10 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { describe, expect, type TestContext, test } from 'vitest';
 import type { Series } from '../../domain/index.ts';
 import { mountable, mountSmallDisk, type SmallDisk } from '../kit/disk.ts';
-import { append, openJournal, until } from '../kit/journal/kit.ts';
+import { append, openJournal } from '../kit/journal/kit.ts';
 import { blocksOf, expectSound, messagesOf } from '../kit/journal/reading.ts';
 import { ServerProcess } from '../kit/server.ts';
+import { pause, until } from '../kit/wait.ts';
 
 const KIB = 1024;
 /** A small disk for as long as the test runs. */
@@ -44,7 +45,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     // Consumers go on while the disk is full: the journal may free the blocks they processed, or wait with that, too.
     journal.server.release(5);
     const waiting = send();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
     disk.relieve();
     expect(await waiting, 'who still waits is acknowledged').toBeNull();
     for (let i = 0; i < 20; i++) expect(await send()).toBeNull();
@@ -109,7 +110,7 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
             () => true,
             () => false,
           );
-        while (!(await sent())) await new Promise((resolve) => setTimeout(resolve, 50));
+        while (!(await sent())) await pause(50);
         device.acknowledged.add(n);
       }
     };
@@ -129,12 +130,12 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     const total = () => devices.reduce((sum, { acknowledged }) => sum + acknowledged.size, 0);
     await until(() => total() > 100, 'the first messages');
     disk.fill(leave);
-    await until(() => devices.some(({ refused }) => refused > 0), 'publishers wait, then are refused', 60_000);
+    await until(() => devices.some(({ refused }) => refused > 0), 'publishers wait, then are refused');
     const before = total();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await pause(300);
     expect(total(), 'nothing is acknowledged meanwhile').toBe(before);
     disk.relieve();
-    await until(() => total() > before + 100, 'with room it goes on', 60_000);
+    await until(() => total() > before + 100, 'with room it goes on');
     for (const device of devices) device.stopped = true;
     await Promise.all(devices.map(({ done }) => done));
     await Promise.all(devices.map(({ client }) => client.endAsync()));

@@ -10,8 +10,8 @@ import mqtt from 'mqtt';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Series } from '../../domain/index.ts';
 import { FaultyDisk } from '../kit/faults/shim.ts';
-import { until } from '../kit/journal/kit.ts';
 import { ServerProcess } from '../kit/server.ts';
+import { until } from '../kit/wait.ts';
 
 const WRITER = fileURLToPath(new URL('../kit/faults/writer.ts', import.meta.url));
 

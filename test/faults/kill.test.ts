@@ -2,6 +2,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { expect, test } from 'vitest';
 import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
 import { ServerProcess } from '../kit/server.ts';
+import { pause } from '../kit/wait.ts';
 
 const CLIENTS = 20;
 const KILLS = 10;
@@ -55,8 +56,6 @@ function publish(server: ServerProcess, id: string, secret: string, qos: 1 | 2):
   (publisher as { done: Promise<void> }).done = Promise.all(Array.from({ length: 10 }, lane)).then(() => {});
   return publisher;
 }
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function allQuarantined(server: ServerProcess): Promise<Quarantined[]> {
   const items: Quarantined[] = [];

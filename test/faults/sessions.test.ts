@@ -4,14 +4,13 @@ import { expect, test } from 'vitest';
 import type { CloudEvent, Page, Ticket } from '../../domain/index.ts';
 import { hasMosquittoClients, MosquittoSub } from '../kit/mosquitto.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+import { pause, until } from '../kit/wait.ts';
 
 const BINS = 8;
 const KILLS = 10;
 const SEED = 20_260_501;
 const TOPICS = ['events/alerts/#', 'events/tickets/#'];
 const mosquitto = hasMosquittoClients();
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Mulberry32: the same times in every run. */
 function createRandom(seed: number): () => number {
@@ -135,8 +134,10 @@ async function retainedTickets(server: ServerProcess): Promise<Map<string, strin
   });
   const open = await all<Ticket>(server, '/api/v1/tickets?status=open');
   await client.subscribeAsync('tickets/#', { qos: 1 });
-  const deadline = Date.now() + 10_000;
-  while (found.size < open.length && Date.now() < deadline) await pause(20);
+  await until(
+    () => found.size >= open.length,
+    () => `${found.size} of ${open.length} retained tickets`,
+  );
   await client.endAsync();
   return found;
 }
@@ -208,14 +209,6 @@ test.skipIf(!mosquitto)(
 function bySubject(events: Iterable<CloudEvent>): Record<string, string[]> {
   const groups = Object.groupBy(events, ({ subject }) => subject);
   return Object.fromEntries(Object.entries(groups).map(([subject, those]) => [subject, those!.map(({ id }) => id)]));
-}
-
-async function until(look: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!(await look())) {
-    if (Date.now() > deadline) throw new Error(`it did not come: ${what}`);
-    await pause(50);
-  }
 }
 
 /** Reads a metric of the broker. */

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Page } from '../../domain/index.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { createSseReader, type Received } from '../kit/sse-reader.ts';
+import { pause, until } from '../kit/wait.ts';
 
 const KILLS = 10;
 const BINS = 10;
@@ -20,8 +21,6 @@ function randomOf(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Publishes a bin as full and empty by turns, whether or not the server is running. */
 function publish(server: ServerProcess, id: string, secret: string) {
@@ -95,8 +94,7 @@ test('kill -9 ten times - readers that resume get every event exactly once and i
   const expected = { all, opened, slow: all };
   for (const [name, reader] of Object.entries(readers)) {
     const wanted = expected[name as keyof typeof readers];
-    const deadline = Date.now() + 120_000;
-    while (reader.received.length < wanted.length && Date.now() < deadline) await pause(50);
+    await until(() => reader.received.length >= wanted.length, `every event at ${name}`, 50);
     await reader.end();
     expect(reader.resets, name).toEqual([]);
     expect(

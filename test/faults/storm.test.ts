@@ -11,6 +11,7 @@ import {
   stormServer,
   untilGathered,
 } from '../kit/storm.ts';
+import { pause } from '../kit/wait.ts';
 
 const ALERTS = 1_000;
 const DISTRICTS = ['old-town', 'harbour'];
@@ -33,7 +34,7 @@ async function all(fill: number, ts: number, kills: readonly number[]): Promise<
   let restart: Promise<void> = Promise.resolve();
   const left = [...kills];
   await inLanes(bins, 20, async (bin) => {
-    while (!(await say(server, bin, { fill, ts }))) await new Promise((resolve) => setTimeout(resolve, 50));
+    while (!(await say(server, bin, { fill, ts }))) await pause(50);
     acknowledged++;
     if (left[0] === undefined || acknowledged < left[0]) return;
     left.shift();

@@ -7,6 +7,7 @@ import type { CloudEvent, Page, Ticket } from '../../domain/index.ts';
 import { createRandom, pick } from '../../simulators/city/random.ts';
 import { MOVES } from '../../tickets/index.ts';
 import { ServerProcess } from '../kit/server.ts';
+import { pause } from '../kit/wait.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
 const CLIENTS = 50;
@@ -49,8 +50,6 @@ afterAll(() => server.stop());
 
 /** Resolves when the server that was killed responds again. */
 let back: Promise<void> = Promise.resolve();
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Sends a request; resolves to null where the connection broke, as soon as the server is back. */
 async function send(

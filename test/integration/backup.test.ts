@@ -7,21 +7,12 @@ import { allEvents, allTickets, Bins, numbersIn } from '../kit/bins.ts';
 import { expectPlain, lamppost } from '../kit/cli/commands.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { othersIn } from '../kit/store/modes.ts';
+import { until } from '../kit/wait.ts';
 
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-backup-'));
 const manifestOf = (dir: string) => JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8')) as Manifest;
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** The journal block of an alert's event; infinite for other events. */
 const blockOf = (id: string) => Number(/^(\d+)\.\d+-alert$/.exec(id)?.[1] ?? Number.POSITIVE_INFINITY);
-
-async function until(check: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!check()) {
-    if (Date.now() > deadline) throw new Error(`${what}: not in time`);
-    await pause(20);
-  }
-}
 
 /** `lamppost backup` against a server. */
 function backUp(server: ServerProcess, ...args: string[]) {
@@ -111,7 +102,7 @@ describe('a backup of a server under load', () => {
     const [first, second] = await Promise.all([ask({}), ask({})]);
     expect([first.status, second.status].toSorted()).toEqual([202, 409]);
     const last = () => server.get<BackupJob>('/api/v1/backup');
-    while ((await last()).state === 'running') await pause(20);
+    await until(async () => (await last()).state !== 'running', 'the end of the backup', 20);
     const { path, state } = await last();
     expect(state).toBe('done');
     expect(readdirSync(folder)).toEqual([basename(path)]);

@@ -38,9 +38,7 @@ afterAll(async () => {
   const half = connect(tlsPort, '127.0.0.1');
   half.on('error', () => {});
   await Promise.race(['connect', 'error'].map((event) => new Promise((resolve) => half.once(event, resolve))));
-  const began = Date.now();
   expect(await server.stop()).toBe(0);
-  expect(Date.now() - began).toBeLessThan(8_000);
 });
 
 const fill = (value: number) => JSON.stringify({ metrics: { fill: value } });

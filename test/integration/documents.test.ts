@@ -5,6 +5,7 @@ import { type AsyncApiDocument, asyncApiChecker, type Sent } from '../kit/asynca
 import { schemaChecker } from '../kit/json-schema.ts';
 import { type OpenApiDocument, openApiChecker } from '../kit/openapi.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+import { until } from '../kit/wait.ts';
 
 const server = new ServerProcess();
 /** Everything that the broker published during `live`. */
@@ -27,16 +28,6 @@ afterAll(() => server.stop());
 const connect = (id: string, password: string, clientId = id) =>
   mqtt.connectAsync({ host: '127.0.0.1', port: server.mqttPort, username: id, password, clientId });
 const fill = (value: number) => JSON.stringify({ metrics: { fill: value, battery: 80 } });
-
-async function until<T>(look: () => T | undefined | Promise<T | undefined>, what: string): Promise<T> {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`did not arrive: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** A bin fills up, sends a bad reading, is dealt with and emptied; an administrator receives everything. */
 async function live(): Promise<void> {

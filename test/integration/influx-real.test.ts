@@ -172,6 +172,6 @@ describe.skipIf(!has('victoria-metrics'))('a real VictoriaMetrics', () => {
       const lines = text.split('\n').filter(Boolean);
       return lines.reduce((sum, line) => sum + (JSON.parse(line) as { values: number[] }).values.length, 0);
     };
-    await expect.poll(look, { timeout: 10_000 }).toBe(60);
+    await expect.poll(look).toBe(60);
   });
 });

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
 import { DatabaseProcess, has } from '../kit/databases.ts';
 import { ServerProcess } from '../kit/server.ts';
+import { pause, until } from '../kit/wait.ts';
 
 const started: { end(): Promise<unknown> }[] = [];
 afterEach(async () => {
@@ -46,8 +47,8 @@ async function lamppost(settings: Record<string, string>): Promise<{ server: Ser
 const payloadOf = (n: number) =>
   JSON.stringify({ ts: START + n * 100, metrics: { fill: n % 100 === 50 ? 95 : n % 50, battery: 80 } });
 
-/** Messages `from` to `until`, each sent until it is acknowledged. */
-async function publish(client: MqttClient, from: number, until: number): Promise<void> {
+/** Messages `from` to `to`, each sent until it is acknowledged. */
+async function publish(client: MqttClient, from: number, to: number): Promise<void> {
   const one = async (n: number): Promise<void> => {
     for (;;) {
       const sent = await client.publishAsync('devices/bin-1/readings', payloadOf(n), { qos: 1 }).then(
@@ -55,11 +56,11 @@ async function publish(client: MqttClient, from: number, until: number): Promise
         () => false,
       );
       if (sent) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
   };
-  for (let n = from; n < until; n += 200) {
-    await Promise.all(Array.from({ length: Math.min(200, until - n) }, (_, i) => one(n + i)));
+  for (let n = from; n < to; n += 200) {
+    await Promise.all(Array.from({ length: Math.min(200, to - n) }, (_, i) => one(n + i)));
   }
 }
 
@@ -101,7 +102,7 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
     const query = `/api/v1/readings?device=bin-1&metric=fill&from=${START}&to=${START + 400_000}&every=1m&fn=max`;
     const { series } = await server.get<{ series: Series[] }>(query);
     expect(Math.max(...series[0]!.points.map(([, value]) => value!))).toBe(95);
-  }, 60_000);
+  });
 
   test('kill -9 of Lamppost and of the database together, three times - nothing lost, nothing twice', async () => {
     const db = await database(() => DatabaseProcess.influx());
@@ -109,7 +110,7 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
     const { server, client } = await lamppost(V1(db));
     for (let kill = 0; kill < 3; kill++) {
       const load = publish(client, kill * 1_500, (kill + 1) * 1_500);
-      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 300));
+      await pause(100 + Math.random() * 300);
       await Promise.all([server.kill(), db.end('SIGKILL')]);
       await Promise.all([db.start(), server.start()]);
       await load;
@@ -117,7 +118,7 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
     const ledger = await server.settledLedger();
     expect(ledger.readings).toMatchObject({ stored: 9_000, quarantined: 0 });
     expect(await rowsOf(db)).toEqual(expected(4_500));
-  }, 90_000);
+  });
 
   test('/ready reports a missing database, and the history goes on by itself once it exists', async () => {
     const db = await database(() => DatabaseProcess.influx());
@@ -129,16 +130,11 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
     // The start waits for readiness in vain; the test reads it meanwhile.
     const starting = server.start();
     started.push({ end: () => server.stop() });
-    const deadline = Date.now() + 25_000;
-    let seen = await ready();
-    while ((seen === null || seen.ready) && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      seen = await ready();
-    }
-    expect(seen!.reasons.join()).toMatch(/history: .*lamppost/);
+    const reasons = async () => (await ready())?.reasons.join() ?? '';
+    await until(async () => /history: .*lamppost/.test(await reasons()), 'the reason', 50);
     await influxql(db, 'create database lamppost');
     await starting;
-  }, 60_000);
+  });
 });
 
 describe.skipIf(!has('victoria-metrics'))('writes with API v2 to VictoriaMetrics', () => {
@@ -159,10 +155,9 @@ describe.skipIf(!has('victoria-metrics'))('writes with API v2 to VictoriaMetrics
       const rows = text.split('\n').filter(Boolean);
       return rows.flatMap((row) => (JSON.parse(row) as { timestamps: number[] }).timestamps).length;
     };
-    const deadline = Date.now() + 20_000;
-    while ((await look()) < 1_500 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 200));
+    await until(async () => (await look()) >= 1_500, 'every reading in VictoriaMetrics', 200);
     expect(await look()).toBe(1_500);
-  }, 60_000);
+  });
 });
 
 test('a point that the database refuses goes to quarantine alone, and is stored once the database accepts it', async () => {
@@ -203,8 +198,7 @@ test('a point that the database refuses goes to quarantine alone, and is stored 
 
   repaired = true;
   await server.post('/api/v1/quarantine/replay', { device: 'bin-1' });
-  const deadline = Date.now() + 20_000;
-  while ((await server.settledLedger()).readings.quarantined > 0 && Date.now() < deadline);
+  await until(async () => (await server.settledLedger()).readings.quarantined === 0, 'the replay', 20);
   expect((await server.settledLedger()).readings).toMatchObject({ received: 5, stored: 5, quarantined: 0 });
   expect(stored.get(String(START + 2))).toContain('fill=77');
-}, 60_000);
+});

@@ -6,9 +6,10 @@ import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CloudEvent, Page } from '../../domain/index.ts';
 import { certificate } from '../kit/broker/certificate.ts';
-import { RawClient, until } from '../kit/broker/kit.ts';
+import { RawClient } from '../kit/broker/kit.ts';
 import { Haproxy, hasHaproxy } from '../kit/haproxy.ts';
 import { freePort, ServerProcess } from '../kit/server.ts';
+import { until } from '../kit/wait.ts';
 
 const { cert, key } = certificate('localhost');
 const WRONG = { password: Buffer.from('wrong') };

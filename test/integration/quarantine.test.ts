@@ -6,6 +6,7 @@ import mqtt from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger, Page, Quarantined, Series } from '../../domain/index.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+import { pause, until } from '../kit/wait.ts';
 
 interface Job {
   readonly id: string;
@@ -48,12 +49,11 @@ const send = (id: string, body: unknown) => push(`/ingest/${id}`, body, { author
 
 async function replay(request: object): Promise<Job> {
   let job = await server.post<Job>('/api/v1/quarantine/replay', request);
-  const deadline = Date.now() + 30_000;
-  while (job.state === 'running' && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
+  const look = async () => {
     job = await server.get<Job>(`/api/v1/quarantine/replays/${job.id}`);
-  }
-  return job;
+    return job.state !== 'running' && job;
+  };
+  return until(look, () => `the end of ${JSON.stringify(job)}`, 10);
 }
 
 const inQuarantine = async (query: string) =>
@@ -170,12 +170,12 @@ describe('quarantine', () => {
     expect(readingsOf(await server.settledLedger('repair-2'))).toMatchObject({ stored: 2 });
     writeFileSync(profiles, sample);
     process.kill(server.pid, 'SIGHUP');
-    const deadline = Date.now() + 10_000;
-    const quarantined = async () => readingsOf(await server.settledLedger('repair-2')).quarantined;
-    for (let fill = 13; (await quarantined()) === 0 && Date.now() < deadline; fill++) {
-      await send('repair-2', { metrics: { fill, humidity: fill } });
-    }
-    expect(await quarantined()).toBeGreaterThan(0);
+    let fill = 13;
+    const isRefused = async () => {
+      await send('repair-2', { metrics: { fill, humidity: fill++ } });
+      return readingsOf(await server.settledLedger('repair-2')).quarantined > 0;
+    };
+    await until(isRefused, 'the old city in force');
   });
 
   test('a network server sends messages of devices that are not registered yet', async () => {
@@ -297,7 +297,7 @@ describe('quarantine', () => {
     await register(eui, 'lorawan-climate');
     for (let kills = 0; kills < 3; kills++) {
       await server.post('/api/v1/quarantine/replay', { device: eui });
-      await new Promise((resolve) => setTimeout(resolve, 30 + Math.random() * 200));
+      await pause(30 + Math.random() * 200);
       await server.kill();
       await server.start();
       expect((await server.settledLedger(eui)).messages.received).toBe(MESSAGES);
@@ -307,5 +307,5 @@ describe('quarantine', () => {
     expect(ledger.messages).toMatchObject({ decoded: MESSAGES, quarantined: 0 });
     expect((await stored(eui)).temperature).toHaveLength(MESSAGES);
     await server.settledLedger();
-  }, 60_000);
+  });
 });

@@ -29,12 +29,11 @@ beforeAll(async () => {
   const rows = Array.from({ length: ROWS }, (_, n) => ({ device, metric: 'fill', ts: FROM + n * 5_000, value: n / 3 }));
   await history.append([columnsOf(rows, metrics)], 0);
   await history.stop();
-  server.startWithinMs = 100_000;
   await server.start();
   viewer = (await server.post<{ secret: string }>('/api/v1/keys', { name: 'v', role: 'viewer' })).secret;
   const bin = { id: 'bin-1', profile: 'waste-bin', district: 'harbour' };
   secret = (await server.post<{ secret: string }>('/api/v1/devices', bin)).secret;
-}, 120_000);
+});
 afterAll(async () => {
   expect(await server.stop()).toBe(0);
 });

@@ -3,6 +3,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CloudEvent, Page } from '../../domain/index.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+import { until } from '../kit/wait.ts';
 
 const server = new ServerProcess(undefined, { MQTT_QUEUE_MESSAGES: '2', MQTT_SESSIONS_PER_KEY: '3' });
 let device: MqttClient;
@@ -49,13 +50,12 @@ async function tickets(times: number): Promise<void> {
 }
 
 async function dropped(session: string): Promise<Dropped[]> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
+  const look = async () => {
     const page = await server.get<Page<{ event: Dropped }>>('/api/v1/events?type=city.lamppost.session.dropped');
     const found = page.items.map(({ event }) => event).filter(({ data }) => data.session === session);
-    if (found.length > 0 || Date.now() > deadline) return found;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return found.length > 0 && found;
+  };
+  return until(look, `the event of ${session}`, 50);
 }
 
 test('sessions - what a full queue dropped becomes one event, over HTTP and MQTT, and is not queued itself', async () => {
@@ -69,8 +69,7 @@ test('sessions - what a full queue dropped becomes one event, over HTTP and MQTT
   expect(others).toEqual([]);
   expect(event).toMatchObject({ subject: 'sessions/admin/away', data: { key: 'admin', reason: 'queue-full' } });
   expect(event!.data.messages).toBeGreaterThan(0);
-  const deadline = Date.now() + 5_000;
-  while (received.length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => received.length > 0, 'the event over MQTT');
   expect(received).toEqual([event]);
   await watcher.endAsync();
 
@@ -78,7 +77,7 @@ test('sessions - what a full queue dropped becomes one event, over HTTP and MQTT
   const back = mqtt.connect({ host: '127.0.0.1', port: server.mqttPort, ...identity });
   const got: string[] = [];
   back.on('message', (topic) => got.push(topic));
-  while (got.length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => got.length >= 2, 'what was queued');
   await back.endAsync();
   expect(got.filter((topic) => topic.startsWith('events/sessions/'))).toEqual([]);
 });

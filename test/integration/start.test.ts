@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Leftovers } from '../kit/app/start-child.ts';
+import { PATIENCE_MS } from '../kit/wait.ts';
 
 const CHILD = fileURLToPath(new URL('../kit/app/start-child.ts', import.meta.url));
 const NOTHING = { files: [], listeners: [], threads: 0 };
@@ -30,7 +31,7 @@ function dataFolder(): string {
  */
 async function start(data: string, failAt = '', settings: Record<string, string> = {}): Promise<Leftovers> {
   const { stdout } = await promisify(execFile)(process.execPath, [CHILD, data, failAt, JSON.stringify(settings)], {
-    timeout: 60_000,
+    timeout: PATIENCE_MS,
     killSignal: 'SIGKILL',
   });
   return JSON.parse(stdout) as Leftovers;

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
 import { hasMosquittoClients } from '../kit/mosquitto.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
+import { until } from '../kit/wait.ts';
 
 const server = new ServerProcess();
 const secrets = new Map<string, string>();
@@ -36,16 +37,6 @@ const login = (id: string, password: string, more: mqtt.IClientOptions = {}) =>
 const device = (id: string) => login(id, secrets.get(id)!);
 const listener = (id: string) => login(id, ADMIN_KEY, { username: 'admin' });
 const fill = (value: number, ts = Date.now()) => JSON.stringify({ ts, metrics: { fill: value, battery: 90 } });
-
-async function until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  const deadline = Date.now() + 15_000;
-  while (Date.now() < deadline) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  throw new Error('it did not come in time');
-}
 
 function collect(client: MqttClient): { topic: string; payload: string; retain: boolean }[] {
   const seen: { topic: string; payload: string; retain: boolean }[] = [];

@@ -9,6 +9,7 @@ import type { Delivery, DeliveryDetail, Webhook, WebhookDetail } from '../../not
 import { type Arrival, WebhookReceiver } from '../kit/receiver.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
 import { freePort } from '../kit/server.ts';
+import { until } from '../kit/wait.ts';
 
 const DOC = fileURLToPath(new URL('../../docs/webhooks.md', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -28,14 +29,15 @@ afterAll(async () => {
   expect(await server.stop()).toBe(0);
 });
 
-/** Repeats a request until its response is right; returns the last response at the deadline. */
-async function until<T>(ask: () => Promise<T>, isRight: (response: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 30_000;
-  for (;;) {
+/** Repeats a request until its response is right. */
+async function untilRight<T>(ask: () => Promise<T>, isRight: (response: T) => boolean): Promise<T> {
+  let last = '';
+  const look = async () => {
     const response = await ask();
-    if (isRight(response) || Date.now() > deadline) return response;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    last = JSON.stringify(response);
+    return isRight(response) ? { response } : null;
+  };
+  return (await until(look, () => `another response than ${last}`, 50)).response;
 }
 
 test('webhooks - the receiver of the documentation verifies a ping and an incident, also after a rotation of the secret', async () => {
@@ -51,11 +53,11 @@ test('webhooks - the receiver of the documentation verifies a ping and an incide
     output += chunk.toString();
   });
   const ping = () => server.ask<DeliveryDetail>('POST', `/api/v1/webhooks/${made.id}/ping`);
-  const { body } = await until(ping, (response) => response.body.state === 'delivered');
+  const { body } = await untilRight(ping, (response) => response.body.state === 'delivered');
   expect(body).toMatchObject({ state: 'delivered', tries: [{ status: 204 }] });
   await server.ask('POST', `/api/v1/webhooks/${made.id}/rotate`);
   await server.fill('bin-1', 95);
-  await until(
+  await untilRight(
     async () => output,
     (text) => text.includes('ticket.opened'),
   );
@@ -72,7 +74,7 @@ test('webhooks - a receiver that responds with 410 is disabled, stays so over ki
   receiver.respond = () => 410;
   const look = () => server.get<WebhookDetail>(`/api/v1/webhooks/${made.id}`);
   await server.fill('bin-2', 95);
-  expect(await until(look, ({ enabled }) => !enabled)).toMatchObject({ disabled: { reason: 'gone' } });
+  expect(await untilRight(look, ({ enabled }) => !enabled)).toMatchObject({ disabled: { reason: 'gone' } });
   await server.kill();
   await server.start();
   await server.fill('bin-2', 10);
@@ -80,11 +82,11 @@ test('webhooks - a receiver that responds with 410 is disabled, stays so over ki
   receiver.arrivals.length = 0;
   receiver.respond = () => 200;
   await server.ask('POST', `/api/v1/webhooks/${made.id}/enable`);
-  await until(
+  await untilRight(
     async () => receiver.arrivals,
     ({ length }) => length >= 4,
   );
-  expect(await until(look, ({ waiting }) => waiting === 0)).toMatchObject({ enabled: true, failingSince: null });
+  expect(await untilRight(look, ({ waiting }) => waiting === 0)).toMatchObject({ enabled: true, failingSince: null });
   const types = receiver.arrivals.map(({ body }) => (JSON.parse(body) as { type: string }).type.slice(14)).sort();
   expect(types).toEqual(['alert.firing', 'alert.resolved', 'ticket.opened', 'ticket.resolved']);
   await server.ask('DELETE', `/api/v1/webhooks/${made.id}`);
@@ -96,7 +98,7 @@ test('webhooks - a city folder that is read again applies from the next message 
   receiver.respond = () => 200;
   receiver.arrivals.length = 0;
   const alerts = () =>
-    until(
+    untilRight(
       async () => receiver.arrivals.splice(0),
       (arrivals) => arrivals.length > 0,
     );
@@ -123,7 +125,7 @@ test('webhooks - private addresses are refused by default, literals at once, nam
   const before = receiver.arrivals.length;
   const { id } = await server.post<Made>('/api/v1/webhooks', { url: url.replace('127.0.0.1', 'localhost') });
   await server.fill('bin-3', 95);
-  const { items } = await until(
+  const { items } = await untilRight(
     () => server.get<Page<Delivery>>(`/api/v1/webhooks/${id}/deliveries`),
     (page) => page.items.length === 2 && page.items.every(({ outcome }) => outcome !== null),
   );

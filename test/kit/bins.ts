@@ -2,12 +2,11 @@ import mqtt, { type MqttClient } from 'mqtt';
 import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
 import type { NumberedEvent } from '../../events/index.ts';
 import type { ServerProcess } from './server.ts';
+import { pause } from './wait.ts';
 
 /** Readings of these bins start here, 10 ms apart. */
 const START = Date.now() - 3_600_000;
 const UNDER_WAY = 10;
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 /**
  * Waste bins that publish continuously, each message until it is acknowledged. The level rises and falls, so that the
  * rule of full bins fires every 40 messages of a bin; every 25th message is broken.

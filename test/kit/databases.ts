@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endsWithUs } from './children.ts';
 import { freePort } from './server.ts';
+import { until } from './wait.ts';
 
 /** Whether a program is installed. A missing one is reported, and is a failure in CI. */
 export function has(program: string): boolean {
@@ -16,12 +18,6 @@ export function has(program: string): boolean {
     return false;
   }
 }
-
-const running = new Set<ChildProcess>();
-// A test that fails in the middle must not leave its database behind.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
 
 /** A real database in its own process with its own folder; it can be killed and started again. */
 export class DatabaseProcess {
@@ -70,14 +66,13 @@ bind-address = "127.0.0.1:${rpc}"
 
   async start(): Promise<void> {
     this.#child = spawn(this.#command, this.#args, { stdio: 'ignore' });
-    running.add(this.#child);
-    const deadline = Date.now() + 30_000;
-    while (Date.now() < deadline) {
-      const response = await fetch(this.url + this.#health).catch(() => null);
-      if (response?.ok) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    throw new Error(`${this.#command} did not start`);
+    endsWithUs(this.#child);
+    const isHealthy = () =>
+      fetch(this.url + this.#health).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    await until(isHealthy, `a start of ${this.#command}`, 50);
   }
 
   async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
@@ -86,6 +81,5 @@ bind-address = "127.0.0.1:${rpc}"
     const gone = once(child, 'exit');
     child.kill(signal);
     await gone;
-    running.delete(child);
   }
 }

@@ -4,7 +4,9 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endsWithUs } from './children.ts';
 import { freePort } from './server.ts';
+import { until } from './wait.ts';
 
 /** Whether HAProxy is installed. A missing one is reported, and is a failure in CI. */
 export function hasHaproxy(): boolean {
@@ -24,11 +26,6 @@ export interface Passage {
   readonly how: string;
 }
 
-const running = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
 /** HAProxy in its own process, with a port of its own for each passage. */
 export class Haproxy {
   readonly ports: number[] = [];
@@ -45,13 +42,12 @@ export class Haproxy {
     const path = join(dir, 'haproxy.cfg');
     writeFileSync(path, `${lines.join('\n')}\n`);
     this.#child = spawn('haproxy', ['-db', '-q', '-f', path], { stdio: 'inherit' });
-    running.add(this.#child);
-    for (const port of this.ports) await listening(port);
+    endsWithUs(this.#child);
+    for (const port of this.ports) await until(() => isOpen(port), `HAProxy on ${port}`, 20);
   }
 
   async stop(): Promise<void> {
     const child = this.#child!;
-    running.delete(child);
     if (child.exitCode !== null) return;
     const gone = once(child, 'exit');
     child.kill('SIGTERM');
@@ -59,16 +55,12 @@ export class Haproxy {
   }
 }
 
-async function listening(port: number): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    const socket = connect(port, '127.0.0.1');
-    const isOpen = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (isOpen) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`HAProxy does not listen on ${port}`);
+async function isOpen(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  const found = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  return found;
 }

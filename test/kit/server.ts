@@ -6,16 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Ledger } from '../../domain/index.ts';
+import { endsWithUs, runs } from './children.ts';
+import { PATIENCE_MS, until } from './wait.ts';
 
 export const ADMIN_KEY = 'a-key-for-tests-that-is-long-enough-0123456789';
 const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
 const CITY = fileURLToPath(new URL('../../city', import.meta.url));
 
-const running = new Set<ChildProcess>();
-// A test that fails in the middle must not leave its server behind.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
+/** Workers that run at the same time have ports of their own: none takes another's while its server is down. */
+const WORKERS = 16;
+const PORTS = Math.floor(22_000 / WORKERS);
+const FIRST_PORT = 10_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % WORKERS) * PORTS;
 
 /**
  * A free port below those that the system gives to outgoing connections (usually from 32768): none of these can take it
@@ -23,7 +24,7 @@ process.once('exit', () => {
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
     const server = createServer().listen(port, '127.0.0.1');
     const isFree = await once(server, 'listening').then(
       () => true,
@@ -43,7 +44,7 @@ export class ServerProcess {
   mqttPort = 0;
   httpPort = 0;
   output = '';
-  startWithinMs = 30_000;
+  startWithinMs = PATIENCE_MS;
   /** Called with everything that it writes; `output` keeps the end of it. */
   onOutput: (text: string) => void = () => {};
   #child: ChildProcess | null = null;
@@ -59,7 +60,7 @@ export class ServerProcess {
 
   /** Whether its process runs. */
   get running(): boolean {
-    return this.#child !== null && running.has(this.#child);
+    return this.#child !== null && runs(this.#child);
   }
 
   /** Resolves when /ready responds with 200. The ports stay the same over restarts. */
@@ -82,8 +83,7 @@ export class ServerProcess {
       },
     });
     this.#child = child;
-    running.add(child);
-    child.once('exit', () => running.delete(child));
+    endsWithUs(child);
     const keep = (chunk: Buffer) => {
       this.onOutput(chunk.toString());
       this.output = (this.output + chunk.toString()).slice(-20_000);
@@ -160,14 +160,13 @@ export class ServerProcess {
 
   /** Resolves to the ledger once every consumer has processed everything; checks both equations at every read. */
   async settledLedger(device?: string): Promise<Ledger> {
-    const deadline = Date.now() + 60_000;
-    for (;;) {
-      const ledger = await this.get<Ledger>(`/api/v1/ledger${device === undefined ? '' : `?device=${device}`}`);
+    let ledger: Ledger;
+    const settled = async () => {
+      ledger = await this.get<Ledger>(`/api/v1/ledger${device === undefined ? '' : `?device=${device}`}`);
       assertBalanced(ledger);
-      if (ledger.messages.pending === 0 && (await this.#rulesLag()) === 0) return ledger;
-      if (Date.now() > deadline) throw new Error(`the ledger does not settle: ${JSON.stringify(ledger)}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+      return ledger.messages.pending === 0 && (await this.#rulesLag()) === 0 && ledger;
+    };
+    return until(settled, () => `a ledger that settles: ${JSON.stringify(ledger)}`, 50);
   }
 }
 

@@ -1,6 +1,7 @@
 import mqtt from 'mqtt';
 import type { CloudEvent, Page, Ticket, TicketAlert } from '../../domain/index.ts';
 import { full, RulesServer } from './rules/server.ts';
+import { PATIENCE_MS, until } from './wait.ts';
 
 export const STORM_DISTRICTS = ['old-town', 'harbour', 'riverside', 'university', 'garden'] as const;
 const SERVICES = `waste:
@@ -51,7 +52,7 @@ export interface Said {
 
 /** Connects a bin, publishes its level and disconnects; resolves to false where it was not acknowledged. */
 export async function say(server: RulesServer, { id, secret }: Bin, { fill, ts, onSend }: Said): Promise<boolean> {
-  const login = { clientId: id, username: id, password: secret, reconnectPeriod: 0, connectTimeout: 5_000 };
+  const login = { clientId: id, username: id, password: secret, reconnectPeriod: 0, connectTimeout: PATIENCE_MS };
   const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, login);
   client.on('error', () => {});
   // A connection that breaks before it is accepted only emits `close`.
@@ -93,19 +94,16 @@ export async function allOf<T>(server: RulesServer, path: string): Promise<T[]> 
   return items;
 }
 
-/**
- * Resolves when no alert waits for others any more, and every alert that joined has its event; throws after a minute.
- */
+/** Resolves when no alert waits for others any more, and every alert that joined has its event. */
 export async function untilGathered(server: RulesServer, alerts: number): Promise<Ticket[]> {
-  const deadline = Date.now() + 60_000;
-  for (;;) {
-    const waiting = await server.get<Page<unknown>>('/api/v1/tickets/waiting?limit=1');
+  let [waits, found] = [0, 0];
+  const look = async () => {
+    waits = (await server.get<Page<unknown>>('/api/v1/tickets/waiting?limit=1')).items.length;
     const tickets = await allOf<Ticket>(server, '/api/v1/tickets');
-    const found = tickets.reduce((sum, { alertCount }) => sum + alertCount, 0);
-    if (waiting.items.length === 0 && found >= alerts) return tickets;
-    if (Date.now() > deadline) throw new Error(`${waiting.items.length} wait, ${found} of ${alerts} are in tickets`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+    found = tickets.reduce((sum, { alertCount }) => sum + alertCount, 0);
+    return waits === 0 && found >= alerts && tickets;
+  };
+  return until(look, () => `${waits} wait, ${found} of ${alerts} are in tickets`, 100);
 }
 
 /** The groups of all alerts of some tickets. */

@@ -2,14 +2,13 @@ import mqtt from 'mqtt';
 import { expect } from 'vitest';
 import type { CloudEvent, Page } from '../../domain/index.ts';
 import { ADMIN_KEY, type ServerProcess } from './server.ts';
+import { pause } from './wait.ts';
 
 /** An event of the outbox. */
 export interface Numbered {
   readonly n: number;
   readonly event: CloudEvent;
 }
-
-export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Publishes a bin as full and empty by turns, each message until it is acknowledged, also over crashes. */
 export async function fillAndEmpty(

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HIDDEN, picturesWithSecrets } from '../../kit/hostile/photos.ts';
-import { pause } from '../../kit/hostile/target.ts';
 import { ask, formOf } from '../../kit/hostile/wire.ts';
 import { ADMIN_KEY, ServerProcess } from '../../kit/server.ts';
+import { pause, until } from '../../kit/wait.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../../fixtures/photos/${name}`, import.meta.url));
 const PICTURES = picturesWithSecrets({ jpeg: fixture('baseline.jpg'), webp: fixture('lossy.webp') });
@@ -59,7 +59,7 @@ test('hostile - a photo carries no message of its sender, wherever decoders skip
     else if (photo.text.includes(HIDDEN)) carried.push(name);
   }
   expect(carried.join('\n')).toBe('');
-}, 180_000);
+});
 
 test('hostile - nobody else on the machine reads the data', async () => {
   await report(fixture('baseline.jpg'));
@@ -69,12 +69,8 @@ test('hostile - nobody else on the machine reads the data', async () => {
 
 test('hostile - nobody else on the machine reads a backup', async () => {
   expect((await backup(undefined)).status).toBe(202);
-  const deadline = Date.now() + 30_000;
-  let state = 'running';
-  while (state === 'running' && Date.now() < deadline) {
-    await pause(100);
-    state = (await server.get<{ state: string }>('/api/v1/backup')).state;
-  }
+  const isOver = async () => (await server.get<{ state: string }>('/api/v1/backup')).state !== 'running';
+  await until(isOver, 'the end of the backup', 100);
   const open = modes(backups)
     .slice(1)
     .filter(({ mode, isFolder }) => mode !== (isFolder ? 0o700 : 0o600));
@@ -113,7 +109,7 @@ test('hostile - a backup goes nowhere but below the configured folder', async ()
   }
   expect(taken.join('\n')).toBe('');
   expect(existsSync(elsewhere) ? readdirSync(elsewhere) : []).toEqual([]);
-}, 60_000);
+});
 
 test('hostile - the Host of a request is repeated nowhere', async () => {
   const repeated: string[] = [];

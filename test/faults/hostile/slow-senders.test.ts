@@ -1,12 +1,10 @@
 import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { pause } from '../../kit/hostile/target.ts';
 import { dial } from '../../kit/hostile/wire.ts';
 import { ServerProcess } from '../../kit/server.ts';
+import { until } from '../../kit/wait.ts';
 
-/** Node looks for connections that are too slow at most every 30 s. */
-const PATIENCE_MS = 45_000;
 const CONNECT = Buffer.from('\x10\x20\0\x04MQTT\x04\x02\0\x3c\0\x14', 'latin1');
 
 const FORM = 'POST /open311/v2/requests.json HTTP/1.1\r\nhost: a\r\ncontent-type: multipart/form-data; boundary=b\r\n';
@@ -41,11 +39,9 @@ const SLOW: Readonly<Record<string, readonly ['http' | 'mqtt', begin: string | B
 const server = new ServerProcess(undefined, { HTTP_REQUEST_SECONDS: '5' });
 const open = new Map<string, Socket>();
 let dripping: NodeJS.Timeout;
-let deadline = 0;
 
 /** All of them at once, so that the tests together wait only for the slowest. */
 beforeAll(async () => {
-  server.startWithinMs = 60_000;
   await server.start();
   for (const [name, [kind, begin]] of Object.entries(SLOW)) {
     const socket = (await dial(kind === 'http' ? server.httpPort : server.mqttPort))!;
@@ -53,11 +49,10 @@ beforeAll(async () => {
     if (begin.length > 0) socket.write(begin);
     open.set(name, socket);
   }
-  deadline = Date.now() + PATIENCE_MS;
   dripping = setInterval(() => {
     for (const [name, [, , drip]] of Object.entries(SLOW)) if (drip !== null) open.get(name)!.write(drip);
   }, 300);
-}, 90_000);
+});
 afterAll(async () => {
   clearInterval(dripping);
   for (const socket of open.values()) socket.destroy();
@@ -68,8 +63,7 @@ afterAll(async () => {
 for (const name of Object.keys(SLOW)) {
   test(`hostile - ${name}: the connection is ended`, async () => {
     const socket = open.get(name)!;
-    while (!socket.closed && Date.now() < deadline) await pause(100);
-    expect(socket.closed).toBe(true);
+    await until(() => socket.closed, 'the end of the connection');
   });
 }
 

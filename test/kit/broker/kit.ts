@@ -23,6 +23,7 @@ import {
   systemTimers,
 } from '../../../domain/index.ts';
 import { type Credential, hashSecret, type Identity } from '../../../registry/index.ts';
+import { until } from '../wait.ts';
 
 /** A journal in memory that can keep its publishers waiting. */
 export class MemorySink implements MessageSink {
@@ -248,13 +249,4 @@ export function publishPacket(
   more: object = {},
 ) {
   return { cmd: 'publish', topic, payload, qos, messageId, dup: false, retain: false, ...more } as Packet;
-}
-
-/** Resolves when `look` returns true; throws after `ms`. */
-export async function until(look: () => boolean, what: string, ms = 10_000): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!look()) {
-    if (Date.now() > deadline) throw new Error(`timeout: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }

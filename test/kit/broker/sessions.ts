@@ -2,7 +2,8 @@ import { cpSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Packet } from 'mqtt-packet';
-import { type RawClient, rawLogin, type Scene, startBroker, until } from './kit.ts';
+import { until } from '../wait.ts';
+import { type RawClient, rawLogin, type Scene, startBroker } from './kit.ts';
 
 /** Returns a client with a kept session; by default it acknowledges every message of QoS 1. */
 export async function keptSession(

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { between, pick, type Random } from '../../../simulators/city/random.ts';
 import type { DatabaseProcess } from '../databases.ts';
 import type { ServerProcess } from '../server.ts';
-import { pause } from '../webhooks.ts';
+import { pause } from '../wait.ts';
 import type { LoopDisk } from './loop-disk.ts';
 import type { DiskFault, FaultyDisk } from './shim.ts';
 

@@ -1,7 +1,7 @@
 import mqtt, { type MqttClient } from 'mqtt';
 import type { Series } from '../../../domain/index.ts';
 import type { ServerProcess } from '../server.ts';
-import { pause } from '../webhooks.ts';
+import { pause } from '../wait.ts';
 
 /** Readings of every device start here, 10 ms apart: so the time of a reading is the number of its message. */
 const START = Date.now() - 2 * 3_600_000;

@@ -1,6 +1,6 @@
 import type { Ticket } from '../../../domain/index.ts';
 import { ADMIN_KEY, type ServerProcess } from '../server.ts';
-import { pause } from '../webhooks.ts';
+import { pause } from '../wait.ts';
 
 /** The way of one ticket: the operator opens one, takes these steps, and opens the next. */
 const STEPS = ['acknowledge', 'assign', 'comment', 'start', 'resolve', 'close'] as const;

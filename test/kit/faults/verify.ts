@@ -7,7 +7,8 @@ import type { WebhookReceiver } from '../receiver.ts';
 import type { ServerProcess } from '../server.ts';
 import type { createSseReader } from '../sse-reader.ts';
 import { inLanes } from '../storm.ts';
-import { allEvents, expectComplete, type Numbered, pause } from '../webhooks.ts';
+import { pause } from '../wait.ts';
+import { allEvents, expectComplete, type Numbered } from '../webhooks.ts';
 import { brokenNumber, compare } from './fleet.ts';
 import { type Asked, actionFaults, incidentFaults } from './operator.ts';
 

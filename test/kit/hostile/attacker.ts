@@ -6,14 +6,17 @@ import type { Figures, Target } from './target.ts';
 export interface Orders {
   readonly attack: string;
   readonly target: Target;
-  readonly ms: number;
 }
 
 export type Outcome = { readonly figures: Figures } | { readonly failed: string };
 
 setPriority(19);
-process.once('message', ({ attack, target, ms }: Orders) => {
-  ATTACKS[attack]!.run(target, AbortSignal.timeout(ms)).then(
+const over = new AbortController();
+process.on('message', (message: Orders | 'over') => {
+  if (message === 'over') return over.abort();
+  const { attack, target } = message;
+  process.send!('begun');
+  ATTACKS[attack]!.run(target, over.signal).then(
     (figures) => end({ figures }),
     (error: Error) => end({ failed: error.stack ?? error.message }),
   );

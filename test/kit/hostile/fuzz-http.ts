@@ -1,5 +1,6 @@
 import type { KeyRole } from '../../../domain/index.ts';
-import { type Figures, lanes, pause, randomOf, type Target } from './target.ts';
+import { pause } from '../wait.ts';
+import { type Figures, lanes, randomOf, type Target } from './target.ts';
 import { type Asked, ask, dial, write } from './wire.ts';
 
 type Random = () => number;

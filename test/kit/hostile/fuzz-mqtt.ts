@@ -1,5 +1,6 @@
 import { generate, type Packet } from 'mqtt-packet';
-import { type Figures, type Login, lanes, pause, randomOf, type Target } from './target.ts';
+import { pause } from '../wait.ts';
+import { type Figures, type Login, lanes, randomOf, type Target } from './target.ts';
 import { connectOf, dial, write } from './wire.ts';
 
 type Random = () => number;

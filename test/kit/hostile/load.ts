@@ -29,6 +29,8 @@ export interface Seen {
   readonly acknowledged: number;
   /** The longest time that this process itself was late. */
   readonly ownLagMs: number;
+  /** Whether of each that is watched one has ended since the phase began. */
+  readonly served: boolean;
 }
 
 /** The times of the readings that were acknowledged, by device. */
@@ -149,6 +151,7 @@ function seen(): Seen {
   return {
     ...{ puback: puback.times(), health: health.times(), tickets: tickets.times() },
     ...{ broken, acknowledged: all, ownLagMs },
+    served: [puback, health, tickets].every(({ hasEnded }) => hasEnded),
   };
 }
 

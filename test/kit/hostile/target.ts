@@ -55,8 +55,6 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
 /** Repeats work in parallel until the signal; each lane gets its number and counts its rounds. */
 export async function lanes(
   count: number,

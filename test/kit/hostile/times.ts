@@ -33,6 +33,11 @@ export class Stopwatch {
     this.#open.clear();
   }
 
+  /** Whether one was ended since. */
+  get hasEnded(): boolean {
+    return this.#done.length > 0;
+  }
+
   get waiting(): number {
     return this.#open.size;
   }

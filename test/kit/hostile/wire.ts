@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { generate, type Packet, type Parser, parser } from 'mqtt-packet';
+import { PATIENCE_MS } from '../wait.ts';
 import type { Login, Target } from './target.ts';
 
 /** Where attacks come from; the load and the operator have other addresses of the loopback net. */
@@ -29,9 +30,6 @@ export function write(socket: Socket, bytes: Uint8Array | string): Promise<boole
     socket.once('drain', drained).once('close', closed);
   });
 }
-
-/** How long a login is waited for; one that is held longer counts as refused. */
-const LOGIN_MS = 5_000;
 
 interface LoginOptions {
   readonly from?: string;
@@ -71,7 +69,7 @@ export class RawClient {
     const client = new RawClient(socket);
     const { clientId = id, clean = true } = options;
     client.send(connectOf({ clientId, clean, username: id, password: Buffer.from(secret) }));
-    const answer = await client.next('connack', LOGIN_MS);
+    const answer = await client.next('connack');
     return answer?.cmd === 'connack' && answer.returnCode === 0 ? client : null;
   }
 
@@ -87,7 +85,7 @@ export class RawClient {
   }
 
   /** The next packet of a command; null where the connection ends before, or after a time. */
-  next(cmd: string, withinMs = 60_000): Promise<Packet | null> {
+  next(cmd: string, withinMs = PATIENCE_MS): Promise<Packet | null> {
     if (this.socket.destroyed) return Promise.resolve(null);
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(null), withinMs);

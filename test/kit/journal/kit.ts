@@ -78,15 +78,6 @@ export function append(journal: WholeJournal, message: Written): Promise<Error |
   return new Promise((resolve) => journal.appender.append(route, Buffer.from(message.payload), resolve));
 }
 
-/** Resolves once `look` returns true; rejects after `ms`. */
-export async function until(look: () => boolean, what: string, ms = 10_000): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!look()) {
-    if (Date.now() > deadline) throw new Error(`it did not come: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
 /** Returns the payload of message `n`, from which a reader sees whether it is complete. Some are longer than a page. */
 export function payloadOf(n: number): Buffer {
   return Buffer.from(`${n}:`.padEnd(n % 50 === 49 ? 30_000 : 20 + (n % 7) * 40, String(n)));

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Backtest, BacktestProgress, BacktestReport, BacktestRequest } from '../../../rules/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 let api: TestApi;
 afterEach(() => api.stop());
@@ -48,14 +49,10 @@ const ask = (body: object, init: RequestInit = {}) =>
     ...init,
     headers: { 'content-type': 'application/json', ...init.headers },
   });
-async function until(look: () => boolean): Promise<void> {
-  while (!look()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
-
 test('backtest - returns the report of the rule for the time range', async () => {
   const bench = await open();
   const response = ask({ rule: 'r1', from: '2026-01-01', to: '2026-01-31T00:00:00Z' });
-  await until(() => bench.asked.length === 1);
+  await until(() => bench.asked.length === 1, 'backtest 1');
   bench.finish();
   expect(await (await response).json()).toEqual(REPORT);
   expect(bench.asked[0]).toMatchObject({
@@ -84,12 +81,12 @@ test.each(['application/json', 'text/event-stream'])(
     const stop = new AbortController();
     const response = ask({ rule: 'r1' }, { headers: { accept }, signal: stop.signal });
     const ended = response.then((found) => found.text()).catch(() => 'cut');
-    await until(() => bench.asked.length === 1);
+    await until(() => bench.asked.length === 1, 'backtest 1');
     stop.abort();
     expect(await ended).toBe('cut');
-    await until(() => bench.cancelled);
+    await until(() => bench.cancelled, 'the end of the first');
     const next = ask({ rule: 'r1' });
-    await until(() => bench.asked.length === 2);
+    await until(() => bench.asked.length === 2, 'backtest 2');
     bench.finish();
     expect((await next).status).toBe(200);
   },
@@ -103,7 +100,7 @@ test.each(['application/json', 'text/event-stream'])(
     expect(await response.text()).toMatch(/the backtest took more than 0.02 s; choose a shorter time/);
     expect(bench.cancelled).toBe(true);
     const next = ask({ rule: 'r1' });
-    await until(() => bench.asked.length === 2);
+    await until(() => bench.asked.length === 2, 'backtest 2');
     bench.finish();
     expect((await next).status).toBe(200);
   },
@@ -112,7 +109,7 @@ test.each(['application/json', 'text/event-stream'])(
 test('backtest - only one runs at a time', async () => {
   const bench = await open();
   const first = ask({ rule: 'r1' });
-  await until(() => bench.asked.length === 1);
+  await until(() => bench.asked.length === 1, 'backtest 1');
   const second = await ask({ rule: 'r1' });
   expect(second.status).toBe(409);
   expect(((await second.json()) as { detail: string }).detail).toContain('already running');

@@ -14,6 +14,7 @@ import { createDuckdbHistory } from '../../../history/index.ts';
 import { createQuarantineReader, createQuarantineStore } from '../../../ingest/index.ts';
 import { columnsOf, tableOf } from '../../kit/history/query-reference.ts';
 import { intakeBench, openState } from '../../kit/ingest/intake.ts';
+import { PATIENCE_MS } from '../../kit/wait.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -57,7 +58,7 @@ test('jobs - do not keep a process alive while they wait', async () => {
     const job = { name: 'a', cron: '0 0 1 1 *', run: async () => ({}) };
     await createSchedule([job], { log: console, timezone: 'UTC' }).start();
     console.log('started');`;
-  const child = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 });
+  const child = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: PATIENCE_MS });
   expect((await child).stdout.trim()).toBe('started');
 });
 

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createJobs, type JobDeps } from '../../../app/jobs.ts';
 import { createSchedule, type Job } from '../../../app/schedule.ts';
 import { unsteppedClock } from '../../../domain/index.ts';
+import { PATIENCE_MS } from '../../kit/wait.ts';
 
 const EVERY_SECOND = '* * * * * *';
 const DAY_MS = 86_400_000;
@@ -28,7 +29,7 @@ describe('the schedule', () => {
   test('runs a job each time it is due, and logs its result', async () => {
     let runs = 0;
     const { lines } = await scheduled({ name: 'count', cron: EVERY_SECOND, run: async () => ({ runs: ++runs }) });
-    await vi.waitFor(() => expect(runs).toBeGreaterThanOrEqual(2), 10_000);
+    await vi.waitFor(() => expect(runs).toBeGreaterThanOrEqual(2), PATIENCE_MS);
     expect(lines[0]).toMatchObject({ job: 'count', runs: 1, msg: 'job done' });
   });
 
@@ -43,7 +44,7 @@ describe('the schedule', () => {
       { name: 'failing', cron: EVERY_SECOND, run: fail },
       { name: 'other', cron: EVERY_SECOND, run: async () => ({ others: ++others }) },
     );
-    await vi.waitFor(() => expect(Math.min(tries, others)).toBeGreaterThanOrEqual(2), 10_000);
+    await vi.waitFor(() => expect(Math.min(tries, others)).toBeGreaterThanOrEqual(2), PATIENCE_MS);
     const failed = lines.find(({ job }) => job === 'failing');
     expect(failed).toMatchObject({ level: 50, err: { message: 'the disk is full' } });
   });
@@ -68,14 +69,14 @@ describe('the schedule', () => {
       { name: 'long', cron: EVERY_SECOND, run },
       { name: 'beat', cron: EVERY_SECOND, run: async () => ({ beats: ++beats }) },
     );
-    await vi.waitFor(() => expect(beats).toBeGreaterThanOrEqual(3), 10_000);
+    await vi.waitFor(() => expect(beats).toBeGreaterThanOrEqual(3), PATIENCE_MS);
     expect([starts, most]).toEqual([1, 1]);
     expect(lines.find(({ level }) => level === 40)).toMatchObject({
       job: 'long',
       msg: expect.stringContaining('still running'),
     });
     release();
-    await vi.waitFor(() => expect(starts).toBeGreaterThanOrEqual(2), 10_000);
+    await vi.waitFor(() => expect(starts).toBeGreaterThanOrEqual(2), PATIENCE_MS);
     expect(most).toBe(1);
   });
 
@@ -88,7 +89,7 @@ describe('the schedule', () => {
       return {};
     };
     const { schedule } = await scheduled({ name: 'long', cron: EVERY_SECOND, run });
-    await vi.waitFor(() => expect(state).toBe('running'), 10_000);
+    await vi.waitFor(() => expect(state).toBe('running'), PATIENCE_MS);
     await schedule.stop();
     expect(state).toBe('done');
   });
@@ -96,7 +97,7 @@ describe('the schedule', () => {
   test('runs nothing after its stop', async () => {
     let runs = 0;
     const { schedule } = await scheduled({ name: 'count', cron: EVERY_SECOND, run: async () => ({ runs: ++runs }) });
-    await vi.waitFor(() => expect(runs).toBeGreaterThanOrEqual(1), 10_000);
+    await vi.waitFor(() => expect(runs).toBeGreaterThanOrEqual(1), PATIENCE_MS);
     await schedule.stop();
     const before = runs;
     await sleep(1_500);
@@ -115,7 +116,7 @@ describe('the schedule', () => {
       return {};
     };
     const { lines, schedule } = await scheduled({ name: 'often', everyMs: 5, run });
-    await vi.waitFor(() => expect(starts).toBeGreaterThanOrEqual(3), 10_000);
+    await vi.waitFor(() => expect(starts).toBeGreaterThanOrEqual(3), PATIENCE_MS);
     await schedule.stop();
     expect([most, running]).toEqual([1, 0]);
     expect(lines[0]).toMatchObject({ job: 'often', level: 50, err: { message: 'the disk is full' } });

@@ -1,14 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LamppostError } from '../../../domain/index.ts';
-import {
-  login,
-  publishPacket,
-  type RawClient,
-  rawLogin,
-  type Scene,
-  startBroker,
-  until,
-} from '../../kit/broker/kit.ts';
+import { login, publishPacket, type RawClient, rawLogin, type Scene, startBroker } from '../../kit/broker/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 const TOPIC = 'devices/bin-1/readings';
 let scene: Scene;

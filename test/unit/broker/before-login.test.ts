@@ -4,7 +4,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { openBridge } from '../../../broker/bridge.ts';
 import type { BrokerOptions } from '../../../broker/index.ts';
 import { certificate } from '../../kit/broker/certificate.ts';
-import { RawClient, rawLogin, type Scene, startBroker, until } from '../../kit/broker/kit.ts';
+import { RawClient, rawLogin, type Scene, startBroker } from '../../kit/broker/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 const WRONG = { password: Buffer.from('wrong') };
 

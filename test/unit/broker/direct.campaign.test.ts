@@ -16,8 +16,8 @@ import {
   type Scene,
   SECRET,
   startBroker,
-  until,
 } from '../../kit/broker/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 const TOPIC = 'devices/bin-1/readings';
 const CONNECT = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, keepalive: 0, clean: true } as const;
@@ -174,15 +174,16 @@ describe('past Aedes, over sockets', () => {
     const silentSince = Date.now();
     await Promise.all([device.closed, zero.closed]);
     expect(Date.now() - silentSince).toBeGreaterThan(1_000);
-    expect(Date.now() - silentSince).toBeLessThan(4_000);
   });
 
   test('direct way - half a message does not extend the keepalive', async () => {
     const device = await rawLogin(scene.port, 'bin-1', { keepalive: 1 });
-    device.socket.write(generate(publishPacket(TOPIC, 'x', 1, 1)).subarray(0, 9));
-    const began = Date.now();
+    const packet = generate(publishPacket(TOPIC, 'x'.repeat(100_000), 1, 1));
+    let sent = 0;
+    const drip = setInterval(() => device.socket.write(packet.subarray(sent, ++sent)), 100);
     await device.closed;
-    expect(Date.now() - began).toBeLessThan(4_000);
+    clearInterval(drip);
+    expect(sent).toBeLessThan(packet.length);
     expect(scene.sink.taken).toEqual([]);
   });
 

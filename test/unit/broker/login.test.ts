@@ -9,8 +9,8 @@ import {
   type Scene,
   SECRET,
   startBroker,
-  until,
 } from '../../kit/broker/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 const CONNECT = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, keepalive: 0, clean: true } as const;
 

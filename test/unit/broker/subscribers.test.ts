@@ -1,13 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import {
-  login,
-  publishPacket,
-  type RawClient,
-  rawLogin,
-  type Scene,
-  startBroker,
-  until,
-} from '../../kit/broker/kit.ts';
+import { login, publishPacket, type RawClient, rawLogin, type Scene, startBroker } from '../../kit/broker/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 let scene: Scene;
 beforeEach(async () => {

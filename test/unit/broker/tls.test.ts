@@ -4,7 +4,8 @@ import mqtt from 'mqtt';
 import { afterEach, expect, test } from 'vitest';
 import type { BrokerOptions } from '../../../broker/index.ts';
 import { certificate } from '../../kit/broker/certificate.ts';
-import { publishPacket, RawClient, type Scene, SECRET, startBroker, until } from '../../kit/broker/kit.ts';
+import { publishPacket, RawClient, type Scene, SECRET, startBroker } from '../../kit/broker/kit.ts';
+import { until } from '../../kit/wait.ts';
 
 const city = certificate('The city');
 const server = certificate('localhost', city);
@@ -84,7 +85,7 @@ test('broker - connections that never finish their handshake count as connection
     socket.on('error', () => {});
     socket.once('close', () => open--);
   }
-  await until(() => open <= 5, 'the ones too many are cut', 3_000);
+  await until(() => open <= 5, 'the ones too many are cut');
   for (const socket of sockets) socket.destroy();
   const client = await retried(login);
   await client.endAsync();

@@ -112,7 +112,7 @@ test('roll-ups - after appends, roll-ups, pruning and crashes in any order, hour
   });
   await fc.assert(property, { numRuns: 30, seed: 2 });
   expect(pruned).toBeGreaterThan(100);
-}, 60_000);
+});
 
 /** Returns the readings whose key is new, and notes them. */
 function takeNew(drawn: readonly Drawn[], rows: Map<string, Row>): Row[] {

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
-import { append, journalDir, openJournal, removeJournals, until, type WholeJournal } from '../../kit/journal/kit.ts';
+import { append, journalDir, openJournal, removeJournals, type WholeJournal } from '../../kit/journal/kit.ts';
 import { blocksOf, expectSound, messagesOf } from '../../kit/journal/reading.ts';
+import { until } from '../../kit/wait.ts';
 
 afterAll(removeJournals);
 
@@ -125,7 +126,7 @@ describe('trimming', () => {
     for (let i = 0; i < 3_000; i++) journal.server.control('tick', {}, null);
     journal.server.start();
     journal.server.release(3_000);
-    await until(() => blocksOf(journal.path).length === 1, 'all that was released is gone', 3_500);
+    await until(() => blocksOf(journal.path).length === 1, 'all that was released is gone');
   });
 
   test('journal - space in the file is reused: it does not grow with the total of messages', async () => {

@@ -1,5 +1,6 @@
 import { generate } from 'mqtt-packet';
-import { type Attack, lanes, over, pause, randomOf, type Target } from '../target.ts';
+import { pause, until } from '../../wait.ts';
+import { type Attack, lanes, over, randomOf, type Target } from '../target.ts';
 import { ask, RawClient, write } from '../wire.ts';
 
 const readings = (id: string) => `devices/${id}/readings`;
@@ -183,7 +184,7 @@ export const DEVICE: Readonly<Record<string, Attack>> = {
         messageId: 1,
         subscriptions: [{ topic: `devices/${login.id}/rejections`, qos: 0 }],
       });
-      await client?.next('suback', 5_000);
+      await client?.next('suback');
       for (let i = 0; i < 3; i++) {
         client?.send({
           cmd: 'publish',
@@ -194,8 +195,9 @@ export const DEVICE: Readonly<Record<string, Attack>> = {
           dup: false,
           retain: false,
         });
-        await client?.next('puback', 10_000);
+        await client?.next('puback');
       }
+      await until(() => client === null || client.socket.destroyed || client.longest > 0, 'the rejections');
       const [{ secret: key }] = target.keys.viewer;
       let [pages, longest] = [0, 0];
       await lanes(3, signal, async () => {

@@ -1,5 +1,6 @@
+import { pause } from '../../wait.ts';
 import { BOMBS } from '../photos.ts';
-import { type Attack, lanes, pause, type Target } from '../target.ts';
+import { type Attack, lanes, type Target } from '../target.ts';
 import { ask, formOf } from '../wire.ts';
 
 const RULE = 'id: tried\ntitle: "A test"\nwhere: { profile: air-quality }\nseverity: low\n';
@@ -203,8 +204,8 @@ export const OPERATOR: Readonly<Record<string, Attack>> = {
   },
   'one-sender': {
     title: 'a citizen who sends without end does not keep out the other citizens of that app',
-    leastMs: 6_000,
-    async run(target, signal) {
+    // It ends by itself: the others come after the two hundred, however long these take.
+    async run(target) {
       const [{ secret: api_key }] = target.keys['citizen-app'];
       const send = (device_id: string, from: string, n: number) => {
         const fields = {
@@ -217,15 +218,15 @@ export const OPERATOR: Readonly<Record<string, Attack>> = {
         };
         const body = new URLSearchParams(fields).toString();
         const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-        return ask(target, { method: 'POST', path: '/open311/v2/requests.json', headers, body, from, signal });
+        return ask(target, { method: 'POST', path: '/open311/v2/requests.json', headers, body, from });
       };
       const found = { sent: 0, refused: 0, others: 0, othersRefused: 0 };
-      for (let n = 0; n < 200 && !signal.aborted; n++) {
+      for (let n = 0; n < 200; n++) {
         const { status } = await send('the-same', '127.66.6.6', n);
         found.sent++;
         if (status !== 200) found.refused++;
       }
-      for (let n = 0; n < 10 && !signal.aborted; n++) {
+      for (let n = 0; n < 10; n++) {
         const { status } = await send(`another-${n}`, `127.3.0.${n + 1}`, n);
         if (status === 200) found.others++;
         else if (status !== 0) found.othersRefused++;

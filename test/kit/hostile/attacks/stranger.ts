@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { generate } from 'mqtt-packet';
+import { pause } from '../../wait.ts';
 import { BOMBS } from '../photos.ts';
-import { type Attack, lanes, over, pause, randomOf, type Target } from '../target.ts';
+import { type Attack, type Login, lanes, over, randomOf, type Target } from '../target.ts';
 import { ATTACKER, ask, connectOf, dial, formOf, RawClient, write } from '../wire.ts';
 
 const REPORTS = '/open311/v2/requests.json';
@@ -38,22 +39,37 @@ async function silence(port: number, most: number, signal: AbortSignal, greeting
   return held;
 }
 
-/** While `work` goes on, devices of other addresses connect; returns how many of them could. */
-async function connecting(target: Target, work: Promise<number>) {
+/** While `attack` goes on, devices of other addresses connect; returns how many of them could, and how slowly. */
+async function connecting(target: Target, signal: AbortSignal, attack: (signal: AbortSignal) => Promise<number>) {
+  const logins = new AbortController();
+  const held = attack(logins.signal);
   await pause(1_500);
-  const found = { connected: 0, refused: 0 };
-  for (let i = 0; i < 72; i += 8) {
-    const logins = Array.from({ length: 8 }, async (_, j) => {
-      const device = target.devices[(i + j) % target.devices.length]!;
-      const login = RawClient.login(target, device, { from: `127.2.0.${1 + i + j}` });
-      const client = await Promise.race([login, pause(3_000).then(() => null)]);
-      if (client === null) found.refused++;
-      else found.connected++;
-      client?.end();
-    });
-    await Promise.all(logins);
-  }
-  return { ...found, held: await work };
+  const found = { connected: 0, refused: 0, slowestMs: 0 };
+  do
+    for (let i = 0; i < 72; i += 8) {
+      const some = Array.from({ length: 8 }, (_, j) =>
+        connect(target, found, target.devices[(i + j) % target.devices.length]!, `127.2.0.${1 + i + j}`),
+      );
+      await Promise.all(some);
+    }
+  while (!signal.aborted);
+  logins.abort();
+  return { ...found, held: await held };
+}
+
+/** Connects a device and counts whether it could. */
+async function connect(
+  target: Target,
+  found: { connected: number; refused: number; slowestMs: number },
+  device: Login,
+  from: string,
+): Promise<void> {
+  const began = performance.now();
+  const client = await RawClient.login(target, device, { from });
+  if (client === null) found.refused++;
+  else found.connected++;
+  found.slowestMs = Math.max(found.slowestMs, Math.round(performance.now() - began));
+  client?.end();
 }
 
 const allConnect = ({ refused, connected }: Readonly<Record<string, number>>) =>
@@ -165,26 +181,23 @@ export const STRANGER: Readonly<Record<string, Attack>> = {
   },
   'silent-mqtt': {
     title: 'an address that opens silent MQTT sockets takes no place of a device elsewhere',
-    leastMs: 6_000,
-    run: (target, signal) => connecting(target, silence(target.mqttPort, 4_000, signal)),
+    run: (target, signal) => connecting(target, signal, (open) => silence(target.mqttPort, 4_000, open)),
     judge: allConnect,
   },
   'half-connects': {
     title: 'an address that sends half a CONNECT takes no place of a device elsewhere',
-    leastMs: 6_000,
-    run: (target, signal) => connecting(target, silence(target.mqttPort, 4_000, signal, CONNECT.subarray(0, 9))),
+    run: (target, signal) =>
+      connecting(target, signal, (open) => silence(target.mqttPort, 4_000, open, CONNECT.subarray(0, 9))),
     judge: allConnect,
   },
   'silent-websockets': {
     title: 'an address that opens silent WebSockets takes no place of a device elsewhere',
-    leastMs: 6_000,
-    run: (target, signal) => connecting(target, silence(target.httpPort, 4_000, signal, UPGRADE)),
+    run: (target, signal) => connecting(target, signal, (open) => silence(target.httpPort, 4_000, open, UPGRADE)),
     judge: allConnect,
   },
   'silent-http': {
     title: 'an address that opens silent HTTP sockets takes no place of an operator elsewhere',
-    leastMs: 6_000,
-    run: (target, signal) => connecting(target, silence(target.httpPort, 4_000, signal)),
+    run: (target, signal) => connecting(target, signal, (open) => silence(target.httpPort, 4_000, open)),
     judge: allConnect,
   },
   'wrong-logins': {
@@ -198,7 +211,7 @@ export const STRANGER: Readonly<Record<string, Attack>> = {
         const client = new RawClient(socket);
         const name = `${random()}`.padEnd(8_000, 'x');
         client.send(connectOf({ clientId: name.slice(0, 1_000), username: name, password: Buffer.from('wrong') }));
-        await client.next('connack', 2_000);
+        await client.next('connack');
         client.end();
         tried++;
       });
@@ -210,24 +223,20 @@ export const STRANGER: Readonly<Record<string, Attack>> = {
     title: 'failed logins with the name of a device do not keep the device out',
     async run(target, signal) {
       const victim = target.devices[0]!;
-      const found = { tried: 0, connected: 0, refused: 0 };
-      const attack = lanes(20, signal, async () => {
+      const found = { tried: 0, connected: 0, refused: 0, slowestMs: 0 };
+      const own = new AbortController();
+      const attack = lanes(20, own.signal, async () => {
         const client = await RawClient.login(target, { id: victim.id, secret: 'a wrong one' });
         client?.end();
         found.tried++;
         if (client === null) await pause(5);
       });
       await pause(1_000);
-      while (!signal.aborted) {
-        const own = await Promise.race([
-          RawClient.login(target, victim, { from: '127.2.1.1' }),
-          pause(1_000).then(() => null),
-        ]);
-        if (own === null) found.refused++;
-        else found.connected++;
-        own?.end();
+      do {
+        await connect(target, found, victim, '127.2.1.1');
         await pause(100);
-      }
+      } while (!signal.aborted);
+      own.abort();
       await attack;
       return found;
     },

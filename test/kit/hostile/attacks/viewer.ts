@@ -1,4 +1,5 @@
-import { type Attack, lanes, over, pause, type Target } from '../target.ts';
+import { pause } from '../../wait.ts';
+import { type Attack, lanes, over, type Target } from '../target.ts';
 import { ask, RawClient } from '../wire.ts';
 
 /** Reads paths again and again, each over a connection of its own. */
@@ -33,7 +34,7 @@ async function subscribe(target: Target, signal: AbortSignal, filters: number) {
       qos: 1 as const,
     }));
     client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
-    const answer = await client.next('suback', 30_000);
+    const answer = await client.next('suback');
     found.sent++;
     if (answer?.cmd === 'suback') found.granted += answer.granted.filter((one) => Number(one) < 128).length;
     else found.cut++;
@@ -115,7 +116,7 @@ export const VIEWER: Readonly<Record<string, Attack>> = {
           qos: 0 as const,
         }));
         client?.send({ cmd: 'subscribe', messageId: 1, subscriptions });
-        if ((await client?.next('suback', 2_000)) != null) sent += 1_000;
+        if ((await client?.next('suback')) != null) sent += 1_000;
         client?.end();
       }
       return { filters: sent };

@@ -4,6 +4,7 @@ import { createShares } from '../../../../api/edge/memory.ts';
 import { EDGE } from '../../../../api/index.ts';
 import { ADMIN, openApi, type TestApi } from '../../../kit/api/kit.ts';
 import { posting, rawClient } from '../../../kit/api/raw.ts';
+import { until } from '../../../kit/wait.ts';
 
 const TIMEOUTS = { ...EDGE.timeouts, checkMs: 20 };
 let api: TestApi;
@@ -166,7 +167,7 @@ describe('memory', () => {
     const deaf = rawClient(api.port, Array.from({ length: 30 }, () => lines).flat());
     deaf.socket.pause();
     expect((await api.fetch('/api/v1/tickets?limit=1000')).status).toBe(200);
-    while (api.deps.refusals.counts().memory === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => (api.deps.refusals.counts().memory ?? 0) > 0, 'the refusal');
     deaf.socket.resume();
     const text = await deaf.until(/HTTP\/1.1 429 [\s\S]*read them first/);
     expect(text).toMatch(/^HTTP\/1.1 200 /);

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createRoom } from '../../../../api/open311/admission.ts';
 import { EAST, type Errors, type Open311, openOpen311 } from '../../../kit/api/open311.ts';
+import { PATIENCE_MS } from '../../../kit/wait.ts';
 
 const MIB = 1024 * 1024;
 const PATH = '/open311/v2/requests.json';
@@ -129,7 +130,7 @@ describe('before anyone is known', () => {
       more.end(END);
       const { status, headers } = await more.response;
       expect([status, headers['retry-after']]).toEqual([429, '5']);
-    }, 15_000);
+    }, PATIENCE_MS);
     const other = open({ from: '127.0.0.2' });
     await other.write(FILE);
     await other.write(PHOTO);
@@ -147,7 +148,7 @@ describe('before anyone is known', () => {
       await again.write(Buffer.alloc(4 * MIB));
       again.end(END);
       expect((await again.response).status).toBe(403);
-    }, 15_000);
+    }, PATIENCE_MS);
   });
 
   test('api - a body that is larger than any form is refused: by what it announces, and by what arrives', async () => {

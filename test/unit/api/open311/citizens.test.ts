@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createMedia, createReporters } from '../../../../citizens/index.ts';
 import { restoreBackup } from '../../../../store/index.ts';
 import { EAST, type Open311, openOpen311, type Posted } from '../../../kit/api/open311.ts';
+import { PATIENCE_MS } from '../../../kit/wait.ts';
 
 const REPORTER = {
   email: 'lin@example.org',
@@ -231,7 +232,7 @@ test('a backup has reporters and photos with their tickets, and restores them', 
   expect((await ask('POST', '/api/v1/backup', { body: { to } })).status).toBe(202);
   await vi.waitFor(
     async () => expect((await ask('GET', '/api/v1/backup')).body).toMatchObject({ state: 'done', error: null }),
-    30_000,
+    PATIENCE_MS,
   );
   await restoreBackup(to, data);
   const reporters = createReporters({ path: join(data, 'reporters.sqlite') }).open();

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { rawLogin, type Scene, startBroker, until } from '../../../kit/broker/kit.ts';
+import { rawLogin, type Scene, startBroker } from '../../../kit/broker/kit.ts';
 import {
   afterCrash,
   keptSession,
@@ -9,6 +9,7 @@ import {
   range,
   subscribe,
 } from '../../../kit/broker/sessions.ts';
+import { until } from '../../../kit/wait.ts';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;

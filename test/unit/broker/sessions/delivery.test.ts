@@ -10,8 +10,9 @@ import { Delivery } from '../../../../broker/sessions/delivery.ts';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
 import { Queues } from '../../../../broker/sessions/queues.ts';
 import { SessionTable } from '../../../../broker/sessions/table.ts';
-import { until } from '../../../kit/broker/kit.ts';
+
 import { range } from '../../../kit/broker/sessions.ts';
+import { until } from '../../../kit/wait.ts';
 
 const LIMITS = { days: 7, messages: 10_000, bytes: 1e9, perUser: 10 };
 

@@ -6,7 +6,7 @@ import pino from 'pino';
 import { expect, test } from 'vitest';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
 import { createCheckpointer } from '../../../../store/index.ts';
-import { until } from '../../../kit/broker/kit.ts';
+import { until } from '../../../kit/wait.ts';
 
 const log = pino({ level: 'silent' });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { publishPacket, type RawClient, rawLogin, type Scene, startBroker, until } from '../../../kit/broker/kit.ts';
+import { publishPacket, type RawClient, rawLogin, type Scene, startBroker } from '../../../kit/broker/kit.ts';
 import { afterCrash, keptSession, leave, payloads, subscribe } from '../../../kit/broker/sessions.ts';
+import { until } from '../../../kit/wait.ts';
 
 let scene: Scene;
 let other: Scene | undefined;

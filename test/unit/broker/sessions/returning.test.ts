@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { deviceOf, rawLogin, type Scene, startBroker, until } from '../../../kit/broker/kit.ts';
+import { deviceOf, rawLogin, type Scene, startBroker } from '../../../kit/broker/kit.ts';
 import {
   acknowledge,
   afterCrash,
@@ -10,6 +10,7 @@ import {
   range,
   subscribe,
 } from '../../../kit/broker/sessions.ts';
+import { until } from '../../../kit/wait.ts';
 
 const EVENTS = 'events/#';
 let scene: Scene;

@@ -1,0 +1,22 @@
+/**
+ * How long a test waits for anything at most, ms. Only a safety net: a test that passes never comes near it, however
+ * busy its machine is, and so it is no verdict about a time.
+ */
+export const PATIENCE_MS = 120_000;
+
+export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Resolves to the first result of `look` that is not false, null or undefined; rejects when the patience is over. */
+export async function until<T>(
+  look: () => T | Promise<T>,
+  what: string | (() => string) = 'what the test waits for',
+  everyMs = 5,
+): Promise<Exclude<T, false | null | undefined>> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await look();
+    if (found !== false && found !== null && found !== undefined) return found as Exclude<T, false | null | undefined>;
+    if (Date.now() > deadline) throw new Error(`it did not come: ${typeof what === 'string' ? what : what()}`);
+    await pause(everyMs);
+  }
+}
