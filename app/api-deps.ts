@@ -93,6 +93,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       broker: () => broker.counts(),
       throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),
+      memory: () => threads.memory(),
       journalBytes: () => threads.journal.bytes(),
       openTickets: () => ofState.tickets.openCount(),
       devices: () => parts.registry.count(),

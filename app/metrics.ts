@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Ledger, QuarantineUsage } from '../domain/index.ts';
+import type { ThreadMemory } from './threads/memory.ts';
 
 /** The sources of the metrics; each is called at every scrape. */
 export interface MetricSources {
@@ -15,6 +16,7 @@ export interface MetricSources {
   notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
   /** When the newest backup began, epoch ms; 0 where there was none. */
   newestBackupMs(): number;
+  memory(): Promise<readonly ThreadMemory[]>;
   /** Requests, connections and streams that HTTP refused since the start, by reason. */
   httpRefused(): Readonly<Record<string, number>>;
 }
@@ -49,14 +51,23 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     'When the newest complete backup since the start began; 0: none',
   );
 
+  const memory = gauge('thread_memory_bytes', 'Memory of the threads: V8 heaps, and buffers outside of them', [
+    'thread',
+    'kind',
+  ]);
+
   return async () => {
-    const [broker, waited, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
+    const [threads, broker, waited, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
+      sources.memory(),
       sources.broker(),
       sources.throttled(),
       sources.engine(),
       sources.journalBytes(),
       sources.notifications(),
     ]);
+    for (const { thread, ...kinds } of threads) {
+      for (const [kind, bytes] of Object.entries(kinds)) memory.set({ thread, kind }, bytes);
+    }
     const ledger = sources.ledger();
     for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
     for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);

@@ -11,6 +11,7 @@ import type { Steps } from '../steps.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';
 import type { EngineThread, EngineThreadData } from './engine.ts';
 import type { JournalThread, JournalThreadData } from './journal.ts';
+import { memoryOfThreads, type ThreadMemory } from './memory.ts';
 import type { NotifyThread, NotifyThreadData } from './notify.ts';
 import { type Remote, spawn, type Thread, within } from './rpc.ts';
 import { createSharedCounters } from './shared-counters.ts';
@@ -27,6 +28,8 @@ export interface Threads {
   readonly mqtt: Awaited<ReturnType<Remote<BrokerThread>['start']>>;
   /** Appends what changed in the registry since the last call to the journal. */
   journalDevices(): Promise<void>;
+  /** Returns what each thread has of memory. */
+  memory(): Promise<ThreadMemory[]>;
   /** Calls the listener when events were added; returns how to stop listening. */
   onAppended(listener: () => void): () => void;
 }
@@ -126,6 +129,13 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     subscriptions: within<Subscriptions>(notify.call, 'subscriptions'),
     mqtt,
     journalDevices,
+    memory: () =>
+      memoryOfThreads({
+        journal: journal.worker,
+        engine: engine.worker,
+        broker: broker.worker,
+        notify: notify.worker,
+      }),
     onAppended(listener) {
       appended.add(listener);
       return () => appended.delete(listener);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 // USER_HZ, which is 100 on every Linux that Node runs on.
 const TICKS_PER_SECOND = 100;
@@ -21,4 +21,29 @@ export function peakMiB(pid: number): number {
 export function residentMiB(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Math.round(Number(kib![1]) / 1024);
+}
+
+/** A process and those that it started, itself first. */
+export function processesOf(pid: number): number[] {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const children = threads.flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
+  );
+  return [pid, ...children.flatMap(processesOf)];
+}
+
+/** Memory of a process, MiB. */
+export interface MemoryOf {
+  readonly resident: number;
+  /** Pages of files, such as Node's own, which other processes share. */
+  readonly shared: number;
+  /** Pages that no file has. */
+  readonly own: number;
+}
+
+/** Returns the memory of a process by kind; see proc(5), `status`. */
+export function memoryOf(pid: number): MemoryOf {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)![1]);
+  return { resident: kib('VmRSS') / 1024, shared: kib('RssFile') / 1024, own: kib('RssAnon') / 1024 };
 }

@@ -1,7 +1,11 @@
-/** `node test/soak/main.ts`: every attack for a minute each, under the normal load; prints a table. */
+/**
+ * `node test/soak/main.ts`: every attack for a minute each, under the normal load; with `--memory`, what the server takes
+ * of memory under a load of so many minutes. Prints a table.
+ */
 import { parseArgs } from 'node:util';
 import { Arena, STRICT, tableOf } from '../kit/hostile/arena.ts';
 import { ATTACKS } from '../kit/hostile/attacks/index.ts';
+import { memoryTable, soakMemory } from './memory.ts';
 
 const { values } = parseArgs({
   options: {
@@ -11,8 +15,17 @@ const { values } = parseArgs({
     only: { type: 'string' },
     /** Whether a verdict on times counts at once, without a second look. */
     once: { type: 'boolean', default: false },
+    /** Only memory under a load. */
+    memory: { type: 'boolean', default: false },
+    minutes: { type: 'string', default: '60' },
   },
 });
+if (values.memory) {
+  const minutes = Number(values.minutes);
+  const samples = await soakMemory(minutes, Math.max(10_000, minutes * 2_000));
+  process.stdout.write(`${memoryTable(samples)}\n`);
+  process.exit(0);
+}
 const names = values.only?.split(',') ?? Object.keys(ATTACKS);
 const unknown = names.filter((name) => !(name in ATTACKS));
 if (unknown.length > 0) {
