@@ -181,6 +181,7 @@ const loops = createConsumerLoops({
   clock,
   log,
   onOutcomes: feed,
+  taken: (seq) => intake.forget(seq),
   prune(seq) {
     intake.prune(seq);
     outbox.prune(EVENTS_KEPT);
