@@ -94,6 +94,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),
       memory: () => threads.memory(),
+      historyProcess: () => engine.historyProcess(),
       journalBytes: () => threads.journal.bytes(),
       openTickets: () => ofState.tickets.openCount(),
       devices: () => parts.registry.count(),

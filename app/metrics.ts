@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Ledger, QuarantineUsage } from '../domain/index.ts';
+import type { ProcessStatus } from '../history/index.ts';
 import type { ThreadMemory } from './threads/memory.ts';
 
 /** The sources of the metrics; each is called at every scrape. */
@@ -10,6 +11,8 @@ export interface MetricSources {
   /** The user names that were throttled longest, and for how long, ms. */
   throttled(): Promise<readonly { readonly id: string; readonly ms: number }[]>;
   engine(): Promise<{ head: number; rules: number; history: number }>;
+  /** The process of the embedded history; null where there is none. */
+  historyProcess(): Promise<ProcessStatus | null>;
   journalBytes(): Promise<number>;
   openTickets(): number;
   devices(): number;
@@ -56,15 +59,26 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     'kind',
   ]);
 
+  const historyUp = gauge('history_process_up', 'Whether the process of the embedded history runs');
+  const historyRestarts = gauge('history_process_restarts', 'How often it was started again since the start');
+  const historyBytes = gauge('history_process_resident_bytes', 'Its resident memory');
+  const setHistory = ({ pid, restarts, residentBytes }: ProcessStatus) => {
+    historyUp.set(pid === null ? 0 : 1);
+    historyRestarts.set(restarts);
+    historyBytes.set(residentBytes);
+  };
+
   return async () => {
-    const [threads, broker, waited, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
+    const [threads, process, broker, waited, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([
       sources.memory(),
+      sources.historyProcess(),
       sources.broker(),
       sources.throttled(),
       sources.engine(),
       sources.journalBytes(),
       sources.notifications(),
     ]);
+    if (process !== null) setHistory(process);
     for (const { thread, ...kinds } of threads) {
       for (const [kind, bytes] of Object.entries(kinds)) memory.set({ thread, kind }, bytes);
     }

@@ -28,12 +28,18 @@ const SCHEMA = `
   create temp table if not exists incoming as from readings limit 0;
 `;
 
-interface Options {
-  readonly path: string;
-  readonly metrics: MetricTable;
-  readonly unitOf: (metric: string) => string;
-  /** What DuckDB may use, MiB; beyond it, it writes to the disk. */
+/** What DuckDB may use. */
+export interface DuckdbLimits {
+  /** Of memory, MiB; beyond it, it writes to the disk. */
   readonly memoryMiB?: number;
+  /** Of its log, MiB, before that is brought into the file. What is in the log is in memory, too. */
+  readonly walMiB?: number;
+}
+
+interface Options extends DuckdbLimits {
+  readonly path: string;
+  readonly metrics: Pick<MetricTable, 'idOf'>;
+  readonly unitOf: (metric: string) => string;
 }
 
 /**
@@ -45,9 +51,9 @@ export function createDuckdbHistory(options: Options): HistoryStore & HistoryUpk
 
 class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   readonly #path: string;
-  readonly #metrics: MetricTable;
+  readonly #metrics: Pick<MetricTable, 'idOf'>;
   readonly #unitOf: (metric: string) => string;
-  readonly #memoryMiB: number;
+  readonly #limits: Required<DuckdbLimits>;
   readonly #latest = new Latest();
   readonly #numbering: Numbering;
   #instance: DuckDBInstance | null = null;
@@ -60,18 +66,22 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   #writing: Promise<unknown> = Promise.resolve();
   readonly #results = new Turns(RESULTS_AT_ONCE);
 
-  constructor({ path, metrics, unitOf, memoryMiB = 1_024 }: Options) {
+  constructor({ path, metrics, unitOf, memoryMiB = 1_024, walMiB = 32 }: Options) {
     this.#path = path;
     this.#metrics = metrics;
     this.#unitOf = unitOf;
-    this.#memoryMiB = memoryMiB;
+    this.#limits = { memoryMiB, walMiB };
     this.#numbering = new Numbering(metrics);
   }
 
   async start(): Promise<void> {
     try {
       removeExports(this.#path);
-      const limits = { memory_limit: `${this.#memoryMiB}MiB`, max_temp_directory_size: await spillOf(this.#path) };
+      const limits = {
+        memory_limit: `${this.#limits.memoryMiB}MiB`,
+        checkpoint_threshold: `${this.#limits.walMiB}MiB`,
+        max_temp_directory_size: await spillOf(this.#path),
+      };
       this.#instance = await DuckDBInstance.create(this.#path, { ...SETTINGS, ...limits });
       this.#writer = await this.#instance.connect();
       this.#statements = new Statements(this.#instance);

@@ -157,9 +157,9 @@ function spawnJournal({ config, counter, counters, toJournal, onCrash }: Parts):
 function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
   const { config, counter, counters, toBroker, onCrash } = parts;
   const { data: dir, logLevel, influx, quarantine } = config;
-  const { engineYoungMiB, duckdbMiB } = config.memory;
+  const { engineYoungMiB, duckdb } = config.memory;
   const shared = { counter, counters, broker: toBroker.port1 };
-  const data: EngineThreadData = { dir, logLevel, influx, quarantine, duckdbMiB, journalled, ...shared };
+  const data: EngineThreadData = { dir, logLevel, influx, quarantine, duckdb, journalled, ...shared };
   return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 

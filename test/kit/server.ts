@@ -43,7 +43,7 @@ export class ServerProcess {
   mqttPort = 0;
   httpPort = 0;
   output = '';
-  startWithinMs = 30_000;
+  startWithinMs = 180_000;
   /** Called with everything that it writes; `output` keeps the end of it. */
   onOutput: (text: string) => void = () => {};
   #child: ChildProcess | null = null;
