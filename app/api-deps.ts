@@ -99,6 +99,8 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       throttled: () => broker.throttled(MOST_THROTTLED),
       engine: () => engine.status(),
       clock: () => threads.journal.clock(),
+      memory: () => threads.memory(),
+      historyProcess: () => engine.historyProcess(),
       journalBytes: () => threads.journal.bytes(),
       openTickets: () => ofState.tickets.openCount(),
       devices: () => parts.registry.count(),

@@ -253,7 +253,7 @@ function memoryOf(machine: number) {
   return {
     engineYoungMiB: share(1 / 64, 16, 128),
     brokerYoungMiB: share(3 / 128, 24, 192),
-    duckdbMiB: share(1 / 8, 128, 1_024),
+    duckdb: { memoryMiB: share(1 / 8, 128, 1_024), walMiB: share(1 / 64, 8, 32) },
   };
 }
 

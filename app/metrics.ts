@@ -1,5 +1,7 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Ledger, QuarantineUsage } from '../domain/index.ts';
+import type { ProcessStatus } from '../history/index.ts';
+import type { ThreadMemory } from './threads/memory.ts';
 
 /** The sources of the metrics; each is called at every scrape. */
 export interface MetricSources {
@@ -10,12 +12,15 @@ export interface MetricSources {
   throttled(): Promise<readonly { readonly id: string; readonly ms: number }[]>;
   engine(): Promise<{ head: number; rules: number; history: number }>;
   clock(): Promise<{ offsetMs: number; steps: number; doubt: string | null }>;
+  /** The process of the embedded history; null where there is none. */
+  historyProcess(): Promise<ProcessStatus | null>;
   journalBytes(): Promise<number>;
   openTickets(): number;
   devices(): number;
   notifications(): Promise<{ waiting: number; enabled: number; disabled: number }>;
   /** When the newest backup began, epoch ms; 0 where there was none. */
   newestBackupMs(): number;
+  memory(): Promise<readonly ThreadMemory[]>;
   /** Requests, connections and streams that HTTP refused since the start, by reason. */
   httpRefused(): Readonly<Record<string, number>>;
 }
@@ -53,8 +58,24 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     'When the newest complete backup since the start began; 0: none',
   );
 
+  const memory = gauge('thread_memory_bytes', 'Memory of the threads: V8 heaps, and buffers outside of them', [
+    'thread',
+    'kind',
+  ]);
+
+  const historyUp = gauge('history_process_up', 'Whether the process of the embedded history runs');
+  const historyRestarts = gauge('history_process_restarts', 'How often it was started again since the start');
+  const historyBytes = gauge('history_process_resident_bytes', 'Its resident memory');
+  const setHistory = ({ pid, restarts, residentBytes }: ProcessStatus) => {
+    historyUp.set(pid === null ? 0 : 1);
+    historyRestarts.set(restarts);
+    historyBytes.set(residentBytes);
+  };
+
   return async () => {
-    const [broker, waited, engine, clock, bytes, { waiting, enabled, disabled }] = await Promise.all([
+    const [threads, process, broker, waited, engine, clock, bytes, { waiting, enabled, disabled }] = await Promise.all([
+      sources.memory(),
+      sources.historyProcess(),
       sources.broker(),
       sources.throttled(),
       sources.engine(),
@@ -62,6 +83,10 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
       sources.journalBytes(),
       sources.notifications(),
     ]);
+    if (process !== null) setHistory(process);
+    for (const { thread, ...kinds } of threads) {
+      for (const [kind, bytes] of Object.entries(kinds)) memory.set({ thread, kind }, bytes);
+    }
     const ledger = sources.ledger();
     for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
     for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);

@@ -7,6 +7,8 @@ if (major < 24) {
   );
   process.exit(1);
 }
+// For the process of the history: an arena for each of its threads would keep what they freed.
+process.env.MALLOC_ARENA_MAX ??= '2';
 const { setFlagsFromString } = await import('node:v8');
 // A thread's collector marks its heap in that thread then, not in helper threads on the broker's core
 // (docs/performance.md).

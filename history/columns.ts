@@ -47,7 +47,7 @@ export function pick(batches: readonly ReadingColumns[], places: readonly RowPla
 
 /** The numbers that the DuckDB file gives to devices and metrics. Call `load` first. */
 export class Numbering {
-  readonly #metrics: MetricTable;
+  readonly #metrics: Pick<MetricTable, 'idOf'>;
   readonly #deviceIds = new Map<string, { id: number; district: string }>();
   readonly #metricIds = new Map<string, number>();
   readonly #deviceNames: string[] = [];
@@ -56,7 +56,7 @@ export class Numbering {
   readonly #deviceOf: (number | undefined)[] = [];
   readonly #metricOf: (number | undefined)[] = [];
 
-  constructor(metrics: MetricTable) {
+  constructor(metrics: Pick<MetricTable, 'idOf'>) {
     this.#metrics = metrics;
   }
 

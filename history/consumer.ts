@@ -134,8 +134,8 @@ export class HistoryConsumer {
   }
 
   #gather(): void {
-    // Nothing is added to a batch that the history has and the state file has not.
-    if (this.#stored !== null) return;
+    // Nothing is added to a batch that the history has, or may have.
+    if (this.#stored !== null || this.#failures > 0) return;
     // A batch must lie wholly before or wholly after the history's cursor.
     const cursor = this.#deps.history.cursor();
     const edge = this.#settled < cursor ? cursor : Number.POSITIVE_INFINITY;

@@ -5,9 +5,8 @@ import { type HistoryStore, LamppostError } from '../domain/index.ts';
 import { scanDuckdb } from './scan.ts';
 import { Statements } from './statements.ts';
 
-// One thread of its own beside this one: the engine needs the other core. A WAL of 64 MiB is folded in every 10 M
-// readings or so; a smaller one means more rewriting, a larger one a longer start after a crash.
-export const SETTINGS = { threads: '1', checkpoint_threshold: '64MB' };
+// One thread of its own beside this one: the engine needs the other core.
+export const SETTINGS = { threads: '1' };
 
 /**
  * The part of the free space on the disk that statements may use for what does not fit into memory, and the most, bytes:

@@ -29,12 +29,18 @@ const SCHEMA = `
   create temp table if not exists incoming as from readings limit 0;
 `;
 
-interface Options {
-  readonly path: string;
-  readonly metrics: MetricTable;
-  readonly unitOf: (metric: string) => string;
-  /** What DuckDB may use, MiB; beyond it, it writes to the disk. */
+/** What DuckDB may use. */
+export interface DuckdbLimits {
+  /** Of memory, MiB; beyond it, it writes to the disk. */
   readonly memoryMiB?: number;
+  /** Of its log, MiB, before that is brought into the file. What is in the log is in memory, too. */
+  readonly walMiB?: number;
+}
+
+interface Options extends DuckdbLimits {
+  readonly path: string;
+  readonly metrics: Pick<MetricTable, 'idOf'>;
+  readonly unitOf: (metric: string) => string;
   readonly log?: Pick<Logger, 'warn'>;
 }
 
@@ -47,9 +53,9 @@ export function createDuckdbHistory(options: Options): HistoryStore & HistoryUpk
 
 class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   readonly #path: string;
-  readonly #metrics: MetricTable;
+  readonly #metrics: Pick<MetricTable, 'idOf'>;
   readonly #unitOf: (metric: string) => string;
-  readonly #memoryMiB: number;
+  readonly #limits: Required<DuckdbLimits>;
   readonly #log: Pick<Logger, 'warn'> | undefined;
   readonly #latest = new Latest();
   readonly #numbering: Numbering;
@@ -63,19 +69,23 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   #writing: Promise<unknown> = Promise.resolve();
   readonly #results = new Turns(RESULTS_AT_ONCE);
 
-  constructor({ path, metrics, unitOf, memoryMiB = 1_024, log }: Options) {
+  constructor({ path, metrics, unitOf, memoryMiB = 1_024, walMiB = 32, log }: Options) {
     this.#log = log;
     this.#path = path;
     this.#metrics = metrics;
     this.#unitOf = unitOf;
-    this.#memoryMiB = memoryMiB;
+    this.#limits = { memoryMiB, walMiB };
     this.#numbering = new Numbering(metrics);
   }
 
   async start(): Promise<void> {
     try {
       removeExports(this.#path);
-      const limits = { memory_limit: `${this.#memoryMiB}MiB`, max_temp_directory_size: await spillOf(this.#path) };
+      const limits = {
+        memory_limit: `${this.#limits.memoryMiB}MiB`,
+        checkpoint_threshold: `${this.#limits.walMiB}MiB`,
+        max_temp_directory_size: await spillOf(this.#path),
+      };
       this.#instance = await openDuckdb(this.#path, { ...SETTINGS, ...limits }, (at) =>
         this.#log?.warn({ at }, 'the log of the history ended in an entry that is not whole, and is cut there'),
       );

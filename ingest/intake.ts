@@ -28,8 +28,10 @@ export const INTAKE_SCHEMA: RoomSchema = {
   ],
 };
 
-/** About 45 MB at the most. */
-const CACHED_READINGS = 1_500_000;
+/** Bounds what is kept for a consumer that is behind: about 48 MB. */
+const CACHED_BYTES = 48 * 1024 ** 2;
+/** What an outcome without a reading holds, and each reading and each device in it, bytes. */
+const BYTES = { outcome: 3_000, reading: 32, tally: 120 } as const;
 
 /**
  * Turns blocks into outcomes. New blocks must come in order; blocks that were read before may come again at any time.
@@ -88,6 +90,11 @@ export class Intake {
    */
   recall(seq: number): Outcome | undefined {
     return this.#recent.get(seq);
+  }
+
+  /** Forgets the outcomes up to a block that every consumer has taken. */
+  forget(taken: number): void {
+    this.#recent.forget(taken);
   }
 
   /** Returns the number of the newest block that was read. */
@@ -164,10 +171,10 @@ export class Intake {
   }
 }
 
-/** The newest outcomes, bounded by the readings and refusals in them. */
+/** The newest outcomes, bounded by their bytes. */
 class OutcomeCache {
   readonly #kept = new Map<number, Outcome>();
-  #weight = 0;
+  #bytes = 0;
 
   get(seq: number): Outcome | undefined {
     return this.#kept.get(seq);
@@ -175,18 +182,28 @@ class OutcomeCache {
 
   put(outcome: Outcome): void {
     this.#kept.set(outcome.block.seq, outcome);
-    this.#weight += weightOf(outcome);
+    this.#bytes += bytesOf(outcome);
+    this.#dropWhile(() => this.#bytes > CACHED_BYTES && this.#kept.size > 1);
+  }
+
+  forget(taken: number): void {
+    this.#dropWhile((seq) => seq <= taken);
+  }
+
+  /** Drops the oldest, one after the other. */
+  #dropWhile(isDue: (seq: number) => boolean): void {
     for (const [seq, oldest] of this.#kept) {
-      if (this.#weight <= CACHED_READINGS || this.#kept.size === 1) break;
+      if (!isDue(seq)) break;
       this.#kept.delete(seq);
-      this.#weight -= weightOf(oldest);
+      this.#bytes -= bytesOf(oldest);
     }
   }
 }
 
-/** In readings, of 32 bytes each: a refusal holds the payload of its message. */
-function weightOf(outcome: Outcome): number {
-  return 1 + outcome.readings.length + outcome.replaced.length + refusedBytes(outcome) / 32;
+/** A refusal holds the payload of its message. */
+function bytesOf(outcome: Outcome): number {
+  const rows = outcome.readings.length + outcome.replaced.length;
+  return BYTES.outcome + rows * BYTES.reading + outcome.tallies.length * BYTES.tally + refusedBytes(outcome);
 }
 
 function parseBody<T>(body: Uint8Array): T {

@@ -21,6 +21,8 @@ interface Deps {
   readonly onOutcomes: (outcomes: readonly Outcome[]) => void;
   /** Deletes what is not needed any more before a block that every consumer has. */
   readonly prune: (seq: number) => void;
+  /** Called with the block that both consumers have taken: what was kept of it in memory is not needed any more. */
+  readonly taken: (seq: number) => void;
   /** Called with the block up to which the journal is not needed any more. */
   readonly release: (seq: number) => void;
 }
@@ -134,8 +136,10 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
       const seen = Atomics.load(counter, 0);
       const step = history.step(false);
       storing = embedded ? step.catch(() => {}) : storing;
-      if (await step) release();
-      else await untilCommit(seen, history.gathers() ? BATCH_MS : IDLE_MS);
+      if (await step) {
+        deps.taken(Math.min(history.cursor(), rules.cursor()));
+        release();
+      } else await untilCommit(seen, history.gathers() ? BATCH_MS : IDLE_MS);
     }
   }
 

@@ -25,9 +25,10 @@ import {
   sessionEventOf,
 } from '../../events/index.ts';
 import {
-  createDuckdbHistory,
+  createDuckdbProcess,
   createHistoryConsumer,
   createInfluxHistory,
+  type DuckdbLimits,
   type InfluxSettings,
 } from '../../history/index.ts';
 import {
@@ -60,8 +61,7 @@ export interface EngineThreadData {
   readonly clock: SharedArrayBuffer;
   /** The newest block that was in the journal before this start. */
   readonly journalled: number;
-  /** What DuckDB may use of memory, MiB. */
-  readonly duckdbMiB: number;
+  readonly duckdb: DuckdbLimits;
   readonly quarantine: QuarantineLimits;
   /** How long entries of the audit trail are kept, ms. */
   readonly auditMs: number;
@@ -92,10 +92,14 @@ const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
 const intake = new Intake(db, context).open();
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
+const units = () => {
+  const known = context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.values() ?? [];
+  return Object.fromEntries([...known].map(({ id, unit }) => [id, unit]));
+};
 const { metrics } = context;
 const embedded =
   data.influx === null
-    ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB, log })
+    ? createDuckdbProcess({ path: join(data.dir, 'history.duckdb'), metrics, units, limits: data.duckdb, log })
     : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
 const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs });
@@ -211,6 +215,7 @@ const loops = createConsumerLoops({
   clock: steady,
   log,
   onOutcomes: feed,
+  taken: (seq) => intake.forget(seq),
   prune: (seq) =>
     transact(db, () => {
       intake.prune(seq);
@@ -282,9 +287,11 @@ const functions = {
     head: journal.head().seq,
     rules: rules.cursor(),
     history: consumer.cursor(),
-    trouble: consumer.trouble(),
+    trouble: embedded?.trouble() ?? consumer.trouble(),
     replayed: consumer.replayed(),
   }),
+  /** The process of the embedded history; null with InfluxDB. */
+  historyProcess: async () => (await embedded?.status()) ?? null,
   explain: (rule: string, group: string) => rules.explain(rule, group),
   explainDevice: (device: string) => rules.explainDevice(device),
   discard: (ids: readonly string[], by: string, note: string) => quarantine.discard(ids, by, note, clock.now()),

@@ -12,6 +12,7 @@ import type { Steps } from '../steps.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';
 import type { EngineThread, EngineThreadData } from './engine.ts';
 import type { JournalThread, JournalThreadData } from './journal.ts';
+import { memoryOfThreads, type ThreadMemory } from './memory.ts';
 import type { NotifyThread, NotifyThreadData } from './notify.ts';
 import { type Remote, spawn, type Thread, within } from './rpc.ts';
 import { createSharedCounters } from './shared-counters.ts';
@@ -28,6 +29,8 @@ export interface Threads {
   readonly mqtt: Awaited<ReturnType<Remote<BrokerThread>['start']>>;
   /** Appends what changed in the registry since the last call to the journal. */
   journalDevices(): Promise<void>;
+  /** Returns what each thread has of memory. */
+  memory(): Promise<ThreadMemory[]>;
   /** Calls the listener when events were added; returns how to stop listening. */
   onAppended(listener: () => void): () => void;
   /** Calls the listener with what the engine decides about actions, once it is on disk. */
@@ -132,6 +135,13 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     subscriptions: within<Subscriptions>(notify.call, 'subscriptions'),
     mqtt,
     journalDevices,
+    memory: () =>
+      memoryOfThreads({
+        journal: journal.worker,
+        engine: engine.worker,
+        broker: broker.worker,
+        notify: notify.worker,
+      }),
     onAppended(listener) {
       appended.add(listener);
       return () => appended.delete(listener);
@@ -157,10 +167,10 @@ function spawnJournal({ config, clock, counter, counters, toJournal, onCrash }: 
 function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
   const { config, clock, counter, counters, toBroker, onCrash } = parts;
   const { data: dir, logLevel, influx, quarantine } = config;
-  const { engineYoungMiB, duckdbMiB } = config.memory;
+  const { engineYoungMiB, duckdb } = config.memory;
   const shared = { clock: clock.buffer, counter, counters, broker: toBroker.port1 };
   const auditMs = config.keep.auditDays * DAY_MS;
-  const data: EngineThreadData = { dir, logLevel, influx, quarantine, auditMs, duckdbMiB, journalled, ...shared };
+  const data: EngineThreadData = { dir, logLevel, influx, quarantine, auditMs, duckdb, journalled, ...shared };
   return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 

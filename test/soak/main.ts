@@ -1,6 +1,7 @@
 /**
  * `npm run soak`: every attack for a minute each, under the normal load; prints a table. `npm run soak -- --faults`:
  * faults of disk, power, clock and process for an hour, under a steady load; prints a table and what is broken.
+ * `npm run soak -- --memory`: what the server takes of memory under a steady load.
  */
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -9,12 +10,13 @@ import { FAULTS } from '../kit/faults/faults.ts';
 import { summaryOf } from '../kit/faults/summary.ts';
 import { Arena, STRICT, tableOf } from '../kit/hostile/arena.ts';
 import { ATTACKS } from '../kit/hostile/attacks/index.ts';
+import { memoryTable, soakMemory } from './memory.ts';
 
 const { values } = parseArgs({
   options: {
     /** Faults instead of attacks. */
     faults: { type: 'boolean', default: false },
-    /** How long faults are injected. */
+    /** How long faults are injected, or the load goes on. */
     minutes: { type: 'string', default: '60' },
     /** Which faults come when. */
     seed: { type: 'string', default: '1' },
@@ -31,8 +33,16 @@ const { values } = parseArgs({
     only: { type: 'string' },
     /** Whether a verdict on times counts at once, without a second look. */
     once: { type: 'boolean', default: false },
+    /** Only memory under a load. */
+    memory: { type: 'boolean', default: false },
   },
 });
+if (values.memory) {
+  const minutes = Number(values.minutes);
+  const samples = await soakMemory(minutes, Math.max(10_000, minutes * 2_000));
+  process.stdout.write(`${memoryTable(samples)}\n`);
+  process.exit(0);
+}
 const known = Object.keys(values.faults ? FAULTS : ATTACKS);
 const names = values.only?.split(',') ?? known;
 const unknown = names.filter((name) => !known.includes(name));
