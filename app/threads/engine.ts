@@ -43,6 +43,7 @@ import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
+import { timed } from '../steps.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
 import { createThreadEffects } from './effects.ts';
@@ -77,7 +78,7 @@ const db = openStateFile(data.dir);
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
 const context = createContext(db, (control: CityControl) => parseCity(control).city);
-const intake = new Intake(db, context).open();
+const intake = await timed(log, 'seen keys', () => new Intake(db, context).open());
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
 const { metrics } = context;
 const embedded =
@@ -153,7 +154,7 @@ function feed(outcomes: readonly Outcome[]): void {
   });
 }
 
-await history.start();
+await timed(log, 'history opens', () => history.start());
 const quarantine = createQuarantineStore(db, data.quarantine);
 const consumer = createHistoryConsumer(
   {
@@ -170,7 +171,7 @@ const consumer = createHistoryConsumer(
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
 );
 refuseStrangers();
-rules.start();
+await timed(log, 'rules start', () => rules.start());
 const loops = createConsumerLoops({
   counter: data.counter,
   counters: data.counters,
