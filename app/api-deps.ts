@@ -20,6 +20,7 @@ import {
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './metrics.ts';
+import { readinessOf } from './readiness.ts';
 import { remoteHistory } from './threads/batches.ts';
 import type { Threads } from './threads/start.ts';
 
@@ -83,10 +84,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     citizens: parts.citizens,
     webhooks: threads.webhooks,
     subscriptions: threads.subscriptions,
-    async readiness() {
-      const { trouble } = await engine.status();
-      return { ready: trouble === null, reasons: trouble === null ? [] : [`history: ${trouble}`] };
-    },
+    readiness: async () => readinessOf(await engine.status()),
     metrics: createMetrics({
       ledger: () => ledger.read()!,
       quarantine: () => quarantine.usage(),

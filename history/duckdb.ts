@@ -78,6 +78,9 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
       await this.#writer.run(SCHEMA + ROLLUP_SCHEMA);
       await this.#load();
     } catch (cause) {
+      // So that it can be tried again.
+      this.#instance?.closeSync();
+      this.#instance = null;
       throw faultOf(`the history ${this.#path} cannot be opened`, cause);
     }
   }

@@ -12,7 +12,7 @@ import {
   type RulesConsumer,
   rulesInForce,
 } from '../../../rules/index.ts';
-import type { RoomSchema } from '../../../store/index.ts';
+import { atOnce, type RoomSchema } from '../../../store/index.ts';
 import {
   copyState,
   openIntake,
@@ -196,7 +196,7 @@ export class Run {
     };
     const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects };
     const consumer = createRulesConsumer({ ...deps, log, rulesOf: this.#parse, onEffects() {} });
-    consumer.start();
+    atOnce(consumer.start());
     return { path, db, intake, consumer };
   }
 
