@@ -21,6 +21,7 @@ import type {
 } from '../tickets/index.ts';
 import type { Refusals } from './edge/index.ts';
 import type { Queries } from './queries.ts';
+import type { Readiness } from './readiness.ts';
 
 /** The same functions with results that come later: another thread or the journal has them. */
 type Later<T> = {
@@ -112,7 +113,7 @@ export interface ApiDeps {
   };
   readonly webhooks: Later<Webhooks>;
   readonly subscriptions: Later<Subscriptions>;
-  readiness(): Promise<{ ready: boolean; reasons: readonly string[] }>;
+  readiness(): Promise<Readiness>;
   /** Text in Prometheus' format. */
   metrics(): Promise<string>;
   /** Takes the bytes of one MQTT connection over WebSocket. */

@@ -82,6 +82,9 @@ export function createApi(services: ApiDeps, options: ApiOptions): Api {
       const { acceptWebSocket } = deps;
       const sockets = acceptWebSockets(app.server, { ...edge, connections, refusals, acceptWebSocket });
       app.server.once('close', () => sockets.close());
+      await app.ready();
+      // It takes a third of a second, which nobody who asks has to wait for then; it is made once.
+      app.swagger();
       await app.listen({ host: options.host, port: options.port });
       started = true;
     },

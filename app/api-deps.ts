@@ -21,6 +21,7 @@ import {
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './metrics.ts';
+import { readinessOf } from './readiness.ts';
 import { remoteHistory } from './threads/batches.ts';
 import type { Threads } from './threads/start.ts';
 
@@ -86,11 +87,11 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     webhooks: threads.webhooks,
     subscriptions: threads.subscriptions,
     async readiness() {
-      const [{ trouble }, { doubt, believedInMs }] = await Promise.all([engine.status(), threads.journal.clock()]);
-      const reasons = trouble === null ? [] : [`history: ${trouble}`];
+      const [status, { doubt, believedInMs }] = await Promise.all([engine.status(), threads.journal.clock()]);
+      const found = readinessOf(status);
+      if (doubt === null) return found;
       // Devices and people are served: the log's own time goes on.
-      if (doubt !== null) reasons.push(`clock: ${CLOCK_DOUBTS[doubt]}; ${untilBelieved(believedInMs)}`);
-      return { ready: trouble === null, reasons };
+      return { ...found, reasons: [...found.reasons, `clock: ${CLOCK_DOUBTS[doubt]}; ${untilBelieved(believedInMs)}`] };
     },
     metrics: createMetrics({
       ledger: () => ledger.read()!,

@@ -1,5 +1,13 @@
 import type { Logger } from 'pino';
 
+/** Does a phase of the start and logs how long it took, for who looks for what makes a start long. */
+export async function timed<T>(log: Pick<Logger, 'debug'>, phase: string, work: () => T | Promise<T>): Promise<T> {
+  const from = performance.now();
+  const made = await work();
+  log.debug({ phase, ms: Math.round(performance.now() - from) }, 'a phase of the start');
+  return made;
+}
+
 interface Step {
   readonly name: string;
   undo(): unknown;
@@ -25,7 +33,7 @@ export class Steps {
 
   /** Does a step and returns what it made. What it throws is thrown on; it then counts as not done. */
   async do<T>(name: string, make: () => T | Promise<T>, undo: (made: T) => unknown): Promise<T> {
-    const made = await make();
+    const made = await timed(this.#log, name, make);
     this.#done.push({ name, undo: () => undo(made) });
     this.#onStep(name);
     return made;

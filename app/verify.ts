@@ -7,7 +7,7 @@ import { type Block, type City, type CityControl, type Clock, LamppostError } fr
 import { createContext, Intake } from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
 import { createConsumerStore, createRulesConsumer, type Progress } from '../rules/index.ts';
-import { compareFiles, type TableDifference } from '../store/index.ts';
+import { atOnce, compareFiles, type TableDifference } from '../store/index.ts';
 import { createThreadEffects } from './threads/effects.ts';
 import { openStateFile } from './threads/state.ts';
 
@@ -71,7 +71,8 @@ export function remakeState(
       blocks,
       onEffects() {},
     });
-    rules.start();
+    atOnce(intake.restore());
+    atOnce(rules.start());
     while (rules.step().length > 0);
     rules.checkpoint();
   } finally {

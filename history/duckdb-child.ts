@@ -2,7 +2,13 @@
 import { writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import pino from 'pino';
-import { LamppostError, type ReadingsFilter, type ReadingsQuery, type ReadOptions, type ScanQuery } from '../domain/index.ts';
+import {
+  LamppostError,
+  type ReadingsFilter,
+  type ReadingsQuery,
+  type ReadOptions,
+  type ScanQuery,
+} from '../domain/index.ts';
 import { serveParent } from './calls.ts';
 import { createDuckdbHistory, type DuckdbLimits } from './duckdb.ts';
 import { ColumnReceiver, type SentColumns } from './sent-columns.ts';

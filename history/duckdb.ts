@@ -95,6 +95,9 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
       await this.#load();
       this.#foldLog();
     } catch (cause) {
+      // So that it can be tried again.
+      this.#instance?.closeSync();
+      this.#instance = null;
       throw faultOf(`the history ${this.#path} cannot be opened`, cause);
     }
   }

@@ -1,12 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import {
-  type ActionsControl,
-  type Block,
-  type CityControl,
-  type ClockControl,
-  type DevicesControl,
-  type RuleControl,
-} from '../domain/index.ts';
+import type { ActionsControl, Block, CityControl, ClockControl, DevicesControl, RuleControl } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import type { CityVersion, Context } from './context.ts';
 import { Dedupe } from './dedupe.ts';
@@ -61,14 +54,20 @@ export class Intake {
     this.#dropSeen = db.prepare('delete from seen where last < ?');
   }
 
-  /** Reads the state back from the state file: before the first block. */
+  /** Reads from the state file how far it had come; the seen keys come with `restore`. */
   open(): this {
     this.#head = Number(this.#db.prepare('select seq from intake').get()?.seq ?? 0);
-    for (const row of this.#db.prepare('select entries from seen order by last').iterate()) {
-      this.#seen.restore(row.entries as Uint8Array);
-    }
     this.#horizon.open();
     return this;
+  }
+
+  /** Steps that read the seen keys back, some at a time: all of them before the first block. */
+  *restore(): Generator<void, void, undefined> {
+    const next = this.#db.prepare('select last, entries from seen where last > ? order by last limit 1');
+    for (let row = next.get(-1); row !== undefined; row = next.get(row.last!)) {
+      this.#seen.restore(row.entries as Uint8Array);
+      yield;
+    }
   }
 
   /** Returns what a block means; from the cache where it was read recently. Throws where a block was left out. */

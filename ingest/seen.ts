@@ -32,6 +32,11 @@ export class SeenKeys {
 
   /** Records metrics as accepted by the message `at.position`. */
   add(at: SeenPlace, mask: number, hashes: Int32Array): void {
+    this.#insert(at, mask, hashes);
+    this.#added.push(at, mask, hashes);
+  }
+
+  #insert(at: SeenPlace, mask: number, hashes: Int32Array): void {
     let lanes = this.#series[at.device];
     if (lanes === undefined) {
       lanes = [];
@@ -44,7 +49,6 @@ export class SeenKeys {
     }
     series.insert(at, mask, hashes, this.#keepFrom);
     this.bytes += ENTRY_BYTES + HASH_BYTES * bitCount(mask);
-    this.#added.push(at, mask, hashes);
   }
 
   /** Returns what was added and is not yet in the state file, null where nothing was. `last` is its newest message. */
@@ -62,8 +66,7 @@ export class SeenKeys {
 
   /** Reads back what `added` returned. */
   restore(blob: Uint8Array): void {
-    readEntries(blob, (at, mask, hashes) => this.add(at, mask, hashes));
-    this.#added = new EntryLog();
+    readEntries(blob, (at, mask, hashes) => this.#insert(at, mask, hashes));
   }
 
   /** Frees the entries of messages before `keepFrom`, also those of devices that no longer send. */

@@ -90,8 +90,10 @@ export interface BlockEffects {
  * leads to the same state, since the engine is a function of the journal (promise 4).
  */
 export interface RulesConsumer extends Pick<RuleEngine, 'explain' | 'explainDevice'> {
-  /** Restores the state as it was at the cursor. */
-  start(): void;
+  /**
+   * Steps that restore the state as it was at the cursor, a block at a time; `step` may be called after the last one.
+   */
+  start(): Generator<void, void, undefined>;
   /**
    * Reads the next blocks and returns their outcomes (empty: nothing new); those of a failed commit come with the next
    * step.
@@ -100,6 +102,8 @@ export interface RulesConsumer extends Pick<RuleEngine, 'explain' | 'explainDevi
   /** Writes cursor and windows. */
   checkpoint(): void;
   cursor(): number;
+  /** The block that the state in memory is of: before the cursor while `start` runs, past it until the next commit. */
+  reached(): number;
   /** The block after which the next start needs the journal. */
   checkpointed(): number;
   rules(): readonly Rule[];
@@ -146,6 +150,7 @@ class Consumer implements RulesConsumer {
   readonly #store: ReturnType<typeof createConsumerStore>;
   #rules: readonly Rule[] = [];
   #cursor = 0;
+  #reached = 0;
   #committed = 0;
   #committedAt: number;
   #checkpoint = 0;
@@ -165,6 +170,10 @@ class Consumer implements RulesConsumer {
 
   cursor(): number {
     return this.#committed;
+  }
+
+  reached(): number {
+    return Math.max(this.#reached, this.#cursor);
   }
 
   checkpointed(): number {
@@ -187,16 +196,19 @@ class Consumer implements RulesConsumer {
     return this.#engine.explainDevice(device);
   }
 
-  start(): void {
+  *start(): Generator<void, void, undefined> {
     const progress = this.#store.progress();
     if (progress === null) return;
-    this.#cursor = this.#committed = progress.cursor;
+    this.#committed = progress.cursor;
+    this.#reached = progress.checkpoint;
     this.#checkpoint = progress.checkpoint;
     const moment = { seq: this.#checkpoint, atMs: 0 };
     this.#configure(moment);
     for (const device of this.#deps.context.devicesAt(this.#checkpoint)) this.#engine.deviceChanged(device, moment);
     this.#engine.restore(this.#store.states());
-    this.#replayToCursor();
+    yield;
+    yield* this.#replayTo(progress.cursor);
+    this.#cursor = progress.cursor;
   }
 
   step(): readonly Outcome[] {
@@ -323,14 +335,15 @@ class Consumer implements RulesConsumer {
     return blocks;
   }
 
-  #replayToCursor(): void {
-    for (let seq = this.#checkpoint; seq < this.#cursor; ) {
-      const blocks = this.#blocksAfter(seq).filter((block) => block.seq <= this.#cursor);
+  *#replayTo(cursor: number): Generator<void, void, undefined> {
+    while (this.#reached < cursor) {
+      const blocks = this.#blocksAfter(this.#reached).filter((block) => block.seq <= cursor);
       if (blocks.length === 0)
-        throw new Error(`the journal lacks blocks ${seq + 1} to ${this.#cursor}, which the rules need`);
+        throw new Error(`the journal lacks blocks ${this.#reached + 1} to ${cursor}, which the rules need`);
       for (const block of blocks) {
         this.#decide(this.#deps.intake.outcome(block));
-        seq = block.seq;
+        this.#reached = block.seq;
+        yield;
       }
     }
   }

@@ -5,12 +5,15 @@ import { JSON_SCHEMAS } from '../../events/index.ts';
 import { ASYNCAPI } from '../asyncapi/document.ts';
 import type { ApiDeps } from '../deps.ts';
 import { PAGE_CSP } from '../edge/index.ts';
+import { ReadinessSchema } from '../readiness.ts';
 import { found, Name } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const OTHERS = Object.keys(JSON_SCHEMAS).filter((name) => !(EVENT_TYPES as readonly string[]).includes(name));
 const Health = z.object({ status: z.literal('ok') });
-const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).readonly() });
+const ReadyQuery = z.object({
+  for: z.enum(['devices', 'all']).default('all').describe('`devices`: 200 as soon as devices are accepted'),
+});
 const JsonSchemaResponse = z.looseObject({});
 
 /** The state of the process, the documents of the API, and the pages of `console/`. */
@@ -30,13 +33,14 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
       config: always,
       schema: {
         tags,
-        summary: '200 when everything works, else 503 with the reasons',
-        response: { 200: Readiness, 503: Readiness },
+        summary: '200 when everything works, else 503 with the reasons; a part that catches up is ready',
+        querystring: ReadyQuery,
+        response: { 200: ReadinessSchema, 503: ReadinessSchema },
       },
     },
-    async (_request, reply) => {
-      const { ready, reasons } = await readiness();
-      return reply.code(ready ? 200 : 503).send({ ready, reasons });
+    async ({ query }, reply) => {
+      const found = await readiness();
+      return reply.code(found.ready || query.for === 'devices' ? 200 : 503).send(found);
     },
   );
   app.get(

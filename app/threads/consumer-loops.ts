@@ -14,6 +14,8 @@ interface Deps {
   readonly startedAt: number;
   readonly rules: RulesConsumer;
   readonly history: HistoryConsumer;
+  /** Whether the history is open: until then its blocks wait in the journal. */
+  readonly isOpen: () => boolean;
   /** Whether the history is written in this thread too. */
   readonly embedded: boolean;
   readonly clock: Clock;
@@ -37,6 +39,8 @@ export interface ConsumerLoops {
 
 const CHECKPOINT_MS = 30_000;
 const CHECKPOINT_BLOCKS = 20_000;
+// What a start after a crash decides again at the most: a second's work.
+const CHECKPOINT_MESSAGES = 131_072;
 // A commit wakes the consumers at once; a batch that waits to be old enough is checked from time to time.
 const IDLE_MS = 1_000;
 const BATCH_MS = 100;
@@ -53,13 +57,15 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** Returns the loops; nothing runs until `start`. */
 export function createConsumerLoops(deps: Deps): ConsumerLoops {
-  const { counter, counters, startedAt, rules, history, embedded, clock, log } = deps;
+  const { counter, counters, startedAt, rules, history, isOpen, embedded, clock, log } = deps;
   /** The history's current step. */
   let storing: Promise<unknown> = Promise.resolve();
   /** The number of messages up to the newest block that the rules took, and before the first one since the start. */
   let decided = 0;
   let decidedBefore: number | null = null;
   let checkpointAt = clock.now();
+  /** `decided` at the newest checkpoint. */
+  let decidedAtCheckpoint: number | null = null;
   let released = 0;
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
@@ -74,10 +80,15 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   }
 
   function checkpointIfDue(): void {
+    decidedAtCheckpoint ??= decidedBefore ?? decided;
     const isOld = clock.now() - checkpointAt >= CHECKPOINT_MS;
-    if (!isOld && rules.cursor() - rules.checkpointed() < CHECKPOINT_BLOCKS) return;
-    checkpointAt = clock.now();
+    const isLong = rules.cursor() - rules.checkpointed() >= CHECKPOINT_BLOCKS;
+    if (!isOld && !isLong && decided - decidedAtCheckpoint < CHECKPOINT_MESSAGES) return;
+    decidedAtCheckpoint = decided;
     rules.checkpoint();
+    if (!isOld && !isLong) return;
+    checkpointAt = clock.now();
+    // Rarely, since it looks at every key.
     deps.prune(Math.min(rules.checkpointed(), history.cursor()));
   }
 
@@ -127,14 +138,14 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   }
 
   function isHistoryBehind(): boolean {
-    if (!embedded || history.trouble() !== null) return false;
+    if (!embedded || !isOpen() || history.trouble() !== null) return false;
     return decided - (history.messages() ?? decidedBefore ?? decided) > MOST_UNSTORED;
   }
 
   async function store(): Promise<void> {
     while (!stopping) {
       const seen = Atomics.load(counter, 0);
-      const step = history.step(false);
+      const step = isOpen() ? history.step(false) : Promise.resolve(false);
       storing = embedded ? step.catch(() => {}) : storing;
       if (await step) {
         deps.taken(Math.min(history.cursor(), rules.cursor()));

@@ -43,12 +43,14 @@ import {
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
-import { diskFault, transact } from '../../store/index.ts';
+import { diskFault, inTurns, transact } from '../../store/index.ts';
 import { createTicketReader, type Rating, type Request, type TicketService } from '../../tickets/index.ts';
+import { timed } from '../steps.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
 import { createThreadEffects } from './effects.ts';
 import { collectAfterStart } from './memory.ts';
+import { createHistoryOpening } from './opening.ts';
 import { offer, remote } from './rpc.ts';
 import { LIVE } from './shared-counters.ts';
 import { openStateFile } from './state.ts';
@@ -187,7 +189,6 @@ function feed(outcomes: readonly Outcome[]): void {
   });
 }
 
-await history.start();
 const quarantine = createQuarantineStore(db, data.quarantine);
 const consumer = createHistoryConsumer(
   {
@@ -203,14 +204,14 @@ const consumer = createHistoryConsumer(
   },
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
 );
-refuseStrangers();
-rules.start();
+const opening = createHistoryOpening({ history, stranger: () => strangers(history.cursor()), log });
 const loops = createConsumerLoops({
   counter: data.counter,
   counters: data.counters,
   startedAt: journal.head().seq,
   rules,
   history: consumer,
+  isOpen: opening.isOpen,
   embedded: embedded !== null,
   clock: steady,
   log,
@@ -224,29 +225,88 @@ const loops = createConsumerLoops({
   release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
 });
 
-/** Throws where the files are of different times: restored side by side, they would lose messages silently. */
+/** What this start found: a history opens while the consumers go on. */
+const found = {
+  head: intake.head(),
+  checkpoint: createConsumerStore(db).progress()?.checkpoint ?? 0,
+  ledger: consumer.cursor(),
+  oldest: journal.after(0, 1)[0]?.seq ?? 1,
+};
+
+/** Returns a sentence where the files are of different times: side by side they would lose messages silently. */
+function strangers(newestInHistory: number): string | null {
+  const { head, oldest, ...taken } = found;
+  const journalled = { oldest, newest: data.journalled };
+  const missing = missingBlocks({ ...taken, newest: Math.max(head, newestInHistory) }, journalled);
+  if (missing === null) return null;
+  return `the files in ${data.dir} are of different times: ${missing}; restore all of one backup`;
+}
+
 function refuseStrangers(): void {
-  const newest = Math.max(intake.head(), history.cursor());
-  const taken = { newest, checkpoint: createConsumerStore(db).progress()?.checkpoint ?? 0, ledger: consumer.cursor() };
-  const missing = missingBlocks(taken, { oldest: journal.after(0, 1)[0]?.seq ?? 1, newest: data.journalled });
-  if (missing === null) return;
-  throw new LamppostError(
-    'disk',
-    `the files in ${data.dir} are of different times: ${missing}; restore all of one backup`,
-  );
+  const why = strangers(0);
+  if (why !== null) throw new LamppostError('disk', why);
+}
+
+refuseStrangers();
+const started = {
+  startedAt: journal.head().seq,
+  startedMs: clock.now(),
+  reachedFirst: found.checkpoint,
+  historyFirst: found.ledger,
+};
+const quit = new AbortController();
+let recovered: Promise<boolean> = Promise.resolve(false);
+let isRecovered = false;
+
+/** Brings the rules to where the process before left them, in slices; resolves to false where a stop interrupts it. */
+async function recover(): Promise<boolean> {
+  try {
+    await timed(log, 'seen keys', () => inTurns(intake.restore(), quit.signal));
+    await timed(log, 'rules recover', () => inTurns(rules.start(), quit.signal));
+    isRecovered = true;
+  } catch (error) {
+    if (!quit.signal.aborted) throw error;
+  }
+  return isRecovered;
+}
+
+/** Starts the consumers: the rules once they have recovered, the history once it is open. Nobody waits for either. */
+async function consume(): Promise<void> {
+  opening.start();
+  recovered = recover();
+  if (!(await recovered)) return;
+  collectAfterStart();
+  await loops.start();
 }
 
 /** Every consumer takes what is in the journal now, and it is published; then windows are written. */
 async function drain(): Promise<void> {
+  quit.abort();
+  if (await recovered.catch(() => false)) await settle();
+  await publisher.stop();
+}
+
+async function settle(): Promise<void> {
   // What a database does not take in time is written again after the next start.
   const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
   await loops.stop();
   while (rules.step().length > 0);
   rules.checkpoint();
   const { seq } = journal.head();
-  while (consumer.cursor() < seq && (await consumer.step(true)));
+  while (opening.isOpen() && consumer.cursor() < seq && (await consumer.step(true)));
   clearTimeout(patience);
-  await publisher.stop();
+}
+
+/** The history, once it is open; throws `history` before. */
+function stored(): typeof history {
+  opening.check();
+  return history;
+}
+
+/** The embedded history, once it is open; null with InfluxDB. */
+function storedHere(): typeof embedded {
+  opening.check();
+  return embedded;
 }
 
 type SentOptions = Omit<ReadOptions, 'signal'>;
@@ -254,10 +314,9 @@ type SentOptions = Omit<ReadOptions, 'signal'>;
 const functions = {
   /** Starts the consumers, and publishes what the broker missed. */
   run() {
-    collectAfterStart();
     publisher.start();
     void restateTickets();
-    loops.start().catch((error: unknown) => {
+    consume().catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');
       setImmediate(() => {
         throw error;
@@ -270,24 +329,30 @@ const functions = {
   read: (port: MessagePort) =>
     offerBatches(
       port,
-      (signal, query: ReadingsQuery, options: SentOptions) => history.read(query, { ...options, signal }),
+      (signal, query: ReadingsQuery, options: SentOptions) => stored().read(query, { ...options, signal }),
       sliceParts,
     ),
-  latest: (port: MessagePort) => offerBatches(port, (_signal, filter: ReadingsFilter) => history.latest(filter)),
-  scan: (port: MessagePort) => offerBatches(port, (signal, query: ScanQuery) => history.scan(query, signal), scanParts),
-  count: () => history.count(),
+  latest: (port: MessagePort) => offerBatches(port, (_signal, filter: ReadingsFilter) => stored().latest(filter)),
+  scan: (port: MessagePort) =>
+    offerBatches(port, (signal, query: ScanQuery) => stored().scan(query, signal), scanParts),
+  count: () => stored().count(),
   exportParquet: (query: Omit<ReadingsQuery, 'maxPoints'>, options: SentOptions, signal: AbortSignal) =>
-    history.exportParquet(query, { ...options, signal }),
+    stored().exportParquet(query, { ...options, signal }),
   /** Does nothing with InfluxDB, which rolls up and deletes by its own rules. */
-  rollup: async (untilMs: number) => (await embedded?.rollup(untilMs)) ?? 0,
-  prune: async (beforeMs: number) => (await embedded?.prune(beforeMs)) ?? 0,
+  rollup: async (untilMs: number) => (await storedHere()?.rollup(untilMs)) ?? 0,
+  prune: async (beforeMs: number) => (await storedHere()?.prune(beforeMs)) ?? 0,
   /** Copies the embedded history; resolves to its cursor in the copy. */
-  copyHistory: (to: string) => embedded!.copyTo(to),
+  copyHistory: (to: string) => storedHere()!.copyTo(to),
   status: () => ({
+    ...started,
     head: journal.head().seq,
+    atMs: clock.now(),
+    recovered: isRecovered,
+    reached: rules.reached(),
+    open: opening.isOpen(),
     rules: rules.cursor(),
     history: consumer.cursor(),
-    trouble: embedded?.trouble() ?? consumer.trouble(),
+    trouble: opening.isOpen() ? (embedded?.trouble() ?? consumer.trouble()) : opening.trouble(),
     replayed: consumer.replayed(),
   }),
   /** The process of the embedded history; null with InfluxDB. */
@@ -299,7 +364,7 @@ const functions = {
   drain,
   /** Closes the files: after a drain, or where a start failed. */
   async stop() {
-    await history.stop();
+    await opening.stop();
     db.close();
     journal.close();
     data.broker.close();

@@ -8,7 +8,7 @@ import type { Subscriptions, Webhooks } from '../../notify/index.ts';
 import type { Credential, Registry } from '../../registry/index.ts';
 import { createCheckpointer } from '../../store/index.ts';
 import type { Config } from '../config.ts';
-import type { Steps } from '../steps.ts';
+import { type Steps, timed } from '../steps.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';
 import type { EngineThread, EngineThreadData } from './engine.ts';
 import type { JournalThread, JournalThreadData } from './journal.ts';
@@ -82,7 +82,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   const thread = <T>(name: string, make: () => Thread<T>) => steps.do(`${name} thread`, make, (made) => made.stop());
 
   const journal = await thread('journal', () => spawnJournal(parts));
-  const heads = await journal.call.heads();
+  const heads = await timed(log, 'journal opens', () => journal.call.heads());
   const journalled = await journal.call.newest();
   // What changed while the process was down enters the journal before anything else does.
   if (heads.city !== city.version) await journal.call.control('city', city, city.version);
@@ -98,14 +98,14 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     if (message.event === 'release') void journal.call.release(message.seq!);
   });
   // Returns once the engine has opened its files; the notify thread reads one of them.
-  await engine.call.status();
+  await timed(log, 'engine opens', () => engine.call.status());
   const notify = await thread('notify', () => spawnNotify(parts, city));
   appended.add(() => notify.worker.postMessage({ event: 'appended' }));
-  await notify.call.counts();
+  await timed(log, 'notify opens', () => notify.call.counts());
   const broker = await thread('broker', () => spawnBroker(parts, [...registry.credentials(), start.admin]));
 
   // Returns once the broker has opened its sessions.
-  await broker.call.counts();
+  await timed(log, 'broker opens', () => broker.call.counts());
   await notify.call.run();
   await journal.call.run();
   // Last: from here on there is something to drain.

@@ -20,9 +20,11 @@ import {
   type Report,
   type Row,
   rulesText,
+  startsTable,
   stormText,
 } from './report.ts';
 import { benchRules } from './rules.ts';
+import { startOver, starts } from './start.ts';
 import { storm } from './storm.ts';
 import { hasMosquitto, lamppost, mosquitto, type Start, stockAedes } from './subjects.ts';
 
@@ -46,6 +48,11 @@ const { values } = parseArgs({
     hostile: { type: 'boolean', default: false },
     /** Only a storm of alerts. */
     storm: { type: 'boolean', default: false },
+    /** Only starts over data folders of `sizes` MiB, which it fills; `over` is a folder that `keep` kept. */
+    start: { type: 'boolean', default: false },
+    sizes: { type: 'string', default: '280,600,1200' },
+    keep: { type: 'string' },
+    over: { type: 'string' },
   },
 });
 
@@ -82,6 +89,12 @@ if (values.hostile) {
 if (values.storm) {
   const found = await storm(profiling);
   keep('-storm', stormText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.start) {
+  const sizes = values.sizes.split(',').map(Number);
+  const found = await (values.over === undefined ? starts(sizes, values.keep ?? null) : startOver(values.over));
+  keep('-start', startsTable(found), { machine, commit, found });
   process.exit(0);
 }
 if (values.idle) {

@@ -4,6 +4,7 @@ import type { Idle } from './idle.ts';
 import type { Measured } from './load.ts';
 import type { Outage } from './outage.ts';
 import type { RuleFigures } from './rules.ts';
+import type { TimedStart } from './start.ts';
 import type { Storm, Times } from './storm.ts';
 
 export interface Row extends Measured {
@@ -112,5 +113,23 @@ export function stormText(found: Storm): string {
     `meanwhile GET /api/v1/tickets?limit=100: ${times(found.list)}`,
     `meanwhile POST acknowledge and comment: ${times(found.acts)}`,
     `the server: ${fixed(found.cores, 2)} cores, at most ${found.peakMiB} MiB`,
+  ].join('\n');
+}
+
+/** Formats starts as a Markdown table, each with its longest phases. */
+export function startsTable(starts: readonly TimedStart[]): string {
+  const longest = (phases: TimedStart['phases']) =>
+    phases
+      .toSorted(([, a], [, b]) => b - a)
+      .slice(0, 8)
+      .map(([name, ms]) => `${name} ${ms}`)
+      .join(', ');
+  return [
+    '| folder MiB | after | MQTT ms | ready ms | caught up ms | peak MiB | longest phases, ms |',
+    '| ---: | --- | ---: | ---: | ---: | ---: | --- |',
+    ...starts.map(({ dataMiB, after, mqttMs, readyMs, caughtUpMs, peakMiB, phases }) => {
+      const times = [mqttMs, readyMs, caughtUpMs].map((ms) => fixed(ms, 0));
+      return `| ${[dataMiB, after, ...times, peakMiB, longest(phases)].join(' | ')} |`;
+    }),
   ].join('\n');
 }

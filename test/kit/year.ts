@@ -28,7 +28,7 @@ import { createJournalAppender, JournalReader, JournalServer } from '../../journ
 import { createNotifier, createPoster, openDeliveries } from '../../notify/index.ts';
 import { createRegistry, hashSecret, newSecret } from '../../registry/index.ts';
 import { createRulesConsumer } from '../../rules/index.ts';
-import { transact } from '../../store/index.ts';
+import { atOnce, transact } from '../../store/index.ts';
 import { createRequestReader, createTicketReader } from '../../tickets/index.ts';
 import { jpegOf } from './citizens/pictures.ts';
 import { cityControl, parseOnce, testDir } from './ingest/intake.ts';
@@ -89,7 +89,12 @@ export class Year {
   async open() {
     const { dir, clock } = this;
     const journal = new JournalServer(
-      { path: join(dir, 'journal.sqlite'), clock, timekeeper: null, signal: { counter: new Int32Array(new SharedArrayBuffer(4)) } },
+      {
+        path: join(dir, 'journal.sqlite'),
+        clock,
+        timekeeper: null,
+        signal: { counter: new Int32Array(new SharedArrayBuffer(4)) },
+      },
       { maxBytes: 2 ** 30, retentionMs: HOUR_MS, tickMs: 2 ** 30 },
     ).open();
     const { port1, port2 } = new MessageChannel();
@@ -115,7 +120,8 @@ export class Year {
       { ...shared, history, ledger, quarantine, metrics },
       { readings: 1, ageMs: 0 },
     );
-    rules.start();
+    atOnce(intake.restore());
+    atOnce(rules.start());
     const publish = async () => true;
     const publisher = createEventPublisher({ outbox: made.outbox, publish, timers: systemTimers });
     const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));

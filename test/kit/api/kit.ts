@@ -320,7 +320,15 @@ export async function openApi(
     citizens: citizens.deps,
     webhooks: remoteOf({ ...notifier.webhooks }),
     subscriptions: remoteOf({ ...notifier.subscriptions }),
-    readiness: async () => ({ ready: false, reasons: ['history: the disk is full'] }),
+    readiness: async () => ({
+      ready: false,
+      reasons: ['history: the disk is full'],
+      parts: {
+        devices: { state: 'ready' },
+        rules: { state: 'catching-up', behindBlocks: 300, secondsLeft: 3 },
+        history: { state: 'trouble', behindBlocks: 400, secondsLeft: null },
+      },
+    }),
     backups,
     metrics: async () => 'lamppost_up 1\n',
     acceptWebSocket(_stream, address) {

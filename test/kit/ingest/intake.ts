@@ -8,7 +8,7 @@ import type { Block, City, CityControl, Clock, ReplayControl } from '../../../do
 import type { HorizonLimits } from '../../../ingest/horizon.ts';
 import { type Context, createContext, INGEST_SCHEMAS, Intake, type Outcome } from '../../../ingest/index.ts';
 import { BatchWriter, createRoute, JournalReader, type JournalStore } from '../../../journal/index.ts';
-import { migrate, type RoomSchema, transact } from '../../../store/index.ts';
+import { atOnce, migrate, type RoomSchema, transact } from '../../../store/index.ts';
 
 /** In memory where the machine has such a folder: these tests check the content of files, not their durability. */
 const TEMP = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -162,7 +162,9 @@ export function copyState(path: string, to: string): string {
 /** Creates an intake over a state file. */
 export function openIntake(db: DatabaseSync, limits?: HorizonLimits): { context: Context; intake: Intake } {
   const context = createContext(db, parseOnce);
-  return { context, intake: new Intake(db, context, limits).open() };
+  const intake = new Intake(db, context, limits).open();
+  atOnce(intake.restore());
+  return { context, intake };
 }
 
 /** Commits what an intake learned, as a consumer does with its effects. */

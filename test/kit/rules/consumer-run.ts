@@ -13,7 +13,7 @@ import {
   type RulesConsumer,
   rulesInForce,
 } from '../../../rules/index.ts';
-import type { RoomSchema } from '../../../store/index.ts';
+import { atOnce, type RoomSchema } from '../../../store/index.ts';
 import {
   copyState,
   openIntake,
@@ -227,7 +227,7 @@ export class Run {
       rulesOf: this.#parse,
       onEffects() {},
     });
-    consumer.start();
+    atOnce(consumer.start());
     return { path, db, intake, consumer };
   }
 

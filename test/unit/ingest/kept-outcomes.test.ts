@@ -8,7 +8,8 @@ const tick = (seq: number): Block => ({
   kind: 'tick',
   first: 0,
   count: 0,
-  receivedAt: seq, steadyAt: seq,
+  receivedAt: seq,
+  steadyAt: seq,
   body: Buffer.from('{}'),
 });
 

@@ -90,15 +90,18 @@ describe('the kept clock', () => {
     ['1970', 0, 'before-lamppost'],
     ['two days behind the log', T0 - 2 * DAY_MS, 'before-the-log'],
     ['2099', Date.UTC(2099, 0), 'far-ahead'],
-  ])('a start in %s is not believed: time goes on from the newest record, until it is set right', (_name, at, doubt) => {
-    const { clock, pass, setWall, record, keeper } = kept({ receivedAt: T0, steadyAt: T0 }, at);
-    expect(record()).toMatchObject({ byMs: 0, wallMs: at, doubt });
-    pass(MINUTE_MS);
-    expect([record(), clock.now(), keeper.status().doubt]).toEqual([null, T0 + MINUTE_MS, doubt]);
-    setWall(T0 + HOUR_MS);
-    expect(record()).toMatchObject({ byMs: 0, doubt: null });
-    expect([clock.now(), clock.offsetMs(), keeper.status().doubt]).toEqual([T0 + HOUR_MS, 0, null]);
-  });
+  ])(
+    'a start in %s is not believed: time goes on from the newest record, until it is set right',
+    (_name, at, doubt) => {
+      const { clock, pass, setWall, record, keeper } = kept({ receivedAt: T0, steadyAt: T0 }, at);
+      expect(record()).toMatchObject({ byMs: 0, wallMs: at, doubt });
+      pass(MINUTE_MS);
+      expect([record(), clock.now(), keeper.status().doubt]).toEqual([null, T0 + MINUTE_MS, doubt]);
+      setWall(T0 + HOUR_MS);
+      expect(record()).toMatchObject({ byMs: 0, doubt: null });
+      expect([clock.now(), clock.offsetMs(), keeper.status().doubt]).toEqual([T0 + HOUR_MS, 0, null]);
+    },
+  );
 
   test('a clock that nobody corrects in time is believed, one that shows an impossible time never', () => {
     const behind = kept({ receivedAt: T0, steadyAt: T0 }, T0 - 2 * DAY_MS);

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { RuleControl, Transition } from '../../../domain/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import { createRulesConsumer, RULES_SCHEMA, rulesInForce } from '../../../rules/index.ts';
+import { atOnce } from '../../../store/index.ts';
 import {
   cityControl,
   type Entry,
@@ -28,7 +29,7 @@ function consume(entries: readonly Entry[], rulesOf = rulesInForce) {
   const effects = (transition: Transition) => void applied.push(transition);
   const deps = { db, journal, ...openIntake(db), clock: testClock(), log, rulesOf, effects, onEffects() {} };
   const rules = createRulesConsumer(deps);
-  rules.start();
+  atOnce(rules.start());
   rules.step();
   const ids = rules.rules().map(({ id }) => id);
   for (const one of [db, journal, store]) one.close();

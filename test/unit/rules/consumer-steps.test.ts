@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RuleControl, Transition } from '../../../domain/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import { createRulesConsumer, RULES_SCHEMA, type TransitionContext } from '../../../rules/index.ts';
+import { atOnce } from '../../../store/index.ts';
 import {
   cityControl,
   type Entry,
@@ -80,7 +81,7 @@ function consumer(state = 'state.sqlite') {
     },
     onEffects: () => void bench.committed++,
   });
-  rules.start();
+  atOnce(rules.start());
   return Object.assign(bench, { rules });
 }
 
