@@ -58,7 +58,7 @@ import {
   parseRules,
   RULES_SCHEMA,
 } from '../../../rules/index.ts';
-import { createBackups, transact } from '../../../store/index.ts';
+import { atOnce, createBackups, transact } from '../../../store/index.ts';
 import {
   type ActionRequest,
   type Rating,
@@ -205,7 +205,7 @@ export async function openApi(
       if (decided !== null) actions.decided(decided);
     },
   });
-  consumer.start();
+  atOnce(consumer.start());
   /** The rules take what is in the journal. */
   const decide = () => {
     while (consumer.step().length > 0);
