@@ -58,7 +58,7 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
       sources.notifications(),
     ]);
     const ledger = sources.ledger();
-    for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
+    for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count ?? 0);
     for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);
     const quarantine = sources.quarantine();
     quarantineBytes.set(quarantine.bytes);

@@ -8,9 +8,10 @@ import type { LamppostError } from './errors.ts';
 
 /**
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
- * time.
+ * time. `lost` stands for a damaged block that a repair passed over: its body is empty, and its messages count as
+ * quarantined.
  */
-export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule';
+export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule' | 'lost';
 
 /** One block of the journal. */
 export interface Block {

@@ -1,13 +1,12 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type Block, type BlockKind, LamppostError } from '../domain/index.ts';
-import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
-
-const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule'];
+import { isDamage, openDatabase, type RoomSchema, readingFile, transact } from '../store/index.ts';
+import { type BlockRow, blockDamage, blockOf, faultOf, KINDS, sumOf } from './blocks.ts';
 
 /** With this size a lone message costs one page, and a full group commit few overflow pages (docs/performance.md). */
-const PAGE_SIZE = 16_384;
+export const PAGE_SIZE = 16_384;
 
-const SCHEMA: RoomSchema = {
+export const JOURNAL_SCHEMA: RoomSchema = {
   room: 'journal',
   steps: [
     `
@@ -21,6 +20,8 @@ const SCHEMA: RoomSchema = {
   ) strict;
   create table if not exists heads (name text primary key, value text not null) strict, without rowid;
 `,
+    // CRC-32 of the block; null in blocks from before.
+    'alter table blocks add column sum integer',
   ],
 };
 
@@ -51,23 +52,33 @@ export class JournalStore {
     this.#path = path;
   }
 
-  /** Opens the file, or creates it. Throws `disk` where that fails, `too-new` where a newer Lamppost wrote it. */
+  /**
+   * Opens the file, or creates it. Throws `disk` where that fails, `damaged` where its newest block cannot be read,
+   * `too-new` where a newer Lamppost wrote it.
+   */
   open(): this {
-    this.#db = openDatabase(this.#path, { schemas: [SCHEMA], pageSize: PAGE_SIZE });
-    this.#insert = this.#db.prepare('insert into blocks values (?, ?, ?, ?, ?, ?)');
+    this.#db = openDatabase(this.#path, { schemas: [JOURNAL_SCHEMA], pageSize: PAGE_SIZE });
+    return readingFile(this.#path, () => this.#read());
+  }
+
+  #read(): this {
+    this.#insert = this.#db.prepare(
+      'insert into blocks (seq, kind, first, count, received_at, body, sum) values (?, ?, ?, ?, ?, ?, ?)',
+    );
     this.#setHead = this.#db.prepare('insert or replace into heads values (?, ?)');
     this.#addReplayed = this.#db.prepare(
       `insert into heads values ('replayed', ?) on conflict (name) do update set value = value + excluded.value`,
     );
     this.#trim = this.#db.prepare('delete from blocks where seq < ?');
     this.#receivedAtOf = this.#db.prepare('select received_at from blocks where seq = ?');
-    const last = this.#db
-      .prepare('select seq, first + count as n, received_at from blocks order by seq desc limit 1')
-      .get();
+    const last = this.#db.prepare('select * from blocks order by seq desc limit 1').get() as BlockRow | undefined;
     if (last === undefined) return this;
-    this.#seq = Number(last.seq);
-    this.#messages = Number(last.n);
-    this.#receivedAt = Number(last.received_at);
+    // The numbering goes on from it.
+    const fault = faultOf(last, null);
+    if (fault !== null) throw blockDamage(this.#path, this.#db, last.seq - 1, fault);
+    this.#seq = last.seq;
+    this.#messages = last.first + last.count;
+    this.#receivedAt = last.received_at;
     const kept = this.#db.prepare('select min(seq) as oldest, sum(length(body)) as bytes from blocks').get()!;
     this.#oldest = Number(kept.oldest);
     this.#bytes = Number(kept.bytes);
@@ -164,8 +175,10 @@ export class JournalStore {
 
   #append(kind: BlockKind, body: Uint8Array, count: number, now: number): void {
     const receivedAt = Math.max(this.#receivedAt, now);
+    const numbers = { seq: this.#seq + 1, kind: KINDS.indexOf(kind), first: this.#messages, count };
+    const sum = sumOf({ ...numbers, received_at: receivedAt, body });
     try {
-      this.#insert.run(this.#seq + 1, KINDS.indexOf(kind), this.#messages, count, receivedAt, body);
+      this.#insert.run(numbers.seq, numbers.kind, numbers.first, count, receivedAt, body, sum);
     } catch (cause) {
       throw diskError(cause);
     }
@@ -178,6 +191,8 @@ export class JournalStore {
 
 function diskError(cause: unknown): LamppostError {
   if (cause instanceof LamppostError) return cause;
+  if (isDamage(cause))
+    return new LamppostError('damaged', `the journal is damaged: ${(cause as Error).message}`, { cause });
   return new LamppostError('disk', `the journal could not be written: ${(cause as Error).message}`, {
     retryable: true,
     cause,
@@ -189,32 +204,58 @@ export class JournalReader {
   readonly #path: string;
   #db!: DatabaseSync;
   #after!: StatementSync;
+  #upTo!: StatementSync;
   #head!: StatementSync;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Opens the file read-only. */
+  /** Opens the file read-only. Throws `damaged`. */
   open(): this {
     this.#db = new DatabaseSync(this.#path, { readOnly: true });
+    return readingFile(this.#path, () => this.#prepare());
+  }
+
+  #prepare(): this {
     this.#after = this.#db.prepare('select * from blocks where seq > ? order by seq limit ?');
+    this.#upTo = this.#db.prepare('select 1 from blocks where seq <= ? limit 1');
     this.#head = this.#db.prepare(`
       select seq, first + count - coalesce((select value from heads where name = 'replayed'), 0) as messages
       from blocks order by seq desc limit 1`);
     return this;
   }
 
-  /** Returns the next blocks after a cursor, in order, at most `limit`. */
+  /**
+   * Returns the next blocks after a cursor, in order, at most `limit`. Throws `damaged` where the next one is missing, or
+   * is not what was written: none is left out.
+   */
   after(seq: number, limit: number): Block[] {
-    return this.#after.all(seq, limit).map((row) => ({
-      seq: Number(row.seq),
-      kind: KINDS[Number(row.kind)]!,
-      first: Number(row.first),
-      count: Number(row.count),
-      receivedAt: Number(row.received_at),
-      body: row.body as Uint8Array,
-    }));
+    const blocks: Block[] = [];
+    let before: BlockRow | null = null;
+    const fail = (cause: unknown) => blockDamage(this.#path, this.#db, before?.seq ?? seq, cause);
+    try {
+      for (const found of this.#after.iterate(seq, limit)) {
+        const row = found as BlockRow;
+        const fault: string | null = faultOf(row, before) ?? (before === null ? this.#gapBefore(row, seq) : null);
+        if (fault !== null) {
+          if (blocks.length > 0) break;
+          throw fail(fault);
+        }
+        blocks.push(blockOf(row));
+        before = row;
+      }
+    } catch (error) {
+      if (error instanceof LamppostError || !isDamage(error)) throw error;
+      if (blocks.length === 0) throw fail(error);
+    }
+    return blocks;
+  }
+
+  /** A block that is not the next one is the oldest that is kept, or there is a gap before it. */
+  #gapBefore(row: BlockRow, seq: number): string | null {
+    if (row.seq === seq + 1 || this.#upTo.get(seq) === undefined) return null;
+    return `block ${seq + 1} is missing`;
   }
 
   /** Returns the number of the newest block, and how many messages were ever received. */

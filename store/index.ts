@@ -7,6 +7,7 @@ export {
 } from './backup.ts';
 export { type Checkpointer, createCheckpointer } from './checkpoint.ts';
 export { copyDatabase, copyFolder } from './copy.ts';
+export { damageOf, HOLDS, isDamage, readingFile, setAside } from './damage.ts';
 export { diskFault, migrate, openDatabase, type RoomSchema, transact } from './database.ts';
 export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
 export { keepPrivate } from './private.ts';
