@@ -107,7 +107,7 @@ export interface ApiDeps {
   };
   readonly webhooks: Later<Webhooks>;
   readonly subscriptions: Later<Subscriptions>;
-  readiness(): Promise<{ ready: boolean; reasons: readonly string[] }>;
+  readiness(): Promise<{ ready: boolean; reasons: readonly string[]; notes?: readonly string[] }>;
   /** Text in Prometheus' format. */
   metrics(): Promise<string>;
   /** Takes the bytes of one MQTT connection over WebSocket. */

@@ -20,6 +20,7 @@ import {
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './metrics.ts';
+import type { SetAside } from './set-aside.ts';
 import { remoteHistory } from './threads/batches.ts';
 import type { Threads } from './threads/start.ts';
 
@@ -42,6 +43,8 @@ export interface ApiParts {
   readonly backups: Backups;
   readonly citizens: ApiDeps['citizens'];
   readonly bridge: Bridge;
+  /** Damaged files that this start moved aside. */
+  readonly aside: readonly SetAside[];
 }
 
 /** Returns the services behind the API. */
@@ -85,7 +88,10 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     subscriptions: threads.subscriptions,
     async readiness() {
       const { trouble } = await engine.status();
-      return { ready: trouble === null, reasons: trouble === null ? [] : [`history: ${trouble}`] };
+      const notes = parts.aside.map(
+        ({ file, why, lost }) => `${file} was damaged (${why}) and made anew. Lost: ${lost}`,
+      );
+      return { ready: trouble === null, reasons: trouble === null ? [] : [`history: ${trouble}`], notes };
     },
     metrics: createMetrics({
       ledger: () => ledger.read()!,
@@ -99,6 +105,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       notifications: () => threads.notify.counts(),
       newestBackupMs: () => parts.backups.newestMs(),
       httpRefused: () => refusals.counts(),
+      setAside: parts.aside.map(({ file }) => file),
     }),
     acceptWebSocket: (stream, address) => bridgeWebSocket(stream, openBridge(parts.bridge, address)),
   };

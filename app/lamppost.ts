@@ -9,7 +9,7 @@ import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { createRegistry, hashSecret, newSecret, type Registry } from '../registry/index.ts';
 import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
-import { createBackups, keepPrivate, refuseUnfinished } from '../store/index.ts';
+import { createBackups, isDamage, keepPrivate, lockFolder, refuseUnfinished } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
@@ -17,6 +17,7 @@ import { type CityInForce, createCityInForce, loadCity } from './city-in-force.t
 import type { Config } from './config.ts';
 import { createJobs } from './jobs.ts';
 import { createSchedule } from './schedule.ts';
+import { type SetAside, setAsideDamaged, suspect } from './set-aside.ts';
 import { type OnStep, Steps } from './steps.ts';
 import { createBacktests } from './threads/backtests.ts';
 import { collectAfterStart, growWithLoad } from './threads/memory.ts';
@@ -70,6 +71,7 @@ class Process implements Lamppost {
   #city: CityInForce | null = null;
   #started = false;
   #crashed: Error | null = null;
+  #aside: readonly SetAside[] = [];
 
   constructor(config: Config, { log, onCrash, onStep }: Options) {
     this.#config = config;
@@ -100,7 +102,10 @@ class Process implements Lamppost {
     const config = this.#config;
     const loaded = await loadCity(config.city);
     keepPrivate(config.data, this.#log, config.backup.dir);
+    const lock = () => lockFolder(config.data, clock.now());
+    await this.#steps.do('data folder', lock, (folder) => folder.release());
     refuseUnfinished(config.data);
+    this.#aside = setAsideDamaged(config.data, clock.now(), this.#log);
     const openRegistry = () => createRegistry({ clock }, { path: this.#file('registry.sqlite') }).open();
     const registry = await this.#steps.do('registry', openRegistry, close);
     const generatedKey = config.adminKey === null ? newSecret() : null;
@@ -160,6 +165,7 @@ class Process implements Lamppost {
     const api = createApi(
       createApiDeps({
         ...{ config, log, clock, registry, threads, city, state, ledger, quarantine, replays, rules, backups, admin },
+        aside: this.#aside,
         backtest: backtests.run,
         citizens: citizens.deps,
         bridge: threads.mqtt.bridge,
@@ -207,6 +213,7 @@ class Process implements Lamppost {
   }
 
   #threadCrashed(error: Error): void {
+    if (isDamage(error)) suspect(this.#config.data);
     if (this.#started) this.#onCrash(error);
     else this.#crashed ??= error;
   }

@@ -17,6 +17,8 @@ export interface MetricSources {
   newestBackupMs(): number;
   /** Requests, connections and streams that HTTP refused since the start, by reason. */
   httpRefused(): Readonly<Record<string, number>>;
+  /** Damaged files that the start moved aside. */
+  readonly setAside: readonly string[];
 }
 
 /**
@@ -48,6 +50,9 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     'newest_backup_timestamp_seconds',
     'When the newest complete backup since the start began; 0: none',
   );
+
+  const aside = gauge('file_set_aside', 'Damaged files that this start moved aside and made anew', ['file']);
+  for (const file of sources.setAside) aside.set({ file }, 1);
 
   return async () => {
     const [broker, waited, engine, bytes, { waiting, enabled, disabled }] = await Promise.all([

@@ -55,8 +55,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (argv) => (await import('./backup.ts')).restoreCommand(argv),
   },
   doctor: {
-    help: 'checks the settings, the city folder and a running server',
-    run: async (argv, environment) => (await import('./doctor.ts')).doctor(settingsOf(argv), environment),
+    help: 'checks settings, city folder and a running server; --deep [--data D] [--json]: every file of a folder',
+    run: async (argv, environment) => {
+      const { deepDoctor, doctor } = await import('./doctor.ts');
+      return argv.includes('--deep') ? deepDoctor(argv, environment) : doctor(settingsOf(argv), environment);
+    },
   },
 };
 

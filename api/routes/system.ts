@@ -10,7 +10,11 @@ import type { App } from './routes.ts';
 
 const OTHERS = Object.keys(JSON_SCHEMAS).filter((name) => !(EVENT_TYPES as readonly string[]).includes(name));
 const Health = z.object({ status: z.literal('ok') });
-const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).readonly() });
+const Readiness = z.object({
+  ready: z.boolean(),
+  reasons: z.array(z.string()).readonly(),
+  notes: z.array(z.string()).readonly().optional().describe('What an operator should know although it is ready'),
+});
 const JsonSchemaResponse = z.looseObject({});
 
 /** The state of the process, the documents of the API, and the pages of `console/`. */
@@ -35,8 +39,8 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
       },
     },
     async (_request, reply) => {
-      const { ready, reasons } = await readiness();
-      return reply.code(ready ? 200 : 503).send({ ready, reasons });
+      const { ready, reasons, notes = [] } = await readiness();
+      return reply.code(ready ? 200 : 503).send({ ready, reasons, ...(notes.length > 0 ? { notes } : {}) });
     },
   );
   app.get(

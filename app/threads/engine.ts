@@ -41,7 +41,7 @@ import {
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
-import { transact } from '../../store/index.ts';
+import { readingFile, transact } from '../../store/index.ts';
 import { createTicketReader } from '../../tickets/index.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
@@ -76,8 +76,9 @@ const log = pino({ level: data.logLevel, name: 'engine' });
 const db = openStateFile(data.dir);
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
-const context = createContext(db, (control: CityControl) => parseCity(control).city);
-const intake = new Intake(db, context).open();
+const ofState = <T>(read: () => T) => readingFile(join(data.dir, 'state.sqlite'), read);
+const context = ofState(() => createContext(db, (control: CityControl) => parseCity(control).city));
+const intake = ofState(() => new Intake(db, context).open());
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
 const { metrics } = context;
 const embedded =
@@ -170,7 +171,7 @@ const consumer = createHistoryConsumer(
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
 );
 refuseStrangers();
-rules.start();
+ofState(() => rules.start());
 const loops = createConsumerLoops({
   counter: data.counter,
   counters: data.counters,
@@ -205,6 +206,7 @@ async function drain(): Promise<void> {
   // What a database does not take in time is written again after the next start.
   const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
   await loops.stop();
+  if (loops.damage() !== null) return publisher.stop();
   while (rules.step().length > 0);
   rules.checkpoint();
   const { seq } = journal.head();
@@ -250,7 +252,7 @@ const functions = {
     head: journal.head().seq,
     rules: rules.cursor(),
     history: consumer.cursor(),
-    trouble: consumer.trouble(),
+    trouble: loops.damage() ?? consumer.trouble(),
     replayed: consumer.replayed(),
   }),
   explain: (rule: string, group: string) => rules.explain(rule, group),
