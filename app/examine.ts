@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { MEDIA_FOLDER } from '../citizens/index.ts';
 import { type DamagedBlocks, describeDamage, missingBlocks, walkBlocks } from '../journal/index.ts';
-import { HOLDS, isDamage, MANIFEST, ownerOf, readManifest } from '../store/index.ts';
+import { HOLDS, isDamage, MANIFEST, ownerOf, readManifest, sealsIn } from '../store/index.ts';
 
 /** Something that is wrong with a data folder. */
 export interface Finding {
@@ -35,9 +35,16 @@ const SQLITE = ['journal', 'state', 'registry', 'sessions', 'deliveries', 'repor
 const HISTORY = 'history.duckdb';
 const READER = fileURLToPath(new URL('../history/read-in-full.ts', import.meta.url));
 
-/** Reads every file of a data folder or backup in full and compares them with each other. It changes nothing. */
-export async function examine(dir: string, progress: (line: string) => void = () => {}): Promise<Examination> {
-  const examiner = new Examiner(dir, progress);
+/**
+ * Reads every file of a data folder or backup in full and compares them with each other. It changes nothing. `owned`: the
+ * caller has the lock of the folder.
+ */
+export async function examine(
+  dir: string,
+  progress: (line: string) => void = () => {},
+  { owned = false }: { readonly owned?: boolean } = {},
+): Promise<Examination> {
+  const examiner = new Examiner(dir, progress, owned ? null : ownerOf(dir));
   await examiner.run();
   return examiner.result();
 }
@@ -62,11 +69,11 @@ class Examiner {
   readonly #blocks: DamagedBlocks[] = [];
   #state: Positions | null = null;
 
-  constructor(dir: string, progress: (line: string) => void) {
+  constructor(dir: string, progress: (line: string) => void, inUse: string | null) {
     this.#dir = dir;
     this.#progress = progress;
     this.#isBackup = existsSync(join(dir, MANIFEST));
-    this.#inUse = ownerOf(dir);
+    this.#inUse = inUse;
   }
 
   result(): Examination {
@@ -83,6 +90,7 @@ class Examiner {
 
   async run(): Promise<void> {
     if (this.#isBackup) await this.#manifest();
+    else await this.#seals();
     for (const file of SQLITE) this.#sqlite(file);
     this.#reading('state.sqlite', (db) => this.#ledger(db));
     this.#reading('journal.sqlite', (db) => this.#journal(db));
@@ -107,6 +115,15 @@ class Examiner {
       if (!existsSync(path)) this.#add(name, 'it is in the manifest and missing');
       else if (statSync(path).size !== bytes) this.#add(name, `it has ${statSync(path).size} bytes, not ${bytes}`);
       else if ((await sha256Of(path)) !== sha256) this.#add(name, 'its SHA-256 is not that of the manifest');
+    }
+  }
+
+  /** Files have to be what the last stop left: SQLite has no checksums of its own. */
+  async #seals(): Promise<void> {
+    for (const [file, sha256] of Object.entries(this.#inUse === null ? sealsIn(this.#dir) : {})) {
+      const path = join(this.#dir, file);
+      if (existsSync(path) && !existsSync(`${path}-wal`) && (await sha256Of(path)) !== sha256)
+        this.#add(file, 'it is not what the server left when it stopped');
     }
   }
 
@@ -182,19 +199,14 @@ class Examiner {
   #journal(db: DatabaseSync): void {
     const { ledger = 0, rules = 0, intake = 0, checkpoint = 0, messages = 0 } = this.#state ?? {};
     let [oldest, newest, counted] = [0, 0, 0];
-    for (const { row, damaged } of walkBlocks(
-      db,
-      this.#inUse === null ? Math.max(ledger, rules, intake) : 0,
-    ) as Iterable<{
-      row?: { seq: number; first: number; count: number };
-      damaged?: DamagedBlocks;
-    }>) {
+    const read = this.#inUse === null ? Math.max(ledger, rules, intake) : 0;
+    for (const { row, damaged } of walkBlocks(db, read)) {
       if (damaged !== undefined) {
         this.#blocks.push(damaged);
         this.#add('journal.sqlite', describeDamage(damaged));
         oldest ||= damaged.from;
         newest = damaged.to;
-      } else if (row !== undefined) {
+      } else {
         oldest ||= row.seq;
         newest = row.seq;
         if (row.seq === ledger) counted = row.first + row.count;

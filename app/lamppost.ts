@@ -9,7 +9,15 @@ import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { createRegistry, hashSecret, newSecret, type Registry } from '../registry/index.ts';
 import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
-import { createBackups, isDamage, keepPrivate, lockFolder, refuseUnfinished } from '../store/index.ts';
+import {
+  createBackups,
+  isDamage,
+  keepPrivate,
+  lockFolder,
+  refuseUnfinished,
+  sealFolder,
+  unsealFolder,
+} from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
@@ -103,8 +111,13 @@ class Process implements Lamppost {
     const loaded = await loadCity(config.city);
     keepPrivate(config.data, this.#log, config.backup.dir);
     const lock = () => lockFolder(config.data, clock.now());
-    await this.#steps.do('data folder', lock, (folder) => folder.release());
+    await this.#steps.do('data folder', lock, (folder) => {
+      // What a start that failed leaves may be damaged.
+      if (this.#started) sealFolder(config.data);
+      folder.release();
+    });
     refuseUnfinished(config.data);
+    unsealFolder(config.data);
     this.#aside = setAsideDamaged(config.data, clock.now(), this.#log);
     const openRegistry = () => createRegistry({ clock }, { path: this.#file('registry.sqlite') }).open();
     const registry = await this.#steps.do('registry', openRegistry, close);

@@ -54,6 +54,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     help: '<backup> --data <new folder>',
     run: async (argv) => (await import('./backup.ts')).restoreCommand(argv),
   },
+  repair: {
+    help: '--data D [--backup B] [--pass-over] [--yes]: makes damaged files anew from a backup and the log',
+    run: async (...args) => (await import('./repair.ts')).repairCommand(...args),
+  },
   doctor: {
     help: 'checks settings, city folder and a running server; --deep [--data D] [--json]: every file of a folder',
     run: async (argv, environment) => {

@@ -11,7 +11,7 @@ const rows = async (sql: string) => (await connection.runAndReadAll(sql)).getRow
 const columns = await rows(
   "select table_name, column_name from information_schema.columns where table_schema = 'main'",
 );
-for (const [table, column] of columns) await rows(`select hash(max("${column}")), count("${column}") from "${table}"`);
+for (const [table, column] of columns) await rows(`select bit_xor(hash("${column}")) from "${table}"`);
 const [[readings, cursor] = []] = await rows(
   'select (select count(*) from readings), (select max(cursor) from progress)',
 );

@@ -4,7 +4,9 @@ import { type BlockRow, type DamagedBlocks, faultOf, KINDS } from './blocks.ts';
 import { walkRecords } from './records.ts';
 
 /** What `walkBlocks` finds: a sound row, or a range of blocks that cannot be read. */
-export type Found = { readonly row: BlockRow; readonly damaged?: never } | { readonly damaged: DamagedBlocks };
+export type Found =
+  | { readonly row: BlockRow; readonly damaged?: undefined }
+  | { readonly row?: undefined; readonly damaged: DamagedBlocks };
 
 /** Blocks that are tried one by one behind a damaged page where it is not known which is the newest. */
 const TRIED = 20_000;

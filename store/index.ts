@@ -13,4 +13,5 @@ export { type FolderLock, lockFolder, ownerOf } from './lock.ts';
 export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
 export { keepPrivate, PRIVATE_FILE } from './private.ts';
 export { type BackupFile, MANIFEST, type Manifest, readManifest, refuseUnfinished, restoreBackup } from './restore.ts';
+export { sealFolder, sealsIn, unsealFolder } from './seal.ts';
 export { lacksSpace } from './space.ts';

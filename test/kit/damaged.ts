@@ -99,7 +99,9 @@ export function truncate(path: string, part: number): void {
 /** Fills a page in the middle, of 4 KiB, with zeros. */
 export function zeroPage(path: string, random: () => number): void {
   const bytes = readFileSync(path);
-  const page = Math.floor((random() * bytes.length) / 4096) * 4096;
+  const pages = Array.from({ length: Math.floor(bytes.length / 4096) }, (_, i) => i * 4096);
+  const used = pages.filter((at) => bytes.subarray(at, at + 4096).some((byte) => byte !== 0));
+  const page = used[Math.floor(random() * used.length)]!;
   bytes.fill(0, page, page + 4096);
   writeFileSync(path, bytes);
 }
