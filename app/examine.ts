@@ -122,7 +122,8 @@ class Examiner {
   async #seals(): Promise<void> {
     for (const [file, sha256] of Object.entries(this.#inUse === null ? sealsIn(this.#dir) : {})) {
       const path = join(this.#dir, file);
-      if (existsSync(path) && !existsSync(`${path}-wal`) && (await sha256Of(path)) !== sha256)
+      const logged = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+      if (existsSync(path) && logged === 0 && (await sha256Of(path)) !== sha256)
         this.#add(file, 'it is not what the server left when it stopped');
     }
   }

@@ -158,7 +158,7 @@ class Repair {
       if (!this.#isDamaged('journal.sqlite') && oldest !== null && oldest <= from) return;
       const wanted = { from, to: at.newest, messages: at.messages + replayedIn(source ?? backup) };
       const rebuilt = rebuildJournal(source, backup, `${path}.new`, wanted);
-      this.#tell(rebuilt, from);
+      this.#tell(rebuilt, Math.min(at.checkpoint, at.ledger) + 1);
       if (!this.#options.act) return;
     } finally {
       source?.close();

@@ -9,7 +9,7 @@ export { type Checkpointer, createCheckpointer } from './checkpoint.ts';
 export { copyDatabase, copyFolder } from './copy.ts';
 export { damageOf, HOLDS, isDamage, readingFile, setAside } from './damage.ts';
 export { diskFault, migrate, openDatabase, type RoomSchema, transact } from './database.ts';
-export { type FolderLock, lockFolder, ownerOf } from './lock.ts';
+export { lockFolder, ownerOf } from './lock.ts';
 export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
 export { keepPrivate, PRIVATE_FILE } from './private.ts';
 export { type BackupFile, MANIFEST, type Manifest, readManifest, refuseUnfinished, restoreBackup } from './restore.ts';

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, expect, test } from 'vitest';
-import { JournalReader, JournalStore } from '../../../journal/index.ts';
+import { JournalReader, JournalStore, rebuildJournal, walkBlocks } from '../../../journal/index.ts';
 import { append, journalDir, openJournal, removeJournals } from '../../kit/journal/kit.ts';
 import { blocksOf } from '../../kit/journal/reading.ts';
 
@@ -58,4 +58,26 @@ test('journal - the oldest block that is kept is no gap, whatever cursor asks fo
   const reader = new JournalReader(path).open();
   expect(reader.after(1, 64)[0]!.seq).toBe(4);
   reader.close();
+});
+
+test('journal - it is made anew without a damaged block: the numbers go on, and a lost block stands for its messages', async () => {
+  const path = await tenBlocks();
+  change(path, 'update blocks set received_at = received_at + 1 where seq = 5; delete from blocks where seq in (7, 8)');
+  const source = new DatabaseSync(path, { readOnly: true });
+  const damaged = [...walkBlocks(source)].flatMap((found) => found.damaged ?? []);
+  expect(damaged).toMatchObject([
+    { from: 5, to: 5, first: 4, end: 5 },
+    { from: 7, to: 8, first: 6, end: 8 },
+  ]);
+  const { kept, lost } = rebuildJournal(source, null, `${path}.new`, { from: 1, to: 10, messages: 10 });
+  source.close();
+  expect([kept, lost.length]).toEqual([7, 2]);
+  const blocks = blocksOf(`${path}.new`);
+  expect(blocks.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  expect(blocks.filter(({ kind }) => kind === 'lost').map(({ first, count }) => [first, count])).toEqual([
+    [4, 1],
+    [6, 2],
+    [8, 0],
+  ]);
+  expect(new JournalStore(`${path}.new`).open().seq).toBe(10);
 });
