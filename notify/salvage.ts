@@ -23,6 +23,8 @@ export function restoreReceivers(from: string, to: string): string {
       delete from secrets where receiver not in (select id from receivers);
       delete from webhook_subscriptions where webhook not in (select id from receivers)`);
     rewind(source, target);
+    if (receivers === 0)
+      return 'webhooks, subscriptions and deliveries, of which none could be read: lamppost repair takes them from a backup';
     const kept = `${receivers} receivers of events and ${others[1] ?? 0} subscriptions could be read and go on`;
     return `the log of deliveries (${kept}; what was not delivered is made again from the outbox, some of it twice)`;
   } finally {
