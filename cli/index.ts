@@ -58,6 +58,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     help: '--data D [--backup B] [--pass-over] [--yes]: makes damaged files anew from a backup and the log',
     run: async (...args) => (await import('./repair.ts')).repairCommand(...args),
   },
+  audit: {
+    help: 'verify [--data <folder>]: checks the audit trail of a data folder or a backup; names what does not fit',
+    run: async (...args) => (await import('./audit.ts')).auditCommand(...args),
+  },
   doctor: {
     help: 'checks settings, city folder and a running server; --deep [--data D] [--json]: every file of a folder',
     run: async (argv, environment) => {

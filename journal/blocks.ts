@@ -4,7 +4,7 @@ import { type Block, type BlockKind, isoOf, type LamppostError } from '../domain
 import { damageOf, isDamage } from '../store/index.ts';
 
 /** The kinds of blocks by their number in the file; only ever extended. */
-export const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule', 'lost'];
+export const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule', 'actions', 'lost'];
 
 /** A row of `blocks`. `sum` is null in files from before there were checksums. */
 export type BlockRow = Readonly<Record<'seq' | 'kind' | 'first' | 'count' | 'received_at', number>> & {

@@ -258,6 +258,15 @@ export class JournalReader {
     return `block ${seq + 1} is missing`;
   }
 
+  /** Returns the next blocks of one kind after a cursor, in order, at most `limit`. */
+  ofKind(kind: BlockKind, seq: number, limit: number): Block[] {
+    const select = 'select * from blocks where seq > ? and kind = ? order by seq limit ?';
+    return this.#db
+      .prepare(select)
+      .all(seq, KINDS.indexOf(kind), limit)
+      .map((row) => blockOf(row as BlockRow));
+  }
+
   /** Returns the number of the newest block, and how many messages were ever received. */
   head(): { seq: number; messages: number } {
     const row = this.#head.get();

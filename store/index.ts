@@ -6,9 +6,10 @@ export {
   createBackups,
 } from './backup.ts';
 export { type Checkpointer, createCheckpointer } from './checkpoint.ts';
+export { compareFiles, type TableDifference } from './compare.ts';
 export { copyDatabase, copyFolder } from './copy.ts';
 export { damageOf, HOLDS, isDamage, readingFile, setAside } from './damage.ts';
-export { diskFault, migrate, openDatabase, type RoomSchema, transact } from './database.ts';
+export { diskFault, migrate, openDatabase, type RoomSchema, transact, undoing } from './database.ts';
 export { lockFolder, ownerOf } from './lock.ts';
 export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
 export { keepPrivate, PRIVATE_FILE } from './private.ts';
