@@ -33,6 +33,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   limit: 429,
   busy: 503,
   disk: 503,
+  damaged: 503,
   'too-new': 503,
   history: 503,
   'journal-full': 503,

@@ -10,6 +10,7 @@ const Behind = z.object({
 export const ReadinessSchema = z.object({
   ready: z.boolean(),
   reasons: z.array(z.string()).readonly(),
+  notes: z.array(z.string()).readonly().describe('What an operator should know although it is ready'),
   parts: z.object({
     devices: z.object({ state: z.literal('ready') }).describe('They are accepted whatever the other parts do'),
     rules: Behind,

@@ -22,6 +22,7 @@ import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import { readinessOf } from './readiness.ts';
+import type { SetAside } from './set-aside.ts';
 import { remoteHistory } from './threads/batches.ts';
 import type { Threads } from './threads/start.ts';
 
@@ -45,6 +46,8 @@ export interface ApiParts {
   readonly actions: Pick<ActionLog, 'submit' | 'note'>;
   readonly citizens: ApiDeps['citizens'];
   readonly bridge: Bridge;
+  /** Damaged files that this start moved aside. */
+  readonly aside: readonly SetAside[];
 }
 
 /** Returns the services behind the API. */
@@ -89,9 +92,12 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     async readiness() {
       const [status, { doubt, believedInMs }] = await Promise.all([engine.status(), threads.journal.clock()]);
       const found = readinessOf(status);
-      if (doubt === null) return found;
+      const notes = parts.aside.map(
+        ({ file, why, lost }) => `${file} was damaged (${why}) and made anew. Lost: ${lost}`,
+      );
       // Devices and people are served: the log's own time goes on.
-      return { ...found, reasons: [...found.reasons, `clock: ${CLOCK_DOUBTS[doubt]}; ${untilBelieved(believedInMs)}`] };
+      const ofClock = doubt === null ? [] : [`clock: ${CLOCK_DOUBTS[doubt]}; ${untilBelieved(believedInMs)}`];
+      return { ...found, notes, reasons: [...found.reasons, ...ofClock] };
     },
     metrics: createMetrics({
       ledger: () => ledger.read()!,
@@ -108,6 +114,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       notifications: () => threads.notify.counts(),
       newestBackupMs: () => parts.backups.newestMs(),
       httpRefused: () => refusals.counts(),
+      setAside: parts.aside.map(({ file }) => file),
     }),
     acceptWebSocket: (stream, address) => bridgeWebSocket(stream, openBridge(parts.bridge, address)),
   };

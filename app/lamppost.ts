@@ -10,7 +10,15 @@ import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { createRegistry, hashSecret, newSecret, type Registry } from '../registry/index.ts';
 import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
-import { createBackups, keepPrivate, refuseUnfinished } from '../store/index.ts';
+import {
+  createBackups,
+  isDamage,
+  keepPrivate,
+  lockFolder,
+  refuseUnfinished,
+  sealFolder,
+  unsealFolder,
+} from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
@@ -18,6 +26,7 @@ import { type CityInForce, createCityInForce, loadCity } from './city-in-force.t
 import type { Config } from './config.ts';
 import { createJobs } from './jobs.ts';
 import { createSchedule } from './schedule.ts';
+import { type SetAside, setAsideDamaged, suspect } from './set-aside.ts';
 import { type OnStep, Steps } from './steps.ts';
 import { createBacktests } from './threads/backtests.ts';
 import { collectAfterStart, growWithLoad } from './threads/memory.ts';
@@ -73,6 +82,7 @@ class Process implements Lamppost {
   #city: CityInForce | null = null;
   #started = false;
   #crashed: Error | null = null;
+  #aside: readonly SetAside[] = [];
 
   constructor(config: Config, { log, onCrash, onStep }: Options) {
     this.#config = config;
@@ -103,7 +113,15 @@ class Process implements Lamppost {
     const config = this.#config;
     const loaded = await loadCity(config.city);
     keepPrivate(config.data, this.#log, config.backup.dir);
+    const lock = () => lockFolder(config.data, this.#clock.now());
+    await this.#steps.do('data folder', lock, (folder) => {
+      // What a start that failed leaves may be damaged.
+      if (this.#started) sealFolder(config.data);
+      folder.release();
+    });
     refuseUnfinished(config.data);
+    unsealFolder(config.data);
+    this.#aside = setAsideDamaged(config.data, this.#clock.now(), this.#log);
     const openRegistry = () => createRegistry({ clock: this.#clock }, { path: this.#file('registry.sqlite') }).open();
     const registry = await this.#steps.do('registry', openRegistry, close);
     const generatedKey = config.adminKey === null ? newSecret() : null;
@@ -185,6 +203,7 @@ class Process implements Lamppost {
           admin,
           actions,
         },
+        aside: this.#aside,
         backtest: backtests.run,
         citizens: citizens.deps,
         bridge: threads.mqtt.bridge,
@@ -232,6 +251,7 @@ class Process implements Lamppost {
   }
 
   #threadCrashed(error: Error): void {
+    if (isDamage(error)) suspect(this.#config.data);
     if (this.#started) this.#onCrash(error);
     else this.#crashed ??= error;
   }

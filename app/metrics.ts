@@ -23,6 +23,8 @@ export interface MetricSources {
   memory(): Promise<readonly ThreadMemory[]>;
   /** Requests, connections and streams that HTTP refused since the start, by reason. */
   httpRefused(): Readonly<Record<string, number>>;
+  /** Damaged files that the start moved aside. */
+  readonly setAside: readonly string[];
 }
 
 /**
@@ -71,6 +73,8 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
     historyRestarts.set(restarts);
     historyBytes.set(residentBytes);
   };
+  const aside = gauge('file_set_aside', 'Damaged files that this start moved aside and made anew', ['file']);
+  for (const file of sources.setAside) aside.set({ file }, 1);
 
   return async () => {
     const [threads, process, broker, waited, engine, clock, bytes, { waiting, enabled, disabled }] = await Promise.all([
@@ -88,7 +92,7 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
       for (const [kind, bytes] of Object.entries(kinds)) memory.set({ thread, kind }, bytes);
     }
     const ledger = sources.ledger();
-    for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count);
+    for (const [state, count] of Object.entries(ledger.messages)) messages.set({ state }, count ?? 0);
     for (const [state, count] of Object.entries(ledger.readings)) readings.set({ state }, count);
     const quarantine = sources.quarantine();
     quarantineBytes.set(quarantine.bytes);

@@ -38,7 +38,7 @@ export function readinessOf(status: EngineStatus): Readiness {
     ...(history.state === 'starting' ? ['history: it is being opened'] : []),
     ...(history.state === 'trouble' ? [`history: ${status.trouble}`] : []),
   ];
-  return { ready: reasons.length === 0, reasons, parts: { devices: { state: 'ready' }, rules, history } };
+  return { ready: reasons.length === 0, reasons, notes: [], parts: { devices: { state: 'ready' }, rules, history } };
 }
 
 function rulesState({ recovered, reached, startedAt }: EngineStatus): Part['state'] {

@@ -1,4 +1,7 @@
-import { loadCity, readConfig } from '../app/index.ts';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Examination, examine, loadCity, readConfig } from '../app/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import { Client } from './client.ts';
 
@@ -19,6 +22,26 @@ export async function doctor(
   const server = await check(() => describeServer(url ?? `http://127.0.0.1:${given.HTTP_PORT ?? 8080}`));
   if (!settings) return 2;
   return city && server ? 0 : 1;
+}
+
+/**
+ * `doctor --deep`: reads every file of a data folder or a backup. Returns 0 where nothing is wrong, 1 where something is.
+ */
+export async function deepDoctor(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const options = { deep: { type: 'boolean' }, json: { type: 'boolean' }, data: { type: 'string' } } as const;
+  const { values } = parseArgs({ args: [...argv], options });
+  const dir = resolve(values.data ?? environment.LAMPPOST_DATA ?? './data');
+  if (!existsSync(dir)) throw new LamppostError('config', `--data: there is no folder ${dir}`);
+  const found = await examine(dir, (line) => console.error(line));
+  if (values.json) console.log(JSON.stringify(found, null, 2));
+  else for (const line of report(found)) console.log(line);
+  return found.findings.length === 0 ? 0 : 1;
+}
+
+function report({ dir, kind, inUse, read, findings }: Examination): string[] {
+  const found = findings.map(({ file, problem, todo }) => `${file}: ${problem}\n  ${todo}`);
+  const end = findings.length === 0 ? `nothing is wrong in ${read.join(', ')}` : `${findings.length} findings`;
+  return [`${dir}: a ${kind}`, ...(inUse === null ? [] : [inUse]), ...found, end];
 }
 
 /** Prints the result of a check; returns false where it found a mistake. */

@@ -54,13 +54,20 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     help: '<backup> --data <new folder>',
     run: async (argv) => (await import('./backup.ts')).restoreCommand(argv),
   },
+  repair: {
+    help: '--data D [--backup B] [--pass-over] [--yes]: makes damaged files anew from a backup and the log',
+    run: async (...args) => (await import('./repair.ts')).repairCommand(...args),
+  },
   audit: {
     help: 'verify [--data <folder>]: checks the audit trail of a data folder or a backup; names what does not fit',
     run: async (...args) => (await import('./audit.ts')).auditCommand(...args),
   },
   doctor: {
-    help: 'checks the settings, the city folder and a running server',
-    run: async (argv, environment) => (await import('./doctor.ts')).doctor(settingsOf(argv), environment),
+    help: 'checks settings, city folder and a running server; --deep [--data D] [--json]: every file of a folder',
+    run: async (argv, environment) => {
+      const { deepDoctor, doctor } = await import('./doctor.ts');
+      return argv.includes('--deep') ? deepDoctor(argv, environment) : doctor(settingsOf(argv), environment);
+    },
   },
 };
 

@@ -106,6 +106,7 @@ export type ErrorCode =
   | 'journal-full'
   | 'journal-closed'
   | 'disk'
+  | 'damaged'
   | 'too-new'
   | 'history'
   | 'forbidden'

@@ -9,9 +9,10 @@ import type { KeyRole } from './key.ts';
 
 /**
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
- * time.
+ * time. `lost` stands for a damaged block that a repair passed over: its body is empty, and its messages count as
+ * quarantined.
  */
-export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule' | 'actions' | 'clock';
+export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule' | 'actions' | 'clock' | 'lost';
 
 /** One block of the journal. */
 export interface Block {

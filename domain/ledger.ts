@@ -13,6 +13,9 @@ export const LedgerSchema = z
         decoded: count,
         quarantined: count,
         pending: count.describe("In the journal, behind the history's cursor"),
+        lost: count
+          .optional()
+          .describe('Of those quarantined: in damaged blocks that a repair passed over. Absent where there is none'),
       })
       .describe('received = decoded + quarantined + pending'),
     readings: z

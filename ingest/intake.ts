@@ -4,7 +4,8 @@ import type { RoomSchema } from '../store/index.ts';
 import type { CityVersion, Context } from './context.ts';
 import { Dedupe } from './dedupe.ts';
 import { Horizon, type HorizonLimits } from './horizon.ts';
-import { createColumns, type Outcome, refusedBytes } from './outcome.ts';
+import { LOST } from './ledger.ts';
+import { createColumns, emptyTally, type Outcome, refusedBytes } from './outcome.ts';
 import { BlockReader } from './reader.ts';
 import type { SeenKeys } from './seen.ts';
 
@@ -150,6 +151,7 @@ export class Intake {
     };
     if (block.kind === 'city') return { ...base, city: this.#city(block, body, fresh) };
     if (block.kind === 'devices') return { ...base, devices: this.#devices(block, body, fresh) };
+    if (block.kind === 'lost') return { ...base, tallies: [{ ...emptyTally(LOST), quarantined: block.count }] };
     if (block.kind === 'rule') return { ...base, rule: this.#rule(block, body, fresh) };
     if (block.kind === 'actions') return { ...base, actions: parseBody<ActionsControl>(body) };
     return block.kind === 'clock' ? { ...base, clock: parseBody<ClockControl>(body) } : base;

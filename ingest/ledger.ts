@@ -21,6 +21,9 @@ export const LEDGER_SCHEMA: RoomSchema = {
   ],
 };
 
+/** The row of the ledger for messages in damaged blocks that a repair passed over; no device has such an id. */
+export const LOST = '(lost)';
+
 /** Writes the ledger: it counts the blocks whose readings are in the history. */
 export interface LedgerStore {
   /** Returns the number of the newest block that is counted. */
@@ -61,7 +64,8 @@ function moves({ device, scope, count, tally }: Replayed): Tally[] {
 }
 
 function messagesIn(outcomes: readonly Outcome[]): number {
-  return outcomes.reduce((sum, { block }) => sum + (block.kind === 'messages' ? block.count : 0), 0);
+  const counts = outcomes.map(({ block }) => (block.kind === 'messages' || block.kind === 'lost' ? block.count : 0));
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 function sumTallies(tallies: readonly Tally[]): Iterable<Tally> {
@@ -90,6 +94,7 @@ const TOTAL = `
 export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
   const total = db.prepare(TOTAL);
   const ofDevice = db.prepare('select * from ledger where device = ?');
+  const lost = () => Number(ofDevice.get(LOST)?.quarantined ?? 0);
   const cursorRow = db.prepare('select seq, messages from ledger_cursor');
 
   function pendingOf(device: string, after: number, until: number): number {
@@ -131,7 +136,7 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
         const pending = device === undefined ? Math.max(0, head.messages - counted) : pendingOf(device, seq, head.seq);
         if (row === undefined && pending === 0) return null;
         const received = device === undefined ? Math.max(head.messages, counted) : null;
-        return ledgerOf(row, pending, received);
+        return ledgerOf(row, { pending, received, lost: device === undefined ? lost() : 0 });
       } finally {
         db.exec('commit');
       }
@@ -139,14 +144,23 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
   };
 }
 
-function ledgerOf(row: Record<string, unknown> | undefined, pending: number, received: number | null): Ledger {
+function ledgerOf(
+  row: Record<string, unknown> | undefined,
+  { pending, received, lost }: { pending: number; received: number | null; lost: number },
+): Ledger {
   const number = (name: string) => Number(row?.[name] ?? 0);
   const [decoded, quarantined] = [number('decoded'), number('quarantined')];
   const [stored, duplicate, refused] = [number('stored'), number('duplicate'), number('refused')];
   const replaced = number('replaced');
   return {
     // For the city `received` is the journal's own count, so that the equation can fail; for a device it is the sum.
-    messages: { received: received ?? decoded + quarantined + pending, decoded, quarantined, pending },
+    messages: {
+      received: received ?? decoded + quarantined + pending,
+      decoded,
+      quarantined,
+      pending,
+      ...(lost > 0 ? { lost } : {}),
+    },
     readings: { received: stored + duplicate + refused, stored, replaced, duplicate, quarantined: refused },
   };
 }

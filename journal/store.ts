@@ -1,13 +1,12 @@
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type Block, type BlockKind, LamppostError } from '../domain/index.ts';
-import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
-
-const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule', 'actions', 'clock'];
+import { isDamage, openDatabase, type RoomSchema, readingFile, transact } from '../store/index.ts';
+import { type BlockRow, blockDamage, blockOf, faultOf, KINDS, sumOf } from './blocks.ts';
 
 /** With this size a lone message costs one page, and a full group commit few overflow pages (docs/performance.md). */
-const PAGE_SIZE = 16_384;
+export const PAGE_SIZE = 16_384;
 
-const SCHEMA: RoomSchema = {
+export const JOURNAL_SCHEMA: RoomSchema = {
   room: 'journal',
   steps: [
     `
@@ -23,11 +22,10 @@ const SCHEMA: RoomSchema = {
 `,
     // Null in blocks of before, when civil time was steady: it never decreased.
     'alter table blocks add column steady_at integer;',
+    // CRC-32 of the block; null in blocks from before.
+    'alter table blocks add column sum integer',
   ],
 };
-
-const STEADY_AT = 'coalesce(steady_at, received_at) as steady_at';
-const SELECT = `select seq, kind, first, count, received_at, ${STEADY_AT}, body from blocks`;
 
 /** Versions of the newest control records: with them a start detects what changed while the process was down. */
 export interface ControlHeads {
@@ -57,24 +55,36 @@ export class JournalStore {
     this.#path = path;
   }
 
-  /** Opens the file, or creates it. Throws `disk` where that fails, `too-new` where a newer Lamppost wrote it. */
+  /**
+   * Opens the file, or creates it. Throws `disk` where that fails, `damaged` where its newest block cannot be read,
+   * `too-new` where a newer Lamppost wrote it.
+   */
   open(): this {
-    this.#db = openDatabase(this.#path, { schemas: [SCHEMA], pageSize: PAGE_SIZE });
-    this.#insert = this.#db.prepare('insert into blocks values (?, ?, ?, ?, ?, ?, ?)');
+    this.#db = openDatabase(this.#path, { schemas: [JOURNAL_SCHEMA], pageSize: PAGE_SIZE });
+    return readingFile(this.#path, () => this.#read());
+  }
+
+  #read(): this {
+    this.#insert = this.#db.prepare(
+      'insert into blocks (seq, kind, first, count, received_at, body, steady_at, sum) values (?, ?, ?, ?, ?, ?, ?, ?)',
+    );
     this.#setHead = this.#db.prepare('insert or replace into heads values (?, ?)');
     this.#addReplayed = this.#db.prepare(
       `insert into heads values ('replayed', ?) on conflict (name) do update set value = value + excluded.value`,
     );
     this.#trim = this.#db.prepare('delete from blocks where seq < ?');
-    this.#steadyAtOf = this.#db.prepare(`select ${STEADY_AT} from blocks where seq = ?`);
-    const last = this.#db
-      .prepare(`select seq, first + count as n, received_at, ${STEADY_AT} from blocks order by seq desc limit 1`)
-      .get();
+    this.#steadyAtOf = this.#db.prepare(
+      'select coalesce(steady_at, received_at) as steady_at from blocks where seq = ?',
+    );
+    const last = this.#db.prepare('select * from blocks order by seq desc limit 1').get() as BlockRow | undefined;
     if (last === undefined) return this;
-    this.#seq = Number(last.seq);
-    this.#messages = Number(last.n);
-    this.#receivedAt = Number(last.received_at);
-    this.#steadyAt = Number(last.steady_at);
+    // The numbering goes on from it.
+    const fault = faultOf(last, null);
+    if (fault !== null) throw blockDamage(this.#path, this.#db, last.seq - 1, fault);
+    this.#seq = last.seq;
+    this.#messages = last.first + last.count;
+    this.#receivedAt = last.received_at;
+    this.#steadyAt = last.steady_at ?? last.received_at;
     const kept = this.#db.prepare('select min(seq) as oldest, sum(length(body)) as bytes from blocks').get()!;
     this.#oldest = Number(kept.oldest);
     this.#bytes = Number(kept.bytes);
@@ -190,8 +200,10 @@ export class JournalStore {
   ): void {
     const steadyAt = Math.max(this.#steadyAt, now - offsetMs);
     const receivedAt = steadyAt + offsetMs;
+    const numbers = { seq: this.#seq + 1, kind: KINDS.indexOf(kind), first: this.#messages, count };
+    const sum = sumOf({ ...numbers, received_at: receivedAt, steady_at: steadyAt, body });
     try {
-      this.#insert.run(this.#seq + 1, KINDS.indexOf(kind), this.#messages, count, receivedAt, body, steadyAt);
+      this.#insert.run(numbers.seq, numbers.kind, numbers.first, count, receivedAt, body, steadyAt, sum);
     } catch (cause) {
       throw diskError(cause);
     }
@@ -205,6 +217,8 @@ export class JournalStore {
 
 function diskError(cause: unknown): LamppostError {
   if (cause instanceof LamppostError) return cause;
+  if (isDamage(cause))
+    return new LamppostError('damaged', `the journal is damaged: ${(cause as Error).message}`, { cause });
   return new LamppostError('disk', `the journal could not be written: ${(cause as Error).message}`, {
     retryable: true,
     cause,
@@ -216,32 +230,67 @@ export class JournalReader {
   readonly #path: string;
   #db!: DatabaseSync;
   #after!: StatementSync;
+  #upTo!: StatementSync;
   #head!: StatementSync;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  /** Opens the file read-only. */
+  /** Opens the file read-only. Throws `damaged`. */
   open(): this {
     this.#db = new DatabaseSync(this.#path, { readOnly: true });
-    this.#after = this.#db.prepare(`
-      ${SELECT} where seq > ? order by seq limit ?`);
+    return readingFile(this.#path, () => this.#prepare());
+  }
+
+  #prepare(): this {
+    this.#after = this.#db.prepare('select * from blocks where seq > ? order by seq limit ?');
+    this.#upTo = this.#db.prepare('select 1 from blocks where seq <= ? limit 1');
     this.#head = this.#db.prepare(`
       select seq, first + count - coalesce((select value from heads where name = 'replayed'), 0) as messages
       from blocks order by seq desc limit 1`);
     return this;
   }
 
-  /** Returns the next blocks after a cursor, in order, at most `limit`. */
+  /**
+   * Returns the next blocks after a cursor, in order, at most `limit`. Throws `damaged` where the next one is missing, or
+   * is not what was written: none is left out.
+   */
   after(seq: number, limit: number): Block[] {
-    return this.#after.all(seq, limit).map(blockOf);
+    const blocks: Block[] = [];
+    let before: BlockRow | null = null;
+    const fail = (cause: unknown) => blockDamage(this.#path, this.#db, before?.seq ?? seq, cause);
+    try {
+      for (const found of this.#after.iterate(seq, limit)) {
+        const row = found as BlockRow;
+        const fault: string | null = faultOf(row, before) ?? (before === null ? this.#gapBefore(row, seq) : null);
+        if (fault !== null) {
+          if (blocks.length > 0) break;
+          throw fail(fault);
+        }
+        blocks.push(blockOf(row));
+        before = row;
+      }
+    } catch (error) {
+      if (error instanceof LamppostError || !isDamage(error)) throw error;
+      if (blocks.length === 0) throw fail(error);
+    }
+    return blocks;
+  }
+
+  /** A block that is not the next one is the oldest that is kept, or there is a gap before it. */
+  #gapBefore(row: BlockRow, seq: number): string | null {
+    if (row.seq === seq + 1 || this.#upTo.get(seq) === undefined) return null;
+    return `block ${seq + 1} is missing`;
   }
 
   /** Returns the next blocks of one kind after a cursor, in order, at most `limit`. */
   ofKind(kind: BlockKind, seq: number, limit: number): Block[] {
-    const select = `${SELECT} where seq > ? and kind = ? order by seq limit ?`;
-    return this.#db.prepare(select).all(seq, KINDS.indexOf(kind), limit).map(blockOf);
+    const select = 'select * from blocks where seq > ? and kind = ? order by seq limit ?';
+    return this.#db
+      .prepare(select)
+      .all(seq, KINDS.indexOf(kind), limit)
+      .map((row) => blockOf(row as BlockRow));
   }
 
   /** Returns the number of the newest block, and how many messages were ever received. */
@@ -254,18 +303,6 @@ export class JournalReader {
   close(): void {
     if (this.#db?.isOpen) this.#db.close();
   }
-}
-
-function blockOf(row: Readonly<Record<string, SQLOutputValue>>): Block {
-  return {
-    seq: Number(row.seq),
-    kind: KINDS[Number(row.kind)]!,
-    first: Number(row.first),
-    count: Number(row.count),
-    receivedAt: Number(row.received_at),
-    steadyAt: Number(row.steady_at),
-    body: row.body as Uint8Array,
-  };
 }
 
 /** How far the consumers of the journal have come, in numbers of blocks; 0 where one has read none. */

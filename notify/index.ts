@@ -15,6 +15,7 @@ export {
   type WebhookSettings,
   WebhookSettingsSchema,
 } from './receiver.ts';
+export { restoreReceivers } from './salvage.ts';
 export { openDeliveries } from './schema.ts';
 export {
   type Subscription,

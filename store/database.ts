@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { LamppostError } from '../domain/index.ts';
+import { damageOf, isDamage } from './damage.ts';
 import { makeFilePrivate } from './private.ts';
 
 /**
@@ -20,8 +21,8 @@ interface OpenOptions {
 /**
  * Opens or creates a file for its one writer, in WAL mode and with `synchronous=FULL`: what is committed survives a
  * power loss, also where an earlier process met an fsync that failed. Only its owner may read it. Migrates its tables to
- * the newest version. Throws `disk` where the file cannot be opened or written, `too-new` where a newer Lamppost wrote
- * it.
+ * the newest version. Throws `disk` where the file cannot be opened or written, `damaged` where its content is not what
+ * it was, `too-new` where a newer Lamppost wrote it.
  */
 export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOptions): DatabaseSync {
   let db: DatabaseSync | null = null;
@@ -37,6 +38,7 @@ export function openDatabase(path: string, { schemas, pageSize = 4096 }: OpenOpt
     return db;
   } catch (error) {
     db?.close();
+    if (!(error instanceof LamppostError) && isDamage(error)) throw damageOf(path, (error as Error).message, error);
     throw diskFault(error, `${path} cannot be opened`) ?? error;
   }
 }
@@ -129,6 +131,7 @@ function versionsOf(db: DatabaseSync): Map<string, number> {
 }
 
 function refuseNewer(db: DatabaseSync, versions: ReadonlyMap<string, number>, schemas: readonly RoomSchema[]): void {
+  refuseForeign(db, versions, schemas);
   for (const [room, version] of versions) {
     const newest = schemas.find((schema) => schema.room === room)?.steps.length ?? 0;
     if (version <= newest) continue;
@@ -141,25 +144,42 @@ function refuseNewer(db: DatabaseSync, versions: ReadonlyMap<string, number>, sc
   }
 }
 
+/** Throws `damaged` for a file of something else: of another program, or another file of Lamppost in its place. */
+function refuseForeign(db: DatabaseSync, versions: ReadonlyMap<string, number>, schemas: readonly RoomSchema[]): void {
+  const rooms = [...versions.keys()];
+  const tables = db.prepare("select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'").all();
+  if (tables.length === 0) return;
+  const wanted = schemas.flatMap(({ steps }) => steps.filter((step) => typeof step === 'string')).join();
+  const isOurs =
+    rooms.length > 0
+      ? rooms.some((room) => schemas.some((schema) => schema.room === room))
+      : tables.some(({ name }) => wanted.includes(` ${name} (`));
+  if (isOurs) return;
+  const found = tables.map(({ name }) => name).slice(0, 5);
+  throw damageOf(
+    db.location() ?? 'the database',
+    `it is the file of something else, with the tables ${found.join(', ')}`,
+  );
+}
+
 // Result codes of SQLite (sqlite.org/rescode.html) about the file and its disk, not about our statements.
 const BUSY = 5;
 const LOCKED = 6;
 const READONLY = 8;
 const IOERR = 10;
-const CORRUPT = 11;
 const FULL = 13;
 const CANTOPEN = 14;
-const NOTADB = 26;
 const PASSING: readonly number[] = [BUSY, LOCKED, IOERR, FULL];
-const LASTING: readonly number[] = [READONLY, CORRUPT, CANTOPEN, NOTADB];
+const LASTING: readonly number[] = [READONLY, CANTOPEN];
 
 /**
- * Returns the `disk` error for an error of SQLite or the file system, retryable where it may pass; null where the error
- * is a bug.
+ * Returns the `disk` error for an error of SQLite or the file system, retryable where it may pass, or `damaged`, which
+ * does not; null where the error is a bug.
  */
 export function diskFault(cause: unknown, what: string): LamppostError | null {
   const { syscall, message } = cause as NodeJS.ErrnoException;
   if (syscall !== undefined) return new LamppostError('disk', `${what}: ${message}`, { retryable: true, cause });
+  if (isDamage(cause)) return new LamppostError('damaged', `${what}: ${message}`, { cause });
   // The low byte is the primary code: SQLITE_IOERR_WRITE is an SQLITE_IOERR.
   const code = ((cause as { errcode?: number }).errcode ?? 0) & 0xff;
   const retryable = PASSING.includes(code);

@@ -8,7 +8,11 @@ export {
 export { type Checkpointer, createCheckpointer } from './checkpoint.ts';
 export { compareFiles, type TableDifference } from './compare.ts';
 export { copyDatabase, copyFolder } from './copy.ts';
+export { damageOf, HOLDS, isDamage, readingFile, setAside } from './damage.ts';
 export { diskFault, migrate, openDatabase, type RoomSchema, transact, undoing } from './database.ts';
+export { lockFolder, ownerOf } from './lock.ts';
 export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
-export { keepPrivate } from './private.ts';
-export { type BackupFile, type Manifest, refuseUnfinished, restoreBackup } from './restore.ts';
+export { keepPrivate, PRIVATE_FILE } from './private.ts';
+export { type BackupFile, MANIFEST, type Manifest, readManifest, refuseUnfinished, restoreBackup } from './restore.ts';
+export { sealFolder, sealsIn, unsealFolder } from './seal.ts';
+export { lacksSpace } from './space.ts';

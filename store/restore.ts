@@ -42,7 +42,7 @@ export type Manifest = ShapeOf<typeof ManifestSchema>;
 export type BackupFile = Manifest['files'][number];
 
 /** Reads the manifest of a backup. Throws `invalid` where the folder is not a complete backup. */
-async function readManifest(dir: string): Promise<Manifest> {
+export async function readManifest(dir: string): Promise<Manifest> {
   const path = join(dir, MANIFEST);
   const text = await readFile(path, 'utf8').catch((cause: Error) => {
     throw new LamppostError(

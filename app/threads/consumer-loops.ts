@@ -35,6 +35,8 @@ export interface ConsumerLoops {
   start(): Promise<void>;
   /** Resolves when both have ended their current step. */
   stop(): Promise<void>;
+  /** The block of the journal at which the consumers stand because it is damaged, as a sentence; null: they go on. */
+  damage(): string | null;
 }
 
 const CHECKPOINT_MS = 30_000;
@@ -69,6 +71,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   let released = 0;
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
+  let damage: string | null = null;
 
   /** Counts only what came in since the start: an older backlog must not hold publishers. */
   function countDecided(outcomes: readonly Outcome[]): void {
@@ -118,8 +121,8 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
         else if (outcomes.length < BUSY_BLOCKS && !isHistoryBehind()) await pause(GATHER_MS);
         else await letHistoryFollow();
       } catch (error) {
-        if (!passes(error)) throw error;
-        log.error({ err: error }, 'the rules wait for the disk');
+        if (!passes(error)) stand(error);
+        else log.error({ err: error }, 'the rules wait for the disk');
         await pause(DISK_MS);
       }
     }
@@ -142,10 +145,22 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
     return decided - (history.messages() ?? decidedBefore ?? decided) > MOST_UNSTORED;
   }
 
+  /** A damaged block stops the consumers, which must not skip it, but not the broker: what comes in is kept behind it. */
+  function stand(error: unknown): void {
+    if (!(error instanceof LamppostError) || error.code !== 'damaged') throw error;
+    if (damage === null) log.fatal(error.message);
+    damage = error.message;
+  }
+
+  function standing(error: unknown): boolean {
+    stand(error);
+    return false;
+  }
+
   async function store(): Promise<void> {
     while (!stopping) {
       const seen = Atomics.load(counter, 0);
-      const step = isOpen() ? history.step(false) : Promise.resolve(false);
+      const step = isOpen() ? history.step(false).catch(standing) : Promise.resolve(false);
       storing = embedded ? step.catch(() => {}) : storing;
       if (await step) {
         deps.taken(Math.min(history.cursor(), rules.cursor()));
@@ -155,6 +170,7 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   }
 
   return {
+    damage: () => damage,
     start() {
       running = Promise.all([decide(), store()]).then(() => {});
       return running;

@@ -43,7 +43,7 @@ import {
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
-import { diskFault, inTurns, transact } from '../../store/index.ts';
+import { diskFault, inTurns, readingFile, transact } from '../../store/index.ts';
 import { createTicketReader, type Rating, type Request, type TicketService } from '../../tickets/index.ts';
 import { timed } from '../steps.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
@@ -91,8 +91,9 @@ const { steady } = clock;
 const readClock = { now: () => steady.now() + rules.civilOffsetMs() };
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
-const context = createContext(db, (control: CityControl) => parseCity(control).city);
-const intake = new Intake(db, context).open();
+const ofState = <T>(read: () => T) => readingFile(join(data.dir, 'state.sqlite'), read);
+const context = ofState(() => createContext(db, (control: CityControl) => parseCity(control).city));
+const intake = ofState(() => new Intake(db, context).open());
 const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
 const units = () => {
   const known = context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.values() ?? [];
@@ -290,6 +291,7 @@ async function settle(): Promise<void> {
   // What a database does not take in time is written again after the next start.
   const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
   await loops.stop();
+  if (loops.damage() !== null) return publisher.stop();
   while (rules.step().length > 0);
   rules.checkpoint();
   const { seq } = journal.head();
@@ -352,7 +354,7 @@ const functions = {
     open: opening.isOpen(),
     rules: rules.cursor(),
     history: consumer.cursor(),
-    trouble: opening.isOpen() ? (embedded?.trouble() ?? consumer.trouble()) : opening.trouble(),
+    trouble: loops.damage() ?? (opening.isOpen() ? (embedded?.trouble() ?? consumer.trouble()) : opening.trouble()),
     replayed: consumer.replayed(),
   }),
   /** The process of the embedded history; null with InfluxDB. */

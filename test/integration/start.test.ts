@@ -46,7 +46,7 @@ async function takenPort(): Promise<string> {
 }
 
 const STEPS = [
-  ...['registry', 'journal thread', 'engine thread', 'notify thread', 'broker thread', 'consumers'],
+  ...['data folder', 'registry', 'journal thread', 'engine thread', 'notify thread', 'broker thread', 'consumers'],
   ...['session checkpoints', 'MQTT listeners', 'state reader', 'journal reader', 'citizens'],
   ...['replays', 'backtests', 'backups', 'HTTP listener', 'jobs'],
 ];

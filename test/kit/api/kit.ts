@@ -321,6 +321,7 @@ export async function openApi(
     webhooks: remoteOf({ ...notifier.webhooks }),
     subscriptions: remoteOf({ ...notifier.subscriptions }),
     readiness: async () => ({
+      notes: [],
       ready: false,
       reasons: ['history: the disk is full'],
       parts: {

@@ -118,8 +118,11 @@ describe('openDatabase', () => {
       file,
       'this is a letter, not a database; it is long enough to have a header of one hundred bytes, though.',
     );
-    for (const path of [file, join(file, '..', 'nowhere', 'a.sqlite')]) {
-      const disk = { name: 'LamppostError', code: 'disk', retryable: false, message: expect.stringContaining(path) };
+    for (const [path, code] of [
+      [file, 'damaged'],
+      [join(file, '..', 'nowhere', 'a.sqlite'), 'disk'],
+    ] as const) {
+      const disk = { name: 'LamppostError', code, retryable: false, message: expect.stringContaining(path) };
       expect(() => openDatabase(path, { schemas: [bins(BINS)] })).toThrow(expect.objectContaining(disk));
     }
   });

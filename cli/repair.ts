@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Repaired, repair } from '../app/index.ts';
+import { LamppostError } from '../domain/index.ts';
+
+const OPTIONS = {
+  data: { type: 'string' },
+  backup: { type: 'string' },
+  'pass-over': { type: 'boolean' },
+  yes: { type: 'boolean' },
+  json: { type: 'boolean' },
+} as const;
+
+/**
+ * `repair`: makes what is damaged in a data folder anew from a backup and the log. Without --yes it only says what it
+ * would do. Returns 0 where nothing is wrong at its end, 1 otherwise.
+ */
+export async function repairCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const { values } = parseArgs({ args: [...argv], options: OPTIONS });
+  const dir = resolve(values.data ?? environment.LAMPPOST_DATA ?? './data');
+  if (!existsSync(dir)) throw new LamppostError('config', `--data: there is no folder ${dir}`);
+  const repaired = await repair(dir, {
+    backup: values.backup === undefined ? null : resolve(values.backup),
+    passOver: values['pass-over'] === true,
+    act: values.yes === true,
+    progress: (line) => console.error(line),
+  });
+  if (values.json) console.log(JSON.stringify(repaired, null, 2));
+  else for (const line of report(repaired, values.yes === true)) console.log(line);
+  return repaired.findings.length === 0 ? 0 : 1;
+}
+
+function report({ done, lost, aside, findings }: Repaired, acted: boolean): string[] {
+  if (done.length + lost.length + findings.length === 0) return ['nothing is wrong'];
+  const left = findings.map(({ file, problem }) => `  ${file}: ${problem}`);
+  return [
+    ...(acted ? ['Found and repaired:'] : ['Found:', ...left, 'A repair would do this:']),
+    ...done.map((line) => `  ${line}`),
+    'What cannot be recovered:',
+    ...(lost.length === 0 ? ['  nothing'] : lost.map((line) => `  ${line}`)),
+    ...(aside.length === 0 ? [] : ['The damaged files are kept; delete them once you do not need them:']),
+    ...aside.map((path) => `  ${path}`),
+    ...(acted
+      ? [left.length === 0 ? 'Nothing is wrong any more.' : 'Still wrong:', ...left]
+      : ['Run it with --yes to do it.']),
+  ];
+}
