@@ -88,7 +88,7 @@ export function moveAside(dir: string, { file, lost, salvage }: Aside, why: stri
 }
 
 /** Returns what is wrong with a file; null where it is sound or does not exist. Throws `disk` where it cannot be read. */
-export function faultIn(path: string, probes: readonly string[], mostBytes: number): string | null {
+function faultIn(path: string, probes: readonly string[], mostBytes: number): string | null {
   if (!existsSync(path)) return null;
   let db: DatabaseSync | null = null;
   try {
