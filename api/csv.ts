@@ -1,3 +1,4 @@
+import type { AuditEntry } from '../actions/index.ts';
 import { isoOf } from '../domain/index.ts';
 import type { OversightKey, OversightLine } from '../tickets/index.ts';
 import type { PointsFormat } from './points.ts';
@@ -24,6 +25,16 @@ export function csvPoints(): PointsFormat {
     },
     point: (ts, value) => `${start},${isoOf(ts)},${value ?? ''}\r\n`,
   };
+}
+
+const AUDIT = [
+  ...(['n', 'at', 'actor', 'role', 'department', 'address', 'action', 'target', 'result', 'detail'] as const),
+  ...(['place', 'hash'] as const),
+];
+
+/** Entries of the audit trail as CSV with a header. */
+export function auditCsv(entries: readonly AuditEntry[]): string {
+  return csvLine(AUDIT) + entries.map((entry) => csvLine(AUDIT.map((key) => entry[key]))).join('');
 }
 
 const COUNTS = ['opened', 'open', 'overdue', 'resolved', 'late', 'reopened', 'reports'] as const;

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
+import type { AuditReader, Caller, Command } from '../actions/index.ts';
 import type { ClientRecord } from '../broker/index.ts';
 import type { Cleaning, Media, Reception, StoredReporter } from '../citizens/index.ts';
 import type { City, Clock, HistoryStore, Ledger, Ticket } from '../domain/index.ts';
@@ -10,15 +11,12 @@ import type { DeviceService, KeyService } from '../registry/index.ts';
 import type { AlertReader, Backtest, createTrial, RuleRepository, RulesConsumer } from '../rules/index.ts';
 import type { Backups } from '../store/index.ts';
 import type {
-  ActionRequest,
   createPublicTickets,
   createWaitingReader,
   Oversight,
   Rating,
-  Request,
   RequestReader,
   Silences,
-  Split,
   TicketReader,
 } from '../tickets/index.ts';
 import type { Refusals } from './edge/index.ts';
@@ -29,6 +27,9 @@ import type { Readiness } from './readiness.ts';
 type Later<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
 };
+
+/** What a command says. */
+type Asked<D extends Command['do']> = Omit<Extract<Command, { readonly do: D }>, 'do'>;
 
 type Quarantine = ReturnType<typeof createQuarantineReader>;
 type Replays = ReturnType<typeof createReplays>;
@@ -91,14 +92,18 @@ export interface ApiDeps {
     };
   /** Firing alerts whose ticket waits. */
   readonly held: ReturnType<typeof createWaitingReader> & {
-    readonly silencedBy: Silences['matching'];
+    readonly silencedBy: Silences<Caller>['matching'];
   };
   readonly tickets: Omit<TicketReader, 'openCount'> & {
-    act(request: ActionRequest): Promise<Ticket>;
-    open(request: Omit<Request, 'id'>): Promise<Ticket>;
-    split(split: Split): Promise<Ticket>;
+    act(request: Asked<'ticket.act'>, caller: Caller): Promise<Ticket>;
+    open(request: Asked<'ticket.open'>, caller: Caller): Promise<Ticket>;
+    split(request: Asked<'ticket.split'>, caller: Caller): Promise<Ticket>;
   };
-  readonly silences: Omit<Silences, 'matching'>;
+  readonly audit: Pick<AuditReader, 'page'> & {
+    /** Writes what is about to be done into the audit trail; resolves once that is on disk. */
+    note(action: string, target: string, caller: Caller): Promise<void>;
+  };
+  readonly silences: Omit<Silences<Caller>, 'matching'>;
   readonly oversight: Oversight;
   readonly publicTickets: ReturnType<typeof createPublicTickets>;
   readonly events: Omit<OutboxReader, 'page'> & {

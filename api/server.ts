@@ -17,6 +17,7 @@ import { open311Routes } from './open311/routes.ts';
 import { OPENAPI } from './openapi.ts';
 import { problem, respondWithProblems } from './problem.ts';
 import { alertRoutes } from './routes/alerts.ts';
+import { auditRequests, auditRoutes } from './routes/audit.ts';
 import { backtestRoutes } from './routes/backtests.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { citizenRoutes } from './routes/citizens.ts';
@@ -175,6 +176,7 @@ const RESOURCES: readonly ((app: App, deps: ApiDeps) => void)[] = [
   alertRoutes,
   ticketRoutes,
   silenceRoutes,
+  auditRoutes,
   oversightRoutes,
   publicRoutes,
   citizenRoutes,
@@ -185,6 +187,7 @@ const RESOURCES: readonly ((app: App, deps: ApiDeps) => void)[] = [
 ];
 
 function addRoutes(app: App, deps: ApiDeps, streams: Streams, { citizens }: ApiOptions): void {
+  auditRequests(app, deps.audit);
   for (const add of RESOURCES) add(app, deps);
   eventRoutes(app, deps, streams);
   open311Routes(app, deps, citizens);

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Duplex, pipeline } from 'node:stream';
 import type { Logger } from 'pino';
+import { type ActionLog, type Caller, createAuditReader } from '../actions/index.ts';
 import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
 import { type Bridge, openBridge } from '../broker/index.ts';
 import type { City, Clock, Key } from '../domain/index.ts';
@@ -41,6 +42,7 @@ export interface ApiParts {
   readonly rules: RuleRepository;
   readonly backtest: Backtest;
   readonly backups: Backups;
+  readonly actions: Pick<ActionLog, 'submit' | 'note'>;
   readonly citizens: ApiDeps['citizens'];
   readonly bridge: Bridge;
 }
@@ -103,11 +105,9 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
 }
 
 /** The parts of what the API reads from the state file, and changes in it. */
-interface StateParts extends Pick<ApiParts, 'clock' | 'registry' | 'state' | 'ledger' | 'quarantine' | 'replays'> {
-  readonly engine: Pick<
-    Threads['engine'],
-    'act' | 'openTicket' | 'splitTicket' | 'addSilence' | 'endSilence' | 'discard'
-  >;
+interface StateParts
+  extends Pick<ApiParts, 'clock' | 'registry' | 'state' | 'ledger' | 'quarantine' | 'replays' | 'actions'> {
+  readonly engine: Pick<Threads['engine'], 'discard'>;
   readonly city: () => City;
   readonly rules: Pick<RuleRepository, 'list'>;
   readonly onAppended: ApiDeps['events']['onAppended'];
@@ -115,12 +115,15 @@ interface StateParts extends Pick<ApiParts, 'clock' | 'registry' | 'state' | 'le
 
 /** Returns the services of what is in the state file: quarantine, alerts, tickets, silences, events. */
 export function createStateDeps(parts: StateParts) {
-  const { clock, state, ledger, quarantine, replays, engine } = parts;
+  const { clock, state, ledger, quarantine, replays, engine, actions } = parts;
   const tickets = createTicketReader(state);
   const outbox = createOutboxReader(state);
   const silences = createSilences({
     store: createSilenceStore(state),
-    write: engine,
+    write: {
+      add: (silence, caller: Caller) => actions.submit({ do: 'silence.add', ...silence }, caller),
+      end: (silence, caller: Caller) => actions.submit({ do: 'silence.end', silence }, caller),
+    },
     clock,
     city: parts.city,
     ruleIds: () => parts.rules.list().map(({ id }) => id),
@@ -140,11 +143,12 @@ export function createStateDeps(parts: StateParts) {
     held: { ...createWaitingReader(state), silencedBy: silences.matching },
     tickets: {
       ...tickets,
-      act: engine.act,
-      open: engine.openTicket,
-      split: engine.splitTicket,
+      act: (request, caller) => actions.submit({ do: 'ticket.act', ...request }, caller),
+      open: (request, caller) => actions.submit({ do: 'ticket.open', ...request }, caller),
+      split: (split, caller) => actions.submit({ do: 'ticket.split', ...split }, caller),
     },
     silences,
+    audit: { ...createAuditReader(state), note: (...noted) => actions.note(...noted) },
     oversight: createOversight(state, clock),
     publicTickets: createPublicTickets(state),
     events: {

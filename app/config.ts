@@ -57,6 +57,8 @@ const Settings = z.object({
   WEBHOOK_ALLOW_PRIVATE: z.stringbool().default(false),
   /** How long reporters' names and contacts are kept after their ticket closed. */
   LAMPPOST_REPORTER_DAYS: days(90),
+  /** How long entries of the audit trail are kept. */
+  LAMPPOST_AUDIT_DAYS: z.coerce.number().int().min(1).max(36_500).default(1_095),
   /** How near to an open ticket of the same service a citizen's request joins it, metres; 0: none does. */
   LAMPPOST_SAME_METRES: z.coerce.number().min(0).max(10_000).default(100),
   /**
@@ -185,6 +187,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
       historyDays: s.LAMPPOST_HISTORY_DAYS,
       quarantineDays: s.LAMPPOST_QUARANTINE_DAYS,
       deliveryDays: s.LAMPPOST_DELIVERY_DAYS,
+      auditDays: s.LAMPPOST_AUDIT_DAYS,
     },
     quarantine: { bytes: s.LAMPPOST_QUARANTINE_MAX_BYTES, holderBytes: s.LAMPPOST_QUARANTINE_DEVICE_BYTES },
     /** Where people reach this Lamppost, without a slash at the end. */

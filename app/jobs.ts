@@ -1,6 +1,6 @@
 import type { Reception } from '../citizens/index.ts';
 import type { Clock, Ledger } from '../domain/index.ts';
-import { DAY_MS, SECOND_MS } from '../domain/index.ts';
+import { DAY_MS } from '../domain/index.ts';
 import type { Job } from './schedule.ts';
 
 /** The functions and settings that the jobs use. */
@@ -11,7 +11,6 @@ export interface JobDeps {
     rollup(untilMs: number): Promise<number>;
     prune(beforeMs: number): Promise<number>;
     expire(beforeMs: number): Promise<number>;
-    due(nowMs: number): Promise<number>;
   };
   readonly notify: { expire(beforeMs: number): Promise<number> };
   readonly reception: Pick<Reception, 'expire'>;
@@ -37,14 +36,6 @@ export function createJobs({ clock, ledger, engine, notify, reception, keep, bac
       name: 'quarantine expiry',
       cron: '20 3 * * *',
       run: async () => ({ expired: await engine.expire(before(keep.quarantineDays)) }),
-    },
-    {
-      name: 'deadlines',
-      everyMs: SECOND_MS,
-      async run() {
-        const done = await engine.due(clock.now());
-        return done === 0 ? null : { done };
-      },
     },
     {
       name: 'delivery log expiry',

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
+import { ActionLog, createAuditReader } from '../actions/index.ts';
 import { createApi } from '../api/index.ts';
 import type { AccountLimits } from '../broker/index.ts';
-import { type City, systemClock as clock, type Key } from '../domain/index.ts';
+import { type City, systemClock as clock, type Key, systemTimers } from '../domain/index.ts';
 import { createLedgerReader, createQuarantineReader, createReplays, createRuleRecordReader } from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
@@ -157,9 +158,30 @@ class Process implements Lamppost {
     const backtests = await steps.do('backtests', () => backtestsOf({ registry, threads, city, rules }), stop);
     const backups = await steps.do('backups', () => this.#backupsOf(threads, city), stop);
 
+    const actions = new ActionLog({
+      append: (control) => journal.control('actions', control, null),
+      timers: systemTimers,
+      head: createAuditReader(state).head(),
+    });
+    threads.onDecided((decided) => actions.decided(decided));
     const api = createApi(
       createApiDeps({
-        ...{ config, log, clock, registry, threads, city, state, ledger, quarantine, replays, rules, backups, admin },
+        ...{
+          config,
+          log,
+          clock,
+          registry,
+          threads,
+          city,
+          state,
+          ledger,
+          quarantine,
+          replays,
+          rules,
+          backups,
+          admin,
+          actions,
+        },
         backtest: backtests.run,
         citizens: citizens.deps,
         bridge: threads.mqtt.bridge,

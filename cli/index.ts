@@ -54,6 +54,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     help: '<backup> --data <new folder>',
     run: async (argv) => (await import('./backup.ts')).restoreCommand(argv),
   },
+  audit: {
+    help: 'verify [--data <folder>]: checks the audit trail of a data folder or a backup; names what does not fit',
+    run: async (...args) => (await import('./audit.ts')).auditCommand(...args),
+  },
   doctor: {
     help: 'checks the settings, the city folder and a running server',
     run: async (argv, environment) => (await import('./doctor.ts')).doctor(settingsOf(argv), environment),

@@ -83,12 +83,16 @@ export {
   type SliceSeries,
 } from './history.ts';
 export type {
+  ActionRecord,
+  ActionsControl,
   Appended,
+  AuditHead,
   Block,
   BlockKind,
   CityControl,
   CityFile,
   DevicesControl,
+  KeyActor,
   Message,
   MessageRoute,
   MessageSink,
@@ -162,6 +166,7 @@ export {
   type TicketAlert,
   TicketAlertSchema,
   type TicketChange,
+  TicketChangeSchema,
   TicketSchema,
   type TicketStatus,
 } from './ticket.ts';

@@ -1,5 +1,6 @@
 import type { Device } from './device.ts';
 import type { LamppostError } from './errors.ts';
+import type { KeyRole } from './key.ts';
 
 /**
  * The journal is the only input of the system. It is a sequence of blocks; a block is one group commit of messages, or
@@ -10,7 +11,7 @@ import type { LamppostError } from './errors.ts';
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
  * time.
  */
-export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule';
+export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule' | 'actions';
 
 /** One block of the journal. */
 export interface Block {
@@ -78,6 +79,43 @@ export interface RuleControl {
   readonly at: string;
   /** Why, in the author's words; may be empty. */
   readonly note: string;
+}
+
+/** The body of an `actions` block: what people did, in their order. */
+export interface ActionsControl {
+  readonly items: readonly ActionRecord[];
+  /** The newest entry of the audit trail that was known: who rewrites the trail has to rewrite the log too. */
+  readonly anchor: AuditHead | null;
+}
+
+/** The newest entry of the audit trail. */
+export interface AuditHead {
+  /** Its number: 1, 2, 3 … */
+  readonly n: number;
+  /** SHA-256 over it and all before it, hex. */
+  readonly hash: string;
+}
+
+/** One action of a person, as the API took it: authenticated and of the right shape, but not decided. */
+export interface ActionRecord {
+  /** Names it to whoever waits for its result. */
+  readonly id: string;
+  readonly actor: KeyActor;
+  /** The address that it came from; null where it is not known. */
+  readonly address: string | null;
+  /** The client's own name of the request (`Idempotency-Key`); null where it gave none. */
+  readonly key: string | null;
+  /** What is to be done, a shape of the room `actions`. */
+  readonly command: { readonly do: string };
+}
+
+/** Who acts with a key, as the key was when the action was taken. */
+export interface KeyActor {
+  readonly kind: 'key';
+  readonly id: string;
+  readonly role: KeyRole;
+  /** Null: of the whole city. */
+  readonly department: string | null;
 }
 
 /** The body of a `replay` block: quarantined messages that are processed again. */

@@ -35,7 +35,7 @@ const status = z.enum(TICKET_STATUSES);
 const severity = z.enum(SEVERITIES);
 
 /** One change of a ticket. It is never edited. */
-const TicketChangeSchema = z.object({
+export const TicketChangeSchema = z.object({
   at: when,
   by: name.describe('`rule:<id>`, `key:<id>`, `reporter`, or `clock` for what came due'),
   action: z.enum(HISTORY_ACTIONS),

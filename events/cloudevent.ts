@@ -19,7 +19,7 @@ export interface AlertEvent extends CloudEvent {
   readonly data: AlertData;
 }
 
-/** The data of a ticket event is the whole ticket; the change is the last entry of its history. */
+/** The data of a ticket event is the ticket as it is; its history has only the change that the event is about. */
 export interface TicketEvent extends CloudEvent {
   readonly type: `city.lamppost.ticket.${HistoryAction}`;
   readonly data: Ticket;
@@ -105,8 +105,13 @@ export function ticketEventOf(ticket: Ticket): TicketEvent {
   return {
     ...envelopeOf(`city.lamppost.ticket.${action}`, `${ticket.id}.${ticket.version}`, at),
     subject: `tickets/${ticket.id}`,
-    data: ticket,
+    data: withLastChange(ticket),
   };
+}
+
+/** Returns a ticket as events and retained messages have it: a whole history in each would grow with its square. */
+export function withLastChange(ticket: Ticket): Ticket {
+  return { ...ticket, history: ticket.history.slice(-1) };
 }
 
 /** Returns the event of a silence that ends soon, with id `{silence}.ending`. */

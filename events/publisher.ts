@@ -1,7 +1,14 @@
 import type { Publication, Ticket, Timers } from '../domain/index.ts';
 import { diskFault } from '../store/index.ts';
 import { isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
-import { isAlertEvent, isLoginEvent, isSessionEvent, isTicketEvent, type LamppostEvent } from './cloudevent.ts';
+import {
+  isAlertEvent,
+  isLoginEvent,
+  isSessionEvent,
+  isTicketEvent,
+  type LamppostEvent,
+  withLastChange,
+} from './cloudevent.ts';
 import { ticketAudienceOf } from './filter.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -137,7 +144,7 @@ export function* retainedTickets(reader: Pick<TicketReader, 'list'>): Generator<
 /** Returns the state under the department that is responsible, and clears it under former departments. */
 function retainedOf(ticket: Ticket): Publication[] {
   const { id, department, formerDepartments, status } = ticket;
-  const state = isOpen(status) ? JSON.stringify(ticket) : '';
+  const state = isOpen(status) ? JSON.stringify(withLastChange(ticket)) : '';
   const at = (where: string, payload: string): Publication => ({
     topic: `tickets/${where}/${id}`,
     payload,

@@ -1,5 +1,12 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { type Block, type CityControl, type DevicesControl, HOUR_MS, type RuleControl } from '../domain/index.ts';
+import {
+  type ActionsControl,
+  type Block,
+  type CityControl,
+  type DevicesControl,
+  HOUR_MS,
+  type RuleControl,
+} from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import type { CityVersion, Context } from './context.ts';
 import { Dedupe } from './dedupe.ts';
@@ -144,10 +151,12 @@ export class Intake {
       city: null,
       devices: null,
       rule: null,
+      actions: null,
     };
     if (block.kind === 'city') return { ...base, city: this.#city(block, body, fresh) };
     if (block.kind === 'devices') return { ...base, devices: this.#devices(block, body, fresh) };
     if (block.kind === 'rule') return { ...base, rule: this.#rule(block, body, fresh) };
+    if (block.kind === 'actions') return { ...base, actions: parseBody<ActionsControl>(body) };
     return base;
   }
 

@@ -1,4 +1,4 @@
-import type { Block, KnownDevice, ReadingColumns, RuleControl } from '../domain/index.ts';
+import type { ActionsControl, Block, KnownDevice, ReadingColumns, RuleControl } from '../domain/index.ts';
 import type { CityVersion } from './context.ts';
 import type { Summary } from './summary.ts';
 
@@ -70,6 +70,8 @@ export interface Outcome {
   readonly devices: { readonly changed: KnownDevice[]; readonly revoked: KnownDevice[] } | null;
   /** The change of an API rule that a `rule` block carries. */
   readonly rule: RuleControl | null;
+  /** What people did, of an `actions` block. */
+  readonly actions: ActionsControl | null;
 }
 
 /** Columns as typed arrays that grow: growing plain arrays row by row took a fifth of the engine's time. */

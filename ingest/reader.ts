@@ -262,9 +262,11 @@ export class BlockReader {
   }
 }
 
+const NOT_CONTROL = { city: null, devices: null, rule: null, actions: null } as const;
+
 function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
   const { fresh, readings, replaced, tallies, refusals } = out;
-  return { block, fresh, readings, replaced, tallies, refusals, replays, city: null, devices: null, rule: null };
+  return { block, fresh, readings, replaced, tallies, refusals, replays, ...NOT_CONTROL };
 }
 
 /** The readings that an entry stands for. */

@@ -1,8 +1,8 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { type Block, type BlockKind, LamppostError } from '../domain/index.ts';
 import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
 
-const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule'];
+const KINDS: readonly BlockKind[] = ['messages', 'tick', 'city', 'devices', 'replay', 'rule', 'actions'];
 
 /** With this size a lone message costs one page, and a full group commit few overflow pages (docs/performance.md). */
 const PAGE_SIZE = 16_384;
@@ -207,14 +207,13 @@ export class JournalReader {
 
   /** Returns the next blocks after a cursor, in order, at most `limit`. */
   after(seq: number, limit: number): Block[] {
-    return this.#after.all(seq, limit).map((row) => ({
-      seq: Number(row.seq),
-      kind: KINDS[Number(row.kind)]!,
-      first: Number(row.first),
-      count: Number(row.count),
-      receivedAt: Number(row.received_at),
-      body: row.body as Uint8Array,
-    }));
+    return this.#after.all(seq, limit).map(blockOf);
+  }
+
+  /** Returns the next blocks of one kind after a cursor, in order, at most `limit`. */
+  ofKind(kind: BlockKind, seq: number, limit: number): Block[] {
+    const select = 'select * from blocks where seq > ? and kind = ? order by seq limit ?';
+    return this.#db.prepare(select).all(seq, KINDS.indexOf(kind), limit).map(blockOf);
   }
 
   /** Returns the number of the newest block, and how many messages were ever received. */
@@ -227,6 +226,17 @@ export class JournalReader {
   close(): void {
     if (this.#db?.isOpen) this.#db.close();
   }
+}
+
+function blockOf(row: Readonly<Record<string, SQLOutputValue>>): Block {
+  return {
+    seq: Number(row.seq),
+    kind: KINDS[Number(row.kind)]!,
+    first: Number(row.first),
+    count: Number(row.count),
+    receivedAt: Number(row.received_at),
+    body: row.body as Uint8Array,
+  };
 }
 
 /** How far the consumers of the journal have come, in numbers of blocks; 0 where one has read none. */

@@ -75,6 +75,16 @@ export interface TransitionContext {
 export type Effects = (transition: Transition, context: TransitionContext) => void;
 
 /**
+ * What blocks do besides transitions of alerts: actions of people, and what comes due by the time of a block.
+ */
+export interface BlockEffects {
+  /** Whether something is due at a moment, as the state is on disk. */
+  isDue(atMs: number): boolean;
+  /** Writes them, after the transitions of the block. Called inside the transaction that moves the cursor. */
+  apply(outcome: Outcome): void;
+}
+
+/**
  * The consumer of the journal that decides alerts. Effects and cursor are one transaction (promise 3). Windows are
  * written at checkpoints only. After a crash the blocks between checkpoint and cursor run again without effects, which
  * leads to the same state, since the engine is a function of the journal (promise 4).
@@ -105,6 +115,8 @@ interface Deps {
   readonly intake: Intake;
   readonly context: Context;
   readonly effects: Effects;
+  /** Absent: blocks do nothing but transitions. */
+  readonly blocks?: BlockEffects;
   readonly clock: Clock;
   readonly log: Logger;
   /** Called after a commit that held effects. */
@@ -113,11 +125,10 @@ interface Deps {
   readonly rulesOf?: typeof rulesInForce;
 }
 
-interface Decided {
-  readonly outcome: Outcome;
-  readonly transition: Transition;
-  readonly rule: Rule;
-}
+type Decided =
+  | { readonly outcome: Outcome; readonly transition: Transition; readonly rule: Rule }
+  /** The block's own effects, after its transitions. */
+  | { readonly outcome: Outcome; readonly transition: null };
 
 const BLOCKS_AT_ONCE = 32;
 /**
@@ -200,6 +211,7 @@ class Consumer implements RulesConsumer {
     const outcomes = this.#blocksAfter(this.#cursor).map((block) => this.#deps.intake.outcome(block));
     this.#pending.push(...outcomes);
     this.#unapplied = outcomes.flatMap((outcome) => this.#decide(outcome));
+    if (!this.#unapplied.some((decided) => this.#hasEffect(decided))) this.#unapplied = [];
     this.#cursor = outcomes.at(-1)?.block.seq ?? this.#cursor;
     const late = this.#committed < this.#cursor && this.#deps.clock.now() - this.#committedAt >= LAZY_COMMIT_MS;
     // Whoever changed a rule waits until the cursor has passed the change.
@@ -244,7 +256,15 @@ class Consumer implements RulesConsumer {
     const before = this.#rules;
     const transitions = this.#transitionsOf(outcome);
     const known = before === this.#rules ? this.#rules : [...before, ...this.#rules];
-    return transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
+    const decided = transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
+    const { kind } = outcome.block;
+    const own = this.#deps.blocks !== undefined && (kind === 'tick' || kind === 'actions');
+    return own ? [...decided, { outcome, transition: null }] : decided;
+  }
+
+  /** A tick at which nothing is due writes nothing: it is not worth a transaction. */
+  #hasEffect({ transition, outcome: { block, actions } }: Decided): boolean {
+    return transition !== null || actions !== null || this.#deps.blocks!.isDue(block.receivedAt);
   }
 
   #transitionsOf({ block, readings, city, devices, rule }: Outcome): Transition[] {
@@ -269,8 +289,14 @@ class Consumer implements RulesConsumer {
     if (effects) this.#deps.onEffects();
   }
 
-  #apply({ outcome, transition, rule }: Decided): void {
+  #apply(decided: Decided): void {
     const { context, effects, log } = this.#deps;
+    const { outcome, transition } = decided;
+    if (transition === null) {
+      this.#deps.blocks!.apply(outcome);
+      return;
+    }
+    const { rule } = decided;
     const { group, to, evidence } = transition;
     if (group === FAULT_GROUP) {
       const fault = { rule: transition.rule, to, detail: evidence.detail };

@@ -28,9 +28,11 @@ export {
   runBacktest,
 } from './backtest/index.ts';
 export {
+  type BlockEffects,
   createConsumerStore,
   createRulesConsumer,
   type Effects,
+  type Progress,
   RULES_SCHEMA,
   type RulesConsumer,
   type TransitionContext,

@@ -52,6 +52,23 @@ export function transact<T>(db: DatabaseSync, work: () => T): T {
 }
 
 /**
+ * Runs `work` inside a transaction that the caller holds. Where it throws, what it wrote is undone, and the transaction
+ * goes on; throws the same error.
+ */
+export function undoing<T>(db: DatabaseSync, work: () => T): T {
+  db.exec('savepoint work');
+  try {
+    const result = work();
+    db.exec('release work');
+    return result;
+  } catch (error) {
+    // After a full disk, SQLite may have rolled back the whole transaction.
+    if (db.isTransaction) db.exec('rollback to work; release work');
+    throw error;
+  }
+}
+
+/**
  * The tables of one room in a file, as migration steps: after step `n` the room is at version `n`. Steps are only
  * added, never edited: files exist at every version. Step 1 creates its tables `if not exists`, so that it also fits
  * files from before there were versions.

@@ -1,4 +1,4 @@
-import { isoOf, MINUTE_MS, type Ticket } from '../domain/index.ts';
+import type { Ticket } from '../domain/index.ts';
 import type { Due, DueStore } from './deadlines.ts';
 import { type Change, isOpen } from './lifecycle.ts';
 import type { TicketStore } from './store.ts';
@@ -12,18 +12,17 @@ interface Parts {
 
 /** The number of groups that a note lists. */
 const LISTED = 10;
-/** After this delay, the note also says when it was due. */
-const LATE_MS = 2 * MINUTE_MS;
 
 /**
- * Does the oldest thing that is due, once; returns every new version of a ticket, null where nothing is due. What came
- * due while the server was stopped is done now, and its note says when it was due. The caller holds the transaction.
+ * Does the oldest thing that is due, once, as at the time at which it was due; returns every new version of a ticket,
+ * null where nothing is due. What came due while the server was stopped is done afterwards, in its order. The caller
+ * holds the transaction.
  */
 export function doNextDue(parts: Parts, nowMs: number, city: TicketCity): readonly Ticket[] | null {
   const what = parts.due.take(nowMs);
   if (what === null) return null;
   const ticket = parts.tickets.get(what.ticket);
-  return ticket === null ? [] : doDue(parts, ticket, what, { atMs: nowMs, city });
+  return ticket === null ? [] : doDue(parts, ticket, what, { atMs: what.atMs, city });
 }
 
 function doDue(parts: Parts, ticket: Ticket, what: Due, now: Moment): readonly Ticket[] {
@@ -31,7 +30,7 @@ function doDue(parts: Parts, ticket: Ticket, what: Due, now: Moment): readonly T
   if (!isOpen(ticket.status)) return [];
   if (what.kind === 'joined') return noteJoined(parts, ticket, now);
   if (what.kind === 'offer') return endOffer(parts, ticket, what, now);
-  return parts.writer.change(ticket, lateness(ticket, what, now.atMs), now.city);
+  return parts.writer.change(ticket, lateness(ticket, what), now.city);
 }
 
 function close({ writer }: Parts, ticket: Ticket, { atMs, city }: Moment): readonly Ticket[] {
@@ -52,19 +51,21 @@ function endOffer({ writer }: Parts, ticket: Ticket, { n, to }: Due, now: Moment
   if (ticket.offer?.to !== to) return [];
   const ended = { atMs: now.atMs, by: 'clock', action: 'declined', note: `not taken by ${to} in time` } as const;
   const changes = writer.change(ticket, { ...ended, set: { offer: null } }, now.city);
-  return [...changes, ...writer.offer(changes.at(-1)!, n + 1, now)];
+  const declined = changes.at(-1)!;
+  // Not before the last entry of the history, which can be later than what was due.
+  const atMs = Date.parse(declined.updatedAt);
+  return [...changes, ...writer.offer(declined, n + 1, { ...now, atMs })];
 }
 
 /** Returns the change of a warning, of a deadline that has passed, or of an escalation. */
-function lateness(ticket: Ticket, { kind, on, to, atMs }: Due, nowMs: number): Change {
+function lateness(ticket: Ticket, { kind, on, to, atMs }: Due): Change {
   const deadline = on === 'acknowledge' ? ticket.acknowledgeBy : ticket.dueAt;
   const verb = on === 'acknowledge' ? 'acknowledged' : 'resolved';
-  const late = nowMs - atMs >= LATE_MS ? ` (was due ${isoOf(atMs)})` : '';
   if (kind === 'warn') {
-    return { atMs: nowMs, by: 'clock', action: 'warned', note: `to be ${verb} by ${deadline}${late}` };
+    return { atMs, by: 'clock', action: 'warned', note: `to be ${verb} by ${deadline}` };
   }
   const notified = to ?? ticket.department;
-  const note = `not ${verb} by ${deadline}: ${notified} is notified${late}`;
+  const note = `not ${verb} by ${deadline}: ${notified} is notified`;
   const set = { escalatedTo: [...new Set([...ticket.escalatedTo, notified])] };
-  return { atMs: nowMs, by: 'clock', action: 'escalated', note, set };
+  return { atMs, by: 'clock', action: 'escalated', note, set };
 }

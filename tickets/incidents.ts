@@ -38,6 +38,8 @@ export interface Incidents {
   apply(incident: Incident): IncidentOutcome;
   /** Places alerts that waited for a silence, an inhibition or for others, where that is over. */
   release(nowMs: number, city: TicketCity): Released[];
+  /** Whether `release` would place any. */
+  hasReleases(nowMs: number, city: TicketCity): boolean;
   /** Returns the firing alerts that a silence holds back. */
   heldBy(silence: { readonly id: string }): { readonly rule: string; readonly group: string }[];
 }
@@ -174,6 +176,8 @@ export function createIncidents(parts: PlacementParts): Incidents {
       const ticket = changes.at(-1) ?? tickets.findOpen(transition.rule, transition.group);
       return { decision, ticket, titles, changes };
     },
+    hasReleases: (nowMs, city) =>
+      waits.gathered(nowMs).length > 0 || waits.causes().some((cause) => isOver(cause, city, nowMs)),
     heldBy: ({ id }) => waits.of('silenced', id).map(({ rule, group }) => ({ rule, group })),
     release(nowMs, city) {
       const over = waits.causes().filter((cause) => isOver(cause, city, nowMs));

@@ -2,7 +2,7 @@ import {
   type Department,
   type HistoryAction,
   isoOf,
-  type KeyRole,
+  type KeyActor,
   LamppostError,
   suggest,
   TICKET_REFUSALS,
@@ -40,7 +40,7 @@ export type TicketAction = (typeof TICKET_ACTIONS)[number];
 
 /** Who acts: a key, the rule of an alert, the clock (something came due), or the citizen who reported the ticket. */
 export type Actor =
-  | { readonly kind: 'key'; readonly id: string; readonly role: KeyRole; readonly department: string | null }
+  | KeyActor
   | { readonly kind: 'rule'; readonly id: string }
   | { readonly kind: 'clock' }
   | { readonly kind: 'reporter' };

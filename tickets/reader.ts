@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Page, Severity, Ticket, TicketAlert, TicketStatus } from '../domain/index.ts';
+import type { Page, Severity, Ticket, TicketAlert, TicketChange, TicketStatus } from '../domain/index.ts';
 import { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from '../store/index.ts';
 import { alertOf, SELECT_TICKETS, ticketOf } from './row.ts';
 
@@ -37,6 +37,8 @@ export interface TicketReader {
   listInTurns(query: TicketQuery): Promise<Page<Ticket>>;
   /** Returns a page of a ticket's alerts, oldest first. Throws `invalid` on a bad `after`. */
   alerts(id: string, query: { readonly limit: number; readonly after: string | null }): Page<TicketAlert>;
+  /** Returns a page of a ticket's history, oldest first. Throws `invalid` on a bad `after`. */
+  history(id: string, query: { readonly limit: number; readonly after: string | null }): Page<TicketChange>;
   /** Returns the number of open tickets. */
   openCount(): number;
 }
@@ -56,6 +58,9 @@ export function createTicketReader(db: DatabaseSync): TicketReader {
   const alerts = db.prepare(`
     select ordinal, rule, "group", state, severity, since from ticket_alerts
     where ticket = ? and ordinal >= ? order by ordinal limit ?`);
+  const changes = db.prepare(`
+    select ordinal, at, "by", action, "from", "to", note from ticket_changes
+    where ticket = ? and ordinal >= ? order by ordinal limit ?`);
   return {
     get(id) {
       const row = byId.get(id);
@@ -71,6 +76,11 @@ export function createTicketReader(db: DatabaseSync): TicketReader {
         .map(({ rule, group, state, severity, since }) =>
           alertOf([String(rule), String(group), state, severity, String(since)] as Parameters<typeof alertOf>[0]),
         );
+      return { items: page, next: rows.length > limit ? String(rows[limit]!.ordinal) : null };
+    },
+    history(id, { limit, after }) {
+      const rows = changes.all(id, positionOf(after, 0), limit + 1);
+      const page = rows.slice(0, limit).map(({ ordinal: _, ...change }) => change as unknown as TicketChange);
       return { items: page, next: rows.length > limit ? String(rows[limit]!.ordinal) : null };
     },
     openCount: () => Number(open.get()?.count),

@@ -179,6 +179,13 @@ export class TicketService {
     return this.#writer.change(before, { atMs, by: 'reporter', action: 'rated', note, set: { rating } }, this.#city());
   }
 
+  /** Whether anything is due: for a ticket, for alerts that wait, or a silence that ends soon. */
+  isDue(nowMs: number, city: TicketCity): boolean {
+    const next = this.#due.nextMs();
+    if (next !== null && next <= nowMs) return true;
+    return this.silences.hasEnding(nowMs + WARNING_MS, nowMs) || this.incidents.hasReleases(nowMs, city);
+  }
+
   /** Does the oldest thing that is due, once; null where nothing is due. */
   doNextDue(nowMs: number, city: TicketCity): readonly Ticket[] | null {
     return doNextDue({ tickets: this.#tickets, due: this.#due, writer: this.#writer }, nowMs, city);

@@ -58,6 +58,8 @@ export interface SilenceStore {
   end(id: string, atMs: number): boolean;
   /** Returns the silences of an alert at a moment, oldest first. */
   of(labels: AlertLabels, atMs: number, calendarOf: CalendarOf): Silence[];
+  /** Whether `takeEnding` would return any. */
+  hasEnding(beforeMs: number, nowMs: number): boolean;
   /** Returns the silences that end before a moment. Each is returned once. */
   takeEnding(beforeMs: number, nowMs: number): Silence[];
 }
@@ -95,6 +97,7 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
       const fits = (silence: Silence) => matches(silence.matchers, labels);
       return silences.filter((one) => fits(one) && silenceState(one, atMs, calendarOf) === 'active');
     },
+    hasEnding: (beforeMs, nowMs) => ending.get(beforeMs, nowMs) !== undefined,
     takeEnding(beforeMs, nowMs) {
       const silences = ending.all(beforeMs, nowMs).map(silenceOf);
       for (const { id } of silences) warn.run(id);

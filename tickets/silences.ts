@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import {
   type AlertLabels,
   type City,
   type Clock,
   type Device,
-  isoOf,
   LamppostError,
   type Page,
   requireName,
@@ -13,8 +11,11 @@ import {
 import { calendarOf } from './deadlines.ts';
 import { type ShownSilence, type Silence, type SilenceStore, silenceState } from './silence-store.ts';
 
-/** Reads silences, and checks, creates and ends them. */
-export interface Silences {
+/** What somebody says of a new silence. */
+export type WantedSilence = Omit<Silence, 'id' | 'author' | 'createdAt'>;
+
+/** Reads silences, and checks, creates and ends them. `Caller` says who asks for it. */
+export interface Silences<Caller> {
   /** Returns a page, newest first; `ended`: with those that have ended. Throws `invalid` on a bad `after`. */
   list(query: { readonly limit: number; readonly after: string | null; readonly ended: boolean }): Page<ShownSilence>;
   get(id: string): ShownSilence | null;
@@ -22,31 +23,29 @@ export interface Silences {
    * Stores a new silence. Throws `invalid`, with a suggestion, for a name that the city does not have: it would
    * silence nothing.
    */
-  add(silence: Omit<Silence, 'id' | 'createdAt'>): Promise<ShownSilence>;
+  add(silence: WantedSilence, caller: Caller): Promise<ShownSilence>;
   /** Ends it now; false where it had ended. */
-  end(id: string): Promise<boolean>;
+  end(id: string, caller: Caller): Promise<boolean>;
   /** Returns the ids of the silences that match the alert of a ticket now. */
   matching(ticket: Ticket): readonly string[];
 }
 
-interface Parts {
+interface Parts<Caller> {
   readonly store: Pick<SilenceStore, 'list' | 'get' | 'of'>;
-  /** Writes silences, in the thread that owns the file. */
+  /** Resolve once the engine has decided. */
   readonly write: {
-    addSilence(silence: Silence): Promise<void>;
-    endSilence(id: string, atMs: number): Promise<boolean>;
+    add(silence: WantedSilence, caller: Caller): Promise<Silence>;
+    end(id: string, caller: Caller): Promise<boolean>;
   };
   readonly clock: Clock;
   readonly city: () => City;
   readonly ruleIds: () => readonly string[];
   readonly device: (id: string) => Device | null;
-  /** Returns a new id. */
-  readonly newId?: () => string;
 }
 
 /** Returns the service of silences. */
-export function createSilences(parts: Parts): Silences {
-  const { store, write, clock, city, device, newId = () => `s-${randomUUID().slice(0, 13)}` } = parts;
+export function createSilences<Caller>(parts: Parts<Caller>): Silences<Caller> {
+  const { store, write, clock, city, device } = parts;
   const clockOf = (id: string) => calendarOf(id, city());
   const shown = (silence: Silence) => ({ ...silence, state: silenceState(silence, clock.now(), clockOf) });
   return {
@@ -58,13 +57,11 @@ export function createSilences(parts: Parts): Silences {
       const silence = store.get(id);
       return silence === null ? null : shown(silence);
     },
-    async add(wanted) {
+    async add(wanted, caller) {
       checkNames(wanted, parts);
-      const silence = { ...wanted, id: newId(), createdAt: isoOf(clock.now()) };
-      await write.addSilence(silence);
-      return shown(silence);
+      return shown(await write.add(wanted, caller));
     },
-    end: (id) => write.endSilence(id, clock.now()),
+    end: write.end,
     matching(ticket) {
       const labels = labelsNow(ticket, device);
       return labels === null ? [] : store.of(labels, clock.now(), clockOf).map(({ id }) => id);
@@ -73,7 +70,7 @@ export function createSilences(parts: Parts): Silences {
 }
 
 /** Returns the labels of a ticket's alert as far as they are known now; null where it has none. */
-function labelsNow(ticket: Ticket, deviceOf: Parts['device']): AlertLabels | null {
+function labelsNow(ticket: Ticket, deviceOf: (id: string) => Device | null): AlertLabels | null {
   const { rule, group, severity, service, department, district } = ticket;
   if (rule === null || group === null) return null;
   const device = deviceOf(group);
@@ -83,7 +80,7 @@ function labelsNow(ticket: Ticket, deviceOf: Parts['device']): AlertLabels | nul
 
 function checkNames(
   { matchers, calendar }: Pick<Silence, 'matchers' | 'calendar'>,
-  { city, ruleIds, device: deviceOf }: Parts,
+  { city, ruleIds, device: deviceOf }: Pick<Parts<unknown>, 'city' | 'ruleIds' | 'device'>,
 ): void {
   const { districts, profiles, services, departments, calendars } = city();
   const known = { district: districts, profile: profiles, service: services, department: departments, rule: ruleIds() };

@@ -103,9 +103,9 @@ function reporterRoutes(app: App, { citizens, tickets, log }: Deps): void {
   app.get(
     '/api/v1/tickets/:id/reporter',
     {
-      config,
+      config: { ...config, audited: 'access' },
       schema: {
-        ...schema('Returns who reported a ticket; each access is logged'),
+        ...schema('Returns who reported a ticket; each access is in the audit trail'),
         response: { 200: ReporterResponse },
       },
     },

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DAY_MS, isoOf, LamppostError, MATCH_KEYS, type MatchKey, TagsSchema } from '../../domain/index.ts';
+import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { SilenceResponse } from '../responses/tickets.ts';
 import { found, Id, Instant, Name, Names, Paged, pageOf } from '../schema.ts';
@@ -65,7 +66,7 @@ export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>)
   app.post(
     '/api/v1/silences',
     {
-      config: { role: 'operator' },
+      config: { role: 'operator', audited: 'action' },
       schema: {
         tags,
         summary:
@@ -74,29 +75,25 @@ export function silenceRoutes(app: App, { silences }: Pick<ApiDeps, 'silences'>)
         response: { 201: SilenceResponse },
       },
     },
-    async ({ body, key }, reply) => {
-      const { matchers, startsAt, endsAt, calendar, comment } = body;
+    async (request, reply) => {
+      const { matchers, startsAt, endsAt, calendar, comment } = request.body;
       refuseTooMany(silences);
-      const made = await silences.add({
-        matchers,
-        startsAt: isoOf(startsAt ?? Date.now()),
-        endsAt: isoOf(endsAt),
-        calendar,
-        comment,
-        author: key!.id,
-      });
+      const from = isoOf(startsAt ?? Date.now());
+      const wanted = { matchers, startsAt: from, endsAt: isoOf(endsAt), calendar, comment };
+      const made = await silences.add(wanted, callerOf(request));
       return reply.code(201).header('location', `/api/v1/silences/${made.id}`).send(made);
     },
   );
   app.delete(
     '/api/v1/silences/:id',
     {
-      config: { role: 'operator' },
+      config: { role: 'operator', audited: 'action' },
       schema: { tags, summary: 'Ends a silence now; the tickets that waited for it open', params: Id },
     },
-    async ({ params: { id } }, reply) => {
+    async (request, reply) => {
+      const { id } = request.params;
       found(silences.get(id), `silence "${id}"`);
-      await silences.end(id);
+      await silences.end(id, callerOf(request));
       return reply.code(204).send();
     },
   );

@@ -10,8 +10,10 @@ import {
   TICKET_STATUSES,
   type Ticket,
   TicketAlertSchema,
+  TicketChangeSchema,
 } from '../../domain/index.ts';
-import { ACTIONS, type Actor, WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
+import { ACTIONS, WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
+import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { TicketResponse, WaitingResponse } from '../responses/tickets.ts';
@@ -22,7 +24,7 @@ type Deps = Pick<ApiDeps, 'tickets' | 'held' | 'city'>;
 
 const Note = z.string().max(4_000);
 const tags = ['tickets'];
-const operator = { role: 'operator' } as const;
+const operator = { role: 'operator', audited: 'action' } as const;
 
 const names = Names.exactOptional();
 const Query = Paged.extend({
@@ -118,17 +120,19 @@ function listRoutes(app: App, deps: Deps): void {
   );
   app.get(
     '/api/v1/tickets/:id/alerts',
-    {
-      schema: {
-        tags,
-        summary: 'Lists all alerts of a ticket, oldest first',
-        params: Id,
-        querystring: Paged,
-        response: { 200: pageOf(TicketAlertSchema) },
-      },
-    },
+    listOf('Lists all alerts of a ticket, oldest first', TicketAlertSchema),
     async ({ params, query, key }) => tickets.alerts(seenTicket(tickets, params.id, boundTo(key!)).id, query),
   );
+  app.get(
+    '/api/v1/tickets/:id/history',
+    listOf('Lists all changes of a ticket, oldest first', TicketChangeSchema),
+    async ({ params, query, key }) => tickets.history(seenTicket(tickets, params.id, boundTo(key!)).id, query),
+  );
+}
+
+/** The schema of a list of what one ticket has. */
+function listOf<T extends z.ZodType>(summary: string, item: T) {
+  return { schema: { tags, summary, params: Id, querystring: Paged, response: { 200: pageOf(item) } } };
 }
 
 function openRoute(app: App, deps: Deps): void {
@@ -143,14 +147,12 @@ function openRoute(app: App, deps: Deps): void {
         response: { 201: TicketResponse },
       },
     },
-    async ({ body, key }, reply) => {
+    async (request, reply) => {
+      const { body } = request;
       requireName('district', body.district, deps.city().districts);
       const { title, titleZh = title, description = null, location = null, address = null, ...rest } = body;
-      const ticket = await deps.tickets.open({
-        ...{ ...rest, title, titleZh, description, location, address, same: null },
-        origin: 'operator',
-        by: `key:${key!.id}`,
-      });
+      const wanted = { ...rest, title, titleZh, description, location, address };
+      const ticket = await deps.tickets.open(wanted, callerOf(request));
       reply.code(201).header('location', `/api/v1/tickets/${ticket.id}`);
       return withTag(reply, ticket, deps);
     },
@@ -183,7 +185,7 @@ function actionRoutes(app: App, deps: Deps): void {
       const { id, action } = request.params;
       const act = { ...request.body, action, ...targetOf(request, id, tickets) };
       if (action === 'comment' && !act.note) throw new LamppostError('invalid', 'note: a comment needs a text');
-      return withTag(reply, await tickets.act(act), deps);
+      return withTag(reply, await tickets.act(act, callerOf(request)), deps);
     },
   );
   app.post(
@@ -200,7 +202,7 @@ function actionRoutes(app: App, deps: Deps): void {
     },
     async (request, reply) => {
       const target = targetOf(request, request.params.id, tickets);
-      const part = await tickets.split({ ...request.body, ...target });
+      const part = await tickets.split({ ...request.body, ...target }, callerOf(request));
       reply.code(201).header('location', `/api/v1/tickets/${part.id}`);
       return withTag(reply, part, deps);
     },
@@ -209,16 +211,13 @@ function actionRoutes(app: App, deps: Deps): void {
 
 interface Target {
   readonly ticket: string;
-  readonly actor: Extract<Actor, { kind: 'key' }>;
   readonly version: number | undefined;
 }
 
-/** Who acts on which ticket, and on which version of it. Throws `not-found` where the key may not see the ticket. */
+/** Which ticket is acted on, and which version of it. Throws `not-found` where the key may not see the ticket. */
 function targetOf({ key, headers }: FastifyRequest, id: string, tickets: Deps['tickets']): Target {
-  const department = boundTo(key!);
-  const ticket = seenTicket(tickets, id, department);
-  const actor = { kind: 'key', id: key!.id, role: key!.role, department } as const;
-  return { ticket: id, actor, version: versionIn(versionsOf(headers['if-match']), ticket) };
+  const ticket = seenTicket(tickets, id, boundTo(key!));
+  return { ticket: id, version: versionIn(versionsOf(headers['if-match']), ticket) };
 }
 
 /**

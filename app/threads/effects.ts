@@ -1,18 +1,14 @@
 /** Writes what follows from transitions, from people's actions and from the clock: rules → tickets → events. */
 import type { DatabaseSync } from 'node:sqlite';
-import { type Clock, districtOf, isoOf, LamppostError, type Ticket } from '../../domain/index.ts';
+import type { Logger } from 'pino';
+import { type ActionResult, createAuditReader, createDecider, type Decided } from '../../actions/index.ts';
+import { districtOf, isoOf, LamppostError, type Ticket } from '../../domain/index.ts';
 import { alertEventOf, createOutbox, type Outbox, silenceEventOf, ticketEventOf } from '../../events/index.ts';
 import type { Context } from '../../ingest/index.ts';
-import { type AlertStore, createAlertReader, createAlertStore } from '../../rules/index.ts';
-import { transact } from '../../store/index.ts';
+import { type AlertStore, type BlockEffects, createAlertReader, createAlertStore } from '../../rules/index.ts';
 import {
-  type ActionRequest,
   type Incident,
   type IncidentOutcome,
-  type Rating,
-  type Request,
-  type Silence,
-  type Split,
   type TicketCity,
   type TicketDecision,
   TicketService,
@@ -97,57 +93,92 @@ function alertAfter({ transition, subject }: Incident, { titles, ticket }: Incid
   };
 }
 
-/** The number of due things that one call does; the next call does the rest. */
+/** The number of due things that one block does; the next block does the rest. */
 const MOST_DUE = 5_000;
 
 interface ThreadParts {
   readonly db: DatabaseSync;
   readonly context: Pick<Context, 'cityAt'>;
-  readonly clock: Clock;
-  /** Called after a commit that added events. */
-  readonly onEvents: () => void;
+  readonly log: Logger;
+  /** How long entries of the audit trail are kept, ms. */
+  readonly auditMs: number;
+}
+
+/** The time and city of the block whose effects are written: tickets know no other clock (promise 4). */
+interface Moment {
+  atMs: number;
+  city: TicketCity | null;
 }
 
 /**
- * Returns the effects of the engine's thread over its state file, and the functions that the thread offers for people.
+ * Returns the effects of the engine's thread over its state file: those of transitions, and those of blocks (what people
+ * ask for, and what is due by then).
  */
-export function createThreadEffects({ db, context, clock, onEvents }: ThreadParts) {
-  const tickets = new TicketService({ db, clock, city, firing: createAlertReader(db).firing });
+export function createThreadEffects({ db, context, log, auditMs }: ThreadParts) {
+  const moment: Moment = { atMs: 0, city: null };
+  const clock = { now: () => moment.atMs };
+  const tickets = new TicketService({ db, clock, city: cityNow, firing: createAlertReader(db).firing });
   const outbox = createOutbox(db);
   const effects = createEffects({ alerts: createAlertStore(db), tickets, outbox });
+  const decider = createDecider({ db, tickets, publish: (changes) => void effects.publish(changes), log, auditMs });
+  const trail = createAuditReader(db);
+  /** Results by block, of blocks whose transaction has not been committed yet: one that is repeated replaces its own. */
+  const decided = new Map<number, ActionResult[]>();
 
-  function city(): TicketCity {
-    const version = context.cityAt(Number.MAX_SAFE_INTEGER);
-    if (version === null) throw new LamppostError('busy', 'the city is not read yet', { retryable: true });
-    return version.city;
+  function cityNow(): TicketCity {
+    if (moment.city === null) throw new LamppostError('busy', 'the city is not read yet', { retryable: true });
+    return moment.city;
   }
 
-  /** Commits one action, its history and its events in one transaction. */
-  function commit(work: () => Ticket[]): Ticket {
-    const ticket = transact(db, () => effects.publish(work()));
-    onEvents();
-    return ticket;
+  function setMoment(atMs: number, seq: number): void {
+    moment.atMs = atMs;
+    moment.city = context.cityAt(seq)?.city ?? null;
   }
+
+  function doDue(): void {
+    const { atMs, city } = moment;
+    if (city === null) return;
+    for (let done = 0; done < MOST_DUE && effects.doNextDue(atMs, city); done++);
+  }
+
+  const blocks: BlockEffects = {
+    isDue(atMs) {
+      const version = context.cityAt(Number.MAX_SAFE_INTEGER);
+      return version !== null && tickets.isDue(atMs, version.city);
+    },
+    apply({ block: { seq, receivedAt }, actions }) {
+      setMoment(receivedAt, seq);
+      doDue();
+      const place = (i: number) => ({ atMs: receivedAt, name: `${seq}-${i}` });
+      if (actions !== null)
+        decided.set(
+          seq,
+          actions.items.map((record, i) => decider.decide(record, place(i))),
+        );
+    },
+  };
 
   return {
     effects,
     outbox,
-    /** Functions for the API. What they return is on disk. They throw `not-found` and refusals of `TICKET_REFUSALS`. */
-    functions: {
-      act: (request: ActionRequest) => commit(() => tickets.act(request)),
-      openTicket: (request: Request) => commit(() => tickets.open(request)),
-      splitTicket: (split: Split) => commit(() => tickets.split(split)),
-      rateTicket: (rating: Rating) => commit(() => tickets.rate(rating)),
-      addSilence: (silence: Silence) => transact(db, () => tickets.silences.add(silence)),
-      endSilence: (id: string, atMs: number) => transact(db, () => tickets.silences.end(id, atMs)),
-      /** Does what is due at a moment, each thing in a transaction of its own; returns how many. */
-      due(nowMs: number): number {
-        if (context.cityAt(Number.MAX_SAFE_INTEGER) === null) return 0;
-        let done = 0;
-        while (done < MOST_DUE && transact(db, () => effects.doNextDue(nowMs, city()))) done++;
-        if (done > 0) onEvents();
-        return done;
-      },
+    tickets,
+    blocks,
+    /** Returns what was decided about actions since the last call; to be called after a commit only; null: nothing. */
+    takeDecided(): Decided | null {
+      if (decided.size === 0) return null;
+      const results = [...decided.values()].flat();
+      decided.clear();
+      return { results, head: trail.head() };
+    },
+    /** Does something at a moment that is no record of the log: what citizens ask for. The caller holds the transaction. */
+    at<T>(nowMs: number, work: (service: TicketService) => T): T {
+      setMoment(nowMs, Number.MAX_SAFE_INTEGER);
+      return work(tickets);
+    },
+    /** Does what is due at a moment. The caller holds the transaction. */
+    due(nowMs: number): void {
+      setMoment(nowMs, Number.MAX_SAFE_INTEGER);
+      doDue();
     },
   };
 }

@@ -15,6 +15,7 @@ import {
   type ScanQuery,
   type SessionDrop,
   systemTimers,
+  type Ticket,
 } from '../../domain/index.ts';
 import {
   createEventPublisher,
@@ -42,7 +43,7 @@ import {
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { inTurns, transact } from '../../store/index.ts';
-import { createTicketReader } from '../../tickets/index.ts';
+import { createTicketReader, type Rating, type Request, type TicketService } from '../../tickets/index.ts';
 import { timed } from '../steps.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
@@ -62,6 +63,8 @@ export interface EngineThreadData {
   /** What DuckDB may use of memory, MiB. */
   readonly duckdbMiB: number;
   readonly quarantine: QuarantineLimits;
+  /** How long entries of the audit trail are kept, ms. */
+  readonly auditMs: number;
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
@@ -87,7 +90,8 @@ const embedded =
     ? createDuckdbHistory({ path: join(data.dir, 'history.duckdb'), metrics, unitOf, memoryMiB: data.duckdbMiB })
     : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
-const { effects, outbox, functions: ticketFunctions } = createThreadEffects({ db, context, clock, onEvents });
+const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs });
+const { effects, outbox } = threadEffects;
 const broker = remote<{
   publish: (publications: readonly Publication[]) => Promise<void>;
   restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
@@ -106,8 +110,20 @@ const rules = createRulesConsumer({
   clock,
   log,
   effects: (transition, context) => void effects.apply({ transition, ...context }),
-  onEffects: onEvents,
+  blocks: threadEffects.blocks,
+  onEffects() {
+    onEvents();
+    const decided = threadEffects.takeDecided();
+    if (decided !== null) parentPort!.postMessage({ event: 'decided', decided });
+  },
 });
+
+/** Commits what a citizen asks for, with its events, in one transaction. */
+function commit(work: (service: TicketService) => Ticket[]): Ticket {
+  const ticket = transact(db, () => effects.publish(threadEffects.at(clock.now(), work)));
+  onEvents();
+  return ticket;
+}
 
 function onEvents(): void {
   parentPort!.postMessage({ event: 'appended' });
@@ -287,7 +303,8 @@ const functions = {
       });
     });
   },
-  ...ticketFunctions,
+  openTicket: (request: Request) => commit((service) => service.open(request)),
+  rateTicket: (rating: Rating) => commit((service) => service.rate(rating)),
   /** Serve one read of the history each, over the port. */
   read: (port: MessagePort) =>
     offerBatches(

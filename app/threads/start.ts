@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import type { Decided } from '../../actions/index.ts';
 import type { AccountLimits } from '../../broker/index.ts';
-import type { CityControl } from '../../domain/index.ts';
+import { type CityControl, DAY_MS } from '../../domain/index.ts';
 import type { Subscriptions, Webhooks } from '../../notify/index.ts';
 import type { Credential, Registry } from '../../registry/index.ts';
 import { createCheckpointer } from '../../store/index.ts';
@@ -29,6 +30,8 @@ export interface Threads {
   journalDevices(): Promise<void>;
   /** Calls the listener when events were added; returns how to stop listening. */
   onAppended(listener: () => void): () => void;
+  /** Calls the listener with what the engine decides about actions, once it is on disk. */
+  onDecided(listener: (decided: Decided) => void): void;
 }
 
 interface Start {
@@ -84,7 +87,9 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
 
   const engine = await thread('engine', () => spawnEngine(parts, journalled));
   const appended = new Set<() => void>();
-  engine.worker.on('message', (message: { event?: string; seq?: number }) => {
+  const decided = new Set<(decided: Decided) => void>();
+  engine.worker.on('message', (message: { event?: string; seq?: number; decided?: Decided }) => {
+    if (message.event === 'decided') for (const listener of decided) listener(message.decided!);
     if (message.event === 'appended') for (const listener of appended) listener();
     if (message.event === 'release') void journal.call.release(message.seq!);
   });
@@ -130,6 +135,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
       appended.add(listener);
       return () => appended.delete(listener);
     },
+    onDecided: (listener) => void decided.add(listener),
   };
 }
 
@@ -149,7 +155,8 @@ function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
   const { data: dir, logLevel, influx, quarantine } = config;
   const { engineYoungMiB, duckdbMiB } = config.memory;
   const shared = { counter, counters, broker: toBroker.port1 };
-  const data: EngineThreadData = { dir, logLevel, influx, quarantine, duckdbMiB, journalled, ...shared };
+  const auditMs = config.keep.auditDays * DAY_MS;
+  const data: EngineThreadData = { dir, logLevel, influx, quarantine, auditMs, duckdbMiB, journalled, ...shared };
   return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 

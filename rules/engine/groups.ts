@@ -35,8 +35,6 @@ export interface Change {
 
 /** What `finishChange` calls on the engine. */
 export interface ChangeContext extends MachineContext {
-  /** Marks the instance for the next checkpoint. */
-  touch(instance: Instance): void;
   schedule(member: Member): void;
   /** Deletes the stored state of the group with the next checkpoint. */
   drop(rule: CompiledRule, group: string): void;

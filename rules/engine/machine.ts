@@ -11,6 +11,8 @@ export interface MachineContext extends EngineTime {
   /** An alarm of the rule itself starts or ends. */
   alarm(rule: CompiledRule, group: typeof LIMIT_GROUP | typeof FAULT_GROUP, to: 'firing' | 'resolved'): void;
   inForce(rule: CompiledRule): boolean;
+  /** Marks the instance for the next checkpoint: its state changed without a transition. */
+  touch(instance: Instance): void;
 }
 
 /** Whether the condition matches now: it is true or the group is silent, and the calendar is on. */
@@ -27,7 +29,7 @@ export function move(instance: Instance, context: MachineContext): void {
     if (!on) finish(instance, context);
     else if (instance.silent && !instance.episode!.held) wantFire(instance, context);
   } else if (on) {
-    instance.episode!.endK = Number.NaN;
+    setEnd(instance, Number.NaN, context);
     escalate(instance, context);
   } else miss(instance, context);
 }
@@ -93,6 +95,7 @@ function wantFire(instance: Instance, context: MachineContext): void {
   if (instance.phase === 'inactive') pend(instance, context);
   instance.episode!.held = true;
   run.held.add(instance);
+  context.touch(instance);
   if (run.limitedMs !== null) return;
   run.limitedMs = context.k + context.offset;
   run.dirty = true;
@@ -118,9 +121,18 @@ function noteFired({ firedK, rule }: Instance, k: number): void {
 }
 
 function miss(instance: Instance, context: MachineContext): void {
+  const { endK } = instance.episode!;
+  const end = Number.isNaN(endK) ? context.k + delayOf(instance, context.k) : endK;
+  setEnd(instance, end, context);
+  if (context.k >= end) finish(instance, context);
+}
+
+/** Sets when the alert ends; a calendar does so without a reading. */
+function setEnd(instance: Instance, endK: number, context: MachineContext): void {
   const episode = instance.episode!;
-  if (Number.isNaN(episode.endK)) episode.endK = context.k + delayOf(instance, context.k);
-  if (context.k >= episode.endK) finish(instance, context);
+  if (Object.is(episode.endK, endK)) return;
+  episode.endK = endK;
+  context.touch(instance);
 }
 
 function delayOf({ rule: { rule }, firedK }: Instance, k: number): number {

@@ -169,11 +169,16 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     return a + b + (c + d);
   }
 
-  /** Head, recent readings, and the slices that hold readings: place u8, count u32, lanes f64. */
+  /**
+   * Head, recent readings, and the slices that hold readings: place u8, count u32, lanes f64. Equal content gives equal
+   * bytes, wherever the ring of the recent readings begins.
+   */
   write(to: Writer): void {
     const { slices, lanes } = this.spec;
-    for (let at = 0; at < RECENT + 2; at++) to.f64(this.#numbers[this.#base + at]!);
+    for (let at = 0; at < RECENT; at++) to.f64(this.#numbers[this.#base + at]!);
     const recent = this.recent(Number.NEGATIVE_INFINITY);
+    to.f64(0);
+    to.f64(recent.length);
     for (const [ts, value] of recent) {
       to.f64(ts);
       to.f64(value);

@@ -79,8 +79,10 @@ function encodeInstance(instance: Instance): Uint8Array {
   writer.u8(instance.firedK?.length ?? 0);
   for (const time of instance.firedK ?? []) writer.f64(time);
   writeMember(instance);
-  writer.u32(instance.members?.size ?? 0);
-  for (const member of instance.members?.values() ?? []) {
+  // In order of their numbers: a restored group has its members in another order, and the same bytes.
+  const members = [...(instance.members?.values() ?? [])].sort((a, b) => a.device!.index - b.device!.index);
+  writer.u32(members.length);
+  for (const member of members) {
     writer.text(member.device!.id);
     writeMember(member);
   }

@@ -8,7 +8,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The rooms of docs/architecture.md, in the order of the way of a reading: each may use those before it. */
 const ROOMS = [
   ...['domain', 'limits', 'store', 'city-model', 'registry', 'journal', 'broker', 'ingest', 'history'],
-  ...['rules', 'tickets', 'citizens', 'events', 'notify', 'api', 'simulators', 'app', 'cli'],
+  ...['rules', 'tickets', 'actions', 'citizens', 'events', 'notify', 'api', 'simulators', 'app', 'cli'],
 ];
 
 interface Import {

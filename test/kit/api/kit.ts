@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
+import { ACTION_SCHEMA, ActionLog } from '../../../actions/index.ts';
 import {
   type Api,
   type ApiDeps,
@@ -27,6 +28,7 @@ import {
   type Subject,
   systemClock,
   systemTimers,
+  type Ticket,
   type Transition,
 } from '../../../domain/index.ts';
 import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
@@ -56,8 +58,15 @@ import {
   parseRules,
   RULES_SCHEMA,
 } from '../../../rules/index.ts';
-import { createBackups, transact } from '../../../store/index.ts';
-import { TICKET_SCHEMA } from '../../../tickets/index.ts';
+import { atOnce, createBackups, transact } from '../../../store/index.ts';
+import {
+  type ActionRequest,
+  type Rating,
+  type Split,
+  TICKET_SCHEMA,
+  type Request as TicketRequest,
+  type TicketService,
+} from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake.ts';
 import { type OpenApiDocument, openApiChecker } from '../openapi.ts';
@@ -98,7 +107,14 @@ export async function openApi(
   }: Replaced = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
-  const state = openState(join(dir, 'state.sqlite'), RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA);
+  const state = openState(
+    join(dir, 'state.sqlite'),
+    RULES_SCHEMA,
+    ALERT_SCHEMA,
+    TICKET_SCHEMA,
+    ACTION_SCHEMA,
+    OUTBOX_SCHEMA,
+  );
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
   const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
@@ -137,12 +153,38 @@ export async function openApi(
   const notifyAll = () => {
     for (const listener of listeners) listener();
   };
-  const engine = createThreadEffects({ db: state, context, clock, onEvents: () => notifyAll() });
+  const engine = createThreadEffects({ db: state, context, log, auditMs: 1e12 });
   const { effects, outbox } = engine;
   const events = createOutboxReader(reading);
-  const ticketFunctions = remoteOf(engine.functions);
+  const now = <T>(work: (service: TicketService) => T) => transact(state, () => engine.at(clock.now(), work));
+  const changed = (work: (service: TicketService) => Ticket[]): Ticket => {
+    const ticket = now((service) => effects.publish(work(service)));
+    notifyAll();
+    return ticket;
+  };
+  /** What the engine's thread does to tickets, at once. */
+  const tickets = {
+    act: (request: ActionRequest) => changed((service) => service.act(request)),
+    openTicket: (request: TicketRequest) => changed((service) => service.open(request)),
+    splitTicket: (split: Split) => changed((service) => service.split(split)),
+    rateTicket: (rating: Rating) => changed((service) => service.rate(rating)),
+  };
+  /** A record of the log is decided as soon as it is appended. */
+  const actions = new ActionLog({
+    async append(control) {
+      store.appendControl('actions', Buffer.from(JSON.stringify(control)), clock.now(), null);
+      decide();
+    },
+    timers: systemTimers,
+    head: null,
+  });
   const citizens = openCitizens(
-    { dir, state: reading, engine: ticketFunctions, clock },
+    {
+      dir,
+      state: reading,
+      engine: remoteOf({ openTicket: tickets.openTicket, rateTicket: tickets.rateTicket }),
+      clock,
+    },
     { sameWithinM: 100, reporterDays: 90 },
   );
   const quarantine = createQuarantineReader(reading);
@@ -156,9 +198,14 @@ export async function openApi(
   const consumer = createRulesConsumer({
     ...{ db: state, journal, intake, context, clock, log },
     effects: (transition, given) => void effects.apply({ transition, ...given }),
-    onEffects() {},
+    blocks: engine.blocks,
+    onEffects() {
+      notifyAll();
+      const decided = engine.takeDecided();
+      if (decided !== null) actions.decided(decided);
+    },
   });
-  consumer.start();
+  atOnce(consumer.start());
   /** The rules take what is in the journal. */
   const decide = () => {
     while (consumer.step().length > 0);
@@ -224,9 +271,8 @@ export async function openApi(
   const webSockets: string[] = [];
   const deps: ApiDeps = {
     ...createStateDeps({
-      ...{ clock, registry, state: reading, ledger, quarantine, replays, rules: book },
+      ...{ clock, registry, state: reading, ledger, quarantine, replays, rules: book, actions },
       engine: {
-        ...ticketFunctions,
         discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
       },
       city: () => city!,
@@ -324,7 +370,7 @@ export async function openApi(
     keys: () => registry.keys(),
     citizens,
     /** People's and time's side of the tickets. */
-    tickets: engine.functions,
+    tickets,
     /** Something that a rule says of a device. */
     fire(transition: Transition, given: { rule: Rule; subject: Subject }) {
       transact(state, () => effects.apply({ transition, ...given, city: city! }));
@@ -352,7 +398,10 @@ export async function openApi(
       return response;
     },
     /** Does what is due at a moment. */
-    due: (nowMs: number) => engine.functions.due(nowMs),
+    due(nowMs: number) {
+      transact(state, () => engine.due(nowMs));
+      notifyAll();
+    },
     async stop() {
       await api.stop();
       await replays.stop();

@@ -108,7 +108,7 @@ export function native(device: string, payload: unknown, receivedAt: number): Se
 /** The content of one block of a journal. */
 export type Entry = { readonly atMs: number } & (
   | { readonly kind: 'messages'; readonly messages: readonly Sent[] }
-  | { readonly kind: 'tick' | 'city' | 'devices' | 'rule'; readonly body: unknown }
+  | { readonly kind: 'tick' | 'city' | 'devices' | 'rule' | 'actions'; readonly body: unknown }
 );
 
 /** Appends an entry to a journal. */

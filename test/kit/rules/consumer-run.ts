@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import type { RuleControl } from '../../../domain/index.ts';
-import type { CityVersion, Intake, Outcome } from '../../../ingest/index.ts';
+import type { CityVersion, Context, Intake, Outcome } from '../../../ingest/index.ts';
 import type { JournalReader } from '../../../journal/index.ts';
 import {
+  type BlockEffects,
   createRulesConsumer,
   type Effects,
   type InForce,
@@ -26,7 +27,7 @@ import {
 /** What effects are written to, and how it is read at the end. */
 export interface Sink {
   readonly schemas: readonly RoomSchema[];
-  open(db: DatabaseSync): Effects;
+  open(db: DatabaseSync, context: Context): { readonly effects: Effects; readonly blocks?: BlockEffects };
   /** Everything that was written, as text. */
   written(db: DatabaseSync): string;
 }
@@ -36,9 +37,10 @@ const TRANSITIONS: Sink = {
   schemas: [{ room: 'written', steps: ['create table written (n integer primary key, body text not null) strict'] }],
   open(db) {
     const insert = db.prepare('insert into written (body) values (?)');
-    return (transition, { rule, subject, city }) => {
+    const effects: Effects = (transition, { rule, subject, city }) => {
       insert.run(JSON.stringify({ transition, rule: rule.source, subject, city: city.version }));
     };
+    return { effects };
   },
   written: (db) =>
     db
@@ -76,7 +78,9 @@ export type Action =
   /** The same in the middle of the next transaction, at its n-th effect. */
   | { readonly kind: 'crash in effect'; readonly at: number }
   /** The next transaction fails at its n-th effect, and is tried again. */
-  | { readonly kind: 'fail in effect'; readonly at: number };
+  | { readonly kind: 'fail in effect'; readonly at: number }
+  /** The next transaction, whatever it writes, has written everything when the process is gone, or the disk full. */
+  | { readonly kind: 'crash at commit' | 'fail at commit' };
 
 const log = pino({ level: 'silent' });
 
@@ -108,7 +112,7 @@ export class Run {
   #other: PartialReader;
   #otherAt = 0;
   #files = 0;
-  #due: { kind: 'crash' | 'fail'; in: number } | null = null;
+  #due: { kind: 'crash' | 'fail'; at: 'effect' | 'commit'; in: number } | null = null;
   #snapshot: string | null = null;
   crashes = 0;
 
@@ -126,11 +130,14 @@ export class Run {
     if (action.kind === 'step') {
       this.#journal.end = Math.min(this.#journal.end + action.blocks, this.#journal.head().seq);
       this.step();
-    } else if (action.kind === 'checkpoint') this.#guarded(() => this.#process.consumer.checkpoint());
-    else if (action.kind === 'wait') this.#clock.ms += 300;
-    else if (action.kind === 'other') this.#readAhead(action.blocks);
+    } else if (action.kind === 'checkpoint') this.#guarded(() => this.#checkpoint());
+    else if (action.kind === 'wait') this.#clock.ms += 1_500;
+    else if (action.kind === 'other') this.#guarded(() => this.#readAhead(action.blocks));
     else if (action.kind === 'crash') this.crash();
-    else this.#due = { kind: action.kind === 'crash in effect' ? 'crash' : 'fail', in: action.at };
+    else {
+      const kind = action.kind.startsWith('crash') ? 'crash' : 'fail';
+      this.#due = 'at' in action ? { kind, at: 'effect', in: action.at } : { kind, at: 'commit', in: 0 };
+    }
   }
 
   /** Reads the whole journal; returns everything that was written, in order. */
@@ -144,6 +151,11 @@ export class Run {
     this.#journal.close();
     this.#other.close();
     return written;
+  }
+
+  /** The state file of the present process. */
+  get path(): string {
+    return this.#process.path;
   }
 
   step(): readonly Outcome[] {
@@ -164,6 +176,13 @@ export class Run {
     this.#process = this.#open(from);
     this.#otherAt = this.#process.intake.head();
     this.taken.splice(0);
+  }
+
+  /** What no consumer needs any more is dropped after it, as the consumers' loops do. */
+  #checkpoint(): void {
+    const { consumer, intake } = this.#process;
+    consumer.checkpoint();
+    intake.prune(Math.min(consumer.checkpointed(), this.#otherAt));
   }
 
   #guarded(work: () => void): void {
@@ -188,20 +207,42 @@ export class Run {
 
   #open(path: string): Process {
     const db = openState(path, RULES_SCHEMA, ...this.#sink.schemas);
-    const { context, intake } = openIntake(db);
-    const write = this.#sink.open(db);
-    const effects: Effects = (transition, context) => {
-      this.#failIfDue();
-      write(transition, context);
+    const exec = db.exec.bind(db);
+    db.exec = (sql) => {
+      if (sql === 'commit') this.#failIfDue('commit');
+      exec(sql);
     };
+    const { context, intake } = openIntake(db);
+    const sink = this.#sink.open(db, context);
+    const effects: Effects = (transition, context) => {
+      this.#failIfDue('effect');
+      sink.effects(transition, context);
+    };
+    const blocks = sink.blocks && this.#failing(sink.blocks);
     const deps = { db, journal: this.#journal as JournalReader, intake, context, clock: this.#clock, effects };
-    const consumer = createRulesConsumer({ ...deps, log, rulesOf: this.#parse, onEffects() {} });
+    const consumer = createRulesConsumer({
+      ...deps,
+      ...(blocks && { blocks }),
+      log,
+      rulesOf: this.#parse,
+      onEffects() {},
+    });
     atOnce(consumer.start());
     return { path, db, intake, consumer };
   }
 
-  #failIfDue(): void {
-    if (this.#due === null || this.#due.in-- > 0) return;
+  #failing(blocks: BlockEffects): BlockEffects {
+    return {
+      ...blocks,
+      apply: (outcome) => {
+        blocks.apply(outcome);
+        if (outcome.actions !== null) this.#failIfDue('effect');
+      },
+    };
+  }
+
+  #failIfDue(at: 'effect' | 'commit'): void {
+    if (this.#due?.at !== at || this.#due.in-- > 0) return;
     const { kind } = this.#due;
     this.#due = null;
     if (kind === 'fail') throw new Failure('the disk is full');

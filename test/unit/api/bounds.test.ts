@@ -125,12 +125,14 @@ describe('requests past a bound', () => {
   test('api - there are only so many silences that have not ended, and one more when one has', async () => {
     const { items } = api.deps.silences.list({ limit: 1_000, after: null, ended: false });
     const [startsAt, endsAt] = [new Date().toISOString(), new Date(Date.now() + 3_600_000).toISOString()];
-    const one = { matchers: { rule: ['r1'] }, startsAt, endsAt, calendar: null, comment: 'c', author: 'admin' };
+    const one = { matchers: { rule: ['r1'] }, startsAt, endsAt, calendar: null, comment: 'c' };
+    const actor = { kind: 'key', id: 'admin', role: 'admin', department: null } as const;
+    const caller = { actor, address: null, key: null };
     let last = '';
-    for (let i = items.length; i < 1_000; i++) last = (await api.deps.silences.add(one)).id;
+    for (let i = items.length; i < 1_000; i++) last = (await api.deps.silences.add(one, caller)).id;
     const refused = await api.fetch('/api/v1/silences', silence({ rule: 'r1' }));
     expect([refused.status, await refused.text()]).toEqual([409, expect.stringContaining('1000 silences')]);
-    await api.deps.silences.end(last);
+    await api.deps.silences.end(last, caller);
     expect((await api.fetch('/api/v1/silences', silence({ rule: 'r1' }))).status).toBe(201);
   });
 

@@ -40,11 +40,11 @@ test('event - an alert is a CloudEvent with a stable id, its department and its 
   });
 });
 
-test('event - a ticket is a CloudEvent with the whole ticket', () => {
+test('event - a ticket is a CloudEvent with the ticket as it is, and the change alone of its history', () => {
   const ticket = ticketOf('11.0');
   const event = ticketEventOf(ticket);
   expect(event).toMatchObject({ id: 't-11-0.1', type: 'city.lamppost.ticket.opened', subject: 'tickets/t-11-0' });
-  expect(event.data).toBe(ticket);
+  expect(event.data).toEqual({ ...ticket, history: ticket.history.slice(-1) });
 });
 
 test('event - messages that a session lost are a CloudEvent without district and rule, the same one when it is reported again', () => {

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JournalStore } from '../../../journal/index.ts';
+import type { Effects } from '../../../rules/index.ts';
 import { testDir, write } from '../../kit/ingest/intake.ts';
 import { Run, type Sink } from '../../kit/rules/consumer-run.ts';
 import { scenario } from '../../kit/rules/crash-scenario.ts';
@@ -19,12 +20,13 @@ beforeAll(() => {
   store.close();
   const counting: Sink = {
     ...ALL_TABLES,
-    open(db) {
-      const apply = ALL_TABLES.open(db);
-      return (...one) => {
+    open(db, context) {
+      const opened = ALL_TABLES.open(db, context);
+      const counted: Effects = (...one) => {
         effects++;
-        apply(...one);
+        opened.effects(...one);
       };
+      return { ...opened, effects: counted };
     },
   };
   undisturbed = play(() => {}, counting);

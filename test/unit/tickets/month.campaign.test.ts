@@ -77,7 +77,7 @@ test.each([
   ['clocks skip an hour', SPRING],
   ['clocks show an hour twice', AUTUMN],
 ])(
-  'deadlines - a month in which %s, looked at now and then: what came due meanwhile is done once, and says when it was due',
+  'deadlines - a month in which %s, looked at now and then: what came due meanwhile is done once, at the time at which it was due',
   (_, month) => {
     for (const seed of ['a', 'b']) {
       const { counts } = simulate(month, `${month.from} ${seed}`, (random) => 1 + Math.floor(random() * 40 * MINUTE));

@@ -48,11 +48,7 @@ export class Process {
    * metrics.
    */
   restarted(moment: Moment): Process {
-    for (const row of this.#engine.takeDirty()) {
-      const key = `${row.rule}/${row.group}`;
-      if (row.state === null) this.#checkpoint.delete(key);
-      else this.#checkpoint.set(key, row);
-    }
+    this.#store();
     const next = new Process({ metrics: ['fill', 'noise'], gaps: this.#gaps });
     next.#inForce = this.#inForce;
     next.#engine.configure(this.#inForce, { ...moment, atMs: 0 });
@@ -63,5 +59,21 @@ export class Process {
     next.#engine.restore([...this.#checkpoint.values()].reverse());
     for (const [key, row] of this.#checkpoint) next.#checkpoint.set(key, row);
     return next;
+  }
+
+  /** What is stored after a checkpoint, as text. */
+  stored(): string[] {
+    this.#store();
+    return [...this.#checkpoint]
+      .map(([key, { version, state }]) => `${key} ${version} ${Buffer.from(state!).toString('hex')}`)
+      .sort();
+  }
+
+  #store(): void {
+    for (const row of this.#engine.takeDirty()) {
+      const key = `${row.rule}/${row.group}`;
+      if (row.state === null) this.#checkpoint.delete(key);
+      else this.#checkpoint.set(key, row);
+    }
   }
 }

@@ -1,7 +1,6 @@
 import type { EscalationStep, Service, Ticket } from '../../../../domain/index.ts';
 import type { Walk } from './reference.ts';
 
-const LATE_MS = 120_000;
 const iso = (ms: number) => new Date(ms).toISOString();
 
 /** Something that has to happen by itself, once, at the first look at or after its time. */
@@ -107,31 +106,46 @@ export function createModel({ services, walk, ruleDeadlineMs }: Options) {
     awaited.push({ ticket: id, atMs, what: 'lapsed', on: null, to: offer!.to, n });
   }
 
-  function expectedOf({ ticket: id, atMs, what, on, to, n }: Awaited, nowMs: number): Expected[] {
+  /** The offer that follows one that was not taken, from that moment on; null where there is none. */
+  function nextOffer({ ticket: id, atMs, what, n }: Awaited): Awaited | null {
+    const { service, updatedAt } = known.get(id)!.ticket;
+    const { offers, calendar } = services.get(service)!;
+    const next = what === 'lapsed' ? offers[n + 1] : undefined;
+    if (next === undefined) return null;
+    const fromMs = Math.max(atMs, Date.parse(updatedAt));
+    return { ticket: id, atMs: walk(calendar, fromMs, next.forMs), what, on: null, to: next.to, n: n + 1 };
+  }
+
+  function expectedOf(one: Awaited): Expected[] {
+    const { ticket: id, atMs, what, on, to } = one;
     const { ticket, acknowledgeBy, dueAt } = known.get(id)!;
     const entry = (action: string, note: string): Expected => ({ ticket: id, action, note, dueMs: atMs });
     if (what === 'closed') return [entry('closed', 'nobody objected')];
     if (what === 'lapsed') {
-      const next = services.get(ticket.service)!.offers[n + 1];
+      const next = nextOffer(one);
       const lapse = entry('declined', `not taken by ${to} in time`);
-      if (next === undefined) return [lapse];
-      const until = iso(walk(services.get(ticket.service)!.calendar, nowMs, next.forMs));
-      return [lapse, entry('offered', `offered to ${next.to} until ${until}`)];
+      return next === null ? [lapse] : [lapse, entry('offered', `offered to ${next.to} until ${iso(next.atMs)}`)];
     }
     const [verb, by] = on === 'acknowledge' ? ['acknowledged', acknowledgeBy] : ['resolved', dueAt];
-    const late = nowMs - atMs >= LATE_MS ? ` (was due ${iso(atMs)})` : '';
-    if (what === 'warned') return [entry('warned', `to be ${verb} by ${by}${late}`)];
+    if (what === 'warned') return [entry('warned', `to be ${verb} by ${by}`)];
     const notified = what === 'late' ? ticket.department : to;
-    return [entry('escalated', `not ${verb} by ${by}: ${notified} is notified${late}`)];
+    return [entry('escalated', `not ${verb} by ${by}: ${notified} is notified`)];
   }
 
   return {
     observe,
     /** Returns what came due up to a moment, each thing once. */
     due(nowMs: number): Expected[] {
-      const now = awaited.filter(({ atMs }) => atMs <= nowMs).sort((a, b) => a.atMs - b.atMs);
+      let now = awaited.filter(({ atMs }) => atMs <= nowMs);
       awaited = awaited.filter(({ atMs }) => atMs > nowMs);
-      return now.flatMap((one) => expectedOf(one, nowMs));
+      const expected: Expected[] = [];
+      while (now.length > 0) {
+        const [one, ...later] = now.toSorted((a, b) => a.atMs - b.atMs) as [Awaited, ...Awaited[]];
+        expected.push(...expectedOf(one));
+        const next = nextOffer(one);
+        now = next !== null && next.atMs <= nowMs ? [...later, next] : later;
+      }
+      return expected;
     },
     /** The deadlines that a ticket should show. */
     deadlines: (id: string) => known.get(id)!,

@@ -1,0 +1,14 @@
+export {
+  type AuditEntry,
+  AuditEntrySchema,
+  type AuditFault,
+  type AuditQuery,
+  type AuditReader,
+  createAuditReader,
+  verifyAudit,
+} from './audit.ts';
+export type { Command, Place, Results } from './command.ts';
+export { createDecider, type Decider } from './decider.ts';
+export { ActionLog, type Caller } from './log.ts';
+export type { ActionResult, Decided } from './result.ts';
+export { ACTION_SCHEMA } from './schema.ts';
