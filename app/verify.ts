@@ -61,6 +61,7 @@ export function remakeState(
   try {
     const context = createContext(db, parse ?? ((control) => parseCity(control).city));
     const intake = new Intake(db, context).open();
+    atOnce(intake.restore());
     const oldest = journal.after(0, 1)[0]?.seq ?? 1;
     if (oldest !== 1) throw new LamppostError('disk', `${journalPath} begins with block ${oldest}, not with the first`);
     if (intake.head() > 0) throw new LamppostError('disk', `${join(dir, 'state.sqlite')} is not new`);
@@ -71,7 +72,6 @@ export function remakeState(
       blocks,
       onEffects() {},
     });
-    atOnce(intake.restore());
     atOnce(rules.start());
     while (rules.step().length > 0);
     rules.checkpoint();

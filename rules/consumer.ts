@@ -78,8 +78,8 @@ export type Effects = (transition: Transition, context: TransitionContext) => vo
  * What blocks do besides transitions of alerts: actions of people, and what comes due by the time of a block.
  */
 export interface BlockEffects {
-  /** Whether something is due at a moment, as the state is on disk. */
-  isDue(atMs: number): boolean;
+  /** Whether something is due at the time of a block, as the state is on disk. */
+  isDue(block: Pick<Block, 'seq' | 'receivedAt'>): boolean;
   /** Writes them, after the transitions of the block. Called inside the transaction that moves the cursor. */
   apply(outcome: Outcome): void;
 }
@@ -273,7 +273,7 @@ class Consumer implements RulesConsumer {
   /** A tick at which nothing is due writes nothing: it is not worth a transaction. */
   #hasEffect({ transition, outcome: { block, actions, clock } }: Decided): boolean {
     if (transition !== null || actions !== null || clock !== null) return true;
-    return this.#deps.blocks!.isDue(block.receivedAt);
+    return this.#deps.blocks!.isDue(block);
   }
 
   #transitionsOf({ block, readings, city, devices, rule }: Outcome): Transition[] {

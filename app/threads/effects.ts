@@ -149,9 +149,9 @@ export function createThreadEffects({ db, context, log, auditMs }: ThreadParts) 
   }
 
   const blocks: BlockEffects = {
-    isDue(atMs) {
-      const version = context.cityAt(Number.MAX_SAFE_INTEGER);
-      return version !== null && tickets.isDue(atMs, version.city);
+    isDue({ seq, receivedAt }) {
+      const version = context.cityAt(seq);
+      return version !== null && tickets.isDue(receivedAt, version.city);
     },
     apply({ block: { seq, receivedAt }, actions, clock: step }) {
       setMoment(receivedAt, seq);

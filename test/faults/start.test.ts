@@ -103,14 +103,12 @@ async function readyUntil(server: ServerProcess, wanted: (found: Readiness) => b
 const isBehind = ({ parts: { rules, history } }: Readiness) =>
   [rules, history].some(({ state, behindBlocks }) => state !== 'ready' && behindBlocks > 0);
 
-test('a start with a large backlog acknowledges devices before the rules have caught up, and /ready says how far', async () => {
+test('a start with a large backlog acknowledges devices before the rules have caught up, and becomes ready', async () => {
   const { server, secret } = await serverWithBin();
   await addBacklog(server);
   await startWithout(server);
   await send(await device(server, secret), 0);
-  const { found } = await readyUntil(server, () => true);
-  expect(isBehind(found), JSON.stringify(found)).toBe(true);
-  expect(found.parts.devices).toEqual({ state: 'ready' });
+  expect(countedIn(server), 'it came before everything was counted').toBeLessThan(BACKLOG);
   const last = await readyUntil(server, (now) => now.ready && !isBehind(now));
   expect(last.status).toBe(200);
   const { messages, readings } = await server.settledLedger();

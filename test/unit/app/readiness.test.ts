@@ -14,6 +14,7 @@ describe('readiness', () => {
     expect(readinessOf(caughtUp)).toEqual({
       ready: true,
       reasons: [],
+      notes: [],
       parts: {
         devices: { state: 'ready' },
         rules: { state: 'ready', behindBlocks: 0, secondsLeft: 0 },
