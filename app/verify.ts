@@ -15,6 +15,8 @@ import { openStateFile } from './threads/state.ts';
 export const NOT_FROM_JOURNAL: Readonly<Record<string, string>> = {
   intake: 'how far any consumer has read: at a stop the history reads a last tick after the rules',
   seen: 'a row is what one commit added: the rows together are the same',
+  context_cities: 'old versions go once no consumer needs them',
+  context_devices: 'old versions go once no consumer needs them',
   outbox_store: 'the name of the file is random',
   outbox_cursors: 'how far MQTT has published',
   ledger: 'written with the history',

@@ -35,16 +35,14 @@ const status = z.enum(TICKET_STATUSES);
 const severity = z.enum(SEVERITIES);
 
 /** One change of a ticket. It is never edited. */
-export const TicketChangeSchema = z
-  .object({
-    at: when,
-    by: name.describe('`rule:<id>`, `key:<id>`, `reporter`, or `clock` for what came due'),
-    action: z.enum(HISTORY_ACTIONS),
-    from: status.nullable(),
-    to: status,
-    note: z.string(),
-  })
-  .meta({ id: 'TicketChange', description: 'One change of a ticket' });
+export const TicketChangeSchema = z.object({
+  at: when,
+  by: name.describe('`rule:<id>`, `key:<id>`, `reporter`, or `clock` for what came due'),
+  action: z.enum(HISTORY_ACTIONS),
+  from: status.nullable(),
+  to: status,
+  note: z.string(),
+});
 export type TicketChange = ShapeOf<typeof TicketChangeSchema>;
 
 /** An alert of a ticket. */

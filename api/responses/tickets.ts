@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TicketSchema } from '../../domain/index.ts';
+import { TicketChangeSchema, TicketSchema } from '../../domain/index.ts';
 import { WaitingTicketSchema } from '../../tickets/index.ts';
 
 export { ShownSilenceSchema as SilenceResponse, WaitingTicketSchema as WaitingResponse } from '../../tickets/index.ts';
@@ -11,3 +11,9 @@ export const TicketResponse = TicketSchema.extend({
 
 /** What keeps the ticket of an alert back. */
 export const Waits = WaitingTicketSchema.pick({ reason: true, cause: true, opensAt: true });
+
+/** One entry of a ticket's history. */
+export const TicketChangeResponse = TicketChangeSchema.meta({
+  id: 'TicketChange',
+  description: 'A change of a ticket',
+});

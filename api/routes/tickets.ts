@@ -10,13 +10,12 @@ import {
   TICKET_STATUSES,
   type Ticket,
   TicketAlertSchema,
-  TicketChangeSchema,
 } from '../../domain/index.ts';
 import { ACTIONS, WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
-import { TicketResponse, WaitingResponse } from '../responses/tickets.ts';
+import { TicketChangeResponse, TicketResponse, WaitingResponse } from '../responses/tickets.ts';
 import { found, Id, Name, Names, namesOf, Paged, pageOf, SeveritySchema } from '../schema.ts';
 import type { App } from './routes.ts';
 
@@ -125,7 +124,7 @@ function listRoutes(app: App, deps: Deps): void {
   );
   app.get(
     '/api/v1/tickets/:id/history',
-    listOf('Lists all changes of a ticket, oldest first', TicketChangeSchema),
+    listOf('Lists all changes of a ticket, oldest first', TicketChangeResponse),
     async ({ params, query, key }) => tickets.history(seenTicket(tickets, params.id, boundTo(key!)).id, query),
   );
 }
