@@ -239,7 +239,10 @@ test('clock - a start in 1970 goes on with the time of the log, says so, and tak
   time.set(-Date.now());
   const restarted = Date.now();
   await server.start();
-  expect(await one.ready()).toMatchObject({ ready: true, reasons: [expect.stringContaining('before Lamppost existed')] });
+  expect(await one.ready()).toMatchObject({
+    ready: true,
+    reasons: [expect.stringContaining('before Lamppost existed')],
+  });
   await one.event('city.lamppost.clock.doubted', 'clock');
   expect(await one.metric('clock_doubted')).toBe(1);
   await one.send(bin, { fill: 20 });
