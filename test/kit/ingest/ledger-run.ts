@@ -145,6 +145,8 @@ export class HistoryRun {
     const { context, intake } = openIntake(db);
     const history = createDuckdbHistory({ path: duckdb, metrics: context.metrics, unitOf: () => 'u' });
     await history.start();
+    // Comes after what an opened history still writes: a crash copies its files, one after the other.
+    await history.rollup(0);
     const consumer = createHistoryConsumer(
       {
         db,
