@@ -8,7 +8,15 @@ import { createContext, createLedgerStore, Intake } from '../ingest/index.ts';
 import { describeDamage, JournalReader, type Rebuilt, rebuildJournal } from '../journal/index.ts';
 import { createRegistry, hashSecret, newSecret } from '../registry/index.ts';
 import { createConsumerStore } from '../rules/index.ts';
-import { lockFolder, type Manifest, PRIVATE_FILE, readManifest, setAside, unsealFolder } from '../store/index.ts';
+import {
+  atOnce,
+  lockFolder,
+  type Manifest,
+  PRIVATE_FILE,
+  readManifest,
+  setAside,
+  unsealFolder,
+} from '../store/index.ts';
 import { type Examination, examine } from './examine.ts';
 import { ASIDE, moveAside } from './set-aside.ts';
 import { openStateFile } from './threads/state.ts';
@@ -208,6 +216,7 @@ class Repair {
     const db = openStateFile(this.#dir);
     const context = createContext(db, (control) => parseCity(control).city);
     const intake = new Intake(db, context).open();
+    atOnce(intake.restore());
     const history = createDuckdbHistory({
       path: this.#path('history.duckdb'),
       metrics: context.metrics,

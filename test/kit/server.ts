@@ -45,6 +45,8 @@ export class ServerProcess {
   httpPort = 0;
   output = '';
   startWithinMs = PATIENCE_MS;
+  /** What a start waits for. */
+  readyPath: '/ready' | '/ready?for=devices' = '/ready';
   /** Called with everything that it writes; `output` keeps the end of it. */
   onOutput: (text: string) => void = () => {};
   #child: ChildProcess | null = null;
@@ -98,7 +100,7 @@ export class ServerProcess {
     while (Date.now() < deadline) {
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}: ${this.output}`);
-      const response = await fetch(`http://127.0.0.1:${this.httpPort}/ready`).catch(() => null);
+      const response = await fetch(`http://127.0.0.1:${this.httpPort}${this.readyPath}`).catch(() => null);
       if (response?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
