@@ -72,14 +72,7 @@ describe('start - that fails by itself leaves nothing either', () => {
     expect(left).toMatchObject(NOTHING);
   });
 
-  test.each([
-    'registry.sqlite',
-    'journal.sqlite',
-    'state.sqlite',
-    'sessions.sqlite',
-    'deliveries.sqlite',
-    'reporters.sqlite',
-  ])('where %s is no database', async (name) => {
+  test.each(['registry.sqlite', 'journal.sqlite', 'state.sqlite'])('where %s is no database', async (name) => {
     const data = dataFolder();
     writeFileSync(join(data, name), 'this is no database, but it is long enough to look like a file of one');
     const { error, ...left } = await start(data);

@@ -88,7 +88,7 @@ async function diskStops({ server, shim, loop, random }: Target): Promise<boolea
   // It may go on for a moment, with errors.
   await pause(random() * 200);
   if (server.running) await server.kill();
-  loop.restart();
+  await loop.restart();
   shim.keepAll();
   return true;
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from '../wait.ts';
 import { compiled } from './compiled.ts';
 
 const run = (command: string, args: readonly string[]) => execFileSync(command, args, { stdio: 'pipe' });
@@ -56,9 +57,18 @@ export class LoopDisk {
     run(compiled('stop-disk.c'), [this.path]);
   }
 
-  /** Mounts it again after `stop`: its log is replayed. No process may have a file open. */
-  restart(): void {
-    run('umount', [this.path]);
+  /** Mounts it again after `stop`: its log is replayed. The processes that have a file open are about to end. */
+  async restart(): Promise<void> {
+    const unmount = () => {
+      try {
+        run('umount', [this.path]);
+        return true;
+      } catch (error) {
+        if (!String((error as { stderr?: Buffer }).stderr).includes('busy')) throw error;
+        return false;
+      }
+    };
+    await until(unmount, 'nobody uses the disk', 100);
     this.#mount();
   }
 

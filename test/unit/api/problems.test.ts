@@ -167,6 +167,7 @@ const LEAST: Readonly<Record<string, 'operator' | 'admin'>> = {
   'POST /api/v1/devices/{id}/rotate': 'admin',
   'POST /api/v1/keys': 'admin',
   'GET /api/v1/keys': 'admin',
+  'GET /api/v1/audit': 'admin',
   'DELETE /api/v1/keys/{id}': 'admin',
   'POST /api/v1/city/reload': 'admin',
   'POST /api/v1/quarantine/replay': 'operator',

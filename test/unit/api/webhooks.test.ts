@@ -108,10 +108,10 @@ test('webhooks - a ping says why nothing arrived, and the deliveries of events a
     body: { deliveries: 2 },
   });
   const range = { from: '2026-01-01T00:00:00Z', to: '2026-01-02' };
-  expect(await ask('POST', `/${body.id}/redeliver`, range)).toMatchObject({ status: 202, body: { deliveries: 4 } });
+  expect(await ask('POST', `/${body.id}/redeliver`, range)).toMatchObject({ status: 202, body: { deliveries: 6 } });
   expect((await ask('POST', `/${body.id}/redeliver`, { from: 'x', to: 'y' })).status).toBe(400);
   const { body: log } = await ask<Page<DeliveryDetail>>('GET', `/${body.id}/deliveries?limit=50`);
-  expect(log.items.filter(({ origin }) => origin === 'redelivery')).toHaveLength(6);
+  expect(log.items.filter(({ origin }) => origin === 'redelivery')).toHaveLength(8);
   const one = await ask<DeliveryDetail>('GET', `/${body.id}/deliveries/${log.items[0]!.id}`);
   expect(one.body.request.contentType).toContain('application/cloudevents+json');
   const again = await ask<DeliveryDetail>('POST', `/${body.id}/deliveries/${log.items[0]!.id}/redeliver`);

@@ -7,7 +7,7 @@ const NIGHT = { from: '07:00', to: '09:00' };
 const DAY = 24 * HOUR;
 
 function openMail(settings: Partial<EmailSettings> = {}) {
-  const kit = openNotifier();
+  const kit = openNotifier({ page: 10, mostWaiting: 1_000, mostSettled: 1_000 });
   const { id } = kit.notifier.subscriptions.create({ channel: 'email', ...EMAIL, ...settings });
   const sent = () => kit.mailer.mails.map(({ events }) => events.join(' '));
   return { ...kit, kit, id, sent, look: () => kit.notifier.subscriptions.get(id) };
