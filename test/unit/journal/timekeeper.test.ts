@@ -13,11 +13,11 @@ function kept(newest: { receivedAt: number; steadyAt: number } | null = null, wa
   const wall = { now: () => machine.wallMs };
   const clock = new SharedClock(null, wall, monotonic);
   const sources = { wall, monotonic, sleptMs: () => machine.sleptMs };
-  const keeper = new Timekeeper(clock, { waitMs: WAIT_MS }, sources);
-  keeper.begin(newest);
+  const timekeeper = new Timekeeper(clock, { waitMs: WAIT_MS }, sources);
+  timekeeper.begin(newest);
   return {
     clock,
-    keeper,
+    timekeeper,
     pass(ms: number) {
       machine.wallMs += ms;
       machine.monotonicMs += ms;
@@ -31,8 +31,8 @@ function kept(newest: { receivedAt: number; steadyAt: number } | null = null, wa
     },
     /** What an append does. */
     record(): ClockControl | null {
-      const control = keeper.check();
-      if (control !== null) keeper.accept(control);
+      const control = timekeeper.check();
+      if (control !== null) timekeeper.accept(control);
       return control;
     },
   };
@@ -46,13 +46,13 @@ describe('the kept clock', () => {
   });
 
   test('a step is one record, and moves civil time only', () => {
-    const { clock, setWall, record, keeper } = kept();
+    const { clock, setWall, record, timekeeper } = kept();
     setWall(T0 + 8 * DAY_MS);
     expect(record()).toEqual({ byMs: 8 * DAY_MS, fromMs: T0, wallMs: T0 + 8 * DAY_MS, doubt: null });
     expect([record(), clock.now(), clock.steady.now()]).toEqual([null, T0 + 8 * DAY_MS, T0]);
     setWall(T0);
     expect(record()).toMatchObject({ byMs: -8 * DAY_MS });
-    expect([clock.now(), clock.offsetMs(), keeper.status().steps]).toEqual([T0, 0, 2]);
+    expect([clock.now(), clock.offsetMs(), timekeeper.status().steps]).toEqual([T0, 0, 2]);
   });
 
   test('a difference of less than half a second is none', () => {
@@ -62,9 +62,9 @@ describe('the kept clock', () => {
   });
 
   test('does not move before the record is on disk', () => {
-    const { clock, setWall, keeper } = kept();
+    const { clock, setWall, timekeeper } = kept();
     setWall(T0 + DAY_MS);
-    expect(keeper.check()).toMatchObject({ byMs: DAY_MS });
+    expect(timekeeper.check()).toMatchObject({ byMs: DAY_MS });
     expect(clock.now()).toBe(T0);
   });
 
@@ -93,26 +93,26 @@ describe('the kept clock', () => {
   ])(
     'a start in %s is not believed: time goes on from the newest record, until it is set right',
     (_name, at, doubt) => {
-      const { clock, pass, setWall, record, keeper } = kept({ receivedAt: T0, steadyAt: T0 }, at);
+      const { clock, pass, setWall, record, timekeeper } = kept({ receivedAt: T0, steadyAt: T0 }, at);
       expect(record()).toMatchObject({ byMs: 0, wallMs: at, doubt });
       pass(MINUTE_MS);
-      expect([record(), clock.now(), keeper.status().doubt]).toEqual([null, T0 + MINUTE_MS, doubt]);
+      expect([record(), clock.now(), timekeeper.status().doubt]).toEqual([null, T0 + MINUTE_MS, doubt]);
       setWall(T0 + HOUR_MS);
       expect(record()).toMatchObject({ byMs: 0, doubt: null });
-      expect([clock.now(), clock.offsetMs(), keeper.status().doubt]).toEqual([T0 + HOUR_MS, 0, null]);
+      expect([clock.now(), clock.offsetMs(), timekeeper.status().doubt]).toEqual([T0 + HOUR_MS, 0, null]);
     },
   );
 
   test('a clock that nobody corrects in time is believed, one that shows an impossible time never', () => {
     const behind = kept({ receivedAt: T0, steadyAt: T0 }, T0 - 2 * DAY_MS);
     behind.record();
-    expect(behind.keeper.status().believedInMs).toBe(WAIT_MS);
+    expect(behind.timekeeper.status().believedInMs).toBe(WAIT_MS);
     behind.pass(WAIT_MS);
     expect(behind.record()).toMatchObject({ byMs: -2 * DAY_MS, doubt: null });
     const impossible = kept({ receivedAt: T0, steadyAt: T0 }, 0);
     impossible.record();
     impossible.pass(DAY_MS);
-    expect([impossible.record(), impossible.keeper.status().believedInMs]).toEqual([null, null]);
+    expect([impossible.record(), impossible.timekeeper.status().believedInMs]).toEqual([null, null]);
   });
 
   test('whatever is done to the wall clock, steady time is the time that passed, and a replay of the records agrees', () => {
