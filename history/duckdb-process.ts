@@ -206,7 +206,8 @@ class DuckdbProcess implements HistoryProcess {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    child.once('error', (error) => log.error({ err: error }, 'the history has no process'));
+    // More than one call can fail while it ends.
+    child.on('error', (error) => log.error({ err: error }, 'the process of the history cannot be reached'));
     child.once('exit', (code, signal) => this.#exited(child, signal ?? `code ${code}`));
     const call = callsOf<DuckdbChild>(child, () => this.#gone());
     this.#startedAt = performance.now();
