@@ -46,6 +46,17 @@ export interface HistoryProcess extends HistoryStore, HistoryUpkeep {
   status(): Promise<ProcessStatus>;
 }
 
+/**
+ * Returns a batch whose arrays have memory of their own. Those of a message are views of one buffer, which may hold other
+ * messages too: moving it on to another thread would take these along.
+ */
+function owned<B extends object>(batch: B): B {
+  if (Array.isArray(batch)) return batch;
+  const own = (value: unknown) =>
+    value instanceof Float64Array || value instanceof Int32Array ? value.slice() : value;
+  return Object.fromEntries(Object.entries(batch).map(([name, value]) => [name, own(value)])) as B;
+}
+
 const ENTRY = fileURLToPath(new URL('./duckdb-child.ts', import.meta.url));
 // Its heap holds one batch and the newest readings; V8's helper threads would have a malloc arena each.
 const FLAGS = ['--max-semi-space-size=4', '--no-concurrent-marking', '--single-threaded-gc', '--expose-gc'];
@@ -180,7 +191,7 @@ class DuckdbProcess implements HistoryProcess {
       await call.begin(id, asked, this.#options.units());
       for (let batch = await call.next(id); batch !== null; batch = await call.next(id)) {
         signal?.throwIfAborted();
-        yield batch as B;
+        yield owned(batch as B);
       }
     } catch (error) {
       throw signal?.aborted === true ? signal.reason : error;

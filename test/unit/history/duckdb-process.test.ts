@@ -92,3 +92,19 @@ test('the process of the history - an error of a query keeps its code, an abort 
   await expect(history.exportParquet(QUERY, { signal: aborted })).rejects.toBe(reason);
   await history.stop();
 });
+
+test('the process of the history - what it sends has memory of its own, which can be moved on to another thread', async () => {
+  const { history } = await open();
+  for (let n = 1; n <= 8; n++) await append(history, n);
+  const scanned = { devices: ['d0', 'd1'], metrics: ['a'], fromMs: 0, toMs: 1_800_000_000_000 };
+  // Where an array lies in a message depends on what is before it: names of many lengths.
+  for (let n = 0; n < 16; n++) {
+    for await (const slice of history.read({ ...QUERY, devices: ['d0', 'd1', 'x'.repeat(n)] })) {
+      structuredClone(slice, { transfer: [slice.ts.buffer, slice.value.buffer] });
+    }
+  }
+  for await (const { device, metric, ts, value } of history.scan(scanned)) {
+    structuredClone({ ts }, { transfer: [device.buffer, metric.buffer, ts.buffer, value.buffer] });
+  }
+  await history.stop();
+});
