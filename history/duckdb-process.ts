@@ -181,7 +181,7 @@ class DuckdbProcess implements HistoryProcess {
     return this.#running().call.copyTo(path);
   }
 
-  async *#batches<B>(asked: Asked, signal?: AbortSignal): AsyncGenerator<B, void, undefined> {
+  async *#batches<B extends object>(asked: Asked, signal?: AbortSignal): AsyncGenerator<B, void, undefined> {
     signal?.throwIfAborted();
     const { call } = this.#running();
     const id = this.#reads++;
