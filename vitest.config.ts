@@ -1,4 +1,9 @@
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { MEMORY_FOLDER } from './test/kit/memory-folder.ts';
+import { LongestFirst } from './test/kit/order.ts';
+import { WORKERS } from './test/kit/server.ts';
 import { PATIENCE_MS } from './test/kit/wait.ts';
 
 interface Project {
@@ -6,7 +11,19 @@ interface Project {
   readonly exclude?: string;
   readonly isolate?: false;
   readonly setupFiles?: string[];
+  readonly globalSetup?: string | string[];
+  readonly env?: Record<string, string>;
+  readonly maxWorkers?: number;
+  readonly sequence?: { readonly groupOrder: number };
 }
+
+const CORES = availableParallelism();
+const IN_MEMORY = {
+  globalSetup: './test/kit/memory-folder.ts',
+  env: MEMORY_FOLDER === null ? {} : { TMPDIR: MEMORY_FOLDER },
+};
+// Hundreds of processes of the tests load the same modules: they compile them once.
+const NODE_COMPILE_CACHE = fileURLToPath(new URL('node_modules/.cache/lamppost', import.meta.url));
 
 /**
  * `unit` is fast enough to run at every save: its files share one process a worker, which imports the rooms once. Each
@@ -18,10 +35,15 @@ const PROJECTS: Readonly<Record<string, Project>> = {
     include: 'test/unit/**/*.test.ts',
     exclude: '**/*.campaign.test.ts',
     isolate: false,
-    setupFiles: ['test/kit/clean.ts'],
+    setupFiles: ['test/kit/clean.ts', 'test/kit/seed.ts'],
+    globalSetup: ['test/kit/built-console.ts', IN_MEMORY.globalSetup],
+    env: IN_MEMORY.env,
+    // They compute, and each worker imports the rooms: no more than there are cores, after all others.
+    maxWorkers: CORES,
+    sequence: { groupOrder: 1 },
   },
-  campaign: { include: 'test/unit/**/*.campaign.test.ts' },
-  integration: { include: 'test/integration/**/*.test.ts' },
+  campaign: { include: 'test/unit/**/*.campaign.test.ts', setupFiles: ['test/kit/seed.ts'], ...IN_MEMORY },
+  integration: { include: 'test/integration/**/*.test.ts', globalSetup: 'test/kit/built-console.ts' },
   faults: { include: 'test/faults/**/*.test.ts' },
 };
 
@@ -30,9 +52,13 @@ const HANGS_MS = 10 * PATIENCE_MS;
 
 export default defineConfig({
   test: {
-    // No test measures a time, so that files of every project run beside each other.
-    maxWorkers: '100%',
-    projects: Object.entries(PROJECTS).map(([name, { include, exclude, ...options }]) => ({
+    // No test measures a time, so that files of every project run beside each other: more of them than there are cores,
+    // as most wait for processes and clocks most of their time.
+    maxWorkers: Math.min(2 * CORES, WORKERS),
+    // Tests of one file that run at the same time have a server each.
+    maxConcurrency: 5,
+    sequence: { sequencer: LongestFirst },
+    projects: Object.entries(PROJECTS).map(([name, { include, exclude, env, ...options }]) => ({
       test: {
         name,
         include: [include],
@@ -40,6 +66,7 @@ export default defineConfig({
         testTimeout: HANGS_MS,
         hookTimeout: HANGS_MS,
         expect: { poll: { timeout: PATIENCE_MS } },
+        env: { NODE_COMPILE_CACHE, ...env },
         ...options,
       },
     })),

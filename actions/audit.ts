@@ -10,7 +10,7 @@ export const AuditEntrySchema = z
     n: z.int().describe('1, 2, 3 … without gaps, but for entries that have expired'),
     at: z.iso.datetime().describe("The log's time"),
     place: z.string().describe('Block of the log, and number within it'),
-    actor: z.string().describe('Id of the key'),
+    actor: z.string().describe('Id of the key, `person:<id>`, or `sign-in` for whoever was not let in'),
     role: z.string(),
     department: z.string().nullable(),
     address: z.string().nullable().describe('Where the request came from'),

@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import { type ActionRecord, DAY_MS, LamppostError, type Ticket } from '../domain/index.ts';
+import { type ActionRecord, DAY_MS, LamppostError, type Requester, requesterId, type Ticket } from '../domain/index.ts';
 import { diskFault, undoing } from '../store/index.ts';
-import type { TicketService } from '../tickets/index.ts';
 import { type Audited, createAuditWriter } from './audit.ts';
-import { actionOf, type Command, carryOut, type Done, type Place, targetOf } from './command.ts';
+import { type ActedOn, actionOf, type Command, carryOut, type Done, type Place, targetOf } from './command.ts';
+import { actorNow } from './people.ts';
 import { type ActionFault, type ActionResult, faultOf } from './result.ts';
 
 interface Parts {
   /** A file that has `ACTION_SCHEMA`. */
   readonly db: DatabaseSync;
-  readonly tickets: TicketService;
+  readonly on: ActedOn;
   /** Appends the events of changed tickets. */
   readonly publish: (changes: readonly Ticket[]) => void;
   readonly log: Logger;
@@ -34,7 +34,7 @@ export interface Decider {
 }
 
 /** Returns the decider of a file. It keeps nothing in memory: the same records lead to the same rows (promise 4). */
-export function createDecider({ db, tickets, publish, log, auditMs }: Parts): Decider {
+export function createDecider({ db, on, publish, log, auditMs }: Parts): Decider {
   const audit = createAuditWriter(db);
   const results = createResultStore(db);
 
@@ -52,15 +52,15 @@ export function createDecider({ db, tickets, publish, log, auditMs }: Parts): De
     }
   }
 
-  function carryOutAndPublish(command: Command, actor: ActionRecord['actor'], place: Place): Done {
-    const done = carryOut(command, actor, place, tickets);
+  function carryOutAndPublish(command: Command, actor: Requester, place: Place): Done {
+    const done = carryOut(command, actorNow(actor, on), place, on);
     publish(done.changes);
     return done;
   }
 
   function repeated(record: ActionRecord, place: Place): ActionResult | null {
     const { id, actor, key, command } = record;
-    const first = key === null ? null : results.get(actor.id, key);
+    const first = key === null ? null : results.get(requesterId(actor), key);
     if (first === null) return null;
     if (first.command !== fingerprintOf(command)) {
       const message = `the Idempotency-Key "${key}" was used for another action; use a new one for each action`;
@@ -81,8 +81,8 @@ export function createDecider({ db, tickets, publish, log, auditMs }: Parts): De
     place: Place,
     what: Pick<Audited, 'target' | 'result' | 'detail'>,
   ) {
-    const { id, role, department } = actor;
-    const who = { actor: id, role, department, address, action: actionOf(command as Command) };
+    const { role, department } = actor;
+    const who = { actor: requesterId(actor), role, department, address, action: actionOf(command as Command) };
     audit.add({ atMs: place.atMs, place: place.name, ...who, ...what });
   }
 
@@ -101,24 +101,34 @@ export function createDecider({ db, tickets, publish, log, auditMs }: Parts): De
   };
 }
 
-function createResultStore(db: DatabaseSync) {
+/** Reads the results that a repeated request gets, over any connection to the file. */
+export function createResultReader(db: DatabaseSync) {
   const one = db.prepare('select command, result from action_results where actor = ? and key = ?');
-  const add = db.prepare('insert into action_results values (?, ?, ?, ?, ?)');
-  const expire = db.prepare(`
-    delete from action_results where (actor, key) in (
-      select actor, key from action_results where at_ms < ? order by at_ms limit ${MOST_EXPIRED})`);
   return {
     get(actor: string, key: string): { command: string; result: ActionResult } | null {
       const row = one.get(actor, key);
       if (row === undefined) return null;
       return { command: String(row.command), result: JSON.parse(String(row.result)) as ActionResult };
     },
+  };
+}
+
+function createResultStore(db: DatabaseSync) {
+  const add = db.prepare('insert into action_results values (?, ?, ?, ?, ?)');
+  const expire = db.prepare(`
+    delete from action_results where (actor, key) in (
+      select actor, key from action_results where at_ms < ? order by at_ms limit ${MOST_EXPIRED})`);
+  return {
+    ...createResultReader(db),
     put({ actor, key, command }: ActionRecord, atMs: number, result: ActionResult): void {
-      add.run(actor.id, key, fingerprintOf(command), atMs, JSON.stringify(result));
+      add.run(requesterId(actor), key, fingerprintOf(command), atMs, JSON.stringify(result));
     },
     expire: (beforeMs: number) => void expire.run(beforeMs),
   };
 }
 
-const fingerprintOf = (command: ActionRecord['command']) =>
-  createHash('sha256').update(JSON.stringify(command)).digest('hex');
+/** What was drawn for a request differs each time that it is sent. */
+function fingerprintOf(command: ActionRecord['command'] & { readonly drawn?: unknown }): string {
+  const { drawn: _, ...asked } = command;
+  return createHash('sha256').update(JSON.stringify(asked)).digest('hex');
+}

@@ -7,8 +7,10 @@ export {
   createAuditReader,
   verifyAudit,
 } from './audit.ts';
-export type { Command, Place, Results } from './command.ts';
-export { createDecider, type Decider } from './decider.ts';
+export type { CitizenCommand } from './citizen-commands.ts';
+export type { ActedOn, Command, Place, Results } from './command.ts';
+export { createDecider, createResultReader, type Decider } from './decider.ts';
 export { ActionLog, type Caller } from './log.ts';
+export type { PersonCommand } from './people.ts';
 export type { ActionResult, Decided } from './result.ts';
 export { ACTION_SCHEMA } from './schema.ts';

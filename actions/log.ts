@@ -47,14 +47,29 @@ export class ActionLog {
    */
   submit<C extends Command>(command: C, caller: Caller): Promise<Results[C['do']]> {
     const record: ActionRecord = { id: randomUUID(), ...caller, command };
-    return new Promise<unknown>((resolve, reject) => {
-      const giveUp = this.#parts.timers.after(PATIENCE_MS, () =>
-        this.#settle(record.id, ({ reject }) => reject(late())),
-      );
-      this.#waiting.set(record.id, { resolve, reject, giveUp });
-      this.#next.push(record);
-      if (!this.#appending) void this.#appendAll();
-    }) as Promise<Results[C['do']]>;
+    const decided = this.#waitFor(record.id);
+    this.#next.push(record);
+    if (!this.#appending) void this.#appendAll();
+    return decided as Promise<Results[C['do']]>;
+  }
+
+  /** As `submit`, for an action that is part of a record of another kind, which `append` puts into the log. */
+  accompany<C extends Command>(
+    command: C,
+    caller: Caller,
+    append: (record: ActionRecord) => Promise<unknown>,
+  ): Promise<Results[C['do']]> {
+    const record: ActionRecord = { id: randomUUID(), ...caller, command };
+    const decided = this.#waitFor(record.id);
+    append(record).catch((error: Error) => this.#settle(record.id, ({ reject }) => reject(error)));
+    return decided as Promise<Results[C['do']]>;
+  }
+
+  #waitFor(id: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const giveUp = this.#parts.timers.after(PATIENCE_MS, () => this.#settle(id, ({ reject }) => reject(late())));
+      this.#waiting.set(id, { resolve, reject, giveUp });
+    });
   }
 
   /** Appends what is done elsewhere, for the audit trail; resolves once that is on disk. Throws `disk`. */
@@ -77,7 +92,7 @@ export class ActionLog {
       try {
         await this.#parts.append({ items, anchor: this.#head });
         for (const { id, command } of items) {
-          if (command.do === 'note') this.#settle(id, ({ resolve }) => resolve(null));
+          if (command.do === 'note' || command.do === 'sign-in') this.#settle(id, ({ resolve }) => resolve(null));
         }
       } catch (error) {
         for (const { id } of items) this.#settle(id, ({ reject }) => reject(error as Error));

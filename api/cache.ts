@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, LamppostError } from '../domain/index.ts';
 import { createGate } from '../limits/index.ts';
 import type { Pause } from '../tickets/index.ts';
+import { varyBy } from './edge/index.ts';
 
 /** A document as it is sent to everybody who asks for the same. */
 export interface Rendered {
@@ -13,18 +14,23 @@ export interface Rendered {
   readonly more: boolean;
 }
 
-/** Returns a document with its entity tag (RFC 9110 §8.8.3): of the same bytes it is the same. */
+/**
+ * Returns a document with its entity tag (RFC 9110 §8.8.3): of the same text it is the same, and weak, as the bytes are
+ * others where they are compressed.
+ */
 export function renderedOf(text: string, more = false): Rendered {
   const body = Buffer.from(text);
-  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  const etag = `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
   return { body, etag, more };
 }
 
 /** Sends a document that anybody may cache; 304 where the client has it already. */
 export function sendRendered(reply: FastifyReply, { body, etag }: Rendered, maxAgeMs: number): FastifyReply {
   reply.header('etag', etag).header('cache-control', `public, max-age=${maxAgeMs / 1_000}`);
-  const known = reply.request.headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? [];
-  if (known.includes(etag) || known.includes('*')) return reply.removeHeader('content-type').code(304).send();
+  varyBy(reply, 'accept-encoding');
+  const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
+  const known = reply.request.headers['if-none-match']?.split(',').map(opaque) ?? [];
+  if (known.includes(opaque(etag)) || known.includes('*')) return reply.removeHeader('content-type').code(304).send();
   return reply.send(body);
 }
 

@@ -1,17 +1,17 @@
 import type { FastifyRequest } from 'fastify';
 import type { Caller } from '../actions/index.ts';
-import { boundTo, LamppostError } from '../domain/index.ts';
+import { actorOf, LamppostError } from '../domain/index.ts';
 
 /** What `Idempotency-Key` may be (draft-ietf-httpapi-idempotency-key-header-07 §2.1), with or without its quotes. */
 const KEY = /^(?:"([\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x5b\x5d-\x7e]{1,255}))$/;
 
-/** Returns who asks for an action with a key. Throws `invalid` where its `Idempotency-Key` is none. */
+/** Returns who asks for an action. Throws `invalid` where its `Idempotency-Key` is none. */
 export function callerOf({ key, source, headers }: FastifyRequest): Caller {
-  const actor = { kind: 'key', id: key!.id, role: key!.role, department: boundTo(key!) } as const;
-  return { actor, address: source, key: idempotencyKeyIn(headers['idempotency-key']) };
+  return { actor: actorOf(key!), address: source, key: idempotencyKeyIn(headers['idempotency-key']) };
 }
 
-function idempotencyKeyIn(header: string | string[] | undefined): string | null {
+/** Returns the client's own name of a request; null: none. Throws `invalid`. */
+export function idempotencyKeyIn(header: string | string[] | undefined): string | null {
   if (header === undefined) return null;
   const [, quoted, bare] = KEY.exec(String(header)) ?? [];
   const key = quoted ?? bare;

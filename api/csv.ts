@@ -1,10 +1,11 @@
 import type { AuditEntry } from '../actions/index.ts';
-import { isoOf } from '../domain/index.ts';
+import { isoOf, nameOfState } from '../domain/index.ts';
+import type { RegisteredDevice } from '../registry/index.ts';
 import type { OversightKey, OversightLine } from '../tickets/index.ts';
-import type { PointsFormat } from './points.ts';
+import type { PointsFormat, ValuesOf } from './points.ts';
 
 /** One line of CSV (RFC 4180); null becomes an empty value. */
-function csvLine(values: readonly (string | number | null)[]): string {
+export function csvLine(values: readonly (string | number | null)[]): string {
   return `${values.map((value) => quoted(String(value ?? ''))).join(',')}\r\n`;
 }
 
@@ -12,18 +13,21 @@ function quoted(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Series as CSV with a header: times in ISO 8601 UTC; a gap is an empty value. */
-export function csvPoints(): PointsFormat {
+/** Series as CSV with a header: times in ISO 8601 UTC; a gap is an empty value, a state has the name of its value. */
+export function csvPoints(valuesOf: ValuesOf): PointsFormat {
   let start = '';
+  let values: ReturnType<ValuesOf>;
+  const shown = (value: number) => (values === undefined ? String(value) : quoted(nameOfState(values, value)));
   return {
     head: csvLine(['device', 'metric', 'unit', 'ts', 'value']),
     tail: '',
     end: '',
     begin({ device, metric, unit }) {
       start = csvLine([device, metric, unit]).slice(0, -2);
+      values = valuesOf(metric);
       return '';
     },
-    point: (ts, value) => `${start},${isoOf(ts)},${value ?? ''}\r\n`,
+    point: (ts, value) => `${start},${isoOf(ts)},${value === null ? '' : shown(value)}\r\n`,
   };
 }
 
@@ -35,6 +39,34 @@ const AUDIT = [
 /** Entries of the audit trail as CSV with a header. */
 export function auditCsv(entries: readonly AuditEntry[]): string {
   return csvLine(AUDIT) + entries.map((entry) => csvLine(AUDIT.map((key) => entry[key]))).join('');
+}
+
+const DEVICE = [
+  ...(['id', 'profile', 'district', 'name', 'lat', 'lon', 'tags', 'suspended', 'registeredAt', 'gateway'] as const),
+  'asset',
+];
+
+/** Devices as CSV with a header; tags are `name=value`, separated by semicolons. `device import` reads it. */
+export function devicesCsv(devices: readonly RegisteredDevice[]): string {
+  return csvLine(DEVICE) + devices.map((device) => csvLine(deviceValues(device))).join('');
+}
+
+function deviceValues({ id, profile, district, name, location, tags = {}, ...more }: RegisteredDevice) {
+  const { suspended, registeredAt } = more;
+  const texts = Object.entries(tags).map(([tag, value]) => `${tag}=${value}`);
+  const where = [location?.lat ?? null, location?.lon ?? null];
+  return [
+    id,
+    profile,
+    district,
+    name ?? null,
+    ...where,
+    texts.join(';'),
+    String(suspended),
+    registeredAt,
+    more.gateway ?? null,
+    more.asset ?? null,
+  ];
 }
 
 const COUNTS = ['opened', 'open', 'overdue', 'resolved', 'late', 'reopened', 'reports'] as const;

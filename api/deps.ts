@@ -1,27 +1,66 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { AuditReader, Caller, Command } from '../actions/index.ts';
+import type { AuditReader, Caller, Command, PersonCommand, Results } from '../actions/index.ts';
+import type { Bridges } from '../bridges/index.ts';
 import type { ClientRecord } from '../broker/index.ts';
-import type { Cleaning, Media, Reception, StoredReporter } from '../citizens/index.ts';
-import type { City, Clock, HistoryStore, Ledger, Ticket } from '../domain/index.ts';
+import type { Cleaning, Media, ProgressSender, Reception, Shown, StoredReporter } from '../citizens/index.ts';
+import type { CommandReader } from '../commands/index.ts';
+import type {
+  City,
+  Clock,
+  DesiredState,
+  DeviceCommand,
+  HistoryStore,
+  Ledger,
+  ShapeOf,
+  Ticket,
+} from '../domain/index.ts';
 import type { EventQuery, OutboxReader } from '../events/index.ts';
-import type { createQuarantineReader, createReplays } from '../ingest/index.ts';
-import type { Subscriptions, Webhooks } from '../notify/index.ts';
-import type { DeviceService, KeyService } from '../registry/index.ts';
-import type { AlertReader, Backtest, createTrial, RuleRepository, RulesConsumer } from '../rules/index.ts';
+import type {
+  createQuarantineReader,
+  createReplays,
+  DeviceClock,
+  Imports,
+  ReplayJob,
+  ReplayRequest,
+} from '../ingest/index.ts';
+import type {
+  DeliveryDetail,
+  EmailSettings,
+  EventRange,
+  NewSubscription,
+  NewWebhookSchema,
+  RotatedWebhookSchema,
+  Subscription,
+  SubscriptionDetail,
+  Subscriptions,
+  WebhookDetail,
+  WebhookSettings,
+  Webhooks,
+} from '../notify/index.ts';
+import type { DeviceService, KeyService, Passwords, PeopleReader, SignedIn, SignIn } from '../registry/index.ts';
+import type {
+  AlertReader,
+  Backtest,
+  createSuggest,
+  createTrial,
+  RuleRepository,
+  RulesConsumer,
+} from '../rules/index.ts';
 import type { Backups } from '../store/index.ts';
 import type {
   createPublicTickets,
   createWaitingReader,
   Oversight,
-  Rating,
   RequestReader,
   Silences,
   TicketReader,
 } from '../tickets/index.ts';
 import type { Refusals } from './edge/index.ts';
+import type { Oidc } from './oidc.ts';
 import type { Queries } from './queries.ts';
 import type { Readiness } from './readiness.ts';
+import type { Responded } from './responded.ts';
 
 /** The same functions with results that come later: another thread or the journal has them. */
 type Later<T> = {
@@ -30,6 +69,15 @@ type Later<T> = {
 
 /** What a command says. */
 type Asked<D extends Command['do']> = Omit<Extract<Command, { readonly do: D }>, 'do'>;
+
+/** What people do with webhooks and with subscriptions. Each throws `not-found` where there is no such receiver. */
+interface SetReceivers<Detail> {
+  remove(id: string, caller: Caller): Promise<void>;
+  /** Continues where it stopped, or, with `skip`, at the next event: deliveries that wait are given up. */
+  enable(id: string, missed: 'deliver' | 'skip', caller: Caller): Promise<Detail>;
+  disable(id: string, caller: Caller): Promise<Detail>;
+  redeliver(id: string, delivery: string, caller: Caller): Promise<DeliveryDetail>;
+}
 
 type Quarantine = ReturnType<typeof createQuarantineReader>;
 type Replays = ReturnType<typeof createReplays>;
@@ -45,50 +93,87 @@ export interface CitizenOptions {
   readonly requestsPerMinute: number;
 }
 
+/** People: who they are, what changes them, and their sessions. */
+export interface People extends Pick<PeopleReader, 'get' | 'list'> {
+  /** Submits a command; resolves to what the engine decided, once that is on disk. */
+  change<C extends PersonCommand>(command: C, caller: Caller): Promise<Results[C['do']]>;
+  readonly signIn: SignIn;
+  readonly sessions: Pick<SignedIn, 'get' | 'list' | 'end' | 'endAll' | 'makeLink' | 'usedCode'>;
+  readonly passwords: Passwords;
+  /** Seals the secret of an authenticator. */
+  seal(secret: string): string;
+}
+
 /** The services behind the API. Each does what its own type says; every change is on disk when its promise resolves. */
 export interface ApiDeps {
   readonly log: Logger;
   readonly clock: Clock;
   /** Counts what is refused. */
   readonly refusals: Refusals;
+  /** Called with each response that has left. */
+  responded(response: Responded): void;
   city(): City;
-  readonly rules: RuleRepository &
-    Later<Pick<RulesConsumer, 'explain' | 'explainDevice'>> & { readonly try: ReturnType<typeof createTrial> };
+  readonly rules: RuleRepository<Caller> &
+    Later<Pick<RulesConsumer, 'explain' | 'explainDevice'>> & {
+      readonly try: ReturnType<typeof createTrial>;
+      readonly suggest: ReturnType<typeof createSuggest>;
+    };
   readonly backtest: Backtest;
   /** Null where no message of the device arrived. */
   ledger(device?: string): Promise<Ledger | null>;
-  readonly devices: DeviceService & {
+  readonly devices: DeviceService<Caller> & {
     /** What the broker knows of a device since its start; null where it has not seen it. */
     connection(id: string): Promise<ClientRecord | null>;
+    /** Null where its clock is right, or differs by no steady offset. */
+    clock(id: string): DeviceClock | null;
   };
-  readonly keys: KeyService;
+  /** Commands to devices, and what each is wanted to be. */
+  readonly commands: Pick<CommandReader, 'list' | 'get' | 'twin'> & {
+    send(request: Asked<'command.send'>, caller: Caller): Promise<DeviceCommand>;
+    run(request: Asked<'command.run'>, caller: Caller): Promise<DeviceCommand>;
+    cancel(request: Asked<'command.cancel'>, caller: Caller): Promise<DeviceCommand>;
+    desire(request: Asked<'desired.set'>, caller: Caller): Promise<DesiredState>;
+  };
+  readonly keys: KeyService<Caller>;
+  readonly people: People;
+  /** Connections to other brokers. */
+  readonly bridges: Pick<Bridges, 'list'>;
+  /** The provider at which people sign in; null: none. */
+  readonly oidc: Oidc | null;
   readonly history: Pick<HistoryStore, 'read' | 'latest' | 'exportParquet'>;
+  readonly imports: Pick<Imports<Caller>, 'run'>;
   /** What the queries of each key may take of the history. */
   readonly queries: Queries;
-  readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'usage'> & {
-    readonly replay: Replays['start'];
+  readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'usage' | 'holdersOf'> & {
+    replay(chosen: ReplayRequest, caller: Caller): Promise<ReplayJob>;
     readonly replayJob: Replays['get'];
-    discard(ids: readonly string[], by: string, note: string): Promise<number>;
+    /** Returns how many entries it marked. */
+    discard(ids: readonly string[], note: string, caller: Caller): Promise<number>;
   };
   readonly backups: Pick<Backups, 'begin' | 'last'>;
   /** Throws `city` with every mistake of the folder; the city in force then stays in force. */
-  reloadCity(): Promise<{ changed: boolean; version: string }>;
+  reloadCity(caller: Caller): Promise<{ changed: boolean; version: string }>;
   /**
-   * Journals a message that a device sent over HTTP, as from `devices/{device}/{leaf}`. Throws where the journal does
-   * not take it.
+   * Journals a message that a device or key sent over HTTP, as from the topic. Throws where the journal does not take
+   * it, or the topic is not the sender's.
    */
-  ingest(device: string, secret: string, leaf: string, payload: Buffer): Promise<'acknowledged' | 'refused'>;
+  ingest(sender: string, secret: string, topic: string, payload: Buffer): Promise<'acknowledged' | 'refused'>;
   /** The largest message, bytes. */
   readonly maxMessage: number;
   readonly alerts: Pick<AlertReader, 'list' | 'get'>;
-  readonly citizens: Pick<Reception, 'report'> &
+  readonly citizens: Pick<Reception, 'report' | 'rate' | 'say' | 'remove'> &
     Pick<Cleaning, 'clean'> & {
-      rate(rating: Rating): Promise<Ticket>;
       readonly requests: RequestReader;
+      /** Who follows their requests by mail or SMS. */
+      readonly progress: Pick<ProgressSender, 'channels' | 'follow' | 'get' | 'confirm' | 'end'>;
+      /** Puts what citizens wrote into what is shown. */
+      readonly shown: Shown;
       readonly photo: Media['open'];
-      reporter(ticket: string): StoredReporter | null;
-      /** Deletes the reporter's name and contacts; false where there are none. */
-      forget(ticket: string): boolean;
+      /** Returns the services of the requests that have a photo. */
+      servicesWith(mediaUrl: string): readonly string[];
+      reporter(ticket: Ticket): StoredReporter | null;
+      /** Counts removals: what was shown before may have changed. */
+      removals(): number;
     };
   /** Firing alerts whose ticket waits. */
   readonly held: ReturnType<typeof createWaitingReader> & {
@@ -111,8 +196,32 @@ export interface ApiDeps {
     /** Calls the listener after events were added; returns the function that stops this. */
     onAppended(listener: () => void): () => void;
   };
-  readonly webhooks: Later<Webhooks>;
-  readonly subscriptions: Later<Subscriptions>;
+  readonly webhooks: Later<Pick<Webhooks, 'list' | 'get' | 'deliveries' | 'delivery'>> &
+    SetReceivers<WebhookDetail> & {
+      /**
+       * Adds a webhook that begins at the next event, or after the event of this number. Returns the secret, which is
+       * shown only here. Throws `invalid` for a private address.
+       */
+      create(
+        settings: WebhookSettings,
+        after: number | null,
+        caller: Caller,
+      ): Promise<ShapeOf<typeof NewWebhookSchema>>;
+      /** Changes the settings that are given. Deliveries that wait go to the new address unchanged. */
+      change(id: string, settings: Partial<WebhookSettings>, caller: Caller): Promise<WebhookDetail>;
+      /** Adds a new secret. The one before it signs beside it for a day. */
+      rotate(id: string, caller: Caller): Promise<ShapeOf<typeof RotatedWebhookSchema>>;
+      ping(id: string, caller: Caller): Promise<DeliveryDetail>;
+      redeliverRange(id: string, range: EventRange, caller: Caller): Promise<number>;
+    };
+  readonly subscriptions: Later<Pick<Subscriptions, 'list' | 'get' | 'deliveries' | 'delivery'>> &
+    SetReceivers<SubscriptionDetail> & {
+      /** Subscribes from the next event on. Throws `invalid` where there is no such webhook, or no mail server is set. */
+      create(subscription: NewSubscription, caller: Caller): Promise<Subscription>;
+      /** Changes the settings that are given. Events that are held for a digest follow the new hours. */
+      change(id: string, settings: Partial<EmailSettings>, caller: Caller): Promise<SubscriptionDetail>;
+      test(id: string, caller: Caller): Promise<DeliveryDetail>;
+    };
   readiness(): Promise<Readiness>;
   /** Text in Prometheus' format. */
   metrics(): Promise<string>;

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { LamppostError } from '../domain/index.ts';
 
 /** An entity tag (RFC 9110 §8.8.3); a comma may stand inside. */
@@ -22,6 +23,24 @@ export function versionsOf(ifMatch: string | undefined): readonly string[] | nul
   if (strong.length > 0) return strong;
   const right = tags.map(({ version }) => etagOf(version)).join(', ');
   throw new LamppostError('precondition', `If-Match: ${ifMatch} is weak and matches no version; send ${right}`);
+}
+
+/**
+ * Returns the current version if `If-Match` lists it: who decides compares it once more, as somebody may be faster.
+ * Undefined where any version will do. Throws `precondition` with the reason: a version that is not listed now is past.
+ * A request with an `Idempotency-Key` may be repeated after it was done: who decides knows, and refuses it otherwise.
+ */
+export function versionIn(
+  headers: IncomingHttpHeaders,
+  version: number,
+  [reason, text]: readonly [reason: NonNullable<LamppostError['reason']>, text: string],
+): number | undefined {
+  const listed = versionsOf(headers['if-match']);
+  if (listed === null) return undefined;
+  if (listed.includes(String(version))) return version;
+  const newest = Math.max(...listed.map(Number));
+  if (headers['idempotency-key'] !== undefined && Number.isSafeInteger(newest)) return newest;
+  throw new LamppostError('precondition', `${text}: it is at version ${version}, not ${listed.join(', ')}`, { reason });
 }
 
 function tagOf(element: string, ifMatch: string): { readonly weak: boolean; readonly version: string } {

@@ -1,6 +1,10 @@
 import type { SwaggerTransform } from '@fastify/swagger';
+import type { FastifyContextConfig } from 'fastify';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { KEY_ROLES, ROLES } from '../domain/index.ts';
 import { plainly } from '../events/index.ts';
+import packaged from '../package.json' with { type: 'json' };
+import { type Paths, withWords } from './parameters.ts';
 import { ProblemResponse } from './problem.ts';
 
 const zodToJsonConfig = { override: plainly };
@@ -16,32 +20,65 @@ type Routed = Parameters<SwaggerTransform>[0];
 /** Adds to a route's schema who may call it, and that errors are problems, unless the schema says otherwise. */
 function described({ schema, ...rest }: Routed): ReturnType<SwaggerTransform> {
   if (schema === undefined || schema.hide) return transform({ schema, ...rest });
-  const role = rest.route.config?.role ?? 'viewer';
-  const who = role === 'open' ? { security: [] } : { description: `Needs a key of role ${role} or more.` };
+  const who = whoMay(rest.route.config?.permission ?? 'any');
   const response = { default: PROBLEM, ...(schema.response as object | undefined) };
   return transform({ schema: { ...who, ...schema, response }, ...rest });
 }
 
-/** Whether anything but itself refers to a schema. */
-function isUsed(name: string, { components, ...rest }: { components: { schemas: Record<string, object> } }): boolean {
-  const others = Object.entries(components.schemas).filter(([other]) => other !== name && other !== `${name}Input`);
-  return JSON.stringify([rest, others]).includes(`"#/components/schemas/${name}"`);
+function whoMay(permission: NonNullable<FastifyContextConfig['permission']>) {
+  if (permission === 'open') return { security: [] };
+  if (permission === 'any') return { description: 'Needs any key, or a session.' };
+  const roles = KEY_ROLES.filter((role) => ROLES[role].rights[permission] !== undefined);
+  return { description: `Needs the right \`${permission}\`: ${roles.join(', ')}.` };
+}
+
+interface Document {
+  readonly paths: Paths;
+  readonly components: { readonly schemas: Readonly<Record<string, object>> };
+}
+
+const REFERENCE = /"#\/components\/schemas\/([^"]+)"/g;
+
+const referencesIn = (part: object) => Array.from(JSON.stringify(part).matchAll(REFERENCE), ([, name]) => name!);
+
+/** Returns the schemas that the paths refer to, and those that these refer to. */
+function usedSchemas({ components, ...rest }: Document): ReadonlySet<string> {
+  const used = new Set<string>();
+  const waiting = referencesIn(rest);
+  for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+    if (used.has(name)) continue;
+    used.add(name);
+    waiting.push(...referencesIn(components.schemas[name] ?? {}));
+  }
+  return used;
 }
 
 /** Options that turn the routes into `/openapi.json` (OpenAPI 3.1). */
 export const OPENAPI = {
   openapi: {
     openapi: '3.1.0',
-    info: { title: 'Lamppost', version: '0.1.0', description: "The backend of a city's sensors" },
-    components: { securitySchemes: { key: { type: 'http' as const, scheme: 'bearer' } } },
-    security: [{ key: [] }],
+    info: {
+      title: 'Lamppost',
+      version: packaged.version,
+      description: "The backend of a city's sensors",
+      license: { name: 'Apache License 2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/', description: 'The server that this document comes from' }],
+    components: {
+      securitySchemes: {
+        key: { type: 'http' as const, scheme: 'bearer' },
+        session: { type: 'apiKey' as const, in: 'cookie' as const, name: 'lamppost-session' },
+      },
+    },
+    security: [{ key: [] }, { session: [] }],
   },
   transform: described,
   transformObject: (document: Parameters<typeof transformObject>[0]) => {
-    const made = transformObject(document) as { components: { schemas: Record<string, object> } };
+    const made = transformObject(document) as Document;
+    const used = usedSchemas(made);
     const schemas = Object.entries(made.components.schemas);
-    // Responses only: no request body is one of these, so that their input forms add nothing.
-    const responses = schemas.filter(([name]) => !name.endsWith('Input') && isUsed(name, made));
-    return { ...made, components: { ...made.components, schemas: Object.fromEntries(responses) } };
+    const kept = schemas.filter(([name]) => used.has(name));
+    const paths = withWords(made.paths);
+    return { ...made, paths, components: { ...made.components, schemas: Object.fromEntries(kept) } };
   },
 };

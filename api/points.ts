@@ -1,4 +1,4 @@
-import type { Fill, PointsSlice, SliceSeries } from '../domain/index.ts';
+import type { Fill, PointsSlice, SliceSeries, StateValues } from '../domain/index.ts';
 
 /** How series are written. */
 export interface PointsFormat {
@@ -10,15 +10,22 @@ export interface PointsFormat {
   readonly end: string;
 }
 
-/** JSON of the shape `{series: [{device, metric, unit, points: [[ms, value]]}]}`. */
-export const JSON_POINTS: PointsFormat = {
-  head: '{"series":[',
-  tail: ']}',
-  begin: ({ device, metric, unit }, first) =>
-    `${first ? '' : ','}${JSON.stringify({ device, metric, unit }).slice(0, -1)},"points":[`,
-  point: (ts, value, first) => `${first ? '' : ','}[${ts},${Number.isFinite(value) ? value : null}]`,
-  end: ']}',
-};
+/** Returns the values of a state; undefined for any other metric, and where points are no values of it. */
+export type ValuesOf = (metric: string) => StateValues | undefined;
+
+/** JSON of the shape `{series: [{device, metric, unit, points: [[ms, value]]}]}`; a state has its `values` beside. */
+export function jsonPoints(valuesOf: ValuesOf): PointsFormat {
+  return {
+    head: '{"series":[',
+    tail: ']}',
+    begin: ({ device, metric, unit }, first) => {
+      const series = JSON.stringify({ device, metric, unit, values: valuesOf(metric) });
+      return `${first ? '' : ','}${series.slice(0, -1)},"points":[`;
+    },
+    point: (ts, value, first) => `${first ? '' : ','}[${ts},${Number.isFinite(value) ? value : null}]`,
+    end: ']}',
+  };
+}
 
 /** Points of one piece of text: less than a millisecond of work. */
 export const PIECE_POINTS = 2_000;

@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { type ErrorCode, LamppostError, type ShapeOf } from '../domain/index.ts';
+import type { Routes } from './routing.ts';
 
 /** What went wrong (RFC 9457). */
 export const ProblemResponse = z
@@ -45,6 +46,7 @@ const TITLES: Readonly<Record<number, string>> = {
   401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not found',
+  405: 'Method not allowed',
   409: 'Conflict',
   412: 'Precondition failed',
   413: 'Payload too large',
@@ -70,9 +72,18 @@ export function problem(reply: FastifyReply, status: number, detail: string, mor
   return reply.code(status).header('content-type', 'application/problem+json').send(JSON.stringify(body));
 }
 
-/** Sends every error as a problem. Only what the client can fix is in it; bugs go to the log. */
-export function respondWithProblems(app: FastifyInstance): void {
-  app.setNotFoundHandler((request, reply) => problem(reply, 404, `there is no ${request.method} ${request.url}`));
+/**
+ * Sends every error as a problem. Only what the client can fix is in it; bugs go to the log. `routes`: what an address
+ * takes, for 405.
+ */
+export function respondWithProblems(app: FastifyInstance, { methodsOf }: Routes = { methodsOf: () => [] }): void {
+  app.setNotFoundHandler((request, reply) => {
+    const { method, url } = request;
+    const methods = methodsOf(url.split('?')[0]!);
+    if (methods.length === 0) return problem(reply, 404, `there is no ${method} ${url}`);
+    const allow = methods.join(', ');
+    return problem(reply.header('allow', allow), 405, `${url} does not take ${method}; it takes ${allow}`);
+  });
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (hasZodFastifySchemaValidationErrors(error)) {
       const all = error.validation

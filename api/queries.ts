@@ -38,8 +38,15 @@ export interface Queries {
   begin(key: string, response: ServerResponse): Query;
 }
 
-/** Creates the accounts. What a query takes is known when it was taken: the next one waits for it. */
-export function createQueries({ seconds, points, work }: QueryLimits, clock: Clock): Queries {
+/**
+ * Creates the accounts. What a query takes is known when it was taken: the next one waits for it, and `queried` is called
+ * with its seconds.
+ */
+export function createQueries(
+  { seconds, points, work }: QueryLimits,
+  clock: Clock,
+  queried: (seconds: number) => void = () => {},
+): Queries {
   const pointsOf = createAccounts(points);
   const workOf = createAccounts(work);
   return {
@@ -53,9 +60,11 @@ export function createQueries({ seconds, points, work }: QueryLimits, clock: Clo
         longMs: LONG * seconds * 1_000,
         points: (count) => pointsOf.charge(key, count, clock.now()),
         worked() {
-          const tookMs = Math.max(0, clock.now() - now);
-          if (!charged) workOf.charge(key, tookMs / 1_000, clock.now());
+          if (charged) return;
           charged = true;
+          const took = Math.max(0, clock.now() - now) / 1_000;
+          workOf.charge(key, took, clock.now());
+          queried(took);
         },
       };
     },

@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { LamppostError, SEVERITIES } from '../domain/index.ts';
+import { LamppostError, parseDuration, SEVERITIES } from '../domain/index.ts';
 import { parseTimestamp } from '../ingest/index.ts';
+import { OVERLAP_MS } from '../registry/index.ts';
 
 /** The bounds of what a request has: names and ids, how many of them, and short texts. */
 const MOST_NAME = 200;
@@ -58,6 +59,25 @@ export const Instant = z
     context.addIssue(`"${text}" is neither ISO 8601 with a zone (2026-01-31T12:00:00Z) nor epoch milliseconds`);
     return z.NEVER;
   });
+
+/** How a secret is replaced. Without an overlap the old one ends at once. */
+export const OverlapBody = z
+  .strictObject({
+    overlap: z
+      .union([z.literal(true), z.string().max(20)])
+      .optional()
+      .describe('How long the old secret stays valid beside the new one, such as `12h`; true: 24 hours'),
+  })
+  .nullish();
+
+/** Returns the overlap, ms; null: none. Throws `invalid` where it is no duration. */
+export function overlapOf(body: z.output<typeof OverlapBody>): number | null {
+  const overlap = body?.overlap;
+  if (overlap === undefined || overlap === true) return overlap === true ? OVERLAP_MS : null;
+  const ms = parseDuration(overlap);
+  if (ms === null) throw new LamppostError('invalid', `overlap: "${overlap}" is no duration; write 12h or 7d`);
+  return ms;
+}
 
 /** Returns the value. Throws `not-found` where it is null. */
 export function found<T>(value: T | null, what: string): T {

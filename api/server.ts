@@ -1,43 +1,64 @@
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
+import type { Person } from '../domain/index.ts';
+import { bindToDepartments } from './departments.ts';
 import type { ApiDeps, CitizenOptions } from './deps.ts';
 import {
   acceptWebSockets,
   BODY_LIMIT,
+  type Certificate,
   type Connections,
+  type Cookies,
+  compressResponses,
   createConnections,
+  createCookies,
+  createSecureListener,
   EDGE,
   type EdgeOptions,
   listenerOf,
   protect,
+  type SecureListener,
   setHeaders,
 } from './edge/index.ts';
 import { open311Routes } from './open311/routes.ts';
 import { OPENAPI } from './openapi.ts';
 import { problem, respondWithProblems } from './problem.ts';
+import { followResponses } from './responded.ts';
 import { alertRoutes } from './routes/alerts.ts';
+import { assetRoutes } from './routes/assets.ts';
 import { auditRequests, auditRoutes } from './routes/audit.ts';
 import { backtestRoutes } from './routes/backtests.ts';
 import { backupRoutes } from './routes/backups.ts';
+import { bridgeRoutes } from './routes/bridges.ts';
 import { citizenRoutes } from './routes/citizens.ts';
 import { cityRoutes } from './routes/city.ts';
+import { commandRoutes } from './routes/commands.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { eventRoutes } from './routes/events.ts';
+import { formatRoutes } from './routes/formats.ts';
+import { importRoutes } from './routes/imports.ts';
 import { ingestRoutes } from './routes/ingest.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { openDataRoutes } from './routes/open-data.ts';
 import { oversightRoutes } from './routes/oversight.ts';
 import { publicRoutes } from './routes/public.ts';
 import { quarantineRoutes } from './routes/quarantine.ts';
 import { readingRoutes } from './routes/readings.ts';
+import { requestRoutes } from './routes/requests.ts';
 import type { App, SchemaTypes } from './routes/routes.ts';
 import { ruleRoutes } from './routes/rules.ts';
+import { sessionRoutes } from './routes/sessions.ts';
+import { signInRoutes } from './routes/sign-in.ts';
 import { silenceRoutes } from './routes/silences.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
+import { suggestionRoutes } from './routes/suggestions.ts';
 import { systemRoutes } from './routes/system.ts';
 import { ticketRoutes } from './routes/tickets.ts';
 import { trialRoutes } from './routes/trials.ts';
+import { userRoutes } from './routes/users.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
+import { followRoutes } from './routing.ts';
 import { createStreams, type StreamOptions, type Streams } from './streams.ts';
 
 /** Where the API listens (port 0: any free one), and how its streams behave. */
@@ -47,6 +68,8 @@ export interface ApiOptions extends Partial<StreamOptions> {
   readonly citizens: CitizenOptions;
   /** What differs from `EDGE`. */
   readonly edge?: Partial<EdgeOptions>;
+  /** The listener with TLS; absent or null: there is none. */
+  readonly tls?: (Certificate & { readonly port: number }) | null;
 }
 
 const STREAMS: StreamOptions = {
@@ -63,39 +86,61 @@ export interface Api {
   stop(): Promise<void>;
   /** The port that it listens on. */
   port(): number;
+  /** The port with TLS; null where there is none. */
+  tlsPort(): number | null;
+  /** Handshakes from now on show this certificate; nothing that is open ends. */
+  renew(certificate: Certificate): void;
 }
 
 /** Creates the API over its services. It listens from `start` on. */
 export function createApi(services: ApiDeps, options: ApiOptions): Api {
   const { refusals } = services;
   const streams = createStreams(services.events, { ...STREAMS, ...options }, refusals);
-  const deps: ApiDeps = { ...services, keys: endingStreams(services.keys, streams) };
+  services.keys.onEnded((id) => streams.endOf(id));
   const edge = { ...EDGE, ...options.edge };
+  const cookies = createCookies(edge.https);
+  const deps: ApiDeps = {
+    ...services,
+    people: endingSessions(services.people, streams),
+  };
   const connections = createConnections(edge.connections, edge.proxies, () => refusals.count('connections'));
-  const app = serverOf(deps, { options: edge, connections });
+  const app = serverOf(deps, { options: edge, connections, cookies });
   const requests = trackRequests(app);
   let started = false;
+  let secure: SecureListener | null = null;
+  let tlsPort: number | null = null;
   return {
     async start() {
       await app.register(swagger, OPENAPI);
-      await app.register(async (scope) => addRoutes(scope.withTypeProvider<SchemaTypes>(), deps, streams, options));
+      await app.register(async (scope) =>
+        addRoutes(scope.withTypeProvider<SchemaTypes>(), deps, { streams, options, edge, cookies }),
+      );
       const { acceptWebSocket } = deps;
       const sockets = acceptWebSockets(app.server, { ...edge, connections, refusals, acceptWebSocket });
       app.server.once('close', () => sockets.close());
       await app.ready();
-      // It takes a third of a second, which nobody who asks has to wait for then; it is made once.
-      app.swagger();
       await app.listen({ host: options.host, port: options.port });
+      if (options.tls) {
+        const { port, ...certificate } = options.tls;
+        secure = createSecureListener(app.server, certificate, { connections, refusals, timeouts: edge.timeouts });
+        tlsPort = await secure.listen(options.host, port).catch(async (error: unknown) => {
+          await app.close();
+          throw error;
+        });
+      }
       started = true;
     },
     async stop() {
       if (!started) return;
       started = false;
       streams.stop();
+      secure?.stop();
       await requests.settled(GRACE_MS);
       await app.close();
     },
     port: () => (app.server.address() as { port: number }).port,
+    tlsPort: () => tlsPort,
+    renew: (certificate) => secure?.renew(certificate),
   };
 }
 
@@ -123,10 +168,12 @@ function trackRequests(app: App) {
 interface Edge {
   readonly options: EdgeOptions;
   readonly connections: Connections;
+  readonly cookies: Cookies;
 }
 
 /** Fastify with what all routes share: keys, bounds, validation, errors and headers. */
-function serverOf({ log, keys, clock, refusals }: ApiDeps, { options, connections }: Edge): App {
+function serverOf(deps: ApiDeps, { options, connections, cookies }: Edge): App {
+  const { log, keys, people, clock, refusals, city } = deps;
   const { timeouts, proxies, https } = options;
   const server = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -135,6 +182,8 @@ function serverOf({ log, keys, clock, refusals }: ApiDeps, { options, connection
     trustProxy: (address: string) => proxies.trusts(address),
     bodyLimit: BODY_LIMIT,
     serverFactory: listenerOf(timeouts, connections, refusals),
+    // Both are set at once: Fastify need not load its own.
+    schemaController: { compilersFactory: { buildValidator: setBelow, buildSerializer: setBelow } },
     // Open311 clients join the endpoint and its paths with a slash of their own.
     routerOptions: { ignoreDuplicateSlashes: true, maxParamLength: MAX_PARAMETER },
     // The listener has its own.
@@ -151,13 +200,21 @@ function serverOf({ log, keys, clock, refusals }: ApiDeps, { options, connection
   server.setValidatorCompiler(validatorCompiler);
   // Responses leave as they are: the compiler and the tests hold the routes to their schemas.
   server.setSerializerCompiler(() => JSON.stringify);
-  respondWithProblems(server);
-  protect(server, { clock, keys, connections, refusals }, options);
+  respondWithProblems(server, followRoutes(server));
+  const sharing = () => city().publication.shared;
+  const { signIn } = people;
+  protect(server, { clock, keys, signIn, cookies, sharing, connections, refusals }, options);
+  followResponses(server, deps.responded);
   server.addHook('onSend', async (_request, reply) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   });
+  compressResponses(server);
   return server.withTypeProvider<SchemaTypes>();
 }
+
+const setBelow = () => () => {
+  throw new Error('a compiler is missing');
+};
 
 /** A parameter in a path, characters. */
 const MAX_PARAMETER = 200;
@@ -166,12 +223,18 @@ const MAX_PARAMETER = 200;
 const RESOURCES: readonly ((app: App, deps: ApiDeps) => void)[] = [
   systemRoutes,
   cityRoutes,
+  bridgeRoutes,
+  assetRoutes,
   quarantineRoutes,
   deviceRoutes,
+  commandRoutes,
   keyRoutes,
+  userRoutes,
   readingRoutes,
+  importRoutes,
   ruleRoutes,
   trialRoutes,
+  suggestionRoutes,
   backtestRoutes,
   alertRoutes,
   ticketRoutes,
@@ -179,28 +242,55 @@ const RESOURCES: readonly ((app: App, deps: ApiDeps) => void)[] = [
   auditRoutes,
   oversightRoutes,
   publicRoutes,
+  requestRoutes,
+  openDataRoutes,
   citizenRoutes,
+  formatRoutes,
   ingestRoutes,
   backupRoutes,
   webhookRoutes,
   subscriptionRoutes,
 ];
 
-function addRoutes(app: App, deps: ApiDeps, streams: Streams, { citizens }: ApiOptions): void {
-  auditRequests(app, deps.audit);
-  for (const add of RESOURCES) add(app, deps);
-  eventRoutes(app, deps, streams);
-  open311Routes(app, deps, citizens);
+interface More {
+  readonly streams: Streams;
+  readonly options: ApiOptions;
+  readonly edge: EdgeOptions;
+  readonly cookies: Cookies;
 }
 
-/** Ends the event streams of a key when it is revoked. */
-function endingStreams(keys: ApiDeps['keys'], streams: Pick<Streams, 'endOf'>): ApiDeps['keys'] {
+function addRoutes(app: App, deps: ApiDeps, { streams, options, edge, cookies }: More): void {
+  bindToDepartments(app, deps);
+  auditRequests(app, deps.audit);
+  for (const add of RESOURCES) add(app, deps);
+  signInRoutes(app, deps, { cookies, publicOrigin: edge.publicOrigin });
+  sessionRoutes(app, deps, cookies);
+  eventRoutes(app, deps, streams);
+  open311Routes(app, deps, options.citizens);
+}
+
+/** What ends the sessions of a person who changes. */
+const ENDING: ReadonlySet<string> = new Set(['person.remove', 'person.password', 'person.totp', 'person.sign-out']);
+
+/** Ends sessions with what ends them, and event streams: those of a person whose rights change resume with these. */
+function endingSessions(people: ApiDeps['people'], streams: Pick<Streams, 'endOf'>): ApiDeps['people'] {
   return {
-    ...keys,
-    async revoke(id) {
-      const revoked = await keys.revoke(id);
-      if (revoked) streams.endOf(id);
-      return revoked;
+    ...people,
+    async change(command, caller) {
+      const result = await people.change(command, caller);
+      const person = result as Person | null;
+      if (person === null) return result;
+      if (ENDING.has(command.do)) people.sessions.endAll(person.id);
+      streams.endOf(`person:${person.id}`);
+      return result;
+    },
+    sessions: {
+      ...people.sessions,
+      end(person, id) {
+        const ended = people.sessions.end(person, id);
+        if (ended) streams.endOf(id);
+        return ended;
+      },
     },
   };
 }

@@ -19,8 +19,12 @@ export interface StreamOptions {
 
 /** What a reader wants. */
 export interface StreamRequest {
-  /** The id of its key. */
+  /** The id of its key or person. */
   readonly key: string;
+  /** The id of its session; null with a key. */
+  readonly session: string | null;
+  /** Whether the reader may go on: asked at each heartbeat. */
+  readonly mayRead: () => boolean;
   /** What its address is counted as. */
   readonly source: string;
   readonly filter: EventFilter;
@@ -36,8 +40,8 @@ export interface Streams {
    * the key or the address has too many, and `busy` where no other key has more.
    */
   admit(response: ServerResponse, request: StreamRequest): () => void;
-  /** Ends the streams of a key. */
-  endOf(key: string): void;
+  /** Ends the streams of a key, a person or a session. */
+  endOf(id: string): void;
   /** Ends all streams. */
   stop(): void;
 }
@@ -57,14 +61,14 @@ type Events = ApiDeps['events'];
 
 /** Creates the streams of the outbox as server-sent events (WHATWG HTML §9.2). */
 export function createStreams(events: Events, options: StreamOptions, refusals: Refusals): Streams {
-  const open = new Map<ServerResponse, string>();
+  const open = new Map<ServerResponse, Pick<StreamRequest, 'key' | 'session'>>();
   const recent = createRecent(events);
   const inTurn = createTurns();
   const keys = createGate({ perHolder: options.maxStreamsOfKey, total: options.maxStreams });
   const addresses = createGate({ perHolder: options.maxStreamsOfAddress, total: Number.POSITIVE_INFINITY });
 
-  function endOf(key: string | null): void {
-    for (const [response, its] of open) if (key === null || its === key) response.end();
+  function endOf(id: string | null): void {
+    for (const [response, { key, session }] of open) if (id === null || key === id || session === id) response.end();
   }
 
   function refused({ key, source }: StreamRequest): LamppostError {
@@ -77,7 +81,7 @@ export function createStreams(events: Events, options: StreamOptions, refusals: 
 
   return {
     admit(response, request) {
-      const { key, source, filter, last } = request;
+      const { key, source, filter, last, mayRead } = request;
       const leaveAddress = addresses.enter(source);
       const giveWay = () => {
         refusals.count('stream-gave-way');
@@ -88,7 +92,7 @@ export function createStreams(events: Events, options: StreamOptions, refusals: 
         leaveAddress?.();
         throw refused(request);
       }
-      open.set(response, key);
+      open.set(response, request);
       response.once('close', () => {
         open.delete(response);
         leaveAddress!();
@@ -96,7 +100,8 @@ export function createStreams(events: Events, options: StreamOptions, refusals: 
       });
       return () => {
         response.writeHead(200, HEADERS);
-        stream(response, { events, recent, inTurn, filter, after: begin(response, events, last) }, options.heartbeatMs);
+        const after = begin(response, events, last);
+        stream(response, { events, recent, inTurn, filter, after, mayRead }, options.heartbeatMs);
       };
     },
     endOf,
@@ -134,6 +139,7 @@ interface Reader {
   readonly inTurn: Turns;
   readonly filter: EventFilter;
   readonly after: number;
+  readonly mayRead: StreamRequest['mayRead'];
 }
 
 function stream(response: ServerResponse, reader: Reader, heartbeatMs: number): void {
@@ -195,6 +201,10 @@ function stream(response: ServerResponse, reader: Reader, heartbeatMs: number): 
   }
 
   function beat(): void {
+    if (!reader.mayRead()) {
+      response.end();
+      return;
+    }
     // With the position, so that a reader of rare events does not fall behind the oldest event.
     if (!response.writableNeedDrain) response.write(`: still here\nid: ${placeOf(cursor, store)}\n\n`);
     else if (taking) taking = false;

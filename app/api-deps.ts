@@ -4,11 +4,18 @@ import type { Logger } from 'pino';
 import { type ActionLog, type Caller, createAuditReader } from '../actions/index.ts';
 import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
 import { type Bridge, openBridge } from '../broker/index.ts';
+import { createCommandReader } from '../commands/index.ts';
 import { type City, CLOCK_DOUBTS, type Clock, type Key, type LogClock, SECOND_MS } from '../domain/index.ts';
-import { createOutboxReader } from '../events/index.ts';
-import type { createLedgerReader, createQuarantineReader, createReplays } from '../ingest/index.ts';
-import { createDeviceService, createKeyService, type Registry } from '../registry/index.ts';
-import { type Backtest, createAlertReader, createTrial, type RuleRepository } from '../rules/index.ts';
+import { createOutboxReader, followFirings } from '../events/index.ts';
+import {
+  createClockReader,
+  type createLedgerReader,
+  type createQuarantineReader,
+  type createReplays,
+} from '../ingest/index.ts';
+import type { Sealer } from '../notify/index.ts';
+import { createDeviceService, createKeyService, type KeyUses, type RegistryReader } from '../registry/index.ts';
+import { type Backtest, createAlertReader, createSuggest, createTrial, type RuleRepository } from '../rules/index.ts';
 import type { Backups } from '../store/index.ts';
 import {
   createOversight,
@@ -20,8 +27,9 @@ import {
 } from '../tickets/index.ts';
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, type MetricSources, type Metrics } from './metrics.ts';
 import { readinessOf } from './readiness.ts';
+import { createReceiverDeps } from './receiver-deps.ts';
 import type { SetAside } from './set-aside.ts';
 import { remoteHistory } from './threads/batches.ts';
 import type { Threads } from './threads/start.ts';
@@ -31,64 +39,84 @@ export interface ApiParts {
   readonly config: Config;
   readonly log: Logger;
   readonly clock: LogClock;
-  readonly registry: Registry;
   readonly threads: Threads;
   readonly city: CityInForce;
-  readonly admin: { readonly key: Key; readonly hash: Buffer };
+  readonly admin: { readonly key: Key; readonly hash: Buffer } | null;
   /** The state file, read-only. */
   readonly state: DatabaseSync;
   readonly ledger: ReturnType<typeof createLedgerReader>;
   readonly quarantine: ReturnType<typeof createQuarantineReader>;
   readonly replays: ReturnType<typeof createReplays>;
-  readonly rules: RuleRepository;
+  readonly rules: RuleRepository<Caller>;
   readonly backtest: Backtest;
   readonly backups: Backups;
+  readonly imports: ApiDeps['imports'];
+  readonly keyUses: Pick<KeyUses, 'used'>;
   readonly actions: Pick<ActionLog, 'submit' | 'note'>;
+  readonly sealer: Sealer;
   readonly citizens: ApiDeps['citizens'];
+  readonly people: ApiDeps['people'];
+  readonly oidc: ApiDeps['oidc'];
   readonly bridge: Bridge;
+  /** The steady time up to which the rules have decided: that of the oldest record that they have not, or now. */
+  readonly decidedToMs: () => Promise<number>;
+  readonly bridges: ApiDeps['bridges'];
   /** Damaged files that this start moved aside. */
   readonly aside: readonly SetAside[];
 }
 
 /** Returns the services behind the API. */
 export function createApiDeps(parts: ApiParts): ApiDeps {
-  const { config, log, clock, threads, city, ledger, quarantine } = parts;
+  const { config, log, clock, threads, city } = parts;
   const { engine, broker } = threads;
   const refusals = createRefusals();
+  const { registry, follower } = threads;
+  const registryParts = {
+    ...{ registry, clock },
+    submit: parts.actions.submit.bind(parts.actions),
+    follow: () => follower.follow(),
+  };
   const ofState = createStateDeps({
-    ...parts,
-    engine,
+    ...{ ...parts, registry },
     city: () => city.current().city,
     onAppended: threads.onAppended,
   });
+  const metrics = metricsOf(parts, { refused: refusals.counts, openTickets: ofState.tickets.openCount });
   return {
     log,
     clock,
     refusals,
+    responded: metrics.responded,
+    metrics: metrics.text,
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
     backups: parts.backups,
-    reloadCity: () => city.reload(),
+    reloadCity: (caller) => city.reload(caller),
     ...ofState,
     devices: {
-      ...createDeviceService({
-        registry: parts.registry,
-        city: () => city.current().city,
-        journal: threads.journalDevices,
-        broker: broker.credentials,
-      }),
+      ...createDeviceService({ ...registryParts, city: () => city.current().city }),
       connection: broker.record,
+      clock: createClockReader(parts.state),
     },
-    keys: createKeyService({ registry: parts.registry, broker: broker.credentials, admin: parts.admin }),
+    keys: createKeyService({
+      ...{ ...registryParts, admin: parts.admin },
+      used: parts.keyUses.used,
+      onEnded: (listener) => follower.onEnded(listener),
+    }),
     history: remoteHistory(engine),
-    queries: createQueries(config.http.queries, clock),
-    ingest: (device, secret, leaf, payload) =>
-      broker.ingest({ device, secret, topic: `devices/${device}/${leaf}`, payload }),
+    imports: parts.imports,
+    bridges: parts.bridges,
+    queries: createQueries(config.http.queries, clock, metrics.queried),
+    ingest: (sender, secret, topic, payload) => broker.ingest({ device: sender, secret, topic, payload }),
     maxMessage: config.mqtt.maxPacket,
     citizens: parts.citizens,
-    webhooks: threads.webhooks,
-    subscriptions: threads.subscriptions,
+    people: parts.people,
+    oidc: parts.oidc,
+    ...createReceiverDeps({
+      ...{ actions: parts.actions, webhooks: threads.webhooks, subscriptions: threads.subscriptions },
+      ...{ sealer: parts.sealer, allowPrivate: config.webhooks.allowPrivate, canMail: config.smtp !== null },
+    }),
     async readiness() {
       const [status, { doubt, believedInMs }] = await Promise.all([engine.status(), threads.journal.clock()]);
       const found = readinessOf(status);
@@ -97,45 +125,70 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       );
       // Devices and people are served: the log's own time goes on.
       const ofClock = doubt === null ? [] : [`clock: ${CLOCK_DOUBTS[doubt]}; ${untilBelieved(believedInMs)}`];
+      const unbound = registry.keys().filter(({ role, uplinks }) => role === 'network-server' && uplinks === undefined);
+      if (unbound.length > 0) notes.push(`${unbound.length} keys of network servers publish for every device: ${BIND}`);
       return { ...found, notes, reasons: [...found.reasons, ...ofClock] };
     },
-    metrics: createMetrics({
-      ledger: () => ledger.read()!,
-      quarantine: () => quarantine.usage(),
-      broker: () => broker.counts(),
-      throttled: () => broker.throttled(MOST_THROTTLED),
-      engine: () => engine.status(),
-      clock: () => threads.journal.clock(),
-      memory: () => threads.memory(),
-      historyProcess: () => engine.historyProcess(),
-      journalBytes: () => threads.journal.bytes(),
-      openTickets: () => ofState.tickets.openCount(),
-      devices: () => parts.registry.count(),
-      notifications: () => threads.notify.counts(),
-      newestBackupMs: () => parts.backups.newestMs(),
-      httpRefused: () => refusals.counts(),
-      setAside: parts.aside.map(({ file }) => file),
-    }),
     acceptWebSocket: (stream, address) => bridgeWebSocket(stream, openBridge(parts.bridge, address)),
   };
 }
+
+/** Returns the metrics of the process; alerts that fire from now on are counted as soon as their events can be read. */
+function metricsOf(
+  { log, clock, threads, state, ledger, quarantine, backups, bridges, aside, decidedToMs }: ApiParts,
+  { refused, openTickets }: { readonly refused: MetricSources['httpRefused']; readonly openTickets: () => number },
+): Metrics {
+  const { engine, broker, journal, registry } = threads;
+  const metrics = createMetrics({
+    ledger: () => ledger.read()!,
+    quarantine: () => quarantine.usage(),
+    broker: () => broker.counts(),
+    throttled: () => broker.throttled(MOST_THROTTLED),
+    engine: () => engine.status(),
+    engineLagMs: async () => Math.max(0, clock.steady.now() - (await decidedToMs())),
+    clock: () => journal.clock(),
+    memory: () => threads.memory(),
+    historyProcess: () => engine.historyProcess(),
+    journalBytes: () => journal.bytes(),
+    openTickets,
+    devices: () => registry.count(),
+    notifications: () => threads.notify.counts(),
+    newestBackupMs: () => backups.newestMs(),
+    httpRefused: refused,
+    bridges: () => bridges.list(),
+    setAside: aside.map(({ file }) => file),
+  });
+  const firings = followFirings(state);
+  threads.onAppended(() => {
+    // The last events of a stop: nobody asks for them any more.
+    if (!state.isOpen) return;
+    try {
+      for (const at of firings()) metrics.fired(Math.max(0, clock.now() - at) / SECOND_MS);
+    } catch (error) {
+      log.warn({ err: error }, 'alerts that fired are not in the metrics');
+    }
+  });
+  return metrics;
+}
+
+const BIND = 'PATCH /api/v1/keys/{id} with uplinks binds one (docs/security.md)';
 
 function untilBelieved(ms: number | null): string {
   return ms === null ? 'set it' : `set it, or it is believed in ${Math.ceil(ms / SECOND_MS)} s`;
 }
 
 /** The parts of what the API reads from the state file, and changes in it. */
-interface StateParts extends Pick<ApiParts, 'registry' | 'state' | 'ledger' | 'quarantine' | 'replays' | 'actions'> {
-  readonly engine: Pick<Threads['engine'], 'discard'>;
+interface StateParts extends Pick<ApiParts, 'state' | 'ledger' | 'quarantine' | 'replays' | 'actions'> {
+  readonly registry: Pick<RegistryReader, 'get'>;
   readonly clock: Clock;
   readonly city: () => City;
-  readonly rules: Pick<RuleRepository, 'list'>;
+  readonly rules: Pick<RuleRepository<Caller>, 'list'>;
   readonly onAppended: ApiDeps['events']['onAppended'];
 }
 
 /** Returns the services of what is in the state file: quarantine, alerts, tickets, silences, events. */
 export function createStateDeps(parts: StateParts) {
-  const { clock, state, ledger, quarantine, replays, engine, actions } = parts;
+  const { clock, state, ledger, quarantine, replays, actions } = parts;
   const tickets = createTicketReader(state);
   const outbox = createOutboxReader(state);
   const silences = createSilences({
@@ -154,10 +207,18 @@ export function createStateDeps(parts: StateParts) {
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
+      holdersOf: (ids) => quarantine.holdersOf(ids),
       usage: (device) => quarantine.usage(device),
-      replay: (request) => replays.start(request),
+      async replay(chosen, caller) {
+        replays.refuseAnother();
+        const { place } = await actions.submit({ do: 'quarantine.replay', chosen }, caller);
+        return replays.start(`replay-${place}`, chosen);
+      },
       replayJob: (id) => replays.get(id),
-      discard: (ids, by, note) => engine.discard(ids, by, note),
+      async discard(ids, note, caller) {
+        const { place } = await actions.submit({ do: 'quarantine.discard', ids, note }, caller);
+        return quarantine.countDiscarded(place);
+      },
     },
     alerts: createAlertReader(state),
     held: { ...createWaitingReader(state), silencedBy: silences.matching },
@@ -166,6 +227,13 @@ export function createStateDeps(parts: StateParts) {
       act: (request, caller) => actions.submit({ do: 'ticket.act', ...request }, caller),
       open: (request, caller) => actions.submit({ do: 'ticket.open', ...request }, caller),
       split: (split, caller) => actions.submit({ do: 'ticket.split', ...split }, caller),
+    },
+    commands: {
+      ...createCommandReader(state),
+      send: (request, caller) => actions.submit({ do: 'command.send', ...request }, caller),
+      run: (request, caller) => actions.submit({ do: 'command.run', ...request }, caller),
+      cancel: (request, caller) => actions.submit({ do: 'command.cancel', ...request }, caller),
+      desire: (request, caller) => actions.submit({ do: 'desired.set', ...request }, caller),
     },
     silences,
     audit: { ...createAuditReader(state), note: (...noted) => actions.note(...noted) },
@@ -176,6 +244,7 @@ export function createStateDeps(parts: StateParts) {
       head: () => outbox.head(),
       oldest: () => outbox.oldest(),
       store: () => outbox.store(),
+      firedSince: (time) => outbox.firedSince(time),
       onAppended: parts.onAppended,
     },
   } satisfies Partial<ApiDeps>;
@@ -187,16 +256,21 @@ const MOST_THROTTLED = 100;
 /** Neighbours that a trial reads at most. */
 const TRIAL_DEVICES = 1_000;
 
-function ruleFunctions({ rules, threads: { engine }, registry, city }: ApiParts): ApiDeps['rules'] {
+function ruleFunctions({ rules, threads: { engine, registry }, city }: ApiParts): ApiDeps['rules'] {
+  const parts: Parameters<typeof createTrial>[0] = {
+    city: () => city.current().city,
+    history: remoteHistory(engine),
+    devicesIn(district) {
+      const page = { limit: TRIAL_DEVICES, after: null };
+      return registry.list(district === null ? page : { ...page, district }).items;
+    },
+  };
   return {
     ...rules,
-    try: createTrial({
-      city: () => city.current().city,
-      history: remoteHistory(engine),
-      devicesIn(district) {
-        const page = { limit: TRIAL_DEVICES, after: null };
-        return registry.list(district === null ? page : { ...page, district }).items;
-      },
+    try: createTrial(parts),
+    suggest: createSuggest({
+      ...parts,
+      devicesOf: (profile, limit) => registry.list({ limit, after: null, profile }).items,
     }),
     explain: (rule, group) => engine.explain(rule, group),
     explainDevice: (device) => engine.explainDevice(device),

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { MEDIA_FOLDER } from '../citizens/index.ts';
@@ -8,6 +10,9 @@ import { JournalReader, missingBlocks } from '../journal/index.ts';
 import { createConsumerStore } from '../rules/index.ts';
 import { type BackupFile, type BackupSource, copyDatabase, copyFolder } from '../store/index.ts';
 
+/** The file of what secrets of webhooks are sealed with, where no setting has it. */
+export const SECRETS_KEY_FILE = 'secrets.key';
+
 interface Options {
   readonly dir: string;
   /** Copies the embedded history and resolves to its cursor; null with InfluxDB, which has backups of its own. */
@@ -17,11 +22,10 @@ interface Options {
 /**
  * The files of a data folder, in the order in which a backup copies them. They belong to different rooms and change
  * while they are copied, so only the order makes the copies fit together:
- * - Deliveries before the state: their cursor points into its outbox. Some events are then sent again; none is lost.
- * - Sessions after the state, for the same reason: the outbox brings them up to date.
+ * - Deliveries and sessions before the state: their places are in its outbox. Some events are then sent again; none is
+ *   lost.
  * - The history after the state: blocks that only the history has are counted again without being stored again (ADR 5).
  * - The journal after both: it has every block from which they were made.
- * - The registry after the journal: a start appends to the journal what it lacks of the registry.
  * - Reporters and photos after the state: they are stored before their ticket, so no ticket in the copy lacks its own.
  */
 export function backupSources({ dir, copyHistory }: Options): BackupSource[] {
@@ -39,17 +43,24 @@ export function backupSources({ dir, copyHistory }: Options): BackupSource[] {
       return {};
     },
   });
+  const key: BackupSource = {
+    name: SECRETS_KEY_FILE,
+    async copy(to) {
+      await copyFile(join(dir, SECRETS_KEY_FILE), to);
+      return {};
+    },
+  };
   const history: BackupSource[] =
     copyHistory === null ? [] : [{ name: 'history.duckdb', copy: async (to) => ({ cursor: await copyHistory(to) }) }];
   return [
     file('deliveries.sqlite'),
-    file('state.sqlite', ofState),
     file('sessions.sqlite'),
+    file('state.sqlite', ofState),
     ...history,
     file('journal.sqlite', ofJournal),
-    file('registry.sqlite'),
     file('reporters.sqlite'),
     folder(MEDIA_FOLDER),
+    ...(existsSync(join(dir, SECRETS_KEY_FILE)) ? [key] : []),
   ];
 }
 

@@ -4,9 +4,10 @@ import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { EDGE, type EdgeOptions } from '../api/index.ts';
-import { LamppostError } from '../domain/index.ts';
+import { HOUR_MS, LamppostError, suggest } from '../domain/index.ts';
 import type { InfluxSettings } from '../history/index.ts';
 import { createTrustedProxies } from '../limits/index.ts';
+import { readOidc } from './oidc-settings.ts';
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 const bytes = (fallback: number) => z.coerce.number().int().min(1_024).default(fallback);
@@ -34,7 +35,13 @@ const Settings = z.object({
         context.addIssue({ code: 'custom', message: (error as Error).message });
       }
     }),
-  LAMPPOST_ADMIN_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
+  /** `off`: there is none, and another key of an admin is needed. */
+  LAMPPOST_ADMIN_KEY: z
+    .string()
+    .refine((key) => key === 'off' || key.length >= 32, 'must have 32 characters or more, or be off')
+    .optional(),
+  /** What secrets of webhooks are sealed with; absent: `secrets.key` in the data folder. */
+  LAMPPOST_SECRETS_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
   /** Bound of the journal on disk. */
   LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
   /** How long the journal keeps what every consumer has taken. */
@@ -83,8 +90,18 @@ const Settings = z.object({
       'must be an address, such as "Lamppost <lamppost@city.example>"',
     )
     .optional(),
+  /** The gateway that sends citizens SMS: it gets each as a signed webhook. */
+  SMS_URL: z
+    .url({ protocol: /^https?$/, error: 'must be the URL of a gateway, such as https://sms.city.example/send' })
+    .optional(),
+  /** What its requests are signed with. */
+  SMS_SECRET: z
+    .string()
+    .regex(/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/, 'must be whsec_ and 24 bytes or more in base64')
+    .optional(),
   MQTT_HOST: z.string().default('0.0.0.0'),
-  MQTT_PORT: port(1883),
+  /** `off`: only TLS and WebSocket. */
+  MQTT_PORT: z.union([z.literal('off'), port(1883)]),
   MQTT_MAX_PACKET: bytes(256 * 1024),
   MQTT_MAX_CONNECTIONS: z.coerce.number().int().min(1).default(20_000),
   /** How much one device may send; network servers ten times as much. 0: no limit. */
@@ -97,6 +114,8 @@ const Settings = z.object({
   MQTT_CONNECTIONS_PER_ADDRESS: z.coerce.number().int().min(10).max(1_000_000).default(2_000),
   /** Whether trusted proxies begin each MQTT connection with a header of the PROXY protocol. */
   MQTT_PROXY_PROTOCOL: z.stringbool().default(true),
+  /** The folder of the secrets of bridges; those in the environment have names that begin with LAMPPOST_BRIDGE_. */
+  LAMPPOST_BRIDGE_SECRETS: z.string().min(1).optional(),
   /** Days without a connection after which a kept session ends. */
   MQTT_SESSION_DAYS: z.coerce.number().int().min(1).max(3_650).default(7),
   /** Bounds of one session's queue; beyond them its oldest messages are dropped. */
@@ -108,8 +127,14 @@ const Settings = z.object({
   TLS_CERT: z.string().optional(),
   TLS_KEY: z.string().optional(),
   TLS_CLIENT_CA: z.string().optional(),
+  /** Whether a client certificate that names a device logs it in without a password. */
+  TLS_CLIENT_NAMES: z.stringbool().default(false),
   HTTP_HOST: z.string().default('0.0.0.0'),
   HTTP_PORT: port(8080),
+  /** The listener with TLS, with the certificate of TLS_CERT; absent: there is none. */
+  HTTPS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+  /** Whether requests without TLS are sent to LAMPPOST_PUBLIC_URL. */
+  HTTP_REDIRECT: z.stringbool().default(false),
   /** Open connections in all, and of one address or one key. A fifth of all is only for those with a key. */
   HTTP_MAX_CONNECTIONS: z.coerce.number().int().min(10).max(1_000_000).default(10_000),
   HTTP_CONNECTIONS_PER_HOLDER: z.coerce.number().int().min(1).max(1_000_000).default(1_000),
@@ -121,6 +146,18 @@ const Settings = z.object({
   HTTP_QUERY_SECONDS: z.coerce.number().int().min(1).max(3_600).default(30),
   /** Points of the history that a key may read a second; after a pause, those of 100 seconds at once. */
   HTTP_QUERY_POINTS: z.coerce.number().int().min(1_000).default(100_000),
+  /** A person who sends no request for so long is signed out. */
+  LAMPPOST_SESSION_HOURS: z.coerce.number().min(0.01).max(720).default(12),
+  /** The OpenID Connect provider at which people sign in. */
+  OIDC_ISSUER: z
+    .url({ protocol: /^https?$/, error: 'must be the URL of a provider, such as https://login.city.example' })
+    .optional(),
+  OIDC_CLIENT_ID: z.string().min(1).optional(),
+  OIDC_CLIENT_SECRET: z.string().min(1).optional(),
+  /** The claim whose values `OIDC_ROLES` lists. */
+  OIDC_CLAIM: z.string().min(1).default('groups'),
+  /** Values of the claim and the roles that they give: `city-admins=admin, waste-desk=operator@waste`. */
+  OIDC_ROLES: z.string().default(''),
   /** Memory that Lamppost sizes itself for, MiB; absent: that of the machine or of its container. */
   LAMPPOST_MEMORY_MIB: z.coerce.number().int().min(512).optional(),
   INFLUX_URL: z
@@ -147,6 +184,8 @@ function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
     timeouts: { ...EDGE.timeouts, requestMs: s.HTTP_REQUEST_SECONDS * 1_000 },
     requests: perSecond === 0 ? null : { perSecond, burst: Math.max(1, perSecond * 10) },
     https: s.LAMPPOST_PUBLIC_URL?.startsWith('https:') ?? false,
+    redirect: s.HTTP_REDIRECT ? s.LAMPPOST_PUBLIC_URL! : null,
+    publicOrigin: s.LAMPPOST_PUBLIC_URL === undefined ? null : new URL(s.LAMPPOST_PUBLIC_URL).origin,
   };
 }
 
@@ -163,7 +202,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   const unknown = Object.keys(flags).filter((name) => !SETTINGS.includes(name));
-  for (const name of unknown) problems.push(`${name}: there is no such setting`);
+  for (const name of unknown) problems.push(`${name}: there is no such setting${suggest(name, SETTINGS)}`);
   const given = { ...environment, ...flags };
   const backups = given.LAMPPOST_BACKUP_DIR;
   if (backups !== undefined && !statSync(backups, { throwIfNoEntry: false })?.isDirectory())
@@ -171,13 +210,27 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
   if (given.SMTP_URL !== undefined && given.SMTP_FROM === undefined) {
     problems.push('SMTP_FROM: must name the sender of mail where SMTP_URL is set');
   }
-  const tls = readTls(given, problems);
+  if (given.SMS_URL !== undefined && given.SMS_SECRET === undefined)
+    problems.push(
+      'SMS_SECRET: must be what requests to SMS_URL are signed with, such as whsec_ and 32 bytes in base64',
+    );
+  if (parsed.data?.HTTP_REDIRECT && !given.LAMPPOST_PUBLIC_URL?.startsWith('https:'))
+    problems.push('LAMPPOST_PUBLIC_URL: must be the https URL that people are sent to where HTTP_REDIRECT is set');
+  const certificates = certificatesOf(given, problems);
+  const tls = readTls(certificates, problems);
+  if (parsed.data?.TLS_CLIENT_NAMES && (tls?.clientCa ?? null) === null)
+    problems.push('TLS_CLIENT_NAMES: needs TLS_CLIENT_CA, the authority whose certificates are believed');
+  const oidc = parsed.success ? oidcOf(parsed.data, problems) : null;
   if (!parsed.success || problems.length > 0) throw new LamppostError('config', `settings: ${problems.join('; ')}`);
   const s = parsed.data;
   return Object.freeze({
     data: s.LAMPPOST_DATA,
     city: s.LAMPPOST_CITY,
-    adminKey: s.LAMPPOST_ADMIN_KEY ?? null,
+    /** Null where none is set, or where it is switched off. */
+    adminKey: s.LAMPPOST_ADMIN_KEY === 'off' ? null : (s.LAMPPOST_ADMIN_KEY ?? null),
+    adminKeyOff: s.LAMPPOST_ADMIN_KEY === 'off',
+    /** What secrets of webhooks are sealed with; null: the key file of the data folder. */
+    secretsKey: s.LAMPPOST_SECRETS_KEY ?? null,
     journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
     /** How long a start does not believe a wall clock that is far from the newest record, ms. */
     clockWaitMs: s.LAMPPOST_CLOCK_WAIT_SECONDS * 1_000,
@@ -195,9 +248,12 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
     },
     quarantine: { bytes: s.LAMPPOST_QUARANTINE_MAX_BYTES, holderBytes: s.LAMPPOST_QUARANTINE_DEVICE_BYTES },
     /** Where people reach this Lamppost, without a slash at the end. */
-    publicUrl: s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`,
+    publicUrl: publicUrlOf(s),
     /** The mail server; null where none is set. */
     smtp: s.SMTP_URL === undefined ? null : { url: s.SMTP_URL, from: s.SMTP_FROM! },
+    /** The gateway for SMS; null where none is set. */
+    sms: s.SMS_URL === undefined ? null : { url: s.SMS_URL, secret: s.SMS_SECRET! },
+    people: { idleMs: s.LAMPPOST_SESSION_HOURS * HOUR_MS, oidc },
     webhooks: { allowPrivate: s.WEBHOOK_ALLOW_PRIVATE },
     citizens: {
       reporterDays: s.LAMPPOST_REPORTER_DAYS,
@@ -207,7 +263,8 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
     },
     mqtt: {
       host: s.MQTT_HOST,
-      port: s.MQTT_PORT,
+      /** Null where it is switched off. */
+      port: s.MQTT_PORT === 'off' ? null : s.MQTT_PORT,
       maxPacket: s.MQTT_MAX_PACKET,
       maxConnections: s.MQTT_MAX_CONNECTIONS,
       /** What one device may send; 0: no limit. */
@@ -222,12 +279,21 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
         bytes: s.MQTT_QUEUE_BYTES,
         perUser: s.MQTT_SESSIONS_PER_KEY,
       },
-      tls: tls === null ? null : { ...tls, port: s.MQTTS_PORT! },
+      tls:
+        tls === null || s.MQTTS_PORT === undefined
+          ? null
+          : { ...tls, port: s.MQTTS_PORT, clientNames: s.TLS_CLIENT_NAMES },
+    },
+    /** Where `bridges.yaml` finds its secrets. */
+    bridges: {
+      folder: s.LAMPPOST_BRIDGE_SECRETS === undefined ? null : resolve(s.LAMPPOST_BRIDGE_SECRETS),
+      variables: bridgeVariables(environment),
     },
     http: {
       host: s.HTTP_HOST,
       port: s.HTTP_PORT,
       edge: edgeOf(s),
+      tls: tls === null || s.HTTPS_PORT === undefined ? null : { cert: tls.cert, key: tls.key, port: s.HTTPS_PORT },
       queries: {
         seconds: s.HTTP_QUERY_SECONDS,
         points: { perSecond: s.HTTP_QUERY_POINTS, burst: 100 * s.HTTP_QUERY_POINTS },
@@ -235,6 +301,8 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
         work: { perSecond: 1, burst: 4 * s.HTTP_QUERY_SECONDS },
       },
     },
+    /** The files of certificates, to read them again; null where nothing listens with TLS. */
+    certificates: tls === null ? null : certificates,
     /** The InfluxDB that is the history; null for the embedded one. */
     influx: influxOf(s),
     memory: memoryOf(s.LAMPPOST_MEMORY_MIB ?? machineMiB()),
@@ -257,10 +325,23 @@ function memoryOf(machine: number) {
   };
 }
 
+/** Secrets of bridges in the environment, by the names of their variables. */
+function bridgeVariables(environment: NodeJS.ProcessEnv): Readonly<Record<string, string>> {
+  const named = Object.entries(environment).filter(([name]) => name.startsWith('LAMPPOST_BRIDGE_'));
+  return Object.fromEntries(named.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+}
+
 /** The memory of the machine, or of its container. */
 const machineMiB = () => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY) / MIB;
 
-type Pems = { readonly cert: string; readonly key: string; readonly clientCa: string | null };
+const publicUrlOf = (s: z.infer<typeof Settings>) => s.LAMPPOST_PUBLIC_URL ?? `http://localhost:${s.HTTP_PORT}`;
+
+function oidcOf(s: z.infer<typeof Settings>, problems: string[]) {
+  const provider = { issuer: s.OIDC_ISSUER, clientId: s.OIDC_CLIENT_ID, clientSecret: s.OIDC_CLIENT_SECRET };
+  return readOidc({ ...provider, claim: s.OIDC_CLAIM, roles: s.OIDC_ROLES, publicUrl: publicUrlOf(s) }, problems);
+}
+
+export type Pems = { readonly cert: string; readonly key: string; readonly clientCa: string | null };
 
 function influxOf(s: z.infer<typeof Settings>): InfluxSettings | null {
   if (s.INFLUX_URL === undefined) return null;
@@ -273,25 +354,46 @@ function influxOf(s: z.infer<typeof Settings>): InfluxSettings | null {
   };
 }
 
-function readTls(given: NodeJS.ProcessEnv, problems: string[]): Pems | null {
-  if (given.MQTTS_PORT === undefined) return null;
-  const read = (name: 'TLS_CERT' | 'TLS_KEY' | 'TLS_CLIENT_CA'): string => {
-    const path = given[name];
-    if (path === undefined) {
-      problems.push(`${name}: must name a PEM file where MQTTS_PORT is set`);
-      return '';
-    }
+/** Paths of PEM files. */
+interface CertificateFiles {
+  readonly TLS_CERT: string;
+  readonly TLS_KEY: string;
+  readonly TLS_CLIENT_CA: string | null;
+}
+
+/** Returns the files of the certificates; null where nothing listens with TLS. */
+function certificatesOf(given: NodeJS.ProcessEnv, problems: string[]): CertificateFiles | null {
+  const needs = ['MQTTS_PORT', 'HTTPS_PORT'].filter((name) => given[name] !== undefined);
+  if (needs.length === 0) return null;
+  const path = (name: 'TLS_CERT' | 'TLS_KEY') => {
+    if (given[name] === undefined) problems.push(`${name}: must name a PEM file where ${needs.join(' or ')} is set`);
+    return given[name] ?? '';
+  };
+  return { TLS_CERT: path('TLS_CERT'), TLS_KEY: path('TLS_KEY'), TLS_CLIENT_CA: given.TLS_CLIENT_CA ?? null };
+}
+
+function readTls(files: CertificateFiles | null, problems: string[]): Pems | null {
+  if (files === null) return null;
+  const before = problems.length;
+  const read = (name: keyof CertificateFiles): string => {
     try {
-      return readFileSync(path, 'utf8');
+      return files[name] ? readFileSync(files[name], 'utf8') : '';
     } catch (error) {
       problems.push(`${name}: ${(error as Error).message}`);
       return '';
     }
   };
-  const before = problems.length;
-  const clientCa = given.TLS_CLIENT_CA === undefined ? null : read('TLS_CLIENT_CA');
+  const clientCa = files.TLS_CLIENT_CA === null ? null : read('TLS_CLIENT_CA');
   const pems = { cert: read('TLS_CERT'), key: read('TLS_KEY'), clientCa };
-  if (problems.length === before) checkPems(pems, problems);
+  if (problems.length === before && pems.cert !== '') checkPems(pems, problems);
+  return pems;
+}
+
+/** Reads the certificates again. Throws `config` where a file cannot be read, or they do not match. */
+export function readCertificates(files: CertificateFiles): Pems {
+  const problems: string[] = [];
+  const pems = readTls(files, problems);
+  if (problems.length > 0 || pems === null) throw new LamppostError('config', `certificates: ${problems.join('; ')}`);
   return pems;
 }
 

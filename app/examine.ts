@@ -1,13 +1,12 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { MEDIA_FOLDER } from '../citizens/index.ts';
 import { type DamagedBlocks, describeDamage, missingBlocks, walkBlocks } from '../journal/index.ts';
-import { HOLDS, isDamage, MANIFEST, ownerOf, readManifest, sealsIn } from '../store/index.ts';
+import { HOLDS, isDamage, MANIFEST, ownerOf, readManifest, sealsIn, sha256Of } from '../store/index.ts';
+import { SIGNED_IN } from './people-deps.ts';
 
 /** Something that is wrong with a data folder. */
 export interface Finding {
@@ -31,7 +30,9 @@ export interface Examination {
 }
 
 /** Files without which a folder that was in use is not whole. */
-const SQLITE = ['journal', 'state', 'registry', 'sessions', 'deliveries', 'reporters'].map((name) => `${name}.sqlite`);
+const SQLITE = ['journal', 'state', 'sessions', 'deliveries', 'reporters'].map((name) => `${name}.sqlite`);
+/** What an earlier version kept of devices and keys, until a start takes it over. */
+const OF_BEFORE = 'registry.sqlite';
 const HISTORY = 'history.duckdb';
 const READER = fileURLToPath(new URL('../history/read-in-full.ts', import.meta.url));
 
@@ -92,6 +93,9 @@ class Examiner {
     if (this.#isBackup) await this.#manifest();
     else await this.#seals();
     for (const file of SQLITE) this.#sqlite(file);
+    if (existsSync(join(this.#dir, OF_BEFORE))) this.#sqlite(OF_BEFORE);
+    // A backup has none, nor has a folder of an earlier version.
+    if (existsSync(join(this.#dir, SIGNED_IN))) this.#sqlite(SIGNED_IN);
     this.#reading('state.sqlite', (db) => this.#ledger(db));
     this.#reading('journal.sqlite', (db) => this.#journal(db));
     await this.#history();
@@ -223,16 +227,6 @@ class Examiner {
         'state.sqlite',
         `the ledger counts ${messages} messages up to block ${ledger}; the journal has ${counted - replayed}`,
       );
-    this.#registry(db);
-  }
-
-  #registry(journal: DatabaseSync): void {
-    const known = Number(journal.prepare("select value from heads where name = 'registry'").get()?.value ?? 0);
-    this.#reading('registry.sqlite', (db) => {
-      const version = Number(db.prepare('select max(n) as n from version').get()?.n ?? 0);
-      if (version < known)
-        this.#add('registry.sqlite', `it is older than the journal: version ${version}, not ${known}`);
-    });
   }
 
   async #history(): Promise<void> {
@@ -301,10 +295,4 @@ function readHistory(path: string): Promise<Read> {
       resolve({ problem: `it cannot be read in full: ${why.slice(0, 200)}` });
     });
   });
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
-  return hash.digest('hex');
 }

@@ -1,5 +1,10 @@
 export { type LoadedCity, loadCity } from './city-in-force.ts';
-export { type Config, readConfig } from './config.ts';
+export { type Config, readConfig, SETTINGS } from './config.ts';
+export { type Advice, adviceOn, type ListedKey, type Seen } from './deployment.ts';
 export { type Examination, examine } from './examine.ts';
 export { createLamppost, type Lamppost, type Started } from './lamppost.ts';
+export { type RebuiltState, rebuildState } from './rebuild.ts';
 export { type Repaired, repair } from './repair.ts';
+export { type Restored, restoreTo } from './restore.ts';
+export { goodSnapshot, newestSnapshot } from './snapshots.ts';
+export { type Verified, verifyState } from './verify.ts';

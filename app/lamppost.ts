@@ -1,14 +1,23 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import { ActionLog, createAuditReader } from '../actions/index.ts';
-import { createApi } from '../api/index.ts';
-import type { AccountLimits } from '../broker/index.ts';
-import { type City, type Key, SharedClock, systemTimers } from '../domain/index.ts';
-import { createLedgerReader, createQuarantineReader, createReplays, createRuleRecordReader } from '../ingest/index.ts';
+import { ActionLog, type Caller, createAuditReader, createResultReader } from '../actions/index.ts';
+import { type Api, createApi, createOidc } from '../api/index.ts';
+import { type Bridges, createBridges } from '../bridges/index.ts';
+import type { AccountLimits, DeclaredNames, Departments } from '../broker/index.ts';
+import { namedBy, parseCity } from '../city-model/index.ts';
+import { type City, type Key, LamppostError, type LoginsFailing, SharedClock, systemTimers } from '../domain/index.ts';
+import {
+  createLedgerReader,
+  createQuarantineReader,
+  createReplays,
+  createRuleRecordReader,
+  newestCity,
+} from '../ingest/index.ts';
 import { JournalReader } from '../journal/index.ts';
+import { createSealer, readKeyFile, type Sealer } from '../notify/index.ts';
 import packaged from '../package.json' with { type: 'json' };
-import { createRegistry, hashSecret, newSecret, type Registry } from '../registry/index.ts';
+import { ADMIN, createKeyUses, hashSecret, newSecret, type RegistryReader } from '../registry/index.ts';
 import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
 import {
   createBackups,
@@ -20,25 +29,33 @@ import {
   unsealFolder,
 } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
-import { backupSources, checkTogether } from './backup.ts';
+import { backupSources, checkTogether, SECRETS_KEY_FILE } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
-import { type CityInForce, createCityInForce, loadCity } from './city-in-force.ts';
-import type { Config } from './config.ts';
+import { type CityInForce, createCityInForce, type LoadedCity, loadCity, refuseMovedStates } from './city-in-force.ts';
+import { type Config, type Pems, readCertificates } from './config.ts';
 import { createJobs } from './jobs.ts';
+import { openPeople } from './people-deps.ts';
+import { adoptReceivers, cityActions, type Recorded, ruleActions } from './recorded.ts';
 import { createSchedule } from './schedule.ts';
 import { type SetAside, setAsideDamaged, suspect } from './set-aside.ts';
+import { noteNewestBackup } from './snapshots.ts';
 import { type OnStep, Steps } from './steps.ts';
 import { createBacktests } from './threads/backtests.ts';
-import { collectAfterStart, growWithLoad } from './threads/memory.ts';
+import { openImports } from './threads/imports.ts';
+import { collectAfterStart, createHeapGrowth } from './threads/memory.ts';
 import { startThreads, type Threads } from './threads/start.ts';
 
 /** Where a Lamppost that has started listens. */
 export interface Started {
   readonly httpPort: number;
-  readonly mqttPort: number;
+  /** Null where plain TCP is switched off. */
+  readonly mqttPort: number | null;
   readonly mqttsPort: number | null;
+  readonly httpsPort: number | null;
   /** The admin key where none was set: to be shown once. */
   readonly generatedKey: string | null;
+  /** How many people may sign in. */
+  readonly people: number;
 }
 
 /** A whole Lamppost in this process. */
@@ -50,6 +67,11 @@ export interface Lamppost {
   start(): Promise<Started>;
   /** Reads the city folder again; a folder with mistakes throws `city` and changes nothing. */
   reloadCity(): Promise<{ changed: boolean; version: string }>;
+  /**
+   * Reads the certificates again, for handshakes from now on; no connection ends. False where nothing listens with TLS.
+   * Throws `config` where they cannot be used: then those of before stay.
+   */
+  reloadCertificates(): Promise<boolean>;
   /** Takes no more messages, settles what was taken, closes everything. Idempotent. */
   stop(): Promise<void>;
 }
@@ -61,7 +83,7 @@ interface Options {
   readonly onStep?: OnStep;
 }
 
-const ADMIN: Key = { id: 'admin', name: 'admin', role: 'admin', department: null };
+const ADMIN_KEY: Key = { id: ADMIN, name: 'admin', role: 'admin', department: null };
 
 /** Returns a Lamppost with these settings; nothing happens until `start`. */
 export function createLamppost(config: Config, options: Options): Lamppost {
@@ -80,6 +102,11 @@ class Process implements Lamppost {
   readonly #onCrash: (error: Error) => void;
   readonly #steps: Steps;
   #city: CityInForce | null = null;
+  /** Null until everything listens. */
+  #renew: ((pems: Pems) => Promise<void>) | null = null;
+  #recorded: Recorded | null = null;
+  /** Null until MQTT listens. */
+  #bridges: Bridges | null = null;
   #started = false;
   #crashed: Error | null = null;
   #aside: readonly SetAside[] = [];
@@ -102,7 +129,14 @@ class Process implements Lamppost {
 
   reloadCity() {
     if (this.#city === null) throw new Error('it has not started');
-    return this.#city.reload();
+    return this.#city.reload(null);
+  }
+
+  async reloadCertificates(): Promise<boolean> {
+    const { certificates } = this.#config;
+    if (certificates === null || this.#renew === null) return false;
+    await this.#renew(readCertificates(certificates));
+    return true;
   }
 
   stop(): Promise<void> {
@@ -122,76 +156,127 @@ class Process implements Lamppost {
     refuseUnfinished(config.data);
     unsealFolder(config.data);
     this.#aside = setAsideDamaged(config.data, this.#clock.now(), this.#log);
-    const openRegistry = () => createRegistry({ clock: this.#clock }, { path: this.#file('registry.sqlite') }).open();
-    const registry = await this.#steps.do('registry', openRegistry, close);
-    const generatedKey = config.adminKey === null ? newSecret() : null;
-    const admin = { key: ADMIN, hash: hashSecret(config.adminKey ?? generatedKey!) };
+    this.#refuseMovedStates(loaded);
+    const generatedKey = config.adminKey === null && !config.adminKeyOff ? newSecret() : null;
+    const adminKey = config.adminKey ?? generatedKey;
+    const admin = adminKey === null ? null : { key: ADMIN_KEY, hash: hashSecret(adminKey) };
+    const secretsKey = config.secretsKey ?? readKeyFile(this.#file(SECRETS_KEY_FILE));
     const threads = await startThreads({
       config,
       clock: this.#clock,
+      secretsKey,
       city: loaded.control,
       limits: sendLimits(config, loaded.city),
-      registry,
-      admin: { identity: { kind: 'key', id: ADMIN.id, key: ADMIN }, hash: admin.hash },
+      departments: departmentsOf(loaded.city),
+      declared: declaredIn(loaded.city),
+      admin: admin && { identity: { kind: 'key', id: ADMIN, key: ADMIN_KEY }, hash: admin.hash },
       steps: this.#steps,
       log: this.#log,
       onCrash: (error) => this.#threadCrashed(error),
     });
-    const city = createCityInForce(config.city, loaded, async (next) => {
-      await threads.journal.control('city', next.control, next.control.version);
-      await threads.notify.city(next.control);
-      await threads.broker.limit(sendLimits(config, next.city));
-    });
+    const city = createCityInForce(
+      config.city,
+      loaded,
+      cityActions({
+        ...{ journal: threads.journal, notify: threads.notify, recorded: () => this.#recorded! },
+        bound: async (next) => {
+          await threads.broker.limit(sendLimits(config, next));
+          await threads.broker.departments(departmentsOf(next));
+          await threads.broker.declared(declaredIn(next));
+          this.#bridges?.apply(next.bridges);
+        },
+      }),
+    );
     this.#city = city;
-    const httpPort = await this.#startServices({ registry, threads, city, admin });
+    const { api, people } = await this.#startServices({ threads, city, admin, sealer: createSealer(secretsKey) });
+    this.#renew = async (pems) => {
+      await threads.broker.renew(pems);
+      api.renew({ cert: pems.cert, key: pems.key });
+    };
     if (this.#crashed !== null) throw this.#crashed;
     collectAfterStart();
-    growWithLoad();
+    const growth = createHeapGrowth();
+    await this.#steps.do(
+      'heap growth',
+      () => growth.start(),
+      () => growth.stop(),
+    );
     this.#started = true;
-    return { httpPort, mqttPort: threads.mqtt.port, mqttsPort: threads.mqtt.tlsPort, generatedKey };
+    const { port: mqttPort, tlsPort: mqttsPort } = threads.mqtt;
+    return { httpPort: api.port(), httpsPort: api.tlsPort(), mqttPort, mqttsPort, generatedKey, people };
   }
 
-  /** Starts what reads the files, the API over it, and the jobs; returns the port of HTTP. */
-  async #startServices({ registry, threads, city, admin }: Parts): Promise<number> {
+  /** The folder may have changed while the process was down. */
+  #refuseMovedStates({ control, city }: LoadedCity): void {
+    const before = newestCity(this.#file('state.sqlite'));
+    if (before === null || before.version === control.version) return;
+    const known = parseCity(before).city;
+    if (known !== null) refuseMovedStates(known, city);
+  }
+
+  /** Starts what reads the files, the API over it, and the jobs; returns the API, and how many people there are. */
+  async #startServices({ threads, city, admin, sealer }: Parts): Promise<{ api: Api; people: number }> {
+    await threads.tookOver();
     const [config, log, steps, clock] = [this.#config, this.#log, this.#steps, this.#clock];
     const { journal, engine, notify } = threads;
     const openState = () => new DatabaseSync(this.#file('state.sqlite'), { readOnly: true });
     const state = await steps.do('state reader', openState, close);
     const openJournal = () => new JournalReader(this.#file('journal.sqlite')).open();
     const journalReader = await steps.do('journal reader', openJournal, close);
-    const ledger = createLedgerReader(state, journalReader);
-    const quarantine = createQuarantineReader(state);
+    const formats = () => city.current().formats;
+    const ledger = createLedgerReader(state, journalReader, formats);
+    const quarantine = createQuarantineReader(state, formats);
     const records = createRuleRecordReader(state);
-    const rules = createRuleRepository(
-      {
-        city: city.current,
-        records,
-        append: (control) => journal.control('rule', control, null),
-        taken: async () => (await engine.status()).rules,
-        clock,
-      },
-      { head: journalReader.head().seq },
-    );
-    const startCitizens = () => openCitizens({ dir: config.data, state, engine, clock }, config.citizens);
-    const citizens = await steps.do('citizens', startCitizens, close);
-    const makeReplays = () => createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
-    const replays = await steps.do('replays', makeReplays, stop);
-    const backtests = await steps.do('backtests', () => backtestsOf({ registry, threads, city, rules }), stop);
-    const backups = await steps.do('backups', () => this.#backupsOf(threads, city), stop);
-
     const actions = new ActionLog({
       append: (control) => journal.control('actions', control, null),
       timers: systemTimers,
       head: createAuditReader(state).head(),
     });
+    this.#recorded = { actions, results: createResultReader(state) };
     threads.onDecided((decided) => actions.decided(decided));
+    adoptReceivers({ notify, actions, sealer, log });
+    const rules = createRuleRepository({ city: city.current, records, write: ruleActions(actions) });
+    const makeReplays = () => createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
+    const replays = await steps.do('replays', makeReplays, stop);
+    const backtests = await steps.do('backtests', () => backtestsOf({ threads, city, rules }), stop);
+    const makeImports = () => openImports({ dir: config.data, actions, journal, status: engine.status });
+    const imports = await steps.do('imports', makeImports, stop);
+    const backups = await steps.do('backups', () => this.#backupsOf(threads, city), stop);
+
+    const makeUses = () =>
+      createKeyUses({ clock, ofBroker: threads.broker.keysUsed, write: (uses) => engine.keysUsed(uses) });
+    const keyUses = await steps.do('key use', makeUses, stop);
+    keyUses.start();
+    const decidedToMs = async () => {
+      const { rules: decided } = await engine.status();
+      return journalReader.after(decided, 1)[0]?.steadyAt ?? clock.steady.now();
+    };
+    const startCitizens = () =>
+      openCitizens(
+        {
+          ...{ dir: config.data, state, actions, decidedToMs, clock, notify, log },
+          ...{ publicUrl: config.publicUrl, smtp: config.smtp, sms: config.sms },
+          city: () => city.current().city,
+        },
+        config.citizens,
+      );
+    const citizens = await steps.do('citizens', startCitizens, close);
+    threads.onAppended(() => citizens.progress.wake());
+    const onFailing = (failing: LoginsFailing) => {
+      journal
+        .control('notices', { drops: [], logins: [failing] }, null)
+        .catch((error: unknown) => log.warn({ err: error }, 'an event of logins is lost'));
+    };
+    const startPeople = () => openPeople({ dir: config.data, state, clock, actions, sealer, onFailing }, config.people);
+    const people = await steps.do('people', startPeople, close);
+    if (admin === null && !people.hasAdmin()) requireAdmin(threads.registry);
+    const bridges = await steps.do('bridges', () => this.#bridgesOf(threads, city), stop);
     const api = createApi(
       createApiDeps({
         ...{
           config,
           log,
           clock,
-          registry,
           threads,
           city,
           state,
@@ -200,13 +285,20 @@ class Process implements Lamppost {
           replays,
           rules,
           backups,
+          imports,
           admin,
           actions,
+          keyUses,
+          sealer,
+          decidedToMs,
         },
         aside: this.#aside,
         backtest: backtests.run,
         citizens: citizens.deps,
+        people: people.deps,
+        oidc: config.people.oidc === null ? null : createOidc(config.people.oidc),
         bridge: threads.mqtt.bridge,
+        bridges,
       }),
       { ...config.http, citizens: config.citizens },
     );
@@ -228,17 +320,28 @@ class Process implements Lamppost {
       () => schedule.start(),
       () => schedule.stop(),
     );
-    return api.port();
+    return { api, people: people.count() };
+  }
+
+  #bridgesOf({ broker }: Threads, city: CityInForce): Bridges {
+    const { bridges: secrets, mqtt } = this.#config;
+    const parts = { secrets, maxMessage: mqtt.maxPacket, clock: this.#clock.steady, timers: systemTimers };
+    this.#bridges = createBridges({ ...parts, carry: broker.carry, log: this.#log });
+    this.#bridges.apply(city.current().city.bridges);
+    return this.#bridges;
   }
 
   #backupsOf({ engine, journal }: Threads, city: CityInForce) {
     const { data: dir, influx, backup } = this.#config;
     const copyHistory = influx === null ? (to: string) => engine.copyHistory(to) : null;
+    const noteNewest = () => void noteNewestBackup(backup.dir, this.#file('journal.sqlite'), journal, this.#log);
+    noteNewest();
     return createBackups({
       sources: backupSources({ dir, copyHistory }),
       check: checkTogether,
       hold: journal.hold,
       letGo: journal.letGo,
+      onDone: noteNewest,
       about: () => ({ lamppost: packaged.version, city: city.current().control.version }),
       folder: backup.dir,
       clock: this.#clock,
@@ -257,6 +360,29 @@ class Process implements Lamppost {
   }
 }
 
+/** Returns what the broker knows of the departments. */
+function departmentsOf({ publication: { shared }, profiles }: City): Departments {
+  return { shared, profiles: new Map([...profiles.values()].map(({ id, departments }) => [id, departments])) };
+}
+
+/** Returns what the broker knows of declared formats: where devices may publish beside their own topics. */
+function declaredIn({ formats }: City): DeclaredNames {
+  const topics = [...formats.values()].flatMap((format) =>
+    format.topics.map((topic) => ({ topic, device: namedBy(topic, format.device) })),
+  );
+  return { names: [...formats.keys()], topics };
+}
+
+/** Throws `config` where nobody could administrate. */
+function requireAdmin(registry: Pick<RegistryReader, 'keys'>): void {
+  if (registry.keys().some(({ role }) => role === 'admin')) return;
+  throw new LamppostError(
+    'config',
+    'LAMPPOST_ADMIN_KEY: it is off, and nobody else is an admin. Start with one, run "lamppost user add" or ' +
+      '"lamppost key add" with --role admin, and switch it off then',
+  );
+}
+
 /** Returns what clients may send: by the settings, and by the profiles that say less or more. */
 function sendLimits({ mqtt: { sends } }: Config, { profiles }: City): AccountLimits {
   const limited = [...profiles.values()].map(({ id, limits: { messagesPerSecond, bytesPerSecond } }) => [
@@ -270,17 +396,21 @@ function sendLimits({ mqtt: { sends } }: Config, { profiles }: City): AccountLim
 }
 
 interface Parts {
-  readonly registry: Registry;
   readonly threads: Threads;
   readonly city: CityInForce;
-  readonly admin: { readonly key: Key; readonly hash: Buffer };
+  readonly admin: { readonly key: Key; readonly hash: Buffer } | null;
+  readonly sealer: Sealer;
 }
 
-function backtestsOf({ registry, threads, city, rules }: Omit<Parts, 'admin'> & { readonly rules: RuleRepository }) {
+function backtestsOf({
+  threads,
+  city,
+  rules,
+}: Pick<Parts, 'threads' | 'city'> & { readonly rules: RuleRepository<Caller> }) {
   return createBacktests({
     city: () => city.current().city,
     inForce: (id) => ruleInForce(rules, id),
-    devices: () => backtestDevices((query) => registry.list(query)),
+    devices: () => backtestDevices((query) => threads.registry.list(query)),
     scan: threads.engine.scan,
   });
 }

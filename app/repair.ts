@@ -2,11 +2,10 @@ import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync 
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseCity } from '../city-model/index.ts';
-import { systemClock as clock, isoOf, LamppostError } from '../domain/index.ts';
+import { systemClock as clock, LamppostError } from '../domain/index.ts';
 import { createDuckdbHistory } from '../history/index.ts';
 import { createContext, createLedgerStore, Intake } from '../ingest/index.ts';
 import { describeDamage, JournalReader, type Rebuilt, rebuildJournal } from '../journal/index.ts';
-import { createRegistry, hashSecret, newSecret } from '../registry/index.ts';
 import { createConsumerStore } from '../rules/index.ts';
 import {
   atOnce,
@@ -104,7 +103,7 @@ class Repair {
     const state = this.#isDamaged('state.sqlite') ? this.#state() : this.#path('state.sqlite');
     this.#journal(state);
     if (this.#isDamaged('history.duckdb')) await this.#history();
-    if (this.#isDamaged('registry.sqlite')) this.#registry(state);
+    if (this.#isDamaged('registry.sqlite')) this.#fileOfBefore();
     for (const one of ASIDE) if (this.#isDamaged(one.file)) this.#serving(one);
     this.#photos();
   }
@@ -143,7 +142,9 @@ class Repair {
     const copy = this.#copy('state.sqlite');
     if (copy === null) {
       this.done.push('state.sqlite: made anew from the log');
-      this.lost.push('what people did to tickets, silences, quarantine and the ledger from before the log begins');
+      this.lost.push(
+        'devices, keys, what people did to tickets, silences, quarantine and the ledger from before the log begins',
+      );
     } else {
       this.done.push(`state.sqlite: from the backup of ${this.#since}, and the log after it`);
       this.lost.push(
@@ -247,33 +248,16 @@ class Repair {
     }
   }
 
-  /** The registry of the backup, brought to what the log knows of devices. */
-  #registry(state: string | null): void {
+  /** What an earlier Lamppost kept of devices and keys, and no start has taken over yet. */
+  #fileOfBefore(): void {
     const copy = this.#copy('registry.sqlite');
-    this.done.push(
-      `registry.sqlite: ${copy === null ? 'made anew' : `from the backup of ${this.#since}`}, and the devices of the log`,
+    this.done.push(`registry.sqlite: ${copy === null ? 'moved aside' : `from the backup of ${this.#since}`}`);
+    this.lost.push(
+      copy === null
+        ? 'registry.sqlite: devices and keys; register them again'
+        : `registry.sqlite: devices and keys that were added or changed since ${this.#since}`,
     );
-    const since = copy === null ? '' : ` that were added or changed since ${this.#since}`;
-    this.lost.push(`registry.sqlite: keys${since}; secrets of devices${since} (lamppost device rotate <id>)`);
     this.#replace('registry.sqlite');
-    if (!this.#options.act) return;
-    createRegistry({ clock }, { path: this.#path('registry.sqlite') })
-      .open()
-      .close();
-    const db = new DatabaseSync(this.#path('registry.sqlite'));
-    const journal = openToRead(this.#path('journal.sqlite'));
-    const journalled = Number(journal?.prepare("select value from heads where name = 'registry'").get()?.value ?? 0);
-    journal?.close();
-    const version = Math.max(journalled, Number(db.prepare('select max(n) as n from version').get()?.n ?? 0)) + 1;
-    const add = db.prepare('insert or ignore into devices values (?, ?, ?, ?, ?, 0)');
-    const revoke = db.prepare('update devices set revoked = 1 where id = ?');
-    for (const { id, body } of devicesIn(state)) {
-      if (body === null) revoke.run(id!);
-      else if (Number(add.run(id!, body!, hashSecret(newSecret()), isoOf(clock.now()), version).changes) > 0)
-        this.lost.push(`registry.sqlite: the secret of ${id}: lamppost device rotate ${id}`);
-    }
-    db.exec(`update devices set version = ${version}; delete from version; insert into version values (${version})`);
-    db.close();
   }
 
   /** A file that serves only itself: what can be read of it, that of the backup, or a new one. */
@@ -348,15 +332,6 @@ function oldestIn(journal: DatabaseSync | null, path?: string): number | null {
   } finally {
     if (journal === null) db?.close();
   }
-}
-
-/** The devices that the log knew last, with null for one that was revoked. */
-function devicesIn(state: string | null) {
-  const db = openToRead(state);
-  const newest = `select id, body from context_devices c where seq = (select max(seq) from context_devices where idx = c.idx)`;
-  const devices = db?.prepare(newest).all() ?? [];
-  db?.close();
-  return devices;
 }
 
 /** Opens a file of SQLite that may be damaged; null where it is not one, or does not exist. */

@@ -2,35 +2,24 @@ import cron from 'node-cron';
 import type { Logger } from 'pino';
 
 /** Periodic work. It has to be idempotent: it may run at any time, and twice. */
-export type Job = (CronJob | FrequentJob) & {
+export interface Job {
   readonly name: string;
-  /** Resolves to the result to log; null where there is nothing to log. */
-  run(): Promise<object | null>;
-};
-
-interface CronJob {
   /** Five fields (minute, hour, day of month, month, weekday) or six with seconds first, in the city's time zone. */
   readonly cron: string;
-}
-
-/** Work at every moment, which no time zone concerns. */
-interface FrequentJob {
-  readonly everyMs: number;
+  /** Resolves to the result to log; null where there is nothing to log. */
+  run(): Promise<object | null>;
 }
 
 /** A timer of node-cron would write a line for each time that a step of the clock left out, and hold the thread. */
 const LONGEST_WAIT_MS = 30_000;
 
 /**
- * Creates a schedule that runs jobs. node-cron says when those at times of day are due; a bounded timer looks whether
+ * Creates a schedule that runs jobs. node-cron says when they are due; a bounded timer looks whether
  * they are, so a job whose time passed while the machine slept, or in a step of the clock, runs once. A job that fails
  * is logged and runs again at its next time; none overlaps itself.
  */
 export function createSchedule(jobs: readonly Job[], { log, timezone }: { log: Logger; timezone: string }) {
-  const tasks = jobs.map((job) => {
-    const run = alone(job, log);
-    return 'everyMs' in job ? createInterval(job.everyMs, run) : createAlarm(job, timezone, run);
-  });
+  const tasks = jobs.map((job) => createAlarm(job, timezone, alone(job, log)));
   return {
     start(): void {
       for (const task of tasks) task.start();
@@ -65,28 +54,15 @@ function alone(job: Job, log: Logger): Run {
 
   return {
     begin() {
-      if (running !== null && 'cron' in job) log.warn({ job: name }, 'the job is still running: this time is left out');
+      if (running !== null) log.warn({ job: name }, 'the job is still running: this time is left out');
       running ??= attempt();
     },
     ended: async () => void (await running),
   };
 }
 
-function createInterval(everyMs: number, run: Run) {
-  let timer: NodeJS.Timeout | undefined;
-  return {
-    start() {
-      timer = setInterval(() => run.begin(), everyMs).unref();
-    },
-    stop() {
-      clearInterval(timer);
-      return run.ended();
-    },
-  };
-}
-
 /** Runs at the times of a cron pattern. */
-function createAlarm({ name, cron: pattern }: CronJob & Pick<Job, 'name'>, timezone: string, run: Run) {
+function createAlarm({ name, cron: pattern }: Job, timezone: string, run: Run) {
   const task = cron.createTask(pattern, () => {}, { name, timezone });
   const nextAfterNow = () => task.getNextRuns(1)[0]!.getTime();
   let timer: NodeJS.Timeout | undefined;

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { LamppostError } from '../domain/index.ts';
 import { restoreReceivers } from '../notify/index.ts';
 import { isDamage, PRIVATE_FILE, setAside } from '../store/index.ts';
+import { SIGNED_IN } from './people-deps.ts';
 
 /** A file that was moved aside at this start, and made anew. */
 export interface SetAside {
@@ -29,7 +30,8 @@ export const ASIDE: readonly Aside[] = [
     file: 'sessions.sqlite',
     probes: [
       'select sum(json(body) is null) from subscriptions',
-      'select count(*) from sessions, (select count(*) from packets), (select count(*) from queue)',
+      // A file of an earlier version has no such column, and is sound without it.
+      "select (select sum(json(sent) is null) from sessions) from (select '[]' as sent)",
       'select count(*) from retained, (select count(*) from wills), (select count(*) from drops)',
     ],
     lost: 'kept MQTT sessions and their queues: clients subscribe again; open tickets are published again as retained',
@@ -37,17 +39,22 @@ export const ASIDE: readonly Aside[] = [
   {
     file: 'deliveries.sqlite',
     probes: [
-      'select sum(json(settings) is null) from receivers',
-      'select count(*) from secrets, (select count(*) from events), (select count(*) from deliveries)',
+      'select sum(cursor) from receivers',
+      'select count(*) from outbox_known, (select count(*) from events), (select count(*) from deliveries)',
       'select count(*) from delivery_events, (select count(*) from attempts), (select count(*) from receiver_log)',
     ],
-    lost: 'webhooks, subscriptions and deliveries: restore them from a backup, or make them again',
+    lost: 'the log of deliveries; what was not delivered is made again from the outbox',
     salvage: restoreReceivers,
   },
   {
     file: 'reporters.sqlite',
     probes: ['select count(*) from reporters'],
-    lost: "citizens' names and contacts: their requests stay, without them",
+    lost: 'what citizens wrote, their names and contacts: their requests stay, without them',
+  },
+  {
+    file: SIGNED_IN,
+    probes: ['select count(*) from web_sessions, (select count(*) from links), (select count(*) from codes)'],
+    lost: 'who is signed in: people sign in again',
   },
 ];
 

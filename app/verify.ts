@@ -1,113 +1,130 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import type { Logger } from 'pino';
-import { parseCity } from '../city-model/index.ts';
-import { type Block, type City, type CityControl, type Clock, LamppostError } from '../domain/index.ts';
-import { createContext, Intake } from '../ingest/index.ts';
-import { JournalReader } from '../journal/index.ts';
-import { createConsumerStore, createRulesConsumer, type Progress } from '../rules/index.ts';
-import { atOnce, compareFiles, type TableDifference } from '../store/index.ts';
-import { createThreadEffects } from './threads/effects.ts';
-import { openStateFile } from './threads/state.ts';
+import { LamppostError } from '../domain/index.ts';
+import { createConsumerStore } from '../rules/index.ts';
+import { compareFiles, copyDatabase, type TableDifference } from '../store/index.ts';
+import { COUNTED, Replica, type ReplicaDeps } from './replica.ts';
 
 /** The tables of the state file that do not follow from the journal alone, and why. */
-export const NOT_FROM_JOURNAL: Readonly<Record<string, string>> = {
+const NOT_FROM_JOURNAL: Readonly<Record<string, string>> = {
   intake: 'how far any consumer has read: at a stop the history reads a last tick after the rules',
-  seen: 'a row is what one commit added: the rows together are the same',
+  seen: 'a row is what one commit added: rows and chunks together are the same',
+  seen_chunks: 'they end at a commit, as the rows do',
+  seen_pages: 'as the chunks do',
+  seen_hours: 'old ones go once no consumer needs them',
+  seen_spans: 'old ones go once no consumer needs them',
+  seen_seed: 'random',
   context_cities: 'old versions go once no consumer needs them',
   context_devices: 'old versions go once no consumer needs them',
+  registry_key_use: 'when a key was used is no record',
   outbox_store: 'the name of the file is random',
-  outbox_cursors: 'how far MQTT has published',
-  ledger: 'written with the history',
-  ledger_cursor: 'written with the history',
-  quarantine: 'written with the history',
-  quarantine_raw: 'written with the history',
-  quarantine_message: 'written with the history',
-  quarantine_holder: 'written with the history',
-  quarantine_total: 'written with the history',
+  outbox_cursors: 'how far an earlier version had copies for MQTT',
+  history_confirmed: 'what a database has on its disk by when is no record',
+  quarantine: 'old ones expire at night',
+  quarantine_raw: 'old ones expire at night',
+  quarantine_message: 'old ones expire at night',
+  quarantine_holder: 'old ones expire at night',
+  quarantine_total: 'old ones expire at night',
 };
 
-interface Deps {
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** Returns the city of a folder's files, null where it has mistakes. */
-  readonly parse?: (control: CityControl) => City | null;
-}
+/** Tables of which a part follows from the journal: the query of one file, beside the other one. */
+const PARTLY_FROM_JOURNAL: Readonly<Record<string, (of: string, beside: string) => string>> = {
+  // From the oldest event that both keep: old ones go.
+  outbox: (of, beside) => `
+    select row_number() over (order by n) as place, id, type, subject, time, department, district, severity, rule,
+      ticket, hearers, body
+    from ${of}.outbox where n >= coalesce((select min(n) from ${of}.outbox where id in (select id from ${beside}.outbox)), 0)`,
+  // Old entries expire by a setting.
+  audit: (of, beside) => `
+    select * from ${of}.audit
+    where n >= coalesce((select min(n) from ${of}.audit where n in (select n from ${beside}.audit)), 0)`,
+};
 
-/** A journal that ends with a block. */
-class JournalUpTo extends JournalReader {
-  readonly #last: number;
+const LEDGER = ['ledger', 'ledger_cursor', 'ledger_imported', 'device_clocks'];
 
-  constructor(path: string, last: number) {
-    super(path);
-    this.#last = last;
-  }
-
-  override after(seq: number, limit: number): Block[] {
-    return super.after(seq, Math.max(0, Math.min(limit, this.#last - seq)));
-  }
-}
+/** How two states are compared; without the ledger, only what the rules' consumer writes. */
+export const comparison = ({ ledger }: { readonly ledger: boolean }) => ({
+  except: [...Object.keys(NOT_FROM_JOURNAL), ...(ledger ? [] : LEDGER)],
+  parts: PARTLY_FROM_JOURNAL,
+});
 
 /**
  * Makes `state.sqlite` in the folder `dir` anew from a journal alone, up to a block, by the code that the engine's
- * thread runs. Throws `disk` where the journal lacks its first block, or the folder has a state already.
+ * thread runs; counts nothing. Throws `disk` where the journal lacks its first block, or the folder has a state already.
  */
 export function remakeState(
-  journalPath: string,
+  journal: string,
   dir: string,
-  { clock, log, parse, upTo = Number.MAX_SAFE_INTEGER }: Deps & { readonly upTo?: number },
+  { upTo, ...deps }: ReplicaDeps & { readonly upTo?: number },
 ): void {
-  const db = openStateFile(dir);
-  const journal = new JournalUpTo(journalPath, upTo).open();
+  if (existsSync(join(dir, 'state.sqlite'))) throw new LamppostError('disk', `${join(dir, 'state.sqlite')} is not new`);
+  const replica = new Replica({ dir, journal, ...(upTo !== undefined && { upTo }) }, deps);
   try {
-    const context = createContext(db, parse ?? ((control) => parseCity(control).city));
-    const intake = new Intake(db, context).open();
-    atOnce(intake.restore());
-    const oldest = journal.after(0, 1)[0]?.seq ?? 1;
-    if (oldest !== 1) throw new LamppostError('disk', `${journalPath} begins with block ${oldest}, not with the first`);
-    if (intake.head() > 0) throw new LamppostError('disk', `${join(dir, 'state.sqlite')} is not new`);
-    const { effects, blocks } = createThreadEffects({ db, context, log, auditMs: Number.MAX_SAFE_INTEGER });
-    const rules = createRulesConsumer({
-      ...{ db, journal, intake, context, clock, log },
-      effects: (transition, more) => void effects.apply({ transition, ...more }),
-      blocks,
-      onEffects() {},
-    });
-    atOnce(rules.start());
-    while (rules.step().length > 0);
-    rules.checkpoint();
+    replica.start().decide();
   } finally {
-    journal.close();
-    db.close();
+    replica.close();
   }
 }
 
+interface Verify extends ReplicaDeps {
+  /** The folder of a backup, from which the state is made anew; null: from the log alone. */
+  readonly backup: string | null;
+}
+
+/** What was compared. */
+export interface Verified {
+  /** The block at which both states were compared. */
+  readonly block: number;
+  readonly differences: readonly TableDifference[];
+}
+
 /**
- * Compares the state of a data folder, whose process has stopped, with one that is made anew from its journal (promise
- * 4); returns the tables that differ. The new state is in a folder beside it meanwhile. Throws as `remakeState`, and
- * `disk` where the process did not stop in order: then its windows are older than its alerts, until it has started and
- * stopped again.
+ * Compares the state of a data folder with one that is made anew from a backup and the log (promise 4), at the newest
+ * block that the state has read. A server may run on the folder: it is compared as it is at this moment. Both states are
+ * in a folder beside it meanwhile. Throws `disk` where the log lacks a block that is needed.
  */
-export function verifyState(dir: string, deps: Deps): TableDifference[] {
-  const state = join(dir, 'state.sqlite');
-  const { cursor, checkpoint } = progressOf(state);
-  if (cursor !== checkpoint)
-    throw new LamppostError('disk', `${state} is not settled: start Lamppost and stop it again`);
+export async function verifyState(dir: string, { backup, ...deps }: Verify): Promise<Verified> {
   const scratch = mkdtempSync(join(dir, 'verify-'));
+  const [live, anew] = [join(scratch, 'live'), join(scratch, 'anew')];
+  const journal = join(dir, 'journal.sqlite');
   try {
-    // Ticks may come in while a process stops, after its rules have.
-    remakeState(join(dir, 'journal.sqlite'), scratch, { ...deps, upTo: cursor });
-    return compareFiles(state, join(scratch, 'state.sqlite'), { except: Object.keys(NOT_FROM_JOURNAL) });
+    for (const folder of [live, anew]) mkdirSync(folder, { mode: 0o700 });
+    await copyDatabase(join(dir, 'state.sqlite'), join(live, 'state.sqlite'));
+    if (backup !== null) copyFileSync(join(backup, 'state.sqlite'), join(anew, 'state.sqlite'));
+    const block = Math.max(...[live, anew].map((folder) => reachedBy(join(folder, 'state.sqlite'))));
+    // Readings that another database refused are counted, and in no record.
+    const ledger = existsSync(join(dir, 'history.duckdb'));
+    for (const folder of [live, anew]) await readTo({ dir: folder, journal, upTo: block }, { ...deps, ledger });
+    const [left, right] = [join(live, 'state.sqlite'), join(anew, 'state.sqlite')];
+    return { block, differences: compareFiles(left, right, comparison({ ledger })) };
   } finally {
     rmSync(scratch, { recursive: true });
   }
 }
 
-function progressOf(state: string): Progress {
+async function readTo(
+  files: { readonly dir: string; readonly journal: string; readonly upTo: number },
+  { ledger, ...deps }: ReplicaDeps & { readonly ledger: boolean },
+): Promise<void> {
+  const replica = new Replica(files, deps);
+  try {
+    replica.start();
+    if (ledger) await replica.follow(COUNTED);
+    else replica.decide();
+  } finally {
+    replica.close();
+  }
+}
+
+/** The newest block that any consumer of a state file has read; 0 where there is no file. */
+export function reachedBy(state: string): number {
+  if (!existsSync(state)) return 0;
   const db = new DatabaseSync(state, { readOnly: true });
   try {
-    return createConsumerStore(db).progress() ?? { cursor: 0, checkpoint: 0 };
+    const intake = Number(db.prepare('select seq from intake').get()?.seq ?? 0);
+    const ledger = Number(db.prepare('select seq from ledger_cursor').get()?.seq ?? 0);
+    return Math.max(createConsumerStore(db).progress()?.cursor ?? 0, intake, ledger);
   } finally {
     db.close();
   }

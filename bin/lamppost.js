@@ -7,8 +7,12 @@ if (major < 24) {
   );
   process.exit(1);
 }
-// For the process of the history: an arena for each of its threads would keep what they freed.
-process.env.MALLOC_ARENA_MAX ??= '2';
+// glibc would keep what each thread freed in an arena of its own: 60 MiB under a light load, and as much in the process
+// of the history. It reads this once, so the process begins again with it, under the same id.
+if (process.platform === 'linux' && process.env.MALLOC_ARENA_MAX === undefined) {
+  process.env.MALLOC_ARENA_MAX = '2';
+  process.execve?.(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], process.env);
+}
 const { setFlagsFromString } = await import('node:v8');
 // A thread's collector marks its heap in that thread then, not in helper threads on the broker's core
 // (docs/performance.md).

@@ -1,4 +1,15 @@
-import type { KeyRole, MqttReason } from '../domain/index.ts';
+import { patternOf, resolveParts, TopicPatterns } from '../city-model/index.ts';
+import {
+  type Grant,
+  type Key,
+  type MqttReason,
+  mayAny,
+  type Permission,
+  type Reach,
+  reaches,
+  reachOf,
+  type Sharing,
+} from '../domain/index.ts';
 import type { Identity } from '../registry/index.ts';
 
 /** Why a topic is refused. */
@@ -11,55 +22,159 @@ export type TopicRefusal = Extract<
   | 'network-servers-do-not-subscribe'
   | 'citizen-apps-do-not-subscribe'
   | 'not-your-department'
+  | 'not-your-right'
 >;
 
-const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community']);
+const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community', 'results', 'reported']);
+/** `devices/{gateway}/children/{device}/readings`: what a gateway publishes for a device that it carries. */
+const CHILDREN = 'children';
 /** Uplinks of ChirpStack and of The Things Stack. */
 const UPLINKS = /^(application\/[^/]+\/device\/[^/]+\/event|v3\/[^/]+\/devices\/[^/]+)\/up$/;
 /** All topics of network servers: also joins, acknowledgements, states of devices and gateways. */
 const NETWORK_SERVER_TOPICS = /^(application|v3)\//;
-const DEVICE_SUBSCRIBES = new Set(['rejections', 'status']);
+const DEVICE_SUBSCRIBES = new Set(['rejections', 'status', 'commands', 'desired']);
 
-/** Returns why this identity may not publish to this topic; null where it may (least privilege, promise 7). */
-export function refusePublish(identity: Identity, topic: string): TopicRefusal | null {
-  if (topic.startsWith('$')) return 'reserved-topic';
-  if (identity.kind === 'key') return refuseKeyPublish(identity.key.role, topic);
-  const [root, device, leaf, more] = topic.split('/');
-  if (root !== 'devices' || leaf === undefined || more !== undefined) return 'unknown-topic';
-  if (device !== identity.id) return 'not-your-device';
-  return DEVICE_PUBLISHES.has(leaf) ? null : 'unknown-topic';
+/** What the city says of the departments: what it shares, and whose the devices of a profile are. */
+export interface Departments {
+  readonly shared: Sharing;
+  /** By profile; a profile that is not listed belongs to the city. */
+  readonly profiles: ReadonlyMap<string, readonly string[]>;
 }
 
-function refuseKeyPublish(role: KeyRole, topic: string): TopicRefusal | null {
-  if (role !== 'network-server') return 'keys-do-not-publish';
-  return UPLINKS.test(topic) ? null : 'unknown-topic';
+/** Returns the profile of a registered device; null where there is none of this id. */
+export type ProfileOf = (device: string) => string | null;
+
+/** The formats that the city declares: their names, and the patterns of their topics with what names the device. */
+export interface DeclaredNames {
+  readonly names: readonly string[];
+  readonly topics: readonly { readonly topic: string; readonly device: string }[];
 }
+
+/** The same, compiled. */
+export interface DeclaredTopics {
+  readonly names: ReadonlySet<string>;
+  readonly patterns: TopicPatterns<string>;
+}
+
+/** Compiles the topics of declared formats. */
+export function declaredTopics({ names, topics }: DeclaredNames): DeclaredTopics {
+  return {
+    names: new Set(names),
+    patterns: new TopicPatterns(topics.map(({ topic, device }) => patternOf(topic, device))),
+  };
+}
+
+const NONE = declaredTopics({ names: [], topics: [] });
 
 /**
- * Returns whether a refused message is acknowledged and dropped instead. A network server publishes all its events
- * over one connection. MQTT 3.1.1 can refuse a publish only by closing the connection, which would also end the
- * uplinks.
+ * Returns why this identity may not publish to this topic; null where it may (least privilege, promise 7). On the topic
+ * of a declared format a device may publish where the topic names it, or no device at all: what names another one in
+ * its payload is refused by those who read the log.
  */
-export function dropsPublish(identity: Identity, topic: string): boolean {
-  return identity.kind === 'key' && identity.key.role === 'network-server' && NETWORK_SERVER_TOPICS.test(topic);
+export function refusePublish(identity: Identity, topic: string, declared = NONE): TopicRefusal | null {
+  const found = declared.patterns.match(topic);
+  if (topic.startsWith('$') && found === null) return 'reserved-topic';
+  if (identity.kind === 'key')
+    return refuseKeyPublish(identity.key, topic, found !== null || isPosted(topic, declared));
+  if (found !== null) {
+    const named = resolveParts(found.of, found.parts);
+    // Whether the device is registered under the gateway is decided by those who read the log.
+    if (named === '' || named === identity.id || found.parts.gateway === identity.id) return null;
+    return 'not-your-device';
+  }
+  const levels = topic.split('/');
+  const [root, device] = levels;
+  const carried = levels[2] === CHILDREN && levels.length === 5 && levels[3] !== '';
+  const leaf = carried ? levels[4] : levels[2];
+  if (root !== 'devices' || leaf === undefined || (!carried && levels.length !== 3)) return 'unknown-topic';
+  if (device !== identity.id) return 'not-your-device';
+  return DEVICE_PUBLISHES.has(leaf) || declared.names.has(leaf) ? null : 'unknown-topic';
 }
 
-/** Returns why this identity may not subscribe to this filter; null where it may. */
-export function refuseSubscribe(identity: Identity, filter: string): TopicRefusal | null {
-  const levels = filter.split('/');
-  const [root] = levels;
-  if (root === undefined || root.startsWith('$')) return 'reserved-topic';
-  if (identity.kind === 'device') return refuseDeviceSubscribe(identity.id, levels);
-  if (identity.key.role === 'network-server') return 'network-servers-do-not-subscribe';
-  if (identity.key.role === 'citizen-app') return 'citizen-apps-do-not-subscribe';
-  if (identity.key.role === 'admin') return null;
-  if (root === 'live') return null;
-  if (root === 'devices') return levels[2] === 'status' ? null : 'unknown-topic';
-  const { department } = identity.key;
-  if (root === 'events' && levels[1] === 'alerts') return null;
-  if (root === 'events') return refuseDepartment(department, levels[1] === 'tickets' ? levels[2] : '#');
-  if (root === 'tickets') return refuseDepartment(department, levels[1]);
-  return department === null && root === '#' ? null : 'unknown-topic';
+/** `http/{format}`: what a key posts in the name of devices. */
+function isPosted(topic: string, { names }: DeclaredTopics): boolean {
+  return topic.startsWith('http/') && names.has(topic.slice('http/'.length));
+}
+
+function refuseKeyPublish(key: Grant, topic: string, isDeclared: boolean): TopicRefusal | null {
+  if (!mayAny([key], 'uplinks.publish')) return 'keys-do-not-publish';
+  return isDeclared || UPLINKS.test(topic) ? null : 'unknown-topic';
+}
+
+/** Whether a message that did not come over MQTT is one that a key may have sent. */
+export function isPostedByKeys(topic: string): boolean {
+  return topic.startsWith('http/') || UPLINKS.test(topic);
+}
+
+/** Returns whether a refused message is no mistake: a network server publishes all its events over one connection. */
+export function dropsPublish(identity: Identity, topic: string): boolean {
+  return identity.kind === 'key' && mayAny([identity.key], 'uplinks.publish') && NETWORK_SERVER_TOPICS.test(topic);
+}
+
+/** The topic access of subscribers: what each may ask for depends on the city in force. */
+export class Subscribers {
+  readonly #profileOf: ProfileOf;
+  #departments: Departments;
+  /** It is asked for every message to every subscriber. */
+  #reaches = new WeakMap<Key, Partial<Record<Permission, Reach>>>();
+
+  constructor(profileOf: ProfileOf, departments: Departments) {
+    this.#profileOf = profileOf;
+    this.#departments = departments;
+  }
+
+  /** The city has changed. */
+  apply(departments: Departments): void {
+    this.#departments = departments;
+    this.#reaches = new WeakMap();
+  }
+
+  /** Returns why this identity may not subscribe to this filter; null where it may. */
+  refuse(identity: Identity, filter: string): TopicRefusal | null {
+    const levels = filter.split('/');
+    const [root] = levels;
+    if (root === undefined || root.startsWith('$')) return 'reserved-topic';
+    if (identity.kind === 'device') return refuseDeviceSubscribe(identity.id, levels);
+    if (identity.key.role === 'network-server') return 'network-servers-do-not-subscribe';
+    if (identity.key.role === 'citizen-app') return 'citizen-apps-do-not-subscribe';
+    return this.#refuseKey(identity.key, levels);
+  }
+
+  #refuseKey(key: Key, levels: readonly string[]): TopicRefusal | null {
+    const [root, first, second] = levels;
+    if (root === 'live') return this.#refuseLive(this.#reach(key, 'readings.read'), levels);
+    if (root === 'events' && first === 'alerts') return this.#refuseAlerts(this.#reach(key, 'events.read'));
+    if (root === 'events') return refuseOf(this.#reach(key, 'events.read'), first === 'tickets' ? second : '#');
+    if (root === 'tickets') return refuseOf(this.#reach(key, 'tickets.read'), first);
+    if (root === 'devices' && second === 'status') return refuseOf(this.#reach(key, 'devices.read'), '#');
+    // Each message is checked by its own topic once more.
+    if (root === '#' && this.#reach(key, 'events.read') === 'city') return null;
+    return this.#reach(key, 'devices.listen') === 'city' ? null : 'unknown-topic';
+  }
+
+  #reach(key: Key, permission: Permission): Reach {
+    const known = this.#reaches.get(key) ?? {};
+    if (known[permission] === undefined) {
+      known[permission] = reachOf([key], permission, this.#departments.shared);
+      this.#reaches.set(key, known);
+    }
+    return known[permission];
+  }
+
+  /** Where the readings are not shared, a key of a department names a device of its own. */
+  #refuseLive(reach: Reach, [, , device]: readonly string[]): TopicRefusal | null {
+    if (reach === 'city') return null;
+    if (reach.length === 0) return 'not-your-right';
+    const profile = device === undefined ? null : this.#profileOf(device);
+    const owners = profile === null ? [] : (this.#departments.profiles.get(profile) ?? []);
+    return owners.some((owner) => reaches(reach, owner)) ? null : 'not-your-department';
+  }
+
+  /** The topic of an alert does not say whose it is: where alerts are not shared, HTTP has those of a department. */
+  #refuseAlerts(reach: Reach): TopicRefusal | null {
+    if (reach.length === 0) return 'not-your-right';
+    return reach === 'city' || this.#departments.shared.alerts ? null : 'not-your-department';
+  }
 }
 
 function refuseDeviceSubscribe(id: string, levels: readonly string[]): TopicRefusal | null {
@@ -68,6 +183,8 @@ function refuseDeviceSubscribe(id: string, levels: readonly string[]): TopicRefu
   return DEVICE_SUBSCRIBES.has(levels[2]!) ? null : 'unknown-topic';
 }
 
-function refuseDepartment(own: string | null, asked: string | undefined): TopicRefusal | null {
-  return own === null || own === asked ? null : 'not-your-department';
+/** A level that is a wildcard, or missing, is no department: only a key of the whole city may ask for it. */
+function refuseOf(reach: Reach, level: string | undefined): TopicRefusal | null {
+  if (reach.length === 0) return 'not-your-right';
+  return reaches(reach, level ?? null) ? null : 'not-your-department';
 }

@@ -46,6 +46,8 @@ const BURST_SECONDS = 10;
 const LEAST_BURST = { messages: 1_000, bytes: 1024 * 1024 };
 /** A network server carries many devices; other keys only read. */
 const NETWORK_SERVER_FACTOR = 10;
+/** Refused messages that a device is told of one by one: so many at once, then one a second. */
+const TOLD = { perSecond: 1, burst: 20 };
 /** Half-life of the use that an overload compares, ms. */
 const HALF_LIFE_MS = 500;
 /** Bytes that weigh as much as one packet. */
@@ -65,6 +67,7 @@ export class Account {
   #recentAt = 0;
   #heldSince: number | null = null;
   #noticedAt = 0;
+  readonly #told = new TokenBucket(TOLD);
   #held = { count: 0, ms: 0 };
   readonly #refusals = new Map<MqttReason, ClientRefusal>();
 
@@ -126,6 +129,11 @@ export class Account {
     if (Math.abs(nowMs - this.#noticedAt) < everyMs) return false;
     this.#noticedAt = nowMs;
     return true;
+  }
+
+  /** Returns whether the device is told of one more refused message now. */
+  tells(nowMs: number): boolean {
+    return this.#told.take(1, nowMs);
   }
 
   /** Counts a refusal. */

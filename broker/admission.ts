@@ -1,6 +1,9 @@
-import { type Appended, LamppostError, type MessageRoute, type MessageSink } from '../domain/index.ts';
+import type { Appended, LamppostError, MessageRoute, MessageSink } from '../domain/index.ts';
 import type { Identity } from '../registry/index.ts';
-import { dropsPublish, refusePublish, type TopicRefusal } from './access.ts';
+import { type DeclaredTopics, dropsPublish, refusePublish, type TopicRefusal } from './access.ts';
+
+/** Called with null once the message may be acknowledged, and with why it was refused; else with a fault. */
+export type Admitted = (error: LamppostError | null, refused: TopicRefusal | null) => void;
 
 /** A client for admission. It has no part of Aedes, so that other protocols can admit messages the same way. */
 export interface Publisher {
@@ -11,8 +14,15 @@ export interface Publisher {
   /** Number of its messages that were passed to the journal, and of those that are settled. */
   appended: number;
   settled: number;
-  /** Acknowledgements of dropped messages, which wait for the messages before them (MQTT 3.1.1 §4.6). */
-  readonly held: { readonly after: number; readonly bytes: number; readonly done: Appended }[];
+  /** Acknowledgements of refused messages, which wait for the messages before them (MQTT 3.1.1 §4.6). */
+  readonly held: Held[];
+}
+
+interface Held {
+  readonly after: number;
+  readonly bytes: number;
+  readonly why: TopicRefusal;
+  readonly done: Admitted;
 }
 
 /** Returns a publisher for an authenticated identity. */
@@ -31,12 +41,16 @@ export function waitingBytes({ inFlight, appended, settled }: Publisher): number
 /** Checks the right to publish, appends to the journal, calls back for the acknowledgement. */
 export interface Admission {
   /**
-   * Calls `done(null)` once the message is on disk and may be acknowledged. Calls `done(error)` where it must not be:
-   * `forbidden` where the topic is not the publisher's, `disk` or `journal-full` where the journal did not take it in
-   * time. Messages of a network server that are not uplinks are dropped: `done(null)`, in order, without a write.
+   * Calls `done(null, null)` once the message is on disk and may be acknowledged. A message to a topic that is not the
+   * publisher's is dropped, and `done(null, reason)` is called in order: MQTT 3.1.1 has no other answer, and the end of
+   * the connection would also end what is right. Calls `done(error, null)` where it must not be acknowledged: `disk` or
+   * `journal-full` where the journal did not take it in time.
    */
-  admit(publisher: Publisher, topic: string, payload: Uint8Array, done: Appended): void;
-  /** Counts since the start: messages on disk, refused messages, dropped messages. */
+  admit(publisher: Publisher, topic: string, payload: Uint8Array, done: Admitted): void;
+  /**
+   * Counts since the start: messages on disk; messages that were refused; messages of network servers that are not
+   * uplinks.
+   */
   readonly counts: { admitted: number; refused: number; dropped: number };
 }
 
@@ -46,12 +60,13 @@ const MOST_ROUTES = 16;
 /** Returns the admission to a journal; `onRefused` is called for each publish without the right to its topic. */
 export function createAdmission(
   sink: MessageSink,
-  onRefused: (id: string, topic: string, why: TopicRefusal) => void,
+  onRefused: (identity: Identity, topic: string, why: TopicRefusal) => void,
+  declared: () => DeclaredTopics | undefined = () => undefined,
 ): Admission {
   const counts = { admitted: 0, refused: 0, dropped: 0 };
 
   function routeOf(publisher: Publisher, topic: string): MessageRoute | TopicRefusal {
-    const refusal = refusePublish(publisher.identity, topic);
+    const refusal = refusePublish(publisher.identity, topic, declared());
     if (refusal !== null) return refusal;
     if (publisher.routes.size >= MOST_ROUTES) publisher.routes.clear();
     const route = sink.route(publisher.identity.id, topic);
@@ -59,39 +74,34 @@ export function createAdmission(
     return route;
   }
 
-  function drop(publisher: Publisher, bytes: number, done: Appended): void {
-    counts.dropped++;
-    publisher.inFlight += bytes;
-    publisher.held.push({ after: publisher.appended, bytes, done });
+  function refuse(publisher: Publisher, topic: string, held: Omit<Held, 'after'>): void {
+    if (dropsPublish(publisher.identity, topic)) counts.dropped++;
+    else {
+      counts.refused++;
+      onRefused(publisher.identity, topic, held.why);
+    }
+    publisher.inFlight += held.bytes;
+    publisher.held.push({ after: publisher.appended, ...held });
     release(publisher);
-  }
-
-  function refuse(publisher: Publisher, topic: string, why: TopicRefusal, done: Appended): void {
-    counts.refused++;
-    onRefused(publisher.identity.id, topic, why);
-    done(new LamppostError('forbidden', `${publisher.identity.id} may not publish to ${topic}: ${why}`));
   }
 
   return {
     counts,
     admit(publisher, topic, payload, done) {
       const route = publisher.routes.get(topic) ?? routeOf(publisher, topic);
-      if (typeof route === 'string') {
-        if (dropsPublish(publisher.identity, topic)) drop(publisher, payload.length, done);
-        else refuse(publisher, topic, route, done);
-        return;
-      }
       const bytes = payload.length;
+      if (typeof route === 'string') return refuse(publisher, topic, { bytes, why: route, done });
       publisher.inFlight += bytes;
       publisher.appended++;
-      sink.append(route, payload, (error) => {
+      const settled: Appended = (error) => {
         publisher.inFlight -= bytes;
         if (error === null) counts.admitted++;
         else counts.refused++;
-        done(error);
+        done(error, null);
         publisher.settled++;
         release(publisher);
-      });
+      };
+      sink.append(route, payload, settled);
     },
   };
 }
@@ -99,8 +109,8 @@ export function createAdmission(
 function release(publisher: Publisher): void {
   const { held, settled } = publisher;
   while (held.length > 0 && held[0]!.after <= settled) {
-    const { bytes, done } = held.shift()!;
+    const { bytes, why, done } = held.shift()!;
     publisher.inFlight -= bytes;
-    done(null);
+    done(null, why);
   }
 }

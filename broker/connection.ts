@@ -1,10 +1,12 @@
 import type { Client } from 'aedes';
 import { LamppostError, type MqttReason } from '../domain/index.ts';
 import type { Identity } from '../registry/index.ts';
-import { refuseSubscribe } from './access.ts';
+import type { Subscribers } from './access.ts';
 import type { Account } from './accounts.ts';
 import type { Publisher } from './admission.ts';
 import type { Direct } from './direct.ts';
+import type { Edge } from './edge.ts';
+import type { ExactlyOnce } from './exactly-once.ts';
 import type { Visitor } from './front-door.ts';
 
 /** The state of one connection. */
@@ -13,6 +15,10 @@ export interface Connection {
   readonly visitor: Visitor;
   /** Its first byte was looked at. */
   opened: boolean;
+  /** The client of Aedes, once it has logged in. */
+  client: Client | null;
+  /** Why its login was refused. */
+  loginRefusal: LoginRefusal | null;
   /** Null before the login, and after its secret has become invalid. */
   publisher: Publisher | null;
   /** What its user name uses; null before the login. */
@@ -21,8 +27,14 @@ export interface Connection {
   said: string | null;
   /** The filters that it is subscribed to. */
   readonly filters: Set<string>;
+  /** Those of them that its kept session had before. */
+  readonly kept: Set<string>;
+  /** Its messages of QoS 2. */
+  readonly once: ExactlyOnce;
   /** Its CONNECT asked for a kept session without a client id. */
   nameless: boolean;
+  /** Reads what goes to Aedes. */
+  readonly edge: Edge;
   /** The direct way, once Aedes has connected the client. */
   direct: Direct | null;
   /** Resumes a held read; called after a commit and at the end of an overload. */
@@ -62,15 +74,16 @@ export const OPENING: readonly Step<[number], OpeningRefusal>[] = [
 /** Why a CONNECT is refused. */
 export type LoginRefusal = Extract<
   MqttReason,
-  'wrong-credentials' | 'nameless-session' | 'client-id-of-another' | 'too-many-connections'
+  'wrong-credentials' | 'device-suspended' | 'nameless-session' | 'client-id-of-another' | 'too-many-connections'
 >;
 
 /** How many connections one key may have; a device has one, since a second login ends the first (§3.1.4). */
 const MOST_CONNECTIONS_OF_KEY = 1_000;
 
 interface Login {
-  /** Null where the user name or the secret is wrong. */
+  /** Null where the user name or the secret is wrong, or the device is suspended. */
   readonly identity: Identity | null;
+  readonly suspended: boolean;
   readonly clientId: string;
   readonly nameless: boolean;
   /** How many connections the user name has. */
@@ -79,6 +92,7 @@ interface Login {
 
 /** Steps for a CONNECT. The client id of a device is its id, so that two machines cannot share one secret unnoticed. */
 export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
+  ({ suspended }) => (suspended ? 'device-suspended' : null),
   ({ identity }) => (identity === null ? 'wrong-credentials' : null),
   // MQTT 3.1.1 §3.1.3.1: a client without an id must not ask to keep its session.
   ({ nameless }) => (nameless ? 'nameless-session' : null),
@@ -93,20 +107,25 @@ export const LOGIN: readonly Step<[Login], LoginRefusal>[] = [
  */
 export const CONNACK: Readonly<Record<LoginRefusal, number>> = {
   'wrong-credentials': 4,
+  'device-suspended': 5,
   'nameless-session': 2,
   'client-id-of-another': 2,
   'too-many-connections': 3,
 };
 
+/** Levels of a filter; the routing of Aedes has no more. */
+const MOST_LEVELS = 100;
 /** How many subscriptions one connection may have. */
 const MOST_FILTERS = 1_000;
 /** A filter is charged as this many packets: its retained messages are looked up. */
 export const FILTER_PACKETS = 10;
 
 /** Steps for a topic filter of a SUBSCRIBE; a refused one gets SUBACK 128 (MQTT 3.1.1 §3.9.3). */
-export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, Rooms], MqttReason>[] = [
+export const SUBSCRIBE: readonly Step<[Connection | undefined, Client, string, Rooms, Subscribers], MqttReason>[] = [
   (connection) => (connection?.publisher ? null : 'reserved-topic'),
-  (connection, _client, filter) => refuseSubscribe(connection!.publisher!.identity, filter),
+  (_connection, _client, filter) =>
+    filter.split('/', MOST_LEVELS + 1).length > MOST_LEVELS ? 'too-many-levels' : null,
+  (connection, _client, filter, _sessions, access) => access.refuse(connection!.publisher!.identity, filter),
   (_connection, client, _filter, sessions) =>
     client.clean || sessions.hasRoom(client.id) ? null : 'too-many-sessions',
   (connection, _client, filter) =>
@@ -119,11 +138,17 @@ interface Rooms {
 }
 
 /** Steps for a message to a subscriber. The right to read is checked again: it may have changed since the SUBSCRIBE. */
-const FORWARD: readonly Step<[Connection | undefined, Client, string, number], MqttReason>[] = [
-  (connection, client) => (connection?.publisher && !client.conn.destroyed ? null : 'gone'),
-  (connection, _client, topic) => refuseSubscribe(connection!.publisher!.identity, topic),
-  (_connection, client, _topic, maxUnread) => (client.conn.writableLength <= maxUnread ? null : 'slow-reader'),
+const FORWARD: readonly Step<[Connection | undefined, Client, string, number, Subscribers], MqttReason>[] = [
+  (connection, client) =>
+    connection?.publisher && !connection.edge.five?.parting && !client.conn.destroyed ? null : 'gone',
+  (connection, _client, topic, _maxUnread, access) => access.refuse(connection!.publisher!.identity, topic),
+  (connection, client, _topic, maxUnread) => (unreadOf(connection, client) <= maxUnread ? null : 'slow-reader'),
 ];
+
+/** Returns the bytes that wait for a subscriber. */
+export function unreadOf(connection: Connection | undefined, { conn }: Client): number {
+  return conn.writableLength + (connection?.edge.five?.waitingBytes ?? 0);
+}
 
 /** Returns why a message is not sent to a subscriber; null where it is. Without an array of arguments: it is asked a lot. */
 export function refuseForward(
@@ -131,9 +156,10 @@ export function refuseForward(
   client: Client,
   topic: string,
   maxUnread: number,
+  access: Subscribers,
 ): MqttReason | null {
   for (const step of FORWARD) {
-    const reason = step(connection, client, topic, maxUnread);
+    const reason = step(connection, client, topic, maxUnread, access);
     if (reason !== null) return reason;
   }
   return null;
@@ -141,11 +167,8 @@ export function refuseForward(
 
 /** Returns why Aedes ended a connection; null where the network did, or where the reason was counted before. */
 export function reasonOf(error: Error & { readonly code?: unknown; readonly errorCode?: unknown }): MqttReason | null {
-  if (error instanceof LamppostError) return error.code === 'forbidden' ? null : 'not-stored';
-  if (error.errorCode === UNACCEPTABLE_VERSION) return 'protocol-version';
+  if (error instanceof LamppostError) return 'not-stored';
   if (error.errorCode !== undefined || error.code !== undefined || error.message === 'not admitted') return null;
+  if (error.message === 'keep alive timeout') return 'keep-alive-timeout';
   return error.message === 'drain timeout' ? 'slow-reader' : 'protocol-error';
 }
-
-/** CONNACK 1 (§3.2.2.3). */
-const UNACCEPTABLE_VERSION = 1;

@@ -1,6 +1,6 @@
 import type { Client } from 'aedes';
-import type { Appended } from '../domain/index.ts';
-import type { Admission, Publisher } from './admission.ts';
+import type { TopicRefusal } from './access.ts';
+import type { Admission, Admitted, Publisher } from './admission.ts';
 import { Peeler, type PublishTaker } from './peel.ts';
 
 /** The connection of a direct way. */
@@ -9,6 +9,8 @@ export interface DirectHooks {
   publisher(): Publisher | null;
   /** Called when bytes of this client were committed or its acknowledgements were sent: a held read may resume. */
   settled(): void;
+  /** Called before the acknowledgement of a message that was refused. */
+  refused(messageId: number, why: TopicRefusal): void;
 }
 
 /** Passes messages of one connection to admission and writes their acknowledgements, without Aedes. */
@@ -68,7 +70,7 @@ class DirectWay implements Direct, PublishTaker {
   readonly #hooks: DirectHooks;
   readonly #shared: { admission: Admission; isDue: (direct: Direct) => void };
   readonly #peeler = new Peeler(this);
-  readonly #settledQos0: Appended = (error) => this.#settle(error, 0);
+  readonly #settledQos0: Admitted = (error) => this.#settle(error, 0, null);
   #acknowledged: number[] = [];
 
   constructor(client: Client, hooks: DirectHooks, shared: { admission: Admission; isDue: (direct: Direct) => void }) {
@@ -86,7 +88,7 @@ class DirectWay implements Direct, PublishTaker {
   }
 
   publish(topic: string, payload: Uint8Array, messageId: number): void {
-    const done: Appended = messageId === 0 ? this.#settledQos0 : (error) => this.#settle(error, messageId);
+    const done: Admitted = messageId === 0 ? this.#settledQos0 : (error, why) => this.#settle(error, messageId, why);
     this.#shared.admission.admit(this.#hooks.publisher()!, topic, payload, done);
   }
 
@@ -109,8 +111,9 @@ class DirectWay implements Direct, PublishTaker {
     });
   }
 
-  #settle(error: Parameters<Appended>[0], messageId: number): void {
-    if (error !== null) this.#refuse(error);
+  #settle(error: Error | null, messageId: number, why: TopicRefusal | null): void {
+    if (why !== null) this.#hooks.refused(messageId, why);
+    if (error !== null) this.#fail(error);
     else if (messageId !== 0 && !this.#client.conn.destroyed) {
       if (this.#acknowledged.length === 0) this.#shared.isDue(this);
       this.#acknowledged.push(messageId);
@@ -118,8 +121,8 @@ class DirectWay implements Direct, PublishTaker {
     this.#hooks.settled();
   }
 
-  /** Lets Aedes close the connection, as for its own messages: MQTT 3.1.1 has no negative acknowledgement. */
-  #refuse(error: Error): void {
+  /** Lets Aedes close the connection, as for its own messages: what is not stored is not acknowledged. */
+  #fail(error: Error): void {
     this.flush();
     if (!this.#client.conn.destroyed) this.#client.emit('error', error);
   }

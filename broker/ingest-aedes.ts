@@ -1,6 +1,6 @@
 import { Aedes, type AedesPublishPacket, type Client } from 'aedes';
 import mqemitter from 'mqemitter';
-import type { Packet, Sessions } from './sessions/index.ts';
+import type { EventMessages, Packet, Sessions } from './sessions/index.ts';
 
 type Published = Partial<Packet> & Pick<Packet, 'topic' | 'payload'>;
 const NONE: ReadonlySet<string> = new Set();
@@ -11,11 +11,13 @@ interface Undeclared {
   counter: number;
   opts: { persistence?: unknown };
   mq: { emit(packet: object): void };
+  maxTopicLevels: number;
+  readonly clients: Readonly<Record<string, Client | undefined>>;
 }
 
 /**
  * An Aedes that fans out only messages of Lamppost itself: messages of clients go to the journal, and are never fanned
- * out, stored as retained or queued. The fan-out is synchronous: in the asynchronous steps of Aedes one message could
+ * out or stored as retained. The fan-out is synchronous: in the asynchronous steps of Aedes one message could
  * overtake another, which Aedes would then drop as a duplicate.
  */
 export class IngestAedes extends Aedes {
@@ -25,6 +27,9 @@ export class IngestAedes extends Aedes {
 
   constructor(options: ConstructorParameters<typeof Aedes>[0]) {
     super({ mq: eagerEmitter(), ...options });
+    // Topics of clients never come to its emitter, and `SUBSCRIBE` refuses filters that are too deep for it. Aedes
+    // would end the connection instead.
+    (this as unknown as Undeclared).maxTopicLevels = Number.POSITIVE_INFINITY;
   }
 
   /** Starts with these sessions as persistence. */
@@ -42,6 +47,27 @@ export class IngestAedes extends Aedes {
     else done?.();
   }
 
+  /** Publishes the messages of the next event of the outbox: kept sessions get them from their queues. */
+  publishEvent(event: EventMessages): void {
+    const queued = this.#sessions!.queue(event);
+    for (const [i, message] of event.messages.entries()) {
+      this.#queuedFor = queued[i]!;
+      this.#fanOut({ ...message, payload: Buffer.from(message.payload) });
+    }
+    this.#queuedFor = NONE;
+  }
+
+  /** Returns the connection of a client id; null where it has none. */
+  connectionOf(id: string): Client['conn'] | null {
+    return (this as unknown as Undeclared).clients[id]?.conn ?? null;
+  }
+
+  /** Forgets a message of QoS 2 for which no PUBREL comes: a client of MQTT 5 learned that it was refused. */
+  forget(client: Client, messageId: number): void {
+    (client as unknown as { readonly _inboundInflight: Set<number> })._inboundInflight.delete(messageId);
+    this.#sessions?.persistence.incomingDelPacket(client, { messageId }).catch(() => {});
+  }
+
   /** Returns the packet that Aedes sends to the client; null where the client gets it from its queue. */
   forward(client: Client, packet: AedesPublishPacket): AedesPublishPacket | null {
     if (this.#queuedFor.has(client.id)) return null;
@@ -56,9 +82,7 @@ export class IngestAedes extends Aedes {
     const origin = { brokerId: broker.id, brokerCounter: ++broker.counter };
     const packet: Packet = { cmd: 'publish', ...origin, topic, payload, qos, retain, dup: false };
     if (retain) this.#sessions?.retained.store(packet);
-    this.#queuedFor = qos === 0 ? NONE : (this.#sessions?.queue(packet) ?? NONE);
     broker.mq.emit(packet);
-    this.#queuedFor = NONE;
   }
 }
 

@@ -6,23 +6,27 @@ import { BRIDGE_HOST, type Bridge, newBridgeToken, readBridgeHeader } from './br
 import type { FrontDoor, Visitor } from './front-door.ts';
 import { type HeaderRefusal, type ProxyHeader, readProxyHeader } from './proxy-protocol.ts';
 
+/** A certificate with its chain, its private key, and the authority of clients (null: none is asked for), PEM. */
+export interface MqttCertificate {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa: string | null;
+}
+
 /** Addresses and TLS of the listeners. Port 0 selects a free port. */
 export interface ListenOptions {
   readonly host: string;
-  readonly port: number;
-  readonly tls: {
-    readonly port: number;
-    readonly cert: string;
-    readonly key: string;
-    readonly clientCa: string | null;
-  } | null;
+  /** Of plain TCP; null: none. */
+  readonly port: number | null;
+  /** `clientNames`: whether a certificate of `clientCa` that names a device logs it in without a password. */
+  readonly tls: (MqttCertificate & { readonly port: number; readonly clientNames?: boolean }) | null;
   /** Proxies that begin each connection with a header of the PROXY protocol: addresses and CIDRs, with commas. */
   readonly proxies: string;
 }
 
 /** Where the broker listens. */
 export interface Listening {
-  readonly port: number;
+  readonly port: number | null;
   readonly tlsPort: number | null;
   readonly bridge: Bridge;
 }
@@ -34,6 +38,8 @@ export type ListenRefusal = HeaderRefusal | Extract<MqttReason, 'tls-handshake-f
 export interface Listeners {
   /** Listens; returns the ports. Throws `config` where a port is in use or not permitted. */
   start(): Promise<Listening>;
+  /** Handshakes from now on show this certificate; connections that are open go on. */
+  renew(certificate: MqttCertificate): void;
   /** Stops accepting connections. */
   stop(): void;
 }
@@ -63,6 +69,7 @@ export function createListeners(deps: ListenDeps, options: ListenOptions): Liste
   const proxies = createTrustedProxies(options.proxies);
   const token = newBridgeToken();
   const servers: Server[] = [];
+  const secure = tls === null ? null : createSecure(deps, tls);
 
   function listener(take: Take, headerOf: (address: string) => ReadHeader | null): Server {
     return createServer(SETTINGS, (socket) => {
@@ -119,12 +126,14 @@ export function createListeners(deps: ListenDeps, options: ListenOptions): Liste
 
   return {
     async start() {
-      const port = await listen(listener(accept, headerOfProxy), options.port);
-      const secured = tls === null ? null : listener(createSecure(deps, tls), headerOfProxy);
+      const plain = options.port;
+      const port = plain === null ? null : await listen(listener(accept, headerOfProxy), plain);
+      const secured = secure === null ? null : listener(secure.take, headerOfProxy);
       const tlsPort = secured === null ? null : await listen(secured, tls!.port);
       const bridge = await listen(listener(accept, headerOfBridge), 0, BRIDGE_HOST);
       return { port, tlsPort, bridge: { port: bridge, token } };
     },
+    renew: (certificate) => secure?.renew(certificate),
     stop() {
       for (const server of servers) server.close();
     },
@@ -144,11 +153,21 @@ function whenReadable(socket: Socket, run: () => void): void {
   else socket.once('readable', () => process.nextTick(ready));
 }
 
+const contextOf = ({ cert, key, clientCa }: MqttCertificate) => ({
+  cert,
+  key,
+  ...(clientCa === null ? {} : { ca: clientCa }),
+});
+
+interface Secure {
+  readonly take: Take;
+  readonly renew: Listeners['renew'];
+}
+
 /** Returns what makes TLS of a connection, and passes it on after the handshake. */
-function createSecure({ accept, refused }: ListenDeps, tls: NonNullable<ListenOptions['tls']>): Take {
-  const { cert, key, clientCa } = tls;
-  const ca = clientCa === null ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
-  const server: TlsServer = createTlsServer({ cert, key, ...ca });
+function createSecure({ accept, refused }: ListenDeps, tls: MqttCertificate): Secure {
+  const asked = tls.clientCa === null ? {} : { requestCert: true, rejectUnauthorized: true };
+  const server: TlsServer = createTlsServer({ ...contextOf(tls), ...asked });
   /** Connections in their handshake, by the two ends of the socket. */
   const shaking = new Map<string, Visitor>();
   server.on('secureConnection', (socket) => {
@@ -161,12 +180,13 @@ function createSecure({ accept, refused }: ListenDeps, tls: NonNullable<ListenOp
     if (visitor !== undefined) refused(visitor.source, 'tls-handshake-failed');
     socket.destroy();
   });
-  return (raw, visitor) => {
+  const take: Take = (raw, visitor) => {
     const ends = endsOf(raw);
     shaking.set(ends, visitor);
     raw.once('close', () => shaking.delete(ends));
     server.emit('connection', raw);
   };
+  return { take, renew: (next) => server.setSecureContext(contextOf(next)) };
 }
 
 const endsOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket) =>

@@ -5,44 +5,39 @@ import type { Sessions } from './sessions/index.ts';
 
 /** Publishes messages of Lamppost itself. */
 export interface Outgoing {
-  /** Fans out at once; does not wait until queued and retained messages are on disk. */
-  send(publication: Publication): void;
-  /**
-   * Publishes in the order of the calls; resolves when the message is on disk, in the queues of kept sessions and as a
-   * retained message.
-   */
-  publish(publication: Publication): Promise<void>;
-  /**
-   * Makes these the only retained messages that match the filter; publishes only differences. Resolves when they are
-   * on disk.
-   */
-  restate(filter: string, publications: readonly Publication[]): Promise<void>;
+  /** Publishes a message that is not in the outbox: nobody gets it later. */
+  publish(publication: Publication): void;
+  /** Publishes the new events of the outbox, in order; those of a long page in later turns. */
+  appended(): void;
 }
 
-const TAKEN = Promise.resolve();
+/** Events that are published without a pause. */
+const PAGE = 50;
 
 /** Returns the publisher of Lamppost's messages; call it only after the sessions are open. */
-export function createOutgoing(aedes: IngestAedes, sessions: () => Sessions): Outgoing {
-  function send({ payload, ...rest }: Publication): void {
-    aedes.publish({ cmd: 'publish' as const, dup: false, payload: Buffer.from(payload), ...rest }, () => {});
+export function createOutgoing(aedes: IngestAedes, sessions: () => Sessions): Outgoing & { stop(): void } {
+  let more: NodeJS.Immediate | undefined;
+  let isStopped = false;
+
+  function appended(): void {
+    if (more === undefined && !isStopped) publishPage();
+  }
+
+  function publishPage(): void {
+    more = undefined;
+    const events = sessions().events(PAGE);
+    for (const event of events) aedes.publishEvent(event);
+    if (events.length === PAGE) more = setImmediate(publishPage);
   }
 
   return {
-    send,
-    publish(publication) {
-      send(publication);
-      return publication.qos > 0 || publication.retain ? sessions().synced() : TAKEN;
+    publish({ payload, ...rest }) {
+      aedes.publish({ cmd: 'publish' as const, dup: false, payload: Buffer.from(payload), ...rest }, () => {});
     },
-    restate(filter, publications) {
-      const { retained } = sessions();
-      const wanted = new Map(publications.map((publication) => [publication.topic, publication]));
-      for (const { topic } of [...retained.matching(filter)]) {
-        if (!wanted.has(topic)) send({ topic, payload: '', qos: 1, retain: true });
-      }
-      for (const publication of wanted.values()) {
-        if (retained.payload(publication.topic) !== publication.payload) send(publication);
-      }
-      return sessions().synced();
+    appended,
+    stop() {
+      isStopped = true;
+      clearImmediate(more);
     },
   };
 }

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** Takes the messages that bypass Aedes. */
 export interface PublishTaker {
   /** Whether the next message may be taken; false leaves it and all after it to Aedes. */
@@ -15,8 +17,6 @@ const TAKEN: readonly boolean[] = Array.from({ length: 256 }, (_, first) =>
   [0x30, 0x31, 0x32, 0x33, 0x3a, 0x3b].includes(first),
 );
 const QOS_1 = 2;
-/** The limit of topic levels in Aedes. */
-const MOST_LEVELS = 100;
 
 /**
  * Takes whole PUBLISH packets of QoS 0 and 1 from the front of a read; all other bytes go to Aedes, unchanged and in
@@ -116,14 +116,14 @@ export class Peeler {
     let same = last.length === to - from;
     for (let i = 0; same && i < last.length; i++) same = last[i] === bytes[from + i];
     if (same) return this.#topic;
-    const topic = bytes.toString('utf8', from, to);
     this.#topicBytes = Uint8Array.prototype.slice.call(bytes, from, to);
-    this.#topic = isTopicName(topic) ? topic : null;
+    const topic = bytes.toString('utf8', from, to);
+    this.#topic = isUtf8(this.#topicBytes) && isTopicName(topic) ? topic : null;
     return this.#topic;
   }
 }
 
-/** §4.7.1 and §4.7.3: at least one character, no wildcards. */
+/** §1.5.3, §4.7.1 and §4.7.3: at least one character, no wildcards, no U+0000. */
 function isTopicName(topic: string): boolean {
-  return topic !== '' && !/[#+]/.test(topic) && topic.split('/', MOST_LEVELS + 1).length <= MOST_LEVELS;
+  return topic !== '' && !/[#+]/.test(topic) && !topic.includes('\0');
 }

@@ -1,9 +1,9 @@
 import type { Clock } from '../domain/index.ts';
+import { shown } from '../limits/index.ts';
 
 /** Sources with a line of their own at the same time; the lines of all others are one line for each reason. */
 const MOST_SOURCES = 1_000;
 const EVERY_MS = 60_000;
-const MOST_CHARACTERS = 64;
 
 /** The part of a logger that is used. */
 interface Lines {
@@ -72,9 +72,3 @@ export class QuietLog {
 const keyOf = (source: string, why: string) => `${why} ${source}`;
 /** No source has an empty name. */
 const othersOf = (why: string) => keyOf('', why);
-
-/** Returns a text of a client as a log may have it: its first 64 characters, with control characters escaped. */
-export function shown(text: string): string {
-  const head = text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
-  return head.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (one) => `\\u{${one.codePointAt(0)!.toString(16)}}`);
-}

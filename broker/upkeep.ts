@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Clock, SessionDrop } from '../domain/index.ts';
 import type { Credentials } from '../registry/index.ts';
-import { refuseSubscribe } from './access.ts';
+import type { Subscribers } from './access.ts';
 import { type Admission, createPublisher } from './admission.ts';
+import type { Arrivals, DeviceCommands } from './commands.ts';
 import { userOf } from './ingest-aedes.ts';
-import { type SessionLimits, Sessions } from './sessions/index.ts';
+import { type MqttOutbox, type SessionLimits, Sessions } from './sessions/index.ts';
 
 /** Where sessions are kept, and their bounds. */
 export interface KeepOptions {
@@ -22,22 +23,35 @@ const OFFLINE = Buffer.from('offline');
  * Opens the sessions. Deletes the status of devices that are no longer registered; after a start no device is online.
  */
 export function openSessions(
-  { clock, log, credentials }: { clock: Clock; log: Logger; credentials: Credentials },
+  parts: {
+    clock: Clock;
+    log: Logger;
+    credentials: Credentials;
+    access: Subscribers;
+    outbox: MqttOutbox;
+    commands: DeviceCommands;
+    arrivals: Arrivals;
+  },
   { path, limits }: Omit<KeepOptions, 'upkeepMs'>,
 ): Sessions {
+  const { clock, log, outbox, credentials, access, commands, arrivals } = parts;
   const deps = {
     clock,
     log,
+    outbox,
     newId: randomUUID,
     ownerOf(id: string) {
       const user = userOf(id);
       const known = credentials.get(user);
-      return known === undefined ? null : { user, secret: known.hash };
+      return known === undefined ? null : { user, secret: known.hash, oldSecret: known.oldHash };
     },
-    mayRead(id: string, topic: string) {
+    mayRead(id: string, topic: string, payload?: string) {
+      if (payload !== undefined && commands.isOver(topic, payload)) return false;
       const identity = credentials.get(userOf(id))?.identity;
-      return identity !== undefined && refuseSubscribe(identity, topic) === null;
+      return identity !== undefined && access.refuse(identity, topic) === null;
     },
+    waiting: (topic: string) => commands.waiting(topic),
+    onArrived: (payload: string) => arrivals.note(payload),
     resting: (topic: string) => (STATUS.test(topic) ? OFFLINE : null),
   };
   const sessions = new Sessions(deps, path, limits);
@@ -59,7 +73,7 @@ export async function publishLeftWills(
     const { promise, resolve } = Promise.withResolvers<boolean>();
     if (identity === undefined) return sessions.settleWill(will);
     admission.admit(createPublisher(identity), will.topic, will.payload, (error) => {
-      resolve(error === null || error.code === 'forbidden');
+      resolve(error === null);
     });
     // A will that the disk does not take now is admitted at the next start.
     if (await promise) sessions.settleWill(will);

@@ -11,8 +11,11 @@ export interface PhotoThread {
 
 /** Cleans citizens' photos, one after another, in a thread that exists only while there are any. */
 export interface Cleaning {
-  /** Takes the memory of the file. Throws `busy` where too many photos wait, or where the thread fails. */
-  clean(file: Buffer): Promise<Photo | PhotoFault>;
+  /**
+   * Takes the memory of the file. Photos of strangers, whom no key names, wait for all others. Throws `busy` where too
+   * many wait, or where the thread fails.
+   */
+  clean(file: Buffer, ofStranger?: boolean): Promise<Photo | PhotoFault>;
   /** Ends the thread. Photos that wait are not cleaned any more: `busy`. Idempotent. */
   stop(): Promise<void>;
 }
@@ -20,13 +23,15 @@ export interface Cleaning {
 interface Options {
   /** Photos that wait at most. */
   readonly waiting: number;
+  /** Of strangers, beside these. */
+  readonly strangers: number;
   /** How long one photo may take, ms; then it is refused, and the thread ends. */
   readonly limitMs: number;
   /** How long the thread waits for another photo before it ends, ms. */
   readonly idleMs: number;
 }
 
-const USUAL: Options = { waiting: 64, limitMs: 30_000, idleMs: 60_000 };
+const USUAL: Options = { waiting: 64, strangers: 8, limitMs: 30_000, idleMs: 60_000 };
 
 interface Job {
   readonly file: Buffer;
@@ -37,9 +42,10 @@ interface Job {
 /** Returns the cleaning; `start` starts its thread. */
 export function createCleaning(
   { start, timers }: { readonly start: () => PhotoThread; readonly timers: Timers },
-  { waiting, limitMs, idleMs }: Options = USUAL,
+  { waiting, strangers, limitMs, idleMs }: Options = USUAL,
 ): Cleaning {
   const queue: Job[] = [];
+  const queueOfStrangers: Job[] = [];
   let thread: PhotoThread | null = null;
   let running = false;
   let stopped = false;
@@ -72,25 +78,26 @@ export function createCleaning(
     if (running) return;
     running = true;
     stopIdling();
-    for (let job = queue.shift(); job !== undefined; job = queue.shift())
-      await cleanOne(job.file).then(job.done, job.failed);
+    const next = () => queue.shift() ?? queueOfStrangers.shift();
+    for (let job = next(); job !== undefined; job = next()) await cleanOne(job.file).then(job.done, job.failed);
     running = false;
     if (!stopped) stopIdling = timers.after(idleMs, () => void end());
   }
 
   return {
-    clean(file) {
-      if (stopped || queue.length >= waiting)
+    clean(file, ofStranger = false) {
+      const [line, most] = ofStranger ? [queueOfStrangers, strangers] : [queue, waiting];
+      if (stopped || line.length >= most)
         return Promise.reject(new LamppostError('busy', 'too many photos wait to be read', { retryable: true }));
       return new Promise((done, failed) => {
-        queue.push({ file, done, failed });
+        line.push({ file, done, failed });
         void run();
       });
     },
     async stop() {
       stopped = true;
       stopIdling();
-      for (const { failed } of queue.splice(0))
+      for (const { failed } of [...queue.splice(0), ...queueOfStrangers.splice(0)])
         failed(new LamppostError('busy', 'the server stops', { retryable: true }));
       await end();
     },

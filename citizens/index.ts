@@ -1,5 +1,8 @@
 export { type Cleaning, createCleaning, type PhotoThread } from './cleaning.ts';
+export { CHANNELS, type FollowChannel } from './followers.ts';
 export { createMedia, MEDIA_FOLDER, type Media } from './media.ts';
+export { happened } from './messages.ts';
+export { type RequestPage, RequestPageSchema, requestPageOf, TOLD, textOf } from './page.ts';
 export { type Photo, photoOf } from './photo.ts';
 export {
   MOST_PARTS,
@@ -10,13 +13,23 @@ export {
   PHOTO_FAULTS,
   type PhotoFault,
 } from './picture.ts';
-export { createReception, mediaPath, type Received, type Reception, type Report } from './reception.ts';
+export { type Outgoing, ProgressSender } from './progress.ts';
 export {
-  createReporters,
+  createReception,
+  type GivenRating,
+  mediaPath,
+  type Received,
+  type Reception,
+  type Report,
+  type Said,
+  type Sender,
+} from './reception.ts';
+export {
   type Reporter,
   type ReporterRefusal,
-  type Reporters,
   refuseReporter,
   type StoredReporter,
   StoredReporterSchema,
 } from './reporters.ts';
+export { createShown, REMOVED, type Shown, type ShownChange, type ShownRequest } from './statements.ts';
+export { CITIZENS_FILE, type CitizenStore, createCitizenStore, type Entry } from './store.ts';

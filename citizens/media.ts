@@ -30,6 +30,8 @@ export interface Media {
    * there is none. The reader destroys the stream.
    */
   open(name: string): Promise<OpenPhoto | null>;
+  /** Removes a photo. */
+  remove(name: string): Promise<void>;
   /** Removes photos that are not used and were stored before a moment; resolves to their number. */
   sweep(isUsed: (name: string) => boolean, beforeMs: number): Promise<number>;
 }
@@ -70,6 +72,9 @@ export function createMedia(dir: string): Media {
       if (file === null) return null;
       const { size: length } = await file.stat();
       return { type: typeOf(name), length, stream: file.createReadStream() };
+    },
+    async remove(name) {
+      if (NAME.test(name)) await rm(join(dir, name), { force: true });
     },
     async sweep(isUsed, beforeMs) {
       let removed = 0;

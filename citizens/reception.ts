@@ -1,24 +1,40 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock, DAY_MS, HOUR_MS, isoOf, type Ticket } from '../domain/index.ts';
-import type { Request } from '../tickets/index.ts';
+import type { CitizenCommand } from '../actions/index.ts';
+import {
+  DAY_MS,
+  HOUR_MS,
+  isoOf,
+  type KeyActor,
+  LamppostError,
+  type LogClock,
+  type PersonActor,
+  type Service,
+  type Ticket,
+} from '../domain/index.ts';
+import { checkNotFixed, checkRating, checkWriting, type Request } from '../tickets/index.ts';
 import type { Media } from './media.ts';
 import type { Photo } from './photo.ts';
-import type { Reporter, Reporters } from './reporters.ts';
+import type { Reporter } from './reporters.ts';
+import type { Statement } from './statements.ts';
+import type { CitizenStore } from './store.ts';
 
 /** A citizen's request, checked. */
-export interface Report
-  extends Pick<Request, 'service' | 'title' | 'titleZh' | 'description' | 'district' | 'location'> {
-  /** The place in words. */
-  readonly address: string | null;
-  readonly addressId: string | null;
-  /** Responses to the service's questions, by code. */
-  readonly attributes: Readonly<Record<string, string | readonly string[]>>;
-  /** The URL of a photo elsewhere; Lamppost never fetches it. */
-  readonly mediaUrl: string | null;
-  /** A photo that was sent with the request. */
-  readonly photo: Photo | null;
+export interface Report extends Statement, Pick<Request, 'service' | 'title' | 'titleZh' | 'district' | 'location'> {
+  /** Photos that were sent with the request. */
+  readonly photos: readonly Photo[];
+  /** The asset that it names; null: the nearest, where its service knows kinds of assets. */
+  readonly asset: string | null;
+  /** Whether it says something that no sensor of its service measures. */
+  readonly unmeasured: boolean;
   /** Null where the citizen gave no name and no contact. */
   readonly reporter: Reporter | null;
+}
+
+/** The app that sends requests of citizens. */
+export interface Sender {
+  readonly actor: KeyActor | PersonActor;
+  /** The app's own name of a request (`Idempotency-Key`); null: none. */
+  readonly key: string | null;
 }
 
 /** The response to the reporter: the ticket, and a token that only the reporter has. */
@@ -27,97 +43,252 @@ export interface Received {
   readonly token: string;
 }
 
+/** What a citizen says about a request later on. */
+export interface Said {
+  readonly ticket: string;
+  /** Null: an app says it for its users. */
+  readonly token: string | null;
+  /** Empty: none, where it is not fixed. */
+  readonly comment: string;
+  readonly notFixed: boolean;
+  readonly photos?: readonly Photo[];
+  /** Addresses of photos elsewhere. */
+  readonly mediaUrls?: readonly string[];
+  /** The sender's own name of it: the same name is the same comment. Absent: it has none. */
+  readonly name?: string | undefined;
+}
+
+/** What a citizen says about the work. */
+export interface GivenRating {
+  readonly ticket: string;
+  readonly token: string;
+  readonly stars: number;
+  /** Empty: none. */
+  readonly comment: string;
+}
+
 interface Parts {
-  readonly clock: Clock;
-  readonly reporters: Reporters;
+  readonly clock: LogClock;
+  readonly store: CitizenStore;
   readonly media: Media;
+  readonly services: () => ReadonlyMap<string, Service>;
   readonly tickets: {
-    get(id: string): Pick<Ticket, 'closedAt'> | null;
-    servicesWith(mediaUrl: string): readonly string[];
+    get(id: string): Ticket | null;
+    /** Returns the ticket of a token, by its SHA-256. */
+    idOf(hash: Uint8Array): string | null;
+    /** Returns the tickets of statements and comments, those that have one. */
+    namedBy(statements: readonly string[]): readonly { readonly statement: string; readonly closedAt: string | null }[];
   };
-  /** Resolves when the ticket is on disk. */
-  readonly openTicket: (request: Request & { readonly id: string }) => Promise<Ticket>;
-  /** Returns the id of a new ticket; by default random. */
-  readonly newId?: () => string;
+  /** Appends to the log, and resolves to what the engine decided. */
+  readonly submit: (command: CitizenCommand, sender: Sender) => Promise<Ticket>;
+  /** Resolves to a steady time: all that came before it has been decided. */
+  readonly decidedToMs: () => Promise<number>;
   /** Returns a random token. */
   readonly newToken: () => string;
   /** SHA-256. */
-  readonly hash: (token: string) => Uint8Array;
+  readonly hash: (text: string) => Uint8Array;
 }
 
-/** Takes citizens' requests, and deletes what is known of their authors after a time. */
+/** Takes citizens' requests and ratings, and deletes what is known of their authors after a time. */
 export interface Reception {
-  /** Resolves when photo, reporter and ticket are on disk. Throws what opening a ticket throws, and `disk`. */
-  report(report: Report): Promise<Received>;
-  /** Deletes reporters whose ticket closed long enough ago, and photos of no ticket; resolves to their numbers. */
-  expire(): Promise<{ readonly reporters: number; readonly photos: number }>;
+  /**
+   * Resolves when photo, words, reporter and ticket are on disk. Throws what opening a ticket throws, `disk`, and
+   * `mistakes` where the sender's name is that of another request.
+   */
+  report(report: Report, sender: Sender): Promise<Received>;
+  /** Resolves to the rated ticket. Throws `not-found`, and the refusals of a rating. */
+  rate(rating: GivenRating): Promise<Ticket>;
+  /**
+   * Resolves to the ticket with a comment of its citizen, reopened where it is not fixed, and to the comment's id. Throws `not-found`, `disk`, and
+   * the refusals of these.
+   */
+  say(said: Said, sender?: Sender): Promise<{ readonly ticket: Ticket; readonly statement: string | null }>;
+  /**
+   * Deletes what a citizen wrote about a ticket, and name, contacts and photo; resolves to false where there is
+   * nothing.
+   */
+  remove(ticket: Ticket): Promise<boolean>;
+  /**
+   * Deletes reporters whose ticket closed long enough ago, and words and photos of no ticket; resolves to the numbers.
+   */
+  expire(): Promise<{ readonly reporters: number; readonly orphans: number; readonly photos: number }>;
 }
 
-/** A photo or reporter that has no ticket after this time never gets one: the request failed. */
+/** What has no ticket so long after the log was decided up to it never gets one: its request failed. */
 const ORPHANED_MS = HOUR_MS;
+const REPEATED_MS = DAY_MS;
 const PAGE = 1_000;
 
-/** Returns the path under which a photo is served, as its ticket stores it. */
-export const mediaPath = (name: string) => `/open311/media/${name}`;
+/** Who rates: the token is the proof, there is no key. */
+const REPORTER: Sender = {
+  actor: { kind: 'key', id: 'reporter', role: 'citizen-app', department: null },
+  key: null,
+};
+
+const MEDIA_PATH = '/open311/media/';
+
+/** Returns the path under which a photo is served, as it is stored with what its citizen wrote. */
+export const mediaPath = (name: string) => `${MEDIA_PATH}${name}`;
+
+const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 /**
  * Returns the reception. A request within `sameWithinM` of an open ticket of its service is another report of that
- * one.
+ * one; 0: never.
  */
 export function createReception(
-  { clock, reporters, media, tickets, openTicket, newId = randomId, newToken, hash }: Parts,
+  { clock, store, media, services, tickets, submit, decidedToMs, newToken, hash }: Parts,
   { sameWithinM, reporterDays }: { readonly sameWithinM: number; readonly reporterDays: number },
 ): Reception {
-  function isOver(ticket: string, reportedAt: string): boolean {
-    const known = tickets.get(ticket);
-    const nowMs = clock.now();
-    if (known === null) return Date.parse(reportedAt) < nowMs - ORPHANED_MS;
-    return known.closedAt !== null && Date.parse(known.closedAt) <= nowMs - reporterDays * DAY_MS;
+  /** Stores a request before it is in the log, or finds it where its sender repeats it. */
+  function stored(statement: Statement, report: Report, { actor, key }: Sender): { id: string; token: string } {
+    const { photos: _, reporter, ...asked } = { ...report, ...statement };
+    const nowMs = clock.steady.now();
+    const named =
+      key === null ? null : { name: hash(`${actor.id} ${key}`), asked: hash(JSON.stringify([asked, reporter])) };
+    const first = named === null ? null : store.repeated(named.name, nowMs - REPEATED_MS);
+    if (first !== null) {
+      if (hexOf(first.asked) === hexOf(named!.asked)) return first;
+      const why = `the Idempotency-Key "${key}" was used for another request; use a new one for each request`;
+      throw new LamppostError('mistakes', why);
+    }
+    const [id, token] = [randomId(), newToken()];
+    store.put({
+      ...{ id, storedMs: nowMs, statement },
+      reporter: reporter === null ? null : { ...reporter, reportedAt: isoOf(clock.now()) },
+      repeat: named === null ? null : { ...named, token },
+    });
+    return { id, token };
   }
 
-  function expireReporters(): number {
-    let forgotten = 0;
+  /** Stores photos; resolves to their paths. */
+  async function putAll(photos: readonly Photo[]): Promise<string[]> {
+    const paths: string[] = [];
+    for (const photo of photos) paths.push(mediaPath(await media.put(photo)));
+    return paths;
+  }
+
+  /** Forgets who followed requests that closed long enough ago, and who never confirmed. */
+  function expireFollowers(): void {
+    store.followers.expire(clock.now() - DAY_MS);
+    const endedBefore = isoOf(clock.now() - reporterDays * DAY_MS);
+    const isOver = (id: string) => (tickets.get(id)?.closedAt ?? '9') <= endedBefore;
     for (let last = ''; ; ) {
-      const some = reporters.after(last, PAGE);
-      const over = some.filter(({ ticket, reportedAt }) => isOver(ticket, reportedAt));
-      if (over.length > 0) forgotten += reporters.forget(over.map(({ ticket }) => ticket));
-      if (some.length < PAGE) return forgotten;
-      last = some.at(-1)!.ticket;
+      const some = store.followers.followed(PAGE, last);
+      store.followers.forget(some.filter(isOver));
+      if (some.length < PAGE) return;
+      last = some.at(-1)!;
     }
   }
 
+  /** Deletes the reporters of some statements, and what never got a ticket; returns how many. */
+  function expireSome(
+    some: ReturnType<CitizenStore['after']>,
+    orphanedMs: number,
+  ): [reporters: number, orphans: number] {
+    const named = new Map(tickets.namedBy(some.map(({ id }) => id)).map((one) => [one.statement, one.closedAt]));
+    const endedBefore = isoOf(clock.now() - reporterDays * DAY_MS);
+    const isOver = (id: string) => {
+      const closedAt = named.get(id) ?? null;
+      return closedAt !== null && closedAt <= endedBefore;
+    };
+    const over = some.filter(({ id, hasReporter }) => hasReporter && isOver(id)).map(({ id }) => id);
+    const orphans = some.filter(({ id, storedMs }) => !named.has(id) && storedMs < orphanedMs).map(({ id }) => id);
+    if (orphans.length > 0) store.drop(orphans);
+    return [over.length === 0 ? 0 : store.forgetReporters(over), orphans.length];
+  }
+
   return {
-    async report({ reporter, photo, addressId, attributes, mediaUrl, ...of }) {
-      const [id, token] = [newId(), newToken()];
-      const kept = photo === null ? mediaUrl : mediaPath(await media.put(photo));
-      // Before the ticket, so that no ticket lacks its reporter after a crash.
-      if (reporter !== null) reporters.put(id, { ...reporter, reportedAt: isoOf(clock.now()) });
-      try {
-        const ticket = await openTicket({
-          ...of,
-          id,
-          origin: 'citizen',
-          by: 'reporter',
-          severity: 'medium',
-          same: sameWithinM === 0 ? null : { withinM: sameWithinM },
-          extras: { reporterHash: hash(token), mediaUrl: kept, addressId, attributes },
-        });
-        return { ticket, token };
-      } catch (error) {
-        reporters.forget([id]);
-        throw error;
-      }
+    async report(report, sender) {
+      const {
+        photos,
+        reporter: _,
+        description,
+        address,
+        addressId,
+        attributes,
+        mediaUrl: elsewhere,
+        moreMedia: moreElsewhere = [],
+        ...wanted
+      } = report;
+      const [mediaUrl = null, ...moreMedia] = [
+        ...(await putAll(photos)),
+        ...(elsewhere === null ? [] : [elsewhere, ...moreElsewhere]),
+      ];
+      const photographed = { mediaUrl, ...(moreMedia.length === 0 ? {} : { moreMedia }) };
+      const { id, token } = stored({ description, address, addressId, attributes, ...photographed }, report, sender);
+      const command = {
+        do: 'citizen.request',
+        ...wanted,
+        statement: id,
+        token: hexOf(hash(token)),
+        sameWithinM,
+      } as const;
+      // The name that the sender gave may be that of a person; the same name has led to the same id.
+      const key = sender.key === null ? null : id;
+      return { ticket: await submit(command, { ...sender, key }), token };
+    },
+    async rate({ ticket, token, stars, comment }) {
+      const before = tickets.get(ticket);
+      if (before === null) throw new LamppostError('not-found', `there is no ticket "${ticket}"`);
+      // Checked before anything is written, and once more when it is decided.
+      checkRating(before, tickets.idOf(hash(token)) === ticket);
+      const statement = comment === '' ? null : randomId();
+      if (statement !== null) store.putComment(statement, comment, clock.steady.now());
+      return submit({ do: 'citizen.rate', ticket, token: hexOf(hash(token)), stars, statement }, REPORTER);
+    },
+    async say({ ticket, token, comment, notFixed, photos = [], mediaUrls = [], name }, sender = REPORTER) {
+      const before = tickets.get(ticket);
+      if (before === null) throw new LamppostError('not-found', `there is no ticket "${ticket}"`);
+      const isReporter = token === null || tickets.idOf(hash(token)) === ticket;
+      const says = comment !== '' || photos.length > 0 || mediaUrls.length > 0;
+      const [atMs, named] = [clock.now(), name === undefined ? randomId() : namedId(sender.actor.id, name, hash)];
+      const isKnown = before.history.some(({ statement }) => statement === named);
+      // Checked before anything is written, and once more when it is decided.
+      if (!isKnown && says) checkWriting(before, isReporter, atMs);
+      if (!isKnown && notFixed) checkNotFixed(before, { isReporter, service: services().get(before.service), atMs });
+      const statement = says ? named : null;
+      if (!isKnown && statement !== null)
+        store.putComment(statement, comment, clock.steady.now(), [...(await putAll(photos)), ...mediaUrls]);
+      const what = { ticket, token: token === null ? null : hexOf(hash(token)), statement };
+      const command = { do: notFixed ? 'citizen.not-fixed' : 'citizen.comment', ...what } as const;
+      return { ticket: await submit(command, { ...sender, key: null }), statement };
+    },
+    async remove(ticket) {
+      const { statement, rating, history } = ticket;
+      const later = history.flatMap(({ by, statement: said }) =>
+        by === 'reporter' && said !== undefined ? [said] : [],
+      );
+      const ids = [statement, rating?.statement ?? null, ...later].filter((id) => id !== null);
+      store.followers.forget([ticket.id]);
+      const photos = store.remove(ids);
+      for (const url of photos ?? []) if (url.startsWith(MEDIA_PATH)) await media.remove(url.slice(MEDIA_PATH.length));
+      return photos !== null;
     },
     async expire() {
-      const photos = await media.sweep(
-        (name) => tickets.servicesWith(mediaPath(name)).length > 0,
-        clock.now() - ORPHANED_MS,
-      );
-      return { reporters: expireReporters(), photos };
+      const orphanedMs = (await decidedToMs()) - ORPHANED_MS;
+      store.forgetRepeats(clock.steady.now() - REPEATED_MS);
+      expireFollowers();
+      let [reporters, orphans] = [0, 0];
+      for (let last = ''; ; ) {
+        const some = store.after(last, PAGE);
+        const [over, lost] = expireSome(some, orphanedMs);
+        reporters += over;
+        orphans += lost;
+        if (some.length < PAGE) break;
+        last = some.at(-1)!.id;
+      }
+      const isUsed = (name: string) => store.withMedia(mediaPath(name)).length > 0;
+      return { reporters, orphans, photos: await media.sweep(isUsed, clock.now() - ORPHANED_MS) };
     },
   };
 }
 
+/** Returns the same id for what one sender names the same. */
+function namedId(sender: string, name: string, hash: Parts['hash']): string {
+  return `u-${hexOf(hash(`${sender} ${name}`)).slice(0, 24)}`;
+}
+
 function randomId(): string {
-  return `r-${randomBytes(8).toString('hex')}`;
+  return `c-${randomBytes(12).toString('hex')}`;
 }

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { type CityControl, type CityFile, LamppostError } from '../domain/index.ts';
 
 /**
- * Reads a city folder: `*.yaml`, `*.yml` and `*.geojson`, subfolders included, without hidden files and tests. Its
- * version is the SHA-256 of the files' names and texts. Throws `city` where it cannot be read.
+ * Reads a city folder: `*.yaml`, `*.yml`, `*.geojson` and `*.proto`, subfolders included, and `codecs/*.js`, without hidden
+ * files and tests. Its version is the SHA-256 of the files' names and texts. Throws `city` where it cannot be read.
  */
 export async function readCityFolder(folder: string): Promise<CityControl> {
   const files = await read(folder, (path) => !isTest(path));
@@ -38,5 +38,7 @@ const isTest = (path: string): boolean => /\.test\.ya?ml$/.test(path);
 
 /** Editors leave hidden lock files, and mounted folders of Kubernetes hold each file a second time under `..data`. */
 function isOfCity(path: string): boolean {
-  return /\.(ya?ml|geojson)$/.test(path) && !path.split('/').some((part) => part.startsWith('.'));
+  return (
+    /\.(ya?ml|geojson|proto)$|^codecs\/[^/]+\.js$/.test(path) && !path.split('/').some((part) => part.startsWith('.'))
+  );
 }

@@ -1,6 +1,11 @@
+export { codecFor } from './codecs.ts';
 export { readCityFolder, readRuleTests } from './folder.ts';
 export { formatProblems, type ParsedCity, parseCity } from './parse.ts';
-export { Duration, Id, Positive, strict, Text, unless } from './schema.ts';
+export { beginPaths, compilePath, isTrue, type Path, PathExcess } from './paths.ts';
+export { Duration, Id, Positive, strict, Text } from './schema.ts';
 export { check, MOST_PROBLEMS, openSource, type Source } from './source.ts';
+export { movedStates } from './states.ts';
+export { namedBy, patternOf, resolveParts, type TopicParts, TopicPatterns } from './topic-patterns.ts';
 export { applied, type Conversion, convert, unitFault } from './units.ts';
+export { unless } from './wording.ts';
 export { RULE_BOUNDS, type YamlBounds } from './yaml.ts';

@@ -1,7 +1,21 @@
 import type { z } from 'zod';
-import type { Calendar, City, CityControl, CityProblem, District, Profile } from '../domain/index.ts';
-import { checkDistricts, checkFields, checkInhibitions, checkProfiles, checkServices } from './references.ts';
+import type { Asset, Calendar, City, CityControl, CityProblem, District, Profile } from '../domain/index.ts';
+import { BridgesSchema, bridgesOf, checkBridges } from './bridges.ts';
+import { checkCodecs, codecsOf } from './codecs.ts';
+import { checkFormats, FormatsSchema, formatsOf, protosOf } from './formats.ts';
 import {
+  checkAssets,
+  checkDistricts,
+  checkFaultCodes,
+  checkFields,
+  checkInhibitions,
+  checkOwners,
+  checkProfiles,
+  checkPublication,
+  checkServices,
+} from './references.ts';
+import {
+  AssetsSchema,
   CalendarsSchema,
   CityFileSchema,
   DepartmentsSchema,
@@ -37,20 +51,33 @@ export function parseCity(control: CityControl): ParsedCity {
   const services = open('services.yaml', ServicesSchema);
   const calendars = open('calendars.yaml', CalendarsSchema);
   const districts = open('districts.geojson', DistrictsSchema);
+  const formats = open('formats.yaml', FormatsSchema, '{}');
+  const bridges = open('bridges.yaml', BridgesSchema, '{}');
+  const protos = protosOf(control.files);
   const inhibitions = open('inhibitions.yaml', InhibitionsSchema, '[]');
+  const assets = open('assets.geojson', AssetsSchema, '{"type":"FeatureCollection","features":[]}');
 
   if (profiles && metrics) {
     checkProfiles(profiles.source, metrics.source, problems);
+    checkFaultCodes(profiles.source, problems);
     checkFields(profiles.source, metrics.source, problems);
   }
-  if (services && departments && calendars) {
-    checkServices(services.source, { departments: departments.source, calendars: calendars.source }, problems);
+  const codecs = codecsOf(control.files);
+  if (profiles) checkCodecs(profiles.source, profiles.data ?? {}, codecs, problems);
+  if (base && metrics) checkPublication(base.source, metrics.source, problems);
+  if (profiles && departments) checkOwners(profiles.source, departments.source, problems);
+  if (services && departments && calendars && profiles) {
+    const of = { departments: departments.source, calendars: calendars.source, profiles: profiles.source };
+    checkServices(services.source, of, problems);
   }
   if (inhibitions && services && districts) {
     const sources = { services: services.source, districts: districts.source };
     checkInhibitions(inhibitions.source, sources, problems);
   }
+  if (formats?.data) checkFormats(formats.source, formats.data, protos, problems);
+  if (bridges?.data) checkBridges(bridges.source, bridges.data, formats?.data ?? {}, problems);
   if (districts) checkDistricts(districts.source, problems);
+  if (assets && services) checkAssets(assets.source, services.source, problems);
   if (problems.length > 0) return { city: null, problems };
 
   const { name, timezone, accepts, publication, open311 } = base!.data!;
@@ -59,15 +86,19 @@ export function parseCity(control: CityControl): ParsedCity {
     name,
     timezone,
     accepts: { pastMs: accepts.past, aheadMs: accepts.ahead },
-    publication: { licence: publication.licence, coordinateDecimals: publication.coordinate_decimals },
+    publication: publishingOf(publication),
     open311: { jurisdiction: open311.jurisdiction, contact: open311.contact, keyService: open311.key_service },
     metrics: mapOf(metrics!.data!, (metric) => metric),
     profiles: mapOf(profiles!.data!, profileOf),
+    formats: formatsOf(formats!.data!, protos),
+    codecs,
+    bridges: bridgesOf(bridges!.data!),
     departments: mapOf(departments!.data!, (department) => department),
     services: mapOf(services!.data!, serviceOf),
     inhibitions: inhibitionsOf(inhibitions!.data!),
     calendars: new Map(Object.entries(calendars!.data!).map(([id, one]) => [id, calendarOf(id, one, timezone)])),
     districts: new Map(districts!.data!.features.map((feature) => [feature.id, districtOf(feature)])),
+    assets: new Map(assets!.data!.features.map((feature) => [feature.id, assetOf(feature)])),
   };
   return { city, problems: [] };
 }
@@ -77,13 +108,23 @@ export function formatProblems(problems: readonly CityProblem[]): string {
   return problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`).join('\n');
 }
 
+function publishingOf({ coordinate_decimals, ...published }: z.output<typeof CityFileSchema>['publication']) {
+  return { ...published, coordinateDecimals: coordinate_decimals };
+}
+
 function profileOf(written: z.output<typeof ProfilesSchema>[string]): Omit<Profile, 'id'> {
-  const { interval, limits, fields, ...profile } = written;
+  const { interval, limits, fields, invalid, codec: codecs, commands, ...profile } = written;
   return {
     ...profile,
+    codecs,
     intervalMs: interval,
     limits: { messagesPerSecond: limits.messages_per_second, bytesPerSecond: limits.bytes_per_second },
+    invalid: new Map(Object.entries(invalid)),
     fields: new Map(Object.entries(fields)),
+    commands: mapOf(commands, ({ title, parameters, automatic, valid_for }) => ({
+      ...{ title, automatic, validForMs: valid_for },
+      parameters: new Map(Object.entries(parameters)),
+    })),
   };
 }
 
@@ -108,6 +149,11 @@ function calendarOf(id: string, written: z.output<typeof CalendarsSchema>[string
 
 function districtOf({ id, properties, geometry }: z.output<typeof DistrictsSchema>['features'][number]): District {
   return { id, title: properties.title, geometry };
+}
+
+function assetOf({ id, properties, geometry }: z.output<typeof AssetsSchema>['features'][number]): Asset {
+  const [lon, lat] = geometry.coordinates as [number, number];
+  return { id, ...properties, location: { lat, lon } };
 }
 
 function mapOf<T, R>(record: Record<string, T>, make: (value: T) => R): Map<string, R & { id: string }> {

@@ -2,12 +2,18 @@ import { z } from 'zod';
 import {
   DAY_MS,
   DepartmentSchema,
+  type FaultCode,
+  HOUR_MS,
   LocalTextSchema,
+  type Metric,
   MetricSchema,
   MINUTE_MS,
   parseDuration,
   suggest,
 } from '../domain/index.ts';
+import { CodecsSchema } from './codecs.ts';
+import { Values, withoutUnit } from './states.ts';
+import { unless } from './wording.ts';
 
 const LONGEST_MS = 3_650 * DAY_MS;
 
@@ -25,12 +31,6 @@ export function strict<T extends z.ZodRawShape>(
     error: (issue) => (issue.code === 'unrecognized_keys' ? issue.keys.map(hintOf).join('\n') : undefined),
   });
 }
-
-/** Sets the error message for a value of the wrong type; a missing value keeps the message for missing values. */
-export const unless =
-  (message: string) =>
-  ({ input }: { readonly input?: unknown }): string | undefined =>
-    input === undefined ? undefined : message;
 
 /** Parses `15m` into milliseconds; at most ten years. */
 export const Duration = z
@@ -59,7 +59,8 @@ export const Id = z
     'an id has a-z, 0-9, - and _, begins with a letter or digit, and has at most 64',
   );
 
-const Zone = z.string().superRefine((zone, context) => {
+/** The name of an IANA zone. */
+export const Zone = z.string().superRefine((zone, context) => {
   if (isZone(zone)) return;
   const near = suggest(zone, Intl.supportedValuesOf('timeZone'));
   context.addIssue(`"${zone}" is not an IANA zone such as Europe/Berlin${near}`);
@@ -83,6 +84,9 @@ export const CityFileSchema = strict({
   publication: strict({
     licence: z.string().default('CC-BY-4.0'),
     coordinate_decimals: z.number().int().min(0).max(6).default(3),
+    readings: z.array(z.string()).default([]),
+    requests: z.boolean().default(false),
+    shared: strict({ readings: z.boolean().default(true), alerts: z.boolean().default(true) }).prefault({}),
   }).prefault({}),
   open311: strict({
     jurisdiction: z.string().min(1).max(200).nullable().default(null),
@@ -91,18 +95,84 @@ export const CityFileSchema = strict({
   }).prefault({}),
 });
 
-const { unit, min, max } = MetricSchema.shape;
+const { unit, kind, min, max } = MetricSchema.shape;
+
+const REASON = z.string().min(1).max(200).nullable().default(null);
+const MOST_CODES = 64;
+
+/** A fault code as it is written: a value, or values with a reason. */
+const Code = z.union(
+  [
+    z.number(),
+    strict({ value: z.number(), reason: REASON }),
+    strict({ from: z.number(), to: z.number(), reason: REASON }).refine(({ from, to }) => from <= to, {
+      path: ['to'],
+      message: 'from must be at or under to',
+      when: ({ value }) => hasNumbers(value, 'from', 'to'),
+    }),
+  ],
+  { error: unless('a fault code is a number, { value, reason } or { from, to, reason }') },
+);
+const Codes = z
+  .array(Code)
+  .max(MOST_CODES)
+  .default([])
+  .transform((codes) => codes.map(faultCodeOf));
+
+function faultCodeOf(code: z.output<typeof Code>): FaultCode {
+  if (typeof code === 'number') return { from: code, to: code, reason: null };
+  return 'value' in code ? { from: code.value, to: code.value, reason: code.reason } : code;
+}
+
+/** Beyond this a power of ten is no longer a number. */
+const LOUDEST_DB = 300;
 
 /** `metrics.yaml`. */
 export const MetricsSchema = z.record(
   Id,
-  strict({ title: Text, unit: unit.min(1), min, max }).refine((metric) => metric.min < metric.max, {
-    path: ['min'],
-    message: 'min must be below max',
-    // Checked even where other fields have mistakes.
-    when: ({ value }) => hasNumbers(value, 'min', 'max'),
-  }),
+  z.preprocess(
+    withoutUnit,
+    strict({
+      title: Text,
+      unit: unit.min(1),
+      kind: kind.default('gauge'),
+      min,
+      max,
+      invalid: Codes,
+      values: Values.exactOptional(),
+    })
+      .refine((metric) => metric.min < metric.max, {
+        path: ['min'],
+        message: 'min must be below max',
+        // Checked even where other fields have mistakes.
+        when: ({ value }) => hasNumbers(value, 'min', 'max'),
+      })
+      .superRefine((metric, context) => {
+        for (const [path, message] of kindFaults(metric)) context.addIssue({ code: 'custom', path: [path], message });
+      }),
+  ),
 );
+
+/** Yields what of a metric does not go with its kind. */
+function* kindFaults({
+  kind,
+  unit,
+  min,
+  max,
+  values,
+}: Pick<Metric, 'kind' | 'unit' | 'min' | 'max' | 'values'>): Generator<[string, string]> {
+  if (kind === 'state' && values === undefined) yield ['values', 'a state has values: [open, closed, fault]'];
+  if (kind !== 'state' && values !== undefined) yield ['values', 'only a state has values: write kind: state'];
+  if (kind === 'counter' && min !== 0) yield ['min', 'a counter begins at 0: write min: 0'];
+  if (kind === 'angle' && unit !== 'deg') yield ['unit', 'an angle is in degrees: write unit: deg'];
+  if (kind === 'level' && !unit.startsWith('dB')) yield ['unit', 'a level is in decibels: write unit: dB'];
+  if (kind === 'presence' && (unit !== '1' || min !== 0 || max !== 1)) {
+    yield ['kind', 'a presence is true or false: write unit: "1", min: 0, max: 1'];
+  }
+  if (kind === 'level' && (max > LOUDEST_DB || min < -LOUDEST_DB)) {
+    yield ['max', `a level lies between ${-LOUDEST_DB} and ${LOUDEST_DB} dB`];
+  }
+}
 
 function hasNumbers(value: unknown, ...keys: readonly string[]): boolean {
   return keys.every((key) => typeof (value as Record<string, unknown> | null)?.[key] === 'number');
@@ -116,18 +186,62 @@ const Field = z.union([
 
 const Limit = z.number().positive().max(1_000_000_000).nullable().default(null);
 
+const Parameter = strict({
+  type: z.enum(['number', 'integer', 'string', 'boolean'], {
+    error: unless('write number, integer, string or boolean'),
+  }),
+  min: z.number().nullable().default(null),
+  max: z.number().nullable().default(null),
+  enum: z
+    .array(z.union([z.string().max(200), z.number()]))
+    .min(1)
+    .max(64)
+    .nullable()
+    .default(null),
+  optional: z.boolean().default(false),
+}).refine(({ min, max }) => (min ?? Number.NEGATIVE_INFINITY) <= (max ?? Number.POSITIVE_INFINITY), {
+  path: ['min'],
+  message: 'min must be at or under max',
+});
+
+const MOST_COMMANDS = 32;
+const LONGEST_VALID_MS = 366 * 24 * HOUR_MS;
+
+/** Commands of a profile. */
+const Commands = z
+  .record(
+    Id,
+    strict({
+      title: Text,
+      parameters: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/, 'not a name'), Parameter).default({}),
+      automatic: z.boolean().default(false),
+      valid_for: Positive.refine((ms) => ms <= LONGEST_VALID_MS, 'a command is valid for at most 366d').default(
+        HOUR_MS,
+      ),
+    }),
+  )
+  .refine((commands) => Object.keys(commands).length <= MOST_COMMANDS, `at most ${MOST_COMMANDS} commands`)
+  .default({});
+
 /** `profiles.yaml`. */
 export const ProfilesSchema = z.record(
   Id,
   strict({
     title: Text,
+    kind: z.enum(['device', 'gateway'], { error: unless('write device or gateway') }).default('device'),
     metrics: z.array(z.string()).min(1, 'a profile has a metric').max(32, 'a profile has at most 32 metrics'),
     interval: Positive,
     limits: strict({ messages_per_second: Limit, bytes_per_second: Limit }).default({
       messages_per_second: null,
       bytes_per_second: null,
     }),
+    departments: z.array(z.string()).default([]),
+    invalid: z.record(z.string(), Codes).default({}),
+    clock: z.enum(['device', 'receipt'], { error: unless('write device or receipt') }).default('device'),
+    quality: z.boolean().default(false),
+    codec: CodecsSchema,
     fields: z.record(z.string().min(1).max(256), Field).default({}),
+    commands: Commands,
   }),
 );
 
@@ -197,6 +311,41 @@ const Geometry = z.discriminatedUnion(
   ],
   { error: unless('a district is a Polygon or a MultiPolygon') },
 );
+
+const AssetId = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/, 'an id has letters, digits, . _ : - and at most 64 characters');
+const MOST_ASSETS = 20_000;
+
+const AssetPoint = z.object(
+  {
+    type: z.literal('Point', { error: unless('an asset is a Point') }),
+    coordinates: Position.refine(
+      ([lon, lat]) => Math.abs(lon!) <= 180 && Math.abs(lat!) <= 90,
+      'is not [longitude, latitude] in degrees (WGS 84)',
+    ),
+  },
+  { error: unless('an asset is a Point') },
+);
+
+/** `assets.geojson`, which is optional. */
+export const AssetsSchema = z.object({
+  type: z.literal('FeatureCollection'),
+  features: z
+    .array(
+      z.object({
+        type: z.literal('Feature'),
+        id: AssetId,
+        properties: z.object({
+          kind: Id,
+          title: Text.nullable().default(null),
+          services: z.array(z.string()).default([]),
+        }),
+        geometry: AssetPoint,
+      }),
+    )
+    .max(MOST_ASSETS, `a city has at most ${MOST_ASSETS} assets`),
+});
 
 /** `districts.geojson`. Unknown members are allowed (RFC 7946 §6.1). */
 export const DistrictsSchema = z.object({

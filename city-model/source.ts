@@ -86,7 +86,8 @@ function offsetOf(root: Node | null, path: readonly PropertyKey[]): number {
 export function check<T extends z.ZodType>(source: Source, schema: T, problems: CityProblem[]): z.output<T> | null {
   problems.push(...source.problems);
   if (source.problems.length > 0) return null;
-  const parsed = schema.safeParse(source.value ?? {}, { error: wording });
+  // A file is checked once: to compile a function for each schema takes longer than that.
+  const parsed = schema.safeParse(source.value ?? {}, { error: wording, jitless: true });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.flatMap(faultsOf);
   for (const { path, message } of faults.slice(0, MOST_PROBLEMS)) {

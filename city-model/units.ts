@@ -1,13 +1,23 @@
+/** What a unit has besides its factor. */
+interface More {
+  readonly offset?: number;
+  /**
+   * The one quantity of its dimension that it measures. Units of two such quantities do not stand for each other (`%RH`
+   * and `%EL`); each of them converts to and from the units that say nothing of it (`%`).
+   */
+  readonly kind?: string;
+}
+
 /**
  * Units by dimension: `factor names…`, the value in the dimension's smallest unit being `value × factor` (+ offset).
  * Names are those of UCUM, of SenML (RFC 8428 §12.1, RFC 8798) and the common codes of UNECE recommendation 20. Factors
  * are whole numbers where they can be, so that a conversion is one correctly rounded quotient.
  */
-const TABLE: Readonly<Record<string, readonly (readonly [factor: number, names: string, offset?: number])[]>> = {
+const TABLE: Readonly<Record<string, readonly (readonly [factor: number, names: string, more?: More])[]>> = {
   temperature: [
     [1, 'K KEL'],
-    [1, 'Cel CEL °C degC', 273.15],
-    [5 / 9, '[degF] °F degF FAH', (459.67 * 5) / 9],
+    [1, 'Cel CEL °C degC', { offset: 273.15 }],
+    [5 / 9, '[degF] °F degF FAH', { offset: (459.67 * 5) / 9 }],
   ],
   pressure: [
     [1, 'Pa PAL'],
@@ -35,16 +45,20 @@ const TABLE: Readonly<Record<string, readonly (readonly [factor: number, names: 
     [1, 'ppb [ppb] 61'],
     [1_000, 'ppm [ppm] 59'],
     [1_000_000, '/1000 10*-3'],
-    [10_000_000, '% %RH %EL P1 /100'],
+    [10_000_000, '% P1 /100'],
+    [10_000_000, '%RH', { kind: 'relative humidity' }],
+    [10_000_000, '%EL', { kind: 'the charge of a battery' }],
     [1_000_000_000, '/ 1 C62'],
   ],
   'sound level': [
-    [1, 'dB dB(A) dBA dB[A] dB[SPL] 2N'],
-    [10, 'B[SPL] Bspl'],
+    [1, 'dB 2N'],
+    [1, 'dB(A) dBA dB[A]', { kind: 'A-weighted sound level' }],
+    [1, 'dB[SPL]', { kind: 'unweighted sound level' }],
+    [10, 'B[SPL] Bspl', { kind: 'unweighted sound level' }],
   ],
   'power level': [
     [1, 'dBm'],
-    [1, 'dBW', 30],
+    [1, 'dBW', { offset: 30 }],
   ],
   speed: [
     [1, 'mm/h'],
@@ -142,7 +156,9 @@ const TABLE: Readonly<Record<string, readonly (readonly [factor: number, names: 
     [3_600, '1/s /s count/s {count}/s C97'],
   ],
   angle: [
-    [1, 'deg lat lon DD'],
+    [1, 'deg DD'],
+    [1, 'lat', { kind: 'latitude' }],
+    [1, 'lon', { kind: 'longitude' }],
     [180 / Math.PI, 'rad C81'],
   ],
   conductivity: [
@@ -162,14 +178,15 @@ const LONGEST = 32;
 
 interface Unit {
   readonly dimension: string;
+  readonly kind: string | null;
   readonly factor: number;
   readonly offset: number;
 }
 
 const UNITS: ReadonlyMap<string, Unit> = new Map(
   Object.entries(TABLE).flatMap(([dimension, lines]) =>
-    lines.flatMap(([factor, names, offset = 0]) =>
-      names.split(' ').map((name): [string, Unit] => [name, { dimension, factor, offset }]),
+    lines.flatMap(([factor, names, { offset = 0, kind = null } = {}]) =>
+      names.split(' ').map((name): [string, Unit] => [name, { dimension, kind, factor, offset }]),
     ),
   ),
 );
@@ -193,8 +210,12 @@ export function convert(from: string, to: string): Conversion | 'unknown-unit' |
   if (from === to) return NONE;
   const [a, b] = [unitOf(from), unitOf(to)];
   if (a === undefined || b === undefined) return 'unknown-unit';
-  if (a.dimension !== b.dimension) return 'wrong-unit';
+  if (a.dimension !== b.dimension || !isSameKind(a, b)) return 'wrong-unit';
   return { factor: a.factor / b.factor, offset: (a.offset - b.offset) / b.factor };
+}
+
+function isSameKind(a: Unit, b: Unit): boolean {
+  return a.kind === b.kind || a.kind === null || b.kind === null;
 }
 
 /** Returns the converted value, rounded to 15 digits, or to 1e-9 where the scales have different zeros. */
@@ -209,6 +230,7 @@ export function unitFault(from: string, to: string): string {
   const [a, b] = [unitOf(from), unitOf(to)];
   if (a === undefined) return `no conversion from "${from.slice(0, LONGEST)}" to ${to} is known`;
   if (b === undefined) return `no conversion from ${from} to "${to}" is known`;
+  if (a.dimension === b.dimension) return `"${from}" measures ${a.kind}, ${to} measures ${b.kind}`;
   const gas = a.dimension === 'ratio' && b.dimension === 'mass concentration';
   const why = gas ? '; parts by volume become a mass only with the gas, its temperature and pressure' : '';
   return `"${from}" measures ${a.dimension}, ${to} measures ${b.dimension}${why}`;

@@ -1,38 +1,25 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { parseArgs } from 'node:util';
 import { type AuditFault, createAuditReader, verifyAudit } from '../actions/index.ts';
 import { type ActionsControl, type AuditHead, LamppostError } from '../domain/index.ts';
 import { JournalReader } from '../journal/index.ts';
-
-const USAGE = 'lamppost audit verify [--data <data folder or backup>]';
+import type { AUDIT_VERIFY } from './flags.ts';
+import { print } from './output.ts';
+import type { Given } from './spec.ts';
 
 /** `audit verify`: checks the trail of a folder. Returns the exit code: 1 where an entry does not fit. */
-export async function auditCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const { data } = parse(argv);
-  const folder = data ?? environment.LAMPPOST_DATA ?? './data';
-  const { entries, anchors, fault } = verifyFolder(folder);
-  if (fault !== null) {
-    console.log(`audit: entry ${fault.n} does not fit: ${fault.why}`);
-    return 1;
-  }
-  console.log(`audit: ${entries} entries and ${anchors} anchors in the log fit`);
-  return 0;
-}
-
-function parse(argv: readonly string[]): { data?: string | undefined } {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...argv],
-      options: { data: { type: 'string' } },
-      allowPositionals: true,
-    });
-    if (positionals.join(' ') === 'verify') return values;
-  } catch (cause) {
-    throw new LamppostError('config', `${(cause as Error).message}; usage: ${USAGE}`, { cause });
-  }
-  throw new LamppostError('config', `usage: ${USAGE}`);
+export async function auditCommand(
+  { flags }: Given<typeof AUDIT_VERIFY>,
+  environment: NodeJS.ProcessEnv,
+): Promise<number> {
+  const verified = verifyFolder(flags.data ?? environment.LAMPPOST_DATA ?? './data');
+  print(flags.json, verified, ({ entries, anchors, fault }) => [
+    fault === null
+      ? `audit: ${entries} entries and ${anchors} anchors in the log fit`
+      : `audit: entry ${fault.n} does not fit: ${fault.why}`,
+  ]);
+  return verified.fault === null ? 0 : 1;
 }
 
 interface Verified {

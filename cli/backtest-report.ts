@@ -1,34 +1,25 @@
 import type { BacktestProgress, BacktestReport, BacktestSpan, BacktestTotals } from '../rules/index.ts';
+import { createProgress, table } from './output.ts';
 
 const BAR = 30;
 const MOST_ROWS = 50;
 
-interface Screen {
-  readonly isTTY?: boolean;
-  write(text: string): unknown;
-}
-
-/** Shows progress: a bar on a terminal, elsewhere one line for each tenth. */
-export function createProgressBar(screen: Screen): { show(progress: BacktestProgress): void; clear(): void } {
-  let drawn = false;
+/** Shows progress: a bar on a terminal; elsewhere, where it is asked for, one line for each tenth. */
+export function createProgressBar(asked: boolean): { show(progress: BacktestProgress): void; clear(): void } {
+  const { isTTY } = process.stderr;
+  const progress = createProgress(asked);
   let tenths = 0;
   const facts = ({ done, at, readings, incidents }: BacktestProgress) =>
     `${Math.floor(done * 100)} %  ${minute(at)}  ${count(readings, 'reading')}  ${count(incidents, 'incident')}`;
   return {
-    show(progress) {
-      if (screen.isTTY) {
-        const full = Math.round(progress.done * BAR);
-        screen.write(`\r\u001b[K[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${facts(progress)}`);
-        drawn = true;
-      } else if (Math.floor(progress.done * 10) > tenths) {
-        tenths = Math.floor(progress.done * 10);
-        screen.write(`${facts(progress)}\n`);
-      }
+    show(seen) {
+      const full = Math.round(seen.done * BAR);
+      const bar = `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] `;
+      if (!isTTY && Math.floor(seen.done * 10) <= tenths) return;
+      tenths = Math.floor(seen.done * 10);
+      progress.show(`${isTTY ? bar : ''}${facts(seen)}`);
     },
-    clear() {
-      if (drawn) screen.write('\r\u001b[K');
-      drawn = false;
-    },
+    clear: () => progress.clear(),
   };
 }
 
@@ -93,16 +84,6 @@ const more = (left: number) => (left > 0 ? [`… and ${left} more; --json lists 
 function spanText(span: BacktestSpan | null): string {
   if (span === null) return '–';
   return `${minute(span.firedAt)} to ${span.resolvedAt === null ? '(firing)' : minute(span.resolvedAt)}, ${span.severity}`;
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  return rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i]!))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 const minute = (iso: string) => iso.slice(0, 16).replace('T', ' ');

@@ -1,21 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { parseArgs } from 'node:util';
 import { type Config, type LoadedCity, loadCity, readConfig } from '../app/index.ts';
 import { formatProblems } from '../city-model/index.ts';
-import {
-  systemClock as clock,
-  DAY_MS,
-  type HistoryStore,
-  isoOf,
-  LamppostError,
-  parseDuration,
-  type Rule,
-} from '../domain/index.ts';
+import { systemClock as clock, DAY_MS, type HistoryStore, isoOf, LamppostError, type Rule } from '../domain/index.ts';
 import { createInfluxHistory, openDuckdbScan } from '../history/index.ts';
 import { createRuleRecordReader } from '../ingest/index.ts';
-import { createRegistry } from '../registry/index.ts';
+import { createRegistryReader } from '../registry/index.ts';
 import {
   type BacktestOptions,
   type BacktestProgress,
@@ -28,17 +19,10 @@ import {
 } from '../rules/index.ts';
 import { wouldBeTickets } from '../tickets/index.ts';
 import { createProgressBar, printReport } from './backtest-report.ts';
-import { type Client, clientOf, SERVER_FLAGS } from './client.ts';
-
-const HELP = `lamppost backtest <rule.yaml> | --rule <id>   the tickets that a rule would have opened
-
-  --from T --to T    2026-03-01, 2026-03-01T06:00:00Z, or how long ago: 30d (by default from 30d ago to now)
-  --data DIR         data folder of a stopped server (LAMPPOST_DATA, ./data); its InfluxDB where INFLUX_URL is set
-  --city DIR         city folder (LAMPPOST_CITY, ./city)
-  --url URL          run it on a running server instead, with --key or LAMPPOST_ADMIN_KEY
-  --json             print the whole report
-
-A rule in force with the same id and another text runs too, and the difference is printed. Ctrl-C cancels.`;
+import { type Client, clientOf } from './client.ts';
+import type { BACKTEST } from './flags.ts';
+import { pastOf } from './past.ts';
+import type { Given } from './spec.ts';
 
 /** The request on the command line. */
 interface Request {
@@ -53,39 +37,24 @@ interface Request {
 /**
  * `backtest`: on the data of a stopped server, or on a running one. Returns the exit code; 130 where it was cancelled.
  */
-export async function backtestCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: {
-      ...SERVER_FLAGS,
-      rule: { type: 'string' },
-      from: { type: 'string' },
-      to: { type: 'string' },
-      city: { type: 'string' },
-      data: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) {
-    console.log(HELP);
-    return 0;
-  }
-  const request = requestOf(positionals, values);
-  const bar = createProgressBar(process.stderr);
+export async function backtestCommand(
+  { args, flags }: Given<typeof BACKTEST>,
+  environment: NodeJS.ProcessEnv,
+): Promise<number> {
+  const request = requestOf(args, flags);
+  const bar = createProgressBar(flags.progress);
   const cancelled = new AbortController();
   const cancel = () => cancelled.abort(new LamppostError('busy', 'cancelled'));
   process.once('SIGINT', cancel);
   const options = { signal: cancelled.signal, onProgress: bar.show };
   try {
-    const flags = { LAMPPOST_CITY: values.city, LAMPPOST_DATA: values.data };
+    const settings = { LAMPPOST_CITY: flags.city, LAMPPOST_DATA: flags.data };
     const report =
-      values.url === undefined
-        ? await backtestHere(request, configOf(flags, environment), options)
-        : await backtestOver(clientOf(values, environment), request, options);
+      flags.url === undefined
+        ? await backtestHere(request, configOf(settings, environment), options)
+        : await backtestOver(clientOf(flags, environment), request, options);
     bar.clear();
-    if (values.json) console.log(JSON.stringify(report, null, 2));
+    if (flags.json) console.log(JSON.stringify(report, null, 2));
     else printReport(report);
     return 0;
   } catch (error) {
@@ -98,26 +67,16 @@ export async function backtestCommand(argv: readonly string[], environment: Node
   }
 }
 
-function requestOf(
-  [file, ...more]: readonly string[],
-  { rule, from, to }: { rule?: string | undefined; from?: string | undefined; to?: string | undefined },
-): Request {
-  if (more.length > 0 || (file === undefined) === (rule === undefined)) {
+function requestOf([file]: readonly string[], { rule, from, to }: Given<typeof BACKTEST>['flags']): Request {
+  if ((file === undefined) === (rule === undefined)) {
     throw new LamppostError('config', 'backtest: name a file with a rule, or --rule and the id of one in force');
   }
   const nowMs = clock.now();
-  const toMs = to === undefined ? nowMs : timeOf('--to', to, nowMs);
-  const fromMs = from === undefined ? toMs - 30 * DAY_MS : timeOf('--from', from, nowMs);
+  const toMs = to === undefined ? nowMs : pastOf('--to', to, nowMs);
+  const fromMs = from === undefined ? toMs - 30 * DAY_MS : pastOf('--from', from, nowMs);
   if (fromMs >= toMs) throw new LamppostError('config', 'backtest: --from must be before --to');
   const text = file === undefined ? null : readText(file);
   return { text, file: file ?? '', id: rule ?? '', fromMs, toMs };
-}
-
-function timeOf(flag: string, text: string, nowMs: number): number {
-  const ago = parseDuration(text);
-  const ms = ago === null ? Date.parse(text) : nowMs - ago;
-  if (Number.isFinite(ms)) return ms;
-  throw new LamppostError('config', `${flag}: "${text}" is not a time; write 2026-03-01, 2026-03-01T06:00:00Z or 30d`);
 }
 
 function readText(file: string): string {
@@ -193,18 +152,21 @@ function ruleOf({ text, file, id }: Request, { city }: LoadedCity, inForce: read
 }
 
 function devicesIn({ data }: Config) {
-  const file = join(data, 'registry.sqlite');
+  const file = join(data, 'state.sqlite');
   if (!existsSync(file)) {
     throw new LamppostError(
       'config',
       `${data} is not the data folder of a server; set LAMPPOST_DATA or --data, or name a running server with --url`,
     );
   }
-  const registry = createRegistry({ clock }, { path: file }).open();
+  const state = new DatabaseSync(file, { readOnly: true });
   try {
+    if (state.prepare("select 1 from sqlite_schema where name = 'registry_devices'").get() === undefined)
+      throw new LamppostError('config', `${data} is of an earlier version; start the server on it once`);
+    const registry = createRegistryReader(state);
     return backtestDevices((query) => registry.list(query));
   } finally {
-    registry.close();
+    state.close();
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Config, Lamppost, Started } from '../app/index.ts';
 import { LamppostError } from '../domain/index.ts';
-import { isDamage, lacksSpace } from '../store/index.ts';
+import { isDamage, lacksSpace, makeDataFolder } from '../store/index.ts';
 
 /** Returns an error that the user can fix, as one message; null for a bug, whose stack trace is needed. */
 export function operational(error: unknown): LamppostError | null {
@@ -18,10 +18,12 @@ export const exitCodeOf = ({ code }: LamppostError) => (code === 'config' ? 2 : 
 // EX_IOERR and EX_SOFTWARE of sysexits.h.
 const DAMAGED = 74;
 const CRASHED = 70;
+/** As shells have it: 128 and the number of SIGINT. */
+const INTERRUPTED = 130;
 const SPACE_MS = 2_000;
 
 /** A started server in this process. */
-export type Running = Started & Pick<Lamppost, 'reloadCity' | 'stop'>;
+export type Running = Started & Pick<Lamppost, 'reloadCity' | 'reloadCertificates' | 'stop'>;
 
 /**
  * Starts a server in this process. Where a setting, the city or the disk prevents it, prints one line and exits the
@@ -44,11 +46,15 @@ export async function boot(flags: Record<string, string>, environment: NodeJS.Pr
   };
   await untilSpace(config.data);
   const lamppost = createLamppost(config, { log, onCrash });
-  const methods = { reloadCity: () => lamppost.reloadCity(), stop: () => lamppost.stop() };
+  const methods = {
+    reloadCity: () => lamppost.reloadCity(),
+    reloadCertificates: () => lamppost.reloadCertificates(),
+    stop: () => lamppost.stop(),
+  };
   try {
     return [{ ...(await lamppost.start()), ...methods }, config];
   } catch (error) {
-    const known = operational(error);
+    const known = listening(error, config) ?? operational(error);
     if (known === null) throw error;
     console.error(known.message);
     if (known.code === 'damaged') console.error(`which files, and what to do:${LOOK} ${config.data}`);
@@ -56,19 +62,31 @@ export async function boot(flags: Record<string, string>, environment: NodeJS.Pr
   }
 }
 
+const LISTEN: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is taken by another program; stop that one, or choose another port',
+  EACCES: 'needs a right of this user; choose one above 1023, or give the program CAP_NET_BIND_SERVICE',
+  EADDRNOTAVAIL: 'is on an address that this machine does not have; look at MQTT_HOST and HTTP_HOST',
+};
+
+/** Returns the error of a listener, also of another thread, with the setting that would help; null for any other. */
+function listening(error: unknown, { mqtt, http }: Config): LamppostError | null {
+  const { message } = error as Error;
+  const [, code = '', port] = /\blisten (E[A-Z]+)\b.*:(\d+)$/.exec(message) ?? [];
+  const why = LISTEN[code];
+  if (why === undefined) return null;
+  const ports = { MQTT_PORT: mqtt.port, MQTTS_PORT: mqtt.tls?.port, HTTP_PORT: http.port, HTTPS_PORT: http.tls?.port };
+  const setting = Object.entries(ports).find(([, one]) => String(one) === port)?.[0] ?? 'a port';
+  const flag = `--${setting.toLowerCase().replace('_', '-')}`;
+  return new LamppostError('config', `${setting}: port ${port} ${why} (${flag}): ${message}`, { cause: error });
+}
+
 const LOOK = ' lamppost doctor --deep --data';
 
 /** Waits until the disk of a data folder has the space that a start needs; says how much to free. A signal ends it. */
 async function untilSpace(dir: string): Promise<void> {
-  const { mkdirSync } = await import('node:fs');
+  makeDataFolder(dir);
   let said = '';
-  const end = () => process.exit(1);
-  try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-  } catch {
-    // The start says why.
-    return;
-  }
+  const end = () => process.exit(INTERRUPTED);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
   for (let lacks = lacksSpace(dir); lacks !== null; lacks = lacksSpace(dir)) {
     if (lacks !== said) console.error(`${lacks}; it starts by itself then`);
@@ -83,22 +101,30 @@ export function untilAskedToStop(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
-        process.once(signal, () => process.exit(130));
+        process.once(signal, () => process.exit(INTERRUPTED));
         resolve();
       });
     }
   });
 }
 
-/** Reads the city folder again and prints the result. After a mistake the old city stays in force. */
-export async function reload(lamppost: Pick<Running, 'reloadCity'>): Promise<void> {
-  try {
+/** Reads the city folder and the certificates again and prints the results. After a mistake those of before stay. */
+export async function reload(lamppost: Pick<Running, 'reloadCity' | 'reloadCertificates'>): Promise<void> {
+  await attempt('the old city stays in force', async () => {
     const { changed, version } = await lamppost.reloadCity();
-    console.log(
-      changed ? `city folder read again: version ${version.slice(0, 12)} is in force` : 'city folder: no change',
-    );
+    return changed ? `city folder read again: version ${version.slice(0, 12)} is in force` : 'city folder: no change';
+  });
+  await attempt('the certificates of before stay', async () =>
+    (await lamppost.reloadCertificates()) ? 'certificates read again: new connections get them' : null,
+  );
+}
+
+async function attempt(otherwise: string, work: () => Promise<string | null>): Promise<void> {
+  try {
+    const said = await work();
+    if (said !== null) console.log(said);
   } catch (error) {
     if (!(error instanceof LamppostError)) throw error;
-    console.error(`${error.message}\nthe old city stays in force`);
+    console.error(`${error.message}\n${otherwise}`);
   }
 }

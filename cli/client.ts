@@ -1,10 +1,10 @@
-import { LamppostError } from '../domain/index.ts';
-
-/** Flags of every command that talks to a running server. */
-export const SERVER_FLAGS = { url: { type: 'string' }, key: { type: 'string' } } as const;
+import { LamppostError, type Page } from '../domain/index.ts';
+import { readLogin } from './login.ts';
 
 interface Init {
   readonly body?: unknown;
+  /** Sent as they are, in place of a body. */
+  readonly bytes?: Buffer<ArrayBuffer>;
   readonly accept?: string;
   readonly signal?: AbortSignal | undefined;
 }
@@ -13,24 +13,28 @@ interface Init {
 export class Client {
   readonly #url: string;
   readonly #key: string;
+  readonly #keyFrom: string;
 
-  constructor(url: string, key: string) {
+  /** `keyFrom`: where the key was found, for the sentence on a wrong one. */
+  constructor(url: string, key: string, keyFrom = '--key') {
     this.#url = url;
     this.#key = key;
+    this.#keyFrom = keyFrom;
   }
 
   /**
    * Sends a request, with `body` as JSON, and returns the response, whatever its status. Throws `config` where the URL
    * is not valid, `busy` where no server responds, and the signal's reason when it aborts.
    */
-  async send(method: string, path: string, { body, accept, signal }: Init = {}): Promise<Response> {
+  async send(method: string, path: string, { body, bytes, accept, signal }: Init = {}): Promise<Response> {
     if (!URL.canParse(this.#url)) {
       throw new LamppostError('config', `--url: "${this.#url}" is not a URL; write http://host:8080`);
     }
     const headers: Record<string, string> = this.#key === '' ? {} : { authorization: `Bearer ${this.#key}` };
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (accept !== undefined) headers.accept = accept;
-    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const content = bytes ?? (body === undefined ? undefined : JSON.stringify(body));
+    const sent = content === undefined ? {} : { body: content };
     try {
       return await fetch(`${this.#url}${path}`, { method, headers, ...sent, ...(signal && { signal }) });
     } catch (error) {
@@ -49,7 +53,7 @@ export class Client {
   async text(method: string, path: string, body?: unknown): Promise<string> {
     const response = await this.send(method, path, { body });
     const text = await response.text();
-    if (!response.ok) throw this.#problem(text, response.status);
+    if (!response.ok) throw this.problem(text, response.status);
     return text;
   }
 
@@ -64,34 +68,100 @@ export class Client {
    */
   async *events(path: string, body: unknown, signal?: AbortSignal): AsyncGenerator<{ event: string; data: string }> {
     const response = await this.send('POST', path, { body, accept: 'text/event-stream', signal });
-    if (!response.ok) throw this.#problem(await response.text(), response.status);
+    if (!response.ok) throw this.problem(await response.text(), response.status);
     let rest = '';
     for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
       const blocks = (rest + text).split('\n\n');
       rest = blocks.pop()!;
       for (const block of blocks) {
         const event = eventOf(block);
-        if (event.event === 'problem') throw this.#problem(event.data, response.status);
+        if (event.event === 'problem') throw this.problem(event.data, response.status);
         yield event;
       }
     }
     throw new LamppostError('busy', `${this.#url} closed the connection before the end`, { retryable: true });
   }
 
-  #problem(text: string, status: number): LamppostError {
-    return new LamppostError('invalid', detailOf(text) ?? `${this.#url} responds ${status}: ${text.slice(0, 200)}`);
+  /** Returns the error of a response that is none of success. */
+  problem(text: string, status: number): LamppostError {
+    const detail = detailOf(text);
+    if (status === 401 && detail !== undefined) return new LamppostError('invalid', this.#unauthorized(detail));
+    return new LamppostError('invalid', detail ?? `${this.#url} responds ${status}: ${text.slice(0, 200)}`);
+  }
+
+  #unauthorized(detail: string): string {
+    if (this.#key === '')
+      return `${this.#url} needs a key: write --key, set LAMPPOST_KEY, or run lamppost login (${detail})`;
+    return `${this.#url} does not accept the key of ${this.#keyFrom}: ${detail}`;
   }
 }
 
+/** What a command that talks to a running server was given. */
+interface Where {
+  readonly url?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+/** Returns where the server is: `--url`, LAMPPOST_URL, the saved login, or HTTP_PORT of this machine. */
+export function urlOf({ url }: Where, environment: NodeJS.ProcessEnv): string {
+  const port = Number(environment.HTTP_PORT) || 8080;
+  const found = url ?? environment.LAMPPOST_URL ?? readLogin(environment)?.url ?? `http://127.0.0.1:${port}`;
+  return found.replace(/\/+$/, '');
+}
+
 /**
- * Makes the client of a command: `--url`, by default port 8080 of this machine, and `--key`, by default
+ * Makes the client of a command. The key is that of `--key`, LAMPPOST_KEY, LAMPPOST_ADMIN_KEY, or of the saved login,
+ * which is for its own server only. Where the saved login says where the server is, its key is before
  * LAMPPOST_ADMIN_KEY.
  */
-export function clientOf(
-  { url = 'http://127.0.0.1:8080', key }: { url?: string | undefined; key?: string | undefined },
+export function clientOf(where: Where, environment: NodeJS.ProcessEnv): Client {
+  const { api, key, from } = loginFor(where, environment);
+  return new Client(api, key, from);
+}
+
+/** Returns the address of the server, the key, and where the key was found. */
+export function loginFor(where: Where, environment: NodeJS.ProcessEnv) {
+  const api = urlOf(where, environment);
+  const { LAMPPOST_URL, LAMPPOST_KEY, LAMPPOST_ADMIN_KEY } = environment;
+  if (where.key !== undefined) return { api, key: where.key, from: '--key' };
+  if (LAMPPOST_KEY !== undefined) return { api, key: LAMPPOST_KEY, from: 'LAMPPOST_KEY' };
+  // It is the key of this machine's server, not of one that somebody logged in to elsewhere.
+  const isNamed = where.url !== undefined || LAMPPOST_URL !== undefined;
+  if (LAMPPOST_ADMIN_KEY !== undefined && (isNamed || readLogin(environment) === null))
+    return { api, key: LAMPPOST_ADMIN_KEY, from: 'LAMPPOST_ADMIN_KEY' };
+  const login = readLogin(environment);
+  return login?.url === api ? { api, key: login.key, from: 'the saved login' } : { api, key: '', from: '--key' };
+}
+
+type Asked = readonly [method: string, path: string, body?: unknown];
+
+interface Asking {
+  readonly flags: { readonly url: string | undefined; readonly key: string | undefined };
+}
+
+/** Sends a request and prints the response, which is JSON, or `done` where it is empty. Returns the exit code. */
+export async function requestAndPrint(
+  { flags }: Asking,
   environment: NodeJS.ProcessEnv,
-): Client {
-  return new Client(url, key ?? environment.LAMPPOST_ADMIN_KEY ?? '');
+  [method, path, body]: Asked,
+): Promise<number> {
+  console.log((await clientOf(flags, environment).text(method, path, body)) || 'done');
+  return 0;
+}
+
+/** Returns all items of a list, page by page. */
+export async function allOf<T>(client: Client, path: string): Promise<T[]> {
+  const found: T[] = [];
+  const sign = path.includes('?') ? '&' : '?';
+  for (let after: string | null = ''; after !== null; ) {
+    const page: Page<T> = await client.json(
+      'GET',
+      `${path}${sign}limit=1000${after && `&after=${encodeURIComponent(after)}`}`,
+    );
+    found.push(...page.items);
+    after = page.next;
+  }
+  return found;
 }
 
 /** Reads one server-sent event: its last `event:` and its `data:` lines. */

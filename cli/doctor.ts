@@ -1,40 +1,66 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { type Examination, examine, loadCity, readConfig } from '../app/index.ts';
+import {
+  adviceOn,
+  type Config,
+  type Examination,
+  examine,
+  type ListedKey,
+  loadCity,
+  readConfig,
+  type Seen,
+} from '../app/index.ts';
 import { LamppostError } from '../domain/index.ts';
-import { Client } from './client.ts';
+import { Client, clientOf, urlOf } from './client.ts';
+import type { DOCTOR } from './flags.ts';
+import { print } from './output.ts';
+import type { Given } from './spec.ts';
 
-/**
- * `doctor`: checks settings, city folder and server, each on its own, and prints everything that is wrong. Returns the
- * exit code: 2 where the settings have mistakes, 1 where something else is wrong.
- */
-export async function doctor(
-  { URL: url, ...flags }: Record<string, string>,
-  environment: NodeJS.ProcessEnv,
-): Promise<number> {
-  const given = { ...environment, ...flags };
-  const settings = await check(() => {
-    readConfig(environment, flags);
-    return 'settings: well';
-  });
-  const city = await check(() => describeCity(given.LAMPPOST_CITY ?? './city'));
-  const server = await check(() => describeServer(url ?? `http://127.0.0.1:${given.HTTP_PORT ?? 8080}`));
-  if (!settings) return 2;
-  return city && server ? 0 : 1;
+type Asking = Given<typeof DOCTOR>;
+
+/** One thing that was checked: a sentence on how it is, and whether that is well. */
+interface Checked {
+  readonly what: 'settings' | 'city' | 'server';
+  readonly well: boolean;
+  readonly said: string;
 }
 
 /**
- * `doctor --deep`: reads every file of a data folder or a backup. Returns 0 where nothing is wrong, 1 where something is.
+ * `doctor`: checks settings, city folder and server, each on its own, and prints everything that is wrong, and what may
+ * be wrong with the deployment. With --deep it reads every file of a data folder or a backup instead. Returns the exit
+ * code: 2 where the settings have mistakes, 1 where something else is wrong.
  */
-export async function deepDoctor(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const options = { deep: { type: 'boolean' }, json: { type: 'boolean' }, data: { type: 'string' } } as const;
-  const { values } = parseArgs({ args: [...argv], options });
-  const dir = resolve(values.data ?? environment.LAMPPOST_DATA ?? './data');
+export async function doctor({ flags, settings }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
+  const given = { ...environment, ...settings };
+  if (flags.deep) return deepDoctor(flags.json, given.LAMPPOST_DATA);
+  let config: Config | null = null;
+  const checks = [
+    await check('settings', () => {
+      config = readConfig(environment, settings);
+      return 'settings: well';
+    }),
+    await check('city', () => describeCity(given.LAMPPOST_CITY ?? './city')),
+  ];
+  const url = urlOf(flags, given);
+  const client = clientOf({ url }, { ...environment, LAMPPOST_ADMIN_KEY: given.LAMPPOST_ADMIN_KEY });
+  const server = await check('server', () => describeServer(url));
+  const seen = server.well ? await look(client) : { clock: null, keys: null };
+  const advice = config === null ? [] : adviceOn(config, seen, Date.now());
+  print(flags.json, { checks: [...checks, server], advice }, (found) => [
+    ...found.checks.map(({ said }) => said),
+    ...advice.map(({ about, problem, todo }) => `${about}: ${problem}\n  ${todo}`),
+    ...(server.well && seen.keys === null ? ['keys: not looked at; set LAMPPOST_KEY to a key that may read them'] : []),
+  ]);
+  if (!checks[0]!.well) return 2;
+  return [...checks, server].every(({ well }) => well) ? 0 : 1;
+}
+
+/** Reads every file of a data folder or a backup. Returns 0 where nothing is wrong, 1 where something is. */
+async function deepDoctor(json: boolean, data = './data'): Promise<number> {
+  const dir = resolve(data);
   if (!existsSync(dir)) throw new LamppostError('config', `--data: there is no folder ${dir}`);
   const found = await examine(dir, (line) => console.error(line));
-  if (values.json) console.log(JSON.stringify(found, null, 2));
-  else for (const line of report(found)) console.log(line);
+  print(json, found, report);
   return found.findings.length === 0 ? 0 : 1;
 }
 
@@ -44,16 +70,22 @@ function report({ dir, kind, inUse, read, findings }: Examination): string[] {
   return [`${dir}: a ${kind}`, ...(inUse === null ? [] : [inUse]), ...found, end];
 }
 
-/** Prints the result of a check; returns false where it found a mistake. */
-async function check(describe: () => string | Promise<string>): Promise<boolean> {
+/** Says how something is; a known error is a mistake in it. */
+async function check(what: Checked['what'], describe: () => string | Promise<string>): Promise<Checked> {
   try {
-    console.log(await describe());
-    return true;
+    return { what, well: true, said: await describe() };
   } catch (error) {
     if (!(error instanceof LamppostError)) throw error;
-    console.log(error.message);
-    return false;
+    return { what, well: false, said: error.message };
   }
+}
+
+async function look(client: Client): Promise<Seen> {
+  const { headers } = await client.send('GET', '/health');
+  const clock = { serverMs: Date.parse(headers.get('date') ?? ''), hereMs: Date.now() };
+  const response = await client.send('GET', '/api/v1/keys');
+  const keys = response.ok ? ((await response.json()) as { items: ListedKey[] }).items : null;
+  return { clock: Number.isNaN(clock.serverMs) ? null : clock, keys };
 }
 
 async function describeCity(folder: string): Promise<string> {
@@ -63,9 +95,13 @@ async function describeCity(folder: string): Promise<string> {
 
 async function describeServer(url: string): Promise<string> {
   const response = await new Client(url, '').send('GET', '/ready');
-  const { ready, reasons } = (await response.json().catch((cause: unknown) => {
+  const {
+    ready,
+    reasons,
+    notes = [],
+  } = (await response.json().catch((cause: unknown) => {
     throw new LamppostError('busy', `server: ${url}/ready does not respond as Lamppost does`, { cause });
-  })) as { ready: boolean; reasons: string[] };
+  })) as { ready: boolean; reasons: string[]; notes?: string[] };
   if (!ready) throw new LamppostError('busy', `server: not ready: ${reasons.join('; ')}`);
-  return 'server: ready';
+  return ['server: ready', ...notes.map((note) => `  note: ${note}`)].join('\n');
 }

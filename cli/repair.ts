@@ -1,33 +1,27 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { type Repaired, repair } from '../app/index.ts';
 import { LamppostError } from '../domain/index.ts';
-
-const OPTIONS = {
-  data: { type: 'string' },
-  backup: { type: 'string' },
-  'pass-over': { type: 'boolean' },
-  yes: { type: 'boolean' },
-  json: { type: 'boolean' },
-} as const;
+import type { REPAIR } from './flags.ts';
+import { createProgress, print } from './output.ts';
+import type { Given } from './spec.ts';
 
 /**
  * `repair`: makes what is damaged in a data folder anew from a backup and the log. Without --yes it only says what it
  * would do. Returns 0 where nothing is wrong at its end, 1 otherwise.
  */
-export async function repairCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const { values } = parseArgs({ args: [...argv], options: OPTIONS });
-  const dir = resolve(values.data ?? environment.LAMPPOST_DATA ?? './data');
+export async function repairCommand({ flags }: Given<typeof REPAIR>, environment: NodeJS.ProcessEnv): Promise<number> {
+  const progress = createProgress(flags.progress);
+  const dir = resolve(flags.data ?? environment.LAMPPOST_DATA ?? './data');
   if (!existsSync(dir)) throw new LamppostError('config', `--data: there is no folder ${dir}`);
   const repaired = await repair(dir, {
-    backup: values.backup === undefined ? null : resolve(values.backup),
-    passOver: values['pass-over'] === true,
-    act: values.yes === true,
-    progress: (line) => console.error(line),
+    backup: flags.backup === undefined ? null : resolve(flags.backup),
+    passOver: flags['pass-over'],
+    act: flags.yes,
+    progress: progress.show,
   });
-  if (values.json) console.log(JSON.stringify(repaired, null, 2));
-  else for (const line of report(repaired, values.yes === true)) console.log(line);
+  progress.clear();
+  print(flags.json, repaired, () => report(repaired, flags.yes));
   return repaired.findings.length === 0 ? 0 : 1;
 }
 

@@ -4,22 +4,33 @@ import { type LoadedCity, loadCity } from '../app/index.ts';
 import { formatProblems, readRuleTests } from '../city-model/index.ts';
 import { type CityFile, LamppostError } from '../domain/index.ts';
 import { type CaseResult, rulesJsonSchema, testRules } from '../rules/index.ts';
+import type { RULES_FOLDER } from './flags.ts';
+import { print } from './output.ts';
+import type { Given } from './spec.ts';
 
-const USAGE = 'rules: write test, check or schema; see lamppost help';
+type Asking = Given<typeof RULES_FOLDER>;
 
-/** `rules test|check|schema`: for authors of rules. Returns the exit code. */
-export async function rulesCommand(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const [verb, path = environment.LAMPPOST_CITY ?? './city', ...more] = argv;
-  if (more.length > 0) throw new LamppostError('config', `rules ${verb}: write one folder; found ${argv.length - 1}`);
-  if (verb === 'schema' && argv.length === 1) {
-    console.log(JSON.stringify(rulesJsonSchema(), null, 2));
-    return 0;
-  }
-  if (verb !== 'test' && verb !== 'check') throw new LamppostError('config', USAGE);
-  const { folder, under } = placeOf(path);
-  const city = await loadCity(folder);
-  const tests = await readRuleTests(folder);
-  return verb === 'test' ? test(city, tests, under) : check(city, tests, under);
+/** `rules schema`: prints the JSON Schema of rule files, for editors. */
+export async function rulesSchema(): Promise<number> {
+  console.log(JSON.stringify(rulesJsonSchema(), null, 2));
+  return 0;
+}
+
+/** `rules check`: looks for mistakes. Returns the exit code. */
+export async function rulesCheck({ args, flags }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
+  const { loaded, tests, under } = await read(args, environment);
+  return check(loaded, tests, under, flags.json);
+}
+
+/** `rules test`: runs the tests beside the rules. Returns the exit code: 1 where one fails. */
+export async function rulesTest({ args, flags }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
+  const { loaded, tests, under } = await read(args, environment);
+  return test(loaded, tests, under, flags.json);
+}
+
+async function read([path]: readonly string[], environment: NodeJS.ProcessEnv) {
+  const { folder, under } = placeOf(path ?? environment.LAMPPOST_CITY ?? './city');
+  return { under, loaded: await loadCity(folder), tests: await readRuleTests(folder) };
 }
 
 interface Place {
@@ -45,30 +56,40 @@ function placeOf(path: string): Place {
 
 const isUnder = (under: string) => (file: string) => under === '' || file === under || file.startsWith(`${under}/`);
 
-function check({ rules }: LoadedCity, files: readonly CityFile[], under: string): number {
+function check({ rules, warnings }: LoadedCity, files: readonly CityFile[], under: string, json: boolean): number {
   const chosen = rules.filter(({ origin }) => isUnder(under)(origin.replace(/^file:/, '')));
   const tests = files.filter(({ path }) => isUnder(under)(path));
-  console.log(`${chosen.length} ${plural('rule', chosen.length)}, no mistakes; ${tests.length} with tests`);
+  const doubts = warnings.filter(({ file }) => isUnder(under)(file));
+  if (doubts.length > 0 && !json) console.log(formatProblems(doubts));
+  const warned = doubts.length === 0 ? '' : `, ${doubts.length} ${plural('warning', doubts.length)}`;
+  print(json, { rules: chosen.map(({ id }) => id), warnings: doubts, tests: tests.length }, () => [
+    `${chosen.length} ${plural('rule', chosen.length)}, no mistakes${warned}; ${tests.length} with tests`,
+  ]);
   return 0;
 }
 
-function test({ city, rules }: LoadedCity, files: readonly CityFile[], under: string): number {
+function test({ city, rules }: LoadedCity, files: readonly CityFile[], under: string, json: boolean): number {
   // The path of a rule file means the tests beside it.
   const testPath = /(?<!\.test)\.ya?ml$/.test(under) ? under.replace(/\.ya?ml$/, '.test.yaml') : under;
   const wanted = files.filter(({ path }) => isUnder(testPath)(path));
   const { cases, problems } = testRules(wanted, { city, rules });
-  for (const one of cases) console.log(lineOf(one));
-  if (problems.length > 0) console.log(formatProblems(problems));
   const failed = cases.filter(({ failures }) => failures.length > 0).length;
-  const checks = cases.reduce((sum, one) => sum + one.checks, 0);
-  const wrong = problems.length === 0 ? '' : `, ${problems.length} ${plural('mistake', problems.length)} in test files`;
-  const tested = new Set(cases.map(({ rule }) => rule)).size;
-  console.log(
-    `${cases.length - failed} passed, ${failed} failed${wrong} (${checks} ${plural('check', checks)}, ${tested} of ${rules.length} rules)`,
-  );
-  if (cases.length + problems.length === 0)
-    console.log(`no ${basename(testPath) || 'rules'} with tests: write *.test.yaml`);
+  print(json, { passed: cases.length - failed, failed, problems, cases }, () => [
+    ...cases.map(lineOf),
+    ...(problems.length > 0 ? [formatProblems(problems)] : []),
+    sumOf(cases, failed, { problems: problems.length, rules: rules.length }),
+    ...(cases.length + problems.length === 0
+      ? [`no ${basename(testPath) || 'rules'} with tests: write *.test.yaml`]
+      : []),
+  ]);
   return failed + problems.length > 0 ? 1 : 0;
+}
+
+function sumOf(cases: readonly CaseResult[], failed: number, all: { problems: number; rules: number }): string {
+  const checks = cases.reduce((sum, one) => sum + one.checks, 0);
+  const wrong = all.problems === 0 ? '' : `, ${all.problems} ${plural('mistake', all.problems)} in test files`;
+  const tested = new Set(cases.map(({ rule }) => rule)).size;
+  return `${cases.length - failed} passed, ${failed} failed${wrong} (${checks} ${plural('check', checks)}, ${tested} of ${all.rules} rules)`;
 }
 
 function lineOf({ file, name, failures, leftOut, checks }: CaseResult): string {

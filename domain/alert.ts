@@ -45,11 +45,17 @@ const WindowSchema = z.object({
       'Readings in it; 0 for `absent` and `fault`; devices of the group for `quorum`, groups that would fire for `limit`',
     ),
   value: z.number().nullable().describe('The value at the transition; null while unknown'),
-  op: z.enum(['above', 'below', 'outside', 'equals']),
+  op: z.enum(['above', 'below', 'outside', 'equals', 'is', 'is_not']),
   threshold: z
     .union([z.number(), z.tuple([z.number(), z.number()]).readonly()])
     .nullable()
     .describe('For an anomaly the usual value minus and plus the allowed deviation; null while unknown'),
+  states: z
+    .array(z.string())
+    .readonly()
+    .exactOptional()
+    .describe('For `is` and `is_not`: what the state is compared with'),
+  state: z.string().exactOptional().describe('The name of `value`, where that is a value of a state'),
 });
 
 /** The readings and the value behind a transition. */
@@ -76,6 +82,15 @@ export const EvidenceSchema = z
   .meta({ id: 'Evidence', description: 'The readings and the value behind an alert' });
 export type Evidence = ShapeOf<typeof EvidenceSchema>;
 
+/** Why an alert ended, where its condition did not end it. The names are in events: they are only added. */
+export const END_CAUSES = {
+  'rule-changed': 'the rule was changed; it no longer holds',
+  'rule-removed': 'the rule is gone',
+  'rule-left': 'the rule no longer applies to it',
+  'device-revoked': 'the device was revoked',
+} as const;
+export type EndCause = keyof typeof END_CAUSES;
+
 /**
  * One change of one alert, the only output of the engine: the same journal gives the same transitions, byte for byte.
  * `firing` → `firing` is an escalation. `cancelled` is a pending alert whose condition ended before it fired: it has no
@@ -100,6 +115,8 @@ export interface Transition {
   readonly value: number | null;
   readonly severity: Severity;
   readonly evidence: Evidence;
+  /** Why it ended, where its condition did not end it. */
+  readonly because?: EndCause;
 }
 
 /** An alert as the API shows it. Times in ISO 8601 UTC. */
@@ -121,3 +138,8 @@ export const AlertSchema = z
   })
   .meta({ id: 'Alert', description: 'The alert of a rule and a group' });
 export type Alert = ShapeOf<typeof AlertSchema>;
+
+/** Reports whether an alert fires because nothing comes any more: its condition says so, or its rule is about silence. */
+export function saysSilent({ evidence }: Pick<Transition, 'evidence'>): boolean {
+  return evidence.window?.fn === 'absent';
+}

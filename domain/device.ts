@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Calibration } from './calibration.ts';
 import type { ShapeOf } from './schema.ts';
 
 /** Pattern of a device id, which is also a topic level, an MQTT user name and a client id. */
@@ -24,5 +25,12 @@ export const DeviceSchema = z.strictObject({
   name: z.string().min(1).max(200).exactOptional(),
   location: PlaceSchema.exactOptional(),
   tags: TagsSchema.exactOptional(),
+  /** The device that publishes for it; its profile is of kind gateway. */
+  gateway: z.string().regex(DEVICE_ID, 'the id of a gateway').exactOptional(),
+  /** The asset that it sits on or measures: an id of the city's assets. */
+  asset: z.string().min(1).max(64).exactOptional(),
 });
-export type Device = ShapeOf<typeof DeviceSchema>;
+export type Device = ShapeOf<typeof DeviceSchema> & {
+  /** In the order in which they were made: of several for one time the last one counts. Absent: none. */
+  readonly calibrations?: readonly Calibration[];
+};

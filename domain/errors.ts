@@ -6,14 +6,19 @@ export const REASONS = {
   'wrong-shape': 'the payload is well-formed, but its fields are not those of the format',
   'unknown-topic': 'no decoder is registered for this topic',
   'unknown-device': 'no device of this id is registered',
+  'not-your-device': 'the sender may not publish for this device',
+  'device-suspended': 'the device is suspended until somebody resumes it',
   'unknown-profile': 'the city folder does not describe the profile of this device',
   'unknown-metric': 'the profile of this device does not measure this metric',
   'unknown-unit': 'no conversion is known for the unit of the value',
   'wrong-unit': 'the unit of the value measures another quantity than the metric does',
   'not-decoded': 'the network server sent the raw frame only: no codec made fields of it',
   simulated: 'the network server marks the uplink as simulated: no device measured it',
+  'bad-quality': 'the message says that the value is not good',
   ambiguous: 'another value of the same reading stands for the same metric',
   'not-a-number': 'the value is not a finite number',
+  'fault-code': 'the value is one by which a sensor says that it could not measure',
+  'unknown-value': 'the state has no value of this name or code',
   'out-of-range': 'the value lies outside the minimum and maximum of its metric',
   'bad-timestamp': 'the timestamp is neither ISO 8601 nor epoch milliseconds',
   'too-old': 'the timestamp is further in the past than the city accepts',
@@ -38,9 +43,10 @@ export interface Rejection {
 /** Why a connection or a message of an MQTT client was refused, ended or delayed: for clients what `REASONS` is for data. */
 export const MQTT_REASONS = {
   'wrong-credentials': 'the user name or the secret is wrong',
+  'device-suspended': 'the device is suspended until somebody resumes it',
   'nameless-session': 'a client without a client id asked to keep its session',
   'client-id-of-another': 'the client id of a device is its id',
-  'protocol-version': 'Lamppost speaks MQTT 3.1 and 3.1.1',
+  'protocol-version': 'Lamppost speaks MQTT 3.1, 3.1.1 and 5',
   'too-many-connections': 'this key, this address or the server has reached its limit of connections',
   'too-many-connects': 'this address opens connections faster than it may',
   'gave-way': 'the connection waited longest without a login where all places for such connections were taken',
@@ -59,11 +65,16 @@ export const MQTT_REASONS = {
   'network-servers-do-not-subscribe': 'a key of a network server only publishes',
   'citizen-apps-do-not-subscribe': "a key of a citizens' app uses HTTP",
   'not-your-department': 'the topic is that of another department',
+  'not-your-right': 'the role or the scopes of the key do not allow this topic',
   'too-many-sessions': 'the key has reached its limit of kept sessions, and all of them are connected',
   'too-many-filters': 'the connection has reached its limit of subscriptions',
+  'too-many-levels': 'a topic filter has 100 levels at most',
   'packet-too-large': 'the packet is larger than the server accepts',
   'malformed-length': 'the length of the packet is malformed (MQTT 3.1.1 §2.2.3)',
-  'protocol-error': 'the client broke the protocol, did not answer in time or sent what cannot be read',
+  'protocol-error': 'the client broke the protocol, or sent what cannot be read',
+  'keep-alive-timeout': 'the client was silent for one and a half times its keep alive',
+  'taken-over': 'the client logged in once more: it has one connection',
+  'secret-ended': 'the device or key is suspended or revoked, or its secret no longer valid',
   'not-stored': 'the disk or the journal did not take the message in time',
   'slow-reader': 'the client did not read what it subscribed to',
   gone: 'the client has closed its connection',
@@ -87,17 +98,68 @@ export type RuleRefusal = keyof typeof RULE_REFUSALS;
 export const TICKET_REFUSALS = {
   'wrong-status': 'the ticket is in a status from which this is not possible',
   'not-your-ticket': "the ticket is another department's: it was neither offered nor assigned to you",
-  'not-your-role': 'a key of this role does not act on tickets',
+  'not-your-role': 'the role or the scopes of the key do not allow this',
+  'not-your-department': 'it is about another department than that of the key',
+  'not-a-department': 'who reported a ticket is for departments of the city, not for contractors and groups',
   'not-offered': 'the ticket is not offered to you',
   'ticket-changed': 'the ticket has changed since the version that was asked for',
   'unknown-party': 'the city has no department, contractor or group of this id',
   'same-department': "the ticket is already this department's",
   'parts-open': 'parts of the ticket are still open',
   superseded: 'another ticket is open for the same alert',
+  'whole-ended': 'the ticket that this is a part of has ended: reopen that first',
+  'goes-along': 'the ticket reports what another one is about, and goes with that: hand that over',
+  'alerts-fire': 'an alert of the ticket fires with a higher severity',
+  'no-severity': 'no severity was named',
   'already-rated': 'the ticket was rated',
   'not-the-reporter': 'the token is not that of the one who reported it',
+  'too-late': 'the time in which its reporter may say that it is not fixed is over',
+  'too-often': 'its reporter wrote as often as one may in a day',
 } as const;
 export type TicketRefusal = keyof typeof TICKET_REFUSALS;
+
+/** Why a change of a device or key is refused: for the registry what `REASONS` is for data. */
+export const REGISTRY_REFUSALS = {
+  'id-taken': 'a device or key has this id',
+  'device-changed': 'the device has changed since the version that was asked for',
+  'key-changed': 'the key has changed since the version that was asked for',
+  'key-ended': 'the key was revoked, or has expired',
+  'device-suspended': 'the device is suspended until somebody resumes it',
+  'wrong-claim-code': 'the claim code is wrong, was used, or has expired',
+} as const;
+export type RegistryRefusal = keyof typeof REGISTRY_REFUSALS;
+
+/** Why somebody was not let in, or a change of a person was refused: for people what `REASONS` is for data. */
+export const PERSON_REFUSALS = {
+  'wrong-password': 'the e-mail address or the password is wrong',
+  'code-needed': 'the password is right; send the code of the authenticator as well',
+  'wrong-code': 'the code of the authenticator is wrong, or was used already',
+  'link-used': 'the link was used, or is too old; ask for a new one',
+  'no-role': 'the provider knows the person, but gives no role for Lamppost',
+  'person-removed': 'the person was removed',
+  'person-changed': 'the person has changed since the version that was asked for',
+  'email-taken': 'another person has this e-mail address',
+  'not-an-admin': 'only an admin changes people, and each person their own password and codes',
+  'provider-failed': 'the OIDC provider did not confirm who signs in',
+  'cross-site': 'another website sent the request',
+} as const;
+
+/** A reason why somebody was not let in, or a change of a person was refused. */
+export type PersonRefusal = keyof typeof PERSON_REFUSALS;
+
+/** Why a command to a device, or what it is wanted to be, was refused. */
+export const COMMAND_REFUSALS = {
+  'unknown-command': 'the profile of the device declares no such command',
+  'wrong-parameters': 'the parameters are not those that the profile declares',
+  'not-valid': 'the command would be over before it began, or valid for longer than a year',
+  'command-ended': 'the command has ended already',
+  'desired-changed': 'the desired state has changed since the version that was asked for',
+  'too-much': 'the state is larger than it may be',
+} as const;
+export type CommandRefusal = keyof typeof COMMAND_REFUSALS;
+
+/** A reason why something that somebody asked for was refused. */
+type Refusal = RuleRefusal | TicketRefusal | RegistryRefusal | PersonRefusal | CommandRefusal;
 
 /** Stable codes of operational faults. */
 export type ErrorCode =
@@ -127,8 +189,8 @@ export class LamppostError extends Error {
   readonly retryable: boolean;
   /** How long the other side asked to wait before a retry, ms; 0 where it did not. */
   readonly retryAfterMs: number;
-  /** Why a change of a rule or an action on a ticket was refused; null for other faults. */
-  readonly reason: RuleRefusal | TicketRefusal | null;
+  /** Why what somebody asked for was refused; null for other faults. */
+  readonly reason: Refusal | null;
   /** Every mistake with its place, where the fault is in a text. */
   readonly problems: readonly CityProblem[];
 
@@ -139,7 +201,7 @@ export class LamppostError extends Error {
       retryable?: boolean;
       retryAfterMs?: number;
       cause?: unknown;
-      reason?: RuleRefusal | TicketRefusal;
+      reason?: Refusal;
       problems?: readonly CityProblem[];
     } = {},
   ) {

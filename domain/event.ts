@@ -1,15 +1,21 @@
+import { COMMAND_STATES } from './device-command.ts';
 import { HISTORY_ACTIONS } from './ticket.ts';
 
 /** The types of all events that Lamppost emits. */
 export const EVENT_TYPES = [
   'city.lamppost.alert.firing',
   'city.lamppost.alert.resolved',
+  'city.lamppost.silence.created',
+  'city.lamppost.silence.matched',
   'city.lamppost.silence.ending',
+  'city.lamppost.silence.ended',
   'city.lamppost.clock.stepped',
   'city.lamppost.clock.doubted',
   ...HISTORY_ACTIONS.map((action) => `city.lamppost.ticket.${action}` as const),
   'city.lamppost.session.dropped',
   'city.lamppost.login.failing',
+  ...COMMAND_STATES.map((state) => `city.lamppost.command.${state}` as const),
+  'city.lamppost.desired.changed',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -19,7 +25,10 @@ export interface CloudEvent {
   readonly id: string;
   readonly source: '/lamppost';
   readonly type: EventType;
-  /** `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}`, `logins/{source}` or `clock`. */
+  /**
+   * `alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}`, `logins/{source}`,
+   * `commands/{device}/{command}`, `desired/{device}` or `clock`.
+   */
   readonly subject: string;
   /** ISO 8601 UTC, engine time. */
   readonly time: string;
@@ -62,12 +71,15 @@ export interface SessionDrop {
   readonly toMs: number;
 }
 
-/** Logins over MQTT that were refused, from one source, added up since the first within ten minutes of the next. */
+/**
+ * Logins over MQTT, or of people over HTTP, that were refused, from one source, added up since the first within ten
+ * minutes of the next.
+ */
 export interface LoginsFailing {
   readonly id: string;
   /** The IPv4 address, or the /64 of the IPv6 address, from which they came. */
   readonly source: string;
-  /** The device or key whose name was given; null where they gave many names, or names of nobody. */
+  /** The device, key or person (`person:<id>`) whose name was given; null: many names, or names of nobody. */
   readonly user: string | null;
   readonly failures: number;
   /** The first and the last time, epoch milliseconds. */

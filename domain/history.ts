@@ -1,13 +1,41 @@
 import { z } from 'zod';
+import { StateValuesSchema } from './kind.ts';
 import type { ReadingColumns } from './reading.ts';
 import type { ShapeOf } from './schema.ts';
 
 /**
  * Functions that combine the readings of one interval to one point. `p95` is the nearest rank of InfluxQL's
  * PERCENTILE(value, 95): of n values in ascending order, the one at rank ⌊0.95·n + 0.5⌋, counted from 1; always a
- * measured value.
+ * measured value. So are `p10`, `p50` and `p90`; a rank is at least 1. `stddev` is the sample standard deviation;
+ * `delta` the last minus the first reading, `rate` that by an hour; the three need two readings.
+ *
+ * Of a counter, `delta` and `sum` are what it counted up to each reading since the one before, be that in an earlier
+ * interval or up to seven days before the queried time; `rate` is that by the hours between these readings. `mean` and
+ * `stddev` of an angle are circular, and its `delta` the shortest turn. The `mean` of a level is Leq.
+ *
+ * Of a state, `changes` are the readings that differ from the one before, be that in an earlier interval or up to seven
+ * days before the queried time. `share` is how much of the time the state had the value `ReadingsQuery.state`, percent.
+ * A value holds until the next reading, for at most seven days and not past the queried time; time without a value
+ * does not count. In `share`, so, intervals without a reading have a value, too.
  */
-export const AGGREGATES = ['mean', 'min', 'max', 'sum', 'count', 'first', 'last', 'p95'] as const;
+export const AGGREGATES = [
+  'mean',
+  'min',
+  'max',
+  'sum',
+  'count',
+  'first',
+  'last',
+  'p10',
+  'p50',
+  'p90',
+  'p95',
+  'stddev',
+  'delta',
+  'rate',
+  'changes',
+  'share',
+] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
 
 /** Devices, district and metrics to include; a property that is absent restricts nothing. */
@@ -25,6 +53,8 @@ export interface ReadingsQuery extends ReadingsFilter {
   /** Interval of downsampling, ms, aligned to the epoch; raw readings where absent. */
   readonly everyMs?: number;
   readonly fn: Aggregate;
+  /** The name of the value whose `share` is asked for. */
+  readonly state?: string;
   /**
    * Intervals without a reading, in series that have one in the queried time: left out (`none`, the default), or null.
    */
@@ -34,19 +64,29 @@ export interface ReadingsQuery extends ReadingsFilter {
 }
 
 const series = { device: z.string(), metric: z.string(), unit: z.string() };
+const named = {
+  values: StateValuesSchema.exactOptional().describe(
+    'Of a state: the names of the values that its points have as codes',
+  ),
+};
 const Point = z.tuple([z.number().describe('Epoch ms'), z.number().nullable()]).readonly();
 
 /**
  * Points of one device and metric in time order: [epoch ms, value]; a value is null only where a query asks for gaps.
  */
 export const SeriesSchema = z
-  .object({ ...series, points: z.array(Point).readonly().describe('[epoch ms, value], in order of time') })
+  .object({ ...series, ...named, points: z.array(Point).readonly().describe('[epoch ms, value], in order of time') })
   .meta({ id: 'Series', description: 'Readings of one device and metric' });
 export type Series = ShapeOf<typeof SeriesSchema>;
 
 /** The newest reading of a device and metric; `at` is ISO 8601 UTC. */
 export const LatestReadingSchema = z
-  .object({ ...series, at: z.iso.datetime(), value: z.number() })
+  .object({
+    ...series,
+    at: z.iso.datetime(),
+    value: z.number(),
+    state: z.string().exactOptional().describe('The name of the value of a state'),
+  })
   .meta({ id: 'LatestReading' });
 export type LatestReading = ShapeOf<typeof LatestReadingSchema>;
 
@@ -178,6 +218,11 @@ export interface HistoryStore {
    * the store does not support it.
    */
   exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>, options?: ReadOptions): Promise<string>;
+  /**
+   * Returns how often what it had confirmed may have been lost since the start, the start included: the database may
+   * have ended meanwhile. Absent: never.
+   */
+  losses?(): number;
   /** Aborts requests over the network, so that `stop` need not wait for them. */
   interrupt?(): void;
 }

@@ -3,11 +3,24 @@ export {
   AlertSchema,
   type AlertState,
   type ClauseEvidence,
+  END_CAUSES,
+  type EndCause,
   type Evidence,
   EvidenceSchema,
+  saysSilent,
   type Transition,
 } from './alert.ts';
+export { type Asset, AssetSchema, nearestAsset } from './asset.ts';
+export type { BridgeSubscription, CityBridge, SecretPlace } from './bridge.ts';
 export { addWorkingTime, type CalendarClock, createCalendarClock, workingTimeBetween } from './calendar.ts';
+export {
+  type Calibration,
+  CalibrationSchema,
+  calibrated,
+  MOST_CALIBRATIONS,
+  type NewCalibration,
+  NewCalibrationSchema,
+} from './calibration.ts';
 export {
   type City,
   type CityProblem,
@@ -15,6 +28,7 @@ export {
   type Department,
   DepartmentSchema,
   type District,
+  type FaultCode,
   type FieldMapping,
   type LocalText,
   LocalTextSchema,
@@ -34,14 +48,57 @@ export {
   type Timers,
   unsteppedClock,
 } from './clock.ts';
+export {
+  BYTE_TYPES,
+  type ByteField,
+  CONTENTS,
+  type Content,
+  type DeclaredFormat,
+  type EntryList,
+  type FrameLayout,
+  type ProtoField,
+  type ProtoTypes,
+  type TimeField,
+  type ValueField,
+} from './declared-format.ts';
 export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
 export {
+  COMMAND_STATES,
+  type CommandResult,
+  CommandResultSchema,
+  type CommandSpec,
+  type CommandState,
+  type DesiredState,
+  DesiredStateSchema,
+  type DeviceCommand,
+  DeviceCommandSchema,
+  type DeviceSaid,
+  type DeviceState,
+  DeviceStateSchema,
+  type DeviceTwin,
+  DeviceTwinSchema,
+  driftOf,
+  isOpenCommand,
+  mergedState,
+  type ParameterSpec,
+  type Parameters,
+  ParametersSchema,
+  parameterFault,
+  STATE_BOUNDS,
+} from './device-command.ts';
+export {
+  COMMAND_REFUSALS,
+  type CommandRefusal,
   type ErrorCode,
   LamppostError,
   MQTT_REASONS,
   type MqttReason,
+  PERSON_REFUSALS,
+  type PersonRefusal,
   REASONS,
+  REGISTRY_REFUSALS,
   type Reason,
+  type RegistryRefusal,
   type Rejection,
   RULE_REFUSALS,
   type RuleRefusal,
@@ -108,11 +165,39 @@ export {
   type Message,
   type MessageRoute,
   type MessageSink,
+  type NoticesControl,
+  type PersonActor,
   type ReplayControl,
   type ReplayItem,
+  type Requester,
   type RuleControl,
+  requesterId,
+  SIGN_IN,
 } from './journal.ts';
-export { boundTo, KEY_ROLES, type Key, type KeyRole, KeySchema } from './key.ts';
+export { type Key, KeySchema, type Uplinks, UplinksSchema } from './key.ts';
+export {
+  angularDeviation,
+  articled,
+  codeOfState,
+  cosineOf,
+  GAUGE,
+  HOLDS_MS,
+  increaseOf,
+  levelOf,
+  METRIC_KINDS,
+  type Measure,
+  type MetricKind,
+  meanAngle,
+  misuseOf,
+  nameOfState,
+  normalAngle,
+  overflowStep,
+  powerOf,
+  type StateValues,
+  sineOf,
+  suits,
+  turnOf,
+} from './kind.ts';
 export {
   type Ledger,
   LedgerSchema,
@@ -126,7 +211,56 @@ export {
 } from './ledger.ts';
 export { type Names, requireName, suggest, unknownName } from './names.ts';
 export { excessOf, MOST_LEVELS } from './nesting.ts';
-export type { KnownDevice, MetricTable, ReadingColumns } from './reading.ts';
+export {
+  beyondScopes,
+  boundTo,
+  EXTENTS,
+  type Extent,
+  type Grant,
+  grantFault,
+  grantsOf,
+  type Holder,
+  KEY_ROLES,
+  type KeyRole,
+  lackOf,
+  mayAny,
+  PERMISSION_NAMES,
+  PERMISSIONS,
+  type Permission,
+  type Reach,
+  ROLES,
+  reaches,
+  reachOf,
+  SHARED,
+  type Sharing,
+  WITHHELD,
+} from './permission.ts';
+export {
+  actorOf,
+  GrantSchema,
+  keyPrincipal,
+  LANGUAGES,
+  PERSON_ROLES,
+  type Person,
+  type PersonPrincipal,
+  PersonSchema,
+  type Principal,
+  personPrincipal,
+} from './person.ts';
+export {
+  faultsOf,
+  isFaults,
+  isQuality,
+  type KnownDevice,
+  type MetricTable,
+  measuredMetric,
+  QUALITIES,
+  QUALITY,
+  type Quality,
+  qualityMetric,
+  type ReadingColumns,
+  rawMetric,
+} from './reading.ts';
 export {
   type AbsentCondition,
   type AnomalyCondition,
@@ -155,6 +289,8 @@ export {
 export type { ShapeOf } from './schema.ts';
 export {
   type AlertLabels,
+  CAP_CATEGORIES,
+  type CapCategory,
   type EscalationStep,
   type Gathering,
   GROUP_KEYS,
@@ -167,6 +303,7 @@ export {
   type OfferTier,
   type Service,
   type ServiceAttribute,
+  type ServiceCommand,
 } from './service.ts';
 export { districtOf, type Subject } from './subject.ts';
 export {
@@ -182,6 +319,6 @@ export {
   TicketSchema,
   type TicketStatus,
 } from './ticket.ts';
-export { DAY_MS, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
+export { DAY_MS, formatDuration, HOUR_MS, isoOf, MINUTE_MS, parseDuration, SECOND_MS } from './time.ts';
 export { element, escapeXml, type Xml, xmlOf, xmlTextOf } from './xml.ts';
 export { createZone, type Zone } from './zone.ts';

@@ -1,6 +1,8 @@
 import type { Device } from './device.ts';
 import type { LamppostError } from './errors.ts';
-import type { KeyRole } from './key.ts';
+import type { LoginsFailing, SessionDrop } from './event.ts';
+import type { Uplinks } from './key.ts';
+import type { Holder } from './permission.ts';
 
 /**
  * The journal is the only input of the system. It is a sequence of blocks; a block is one group commit of messages, or
@@ -10,9 +12,20 @@ import type { KeyRole } from './key.ts';
 /**
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
  * time. `lost` stands for a damaged block that a repair passed over: its body is empty, and its messages count as
- * quarantined.
+ * quarantined. `import` has readings of the past, in columns.
  */
-export type BlockKind = 'messages' | 'tick' | 'city' | 'devices' | 'replay' | 'rule' | 'actions' | 'clock' | 'lost';
+export type BlockKind =
+  | 'messages'
+  | 'tick'
+  | 'city'
+  | 'devices'
+  | 'replay'
+  | 'rule'
+  | 'actions'
+  | 'clock'
+  | 'lost'
+  | 'notices'
+  | 'import';
 
 /** One block of the journal. */
 export interface Block {
@@ -48,6 +61,8 @@ export interface CityControl {
   /** SHA-256 of the files, hex. */
   readonly version: string;
   readonly files: readonly CityFile[];
+  /** Who asked for it; absent: the machine's operator (a start, a signal). Its result is that of this block. */
+  readonly action?: ActionRecord;
 }
 
 /** One file of the city folder: its path relative to the folder, with `/`, and its text. */
@@ -61,8 +76,12 @@ export interface DevicesControl {
   /** Version of the registry after this change; each change increments it by one. */
   readonly version: number;
   readonly registered: readonly Device[];
+  /** Those of `registered` whose messages are refused for the time being; absent: none. */
+  readonly suspended?: readonly string[];
   /** Ids that are no longer registered. */
   readonly revoked: readonly string[];
+  /** Keys of network servers that changed, and what they may publish for; null: for every device. Absent: none changed. */
+  readonly publishers?: readonly { readonly id: string; readonly uplinks: Exclude<Uplinks, 'all'> | null }[];
 }
 
 /** The body of a `rule` block: one change of one rule over the API. */
@@ -104,6 +123,14 @@ export const CLOCK_DOUBTS = {
 } as const;
 export type ClockDoubt = keyof typeof CLOCK_DOUBTS;
 
+/** The body of a `notices` block: what a node noticed of its clients that others want to hear of. */
+export interface NoticesControl {
+  readonly drops: readonly SessionDrop[];
+  readonly logins: readonly LoginsFailing[];
+  /** Ids of commands that a device has; absent: none. */
+  readonly delivered?: readonly string[];
+}
+
 /** The body of an `actions` block: what people did, in their order. */
 export interface ActionsControl {
   readonly items: readonly ActionRecord[];
@@ -123,7 +150,7 @@ export interface AuditHead {
 export interface ActionRecord {
   /** Names it to whoever waits for its result. */
   readonly id: string;
-  readonly actor: KeyActor;
+  readonly actor: Requester;
   /** The address that it came from; null where it is not known. */
   readonly address: string | null;
   /** The client's own name of the request (`Idempotency-Key`); null where it gave none. */
@@ -133,17 +160,33 @@ export interface ActionRecord {
 }
 
 /** Who acts with a key, as the key was when the action was taken. */
-export interface KeyActor {
+export interface KeyActor extends Holder {
   readonly kind: 'key';
   readonly id: string;
-  readonly role: KeyRole;
-  /** Null: of the whole city. */
-  readonly department: string | null;
+}
+
+/** A person who acts, as the person was when the action was taken. */
+export interface PersonActor extends Holder {
+  readonly kind: 'person';
+  readonly id: string;
+}
+
+/** What lets people in: it notes who signed in and who did not, and takes over whom an OIDC provider vouches for. */
+export const SIGN_IN = { kind: 'sign-in', id: 'sign-in', role: 'none', department: null } as const;
+
+/** Who asks for an action. */
+export type Requester = KeyActor | PersonActor | typeof SIGN_IN;
+
+/** Returns the name of a requester among keys and people: the id of the key, or `person:<id>`. */
+export function requesterId({ kind, id }: Pick<Requester, 'kind' | 'id'>): string {
+  return kind === 'person' ? `person:${id}` : id;
 }
 
 /** The body of a `replay` block: quarantined messages that are processed again. */
 export interface ReplayControl {
   readonly items: readonly ReplayItem[];
+  /** The replay that it is a part of, which an action began; absent in blocks from before these were actions. */
+  readonly job?: string;
 }
 
 /** One message, and its entries in the quarantine. */

@@ -1,27 +1,38 @@
 import { z } from 'zod';
+import { KEY_ROLES, PERMISSION_NAMES } from './permission.ts';
 import type { ShapeOf } from './schema.ts';
 
+const MOST_BOUND = 1_000;
+const Names = z.array(z.string().min(1).max(200)).min(1).max(MOST_BOUND);
+
 /**
- * Roles of keys, from the fewest rights to the most: `network-server` publishes the uplinks of LoRaWAN devices over
- * MQTT and reads nothing, `citizen-app` submits service requests of citizens (Open311) and reads nothing that needs a
- * key, `viewer` reads, `operator` also acts on tickets, `admin` also registers devices and keys.
+ * Which devices a network server's key may publish for: those whose id (DevEUI) is listed, or that have one of the tags,
+ * or whose uplinks come from one of the applications. `all` has to be said.
  */
-export const KEY_ROLES = ['network-server', 'citizen-app', 'viewer', 'operator', 'admin'] as const;
-export type KeyRole = (typeof KEY_ROLES)[number];
+export const UplinksSchema = z.union([
+  z.literal('all'),
+  z
+    .strictObject({
+      devices: Names.exactOptional(),
+      tags: z.record(z.string().max(64), z.string().max(200)).exactOptional().meta({ maxProperties: 50 }),
+      applications: Names.exactOptional(),
+    })
+    .refine((bound) => Object.keys(bound).length > 0, 'name devices, tags or applications'),
+]);
+export type Uplinks = ShapeOf<typeof UplinksSchema>;
 
 /** A key of a person or a program, without its secret. */
 export const KeySchema = z.object({
   id: z.string(),
   name: z.string(),
   role: z.enum(KEY_ROLES),
-  department: z.string().nullable().describe('The only department whose tickets it sees; null: all'),
+  department: z.string().nullable().describe('The only department that its role reaches; null: the whole city'),
+  scopes: z
+    .array(z.enum(PERMISSION_NAMES))
+    .max(PERMISSION_NAMES.length)
+    .readonly()
+    .exactOptional()
+    .describe('The only rights of its role that it has; absent: all of them'),
+  uplinks: UplinksSchema.exactOptional().describe('Of a network server: which devices it may publish for'),
 });
 export type Key = ShapeOf<typeof KeySchema>;
-
-/**
- * Returns the only department whose tickets a key may see, on every channel; null means all. An admin sees all
- * (promise 7).
- */
-export function boundTo({ role, department }: Key): string | null {
-  return role === 'admin' ? null : department;
-}

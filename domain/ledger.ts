@@ -27,6 +27,10 @@ export const LedgerSchema = z
         quarantined: count,
       })
       .describe('received = stored + duplicate + quarantined'),
+    imported: z
+      .object({ received: count, stored: count, refused: count })
+      .optional()
+      .describe('Readings of the past that were imported: received = stored + refused. Absent where there is none'),
   })
   .meta({ id: 'Ledger', description: 'Where every message and reading is' });
 export type Ledger = ShapeOf<typeof LedgerSchema>;

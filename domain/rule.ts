@@ -1,3 +1,5 @@
+import type { Measure } from './kind.ts';
+
 /** Severities, from lowest to highest. */
 export const SEVERITIES = ['info', 'low', 'medium', 'high', 'critical'] as const;
 export type Severity = (typeof SEVERITIES)[number];
@@ -9,11 +11,16 @@ export const WINDOW_FUNCTIONS = [
   'max',
   'sum',
   'count',
+  'p10',
   'p50',
+  'p90',
   'p95',
   'stddev',
   'rate',
   'delta',
+  'changes',
+  'share',
+  'faults',
 ] as const;
 export type WindowFunction = (typeof WINDOW_FUNCTIONS)[number];
 
@@ -22,30 +29,40 @@ export type WindowFunction = (typeof WINDOW_FUNCTIONS)[number];
  * too few readings (`stddev`, `rate` and `delta` need two).
  * - `last`: the newest reading by event time; of equal times the later arrival. Has no window.
  * - `mean`, `min`, `max`, `sum`, `count`.
- * - `p50`, `p95`: nearest rank, ⌊q·n + 0.5⌋ counted from 1; always a measured value.
+ * - `p10`, `p50`, `p90`, `p95`: nearest rank, ⌊q·n + 0.5⌋ counted from 1; at least 1: always a measured value.
  * - `stddev`: sample standard deviation (n − 1).
  * - `delta`: the newest minus the oldest reading of the window; `rate`: the delta divided by their distance, in units
  *   per hour.
+ * - `changes`: how many readings of a state differ from the one before in the window.
+ * - `share`: of the time from the oldest to the newest reading of the window, how much the state had one of the values
+ *   `states`, percent; each value holds until the next reading. Needs two readings.
+ * - `faults`: how many of the values were fault codes, percent.
+ * Of a metric that is not a gauge (`measure`), `delta` and `rate` of a counter and `sum`, which is its delta, are what it
+ * counted; `mean` and `stddev` of an angle are circular, and its `delta` the shortest turn; `mean` of a level is Leq.
  */
 export interface WindowAggregate {
   readonly metric: string;
   readonly fn: 'last' | WindowFunction;
   /** Length of the window, ms; 0 for `last`. */
   readonly windowMs: number;
+  /** Absent for a gauge. */
+  readonly measure?: Measure;
+  /** Of a state, the codes that `is`, `is_not` and `share` are about. */
+  readonly states?: readonly number[];
 }
 
-/** A lower and an upper bound; they may be equal. */
+/** A lower and an upper bound; they may be equal. Of an angle, a sector, clockwise from the first to the second. */
 export type Band = readonly [low: number, high: number];
 
 /**
  * A value beyond a limit. It starts to match strictly beyond the limit. A match ends when the value is at `clear` or
  * back past it (hysteresis). `outside` starts below `low` or above `high`, and ends within `clear`; `equals` matches
- * while the value is the limit.
+ * while the value is the limit. `is` matches while a state has one of the values `states`, `is_not` while it has another.
  */
 export interface ThresholdCondition extends WindowAggregate {
   readonly kind: 'threshold';
-  readonly op: 'above' | 'below' | 'outside' | 'equals';
-  /** A number; for `outside` a band. */
+  readonly op: 'above' | 'below' | 'outside' | 'equals' | 'is' | 'is_not';
+  /** A number; for `outside` a band; 0 for `is` and `is_not`. */
   readonly threshold: number | Band;
   /** Of the same shape; equal to the threshold where the author wrote none. */
   readonly clear: number | Band;
@@ -106,12 +123,14 @@ export interface JumpCondition {
 /**
  * A value that differs from what is usual in its season: |value − median| > deviations × spread. Median and spread
  * (1.4826 × the median absolute deviation, at least `leastSpread`) are those of the stored samples of the same slot of
- * the season and its two neighbours. A slot is an hour of the local day (season `1d`) or week (`1w`, from Monday).
+ * the season and its neighbours: one to each side; two or three where fewer are not enough and their samples are of
+ * three quarters of the seasons that `train` has. A slot is an hour of the local day (season `1d`) or week (`1w`, from
+ * Monday).
  *
  * With n = ⌈train / season⌉ and per = max(1, ⌊16 / n⌋), a slot stores its newest n × per samples. A value becomes a
  * sample after it was judged, when it is at least 1 h / per (event time) newer than the slot's newest. At time T the
- * samples with T − train ≤ ts ≤ T − season / 2 count. Unknown with fewer than 12 of them ("learning"). Readings out of
- * order count for the window of the value, but are neither judged nor stored as samples.
+ * samples with T − train ≤ ts ≤ T − season / 2 count; the season of one is (T − ts) / season, rounded. Enough are 12;
+ * unknown with fewer ("learning"). Readings out of order count for the window of the value, but are neither judged nor stored as samples.
  */
 export interface AnomalyCondition extends WindowAggregate {
   readonly kind: 'anomaly';
@@ -217,12 +236,15 @@ export interface Rule {
    */
   readonly steps: readonly { readonly at: number; readonly severity: Severity }[];
   /**
-   * What silence does: `keep` changes nothing, `resolve` ends the alert, `alert` fires it at once. Silence means that
-   * no reading that counts arrived for `noDataAfterMs` of engine time, counted also from the registration of the device
-   * and the start of the rule.
+   * What silence does: `keep` changes nothing, with `resolve` the alert no longer matches, with `alert` it matches.
+   * Silence means that no reading that counts arrived for `noDataAfterMs` of engine time; where none ever did, for
+   * `noDataGraceMs` since the device was registered or the rule began, whichever is later.
    */
   readonly onNoData: 'keep' | 'resolve' | 'alert';
   readonly noDataAfterMs: number;
+  readonly noDataGraceMs: number;
+  /** With `alert`: how long the silence goes on before the alert fires, ms; `forMs` is about the condition. */
+  readonly noDataForMs: number;
   /**
    * An alert that began to fire `times` times within `withinMs` ends only after its condition has not matched for
    * `withinMs`.

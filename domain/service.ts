@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import type { LocalText } from './city.ts';
+import type { Parameters } from './device-command.ts';
 import type { ShapeOf } from './schema.ts';
 
 /** A question that a service asks citizens (Open311 GeoReport v2, service definition). */
 export interface ServiceAttribute {
   readonly code: string;
   readonly title: LocalText;
-  readonly datatype: 'string' | 'number' | 'datetime' | 'text' | 'singlevaluelist' | 'multivaluelist';
+  /** `asset`: the id of an asset of the service; to clients of Open311 it is a string. */
+  readonly datatype: 'string' | 'number' | 'datetime' | 'text' | 'singlevaluelist' | 'multivaluelist' | 'asset';
   readonly required: boolean;
   /** How to respond to it (Open311 `datatype_description`); null where the title says enough. */
   readonly hint: LocalText | null;
@@ -31,6 +33,12 @@ export interface EscalationStep {
   readonly to: string;
 }
 
+/** A command that a service names, for the devices whose profile declares it. */
+export interface ServiceCommand {
+  readonly name: string;
+  readonly parameters: Parameters;
+}
+
 /** The labels that alerts can be gathered by into one ticket. */
 export const GROUP_KEYS = ['district', 'rule', 'profile'] as const;
 export type GroupKey = (typeof GROUP_KEYS)[number];
@@ -41,6 +49,23 @@ export interface Gathering {
   /** How long the first alert waits for others, ms. */
   readonly waitMs: number;
 }
+
+/** What a warning is about (CAP 1.2 §3.2.2, `category`). */
+export const CAP_CATEGORIES = [
+  'Geo',
+  'Met',
+  'Safety',
+  'Security',
+  'Rescue',
+  'Fire',
+  'Health',
+  'Env',
+  'Transport',
+  'Infra',
+  'CBRNE',
+  'Other',
+] as const;
+export type CapCategory = (typeof CAP_CATEGORIES)[number];
 
 /** A service of the city (Open311: service_code, service_name) and its policy for tickets. */
 export interface Service {
@@ -68,9 +93,29 @@ export interface Service {
   readonly reopenMs: number;
   /** The time after which a resolved ticket closes by itself, ms; null: a person closes it. */
   readonly closeMs: number | null;
+  /**
+   * A ticket that a person resolved while its alert fires opens again after this time if it still fires, ms; null:
+   * never.
+   */
+  readonly recheckMs: number | null;
+  /** How often its department is reminded of an open ticket, ms of working time; null: never. */
+  readonly remindMs: number | null;
+  /** How long after the resolution the citizen who reported it may say that it is not fixed, ms; 0: never. */
+  readonly notFixedMs: number;
   /** Parties that are offered the ticket before the department, in this order. */
   readonly offers: readonly OfferTier[];
   readonly gathering: Gathering | null;
+  /** What the device of an alert is told, once a person confirms it or by itself (`automatic`); null: nothing. */
+  readonly command: ServiceCommand | null;
+  /** A request is about the nearest asset of these kinds within some metres, unless it names one; null: about none. */
+  readonly asset: { readonly kinds: readonly string[]; readonly withinM: number } | null;
+  /**
+   * Answers to its questions, by code, that its sensors measure. A request with other answers, or none, ends by a person,
+   * not with an alert.
+   */
+  readonly measured: ReadonlyMap<string, readonly string[]>;
+  /** How its alerts are sent as CAP; absent: as `Other`. */
+  readonly cap?: { readonly category: CapCategory };
 }
 
 /** The labels of an alert, which silences and inhibitions match. */
@@ -86,6 +131,10 @@ export interface AlertLabels {
   readonly device: string | null;
   readonly profile: string | null;
   readonly tags: Readonly<Record<string, string>>;
+  /** The gateway of the device; absent: none. */
+  readonly gateway?: string;
+  /** Present where the alert says that nothing comes any more. */
+  readonly silent?: true;
 }
 
 /** The labels that matchers can name. */
@@ -108,4 +157,6 @@ export interface Inhibition {
   readonly target: Matchers;
   readonly equal: readonly ('district' | 'device')[];
   readonly via: string | null;
+  /** Tickets of the targets that are at most so much older than the source's alert are folded into its ticket, ms. */
+  readonly lateMs: number;
 }

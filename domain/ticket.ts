@@ -21,11 +21,15 @@ export const HISTORY_ACTIONS = [
   'split',
   'linked',
   'warned',
+  'reminded',
+  'folded',
   'escalated',
   'resolved',
   'closed',
   'reopened',
   'rated',
+  'replied',
+  'wrote',
 ] as const;
 export type HistoryAction = (typeof HISTORY_ACTIONS)[number];
 
@@ -37,11 +41,14 @@ const severity = z.enum(SEVERITIES);
 /** One change of a ticket. It is never edited. */
 export const TicketChangeSchema = z.object({
   at: when,
-  by: name.describe('`rule:<id>`, `key:<id>`, `reporter`, or `clock` for what came due'),
+  by: name.describe(
+    '`rule:<id>`, `key:<id>`, `person:<id>`, `reporter`, `reporter:<ticket>` of another report of the same, or `clock`',
+  ),
   action: z.enum(HISTORY_ACTIONS),
   from: status.nullable(),
   to: status,
   note: z.string(),
+  statement: name.exactOptional().describe('Names what the citizen wrote, which stands apart'),
 });
 export type TicketChange = ShapeOf<typeof TicketChangeSchema>;
 
@@ -58,7 +65,12 @@ export const TicketAlertSchema = z
 export type TicketAlert = ShapeOf<typeof TicketAlertSchema>;
 
 /** What the citizen who reported a ticket says about the work. */
-export const RatingSchema = z.object({ stars: z.int().min(1).max(5), comment: z.string(), at: when });
+export const RatingSchema = z.object({
+  stars: z.int().min(1).max(5),
+  comment: z.string().describe('Empty in events: it stands apart, by `statement`'),
+  at: when,
+  statement: name.nullable().describe('Names the comment; null where there is none'),
+});
 
 /** A service ticket, as the API, its events and its retained topic have it. Times are ISO 8601 UTC. */
 export const TicketSchema = z
@@ -73,14 +85,24 @@ export const TicketSchema = z
     group: name.nullable(),
     title: z.string(),
     titleZh: z.string(),
-    description: z.string().nullable().describe('In the words of the person who asked for it; null from a rule'),
+    description: z
+      .string()
+      .nullable()
+      .describe("In the words of the person who asked for it; null from a rule, and in events of a citizen's ticket"),
     service: name,
     department: name.describe('The department that is responsible'),
     formerDepartments: z.array(name).readonly().describe('Departments that handed it over, the last one last'),
     district: name,
-    severity,
+    severity: severity.describe('The highest of its alerts that fire, and at least `leastSeverity`'),
+    leastSeverity: severity
+      .nullable()
+      .describe('Set by a person, or reached before somebody confirmed that it is over; null: its alerts decide alone'),
     location: z.object({ lat: z.number(), lon: z.number() }).nullable(),
-    address: z.string().nullable().describe('The place in words'),
+    address: z.string().nullable().describe("The place in words; null in events of a citizen's ticket"),
+    statement: name
+      .nullable()
+      .describe('Names what a citizen wrote, which stands apart and can be deleted; null: no citizen asked for it'),
+    asset: name.nullable().describe('The pole, bin or manhole that it is about'),
     party: name
       .nullable()
       .describe('The department, contractor or group that does the work; null: the responsible department'),
@@ -91,6 +113,7 @@ export const TicketSchema = z
       .nullable()
       .describe("The ticket that this is a part of (another department's share) or reports once more (a citizen)"),
     relation: z.enum(['part', 'report']).nullable(),
+    foldedInto: name.nullable().describe('The ticket of the alert that explains its own; null: none'),
     alerts: z.array(TicketAlertSchema).readonly().describe('The first 50; `alertCount` counts all'),
     alertCount: z.int().min(0),
     reports: z.int().min(0).describe('Citizens who reported the same'),

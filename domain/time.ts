@@ -13,6 +13,19 @@ export function isoOf(ms: number | null): string | null {
   return ms === null ? null : new Date(ms).toISOString();
 }
 
+/** Returns a duration as `parseDuration` reads it, rounded to seconds: `1h30m`. */
+export function formatDuration(ms: number): string {
+  let rest = Math.round(ms / SECOND_MS) * SECOND_MS;
+  const parts = Object.entries(UNITS_MS)
+    .reverse()
+    .flatMap(([unit, of]) => {
+      const amount = Math.floor(rest / of);
+      rest -= amount * of;
+      return amount === 0 ? [] : [`${amount}${unit}`];
+    });
+  return parts.join('') || '0s';
+}
+
 const UNITS_MS = { s: SECOND_MS, m: MINUTE_MS, h: HOUR_MS, d: DAY_MS } as const;
 
 /**

@@ -2,6 +2,9 @@ import type {
   Alert,
   ClockControl,
   CloudEvent,
+  CommandState,
+  DesiredState,
+  DeviceCommand,
   EventType,
   HistoryAction,
   LoginsFailing,
@@ -10,6 +13,7 @@ import type {
   Transition,
 } from '../domain/index.ts';
 import { isoOf } from '../domain/index.ts';
+import type { SilenceChange } from '../tickets/index.ts';
 import type { AlertData, ClockData, LoginData, SessionData, SilenceData } from './schemas/event.ts';
 
 /** An alert after a transition. Only `firing` and `resolved` make events. */
@@ -26,9 +30,9 @@ export interface TicketEvent extends CloudEvent {
   readonly data: Ticket;
 }
 
-/** A silence that will end while an alert that it silences still fires. */
+/** A silence that was created, holds alerts back, ends soon while it does, or has ended. */
 export interface SilenceEvent extends CloudEvent {
-  readonly type: 'city.lamppost.silence.ending';
+  readonly type: `city.lamppost.silence.${SilenceChange['kind']}`;
   readonly data: SilenceData;
 }
 
@@ -47,8 +51,28 @@ export interface ClockEvent extends CloudEvent {
   readonly data: ClockData;
 }
 
+/** A command to a device, in a new state. */
+export interface CommandEvent extends CloudEvent {
+  readonly type: `city.lamppost.command.${CommandState}`;
+  readonly data: DeviceCommand;
+}
+
+/** What a device is wanted to be has changed; `desired` null: it was revoked. */
+export interface DesiredEvent extends CloudEvent {
+  readonly type: 'city.lamppost.desired.changed';
+  readonly data: DesiredState;
+}
+
 /** Every event that Lamppost emits, discriminated by `type`. */
-export type LamppostEvent = AlertEvent | TicketEvent | SilenceEvent | SessionEvent | LoginEvent | ClockEvent;
+export type LamppostEvent =
+  | AlertEvent
+  | TicketEvent
+  | SilenceEvent
+  | SessionEvent
+  | LoginEvent
+  | ClockEvent
+  | CommandEvent
+  | DesiredEvent;
 
 /**
  * A constant: if it followed the city's name, a renamed city would publish old events as new ones (CloudEvents §3.1).
@@ -98,6 +122,21 @@ export function isClockEvent(event: LamppostEvent): event is ClockEvent {
   return event.type.startsWith('city.lamppost.clock.');
 }
 
+/** Reports whether a type is of commands to devices. */
+export function isCommandType(type: EventType): type is CommandEvent['type'] {
+  return type.startsWith('city.lamppost.command.');
+}
+
+/** Reports whether an event is about a command to a device. */
+export function isCommandEvent(event: LamppostEvent): event is CommandEvent {
+  return isCommandType(event.type);
+}
+
+/** Reports whether an event is about what a device is wanted to be. */
+export function isDesiredEvent(event: LamppostEvent): event is DesiredEvent {
+  return event.type === 'city.lamppost.desired.changed';
+}
+
 /** Returns the event of an alert that fires or resolved, with id `{transition id}-alert`; null for other states. */
 export function alertEventOf(transition: Transition, alert: AlertAfter, department: string | null): AlertEvent | null {
   const { state } = alert;
@@ -125,12 +164,12 @@ export function withLastChange(ticket: Ticket): Ticket {
   return { ...ticket, history: ticket.history.slice(-1) };
 }
 
-/** Returns the event of a silence that ends soon, with id `{silence}.ending`. */
-export function silenceEventOf(silence: SilenceData, atMs: number): SilenceEvent {
+/** Returns the event of something that happened to a silence. */
+export function silenceEventOf({ kind, id, silence, alerts }: SilenceChange, atMs: number): SilenceEvent {
   return {
-    ...envelopeOf('city.lamppost.silence.ending', `${silence.id}.ending`, isoOf(atMs)),
+    ...envelopeOf(`city.lamppost.silence.${kind}`, id, isoOf(atMs)),
     subject: `silences/${silence.id}`,
-    data: silence,
+    data: { ...silence, alerts },
   };
 }
 
@@ -163,6 +202,25 @@ export function clockEventOf({ byMs, fromMs, wallMs, doubt }: ClockControl, seq:
     ...envelopeOf(type, `${seq}.clock`, isoOf(fromMs + byMs)),
     subject: 'clock',
     data: { byMs, from: isoOf(fromMs), to: isoOf(fromMs + byMs), wallMs, doubt },
+  };
+}
+
+/** Returns the event of a command in a new state, with id `{command}.{state}`. */
+export function commandEventOf(command: DeviceCommand): CommandEvent {
+  const { id, device, state, updatedAt } = command;
+  return {
+    ...envelopeOf(`city.lamppost.command.${state}` as const, `${id}.${state}`, updatedAt),
+    subject: `commands/${device}/${id}`,
+    data: command,
+  };
+}
+
+/** Returns the event of a new desired state, with id `{place of its record}.{device}.desired`. */
+export function desiredEventOf(state: DesiredState, place: string): DesiredEvent {
+  return {
+    ...envelopeOf('city.lamppost.desired.changed', `${place}.${state.device}.desired`, state.updatedAt!),
+    subject: `desired/${state.device}`,
+    data: state,
   };
 }
 

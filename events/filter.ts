@@ -3,6 +3,8 @@ import { conditionsOf, type Filter } from '../store/index.ts';
 import {
   isAlertEvent,
   isClockEvent,
+  isCommandEvent,
+  isDesiredEvent,
   isLoginEvent,
   isSessionEvent,
   isTicketEvent,
@@ -17,8 +19,10 @@ export interface EventFilter {
   readonly severity?: Filter<Severity>;
   readonly rule?: Filter<string>;
   readonly ticket?: Filter<string>;
-  /** The department that the reader is bound to: only events that it may see. Absent: all events. */
-  readonly visibleTo?: string | undefined;
+  /** The departments that the reader is bound to: only events that one of them may see. Absent: all events. */
+  readonly visibleTo?: readonly string[] | undefined;
+  /** Whether such a reader sees alerts of its own departments only. */
+  readonly ownAlerts?: boolean | undefined;
 }
 
 const NOWHERE = { department: null, district: '', severity: '', rule: '', ticket: null };
@@ -32,14 +36,24 @@ export function routingOf(event: LamppostEvent) {
   // A severity, so that subscribers who filter by severity get it.
   if (isSessionEvent(event)) return { ...NOWHERE, department: event.data.department, severity: 'medium' };
   if (isLoginEvent(event) || isClockEvent(event)) return { ...NOWHERE, severity: 'medium' };
+  if (isCommandEvent(event) || isDesiredEvent(event)) {
+    return { ...NOWHERE, department: event.data.departments[0] ?? null };
+  }
   if (!isTicketEvent(event)) return NOWHERE;
   const { department, district, severity, rule, id } = event.data;
   return { department, district, severity, rule: rule ?? '', ticket: id };
 }
 
+function isVisible(event: LamppostEvent, departments: readonly string[], ownAlerts = false): boolean {
+  const audience = audienceOf(event);
+  if (audience !== null) return audience.some((one) => departments.includes(one));
+  const { department } = routingOf(event);
+  return !ownAlerts || (department !== null && departments.includes(department));
+}
+
 /** Reports whether an event passes the filter. Selects the same events as the SQL of `conditionsFor`. */
-export function passes(event: LamppostEvent, { types, visibleTo, ...filter }: EventFilter): boolean {
-  if (visibleTo !== undefined && audienceOf(event)?.includes(visibleTo) === false) return false;
+export function passes(event: LamppostEvent, { types, visibleTo, ownAlerts, ...filter }: EventFilter): boolean {
+  if (visibleTo !== undefined && !isVisible(event, visibleTo, ownAlerts)) return false;
   const routing = routingOf(event);
   if (!holds(types, event.type)) return false;
   return Object.entries(filter).every(([field, wanted]) => holds(wanted, routing[field as keyof typeof routing]));
@@ -51,12 +65,19 @@ function holds(wanted: Filter<string>, value: string | null): boolean {
 }
 
 /** Returns the filter as `and …` conditions over the columns of the outbox, with their parameters. */
-export function conditionsFor({ types, visibleTo, ...filter }: EventFilter): { sql: string; params: string[] } {
+export function conditionsFor({ types, visibleTo, ownAlerts, ...filter }: EventFilter): {
+  sql: string;
+  params: string[];
+} {
   const { department, district, severity, rule, ticket } = filter;
   const { sql, params } = conditionsOf({ type: types, department, district, severity, rule, ticket });
   if (visibleTo === undefined) return { sql, params };
-  const visible = ' and (hearers is null or ? in (select value from json_each(hearers)))';
-  return { sql: sql + visible, params: [...params, visibleTo] };
+  const own = JSON.stringify(visibleTo);
+  const ofOwn = '(select value from json_each(?))';
+  const alerts = ownAlerts ? ` and department in ${ofOwn}` : '';
+  const heard = `exists (select 1 from json_each(hearers) where value in ${ofOwn})`;
+  const sqlOfOwn = `${sql} and ((hearers is null${alerts}) or ${heard})`;
+  return { sql: sqlOfOwn, params: [...params, ...(ownAlerts ? [own] : []), own] };
 }
 
 /**
@@ -83,5 +104,6 @@ export function ticketAudienceOf({
 export function audienceOf(event: LamppostEvent): readonly string[] | null {
   if (isAlertEvent(event)) return null;
   if (isSessionEvent(event)) return event.data.department === null ? [] : [event.data.department];
+  if (isCommandEvent(event) || isDesiredEvent(event)) return event.data.departments;
   return isTicketEvent(event) ? ticketAudienceOf(event.data) : [];
 }

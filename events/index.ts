@@ -3,8 +3,13 @@ export {
   type AlertEvent,
   alertEventOf,
   clockEventOf,
+  commandEventOf,
+  desiredEventOf,
   isAlertEvent,
   isClockEvent,
+  isCommandEvent,
+  isCommandType,
+  isDesiredEvent,
   isLoginEvent,
   isSessionEvent,
   isTicketEvent,
@@ -16,16 +21,17 @@ export {
   ticketEventOf,
 } from './cloudevent.ts';
 export { type EventFilter, passes } from './filter.ts';
+export { createCommandQueue, createMqttOutbox, publicationsOf, retainedTickets } from './mqtt.ts';
 export {
   createOutbox,
   createOutboxReader,
   type EventQuery,
+  followFirings,
   type NumberedEvent,
   OUTBOX_SCHEMA,
   type Outbox,
   type OutboxReader,
 } from './outbox.ts';
-export { createEventPublisher, publicationsOf, retainedTickets } from './publisher.ts';
 export {
   type AlertData,
   AlertDataSchema,

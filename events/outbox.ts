@@ -1,12 +1,12 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Page } from '../domain/index.ts';
-import type { RoomSchema } from '../store/index.ts';
+import { inTurns, type RoomSchema } from '../store/index.ts';
 import type { LamppostEvent } from './cloudevent.ts';
 import { audienceOf, conditionsFor, type EventFilter, routingOf } from './filter.ts';
 
 /**
- * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps, and the number up to
- * which each channel has published them. `hearers`: the departments that may see an event; null: all. The name of the
+ * Tables of the outbox, in the engine's state file: events by number, 1, 2, 3 … without gaps. `outbox_cursors`: the
+ * number up to which versions that had copies of the events for MQTT had made them. `hearers`: the departments that may see an event; null: all. The name of the
  * store is random and never changes: it shows whether a number is of this file or of a lost one.
  */
 export const OUTBOX_SCHEMA: RoomSchema = {
@@ -49,23 +49,15 @@ export interface NumberedEvent {
   readonly event: LamppostEvent;
 }
 
-/** Writes the outbox, and publishes from it over MQTT. */
+/** Writes the outbox. */
 export interface Outbox {
   /** Adds an event in the caller's transaction and returns its number. Throws where its id was added before. */
   append(event: LamppostEvent): number;
   /** Reports whether the event of this id was added and is kept. */
   has(id: string): boolean;
-  /** Returns the oldest events after number `after`, at most `limit`; by default those after the last published one. */
-  pending(limit: number, after?: number): NumberedEvent[];
-  /**
-   * Records that MQTT has all events up to number `n`. Never goes back; a lost record publishes them again, same ids.
-   */
-  published(n: number): void;
-  /** Returns the number of the last event that was recorded as published. */
-  publishedTo(): number;
   /**
    * Deletes all but the newest `keepNewest` events (at least 1, so that the numbers continue), and of these the oldest
-   * where their bodies have more than `keepBytes`; none that is not published. Returns how many.
+   * where their bodies have more than `keepBytes`. Returns how many.
    */
   prune(keepNewest: number, keepBytes?: number): number;
 }
@@ -76,16 +68,12 @@ export function createOutbox(db: DatabaseSync): Outbox {
     insert into outbox (id, type, subject, time, department, district, severity, rule, ticket, hearers, body, bytes_to)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?11,
       octet_length(?11) + coalesce((select bytes_to from outbox order by n desc limit 1), 0))`);
-  const pending = db.prepare('select n, body from outbox where n > ? order by n limit ?');
-  const publish = db.prepare("update outbox_cursors set n = max(n, ?) where channel = 'mqtt'");
-  const cursor = db.prepare("select n from outbox_cursors where channel = 'mqtt'");
-  const prune = db.prepare('delete from outbox where n <= ? and n <= (select min(n) from outbox_cursors)');
+  const prune = db.prepare('delete from outbox where n <= ?');
   const ends = db.prepare(`
     select min(n) as oldest, max(n) as newest, (select bytes_to from outbox order by n desc limit 1) as bytes
     from outbox`);
   const before = db.prepare('select bytes_to - octet_length(body) as bytes from outbox where n = ?');
   const find = db.prepare('select 1 from outbox where id = ?');
-  const publishedTo = () => Number(cursor.get()?.n);
 
   /** Returns the number of the newest event that is not among the newest of so many bytes; numbers have no gaps. */
   function past(keepBytes: number, from: number, to: number, bytes: number): number {
@@ -114,9 +102,6 @@ export function createOutbox(db: DatabaseSync): Outbox {
       return Number(insert.run(id, type, subject, time, ...routing, JSON.stringify(event)).lastInsertRowid);
     },
     has: (id) => find.get(id) !== undefined,
-    pending: (limit, after = publishedTo()) => pending.all(after, limit).map(numberedOf),
-    published: (n) => void publish.run(n),
-    publishedTo,
     prune(keepNewest, keepBytes = Number.POSITIVE_INFINITY) {
       const [oldest, newest, bytes] = Object.values(ends.get()!).map(Number) as [number, number, number];
       const until = Math.max(newest - Math.max(1, keepNewest), past(keepBytes, oldest, newest, bytes));
@@ -153,6 +138,8 @@ export interface OutboxReader {
   oldest(): number;
   /** Returns the name of the store: the same number of another store is another event. */
   store(): string;
+  /** Counts the kept events of alerts that fired since a time (ISO 8601), by rule. Other work runs in between. */
+  firedSince(time: string): Promise<ReadonlyMap<string, number>>;
 }
 
 /** Creates the reader over a database that has `OUTBOX_SCHEMA`. */
@@ -179,7 +166,46 @@ export function createOutboxReader(db: DatabaseSync): OutboxReader {
     head: () => Number(head.get()?.n),
     oldest: () => Number(oldest.get()?.n),
     store: () => String(store.get()?.name),
+    firedSince: (time) => inTurns(firingsOf(db, time)),
   };
+}
+
+/**
+ * Returns a function that returns when the alerts fired (epoch ms) whose events were added since it was called before: in
+ * order, at most 1,000; the next call returns the rest.
+ */
+export function followFirings(db: DatabaseSync): () => number[] {
+  const head = db.prepare('select coalesce(max(n), 0) as n from outbox');
+  const select = db.prepare(`
+    select n, time from outbox where n > ? and n <= ? and type = 'city.lamppost.alert.firing' order by n limit 1000`);
+  let after = Number(head.get()?.n);
+  return () => {
+    const until = Number(head.get()?.n);
+    const rows = select.all(after, until);
+    after = rows.length === 1_000 ? Number(rows.at(-1)!.n) : until;
+    return rows.map(({ time }) => Date.parse(String(time)));
+  };
+}
+
+/** Events that are looked at in one step: a few milliseconds. */
+const LOOKED_AT = 2_000;
+
+/** Counts firing alerts in steps, from the newest on, until a whole step is older. */
+function* firingsOf(db: DatabaseSync, since: string): Generator<void, ReadonlyMap<string, number>, undefined> {
+  const select = db.prepare(`
+    select rule, count(*) filter (where type = 'city.lamppost.alert.firing' and time >= ?1) as fired, max(time) as newest
+    from outbox where n <= ?2 and n > ?3 group by rule`);
+  const ends = db.prepare('select coalesce(min(n), 0) as oldest, coalesce(max(n), 0) as newest from outbox').get()!;
+  const counts = new Map<string, number>();
+  for (let to = Number(ends.newest); to >= Math.max(1, Number(ends.oldest)); to -= LOOKED_AT) {
+    const rows = select.all(since, to, to - LOOKED_AT);
+    for (const { rule, fired } of rows) {
+      if (Number(fired) > 0) counts.set(String(rule), (counts.get(String(rule)) ?? 0) + Number(fired));
+    }
+    if (rows.every(({ newest }) => String(newest) < since)) return counts;
+    yield;
+  }
+  return counts;
 }
 
 function numberedOf(row: Readonly<Record<string, SQLOutputValue>>): NumberedEvent {

@@ -1,13 +1,6 @@
-import {
-  BIGINT,
-  DOUBLE,
-  type DuckDBAppender,
-  type DuckDBConnection,
-  DuckDBDataChunk,
-  INTEGER,
-  SMALLINT,
-} from '@duckdb/node-api';
+import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk } from '@duckdb/node-api';
 import type { KnownDevice, MetricTable, ReadingColumns } from '../domain/index.ts';
+import { loadDuckdb } from './duckdb-file.ts';
 
 /** The position of a row among several batches. */
 export interface RowPlace {
@@ -26,6 +19,53 @@ export function lastOfEach(batches: readonly ReadingColumns[]): RowPlace[] {
   return [...last.values()];
 }
 
+/** The number of a row's series. */
+function seriesOf({ device, metric }: ReadingColumns, row: number): number {
+  return device[row]!.index * 65_536 + metric[row]!;
+}
+
+/** As `lastOfEach`, as columns; rows that go forward in time in each series, as most bulk does, are not copied. */
+export function lastRows(batches: readonly ReadingColumns[]): ReadingColumns {
+  const filled = batches.filter(({ length }) => length > 0);
+  const [only] = filled;
+  if (only !== undefined && filled.length === 1 && goesForward(only)) return only;
+  return pick(filled, lastOfEach(filled));
+}
+
+function goesForward(readings: ReadingColumns): boolean {
+  const newest = new Map<number, number>();
+  for (let row = 0; row < readings.length; row++) {
+    const series = seriesOf(readings, row);
+    const ts = readings.ts[row]!;
+    if (ts <= (newest.get(series) ?? Number.NEGATIVE_INFINITY)) return false;
+    newest.set(series, ts);
+  }
+  return true;
+}
+
+/**
+ * Returns which rows are newer than all of their series: those of `others`, and the newest stored one, which `newestOf`
+ * returns.
+ */
+export function newerThan(
+  rows: ReadingColumns,
+  others: readonly ReadingColumns[],
+  newestOf: (device: KnownDevice, metric: number) => number,
+): (row: number) => boolean {
+  const newest = new Map<number, number>();
+  const find = (of: ReadingColumns, row: number): number => {
+    const series = seriesOf(of, row);
+    const known = newest.get(series) ?? newestOf(of.device[row]!, of.metric[row]!);
+    newest.set(series, known);
+    return known;
+  };
+  for (const other of others) {
+    for (let row = 0; row < other.length; row++)
+      newest.set(seriesOf(other, row), Math.max(find(other, row), other.ts[row]!));
+  }
+  return (row) => rows.ts[row]! > find(rows, row);
+}
+
 /** The rows for which `is` holds. */
 export function rowsWhere(readings: ReadingColumns, is: (row: number) => boolean): ReadingColumns {
   const places: RowPlace[] = [];
@@ -34,7 +74,7 @@ export function rowsWhere(readings: ReadingColumns, is: (row: number) => boolean
 }
 
 /** Copies the rows at these places into new columns. */
-export function pick(batches: readonly ReadingColumns[], places: readonly RowPlace[]): ReadingColumns {
+function pick(batches: readonly ReadingColumns[], places: readonly RowPlace[]): ReadingColumns {
   const column = (name: 'metric' | 'ts' | 'value') => places.map(({ batch, row }) => batches[batch]![name][row]!);
   return {
     length: places.length,
@@ -55,6 +95,7 @@ export class Numbering {
   // Also by the numbers of this process, so that a row needs no look-up by name.
   readonly #deviceOf: (number | undefined)[] = [];
   readonly #metricOf: (number | undefined)[] = [];
+  #duckdb!: Duckdb;
 
   constructor(metrics: Pick<MetricTable, 'idOf'>) {
     this.#metrics = metrics;
@@ -62,6 +103,7 @@ export class Numbering {
 
   /** Reads the numbers that the file has. */
   async load(connection: DuckDBConnection): Promise<void> {
+    this.#duckdb = await loadDuckdb();
     const rows = async (sql: string) => (await connection.runAndReadAll(sql)).getRows();
     for (const [id, name, district] of await rows('select id, name, district from devices')) {
       this.#deviceIds.set(name as string, { id: id as number, district: district as string });
@@ -132,7 +174,7 @@ export class Numbering {
    */
   append(appender: DuckDBAppender, batches: readonly ReadingColumns[]): void {
     const [deviceOf, metricOf] = [this.#deviceOf, this.#metricOf];
-    const chunk = new ChunkWriter(appender);
+    const chunk = new ChunkWriter(appender, this.#duckdb);
     for (const readings of batches) {
       for (let row = 0; row < readings.length; row++) {
         const device = deviceOf[readings.device[row]!.index]!;
@@ -145,10 +187,12 @@ export class Numbering {
 
 /** Rows of one DuckDB chunk. */
 const CHUNK = 2_048;
-const TYPES = [BIGINT, INTEGER, SMALLINT, DOUBLE];
+
+type Duckdb = Awaited<ReturnType<typeof loadDuckdb>>;
 
 class ChunkWriter {
   readonly #appender: DuckDBAppender;
+  readonly #duckdb: Duckdb;
   // 64-bit integers as pairs of halves: a BigInt per row would cost more than the row.
   readonly #ts = new Uint32Array(CHUNK * 2);
   readonly #device = new Int32Array(CHUNK);
@@ -156,8 +200,9 @@ class ChunkWriter {
   readonly #value = new Float64Array(CHUNK);
   #rows = 0;
 
-  constructor(appender: DuckDBAppender) {
+  constructor(appender: DuckDBAppender, duckdb: Duckdb) {
     this.#appender = appender;
+    this.#duckdb = duckdb;
   }
 
   write(ts: number, device: number, metric: number, value: number): void {
@@ -174,7 +219,8 @@ class ChunkWriter {
   flush(): void {
     const rows = this.#rows;
     if (rows === 0) return;
-    const chunk = DuckDBDataChunk.create(TYPES, rows);
+    const { BIGINT, DOUBLE, DuckDBDataChunk, INTEGER, SMALLINT } = this.#duckdb;
+    const chunk = DuckDBDataChunk.create([BIGINT, INTEGER, SMALLINT, DOUBLE], rows);
     fill(chunk, 0, new BigInt64Array(this.#ts.buffer, 0, rows));
     fill(chunk, 1, this.#device.subarray(0, rows));
     fill(chunk, 2, this.#metric.subarray(0, rows));

@@ -1,6 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import { type Clock, type HistoryStore, LamppostError, type MetricTable, type RefusedRow } from '../domain/index.ts';
+import {
+  type Clock,
+  type HistoryStore,
+  LamppostError,
+  type MetricTable,
+  measuredMetric,
+  type RefusedRow,
+} from '../domain/index.ts';
 import {
   emptyTally,
   type Intake,
@@ -14,6 +21,7 @@ import {
 } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { transact } from '../store/index.ts';
+import { Doubts } from './confirmed.ts';
 
 /** When a batch of readings goes to the history: whichever comes first. */
 export interface BatchLimits {
@@ -25,7 +33,7 @@ interface Deps {
   readonly db: DatabaseSync;
   readonly journal: JournalReader;
   readonly intake: Intake;
-  readonly history: HistoryStore;
+  readonly history: Pick<HistoryStore, 'append' | 'cursor' | 'losses'>;
   readonly ledger: LedgerStore;
   readonly quarantine: QuarantineStore;
   readonly metrics: MetricTable;
@@ -57,6 +65,7 @@ const LONGEST_DELAY_MS = 30_000;
 export class HistoryConsumer {
   readonly #deps: Deps;
   readonly #limits: BatchLimits;
+  readonly #doubts: Doubts;
   #settled: number;
   #messages: number | null = null;
   #gathered: Outcome[] = [];
@@ -74,11 +83,17 @@ export class HistoryConsumer {
     this.#deps = deps;
     this.#limits = limits;
     this.#settled = deps.ledger.cursor();
+    this.#doubts = new Doubts(deps.history, deps.ledger, this.#settled, deps.clock);
   }
 
   /** The newest block that is settled in both files. */
   cursor(): number {
     return this.#settled;
+  }
+
+  /** The block behind which the journal is still needed: what a database confirmed may have to be written again. */
+  needs(): number {
+    return this.#doubts.needs(this.#settled);
   }
 
   /** The number of messages up to the newest block settled since the start; null before the first. */
@@ -96,6 +111,11 @@ export class HistoryConsumer {
     return this.#gathered.some(({ block }) => block.count > 0);
   }
 
+  /** Whether somebody waits for the response to an import: its batch is due at once. */
+  #hasImport(): boolean {
+    return this.#gathered.some(({ imported }) => imported !== null);
+  }
+
   /**
    * How many entries of the quarantine were processed again since the start, and how many of them were refused again.
    */
@@ -110,10 +130,12 @@ export class HistoryConsumer {
   async step(flush: boolean): Promise<boolean> {
     const { clock, log } = this.#deps;
     if (clock.now() < this.#retryAt) return false;
-    this.#gather();
-    if (this.#gathered.length === 0 || !(flush || this.#isDue())) return false;
+    const doubted = this.#doubts.from(this.#settled);
+    if (doubted === null) this.#gather();
+    if (doubted === null && (this.#gathered.length === 0 || !(flush || this.#isDue()))) return false;
     try {
-      await this.#settle();
+      if (doubted === null) await this.#settle();
+      else await this.#writeAgain(doubted);
       this.#trouble = null;
       this.#failures = 0;
       return true;
@@ -129,8 +151,8 @@ export class HistoryConsumer {
 
   #isDue(): boolean {
     const { readings, ageMs } = this.#limits;
-    const longest = this.gathers() ? ageMs : IDLE_AGE_MS;
-    return this.#weight >= readings || this.#deps.clock.now() - this.#gatheredAt >= longest;
+    if (this.#weight >= readings || this.#hasImport()) return true;
+    return this.#deps.clock.now() - this.#gatheredAt >= (this.gathers() ? ageMs : IDLE_AGE_MS);
   }
 
   #gather(): void {
@@ -151,7 +173,10 @@ export class HistoryConsumer {
   #readAhead(next: number, edge: number): boolean {
     const { journal, intake } = this.#deps;
     const blocks = journal.after(next - 1, READ_AHEAD).filter((block) => block.seq <= edge);
-    for (const block of blocks) this.#take(intake.outcome(block));
+    for (const block of blocks) {
+      this.#take(intake.outcome(block));
+      if (this.#weight >= this.#limits.readings) break;
+    }
     return blocks.length > 0;
   }
 
@@ -159,6 +184,23 @@ export class HistoryConsumer {
     if (this.#gathered.length === 0) this.#gatheredAt = this.#deps.clock.now();
     this.#gathered.push(outcome);
     this.#weight += outcome.readings.length + outcome.replaced.length + refusedBytes(outcome) / BYTES_A_READING;
+  }
+
+  /** Writes what a database confirmed, and may have lost, once more. Nothing is counted again. */
+  async #writeAgain(from: number): Promise<void> {
+    const { journal, intake, history } = this.#deps;
+    const outcomes: Outcome[] = [];
+    let weight = 0;
+    for (const block of journal.after(from, READ_AHEAD)) {
+      if (block.seq > this.#settled || weight >= this.#limits.readings) break;
+      const outcome = intake.outcome(block);
+      outcomes.push(outcome);
+      weight += outcome.readings.length + outcome.replaced.length;
+    }
+    const last = outcomes.at(-1)?.block.seq ?? this.#settled;
+    const [readings, replaced] = [outcomes.map((one) => one.readings), outcomes.map((one) => one.replaced)];
+    if (weight > 0) await history.append(readings, last, replaced);
+    this.#doubts.again(last);
   }
 
   async #settle(): Promise<void> {
@@ -189,6 +231,7 @@ export class HistoryConsumer {
       const [replays, persisted] = transact(db, () => {
         const settled = quarantine.settle(batch);
         ledger.count(batch, settled);
+        this.#doubts.written(batch.at(-1)!.block.seq);
         return [settled, intake.persist()] as const;
       });
       persisted();
@@ -223,12 +266,25 @@ const ROWS_OF_A_BLOCK = 2 ** 20;
 function withRefused(batch: readonly Outcome[], refused: readonly RefusedRow[], metrics: MetricTable): Outcome[] {
   const byOutcome = Map.groupBy(refused, ({ batch: at }) => at);
   return batch.map((outcome, at) => {
-    const rows = byOutcome.get(at) ?? [];
+    // What was measured beside a calibrated value is not counted.
+    const isCounted = ({ of, row }: RefusedRow) => isOfCity(metrics.idOf(outcome[of].metric[row]!));
+    const rows = (byOutcome.get(at) ?? []).filter(isCounted);
     if (rows.length === 0) return outcome;
+    if (outcome.imported !== null) return importRefused(outcome, rows);
     const tallies = rows.map((row) => tallyOf(outcome, row));
     const refusals = rows.map((row) => refusalOf(outcome, row, metrics));
     return { ...outcome, tallies: [...outcome.tallies, ...tallies], refusals: [...outcome.refusals, ...refusals] };
   });
+}
+
+const isOfCity = (metric: string) => measuredMetric(metric) === metric;
+
+/** What was imported stays in its file: it can be imported again. */
+function importRefused(outcome: Outcome, rows: readonly RefusedRow[]): Outcome {
+  const imported = outcome.imported!;
+  if (!imported.isCounted) return outcome;
+  const refused = rows.map(({ of, row }) => ({ device: outcome[of].device[row]!.id, stored: -1, refused: 1 }));
+  return { ...outcome, imported: { ...imported, tallies: [...imported.tallies, ...refused] } };
 }
 
 function tallyOf(outcome: Outcome, { of, row }: RefusedRow) {

@@ -3,7 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import pino from 'pino';
 import {
+  GAUGE,
   LamppostError,
+  type Measure,
   type ReadingsFilter,
   type ReadingsQuery,
   type ReadOptions,
@@ -23,8 +25,8 @@ interface Reads {
 /** A read by its kind, with its arguments. */
 export type Asked = { [K in keyof Reads]: { readonly kind: K; readonly args: Reads[K] } }[keyof Reads];
 
-/** Units of the city in force, by metric. */
-export type Units = Readonly<Record<string, string>>;
+/** Units and kinds of the metrics of the city in force. */
+export type Measures = Readonly<Record<string, Measure & { readonly unit: string }>>;
 
 /** How long the file may be locked by a process that is about to end, of a server that was killed. */
 const LOCKED_MS = 3_000;
@@ -33,7 +35,7 @@ const LOCKED_PAUSE_MS = 50;
 const log = pino({ name: 'history' });
 const columns = new ColumnReceiver();
 const running = new Map<number, { readonly ended: AbortController; readonly batches?: AsyncIterator<object> }>();
-let units: Units = {};
+let measures: Measures = {};
 let history!: ReturnType<typeof createDuckdbHistory>;
 
 function batchesOf(asked: Asked, signal: AbortSignal): AsyncIterable<object> {
@@ -46,10 +48,11 @@ function batchesOf(asked: Asked, signal: AbortSignal): AsyncIterable<object> {
 const functions = {
   /** Opens the file; resolves to its cursor. */
   async open(path: string, limits: DuckdbLimits): Promise<number> {
-    const unitOf = (metric: string) => units[metric] ?? '';
+    const unitOf = (metric: string) => measures[metric]?.unit ?? '';
+    const measureOf = (metric: string) => measures[metric] ?? GAUGE;
     const until = performance.now() + LOCKED_MS;
     for (;;) {
-      history = createDuckdbHistory({ path, metrics: columns, unitOf, log, ...limits });
+      history = createDuckdbHistory({ path, metrics: columns, unitOf, measureOf, log, ...limits });
       try {
         await history.start();
         // Modules that were parsed; see `collectAfterStart`.
@@ -71,8 +74,8 @@ const functions = {
     }
   },
   /** Begins a read under a number that the caller chose; `next` returns its batches, null at the end. */
-  begin(id: number, asked: Asked, inForce: Units): void {
-    units = inForce;
+  begin(id: number, asked: Asked, inForce: Measures): void {
+    measures = inForce;
     const ended = new AbortController();
     running.set(id, { ended, batches: batchesOf(asked, ended.signal)[Symbol.asyncIterator]() });
   },
@@ -87,8 +90,8 @@ const functions = {
     one?.ended.abort();
     void one?.batches?.return?.().then(undefined, () => {});
   },
-  async exportParquet(id: number, query: ReadingsQuery, options: Omit<ReadOptions, 'signal'>, inForce: Units) {
-    units = inForce;
+  async exportParquet(id: number, query: ReadingsQuery, options: Omit<ReadOptions, 'signal'>, inForce: Measures) {
+    measures = inForce;
     const ended = new AbortController();
     running.set(id, { ended });
     try {
@@ -98,8 +101,14 @@ const functions = {
     }
   },
   count: () => history.count(),
-  rollup: (untilMs: number) => history.rollup(untilMs),
-  prune: (beforeMs: number) => history.prune(beforeMs),
+  rollup(untilMs: number, inForce: Measures): Promise<number> {
+    measures = inForce;
+    return history.rollup(untilMs);
+  },
+  prune(beforeMs: number, inForce: Measures): Promise<number> {
+    measures = inForce;
+    return history.prune(beforeMs);
+  },
   copyTo: (path: string) => history.copyTo(path),
   /** Resident memory of this process, bytes. */
   resident: () => process.memoryUsage.rss(),

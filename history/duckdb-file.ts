@@ -1,9 +1,12 @@
 import { copyFile, statfs, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { type HistoryStore, LamppostError } from '../domain/index.ts';
 import { scanDuckdb } from './scan.ts';
 import { Statements } from './statements.ts';
+
+/** Loads DuckDB: only where a file is opened, since it takes time and memory of every start. */
+export const loadDuckdb = () => import('@duckdb/node-api');
 
 // One thread of its own beside this one: the engine needs the other core.
 export const SETTINGS = { threads: '1' };
@@ -34,6 +37,7 @@ export async function openDuckdb(
   settings: Record<string, string>,
   onCut: (at: number) => void,
 ): Promise<DuckDBInstance> {
+  const { DuckDBInstance } = await loadDuckdb();
   for (let end = Number.POSITIVE_INFINITY; ; ) {
     try {
       return await DuckDBInstance.create(path, settings);
@@ -54,6 +58,7 @@ export async function openDuckdb(
  * open.
  */
 export async function openDuckdbScan(path: string): Promise<Pick<HistoryStore, 'scan'> & { close(): void }> {
+  const { DuckDBInstance } = await loadDuckdb();
   try {
     const instance = await DuckDBInstance.create(path, { ...SETTINGS, access_mode: 'READ_ONLY' });
     const statements = new Statements(instance);

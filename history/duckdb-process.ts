@@ -18,14 +18,14 @@ import {
 } from '../domain/index.ts';
 import { type Calls, callsOf } from './calls.ts';
 import type { DuckdbLimits } from './duckdb.ts';
-import type { Asked, DuckdbChild, Units } from './duckdb-child.ts';
+import type { Asked, DuckdbChild, Measures } from './duckdb-child.ts';
 import { ColumnSender } from './sent-columns.ts';
 
 interface Options {
   readonly path: string;
   readonly metrics: Pick<MetricTable, 'idOf'>;
-  /** Returns the units of the city in force. */
-  readonly units: () => Units;
+  /** Returns units and kinds of the city in force. */
+  readonly measures: () => Measures;
   readonly limits: DuckdbLimits;
   readonly log: Logger;
 }
@@ -161,7 +161,7 @@ class DuckdbProcess implements HistoryProcess {
     signal?.throwIfAborted();
     signal?.addEventListener('abort', end, { once: true });
     try {
-      return await call.exportParquet(id, query as ReadingsQuery, options, this.#options.units());
+      return await call.exportParquet(id, query as ReadingsQuery, options, this.#options.measures());
     } catch (error) {
       throw signal?.aborted === true ? signal.reason : error;
     } finally {
@@ -170,11 +170,11 @@ class DuckdbProcess implements HistoryProcess {
   }
 
   async rollup(untilMs: number): Promise<number> {
-    return this.#running().call.rollup(untilMs);
+    return this.#running().call.rollup(untilMs, this.#options.measures());
   }
 
   async prune(beforeMs: number): Promise<number> {
-    return this.#running().call.prune(beforeMs);
+    return this.#running().call.prune(beforeMs, this.#options.measures());
   }
 
   async copyTo(path: string): Promise<number> {
@@ -188,7 +188,7 @@ class DuckdbProcess implements HistoryProcess {
     const end = () => void call.end(id).catch(() => {});
     signal?.addEventListener('abort', end, { once: true });
     try {
-      await call.begin(id, asked, this.#options.units());
+      await call.begin(id, asked, this.#options.measures());
       for (let batch = await call.next(id); batch !== null; batch = await call.next(id)) {
         signal?.throwIfAborted();
         yield owned(batch as B);

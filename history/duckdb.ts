@@ -1,10 +1,13 @@
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { Logger } from 'pino';
 import {
+  GAUGE,
   type HistoryStore,
   type HistoryUpkeep,
   HOUR_MS,
+  type KnownDevice,
   LamppostError,
+  type Measure,
   type MetricTable,
   type ReadingColumns,
   type ReadingsFilter,
@@ -12,11 +15,21 @@ import {
   type ReadOptions,
   type ScanQuery,
 } from '../domain/index.ts';
-import { lastOfEach, Numbering, pick, rowsWhere } from './columns.ts';
+import { lastRows, Numbering, newerThan, rowsWhere } from './columns.ts';
 import { copyDuckdb, faultOf, openDuckdb, SETTINGS, scalar, spillOf } from './duckdb-file.ts';
-import { Latest } from './latest.ts';
-import { readDuckdb, removeExports, writeParquet } from './query.ts';
-import { hourOf, hoursDue, hoursOf, noteUnknownHours, prunedBefore, ROLLUP_SCHEMA, rollUp } from './rollup.ts';
+import { KINDS_SCHEMA, type KindOfMetric } from './kinds.ts';
+import { Latest, newestStored } from './latest.ts';
+import { checkFunction, readDuckdb, removeExports, writeParquet } from './query.ts';
+import {
+  endOfNewestHour,
+  hourOf,
+  hoursDue,
+  hoursOf,
+  noteUnknownHours,
+  prunedBefore,
+  ROLLUP_SCHEMA,
+  rollUp,
+} from './rollup.ts';
 import { scanDuckdb } from './scan.ts';
 import { NARROWER, Statements } from './statements.ts';
 import { RESULTS_AT_ONCE, Turns } from './turns.ts';
@@ -37,10 +50,15 @@ export interface DuckdbLimits {
   readonly walMiB?: number;
 }
 
+/** From so many rows on that may replace others, it is worth to find those that do not. */
+const BULK = 10_000;
+
 interface Options extends DuckdbLimits {
   readonly path: string;
   readonly metrics: Pick<MetricTable, 'idOf'>;
   readonly unitOf: (metric: string) => string;
+  /** Of the city in force; by default every metric is a gauge. */
+  readonly measureOf?: (metric: string) => Measure;
   readonly log?: Pick<Logger, 'warn'>;
 }
 
@@ -55,6 +73,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   readonly #path: string;
   readonly #metrics: Pick<MetricTable, 'idOf'>;
   readonly #unitOf: (metric: string) => string;
+  readonly #measureOf: (metric: string) => Measure;
   readonly #limits: Required<DuckdbLimits>;
   readonly #log: Pick<Logger, 'warn'> | undefined;
   readonly #latest = new Latest();
@@ -67,13 +86,17 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   #due = new Set<number>();
   #prunedMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<unknown> = Promise.resolve();
+  /** Until `#latest` has the newest of what was stored before the start. */
+  #loading: Promise<void> | null = null;
+  #isLoaded = false;
   readonly #results = new Turns(RESULTS_AT_ONCE);
 
-  constructor({ path, metrics, unitOf, memoryMiB = 1_024, walMiB = 32, log }: Options) {
+  constructor({ path, metrics, unitOf, measureOf = () => GAUGE, memoryMiB = 1_024, walMiB = 32, log }: Options) {
     this.#log = log;
     this.#path = path;
     this.#metrics = metrics;
     this.#unitOf = unitOf;
+    this.#measureOf = measureOf;
     this.#limits = { memoryMiB, walMiB };
     this.#numbering = new Numbering(metrics);
   }
@@ -91,9 +114,13 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
       );
       this.#writer = await this.#instance.connect();
       this.#statements = new Statements(this.#instance);
-      await this.#writer.run(SCHEMA + ROLLUP_SCHEMA);
+      await this.#writer.run(SCHEMA + ROLLUP_SCHEMA + KINDS_SCHEMA);
       await this.#load();
       this.#foldLog();
+      this.#newestLoaded().catch((error) => {
+        // A stop interrupts it.
+        if (this.#instance !== null) this.#log?.warn({ err: error }, 'the newest readings are not loaded yet');
+      });
     } catch (cause) {
       // So that it can be tried again.
       this.#instance?.closeSync();
@@ -121,7 +148,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     const again = Array.from({ length: Math.max(batches.length, replaced.length) }, (_, at) =>
       [batches.slice(at, at + 1).map((batch) => this.#perhapsStored(batch)), replaced.slice(at, at + 1)].flat(),
     ).flat();
-    const others = pick(again, lastOfEach(again));
+    const others = lastRows(again);
     const noted = await this.#inTurn('readings could not be stored', async () => {
       // Numbers are committed on their own: one that no reading uses yet does no harm.
       await this.#numbering.add(this.#writer, [...batches, others]);
@@ -136,6 +163,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   }
 
   async *read(query: ReadingsQuery, options: ReadOptions = {}) {
+    checkFunction(query, this.#measureOf);
     const leave = await this.#results.take(options.by ?? '', options.signal);
     try {
       yield* readDuckdb(this.#source(), query, options);
@@ -146,8 +174,9 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     }
   }
 
-  latest(filter: ReadingsFilter) {
-    return this.#latest.list(filter, this.#unitOf);
+  async *latest(filter: ReadingsFilter) {
+    await this.#newestLoaded();
+    yield* this.#latest.list(filter, this.#unitOf);
   }
 
   scan(query: ScanQuery, signal?: AbortSignal) {
@@ -160,7 +189,8 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     );
   }
 
-  exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>, options: ReadOptions = {}): Promise<string> {
+  async exportParquet(query: Omit<ReadingsQuery, 'maxPoints'>, options: ReadOptions = {}): Promise<string> {
+    checkFunction(query, this.#measureOf);
     return writeParquet(this.#source(), this.#path, query, options);
   }
 
@@ -174,7 +204,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
 
   async rollup(untilMs: number): Promise<number> {
     const rolled = await this.#inTurn('the history could not be rolled up', () =>
-      this.#transaction(() => rollUp(this.#writer, untilMs, this.#prunedMs)),
+      this.#transaction(() => rollUp(this.#writer, untilMs, this.#prunedMs, this.#kinds())),
     );
     for (const hour of rolled) this.#due.delete(hour);
     return rolled.length;
@@ -193,19 +223,38 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
 
   #source() {
     const [statements, numbering, unitOf, prunedMs] = [this.#statements, this.#numbering, this.#unitOf, this.#prunedMs];
-    return { statements, numbering, unitOf, prunedMs };
+    return { statements, numbering, unitOf, prunedMs, kinds: this.#kinds() };
+  }
+
+  /** The metrics that are not gauges. */
+  #kinds(): KindOfMetric[] {
+    const all = this.#numbering.metricNames().map((name, metric) => ({ metric, measure: this.#measureOf(name) }));
+    return all.filter(({ measure }) => measure.kind !== 'gauge');
   }
 
   async #load(): Promise<void> {
     this.#cursor = Number((await scalar(this.#writer, 'select max(cursor) from progress')) ?? 0);
     await this.#numbering.load(this.#writer);
-    const newest = await this.#writer.runAndReadAll(`
-      select d.name, d.district, m.name, max(ts)::double, arg_max(value, ts)
-      from readings r join devices d on d.id = r.device join metrics m on m.id = r.metric group by all`);
-    for (const row of newest.getRows()) this.#latest.put(...(row as unknown as Parameters<Latest['put']>));
     await noteUnknownHours(this.#writer);
     this.#due = new Set(await hoursDue(this.#writer));
     this.#prunedMs = await prunedBefore(this.#writer);
+    this.#latest.newest = await endOfNewestHour(this.#writer);
+  }
+
+  /** Resolves when the newest reading of every series is known; tries again where that failed. */
+  #newestLoaded(): Promise<void> {
+    this.#loading ??= this.#loadNewest().catch((cause) => {
+      this.#loading = null;
+      throw cause instanceof LamppostError ? cause : faultOf('the newest readings cannot be read', cause);
+    });
+    return this.#loading;
+  }
+
+  /** Nobody but their readers waits for it: it takes the longer the more is stored. Meanwhile readings are appended. */
+  async #loadNewest(): Promise<void> {
+    const rows = await this.#statements.run(newestStored, { by: 'newest readings' });
+    for (const row of rows) this.#latest.putStored(...row);
+    this.#isLoaded = true;
   }
 
   /**
@@ -253,13 +302,22 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     const { device, metric, ts } = readings;
     return rowsWhere(readings, (row) => {
       if (ts[row]! >= before) return false;
-      return ts[row]! <= this.#latest.newestOf(device[row]!.id, this.#metrics.idOf(metric[row]!));
+      if (!this.#isLoaded) return true;
+      return ts[row]! <= this.#newestOf(device[row]!, metric[row]!);
     });
   }
 
+  /** Time of the newest stored reading of a series. */
+  readonly #newestOf = (device: KnownDevice, metric: number) =>
+    this.#latest.newestOf(device.id, this.#metrics.idOf(metric));
+
   async #store(batches: readonly ReadingColumns[], others: ReadingColumns, next: number): Promise<number[]> {
     if (batches.some(({ length }) => length > 0)) await this.#appendTo('readings', batches);
-    await this.#replace(others);
+    // Bulk need not search for rows that cannot be stored yet.
+    const isNew = this.#isLoaded && others.length >= BULK ? newerThan(others, batches, this.#newestOf) : () => false;
+    const fresh = rowsWhere(others, isNew);
+    if (fresh.length > 0) await this.#appendTo('readings', [fresh]);
+    await this.#replace(fresh.length === 0 ? others : rowsWhere(others, (row) => !isNew(row)));
     const noted = await this.#noteHours([...batches, others]);
     await this.#writer.run('delete from progress');
     await this.#writer.run(`insert into progress values (${next})`);
@@ -274,10 +332,7 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
     if (rows.length === 0) return;
     await this.#writer.run('delete from incoming');
     await this.#appendTo('incoming', [rows]);
-    const [from, to] = Array.from(rows.ts).reduce(
-      ([low, high], ts) => [Math.min(low!, ts), Math.max(high!, ts)],
-      [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
-    );
+    const [from, to] = spanOf(rows);
     // With bounds, DuckDB skips the row groups of other times.
     await this.#writer.run(`
       delete from readings r using incoming i
@@ -295,12 +350,18 @@ class DuckdbHistory implements HistoryStore, HistoryUpkeep {
   }
 
   async #pruneTo(before: number): Promise<{ rolled: number[]; deleted: number }> {
-    const rolled = await rollUp(this.#writer, before, this.#prunedMs);
+    const rolled = await rollUp(this.#writer, before, this.#prunedMs, this.#kinds());
     const { rowsChanged } = await this.#writer.run(`delete from readings where ts < ${before}`);
     await this.#writer.run('delete from pruned');
     await this.#writer.run(`insert into pruned values (${before})`);
     return { rolled, deleted: rowsChanged };
   }
+}
+
+function spanOf({ ts, length }: ReadingColumns): [from: number, to: number] {
+  let [from, to] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let row = 0; row < length; row++) [from, to] = [Math.min(from, ts[row]!), Math.max(to, ts[row]!)];
+  return [from, to];
 }
 
 function readFault(cause: unknown, signal: AbortSignal | undefined): unknown {

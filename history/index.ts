@@ -4,3 +4,4 @@ export { openDuckdbScan } from './duckdb-file.ts';
 export { createDuckdbProcess, type HistoryProcess, type ProcessStatus } from './duckdb-process.ts';
 export type { InfluxSettings } from './influx/connection.ts';
 export { createInfluxHistory } from './influx/history.ts';
+export { csvOfParquet, parquetAsCsv } from './parquet.ts';

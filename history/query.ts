@@ -3,30 +3,33 @@ import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 import {
-  type Aggregate,
   everyOf,
   LamppostError,
+  METRIC_KINDS,
+  type Measure,
+  type MetricKind,
+  misuseOf,
   type PointsSlice,
   type ReadingsFilter,
   type ReadingsQuery,
   type ReadOptions,
+  requireName,
+  suits,
 } from '../domain/index.ts';
 import type { Numbering } from './columns.ts';
-import { ROLLED_FUNCTIONS, rolledSource } from './rollup.ts';
+import {
+  countStatement,
+  counts,
+  type KindOfMetric,
+  NOTHING,
+  numbersOf,
+  rawSqlOf,
+  shareStatement,
+  sumsSqlOf,
+} from './kinds.ts';
+import { ROLLED_FUNCTIONS, rolledSource, sumsSource } from './rollup.ts';
 import { checkIntervals, checkPoints, slicesOfResult, withinPoints } from './slices.ts';
 import { NARROWER, type Statements } from './statements.ts';
-
-const SQL_OF: Readonly<Record<Aggregate, string>> = {
-  mean: 'avg(value)',
-  min: 'min(value)',
-  max: 'max(value)',
-  sum: 'sum(value)',
-  count: 'count(*)::double',
-  first: 'arg_min(value, ts)',
-  last: 'arg_max(value, ts)',
-  // Rank ⌊0.95·n + 0.5⌋ in whole numbers; quantile_disc takes ⌈0.95·n⌉, one more for some n.
-  p95: 'list_sort(list(value))[(count(*) * 95 + 50) // 100]',
-};
 
 /** The SQL condition for the devices, metrics and district of a query, with its parameters. */
 function filterOf(query: ReadingsFilter): { sql: string; params: string[] } {
@@ -43,28 +46,100 @@ function filterOf(query: ReadingsFilter): { sql: string; params: string[] } {
   return { sql: parts.map((part) => ` and ${part}`).join(''), params };
 }
 
-/**
- * A statement that returns device and metric (their numbers in the file), t (epoch ms) and v, in any order. Raw readings
- * before `prunedMs` are deleted.
- */
-function statementOf(query: Omit<ReadingsQuery, 'maxPoints'>, prunedMs: number): { sql: string; params: string[] } {
-  const { fn } = query;
-  const [fromMs, toMs] = [Math.ceil(query.fromMs), Math.ceil(query.toMs)];
+interface Statement {
+  readonly sql: string;
+  readonly params: string[];
+}
+
+/** What decides how the file is read: raw readings before `prunedMs` are deleted; the metrics that are not gauges. */
+interface Stored {
+  readonly prunedMs: number;
+  readonly kinds: readonly KindOfMetric[];
+}
+
+type Wanted = Omit<ReadingsQuery, 'maxPoints'>;
+
+const JOINED = 'join devices d on d.id = r.device join metrics m on m.id = r.metric';
+
+/** A statement that returns device and metric (their numbers in the file), t (epoch ms) and v, in any order. */
+function statementOf(query: Wanted, { prunedMs, kinds }: Stored): Statement {
   const filter = filterOf(query);
   const every = everyOf(query);
-  const joined = 'join devices d on d.id = r.device join metrics m on m.id = r.metric';
-  const select = 'select r.device, r.metric,';
   if (every === null) {
-    const where = `where ts >= ${fromMs} and ts < ${toMs}${filter.sql}`;
-    return { sql: `${select} ts as t, value as v from readings r ${joined} ${where}`, params: filter.params };
+    const where = `where ts >= ${Math.ceil(query.fromMs)} and ts < ${Math.ceil(query.toMs)}${filter.sql}`;
+    const sql = `select r.device, r.metric, ts as t, value as v from readings r ${JOINED} ${where}`;
+    return { sql, params: filter.params };
   }
+  const others = METRIC_KINDS.filter((kind) => kind !== 'gauge' && kinds.some(({ measure }) => measure.kind === kind));
+  const parts = ['gauge' as const, ...others].filter((kind) => suits(kind, query.fn));
+  const statements = parts.map((kind) => {
+    const ofKind =
+      kind === 'gauge' ? `not in (${kinds.map(({ metric }) => metric)})` : `in (${numbersOf(kinds, kind)})`;
+    const filtered = kinds.length === 0 ? filter.sql : `${filter.sql} and r.metric ${ofKind}`;
+    return partOf(query, { kind, every, filtered, prunedMs, kinds });
+  });
+  if (statements.length === 0) return { sql: NOTHING, params: [] };
+  return { sql: statements.join(' union all '), params: parts.flatMap(() => filter.params) };
+}
+
+interface Part extends Stored {
+  readonly kind: MetricKind;
+  readonly every: number;
+  readonly filtered: string;
+}
+
+/** The metrics of one kind. */
+function partOf(query: Wanted, { kind, every, filtered, prunedMs, kinds }: Part): string {
+  const { fn } = query;
+  const [fromMs, toMs] = [Math.ceil(query.fromMs), Math.ceil(query.toMs)];
   // A floor that is right before 1970 too: SQL's division rounds towards zero.
   const bucket = `(ts - ((ts % ${every}) + ${every}) % ${every}) as t`;
-  const rolled = rolledSource({ fromMs, toMs, every, fn, prunedMs });
-  const aggregate = rolled === null ? SQL_OF[fn] : ROLLED_FUNCTIONS[fn]!;
-  const source = rolled ?? `(select * from readings where ts >= ${fromMs} and ts < ${toMs})`;
-  const sql = `${select} ${bucket}, ${aggregate} as v from ${source} r ${joined} where true${filter.sql} group by all`;
-  return { sql, params: filter.params };
+  const segments = { fromMs, toMs, prunedMs, every, filter: `${JOINED} where true${filtered}` };
+  if (counts(kind, fn)) return valued(countStatement(kind, kinds, { ...segments, fn, bucket }));
+  if (fn === 'share') return valued(shareStatement(kinds, { ...segments, state: query.state! }));
+  const sums = sumsSqlOf(kind, fn);
+  const rolled = sums === undefined ? ROLLED_FUNCTIONS[fn] : sums;
+  const of = { fromMs, toMs, every, fn, prunedMs };
+  const source = sums === undefined ? rolledSource(of) : sumsSource(of, kinds);
+  const aggregate = source === null ? rawSqlOf(kind, fn) : rolled!;
+  const readings = source ?? `(select * from readings where ts >= ${fromMs} and ts < ${toMs})`;
+  return valued(`
+    select r.device, r.metric, ${bucket}, ${aggregate} as v from ${readings} r ${JOINED}
+    where true${filtered} group by all`);
+}
+
+/** Without the intervals that have too few readings for a value. */
+function valued(sql: string): string {
+  return `(select * from (${sql}) where v is not null)`;
+}
+
+/**
+ * Throws `invalid` where a function makes no sense for a metric that the query names, or the metric has no such state;
+ * of others it is left out.
+ */
+export function checkFunction(query: Wanted, measureOf: (metric: string) => Measure): void {
+  const { everyMs, fn, metrics = [], state } = query;
+  if (everyMs === undefined) return;
+  for (const metric of metrics) {
+    const fault = misuseOf(metric, measureOf(metric).kind, fn);
+    if (fault !== null) throw new LamppostError('invalid', fault);
+  }
+  if (fn !== 'share') return;
+  if (state === undefined) throw new LamppostError('invalid', 'share needs state: the value whose time counts');
+  for (const metric of metrics) {
+    const names = (measureOf(metric).values ?? []).map(({ name }) => name);
+    requireName(`state of ${metric}`, state, names);
+  }
+  checkShare(query, everyMs);
+}
+
+/** Most intervals of a share: each series has a value in all of them. */
+const MOST_SHARES = 100_000;
+
+function checkShare({ fromMs, toMs }: Wanted, everyMs: number): void {
+  const intervals = Math.ceil((toMs - fromMs) / everyMs);
+  if (intervals <= MOST_SHARES) return;
+  throw new LamppostError('invalid', `share of ${intervals} intervals; at most ${MOST_SHARES}: ask for a longer every`);
 }
 
 /** Gives names to the numbers of devices and metrics in a statement's result. */
@@ -72,12 +147,12 @@ const NAMED = 'join devices d on d.id = q.device join metrics m on m.id = q.metr
 
 /** Most readings behind the percentiles of one query: all of them are in memory. */
 const MOST_RANKED = 20_000_000;
+const RANKED = new Set<string>(['p10', 'p50', 'p90', 'p95']);
 
-interface Source {
+interface Source extends Stored {
   readonly statements: Statements;
   readonly numbering: Pick<Numbering, 'deviceNames' | 'metricNames'>;
   readonly unitOf: (metric: string) => string;
-  readonly prunedMs: number;
 }
 
 /**
@@ -90,7 +165,7 @@ export async function* readDuckdb(
   options: ReadOptions,
 ): AsyncGenerator<PointsSlice, void, undefined> {
   checkIntervals(query);
-  const { sql, params } = statementOf(query, source.prunedMs);
+  const { sql, params } = statementOf(query, source);
   // Names sort the result only: as numbers, its rows cross to JavaScript without a string each.
   const limited = `
     select q.device, q.metric, q.t::double, q.v from (${sql} limit ${query.maxPoints + 1}) q
@@ -111,12 +186,12 @@ export async function* readDuckdb(
 /** Throws `invalid` where a query of percentiles would have too many readings in memory. */
 async function checkRanked(connection: DuckDBConnection, query: ReadingsQuery): Promise<void> {
   const { everyMs, ...raw } = query;
-  if (query.fn !== 'p95' || everyMs === undefined) return;
-  const { sql, params } = statementOf(raw, 0);
+  if (!RANKED.has(query.fn) || everyMs === undefined) return;
+  const { sql, params } = statementOf(raw, { prunedMs: 0, kinds: [] });
   const counted = `select count(*)::double from (${sql} limit ${MOST_RANKED + 1})`;
   const rows = (await connection.runAndReadAll(counted, params as DuckDBValue[])).getRows();
   if ((rows[0]![0] as number) <= MOST_RANKED) return;
-  throw new LamppostError('invalid', `p95 of more than ${MOST_RANKED} readings; ${NARROWER}`);
+  throw new LamppostError('invalid', `${query.fn} of more than ${MOST_RANKED} readings; ${NARROWER}`);
 }
 
 const MARK = '.export-';
@@ -126,12 +201,13 @@ const MARK = '.export-';
  * cannot.
  */
 export async function writeParquet(
-  { statements, numbering, unitOf, prunedMs }: Source,
+  source: Source,
   path: string,
   query: Omit<ReadingsQuery, 'maxPoints'>,
   options: ReadOptions,
 ): Promise<string> {
-  const { sql, params } = statementOf(query, prunedMs);
+  const { statements, numbering, unitOf } = source;
+  const { sql, params } = statementOf(query, source);
   const file = `${path}${MARK}${randomUUID()}.parquet`;
   const units = numbering.metricNames().map((metric) => `when ${text(metric)} then ${text(unitOf(metric))} `);
   const unit = `case m.name ${units.join('')}else '' end`.replace('case m.name else', 'case when true then');

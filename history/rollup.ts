@@ -1,5 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { type Aggregate, DAY_MS, HOUR_MS } from '../domain/index.ts';
+import { heldBetween, joinedSegments, type KindOfMetric, noteKinds, numbersOf, sumsOfReadings } from './kinds.ts';
 
 const HOUR_OF = `(ts - ((ts % ${HOUR_MS}) + ${HOUR_MS}) % ${HOUR_MS})`;
 
@@ -53,6 +54,18 @@ export function rolledSource({ fromMs, toMs, every, fn, prunedMs }: RollupQuery)
       from readings where ts >= ${fromMs} and ts < ${toMs})`;
 }
 
+/** The same over the sums of angles and levels. */
+export function sumsSource(
+  { fromMs, toMs, every, prunedMs }: Omit<RollupQuery, 'fn'>,
+  kinds: readonly KindOfMetric[],
+): string | null {
+  if (fromMs >= prunedMs || every < HOUR_MS) return null;
+  return `(
+    select * from rollup_sums where ts >= ${fromMs} and ts < ${Math.min(prunedMs, toMs)}
+    union all select ts, device, metric, 1 as n, ${sumsOfReadings(kinds)}
+      from readings where ts >= ${fromMs} and ts < ${toMs})`;
+}
+
 /** The time before which raw readings are deleted, epoch ms; -Infinity where none was ever pruned. */
 export async function prunedBefore(connection: DuckDBConnection): Promise<number> {
   const before = (await connection.runAndReadAll('select max(before) from pruned')).getRows()[0]![0];
@@ -64,6 +77,13 @@ export async function noteUnknownHours(connection: DuckDBConnection): Promise<vo
   const known = 'select (select count(*) from rollup_hours) + (select count(*) from rollup_due)';
   if (Number((await connection.runAndReadAll(known)).getRows()[0]![0]) > 0) return;
   await connection.run(`insert into rollup_due select distinct ${HOUR_OF} from readings`);
+}
+
+/** Returns a time that no reading is newer than, at most an hour after the newest; -Infinity where there is none. */
+export async function endOfNewestHour(connection: DuckDBConnection): Promise<number> {
+  const hours = 'select max(hour) from (select hour from rollup_due union all select max(ts) from rollup_hours)';
+  const hour = (await connection.runAndReadAll(hours)).getRows()[0]![0];
+  return hour === null ? Number.NEGATIVE_INFINITY : Number(hour) + HOUR_MS;
 }
 
 /** Returns the hours that are due, epoch ms, in order. */
@@ -80,7 +100,13 @@ const MERGED = 'sum(n), sum(total), min(low), max(high)';
  * An hour that still has its readings is computed again. A pruned hour has only late readings: they are added to its
  * roll-up and deleted.
  */
-export async function rollUp(connection: DuckDBConnection, untilMs: number, prunedMs: number): Promise<number[]> {
+export async function rollUp(
+  connection: DuckDBConnection,
+  untilMs: number,
+  prunedMs: number,
+  kinds: readonly KindOfMetric[] = [],
+): Promise<number[]> {
+  await noteKinds(connection, kinds, { hourOf: HOUR_OF, untilMs });
   const due = (await hoursDue(connection)).filter((hour) => hour + HOUR_MS <= untilMs);
   if (due.length === 0) return [];
   const run = (sql: string) => connection.run(sql);
@@ -97,11 +123,50 @@ export async function rollUp(connection: DuckDBConnection, untilMs: number, prun
     await run(`create or replace temp table rolled as ${isLate ? merged : fresh}`);
     await run(`delete from rollup_hours where ts in (${hours})`);
     await run('insert into rollup_hours from rolled');
+    if (kinds.length > 0) await rollKinds(connection, kinds, { hours, within, isLate });
     if (isLate) await run(`delete from readings where ${within}`);
   }
   await run(`delete from rollup_due where hour in (${due})`);
   await rollDays(connection, due);
   return due;
+}
+
+interface Hours {
+  readonly hours: readonly number[];
+  /** The readings of these hours, as a condition. */
+  readonly within: string;
+  /** Only late readings are left of these hours. */
+  readonly isLate: boolean;
+}
+
+/** Rolls up what metrics that are not gauges have beside the others. */
+async function rollKinds(
+  connection: DuckDBConnection,
+  kinds: readonly KindOfMetric[],
+  { hours, within, isLate }: Hours,
+): Promise<void> {
+  const ofHours = `ts in (${hours})`;
+  const replace = async (table: string, rows: string) => {
+    await connection.run(`create or replace temp table rolled_kind as ${rows}`);
+    await connection.run(`delete from ${table} where ${ofHours}`);
+    await connection.run(`insert into ${table} from rolled_kind`);
+  };
+  const summed = `select ${HOUR_OF} as ts, device, metric, 1 as n, ${sumsOfReadings(kinds)} from readings
+    where ${within} and metric in (${numbersOf(kinds, 'angle', 'level')})`;
+  const sums = isLate ? `select * from rollup_sums where ${ofHours} union all ${summed}` : summed;
+  await replace('rollup_sums', `select ts, device, metric, sum(n), sum(a), sum(b) from (${sums}) group by all`);
+  const counters = numbersOf(kinds, 'counter', 'state');
+  if (counters === 'null') return;
+  const counted = `select ${HOUR_OF} as ts, device, metric, ts as first_ts, value as first, ts as last_ts,
+    value as last, 0.0 as increase from readings where ${within} and metric in (${counters})`;
+  // A late reading between the first and the last of its hour changes nothing: they count all of it.
+  const outside = `select c.* from (${counted}) c left join rollup_counters k using (ts, device, metric)
+    where k.first_ts is null or c.first_ts < k.first_ts or c.last_ts > k.last_ts`;
+  const segments = isLate ? `select * from rollup_counters where ${ofHours} union all ${outside}` : counted;
+  const held = isLate ? `select * from rollup_states where ${ofHours} union all ` : '';
+  const time = `select ts, device, metric, code, sum(ms) from (${held}${heldBetween(segments, kinds)}) group by all`;
+  await replace('rollup_states', time);
+  await replace('rollup_counters', joinedSegments(segments, kinds));
 }
 
 /** Computes the days of these hours from the hours that are rolled up so far. */

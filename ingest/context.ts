@@ -1,14 +1,11 @@
-import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type {
-  City,
-  CityControl,
-  Device,
-  DevicesControl,
-  KnownDevice,
-  MetricTable,
-  RuleControl,
-} from '../domain/index.ts';
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import type { City, CityControl, Device, DevicesControl, KnownDevice, MetricTable } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
+import { type Calibrations, compileCalibrations } from './calibrations.ts';
+import { compileFormats } from './declared/index.ts';
+import type { DeclaredFormats } from './decode/index.ts';
+import { createPublishers, PUBLISHERS_SCHEMA, type Publishers } from './publishers.ts';
 import { compileChecks, type ProfileChecks } from './validate.ts';
 
 /** SQL of every version of the API's rules, by the block that brought it; nothing is ever deleted (ADR 11). */
@@ -28,6 +25,18 @@ export const CONTEXT_SCHEMA: RoomSchema = {
   ) strict, without rowid;
   create table if not exists context_metrics (idx integer primary key, id text not null) strict;
 ${RULE_RECORDS_SCHEMA}`,
+    PUBLISHERS_SCHEMA,
+    // Several actions of one block may change rules.
+    `
+  alter table context_rules rename to one_a_block;
+  drop index context_rules_by_id;
+  create table context_rules (
+    seq integer not null, item integer not null, id text not null, body text not null, primary key (seq, item)
+  ) strict;
+  insert into context_rules select seq, 0, id, body from one_a_block;
+  drop table one_a_block;
+  create index context_rules_by_id on context_rules (id, seq, item);
+`,
   ],
 };
 
@@ -37,6 +46,7 @@ export interface CityVersion {
   readonly control: CityControl;
   readonly city: City;
   readonly checks: ReadonlyMap<string, ProfileChecks>;
+  readonly formats: DeclaredFormats;
 }
 
 /** A device as it is from one block on; `known` is null once it is revoked. */
@@ -46,7 +56,10 @@ export interface DeviceVersion {
   /** The city for which `checks` is cached. */
   city: CityVersion | null;
   checks: ProfileChecks | null;
+  readonly calibrations: Calibrations;
 }
+
+type LearnedDevice = Device & Pick<KnownDevice, 'suspended'>;
 
 /** All versions of one device, in the order of their blocks. */
 export interface DeviceLine {
@@ -55,12 +68,13 @@ export interface DeviceLine {
   readonly versions: DeviceVersion[];
 }
 
-/** City, devices and API rules as of any block, so that a replay applies every change at the same place. */
+/** City and devices as of any block, so that a replay applies every change at the same place. */
 export interface Context {
   readonly metrics: MetricTable;
+  /** Which devices network servers may publish for. */
+  readonly publishers: Pick<Publishers, 'mayPublish'>;
   learnCity(seq: number, control: CityControl): CityVersion | null;
   learnDevices(seq: number, control: DevicesControl): { changed: KnownDevice[]; revoked: KnownDevice[] };
-  learnRule(seq: number, control: RuleControl): RuleControl;
   /** Returns the city in force at a block; null before the first. */
   cityAt(seq: number): CityVersion | null;
   /** Returns a device's versions; undefined where it was never registered. */
@@ -69,15 +83,11 @@ export interface Context {
   devicesAt(seq: number): KnownDevice[];
   /** Returns what a `devices` block changed, for a consumer that reads it again. */
   devicesIn(seq: number): { changed: KnownDevice[]; revoked: KnownDevice[] };
-  /** Returns the API's rules that exist at a block, in order of id. */
-  rulesAt(seq: number): RuleControl[];
-  /** Returns what a `rule` block changed, for a consumer that reads it again; null where it is no such block. */
-  ruleIn(seq: number): RuleControl | null;
   /** Writes what was learned, inside a transaction. Call the result after the commit, or it is written again. */
   persist(): () => void;
   /**
    * Forgets the versions that no block after `settled` needs, once every consumer has taken the blocks up to it. Of a
-   * revoked device it keeps what it was last; of a rule, the file keeps every version.
+   * revoked device it keeps what it was last.
    */
   prune(settled: number): void;
 }
@@ -91,12 +101,27 @@ export function versionAt(line: DeviceLine, seq: number): DeviceVersion | undefi
   return undefined;
 }
 
+/** Returns the newest city that a state file has; null where it has none, or cannot be read (the engine says why). */
+export function newestCity(path: string): CityControl | null {
+  if (!existsSync(path)) return null;
+  let db: DatabaseSync | null = null;
+  try {
+    db = new DatabaseSync(path, { readOnly: true });
+    const row = db.prepare('select body from context_cities order by seq desc limit 1').get();
+    return row === undefined ? null : (JSON.parse(row.body as string) as CityControl);
+  } catch {
+    return null;
+  } finally {
+    db?.close();
+  }
+}
+
 /**
  * Reads the context back from the state file. `parse` returns the city of a folder's files, null where it has mistakes.
  */
 export function createContext(db: DatabaseSync, parse: (control: CityControl) => City | null): Context {
   const metrics = createMetricTable(db);
-  const rules = createRuleRecords(db);
+  const publishers = createPublishers(db);
   const cities: CityVersion[] = [];
   const lines = new Map<string, DeviceLine>();
   /** Devices with several versions. */
@@ -110,19 +135,20 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
   function addCity(seq: number, control: CityControl): CityVersion | null {
     const city = parse(control);
     if (city === null) return null;
-    const version = { seq, control, city, checks: compileChecks(city, metrics) };
+    const version = { seq, control, city, checks: compileChecks(city, metrics), formats: compileFormats(city) };
     cities.push(version);
     return version;
   }
 
-  function addDevice(seq: number, id: string, device: Device | null): DeviceLine {
+  function addDevice(seq: number, id: string, device: LearnedDevice | null): DeviceLine {
     let line = lines.get(id);
     if (line === undefined) {
       line = { index: lines.size, id, versions: [] };
       lines.set(id, line);
     }
     const known = device === null ? null : { ...device, index: line.index };
-    if (line.versions.push({ seq, known, city: null, checks: null }) > 1) changed.add(line);
+    const calibrations = compileCalibrations(device?.calibrations, metrics);
+    if (line.versions.push({ seq, known, city: null, checks: null, calibrations }) > 1) changed.add(line);
     return line;
   }
 
@@ -150,10 +176,14 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     addCity(Number(row.seq), JSON.parse(row.body as string) as CityControl);
   }
   for (const row of db.prepare('select * from context_devices order by idx, seq').all()) {
-    addDevice(Number(row.seq), row.id as string, row.body === null ? null : (JSON.parse(row.body as string) as Device));
+    addDevice(
+      Number(row.seq),
+      row.id as string,
+      row.body === null ? null : (JSON.parse(row.body as string) as LearnedDevice),
+    );
   }
 
-  function learnDevice(seq: number, id: string, device: Device | null): void {
+  function learnDevice(seq: number, id: string, device: LearnedDevice | null): void {
     const { index } = addDevice(seq, id, device);
     unsaved.push(() => saveDevice.run(index, seq, id, device === null ? null : JSON.stringify(device)));
   }
@@ -174,22 +204,20 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
 
   return {
     metrics,
+    publishers,
     learnCity(seq, control) {
       const version = addCity(seq, control);
       if (version !== null) unsaved.push(() => saveCity.run(seq, JSON.stringify(control)));
       return version;
     },
     learnDevices(seq, control) {
-      for (const device of control.registered) learnDevice(seq, device.id, device);
+      const suspended = new Set(control.suspended);
+      for (const device of control.registered)
+        learnDevice(seq, device.id, suspended.has(device.id) ? { ...device, suspended: true } : device);
+      for (const { id, uplinks } of control.publishers ?? []) unsaved.push(publishers.learn(seq, id, uplinks));
       for (const id of control.revoked) if (lines.has(id)) learnDevice(seq, id, null);
       return devicesIn(seq);
     },
-    learnRule(seq, control) {
-      unsaved.push(rules.learn(seq, control));
-      return control;
-    },
-    rulesAt: (seq) => rules.at(seq),
-    ruleIn: (seq) => rules.in(seq),
     cityAt: (seq) => cities.findLast((version) => version.seq <= seq) ?? null,
     line: (id) => lines.get(id),
     devicesAt: (seq) => [...lines.values()].flatMap((line) => versionAt(line, seq)?.known ?? []),
@@ -206,7 +234,7 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     prune(settled) {
       pruneCities(settled);
       pruneDevices(settled);
-      rules.prune(settled);
+      publishers.prune(settled);
     },
   };
 }
@@ -235,61 +263,4 @@ function createMetricTable(db: DatabaseSync): MetricTable & { persist(): () => v
       };
     },
   };
-}
-
-/** The versions of the API's rules, on the side that learns them from the journal. */
-function createRuleRecords(db: DatabaseSync) {
-  let records = db.prepare('select seq, body from context_rules order by seq').all().map(recordOf);
-  const save = db.prepare('insert or replace into context_rules values (?, ?, ?)');
-  return {
-    /** Adds a change; call the result to write it, inside a transaction. */
-    learn(seq: number, control: RuleControl): () => void {
-      records.push({ seq, control });
-      return () => void save.run(seq, control.id, JSON.stringify(control));
-    },
-    at(seq: number): RuleControl[] {
-      const newest = new Map<string, RuleControl>();
-      for (const record of records) {
-        if (record.seq > seq) break;
-        newest.set(record.control.id, record.control);
-      }
-      return present(newest.values());
-    },
-    in: (seq: number): RuleControl | null => records.findLast((record) => record.seq === seq)?.control ?? null,
-    /** Forgets, in memory, the versions that others replaced up to a block. */
-    prune(settled: number): void {
-      const newest = new Map<string, number>();
-      for (const { seq, control } of records) if (seq <= settled) newest.set(control.id, seq);
-      records = records.filter(({ seq, control }) => seq >= (newest.get(control.id) ?? 0));
-    },
-  };
-}
-
-/** The API's rules, read over any connection to the state file. */
-export interface RuleRecordReader {
-  /** Returns the rules that exist now, in order of id. */
-  present(): RuleControl[];
-  /** Returns every version of a rule, the newest first; a deletion is a version too. */
-  history(id: string): RuleControl[];
-}
-
-/** Creates the reader of rule records over a state file. */
-export function createRuleRecordReader(db: DatabaseSync): RuleRecordReader {
-  const newest = db.prepare(`
-    select seq, body from context_rules as one
-    where seq = (select max(seq) from context_rules where id = one.id)`);
-  const history = db.prepare('select seq, body from context_rules where id = ? order by seq desc');
-  const controls = (rows: Record<string, SQLOutputValue>[]) => rows.map((row) => recordOf(row).control);
-  return {
-    present: () => present(controls(newest.all())),
-    history: (id) => controls(history.all(id)),
-  };
-}
-
-function recordOf(row: Record<string, SQLOutputValue>): { seq: number; control: RuleControl } {
-  return { seq: Number(row.seq), control: JSON.parse(String(row.body)) as RuleControl };
-}
-
-function present(newest: Iterable<RuleControl>): RuleControl[] {
-  return [...newest].filter(({ text }) => text !== null).sort((a, b) => (a.id < b.id ? -1 : 1));
 }

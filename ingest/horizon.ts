@@ -28,6 +28,8 @@ export interface HorizonLimits {
   readonly spanBytes: number;
 }
 
+export const HORIZON_LIMITS: HorizonLimits = { bytes: HORIZON_BYTES, spanBytes: SPAN_BYTES };
+
 /** From which message on keys count, at each block. */
 export class Horizon {
   /** The first message of each hour of receipt. */
@@ -41,7 +43,7 @@ export class Horizon {
   #saved = 0;
   #newest = 0;
 
-  constructor(db: DatabaseSync, limits: HorizonLimits = { bytes: HORIZON_BYTES, spanBytes: SPAN_BYTES }) {
+  constructor(db: DatabaseSync, limits: HorizonLimits) {
     this.#spans = new Spans(db, limits);
     this.#allHours = db.prepare('select * from seen_hours order by hour');
     this.#saveHour = db.prepare('insert or replace into seen_hours values (?, ?)');

@@ -1,13 +1,22 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { ActionsControl, Block, CityControl, ClockControl, DevicesControl, RuleControl } from '../domain/index.ts';
+import type {
+  ActionsControl,
+  Block,
+  CityControl,
+  ClockControl,
+  DevicesControl,
+  NoticesControl,
+  RuleControl,
+} from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import type { CityVersion, Context } from './context.ts';
 import { Dedupe } from './dedupe.ts';
-import { Horizon, type HorizonLimits } from './horizon.ts';
+import { HORIZON_LIMITS, Horizon, type HorizonLimits } from './horizon.ts';
+import { IMPORT_STEPS, ImportReader } from './import/reader.ts';
 import { LOST } from './ledger.ts';
 import { createColumns, emptyTally, type Outcome, refusedBytes } from './outcome.ts';
 import { BlockReader } from './reader.ts';
-import type { SeenKeys } from './seen.ts';
+import { SEEN_STEPS, SeenKeys } from './seen.ts';
 
 /** SQL of intake's state: the newest block it read, and the keys it has seen. */
 export const INTAKE_SCHEMA: RoomSchema = {
@@ -19,6 +28,8 @@ export const INTAKE_SCHEMA: RoomSchema = {
   create table if not exists seen_hours (hour integer primary key, first integer not null) strict;
 `,
     'create table seen_spans (first integer primary key, bytes integer not null) strict;',
+    ...SEEN_STEPS,
+    ...IMPORT_STEPS,
   ],
 };
 
@@ -35,40 +46,32 @@ export class Intake {
   readonly #seen: SeenKeys;
   readonly #reader: BlockReader;
   readonly #recent = new OutcomeCache();
+  readonly #imports: ImportReader;
   readonly #horizon: Horizon;
   readonly #db: DatabaseSync;
-  readonly #save: { head: StatementSync; seen: StatementSync };
-  readonly #dropSeen: StatementSync;
+  readonly #saveHead: StatementSync;
   #head = 0;
 
-  constructor(db: DatabaseSync, context: Context, limits?: HorizonLimits) {
-    const dedupe = new Dedupe();
+  constructor(db: DatabaseSync, context: Context, limits: HorizonLimits = HORIZON_LIMITS) {
     this.#db = db;
     this.#context = context;
-    this.#seen = dedupe.seen;
-    this.#reader = new BlockReader(context, dedupe);
+    this.#seen = new SeenKeys(db, limits.spanBytes);
+    this.#reader = new BlockReader(context, new Dedupe(this.#seen));
+    this.#imports = new ImportReader(db, context);
     this.#horizon = new Horizon(db, limits);
-    this.#save = {
-      head: db.prepare('insert or replace into intake values (1, ?)'),
-      seen: db.prepare('insert or replace into seen values (?, ?)'),
-    };
-    this.#dropSeen = db.prepare('delete from seen where last < ?');
+    this.#saveHead = db.prepare('insert or replace into intake values (1, ?)');
   }
 
-  /** Reads from the state file how far it had come; the seen keys come with `restore`. */
+  /** Reads from the state file how far it had come; the newest seen keys come with `restore`. */
   open(): this {
     this.#head = Number(this.#db.prepare('select seq from intake').get()?.seq ?? 0);
     this.#horizon.open();
     return this;
   }
 
-  /** Steps that read the seen keys back, some at a time: all of them before the first block. */
-  *restore(): Generator<void, void, undefined> {
-    const next = this.#db.prepare('select last, entries from seen where last > ? order by last limit 1');
-    for (let row = next.get(-1); row !== undefined; row = next.get(row.last!)) {
-      this.#seen.restore(row.entries as Uint8Array);
-      yield;
-    }
+  /** Steps that read the newest seen keys back, some at a time: all of them before the first block. */
+  restore(): Generator<void, void, undefined> {
+    return this.#seen.restore();
   }
 
   /** Returns what a block means; from the cache where it was read recently. Throws where a block was left out. */
@@ -107,22 +110,21 @@ export class Intake {
    */
   persist(): () => void {
     const contextSaved = this.#context.persist();
-    const added = this.#seen.added();
-    if (added !== null) this.#save.seen.run(added.last, added.blob);
+    const seenSaved = this.#seen.persist();
     const horizonSaved = this.#horizon.persist();
-    this.#save.head.run(this.#head);
+    const importsSaved = this.#imports.persist();
+    this.#saveHead.run(this.#head);
     return () => {
       contextSaved();
-      this.#seen.confirmAdded(added);
+      seenSaved();
       horizonSaved();
+      importsSaved();
     };
   }
 
   /** Frees what no consumer needs any more, once all of them have taken the blocks up to `settled`. */
   prune(settled: number): void {
-    const keepFrom = this.#horizon.prune(settled);
-    this.#seen.prune(keepFrom);
-    this.#dropSeen.run(keepFrom);
+    this.#seen.prune(this.#horizon.prune(settled));
     this.#context.prune(settled);
   }
 
@@ -140,31 +142,37 @@ export class Intake {
       fresh,
       readings: createColumns(0),
       replaced: createColumns(0),
+      faults: createColumns(0),
       tallies: [],
       refusals: [],
+      said: [],
       replays: [],
       city: null,
       devices: null,
       rule: null,
       clock: null,
+      notices: null,
       actions: null,
+      imported: null,
     };
-    if (block.kind === 'city') return { ...base, city: this.#city(block, body, fresh) };
+    if (block.kind === 'city') {
+      const { action, ...control } = parseBody<CityControl>(body);
+      const actions = action === undefined ? null : { items: [action], anchor: null };
+      return { ...base, city: this.#city(block, control, fresh), actions };
+    }
+    if (block.kind === 'import') return { ...base, ...this.#imports.read(block) };
     if (block.kind === 'devices') return { ...base, devices: this.#devices(block, body, fresh) };
     if (block.kind === 'lost') return { ...base, tallies: [{ ...emptyTally(LOST), quarantined: block.count }] };
-    if (block.kind === 'rule') return { ...base, rule: this.#rule(block, body, fresh) };
+    if (block.kind === 'rule') return { ...base, rule: parseBody<RuleControl>(body) };
     if (block.kind === 'actions') return { ...base, actions: parseBody<ActionsControl>(body) };
+    if (block.kind === 'notices') return { ...base, notices: parseBody<NoticesControl>(body) };
     return block.kind === 'clock' ? { ...base, clock: parseBody<ClockControl>(body) } : base;
   }
 
-  #city({ seq }: Block, body: Uint8Array, fresh: boolean): CityVersion | null {
-    if (fresh) return this.#context.learnCity(seq, parseBody<CityControl>(body));
+  #city({ seq }: Block, control: CityControl, fresh: boolean): CityVersion | null {
+    if (fresh) return this.#context.learnCity(seq, control);
     const version = this.#context.cityAt(seq);
     return version?.seq === seq ? version : null;
-  }
-
-  #rule({ seq }: Block, body: Uint8Array, fresh: boolean): RuleControl | null {
-    return fresh ? this.#context.learnRule(seq, parseBody<RuleControl>(body)) : this.#context.ruleIn(seq);
   }
 
   #devices({ seq }: Block, body: Uint8Array, fresh: boolean) {

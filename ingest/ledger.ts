@@ -2,7 +2,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Ledger } from '../domain/index.ts';
 import { type JournalReader, walkRecords } from '../journal/index.ts';
 import type { RoomSchema } from '../store/index.ts';
-import { formatOf } from './decode/index.ts';
+import { CLOCKS_STEP, createClockWriter } from './clocks.ts';
+import { type DeclaredFormats, formatOf, NO_FORMATS } from './decode/index.ts';
 import { emptyTally, type Outcome, type Replayed, type Tally } from './outcome.ts';
 
 /** SQL of the ledger: the counts of each device, up to the block `seq` of the cursor. */
@@ -18,6 +19,13 @@ export const LEDGER_SCHEMA: RoomSchema = {
     stored integer not null, duplicate integer not null, replaced integer not null, refused integer not null
   ) strict, without rowid;
 `,
+    // Of imports: readings of the past, which no message brought.
+    `create table ledger_imported (
+      device text primary key, stored integer not null, refused integer not null
+    ) strict, without rowid`,
+    CLOCKS_STEP,
+    // Of a history over the network: the block up to which its readings are on its disk.
+    'create table history_confirmed (one integer primary key check (one = 1), seq integer not null) strict',
   ],
 };
 
@@ -28,6 +36,10 @@ export const LOST = '(lost)';
 export interface LedgerStore {
   /** Returns the number of the newest block that is counted. */
   cursor(): number;
+  /** The block up to which a database over the network has readings on its disk; null where that is not known. */
+  confirmed(): number | null;
+  /** Keeps it. Call it inside a transaction. */
+  confirm(seq: number): void;
   /** Counts blocks in order, and the entries that left the quarantine with them. Call it inside a transaction. */
   count(outcomes: readonly Outcome[], replayed: readonly Replayed[]): void;
 }
@@ -39,10 +51,21 @@ export function createLedgerStore(db: DatabaseSync): LedgerStore {
       decoded = decoded + excluded.decoded, quarantined = quarantined + excluded.quarantined,
       stored = stored + excluded.stored, duplicate = duplicate + excluded.duplicate,
       replaced = replaced + excluded.replaced, refused = refused + excluded.refused`);
+  const addImported = db.prepare(`
+    insert into ledger_imported values (?, ?, ?) on conflict (device) do update set
+      stored = stored + excluded.stored, refused = refused + excluded.refused`);
   const move = db.prepare(`
     insert into ledger_cursor values (1, ?, ?) on conflict (one) do update set
       seq = excluded.seq, messages = messages + excluded.messages`);
+  // A file of before may be asked for its cursor only.
+  let noteClocks: ReturnType<typeof createClockWriter> | null = null;
+  const confirm = db.prepare('insert or replace into history_confirmed values (1, ?)');
   return {
+    confirmed() {
+      const row = db.prepare('select seq from history_confirmed').get();
+      return row === undefined ? null : Number(row.seq);
+    },
+    confirm: (seq) => void confirm.run(seq),
     cursor: () => Number(db.prepare('select seq from ledger_cursor').get()?.seq ?? 0),
     count(outcomes, replayed) {
       const last = outcomes.at(-1)?.block;
@@ -50,6 +73,11 @@ export function createLedgerStore(db: DatabaseSync): LedgerStore {
       for (const sum of sumTallies([...outcomes.flatMap(({ tallies }) => tallies), ...replayed.flatMap(moves)])) {
         add.run(sum.device, sum.decoded, sum.quarantined, sum.stored, sum.duplicate, sum.replaced, sum.refused);
       }
+      for (const { imported } of outcomes) {
+        for (const { device, stored, refused } of imported?.tallies ?? []) addImported.run(device, stored, refused);
+      }
+      noteClocks ??= createClockWriter(db);
+      noteClocks(outcomes);
       move.run(last.seq, messagesIn(outcomes));
     },
   };
@@ -90,10 +118,19 @@ const TOTAL = `
     coalesce(sum(stored), 0) as stored, coalesce(sum(duplicate), 0) as duplicate,
     coalesce(sum(replaced), 0) as replaced, coalesce(sum(refused), 0) as refused from ledger`;
 
-/** Creates the reader of the ledger for any thread: the state file read-only, and the journal for what is pending. */
-export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
+/**
+ * Creates the reader of the ledger for any thread: the state file read-only, and the journal for what is pending.
+ * `declared`: the formats of the city in force.
+ */
+export function createLedgerReader(
+  db: DatabaseSync,
+  journal: JournalReader,
+  declared: () => DeclaredFormats = () => NO_FORMATS,
+) {
   const total = db.prepare(TOTAL);
   const ofDevice = db.prepare('select * from ledger where device = ?');
+  const importedTotal = db.prepare(`${IMPORTED_TOTAL} having count(*) > 0`);
+  const importedOf = db.prepare(`${IMPORTED_TOTAL} where device = ? having count(*) > 0`);
   const lost = () => Number(ofDevice.get(LOST)?.quarantined ?? 0);
   const cursorRow = db.prepare('select seq, messages from ledger_cursor');
 
@@ -108,7 +145,7 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
         const body = Buffer.from(block.body.buffer, block.body.byteOffset, block.body.byteLength);
         walkRecords(
           body,
-          (identity, topic) => formatOf(identity, topic),
+          (identity, topic) => formatOf(identity, topic, declared()),
           (route, from, to) => {
             const named = route.format?.deviceOf?.(body.subarray(from, to)) ?? route.device;
             if (named === device) pending++;
@@ -134,9 +171,11 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
         const row = device === undefined ? total.get()! : ofDevice.get(device);
         // The history may have moved past the head that was read: then nothing is pending in this snapshot.
         const pending = device === undefined ? Math.max(0, head.messages - counted) : pendingOf(device, seq, head.seq);
-        if (row === undefined && pending === 0) return null;
+        const found = device === undefined ? importedTotal.get() : importedOf.get(device);
+        if (row === undefined && pending === 0 && found === undefined) return null;
+        const imported = found === undefined ? null : importedIn(found);
         const received = device === undefined ? Math.max(head.messages, counted) : null;
-        return ledgerOf(row, { pending, received, lost: device === undefined ? lost() : 0 });
+        return ledgerOf(row, { pending, received, lost: device === undefined ? lost() : 0, imported });
       } finally {
         db.exec('commit');
       }
@@ -144,10 +183,22 @@ export function createLedgerReader(db: DatabaseSync, journal: JournalReader) {
   };
 }
 
-function ledgerOf(
-  row: Record<string, unknown> | undefined,
-  { pending, received, lost }: { pending: number; received: number | null; lost: number },
-): Ledger {
+const IMPORTED_TOTAL = 'select sum(stored) as stored, sum(refused) as refused from ledger_imported';
+
+function importedIn(row: Record<string, unknown>): NonNullable<Ledger['imported']> {
+  const [stored, refused] = [Number(row.stored), Number(row.refused)];
+  return { received: stored + refused, stored, refused };
+}
+
+/** What is counted beside the row of the ledger. */
+interface Beside {
+  readonly pending: number;
+  readonly received: number | null;
+  readonly lost: number;
+  readonly imported: Ledger['imported'] | null;
+}
+
+function ledgerOf(row: Record<string, unknown> | undefined, { pending, received, lost, imported }: Beside): Ledger {
   const number = (name: string) => Number(row?.[name] ?? 0);
   const [decoded, quarantined] = [number('decoded'), number('quarantined')];
   const [stored, duplicate, refused] = [number('stored'), number('duplicate'), number('refused')];
@@ -162,5 +213,6 @@ function ledgerOf(
       ...(lost > 0 ? { lost } : {}),
     },
     readings: { received: stored + duplicate + refused, stored, replaced, duplicate, quarantined: refused },
+    ...(imported === null ? {} : { imported }),
   };
 }

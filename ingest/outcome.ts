@@ -1,5 +1,15 @@
-import type { ActionsControl, Block, ClockControl, KnownDevice, ReadingColumns, RuleControl } from '../domain/index.ts';
+import type {
+  ActionsControl,
+  Block,
+  ClockControl,
+  DeviceSaid,
+  KnownDevice,
+  NoticesControl,
+  ReadingColumns,
+  RuleControl,
+} from '../domain/index.ts';
 import type { CityVersion } from './context.ts';
+import type { ImportReport } from './import/report.ts';
 import type { Summary } from './summary.ts';
 
 /**
@@ -16,6 +26,8 @@ export interface Tally {
   /** The part of `stored` that replaced another value of the same (device, metric, ts). */
   replaced: number;
   refused: number;
+  /** By how much the device's clock differed from the receipt of its last message here, ms; absent where it has no time. */
+  clockMs?: number;
 }
 
 /** Returns a tally with every count at zero. */
@@ -37,6 +49,8 @@ export interface Refusal extends Summary {
   /** Who pays for its space: the device, or who sent it in the name of one that was never registered. */
   readonly holder: string;
   readonly topic: string;
+  /** The name of its format, where the city declares it; absent: the topic says it. */
+  readonly format?: string;
   readonly receivedAt: number;
   readonly scope: 'message' | 'reading';
   /** The payload; shared by all refusals of one message. */
@@ -58,6 +72,23 @@ export interface Replayed {
   readonly refusals: readonly Refusal[];
 }
 
+/** Rows of one device in an import. */
+export interface ImportTally {
+  readonly device: string;
+  stored: number;
+  refused: number;
+}
+
+/** What ingest makes of a part of an import. */
+export interface Imported {
+  readonly report: ImportReport;
+  readonly tallies: readonly ImportTally[];
+  /** Whether the rules take its readings, too. */
+  readonly forRules: boolean;
+  /** Whether the ledger counts its rows: not where they were stored before. */
+  readonly isCounted: boolean;
+}
+
 /** What ingest makes of a block. It is the same for every consumer and at every replay. */
 export interface Outcome {
   readonly block: Omit<Block, 'body'>;
@@ -67,8 +98,12 @@ export interface Outcome {
   readonly readings: ReadingColumns;
   /** New values for readings that came before: the history replaces the earlier values. */
   readonly replaced: ReadingColumns;
+  /** Fault codes instead of readings, for rules; the metric is that of `faultsOf`. */
+  readonly faults: ReadingColumns;
   readonly tallies: readonly Tally[];
   readonly refusals: readonly Refusal[];
+  /** What devices said beside readings, in order. */
+  readonly said: readonly DeviceSaid[];
   /** Of a `replay` block only: its tallies and refusals are in here, not above. */
   readonly replays: readonly Replayed[];
   readonly city: CityVersion | null;
@@ -77,7 +112,10 @@ export interface Outcome {
   readonly rule: RuleControl | null;
   /** What a `clock` block says of the wall clock. */
   readonly clock: ClockControl | null;
-  /** What people did, of an `actions` block. */
+  readonly notices: NoticesControl | null;
+  /** What an `import` block brought; its readings are in `replaced`. */
+  readonly imported: Imported | null;
+  /** What people did, of an `actions` block; of `city` and `import` blocks, who asked for it. */
   readonly actions: ActionsControl | null;
 }
 

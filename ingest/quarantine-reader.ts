@@ -12,7 +12,8 @@ import {
   type ReplayItem,
 } from '../domain/index.ts';
 import { kindOf } from './decode/format.ts';
-import { type Decoded, decodePayload, formatOf } from './decode/index.ts';
+import { type DeclaredFormats, type Decoded, decodePayload, formatOf, NO_FORMATS } from './decode/index.ts';
+import { discardedOf } from './discards.ts';
 import { parseId } from './quarantine.ts';
 
 /** Selects entries of the quarantine; an absent field selects all. */
@@ -25,6 +26,8 @@ export interface QuarantineFilter {
   readonly toMs?: number;
   /** Whether discarded entries are included. */
   readonly discarded?: boolean;
+  /** Says which devices are included; absent: all. Only `list` asks it. */
+  readonly owns?: (device: string) => boolean;
 }
 
 /** Most bytes of a page, as JSON; a page has one entry at the least. */
@@ -38,9 +41,13 @@ const REPLAY_BYTES = 4 * 1024 * 1024;
 const MOST_SHOWN = 1_000;
 
 const COLUMNS = `q.position, q.ordinal, q.device, q.scope, q.reason, q.path, q.detail, q.reading, q.count, q.paths,
-  q.discarded_at, q.discarded_by, q.note, r.topic, r.format, r.received_at, length(r.payload) as bytes`;
+  d.at_ms as discarded_at, d.by as discarded_by, d.note, r.topic, r.format, r.received_at, length(r.payload) as bytes`;
 // In this order, so that the keys come from an index of the entries and nothing else is sorted.
-const FROM = 'from quarantine q cross join quarantine_raw r using (position)';
+const FROM = `from quarantine q cross join quarantine_raw r using (position)
+  left join quarantine_discarded m on m.position = q.position and m.ordinal = q.ordinal
+  left join quarantine_discards d on d.place = m.discard`;
+const NOT_DISCARDED =
+  'not exists (select 1 from quarantine_discarded m where m.position = q.position and m.ordinal = q.ordinal)';
 
 type Row = Record<string, unknown>;
 
@@ -53,10 +60,12 @@ export interface ReplayPage {
 /** Reads the quarantine, on any thread. */
 export class QuarantineReader {
   readonly #db: DatabaseSync;
+  readonly #declared: () => DeclaredFormats;
   readonly #statements = new Map<string, StatementSync>();
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, declared: () => DeclaredFormats) {
     this.#db = db;
+    this.#declared = declared;
   }
 
   /**
@@ -89,7 +98,11 @@ export class QuarantineReader {
     );
     if (row === undefined) return null;
     const payload = Buffer.from(row.payload as Uint8Array);
-    return { ...quarantinedOf(row), raw: payload.toString('base64'), decoded: decodedOf(row, payload) };
+    return {
+      ...quarantinedOf(row),
+      raw: payload.toString('base64'),
+      decoded: decodedOf(row, payload, this.#declared()),
+    };
   }
 
   /** Returns how many bytes the quarantine takes, and what was dropped to make room, of all or of one holder. */
@@ -104,11 +117,24 @@ export class QuarantineReader {
     const { format, fromMs, toMs } = filter;
     const joined = format !== undefined || fromMs !== undefined || toMs !== undefined;
     const sql = `select count(*) as n ${joined ? FROM : 'from quarantine q'} where ${whereSql(filter)}
-      ${joined ? `and ${RAW_WHERE}` : ''} ${filter.discarded ? '' : 'and q.discarded_at is null'}`;
+      ${joined ? `and ${RAW_WHERE}` : ''} ${filter.discarded ? '' : `and ${NOT_DISCARDED}`}`;
     const raw = { format: format ?? null, fromMs: fromMs ?? null, toMs: toMs ?? null };
     const { n } = this.#select(sql).get({ ...keys(filter), ...(joined ? raw : {}) })!;
     const newest = this.#select('select max(position) as last from quarantine_message').get()!;
     return { entries: Number(n), last: Number(newest.last ?? -1) };
+  }
+
+  /** Returns the devices that entries of these ids are about, each once. */
+  holdersOf(ids: readonly string[]): string[] {
+    const one = this.#select('select device from quarantine where position = ? and ordinal = ?');
+    return [...new Set(ids.flatMap((id) => (one.get(...parseId(id))?.device as string | undefined) ?? []))];
+  }
+
+  /** Returns how many entries the discard at a place of the log marked, of those that are in quarantine. */
+  countDiscarded(place: string): number {
+    const sql = `select count(*) as n from quarantine_discarded m
+      join quarantine q on q.position = m.position and q.ordinal = m.ordinal where m.discard = ?`;
+    return Number(this.#select(sql).get(place)!.n);
   }
 
   /** Returns how many of these ids there are. */
@@ -212,9 +238,12 @@ class ReplayRows {
   }
 }
 
-/** Creates the reader of the quarantine. */
-export function createQuarantineReader(db: DatabaseSync): QuarantineReader {
-  return new QuarantineReader(db);
+/** Creates the reader of the quarantine; `declared`: the formats of the city in force. */
+export function createQuarantineReader(
+  db: DatabaseSync,
+  declared: () => DeclaredFormats = () => NO_FORMATS,
+): QuarantineReader {
+  return new QuarantineReader(db, declared);
 }
 
 /** The part of a filter that an index of the entries can find. */
@@ -244,13 +273,14 @@ const RAW_WHERE = `(:format is null or r.format = :format) and (:fromMs is null 
   and (:toMs is null or r.received_at < :toMs)`;
 
 /** Whether a row matches the part of a filter that no index of the entries can find. */
-function matches(row: Row, { format, fromMs, toMs, discarded }: QuarantineFilter): boolean {
+function matches(row: Row, { format, fromMs, toMs, discarded, owns }: QuarantineFilter): boolean {
   const receivedAt = Number(row.received_at);
   return (
     (format === undefined || row.format === format) &&
     (fromMs === undefined || receivedAt >= fromMs) &&
     (toMs === undefined || receivedAt < toMs) &&
-    (discarded === true || row.discarded_at === null)
+    (discarded === true || row.discarded_at === null) &&
+    (owns === undefined || owns(row.device as string))
   );
 }
 
@@ -284,20 +314,13 @@ function quarantinedOf(row: Row): Quarantined {
     count: Number(row.count),
     paths: row.paths === null ? [row.path as string] : (JSON.parse(row.paths as string) as string[]),
     bytes: Number(row.bytes),
-    discarded:
-      row.discarded_at === null
-        ? null
-        : {
-            at: isoOf(Number(row.discarded_at)),
-            by: row.discarded_by as string,
-            note: row.note as string,
-          },
+    discarded: discardedOf(row),
   };
 }
 
 /** Decodes the payload as far as possible; null where no format is known for the topic. */
-function decodedOf(row: Row, payload: Buffer): unknown {
-  const { format } = formatOf(row.device as string, row.topic as string);
+function decodedOf(row: Row, payload: Buffer, declared: DeclaredFormats): unknown {
+  const { format } = formatOf(row.device as string, row.topic as string, declared);
   if (format === null) return null;
   const decoded = decodePayload(format, payload, Number(row.received_at));
   return 'reason' in decoded ? decoded : firstOf(decoded);

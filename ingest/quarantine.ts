@@ -64,6 +64,27 @@ export const QUARANTINE_SCHEMA: RoomSchema = {
     and max(decoded, quarantined, stored, duplicate, replaced, refused) = 0;
   drop table moved;
 `,
+    // What people discard follows from the log, the entries from the history: they have tables of their own.
+    `
+  create table quarantine_discards (
+    place text primary key, at_ms integer not null, by text not null, note text not null
+  ) strict, without rowid;
+  create index quarantine_discards_at on quarantine_discards (at_ms);
+  create table quarantine_discarded (
+    position integer not null, ordinal integer not null, discard text not null, primary key (position, ordinal)
+  ) strict, without rowid;
+  create index quarantine_discarded_by on quarantine_discarded (discard);
+  insert into quarantine_discards select 'before-' || row_number() over (), * from (
+    select distinct discarded_at, discarded_by, note from quarantine where discarded_at is not null
+    order by discarded_at, discarded_by, note);
+  insert into quarantine_discarded select position, ordinal, place from quarantine q join quarantine_discards d
+    on d.at_ms = q.discarded_at and d.by = q.discarded_by and d.note = q.note;
+  alter table quarantine drop column discarded_at;
+  alter table quarantine drop column discarded_by;
+  alter table quarantine drop column note;
+`,
+    // Who the ledger counted it for, where that is not its device.
+    'alter table quarantine add column counted text',
   ],
 };
 
@@ -83,8 +104,6 @@ export interface QuarantineStore {
    * most bytes.
    */
   settle(outcomes: readonly Outcome[]): Replayed[];
-  /** Marks entries that will not be fixed. Returns how many. */
-  discard(ids: readonly string[], by: string, note: string, nowMs: number): number;
   /** Deletes what was received before a time. Returns how many entries. */
   expire(beforeMs: number): number;
 }
@@ -121,12 +140,6 @@ class Store implements QuarantineStore {
     return replayed;
   }
 
-  discard(ids: readonly string[], by: string, note: string, nowMs: number): number {
-    return transact(this.#db, () =>
-      ids.reduce((sum, id) => sum + Number(this.#sql.mark.run(nowMs, by, note, ...parseId(id)).changes), 0),
-    );
-  }
-
   expire(beforeMs: number): number {
     return transact(this.#db, () => {
       const { expired, expireEntries, expireMessages, expireRaw } = this.#sql;
@@ -138,15 +151,20 @@ class Store implements QuarantineStore {
     });
   }
 
-  #keep(refusals: readonly Refusal[], firstOrdinal: (position: number) => number, touched: Map<number, string>): void {
+  #keep(
+    refusals: readonly Refusal[],
+    firstOrdinal: (position: number) => number,
+    touched: Map<number, string>,
+    counted: string | null = null,
+  ): void {
     let position = -1;
     let ordinal = 0;
     for (const one of refusals) {
       if (one.position !== position) {
         position = one.position;
         ordinal = firstOrdinal(position);
-        const { format } = formatOf(one.device, one.topic);
-        this.#sql.keepRaw.run(position, one.topic, format?.name ?? null, one.receivedAt, one.raw);
+        const format = one.format ?? formatOf(one.device, one.topic).format?.name ?? null;
+        this.#sql.keepRaw.run(position, one.topic, format, one.receivedAt, one.raw);
         if (!touched.has(position)) touched.set(position, this.#holderOf(position) ?? one.holder);
       }
       const { device, scope, reason, path, detail, reading, count, paths, members } = one;
@@ -154,6 +172,7 @@ class Store implements QuarantineStore {
         count,
         count === 1 ? null : JSON.stringify(paths),
         members === null ? null : packMembers(members),
+        counted ?? (one.holder === device ? null : one.holder),
       ] as const;
       this.#sql.keepEntry.run(position, ordinal++, device, scope, reason, path, detail, reading ?? null, ...more);
     }
@@ -165,13 +184,14 @@ class Store implements QuarantineStore {
     const [position, ordinal] = parseId(replayed.id);
     // Read before the old entry is deleted, so that no id is used twice.
     const next = Number(this.#sql.nextOrdinal.get(position)!.next);
-    if (this.#sql.dropEntry.run(position, ordinal).changes === 0) return null;
+    const row = this.#sql.dropEntry.get(position, ordinal);
+    if (row === undefined) return null;
+    const counted = String(row.counted ?? device);
     const from = touched.get(position) ?? this.#holderOf(position) ?? device;
-    const to = replayed.holder ?? from;
+    const to = replayed.holder ?? (scope === 'message' ? from : counted);
     touched.set(position, to);
-    this.#keep(replayed.refusals, () => next, touched);
-    // Readings are refused only of a device that is known, and then it is the holder.
-    return { ...replayed, device: scope === 'message' ? from : device, tally: { ...tally, device: to } };
+    this.#keep(replayed.refusals, () => next, touched, scope === 'reading' ? to : null);
+    return { ...replayed, device: scope === 'message' ? from : counted, tally: { ...tally, device: to } };
   }
 
   #holderOf(position: number): string | null {
@@ -236,16 +256,13 @@ function statements(db: DatabaseSync) {
     keepRaw: db.prepare('insert or ignore into quarantine_raw values (?, ?, ?, ?, ?)'),
     keepEntry: db.prepare(`
       insert or ignore into quarantine
-        (position, ordinal, device, scope, reason, path, detail, reading, count, paths, members)
-      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+        (position, ordinal, device, scope, reason, path, detail, reading, count, paths, members, counted)
+      values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
     nextOrdinal: db.prepare('select coalesce(max(ordinal), -1) + 1 as next from quarantine where position = ?'),
-    dropEntry: db.prepare('delete from quarantine where position = ? and ordinal = ?'),
+    dropEntry: db.prepare('delete from quarantine where position = ? and ordinal = ? returning counted'),
     dropEntries: db.prepare('delete from quarantine where position = ?'),
     dropMessage: db.prepare('delete from quarantine_message where position = ?'),
     dropRaw: db.prepare('delete from quarantine_raw where position = ?'),
-    mark: db.prepare(`
-      update quarantine set discarded_at = ?, discarded_by = ?, note = ?
-      where position = ? and ordinal = ? and discarded_at is null`),
     message: db.prepare('select holder, bytes from quarantine_message where position = ?'),
     keepMessage: db.prepare(`
       insert into quarantine_message values (?, ?, ?) on conflict (position) do update set

@@ -1,11 +1,21 @@
-import type { Block, KnownDevice, Rejection, ReplayControl, ReplayItem } from '../domain/index.ts';
+import type { Block, DeviceSaid, KnownDevice, Rejection, ReplayControl, ReplayItem } from '../domain/index.ts';
 import { walkRecords } from '../journal/index.ts';
+import type { Calibrations } from './calibrations.ts';
 import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
-import { type Decoded, decodePayload, type Format, formatOf, type RawReading } from './decode/index.ts';
+import { type Decoded, decodePayload, type Format, formatOf, native, type RawReading } from './decode/index.ts';
 import type { Dedupe, Deduped } from './dedupe.ts';
-import { createColumns, emptyTally, type Outcome, type Refusal, type Replayed, type Tally } from './outcome.ts';
+import {
+  createColumns,
+  emptyTally,
+  type Outcome,
+  pushReading,
+  type Refusal,
+  type Replayed,
+  type Tally,
+  type TypedColumns,
+} from './outcome.ts';
 import { type Members, type Summary, splitName, summaryOf, unpackMembers } from './summary.ts';
-import { Checked, checkReading, type ProfileChecks } from './validate.ts';
+import { Checked, checkReading, newestOf, type OfDevice, type ProfileChecks, timeOf } from './validate.ts';
 
 /** How a block is read. */
 interface Pass {
@@ -22,11 +32,16 @@ interface Account {
   readonly holder: string;
   readonly line: DeviceLine | undefined;
   readonly tally: Tally;
+  /** Whether the sender may not publish for the device. */
+  readonly foreign?: true;
 }
 
 interface Route extends Account {
+  /** Who sent it. */
+  readonly identity: string;
   readonly topic: string;
   readonly format: Format | null;
+  readonly declared: string | null;
 }
 
 /** The outcome of one block while it is built. */
@@ -35,23 +50,36 @@ interface Draft extends Pass, Deduped {
   readonly city: CityVersion | null;
   readonly tallies: Tally[];
   refusals: Refusal[];
+  readonly said: DeviceSaid[];
+  readonly faults: TypedColumns;
   /** Accounts of devices that only the payload names. */
   readonly named: Map<string, Account>;
+  /** Of a replay: what it counts for devices that rows of a replayed message name, beside that of its entry. */
+  readonly others: Tally[];
 }
 
 /** The current message; one object is reused for a whole block. */
 interface Current {
   topic: string;
+  /** The name of a format that the city declares. */
+  declared: string | null;
   payload: Buffer;
   receivedAt: number;
   /** Number of the message; for a replay, the number it had when it first came. */
   position: number;
 }
 
-interface Opened {
-  readonly decoded: Decoded;
+/** A device that may take readings. */
+interface Known {
   readonly checks: ProfileChecks;
   readonly known: KnownDevice;
+  readonly calibrations: Calibrations;
+}
+
+/** A decoded message; `device` is null where its rows name several. */
+interface Opened {
+  readonly decoded: Decoded;
+  readonly device: Known | null;
 }
 
 type ReplayEntry = ReplayItem['entries'][number];
@@ -61,6 +89,8 @@ interface Replaying {
   readonly route: Route;
   readonly current: Current;
   readonly opened: Opened | Rejection;
+  /** Number of the replay. */
+  readonly position: number;
   /** Its raw readings by path. */
   byPath: ReadonlyMap<string, readonly RawReading[]>;
 }
@@ -70,6 +100,8 @@ export class BlockReader {
   readonly #context: Context;
   readonly #dedupe: Dedupe;
   readonly #checked = new Checked();
+  /** The copy of the newest refused message, for all of its refusals. */
+  #copied: { readonly of: Buffer; readonly raw: Buffer } | null = null;
 
   constructor(context: Context, dedupe: Dedupe) {
     this.#context = context;
@@ -82,13 +114,14 @@ export class BlockReader {
     const out = this.#draftOf(block, pass);
     let position = block.first;
     const resolve = (identity: string, topic: string): Route => {
-      const route = this.#routeOf(identity, topic);
+      const route = this.#routeOf(identity, topic, out);
       out.tallies.push(route.tally);
       return route;
     };
-    const current: Current = { topic: '', payload: body, receivedAt: 0, position: 0 };
+    const current: Current = { topic: '', declared: null, payload: body, receivedAt: 0, position: 0 };
     walkRecords(body, resolve, (route, from, to, receivedAt) => {
       current.topic = route.topic;
+      current.declared = route.declared;
       current.payload = body.subarray(from, to);
       current.receivedAt = receivedAt;
       current.position = position++;
@@ -103,7 +136,7 @@ export class BlockReader {
     const { items } = JSON.parse(Buffer.from(block.body).toString('utf8')) as ReplayControl;
     const replays = items.flatMap((item, i) => this.#replayItem(out, item, block.first + i));
     out.refusals = [];
-    return outcomeOf(block, { ...out, tallies: [] }, replays);
+    return outcomeOf(block, { ...out, tallies: out.others }, replays);
   }
 
   #readMessage(out: Draft, route: Route, current: Current): void {
@@ -112,16 +145,22 @@ export class BlockReader {
     const opened = this.#open(out, account, route.format, current);
     if ('reason' in opened) {
       tally.quarantined++;
-      refuse(out, [opened], 'message', account, current, Buffer.from(current.payload));
+      refuse(out, [opened], 'message', account, current, this.#copyOf(current.payload));
       return;
     }
     tally.decoded++;
-    const { decoded, known } = opened;
-    const several = decoded.readings.length > 1;
-    this.#dedupe.begin(known, { position: current.position, horizon: out.horizon, fresh: out.fresh, several });
-    if (decoded.uplink !== undefined) this.#dedupe.uplink(decoded.uplink);
-    this.#takeReadings(out, opened, current, tally);
+    const { decoded, device } = opened;
+    if (route.format === native) noteClock(tally, decoded, current.receivedAt);
+    if (device === null) this.#checked.rejections.push(...decoded.rejections);
+    else {
+      if (decoded.said !== undefined) out.said.push(decoded.said(device.known.id));
+      const several = decoded.readings.length > 1;
+      this.#dedupe.begin(device.known, { position: current.position, horizon: out.horizon, fresh: out.fresh, several });
+      this.#checkUplink(decoded, device, current);
+      this.#takeReadings(out, device, decoded, current, tally);
+    }
     this.#refuseReadings(out, account, current, tally);
+    this.#takeOthers(out, route, device, decoded.readings, current);
   }
 
   /** Finds the device and decodes the payload. Returns a rejection where the whole message is refused. */
@@ -129,53 +168,128 @@ export class BlockReader {
     if (format === null) {
       return { reason: 'unknown-topic', path: '$', detail: `no format is known for ${current.topic}` };
     }
+    const device = this.#knownOf(out, account);
+    if ('reason' in device) {
+      if (device.reason !== 'unknown-device' || format.deviceOf === undefined) return device;
+      // Where the payload should name the device and does not, the decoder's own fault is more precise.
+      const decoded = decodePayload(format, current.payload, current.receivedAt);
+      if ('reason' in decoded) return decoded;
+      const names = new Set(decoded.readings.map((one) => one.device));
+      if (names.size > 1) return { decoded, device: null };
+      return decoded.readings.length === 0 ? (decoded.rejections[0] ?? device) : device;
+    }
+    const codec = device.checks.codecOf?.(device.known.id) ?? null;
+    const decoded = decodePayload(format, current.payload, current.receivedAt, codec);
+    return 'reason' in decoded ? decoded : { decoded, device };
+  }
+
+  /** Finds a device and what it measures. Returns a rejection where it may not take readings of the sender. */
+  #knownOf(out: Draft, account: Account): Known | Rejection {
+    if (account.foreign) {
+      return foreignTo(account.holder, account.device);
+    }
     const version = account.line === undefined ? undefined : versionAt(account.line, out.seq);
     const known = version?.known ?? null;
-    if (known === null) return unknownDevice(account.device, format, current);
+    if (known === null) return unknownDevice(account.device);
+    if (known.suspended) {
+      const detail = `device "${known.id}" is suspended; resume it, then replay`;
+      return { reason: 'device-suspended', path: '$', detail };
+    }
     const checks = checksOf(version!, known, out.city);
     if (checks === null) {
       const detail = `profile "${known.profile}" of this device is not in profiles.yaml`;
       return { reason: 'unknown-profile', path: '$', detail };
     }
-    const decoded = decodePayload(format, current.payload, current.receivedAt);
-    return 'reason' in decoded ? decoded : { decoded, checks, known };
+    return { checks, known, calibrations: version!.calibrations };
+  }
+
+  #checkUplink({ uplink, readings }: Decoded, { checks }: Known, { receivedAt }: Current): void {
+    if (uplink === undefined) return;
+    const ts = readings.length === 0 ? null : timeOf(readings[0]!, checks, receivedAt);
+    this.#dedupe.uplink(uplink, ts ?? receivedAt);
   }
 
   /** Validates the readings and passes the good values to the dedupe. */
-  #takeReadings(out: Draft, opened: Opened, current: Current, tally: Tally): void {
-    const { decoded, checks, known } = opened;
+  #takeReadings(out: Draft, device: Known, decoded: Decoded, current: Current, tally: Tally): void {
+    const { checks, known } = device;
     const checked = this.#checked;
+    const ofDevice = appliedTo(device, decoded.readings, current);
     for (const rejection of decoded.rejections) checked.rejections.push(rejection);
     for (const raw of decoded.readings) {
-      checkReading(raw, checks, current.receivedAt, checked);
+      if (raw.device !== undefined && raw.device !== known.id) continue;
+      checkReading(raw, checks, current.receivedAt, checked, ofDevice);
       if (checked.length > 0) this.#dedupe.take(known, checked, tally, out);
+      if (this.#dedupe.isRepeated) continue;
+      for (const faults of checked.faulty) pushReading(out.faults, known, faults, checked.ts, 1);
     }
+  }
+
+  /**
+   * Takes the readings that name other devices than that of the message, each for its own device. `again`: the number
+   * of the replay, where they come again.
+   */
+  #takeOthers(
+    out: Draft,
+    route: Route,
+    own: Known | null,
+    all: readonly RawReading[],
+    current: Current,
+    again: number | null = null,
+  ): void {
+    const others = all.filter(({ device }) => device !== undefined && device !== own?.known.id);
+    if (others.length === 0) return;
+    // A device publishes for itself and those under it: whom else it names is one refusal.
+    const isDevice = this.#isDevice(route.identity, out.seq);
+    const ofOne = (device: string) => (isDevice && !this.#carries(route, device, out.seq) ? '' : device);
+    for (const readings of Map.groupBy(others, ({ device }) => ofOne(device!)).values()) {
+      const account = this.#named(out, route, readings[0]!.device!);
+      const tally = again === null ? account.tally : emptyTally(account.tally.device);
+      if (again !== null) out.others.push(tally);
+      const found = this.#knownOf(out, account);
+      if ('reason' in found) this.#checked.rejections = readings.flatMap((one) => refusedFor(one, found));
+      else {
+        this.#begin(out, found, again ?? current.position);
+        this.#takeReadings(out, found, { readings, rejections: [] }, current, tally);
+      }
+      this.#refuseReadings(out, account, current, tally);
+    }
+    // Other entries of the message may follow.
+    if (again !== null && own !== null) this.#begin(out, own, again);
+  }
+
+  /** The next readings are of this device, and of a message with several. */
+  #begin({ horizon, fresh }: Draft, { known }: Known, position: number, accepted = false): void {
+    this.#dedupe.begin(known, { position, horizon, fresh, several: true, accepted });
   }
 
   #refuseReadings(out: Draft, account: Account, current: Current, tally: Tally): void {
     const { rejections } = this.#checked;
     if (rejections.length === 0) return;
     tally.refused += rejections.length;
-    // One copy for all refusals of the message.
-    refuse(out, rejections, 'reading', account, current, Buffer.from(current.payload));
+    refuse(out, rejections, 'reading', account, current, this.#copyOf(current.payload));
     this.#checked.rejections = [];
+  }
+
+  #copyOf(payload: Buffer): Buffer {
+    if (this.#copied?.of !== payload) this.#copied = { of: payload, raw: Buffer.from(payload) };
+    return this.#copied.raw;
   }
 
   #replayItem(out: Draft, item: ReplayItem, position: number): Replayed[] {
     const { topic, receivedAt } = item;
+    const resolved = this.#routeOf(item.device, topic, out);
     const current: Current = {
       topic,
+      declared: resolved.declared,
       payload: Buffer.from(item.payload, 'base64'),
       receivedAt,
       position: item.position,
     };
-    const resolved = this.#routeOf(item.device, topic);
-    const route: Route = { ...resolved, ...this.#accountOf(out, resolved, current.payload) };
+    const route: Route = { ...resolved, ...this.#accountOf(out, resolved, current.payload, item.device) };
     const opened = this.#open(out, route, route.format, current);
-    const replayed: Replaying = { route, current, opened, byPath: new Map() };
+    const replayed: Replaying = { route, current, opened, position, byPath: new Map() };
     if (!('reason' in opened)) {
-      const { horizon, fresh } = out;
-      this.#dedupe.begin(opened.known, { position, horizon, fresh, several: true, accepted: item.position < 0 });
+      if (opened.device !== null) this.#begin(out, opened.device, position, item.position < 0);
       replayed.byPath = Map.groupBy(opened.decoded.readings, ({ path }) => path);
     }
     return item.entries.map((entry) => this.#replayEntry(out, replayed, item, entry));
@@ -183,7 +297,7 @@ export class BlockReader {
 
   /** Replays one entry of the quarantine: the whole message, or the readings of it that the entry stands for. */
   #replayEntry(out: Draft, replayed: Replaying, item: ReplayItem, entry: ReplayEntry): Replayed {
-    const { route, current, opened } = replayed;
+    const { route, current, opened, position } = replayed;
     const { scope, count = 1 } = entry;
     const tally = emptyTally(route.device);
     out.refusals = [];
@@ -194,9 +308,16 @@ export class BlockReader {
       out.refusals.push(refusalOf(again, scope, route, current, current.payload));
     } else if (scope === 'message') {
       tally.decoded++;
-      if (opened.decoded.uplink !== undefined) this.#dedupe.uplink(opened.decoded.uplink);
-      this.#takeReadings(out, opened, current, tally);
+      const { decoded, device } = opened;
+      if (device === null) this.#checked.rejections.push(...decoded.rejections);
+      else {
+        if (decoded.said !== undefined)
+          out.said.push({ ...decoded.said(device.known.id), replayedMs: current.receivedAt });
+        this.#checkUplink(decoded, device, current);
+        this.#takeReadings(out, device, decoded, current, tally);
+      }
       this.#refuseReadings(out, route, current, tally);
+      this.#takeOthers(out, route, device, decoded.readings, current, position);
     } else {
       this.#takeMembers(out, opened, replayed, membersOf(entry), tally);
       this.#refuseReadings(out, route, current, tally);
@@ -204,7 +325,7 @@ export class BlockReader {
     return {
       id: `${item.position}-${entry.ordinal}`,
       device: item.device,
-      holder: route.line === undefined ? null : route.device,
+      holder: route.line === undefined || route.foreign ? null : route.device,
       scope,
       count,
       tally,
@@ -213,14 +334,34 @@ export class BlockReader {
   }
 
   /** Takes the readings that an entry stands for, and no others: those were counted when the message first came. */
-  #takeMembers(out: Draft, opened: Opened, { byPath, current }: Replaying, members: Members, tally: Tally): void {
-    const { checks, known } = opened;
+  #takeMembers(
+    out: Draft,
+    opened: Opened,
+    { byPath, current, route, position }: Replaying,
+    members: Members,
+    tally: Tally,
+  ): void {
     const checked = this.#checked;
     const { rejections, readings } = pathsAgain(opened.decoded, members.paths);
     const found = [...rejections];
+    if (opened.device === null) {
+      this.#takeOthers(out, route, null, readings, current, position);
+      const unknown = unknownDevice(route.device);
+      for (const { fields, among } of named(members.readings, byPath)) {
+        for (const raw of among) found.push(...refusedFor(raw, unknown, fields));
+      }
+      checked.rejections = found;
+      return;
+    }
+    const { checks, known } = opened.device;
+    const ofDevice = appliedTo(opened.device, opened.decoded.readings, current);
     for (const { fields, among } of [{ fields: null, among: readings }, ...named(members.readings, byPath)]) {
       for (const raw of among) {
-        checkReading(raw, checks, current.receivedAt, checked);
+        if (raw.device !== undefined && raw.device !== known.id) {
+          if (fields !== null) found.push(...refusedFor(raw, foreignTo(known.id, raw.device), fields));
+          continue;
+        }
+        checkReading(raw, checks, current.receivedAt, checked, ofDevice);
         if (fields !== null) keepOnly(checked, raw.path, fields);
         for (const rejection of checked.rejections) found.push(rejection);
         checked.rejections = [];
@@ -230,25 +371,64 @@ export class BlockReader {
     checked.rejections = found;
   }
 
-  #routeOf(identity: string, topic: string): Route {
-    const { device, format } = formatOf(identity, topic);
+  #routeOf(identity: string, topic: string, { seq, city }: Pick<Draft, 'seq' | 'city'>): Route {
+    const { device, format } = formatOf(identity, topic, city?.formats);
     const line = this.#context.line(device);
     const holder = line === undefined ? identity : device;
-    return { device, holder, topic, line, format, tally: emptyTally(holder) };
+    const declared = format !== null && city?.formats.named(format.name) != null ? format.name : null;
+    const route = { identity, device, holder, topic, line, format, declared, tally: emptyTally(holder) };
+    return this.#mayPublish(route, device, line, seq) ? route : { ...route, ...refusedOf(route) };
   }
 
-  #accountOf(out: Draft, route: Route, payload: Buffer): Account {
-    const device = route.format?.deviceOf?.(payload) ?? null;
-    if (device === null) return route;
-    let account = out.named.get(device);
+  #accountOf(out: Draft, route: Route, payload: Buffer, wanted?: string): Account {
+    const device = route.format?.deviceOf?.(payload, wanted) ?? null;
+    return device === null ? route : this.#named(out, route, device);
+  }
+
+  /** The account of a device that a payload names. */
+  #named(out: Draft, route: Route, device: string): Account {
+    if (device === route.device && !route.foreign) return route;
+    // A device never publishes for another one, so a replay must not take it for the other.
+    if (
+      route.identity !== device &&
+      this.#isDevice(route.identity, out.seq) &&
+      !this.#carries(route, device, out.seq)
+    ) {
+      return { ...route, device: route.identity, foreign: true };
+    }
+    // What one sender may is not what another may. Neither identities nor topics have U+0000.
+    const key = `${route.identity}\0${route.topic}\0${device}`;
+    let account = out.named.get(key);
     if (account === undefined) {
       const line = this.#context.line(device);
       const holder = line === undefined ? route.holder : device;
       account = { device, holder, line, tally: emptyTally(holder) };
+      if (!this.#mayPublish(route, device, line, out.seq)) account = { ...account, ...refusedOf(route) };
       out.tallies.push(account.tally);
-      out.named.set(device, account);
+      out.named.set(key, account);
     }
     return account;
+  }
+
+  /** A device publishes for itself, a gateway for those under it, a network server for those its key is bound to. */
+  #mayPublish({ identity, topic }: Route, device: string, line: DeviceLine | undefined, seq: number): boolean {
+    if (identity === device) return true;
+    if (this.#isDevice(identity, seq)) return this.#carries({ identity }, device, seq);
+    if (line === undefined) return true;
+    const known = versionAt(line, seq)?.known ?? null;
+    return known === null || this.#context.publishers.mayPublish({ identity, topic }, known, seq);
+  }
+
+  /** Whether a device is registered under a gateway. */
+  #carries({ identity }: Pick<Route, 'identity'>, device: string, seq: number): boolean {
+    const line = this.#context.line(device);
+    return line !== undefined && versionAt(line, seq)?.known?.gateway === identity;
+  }
+
+  #isDevice(identity: string, seq: number): boolean {
+    const line = this.#context.line(identity);
+    // Also after it was revoked: what it sent before must not become that of a key.
+    return line !== undefined && versionAt(line, seq) !== undefined;
   }
 
   #draftOf(block: Block, pass: Pass): Draft {
@@ -258,18 +438,52 @@ export class BlockReader {
       city: this.#context.cityAt(block.seq),
       readings: createColumns(block.count * 3),
       replaced: createColumns(0),
+      faults: createColumns(0),
       tallies: [],
       refusals: [],
+      said: [],
       named: new Map(),
+      others: [],
     };
   }
 }
 
-const NOT_CONTROL = { city: null, devices: null, rule: null, actions: null, clock: null } as const;
+/** What is sent in the name of a device without the right to is counted for who sent it. */
+function refusedOf({ identity }: Pick<Route, 'identity'>) {
+  return { holder: identity, tally: emptyTally(identity), foreign: true } as const;
+}
+
+const NOT_CONTROL = {
+  ...{ city: null, devices: null, rule: null, actions: null, clock: null },
+  ...{ notices: null, imported: null },
+} as const;
 
 function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
-  const { fresh, readings, replaced, tallies, refusals } = out;
-  return { block, fresh, readings, replaced, tallies, refusals, replays, ...NOT_CONTROL };
+  const { fresh, readings, replaced, faults, tallies, refusals, said } = out;
+  return { block, fresh, readings, replaced, faults, tallies, refusals, said, replays, ...NOT_CONTROL };
+}
+
+/** A larger difference is no clock: the time has another unit. */
+const MOST_CLOCK_MS = 1e14;
+
+/** Of a device that gives its own times. */
+function noteClock(tally: Tally, { readings }: Decoded, receivedAt: number): void {
+  if (readings[0]?.ts === undefined && readings.length < 2) return;
+  const newest = newestOf(readings);
+  if (newest !== null && Math.abs(newest - receivedAt) < MOST_CLOCK_MS) tally.clockMs = newest - receivedAt;
+}
+
+/** Only a message of a profile with `clock: receipt` is shifted: its newest time becomes that of the receipt. */
+function appliedTo(
+  { checks, calibrations, known }: Known,
+  readings: readonly RawReading[],
+  { receivedAt, position }: Current,
+): OfDevice {
+  // Only the database refused it: it was corrected before.
+  if (position < 0) return { calibrations: null, shiftMs: 0 };
+  const isOwn = ({ device }: RawReading) => device === undefined || device === known.id;
+  const newest = checks.byReceipt ? newestOf(readings.filter(isOwn)) : null;
+  return { calibrations, shiftMs: newest === null ? 0 : receivedAt - newest };
 }
 
 /** The readings that an entry stands for. */
@@ -290,10 +504,17 @@ function refusedAgain(fault: Rejection, entry: ReplayEntry): Summary {
  */
 function pathsAgain(decoded: Decoded, paths: readonly string[]): Decoded {
   if (paths.length === 0) return { readings: [], rejections: [] };
-  const wanted = new Set(paths);
-  const rejections = decoded.rejections.filter(({ path }) => wanted.has(path));
-  for (const { path } of rejections) wanted.delete(path);
-  const above = new Set([...wanted].flatMap(pathsAbove));
+  // A path may have several faults: an entry stands for as many as it names.
+  const left = new Map<string, number>();
+  for (const path of paths) left.set(path, (left.get(path) ?? 0) + 1);
+  const missing = new Set(paths);
+  const rejections = decoded.rejections.filter(({ path }) => {
+    const count = left.get(path) ?? 0;
+    if (count > 0) left.set(path, count - 1);
+    missing.delete(path);
+    return count > 0;
+  });
+  const above = new Set([...missing].flatMap(pathsAbove));
   return { readings: decoded.readings.filter(({ path }) => above.has(path)), rejections };
 }
 
@@ -322,6 +543,10 @@ function keepOnly(checked: Checked, path: string, fields: ReadonlySet<string>): 
     if (!fields.has(checked.field[i]!)) continue;
     checked.metric[kept] = checked.metric[i]!;
     checked.value[kept] = checked.value[i]!;
+    checked.measured[kept] = checked.measured[i]!;
+    checked.raw[kept] = checked.raw[i]!;
+    checked.quality[kept] = checked.quality[i]!;
+    checked.keepsQuality[kept] = checked.keepsQuality[i]!;
     checked.field[kept++] = checked.field[i]!;
   }
   checked.length = kept;
@@ -329,15 +554,24 @@ function keepOnly(checked: Checked, path: string, fields: ReadonlySet<string>): 
   checked.rejections = checked.rejections.filter(({ reading }) => reading !== undefined && isOf(reading));
 }
 
-function unknownDevice(device: string, format: Format, current: Current): Rejection {
-  // Where the payload should name the device and does not, the decoder's own fault is more precise.
-  const decoded = format.deviceOf === undefined ? null : format.decode(current.payload, current.receivedAt);
-  if (decoded !== null && 'reason' in decoded) return decoded;
-  return {
-    reason: 'unknown-device',
-    path: '$',
-    detail: `no device "${device}" is registered; register it, then replay`,
-  };
+function unknownDevice(device: string): Rejection {
+  const detail = `no device "${device.slice(0, 80)}" is registered; register it, then replay`;
+  return { reason: 'unknown-device', path: '$', detail };
+}
+
+function foreignTo(sender: string, device: string): Rejection {
+  const detail = `${sender} may not publish for "${device}"; a key may once its uplinks say so, then replay`;
+  return { reason: 'not-your-device', path: '$', detail };
+}
+
+/** A reading of a device that may not take it: each of its values counts as received and refused. */
+function refusedFor(
+  { path, metrics }: RawReading,
+  { reason, detail }: Rejection,
+  fields: ReadonlySet<string> | null = null,
+): Rejection[] {
+  const names = Object.keys(metrics).filter((name) => fields === null || fields.has(name));
+  return names.map((name) => ({ reason, path, detail, reading: `${path} ${name}` }));
 }
 
 function refuse(
@@ -355,13 +589,15 @@ function refusalOf(
   summary: Summary,
   scope: Refusal['scope'],
   { device, holder }: Account,
-  { topic, receivedAt, position }: Current,
+  { topic, declared, receivedAt, position }: Current,
   raw: Buffer,
 ): Refusal {
-  return { ...summary, scope, device, holder, topic, receivedAt, position, raw };
+  const format = declared === null ? {} : { format: declared };
+  return { ...summary, scope, device, holder, topic, ...format, receivedAt, position, raw };
 }
 
-function checksOf(version: DeviceVersion, known: KnownDevice, city: CityVersion | null): ProfileChecks | null {
+/** Returns the checks of a device under a city; null where that does not have its profile. */
+export function checksOf(version: DeviceVersion, known: KnownDevice, city: CityVersion | null): ProfileChecks | null {
   if (version.city !== city) {
     version.city = city;
     version.checks = city?.checks.get(known.profile) ?? null;

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import {
   type Clock,
@@ -78,7 +77,7 @@ export function createReplays({
         if (stopping) {
           throw new LamppostError('busy', 'the server stopped; what was not replayed is still in quarantine');
         }
-        await settle(job, await append({ items }), before);
+        await settle(job, await append({ items, job: job.id }), before);
       }
     }
   }
@@ -95,13 +94,18 @@ export function createReplays({
     }
   }
 
-  function jobOf(entries: number): RunningJob {
+  function jobOf(id: string, entries: number): RunningJob {
     const startedAt = isoOf(clock.now());
     const none = { settled: 0, refusedAgain: 0, endedAt: null, error: null };
-    const job: RunningJob = { id: randomUUID(), state: 'running', startedAt, entries, ...none };
+    const job: RunningJob = { id, state: 'running', startedAt, entries, ...none };
     jobs.set(job.id, job);
     if (jobs.size > KEPT) jobs.delete(jobs.keys().next().value!);
     return job;
+  }
+
+  function refuseAnother(): void {
+    if (running === null) return;
+    throw new LamppostError('conflict', 'a replay is running already; look at it, then try again');
   }
 
   async function run(job: RunningJob, pages: Iterable<readonly ReplayItem[]>): Promise<void> {
@@ -118,18 +122,20 @@ export function createReplays({
   }
 
   return {
-    /** Starts a replay. Throws `conflict` while another one runs. */
-    start(request: ReplayRequest): ReplayJob {
-      if (running !== null) {
-        throw new LamppostError('conflict', 'a replay is running already; look at it, then try again');
-      }
+    /** Throws `conflict` while a replay runs. */
+    refuseAnother,
+    /** Starts the replay of this id, or returns it where it was started. Throws `conflict` while another one runs. */
+    start(id: string, request: ReplayRequest): ReplayJob {
+      const known = jobs.get(id);
+      if (known !== undefined) return known;
+      refuseAnother();
       if ('ids' in request) {
-        const job = jobOf(quarantine.countOf(request.ids));
+        const job = jobOf(id, quarantine.countOf(request.ids));
         running = run(job, quarantine.chosen(request.ids));
         return job;
       }
       const { entries, last } = quarantine.count(request);
-      const job = jobOf(entries);
+      const job = jobOf(id, entries);
       running = run(job, pagesOf(request, last));
       return job;
     },

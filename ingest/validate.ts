@@ -1,6 +1,23 @@
 import { applied, type Conversion, convert, unitFault } from '../city-model/index.ts';
-import type { City, MetricTable, Profile, Reason, Rejection } from '../domain/index.ts';
-import { type RawReading, shortened, shown } from './decode/format.ts';
+import {
+  type City,
+  codeOfState,
+  type FaultCode,
+  faultsOf,
+  type MetricTable,
+  type Profile,
+  QUALITIES,
+  qualityMetric,
+  type Reason,
+  type Rejection,
+  type StateValues,
+  suggest,
+} from '../domain/index.ts';
+import { type Calibrations, correctedBy } from './calibrations.ts';
+import { type Codec, codecsOfProfile } from './codecs/index.ts';
+import { isObject, type RawReading, shortened, shown } from './decode/format.ts';
+import { Unreadable } from './decode/lenient-json.ts';
+import { epochUnitOf, parseTimestamp } from './times.ts';
 
 /** The limits of one metric's values. */
 interface MetricCheck {
@@ -18,6 +35,21 @@ interface FieldCheck extends MetricCheck {
   readonly conversion: Conversion | null;
   /** Whether true and false count as 1 and 0: where the profile maps the field to a metric without a unit (unit 1). */
   readonly truth: boolean;
+  /** Whether 0 and 1 are its only values. */
+  readonly isBool: boolean;
+  /** Index of the metric that keeps the quality of its values; -1 where the profile has none. */
+  readonly quality: number;
+  /** The values of a state; null for any other metric. */
+  readonly values: StateValues | null;
+  /** Fault codes in the metric's unit, and as the device sends them. */
+  readonly invalid: FaultCodes | null;
+}
+
+interface FaultCodes {
+  readonly measured: readonly FaultCode[];
+  readonly sent: readonly FaultCode[];
+  /** Index of the metric's fault codes in the metric table. */
+  readonly faults: number;
 }
 
 /** The checks of one profile, compiled from the city: one look-up and two comparisons a value. */
@@ -27,12 +59,20 @@ export interface ProfileChecks {
   readonly byName: Readonly<Record<string, MetricCheck>>;
   /** Every field that the profile knows; null: the field is ignored. */
   readonly fields: Readonly<Record<string, FieldCheck | null>>;
+  /** Whether a field is named by name and unit (`humidity %EL`), as SenML may need it. */
+  readonly namesUnits: boolean;
   /** Whether unknown fields are ignored (`"*": ignore`). */
   readonly ignoresRest: boolean;
   /** The metrics of the profile, as text for error messages. */
   readonly measures: string;
   readonly pastMs: number;
   readonly aheadMs: number;
+  /** Whether the newest time of a message is taken for that of its receipt, and the others relative to it. */
+  readonly byReceipt: boolean;
+  /** Whether messages may say of what quality values are. */
+  readonly hasQuality: boolean;
+  /** Returns the codec of a device's raw frames; null where there is none. */
+  readonly codecOf: ((device: string) => Codec | null) | null;
 }
 
 /** Compiles the checks of every profile, and adds its metrics to the metric table. */
@@ -42,14 +82,19 @@ export function compileChecks(city: City, metrics: MetricTable): ReadonlyMap<str
     const fields = compileFields(profile, city, metrics);
     const byName: Record<string, MetricCheck> = Object.create(null);
     for (const [name, check] of Object.entries(fields)) {
-      if (check === null || check.conversion !== null) continue;
+      if (check === null || check.conversion !== null || check.invalid !== null || check.isBool || check.values)
+        continue;
       const { metric, min, max, unit } = check;
       const rivals = Object.values(fields).filter((other) => other?.metric === metric);
       if (rivals.length === 1) byName[name] = { metric, min, max, unit };
     }
     const measures = profile.metrics.join(', ');
     const ignoresRest = profile.fields.has('*');
-    compiled.set(profile.id, { profile: profile.id, byName, fields, ignoresRest, measures, ...city.accepts });
+    const namesUnits = Object.keys(fields).some((name) => name.includes(' '));
+    const byReceipt = profile.clock === 'receipt';
+    const codecOf = codecsOfProfile(profile, city.codecs);
+    const how = { byName, fields, namesUnits, ignoresRest, measures, byReceipt, codecOf, hasQuality: profile.quality };
+    compiled.set(profile.id, { profile: profile.id, ...how, ...city.accepts });
   }
   return compiled;
 }
@@ -57,11 +102,27 @@ export function compileChecks(city: City, metrics: MetricTable): ReadonlyMap<str
 function compileFields(profile: Profile, city: City, metrics: MetricTable): ProfileChecks['fields'] {
   const fields: Record<string, FieldCheck | null> = Object.create(null);
   const checkOf = (id: string, from: string | null, mapped: boolean): FieldCheck => {
-    const { min, max, unit } = city.metrics.get(id)!;
+    const { min, max, unit, kind, invalid: measured, values = null } = city.metrics.get(id)!;
+    const isBool = kind === 'presence';
+    const sent = profile.invalid.get(id) ?? [];
+    const invalid =
+      measured.length + sent.length === 0 ? null : { measured, sent, faults: metrics.indexOf(faultsOf(id)) };
     const conversion = from === null || from === unit ? null : convert(from, unit);
     // The parser of the city refuses such a profile.
     if (typeof conversion === 'string') throw new Error(`${profile.id}: ${unitFault(from!, unit)}`);
-    return { id, metric: metrics.indexOf(id), min, max, unit, conversion, truth: mapped && unit === '1' };
+    return {
+      id,
+      metric: metrics.indexOf(id),
+      min,
+      max,
+      unit,
+      conversion,
+      isBool,
+      quality: profile.quality ? metrics.indexOf(qualityMetric(id)) : -1,
+      values,
+      truth: isBool || (mapped && unit === '1'),
+      invalid,
+    };
   };
   for (const id of profile.metrics) fields[id] = checkOf(id, null, false);
   for (const [name, mapping] of profile.fields) {
@@ -76,30 +137,76 @@ function compileFields(profile: Profile, city: City, metrics: MetricTable): Prof
  */
 export class Checked {
   ts = 0;
+  /** The time that the device gave it, by which repetitions are found; `ts` where that was not corrected. */
+  ownTs = 0;
   length = 0;
   readonly metric: number[] = [];
   readonly value: number[] = [];
   /** The field of each value. */
   readonly field: string[] = [];
+  /** Whether a value of this reading is calibrated: only then `measured` and `raw` count. */
+  isCalibrated = false;
+  /** Each value as it was measured, and the metric that keeps it so; -1 where the value was not corrected. */
+  readonly measured: number[] = [];
+  readonly raw: number[] = [];
+  /** Whether the values have a quality: only then `quality` and `keepsQuality` count. */
+  hasQuality = false;
+  /** The code of each value's quality, and the metric that keeps it. */
+  readonly quality: number[] = [];
+  readonly keepsQuality: number[] = [];
   rejections: Rejection[] = [];
+  /** Indexes of the fault codes (`faultsOf`) that the reading had instead of values. */
+  readonly faulty: number[] = [];
+}
+
+/** What is applied to the values and times of one device. */
+export interface OfDevice {
+  readonly calibrations: Calibrations;
+  /** Added to the times of its readings, ms. */
+  readonly shiftMs: number;
+}
+
+const NOTHING: OfDevice = { calibrations: null, shiftMs: 0 };
+
+/** Returns the newest time of a message's readings, epoch ms, as the device gave it; null where it gave none. */
+export function newestOf(readings: readonly RawReading[]): number | null {
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const { ts } of readings) {
+    const at = ts === undefined ? Number.NaN : parseTimestamp(ts);
+    if (at > newest) newest = at;
+  }
+  return newest === Number.NEGATIVE_INFINITY ? null : newest;
 }
 
 /**
- * Validates one raw reading. Valid values overwrite those of the last reading in `out`; faults are added to
- * `out.rejections`. Pure but for `out`.
+ * Validates one raw reading, and corrects the values that have a calibration. Valid values overwrite those of the last
+ * reading in `out`; faults are added to `out.rejections`. Pure but for `out`.
  */
-export function checkReading(raw: RawReading, checks: ProfileChecks, receivedAt: number, out: Checked): void {
+export function checkReading(
+  raw: RawReading,
+  checks: ProfileChecks,
+  receivedAt: number,
+  out: Checked,
+  { calibrations, shiftMs }: OfDevice = NOTHING,
+): void {
   out.length = 0;
-  const ts = raw.ts === undefined ? receivedAt : parseTimestamp(raw.ts);
-  // Written so that NaN fails the check.
-  if (!(ts >= receivedAt - checks.pastMs && ts <= receivedAt + checks.aheadMs)) {
-    refuseTime(raw, ts, checks, receivedAt, out);
+  out.faulty.length = 0;
+  out.isCalibrated = calibrations !== null;
+  out.hasQuality = checks.hasQuality;
+  if (raw.quality !== undefined && !checks.hasQuality) {
+    out.rejections.push(strangeQuality(raw, checks));
+    return;
+  }
+  const ts = timeOf(raw, checks, receivedAt, shiftMs);
+  if (ts === null) {
+    refuseTime(raw, checks, receivedAt, out);
     return;
   }
   out.ts = ts;
+  out.ownTs = raw.ts === undefined ? ts : ts - shiftMs;
   const { metrics } = raw;
-  if (raw.units !== null || raw.aliases !== undefined) {
-    for (const name in metrics) checkField(raw, name, checks, out);
+  if (raw.units !== null || raw.aliases !== undefined || calibrations !== null || checks.hasQuality) {
+    for (const name in metrics) checkField(raw, name, checks, out, calibrations);
     return;
   }
   const { byName } = checks;
@@ -111,50 +218,153 @@ export function checkReading(raw: RawReading, checks: ProfileChecks, receivedAt:
       out.field[out.length] = name;
       out.value[out.length++] = value;
     } else {
-      checkField(raw, name, checks, out);
+      checkField(raw, name, checks, out, null);
     }
   }
 }
 
 /** The slow path for a value that may be mapped, ignored, in another unit, or wrong. */
-function checkField(raw: RawReading, name: string, checks: ProfileChecks, out: Checked): void {
+function checkField(
+  raw: RawReading,
+  name: string,
+  checks: ProfileChecks,
+  out: Checked,
+  calibrations: Calibrations,
+): void {
   const field = fieldOf(raw, name, checks);
   if (field === null) return;
-  const verdict = field === undefined ? unknownField(name, checks) : judge(raw, name, field, out);
+  const verdict = field === undefined ? unknownField(name, checks) : judged(raw, name, field, out, calibrations);
   if (typeof verdict === 'number') {
     out.metric[out.length] = field!.metric;
     out.field[out.length] = name;
     out.value[out.length++] = verdict;
   } else {
     const [reason, detail] = verdict;
+    if (reason === 'fault-code') out.faulty.push(field!.invalid!.faults);
     out.rejections.push({ reason, path: pathOf(raw, name), detail, reading: readingName(raw, name) });
   }
 }
 
 type Fault = readonly [reason: Reason, detail: string];
 
-/** Returns the value in the metric's unit, or its fault. */
-function judge(raw: RawReading, name: string, field: FieldCheck, out: Checked): number | Fault {
-  const given = raw.metrics[name];
-  const value = converted(given, raw.units?.[name], field);
-  if (typeof value !== 'number') return value;
-  if (!(value >= field.min && value <= field.max)) return ['out-of-range', rangeFault(given, value, field)];
-  if (!has(out, field.metric)) return value;
-  return [
-    'ambiguous',
-    `the reading has a value of ${field.id} already; map one of the two fields and ignore the other`,
-  ];
+/** As `judge`, with the quality that the message gives to the value. */
+function judged(
+  raw: RawReading,
+  name: string,
+  field: FieldCheck,
+  out: Checked,
+  calibrations: Calibrations,
+): number | Fault {
+  if (!out.hasQuality) return judge(raw, name, field, out, calibrations);
+  const said = isObject(raw.quality) ? (raw.quality[name] ?? 'good') : (raw.quality ?? 'good');
+  const code = QUALITIES.findIndex((one) => one === said);
+  if (code === -1) return ['bad-quality', `${shown(said)} is the quality; good, suspect and corrected are stored`];
+  out.quality[out.length] = code;
+  out.keepsQuality[out.length] = field.quality;
+  return judge(raw, name, field, out, calibrations);
 }
 
-function converted(value: unknown, unit: unknown, field: FieldCheck): number | Fault {
-  if (typeof value === 'boolean' && field.truth) return value ? 1 : 0;
-  if (typeof value !== 'number' || !Number.isFinite(value)) {
-    return ['not-a-number', `${shown(value)} found; a number in ${field.unit} is expected`];
+function strangeQuality({ path }: RawReading, { profile }: ProfileChecks): Rejection {
+  const detail = `profile ${profile} has no quality of values; write quality: true there`;
+  return { reason: 'wrong-shape', path: `${path}.quality`, detail };
+}
+
+/** Returns the value in the metric's unit, corrected, or its fault. */
+function judge(
+  raw: RawReading,
+  name: string,
+  field: FieldCheck,
+  out: Checked,
+  calibrations: Calibrations,
+): number | Fault {
+  const given = raw.metrics[name];
+  const measured = field.values === null ? converted(raw, name, field) : codeIn(raw, name, field.values);
+  if (typeof measured !== 'number') return measured;
+  const code = field.invalid === null ? undefined : codeOf(Number(given), measured, field.invalid);
+  if (code !== undefined) return ['fault-code', codeFault(given, field, code)];
+  if (field.values !== null) return stateIn(given, measured, field.values, field, out);
+  const value = calibrations === null ? measured : corrected(measured, field, out, calibrations);
+  if (!(value >= field.min && value <= field.max)) return ['out-of-range', rangeFault(given, value, field)];
+  if (field.isBool && value !== 0 && value !== 1) {
+    return ['out-of-range', `${shown(given)} found; ${field.id} is true or false, 1 or 0`];
   }
+  return has(out, field.metric) ? secondOf(field) : value;
+}
+
+function secondOf({ id }: FieldCheck): Fault {
+  return ['ambiguous', `the reading has a value of ${id} already; map one of the two fields and ignore the other`];
+}
+
+/** Returns the number that stands for a state: a code as it was given, or that of a name; NaN where it is neither. */
+function codeIn({ metrics, numbersAsTexts }: RawReading, name: string, values: StateValues): number {
+  const given = metrics[name];
+  if (typeof given !== 'string') return typeof given === 'number' ? given : Number.NaN;
+  const code = codeOfState(values, given.trim());
+  return code ?? (numbersAsTexts && NUMBER.test(given) ? Number(given) : Number.NaN);
+}
+
+/** Returns the code of a state, or its fault: a value that the state does not have is refused with those it has. */
+function stateIn(given: unknown, found: number, values: StateValues, field: FieldCheck, out: Checked): number | Fault {
+  if (has(out, field.metric)) return secondOf(field);
+  if (values.some(({ code }) => code === found)) {
+    // A state is not corrected.
+    if (out.isCalibrated) [out.measured[out.length], out.raw[out.length]] = [found, -1];
+    return found;
+  }
+  const all = values.map(({ code, name }) => `${name} (${code})`).join(', ');
+  const near = typeof given === 'string' ? /: did you mean.*/.exec(suggest(given, values.map(nameIn)))?.[0] : undefined;
+  return ['unknown-value', `${shown(given)} found; ${field.id} is one of ${all}${near ?? ''}`];
+}
+
+const nameIn = ({ name }: StateValues[number]) => name;
+
+/** Returns the fault code that a value is. */
+function codeOf(given: number, value: number, { measured, sent }: FaultCodes): FaultCode | undefined {
+  return measured.find((code) => isIn(value, code)) ?? sent.find((code) => isIn(given, code));
+}
+
+/** A conversion of units may have changed the last digits. */
+function isIn(value: number, { from, to }: FaultCode): boolean {
+  const near = 1e-9 * Math.abs(value);
+  return value >= from - near && value <= to + near;
+}
+
+function codeFault(given: unknown, { id }: FieldCheck, { from, to, reason }: FaultCode): string {
+  const code = from === to ? 'a fault code' : `a fault code (${from} to ${to})`;
+  return `${shown(given)} is ${code} of ${id}${reason === null ? '' : `: ${reason}`}; the sensor could not measure`;
+}
+
+/** Returns the corrected value, and notes the measured one for the next value of the reading. */
+function corrected(measured: number, { metric }: FieldCheck, out: Checked, calibrations: NonNullable<Calibrations>) {
+  const one = calibrations.get(metric);
+  const value = one === undefined ? null : correctedBy(one, out.ts, measured);
+  out.measured[out.length] = measured;
+  out.raw[out.length] = one === undefined || value === null ? -1 : one.raw;
+  return value ?? measured;
+}
+
+/** A number in a text, where the format says that numbers may be texts. */
+const NUMBER = /^\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*$/i;
+
+function converted(raw: RawReading, name: string, field: FieldCheck): number | Fault {
+  const given = raw.metrics[name];
+  if (typeof given === 'boolean' && field.truth) return given ? 1 : 0;
+  const value = raw.numbersAsTexts && typeof given === 'string' && NUMBER.test(given) ? Number(given) : given;
+  if (typeof value !== 'number' || !Number.isFinite(value)) return ['not-a-number', numberFault(given, field)];
+  const unit = raw.units?.[name];
   // A unit in the message takes precedence over the profile's.
   const conversion = typeof unit === 'string' ? convert(unit, field.unit) : field.conversion;
   if (typeof conversion === 'string') return [conversion, unitFault(unit as string, field.unit)];
+  const first = raw.quantities?.[name]?.find((other) => typeof convert(other, field.unit) !== 'string');
+  if (first !== undefined && typeof convert(unit as string, first) === 'string') {
+    return ['wrong-unit', `the message has ${shortened(name)} in ${first}, too; ${unitFault(unit as string, first)}`];
+  }
   return conversion === null ? value : applied(conversion, value);
+}
+
+function numberFault(given: unknown, { unit }: FieldCheck): string {
+  const json = given instanceof Unreadable ? ', which is no value in JSON' : '';
+  return `${shown(given)} found${json}; a number in ${unit} is expected`;
 }
 
 function unknownField(name: string, { profile, measures }: ProfileChecks): Fault {
@@ -168,13 +378,19 @@ function has({ metric, length }: Checked, one: number): boolean {
 
 /** Returns the check of a field, null where it is ignored, undefined where the profile does not know it. */
 function fieldOf(
-  { aliases }: RawReading,
+  { aliases, units }: RawReading,
   name: string,
-  { fields, ignoresRest }: ProfileChecks,
+  { fields, namesUnits, ignoresRest }: ProfileChecks,
 ): FieldCheck | null | undefined {
+  const others = aliases?.[name] ?? [];
+  const unit = units?.[name];
+  if (namesUnits && unit !== undefined) {
+    const named = [name, ...others].find((one) => fields[`${one} ${unit}`] !== undefined);
+    if (named !== undefined) return fields[`${named} ${unit}`];
+  }
   const own = fields[name];
   if (own !== undefined) return own;
-  for (const alias of aliases?.[name] ?? []) {
+  for (const alias of others) {
     const field = fields[alias];
     if (field !== undefined) return field;
   }
@@ -195,8 +411,26 @@ function pathOf(raw: RawReading, name: string): string {
   return raw.paths?.[name] ?? `${raw.path}.metrics.${shortened(name)}`;
 }
 
-function refuseTime(raw: RawReading, ts: number, checks: ProfileChecks, receivedAt: number, out: Checked): void {
-  const [reason, detail] = timeFault(raw.ts, ts, checks, receivedAt);
+/** Returns the first time of a reading that the city accepts, epoch ms; null where it has times and none of them is. */
+export function timeOf(
+  raw: RawReading,
+  { pastMs, aheadMs }: ProfileChecks,
+  receivedAt: number,
+  shiftMs = 0,
+): number | null {
+  if (raw.ts === undefined) return receivedAt;
+  const ts = parseTimestamp(raw.ts) + shiftMs;
+  // Written so that NaN fails the check.
+  if (ts >= receivedAt - pastMs && ts <= receivedAt + aheadMs) return ts;
+  for (const { ts: other } of raw.otherTimes ?? []) {
+    const otherTs = parseTimestamp(other);
+    if (otherTs >= receivedAt - pastMs && otherTs <= receivedAt + aheadMs) return otherTs;
+  }
+  return null;
+}
+
+function refuseTime(raw: RawReading, checks: ProfileChecks, receivedAt: number, out: Checked): void {
+  const [reason, detail] = timeFault(raw, checks, receivedAt);
   const path = raw.timePath ?? `${raw.path}.ts`;
   // Each value counts as a reading that was received and refused.
   for (const name in raw.metrics) {
@@ -205,33 +439,34 @@ function refuseTime(raw: RawReading, ts: number, checks: ProfileChecks, received
   }
 }
 
-function timeFault(given: unknown, ts: number, checks: ProfileChecks, receivedAt: number): [Reason, string] {
+function timeFault({ ts: given, timeUnit }: RawReading, checks: ProfileChecks, receivedAt: number): [Reason, string] {
   const found = shown(given);
+  const ts = parseTimestamp(given);
+  const hint = unitHint(given, timeUnit ?? 'milliseconds', checks, receivedAt);
   if (Number.isNaN(ts)) {
-    return ['bad-timestamp', `${found} is neither ISO 8601 with a zone (2026-01-31T12:00:00Z) nor epoch milliseconds`];
+    const right = 'ISO 8601 with a zone (2026-01-31T12:00:00Z) nor epoch milliseconds';
+    return ['bad-timestamp', `${found} is neither ${right}${hint}`];
   }
-  const seconds = typeof given === 'number' && Math.abs(given * 1000 - receivedAt) <= checks.pastMs;
-  const hint = seconds ? '; these look like seconds, milliseconds are expected' : '';
   if (ts < receivedAt) {
     return ['too-old', `${found} is more than ${checks.pastMs} ms before the time of receipt${hint}`];
   }
-  return ['in-the-future', `${found} is more than ${checks.aheadMs} ms after the time of receipt${hint}`];
+  const ahead = `; the clock is ${Math.round((ts - receivedAt) / 1_000)} s ahead`;
+  const why = `${found} is more than ${checks.aheadMs} ms after the time of receipt`;
+  return ['in-the-future', why + (hint === '' ? ahead : hint)];
 }
 
-// ISO 8601 with date, time and zone; a time without a zone would mean a different instant in every city.
-const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/;
-
-/**
- * Returns epoch milliseconds from an ISO 8601 text with zone, or from a number of milliseconds; NaN for anything else.
- */
-export function parseTimestamp(value: unknown): number {
-  if (typeof value === 'number') return Number.isFinite(value) ? Math.round(value) : Number.NaN;
-  if (typeof value !== 'string' || !ISO.test(value) || !isDay(value)) return Number.NaN;
-  return Date.parse(value.replace(',', '.'));
-}
-
-/** Returns whether the day exists in its month: `Date.parse` reads 30 February as 2 March. */
-function isDay(text: string): boolean {
-  const day = Number(text.slice(8, 10));
-  return day <= 28 || day <= new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0)).getUTCDate();
+/** Where a number is a plausible time in another unit than the format's, or in a text, says so. */
+function unitHint(
+  given: unknown,
+  expected: 'seconds' | 'milliseconds',
+  { pastMs, aheadMs }: ProfileChecks,
+  receivedAt: number,
+): string {
+  const isText = typeof given === 'string' && /^\d{1,20}(\.\d{1,9})?$/.test(given);
+  if (!isText && typeof given !== 'number') return '';
+  const sent = expected === 'seconds' ? Number(given) / 1_000 : Number(given);
+  const unit = epochUnitOf(sent, { from: receivedAt - pastMs, to: receivedAt + aheadMs });
+  if (unit === null) return '';
+  if (unit !== expected) return `; these look like ${unit}, ${expected} are expected`;
+  return isText ? `; send the ${expected} as a number, without quotes` : '';
 }

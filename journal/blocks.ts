@@ -14,6 +14,8 @@ export const KINDS: readonly BlockKind[] = [
   'actions',
   'clock',
   'lost',
+  'notices',
+  'import',
 ];
 
 /** A row of `blocks`. `sum` and `steady_at` are null in blocks from before there were these. */

@@ -1,5 +1,6 @@
 export { createJournalAppender, type JournalAppender } from './appender.ts';
 export { type DamagedBlocks, describeDamage } from './blocks.ts';
+export { type Continued, continueJournal } from './continue.ts';
 export { walkBlocks } from './examine.ts';
 export { type Rebuilt, rebuildJournal } from './rebuild.ts';
 export { BatchWriter, createRoute, type Route, walkRecords } from './records.ts';

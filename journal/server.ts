@@ -17,6 +17,11 @@ export interface JournalLimits {
   readonly maxBytes: number;
   /** How long a block is kept behind the slowest cursor, ms; less where the journal is more than half full. */
   readonly retentionMs: number;
+  /**
+   * Whether blocks are kept until a good backup has them, so that any moment since can be restored; not where the journal
+   * is more than half full.
+   */
+  readonly untilBackup?: boolean;
 }
 
 /** Wakes readers: a counter that changes with every commit, on which other threads may wait. */
@@ -29,6 +34,8 @@ const TRIM_AFTER_MS = 100;
 /** A small batch, so that a commit never waits long behind a trim; the next batch follows soon where more is due. */
 const TRIM_AT_ONCE = 64;
 const TRIM_NEXT_MS = 10;
+/** When somebody whose import was refused should come again. */
+const FULL_MS = 5_000;
 
 interface Deps {
   readonly path: string;
@@ -39,6 +46,8 @@ interface Deps {
   readonly onClock?: (control: ClockControl, status: ClockStatus) => void;
   readonly signal: JournalSignal;
   readonly onMessages?: (count: number) => void;
+  /** Called where blocks after the newest good backup had to be deleted. */
+  readonly onLeadGone?: () => void;
 }
 
 /**
@@ -55,6 +64,9 @@ export class JournalServer {
   #released = 0;
   /** The value of `#released` when a hold began; null where there is none. */
   #held: number | null = null;
+  /** The first block that the newest good backup leads on from; 0 before the first one. */
+  #leadsFrom = 0;
+  #isLeadGone = false;
 
   constructor(deps: Deps, options: JournalLimits & { tickMs: number }) {
     this.#deps = deps;
@@ -113,6 +125,25 @@ export class JournalServer {
     return this.#store.seq;
   }
 
+  /**
+   * Appends a part of an import and returns the number of its block. Throws `disk`, and `journal-full` where the journal
+   * is more than half full: the other half is for devices.
+   */
+  import(body: Uint8Array): number {
+    const { bytes } = this.#store;
+    const most = this.#options.maxBytes / 2;
+    if (bytes + body.length > most) {
+      this.#trimSoon();
+      const why = `the journal holds ${bytes} bytes, and an import takes it to ${most} at the most; import again later`;
+      throw new LamppostError('journal-full', why, { retryable: true, retryAfterMs: FULL_MS });
+    }
+    this.#keepTime();
+    const { clock } = this.#deps;
+    this.#store.appendControl('import', body, clock.now(), null, clock.offsetMs());
+    this.#signal();
+    return this.#store.seq;
+  }
+
   /** What is known of the wall clock; null where nobody sets the clock. */
   clock(): ClockStatus | null {
     return this.#deps.timekeeper?.status() ?? null;
@@ -135,6 +166,13 @@ export class JournalServer {
   /** Sets the slowest cursor: blocks up to it may be deleted once retention allows. */
   release(seq: number): void {
     this.#released = Math.max(this.#released, seq);
+    this.#trimSoon();
+  }
+
+  /** Sets the block from which the log leads on from the newest good backup: those before it may go. */
+  backedUp(from: number): void {
+    this.#leadsFrom = Math.max(this.#leadsFrom, from);
+    this.#isLeadGone = false;
     this.#trimSoon();
   }
 
@@ -199,19 +237,29 @@ export class JournalServer {
     Atomics.notify(counter, 0);
   }
 
+  /** Once for each backup: devices go first. */
+  #noteLeadGone(): void {
+    if (!this.#isLeadGone) this.#deps.onLeadGone?.();
+    this.#isLeadGone = true;
+  }
+
   #trimSoon(afterMs = TRIM_AFTER_MS): void {
     if (this.#isStarted) this.#trimming ??= setTimeout(() => this.#trim(), afterMs);
   }
 
   #trim(): void {
     this.#trimming = undefined;
-    const { maxBytes, retentionMs } = this.#options;
+    const { maxBytes, retentionMs, untilBackup = false } = this.#options;
     const half = this.#store.bytes > maxBytes / 2;
+    const wanted = untilBackup ? this.#leadsFrom : Number.POSITIVE_INFINITY;
     const kept = half ? Number.POSITIVE_INFINITY : this.#store.seqAt(this.#deps.clock.steady.now() - retentionMs);
+    const unneeded = Math.min((this.#held ?? this.#released) + 1, kept);
+    const until = half ? unneeded : Math.min(unneeded, wanted);
     let deleted = 0;
     ignoreDisk(() => {
-      deleted = this.#store.trim(Math.min((this.#held ?? this.#released) + 1, kept), TRIM_AT_ONCE);
+      deleted = this.#store.trim(until, TRIM_AT_ONCE);
     });
+    if (deleted > 0 && until > wanted) this.#noteLeadGone();
     if (deleted === TRIM_AT_ONCE) this.#trimSoon(TRIM_NEXT_MS);
   }
 }

@@ -24,6 +24,8 @@ export const JOURNAL_SCHEMA: RoomSchema = {
     'alter table blocks add column steady_at integer;',
     // CRC-32 of the block; null in blocks from before.
     'alter table blocks add column sum integer',
+    // Bytes of all bodies up to this one, so that a start need not look at each; null in blocks from before.
+    'alter table blocks add column total integer',
   ],
 };
 
@@ -44,12 +46,14 @@ export class JournalStore {
   #addReplayed!: StatementSync;
   #trim!: StatementSync;
   #steadyAtOf!: StatementSync;
+  #sizeOf!: StatementSync;
   #seq = 0;
   #messages = 0;
   #receivedAt = 0;
   #steadyAt = 0;
   #oldest = 1;
   #bytes = 0;
+  #total = 0;
 
   constructor(path: string) {
     this.#path = path;
@@ -66,7 +70,8 @@ export class JournalStore {
 
   #read(): this {
     this.#insert = this.#db.prepare(
-      'insert into blocks (seq, kind, first, count, received_at, body, steady_at, sum) values (?, ?, ?, ?, ?, ?, ?, ?)',
+      `insert into blocks (seq, kind, first, count, received_at, body, steady_at, sum, total)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#setHead = this.#db.prepare('insert or replace into heads values (?, ?)');
     this.#addReplayed = this.#db.prepare(
@@ -76,6 +81,7 @@ export class JournalStore {
     this.#steadyAtOf = this.#db.prepare(
       'select coalesce(steady_at, received_at) as steady_at from blocks where seq = ?',
     );
+    this.#sizeOf = this.#db.prepare('select total, length(body) as bytes from blocks where seq = ?');
     const last = this.#db.prepare('select * from blocks order by seq desc limit 1').get() as BlockRow | undefined;
     if (last === undefined) return this;
     // The numbering goes on from it.
@@ -85,10 +91,19 @@ export class JournalStore {
     this.#messages = last.first + last.count;
     this.#receivedAt = last.received_at;
     this.#steadyAt = last.steady_at ?? last.received_at;
-    const kept = this.#db.prepare('select min(seq) as oldest, sum(length(body)) as bytes from blocks').get()!;
-    this.#oldest = Number(kept.oldest);
-    this.#bytes = Number(kept.bytes);
+    this.#oldest = Number(this.#db.prepare('select min(seq) as oldest from blocks').get()!.oldest);
+    this.#bytes = this.#bytesOf(this.#oldest, this.#seq);
+    this.#total = Number(this.#sizeOf.get(this.#seq)!.total ?? this.#bytes);
     return this;
+  }
+
+  /** Bytes of the bodies of a range of blocks, both ends included. */
+  #bytesOf(from: number, to: number): number {
+    const [first, last] = [this.#sizeOf.get(from), this.#sizeOf.get(to)];
+    if (typeof first?.total === 'number' && typeof last?.total === 'number')
+      return last.total - first.total + Number(first.bytes);
+    const sum = 'select sum(length(body)) as bytes from blocks where seq between ? and ?';
+    return Number(this.#db.prepare(sum).get(from, to)!.bytes ?? 0);
   }
 
   /** Bytes of all bodies in the journal. */
@@ -136,16 +151,15 @@ export class JournalStore {
   }
 
   #transact(work: () => void): void {
-    const [seq, messages, bytes, receivedAt, steadyAt] = [
-      ...[this.#seq, this.#messages, this.#bytes],
-      ...[this.#receivedAt, this.#steadyAt],
-    ] as const;
+    const [seq, messages, bytes, total] = [this.#seq, this.#messages, this.#bytes, this.#total];
+    const [receivedAt, steadyAt] = [this.#receivedAt, this.#steadyAt];
     try {
       transact(this.#db, work);
     } catch (cause) {
       this.#seq = seq;
       this.#messages = messages;
       this.#bytes = bytes;
+      this.#total = total;
       this.#receivedAt = receivedAt;
       this.#steadyAt = steadyAt;
       throw diskError(cause);
@@ -160,9 +174,9 @@ export class JournalStore {
     const until = Math.min(seq, this.#seq, this.#oldest + most);
     if (until <= this.#oldest) return 0;
     try {
-      const freed = this.#db.prepare('select sum(length(body)) as bytes from blocks where seq < ?').get(until)!;
+      const freed = this.#bytesOf(this.#oldest, until - 1);
       this.#trim.run(until);
-      this.#bytes -= Number(freed.bytes);
+      this.#bytes -= freed;
     } catch (cause) {
       throw diskError(cause);
     }
@@ -202,8 +216,9 @@ export class JournalStore {
     const receivedAt = steadyAt + offsetMs;
     const numbers = { seq: this.#seq + 1, kind: KINDS.indexOf(kind), first: this.#messages, count };
     const sum = sumOf({ ...numbers, received_at: receivedAt, steady_at: steadyAt, body });
+    const total = this.#total + body.length;
     try {
-      this.#insert.run(numbers.seq, numbers.kind, numbers.first, count, receivedAt, body, steadyAt, sum);
+      this.#insert.run(numbers.seq, numbers.kind, numbers.first, count, receivedAt, body, steadyAt, sum, total);
     } catch (cause) {
       throw diskError(cause);
     }
@@ -212,6 +227,7 @@ export class JournalStore {
     this.#receivedAt = receivedAt;
     this.#steadyAt = steadyAt;
     this.#bytes += body.length;
+    this.#total = total;
   }
 }
 

@@ -2,3 +2,5 @@ export { type Accounts, createAccounts } from './accounts.ts';
 export { createTrustedProxies, sourceOf, type TrustedProxies } from './address.ts';
 export { type Rate, TokenBucket } from './bucket.ts';
 export { createGate, type Gate, type GateLimits } from './gate.ts';
+export { Logins, type RefusedLogin, shown } from './logins.ts';
+export { createTurns, type Turns } from './turns.ts';

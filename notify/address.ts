@@ -1,5 +1,6 @@
 import { type LookupAddress, lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { LamppostError } from '../domain/index.ts';
 
 /** Address ranges outside the public internet: IANA's special-purpose registries (RFC 6890), and multicast. */
 const V4 = [
@@ -57,6 +58,14 @@ function mappedOf(address: string): string | null {
 export function literalOf({ hostname }: URL): string | null {
   const bare = hostname.replace(/^\[|\]$/g, '');
   return isIP(bare) === 0 ? null : bare;
+}
+
+/** Throws `invalid` for a URL with a private address, unless these are allowed; names are looked up when connecting. */
+export function refusePrivate(url: string, allowPrivate: boolean): void {
+  const literal = literalOf(new URL(url));
+  if (allowPrivate || literal === null || !isPrivateAddress(literal)) return;
+  const remedy = 'name a public host, or start Lamppost with WEBHOOK_ALLOW_PRIVATE=true';
+  throw new LamppostError('invalid', `url: ${literal} is a private address: ${remedy}`);
 }
 
 /** Thrown for a connection that is refused because its address is private. */

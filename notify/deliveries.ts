@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { z } from 'zod';
 import { isoOf, type Page, type ShapeOf } from '../domain/index.ts';
 import { ORIGINS } from './queue.ts';
+import { messageOfRow } from './receiver.ts';
 import { OUTCOMES, type Outcome } from './retry-policy.ts';
 
 export const DELIVERY_STATES = ['queued', 'pending', 'delivered', 'failed', 'skipped'] as const;
@@ -42,7 +43,11 @@ type Attempt = ShapeOf<typeof AttemptSchema>;
 export const DeliveryDetailSchema = z
   .object({
     ...fields,
-    request: z.object({ contentType: z.string(), body: z.string() }),
+    request: z.object({
+      contentType: z.string(),
+      headers: z.record(z.string(), z.string()).readonly().exactOptional().describe('Those of its format'),
+      body: z.string(),
+    }),
     tries: z.array(AttemptSchema).readonly(),
   })
   .meta({ id: 'DeliveryInFull' });
@@ -77,7 +82,7 @@ export function createDeliveryReader(db: DatabaseSync): DeliveryReader {
       and (:event is null or exists (select 1 from delivery_events where delivery = deliveries.n and event = :event))
     order by n desc limit :limit`);
   const one = db.prepare(`
-    select ${COLUMNS}, content_type,
+    select ${COLUMNS}, content_type as contentType, headers,
       coalesce(body, (select e.body from events e join delivery_events on e.id = event where delivery = deliveries.n)) as body
     from deliveries where receiver = ? and n = ?`);
   const attempts = db.prepare('select * from attempts where delivery = ? order by ordinal');
@@ -92,7 +97,7 @@ export function createDeliveryReader(db: DatabaseSync): DeliveryReader {
     get(receiver, id) {
       const row = /^\d{1,15}$/.test(id) ? one.get(receiver, Number(id)) : undefined;
       if (row === undefined) return null;
-      const request = { contentType: String(row.content_type), body: String(row.body) };
+      const request = messageOfRow(row);
       return { ...deliveryOf(row), request, tries: attempts.all(Number(id)).map(attemptOf) };
     },
   };

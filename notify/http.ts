@@ -1,8 +1,11 @@
-import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../domain/index.ts';
 import { isPrivateAddress, literalOf, PrivateAddressError, publicLookup } from './address.ts';
 import { type AttemptResult, outcomeOfStatus, retryAfterOf } from './retry-policy.ts';
+
+// Not imported: see api/edge/listener.ts.
+const { Agent: HttpAgent, request: requestHttp } = process.getBuiltinModule('node:http');
+const { Agent: HttpsAgent, request: requestHttps } = process.getBuiltinModule('node:https');
 
 /** A request. */
 export interface Post {

@@ -1,3 +1,5 @@
+export { refusePrivate } from './address.ts';
+export { createDefinitionReader, RECEIVER_SCHEMA } from './definitions.ts';
 export {
   DELIVERY_STATES,
   type Delivery,
@@ -5,8 +7,9 @@ export {
   DeliveryDetailSchema,
   DeliverySchema,
 } from './deliveries.ts';
-export { createMailer, type SmtpSettings } from './email/smtp.ts';
-export { createPoster } from './http.ts';
+export { createMailer, type Envelope, type Mailer, noMailer, type SmtpSettings } from './email/smtp.ts';
+export { createPoster, type Post, type Poster } from './http.ts';
+export { createIncidentReader } from './incidents.ts';
 export { createNotifier } from './notifier.ts';
 export {
   type EmailSettings,
@@ -15,14 +18,18 @@ export {
   type WebhookSettings,
   WebhookSettingsSchema,
 } from './receiver.ts';
+export { type AttemptResult, decideNext } from './retry-policy.ts';
 export { restoreReceivers } from './salvage.ts';
 export { openDeliveries } from './schema.ts';
+export { createSealer, readKeyFile, type Sealer } from './seal.ts';
 export {
   type Subscription,
+  type SubscriptionDetail,
   SubscriptionDetailSchema,
   SubscriptionSchema,
   type Subscriptions,
 } from './subscriptions.ts';
+export { newWebhookSecret, signatureHeaders } from './webhook.ts';
 export {
   type EventRange,
   NewWebhookSchema,
@@ -33,3 +40,4 @@ export {
   WebhookSchema,
   type Webhooks,
 } from './webhooks.ts';
+export { createReceiverWriter, type EarlierReceiver, type NewSubscription, type ReceiverWriter } from './writer.ts';

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { type Clock, LamppostError, type Timers } from '../domain/index.ts';
 import type { OutboxReader } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
+import type { DefinitionReader } from './definitions.ts';
 import { createDeliveryReader } from './deliveries.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { createEmailChannel, type EmailChannel } from './email/channel.ts';
@@ -10,11 +11,14 @@ import { createHeldEvents, type HeldEvents, type Hours } from './email/digest.ts
 import type { MailCity } from './email/facts.ts';
 import { type Mailer, noMailer } from './email/smtp.ts';
 import { FanOut, type FanOutLimits } from './fanout.ts';
+import { type EarlierInClear, earlierReceivers, Follower } from './follower.ts';
 import { createFormats, type FormatCity } from './formats/index.ts';
 import type { Poster } from './http.ts';
+import type { IncidentReader } from './incidents.ts';
 import { createDeliveryQueue, type DeliveryQueue } from './queue.ts';
 import type { EmailReceiver } from './receiver.ts';
-import { createReceiverRepository, createWebhookSubscriptionRepository, type ReceiverRepository } from './receivers.ts';
+import { createReceiverRepository, type ReceiverRepository } from './receivers.ts';
+import type { Sealer } from './seal.ts';
 import { createSubscriptions, type Subscriptions } from './subscriptions.ts';
 import { createWebhookChannel } from './webhook.ts';
 import { createWebhooks, type Webhooks } from './webhooks.ts';
@@ -26,6 +30,11 @@ interface NotifierDeps {
   /** From `openDeliveries`. */
   readonly db: DatabaseSync;
   readonly outbox: OutboxReader;
+  /** What people have set. */
+  readonly definitions: DefinitionReader;
+  /** What is open about an alert. */
+  readonly incidentOf: IncidentReader;
+  readonly sealer: Pick<Sealer, 'open'>;
   readonly poster: Poster;
   /** Null where no mail server is set. */
   readonly mailer: Mailer | null;
@@ -39,7 +48,6 @@ interface NotifierDeps {
 }
 
 interface NotifierOptions {
-  readonly allowPrivate: boolean;
   /** Public URL of this Lamppost, without a slash at the end. */
   readonly publicUrl: string;
   readonly limits?: FanOutLimits;
@@ -77,25 +85,27 @@ export class Notifier {
   readonly #queue: DeliveryQueue;
   readonly #held: HeldEvents;
   readonly #email: EmailChannel;
+  readonly #follower: Follower;
   readonly #dispatcher: Dispatcher;
   readonly #fanOut: FanOut;
   readonly #ended = new AbortController();
   /** Whether too many deliveries wait for a receiver, so that its events stay in the outbox. */
   #isFull = false;
   #isScheduled = false;
+  /** Whether the receivers are known. */
+  #isFollowing = false;
   #isStarted = false;
   #cancelTimer = () => {};
 
   constructor(deps: NotifierDeps, options: NotifierOptions) {
-    const { db, outbox, poster, clock, log, city } = deps;
-    const { allowPrivate, publicUrl, limits = LIMITS, gatherMs = GATHER_MS } = options;
+    const { db, outbox, definitions, incidentOf, sealer, poster, clock, log, city } = deps;
+    const { publicUrl, limits = LIMITS, gatherMs = GATHER_MS } = options;
     const receivers = createReceiverRepository(db, clock);
     const queue = createDeliveryQueue(db, clock);
     const held = createHeldEvents(db);
-    const overWebhooks = createWebhookSubscriptionRepository(db, clock);
-    const formats = createFormats({ city, publicUrl });
+    const formats = createFormats({ city, incidentOf, publicUrl });
     const common = { db, clock, receivers, queue };
-    const webhook = createWebhookChannel({ ...common, subscriptions: overWebhooks, formats, poster });
+    const webhook = createWebhookChannel({ ...common, sealer, formats, poster });
     const email = createEmailChannel({ queue, held, mailer: deps.mailer ?? noMailer, clock, city, publicUrl });
     const channels = { webhook, email };
     const onSettled = () => {
@@ -109,27 +119,29 @@ export class Notifier {
     this.#email = email;
     this.#dispatcher = new Dispatcher({ ...deps, receivers, queue, channels, onSettled });
     this.#fanOut = new FanOut({ db, outbox, receivers, queue, held, channels, log }, limits);
+    this.#follower = new Follower({ ...common, definitions, outbox, held, email });
     const service = {
       ...common,
       outbox,
       held,
       deliveries: createDeliveryReader(db),
       wake: (id: string) => this.#dispatcher.wake(id),
-      appended: () => this.appended(),
+      follow: () => this.#follow(),
       ended: this.#ended.signal,
     };
-    this.webhooks = createWebhooks({ ...service, channel: webhook, formats, allowPrivate });
-    this.subscriptions = createSubscriptions({
-      ...service,
-      channel: email,
-      overWebhooks,
-      canMail: deps.mailer !== null,
-    });
+    this.webhooks = createWebhooks({ ...service, channel: webhook, formats });
+    this.subscriptions = createSubscriptions({ ...service, channel: email });
   }
 
   start(): void {
     this.#isStarted = true;
     this.#dispatcher.start();
+    try {
+      this.#follow();
+    } catch (error) {
+      if (diskFault(error, '')?.retryable !== true) throw error;
+      this.#deps.log.error({ err: error }, 'what was set of receivers cannot be followed; trying again');
+    }
     this.appended();
   }
 
@@ -140,6 +152,11 @@ export class Notifier {
     // A wake-up for every event costs more than its delivery: events are gathered for a moment.
     if (this.#gatherMs === 0) setImmediate(() => this.#turn());
     else this.#deps.timers.after(this.#gatherMs, () => this.#turn());
+  }
+
+  /** Receivers from before they were records, which are not in the log yet. */
+  earlier(): readonly EarlierInClear[] {
+    return earlierReceivers(this.#deps.db);
   }
 
   counts(): NotifierCounts {
@@ -165,10 +182,20 @@ export class Notifier {
     this.#deps.mailer?.stop();
   }
 
+  /** Takes over what people have changed, and begins what is due by it. */
+  #follow(): void {
+    const changed = this.#follower.follow();
+    const concerned = this.#isFollowing ? changed : this.#receivers.enabled().map(({ id }) => id);
+    this.#isFollowing = true;
+    for (const id of concerned) this.#dispatcher.wake(id);
+    if (changed.length > 0) this.appended();
+  }
+
   #turn(): void {
     this.#isScheduled = false;
     if (this.#ended.signal.aborted) return;
     try {
+      this.#follow();
       const pass = this.#fanOut.pass();
       this.#isFull = pass.held;
       for (const id of [...pass.reached, ...this.#release()]) this.#dispatcher.wake(id);

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../domain/index.ts';
-import type { Message, StoredEvent } from './receiver.ts';
+import { type Message, messageOfRow, type StoredEvent } from './receiver.ts';
 import { type AttemptResult, AWAY, type Decision, LONGEST_RETRY_MS } from './retry-policy.ts';
 
 /** Why a delivery exists. */
@@ -15,6 +15,8 @@ export interface NewDelivery {
   readonly origin: Origin;
   readonly events: readonly StoredEvent[];
   readonly message: Message;
+  /** The action that it is of: of one receiver it is made once. Absent: an event. */
+  readonly cause?: string;
 }
 
 /** A delivery that is due. */
@@ -34,8 +36,10 @@ export interface DeliveryQueue {
   add(delivery: NewDelivery): number;
   /** Returns the last message of a receiver whose first event is this one; null where there is none. */
   sent(receiver: string, event: string): Message | null;
-  /** Adds a copy of a delivery at the end of its lane and returns the copy's number. */
-  addAgain(n: number): number;
+  /** Adds a copy of a delivery at the end of its lane and returns the copy's number; it is of an action. */
+  addAgain(n: number, cause: string): number;
+  /** Returns the number of the delivery that an action has made; null where it has made none. */
+  of(receiver: string, cause: string): number | null;
   /** Returns the numbers of deliveries that are due, the oldest due time first. */
   due(receiver: string, limit: number): number[];
   /** Returns a delivery that exists. */
@@ -73,7 +77,7 @@ export function createEventWriter(db: DatabaseSync): (event: StoredEvent) => voi
 export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQueue {
   const storeEvent = createEventWriter(db);
   const sent = db.prepare(`
-    select content_type as contentType, coalesce(d.body, e.body) as body
+    select content_type as contentType, headers, coalesce(d.body, e.body) as body
     from delivery_events join deliveries d on d.n = delivery join events e on e.id = event
     where event = ? and +receiver = ? and ordinal = 0 order by delivery desc limit 1`);
   const link = db.prepare('insert into delivery_events values (?, ?, ?)');
@@ -81,13 +85,14 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     "select 1 from deliveries where receiver = ? and lane = ? and state in ('queued', 'pending') limit 1",
   );
   const insert = db.prepare(`
-    insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, body)
-    values (?, ?, ?, ?, ?, ?, ?, ?)`);
+    insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, headers, body, cause)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  const of = db.prepare('select n from deliveries where receiver = ? and cause = ?');
   const again = db.prepare(`
-    insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, body)
+    insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, headers, body, cause)
     select receiver, lane,
       iif(exists (select 1 from deliveries o where o.receiver = d.receiver and o.lane = d.lane and o.state in ('queued', 'pending')),
-        'queued', 'pending'), 'redelivery', ?1, ?1, content_type, body
+        'queued', 'pending'), 'redelivery', ?1, ?1, content_type, headers, body, ?3
     from deliveries d where n = ?2`);
   const linkAgain = db.prepare(
     'insert into delivery_events select ?1, ordinal, event from delivery_events where delivery = ?2',
@@ -96,7 +101,7 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     select n from deliveries where receiver = ?1 and state = 'pending' and (due_at <= ?2 or due_at > ?2 + ${LONGEST_RETRY_MS})
     order by due_at, n limit ?3`);
   const one = db.prepare(`
-    select n, lane, attempts, content_type as contentType,
+    select n, lane, attempts, content_type as contentType, headers,
       coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,
       (select json_group_array(json_array(event, subject) order by ordinal)
         from delivery_events join events e on e.id = event where delivery = deliveries.n) as events
@@ -134,23 +139,32 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   );
 
   return {
-    add({ receiver, lane, origin, events, message: { contentType, body } }) {
+    add({ receiver, lane, origin, events, message: { contentType, headers, body }, cause }) {
       const now = clock.now();
       const state = occupied.get(receiver, lane) === undefined ? 'pending' : 'queued';
       // A body that is the event itself is not stored twice.
       const own = events.length === 1 && events[0]!.body === body ? null : body;
-      const n = Number(insert.run(receiver, lane, state, origin, now, now, contentType, own).lastInsertRowid);
+      const more = headers === undefined ? null : JSON.stringify(headers);
+      const values = [receiver, lane, state, origin, now, now, contentType, more, own, cause ?? null] as const;
+      const n = Number(insert.run(...values).lastInsertRowid);
       for (const [i, event] of events.entries()) {
         storeEvent(event);
         link.run(n, i, event.id);
       }
       return n;
     },
-    sent: (receiver, id) => (sent.get(id, receiver) as Message | undefined) ?? null,
-    addAgain(n) {
-      const added = Number(again.run(clock.now(), n).lastInsertRowid);
+    sent(receiver, id) {
+      const row = sent.get(id, receiver);
+      return row === undefined ? null : messageOfRow(row);
+    },
+    addAgain(n, cause) {
+      const added = Number(again.run(clock.now(), n, cause).lastInsertRowid);
       linkAgain.run(added, n);
       return added;
+    },
+    of(receiver, cause) {
+      const row = of.get(receiver, cause);
+      return row === undefined ? null : Number(row.n);
     },
     due: (receiver, limit) => due.all(receiver, clock.now(), limit).map(({ n }) => Number(n)),
     get(number) {
@@ -162,7 +176,7 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
         attempts: Number(row.attempts),
         eventIds: events.map(([id]) => id),
         subjects: events.map(([, subject]) => subject),
-        message: { contentType: String(row.contentType), body: String(row.body) },
+        message: messageOfRow(row),
       };
     },
     nextDue(receiver) {

@@ -1,3 +1,4 @@
+import type { SQLOutputValue } from 'node:sqlite';
 import { z } from 'zod';
 import { EVENT_TYPES, SEVERITIES, type ShapeOf } from '../domain/index.ts';
 import {
@@ -9,7 +10,7 @@ import {
 } from '../events/index.ts';
 
 /** Formats of a webhook's body. */
-const WEBHOOK_FORMATS = ['cloudevents', 'alertmanager', 'cap'] as const;
+const WEBHOOK_FORMATS = ['cloudevents', 'cloudevents-binary', 'alertmanager', 'cap'] as const;
 /** Languages of mail; `both`: Chinese, then English. */
 const MAIL_LANGUAGES = ['en', 'zh', 'both'] as const;
 
@@ -114,7 +115,15 @@ export interface StoredEvent {
 /** The content of a delivery, the same at every attempt. */
 export interface Message {
   readonly contentType: string;
+  /** Headers of its format, with lower-case names; absent: none. The signature does not cover them. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
+}
+
+/** Returns a message from the columns `contentType`, `headers` and `body`. */
+export function messageOfRow({ contentType, headers, body }: Readonly<Record<string, SQLOutputValue>>): Message {
+  const more = headers === null ? {} : { headers: JSON.parse(String(headers)) as Record<string, string> };
+  return { contentType: String(contentType), ...more, body: String(body) };
 }
 
 /** Returns an event of the outbox as it is stored. */

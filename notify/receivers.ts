@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { z } from 'zod';
 import { type Clock, isoOf, type ShapeOf } from '../domain/index.ts';
+import type { Definition, SealedSecret, WebhookSubscription } from './definitions.ts';
 import type { DisableReason, Receiver, ReceiverFilter } from './receiver.ts';
 
 const when = z.iso.datetime();
@@ -19,39 +20,59 @@ export const ActiveSecretsSchema = z
   .describe('The secrets that sign, newest first; `expiresAt` is null until a secret is rotated');
 type ActiveSecrets = ShapeOf<typeof ActiveSecretsSchema>;
 
-/** Receivers, their secrets and their logs. The caller holds the transaction. */
+/** What people set, as the notifier has last read it. */
+export interface Defined {
+  readonly receivers: ReadonlyMap<string, Definition>;
+  /** Of webhooks, newest first. */
+  readonly secrets: ReadonlyMap<string, readonly SealedSecret[]>;
+  /** Over webhooks, in order of id. */
+  readonly subscriptions: readonly WebhookSubscription[];
+}
+
+const NONE: Defined = { receivers: new Map(), secrets: new Map(), subscriptions: [] };
+
+/** Receivers as people set them, with how far their deliveries are, and their logs. The caller holds the transaction. */
 export interface ReceiverRepository {
   get(id: string): Receiver | null;
   /** Returns receivers in the order of their ids, those after `after`. */
   list(kind: Receiver['kind'], after?: string | null): Receiver[];
   enabled(): Receiver[];
-  insert(receiver: Pick<Receiver, 'id' | 'kind' | 'settings' | 'cursor'>): void;
-  change(id: string, settings: Receiver['settings']): void;
-  remove(id: string): void;
   moveTo(id: string, cursor: number): void;
   failing(id: string, since: number | null): void;
   /** Disables a receiver, or enables it where the reason is null; ends its run of failures. */
   disable(id: string, reason: DisableReason | null): void;
   /** Adds a line to the receiver's log. */
-  note(id: string, note: string): void;
+  note(id: string, note: string, atMs?: number): void;
   log(id: string): ReceiverLog;
-  /** Adds the secret that signs from now on. The one before it signs beside it for `overlapMs`; older ones end now. */
-  addSecret(id: string, secret: string, overlapMs: number): void;
-  /** Returns the secrets that sign, newest first. */
+  /** Returns the secrets that sign, newest first, sealed. */
   secrets(id: string): string[];
   activeSecrets(id: string): ActiveSecrets;
+  /** Returns the filters of the subscriptions over a webhook. */
+  filtersOf(webhook: string): ReceiverFilter[];
+  /** Returns the subscriptions over webhooks in the order of their ids, those after `after`. */
+  subscriptions(after?: string | null): WebhookSubscription[];
+  subscription(id: string): WebhookSubscription | null;
+  /** Uses these definitions from now on; the progress of each is there. */
+  define(defined: Defined): void;
+  /** Whether there is progress of a receiver. */
+  has(id: string): boolean;
+  /** The ids of all progress. */
+  ids(): string[];
+  /** Adds the progress of a receiver. */
+  begin(id: string, cursor: number, disabled: DisableReason | null): void;
+  /** Deletes the progress of a receiver, with its deliveries and its log. */
+  remove(id: string): void;
 }
 
 /** Lines of a receiver's log that are kept. */
 const LOG_LINES = 50;
 
-/** Creates the repository over a database from `openDeliveries`. */
+/** Creates the repository over a database from `openDeliveries`. It knows no receiver before `define`. */
 export function createReceiverRepository(db: DatabaseSync, clock: Clock): ReceiverRepository {
+  let defined = NONE;
   const one = db.prepare('select * from receivers where id = ?');
-  const some = db.prepare('select * from receivers where kind = ? and id > ? order by id');
-  const enabled = db.prepare('select * from receivers where disabled is null order by id');
-  const insert = db.prepare('insert into receivers values (?, ?, ?, ?, null, null, ?, ?)');
-  const change = db.prepare('update receivers set settings = ?, updated_at = ? where id = ?');
+  const all = db.prepare('select * from receivers order by id');
+  const begin = db.prepare('insert into receivers (id, cursor, disabled) values (?, ?, ?)');
   const remove = db.prepare('delete from receivers where id = ?');
   const moveTo = db.prepare('update receivers set cursor = ? where id = ?');
   const failing = db.prepare('update receivers set failing_since = ? where id = ?');
@@ -61,115 +82,51 @@ export function createReceiverRepository(db: DatabaseSync, clock: Clock): Receiv
     delete from receiver_log where receiver = ?1
       and n <= (select n from receiver_log where receiver = ?1 order by n desc limit 1 offset ?2)`);
   const log = db.prepare('select at, note from receiver_log where receiver = ? order by n desc limit ?');
-  const addSecret = db.prepare('insert into secrets (receiver, secret, created_at) values (?, ?, ?)');
-  // The current secret ends after the overlap; one that is already ending ends now.
-  const endSecrets = db.prepare('delete from secrets where receiver = ? and expires_at is not null');
-  const endLater = db.prepare('update secrets set expires_at = ? where receiver = ?');
-  const active = db.prepare(`
-    select secret, created_at as createdAt, expires_at as expiresAt from secrets
-    where receiver = ? and (expires_at is null or expires_at > ?) order by n desc`);
+
+  function receiverOf(row: Readonly<Record<string, SQLOutputValue>>): Receiver | null {
+    const definition = defined.receivers.get(String(row.id));
+    if (definition === undefined) return null;
+    const { id, kind, settings, createdAt, updatedAt } = definition;
+    const receiver = {
+      ...{ id, kind, settings, createdAt, updatedAt },
+      disabled: row.disabled as Receiver['disabled'],
+      cursor: Number(row.cursor),
+      failingSince: row.failing_since === null ? null : Number(row.failing_since),
+    };
+    return receiver as Receiver;
+  }
+
+  const listed = () => all.all().flatMap((row) => receiverOf(row) ?? []);
+  const signing = (id: string) =>
+    (defined.secrets.get(id) ?? []).filter(({ expiresAt }) => expiresAt === null || expiresAt > clock.now());
 
   return {
     get(id) {
       const row = one.get(id);
       return row === undefined ? null : receiverOf(row);
     },
-    list: (kind, after = null) => some.all(kind, after ?? '').map(receiverOf),
-    enabled: () => enabled.all().map(receiverOf),
-    insert({ id, kind, settings, cursor }) {
-      const now = clock.now();
-      insert.run(id, kind, JSON.stringify(settings), cursor, now, now);
-    },
-    change: (id, settings) => void change.run(JSON.stringify(settings), clock.now(), id),
-    remove: (id) => void remove.run(id),
+    list: (kind, after = null) => listed().filter((one) => one.kind === kind && (after === null || one.id > after)),
+    enabled: () => listed().filter(({ disabled }) => disabled === null),
     moveTo: (id, cursor) => void moveTo.run(cursor, id),
     failing: (id, since) => void failing.run(since, id),
     disable: (id, reason) => void disable.run(reason, id),
-    note(id, text) {
-      note.run(id, clock.now(), text);
+    note(id, text, atMs = clock.now()) {
+      note.run(id, atMs, text);
       forget.run(id, LOG_LINES);
     },
     log: (id) => log.all(id, LOG_LINES).map((row) => ({ at: isoOf(Number(row.at)), note: String(row.note) })),
-    addSecret(id, secret, overlapMs) {
-      endSecrets.run(id);
-      endLater.run(clock.now() + overlapMs, id);
-      addSecret.run(id, secret, clock.now());
-    },
-    secrets: (id) => active.all(id, clock.now()).map(({ secret }) => String(secret)),
+    secrets: (id) => signing(id).map(({ sealed }) => sealed),
     activeSecrets: (id) =>
-      active.all(id, clock.now()).map(({ createdAt, expiresAt }) => ({
-        createdAt: isoOf(Number(createdAt)),
-        expiresAt: expiresAt === null ? null : isoOf(Number(expiresAt)),
-      })),
-  };
-}
-
-function receiverOf(row: Readonly<Record<string, SQLOutputValue>>): Receiver {
-  const receiver = {
-    id: String(row.id),
-    kind: row.kind as Receiver['kind'],
-    settings: JSON.parse(String(row.settings)) as Receiver['settings'],
-    disabled: row.disabled as Receiver['disabled'],
-    cursor: Number(row.cursor),
-    failingSince: row.failing_since === null ? null : Number(row.failing_since),
-    createdAt: Number(row.created_at),
-    updatedAt: Number(row.updated_at),
-  };
-  return receiver as Receiver;
-}
-
-/** A party's subscription over an existing webhook: the webhook also gets what this filter matches, each event once. */
-export interface WebhookSubscription {
-  readonly id: string;
-  /** Id of the webhook. */
-  readonly webhook: string;
-  readonly party: string;
-  readonly filter: ReceiverFilter;
-  readonly createdAt: number;
-  readonly updatedAt: number;
-}
-
-/** Subscriptions over webhooks. The caller holds the transaction. */
-export interface WebhookSubscriptionRepository {
-  filtersOf(webhook: string): ReceiverFilter[];
-  get(id: string): WebhookSubscription | null;
-  /** Returns subscriptions in the order of their ids, those after `after`. */
-  list(after: string | null): WebhookSubscription[];
-  insert(subscription: Pick<WebhookSubscription, 'id' | 'webhook' | 'party' | 'filter'>): void;
-  change(id: string, changed: Pick<WebhookSubscription, 'party' | 'filter'>): void;
-  remove(id: string): void;
-}
-
-/** Creates the repository over a database from `openDeliveries`. */
-export function createWebhookSubscriptionRepository(db: DatabaseSync, clock: Clock): WebhookSubscriptionRepository {
-  const filters = db.prepare('select filter from webhook_subscriptions where webhook = ?');
-  const one = db.prepare('select * from webhook_subscriptions where id = ?');
-  const some = db.prepare('select * from webhook_subscriptions where id > ? order by id');
-  const insert = db.prepare('insert into webhook_subscriptions values (?, ?, ?, ?, ?, ?)');
-  const change = db.prepare('update webhook_subscriptions set party = ?, filter = ?, updated_at = ? where id = ?');
-  const remove = db.prepare('delete from webhook_subscriptions where id = ?');
-  return {
-    filtersOf: (webhook) => filters.all(webhook).map(({ filter }) => JSON.parse(String(filter)) as ReceiverFilter),
-    get(id) {
-      const row = one.get(id);
-      return row === undefined ? null : subscriptionOf(row);
+      signing(id).map(({ createdAt, expiresAt }) => ({ createdAt: isoOf(createdAt), expiresAt: isoOf(expiresAt) })),
+    filtersOf: (webhook) => defined.subscriptions.filter((one) => one.webhook === webhook).map(({ filter }) => filter),
+    subscriptions: (after = null) => defined.subscriptions.filter(({ id }) => after === null || id > after),
+    subscription: (id) => defined.subscriptions.find((one) => one.id === id) ?? null,
+    define(next) {
+      defined = next;
     },
-    list: (after) => some.all(after ?? '').map(subscriptionOf),
-    insert({ id, webhook, party, filter }) {
-      insert.run(id, webhook, party, JSON.stringify(filter), clock.now(), clock.now());
-    },
-    change: (id, { party, filter }) => void change.run(party, JSON.stringify(filter), clock.now(), id),
+    has: (id) => one.get(id) !== undefined,
+    ids: () => all.all().map(({ id }) => String(id)),
+    begin: (id, cursor, disabled) => void begin.run(id, cursor, disabled),
     remove: (id) => void remove.run(id),
-  };
-}
-
-function subscriptionOf(row: Readonly<Record<string, SQLOutputValue>>): WebhookSubscription {
-  return {
-    id: String(row.id),
-    webhook: String(row.webhook),
-    party: String(row.party),
-    filter: JSON.parse(String(row.filter)) as ReceiverFilter,
-    createdAt: Number(row.created_at),
-    updatedAt: Number(row.updated_at),
   };
 }

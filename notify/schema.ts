@@ -3,10 +3,11 @@ import type { DatabaseSync } from 'node:sqlite';
 import { diskFault, openDatabase, type RoomSchema, transact } from '../store/index.ts';
 
 /**
- * Receivers with their cursors in the outbox, and their deliveries. Deliveries of one lane stay in order: one is
+ * How far receivers are in the outbox, and their deliveries. `cause` names the action that a delivery is of, so that it
+ * is made once. Deliveries of one lane stay in order: one is
  * `pending`, the others are `queued` behind it. Each event is stored once, as long as a delivery contains it.
  */
-const NOTIFY_SCHEMA: RoomSchema = {
+export const NOTIFY_SCHEMA: RoomSchema = {
   room: 'notify',
   steps: [
     `
@@ -81,11 +82,36 @@ const NOTIFY_SCHEMA: RoomSchema = {
     `
   create table outbox_known (one integer primary key check (one = 1), store text not null) strict;
 `,
+    // What people set is in the state now: what is here of it goes into the log once, and then from this file.
+    `
+  create table earlier_receivers (id text primary key, body text not null) strict, without rowid;
+  insert into earlier_receivers select id, json_object(
+    'definition', json_object('id', id, 'kind', kind, 'settings', json(settings),
+      'enabled', json(iif(disabled is 'by-admin', 'false', 'true')), 'afterEvent', cursor, 'createdAt', created_at,
+      'updatedAt', updated_at),
+    'secrets', json((select json_group_array(json_object('secret', secret, 'createdAt', created_at, 'expiresAt', expires_at)
+      order by n desc) from secrets where receiver = receivers.id)),
+    'subscriptions', json((select json_group_array(json_object('id', id, 'webhook', webhook, 'party', party,
+      'filter', json(filter), 'createdAt', created_at, 'updatedAt', updated_at) order by id)
+      from webhook_subscriptions where webhook = receivers.id)))
+    from receivers;
+  drop table secrets;
+  drop table webhook_subscriptions;
+  alter table receivers drop column kind;
+  alter table receivers drop column settings;
+  alter table receivers drop column created_at;
+  alter table receivers drop column updated_at;
+  create table followed (one integer primary key check (one = 1), n integer not null) strict;
+  alter table deliveries add column cause text;
+  create unique index deliveries_cause on deliveries (receiver, cause) where cause is not null;
+`,
+    // Headers of a message's format, as a JSON object; null: none.
+    'alter table deliveries add column headers text;',
   ],
 };
 
 /**
- * Opens or creates the database of the deliveries. It holds secrets, so only its owner can read the file. A power cut
+ * Opens or creates the database of the deliveries. It holds what was sent, so only its owner can read the file. A power cut
  * may undo recent results together with their cursors: those events are delivered again, none is lost. Throws `disk`,
  * `too-new`.
  */

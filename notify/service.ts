@@ -9,6 +9,7 @@ import { DISABLE_REASONS, type Message, type Receiver } from './receiver.ts';
 import type { ReceiverRepository } from './receivers.ts';
 import type { AttemptResult, Decision } from './retry-policy.ts';
 import { durably } from './schema.ts';
+import { NOUNS } from './writer.ts';
 
 /** What the services of webhooks and subscriptions work with. */
 export interface ServiceDeps {
@@ -20,8 +21,8 @@ export interface ServiceDeps {
   readonly deliveries: DeliveryReader;
   /** Called when a delivery of a receiver may have become due. */
   readonly wake: (id: string) => void;
-  /** Called when there may be events to take, from the outbox or from those held. */
-  readonly appended: () => void;
+  /** Brings the receivers up to what people have set. */
+  readonly follow: () => void;
 }
 
 const when = z.iso.datetime();
@@ -40,10 +41,10 @@ export const statusFields = {
 const StatusSchema = z.object(statusFields);
 type ReceiverStatus = ShapeOf<typeof StatusSchema>;
 
-/** What people call a kind of receiver. */
-const NOUNS = { webhook: 'webhook', email: 'subscription' } as const;
-
-/** Administers receivers of one kind. Each method throws `not-found` where there is no such receiver or delivery. */
+/**
+ * Shows receivers of one kind as people have set them, and sends again. Each method throws `not-found` where there is no
+ * such receiver or delivery.
+ */
 export class ReceiverService<R extends Receiver> {
   readonly #deps: ServiceDeps;
   readonly #kind: R['kind'];
@@ -54,6 +55,7 @@ export class ReceiverService<R extends Receiver> {
   }
 
   get(id: string): R {
+    this.#deps.follow();
     const receiver = this.#deps.receivers.get(id);
     if (receiver?.kind !== this.#kind) {
       throw new LamppostError('not-found', `there is no ${NOUNS[this.#kind]} "${id}"`);
@@ -63,6 +65,7 @@ export class ReceiverService<R extends Receiver> {
 
   /** Returns the receivers of this kind in the order of their ids, those after `after`. */
   list(after: string | null): R[] {
+    this.#deps.follow();
     return this.#deps.receivers.list(this.#kind, after) as R[];
   }
 
@@ -79,38 +82,6 @@ export class ReceiverService<R extends Receiver> {
     };
   }
 
-  /** Makes a change and notes it in the receiver's log. Both are on disk when this returns. */
-  change(id: string, note: string, work: () => void): void {
-    this.get(id);
-    durably(this.#deps.db, () => {
-      work();
-      this.#deps.receivers.note(id, note);
-    });
-  }
-
-  remove(id: string): void {
-    this.get(id);
-    durably(this.#deps.db, () => this.#deps.receivers.remove(id));
-  }
-
-  /** Continues where the receiver stopped, or, with `skip`, at the next event: deliveries that wait are given up. */
-  enable(id: string, missed: 'deliver' | 'skip'): void {
-    const { receivers, queue, held, outbox, wake, appended } = this.#deps;
-    this.change(id, missed === 'skip' ? 'enabled; missed events are skipped' : 'enabled', () => {
-      receivers.disable(id, null);
-      if (missed === 'deliver') return queue.release(id);
-      queue.skip(id);
-      held.clear(id);
-      receivers.moveTo(id, outbox.head());
-    });
-    wake(id);
-    appended();
-  }
-
-  disable(id: string): void {
-    this.change(id, `disabled: ${DISABLE_REASONS['by-admin']}`, () => this.#deps.receivers.disable(id, 'by-admin'));
-  }
-
   deliveries(id: string, query: DeliveryQuery): Page<Delivery> {
     this.get(id);
     return this.#deps.deliveries.list(id, query);
@@ -123,20 +94,31 @@ export class ReceiverService<R extends Receiver> {
     return found;
   }
 
-  /** Sends a delivery again: the same bytes under the same id. Throws `conflict` for a test message. */
-  redeliver(id: string, n: string): DeliveryDetail {
+  /**
+   * Sends a delivery again: the same bytes under the same id, once for each action. Throws `conflict` for a test
+   * message.
+   */
+  redeliver(id: string, n: string, cause: string): DeliveryDetail {
+    const made = this.made(id, cause);
+    if (made !== null) return made;
     if (this.delivery(id, n).origin === 'ping') {
       throw new LamppostError('conflict', 'a test message is not redelivered: send another one');
     }
-    const added = durably(this.#deps.db, () => this.#deps.queue.addAgain(Number(n)));
+    const added = durably(this.#deps.db, () => this.#deps.queue.addAgain(Number(n), cause));
     this.#deps.wake(id);
     return this.delivery(id, String(added));
   }
 
-  /** Records a test message and its result as a delivery, and returns it. */
+  /** Returns the delivery that an action has made; null where it has made none. */
+  made(id: string, cause: string): DeliveryDetail | null {
+    const n = this.#deps.queue.of(this.get(id).id, cause);
+    return n === null ? null : this.delivery(id, String(n));
+  }
+
+  /** Records a test message of an action and its result as a delivery, and returns it. */
   recordTest(
     id: string,
-    { event, message, result }: { event: string; message: Message; result: AttemptResult },
+    { event, cause, message, result }: { event: string; cause: string; message: Message; result: AttemptResult },
   ): DeliveryDetail {
     const { db, queue } = this.#deps;
     const subject = `${this.#kind}s/${id}`;
@@ -144,7 +126,9 @@ export class ReceiverService<R extends Receiver> {
     const decision: Decision = { kind: result.outcome === 'delivered' ? 'done' : 'give-up' };
     const added = durably(db, () => {
       this.get(id);
-      const n = queue.add({ receiver: id, lane: event, origin: 'ping', events: [stored], message });
+      const made = queue.of(id, cause);
+      if (made !== null) return made;
+      const n = queue.add({ receiver: id, lane: event, origin: 'ping', events: [stored], message, cause });
       queue.settle(n, result, decision);
       return n;
     });

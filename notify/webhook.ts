@@ -1,20 +1,21 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Clock } from '../domain/index.ts';
+import { type Clock, LamppostError } from '../domain/index.ts';
 import { isAlertEvent, type NumberedEvent } from '../events/index.ts';
 import type { Channel } from './dispatcher.ts';
 import type { Formats, Reference } from './formats/index.ts';
 import type { Poster } from './http.ts';
 import type { DeliveryQueue, NewDelivery } from './queue.ts';
 import { type Message, passes, type ReceiverFilter, storedEventOf, type WebhookReceiver } from './receiver.ts';
-import type { ReceiverRepository, WebhookSubscriptionRepository } from './receivers.ts';
+import type { ReceiverRepository } from './receivers.ts';
 import type { AttemptResult } from './retry-policy.ts';
+import type { Sealer } from './seal.ts';
 
 interface WebhookChannelDeps {
   readonly db: DatabaseSync;
   readonly queue: Pick<DeliveryQueue, 'add' | 'sent'>;
-  readonly receivers: Pick<ReceiverRepository, 'secrets'>;
-  readonly subscriptions: Pick<WebhookSubscriptionRepository, 'filtersOf'>;
+  readonly receivers: Pick<ReceiverRepository, 'secrets' | 'filtersOf'>;
+  readonly sealer: Pick<Sealer, 'open'>;
   readonly formats: Formats;
   readonly poster: Poster;
   readonly clock: Clock;
@@ -39,7 +40,7 @@ const NONE: readonly Reference[] = [];
  * parallel.
  */
 export function createWebhookChannel(deps: WebhookChannelDeps): WebhookChannel {
-  const { queue, receivers, subscriptions, formats, poster, clock } = deps;
+  const { queue, receivers, sealer, formats, poster, clock } = deps;
   const references = createReferences(deps.db);
 
   /** Returns the message of an event; null where neither the webhook nor a subscription over it wants the event. */
@@ -51,8 +52,21 @@ export function createWebhookChannel(deps: WebhookChannelDeps): WebhookChannel {
       const passed = passes(earlier.length > 0 ? anySeverity : filter, event);
       return passed && format.accepts({ event, earlier }, severities !== undefined);
     };
-    const filters = [...(settings.filter === null ? [] : [settings.filter]), ...subscriptions.filtersOf(id)];
+    const filters = [...(settings.filter === null ? [] : [settings.filter]), ...receivers.filtersOf(id)];
     return filters.some(isWanted) ? format.render({ event, webhook: id, earlier }) : null;
+  }
+
+  /** Returns what is sent with a message and signs it; the error where that was sealed with another key. */
+  function open({ id, settings: { authorization } }: WebhookReceiver) {
+    try {
+      return {
+        authorization: authorization === null ? null : sealer.open(authorization),
+        secrets: receivers.secrets(id).map((sealed) => sealer.open(sealed)),
+      };
+    } catch (error) {
+      if (error instanceof LamppostError) return error;
+      throw error;
+    }
   }
 
   return {
@@ -77,16 +91,26 @@ export function createWebhookChannel(deps: WebhookChannelDeps): WebhookChannel {
     send(receiver, { eventIds, message }, signal) {
       return this.post(receiver, eventIds[0]!, message, signal);
     },
-    post({ id: webhook, settings: { url, authorization } }, id, { contentType, body }, signal) {
+    async post(receiver, id, { contentType, headers: ofFormat, body }, signal) {
+      const opened = open(receiver);
+      if (opened instanceof LamppostError) return unreadable(opened);
+      const { authorization, secrets } = opened;
       const headers = {
+        ...ofFormat,
         'content-type': contentType,
         'user-agent': USER_AGENT,
         ...(authorization === null ? {} : { authorization }),
-        ...signatureHeaders({ id, atMs: clock.now(), body }, receivers.secrets(webhook)),
+        ...signatureHeaders({ id, atMs: clock.now(), body }, secrets),
       };
-      return poster.post({ url, headers, body }, signal);
+      return poster.post({ url: receiver.settings.url, headers, body }, signal);
     },
   };
+}
+
+/** An attempt that fails at Lamppost: events wait until the key is there again, or the secret is rotated. */
+function unreadable({ message }: LamppostError): AttemptResult {
+  const text = `at Lamppost: its secret cannot be read: ${message}`;
+  return { outcome: 'failed', status: null, retryAfterMs: null, text, ms: 0 };
 }
 
 function deliveryOf(

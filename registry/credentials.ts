@@ -25,6 +25,10 @@ export type Identity =
 export interface Credential {
   readonly identity: Identity;
   readonly hash: Uint8Array;
+  /** Of the secret before, while it is valid beside the new one; null or absent: there is none. */
+  readonly oldHash?: Uint8Array | null;
+  /** Whether it may not connect for the time being. */
+  readonly suspended?: boolean;
 }
 
 /** A change of the credentials, sent to the broker's thread when devices or keys are added, revoked or rotated. */
@@ -37,37 +41,76 @@ export interface CredentialChange {
 // Compared where the user name is unknown, so that the time is the same.
 const UNKNOWN_HASH = Buffer.alloc(32);
 
+interface Known {
+  readonly identity: Identity;
+  readonly hash: Buffer;
+  readonly oldHash: Buffer | null;
+  readonly suspended: boolean;
+}
+
+/** What is wrong with a login: the user name or secret, or the device is suspended. */
+export type LoginFault = 'wrong-credentials' | 'suspended';
+
 /** The broker's copy of the credentials, in memory. User names of devices and keys share one namespace. */
 export class Credentials {
-  readonly #byUser = new Map<string, { identity: Identity; hash: Buffer }>();
+  readonly #byUser = new Map<string, Known>();
 
-  /** Applies a change; returns the user names whose old secret is no longer valid. */
+  /** Applies a change; returns the user names of which a secret is no longer valid, or that were suspended. */
   apply(change: CredentialChange): ReadonlySet<string> {
     const ended = new Set(change.remove);
-    for (const { identity, hash } of change.set) {
-      const known = this.#byUser.get(identity.id);
-      if (known !== undefined && !sameHash(known.hash, Buffer.from(hash))) ended.add(identity.id);
-      this.#byUser.set(identity.id, { identity, hash: Buffer.from(hash) });
+    for (const credential of change.set) {
+      const { id } = credential.identity;
+      const [before, now] = [this.#byUser.get(id), knownOf(credential)];
+      if (before !== undefined && endsWith(before, now)) ended.add(id);
+      this.#byUser.set(id, now);
     }
     for (const id of change.remove) this.#byUser.delete(id);
     return ended;
   }
 
   /**
-   * Returns the identity of a user name and secret, null where either is wrong. Takes the same time for unknown names.
+   * Returns the identity of a user name and secret, null where either is wrong or the device is suspended. Takes the same
+   * time for unknown names.
    */
   verify(username: string, secret: Uint8Array): Identity | null {
+    const found = this.check(username, secret);
+    return typeof found === 'string' ? null : found;
+  }
+
+  /** As `verify`, with what is wrong. Only who knows the secret learns that the device is suspended. */
+  check(username: string, secret: Uint8Array): Identity | LoginFault {
     const known = this.#byUser.get(username);
-    const same = sameHash(hashSecret(Buffer.from(secret)), known?.hash ?? UNKNOWN_HASH);
-    return same && known !== undefined ? known.identity : null;
+    const hash = hashSecret(Buffer.from(secret));
+    const isNew = sameHash(hash, known?.hash ?? UNKNOWN_HASH);
+    const isOld = sameHash(hash, known?.oldHash ?? UNKNOWN_HASH);
+    if (known === undefined || (!isNew && !(isOld && known.oldHash !== null))) return 'wrong-credentials';
+    return known.suspended ? 'suspended' : known.identity;
+  }
+
+  /** As `check`, for a device that has shown a certificate of its name; keys have secrets only. */
+  named(username: string): Identity | LoginFault {
+    const known = this.#byUser.get(username);
+    if (known?.identity.kind !== 'device') return 'wrong-credentials';
+    return known.suspended ? 'suspended' : known.identity;
   }
 
   /** Returns the identity of a user name and the SHA-256 of its secret. */
-  get(username: string): { readonly identity: Identity; readonly hash: Uint8Array } | undefined {
+  get(username: string): Known | undefined {
     return this.#byUser.get(username);
   }
 
   get size(): number {
     return this.#byUser.size;
   }
+}
+
+function knownOf({ identity, hash, oldHash = null, suspended = false }: Credential): Known {
+  return { identity, hash: Buffer.from(hash), oldHash: oldHash === null ? null : Buffer.from(oldHash), suspended };
+}
+
+/** Whether connections that were right before have to end: nobody knows with which secret each logged in. */
+function endsWith(before: Known, now: Known): boolean {
+  const stays = (hash: Buffer) => sameHash(hash, now.hash) || (now.oldHash !== null && sameHash(hash, now.oldHash));
+  if (now.suspended && !before.suspended) return true;
+  return !stays(before.hash) || (before.oldHash !== null && !stays(before.oldHash));
 }

@@ -1,4 +1,12 @@
 export {
+  carryOutRegistry,
+  isRegistryCommand,
+  type RegistryCommand,
+  type RegistryResults,
+  registryRightOf,
+  registryTargetOf,
+} from './commands.ts';
+export {
   type Credential,
   type CredentialChange,
   Credentials,
@@ -7,5 +15,28 @@ export {
   newSecret,
   sameHash,
 } from './credentials.ts';
-export { createRegistry, type RegisteredDevice, type Registry } from './registry.ts';
-export { createDeviceService, createKeyService, type DeviceService, type KeyService } from './services.ts';
+export type { DeviceChange, HashedDevice } from './device-records.ts';
+export { type FileOfBefore, readFileOfBefore } from './file-of-before.ts';
+export { RegistryFollower } from './follower.ts';
+export type { KeyChange } from './key-records.ts';
+export { createKeyUses, type KeyUse, type KeyUses, writeKeyUse } from './key-use.ts';
+export { checkPassword, createPasswords, LEAST_PASSWORD, MOST_PASSWORD, type Passwords } from './passwords.ts';
+export {
+  createPeopleReader,
+  createPeopleStore,
+  emailOf,
+  PEOPLE_SCHEMA,
+  type PeopleReader,
+  type PeopleStore,
+  type StoredPerson,
+  shownPerson,
+} from './people.ts';
+export { createRegistryReader, type DeviceQuery, type RegistryReader } from './reader.ts';
+export { RegistryRecords } from './records.ts';
+export type { RegisteredDevice, RegisteredKey } from './rows.ts';
+export { REGISTRY_SCHEMA } from './schema.ts';
+export { createDeviceService, createKeyService, type DeviceService, type KeyService, OVERLAP_MS } from './services.ts';
+export { type Attempt, createSignIn, type SignIn, type Visitor } from './sign-in.ts';
+export { SignedIn, type Way, WebSessionSchema } from './signed-in.ts';
+export { ADMIN, type RecordPlace } from './state.ts';
+export { newTotpSecret, TOTP_SECRET, totpStep, totpUri } from './totp.ts';

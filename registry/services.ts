@@ -1,101 +1,248 @@
-import { type City, type Device, type Key, type KeyRole, requireName } from '../domain/index.ts';
-import { type CredentialChange, hashSecret, sameHash } from './credentials.ts';
-import type { Registry } from './registry.ts';
+import {
+  type City,
+  type Clock,
+  type Device,
+  HOUR_MS,
+  type Key,
+  LamppostError,
+  type NewCalibration,
+  requireName,
+} from '../domain/index.ts';
+import type { RegistryCommand, RegistryResults } from './commands.ts';
+import { hashSecret, newSecret, sameHash } from './credentials.ts';
+import type { DeviceChange } from './device-records.ts';
+import type { KeyChange, NewKey } from './key-records.ts';
+import type { RegistryReader } from './reader.ts';
+import type { RegisteredDevice, RegisteredKey } from './rows.ts';
+import type { HashText } from './state.ts';
 
-/** Registers, lists, revokes and rotates devices; passes changes to the journal and the broker. */
-export interface DeviceService extends Pick<Registry, 'list' | 'get'> {
-  /**
-   * Registers all or none. Throws `conflict` for taken ids, `invalid` with a suggestion for an unknown profile or
-   * district.
-   */
-  register(devices: readonly Device[]): Promise<(Device & { secret: string })[]>;
-  revoke(id: string): Promise<boolean>;
-  /** Whether a device is registered and the secret is its own. */
-  isDevice(id: string, secret: string): boolean;
-  /** Returns a new secret; null where the device is not registered. */
-  rotate(id: string): Promise<string | null>;
-}
+/** A device to register; with the SHA-256 of the secret that it has already, or without. */
+export type DeviceToRegister = Device & { readonly secretHash?: HashText };
+/** Where the secret was drawn here, it is shown now and never again. */
+export type DeviceWithSecret = Device & { readonly secret?: string };
+type Shown<T> = T & { readonly secret: string };
 
-interface DeviceParts {
-  readonly registry: Registry;
-  readonly city: () => Pick<City, 'profiles' | 'districts'>;
-  /** Appends what changed in the registry to the journal. */
-  readonly journal: () => Promise<void>;
-  /** Passes a change to the broker. */
-  readonly broker: (change: CredentialChange) => Promise<void>;
+/** How long an old secret stays valid beside a new one, where nothing else is asked for. */
+export const OVERLAP_MS = 24 * HOUR_MS;
+/** The longest overlap. */
+const MOST_OVERLAP_MS = 30 * 24 * HOUR_MS;
+const CLAIM_MS = 7 * 24 * HOUR_MS;
+
+/** How a secret is replaced: at once (null), or with the old one valid for so long, ms. */
+export type Overlap = number | null;
+
+/** A code that an installer trades for the device's secret. */
+export interface ClaimCode {
+  readonly device: string;
+  /** Shown once. */
+  readonly code: string;
+  readonly expiresAt: string;
 }
 
 /**
- * Returns the service of devices. It writes to the journal first, so that the engine knows a device before it can
- * connect.
+ * Devices, as people change them. What changes is a record of the log, is on disk when its promise resolves, and is known
+ * to the broker then. Throws what the engine decides: `not-found`, `conflict`, `precondition`; `disk` and `busy`.
  */
-export function createDeviceService({ registry, city, journal, broker }: DeviceParts): DeviceService {
-  async function changed(set: readonly string[], remove: readonly string[]): Promise<void> {
-    await journal();
-    await broker({ set: set.flatMap((id) => registry.credentialOf(id) ?? []), remove });
+export interface DeviceService<C> extends Pick<RegistryReader, 'list' | 'find' | 'get'> {
+  /** Registers all or none. Throws `invalid` with a suggestion for an unknown profile or district. */
+  register(devices: readonly DeviceToRegister[], caller: C): Promise<DeviceWithSecret[]>;
+  change(id: string, version: number | undefined, change: DeviceChange, caller: C): Promise<RegisteredDevice>;
+  rotate(id: string, overlap: Overlap, caller: C): Promise<Shown<RegisteredDevice>>;
+  /** Ends the old secret before its time. */
+  confirm(id: string, caller: C): Promise<RegisteredDevice>;
+  suspend(id: string, caller: C): Promise<RegisteredDevice>;
+  resume(id: string, caller: C): Promise<RegisteredDevice>;
+  replace(id: string, change: DeviceChange, caller: C): Promise<Shown<RegisteredDevice>>;
+  revoke(id: string, caller: C): Promise<void>;
+  /** Adds a calibration. Throws `invalid` with a suggestion for a metric that the device does not measure. */
+  calibrate(id: string, calibration: NewCalibration, caller: C): Promise<RegisteredDevice>;
+  uncalibrate(id: string, calibration: string, caller: C): Promise<RegisteredDevice>;
+  claimCode(id: string, validMs: number | undefined, caller: C): Promise<ClaimCode>;
+  /** Trades a claim code for a new secret; null where the code is not the device's. Throws `forbidden`. */
+  claim(id: string, code: string, caller: C): Promise<Shown<RegisteredDevice> | null>;
+  /** Returns what has this id and secret: a device, or a key; null: nothing. The broker refuses who is suspended. */
+  senderOf(id: string, secret: string): 'device' | 'key' | null;
+}
+
+interface Parts<C> {
+  readonly registry: RegistryReader;
+  readonly clock: Clock;
+  /** Appends a command to the log; resolves to what the engine decided. */
+  readonly submit: <D extends RegistryCommand['do']>(
+    command: Extract<RegistryCommand, { readonly do: D }>,
+    caller: C,
+  ) => Promise<RegistryResults[D]>;
+  /** Passes on what was decided, to `ingest` and to the broker. */
+  readonly follow: () => Promise<void>;
+}
+
+interface DeviceParts<C> extends Parts<C> {
+  readonly city: () => Pick<City, 'profiles' | 'districts' | 'metrics' | 'assets'>;
+}
+
+const hashText = (secret: string): HashText => hashSecret(secret).toString('base64url');
+
+/** Returns when an old secret ends, epoch ms. */
+function oldUntil(overlap: Overlap, clock: Clock): number | null {
+  if (overlap === null) return null;
+  if (overlap > 0 && overlap <= MOST_OVERLAP_MS) return clock.now() + overlap;
+  throw new LamppostError('invalid', 'overlap: an old secret stays valid for up to 30 days, such as "24h"');
+}
+
+/** Submits commands, and returns once what they led to is known everywhere. */
+function submitter<C>({ submit, follow }: Pick<Parts<C>, 'submit' | 'follow'>): Parts<C>['submit'] {
+  return async (command, caller) => {
+    const result = await submit(command, caller);
+    await follow();
+    return result;
+  };
+}
+
+/** Returns the service of devices. */
+export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> {
+  const { registry, city, clock } = parts;
+  const submit = submitter(parts);
+
+  function check(
+    id: string,
+    { profile, district, gateway, asset }: Pick<DeviceChange, 'profile' | 'district' | 'gateway' | 'asset'>,
+    beside: readonly Device[] = [],
+  ): void {
+    const { profiles, districts, assets } = city();
+    if (typeof asset === 'string') requireName('asset', asset, assets, `device ${id}: `);
+    if (profile !== undefined) requireName('profile', profile, profiles, `device ${id}: `);
+    if (district !== undefined) requireName('district', district, districts, `device ${id}: `);
+    if (gateway === undefined || gateway === null) return;
+    const of = (beside.find((one) => one.id === gateway) ?? registry.get(gateway))?.profile;
+    if (of !== undefined && profiles.get(of)?.kind === 'gateway' && gateway !== id) return;
+    const right = `the id of a registered device whose profile has kind: gateway`;
+    throw new LamppostError('invalid', `device ${id}: gateway "${gateway}" is not ${right}`);
+  }
+
+  function senderOf(id: string, secret: string): 'device' | 'key' | null {
+    const found = registry.credentialOf(id);
+    if (found === null || found === undefined) return null;
+    const [hash, { oldHash }] = [hashSecret(secret), found];
+    const isOwn = sameHash(Buffer.from(found.hash), hash) || (!!oldHash && sameHash(Buffer.from(oldHash), hash));
+    return isOwn ? found.identity.kind : null;
   }
 
   return {
     list: (query) => registry.list(query),
+    find: (query) => registry.find(query),
     get: (id) => registry.get(id),
-    isDevice(id, secret) {
-      const credential = registry.credentialOf(id);
-      return credential?.identity.kind === 'device' && sameHash(Buffer.from(credential.hash), hashSecret(secret));
+    senderOf,
+    async register(devices, caller) {
+      for (const { id, ...device } of devices) check(id, device, devices);
+      const made = devices.map(({ secretHash, ...device }) => {
+        if (secretHash !== undefined) return { device, hash: secretHash, shown: {} };
+        const secret = newSecret();
+        return { device, hash: hashText(secret), shown: { secret } };
+      });
+      const hashed = made.map(({ device, hash }) => ({ ...device, hash }));
+      await submit({ do: 'device.register', devices: hashed }, caller);
+      return made.map(({ device, shown }) => ({ ...device, ...shown }));
     },
-    async register(devices) {
-      const { profiles, districts } = city();
-      for (const { id, profile, district } of devices) {
-        requireName('profile', profile, profiles, `device ${id}: `);
-        requireName('district', district, districts, `device ${id}: `);
+    async change(device, version, change, caller) {
+      check(device, change);
+      return submit({ do: 'device.change', device, version, change }, caller);
+    },
+    async rotate(device, overlap, caller) {
+      const secret = newSecret();
+      const command = { hash: hashText(secret), oldUntilMs: oldUntil(overlap, clock) };
+      return { ...(await submit({ do: 'device.rotate', device, ...command }, caller)), secret };
+    },
+    confirm: (device, caller) => submit({ do: 'device.confirm', device }, caller),
+    suspend: (device, caller) => submit({ do: 'device.suspend', device }, caller),
+    resume: (device, caller) => submit({ do: 'device.resume', device }, caller),
+    async replace(device, change, caller) {
+      check(device, change);
+      const secret = newSecret();
+      return { ...(await submit({ do: 'device.replace', device, hash: hashText(secret), change }, caller)), secret };
+    },
+    async revoke(device, caller) {
+      await submit({ do: 'device.revoke', device }, caller);
+    },
+    async calibrate(device, calibration, caller) {
+      const profile = city().profiles.get(registry.get(device)?.profile ?? '');
+      if (profile !== undefined) {
+        requireName('metric', calibration.metric, new Set(profile.metrics), `device ${device}: `);
       }
-      const registered = registry.register(devices);
-      await changed(
-        devices.map(({ id }) => id),
-        [],
-      );
-      return registered;
+      if (city().metrics.get(calibration.metric)?.kind === 'state')
+        throw new LamppostError('invalid', `${calibration.metric} is a state: its values are names, and not corrected`);
+      return submit({ do: 'device.calibrate', device, calibration }, caller);
     },
-    async revoke(id) {
-      const revoked = registry.revoke(id);
-      if (revoked) await changed([], [id]);
-      return revoked;
+    uncalibrate: (device, calibration, caller) => submit({ do: 'device.uncalibrate', device, calibration }, caller),
+    async claimCode(device, validMs = CLAIM_MS, caller) {
+      const code = newSecret();
+      const untilMs = clock.now() + validMs;
+      await submit({ do: 'device.claim-code', device, hash: hashText(code), untilMs }, caller);
+      return { device, code, expiresAt: new Date(untilMs).toISOString() };
     },
-    async rotate(id) {
-      const secret = registry.rotate(id);
-      if (secret !== null) await changed([id], []);
-      return secret;
+    async claim(device, code, caller) {
+      // Who does not know the code causes no record of the log.
+      const [known, hash] = [registry.claimHash(device), hashSecret(code)];
+      if (known === null || !sameHash(Buffer.from(known), hash)) return null;
+      const secret = newSecret();
+      const command = { code: hash.toString('base64url'), hash: hashText(secret) };
+      return { ...(await submit({ do: 'device.claim', device, ...command }, caller)), secret };
     },
   };
 }
 
-/** Authenticates bearer tokens; adds, lists and revokes keys; passes changes to the broker. */
-export interface KeyService {
+/** A key that somebody asks for. */
+export type KeyToAdd = Omit<NewKey, 'hash'>;
+
+/** Authenticates bearer tokens; changes keys, as `DeviceService` does devices. */
+export interface KeyService<C> {
   /** Returns the key of a secret, from the settings or the registry; null where there is none. */
   authenticate(secret: string): Key | null;
-  add(key: { name: string; role: KeyRole; department: string | null }): Promise<Key & { secret: string }>;
-  list(): readonly Key[];
-  revoke(id: string): Promise<boolean>;
+  list(): readonly RegisteredKey[];
+  get(id: string): RegisteredKey | null;
+  add(key: KeyToAdd, caller: C): Promise<Shown<RegisteredKey>>;
+  change(id: string, version: number | undefined, change: KeyChange, caller: C): Promise<RegisteredKey>;
+  rotate(id: string, overlap: Overlap, caller: C): Promise<Shown<RegisteredKey>>;
+  confirm(id: string, caller: C): Promise<RegisteredKey>;
+  revoke(id: string, caller: C): Promise<void>;
+  /** Calls the listener with the id of each key that was revoked or has expired. */
+  onEnded(listener: (id: string) => void): void;
 }
 
-interface KeyParts extends Pick<DeviceParts, 'registry' | 'broker'> {
-  /** The admin key of the settings, and the SHA-256 of its secret. */
-  readonly admin: { readonly key: Key; readonly hash: Buffer };
+interface KeyParts<C> extends Parts<C> {
+  /** The admin key of the settings, and the SHA-256 of its secret; null where it is switched off. */
+  readonly admin: { readonly key: Key; readonly hash: Buffer } | null;
+  /** Called with each key that authenticates a request. */
+  readonly used: (id: string) => void;
+  readonly onEnded: (listener: (id: string) => void) => void;
 }
 
 /** Returns the service of keys. */
-export function createKeyService({ registry, broker, admin }: KeyParts): KeyService {
+export function createKeyService<C>(parts: KeyParts<C>): KeyService<C> {
+  const { registry, admin, clock, used, onEnded } = parts;
+  const submit = submitter(parts);
   return {
-    authenticate: (secret) => (sameHash(hashSecret(secret), admin.hash) ? admin.key : registry.keyOf(secret)),
+    authenticate(secret) {
+      if (admin !== null && sameHash(hashSecret(secret), admin.hash)) return admin.key;
+      const key = registry.keyOf(secret);
+      if (key !== null) used(key.id);
+      return key;
+    },
     list: () => registry.keys(),
-    async add(key) {
-      const added = registry.addKey(key);
-      await broker({ set: [registry.credentialOf(added.id)!], remove: [] });
-      return added;
+    get: (id) => registry.key(id),
+    async add(key, caller) {
+      const secret = newSecret();
+      return { ...(await submit({ do: 'key.add', ...key, hash: hashText(secret) }, caller)), secret };
     },
-    async revoke(id) {
-      const revoked = registry.revokeKey(id);
-      if (revoked) await broker({ set: [], remove: [id] });
-      return revoked;
+    change: (key, version, change, caller) => submit({ do: 'key.change', key, version, change }, caller),
+    async rotate(key, overlap, caller) {
+      const secret = newSecret();
+      const command = { hash: hashText(secret), oldUntilMs: oldUntil(overlap, clock) };
+      return { ...(await submit({ do: 'key.rotate', key, ...command }, caller)), secret };
     },
+    confirm: (key, caller) => submit({ do: 'key.confirm', key }, caller),
+    async revoke(key, caller) {
+      await submit({ do: 'key.revoke', key }, caller);
+    },
+    onEnded,
   };
 }

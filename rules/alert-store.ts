@@ -27,11 +27,20 @@ export const ALERT_SCHEMA: RoomSchema = {
   ) strict;
   create index if not exists alerts_by_state on alerts (state, n);
 `,
+    // Whether it says that nothing comes from a device any more; those of before explain nothing until they change.
+    `
+  alter table alerts add column silent integer not null default 0;
+  create index alerts_silent on alerts ("group") where silent = 1 and state = 'firing';
+`,
   ],
 };
 
 /** An alert after a transition; `cancelled` deletes it. */
-export type AlertChange = Omit<Alert, 'state'> & { readonly state: Transition['to'] };
+export type AlertChange = Omit<Alert, 'state'> & {
+  readonly state: Transition['to'];
+  /** Whether it says that nothing comes from a device any more. */
+  readonly silent?: boolean;
+};
 
 /** Writes alerts. The caller holds the transaction. */
 export interface AlertStore {
@@ -46,8 +55,8 @@ export function createAlertStore(db: DatabaseSync, options: { readonly keepResol
   const keep = options.keepResolved ?? 1000;
   const upsert = db.prepare(`
     insert or replace into alerts
-      (rule, "group", state, severity, since, updated_at, value, title, title_zh, district, ticket)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+      (rule, "group", state, severity, since, updated_at, value, title, title_zh, district, ticket, silent)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const remove = db.prepare('delete from alerts where rule = ? and "group" = ?');
   const prune = db.prepare(`
     delete from alerts where state = 'resolved'
@@ -59,8 +68,9 @@ export function createAlertStore(db: DatabaseSync, options: { readonly keepResol
         remove.run(alert.rule, alert.group);
         return;
       }
-      const { rule, group, state, severity, since, updatedAt, value, title, titleZh, district, ticket } = alert;
-      upsert.run(rule, group, state, severity, since, updatedAt, value, title, titleZh, district, ticket);
+      const { rule, group, state, severity, since, updatedAt, value, title, titleZh, district, ticket, silent } = alert;
+      const how = silent ? 1 : 0;
+      upsert.run(rule, group, state, severity, since, updatedAt, value, title, titleZh, district, ticket, how);
       if (state === 'resolved') prune.run(keep);
     },
     link: ({ rule, group }, ticket) => void link.run(ticket, rule, group),
@@ -71,6 +81,8 @@ export function createAlertStore(db: DatabaseSync, options: { readonly keepResol
 export interface AlertQuery {
   readonly state?: Alert['state'] | undefined;
   readonly rule?: string | undefined;
+  /** Only alerts of these rules. */
+  readonly rules?: readonly string[] | undefined;
   readonly district?: string | undefined;
   readonly severity?: Alert['severity'] | undefined;
   readonly limit: number;
@@ -84,8 +96,11 @@ export interface AlertReader {
    */
   list(query: AlertQuery): Page<Alert>;
   get(rule: string, group: string): Alert | null;
-  /** Firing alerts of some rules, of one group or (null) of all; read lazily. */
-  firing(rules: readonly string[], group: string | null): Iterable<Alert>;
+  /**
+   * Firing alerts of some rules, or those that say that nothing comes from a device any more; of one group or (null)
+   * of all. They are read lazily.
+   */
+  firing(rules: readonly string[] | 'silent', group: string | null): Iterable<Alert>;
 }
 
 // An absent filter is null and matches all: active alerts are few and resolved ones are pruned, so a scan is cheap.
@@ -96,6 +111,7 @@ const LIST = `${SELECT}
   where n < :before
     and (:state is null or state = :state)
     and (:rule is null or rule = :rule)
+    and (:rules is null or rule in (select value from json_each(:rules)))
     and (:district is null or district = :district)
     and (:severity is null or severity = :severity)
   order by n desc limit :limit`;
@@ -108,12 +124,20 @@ export function createAlertReader(db: DatabaseSync): AlertReader {
   // The plus keeps SQLite from the index by state, which has every firing alert.
   const firingOf = db.prepare(`
     ${SELECT} where rule in (select value from json_each(?)) and "group" = ? and +state = 'firing' order by n`);
+  const silent = db.prepare(`${SELECT} where silent = 1 and state = 'firing' order by n`);
+  const silentOf = db.prepare(`${SELECT} where "group" = ? and silent = 1 and state = 'firing' order by n`);
+  function rowsOf(rules: readonly string[] | 'silent', group: string | null) {
+    if (rules === 'silent') return group === null ? silent.iterate() : silentOf.iterate(group);
+    const named = JSON.stringify(rules);
+    return group === null ? firing.iterate(named) : firingOf.iterate(named, group);
+  }
   return {
-    list({ state, rule, district, severity, limit, after }) {
+    list({ state, rule, rules, district, severity, limit, after }) {
       const rows = select.all({
         before: numberOf(after),
         state: state ?? null,
         rule: rule ?? null,
+        rules: rules === undefined ? null : JSON.stringify(rules),
         district: district ?? null,
         severity: severity ?? null,
         limit: limit + 1,
@@ -126,9 +150,7 @@ export function createAlertReader(db: DatabaseSync): AlertReader {
       };
     },
     *firing(rules, group) {
-      const named = JSON.stringify(rules);
-      const rows = group === null ? firing.iterate(named) : firingOf.iterate(named, group);
-      for (const row of rows) yield alertOf(row as unknown as Alert & { n: number });
+      for (const row of rowsOf(rules, group)) yield alertOf(row as unknown as Alert & { n: number });
     },
     get(rule, group) {
       const row = one.get(rule, group);

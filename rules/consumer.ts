@@ -7,11 +7,12 @@ import {
   FAULT_GROUP,
   LIMIT_GROUP,
   type MetricTable,
+  type ReadingColumns,
   type Rule,
   type Subject,
   type Transition,
 } from '../domain/index.ts';
-import type { Context, Intake, Outcome } from '../ingest/index.ts';
+import { type Context, createRuleRecords, type Intake, type Outcome, type RuleRecords } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { type RoomSchema, transact } from '../store/index.ts';
 import { createRuleEngine, type Explanation, type Moment, type RuleEngine, type StateRow } from './engine/index.ts';
@@ -148,6 +149,7 @@ class Consumer implements RulesConsumer {
   readonly #deps: Deps;
   readonly #engine: RuleEngine;
   readonly #store: ReturnType<typeof createConsumerStore>;
+  readonly #records: RuleRecords;
   #rules: readonly Rule[] = [];
   #cursor = 0;
   #reached = 0;
@@ -158,6 +160,8 @@ class Consumer implements RulesConsumer {
   #unapplied: Decided[] = [];
   /** Outcomes that no step has returned yet. */
   #pending: Outcome[] = [];
+  /** What followed from a change of rules that could not be committed yet: the engine is configured once. */
+  #reconfigured: readonly Decided[] | null = null;
   /** States that no checkpoint has stored yet. */
   #unsaved: StateRow[] = [];
 
@@ -165,6 +169,7 @@ class Consumer implements RulesConsumer {
     this.#deps = deps;
     this.#engine = createRuleEngine({ metrics: deps.context.metrics as MetricTable });
     this.#store = createConsumerStore(deps.db);
+    this.#records = createRuleRecords(deps.db);
     this.#committedAt = deps.clock.now();
   }
 
@@ -214,15 +219,13 @@ class Consumer implements RulesConsumer {
   step(): readonly Outcome[] {
     // What could not be committed goes first: nothing may be decided on top of effects that are not on disk.
     if (this.#unapplied.length > 0) this.#commit();
-    const outcomes = this.#blocksAfter(this.#cursor).map((block) => this.#deps.intake.outcome(block));
+    const outcomes = this.#outcomesAfter(this.#cursor);
     this.#pending.push(...outcomes);
     this.#unapplied = outcomes.flatMap((outcome) => this.#decide(outcome));
     if (!this.#unapplied.some((decided) => this.#hasEffect(decided))) this.#unapplied = [];
     this.#cursor = outcomes.at(-1)?.block.seq ?? this.#cursor;
     const late = this.#committed < this.#cursor && this.#deps.clock.now() - this.#committedAt >= LAZY_COMMIT_MS;
-    // Whoever changed a rule waits until the cursor has passed the change.
-    const awaited = outcomes.some(({ rule }) => rule !== null);
-    if (this.#unapplied.length > 0 || late || awaited) this.#commit();
+    if (this.#unapplied.length > 0 || late) this.#commit();
     const taken = this.#pending;
     this.#pending = [];
     return taken;
@@ -247,7 +250,7 @@ class Consumer implements RulesConsumer {
     const { context, log, rulesOf = rulesInForce } = this.#deps;
     const version = context.cityAt(seq);
     if (version === null) return [];
-    const { rules, problems } = rulesOf(version, context.rulesAt(seq));
+    const { rules, problems } = rulesOf(version, this.#records.at(seq));
     for (const [rule, found] of problems) {
       const why = found.map(({ line, column, message }) => `${line}:${column} ${message}`);
       log.warn({ rule, problems: why }, 'a rule of the API is not in force');
@@ -257,44 +260,68 @@ class Consumer implements RulesConsumer {
     return this.#engine.configure({ rules, calendars, zone }, { seq, ...when });
   }
 
-  /** A rule that this block replaces or removes ends its alerts in the version that raised them. */
   #decide(outcome: Outcome): Decided[] {
-    const before = this.#rules;
-    const transitions = this.#transitionsOf(outcome);
-    const known = before === this.#rules ? this.#rules : [...before, ...this.#rules];
-    const decided = transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
+    const decided = this.#named(outcome, () => this.#transitionsOf(outcome));
     const { kind } = outcome.block;
+    if (kind === 'rule') return [...decided, { outcome, transition: null }];
     if (this.#deps.blocks === undefined) return decided;
     // What the state promised in durations moves before anything is decided after the step.
     if (kind === 'clock') return [{ outcome, transition: null }, ...decided];
-    return kind === 'tick' || kind === 'actions' ? [...decided, { outcome, transition: null }] : decided;
+    const isEffect = kind === 'tick' || outcome.actions !== null || outcome.notices !== null || outcome.said.length > 0;
+    return isEffect ? [...decided, { outcome, transition: null }] : decided;
+  }
+
+  /** A rule that a change replaces or removes ends its alerts in the version that raised them. */
+  #named(outcome: Outcome, work: () => Transition[]): Decided[] {
+    const before = this.#rules;
+    const transitions = work();
+    const known = before === this.#rules ? this.#rules : [...before, ...this.#rules];
+    return transitions.map((transition) => ({ outcome, transition, rule: ruleOf(transition, known) }));
+  }
+
+  /** Configures the rules that a block has changed, once that is decided; returns what follows. */
+  #reconfigure(outcome: Outcome): readonly Decided[] {
+    const { block } = outcome;
+    if (!this.#records.changedIn(block.seq)) return [];
+    return this.#named(outcome, () => this.#configure(momentOf(block)));
   }
 
   /** A tick at which nothing is due writes nothing: it is not worth a transaction. */
-  #hasEffect({ transition, outcome: { block, actions, clock } }: Decided): boolean {
-    if (transition !== null || actions !== null || clock !== null) return true;
+  #hasEffect({ transition, outcome: { block, rule, actions, clock, notices, said } }: Decided): boolean {
+    if (said.length > 0 || [transition, rule, actions, clock, notices].some((one) => one !== null)) return true;
     return this.#deps.blocks!.isDue(block);
   }
 
-  #transitionsOf({ block, readings, city, devices, rule }: Outcome): Transition[] {
+  #transitionsOf({ block, readings, replaced, faults, city, devices, rule, imported }: Outcome): Transition[] {
     const moment = momentOf(block);
+    // What it changes is configured once it is decided.
+    if (rule !== null) return [];
     if (block.kind === 'tick') return this.#engine.tick(moment);
-    if (city !== null || rule !== null) return this.#configure(moment);
+    if (city !== null) return this.#configure(moment);
     if (devices !== null) {
       return [
         ...devices.revoked.flatMap((device) => this.#engine.deviceRevoked(device, moment)),
         ...devices.changed.flatMap((device) => this.#engine.deviceChanged(device, moment)),
       ];
     }
-    return readings.length === 0 ? this.#engine.tick(moment) : this.#engine.step(readings, moment);
+    // Readings of the past, which the rules take where somebody asked for it.
+    if (imported?.forRules === true) return this.#engine.step(replaced, moment);
+    const rows = faults.length === 0 ? readings : joined(readings, faults);
+    return rows.length === 0 ? this.#engine.tick(moment) : this.#engine.step(rows, moment);
   }
 
   #commit(): void {
     const effects = this.#unapplied.length > 0;
     this.#write(() => {
       for (const decided of this.#unapplied) this.#apply(decided);
+      const last = this.#unapplied.at(-1);
+      // A change of rules ends its step: nothing after it was decided by the rules before it.
+      if (last === undefined || !mayChangeRules(last.outcome)) return;
+      this.#reconfigured ??= this.#reconfigure(last.outcome);
+      for (const decided of this.#reconfigured) this.#apply(decided);
     });
     this.#unapplied = [];
+    this.#reconfigured = null;
     if (effects) this.#deps.onEffects();
   }
 
@@ -302,7 +329,9 @@ class Consumer implements RulesConsumer {
     const { context, effects, log } = this.#deps;
     const { outcome, transition } = decided;
     if (transition === null) {
-      this.#deps.blocks!.apply(outcome);
+      if (outcome.rule === null) this.#deps.blocks!.apply(outcome);
+      // A change from before changes were actions: it was decided when it was appended.
+      else this.#records.put(outcome.block.seq, 0, outcome.rule);
       return;
     }
     const { rule } = decided;
@@ -328,6 +357,18 @@ class Consumer implements RulesConsumer {
     this.#committedAt = clock.now();
   }
 
+  /** The next outcomes, up to one that may change the rules: what is after it is decided by those. */
+  #outcomesAfter(seq: number): Outcome[] {
+    const outcomes: Outcome[] = [];
+    for (const block of this.#blocksAfter(seq)) {
+      const outcome = this.#deps.intake.outcome(block);
+      outcomes.push(outcome);
+      // A part of an import is as much work as a thousand blocks.
+      if (mayChangeRules(outcome) || outcome.imported !== null) break;
+    }
+    return outcomes;
+  }
+
   #blocksAfter(seq: number): Block[] {
     const blocks = this.#deps.journal.after(seq, BLOCKS_AT_ONCE);
     const next = blocks[0]?.seq ?? seq + 1;
@@ -341,12 +382,18 @@ class Consumer implements RulesConsumer {
       if (blocks.length === 0)
         throw new Error(`the journal lacks blocks ${this.#reached + 1} to ${cursor}, which the rules need`);
       for (const block of blocks) {
-        this.#decide(this.#deps.intake.outcome(block));
+        const outcome = this.#deps.intake.outcome(block);
+        this.#decide(outcome);
+        this.#reconfigure(outcome);
         this.#reached = block.seq;
         yield;
       }
     }
   }
+}
+
+function mayChangeRules({ rule, actions }: Outcome): boolean {
+  return rule !== null || (actions?.items.some(({ command }) => command.do.startsWith('rule.')) ?? false);
 }
 
 /** What the engine sees of a block's two times. */
@@ -375,4 +422,11 @@ function subjectOf(group: string, { forEach }: Rule, seq: number, context: Conte
 function deviceOf(id: string, seq: number, context: Context) {
   const upTo = context.line(id)!.versions.filter((version) => version.seq <= seq);
   return upTo.findLast((version) => version.known !== null)!.known!;
+}
+
+/** The rows of both, one after the other. */
+function joined(a: ReadingColumns, b: ReadingColumns): ReadingColumns {
+  const column = (name: 'metric' | 'ts' | 'value') => [...a[name].slice(0, a.length), ...b[name].slice(0, b.length)];
+  const device = [...a.device.slice(0, a.length), ...b.device.slice(0, b.length)];
+  return { length: a.length + b.length, device, metric: column('metric'), ts: column('ts'), value: column('value') };
 }

@@ -10,7 +10,7 @@ const ClauseSchema = z.object({
   metric: z.string().describe('`*`: any'),
   verdict: z.enum(['true', 'false', 'unknown']),
   value: z.number().nullable(),
-  op: z.enum(['above', 'below', 'outside', 'equals']),
+  op: z.enum(['above', 'below', 'outside', 'equals', 'is', 'is_not']),
   threshold: limit,
   clear: limit.describe('The value that ends a match'),
   count: z.int().describe('Readings that count at present'),

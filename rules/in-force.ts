@@ -6,6 +6,8 @@ export interface InForce {
   readonly rules: readonly Rule[];
   /** Why a rule of the API is not in force, by id: the city no longer has what it names, or a file has its id. */
   readonly problems: ReadonlyMap<string, readonly CityProblem[]>;
+  /** Why rules of the folder can never decide. */
+  readonly warnings: readonly CityProblem[];
 }
 
 /** Parsing is pure: when one rule changes, the others need not be parsed again. */
@@ -29,7 +31,7 @@ export function rulesInForce(
   { control, city }: { readonly control: CityControl; readonly city: City },
   records: readonly RuleControl[],
 ): InForce {
-  const rules = [...parseRules(control, city).rules];
+  const { rules, warnings } = parseRules(control, city);
   const files = new Map(rules.map((rule) => [rule.id, rule]));
   const problems = new Map<string, readonly CityProblem[]>();
   for (const { id, text, by } of records) {
@@ -43,7 +45,7 @@ export function rulesInForce(
     if (parsed.rule === null) problems.set(id, parsed.problems);
     else rules.push(parsed.rule);
   }
-  return { rules, problems };
+  return { rules, problems, warnings };
 }
 
 /** The file of a rule, relative to the city folder. */
@@ -67,24 +69,28 @@ export type ListedRule = Partial<Rule> &
     readonly inForce: boolean;
     /** Why it, or a rule of the API with the same id, is not in force. */
     readonly problems: readonly CityProblem[];
+    /** Why it can never decide though it is in force, and what would work. */
+    readonly warnings: readonly CityProblem[];
   };
 
 /** Lists the rules of the files and of the API, in order of id; of two with the same id, that of the file. */
 export function listRules({ control, city, rules }: CityRules, records: readonly RuleControl[]): ListedRule[] {
-  const { problems } = rulesInForce({ control, city }, records);
+  const { problems, warnings } = rulesInForce({ control, city }, records);
   const files = new Set(rules.map(({ id }) => id));
+  const doubts = Map.groupBy(warnings, ({ file }) => file);
   return [
-    ...rules.map((rule) => listedFile(rule, problems.get(rule.id) ?? [])),
+    ...rules.map((rule) => listedFile(rule, problems.get(rule.id) ?? [], doubts.get(pathOf(rule)) ?? [])),
     ...records.filter(({ id }) => !files.has(id)).map((one) => listedRecord(one, city)),
   ].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function listedFile(rule: Rule, problems: readonly CityProblem[]): ListedRule {
-  return { ...rule, number: null, readOnly: rule.origin.startsWith('file:'), inForce: true, problems };
+function listedFile(rule: Rule, problems: readonly CityProblem[], warnings: readonly CityProblem[]): ListedRule {
+  return { ...rule, number: null, readOnly: rule.origin.startsWith('file:'), inForce: true, problems, warnings };
 }
 
-function listedRecord({ id, number, version, text, by }: RuleControl, city: City): ListedRule {
-  const { rule, problems } = parseRecord({ text: text!, by }, city);
+/** Returns a version that was made over the API as the API lists it, under a city. */
+export function listedRecord({ id, number, version, text, by }: RuleControl, city: City): ListedRule {
+  const { rule, problems, warnings } = parseRecord({ text: text!, by }, city);
   const written = { id, version: version!, origin: `api:${by}`, source: text! };
-  return { ...(rule ?? written), number, readOnly: false, inForce: rule !== null, problems };
+  return { ...(rule ?? written), number, readOnly: false, inForce: rule !== null, problems, warnings };
 }

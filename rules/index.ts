@@ -50,13 +50,12 @@ export { type InForce, type ListedRule, rulesInForce } from './in-force.ts';
 export { parseRule, parseRules, rulesJsonSchema } from './language/index.ts';
 export {
   createRuleRepository,
-  type RuleChanged,
-  type RuleDraft,
-  type RuleEditor,
+  type RuleActions,
   type RuleRepository,
   type RuleVersion,
   RuleVersionSchema,
 } from './repository.ts';
+export { createSuggest, type Incident, type Suggestions, SuggestionsSchema } from './suggest/index.ts';
 export { type CaseResult, type TestReport, testRules } from './testing/index.ts';
 export {
   createTrial,
@@ -65,3 +64,4 @@ export {
   TrialReportSchema,
   type TrialRequest,
 } from './trial/index.ts';
+export { createRuleWriter, type RuleDraft, type RuleWriter } from './writer.ts';

@@ -26,7 +26,7 @@ export function hasPeers(rule: Rule): boolean {
  */
 export function reachOf(rule: Rule): number {
   const longest = Math.max(0, ...clausesOf(rule.when).map(windowOf));
-  const silence = rule.onNoData === 'keep' ? 0 : rule.noDataAfterMs;
+  const silence = rule.onNoData === 'keep' ? 0 : rule.noDataAfterMs + rule.noDataForMs;
   const waiting = rule.forMs + rule.keepFiringForMs + Math.max(rule.flapping?.withinMs ?? 0, silence);
   return Math.min(LONGEST_MS, Math.max(HOUR_MS, longest + waiting));
 }

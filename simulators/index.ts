@@ -1,4 +1,5 @@
 export { readCityFolder, type SimulatedCity } from './city/folder.ts';
+export { formatFor, SIMULATED_FORMATS, spoken } from './city/formats.ts';
 export { type Metrics, type Model, modelOf, SIMULATED_PROFILES } from './city/models.ts';
 export { type PlannedDistrict, planCity } from './city/plan.ts';
 export { type Credentials, type Registry, registerDevices } from './city/register.ts';

@@ -5,7 +5,7 @@ import { readCityFolder } from './city/folder.ts';
 import { registerDevices } from './city/register.ts';
 import { CONVERSIONS, createReplay, parseRecording, type Recorded } from './city/replay.ts';
 import { createSimulator, type SimulatorStats } from './city/simulator.ts';
-import { type Command, HELP, type ReplayCommand, readCommand } from './command.ts';
+import { type Command, type ReplayCommand, readCommand, type SimulateFlags } from './command.ts';
 import { UsageError } from './flags.ts';
 
 const PROGRESS_MS = 2_000;
@@ -31,17 +31,15 @@ const terminal: SimulateDeps = {
  * command line.
  */
 export async function simulate(
-  argv: readonly string[],
+  flags: SimulateFlags,
   env: NodeJS.ProcessEnv,
   deps: SimulateDeps = terminal,
 ): Promise<number> {
   const { signal, release } = deps.signal ? { signal: deps.signal, release: () => {} } : untilInterrupted();
   try {
-    const command = readCommand(argv, env);
-    if (command.help) deps.out(HELP);
-    else if (command.replay) return await replay(command, command.replay, deps, signal);
-    else return await runCity(command, deps, signal);
-    return 0;
+    const command = readCommand(flags, env);
+    if (command.replay) return await replay(command, command.replay, deps, signal);
+    return await runCity(command, deps, signal);
   } catch (error) {
     deps.err(`simulate: ${error instanceof Error ? error.message : String(error)}`);
     return error instanceof UsageError ? 2 : 1;
@@ -63,9 +61,9 @@ function untilInterrupted(): { signal: AbortSignal; release: () => void } {
 }
 
 async function runCity(command: Command, deps: SimulateDeps, signal: AbortSignal): Promise<number> {
-  const { url, api, key, seed, devices, faults, speed = 1 } = command;
+  const { url, api, key, seed, devices, faults, format, speed = 1 } = command;
   const city = readCityFolder(command.city);
-  const simulator = createSimulator(deps, { url, api, key, seed, devices, faults, speed, ...city });
+  const simulator = createSimulator(deps, { url, api, key, seed, devices, faults, format, speed, ...city });
   const progress = setInterval(() => command.progress && deps.err(lineOf(simulator.stats())), PROGRESS_MS);
   try {
     await simulator.start();

@@ -7,7 +7,7 @@ import { type Clock, isoOf, LamppostError, type ShapeOf } from '../domain/index.
 import { folderOnDisk, sealed } from './copy.ts';
 import { diskFault } from './database.ts';
 import { PRIVATE_FILE, PRIVATE_FOLDER } from './private.ts';
-import { type BackupFile, MANIFEST, type Manifest } from './restore.ts';
+import { type BackupFile, MANIFEST, type Manifest, readManifest } from './restore.ts';
 
 /** A file that belongs into a backup, or a folder of files. */
 export interface BackupSource {
@@ -40,7 +40,10 @@ export interface Backups {
   begin(to?: string): BackupJob;
   /** The backup that runs, or the last one since the process started; null where there was none. */
   last(): BackupJob | null;
-  /** When the newest complete backup began, epoch ms; 0 where there was none since the process started. */
+  /**
+   * When the newest complete backup began, of those in the folder at the start and those since; epoch ms, 0 where there is
+   * none. Those of the start are known a moment after it.
+   */
   newestMs(): number;
   /**
    * Makes a backup in the default folder and then deletes all but the newest `keep` there. Throws what `begin` throws,
@@ -61,6 +64,8 @@ interface Deps {
   /** Called after the last copy: deleting may go on. */
   readonly letGo: () => Promise<void>;
   readonly about: () => Pick<Manifest, 'lamppost' | 'city'>;
+  /** Called with each complete backup. */
+  readonly onDone: (path: string) => void;
   /** The folder of all backups; null where none is set, and none can be made. */
   readonly folder: string | null;
   readonly clock: Clock;
@@ -83,6 +88,7 @@ class BackupsOfProcess implements Backups {
 
   constructor(deps: Deps) {
     this.#deps = deps;
+    if (deps.folder !== null) void this.#noteNewest(deps.folder);
   }
 
   begin(path?: string): BackupJob {
@@ -100,6 +106,7 @@ class BackupsOfProcess implements Backups {
       (bytes) => {
         this.#last = { ...job, state: 'done', endedAt: this.#now(), bytes };
         this.#newestMs = Date.parse(startedAt);
+        this.#deps.onDone(to);
       },
       (error: Error) => {
         this.#deps.log.error({ err: error, path: to }, 'a backup failed; nothing of it stays');
@@ -128,6 +135,15 @@ class BackupsOfProcess implements Backups {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#running;
+  }
+
+  async #noteNewest(folder: string): Promise<void> {
+    const names = await readdir(folder).catch(() => []);
+    for (const name of names.filter((one) => !one.endsWith('.part'))) {
+      // No backup, or a damaged one: it is none that could be restored.
+      const manifest = await readManifest(join(folder, name)).catch(() => null);
+      if (manifest !== null) this.#newestMs = Math.max(this.#newestMs, Date.parse(manifest.startedAt));
+    }
   }
 
   #now(): string {

@@ -13,6 +13,8 @@ export interface TableDifference {
 interface CompareOptions {
   /** Tables that may differ. */
   readonly except: readonly string[];
+  /** What is compared of some tables: a query of one file (`main` or `other`), which may look at the other one. */
+  readonly parts?: Readonly<Record<string, (of: string, beside: string) => string>>;
   /** The most rows that are listed for each table and side (10). */
   readonly most?: number;
 }
@@ -21,15 +23,23 @@ interface CompareOptions {
  * Compares two SQLite files table by table, every column of every row, and returns the tables that differ; none where
  * the files are equal. Throws where the columns of a table are not the same: migrate both first.
  */
-export function compareFiles(left: string, right: string, { except, most = 10 }: CompareOptions): TableDifference[] {
+export function compareFiles(
+  left: string,
+  right: string,
+  { except, parts = {}, most = 10 }: CompareOptions,
+): TableDifference[] {
   const db = new DatabaseSync(left, { readOnly: true });
   try {
     db.prepare('attach ? as other').run(right);
     const tables = db.prepare(
       "select name from main.sqlite_schema where type = 'table' union select name from other.sqlite_schema where type = 'table'",
     );
+    const rows = (table: string, of: string, beside: string) =>
+      parts[table]?.(of, beside) ?? `select * from ${of}."${table}"`;
     const only = (table: string, one: string, two: string): Row[] =>
-      db.prepare(`select * from ${one}."${table}" except select * from ${two}."${table}" limit ?`).all(most);
+      db
+        .prepare(`select * from (${rows(table, one, two)}) except select * from (${rows(table, two, one)}) limit ?`)
+        .all(most);
     return tables
       .all()
       .map(({ name }) => String(name))

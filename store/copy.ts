@@ -50,15 +50,21 @@ async function unlessGone<T>(work: Promise<T>): Promise<T | null> {
   }
 }
 
-/** Makes a file private, flushes it to disk and returns its size and SHA-256. */
-export async function sealed(path: string): Promise<{ bytes: number; sha256: string }> {
+/** Resolves to the SHA-256 of a file, hex. */
+export async function sha256Of(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
+  return hash.digest('hex');
+}
+
+/** Makes a file private, flushes it to disk and returns its size and SHA-256. */
+export async function sealed(path: string): Promise<{ bytes: number; sha256: string }> {
+  const sha256 = await sha256Of(path);
   const file = await open(path, 'r+');
   try {
     await file.chmod(PRIVATE_FILE);
     await file.sync();
-    return { bytes: (await file.stat()).size, sha256: hash.digest('hex') };
+    return { bytes: (await file.stat()).size, sha256 };
   } finally {
     await file.close();
   }

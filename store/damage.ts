@@ -5,12 +5,13 @@ import { isoOf, LamppostError } from '../domain/index.ts';
 /** What each file of a data folder holds, in the words of a report. */
 export const HOLDS: Readonly<Record<string, string>> = {
   'journal.sqlite': 'what came in and is not settled yet, and the last hour',
-  'state.sqlite': 'ledger, quarantine, alerts, tickets and events',
+  'state.sqlite': 'devices, keys, ledger, quarantine, alerts, tickets and events',
   'history.duckdb': 'the readings',
-  'registry.sqlite': 'devices, keys and the hashes of their secrets',
+  'registry.sqlite': 'devices and keys of an earlier version, until a start takes them over',
   'sessions.sqlite': 'kept MQTT sessions, their queues and retained messages',
   'deliveries.sqlite': 'webhooks, subscriptions and what was sent to them',
-  'reporters.sqlite': "citizens' names and contacts",
+  'reporters.sqlite': 'what citizens wrote, their names and contacts',
+  'signedin.sqlite': 'who is signed in',
   media: "citizens' photos",
 };
 
@@ -52,8 +53,8 @@ export function readingFile<T>(path: string, work: () => T): T {
 }
 
 /** Moves a file of SQLite aside, with its log, and returns its new path. What was there before is kept. */
-export function setAside(path: string, nowMs: number): string {
-  const aside = `${path}.damaged-${isoOf(nowMs).slice(0, 19).replaceAll(':', '-')}Z`;
+export function setAside(path: string, nowMs: number, why: 'damaged' | 'replaced' = 'damaged'): string {
+  const aside = `${path}.${why}-${isoOf(nowMs).slice(0, 19).replaceAll(':', '-')}Z`;
   for (const tail of ['', '-wal', '-shm', '.wal']) {
     if (existsSync(path + tail)) renameSync(path + tail, aside + tail);
   }

@@ -60,7 +60,10 @@ function openLocked(dir: string): DatabaseSync {
     db?.close();
     if (((error as { errcode?: number }).errcode ?? 0) % 256 !== BUSY)
       throw diskFault(error, `${join(dir, LOCK)} cannot be locked`) ?? error;
-    throw new LamppostError('conflict', `${dir} is in use by ${whoHas(dir)}: stop that one, or use another folder`);
+    throw new LamppostError(
+      'conflict',
+      `${dir} is in use by ${whoHas(dir)}: stop that one, or use another folder (LAMPPOST_DATA, --data)`,
+    );
   }
 }
 

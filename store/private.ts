@@ -9,6 +9,12 @@ export const PRIVATE_FILE = 0o600;
 /** The permissions of everyone but the owner. */
 const OTHERS = 0o077;
 
+/** Whether everyone on the machine, or a group, has a permission for a file or folder; false where there is none. */
+export function othersMay(path: string): boolean {
+  if (process.platform === 'win32') return false;
+  return ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & OTHERS) !== 0;
+}
+
 /**
  * Makes the data folder where it does not exist, and keeps everyone but its owner out of it and of its files, also
  * where an earlier version made them. `except` names a folder that keeps its mode. What belongs to another user cannot

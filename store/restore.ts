@@ -70,23 +70,29 @@ const UNFINISHED = 'restore-unfinished';
  * Copies a backup into a data folder that is empty or does not exist yet, checks every byte of the copies against the
  * manifest and every SQLite file for integrity, and returns the manifest. Throws `invalid` where the backup is
  * incomplete or damaged, `conflict` where the data folder is not empty, `disk` where it cannot be written; then it
- * leaves nothing in it.
+ * leaves nothing in it. `complete` does the rest of a restore: until it resolves, the folder counts as unfinished.
  */
-export async function restoreBackup(from: string, to: string): Promise<Manifest> {
+export async function restoreBackup(
+  from: string,
+  to: string,
+  complete: (manifest: Manifest) => Promise<void> = async () => {},
+): Promise<Manifest> {
   const manifest = await readManifest(from);
   if (existsSync(to) && (await readdir(to)).length > 0)
     throw new LamppostError('conflict', `${to} is not empty: restore into a folder of its own, then start over that`);
-  const names = new Set(manifest.files.map(({ name }) => name.split('/')[0]!));
   const unfinished = join(to, UNFINISHED);
   try {
     await mkdir(to, { recursive: true, mode: PRIVATE_FOLDER });
     await writeFile(unfinished, `from ${from}\n`, { flush: true, mode: PRIVATE_FILE });
     for (const file of manifest.files) await restoreFile(file, from, to);
     for (const path of new Set(manifest.files.map(({ name }) => dirname(join(to, name))))) await folderOnDisk(path);
+    await complete(manifest);
     await rm(unfinished);
     await folderOnDisk(to);
     return manifest;
   } catch (error) {
+    // It was empty. The mark goes last.
+    const names = (await readdir(to).catch(() => [])).filter((name) => name !== UNFINISHED);
     for (const name of [...names, UNFINISHED]) await rm(join(to, name), { recursive: true, force: true });
     throw diskFault(error, `${to} cannot be restored`) ?? error;
   }

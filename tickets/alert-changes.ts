@@ -1,16 +1,17 @@
 import {
   type AlertLabels,
   districtOf,
+  END_CAUSES,
   isoOf,
   type Rule,
-  SEVERITIES,
   type Service,
   type Severity,
   type Subject,
+  saysSilent,
   type Ticket,
   type Transition,
 } from '../domain/index.ts';
-import type { Change } from './lifecycle.ts';
+import { type Change, higherSeverity, reopenedFrom } from './lifecycle.ts';
 import { describe, type Titles } from './wording.ts';
 
 /** All that the ticket of an alert is opened from. */
@@ -31,11 +32,14 @@ export function newTicket(
   return {
     version: 1,
     status: 'open',
+    leastSeverity: of.severity,
     rule: null,
     group: null,
     description: null,
     location: null,
     address: null,
+    statement: null,
+    asset: null,
     party: null,
     assignee: null,
     offer: null,
@@ -43,6 +47,7 @@ export function newTicket(
     formerDepartments: [],
     parent: null,
     relation: null,
+    foldedInto: null,
     alerts: [],
     alertCount: 0,
     reports: 0,
@@ -74,53 +79,82 @@ export function openTicket(opening: Opening): Ticket {
   const opened = { at, by: `rule:${rule.id}`, note: `opened: ${describe(transition)}` };
   return {
     ...newTicket({ ...named, service: service.id, department: service.department }, opened),
+    leastSeverity: null,
     rule: transition.rule,
     group,
     location: locationOf(subject),
+    asset: (subject.kind === 'device' ? subject.device.asset : undefined) ?? null,
     evidence: { ...evidence, rule: rule.source },
   };
 }
 
-/** Returns the change of an open ticket whose alert fires once more. The evidence of the opening stays. */
-export function updateOf(transition: Transition): Change {
-  const { severity } = transition;
-  return { ...ofRule(transition), action: 'updated', note: `fired again: ${describe(transition)}`, set: { severity } };
+/**
+ * Returns the change of an open ticket whose alert fires once more, or with a higher severity. The evidence of the
+ * opening stays; a severity that rises is an escalation.
+ */
+export function firingOf(ticket: Ticket, transition: Transition, severity: Severity): Change {
+  const value = describe(transition);
+  const rises = higherSeverity(ticket.severity, severity) !== ticket.severity;
+  const again = transition.from !== 'firing';
+  const rise = `escalated from ${ticket.severity} to ${severity}`;
+  const what = again
+    ? ['fired again', ...(rises ? [rise] : [])]
+    : [rises ? rise : `an alert rose to ${transition.severity}`];
+  const note = `${what.join(', ')}: ${value}`;
+  return { ...ofRule(transition), action: rises ? 'escalated' : 'updated', note, set: { severity } };
 }
 
-/** Returns the change of an open ticket whose firing alert has a higher severity. The ticket's severity never falls. */
-export function escalationOf(ticket: Ticket, transition: Transition): Change {
-  const severity = higherSeverity(ticket.severity, transition.severity);
-  const note = `escalated from ${ticket.severity} to ${severity}: ${describe(transition)}`;
+/** Returns the change of an open ticket that an alert of a higher severity has joined. */
+export function risingOf(ticket: Ticket, transition: Transition, severity: Severity): Change {
+  const { rule, group } = transition;
+  const note = `escalated from ${ticket.severity} to ${severity}: ${rule} fires for ${group}: ${describe(transition)}`;
   return { ...ofRule(transition), action: 'escalated', note, set: { severity } };
+}
+
+/** Returns the change of an open ticket whose highest alert resolved while others fire. */
+export function fallingOf(ticket: Ticket, transition: Transition, severity: Severity): Change {
+  const note = `from ${ticket.severity} to ${severity}: ${endingOf(transition)}`;
+  return { ...ofRule(transition), action: 'updated', note, set: { severity } };
 }
 
 /** Returns the change of a ticket whose last firing alert resolved. */
 export function resolutionOf(transition: Transition): Change {
-  return { ...ofRule(transition), action: 'resolved', to: 'resolved', note: `alert resolved: ${describe(transition)}` };
+  return { ...ofRule(transition), action: 'resolved', to: 'resolved', note: endingOf(transition) };
 }
+
+const LEFT = {
+  'confirm-on-site': 'confirm on site',
+  'parts-open': 'parts of it are open',
+  'work-under-way': 'work is under way',
+  'reported-otherwise': 'a citizen reported what no sensor measures',
+} as const;
 
 /**
  * Returns the change of a ticket whose last alert resolved, and that stays open until a person confirms or its parts
- * end.
+ * end. Until then its severity does not fall.
  */
-export function confirmationOf(transition: Transition, reason: 'confirm-on-site' | 'parts-open'): Change {
-  const left = reason === 'parts-open' ? 'parts of it are open' : 'confirm on site';
-  return { ...ofRule(transition), action: 'updated', note: `alert resolved, ${left}: ${describe(transition)}` };
+export function confirmationOf({ severity }: Ticket, transition: Transition, reason: keyof typeof LEFT): Change {
+  const note = endingOf(transition, `, ${LEFT[reason]}`);
+  return { ...ofRule(transition), action: 'updated', note, set: { leastSeverity: severity } };
+}
+
+/** Returns why an alert ended: its value, or what was done to its rule or device. */
+function endingOf(transition: Transition, left = ''): string {
+  const { because } = transition;
+  if (because === undefined) return `alert resolved${left}: ${describe(transition)}`;
+  const cause = `${END_CAUSES[because]}${left}`;
+  return because === 'rule-changed' ? `${cause}: ${describe(transition)}` : cause;
 }
 
 /** Returns the change of a resolved ticket whose alert fires again. */
-export function reopeningOf(ticket: Ticket, transition: Transition): Change {
-  const set = { severity: higherSeverity(ticket.severity, transition.severity), party: null, assignee: null };
-  return { ...ofRule(transition), action: 'reopened', to: 'open', note: `fired again: ${describe(transition)}`, set };
+export function reopeningOf(ticket: Ticket, transition: Transition, firing: Severity | null): Change {
+  const set = reopenedFrom(ticket, firing);
+  const what = ticket.foldedInto === null ? 'fired again' : `still fires without what explained it`;
+  return { ...ofRule(transition), action: 'reopened', to: 'open', note: `${what}: ${describe(transition)}`, set };
 }
 
 function ofRule({ atMs, rule }: Transition) {
   return { atMs, by: `rule:${rule}` };
-}
-
-/** Returns the higher of two severities. */
-export function higherSeverity(a: Severity, b: Severity): Severity {
-  return SEVERITIES.indexOf(a) >= SEVERITIES.indexOf(b) ? a : b;
 }
 
 function locationOf(subject: Subject): Ticket['location'] {
@@ -134,7 +168,12 @@ export function alertOf({ rule, group, severity, atMs }: Transition) {
 }
 
 /** Returns the labels that silences and inhibitions match. */
-export function labelsOf({ rule, group, severity }: Transition, subject: Subject, service: Service): AlertLabels {
+export function labelsOf(
+  transition: Pick<Transition, 'rule' | 'group' | 'severity' | 'evidence'>,
+  subject: Subject,
+  service: Service,
+): AlertLabels {
+  const { rule, group, severity } = transition;
   const device = subject.kind === 'device' ? subject.device : null;
   return {
     rule,
@@ -146,5 +185,7 @@ export function labelsOf({ rule, group, severity }: Transition, subject: Subject
     device: device?.id ?? null,
     profile: device?.profile ?? null,
     tags: device?.tags ?? {},
+    ...(device?.gateway === undefined ? {} : { gateway: device.gateway }),
+    ...(saysSilent(transition) ? { silent: true } : {}),
   };
 }

@@ -20,7 +20,7 @@ export function calendarOf(id: string | null, { calendars }: Pick<City, 'calenda
 }
 
 /** The kinds of what comes due for a ticket. */
-export type DueKind = 'warn' | 'overdue' | 'escalate' | 'offer' | 'close' | 'joined';
+export type DueKind = 'warn' | 'overdue' | 'escalate' | 'remind' | 'offer' | 'close' | 'recheck' | 'joined';
 
 /** Something that comes due for a ticket once. */
 export interface Due {
@@ -60,6 +60,16 @@ export function deadlinesOf(
   };
 }
 
+/** Returns the next reminder after a moment; none where the service sets none. */
+export function remindersOf(
+  { remindMs }: Pick<Service, 'remindMs'>,
+  calendar: CalendarClock | null,
+  afterMs: number,
+): Due[] {
+  if (remindMs === null) return [];
+  return [{ kind: 'remind', n: 0, atMs: addWorkingTime(calendar, afterMs, remindMs), on: null, to: null }];
+}
+
 interface Leg {
   readonly on: 'acknowledge' | 'resolve';
   readonly ms: number;
@@ -87,6 +97,8 @@ function stepsOf({ warnPercent, escalation }: DeadlinePolicy, { on, ms, calendar
  */
 export interface DueStore {
   add(ticket: string, due: readonly Due[]): void;
+  /** Removes all of a ticket but one kind. */
+  removeAllBut(ticket: string, kind: DueKind): void;
   /** Removes all of a ticket, those of a kind, or those about one deadline. */
   remove(ticket: string, what?: { readonly kind?: DueKind; readonly on?: 'acknowledge' | 'resolve' }): void;
   /**
@@ -107,6 +119,7 @@ export function createDueStore(db: DatabaseSync): DueStore {
   const remove = db.prepare(
     'delete from ticket_due where ticket = ?1 and (?2 is null or kind = ?2) and (?3 is null or "on" = ?3)',
   );
+  const others = db.prepare('delete from ticket_due where ticket = ? and kind <> ?');
   const oldest = db.prepare(`
     select ticket, kind, n, at_ms as atMs, "on", "to" from ticket_due where at_ms <= ?
     order by at_ms, ticket, kind desc, n limit 1`);
@@ -118,6 +131,7 @@ export function createDueStore(db: DatabaseSync): DueStore {
       for (const { kind, n, atMs, on, to } of due) add.run(ticket, kind, n, atMs, on, to);
     },
     remove: (ticket, { kind, on } = {}) => void remove.run(ticket, kind ?? null, on ?? null),
+    removeAllBut: (ticket, kind) => void others.run(ticket, kind),
     take(nowMs) {
       const row = oldest.get(nowMs);
       if (row === undefined) return null;

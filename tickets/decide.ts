@@ -15,6 +15,8 @@ export const TICKET_REASONS = {
   'alert-resolved': 'the last firing alert of an open ticket resolved',
   'others-still-fire': 'the alert resolved, and others of the same ticket still fire',
   'confirm-on-site': 'the alert resolved, and a person has to check on site first',
+  'work-under-way': 'the alert ended with its rule or device, and somebody works on its ticket',
+  'reported-otherwise': 'the alert resolved, and a citizen reported something that no sensor measures',
   'parts-open': 'the alert resolved, and other departments still have a part of its ticket',
   'ended-while-waiting': 'the alert resolved before it had a ticket',
   'not-firing-yet': 'the alert is pending',
@@ -48,7 +50,11 @@ export type TicketDecision =
   | { readonly kind: 'update'; readonly reason: 'already-open'; readonly ticket: Ticket }
   | { readonly kind: 'escalate'; readonly reason: 'alert-escalated'; readonly ticket: Ticket }
   | { readonly kind: 'resolve'; readonly reason: 'alert-resolved'; readonly ticket: Ticket }
-  | { readonly kind: 'confirm'; readonly reason: 'confirm-on-site' | 'parts-open'; readonly ticket: Ticket }
+  | {
+      readonly kind: 'confirm';
+      readonly reason: 'confirm-on-site' | 'parts-open' | 'work-under-way' | 'reported-otherwise';
+      readonly ticket: Ticket;
+    }
   | { readonly kind: 'calm'; readonly reason: 'others-still-fire'; readonly ticket: Ticket }
   | { readonly kind: 'wait'; readonly reason: 'still-waiting' }
   | { readonly kind: 'forget'; readonly reason: 'ended-while-waiting' }
@@ -101,26 +107,38 @@ export interface TicketContext extends Lookups {
   othersFire(): boolean;
   /** Whether other departments have an open part of the open ticket. */
   partsOpen(): boolean;
+  /** Whether a citizen reported something about the open ticket that no sensor measures. */
+  reportedOtherwise(): boolean;
 }
 
 /** Returns what a transition does to the ticket of its alert (promise 3). */
 export function decideTicket(
-  transition: Pick<Transition, 'from' | 'to' | 'group'>,
+  transition: Pick<Transition, 'from' | 'to' | 'group' | 'because'>,
   context: TicketContext,
 ): TicketDecision {
   const { to, group } = transition;
   if (group === FAULT_GROUP) return { kind: 'none', reason: 'rule-fault' };
   if (to === 'pending') return { kind: 'none', reason: 'not-firing-yet' };
   if (to === 'cancelled') return { kind: 'none', reason: 'never-fired' };
-  return to === 'resolved' ? decideResolved(context) : decideFiring(transition, context);
+  return to === 'resolved' ? decideResolved(transition, context) : decideFiring(transition, context);
 }
 
-function decideResolved({ open: ticket, waits, service, othersFire, partsOpen }: TicketContext): TicketDecision {
+/** Whether a person does something about a ticket, or citizens reported the same: it does not end by itself. */
+export function isUnderWay({ status, party, assignee, reports }: Ticket): boolean {
+  return status !== 'open' || party !== null || assignee !== null || reports > 0;
+}
+
+function decideResolved(
+  { because }: Pick<Transition, 'because'>,
+  { open: ticket, waits, service, othersFire, partsOpen, reportedOtherwise }: TicketContext,
+): TicketDecision {
   if (ticket === null && waits) return { kind: 'forget', reason: 'ended-while-waiting' };
   if (ticket === null) return { kind: 'none', reason: 'nothing-open' };
   if (othersFire()) return { kind: 'calm', reason: 'others-still-fire', ticket };
   if (partsOpen()) return { kind: 'confirm', reason: 'parts-open', ticket };
+  if (because !== undefined && isUnderWay(ticket)) return { kind: 'confirm', reason: 'work-under-way', ticket };
   if (service?.resolution === 'confirm') return { kind: 'confirm', reason: 'confirm-on-site', ticket };
+  if (reportedOtherwise()) return { kind: 'confirm', reason: 'reported-otherwise', ticket };
   return { kind: 'resolve', reason: 'alert-resolved', ticket };
 }
 

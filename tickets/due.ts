@@ -1,6 +1,6 @@
-import type { Ticket } from '../domain/index.ts';
-import type { Due, DueStore } from './deadlines.ts';
-import { type Change, isOpen } from './lifecycle.ts';
+import { addWorkingTime, type Ticket } from '../domain/index.ts';
+import { calendarOf, type Due, type DueStore } from './deadlines.ts';
+import { type Change, isOpen, reopenedFrom } from './lifecycle.ts';
 import type { TicketStore } from './store.ts';
 import type { Moment, TicketCity, TicketWriter } from './writer.ts';
 
@@ -22,20 +22,76 @@ export function doNextDue(parts: Parts, nowMs: number, city: TicketCity): readon
   const what = parts.due.take(nowMs);
   if (what === null) return null;
   const ticket = parts.tickets.get(what.ticket);
-  return ticket === null ? [] : doDue(parts, ticket, what, { atMs: what.atMs, city });
+  return ticket === null ? [] : doDue(parts, ticket, what, { atMs: what.atMs, nowMs, city });
 }
 
-function doDue(parts: Parts, ticket: Ticket, what: Due, now: Moment): readonly Ticket[] {
-  if (what.kind === 'close') return close(parts, ticket, now);
+/** When something was due, and when that is done. */
+interface DueMoment extends Moment {
+  readonly nowMs: number;
+}
+
+function doDue(parts: Parts, ticket: Ticket, what: Due, now: DueMoment): readonly Ticket[] {
+  if (what.kind === 'close') return close(parts, ticket, what, now);
+  if (what.kind === 'recheck') return recheck(parts, ticket, now);
   if (!isOpen(ticket.status)) return [];
   if (what.kind === 'joined') return noteJoined(parts, ticket, now);
   if (what.kind === 'offer') return endOffer(parts, ticket, what, now);
+  if (what.kind === 'remind') return remind(parts, ticket, now);
   return parts.writer.change(ticket, lateness(ticket, what), now.city);
 }
 
-function close({ writer }: Parts, ticket: Ticket, { atMs, city }: Moment): readonly Ticket[] {
+/** What still fires was not repaired: its department is reminded, and the ticket closes later. */
+function close(
+  { tickets, due, writer }: Parts,
+  ticket: Ticket,
+  what: Due,
+  { atMs, nowMs, city }: DueMoment,
+): readonly Ticket[] {
   if (ticket.status !== 'resolved') return [];
-  return writer.change(ticket, { atMs, by: 'clock', action: 'closed', to: 'closed', note: 'nobody objected' }, city);
+  // A report ends with what it reports.
+  const isReport = ticket.relation === 'report';
+  const firing = tickets.firingAlerts(isReport ? ticket.parent! : ticket.id);
+  if (firing.length === 0)
+    return writer.change(ticket, { atMs, by: 'clock', action: 'closed', to: 'closed', note: 'nobody objected' }, city);
+  const closeMs = city.services.get(ticket.service)?.closeMs ?? null;
+  if (closeMs !== null) due.add(ticket.id, [{ ...what, atMs: nextAfter(nowMs, (ms) => ms + closeMs, atMs) }]);
+  if (isReport) return [];
+  const note = `not closed, it still fires: ${listOf(firing)}`;
+  return writer.change(ticket, { atMs, by: 'clock', action: 'reminded', note }, city);
+}
+
+/** Opens a ticket again that a person resolved, where its alert fires on. */
+function recheck({ tickets, writer }: Parts, ticket: Ticket, { atMs, city }: DueMoment): readonly Ticket[] {
+  const firing = tickets.firingAlerts(ticket.id);
+  if (isOpen(ticket.status) || firing.length === 0 || !tickets.rebind(ticket.id)) return [];
+  const set = reopenedFrom(ticket, tickets.firing(ticket.id).highest);
+  const note = `it still fires: ${listOf(firing)}`;
+  return writer.change(ticket, { atMs, by: 'clock', action: 'reopened', to: 'open', note, set }, city);
+}
+
+/** Reminds the department of an open ticket; reminders that a stopped server missed are one. */
+function remind({ due, writer }: Parts, ticket: Ticket, { atMs, nowMs, city }: DueMoment): readonly Ticket[] {
+  const service = city.services.get(ticket.service);
+  if (service === undefined || service.remindMs === null) return [];
+  const calendar = calendarOf(service.calendar, city);
+  const next = nextAfter(nowMs, (ms) => addWorkingTime(calendar, ms, service.remindMs!), atMs);
+  due.add(ticket.id, [{ kind: 'remind', n: 0, atMs: next, on: null, to: null }]);
+  const missing = ticket.acknowledgedAt === null ? 'nobody has acknowledged it' : 'it is not resolved';
+  const note = `open since ${ticket.openedAt}, ${missing}; to be resolved by ${ticket.dueAt}`;
+  return writer.change(ticket, { atMs, by: 'clock', action: 'reminded', note }, city);
+}
+
+/** Returns the first of a series of moments that is after now. */
+function nextAfter(nowMs: number, step: (ms: number) => number, fromMs: number): number {
+  let next = step(fromMs);
+  while (next <= nowMs) next = step(next);
+  return next;
+}
+
+function listOf(alerts: readonly { readonly rule: string; readonly group: string }[]): string {
+  const more = alerts.length > LISTED ? ' …' : '';
+  const named = alerts.slice(0, LISTED).map(({ rule, group }) => `${rule} for ${group}`);
+  return `${named.join(', ')}${more}`;
 }
 
 function noteJoined({ tickets, writer }: Parts, ticket: Ticket, { atMs, city }: Moment): readonly Ticket[] {

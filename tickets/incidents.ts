@@ -1,6 +1,8 @@
-import type { Rule, Subject, Ticket, Transition } from '../domain/index.ts';
-import { confirmationOf, escalationOf, labelsOf, resolutionOf, updateOf } from './alert-changes.ts';
+import { districtOf, type Rule, type Severity, type Subject, type Ticket, type Transition } from '../domain/index.ts';
+import { confirmationOf, fallingOf, firingOf, labelsOf, resolutionOf } from './alert-changes.ts';
 import { ALONE, decideTicket, placeAlert, type TicketContext, type TicketDecision } from './decide.ts';
+import { foldInto } from './folding.ts';
+import { higherSeverity } from './lifecycle.ts';
 import { type Candidate, createPlacement, type PlacementParts } from './placement.ts';
 import type { Wait } from './waits.ts';
 import { type Titles, titlesOf } from './wording.ts';
@@ -40,13 +42,11 @@ export interface Incidents {
   release(nowMs: number, city: TicketCity): Released[];
   /** Whether `release` would place any. */
   hasReleases(nowMs: number, city: TicketCity): boolean;
-  /** Returns the firing alerts that a silence holds back. */
-  heldBy(silence: { readonly id: string }): { readonly rule: string; readonly group: string }[];
 }
 
 /** Returns the service of incidents. It keeps nothing in memory. */
 export function createIncidents(parts: PlacementParts): Incidents {
-  const { tickets, waits, writer } = parts;
+  const { tickets, waits, writer, explainable } = parts;
   const placement = createPlacement(parts);
 
   function contextOf(incident: Incident, titles: Titles): { context: TicketContext; candidate: Candidate | null } {
@@ -59,8 +59,9 @@ export function createIncidents(parts: PlacementParts): Incidents {
       service,
       open,
       waits: open === null && waits.get(id, group) !== null,
-      othersFire: () => open !== null && tickets.firing(open.id) > 1,
+      othersFire: () => open !== null && tickets.firing(open.id, transition).count > 0,
       partsOpen: () => open !== null && tickets.openParts(open.id).length > 0,
+      reportedOtherwise: () => open !== null && tickets.hasUnmeasured(open.id),
     };
     if (service === undefined) return { context: { ...known, ...ALONE }, candidate: null };
     const resolveMs = rule.ticket!.deadlineMs;
@@ -69,18 +70,38 @@ export function createIncidents(parts: PlacementParts): Incidents {
     return { context: { ...known, ...placement.lookups(candidate) }, candidate };
   }
 
+  /** An alert that has ended ends in every ticket that lists it. */
+  function ended({ rule, group }: Transition): void {
+    tickets.endAlert(rule, group);
+    explainable.remove(rule, group);
+  }
+
+  /** Looks again at open tickets once their cause fires and has a ticket of its own. */
+  function explain({ opening: { transition, subject }, labels, atMs }: Candidate, city: TicketCity): Ticket[] {
+    const { rule, group, severity, to } = transition;
+    const silent = labels.silent === true && labels.device !== null;
+    if (to !== 'firing' || (city.inhibitions.length === 0 && !silent)) return [];
+    const into = tickets.findOpen(rule, group);
+    if (into === null) return [];
+    const cause = { rule, group, severity, district: districtOf(subject), sinceMs: transition.atMs, silent };
+    return foldInto(parts, cause, into, { atMs, city });
+  }
+
   /** Carries out a decision about the ticket that the alert has, or about its wait. */
   function carryOut(decision: TicketDecision, transition: Transition, city: TicketCity): Ticket[] {
     const { rule, group, severity } = transition;
+    // With its alerts as they are after the transition.
+    const ticket = () => ('ticket' in decision ? tickets.get(decision.ticket.id)! : null)!;
     switch (decision.kind) {
       case 'update':
-        return writer.change(decision.ticket, updateOf(transition), city);
       case 'escalate':
-        return writer.change(decision.ticket, escalationOf(decision.ticket, transition), city);
+        return writer.change(ticket(), firingOf(ticket(), transition, severityOf(decision.ticket)), city);
+      case 'calm':
+        return calm(decision.ticket, transition, city);
       case 'resolve':
-        return writer.change(decision.ticket, resolutionOf(transition), city);
+        return writer.change(ticket(), resolutionOf(transition), city);
       case 'confirm':
-        return writer.change(decision.ticket, confirmationOf(transition, decision.reason), city);
+        return writer.change(ticket(), confirmationOf(decision.ticket, transition, decision.reason), city);
       case 'wait':
         waits.raiseSeverity(rule, group, severity);
         return [];
@@ -90,6 +111,23 @@ export function createIncidents(parts: PlacementParts): Incidents {
       default:
         return [];
     }
+  }
+
+  /** The highest of the alerts that fire, and at least what a person set; where none fires, what it was. */
+  function severityOf({ id, severity, leastSeverity }: Ticket): Severity {
+    const { highest } = tickets.firing(id);
+    if (highest === null) return severity;
+    return leastSeverity === null ? highest : higherSeverity(highest, leastSeverity);
+  }
+
+  /** One of several alerts ended. Its severity goes with it, but where a person has to confirm that it is over. */
+  function calm(ticket: Ticket, transition: Transition, city: TicketCity): Ticket[] {
+    const severity = severityOf(ticket);
+    if (severity === ticket.severity) return [];
+    if (city.services.get(ticket.service)?.resolution === 'auto')
+      return writer.change(tickets.get(ticket.id)!, fallingOf(ticket, transition, severity), city);
+    writer.keepSeverity(ticket);
+    return [];
   }
 
   function candidateOf({ opening, labels }: Wait, city: TicketCity, atMs: number): Candidate | null {
@@ -113,7 +151,8 @@ export function createIncidents(parts: PlacementParts): Incidents {
       if (candidate === null) return [];
       const ofService = { service: candidate.service, deadlineMs: candidate.opening.resolveMs };
       const decision = placeAlert(placement.lookups(candidate), ofService);
-      return releasedOf([wait], placement.place(decision, candidate));
+      const placed = placement.place(decision, candidate);
+      return releasedOf([wait], [...placed, ...explain(candidate, city)]);
     });
   }
 
@@ -141,7 +180,8 @@ export function createIncidents(parts: PlacementParts): Incidents {
       candidates.flatMap((one) => placement.place({ kind: 'join', reason: 'joins-others', ticket }, one));
     const changes = gathered === null ? placement.open(candidates) : join(gathered);
     const waiting = free.map(({ wait }) => wait);
-    return [...others, ...releasedOf(waiting, changes)];
+    const folded = candidates.flatMap((one) => explain(one, city));
+    return [...others, ...releasedOf(waiting, [...changes, ...folded])];
   }
 
   function releasedOf(waiting: readonly Wait[], changes: readonly Ticket[]): Released[] {
@@ -168,17 +208,18 @@ export function createIncidents(parts: PlacementParts): Incidents {
       if (context.open !== null && decision.kind !== 'none') {
         // A person reopened its previous ticket while it waited.
         waits.remove(transition.rule, transition.group);
-        const state = transition.to === 'resolved' ? 'resolved' : 'firing';
-        tickets.setAlert(transition.rule, transition.group, { state, severity: transition.severity });
+        if (transition.to === 'firing')
+          tickets.setAlert(transition.rule, transition.group, { state: 'firing', severity: transition.severity });
       }
+      if (transition.to === 'resolved') ended(transition);
       const moved = carryOut(decision, transition, city);
-      const changes = candidate === null ? moved : [...moved, ...placement.place(decision, candidate)];
-      const ticket = changes.at(-1) ?? tickets.findOpen(transition.rule, transition.group);
-      return { decision, ticket, titles, changes };
+      const placed = candidate === null ? moved : [...moved, ...placement.place(decision, candidate)];
+      const ticket = placed.at(-1) ?? tickets.findOpen(transition.rule, transition.group);
+      const folded = candidate === null ? [] : explain(candidate, city);
+      return { decision, ticket: folded.at(-1) ?? ticket, titles, changes: [...placed, ...folded] };
     },
     hasReleases: (nowMs, city) =>
       waits.gathered(nowMs).length > 0 || waits.causes().some((cause) => isOver(cause, city, nowMs)),
-    heldBy: ({ id }) => waits.of('silenced', id).map(({ rule, group }) => ({ rule, group })),
     release(nowMs, city) {
       const over = waits.causes().filter((cause) => isOver(cause, city, nowMs));
       return [

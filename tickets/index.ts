@@ -2,7 +2,8 @@ export { openTicket } from './alert-changes.ts';
 export { calendarOf } from './deadlines.ts';
 export { decideTicket, TICKET_REASONS, type TicketContext, type TicketDecision } from './decide.ts';
 export type { Incident, IncidentOutcome } from './incidents.ts';
-export { ACTIONS, type ActionRequest, type Actor, isOpen, MOVES, OPEN_STATUSES } from './lifecycle.ts';
+export { createInlineStatements, type InlineStatement } from './inline.ts';
+export { ACTIONS, type ActionRequest, type Actor, isOpen, MOVES, OPEN_STATUSES, requireReach } from './lifecycle.ts';
 export {
   createOversight,
   OVERSIGHT_KEYS,
@@ -13,6 +14,7 @@ export {
   type OversightQuery,
 } from './oversight.ts';
 export {
+  type ChangeQuery,
   createPublicTickets,
   createRequestReader,
   type Pause,
@@ -20,13 +22,24 @@ export {
   type PublicQuery,
   type PublicTicket,
   PublicTicketSchema,
+  type RequestChange,
   type RequestQuery,
   type RequestReader,
-  type ServiceRequest,
 } from './public.ts';
-export { createTicketReader, type TicketQuery, type TicketReader } from './reader.ts';
+export { createTicketReader, TicketCountsSchema, type TicketQuery, type TicketReader } from './reader.ts';
 export { TICKET_SCHEMA } from './schema.ts';
-export { type Rating, type Request, type Split, TicketService } from './service.ts';
+export {
+  checkNotFixed,
+  checkRating,
+  checkWriting,
+  notFixedUntil,
+  type Rating,
+  type Request,
+  type Saying,
+  type Split,
+  TicketService,
+} from './service.ts';
+export type { SilenceChange } from './silence-news.ts';
 export {
   createSilenceStore,
   type ShownSilence,
@@ -43,6 +56,7 @@ export {
   WaitingTicketSchema,
   type WaitReason,
 } from './waits.ts';
+export { TicketWarningSchema, warningsOf } from './warnings.ts';
 export { renderTitle, renderValue, type TitleFacts, type Titles, titlesOf } from './wording.ts';
 export { type BacktestCity, wouldBeTickets } from './would-be.ts';
 export type { TicketCity } from './writer.ts';

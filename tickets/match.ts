@@ -18,12 +18,20 @@ export interface FiringAlert {
   readonly district: string;
 }
 
-/** Returns the firing alerts of rules, of one group or (null) of all. They are read lazily. */
-export type FiringAlerts = (rules: readonly string[], group: string | null) => Iterable<FiringAlert>;
+/**
+ * Returns the firing alerts of rules, or those that say that nothing comes from a device any more; of one group or
+ * (null) of all. They are read lazily.
+ */
+export type FiringAlerts = (rules: readonly string[] | 'silent', group: string | null) => Iterable<FiringAlert>;
+
+/** Reports whether an alert says that nothing comes from a device that a gateway publishes for. */
+export function isBehindGateway({ silent, gateway, device }: AlertLabels): boolean {
+  return silent === true && gateway !== undefined && gateway !== device;
+}
 
 /**
  * Returns the firing alert that keeps another from opening a ticket; null where none does. An alert never inhibits
- * itself.
+ * itself. That nothing comes from a device is explained where nothing comes from its gateway, whatever the city says.
  */
 export function inhibitorOf(
   labels: AlertLabels,
@@ -38,6 +46,8 @@ export function inhibitorOf(
       if (inhibits(inhibition, alert, labels)) return alert;
     }
   }
+  if (!isBehindGateway(labels)) return null;
+  for (const alert of firing('silent', labels.gateway!)) return alert;
   return null;
 }
 
@@ -47,7 +57,8 @@ function sourceGroup({ equal, via }: Inhibition, { device, tags }: AlertLabels):
   return equal.includes('device') ? (device ?? undefined) : null;
 }
 
-function inhibits({ source, equal, via }: Inhibition, alert: FiringAlert, labels: AlertLabels): boolean {
+/** Reports whether an alert is one of the sources of an inhibition that fit the labels of a target. */
+export function inhibits({ source, equal, via }: Inhibition, alert: FiringAlert, labels: AlertLabels): boolean {
   if (alert.rule === labels.rule && alert.group === labels.group) return false;
   if (source.district !== undefined && !source.district.includes(alert.district)) return false;
   if (source.severity !== undefined && !source.severity.includes(alert.severity)) return false;

@@ -11,8 +11,8 @@ export type OversightKey = (typeof OVERSIGHT_KEYS)[number];
 export interface OversightQuery {
   readonly fromMs?: number;
   readonly toMs?: number;
-  /** Only those that this department is responsible for. */
-  readonly department?: string;
+  /** Only those that these departments are responsible for; null: all. */
+  readonly departments?: readonly string[] | null;
   readonly by: readonly OversightKey[];
   /** The IANA zone in which weeks begin on Monday. */
   readonly timezone: string;
@@ -64,20 +64,20 @@ const PAGE = `
     (select case when "by" glob 'key:*' then at end from ticket_changes
       where ticket = tickets.id and "from" = 'open' and "to" <> 'open' order by ordinal limit 1) as noticed_at
   from tickets
-  where (opened_at, n) > (?1, ?2) and opened_at < ?3 and (?4 is null or department = ?4)
+  where (opened_at, n) > (?1, ?2) and opened_at < ?3 and (?4 is null or department in (select value from json_each(?4)))
   order by opened_at, n limit ${ROWS}`;
 
 /** Returns the reader of a file that has `TICKET_SCHEMA`. */
 export function createOversight(db: DatabaseSync, clock: Clock): Oversight {
   const page = db.prepare(PAGE);
   return {
-    async read({ fromMs, toMs, department = null, by, timezone }, signal) {
+    async read({ fromMs, toMs, departments = null, by, timezone }, signal) {
       const lines = createLines(by, createWeeks(timezone), clock.now());
       const end = toMs === undefined ? AFTER_ALL : isoOf(toMs);
       let [at, n] = [fromMs === undefined ? '' : isoOf(fromMs), -1];
       for (;;) {
         // A cursor that stays open would show other readers of the connection an old state.
-        const rows = page.all(at, n, end, department);
+        const rows = page.all(at, n, end, departments && JSON.stringify(departments));
         for (const row of rows) lines.add(row);
         const last = rows.at(-1);
         if (last === undefined || rows.length < ROWS) return lines.all();

@@ -1,8 +1,9 @@
 import type { AlertLabels, GroupKey, Service, Ticket } from '../domain/index.ts';
-import { alertOf, higherSeverity, openTicket, reopeningOf } from './alert-changes.ts';
+import { alertOf, openTicket, reopeningOf, risingOf } from './alert-changes.ts';
 import { calendarOf, type DueStore } from './deadlines.ts';
 import type { Hold, Lookups, TicketDecision } from './decide.ts';
-import { isOpen } from './lifecycle.ts';
+import { type ExplainableStore, isExplainable } from './folding.ts';
+import { higherSeverity, isOpen } from './lifecycle.ts';
 import { type FiringAlerts, inhibitorOf } from './match.ts';
 import type { SilenceStore } from './silence-store.ts';
 import type { TicketStore } from './store.ts';
@@ -27,6 +28,7 @@ export interface PlacementParts {
   readonly silences: Pick<SilenceStore, 'of'>;
   readonly writer: TicketWriter;
   readonly firing: FiringAlerts;
+  readonly explainable: ExplainableStore;
 }
 
 /** Gives firing alerts their tickets, as `INCIDENT_STEPS` decides. The caller holds the transaction. */
@@ -41,7 +43,9 @@ export interface Placement {
 }
 
 /** Returns the placement over its stores. */
-export function createPlacement({ tickets, waits, due, silences, writer, firing }: PlacementParts): Placement {
+export function createPlacement(parts: PlacementParts): Placement {
+  const { tickets, waits, due, silences, writer, firing, explainable } = parts;
+
   function inhibition({ labels, city }: Candidate): Hold | null {
     const inhibitor = inhibitorOf(labels, city.inhibitions, firing);
     return inhibitor && { reason: 'inhibited', cause: `${inhibitor.rule}/${inhibitor.group}`, dueMs: null };
@@ -68,7 +72,8 @@ export function createPlacement({ tickets, waits, due, silences, writer, firing 
     const last = tickets.findLast(transition.rule, transition.group);
     if (last === null || isOpen(last.status) || last.service !== service.id) return null;
     const soon = last.resolvedAt !== null && atMs - Date.parse(last.resolvedAt) < service.reopenMs;
-    return soon || transition.from === 'firing' ? last : null;
+    const folded = last.foldedInto !== null && tickets.fires(last.id, transition);
+    return soon || folded || transition.from === 'firing' ? last : null;
   }
 
   function hold({ reason, cause, dueMs }: Hold, { opening, labels }: Candidate): Ticket[] {
@@ -89,24 +94,39 @@ export function createPlacement({ tickets, waits, due, silences, writer, firing 
     );
     const alerts = candidates.map(({ opening: { transition } }) => alertOf(transition));
     const ticket = { ...single, ...titles, severity };
+    candidates.forEach(remember);
     return writer.open({ ticket, atMs, resolveMs: opening.resolveMs, alerts, extras: { gatherKey } }, service, city);
   }
 
+  function remember({ opening, labels, city }: Candidate): void {
+    const { rule, group, atMs: sinceMs } = opening.transition;
+    if (isExplainable(labels, city)) explainable.put({ rule, group, sinceMs, labels, opening });
+  }
+
   /** Alerts that join later are recorded together, so that a storm does not make thousands of events. */
-  function join(ticket: Ticket, { opening, service, atMs }: Candidate): Ticket[] {
-    tickets.attach(ticket.id, { ...alertOf(opening.transition), noted: false });
+  function join(ticket: Ticket, candidate: Candidate): Ticket[] {
+    const { opening, service, atMs, city } = candidate;
+    const { transition } = opening;
+    tickets.attach(ticket.id, { ...alertOf(transition), noted: false });
+    remember(candidate);
     if (!due.has(ticket.id, 'joined')) {
       const dueMs = atMs + (service.gathering?.waitMs ?? 0);
       due.add(ticket.id, [{ kind: 'joined', n: 0, atMs: dueMs, on: null, to: null }]);
     }
-    return [];
+    const severity = higherSeverity(ticket.severity, transition.severity);
+    if (severity === ticket.severity) return [];
+    const joined = tickets.get(ticket.id)!;
+    return writer.change(joined, { ...risingOf(joined, transition, severity), atMs }, city);
   }
 
   function reopen(ticket: Ticket, candidate: Candidate): Ticket[] {
     const { transition } = candidate.opening;
     if (!tickets.rebind(ticket.id)) return open([candidate]);
     tickets.setAlert(transition.rule, transition.group, { state: 'firing', severity: transition.severity });
-    return writer.change(ticket, reopeningOf(ticket, transition), candidate.city);
+    remember(candidate);
+    const again = tickets.get(ticket.id)!;
+    const { highest } = tickets.firing(ticket.id);
+    return writer.change(again, { ...reopeningOf(again, transition, highest), atMs: candidate.atMs }, candidate.city);
   }
 
   return {

@@ -1,8 +1,17 @@
-import type { DatabaseSync } from 'node:sqlite';
-import { isoOf, type ShapeOf, type Ticket, TicketSchema, type TicketStatus } from '../domain/index.ts';
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import {
+  type HistoryAction,
+  isoOf,
+  LamppostError,
+  type ShapeOf,
+  type Ticket,
+  type TicketChange,
+  TicketSchema,
+  type TicketStatus,
+} from '../domain/index.ts';
+import { type PlaceFilter, placeConditions } from '../store/index.ts';
 import { OPEN_STATUSES } from './lifecycle.ts';
 import { SELECT_TICKETS, ticketOf } from './row.ts';
-import type { TicketExtras } from './store.ts';
 
 /** Filters of requests; an absent filter matches all. Times are ISO 8601 UTC, both ends included. */
 export interface RequestQuery {
@@ -14,16 +23,30 @@ export interface RequestQuery {
   readonly openedTo?: string | undefined;
   readonly updatedFrom?: string | undefined;
   readonly updatedTo?: string | undefined;
+  /** Within a distance of a place, by coordinates that are rounded as they are published. */
+  readonly near?: (NonNullable<PlaceFilter['near']> & { readonly decimals: number }) | undefined;
   readonly limit: number;
   readonly offset: number;
 }
 
-/** A ticket as a request for service (Open311), with the fields that only requests have. */
-export interface ServiceRequest {
-  readonly ticket: Ticket;
-  readonly mediaUrl: string | null;
-  readonly addressId: string | null;
-  readonly attributes: NonNullable<TicketExtras['attributes']>;
+/** Selects changes of requests. Times are ISO 8601 UTC, both ends included. */
+export interface ChangeQuery {
+  readonly services: readonly string[];
+  readonly actions: readonly HistoryAction[];
+  readonly from: string;
+  readonly to: string;
+  readonly limit: number;
+  /** The `next` of the page before; null: from the beginning. */
+  readonly after: string | null;
+}
+
+/** A change of a request. */
+export interface RequestChange extends TicketChange {
+  readonly ticket: string;
+  /** The version of the ticket that it made: the same number for ever. */
+  readonly version: number;
+  /** The request that this one repeats; null: none. */
+  readonly sameAs: string | null;
 }
 
 /** Lets other work of the thread run; it may throw, which ends what called it. */
@@ -34,48 +57,53 @@ export interface RequestReader {
   /** Resolves to the ids of the requests that match, newest first. It pauses after each piece of the table. */
   find(query: RequestQuery, pause: Pause): Promise<string[]>;
   /** Returns requests in the order of their ids; those that there are not are left out. */
-  read(ids: readonly string[]): ServiceRequest[];
-  get(id: string): ServiceRequest | null;
+  read(ids: readonly string[]): Ticket[];
+  get(id: string): Ticket | null;
   /** Returns the ticket of a reporter's token, by its SHA-256; null where there is none. */
   idOf(reporterHash: Uint8Array): string | null;
-  /** Returns the services of the tickets that have a photo; empty where no ticket has it. */
-  servicesWith(mediaUrl: string): string[];
+  /** Returns which of these name words about a ticket, and when that closed. */
+  namedBy(statements: readonly string[]): { readonly statement: string; readonly closedAt: string | null }[];
+  /** Resolves to a page of changes of requests, the oldest first. It pauses after each piece of the table. */
+  changes(query: ChangeQuery, pause: Pause): Promise<{ readonly items: RequestChange[]; readonly next: string | null }>;
+  /** Returns the services of the tickets of what citizens wrote; empty where there are none. */
+  servicesOf(statements: readonly string[]): string[];
 }
 
 /** Rows of the table that are looked at before a pause: a millisecond or two. */
 const ROWS = 2_000;
 
-const EXTRAS = 'select id, media_url, address_id, attributes from tickets where id in (select value from json_each(?))';
-
 /** Returns the reader of a file that has `TICKET_SCHEMA`. */
 export function createRequestReader(db: DatabaseSync): RequestReader {
   const one = db.prepare(`${SELECT_TICKETS} where id = ? and relation is not 'part'`);
-  const extras = db.prepare(EXTRAS);
   const ofReporter = db.prepare('select id from tickets where reporter_hash = ?');
-  const services = db.prepare('select distinct service from tickets where media_url = ?');
+  const services = db.prepare(
+    `select service from tickets where statement in (select value from json_each(?1))
+    union
+    select service from ticket_changes changes join tickets on tickets.id = changes.ticket
+    where changes.statement in (select value from json_each(?1))`,
+  );
 
+  const named = db.prepare(`
+    select statement, closed_at as closedAt from tickets
+    where relation is not 'part' and statement in (select value from json_each(?1))
+    union all
+    select rating_statement, closed_at from tickets where rating_statement in (select value from json_each(?1))
+    union all
+    select changes.statement, closed_at from ticket_changes changes join tickets on tickets.id = changes.ticket
+    where changes.statement in (select value from json_each(?1))`);
   const several = db.prepare(
     `${SELECT_TICKETS} where id in (select value from json_each(?)) and relation is not 'part'`,
   );
   const newest = db.prepare('select coalesce(max(n), 0) as n from tickets');
-
-  function withExtras(tickets: readonly Ticket[]): ServiceRequest[] {
-    const rows = extras.all(JSON.stringify(tickets.map(({ id }) => id)));
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    return tickets.map((ticket) => {
-      const { media_url, address_id, attributes } = byId.get(ticket.id)!;
-      return {
-        ticket,
-        mediaUrl: media_url as string | null,
-        addressId: address_id as string | null,
-        attributes: JSON.parse(String(attributes)) as ServiceRequest['attributes'],
-      };
-    });
-  }
+  const changes = db.prepare(`
+    select c.ticket, c.ordinal, c.at, c."by", c.action, c."from", c."to", c.note, service,
+      case when relation = 'report' then parent end as sameAs, relation
+    from ticket_changes c join tickets on tickets.id = c.ticket
+    where (c.at, c.ticket, c.ordinal) > (?, ?, ?) and c.at <= ? order by c.at, c.ticket, c.ordinal limit ?`);
 
   return {
     async find(query, pause) {
-      const { sql, params } = conditions(query);
+      const { sql, params } = conditions(db, query);
       const piece = db.prepare(`
         select id from tickets where n <= ? and n > ? and relation is not 'part'${sql} order by n desc`);
       const found: string[] = [];
@@ -90,19 +118,50 @@ export function createRequestReader(db: DatabaseSync): RequestReader {
     },
     read(ids) {
       const byId = new Map(several.all(JSON.stringify(ids)).map((row) => [String(row.id), row]));
-      return withExtras(ids.filter((id) => byId.has(id)).map((id) => ticketOf(byId.get(id)!)));
+      return ids.filter((id) => byId.has(id)).map((id) => ticketOf(byId.get(id)!));
     },
     get(id) {
       const row = one.get(id);
-      return row === undefined ? null : withExtras([ticketOf(row)])[0]!;
+      return row === undefined ? null : ticketOf(row);
+    },
+    async changes({ services, actions, from, to, limit, after }, pause) {
+      const items: RequestChange[] = [];
+      for (let place = placeAfter(after, from); ; ) {
+        const rows = changes.all(...place, to, ROWS);
+        for (const { service, relation, ordinal, ticket, ...change } of rows) {
+          place = [String(change.at), String(ticket), Number(ordinal)];
+          if (relation === 'part' || !services.includes(String(service))) continue;
+          if (!actions.includes(change.action as HistoryAction)) continue;
+          items.push({ ...(change as unknown as RequestChange), ticket: String(ticket), version: Number(ordinal) + 1 });
+          if (items.length === limit) return { items, next: place.join(' ') };
+        }
+        if (rows.length < ROWS) return { items, next: null };
+        await pause();
+      }
     },
     idOf: (hash) => (ofReporter.get(hash)?.id as string | undefined) ?? null,
-    servicesWith: (mediaUrl) => services.all(mediaUrl).map(({ service }) => String(service)),
+    namedBy: (statements) =>
+      named.all(JSON.stringify(statements)).map((row) => ({ ...row })) as ReturnType<RequestReader['namedBy']>,
+    servicesOf: (statements) => services.all(JSON.stringify(statements)).map(({ service }) => String(service)),
   };
 }
 
+type ChangePlace = [at: string, ticket: string, ordinal: number];
+
+/** Throws `invalid` where it is not the next of a page. */
+function placeAfter(after: string | null, from: string): ChangePlace {
+  if (after === null) return [from, '', -1];
+  const [at, ticket, ordinal] = after.split(' ');
+  if (at === undefined || ticket === undefined || !/^\d{1,9}$/.test(ordinal ?? ''))
+    throw new LamppostError('invalid', `after: "${after}" is not the next of a page`);
+  return [at < from ? from : at, ticket, Number(ordinal)];
+}
+
+/** What is said of a request after it was done does not count as a change of it. */
+const CHANGED = 'coalesce(resolved_at, updated_at)';
+
 /** Returns the given filters as `and …` conditions. But for ids, none uses an index: a piece is found by its numbers. */
-function conditions(query: RequestQuery): { sql: string; params: string[] } {
+function conditions(db: DatabaseSync, query: RequestQuery): { sql: string; params: SQLInputValue[] } {
   const oneOf = (values: readonly string[] | undefined) => values && JSON.stringify(values);
   const wanted = [
     [' and +service in (select value from json_each(?))', oneOf(query.services)],
@@ -110,11 +169,18 @@ function conditions(query: RequestQuery): { sql: string; params: string[] } {
     [' and +status in (select value from json_each(?))', oneOf(query.statuses)],
     [' and +opened_at >= ?', query.openedFrom],
     [' and +opened_at <= ?', query.openedTo],
-    [' and +updated_at >= ?', query.updatedFrom],
-    [' and +updated_at <= ?', query.updatedTo],
+    [` and ${CHANGED} >= ?`, query.updatedFrom],
+    [` and ${CHANGED} <= ?`, query.updatedTo],
   ] as const;
   const given = wanted.filter((one): one is (typeof wanted)[number] & [string, string] => one[1] !== undefined);
-  return { sql: given.map(([sql]) => sql).join(''), params: given.map(([, param]) => param) };
+  const { near } = query;
+  const rounded = (column: string) => `round(+${column}, ${near?.decimals})`;
+  const place = near === undefined ? {} : { near };
+  const placed = placeConditions(db, place, { lat: rounded('lat'), lon: rounded('lon') });
+  return {
+    sql: given.map(([sql]) => sql).join('') + placed.sql,
+    params: [...given.map(([, param]) => param), ...placed.params],
+  };
 }
 
 /** What anybody may see of a ticket: nothing that a person wrote, and no names. */

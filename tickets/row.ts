@@ -11,6 +11,8 @@ const FIXED = {
   titleZh: 'title_zh',
   description: 'description',
   address: 'address',
+  statement: 'statement',
+  asset: 'asset',
   parent: 'parent',
   relation: 'relation',
   openedAt: 'opened_at',
@@ -23,6 +25,8 @@ const MOVING = {
   department: 'department',
   district: 'district',
   severity: 'severity',
+  leastSeverity: 'least_severity',
+  foldedInto: 'folded_into',
   party: 'party',
   assignee: 'assignee',
   reports: 'reports',
@@ -44,15 +48,16 @@ const plain = Object.entries({ ...FIXED, ...MOVING }).map(([field, column]) => `
  * moment.
  */
 export const SELECT_TICKETS = `
-  select n, ${plain.join(', ')}, lat, lon, offer_to, offer_until, escalated_to, former_departments, stars, rating_comment, rated_at, evidence,
-    (select json_group_array(json_array(at, "by", action, "from", "to", note) order by ordinal)
+  select n, ${plain.join(', ')}, lat, lon, offer_to, offer_until, escalated_to, former_departments, stars, rating_statement, rated_at,
+    evidence,
+    (select json_group_array(json_array(at, "by", action, "from", "to", note, statement) order by ordinal)
       from ticket_changes where ticket = tickets.id) as history,
     (select json_group_array(json_array(rule, "group", state, severity, since) order by ordinal)
       from ticket_alerts where ticket = tickets.id and ordinal < ${LISTED_ALERTS}) as alerts,
     (select coalesce(max(ordinal) + 1, 0) from ticket_alerts where ticket = tickets.id) as alertCount
   from tickets`;
 
-type Change = [string, string, TicketChange['action'], TicketChange['from'], TicketChange['to'], string];
+type Change = [string, string, TicketChange['action'], TicketChange['from'], TicketChange['to'], string, string | null];
 type Alert = [string, string, TicketAlert['state'], TicketAlert['severity'], string];
 type Row = Readonly<Record<string, SQLOutputValue>>;
 
@@ -67,7 +72,7 @@ export function ticketOf(row: Row): Ticket {
     escalated_to,
     former_departments,
     stars,
-    rating_comment,
+    rating_statement,
     rated_at,
     ...rest
   } = row;
@@ -78,15 +83,18 @@ export function ticketOf(row: Row): Ticket {
     offer: offer_to === null ? null : { to: String(offer_to), until: String(offer_until) },
     escalatedTo: JSON.parse(String(escalated_to)) as string[],
     formerDepartments: JSON.parse(String(former_departments)) as string[],
-    rating: stars === null ? null : { stars: Number(stars), comment: String(rating_comment), at: String(rated_at) },
+    rating:
+      stars === null
+        ? null
+        : { stars: Number(stars), comment: '', at: String(rated_at), statement: rating_statement as string | null },
     alerts: (JSON.parse(String(alerts)) as Alert[]).map(alertOf),
     evidence: evidence === null ? null : (JSON.parse(String(evidence)) as Ticket['evidence']),
     history: (JSON.parse(String(history)) as Change[]).map(changeOf),
   };
 }
 
-function changeOf([at, by, action, from, to, note]: Change): TicketChange {
-  return { at, by, action, from, to, note };
+function changeOf([at, by, action, from, to, note, statement]: Change): TicketChange {
+  return { at, by, action, from, to, note, ...(statement === null ? {} : { statement }) };
 }
 
 /** Returns the alert of a row of rule, group, state, severity and since. */
@@ -118,7 +126,7 @@ export function movingValues(ticket: Ticket): Values {
     ['escalated_to', JSON.stringify(escalatedTo)],
     ['former_departments', JSON.stringify(formerDepartments)],
     ['stars', rating?.stars ?? null],
-    ['rating_comment', rating?.comment ?? null],
+    ['rating_statement', rating?.statement ?? null],
     ['rated_at', rating?.at ?? null],
   ];
 }

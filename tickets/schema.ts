@@ -214,8 +214,89 @@ const LASTS = `
   update silences set lasts = 1 where starts_ms <= round(unixepoch(created_at, 'subsec') * 1000);
 `;
 
+/**
+ * What citizens wrote stands apart, by the id in `statement`. `media_url`, `address_id`, `attributes` and
+ * `rating_comment` are empty since; `tickets_to_move` finds the tickets of before, whose words are still in the row.
+ */
+const STATEMENTS = `
+  alter table tickets add column statement text;
+  alter table tickets add column rating_statement text;
+  create index tickets_by_statement on tickets (statement) where statement is not null;
+  create index tickets_by_comment on tickets (rating_statement) where rating_statement is not null;
+  create index tickets_to_move on tickets (n) where origin = 'citizen' and statement is null;
+  drop index tickets_by_media;
+`;
+
+/**
+ * What was announced of silences: `announced` 1: created, 2: ended; `warned_ms`: the end that was warned of last. Those
+ * of before this step are not announced again.
+ */
+const ANNOUNCED = `
+  alter table silences add column announced integer not null default 0;
+  alter table silences add column warned_ms integer not null default 0;
+  update silences set announced = 2, warned_ms = case when warned = 1 then ends_ms else 0 end;
+  create index silences_to_announce on silences (announced, ends_ms) where announced < 2;
+  alter table ticket_waits add column announced integer not null default 0;
+  update ticket_waits set announced = 1;
+  create index ticket_waits_to_announce on ticket_waits (cause) where reason = 'silenced' and announced = 0;
+`;
+
+/**
+ * A ticket's own time to resolve, the severity that it has at least, and what it was folded into; what the alerts were
+ * opened from whose tickets may be folded. Tickets without an alert keep the severity that they opened with.
+ */
+const TRUTH = `
+  alter table tickets add column resolve_ms integer;
+  alter table tickets add column least_severity text;
+  alter table tickets add column folded_into text;
+  update tickets set least_severity = severity where rule is null;
+  -- An alert that had ended after its ticket was never marked so.
+  update ticket_alerts set state = 'resolved' where attached = 0 and state = 'firing';
+  create table ticket_openings (
+    rule text not null,
+    "group" text not null,
+    since_ms integer not null,
+    labels text not null,
+    opening text not null,
+    primary key (rule, "group")
+  ) strict, without rowid;
+`;
+
+/** What citizens write about their requests later on stands apart too. */
+const WORDS = `
+  alter table ticket_changes add column statement text;
+  create index ticket_changes_by_statement on ticket_changes (statement) where statement is not null;
+  create index ticket_changes_by_time on ticket_changes (at);
+`;
+
+/** What a ticket is about, and whether a report of it says something that no sensor measures. */
+const ASSETS = `
+  alter table tickets add column asset text;
+  alter table tickets add column unmeasured integer not null default 0;
+  create index tickets_by_asset on tickets (asset) where asset is not null;
+`;
+
+/** Finds the alerts behind a gateway: every silent device asks, and in a storm thousands of alerts can be explained. */
+const GATEWAYS = `
+  create index ticket_openings_by_gateway on ticket_openings (labels ->> '$.gateway', since_ms)
+    where labels ->> '$.gateway' is not null;
+`;
+
 /** The tables of the tickets, as the steps that lead to them. */
 export const TICKET_SCHEMA: RoomSchema = {
   room: 'tickets',
-  steps: [FIRST, SERVICES, CITIZENS, RESOLUTIONS, ACTIONS, LASTS],
+  steps: [
+    FIRST,
+    SERVICES,
+    CITIZENS,
+    RESOLUTIONS,
+    ACTIONS,
+    LASTS,
+    STATEMENTS,
+    ANNOUNCED,
+    TRUTH,
+    WORDS,
+    ASSETS,
+    GATEWAYS,
+  ],
 };

@@ -3,18 +3,21 @@ import type { DatabaseSync } from 'node:sqlite';
 import {
   boxAround,
   type Clock,
+  DAY_MS,
   distanceM,
   isoOf,
   LamppostError,
-  MINUTE_MS,
+  nearestAsset,
   type Place,
   type Service,
+  type Severity,
   suggest,
   type Ticket,
 } from '../domain/index.ts';
 import { newTicket } from './alert-changes.ts';
 import { createDueStore } from './deadlines.ts';
 import { doNextDue } from './due.ts';
+import { createExplainableStore } from './folding.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import {
   type ActionRequest,
@@ -22,13 +25,18 @@ import {
   type Change,
   changeOf,
   checkAction,
+  isOfferedTo,
+  isOpen,
+  moveOf,
   nameOf,
   refusal,
-  relationOf,
+  reopenedFrom,
   requireParty,
+  requireReach,
   type TicketAction,
 } from './lifecycle.ts';
 import type { FiringAlerts } from './match.ts';
+import { createSilenceNews, type SilenceChange, type SilenceNews } from './silence-news.ts';
 import { createSilenceStore, type Silence, type SilenceStore } from './silence-store.ts';
 import { createMove } from './steps.ts';
 import { createTicketStore, type TicketExtras, type TicketStore } from './store.ts';
@@ -37,7 +45,7 @@ import { type TicketCity, TicketWriter } from './writer.ts';
 
 /** A ticket that a citizen or an operator requests. */
 export interface Request {
-  /** Absent: the service makes one. A citizen's id exists before, since photo and reporter are stored first. */
+  /** By default the service makes one. */
   readonly id?: string;
   readonly origin: 'citizen' | 'operator';
   readonly by: string;
@@ -49,8 +57,14 @@ export interface Request {
   readonly severity: Ticket['severity'];
   readonly location: Ticket['location'];
   readonly address: string | null;
+  /** Names what a citizen wrote, which stands apart. */
+  readonly statement?: string;
+  /** The asset that it is about; absent: the nearest of the kinds of its service. */
+  readonly asset?: string | null | undefined;
   /** An open ticket of the same service within this distance is the same one, reported again; null: never. */
   readonly same: { readonly withinM: number } | null;
+  /** Whose permission is asked; absent: a citizen's request needs none. */
+  readonly actor?: Actor;
   readonly extras?: TicketExtras;
 }
 
@@ -71,7 +85,17 @@ export interface Rating {
   /** SHA-256 of the reporter's token. */
   readonly hash: Uint8Array;
   readonly stars: number;
-  readonly comment: string;
+  /** Names the comment, which stands apart; null: none. */
+  readonly statement: string | null;
+}
+
+/** What a citizen says about a ticket of theirs after it was opened. */
+export interface Saying {
+  readonly ticket: string;
+  /** SHA-256 of the reporter's token; null: an app says it for its users. */
+  readonly hash: Uint8Array | null;
+  /** Names the words, which stand apart; null: none. */
+  readonly statement: string | null;
 }
 
 interface Parts {
@@ -85,9 +109,6 @@ interface Parts {
   readonly newId?: () => string;
 }
 
-/** The time before its end at which a silence that holds tickets back is announced. */
-const WARNING_MS = 15 * MINUTE_MS;
-
 /**
  * Does all that alerts, people and time do to tickets. One thread has it, and the caller holds the transaction. Methods
  * return every new version of a ticket in order, the ticket that the call is about last. What people request throws
@@ -96,11 +117,13 @@ const WARNING_MS = 15 * MINUTE_MS;
 export class TicketService {
   readonly incidents: Incidents;
   readonly silences: SilenceStore;
+  readonly #news: SilenceNews;
   readonly #tickets: TicketStore;
   readonly #due: ReturnType<typeof createDueStore>;
   readonly #writer: TicketWriter;
   readonly #city: () => TicketCity;
   readonly #clock: Clock;
+  readonly #firing: FiringAlerts;
   readonly #newId: () => string;
   readonly #move: (byMs: number) => void;
 
@@ -109,13 +132,17 @@ export class TicketService {
     const due = createDueStore(db);
     const writer = new TicketWriter({ tickets, due });
     const silences = createSilenceStore(db);
-    this.incidents = createIncidents({ tickets, waits: createWaitStore(db), due, silences, writer, firing });
+    const waits = createWaitStore(db);
+    const explainable = createExplainableStore(db);
+    this.incidents = createIncidents({ tickets, waits, due, silences, writer, firing, explainable });
     this.silences = silences;
+    this.#news = createSilenceNews(silences, waits);
     this.#tickets = tickets;
     this.#due = due;
     this.#writer = writer;
     this.#city = city;
     this.#clock = clock;
+    this.#firing = firing;
     this.#newId = newId;
     this.#move = createMove(db);
   }
@@ -123,14 +150,17 @@ export class TicketService {
   /** Does a requested action, after checking permission, version and open parts. */
   act(request: ActionRequest): Ticket[] {
     const { action, actor } = request;
-    const before = this.#allowed(request);
-    if (action === 'resolve') this.#requireNoOpenParts(before);
-    if (action === 'reopen' && !this.#tickets.rebind(before.id)) throw refusal('superseded', before.id);
+    const allowed = this.#allowed({ ...request, action: moveOf(request) });
+    if (action === 'resolve') this.#requireNoOpenParts(allowed);
+    if (action === 'reopen') this.#rebind(allowed);
+    // Binding its alerts again may have shown that some have ended.
+    const before = action === 'reopen' ? this.#find(allowed.id) : allowed;
     const city = this.#city();
     const atMs = this.#clock.now();
-    const change = changeOf(request, before, { departments: city.departments, atMs });
+    const { highest: firing } = this.#tickets.firing(before.id);
+    const change = changeOf(request, before, { departments: city.departments, atMs, firing });
     const changes = this.#writer.change(before, change, city);
-    if (action !== 'decline' || relationOf(actor, before) !== 'offered') return changes;
+    if (action !== 'decline' || !isOfferedTo(actor, before)) return changes;
     // A declined offer goes to the next party in line; after the last one the department has the ticket.
     const tiers = city.services.get(before.service)?.offers ?? [];
     const n = tiers.findIndex(({ to }) => to === before.offer?.to) + 1;
@@ -138,9 +168,11 @@ export class TicketService {
   }
 
   /** Opens the ticket of a request; near an open ticket of the same service, as another report of that one. */
-  open({ id = this.#newId(), by, same, extras = {}, ...of }: Request): Ticket[] {
+  open({ id = this.#newId(), by, same, actor, extras = {}, ...wanted }: Request): Ticket[] {
     const city = this.#city();
-    const service = serviceOf(of.service, city);
+    const service = serviceOf(wanted.service, city);
+    const of = { ...wanted, asset: assetOf(wanted, service, city) };
+    if (actor !== undefined) requireReach(actor, 'tickets.open', [service.department]);
     const atMs = this.#clock.now();
     const note = of.origin === 'citizen' ? 'reported by a citizen' : 'opened by hand';
     const alone = newTicket({ id, ...of, department: service.department }, { at: isoOf(atMs), by, note });
@@ -170,16 +202,88 @@ export class TicketService {
   }
 
   /** Stores the rating of the citizen who reported a ticket, once. */
-  rate({ ticket: id, hash, stars, comment }: Rating): Ticket[] {
+  rate({ ticket: id, hash, stars, statement }: Rating): Ticket[] {
     const before = this.#find(id);
-    const known = this.#tickets.reporterHash(id);
-    if (known === null || !sameBytes(known, hash)) throw refusal('not-the-reporter', id);
-    if (before.rating !== null) throw refusal('already-rated', before.rating.at);
-    checkAction('rate', { kind: 'reporter' }, before);
+    checkRating(before, this.#isReporter(id, hash));
     const atMs = this.#clock.now();
-    const rating = { stars, comment, at: isoOf(atMs) };
-    const note = comment === '' ? `${stars} of 5` : `${stars} of 5: ${comment}`;
+    const rating = { stars, comment: '', at: isoOf(atMs), statement };
+    const note = `${stars} of 5`;
     return this.#writer.change(before, { atMs, by: 'reporter', action: 'rated', note, set: { rating } }, this.#city());
+  }
+
+  /** Stores that the citizen who reported a ticket wrote about it. */
+  write({ ticket: id, hash, statement }: Saying): Ticket[] {
+    const before = this.#find(id);
+    checkWriting(before, this.#isReporter(id, hash), this.#clock.now());
+    return this.#wrote(before, statement);
+  }
+
+  /** Opens a ticket again, as the citizen who reported it says that it is not fixed; a report with what it reports. */
+  notFixed({ ticket: id, hash, statement }: Saying): Ticket[] {
+    const before = this.#find(id);
+    const [atMs, city] = [this.#clock.now(), this.#city()];
+    checkNotFixed(before, { isReporter: this.#isReporter(id, hash), service: city.services.get(before.service), atMs });
+    if (statement !== null) checkWriting(before, true, atMs);
+    const wrote = statement === null ? [] : this.#wrote(before, statement);
+    const parent = before.relation === 'report' ? this.#find(before.parent!) : null;
+    // Where somebody still works on what it reports, that goes on, and only the report opens again.
+    const whole = parent === null || isOpen(parent.status) ? this.#find(id) : parent;
+    if (!isOpen(whole.status)) this.#rebind(whole);
+    const { severity } = this.#find(whole.id);
+    const set = reopenedFrom({ severity }, this.#tickets.firing(whole.id).highest);
+    const by = whole.id === id ? 'reporter' : `reporter:${id}`;
+    const note = 'the citizen who reported it says that it is not fixed';
+    const change: Change = { atMs, by, action: 'reopened', to: 'open', note, set };
+    const opened = this.#writer.change(this.#find(whole.id), change, city);
+    const all = [...wrote, ...opened];
+    return [...all.filter((one) => one.id !== id), ...all.filter((one) => one.id === id)];
+  }
+
+  /** Returns a ticket where the citizen's words of this name are in its history already; null where they are not. */
+  saidIn(id: string, statement: string | null): Ticket | null {
+    const ticket = statement === null ? null : this.#tickets.get(id);
+    return ticket?.history.some((change) => change.statement === statement) ? ticket : null;
+  }
+
+  /** The department that works on what several citizens reported reads what each of them writes. */
+  #wrote(ticket: Ticket, statement: string | null): Ticket[] {
+    const named = statement === null ? {} : { statement };
+    const wrote = { atMs: this.#clock.now(), action: 'wrote', note: 'a citizen wrote', ...named } as const;
+    const city = this.#city();
+    const whole = ticket.relation === 'report' ? this.#tickets.get(ticket.parent!) : null;
+    const told = whole === null ? [] : this.#writer.change(whole, { ...wrote, by: `reporter:${ticket.id}` }, city);
+    return [...told, ...this.#writer.change(ticket, { ...wrote, by: 'reporter' }, city)];
+  }
+
+  #isReporter(id: string, hash: Uint8Array | null): boolean {
+    const known = this.#tickets.reporterHash(id);
+    return hash === null || (known !== null && sameBytes(known, hash));
+  }
+
+  /** Returns the ticket that opened for what a citizen wrote; null where none did. */
+  reportedAs(statement: string): Ticket | null {
+    return this.#tickets.findReported(statement);
+  }
+
+  /** Adds a silence, after checking that it is about departments that the actor may silence. */
+  silence(silence: Silence, actor: Actor): void {
+    requireReach(actor, 'silences.write', this.#silencedBy(silence));
+    this.silences.add(silence);
+  }
+
+  /** Ends a silence now; false where it had ended or is none. The actor must have been allowed to add it. */
+  endSilence(id: string, actor: Actor): boolean {
+    const silence = this.silences.get(id);
+    if (silence === null) return false;
+    requireReach(actor, 'silences.write', this.#silencedBy(silence));
+    return this.silences.end(id, this.#clock.now());
+  }
+
+  /** Returns the only departments whose alerts a silence can match; null: any. */
+  #silencedBy({ matchers: { department, service } }: Pick<Silence, 'matchers'>): readonly string[] | null {
+    if (department !== undefined) return department;
+    const { services } = this.#city();
+    return service?.map((id) => services.get(id)?.department ?? '') ?? null;
   }
 
   /** Moves what was promised in durations with the wall clock, so that it comes due after the same time. */
@@ -187,11 +291,11 @@ export class TicketService {
     if (byMs !== 0) this.#move(byMs);
   }
 
-  /** Whether anything is due: for a ticket, for alerts that wait, or a silence that ends soon. */
+  /** Whether anything is due: for a ticket, for alerts that wait, or to be announced of a silence. */
   isDue(nowMs: number, city: TicketCity): boolean {
     const next = this.#due.nextMs();
     if (next !== null && next <= nowMs) return true;
-    return this.silences.hasEnding(nowMs + WARNING_MS, nowMs) || this.incidents.hasReleases(nowMs, city);
+    return this.incidents.hasReleases(nowMs, city) || this.#news.isDue(nowMs, city);
   }
 
   /** Does the oldest thing that is due, once; null where nothing is due. */
@@ -199,13 +303,9 @@ export class TicketService {
     return doNextDue({ tickets: this.#tickets, due: this.#due, writer: this.#writer }, nowMs, city);
   }
 
-  /**
-   * Returns silences that end soon and were not announced yet, each once, with the alerts whose tickets they hold
-   * back.
-   */
-  endingSilences(nowMs: number): (Silence & { alerts: readonly { rule: string; group: string }[] })[] {
-    const ending = this.silences.takeEnding(nowMs + WARNING_MS, nowMs);
-    return ending.map((silence) => ({ ...silence, alerts: this.incidents.heldBy(silence) }));
+  /** Returns what happened to silences and was not announced yet, each once. */
+  silenceNews(nowMs: number, city: TicketCity): SilenceChange[] {
+    return this.#news.take(nowMs, city);
   }
 
   #find(id: string): Ticket {
@@ -235,22 +335,52 @@ export class TicketService {
     return this.#tickets.children(id).filter(({ relation }) => relation === 'part');
   }
 
+  /** Binds the alerts of a ticket that opens again, as they are now. A part opens only under an open whole. */
+  #rebind({ id, parent, relation }: Ticket): void {
+    const whole = relation === 'part' ? this.#tickets.get(parent!) : null;
+    if (whole !== null && !isOpen(whole.status)) throw refusal('whole-ended', `${whole.id} is ${whole.status}`);
+    if (!this.#tickets.rebind(id)) throw refusal('superseded', id);
+    for (const { rule, group } of this.#tickets.alertsOf(id)) {
+      const [now] = this.#firing([rule], group);
+      if (now === undefined) this.#tickets.endAlert(rule, group);
+      else this.#tickets.setAlert(rule, group, { state: 'firing', severity: now.severity as Severity });
+    }
+  }
+
   #requireNoOpenParts({ id }: Ticket): void {
     const open = this.#tickets.openParts(id);
     if (open.length > 0) throw refusal('parts-open', open.map((part) => `${part.id} (${part.department})`).join(', '));
   }
 
   #partOf(whole: Ticket, department: string, opened: Parameters<typeof newTicket>[1]): Ticket {
-    const { origin, title, titleZh, service, district, severity, location, address } = whole;
+    const { origin, title, titleZh, service, district, severity, location, address, statement, asset } = whole;
     const id = `${whole.id}-p${this.#partsOf(whole.id).length + 1}`;
     const of = { id, origin, title, titleZh, service, department, district, severity };
-    return { ...newTicket(of, opened), location, address, relation: 'part' };
+    return { ...newTicket(of, opened), location, address, statement, asset, relation: 'part' };
   }
 
-  #nearest({ service, location }: Pick<Request, 'service' | 'location'>, withinM: number): Ticket | null {
-    if (location === null) return null;
-    return nearestOf(this.#tickets.findWithin(service, boxAround(location, withinM)), location, withinM);
+  /** What is about the same asset is the same thing, and what is about another is not, however near. */
+  #nearest(
+    { service, location, asset }: Pick<Ticket, 'service' | 'location' | 'asset'>,
+    withinM: number,
+  ): Ticket | null {
+    const [same] = asset === null ? [] : this.#tickets.findAbout(service, asset).sort((a, b) => rank(a) - rank(b));
+    if (same !== undefined || location === null) return same ?? null;
+    const near = this.#tickets.findWithin(service, boxAround(location, withinM));
+    const possible = near.filter((ticket) => asset === null || ticket.asset === null);
+    return nearestOf(possible, location, withinM);
   }
+}
+
+/** An asset that the city does not have any more is none. */
+function assetOf(
+  { asset = null, location }: Pick<Request, 'asset' | 'location'>,
+  { asset: wanted }: Service,
+  { assets }: Pick<TicketCity, 'assets'>,
+): string | null {
+  if (asset !== null) return assets.has(asset) ? asset : null;
+  if (wanted === null || location === null) return null;
+  return nearestAsset(assets, wanted.kinds, location, wanted.withinM)?.id ?? null;
 }
 
 function serviceOf(id: string, { services }: Pick<TicketCity, 'services'>): Service {
@@ -258,6 +388,45 @@ function serviceOf(id: string, { services }: Pick<TicketCity, 'services'>): Serv
   if (service === undefined)
     throw new LamppostError('not-found', `there is no service "${id}"${suggest(id, services.keys())}`);
   return service;
+}
+
+/** Throws the refusal where a ticket may not be rated: by who is not its reporter, twice, or before it is closed. */
+export function checkRating(ticket: Ticket, isReporter: boolean): void {
+  if (!isReporter) throw refusal('not-the-reporter', ticket.id);
+  if (ticket.rating !== null) throw refusal('already-rated', ticket.rating.at);
+  checkAction('rate', { kind: 'reporter' }, ticket);
+}
+
+/** How often a citizen may write about one request in a day. */
+const MOST_WRITTEN = 20;
+
+/** Throws the refusal where somebody may not write about a ticket: not its reporter, or too often. */
+export function checkWriting(ticket: Ticket, isReporter: boolean, atMs: number): void {
+  if (!isReporter) throw refusal('not-the-reporter', ticket.id);
+  const since = isoOf(atMs - DAY_MS);
+  const written = ticket.history.filter(({ at, by, action }) => action === 'wrote' && by === 'reporter' && at > since);
+  if (written.length >= MOST_WRITTEN) throw refusal('too-often', `${MOST_WRITTEN} times in a day`);
+  checkAction('write', { kind: 'reporter' }, ticket);
+}
+
+/** Returns until when the reporter of a ticket may say that it is not fixed, epoch ms; null: it is not resolved. */
+export function notFixedUntil({ resolvedAt }: Ticket, service: Pick<Service, 'notFixedMs'> | undefined): number | null {
+  return resolvedAt === null ? null : Date.parse(resolvedAt) + (service?.notFixedMs ?? 0);
+}
+
+/** Throws the refusal where somebody may not say that it is not fixed: not its reporter, before it is, or too late. */
+export function checkNotFixed(
+  ticket: Ticket,
+  {
+    isReporter,
+    service,
+    atMs,
+  }: { isReporter: boolean; service: Pick<Service, 'notFixedMs'> | undefined; atMs: number },
+): void {
+  if (!isReporter) throw refusal('not-the-reporter', ticket.id);
+  checkAction('not-fixed', { kind: 'reporter' }, ticket);
+  const until = notFixedUntil(ticket, service);
+  if (until !== null && until < atMs) throw refusal('too-late', `it was over on ${isoOf(until)}`);
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -59,10 +59,24 @@ export interface SilenceStore {
   end(id: string, atMs: number): boolean;
   /** Returns the silences of an alert at a moment, oldest first. */
   of(labels: AlertLabels, atMs: number, calendarOf: CalendarOf): Silence[];
-  /** Whether `takeEnding` would return any. */
-  hasEnding(beforeMs: number, nowMs: number): boolean;
-  /** Returns the silences that end before a moment. Each is returned once. */
-  takeEnding(beforeMs: number, nowMs: number): Silence[];
+  /** Whether `takeCreated` or `takeEnded` would return any. */
+  hasNews(nowMs: number): boolean;
+  /** Returns the silences that were created, and those that have ended, since the last call. */
+  takeCreated(): Silence[];
+  takeEnded(nowMs: number): Silence[];
+  /** Returns the end that the last warning was about, epoch ms; 0 where there was none. */
+  warnedOf(id: string): number;
+  warn(id: string, endMs: number): void;
+}
+
+/**
+ * Returns when a silence that is active stops being so: at its end, or when its calendar goes off; null where it is not
+ * active.
+ */
+export function silenceEndMs(silence: Silence, atMs: number, calendarOf: CalendarOf): number | null {
+  if (silenceState(silence, atMs, calendarOf) !== 'active') return null;
+  const endMs = Date.parse(silence.endsAt);
+  return silence.calendar === null ? endMs : Math.min(endMs, calendarOf(silence.calendar)!.nextChange(atMs));
 }
 
 const ENDED_KEPT = 1_000;
@@ -79,10 +93,17 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
   const list = db.prepare('select * from silences where n < ?1 and (?2 or ends_ms > ?3) order by n desc limit ?4');
   const end = db.prepare('update silences set ends_ms = max(starts_ms, ?2) where id = ?1 and ends_ms > ?2');
   const current = db.prepare('select * from silences where ends_ms > ?1 and starts_ms <= ?1 order by n');
-  const ending = db.prepare(
-    'select * from silences where warned = 0 and ends_ms <= ?1 and ends_ms > ?2 order by ends_ms, n',
+  const created = db.prepare('select * from silences where announced = 0 order by n');
+  const ended = db.prepare(
+    'select * from silences where announced = 1 and (ends_ms <= ? or ends_ms <= starts_ms) order by ends_ms, n',
   );
-  const warn = db.prepare('update silences set warned = 1 where id = ?');
+  const announce = db.prepare('update silences set announced = announced + 1 where id = ?');
+  const warned = db.prepare('select warned_ms as ms from silences where id = ?');
+  const warn = db.prepare('update silences set warned_ms = ?2 where id = ?1');
+  const announced = (rows: readonly Readonly<Record<string, SQLOutputValue>>[]) => {
+    for (const { id } of rows) announce.run(String(id));
+    return rows.map(silenceOf);
+  };
   return {
     add({ id, matchers, startsAt, endsAt, calendar, comment, author, createdAt }) {
       const times = [Date.parse(startsAt), Date.parse(endsAt)];
@@ -105,12 +126,11 @@ export function createSilenceStore(db: DatabaseSync): SilenceStore {
       const fits = (silence: Silence) => matches(silence.matchers, labels);
       return silences.filter((one) => fits(one) && silenceState(one, atMs, calendarOf) === 'active');
     },
-    hasEnding: (beforeMs, nowMs) => ending.get(beforeMs, nowMs) !== undefined,
-    takeEnding(beforeMs, nowMs) {
-      const silences = ending.all(beforeMs, nowMs).map(silenceOf);
-      for (const { id } of silences) warn.run(id);
-      return silences;
-    },
+    hasNews: (nowMs) => created.get() !== undefined || ended.get(nowMs) !== undefined,
+    takeCreated: () => announced(created.all()),
+    takeEnded: (nowMs) => announced(ended.all(nowMs)),
+    warnedOf: (id) => Number(warned.get(id)?.ms ?? 0),
+    warn: (id, endMs) => void warn.run(id, endMs),
   };
 }
 

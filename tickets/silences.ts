@@ -20,8 +20,8 @@ export interface Silences<Caller> {
   list(query: { readonly limit: number; readonly after: string | null; readonly ended: boolean }): Page<ShownSilence>;
   get(id: string): ShownSilence | null;
   /**
-   * Stores a new silence. Throws `invalid`, with a suggestion, for a name that the city does not have: it would
-   * silence nothing.
+   * Stores a new silence. Throws `invalid` where it would end in the past, a matcher is empty (it would match all), or,
+   * with a suggestion, a name is not one of the city: it would silence nothing.
    */
   add(silence: WantedSilence, caller: Caller): Promise<ShownSilence>;
   /** Ends it now; false where it had ended. */
@@ -58,6 +58,7 @@ export function createSilences<Caller>(parts: Parts<Caller>): Silences<Caller> {
       return silence === null ? null : shown(silence);
     },
     async add(wanted, caller) {
+      checkEnd(wanted, clock.now());
       checkNames(wanted, parts);
       return shown(await write.add(wanted, caller));
     },
@@ -76,6 +77,11 @@ function labelsNow(ticket: Ticket, deviceOf: (id: string) => Device | null): Ale
   const device = deviceOf(group);
   const { profile = null, tags = {} } = device ?? {};
   return { rule, group, severity, service, department, district, device: device?.id ?? null, profile, tags };
+}
+
+function checkEnd({ endsAt }: WantedSilence, nowMs: number): void {
+  if (Date.parse(endsAt) > nowMs) return;
+  throw new LamppostError('invalid', `endsAt: ${endsAt} is in the past; a silence ends in the future`);
 }
 
 function checkNames(

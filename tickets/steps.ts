@@ -10,9 +10,10 @@ const moved = (column: string) => `case when ${column} is not null then strftime
 const MOVES = [
   'update ticket_due set at_ms = at_ms + ?1',
   'update ticket_waits set since_ms = since_ms + ?1, due_ms = due_ms + ?1',
+  'update ticket_openings set since_ms = since_ms + ?1',
   `update tickets set due_at = ${moved('due_at')}, acknowledge_by = ${moved('acknowledge_by')},
      offer_until = ${moved('offer_until')} where status not in ('resolved', 'closed')`,
-  'update silences set starts_ms = starts_ms + ?1, ends_ms = ends_ms + ?1 where lasts = 1',
+  'update silences set starts_ms = starts_ms + ?1, ends_ms = ends_ms + ?1, warned_ms = warned_ms + iif(warned_ms = ends_ms, ?1, 0) where lasts = 1',
 ];
 
 /** Returns a function that moves what was promised in durations by some ms. The caller holds the transaction. */

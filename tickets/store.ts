@@ -1,6 +1,6 @@
-import type { DatabaseSync } from 'node:sqlite';
-import type { Box, Ticket, TicketAlert } from '../domain/index.ts';
-
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import type { Box, Severity, Ticket, TicketAlert } from '../domain/index.ts';
+import { higherSeverity } from './lifecycle.ts';
 import { movingValues, openingValues, SELECT_TICKETS, ticketOf } from './row.ts';
 
 /** Stored fields of a ticket that the ticket itself does not show. */
@@ -9,12 +9,17 @@ export interface TicketExtras {
   readonly gatherKey?: string | null;
   /** SHA-256 of the reporter's token. */
   readonly reporterHash?: Uint8Array | null;
-  /** A photo: a path of this server, or an address elsewhere. */
-  readonly mediaUrl?: string | null;
-  /** Id of its address in the city's own list of addresses (Open311 `address_id`). */
-  readonly addressId?: string | null;
-  /** The responses to the service's questions, by code. */
-  readonly attributes?: Readonly<Record<string, string | readonly string[]>>;
+  /** Whether its citizen reported something that no sensor measures. */
+  readonly unmeasured?: boolean;
+  /** Its time to resolve, ms of working time; absent: that of its service. */
+  readonly resolveMs?: number;
+}
+
+/** The alerts of a ticket that fire. */
+export interface Firing {
+  readonly count: number;
+  /** Null where none does. */
+  readonly highest: Severity | null;
 }
 
 /** An alert that joins a ticket. `noted`: whether the ticket's history names it already. */
@@ -31,6 +36,10 @@ export interface TicketStore {
   findLast(rule: string, group: string): Ticket | null;
   /** Returns the open tickets of a service in a box, without parts and reports of others. */
   findWithin(service: string, box: Box): Ticket[];
+  /** Returns the open tickets of a service about an asset, without parts and reports of others. */
+  findAbout(service: string, asset: string): Ticket[];
+  /** Reports whether an open report of a ticket says something that no sensor measures. */
+  hasUnmeasured(id: string): boolean;
   /** Returns the open parts of a ticket. */
   openParts(id: string): Ticket[];
   /** Returns the parts and reports of a ticket. */
@@ -42,12 +51,22 @@ export interface TicketStore {
    * one.
    */
   update(ticket: Ticket): void;
-  /** Adds an alert to an open ticket. Throws (unique index) where another open ticket has the alert. */
+  /** Adds an alert to an open ticket: it no longer counts in one before. Throws (unique index) where another open ticket has the alert. */
   attach(ticket: string, alert: JoiningAlert): void;
-  /** Stores the state and severity of an alert of an open ticket. */
+  /** Stores the state and severity of an alert of an open ticket; it counts in no other. */
   setAlert(rule: string, group: string, now: Pick<TicketAlert, 'state' | 'severity'>): void;
-  /** Returns the number of firing alerts of a ticket. */
-  firing(ticket: string): number;
+  /** Stores that an alert has ended, also in tickets that ended before it. */
+  endAlert(rule: string, group: string): void;
+  /** Returns the alerts of a ticket that fire, without one of them. */
+  firing(ticket: string, except?: Pick<TicketAlert, 'rule' | 'group'>): Firing;
+  /** Reports whether an alert of a ticket fires. */
+  fires(ticket: string, alert: Pick<TicketAlert, 'rule' | 'group'>): boolean;
+  /** Returns the alerts of a ticket that fire, oldest first. */
+  firingAlerts(ticket: string): Pick<TicketAlert, 'rule' | 'group'>[];
+  /** Returns all alerts of a ticket, oldest first. */
+  alertsOf(ticket: string): Pick<TicketAlert, 'rule' | 'group'>[];
+  /** Returns the time to resolve that the ticket opened with, ms; null: that of its service. */
+  resolveMs(ticket: string): number | null;
   /** Returns the groups of joined alerts that the history does not name yet. Each is returned once. */
   takeJoined(ticket: string): string[];
   /** Releases the alerts of a ticket that ends, so that they can have another one. */
@@ -57,6 +76,8 @@ export interface TicketStore {
    */
   rebind(ticket: string): boolean;
   reporterHash(ticket: string): Uint8Array | null;
+  /** Returns the ticket that opened for what a citizen wrote; null where none did. */
+  findReported(statement: string): Ticket | null;
 }
 
 /** Returns the store of a file that has `TICKET_SCHEMA`. */
@@ -73,17 +94,37 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
   const within = db.prepare(`
     ${SELECT_TICKETS} where service = ?1 and parent is null and status not in ('resolved', 'closed')
       and lat between ?2 and ?3 and (?4 is null or lon between ?4 and ?5) order by n`);
+  const about = db.prepare(`
+    ${SELECT_TICKETS} where asset = ? and service = ? and parent is null and status not in ('resolved', 'closed')
+    order by n`);
+  const unmeasured = db.prepare(`
+    select 1 from tickets where parent = ? and relation = 'report' and unmeasured = 1
+      and status not in ('resolved', 'closed') limit 1`);
   const parts = db.prepare(`
     ${SELECT_TICKETS} where parent = ? and relation = 'part' and status not in ('resolved', 'closed') order by n`);
   const stored = db.prepare('select version from tickets where id = ?');
   const addChange = db.prepare(`
-    insert into ticket_changes (ticket, ordinal, at, "by", action, "from", "to", note) values (?, ?, ?, ?, ?, ?, ?, ?)`);
+    insert into ticket_changes (ticket, ordinal, at, "by", action, "from", "to", note, statement)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const attach = db.prepare(`
     insert into ticket_alerts (ticket, ordinal, rule, "group", state, severity, since, attached, told)
     values (?1, (select coalesce(max(ordinal) + 1, 0) from ticket_alerts where ticket = ?1), ?2, ?3, ?4, ?5, ?6, 1, ?7)`);
   const setAlert = db.prepare(`
     update ticket_alerts set state = ?, severity = ? where rule = ? and "group" = ? and attached = 1`);
-  const firing = db.prepare("select count(*) as n from ticket_alerts where ticket = ? and state = 'firing'");
+  const endAlert = db.prepare(
+    `update ticket_alerts set state = 'resolved' where rule = ? and "group" = ? and state = 'firing'`,
+  );
+  const firing = db.prepare(`
+    select severity, count(*) as n from ticket_alerts
+    where ticket = ? and state = 'firing' and (rule <> ? or "group" <> ?) group by severity`);
+  const firingAlerts = db.prepare(
+    `select rule, "group" from ticket_alerts where ticket = ? and state = 'firing' order by ordinal`,
+  );
+  const alertsOf = db.prepare('select rule, "group" from ticket_alerts where ticket = ? order by ordinal');
+  const fires = db.prepare(
+    `select 1 from ticket_alerts where ticket = ? and rule = ? and "group" = ? and state = 'firing' limit 1`,
+  );
+  const resolveMs = db.prepare('select resolve_ms as ms from tickets where id = ?');
   const unnoted = db.prepare('select "group" from ticket_alerts where ticket = ? and told = 0 order by ordinal');
   const note = db.prepare('update ticket_alerts set told = 1 where ticket = ? and told = 0');
   const release = db.prepare('update ticket_alerts set attached = 0 where ticket = ? and attached = 1');
@@ -97,11 +138,12 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
       and other.status not in ('resolved', 'closed')
     limit 1`);
   const rebind = db.prepare('update ticket_alerts set attached = 1 where ticket = ?');
+  const reported = db.prepare(`${SELECT_TICKETS} where statement = ? and relation is not 'part'`);
   const hash = db.prepare('select reporter_hash as hash from tickets where id = ?');
 
   function addChanges(ticket: Ticket, first: number): void {
-    for (const [i, { at, by, action, from, to, note }] of ticket.history.slice(first).entries()) {
-      addChange.run(ticket.id, first + i, at, by, action, from, to, note);
+    for (const [i, { at, by, action, from, to, note, statement = null }] of ticket.history.slice(first).entries()) {
+      addChange.run(ticket.id, first + i, at, by, action, from, to, note, statement);
     }
   }
   const one = (row: ReturnType<typeof byId.get>) => (row === undefined ? null : ticketOf(row));
@@ -111,19 +153,20 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
     findOpen: (rule, group) => one(open.get(rule, group)),
     findGathering: (key) => one(gathering.get(key)),
     findLast: (rule, group) => one(last.get(rule, group)),
+    findAbout: (service, asset) => about.all(asset, service).map(ticketOf),
+    hasUnmeasured: (id) => unmeasured.get(id) !== undefined,
     openParts: (id) => parts.all(id).map(ticketOf),
     children: (id) => children.all(id).map(ticketOf),
     findWithin: (service, { lat, lon }) =>
       within.all(service, ...lat, lon?.[0] ?? null, lon?.[1] ?? null).map(ticketOf),
     insert(ticket, extras = {}) {
-      const { gatherKey = null, reporterHash = null, mediaUrl = null, addressId = null, attributes = {} } = extras;
+      const { gatherKey = null, reporterHash = null, resolveMs = null, unmeasured = false } = extras;
       const values = [
         ...openingValues(ticket),
         ['gather_key', gatherKey] as const,
         ['reporter_hash', reporterHash] as const,
-        ['media_url', mediaUrl] as const,
-        ['address_id', addressId] as const,
-        ['attributes', JSON.stringify(attributes)] as const,
+        ['resolve_ms', resolveMs] as const,
+        ['unmeasured', unmeasured ? 1 : 0] as const,
       ];
       const places = values.map(() => '?').join(', ');
       const sql = `insert into tickets (${values.map(([column]) => column).join(', ')}) values (${places})`;
@@ -138,10 +181,23 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
       addChanges(ticket, before);
     },
     attach(ticket, { rule, group, state, severity, since, noted }) {
+      endAlert.run(rule, group);
       attach.run(ticket, rule, group, state, severity, since, noted ? 1 : 0);
     },
-    setAlert: (rule, group, { state, severity }) => void setAlert.run(state, severity, rule, group),
-    firing: (ticket) => Number(firing.get(ticket)?.n),
+    setAlert(rule, group, { state, severity }) {
+      endAlert.run(rule, group);
+      setAlert.run(state, severity, rule, group);
+    },
+    endAlert: (rule, group) => void endAlert.run(rule, group),
+    firing(ticket, { rule, group } = { rule: '', group: '' }) {
+      const rows = firing.all(ticket, rule, group) as unknown as { severity: Severity; n: number }[];
+      const highest = rows.map(({ severity }) => severity).reduce(higherOrNull, null);
+      return { count: rows.reduce((sum, { n }) => sum + n, 0), highest };
+    },
+    fires: (ticket, { rule, group }) => fires.get(ticket, rule, group) !== undefined,
+    firingAlerts: (ticket) => firingAlerts.all(ticket).map(namesOf),
+    alertsOf: (ticket) => alertsOf.all(ticket).map(namesOf),
+    resolveMs: (ticket) => (resolveMs.get(ticket)?.ms as number | null | undefined) ?? null,
     takeJoined(ticket) {
       const groups = unnoted.all(ticket).map(({ group }) => String(group));
       if (groups.length > 0) note.run(ticket);
@@ -153,6 +209,15 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
       rebind.run(ticket);
       return true;
     },
+    findReported: (statement) => one(reported.get(statement)),
     reporterHash: (ticket) => (hash.get(ticket)?.hash as Uint8Array | null | undefined) ?? null,
   };
+}
+
+function higherOrNull(a: Severity | null, b: Severity): Severity {
+  return a === null ? b : higherSeverity(a, b);
+}
+
+function namesOf({ rule, group }: Readonly<Record<string, SQLOutputValue>>): Pick<TicketAlert, 'rule' | 'group'> {
+  return { rule: String(rule), group: String(group) };
 }

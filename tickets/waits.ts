@@ -45,6 +45,10 @@ export interface WaitStore {
   causes(): readonly { readonly reason: WaitReason; readonly cause: string }[];
   /** Returns all that wait for a cause, oldest first. */
   of(reason: WaitReason, cause: string): Wait[];
+  /** Returns the silences that hold alerts which were not announced yet. */
+  silencesToAnnounce(): string[];
+  /** Returns the alerts that a silence holds and that were not announced, oldest first, and marks them. */
+  takeMatched(silence: string): Wait[];
   /** Returns any one of them; null where none waits. In a storm there are thousands, and this runs each second. */
   any(reason: WaitReason, cause: string): Wait | null;
 }
@@ -63,6 +67,12 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
     "select distinct reason, cause from ticket_waits where reason <> 'gathering' order by 1, 2",
   );
   const of = db.prepare('select * from ticket_waits where reason = ? and cause = ? order by since_ms, rule, "group"');
+  const unannounced = "reason = 'silenced' and announced = 0";
+  const toAnnounce = db.prepare(`select distinct cause from ticket_waits where ${unannounced} order by cause`);
+  const matched = db.prepare(
+    `select * from ticket_waits where ${unannounced} and cause = ? order by since_ms, rule, "group"`,
+  );
+  const announce = db.prepare(`update ticket_waits set announced = 1 where ${unannounced} and cause = ?`);
   const any = db.prepare('select * from ticket_waits where reason = ? and cause = ? limit 1');
   const raise = db.prepare(`
     update ticket_waits set opening = json_set(opening, '$.transition.severity', ?1) , labels = json_set(labels, '$.severity', ?1)
@@ -81,6 +91,12 @@ export function createWaitStore(db: DatabaseSync): WaitStore {
     gathered: (nowMs) => gathered.all(nowMs).map(({ cause }) => String(cause)),
     causes: () => causes.all() as unknown as { reason: WaitReason; cause: string }[],
     of: (reason, cause) => of.all(reason, cause).map(waitOf),
+    silencesToAnnounce: () => toAnnounce.all().map(({ cause }) => String(cause)),
+    takeMatched(silence) {
+      const waits = matched.all(silence).map(waitOf);
+      announce.run(silence);
+      return waits;
+    },
     any(reason, cause) {
       const row = any.get(reason, cause);
       return row === undefined ? null : waitOf(row);
@@ -125,7 +141,7 @@ export interface WaitingReader {
   /** Returns a page, oldest first. Throws `invalid` on a bad `after`. */
   list(query: {
     readonly reason?: WaitReason;
-    readonly seenBy: string | null;
+    readonly seenBy: readonly string[] | null;
     readonly limit: number;
     readonly after: string | null;
   }): Page<WaitingTicket>;
@@ -136,13 +152,13 @@ export interface WaitingReader {
 export function createWaitingReader(db: DatabaseSync): WaitingReader {
   const list = db.prepare(`
     select * from ticket_waits
-    where (?1 is null or reason = ?1) and (?2 is null or labels ->> 'department' = ?2)
+    where (?1 is null or reason = ?1) and (?2 is null or labels ->> 'department' in (select value from json_each(?2)))
     order by since_ms, rule, "group" limit ?3 offset ?4`);
   const one = db.prepare('select * from ticket_waits where rule = ? and "group" = ?');
   return {
     list({ reason, seenBy, limit, after }) {
       const offset = positionOf(after, 0);
-      const rows = list.all(reason ?? null, seenBy, limit + 1, offset);
+      const rows = list.all(reason ?? null, seenBy && JSON.stringify(seenBy), limit + 1, offset);
       const items = rows.slice(0, limit).map((row) => shown(waitOf(row)));
       return { items, next: rows.length > limit ? String(offset + limit) : null };
     },

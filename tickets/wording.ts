@@ -16,6 +16,8 @@ export interface TitleFacts {
   readonly device: { readonly id: string; readonly name?: string };
   readonly district: string;
   readonly value: number | null;
+  /** The name of the value, where it is that of a state. */
+  readonly state?: string | undefined;
 }
 
 /** An alert's title in both languages. */
@@ -39,6 +41,7 @@ export function titlesOf(context: TitleContext): Titles {
   const factsIn = (language: keyof LocalText): TitleFacts => ({
     ...placeOf(subject, transition.group, city, language),
     value: transition.value,
+    state: transition.evidence.window.state,
   });
   return { title: renderTitle(rule.title, factsIn('en')), titleZh: renderTitle(rule.titleZh, factsIn('zh')) };
 }
@@ -75,12 +78,12 @@ function placeOf(
  * Fills in `{{device.name}}` (else its id), `{{device.id}}`, `{{district}}` and `{{value}}`; all else stays as it is.
  */
 export function renderTitle(template: string, facts: TitleFacts): string {
-  const { device, district, value } = facts;
+  const { device, district, value, state } = facts;
   const texts: Readonly<Record<string, string>> = {
     'device.name': device.name ?? device.id,
     'device.id': device.id,
     district,
-    value: renderValue(value),
+    value: state ?? renderValue(value),
   };
   return template.replace(/\{\{\s*(device\.name|device\.id|district|value)\s*\}\}/g, (_, name: string) => texts[name]!);
 }
@@ -113,6 +116,11 @@ export function describe({ value, evidence }: Pick<Transition, 'value' | 'eviden
   const shown = renderValue(value);
   if (window.fn === 'limit') return `${shown} groups would fire (at most ${limitOf(window)})`;
   if (window.fn === 'quorum') return `${shown} devices match (alert from ${limitOf(window)})`;
+  const { state, states } = window;
+  if (states !== undefined) {
+    const limit = `${window.op === 'is' ? '' : 'not '}${states.join(' or ')}`;
+    return `${subjectOf(window)} is ${state ?? shown} (alert where it is ${limit})`;
+  }
   return `${subjectOf(window)} is ${shown} (alert ${window.op} ${limitOf(window)})`;
 }
 

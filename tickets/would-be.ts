@@ -14,7 +14,11 @@ import { calendarOf } from './deadlines.ts';
 import { ALONE, decideTicket } from './decide.ts';
 import { titlesOf } from './wording.ts';
 
-const NOTHING_OPEN = { ...ALONE, open: null, waits: false, othersFire: () => false, partsOpen: () => false } as const;
+const never = () => false;
+const NOTHING_OPEN = {
+  ...{ ...ALONE, open: null, waits: false },
+  ...{ othersFire: never, partsOpen: never, reportedOtherwise: never },
+} as const;
 
 /** The parts of the city that the tickets of a backtest depend on. */
 export type BacktestCity = Pick<City, 'name' | 'services' | 'districts' | 'calendars'>;

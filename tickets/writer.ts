@@ -1,10 +1,10 @@
 import { addWorkingTime, type City, isoOf, type Service, type Ticket, type TicketAlert } from '../domain/index.ts';
-import { calendarOf, type DueStore, deadlinesOf } from './deadlines.ts';
+import { calendarOf, type DueStore, deadlinesOf, remindersOf } from './deadlines.ts';
 import { type Change, changed, isOpen } from './lifecycle.ts';
 import type { TicketExtras, TicketStore } from './store.ts';
 
 /** The parts of the city that tickets depend on. */
-export type TicketCity = Pick<City, 'services' | 'departments' | 'districts' | 'calendars' | 'inhibitions'>;
+export type TicketCity = Pick<City, 'services' | 'departments' | 'districts' | 'calendars' | 'inhibitions' | 'assets'>;
 
 /** A ticket that is about to open, before its service sets deadlines and offers. */
 export interface NewTicket {
@@ -37,7 +37,7 @@ export class TicketWriter {
 
   /** Stores a new ticket under the policy of its service. */
   open({ ticket, atMs, resolveMs, alerts, extras }: NewTicket, service: Service, city: TicketCity): Ticket[] {
-    this.#tickets.insert(this.#timed(ticket, service, resolveMs, { atMs, city }), extras);
+    this.#tickets.insert(this.#timed(ticket, service, resolveMs, { atMs, city }), { ...extras, resolveMs });
     for (const alert of alerts) this.#tickets.attach(ticket.id, { ...alert, noted: true });
     const opened = this.#tickets.get(ticket.id)!;
     return [opened, ...(ticket.relation === null ? this.offer(opened, 0, { atMs, city }) : [])];
@@ -46,15 +46,21 @@ export class TicketWriter {
   change(before: Ticket, wanted: Change, city: TicketCity): Ticket[] {
     let after = changed(before, wanted);
     // A change of an alert can be applied later than it happened: deadlines run from the time in the history.
-    const atMs = Date.parse(after.updatedAt);
+    const moment = { atMs: Date.parse(after.updatedAt), city };
     const due = this.#due;
-    if (isOpen(after.status) && !isOpen(before.status)) after = this.#reopened(after, { atMs, city });
-    if (!isOpen(after.status) && isOpen(before.status)) this.#end(after, { atMs, city });
+    if (isOpen(after.status) && !isOpen(before.status)) after = this.#reopened(after, moment);
+    if (!isOpen(after.status) && isOpen(before.status)) this.#end(after, wanted, moment);
+    if (wanted.action === 'handed-over' && after.status === 'open') after = this.#acknowledgeAgain(after, moment);
     if (after.status !== 'open') due.remove(after.id, { on: 'acknowledge' });
-    if (after.status === 'closed') due.remove(after.id);
+    if (after.status === 'closed') due.removeAllBut(after.id, 'recheck');
     if (after.offer === null) due.remove(after.id, { kind: 'offer' });
     this.#tickets.update(after);
-    return [...this.#changeReports(before, after, wanted, city), after];
+    return [
+      ...this.#changeReports(before, after, wanted, city),
+      ...(wanted.action === 'handed-over' ? this.#handOver(before, after, wanted, city) : []),
+      ...(after.relation === 'part' ? this.#noteInWhole(before, after, wanted, city) : []),
+      after,
+    ];
   }
 
   /** Offers a ticket to the n-th party of its service; after the last party, returns nothing: the department has it. */
@@ -70,34 +76,102 @@ export class TicketWriter {
     return this.change(ticket, offered, city);
   }
 
+  /** Stores that the severity of a ticket does not fall until somebody confirms that its cause is over. */
+  keepSeverity(ticket: Ticket): void {
+    this.#tickets.update({ ...ticket, leastSeverity: ticket.severity });
+  }
+
   /** Returns the ticket with deadlines from a moment on, and stores what comes due for them. */
   #timed(ticket: Ticket, service: Service, resolveMs: number, { atMs, city }: Moment): Ticket {
     const calendar = calendarOf(service.calendar, city);
     const { acknowledgeByMs, dueMs, due } = deadlinesOf(service, { calendar, fromMs: atMs, resolveMs });
     this.#due.remove(ticket.id);
     // The work on the reported ticket serves this one too: nobody is warned twice.
-    if (ticket.relation !== 'report') this.#due.add(ticket.id, due);
+    if (ticket.relation !== 'report') this.#due.add(ticket.id, [...due, ...remindersOf(service, calendar, atMs)]);
     return { ...ticket, acknowledgeBy: isoOf(acknowledgeByMs), dueAt: isoOf(dueMs) };
   }
 
   #reopened(ticket: Ticket, moment: Moment): Ticket {
     const service = moment.city.services.get(ticket.service);
     const again = { ...ticket, reopened: ticket.reopened + 1 };
-    return service === undefined ? again : this.#timed(again, service, service.deadlineMs, moment);
+    if (service === undefined) return again;
+    return this.#timed(again, service, this.#tickets.resolveMs(ticket.id) ?? service.deadlineMs, moment);
   }
 
-  #end(ticket: Ticket, { atMs, city }: Moment): void {
+  /** The new department has the service's time to acknowledge; the time to resolve goes on. */
+  #acknowledgeAgain(ticket: Ticket, { atMs, city }: Moment): Ticket {
+    const service = city.services.get(ticket.service);
+    if (service === undefined) return ticket;
+    const calendar = calendarOf(service.calendar, city);
+    const { acknowledgeByMs, due } = deadlinesOf(service, { calendar, fromMs: atMs, resolveMs: 0 });
+    this.#due.remove(ticket.id, { on: 'acknowledge' });
+    if (ticket.relation !== 'report')
+      this.#due.add(
+        ticket.id,
+        due.filter(({ on }) => on === 'acknowledge'),
+      );
+    return { ...ticket, acknowledgeBy: isoOf(acknowledgeByMs) };
+  }
+
+  #end(ticket: Ticket, { action, by }: Change, { atMs, city }: Moment): void {
+    const service = city.services.get(ticket.service);
     this.#due.remove(ticket.id);
+    const byHand = action === 'resolved' && !by.startsWith('rule:');
+    if (byHand && this.#tickets.firing(ticket.id).count > 0) this.#later(ticket, 'recheck', service?.recheckMs, atMs);
     this.#tickets.release(ticket.id);
-    const closeMs = city.services.get(ticket.service)?.closeMs ?? null;
-    if (closeMs !== null) this.#due.add(ticket.id, [{ kind: 'close', n: 0, atMs: atMs + closeMs, on: null, to: null }]);
+    this.#later(ticket, 'close', service?.closeMs, atMs);
   }
 
-  /** Reports of the same end, and open again, with their ticket. */
-  #changeReports(before: Ticket, after: Ticket, { atMs, by, action }: Change, city: TicketCity): Ticket[] {
+  #later({ id }: Ticket, kind: 'recheck' | 'close', ms: number | null | undefined, atMs: number): void {
+    if (typeof ms === 'number') this.#due.add(id, [{ kind, n: 0, atMs: atMs + ms, on: null, to: null }]);
+  }
+
+  /** Reports of the same go to the other department with their ticket; departments that have a part hear of it. */
+  #handOver(before: Ticket, after: Ticket, { atMs, by }: Change, city: TicketCity): Ticket[] {
+    const { department, formerDepartments } = after;
+    const to = `from ${before.department} to ${department}`;
+    return this.#tickets.children(after.id).flatMap((child) => {
+      if (child.relation === 'part') {
+        const note = `${after.id} was handed over ${to}`;
+        return isOpen(child.status) ? this.change(child, { atMs, by, action: 'updated', note }, city) : [];
+      }
+      const set = { department, formerDepartments, party: null, assignee: null, offer: null };
+      const status = isOpen(child.status) ? 'open' : child.status;
+      return this.change(
+        child,
+        { atMs, by, action: 'handed-over', to: status, note: `${to} with ${after.id}`, set },
+        city,
+      );
+    });
+  }
+
+  /** The whole's department hears when a part ends or opens again; with the last part the whole may end. */
+  #noteInWhole(before: Ticket, after: Ticket, wanted: Change, city: TicketCity): Ticket[] {
+    const { atMs, by, action } = wanted;
+    const whole = this.#tickets.get(after.parent!);
+    // The citizens who reported the whole get the replies of all who work on it.
+    if (action === 'replied' && whole !== null)
+      return this.change(whole, { atMs, by, action, note: wanted.note }, city);
+    if (isOpen(before.status) === isOpen(after.status) || whole === null || !isOpen(whole.status)) return [];
+    const part = `${after.id} (${after.department})`;
+    const left = this.#tickets.openParts(whole.id).length;
+    const told = (note: string): Change => ({ atMs, by: 'clock', action: 'updated', note });
+    if (isOpen(after.status)) return this.change(whole, told(`the part ${part} is open again`), city);
+    if (left > 0) return this.change(whole, told(`the part ${part} is done, ${left} more to go`), city);
+    const ended = whole.alertCount > 0 && this.#tickets.firing(whole.id).count === 0;
+    const auto = city.services.get(whole.service)?.resolution === 'auto';
+    if (!ended || !auto || this.#tickets.hasUnmeasured(whole.id))
+      return this.change(whole, told(`the part ${part} is done, it was the last one`), city);
+    const note = `the part ${part} was the last one, and the alerts have ended`;
+    return this.change(whole, { atMs, by: 'clock', action: 'resolved', to: 'resolved', note }, city);
+  }
+
+  /** Reports of the same end, and open again, with their ticket; their reporters get the department's replies. */
+  #changeReports(before: Ticket, after: Ticket, { atMs, by, action, note }: Change, city: TicketCity): Ticket[] {
     const moved = after.status !== before.status && !(isOpen(after.status) && isOpen(before.status));
-    if (!moved) return [];
+    if (!moved && action !== 'replied') return [];
     const reports = this.#tickets.children(after.id).filter(({ relation }) => relation === 'report');
+    if (!moved) return reports.flatMap((report) => this.change(report, { atMs, by, action, note }, city));
     const along: Change = { atMs, by, action, to: after.status, note: `with ${after.id}` };
     return reports.flatMap((report) => (report.status === after.status ? [] : this.change(report, along, city)));
   }

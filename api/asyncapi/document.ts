@@ -1,22 +1,25 @@
 import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/index.ts';
 import { componentsOf, EVENT_SCHEMAS, eventName, NAMED_SCHEMAS } from '../../events/index.ts';
+import packaged from '../../package.json' with { type: 'json' };
 import { CHANNELS, type Channel } from './channels.ts';
 import { MESSAGES, type Message, PAYLOADS } from './messages.ts';
 
-const PARAMETERS: Readonly<Record<string, string>> = {
-  device: 'Id of a device',
-  application: 'Id of an application of the network server',
-  devEui: 'DevEUI of a device, 16 hex digits',
-  name: 'Name of a device at the network server',
-  district: 'Id of a district',
-  rule: 'Id of a rule',
-  group: 'Id of a device or district, or `city`; `~limit` and `~fault` concern the rule itself',
-  department: 'Id of a department, contractor or group',
-  ticket: 'Id of a ticket',
-  silence: 'Id of a silence',
-  key: 'Id of the key or device that owns the session',
-  source: 'An IPv4 address, or the /64 of an IPv6 address as `2001:db8:0:1::-64`',
+/** What a parameter of a topic is, and an example. */
+const PARAMETERS: Readonly<Record<string, readonly [words: string, example: string]>> = {
+  device: ['Id of a device', 'bin-0017'],
+  application: ['Id of an application of the network server', 'parking'],
+  devEui: ['DevEUI of a device, 16 hex digits', '70b3d57ed0041abc'],
+  name: ['Name of a device at the network server', 'space-12'],
+  district: ['Id of a district', 'old-town'],
+  rule: ['Id of a rule', 'bin-nearly-full'],
+  group: ['Id of a device or district, or `city`; `~limit` and `~fault` concern the rule itself', 'bin-0017'],
+  department: ['Id of a department, contractor or group', 'waste'],
+  ticket: ['Id of a ticket', 't-2000-0'],
+  silence: ['Id of a silence', 's-17'],
+  command: ['Id of a command', 'c-17'],
+  key: ['Id of the key or device that owns the session', 'control-room'],
+  source: ['An IPv4 address, or the /64 of an IPv6 address as `2001:db8:0:1::-64`', '192.0.2.1'],
 };
 
 const MQTT = { protocol: 'mqtt', protocolVersion: '3.1.1', security: [{ $ref: '#/components/securitySchemes/user' }] };
@@ -42,7 +45,7 @@ export const ASYNCAPI = {
   asyncapi: '3.0.0',
   info: {
     title: 'Lamppost',
-    version: '0.1.0',
+    version: packaged.version,
     description:
       "The backend of a city's sensors: what goes over MQTT. Lamppost subscribes to `receive` channels and publishes to `send` channels.",
   },
@@ -75,18 +78,31 @@ function channelOf({ address, summary, who, messages }: Channel) {
     address,
     summary,
     description: `Who: ${who}.`,
-    parameters: Object.fromEntries(names.map((name) => [name, { description: PARAMETERS[name]! }])),
+    parameters: Object.fromEntries(names.map((name) => [name, parameterOf(name)])),
     messages: Object.fromEntries(messages.map((name) => [name, { $ref: `#/components/messages/${name}` }])),
   };
 }
 
-function operationOf([name, { action, qos, retain, messages, summary }]: [string, Channel]) {
+function parameterOf(name: string) {
+  const [description, example] = PARAMETERS[name]!;
+  return { description, examples: [example] };
+}
+
+/** Returns what happens on a channel, and who is on its other end. */
+function wordsOf({ action, qos, retain, who }: Channel): string {
+  const [does, other] = action === 'send' ? ['publishes', 'subscribe'] : ['receives', 'publish'];
+  return `Lamppost ${does} it with QoS ${qos}${retain ? ', retained' : ''}. Who may ${other}: ${who}.`;
+}
+
+function operationOf([name, topic]: [string, Channel]) {
+  const { action, qos, retain, messages, summary } = topic;
   const channel = `#/channels/${name}`;
   return [
     `${action}${name[0]!.toUpperCase()}${name.slice(1)}`,
     {
       action,
       summary,
+      description: wordsOf(topic),
       channel: { $ref: channel },
       messages: messages.map((message) => ({ $ref: `${channel}/messages/${message}` })),
       bindings: { mqtt: { qos, retain, bindingVersion: BINDING } },

@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { EVENT_TYPES, type EventType, REASONS, type Reason } from '../../domain/index.ts';
+import {
+  CommandResultSchema,
+  DeviceStateSchema,
+  EVENT_TYPES,
+  type EventType,
+  ParametersSchema,
+  QUALITIES,
+  REASONS,
+  type Reason,
+} from '../../domain/index.ts';
 import { eventName } from '../../events/index.ts';
 
 /** One kind of message. `schema` is the name of its payload's schema. */
@@ -74,6 +83,30 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
       },
     ],
   },
+  CommandResult: {
+    schema: 'CommandResult',
+    contentType: JSON_TYPE,
+    summary: 'What a device did about a command',
+    examples: [{ id: 'c-812-0', status: 'done' }],
+  },
+  ReportedState: {
+    schema: 'DeviceState',
+    contentType: JSON_TYPE,
+    summary: 'What a device says that it is',
+    examples: [{ level: 40, firmware: '2.1' }],
+  },
+  Command: {
+    schema: 'Command',
+    contentType: JSON_TYPE,
+    summary: 'A command to a device',
+    examples: [{ id: 'c-812-0', command: 'dim', parameters: { level: 40 }, validUntil: AT }],
+  },
+  Desired: {
+    schema: 'Desired',
+    contentType: JSON_TYPE,
+    summary: 'What a device is wanted to be; an empty payload once it is revoked',
+    examples: [{ version: 3, desired: { level: 40 } }],
+  },
   DeviceStatus: {
     schema: 'DeviceStatus',
     contentType: 'text/plain',
@@ -97,7 +130,18 @@ export const MESSAGES: Readonly<Record<string, Message>> = {
 const metrics = z.record(z.string(), z.number()).describe('Values by metric name, in the unit of the metric');
 const time = z.union([z.iso.datetime({ offset: true }), z.number().describe('Epoch ms')]);
 
-const Reading = z.strictObject({ ts: time.optional().describe('Default: the time of receipt'), metrics });
+const sent = z
+  .record(z.string(), z.union([z.number(), z.boolean(), z.string()]))
+  .describe('Values by metric name, in the unit of the metric; of a state the name or code of its value');
+const quality = z.enum(QUALITIES);
+const Reading = z.strictObject({
+  ts: time.optional().describe('Default: the time of receipt'),
+  metrics: sent,
+  quality: z
+    .union([quality, z.record(z.string(), quality)])
+    .optional()
+    .describe('Of all values, or by metric name, where the profile has quality; default: good'),
+});
 
 const Record = z.object({
   bn: z.string().optional(),
@@ -144,7 +188,7 @@ const ThingsStackUplink = z.object({
 
 const Refused = z.object({
   scope: z.enum(['message', 'reading', 'connection']).describe('A connection is delayed, not refused'),
-  reason: z.enum([...(Object.keys(REASONS) as [Reason, ...Reason[]]), 'throttled']),
+  reason: z.enum([...(Object.keys(REASONS) as [Reason, ...Reason[]]), 'reserved-topic', 'throttled']),
   path: z.string().describe('JSON path of the fault in the payload'),
   detail: z.string().describe('What was found, and what would be right'),
   count: z.int().exactOptional().describe('How many faults it stands for, where there are several'),
@@ -171,6 +215,12 @@ export const PAYLOADS = {
       omitted: z.int().exactOptional().describe('Faults that did not fit into it'),
     })
     .describe('What was refused of a message and why, in less than 64 KiB'),
+  CommandResult: CommandResultSchema.describe('What a device did about a command'),
+  DeviceState: DeviceStateSchema,
+  Command: z
+    .object({ id: z.string(), command: z.string(), parameters: ParametersSchema, validUntil: z.iso.datetime() })
+    .describe('A command to a device'),
+  Desired: z.object({ version: z.int(), desired: DeviceStateSchema }).describe('What a device is wanted to be'),
   LiveReading: z.object({ ts: z.iso.datetime(), metrics }).describe('Validated readings of a device at one time'),
   DeviceStatus: z.enum(['online', 'offline', 'silent']),
 } as const;

@@ -1,16 +1,34 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Clock, KEY_ROLES, type Key, type KeyRole } from '../../domain/index.ts';
+import {
+  type Clock,
+  type Grant,
+  grantsOf,
+  keyPrincipal,
+  lackOf,
+  mayAny,
+  PERSON_REFUSALS,
+  type Permission,
+  type Principal,
+  type Reach,
+  reachOf,
+  type Sharing,
+} from '../../domain/index.ts';
 import { type Accounts, createAccounts, type Rate } from '../../limits/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { problem } from '../problem.ts';
 import type { Connections } from './connections.ts';
+import { type Cookies, isSameOrigin } from './cookies.ts';
 import type { EdgeOptions } from './options.ts';
 import type { Refusals } from './refusals.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The key that the request carries; null on open routes only. */
-    key: Key | null;
+    /** Who asks, by a key or as a person who signed in; null on open routes only. */
+    key: Principal | null;
+    /** The roles of who asks; none on open routes. */
+    grants: readonly Grant[];
+    /** Whose things the request reaches with the permission of its route; nothing on open routes. */
+    reach: Reach;
     /** What the client's address is counted as. */
     source: string;
     /** Who is charged: the key or device; the address while neither is known. */
@@ -20,8 +38,8 @@ declare module 'fastify' {
     admission: Admission;
   }
   interface FastifyContextConfig {
-    /** The least role that may call the route; `open` needs no key. Default: viewer. */
-    role?: KeyRole | 'open';
+    /** What one must be allowed to call the route; `any`: it is enough to be known; `open`: it needs no key. */
+    permission?: Permission | 'any' | 'open';
     /**
      * Whether requests without a key are not charged to their address: for routes that cost nothing and must always
      * respond, and for those that know their client in a way of their own.
@@ -44,21 +62,35 @@ export interface Admission {
   wrongKey(request: FastifyRequest): number;
 }
 
-interface Parts extends Pick<EdgeOptions, 'requests' | 'strangers' | 'wrongKeys'> {
+interface Parts extends Pick<EdgeOptions, 'requests' | 'strangers' | 'wrongKeys' | 'publicOrigin'> {
   readonly clock: Clock;
   readonly keys: Pick<ApiDeps['keys'], 'authenticate'>;
+  /** What the city lets every department see. */
+  readonly sharing: () => Sharing;
+  readonly signIn: Pick<ApiDeps['people']['signIn'], 'principalOf'>;
+  readonly cookies: Cookies;
   readonly connections: Connections;
   readonly refusals: Refusals;
 }
 
-/** Refuses requests before their body is read: without a key of the role that the route needs, or too many. */
+/**
+ * Refuses requests before their body is read: without the permission that the route needs, or too many. A route that
+ * names no permission is a bug: nobody gets further by default (promise 7).
+ */
 export function admit(app: FastifyInstance, parts: Parts): void {
   const admission = createAdmission(parts);
   const strangers = parts.strangers && createAccounts(parts.strangers);
   app.decorate('admission', admission);
   app.decorateRequest('key', null);
+  app.decorateRequest('grants');
+  app.decorateRequest('reach');
+  app.addHook('onRoute', ({ method, url, config }) => {
+    if (config?.permission === undefined) throw new Error(`${method} ${url} has no entry in the table of permissions`);
+  });
   app.addHook('onRequest', async (request, reply) => {
-    const { role: needed = 'viewer', uncounted = false } = request.routeOptions.config;
+    const { permission: needed = 'any', uncounted = false } = request.routeOptions.config;
+    request.grants = [];
+    request.reach = [];
     if (needed === 'open' || request.is404) {
       if (uncounted || strangers === null) return;
       const waitMs = strangers.take(request.source, 1, parts.clock.now());
@@ -69,24 +101,47 @@ export function admit(app: FastifyInstance, parts: Parts): void {
     return withKey(request, reply, needed);
   });
 
-  /** A route that names no role needs a viewer's (promise 7). */
-  function withKey(request: FastifyRequest, reply: FastifyReply, needed: KeyRole): FastifyReply | undefined {
+  function withKey(request: FastifyRequest, reply: FastifyReply, needed: Permission | 'any'): FastifyReply | undefined {
     const token = bearerOf(request);
-    const key = token === null ? null : parts.keys.authenticate(token);
-    if (key === null) {
+    const who = token === null ? signedIn(request) : ofKey(token);
+    if (who === null) {
       const waitMs = token === null ? 0 : admission.wrongKey(request);
       if (waitMs > 0) return tooManyWrongKeys(reply, waitMs);
       if (token === null) parts.refusals.count('no-key');
       reply.header('www-authenticate', 'Bearer realm="lamppost"');
-      return problem(reply, 401, 'send a key: Authorization: Bearer <key>');
+      return problem(reply, 401, 'sign in, or send a key: Authorization: Bearer <key>');
     }
-    request.key = key;
-    const refused = admission.known(key.id, request, reply);
+    request.key = who;
+    const refused = admission.known(who.id, request, reply);
     if (refused !== null) return refused;
-    if (KEY_ROLES.indexOf(key.role) >= KEY_ROLES.indexOf(needed)) return;
+    const asked = { headers: request.headers, publicOrigin: parts.publicOrigin };
+    if (who.kind === 'person' && !isReading(request) && !isSameOrigin(asked))
+      return refuseCrossSite(reply, parts.refusals);
+    request.grants = grantsOf(who);
+    if (needed === 'any') return;
+    request.reach = reachOf(request.grants, needed, parts.sharing());
+    if (mayAny(request.grants, needed)) return;
     parts.refusals.count('role');
-    return problem(reply, 403, `this needs a key of role ${needed}; yours is ${key.role}`);
+    return problem(reply, 403, lackOf(request.grants, needed));
   }
+
+  function ofKey(token: string): Principal | null {
+    const key = parts.keys.authenticate(token);
+    return key === null ? null : keyPrincipal(key);
+  }
+
+  function signedIn({ headers }: FastifyRequest): Principal | null {
+    const secret = parts.cookies.session(headers);
+    return secret === null ? null : parts.signIn.principalOf(secret);
+  }
+}
+
+const isReading = ({ method }: FastifyRequest) => method === 'GET' || method === 'HEAD';
+
+/** Sends the refusal of a request that another website made a browser send. */
+export function refuseCrossSite(reply: FastifyReply, refusals: Refusals): FastifyReply {
+  refusals.count('cross-site');
+  return problem(reply, 403, PERSON_REFUSALS['cross-site'], { code: 'forbidden', reason: 'cross-site' });
 }
 
 /** Scripts of who runs the server register thousands of devices, one after the other. */

@@ -19,6 +19,14 @@ export function addressOf({ headers, socket }: Asked, { trusts }: TrustedProxies
   return address;
 }
 
+/** Whether the client sends by TLS: to this server, or to a trusted proxy, which says so in X-Forwarded-Proto. */
+export function isSecure({ headers, socket }: Asked, { trusts }: TrustedProxies): boolean {
+  const said = headers['x-forwarded-proto'];
+  if (said !== undefined && trusts(socket.remoteAddress ?? ''))
+    return String(said).split(',').at(-1)!.trim() === 'https';
+  return 'encrypted' in socket && socket.encrypted === true;
+}
+
 /** Returns an address without the port that some proxies add: `192.0.2.1:5678`, `[2001:db8::1]:5678`. */
 function plain(text: string): string {
   return /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;

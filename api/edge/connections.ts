@@ -17,6 +17,8 @@ interface Connection {
 export interface Connections {
   /** Counts a new connection. Where its address has too many, the oldest of them is closed. */
   accept(socket: Socket): void;
+  /** It is counted as another from now on. */
+  leave(socket: Socket): void;
   /** Notes that a request began on the connection; returns the function that notes its end. */
   begin(socket: Socket): () => void;
   /** From now on the connection is that of a key. False where the key has too many that are in use. */
@@ -100,6 +102,7 @@ export function createConnections(
       add({ socket, kind, who, busy: 0 });
       socket.once('close', () => remove(socket));
     },
+    leave: (socket) => void remove(socket),
     begin(socket) {
       const connection = all.get(socket);
       if (connection === undefined) return () => {};

@@ -1,7 +1,9 @@
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { HEADERS } from './headers.ts';
 import type { Refusals, Refused } from './refusals.ts';
+
+// Not imported: see listener.ts.
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** Sends a problem over a socket that has no request (RFC 9457), unless a response has begun, and closes it. */
 export function sendFault(socket: Socket, status: number, detail: string, more: Record<string, string> = {}): void {

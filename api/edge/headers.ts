@@ -20,6 +20,15 @@ export const HEADERS: Readonly<Record<string, string>> = {
 export const PAGE_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/**
+ * The same for the console, whose map has a worker and pictures of its own making, and whose components make style
+ * elements: those with this nonce count.
+ */
+export const pageCsp = (nonce: string) =>
+  PAGE_CSP.replace("style-src 'self'", `style-src 'self' 'nonce-${nonce}'`)
+    .replace('img-src', "worker-src 'self'; img-src")
+    .replace('data:;', 'data: blob:;');
+
 /** Browsers that came by https come by nothing else for a year (RFC 6797). */
 const HSTS = ['strict-transport-security', 'max-age=31536000; includeSubDomains'] as const;
 

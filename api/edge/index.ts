@@ -1,5 +1,5 @@
-import type { FastifyInstance } from 'fastify';
-import type { Clock } from '../../domain/index.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Clock, Sharing } from '../../domain/index.ts';
 import { sourceOf } from '../../limits/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { admit } from './admission.ts';
@@ -7,40 +7,60 @@ import { boundBodies } from './bodies.ts';
 import { addressOf } from './client.ts';
 import { limitConcurrency } from './concurrency.ts';
 import type { Connections } from './connections.ts';
+import type { Cookies } from './cookies.ts';
 import { setHeaders } from './headers.ts';
 import { boundMemory } from './memory.ts';
 import type { EdgeOptions } from './options.ts';
 import type { Refusals } from './refusals.ts';
 
-export { TOO_MANY_WRONG, tooManyWrongKeys } from './admission.ts';
+export { refuseCrossSite, TOO_MANY_WRONG, tooManyWrongKeys } from './admission.ts';
 export { BODY_LIMIT } from './bodies.ts';
+export { compressResponses, varyBy } from './compression.ts';
 export { type Connections, createConnections } from './connections.ts';
-export { decoded, ENCODINGS, isEncoding } from './encodings.ts';
-export { PAGE_CSP, setHeaders } from './headers.ts';
+export { type Cookies, createCookies, isFromElsewhere } from './cookies.ts';
+export { asUtf8, charsetOf, decoded, ENCODINGS, isEncoding } from './encodings.ts';
+export { PAGE_CSP, pageCsp, setHeaders } from './headers.ts';
 export { listenerOf } from './listener.ts';
 export { EDGE, type EdgeOptions } from './options.ts';
 export { createRefusals, type Refusals } from './refusals.ts';
+export { type Certificate, createSecureListener, type SecureListener } from './secure.ts';
 export { acceptWebSockets } from './web-sockets.ts';
+
+/** What a proxy or a supervisor asks from the same machine, without TLS. */
+const SERVED_PLAIN: ReadonlySet<string> = new Set(['/health', '/ready']);
+
+/** Whether the client's own connection has TLS: the header of HSTS means nothing without it (RFC 6797 §7.2). */
+const isSecure = ({ raw: { socket } }: FastifyRequest) => 'encrypted' in socket && socket.encrypted === true;
 
 interface Parts {
   readonly clock: Clock;
   readonly keys: Pick<ApiDeps['keys'], 'authenticate'>;
+  readonly sharing: () => Sharing;
+  readonly signIn: Pick<ApiDeps['people']['signIn'], 'principalOf'>;
+  readonly cookies: Cookies;
   readonly connections: Connections;
   readonly refusals: Refusals;
 }
 
 /**
- * Adds what every request meets before its route, in this order: headers of the response, who asks (key, role, rate),
+ * Adds what every request meets before its route, in this order: headers of the response, who asks (key, permission, rate),
  * then the bounds of the body, then those of expensive routes.
  */
 export function protect(app: FastifyInstance, parts: Parts, options: EdgeOptions): void {
   app.decorateRequest('source', '');
   app.decorateRequest('holder', '');
   app.addHook('onRequest', async (request, reply) => {
-    setHeaders(reply.raw, options.https);
+    setHeaders(reply.raw, options.https || isSecure(request));
     request.source = sourceOf(addressOf(request.raw, options.proxies));
     request.holder = request.source;
     reply.raw.once('close', parts.connections.begin(request.raw.socket));
+    const { redirect } = options;
+    if (redirect === null || request.protocol === 'https' || SERVED_PLAIN.has(request.url.split('?')[0]!)) return;
+    // RFC 9110 §15.4.9: the method and the body stay.
+    return reply
+      .code(308)
+      .header('location', redirect + request.url)
+      .send();
   });
   admit(app, { ...options, ...parts });
   boundBodies(app, options.timeouts, parts.refusals);

@@ -41,6 +41,10 @@ export interface EdgeOptions {
   readonly memory: { readonly bodies?: number; readonly responses?: number };
   /** Whether people reach the API by https. */
   readonly https: boolean;
+  /** Where requests that come without TLS are sent, such as `https://lamppost.example`; null: they are served. */
+  readonly redirect: string | null;
+  /** Where people reach the API, as browsers name it in `Origin`; null: by the name in each request. */
+  readonly publicOrigin: string | null;
 }
 
 const SECOND = 1_000;
@@ -62,4 +66,6 @@ export const EDGE: EdgeOptions = {
   wrongKeys: { perSecond: 1, burst: 30 },
   memory: {},
   https: false,
+  redirect: null,
+  publicOrigin: null,
 };

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import { sourceOf, type TrustedProxies } from '../../limits/index.ts';
 import type { ApiDeps } from '../deps.ts';
-import { addressOf } from './client.ts';
+import { addressOf, isSecure } from './client.ts';
 import type { Connections } from './connections.ts';
 import { sendFault } from './faults.ts';
 import type { Refusals } from './refusals.ts';
@@ -13,6 +13,8 @@ const MAX_PAYLOAD = 512 * 1024;
 
 interface Parts {
   readonly proxies: TrustedProxies;
+  /** Where clients without TLS belong; null: they may stay. */
+  readonly redirect: string | null;
   readonly connections: Connections;
   readonly refusals: Refusals;
   readonly acceptWebSocket: ApiDeps['acceptWebSocket'];
@@ -29,7 +31,7 @@ export function isWebSocket({ url, headers }: IncomingMessage): boolean {
  */
 export function acceptWebSockets(
   server: Server,
-  { proxies, connections, refusals, acceptWebSocket }: Parts,
+  { proxies, redirect, connections, refusals, acceptWebSocket }: Parts,
 ): WebSocketServer {
   const sockets = new WebSocketServer({
     noServer: true,
@@ -38,6 +40,12 @@ export function acceptWebSockets(
     handleProtocols: (offered) => ['mqtt', 'mqttv3.1'].find((name) => offered.has(name)) ?? false,
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (redirect !== null && !isSecure(request, proxies)) {
+      // Clients of WebSockets follow no redirection: a secret would be sent again without TLS.
+      refusals.count('no-tls');
+      sendFault(socket as Socket, 403, `MQTT over WebSocket needs TLS here: ${redirect.replace(/^http/, 'ws')}/mqtt`);
+      return;
+    }
     const address = addressOf(request, proxies);
     if (!connections.upgrade(socket as Socket, sourceOf(address))) {
       refusals.count('web-sockets');

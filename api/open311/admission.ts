@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import type { Clock, Key } from '../../domain/index.ts';
+import { type Clock, type Key, lackOf, mayAny } from '../../domain/index.ts';
 import { type Fault, Refused } from './protocol.ts';
 
 const WINDOW_MS = 60_000;
@@ -136,12 +136,10 @@ export function createRoom(total: number): { readonly held: number; hold(who: st
   };
 }
 
-const ROLES: readonly Key['role'][] = ['citizen-app', 'operator', 'admin'];
-
 /** Returns the fault of a key that may not request a service; null where it may. */
 export function keyFault(key: Key | null): Fault | null {
   if (key === null)
     return { code: 403, description: 'api_key: is missing or not valid; service discovery says how to get one' };
-  if (ROLES.includes(key.role)) return null;
-  return { code: 403, description: `api_key: needs a key of role ${ROLES.join(', ')}; yours is ${key.role}` };
+  if (mayAny([key], 'requests.submit')) return null;
+  return { code: 403, description: `api_key: ${lackOf([key], 'requests.submit')}` };
 }

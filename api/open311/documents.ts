@@ -1,5 +1,6 @@
+import { REMOVED, type ShownRequest } from '../../citizens/index.ts';
 import type { City, Service, Ticket } from '../../domain/index.ts';
-import { isOpen, type ServiceRequest } from '../../tickets/index.ts';
+import { isOpen } from '../../tickets/index.ts';
 import { instantOf, type Language, type Value } from './protocol.ts';
 
 /** When this server's endpoint, or its form, last changed. */
@@ -49,7 +50,7 @@ export function definitionOf({ id, attributes }: Service, language: Language): V
     attributes: attributes.map(({ code, title, datatype, required, hint, values }, i) => ({
       variable: true,
       code,
-      datatype,
+      datatype: datatype === 'asset' ? 'string' : datatype,
       required,
       datatype_description: hint?.[language] ?? null,
       order: i + 1,
@@ -73,7 +74,9 @@ export interface View {
  * GeoReport v2, GET Service Request: what everybody may see of a ticket. It has no reporter, no note but that of the
  * resolution, and coordinates only as exact as the city publishes them.
  */
-export function requestOf({ ticket, mediaUrl, addressId }: ServiceRequest, view: View): Value {
+export function requestOf(request: ShownRequest, view: View): Value {
+  const { ticket, address, addressId, mediaUrl, moreMedia = [] } = request;
+  const addressOf = (media: string) => (media.startsWith('/') ? base + media : media);
   const { city, language, base, extended } = view;
   const service = city.services.get(ticket.service);
   return {
@@ -82,20 +85,33 @@ export function requestOf({ ticket, mediaUrl, addressId }: ServiceRequest, view:
     status_notes: statusNotes(ticket, language),
     service_name: service?.title[language] ?? ticket.service,
     service_code: ticket.service,
-    description: ticket.description ?? (language === 'zh' ? ticket.titleZh : ticket.title),
+    description: descriptionOf(request, language),
     agency_responsible: city.departments.get(ticket.department)?.title[language] ?? ticket.department,
     service_notice: null,
     requested_datetime: instantOf(ticket.openedAt),
-    updated_datetime: instantOf(ticket.updatedAt),
+    // What is done is done: what is said of it later moves nothing.
+    updated_datetime: instantOf(ticket.resolvedAt ?? ticket.updatedAt),
     expected_datetime: instantOf(ticket.dueAt),
-    address: ticket.address,
+    address,
     address_id: addressId,
     zipcode: null,
     lat: rounded(ticket.location?.lat, city),
     long: rounded(ticket.location?.lon, city),
-    media_url: mediaUrl?.startsWith('/') ? base + mediaUrl : mediaUrl,
-    ...(extended ? { extended_attributes: extensionsOf(ticket) } : {}),
+    media_url: mediaUrl === null ? null : addressOf(mediaUrl),
+    ...(extended
+      ? {
+          extended_attributes: {
+            ...extensionsOf(ticket),
+            media_urls: (mediaUrl === null ? [] : [mediaUrl, ...moreMedia]).map(addressOf),
+          },
+        }
+      : {}),
   };
+}
+
+function descriptionOf({ ticket, description, removed }: ShownRequest, language: Language): string {
+  if (removed) return REMOVED[language];
+  return description ?? (language === 'zh' ? ticket.titleZh : ticket.title);
 }
 
 function rounded(degrees: number | undefined, { publication }: City): number | null {
@@ -114,7 +130,7 @@ export const JOINED = {
   zh: (parent: string) => `此问题已有记录（${parent}），将一并处理和结案。`,
 } as const;
 
-function extensionsOf({ origin, severity, district, reports, relation, parent, rating }: Ticket): Value {
+function extensionsOf({ origin, severity, district, reports, relation, parent, rating, asset }: Ticket) {
   return {
     origin,
     severity,
@@ -122,5 +138,6 @@ function extensionsOf({ origin, severity, district, reports, relation, parent, r
     reports,
     same_as: relation === 'report' ? parent : null,
     rating: rating?.stars ?? null,
+    asset,
   };
 }

@@ -39,6 +39,9 @@ export const FiltersSchema = CommonQuery.extend({
   end_date: Field,
   updated_after: Field,
   updated_before: Field,
+  lat: Field,
+  long: Field,
+  radius: Field,
   page: Field,
   page_size: Field,
   extensions: Field,
@@ -76,6 +79,7 @@ export function requestQueryOf(
     statuses: statusesOf(filters.status, wrong),
     openedFrom: requested.from,
     openedTo: requested.to,
+    near: nearOf(filters, city, wrong),
     updatedFrom: changed.from,
     updatedTo: changed.to,
     ...paging,
@@ -91,6 +95,23 @@ function statusesOf(given: readonly string[] | undefined, wrong: Wrong): TicketS
   return given?.flatMap((one) => STATUSES[one] ?? []);
 }
 
+const MOST_METRES = 100_000;
+
+/** `lat`, `long` and `radius` (metres) go together. The place of a request is as exact as it is published. */
+function nearOf({ lat, long, radius }: Filters, { publication }: City, wrong: Wrong): RequestQuery['near'] {
+  const texts = [lat, long, radius];
+  if (texts.every((text) => text === undefined)) return undefined;
+  const [north, east, metres] = texts.map((text) => (text === undefined ? Number.NaN : Number(text))) as [
+    number,
+    number,
+    number,
+  ];
+  if (Math.abs(north) <= 90 && Math.abs(east) <= 180 && metres > 0 && metres <= MOST_METRES)
+    return { lat: north, lon: east, metres, decimals: publication.coordinateDecimals };
+  wrong(`lat, long, radius: write all three: degrees of WGS 84, and at most ${MOST_METRES} metres`);
+  return undefined;
+}
+
 interface Span {
   readonly fromMs: number;
   readonly toMs: number;
@@ -99,8 +120,8 @@ interface Span {
 /**
  * Returns a time range. An end that is not given is 90 days from the other, at most now; null where neither is given.
  */
-function spanOf(
-  filters: Filters,
+export function spanOf(
+  filters: Partial<Record<'start_date' | 'end_date' | 'updated_after' | 'updated_before', string | undefined>>,
   [first, last]: readonly ['start_date', 'end_date'] | readonly ['updated_after', 'updated_before'],
   nowMs: number,
   wrong: Wrong,
@@ -115,7 +136,7 @@ function spanOf(
 }
 
 function momentOf(
-  filters: Filters,
+  filters: Parameters<typeof spanOf>[0],
   name: 'start_date' | 'end_date' | 'updated_after' | 'updated_before',
   wrong: Wrong,
 ) {
@@ -127,7 +148,7 @@ function momentOf(
 }
 
 /** Documents have whole seconds, so the last second counts in full. */
-function timesOf(span: Span | null): { from: string | undefined; to: string | undefined } {
+export function timesOf(span: Span | null): { from: string | undefined; to: string | undefined } {
   if (span === null) return { from: undefined, to: undefined };
   return { from: isoOf(span.fromMs), to: isoOf(Math.floor(span.toMs / 1_000) * 1_000 + 999) };
 }
@@ -137,7 +158,7 @@ function pagingOf({ page, page_size }: Filters, wrong: Wrong): Pick<RequestQuery
   return { limit, offset: (wholeOf('page', page, 1, wrong, 1_000_000) - 1) * limit };
 }
 
-function wholeOf(name: string, text: string | undefined, usual: number, wrong: Wrong, most: number): number {
+export function wholeOf(name: string, text: string | undefined, usual: number, wrong: Wrong, most: number): number {
   if (text === undefined) return usual;
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;

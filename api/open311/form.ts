@@ -6,9 +6,12 @@ import type { Visit } from './visit.ts';
 /** The largest form without its photo, bytes. */
 const MOST_TEXT = 256 * 1024;
 const MOST_FIELDS = 100;
-/** The largest body: a photo, the fields, and what is between the parts. */
-const MOST_BODY = MOST_PHOTO_BYTES + 2 * MOST_TEXT;
-/** Packets of 280 bytes would still be fewer. */
+const MOST_PHOTOS = 5;
+/** All photos of a form, bytes: two of the largest, or five as a telephone makes them. */
+const MOST_PHOTOS_BYTES = 2 * MOST_PHOTO_BYTES;
+/** The largest body: the photos, the fields, and what is between the parts. */
+const MOST_BODY = MOST_PHOTOS_BYTES + 2 * MOST_TEXT;
+/** Packets of 550 bytes would still be fewer. */
 const MOST_PIECES = 20_000;
 
 /** Limits of a multipart form, sizes in bytes. */
@@ -16,8 +19,8 @@ export const FORM_LIMITS = {
   fields: MOST_FIELDS,
   fieldSize: 16 * 1024,
   fieldNameSize: 200,
-  files: 2,
-  parts: MOST_FIELDS + 2,
+  files: MOST_PHOTOS + 1,
+  parts: MOST_FIELDS + MOST_PHOTOS + 1,
   fileSize: MOST_PHOTO_BYTES,
 } as const;
 
@@ -25,10 +28,12 @@ export const FORM_LIMITS = {
 export interface Form {
   /** By name; of several values the last. */
   readonly fields: ReadonlyMap<string, string>;
+  /** All values of `media_url`. */
+  readonly mediaUrls: readonly string[];
   /** `attribute[CODE]` and `attribute[CODE][]`, by code. */
   readonly attributes: ReadonlyMap<string, readonly string[]>;
-  /** The file as it was sent. */
-  readonly file: Buffer | null;
+  /** The files as they were sent. */
+  readonly files: readonly Buffer[];
 }
 
 const wrong = (description: string) => new Refused([{ code: 400, description } satisfies Fault]);
@@ -41,7 +46,7 @@ export async function readForm(request: FastifyRequest, reply: FastifyReply, vis
   try {
     if (Number(request.headers['content-length'] ?? 0) > MOST_BODY) {
       reply.header('connection', 'close');
-      throw wrong(`the form has more than ${MOST_BODY} bytes; media: at most 5 MB`);
+      throw wrong(`the form has more than ${MOST_BODY} bytes; media: photos of at most 5 MB, together 10 MB`);
     }
     const form = request.isMultipart() ? await readParts(request, visit) : await readFields(request, visit);
     visit.identify(form.fields.get('api_key'));
@@ -69,7 +74,8 @@ class Arrival {
   take({ length }: Buffer): void {
     this.#bytes += length;
     this.#pieces++;
-    if (this.#bytes > MOST_BODY) throw wrong(`the form has more than ${MOST_BODY} bytes; media: at most 5 MB`);
+    if (this.#bytes > MOST_BODY)
+      throw wrong(`the form has more than ${MOST_BODY} bytes; media: photos of at most 5 MB, together 10 MB`);
     if (this.#pieces > MOST_PIECES) throw wrong(`the form comes in more than ${MOST_PIECES} pieces; send larger ones`);
   }
 }
@@ -106,7 +112,7 @@ async function readFields({ raw }: FastifyRequest, visit: Visit): Promise<Form> 
   }
   const text = gathered.bytes().toString();
   if (text.split('&', MOST_FIELDS + 1).length > MOST_FIELDS) throw wrong(`a form has at most ${MOST_FIELDS} fields`);
-  return formOf([...new URLSearchParams(text)], null);
+  return formOf([...new URLSearchParams(text)], []);
 }
 
 /** Parts are taken as they arrive. A body without an end is cut where it is larger than any form. */
@@ -128,12 +134,12 @@ async function readParts(request: FastifyRequest, visit: Visit): Promise<Form> {
 
 async function takeParts(request: FastifyRequest, visit: Visit): Promise<Form> {
   const entries: [string, string][] = [];
-  let file: Buffer | null = null;
+  const files: Buffer[] = [];
   let text = 0;
   for await (const part of request.parts()) {
     if (part.type === 'file') {
-      const found = await fileOf(part.file, { visit, isSecond: file !== null });
-      file ??= found;
+      const found = await fileOf(part.file, { visit, before: files });
+      if (found !== null) files.push(found);
       continue;
     }
     const value = String(part.value);
@@ -144,17 +150,17 @@ async function takeParts(request: FastifyRequest, visit: Visit): Promise<Form> {
     if (part.fieldname === 'api_key' && value.trim() !== '') visit.identify(value.trim());
     entries.push([part.fieldname, value]);
   }
-  return formOf(entries, file);
+  return formOf(entries, files);
 }
 
 /** Browsers send an empty file where none was chosen; it counts as none. */
 async function fileOf(
   stream: AsyncIterable<Buffer>,
-  { visit, isSecond }: { readonly visit: Visit; readonly isSecond: boolean },
+  { visit, before }: { readonly visit: Visit; readonly before: readonly Buffer[] },
 ): Promise<Buffer | null> {
   const gathered = new Gathered();
   for await (const chunk of stream) {
-    if (isSecond) throw wrong('one photo, not 2');
+    if (before.length === MOST_PHOTOS) throw wrong(`${MOST_PHOTOS} photos, not ${MOST_PHOTOS + 1}`);
     visit.hold(chunk.length);
     gathered.add(chunk);
   }
@@ -164,15 +170,17 @@ async function fileOf(
 /** Characters that XML and people's screens do not have: controls but tabs and line breaks, and halves of others. */
 const INVISIBLE = /[\ufffe\uffff]|[^\P{Cc}\t\n\r]/gu;
 
-function formOf(entries: readonly (readonly [string, string])[], file: Buffer | null): Form {
+function formOf(entries: readonly (readonly [string, string])[], files: readonly Buffer[]): Form {
   const fields = new Map<string, string>();
   const attributes = new Map<string, string[]>();
+  const mediaUrls: string[] = [];
   for (const [name, text] of entries) {
     const value = text.toWellFormed().replace(INVISIBLE, '').trim();
     if (value === '') continue;
     const code = /^attribute\[([^\]]+)\](?:\[\d*\])?$/.exec(name)?.[1];
-    if (code === undefined) fields.set(name, value);
+    if (/^media_url(\[\d*\])?$/.test(name)) mediaUrls.push(value);
+    else if (code === undefined) fields.set(name, value);
     else attributes.set(code, [...(attributes.get(code) ?? []), value]);
   }
-  return { fields, attributes, file };
+  return { fields, attributes, mediaUrls, files };
 }

@@ -7,7 +7,7 @@ import type { CitizenOptions } from '../deps.ts';
 export const V2 = '/v2';
 export const TAGS = ['open311'];
 /** No key in the header: the route that needs one takes it as `api_key`. */
-export const OPEN = { role: 'open' } as const;
+export const OPEN = { permission: 'open' } as const;
 
 /** GeoReport v2, "Format Support": the ending of the address selects the format. */
 const TYPES = { xml: 'text/xml; charset=utf-8', json: 'application/json; charset=utf-8' } as const;
@@ -142,6 +142,8 @@ const ITEMS: Readonly<Record<string, string>> = {
   errors: 'error',
   endpoints: 'endpoint',
   formats: 'format',
+  media_urls: 'media_url',
+  service_request_updates: 'request_update',
 };
 
 /** Returns a value as XML: items of a list become elements, null and empty text an empty element. */

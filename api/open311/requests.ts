@@ -1,9 +1,11 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { PHOTO_FAULTS, type Received, type Report } from '../../citizens/index.ts';
+import type { Received, Report } from '../../citizens/index.ts';
+import { actorOf, keyPrincipal } from '../../domain/index.ts';
 import { hashSecret } from '../../registry/index.ts';
-import type { Pause, RequestQuery, RequestReader } from '../../tickets/index.ts';
+import type { Pause, RequestQuery } from '../../tickets/index.ts';
 import { createCache, type Rendered, renderedOf, sendRendered } from '../cache.ts';
+import { idempotencyKeyIn } from '../caller.ts';
 import type { ApiDeps, CitizenOptions } from '../deps.ts';
 import { OPEN311_RESPONSES } from '../responses/open311.ts';
 import type { App } from '../routes/routes.ts';
@@ -33,21 +35,31 @@ import {
   V2,
 } from './protocol.ts';
 import { submissionOf } from './submission.ts';
+import { cleaned, updateRoutes } from './updates.ts';
 import { createVisits, type Visit } from './visit.ts';
 
 type Deps = Pick<ApiDeps, 'city' | 'clock' | 'citizens' | 'keys' | 'events'>;
 
 const ROOT = 'service_requests';
 
+/** The part of an app's limit that an address has without a key: a person reports a few things, not a hundred. */
+const STRANGERS = 1 / 12;
+
 /** `requests` and `tokens` of GeoReport v2. */
 export function requestRoutes(app: App, deps: Deps, options: CitizenOptions): void {
-  postRoute(app, deps, options);
+  const { city, clock, keys } = deps;
+  const { requestsPerMinute } = options;
+  const limits = {
+    limit: createRequestLimit(clock, requestsPerMinute),
+    strangersLimit: createRequestLimit(clock, Math.ceil(requestsPerMinute * STRANGERS)),
+  };
+  postRoute(app, deps, createVisits({ keys, forAnybody: () => city().publication.requests, ...limits }));
+  updateRoutes(app, deps, options, createVisits({ keys, forAnybody: () => false, ...limits }));
   readRoutes(app, deps, options);
   tokenRoute(app, deps);
 }
 
-function postRoute(app: App, { city, citizens, keys, clock }: Deps, { requestsPerMinute }: CitizenOptions): void {
-  const visitOf = createVisits(keys, createRequestLimit(clock, requestsPerMinute));
+function postRoute(app: App, { city, citizens }: Deps, visitOf: ReturnType<typeof createVisits>): void {
   app.post(
     `${V2}/requests.${FORMAT}`,
     {
@@ -55,7 +67,7 @@ function postRoute(app: App, { city, citizens, keys, clock }: Deps, { requestsPe
       schema: {
         tags: TAGS,
         summary:
-          'Requests a service with a form, with or without a photo; api_key of role citizen-app, operator or admin',
+          'Requests a service with a form, with or without a photo; api_key of role citizen-app, operator or admin; without one where city.yaml lets anybody',
         consumes: ['application/x-www-form-urlencoded', 'multipart/form-data'],
         params: FormatSchema,
         querystring: CommonQuery,
@@ -72,7 +84,8 @@ function postRoute(app: App, { city, citizens, keys, clock }: Deps, { requestsPe
         );
         if (elsewhere !== null) throw new Refused([elsewhere]);
         const report = await reportOf(form, visit);
-        const received = await citizens.report(report);
+        const key = idempotencyKeyIn(request.headers['idempotency-key']);
+        const received = await citizens.report(report, { actor: actorOf(keyPrincipal(visit.key!)), key });
         const locale = form.fields.get('locale') ?? request.query.locale;
         return sendDocument(reply, ROOT, [
           {
@@ -89,14 +102,12 @@ function postRoute(app: App, { city, citizens, keys, clock }: Deps, { requestsPe
   );
 
   /** Checks all that is cheap before the photo is decoded. Throws `Refused`. */
-  async function reportOf({ file, ...form }: Form, visit: Visit): Promise<Report> {
+  async function reportOf({ files, ...form }: Form, visit: Visit): Promise<Report> {
     const { report, faults } = submissionOf(form, city());
     if (report === null) throw new Refused(faults);
     const declared = report.reporter?.deviceId ?? report.reporter?.accountId;
     if (declared) visit.declare(declared);
-    const photo = file === null ? null : await citizens.clean(file);
-    if (typeof photo !== 'string') return { ...report, photo };
-    throw new Refused([{ code: 400, description: `media: ${PHOTO_FAULTS[photo]}` }]);
+    return { ...report, photos: await cleaned(files, visit, citizens) };
   }
 }
 
@@ -131,9 +142,7 @@ function readRoutes(app: App, deps: Deps, options: CitizenOptions): void {
       const format = formatOf(request);
       const { language, base, extended } = view;
       const name = JSON.stringify({ format, language, base, extended, ...filters });
-      const page = await cache.get(request, name, (pause) =>
-        listing(citizens.requests, { query, view, format, pause }),
-      );
+      const page = await cache.get(request, name, (pause) => listing(citizens, { query, view, format, pause }));
       if (page.more) reply.header('link', `<${nextOf(request, base, query)}>; rel="next"`);
       return sendRendered(describe(reply, format), page, FRESH_MS);
     },
@@ -154,9 +163,9 @@ function readRoutes(app: App, deps: Deps, options: CitizenOptions): void {
     async (request, reply) => {
       const { id } = request.params;
       const found = citizens.requests.get(id);
-      if (found === null || !publicServices(city()).has(found.ticket.service))
+      if (found === null || !publicServices(city()).has(found.service))
         return refuse(reply, [{ code: 404, description: `service_request_id: there is no request "${id}"` }]);
-      return sendDocument(reply, ROOT, [requestOf(found, viewOf(request, request.query))]);
+      return sendDocument(reply, ROOT, [requestOf(citizens.shown.request(found), viewOf(request, request.query))]);
     },
   );
 }
@@ -166,12 +175,12 @@ const FRESH_MS = 5_000;
 /** Requests that are written before other work of the thread runs: some milliseconds. */
 const PIECE = 25;
 
-/** Returns the function that returns another version after each change of a ticket or of the city. */
-function versionOf({ city, events }: Pick<Deps, 'city' | 'events'>): () => string {
+/** Returns the function that returns another version after each change of a ticket or of the city, and each removal. */
+function versionOf({ city, events, citizens }: Pick<Deps, 'city' | 'events' | 'citizens'>): () => string {
   let [known, changes] = [city(), 0];
   return () => {
     if (city() !== known) [known, changes] = [city(), changes + 1];
-    return `${changes} ${events.head()}`;
+    return `${changes} ${events.head()} ${citizens.removals()}`;
   };
 }
 
@@ -183,12 +192,15 @@ interface Listing {
 }
 
 /** Returns a page of requests. It looks for one more, to know whether another page follows. */
-async function listing(requests: RequestReader, { query, view, format, pause }: Listing): Promise<Rendered> {
+async function listing(
+  { requests, shown }: Pick<Deps['citizens'], 'requests' | 'shown'>,
+  { query, view, format, pause }: Listing,
+): Promise<Rendered> {
   const ids = await requests.find({ ...query, limit: query.limit + 1 }, pause);
   const items: string[] = [];
   for (let at = 0; at < Math.min(ids.length, query.limit); at += PIECE) {
     const some = requests.read(ids.slice(at, Math.min(at + PIECE, query.limit)));
-    items.push(...some.map((one) => itemOf(ROOT, requestOf(one, view), format)));
+    items.push(...some.map((one) => itemOf(ROOT, requestOf(shown.request(one), view), format)));
     await pause();
   }
   return renderedOf(listOf(ROOT, items, format), ids.length > query.limit);

@@ -142,7 +142,7 @@ function mediaRoute(app: App, { citizens, city }: Pick<ApiDeps, 'citizens' | 'ci
     async (request, reply) => {
       const { name } = request.params;
       const services = publicServices(city());
-      const isPublic = citizens.requests.servicesWith(mediaPath(name)).some((service) => services.has(service));
+      const isPublic = citizens.servicesWith(mediaPath(name)).some((service) => services.has(service));
       const photo = isPublic ? await citizens.photo(name) : null;
       if (photo === null) return refuse(reply, [{ code: 404, description: 'there is no such photo' }]);
       const { type, length, stream } = photo;

@@ -17,6 +17,7 @@ export const RequestResponse = z
   .object({
     ticket: z.string(),
     mediaUrl: text,
+    mediaUrls: z.array(z.string()).readonly().describe('All photos'),
     addressId: text,
     answers: z.array(
       z.object({

@@ -91,11 +91,28 @@ const Request = z
         reports: z.int().describe('The number of citizens who reported the same'),
         same_as: text.describe('The request that this one repeats'),
         rating: z.int().nullable(),
+        asset: text.describe('The pole, bin or manhole that it is about'),
+        media_urls: z.array(z.string()).readonly().describe('All photos'),
       })
       .optional()
       .describe('With `extensions=true`'),
   })
   .meta(named('Request', 'a request for a service'));
+
+const Update = z
+  .object({
+    update_id: z.string().describe('Names it for ever'),
+    service_request_id: z.string(),
+    status: z.enum(['OPEN', 'CLOSED']).describe('Of the request after it'),
+    updated_datetime: instant,
+    description: z.string(),
+    media_url: text,
+  })
+  .meta(named('Update', 'something that happened to a request (an extension)'));
+
+const Updated = z
+  .object({ update_id: z.string(), service_request_id: z.string() })
+  .meta(named('Updated', 'an update that was accepted (an extension)'));
 
 const Token = z
   .object({ service_request_id: z.string(), token: z.string() })
@@ -123,6 +140,8 @@ export const OPEN311_RESPONSES = {
   definition: responses(Definition, 'The questions of a service'),
   posted: responses(z.array(Posted), 'The request that was accepted'),
   requests: responses(z.array(Request), 'Requests'),
+  updates: responses(z.array(Update), 'What happened'),
+  updated: responses(z.array(Updated), 'The update that was accepted'),
   token: responses(z.array(Token), 'The request of the token'),
   photo: {
     200: { description: 'The photo', content: { 'image/*': { schema: z.string() } } },

@@ -13,6 +13,10 @@ export const RuleResponse = z
     readOnly: z.boolean(),
     inForce: z.boolean(),
     problems: z.array(CityProblemSchema).readonly().describe('Why it is not in force'),
+    warnings: z
+      .array(CityProblemSchema)
+      .readonly()
+      .describe('Why it can never decide on what its devices send, and what would work'),
     source: z.string().describe('As its author wrote it (YAML)'),
     title: z.string().optional(),
     titleZh: z.string().optional(),

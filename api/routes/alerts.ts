@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { boundTo, type Reach } from '../../domain/index.ts';
 import { explained } from '../../rules/index.ts';
+import { rulesOf } from '../departments.ts';
 import type { ApiDeps } from '../deps.ts';
 import { AlertInFull, AlertResponse, DeviceExplained } from '../responses/alerts.ts';
 import { found, Id, Name, Paged, pageOf, SeveritySchema } from '../schema.ts';
@@ -10,7 +12,7 @@ const text = Name.exactOptional();
 /** `/api/v1/alerts`: the alerts, and why each fires or does not. */
 export function alertRoutes(
   app: App,
-  { alerts, rules, devices, held }: Pick<ApiDeps, 'alerts' | 'rules' | 'devices' | 'held'>,
+  { alerts, rules, devices, held, city }: Pick<ApiDeps, 'alerts' | 'rules' | 'devices' | 'held' | 'city'>,
 ): void {
   const tags = ['alerts'];
   /** Why the alert's ticket waits; null where it does not. */
@@ -18,9 +20,15 @@ export function alertRoutes(
     const waiting = held.of(alert);
     return waiting && { reason: waiting.reason, cause: waiting.cause, opensAt: waiting.opensAt };
   };
+  /** The rules whose alerts a request reaches; undefined: all. */
+  const ownRules = (reach: Reach) => {
+    const own = boundTo(reach);
+    return own === null ? undefined : rulesOf(own, rules, city());
+  };
   app.get(
     '/api/v1/alerts',
     {
+      config: { permission: 'alerts.read' },
       schema: {
         tags,
         summary: 'Lists alerts, the latest change first',
@@ -33,14 +41,15 @@ export function alertRoutes(
         response: { 200: pageOf(AlertResponse) },
       },
     },
-    async ({ query }) => {
-      const { items, next } = alerts.list(query);
+    async ({ query, reach }) => {
+      const { items, next } = alerts.list({ ...query, rules: ownRules(reach) });
       return { items: items.map((alert) => ({ ...alert, waits: waitOf(alert) })), next };
     },
   );
   app.get(
     '/api/v1/alerts/:rule/:group',
     {
+      config: { permission: 'alerts.read' },
       schema: {
         tags,
         summary:
@@ -49,7 +58,8 @@ export function alertRoutes(
         response: { 200: AlertInFull },
       },
     },
-    async ({ params: { rule, group } }) => {
+    async ({ params: { rule, group }, reach }) => {
+      if (ownRules(reach)?.includes(rule) === false) found(null, `alert of rule "${rule}" for "${group}"`);
       const explanation = await rules.explain(rule, group);
       const alert = alerts.get(rule, group) ?? (explanation && { rule, group, state: 'inactive' });
       const shown = found(alert, `alert of rule "${rule}" for "${group}"`);
@@ -59,6 +69,7 @@ export function alertRoutes(
   app.get(
     '/api/v1/devices/:id/explain',
     {
+      config: { permission: 'alerts.read' },
       schema: {
         tags,
         summary: 'Lists every rule about a device, its district and the city: whether its alert fires, and why',
@@ -66,13 +77,17 @@ export function alertRoutes(
         response: { 200: pageOf(DeviceExplained) },
       },
     },
-    async ({ params: { id } }) => {
+    async ({ params: { id }, reach }) => {
       found(devices.get(id), `device "${id}"`);
       const titles = new Map(rules.list().map((rule) => [rule.id, rule]));
-      const items = (await rules.explainDevice(id)).map((explanation) => {
-        const { title, titleZh, severity } = titles.get(explanation.rule) ?? {};
-        return { title, titleZh, severity, ...explained(explanation) };
-      });
+      const own = ownRules(reach);
+      const explanations = await rules.explainDevice(id);
+      const items = explanations
+        .filter(({ rule }) => own?.includes(rule) !== false)
+        .map((explanation) => {
+          const { title, titleZh, severity } = titles.get(explanation.rule) ?? {};
+          return { title, titleZh, severity, ...explained(explanation) };
+        });
       return { items, next: null };
     },
   );

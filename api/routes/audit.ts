@@ -44,7 +44,7 @@ export function auditRoutes(app: App, { audit }: Pick<ApiDeps, 'audit'>): void {
   app.get(
     '/api/v1/audit',
     {
-      config: { role: 'admin' },
+      config: { permission: 'audit.read' },
       schema: {
         tags: ['system'],
         summary:

@@ -39,7 +39,7 @@ export function backtestRoutes(
   app.post(
     '/api/v1/rules/backtest',
     {
-      config: { role: 'operator', concurrency: 'queries', audited: 'no' },
+      config: { permission: 'rules.try', concurrency: 'queries', audited: 'no' },
       bodyLimit: RULE_BODY_LIMIT,
       schema: {
         tags: ['rules'],

@@ -7,12 +7,11 @@ import type { App } from './routes.ts';
 /** `/api/v1/backup`: copies everything that the server stores into a folder on its disk while it works. */
 export function backupRoutes(app: App, { backups }: Pick<ApiDeps, 'backups'>): void {
   const tags = ['system'];
-  const config = { role: 'admin' } as const;
   const body = z.strictObject({ to: z.string().min(1).max(4_096).optional() }).nullish();
   app.post(
     '/api/v1/backup',
     {
-      config,
+      config: { permission: 'backups.write' },
       schema: {
         tags,
         summary:
@@ -27,7 +26,7 @@ export function backupRoutes(app: App, { backups }: Pick<ApiDeps, 'backups'>): v
   app.get(
     '/api/v1/backup',
     {
-      config,
+      config: { permission: 'backups.read' },
       schema: {
         tags,
         summary: 'Returns the running backup, or the last one since the server started',

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { refuseReporter } from '../../citizens/index.ts';
-import { boundTo, type Key, LamppostError, type Ticket } from '../../domain/index.ts';
-import { hashSecret } from '../../registry/index.ts';
+import { type Key, LamppostError, type Ticket } from '../../domain/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { RatingResponse, ReporterResponse, RequestResponse } from '../responses/citizens.ts';
 import { found, Id } from '../schema.ts';
@@ -32,7 +31,7 @@ function ratingRoute(app: App, { citizens }: Pick<ApiDeps, 'citizens'>): void {
   app.post(
     '/api/v1/tickets/:id/rate',
     {
-      config: { role: 'open' },
+      config: { permission: 'open' },
       bodyLimit: MOST_RATING,
       schema: {
         tags,
@@ -43,7 +42,8 @@ function ratingRoute(app: App, { citizens }: Pick<ApiDeps, 'citizens'>): void {
       },
     },
     async ({ params, body: { token, stars, comment } }) => {
-      const { id, rating } = await citizens.rate({ ticket: params.id, hash: hashSecret(token), stars, comment });
+      const rated = await citizens.rate({ ticket: params.id, token, stars, comment });
+      const { id, rating } = citizens.shown.ticket(rated);
       return { id, rating };
     },
   );
@@ -53,6 +53,7 @@ function requestRoute(app: App, { citizens, city, tickets }: Deps): void {
   app.get(
     '/api/v1/tickets/:id/request',
     {
+      config: { permission: 'tickets.read' },
       schema: {
         tags,
         summary:
@@ -61,9 +62,10 @@ function requestRoute(app: App, { citizens, city, tickets }: Deps): void {
         response: { 200: RequestResponse },
       },
     },
-    async ({ key, params: { id } }) => {
-      const { service } = seenTicket(tickets, id, boundTo(key!));
-      const { mediaUrl, addressId, attributes } = found(citizens.requests.get(id), `request "${id}"`);
+    async ({ reach, params: { id } }) => {
+      const { service } = seenTicket(tickets, id, reach);
+      const request = found(citizens.requests.get(id), `request "${id}"`);
+      const { mediaUrl, moreMedia = [], addressId, attributes } = citizens.shown.request(request);
       const asked = new Map(
         city()
           .services.get(service)
@@ -74,12 +76,13 @@ function requestRoute(app: App, { citizens, city, tickets }: Deps): void {
         title: asked.get(code)?.title ?? null,
         answer,
       }));
-      return { ticket: id, mediaUrl, addressId, answers };
+      const mediaUrls = mediaUrl === null ? [] : [mediaUrl, ...moreMedia];
+      return { ticket: id, mediaUrl, mediaUrls, addressId, answers };
     },
   );
 }
 
-function reporterRoutes(app: App, { citizens, tickets, log }: Deps): void {
+function reporterRoutes(app: App, { citizens, city, tickets, log }: Deps): void {
   /**
    * Returns the ticket. Throws `not-found`, and `forbidden` for all but operators of the responsible department and the
    * city's admins.
@@ -88,40 +91,47 @@ function reporterRoutes(app: App, { citizens, tickets, log }: Deps): void {
     const ticket = found(tickets.get(id), `ticket "${id}"`);
     // A repeated report belongs to the department that has the first one now.
     const responsible = ticket.relation === 'report' ? (tickets.get(ticket.parent!) ?? ticket) : ticket;
-    const refusal = refuseReporter(key, responsible);
+    const refusal = refuseReporter(key, responsible, city().departments.get(responsible.department)?.kind);
     if (refusal === null) return ticket;
     log.warn(
       { ticket: id, key: key.id, department: key.department, refusal },
       'access to the reporter of a ticket was refused',
     );
     const detail = `only operators of ${responsible.department} and the city's admins see who reported ${id}`;
-    throw new LamppostError('forbidden', detail, { reason: refusal === 'not-your-role' ? refusal : 'not-your-ticket' });
+    throw new LamppostError('forbidden', detail, {
+      reason: refusal === 'not-your-department' ? 'not-your-ticket' : refusal,
+    });
   }
 
-  const config = { role: 'operator' } as const;
   const schema = (summary: string) => ({ tags, summary, params: Id });
   app.get(
     '/api/v1/tickets/:id/reporter',
     {
-      config: { ...config, audited: 'access' },
+      config: { permission: 'reporters.read', audited: 'access' },
       schema: {
         ...schema('Returns who reported a ticket; each access is in the audit trail'),
         response: { 200: ReporterResponse },
       },
     },
     async ({ key, params: { id } }) => {
-      allowed(id, key!);
-      const reporter = found(citizens.reporter(id), `reporter of "${id}": no name was given, or it was deleted`);
+      const reporter = found(
+        citizens.reporter(allowed(id, key!)),
+        `reporter of "${id}": no name was given, or it was deleted`,
+      );
       log.info({ ticket: id, key: key!.id, department: key!.department }, 'the reporter of a ticket was read');
       return { ticket: id, ...reporter };
     },
   );
   app.delete(
     '/api/v1/tickets/:id/reporter',
-    { config, schema: schema('Deletes who reported a ticket, at once and for good') },
+    {
+      config: { permission: 'reporters.delete' },
+      schema: schema('Deletes who reported a ticket and what they wrote, photo included, at once and for good'),
+    },
     async ({ key, params: { id } }, reply) => {
-      allowed(id, key!);
-      found(citizens.forget(id) || null, `reporter of "${id}"`);
+      const ticket = allowed(id, key!);
+      const removed = ticket.relation !== 'part' && (await citizens.remove(ticket));
+      found(removed || null, `reporter of "${id}": there was none, or it was deleted`);
       log.info({ ticket: id, key: key!.id, department: key!.department }, 'the reporter of a ticket was deleted');
       return reply.code(204).send();
     },

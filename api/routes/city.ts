@@ -1,14 +1,54 @@
 import { z } from 'zod';
-import { LedgerSchema } from '../../domain/index.ts';
+import { type City, DepartmentSchema, LedgerSchema, LocalTextSchema, MetricSchema } from '../../domain/index.ts';
+import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
+import { GeometrySchema } from '../responses/open-data.ts';
 import { found, Name } from '../schema.ts';
 import type { App } from './routes.ts';
 
-/** `/api/v1/ledger` and `/api/v1/city/reload`. */
-export function cityRoutes(app: App, { ledger, reloadCity }: Pick<ApiDeps, 'ledger' | 'reloadCity'>): void {
+const titled = { id: z.string(), title: LocalTextSchema };
+
+/** What devices of a profile may be told to do. */
+const Command = z.object({ ...titled, parameters: z.array(z.string()).describe('Their names') });
+
+/** What the city's description names, as lists and maps show it. */
+const CityResponse = z
+  .object({
+    name: LocalTextSchema,
+    timezone: z.string(),
+    departments: z.array(DepartmentSchema),
+    services: z.array(z.object({ ...titled, department: z.string() })),
+    metrics: z.array(MetricSchema),
+    profiles: z.array(
+      z.object({ ...titled, metrics: z.array(z.string()), intervalMs: z.number(), commands: z.array(Command) }),
+    ),
+    calendars: z.array(z.object(titled)).describe('Names of the times that a silence may be bound to'),
+    formats: z.array(z.object({ id: z.string(), topics: z.array(z.string()), content: z.string() })),
+    districts: z.array(z.object({ ...titled, geometry: GeometrySchema.describe('GeoJSON (RFC 7946)') })),
+  })
+  .meta({ id: 'City', description: 'The names of the city, and the shapes of its districts' });
+
+type Deps = Pick<ApiDeps, 'ledger' | 'reloadCity' | 'city'>;
+
+/** `/api/v1/ledger`, `/api/v1/city` and `/api/v1/city/reload`. */
+export function cityRoutes(app: App, { ledger, reloadCity, city }: Deps): void {
+  app.get(
+    '/api/v1/city',
+    {
+      config: { permission: 'devices.read' },
+      schema: {
+        tags: ['city'],
+        summary:
+          'Returns the names that the city describes: departments, services, metrics, profiles, formats and districts',
+        response: { 200: CityResponse },
+      },
+    },
+    async () => shownCity(city()),
+  );
   app.get(
     '/api/v1/ledger',
     {
+      config: { permission: 'ledger.read' },
       schema: {
         tags: ['ledger'],
         summary:
@@ -22,7 +62,7 @@ export function cityRoutes(app: App, { ledger, reloadCity }: Pick<ApiDeps, 'ledg
   app.post(
     '/api/v1/city/reload',
     {
-      config: { role: 'admin' },
+      config: { permission: 'city.write', audited: 'action' },
       schema: {
         tags: ['city'],
         summary:
@@ -30,6 +70,31 @@ export function cityRoutes(app: App, { ledger, reloadCity }: Pick<ApiDeps, 'ledg
         response: { 200: z.object({ changed: z.boolean(), version: z.string() }) },
       },
     },
-    async () => reloadCity(),
+    async (request) => reloadCity(callerOf(request)),
   );
+}
+
+function shownCity({ name, timezone, ...city }: City): z.input<typeof CityResponse> {
+  return {
+    name,
+    timezone,
+    departments: [...city.departments.values()],
+    services: [...city.services.values()],
+    metrics: [...city.metrics.values()],
+    profiles: [...city.profiles.values()].map(({ metrics, commands, ...profile }) => ({
+      ...profile,
+      metrics: [...metrics],
+      commands: [...commands.values()].map(({ id, title, parameters }) => ({
+        id,
+        title,
+        parameters: [...parameters.keys()],
+      })),
+    })),
+    calendars: [...city.calendars.values()].map(({ id, title }) => ({ id, title })),
+    formats: [...city.formats.values()].map(({ id, topics, content }) => ({ id, topics: [...topics], content })),
+    districts: [...city.districts.values()].map(({ geometry, ...district }) => ({
+      ...district,
+      geometry: { type: geometry.type, coordinates: geometry.coordinates as unknown[] },
+    })),
+  };
 }

@@ -25,11 +25,14 @@ const Numbered = z.object({
   event: z.union(Object.values(EVENT_SCHEMAS)),
 });
 
+type Deps = Pick<ApiDeps, 'events' | 'city' | 'people'>;
+
 /** `/api/v1/events`: pages of JSON after a cursor, or a stream (`Accept: text/event-stream`). */
-export function eventRoutes(app: App, { events }: Pick<ApiDeps, 'events'>, streams: Streams): void {
+export function eventRoutes(app: App, { events, city, people }: Deps, streams: Streams): void {
   app.get(
     '/api/v1/events',
     {
+      config: { permission: 'events.read' },
       schema: {
         tags: ['events'],
         summary:
@@ -41,13 +44,17 @@ export function eventRoutes(app: App, { events }: Pick<ApiDeps, 'events'>, strea
     async (request, reply) => {
       const { type: types, limit, after, ...asked } = request.query;
       // The same as over MQTT (promise 7).
-      const visibleTo = boundTo(request.key!) ?? undefined;
-      const filter = given({ types, ...asked, visibleTo });
+      const visibleTo = boundTo(request.reach) ?? undefined;
+      const filter = given({ types, ...asked, visibleTo, ownAlerts: !city().publication.shared.alerts });
       if (!(request.headers.accept ?? '').includes('text/event-stream')) {
         return pageInTurns(events, { ...filter, limit, after });
       }
       const last = request.headers['last-event-id'] ?? after;
-      const reader = { key: request.key!.id, source: request.source, filter };
+      const who = request.key!;
+      const ofPerson = who.kind === 'person' ? who : null;
+      const mayRead = () => ofPerson === null || people.signIn.isOpen(ofPerson);
+      const session = ofPerson?.session ?? null;
+      const reader = { key: who.id, session, mayRead, source: request.source, filter };
       const begin = streams.admit(reply.raw, { ...reader, last: last === null ? null : String(last) });
       reply.hijack();
       begin();

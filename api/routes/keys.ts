@@ -1,37 +1,189 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { KEY_ROLES, KeySchema } from '../../domain/index.ts';
+import {
+  beyondScopes,
+  type Grant,
+  grantFault,
+  KEY_ROLES,
+  KeySchema,
+  LamppostError,
+  REGISTRY_REFUSALS,
+  requireName,
+  UplinksSchema,
+} from '../../domain/index.ts';
+import type { RegisteredKey } from '../../registry/index.ts';
+import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, Id, Name, pageOf } from '../schema.ts';
+import { etagOf, versionIn } from '../if-match.ts';
+import { KeyResponse, KeyWithSecret } from '../responses/registry.ts';
+import { found, given, Id, Name, OverlapBody, overlapOf, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
-const KeyResponse = KeySchema.meta({ id: 'Key', description: 'A key of a person or a program' });
-const NewKey = KeyResponse.extend({ secret: z.string().describe('Shown once, here') }).meta({ id: 'NewKey' });
+type Deps = Pick<ApiDeps, 'keys' | 'city'>;
+
+const tags = ['keys'];
+const admin = { permission: 'keys.write', audited: 'action' } as const;
+const CHANGED = ['key-changed', REGISTRY_REFUSALS['key-changed']] as const;
+
+const KeyName = z.string().min(1).max(200);
+const Note = z.string().max(1_000);
+const Expiry = z.iso.datetime().nullable();
+const uplinks = UplinksSchema.exactOptional();
+
+const NewKeyBody = z.strictObject({
+  name: KeyName,
+  role: z.enum(KEY_ROLES),
+  department: Name.nullable().default(null),
+  scopes: KeySchema.shape.scopes,
+  expiresAt: Expiry.default(null),
+  note: Note.default(''),
+  uplinks,
+});
+
+const ChangeBody = z.strictObject({
+  name: KeyName.optional(),
+  note: Note.optional(),
+  expiresAt: Expiry.optional(),
+  uplinks,
+});
 
 /** `/api/v1/keys`: the keys of people and programs. */
-export function keyRoutes(app: App, { keys }: Pick<ApiDeps, 'keys'>): void {
-  const tags = ['keys'];
-  const config = { role: 'admin' } as const;
-  const body = z.strictObject({
-    name: z.string().min(1).max(200),
-    role: z.enum(KEY_ROLES),
-    department: Name.nullable().default(null),
-  });
-  app.post(
-    '/api/v1/keys',
-    { config, schema: { tags, summary: 'Adds a key; its secret is shown once', body, response: { 201: NewKey } } },
-    async (request, reply) => reply.code(201).send(await keys.add(request.body)),
-  );
+export function keyRoutes(app: App, { keys, city }: Deps): void {
+  readRoutes(app, keys);
+  changeRoutes(app, { keys, city });
+  secretRoutes(app, keys);
+}
+
+function readRoutes(app: App, keys: Deps['keys']): void {
+  const config = { permission: 'keys.read' } as const;
   app.get(
     '/api/v1/keys',
-    { config, schema: { tags, summary: 'Lists keys without their secrets', response: { 200: pageOf(KeyResponse) } } },
+    {
+      config: { permission: 'keys.read' },
+      schema: { tags, summary: 'Lists keys without their secrets', response: { 200: pageOf(KeyResponse) } },
+    },
     async () => ({ items: keys.list(), next: null }),
+  );
+  app.get(
+    '/api/v1/keys/:id',
+    {
+      config,
+      schema: { tags, summary: 'Returns a key without its secret', params: Id, response: { 200: KeyResponse } },
+    },
+    async ({ params: { id } }, reply) => withTag(reply, found(keys.get(id), `key "${id}"`)),
+  );
+}
+
+/** Sets the ETag of the key's version and returns the body. */
+function withTag<T extends RegisteredKey>(reply: FastifyReply, key: T): T {
+  reply.header('etag', etagOf(key.version));
+  return key;
+}
+
+function changeRoutes(app: App, { keys, city }: Deps): void {
+  app.post(
+    '/api/v1/keys',
+    {
+      config: admin,
+      schema: {
+        tags,
+        summary:
+          'Adds a key; its secret is shown once. A network server says with `uplinks` which devices it publishes for',
+        body: NewKeyBody,
+        response: { 201: KeyWithSecret },
+      },
+    },
+    async (request, reply) => {
+      const { expiresAt, ...key } = request.body;
+      const { role, department } = key;
+      if (department !== null) requireName('department', department, city().departments, 'department: ');
+      refuseUplinks(role, key.uplinks !== undefined);
+      checkGrant(key, request.grants);
+      const added = await keys.add({ ...key, expiresMs: instantOf(expiresAt) }, callerOf(request));
+      return withTag(reply.code(201), added);
+    },
+  );
+  app.patch(
+    '/api/v1/keys/:id',
+    {
+      config: admin,
+      schema: {
+        tags,
+        summary: 'Changes name, note, expiry or uplinks of a key. `If-Match` limits it to a version',
+        params: Id,
+        body: ChangeBody,
+        response: { 200: KeyResponse },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      const key = found(keys.get(id), `key "${id}"`);
+      const expected = versionIn(request.headers, key.version, CHANGED);
+      const { expiresAt, ...change } = request.body;
+      if (change.uplinks !== undefined) refuseUplinks(key.role, true);
+      const expiry = expiresAt === undefined ? {} : { expiresMs: instantOf(expiresAt) };
+      return withTag(reply, await keys.change(id, expected, { ...given(change), ...expiry }, callerOf(request)));
+    },
   );
   app.delete(
     '/api/v1/keys/:id',
-    { config, schema: { tags, summary: 'Revokes a key', params: Id } },
-    async ({ params: { id } }, reply) => {
-      found((await keys.revoke(id)) || null, `key "${id}"`);
+    { config: admin, schema: { tags, summary: 'Revokes a key and closes its connections', params: Id } },
+    async (request: FastifyRequest<{ Params: { id: string } }>, reply) => {
+      await keys.revoke(request.params.id, callerOf(request));
       return reply.code(204).send();
     },
   );
+}
+
+/** Throws `invalid` for a grant that cannot be given, and `forbidden` for one that goes beyond the scopes of who gives it. */
+function checkGrant(grant: Grant, by: readonly Grant[]): void {
+  const fault = grantFault(grant);
+  if (fault !== null) throw new LamppostError('invalid', fault);
+  const beyond = beyondScopes(by, grant);
+  if (beyond.length === 0) return;
+  throw new LamppostError('forbidden', `the scopes of your key do not let it give ${beyond.join(', ')}`);
+}
+
+function secretRoutes(app: App, keys: Deps['keys']): void {
+  app.post(
+    '/api/v1/keys/:id/rotate',
+    {
+      config: admin,
+      schema: {
+        tags,
+        summary:
+          'Replaces the secret of a key; the new one is shown once. With `overlap` the old one stays valid for a time',
+        params: Id,
+        body: OverlapBody,
+        response: { 200: KeyWithSecret },
+      },
+    },
+    async (request, reply) =>
+      withTag(reply, await keys.rotate(request.params.id, overlapOf(request.body), callerOf(request))),
+  );
+  app.post(
+    '/api/v1/keys/:id/confirm',
+    {
+      config: admin,
+      schema: {
+        tags,
+        summary: 'Ends the old secret of a key before its time',
+        params: Id,
+        response: { 200: KeyResponse },
+      },
+    },
+    async (request, reply) => withTag(reply, await keys.confirm(request.params.id, callerOf(request))),
+  );
+}
+
+const instantOf = (iso: string | null) => (iso === null ? null : Date.parse(iso));
+
+/** Throws `invalid` where a key of a network server does not say for which devices, or another key does. */
+function refuseUplinks(role: string, said: boolean): void {
+  if ((role === 'network-server') === said) return;
+  const right = said
+    ? 'uplinks: only a key of role network-server has them'
+    : 'uplinks: say which devices the network server publishes for, {"devices": ["0004a30b001c0530"]}, ' +
+      '{"tags": {"network": "port"}} or {"applications": ["parking"]}, or "all"';
+  throw new LamppostError('invalid', right);
 }

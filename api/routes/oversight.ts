@@ -29,7 +29,7 @@ export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'ov
   app.get(
     '/api/v1/oversight',
     {
-      config: { concurrency: 'queries' },
+      config: { permission: 'oversight.read', concurrency: 'queries' },
       schema: {
         tags: ['oversight'],
         summary:
@@ -38,11 +38,10 @@ export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'ov
         response: { 200: z.object({ items: z.array(OversightResponse), next: z.null() }) },
       },
     },
-    async ({ query: { from: fromMs, to: toMs, by, format }, headers, key }, reply) => {
+    async ({ query: { from: fromMs, to: toMs, by, format }, headers, reach }, reply) => {
       if (fromMs !== undefined && toMs !== undefined && fromMs > toMs)
         throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
-      const department = boundTo(key!) ?? undefined;
-      const query = { ...given({ fromMs, toMs, department }), by, timezone: city().timezone };
+      const query = { ...given({ fromMs, toMs }), departments: boundTo(reach), by, timezone: city().timezone };
       const items = await oversight.read(query, untilGone(reply.raw));
       const asCsv = (format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'csv';
       if (!asCsv) return { items, next: null };

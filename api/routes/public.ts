@@ -24,7 +24,7 @@ const PIECE = 500;
 export function publicRoutes(app: App, deps: Deps): void {
   const { clock } = deps;
   const tags = ['public'];
-  const config = { role: 'open' } as const;
+  const config = { permission: 'open' } as const;
   const aggregates = async () => renderedOf(JSON.stringify(await publicOversight(deps, clock.now())));
   const oversight = memoize(aggregates, FRESH_MS, clock);
   const tickets = memoize(async () => renderedOf(await publicTickets(deps, clock.now())), FRESH_MS, clock);
@@ -40,7 +40,7 @@ export function publicRoutes(app: App, deps: Deps): void {
     },
     async (_request, reply) => {
       const document = await oversight();
-      return sendRendered(open(reply).type('application/json; charset=utf-8'), document, FRESH_MS);
+      return sendRendered(openToAll(reply).type('application/json; charset=utf-8'), document, FRESH_MS);
     },
   );
   app.get(
@@ -56,28 +56,32 @@ export function publicRoutes(app: App, deps: Deps): void {
     },
     async (_request, reply) => {
       const document = await tickets();
-      return sendRendered(open(reply).type('application/geo+json'), document, FRESH_MS);
+      return sendRendered(openToAll(reply).type('application/geo+json'), document, FRESH_MS);
     },
   );
 }
 
 /** Lets pages of other origins read the response. */
-function open(reply: FastifyReply): FastifyReply {
+export function openToAll(reply: FastifyReply): FastifyReply {
   return reply.header('access-control-allow-origin', '*');
 }
 
 async function publicOversight({ oversight, city }: Deps, nowMs: number): Promise<ShapeOf<typeof PublicOversight>> {
   const { timezone, departments, services, districts, ...about } = city();
   const fromMs = nowMs - OVERSIGHT_DAYS * DAY_MS;
+  // What citizens cannot report is counted in the totals, and named nowhere.
+  const shown = new Map([...services].filter(([, { open311 }]) => open311));
   const query = { fromMs, toMs: nowMs, timezone };
   return {
     ...described(about, nowMs),
     from: isoOf(fromMs),
     departments: titlesOf(departments),
-    services: titlesOf(services),
+    services: titlesOf(shown),
     districts: titlesOf(districts),
     total: (await oversight.read({ ...query, by: [] }))[0] ?? null,
-    byService: await oversight.read({ ...query, by: ['department', 'service'] }),
+    byService: (await oversight.read({ ...query, by: ['department', 'service'] })).filter(({ service = '' }) =>
+      shown.has(service),
+    ),
     byDistrict: await oversight.read({ ...query, by: ['district'] }),
     byWeek: await oversight.read({ ...query, by: ['week'] }),
   };

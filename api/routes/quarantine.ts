@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  boundTo,
   QuarantinedInFullSchema,
   QuarantinedSchema,
   QuarantineUsageSchema,
@@ -7,6 +8,8 @@ import {
   type Reason,
 } from '../../domain/index.ts';
 import { ReplayJobSchema } from '../../ingest/index.ts';
+import { callerOf } from '../caller.ts';
+import { ownerOf } from '../departments.ts';
 import type { ApiDeps } from '../deps.ts';
 import { found, given, Id, Instant, Name, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -30,10 +33,12 @@ function filterOf({ from, to, ...rest }: z.infer<typeof Filter>) {
 }
 
 /** `/api/v1/quarantine`: refused messages and readings can be read, and replayed or discarded. */
-export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quarantine'>): void {
+export function quarantineRoutes(app: App, deps: Pick<ApiDeps, 'quarantine' | 'devices' | 'city'>): void {
+  const { quarantine } = deps;
   app.get(
     '/api/v1/quarantine',
     {
+      config: { permission: 'quarantine.read' },
       schema: {
         tags,
         summary:
@@ -42,12 +47,16 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
         response: { 200: pageOf(QuarantinedSchema) },
       },
     },
-    async ({ query: { limit, after, discarded, ...filter } }) =>
-      quarantine.list({ limit, after, discarded, ...filterOf(filter) }),
+    async ({ query: { limit, after, discarded, ...filter }, reach }) => {
+      const own = boundTo(reach);
+      const owns = own === null ? undefined : ownerOf(own, deps);
+      return quarantine.list({ limit, after, discarded, ...filterOf(filter), ...given({ owns }) });
+    },
   );
   app.get(
     '/api/v1/quarantine/usage',
     {
+      config: { permission: 'quarantine.read' },
       schema: {
         tags,
         summary: 'Returns the space that refused messages take, of all or of one device, and what was dropped',
@@ -60,6 +69,7 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
   app.get(
     '/api/v1/quarantine/:id',
     {
+      config: { permission: 'quarantine.read' },
       schema: {
         tags,
         summary: 'Returns one refusal: the payload as it was sent, and as its format decodes it',
@@ -72,7 +82,7 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
   app.post(
     '/api/v1/quarantine/replay',
     {
-      config: { role: 'operator' },
+      config: { permission: 'quarantine.write', audited: 'action' },
       bodyLimit: BODY_LIMIT,
       schema: {
         tags,
@@ -82,20 +92,24 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
         response: { 202: ReplayJobSchema },
       },
     },
-    async ({ body }, reply) => {
-      const job = quarantine.replay(body && 'ids' in body ? body : filterOf(body ?? {}));
+    async (request, reply) => {
+      const { body } = request;
+      const job = await quarantine.replay(body && 'ids' in body ? body : filterOf(body ?? {}), callerOf(request));
       return reply.code(202).header('location', `/api/v1/quarantine/replays/${job.id}`).send(job);
     },
   );
   app.get(
     '/api/v1/quarantine/replays/:id',
-    { schema: { tags, summary: 'Returns the progress of a replay', params: Id, response: { 200: ReplayJobSchema } } },
+    {
+      config: { permission: 'quarantine.read' },
+      schema: { tags, summary: 'Returns the progress of a replay', params: Id, response: { 200: ReplayJobSchema } },
+    },
     async ({ params: { id } }) => found(quarantine.replayJob(id), `replay "${id}"`),
   );
   app.post(
     '/api/v1/quarantine/discard',
     {
-      config: { role: 'operator' },
+      config: { permission: 'quarantine.write', audited: 'action' },
       bodyLimit: BODY_LIMIT,
       schema: {
         tags,
@@ -104,6 +118,9 @@ export function quarantineRoutes(app: App, { quarantine }: Pick<ApiDeps, 'quaran
         response: { 200: z.object({ discarded: z.number().int() }) },
       },
     },
-    async ({ body: { ids, note }, key }) => ({ discarded: await quarantine.discard(ids, key!.id, note) }),
+    async (request) => {
+      const { ids, note } = request.body;
+      return { discarded: await quarantine.discard(ids, note, callerOf(request)) };
+    },
   );
 }

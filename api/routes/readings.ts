@@ -3,18 +3,22 @@ import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import {
   AGGREGATES,
+  type City,
   fillOf,
   HOUR_MS,
+  isQuality,
   LamppostError,
   type LatestReading,
   LatestReadingSchema,
+  nameOfState,
   parseDuration,
+  QUALITY,
   type ReadingsQuery,
   SeriesSchema,
 } from '../../domain/index.ts';
 import { csvPoints } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
-import { JSON_POINTS, textOfPoints } from '../points.ts';
+import { jsonPoints, textOfPoints, type ValuesOf } from '../points.ts';
 import { sendPieces, withinTime } from '../queries.ts';
 import { given, Instant, Name, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -37,6 +41,7 @@ const Query = z.object({
   to: Instant.optional(),
   every: Every.optional(),
   fn: z.enum(AGGREGATES).default('mean'),
+  state: Name.optional().describe('Of fn=share: the value whose time counts'),
   /** Intervals without a reading are left out, or null. */
   fill: z.enum(['none', 'null']).optional(),
   /** Takes precedence over the Accept header. */
@@ -50,10 +55,21 @@ const Query = z.object({
     .describe('Most points of the response, gaps included; a query with more is refused. At most 1,000,000'),
 });
 
+type Needed = 'history' | 'queries' | 'city';
+
+/** Functions whose points are readings. */
+const OF_READINGS: readonly string[] = ['first', 'last'];
+
+/** The values of states, and of the quality of readings. */
+const statesOf =
+  ({ metrics }: Pick<City, 'metrics'>): ValuesOf =>
+  (metric) =>
+    isQuality(metric) ? QUALITY.values : metrics.get(metric)?.values;
+
 /** `/api/v1/readings`. */
-export function readingRoutes(app: App, { history, queries }: Pick<ApiDeps, 'history' | 'queries'>): void {
+export function readingRoutes(app: App, { history, queries, city }: Pick<ApiDeps, Needed>): void {
   const tags = ['readings'];
-  const config = { concurrency: 'queries' } as const;
+  const config = { permission: 'readings.read', concurrency: 'queries' } as const;
   app.get(
     '/api/v1/readings',
     {
@@ -76,7 +92,9 @@ export function readingRoutes(app: App, { history, queries }: Pick<ApiDeps, 'his
           return await sendParquet(reply, path, asked.longMs);
         }
         const slices = history.read({ ...wanted, maxPoints }, asked.options);
-        const [type, form] = format === 'json' ? [JSON_TYPE, JSON_POINTS] : [CSV_TYPE, csvPoints()];
+        const isOfReadings = query.every === undefined || OF_READINGS.includes(query.fn);
+        const valuesOf: ValuesOf = isOfReadings ? statesOf(city()) : () => undefined;
+        const [type, form] = format === 'json' ? [JSON_TYPE, jsonPoints(valuesOf)] : [CSV_TYPE, csvPoints(valuesOf)];
         const text = textOfPoints(slices, { format: form, fill: fillOf(wanted), written: asked.points });
         return await sendPieces(reply, type, text, asked.longMs);
       } finally {
@@ -98,7 +116,11 @@ export function readingRoutes(app: App, { history, queries }: Pick<ApiDeps, 'his
     async ({ query: { device: devices, metric: metrics, district }, key }, reply) => {
       const asked = queries.begin(key!.id, reply.raw);
       const items = history.latest(given({ devices, metrics, district }));
-      return await sendPieces(reply, JSON_TYPE, textOfItems(items, asked.points), asked.longMs);
+      const text = textOfItems(items, {
+        written: asked.points,
+        valuesOf: statesOf(city()),
+      });
+      return await sendPieces(reply, JSON_TYPE, text, asked.longMs);
     },
   );
 }
@@ -111,19 +133,23 @@ function wantedBy(query: z.output<typeof Query>): ReadingsQuery {
   if (query.fill === 'null' && query.every === undefined) {
     throw new LamppostError('invalid', 'fill=null needs the length of the intervals, such as every=5m');
   }
-  const { device: devices, metric: metrics, district, every: everyMs, fn, fill, maxPoints } = query;
-  return given({ devices, metrics, district, everyMs, fromMs, toMs, fn, fill, maxPoints });
+  const { device: devices, metric: metrics, district, every: everyMs, fn, state, fill, maxPoints } = query;
+  return given({ devices, metrics, district, everyMs, fromMs, toMs, fn, state, fill, maxPoints });
 }
 
 /** `{items, next: null}`, some hundreds at a time. */
 async function* textOfItems(
   items: AsyncIterable<readonly LatestReading[]>,
-  written: (count: number) => void,
+  { written, valuesOf }: { readonly written: (count: number) => void; readonly valuesOf: ValuesOf },
 ): AsyncGenerator<string, void, undefined> {
+  const named = (one: LatestReading): LatestReading => {
+    const values = valuesOf(one.metric);
+    return values === undefined ? one : { ...one, state: nameOfState(values, one.value) };
+  };
   let before = '{"items":[';
   for await (const some of items) {
     written(some.length);
-    yield before + JSON.stringify(some).slice(1, -1);
+    yield before + JSON.stringify(some.map(named)).slice(1, -1);
     before = ',';
   }
   yield before === ',' ? '],"next":null}' : `${before}],"next":null}`;

@@ -1,7 +1,9 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import type { RuleChanged, RuleDraft, RuleEditor } from '../../rules/index.ts';
+import { CityProblemSchema, DAY_MS, isoOf } from '../../domain/index.ts';
+import type { ListedRule, RuleDraft } from '../../rules/index.ts';
+import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { RuleResponse, RuleVersionResponse } from '../responses/rules.ts';
@@ -29,10 +31,13 @@ const RuleBody = z.union([
 const Noted = z.object({ note: Note.default('') });
 
 /** `/api/v1/rules`. Rules from files are read-only here; rules made here have versions, authors and a history. */
-export function ruleRoutes(app: App, { rules }: ApiDeps): void {
+export function ruleRoutes(app: App, { rules, events, clock }: ApiDeps): void {
+  firedRoute(app, { events, clock });
+  checkRoute(app, rules);
   app.get(
     '/api/v1/rules',
     {
+      config: { permission: 'rules.read' },
       schema: {
         tags,
         summary:
@@ -48,7 +53,10 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   );
   app.get(
     '/api/v1/rules/:id',
-    { schema: { tags, summary: 'Returns a rule with its source', params: Id, response: { 200: RuleResponse } } },
+    {
+      config: { permission: 'rules.read' },
+      schema: { tags, summary: 'Returns a rule with its source', params: Id, response: { 200: RuleResponse } },
+    },
     async ({ params: { id } }, reply) => {
       const rule = found(rules.get(id), `rule "${id}"`);
       return reply.header('etag', etagOf(rule.version)).send(rule);
@@ -57,6 +65,7 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   app.get(
     '/api/v1/rules/:id/history',
     {
+      config: { permission: 'rules.read' },
       schema: {
         tags,
         summary: 'Lists the versions of a rule, newest first: by whom, when, why, and the text (null: deleted)',
@@ -72,8 +81,54 @@ export function ruleRoutes(app: App, { rules }: ApiDeps): void {
   });
 }
 
+const MOST_DAYS = 31;
+const RuleFired = z
+  .object({ since: z.iso.datetime(), counts: z.array(z.object({ rule: z.string(), fired: z.int() })) })
+  .meta({ id: 'RuleFired', description: 'How often alerts of each rule fired; rules that never did are left out' });
+
+function firedRoute(app: App, { events, clock }: Pick<ApiDeps, 'events' | 'clock'>): void {
+  app.get(
+    '/api/v1/rules/fired',
+    {
+      config: { permission: 'rules.read', concurrency: 'queries' },
+      schema: {
+        tags,
+        summary: 'Counts the alerts that fired in the last days, by rule, as far back as events are kept',
+        querystring: z.object({ days: z.coerce.number().int().min(1).max(MOST_DAYS).default(7) }),
+        response: { 200: RuleFired },
+      },
+    },
+    async ({ query: { days } }) => {
+      const since = isoOf(clock.now() - days * DAY_MS);
+      const fired = await events.firedSince(since);
+      return { since, counts: [...fired].map(([rule, count]) => ({ rule, fired: count })) };
+    },
+  );
+}
+
+const RuleCheck = z
+  .object({ problems: z.array(CityProblemSchema).readonly(), warnings: z.array(CityProblemSchema).readonly() })
+  .meta({ id: 'RuleCheck', description: 'Every mistake of a rule, and why it could never decide' });
+
+function checkRoute(app: App, rules: ApiDeps['rules']): void {
+  app.post(
+    '/api/v1/rules/check',
+    {
+      config: { permission: 'rules.read', audited: 'no' },
+      bodyLimit: RULE_BODY_LIMIT,
+      schema: {
+        tags,
+        summary: 'Lists the mistakes of the text of a rule with line and column, for editors. It changes nothing',
+        body: z.strictObject({ text: Text }),
+        response: { 200: RuleCheck },
+      },
+    },
+    async ({ body }) => rules.check(body.text),
+  );
+}
+
 function changeRoutes(app: App, rules: ApiDeps['rules']): void {
-  const config = { role: 'admin' } as const;
+  const config = { permission: 'rules.write', audited: 'action' } as const;
   const input = { body: RuleBody, querystring: Noted };
   app.post(
     '/api/v1/rules',
@@ -83,15 +138,15 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
       schema: {
         tags,
         summary:
-          'Creates a rule from its YAML, from {text, note}, or from the rule as an object. 202: on disk, but not yet in force',
+          'Creates a rule from its YAML, from {text, note}, or from the rule as an object. The response follows once it is in force',
         ...input,
-        response: { 201: RuleResponse, 202: RuleResponse },
+        response: { 201: RuleResponse },
       },
     },
     async (request, reply) => {
-      const changed = await rules.create(draftOf(request.body, request.query), request.key!.id);
-      reply.header('location', `/api/v1/rules/${changed.rule.id}`);
-      return changedRule(reply, changed, 201);
+      const rule = await rules.create(draftOf(request.body, request.query), callerOf(request));
+      reply.code(201).header('location', `/api/v1/rules/${rule.id}`);
+      return changedRule(reply, rule);
     },
   );
   app.put(
@@ -104,12 +159,13 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
         summary: 'Creates a new version of a rule. If-Match limits the change to the versions listed',
         params: Id,
         ...input,
-        response: { 200: RuleResponse, 202: RuleResponse },
+        response: { 200: RuleResponse },
       },
     },
     async (request, reply) => {
-      const draft = draftOf(request.body, request.query);
-      return changedRule(reply, await rules.change(request.params.id, draft, editorOf(request)), 200);
+      const { params, body, query, headers } = request;
+      const versions = versionsOf(headers['if-match']);
+      return changedRule(reply, await rules.change(params.id, draftOf(body, query), versions, callerOf(request)));
     },
   );
   app.delete(
@@ -124,8 +180,9 @@ function changeRoutes(app: App, rules: ApiDeps['rules']): void {
       },
     },
     async (request, reply) => {
-      const { inForce } = await rules.remove(request.params.id, request.query.note, editorOf(request));
-      return reply.code(inForce ? 204 : 202).send();
+      const { params, query, headers } = request;
+      await rules.remove(params.id, query.note, versionsOf(headers['if-match']), callerOf(request));
+      return reply.code(204).send();
     },
   );
 }
@@ -142,13 +199,8 @@ function draftOf(body: z.infer<typeof RuleBody>, query: z.infer<typeof Noted>): 
   return { text: textOf(body), note: query.note };
 }
 
-/** Who changes a rule, and which versions of it `If-Match` allows. */
-function editorOf({ key, headers }: FastifyRequest): RuleEditor {
-  return { by: key!.id, ifMatch: versionsOf(headers['if-match']) };
-}
-
-/** Sets the status and the ETag of a changed rule and returns the body. */
-function changedRule(reply: FastifyReply, { rule, inForce }: RuleChanged, status: number): RuleChanged['rule'] {
-  reply.code(inForce ? status : 202).header('etag', etagOf(rule.version));
+/** Sets the ETag of a changed rule and returns the body. */
+function changedRule(reply: FastifyReply, rule: ListedRule): ListedRule {
+  reply.header('etag', etagOf(rule.version));
   return rule;
 }

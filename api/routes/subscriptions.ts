@@ -4,9 +4,11 @@ import {
   DeliveryDetailSchema as DeliveryInFull,
   type EmailSettings,
   EmailSettingsSchema,
+  type NewSubscription,
   SubscriptionDetailSchema as SubscriptionInFull,
   SubscriptionSchema as SubscriptionResponse,
 } from '../../notify/index.ts';
+import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
 import { given, Id, Name, Paged, pageOf } from '../schema.ts';
@@ -14,7 +16,8 @@ import { receiverRoutes } from './receivers.ts';
 import type { App } from './routes.ts';
 
 const tags = ['subscriptions'];
-const config = { role: 'admin' } as const;
+const reading = { permission: 'subscriptions.read' } as const;
+const writing = { permission: 'subscriptions.write', audited: 'action' } as const;
 
 const MIN_DIGEST_MS = 10_000;
 const MAX_DIGEST_MS = 7 * DAY_MS;
@@ -67,7 +70,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
   app.post(
     '/api/v1/subscriptions',
     {
-      config,
+      config: writing,
       schema: {
         tags,
         summary: 'Subscribes a party by e-mail or over an existing webhook',
@@ -75,16 +78,16 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
         response: { 201: SubscriptionResponse },
       },
     },
-    async ({ body }, reply) => {
-      check(body, city());
-      const made = await subscriptions.create(body);
+    async (request, reply) => {
+      check(request.body, city());
+      const made = await subscriptions.create(wantedOf(request.body), callerOf(request));
       return reply.code(201).header('location', `/api/v1/subscriptions/${made.id}`).send(made);
     },
   );
   app.get(
     '/api/v1/subscriptions',
     {
-      config,
+      config: reading,
       schema: {
         tags,
         summary: 'Lists subscriptions of all parties or of one',
@@ -97,7 +100,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
   app.patch(
     '/api/v1/subscriptions/:id',
     {
-      config,
+      config: writing,
       schema: {
         tags,
         summary: 'Changes the given settings of a subscription',
@@ -106,15 +109,16 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
         response: { 200: SubscriptionInFull },
       },
     },
-    async ({ params: { id }, body }) => {
+    async (request) => {
+      const { params, body } = request;
       check(body, city());
-      return await subscriptions.change(id, given(body));
+      return await subscriptions.change(params.id, given(body), callerOf(request));
     },
   );
   app.post(
     '/api/v1/subscriptions/:id/test',
     {
-      config,
+      config: writing,
       schema: {
         tags,
         summary: 'Sends a test mail now and returns the result',
@@ -122,7 +126,7 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
         response: { 200: DeliveryInFull },
       },
     },
-    async ({ params: { id } }) => await subscriptions.test(id),
+    async (request) => await subscriptions.test(request.params.id, callerOf(request)),
   );
   receiverRoutes(app, {
     name: 'subscriptions',
@@ -131,6 +135,12 @@ export function subscriptionRoutes(app: App, { subscriptions, city }: Pick<ApiDe
     detail: SubscriptionInFull,
     service: subscriptions,
   });
+}
+
+function wantedOf(body: z.infer<typeof Creation>): NewSubscription {
+  if (body.channel === 'webhook') return body;
+  const { channel, ...settings } = body;
+  return { channel, settings };
 }
 
 type Wanted = Partial<Pick<EmailSettings, 'party' | 'filter' | 'quietHours'>>;

@@ -1,15 +1,17 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { EVENT_TYPES } from '../../domain/index.ts';
 import { JSON_SCHEMAS } from '../../events/index.ts';
+import { rulesJsonSchema } from '../../rules/index.ts';
 import { ASYNCAPI } from '../asyncapi/document.ts';
 import type { ApiDeps } from '../deps.ts';
-import { PAGE_CSP } from '../edge/index.ts';
 import { ReadinessSchema } from '../readiness.ts';
 import { found, Name } from '../schema.ts';
+import { pageRoutes } from './pages.ts';
 import type { App } from './routes.ts';
 
-const OTHERS = Object.keys(JSON_SCHEMAS).filter((name) => !(EVENT_TYPES as readonly string[]).includes(name));
+/** Names of JSON Schemas: of the data of events, of what they name, and of a rule. */
+const SCHEMAS = [...Object.keys(JSON_SCHEMAS), 'rule'];
+const OTHERS = SCHEMAS.filter((name) => !(EVENT_TYPES as readonly string[]).includes(name));
 const Health = z.object({ status: z.literal('ok') });
 const ReadyQuery = z.object({
   for: z.enum(['devices', 'all']).default('all').describe('`devices`: 200 as soon as devices are accepted'),
@@ -20,7 +22,7 @@ const JsonSchemaResponse = z.looseObject({});
 export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 'readiness' | 'metrics'>): void {
   pageRoutes(app);
   const tags = ['system'];
-  const open = { role: 'open' } as const;
+  const open = { permission: 'open' } as const;
   const always = { ...open, uncounted: true } as const;
   app.get(
     '/health',
@@ -45,7 +47,10 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
   );
   app.get(
     '/metrics',
-    { schema: { tags, summary: 'Metrics in the text format of Prometheus', response: { 200: z.string() } } },
+    {
+      config: { permission: 'metrics.read' },
+      schema: { tags, summary: 'Metrics in the text format of Prometheus', response: { 200: z.string() } },
+    },
     async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await metrics()),
   );
   documentRoute(app, '/openapi.json', () => app.swagger());
@@ -62,41 +67,27 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
       },
     },
     async ({ params: { name } }) => {
-      const schema = Object.hasOwn(JSON_SCHEMAS, name) ? JSON_SCHEMAS[name]! : null;
-      return found(schema, `schema "${name}"; there are ${Object.keys(JSON_SCHEMAS).join(', ')}`);
+      return { ...found(schemaOf(name), `schema "${name}"; there are ${SCHEMAS.join(', ')}`) };
     },
   );
+}
+
+let ruleSchema: object | null = null;
+
+/** Returns a schema, which is made when it is first asked for, not at the start; null where there is none of the name. */
+function schemaOf(name: string): object | null {
+  if (name === 'rule') {
+    ruleSchema ??= rulesJsonSchema();
+    return ruleSchema;
+  }
+  return Object.hasOwn(JSON_SCHEMAS, name) ? JSON_SCHEMAS[name]! : null;
 }
 
 /** A document that anybody may read: it is written once. */
 function documentRoute(app: App, path: string, read: () => object): void {
   let text: Buffer | null = null;
-  app.get(path, { config: { role: 'open' }, schema: { hide: true } }, async (_request, reply) => {
+  app.get(path, { config: { permission: 'open' }, schema: { hide: true } }, async (_request, reply) => {
     text ??= Buffer.from(JSON.stringify(read()));
     return reply.type('application/json; charset=utf-8').send(text);
   });
-}
-
-const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
-  '/': ['index.html', 'text/html; charset=utf-8'],
-  '/app.js': ['app.js', 'text/javascript; charset=utf-8'],
-  '/texts.js': ['texts.js', 'text/javascript; charset=utf-8'],
-  '/ticket.js': ['ticket.js', 'text/javascript; charset=utf-8'],
-  '/style.css': ['style.css', 'text/css; charset=utf-8'],
-  '/public': ['public.html', 'text/html; charset=utf-8'],
-  '/public.js': ['public.js', 'text/javascript; charset=utf-8'],
-  '/docs': ['docs.html', 'text/html; charset=utf-8'],
-  '/docs.js': ['docs.js', 'text/javascript; charset=utf-8'],
-  '/docs-shape.js': ['docs-shape.js', 'text/javascript; charset=utf-8'],
-  '/docs.css': ['docs.css', 'text/css; charset=utf-8'],
-};
-
-/** The console, the API's documentation and the page of open data: static files, served from memory, without a key. */
-function pageRoutes(app: App): void {
-  for (const [url, [file, type]] of Object.entries(PAGES)) {
-    const body = readFileSync(new URL(`../../console/${file}`, import.meta.url));
-    app.get(url, { config: { role: 'open' }, schema: { hide: true } }, async (_request, reply) =>
-      reply.type(type).header('content-security-policy', PAGE_CSP).header('cache-control', 'no-cache').send(body),
-    );
-  }
 }

@@ -1,9 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { ShownChange } from '../../citizens/index.ts';
 import {
   boundTo,
+  DeviceCommandSchema,
+  isoOf,
   LamppostError,
+  ParametersSchema,
   PlaceSchema,
+  type Reach,
   requireName,
   SEVERITIES,
   TICKET_REFUSALS,
@@ -11,19 +16,20 @@ import {
   type Ticket,
   TicketAlertSchema,
 } from '../../domain/index.ts';
-import { ACTIONS, WAIT_REASONS, type WaitReason } from '../../tickets/index.ts';
+import { ACTIONS, TicketCountsSchema, WAIT_REASONS, type WaitReason, warningsOf } from '../../tickets/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
-import { etagOf, versionsOf } from '../if-match.ts';
+import { etagOf, versionIn } from '../if-match.ts';
 import { TicketChangeResponse, TicketResponse, WaitingResponse } from '../responses/tickets.ts';
-import { found, Id, Name, Names, namesOf, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { found, Id, Instant, Name, Names, namesOf, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { Search } from '../search.ts';
 import type { App } from './routes.ts';
 
-type Deps = Pick<ApiDeps, 'tickets' | 'held' | 'city'>;
+type Deps = Pick<ApiDeps, 'commands' | 'tickets' | 'held' | 'city' | 'citizens' | 'people' | 'clock'>;
 
 const Note = z.string().max(4_000);
 const tags = ['tickets'];
-const operator = { role: 'operator', audited: 'action' } as const;
+const acting = { permission: 'tickets.write', audited: 'action' } as const;
 
 const names = Names.exactOptional();
 const Query = Paged.extend({
@@ -37,6 +43,8 @@ const Query = Paged.extend({
   rule: names,
   group: names,
   parent: names,
+  asset: names,
+  ...Search,
 });
 
 const Opening = z.strictObject({
@@ -48,6 +56,7 @@ const Opening = z.strictObject({
   severity: SeveritySchema.default('medium'),
   location: PlaceSchema.optional(),
   address: z.string().max(400).optional(),
+  asset: Name.optional(),
 });
 
 /** `/api/v1/tickets`. A key of a department sees its own tickets and acts on them. */
@@ -55,18 +64,32 @@ export function ticketRoutes(app: App, deps: Deps): void {
   listRoutes(app, deps);
   openRoute(app, deps);
   actionRoutes(app, deps);
+  commandRoute(app, deps);
 }
 
 /**
- * Returns the ticket if the department may see it (null: all of them). Throws `not-found` for any other, as for one
+ * Returns the ticket if somebody of this reach may see it. Throws `not-found` for any other, as for one
  * that does not exist.
  */
-export function seenTicket(tickets: Deps['tickets'], id: string, department: string | null): Ticket {
-  const hidden = department !== null && !tickets.sees(department, id);
+export function seenTicket(tickets: Deps['tickets'], id: string, reach: Reach): Ticket {
+  const departments = boundTo(reach);
+  const hidden = departments !== null && !tickets.sees(departments, id);
   return found(hidden ? null : tickets.get(id), `ticket "${id}"`);
 }
 
-const shown = (ticket: Ticket, { held }: Deps) => ({ ...ticket, silencedBy: held.silencedBy(ticket) });
+function shown(ticket: Ticket, { tickets, city, held, citizens, people }: Deps) {
+  const { history: changes, ...said } = citizens.shown.ticket(ticket);
+  const history = changes.map((change) => named(change, people));
+  const warnings = warningsOf(ticket, tickets.firing(ticket.id), city().services.get(ticket.service));
+  return { ...said, history, warnings, silencedBy: held.silencedBy(ticket) };
+}
+
+/** Adds the name of the person who made a change, as it is today. */
+function named(change: ShownChange, people: Deps['people']) {
+  const [, id] = /^person:(.+)$/.exec(change.by) ?? [];
+  const person = id === undefined ? null : people.get(id);
+  return person === null ? change : { ...change, byName: person.name };
+}
 
 /** Sets the ETag of the ticket's version and returns the body. */
 function withTag(reply: FastifyReply, ticket: Ticket, deps: Deps) {
@@ -75,25 +98,40 @@ function withTag(reply: FastifyReply, ticket: Ticket, deps: Deps) {
 }
 
 function listRoutes(app: App, deps: Deps): void {
-  const { tickets, held } = deps;
+  const { tickets, held, people, clock, citizens } = deps;
   app.get(
     '/api/v1/tickets',
     {
+      config: { permission: 'tickets.read' },
       schema: {
         tags,
-        summary: 'Lists tickets, newest first; each filter takes several values',
+        summary: 'Lists tickets, newest first; each filter by names takes several values',
         querystring: Query,
         response: { 200: pageOf(TicketResponse) },
       },
     },
-    async ({ query, key }) => {
-      const { items, next } = await tickets.listInTurns({ ...query, seenBy: boundTo(key!) });
+    async ({ query, reach }) => {
+      const { items, next } = await tickets.listInTurns({ ...query, seenBy: boundTo(reach) });
       return { items: items.map((ticket) => shown(ticket, deps)), next };
     },
   );
   app.get(
+    '/api/v1/tickets/counts',
+    {
+      config: { permission: 'tickets.read' },
+      schema: {
+        tags,
+        summary: 'Counts tickets by status, and those that are overdue; takes the filters of the list',
+        querystring: Query.omit({ limit: true, after: true }),
+        response: { 200: TicketCountsSchema },
+      },
+    },
+    async ({ query, reach }) => tickets.countsInTurns({ ...query, seenBy: boundTo(reach) }, isoOf(clock.now())),
+  );
+  app.get(
     '/api/v1/tickets/waiting',
     {
+      config: { permission: 'tickets.read' },
       schema: {
         tags,
         summary: 'Lists firing alerts whose ticket waits: silenced, inhibited or gathered with others',
@@ -103,11 +141,12 @@ function listRoutes(app: App, deps: Deps): void {
         response: { 200: pageOf(WaitingResponse) },
       },
     },
-    async ({ query, key }) => held.list({ ...query, seenBy: boundTo(key!) }),
+    async ({ query, reach }) => held.list({ ...query, seenBy: boundTo(reach) }),
   );
   app.get(
     '/api/v1/tickets/:id',
     {
+      config: { permission: 'tickets.read' },
       schema: {
         tags,
         summary: 'Returns a ticket with its evidence and history',
@@ -115,30 +154,34 @@ function listRoutes(app: App, deps: Deps): void {
         response: { 200: TicketResponse },
       },
     },
-    async ({ params, key }, reply) => withTag(reply, seenTicket(tickets, params.id, boundTo(key!)), deps),
+    async ({ params, reach }, reply) => withTag(reply, seenTicket(tickets, params.id, reach), deps),
   );
   app.get(
     '/api/v1/tickets/:id/alerts',
     listOf('Lists all alerts of a ticket, oldest first', TicketAlertSchema),
-    async ({ params, query, key }) => tickets.alerts(seenTicket(tickets, params.id, boundTo(key!)).id, query),
+    async ({ params, query, reach }) => tickets.alerts(seenTicket(tickets, params.id, reach).id, query),
   );
   app.get(
     '/api/v1/tickets/:id/history',
     listOf('Lists all changes of a ticket, oldest first', TicketChangeResponse),
-    async ({ params, query, key }) => tickets.history(seenTicket(tickets, params.id, boundTo(key!)).id, query),
+    async ({ params, query, reach }) => {
+      const { items, next } = tickets.history(seenTicket(tickets, params.id, reach).id, query);
+      return { items: items.map((change) => named(citizens.shown.change(change), people)), next };
+    },
   );
 }
 
 /** The schema of a list of what one ticket has. */
 function listOf<T extends z.ZodType>(summary: string, item: T) {
-  return { schema: { tags, summary, params: Id, querystring: Paged, response: { 200: pageOf(item) } } };
+  const config = { permission: 'tickets.read' } as const;
+  return { config, schema: { tags, summary, params: Id, querystring: Paged, response: { 200: pageOf(item) } } };
 }
 
 function openRoute(app: App, deps: Deps): void {
   app.post(
     '/api/v1/tickets',
     {
-      config: operator,
+      config: { permission: 'tickets.open', audited: 'action' },
       schema: {
         tags,
         summary: 'Opens a ticket by hand for a service and a district',
@@ -149,6 +192,7 @@ function openRoute(app: App, deps: Deps): void {
     async (request, reply) => {
       const { body } = request;
       requireName('district', body.district, deps.city().districts);
+      if (body.asset !== undefined) requireName('asset', body.asset, deps.city().assets);
       const { title, titleZh = title, description = null, location = null, address = null, ...rest } = body;
       const wanted = { ...rest, title, titleZh, description, location, address };
       const ticket = await deps.tickets.open(wanted, callerOf(request));
@@ -167,15 +211,21 @@ function actionRoutes(app: App, deps: Deps): void {
   app.post(
     '/api/v1/tickets/:id/:action',
     {
-      config: operator,
+      config: acting,
       schema: {
         tags,
         summary:
           'Acts on a ticket. `assign` names who does the work (`to`, `assignee`), `hand-over` the department that is ' +
-          'responsible from now on (`to`), `comment` the text (`note`). `If-Match` limits the action to the versions listed',
+          'responsible from now on (`to`), `comment` the text (`note`; with `public` the citizens who reported it and everybody else may read it), `set-severity` the `severity`. `If-Match` limits the action to the versions listed',
         params: Id.extend({ action: z.enum(ACTIONS) }),
         body: z
-          .strictObject({ note: Note.optional(), to: Name.optional(), assignee: z.string().max(200).optional() })
+          .strictObject({
+            note: Note.optional(),
+            to: Name.optional(),
+            assignee: z.string().max(200).optional(),
+            severity: SeveritySchema.optional(),
+            public: z.boolean().optional(),
+          })
           .nullish(),
         response: { 200: TicketResponse },
       },
@@ -190,7 +240,7 @@ function actionRoutes(app: App, deps: Deps): void {
   app.post(
     '/api/v1/tickets/:id/parts',
     {
-      config: operator,
+      config: acting,
       schema: {
         tags,
         summary: 'Creates a part of a ticket for another department; the ticket waits for its parts',
@@ -208,25 +258,45 @@ function actionRoutes(app: App, deps: Deps): void {
   );
 }
 
+/** What a person confirms on a ticket: the command that its service names, or another one, to the device of its alert. */
+function commandRoute(app: App, { tickets, commands }: Deps): void {
+  app.post(
+    '/api/v1/tickets/:id/run-command',
+    {
+      config: { permission: 'commands.write', audited: 'action' },
+      schema: {
+        tags,
+        summary: 'Sends the command that the service of a ticket names, or another one, to the device of its alert',
+        params: Id,
+        body: z
+          .strictObject({
+            command: Name.optional().describe('Absent: the one that the service names'),
+            parameters: ParametersSchema.default({}),
+            validUntil: Instant.nullish(),
+          })
+          .nullish(),
+        response: { 201: DeviceCommandSchema },
+      },
+    },
+    async (request, reply) => {
+      const { command, parameters, validUntil } = request.body ?? { parameters: {} };
+      const asked = command === undefined ? null : { name: command, parameters };
+      const target = targetOf(request, request.params.id, tickets);
+      const sent = await commands.run({ ...target, asked, validUntilMs: validUntil ?? null }, callerOf(request));
+      return reply.code(201).header('location', `/api/v1/devices/${sent.device}/commands/${sent.id}`).send(sent);
+    },
+  );
+}
+
+const CHANGED = ['ticket-changed', TICKET_REFUSALS['ticket-changed']] as const;
+
 interface Target {
   readonly ticket: string;
   readonly version: number | undefined;
 }
 
 /** Which ticket is acted on, and which version of it. Throws `not-found` where the key may not see the ticket. */
-function targetOf({ key, headers }: FastifyRequest, id: string, tickets: Deps['tickets']): Target {
-  const ticket = seenTicket(tickets, id, boundTo(key!));
-  return { ticket: id, version: versionIn(versionsOf(headers['if-match']), ticket) };
-}
-
-/**
- * Returns the ticket's version if it is listed: the service compares it once more when it decides, as somebody may be
- * faster. Undefined where any version will do. Throws `precondition`: a version that is not listed now is past.
- */
-function versionIn(listed: readonly string[] | null, { version }: Ticket): number | undefined {
-  if (listed === null) return undefined;
-  if (listed.includes(String(version))) return version;
-  const detail = `it is at version ${version}, not ${listed.join(', ')}`;
-  const reason = 'ticket-changed';
-  throw new LamppostError('precondition', `${TICKET_REFUSALS[reason]}: ${detail}`, { reason });
+function targetOf({ reach, headers }: FastifyRequest, id: string, tickets: Deps['tickets']): Target {
+  const ticket = seenTicket(tickets, id, reach);
+  return { ticket: id, version: versionIn(headers, ticket.version, CHANGED) };
 }

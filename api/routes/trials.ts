@@ -37,7 +37,7 @@ export function trialRoutes(
   app.post(
     '/api/v1/rules/try',
     {
-      config: { role: 'operator', concurrency: 'queries', audited: 'no' },
+      config: { permission: 'rules.try', concurrency: 'queries', audited: 'no' },
       bodyLimit: BODY_LIMIT,
       schema: {
         tags: ['rules'],

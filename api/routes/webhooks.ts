@@ -8,6 +8,7 @@ import {
   WebhookSchema as WebhookResponse,
   WebhookSettingsSchema,
 } from '../../notify/index.ts';
+import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { checkFilter, checkParty, FilterBody, PartyName } from '../receivers.ts';
 import { given, Id, Instant, Name, Paged, pageOf } from '../schema.ts';
@@ -15,7 +16,8 @@ import { receiverRoutes } from './receivers.ts';
 import type { App } from './routes.ts';
 
 const tags = ['webhooks'];
-const config = { role: 'admin' } as const;
+const reading = { permission: 'webhooks.read' } as const;
+const writing = { permission: 'webhooks.write', audited: 'action' } as const;
 
 const Settings = z.strictObject({
   ...WebhookSettingsSchema.shape,
@@ -60,7 +62,7 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
   app.post(
     '/api/v1/webhooks',
     {
-      config,
+      config: writing,
       schema: {
         tags,
         summary:
@@ -69,17 +71,18 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
         response: { 201: NewWebhook },
       },
     },
-    async ({ body: { after, ...settings } }, reply) => {
+    async (request, reply) => {
+      const { after, ...settings } = request.body;
       checkFilter(settings.filter ?? {}, city());
       checkParty(settings.party, city());
-      const webhook = await webhooks.create(settings, after ?? null);
+      const webhook = await webhooks.create(settings, after ?? null, callerOf(request));
       return reply.code(201).header('location', `/api/v1/webhooks/${webhook.id}`).send(webhook);
     },
   );
   app.get(
     '/api/v1/webhooks',
     {
-      config,
+      config: reading,
       schema: {
         tags,
         summary: 'Lists webhooks without their secrets',
@@ -92,7 +95,7 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
   app.patch(
     '/api/v1/webhooks/:id',
     {
-      config,
+      config: writing,
       schema: {
         tags,
         summary: 'Changes the given settings of a webhook',
@@ -101,10 +104,11 @@ export function webhookRoutes(app: App, { webhooks, city }: Pick<ApiDeps, 'webho
         response: { 200: WebhookInFull },
       },
     },
-    async ({ params: { id }, body }) => {
+    async (request) => {
+      const { params, body } = request;
       checkFilter(body.filter ?? {}, city());
       checkParty(body.party, city());
-      return await webhooks.change(id, given(body));
+      return await webhooks.change(params.id, given(body), callerOf(request));
     },
   );
   receiverRoutes(app, {
@@ -125,7 +129,7 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
   app.post(
     '/api/v1/webhooks/:id/rotate',
     {
-      config,
+      config: writing,
       schema: {
         tags,
         summary: 'Replaces the secret; the new one is shown once. The old one signs too for 24 hours',
@@ -133,12 +137,12 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         response: { 200: RotatedWebhook },
       },
     },
-    async ({ params: { id } }) => await webhooks.rotate(id),
+    async (request) => await webhooks.rotate(request.params.id, callerOf(request)),
   );
   app.post(
     '/api/v1/webhooks/:id/ping',
     {
-      config,
+      config: writing,
       schema: {
         tags,
         summary: 'Sends a test message (city.lamppost.ping) now and returns the result',
@@ -146,12 +150,12 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         response: { 200: DeliveryInFull },
       },
     },
-    async ({ params: { id } }) => await webhooks.ping(id),
+    async (request) => await webhooks.ping(request.params.id, callerOf(request)),
   );
   app.post(
     '/api/v1/webhooks/:id/redeliver',
     {
-      config,
+      config: writing,
       schema: {
         tags,
         summary: 'Delivers the matching events of a range again; `from` and `to` are event numbers or times',
@@ -160,7 +164,9 @@ function actionRoutes(app: App, webhooks: ApiDeps['webhooks']): void {
         response: { 202: z.object({ deliveries: z.number().int() }) },
       },
     },
-    async ({ params: { id }, body }, reply) =>
-      reply.code(202).send({ deliveries: await webhooks.redeliverRange(id, body) }),
+    async (request, reply) => {
+      const deliveries = await webhooks.redeliverRange(request.params.id, request.body, callerOf(request));
+      return reply.code(202).send({ deliveries });
+    },
   );
 }

@@ -1,7 +1,9 @@
 /** Entry of the broker's thread: nothing slow ever shares it. */
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
-import { type BrokerOptions, createBroker } from '../../broker/index.ts';
+import { type BrokerOptions, createBroker, type DeclaredNames, type Departments } from '../../broker/index.ts';
 import {
   type LoginsFailing,
   type Publication,
@@ -9,8 +11,10 @@ import {
   SharedClock,
   systemTimers as timers,
 } from '../../domain/index.ts';
+import { createCommandQueue, createMqttOutbox } from '../../events/index.ts';
 import { createJournalAppender } from '../../journal/index.ts';
 import type { Credential, CredentialChange } from '../../registry/index.ts';
+import type { Notices } from './journal.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer, remote } from './rpc.ts';
 import { COMMITTED, DECIDED, LIVE } from './shared-counters.ts';
@@ -18,12 +22,15 @@ import { COMMITTED, DECIDED, LIVE } from './shared-counters.ts';
 /** The data that the main thread passes to this one. */
 export interface BrokerThreadData {
   readonly options: BrokerOptions;
+  readonly dir: string;
   readonly logLevel: string;
   /** The log's clock. */
   readonly clock: SharedArrayBuffer;
   readonly credentials: readonly Credential[];
   readonly journal: MessagePort;
-  /** From the engine: what to publish. */
+  /** To the journal: what the broker noticed of its clients. */
+  readonly notices: MessagePort;
+  /** From the engine: what to publish beside the outbox. */
   readonly engine: MessagePort;
   readonly counters: Int32Array<SharedArrayBuffer>;
 }
@@ -33,6 +40,8 @@ export interface BrokerThreadData {
  * alert is worth little.
  */
 const MOST_BEHIND = 200_000;
+/** Waiting for another connection's lock: only a recovery of the file holds one that a reader waits for. */
+const BUSY_MS = 5_000;
 
 const data = workerData as BrokerThreadData;
 const log = pino({ level: data.logLevel, name: 'broker' });
@@ -40,20 +49,27 @@ const clock = new SharedClock(data.clock);
 const sink = createJournalAppender(data.journal, clock);
 /** The counters wrap; their difference stays right. */
 const behind = () => (Atomics.load(data.counters, COMMITTED) - Atomics.load(data.counters, DECIDED)) | 0;
-const engine = remote<{
-  dropped: (drops: readonly SessionDrop[]) => void;
-  loginsFailing: (failing: LoginsFailing) => void;
-}>(data.engine);
-const publishDrops = engine.call.dropped;
-/** An event is lost where the engine cannot write it; the next failures make another one. */
+const notices = remote<Notices>(data.notices).call;
+const publishDrops = (drops: readonly SessionDrop[]) => notices.append({ drops, logins: [] });
+/** An event is lost where the disk does not take it; the next failures make another one. */
 const publishFailing = (failing: LoginsFailing) => {
-  engine.call.loginsFailing(failing).catch((error: unknown) => log.warn({ err: error }, 'an event of logins is lost'));
+  notices
+    .append({ drops: [], logins: [failing] })
+    .catch((error: unknown) => log.warn({ err: error }, 'an event of logins is lost'));
 };
 const load = () => behind() / MOST_BEHIND;
 const live = (isWanted: boolean) => void Atomics.store(data.counters, LIVE, isWanted ? 1 : 0);
+const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true, timeout: BUSY_MS });
+const outbox = createMqttOutbox(state);
+/** Only a hint is lost where the disk does not take it: what the device answers counts. */
+const commands = createCommandQueue(state, (delivered) => {
+  notices
+    .append({ drops: [], logins: [], delivered })
+    .catch((error: unknown) => log.warn({ err: error }, 'it is not noted which commands arrived'));
+});
 // Sessions and limits count time that passed, whatever the wall clock is set to.
 const broker = createBroker(
-  { sink, clock: clock.steady, timers, log, live, load, publishDrops, publishFailing },
+  { sink, clock: clock.steady, timers, log, outbox, live, load, publishDrops, publishFailing, commands },
   data.options,
 );
 sink.start();
@@ -61,11 +77,12 @@ broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 
 offer(data.engine, {
-  /** Publishes in order; resolves when everything that must outlive the broker is on disk. */
-  async publish(publications: readonly Publication[]) {
-    await Promise.all(publications.map((publication) => broker.publish(publication)));
+  /** Publishes what is not in the outbox, in order. */
+  publish(publications: readonly Publication[]) {
+    for (const publication of publications) broker.publish(publication);
   },
-  restate: (filter: string, publications: readonly Publication[]) => broker.restate(filter, publications),
+  /** The outbox has new events. */
+  appended: () => broker.appended(),
 });
 
 const functions = {
@@ -76,7 +93,12 @@ const functions = {
   credentials: (change: CredentialChange) => broker.credentials(change),
   /** Admits a message that did not come over MQTT. */
   ingest: (message: Parameters<typeof broker.ingest>[0]) => broker.ingest(message),
+  carry: (...args: Parameters<typeof broker.carry>) => broker.carry(...args),
+  keysUsed: () => broker.keysUsed(),
   limit: (limits: Parameters<typeof broker.limit>[0]) => broker.limit(limits),
+  departments: (departments: Departments) => broker.departments(departments),
+  declared: (declared: DeclaredNames) => broker.declared(declared),
+  renew: (certificate: Parameters<typeof broker.renew>[0]) => broker.renew(certificate),
   record: (id: string) => broker.record(id),
   throttled: (most: number) => broker.throttled(most),
   counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes() }),
@@ -85,7 +107,9 @@ const functions = {
     await sink.drained();
     await broker.stop();
     sink.stop();
+    state.close();
     data.engine.close();
+    data.notices.close();
     // After the reply has left.
     setImmediate(() => parentPort!.close());
   },

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Clock, LamppostError } from '../../domain/index.ts';
 import type { HistoryConsumer } from '../../history/index.ts';
-import type { Outcome } from '../../ingest/index.ts';
+import { type Outcome, refusedBytes } from '../../ingest/index.ts';
 import type { RulesConsumer } from '../../rules/index.ts';
 import { diskFault } from '../../store/index.ts';
 import { DECIDED } from './shared-counters.ts';
@@ -41,8 +41,12 @@ export interface ConsumerLoops {
 
 const CHECKPOINT_MS = 30_000;
 const CHECKPOINT_BLOCKS = 20_000;
-// What a start after a crash decides again at the most: a second's work.
+// What a start after a crash decides again at the most: a second's work, in messages of three readings.
 const CHECKPOINT_MESSAGES = 131_072;
+const READINGS_A_MESSAGE = 3;
+const REFUSED_BYTES_A_MESSAGE = 512;
+// Rows of an import are only validated.
+const IMPORTED_A_MESSAGE = 20;
 // A commit wakes the consumers at once; a batch that waits to be old enough is checked from time to time.
 const IDLE_MS = 1_000;
 const BATCH_MS = 100;
@@ -66,8 +70,8 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   let decided = 0;
   let decidedBefore: number | null = null;
   let checkpointAt = clock.now();
-  /** `decided` at the newest checkpoint. */
-  let decidedAtCheckpoint: number | null = null;
+  /** What a start would decide again, in messages. */
+  let sinceCheckpoint = 0;
   let released = 0;
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
@@ -75,7 +79,9 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
 
   /** Counts only what came in since the start: an older backlog must not hold publishers. */
   function countDecided(outcomes: readonly Outcome[]): void {
-    for (const { block } of outcomes) {
+    for (const outcome of outcomes) {
+      const { block } = outcome;
+      sinceCheckpoint += workOf(outcome);
       decidedBefore ??= block.first;
       decided = block.first + block.count;
       if (block.kind === 'messages' && block.seq > startedAt) Atomics.add(counters, DECIDED, block.count);
@@ -83,21 +89,20 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   }
 
   function checkpointIfDue(): void {
-    decidedAtCheckpoint ??= decidedBefore ?? decided;
     const isOld = clock.now() - checkpointAt >= CHECKPOINT_MS;
     const isLong = rules.cursor() - rules.checkpointed() >= CHECKPOINT_BLOCKS;
-    if (!isOld && !isLong && decided - decidedAtCheckpoint < CHECKPOINT_MESSAGES) return;
-    decidedAtCheckpoint = decided;
+    if (!isOld && !isLong && sinceCheckpoint < CHECKPOINT_MESSAGES) return;
     rules.checkpoint();
+    sinceCheckpoint = 0;
     if (!isOld && !isLong) return;
     checkpointAt = clock.now();
-    // Rarely, since it looks at every key.
-    deps.prune(Math.min(rules.checkpointed(), history.cursor()));
+    // Rarely: nobody waits for it.
+    deps.prune(Math.min(rules.checkpointed(), history.needs()));
   }
 
   /** Releases the blocks of the journal that every consumer has. */
   function release(): void {
-    const seq = Math.min(history.cursor(), rules.checkpointed());
+    const seq = Math.min(history.needs(), rules.checkpointed());
     if (seq <= released) return;
     released = seq;
     deps.release(seq);
@@ -172,6 +177,8 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
   return {
     damage: () => damage,
     start() {
+      // What this start decided again is written soon: else crashes that follow each other would add up.
+      if (rules.cursor() > rules.checkpointed()) sinceCheckpoint = CHECKPOINT_MESSAGES;
       running = Promise.all([decide(), store()]).then(() => {});
       return running;
     },
@@ -181,6 +188,17 @@ export function createConsumerLoops(deps: Deps): ConsumerLoops {
       await running;
     },
   };
+}
+
+/** The work of reading a block again, in messages: a message may have thousands of readings, or nothing but bytes. */
+function workOf(outcome: Outcome): number {
+  const readings = outcome.tallies.reduce(
+    (sum, { stored, duplicate, refused }) => sum + stored + duplicate + refused,
+    0,
+  );
+  const refused = refusedBytes(outcome) / REFUSED_BYTES_A_MESSAGE;
+  const imported = (outcome.imported?.report.rows ?? 0) / IMPORTED_A_MESSAGE;
+  return Math.max(outcome.block.count, readings / READINGS_A_MESSAGE, refused, imported);
 }
 
 /** Whether an error passes: a full disk does. Any other is a bug and ends the process, and the journal recovers. */

@@ -1,18 +1,46 @@
 /** Writes what follows from transitions, from people's actions and from the clock: rules → tickets → events. */
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import { type ActionResult, createAuditReader, createDecider, type Decided } from '../../actions/index.ts';
-import { districtOf, isoOf, LamppostError, type Ticket } from '../../domain/index.ts';
+import {
+  type ActedOn,
+  type ActionResult,
+  createAuditReader,
+  createDecider,
+  type Decided,
+} from '../../actions/index.ts';
+import { CommandWriter } from '../../commands/index.ts';
+import {
+  districtOf,
+  isoOf,
+  LamppostError,
+  type NoticesControl,
+  saysSilent,
+  type Ticket,
+  type Transition,
+} from '../../domain/index.ts';
 import {
   alertEventOf,
   clockEventOf,
+  commandEventOf,
   createOutbox,
+  createOutboxReader,
+  desiredEventOf,
+  loginEventOf,
   type Outbox,
+  sessionEventOf,
   silenceEventOf,
   ticketEventOf,
 } from '../../events/index.ts';
-import type { Context } from '../../ingest/index.ts';
-import { type AlertStore, type BlockEffects, createAlertReader, createAlertStore } from '../../rules/index.ts';
+import { type CityVersion, type Context, createDiscards, type Imported } from '../../ingest/index.ts';
+import { createReceiverWriter } from '../../notify/index.ts';
+import { createPeopleStore, createRegistryReader, RegistryRecords } from '../../registry/index.ts';
+import {
+  type AlertStore,
+  type BlockEffects,
+  createAlertReader,
+  createAlertStore,
+  createRuleWriter,
+} from '../../rules/index.ts';
 import {
   type Incident,
   type IncidentOutcome,
@@ -26,6 +54,8 @@ interface Parts {
   readonly alerts: AlertStore;
   readonly tickets: TicketService;
   readonly outbox: Pick<Outbox, 'append'>;
+  /** Called with each ticket that an alert of a device opens. */
+  readonly onOpened?: (ticket: Ticket, device: string, transition: Transition) => void;
 }
 
 /** Writes effects. The same transitions over the same file give the same rows (promise 4). */
@@ -41,7 +71,7 @@ export interface Effects {
 }
 
 /** Returns the effects over their stores. They keep nothing in memory. */
-export function createEffects({ alerts, tickets, outbox }: Parts): Effects {
+export function createEffects({ alerts, tickets, outbox, onOpened }: Parts): Effects {
   function publish(changes: readonly Ticket[]): void {
     for (const ticket of changes) outbox.append(ticketEventOf(ticket));
   }
@@ -56,21 +86,25 @@ export function createEffects({ alerts, tickets, outbox }: Parts): Effects {
     return released.length > 0;
   }
 
-  /** Publishes silences that end soon while they hold a ticket back. */
-  function announceEnds(nowMs: number): boolean {
-    const ending = tickets.endingSilences(nowMs);
-    for (const silence of ending) if (silence.alerts.length > 0) outbox.append(silenceEventOf(silence, nowMs));
-    return ending.length > 0;
+  /** Publishes what happened to silences. */
+  function announce(nowMs: number, city: TicketCity): boolean {
+    const news = tickets.silenceNews(nowMs, city);
+    for (const one of news) outbox.append(silenceEventOf(one, nowMs));
+    return news.length > 0;
   }
 
   return {
     apply(incident) {
       const outcome = tickets.incidents.apply(incident);
       const alert = alertAfter(incident, outcome);
-      alerts.apply(alert);
+      const silent = incident.subject.kind === 'device' && saysSilent(incident.transition);
+      alerts.apply({ ...alert, silent });
       const event = alertEventOf(incident.transition, alert, outcome.ticket?.department ?? null);
       if (event !== null) outbox.append(event);
       publish(outcome.changes);
+      const { subject, transition } = incident;
+      if (outcome.decision.kind === 'open' && subject.kind === 'device')
+        onOpened?.(outcome.ticket!, subject.device.id, transition);
       return outcome.decision;
     },
     publish(changes) {
@@ -80,7 +114,7 @@ export function createEffects({ alerts, tickets, outbox }: Parts): Effects {
     doNextDue(nowMs, city) {
       const changes = tickets.doNextDue(nowMs, city);
       if (changes !== null) publish(changes);
-      return changes !== null || release(nowMs, city) || announceEnds(nowMs);
+      return changes !== null || release(nowMs, city) || announce(nowMs, city);
     },
   };
 }
@@ -109,58 +143,110 @@ interface ThreadParts {
   readonly log: Logger;
   /** How long entries of the audit trail are kept, ms. */
   readonly auditMs: number;
+  /** How long refused messages are kept, ms. */
+  readonly quarantineMs: number;
 }
 
 /** The time and city of the block whose effects are written: tickets know no other clock (promise 4). */
 interface Moment {
   atMs: number;
-  city: TicketCity | null;
+  seq: number;
+  city: CityVersion | null;
+  imported: Imported | null;
 }
 
 /**
  * Returns the effects of the engine's thread over its state file: those of transitions, and those of blocks (what people
  * ask for, and what is due by then).
  */
-export function createThreadEffects({ db, context, log, auditMs }: ThreadParts) {
-  const moment: Moment = { atMs: 0, city: null };
+export function createThreadEffects({ db, context, log, auditMs, quarantineMs }: ThreadParts) {
+  const moment: Moment = { atMs: 0, seq: 0, city: null, imported: null };
   const clock = { now: () => moment.atMs };
-  const tickets = new TicketService({ db, clock, city: cityNow, firing: createAlertReader(db).firing });
+  const tickets = new TicketService({ db, clock, city: () => cityNow().city, firing: createAlertReader(db).firing });
+  const registry = new RegistryRecords(db);
+  const registryNow = createRegistryReader(db);
+  let registryVersion = registryNow.version();
   const outbox = createOutbox(db);
-  const effects = createEffects({ alerts: createAlertStore(db), tickets, outbox });
-  const decider = createDecider({ db, tickets, publish: (changes) => void effects.publish(changes), log, auditMs });
+  const commands = new CommandWriter({
+    db,
+    profileOf: (device) => registryNow.get(device)?.profile ?? null,
+    city: () => cityNow().city,
+    onCommand: (command) => void outbox.append(commandEventOf(command)),
+    onDesired: (state, place) => void outbox.append(desiredEventOf(state, place)),
+  });
+  /** At the place of its transition, before anything else of that block is decided. */
+  function onOpened(ticket: Ticket, device: string, { id, atMs, rule }: Transition): void {
+    setMoment(atMs, Number(id.split('.')[0]));
+    commands.sendAutomatically(device, ticket, { by: `rule:${rule}`, atMs, name: id });
+  }
+  const effects = createEffects({ alerts: createAlertStore(db), tickets, outbox, onOpened });
+  const on: ActedOn = {
+    commands,
+    ...{ tickets, registry, people: createPeopleStore(db) },
+    rules: createRuleWriter(db, cityNow),
+    discards: createDiscards(db, quarantineMs),
+    imported: () => moment.imported!.report,
+    receivers: createReceiverWriter(db, createOutboxReader(db).head),
+    reload,
+  };
+  const decider = createDecider({ db, on, publish: (changes) => void effects.publish(changes), log, auditMs });
   const trail = createAuditReader(db);
   /** Results by block, of blocks whose transaction has not been committed yet: one that is repeated replaces its own. */
   const decided = new Map<number, ActionResult[]>();
 
-  function cityNow(): TicketCity {
+  function cityNow(): CityVersion {
     if (moment.city === null) throw new LamppostError('busy', 'the city is not read yet', { retryable: true });
     return moment.city;
   }
 
+  /** A folder with mistakes was never in force. */
+  function reload(version: string): boolean {
+    if (moment.city?.control.version !== version)
+      throw new LamppostError('city', 'the city folder has mistakes; the city before it stays in force');
+    return context.cityAt(moment.seq - 1)?.control.version !== version;
+  }
+
   function setMoment(atMs: number, seq: number): void {
     moment.atMs = atMs;
-    moment.city = context.cityAt(seq)?.city ?? null;
+    moment.seq = seq;
+    moment.city = context.cityAt(seq);
   }
 
   function doDue(): void {
     const { atMs, city } = moment;
     if (city === null) return;
-    for (let done = 0; done < MOST_DUE && effects.doNextDue(atMs, city); done++);
+    for (let done = 0; done < MOST_DUE && effects.doNextDue(atMs, city.city); done++);
+  }
+
+  /** A notice that is sent again, after a crash for example, adds no event. */
+  function publishNotices({ drops, logins }: NoticesControl): void {
+    for (const event of [...drops.map(sessionEventOf), ...logins.map(loginEventOf)])
+      if (!outbox.has(event.id)) outbox.append(event);
   }
 
   const blocks: BlockEffects = {
     isDue({ seq, receivedAt }) {
       const version = context.cityAt(seq);
+      if (registry.isDue(receivedAt) || commands.isDue(receivedAt)) return true;
       return version !== null && tickets.isDue(receivedAt, version.city);
     },
-    apply({ block: { seq, receivedAt }, actions, clock: step }) {
+    apply({ block: { seq, receivedAt }, actions, clock: step, notices, imported, said }) {
       setMoment(receivedAt, seq);
+      moment.imported = imported;
       if (step !== null) {
         tickets.stepped(step.byMs);
+        registry.stepped(step.byMs);
         outbox.append(clockEventOf(step, seq));
       }
+      if (notices !== null) {
+        publishNotices(notices);
+        commands.delivered(notices.delivered ?? [], receivedAt);
+      }
+      for (const one of said) commands.said(one, receivedAt);
+      registry.doDue({ seq, n: 0, atMs: receivedAt });
+      commands.doDue(receivedAt);
       doDue();
-      const place = (i: number) => ({ atMs: receivedAt, name: `${seq}-${i}` });
+      const place = (item: number) => ({ atMs: receivedAt, seq, item, name: `${seq}-${item}` });
       if (actions !== null)
         decided.set(
           seq,
@@ -181,15 +267,11 @@ export function createThreadEffects({ db, context, log, auditMs }: ThreadParts) 
       decided.clear();
       return { results, head: trail.head() };
     },
-    /** Does something at a moment that is no record of the log: what citizens ask for. The caller holds the transaction. */
-    at<T>(nowMs: number, work: (service: TicketService) => T): T {
-      setMoment(nowMs, Number.MAX_SAFE_INTEGER);
-      return work(tickets);
-    },
-    /** Does what is due at a moment. The caller holds the transaction. */
-    due(nowMs: number): void {
-      setMoment(nowMs, Number.MAX_SAFE_INTEGER);
-      doDue();
+    /** Whether devices or keys have changed since the last call; to be called after a commit only. */
+    takeRegistryChanged(): boolean {
+      const before = registryVersion;
+      registryVersion = registryNow.version();
+      return registryVersion !== before;
     },
   };
 }

@@ -5,25 +5,20 @@ import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
 import {
   type CityControl,
+  GAUGE,
+  isQuality,
   LamppostError,
-  type LoginsFailing,
+  measuredMetric,
   type Publication,
+  QUALITY,
+  qualityMetric,
   type ReadingsFilter,
   type ReadingsQuery,
   type ReadOptions,
+  rawMetric,
   type ScanQuery,
-  type SessionDrop,
   SharedClock,
-  systemTimers,
-  type Ticket,
 } from '../../domain/index.ts';
-import {
-  createEventPublisher,
-  type LamppostEvent,
-  loginEventOf,
-  retainedTickets,
-  sessionEventOf,
-} from '../../events/index.ts';
 import {
   createDuckdbProcess,
   createHistoryConsumer,
@@ -42,9 +37,9 @@ import {
   rejectionsOf,
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
+import { type KeyUse, writeKeyUse } from '../../registry/index.ts';
 import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
-import { diskFault, inTurns, readingFile, transact } from '../../store/index.ts';
-import { createTicketReader, type Rating, type Request, type TicketService } from '../../tickets/index.ts';
+import { inTurns, readingFile, transact } from '../../store/index.ts';
 import { timed } from '../steps.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
 import { createConsumerLoops } from './consumer-loops.ts';
@@ -53,7 +48,7 @@ import { collectAfterStart } from './memory.ts';
 import { createHistoryOpening } from './opening.ts';
 import { offer, remote } from './rpc.ts';
 import { LIVE } from './shared-counters.ts';
-import { openStateFile } from './state.ts';
+import { EVENT_BYTES_KEPT, EVENTS_KEPT, openStateFile } from './state.ts';
 
 /** The data that the main thread passes to this one. */
 export interface EngineThreadData {
@@ -67,6 +62,8 @@ export interface EngineThreadData {
   readonly quarantine: QuarantineLimits;
   /** How long entries of the audit trail are kept, ms. */
   readonly auditMs: number;
+  /** How long refused messages are kept, ms. */
+  readonly quarantineMs: number;
   /** The InfluxDB that is the history; null for the embedded one. */
   readonly influx: InfluxSettings | null;
   /** Moves with every commit of the journal. */
@@ -75,8 +72,6 @@ export interface EngineThreadData {
   readonly broker: MessagePort;
 }
 
-const EVENTS_KEPT = 100_000;
-const EVENT_BYTES_KEPT = 256 * 2 ** 20;
 const PATIENCE_MS = 5_000;
 
 const data = workerData as EngineThreadData;
@@ -84,37 +79,34 @@ const log = pino({ level: data.logLevel, name: 'engine' });
 const db = openStateFile(data.dir);
 const clock = new SharedClock(data.clock);
 const { steady } = clock;
-/**
- * Time as the engine has read it from the log: tickets never see a step of the wall clock before the record that moves
- * their deadlines.
- */
-const readClock = { now: () => steady.now() + rules.civilOffsetMs() };
 
 const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
 const ofState = <T>(read: () => T) => readingFile(join(data.dir, 'state.sqlite'), read);
 const context = ofState(() => createContext(db, (control: CityControl) => parseCity(control).city));
 const intake = ofState(() => new Intake(db, context).open());
-const unitOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(metric)?.unit ?? '';
-const units = () => {
-  const known = context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.values() ?? [];
-  return Object.fromEntries([...known].map(({ id, unit }) => [id, unit]));
+const metricOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(measuredMetric(metric));
+const unitOf = (metric: string) => (isQuality(metric) ? '1' : (metricOf(metric)?.unit ?? ''));
+const measureOf = (metric: string) => (isQuality(metric) ? QUALITY : (metricOf(metric) ?? GAUGE));
+const measures = () => {
+  const known = [...(context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.values() ?? [])];
+  const measures = known.flatMap(({ id, unit, kind, max, values }) => {
+    const own = { unit, kind, max, values };
+    return [[id, own] as const, [rawMetric(id), own] as const, [qualityMetric(id), { unit: '1', ...QUALITY }] as const];
+  });
+  return Object.fromEntries(measures);
 };
 const { metrics } = context;
 const embedded =
   data.influx === null
-    ? createDuckdbProcess({ path: join(data.dir, 'history.duckdb'), metrics, units, limits: data.duckdb, log })
+    ? createDuckdbProcess({ path: join(data.dir, 'history.duckdb'), metrics, measures, limits: data.duckdb, log })
     : null;
-const history = embedded ?? createInfluxHistory({ metrics, unitOf, clock }, data.influx!);
-const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs });
+const history = embedded ?? createInfluxHistory({ metrics, unitOf, measureOf, clock }, data.influx!);
+const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs, quarantineMs: data.quarantineMs });
 const { effects, outbox } = threadEffects;
 const broker = remote<{
-  publish: (publications: readonly Publication[]) => Promise<void>;
-  restate: (filter: string, publications: readonly Publication[]) => Promise<void>;
+  publish: (publications: readonly Publication[]) => void;
+  appended: () => void;
 }>(data.broker);
-
-const publish = (publications: readonly Publication[]) =>
-  broker.call.publish(publications).then(() => true, brokerGone);
-const publisher = createEventPublisher({ outbox, publish, timers: systemTimers });
 
 let feeding = false;
 const rules = createRulesConsumer({
@@ -130,53 +122,19 @@ const rules = createRulesConsumer({
     onEvents();
     const decided = threadEffects.takeDecided();
     if (decided !== null) parentPort!.postMessage({ event: 'decided', decided });
+    if (threadEffects.takeRegistryChanged()) parentPort!.postMessage({ event: 'registry' });
   },
 });
 
-/** Commits what a citizen asks for, with its events, in one transaction. Throws `disk` where the disk refuses it. */
-function commit(work: (service: TicketService) => Ticket[]): Ticket {
-  try {
-    const ticket = transact(db, () => effects.publish(threadEffects.at(readClock.now(), work)));
-    onEvents();
-    return ticket;
-  } catch (error) {
-    throw diskFault(error, 'the state could not be written') ?? error;
-  }
-}
-
 function onEvents(): void {
   parentPort!.postMessage({ event: 'appended' });
-  publisher.appended();
+  void broker.call.appended().catch(brokerGone);
 }
 
-/** Repairs the retained tickets where the broker's file is older than this one, or lost; else it publishes nothing. */
-async function restateTickets(): Promise<void> {
-  // Events that are not published yet must keep their order.
-  if (!(await publisher.drained())) return;
-  await broker.call.restate('tickets/#', [...retainedTickets(createTicketReader(db))]).catch(brokerGone);
+/** The broker stops first: it does not reply to a call any more. */
+function brokerGone(error: unknown): void {
+  if (!(error instanceof LamppostError)) throw error;
 }
-
-/** Appends events that have not been appended before. */
-function append(events: readonly LamppostEvent[]): void {
-  const added = events.filter(({ id }) => !outbox.has(id));
-  if (added.length === 0) return;
-  transact(db, () => {
-    for (const event of added) outbox.append(event);
-  });
-  onEvents();
-}
-
-/** The broker stops first: false for a call that it did not reply to any more. */
-function brokerGone(error: unknown): boolean {
-  if (error instanceof LamppostError) return false;
-  throw error;
-}
-
-offer(data.broker, {
-  /** Appends events of what sessions lost; a drop that is reported again adds none. */
-  dropped: (drops: readonly SessionDrop[]) => append(drops.map(sessionEventOf)),
-  loginsFailing: (failing: LoginsFailing) => append([loginEventOf(failing)]),
-});
 
 /** Publishes live readings and rejections: best effort, one batch at a time, none kept for later. */
 function feed(outcomes: readonly Outcome[]): void {
@@ -185,9 +143,12 @@ function feed(outcomes: readonly Outcome[]): void {
   const publications = [...rejectionsOf(outcomes), ...live];
   if (publications.length === 0) return;
   feeding = true;
-  void publish(publications).finally(() => {
-    feeding = false;
-  });
+  void broker.call
+    .publish(publications)
+    .catch(brokerGone)
+    .finally(() => {
+      feeding = false;
+    });
 }
 
 const quarantine = createQuarantineStore(db, data.quarantine);
@@ -284,14 +245,13 @@ async function consume(): Promise<void> {
 async function drain(): Promise<void> {
   quit.abort();
   if (await recovered.catch(() => false)) await settle();
-  await publisher.stop();
 }
 
 async function settle(): Promise<void> {
   // What a database does not take in time is written again after the next start.
   const patience = setTimeout(() => history.interrupt?.(), PATIENCE_MS);
   await loops.stop();
-  if (loops.damage() !== null) return publisher.stop();
+  if (loops.damage() !== null) return;
   while (rules.step().length > 0);
   rules.checkpoint();
   const { seq } = journal.head();
@@ -314,10 +274,8 @@ function storedHere(): typeof embedded {
 type SentOptions = Omit<ReadOptions, 'signal'>;
 
 const functions = {
-  /** Starts the consumers, and publishes what the broker missed. */
+  /** Starts the consumers. */
   run() {
-    publisher.start();
-    void restateTickets();
     consume().catch((error: unknown) => {
       log.fatal({ err: error }, 'the engine stops');
       setImmediate(() => {
@@ -325,8 +283,6 @@ const functions = {
       });
     });
   },
-  openTicket: (request: Request) => commit((service) => service.open(request)),
-  rateTicket: (rating: Rating) => commit((service) => service.rate(rating)),
   /** Serve one read of the history each, over the port. */
   read: (port: MessagePort) =>
     offerBatches(
@@ -361,8 +317,8 @@ const functions = {
   historyProcess: async () => (await embedded?.status()) ?? null,
   explain: (rule: string, group: string) => rules.explain(rule, group),
   explainDevice: (device: string) => rules.explainDevice(device),
-  discard: (ids: readonly string[], by: string, note: string) => quarantine.discard(ids, by, note, clock.now()),
   expire: (beforeMs: number) => quarantine.expire(beforeMs),
+  keysUsed: (uses: readonly KeyUse[]) => writeKeyUse(db, uses),
   drain,
   /** Closes the files: after a drain, or where a start failed. */
   async stop() {

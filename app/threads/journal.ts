@@ -2,7 +2,14 @@
 import { uptime } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
-import { CLOCK_DOUBTS, type ClockControl, isoOf, SECOND_MS, SharedClock } from '../../domain/index.ts';
+import {
+  CLOCK_DOUBTS,
+  type ClockControl,
+  isoOf,
+  type NoticesControl,
+  SECOND_MS,
+  SharedClock,
+} from '../../domain/index.ts';
 import { type ClockStatus, type JournalLimits, JournalServer, Timekeeper, thisMachine } from '../../journal/index.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer } from './rpc.ts';
@@ -21,6 +28,8 @@ export interface JournalThreadData {
   readonly limits: JournalLimits & { tickMs: number };
   /** From the broker: its group commits. */
   readonly broker: MessagePort;
+  /** From the broker: what it noticed. */
+  readonly notices: MessagePort;
 }
 
 const data = workerData as JournalThreadData;
@@ -35,10 +44,19 @@ const server = new JournalServer(
     onClock: logClock,
     signal: { counter: data.counter },
     onMessages: (count) => Atomics.add(data.counters, COMMITTED, count),
+    onLeadGone: () => log.warn(LEAD_GONE),
   },
   data.limits,
 ).open();
 server.serve(data.broker);
+/** Returns once it is on disk. */
+const notices = { append: (control: NoticesControl) => void server.control('notices', control, null) };
+export type Notices = typeof notices;
+offer(data.notices, notices);
+
+const LEAD_GONE =
+  'the log is more than half full, and gives up records that no backup has: moments since the newest backup cannot be ' +
+  'restored any more, until there is another one; make LAMPPOST_JOURNAL_MAX_BYTES larger, or backups more often';
 
 /** One line for each record of the clock. */
 function logClock({ byMs, fromMs, wallMs, doubt }: ClockControl, { believedInMs }: ClockStatus): void {
@@ -57,9 +75,11 @@ const functions = {
   newest: () => server.newest(),
   control: (...args: Parameters<JournalServer['control']>) => server.control(...args),
   replay: (...args: Parameters<JournalServer['replay']>) => server.replay(...args),
+  import: (body: Uint8Array) => server.import(body),
   release: (seq: number) => server.release(seq),
   hold: () => server.hold(),
   letGo: () => server.letGo(),
+  backedUp: (from: number) => server.backedUp(from),
   bytes: () => server.bytes(),
   clock: () => server.clock()!,
   /** Starts ticks and trimming, once every consumer runs. */
@@ -70,6 +90,7 @@ const functions = {
   stop() {
     server.stop();
     data.broker.close();
+    data.notices.close();
     // After the reply has left.
     setImmediate(() => parentPort!.close());
   },

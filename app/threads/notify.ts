@@ -7,9 +7,21 @@ import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
-import { type City, type CityControl, SharedClock, systemTimers as timers } from '../../domain/index.ts';
+import { type City, type CityControl, LamppostError, SharedClock, systemTimers as timers } from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
-import { createMailer, createNotifier, createPoster, openDeliveries, type SmtpSettings } from '../../notify/index.ts';
+import {
+  createDefinitionReader,
+  createIncidentReader,
+  createMailer,
+  createNotifier,
+  createPoster,
+  createSealer,
+  type Envelope,
+  noMailer,
+  openDeliveries,
+  type Post,
+  type SmtpSettings,
+} from '../../notify/index.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer, under } from './rpc.ts';
 
@@ -21,6 +33,8 @@ export interface NotifyThreadData {
   readonly clock: SharedArrayBuffer;
   /** Whether webhooks may go to private addresses. */
   readonly allowPrivate: boolean;
+  /** What secrets of webhooks are sealed with. */
+  readonly secretsKey: string;
   /** The mail server; null where none is set. */
   readonly smtp: SmtpSettings | null;
   /** Where people reach this Lamppost. */
@@ -41,10 +55,28 @@ const state = new DatabaseSync(join(data.dir, 'state.sqlite'), { readOnly: true 
 const { allowPrivate, publicUrl } = data;
 let city = cityOf(data.city);
 const poster = createPoster({ clock }, { allowPrivate, timeoutMs: TIMEOUT_MS, mostKept: MOST_KEPT });
+const ownPoster = createPoster({ clock }, { allowPrivate: true, timeoutMs: TIMEOUT_MS, mostKept: MOST_KEPT });
+const ended = new AbortController();
 const outbox = createOutboxReader(state);
 const mailer = data.smtp === null ? null : createMailer({ clock }, { ...data.smtp, timeoutMs: TIMEOUT_MS });
-const deps = { db, outbox, poster, mailer, clock, timers, random: Math.random, log, city: () => city };
-const notifier = createNotifier(deps, { allowPrivate, publicUrl });
+const definitions = createDefinitionReader(state);
+const incidentOf = createIncidentReader(state);
+const sealer = createSealer(data.secretsKey);
+const deps = {
+  db,
+  outbox,
+  definitions,
+  incidentOf,
+  sealer,
+  poster,
+  mailer,
+  clock,
+  timers,
+  random: Math.random,
+  log,
+  city: () => city,
+};
+const notifier = createNotifier(deps, { publicUrl });
 
 /** A folder that was checked before it came here. */
 function cityOf(control: CityControl): City {
@@ -58,13 +90,20 @@ const functions = {
     collectAfterStart();
     return notifier.start();
   },
+  /** Makes one attempt to send a mail whose retries are another's. */
+  mail: (envelope: Envelope) => (mailer ?? noMailer).send(envelope, ended.signal),
+  /** Makes one attempt to post to an address of the settings, which may be private. */
+  post: (post: Post) => ownPoster.post(post, ended.signal),
   /** Another city folder is in force. */
   city(control: CityControl) {
     city = cityOf(control);
   },
+  earlier: () => notifier.earlier(),
   counts: () => notifier.counts(),
   expire: (beforeMs: number) => notifier.expire(beforeMs),
   async stop() {
+    ended.abort(new LamppostError('busy', 'the server stops', { retryable: true }));
+    ownPoster.stop();
     await notifier.stop(PATIENCE_MS);
     state.close();
     db.close();

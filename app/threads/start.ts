@@ -1,11 +1,21 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { Decided } from '../../actions/index.ts';
-import type { AccountLimits } from '../../broker/index.ts';
-import { type CityControl, DAY_MS, type SharedClock } from '../../domain/index.ts';
+import type { AccountLimits, DeclaredNames, Departments } from '../../broker/index.ts';
+import { type CityControl, DAY_MS, type SharedClock, systemTimers } from '../../domain/index.ts';
 import type { Subscriptions, Webhooks } from '../../notify/index.ts';
-import type { Credential, Registry } from '../../registry/index.ts';
+import {
+  ADMIN,
+  type Credential,
+  createRegistryReader,
+  type FileOfBefore,
+  RegistryFollower,
+  type RegistryReader,
+  readFileOfBefore,
+} from '../../registry/index.ts';
 import { createCheckpointer } from '../../store/index.ts';
 import type { Config } from '../config.ts';
 import { type Steps, timed } from '../steps.ts';
@@ -22,13 +32,17 @@ export interface Threads {
   readonly journal: Remote<JournalThread>;
   readonly engine: Remote<EngineThread>;
   readonly broker: Remote<BrokerThread>;
-  readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire' | 'city'>;
+  readonly notify: Pick<Remote<NotifyThread>, 'counts' | 'expire' | 'city' | 'earlier' | 'mail' | 'post'>;
   readonly webhooks: Remote<Webhooks>;
   readonly subscriptions: Remote<Subscriptions>;
   /** Where MQTT listens; `tlsPort` is null without TLS. */
   readonly mqtt: Awaited<ReturnType<Remote<BrokerThread>['start']>>;
-  /** Appends what changed in the registry since the last call to the journal. */
-  journalDevices(): Promise<void>;
+  /** Devices and keys, as the engine has decided them. */
+  readonly registry: RegistryReader;
+  /** Passes them on to `ingest` and the broker. */
+  readonly follower: RegistryFollower;
+  /** Resolves once what an earlier Lamppost kept of devices and keys is a part of the state. */
+  tookOver(): Promise<void>;
   /** Returns what each thread has of memory. */
   memory(): Promise<ThreadMemory[]>;
   /** Calls the listener when events were added; returns how to stop listening. */
@@ -43,8 +57,12 @@ interface Start {
   readonly city: CityControl;
   /** What clients may send. */
   readonly limits: AccountLimits;
-  readonly registry: Registry;
-  readonly admin: Credential;
+  /** What secrets of webhooks are sealed with. */
+  readonly secretsKey: string;
+  readonly departments: Departments;
+  readonly declared: DeclaredNames;
+  /** The key of the settings; null where it is switched off. */
+  readonly admin: Credential | null;
   readonly steps: Steps;
   readonly log: Logger;
   readonly onCrash: (error: Error) => void;
@@ -53,15 +71,19 @@ interface Start {
 const TICK_MS = 1_000;
 const CHECKPOINT_MS = 5_000;
 const UPKEEP_MS = 5_000;
+const POLL_MS = 50;
 const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
-interface Parts extends Pick<Start, 'config' | 'clock' | 'limits' | 'onCrash'> {
+interface Parts
+  extends Pick<Start, 'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'onCrash'> {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
   /** From the broker (port1) to the journal (port2). */
   readonly toJournal: MessageChannel;
+  /** The same, for what the broker noticed. */
+  readonly notices: MessageChannel;
   /** From the engine (port1) to the broker (port2). */
   readonly toBroker: MessageChannel;
 }
@@ -71,12 +93,13 @@ interface Parts extends Pick<Start, 'config' | 'clock' | 'limits' | 'onCrash'> {
  * the end: no more messages are taken, every consumer settles what was taken, then the files are closed.
  */
 export async function startThreads({ steps, log, ...start }: Start): Promise<Threads> {
-  const { config, city, registry } = start;
+  const { config, city } = start;
   const parts: Parts = {
     ...start,
     counter: new Int32Array(new SharedArrayBuffer(4)),
     counters: createSharedCounters(),
     toJournal: new MessageChannel(),
+    notices: new MessageChannel(),
     toBroker: new MessageChannel(),
   };
   const thread = <T>(name: string, make: () => Thread<T>) => steps.do(`${name} thread`, make, (made) => made.stop());
@@ -86,26 +109,48 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   const journalled = await journal.call.newest();
   // What changed while the process was down enters the journal before anything else does.
   if (heads.city !== city.version) await journal.call.control('city', city, city.version);
-  const journalDevices = appendDevices(journal.call, registry, heads.registry);
-  await journalDevices();
 
   const engine = await thread('engine', () => spawnEngine(parts, journalled));
   const appended = new Set<() => void>();
   const decided = new Set<(decided: Decided) => void>();
+  let registryChanged = () => {};
+  let follower: RegistryFollower | null = null;
   engine.worker.on('message', (message: { event?: string; seq?: number; decided?: Decided }) => {
     if (message.event === 'decided') for (const listener of decided) listener(message.decided!);
+    if (message.event === 'registry') registryChanged();
     if (message.event === 'appended') for (const listener of appended) listener();
     if (message.event === 'release') void journal.call.release(message.seq!);
   });
   // Returns once the engine has opened its files; the notify thread reads one of them.
   await timed(log, 'engine opens', () => engine.call.status());
+  const openRegistry = () => new DatabaseSync(join(config.data, 'state.sqlite'), { readOnly: true });
+  const state = await steps.do('registry', openRegistry, (db) => {
+    follower?.stop();
+    db.close();
+  });
+  const registry = createRegistryReader(state);
+  const before = readFileOfBefore(join(config.data, 'registry.sqlite'), heads.registry);
+  if (before !== null && !registry.tookOver()) await takeOver(journal.call, before);
+  follower = new RegistryFollower({
+    registry,
+    journal: (control) => journal.call.control('devices', control, String(control.version)),
+    broker: (change) => broker.call.credentials(change),
+    timers: systemTimers,
+    // Until the old rows are taken over, the log counts versions in another way.
+    journalled: before === null ? heads.registry : 0,
+  });
+  const following = follower;
   const notify = await thread('notify', () => spawnNotify(parts, city));
   appended.add(() => notify.worker.postMessage({ event: 'appended' }));
   await timed(log, 'notify opens', () => notify.call.counts());
-  const broker = await thread('broker', () => spawnBroker(parts, [...registry.credentials(), start.admin]));
+  const credentials = [...credentialsAtStart(registry, before), ...(start.admin === null ? [] : [start.admin])];
+  following.startedWith(registry.version());
+  const broker = await thread('broker', () => spawnBroker(parts, credentials));
 
   // Returns once the broker has opened its sessions.
   await timed(log, 'broker opens', () => broker.call.counts());
+  registryChanged = () => void following.follow().catch((err: unknown) => log.warn({ err }, 'devices are told later'));
+  await following.follow();
   await notify.call.run();
   await journal.call.run();
   // Last: from here on there is something to drain.
@@ -134,7 +179,17 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     webhooks: within<Webhooks>(notify.call, 'webhooks'),
     subscriptions: within<Subscriptions>(notify.call, 'subscriptions'),
     mqtt,
-    journalDevices,
+    registry,
+    follower: following,
+    async tookOver() {
+      while (before !== null && !registry.tookOver()) {
+        // Throws where the engine has ended.
+        await engine.call.status();
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      }
+      await following.follow();
+      before?.putAside();
+    },
     memory: () =>
       memoryOfThreads({
         journal: journal.worker,
@@ -150,7 +205,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   };
 }
 
-function spawnJournal({ config, clock, counter, counters, toJournal, onCrash }: Parts): Thread<JournalThread> {
+function spawnJournal({ config, clock, counter, counters, toJournal, notices, onCrash }: Parts): Thread<JournalThread> {
   const data: JournalThreadData = {
     path: join(config.data, 'journal.sqlite'),
     logLevel: config.logLevel,
@@ -158,10 +213,11 @@ function spawnJournal({ config, clock, counter, counters, toJournal, onCrash }: 
     clockWaitMs: config.clockWaitMs,
     counter,
     counters,
-    limits: { ...config.journal, tickMs: TICK_MS },
+    limits: { ...config.journal, untilBackup: config.backup.dir !== null, tickMs: TICK_MS },
     broker: toJournal.port2,
+    notices: notices.port2,
   };
-  return spawn('./journal.ts', { data, transfer: [data.broker], onCrash });
+  return spawn('./journal.ts', { data, transfer: [data.broker, data.notices], onCrash });
 }
 
 function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
@@ -169,46 +225,57 @@ function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
   const { data: dir, logLevel, influx, quarantine } = config;
   const { engineYoungMiB, duckdb } = config.memory;
   const shared = { clock: clock.buffer, counter, counters, broker: toBroker.port1 };
-  const auditMs = config.keep.auditDays * DAY_MS;
-  const data: EngineThreadData = { dir, logLevel, influx, quarantine, auditMs, duckdb, journalled, ...shared };
+  const kept = { auditMs: config.keep.auditDays * DAY_MS, quarantineMs: config.keep.quarantineDays * DAY_MS };
+  const data: EngineThreadData = { dir, logLevel, influx, quarantine, ...kept, duckdb, journalled, ...shared };
   return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 
-function spawnNotify({ config, clock, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {
+function spawnNotify({ config, clock, secretsKey, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {
   const { data: dir, logLevel, smtp, publicUrl, webhooks } = config;
   const { allowPrivate } = webhooks;
-  const data: NotifyThreadData = { dir, logLevel, clock: clock.buffer, allowPrivate, smtp, publicUrl, city };
+  const of = { dir, logLevel, clock: clock.buffer };
+  const data: NotifyThreadData = { ...of, allowPrivate, secretsKey, smtp, publicUrl, city };
   return spawn('./notify.ts', { data, onCrash });
 }
 
 function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {
-  const { config, clock, limits, counters, toJournal, toBroker, onCrash } = parts;
+  const { config, clock, limits, departments, declared, counters, toJournal, notices, toBroker, onCrash } = parts;
   const data: BrokerThreadData = {
-    options: { ...brokerOptions(config), accounts: limits },
+    options: { ...brokerOptions(config), accounts: limits, departments, declared },
+    dir: config.data,
     logLevel: config.logLevel,
     clock: clock.buffer,
     credentials,
     journal: toJournal.port1,
+    notices: notices.port1,
     engine: toBroker.port2,
     counters,
   };
-  const transfer = [data.journal, data.engine];
+  const transfer = [data.journal, data.notices, data.engine];
   return spawn('./broker.ts', { data, transfer, youngMiB: config.memory.brokerYoungMiB, onCrash });
 }
 
-function appendDevices(journal: Remote<JournalThread>, registry: Registry, journalled: number): () => Promise<void> {
-  let version = journalled;
-  return async () => {
-    const changes = registry.changesSince(version);
-    if (changes === null) return;
-    await journal.control('devices', changes, String(changes.version));
-    version = Math.max(version, changes.version);
-  };
+/** Devices and keys of an earlier Lamppost become records of the log, as if somebody had registered them. */
+async function takeOver(journal: Remote<JournalThread>, { parts }: FileOfBefore): Promise<void> {
+  const actor = { kind: 'key', id: ADMIN, role: 'admin', department: null } as const;
+  for (const part of parts) {
+    const record = { id: randomUUID(), actor, address: null, key: null };
+    await journal.control(
+      'actions',
+      { items: [{ ...record, command: { do: 'registry.take-over', ...part } }], anchor: null },
+      null,
+    );
+  }
+}
+
+/** What is not decided yet may connect: it could before. */
+function credentialsAtStart(registry: RegistryReader, before: FileOfBefore | null): Credential[] {
+  return [...(before === null || registry.tookOver() ? [] : before.credentials), ...registry.credentials()];
 }
 
 const sessionsPath = (config: Config) => join(config.data, 'sessions.sqlite');
 
-function brokerOptions(config: Config): Omit<BrokerThreadData['options'], 'accounts'> {
+function brokerOptions(config: Config): Omit<BrokerThreadData['options'], 'accounts' | 'departments' | 'declared'> {
   const { mqtt } = config;
   return {
     host: mqtt.host,

@@ -1,16 +1,32 @@
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { ACTION_SCHEMA } from '../../actions/index.ts';
+import { COMMAND_SCHEMA } from '../../commands/index.ts';
 import { OUTBOX_SCHEMA } from '../../events/index.ts';
 import { INGEST_SCHEMAS } from '../../ingest/index.ts';
+import { RECEIVER_SCHEMA } from '../../notify/index.ts';
+import { PEOPLE_SCHEMA, REGISTRY_SCHEMA } from '../../registry/index.ts';
 import { ALERT_SCHEMA, RULES_SCHEMA } from '../../rules/index.ts';
 import { openDatabase } from '../../store/index.ts';
 import { TICKET_SCHEMA } from '../../tickets/index.ts';
+import { moveInlineStatements } from './inline-statements.ts';
+
+/** The most events that the outbox keeps, and bytes of them. */
+export const EVENTS_KEPT = 100_000;
+export const EVENT_BYTES_KEPT = 256 * 2 ** 20;
 
 /** All that is in the state file, room by room. */
-const SCHEMAS = [...INGEST_SCHEMAS, RULES_SCHEMA, ALERT_SCHEMA, TICKET_SCHEMA, ACTION_SCHEMA, OUTBOX_SCHEMA];
+const SCHEMAS = [
+  ...[...INGEST_SCHEMAS, REGISTRY_SCHEMA, PEOPLE_SCHEMA, RULES_SCHEMA, ALERT_SCHEMA],
+  ...[TICKET_SCHEMA, COMMAND_SCHEMA, ACTION_SCHEMA, OUTBOX_SCHEMA, RECEIVER_SCHEMA],
+];
 
-/** Opens (or makes) the state file of a data folder for its writer. Throws `disk`, `too-new`. */
+/**
+ * Opens (or makes) the state file of a data folder for its writer, and moves what citizens wrote out of it where an
+ * older version kept it there. Throws `disk`, `too-new`.
+ */
 export function openStateFile(dir: string): DatabaseSync {
-  return openDatabase(join(dir, 'state.sqlite'), { schemas: SCHEMAS });
+  const db = openDatabase(join(dir, 'state.sqlite'), { schemas: SCHEMAS });
+  moveInlineStatements(dir, db);
+  return db;
 }

@@ -1,27 +1,34 @@
 import type { Client } from 'aedes';
 import { generate } from 'mqtt-packet';
-import type { Queues } from './queues.ts';
-import type { Queued, Session } from './session.ts';
+import { commandsOf } from '../commands.ts';
+import type { Turns } from './outbox.ts';
+import type { Queues, Share, Waiting } from './queues.ts';
+import type { OnDropped, Sent, Session } from './session.ts';
 import type { SessionTable } from './table.ts';
 
-/** Unacknowledged messages of one client, at most; the others stay in the file. */
+/** Unacknowledged messages of one client, at most, but for the last event's others; the rest stays in the outbox. */
 const WINDOW = 100;
-/** Pause before the next read of a file whose pending writes the disk does not take. */
-const AGAIN_MS = 1_000;
 
 /** A connection of a kept session. */
 interface Link {
   readonly client: Client;
   /** True once the client has its CONNACK. */
   started: boolean;
-  /** Number of the last message that was sent over it. */
-  sentTo: number;
-  /** Message ids that were sent over it and are not yet acknowledged. */
-  readonly sent: Set<number>;
+  /** Message ids of an earlier connection that are to be sent again. */
+  readonly again: number[];
   /** Message ids that Aedes uses for retained messages. */
   readonly lent: Set<number>;
-  next: NodeJS.Immediate | undefined;
-  again: NodeJS.Timeout | undefined;
+  /** Whether it waits for its turn. */
+  waiting: boolean;
+}
+
+interface DeliveryDeps {
+  readonly table: SessionTable;
+  readonly queues: Queues;
+  readonly turns: Turns;
+  readonly onDropped: OnDropped;
+  /** Called with each command that its device has acknowledged. */
+  readonly onArrived: (payload: string) => void;
 }
 
 /**
@@ -30,22 +37,18 @@ interface Link {
  * does not read or acknowledge costs one window of memory.
  */
 export class Delivery {
-  readonly #table: SessionTable;
-  readonly #queues: Queues;
+  readonly #deps: DeliveryDeps;
   readonly #links = new Map<string, Link>();
 
-  constructor(table: SessionTable, queues: Queues) {
-    this.#table = table;
-    this.#queues = queues;
+  constructor(deps: DeliveryDeps) {
+    this.#deps = deps;
   }
 
   /** Registers the connection of a client; it replaces an earlier one. */
   open(client: Client): void {
-    this.#drop(client.id);
-    const timers = { next: undefined, again: undefined };
-    const link: Link = { client, started: false, sentTo: 0, sent: new Set(), lent: new Set(), ...timers };
+    const link: Link = { client, started: false, again: [], lent: new Set(), waiting: false };
     this.#links.set(client.id, link);
-    client.conn.on('drain', () => this.#pump(link));
+    client.conn.on('drain', () => this.#queue(link));
   }
 
   /** Starts sending the queue: first the messages that were sent before, under the same ids (MQTT 3.1.1 §4.4). */
@@ -53,99 +56,136 @@ export class Delivery {
     const link = this.#links.get(client.id);
     if (link?.client !== client) return;
     link.started = true;
-    this.#pump(link);
+    link.again.push(...(this.#deps.table.get(client.id)?.sent.keys() ?? []));
+    this.#queue(link);
   }
 
   /** Ends a connection; returns false where another connection of the session has replaced it. */
   close(client: Client): boolean {
-    if (this.#links.get(client.id)?.client !== client) return false;
-    this.#drop(client.id);
-    return true;
+    return this.#links.get(client.id)?.client === client && this.#links.delete(client.id);
   }
 
   isOpen(id: string): boolean {
     return this.#links.has(id);
   }
 
-  /** Sends a message that was added to a queue, if the window allows it. `before`: the newest number until then. */
-  added(session: Session, message: Queued, before: number): void {
+  /** Sends the messages of a new event at once where nothing waits before them. */
+  added(session: Session, share: Share): void {
     const link = this.#links.get(session.id);
-    if (link === undefined || !ready(link)) return;
-    if (link.sentTo < before) this.#pump(link);
-    // All messages before it were sent. A small cap may already have dropped this one.
-    else if (session.messages > session.inFlight.size) this.#send(session, link, [message]);
+    if (link === undefined || link.again.length > 0 || !isReady(link, session)) return;
+    // A small cap may already have dropped them.
+    if (session.place === share.n) return;
+    if (session.counted === null && session.place === share.n - 1) this.#send(session, link, [share]);
+    else this.#queue(link);
   }
 
   /** Frees the id of a message that the client has acknowledged, queued or retained. */
   acknowledged(id: string, messageId: number): void {
     const link = this.#links.get(id);
-    if (link === undefined) return;
-    link.lent.delete(messageId);
-    if (!link.sent.delete(messageId) || link.next !== undefined) return;
-    // One read of the socket brings many acknowledgements: the file is read once for all of them.
-    link.next = setImmediate(() => {
-      link.next = undefined;
-      this.#pump(link);
-    });
+    const session = this.#deps.table.get(id);
+    const sent = session?.sent.get(messageId);
+    if (session !== undefined && sent !== undefined) {
+      session.sent.delete(messageId);
+      this.#deps.table.moved(session);
+      this.#noteArrival(session, sent);
+    } else if (!link?.lent.delete(messageId)) return;
+    if (link !== undefined) this.#queue(link);
+  }
+
+  #noteArrival({ id, subscriptions }: Session, sent: Sent): void {
+    // The page is read again only for devices that take commands.
+    if (!subscriptions.has(`devices/${id}/commands`)) return;
+    const message = this.#deps.queues.sent(sent);
+    if (message !== null && commandsOf(message.topic) === id) this.#deps.onArrived(message.payload);
   }
 
   /** Returns a message id for a retained message that Aedes sends; 0 where all are in use. */
   lend(id: string): number {
     const link = this.#links.get(id);
-    const session = this.#table.get(id);
+    const session = this.#deps.table.get(id);
     if (link === undefined || session === undefined) return 0;
-    const messageId = this.#queues.freeMessageId(session, link.lent);
+    const messageId = this.#deps.queues.freeMessageId(session, link.lent);
     if (messageId > 0) link.lent.add(messageId);
     return messageId;
   }
 
   stop(): void {
-    for (const id of [...this.#links.keys()]) this.#drop(id);
+    this.#links.clear();
   }
 
-  #drop(id: string): void {
-    const link = this.#links.get(id);
-    clearImmediate(link?.next);
-    clearTimeout(link?.again);
-    this.#links.delete(id);
+  /** One read of the socket brings many acknowledgements: the outbox is read once for all of them. */
+  #queue(link: Link): void {
+    if (link.waiting) return;
+    link.waiting = true;
+    this.#deps.turns.add(() => {
+      link.waiting = false;
+      this.#pump(link);
+    });
   }
 
+  /** Sends what a page of the outbox has for a client; the next page is for its next turn. */
   #pump(link: Link): void {
-    const session = this.#table.get(link.client.id);
-    if (session === undefined || this.#links.get(session.id) !== link) return;
-    while (ready(link) && link.sentTo < session.newest) {
-      const page = this.#queues.page(session, link.sentTo, WINDOW - link.sent.size);
-      if (page === null) {
-        clearTimeout(link.again);
-        link.again = setTimeout(() => this.#pump(link), AGAIN_MS);
-        return;
-      }
-      if (page.length === 0) link.sentTo = session.newest;
-      else if (!this.#send(session, link, page)) return;
-    }
+    const { table, queues } = this.#deps;
+    const session = table.get(link.client.id);
+    if (session === undefined || this.#links.get(session.id) !== link || !link.started) return;
+    if (link.client.conn.destroyed || link.client.conn.writableNeedDrain) return;
+    if (link.again.length > 0) this.#sendAgain(session, link);
+    else if (!isReady(link, session) || !table.isBehind(session)) return;
+    else if (!this.#send(session, link, queues.next(session))) return;
+    this.#queue(link);
   }
 
   /** Returns false where every message id is in use; the next acknowledgement frees one. */
-  #send(session: Session, link: Link, messages: readonly Queued[]): boolean {
+  #send(session: Session, link: Link, shares: readonly Share[]): boolean {
+    const { queues } = this.#deps;
     const packets: Buffer[] = [];
-    for (const message of messages) {
-      const messageId = message.messageId ?? this.#queues.freeMessageId(session, link.lent);
-      if (messageId === 0) break;
-      packets.push(publishOf(message, messageId));
-      this.#queues.assign(session, message, messageId);
-      link.sent.add(messageId);
-      link.sentTo = message.n;
+    let hasIds = true;
+    for (const share of shares) {
+      if (session.sent.size >= WINDOW) break;
+      const ids = share.messages.map((message) => this.#assign(session, link, message));
+      hasIds = !ids.includes(0);
+      // An event goes out whole, so that a place is the number of an event.
+      if (!hasIds) for (const id of ids) session.sent.delete(id);
+      if (!hasIds) break;
+      packets.push(...share.messages.map((message, i) => publishOf(message, ids[i]!, false)));
+      queues.pass(session, share);
     }
-    if (packets.length > 0) link.client.conn.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
-    return packets.length === messages.length;
+    write(link, packets);
+    return hasIds;
+  }
+
+  #assign(session: Session, link: Link, { n, i, bytes }: Waiting): number {
+    const messageId = this.#deps.queues.freeMessageId(session, link.lent);
+    if (messageId > 0) session.sent.set(messageId, { n, i, bytes });
+    return messageId;
+  }
+
+  #sendAgain(session: Session, link: Link): void {
+    const { table, queues, onDropped } = this.#deps;
+    const packets: Buffer[] = [];
+    for (const messageId of link.again.splice(0, WINDOW / 4)) {
+      const sent = session.sent.get(messageId);
+      if (sent === undefined) continue;
+      const message = queues.sent(sent);
+      if (message !== null) packets.push(publishOf(message, messageId, true));
+      else if (session.sent.delete(messageId)) {
+        table.moved(session);
+        onDropped(session, 'queue-full', 1);
+      }
+    }
+    write(link, packets);
   }
 }
 
-function ready({ client, started, sent }: Link): boolean {
+function isReady({ client, started }: Link, { sent }: Session): boolean {
   return started && sent.size < WINDOW && !client.conn.destroyed && !client.conn.writableNeedDrain;
 }
 
-function publishOf({ packet, messageId: before }: Queued, messageId: number): Buffer {
-  const { topic, payload, qos, retain } = packet;
-  return generate({ cmd: 'publish', topic, payload, qos, retain, dup: before !== null, messageId });
+function write({ client }: Link, packets: readonly Buffer[]): void {
+  if (packets.length > 0) client.conn.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
+}
+
+/** A message of a queue is for a subscription that was there before it: never retained (MQTT-3.3.1-9). */
+function publishOf({ topic, payload }: Waiting, messageId: number, dup: boolean): Buffer {
+  return generate({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup, messageId });
 }

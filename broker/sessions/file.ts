@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import { LamppostError } from '../../domain/index.ts';
 import { diskFault, openDatabase, type RoomSchema } from '../../store/index.ts';
 
-/** Tables of `sessions.sqlite`. A packet is stored once, and a row of `queue` for each session that waits for it. */
-const SESSIONS_SCHEMA: RoomSchema = {
+/** Tables of `sessions.sqlite`. `takeOver` fills the places of the file of an earlier version. */
+const schemaOf = (takeOver: (db: DatabaseSync) => void): RoomSchema => ({
   room: 'sessions',
   steps: [
     `
@@ -30,8 +30,21 @@ const SESSIONS_SCHEMA: RoomSchema = {
     messages integer not null, from_ms integer not null, to_ms integer not null
   ) strict;
 `,
+    // A queue is a place in the outbox in place of a copy of each message; retained tickets are those of the state.
+    (db) => {
+      db.exec(`
+        alter table sessions add column place integer not null default 0;
+        alter table sessions add column sent text not null default '[]';
+        alter table subscriptions add column since integer not null default 0;
+        create table outbox (key integer primary key, store text not null) strict;
+        delete from retained where topic not like 'devices/%';`);
+      takeOver(db);
+      db.exec('drop table queue; drop table packets;');
+    },
+    // Seconds after the connection; null: as long as the limit of all.
+    'alter table sessions add column expiry integer;',
   ],
-};
+});
 
 // 64 MiB. Normally the checkpointer keeps the log shorter (store/checkpoint.ts).
 const PAGES_BEFORE_CHECKPOINT = 16_384;
@@ -63,9 +76,9 @@ export class SessionsFile {
   #waiters: { readonly until: number; readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
 
   /** Opens or creates the file. Throws `disk` where it cannot, `too-new` where a newer Lamppost wrote it. */
-  constructor(path: string, log: Logger) {
+  constructor(path: string, log: Logger, takeOver: (db: DatabaseSync) => void) {
     this.#log = log;
-    this.db = openDatabase(path, { schemas: [SESSIONS_SCHEMA] });
+    this.db = openDatabase(path, { schemas: [schemaOf(takeOver)] });
     try {
       this.db.exec(`pragma synchronous = normal; pragma wal_autocheckpoint = ${PAGES_BEFORE_CHECKPOINT};`);
       // A file that was closed has no log until it is read.

@@ -1,7 +1,9 @@
-/** A subscription as Aedes passes it; MQTT 3.1.1 has no other option than the QoS. */
+/** A subscription as Aedes passes it: MQTT 3.1.1 has no other option than the QoS. The others are those of MQTT 5. */
 export interface Subscription {
   readonly topic: string;
   readonly qos: 0 | 1 | 2;
+  readonly identifier?: number;
+  readonly asPublished?: boolean;
 }
 
 /** A subscription that matches a topic, with its client id. */

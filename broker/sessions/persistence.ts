@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream';
 import type { SessionsFile } from './file.ts';
 import type { Matched, Subscription } from './filters.ts';
-import type { Queues } from './queues.ts';
 import type { RetainedMessages, RetainedPacket } from './retained.ts';
 import type { Packet, Session } from './session.ts';
 import type { SessionTable } from './table.ts';
@@ -11,14 +10,12 @@ import type { Will, Wills } from './wills.ts';
 interface ClientId {
   readonly id: string;
 }
-type Pubrel = { readonly cmd: 'pubrel'; readonly messageId: number };
 type Incoming = Packet & { messageId: number };
 
 /** The parts behind the persistence. */
 export interface PersistenceParts {
   readonly file: SessionsFile;
   readonly table: SessionTable;
-  readonly queues: Queues;
   readonly retained: RetainedMessages;
   readonly wills: Wills;
   /**
@@ -30,22 +27,31 @@ export interface PersistenceParts {
   readonly end: (session: Session) => void;
   /** Whether a client may keep this subscription: Aedes passes refused ones, too. */
   readonly mayRead: (id: string, filter: string) => boolean;
-  /** Whether Aedes itself sends the queue to a returning client. */
-  readonly aedesDelivers: boolean;
+  /** Called where subscriptions of a session ended, for which messages may wait. */
+  readonly onLess: (session: Session) => void;
   /** Called with each PUBACK. */
   readonly onAcknowledged: (id: string, messageId: number) => void;
 }
 
 const NO_PACKET = 'no such packet';
+const NONE = { size: 0 };
+/** Ids of received messages that are kept for clients that are away, of all of them; the longest away are forgotten. */
+const MOST_AWAY = 100_000;
 
-/** The asynchronous persistence of Aedes 1.2 (aedes-persistence 11) over the file of sessions. */
+/**
+ * The asynchronous persistence of Aedes 1.2 (aedes-persistence 11) over the file of sessions, without its queues of
+ * outgoing messages: those are in the outbox.
+ */
 export class Persistence {
   readonly #parts: PersistenceParts;
   /**
-   * Received messages of QoS 2 until their PUBREL. Memory is enough: each is already in the journal, which finds a
-   * duplicate by its content (promise 1).
+   * Received messages of QoS 2 until their PUBREL, also while their client is away (MQTT-3.1.2-4). Memory is enough:
+   * each is already in the journal, which after a crash finds a duplicate by its content (promise 1).
    */
   readonly #incoming = new Map<string, Map<number, Incoming>>();
+  /** Clients that are away, in the order in which they left, with how many of these they have. */
+  readonly #away = new Map<string, number>();
+  #awayMessages = 0;
   /** What became of a list of subscriptions: Aedes passes the whole list once for each of its filters. */
   readonly #added = new WeakMap<readonly Subscription[], { readonly id: string; readonly done: Promise<void> }>();
   #broker: { readonly id: string } | undefined;
@@ -85,21 +91,24 @@ export class Persistence {
   }
 
   async #add({ id }: ClientId, subscriptions: readonly Subscription[]): Promise<void> {
+    // Aedes passes the list with its first filter: the options of the others are noted in the same turn.
+    await Promise.resolve();
     const allowed = subscriptions.filter(({ topic }) => this.#parts.mayRead(id, topic));
     if (allowed.length === 0) return;
-    this.#parts.table.subscribe(this.#parts.begin(id), allowed);
+    const session = this.#parts.begin(id);
+    if (this.#parts.table.subscribe(session, allowed)) this.#parts.onLess(session);
     await this.#parts.file.synced();
   }
 
   async removeSubscriptions({ id }: ClientId, filters: readonly string[]): Promise<void> {
     const session = this.#parts.table.get(id);
     if (session === undefined) return;
-    this.#parts.table.unsubscribe(session, filters);
+    if (this.#parts.table.unsubscribe(session, filters)) this.#parts.onLess(session);
     await this.#parts.file.synced();
   }
 
   async subscriptionsByClient({ id }: ClientId): Promise<Subscription[]> {
-    return [...(this.#parts.table.get(id)?.subscriptions.values() ?? [])];
+    return [...(this.#parts.table.get(id)?.subscriptions.values() ?? [])].map(({ subscription }) => subscription);
   }
 
   async subscriptionsByTopic(topic: string): Promise<Matched[]> {
@@ -123,43 +132,19 @@ export class Persistence {
     return Readable.from(having.map(({ id }) => id));
   }
 
-  async outgoingEnqueue(subscription: { readonly clientId: string }, packet: Packet): Promise<void> {
-    await this.outgoingEnqueueCombi([subscription], packet);
+  /** Sends nothing: `Delivery` has the queue of a returning client. */
+  outgoingStream(): Readable {
+    return Readable.from([]);
   }
 
-  async outgoingEnqueueCombi(subscriptions: readonly { readonly clientId: string }[], packet: Packet): Promise<void> {
-    const ids = new Set(subscriptions.map(({ clientId }) => clientId));
-    this.#parts.queues.add(
-      [...ids].map((id) => this.#parts.begin(id)),
-      packet,
-    );
+  /** Rejects: Aedes sends no message of a queue. */
+  async outgoingUpdate(): Promise<void> {
+    throw new Error(NO_PACKET);
   }
 
-  outgoingStream({ id }: ClientId): Readable {
-    const session = this.#parts.table.get(id);
-    if (session === undefined || !this.#parts.aedesDelivers) return Readable.from([]);
-    return Readable.from(this.#parts.queues.all(session));
-  }
-
-  async outgoingUpdate({ id }: ClientId, packet: Packet | Pubrel): Promise<void> {
-    const session = this.#parts.table.get(id);
-    if (session === undefined) throw new Error(NO_PACKET);
-    if (packet.cmd === 'pubrel') {
-      if (!this.#parts.queues.release(session, packet.messageId)) throw new Error(NO_PACKET);
-      return;
-    }
-    const queued = this.#parts.queues.find(session, packet);
-    if (queued === null) throw new Error(NO_PACKET);
-    this.#parts.queues.assign(session, queued, packet.messageId!);
-  }
-
-  /** Removes an acknowledged message. Without an id Aedes means a message that it did not send: that one stays. */
-  async outgoingClearMessageId({ id }: ClientId, { messageId }: { messageId?: number }): Promise<Packet | undefined> {
-    const session = this.#parts.table.get(id);
-    if (session === undefined || messageId === undefined) return undefined;
-    const packet = this.#parts.queues.acknowledge(session, messageId);
-    this.#parts.onAcknowledged(id, messageId);
-    return packet;
+  /** Ends an acknowledged message. Without an id Aedes means a message that it did not send: that one stays. */
+  async outgoingClearMessageId({ id }: ClientId, { messageId }: { messageId?: number }): Promise<undefined> {
+    if (messageId !== undefined) this.#parts.onAcknowledged(id, messageId);
   }
 
   async incomingStorePacket({ id }: ClientId, { length: _, ...packet }: Incoming & { length?: number }): Promise<void> {
@@ -177,8 +162,34 @@ export class Persistence {
     if (!this.#incoming.get(id)?.delete(messageId)) throw new Error(NO_PACKET);
   }
 
+  /** Reports whether a message of QoS 2 was received whose PUBREL has not come. */
+  isReceived(id: string, messageId: number): boolean {
+    return this.#incoming.get(id)?.has(messageId) ?? false;
+  }
+
   async cleanIncoming({ id }: ClientId): Promise<void> {
+    this.returned(id);
     this.#incoming.delete(id);
+  }
+
+  /** The client of a kept session is away: its received messages are kept within the bound. */
+  left(id: string): void {
+    this.returned(id);
+    const { size } = this.#incoming.get(id) ?? NONE;
+    if (size === 0) return;
+    this.#away.set(id, size);
+    this.#awayMessages += size;
+    for (const longest of this.#away.keys()) {
+      if (this.#awayMessages <= MOST_AWAY) return;
+      this.returned(longest);
+      this.#incoming.delete(longest);
+    }
+  }
+
+  /** The client is back, or its session ended. */
+  returned(id: string): void {
+    this.#awayMessages -= this.#away.get(id) ?? 0;
+    this.#away.delete(id);
   }
 
   async putWill({ id }: ClientId, will: Will): Promise<void> {

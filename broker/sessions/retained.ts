@@ -1,4 +1,5 @@
 import type { StatementSync } from 'node:sqlite';
+import type { Publication } from '../../domain/index.ts';
 import type { SessionsFile } from './file.ts';
 import { FilterTree, matchesFilter } from './filters.ts';
 import { type Packet, payloadOf } from './session.ts';
@@ -9,38 +10,32 @@ export type RetainedPacket = Pick<Packet, 'cmd' | 'topic' | 'payload' | 'qos'> &
 /** Topics that are visited without a pause. */
 const PASS = 1_000;
 
-interface Retained {
-  readonly packet: RetainedPacket;
-  /** The payload in the file. */
-  readonly onFile: Buffer | string;
-}
-
 /**
- * Retained messages, in memory and in the file. `resting` returns the payload of a topic after a restart where it
- * differs from the last one: its row is then written once, not at every change.
+ * Retained messages, in memory. `resting` returns the payload of a topic after a restart: such a topic has a row in the
+ * file, written once and not at every change; null for the others, which the outbox states after a start. `waiting`:
+ * what a topic has for a new subscription beside them.
  */
 export class RetainedMessages {
   readonly #file: SessionsFile;
   readonly #resting: (topic: string) => Buffer | null;
+  readonly #waiting: (topic: string) => readonly Publication[];
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
-  readonly #byTopic = new Map<string, Retained>();
+  readonly #byTopic = new Map<string, RetainedPacket>();
 
-  constructor(file: SessionsFile, resting: (topic: string) => Buffer | null) {
+  constructor(
+    file: SessionsFile,
+    resting: (topic: string) => Buffer | null,
+    waiting: (topic: string) => readonly Publication[] = () => [],
+  ) {
     this.#file = file;
     this.#resting = resting;
+    this.#waiting = waiting;
     this.#put = file.db.prepare('insert or replace into retained values (?, ?, ?)');
     this.#delete = file.db.prepare('delete from retained where topic = ?');
-    for (const { topic, payload, qos } of file.db.prepare('select * from retained').iterate()) {
-      const onFile = payloadOf(payload);
-      const packet = {
-        cmd: 'publish',
-        topic: String(topic),
-        payload: onFile,
-        qos: Number(qos) as 0 | 1 | 2,
-        retain: true,
-      } as const;
-      this.#byTopic.set(packet.topic, { packet, onFile });
+    for (const row of file.db.prepare('select * from retained').iterate()) {
+      const [topic, qos] = [String(row.topic), Number(row.qos) as 0 | 1 | 2];
+      this.#byTopic.set(topic, { cmd: 'publish', topic, payload: payloadOf(row.payload), qos, retain: true });
     }
   }
 
@@ -51,19 +46,18 @@ export class RetainedMessages {
   /** Stores the message as the last of its topic; an empty payload deletes it (MQTT 3.1.1 §3.3.1.3). */
   store(packet: RetainedPacket): void {
     const { topic, payload, qos } = packet;
-    const known = this.#byTopic.get(topic);
-    if (payload.length === 0) {
-      if (this.#byTopic.delete(topic)) this.#file.write(this.#delete, topic);
-      return;
-    }
-    const onFile = this.#resting(topic) ?? payload;
-    this.#byTopic.set(topic, { packet: { ...packet }, onFile });
-    if (known === undefined || !same(known.onFile, onFile)) this.#file.write(this.#put, topic, onFile, qos);
+    const resting = this.#resting(topic);
+    const isKnown = this.#byTopic.has(topic);
+    if (payload.length > 0) this.#byTopic.set(topic, { ...packet });
+    else this.#byTopic.delete(topic);
+    if (resting === null) return;
+    if (payload.length === 0) this.#file.write(this.#delete, topic);
+    else if (!isKnown) this.#file.write(this.#put, topic, resting, qos);
   }
 
   /** Returns the payload of a topic as text; null where there is none. */
   payload(topic: string): string | null {
-    return this.#byTopic.get(topic)?.packet.payload.toString() ?? null;
+    return this.#byTopic.get(topic)?.payload.toString() ?? null;
   }
 
   /**
@@ -80,7 +74,7 @@ export class RetainedMessages {
     const tree = new FilterTree();
     for (const topic of wild) tree.add('', { topic, qos: 0 });
     let visited = 0;
-    for (const [topic, { packet }] of this.#byTopic) {
+    for (const [topic, packet] of this.#byTopic) {
       if (++visited % PASS === 0) await new Promise((resolve) => setImmediate(resolve));
       if (plain.has(topic) || tree.match(topic).length > 0) yield packet;
     }
@@ -90,17 +84,18 @@ export class RetainedMessages {
   *matching(filter: string): Generator<RetainedPacket> {
     if (!isWild(filter)) {
       const one = this.#byTopic.get(filter);
-      if (one !== undefined) yield one.packet;
+      if (one !== undefined) yield one;
+      for (const message of this.#waiting(filter)) yield waitingPacket(message);
       return;
     }
-    for (const [topic, { packet }] of this.#byTopic) if (matchesFilter(filter, topic)) yield packet;
+    for (const [topic, packet] of this.#byTopic) if (matchesFilter(filter, topic)) yield packet;
   }
+}
+
+function waitingPacket({ topic, payload, qos }: Publication): RetainedPacket {
+  return { cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: true };
 }
 
 function isWild(filter: string): boolean {
   return /[#+]/.test(filter);
-}
-
-function same(a: Buffer | string, b: Buffer | string): boolean {
-  return a === b || (typeof a !== 'string' && typeof b !== 'string' && a.equals(b));
 }

@@ -1,3 +1,4 @@
+import type { DropReason } from '../../domain/index.ts';
 import type { Subscription } from './filters.ts';
 
 /** The owner of a session: a user name, and the SHA-256 of the secret that opened it. */
@@ -19,38 +20,43 @@ export interface Packet {
   messageId?: number | undefined;
 }
 
-/** A message of a queue: `n` rises in the order of publication. */
-export interface Queued {
+/** A message that was sent and is not yet acknowledged: the number of its event, and which of its messages it is. */
+export interface Sent {
   readonly n: number;
+  readonly i: number;
   readonly bytes: number;
-  /** The message id under which it was sent; null before that. */
-  readonly messageId: number | null;
-  readonly packet: Packet;
 }
 
-/** A message that was sent and is not yet acknowledged. */
-export interface InFlight {
-  readonly n: number;
-  readonly bytes: number;
-  /** Null where the packet is only in the file. */
-  readonly packet: Packet | null;
+/** A subscription, and the number of the newest event when it was made: only later ones are for it. */
+export interface KeptSubscription {
+  readonly subscription: Subscription;
+  readonly since: number;
 }
 
-/** The state of a kept session (MQTT 3.1.1 §3.1.2.4) in memory. The messages of its queue are in the file. */
+/**
+ * The state of a kept session (MQTT 3.1.1 §3.1.2.4). Its queue is in the outbox: the messages of the events after
+ * `place` that a subscription matches.
+ */
 export interface Session {
   readonly key: number;
   readonly id: string;
   readonly owner: Owner;
-  readonly subscriptions: Map<string, Subscription>;
+  readonly subscriptions: Map<string, KeptSubscription>;
   connected: boolean;
   /** When it was last connected, epoch ms. */
   seenMs: number;
+  /** How long it is kept after the connection, s; null: as long as `SessionLimits.days`. */
+  expiry: number | null;
+  /** No event up to this number waits: each was sent or dropped, or is not for it. */
+  place: number;
+  /** Number and bytes of the messages that wait after `place`, counted up to event `counted`; null: up to the newest. */
   messages: number;
   bytes: number;
-  /** Number of the newest queued message. */
-  newest: number;
+  counted: number | null;
+  /** Messages that waited up to event `upTo` before the outbox lost some of them; null where it lost none. */
+  before: { messages: number; readonly upTo: number } | null;
   /** By message id, oldest first. */
-  readonly inFlight: Map<number, InFlight>;
+  readonly sent: Map<number, Sent>;
   lastMessageId: number;
 }
 
@@ -64,6 +70,9 @@ export interface SessionLimits {
   /** Sessions of one key or device. */
   readonly perUser: number;
 }
+
+/** Called when messages of a session are dropped. */
+export type OnDropped = (session: Session, reason: DropReason, messages: number) => void;
 
 /** Returns the bytes of a message in a queue: topic and payload. */
 export function bytesOf({ topic, payload }: Pick<Packet, 'topic' | 'payload'>): number {

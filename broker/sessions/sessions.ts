@@ -1,16 +1,24 @@
 import type { Client } from 'aedes';
 import type { Logger } from 'pino';
-import { type Clock, type DropReason, LamppostError } from '../../domain/index.ts';
-import { QuietLog, shown } from '../quiet-log.ts';
+import { type Clock, type DropReason, LamppostError, type Publication } from '../../domain/index.ts';
+import { shown } from '../../limits/index.ts';
+import { QuietLog } from '../quiet-log.ts';
 import { Delivery } from './delivery.ts';
 import { type Drop, Drops } from './drops.ts';
 import { SessionsFile } from './file.ts';
+import { type EventMessages, type MqttOutbox, Pages, Turns } from './outbox.ts';
 import { Persistence } from './persistence.ts';
 import { Queues } from './queues.ts';
 import { RetainedMessages } from './retained.ts';
-import type { Owner, Packet, Session, SessionLimits } from './session.ts';
+import type { Owner, Session, SessionLimits } from './session.ts';
 import { SessionTable } from './table.ts';
+import { takeOver } from './take-over.ts';
 import { type LeftWill, Wills } from './wills.ts';
+
+/** Who may open a session; while a secret is replaced, the old one is right too. */
+interface Allowed extends Owner {
+  readonly oldSecret?: Uint8Array | null;
+}
 
 /** What the sessions are given. */
 export interface SessionsDeps {
@@ -19,81 +27,109 @@ export interface SessionsDeps {
   /** Returns a random id. */
   readonly newId: () => string;
   /** Returns who may open the session of this name now; null where no user may. */
-  readonly ownerOf: (id: string) => Owner | null;
-  /** Whether the owner of the session may read a topic or filter. */
-  readonly mayRead: (id: string, topic: string) => boolean;
+  readonly ownerOf: (id: string) => Allowed | null;
+  /** Whether the owner of the session may read a topic or filter, and still wants the payload. */
+  readonly mayRead: (id: string, topic: string, payload?: string) => boolean;
+  /** Called with each command that its device has acknowledged. */
+  readonly onArrived: (payload: string) => void;
+  /** Returns what a topic has for a new subscription beside its retained message. */
+  readonly waiting: (topic: string) => readonly Publication[];
   /** Returns the payload of a retained topic after a restart; null keeps the one before. */
   readonly resting: (topic: string) => Buffer | null;
-  /** Whether Aedes sends queues itself; default false. */
-  readonly aedesDelivers?: boolean;
+  readonly outbox: MqttOutbox;
 }
 
 /** Sessions that end in one round, at most: each may have a long queue. */
 const MOST_ENDED = 10;
-const NONE: ReadonlySet<string> = new Set();
+/** How often all places are written: after a crash the queues are counted from there. */
+const SAVE_MS = 600_000;
 
-/** What outlives the process: sessions with their queues, retained messages, wills. */
+/** What outlives the process: sessions with their places in the outbox, retained messages, wills. */
 export class Sessions {
   readonly persistence: Persistence;
   readonly retained: RetainedMessages;
   readonly #deps: SessionsDeps;
   readonly #quiet: QuietLog;
-  readonly #file: SessionsFile;
   readonly #table: SessionTable;
+  readonly #outbox: MqttOutbox;
+  readonly #turns = new Turns();
   readonly #queues: Queues;
   readonly #drops: Drops;
   readonly #wills: Wills;
   readonly #delivery: Delivery;
+  /** How long the sessions of connected clients of MQTT 5 are kept, s. */
+  readonly #expiry = new Map<string, number>();
+  #savedMs = 0;
 
   /** Opens or creates the file and ends sessions whose owner is gone or has a new secret. Throws `disk`, `too-new`. */
   constructor(deps: SessionsDeps, path: string, limits: SessionLimits) {
     this.#deps = deps;
     this.#quiet = new QuietLog(deps.log, deps.clock);
-    const file = new SessionsFile(path, deps.log);
-    this.#file = file;
-    this.#table = new SessionTable(file, limits, deps.clock.now());
-    this.#queues = new Queues(file, limits, (session, reason, messages) => this.#dropped(session, reason, messages));
+    this.#outbox = deps.outbox;
+    const file = new SessionsFile(path, deps.log, (db) => takeOver(db, deps.outbox, deps.clock.now()));
+    const table = new SessionTable(file, limits, deps.clock.now());
+    this.#table = table;
+    const onDropped = (session: Session, reason: DropReason, messages: number) =>
+      this.#dropped(session, reason, messages);
+    const turns = this.#turns;
+    const { mayRead } = deps;
+    this.#queues = new Queues({ table, pages: new Pages(deps.outbox), turns, limits, mayRead, onDropped });
     this.#drops = new Drops(file, deps.newId);
     this.#wills = new Wills(file);
-    this.retained = new RetainedMessages(file, deps.resting);
-    this.#delivery = new Delivery(this.#table, this.#queues);
+    this.retained = new RetainedMessages(file, deps.resting, deps.waiting);
+    const { onArrived } = deps;
+    this.#delivery = new Delivery({ table, queues: this.#queues, turns, onDropped, onArrived });
     this.persistence = new Persistence({
       file,
-      table: this.#table,
-      queues: this.#queues,
+      table,
       retained: this.retained,
       wills: this.#wills,
       begin: (id) => this.#begin(id),
-      end: (session) => this.#end(session),
-      mayRead: deps.mayRead,
-      aedesDelivers: deps.aedesDelivers ?? false,
+      end: (session) => table.delete(session),
+      mayRead,
+      onLess: (session) => this.#queues.recount(session),
       onAcknowledged: (id, messageId) => this.#delivery.acknowledged(id, messageId),
     });
-    this.#queues.load(this.#table.load());
-    for (const session of [...this.#table.all()]) if (!this.#isOwned(session)) this.#end(session);
+    this.#load();
   }
 
-  /** Queues a message for every session that subscribes to its topic; returns their ids. */
-  queue(packet: Packet): ReadonlySet<string> {
-    const ids = new Set<string>();
-    for (const { clientId } of this.#table.match(packet.topic)) {
-      if (this.#deps.mayRead(clientId, packet.topic)) ids.add(clientId);
+  #load(): void {
+    const { head, retained } = this.#outbox.now();
+    for (const { payload, ...message } of retained)
+      this.retained.store({ cmd: 'publish', ...message, payload: Buffer.from(payload), retain: true });
+    this.#table.load({ store: this.#outbox.store(), head });
+    for (const session of [...this.#table.all()]) {
+      if (this.#isOwned(session)) this.#turns.add(() => this.#queues.count(session));
+      else this.#table.delete(session);
     }
-    if (ids.size === 0) return NONE;
-    const sessions = [...ids].map((id) => this.#table.get(id)!);
-    const before = sessions.map(({ newest }) => newest);
-    const message = this.#queues.add(sessions, packet);
-    for (const [i, session] of sessions.entries()) this.#delivery.added(session, message, before[i]!);
+  }
+
+  /** Returns the next events of the outbox, at most `limit`; none where there are none yet. */
+  events(limit: number): readonly EventMessages[] {
+    const after = Math.max(this.#table.head, this.#outbox.oldest() - 1);
+    return this.#outbox.between(after, after + limit);
+  }
+
+  /** Adds the next event to the queues; returns for each of its messages the sessions whose queue has it. */
+  queue(event: EventMessages): readonly ReadonlySet<string>[] {
+    const added = this.#queues.add(event);
+    const ids = event.messages.map(() => new Set<string>());
+    for (const [session, messages] of added) {
+      for (const { i } of messages) ids[i]!.add(session.id);
+      this.#queues.trim(session);
+      this.#delivery.added(session, { n: event.n, messages });
+    }
     return ids;
   }
 
-  /** Resolves when all that was published so far outlives a power loss. */
-  synced(): Promise<void> {
-    return this.#file.synced();
-  }
-
-  /** Opens the delivery to a client with a kept session. The client has no CONNACK yet. */
-  connected(client: Client): void {
+  /**
+   * Opens the delivery to a client with a kept session. The client has no CONNACK yet. `expiry`: how long its session
+   * is kept after the connection, s; null: as long as the limit.
+   */
+  connected(client: Client, expiry: number | null = null): void {
+    if (expiry === null) this.#expiry.delete(client.id);
+    else this.#expiry.set(client.id, expiry);
+    this.persistence.returned(client.id);
     this.#delivery.open(client);
     this.#seen(client.id, true);
   }
@@ -103,15 +139,29 @@ export class Sessions {
     this.#delivery.start(client);
   }
 
-  /** Ends the delivery, unless another connection of the session has replaced this one. */
-  disconnected(client: Client): void {
-    void this.persistence.cleanIncoming(client);
-    if (this.#delivery.close(client)) this.#seen(client.id, false);
+  /**
+   * Ends the delivery, unless another connection of the session has replaced this one. `expiry` as for `connected`; with
+   * 0 the session ends.
+   */
+  disconnected(client: Client, expiry: number | null = null): void {
+    if (client.clean || expiry === 0) void this.persistence.cleanIncoming(client);
+    else this.persistence.left(client.id);
+    if (!this.#delivery.close(client)) return;
+    if (expiry !== null) this.#expiry.set(client.id, expiry);
+    this.#seen(client.id, false);
+    this.#expiry.delete(client.id);
+    const session = this.#table.get(client.id);
+    if (expiry === 0 && session !== undefined) this.#table.delete(session);
   }
 
   /** Returns a message id for a retained message that Aedes sends; 0 where none is free. */
   lendMessageId(id: string): number {
     return this.#delivery.lend(id);
+  }
+
+  /** Whether the session of a client has this subscription already, and keeps messages for it: with QoS 0 it does not. */
+  hasSubscription(id: string, filter: string): boolean {
+    return (this.#table.get(id)?.subscriptions.get(filter)?.subscription.qos ?? 0) > 0;
   }
 
   /** Whether the client has a session or may begin one. */
@@ -124,13 +174,22 @@ export class Sessions {
 
   /** Ends the sessions of these users: a later user of the same name must not inherit them. */
   endOf(users: Iterable<string>): void {
-    for (const user of users) for (const session of [...this.#table.of(user)]) this.#end(session);
+    for (const user of users) {
+      for (const session of [...this.#table.of(user)]) this.#table.delete(session);
+      void this.persistence.cleanIncoming({ id: user });
+    }
   }
 
   /** Ends expired sessions, at most `MOST_ENDED` a call; returns the drops to publish now. */
   maintain(): readonly Drop[] {
     const now = this.#deps.clock.now();
     for (const session of this.#table.expired(now).slice(0, MOST_ENDED)) this.#lose(session, 'expired');
+    const oldest = this.#outbox.oldest();
+    for (const session of this.#table.all()) this.#queues.check(session, oldest);
+    if (now - this.#savedMs >= SAVE_MS) {
+      this.#savedMs = now;
+      this.#table.save();
+    }
     return this.#drops.due(now);
   }
 
@@ -154,7 +213,7 @@ export class Sessions {
     let queued = 0;
     let connected = 0;
     for (const session of this.#table.all()) {
-      queued += session.messages;
+      queued += session.messages + session.sent.size;
       if (session.connected) connected++;
     }
     const { size } = this.#table;
@@ -166,12 +225,16 @@ export class Sessions {
   async close(): Promise<void> {
     for (const session of this.#table.all()) if (session.connected) this.#seen(session.id, false);
     this.#delivery.stop();
+    this.#turns.stop();
+    this.#table.stop();
     await this.persistence.destroy();
   }
 
   #seen(id: string, connected: boolean): void {
     const session = this.#table.get(id);
-    if (session !== undefined) this.#table.seen(session, connected, this.#deps.clock.now());
+    if (session === undefined) return;
+    session.expiry = this.#expiry.get(id) ?? null;
+    this.#table.seen(session, connected, this.#deps.clock.now());
   }
 
   #begin(id: string): Session {
@@ -193,22 +256,23 @@ export class Sessions {
 
   /** Ends a session against its owner's wish and counts its messages as dropped. */
   #lose(session: Session, reason: DropReason): void {
-    this.#dropped(session, reason, session.messages);
-    this.#end(session);
+    this.#dropped(session, reason, session.messages + session.sent.size);
+    this.#table.delete(session);
   }
 
-  #dropped({ id, owner: { user } }: Session, reason: DropReason, messages: number): void {
+  #dropped(session: Session, reason: DropReason, messages: number): void {
+    const { id, owner } = session;
+    const { user } = owner;
     this.#quiet.warn(user, reason, 'messages of a session dropped', { session: shown(id), messages });
     this.#drops.add({ session: id, user, reason, messages }, this.#deps.clock.now());
-  }
-
-  #end(session: Session): void {
-    this.#queues.clear(session);
-    this.#table.delete(session);
+    // In one transaction, or a crash would count them twice.
+    this.#table.write(session);
   }
 
   #isOwned({ id, owner }: Session): boolean {
     const now = this.#deps.ownerOf(id);
-    return now !== null && now.user === owner.user && Buffer.compare(now.secret, owner.secret) === 0;
+    if (now === null || now.user !== owner.user) return false;
+    const secrets = [now.secret, ...(now.oldSecret ? [now.oldSecret] : [])];
+    return secrets.some((secret) => Buffer.compare(secret, owner.secret) === 0);
   }
 }

@@ -1,14 +1,19 @@
+import type { SQLOutputValue } from 'node:sqlite';
 import { DAY_MS } from '../../domain/index.ts';
 import type { SessionsFile } from './file.ts';
 import { FilterTree, type Subscription } from './filters.ts';
-import type { Owner, Session, SessionLimits } from './session.ts';
+import type { KeptSubscription, Owner, Session, SessionLimits } from './session.ts';
 
 /** Time after a start in which no session expires: while the server was down, no client could return. */
 const GRACE_MS = 3_600_000;
 /** Stored as the last-seen time of a connected session; after a crash the next start counts instead. */
 const CONNECTED = 0;
+/**
+ * How long a place waits for its row: one for all that is acknowledged meanwhile. After a crash its messages come again.
+ */
+const PLACE_MS = 100;
 
-/** Kept sessions and their subscriptions, in memory and in the file; `Queues` has their queues. */
+/** Kept sessions with their subscriptions and places, in memory and in the file; `Queues` has their queues. */
 export class SessionTable {
   readonly #file: SessionsFile;
   readonly #limits: SessionLimits;
@@ -17,7 +22,12 @@ export class SessionTable {
   readonly #byUser = new Map<string, Set<Session>>();
   readonly #tree = new FilterTree();
   readonly #startedMs: number;
+  /** Sessions with another place than their row. */
+  readonly #moved = new Set<Session>();
+  #timer: NodeJS.Timeout | undefined;
   #lastKey = 0;
+  /** Number of the newest event of the outbox. */
+  head = 0;
 
   constructor(file: SessionsFile, limits: SessionLimits, nowMs: number) {
     this.#startedMs = nowMs;
@@ -26,21 +36,28 @@ export class SessionTable {
     this.#sql = statementsOf(file);
   }
 
-  /** Reads the sessions from the file, none of them connected; returns them by key. */
-  load(): ReadonlyMap<number, Session> {
+  /** Reads the sessions from the file, none of them connected. */
+  load(outbox: { readonly store: string; readonly head: number }): void {
+    this.head = outbox.head;
+    const known = this.#sql.store.get()?.store ?? outbox.store;
+    // A place in another outbox, or in one that went back to a backup, is none in this one.
+    const most = known === outbox.store ? outbox.head : 0;
+    this.#file.write(this.#sql.setStore, outbox.store);
+    this.#file.write(this.#sql.goBack, most, most);
     const byKey = new Map<number, Session>();
-    for (const { key, id, user, secret, seen } of this.#sql.all.iterate()) {
-      const owner = { user: String(user), secret: secret as Uint8Array };
-      const session = newSession(Number(key), String(id), owner, seen === CONNECTED ? this.#startedMs : Number(seen));
+    for (const row of this.#sql.all.iterate()) {
+      const session = sessionOf(row, most);
+      if (row.seen === CONNECTED) session.seenMs = this.#startedMs;
       this.#lastKey = Math.max(this.#lastKey, session.key);
       byKey.set(session.key, session);
       this.#insert(session);
+      this.write(session);
     }
-    for (const { session, body } of this.#sql.subscriptions.iterate()) {
+    for (const { session, body, since } of this.#sql.subscriptions.iterate()) {
+      const subscription = JSON.parse(String(body)) as Subscription;
       const of = byKey.get(Number(session));
-      if (of !== undefined) this.#subscribe(of, JSON.parse(String(body)) as Subscription);
+      if (of !== undefined) this.#subscribe(of, { subscription, since: Math.min(Number(since), most) });
     }
-    return byKey;
   }
 
   get(id: string): Session | undefined {
@@ -64,11 +81,12 @@ export class SessionTable {
     return this.#tree.size;
   }
 
-  /** Creates a session. */
+  /** Creates a session; only later events are for it. */
   create(id: string, owner: Owner, nowMs: number): Session {
     const session = newSession(++this.#lastKey, id, owner, nowMs);
+    session.place = this.head;
     this.#insert(session);
-    this.#file.write(this.#sql.insert, session.key, id, owner.user, owner.secret, nowMs);
+    this.#file.write(this.#sql.insert, session.key, id, owner.user, owner.secret, nowMs, session.place);
     return session;
   }
 
@@ -78,32 +96,78 @@ export class SessionTable {
     this.#byId.delete(session.id);
     const others = this.#byUser.get(session.owner.user);
     if (others?.delete(session) && others.size === 0) this.#byUser.delete(session.owner.user);
+    this.#moved.delete(session);
     this.#file.write(this.#sql.delete, session.key);
   }
 
-  subscribe(session: Session, subscriptions: readonly Subscription[]): void {
-    for (const subscription of subscriptions) {
-      const body = JSON.stringify(subscription);
+  /**
+   * Adds subscriptions to later events; one that the session has stays as it is. Returns whether one of them has become
+   * one of QoS 0, which queues nothing.
+   */
+  subscribe(session: Session, subscriptions: readonly Subscription[]): boolean {
+    let isLess = false;
+    for (const one of subscriptions) {
+      const known = session.subscriptions.get(one.topic);
+      const body = JSON.stringify(one);
       // A returning client often repeats the subscriptions that it has.
-      if (JSON.stringify(session.subscriptions.get(subscription.topic)) === body) continue;
-      this.#subscribe(session, { ...subscription });
-      this.#file.write(this.#sql.subscribe, session.key, subscription.topic, body);
+      if (JSON.stringify(known?.subscription) === body) continue;
+      const wasQueued = known !== undefined && known.subscription.qos > 0;
+      const since = wasQueued ? known.since : this.head;
+      this.#subscribe(session, { subscription: { ...one }, since });
+      this.#file.write(this.#sql.subscribe, session.key, one.topic, body, since);
+      isLess ||= wasQueued && one.qos === 0;
     }
+    return isLess;
   }
 
-  unsubscribe(session: Session, filters: readonly string[]): void {
-    for (const filter of filters) {
-      if (!session.subscriptions.delete(filter)) continue;
+  /** Ends subscriptions; returns whether any of them was there. */
+  unsubscribe(session: Session, filters: readonly string[]): boolean {
+    const ended = filters.filter((filter) => session.subscriptions.delete(filter));
+    for (const filter of ended) {
       this.#tree.remove(session.id, filter);
       this.#file.write(this.#sql.unsubscribe, session.key, filter);
     }
+    return ended.length > 0;
+  }
+
+  /** Notes that a session has another place or other messages in flight: soon in its row. */
+  moved(session: Session): void {
+    this.#moved.add(session);
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      for (const one of this.#moved) this.write(one);
+      this.#moved.clear();
+    }, PLACE_MS);
+  }
+
+  /** Reports whether events after the place of a session may be for it: where nothing waits, none is. */
+  isBehind({ place, messages, counted }: Session): boolean {
+    return place < this.head && (messages > 0 || counted !== null);
+  }
+
+  /** Writes the place and the messages in flight of a session. */
+  write(session: Session): void {
+    const sent = JSON.stringify([...session.sent].map(([id, { n, i, bytes }]) => [id, n, i, bytes]));
+    this.#file.write(this.#sql.place, this.isBehind(session) ? session.place : this.head, sent, session.key);
+  }
+
+  /** Writes the places of all sessions, also of those for which nothing came. */
+  save(): void {
+    for (const session of this.all()) this.write(session);
+    this.#moved.clear();
+  }
+
+  /** Writes the places for the last time. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.save();
   }
 
   /** Stores whether a session is connected, and now as its last-seen time. */
   seen(session: Session, connected: boolean, nowMs: number): void {
     session.connected = connected;
     session.seenMs = nowMs;
-    this.#file.write(this.#sql.seen, connected ? CONNECTED : nowMs, session.key);
+    this.#file.write(this.#sql.seen, connected ? CONNECTED : nowMs, session.expiry, session.key);
   }
 
   /** Returns the subscriptions of QoS 1 and 2 whose filter matches the topic. */
@@ -111,11 +175,17 @@ export class SessionTable {
     return this.#tree.match(topic);
   }
 
-  /** Returns the sessions that have not been connected for `limits.days`; none in the first hour after a start. */
+  /**
+   * Returns the sessions that have not been connected for `limits.days` or their own time; in the first hour after a
+   * start only those that were connected since.
+   */
   expired(nowMs: number): Session[] {
-    if (nowMs - this.#startedMs < GRACE_MS) return [];
-    const oldest = nowMs - this.#limits.days * DAY_MS;
-    return [...this.all()].filter(({ connected, seenMs }) => !connected && seenMs < oldest);
+    const inGrace = nowMs - this.#startedMs < GRACE_MS;
+    const mostMs = this.#limits.days * DAY_MS;
+    return [...this.all()].filter(({ connected, seenMs, expiry }) => {
+      if (connected || (inGrace && seenMs <= this.#startedMs)) return false;
+      return seenMs < nowMs - Math.min(mostMs, (expiry ?? Number.POSITIVE_INFINITY) * 1_000);
+    });
   }
 
   /** Returns whether a user has reached the limit of sessions. */
@@ -139,26 +209,44 @@ export class SessionTable {
     this.#byUser.set(user, others.add(session));
   }
 
-  #subscribe(session: Session, subscription: Subscription): void {
-    session.subscriptions.set(subscription.topic, subscription);
+  #subscribe(session: Session, kept: KeptSubscription): void {
+    const { subscription } = kept;
+    session.subscriptions.set(subscription.topic, kept);
     if (subscription.qos > 0) this.#tree.add(session.id, subscription);
     else this.#tree.remove(session.id, subscription.topic);
   }
 }
 
 function newSession(key: number, id: string, owner: Owner, seenMs: number): Session {
-  const queue = { messages: 0, bytes: 0, newest: 0, inFlight: new Map(), lastMessageId: 0 };
-  return { key, id, owner, subscriptions: new Map(), connected: false, seenMs, ...queue };
+  const queue = { place: 0, messages: 0, bytes: 0, counted: null, before: null, sent: new Map(), lastMessageId: 0 };
+  const connection = { connected: false, seenMs, expiry: null };
+  return { key, id, owner, subscriptions: new Map(), ...connection, ...queue };
+}
+
+/** Returns the session of a row, whose queue is not counted yet; it goes on after event `most` at the latest. */
+function sessionOf(row: Record<string, SQLOutputValue>, most: number): Session {
+  const owner = { user: String(row.user), secret: row.secret as Uint8Array };
+  const session = newSession(Number(row.key), String(row.id), owner, Number(row.seen));
+  for (const [id, n, i, bytes] of JSON.parse(String(row.sent)) as [number, number, number, number][])
+    if (n <= most) session.sent.set(id, { n, i, bytes });
+  session.expiry = row.expiry === null ? null : Number(row.expiry);
+  session.place = Math.min(Number(row.place), most);
+  session.counted = session.place;
+  return session;
 }
 
 function statementsOf({ db }: SessionsFile) {
   return {
+    store: db.prepare('select store from outbox'),
+    setStore: db.prepare('insert or replace into outbox values (1, ?)'),
+    goBack: db.prepare('update subscriptions set since = ? where since > ?'),
     all: db.prepare('select * from sessions'),
-    subscriptions: db.prepare('select session, body from subscriptions'),
-    insert: db.prepare('insert into sessions values (?, ?, ?, ?, ?)'),
+    subscriptions: db.prepare('select session, body, since from subscriptions'),
+    insert: db.prepare('insert into sessions (key, id, user, secret, seen, place) values (?, ?, ?, ?, ?, ?)'),
     delete: db.prepare('delete from sessions where key = ?'),
-    subscribe: db.prepare('insert or replace into subscriptions values (?, ?, ?)'),
+    subscribe: db.prepare('insert or replace into subscriptions values (?, ?, ?, ?)'),
     unsubscribe: db.prepare('delete from subscriptions where session = ? and filter = ?'),
-    seen: db.prepare('update sessions set seen = ? where key = ?'),
+    seen: db.prepare('update sessions set seen = ?, expiry = ? where key = ?'),
+    place: db.prepare('update sessions set place = ?, sent = ? where key = ?'),
   };
 }

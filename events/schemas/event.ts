@@ -3,6 +3,8 @@ import {
   AlertSchema,
   CLOCK_DOUBTS,
   type ClockDoubt,
+  DesiredStateSchema,
+  DeviceCommandSchema,
   DROP_REASONS,
   type DropReason,
   EVENT_TYPES,
@@ -12,7 +14,7 @@ import {
   TicketSchema,
 } from '../../domain/index.ts';
 import { SilenceSchema } from '../../tickets/index.ts';
-import { isAlertType, isTicketType, schemaUriOf } from '../cloudevent.ts';
+import { isAlertType, isCommandType, isTicketType, schemaUriOf } from '../cloudevent.ts';
 
 /** The data of an alert event. */
 export const AlertDataSchema = AlertSchema.extend({
@@ -21,13 +23,13 @@ export const AlertDataSchema = AlertSchema.extend({
 }).meta({ id: 'AlertData', description: 'An alert at the time of the event, with its evidence' });
 export type AlertData = ShapeOf<typeof AlertDataSchema>;
 
-/** The data of the event of a silence that ends soon. */
+/** The data of the events of silences. */
 export const SilenceDataSchema = SilenceSchema.extend({
   alerts: z
     .array(z.object({ rule: z.string(), group: z.string() }))
     .readonly()
-    .describe('Those that fire'),
-}).meta({ id: 'SilenceData', description: 'A silence that ends soon, and the firing alerts that it silences' });
+    .describe('Firing alerts whose tickets it holds back: new ones (matched), or all (ending)'),
+}).meta({ id: 'SilenceData', description: 'A silence, and firing alerts that it silences' });
 export type SilenceData = ShapeOf<typeof SilenceDataSchema>;
 
 /** The data of the event of a session that lost messages. */
@@ -56,7 +58,7 @@ export const LoginDataSchema = z
     from: z.iso.datetime(),
     to: z.iso.datetime(),
   })
-  .meta({ id: 'LoginData', description: 'Logins over MQTT from one source that fail again and again' });
+  .meta({ id: 'LoginData', description: 'Logins over MQTT, or of people, from one source that fail again and again' });
 export type LoginData = ShapeOf<typeof LoginDataSchema>;
 
 /** The data of the events of the wall clock. */
@@ -83,6 +85,8 @@ function dataSchemaOf(type: EventType): z.ZodType {
   if (type === 'city.lamppost.session.dropped') return SessionDataSchema;
   if (type === 'city.lamppost.login.failing') return LoginDataSchema;
   if (type === 'city.lamppost.clock.stepped' || type === 'city.lamppost.clock.doubted') return ClockDataSchema;
+  if (isCommandType(type)) return DeviceCommandSchema;
+  if (type === 'city.lamppost.desired.changed') return DesiredStateSchema;
   if (!isAlertType(type)) return SilenceDataSchema;
   return AlertDataSchema.extend({ state: z.literal(type === 'city.lamppost.alert.firing' ? 'firing' : 'resolved') });
 }
@@ -101,7 +105,7 @@ function eventSchemaOf(type: EventType) {
       subject: z
         .string()
         .describe(
-          '`alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}`, `logins/{source}` or `clock`',
+          '`alerts/{rule}/{group}`, `tickets/{ticket}`, `silences/{silence}`, `sessions/{session}`, `logins/{source}`, `commands/{device}/{command}`, `desired/{device}` or `clock`',
         ),
       time: z.iso.datetime().describe('Engine time'),
       datacontenttype: z.literal('application/json'),
@@ -119,10 +123,27 @@ export function eventName(type: EventType): string {
 
 type EventSchema = ReturnType<typeof eventSchemaOf>;
 
+/** Returns an object whose values are made once each, when they are first read. */
+function madeWhenRead<K extends string, T>(makers: Readonly<Record<K, () => T>>): Readonly<Record<K, T>> {
+  const made = {} as Record<K, T>;
+  for (const [name, make] of Object.entries<() => T>(makers)) {
+    const get = () => {
+      const value = make();
+      Object.defineProperty(made, name, { value, enumerable: true });
+      return value;
+    };
+    Object.defineProperty(made, name, { get, enumerable: true, configurable: true });
+  }
+  return made;
+}
+
 /** The schema of the events of each type. */
-export const EVENT_SCHEMAS = Object.fromEntries(EVENT_TYPES.map((type) => [type, eventSchemaOf(type)])) as Readonly<
-  Record<EventType, EventSchema>
->;
+export const EVENT_SCHEMAS = madeWhenRead(
+  Object.fromEntries(EVENT_TYPES.map((type) => [type, () => eventSchemaOf(type)])) as Record<
+    EventType,
+    () => EventSchema
+  >,
+);
 
 /** A JSON Schema as plain data. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -159,15 +180,17 @@ export function componentsOf(schemas: Readonly<Record<string, z.ZodType>>): Reco
   return Object.fromEntries(Object.entries(made.schemas).map(([id, { $schema: _, $id: __, ...rest }]) => [id, rest]));
 }
 
-const [first, ...others] = EVENT_TYPES.map((type) => EVENT_SCHEMAS[type]) as [EventSchema, ...EventSchema[]];
+const anyEvent = () => z.discriminatedUnion('type', EVENT_TYPES.map((type) => EVENT_SCHEMAS[type]) as AtLeastOne);
+type AtLeastOne = [EventSchema, ...EventSchema[]];
 
 /**
  * The JSON Schemas that are served, by name: the data of each type of event (`{type}`, whose `$id` is the event's
- * `dataschema`), any event with its envelope (`event`), an alert, and a ticket as its retained topic has it.
+ * `dataschema`), any event with its envelope (`event`), an alert, and a ticket as its retained topic has it. Each is
+ * made when it is first read: most threads never do.
  */
-export const JSON_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
-  ...Object.fromEntries(EVENT_TYPES.map((type) => [type, documentOf(dataSchemaOf(type), schemaUriOf(type))])),
-  event: documentOf(z.discriminatedUnion('type', [first, ...others]), schemaUriOf('event')),
-  alert: documentOf(AlertSchema, schemaUriOf('alert')),
-  ticket: documentOf(TicketSchema, schemaUriOf('ticket')),
-};
+export const JSON_SCHEMAS: Readonly<Record<string, JsonSchema>> = madeWhenRead({
+  ...Object.fromEntries(EVENT_TYPES.map((type) => [type, () => documentOf(dataSchemaOf(type), schemaUriOf(type))])),
+  event: () => documentOf(anyEvent(), schemaUriOf('event')),
+  alert: () => documentOf(AlertSchema, schemaUriOf('alert')),
+  ticket: () => documentOf(TicketSchema, schemaUriOf('ticket')),
+});

@@ -1,4 +1,10 @@
-import { EvidenceSchema, TicketAlertSchema, TicketSchema } from '../../domain/index.ts';
+import {
+  DesiredStateSchema,
+  DeviceCommandSchema,
+  EvidenceSchema,
+  TicketAlertSchema,
+  TicketSchema,
+} from '../../domain/index.ts';
 import { ClockDataSchema, LoginDataSchema, SessionDataSchema, SilenceDataSchema } from './event.ts';
 
 export {
@@ -14,6 +20,8 @@ export {
 /** Schemas that other schemas refer to by name. */
 export const NAMED_SCHEMAS = {
   ClockData: ClockDataSchema,
+  DesiredState: DesiredStateSchema,
+  DeviceCommand: DeviceCommandSchema,
   Evidence: EvidenceSchema,
   LoginData: LoginDataSchema,
   SessionData: SessionDataSchema,

@@ -1,7 +1,15 @@
-import * as http from 'node:http';
-import * as https from 'node:https';
-import { HttpError, InfluxDB } from '@influxdata/influxdb-client';
+import type { Agent as HttpAgentType } from 'node:http';
+import { createRequire } from 'node:module';
+import type { Duplex } from 'node:stream';
+import type { HttpError } from '@influxdata/influxdb-client';
 import { LamppostError } from '../../domain/index.ts';
+
+/** Node's module of HTTP; an import of it would load undici too: 0.1 s and more in each thread. */
+const { Agent: HttpAgent } = process.getBuiltinModule('node:http');
+const { Agent: HttpsAgent } = process.getBuiltinModule('node:https');
+const require = createRequire(import.meta.url);
+/** The client, loaded where an InfluxDB is the history. */
+const client = () => require('@influxdata/influxdb-client') as typeof import('@influxdata/influxdb-client');
 
 /** The InfluxDB that is the history, and which API it has. */
 export interface InfluxSettings {
@@ -52,6 +60,8 @@ export interface InfluxConnection {
    * and the signal's reason where that aborts: then the request is aborted, too.
    */
   query(statement: string, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Returns how often the server ended a connection for writes that nobody had asked it to end. */
+  losses(): number;
   /** Aborts the requests in progress; later requests are possible. */
   interrupt(): void;
   /** Aborts the requests in progress and closes idle connections. */
@@ -63,10 +73,19 @@ const GZIP_FROM = 1_000;
 
 /** Creates the connection to a server; opens no socket before the first request. */
 export function createConnection(settings: InfluxSettings, timeoutMs: number): InfluxConnection {
-  const Agent = settings.url.startsWith('https:') ? https.Agent : http.Agent;
+  const Agent = settings.url.startsWith('https:') ? HttpsAgent : HttpAgent;
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  // Of their own: readers end their connections when they please.
+  const writeAgent = new Agent({ keepAlive: true, maxSockets: 16 });
+  let losses = 0;
+  let closing = false;
+  onIdleClose(writeAgent, () => {
+    if (!closing) losses++;
+  });
   // The client's own timeout leaves the socket of a silent server open; a signal closes it.
-  const { transport } = new InfluxDB({ url: settings.url, timeout: 0, transportOptions: { agent } });
+  const transportOf = (of: typeof agent) =>
+    new (client().InfluxDB)({ url: settings.url, timeout: 0, transportOptions: { agent: of } }).transport;
+  const [transport, writing] = [transportOf(agent), transportOf(writeAgent)];
   const underWay = new Set<AbortController>();
   const headers = { ...authorization(settings), 'user-agent': 'lamppost' };
   const writePath = pathOf(settings);
@@ -114,15 +133,16 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
           gzipThreshold: GZIP_FROM,
           signal,
         };
-        const body = await transport.request(writePath, lines, options, (found, code) => {
+        const body = await writing.request(writePath, lines, options, (found, code) => {
           received = found;
           status = code ?? 0;
         });
         return { status, headers: received, body: body === undefined ? '' : JSON.stringify(body) };
       } catch (error) {
-        if (error instanceof HttpError) return responseOf(error);
+        if (isHttpError(error)) return responseOf(error);
         // A success whose body is not JSON although JSON was requested.
         if (error instanceof SyntaxError) return { status, headers: received, body: '' };
+        losses++;
         throw fault(error);
       } finally {
         done();
@@ -138,19 +158,47 @@ export function createConnection(settings: InfluxSettings, timeoutMs: number): I
         yield* transport.iterate(queryPath, body, { method: 'POST', headers: form, signal });
       } catch (error) {
         if (ending?.aborted) throw ending.reason;
-        throw error instanceof HttpError ? error : fault(error);
+        throw isHttpError(error) ? error : fault(error);
       } finally {
         ending?.removeEventListener('abort', abort);
         done();
       }
     },
+    losses: () => losses,
     interrupt,
     close() {
+      closing = true;
       interrupt();
       agent.destroy();
+      writeAgent.destroy();
     },
   };
 }
+
+/**
+ * Calls the listener when the other end closes a connection that waits for its next request. One that it announced to
+ * close never waits.
+ */
+function onIdleClose(agent: HttpAgentType, listener: () => void): void {
+  const listened = new WeakSet<object>();
+  const idle = new WeakSet<object>();
+  agent.on('free', (socket: Duplex) => {
+    idle.add(socket);
+    if (listened.has(socket)) return;
+    listened.add(socket);
+    socket.once('close', () => {
+      if (idle.has(socket)) listener();
+    });
+  });
+  const { reuseSocket } = agent;
+  agent.reuseSocket = (socket, request) => {
+    idle.delete(socket);
+    reuseSocket.call(agent, socket, request);
+  };
+}
+
+/** Whether the server responded with a status of failure. */
+export const isHttpError = (error: unknown): error is HttpError => error instanceof client().HttpError;
 
 /** The response inside the client's error. */
 export function responseOf(error: HttpError): Response {

@@ -1,7 +1,9 @@
 import {
   type Clock,
+  GAUGE,
   type HistoryStore,
   LamppostError,
+  type Measure,
   type MetricTable,
   type ReadingColumns,
   type ReadingsFilter,
@@ -32,6 +34,8 @@ import { createLineWriter, type LineWriter } from './writer.ts';
 interface Deps {
   readonly metrics: MetricTable;
   readonly unitOf: (metric: string) => string;
+  /** Of the city in force; by default every metric is a gauge. */
+  readonly measureOf?: (metric: string) => Measure;
   readonly clock: Clock;
 }
 
@@ -39,6 +43,8 @@ interface Deps {
 interface Progress {
   readonly first: ReadingColumns | undefined;
   rows: number;
+  /** The number of losses when it began: what was written before another one counts for nothing. */
+  readonly losses: number;
   readonly refused: RefusedRow[];
 }
 
@@ -105,7 +111,8 @@ class InfluxHistory implements HistoryStore {
     try {
       if (query.district !== undefined) await this.#load();
       const where = this.#places.condition(query);
-      const reading = { ask: this.#ask, unitOf: this.#deps.unitOf, signal: ending };
+      const { unitOf, measureOf = () => GAUGE } = this.#deps;
+      const reading = { ask: this.#ask, unitOf, measureOf, signal: ending };
       if (where !== null) yield* readInflux(reading, query, where);
     } finally {
       done();
@@ -130,6 +137,10 @@ class InfluxHistory implements HistoryStore {
     throw new LamppostError('invalid', 'InfluxDB as history gives no Parquet; ask for CSV, or export there');
   }
 
+  losses(): number {
+    return 1 + this.#connection.losses();
+  }
+
   interrupt(): void {
     this.#connection.interrupt();
   }
@@ -147,7 +158,9 @@ class InfluxHistory implements HistoryStore {
 
   async #writeAll(batches: readonly ReadingColumns[], replaced: readonly ReadingColumns[]): Promise<RefusedRow[]> {
     const [first] = batches;
-    if (this.#progress === null || this.#progress.first !== first) this.#progress = { first, rows: 0, refused: [] };
+    const losses = this.losses();
+    if (this.#progress === null || this.#progress.first !== first || this.#progress.losses !== losses)
+      this.#progress = { first, rows: 0, losses, refused: [] };
     const progress = this.#progress;
     await this.#writer.write(new Rows('readings', batches), progress.rows, (row, refused) => {
       progress.rows = row;

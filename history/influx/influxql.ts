@@ -1,6 +1,5 @@
-import { HttpError } from '@influxdata/influxdb-client';
 import { LamppostError, type ReadingColumns, type ReadingsFilter } from '../../domain/index.ts';
-import { hostOf, type InfluxConnection, type InfluxSettings, responseOf } from './connection.ts';
+import { hostOf, type InfluxConnection, type InfluxSettings, isHttpError, responseOf } from './connection.ts';
 import { remedyFor, sentence } from './responses.ts';
 
 /** One part of a series as the server sends it: long series come in several parts. */
@@ -32,7 +31,7 @@ export function createAsk(connection: InfluxConnection, settings: InfluxSettings
     new LamppostError('history', `InfluxDB at ${hostOf(settings)} ${why}`, { retryable: true, cause });
 
   function faultOf(error: unknown): unknown {
-    if (!(error instanceof HttpError)) return error;
+    if (!isHttpError(error)) return error;
     return fault(`${remedyFor(error.statusCode, settings)} (${sentence(responseOf(error))})`, error);
   }
 

@@ -1,24 +1,20 @@
 import {
   type Aggregate,
-  bucketOf,
+  DAY_MS,
   everyOf,
   LamppostError,
+  type Measure,
   type PointsSlice,
   type ReadingsQuery,
+  suits,
 } from '../../domain/index.ts';
+import { checkFunction } from '../query.ts';
 import { checkPoints, slicesOfSeries, type WholeSeries, withinPoints } from '../slices.ts';
+import { aggregate, counted, isCounted, isOurs, noPoints, type Points, shares } from './aggregates.ts';
 import { type Ask, identifier, instant, literal, type ResultSeries } from './influxql.ts';
 import { fieldOf, metricOf } from './lines.ts';
 
-/** Points of one series, in order of time: two arrays take a fifth of the memory of pairs. */
-interface Points {
-  readonly ts: number[];
-  readonly value: number[];
-}
-
-const noPoints = (): Points => ({ ts: [], value: [] });
-
-const FUNCTIONS: Readonly<Record<Aggregate, (field: string) => string>> = {
+const FUNCTIONS: Readonly<Partial<Record<Aggregate, (field: string) => string>>> = {
   mean: (field) => `mean(${field})`,
   min: (field) => `min(${field})`,
   max: (field) => `max(${field})`,
@@ -46,6 +42,7 @@ const NUMERIC = new Set<unknown>(['float', 'integer', 'unsigned']);
 interface Reading {
   readonly ask: Ask;
   readonly unitOf: (metric: string) => string;
+  readonly measureOf: (metric: string) => Measure;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -54,18 +51,22 @@ interface Reading {
  * memory before the first slice, since the server has them by metric.
  */
 export async function* readInflux(
-  { ask, unitOf, signal }: Reading,
+  { ask, unitOf, measureOf, signal }: Reading,
   query: ReadingsQuery,
   where: string,
 ): AsyncGenerator<PointsSlice, void, undefined> {
+  checkFunction(query, measureOf);
   const asking: Ask = (statement) => ask(statement, signal);
   const found: WholeSeries[] = [];
   let left = query.maxPoints;
   for (const metric of query.metrics === undefined ? await metricsIn(asking) : [...new Set(query.metrics)].sort()) {
-    const lines = await seriesOf(asking, { metric, query, where, left });
+    const measure = measureOf(metric);
+    if (query.everyMs !== undefined && !suits(measure.kind, query.fn)) continue;
+    const lines = await seriesOf(asking, { metric, measure, query, where, left });
     for (const [device, points] of lines) {
       if (points.ts.length === 0) continue;
       left -= points.ts.length;
+      checkPoints(query.maxPoints - left, query.maxPoints);
       found.push({ device, metric, unit: unitOf(metric), ...points });
     }
   }
@@ -75,25 +76,67 @@ export async function* readInflux(
 
 interface OfMetric {
   readonly metric: string;
+  readonly measure: Measure;
   readonly query: ReadingsQuery;
   readonly where: string;
   /** How many more points are allowed. */
   readonly left: number;
 }
 
-/** Most readings of one device whose aggregates are computed here. */
+/** Most readings of one device, or of one query, whose aggregates are computed here. */
 const MOST_RAW = 2_000_000;
 
 async function seriesOf(ask: Ask, of: OfMetric): Promise<Map<string, Points>> {
   const every = everyOf(of.query);
+  if (every !== null && isOurs(of.measure, of.query.fn)) return ourAggregates(ask, of, every);
   const { parts, split } = await read(ask, of, every);
   // A device that changed its profile has a series in two measurements, and aggregates of parts cannot be combined.
   for (const device of split) {
     const only = { ...of, where: `${of.where} and "device" = ${literal(device)}`, left: MOST_RAW };
     const raw = (await read(ask, only, null)).parts.get(device) ?? noPoints();
-    parts.set(device, every === null ? raw : aggregate(raw, every, of.query.fn));
+    parts.set(device, every === null ? raw : aggregate(raw, every, of.query.fn, of.measure));
   }
   return parts;
+}
+
+/** How far before a query the reading may be from which a counter counts on. */
+const COUNTS_ON_MS = 7 * DAY_MS;
+
+/** Aggregates that are computed from raw readings. */
+async function ourAggregates(ask: Ask, of: OfMetric, every: number): Promise<Map<string, Points>> {
+  const { query, measure } = of;
+  const { fromMs, toMs, fn, state } = query;
+  const { parts } = await readOurs(ask, of);
+  if (!isCounted(measure.kind, fn))
+    return new Map([...parts].map(([id, raw]) => [id, aggregate(raw, every, fn, measure)]));
+  const last = await newestBefore(ask, of);
+  // A value of a state holds, also where the queried time has no reading.
+  const ids = new Set([...parts.keys(), ...(fn === 'share' ? last.keys() : [])]);
+  const begun = [...ids].map((id): [string, Points] => {
+    const [before, { ts, value }] = [last.get(id), parts.get(id) ?? noPoints()];
+    const points = before === undefined ? { ts, value } : { ts: [before[0], ...ts], value: [before[1], ...value] };
+    if (fn === 'share') return [id, shares(points, every, { fromMs, toMs, state: state! }, measure)];
+    return [id, counted(points, every, fn, { fromMs, measure })];
+  });
+  return new Map(begun);
+}
+
+function readOurs(ask: Ask, of: OfMetric) {
+  return read(ask, { ...of, query: { ...of.query, maxPoints: MOST_RAW }, left: MOST_RAW }, null);
+}
+
+/** The newest reading of each device before the queried time, from which a counter counts on. */
+async function newestBefore(ask: Ask, { metric, query, where }: OfMetric): Promise<Map<string, [number, number]>> {
+  const from = query.fromMs - COUNTS_ON_MS;
+  const time = `time >= ${instant(from)} and time < ${instant(query.fromMs)}`;
+  const newest = new Map<string, [number, number]>();
+  const statement = `select last(${identifier(fieldOf(metric))}) as v from /.*/ where ${time} and ${where} group by "device"`;
+  for await (const series of ask(statement)) {
+    const [ts, value] = series.values[0] as [number, unknown];
+    const known = newest.get(deviceOf(series));
+    if (typeof value === 'number' && (known === undefined || known[0] < ts)) newest.set(deviceOf(series), [ts, value]);
+  }
+  return newest;
 }
 
 async function read(
@@ -140,7 +183,7 @@ function statementOf(
   const most = ` limit ${left + 1}`;
   const from = `from /.*/ where ${time} and ${where}`;
   if (every === null) return `select ${field} as v ${from} group by "device"${most}`;
-  return `select ${FUNCTIONS[fn](field)} as v ${from} group by time(${every}ms), "device" fill(none)${most}`;
+  return `select ${FUNCTIONS[fn]!(field)} as v ${from} group by time(${every}ms), "device" fill(none)${most}`;
 }
 
 /** Returns the device of a part. Throws `invalid` where the response does not fit the statement. */
@@ -168,31 +211,4 @@ function withoutInfluxql(): LamppostError {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
-}
-
-const AGGREGATE_OF: Readonly<Record<Aggregate, (values: number[]) => number>> = {
-  mean: (values) => sum(values) / values.length,
-  min: (values) => values.reduce((a, b) => Math.min(a, b)),
-  max: (values) => values.reduce((a, b) => Math.max(a, b)),
-  sum,
-  count: (values) => values.length,
-  first: (values) => values[0]!,
-  last: (values) => values.at(-1)!,
-  p95: (values) => values.sort((a, b) => a - b)[Math.floor((values.length * 95) / 100 + 0.5) - 1]!,
-};
-
-/** Aggregates points in time order to one point per interval, with the time of its start. */
-function aggregate({ ts, value }: Points, every: number, fn: Aggregate): Points {
-  const values = new Map<number, number[]>();
-  for (const [row, at] of ts.entries()) {
-    const start = bucketOf(at, every);
-    const bucket = values.get(start);
-    if (bucket === undefined) values.set(start, [value[row]!]);
-    else bucket.push(value[row]!);
-  }
-  return { ts: [...values.keys()], value: [...values.values()].map((bucket) => AGGREGATE_OF[fn](bucket)) };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0);
 }

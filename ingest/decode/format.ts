@@ -1,9 +1,14 @@
-import type { Rejection } from '../../domain/index.ts';
+import type { DeviceSaid, Rejection } from '../../domain/index.ts';
+import type { Codec } from '../codecs/index.ts';
+import { readLeniently, Unreadable } from './lenient-json.ts';
+import { looksLike } from './looks-like.ts';
 
 /** One reading as a decoder found it, not yet validated. */
 export interface RawReading {
   /** JSON path of the reading in the message: `$`, `$[2]`, `$.uplink_message.decoded_payload`. */
   readonly path: string;
+  /** The device that the reading itself names; absent: that of the message. */
+  readonly device?: string;
   /** ISO 8601 text or epoch ms; undefined where the message has no time. */
   readonly ts: unknown;
   /** Values by field name; the profile maps fields to metrics. */
@@ -12,18 +17,39 @@ export interface RawReading {
   readonly units: Readonly<Record<string, string>> | null;
   /** JSON path of the time; absent: `{path}.ts`. */
   readonly timePath?: string;
+  /** The unit of times that are numbers in the message; absent: milliseconds. `ts` has milliseconds in any case. */
+  readonly timeUnit?: 'seconds';
+  /** Further times in the message, the best first: the first one that the city accepts counts. */
+  readonly otherTimes?: readonly TimeIn[];
   /** JSON path of each value by field name; absent: `{path}.metrics.{field}`. */
   readonly paths?: Readonly<Record<string, string>>;
   /** Other names of a field, the best first, for fields that the profile does not know by their own name. */
   readonly aliases?: Readonly<Record<string, readonly string[]>>;
+  /** Whether texts that are numbers count as numbers, as they do where firmware or codecs write every value as text. */
+  readonly numbersAsTexts?: true;
+  /** What the message says of the quality of the values: one for all, or by field name. */
+  readonly quality?: unknown;
+  /** Of fields whose name the message has in several quantities: one unit of each, in their order. */
+  readonly quantities?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** A time that a message has, and its JSON path. */
+export interface TimeIn {
+  readonly ts: unknown;
+  readonly timePath: string;
 }
 
 /** The result of decoding a payload: raw readings, and rejections for parts that are no reading. */
 export interface Decoded {
   readonly readings: readonly RawReading[];
   readonly rejections: readonly Rejection[];
-  /** LoRaWAN: session and frame counter of the uplink. The same pair again is a duplicate, whatever its time. */
+  /**
+   * LoRaWAN: session, frame counter and content of the frame. The same again within ten minutes is the same frame, heard
+   * by another gateway or delivered later.
+   */
   readonly uplink?: string;
+  /** What it says beside readings, once its device is known. */
+  readonly said?: (device: string) => DeviceSaid;
 }
 
 /** A payload format of devices or network servers. */
@@ -31,18 +57,32 @@ export interface Format {
   readonly name: string;
   /**
    * Pure. Returns a rejection where nothing of the payload can be read. `receivedAt` is epoch ms, the base of relative
-   * times.
+   * times, `codec` what decodes raw frames of the device.
    */
-  readonly decode: (payload: Buffer, receivedAt: number) => Decoded | Rejection;
-  /** For formats where only the payload names the device: returns its id, null where there is none. */
-  readonly deviceOf?: (payload: Buffer) => string | null;
+  readonly decode: (payload: Buffer, receivedAt: number, codec?: Codec | null) => Decoded | Rejection;
+  /**
+   * For formats where only the payload names the device: returns its id, null where it names none or several. With
+   * `wanted`, that one where it is among them.
+   */
+  readonly deviceOf?: (payload: Buffer, wanted?: string) => string | null;
 }
+
+/** The formats that a city declares, compiled. */
+export interface DeclaredFormats {
+  /** Returns the format of a topic, and the device that the topic names; null where none matches. */
+  match(topic: string): { readonly format: Format; readonly device: string | null } | null;
+  /** Returns a format by its name. */
+  named(id: string): Format | null;
+}
+
+/** A city without declared formats. */
+export const NO_FORMATS: DeclaredFormats = { match: () => null, named: () => null };
 
 const MOST_SHOWN = 60;
 
 /** Returns whether a decoded value is an object with fields. */
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Unreadable);
 }
 
 /** Returns the kind of a value in words: `nothing`, `null`, `an array`, `a string`. */
@@ -50,6 +90,7 @@ export function kindOf(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
+  if (value instanceof Unreadable) return value.text === '' ? 'nothing' : shortened(value.text);
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
@@ -67,11 +108,88 @@ export function shortened(text: string): string {
   return text.length <= MOST_SHOWN ? text : `${text.slice(0, MOST_SHOWN)}…`;
 }
 
-/** Parses a JSON text (RFC 8259). Returns a rejection where it is malformed. */
-export function readJson(text: string, path = '$'): { readonly value: unknown } | Rejection {
+/** A JSON text that was read. */
+export interface ReadJson {
+  readonly value: unknown;
+  /** What was passed over: keys that an object has twice, NUL bytes behind the end. */
+  readonly faults: readonly Rejection[];
+  /** Where values of it are no JSON (`NaN`) and are read as `Unreadable`: the refusal if nothing else is in it. */
+  readonly broken: Rejection | null;
+}
+
+/**
+ * Reads a JSON text (RFC 8259) of a payload. What is certain is read: a byte order mark before it and NUL bytes behind
+ * it are passed over, values that are no JSON become `Unreadable`, bytes that are no UTF-8 become U+FFFD. Returns a
+ * rejection where it is malformed beyond that, and what it looks like.
+ */
+export function readJson(payload: Buffer | string, path = '$'): ReadJson | Rejection {
+  const text = typeof payload === 'string' ? payload : payload.toString('utf8');
+  if (text.endsWith('\0')) return withoutNuls(text, payload, path);
+  return parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text, payload, path);
+}
+
+function parse(text: string, payload: Buffer | string, path: string): ReadJson | Rejection {
   try {
-    return { value: JSON.parse(text) };
+    const value: unknown = JSON.parse(text);
+    if (keysOf(value, 0) === colonsOf(text)) return { value, faults: NONE, broken: null };
+    return { value, faults: (readLeniently(text, path)?.repeated ?? []).map(repetition), broken: null };
   } catch (error) {
-    return { reason: 'malformed', path, detail: `not JSON: ${(error as Error).message}` };
+    const hint = typeof payload === 'string' ? '' : looksLike(payload);
+    const broken: Rejection = { reason: 'malformed', path, detail: `not JSON: ${(error as Error).message}${hint}` };
+    const read = readLeniently(text, path);
+    return read === null ? broken : { value: read.value, faults: read.repeated.map(repetition), broken };
   }
+}
+
+const NONE: readonly Rejection[] = [];
+
+function withoutNuls(text: string, payload: Buffer | string, path: string): ReadJson | Rejection {
+  let end = text.length;
+  while (text.charCodeAt(end - 1) === 0) end--;
+  const read = parse(text.slice(text.charCodeAt(0) === 0xfeff ? 1 : 0, end), payload, path);
+  if ('reason' in read) return read;
+  const detail = `NUL bytes behind the JSON (${text.length - end}) are no part of it; send the text without them`;
+  return { ...read, faults: [{ reason: 'malformed', path, detail }, ...read.faults] };
+}
+
+function repetition(path: string): Rejection {
+  return { reason: 'ambiguous', path, detail: 'the object has this key more than once; the last value counts' };
+}
+
+/** Beyond this depth keys are not counted: what walks a value may not recurse as deeply as a sender likes. */
+const MOST_COUNTED = 64;
+
+/** The number of keys in all objects of a value; NaN where it is nested too deeply. */
+function keysOf(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  if (depth > MOST_COUNTED) return Number.NaN;
+  let keys = 0;
+  if (Array.isArray(value)) {
+    for (const one of value) if (typeof one === 'object') keys += keysOf(one, depth + 1);
+    return keys;
+  }
+  for (const key in value) {
+    keys++;
+    const one: unknown = value[key as keyof typeof value];
+    if (typeof one === 'object') keys += keysOf(one, depth + 1);
+  }
+  return keys;
+}
+
+/** The number of keys in a JSON text: that of colons outside of texts. */
+function colonsOf(text: string): number {
+  let colons = 0;
+  let isText = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at);
+    if (char === 0x22) isText = !isText;
+    else if (char === 0x5c) at++;
+    else if (char === 0x3a && !isText) colons++;
+  }
+  return colons;
+}
+
+/** Returns the faults of a JSON text that are under a path, and those of the text as a whole. */
+export function faultsUnder({ faults }: ReadJson, path: string): readonly Rejection[] {
+  return faults.filter((fault) => fault.path === '$' || fault.path.startsWith(path));
 }

@@ -1,13 +1,16 @@
 import type { Rejection } from '../../domain/index.ts';
+import type { Codec } from '../codecs/index.ts';
 import { chirpstack } from './chirpstack.ts';
-import type { Decoded, Format } from './format.ts';
+import { type DeclaredFormats, type Decoded, type Format, NO_FORMATS } from './format.ts';
 import { native } from './native.ts';
+import { reported, results } from './said.ts';
 import { senmlCbor } from './senml-cbor.ts';
 import { senmlJson } from './senml-json.ts';
 import { sensorCommunity } from './sensor-community.ts';
 import { thingsStack } from './things-stack.ts';
 
-export type { Decoded, Format, RawReading } from './format.ts';
+export { type DeclaredFormats, type Decoded, type Format, NO_FORMATS, type RawReading } from './format.ts';
+export { native } from './native.ts';
 
 /** The format of each `devices/{id}/{last level}`. */
 const DEVICE_TOPICS: ReadonlyMap<string, Format> = new Map([
@@ -15,6 +18,8 @@ const DEVICE_TOPICS: ReadonlyMap<string, Format> = new Map([
   ['senml', senmlJson],
   ['senml-cbor', senmlCbor],
   ['sensor-community', sensorCommunity],
+  ['results', results],
+  ['reported', reported],
 ]);
 
 const CHIRPSTACK = /^application\/[^/]+\/device\/([^/]+)\/event\/up$/;
@@ -23,16 +28,30 @@ const THINGS_STACK = /^v3\/[^/]+\/devices\/[^/]+\/up$/;
 /**
  * Returns the device and the format of a topic; the format is null where none is known for the topic. LoRaWAN devices
  * have their DevEUI in lower-case hex as id. Where the format has a `deviceOf`, only the payload names the device, and
- * `device` is the network server's key.
+ * `device` is the network server's key. `declared` are the city's own formats: on their topics, on
+ * `devices/{id}/{format}`, and on `http/{format}`, where keys post what names its devices itself.
  */
-export function formatOf(identity: string, topic: string): { device: string; format: Format | null } {
-  const [root, device, leaf, more] = topic.split('/', 4);
+export function formatOf(
+  identity: string,
+  topic: string,
+  declared: DeclaredFormats = NO_FORMATS,
+): { device: string; format: Format | null } {
+  const [root, device, leaf, more, childLeaf, beyond] = topic.split('/', 6);
+  // A gateway publishes for a device that it carries.
+  if (root === 'devices' && leaf === 'children' && childLeaf !== undefined && beyond === undefined) {
+    return { device: more!, format: DEVICE_TOPICS.get(childLeaf) ?? declared.named(childLeaf) };
+  }
   if (root === 'devices' && device !== undefined && leaf !== undefined && more === undefined) {
-    return { device, format: DEVICE_TOPICS.get(leaf) ?? null };
+    return { device, format: DEVICE_TOPICS.get(leaf) ?? declared.named(leaf) };
+  }
+  if (root === 'http' && device !== undefined && leaf === undefined) {
+    return { device: identity, format: declared.named(device) };
   }
   const eui = CHIRPSTACK.exec(topic)?.[1];
   if (eui !== undefined) return { device: eui.toLowerCase(), format: chirpstack };
-  return { device: identity, format: THINGS_STACK.test(topic) ? thingsStack : null };
+  if (THINGS_STACK.test(topic)) return { device: identity, format: thingsStack };
+  const found = declared.match(topic);
+  return { device: found?.device ?? identity, format: found?.format ?? null };
 }
 
 /** Values and faults of one message. A message of 256 KiB has as many only where each takes less than eight bytes. */
@@ -42,8 +61,13 @@ const MOST_PARTS = 32_768;
  * Decodes a payload of a format. Returns a rejection where nothing of it can be read, and where it has more than 32,768
  * values and faults.
  */
-export function decodePayload(format: Format, payload: Buffer, receivedAt: number): Decoded | Rejection {
-  const decoded = format.decode(payload, receivedAt);
+export function decodePayload(
+  format: Format,
+  payload: Buffer,
+  receivedAt: number,
+  codec: Codec | null = null,
+): Decoded | Rejection {
+  const decoded = format.decode(payload, receivedAt, codec);
   // A value or fault takes two bytes at the least, so most messages need not be counted.
   if ('reason' in decoded || payload.length <= MOST_PARTS || partsOf(decoded) <= MOST_PARTS) return decoded;
   const detail = `more than ${MOST_PARTS} values and faults in one message; send them in several`;

@@ -49,7 +49,7 @@ function parse(payload: Buffer): { value: unknown } | Rejection {
  * Limits the depth: cborg recurses for each level, and a deep message would overflow the stack at an unpredictable
  * depth.
  */
-class BoundedTokenizer extends Tokenizer {
+export class BoundedTokenizer extends Tokenizer {
   /** The number of items that each open array, map or tag still needs. */
   readonly #open: number[] = [];
 

@@ -1,3 +1,4 @@
+import { convert } from '../../city-model/index.ts';
 import type { Rejection } from '../../domain/index.ts';
 import { type Decoded, isObject, kindOf, type RawReading, shortened, shown } from './format.ts';
 
@@ -188,11 +189,19 @@ interface Group extends RawReading {
   readonly paths: Record<string, string>;
   units: Record<string, string> | null;
   readonly aliases: Record<string, readonly string[]>;
+  quantities?: Record<string, readonly string[]>;
+}
+
+/** What a pack says of a name, in all its records. */
+interface Naming {
+  readonly endings: ReadonlyMap<string, readonly string[]>;
+  /** Units of each name that measure different quantities; no entry where they all measure the same. */
+  readonly quantities: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Joins records of one time into one reading. A name that occurs again at that time starts another reading. */
 function readingsOf(resolved: readonly Resolved[]): RawReading[] {
-  const aliases = uniqueEndings(resolved.map(({ name }) => name));
+  const naming = { endings: uniqueEndings(resolved.map(({ name }) => name)), quantities: quantitiesOf(resolved) };
   const groups: Group[] = [];
   const open = new Map<number | undefined, Group>();
   for (const record of resolved) {
@@ -204,7 +213,7 @@ function readingsOf(resolved: readonly Resolved[]): RawReading[] {
         groups.push(group);
         open.set(record.ts, group);
       }
-      put(group, field, record, value, aliases.get(record.name)!);
+      put(group, field, record, value, naming);
     }
   }
   return groups;
@@ -212,23 +221,55 @@ function readingsOf(resolved: readonly Resolved[]): RawReading[] {
 
 function groupOf({ path, ts }: Resolved): Group {
   const empty = <T>(): Record<string, T> => Object.create(null);
-  return { path, ts, timePath: `${path}.t`, metrics: empty(), paths: empty(), units: null, aliases: empty() };
+  return {
+    path,
+    ts,
+    timePath: `${path}.t`,
+    timeUnit: 'seconds',
+    metrics: empty(),
+    paths: empty(),
+    units: null,
+    aliases: empty(),
+  };
 }
 
 function put(
   group: Group,
   field: string,
-  record: Resolved,
+  { name, path, unit }: Resolved,
   { label, suffix, value }: Value,
-  aliases: readonly string[],
+  { endings, quantities }: Naming,
 ): void {
+  const shorter = endings.get(name)!;
   group.metrics[field] = value;
-  group.paths[field] = `${record.path}.${label}`;
-  group.aliases[field] = suffix === '' ? aliases : aliases.map((one) => one + suffix);
-  if (record.unit === undefined) return;
+  group.paths[field] = `${path}.${label}`;
+  group.aliases[field] = suffix === '' ? shorter : shorter.map((one) => one + suffix);
+  if (unit === undefined) return;
   group.units ??= Object.create(null) as Record<string, string>;
   // §4.2: the unit of a sum is the unit of the value times seconds, in the notation of UCUM.
-  group.units[field] = suffix === '' ? record.unit : `${record.unit}.s`;
+  group.units[field] = suffix === '' ? unit : `${unit}.s`;
+  const several = suffix === '' ? quantities.get(name) : undefined;
+  if (several === undefined) return;
+  group.quantities ??= Object.create(null) as Record<string, readonly string[]>;
+  group.quantities[field] = several;
+}
+
+/** At most so many quantities of one name are told apart. */
+const MOST_QUANTITIES = 8;
+
+/** Returns one unit of each quantity, in their order, of names that have several (§5.1.3: a sensor that moves). */
+function quantitiesOf(resolved: readonly Resolved[]): ReadonlyMap<string, readonly string[]> {
+  const units = new Map<string, string[]>();
+  for (const { name, unit } of resolved) {
+    if (unit === undefined) continue;
+    const known = units.get(name);
+    if (known === undefined) units.set(name, [unit]);
+    else if (known.includes(unit)) continue;
+    else if (known.length < MOST_QUANTITIES && known.every((one) => typeof convert(unit, one) === 'string'))
+      known.push(unit);
+  }
+  for (const [name, known] of units) if (known.length === 1) units.delete(name);
+  return units;
 }
 
 /**

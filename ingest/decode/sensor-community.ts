@@ -1,23 +1,24 @@
 import type { Rejection } from '../../domain/index.ts';
-import { type Decoded, type Format, isObject, kindOf, readJson } from './format.ts';
+import { type Decoded, type Format, faultsUnder, isObject, kindOf, readJson } from './format.ts';
 
 const SHAPE = 'a station sends {"sensordatavalues": [{"value_type": "SDS_P1", "value": "12.3"}, …]}';
-const NUMBER = /^\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*$/i;
 
 /**
  * Push of a sensor.community station (airRohr firmware, "own API"). It has no time, and every value is a text. Fields
- * are the `value_type`s. Only in this format a text that contains a number counts as a number.
+ * are the `value_type`s.
  */
 export const sensorCommunity: Format = { name: 'sensor-community', decode };
 
 function decode(payload: Buffer): Decoded | Rejection {
-  const json = readJson(payload.toString('utf8'));
+  const json = readJson(payload);
   if ('reason' in json) return json;
   const values = isObject(json.value) ? json.value.sensordatavalues : undefined;
   const path = '$.sensordatavalues';
   if (!Array.isArray(values)) return { reason: 'wrong-shape', path, detail: `${kindOf(values)} found; ${SHAPE}` };
   if (values.length === 0) return { reason: 'wrong-shape', path, detail: `no value in it; ${SHAPE}` };
-  return readValues(values, path);
+  const decoded = readValues(values, path);
+  if ('reason' in decoded) return decoded;
+  return { ...decoded, rejections: [...faultsUnder(json, path), ...decoded.rejections] };
 }
 
 function readValues(values: readonly unknown[], root: string): Decoded | Rejection {
@@ -32,11 +33,12 @@ function readValues(values: readonly unknown[], root: string): Decoded | Rejecti
       return;
     }
     const { value_type: field, value } = item as { value_type: string; value: unknown };
-    metrics[field] = typeof value === 'string' && NUMBER.test(value) ? Number(value) : value;
+    metrics[field] = value;
     paths[field] = `${path}.value`;
   });
   if (rejections.length === values.length) return rejections[0]!;
-  return { readings: [{ path: root, ts: undefined, metrics, units: null, paths }], rejections };
+  const reading = { path: root, ts: undefined, metrics, units: null, paths, numbersAsTexts: true } as const;
+  return { readings: [reading], rejections };
 }
 
 function faultOf(item: unknown, path: string, paths: Readonly<Record<string, string>>): Rejection | null {

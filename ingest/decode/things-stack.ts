@@ -1,18 +1,19 @@
 import type { Rejection } from '../../domain/index.ts';
-import { flatten } from './flatten.ts';
-import { type Decoded, type Format, isObject, kindOf, readJson } from './format.ts';
+import type { Codec } from '../codecs/index.ts';
+import { codedOf, flatten, uplinkOf } from './flatten.ts';
+import { type Decoded, type Format, faultsUnder, isObject, kindOf, type RawReading, readJson } from './format.ts';
 
 /**
  * Uplinks of The Things Stack 3 (`v3/{application}@{tenant}/devices/{id}/up`). Fields are the dotted paths of
- * `decoded_payload`; the id of the device is its DevEUI in lower-case hex.
+ * `decoded_payload`, or of what the codec of the profile returns; the id of the device is its DevEUI in lower-case hex.
  */
 export const thingsStack: Format = { name: 'things-stack', decode, deviceOf };
 
 type Body = Readonly<Record<string, unknown>>;
 const ROOT = '$.uplink_message';
 
-function decode(payload: Buffer): Decoded | Rejection {
-  const json = readJson(payload.toString('utf8'));
+function decode(payload: Buffer, receivedAt: number, codec: Codec | null = null): Decoded | Rejection {
+  const json = readJson(payload);
   if ('reason' in json) return json;
   const body = isObject(json.value) ? json.value : {};
   const message = body.uplink_message;
@@ -21,7 +22,14 @@ function decode(payload: Buffer): Decoded | Rejection {
     const detail = 'simulated in the console of The Things Stack: no device measured this';
     return { reason: 'simulated', path: '$.simulated', detail };
   }
-  return decodeMessage(body, message);
+  const coded = codec === null ? null : codedOf(codec, message.frm_payload, message.f_port, receivedAt);
+  if (coded !== null && 'fault' in coded) {
+    const detail = `${codec!.name}: ${coded.fault}`;
+    return { reason: 'not-decoded', path: `${ROOT}.frm_payload`, detail };
+  }
+  const decoded = decodeMessage(body, coded === null ? message : { ...message, decoded_payload: coded.data });
+  if ('reason' in decoded || json.faults.length === 0) return decoded;
+  return { ...decoded, rejections: [...faultsUnder(json, `${ROOT}.decoded_payload`), ...decoded.rejections] };
 }
 
 function decodeMessage(body: Body, message: Body): Decoded | Rejection {
@@ -30,8 +38,9 @@ function decodeMessage(body: Body, message: Body): Decoded | Rejection {
   if (!isObject(object)) return wrongShape(path, `${kindOf(object)} found; a formatter returns an object of fields`);
   if (Object.keys(object).length === 0) return withoutObject(message);
   const { rejections, ...flat } = flatten(object, path);
-  const reading = { path, units: null, ...timeOf(body, message), ...flat };
-  return { readings: [reading], rejections, ...uplinkOf(message) };
+  const reading: RawReading = { path, units: null, ...timeOf(body, message), ...flat, numbersAsTexts: true };
+  const { session_key_id: session, f_cnt: counter = 0, f_port: port, frm_payload: frame } = message;
+  return { readings: [reading], rejections, ...uplinkOf({ session, counter, port, frame, fields: flat.metrics }) };
 }
 
 /** Frames without a payload are valid (they carry MAC commands only); frames with a payload need a formatter. */
@@ -43,19 +52,15 @@ function withoutObject(message: Body): Decoded | Rejection {
 }
 
 /** Prefers the network server's clock to the application server's; clocks of gateways are often wrong. */
-function timeOf(body: Body, message: Body): { ts: unknown; timePath: string } {
-  if (message.received_at != null) return { ts: message.received_at, timePath: `${ROOT}.received_at` };
-  return { ts: body.received_at ?? undefined, timePath: '$.received_at' };
-}
-
-/** Proto3 JSON omits zero: without f_cnt it is the first frame. A counter without its session has no meaning. */
-function uplinkOf({ session_key_id: session, f_cnt: counter = 0 }: Body): { uplink?: string } {
-  if (typeof session !== 'string' || session === '' || !Number.isInteger(counter)) return {};
-  return { uplink: `${session}:${counter}` };
+function timeOf(body: Body, message: Body): Pick<RawReading, 'ts' | 'timePath' | 'otherTimes'> {
+  const server = { ts: body.received_at ?? undefined, timePath: '$.received_at' };
+  if (message.received_at == null) return server;
+  const otherTimes = server.ts === undefined ? [] : [server];
+  return { ts: message.received_at, timePath: `${ROOT}.received_at`, otherTimes };
 }
 
 function deviceOf(payload: Buffer): string | null {
-  const json = readJson(payload.toString('utf8'));
+  const json = readJson(payload);
   const ids = 'value' in json && isObject(json.value) ? json.value.end_device_ids : undefined;
   const eui = isObject(ids) ? ids.dev_eui : undefined;
   return typeof eui === 'string' && /^[0-9A-Fa-f]{16}$/.test(eui) ? eui.toLowerCase() : null;

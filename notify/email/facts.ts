@@ -1,6 +1,7 @@
 import {
   type City,
   CLOCK_DOUBTS,
+  type CommandState,
   createZone,
   DROP_REASONS,
   type HistoryAction,
@@ -12,6 +13,9 @@ import {
 import {
   isAlertEvent,
   isClockEvent,
+  isCommandEvent,
+  isCommandType,
+  isDesiredEvent,
   isLoginEvent,
   isSessionEvent,
   isTicketEvent,
@@ -42,7 +46,12 @@ export function factsOf(event: LamppostEvent, city: MailCity, language: keyof Lo
   const fields = fieldsOf(event, city, language).filter((field): field is readonly [Field[0], string] =>
     Boolean(field[1]),
   );
-  const department = 'department' in event.data ? event.data.department : null;
+  const department =
+    'departments' in event.data
+      ? (event.data.departments[0] ?? null)
+      : 'department' in event.data
+        ? event.data.department
+        : null;
   return {
     what: whatHappened(event)[language],
     title: titleOf(event, language),
@@ -58,6 +67,8 @@ function titleOf(event: Pick<LamppostEvent, 'data'>, language: keyof LocalText):
   if ('matchers' in data) return data.comment;
   if ('session' in data) return data.session;
   if ('byMs' in data) return `${data.from} → ${data.to}`;
+  if ('parameters' in data) return `${data.device}: ${data.command}`;
+  if ('desired' in data) return data.device;
   if ('source' in data) return data.user === null ? data.source : `${data.user} (${data.source})`;
   return language === 'en' ? data.title : data.titleZh;
 }
@@ -113,6 +124,21 @@ function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalTex
       ['reason', doubt === null ? null : CLOCK_DOUBTS[doubt]],
     ];
   }
+  if (isCommandEvent(event)) {
+    const { parameters, by, validUntil, message } = event.data;
+    return [
+      [
+        'parameters',
+        Object.entries(parameters)
+          .map(([name, value]) => `${name} ${value}`)
+          .join(', '),
+      ],
+      ['user', by],
+      ['ends', time(validUntil)],
+      ['note', message],
+    ];
+  }
+  if (isDesiredEvent(event)) return [['user', event.data.by]];
   const { endsAt, alerts } = event.data;
   return [['ends', time(endsAt)], ...alerts.map(({ rule, group }): Field => ['alert', `${rule} ${group}`])];
 }
@@ -165,11 +191,25 @@ const ACTION_WORDS: Readonly<Record<HistoryAction, LocalText>> = {
   split: text('Ticket split', '工单已拆分'),
   linked: text('Ticket linked', '工单已关联'),
   warned: text('Ticket is due soon', '工单即将到期'),
+  reminded: text('Ticket is still open', '工单仍未解决'),
+  folded: text('Ticket folded into another', '工单已并入'),
   escalated: text('Ticket escalated', '工单已升级'),
   resolved: text('Ticket resolved', '工单已解决'),
   closed: text('Ticket closed', '工单已关闭'),
   reopened: text('Ticket reopened', '工单重新打开'),
   rated: text('Ticket rated', '工单已评价'),
+  replied: text('Reply to the citizen', '已回复市民'),
+  wrote: text('Comment of a citizen', '市民留言'),
+};
+
+const COMMAND_WORDS: Readonly<Record<CommandState, LocalText>> = {
+  queued: text('Command to a device', '设备指令已下发'),
+  sent: text('Command has arrived', '设备指令已送达'),
+  acknowledged: text('Command was carried out', '设备指令已执行'),
+  failed: text('Command failed', '设备指令执行失败'),
+  expired: text('Command has expired', '设备指令已过期'),
+  superseded: text('Command was superseded', '设备指令已被取代'),
+  cancelled: text('Command was cancelled', '设备指令已取消'),
 };
 
 /** Returns what happened, in both languages. */
@@ -180,7 +220,12 @@ export function whatHappened({ type }: Pick<LamppostEvent, 'type'>): LocalText {
   if (type === 'city.lamppost.login.failing') return text('Logins fail', '登录持续失败');
   if (type === 'city.lamppost.clock.stepped') return text('The clock was set', '系统时钟已调整');
   if (type === 'city.lamppost.clock.doubted') return text('The clock is not believed', '系统时钟不可信');
+  if (isCommandType(type)) return COMMAND_WORDS[type.slice('city.lamppost.command.'.length) as CommandState];
+  if (type === 'city.lamppost.desired.changed') return text('Desired state changed', '设备期望状态已更改');
+  if (type === 'city.lamppost.silence.created') return text('Silence created', '静默已创建');
+  if (type === 'city.lamppost.silence.matched') return text('Silence holds alerts back', '静默已抑制告警');
   if (type === 'city.lamppost.silence.ending') return text('Silence ends soon', '静默即将结束');
+  if (type === 'city.lamppost.silence.ended') return text('Silence has ended', '静默已结束');
   return ACTION_WORDS[type.slice('city.lamppost.ticket.'.length) as HistoryAction];
 }
 
@@ -203,6 +248,7 @@ const FIELD_WORDS = {
   session: text('Session', '会话'),
   messages: text('Messages', '消息数'),
   reason: text('Reason', '原因'),
+  parameters: text('Parameters', '参数'),
   source: text('Address', '来源地址'),
   user: text('User name', '用户名'),
   failures: text('Failures', '失败次数'),

@@ -1,5 +1,6 @@
 import { escapeXml, type LocalText } from '../../domain/index.ts';
 import type { LamppostEvent } from '../../events/index.ts';
+import { pageOf } from '../pages.ts';
 import type { EmailSettings } from '../receiver.ts';
 import { type Facts, factsOf, type MailCity } from './facts.ts';
 
@@ -18,6 +19,11 @@ export interface MailContext {
   readonly publicUrl: string;
 }
 
+/** An event in words, and the page of its ticket; null where it has none. */
+interface Linked extends Facts {
+  readonly page: string | null;
+}
+
 const LONGEST_SUBJECT = 150;
 const WORDS = {
   digest: { en: 'Digest', zh: '汇总' },
@@ -30,7 +36,12 @@ const WORDS = {
 /** Returns the mail of one event, or a digest of several in their order, by department. */
 export function mailOf(events: readonly LamppostEvent[], context: MailContext): Mail {
   const parts = languagesOf(context.language).map((language) => {
-    const facts = events.map((event) => factsOf(event, context.city, language));
+    const facts = events.map(
+      (event): Linked => ({
+        ...factsOf(event, context.city, language),
+        page: pageOf(event, context.publicUrl),
+      }),
+    );
     return facts.length === 1 ? single(facts[0]!) : digest(facts, language);
   });
   return inAll(parts, context);
@@ -61,28 +72,38 @@ function inAll(parts: readonly Mail[], { city, language, publicUrl }: MailContex
   };
 }
 
-function single({ what, title, time, fields }: Facts): Mail {
+function single({ what, title, time, fields, page }: Linked): Mail {
   const lines = fields.map(([label, value]) => `${label}: ${value}`);
   const rows = fields.map(([label, value]) => `<tr><td>${escapeXml(label)}</td><td>${escapeXml(value)}</td></tr>`);
   return {
     subject: `${what}: ${title}`,
-    text: [title, `${what}, ${time}`, '', ...lines].join('\n'),
-    html: `<h2>${escapeXml(title)}</h2><p>${escapeXml(`${what}, ${time}`)}</p><table>${rows.join('')}</table>`,
+    text: [title, `${what}, ${time}`, '', ...lines, ...(page === null ? [] : ['', page])].join('\n'),
+    html: `<h2>${linked(title, page)}</h2><p>${escapeXml(`${what}, ${time}`)}</p><table>${rows.join('')}</table>`,
   };
 }
 
-function digest(facts: readonly Facts[], language: keyof LocalText): Mail {
+/** Returns HTML of a text, as a link where it has a page. */
+function linked(text: string, page: string | null): string {
+  return page === null ? escapeXml(text) : `<a href="${escapeXml(page)}">${escapeXml(text)}</a>`;
+}
+
+function digest(facts: readonly Linked[], language: keyof LocalText): Mail {
   const critical = facts.filter(({ isCritical }) => isCritical).length;
   const count = `${facts.length} ${WORDS.events[language]}`;
   const departments = Map.groupBy(facts, ({ department }) => department ?? WORDS.noDepartment[language]);
-  const sections = [...departments].map(([name, all]) => ({ name, lines: all.map(lineOf) }));
+  const sections = [...departments].map(([name, all]) => ({
+    name,
+    lines: all.map((one) => ({ line: lineOf(one), page: one.page })),
+  }));
+  const textOf = ({ line, page }: { line: string; page: string | null }) =>
+    page === null ? `- ${line}` : `- ${line}\n  ${page}`;
   return {
     subject: `${WORDS.digest[language]}: ${count}${critical === 0 ? '' : `, ${critical} ${WORDS.critical[language]}`}`,
-    text: sections.map(({ name, lines }) => [`# ${name}`, ...lines.map((line) => `- ${line}`)].join('\n')).join('\n\n'),
+    text: sections.map(({ name, lines }) => [`# ${name}`, ...lines.map(textOf)].join('\n')).join('\n\n'),
     html: sections
       .map(
         ({ name, lines }) =>
-          `<h2>${escapeXml(name)}</h2><ul>${lines.map((line) => `<li>${escapeXml(line)}</li>`).join('')}</ul>`,
+          `<h2>${escapeXml(name)}</h2><ul>${lines.map(({ line, page }) => `<li>${linked(line, page)}</li>`).join('')}</ul>`,
       )
       .join(''),
   };

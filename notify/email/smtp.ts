@@ -20,6 +20,8 @@ export interface Envelope {
   readonly thread: string | null;
   /** Ids of its events. */
   readonly events: readonly string[];
+  /** Where one click ends it (RFC 8058); absent: it is for the city's own people. */
+  readonly endUrl?: string;
 }
 
 /** Sends mail. Returns a result for every failure; throws only the reason of an aborted signal. */
@@ -51,7 +53,14 @@ export function createMailer(
     return createTransport({ url, pool: true, maxConnections: 3, ...timeouts, ...closed });
   };
 
-  async function resultOf({ to, mail, messageId, thread, events }: Envelope): Promise<Omit<AttemptResult, 'ms'>> {
+  async function resultOf({
+    to,
+    mail,
+    messageId,
+    thread,
+    events,
+    endUrl,
+  }: Envelope): Promise<Omit<AttemptResult, 'ms'>> {
     transport ??= open();
     const { response } = await (await transport).sendMail({
       from,
@@ -59,7 +68,11 @@ export function createMailer(
       messageId: `<${messageId}>`,
       ...(thread === null ? {} : { references: `<${thread}>`, inReplyTo: `<${thread}>` }),
       // RFC 3834: automatic responders do not reply to this.
-      headers: { 'Auto-Submitted': 'auto-generated', 'X-Lamppost-Events': events.join(' ') },
+      headers: {
+        'Auto-Submitted': 'auto-generated',
+        ...(events.length === 0 ? {} : { 'X-Lamppost-Events': events.join(' ') }),
+        ...(endUrl === undefined ? {} : oneClick(endUrl)),
+      },
       ...mail,
     });
     return { outcome: 'delivered', status: Number(response.slice(0, 3)), retryAfterMs: null, text: response };
@@ -90,6 +103,11 @@ export const noMailer: Mailer = {
   send: async () => ({ outcome: 'unavailable', status: null, retryAfterMs: null, text: 'SMTP_URL is not set', ms: 0 }),
   stop() {},
 };
+
+const oneClick = (url: string) => ({
+  'List-Unsubscribe': `<${url}>`,
+  'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+});
 
 function failureOf({ code, responseCode, message }: SmtpError): Omit<AttemptResult, 'ms'> {
   const result = { status: responseCode ?? null, retryAfterMs: null, text: message };

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type AlertData, isAlertEvent } from '../../events/index.ts';
+import { alertPage } from '../pages.ts';
 import type { Message } from '../receiver.ts';
 import type { Format, FormatDeps } from './index.ts';
 
@@ -13,8 +14,8 @@ interface TemplateAlert {
   readonly status: 'firing' | 'resolved';
   readonly startsAt: string;
   readonly endsAt: string;
-  /** Path of the alert in the API. */
-  readonly path: string;
+  /** Where more is to be read: the page of its ticket, or without one the alert in the API. */
+  readonly page: string;
 }
 
 /**
@@ -23,7 +24,7 @@ interface TemplateAlert {
  */
 export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>): Format {
   /** A group has one alert, so its common labels and annotations are those of the alert. */
-  function messageOf(webhook: string, { path, ...alert }: TemplateAlert): Message {
+  function messageOf(webhook: string, { page, ...alert }: TemplateAlert): Message {
     const { alertname = '', group = '' } = alert.labels;
     const groupLabels = { alertname, group };
     const body = {
@@ -36,7 +37,7 @@ export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>)
       commonLabels: alert.labels,
       commonAnnotations: alert.annotations,
       externalURL: publicUrl,
-      alerts: [{ ...alert, generatorURL: publicUrl + path, fingerprint: fingerprintOf(alertname, group) }],
+      alerts: [{ ...alert, generatorURL: page, fingerprint: fingerprintOf(alertname, group) }],
     };
     return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(body) };
   }
@@ -46,36 +47,39 @@ export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>)
     accepts: ({ event }) => isAlertEvent(event),
     render({ event, webhook }) {
       if (!isAlertEvent(event)) throw new TypeError(`${event.type} is no alert`);
-      return messageOf(webhook, templateAlertOf(event.data));
+      return messageOf(webhook, templateAlertOf(event.data, publicUrl));
     },
     ping: ({ webhook, time }) =>
       messageOf(webhook, {
-        labels: { alertname: 'LamppostPing', group: webhook, severity: 'info' },
-        annotations: { summary: 'A test message of Lamppost', summary_zh: 'Lamppost 测试消息' },
+        labels: { alertname: 'LamppostPing', group: webhook },
+        annotations: { summary: 'A test message of Lamppost', summary_zh: 'Lamppost 测试消息', severity: 'info' },
         status: 'firing',
         startsAt: time,
         endsAt: NOT_ENDED,
-        path: '/',
+        page: `${publicUrl}/`,
       }),
   };
 }
 
-function templateAlertOf(data: AlertData): TemplateAlert {
+function templateAlertOf(data: AlertData, publicUrl: string): TemplateAlert {
   const { rule, group, state, severity, district, department, since, updatedAt, ...alert } = data;
-  const labels = { alertname: rule, group, severity, district, department: department ?? '' };
+  // Labels are the identity: what can change while it fires is an annotation, or the old group would never end.
+  const labels = { alertname: rule, group, district };
   return {
     // For Prometheus an empty label is an absent one.
     labels: Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== '')),
     annotations: {
       summary: alert.title,
       summary_zh: alert.titleZh,
+      severity,
+      ...(department === null ? {} : { department }),
       ...(alert.value === null ? {} : { value: String(alert.value) }),
       ...(alert.ticket === null ? {} : { ticket: alert.ticket }),
     },
     status: state === 'resolved' ? 'resolved' : 'firing',
     startsAt: since,
     endsAt: state === 'resolved' ? updatedAt : NOT_ENDED,
-    path: `/api/v1/alerts/${encodeURIComponent(rule)}/${encodeURIComponent(group)}`,
+    page: alertPage(data, publicUrl),
   };
 }
 

@@ -1,5 +1,7 @@
 import {
+  type CapCategory,
   createZone,
+  DAY_MS,
   type District,
   element,
   isoOf,
@@ -10,6 +12,7 @@ import {
   xmlOf,
 } from '../../domain/index.ts';
 import { type AlertData, isAlertEvent } from '../../events/index.ts';
+import { alertPage } from '../pages.ts';
 import type { Message } from '../receiver.ts';
 import type { Format, FormatDeps, FormatInput, Reference } from './index.ts';
 
@@ -35,13 +38,22 @@ interface Header {
   readonly isOver: boolean;
 }
 
+/** The fields of both `info` elements that come from the service of an alert. */
+interface About {
+  /** The name of the service, or, where the alert has none, of the rule. */
+  readonly event: LocalText;
+  readonly category: CapCategory;
+  /** ISO 8601 UTC, after the time of the message. */
+  readonly expires: string;
+}
+
 /**
  * Creates the format Common Alerting Protocol 1.2 (OASIS CAP-v1.2): alerts of severity high and critical, or of those
  * that the filter lists. An alert of a higher severity is an Update, and one that resolves a Cancel, of the messages
  * that this webhook was sent before. An alert that it was not sent is not cancelled. Scope is Restricted: nobody has
  * checked the readings.
  */
-export function createCap({ city, publicUrl }: FormatDeps): Format {
+export function createCap({ city, incidentOf, publicUrl }: FormatDeps): Format {
   const sender = `lamppost@${new URL(publicUrl).hostname.replace(/[[\]:]/g, '-')}`;
 
   function messageOf({ id, time, status, earlier, isOver }: Header, infos: readonly Xml[]): Message {
@@ -65,7 +77,7 @@ export function createCap({ city, publicUrl }: FormatDeps): Format {
     };
   }
 
-  function infoOf(data: AlertData, language: keyof LocalText): Xml {
+  function infoOf(data: AlertData, { event, category, expires }: About, language: keyof LocalText): Xml {
     const { name, timezone, districts } = city();
     const isOver = data.state === 'resolved';
     const isForecast = data.evidence.window.fn === 'forecast';
@@ -80,22 +92,35 @@ export function createCap({ city, publicUrl }: FormatDeps): Format {
     const expected = isForecast ? 'Expected' : 'Immediate';
     return element('info', [
       element('language', language === 'en' ? 'en' : 'zh-CN'),
-      element('category', 'Other'),
-      element('event', data.rule),
+      element('category', category),
+      element('event', event[language]),
       element('responseType', isOver ? 'AllClear' : 'Assess'),
       element('urgency', isOver ? 'Past' : expected),
       element('severity', SEVERITY[data.severity]),
       element('certainty', isForecast ? 'Likely' : 'Observed'),
       element('onset', capTime(data.since, timezone)),
+      element('expires', capTime(expires, timezone)),
       element('senderName', name[language]),
       element('headline', title.slice(0, 160)),
       element('description', title),
-      element('web', `${publicUrl}/api/v1/alerts/${encodeURIComponent(data.rule)}/${encodeURIComponent(data.group)}`),
+      element('web', alertPage(data, publicUrl)),
       ...Object.entries(parameters)
         .filter(([, value]) => value !== null)
         .map(([key, value]) => element('parameter', [element('valueName', key), element('value', String(value))])),
       areaOf(districts.get(data.district) ?? null, name, language),
     ]);
+  }
+
+  /** Returns what an alert is about. It expires when its ticket is due; where that is past or unknown, in a day. */
+  function aboutOf(data: AlertData, time: string): About {
+    const incident = incidentOf(data);
+    const service = incident === null ? undefined : city().services.get(incident.service);
+    const dueAt = incident?.dueAt ?? time;
+    return {
+      event: service?.title ?? { en: data.rule, zh: data.rule },
+      category: service?.cap?.category ?? 'Other',
+      expires: Date.parse(dueAt) > Date.parse(time) ? dueAt : isoOf(Date.parse(time) + DAY_MS),
+    };
   }
 
   return {
@@ -108,7 +133,8 @@ export function createCap({ city, publicUrl }: FormatDeps): Format {
     render({ event, earlier }) {
       if (!isAlertEvent(event)) throw new TypeError(`${event.type} is no alert`);
       const header = { id: event.id, time: event.time, status: 'Actual', earlier } as const;
-      const infos = (['en', 'zh'] as const).map((language) => infoOf(event.data, language));
+      const about = aboutOf(event.data, event.time);
+      const infos = (['en', 'zh'] as const).map((language) => infoOf(event.data, about, language));
       return messageOf({ ...header, isOver: event.data.state === 'resolved' }, infos);
     },
     ping: ({ id, time }) => messageOf({ id, time, status: 'Test', earlier: [], isOver: false }, []),

@@ -38,7 +38,7 @@ export function backtestInput(
 }
 
 /** Returns the rule in force with this id; null where there is none. */
-export function ruleInForce(rules: Pick<RuleRepository, 'get' | 'resolve'>, id: string): Rule | null {
+export function ruleInForce(rules: Pick<RuleRepository<unknown>, 'get' | 'resolve'>, id: string): Rule | null {
   return rules.get(id)?.inForce === true ? rules.resolve(id, '') : null;
 }
 

@@ -5,6 +5,7 @@ import {
   type Condition,
   createCalendarClock,
   type Device,
+  faultsOf,
   type MetricTable,
   type Rule,
 } from '../../domain/index.ts';
@@ -141,6 +142,7 @@ function metricsOf(clause: Clause): string[] {
   const other = clause.kind === 'threshold' && clause.compare !== null ? clause.compare.with : null;
   return [
     ...(clause.metric === null ? [] : [clause.metric]),
+    ...('fn' in clause && clause.fn === 'faults' ? [faultsOf(clause.metric)] : []),
     ...(other === null || other === 'peers' ? [] : [other.metric]),
   ];
 }
@@ -209,7 +211,20 @@ export interface RuleSet {
 
 export const NO_RULES: RuleSet = { byId: new Map(), byMetric: [], ofAny: [], early: [] };
 
-/** Compiles rules. One whose version did not change stays the same object as in `before`, with its state. */
+/** What decides when alerts begin and end; the rest of a rule is words, and what is done about them. */
+function decidingOf({ forEach, where, when, quorum, active, severity, steps, limit, ...rule }: Rule): string {
+  const { forMs, keepFiringForMs, latenessMs, onNoData, noDataAfterMs, noDataGraceMs, noDataForMs, flapping } = rule;
+  const times = { forMs, keepFiringForMs, latenessMs, noDataAfterMs, noDataGraceMs, noDataForMs };
+  return JSON.stringify({ forEach, where, when, quorum, active, severity, steps, limit, onNoData, flapping, ...times });
+}
+
+/** Whether the state of a rule goes on under another text of it. A rule with a fault is tried again. */
+function goesOn({ rule: before, run }: CompiledRule, rule: Rule): boolean {
+  if (before.version === rule.version) return true;
+  return run.fault === null && decidingOf(before) === decidingOf(rule);
+}
+
+/** Compiles rules. One that decides the same stays the same object as in `before`, with its state. */
 export function compileRules(
   { rules, calendars }: RulesInForce,
   before: RuleSet,
@@ -219,7 +234,7 @@ export function compileRules(
   const byId = new Map<string, CompiledRule>();
   for (const rule of rules.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
     const known = before.byId.get(rule.id);
-    const compiled = known?.rule.version === rule.version ? known : compileRule(rule, metrics, atMs);
+    const compiled = known !== undefined && goesOn(known, rule) ? known : compileRule(rule, metrics, atMs);
     const calendar = rule.active === null ? undefined : calendars.get(rule.active);
     compiled.rule = rule;
     compiled.hours = calendar === undefined ? null : createHours(calendar);

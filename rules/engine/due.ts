@@ -10,23 +10,40 @@ export function dueK(member: Member, time: EngineTime): number {
   const { owner } = member;
   if (member !== owner) return due;
   const { phase, episode, rule } = owner;
-  if (phase === 'pending' && !episode!.held) due = Math.min(due, episode!.sinceK + rule.rule.forMs);
+  if (phase === 'pending' && !episode!.held) due = Math.min(due, fireK(owner));
   if (phase === 'firing' && !Number.isNaN(episode!.endK)) due = Math.min(due, episode!.endK);
   due = Math.min(due, silenceK(owner));
   return rule.hours === null ? due : Math.min(due, hoursK(owner, rule.hours, time));
 }
 
 /** When the instance counts as silent, because no reading came since `readK`. */
-export function silenceK({ rule: { rule }, silenceHandled, readK }: Instance): number {
-  return rule.onNoData === 'keep' || silenceHandled ? NEVER : readK + rule.noDataAfterMs;
+export function silenceK(instance: Instance): number {
+  const { rule, silenceHandled, readK } = instance;
+  return rule.rule.onNoData === 'keep' || silenceHandled ? NEVER : readK + silenceMs(instance);
+}
+
+/** How long no reading may come: one that never spoke has a grace of its own. */
+export function silenceMs({ rule: { rule }, spoken }: Pick<Instance, 'rule' | 'spoken'>): number {
+  return spoken ? rule.noDataAfterMs : rule.noDataGraceMs;
+}
+
+/** When an alert that matches has matched long enough to fire: its condition, or its silence, whichever is first. */
+export function fireK(instance: Instance): number {
+  const { rule, silent, whole, readK, episode } = instance;
+  const { forMs, noDataForMs } = rule.rule;
+  if (!silent) return episode!.sinceK + forMs;
+  const silentK = readK + silenceMs(instance) + noDataForMs;
+  return whole === TRUE ? Math.min(episode!.sinceK + forMs, silentK) : silentK;
 }
 
 /** When the calendar starts or ends a match: now, where a gap or a change of the calendar already did. */
 function hoursK(instance: Instance, hours: Hours, { k, offset }: EngineTime): number {
-  if (instance.whole !== TRUE && !instance.silent) return NEVER;
+  if (instance.whole !== TRUE && !instance.silent && !instance.carried) return NEVER;
   const on = hours.isOn(k + offset);
   const { phase, episode } = instance;
-  const settled = phase === 'inactive' ? !on : phase === 'pending' ? on : on === Number.isNaN(episode!.endK);
+  // One that a change carried on may have the end of a silence while the calendar is on and its condition unknown.
+  const firing = instance.carried ? on : on === Number.isNaN(episode?.endK);
+  const settled = phase === 'inactive' ? !on : phase === 'pending' ? on : firing;
   return settled ? hours.nextChange(k + offset) - offset : k;
 }
 

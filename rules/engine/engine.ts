@@ -1,19 +1,28 @@
 import {
   createZone,
+  type EndCause,
   FAULT_GROUP,
   type KnownDevice,
   type LIMIT_GROUP,
   type MetricTable,
-  MINUTE_MS,
   type ReadingColumns,
+  type Rule,
   type Transition,
 } from '../../domain/index.ts';
-import { AbsentState } from './clauses/absent.ts';
 import { TRUE } from './clauses/index.ts';
-import { type CompiledRule, compileRules, NO_RULES } from './compiled.ts';
+import { type CompiledRule, compileRules, NO_RULES, takes } from './compiled.ts';
 import { DueQueue, dueK, silenceK } from './due.ts';
 import { explainPlan, explainRule } from './explain.ts';
-import { type ChangeContext, type DevicePlan, finishChange, noChange, planMetric, settle } from './groups.ts';
+import {
+  type ChangeContext,
+  type DevicePlan,
+  finishChange,
+  inOrder,
+  instanceOf,
+  noChange,
+  planMetric,
+  settle,
+} from './groups.ts';
 import type { Instance, Member, Phase } from './instance.ts';
 import { fallSilent, move, onTime } from './machine.ts';
 import { appendDirty, decodeClock, restoreRow, rowOf } from './snapshot.ts';
@@ -21,12 +30,12 @@ import { describe, describeAlarm } from './transition.ts';
 import type { Explanation, Moment, RuleEngine, RulesInForce, StateRow } from './types.ts';
 
 /** Blocks further apart than this mean that the server was down in between. */
-const GAP_MS = MINUTE_MS;
+const GAP_MS = 15_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /**
  * Returns an engine without rules or devices. With `gaps`, which is the default, time stands still between blocks that
- * are more than 60 s apart; stored readings have no such gaps.
+ * are more than 15 s apart; stored readings have no such gaps.
  */
 export function createRuleEngine(options: { readonly metrics: MetricTable; readonly gaps?: boolean }): RuleEngine {
   return new Engine(options.metrics, options.gaps ?? true);
@@ -62,6 +71,7 @@ class Engine implements RuleEngine, ChangeContext {
   configure(inForce: RulesInForce, moment: Moment): Transition[] {
     this.#enter(moment);
     const before = this.#rules;
+    const texts = new Map([...before.byId.values()].map((rule) => [rule, rule.rule]));
     this.#rules = compileRules(inForce, before, this.#metrics, moment.atMs);
     this.#zone = createZone(inForce.zone);
     const change = noChange();
@@ -69,7 +79,8 @@ class Engine implements RuleEngine, ChangeContext {
       if (plan !== undefined) settle(plan, this.#rules, plan.device, this.k, change);
     }
     const rulesGone = [...before.byId.values()].filter((rule) => !this.inForce(rule));
-    finishChange(change, rulesGone, this);
+    finishChange(change, rulesGone, 'rule-left', this);
+    this.#reword(texts);
     for (const rule of this.#rules.byId.values()) {
       if (rule.run.fault !== null && before.byId.get(rule.rule.id) !== rule) this.alarm(rule, FAULT_GROUP, 'firing');
     }
@@ -84,7 +95,7 @@ class Engine implements RuleEngine, ChangeContext {
     while (this.#plans.length <= device.index) this.#plans.push(undefined);
     const plan = this.#plans[device.index] ?? { device, instances: [], seats: [], byMetric: [] };
     this.#plans[device.index] = plan;
-    this.#change(plan, device);
+    this.#change(plan, device, 'rule-left');
     return this.#leave();
   }
 
@@ -92,7 +103,7 @@ class Engine implements RuleEngine, ChangeContext {
     this.#enter(moment);
     const plan = this.#plans[device.index];
     this.#plans[device.index] = undefined;
-    if (plan !== undefined) this.#change(plan, null);
+    if (plan !== undefined) this.#change(plan, null, 'device-revoked');
     return this.#leave();
   }
 
@@ -167,14 +178,32 @@ class Engine implements RuleEngine, ChangeContext {
 
   // For the state machine and changes
 
-  moved(instance: Instance, from: Phase, to: Transition['to']): void {
+  moved(instance: Instance, from: Phase, to: Transition['to'], because?: EndCause): void {
     this.touch(instance);
-    this.#out.push(describe(instance, { id: this.#nextId(), from, to }, this));
+    this.#out.push(describe(instance, { id: this.#nextId(), from, to, because }, this));
   }
 
-  alarm(rule: CompiledRule, group: typeof LIMIT_GROUP | typeof FAULT_GROUP, to: 'firing' | 'resolved'): void {
+  alarm(
+    rule: CompiledRule,
+    group: typeof LIMIT_GROUP | typeof FAULT_GROUP,
+    to: 'firing' | 'resolved',
+    because?: EndCause,
+  ): void {
     const from = to === 'firing' ? 'inactive' : 'firing';
-    this.#out.push(describeAlarm(rule, group, { id: this.#nextId(), from, to }, this));
+    this.#out.push(describeAlarm(rule, group, { id: this.#nextId(), from, to, because }, this));
+  }
+
+  hasRule(id: string): boolean {
+    return this.#rules.byId.has(id);
+  }
+
+  successorOf({ rule, group, device }: Instance): Instance | null {
+    const next = this.#rules.byId.get(rule.rule.id);
+    if (next === undefined || next === rule || next.run.fault !== null) return null;
+    if (next.rule.forEach !== rule.rule.forEach) return null;
+    if (next.grouped) return next.run.groups.get(group) ?? null;
+    const plan = device === null ? undefined : this.#plans[device.index];
+    return plan !== undefined && takes(next.rule, plan.device) ? instanceOf(plan, next, this.k) : null;
   }
 
   inForce(rule: CompiledRule): boolean {
@@ -314,11 +343,12 @@ class Engine implements RuleEngine, ChangeContext {
   #take(member: Member, metric: number, ts: number, value: number): void {
     const { owner, clauses, rule } = member;
     const { latenessMs } = rule.rule;
-    const late = latenessMs !== null && this.k + this.offset - ts > latenessMs;
+    // Also for `absent`: what a device sends of days ago does not say that it measures now.
+    if (latenessMs !== null && this.k + this.offset - ts > latenessMs) return;
     let took = false;
     for (let i = 0; i < clauses.length; i++) {
       const clause = clauses[i]!;
-      if (!clause.reads(metric) || (late && !(clause instanceof AbsentState))) continue;
+      if (!clause.reads(metric)) continue;
       if (!clause.take(metric, ts - this.civil, value, this)) continue;
       clause.judge(this);
       took = true;
@@ -326,6 +356,7 @@ class Engine implements RuleEngine, ChangeContext {
     if (!took) return;
     this.touch(owner);
     owner.readK = this.k;
+    owner.spoken = true;
     owner.silent = false;
     owner.silenceHandled = false;
     member.judge();
@@ -338,10 +369,27 @@ class Engine implements RuleEngine, ChangeContext {
 
   // Rules and groups
 
-  #change(plan: DevicePlan, device: KnownDevice | null): void {
+  #change(plan: DevicePlan, device: KnownDevice | null, left: EndCause): void {
     const change = noChange();
     settle(plan, this.#rules, device, this.k, change);
-    finishChange(change, [], this);
+    finishChange(change, [], left, this);
+  }
+
+  /**
+   * Rules with another text that decide the same: their states are stored again under the new version, and alerts of
+   * one that has got a ticket are shown again, so that theirs open.
+   */
+  #reword(before: ReadonlyMap<CompiledRule, Rule>): void {
+    const reworded = (rule: CompiledRule) => this.inForce(rule) && before.get(rule)?.version !== rule.rule.version;
+    const changed = [...before.keys()].filter(reworded);
+    if (changed.length === 0) return;
+    const set = new Set(changed);
+    for (const { run } of changed) run.dirty = true;
+    const instances = [...this.#instances()].filter(({ rule }) => set.has(rule));
+    for (const instance of instances) this.touch(instance);
+    const isNew = ({ rule, phase }: Instance) =>
+      phase === 'firing' && rule.rule.ticket !== undefined && before.get(rule)?.ticket === undefined;
+    for (const instance of instances.filter(isNew).sort(inOrder)) this.moved(instance, 'firing', 'firing');
   }
 
   #planOf(device: string): DevicePlan | undefined {

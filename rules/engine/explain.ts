@@ -59,7 +59,7 @@ function reasonOf(instance: Instance | null, time: EngineTime): ExplainReason {
   const on = matches(instance, time);
   if (episode?.held) return 'held-by-limit';
   if (phase === 'pending') return 'waiting-for';
-  if (phase === 'firing' && !on) return 'firing-kept';
+  if (phase === 'firing' && !on) return instance.carried ? 'unknown' : 'firing-kept';
   if (phase === 'firing') return silent ? 'firing-silent' : 'firing';
   if (whole === UNKNOWN) return 'unknown';
   return whole === TRUE ? 'outside-calendar' : 'not-matching';

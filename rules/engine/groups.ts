@@ -1,10 +1,10 @@
-import { FAULT_GROUP, type KnownDevice, LIMIT_GROUP } from '../../domain/index.ts';
+import { type EndCause, FAULT_GROUP, type KnownDevice, LIMIT_GROUP } from '../../domain/index.ts';
 import { TRUE } from './clauses/index.ts';
 import { Peers } from './clauses/peers.ts';
 import { ThresholdState } from './clauses/threshold.ts';
 import { type CompiledRule, groupOf, RUN_GROUP, type RuleSet, takes } from './compiled.ts';
 import { Instance, Member } from './instance.ts';
-import { finish, type MachineContext, move } from './machine.ts';
+import { carry, finish, type MachineContext, move, moveAfterChange } from './machine.ts';
 
 /** The alerts that the readings of one device go to. */
 export interface DevicePlan {
@@ -38,6 +38,10 @@ export interface ChangeContext extends MachineContext {
   schedule(member: Member): void;
   /** Deletes the stored state of the group with the next checkpoint. */
   drop(rule: CompiledRule, group: string): void;
+  /** Returns the alert of the same group under the changed rule; null where there is none. */
+  successorOf(instance: Instance): Instance | null;
+  /** Whether a rule of this id is in force. */
+  hasRule(id: string): boolean;
 }
 
 export function noChange(): Change {
@@ -70,46 +74,69 @@ export function settle(plan: DevicePlan, rules: RuleSet, device: KnownDevice | n
 }
 
 /**
- * Ends alerts and alarms in order of (rule, group), before anything new begins; then judges the quorums that changed.
+ * Ends alerts and alarms in order of (rule, group), before anything new begins; then judges the quorums that changed,
+ * and alerts that go on under a changed rule. `left`: why alerts end whose rule is in force.
  */
 export function finishChange(
   { ended, recount, made }: Change,
   rulesGone: readonly CompiledRule[],
+  left: EndCause,
   context: ChangeContext,
 ): void {
   for (const member of made) if (member.owner === member) context.touch(member.owner);
+  const carried = new Map(
+    ended.flatMap((instance) => {
+      const next = instance.phase === 'firing' ? context.successorOf(instance) : null;
+      return next === null ? [] : [[instance, next] as const];
+    }),
+  );
   const ends = [
-    ...ended.map((instance) => ({ rule: instance.rule, group: instance.group, run: () => end(instance, context) })),
+    ...ended.map((instance) => ({
+      rule: instance.rule,
+      group: instance.group,
+      run: () => end(instance, carried.get(instance) ?? null, left, context),
+    })),
     // Sorts after the groups of the rule.
     ...rulesGone.map((rule) => ({ rule, group: FAULT_GROUP, run: () => endAlarms(rule, context) })),
   ];
   for (const { run } of ends.sort(inOrder)) run();
   // Only now: the value of one alert that ends may depend on the readings of another.
   for (const instance of ended) for (const one of [instance, ...(instance.members?.values() ?? [])]) dispose(one);
-  for (const instance of [...recount].sort(inOrder)) {
+  for (const instance of [...new Set([...recount, ...carried.values()])].sort(inOrder)) {
     if (instance.gone) continue;
-    instance.judgeQuorum();
+    if (instance.members !== null) instance.judgeQuorum();
     context.touch(instance);
-    move(instance, context);
+    if (instance.carried) moveAfterChange(instance, context);
+    else move(instance, context);
     context.schedule(instance);
   }
   for (const member of made) context.schedule(member);
 }
 
-function end(instance: Instance, context: ChangeContext): void {
-  finish(instance, context);
+function end(instance: Instance, next: Instance | null, left: EndCause, context: ChangeContext): void {
+  const { rule } = instance;
+  if (next === null) finish(instance, context, causeOf(rule, left, context));
+  else carry(instance, next, context);
   instance.gone = true;
-  context.drop(instance.rule, instance.group);
+  context.drop(rule, instance.group);
+}
+
+/** An alert of a changed rule ends where that does not apply to its group. */
+function causeOf(rule: CompiledRule, left: EndCause, context: ChangeContext): EndCause {
+  if (context.inForce(rule)) return rule.grouped ? 'rule-left' : left;
+  return context.hasRule(rule.rule.id) ? 'rule-left' : 'rule-removed';
 }
 
 function endAlarms(rule: CompiledRule, context: ChangeContext): void {
   const { run } = rule;
-  if (run.fault !== null) context.alarm(rule, FAULT_GROUP, 'resolved');
-  if (run.limitedMs !== null) context.alarm(rule, LIMIT_GROUP, 'resolved');
+  const because = context.hasRule(rule.rule.id) ? 'rule-changed' : 'rule-removed';
+  if (run.fault !== null) context.alarm(rule, FAULT_GROUP, 'resolved', because);
+  if (run.limitedMs !== null) context.alarm(rule, LIMIT_GROUP, 'resolved', because);
   if (run.fault !== null || run.limitedMs !== null || run.dirty) context.drop(rule, RUN_GROUP);
 }
 
-function inOrder(a: Pick<Instance, 'rule' | 'group'>, b: Pick<Instance, 'rule' | 'group'>): number {
+/** In order of rule and group. */
+export function inOrder(a: Pick<Instance, 'rule' | 'group'>, b: Pick<Instance, 'rule' | 'group'>): number {
   const key = ({ rule, group }: typeof a) => `${rule.rule.id}\n${group}`;
   return key(a) === key(b) ? 0 : key(a) < key(b) ? -1 : 1;
 }

@@ -1,3 +1,4 @@
+export { FARTHEST_NEIGHBOUR, LEAST_SAMPLES, trainingOf } from './clauses/anomaly.ts';
 export { createRuleEngine } from './engine.ts';
 export {
   type ClauseExplanation,

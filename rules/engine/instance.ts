@@ -77,8 +77,12 @@ export class Instance extends Member {
   phase: Phase = 'inactive';
   /** Null while inactive. */
   episode: Episode | null = null;
+  /** It fires on from before its rule was changed; the changed condition has not been known since. */
+  carried = false;
   /** It matches because no reading arrives (`on_no_data: alert`). */
   silent = false;
+  /** A reading that counts has arrived since the instance was created. */
+  spoken = false;
   /** The present silence has had its effect. */
   silenceHandled = false;
   /** When the last reading that counts arrived; before the first, when the instance was created. */

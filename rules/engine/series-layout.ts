@@ -1,3 +1,5 @@
+import { increaseOf } from '../../domain/index.ts';
+
 /** Numbers at the beginning of a place, before the recent readings and the slices; `series.ts` names them. */
 export const HEAD_SIZE = 7;
 const RECENT_MAX = 10;
@@ -14,6 +16,15 @@ const LANES = {
   sum: [0],
   min: [Number.POSITIVE_INFINITY],
   max: [Number.NEGATIVE_INFINITY],
+  /** Sum of powers of (value − shift) dB. */
+  power: [0],
+  /** Sums of sines and cosines. */
+  direction: [0, 0],
+  /** The oldest reading, the newest (time and value each), and what was counted between them. */
+  counted: [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 0, 0],
+  /** The same of how often a state changed, and of how long it had one of some values, ms. */
+  changed: [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 0, 0],
+  held: [Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 0, 0],
   /** Sum and sum of squares. */
   moments: [0, 0],
   /** The oldest reading: time and value. */
@@ -40,19 +51,43 @@ export interface SeriesSpec {
    * threshold then have exactly the threshold as their mean; a plain sum of 0.7s would end slightly below.
    */
   readonly shift: number;
+  /** `counted`: the value after which the counter starts again. */
+  readonly max: number;
+  /** `held`: the codes whose time counts. */
+  readonly states: readonly number[];
   readonly slab: Slab;
+}
+
+/** A reading: time and value. */
+type Sample = readonly [ts: number, value: number];
+
+/** What `counted`, `changed` and `held` count between two successive readings. */
+export function stepOf({ keeps, max, states }: SeriesSpec, [from, before]: Sample, [to, after]: Sample): number {
+  if (keeps === 'counted') return increaseOf(before, after, max);
+  if (keeps === 'changed') return before === after ? 0 : 1;
+  return states.includes(before) ? to - from : 0;
+}
+
+interface More {
+  readonly shift?: number;
+  readonly max?: number;
+  readonly states?: readonly number[];
 }
 
 /**
  * Returns the layout for a window. A slice is at least 1 ms long, and all slices together are never longer than the
  * window.
  */
-export function seriesSpec(keeps: Keeps, windowMs: number, shift = 0): SeriesSpec {
+export function seriesSpec(
+  keeps: Keeps,
+  windowMs: number,
+  { shift = 0, max = Number.POSITIVE_INFINITY, states = [] }: More = {},
+): SeriesSpec {
   const sliceMs = Math.max(1, Math.ceil(windowMs / MAX_SLICES));
   const slices = keeps === 'last' ? 0 : Math.max(1, Math.floor(windowMs / sliceMs));
   const lanes: readonly number[] = LANES[keeps];
   const slab = slabOf(HEAD_SIZE + RECENT_SIZE + lanes.length * slices + Math.ceil(slices / 2));
-  return { keeps, windowMs, slices, sliceMs, lanes, shift, slab };
+  return { keeps, windowMs, slices, sliceMs, lanes, shift, max, states, slab };
 }
 
 /**

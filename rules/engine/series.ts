@@ -1,6 +1,6 @@
-import { HOUR_MS } from '../../domain/index.ts';
+import { cosineOf, HOUR_MS, powerOf, sineOf } from '../../domain/index.ts';
 import type { Reader, Writer } from './bytes.ts';
-import { addRecent, HEAD_SIZE, RECENT_SIZE, recentSince, type SeriesSpec } from './series-layout.ts';
+import { addRecent, HEAD_SIZE, RECENT_SIZE, recentSince, type SeriesSpec, stepOf } from './series-layout.ts';
 
 // Indexes from the base of a place.
 const NEWEST = 0;
@@ -249,7 +249,7 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
   #total(): void {
     const { keeps } = this.spec;
     const at = this.#base + TOTAL;
-    if (keeps === 'sum') this.#numbers[at] = this.sum(0);
+    if (keeps === 'sum' || keeps === 'power') this.#numbers[at] = this.sum(0);
     else if (keeps === 'min') this.#numbers[at] = this.least(0);
     else if (keeps === 'max') this.#numbers[at] = this.most(0);
   }
@@ -265,6 +265,15 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
     if (keeps === 'sum') {
       numbers[at]! += value - shift;
       numbers[total]! += value - shift;
+    } else if (keeps === 'power') {
+      const power = powerOf(value - shift);
+      numbers[at]! += power;
+      numbers[total]! += power;
+    } else if (keeps === 'direction') {
+      numbers[at]! += sineOf(value);
+      numbers[at + slices]! += cosineOf(value);
+    } else if (keeps === 'counted' || keeps === 'changed' || keeps === 'held') {
+      this.#count(at, ts, value);
     } else if (keeps === 'min') {
       if (value < numbers[at]!) numbers[at] = value;
       if (value < numbers[total]!) numbers[total] = value;
@@ -293,5 +302,20 @@ export class Series<S extends SeriesSpec = SeriesSpec> {
       numbers[at + 3 * slices]! += t * value;
       if (ts < numbers[at + 4 * slices]!) numbers[at + 4 * slices] = ts;
     }
+  }
+
+  /** A late reading between the oldest and the newest of its slice changes nothing: both ends count all of it. */
+  #count(at: number, ts: number, value: number): void {
+    const { slices } = this.spec;
+    const numbers = this.#numbers;
+    const [oldest, first, newest] = [at, at + slices, at + 2 * slices];
+    const [last, counted] = [at + 3 * slices, at + 4 * slices];
+    const isOnly = numbers[oldest] === Number.POSITIVE_INFINITY;
+    const isLater = ts > numbers[newest]!;
+    const isEarlier = ts < numbers[oldest]!;
+    if (!isOnly && isLater) numbers[counted]! += stepOf(this.spec, [numbers[newest]!, numbers[last]!], [ts, value]);
+    if (!isOnly && isEarlier) numbers[counted]! += stepOf(this.spec, [ts, value], [numbers[oldest]!, numbers[first]!]);
+    if (isEarlier) [numbers[oldest], numbers[first]] = [ts, value];
+    if (isLater) [numbers[newest], numbers[last]] = [ts, value];
   }
 }

@@ -12,7 +12,7 @@ import type { StateRow } from './types.ts';
  */
 const FORMAT = 2;
 const PHASES: readonly Phase[] = ['inactive', 'pending', 'firing'];
-const [HELD, SILENT, SILENCE_HANDLED] = [1, 2, 4];
+const [HELD, SILENT, SILENCE_HANDLED, CARRIED, SPOKEN] = [1, 2, 4, 8, 16];
 
 const writer = new Writer();
 
@@ -69,7 +69,11 @@ function encodeInstance(instance: Instance): Uint8Array {
   writer.u8(PHASES.indexOf(instance.phase));
   const { episode } = instance;
   writer.u8(
-    (episode?.held ? HELD : 0) | (instance.silent ? SILENT : 0) | (instance.silenceHandled ? SILENCE_HANDLED : 0),
+    (episode?.held ? HELD : 0) |
+      (instance.silent ? SILENT : 0) |
+      (instance.silenceHandled ? SILENCE_HANDLED : 0) |
+      (instance.carried ? CARRIED : 0) |
+      (instance.spoken ? SPOKEN : 0),
   );
   writer.f64(instance.readK);
   if (episode !== null) {
@@ -115,6 +119,8 @@ function decodeInstance(
   instance.phase = phase;
   instance.silent = (flags & SILENT) !== 0;
   instance.silenceHandled = (flags & SILENCE_HANDLED) !== 0;
+  instance.carried = (flags & CARRIED) !== 0;
+  instance.spoken = (flags & SPOKEN) !== 0;
   instance.readK = reader.f64();
   instance.episode = phase === 'inactive' ? null : readEpisode(reader, (flags & HELD) !== 0);
   const fired = Array.from({ length: reader.u8() }, () => reader.f64());

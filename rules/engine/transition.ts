@@ -1,5 +1,6 @@
 import {
   type ClauseEvidence,
+  type EndCause,
   type Evidence,
   type FAULT_GROUP,
   LIMIT_GROUP,
@@ -7,6 +8,7 @@ import {
 } from '../../domain/index.ts';
 import { type EngineTime, metricOf, shown, shownWindow, TRUE, VERDICTS } from './clauses/index.ts';
 import type { CompiledRule } from './compiled.ts';
+import { silenceMs } from './due.ts';
 import type { Instance, Phase } from './instance.ts';
 
 const MOST_DEVICES = 10;
@@ -16,23 +18,25 @@ export interface PhaseChange {
   readonly id: string;
   readonly from: Phase;
   readonly to: Transition['to'];
+  readonly because?: EndCause | undefined;
 }
 
 /** The transition of an instance, described by its state after the change. */
-export function describe(instance: Instance, { id, from, to }: PhaseChange, time: EngineTime): Transition {
+export function describe(instance: Instance, { id, from, to, because }: PhaseChange, time: EngineTime): Transition {
   const { rule, group, episode } = instance;
   const { sinceMs, severity } = episode!;
   const evidence = evidenceOf(instance, time);
   const atMs = time.k + time.offset;
   const { value } = evidence.window;
-  return { id, rule: rule.rule.id, group, from, to, atMs, sinceMs, value, severity, evidence };
+  const transition = { id, rule: rule.rule.id, group, from, to, atMs, sinceMs, value, severity, evidence };
+  return because === undefined ? transition : { ...transition, because };
 }
 
 /** The transition of an alarm of the rule itself. */
 export function describeAlarm(
   { rule, run, clauses }: CompiledRule,
   group: typeof LIMIT_GROUP | typeof FAULT_GROUP,
-  { id, from, to }: PhaseChange,
+  { id, from, to, because }: PhaseChange,
   time: EngineTime,
 ): Transition {
   const atMs = time.k + time.offset;
@@ -54,6 +58,7 @@ export function describeAlarm(
     value,
     severity: limit ? rule.severity : 'critical',
     evidence: { ruleVersion: rule.version, window, readings: [], ...detail },
+    ...(because === undefined ? {} : { because }),
   };
 }
 
@@ -80,11 +85,12 @@ function evidenceOf(instance: Instance, time: EngineTime): Evidence {
   return { ruleVersion, window, readings, ...clauses };
 }
 
-function silence({ rule, readK }: Instance, { k, offset }: EngineTime): Evidence['window'] {
+function silence(instance: Instance, { k, offset }: EngineTime): Evidence['window'] {
+  const { rule, readK } = instance;
   const metric = rule.clauses.length === 1 ? metricOf(rule.clauses[0]!.clause) : '*';
   const times = { fromMs: readK + offset, toMs: k + offset };
   const value = (k - readK) / 1000;
-  return { metric, fn: 'absent', ...times, count: 0, value, op: 'above', threshold: rule.rule.noDataAfterMs / 1000 };
+  return { metric, fn: 'absent', ...times, count: 0, value, op: 'above', threshold: silenceMs(instance) / 1000 };
 }
 
 function quorum(instance: Instance, { k, offset }: EngineTime): Evidence['window'] {

@@ -1,4 +1,12 @@
-import type { Calendar, KnownDevice, LocalText, ReadingColumns, Rule, Transition } from '../../domain/index.ts';
+import type {
+  Calendar,
+  KnownDevice,
+  LocalText,
+  ReadingColumns,
+  Rule,
+  ThresholdCondition,
+  Transition,
+} from '../../domain/index.ts';
 
 /** A position in the journal. */
 export interface Moment {
@@ -37,8 +45,9 @@ export interface StateRow {
  */
 export interface RuleEngine {
   /**
-   * Replaces the rules. A rule whose `version` did not change keeps its state. Alerts of removed and changed rules end:
-   * pending → cancelled, firing → resolved, in order of rule and group.
+   * Replaces the rules. A rule that decides the same keeps its state, whatever its words are. Alerts of removed rules
+   * end: pending → cancelled, firing → resolved, in order of rule and group. A firing alert of a changed rule goes on
+   * until the changed condition is known not to match; a pending one begins anew.
    */
   configure(inForce: RulesInForce, moment: Moment): Transition[];
   /** Adds or changes a device; its alerts under rules that no longer apply to it end. */
@@ -122,7 +131,7 @@ export interface ClauseExplanation {
   readonly metric: string;
   readonly verdict: 'true' | 'false' | 'unknown';
   readonly value: number | null;
-  readonly op: 'above' | 'below' | 'outside' | 'equals';
+  readonly op: ThresholdCondition['op'];
   /** What the value is compared with; null while unknown. */
   readonly threshold: number | readonly [number, number] | null;
   /** The value that ends a match. */

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import {
+  type Band,
   type City,
   type Clause,
   type Condition,
+  codeOfState,
   DAY_MS,
+  GAUGE,
   HOUR_MS,
   type Rule,
   SEVERITIES,
@@ -48,6 +51,8 @@ export function buildRule(
     steps,
     onNoData: written.on_no_data,
     noDataAfterMs,
+    noDataGraceMs: written.no_data_grace ?? noDataAfterMs,
+    noDataForMs: written.no_data_for ?? 0,
     flapping:
       written.flapping === undefined ? null : { times: written.flapping.times, withinMs: written.flapping.within },
     limit: written.limit,
@@ -61,7 +66,7 @@ export function buildRule(
  * Hash of the written rule with sorted keys, and of the values derived from the city. Comments, layout and a service's
  * deadline do not change it.
  */
-function versionOf(raw: Raw, derivedValues: readonly number[]): string {
+function versionOf(raw: Raw, derivedValues: readonly unknown[]): string {
   const canonical = JSON.stringify(raw, (_, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -71,9 +76,10 @@ function versionOf(raw: Raw, derivedValues: readonly number[]): string {
   return createHash('sha256').update(whole).digest('hex').slice(0, 12);
 }
 
-function derived(condition: Condition, written: WrittenRule, noDataAfterMs: number): number[] {
+function derived(condition: Condition, written: WrittenRule, noDataAfterMs: number): unknown[] {
   const spreads = clausesOf(condition).flatMap((one) => (one.kind === 'anomaly' ? [one.leastSpread] : []));
-  return [...(written.on_no_data === 'keep' ? [] : [noDataAfterMs]), ...spreads];
+  const measures = clausesOf(condition).flatMap((one) => ('measure' in one ? [one.measure] : []));
+  return [...(written.on_no_data === 'keep' ? [] : [noDataAfterMs]), ...spreads, ...measures];
 }
 
 function profilesOf({ where }: WrittenRule, raw: Raw, city: City): string[] {
@@ -88,7 +94,8 @@ function silenceOf(condition: Condition, profiles: readonly string[], city: City
   return Math.max(...windows, ...profiles.map((id) => 3 * city.profiles.get(id)!.intervalMs));
 }
 
-function clausesOf(condition: Condition): Clause[] {
+/** Returns the clauses of a condition in the order in which they are written. */
+export function clausesOf(condition: Condition): Clause[] {
   if (!('of' in condition)) return [condition];
   return condition.kind === 'not' ? clausesOf(condition.of) : condition.of.flatMap(clausesOf);
 }
@@ -127,26 +134,49 @@ function clauseOf(when: WrittenWhen, city: City): Clause {
     const { min, max } = city.metrics.get(named)!;
     const trainMs = train ?? (season === '1w' ? 28 : 14) * DAY_MS;
     const leastSpread = least ?? (max - min) / 1000;
-    return { kind: 'anomaly', ...aggregateOf(when), seasonMs: SEASONS_MS[season], deviations, trainMs, leastSpread };
+    return {
+      kind: 'anomaly',
+      ...aggregateOf(when, city),
+      seasonMs: SEASONS_MS[season],
+      deviations,
+      trainMs,
+      leastSpread,
+    };
   }
   if (forecast !== undefined) return forecastOf(when, forecast);
-  return thresholdOf(when);
+  return thresholdOf(when, city);
 }
 
-function aggregateOf(when: WrittenWhen): WindowAggregate {
+function aggregateOf(when: WrittenWhen, city: City): WindowAggregate {
   const fn = WINDOW_FUNCTIONS.find((name) => when[name] !== undefined) ?? 'last';
-  return { metric: when.metric!, fn, windowMs: fn === 'last' ? 0 : when[fn]! };
+  const { kind, max, values } = city.metrics.get(when.metric!) ?? GAUGE;
+  const measure = kind === 'gauge' ? {} : { measure: { kind, max, ...(values === undefined ? {} : { values }) } };
+  const names = when.is ?? when.is_not ?? when.of;
+  const states = names === undefined ? {} : { states: names.map((name) => codeOfState(values!, name)!) };
+  return { metric: when.metric!, fn, windowMs: fn === 'last' ? 0 : when[fn]!, ...measure, ...states };
 }
 
-function thresholdOf(when: WrittenWhen): ThresholdCondition {
-  const aggregate = aggregateOf(when);
+/** Within a sector is outside of the rest of the turn. */
+function limitsOf(when: WrittenWhen): Pick<ThresholdCondition, 'op' | 'threshold' | 'clear'> {
+  const { sector, clear } = when;
+  if (when.is ?? when.is_not) return { op: when.is === undefined ? 'is_not' : 'is', threshold: 0, clear: 0 };
+  if (sector !== undefined) {
+    const [from, to] = (clear as Band | undefined) ?? sector;
+    return { op: 'outside', threshold: [sector[1], sector[0]], clear: [to, from] };
+  }
   const op = (['above', 'below', 'outside', 'equals'] as const).find((one) => when[one] !== undefined)!;
-  const threshold = when[op]!;
+  const limit = when[op]!;
+  const threshold = typeof limit === 'boolean' ? Number(limit) : limit;
+  return { op, threshold, clear: clear ?? threshold };
+}
+
+function thresholdOf(when: WrittenWhen, city: City): ThresholdCondition {
+  const aggregate = aggregateOf(when, city);
   const { compare } = when;
   const other = compare === undefined || compare.with === 'peers' ? ('peers' as const) : { metric: compare.with };
   const withinMs = compare?.within ?? (aggregate.fn === 'last' ? HOUR_MS : aggregate.windowMs);
   const comparison = compare === undefined ? null : { with: other, as: compare.as, withinMs };
-  return { kind: 'threshold', ...aggregate, op, threshold, clear: when.clear ?? threshold, compare: comparison };
+  return { kind: 'threshold', ...aggregate, ...limitsOf(when), compare: comparison };
 }
 
 function forecastOf(when: WrittenWhen, forecast: NonNullable<WrittenWhen['forecast']>): Clause {

@@ -102,6 +102,11 @@ function* silenceFaults(rule: Raw, when: Raw): Generator<Fault> {
   if (keep && rule.no_data_after !== undefined) {
     yield [['no_data_after'], 'it is about on_no_data: resolve or alert, which is missing'];
   }
+  for (const key of ['no_data_for', 'no_data_grace'] as const) {
+    if (rule[key] !== undefined && rule.on_no_data !== 'alert') {
+      yield [[key], 'it is about on_no_data: alert, which is missing'];
+    }
+  }
   if (!keep && [...nodesOf(when)].some((node) => shapeOf(node.when) === 'absent')) {
     yield [['on_no_data'], 'a condition with absent is about silence itself; leave on_no_data out'];
   }

@@ -3,6 +3,7 @@ import type { City, CityControl, CityFile, CityProblem, Rule } from '../../domai
 import { buildRule } from './build.ts';
 import { missingFaults } from './conditions.ts';
 import { faultsOf } from './faults.ts';
+import { doubtsOf } from './lint.ts';
 import { type Fault, mapAt, type Raw, textAt } from './raw.ts';
 import { RuleSchema } from './schema.ts';
 
@@ -10,11 +11,19 @@ import { RuleSchema } from './schema.ts';
 export interface ParsedRule {
   readonly rule: Rule | null;
   readonly problems: CityProblem[];
+  /** Of a rule without mistakes: why it can never decide, and what would work. It may be in force all the same. */
+  readonly warnings: CityProblem[];
+}
+
+/** The rules of a folder, its mistakes, and what keeps rules from deciding. */
+interface ParsedRules extends Pick<ParsedRule, 'problems' | 'warnings'> {
+  readonly rules: Rule[];
 }
 
 /** Parses the files under `rules/` except `*.test.yaml`; returns their rules and all mistakes. Pure. */
-export function parseRules(control: CityControl, city: City): { rules: Rule[]; problems: CityProblem[] } {
+export function parseRules(control: CityControl, city: City): ParsedRules {
   const problems: CityProblem[] = [];
+  const warnings: CityProblem[] = [];
   const rules: Rule[] = [];
   const fileOf = new Map<string, string>();
   for (const file of control.files) {
@@ -25,9 +34,10 @@ export function parseRules(control: CityControl, city: City): { rules: Rule[]; p
     const faults = [...suffix(file), ...twice(id, fileOf)].map(([path, message]) => source.problem(path, message));
     problems.push(...parsed.problems, ...faults);
     if (id !== undefined && !fileOf.has(id)) fileOf.set(id, file.path);
+    warnings.push(...parsed.warnings);
     if (parsed.rule !== null && faults.length === 0) rules.push(parsed.rule);
   }
-  return { rules, problems };
+  return { rules, problems, warnings };
 }
 
 /** Parses one text, within the bounds of a rule that came over HTTP; its mistakes name it by `path`. Pure. */
@@ -52,8 +62,10 @@ function parseSource(source: Source, city: City, origin: string): ParsedRule {
     if (problems.length >= MOST_PROBLEMS) break;
     problems.push(source.problem(path, message));
   }
-  if (written === null || problems.length > 0) return { rule: null, problems };
-  return { rule: buildRule(written, { raw, text: source.text, origin }, city), problems };
+  if (written === null || problems.length > 0) return { rule: null, problems, warnings: [] };
+  const rule = buildRule(written, { raw, text: source.text, origin }, city);
+  const doubts = [...doubtsOf(rule, mapAt(raw, 'when'), city)];
+  return { rule, problems, warnings: doubts.map(([path, message]) => source.problem(path, message)) };
 }
 
 function* faultsIn(raw: Raw, city: City, complete: boolean): Generator<Fault> {

@@ -51,7 +51,7 @@ const SHAPES = ['all', 'any', 'not', 'absent', 'flat', 'jump', 'anomaly', 'forec
 export type Shape = (typeof SHAPES)[number];
 
 export const FUNCTIONS = ['last', ...WINDOW_FUNCTIONS] as const;
-export const LIMITS = ['above', 'below', 'outside', 'equals'] as const;
+export const LIMITS = ['above', 'below', 'outside', 'equals', 'sector', 'is', 'is_not'] as const;
 
 /** The keywords of each kind. */
 export const WORDS: Readonly<Record<Shape, readonly string[]>> = {
@@ -61,9 +61,9 @@ export const WORDS: Readonly<Record<Shape, readonly string[]>> = {
   absent: ['metric', 'absent'],
   flat: ['metric', 'flat'],
   jump: ['metric', 'jump'],
-  anomaly: ['metric', ...FUNCTIONS, 'anomaly'],
+  anomaly: ['metric', ...FUNCTIONS, 'of', 'anomaly'],
   forecast: ['metric', 'forecast', 'above', 'below', 'clear'],
-  threshold: ['metric', ...FUNCTIONS, ...LIMITS, 'clear', 'compare'],
+  threshold: ['metric', ...FUNCTIONS, ...LIMITS, 'of', 'clear', 'compare'],
 };
 
 /** The kind of a condition. */
@@ -76,6 +76,11 @@ export interface Node {
   readonly when: Raw;
   readonly path: readonly PropertyKey[];
   readonly depth: number;
+}
+
+/** Yields the clauses of a condition, in the order in which they are written. */
+export function* leavesOf(when: Raw): Generator<Node> {
+  for (const node of nodesOf(when)) if (!['all', 'any', 'not'].includes(shapeOf(node.when))) yield node;
 }
 
 /** Yields a condition and all conditions within it, outer first. */

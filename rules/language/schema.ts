@@ -48,7 +48,13 @@ const CLAUSE = {
   above: z.number().optional(),
   below: z.number().optional(),
   outside: Band.optional(),
-  equals: z.number().optional(),
+  equals: z.union([z.number(), z.boolean()], { error: unless('a number; of a presence, true or false') }).optional(),
+  is: Several.optional(),
+  is_not: Several.optional(),
+  of: Several.optional(),
+  sector: z
+    .tuple([z.number(), z.number()], { error: unless('a sector is [from, to] in degrees, clockwise') })
+    .optional(),
   clear: z.union([z.number(), Band], { error: unless('a number; for outside, a band [low, high]') }).optional(),
   compare: strict({
     with: Name,
@@ -126,6 +132,8 @@ export const RuleSchema = strict({
   severity: z.union([SeverityName, z.partialRecord(SeverityName, z.number())]),
   on_no_data: z.enum(['keep', 'resolve', 'alert']).default('keep'),
   no_data_after: Positive.optional(),
+  no_data_for: Duration.optional(),
+  no_data_grace: Positive.optional(),
   flapping: strict({ times: z.number().int().min(2).max(8), within: Positive }).optional(),
   limit: z.number().int().min(1).max(100_000).default(100),
   ticket: strict({ service: Name, deadline: Positive.optional() }).optional(),

@@ -15,6 +15,7 @@ import {
   SEVERITIES,
   type ShapeOf,
 } from '../../domain/index.ts';
+import { compileFormats, type DeclaredFormats } from '../../ingest/index.ts';
 import { ExplainedSchema, explained, outlookOf } from '../explained.ts';
 import { createMetricTable, hasPeers, metricsOf, reachOf } from '../reach.ts';
 import { createTrialEngine, readStored, type TrialEngine } from './engine.ts';
@@ -113,8 +114,9 @@ export function createTrial({ city, history, devicesIn }: Deps) {
   ): Promise<TrialReport> {
     const now = city();
     const metrics = createMetricTable();
-    const read = createTrialReader(device, now, metrics);
-    for (const message of messages) checkOwner(message, device);
+    const formats = compileFormats(now);
+    const read = createTrialReader(device, now, metrics, formats);
+    for (const message of messages) checkOwner(message, device, formats);
     const readings = messages.toSorted((a, b) => a.receivedAtMs - b.receivedAtMs).flatMap(read);
     checkCount(readings.length);
     const devices = devicesOf(rule, device);
@@ -193,8 +195,8 @@ function checkCount(readings: number): void {
   throw new LamppostError('invalid', `a trial takes at most ${MOST_READINGS} readings; the message has ${readings}`);
 }
 
-function checkOwner(message: TrialMessage, device: Device): void {
-  const owner = ownerOf(message, device);
+function checkOwner(message: TrialMessage, device: Device, formats: DeclaredFormats): void {
+  const owner = ownerOf(message, device, formats);
   if (owner === device.id) return;
   throw new LamppostError('invalid', `the message on ${message.topic} is of device "${owner}", not of "${device.id}"`);
 }

@@ -1,5 +1,15 @@
 import type { City, Device, MetricTable, Rejection } from '../../domain/index.ts';
-import { Checked, checkReading, compileChecks, decodePayload, formatOf, type RawReading } from '../../ingest/index.ts';
+import {
+  Checked,
+  checkReading,
+  compileCalibrations,
+  compileChecks,
+  type DeclaredFormats,
+  decodePayload,
+  formatOf,
+  newestOf,
+  type RawReading,
+} from '../../ingest/index.ts';
 
 /** A message to try. */
 export interface TrialMessage {
@@ -20,17 +30,18 @@ export interface TrialReading {
 }
 
 /** Returns a function that decodes, converts and validates a message of one device, as the live path does. */
-export function createTrialReader(device: Device, city: City, metrics: MetricTable) {
+export function createTrialReader(device: Device, city: City, metrics: MetricTable, formats: DeclaredFormats) {
   const checks = compileChecks(city, metrics).get(device.profile) ?? null;
+  const calibrations = compileCalibrations(device.calibrations, metrics);
   const checked = new Checked();
 
   function refusedWhole(receivedAtMs: number, refused: readonly Rejection[]): TrialReading {
     return { path: '$', tsMs: receivedAtMs, receivedAtMs, values: [], refused };
   }
 
-  function readingOf(raw: RawReading, receivedAtMs: number): TrialReading {
+  function readingOf(raw: RawReading, receivedAtMs: number, shiftMs: number): TrialReading {
     checked.rejections = [];
-    checkReading(raw, checks!, receivedAtMs, checked);
+    checkReading(raw, checks!, receivedAtMs, checked, { calibrations, shiftMs });
     const { length, metric, value, ts } = checked;
     const values = Array.from({ length }, (_, i) => ({ metric: metric[i]!, value: value[i]! }));
     const tsMs = length === 0 ? receivedAtMs : ts;
@@ -38,7 +49,7 @@ export function createTrialReader(device: Device, city: City, metrics: MetricTab
   }
 
   return function read({ topic, payload, receivedAtMs }: TrialMessage): TrialReading[] {
-    const { format } = formatOf(device.id, topic);
+    const { format } = formatOf(device.id, topic, formats);
     if (format === null) {
       return [
         refusedWhole(receivedAtMs, [{ reason: 'unknown-topic', path: '$', detail: `no format is known for ${topic}` }]),
@@ -54,12 +65,15 @@ export function createTrialReader(device: Device, city: City, metrics: MetricTab
       ...refusedWhole(receivedAtMs, [rejection]),
       path: rejection.path,
     }));
-    return [...faulty, ...decoded.readings.map((raw) => readingOf(raw, receivedAtMs))];
+    const own = decoded.readings.filter((raw) => raw.device === undefined || raw.device === device.id);
+    const newest = checks.byReceipt ? newestOf(own) : null;
+    const shiftMs = newest === null ? 0 : receivedAtMs - newest;
+    return [...faulty, ...own.map((raw) => readingOf(raw, receivedAtMs, shiftMs))];
   };
 }
 
 /** Returns the device that the topic or the payload of a message names; the given device where neither names one. */
-export function ownerOf(message: TrialMessage, device: Device): string {
-  const { device: named, format } = formatOf(device.id, message.topic);
-  return format?.deviceOf?.(message.payload) ?? named;
+export function ownerOf(message: TrialMessage, device: Device, formats: DeclaredFormats): string {
+  const { device: named, format } = formatOf(device.id, message.topic, formats);
+  return format?.deviceOf?.(message.payload, device.id) ?? named;
 }

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
+import { spoken } from './formats.ts';
 import { between, createRandom } from './random.ts';
 import type { Credentials } from './register.ts';
 
 const SHORTEST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 8_000;
-const LAST_ACKS_MS = 2_000;
+const LAST_ACKS_MS = 10_000;
 
 /** Counters of the messages of one or many devices. */
 export interface Traffic {
@@ -21,30 +22,70 @@ export interface Traffic {
 export interface DeviceConnection {
   readonly connected: boolean;
   start(): void;
-  /** Waits at most 2 s for acknowledgements, then disconnects. Idempotent. */
+  /** Waits at most 10 s for acknowledgements, then disconnects. Idempotent. */
   stop(): Promise<void>;
   /**
-   * Publishes with QoS 1. Resolves when the message was acknowledged, failed or skipped (window full); never rejects.
+   * Publishes a sample, which is in the native format, in that of the device, with QoS 1. Resolves when the message was
+   * acknowledged, failed or skipped (window full); never rejects.
    */
   publish(payload: string, dup: boolean): Promise<void>;
 }
 
+/** A message that a device publishes on one of its topics. */
+interface Reply {
+  readonly leaf: 'results' | 'reported';
+  readonly body: unknown;
+}
+
+type Told =
+  | { readonly id: string; readonly command: string; readonly parameters: Readonly<Record<string, unknown>> }
+  | { readonly desired: Readonly<Record<string, unknown>> };
+
+/**
+ * Returns what a device does about a message on `commands` or `desired`: it obeys at once, and reports what it is after
+ * that. A command that comes twice is obeyed once, and acknowledged each time.
+ */
+export function createObedience(): (told: Told) => Reply[] {
+  const state: Record<string, unknown> = {};
+  const done = new Set<string>();
+  return (told) => {
+    if ('desired' in told) {
+      Object.assign(state, told.desired);
+      return [{ leaf: 'reported', body: { ...state } }];
+    }
+    const { id, command, parameters } = told;
+    const result: Reply = { leaf: 'results', body: { id, status: 'done' } };
+    if (done.has(id)) return [result];
+    done.add(id);
+    Object.assign(state, Object.keys(parameters).length === 0 ? { last: command } : parameters);
+    return [result, { leaf: 'reported', body: { ...state } }];
+  };
+}
+
 /**
  * Makes the MQTT client of one device; client id and user name are the device's id. It reconnects after a random 1 to 8
- * s, so that a fleet does not reconnect at once, and has at most `window` messages in flight.
+ * s, so that a fleet does not reconnect at once, and has at most `window` messages in flight. It obeys commands, and
+ * becomes what is desired of it.
  */
 export function createConnection(
   deps: { readonly traffic: Traffic; readonly onError: (message: string) => void },
-  options: { readonly url: string; readonly device: Credentials; readonly window: number },
+  options: {
+    readonly url: string;
+    readonly device: Credentials;
+    readonly window: number;
+    /** One of `SIMULATED_FORMATS`, but `mixed`. */
+    readonly format: string;
+  },
 ): DeviceConnection {
   const { traffic, onError } = deps;
-  const { url, device, window } = options;
+  const { url, device, window, format } = options;
   let client: mqtt.MqttClient | undefined;
   const pending = new Set<Promise<unknown>>();
   const random = createRandom(`retry:${device.id}`);
   const retryMs = (): number => between(random, SHORTEST_RETRY_MS, LONGEST_RETRY_MS);
   let inFlight = 0;
   let ended = false;
+  const obeyed = createObedience();
   return {
     get connected() {
       return client?.connected ?? false;
@@ -57,6 +98,16 @@ export function createConnection(
         clean: true,
         reconnectPeriod: retryMs(),
         reconnectOnConnackError: true,
+      });
+      const own = client;
+      const topics = ['commands', 'desired'].map((leaf) => `devices/${device.id}/${leaf}`);
+      // A lost connection comes back, and subscribes again.
+      client.on('connect', () => void own.subscribeAsync(topics, { qos: 1 }).catch(() => {}));
+      client.on('message', (_topic, payload) => {
+        const replies = payload.length === 0 ? [] : obeyed(JSON.parse(payload.toString()));
+        for (const { leaf, body } of replies) {
+          void own.publishAsync(`devices/${device.id}/${leaf}`, JSON.stringify(body), { qos: 1 }).catch(() => {});
+        }
       });
       client.on('error', (error) => onError(`${device.id}: ${error.message}`));
       client.on('close', () => {
@@ -77,7 +128,8 @@ export function createConnection(
       }
       inFlight += 1;
       traffic.sent += 1;
-      const sending = client.publishAsync(`devices/${device.id}/readings`, payload, { qos: 1, dup });
+      const message = spoken(format, device.id, payload);
+      const sending = client.publishAsync(message.topic, message.payload, { qos: 1, dup });
       const outcome = sending.then(
         () => 'acknowledged' as const,
         () => 'failed' as const,

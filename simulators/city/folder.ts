@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { LamppostError, type Polygon, parseDuration } from '../../domain/index.ts';
@@ -11,6 +11,8 @@ export interface SimulatedCity {
   readonly intervalsMs: ReadonlyMap<string, number>;
   /** IANA zone. */
   readonly zone: string;
+  /** The names of the formats that it declares. */
+  readonly formats: ReadonlySet<string>;
 }
 
 interface Feature {
@@ -28,8 +30,11 @@ export function readCityFolder(folder: string): SimulatedCity {
   const districts = read(folder, 'districts.geojson', (text) =>
     (JSON.parse(text) as { features: Feature[] }).features.map(districtOf),
   );
-  return { districts, zone, intervalsMs: read(folder, 'profiles.yaml', intervalsOf) };
+  const formats = existsSync(join(folder, 'formats.yaml')) ? read(folder, 'formats.yaml', namesIn) : new Set<string>();
+  return { districts, zone, formats, intervalsMs: read(folder, 'profiles.yaml', intervalsOf) };
 }
+
+const namesIn = (text: string) => new Set(Object.keys((parse(text) as object | null) ?? {}));
 
 function read<T>(folder: string, file: string, parseText: (text: string) => T): T {
   try {

@@ -1,6 +1,7 @@
 import type { Clock, Device } from '../../domain/index.ts';
 import { createConnection, type DeviceConnection, type Traffic } from './connection.ts';
 import { createFaults, FAULT_KINDS, type FaultKind } from './faults.ts';
+import { formatFor } from './formats.ts';
 import { modelOf } from './models.ts';
 import { type PlannedDistrict, planCity } from './plan.ts';
 import { between, createRandom } from './random.ts';
@@ -24,6 +25,10 @@ export interface SimulatorOptions {
   readonly districts: readonly PlannedDistrict[];
   /** How often a device of each profile reports, ms. */
   readonly intervalsMs: ReadonlyMap<string, number>;
+  /** In which format the devices publish: one of `SIMULATED_FORMATS`. */
+  readonly format: string;
+  /** The formats that the city declares; what it does not is native. */
+  readonly formats: ReadonlySet<string>;
   /** IANA zone that daily rhythms follow. */
   readonly zone: string;
   /** How many times faster the city's day passes and its devices report; timestamps stay real. */
@@ -130,7 +135,7 @@ function createRun(
   };
   const connection = createConnection(
     { traffic: state.traffic, onError },
-    { url, device: credentials, window: WINDOW },
+    { url, device: credentials, window: WINDOW, format: formatFor(options.format, device.profile, options.formats) },
   );
   const report = (delayMs: number): void => {
     state.timers.set(

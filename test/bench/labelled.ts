@@ -4,9 +4,20 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseCity, readCityFolder } from '../../city-model/index.ts';
-import { type City, createZone, type Rule } from '../../domain/index.ts';
+import { type City, createZone, MINUTE_MS, type Rule } from '../../domain/index.ts';
 import { createRuleEngine } from '../../rules/engine/index.ts';
 import { parseRule } from '../../rules/index.ts';
+import {
+  added,
+  bestOf,
+  crossValidated,
+  NO_SCORE,
+  nabOf,
+  precisionOf,
+  type Score,
+  scoreOf,
+  trySettings,
+} from '../../rules/suggest/index.ts';
 import { columns, device, metricTable } from '../kit/rules/reference/kit.ts';
 
 const FOLDER = 'simulators/samples/traffic';
@@ -40,12 +51,8 @@ const ANOMALIES = [
 
 /** Runs every condition over every series. */
 export async function labelled(): Promise<Found[]> {
-  const { city } = parseCity(await readCityFolder('city'));
-  if (city === null) throw new Error('the sample city has mistakes');
-  const windows = JSON.parse(readFileSync(`${FOLDER}/anomaly-windows.json`, 'utf8')) as Record<
-    string,
-    [string, string][]
-  >;
+  const city = await sampleCity();
+  const windows = windowsOf();
   return SERIES.flatMap(({ file, metric, by }) => {
     const readings = readingsOf(file);
     const labels = windows[file]!.map(([from, to]) => [utc(from), utc(to)] as const);
@@ -68,6 +75,17 @@ export async function labelled(): Promise<Found[]> {
   });
 }
 
+async function sampleCity(): Promise<City> {
+  const { city } = parseCity(await readCityFolder('city'));
+  if (city === null) throw new Error('the sample city has mistakes');
+  return city;
+}
+
+function windowsOf() {
+  const text = readFileSync(`${FOLDER}/anomaly-windows.json`, 'utf8');
+  return JSON.parse(text) as Record<string, [string, string][]>;
+}
+
 /** Formats the results as a Markdown table. */
 export function labelledTable(found: readonly Found[]): string {
   const percent = (part: number, of: number) => (of === 0 ? '–' : `${Math.round((100 * part) / of)} %`);
@@ -78,6 +96,76 @@ export function labelledTable(found: readonly Found[]): string {
       (one) =>
         `| ${one.series} | \`${one.condition}\` | ${one.alerts} | ${percent(one.rightAlerts, one.alerts)} (${one.rightAlerts}) | ${one.foundLabels} of ${one.labels} |`,
     ),
+  ].join('\n');
+}
+
+/** What a choice of settings is worth on series, or incidents, that it was not made by. */
+export interface HeldOut {
+  readonly series: string;
+  readonly kind: string;
+  readonly chosen: string;
+  readonly score: Score;
+}
+
+/** The city whose traffic sensors send as often as those of a file. */
+const EVERY_MS = 5 * MINUTE_MS;
+
+/**
+ * Chooses settings as `rules suggest` does. First by all marked windows of a series but one, and looks at the one that was
+ * left out; then by all series but one, and looks at that one: there the recipe is chosen, not the numbers.
+ */
+export async function heldOut(): Promise<HeldOut[]> {
+  const city = await sampleCity();
+  const profile = { ...city.profiles.get('traffic')!, intervalMs: EVERY_MS };
+  const withInterval = {
+    ...city,
+    timezone: 'America/Chicago',
+    profiles: new Map([...city.profiles, ['traffic', profile]]),
+  };
+  const windows = windowsOf();
+  const all = await Promise.all(
+    SERIES.map(async ({ file, metric }) => {
+      const readings = readingsOf(file);
+      const series = [{ device: 's0', ts: readings.map(([ts]) => ts), value: readings.map(([, value]) => value) }];
+      const incidents = windows[file]!.map(([from, to]) => ({ device: null, fromMs: utc(from), toMs: utc(to) }));
+      const tried = await trySettings({ metric, profile: 'traffic', series }, withInterval);
+      return { file: file.replace('.csv', ''), incidents, tried };
+    }),
+  );
+  const kinds = ['threshold', 'jump', 'anomaly', 'any'] as const;
+  const within = all.flatMap(({ file, incidents, tried }) =>
+    kinds.map((kind) => ({ series: file, kind, chosen: '', score: crossValidated(tried, incidents, kind) })),
+  );
+  const across = all.flatMap((out) =>
+    kinds.flatMap((kind) => {
+      const others = all.filter((one) => one !== out);
+      const recipes = out.tried.filter((one) => kind === 'any' || one.kind === kind);
+      const scored = recipes.map(({ recipe, fired }) => ({
+        recipe,
+        fired,
+        score: others
+          .map(({ tried, incidents }) => scoreOf(tried.find((one) => one.recipe === recipe)?.fired ?? [], incidents))
+          .reduce(added, NO_SCORE),
+      }));
+      const best = bestOf(scored);
+      if (best === null) return [];
+      return [{ series: out.file, kind, chosen: best.recipe, score: scoreOf(best.fired, out.incidents) }];
+    }),
+  );
+  return [...within, ...across];
+}
+
+/** Formats what was held out as a Markdown table. */
+export function heldOutTable(found: readonly HeldOut[]): string {
+  return [
+    '| series left out | chosen | precision | windows found | NAB |',
+    '| --- | --- | ---: | ---: | ---: |',
+    ...found.map(({ series, kind, chosen, score }) => {
+      const precision = precisionOf(score);
+      const right = precision === null ? '–' : `${Math.round(100 * precision)} % (${score.right} of ${score.alerts})`;
+      const setting = chosen === '' ? `the best ${kind} by the other windows` : `${kind}: ${chosen}`;
+      return `| ${series} | ${setting} | ${right} | ${score.found} of ${score.incidents} | ${nabOf(score)?.toFixed(0)} |`;
+    }),
   ].join('\n');
 }
 

@@ -3,22 +3,32 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { benchActions } from './actions.ts';
 import { alertLatency } from './alert-latency.ts';
 import { benchBacktest } from './backtest.ts';
+import { benchConsole, consoleText } from './console.ts';
+import { formatMicros } from './formats.ts';
 import { hostile, hostileText } from './hostile.ts';
 import { idle } from './idle.ts';
-import { labelled, labelledTable } from './labelled.ts';
+import { benchImport } from './import.ts';
+import { heldOut, heldOutTable, labelled, labelledTable } from './labelled.ts';
 import { measure, type Shape } from './load.ts';
 import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
+import { benchRebuild } from './rebuild.ts';
+import { reconnect } from './reconnect.ts';
 import {
+  actionsText,
   asTable,
   asText,
   idleText,
+  importText,
   latencyText,
   outageText,
   type Report,
   type Row,
+  rebuildText,
+  reconnectText,
   rulesText,
   startsTable,
   stormText,
@@ -46,8 +56,23 @@ const { values } = parseArgs({
     idle: { type: 'boolean', default: false },
     /** Only a flood of one device beside 1,000 others. */
     hostile: { type: 'boolean', default: false },
+    /** Only what an action of a person takes. */
+    actions: { type: 'boolean', default: false },
+    /** Only a state that is made anew from a log of so many messages. */
+    formats: { type: 'boolean', default: false },
+    rebuild: { type: 'boolean', default: false },
+    messages: { type: 'string', default: '4000000' },
+    /** Only the import of so many readings from a file. */
+    import: { type: 'boolean', default: false },
+    readings: { type: 'string', default: '3000000' },
+    /** Only how soon the console answers in a browser, with so many `devices` and `tickets`. */
+    console: { type: 'boolean', default: false },
+    tickets: { type: 'string', default: '50000' },
     /** Only a storm of alerts. */
     storm: { type: 'boolean', default: false },
+    /** Only a fleet of `devices` that comes back after the server was killed. */
+    reconnect: { type: 'boolean', default: false },
+    devices: { type: 'string', default: '10000' },
     /** Only starts over data folders of `sizes` MiB, which it fills; `over` is a folder that `keep` kept. */
     start: { type: 'boolean', default: false },
     sizes: { type: 'string', default: '280,600,1200' },
@@ -86,9 +111,39 @@ if (values.hostile) {
   keep('-hostile', hostileText(found), { machine, commit, ...found });
   process.exit(0);
 }
+if (values.actions) {
+  const found = await benchActions(Number(values.seconds));
+  keep('-actions', actionsText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.formats) {
+  const micros = await formatMicros();
+  for (const [name, of] of Object.entries(micros)) console.log(`${of.toFixed(1).padStart(6)} µs  ${name}`);
+  process.exit(0);
+}
+if (values.rebuild) {
+  const found = await benchRebuild(Number(values.messages));
+  keep('-rebuild', rebuildText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.import) {
+  const found = await benchImport(Number(values.readings));
+  keep('-import', importText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.console) {
+  const found = await benchConsole(Number(values.devices), Number(values.tickets));
+  keep('-console', consoleText(found), { machine, commit, ...found });
+  process.exit(0);
+}
 if (values.storm) {
   const found = await storm(profiling);
   keep('-storm', stormText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.reconnect) {
+  const found = await reconnect(Number(values.devices), profiling);
+  keep('-reconnect', reconnectText(found), { machine, commit, ...found });
   process.exit(0);
 }
 if (values.start) {
@@ -103,7 +158,7 @@ if (values.idle) {
   process.exit(0);
 }
 if (values.labelled) {
-  process.stdout.write(`${labelledTable(await labelled())}\n`);
+  process.stdout.write(`${labelledTable(await labelled())}\n\n${heldOutTable(await heldOut())}\n`);
   process.exit(0);
 }
 const seconds = Number(values.seconds);

@@ -1,8 +1,12 @@
+import type { ActionFigures } from './actions.ts';
 import type { AlertLatency } from './alert-latency.ts';
 import type { BacktestFigures } from './backtest.ts';
 import type { Idle } from './idle.ts';
+import type { ImportFigures } from './import.ts';
 import type { Measured } from './load.ts';
 import type { Outage } from './outage.ts';
+import type { RebuildFigures } from './rebuild.ts';
+import type { Reconnect } from './reconnect.ts';
 import type { RuleFigures } from './rules.ts';
 import type { TimedStart } from './start.ts';
 import type { Storm, Times } from './storm.ts';
@@ -103,6 +107,35 @@ export function rulesText(found: RuleFigures, backtest: BacktestFigures): string
   ].join('\n');
 }
 
+/** Formats what an action takes as text. */
+export function actionsText({ alone, beside, messagesPerSecond, logBytes }: ActionFigures): string {
+  const times = ({ count, p50Ms, p99Ms }: ActionFigures['alone']) =>
+    `p50 ${fixed(p50Ms)} ms, p99 ${fixed(p99Ms)} ms (${count})`;
+  return [
+    `acknowledging a ticket over HTTP, alone: ${times(alone)}`,
+    `beside ${fixed(messagesPerSecond, 0)} messages/s: ${times(beside)}; ${fixed(beside.p50Ms / alone.p50Ms, 2)} × the p50 alone`,
+    `log bytes an action: ${fixed(logBytes, 0)}`,
+  ].join('\n');
+}
+
+/** Formats a rebuild as text. */
+export function rebuildText(found: RebuildFigures): string {
+  return [
+    `a state made anew from a log of ${found.messages} messages: ${fixed(found.messagesPerSecond, 0)} messages/s, ${fixed(found.cpuSecondsPerMillion, 2)} s of CPU a million`,
+    `${fixed(found.cpuSecondsPerMillion / found.parseMicros, 1)} × what reading headers and JSON.parse take alone (${fixed(found.parseMicros, 2)} µs a message)`,
+    `rules without the ledger: ${fixed(found.decidedPerSecond, 0)} messages/s; only reading the blocks: ${fixed(found.readPerSecond, 0)}`,
+  ].join('\n');
+}
+
+/** Formats an import as text. */
+export function importText(found: ImportFigures): string {
+  return [
+    `${found.readings} readings imported: ${fixed(found.readingsPerSecond, 0)} readings/s, ${fixed(found.readingsPerSecond / found.duckdbPerSecond, 2)} × DuckDB alone with the same file (${fixed(found.duckdbPerSecond, 0)})`,
+    `the same file again: ${fixed(found.againPerSecond, 0)} rows/s; only reading it: ${fixed(found.parsedPerSecond, 0)}`,
+    `the server: ${fixed(found.cpuSecondsPerMillion, 2)} s of CPU a million, at most ${found.peakMiB} MiB, ${fixed(found.journalBytesPerReading, 1)} bytes of log a reading`,
+  ].join('\n');
+}
+
 /** Formats a storm of alerts as text. */
 export function stormText(found: Storm): string {
   const times = ({ count, p50Ms, p99Ms, maxMs }: Times) =>
@@ -131,5 +164,19 @@ export function startsTable(starts: readonly TimedStart[]): string {
       const times = [mqttMs, readyMs, caughtUpMs].map((ms) => fixed(ms, 0));
       return `| ${[dataMiB, after, ...times, peakMiB, longest(phases)].join(' | ')} |`;
     }),
+  ].join('\n');
+}
+
+/** Formats the return of a fleet as text. */
+export function reconnectText(found: Reconnect): string {
+  const seconds = (ms: number) => `${fixed(ms / 1_000)} s`;
+  const ended = Object.entries(found.ended).map(([why, count]) => `${count} × ${why}`);
+  return [
+    `${found.devices} devices of one address, after a kill -9, from the start of the process on:`,
+    `acknowledged: the first after ${seconds(found.firstMs)}, half after ${seconds(found.halfMs)},`,
+    `99 % after ${seconds(found.mostMs)}, all after ${seconds(found.allMs)}; ready after ${seconds(found.readyMs)}`,
+    `CPU ${fixed(found.cpuSeconds)} s (a start without devices: ${fixed(found.quietCpuSeconds)} s); ` +
+      `at most ${found.peakMiB} MiB; ledger ${found.balanced ? 'balanced' : 'NOT balanced'}`,
+    `connections that ended before: ${ended.length === 0 ? 'none' : ended.join(', ')}`,
   ].join('\n');
 }

@@ -80,6 +80,9 @@ export interface LamppostSubject extends Subject {
   readonly server: ServerProcess;
 }
 
+/** Devices that are registered with one request. */
+const AT_ONCE = 1_000;
+
 /** Lamppost with everything on: fsync, validation, the sample city's rules, the embedded history. */
 export async function lamppost(
   devices: number,
@@ -87,9 +90,13 @@ export async function lamppost(
   settings: Record<string, string> = {},
 ): Promise<LamppostSubject> {
   const server = new ServerProcess(mkdtempSync(join(tmpdir(), 'lamppost-bench-')), settings);
+  server.startWithinMs = 600_000;
   await server.start();
   const wanted = Array.from({ length: devices }, (_, i) => ({ id: `bench-${i}`, profile, district: 'old-town' }));
-  const registered = await server.post<{ id: string; secret: string }[]>('/api/v1/devices', wanted);
+  const registered: { id: string; secret: string }[] = [];
+  for (let at = 0; at < wanted.length; at += AT_ONCE) {
+    registered.push(...(await server.post<typeof registered>('/api/v1/devices', wanted.slice(at, at + AT_ONCE))));
+  }
   const credentials = join(server.data, 'bench-credentials.json');
   writeFileSync(credentials, JSON.stringify(registered.map(({ id, secret }) => ({ id, secret }))));
   return {

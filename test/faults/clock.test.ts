@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect, test } from 'vitest';
+import { describe, expect, type onTestFinished, test } from 'vitest';
 import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
 import type { ShownSilence } from '../../tickets/index.ts';
 import { isOpen } from '../../tickets/index.ts';
@@ -103,14 +103,13 @@ class Stepped {
   }
 }
 
-const opened: Stepped[] = [];
-afterEach(async () => {
-  for (const { server } of opened.splice(0)) if (server.running) await server.kill();
-});
+type Finished = typeof onTestFinished;
 
-async function started(options: ConstructorParameters<typeof Stepped>[0] = {}): Promise<Stepped> {
+async function started(finished: Finished, options: ConstructorParameters<typeof Stepped>[0] = {}): Promise<Stepped> {
   const one = new Stepped(options);
-  opened.push(one);
+  finished(async () => {
+    if (one.server.running) await one.server.kill();
+  });
   await one.server.start();
   return one;
 }
@@ -194,112 +193,123 @@ const stored = async ({ server }: Stepped, device: string, fromMs: number, toMs:
   return (series[0]?.points ?? []).map(([, value]) => value);
 };
 
-test.each([
-  ['a second', SECOND],
-  ['a minute', MINUTE],
-  ['eight days', 8 * DAY],
-])('clock - set ahead by %s and back: durations are as long as they are', async (_name, byMs) => {
-  const one = await started();
-  const { server, time } = one;
-  const health = knocking(one);
-  expectNoneEarly(await durations(one, () => time.set(byMs)));
-  expectNoneEarly(await durations(one, () => time.set(0)));
-  expect(await health.stop()).toBeGreaterThan(0);
-  while ((await one.metric('clock_steps')) < 2) await pause(100);
-  expect(Math.abs(await one.metric('clock_offset_seconds'))).toBeLessThan(1);
+// Each has a server and a time of its own, and waits most of its time.
+describe.concurrent('clock', () => {
+  test.for([
+    ['a second', SECOND],
+    ['a minute', MINUTE],
+    ['eight days', 8 * DAY],
+  ] as const)('set ahead by %s and back: durations are as long as they are', async ([, byMs], { onTestFinished }) => {
+    const one = await started(onTestFinished);
+    const { server, time } = one;
+    const health = knocking(one);
+    expectNoneEarly(await durations(one, () => time.set(byMs)));
+    expectNoneEarly(await durations(one, () => time.set(0)));
+    expect(await health.stop()).toBeGreaterThan(0);
+    while ((await one.metric('clock_steps_total')) < 2) await pause(100);
+    expect(Math.abs(await one.metric('clock_offset_seconds'))).toBeLessThan(1);
 
-  // After the clock is right again nothing is refused, and rules see it.
-  const bin = await one.device('waste-bin');
-  const now = Date.now();
-  await one.send(bin, { fill: 95 }, now);
-  await one.event('city.lamppost.alert.firing', `alerts/held/${bin.id}`);
-  expect(await stored(one, bin.id, now - MINUTE, now + MINUTE)).toEqual([95]);
-  expect((await server.get<Page<Quarantined>>('/api/v1/quarantine')).items).toEqual([]);
-  expect(one.lines.filter((line) => line.includes('the wall clock was set'))).toHaveLength(2);
-  // A line a ticket or a job is usual; a line a missed second would be thousands.
-  expect(one.lines.length).toBeLessThan(200);
+    // After the clock is right again nothing is refused, and rules see it.
+    const bin = await one.device('waste-bin');
+    const now = Date.now();
+    await one.send(bin, { fill: 95 }, now);
+    await one.event('city.lamppost.alert.firing', `alerts/held/${bin.id}`);
+    expect(await stored(one, bin.id, now - MINUTE, now + MINUTE)).toEqual([95]);
+    expect((await server.get<Page<Quarantined>>('/api/v1/quarantine')).items).toEqual([]);
+    expect(one.lines.filter((line) => line.includes('the wall clock was set'))).toHaveLength(2);
+    // A line a ticket or a job is usual; a line a missed second would be thousands.
+    expect(one.lines.length).toBeLessThan(200);
 
-  // What comes due while the server is down would be a difference: the deadlines are over before.
-  const isOver = ({ status, escalatedTo }: Ticket) => escalatedTo.length > 0 || !isOpen(status);
-  while (!(await allTickets(server)).every(isOver)) await pause(100);
-  // A replay meets the same steps.
-  const shownNow = async () => [await allTickets(server), await server.get('/api/v1/alerts')];
-  await server.settledLedger();
-  const before = await shownNow();
-  await server.kill();
-  await server.start();
-  await server.settledLedger();
-  expect(await shownNow()).toEqual(before);
-});
-
-test('clock - a start in 1970 goes on with the time of the log, says so, and takes readings', async () => {
-  const one = await started();
-  const { server, time } = one;
-  const bin = await one.device('waste-bin');
-  await one.send(bin, { fill: 10 });
-  await server.settledLedger();
-  await server.stop();
-
-  time.set(-Date.now());
-  const restarted = Date.now();
-  await server.start();
-  expect(await one.ready()).toMatchObject({
-    ready: true,
-    reasons: [expect.stringContaining('before Lamppost existed')],
+    // What comes due while the server is down would be a difference: the deadlines are over before.
+    const isOver = ({ status, escalatedTo }: Ticket) => escalatedTo.length > 0 || !isOpen(status);
+    while (!(await allTickets(server)).every(isOver)) await pause(100);
+    // A replay meets the same steps.
+    const shownNow = async () => [await allTickets(server), await server.get('/api/v1/alerts')];
+    await server.settledLedger();
+    const before = await shownNow();
+    await server.kill();
+    await server.start();
+    await server.settledLedger();
+    expect(await shownNow()).toEqual(before);
   });
-  await one.event('city.lamppost.clock.doubted', 'clock');
-  expect(await one.metric('clock_doubted')).toBe(1);
-  await one.send(bin, { fill: 20 });
-  await one.send(bin, { fill: 30 }, Date.now());
-  await server.settledLedger();
 
-  time.set(0);
-  while ((await one.ready()).reasons.length > 0) await pause(100);
-  expectNoneEarly(await durations(one, () => {}));
-  await server.settledLedger();
-  expect(await stored(one, bin.id, restarted - MINUTE, Date.now() + MINUTE)).toEqual(
-    expect.arrayContaining([10, 20, 30]),
+  test('a start in 1970 goes on with the time of the log, says so, and takes readings', async ({ onTestFinished }) => {
+    const one = await started(onTestFinished);
+    const { server, time } = one;
+    const bin = await one.device('waste-bin');
+    await one.send(bin, { fill: 10 });
+    await server.settledLedger();
+    await server.stop();
+
+    time.set(-Date.now());
+    const restarted = Date.now();
+    await server.start();
+    expect(await one.ready()).toMatchObject({
+      ready: true,
+      reasons: [expect.stringContaining('before Lamppost existed')],
+    });
+    await one.event('city.lamppost.clock.doubted', 'clock');
+    expect(await one.metric('clock_doubted')).toBe(1);
+    await one.send(bin, { fill: 20 });
+    await one.send(bin, { fill: 30 }, Date.now());
+    await server.settledLedger();
+
+    time.set(0);
+    while ((await one.ready()).reasons.length > 0) await pause(100);
+    expectNoneEarly(await durations(one, () => {}));
+    await server.settledLedger();
+    expect(await stored(one, bin.id, restarted - MINUTE, Date.now() + MINUTE)).toEqual(
+      expect.arrayContaining([10, 20, 30]),
+    );
+    expect((await server.get<Page<Quarantined>>('/api/v1/quarantine')).items).toEqual([]);
+  });
+
+  test('a start in 2099 waits for a correction; one that gets none goes on there, and comes back', async ({
+    onTestFinished,
+  }) => {
+    const one = await started(onTestFinished, { settings: { LAMPPOST_CLOCK_WAIT_SECONDS: '3600' } });
+    const { server, time } = one;
+    const bin = await one.device('waste-bin');
+    const far = Date.UTC(2099, 0, 1) - Date.now();
+    await server.stop();
+
+    time.set(far);
+    await server.start();
+    expect((await one.ready()).reasons).toEqual([expect.stringContaining('30 days ahead')]);
+    await one.send(bin, { fill: 20 }, Date.now());
+    time.set(0);
+    while ((await one.ready()).reasons.length > 0) await pause(100);
+    await server.stop();
+
+    server.settings.LAMPPOST_CLOCK_WAIT_SECONDS = '0';
+    time.set(far);
+    await server.start();
+    expect((await one.ready()).reasons).toEqual([]);
+    while ((await one.metric('clock_steps_total')) < 1) await pause(100);
+    expectNoneEarly(await durations(one, () => time.set(0)));
+    await one.send(bin, { fill: 30 }, Date.now());
+    await server.settledLedger();
+    expect(await stored(one, bin.id, Date.now() - 10 * MINUTE, Date.now() + MINUTE)).toEqual([20, 30]);
+    expect((await server.get<Page<Quarantined>>('/api/v1/quarantine')).items).toEqual([]);
+  });
+
+  test.for([
+    ['spring', Date.UTC(2027, 2, 28, 1)],
+    ['autumn', Date.UTC(2027, 9, 31, 1)],
+  ] as const)(
+    'the change of the clocks in %s is no step, and changes no duration',
+    async ([, changeMs], { onTestFinished }) => {
+      const one = await started(onTestFinished, {
+        aheadMs: changeMs - Date.now() - 15 * SECOND,
+        timezone: 'Europe/Berlin',
+      });
+      const health = knocking(one);
+      expectNoneEarly(await durations(one, () => {}));
+      while (one.time.now() < changeMs + 2 * SECOND) await pause(100);
+      expectNoneEarly(await durations(one, () => {}));
+      expect(await health.stop()).toBeGreaterThan(0);
+      expect(await one.metric('clock_steps_total')).toBe(0);
+      expect(one.lines.length).toBeLessThan(200);
+    },
   );
-  expect((await server.get<Page<Quarantined>>('/api/v1/quarantine')).items).toEqual([]);
-});
-
-test('clock - a start in 2099 waits for a correction; one that gets none goes on there, and comes back', async () => {
-  const one = await started({ settings: { LAMPPOST_CLOCK_WAIT_SECONDS: '3600' } });
-  const { server, time } = one;
-  const bin = await one.device('waste-bin');
-  const far = Date.UTC(2099, 0, 1) - Date.now();
-  await server.stop();
-
-  time.set(far);
-  await server.start();
-  expect((await one.ready()).reasons).toEqual([expect.stringContaining('30 days ahead')]);
-  await one.send(bin, { fill: 20 }, Date.now());
-  time.set(0);
-  while ((await one.ready()).reasons.length > 0) await pause(100);
-  await server.stop();
-
-  server.settings.LAMPPOST_CLOCK_WAIT_SECONDS = '0';
-  time.set(far);
-  await server.start();
-  expect((await one.ready()).reasons).toEqual([]);
-  while ((await one.metric('clock_steps')) < 1) await pause(100);
-  expectNoneEarly(await durations(one, () => time.set(0)));
-  await one.send(bin, { fill: 30 }, Date.now());
-  await server.settledLedger();
-  expect(await stored(one, bin.id, Date.now() - 10 * MINUTE, Date.now() + MINUTE)).toEqual([20, 30]);
-  expect((await server.get<Page<Quarantined>>('/api/v1/quarantine')).items).toEqual([]);
-});
-
-test.each([
-  ['spring', Date.UTC(2027, 2, 28, 1)],
-  ['autumn', Date.UTC(2027, 9, 31, 1)],
-])('clock - the change of the clocks in %s is no step, and changes no duration', async (_name, changeMs) => {
-  const one = await started({ aheadMs: changeMs - Date.now() - 15 * SECOND, timezone: 'Europe/Berlin' });
-  const health = knocking(one);
-  expectNoneEarly(await durations(one, () => {}));
-  while (one.time.now() < changeMs + 2 * SECOND) await pause(100);
-  expectNoneEarly(await durations(one, () => {}));
-  expect(await health.stop()).toBeGreaterThan(0);
-  expect(await one.metric('clock_steps')).toBe(0);
-  expect(one.lines.length).toBeLessThan(200);
 });

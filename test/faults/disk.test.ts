@@ -21,7 +21,7 @@ function smallDisk(mib: number, { onTestFinished }: TestContext): SmallDisk {
 describe.skipIf(!mountable('what happens when the disk is full'))('disk full', () => {
   test('journal - publishers wait, then are refused with the reason; nothing is acknowledged without being stored; with free space it goes on', async (context) => {
     const disk = smallDisk(8, context);
-    const journal = openJournal(disk.path, { tickMs: 20, retentionMs: 0 }, { patienceMs: 200, retryMs: 10 });
+    const journal = openJournal(disk.path, { tickMs: 20, retentionMs: 0 }, { patienceMs: 3_000, retryMs: 10 });
     journal.server.start();
     disk.fill(1024 * KIB);
     let n = 0;

@@ -118,7 +118,7 @@ test('failed fsync - of the history: its process ends alone, and the next one ha
   const restarts = async () => {
     const headers = { authorization: `Bearer ${ADMIN_KEY}` };
     const text = await (await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, { headers })).text();
-    return Number(/^lamppost_history_process_restarts (\d+)$/m.exec(text)![1]);
+    return Number(/^lamppost_history_process_restarts_total (\d+)$/m.exec(text)![1]);
   };
   await until(async () => (await restarts()) > 0, 'the process of the history is started again', 100);
   await publish(from + 2);

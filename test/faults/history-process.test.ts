@@ -65,7 +65,7 @@ test('the process of the history is killed under load - nothing acknowledged is 
       expect(reasons[0]).toContain(`history: the process of the history ended (${signal})`);
       // The query may have come when it was back already.
       expect([200, 503]).toContain(status);
-      expect(await metric(server, 'history_process_restarts')).toBe(at + 1);
+      expect(await metric(server, 'history_process_restarts_total')).toBe(at + 1);
       if (at === 0) await receivedMoreThan(received);
     }
     const { acknowledged } = await load;

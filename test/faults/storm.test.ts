@@ -1,16 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CloudEvent, Ticket } from '../../domain/index.ts';
-import {
-  allOf,
-  type Bin,
-  eventsOf,
-  groupsOf,
-  inLanes,
-  registerBins,
-  say,
-  stormServer,
-  untilGathered,
-} from '../kit/storm.ts';
+import { type Bin, eventsOf, groupsOf, inLanes, registerBins, say, stormServer, untilGathered } from '../kit/storm.ts';
 import { pause } from '../kit/wait.ts';
 
 const ALERTS = 1_000;
@@ -70,6 +60,6 @@ test('storm - the tickets have few events, and none lists more than fifty alerts
 
 test('storm - when all bins are empty, also over a kill, both tickets are resolved and none was opened', async () => {
   await all(10, START + 60_000, [500]);
-  const tickets = await allOf<Ticket>(server, '/api/v1/tickets');
+  const tickets = await server.all<Ticket>('/api/v1/tickets');
   expect(tickets.map(({ status }) => status)).toEqual(['resolved', 'resolved']);
 });

@@ -3,16 +3,17 @@ import { createServer } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
 import type { Subscription, Webhook } from '../../notify/index.ts';
 import { createRandom } from '../../simulators/city/random.ts';
+import { allEvents } from '../kit/bins.ts';
 import { Mailbox } from '../kit/mailbox.ts';
 import { WebhookReceiver } from '../kit/receiver.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
 import { ADMIN_KEY, freePort } from '../kit/server.ts';
 import { createSseReader } from '../kit/sse-reader.ts';
 import { pause, until } from '../kit/wait.ts';
-import { allEvents, expectComplete, fillAndEmpty, readMqtt } from '../kit/webhooks.ts';
+import { expectComplete, fillAndEmpty, readMqtt } from '../kit/webhooks.ts';
 
 const BINS = 6;
-const KILLS = 10;
+const KILLS = 6;
 const SEED = 'webhooks-1';
 
 const receivers = Array.from({ length: 3 }, () => new WebhookReceiver());
@@ -27,7 +28,7 @@ afterAll(async () => {
 
 type Made = Webhook & { secret: string };
 
-test('kill -9 ten times - every subscriber gets every event at least once, in order per ticket, duplicates with the same id, and dead receivers delay no other', async () => {
+test('kill -9 six times - every subscriber gets every event at least once, in order per ticket, duplicates with the same id, and dead receivers delay no other', async () => {
   const random = createRandom(SEED);
   const server = new RulesServer({ 'bin-full': full('bin-full', 90, 'ticket: { service: waste }\n') });
   server.settings.WEBHOOK_ALLOW_PRIVATE = 'true';
@@ -82,11 +83,11 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
     await server.kill();
     await server.start();
   }
+  await until(() => overSse().length > 150, 'events', 50);
   over = true;
   await Promise.all(filling);
   await server.settledLedger();
   const events = await allEvents(server);
-  expect(events.length).toBeGreaterThan(100);
 
   const look = () =>
     Promise.all([
@@ -127,12 +128,9 @@ test('kill -9 ten times - every subscriber gets every event at least once, in or
   ] as const) {
     const mails = mailbox.mails.filter((one) => one.to[0] === to);
     expect(mails.length).toBeGreaterThanOrEqual(least);
-    expectComplete(
-      to,
-      mails.flatMap((one) => one.events),
-      events,
-    );
-    // A mail that arrived twice has the same id.
+    // A mail that arrived twice, because the process died before it knew, has the same id.
+    const once = new Map(mails.map((one) => [one.headers['message-id'], one.events]));
+    expectComplete(to, [...once.values()].flat(), events);
     const ids = new Map(mails.map(({ headers, events: listed }) => [listed.join(' '), headers['message-id']]));
     for (const { headers, events: listed } of mails) expect(headers['message-id']).toBe(ids.get(listed.join(' ')));
   }

@@ -44,12 +44,12 @@ describe('a backup of a server under load', () => {
     const manifest = manifestOf(to);
     const names = [
       'deliveries.sqlite',
-      'state.sqlite',
       'sessions.sqlite',
+      'state.sqlite',
       'history.duckdb',
       'journal.sqlite',
-      'registry.sqlite',
       'reporters.sqlite',
+      'secrets.key',
     ];
     expect(readdirSync(to).toSorted()).toEqual([...names, 'manifest.json', 'media'].toSorted());
     expect(manifest.files.map(({ name, bytes }) => [name, bytes])).toEqual(
@@ -148,7 +148,7 @@ describe('a backup of a server under load', () => {
     expectPlain(half, `${empty} is not a complete backup: it has no manifest.json`);
     const mistake = await lamppost(['restore', to]);
     expect(mistake.code).toBe(2);
-    expectPlain(mistake, 'write lamppost restore <backup> --data <new folder>');
+    expectPlain(mistake, 'restore: write --data <new folder> (lamppost restore --help)');
     const nobody = await backUp(server, '--to', join(folder, 'x'));
     expect(nobody.code).toBe(1);
     expectPlain(nobody, 'no server responds');

@@ -1,8 +1,13 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pino from 'pino';
 import { afterEach, expect, test } from 'vitest';
-import type { Ticket } from '../../domain/index.ts';
+import { verifyState } from '../../app/verify.ts';
+import { systemClock, type Ticket } from '../../domain/index.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
+import { until } from '../kit/wait.ts';
+import { readMqtt } from '../kit/webhooks.ts';
 
 /** In the harbour of the sample city. */
 const BIN = { lat: 32.015, lon: 118.76 };
@@ -60,16 +65,16 @@ async function shown(id: string): Promise<Shown> {
   return ((await response.json()) as Shown[])[0]!;
 }
 
-async function rate(id: string, token: string, stars: number): Promise<number | string> {
-  const body = JSON.stringify({ token, stars });
+async function rate(id: string, token: string, stars: number, comment = ''): Promise<number | string> {
+  const body = JSON.stringify({ token, stars, comment });
   const headers = { 'content-type': 'application/json' };
   const response = await fetch(at(`/api/v1/tickets/${id}/rate`), { method: 'POST', headers, body });
   return response.ok ? response.status : ((await response.json()) as { reason: string }).reason;
 }
 
-/** Names of the files of the data folder that hold a text. */
-function filesWith(text: string): string[] {
-  const files = readdirSync(server.data, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
+/** Names of the files of a folder (by default the data folder) that hold a text. */
+function filesWith(text: string, dir = server.data): string[] {
+  const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
   return files.filter((one) => readFileSync(join(one.parentPath, one.name)).includes(text)).map(({ name }) => name);
 }
 
@@ -83,8 +88,10 @@ test('citizens - a report near the ticket of a sensor joins it, is closed with i
   await server.bins(['bin-1'], 'harbour', BIN);
   await server.fill('bin-1', 95);
   const sensor = await ticketOf('bin-1');
-  const first = await report(key, { ...north(40), ...REPORTER, description: '垃圾桶满了' }, PHOTO);
-  const second = await report(key, { ...north(90), description: 'it smells' });
+  // The sensor measures that, and nothing else.
+  const full = { 'attribute[kind]': 'full' };
+  const first = await report(key, { ...north(40), ...REPORTER, ...full, description: '垃圾桶满了' }, PHOTO);
+  const second = await report(key, { ...north(90), ...full, description: 'it smells' });
   const apart = await report(key, { ...north(400), description: 'another bin' });
   expect((await shown(sensor.id)).extended_attributes.reports).toBe(2);
   expect((await shown(first.service_request_id)).extended_attributes.same_as).toBe(sensor.id);
@@ -114,7 +121,77 @@ test('citizens - a report near the ticket of a sensor joins it, is closed with i
   expect(reply.map((type) => type.split('.').at(-1))).toEqual(['opened', 'resolved', 'closed', 'rated']);
 });
 
-test('citizens - names and contacts are in one file only, are shown to the department only, and can be deleted', async () => {
+/** Is in everything that a citizen writes in the next test. */
+const WORD = 'zephyrquill';
+const WROTE = {
+  description: `the lamp at ${WORD} corner`,
+  address_string: `${WORD} Lane 7`,
+  address_id: `${WORD}-7`,
+  'attribute[pole]': `LJ-${WORD}`,
+  'attribute[kind]': 'dark',
+  email: `${WORD}@example.org`,
+  first_name: WORD,
+  last_name: `Lin ${WORD}`,
+  phone: `+86 ${WORD}`,
+  device_id: `${WORD}-phone`,
+  account_id: `${WORD}-account`,
+  service_code: 'street-light',
+};
+
+test('citizens - what they write is in one file only, and once they want it removed, in no byte of the folder or of a backup', async () => {
+  const backups = mkdtempSync(join(tmpdir(), 'lamppost-backups-'));
+  server = new RulesServer();
+  Object.assign(server.settings, { LAMPPOST_BACKUP_DIR: backups, WEBHOOK_ALLOW_PRIVATE: 'true' });
+  await server.start();
+  const { secret: key } = await server.post<{ secret: string }>('/api/v1/keys', { name: 'app', role: 'citizen-app' });
+  // Whoever keeps events: a session that is away, and a webhook that nobody takes.
+  await (await readMqtt(server)).stop();
+  await server.post('/api/v1/webhooks', { url: 'http://127.0.0.1:9/' });
+
+  const photo = { ...WROTE, ...north(0) };
+  const first = await report(key, photo, PHOTO);
+  const second = await report(key, { ...WROTE, ...north(400), media_url: `https://photos.example/${WORD}.jpg` });
+  const ids = [first, second].map(({ service_request_id: id }) => id);
+  for (const { service_request_id: id, reporter_token: token } of [first, second]) {
+    for (const action of ['resolve', 'close']) await server.ask('POST', `/api/v1/tickets/${id}/${action}`, {});
+    expect(await rate(id, token, 5, `${WORD} was quick`)).toBe(200);
+  }
+  const tickets = await Promise.all(ids.map((id) => server.get<Ticket>(`/api/v1/tickets/${id}`)));
+  for (const { description, address, rating } of tickets)
+    for (const text of [description, address, rating?.comment]) expect(text).toContain(WORD);
+  const outbox = `/api/v1/events?limit=1000&type=city.lamppost.ticket.rated`;
+  const { items } = await server.get<{ items: object[] }>(outbox);
+  expect(items).toHaveLength(2);
+  await until(async () => filesWith('ticket.rated').includes('deliveries.sqlite-wal'), 'a delivery', 60);
+  expect(JSON.stringify(items)).not.toContain(WORD);
+  // Files are searched as they are: none of them is packed.
+  const names = (found: string[]) => [...new Set(found.map((name) => name.replace(/-wal$/, '')))].sort();
+  expect(names(filesWith(tickets[0]!.statement!))).toEqual(
+    expect.arrayContaining(['deliveries.sqlite', 'journal.sqlite', 'state.sqlite']),
+  );
+  expect(names(filesWith(WORD))).toEqual(['reporters.sqlite']);
+  expect(readdirSync(join(server.data, 'media'))).toHaveLength(1);
+
+  for (const id of ids) expect((await server.ask('DELETE', `/api/v1/tickets/${id}/reporter`)).status).toBe(204);
+  expect(filesWith(WORD)).toEqual([]);
+  expect(readdirSync(join(server.data, 'media'))).toEqual([]);
+  const path = join(backups, 'after');
+  expect((await server.ask('POST', '/api/v1/backup', { to: path })).status).toBe(202);
+  const last = () => server.get<{ state: string }>('/api/v1/backup');
+  await until(async () => (await last()).state === 'done', 'the backup', 120);
+  expect(filesWith(tickets[0]!.statement!, path)).toContain('journal.sqlite');
+  expect(filesWith(WORD, path)).toEqual([]);
+  for (const id of ids) expect(JSON.stringify(await shown(id))).not.toContain(WORD);
+
+  expect(await server.stop()).toBe(0);
+  expect(filesWith(WORD)).toEqual([]);
+  const { differences } = await verifyState(server.data, {
+    ...{ backup: null, clock: systemClock, log: pino({ level: 'silent' }) },
+  });
+  expect(differences).toEqual([]);
+});
+
+test('citizens - names and contacts are shown to the department only, and stay deleted over kill -9', async () => {
   const key = await start();
   const { service_request_id: id } = await report(key, { ...north(0), ...REPORTER, description: 'full' });
   const path = `/api/v1/tickets/${id}/reporter`;
@@ -122,19 +199,13 @@ test('citizens - names and contacts are in one file only, are shown to the depar
     (await server.post<{ secret: string }>('/api/v1/keys', { name: 'k', role: 'operator', department })).secret;
   expect(await server.get(path, await keyOf('waste'))).toMatchObject({ email: REPORTER.email, name: 'Lin Qing' });
   await expect(server.get(path, await keyOf('water'))).rejects.toThrow(/403/);
-  await server.get('/api/v1/tickets');
-  for (const secret of [REPORTER.email, 'Lin Qing', REPORTER.phone]) {
-    expect(new Set(filesWith(secret).map((name) => name.replace(/-wal$/, ''))), secret).toEqual(
-      new Set(['reporters.sqlite']),
-    );
-  }
   expect((await server.ask('DELETE', path)).status).toBe(204);
-  expect(filesWith(REPORTER.email)).toEqual([]);
-  expect(filesWith('Lin Qing')).toEqual([]);
   await server.kill();
+  expect(filesWith(REPORTER.email)).toEqual([]);
   await server.start();
   expect((await server.ask('GET', path)).status).toBe(404);
   expect(await shown(id)).toMatchObject({ status: 'open' });
+  expect(await server.get(`/api/v1/tickets/${id}`)).toMatchObject({ description: expect.stringContaining('Removed') });
 });
 
 test('citizens - a report that got its response survives kill -9 with photo, reporter and ticket', async () => {

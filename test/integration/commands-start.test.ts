@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificate } from '../kit/broker/certificate.ts';
 import { expectPlain, lamppost, launch, newDir, ROOT } from '../kit/cli/commands.ts';
 import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
@@ -88,25 +87,6 @@ describe('start', () => {
     expect(ran.code).toBe(1);
     expectPlain(ran, /rules\/broken\.yaml:3.*device/);
   });
-
-  test.each(['MQTT_PORT', 'HTTP_PORT'])(
-    'start - where %s is in use it reports that in one line and exits',
-    async (name) => {
-      const other = createServer().listen(0, '127.0.0.1');
-      await once(other, 'listening');
-      onTestFinished(() => void other.close());
-      const { port } = other.address() as { port: number };
-      const free = { MQTT_PORT: '0', HTTP_PORT: '0', MQTT_HOST: '127.0.0.1', HTTP_HOST: '127.0.0.1' };
-      const ran = await lamppost(['start'], {
-        ...free,
-        LAMPPOST_CITY: join(ROOT, 'city'),
-        LOG_LEVEL: 'silent',
-        [name]: String(port),
-      });
-      expect(ran.code).toBe(2);
-      expectPlain(ran, new RegExp(`${port}.*EADDRINUSE|EADDRINUSE.*${port}`));
-    },
-  );
 
   test('start - a certificate that does not match its key is a problem of the settings', async () => {
     const { TLS_CERT, ...more } = certified();

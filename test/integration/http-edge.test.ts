@@ -54,7 +54,7 @@ test('http edge - /metrics counts what was refused, by reason', async () => {
   const headers = { authorization: `Bearer ${ADMIN_KEY}` };
   const text = await (await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, { headers })).text();
   const count = (reason: string) =>
-    Number(new RegExp(`^lamppost_http_refused{reason="${reason}"} (\\d+)$`, 'm').exec(text)![1]);
+    Number(new RegExp(`^lamppost_http_refused_total{reason="${reason}"} (\\d+)$`, 'm').exec(text)![1]);
   expect(count('wrong-key')).toBe(41);
   expect(count('wrong-keys-limit')).toBeGreaterThan(0);
   expect(count('connections')).toBeGreaterThanOrEqual(170);

@@ -1,9 +1,14 @@
+import { join } from 'node:path';
+import pino from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock as clock, type KnownDevice, type RefusedRow } from '../../domain/index.ts';
-import { createInfluxHistory, type InfluxSettings } from '../../history/index.ts';
+import { createHistoryConsumer, createInfluxHistory, type InfluxSettings } from '../../history/index.ts';
+import { createLedgerReader, createLedgerStore, createQuarantineStore } from '../../ingest/index.ts';
+import { JournalReader, JournalStore } from '../../journal/index.ts';
 import { DatabaseProcess, has } from '../kit/databases.ts';
 import { columnsOf, type Row, tableOf } from '../kit/history/query-reference.ts';
 import { newest, queried } from '../kit/history/read.ts';
+import { cityControl, native, openIntake, openState, testDir, write } from '../kit/ingest/intake.ts';
 
 const metrics = tableOf('fill', 'battery', 'level');
 const DEVICES: KnownDevice[] = ['waste-bin', 'water'].map((profile, index) => ({
@@ -18,6 +23,45 @@ const ends: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
+
+/** A consumer over a log of so many messages, one reading each. */
+function consumerOf(database: DatabaseProcess, messages: number) {
+  const dir = testDir();
+  const store = new JournalStore(join(dir, 'journal.sqlite')).open();
+  write(store, { kind: 'city', atMs: NOW, body: cityControl() });
+  const registered = [{ id: 'd1', profile: 'bin', district: 'east' }];
+  write(store, { kind: 'devices', atMs: NOW, body: { version: 1, registered, revoked: [] } });
+  const sent = Array.from({ length: messages }, (_, n) =>
+    native('d1', { ts: NOW - n * 1_000, metrics: { a: 1 } }, NOW),
+  );
+  write(store, { kind: 'messages', atMs: NOW, messages: sent });
+  const db = openState(join(dir, 'state.sqlite'));
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
+  const { context, intake } = openIntake(db);
+  ends.push(async () => {
+    for (const one of [db, journal, store]) one.close();
+  });
+  const history = historyAt(database, { api: 'v2', org: 'city' }, context.metrics);
+  const parts = {
+    ledger: createLedgerStore(db),
+    quarantine: createQuarantineStore(db),
+    log: pino({ level: 'silent' }),
+  };
+  const consumer = createHistoryConsumer(
+    { db, journal, intake, history, clock, metrics: context.metrics, ...parts },
+    { readings: 20_000, ageMs: 1_000 },
+  );
+  return { consumer, ledger: createLedgerReader(db, journal) };
+}
+
+/** How many times the database has readings of. */
+async function timesIn(database: DatabaseProcess): Promise<number> {
+  await fetch(`${database.url}/internal/force_flush`);
+  const match = new URLSearchParams({ 'match[]': '{device!=""}', start: String(NOW / 1_000 - 86_400) });
+  const text = await (await fetch(`${database.url}/api/v1/export?${match}`)).text();
+  const times = text.split('\n').filter(Boolean);
+  return new Set(times.flatMap((line) => (JSON.parse(line) as { timestamps: number[] }).timestamps)).size;
+}
 
 /** Starts InfluxDB with settings from its environment. */
 async function influxd(settings: Record<string, string> = {}): Promise<DatabaseProcess> {
@@ -37,9 +81,9 @@ async function ask(database: DatabaseProcess, statement: string, login = 'nobody
   expect(response.status, await response.clone().text()).toBe(200);
 }
 
-function historyAt(database: DatabaseProcess, more: Partial<InfluxSettings> = {}) {
+function historyAt(database: DatabaseProcess, more: Partial<InfluxSettings> = {}, table = metrics) {
   const settings = { url: database.url, token: '', org: '', bucket: 'lamppost', api: 'v1', ...more } as const;
-  const history = createInfluxHistory({ metrics, unitOf: () => 'u', clock }, settings);
+  const history = createInfluxHistory({ metrics: table, unitOf: () => 'u', clock }, settings);
   ends.push(() => history.stop());
   return history;
 }
@@ -154,6 +198,22 @@ describe.skipIf(!has('influxd'))('a real InfluxDB 1', () => {
 const isFillOfD1 = ({ device, metric }: Row) => device.id === 'd1' && metric === 'fill';
 
 describe.skipIf(!has('victoria-metrics'))('a real VictoriaMetrics', () => {
+  test('kill -9 right after it confirmed readings that it had only in memory: they are written again, and counted once', async () => {
+    const database = await DatabaseProcess.victoria();
+    await database.start();
+    ends.push(() => database.end('SIGKILL'));
+    const { consumer, ledger } = consumerOf(database, 5_000);
+    while (await consumer.step(true));
+    expect(ledger.read()!.readings.stored).toBe(5_000);
+    await database.end('SIGKILL');
+    await database.start();
+    expect(await timesIn(database), 'what it lost').toBeLessThan(5_000);
+    await expect.poll(() => consumer.step(true)).toBe(true);
+    while (await consumer.step(true));
+    await expect.poll(() => timesIn(database)).toBe(5_000);
+    expect(ledger.read()!.readings).toMatchObject({ received: 5_000, stored: 5_000, duplicate: 0 });
+  });
+
   test('stores readings, and a query throws that it must be made there', async () => {
     const database = await DatabaseProcess.victoria();
     await database.start();

@@ -91,9 +91,11 @@ describe.skipIf(!has('influxd'))('InfluxDB 1 as history', () => {
     const halfway = publish(client, 1_000, 4_000);
     await db.end('SIGKILL');
     await halfway;
-    const tickets = await server.get<Page<Ticket>>('/api/v1/tickets?rule=bin-full&limit=1000');
     // A bin that is full again soon reopens its ticket.
-    expect(tickets.items.reduce((sum, { reopened }) => sum + 1 + reopened, 0)).toBeGreaterThan(20);
+    await until(async () => {
+      const { items } = await server.get<Page<Ticket>>('/api/v1/tickets?rule=bin-full&limit=1000');
+      return items.reduce((sum, { reopened }) => sum + 1 + reopened, 0) > 20;
+    }, 'tickets while the database is away');
     await db.start();
     const ledger = await server.settledLedger();
     expect(ledger.readings).toMatchObject({ stored: 8_000, duplicate: 0, quarantined: 0 });

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -107,6 +107,94 @@ describe('ingest over HTTP', () => {
     expect((await stored('http-1')).fill).toEqual([40, 41]);
   });
 
+  test('the webhooks of ChirpStack and The Things Stack post uplinks in the name of their key, as HTTP Basic', async () => {
+    const eui = '70b3d57ed0001234';
+    const climate = { id: eui, profile: 'lorawan-climate', district: 'harbour' };
+    await server.post('/api/v1/devices', climate);
+    const bound = { name: 'webhook', role: 'network-server', uplinks: { applications: ['air'] } };
+    const key = await server.post<{ id: string; secret: string }>('/api/v1/keys', bound);
+    const headers = { authorization: basic(key.id, key.secret) };
+    const object = { air: { temperature: 21.5, humidity: 40, pressure: 101.3 } };
+    const up = {
+      deviceInfo: { applicationId: 'air', devEui: eui },
+      devAddr: '00189440',
+      fCnt: 1,
+      data: 'AQ==',
+      object,
+    };
+    expect((await push('/ingest/http/chirpstack?event=up', up, headers)).status).toBe(200);
+    expect((await push('/ingest/http/chirpstack?event=status', up, headers)).status).toBe(204);
+    const ids = { device_id: 'roof', application_ids: { application_id: 'air' }, dev_eui: eui.toUpperCase() };
+    const uplink = { session_key_id: 'AZ', f_cnt: 2, f_port: 1, frm_payload: 'Ag==', decoded_payload: object };
+    expect((await push('/ingest/http/tts', { end_device_ids: ids, uplink_message: uplink }, headers)).status).toBe(200);
+    expect((await push('/ingest/http/tts', { end_device_ids: ids, join_accept: {} }, headers)).status).toBe(204);
+    await server.settledLedger();
+    expect((await stored(eui)).temperature).toEqual([21.5, 21.5]);
+
+    const wrong = { authorization: basic(key.id, 'wrong') };
+    expect((await push('/ingest/http/tts', { end_device_ids: ids, uplink_message: uplink }, wrong)).status).toBe(401);
+    const device = { authorization: basic('http-1', secrets.get('http-1')!) };
+    expect((await push('/ingest/http/chirpstack?event=up', up, device)).status).toBe(403);
+    const protobuf = await push('/ingest/http/chirpstack?event=up', { some: 'thing' }, headers);
+    expect([protobuf.status, await protobuf.json()]).toMatchObject([
+      400,
+      { detail: expect.stringContaining('its marshaler must be JSON') },
+    ]);
+    // Of another application: the key may not publish for the device.
+    const elsewhere = { ...up, fCnt: 3, data: 'Aw==', deviceInfo: { applicationId: 'other', devEui: eui } };
+    expect((await push('/ingest/http/chirpstack?event=up', elsewhere, headers)).status).toBe(200);
+    await server.settledLedger();
+    expect((await stored(eui)).temperature).toHaveLength(2);
+  });
+
+  test('a raw frame is decoded by the codec of the city, which a reload brings', async () => {
+    const eui = '70b3d57ed0005678';
+    mkdirSync(join(city, 'codecs'), { recursive: true });
+    const program = 'function decodeUplink({ bytes }) { return { data: { TempC: (bytes[0] << 8 | bytes[1]) / 10 } }; }';
+    writeFileSync(join(city, 'codecs', 'soil.js'), program);
+    const soil = `
+soil:
+  title: { en: Soil, zh: 土壤 }
+  metrics: [temperature]
+  interval: 15m
+  codec: soil.js
+  fields: { TempC: { metric: temperature } }
+`;
+    expect((await withProfiles((text) => text + soil)).status).toBe(200);
+    await server.post('/api/v1/devices', { id: eui, profile: 'soil', district: 'harbour' });
+    const bound = { name: 'soil', role: 'network-server', uplinks: { devices: [eui] } };
+    const key = await server.post<{ id: string; secret: string }>('/api/v1/keys', bound);
+    const up = { deviceInfo: { applicationId: 'a', devEui: eui }, devAddr: '00189440', fCnt: 1, data: 'ANc=' };
+    const sent = await push('/ingest/http/chirpstack?event=up', up, { authorization: basic(key.id, key.secret) });
+    expect(sent.status).toBe(200);
+    await server.settledLedger(eui);
+    expect(await stored(eui)).toEqual({ temperature: [21.5] });
+    expect((await withProfiles((text) => text.replace(soil, ''))).status).toBe(200);
+  });
+
+  test('a declared format is a path: a device posts for itself, a key for the devices of its uplinks', async () => {
+    const authorization = basic('http-1', secrets.get('http-1')!);
+    expect((await push('/ingest/http/thingsboard', { fill: '42' }, { authorization })).status).toBe(200);
+    const unknown = await push('/ingest/http/thingbord', { fill: 42 }, { authorization });
+    expect([unknown.status, ((await unknown.json()) as { detail: string }).detail]).toEqual([
+      404,
+      expect.stringContaining('"thingsboard"'),
+    ]);
+    const bound = { name: 'gateway', role: 'network-server', uplinks: { devices: ['http-1'] } };
+    const key = await server.post<{ id: string; secret: string }>('/api/v1/keys', bound);
+    const feature = (id: string, fill: number) => ({ id, properties: { fill } });
+    const body = { features: [feature('http-1', 43), feature('http-2', 44)] };
+    const posted = await push('/ingest/http/geojson', body, { authorization: basic(key.id, key.secret) });
+    expect(posted.status).toBe(200);
+    const viewer = await server.post<{ id: string; secret: string }>('/api/v1/keys', { name: 'v', role: 'viewer' });
+    const refused = await push('/ingest/http/geojson', body, { authorization: basic(viewer.id, viewer.secret) });
+    expect(refused.status).toBe(403);
+    // The message is counted for the key.
+    await server.settledLedger();
+    expect((await stored('http-1')).fill).toEqual([40, 41, 42, 43]);
+    expect(await inQuarantine('device=http-2')).toMatchObject([{ reason: 'not-your-device', format: 'geojson' }]);
+  });
+
   test('a body larger than the largest message is refused before it is read', async () => {
     expect((await send('http-1', 'x'.repeat(300_000))).status).toBe(413);
   });
@@ -182,6 +270,7 @@ describe('quarantine', () => {
     const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {
       name: 'lns',
       role: 'network-server',
+      uplinks: 'all',
     });
     const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, {
       clientId: 'lns',
@@ -280,6 +369,7 @@ describe('quarantine', () => {
     const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {
       name: 'lns2',
       role: 'network-server',
+      uplinks: 'all',
     });
     const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, {
       clientId: 'lns2',

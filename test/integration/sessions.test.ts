@@ -98,7 +98,7 @@ test('sessions - a key that is revoked over HTTP has no session any more', async
     const response = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
       headers: { authorization: `Bearer ${ADMIN_KEY}` },
     });
-    return Number(/^lamppost_broker\{figure="sessions"\} (\d+)$/m.exec(await response.text())![1]);
+    return Number(/^lamppost_broker_sessions (\d+)$/m.exec(await response.text())![1]);
   };
   const before = await sessions();
   const response = await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/keys/${id}`, {

@@ -14,6 +14,7 @@ import {
   SIMULATED_PROFILES,
   simulate,
 } from '../../simulators/index.ts';
+import { simulateFlags } from '../kit/cli/flags.ts';
 import { districts } from '../kit/simulators/districts.ts';
 
 const KEY = 'an-admin-key-of-thirty-two-characters';
@@ -136,6 +137,8 @@ function simulatorOptions(devices: number) {
     districts,
     intervalsMs: INTERVALS_MS,
     zone: 'UTC',
+    format: 'native',
+    formats: new Set<string>(),
     speed: 600,
     faults: 0,
     spreadMs: 50,
@@ -177,7 +180,12 @@ test('simulator - a second run against the same server rotates secrets and works
   const before = world.messages.length;
   const second = createSimulator({ clock: systemClock }, simulatorOptions(9));
   await second.start();
-  await world.until(() => world.messages.length > before + 10);
+  // All of them: what a device that is not connected yet would have sent has failed at the stop.
+  await world.until(
+    () =>
+      new Set(world.messages.slice(before).map(({ client }) => client)).size === 9 &&
+      world.messages.length > before + 10,
+  );
   await second.stop();
   expect(second.stats()).toMatchObject({ errors: 0, failed: 0 });
   expect(world.secrets.size).toBe(9);
@@ -197,7 +205,7 @@ test('simulate - with a wrong key it exits 1 and shows the response of the serve
   const deps = { clock: systemClock, out: () => {}, err: (line: string) => lines.push(line) };
   const code = await withCity((city) => {
     const argv = ['--key', 'wrong', '--api', world.api, '--url', `mqtt://127.0.0.1:${world.port}`, '--city', city];
-    return simulate(argv, {}, deps);
+    return simulate(simulateFlags(argv), {}, deps);
   });
   expect(code).toBe(1);
   expect(lines.join()).toMatch(/responds 401/);
@@ -214,7 +222,7 @@ test('simulate - simulates the devices of a city folder until it is interrupted'
   void seen.then(() => interrupt.abort());
   const code = await withCity((city) => {
     const argv = ['--key', KEY, '--api', world.api, '--url', `mqtt://127.0.0.1:${world.port}`, '--city', city];
-    return simulate([...argv, '--devices', '4', '--speed', '600'], {}, deps);
+    return simulate(simulateFlags([...argv, '--devices', '4', '--speed', '600']), {}, deps);
   });
   expect(code).toBe(0);
   expect(lines[0]).toMatch(/^4 devices in 8 districts/);
@@ -225,7 +233,7 @@ test('simulate - ends by itself after --duration', async () => {
   const deps = { clock: systemClock, out: () => {}, err: () => {} };
   const code = await withCity((city) => {
     const argv = ['--key', KEY, '--api', world.api, '--url', `mqtt://127.0.0.1:${world.port}`, '--city', city];
-    return simulate([...argv, '--devices', '2', '--duration', '200ms'], {}, deps);
+    return simulate(simulateFlags([...argv, '--devices', '2', '--duration', '200ms']), {}, deps);
   });
   expect(code).toBe(0);
   expect(world.messages.length).toBeGreaterThan(1);
@@ -254,7 +262,7 @@ test('simulate - a recording arrives in order and in the unit of the city, its l
     '--zone',
     'America/Chicago',
   ];
-  expect(await simulate([...to, ...what], {}, deps)).toBe(0);
+  expect(await simulate(simulateFlags([...to, ...what]), {}, deps)).toBe(0);
   expect(world.profiles.get('t4013')).toBe('traffic');
   const readings = world.messages.map(({ payload }) => JSON.parse(payload));
   expect(readings).toHaveLength(2_500 - 5);

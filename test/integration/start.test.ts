@@ -29,13 +29,18 @@ function dataFolder(): string {
  * The child ends by itself only where nothing keeps it: a listener, a thread or a timer that was left would be seen as
  * a time-out.
  */
-async function start(data: string, failAt = '', settings: Record<string, string> = {}): Promise<Leftovers> {
-  const { stdout } = await promisify(execFile)(process.execPath, [CHILD, data, failAt, JSON.stringify(settings)], {
-    timeout: PATIENCE_MS,
+async function startAll(starts: readonly string[][], settings: Record<string, string> = {}): Promise<Leftovers[]> {
+  const { stdout } = await promisify(execFile)(process.execPath, [CHILD, JSON.stringify(settings), ...starts.flat()], {
+    timeout: 5 * PATIENCE_MS,
     killSignal: 'SIGKILL',
   });
-  return JSON.parse(stdout) as Leftovers;
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Leftovers);
 }
+
+const start = async (data: string, settings?: Record<string, string>) => (await startAll([[data, '']], settings))[0]!;
 
 /** A port that somebody else listens on. */
 async function takenPort(): Promise<string> {
@@ -46,9 +51,10 @@ async function takenPort(): Promise<string> {
 }
 
 const STEPS = [
-  ...['data folder', 'registry', 'journal thread', 'engine thread', 'notify thread', 'broker thread', 'consumers'],
-  ...['session checkpoints', 'MQTT listeners', 'state reader', 'journal reader', 'citizens'],
-  ...['replays', 'backtests', 'backups', 'HTTP listener', 'jobs'],
+  ...['data folder', 'journal thread', 'engine thread', 'registry', 'notify thread', 'broker thread', 'consumers'],
+  ...['session checkpoints', 'MQTT listeners', 'state reader', 'journal reader', 'replays', 'backtests'],
+  ...['imports', 'backups'],
+  ...['key use', 'citizens', 'people', 'bridges', 'HTTP listener', 'jobs', 'heap growth'],
 ];
 
 test('start - does its steps in order; the stop undoes them and leaves no listener, open file or thread', async () => {
@@ -58,16 +64,20 @@ test('start - does its steps in order; the stop undoes them and leaves no listen
   expect(left).toEqual(NOTHING);
 });
 
-test.each(STEPS)('start - that fails at the step "%s" leaves no listener, open file or thread', async (step) => {
-  const { steps, error, ...left } = await start(dataFolder(), step);
-  expect(error).toBe(`made to fail after: ${step}`);
-  expect(steps).toEqual(STEPS.slice(0, STEPS.indexOf(step) + 1));
-  expect(left).toEqual(NOTHING);
+test('start - that fails at any step leaves no listener, open file or thread', async () => {
+  const left = await startAll(STEPS.map((step) => [dataFolder(), step]));
+  expect(left).toEqual(
+    STEPS.map((step, i) => ({
+      ...NOTHING,
+      error: `made to fail after: ${step}`,
+      steps: STEPS.slice(0, i + 1),
+    })),
+  );
 });
 
 describe('start - that fails by itself leaves nothing either', () => {
   test.each(['MQTT_PORT', 'HTTP_PORT'])('where %s is taken', async (setting) => {
-    const { error, ...left } = await start(dataFolder(), '', { [setting]: await takenPort() });
+    const { error, ...left } = await start(dataFolder(), { [setting]: await takenPort() });
     expect(error).toContain('EADDRINUSE');
     expect(left).toMatchObject(NOTHING);
   });

@@ -174,13 +174,19 @@ describe('limits', () => {
     ['a topic outside the contract', 'somewhere/else'],
     ['a topic of the server', 'events/alerts/x/y'],
     ['$SYS', '$SYS/x'],
-  ])('publishing to %s is not acknowledged and ends the connection', async (_what, topic) => {
-    const client = await device('bin-1');
-    const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
-    client.publish(topic, fill(1), { qos: 1 });
-    await closed;
-    client.end(true);
-  });
+  ])(
+    'publishing to %s is acknowledged and dropped, the device is told why, and its connection goes on',
+    async (_what, topic) => {
+      const client = await device('bin-1');
+      const told: string[] = [];
+      client.on('message', (_topic, payload) => told.push(payload.toString()));
+      await client.subscribeAsync('devices/bin-1/rejections', { qos: 1 });
+      await client.publishAsync(topic, fill(1), { qos: 1 });
+      await until(() => told.some((text) => (JSON.parse(text) as { topic: string }).topic === topic), 'the rejection');
+      await client.publishAsync('devices/bin-1/readings', fill(1), { qos: 1 });
+      await client.endAsync();
+    },
+  );
 
   test("subscribing to another device's rejections is refused", async () => {
     const client = await device('bin-1');
@@ -262,11 +268,18 @@ describe('the API', () => {
     expect((await streamText(999_999, 'event: reset')).includes('event: reset')).toBe(true);
   });
 
-  test('metrics are Prometheus text', async () => {
-    const response = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, {
-      headers: { authorization: `Bearer ${ADMIN_KEY}` },
-    });
-    expect(await response.text()).toMatch(/lamppost_messages\{state="received"\} \d+/);
+  test('metrics are Prometheus text, and have how long alerts, queries and requests took', async () => {
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    const get = (path: string) => fetch(`http://127.0.0.1:${server.httpPort}${path}`, { headers });
+    await (await get('/api/v1/readings?device=bin-1')).text();
+    const text = await (await get('/metrics')).text();
+    expect(text).toMatch(/^lamppost_messages_received_total \d+$/m);
+    expect(text).toMatch(/^lamppost_alert_latency_seconds_count [1-9]/m);
+    expect(text).toMatch(/^lamppost_query_duration_seconds_count [1-9]/m);
+    expect(text).toMatch(
+      /^lamppost_http_request_duration_seconds_count\{route="\/api\/v1\/readings",method="GET",status="2xx"\} [1-9]/m,
+    );
+    expect(text).toMatch(/^lamppost_engine_lag_seconds \d/m);
   });
 });
 

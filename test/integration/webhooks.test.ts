@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from '../../domain/index.ts';
 import type { Delivery, DeliveryDetail, Webhook, WebhookDetail } from '../../notify/index.ts';
-import { type Arrival, WebhookReceiver } from '../kit/receiver.ts';
+import { type Arrival, cloudEventOf, WebhookReceiver } from '../kit/receiver.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
 import { freePort } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
@@ -111,7 +111,32 @@ test('webhooks - a city folder that is read again applies from the next message 
   expect(contentType).toContain('application/cap+xml');
   expect(body).toContain('<senderName>New Linjiang</senderName>');
   expect(body).toContain('<msgType>Cancel</msgType>');
+  expect(body).toContain('<event>Full waste bin</event>');
   await server.ask('DELETE', `/api/v1/webhooks/${made.id}`);
+});
+
+test('webhooks - CloudEvents in binary mode are the same events as structured ones, and both are verified', async () => {
+  const formats = ['cloudevents', 'cloudevents-binary'] as const;
+  const made = await Promise.all(formats.map((format) => server.post<Made>('/api/v1/webhooks', { url, format })));
+  receiver.secrets = made.map(({ secret }) => secret);
+  receiver.respond = () => 200;
+  receiver.arrivals.length = 0;
+  receiver.bad.length = 0;
+  await server.fill('bin-4', 95);
+  const arrivals = await untilRight(
+    async () => receiver.arrivals,
+    ({ length }) => length >= 4,
+  );
+  const [whole, parted] = [true, false].map((isWhole) =>
+    arrivals.filter(({ contentType }) => contentType.startsWith('application/cloudevents+json') === isWhole),
+  ) as [Arrival[], Arrival[]];
+  const byId = (a: { id?: unknown }, b: { id?: unknown }) => (String(a.id) < String(b.id) ? -1 : 1);
+  expect(parted.map(({ contentType }) => contentType)).toEqual(['application/json', 'application/json']);
+  expect(parted.map(cloudEventOf).sort(byId)).toEqual(
+    whole.map(({ body }) => JSON.parse(body) as { id: string }).sort(byId),
+  );
+  expect(receiver.bad).toEqual([]);
+  for (const { id } of made) await server.ask('DELETE', `/api/v1/webhooks/${id}`);
 });
 
 test('webhooks - private addresses are refused by default, literals at once, names at the connection', async () => {

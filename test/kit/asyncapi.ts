@@ -7,13 +7,21 @@ interface Ref {
 /** The parts of an AsyncAPI document that the checker uses. */
 export interface AsyncApiDocument {
   readonly channels: Readonly<
-    Record<string, { readonly address: string; readonly messages: Readonly<Record<string, Ref>> }>
+    Record<
+      string,
+      {
+        readonly address: string;
+        readonly messages: Readonly<Record<string, Ref>>;
+        readonly parameters: Readonly<Record<string, { readonly description: string; readonly examples: string[] }>>;
+      }
+    >
   >;
   readonly operations: Readonly<
     Record<
       string,
       {
         readonly action: 'send' | 'receive';
+        readonly description: string;
         readonly channel: Ref;
         readonly bindings: { readonly mqtt: { readonly qos: number; readonly retain: boolean } };
       }

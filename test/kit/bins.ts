@@ -1,5 +1,5 @@
 import mqtt, { type MqttClient } from 'mqtt';
-import type { Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
+import type { Quarantined, Series, Ticket } from '../../domain/index.ts';
 import type { NumberedEvent } from '../../events/index.ts';
 import type { ServerProcess } from './server.ts';
 import { pause } from './wait.ts';
@@ -78,29 +78,17 @@ function sent(client: MqttClient, topic: string, payload: string, qos: 1 | 2): P
   );
 }
 
-/** All pages of a list. */
-async function all<T>(server: ServerProcess, path: string): Promise<T[]> {
-  const items: T[] = [];
-  let after: string | null = null;
-  do {
-    const page: Page<T> = await server.get(`${path}?limit=1000${after === null ? '' : `&after=${after}`}`);
-    items.push(...page.items);
-    after = page.next;
-  } while (after !== null);
-  return items;
-}
-
-export const allTickets = (server: ServerProcess) => all<Ticket>(server, '/api/v1/tickets');
+export const allTickets = (server: ServerProcess) => server.all<Ticket>('/api/v1/tickets');
 
 /** Every event, in order of its number. */
-export const allEvents = (server: ServerProcess) => all<NumberedEvent>(server, '/api/v1/events');
+export const allEvents = (server: ServerProcess) => server.all<NumberedEvent>('/api/v1/events');
 
 /**
  * Numbers of the messages of bins that the server has, in its history or its quarantine; throws where one is stored
  * twice.
  */
 export async function numbersIn(server: ServerProcess, ids: Iterable<string>): Promise<Map<string, Set<number>>> {
-  const refused = await all<Quarantined>(server, '/api/v1/quarantine');
+  const refused = await server.all<Quarantined>('/api/v1/quarantine');
   const found = new Map<string, Set<number>>();
   for (const id of ids) {
     const time = `from=${START}&to=${START + 86_400_000}&maxPoints=1000000`;

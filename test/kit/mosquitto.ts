@@ -1,5 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** Whether Mosquitto's own clients are installed. A missing one is reported, and is a failure in CI. */
 export function hasMosquittoClients(): boolean {
@@ -56,5 +58,47 @@ export class MosquittoSub {
     await gone;
     running.delete(child);
     this.#rest = '';
+  }
+}
+
+/** Whether Mosquitto itself is installed. A missing one is reported, and is a failure in CI. */
+export function hasMosquitto(): boolean {
+  if (existsSync(MOSQUITTO)) return true;
+  if (process.env.CI === 'true') throw new Error('mosquitto is not installed, and CI needs it');
+  console.warn('SKIPPED: mosquitto is not installed: its bridges to this broker');
+  return false;
+}
+const MOSQUITTO = '/usr/sbin/mosquitto';
+
+/** Mosquitto on this machine, with lines of its configuration; it logs everything. */
+export class Mosquitto {
+  output = '';
+  readonly #child: ChildProcess;
+
+  constructor(dir: string, lines: readonly string[]) {
+    const file = join(dir, 'mosquitto.conf');
+    writeFileSync(file, [...lines, 'allow_anonymous true', 'persistence false', 'user root', ''].join('\n'));
+    this.#child = spawn(MOSQUITTO, ['-v', '-c', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(this.#child);
+    for (const stream of [this.#child.stdout!, this.#child.stderr!])
+      stream.on('data', (bytes: Buffer) => {
+        this.output += bytes.toString();
+      });
+  }
+
+  stop(): Promise<void> {
+    return this.#end('SIGTERM');
+  }
+
+  /** kill -9. */
+  kill(): Promise<void> {
+    return this.#end('SIGKILL');
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const gone = once(this.#child, 'close');
+    this.#child.kill(signal);
+    await gone;
+    running.delete(this.#child);
   }
 }

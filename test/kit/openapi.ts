@@ -37,7 +37,7 @@ export function openApiChecker(document: OpenApiDocument) {
     // A doubled slash is ignored.
     const url = path.split('?')[0]!.replace(/\/{2,}/g, '/');
     const found = templates.find(({ template, matches }) => matches.test(url) && method in document.paths[template]!);
-    if (found === undefined) return status === 404 ? [] : [`${method} ${url} is not in the document`];
+    if (found === undefined) return status === 404 || status === 405 ? [] : [`${method} ${url} is not in the document`];
     const { responses } = document.paths[found.template]![method]!;
     const name = String(status) in responses ? String(status) : 'default';
     const content = Object.keys(responses[name]?.content ?? {}).find((one) => type.startsWith(one));

@@ -5,16 +5,16 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Ledger } from '../../domain/index.ts';
+import type { Ledger, Page } from '../../domain/index.ts';
 import { endsWithUs, runs } from './children.ts';
 import { PATIENCE_MS, until } from './wait.ts';
 
 export const ADMIN_KEY = 'a-key-for-tests-that-is-long-enough-0123456789';
-const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
+export const BIN = fileURLToPath(new URL('../../bin/lamppost.js', import.meta.url));
 const CITY = fileURLToPath(new URL('../../city', import.meta.url));
 
-/** Workers that run at the same time have ports of their own: none takes another's while its server is down. */
-const WORKERS = 16;
+/** The most workers at a time. Each has ports of its own: none takes another's while its server is down. */
+export const WORKERS = 16;
 const PORTS = Math.floor(22_000 / WORKERS);
 const FIRST_PORT = 10_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % WORKERS) * PORTS;
 
@@ -136,6 +136,19 @@ export class ServerProcess {
     return (await (await this.#fetch(path, key)).json()) as T;
   }
 
+  /** Resolves to every item of a list. */
+  async all<T>(path: string): Promise<T[]> {
+    const items: T[] = [];
+    let after: string | null = null;
+    do {
+      const query: string = `limit=1000${after === null ? '' : `&after=${after}`}`;
+      const page: Page<T> = await this.get(`${path}${path.includes('?') ? '&' : '?'}${query}`);
+      items.push(...page.items);
+      after = page.next;
+    } while (after !== null);
+    return items;
+  }
+
   async #fetch(path: string, key: string): Promise<Response> {
     const response = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
       headers: { authorization: `Bearer ${key}` },
@@ -144,11 +157,12 @@ export class ServerProcess {
     return response;
   }
 
-  async post<T>(path: string, body: unknown): Promise<T> {
+  async post<T>(path: string, body?: unknown): Promise<T> {
+    const json = body === undefined ? {} : { 'content-type': 'application/json' };
     const response = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+      headers: { authorization: `Bearer ${ADMIN_KEY}`, ...json },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;

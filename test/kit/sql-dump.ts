@@ -5,12 +5,15 @@ export function dumpSql(path: string): string {
   const db = new DatabaseSync(path, { readOnly: true });
   const { page_size: pageSize } = db.prepare('pragma page_size').get()!;
   const things = db.prepare('select type, name, sql from sqlite_schema where sql is not null order by rowid').all();
-  const tables = things.filter(({ type }) => type === 'table');
+  // SQLite makes this one by itself, and fills it with every row.
+  const numbers = things.filter(({ name }) => name === 'sqlite_sequence');
+  const tables = things.filter(({ type, name }) => type === 'table' && name !== 'sqlite_sequence');
   const others = things.filter(({ type }) => type !== 'table');
   const lines = [
     `pragma page_size = ${pageSize};`,
     ...tables.map(({ sql }) => `${sql};`),
     ...tables.flatMap(({ name }) => rowsOf(db, String(name))),
+    ...numbers.flatMap(() => ['delete from sqlite_sequence;', ...rowsOf(db, 'sqlite_sequence')]),
     ...others.map(({ sql }) => `${sql};`),
   ];
   db.close();

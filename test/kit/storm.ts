@@ -18,6 +18,7 @@ export function stormServer(limit: number): RulesServer {
   const rule = full('storm', 90, `limit: ${limit}\nticket: { service: waste }\n`);
   const server = new RulesServer({ storm: rule });
   server.write('services.yaml', SERVICES);
+  server.write('assets.geojson', '{"type": "FeatureCollection", "features": []}');
   return server;
 }
 
@@ -81,25 +82,12 @@ export async function inLanes<T>(items: readonly T[], lanes: number, work: (item
   await Promise.all(Array.from({ length: lanes }, lane));
 }
 
-/** All items of a list of the API. */
-export async function allOf<T>(server: RulesServer, path: string): Promise<T[]> {
-  const items: T[] = [];
-  let after: string | null = null;
-  do {
-    const more: string = `${path.includes('?') ? '&' : '?'}limit=1000${after === null ? '' : `&after=${after}`}`;
-    const page: Page<T> = await server.get(path + more);
-    items.push(...page.items);
-    after = page.next;
-  } while (after !== null);
-  return items;
-}
-
 /** Resolves when no alert waits for others any more, and every alert that joined has its event. */
 export async function untilGathered(server: RulesServer, alerts: number): Promise<Ticket[]> {
   let [waits, found] = [0, 0];
   const look = async () => {
     waits = (await server.get<Page<unknown>>('/api/v1/tickets/waiting?limit=1')).items.length;
-    const tickets = await allOf<Ticket>(server, '/api/v1/tickets');
+    const tickets = await server.all<Ticket>('/api/v1/tickets');
     found = tickets.reduce((sum, { alertCount }) => sum + alertCount, 0);
     return waits === 0 && found >= alerts && tickets;
   };
@@ -108,15 +96,13 @@ export async function untilGathered(server: RulesServer, alerts: number): Promis
 
 /** The groups of all alerts of some tickets. */
 export async function groupsOf(server: RulesServer, tickets: readonly Ticket[]): Promise<string[]> {
-  const alerts = await Promise.all(tickets.map(({ id }) => allOf<TicketAlert>(server, `/api/v1/tickets/${id}/alerts`)));
+  const alerts = await Promise.all(tickets.map(({ id }) => server.all<TicketAlert>(`/api/v1/tickets/${id}/alerts`)));
   return alerts.flat().map(({ group }) => group);
 }
 
 /** Every event (of a type) that was published, in order. */
 export async function eventsOf(server: RulesServer, type?: string): Promise<CloudEvent[]> {
-  const items = await allOf<{ event: CloudEvent }>(
-    server,
-    `/api/v1/events${type === undefined ? '' : `?type=${type}`}`,
-  );
+  const query = type === undefined ? '' : `?type=${type}`;
+  const items = await server.all<{ event: CloudEvent }>(`/api/v1/events${query}`);
   return items.map(({ event }) => event);
 }

@@ -1,14 +1,9 @@
 import mqtt from 'mqtt';
 import { expect } from 'vitest';
-import type { CloudEvent, Page } from '../../domain/index.ts';
+import type { CloudEvent } from '../../domain/index.ts';
+import type { NumberedEvent } from '../../events/index.ts';
 import { ADMIN_KEY, type ServerProcess } from './server.ts';
 import { pause } from './wait.ts';
-
-/** An event of the outbox. */
-export interface Numbered {
-  readonly n: number;
-  readonly event: CloudEvent;
-}
 
 /** Publishes a bin as full and empty by turns, each message until it is acknowledged, also over crashes. */
 export async function fillAndEmpty(
@@ -34,18 +29,6 @@ export async function fillAndEmpty(
   await client.endAsync();
 }
 
-/** Returns every event of the outbox, in order. */
-export async function allEvents(server: ServerProcess): Promise<Numbered[]> {
-  const items: Numbered[] = [];
-  let after: string | null = '0';
-  while (after !== null) {
-    const page: Page<Numbered> = await server.get(`/api/v1/events?limit=1000&after=${after}`);
-    items.push(...page.items);
-    after = page.next;
-  }
-  return items;
-}
-
 /** Subscribes over MQTT with a kept session, QoS 1. */
 export async function readMqtt(server: ServerProcess) {
   const ids: string[] = [];
@@ -66,7 +49,7 @@ type Repeats = 'newest' | 'any';
 export function expectComplete(
   name: string,
   got: readonly string[],
-  events: readonly Numbered[],
+  events: readonly NumberedEvent[],
   repeats: Repeats = 'newest',
 ): void {
   const known = new Map(events.map((one) => [one.event.id, one]));

@@ -7,15 +7,16 @@ import { createJobs } from '../../app/jobs.ts';
 import { createThreadEffects } from '../../app/threads/effects.ts';
 import { openStateFile } from '../../app/threads/state.ts';
 import {
+  CITIZENS_FILE,
+  createCitizenStore,
   createMedia,
   createReception,
-  createReporters,
   MEDIA_FOLDER,
   type Photo,
   photoOf,
 } from '../../citizens/index.ts';
-import { DAY_MS, HOUR_MS, MINUTE_MS, systemTimers, unsteppedClock } from '../../domain/index.ts';
-import { createEventPublisher, createOutboxReader } from '../../events/index.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, systemTimers, type Ticket, unsteppedClock } from '../../domain/index.ts';
+import { createOutboxReader } from '../../events/index.ts';
 import { createDuckdbHistory, createHistoryConsumer } from '../../history/index.ts';
 import {
   createContext,
@@ -25,13 +26,22 @@ import {
   Intake,
 } from '../../ingest/index.ts';
 import { createJournalAppender, JournalReader, JournalServer } from '../../journal/index.ts';
-import { createNotifier, createPoster, openDeliveries } from '../../notify/index.ts';
-import { createRegistry, hashSecret, newSecret } from '../../registry/index.ts';
+import {
+  createDefinitionReader,
+  createIncidentReader,
+  createNotifier,
+  createPoster,
+  newWebhookSecret,
+  openDeliveries,
+} from '../../notify/index.ts';
+import { hashSecret, newSecret } from '../../registry/index.ts';
 import { createRulesConsumer } from '../../rules/index.ts';
 import { atOnce, transact } from '../../store/index.ts';
 import { createRequestReader, createTicketReader } from '../../tickets/index.ts';
 import { jpegOf } from './citizens/pictures.ts';
 import { cityControl, parseOnce, testDir } from './ingest/intake.ts';
+import { sealer } from './notify/people.ts';
+import { testRegistry } from './registry.ts';
 
 /** Days that everything is kept here; a record is kept for ever. */
 const KEPT_DAYS = 20;
@@ -109,7 +119,10 @@ export class Year {
     const { metrics } = context;
     const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
     await history.start();
-    const made = createThreadEffects({ db, context, log, auditMs: KEPT_DAYS * DAY_MS });
+    const made = createThreadEffects({
+      ...{ db, context, log },
+      ...{ auditMs: KEPT_DAYS * DAY_MS, quarantineMs: KEPT_DAYS * DAY_MS },
+    });
     const effects = (...[transition, more]: Parameters<Parameters<typeof createRulesConsumer>[0]['effects']>) =>
       void made.effects.apply({ transition, ...more });
     const shared = { db, journal: blocks, intake, context, clock, log };
@@ -122,25 +135,39 @@ export class Year {
     );
     atOnce(intake.restore());
     atOnce(rules.start());
-    const publish = async () => true;
-    const publisher = createEventPublisher({ outbox: made.outbox, publish, timers: systemTimers });
     const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));
     const poster = createPoster({ clock }, { allowPrivate: true, timeoutMs: 5_000, mostKept: 4_096 });
     const outbox = createOutboxReader(db);
     const parsed = () => context.cityAt(Number.MAX_SAFE_INTEGER)!.city;
     const notifier = createNotifier(
-      { db: deliveries, outbox, poster, mailer: null, clock, timers: systemTimers, random: () => 0, log, city: parsed },
-      { allowPrivate: true, publicUrl: 'http://localhost', gatherMs: 0 },
+      {
+        ...{ db: deliveries, outbox },
+        ...{
+          definitions: createDefinitionReader(db),
+          incidentOf: createIncidentReader(db),
+          sealer,
+          poster,
+          mailer: null,
+        },
+        ...{ clock, timers: systemTimers, random: () => 0, log, city: parsed },
+      },
+      { publicUrl: 'http://localhost', gatherMs: 0 },
     );
-    const registry = createRegistry({ clock }, { path: join(dir, 'registry.sqlite') }).open();
-    const reporters = createReporters({ path: join(dir, 'reporters.sqlite') }).open();
-    const tickets = { get: createTicketReader(db).get, servicesWith: createRequestReader(db).servicesWith };
+    const registry = testRegistry(db, clock);
+    const citizens = createCitizenStore({ path: join(dir, CITIZENS_FILE) }).open();
+    const { idOf, namedBy } = createRequestReader(db);
     const reception = createReception(
       {
-        ...{ clock, reporters, tickets, newToken: newSecret, hash: hashSecret },
+        ...{ clock, store: citizens, newToken: newSecret, hash: hashSecret },
         media: createMedia(join(dir, MEDIA_FOLDER)),
-        openTicket: async (request) =>
-          transact(db, () => made.effects.publish(made.at(clock.now(), (service) => service.open(request)))),
+        services: () => parsed().services,
+        tickets: { get: createTicketReader(db).get, idOf, namedBy },
+        decidedToMs: async () => clock.steady.now(),
+        async submit(command, { actor, key }) {
+          journal.control('actions', { items: [{ id: 'c', actor, address: null, key, command }], anchor: null }, null);
+          while (rules.step().length > 0);
+          return made.takeDecided()!.results.at(-1)!.value as Ticket;
+        },
       },
       { sameWithinM: 0, reporterDays: KEPT_DAYS },
     );
@@ -156,7 +183,6 @@ export class Year {
       ledger: () => createLedgerReader(db, blocks).read()!,
     });
     notifier.start();
-    publisher.start();
     return {
       ...{
         journal,
@@ -169,16 +195,15 @@ export class Year {
         rules,
         consumer,
         registry,
-        reporters,
+        citizens,
       },
-      ...{ deliveries, poster, notifier, publisher, reception, jobs, outbox, writer: made.outbox },
+      ...{ deliveries, poster, notifier, reception, jobs, outbox, writer: made.outbox },
     };
   }
 
   async stop(): Promise<void> {
-    const { journal, ports, appender, db, blocks, history, rules, publisher, notifier, deliveries } = this.#open;
+    const { journal, ports, appender, db, blocks, history, rules, notifier, deliveries } = this.#open;
     rules.checkpoint();
-    await publisher.stop();
     await notifier.stop(5_000);
     await appender.drained();
     appender.stop();
@@ -188,16 +213,15 @@ export class Year {
     blocks.close();
     db.close();
     deliveries.close();
-    this.#open.registry.close();
-    this.#open.reporters.close();
+    this.#open.citizens.close();
   }
 
   /** Lives through a day: readings, refusals, an alert with its ticket, a request, changes of devices and city, jobs. */
   async day(day: number): Promise<void> {
-    const { journal, registry, notifier } = this.#open;
+    const { journal, registry } = this.#open;
     if (day % 2 === 0) journal.control('city', cityOn(day), null);
     if (day === 0) registry.register(DEVICES.map((id) => this.#device(id, day)));
-    if (day === 0) notifier.webhooks.create(webhookTo(this.#url), null);
+    if (day === 0) await this.#act('add', [{ do: 'webhook.add', ...webhookTo(this.#url) }]);
     const registered = DEVICES.map((id) => this.#device(id, day));
     journal.control('devices', { version: day + 1, registered, revoked: [] }, String(day + 1));
     for (let part = 0; part < 4; part++) {
@@ -233,11 +257,10 @@ export class Year {
   }
 
   async #settle(): Promise<void> {
-    const { rules, consumer, notifier, publisher } = this.#open;
+    const { rules, consumer, notifier } = this.#open;
     while (rules.step().length > 0);
     while (await consumer.step(true));
     if (consumer.trouble() !== null) throw new Error(consumer.trouble()!);
-    publisher.appended();
     notifier.appended();
   }
 
@@ -254,16 +277,21 @@ export class Year {
   }
 
   async #people(day: number): Promise<void> {
-    const { journal, reception, notifier, registry } = this.#open;
+    const { reception, notifier, registry } = this.#open;
     const at = new Date(this.ms).toISOString();
     const endsAt = new Date(this.ms + HOUR_MS).toISOString();
     const silence = { matchers: { device: ['d4'] }, startsAt: at, endsAt, calendar: null, comment: 'c' };
     const photo = photoOf(jpegOf(Buffer.alloc(0), Buffer.from(`photo ${day}`))) as Photo;
     const about = { service: 'repair', title: 't', titleZh: '题', description: 'd', district: 'east', location: null };
     const reporter = { name: 'A', email: 'a@b.example', phone: null, deviceId: null, accountId: null };
-    const empty = { address: null, addressId: null, attributes: {}, mediaUrl: null };
-    const { ticket } = await reception.report({ ...about, ...empty, photo, reporter });
-    const actor = { kind: 'key', id: 'k', role: 'operator', department: null };
+    const empty = { asset: null, unmeasured: false, address: null, addressId: null, attributes: {}, mediaUrl: null };
+    const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+    const { ticket } = await reception.report(
+      { ...about, ...empty, photos: [photo], reporter },
+      { actor, key: `${day}` },
+    );
+    const [webhook] = notifier.webhooks.list({ limit: 1, after: null }).items;
+    const discarded = Array.from({ length: 50 }, (_, i) => `${day * 100 + i}-0`);
     const commands = [
       ...(['acknowledge', 'resolve', 'close'] as const).map((action) => ({
         do: 'ticket.act',
@@ -271,23 +299,29 @@ export class Year {
         action,
       })),
       ...Array.from({ length: 40 }, () => ({ do: 'silence.add', ...silence })),
+      ...Array.from({ length: 3 }, () => ({
+        ...{ do: 'webhook.change', webhook: webhook!.id, settings: { description: `day ${day}` }, drawn: {} },
+      })),
+      ...(day % 10 === 0 ? [{ do: 'webhook.rotate', webhook: webhook!.id, drawn: { secret: newSealed() } }] : []),
+      { do: 'quarantine.discard', ids: discarded, note: 'n' },
     ];
-    const items = commands.map((command, i) => ({ id: `${i}`, actor, address: null, key: `${day} ${i}`, command }));
-    journal.control('actions', { items, anchor: null }, null);
-    await this.#settle();
+    await this.#act(String(day), commands);
     registry.revokeKey(registry.addKey({ name: 'n', role: 'operator', department: null }).id);
-    const [webhook] = notifier.webhooks.list({ limit: 1, after: null }).items;
-    for (let i = 0; i < 3; i++) notifier.webhooks.change(webhook!.id, { description: `day ${day}` });
-    if (day % 10 === 0) notifier.webhooks.rotate(webhook!.id);
+  }
+
+  async #act(name: string, commands: readonly object[]): Promise<void> {
+    const actor = { kind: 'key', id: 'k', role: 'admin', department: null };
+    const items = commands.map((command, i) => ({ id: `${i}`, actor, address: null, key: `${name} ${i}`, command }));
+    this.#open.journal.control('actions', { items, anchor: null }, null);
+    await this.#settle();
   }
 
   async #delivered(): Promise<void> {
-    const { notifier, publisher, writer, outbox } = this.#open;
-    publisher.appended();
+    const { notifier, outbox } = this.#open;
     notifier.appended();
     const isDone = () => {
       const { waiting, cursor } = notifier.webhooks.list({ limit: 1, after: null }).items[0]!;
-      return waiting === 0 && cursor === outbox.head() && writer.publishedTo() === outbox.head();
+      return waiting === 0 && cursor === outbox.head();
     };
     while (!isDone()) await new Promise((resolve) => setTimeout(resolve, 2));
   }
@@ -315,15 +349,12 @@ export class Year {
   }
 }
 
-const webhookTo = (url: string) =>
-  ({
-    url,
-    format: 'cloudevents',
-    filter: {},
-    concurrency: 4,
-    party: null,
-    description: '',
-    authorization: null,
-  }) as const;
+const newSealed = () => sealer.seal(newWebhookSecret());
+
+const webhookTo = (url: string) => ({
+  settings: { url, format: 'cloudevents', filter: {}, concurrency: 4, party: null, description: '' },
+  after: null,
+  drawn: { secret: newSealed(), authorization: null },
+});
 
 export const DAYS_OF_MONTH = 10;

@@ -1,15 +1,18 @@
 /**
  * `npm run soak`: every attack for a minute each, under the normal load; prints a table. `npm run soak -- --faults`:
  * faults of disk, power, clock and process for an hour, under a steady load; prints a table and what is broken.
- * `npm run soak -- --memory`: what the server takes of memory under a steady load.
+ * `npm run soak -- --memory`: what the server takes of memory under a steady load. `npm run soak -- --actions --kills
+ * 100`: what people do, and restores to a moment, over kills. `npm run soak -- --replay`: same log, same state.
  */
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { actAndKill } from '../kit/faults/act-and-kill.ts';
 import { Campaign } from '../kit/faults/campaign.ts';
 import { FAULTS } from '../kit/faults/faults.ts';
 import { summaryOf } from '../kit/faults/summary.ts';
 import { Arena, STRICT, tableOf } from '../kit/hostile/arena.ts';
 import { ATTACKS } from '../kit/hostile/attacks/index.ts';
+import { replayMany } from '../kit/rules/replay/same-state.ts';
 import { memoryTable, soakMemory } from './memory.ts';
 
 const { values } = parseArgs({
@@ -33,6 +36,13 @@ const { values } = parseArgs({
     only: { type: 'string' },
     /** Whether a verdict on times counts at once, without a second look. */
     once: { type: 'boolean', default: false },
+    /** Actions of fifty clients over kills, this many. */
+    actions: { type: 'boolean', default: false },
+    kills: { type: 'string', default: '100' },
+    /** Cases of "same log, same state", of each of this many seeds. */
+    replay: { type: 'boolean', default: false },
+    cases: { type: 'string', default: '200' },
+    seeds: { type: 'string', default: '10' },
     /** Only memory under a load. */
     memory: { type: 'boolean', default: false },
   },
@@ -42,6 +52,23 @@ if (values.memory) {
   const samples = await soakMemory(minutes, Math.max(10_000, minutes * 2_000));
   process.stdout.write(`${memoryTable(samples)}\n`);
   process.exit(0);
+}
+if (values.actions) {
+  const kills = Number(values.kills);
+  const onProgress = (line: string) => process.stderr.write(`${line}\n`);
+  const outcome = await actAndKill({ kills, seed: values.seed, onProgress });
+  const { asked, restores, faults: found } = outcome;
+  const done = asked.filter(({ status }) => status === 200).length;
+  const unknown = asked.filter(({ status }) => status === null).length;
+  process.stdout.write(
+    `${outcome.kills} kills -9 among ${asked.length} actions: ${done} done, ${asked.length - done - unknown} refused, ` +
+      `${unknown} broke off; ${restores} restores to a moment; ${found.length} faults\n${found.join('\n')}\n`,
+  );
+  process.exit(found.length === 0 ? 0 : 1);
+}
+if (values.replay) {
+  const isSame = replayMany(Number(values.cases), Number(values.seeds), Number(values.seed));
+  process.exit(isSame ? 0 : 1);
 }
 const known = Object.keys(values.faults ? FAULTS : ATTACKS);
 const names = values.only?.split(',') ?? known;

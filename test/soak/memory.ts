@@ -55,8 +55,8 @@ async function threadsOf(server: ServerProcess): Promise<Record<string, number>>
   const headers = { authorization: `Bearer ${ADMIN_KEY}` };
   const response = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`, { headers });
   const text = await response.text();
-  const rows = text.matchAll(/^lamppost_thread_memory_bytes\{thread="(\w+)",kind="(heap|external)"\} (\d+)$/gm);
-  return Object.fromEntries([...rows].map(([, thread, kind, bytes]) => [`${thread} ${kind}`, Number(bytes) / 2 ** 20]));
+  const rows = text.matchAll(/^lamppost_thread_(heap|external)_bytes\{thread="(\w+)"\} (\d+)$/gm);
+  return Object.fromEntries([...rows].map(([, kind, thread, bytes]) => [`${thread} ${kind}`, Number(bytes) / 2 ** 20]));
 }
 
 function lineOf({ minute, processes, resident, shared, own, threads }: Sample): string {

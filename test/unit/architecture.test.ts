@@ -7,8 +7,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The rooms of docs/architecture.md, in the order of the way of a reading: each may use those before it. */
 const ROOMS = [
-  ...['domain', 'limits', 'store', 'city-model', 'registry', 'journal', 'broker', 'ingest', 'history'],
-  ...['rules', 'tickets', 'actions', 'citizens', 'events', 'notify', 'api', 'simulators', 'app', 'cli'],
+  ...['domain', 'limits', 'store', 'city-model', 'registry', 'journal', 'broker', 'bridges', 'ingest'],
+  ...['history', 'rules', 'tickets', 'commands', 'events', 'notify', 'actions', 'citizens', 'api', 'simulators', 'app'],
+  ...['cli'],
 ];
 
 interface Import {

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { SETTINGS } from '../../app/config.ts';
+import { fencedBlocks } from '../kit/documents.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MOST = 120;
@@ -10,7 +11,7 @@ const MOST = 120;
 const below = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.md'))
   .map((name) => `docs/${name.replaceAll('\\', '/')}`);
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', ...below];
+const PAGES = ['README.md', 'README.zh.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', ...below];
 const ADRS = below.filter((name) => /^docs\/adr\/\d{4}-/.test(name));
 
 const read = (page: string) => readFileSync(join(ROOT, page), 'utf8');
@@ -96,4 +97,13 @@ test.each(ADRS)('docs - %s has a status, a date and what was not taken', (page) 
   expect(text).toMatch(/^Status: \S/m);
   expect(text).toMatch(/\bDate: \d{4}-\d{2}-\d{2}\b/);
   expect(text).toMatch(/^Not taken\b/m);
+});
+
+test('docs - the Chinese README has the commands of the English one', () => {
+  const commands = (page: string) =>
+    fencedBlocks(page)
+      .filter(({ language }) => language === 'sh')
+      .map(({ text }) => text.replaceAll(/ +# .*$/gm, ''));
+  expect(commands('README.md').length).toBeGreaterThan(2);
+  expect(commands('README.zh.md')).toEqual(commands('README.md'));
 });

@@ -1,4 +1,4 @@
-import type { AbsentCondition, MetricTable } from '../../../domain/index.ts';
+import { type AbsentCondition, isFaults, type MetricTable } from '../../../domain/index.ts';
 import type { Reader, Writer } from '../bytes.ts';
 import { ClauseState, type ClauseWindow, type EngineTime, FALSE, TRUE } from './clause.ts';
 
@@ -7,18 +7,21 @@ export class AbsentState extends ClauseState {
   readonly #clause: AbsentCondition;
   /** Metric number; −1: any. */
   readonly #metric: number;
+  readonly #metrics: MetricTable;
   #readK: number;
 
   constructor(clause: AbsentCondition, metrics: MetricTable, k: number) {
     super();
     this.#clause = clause;
     this.#metric = clause.metric === null ? -1 : metrics.indexOf(clause.metric);
+    this.#metrics = metrics;
     this.#readK = k;
     this.verdict = FALSE;
   }
 
   override reads(metric: number): boolean {
-    return this.#metric === -1 || this.#metric === metric;
+    // A fault code is no reading.
+    return this.#metric === metric || (this.#metric === -1 && !isFaults(this.#metrics.idOf(metric)));
   }
 
   override take(_metric: number, _ts: number, _value: number, { k }: EngineTime): boolean {
@@ -49,6 +52,13 @@ export class AbsentState extends ClauseState {
 
   override readings(): [number, number][] {
     return [];
+  }
+
+  /** Goes on with the silence that another clause about the same metric has counted. */
+  continueFrom(other: AbsentState, time: EngineTime): void {
+    if (other.#metric !== this.#metric) return;
+    this.#readK = other.#readK;
+    this.judge(time);
   }
 
   override dueK(): number {

@@ -4,7 +4,12 @@ import type { Reader, Writer } from '../bytes.ts';
 import { ClauseState, type ClauseWindow, type EngineTime, FALSE, shown, TRUE, UNKNOWN } from './clause.ts';
 import { medianOf } from './threshold.ts';
 
-const LEAST_SAMPLES = 12;
+export const LEAST_SAMPLES = 12;
+/** The share of the seasons of the training that samples must be of, where more than the next neighbours count. */
+const SEASONS_SHARE = 0.75;
+/** Hours to each side of a slot whose samples count: as few as give enough. */
+const NEIGHBOURS = [1, 2, 3] as const;
+export const FARTHEST_NEIGHBOUR = 3;
 /** A slot stores about this many samples in all. */
 const SAMPLES_A_SLOT = 16;
 /** Makes the median absolute deviation of a normal distribution its standard deviation. */
@@ -22,11 +27,18 @@ export interface AnomalySpec {
   readonly kept: number;
   /** Least distance of two samples in event time. */
   readonly apartMs: number;
+  readonly leastSeasons: number;
+}
+
+/** Returns how many seasons the training has, how many of them are needed, and the samples of one that a slot stores. */
+export function trainingOf({ trainMs, seasonMs }: Pick<AnomalyCondition, 'trainMs' | 'seasonMs'>) {
+  const occurrences = Math.ceil(trainMs / seasonMs);
+  const each = Math.max(1, Math.floor(SAMPLES_A_SLOT / occurrences));
+  return { occurrences, each, leastSeasons: Math.ceil(SEASONS_SHARE * Math.floor(trainMs / seasonMs)) };
 }
 
 export function anomalySpec(clause: AnomalyCondition, metrics: MetricTable): AnomalySpec {
-  const occurrences = Math.ceil(clause.trainMs / clause.seasonMs);
-  const each = Math.max(1, Math.floor(SAMPLES_A_SLOT / occurrences));
+  const { occurrences, each, leastSeasons } = trainingOf(clause);
   return {
     clause,
     metric: metrics.indexOf(clause.metric),
@@ -34,6 +46,7 @@ export function anomalySpec(clause: AnomalyCondition, metrics: MetricTable): Ano
     slots: clause.seasonMs / HOUR_MS,
     kept: occurrences * each,
     apartMs: HOUR_MS / each,
+    leastSeasons,
   };
 }
 
@@ -148,21 +161,39 @@ export class AnomalyState extends ClauseState {
   }
 
   #expect(slot: number): Expected | null {
-    const { slots } = this.#spec;
-    const { trainMs, seasonMs, leastSpread } = this.#spec.clause;
-    const to = this.#own.newest;
-    const samples: number[] = [];
-    for (const near of [slot - 1, slot, slot + 1]) {
-      const known = this.#slots[(near + slots) % slots];
-      for (let i = 0; known !== undefined && i < known.length; i++) {
-        const ts = known.pairs[2 * i]!;
-        if (ts >= to - trainMs && ts <= to - seasonMs / 2) samples.push(known.pairs[2 * i + 1]!);
-      }
-    }
-    if (samples.length < LEAST_SAMPLES) return null;
+    const samples = this.#samplesNear(slot);
+    if (samples === null) return null;
+    const { leastSpread } = this.#spec.clause;
     const median = medianOf(Float64Array.from(samples).sort());
     const deviations = Float64Array.from(samples, (sample) => Math.abs(sample - median)).sort();
     return { median, spread: Math.max(leastSpread, MAD_TO_DEVIATION * medianOf(deviations)) };
+  }
+
+  /** Returns the samples of a slot and as many of its neighbours as it takes; null where there are too few. */
+  #samplesNear(slot: number): number[] | null {
+    const samples: number[] = [];
+    const seasons = new Set<number>();
+    this.#collect(slot, samples, seasons);
+    for (const away of NEIGHBOURS) {
+      this.#collect(slot - away, samples, seasons);
+      this.#collect(slot + away, samples, seasons);
+      const isWide = away === 1 || seasons.size >= this.#spec.leastSeasons;
+      if (samples.length >= LEAST_SAMPLES && isWide) return samples;
+    }
+    return null;
+  }
+
+  #collect(near: number, samples: number[], seasons: Set<number>): void {
+    const { slots, clause } = this.#spec;
+    const { trainMs, seasonMs } = clause;
+    const known = this.#slots[(near + slots) % slots];
+    const to = this.#own.newest;
+    for (let i = 0; known !== undefined && i < known.length; i++) {
+      const ts = known.pairs[2 * i]!;
+      if (ts < to - trainMs || ts > to - seasonMs / 2) continue;
+      samples.push(known.pairs[2 * i + 1]!);
+      seasons.add(Math.round((to - ts) / seasonMs));
+    }
   }
 
   #slot(at: number): Slot {

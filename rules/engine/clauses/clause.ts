@@ -59,7 +59,11 @@ export abstract class ClauseState {
 
 /** Whether a value is beyond a limit. */
 export function beyond(op: ClauseWindow['op'], value: number, limit: number | Band): boolean {
-  if (typeof limit !== 'number') return value < limit[0] || value > limit[1];
+  if (typeof limit !== 'number') {
+    const [low, high] = limit;
+    // A sector past north has the larger angle first.
+    return low <= high ? value < low || value > high : value < low && value > high;
+  }
   if (op === 'above') return value > limit;
   return op === 'below' ? value < limit : value === limit;
 }

@@ -1,7 +1,24 @@
-import type { Band, MetricTable, ThresholdCondition } from '../../../domain/index.ts';
+import {
+  type Band,
+  faultsOf,
+  type MetricTable,
+  nameOfState,
+  type ThresholdCondition,
+  turnOf,
+} from '../../../domain/index.ts';
 import { type AggregateSpec, AggregateState, aggregateSpec } from '../aggregate.ts';
 import type { Reader, Writer } from '../bytes.ts';
-import { ClauseState, type ClauseWindow, type EngineTime, shown, verdictOf } from './clause.ts';
+import {
+  ClauseState,
+  type ClauseWindow,
+  type EngineTime,
+  FALSE,
+  shown,
+  TRUE,
+  UNKNOWN,
+  type Verdict,
+  verdictOf,
+} from './clause.ts';
 import type { Peers } from './peers.ts';
 
 /** A compiled threshold clause. */
@@ -9,6 +26,8 @@ export interface ThresholdSpec extends ThresholdCondition {
   readonly own: number;
   /** Number of the metric compared with; −1 where there is none. */
   readonly other: number;
+  /** Number of the fault codes of the metric, where their share is asked for; −1 else. */
+  readonly faults: number;
   readonly aggregate: AggregateSpec;
 }
 
@@ -16,7 +35,8 @@ export function thresholdSpec(clause: ThresholdCondition, metrics: MetricTable):
   const { compare, threshold } = clause;
   const other = compare === null || compare.with === 'peers' ? -1 : metrics.indexOf(compare.with.metric);
   const shift = compare === null && typeof threshold === 'number' ? threshold : 0;
-  return { ...clause, own: metrics.indexOf(clause.metric), other, aggregate: aggregateSpec(clause, shift) };
+  const faults = clause.fn === 'faults' ? metrics.indexOf(faultsOf(clause.metric)) : -1;
+  return { ...clause, own: metrics.indexOf(clause.metric), other, faults, aggregate: aggregateSpec(clause, shift) };
 }
 
 /** An aggregate, or its difference from another, beyond a limit. */
@@ -35,10 +55,12 @@ export class ThresholdState extends ClauseState {
   }
 
   override reads(metric: number): boolean {
-    return metric === this.#spec.own || metric === this.#spec.other;
+    const { own, other, faults } = this.#spec;
+    return metric === own || metric === other || metric === faults;
   }
 
   override take(metric: number, ts: number, value: number): boolean {
+    if (this.#spec.faults >= 0) return this.own.take(ts, metric === this.#spec.faults ? 1 : 0);
     if (this.peers === null)
       return (this.#other === null || metric === this.#spec.own ? this.own : this.#other).take(ts, value);
     const before = this.own.value();
@@ -53,7 +75,9 @@ export class ThresholdState extends ClauseState {
   }
 
   override judge(): void {
-    this.verdict = verdictOf(this.verdict, this.value(), this.#spec);
+    const { op } = this.#spec;
+    this.verdict =
+      op === 'is' || op === 'is_not' ? this.#isIn(op === 'is') : verdictOf(this.verdict, this.value(), this.#spec);
   }
 
   override value(): number {
@@ -62,18 +86,23 @@ export class ThresholdState extends ClauseState {
     if (compare === null) return own;
     if (Number.isNaN(own)) return own;
     const other = this.#other === null ? this.#median(compare.withinMs) : this.#other.value();
-    if (compare.as === 'difference') return own - other;
+    if (compare.as === 'difference') return this.#spec.measure?.kind === 'angle' ? turnOf(other, own) : own - other;
     return other === 0 ? Number.NaN : own / other;
   }
 
   override window(_time: EngineTime): ClauseWindow {
-    const { fn, op, threshold } = this.#spec;
+    const { fn, op, threshold, measure, states = [] } = this.#spec;
     const { fromMs, newest, count } = this.own;
-    return { fn, fromMs, toMs: newest, count, value: shown(this.value()), op, threshold };
+    const value = this.value();
+    const window = { fn, fromMs, toMs: newest, count, value: shown(value), op, threshold };
+    const { values } = measure ?? {};
+    if (fn !== 'last' || values === undefined) return window;
+    const named = Number.isNaN(value) ? {} : { state: nameOfState(values, value) };
+    return { ...window, threshold: null, states: states.map((code) => nameOfState(values, code)), ...named };
   }
 
-  override clear(): number | Band {
-    return this.#spec.clear;
+  override clear(): number | Band | null {
+    return this.#spec.op === 'is' || this.#spec.op === 'is_not' ? null : this.#spec.clear;
   }
 
   override readings(): [number, number][] {
@@ -94,6 +123,13 @@ export class ThresholdState extends ClauseState {
     this.own.read(from);
     this.#other?.read(from);
     this.peers?.reset();
+  }
+
+  /** Whether the newest value is one of those of the clause, or none of them. */
+  #isIn(wanted: boolean): Verdict {
+    const value = this.value();
+    if (Number.isNaN(value)) return UNKNOWN;
+    return this.#spec.states!.includes(value) === wanted ? TRUE : FALSE;
   }
 
   #median(withinMs: number): number {

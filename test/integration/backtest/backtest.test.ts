@@ -58,7 +58,7 @@ test('backtest - has no effects: no alert, no ticket, no event', async () => {
 });
 
 test('backtest - the report is a table for people; progress goes to standard error', async () => {
-  const { code, out, err } = await here(RULE, ...FLAGS);
+  const { code, out, err } = await here(RULE, ...FLAGS, '--progress');
   expect(code).toBe(0);
   expect(out).toMatch(/rule pm25-unhealthy \([0-9a-f]{12}\) from 2026-03-02 00:00 to 2026-03-04 00:00 UTC/);
   expect(out).toMatch(/environment: Dust at air-\d: /);
@@ -115,7 +115,7 @@ test('backtest - Ctrl-C cancels it at once, with exit code 130, also on a server
   for (const remote of [false, true]) {
     if (remote) await other.start();
     const where = remote ? ['--url', `http://127.0.0.1:${other.httpPort}`] : ['--data', long, '--city', CITY];
-    const child = launch(['backtest', RULE, ...flags, ...where], env);
+    const child = launch(['backtest', RULE, '--progress', ...flags, ...where], env);
     const [first] = (await once(child.stderr!, 'data')) as [Buffer];
     expect(first.toString()).toMatch(/^\d+ %/);
     const at = performance.now();

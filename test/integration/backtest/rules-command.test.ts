@@ -55,7 +55,7 @@ tickets:
       'line 8, tickets',
       'expected  a 02:10 to (open)',
       'was       none',
-      '0 passed, 1 failed (3 checks, 1 of 24 rules)',
+      '0 passed, 1 failed (3 checks, 1 of 25 rules)',
       '',
     ]);
   });
@@ -127,8 +127,8 @@ describe('rules check, rules schema', () => {
   });
 
   test.each([
-    ['no verb', [], /test, check or schema/],
-    ['an unknown verb', ['paint'], /test, check or schema/],
+    ['no verb', [], /test, check, schema, suggest/],
+    ['an unknown verb', ['paint'], /test, check, schema, suggest/],
     ['a folder that is not there', ['test', '/nowhere'], /\/nowhere/],
     ['a folder that is no city', ['test', '/'], /city\.yaml/],
   ])('rules - %s is a mistake on the command line: exit code 2', async (_what, args, says) => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { AuditEntry } from '../../../actions/index.ts';
 import type { Alert, CloudEvent, Page, Ticket } from '../../../domain/index.ts';
 import type { ListedRule, RuleVersion } from '../../../rules/index.ts';
 import { full, RulesServer } from '../../kit/rules/server.ts';
@@ -77,19 +78,29 @@ describe('the city folder', () => {
     expect(await server.ask('POST', '/api/v1/rules', full('kept', 1))).toMatchObject({ status: 409, body: { detail } });
   });
 
-  test('read again, it keeps the alert of a rule that did not change, ends that of one that did, and takes an id from the API', async () => {
+  test('read again, it keeps the alert of a rule that did not change, ends that of one that no longer holds, and takes an id', async () => {
     await server.ask('POST', '/api/v1/rules', full('taken', 50));
     await server.fill('bin-3', 90);
     const kept = await alertOf('kept', 'bin-3');
     expect(kept).toMatchObject({ state: 'firing' });
     expect(await alertOf('changed', 'bin-3')).toMatchObject({ state: 'firing' });
-    server.write('rules/changed.yaml', full('changed', 85));
+    server.write('rules/changed.yaml', full('changed', 95));
     server.write('rules/kept.yaml', `# a comment changes nothing\n${full('kept', 80)}`);
     server.write('rules/taken.yaml', full('taken', 95));
-    expect(await server.ask('POST', '/api/v1/city/reload')).toMatchObject({ status: 200, body: { changed: true } });
+    const reload = () => server.ask('POST', '/api/v1/city/reload', undefined, { 'idempotency-key': 'taken' });
+    expect(await reload()).toMatchObject({ status: 200, body: { changed: true } });
+    expect(await reload()).toMatchObject({ status: 200, body: { changed: true } });
+    expect(await server.ask('POST', '/api/v1/city/reload')).toMatchObject({ status: 200, body: { changed: false } });
+    const { items } = await server.get<Page<AuditEntry>>('/api/v1/audit?action=city.reload&limit=3');
+    expect(items.map(({ actor, result }) => [actor, result]).toReversed()).toEqual([
+      ['admin', 'done'],
+      ['admin', 'repeated'],
+      ['admin', 'done'],
+    ]);
     // A device that is registered comes after the folder in the journal.
     await server.bins(['bin-5']);
     await server.fill('bin-5', 10);
+    await server.fill('bin-3', 91, Date.now() + 1);
     expect(await alertOf('kept', 'bin-3')).toMatchObject({ state: 'firing', since: kept.since });
     expect(await alertOf('changed', 'bin-3')).toMatchObject({ state: 'resolved' });
     const listed = await server.get<ListedRule>('/api/v1/rules/taken');

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino, { type Logger } from 'pino';
-import { ACTION_SCHEMA, ActionLog } from '../../../actions/index.ts';
+import { ACTION_SCHEMA, ActionLog, type ActionResult, type Caller, type Command } from '../../../actions/index.ts';
+import { errorOf } from '../../../actions/result.ts';
 import {
   type Api,
   type ApiDeps,
@@ -12,64 +13,83 @@ import {
   createQueries,
   createRefusals,
   type QueryLimits,
+  type Responded,
 } from '../../../api/index.ts';
 import { createStateDeps } from '../../../app/api-deps.ts';
 import { backupSources, checkTogether } from '../../../app/backup.ts';
 import { openCitizens } from '../../../app/citizen-deps.ts';
+import { openPeople } from '../../../app/people-deps.ts';
+import { createReceiverDeps } from '../../../app/receiver-deps.ts';
+import { ruleActions } from '../../../app/recorded.ts';
 import { createThreadEffects } from '../../../app/threads/effects.ts';
 import type { Offered, Remote } from '../../../app/threads/rpc.ts';
 import { parseCity } from '../../../city-model/index.ts';
+import { COMMAND_SCHEMA } from '../../../commands/index.ts';
 import {
   type Clock,
+  DAY_MS,
   type Key,
   type KeyRole,
   LamppostError,
+  type LoginsFailing,
   type Rule,
   type Subject,
   systemClock,
   systemTimers,
   type Ticket,
   type Transition,
+  unsteppedClock,
 } from '../../../domain/index.ts';
 import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
 import {
+  bodyOfPart,
+  createClockReader,
+  createImports,
   createLedgerReader,
   createLedgerStore,
   createQuarantineReader,
   createQuarantineStore,
   createReplays,
   createRuleRecordReader,
+  importParts,
 } from '../../../ingest/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import {
+  createDefinitionReader,
+  createIncidentReader,
   createMailer,
   createNotifier,
   createPoster,
+  noMailer,
   openDeliveries,
+  type Poster,
+  RECEIVER_SCHEMA,
   type SmtpSettings,
 } from '../../../notify/index.ts';
-import { createRegistry, hashSecret, sameHash } from '../../../registry/index.ts';
+import {
+  createDeviceService,
+  createKeyService,
+  hashSecret,
+  PEOPLE_SCHEMA,
+  REGISTRY_SCHEMA,
+} from '../../../registry/index.ts';
 import {
   ALERT_SCHEMA,
   createRuleRepository,
   createRulesConsumer,
+  createSuggest,
   createTrial,
   parseRules,
   RULES_SCHEMA,
 } from '../../../rules/index.ts';
 import { atOnce, createBackups, transact } from '../../../store/index.ts';
-import {
-  type ActionRequest,
-  type Rating,
-  type Split,
-  TICKET_SCHEMA,
-  type Request as TicketRequest,
-  type TicketService,
-} from '../../../tickets/index.ts';
+import { type ActionRequest, type Split, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { columnsOf, tableOf } from '../history/query-reference.ts';
 import { cityControl, native, openIntake, openState, write } from '../ingest/intake.ts';
+import { sealer } from '../notify/people.ts';
 import { type OpenApiDocument, openApiChecker } from '../openapi.ts';
+import { testRegistry } from '../registry.ts';
 import * as scene from '../tickets/scene.ts';
 
 export const ADMIN = 'the-admin-key-of-these-tests';
@@ -88,6 +108,8 @@ interface Replaced {
   readonly clock?: Clock;
   readonly log?: Logger;
   readonly smtp?: SmtpSettings;
+  /** The gateway for SMS. */
+  readonly sms?: { readonly url: string; readonly secret: string };
   readonly queryLimits?: QueryLimits;
   /** Files of the city folder, instead of the usual ones. */
   readonly files?: Readonly<Record<string, unknown>>;
@@ -103,22 +125,27 @@ export async function openApi(
     files = {},
     log = pino({ level: 'silent' }),
     smtp,
+    sms,
     queryLimits = QUERY_LIMITS,
   }: Replaced = {},
 ) {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-api-'));
   const state = openState(
     join(dir, 'state.sqlite'),
+    REGISTRY_SCHEMA,
     RULES_SCHEMA,
     ALERT_SCHEMA,
     TICKET_SCHEMA,
+    COMMAND_SCHEMA,
+    PEOPLE_SCHEMA,
     ACTION_SCHEMA,
     OUTBOX_SCHEMA,
+    RECEIVER_SCHEMA,
   );
   const reading = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true });
   const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
-  const registry = createRegistry({ clock }, { path: join(dir, 'registry.sqlite') }).open();
+  const registry = testRegistry(state, clock);
   const metrics = tableOf();
   const history = createDuckdbHistory({ path: join(dir, 'history.duckdb'), metrics, unitOf: () => 'u' });
   await history.start();
@@ -134,7 +161,7 @@ export async function openApi(
   const { rules: fileRules } = parseRules(control, city!);
   registry.register(['d1', 'd2'].map((id) => ({ id, profile: 'bin', district: 'east' })));
   write(store, { kind: 'city', atMs: T0, body: control });
-  write(store, { kind: 'devices', atMs: T0, body: registry.changesSince(0) });
+  write(store, { kind: 'devices', atMs: T0, body: registry.read.devicesSince(0) });
   const payloads = Array.from({ length: 12 }, (_, i) => ({ ts: T0 + i, metrics: { a: i, b: 'low', z: 1 } }));
   write(store, { kind: 'messages', atMs: T0, messages: payloads.map((one) => native('d1', one, T0)) });
   write(store, { kind: 'messages', atMs: T0, messages: [native('d2', '{', T0), native('ghost', '{}', T0)] });
@@ -152,22 +179,30 @@ export async function openApi(
   const listeners = new Set<() => void>();
   const notifyAll = () => {
     for (const listener of listeners) listener();
+    citizens.progress.wake();
   };
-  const engine = createThreadEffects({ db: state, context, log, auditMs: 1e12 });
+  const engine = createThreadEffects({ db: state, context, log, auditMs: 1e12, quarantineMs: 1e12 });
   const { effects, outbox } = engine;
   const events = createOutboxReader(reading);
-  const now = <T>(work: (service: TicketService) => T) => transact(state, () => engine.at(clock.now(), work));
-  const changed = (work: (service: TicketService) => Ticket[]): Ticket => {
-    const ticket = now((service) => effects.publish(work(service)));
-    notifyAll();
-    return ticket;
+  /** What the engine decided, by the id of the action. */
+  const results = new Map<string, ActionResult>();
+  let acted = 0;
+  const act = (command: Command & { readonly do: string }, actor: ActionRequest['actor']): Ticket => {
+    const id = `kit-${++acted}`;
+    const items = [{ id, actor, address: null, key: null, command }];
+    store.appendControl('actions', Buffer.from(JSON.stringify({ items, anchor: null })), clock.now(), null);
+    decide();
+    const { value, error } = results.get(id)!;
+    if (error !== null) throw errorOf(error);
+    return value as Ticket;
   };
-  /** What the engine's thread does to tickets, at once. */
+  const OPERATOR = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+  /** What people do to tickets: a record of the log, decided at once. */
   const tickets = {
-    act: (request: ActionRequest) => changed((service) => service.act(request)),
-    openTicket: (request: TicketRequest) => changed((service) => service.open(request)),
-    splitTicket: (split: Split) => changed((service) => service.split(split)),
-    rateTicket: (rating: Rating) => changed((service) => service.rate(rating)),
+    act: ({ actor, ...request }: ActionRequest) => act({ do: 'ticket.act', ...request }, actor),
+    open: (wanted: Omit<Extract<Command, { do: 'ticket.open' }>, 'do'>) =>
+      act({ do: 'ticket.open', ...wanted }, OPERATOR),
+    split: ({ actor, ...split }: Split) => act({ do: 'ticket.split', ...split }, actor),
   };
   /** A record of the log is decided as soon as it is appended. */
   const actions = new ActionLog({
@@ -178,15 +213,25 @@ export async function openApi(
     timers: systemTimers,
     head: null,
   });
+  const [poster, ownPoster] = [false, true].map((allowPrivate) =>
+    createPoster({ clock }, { allowPrivate, timeoutMs: 5_000, mostKept: 1_024 }),
+  ) as [Poster, Poster];
+  const mailer = smtp === undefined ? null : createMailer({ clock }, { ...smtp, timeoutMs: 5_000 });
   const citizens = openCitizens(
     {
-      dir,
-      state: reading,
-      engine: remoteOf({ openTicket: tickets.openTicket, rateTicket: tickets.rateTicket }),
-      clock,
+      ...{ dir, state: reading, actions, decidedToMs: async () => clock.now(), clock: unsteppedClock(clock) },
+      city: () => city!,
+      ...{ log, publicUrl: 'https://lamppost.example', smtp: smtp ?? null, sms: sms ?? null },
+      notify: {
+        mail: (envelope) => (mailer ?? noMailer).send(envelope, AbortSignal.timeout(5_000)),
+        post: (post) => ownPoster.post(post, AbortSignal.timeout(5_000)),
+      },
     },
     { sameWithinM: 100, reporterDays: 90 },
   );
+  const failing: LoginsFailing[] = [];
+  const onFailing = (event: LoginsFailing) => void failing.push(event);
+  const people = openPeople({ dir, state: reading, clock, actions, sealer, onFailing }, { idleMs: DAY_MS });
   const quarantine = createQuarantineReader(reading);
   const status = async () => ({ history: Number.MAX_SAFE_INTEGER, replayed: { settled: 0, refusedAgain: 0 } });
   const append = async (control: Parameters<Parameters<typeof createReplays>[0]['append']>[0]) => {
@@ -202,34 +247,44 @@ export async function openApi(
     onEffects() {
       notifyAll();
       const decided = engine.takeDecided();
-      if (decided !== null) actions.decided(decided);
+      if (decided === null) return;
+      for (const result of decided.results) results.set(result.id, result);
+      actions.decided(decided);
     },
   });
   atOnce(consumer.start());
+  /** Parts of imports are in the journal and decided; nothing stores them. */
+  const imports = createImports<Caller>({
+    read: async ({ bytes, format, ...how }) => importParts(bytes, { ...how, format: format as 'csv' }),
+    async append(part, { file, stored }, caller) {
+      const { id, rows } = part.header;
+      const command =
+        stored === undefined
+          ? ({ do: 'readings.import', part: id, rows, file } as const)
+          : ({ do: 'readings.recompute', rows, ...stored } as const);
+      const report = await actions.accompany(command, { ...caller, key: null }, async (action) => {
+        store.appendControl('import', bodyOfPart(part, action), clock.now(), null);
+        decide();
+      });
+      return { report, seq: store.seq };
+    },
+    stored: async () => Number.MAX_SAFE_INTEGER,
+  });
   /** The rules take what is in the journal. */
   const decide = () => {
     while (consumer.step().length > 0);
   };
   decide();
-  const book = createRuleRepository(
-    {
-      city: () => ({ control, city: city!, rules: fileRules }),
-      records: createRuleRecordReader(reading),
-      append: async (record) => {
-        write(store, { kind: 'rule', atMs: clock.now(), body: record });
-        decide();
-        return store.seq;
-      },
-      taken: async () => consumer.cursor(),
-      clock,
-    },
-    { head: 0 },
-  );
-  const trial = createTrial({
+  const book = createRuleRepository({
+    city: () => ({ control, city: city!, rules: fileRules }),
+    records: createRuleRecordReader(reading),
+    write: ruleActions(actions),
+  });
+  const trialParts = {
     city: () => city!,
     history,
-    devicesIn: () => registry.list({ limit: 100, after: null }).items,
-  });
+    devicesIn: () => registry.read.list({ limit: 100, after: null }).items,
+  };
 
   const backupFolder = join(dir, 'backups');
   mkdirSync(backupFolder);
@@ -240,6 +295,7 @@ export async function openApi(
     ),
     check: checkTogether,
     hold: async () => {},
+    onDone() {},
     letGo: async () => {},
     about: () => ({ lamppost: '0.0.0', city: control.version }),
     folder: backupFolder,
@@ -247,34 +303,40 @@ export async function openApi(
     log,
   });
   const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));
-  const poster = createPoster({ clock }, { allowPrivate: false, timeoutMs: 5_000, mostKept: 1_024 });
   const notifier = createNotifier(
     {
       db: deliveries,
       outbox: events,
+      definitions: createDefinitionReader(reading),
+      incidentOf: createIncidentReader(reading),
+      sealer,
       poster,
       clock,
       timers: systemTimers,
-      mailer: smtp === undefined ? null : createMailer({ clock }, { ...smtp, timeoutMs: 5_000 }),
+      mailer,
       random: Math.random,
       log,
       city: () => city!,
     },
-    { allowPrivate: false, publicUrl: 'https://lamppost.example' },
+    { publicUrl: 'https://lamppost.example' },
   );
   notifier.start();
 
-  const isDevice = (id: string, secret: string) => {
-    const credential = registry.credentialOf(id);
-    return credential !== null && sameHash(Buffer.from(credential.hash), hashSecret(secret));
+  const ended = new Set<(id: string) => void>();
+  const registryParts = {
+    ...{ registry: registry.read, clock },
+    submit: actions.submit.bind(actions),
+    async follow() {
+      for (const id of registry.read.credentialsSince(0).remove) for (const listener of ended) listener(id);
+    },
   };
+  const devices = createDeviceService({ ...registryParts, city: () => city! });
   const webSockets: string[] = [];
+  const responded: Responded[] = [];
+  const queried: number[] = [];
   const deps: ApiDeps = {
     ...createStateDeps({
-      ...{ clock, registry, state: reading, ledger, quarantine, replays, rules: book, actions },
-      engine: {
-        discard: async (ids, by, note) => createQuarantineStore(state).discard(ids, by, note, clock.now()),
-      },
+      ...{ clock, registry: registry.read, state: reading, ledger, quarantine, replays, rules: book, actions },
       city: () => city!,
       onAppended(listener) {
         listeners.add(listener);
@@ -284,42 +346,49 @@ export async function openApi(
     log,
     clock,
     refusals: createRefusals(),
+    responded: (response) => void responded.push(response),
     city: shown ?? (() => city!),
     rules: {
       ...book,
-      try: trial,
+      try: createTrial(trialParts),
+      suggest: createSuggest({
+        ...trialParts,
+        devicesOf: (profile, limit) => registry.read.list({ limit, after: null, profile }).items,
+      }),
       explain: async (rule, group) => consumer.explain(rule, group),
       explainDevice: async (device) => consumer.explainDevice(device),
     },
     reloadCity: () => Promise.reject(new LamppostError('city', 'the city folder has mistakes:\nmetrics.yaml:1:1 no')),
     backtest,
-    devices: {
-      register: async (devices) => registry.register(devices),
-      list: (query) => registry.list(query),
-      get: (id) => registry.get(id),
-      isDevice,
-      revoke: async (id) => registry.revoke(id),
-      rotate: async (id) => registry.rotate(id),
-      connection: async () => null,
-    },
-    keys: {
-      authenticate: (bearer) => (bearer === ADMIN ? ADMIN_KEY : registry.keyOf(bearer)),
-      add: async (key) => registry.addKey(key),
-      list: () => registry.keys(),
-      revoke: async (id) => registry.revokeKey(id),
-    },
+    devices: { ...devices, connection: async () => null, clock: createClockReader(reading) },
+    keys: createKeyService({
+      ...registryParts,
+      admin: { key: ADMIN_KEY, hash: hashSecret(ADMIN) },
+      used: () => {},
+      onEnded: (listener) => void ended.add(listener),
+    }),
     history,
-    queries: createQueries(queryLimits, clock),
-    ingest: async (device, secret, leaf, payload) => {
-      if (!isDevice(device, secret)) return 'refused';
-      const message = { ...native(device, payload.toString(), clock.now()), topic: `devices/${device}/${leaf}` };
+    imports,
+    bridges: { list: () => [] },
+    queries: createQueries(queryLimits, clock, (seconds) => void queried.push(seconds)),
+    ingest: async (device, secret, topic, payload) => {
+      if (devices.senderOf(device, secret) === null) return 'refused';
+      const message = { ...native(device, payload.toString(), clock.now()), topic };
       write(store, { kind: 'messages', atMs: clock.now(), messages: [message] });
       return 'acknowledged';
     },
     maxMessage: 4_096,
     citizens: citizens.deps,
-    webhooks: remoteOf({ ...notifier.webhooks }),
-    subscriptions: remoteOf({ ...notifier.subscriptions }),
+    people: people.deps,
+    oidc: null,
+    ...createReceiverDeps({
+      ...{
+        actions,
+        webhooks: remoteOf({ ...notifier.webhooks }),
+        subscriptions: remoteOf({ ...notifier.subscriptions }),
+      },
+      ...{ sealer, allowPrivate: false, canMail: smtp !== undefined },
+    }),
     readiness: async () => ({
       notes: [],
       ready: false,
@@ -352,12 +421,16 @@ export async function openApi(
     dir,
     deps,
     port: api.port(),
+    tlsPort: api.tlsPort(),
+    renew: api.renew,
     listeners,
+    /** The responses that have left, and what queries of the history took, seconds. */
+    responded,
+    queried,
     /** The addresses whose WebSockets were accepted. */
     webSockets,
     /** Deletes all but the newest events. */
     prune(keep: number) {
-      outbox.published(events.head());
       outbox.prune(keep);
     },
     /** Sends readings of d1, received at their own times; the rules read them at once. */
@@ -366,10 +439,29 @@ export async function openApi(
         write(store, { kind: 'messages', atMs: one.ts, messages: [native('d1', one, one.ts)] });
       decide();
     },
+    /** Registers a device; the engine knows it. */
+    registerAs(id: string, profile: string) {
+      const since = registry.read.devicesSince(0)!.version;
+      registry.register([{ id, profile, district: 'east' }]);
+      write(store, { kind: 'devices', atMs: clock.now(), body: registry.read.devicesSince(since) });
+      decide();
+    },
+    /** A device sends a message that is refused; it is in the quarantine. */
+    sendRaw(id: string, payload: string) {
+      const atMs = clock.now();
+      write(store, { kind: 'messages', atMs, messages: [native(id, payload, atMs)] });
+      const refused = journal.after(store.seq - 1, 10).map((block) => intake.outcome(block));
+      createLedgerStore(state).count(refused, createQuarantineStore(state).settle(refused));
+      decide();
+    },
     register: (id: string) => void registry.register([{ id, profile: 'bin', district: 'east' }]),
     key: (role: KeyRole, department: string | null = null) => registry.addKey({ name: role, role, department }).secret,
-    keys: () => registry.keys(),
+    keys: () => registry.read.keys(),
+    /** Replaces and returns the secret of a device. */
+    rotate: (id: string) => registry.rotate(id),
     citizens,
+    /** Events of logins of people that fail. */
+    failing,
     /** People's and time's side of the tickets. */
     tickets,
     /** Something that a rule says of a device. */
@@ -398,18 +490,15 @@ export async function openApi(
       await asDocumented(base, path, rest.method ?? 'get', response.clone());
       return response;
     },
-    /** Does what is due at a moment. */
-    due(nowMs: number) {
-      transact(state, () => engine.due(nowMs));
-      notifyAll();
-    },
     async stop() {
       await api.stop();
       await replays.stop();
       await backups.stop();
       await notifier.stop(1_000);
       await history.stop();
-      for (const one of [reading, deliveries, state, store, journal, registry, citizens]) one.close();
+      await citizens.close();
+      ownPoster.stop();
+      for (const one of [reading, deliveries, state, store, journal, people]) one.close();
     },
   };
 }

@@ -39,6 +39,8 @@ const FILES = {
     lighting: { title: text('Street Lighting Office', '路灯管理所') },
     environment: { title: text('Environment Bureau', '生态环境局') },
     water: { title: text('Water & Sons', '水务局') },
+    bright: { title: text('Bright Works', '亮城公司'), kind: 'contractor' },
+    friends: { title: text('River Friends', '护河队'), kind: 'community' },
   },
   'services.yaml': {
     repair: { title: text('Sensor care', '设备维护'), department: 'care', deadline: '1h', open311: false },
@@ -48,6 +50,8 @@ const FILES = {
       department: 'lighting',
       deadline: '2d',
       keywords: ['lamp', 'dark', '路灯'],
+      asset: { kind: 'pole', within: 30 },
+      measured: { kind: ['dark'] },
       attributes: [
         {
           code: 'pole',
@@ -62,6 +66,7 @@ const FILES = {
           required: true,
           values: { dark: text('It is dark', '不亮'), flickers: text('It flickers', '闪烁') },
         },
+        { code: 'asset', title: text('Which pole?', '哪根灯杆'), datatype: 'asset' },
       ],
     },
     noise: {
@@ -91,6 +96,20 @@ const FILES = {
   },
 };
 
+/** Two poles, 45 m apart. */
+const POLES = {
+  type: 'FeatureCollection',
+  features: [
+    ['LJ-1', 0.3, 0.3],
+    ['LJ-2', 0.3, 0.3004],
+  ].map(([id, lon, lat]) => ({
+    type: 'Feature',
+    id,
+    properties: { kind: 'pole', services: ['street-light'] },
+    geometry: { type: 'Point', coordinates: [lon, lat] },
+  })),
+};
+
 /** GeoReport v2: the element that stands for one of several, by the element around them. */
 const SEVERAL: Readonly<Record<string, string>> = {
   services: 'service',
@@ -100,13 +119,17 @@ const SEVERAL: Readonly<Record<string, string>> = {
   errors: 'error',
   endpoints: 'endpoint',
   formats: 'format',
+  media_urls: 'media_url',
+  service_request_updates: 'request_update',
 };
 const parser = new XMLParser({
   parseTagValue: false,
   trimValues: false,
   htmlEntities: true,
   ignoreAttributes: false,
-  isArray: (name) => Object.values(SEVERAL).includes(name),
+  // A request has one `media_url`, and a list of all of them.
+  isArray: (name, path) =>
+    Object.values(SEVERAL).includes(name) && (name !== 'media_url' || String(path).endsWith('media_urls.media_url')),
 });
 
 type Tree = string | readonly Tree[] | { readonly [name: string]: Tree };
@@ -139,15 +162,34 @@ export interface Reply<T> {
 
 export type Fields = Readonly<Record<string, string | readonly string[]>>;
 
+interface Sending extends Pick<NonNullable<Parameters<typeof openApi>[1]>, 'smtp' | 'sms'> {
+  /** Whether anybody may request a service, without a key. */
+  readonly anybody?: boolean;
+}
+
+const FOR_ANYBODY = {
+  ...FILES,
+  'city.yaml': { ...FILES['city.yaml'], publication: { coordinate_decimals: 3, requests: true } },
+};
+
 /** An endpoint over real stores, with a clock that a test moves, and a key of an app. */
 export async function openOpen311(
   options: Partial<ApiOptions['citizens']> = {},
   log?: Logger,
   edge: Partial<ApiOptions['edge']> = {},
+  { anybody = false, ...sending }: Sending = {},
 ) {
   const clock = { nowMs: Date.UTC(2026, 5, 15, 12), now: () => clock.nowMs };
   const citizens = { publicUrl: null, requestsPerMinute: 0, ...options };
-  const api = await openApi({ citizens, edge }, { files: FILES, clock, ...(log === undefined ? {} : { log }) });
+  const api = await openApi(
+    { citizens, edge },
+    {
+      files: { ...(anybody ? FOR_ANYBODY : FILES), 'assets.geojson': POLES },
+      clock,
+      ...sending,
+      ...(log === undefined ? {} : { log }),
+    },
+  );
   const key = api.key('citizen-app');
 
   async function json<T>(path: string, init: RequestInit = {}): Promise<Reply<T>> {
@@ -200,9 +242,14 @@ export async function openOpen311(
       api.fire(transition, { rule, subject: { kind: 'device', device: placed } });
       return `t-${id.replace('.', '-')}`;
     },
-    act(ticket: string, action: 'resolve' | 'close' | 'reopen' | 'acknowledge', note = '') {
+    act(
+      ticket: string,
+      action: 'resolve' | 'close' | 'reopen' | 'acknowledge' | 'comment',
+      note = '',
+      isPublic = false,
+    ) {
       const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-      return api.tickets.act({ ticket, action, actor, note });
+      return api.tickets.act({ ticket, action, actor, note, public: isPublic });
     },
     async request(id: string, query = ''): Promise<Shown> {
       const { body } = await json<Shown[]>(`/open311/v2/requests/${id}.json${query}`);

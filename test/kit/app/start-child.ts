@@ -1,9 +1,12 @@
-/** A process that starts a Lamppost in itself, perhaps made to fail at a step, and prints what is left of it. */
+/**
+ * A process that starts one Lamppost after another in itself, each perhaps made to fail at a step, and prints what is
+ * left of it. Arguments: settings as JSON, then a data folder and a step for each start; an empty step: none fails.
+ */
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import pino from 'pino';
 import { createLamppost, readConfig } from '../../../app/index.ts';
 
-/** What the child prints. */
+/** What the child prints of a start, as a line. */
 export interface Leftovers {
   /** Steps that were done, in order. */
   readonly steps: readonly string[];
@@ -45,24 +48,30 @@ function look(data: string): Pick<Leftovers, 'files' | 'listeners' | 'threads'> 
   };
 }
 
-const [data, failAt, settings = '{}'] = process.argv.slice(2);
-const config = readConfig(
-  { LAMPPOST_DATA: data, MQTT_HOST: '127.0.0.1', HTTP_HOST: '127.0.0.1', MQTT_PORT: '0', HTTP_PORT: '0' },
-  JSON.parse(settings),
-);
-const steps: string[] = [];
-const lamppost = createLamppost(config, {
-  log: pino({ level: 'silent' }),
-  onCrash: (error) => console.error(error),
-  onStep(name) {
-    steps.push(name);
-    if (name === failAt) throw new Error(`made to fail after: ${name}`);
-  },
-});
-const error = await lamppost.start().then(
-  () => null,
-  (cause: Error) => cause.message,
-);
-if (error === null) await lamppost.stop();
-const found: Leftovers = { steps, error, ...look(realpathSync(data!)) };
-console.log(JSON.stringify(found));
+/** Starts one in a data folder, and stops it where it did not fail; says what is left. */
+async function attempt(data: string, failAt: string, settings: Record<string, string>): Promise<Leftovers> {
+  const config = readConfig(
+    { LAMPPOST_DATA: data, MQTT_HOST: '127.0.0.1', HTTP_HOST: '127.0.0.1', MQTT_PORT: '0', HTTP_PORT: '0' },
+    settings,
+  );
+  const steps: string[] = [];
+  const lamppost = createLamppost(config, {
+    log: pino({ level: 'silent' }),
+    onCrash: (error) => console.error(error),
+    onStep(name) {
+      steps.push(name);
+      if (name === failAt) throw new Error(`made to fail after: ${name}`);
+    },
+  });
+  const error = await lamppost.start().then(
+    () => null,
+    (cause: Error) => cause.message,
+  );
+  if (error === null) await lamppost.stop();
+  return { steps, error, ...look(realpathSync(data)) };
+}
+
+const [settings, ...starts] = process.argv.slice(2);
+for (let i = 0; i < starts.length; i += 2) {
+  console.log(JSON.stringify(await attempt(starts[i]!, starts[i + 1]!, JSON.parse(settings!))));
+}

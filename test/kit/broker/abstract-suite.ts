@@ -1,4 +1,7 @@
-/** Runs the suite that aedes-persistence ships for any persistence, unmodified, against ours: `node --test` on this file. */
+/**
+ * Runs the suite that aedes-persistence ships for any persistence, unmodified, against ours: `node --test` on this file.
+ * Its tests of outgoing messages do not apply: our queues are in the outbox, and Aedes sends none of them.
+ */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,6 +11,7 @@ import { test } from 'node:test';
 import pino from 'pino';
 import { Sessions } from '../../../broker/index.ts';
 import { systemClock } from '../../../domain/index.ts';
+import { MemoryOutbox } from './outbox.ts';
 
 type Suite = (options: { test: typeof test; persistence: () => unknown; testAsync: true }) => void;
 const abstractSuite = createRequire(import.meta.url)('aedes-persistence/abstract.js') as Suite;
@@ -18,8 +22,10 @@ const deps = {
   newId: randomUUID,
   ownerOf: (user: string) => ({ user, secret: Buffer.alloc(32) }),
   mayRead: () => true,
+  onArrived: () => {},
+  waiting: () => [],
   resting: () => null,
-  aedesDelivers: true,
+  outbox: new MemoryOutbox(),
 };
 const limits = { days: 7, messages: 10_000, bytes: 16 * 1024 * 1024, perUser: 100 };
 

@@ -19,11 +19,14 @@ import {
   type LoginsFailing,
   type MessageRoute,
   type MessageSink,
+  type Publication,
   type SessionDrop,
+  SHARED,
   systemTimers,
 } from '../../../domain/index.ts';
 import { type Credential, hashSecret, type Identity } from '../../../registry/index.ts';
 import { until } from '../wait.ts';
+import { MemoryOutbox } from './outbox.ts';
 
 /** A journal in memory that can keep its publishers waiting. */
 export class MemorySink implements MessageSink {
@@ -87,8 +90,11 @@ export interface Scene {
   readonly drops: SessionDrop[];
   /** The published failures of logins. */
   readonly failing: LoginsFailing[];
-  /** Directory of its sessions: another broker can continue from it. */
+  /** Directory of its sessions, and its outbox: another broker can continue from them. */
   readonly dir: string;
+  readonly outbox: MemoryOutbox;
+  /** Publishes an event that is this message. */
+  publish(message: Publication): void;
   stop(): Promise<void>;
 }
 
@@ -96,6 +102,7 @@ const UNLIMITED = { device: { messagesPerSecond: 0, bytesPerSecond: 0 }, profile
 
 const LIMITS = {
   accounts: UNLIMITED,
+  departments: { shared: SHARED, profiles: new Map() },
   maxPacketBeforeConnect: 16 * 1024,
   maxPacket: 64 * 1024,
   maxInFlight: 64 * 1024,
@@ -106,9 +113,12 @@ const LIMITS = {
 
 interface Setting extends Partial<BrokerOptions> {
   readonly dir?: string;
+  readonly outbox?: MemoryOutbox;
   readonly limits?: Partial<SessionLimits>;
   /** Time of its clock at the start, epoch ms. */
   readonly nowMs?: number;
+  /** The commands that the topic of a device has for a new subscription. */
+  readonly waiting?: (topic: string) => readonly Publication[];
   /** Secrets that differ from SECRET, by user name. */
   readonly secrets?: Readonly<Record<string, string>>;
   /** User names without credentials. */
@@ -118,7 +128,15 @@ interface Setting extends Partial<BrokerOptions> {
 const SESSION_LIMITS: SessionLimits = { days: 7, messages: 10_000, bytes: 16 * 1024 * 1024, perUser: 100 };
 
 export async function startBroker(setting: Setting = {}): Promise<Scene> {
-  const { dir = newDir(), limits, nowMs = Date.parse('2026-05-01T00:00:00Z'), secrets = {}, without = [] } = setting;
+  const {
+    dir = newDir(),
+    outbox = new MemoryOutbox(),
+    limits,
+    secrets = {},
+    without = [],
+    waiting = () => [],
+  } = setting;
+  const { nowMs = Date.parse('2026-05-01T00:00:00Z') } = setting;
   const sink = new MemorySink();
   const drops: SessionDrop[] = [];
   const failing: LoginsFailing[] = [];
@@ -133,12 +151,14 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     },
     log: pino({ level: 'silent' }),
     timers: systemTimers,
+    outbox,
     live(isWanted: boolean) {
       scene.live = isWanted;
     },
     load: () => (scene.overloaded ? 2 : 0),
     publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
     publishFailing: (one: LoginsFailing) => void failing.push(one),
+    commands: { isOver: () => false, waiting, delivered: () => {} },
   };
   const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
   const broker = createBroker(deps, {
@@ -165,7 +185,12 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     sink.settle();
     await broker.stop();
   };
-  return Object.assign(scene, { broker, sink, port, tlsPort, bridge, drops, failing, dir, stop });
+  const publish = (message: Publication) => {
+    outbox.append(message);
+    broker.appended();
+  };
+  const made = { broker, sink, port: port!, tlsPort, bridge, drops, failing, dir, outbox, publish, stop };
+  return Object.assign(scene, made);
 }
 
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-broker-'));
@@ -179,15 +204,17 @@ export function login(port: number, username: string, more: IClientOptions = {})
 /** A client that sends and records packets, and sends nothing by itself. */
 export class RawClient {
   readonly socket: Socket;
+  readonly version: 4 | 5;
   readonly packets: Packet[] = [];
   readonly closed: Promise<void>;
   isClosed = false;
   /** Called with each received packet. */
   onPacket: (packet: Packet) => void = () => {};
 
-  constructor(port: number, socket = connect(port, '127.0.0.1')) {
+  constructor(port: number, socket = connect(port, '127.0.0.1'), version: 4 | 5 = 4) {
     this.socket = socket;
-    const incoming = parser();
+    this.version = version;
+    const incoming = parser({ protocolVersion: version });
     incoming.on('packet', (packet) => {
       this.packets.push(packet);
       this.onPacket(packet);
@@ -203,7 +230,7 @@ export class RawClient {
   }
 
   send(...packets: Packet[]): void {
-    this.socket.write(Buffer.concat(packets.map((packet) => generate(packet))));
+    this.socket.write(Buffer.concat(packets.map((packet) => generate(packet, { protocolVersion: this.version }))));
   }
 
   /** Returns the received packets of a kind. */
@@ -216,14 +243,15 @@ export class RawClient {
     this.send({
       cmd: 'connect',
       protocolId: 'MQTT',
-      protocolVersion: 4,
+      protocolVersion: this.version,
       keepalive: 0,
       clean: true,
       ...identity,
       ...more,
     });
     await until(() => this.got('connack').length > 0 || this.isClosed, 'CONNACK');
-    return this.got('connack').at(-1)!.returnCode!;
+    const { returnCode, reasonCode } = this.got('connack').at(-1)!;
+    return returnCode ?? reasonCode!;
   }
 
   /** Sends PINGREQ and resolves at PINGRESP: packets that the broker sent before it have arrived. */
@@ -236,6 +264,14 @@ export class RawClient {
 
 export async function rawLogin(port: number, username: string, more: object = {}): Promise<RawClient> {
   const client = new RawClient(port);
+  const code = await client.connect(username, more);
+  if (code !== 0) throw new Error(`CONNACK ${code}`);
+  return client;
+}
+
+/** Logs a client of MQTT 5 in. */
+export async function fiveLogin(port: number, username: string, more: object = {}): Promise<RawClient> {
+  const client = new RawClient(port, connect(port, '127.0.0.1'), 5);
   const code = await client.connect(username, more);
   if (code !== 0) throw new Error(`CONNACK ${code}`);
   return client;

@@ -42,17 +42,19 @@ export async function leave(scene: Scene, ...clients: RawClient[]): Promise<void
   await until(() => scene.broker.counts().connections === left, 'the end of the connection');
 }
 
-/** Publishes events of one ticket with these payloads, in order; resolves when all are on disk. */
-export async function publishEvents(scene: Scene, ...payloads: (string | number)[]): Promise<void> {
+/** Publishes events of one ticket with these payloads, in order. */
+export function publishEvents(scene: Scene, ...payloads: (string | number)[]): void {
   const event = (payload: string) => ({ topic: 'events/tickets/waste/1', payload, qos: 1, retain: false }) as const;
-  await Promise.all(payloads.map((payload) => scene.broker.publish(event(String(payload)))));
+  for (const payload of payloads) scene.publish(event(String(payload)));
 }
 
 /** Starts another broker over a copy of the files, as after a crash of this one. */
-export function afterCrash(scene: Scene, more: Parameters<typeof startBroker>[0] = {}): Promise<Scene> {
+export async function afterCrash(scene: Scene, more: Parameters<typeof startBroker>[0] = {}): Promise<Scene> {
+  // What a turn of the event loop writes is in the file after it.
+  await new Promise((resolve) => setImmediate(resolve));
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-crash-'));
   cpSync(scene.dir, dir, { recursive: true });
-  return startBroker({ dir, ...more });
+  return startBroker({ dir, outbox: scene.outbox.copy(), ...more });
 }
 
 /** Numbers from `from` to `to`. */

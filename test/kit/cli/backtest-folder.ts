@@ -1,9 +1,10 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openStateFile } from '../../../app/threads/state.ts';
 import { systemClock as clock, HOUR_MS, type KnownDevice, type MetricTable, MINUTE_MS } from '../../../domain/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
-import { createRegistry } from '../../../registry/index.ts';
+import { testRegistry } from '../registry.ts';
 
 export { HOUR_MS as HOUR } from '../../../domain/index.ts';
 /** Monday, 2026-03-02 00:00 UTC. */
@@ -40,9 +41,9 @@ export async function dataFolder(stations: number, hours: number): Promise<strin
     profile: 'air-quality',
     district: 'old-town',
   }));
-  const registry = createRegistry({ clock }, { path: join(data, 'registry.sqlite') }).open();
-  registry.register(devices.map(({ index: _, ...device }) => device));
-  registry.close();
+  const state = openStateFile(data);
+  testRegistry(state, clock).register(devices.map(({ index: _, ...device }) => device));
+  state.close();
   const metrics: MetricTable = { indexOf: () => 0, idOf: () => 'pm25' };
   const history = createDuckdbHistory({ path: join(data, 'history.duckdb'), metrics, unitOf: () => '' });
   await history.start();

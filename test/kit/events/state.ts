@@ -1,7 +1,9 @@
 import { DatabaseSync } from 'node:sqlite';
 import { createEffects } from '../../../app/threads/effects.ts';
+import { COMMAND_SCHEMA } from '../../../commands/index.ts';
 import type { Rule, Subject, Transition } from '../../../domain/index.ts';
 import { createOutbox, createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import { RECEIVER_SCHEMA } from '../../../notify/index.ts';
 import { ALERT_SCHEMA, createAlertReader, createAlertStore } from '../../../rules/alert-store.ts';
 import { migrate } from '../../../store/index.ts';
 import { createTicketReader, TICKET_SCHEMA, type TicketCity, TicketService } from '../../../tickets/index.ts';
@@ -10,7 +12,7 @@ import * as scene from '../tickets/scene.ts';
 /** Opens a state file in memory with its writers and readers. */
 export function openState() {
   const db = new DatabaseSync(':memory:');
-  migrate(db, [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]);
+  migrate(db, [ALERT_SCHEMA, TICKET_SCHEMA, COMMAND_SCHEMA, OUTBOX_SCHEMA, RECEIVER_SCHEMA]);
   const outbox = createOutbox(db);
   let now = 0;
   let city: TicketCity = scene.city;

@@ -2,29 +2,20 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { DuckDBInstance } from '@duckdb/node-api';
-import type { Ledger, Page, Quarantined, Ticket } from '../../../domain/index.ts';
+import type { Ledger, Quarantined, Ticket } from '../../../domain/index.ts';
+import type { NumberedEvent } from '../../../events/index.ts';
+import { allEvents, allTickets } from '../bins.ts';
 import type { WebhookReceiver } from '../receiver.ts';
 import type { ServerProcess } from '../server.ts';
 import type { createSseReader } from '../sse-reader.ts';
 import { inLanes } from '../storm.ts';
 import { pause } from '../wait.ts';
-import { allEvents, expectComplete, type Numbered } from '../webhooks.ts';
+import { expectComplete } from '../webhooks.ts';
 import { brokenNumber, compare } from './fleet.ts';
 import { type Asked, actionFaults, incidentFaults } from './operator.ts';
 
 const ARRIVES_MS = 60_000;
 const SHOWN = 5;
-
-async function all<T>(server: ServerProcess, path: string): Promise<T[]> {
-  const items: T[] = [];
-  let after: string | null = null;
-  do {
-    const page: Page<T> = await server.get(`${path}?limit=1000${after === null ? '' : `&after=${after}`}`);
-    items.push(...page.items);
-    after = page.next;
-  } while (after !== null);
-  return items;
-}
 
 /** Checks every promise that can be checked while the server runs; returns what is broken, and the number of events. */
 export async function checkNow(
@@ -33,7 +24,7 @@ export async function checkNow(
   asked: readonly Asked[],
 ): Promise<{ faults: string[]; events: number }> {
   const faults = [...(await readingFaults(server, acknowledged))];
-  const tickets = await all<Ticket>(server, '/api/v1/tickets');
+  const tickets = await allTickets(server);
   const events = await allEvents(server);
   faults.push(...actionFaults(asked, tickets), ...incidentFaults(tickets), ...eventFaults(tickets, events));
   return { faults, events: events.length };
@@ -62,7 +53,7 @@ async function readingFaults(
 /** Numbers of the messages in the quarantine. */
 async function refusedByDevice(server: ServerProcess): Promise<Map<string, Set<number>>> {
   const refused = new Map<string, Set<number>>();
-  await inLanes(await all<Quarantined>(server, '/api/v1/quarantine'), 4, async ({ id, device }) => {
+  await inLanes(await server.all<Quarantined>('/api/v1/quarantine'), 4, async ({ id, device }) => {
     const own = refused.get(device!) ?? new Set();
     own.add(brokenNumber(await server.refusedText(id)));
     refused.set(device!, own);
@@ -78,7 +69,7 @@ function unbalanced(id: string, { messages, readings }: Ledger): string[] {
 }
 
 /** Events are numbered without a gap, and each version of a ticket is one. */
-function eventFaults(tickets: readonly Ticket[], events: readonly Numbered[]): string[] {
+function eventFaults(tickets: readonly Ticket[], events: readonly NumberedEvent[]): string[] {
   const faults = events.flatMap(({ n }, i) => (n === i + 1 ? [] : [`event ${i + 1} has number ${n}`])).slice(0, SHOWN);
   const ids = events.map(({ event }) => event.id);
   if (new Set(ids).size < ids.length) faults.push('two events have the same id');

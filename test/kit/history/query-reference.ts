@@ -1,11 +1,10 @@
-import {
-  AGGREGATES,
-  type Aggregate,
-  type KnownDevice,
-  type MetricTable,
-  type ReadingColumns,
-  type ReadingsQuery,
-  type Series,
+import type {
+  Aggregate,
+  KnownDevice,
+  MetricTable,
+  ReadingColumns,
+  ReadingsQuery,
+  Series,
 } from '../../../domain/index.ts';
 
 /** A reading as these tests write it down. */
@@ -35,7 +34,9 @@ export function columnsOf(rows: readonly Row[], metrics: MetricTable): ReadingCo
   };
 }
 
-const AGGREGATE_OF: Readonly<Record<Aggregate, (values: readonly number[]) => number>> = {
+/** Functions of every gauge; those of states only are in `kinds.test.ts`. */
+type OfGauges = Exclude<Aggregate, 'changes' | 'share'>;
+const AGGREGATE_OF: Readonly<Record<OfGauges, (values: readonly number[], times: readonly number[]) => number>> = {
   mean: (values) => sum(values) / values.length,
   min: (values) => Math.min(...values),
   max: (values) => Math.max(...values),
@@ -43,7 +44,16 @@ const AGGREGATE_OF: Readonly<Record<Aggregate, (values: readonly number[]) => nu
   count: (values) => values.length,
   first: (values) => values[0]!,
   last: (values) => values.at(-1)!,
+  p10: (values) => values.toSorted((a, b) => a - b)[Math.max(1, Math.floor(0.1 * values.length + 0.5)) - 1]!,
+  p50: (values) => values.toSorted((a, b) => a - b)[Math.floor(0.5 * values.length + 0.5) - 1]!,
+  p90: (values) => values.toSorted((a, b) => a - b)[Math.floor(0.9 * values.length + 0.5) - 1]!,
   p95: (values) => values.toSorted((a, b) => a - b)[Math.floor(0.95 * values.length + 0.5) - 1]!,
+  stddev: (values) => {
+    const mean = sum(values) / values.length;
+    return Math.sqrt(sum(values.map((value) => (value - mean) ** 2)) / (values.length - 1));
+  },
+  delta: (values) => (values.length < 2 ? Number.NaN : values.at(-1)! - values[0]!),
+  rate: (values, times) => ((values.at(-1)! - values[0]!) * 3_600_000) / (times.at(-1)! - times[0]!),
 };
 
 function sum(values: readonly number[]): number {
@@ -51,7 +61,7 @@ function sum(values: readonly number[]): number {
 }
 
 /** Every function that a query may ask for. */
-export const FUNCTIONS = AGGREGATES;
+export const FUNCTIONS = Object.keys(AGGREGATE_OF) as OfGauges[];
 
 /**
  * What a query should find among these rows, as one would write it without a database. `districts`: where devices are
@@ -79,12 +89,18 @@ export function expectedSeries(
       const points = everyMs === undefined ? raw() : bucketed(readings, everyMs, fn);
       return { device, metric, unit: `unit of ${metric}`, points };
     })
+    .filter(({ points }) => points.length > 0)
     .sort((a, b) => compare(a.device, b.device) || compare(a.metric, b.metric));
 }
 
 function bucketed(readings: readonly Row[], everyMs: number, fn: Aggregate): (readonly [number, number])[] {
   const buckets = Map.groupBy(readings, ({ ts }) => Math.floor(ts / everyMs) * everyMs);
-  return [...buckets].map(([start, rows]) => [start, AGGREGATE_OF[fn](rows.map(({ value }) => value))] as const);
+  const points = [...buckets].map(([start, rows]) => {
+    const [values, times] = [rows.map(({ value }) => value), rows.map(({ ts }) => ts)];
+    return [start, AGGREGATE_OF[fn as OfGauges](values, times)] as const;
+  });
+  // With too few readings there is no value.
+  return points.filter(([, value]) => !Number.isNaN(value));
 }
 
 /** As bytes of UTF-8: the order of the database. */

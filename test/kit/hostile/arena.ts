@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { KEY_ROLES, type KeyRole, type Series } from '../../../domain/index.ts';
+import { KEY_ROLES, type KeyRole, ROLES, type Series } from '../../../domain/index.ts';
 import { residentMiB } from '../../bench/process.ts';
 import { ADMIN_KEY, ServerProcess } from '../server.ts';
 import { PATIENCE_MS, pause, until } from '../wait.ts';
@@ -137,7 +137,12 @@ export class Arena {
   }
 
   async #keys(): Promise<Target['keys']> {
-    const add = (role: KeyRole) => this.server.post<Login>('/api/v1/keys', { name: role, role });
+    const departmentOf = (role: KeyRole) => (ROLES[role].of === 'department' ? 'environment' : null);
+    const add = (role: KeyRole) =>
+      this.server.post<Login>('/api/v1/keys', {
+        ...{ name: role, role, department: departmentOf(role) },
+        ...(role === 'network-server' && { uplinks: 'all' }),
+      });
     const pair = async (role: KeyRole) => [role, [await add(role), await add(role)]] as const;
     return Object.fromEntries(await Promise.all(KEY_ROLES.map(pair))) as unknown as Target['keys'];
   }

@@ -22,20 +22,26 @@ export interface Verdict {
   readonly rejections: readonly Rejection[];
 }
 
+interface Receiving {
+  readonly control?: CityControl;
+  /** The time of receipt. */
+  readonly now?: number;
+}
+
 /** Decodes and validates messages of one profile, as intake does. */
-export function receiver(profile: string, control: CityControl = sample): (format: Format, payload: Buffer) => Verdict {
+export function receiver(profile: string, { control = sample, now = NOW }: Receiving = {}) {
   const { city, problems } = parseCity(control);
   if (city === null) throw new Error(JSON.stringify(problems));
   const metrics = metricTable();
   const checks = compileChecks(city, metrics).get(profile)!;
-  return (format, payload) => {
-    const decoded = format.decode(payload, NOW);
+  return (format: Format, payload: Buffer): Verdict => {
+    const decoded = format.decode(payload, now);
     if ('reason' in decoded) return { values: [], rejections: [decoded] };
     const out = new Checked();
     out.rejections.push(...decoded.rejections);
     const values: (readonly [string, number, number])[] = [];
     for (const raw of decoded.readings) {
-      checkReading(raw, checks, NOW, out);
+      checkReading(raw, checks, now, out);
       for (let i = 0; i < out.length; i++) values.push([metrics.idOf(out.metric[i]!), out.value[i]!, out.ts]);
     }
     return { values, rejections: out.rejections.map(({ reason, path, detail }) => ({ reason, path, detail })) };

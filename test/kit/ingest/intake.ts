@@ -11,7 +11,7 @@ import { BatchWriter, createRoute, JournalReader, type JournalStore } from '../.
 import { atOnce, migrate, type RoomSchema, transact } from '../../../store/index.ts';
 
 /** In memory where the machine has such a folder: these tests check the content of files, not their durability. */
-const TEMP = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+const TEMP = process.env.TMPDIR === undefined && existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 /** Creates a folder for one test. */
 export const testDir = (): string => mkdtempSync(join(TEMP, 'lamppost-intake-'));
@@ -107,15 +107,16 @@ export function native(device: string, payload: unknown, receivedAt: number): Se
 }
 
 /** The content of one block of a journal. */
-export type Entry = { readonly atMs: number } & (
+export type Entry = { readonly atMs: number; readonly offsetMs?: number } & (
   | { readonly kind: 'messages'; readonly messages: readonly Sent[] }
-  | { readonly kind: 'tick' | 'city' | 'devices' | 'rule' | 'actions'; readonly body: unknown }
+  | { readonly kind: 'tick' | 'city' | 'devices' | 'rule' | 'actions' | 'clock' | 'notices'; readonly body: unknown }
 );
 
 /** Appends an entry to a journal. */
 export function write(store: JournalStore, entry: Entry): void {
-  if (entry.kind === 'messages') store.appendMessages(bodyOf(entry.messages), entry.messages.length, entry.atMs);
-  else store.appendControl(entry.kind, Buffer.from(JSON.stringify(entry.body)), entry.atMs, null);
+  const { atMs, offsetMs } = entry;
+  if (entry.kind === 'messages') store.appendMessages(bodyOf(entry.messages), entry.messages.length, atMs, offsetMs);
+  else store.appendControl(entry.kind, Buffer.from(JSON.stringify(entry.body)), atMs, null, offsetMs);
 }
 
 /** A reader that shows the blocks of a journal only up to `end`. */
@@ -174,7 +175,10 @@ export function persist(db: DatabaseSync, intake: Intake): void {
 }
 
 /** Returns the readings of an outcome as [device, metric, ts, value]. */
-export function rowsOf({ readings }: Outcome, { metrics }: Context): [string, string, number, number][] {
+export function rowsOf(
+  { readings }: Pick<Outcome, 'readings'>,
+  { metrics }: Context,
+): [string, string, number, number][] {
   return Array.from({ length: readings.length }, (_, i) => [
     readings.device[i]!.id,
     metrics.idOf(readings.metric[i]!),
@@ -215,9 +219,13 @@ export function intakeBench(path = join(testDir(), 'state.sqlite'), limits?: Hor
     },
     replay: (control: ReplayControl, atMs = 0) => add('replay', json(control), control.items.length, atMs),
     tick: (atMs: number) => add('tick', json({}), 0, atMs),
+    /** Adds a part of an import. */
+    import: (body: Uint8Array, atMs: number) => add('import', body, 0, atMs),
     /** Returns the rows of a table. */
     count: (table: string) => Number(db.prepare(`select count(*) as n from ${table}`).get()?.n),
     rows: (outcome: Outcome) => rowsOf(outcome, opened.context),
+    /** As `rows`, of the values that replace others. */
+    replaced: ({ replaced }: Outcome) => rowsOf({ readings: replaced }, opened.context),
     again: (seq: number) => opened.intake.outcome(blocks[seq - 1]!),
     persist: () => persist(db, opened.intake),
     /** Prunes as if both consumers had taken the blocks up to `settled`, by default all. */

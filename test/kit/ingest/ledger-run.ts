@@ -167,7 +167,7 @@ export class HistoryRun {
   /** A ledger that fails before it counts, when the history has committed and the state file has not. */
   #between(ledger: LedgerStore): LedgerStore {
     return {
-      cursor: () => ledger.cursor(),
+      ...ledger,
       count: (...args) => {
         ledger.count(...args);
         if (this.#due === null) return;

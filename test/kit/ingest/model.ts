@@ -23,6 +23,8 @@ export class Model {
   news: [device: string, metric: string, ts: number, value: number][] = [];
   #city: City | null = null;
   readonly #devices = new Map<string, Device>();
+  /** Also those that were revoked. */
+  readonly #everDevices = new Set<string>();
   /** Every value that was accepted, by key, with the hour of its block. */
   readonly #accepted = new Map<string, { hour: number; value: number }[]>();
   #hour = 0;
@@ -33,7 +35,10 @@ export class Model {
     if (entry.kind === 'city') this.#city = parseOnce(entry.body as CityControl) ?? this.#city;
     if (entry.kind === 'devices') {
       const { registered, revoked } = entry.body as { registered: Device[]; revoked: string[] };
-      for (const device of registered) this.#devices.set(device.id, device);
+      for (const device of registered) {
+        this.#devices.set(device.id, device);
+        this.#everDevices.add(device.id);
+      }
       for (const id of revoked) this.#devices.delete(id);
     }
     if (entry.kind === 'messages') for (const message of entry.messages) this.#read(message);
@@ -50,11 +55,13 @@ export class Model {
 
   #read({ identity, topic, payload, receivedAt }: Sent): void {
     const [, named, leaf] = /^devices\/([^/]*)\/([^/]*)$/.exec(topic) ?? [];
-    const counts = this.#countsOf(named ?? identity);
+    // A device that publishes for another one: refused, and counted for who sent it.
+    const isForeign = named !== undefined && named !== identity && this.#everDevices.has(identity);
+    const counts = this.#countsOf(isForeign ? identity : (named ?? identity));
     const device = leaf === 'readings' ? this.#devices.get(named!) : undefined;
     const profile = device && this.#city?.profiles.get(device.profile);
     const items = itemsOf(payload);
-    if (device === undefined || profile === undefined || items === null) {
+    if (isForeign || device === undefined || profile === undefined || items === null) {
       counts.quarantined++;
       return;
     }

@@ -49,11 +49,12 @@ export function openJournal(
   limits: Partial<typeof PLENTY> = {},
   patience: { patienceMs: number; retryMs: number } = { patienceMs: 10_000, retryMs: 5 },
   clock: Clock = systemClock,
+  onLeadGone: () => void = () => {},
 ): WholeJournal {
   const path = join(dir, 'journal.sqlite');
   const signal = { counter: new Int32Array(new SharedArrayBuffer(4)) };
   const server = new JournalServer(
-    { path, clock: unsteppedClock(clock), timekeeper: null, signal },
+    { path, clock: unsteppedClock(clock), timekeeper: null, signal, onLeadGone },
     { ...PLENTY, ...limits },
   ).open();
   const { port1, port2 } = new MessageChannel();

@@ -3,11 +3,19 @@ import type { Timers, Transition } from '../../../domain/index.ts';
 import type { Envelope, Mailer } from '../../../notify/email/smtp.ts';
 import type { FanOutLimits } from '../../../notify/fanout.ts';
 import type { Post, Poster } from '../../../notify/http.ts';
-import { createNotifier, type EmailSettings, openDeliveries, type WebhookSettings } from '../../../notify/index.ts';
+import {
+  createDefinitionReader,
+  createIncidentReader,
+  createNotifier,
+  type EmailSettings,
+  openDeliveries,
+  type WebhookSettings,
+} from '../../../notify/index.ts';
 import type { NotifyCity } from '../../../notify/notifier.ts';
 import type { AttemptResult, Outcome } from '../../../notify/retry-policy.ts';
 import { openState } from '../events/state.ts';
-import { transition } from '../tickets/scene.ts';
+import * as scene from '../tickets/scene.ts';
+import { peopleOf, sealer } from './people.ts';
 
 /** 2026-01-01T00:00:00Z. */
 export const T0 = Date.UTC(2026, 0, 1);
@@ -93,6 +101,7 @@ export const CITY: NotifyCity = {
     ],
   ]),
   calendars: new Map(),
+  services: new Map([['air-quality', scene.serviceOf('air-quality', { cap: { category: 'Env' } })]]),
   districts: new Map([
     [
       'harbour',
@@ -172,6 +181,9 @@ export function openNotifier(
     const deps = {
       db,
       outbox: state.events,
+      definitions: createDefinitionReader(state.db),
+      incidentOf: createIncidentReader(state.db),
+      sealer,
       poster: { post: (...given: Parameters<Poster['post']>) => poster.post(...given).then(alive), stop() {} },
       mailer: { send: (envelope: Envelope) => mailer.send(envelope).then(alive), stop() {} },
       clock: time,
@@ -180,20 +192,30 @@ export function openNotifier(
       city: () => CITY,
       log: pino({ level: 'silent' }),
     };
-    const options = { allowPrivate: false, publicUrl: 'https://lamppost.example', limits, gatherMs: 0 };
+    const options = { publicUrl: 'https://lamppost.example', limits, gatherMs: 0 };
     const notifier = createNotifier(deps, options);
     notifier.start();
     return { notifier, life };
   };
   let { notifier, life } = start();
+  const people = peopleOf({ db: state.db, outbox: state.events, clock: time, notifier: () => notifier });
   const kit = {
     time,
     poster,
     mailer,
     state,
     db,
+    people,
+    /** The notifier of today's process, with what people do. */
     get notifier() {
-      return notifier;
+      return {
+        webhooks: people.webhooks(),
+        subscriptions: people.subscriptions(),
+        appended: () => notifier.appended(),
+        counts: () => notifier.counts(),
+        expire: (beforeMs: number) => notifier.expire(beforeMs),
+        stop: (patienceMs: number) => notifier.stop(patienceMs),
+      };
     },
     restart() {
       life.over = true;
@@ -201,7 +223,7 @@ export function openNotifier(
     },
     /** Applies a transition of an incident: alert and ticket, two events. */
     happen(id: string, to: Transition['to'], changes: Partial<Transition> = {}) {
-      state.apply(transition(id, to, changes));
+      state.apply(scene.transition(id, to, changes));
       kit.notifier.appended();
     },
     /** Opens incidents of `count` devices g1, g2 …, in blocks from `from` on. */

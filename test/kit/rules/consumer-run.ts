@@ -3,7 +3,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import type { RuleControl } from '../../../domain/index.ts';
 import type { CityVersion, Context, Intake, Outcome } from '../../../ingest/index.ts';
-import type { JournalReader } from '../../../journal/index.ts';
+import { JournalReader } from '../../../journal/index.ts';
 import {
   type BlockEffects,
   createRulesConsumer,
@@ -62,6 +62,25 @@ export function rulesOf(
   const inForce = rulesInForce({ control, city }, records);
   rulesByCity.set(key, inForce);
   return inForce;
+}
+
+type Deps = Parameters<typeof createRulesConsumer>[0];
+
+/** Starts a consumer of the rules over the journal in a folder, and a state beside it. */
+export function startConsumer(dir: string, more: Partial<Deps> = {}, state = 'state.sqlite') {
+  const db = openState(join(dir, state), RULES_SCHEMA);
+  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
+  const clock = testClock();
+  const log = pino({ level: 'silent' });
+  const rules = createRulesConsumer({
+    ...{ db, journal, ...openIntake(db), clock, log, effects() {}, onEffects() {} },
+    ...more,
+  });
+  atOnce(rules.start());
+  const close = () => {
+    for (const one of [db, journal]) one.close();
+  };
+  return { db, clock, rules, close };
 }
 
 /** What a test does to a consumer. */

@@ -21,8 +21,14 @@ export function serviceOf(id: string, given: Partial<Service> = {}): Service {
     resolution: 'auto',
     reopenMs: 0,
     closeMs: null,
+    recheckMs: null,
+    remindMs: null,
+    notFixedMs: 0,
     offers: [],
     gathering: null,
+    command: null,
+    asset: null,
+    measured: new Map(),
     ...given,
   };
 }
@@ -47,6 +53,7 @@ export const city: TicketCity = {
   ]),
   calendars: new Map(),
   inhibitions: [],
+  assets: new Map(),
   districts: new Map([
     ['harbour', { id: 'harbour', title: text('Harbour', '港区'), geometry: { type: 'Polygon', coordinates: [] } }],
   ]),
@@ -91,6 +98,8 @@ export const rule: Rule = {
   steps: [],
   onNoData: 'keep',
   noDataAfterMs: 0,
+  noDataGraceMs: 0,
+  noDataForMs: 0,
   flapping: null,
   limit: 100,
   ticket: { service: 'air-quality', deadlineMs: 14_400_000 },

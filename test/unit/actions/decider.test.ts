@@ -2,9 +2,14 @@ import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { ACTION_SCHEMA, type Command, createAuditReader, createDecider, verifyAudit } from '../../../actions/index.ts';
+import { COMMAND_SCHEMA } from '../../../commands/index.ts';
 import { type ActionRecord, DAY_MS, type KeyActor, type Ticket } from '../../../domain/index.ts';
+import { INGEST_SCHEMAS } from '../../../ingest/index.ts';
+import { RECEIVER_SCHEMA } from '../../../notify/index.ts';
+import { PEOPLE_SCHEMA, REGISTRY_SCHEMA } from '../../../registry/index.ts';
 import { migrate, transact } from '../../../store/index.ts';
 import { createSilenceStore, createTicketReader, TICKET_SCHEMA, TicketService } from '../../../tickets/index.ts';
+import { actedOn } from '../../kit/acted-on.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
 const anna: KeyActor = { kind: 'key', id: 'anna', role: 'operator', department: null };
@@ -12,14 +17,23 @@ const AUDIT_DAYS = 30;
 
 function openDecider() {
   const db = new DatabaseSync(':memory:');
-  migrate(db, [TICKET_SCHEMA, ACTION_SCHEMA]);
+  migrate(db, [
+    ...INGEST_SCHEMAS,
+    REGISTRY_SCHEMA,
+    PEOPLE_SCHEMA,
+    TICKET_SCHEMA,
+    COMMAND_SCHEMA,
+    ACTION_SCHEMA,
+    RECEIVER_SCHEMA,
+  ]);
   let nowMs = 1_000;
   let n = 0;
   const published: Ticket[] = [];
   const tickets = new TicketService({ db, clock: { now: () => nowMs }, city: () => scene.city, firing: () => [] });
   const publish = (changes: readonly Ticket[]) => void published.push(...changes);
   const log = pino({ level: 'silent' });
-  const decider = createDecider({ db, tickets, publish, log, auditMs: AUDIT_DAYS * DAY_MS });
+  const on = actedOn(db, tickets);
+  const decider = createDecider({ db, on, publish, log, auditMs: AUDIT_DAYS * DAY_MS });
   const audit = createAuditReader(db);
   return {
     db,
@@ -33,7 +47,7 @@ function openDecider() {
     },
     decide(command: Command, { actor = anna, key = null }: Partial<Pick<ActionRecord, 'actor' | 'key'>> = {}) {
       const record = { id: `r${++n}`, actor, address: '192.0.2.1', key, command };
-      return transact(db, () => decider.decide(record, { atMs: nowMs, name: `${n}-0` }));
+      return transact(db, () => decider.decide(record, { atMs: nowMs, seq: n, item: 0, name: `${n}-0` }));
     },
   };
 }
@@ -77,6 +91,50 @@ test('actions - a refusal changes nothing but the audit trail, and says why', ()
     ['ticket.close', `ticket ${id}`, 'wrong-status'],
     ['ticket.close', 'ticket t-none', 'not-found'],
   ]);
+});
+
+test('actions - a department silences, ends silences and opens tickets for itself only, and the trail has what it tried', () => {
+  const times = { startsAt: '1970-01-02T00:00:00.000Z', endsAt: '1970-01-03T00:00:00.000Z' };
+  const silence = (matchers: object): Command => ({
+    ...{ do: 'silence.add', matchers, calendar: null, comment: 'c' },
+    ...times,
+  });
+  const waste = { actor: { ...anna, department: 'waste' } };
+  const environment = { actor: { ...anna, department: 'environment' } };
+  expect(state.decide(silence({ department: ['environment'] }), environment).error).toBe(null);
+  for (const command of [
+    silence({ department: ['environment'], severity: ['critical'] }),
+    silence({ department: ['waste', 'environment'] }),
+    silence({ service: ['air-quality'] }),
+    silence({ service: ['gone'] }),
+    silence({ severity: ['critical'] }),
+    { do: 'silence.end', silence: 's-1-0' },
+    OPEN,
+  ] as const)
+    expect(state.decide(command, waste).error, JSON.stringify(command)).toMatchObject({
+      reason: 'not-your-department',
+    });
+  expect(state.decide(silence({ department: ['waste'] }), waste).error).toBe(null);
+  expect(state.decide(OPEN, { actor: { ...anna, scopes: ['tickets.read'] } }).error).toMatchObject({
+    reason: 'not-your-role',
+  });
+  expect(state.silences.list({ limit: 9, after: null, nowMs: 0 }).items.map(({ id }) => id)).toEqual([
+    's-9-0',
+    's-1-0',
+  ]);
+  expect(state.trail().filter(({ result }) => result === 'not-your-department')).toHaveLength(7);
+});
+
+test('actions - somebody with several roles acts where any of them lets them', () => {
+  const id = opened();
+  const roles = [
+    { role: 'viewer', department: null },
+    { role: 'operator', department: 'waste' },
+  ] as const;
+  const actor = { ...anna, ...roles[0], grants: roles };
+  expect(act(id, 'acknowledge', { actor }).error).toMatchObject({ reason: 'not-your-ticket' });
+  const more = { ...actor, grants: [...roles, { role: 'dispatcher', department: 'environment' }] as const };
+  expect(act(id, 'acknowledge', { actor: more }).error).toBe(null);
 });
 
 test('actions - a repeated Idempotency-Key gets the first result, done or refused, and does nothing again', () => {
@@ -179,4 +237,45 @@ test('audit - entries expire by the time of the log; the rest of the trail still
   act(id, 'close');
   expect(state.trail().map(({ n }) => n)).toEqual([3, 4]);
   expect(verifyAudit(state.audit, [])).toBe(null);
+});
+
+const REQUEST = {
+  ...{ do: 'citizen.request', service: 'air-quality', title: 'Smoke', titleZh: '烟', district: 'harbour' },
+  ...{ location: { lat: 31.2, lon: 121.5 }, statement: 'c-1', token: '0a', sameWithinM: 100 },
+} as const satisfies Command;
+const rate = (ticket: string, token: string) =>
+  state.decide({ do: 'citizen.rate', ticket, token, stars: 4, statement: 'c-2' });
+
+test('actions - what a citizen asks for is a ticket of its record’s place, once for each statement', () => {
+  const first = state.decide(REQUEST);
+  expect(first.value).toMatchObject({
+    ...{ id: 'r-1-0', origin: 'citizen', statement: 'c-1', description: null, address: null, severity: 'medium' },
+    history: [{ by: 'reporter' }],
+  });
+  expect(state.decide(REQUEST)).toMatchObject({ value: first.value, error: null });
+  expect(state.published).toHaveLength(1);
+  const near = state.decide({ ...REQUEST, statement: 'c-3', token: '0b' });
+  expect(near.value).toMatchObject({ id: 'r-3-0', parent: 'r-1-0', relation: 'report' });
+  expect(state.decide({ ...REQUEST, statement: 'c-4', token: '0c', sameWithinM: 0 }).value).toMatchObject({
+    ...{ id: 'r-4-0', parent: null },
+  });
+  expect(state.decide({ ...REQUEST, service: 'none', statement: 'c-5' }).error).toMatchObject({ code: 'not-found' });
+  expect(state.trail().map(({ action, target, result }) => [action, target, result])).toEqual([
+    ['citizen.request', 'ticket r-1-0', 'done'],
+    ['citizen.request', 'ticket r-1-0', 'done'],
+    ['citizen.request', 'ticket r-3-0', 'done'],
+    ['citizen.request', 'ticket r-4-0', 'done'],
+    ['citizen.request', 'service none', 'not-found'],
+  ]);
+});
+
+test('actions - a rating is decided again at its place in the log', () => {
+  const { id } = state.decide(REQUEST).value as Ticket;
+  expect(rate(id, '0a').error).toMatchObject({ reason: 'wrong-status' });
+  act(id, 'resolve');
+  act(id, 'close');
+  expect(rate(id, '0b').error).toMatchObject({ reason: 'not-the-reporter' });
+  expect(rate(id, '0a').value).toMatchObject({ rating: { stars: 4, comment: '', statement: 'c-2' } });
+  expect(rate(id, '0a').error).toMatchObject({ reason: 'already-rated' });
+  expect(state.published.at(-1)!.history.at(-1)).toMatchObject({ action: 'rated', by: 'reporter', note: '4 of 5' });
 });

@@ -33,9 +33,13 @@ test('asyncapi - has the topics of the contract', () => {
     'receive devices/{device}/senml qos 1',
     'receive devices/{device}/senml-cbor qos 1',
     'receive devices/{device}/sensor-community qos 1',
+    'receive devices/{device}/results qos 1',
+    'receive devices/{device}/reported qos 1',
     'receive application/{application}/device/{devEui}/event/up qos 1',
     'receive v3/{application}/devices/{name}/up qos 1',
     'send devices/{device}/rejections qos 0',
+    'send devices/{device}/commands qos 1',
+    'send devices/{device}/desired qos 1 retained',
     'send devices/{device}/status qos 0 retained',
     'send live/{district}/{device} qos 0',
     'send events/alerts/{rule}/{group} qos 1',
@@ -44,8 +48,26 @@ test('asyncapi - has the topics of the contract', () => {
     'send events/sessions/{key} qos 0',
     'send events/logins/{source} qos 1',
     'send events/clock qos 1',
+    'send events/commands/{device}/{command} qos 1',
+    'send events/desired/{device} qos 1',
     'send tickets/{department}/{ticket} qos 1 retained',
   ]);
+});
+
+test('asyncapi - every operation says what happens and who takes part, every parameter what it is, by an example', () => {
+  const operations = Object.entries(document.operations);
+  for (const [name, { description }] of operations) expect(description, name).toMatch(/^Lamppost \w+ .* Who may \w+: /);
+  expect(document.operations.receiveReadings!.description).toBe(
+    'Lamppost receives it with QoS 1. Who may publish: The device itself.',
+  );
+  for (const { address, parameters } of Object.values(document.channels)) {
+    expect(Object.keys(parameters).toSorted()).toEqual(
+      [...address.matchAll(/\{(\w+)\}/g)].map(([, it]) => it).toSorted(),
+    );
+    for (const { description, examples } of Object.values(parameters)) {
+      expect([description.length > 0, examples[0]!.length > 0]).toEqual([true, true]);
+    }
+  }
 });
 
 test('asyncapi - every event type is on a channel, and every reference resolves', () => {

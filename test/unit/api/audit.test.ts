@@ -35,17 +35,20 @@ test('audit - an action on a ticket is in the trail once, with what was decided 
   expect(entries[0]).toMatchObject({ actor: 'admin', role: 'admin', address: '127.0.0.1' });
 });
 
-test('audit - every request that may change something is noted before it is done; what only reads is not', async () => {
+test('audit - every request that may change something is an action, or noted before it is done; what only reads is not', async () => {
   const before = (await trail()).length;
-  expect((await api.fetch('/api/v1/keys', json({ name: 'x', role: 'viewer' }))).status).toBe(201);
+  const added = await api.fetch('/api/v1/keys', json({ name: 'x', role: 'viewer' }));
+  const { id } = (await added.json()) as { id: string };
   expect((await api.fetch('/api/v1/keys/none', { method: 'DELETE' })).status).toBe(404);
+  await api.fetch('/api/v1/backup', json({}));
   await api.fetch('/api/v1/devices');
   await api.fetch('/api/v1/keys', json({ name: 'x', role: 'no such role' }));
   await api.fetch('/api/v1/rules/try', json({}));
   const entries = await trail();
   expect(entries.slice(0, entries.length - before)).toMatchObject([
-    { action: 'DELETE /api/v1/keys/:id', target: '/api/v1/keys/none', result: 'requested' },
-    { action: 'POST /api/v1/keys', target: '/api/v1/keys', result: 'requested' },
+    { action: 'POST /api/v1/backup', target: '/api/v1/backup', result: 'requested' },
+    { action: 'key.revoke', target: 'key none', result: 'not-found' },
+    { action: 'key.add', target: `key ${id}`, result: 'done' },
   ]);
 });
 
@@ -76,6 +79,21 @@ test('tickets - a request that is repeated with its Idempotency-Key gets the fir
   expect(history.items.filter(({ action }) => action === 'commented')).toHaveLength(1);
   const other = await api.fetch(`/api/v1/tickets/${id}/comment`, json({ note: 'another' }, headers));
   expect([other.status, await other.text()]).toEqual([422, expect.stringContaining('Idempotency-Key')]);
+});
+
+test('tickets - a request with If-Match that is repeated with its Idempotency-Key gets the first response, not 412', async () => {
+  const { id } = await incident();
+  // What is due comes first.
+  const { version } = (await (await api.fetch(`/api/v1/tickets/${id}/comment`, json({ note: 'n' }))).json()) as Ticket;
+  const headers = { 'if-match': `"${version}"` };
+  const comment = (name: string) =>
+    api.fetch(`/api/v1/tickets/${id}/comment`, json({ note: 'n' }, { ...headers, 'idempotency-key': name }));
+  const first = (await (await comment('once')).json()) as Ticket;
+  expect(first.version).toBe(version + 1);
+  const again = await comment('once');
+  expect([again.status, await again.json()]).toEqual([200, first]);
+  const late = await comment('another');
+  expect([late.status, await late.json()]).toMatchObject([412, { reason: 'ticket-changed' }]);
 });
 
 test.each(['', '"', '"a" "b"', 'a b', 'é', 'x'.repeat(256)])('tickets - %j is no Idempotency-Key', async (key) => {

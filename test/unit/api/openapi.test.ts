@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { JSON_SCHEMAS } from '../../../events/index.ts';
+import { warningsOf } from '../../../tickets/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
+import { schemaChecker } from '../../kit/json-schema.ts';
 
 const ROUTES = fileURLToPath(new URL('../../../api/routes', import.meta.url));
 let api: TestApi;
@@ -36,10 +38,66 @@ test('openapi - lists every route, and nothing else', () => {
   expect(written().length).toBeGreaterThan(20);
   const [ours, open311] = [false, true].map((is) => described().filter((route) => route.includes('/open311/') === is));
   expect(ours!.sort()).toEqual(written().sort());
-  const geoReport = ['services', 'services/{code}', 'requests', 'requests/{id}', 'tokens/{token}', 'discovery'];
+  const geoReport = [
+    'services',
+    'services/{code}',
+    'requests',
+    'requests/{id}',
+    'tokens/{token}',
+    'discovery',
+    'servicerequestupdates',
+  ];
   const wanted = geoReport.map((path) => `get /open311/v2/${path}.{format}`);
-  const others = ['get /open311/discovery.{format}', 'get /open311/media/{name}', 'post /open311/v2/requests.{format}'];
+  const others = [
+    'get /open311/discovery.{format}',
+    'get /open311/media/{name}',
+    'post /open311/v2/requests.{format}',
+    'post /open311/v2/servicerequestupdates.{format}',
+  ];
   expect(open311!.sort()).toEqual([...wanted, ...others].sort());
+});
+
+test('openapi - every schema that it refers to is in it', async () => {
+  const text = await (await api.fetch('/openapi.json', { key: null })).text();
+  const { components } = JSON.parse(text) as { components: { schemas: object } };
+  const named = new Set(Array.from(text.matchAll(/"#\/components\/schemas\/([^"]+)"/g), ([, name]) => name));
+  expect([...named].sort()).toEqual(Object.keys(components.schemas).sort());
+});
+
+interface Operation {
+  readonly operationId: string;
+  readonly description: string;
+  readonly parameters?: readonly { name: string; description?: string; example?: unknown; schema: object }[];
+  readonly responses: object;
+}
+
+test('openapi - every operation has an id of its own, a description and errors; every parameter words and an example that fits', () => {
+  const check = schemaChecker();
+  const operations = Object.values(paths).flatMap((methods) => Object.values(methods)) as unknown as Operation[];
+  const ids = operations.map(({ operationId }) => operationId);
+  expect(ids.filter((id) => !/^[a-z][A-Za-z0-9]+$/.test(id))).toEqual([]);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const { operationId, description, parameters = [], responses } of operations) {
+    expect(description, operationId).toMatch(/\w{3}/);
+    expect(Object.keys(responses), operationId).toContain('4XX');
+    for (const { name, description: words, example, schema } of parameters) {
+      expect(words, `${operationId} ${name}`).toMatch(/\w{3}/);
+      expect(check(schema, example), `${operationId} ${name} ${example}`).toEqual([]);
+    }
+  }
+});
+
+test('openapi - it names its server and license, as the rules of Redocly recommend', async () => {
+  const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as object;
+  expect(document).toMatchObject({ servers: [{ url: '/' }], info: { license: { identifier: 'Apache-2.0' } } });
+  // Each property that a schema requires is defined in it.
+  const undefinedOnes: string[] = [];
+  JSON.stringify(document, (_key, value: { required?: unknown; properties?: object } | null) => {
+    if (Array.isArray(value?.required) && value.properties !== undefined)
+      undefinedOnes.push(...value.required.filter((name: string) => !Object.hasOwn(value.properties!, name)));
+    return value;
+  });
+  expect(undefinedOnes).toEqual([]);
 });
 
 test('openapi - every route has a summary, a tag and its responses', () => {
@@ -54,18 +112,34 @@ test('openapi - every route has a summary, a tag and its responses', () => {
 
 /** Routes that take no JSON body, and what they take. */
 const WITHOUT_BODY_SCHEMA: Readonly<Record<string, readonly string[]>> = {
-  'the payload of a device, journalled as it is': ['post /ingest/sensor-community', 'post /ingest/{device}'],
-  'a form, checked against the city': ['post /open311/v2/requests.{format}'],
+  'the payload of a device, journalled as it is': [
+    'post /ingest/http/{format}',
+    'post /ingest/sensor-community',
+    'post /ingest/{device}',
+  ],
+  'a file of readings': ['post /api/v1/import'],
+  'a form, checked against the city': [
+    'post /open311/v2/requests.{format}',
+    'post /open311/v2/servicerequestupdates.{format}',
+  ],
   'no body': [
     'post /api/v1/city/reload',
-    'post /api/v1/devices/{id}/rotate',
+    'post /api/v1/devices/{id}/confirm',
+    'post /api/v1/devices/{id}/resume',
+    'post /api/v1/devices/{id}/suspend',
+    'post /api/v1/keys/{id}/confirm',
     'post /api/v1/subscriptions/{id}/deliveries/{delivery}/redeliver',
     'post /api/v1/subscriptions/{id}/disable',
     'post /api/v1/subscriptions/{id}/test',
+    'post /api/v1/users/{id}/link',
     'post /api/v1/webhooks/{id}/deliveries/{delivery}/redeliver',
     'post /api/v1/webhooks/{id}/disable',
     'post /api/v1/webhooks/{id}/ping',
     'post /api/v1/webhooks/{id}/rotate',
+    'post /auth/logout',
+    'post /auth/totp',
+    'post /public/follow/{secret}/confirm',
+    'post /public/follow/{secret}/end',
   ],
 };
 
@@ -96,7 +170,9 @@ test('openapi - responses leave as the stores return them, byte for byte', async
   const paging = { limit: 100, after: null };
   const { deps } = api;
   expect(await text('/api/v1/events')).toBe(JSON.stringify(deps.events.page(paging)));
-  const tickets = deps.tickets.list(paging).items.map((ticket) => ({ ...ticket, silencedBy: [] }));
+  const tickets = deps.tickets
+    .list(paging)
+    .items.map((ticket) => ({ ...ticket, warnings: warningsOf(ticket, 1, undefined), silencedBy: [] }));
   expect(await text('/api/v1/tickets')).toBe(JSON.stringify({ items: tickets, next: null }));
   const alerts = deps.alerts.list(paging).items.map((alert) => ({ ...alert, waits: null }));
   expect(await text('/api/v1/alerts')).toBe(JSON.stringify({ items: alerts, next: null }));
@@ -111,7 +187,7 @@ test('openapi - a response is a named schema or a list of one, with a few except
   const plain = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods)
       .filter(([, { responses }]) => {
-        const { default: _, ...own } = responses as Record<string, object>;
+        const { default: _, '4XX': __, ...own } = responses as Record<string, object>;
         return !JSON.stringify(own).includes('#/components/schemas/') && JSON.stringify(own).includes('content');
       })
       .map(([method]) => `${method} ${path}`),
@@ -120,17 +196,19 @@ test('openapi - a response is a named schema or a list of one, with a few except
     'get /health',
     'get /metrics',
     'get /open311/media/{name}',
+    'get /public/readings.csv',
     'get /ready',
     'get /schemas/{name}.json',
     'post /api/v1/city/reload',
     'post /api/v1/quarantine/discard',
     'post /api/v1/webhooks/{id}/redeliver',
+    'post /ingest/http/{format}',
     'post /ingest/sensor-community',
     'post /ingest/{device}',
   ]);
 });
 
-test('openapi - names the role that a route needs, and errors are problems', () => {
+test('openapi - names the right that a route needs, and errors are problems', () => {
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       const { security, description, responses } = operation as typeof operation & {
@@ -138,7 +216,9 @@ test('openapi - names the role that a route needs, and errors are problems', () 
         description?: string;
       };
       if (security === undefined)
-        expect(description, `${method} ${path}`).toMatch(/key of role (viewer|operator|admin)/);
+        expect(description, `${method} ${path}`).toMatch(
+          path.startsWith('/auth/') ? /^Needs any key/ : /^Needs the right `[a-z.]+`: .*admin\.$/,
+        );
       else expect(security).toEqual([]);
       const errors = path.startsWith('/open311/') ? '#/components/schemas/Open311Errors' : 'application/problem+json';
       expect(JSON.stringify((responses as Record<string, object>).default)).toContain(errors);

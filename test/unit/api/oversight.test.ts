@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { City } from '../../../domain/index.ts';
+import { type City, SHARED } from '../../../domain/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
 import * as scene from '../../kit/tickets/scene.ts';
 
@@ -9,10 +9,14 @@ const shown: City = {
   name: { en: 'Linjiang', zh: '临江市' },
   timezone: 'Asia/Shanghai',
   accepts: { pastMs: 1, aheadMs: 1 },
-  publication: { licence: 'CC0-1.0', coordinateDecimals: 0 },
+  publication: { licence: 'CC0-1.0', coordinateDecimals: 0, readings: [], requests: false, shared: SHARED },
   open311: { jurisdiction: null, contact: null, keyService: null },
   metrics: new Map(),
   profiles: new Map(),
+  formats: new Map(),
+  codecs: new Map(),
+  bridges: new Map(),
+  assets: new Map(),
 };
 
 let api: TestApi;
@@ -144,7 +148,7 @@ describe('open data', () => {
   });
 
   test('has a page in both languages that needs no key and nothing from other servers', async () => {
-    for (const path of ['/public', '/public.js']) {
+    for (const path of ['/public', '/public/report']) {
       const response = await open(path);
       expect(response.status, path).toBe(200);
       expect(response.headers.get('content-security-policy')).toContain("script-src 'self'");

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { csvPoints } from '../../../api/csv.ts';
-import { JSON_POINTS, PIECE_POINTS, textOfPoints } from '../../../api/points.ts';
+import { jsonPoints, PIECE_POINTS, textOfPoints } from '../../../api/points.ts';
 import { type Fill, fillOf, type PointsSlice, type SliceSeries } from '../../../domain/index.ts';
 
 const seriesAt = (device: string, from: number): SliceSeries => ({ device, metric: 'm', unit: 'u"', from });
@@ -21,7 +21,7 @@ async function* slices(
   }
 }
 
-async function written(from: AsyncIterable<PointsSlice>, fill: Fill | null, format = JSON_POINTS) {
+async function written(from: AsyncIterable<PointsSlice>, fill: Fill | null, format = jsonPoints(() => undefined)) {
   const counts: number[] = [];
   const pieces: string[] = [];
   for await (const piece of textOfPoints(from, { format, fill, written: (n) => counts.push(n) })) pieces.push(piece);
@@ -63,7 +63,15 @@ test('points - a series that goes on in the next slice is one series; others beg
 
 test('points - a query without a result is a list without series', async () => {
   expect((await written(slices(), null)).text).toBe('{"series":[]}');
-  expect((await written(slices(), null, csvPoints())).text).toBe('device,metric,unit,ts,value\r\n');
+  expect(
+    (
+      await written(
+        slices(),
+        null,
+        csvPoints(() => undefined),
+      )
+    ).text,
+  ).toBe('device,metric,unit,ts,value\r\n');
 });
 
 test('points - gaps are written while the text is: before, between and after the points of each series', async () => {
@@ -85,7 +93,11 @@ test('points - gaps are written while the text is: before, between and after the
       [40, null],
     ],
   ]);
-  const csv = await written(from(), fillFrom(15, 41, 10), csvPoints());
+  const csv = await written(
+    from(),
+    fillFrom(15, 41, 10),
+    csvPoints(() => undefined),
+  );
   expect(csv.text.split('\r\n')).toHaveLength(1 + 8 + 1);
   expect(csv.text).toContain('a,m,"u""",1970-01-01T00:00:00.010Z,\r\n');
 });

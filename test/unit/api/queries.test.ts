@@ -26,11 +26,16 @@ async function serve(read: HistoryStore['read'], limits: QueryLimits = LIMITS, c
   respondWithProblems(app as unknown as Parameters<typeof respondWithProblems>[0]);
   app.decorateRequest('key', null);
   app.addHook('onRequest', async (request) => {
-    request.key = { id: String(request.headers.key ?? 'k'), name: 'k', role: 'viewer', department: null };
+    const id = String(request.headers.key ?? 'k');
+    request.key = { kind: 'key', id, name: 'k', role: 'viewer', department: null };
   });
   app.get('/health', async () => 'ok');
   const history = { read } as unknown as History;
-  readingRoutes(app, { history, queries: createQueries(limits, clock) } as unknown as ApiDeps);
+  readingRoutes(app, {
+    history,
+    queries: createQueries(limits, clock),
+    city: () => ({ metrics: new Map() }),
+  } as unknown as ApiDeps);
   return app.listen({ host: '127.0.0.1', port: 0 });
 }
 

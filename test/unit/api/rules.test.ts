@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from '../../../domain/index.ts';
-import type { ListedRule, RuleVersion, TrialReport } from '../../../rules/index.ts';
+import type { ListedRule, RuleVersion, Suggestions, TrialReport } from '../../../rules/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
 
 let api: TestApi;
@@ -64,6 +64,25 @@ describe('rules of the API', () => {
     expect((await get<Page<RuleVersion>>('/api/v1/rules/noted/history')).items).toMatchObject([
       { number: 1, note: 'why' },
     ]);
+  });
+
+  test('an editor is told every mistake with its line, and nothing is stored', async () => {
+    const text = yaml('checked', 10).replace('metric: a', 'metric: nope');
+    const found = await send('POST', '/api/v1/rules/check', { text });
+    expect(found.status).toBe(200);
+    expect(found.body.problems).toMatchObject([{ line: 3, message: expect.stringContaining('nope') }]);
+    expect((await send('POST', '/api/v1/rules/check', { text: yaml('checked', 10) })).body.problems).toEqual([]);
+    expect((await send('GET', '/api/v1/rules/checked')).status).toBe(404);
+    const schema = await get<{ properties: object }>('/schemas/rule.json');
+    expect(Object.keys(schema.properties)).toContain('keep_firing_for');
+  });
+
+  test('the alerts that fired in the last days are counted by rule', async () => {
+    await send('POST', '/api/v1/rules', yaml('counted', 50));
+    api.send({ ts: Date.now(), metrics: { a: 70 } });
+    const { counts } = await get<{ counts: { rule: string; fired: number }[] }>('/api/v1/rules/fired?days=1');
+    expect(counts.find(({ rule }) => rule === 'counted')?.fired).toBe(1);
+    await send('DELETE', '/api/v1/rules/counted');
   });
 
   test('the list has the rules of files and API together, in order, in pages', async () => {
@@ -260,6 +279,34 @@ describe('try', () => {
     await tried({ rule: 'r1', device: 'd1', readings: [{ metrics: { a: 99 } }] });
     expect(await get<Page<unknown>>('/api/v1/events')).toEqual(before);
     expect((await send('GET', '/api/v1/rules/slow')).status).toBe(404);
+  });
+});
+
+describe('suggest', () => {
+  const suggest = (body: object) => send('POST', '/api/v1/rules/suggest', body);
+
+  test('settings from quiet to noisy, with what each would have done; nothing is held out of one incident', async () => {
+    const span = { from: '2023-11-01', to: '2023-12-01' };
+    const incident = { device: 'd1', ...span };
+    const { status, body } = await suggest({ metric: 'a', profile: 'bin', ...span, incidents: [incident] });
+    expect(status).toBe(200);
+    const { settings, readings: count, ...found } = body as unknown as Suggestions;
+    expect(found).toMatchObject({ metric: 'a', profile: 'bin', incidents: 1, heldOut: [], cut: false });
+    expect(count).toBeGreaterThan(0);
+    const alerts = settings.map(({ score }) => score.alerts);
+    expect(alerts).toEqual(alerts.toSorted((x, y) => x - y));
+    expect(new Set(settings.map(({ kind }) => kind))).toEqual(new Set(['threshold', 'jump', 'anomaly']));
+    expect(await suggest({ metric: 'a', profile: 'bin' })).toMatchObject({ status: 200, body: { incidents: 0 } });
+  });
+
+  test.each<[object, RegExp]>([
+    [{ metric: 'a', profile: 'q' }, /unknown profile "q"/],
+    [{ metric: 'z', profile: 'bin' }, /unknown metric "z"/],
+    [{ metric: 'a', profile: 'bin', from: '2026-02-01', to: '2026-01-01' }, /from: it must be before to/],
+    [{ metric: 'a' }, /profile/],
+  ])('%j is refused', async (body, detail) => {
+    const response = await suggest(body);
+    expect([response.status, response.body.detail]).toEqual([400, expect.stringMatching(detail)]);
   });
 });
 

@@ -23,6 +23,7 @@ async function serve() {
       },
       head: events.head,
       oldest: events.oldest,
+      firedSince: events.firedSince,
       store: events.store,
       onAppended(listener) {
         listeners.add(listener);
@@ -35,7 +36,8 @@ async function serve() {
   const responses: ServerResponse[] = [];
   const server = createServer((_request, response) => {
     responses.push(response);
-    streams.admit(response, { key: 'k', source: 'here', filter: {}, last: '0' })();
+    const reader = { key: 'k', session: null, mayRead: () => true, source: 'here' };
+    streams.admit(response, { ...reader, filter: {}, last: '0' })();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => {

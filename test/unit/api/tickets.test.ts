@@ -43,6 +43,23 @@ async function opened(more: object = {}): Promise<Ticket> {
   return response.body;
 }
 
+test('tickets - they are counted by status, with the filters of the list', async () => {
+  const count = async (query: string) => {
+    const response = await api.fetch(`/api/v1/tickets/counts?district=east${query}`);
+    return (await response.json()) as { byStatus: Record<string, number>; overdue: number };
+  };
+  const before = await count('');
+  const [{ id }] = [await opened({ severity: 'low' }), await opened({ severity: 'critical' })];
+  await act(id, 'resolve');
+  const after = await count('');
+  expect(after.byStatus.open).toBe(before.byStatus.open! + 1);
+  expect(after.byStatus.resolved).toBe(before.byStatus.resolved! + 1);
+  const listed = (await (await api.fetch('/api/v1/tickets?severity=critical&limit=1000')).json()) as Page<Ticket>;
+  const critical = (await count('&severity=critical')).byStatus;
+  expect(Object.values(critical).reduce((sum, one) => sum + one, 0)).toBe(listed.items.length);
+  expect(after.overdue).toBe(0);
+});
+
 test('tickets - an action with If-Match needs the current version among those listed', async () => {
   const { id } = await opened();
   const seen = await call(`/api/v1/tickets/${id}`, { method: 'GET' });
@@ -121,7 +138,11 @@ test('silences - created, shown, in force, ended; the alert and the waiting tick
   ]);
   for (const [wrong, says] of [
     [{ ...asked, matchers: {} }, 'name at least one matcher'],
+    [{ ...asked, matchers: { tags: {} } }, 'name at least one tag'],
+    [{ ...asked, matchers: { district: 'east', rule: [] } }, 'name at least one, or leave it out'],
+    [{ ...asked, matchers: { rule: '' } }, 'name at least one, or leave it out'],
     [{ ...asked, endsAt: iso(now - 1) }, 'a silence ends after it starts'],
+    [{ ...asked, startsAt: iso(now - 7_200_000), endsAt: iso(now - 3_600_000) }, 'and in the future'],
     [{ ...asked, endsAt: iso(now + 400 * 86_400_000) }, 'at most 366 days'],
     [{ ...asked, matchers: { district: 'east' }, calendar: 'never' }, 'unknown calendar "never"'],
     [{ ...asked, matchers: { rule: 'no-such' } }, 'unknown rule "no-such"'],

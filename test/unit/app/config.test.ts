@@ -31,10 +31,19 @@ test.each([
   [{ SMTP_FROM: 'a@b.example\nBcc: x@y.example' }, 'SMTP_FROM: must be an address'],
   [{ LAMPPOST_PUBLIC_URL: 'lamppost.example' }, 'LAMPPOST_PUBLIC_URL: must be an http or https URL'],
   [{ LAMPPOST_TRUSTED_PROXIES: 'proxy.example' }, 'LAMPPOST_TRUSTED_PROXIES: "proxy.example" is neither an IP address'],
+  [{ LAMPPOST_ADMIN_KEY: 'short' }, 'LAMPPOST_ADMIN_KEY: must have 32 characters or more, or be off'],
+  [{ TLS_CLIENT_NAMES: 'true' }, 'TLS_CLIENT_NAMES: needs TLS_CLIENT_CA'],
+  [{ MQTT_PORT: 'none' }, 'MQTT_PORT: '],
   [{ HTTP_REQUEST_SECONDS: '0' }, 'HTTP_REQUEST_SECONDS: '],
   [{ WEBHOOK_ALLOW_PRIVATE: 'perhaps' }, 'WEBHOOK_ALLOW_PRIVATE: '],
 ])('settings - %j is refused: %s', (set, problem) => {
   expect(() => readConfig(set, {})).toThrow(problem);
+});
+
+test('settings - plain MQTT and the key of the settings can be switched off', () => {
+  const { mqtt, adminKey, adminKeyOff } = readConfig({ MQTT_PORT: 'off', LAMPPOST_ADMIN_KEY: 'off' });
+  expect([mqtt.port, adminKey, adminKeyOff]).toEqual([null, null, true]);
+  expect(readConfig({})).toMatchObject({ mqtt: { port: 1883 }, adminKey: null, adminKeyOff: false });
 });
 
 test('settings - what HTTP lets strangers and keys use follows the settings', () => {

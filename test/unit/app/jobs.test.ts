@@ -24,7 +24,7 @@ const ledger = () => ({ messages: {}, readings: {} }) as ReturnType<JobDeps['led
 const clock = unsteppedClock({ now: () => NOW });
 const keep = { historyDays: 30, quarantineDays: 90, deliveryDays: 14 };
 const notify = { expire: async () => 3 };
-const reception = { expire: async () => ({ reporters: 3, photos: 0 }) };
+const reception = { expire: async () => ({ reporters: 3, orphans: 0, photos: 0 }) };
 
 test('jobs - run in the time zone of the city, and not after their stop', async () => {
   const engine = { rollup: async () => 0, prune: async () => 0, expire: async () => 0, due: async () => 0 };
@@ -91,7 +91,7 @@ test('jobs - roll up, expire and delete what is due in real stores, and nothing 
     { hours: 4 },
     { expired: 1 },
     { expired: 3 },
-    { reporters: 3, photos: 0 },
+    { reporters: 3, orphans: 0, photos: 0 },
     { ledger: ledger() },
     { pruned: 1 },
   ]);

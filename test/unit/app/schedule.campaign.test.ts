@@ -103,27 +103,6 @@ describe('the schedule', () => {
     await sleep(1_500);
     expect(runs).toBe(before);
   });
-
-  test('runs a job at an interval, again after a failure, never beside itself, and not after its stop', async () => {
-    let running = 0;
-    let most = 0;
-    let starts = 0;
-    const run = async () => {
-      most = Math.max(most, ++running);
-      await sleep(30);
-      running--;
-      if (++starts === 1) throw new Error('the disk is full');
-      return {};
-    };
-    const { lines, schedule } = await scheduled({ name: 'often', everyMs: 5, run });
-    await vi.waitFor(() => expect(starts).toBeGreaterThanOrEqual(3), PATIENCE_MS);
-    await schedule.stop();
-    expect([most, running]).toEqual([1, 0]);
-    expect(lines[0]).toMatchObject({ job: 'often', level: 50, err: { message: 'the disk is full' } });
-    const before = starts;
-    await sleep(50);
-    expect(starts).toBe(before);
-  });
 });
 
 describe('the schedule, whatever the wall clock does', () => {
@@ -195,7 +174,7 @@ describe('the jobs', () => {
       expire: note('expire'),
     };
     const notify = { expire: note('forget') };
-    const reception = { expire: async () => ({ reporters: calls.push(['reporters', NOW]), photos: 0 }) };
+    const reception = { expire: async () => ({ reporters: calls.push(['reporters', NOW]), orphans: 0, photos: 0 }) };
     const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
     const parts = { engine, notify, reception, keep, backup: null };
     return { calls, jobs: createJobs({ clock: unsteppedClock({ now: () => NOW }), ledger: () => ledger, ...parts }) };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { refusePublish, refuseSubscribe, type TopicRefusal } from '../../../broker/index.ts';
-import type { Key } from '../../../domain/index.ts';
+import { declaredTopics, refusePublish, Subscribers, type TopicRefusal } from '../../../broker/index.ts';
+import { type Key, SHARED } from '../../../domain/index.ts';
 import type { Identity } from '../../../registry/index.ts';
 
 const device: Identity = { kind: 'device', id: 'bin-1', profile: 'waste-bin' };
@@ -10,6 +10,8 @@ const keyOf = (role: Key['role'], department: string | null): Identity => ({
   id: 'key-1',
   key: { id: 'key-1', name: 'k', role, department },
 });
+const subscribers = new Subscribers(() => null, { shared: SHARED, profiles: new Map() });
+const refuseSubscribe = (identity: Identity, filter: string) => subscribers.refuse(identity, filter);
 const admin = keyOf('admin', null);
 const city = keyOf('viewer', null);
 const app = keyOf('citizen-app', null);
@@ -25,6 +27,16 @@ test.each<[Identity, string, TopicRefusal | null]>([
   [device, 'devices/bin-1/readings/', 'unknown-topic'],
   [device, 'devices/bin-1/readings/x', 'unknown-topic'],
   [device, '/devices/bin-1/readings', 'unknown-topic'],
+  [device, 'devices/bin-1/results', null],
+  [device, 'devices/bin-1/reported', null],
+  [device, 'devices/bin-1/commands', 'unknown-topic'],
+  [device, 'devices/bin-1/children/lid-1/readings', null],
+  [device, 'devices/bin-1/children/lid-1/results', null],
+  [device, 'devices/bin-1/children/lid-1/status', 'unknown-topic'],
+  [device, 'devices/bin-1/children//readings', 'unknown-topic'],
+  [device, 'devices/bin-1/children/lid-1', 'unknown-topic'],
+  [device, 'devices/bin-1/children/a/children/b/readings', 'unknown-topic'],
+  [device, 'devices/bin-2/children/lid-1/readings', 'not-your-device'],
   [device, 'devices/bin-1', 'unknown-topic'],
   [device, 'DEVICES/bin-1/readings', 'unknown-topic'],
   [device, 'live/harbour/bin-1', 'unknown-topic'],
@@ -36,6 +48,44 @@ test.each<[Identity, string, TopicRefusal | null]>([
   [app, 'application/1/device/2/event/up', 'keys-do-not-publish'],
 ])('publish - %o to %s: %s', (identity, topic, refusal) => {
   expect(refusePublish(identity, topic)).toBe(refusal);
+});
+
+const declared = declaredTopics({
+  names: ['tasmota', 'geo', 'board'],
+  topics: [
+    { topic: 'tele/{device}/SENSOR', device: '{device}' },
+    { topic: 'site/{gate}/{part}', device: '{gate}-{part}' },
+    { topic: 'v1/me/telemetry', device: '' },
+    { topic: 'radio/{gateway}/{device}', device: '{device}' },
+    { topic: '$aws/things/{device}/shadow', device: '{device}' },
+  ],
+});
+const server = keyOf('network-server', null);
+
+test.each<[Identity, string, TopicRefusal | null]>([
+  [device, 'tele/bin-1/SENSOR', null],
+  [device, 'tele/bin-2/SENSOR', 'not-your-device'],
+  [device, 'tele/bin-1/STATE', 'unknown-topic'],
+  [device, 'site/bin/1', null],
+  [device, 'site/bin/2', 'not-your-device'],
+  [device, 'v1/me/telemetry', null],
+  [device, 'radio/bin-1/lid-1', null],
+  [device, 'radio/bin-2/lid-1', 'not-your-device'],
+  [device, '$aws/things/bin-1/shadow', null],
+  [device, '$aws/things/bin-2/shadow', 'not-your-device'],
+  [device, '$aws/things/bin-1/other', 'reserved-topic'],
+  [device, 'devices/bin-1/tasmota', null],
+  [device, 'devices/bin-2/tasmota', 'not-your-device'],
+  [device, 'devices/bin-1/tasmoto', 'unknown-topic'],
+  [device, 'http/geo', 'unknown-topic'],
+  [server, 'tele/bin-2/SENSOR', null],
+  [server, 'http/geo', null],
+  [server, 'http/geography', 'unknown-topic'],
+  [server, 'devices/bin-1/tasmota', 'unknown-topic'],
+  [admin, 'tele/bin-1/SENSOR', 'keys-do-not-publish'],
+  [app, 'http/geo', 'keys-do-not-publish'],
+])('publish - %o to %s of a declared format: %s', (identity, topic, refusal) => {
+  expect(refusePublish(identity, topic, declared)).toBe(refusal);
 });
 
 test.each<[Identity, string, TopicRefusal | null]>([

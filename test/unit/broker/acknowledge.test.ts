@@ -48,16 +48,24 @@ describe('acknowledgements', () => {
     expect(scene.sink.taken).toHaveLength(1);
   });
 
-  test('broker - QoS 2 whose PUBREC was lost: the DUP reaches the journal again, which finds the duplicate by its content, and is acknowledged', async () => {
-    device.send(publishPacket(TOPIC, 'x', 2, 5));
-    await until(() => device.got('pubrec').length === 1, 'PUBREC');
+  test('broker - QoS 2 that is repeated before its PUBREL is one message, before its commit and after (MQTT-4.3.3-2)', async () => {
     scene.sink.held = true;
-    device.send(publishPacket(TOPIC, 'x', 2, 5, { dup: true }));
-    await until(() => scene.sink.taken.length === 2, 'the message again');
-    await device.ping();
-    expect(device.got('pubrec')).toHaveLength(1);
+    device.send(...[false, true, true].map((dup) => publishPacket(TOPIC, 'x', 2, 5, { dup })));
+    await until(() => scene.sink.taken.length === 1, 'the message');
+    // Its own PINGREQ would wait for the messages before it.
+    await (await rawLogin(scene.port, 'bin-2')).ping();
+    expect(device.got('pubrec')).toEqual([]);
+    scene.sink.held = false;
     scene.sink.settle();
-    await until(() => device.got('pubrec').length === 2, 'PUBREC again');
+    await until(() => device.got('pubrec').length === 3, 'PUBREC for each');
+    device.send(publishPacket(TOPIC, 'x', 2, 5, { dup: true }));
+    await until(() => device.got('pubrec').length === 4, 'PUBREC again');
+    expect(scene.sink.taken).toHaveLength(1);
+    device.send({ cmd: 'pubrel', messageId: 5 });
+    await until(() => device.got('pubcomp').length === 1, 'PUBCOMP');
+    device.send(publishPacket(TOPIC, 'x', 2, 5));
+    await until(() => device.got('pubrec').length === 5, 'PUBREC of the next');
+    expect(scene.sink.taken, 'after its PUBREL the id is that of another message').toHaveLength(2);
   });
 
   test.each([
@@ -130,18 +138,36 @@ describe('messages in the journal', () => {
     ['bin-1', '$SYS/x/heartbeat'],
     ['admin', 'devices/bin-1/readings'],
   ])(
-    'broker - %s publishing to %s: nothing reaches the journal, no acknowledgement, the connection ends',
+    'broker - %s publishing to %s: it is acknowledged and counted, nothing reaches the journal, the connection stays',
     async (who, topic) => {
-      for (const qos of [0, 1, 2] as const) {
-        const client = await rawLogin(scene.port, who);
-        client.send(publishPacket(topic, 'x', qos, 4));
-        await client.closed;
-        expect(client.packets.map(({ cmd }) => cmd)).toEqual(['connack']);
-      }
+      const client = who === 'bin-1' ? device : await rawLogin(scene.port, who);
+      for (const qos of [0, 1, 2] as const) client.send(publishPacket(topic, 'x', qos, 4 + qos));
+      await until(() => client.got('pubrec').length === 1, 'PUBREC');
+      client.send({ cmd: 'pubrel', messageId: 6 });
+      await until(() => client.got('pubcomp').length === 1, 'PUBCOMP');
+      await client.ping();
+      expect([client.got('puback'), client.got('pubrec'), client.got('pubcomp')].map(ids)).toEqual([[5], [6], [6]]);
+      expect(client.isClosed).toBe(false);
       expect(scene.sink.taken).toEqual([]);
       expect(scene.broker.counts().refused).toBe(3);
+      expect(scene.broker.record(who)!.refusals.map(({ count }) => count)).toEqual([3]);
     },
   );
+
+  test('broker - a device is told of each refused message on its rejections, of a flood of them twenty times', async () => {
+    device.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'devices/bin-1/rejections', qos: 0 }] });
+    await until(() => device.got('suback').length === 1, 'SUBACK');
+    for (let id = 1; id <= 50; id++) device.send(publishPacket('tele/bin-1/STATE', 'x', 1, id));
+    await until(() => device.got('puback').length === 50, 'every PUBACK');
+    await until(() => device.got('publish').length >= 20, 'the rejections');
+    await device.ping();
+    const told = device.got('publish').map(({ payload }) => JSON.parse(payload.toString()));
+    expect(told).toHaveLength(20);
+    expect(told[0]).toMatchObject({
+      topic: 'tele/bin-1/STATE',
+      refused: [{ scope: 'message', reason: 'unknown-topic' }],
+    });
+  });
 
   test('broker - what a device publishes is neither fanned out nor retained, whatever its flags', async () => {
     const watcher = await rawLogin(scene.port, 'admin', { clientId: 'w1' });
@@ -152,7 +178,7 @@ describe('messages in the journal', () => {
     const late = await rawLogin(scene.port, 'admin', { clientId: 'w2' });
     late.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '#', qos: 1 }] });
     await until(() => late.got('suback').length === 1, 'SUBACK');
-    await scene.broker.publish({ topic: 'live/harbour/bin-1', payload: 'last', qos: 0, retain: false });
+    scene.broker.publish({ topic: 'live/harbour/bin-1', payload: 'last', qos: 0, retain: false });
     for (const client of [watcher, late]) {
       await until(
         () => client.got('publish').some(({ topic }) => topic.startsWith('live/')),

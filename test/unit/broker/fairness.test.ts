@@ -13,10 +13,11 @@ async function start(options: Partial<BrokerOptions> = {}): Promise<void> {
 }
 afterEach(() => scene.stop());
 
-/** Runs a full collection, which a process without `--expose-gc` can do too. */
-function collect(): void {
+/** Bytes of buffers that are still in use; a process without `--expose-gc` can collect, too. */
+function bufferBytes(): number {
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().arrayBuffers;
 }
 
 /** Reads the broker skips: many times the interval at which held reads are checked. */
@@ -178,15 +179,16 @@ describe('limits of one client', () => {
 test('broker - messages of QoS 2 that are never released are kept by their ids alone', async () => {
   await start({ maxPacket: 256 * 1024, maxInFlight: 1024 * 1024 });
   const device = await rawLogin(scene.port, 'bin-1', { clean: false });
+  const before = bufferBytes();
   for (let id = 1; id <= 200; id++) {
     device.send(publishPacket(TOPIC, Buffer.alloc(200 * 1024, 'x'), 2, id));
     await until(() => device.got('pubrec').length === id, 'PUBREC');
     // The journal of this test keeps what it took.
     scene.sink.taken.length = 0;
   }
-  collect();
-  const { arrayBuffers } = process.memoryUsage();
-  expect(arrayBuffers).toBeLessThan(20 * 1024 * 1024);
+  // A thread of V8's own frees them, and a busy machine lets it wait. All of them are 40 MiB.
+  const isFree = () => bufferBytes() - before < 4 * 1024 * 1024;
+  await until(isFree, () => `the end of the payloads; ${bufferBytes() - before} bytes more than before`, 50);
   device.send(publishPacket(TOPIC, 'again', 2, 7, { dup: true }), { cmd: 'pubrel', messageId: 7 });
   await until(() => device.got('pubcomp').length === 1, 'PUBCOMP');
   device.send({ cmd: 'pubrel', messageId: 8 });
@@ -222,7 +224,7 @@ describe('what was refused is visible beside the device', () => {
     for (const topic of ['tele/bin-1/SENSOR', 'devices/bin-2/readings', 'tele/bin-1/SENSOR']) {
       const device = await rawLogin(scene.port, 'bin-1');
       device.send(publishPacket(topic, 'x', 1, 1));
-      await device.closed;
+      await until(() => device.got('puback').length === 1, 'PUBACK');
     }
     for (const bytes of [publishPacket(TOPIC, Buffer.alloc(9_000), 1, 1), Buffer.from([0xf0, 0x00])]) {
       const device = await rawLogin(scene.port, 'bin-1');
@@ -241,7 +243,7 @@ describe('what was refused is visible beside the device', () => {
     expect(foreign).toMatchObject({ detail: 'PUBLISH to tele/bin-1/SENSOR', last: '2026-05-01T00:00:00.000Z' });
   });
 
-  test('broker - a wrong secret, the client id of another and MQTT 5; unknown names leave nothing', async () => {
+  test('broker - a wrong secret and the client id of another, also with MQTT 5; unknown names leave nothing', async () => {
     await start();
     await new RawClient(scene.port).connect('bin-1', { password: Buffer.from('wrong') });
     await new RawClient(scene.port).connect('bin-1', { clientId: 'bin-2' });
@@ -258,11 +260,9 @@ describe('what was refused is visible beside the device', () => {
       ]),
     );
     await five.closed;
-    await until(() => reasons()?.length === 3, 'three reasons');
     expect(reasons()).toEqual([
-      ['wrong-credentials', 1],
+      ['wrong-credentials', 2],
       ['client-id-of-another', 1],
-      ['protocol-version', 1],
     ]);
     expect(scene.broker.record('nobody')).toBeNull();
     expect(scene.broker.record('bin-1')!.refusals[0]!.from).toMatch(/127\.0\.0\.1/);

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { QuietLog, shown } from '../../../broker/quiet-log.ts';
+import { QuietLog } from '../../../broker/quiet-log.ts';
+import { shown } from '../../../limits/index.ts';
 
 function scene() {
   const lines: Record<string, unknown>[] = [];

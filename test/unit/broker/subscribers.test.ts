@@ -15,8 +15,7 @@ async function subscribe(client: RawClient, ...filters: string[]): Promise<numbe
   await until(() => client.got('suback').length > before, 'SUBACK');
   return client.got('suback').at(-1)!.granted as number[];
 }
-const publish = (topic: string, payload = 'x', qos: 0 | 1 = 1) =>
-  scene.broker.publish({ topic, payload, qos, retain: false });
+const publish = (topic: string, payload = 'x', qos: 0 | 1 = 1) => scene.publish({ topic, payload, qos, retain: false });
 const topicsOf = (client: RawClient) => client.got('publish').map(({ topic }) => topic);
 
 describe('messages of a subscriber', () => {
@@ -26,7 +25,7 @@ describe('messages of a subscriber', () => {
       1, 128, 128, 1,
     ]);
     for (const topic of ['events/alerts/r/g', 'tickets/roads/1', 'tickets/waste/1', 'devices/bin-1/rejections'])
-      await publish(topic);
+      publish(topic);
     await until(() => client.got('publish').length >= 2, 'what was granted');
     await client.ping();
     expect(topicsOf(client)).toEqual(['events/alerts/r/g', 'tickets/waste/1']);
@@ -38,11 +37,11 @@ describe('messages of a subscriber', () => {
     expect(await subscribe(client, 'tickets/waste/#', 'tickets/roads/#')).toEqual([1, 128]);
     client.socket.destroy();
     await until(() => scene.broker.counts().connections === 0, 'the end of the connection');
-    for (const topic of ['tickets/roads/1', 'tickets/waste/1', 'tickets/roads/2']) await publish(topic);
+    for (const topic of ['tickets/roads/1', 'tickets/waste/1', 'tickets/roads/2']) publish(topic);
     const back = await rawLogin(scene.port, 'waste', session);
     await until(() => back.got('publish').length > 0, 'what came meanwhile');
-    await publish('tickets/roads/3');
-    await publish('tickets/waste/2');
+    publish('tickets/roads/3');
+    publish('tickets/waste/2');
     await until(() => topicsOf(back).includes('tickets/waste/2'), 'what comes now');
     expect(topicsOf(back)).toEqual(['tickets/waste/1', 'tickets/waste/2']);
   });
@@ -50,8 +49,8 @@ describe('messages of a subscriber', () => {
   test('broker - # sends a viewer of the whole city no message between the server and a device', async () => {
     const client = await rawLogin(scene.port, 'city', { clientId: 'a' });
     expect(await subscribe(client, '#')).toEqual([1]);
-    await publish('devices/bin-1/rejections');
-    await publish('tickets/waste/1');
+    publish('devices/bin-1/rejections');
+    publish('tickets/waste/1');
     await until(() => client.got('publish').length > 0, 'a ticket');
     await client.ping();
     expect(topicsOf(client)).toEqual(['tickets/waste/1']);
@@ -62,22 +61,21 @@ describe('messages of a subscriber', () => {
     expect(
       await subscribe(client, 'devices/bin-1/rejections', 'devices/bin-2/rejections', 'devices/+/rejections', '#'),
     ).toEqual([1, 128, 128, 128]);
-    await publish('devices/bin-2/rejections');
-    await publish('devices/bin-1/rejections');
+    publish('devices/bin-2/rejections');
+    publish('devices/bin-1/rejections');
     await until(() => client.got('publish').length > 0, 'its rejections');
     await client.ping();
     expect(topicsOf(client)).toEqual(['devices/bin-1/rejections']);
   });
 
   test('broker - retained publications of the server come with the subscription, and an empty one clears them', async () => {
-    const retained = (payload: string) =>
-      scene.broker.publish({ topic: 'tickets/waste/7', payload, qos: 1, retain: true });
-    await retained('open');
+    const retained = (payload: string) => scene.publish({ topic: 'tickets/waste/7', payload, qos: 1, retain: true });
+    retained('open');
     const client = await rawLogin(scene.port, 'waste', { clientId: 'a' });
     await subscribe(client, 'tickets/waste/#');
     await until(() => client.got('publish').length === 1, 'the retained ticket');
     expect(client.got('publish')[0]).toMatchObject({ topic: 'tickets/waste/7', retain: true });
-    await retained('');
+    retained('');
     await until(() => client.got('publish').length === 2, 'the end of the ticket');
     const late = await rawLogin(scene.port, 'waste', { clientId: 'b' });
     await subscribe(late, 'tickets/waste/#');
@@ -98,12 +96,12 @@ describe('a subscriber that does not read', () => {
     const device = await login(scene.port, 'bin-1');
     let published = 0;
     while (scene.broker.counts().cutSlow === 0 && published < 100_000) {
-      for (let i = 0; i < 50; i++) await publish('live/harbour/bin-1', String(published++).padEnd(1_000), 0);
+      for (let i = 0; i < 50; i++) publish('live/harbour/bin-1', String(published++).padEnd(1_000), 0);
       await device.publishAsync('devices/bin-1/readings', '{}', { qos: 1 });
     }
     expect(scene.broker.counts().cutSlow).toBe(1);
     await until(() => scene.broker.counts().connections === 2, 'the end of the slow connection');
-    await publish('live/harbour/bin-1', String(published++), 0);
+    publish('live/harbour/bin-1', String(published++), 0);
     await until(() => seen.length === published, 'everything');
     expect(seen).toEqual(Array.from({ length: published }, (_, i) => i));
     expect(scene.sink.taken.length).toBeGreaterThan(0);
@@ -162,7 +160,7 @@ describe('live readings', () => {
     const back = await rawLogin(scene.port, 'city', session);
     await back.ping();
     expect(wanted()).toBe(true);
-    await publish('live/harbour/bin-1', 'x', 0);
+    publish('live/harbour/bin-1', 'x', 0);
     await until(() => back.got('publish').length === 1, 'a live reading');
   });
 });

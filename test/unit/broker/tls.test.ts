@@ -4,7 +4,7 @@ import mqtt from 'mqtt';
 import { afterEach, expect, test } from 'vitest';
 import type { BrokerOptions } from '../../../broker/index.ts';
 import { certificate } from '../../kit/broker/certificate.ts';
-import { publishPacket, RawClient, type Scene, SECRET, startBroker } from '../../kit/broker/kit.ts';
+import { deviceOf, publishPacket, RawClient, type Scene, SECRET, startBroker } from '../../kit/broker/kit.ts';
 import { until } from '../../kit/wait.ts';
 
 const city = certificate('The city');
@@ -17,6 +17,9 @@ async function start(clientCa: string | null, more: Partial<BrokerOptions> = {})
   scene = await startBroker({ tls: { port: 0, cert: server.cert, key: server.key, clientCa }, ...more });
 }
 afterEach(() => scene.stop());
+
+/** An option that is undefined leaves the password out of the CONNECT. */
+const NO_PASSWORD: object = { password: undefined };
 
 function login(more: mqtt.IClientOptions = {}): Promise<mqtt.MqttClient> {
   const identity = { clientId: 'bin-1', username: 'bin-1', password: SECRET, reconnectPeriod: 0 };
@@ -119,4 +122,37 @@ test('broker - stopping ends TLS connections, too, also those in the middle of t
   const closed = [half, client].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
   await scene.stop();
   await Promise.all(closed);
+});
+
+test('broker - a certificate that names a device logs it in without a password, where that is switched on', async () => {
+  const tls = { port: 0, cert: server.cert, key: server.key, clientCa: city.cert };
+  await start(null, { tls: { ...tls, clientNames: true } });
+  const shown = { cert: device.cert, key: device.key };
+  const withoutPassword = (more: object = {}) => login({ ...shown, ...NO_PASSWORD, ...more });
+  const client = await withoutPassword();
+  await client.publishAsync('devices/bin-1/readings', 'x', { qos: 1 });
+  expect(scene.sink.taken).toMatchObject([{ identity: 'bin-1' }]);
+  const other = { clientId: 'bin-2', username: 'bin-2' };
+  await expect(withoutPassword(other), 'of another name').rejects.toMatchObject({ code: 4 });
+  await expect(login({ ...shown, password: 'wrong' }), 'a wrong password').rejects.toMatchObject({ code: 4 });
+  const key = certificate('waste', city);
+  const ofKey = { cert: key.cert, key: key.key, clientId: 'waste', username: 'waste' };
+  await expect(withoutPassword(ofKey), 'keys have secrets').rejects.toMatchObject({ code: 4 });
+  const gone = new Promise<void>((resolve) => client.once('close', () => resolve()));
+  scene.broker.credentials({ set: [{ ...deviceOf('bin-1'), suspended: true }], remove: [] });
+  await gone;
+  await expect(withoutPassword()).rejects.toMatchObject({ code: 5 });
+});
+
+test('broker - a certificate is no login where that is not switched on', async () => {
+  await start(city.cert);
+  const shown = { cert: device.cert, key: device.key, ...NO_PASSWORD };
+  await expect(login(shown)).rejects.toMatchObject({ code: 4 });
+});
+
+test('broker - plain TCP can be switched off', async () => {
+  const tls = { port: 0, cert: server.cert, key: server.key, clientCa: null };
+  scene = await startBroker({ port: null, tls });
+  expect(scene.port).toBeNull();
+  await (await login()).endAsync();
 });

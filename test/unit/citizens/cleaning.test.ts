@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { createCleaning, type Photo, type PhotoFault } from '../../../citizens/index.ts';
 import type { Timers } from '../../../domain/index.ts';
 
-const OPTIONS = { waiting: 2, limitMs: 1_000, idleMs: 5_000 };
+const OPTIONS = { waiting: 2, strangers: 1, limitMs: 1_000, idleMs: 5_000 };
 const PHOTO: Photo = { type: 'image/png', bytes: Buffer.from('clean') };
 
 /** Threads that are started, each with the photo that it is at. */
@@ -86,6 +86,21 @@ test('cleaning - as many wait as may, one more is refused at once', async () => 
     expect(await result).toBe(PHOTO);
     await turn();
   }
+  await cleaning.stop();
+});
+
+test('cleaning - photos of strangers wait for all others, and fewer of them may', async () => {
+  const { cleaning, threads } = scene();
+  const order: string[] = [];
+  const noted = (name: string, ofStranger: boolean) => cleaning.clean(file(), ofStranger).then(() => order.push(name));
+  const all = [noted('first', false), noted('stranger', true), noted('second', false), noted('third', false)];
+  await expect(cleaning.clean(file(), true)).rejects.toMatchObject({ code: 'busy', retryable: true });
+  for (let done = 0; done < all.length; done++) {
+    threads[0]!.settle(PHOTO);
+    await turn();
+  }
+  await Promise.all(all);
+  expect(order).toEqual(['first', 'second', 'third', 'stranger']);
   await cleaning.stop();
 });
 

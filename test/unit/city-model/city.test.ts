@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatProblems, parseCity } from '../../../city-model/index.ts';
+import { formatProblems, movedStates, parseCity } from '../../../city-model/index.ts';
 import type { CityControl } from '../../../domain/index.ts';
 import { parseDuration, suggest } from '../../../domain/index.ts';
 import { edited, sample, textOf, withFile } from '../../kit/city-model/kit.ts';
@@ -12,7 +12,13 @@ test('city - the sample city has no mistakes', () => {
   expect(city!.version).toBe(sample.version);
   expect(city!.name).toEqual({ en: 'Linjiang', zh: '临江市' });
   expect(city!.accepts).toEqual({ pastMs: 7 * 86_400_000, aheadMs: 300_000 });
-  expect(city!.publication).toEqual({ licence: 'CC-BY-4.0', coordinateDecimals: 3 });
+  expect(city!.publication).toEqual({
+    licence: 'CC-BY-4.0',
+    coordinateDecimals: 3,
+    readings: ['pm25', 'pm10', 'no2', 'temperature', 'humidity', 'laeq', 'level', 'rain', 'wind_speed'],
+    requests: true,
+    shared: { readings: true, alerts: true },
+  });
   expect(city!.open311).toMatchObject({ jurisdiction: 'linjiang.example', contact: { en: expect.any(String) } });
   expect(city!.districts.size).toBeGreaterThanOrEqual(8);
   expect(city!.services.get('flood')).toMatchObject({ department: 'water', deadlineMs: 3_600_000 });
@@ -30,6 +36,9 @@ test('city - the sample profiles measure the metrics that simulators and tests n
     traffic: ['speed', 'occupancy', 'vehicles', 'travel_time'],
     'sensor-community': ['pm25', 'pm10', 'temperature', 'humidity', 'pressure'],
     'lorawan-climate': ['temperature', 'humidity', 'pressure', 'battery'],
+    'weather-station': ['temperature', 'humidity', 'pressure', 'rain', 'wind_speed', 'wind_direction'],
+    'people-counter': ['people', 'battery'],
+    'energy-meter': ['energy'],
   });
   expect(city!.profiles.get('air-quality')!.intervalMs).toBe(60_000);
   expect(city!.profiles.get('waste-bin')!.intervalMs).toBe(900_000);
@@ -43,6 +52,8 @@ const ring = (first: string, last: string) =>
 const district = (id: string, geometry: string) =>
   `{"type": "Feature", "id": "${id}", "properties": {"title": {"en": "A", "zh": "甲"}},\n"geometry": ${geometry}}`;
 const districts = (...features: string[]) => `{"type": "FeatureCollection", "features": [\n${features.join(',\n')}]}`;
+const asset = (id: string, kind: string, service: string) =>
+  `{"type": "Feature", "id": "${id}", "properties": {"kind": "${kind}", "services": ["${service}"]}, "geometry": {"type": "Point", "coordinates": [1, 2]}}`;
 const good = ring('[0, 0]', '[0, 0]');
 
 test.each<[string, CityControl, string[]]>([
@@ -82,8 +93,8 @@ test.each<[string, CityControl, string[]]>([
   ],
   [
     'a deadline that no calendar holds',
-    withFile('services.yaml', `a: { ${TITLE}, department: water, deadline: 9999999d }`),
-    ['services.yaml:1:50 a.deadline: "9999999d" is too long; at most 3650d'],
+    edited('services.yaml', 'deadline: 4h', 'deadline: 9999999d'),
+    ['services.yaml:6:3 air-quality.deadline: "9999999d" is too long; at most 3650d'],
   ],
   [
     'a text in one language only',
@@ -128,7 +139,7 @@ test.each<[string, CityControl, string[]]>([
   [
     'an unknown department',
     edited('services.yaml', 'department: water', 'department: watr'),
-    ['services.yaml:34:3 unknown department "watr": did you mean "water"?'],
+    ['services.yaml:35:3 unknown department "watr": did you mean "water"?'],
   ],
   [
     'references are checked beside other mistakes',
@@ -140,9 +151,51 @@ test.each<[string, CityControl, string[]]>([
     ],
   ],
   [
+    'the department of a profile',
+    edited('profiles.yaml', 'departments: [environment', 'departments: [enviroment'),
+    ['profiles.yaml:6:17 unknown department "enviroment": did you mean "environment"?'],
+  ],
+  ...(
+    [
+      ['counter', 'm', 'min: -5, max: 20', 'level.min: a counter begins at 0: write min: 0'],
+      ['angle', 'm', 'min: 0, max: 360', 'level.unit: an angle is in degrees: write unit: deg'],
+      ['presence', '1', 'min: 0, max: 2', 'level.kind: a presence is true or false: write unit'],
+      ['level', 'dB', 'min: 0, max: 400', 'level.max: a level lies between -300 and 300 dB'],
+    ] as const
+  ).map(([kind, unit, range, message]): [string, CityControl, string[]] => [
+    `a ${kind} that is none`,
+    edited('metrics.yaml', 'unit: m, min: -5, max: 20', `unit: "${unit}", kind: ${kind}, ${range}`),
+    [expect.stringContaining(message) as unknown as string],
+  ]),
+  ...(
+    [
+      ['', 'level.values: a state has values: [open, closed, fault]'],
+      [', values: [open]', 'level.values: a state has at least two values'],
+      [', values: [open, open]', 'level.values: open is named twice'],
+      [', values: [open, true]', 'level.values.1: a value is a name; put true and false in quotes'],
+      [', values: { 0: open, 1.5: closed }', 'level.values: the code of closed is no whole number'],
+      [', values: [open, closed], unit: m', 'level.unit: a state has no unit: its values are names'],
+      [', values: [open, closed], max: 3', 'level.max: a state has no max: its values are names'],
+    ] as const
+  ).map(([more, message]): [string, CityControl, string[]] => [
+    `a state ${more || 'without values'}`,
+    edited('metrics.yaml', 'unit: m, min: -5, max: 20', `kind: state${more}`),
+    [expect.stringContaining(message) as unknown as string],
+  ]),
+  [
+    'a unit of a field that is a state',
+    edited('metrics.yaml', 'unit: Cel, min: -50, max: 60', 'kind: state, values: [a, b]'),
+    [expect.stringMatching(/^profiles.yaml:.* a state has no unit: leave it out/) as unknown as string],
+  ],
+  [
+    'values of what is no state',
+    edited('metrics.yaml', 'unit: m, min: -5, max: 20', 'unit: m, min: -5, max: 20, values: [a, b]'),
+    [expect.stringContaining('level.values: only a state has values: write kind: state') as unknown as string],
+  ],
+  [
     'the name of a method is no metric',
     edited('profiles.yaml', 'laeq', 'toString'),
-    [`profiles.yaml:8:13 unknown metric "toString"; known: ${[...parseCity(sample).city!.metrics.keys()].join(', ')}`],
+    ['profiles.yaml:9:13 unknown metric "toString"'],
   ],
   [
     'JSON that is broken',
@@ -173,6 +226,38 @@ test.each<[string, CityControl, string[]]>([
     withFile('districts.geojson', districts(district('a', '{"type": "Point", "coordinates": [0, 0]}'))),
     ['districts.geojson:3:14 features.0.geometry.type: a district is a Polygon or a MultiPolygon'],
   ],
+  [
+    'an asset twice, of an unknown service, and a kind that no asset has',
+    {
+      version: 'changed',
+      files: [
+        ...edited('services.yaml', 'kind: pole', 'kind: pol').files.filter(({ path }) => path !== 'assets.geojson'),
+        {
+          path: 'assets.geojson',
+          text: `{"type": "FeatureCollection", "features": [\n${[
+            asset('a', 'pole', 'street-light'),
+            asset('a', 'bin', 'wast'),
+          ].join(',\n')}]}`,
+        },
+      ],
+    },
+    [
+      'assets.geojson:3:21 asset "a" is described twice',
+      'assets.geojson:3:75 unknown service "wast": did you mean "waste"?',
+      'services.yaml:94:12 unknown kind of asset "pol": did you mean "pole"?',
+    ],
+  ],
+  [
+    'an asset that is no point',
+    withFile(
+      'assets.geojson',
+      `{"type": "FeatureCollection", "features": [\n${asset('a', 'pole', 'waste').replace('"Point"', '"Line"')}]}`,
+    ),
+    [
+      'assets.geojson:2:100 features.0.geometry.type: an asset is a Point',
+      'services.yaml:52:12 unknown kind of asset "bin"; known: pole',
+    ],
+  ],
 ])('city - %s is reported at its place', (_, control, expected) => {
   expect(parseCity(control).city).toBeNull();
   expect(linesOf(control)).toEqual(expected);
@@ -183,14 +268,24 @@ test('city - a profile has at most 32 metrics', () => {
   const profile = `a:\n  ${TITLE}\n  interval: 1m\n  metrics: [${many.join(', ')}]\n`;
   const files = withFile('metrics.yaml', described).files.filter(({ path }) => path !== 'profiles.yaml');
   const control = { version: 'changed', files: [...files, { path: 'profiles.yaml', text: profile }] };
-  expect(linesOf(control)).toEqual(['profiles.yaml:4:3 a.metrics: a profile has at most 32 metrics']);
+  // What the sample city publishes is not measured there.
+  const lines = linesOf(control).filter((line) => !line.startsWith('city.yaml'));
+  expect(lines).toEqual(['profiles.yaml:4:3 a.metrics: a profile has at most 32 metrics']);
+});
+
+test('city - a published metric that the city does not have is a mistake; without the list nothing is published', () => {
+  const wrong = linesOf(edited('city.yaml', 'readings: [pm25', 'readings: [pm52'));
+  expect(wrong).toEqual([expect.stringMatching(/^city\.yaml:\d+:\d+ .*pm52.*pm25/)]);
+  const silent = textOf('city.yaml').replace(/^ {2}(readings|requests): .*\n/gm, '');
+  const { city } = parseCity(withFile('city.yaml', silent));
+  expect(city!.publication).toMatchObject({ readings: [], requests: false });
 });
 
 test('city - mistakes of several files are reported at once', () => {
   const broken = edited('city.yaml', 'Asia/Shanghai', 'Nowhere');
   const files = broken.files.map((file) => (file.path === 'departments.yaml' ? { ...file, text: 'a: 1' } : file));
   const found = parseCity({ version: 'changed', files }).problems.map(({ file }) => file);
-  expect(new Set(found)).toEqual(new Set(['city.yaml', 'departments.yaml', 'services.yaml']));
+  expect(new Set(found)).toEqual(new Set(['city.yaml', 'departments.yaml', 'profiles.yaml', 'services.yaml']));
 });
 
 test.each(['Asia/Kolkata', 'Europe/Kyiv', 'UTC', 'America/Argentina/Buenos_Aires'])('city - %s is a zone', (zone) => {
@@ -251,4 +346,27 @@ test('suggest - a name of the same length alone is not close', () => {
 
 test('suggest - a long list of known names is not listed', () => {
   expect(suggest('colour', many)).toBe('');
+});
+
+test('city - the values of a state have codes, and a changed city may not give a name another one', () => {
+  const withValues = (values: string) =>
+    parseCity(edited('metrics.yaml', 'unit: m, min: -5, max: 20', `kind: state, values: ${values}`)).city!;
+  const before = withValues('[open, closed]');
+  expect(before.metrics.get('level')).toMatchObject({
+    kind: 'state',
+    unit: '1',
+    values: [
+      { code: 0, name: 'open' },
+      { code: 1, name: 'closed' },
+    ],
+  });
+  expect(withValues('{ 9: 故障, 0: open }').metrics.get('level')!.values).toEqual([
+    { code: 0, name: 'open' },
+    { code: 9, name: '故障' },
+  ]);
+  expect(movedStates(before, withValues('[open, shut, fault]'))).toEqual([]);
+  expect(movedStates(before, withValues('[fault, open, closed]'))).toEqual([
+    expect.stringMatching(/^metrics.yaml: level: the code of open was 0 and would be 1: .* add values at the end/),
+    expect.stringMatching(/code of closed was 1 and would be 2/),
+  ]);
 });

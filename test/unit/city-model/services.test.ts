@@ -29,9 +29,20 @@ test.each([
     'attributes: [{ code: a, title: { en: A, zh: A }, datatype: text, values: { x: { en: X, zh: X } } }]',
     /5 .*only singlevaluelist/,
   ],
+  ['cap: { category: env }', /5 repair\.cap\.category: "env" is not possible here: did you mean "Env"\?/],
+  ['cap: { category: Pollution }', /5 repair\.cap\.category: .*known: Geo, Met, Safety, .*CBRNE, Other/],
   ['reopne: 1h', /5 repair\.reopne: unknown key: did you mean "reopen"\?/],
 ])('services - %s is a mistake that is reported at its place', (more, expected) => {
   expect(mistakes('services.yaml', service(more))).toEqual([expect.stringMatching(expected)]);
+});
+
+test('services - a category of CAP is optional', () => {
+  const cityOf = (more: string) => {
+    const files = control.files.filter(({ path }) => path !== 'services.yaml');
+    return parseCity({ version: 'changed', files: [...files, { path: 'services.yaml', text: service(more) }] }).city;
+  };
+  expect(cityOf('cap: { category: Env }')?.services.get('repair')?.cap).toEqual({ category: 'Env' });
+  expect(cityOf('reopen: 1h')?.services.get('repair')).not.toHaveProperty('cap');
 });
 
 test('inhibitions - they are optional; the names in them must be known', () => {

@@ -1,12 +1,26 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, statSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { exitCodeOf, operational } from '../../../cli/boot.ts';
 import { Client, clientOf } from '../../../cli/client.ts';
-import { bench, run } from '../../../cli/index.ts';
+import { COMMANDS } from '../../../cli/commands.ts';
+import { completionOf, SHELLS } from '../../../cli/completion.ts';
+import { commandsOf, pageOf } from '../../../cli/help.ts';
+import { run } from '../../../cli/index.ts';
+import { bench } from '../../../cli/start.ts';
 
 const KEY = 'k'.repeat(32);
+
+function silenced(name: 'log' | 'error') {
+  const spy = vi.spyOn(console, name).mockImplementation(() => {});
+  onTestFinished(() => spy.mockRestore());
+  return spy;
+}
 
 /** Serves requests on a free port until the end of the test; returns the URL. */
 async function serve(listener: RequestListener): Promise<string> {
@@ -17,8 +31,8 @@ async function serve(listener: RequestListener): Promise<string> {
 }
 
 test('cli - the help lists every command; an unknown one exits with 2', async () => {
-  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
-  onTestFinished(() => log.mockRestore());
+  const log = silenced('log');
+  silenced('error');
   expect([await run(['help'], {}), await run([], {}), await run(['constructor'], {})]).toEqual([0, 0, 2]);
   const commands = ['start', 'demo', 'simulate', 'bench', 'backtest', 'rules', 'device', 'key', 'backup', 'restore'];
   for (const command of [...commands, 'doctor']) {
@@ -65,4 +79,135 @@ test('client - yields events, throws an event problem, and reports a stream that
   };
   await expect(read(await stream('event: a\ndata: 1\n\n'))).rejects.toMatchObject({ code: 'busy', retryable: true });
   await expect(read(await stream('event: problem\ndata: {"detail":"too long"}\n\n'))).rejects.toThrow('too long');
+});
+
+test('client - a missing key and a wrong one are told apart; a wrong one is named by where it was found', async () => {
+  const url = await serve((_, response) => response.writeHead(401).end('{"detail":"unknown key"}'));
+  const said = (flags: { key?: string }, environment: NodeJS.ProcessEnv) =>
+    clientOf({ url, ...flags }, environment)
+      .text('GET', '/')
+      .catch((error: Error) => error.message);
+  expect(await said({}, {})).toMatch(/needs a key: write --key, set LAMPPOST_KEY, or run lamppost login/);
+  expect(await said({ key: 'x' }, {})).toMatch(/does not accept the key of --key: unknown key/);
+  expect(await said({}, { LAMPPOST_KEY: 'x' })).toMatch(/the key of LAMPPOST_KEY/);
+});
+
+test('login - is kept for its owner only, and its key goes to its own server only', async () => {
+  const seen: unknown[] = [];
+  const url = await serve((request, response) => {
+    seen.push(request.headers.authorization);
+    response.end('{"id":"k1","name":"Ana"}');
+  });
+  const home = mkdtempSync(join(tmpdir(), 'lamppost-login-'));
+  const environment = { XDG_CONFIG_HOME: home };
+  silenced('log');
+  const error = silenced('error');
+  expect(await run(['login', '--url', url, '--key', KEY], environment)).toBe(0);
+  const file = join(home, 'lamppost/login.json');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  await clientOf({}, environment).text('GET', '/');
+  await clientOf({ url: url.replace('127.0.0.1', 'localhost') }, environment).text('GET', '/');
+  expect(seen).toEqual([`Bearer ${KEY}`, `Bearer ${KEY}`, undefined]);
+  // The key of this machine's server stays on it.
+  await clientOf({}, { ...environment, LAMPPOST_ADMIN_KEY: 'mine' }).text('GET', '/');
+  expect(seen.at(-1)).toBe(`Bearer ${KEY}`);
+  await clientOf({ url }, { ...environment, LAMPPOST_ADMIN_KEY: 'mine' }).text('GET', '/');
+  expect(seen.at(-1)).toBe('Bearer mine');
+  // Where the home is no folder, there is none.
+  await clientOf({ url }, { HOME: '/dev/null', LAMPPOST_KEY: 'mine' }).text('GET', '/');
+  expect(await run(['key', 'list', '--url', 'http://127.0.0.1:1'], { HOME: '/dev/null' })).toBe(1);
+  expect(error.mock.lastCall![0]).toMatch(/no server responds/);
+  chmodSync(file, 0o644);
+  expect(await run(['key', 'list'], environment)).toBe(2);
+  expect(error.mock.calls.join()).toMatch(/others may read the saved login: chmod 600/);
+  expect([await run(['logout'], environment), existsSync(file)]).toEqual([0, false]);
+});
+
+test.each([
+  ['an unknown flag', ['--profil', 'noise'], /^device add: unknown flag "--profil": did you mean "--profile"\?/],
+  ['a flag of another length', ['-p', 'noise'], /unknown flag "-p"/],
+  ['a flag without its value', ['--profile'], /--profile needs a value/],
+  ['a flag in place of a value', ['--profile', '--json'], /--profile needs a value/],
+  ['a value of a switch', ['--json=yes'], /--json takes no value; "yes" found/],
+  ['one argument too many', ['c'], /"c" is too much/],
+])('cli - %s is refused before anything is sent', async (_what, argv, says) => {
+  const error = silenced('error');
+  expect(await run(['device', 'add', 'b', ...argv], {})).toBe(2);
+  expect(error.mock.calls[0]![0]).toMatch(says);
+});
+
+test.each([
+  [['demo', '--speed', 'abc'], /--speed: "abc" found; write a number/],
+  [['demo', '--devices', 'abc'], /--devices: "abc" found; write a whole number/],
+  [['devcie', 'list'], /unknown command "devcie": did you mean "device"\?/],
+  [['device', 'lsit'], /unknown command "device lsit": did you mean "list"\?/],
+  [['ticket', 'list', '--status', 'opne'], /--status: unknown "opne": did you mean "open"\?/],
+  [['completion', 'tcsh'], /unknown shell "tcsh"/],
+])('cli - %j is a mistake: one sentence with what is right, exit code 2', async (argv, says) => {
+  const error = silenced('error');
+  expect(await run(argv, {})).toBe(2);
+  expect(error.mock.calls[0]![0]).toMatch(says);
+});
+
+test('cli - --help and -h of each command show its flags', async () => {
+  const log = silenced('log');
+  for (const [path, one] of commandsOf(COMMANDS)) {
+    if (one.raw) continue;
+    for (const help of ['--help', '-h']) expect(await run([...path, help], {}), path.join(' ')).toBe(0);
+    for (const flag of Object.keys(one.flags)) expect(log.mock.lastCall![0], path.join(' ')).toContain(`--${flag}`);
+  }
+  expect(await run(['help', 'device', 'add'], {})).toBe(0);
+  expect(log.mock.lastCall![0]).toMatch(/^lamppost device add <id>/);
+  expect(await run(['--version'], {})).toBe(0);
+  expect(log.mock.lastCall![0]).toMatch(/^lamppost \d+\.\d+\.\d+/);
+});
+
+test('completion - bash completes commands, those of a noun, and flags after an argument', () => {
+  const script = completionOf('bash', COMMANDS, ['HTTP_PORT']);
+  const complete = (...words: string[]) =>
+    execFileSync('bash', [
+      '-c',
+      `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _lamppost; echo "\${COMPREPLY[@]}"`,
+      '_',
+      'lamppost',
+      ...words,
+    ])
+      .toString()
+      .trim();
+  expect(complete('dev')).toBe('device');
+  expect(complete('key', 'ro')).toBe('rotate');
+  expect(complete('device', 'add', 'bin-1', '--pro')).toBe('--profile');
+  expect(complete('start', '--http')).toBe('--http-port');
+});
+
+test.each(SHELLS)('completion - the script of %s has every command', (shell) => {
+  const script = completionOf(shell, COMMANDS, []);
+  for (const [path] of commandsOf(COMMANDS)) expect(script).toContain(path.join(' '));
+});
+
+const HEAD = `
+# Commands
+
+\`lamppost <command>\`, or \`npx lamppost\` in a checkout. This page is made of the table in \`cli/commands.ts\`: after a
+change, \`npx vitest run --project unit test/unit/cli -u\` writes it anew.
+
+Every command has \`--help\`. Those that talk to a running server find it by \`--url\`, \`LAMPPOST_URL\`, the saved login
+(\`lamppost login\`, a file of its owner only below \`XDG_CONFIG_HOME\`) or on this machine, and their key by \`--key\`,
+\`LAMPPOST_KEY\`, \`LAMPPOST_ADMIN_KEY\` or the saved login. Data goes to standard output, everything else to standard
+error; progress is shown on a terminal, or with \`--progress\`.
+
+| exit code | |
+| --- | --- |
+| 0 | done; nothing is wrong |
+| 1 | refused by the server, or something that was checked is wrong |
+| 2 | a mistake on the command line or in the settings: nothing was begun |
+| 70 | a fault of Lamppost; the journal recovers at the next start |
+| 74 | a damaged file ([damage](damage.md)) |
+| 130 | ended by Ctrl-C before it was done |
+
+Completion: \`lamppost completion bash\`, \`zsh\` or \`fish\` prints a script, whose first line says where to put it.
+`;
+
+test('cli - docs/commands.md has every command with its flags', async () => {
+  await expect(pageOf(COMMANDS, HEAD)).toMatchFileSnapshot('../../../docs/commands.md');
 });

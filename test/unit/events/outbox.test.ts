@@ -1,9 +1,11 @@
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { COMMAND_SCHEMA } from '../../../commands/index.ts';
 import { EVENT_TYPES, SEVERITIES } from '../../../domain/index.ts';
-import { silenceEventOf } from '../../../events/cloudevent.ts';
-import { type EventFilter, OUTBOX_SCHEMA, passes, ticketEventOf } from '../../../events/index.ts';
+import { alertEventOf, silenceEventOf } from '../../../events/cloudevent.ts';
+import { type EventFilter, followFirings, OUTBOX_SCHEMA, passes, ticketEventOf } from '../../../events/index.ts';
+import { RECEIVER_SCHEMA } from '../../../notify/index.ts';
 import { ALERT_SCHEMA } from '../../../rules/index.ts';
 import { migrate } from '../../../store/index.ts';
 import { TICKET_SCHEMA } from '../../../tickets/index.ts';
@@ -23,7 +25,11 @@ const numbers = (events: readonly { n: number }[]) => events.map(({ n }) => n);
 test('outbox - numbers events without gaps and returns them unchanged', () => {
   const state = stateWith(2);
   expect(state.outbox.append(opened(3))).toBe(3);
-  expect(state.outbox.pending(9).map(({ event }) => event)).toEqual([opened(1), opened(2), opened(3)]);
+  expect(state.events.page({ after: 0, limit: 9 }).items.map(({ event }) => event)).toEqual([
+    opened(1),
+    opened(2),
+    opened(3),
+  ]);
 });
 
 test('outbox - a rolled back event leaves no gap', () => {
@@ -39,23 +45,49 @@ test('outbox - the same event is not added twice', () => {
   expect(() => state.outbox.append(opened(1))).toThrow(/UNIQUE/);
 });
 
-test('outbox - events that were not recorded as published are pending again', () => {
-  const { outbox } = stateWith(4);
-  expect(numbers(outbox.pending(2))).toEqual([1, 2]);
-  expect(numbers(outbox.pending(2))).toEqual([1, 2]);
-  expect(numbers(outbox.pending(2, 2))).toEqual([3, 4]);
-  outbox.published(3);
-  expect(numbers(outbox.pending(2))).toEqual([4]);
-  outbox.published(1);
-  expect(outbox.publishedTo()).toBe(3);
+test('outbox - counts firing alerts by rule, from a time on, also over many events', async () => {
+  const state = openState();
+  for (let i = 1; i <= 5_000; i++) {
+    const atMs = Date.parse('2026-11-29T00:00:00Z') + i * 1_000;
+    const fired = transition(`${i}.0`, 'firing', { atMs, group: `air-${i}` });
+    const at = new Date(atMs).toISOString();
+    const { rule: of, group, severity, value } = fired;
+    const alert = { rule: of, group, severity, value, state: 'firing', since: at, updatedAt: at } as const;
+    const rest = { title: 'A', titleZh: '甲', district: 'harbour', ticket: null };
+    state.outbox.append(alertEventOf(fired, { ...alert, ...rest }, null)!);
+    if (i % 1_000 === 0) state.outbox.append(opened(i));
+  }
+  const counts = await state.events.firedSince('2026-11-29T00:16:41.000Z');
+  expect([...counts]).toEqual([[rule.id, 4_000]]);
 });
 
-test('outbox - pruning keeps the newest events and all that are not published', () => {
+test('outbox - who follows the alerts that fire is told of each once, and of none from before', () => {
+  const state = openState();
+  const fire = (i: number) => {
+    const atMs = Date.parse('2026-11-29T00:00:00Z') + i;
+    const fired = transition(`${i}.0`, 'firing', { atMs, group: `air-${i}` });
+    const at = new Date(atMs).toISOString();
+    const { rule: of, group, severity, value } = fired;
+    const alert = { rule: of, group, severity, value, state: 'firing', since: at, updatedAt: at } as const;
+    const rest = { title: 'A', titleZh: '甲', district: 'harbour', ticket: null };
+    state.outbox.append(alertEventOf(fired, { ...alert, ...rest }, null)!);
+    return atMs;
+  };
+  fire(1);
+  const firings = followFirings(state.db);
+  expect(firings()).toEqual([]);
+  const at = [fire(2), fire(3)];
+  state.outbox.append(opened(4));
+  expect(firings()).toEqual(at);
+  expect(firings()).toEqual([]);
+  const many = Array.from({ length: 1_100 }, (_, i) => fire(10 + i));
+  expect([firings(), firings(), firings()]).toEqual([many.slice(0, 1_000), many.slice(1_000), []]);
+});
+
+test('outbox - pruning keeps the newest events', () => {
   const { outbox, events } = stateWith(5);
-  outbox.published(2);
-  expect(outbox.prune(1)).toBe(2);
+  expect(outbox.prune(3)).toBe(2);
   expect([events.oldest(), events.head()]).toEqual([3, 5]);
-  outbox.published(5);
   expect(outbox.prune(2)).toBe(1);
   expect(outbox.prune(0)).toBe(1);
   expect([events.oldest(), events.head()]).toEqual([5, 5]);
@@ -64,7 +96,6 @@ test('outbox - pruning keeps the newest events and all that are not published', 
 
 test('outbox - pruning keeps so many bytes of events, and the numbers go on', () => {
   const { db, outbox, events } = stateWith(20);
-  outbox.published(20);
   const bytes = (from: number) =>
     Number(db.prepare('select sum(octet_length(body)) as bytes from outbox where n >= ?').get(from)?.bytes);
   expect(outbox.prune(100, bytes(1))).toBe(0);
@@ -73,7 +104,6 @@ test('outbox - pruning keeps so many bytes of events, and the numbers go on', ()
   expect([events.oldest(), events.head()]).toEqual([16, 20]);
   expect(outbox.prune(100, 0)).toBe(4);
   expect(outbox.append(opened(21))).toBe(21);
-  outbox.published(21);
   expect(outbox.prune(100, bytes(20))).toBe(0);
   expect(outbox.prune(100, 1)).toBe(1);
 });
@@ -122,10 +152,15 @@ test('outbox - a reader bound to a department gets all alerts, and the ticket ev
     escalatedTo: ['mayor'],
   });
   state.outbox.append(ticketEventOf(ticket));
-  const visible = (visibleTo: string) => numbers(state.events.page({ after: 0, limit: 9, visibleTo }).items);
+  const visible = (...visibleTo: readonly string[]) =>
+    numbers(state.events.page({ after: 0, limit: 9, visibleTo }).items);
   expect(visible('environment')).toEqual([1, 2, 3]);
   for (const one of ['cleaners', 'night-shift', 'mayor']) expect(visible(one), one).toEqual([1, 3]);
   expect(visible('water')).toEqual([1]);
+  expect(visible('water', 'mayor')).toEqual([1, 3]);
+  const own = (one: string) => state.events.page({ after: 0, limit: 9, visibleTo: [one], ownAlerts: true }).items;
+  expect(numbers(own('environment'))).toEqual([1, 2, 3]);
+  expect(numbers(own('mayor'))).toEqual([3]);
 });
 
 const someOf = <T>(...values: readonly T[]) =>
@@ -137,7 +172,8 @@ const filters = fc.record({
   severity: someOf(...SEVERITIES),
   rule: someOf('pm25-unhealthy', 'r'),
   ticket: someOf('t-1-0', 't-2-0'),
-  visibleTo: fc.option(fc.constantFrom('environment', 'water', 'cleaners', 'lights'), { nil: undefined }),
+  visibleTo: fc.option(fc.subarray(['environment', 'water', 'cleaners', 'lights']), { nil: undefined }),
+  ownAlerts: fc.option(fc.boolean(), { nil: undefined }),
 });
 
 test('outbox - a filter in memory and in SQL select the same events', () => {
@@ -149,8 +185,9 @@ test('outbox - a filter in memory and in SQL select the same events', () => {
   state.apply(transition('4.0', 'resolved'));
   const water = { department: 'water', party: 'cleaners', district: 'x', severity: 'critical', rule: null } as const;
   state.outbox.append(ticketEventOf(ticketOf('5.0', water)));
-  const silence = { startsAt: '', endsAt: '', calendar: null, comment: '', author: 'a', createdAt: '', alerts: [] };
-  state.outbox.append(silenceEventOf({ id: 's-1', matchers: {}, ...silence }, 0));
+  const silence = { startsAt: '', endsAt: '', calendar: null, comment: '', author: 'a', createdAt: '' };
+  const change = { kind: 'ending', id: 's-1.ending', alerts: [] } as const;
+  state.outbox.append(silenceEventOf({ ...change, silence: { id: 's-1', matchers: {}, ...silence } }, 0));
   const all = state.events.page({ after: 0, limit: 99 }).items;
   expect(new Set(all.map(({ event }) => event.type))).toEqual(
     new Set([
@@ -174,7 +211,7 @@ test('outbox - a file keeps its store name, and another file has another', () =>
   const state = openState();
   const store = state.events.store();
   expect(store).toMatch(/^[0-9a-f]{8}$/);
-  migrate(state.db, [ALERT_SCHEMA, TICKET_SCHEMA, OUTBOX_SCHEMA]);
+  migrate(state.db, [ALERT_SCHEMA, TICKET_SCHEMA, COMMAND_SCHEMA, OUTBOX_SCHEMA, RECEIVER_SCHEMA]);
   expect(state.events.store()).toBe(store);
   expect(openState().events.store()).not.toBe(store);
 });
@@ -217,7 +254,6 @@ test('outbox - a page within bounds looks at so many events, and its next leads 
   expect(short.map(({ length }) => length)).toEqual(all.map(() => 1));
   expect(short.flat()).toEqual(all);
   expect(pagesOf({ ticket: 'none' }, { events: 7, characters: 1e9 })).toEqual([[], [], [], [], []]);
-  state.outbox.published(30);
   state.outbox.prune(5);
   expect(pagesOf({}, { events: 2, characters: 1e9 }), 'what was deleted is not searched').toHaveLength(3);
 });

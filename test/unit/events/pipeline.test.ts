@@ -57,7 +57,7 @@ test('pipeline - firing again while the ticket is open updates it and opens none
   state.apply(transition('1.0', 'firing'));
   state.apply(transition('2.0', 'firing', { severity: 'critical' }));
   expect(state.tickets.list({ limit: 9 }).items).toMatchObject([{ id: 't-1-0', severity: 'critical' }]);
-  expect(published(state).at(-1)).toBe('4 t-1-0.2 ticket.updated');
+  expect(published(state).at(-1)).toBe('4 t-1-0.2 ticket.escalated');
 });
 
 test('pipeline - an incident after a resolved one opens its own ticket', () => {

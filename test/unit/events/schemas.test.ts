@@ -24,7 +24,7 @@ const WORKED_ON: Partial<Ticket> = {
   acknowledgedAt: at,
   resolvedAt: at,
   closedAt: at,
-  rating: { stars: 5, comment: 'quick', at },
+  rating: { stars: 5, comment: '', at, statement: 'c-1' },
 };
 const SILENCE = {
   id: 's-1',
@@ -35,7 +35,6 @@ const SILENCE = {
   comment: 'works',
   author: 'k1',
   createdAt: at,
-  alerts: [{ rule: 'a', group: 'g' }],
 };
 
 /** Returns events of every kind, with evidence of every shape. */
@@ -55,7 +54,9 @@ function events(): LamppostEvent[] {
   const fault = { ...evidence, detail: 'it broke', window: { ...evidence.window, fn: 'fault', value: null } } as const;
   happened('7.0', 'firing', { group: FAULT_GROUP, evidence: fault, value: null });
   state.outbox.append(ticketEventOf(ticketOf('8.0', WORKED_ON)));
-  state.outbox.append(silenceEventOf(SILENCE, T0));
+  const alerts = [{ rule: 'a', group: 'g' }];
+  for (const kind of ['created', 'matched', 'ending', 'ended'] as const)
+    state.outbox.append(silenceEventOf({ kind, id: `s-1.${kind}`, silence: SILENCE, alerts }, T0));
   return state.events.page({ after: 0, limit: 100 }).items.map(({ event }) => event);
 }
 

@@ -13,7 +13,7 @@ async function open(path = join(mkdtempSync(join(tmpdir(), 'lamppost-process-'))
   const history = createDuckdbProcess({
     path,
     metrics: metricTable(),
-    units: () => ({ a: 'µg' }),
+    measures: () => ({ a: { unit: 'µg', kind: 'gauge', max: 1_000 } }),
     limits: {},
     log: pino({ level: 'silent' }),
   });

@@ -44,9 +44,13 @@ async function serve(store: HistoryStore): Promise<{ app: App; base: string }> {
   respondWithProblems(one as unknown as Parameters<typeof respondWithProblems>[0]);
   one.decorateRequest('key', null);
   one.addHook('onRequest', async (request) => {
-    request.key = { id: 'k', name: 'k', role: 'viewer', department: null };
+    request.key = { kind: 'key', id: 'k', name: 'k', role: 'viewer', department: null };
   });
-  readingRoutes(one, { history: store, queries: createQueries(QUERIES, clock) } as unknown as ApiDeps);
+  readingRoutes(one, {
+    history: store,
+    queries: createQueries(QUERIES, clock),
+    city: () => ({ metrics: new Map() }),
+  } as unknown as ApiDeps);
   return { app: one, base: `${await one.listen({ host: '127.0.0.1', port: 0 })}/api/v1/readings` };
 }
 

@@ -2,11 +2,13 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createHistoryConsumer, createInfluxHistory, type HistoryConsumer } from '../../../history/index.ts';
+import { bodyOfPart } from '../../../ingest/import/part.ts';
 import {
   createLedgerReader,
   createLedgerStore,
   createQuarantineReader,
   createQuarantineStore,
+  importParts,
   type LedgerStore,
 } from '../../../ingest/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
@@ -169,7 +171,7 @@ test('a state file that fails after the history has the batch - is retried alone
   ends.length = 0;
   let failures = 2;
   run = open((ledger) => ({
-    cursor: () => ledger.cursor(),
+    ...ledger,
     count(...all) {
       if (failures-- > 0) throw new Error('disk full');
       ledger.count(...all);
@@ -202,7 +204,7 @@ test('a crash between the database and the state file - the batch is written aga
   await run.end();
   ends.length = 0;
   const crashing = open((ledger) => ({
-    cursor: () => ledger.cursor(),
+    ...ledger,
     count() {
       throw new Error('the process is gone');
     },
@@ -216,6 +218,44 @@ test('a crash between the database and the state file - the batch is written aga
   expect(script.points.size).toBe(15);
   expect(script.writes.flatMap(({ lines }) => lines)).toHaveLength(30);
   expect(run.ledger.read()!.readings).toMatchObject({ received: 15, stored: 15, duplicate: 0 });
+});
+
+test('a connection that the database ends - what it confirmed in the last minutes is written again, and counts once', async () => {
+  publish(0, 15);
+  await drain(run.consumer);
+  const lines = () => script.writes.flatMap((write) => write.lines).length;
+  expect([script.points.size, lines()]).toEqual([15, 15]);
+  // It ends, and has lost what it had in memory.
+  await script.stop();
+  script.points.clear();
+  await script.start();
+  await expect.poll(() => run.consumer.step(false)).toBe(true);
+  await drain(run.consumer);
+  expect([script.points.size, lines()]).toEqual([15, 30]);
+  expect(run.ledger.read()!.readings).toMatchObject({ received: 15, stored: 15, duplicate: 0 });
+  // Two minutes later they are on its disk.
+  expect(run.consumer.needs()).toBeLessThan(17);
+  clock.ms += 120_000;
+  publish(15, 16);
+  await drain(run.consumer);
+  expect(run.consumer.needs()).toBe(17);
+  await script.stop();
+  script.points.clear();
+  await script.start();
+  await expect.poll(() => run.consumer.step(false)).toBe(true);
+  expect(script.points.size).toBe(1);
+});
+
+test('a start - what the database confirmed before is written again where it may have been lost meanwhile', async () => {
+  publish(0, 15);
+  await drain(run.consumer);
+  await run.end();
+  ends.length = 0;
+  script.points.clear();
+  run = open();
+  await drain(run.consumer);
+  expect(script.points.size).toBe(15);
+  expect(run.ledger.read()!.readings).toMatchObject({ received: 15, stored: 15 });
 });
 
 test('refused messages count too: a flood of them does not accumulate while the database is unreachable', async () => {
@@ -232,4 +272,18 @@ test('refused messages count too: a flood of them does not accumulate while the 
   await drain(run.consumer);
   expect(run.consumer.cursor()).toBe(403);
   expect(run.ledger.read('d2')!.messages).toMatchObject({ received: 400, quarantined: 400 });
+});
+
+test('influx - a part of an import is written at once, since somebody waits for it; a message waits for its batch', async () => {
+  await drain(run.consumer);
+  publish(0, 1);
+  expect(await run.consumer.step(false)).toBe(false);
+  const text = Buffer.from(`device,ts,metric,value\nd2,${START},a,7\n`);
+  const how = { format: 'csv', device: null, precision: null, firstLine: 1, rules: false } as const;
+  const actor = { kind: 'key', id: 'k', role: 'admin', department: null } as const;
+  const action = { id: 'i', actor, address: null, key: null, command: { do: 'readings.import' } };
+  store.appendControl('import', bodyOfPart(importParts(text, how)[0]!, action), START, null);
+  const before = script.writes.length;
+  expect(await run.consumer.step(false)).toBe(true);
+  expect(script.writes.length).toBeGreaterThan(before);
 });

@@ -37,8 +37,9 @@ beforeEach(async () => {
 });
 afterEach(() => history.stop());
 
-/** The same process after kill -9: only what is on disk is left. */
+/** The same process after kill -9: only what is on disk is left. No file may be written while they are copied. */
 async function crash(): Promise<void> {
+  await append([]);
   const to = `${path}+`;
   for (const end of ['', '.wal']) if (existsSync(path + end)) copyFileSync(path + end, to + end);
   await history.stop();

@@ -201,6 +201,7 @@ describe('dedupe', () => {
     }
     expect(made.count('seen_spans')).toBeLessThan(15);
     expect(made.count('seen')).toBeLessThan(15);
+    expect(made.count('seen_chunks')).toBeLessThan(25);
   });
 
   test('pruning keys that no horizon needs changes no result, before and after a restart', () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { formatProblems, parseCity } from '../../../city-model/index.ts';
 import type { CityControl } from '../../../domain/index.ts';
 import { formatOf } from '../../../ingest/index.ts';
-import { textOf, withFile } from '../../kit/city-model/kit.ts';
+import { edited, textOf, withFile } from '../../kit/city-model/kit.ts';
 import { json, NOW, receiver } from '../../kit/ingest/formats.ts';
 
 const TITLE = 'title: { en: A, zh: 甲 }';
@@ -19,7 +19,8 @@ function profile(fields: readonly string[], metrics = 'temperature, pressure, pm
 const native = formatOf('d', 'devices/d/readings').format!;
 const senml = formatOf('d', 'devices/d/senml').format!;
 /** Returns the result of `{"metrics": …}` under a profile with these fields. */
-const sent = (fields: readonly string[], metrics: object) => receiver('a', profile(fields))(native, json({ metrics }));
+const sent = (fields: readonly string[], metrics: object) =>
+  receiver('a', { control: profile(fields) })(native, json({ metrics }));
 
 test('fields - a field maps to the metric of the profile, converted from the unit that the device sends', () => {
   const fields = ['T: { metric: temperature, unit: K }', 'p: { metric: pressure, unit: Pa }', 'dust: { metric: pm25 }'];
@@ -61,7 +62,10 @@ test('fields - an ignored field is neither stored nor refused, also beside a wro
     values: [['temperature', 21, NOW]],
     rejections: [],
   });
-  const late = receiver('a', profile(['status: ignore']))(native, json({ ts: 0, metrics: { status: 1, pm25: 1 } }));
+  const late = receiver('a', { control: profile(['status: ignore']) })(
+    native,
+    json({ ts: 0, metrics: { status: 1, pm25: 1 } }),
+  );
   expect(late.rejections).toMatchObject([
     { reason: 'too-old', path: '$.ts', detail: expect.stringMatching(/^pm25: /) },
   ]);
@@ -89,7 +93,7 @@ test('fields - two fields of one metric in one reading: the first is kept, the s
 });
 
 test('fields - readings of one message do not affect each other', () => {
-  const two = receiver('a', profile(['BME: { metric: temperature }']));
+  const two = receiver('a', { control: profile(['BME: { metric: temperature }']) });
   const items = [{ metrics: { BME: 21 } }, { metrics: { temperature: 22 } }];
   expect(two(native, json(items)).values.map(([, value]) => value)).toEqual([21, 22]);
 });
@@ -105,7 +109,7 @@ test('fields - true and false are 1 and 0 where the profile maps them to a pure 
 
 test('fields - a unit in the message takes precedence over the profile', () => {
   const fields = ['p: { metric: pressure, unit: Pa }'];
-  const read = (record: object) => receiver('a', profile(fields))(senml, json([record]));
+  const read = (record: object) => receiver('a', { control: profile(fields) })(senml, json([record]));
   expect(read({ n: 'p', v: 98754.28 }).values).toEqual([['pressure', 987.5428, NOW]]);
   expect(read({ n: 'p', u: 'hPa', v: 987.5 }).values).toEqual([['pressure', 987.5, NOW]]);
   expect(read({ n: 'p', u: 'Cel', v: 20 }).rejections).toMatchObject([{ reason: 'wrong-unit', path: '$[0].v' }]);
@@ -118,7 +122,7 @@ test('fields - a SenML name is mapped by the shortest ending that is unique', ()
     { n: 'out/temp', u: 'Cel', v: 5 },
     { n: 'power', s: 1 },
   ];
-  expect(receiver('a', profile(fields))(senml, json(pack))).toEqual({
+  expect(receiver('a', { control: profile(fields) })(senml, json(pack))).toEqual({
     values: [
       ['temperature', 5, NOW],
       ['open', 1, NOW],
@@ -129,7 +133,7 @@ test('fields - a SenML name is mapped by the shortest ending that is unique', ()
 
 test('fields - two names of one time that are mapped to one metric: the second is refused', () => {
   const fields = ['BME/temp: { metric: temperature }', 'DHT/temp: { metric: temperature }'];
-  const { values, rejections } = receiver('a', profile(fields))(
+  const { values, rejections } = receiver('a', { control: profile(fields) })(
     senml,
     json([
       { n: 'BME/temp', v: 21 },
@@ -147,7 +151,7 @@ test('fields - names of object methods are ordinary field names', () => {
     'hasOwnProperty: { metric: open }',
   ];
   const text = '{"metrics": {"__proto__": 1, "constructor": 500, "toString": 1, "hasOwnProperty": 1, "valueOf": 1}}';
-  const { values, rejections } = receiver('a', profile(fields))(native, Buffer.from(text));
+  const { values, rejections } = receiver('a', { control: profile(fields) })(native, Buffer.from(text));
   expect(values.map(([metric]) => metric)).toEqual(['pressure', 'pm25', 'open']);
   expect(rejections).toMatchObject([
     { reason: 'unknown-metric', path: '$.metrics.__proto__' },
@@ -200,7 +204,20 @@ test('fields - a metric in a unit that is not in the table takes that unit', () 
   const metrics = control.files.find(({ path }) => path === 'metrics.yaml')!.text;
   const text = `${metrics}odd: { ${TITLE}, unit: furlong, min: 0, max: 9 }\n`;
   const files = [...control.files.filter(({ path }) => path !== 'metrics.yaml'), { path: 'metrics.yaml', text }];
-  expect(receiver('a', { version: 'changed', files })(native, json({ metrics: { T: 3 } })).values).toEqual([
-    ['odd', 3, NOW],
+  expect(receiver('a', { control: { version: 'changed', files } })(native, json({ metrics: { T: 3 } })).values).toEqual(
+    [['odd', 3, NOW]],
+  );
+});
+
+test('presence - true and false are 1 and 0, and nothing else is', () => {
+  const control = edited('metrics.yaml', 'unit: m, min: -5, max: 20', 'unit: "1", kind: presence, min: 0, max: 1');
+  const gauge = receiver('water-level', { control });
+  const found = [true, false, 1, 0, 0.5, 'open'].map((level) =>
+    gauge(formatOf('d', 'devices/d/readings').format!, json({ metrics: { level } })),
+  );
+  expect(found.map(({ values }) => values[0]?.[1])).toEqual([1, 0, 1, 0, undefined, undefined]);
+  expect(found.flatMap(({ rejections }) => rejections.map(({ reason }) => reason))).toEqual([
+    'out-of-range',
+    'not-a-number',
   ]);
 });

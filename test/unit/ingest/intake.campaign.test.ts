@@ -30,7 +30,7 @@ const between = fc.constantFrom('nothing', 'nothing', 'commit', 'commit', 'resta
 /** Returns the tallies of an outcome, summed by device. */
 function countsOf({ tallies }: Outcome): Record<string, Counts> {
   const sums: Record<string, Counts> = {};
-  for (const { device, ...tally } of tallies) {
+  for (const { device, clockMs: _, ...tally } of tallies) {
     const sum = sums[device];
     if (sum === undefined) sums[device] = { ...tally };
     else for (const name of Object.keys(tally) as (keyof Counts)[]) sum[name] += tally[name];

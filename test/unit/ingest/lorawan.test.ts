@@ -1,7 +1,9 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Rejection } from '../../../domain/index.ts';
 import { type Decoded, formatOf } from '../../../ingest/index.ts';
+import { sample, withFile } from '../../kit/city-model/kit.ts';
 import { fieldsOf, json, NOW, receiver } from '../../kit/ingest/formats.ts';
+import { intakeBench } from '../../kit/ingest/intake.ts';
 
 const EUI = '70b3d57ed0001234';
 const chirpstack = formatOf('lns', `application/7/device/${EUI}/event/up`).format!;
@@ -155,15 +157,26 @@ const without = <T extends object>(value: T, ...keys: string[]): Record<string, 
 const uplink = (message: object) => ({ ...TTS, uplink_message: message });
 
 test.each<[string, typeof things, unknown, string | undefined]>([
-  ['ChirpStack 4', chirpstack, V4, '00189440:42'],
-  ['ChirpStack 3', chirpstack, V3, 'ABiUQA==:10'],
-  ['ChirpStack without fCnt, which proto3 leaves out when it is 0', chirpstack, without(V4, 'fCnt'), '00189440:0'],
+  ['ChirpStack 4', chirpstack, V4, '00189440:42:2:AQIDBA=='],
+  ['ChirpStack 3', chirpstack, V3, 'ABiUQA==:10:5:AQIDBA=='],
+  [
+    'ChirpStack without fCnt, which proto3 leaves out when it is 0',
+    chirpstack,
+    without(V4, 'fCnt'),
+    '00189440:0:2:AQIDBA==',
+  ],
+  ['ChirpStack without its frame', chirpstack, { ...V4, data: '', object: { t: 1 } }, '00189440:42:2:{"t":1}'],
   ['ChirpStack without a session', chirpstack, without(V4, 'devAddr'), undefined],
   ['ChirpStack with a broken counter', chirpstack, { ...V4, fCnt: '42' }, undefined],
-  ['The Things Stack', things, TTS, 'AXA50tHUGUucp0Of9Z6N7A==:7'],
-  ['The Things Stack at 0', things, uplink(without(TTS.uplink_message, 'f_cnt')), 'AXA50tHUGUucp0Of9Z6N7A==:0'],
+  ['The Things Stack', things, TTS, 'AXA50tHUGUucp0Of9Z6N7A==:7:15:AQIDBA=='],
+  [
+    'The Things Stack at 0',
+    things,
+    uplink(without(TTS.uplink_message, 'f_cnt')),
+    'AXA50tHUGUucp0Of9Z6N7A==:0:15:AQIDBA==',
+  ],
   ['The Things Stack without a session', things, uplink(without(TTS.uplink_message, 'session_key_id')), undefined],
-])('lorawan - the uplink of %s is identified by session and counter', (_, format, body, expected) => {
+])('lorawan - the uplink of %s is identified by session, counter and content', (_, format, body, expected) => {
   expect(good(format.decode(json(body), NOW)).uplink).toBe(expected);
 });
 
@@ -289,7 +302,106 @@ test('lorawan - the refusal of a field out of range has the value as sent and in
     {
       reason: 'out-of-range',
       path: '$.object.battery_level',
-      detail: '87 found, 8700 %; battery lies within 0 to 100 %',
+      detail: '87 found, 8700 %EL; battery lies within 0 to 100 %EL',
     },
   ]);
+});
+
+test('lorawan - numbers that a codec writes as texts are numbers; texts that are none stay refused', () => {
+  const control = mappedTo({ temp_SOIL: 'temperature', water_SOIL: 'humidity', Bat: 'battery' });
+  const object = { Bat: '3,6', TempC_DS18B20: '0.0', water_SOIL: '0.00', temp_SOIL: '30.11', conduct_SOIL: 0 };
+  const { values, rejections } = receiver('mapped', { control })(chirpstack, json({ ...V4, object }));
+  expect(values.map(([metric, value]) => [metric, value])).toEqual([
+    ['humidity', 0],
+    ['temperature', 30.11],
+  ]);
+  expect(rejections).toMatchObject([{ reason: 'not-a-number', path: '$.object.Bat' }]);
+});
+
+test('lorawan - an item of a list is named by its members, wherever in the list it is', () => {
+  const at = (id: number) => `messages[measurementId=${id}].measurementValue`;
+  const read = receiver('mapped', { control: mappedTo({ [at(4097)]: 'temperature', [at(4098)]: 'humidity' }) });
+  const battery = { type: 'upload_battery', battery: 100 };
+  const air = { type: 'report_telemetry', measurementId: 4097, measurementValue: 21.4 };
+  const damp = { type: 'report_telemetry', measurementId: 4098, measurementValue: 31.4 };
+  const sent = (messages: unknown) => {
+    const { values, rejections } = read(things, json(uplink({ decoded_payload: { valid: true, err: 0, messages } })));
+    return [
+      Object.fromEntries(values.map(([metric, value]) => [metric, value])),
+      rejections.map(({ reason }) => reason),
+    ];
+  };
+  const both = { temperature: 21.4, humidity: 31.4 };
+  expect(sent([air, damp])).toEqual([both, []]);
+  expect(sent([battery, damp, air])).toEqual([both, []]);
+  expect(sent([air, damp, { ...air, measurementValue: 9 }])).toEqual([both, ['ambiguous']]);
+});
+
+test('lorawan - an item of a list within a list, and one with very many members, have bounded names', () => {
+  const object = {
+    a: [[{ id: 'x', list: [{ n: 1, v: 5 }] }]],
+    b: [Object.fromEntries(ids(500).map((id) => [id, id]))],
+  };
+  const [reading] = good(chirpstack.decode(json({ ...V4, object }), NOW)).readings;
+  expect(reading!.aliases!['a.0.0.list.0.v']).toContain('a.0[id=x].list[n=1].v');
+  for (const names of Object.values(reading!.aliases!)) expect(names.length).toBeLessThanOrEqual(24);
+});
+
+const ids = (count: number) => Array.from({ length: count }, (_, i) => `m${i}`);
+
+/** The sample city with a profile of three metrics whose fields are these. */
+function mappedTo(fields: Readonly<Record<string, string>>) {
+  const lines = Object.entries(fields).map(([name, metric]) => `    ${JSON.stringify(name)}: { metric: ${metric} }\n`);
+  const head = 'mapped:\n  title: { en: A, zh: 甲 }\n  metrics: [temperature, humidity, battery]\n  interval: 1m\n';
+  return withFile('profiles.yaml', `${head}  fields:\n${lines.join('')}    "*": ignore\n`);
+}
+
+describe('lorawan - which frames are the same', () => {
+  const MINUTE = 60_000;
+  const frame = (temperature: number, atMs: number, more: object = {}) => ({
+    identity: EUI,
+    topic: `application/7/device/${EUI}/event/up`,
+    payload: json({
+      deviceInfo: { devEui: EUI },
+      devAddr: '01020304',
+      fCnt: 0,
+      time: new Date(NOW + atMs).toISOString(),
+      object: { air: { temperature } },
+      ...more,
+    }).toString(),
+    receivedAt: NOW,
+  });
+  /** Returns how many readings of frames are stored and how many are duplicates. */
+  function counted(...frames: readonly ReturnType<typeof frame>[]) {
+    const intake = intakeBench();
+    intake.city(sample, NOW);
+    intake.devices([{ id: EUI, profile: 'lorawan-climate', district: 'harbour' }], [], NOW);
+    const tallies = frames.flatMap((one) => intake.send([one]).tallies);
+    return [tallies.reduce((sum, { stored }) => sum + stored, 0), tallies.reduce((sum, one) => sum + one.duplicate, 0)];
+  }
+
+  test('lorawan - a counter that starts again brings new readings; a frame that is delivered again brings none', () => {
+    const [first, second] = [frame(20, -120 * MINUTE), frame(30, -60 * MINUTE)];
+    expect(counted(first, second, second)).toEqual([2, 1]);
+    // The same content after a restart of an hour later, and another one within a minute.
+    expect(counted(frame(20, -120 * MINUTE), frame(20, -60 * MINUTE))).toEqual([2, 0]);
+    expect(counted(frame(20, -2 * MINUTE), frame(21, -MINUTE))).toEqual([2, 0]);
+  });
+
+  test('lorawan - a frame that another gateway heard, also 48 s later, is the same', () => {
+    const data = 'AQIDBA==';
+    const early = frame(20, -MINUTE, { data, deduplicationId: 'a', rxInfo: [{ gatewayId: '1' }] });
+    const late = frame(20, -MINUTE + 48_000, { data, deduplicationId: 'b', rxInfo: [{ gatewayId: '2' }] });
+    expect(counted(early, late)).toEqual([1, 1]);
+    expect(counted(late, early)).toEqual([1, 1]);
+    expect(counted(early, frame(20, -11 * MINUTE - 1_000, { data }))).toEqual([2, 0]);
+    expect(counted(early, frame(20, -30_000, { data: 'AQIDBQ==' }))).toEqual([2, 0]);
+    expect(counted(early, frame(20, -30_000, { data, fCnt: 1 }))).toEqual([2, 0]);
+    expect(counted(early, frame(20, -30_000, { data, devAddr: '01020305' }))).toEqual([2, 0]);
+  });
+
+  test('lorawan - of a counter that starts again and again each frame is compared with those of its own time', () => {
+    const frames = [-180, -120, -60].map((minutes) => frame(20, minutes * MINUTE));
+    expect(counted(...frames, ...frames.map((_, i) => frame(20, (i - 3) * 60 * MINUTE + 1_000)))).toEqual([3, 3]);
+  });
 });

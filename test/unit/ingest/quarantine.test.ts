@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Quarantined } from '../../../domain/index.ts';
 import {
+  createDiscards,
   createQuarantineReader,
   createQuarantineStore,
   type Outcome,
@@ -26,6 +27,7 @@ function open(entries: readonly Entry[]) {
   return {
     outcomes,
     store: createQuarantineStore(db),
+    discards: createDiscards(db, 1_000),
     reader: createQuarantineReader(reading),
     close() {
       for (const one of [journal, reader, reading, db]) one.close();
@@ -110,7 +112,11 @@ describe('quarantine', () => {
     const message = (n: number) => ({ identity: 'd1', topic: 'x', payload: String(n), receivedAt: n });
     const opened = open([1, 2, 3].map((n) => ({ kind: 'messages', atMs: n, messages: [message(n)] })));
     opened.store.settle(opened.outcomes);
-    expect(opened.store.discard(['1-0', '1-0', '9-0', 'nonsense'], 'anna', 'a test', 77)).toBe(1);
+    const ids = ['1-0', '1-0', '9-0', 'nonsense'];
+    opened.discards.add({ ids, by: 'anna', note: 'a test', atMs: 77, place: '4-0' });
+    opened.discards.add({ ids, by: 'bo', note: 'too late', atMs: 78, place: '5-0' });
+    expect(opened.reader.countDiscarded('4-0')).toBe(1);
+    expect(opened.reader.countDiscarded('5-0')).toBe(0);
     expect(listed(opened, {}, 9).map(({ id }) => id)).toEqual(['2-0', '0-0']);
     const [, discarded] = listed(opened, { discarded: true }, 9);
     expect(discarded?.discarded).toEqual({ at: '1970-01-01T00:00:00.077Z', by: 'anna', note: 'a test' });

@@ -1,8 +1,9 @@
 import { encode } from 'cborg';
-import { expect, test } from 'vitest';
-import type { Rejection } from '../../../domain/index.ts';
+import { describe, expect, test } from 'vitest';
+import type { CityControl, Rejection } from '../../../domain/index.ts';
 import type { Decoded } from '../../../ingest/index.ts';
 import { formatOf } from '../../../ingest/index.ts';
+import { edited, sample } from '../../kit/city-model/kit.ts';
 import { fieldsOf, json, NOW, receiver } from '../../kit/ingest/formats.ts';
 
 const senml = formatOf('d', 'devices/d/senml').format!;
@@ -416,11 +417,11 @@ test.each([
   good(read(pack));
 });
 
-test('senml - what is not JSON or not UTF-8 is malformed', () => {
+test('senml - what is not JSON is malformed; what is not UTF-8 is refused where it is', () => {
   expect(senml.decode(Buffer.from('[{"n":'), NOW)).toMatchObject({ reason: 'malformed', path: '$' });
   expect(senml.decode(Buffer.from('[{"n":"\xff","v":1}]', 'latin1'), NOW)).toMatchObject({
-    reason: 'malformed',
-    detail: expect.stringContaining('UTF-8') as unknown,
+    reason: 'wrong-shape',
+    path: '$[0].n',
   });
 });
 
@@ -526,4 +527,62 @@ test('senml - a pack of 1,000 records is 1,000 readings, in JSON as in CBOR', ()
   const inTime = (rows: unknown[][]) => rows.toSorted((a, b) => Number(a[3]) - Number(b[3]));
   expect(inTime(fields(read(written)))).toEqual(expected);
   expect(inTime(fields(cbor.decode(Buffer.from(encode(packed)), NOW)))).toEqual(expected);
+});
+
+describe('senml - one name in several quantities (RFC 8428 §5.1.3)', () => {
+  const NAME = 'urn:dev:ow:10e2073a01080063:humidity';
+  const RH = { bn: NAME, bt: -200, bu: '%RH', v: 20 };
+  const EL = { u: '%EL', t: 150, v: 98 };
+  const moving = [RH, EL, { v: 21.2, t: 180 }];
+  const reversed = [
+    { bn: NAME, bt: -200, bu: '%EL', v: 98 },
+    { u: '%RH', t: 150, v: 20 },
+    { u: '%RH', v: 21.2, t: 180 },
+  ];
+  const placed = [RH, { u: 'lon', v: 24.3 }, { u: 'lat', v: 60.1 }, { v: 21.2, t: 180 }];
+  const asCbor = (pack: readonly Record<string, unknown>[]) => {
+    const labels: Record<string, number> = { bn: -2, bt: -3, bu: -4, u: 1, v: 2, t: 6 };
+    return packed(
+      ...pack.map((record) => Object.entries(record).map(([key, value]) => [labels[key]!, value] as const)),
+    );
+  };
+  const read = (control: CityControl, pack: readonly Record<string, unknown>[], format = senml) => {
+    const payload = format === senml ? json(pack) : asCbor(pack);
+    const { values, rejections } = receiver('lorawan-climate', { control })(format, payload);
+    return [values.map(([metric, value]) => [metric, value]), rejections.map(({ reason }) => reason)];
+  };
+  const DAMP = [
+    ['humidity', 20],
+    ['humidity', 21.2],
+  ];
+
+  test('a battery level is no humidity, in whatever order and encoding', () => {
+    for (const format of [senml, cbor]) {
+      expect(read(sample, moving, format)).toEqual([DAMP, ['wrong-unit']]);
+      expect(read(sample, reversed, format)).toEqual([DAMP, ['wrong-unit']]);
+      expect(read(sample, placed, format)).toEqual([DAMP, ['wrong-unit', 'wrong-unit']]);
+    }
+    expect(read(sample, [{ n: NAME, u: '%EL', v: 98 }])).toEqual([[], ['wrong-unit']]);
+  });
+
+  test('where the city does not say which percentage it is, the first quantity of the name counts', () => {
+    const plain = edited('metrics.yaml', 'unit: "%RH"', 'unit: "%"');
+    expect(read(plain, moving)).toEqual([DAMP, ['wrong-unit']]);
+    expect(read(plain, [{ n: NAME, u: '%RH', v: 20 }])).toEqual([[['humidity', 20]], []]);
+    // Units of one quantity are converted, as ever.
+    expect(
+      read(plain, [
+        { n: NAME, u: '%RH', v: 20 },
+        { n: NAME, t: -1, u: '%', v: 21 },
+      ])[1],
+    ).toEqual([]);
+  });
+
+  test('a profile maps a name by its unit, also where the pack has one quantity only', () => {
+    const fields = '    "humidity %EL": { metric: battery }\n    "humidity lon": ignore\n    firmware: ignore';
+    const mapped = edited('profiles.yaml', '    firmware: ignore', fields);
+    expect(read(mapped, moving)).toEqual([[DAMP[0], ['battery', 98], DAMP[1]], []]);
+    expect(read(mapped, [{ n: NAME, u: '%EL', v: 98 }])).toEqual([[['battery', 98]], []]);
+    expect(read(mapped, placed)).toEqual([DAMP, ['wrong-unit']]);
+  });
 });

@@ -121,6 +121,33 @@ describe('trimming', () => {
     expect(seqs()).toEqual([7, 8]);
   });
 
+  test('journal - with backups it keeps what none has; beyond half its bound devices go first, and it says so once', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    let gone = 0;
+    const limits = { maxBytes: 100 * KIB, retentionMs: 0, untilBackup: true };
+    let ms = 0;
+    const journal = opened(journalDir(), limits, undefined, { now: () => ++ms }, () => gone++);
+    const seqs = () => blocksOf(journal.path).map(({ seq }) => seq);
+    const trim = () => vi.advanceTimersByTime(1_000);
+    journal.server.start();
+    for (let i = 0; i < 4; i++) await append(journal, block(10 * KIB));
+    journal.server.release(4);
+    trim();
+    expect(seqs(), 'there is no backup').toEqual([1, 2, 3, 4]);
+    journal.server.backedUp(3);
+    trim();
+    expect(seqs(), 'the log leads on from the backup').toEqual([3, 4]);
+    journal.server.backedUp(2);
+    trim();
+    expect(seqs(), 'an older backup changes nothing').toEqual([3, 4]);
+    expect(gone).toBe(0);
+    for (let i = 0; i < 5; i++) await append(journal, block(10 * KIB));
+    journal.server.release(7);
+    trim();
+    expect(seqs(), 'more than half full').toEqual([8, 9]);
+    expect(gone).toBe(1);
+  });
+
   test('journal - trimming keeps up with small commits one after another', async () => {
     const journal = opened(journalDir(), { retentionMs: 0 });
     for (let i = 0; i < 3_000; i++) journal.server.control('tick', {}, null);

@@ -1,6 +1,12 @@
 import type { lookup } from 'node:dns';
 import { expect, test } from 'vitest';
-import { guardedLookup, isPrivateAddress, literalOf, PrivateAddressError } from '../../../notify/address.ts';
+import {
+  guardedLookup,
+  isPrivateAddress,
+  literalOf,
+  PrivateAddressError,
+  refusePrivate,
+} from '../../../notify/address.ts';
 
 test.each([
   ['127.0.0.1', true],
@@ -53,6 +59,14 @@ test.each([
 ])('addresses - the literal address in %s is %s', (url, literal) => {
   expect(literalOf(new URL(url))).toBe(literal);
 });
+
+test.each(['http://127.0.0.1/', 'http://[::1]/', 'http://10.0.0.8:9/', 'https://0x7f.1/'])(
+  'addresses - %s is refused with a remedy, unless private ones are allowed',
+  (url) => {
+    expect(() => refusePrivate(url, false)).toThrow(/private address.*WEBHOOK_ALLOW_PRIVATE/);
+    expect(() => refusePrivate(url, true)).not.toThrow();
+  },
+);
 
 const resolvesTo = (...addresses: string[]) =>
   guardedLookup(((_name: string, _options: object, callback: (error: null, found: object[]) => void) =>

@@ -4,7 +4,13 @@ import { openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
 interface Body {
   readonly status: string;
   readonly groupKey: string;
-  readonly alerts: readonly { readonly fingerprint: string; readonly startsAt: string; readonly endsAt: string }[];
+  readonly alerts: readonly {
+    readonly fingerprint: string;
+    readonly labels: object;
+    readonly annotations: { readonly severity: string };
+    readonly startsAt: string;
+    readonly endsAt: string;
+  }[];
 }
 
 function openAlertmanager() {
@@ -20,13 +26,13 @@ test('Alertmanager - a firing alert has the body of its webhook receiver, versio
   const labels = {
     alertname: 'pm25-unhealthy',
     group: 'air-7',
-    severity: 'high',
     district: 'harbour',
-    department: 'environment',
   };
   const annotations = {
     summary: 'Fine dust above 75 at Pier 7, Harbour',
     summary_zh: '港区Pier 7细颗粒物超过75',
+    severity: 'high',
+    department: 'environment',
     value: '91.234',
     ticket: 't-1-0',
   };
@@ -48,7 +54,7 @@ test('Alertmanager - a firing alert has the body of its webhook receiver, versio
           annotations,
           startsAt: '2026-01-01T00:00:00.000Z',
           endsAt: '0001-01-01T00:00:00Z',
-          generatorURL: 'https://lamppost.example/api/v1/alerts/pm25-unhealthy/air-7',
+          generatorURL: 'https://lamppost.example/tickets/t-1-0',
           fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/),
         },
       ],
@@ -60,17 +66,19 @@ test('Alertmanager - a firing alert has the body of its webhook receiver, versio
   });
 });
 
-test('Alertmanager - a higher severity and the end belong to the same alert: fingerprint, group and start stay', async () => {
+test('Alertmanager - a higher severity and the end belong to the same alert: fingerprint, group, labels and start stay', async () => {
   const kit = openAlertmanager();
   kit.happen('1.0', 'firing');
   kit.happen('2.0', 'firing', { from: 'firing', severity: 'critical' });
-  kit.happen('3.0', 'resolved', { from: 'firing' });
+  kit.happen('3.0', 'resolved', { from: 'firing', severity: 'critical' });
   await settled();
   const bodies = kit.bodies();
   expect(bodies.map(({ status }) => status)).toEqual(['firing', 'firing', 'resolved']);
   expect(
     new Set(bodies.map(({ groupKey, alerts }) => groupKey + alerts[0]!.fingerprint + alerts[0]!.startsAt)).size,
   ).toBe(1);
+  expect(new Set(bodies.map(({ alerts }) => JSON.stringify(alerts[0]!.labels))).size).toBe(1);
+  expect(bodies.map(({ alerts }) => alerts[0]!.annotations.severity)).toEqual(['high', 'critical', 'critical']);
   expect(bodies[2]!.alerts[0]!.endsAt).toBe('2026-01-01T00:03:00.000Z');
 });
 
@@ -79,7 +87,7 @@ test('Alertmanager - empty labels are left out', async () => {
   kit.happen('1.0', 'firing', { group: '~fault' });
   await settled();
   expect(kit.bodies()[0]).toMatchObject({
-    commonLabels: expect.not.objectContaining({ department: expect.anything() }),
+    commonAnnotations: expect.not.objectContaining({ department: expect.anything() }),
   });
 });
 
@@ -88,6 +96,7 @@ test('Alertmanager - a test message is an alert LamppostPing', async () => {
   await kit.notifier.webhooks.ping(kit.webhook.id);
   expect(kit.bodies()[0]).toMatchObject({
     status: 'firing',
-    commonLabels: { alertname: 'LamppostPing', severity: 'info' },
+    commonLabels: { alertname: 'LamppostPing' },
+    commonAnnotations: { severity: 'info' },
   });
 });

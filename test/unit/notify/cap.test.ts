@@ -7,7 +7,7 @@ import { capTime } from '../../../notify/formats/cap.ts';
 import { createFormats } from '../../../notify/formats/index.ts';
 
 import { CITY, openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
-import { city, rule, transition } from '../../kit/tickets/scene.ts';
+import { city, cityWith, rule, transition } from '../../kit/tickets/scene.ts';
 
 const XSD = fileURLToPath(new URL('../../fixtures/cap/essentials.xsd', import.meta.url));
 const schema = XsdValidator.fromDoc(XmlDocument.fromBuffer(readFileSync(XSD)));
@@ -59,6 +59,11 @@ describe('CAP', () => {
       'Severe|Severe',
       'Observed|Observed',
     ]);
+    expect(read(body, 'category', 'event', 'expires')).toEqual([
+      'Env|Env',
+      'Air|空气',
+      '2026-01-01T12:01:00+08:00|2026-01-01T12:01:00+08:00',
+    ]);
     expect(read(body, 'polygon')[0]!.split('|')[0]).toBe('31.2,121.5 31.2,121.6 31.3,121.6 31.2,121.5');
   });
 
@@ -76,6 +81,25 @@ describe('CAP', () => {
       ['3.0-alert', 'Cancel', 'Extreme|Extreme', both],
       ['4.0-alert', 'Alert', 'Severe|Severe', ''],
     ]);
+  });
+
+  test('it expires when its ticket is due; a day later where that is over, or while the ticket waits for others', async () => {
+    const kit = openCap();
+    kit.happen('1.0', 'firing');
+    kit.happen('300.0', 'firing', { from: 'firing', severity: 'critical' });
+    const gathering = cityWith({ gathering: { by: ['district'], waitMs: 30_000 } });
+    kit.state.apply(transition('301.0', 'firing', { group: 'g2' }), rule, gathering);
+    kit.notifier.appended();
+    await settled();
+    const posts = kit.poster.posts.toSorted((a, b) => a.id.localeCompare(b.id));
+    const sent = posts.map(({ body }) => read(body, 'sent', 'expires', 'event'));
+    const twice = (text: string) => `${text}|${text}`;
+    expect(sent).toEqual([
+      [T1, twice('2026-01-01T12:01:00+08:00'), 'Air|空气'],
+      ['2026-01-01T13:00:00+08:00', twice('2026-01-02T13:00:00+08:00'), 'Air|空气'],
+      ['2026-01-01T13:01:00+08:00', twice('2026-01-02T13:01:00+08:00'), 'Air|空气'],
+    ]);
+    expect(posts.map(({ body }) => body.includes('<valueName>ticket</valueName>'))).toEqual([true, true, false]);
   });
 
   test('an alert of low severity is not sent, nor is its end; once it was sent with high severity, its end is sent at any severity', async () => {
@@ -124,7 +148,7 @@ describe('CAP', () => {
   });
 
   test('an alert of the city names the city; titles with markup and invalid characters give valid XML', () => {
-    const formats = createFormats({ city: () => CITY, publicUrl: 'http://[::1]:8080' });
+    const formats = createFormats({ city: () => CITY, incidentOf: () => null, publicUrl: 'http://[::1]:8080' });
     const kit = openNotifier();
     const title = `<b>&"'\u0000\ud800 ${'长'.repeat(300)}`;
     kit.state.apply(transition('1.0', 'firing', { group: 'city' }), { ...rule, title, titleZh: title }, city, {
@@ -136,6 +160,7 @@ describe('CAP', () => {
     const [sender, area, headline, polygon] = read(body, 'sender', 'areaDesc', 'headline', 'polygon');
     expect([sender, area, polygon]).toEqual(['lamppost@---1-', 'Linjiang|临江市', '']);
     expect(headline).toContain(`<b>&"'\ufffd\ufffd 长`);
+    expect(read(body, 'category', 'event')).toEqual(['Other|Other', 'pm25-unhealthy|pm25-unhealthy']);
   });
 
   test.each([
@@ -151,7 +176,7 @@ describe('CAP', () => {
 
   test('the schema of these tests refuses what the standard refuses', () => {
     const kit = openCap();
-    const good = createFormats({ city: () => CITY, publicUrl: 'https://l.example' }).cap.ping({
+    const good = createFormats({ city: () => CITY, incidentOf: () => null, publicUrl: 'https://l.example' }).cap.ping({
       id: 'p',
       webhook: kit.webhook.id,
       time: '2026-01-01T00:00:00Z',

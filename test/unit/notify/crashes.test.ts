@@ -98,7 +98,6 @@ describe('webhooks - crashes and bounds', () => {
     const { id } = create(kit);
     kit.notifier.webhooks.disable(id);
     kit.incidents(10);
-    kit.state.outbox.published(20);
     kit.state.outbox.prune(4);
     kit.notifier.webhooks.enable(id, 'deliver');
     await settled();

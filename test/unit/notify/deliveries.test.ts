@@ -1,6 +1,8 @@
 import { Webhook as Standard } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
-import { openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
+import { createFormats } from '../../../notify/formats/index.ts';
+import { CITY, openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
+import { cloudEventOf } from '../../kit/receiver.ts';
 
 const A = 'https://a.example/hook';
 const B = 'https://b.example/hook';
@@ -28,6 +30,59 @@ describe('webhooks - delivery of events', () => {
       });
       expect(JSON.parse(body)).toEqual(events.find((event) => event.id === id));
     }
+  });
+
+  test('in binary mode the attributes are headers and the signed body is the data; sent again it is the same', async () => {
+    const kit = openNotifier();
+    const { id, secret } = create(kit, { format: 'cloudevents-binary', authorization: 'Bearer abc' });
+    kit.happen('1.0', 'firing');
+    await settled();
+    const [alert, ticket] = kit.state.events.page({ after: 0, limit: 9 }).items.map(({ event }) => event);
+    expect(kit.poster.posts.map(cloudEventOf)).toEqual([alert, ticket]);
+    for (const { headers, body, id: event } of kit.poster.posts) {
+      const signature = new Standard(secret).sign(event, new Date(kit.time.now()), body);
+      expect(headers).toMatchObject({
+        'content-type': 'application/json',
+        'ce-id': event,
+        'ce-specversion': '1.0',
+        authorization: 'Bearer abc',
+        'webhook-signature': signature,
+      });
+    }
+    const [newest] = kit.notifier.webhooks.deliveries(id, { limit: 1, after: null }).items;
+    const again = kit.notifier.webhooks.redeliver(id, newest!.id);
+    await settled();
+    expect(cloudEventOf(kit.poster.posts[2]!)).toEqual(ticket);
+    const { request } = kit.notifier.webhooks.delivery(id, again.id);
+    expect(request).toMatchObject({ contentType: 'application/json', headers: { 'ce-type': ticket!.type } });
+    expect(JSON.parse(request.body)).toEqual(ticket!.data);
+    // What waits keeps the form in which it was made.
+    kit.poster.script = () => 'unreachable';
+    kit.happen('2.0', 'resolved', { from: 'firing' });
+    await settled();
+    kit.notifier.webhooks.change(id, { format: 'cloudevents' });
+    kit.poster.script = () => 'delivered';
+    await kit.time.pass(60_000);
+    const resolved = kit.state.events.page({ after: 2, limit: 9 }).items.map(({ event }) => event);
+    expect(kit.poster.posts.slice(-2).map(cloudEventOf)).toEqual(resolved);
+    await kit.notifier.webhooks.ping(id);
+    expect(kit.poster.posts.at(-1)!.headers['content-type']).toContain('application/cloudevents+json');
+    expect(kit.poster.posts.at(-1)!.headers).not.toHaveProperty('ce-id');
+  });
+
+  test('in binary mode a header has only printable ASCII, whatever an attribute has', () => {
+    const kit = openNotifier();
+    kit.happen('1.0', 'firing');
+    const { event } = kit.state.events.page({ after: 0, limit: 1 }).items[0]!;
+    const formats = createFormats({ city: () => CITY, incidentOf: () => null, publicUrl: 'https://l.example' });
+    const odd = { ...event, subject: 'sessions/a b"c"%41\r\nx: y\t临🙂\u007f~!' };
+    const { contentType, headers, body } = formats['cloudevents-binary'].render({
+      event: odd,
+      webhook: 'w',
+      earlier: [],
+    });
+    expect(headers!['ce-subject']).toBe('sessions/a%20b%22c%22%2541%0D%0Ax:%20y%09%E4%B8%B4%F0%9F%99%82%7F~!');
+    expect(cloudEventOf({ headers: { ...headers, 'content-type': contentType }, body })).toEqual(odd);
   });
 
   test('events of one subject are sent one at a time, others in parallel', async () => {

@@ -8,7 +8,7 @@ const DAY = 24 * HOUR;
 
 function openMail(settings: Partial<EmailSettings> = {}) {
   const kit = openNotifier({ page: 10, mostWaiting: 1_000, mostSettled: 1_000 });
-  const { id } = kit.notifier.subscriptions.create({ channel: 'email', ...EMAIL, ...settings });
+  const { id } = kit.notifier.subscriptions.create({ channel: 'email', settings: { ...EMAIL, ...settings } });
   const sent = () => kit.mailer.mails.map(({ events }) => events.join(' '));
   return { ...kit, kit, id, sent, look: () => kit.notifier.subscriptions.get(id) };
 }
@@ -211,7 +211,7 @@ describe('subscriptions', () => {
     const { kit } = openMail();
     const { id: webhook } = kit.notifier.webhooks.create(WEBHOOK, null);
     kit.notifier.subscriptions.create({ channel: 'webhook', webhook, party: 'environment', filter: {} });
-    kit.notifier.subscriptions.create({ channel: 'email', ...EMAIL, party: 'person:li-wei' });
+    kit.notifier.subscriptions.create({ channel: 'email', settings: { ...EMAIL, party: 'person:li-wei' } });
     const first = kit.notifier.subscriptions.list({ limit: 2, after: null });
     const second = kit.notifier.subscriptions.list({ limit: 2, after: first.next });
     expect([...first.items, ...second.items].map(({ channel }) => channel).sort()).toEqual([

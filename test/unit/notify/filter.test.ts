@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import type { SessionDrop } from '../../../domain/index.ts';
 import { sessionEventOf, silenceEventOf } from '../../../events/cloudevent.ts';
 import { type AlertAfter, alertEventOf, type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
-import type { SilenceData } from '../../../events/schemas/event.ts';
 import { passes } from '../../../notify/receiver.ts';
+import type { Silence } from '../../../tickets/index.ts';
 import { ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 const ticket = ticketEventOf(ticketOf('1.0', { party: 'cleaners' }));
@@ -13,7 +13,7 @@ const alert = alertEventOf(
   null,
 )!;
 const session = sessionEventOf({ id: 'd1', department: 'waste', fromMs: 0, toMs: 0 } as SessionDrop);
-const silence = silenceEventOf({ id: 's1', alerts: [] } as Partial<SilenceData> as SilenceData, 0);
+const silence = silenceEventOf({ kind: 'ending', id: 's1.ending', silence: { id: 's1' } as Silence, alerts: [] }, 0);
 
 test.each<[string, Parameters<typeof passes>[0], LamppostEvent, boolean]>([
   ['an empty filter passes all events', {}, ticket, true],

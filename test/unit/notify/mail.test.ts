@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { EVENT_TYPES } from '../../../domain/index.ts';
 import { silenceEventOf } from '../../../events/cloudevent.ts';
 import { type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
-import type { SilenceData } from '../../../events/schemas/event.ts';
 import { whatHappened } from '../../../notify/email/facts.ts';
 import { mailOf, testMail } from '../../../notify/email/mail.ts';
+import type { Silence } from '../../../tickets/index.ts';
 import { CITY, openNotifier } from '../../kit/notify/kit.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
 
@@ -15,12 +15,16 @@ const opened = ticketEventOf(
 const other = ticketEventOf(ticketOf('2.0', { department: 'gone', severity: 'critical' }));
 const silence = silenceEventOf(
   {
-    id: 's',
-    comment: 'Works at the pier',
-    endsAt: '2026-01-01T02:00:00.000Z',
-    matchers: {},
+    kind: 'ending',
+    id: 's.ending',
+    silence: {
+      id: 's',
+      comment: 'Works at the pier',
+      endsAt: '2026-01-01T02:00:00.000Z',
+      matchers: {},
+    } as Partial<Silence> as Silence,
     alerts: [{ rule: 'r', group: 'g' }],
-  } as Partial<SilenceData> as SilenceData,
+  },
   0,
 );
 
@@ -46,6 +50,8 @@ describe('mail - an event', () => {
         'District: Harbour',
         'Due: 2026-01-01 12:01',
         'Note: opened: mean of pm25 is 91.23 (alert above 75)',
+        '',
+        'https://lamppost.example/tickets/t-1-0',
         '',
         '-- ',
         'https://lamppost.example/',
@@ -109,16 +115,19 @@ describe('mail - a digest', () => {
       [
         '# Environment Bureau',
         '- 2026-01-01 08:01 Ticket opened: Dust <b>&"x" (t-1-0)',
+        '  https://lamppost.example/tickets/t-1-0',
         '- 2026-01-01 08:01 Ticket opened: Dust <b>&"x" (t-1-0)',
+        '  https://lamppost.example/tickets/t-1-0',
         '',
         '# gone',
         '- 2026-01-01 08:02 Ticket opened: T (t-2-0)',
+        '  https://lamppost.example/tickets/t-2-0',
         '',
         '# Without a department',
         '- 1970-01-01 08:00 Silence ends soon: Works at the pier (2026-01-01 10:00)',
       ].join('\n'),
     );
-    expect(html).toContain('<h2>Environment Bureau</h2><ul><li>');
+    expect(html).toContain('<ul><li><a href="https://lamppost.example/tickets/t-1-0">2026-01-01 08:01 Ticket opened');
     expect(html).not.toContain('<b>');
   });
 

@@ -1,31 +1,39 @@
 import crypto from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Device } from '../../../domain/index.ts';
+import { type Device, HOUR_MS, systemTimers } from '../../../domain/index.ts';
 import {
   Credentials,
-  createRegistry,
   hashSecret,
   newSecret,
-  type Registry,
+  REGISTRY_SCHEMA,
+  RegistryFollower,
   sameHash,
 } from '../../../registry/index.ts';
+import { openDatabase, transact } from '../../../store/index.ts';
+import { testRegistry } from '../../kit/registry.ts';
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 let dir: string;
-let registry: Registry;
-const made = () => createRegistry({ clock: { now: () => NOW } }, { path: join(dir, 'registry.sqlite') });
-const open = () => made().open();
+let db: DatabaseSync;
+let nowMs: number;
+let registry: ReturnType<typeof testRegistry>;
+const open = () => {
+  db = openDatabase(join(dir, 'state.sqlite'), { schemas: [REGISTRY_SCHEMA] });
+  return testRegistry(db, { now: () => nowMs });
+};
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'lamppost-registry-'));
+  nowMs = NOW;
   registry = open();
 });
 afterEach(() => {
-  registry.close();
+  db.close();
   rmSync(dir, { recursive: true });
 });
 
@@ -35,31 +43,28 @@ const bin = (id: string, more: Partial<Device> = {}): Device => ({
   district: 'harbour',
   ...more,
 });
-const ids = () => registry.list({ limit: 1_000, after: null }).items.map(({ id }) => id);
+const hashOf = (secret: string) => hashSecret(secret).toString('base64url');
+const ids = () => registry.read.list({ limit: 1_000, after: null }).items.map(({ id }) => id);
 /** The credentials of the broker. */
 function letsIn(user: string, secret: string): boolean {
   const credentials = new Credentials();
-  credentials.apply({ set: registry.credentials(), remove: [] });
+  credentials.apply({ set: registry.read.credentials(), remove: [] });
   return credentials.verify(user, Buffer.from(secret)) !== null;
 }
+/** What is due is done, as at a tick. */
+const due = () => transact(db, () => registry.records.doDue(registry.place()));
+const devices = <T>(work: (records: typeof registry.records.devices) => T): T =>
+  transact(db, () => work(registry.records.devices));
 
 describe('devices', () => {
-  test('registry - it makes no file until it is opened, and may be closed more than once', () => {
-    const path = join(dir, 'other.sqlite');
-    const other = createRegistry({ clock: { now: () => NOW } }, { path });
-    other.close();
-    expect(existsSync(path)).toBe(false);
-    other.open();
-    expect([existsSync(path), other.count()]).toEqual([true, 0]);
-    other.close();
-    other.close();
-  });
-
   test('registry - a registered device is returned with all its fields, and its secret is valid', () => {
     const device = bin('bin-1', { name: 'Quay', location: { lat: 53.5, lon: 10 }, tags: { owner: 'port' } });
     const [registered] = registry.register([device]);
-    expect(registered).toEqual({ ...device, secret: expect.stringMatching(/^[\w-]{43}$/) });
-    expect(registry.get('bin-1')).toEqual({ ...device, registeredAt: '2026-01-31T12:00:00.000Z' });
+    expect(registry.read.get('bin-1')).toEqual({
+      ...device,
+      registeredAt: '2026-01-31T12:00:00.000Z',
+      ...{ version: 1, suspended: false, oldSecretUntil: null, replacedAt: null },
+    });
     expect(letsIn('bin-1', registered!.secret)).toBe(true);
     expect(letsIn('bin-1', 'x')).toBe(false);
     expect(letsIn('bin-2', registered!.secret)).toBe(false);
@@ -68,12 +73,13 @@ describe('devices', () => {
   test.each([
     ['is registered already', [bin('bin-2'), bin('bin-1'), bin('bin-3')], 'bin-1'],
     ['stands in the array twice', [bin('bin-2'), bin('bin-3'), bin('bin-2')], 'bin-2'],
-  ])('registry - an array in which one id %s registers none, and names it', (_what, devices, taken) => {
+  ])('registry - an array in which one id %s registers none, and names it', (_what, array, taken) => {
     registry.register([bin('bin-1')]);
-    expect(() => registry.register(devices)).toThrow(expect.objectContaining({ code: 'conflict' }));
-    expect(() => registry.register(devices)).toThrow(taken);
+    const version = registry.read.version();
+    expect(() => registry.register(array)).toThrow(expect.objectContaining({ code: 'conflict', reason: 'id-taken' }));
+    expect(() => registry.register(array)).toThrow(taken);
     expect(ids()).toEqual(['bin-1']);
-    expect(registry.changesSince(1), 'no change was made').toBeNull();
+    expect(registry.read.version(), 'no change was made').toBe(version);
   });
 
   test('registry - a device may not take the user name of a key, nor the one of the admin', () => {
@@ -86,104 +92,288 @@ describe('devices', () => {
 
   test('registry - after a rotation only the new secret is valid, also after the file was opened again', () => {
     const { secret } = registry.register([bin('bin-1'), bin('bin-2')])[0]!;
-    const rotated = registry.rotate('bin-1')!;
+    const rotated = registry.rotate('bin-1');
     expect(rotated).not.toBe(secret);
-    registry.close();
+    db.close();
     registry = open();
     expect([letsIn('bin-1', secret), letsIn('bin-1', rotated)]).toEqual([false, true]);
-    expect(registry.rotate('bin-9')).toBeNull();
+    expect(() => registry.rotate('bin-9')).toThrow(expect.objectContaining({ code: 'not-found' }));
+  });
+
+  test('registry - a rotation with an overlap keeps the old secret until its time, or until it is confirmed', () => {
+    const { secret } = registry.register([bin('bin-1'), bin('bin-2')])[0]!;
+    const rotated = registry.rotate('bin-1', NOW + HOUR_MS);
+    expect(registry.read.get('bin-1')).toMatchObject({ oldSecretUntil: '2026-01-31T13:00:00.000Z', version: 2 });
+    nowMs = NOW + HOUR_MS - 1;
+    due();
+    expect([letsIn('bin-1', secret), letsIn('bin-1', rotated)]).toEqual([true, true]);
+    nowMs++;
+    due();
+    expect([letsIn('bin-1', secret), letsIn('bin-1', rotated)]).toEqual([false, true]);
+    expect(registry.read.get('bin-1')).toMatchObject({ oldSecretUntil: null, version: 3 });
+    const again = registry.rotate('bin-1', nowMs + HOUR_MS);
+    devices((records) => records.confirm('bin-1', registry.place()));
+    expect([letsIn('bin-1', rotated), letsIn('bin-1', again)]).toEqual([false, true]);
+  });
+
+  test('registry - a wall clock that is set moves how long an old secret stays valid, and no longer', () => {
+    const { secret } = registry.register([bin('bin-1')])[0]!;
+    registry.rotate('bin-1', NOW + HOUR_MS);
+    transact(db, () => registry.records.stepped(48 * HOUR_MS));
+    nowMs = NOW + 48 * HOUR_MS + HOUR_MS - 1;
+    due();
+    expect(letsIn('bin-1', secret)).toBe(true);
+    nowMs++;
+    due();
+    expect(letsIn('bin-1', secret)).toBe(false);
+  });
+
+  test('registry - a calibration is a part of the device, goes to the log, and ends with the hardware', () => {
+    registry.register([bin('bin-1')]);
+    const calibrate = (more: object = {}) =>
+      devices((one) => one.calibrate('bin-1', { metric: 'fill', offset: 2, ...more }, 'person:1', registry.place()));
+    const { version } = registry.read;
+    const before = version();
+    const { calibrations } = calibrate({ certificate: 'C-7', until: '2026-03-01T01:00:00+01:00' });
+    expect(calibrations).toEqual([
+      {
+        ...{ id: expect.stringMatching(/^\d+-0$/) as unknown, metric: 'fill', gain: 1, offset: 2, points: null },
+        ...{ from: '2026-01-31T12:00:00.000Z', until: '2026-03-01T00:00:00.000Z', certificate: 'C-7', note: null },
+        ...{ by: 'person:1', at: '2026-01-31T12:00:00.000Z' },
+      },
+    ]);
+    expect(registry.read.devicesSince(before).registered).toEqual([{ ...bin('bin-1'), calibrations }]);
+    devices((one) => one.change('bin-1', undefined, { name: 'Quay' }, registry.place()));
+    expect(registry.read.get('bin-1')).toMatchObject({ name: 'Quay', calibrations });
+    expect(calibrate().calibrations).toHaveLength(2);
+    expect(() => calibrate({ until: '2026-01-31T12:00:00Z' })).toThrow(expect.objectContaining({ code: 'invalid' }));
+    const remove = (id: string) => devices((one) => one.uncalibrate('bin-1', id, registry.place()));
+    expect(remove(calibrations![0]!.id).calibrations).toHaveLength(1);
+    expect(() => remove(calibrations![0]!.id)).toThrow(expect.objectContaining({ code: 'not-found' }));
+    devices((one) => one.replace('bin-1', hashSecret('x').toString('base64url'), {}, registry.place()));
+    expect(registry.read.get('bin-1')).not.toHaveProperty('calibrations');
+    for (let i = 0; i < 100; i++) calibrate();
+    expect(() => calibrate()).toThrow(expect.objectContaining({ code: 'limit' }));
+  });
+
+  test('registry - a suspended device is no client, and is one again after it was resumed', () => {
+    const { secret } = registry.register([bin('bin-1')])[0]!;
+    const suspend = (suspended: boolean) => devices((one) => one.suspend('bin-1', suspended, registry.place()));
+    expect(suspend(true)).toMatchObject({ suspended: true, version: 2 });
+    expect(suspend(true), 'nothing changes twice').toMatchObject({ suspended: true, version: 2 });
+    expect(letsIn('bin-1', secret)).toBe(false);
+    expect(suspend(false)).toMatchObject({ suspended: false, version: 3 });
+    expect(letsIn('bin-1', secret)).toBe(true);
+  });
+
+  test('registry - a change is a merge patch: null removes, what is absent stays, a version that is past is refused', () => {
+    registry.register([bin('bin-1', { name: 'Quay', tags: { owner: 'port', kind: 'glass' } })]);
+    const change = (version: number | undefined, changes: Parameters<typeof registry.records.devices.change>[2]) =>
+      devices((records) => records.change('bin-1', version, changes, registry.place()));
+    expect(change(1, { district: 'old-town', name: null, tags: { kind: null, size: 'l' } })).toEqual({
+      ...bin('bin-1', { district: 'old-town', tags: { owner: 'port', size: 'l' } }),
+      registeredAt: '2026-01-31T12:00:00.000Z',
+      ...{ version: 2, suspended: false, oldSecretUntil: null, replacedAt: null },
+    });
+    expect(() => change(1, { district: 'harbour' })).toThrow(
+      expect.objectContaining({ code: 'precondition', reason: 'device-changed' }),
+    );
+    const many = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`tag-${i}`, 'x']));
+    expect(() => change(undefined, { tags: many })).toThrow(/tags: at most 50 tags/);
+    expect(registry.read.get('bin-1')).toMatchObject({ tags: { owner: 'port', size: 'l' }, version: 2 });
+  });
+
+  test('registry - other hardware in the place of a device has its id, and a secret of its own', () => {
+    const { secret } = registry.register([bin('bin-1')])[0]!;
+    const replaced = newSecret();
+    nowMs += HOUR_MS;
+    devices((records) => records.replace('bin-1', hashOf(replaced), { tags: { serial: '2' } }, registry.place()));
+    expect([letsIn('bin-1', secret), letsIn('bin-1', replaced)]).toEqual([false, true]);
+    expect(registry.read.get('bin-1')).toMatchObject({
+      tags: { serial: '2' },
+      replacedAt: '2026-01-31T13:00:00.000Z',
+      registeredAt: '2026-01-31T12:00:00.000Z',
+    });
+  });
+
+  test('registry - a claim code is used once, by its device, within its time', () => {
+    const [one] = registry.register([bin('bin-1'), bin('bin-2')]);
+    const [code, secret] = [newSecret(), newSecret()];
+    const addCode = () => devices((records) => records.addClaim('bin-1', hashOf(code), NOW + HOUR_MS));
+    const claim = (id: string) => devices((all) => all.claim(id, hashOf(code), hashOf(secret), registry.place()));
+    const refused = expect.objectContaining({ code: 'forbidden', reason: 'wrong-claim-code' });
+    expect(() => claim('bin-1')).toThrow(refused);
+    addCode();
+    expect(() => claim('bin-2')).toThrow(refused);
+    claim('bin-1');
+    expect([letsIn('bin-1', one!.secret), letsIn('bin-1', secret)]).toEqual([false, true]);
+    expect(() => claim('bin-1')).toThrow(refused);
+    addCode();
+    nowMs = NOW + HOUR_MS;
+    expect(() => claim('bin-1')).toThrow(refused);
+    due();
+    expect(registry.read.claimHash('bin-1')).toBeNull();
   });
 
   test('registry - a revoked device is removed everywhere; its id may be registered again, with another secret', () => {
     const { secret } = registry.register([bin('bin-1')])[0]!;
-    expect([registry.revoke('bin-1'), registry.revoke('bin-1'), registry.revoke('bin-9')]).toEqual([
-      true,
-      false,
-      false,
-    ]);
-    expect([registry.get('bin-1'), registry.rotate('bin-1'), registry.credentialOf('bin-1')]).toEqual([
-      null,
-      null,
-      null,
-    ]);
-    expect([registry.count(), letsIn('bin-1', secret)]).toEqual([0, false]);
+    registry.revoke('bin-1');
+    for (const id of ['bin-1', 'bin-9'])
+      expect(() => registry.revoke(id)).toThrow(expect.objectContaining({ code: 'not-found' }));
+    expect([registry.read.get('bin-1'), registry.read.credentialOf('bin-1')]).toEqual([null, null]);
+    expect([registry.read.count(), letsIn('bin-1', secret)]).toEqual([0, false]);
     const [again] = registry.register([bin('bin-1', { district: 'old-town' })]);
-    expect(registry.get('bin-1')).toMatchObject({ district: 'old-town' });
+    expect(registry.read.get('bin-1')).toMatchObject({ district: 'old-town' });
     expect([letsIn('bin-1', secret), letsIn('bin-1', again!.secret)]).toEqual([false, true]);
   });
 
   test('registry - its pages go through all devices once, by id, and filter by profile and district', () => {
-    const devices = Array.from({ length: 25 }, (_, i) =>
+    const all = Array.from({ length: 25 }, (_, i) =>
       bin(`bin-${String(i).padStart(2, '0')}`, {
         profile: i % 2 ? 'noise' : 'waste-bin',
         district: i % 5 ? 'harbour' : 'old-town',
       }),
     );
-    registry.register(devices.toReversed());
-    const all: string[] = [];
+    registry.register(all.toReversed());
+    const seen: string[] = [];
     let after: string | null = null;
     do {
-      const page = registry.list({ limit: 7, after });
-      all.push(...page.items.map(({ id }) => id));
+      const page: ReturnType<typeof registry.read.list> = registry.read.list({ limit: 7, after });
+      seen.push(...page.items.map(({ id }) => id));
       after = page.next;
     } while (after !== null);
-    expect(all).toEqual(devices.map(({ id }) => id));
-    const some = registry.list({ limit: 100, after: null, profile: 'noise', district: 'old-town' });
+    expect(seen).toEqual(all.map(({ id }) => id));
+    const some = registry.read.list({ limit: 100, after: null, profile: 'noise', district: 'old-town' });
     expect(some.items.map(({ id }) => id)).toEqual(['bin-05', 'bin-15']);
-    expect(registry.list({ limit: 25, after: null }).next, 'a full last page has none behind it').toBeNull();
+    expect(registry.read.list({ limit: 25, after: null }).next, 'a full last page has none behind it').toBeNull();
   });
 
-  test('registry - a reader of its changes from any version has exactly the registered devices', () => {
+  test('registry - a follower leaves the log and the broker with exactly the registered devices, whatever fails', async () => {
     const id = fc.constantFrom('a', 'b', 'c', 'd');
-    const step = fc.record({ what: fc.constantFrom('register', 'revoke', 'rotate', 'follow', 'reopen'), id });
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+    const what = fc.constantFrom('register', 'revoke', 'rotate', 'suspend', 'follow', 'fail', 'restart');
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.record({ what, id }), { maxLength: 30 }), async (steps) => {
         for (const known of ids()) registry.revoke(known);
-        const followed = new Set<string>();
-        let version = registry.changesSince(0)?.version ?? 0;
+        const logged = new Set<string>();
+        let journalled = registry.read.version();
+        let fails = false;
+        let credentials = new Credentials();
+        const start = () => {
+          credentials = new Credentials();
+          credentials.apply({ set: registry.read.credentials(), remove: [] });
+          const made = new RegistryFollower({
+            registry: registry.read,
+            async journal(control) {
+              if (fails) throw new Error('the disk is full');
+              for (const one of control.revoked) logged.delete(one);
+              for (const one of control.registered) logged.add(one.id);
+              journalled = control.version;
+            },
+            broker: async (change) => void credentials.apply(change),
+            timers: { after: () => () => {} },
+            journalled,
+          });
+          made.startedWith(registry.read.version());
+          return made;
+        };
+        let follower = start();
+        const secrets = new Map<string, string>();
         for (const { what, id } of [...steps, { what: 'follow', id: '' }]) {
-          if (what === 'register' && registry.get(id) === null) registry.register([bin(id)]);
-          if (what === 'revoke') registry.revoke(id);
-          if (what === 'rotate') registry.rotate(id);
-          if (what === 'reopen') {
-            registry.close();
-            registry = open();
-          }
-          if (what !== 'follow') continue;
-          const changes = registry.changesSince(version);
-          if (changes === null) continue;
-          expect(changes.version).toBeGreaterThan(version);
-          for (const revoked of changes.revoked) followed.delete(revoked);
-          for (const registered of changes.registered) followed.add(registered.id);
-          version = changes.version;
+          const isThere = registry.read.get(id) !== null;
+          if (what === 'register' && !isThere) secrets.set(id, registry.register([bin(id)])[0]!.secret);
+          if (what === 'rotate' && isThere) secrets.set(id, registry.rotate(id));
+          if (what === 'suspend' && isThere) devices((all) => all.suspend(id, true, registry.place()));
+          if (what === 'revoke' && isThere) registry.revoke(id);
+          if (what === 'restart') follower = start();
+          fails = what === 'fail';
+          if (what === 'fail') await follower.follow().catch(() => {});
+          if (what === 'follow') await Promise.all([follower.follow(), follower.follow()]);
         }
-        expect([...followed].sort()).toEqual(ids());
+        expect([...logged].sort()).toEqual(ids());
+        const mayConnect = registry.read.list({ limit: 10, after: null }).items.filter((one) => !one.suspended);
+        const connects = ['a', 'b', 'c', 'd'].filter(
+          (one) => credentials.verify(one, Buffer.from(secrets.get(one) ?? '')) !== null,
+        );
+        expect(connects).toEqual(mayConnect.map((one) => one.id));
+        follower.stop();
       }),
       { numRuns: 40 },
     );
+  });
+
+  test('registry - a follower tries again by itself what the disk did not take', async () => {
+    registry.register([bin('a')]);
+    let tries = 0;
+    const told = Promise.withResolvers<void>();
+    const follower = new RegistryFollower({
+      registry: registry.read,
+      async journal() {
+        if (++tries === 1) throw new Error('the disk is full');
+        told.resolve();
+      },
+      broker: async () => {},
+      timers: { after: (_ms, run) => systemTimers.after(1, run) },
+      journalled: 0,
+    });
+    await expect(follower.follow()).rejects.toThrow('the disk is full');
+    await told.promise;
+    follower.stop();
   });
 });
 
 describe('keys', () => {
   test('registry - a key is found by its secret until it is revoked', () => {
     const { secret, ...key } = registry.addKey({ name: 'screen', role: 'operator', department: 'waste' });
-    expect(key).toMatchObject({ name: 'screen', role: 'operator', department: 'waste' });
-    expect(registry.keys()).toEqual([key]);
-    expect([registry.keyOf(secret), registry.keyOf(`${secret}x`), registry.keyOf('')]).toEqual([key, null, null]);
+    expect(registry.read.keys()).toEqual([
+      {
+        ...key,
+        ...{ version: 1, createdAt: '2026-01-31T12:00:00.000Z', createdBy: 'admin', expiresAt: null, note: '' },
+        ...{ oldSecretUntil: null, lastUsedAt: null },
+      },
+    ]);
+    const { keyOf } = registry.read;
+    expect([keyOf(secret), keyOf(`${secret}x`), keyOf('')]).toEqual([key, null, null]);
     expect(letsIn(key.id, secret)).toBe(true);
-    expect([registry.revokeKey(key.id), registry.revokeKey(key.id)]).toEqual([true, false]);
-    expect([registry.keyOf(secret), registry.keys(), letsIn(key.id, secret)]).toEqual([null, [], false]);
+    registry.revokeKey(key.id);
+    expect(() => registry.revokeKey(key.id)).toThrow(expect.objectContaining({ code: 'not-found' }));
+    expect([keyOf(secret), registry.read.keys(), letsIn(key.id, secret)]).toEqual([null, [], false]);
+  });
+
+  test('registry - a key ends on its day, an old secret of it at its time', () => {
+    const key = registry.addKey({ name: 'screen', role: 'viewer', department: null }, NOW + 2 * HOUR_MS);
+    const secret = newSecret();
+    const rotation = { hash: hashOf(secret), oldUntilMs: NOW + HOUR_MS };
+    transact(db, () => registry.records.keys.rotate(key.id, rotation, registry.place()));
+    const valid = () => [key.secret, secret].map((one) => registry.read.keyOf(one)?.id ?? null);
+    expect(valid()).toEqual([key.id, key.id]);
+    nowMs = NOW + HOUR_MS;
+    due();
+    expect(valid()).toEqual([null, key.id]);
+    const before = registry.read.version();
+    nowMs = NOW + 2 * HOUR_MS;
+    due();
+    expect(valid()).toEqual([null, null]);
+    expect(registry.read.credentialsSince(before)).toEqual({ set: [], remove: [key.id] });
+  });
+
+  test('registry - of revoked keys the newest thousand are kept', () => {
+    const { keys } = registry.records;
+    const key = { name: 'n', role: 'viewer', department: null, hash: hashOf('x'), expiresMs: null, note: '' } as const;
+    transact(db, () => {
+      for (let i = 0; i < 1_005; i++) keys.revoke(keys.add(key, 'admin', registry.place()).id, registry.place());
+    });
+    expect(db.prepare('select count(*) as n from registry_keys').get()!.n).toBe(1_000);
   });
 });
 
 describe('secrets', () => {
   test('registry - its files hold the SHA-256 of a secret, never the secret', () => {
-    const devices = registry.register([bin('bin-1'), bin('bin-2')]);
+    const registered = registry.register([bin('bin-1'), bin('bin-2')]);
     const key = registry.addKey({ name: 'screen', role: 'viewer', department: null });
-    const rotated = registry.rotate('bin-1')!;
+    const rotated = registry.rotate('bin-1', NOW + HOUR_MS);
     const files = readdirSync(dir).map((name) => readFileSync(join(dir, name)));
     const holds = (bytes: string | Buffer) => files.some((file) => file.includes(bytes));
-    for (const secret of [...devices.map((one) => one.secret), key.secret, rotated]) {
+    for (const secret of [...registered.map((one) => one.secret), key.secret, rotated]) {
       expect(holds(hashSecret(secret)), 'the hash').toBe(true);
       expect(holds(secret), 'the secret').toBe(false);
       expect(holds(Buffer.from(secret, 'base64url')), 'its bytes').toBe(false);
@@ -212,7 +402,7 @@ describe('secrets', () => {
     );
   });
 
-  test('credentials - every login costs one hash and one comparison in constant time, whether or not the name is known', () => {
+  test('credentials - every login costs one hash and two comparisons in constant time, whether or not the name is known', () => {
     const credentials = new Credentials();
     credentials.apply({
       set: [{ identity: { kind: 'device', id: 'a', profile: 'waste-bin' }, hash: hashSecret('1') }],
@@ -230,7 +420,8 @@ describe('secrets', () => {
       ] as const;
       const found = logins.map(([user, secret]) => credentials.verify(user, Buffer.from(secret)));
       expect(found).toEqual([{ kind: 'device', id: 'a', profile: 'waste-bin' }, null, null, null]);
-      expect(compare.mock.calls.map(([a, b]) => [a.byteLength, b.byteLength])).toEqual(logins.map(() => [32, 32]));
+      const sizes = compare.mock.calls.map(([a, b]) => [a.byteLength, b.byteLength]);
+      expect(sizes).toEqual([...logins, ...logins].map(() => [32, 32]));
       expect(hash).toHaveBeenCalledTimes(logins.length);
     } finally {
       compare.mockRestore();
@@ -255,5 +446,26 @@ describe('secrets', () => {
     expect(credentials.verify('b', Buffer.from('1'))).toBeNull();
     expect(credentials.verify('b', Buffer.from('2'))).toEqual({ kind: 'device', id: 'b', profile: 'waste-bin' });
     expect(credentials.size).toBe(2);
+  });
+
+  test('credentials - while a secret is replaced both are right; connections end when one of them ends, not before', () => {
+    const credentials = new Credentials();
+    const of = (secret: string, old: string | null, suspended = false) => ({
+      identity: { kind: 'device' as const, id: 'a', profile: 'waste-bin' },
+      hash: hashSecret(secret),
+      oldHash: old === null ? null : hashSecret(old),
+      suspended,
+    });
+    const ended = (...change: Parameters<typeof of>) => [...credentials.apply({ set: [of(...change)], remove: [] })];
+    const right = () => ['1', '2', '3'].filter((one) => credentials.verify('a', Buffer.from(one)) !== null);
+    expect([ended('1', null), right()]).toEqual([[], ['1']]);
+    expect([ended('2', '1'), right()]).toEqual([[], ['1', '2']]);
+    expect([ended('2', null), right()]).toEqual([['a'], ['2']]);
+    expect([ended('3', null), right()]).toEqual([['a'], ['3']]);
+    expect([ended('3', null, true), right()]).toEqual([['a'], []]);
+    expect(credentials.check('a', Buffer.from('3'))).toBe('suspended');
+    expect(credentials.check('a', Buffer.from('1')), 'who does not know the secret learns nothing').toBe(
+      'wrong-credentials',
+    );
   });
 });

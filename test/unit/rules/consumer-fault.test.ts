@@ -8,13 +8,13 @@ import { ALL_TABLES } from '../../kit/rules/sink.ts';
 
 /** `rulesOf` with a rule that the language refuses: without a threshold the engine throws when it judges a reading. */
 const withBug: typeof rulesOf = (version, records) => {
-  const { rules, problems } = rulesOf(version, records);
+  const { rules, ...rest } = rulesOf(version, records);
   const broken = rules.map((rule) =>
     rule.id === 'broken' && rule.when.kind === 'threshold'
       ? { ...rule, when: { ...rule.when, threshold: null as unknown as number } }
       : rule,
   );
-  return { rules: broken, problems };
+  return { rules: broken, ...rest };
 };
 
 const rule = (id: string, more: object = {}) => ({

@@ -2,37 +2,24 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { expect, test } from 'vitest';
 import type { RuleControl, Transition } from '../../../domain/index.ts';
-import { JournalReader, JournalStore } from '../../../journal/index.ts';
-import { createRulesConsumer, RULES_SCHEMA, rulesInForce } from '../../../rules/index.ts';
-import { atOnce } from '../../../store/index.ts';
-import {
-  cityControl,
-  type Entry,
-  native,
-  openIntake,
-  openState,
-  testClock,
-  testDir,
-  write,
-} from '../../kit/ingest/intake.ts';
+import { JournalStore } from '../../../journal/index.ts';
+import { rulesInForce } from '../../../rules/index.ts';
+import { cityControl, type Entry, native, testDir, write } from '../../kit/ingest/intake.ts';
+import { startConsumer } from '../../kit/rules/consumer-run.ts';
 
 /** The log lines, transitions and rules of a consumer after these entries. */
 function consume(entries: readonly Entry[], rulesOf = rulesInForce) {
   const dir = testDir();
   const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   for (const entry of entries) write(store, entry);
-  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
-  const db = openState(join(dir, 'state.sqlite'), RULES_SCHEMA);
   const lines: Record<string, unknown>[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
   const applied: Transition[] = [];
   const effects = (transition: Transition) => void applied.push(transition);
-  const deps = { db, journal, ...openIntake(db), clock: testClock(), log, rulesOf, effects, onEffects() {} };
-  const rules = createRulesConsumer(deps);
-  atOnce(rules.start());
-  rules.step();
+  const { rules, close } = startConsumer(dir, { log, rulesOf, effects });
+  while (rules.step().length > 0);
   const ids = rules.rules().map(({ id }) => id);
-  for (const one of [db, journal, store]) one.close();
+  for (const one of [{ close }, store]) one.close();
   return { lines, applied, ids };
 }
 
@@ -56,11 +43,11 @@ const reading: Entry = {
 
 test('rules consumer - logs the fault of a rule besides its alert, and no other transition', () => {
   const withoutThreshold: typeof rulesInForce = (version, records) => {
-    const { rules, problems } = rulesInForce(version, records);
+    const { rules, ...rest } = rulesInForce(version, records);
     const broken = rules.map((one) =>
       one.id === 'broken' ? { ...one, when: { ...one.when, threshold: null as unknown as number } } : one,
     );
-    return { rules: broken, problems };
+    return { rules: broken, ...rest };
   };
   const { lines, applied } = consume(
     [city(rule('broken', 'a'), rule('sound', 'a')), device, reading],

@@ -1,21 +1,10 @@
 import { join } from 'node:path';
-import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RuleControl, Transition } from '../../../domain/index.ts';
-import { JournalReader, JournalStore } from '../../../journal/index.ts';
-import { createRulesConsumer, RULES_SCHEMA, type TransitionContext } from '../../../rules/index.ts';
-import { atOnce } from '../../../store/index.ts';
-import {
-  cityControl,
-  type Entry,
-  native,
-  openIntake,
-  openState,
-  testClock,
-  testDir,
-  write,
-} from '../../kit/ingest/intake.ts';
-import { rulesOf } from '../../kit/rules/consumer-run.ts';
+import { JournalStore } from '../../../journal/index.ts';
+import type { RulesConsumer, TransitionContext } from '../../../rules/index.ts';
+import { cityControl, type Entry, native, testDir, write } from '../../kit/ingest/intake.ts';
+import { rulesOf, startConsumer } from '../../kit/rules/consumer-run.ts';
 
 const rule = (above: number, more: object = {}) => ({
   id: 'r1',
@@ -60,39 +49,34 @@ afterEach(() => {
 
 /** A consumer over the test's journal; `applied` has its effects, `fail` makes the next effect throw. */
 function consumer(state = 'state.sqlite') {
-  const db = openState(join(dir, state), RULES_SCHEMA);
-  const journal = new JournalReader(join(dir, 'journal.sqlite')).open();
-  open.push(db, journal);
-  const clock = testClock();
-  const { intake, context } = openIntake(db);
   const applied: (TransitionContext & { transition: Transition })[] = [];
-  const bench = { db, clock, applied, fail: false, committed: 0 };
-  const rules = createRulesConsumer({
-    db,
-    journal,
-    intake,
-    context,
-    clock,
-    log: pino({ level: 'silent' }),
+  const bench = { applied, fail: false, committed: 0 };
+  const deps = {
     rulesOf,
-    effects(transition, context) {
+    effects(transition: Transition, context: TransitionContext) {
       if (bench.fail) throw new Error('the disk is full');
       applied.push({ transition, ...context });
     },
     onEffects: () => void bench.committed++,
-  });
-  atOnce(rules.start());
-  return Object.assign(bench, { rules });
+  };
+  const started = startConsumer(dir, deps, state);
+  open.push(started);
+  return Object.assign(bench, started);
 }
 
 function append(...entries: readonly Entry[]): void {
   for (const entry of entries) write(store, entry);
 }
+/** A change of a rule ends a step. */
+function readAll(rules: RulesConsumer): void {
+  while (rules.step().length > 0);
+}
+
 const seqs = (outcomes: readonly { block: { seq: number } }[]) => outcomes.map(({ block }) => block.seq);
 
 describe('rules consumer', () => {
-  test('an alert of a rule that was changed ends in the version that raised it', () => {
-    append(city(rule(10)), devices([bin()]), reading(1, 20), city(rule(5)));
+  test('an alert of a rule that is gone ends in the version that raised it', () => {
+    append(city(rule(10)), devices([bin()]), reading(1, 20), city());
     const { rules, applied } = consumer();
     rules.step();
     expect(applied.map(({ transition, rule: { title } }) => [transition.to, title])).toEqual([
@@ -178,15 +162,13 @@ describe('rules consumer', () => {
     expect(() => consumer()).toThrow('the journal lacks blocks 1 to 4');
   });
 
-  test('a rule of the API fires, and a new version of it ends the alert in the version that raised it', () => {
+  test('a rule of the API fires, a new version that still holds keeps the alert, and it ends with the rule', () => {
     append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20), change('x', rule(15), 2), reading(2, 20));
     append(change('x', null, 3));
     const { rules, applied } = consumer();
-    rules.step();
+    readAll(rules);
     expect(applied.map(({ transition, rule: { title, origin } }) => [transition.to, title, origin])).toEqual([
       ['firing', 'above 10', 'api:k1'],
-      ['resolved', 'above 10', 'api:k1'],
-      ['firing', 'above 15', 'api:k1'],
       ['resolved', 'above 15', 'api:k1'],
     ]);
     expect(rules.rules()).toEqual([]);
@@ -195,24 +177,26 @@ describe('rules consumer', () => {
   test('a rule of the API is in force again after a start at a checkpoint, and its alert continues', () => {
     append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20));
     const first = consumer();
-    first.rules.step();
+    readAll(first.rules);
     first.rules.checkpoint();
     append(reading(2, 5));
     const { rules, applied } = consumer();
-    rules.step();
+    readAll(rules);
     expect(applied.map(({ transition }) => `${transition.from} ${transition.to}`)).toEqual(['firing resolved']);
   });
 
-  test('another city keeps the alert of a rule that did not change, and ends that of one that did', () => {
-    const kept = { ...rule(10), id: 'kept' };
-    append(city(kept, rule(10)), devices([bin()]), reading(1, 20), city(kept, rule(12)), reading(2, 20));
+  test('another city keeps the alerts of rules that did not change or still hold, and ends that of one that does not', () => {
+    const [kept, ends] = ['kept', 'ends'].map((id) => ({ ...rule(10), id }));
+    const changed = { ...rule(30), id: 'ends' };
+    append(city(kept!, rule(10), ends!), devices([bin()]), reading(1, 20));
+    append(city(kept!, rule(12), changed), reading(2, 20));
     const { rules, applied } = consumer();
     rules.step();
     expect(applied.map(({ transition }) => `${transition.rule} ${transition.to}`)).toEqual([
+      'ends firing',
       'kept firing',
       'r1 firing',
-      'r1 resolved',
-      'r1 firing',
+      'ends resolved',
     ]);
   });
 
@@ -220,17 +204,25 @@ describe('rules consumer', () => {
     const without: Entry = { kind: 'city', atMs: 0, body: cityControl({ profiles: { bin: ['b'] } }) };
     append(city(), devices([bin()]), change('x', rule(10)), reading(1, 20), without, city(), reading(2, 20));
     const { rules, applied } = consumer();
-    rules.step();
+    readAll(rules);
     expect(applied.map(({ transition }) => transition.to)).toEqual(['firing', 'resolved', 'firing']);
   });
 
   test("a file's rule wins over one of the API with the same id, from the block that adds it", () => {
-    append(city(), devices([bin()]), change('r1', rule(10)), reading(1, 20), city(rule(15)), reading(2, 18));
+    append(
+      city(),
+      devices([bin()]),
+      change('r1', rule(10)),
+      reading(1, 20),
+      city(rule(15)),
+      reading(2, 12),
+      reading(3, 18),
+    );
     const { rules, applied } = consumer();
-    rules.step();
+    readAll(rules);
     expect(applied.map(({ transition, rule: { title } }) => `${transition.to} ${title}`)).toEqual([
       'firing above 10',
-      'resolved above 10',
+      'resolved above 15',
       'firing above 15',
     ]);
     expect(rules.rules()).toHaveLength(1);

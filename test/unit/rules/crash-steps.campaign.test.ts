@@ -63,6 +63,7 @@ describe('a scenario of ten rules', () => {
       'office',
       'restless',
       'silent',
+      'spare',
       'stuck',
     ]);
     expect(undisturbed).toContain('~limit');

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { createRuleEngine } from '../../../rules/engine/index.ts';
 import { columns, device, inForce, metricTable, rule, timeline } from '../../kit/rules/engine.ts';
+import { rule as ruleOf } from '../../kit/rules/reference/kit.ts';
+
+/** The rule with another threshold, in another version. */
+const over = (threshold: number) => rule({ version: `above ${threshold}`, when: { threshold, clear: threshold } });
 
 describe('states', () => {
   test('alert - fires at once where the rule has no `for`', () => {
@@ -139,24 +143,23 @@ describe('rules and devices', () => {
     expect(city.reading(60, 80)).toEqual(['dust a0: pending → firing at 80', 'another a0: inactive → firing at 80']);
   });
 
-  test('configure - ends the alerts of removed and changed rules', () => {
+  test('configure - ends the alerts of removed rules, and those of changed ones once they no longer hold', () => {
     const city = timeline(rule(), rule({ id: 'slow', forMs: 60_000 }), rule({ id: 'gone' }));
     city.reading(0, 80);
-    expect(city.configure(10, rule({ version: 'v2' }), rule({ id: 'slow', version: 'v2', forMs: 1 }))).toEqual([
-      'dust a0: firing → resolved at 80',
+    expect(city.configure(10, over(90), rule({ id: 'slow', version: 'v2', forMs: 1 }))).toEqual([
       'gone a0: firing → resolved at 80',
       'slow a0: pending → cancelled at 80',
     ]);
     expect(city.tick(100)).toEqual([]);
-    expect(city.reading(101, 80)).toEqual(['dust a0: inactive → firing at 80', 'slow a0: inactive → pending at 80']);
+    expect(city.reading(101, 80)).toEqual(['dust a0: firing → resolved at 80', 'slow a0: inactive → pending at 80']);
   });
 
   test('configure - a changed rule starts without its old readings', () => {
     const mean = { fn: 'mean', windowMs: 60_000, threshold: 50 } as const;
     const city = timeline(rule({ when: mean }));
     city.reading(1, 1000);
-    city.configure(2, rule({ version: 'v2', when: mean }));
-    expect(city.reading(3, 10)).toEqual([]);
+    city.configure(2, rule({ version: 'v2', when: { ...mean, threshold: 51 } }));
+    expect(city.reading(3, 10)).toEqual(['dust a0: firing → resolved at 10']);
   });
 
   test('deviceChanged - ends alerts of rules that no longer apply and keeps the rest', () => {
@@ -253,12 +256,12 @@ describe('checkpoint', () => {
     const city = timeline(rule());
     city.reading(1, 1);
     city.engine.takeDirty();
-    city.configure(2, rule({ version: 'v2' }));
+    city.configure(2, over(90));
     city.reading(3, 1);
     const rows = city.engine.takeDirty().map(({ version, state }) => [version, state === null]);
     expect(rows.slice(0, 2)).toEqual([
       ['v1', true],
-      ['v2', false],
+      ['above 90', false],
     ]);
   });
 
@@ -321,4 +324,120 @@ test('engine - a change of profiles in the city changes the devices of a rule at
   expect(before.configure(4, rule({ profiles: ['air'] }))).toEqual([
     expect.stringMatching(/^dust n0: firing → resolved/),
   ]);
+});
+
+test('a changed rule - other words change nothing, also after a restart from the next checkpoint', () => {
+  const city = timeline(rule({ keepFiringForMs: 60_000 }));
+  city.reading(0, 80);
+  city.engine.takeDirty();
+  const reworded = rule({ keepFiringForMs: 60_000, version: 'v2', title: 'Dust', source: 'title: Dust' });
+  expect(city.configure(10, reworded)).toEqual([]);
+  const after = timeline(reworded);
+  after.device(10, device('a0'));
+  after.engine.restore(city.engine.takeDirty());
+  expect(after.reading(20, 10)).toEqual([]);
+  expect(after.tick(80)).toEqual(['dust a0: firing → resolved at 10']);
+});
+
+test('a changed rule - one that raises a ticket from now on shows its firing alerts again', () => {
+  const ticket = { service: 'air', deadlineMs: 1 };
+  const { ticket: _, ...alertOnly } = rule();
+  const city = timeline(alertOnly);
+  city.reading(0, 80);
+  expect(city.configure(1, rule({ version: 'v2', ticket }))).toEqual(['dust a0: firing → firing at 80']);
+  expect(city.configure(2, rule({ version: 'v3', ticket: { ...ticket, deadlineMs: 2 } }))).toEqual([]);
+});
+
+test('a changed rule - its alert goes on while the change holds, and ends by the change where it does not', () => {
+  const city = timeline(rule({ keepFiringForMs: 60_000 }));
+  const [fired] = city.transitions(1, 95);
+  expect(city.configure(2, over(80))).toEqual([]);
+  expect(city.reading(3, 90)).toEqual([]);
+  expect(city.configure(4, over(92))).toEqual([]);
+  const [ended] = city.transitions(5, 91);
+  expect(ended).toMatchObject({ to: 'resolved', because: 'rule-changed', sinceMs: fired!.sinceMs, value: 91 });
+  expect(ended!.evidence).toMatchObject({ ruleVersion: 'above 92', window: { threshold: 92 } });
+  // What held once under the changed rule ends as always.
+  city.reading(6, 95);
+  expect(city.transitions(7, 10)[0]).not.toHaveProperty('because');
+});
+
+test('a changed rule - its alert survives a restart before the changed condition is known', () => {
+  const city = timeline(rule());
+  city.reading(1, 95);
+  city.configure(2, over(90));
+  const after = timeline(over(90));
+  after.device(2, device('a0'));
+  after.engine.restore(city.engine.takeDirty());
+  expect(after.engine.explain('dust', 'a0')).toMatchObject({ state: 'firing', reason: 'unknown' });
+  expect(after.transitions(3, 10)).toMatchObject([{ to: 'resolved', because: 'rule-changed' }]);
+});
+
+test('a changed rule - a silence goes on under another limit', () => {
+  const silent = (minutes: number) =>
+    ruleOf({ version: `v${minutes}`, when: { kind: 'absent', metric: null, absentMs: minutes * 60_000 } });
+  const city = timeline(silent(10));
+  city.device(0, device('a0'));
+  expect(city.tick(600)).toEqual(['dust a0: inactive → firing at 600']);
+  expect(city.configure(700, silent(5))).toEqual([]);
+  expect(city.configure(701, silent(20))).toEqual(['dust a0: firing → resolved at 701']);
+});
+
+test('a changed rule - with a calendar, a device that falls silent before it speaks again ends its alert in time', () => {
+  const week = { weekdays: [1, 2, 3, 4, 5, 6, 7], fromMin: 0, toMin: 1_440 };
+  const title = { en: 'always', zh: '始终' };
+  const always = { id: 'always', title, zone: 'UTC', spans: [week], holidays: [], workdays: [] };
+  const silent = { active: 'always', onNoData: 'resolve', noDataAfterMs: 60_000, noDataGraceMs: 60_000 } as const;
+  const dust = (threshold: number) => ({ ...over(threshold), ...silent, keepFiringForMs: 30_000 });
+  const city = timeline();
+  const configure = (second: number, seq: number, threshold: number) =>
+    city.engine.configure(inForce([dust(threshold)], [always]), { seq, atMs: second * 1_000 });
+  configure(0, 2, 75);
+  expect(city.reading(1, 80)).toEqual(['dust a0: inactive → firing at 80']);
+  expect(configure(2, 50, 70)).toEqual([]);
+  const ends = [60, 61, 62, 90, 91, 92, 93].flatMap((second) => city.tick(second));
+  expect(ends).toHaveLength(1);
+  expect(ends[0]).toContain('firing → resolved');
+});
+
+test('a changed rule - another time for devices that never spoke counts at once, without a restart too', () => {
+  const grace = (minutes: number) =>
+    rule({
+      version: `grace ${minutes}`,
+      onNoData: 'alert',
+      noDataAfterMs: 3_600_000,
+      noDataGraceMs: minutes * 60_000,
+    });
+  const city = timeline(grace(60));
+  city.device(0, device('a0'));
+  city.configure(1, grace(2));
+  const restored = timeline(grace(2));
+  restored.device(1, device('a0'));
+  restored.engine.restore(city.engine.takeDirty());
+  const firesAt = (one: ReturnType<typeof timeline>) =>
+    Array.from({ length: 200 }, (_, i) => i + 2).find((second) => one.tick(second).length > 0);
+  expect([firesAt(city), firesAt(restored)]).toEqual([121, 121]);
+});
+
+test('a changed rule - takes a higher severity at once, and keeps one that the change lowers', () => {
+  const city = timeline(rule({ severity: 'low' }));
+  city.reading(1, 80);
+  const raised = city.engine.configure(inForce([rule({ version: 'v2', severity: 'high' })]), { seq: 50, atMs: 2_000 });
+  expect(raised).toMatchObject([{ from: 'firing', to: 'firing', severity: 'high' }]);
+  expect(city.configure(3, rule({ version: 'v3', severity: 'info' }))).toEqual([]);
+  expect(city.transitions(4, 10)).toMatchObject([{ to: 'resolved', severity: 'high' }]);
+});
+
+test('an alert says why it ended where its condition did not end it', () => {
+  const because = (work: (city: ReturnType<typeof timeline>) => unknown) => {
+    const city = timeline(rule());
+    city.reading(0, 80);
+    const out = work(city) as { because?: string }[];
+    return out.map((one) => one.because);
+  };
+  const moment = { seq: 90, atMs: 1_000 };
+  expect(because(({ engine }) => engine.configure(inForce([]), moment))).toEqual(['rule-removed']);
+  const elsewhere = rule({ version: 'v2', where: { district: ['hills'] } });
+  expect(because(({ engine }) => engine.configure(inForce([elsewhere]), moment))).toEqual(['rule-left']);
+  expect(because(({ engine }) => engine.deviceRevoked(device('a0'), moment))).toEqual(['device-revoked']);
 });

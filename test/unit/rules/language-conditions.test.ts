@@ -74,6 +74,7 @@ test.each<[string, object]>([
       deviations: 4,
       trainMs: 14 * DAY_MS,
       leastSpread: expect.any(Number),
+      measure: { kind: 'level', max: 140 },
     },
   ],
   [
@@ -149,7 +150,7 @@ test.each<[string, string]>([
   ],
   [
     'when: { metric: level, last: true, above: 3 }\nfor_each: district',
-    '3:24 last cannot be used over all devices of a district or the city; with quorum each device is judged by itself; use one of mean, min, max, sum, count, p50, p95, stddev',
+    '3:24 last cannot be used over all devices of a district or the city; with quorum each device is judged by itself; use one of mean, min, max, sum, count, p10, p50, p90, p95, stddev, faults',
   ],
   [
     'when: { metric: level, above: 3, quorum: { at_least: 3, of: district } }\nfor_each: city',
@@ -183,4 +184,105 @@ test.each([
 ])('rule language - %s does not fit its threshold', (severity, expected) => {
   const { problems } = parse(`when: { metric: pm25, above: 75 }\n${severity}\n`);
   expect(problems.map(({ message }) => message)).toEqual([expected]);
+});
+
+const parsedOf = (when: string) =>
+  parseRule(`id: a\ntitle: a\nwhen: ${when}\nseverity: low`, city, { path: 'a.yaml', origin: 'file:a.yaml' });
+
+test.each<[string, string]>([
+  ['{ metric: rain, mean: 1h, above: 3 }', 'mean makes no sense for rain, which is a counter; use delta'],
+  [
+    '{ metric: wind_direction, max: 1h, above: 3 }',
+    'max makes no sense for wind_direction, which is an angle; use mean',
+  ],
+  ['{ metric: laeq, sum: 1h, above: 3 }', 'sum makes no sense for laeq, which is a level; use mean (Leq)'],
+  ['{ metric: wind_direction, above: 3 }', 'wind_direction is an angle; use sector: [from, to], clockwise'],
+  ['{ metric: wind_direction, sector: [10, 400] }', 'a direction lies between 0 and 360 degrees'],
+  ['{ metric: wind_direction, sector: [340, 20], clear: [350, 20] }', 'clear must hold the sector'],
+  [
+    '{ metric: wind_direction, jump: { by: 5, within: 1h } }',
+    'jump makes no sense for wind_direction, which is an angle; use delta',
+  ],
+  ['{ metric: wind_direction, compare: { with: peers }, above: 9 }', 'directions have no median; use another metric'],
+  ['{ metric: rain, sector: [1, 2] }', 'a sector is about the mean or last of an angle'],
+  ['{ metric: laeq, forecast: { within: 1h, method: holt_winters }, above: 9 }', 'holt_winters takes means of numbers'],
+])('kinds - %s is refused with what would make sense', (when, message) => {
+  expect(
+    parsedOf(when)
+      .problems.map((one) => one.message)
+      .join('\n'),
+  ).toContain(message);
+});
+
+test('kinds - a sector is outside of the rest of the turn, and the kind is part of the version', () => {
+  const rule = parsedOf('{ metric: wind_direction, mean: 10m, sector: [340, 20], clear: [330, 30] }').rule!;
+  expect(rule.when).toMatchObject({
+    op: 'outside',
+    threshold: [20, 340],
+    clear: [30, 330],
+    measure: { kind: 'angle' },
+  });
+  const text = 'id: a\ntitle: a\nwhen: { metric: rain, max: 1h, above: 3 }\nseverity: low';
+  const versionIn = (one: typeof city) => parseRule(text, one, { path: 'a', origin: 'a' }).rule?.version;
+  const rain = city.metrics.get('rain')!;
+  const plain = { ...city, metrics: new Map([...city.metrics, ['rain', { ...rain, kind: 'gauge' as const }]]) };
+  expect(versionIn(city)).not.toBe(versionIn(plain));
+});
+
+test('kinds - a rule on a presence says true or false, and no other rule does', () => {
+  const presence = { ...city.metrics.get('fill')!, kind: 'presence' as const, unit: '1', min: 0, max: 1 };
+  const other = { ...city, metrics: new Map([...city.metrics, ['fill', presence]]) };
+  const parsedIn = (one: typeof city, when: string) =>
+    parseRule(`id: a\ntitle: a\nwhen: ${when}\nseverity: low`, one, { path: 'a', origin: 'a' });
+  expect(parsedIn(other, '{ metric: fill, equals: true }').rule!.when).toMatchObject({ op: 'equals', threshold: 1 });
+  const faults = [
+    parsedIn(city, '{ metric: fill, equals: true }'),
+    parsedIn(other, '{ metric: fill, delta: 1h, above: 3 }'),
+    parsedIn(other, '{ metric: fill, flat: { for: 1h, within: 0 } }'),
+  ];
+  expect(faults.map(({ problems }) => problems[0]?.message)).toEqual([
+    'fill is a number here: write equals: 1',
+    expect.stringContaining('delta makes no sense for fill, which is a presence; use mean'),
+    expect.stringContaining('use equals: true with for: 6h'),
+  ]);
+});
+
+test('kinds - a rule on a state names its values, and what makes no sense is refused with what does', () => {
+  const values = ['open', 'closed', 'fault'].map((name, code) => ({ code, name }));
+  const state = { ...city.metrics.get('fill')!, kind: 'state' as const, unit: '1', min: 0, max: 2, values };
+  const other = { ...city, metrics: new Map([...city.metrics, ['fill', state]]) };
+  const parsedIn = (when: string, more = 'severity: low') =>
+    parseRule(`id: a\ntitle: a\nwhen: ${when}\n${more}`, other, { path: 'a', origin: 'a' });
+  const measure = { kind: 'state', max: 2, values };
+  const base = { kind: 'threshold', metric: 'fill', measure };
+  expect(parsedIn('{ metric: fill, is: [open, fault] }').rule!.when).toMatchObject({
+    ...base,
+    op: 'is',
+    states: [0, 2],
+  });
+  expect(parsedIn('{ metric: fill, is_not: closed }').rule!.when).toMatchObject({ ...base, op: 'is_not', states: [1] });
+  expect(parsedIn('{ metric: fill, share: 1h, of: open, above: 50 }').rule!.when).toMatchObject({
+    ...base,
+    ...{ fn: 'share', windowMs: HOUR_MS, op: 'above', threshold: 50, states: [0] },
+  });
+  expect(parsedIn('{ metric: fill, changes: 1h, above: 10 }').rule!.when).toMatchObject({ ...base, fn: 'changes' });
+  const messageOf = (when: string) => parsedIn(when).problems.map(({ message }) => message);
+  expect(messageOf('{ metric: fill, is: opne }')).toEqual(['unknown value of fill "opne": did you mean "open"?']);
+  expect(messageOf('{ metric: fill, equals: 1 }')).toEqual(['fill is a state; use is: or is_not: with its values']);
+  expect(messageOf('{ metric: pm25, is: open }')).toEqual(['is goes with a state, and pm25 is a gauge']);
+  expect(messageOf('{ metric: pm25, changes: 1h, above: 3 }')).toEqual([
+    'changes makes no sense for pm25, which is a gauge; use mean, last or delta: only a state has changes and share',
+  ]);
+  expect(messageOf('{ metric: fill, share: 1h, above: 50 }')).toEqual(['share needs of: the values whose time counts']);
+  expect(messageOf('{ metric: fill, share: 1h, of: open, above: 100 }')).toEqual([
+    'can never match: the share is 0 to 100 percent',
+  ]);
+  expect(messageOf('{ metric: fill, mean: 1h, above: 1 }')[0]).toContain('which is a state; use last, changes');
+  expect(messageOf('{ metric: fill, flat: { for: 1h, within: 0 } }')[0]).toContain('use changes: 6h with below: 1');
+  expect(messageOf('{ metric: fill, is: open, above: 1 }')).toContain(
+    'use exactly one of above, below, outside, equals, sector, is, is_not',
+  );
+  expect(messageOf('{ metric: fill, is: open, compare: { with: peers } }')).toEqual([
+    'of a state, only changes and share can be compared, with peers',
+  ]);
 });

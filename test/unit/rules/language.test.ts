@@ -18,11 +18,11 @@ const ruleOf = (text: string) => {
   return rules[0]!;
 };
 
-test('rule language - the sample city has exactly 24 rules without mistakes', () => {
+test('rule language - the sample city has exactly 25 rules without mistakes', () => {
   const { rules, problems } = parseRules(sample, city);
   expect(formatProblems(problems)).toBe('');
-  expect(rules).toHaveLength(24);
-  expect(new Set(rules.map(({ version }) => version)).size).toBe(24);
+  expect(rules).toHaveLength(25);
+  expect(new Set(rules.map(({ version }) => version)).size).toBe(25);
   for (const { id, source } of rules) expect(source).toContain(`id: ${id}\n`);
 });
 
@@ -93,6 +93,8 @@ ticket: { service: air-quality, deadline: 4h }
     steps: [],
     onNoData: 'keep',
     noDataAfterMs: 900_000,
+    noDataGraceMs: 900_000,
+    noDataForMs: 0,
     flapping: null,
     limit: 100,
     ticket: { service: 'air-quality', deadlineMs: 14_400_000 },
@@ -182,11 +184,15 @@ test.each<[string, string, string[]]>([
     `${HEAD}${WHEN}ticket: { service: waste, deadline: 0s }\n`,
     ['5:27 ticket.deadline: must be longer than 0s'],
   ],
-  ['no threshold', when('metric: fill, mean: 5m'), ['4:1 use exactly one of above, below, outside, equals']],
+  [
+    'no threshold',
+    when('metric: fill, mean: 5m'),
+    ['4:1 use exactly one of above, below, outside, equals, sector, is, is_not'],
+  ],
   [
     'two thresholds',
     when('metric: fill, above: 90, below: 5'),
-    ['4:1 use exactly one of above, below, outside, equals'],
+    ['4:1 use exactly one of above, below, outside, equals, sector, is, is_not'],
   ],
   ['a threshold in quotes, once', when('metric: fill, above: "90"'), ['4:23 when.above: "90" is not a number']],
   ['clear over above', when('metric: fill, above: 90, clear: 91'), ['4:34 clear must be at or under above (90)']],
@@ -209,7 +215,9 @@ test.each<[string, string, string[]]>([
   [
     'two functions',
     when('metric: fill, mean: 5m, max: 5m, above: 90'),
-    ['4:33 use one of last, mean, min, max, sum, count, p50, p95, stddev, rate, delta; found mean, max'],
+    [
+      '4:33 use one of last, mean, min, max, sum, count, p10, p50, p90, p95, stddev, rate, delta, changes, share, faults; found mean, max',
+    ],
   ],
   [
     'a window of nothing',
@@ -274,7 +282,7 @@ test('rule language - an id in two files is reported with the first file, also w
   const { rules, problems } = parseRules(files(`${HEAD}${WHEN}oops: 1\n`, `${HEAD}${WHEN}`), city);
   expect(rules).toEqual([]);
   expect(formatProblems(problems).split('\n')).toEqual([
-    'rules/a.yaml:5:1 oops: unknown key; known: id, title, for_each, where, when, for, keep_firing_for, lateness, active, severity, on_no_data, no_data_after, flapping, limit, ticket',
+    'rules/a.yaml:5:1 oops: unknown key; known: id, title, for_each, where, when, for, keep_firing_for, lateness, active, severity, on_no_data, no_data_after, no_data_for, no_data_grace, flapping, limit, ticket',
     'rules/b.yaml:1:1 rule "r" is already in rules/a.yaml',
   ]);
 });
@@ -295,6 +303,7 @@ test('rule language - test files of rules are ignored, and a file that ends in .
   };
   expect(parseRules(control, city)).toEqual({
     rules: [],
+    warnings: [],
     problems: [{ file: 'rules/a.yml', line: 1, column: 1, message: 'a rule file ends in .yaml: rename it' }],
   });
 });

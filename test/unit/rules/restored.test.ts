@@ -11,11 +11,12 @@ const reading = (id: string, value: number, ts: number): Op => ({
   samples: [{ id, metric: 'pm25', ts, value }],
 });
 
-/** A journal of one block every 30 s, with the blocks that are given by their numbers, and ticks otherwise. */
+/** A journal with a tick every 15 s, and the blocks that are given at their numbers of 30 s. */
 function journal(length: number, blocks: (at: (n: number) => number) => Readonly<Record<number, Op>>): Entry[] {
   const at = (n: number) => START + n * 30_000;
   const given = blocks(at);
-  return Array.from({ length }, (_, n) => ({ seq: n + 1, atMs: at(n), op: given[n] ?? { kind: 'tick' as const } }));
+  const op = (n: number) => given[n] ?? { kind: 'tick' as const };
+  return Array.from({ length: 2 * length }, (_, n) => ({ seq: n + 1, atMs: at(n / 2), op: op(n / 2) }));
 }
 
 function play(entries: readonly Entry[], restartAfter: readonly number[] = []): Transition[] {

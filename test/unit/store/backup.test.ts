@@ -30,6 +30,7 @@ import {
 } from '../../../store/index.ts';
 import { testClock } from '../../kit/ingest/intake.ts';
 import { othersIn } from '../../kit/store/modes.ts';
+import { until } from '../../kit/wait.ts';
 
 const BINS = { room: 'bins', steps: ['create table bins (id integer primary key, fill real) strict'] };
 const NIGHT = Date.UTC(2026, 5, 15, 2, 10);
@@ -75,6 +76,7 @@ function backups(sources: readonly BackupSource[] = [bins(), lamps()], changes: 
     sources,
     check: () => {},
     hold: async () => void steps.push('hold'),
+    onDone() {},
     letGo: async () => void steps.push('let go'),
     about: () => ({ lamppost: '1.2.3', city: 'c1' }),
     folder: join(dir, 'backups'),
@@ -188,6 +190,20 @@ describe('a backup', () => {
     broken = false;
     expect(await ended(made)).toMatchObject({ state: 'done', error: null });
     expect(made.newestMs()).toBe(NIGHT);
+  });
+
+  test('is the newest also after a restart, with those that are no backups beside it', async () => {
+    await ended(backups());
+    clock.ms += DAY_MS;
+    await ended(backups());
+    mkdirSync(join(dir, 'backups', 'lost+found'));
+    const half = join(dir, 'backups', 'lamppost-2026-06-17T02-10-00Z');
+    mkdirSync(half);
+    writeFileSync(join(half, 'manifest.json'), '{');
+    const restarted = backups();
+    await until(() => restarted.newestMs() === NIGHT + DAY_MS, 'the newest backup');
+    expect(restarted.last()).toBeNull();
+    expect(backups([], { folder: null }).newestMs()).toBe(0);
   });
 
   test('whose files do not fit together fails', async () => {

@@ -5,27 +5,29 @@ import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openStateFile } from '../../../app/threads/state.ts';
-import { createReporters } from '../../../citizens/index.ts';
-import { systemClock } from '../../../domain/index.ts';
+import { createCitizenStore } from '../../../citizens/index.ts';
 import { JournalStore } from '../../../journal/index.ts';
 import { openDeliveries } from '../../../notify/index.ts';
-import { createRegistry } from '../../../registry/index.ts';
 import { loadSql } from '../../kit/sql-dump.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/state', import.meta.url));
-/** How the owner of each file opens it. */
+/** How the owner of each file opens it; the broker's thread opens that of sessions (test/integration/migrations.test.ts). */
 const OWNERS: Readonly<Record<string, (path: string) => { close(): void }>> = {
   state: (path) => openStateFile(dirname(path)),
-  registry: (path) => createRegistry({ clock: systemClock }, { path }).open(),
   journal: (path) => new JournalStore(path).open(),
   deliveries: (path) => openDeliveries(path),
-  reporters: (path) => createReporters({ path }).open(),
+  reporters: (path) => createCitizenStore({ path }).open(),
 };
 const cases = readdirSync(FIXTURES).flatMap((version) =>
   readdirSync(join(FIXTURES, version))
     .filter((file) => file.endsWith('.sql'))
-    .map((file) => [version, file.slice(0, -'.sql'.length)] as const),
+    .map((file) => [version, file.slice(0, -'.sql'.length)] as const)
+    // No newer version has that file any more: a start takes its rows over (test/integration/migrations.test.ts).
+    .filter(([, name]) => Object.hasOwn(OWNERS, name) && name !== 'registry'),
 );
+
+/** Tables whose rows are in another one now, where test/integration/migrations.test.ts finds them. */
+const MOVED: Readonly<Record<string, readonly string[]>> = { deliveries: ['secrets', 'webhook_subscriptions'] };
 
 const newDir = () => mkdtempSync(join(tmpdir(), 'lamppost-released-'));
 
@@ -43,7 +45,9 @@ function schemaOf(path: string): unknown {
 /** Rows by table, but for the versions. */
 function rowsOf(path: string): Record<string, number> {
   const db = new DatabaseSync(path, { readOnly: true });
-  const names = db.prepare("select name from sqlite_schema where type = 'table' order by name").all();
+  const names = db
+    .prepare("select name from sqlite_schema where type = 'table' and name <> 'schema_versions' order by name")
+    .all();
   const counts = names.map(({ name }) => [
     String(name),
     Number(db.prepare(`select count(*) as n from "${name}"`).get()!.n),
@@ -59,6 +63,7 @@ test.each(cases)(
     const path = join(old, `${name}.sqlite`);
     loadSql(readFileSync(join(FIXTURES, version, `${name}.sql`), 'utf8'), path);
     const before = rowsOf(path);
+    for (const table of MOVED[name] ?? []) delete before[table];
     OWNERS[name]!(path).close();
     OWNERS[name]!(join(fresh, `${name}.sqlite`)).close();
     expect(schemaOf(path)).toEqual(schemaOf(join(fresh, `${name}.sqlite`)));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FAULT_GROUP, LIMIT_GROUP } from '../../../domain/index.ts';
+import { END_CAUSES, type EndCause, FAULT_GROUP, LIMIT_GROUP } from '../../../domain/index.ts';
 import { ALONE, type Hold, INCIDENT_STEPS } from '../../../tickets/decide.ts';
 import { decideTicket, TICKET_REASONS, type TicketContext } from '../../../tickets/index.ts';
 import { city, rule, serviceOf, ticketOf, transition } from '../../kit/tickets/scene.ts';
@@ -17,6 +17,7 @@ const context = (given: Partial<TicketContext> = {}): TicketContext => ({
   waits: false,
   othersFire: () => false,
   partsOpen: () => false,
+  reportedOtherwise: () => false,
   ...ALONE,
   ...given,
 });
@@ -67,6 +68,13 @@ const cases = [
     'confirm',
     'parts-open',
   ],
+  [
+    'a resolved alert leaves the ticket open where a citizen reported what no sensor measures',
+    'resolved',
+    { open, reportedOtherwise: () => true },
+    'confirm',
+    'reported-otherwise',
+  ],
   ['a resolved alert that waited is forgotten', 'resolved', { waits: true }, 'forget', 'ended-while-waiting'],
   ['a resolved alert without an open ticket does nothing', 'resolved', {}, 'none', 'nothing-open'],
   ['a pending alert does nothing', 'pending', {}, 'none', 'not-firing-yet'],
@@ -91,6 +99,21 @@ test('decision - a rise in severity of a firing alert escalates the open ticket,
   expect(decideTicket(escalated, context())).toMatchObject({ kind: 'open', reason: 'incident-began' });
 });
 
+test.each(Object.keys(END_CAUSES) as EndCause[])(
+  'decision - an alert that ended by %s throws no work away',
+  (because) => {
+    const ended = transition('2.0', 'resolved', { because });
+    expect(decideTicket(ended, context({ open }))).toMatchObject({ kind: 'resolve' });
+    for (const under of [{ status: 'acknowledged' }, { party: 'cleaners' }, { reports: 1 }] as const) {
+      const worked = { ...open, ...under };
+      expect(decideTicket(ended, context({ open: worked }))).toMatchObject({
+        kind: 'confirm',
+        reason: 'work-under-way',
+      });
+    }
+  },
+);
+
 test("decision - the limit alarm is a ticket for the rule's service, the fault alarm opens none", () => {
   const limit = transition('2.0', 'firing', { group: LIMIT_GROUP });
   expect(decideTicket(limit, context())).toMatchObject({ kind: 'open', service: { id: 'air-quality' } });
@@ -99,7 +122,7 @@ test("decision - the limit alarm is a ticket for the rule's service, the fault a
 });
 
 test('decision - every reason has its case', () => {
-  const reasons = [...cases.map((c) => c[4]), 'alert-escalated', 'rule-fault'];
+  const reasons = [...cases.map((c) => c[4]), 'alert-escalated', 'rule-fault', 'work-under-way'];
   expect(new Set(reasons)).toEqual(new Set(Object.keys(TICKET_REASONS)));
 });
 

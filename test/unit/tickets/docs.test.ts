@@ -28,6 +28,8 @@ test('docs - the service and the inhibition of docs/tickets.md are valid for the
     acknowledgeMs: 1_800_000,
     calendar: 'working-hours',
     warnPercent: 80,
+    recheckMs: 14_400_000,
+    remindMs: 86_400_000,
     resolution: 'confirm',
     gathering: { by: ['district'], waitMs: 30_000 },
     offers: [{ to: 'maintenance', forMs: 1_800_000 }],
@@ -37,6 +39,12 @@ test('docs - the service and the inhibition of docs/tickets.md are valid for the
     ],
   });
   expect(city!.inhibitions).toEqual([
-    { source: { rule: ['gateway-silent'] }, target: { rule: ['device-silent'] }, equal: [], via: 'gateway' },
+    {
+      source: { rule: ['gateway-silent'] },
+      target: { rule: ['device-silent'] },
+      equal: [],
+      via: 'gateway',
+      lateMs: 3_600_000,
+    },
   ]);
 });

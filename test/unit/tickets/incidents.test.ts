@@ -41,6 +41,14 @@ function bench(service: Partial<Service> = {}, more: Partial<TicketCity> = {}) {
   };
 }
 let ordinal = 0;
+const NIGHTS: Calendar = {
+  id: 'nights',
+  title: { en: 'n', zh: 'n' },
+  zone: 'UTC',
+  spans: [{ weekdays: [1, 2, 3, 4, 5, 6, 7], fromMin: 60, toMin: 120 }],
+  holidays: [],
+  workdays: [],
+};
 const iso = (minute: number) => new Date(at(minute)).toISOString();
 
 test('of silences that have ended, the newest thousand are kept', () => {
@@ -90,15 +98,7 @@ test('silence - an alert whose severity rises while it waits opens with the high
 });
 
 test('silence - with a calendar it is active only at the times of the calendar, every week', () => {
-  const nights: Calendar = {
-    id: 'nights',
-    title: { en: 'n', zh: 'n' },
-    zone: 'UTC',
-    spans: [{ weekdays: [1, 2, 3, 4, 5, 6, 7], fromMin: 60, toMin: 120 }],
-    holidays: [],
-    workdays: [],
-  };
-  const { alert, due, silence, tickets } = bench({}, { calendars: new Map([['nights', nights]]) });
+  const { alert, due, silence, tickets } = bench({}, { calendars: new Map([['nights', NIGHTS]]) });
   silence('s-1', { district: ['harbour'] }, 0, 3 * 1_440, 'nights');
   alert(30, 'before');
   alert(90, 'during');
@@ -108,16 +108,62 @@ test('silence - with a calendar it is active only at the times of the calendar, 
   expect(alert(1_440 + 90, 'next-night')).toMatchObject({ reason: 'silenced' });
 });
 
-test('silence - its end is announced once, while an alert that it silences still fires', () => {
-  const { alert, due, silence, published } = bench();
-  silence('s-1', { device: ['a'] }, 0, 60);
+test('silence - created, matched, ending and ended are events, each once', () => {
+  const { alert, due, silence, published, state } = bench();
+  silence('s-1', { device: ['a', 'b', 'c'] }, 0, 60);
   silence('s-2', { device: ['z'] }, 0, 60);
+  due(1);
+  const created = ['silences/s-1 silence.created', 'silences/s-2 silence.created'];
+  expect(published()).toEqual(created);
   alert(10, 'a');
+  alert(10, 'b');
+  due(10);
+  alert(11, 'c');
+  due(11);
   due(44);
-  expect(published()).toEqual([]);
+  const matched = ['silences/s-1 silence.matched', 'silences/s-1 silence.matched'];
+  expect(published()).toEqual([...created, ...matched]);
   due(45);
   due(46);
-  expect(published()).toEqual(['silences/s-1 silence.ending']);
+  expect(published()).toEqual([...created, ...matched, 'silences/s-1 silence.ending']);
+  alert(50, 'a', 'resolved');
+  alert(50, 'b', 'resolved');
+  alert(50, 'c', 'resolved');
+  due(60);
+  due(61);
+  const ended = ['silences/s-1 silence.ended', 'silences/s-2 silence.ended'];
+  expect(published()).toEqual([...created, ...matched, 'silences/s-1 silence.ending', ...ended]);
+  const events = state.events.page({ after: 0, limit: 500 }).items.map(({ event }) => event);
+  const ofSilences = events.filter(({ type }) => type.includes('.silence.'));
+  expect(new Set(ofSilences.map(({ id }) => id)).size).toBe(ofSilences.length);
+  expect(ofSilences.map(({ data }) => ('alerts' in data ? data.alerts.length : null))).toEqual([0, 0, 2, 1, 3, 0, 0]);
+});
+
+test('silence - of one with a calendar each end of a window is announced, and once', () => {
+  const { alert, due, silence, published } = bench({}, { calendars: new Map([['nights', NIGHTS]]) });
+  silence('s-1', { district: ['harbour'] }, 0, 3 * 1_440, 'nights');
+  const endings = () => published().filter((one) => one.endsWith('silence.ending')).length;
+  for (const [night, expected] of [
+    [0, 1],
+    [1_440, 2],
+  ] as const) {
+    alert(night + 90, `during-${night}`);
+    due(night + 104);
+    expect(endings()).toBe(expected - 1);
+    due(night + 105);
+    due(night + 106);
+    expect(endings()).toBe(expected);
+    due(night + 120);
+  }
+});
+
+test('silence - an alert that comes shortly before the end is announced as well', () => {
+  const { alert, due, silence, published } = bench();
+  silence('s-1', { device: ['a'] }, 0, 60);
+  due(50);
+  alert(55, 'a');
+  due(55);
+  expect(published().map((one) => one.split(' ')[1])).toEqual(['silence.created', 'silence.matched', 'silence.ending']);
 });
 
 test('gathering - a storm is one ticket that lists all its alerts, with few events', () => {
@@ -182,6 +228,7 @@ const gatewayDown: Inhibition = {
   target: { rule: [rule.id] },
   equal: [],
   via: 'gateway',
+  lateMs: 3_600_000,
 };
 
 test('inhibition - a gateway that is offline keeps its devices’ alerts from raising tickets until it is back', () => {

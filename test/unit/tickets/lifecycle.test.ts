@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import type { Ticket, Transition } from '../../../domain/index.ts';
 import { LIMIT_GROUP, type Subject } from '../../../domain/index.ts';
-import { escalationOf, resolutionOf, updateOf } from '../../../tickets/alert-changes.ts';
+import { firingOf, resolutionOf } from '../../../tickets/alert-changes.ts';
 import { openTicket } from '../../../tickets/index.ts';
-import { changed } from '../../../tickets/lifecycle.ts';
+import { changed, higherSeverity } from '../../../tickets/lifecycle.ts';
 import { city, rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
-const updateTicket = (ticket: Ticket, fired: Transition) => changed(ticket, updateOf(fired));
-const escalateTicket = (ticket: Ticket, fired: Transition) => changed(ticket, escalationOf(ticket, fired));
+const updateTicket = (ticket: Ticket, fired: Transition) => changed(ticket, firingOf(ticket, fired, fired.severity));
+const escalateTicket = (ticket: Ticket, fired: Transition) =>
+  changed(ticket, firingOf(ticket, fired, higherSeverity(ticket.severity, fired.severity)));
 const resolveTicket = (ticket: Ticket, fired: Transition) => changed(ticket, resolutionOf(fired));
 
 test('ticket - opens with the id of its transition and the rule as it was', () => {
@@ -34,7 +35,7 @@ test('ticket - firing again changes the severity and the history, not the status
   expect(after.history.at(-1)).toMatchObject({
     from: 'in_progress',
     to: 'in_progress',
-    note: expect.stringContaining('fired again: mean of pm25 is 120'),
+    note: expect.stringContaining('fired again, escalated from high to critical: mean of pm25 is 120'),
   });
   expect(before.history).toHaveLength(1);
 });

@@ -54,7 +54,7 @@ test('oversight - adds up what is open, overdue, resolved, late, reopened and ra
       [10, 'key:a', 'acknowledged'],
       [50, 'key:a', 'resolved'],
     ],
-    { rating: { stars: 4, comment: '', at: iso(60) } },
+    { rating: { stars: 4, comment: '', at: iso(60), statement: null } },
   );
   add(
     0,
@@ -64,7 +64,7 @@ test('oversight - adds up what is open, overdue, resolved, late, reopened and ra
       [95, 'clock', 'closed'],
     ],
     {
-      rating: { stars: 5, comment: '', at: iso(96) },
+      rating: { stars: 5, comment: '', at: iso(96), statement: null },
       reopened: 2,
     },
   );
@@ -116,7 +116,7 @@ test('oversight - a reopened ticket counts its first acknowledgement and its las
 test('oversight - another report of the same counts as a report and with its rating, not as work', async () => {
   const { add, read } = openOffice(200);
   const parent = add(0, []);
-  const rating = { stars: 2, comment: '', at: iso(9) };
+  const rating = { stars: 2, comment: '', at: iso(9), statement: null };
   add(1, [], { origin: 'citizen', parent, relation: 'report', rating });
   expect(await read()).toMatchObject([{ opened: 1, open: 1, reports: 1, ratings: { count: 1, mean: 2 } }]);
 });
@@ -140,7 +140,7 @@ test('oversight - takes tickets opened in [from, to), and those of one departmen
   const opened = async (query: Partial<OversightQuery>) => (await read(query))[0]?.opened;
   expect(await opened({ fromMs: START + 10 * MINUTE })).toBe(3);
   expect(await opened({ toMs: START + 10 * MINUTE })).toBe(1);
-  expect(await opened({ fromMs: START + 10 * MINUTE, toMs: START + 20 * MINUTE, department: 'waste' })).toBe(1);
+  expect(await opened({ fromMs: START + 10 * MINUTE, toMs: START + 20 * MINUTE, departments: ['waste'] })).toBe(1);
   expect(await read({ fromMs: START + 21 * MINUTE })).toEqual([]);
 });
 

@@ -31,7 +31,7 @@ test('ticket pages - a page is the same at once and in turns; other work of the 
     { limit: 1_000, after: '5000' },
     { limit: 5, department: 'rare' },
     { limit: 100, department: 'rare', after: '4002' },
-    { limit: 3, seenBy: 'rare' },
+    { limit: 3, seenBy: ['rare'] },
     { limit: 3, department: 'nobody' },
   ];
   for (const query of pages) expect(await reader.listInTurns(query)).toEqual(reader.list(query));
@@ -47,7 +47,7 @@ test('ticket pages - a page is the same at once and in turns; other work of the 
     if (running) setImmediate(other);
   };
   setImmediate(other);
-  await reader.listInTurns({ limit: 10, seenBy: 'nobody' });
+  await reader.listInTurns({ limit: 10, seenBy: ['nobody'] });
   running = false;
   expect(turns).toBeGreaterThanOrEqual(5);
 });
@@ -81,7 +81,7 @@ test('ticket pages - no statement of a list scans the table, whatever it is filt
   };
   const one = ['status', 'origin', 'service', 'department', 'party', 'district', 'severity', 'rule', 'group', 'parent'];
   for (const name of one) reader.list({ limit: 10, [name]: 'x' });
-  reader.list({ limit: 10, seenBy: 'x', department: ['x', 'y'], status: 'open' });
+  reader.list({ limit: 10, seenBy: ['x'], department: ['x', 'y'], status: 'open' });
   reader.list({ limit: 10, after: '50' });
   expect(prepared.length).toBeGreaterThan(20);
   for (const sql of prepared.filter((text) => !text.includes('max(n)'))) {

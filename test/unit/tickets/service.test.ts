@@ -98,7 +98,7 @@ test('service - a ticket that is handed over belongs to the other department, an
   });
   expect(refused(() => act('acknowledge'))).toBe('not-your-ticket');
   expect(act('acknowledge', { actor: operator('waste') }).status).toBe('acknowledged');
-  expect(state.tickets.sees('environment', 't-0-0')).toBe(true);
+  expect(state.tickets.sees(['environment'], 't-0-0')).toBe(true);
 });
 
 test('service - a ticket cannot be resolved while another department has an open part', () => {
@@ -129,7 +129,8 @@ test('service - an alert that resolves does not resolve a ticket with an open pa
   expect(ticket().status).toBe('open');
   expect(ticket().history.at(-1)?.note).toContain('alert resolved, parts of it are open');
   act('resolve', { ticket: part.id, actor: operator('waste') });
-  expect(act('resolve').status).toBe('resolved');
+  expect(ticket().status).toBe('resolved');
+  expect(ticket().history.at(-1)?.note).toBe('the part t-0-0-p1 (waste) was the last one, and the alerts have ended');
 });
 
 test('service - a reopened ticket gets new deadlines; not while another is open for its alert', () => {
@@ -141,7 +142,7 @@ test('service - a reopened ticket gets new deadlines; not while another is open 
     status: 'open',
     reopened: 1,
     resolvedAt: null,
-    dueAt: '2026-01-01T03:00:00.000Z',
+    dueAt: '2026-01-01T05:00:00.000Z',
   });
   act('resolve');
   state.apply(transition('70.0', 'resolved'));
@@ -207,12 +208,15 @@ test('service - a citizen’s request is a ticket, and only its reporter rates i
   const { service } = state;
   const opened = state.effects.publish(service.open(request));
   expect(opened).toMatchObject({ id: 'c-1', origin: 'citizen', rule: null, evidence: null, department: 'environment' });
-  const rate = (hash: Uint8Array) => () => service.rate({ ticket: 'c-1', hash, stars: 4, comment: 'quick' });
+  const rate = (hash: Uint8Array) => () => service.rate({ ticket: 'c-1', hash, stars: 4, statement: 'c-comment' });
   expect(refused(rate(HASH))).toBe('wrong-status');
   act('resolve', { ticket: 'c-1' });
   act('close', { ticket: 'c-1' });
   expect(refused(rate(new Uint8Array([1, 2, 4])))).toBe('not-the-reporter');
-  expect(rate(HASH)().at(-1)).toMatchObject({ rating: { stars: 4, comment: 'quick' }, status: 'closed' });
+  expect(rate(HASH)().at(-1)).toMatchObject({
+    rating: { stars: 4, comment: '', statement: 'c-comment' },
+    status: 'closed',
+  });
   expect(refused(rate(HASH))).toBe('already-rated');
 });
 

@@ -21,7 +21,7 @@ test('clock - what was promised in durations moves by exact milliseconds, and co
   silences.add(silence('planned', NOW + DAY_MS));
   db.exec(`
     insert into ticket_due values ('t', 'overdue', 1, ${NOW}, 'resolve', null);
-    insert into ticket_waits values ('r', 'g', 'gathering', 'c', ${NOW}, ${NOW + 5}, '{}', '{}');
+    insert into ticket_waits (rule, "group", reason, cause, since_ms, due_ms, labels, opening) values ('r', 'g', 'gathering', 'c', ${NOW}, ${NOW + 5}, '{}', '{}');
     insert into tickets (id, version, origin, status, title, title_zh, service, department, district, severity,
       opened_at, updated_at, due_at, offer_until) values
       ('t', 1, 'operator', 'open', '', '', 's', 'd', 'x', 'low', '${isoOf(NOW)}', '${isoOf(NOW)}', '${isoOf(NOW)}', '${isoOf(NOW + 1)}'),

@@ -2,7 +2,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import type { Ticket, Transition } from '../../../domain/index.ts';
 import { migrate } from '../../../store/index.ts';
-import { resolutionOf, updateOf } from '../../../tickets/alert-changes.ts';
+import { firingOf, resolutionOf } from '../../../tickets/alert-changes.ts';
 import { createTicketReader, createTicketStore, TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { changed } from '../../../tickets/lifecycle.ts';
 import { ticketOf, transition } from '../../kit/tickets/scene.ts';
@@ -22,13 +22,17 @@ function add(store: ReturnType<typeof createTicketStore>, ticket: Ticket): Ticke
   return store.get(ticket.id)!;
 }
 
-const fire = (ticket: Ticket, fired: Transition) => changed(ticket, updateOf(fired));
+const fire = (ticket: Ticket, fired: Transition) => changed(ticket, firingOf(ticket, fired, fired.severity));
 const resolve = (ticket: Ticket, resolved: Transition) => changed(ticket, resolutionOf(resolved));
 
 test('store - returns a ticket as it was stored', () => {
   const { store, reader, add } = openStore();
   const ticket = ticketOf('1.0', { offer: { to: 'cleaners', until: '2026-01-02T00:00:00.000Z' }, party: 'waste' });
-  const placeless = ticketOf('1.1', { group: 'air-8', location: null, rating: { stars: 4, comment: 'ok', at: 'x' } });
+  const placeless = ticketOf('1.1', {
+    group: 'air-8',
+    location: null,
+    rating: { stars: 4, comment: '', at: 'x', statement: 'c-9' },
+  });
   const alert = { rule: 'pm25-unhealthy', state: 'firing', severity: 'high', since: ticket.openedAt } as const;
   expect(add(ticket)).toEqual({ ...ticket, alerts: [{ ...alert, group: 'air-7' }], alertCount: 1 });
   add(placeless);
@@ -84,11 +88,11 @@ test('store - returns each joined alert once', () => {
   for (const group of ['b', 'a']) {
     store.attach(id, { rule: rule!, group, state: 'firing', severity, since, noted: false });
   }
-  expect(store.firing(id)).toBe(3);
+  expect(store.firing(id)).toEqual({ count: 3, highest: 'high' });
   expect(store.takeJoined(id)).toEqual(['b', 'a']);
   expect(store.takeJoined(id)).toEqual([]);
   store.setAlert(rule!, 'a', { state: 'resolved', severity });
-  expect(store.firing(id)).toBe(2);
+  expect(store.firing(id)).toEqual({ count: 2, highest: 'high' });
   expect(store.get(id)).toMatchObject({ alertCount: 3, alerts: [{}, { group: 'b' }, { state: 'resolved' }] });
 });
 
@@ -126,9 +130,9 @@ test('reader - shows a department its own tickets, those it may take or has a pa
   add(ticketOf('3.0', { group: 'c', party: 'waste' }));
   add(ticketOf('4.0', { group: 'd', offer: { to: 'waste', until: '2026-01-02T00:00:00.000Z' } }));
   add(ticketOf('5.0', { group: 'e', parent: 't-1-0', relation: 'part', department: 'waste' }));
-  const seen = reader.list({ limit: 9, seenBy: 'waste' }).items.map(({ id }) => id);
+  const seen = reader.list({ limit: 9, seenBy: ['waste'] }).items.map(({ id }) => id);
   expect(seen).toEqual(['t-5-0', 't-4-0', 't-3-0', 't-2-0', 't-1-0']);
-  expect(reader.list({ limit: 9, seenBy: 'mayor' }).items).toEqual([]);
+  expect(reader.list({ limit: 9, seenBy: ['mayor'] }).items).toEqual([]);
 });
 
 test('reader - refuses an invalid cursor', () => {

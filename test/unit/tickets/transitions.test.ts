@@ -48,8 +48,12 @@ const ALLOWED: Readonly<Record<TicketAction, Partial<Record<Who, string>>>> = {
     joint: 'oagprc',
   },
   'hand-over': { admin: 'oagp', city: 'oagp', own: 'oagp' },
+  'set-severity': { admin: 'oagp', city: 'oagp', own: 'oagp' },
   split: { admin: 'oagp', city: 'oagp', own: 'oagp' },
+  reply: { admin: 'oagprc', city: 'oagprc', own: 'oagprc' },
   rate: { reporter: 'c' },
+  write: { reporter: 'oagprc' },
+  'not-fixed': { reporter: 'rc' },
 };
 const LETTERS = 'oagprc';
 

@@ -1,9 +1,31 @@
-import { type Evidence, LIMIT_GROUP, type Rule, type Severity, type Transition } from '../../../../domain/index.ts';
+import {
+  type EndCause,
+  type Evidence,
+  LIMIT_GROUP,
+  type Rule,
+  type Severity,
+  type Transition,
+} from '../../../../domain/index.ts';
 import { countEvidence, evidenceOf, silenceEvidence } from './evidence.ts';
-import { type Group, isHigher, isTrue, matchingDevices, neededDevices, severityOf } from './group.ts';
+import {
+  type Group,
+  isHigher,
+  isOpen,
+  isTrue,
+  matchingDevices,
+  neededDevices,
+  severityOf,
+  waitsUntil,
+} from './group.ts';
 import { byId, type Instant } from './journal.ts';
 
-type Move = Pick<Transition, 'group' | 'from' | 'to' | 'value' | 'severity'> & { since: Instant; evidence: Evidence };
+type Move = Pick<Transition, 'group' | 'from' | 'to' | 'value' | 'severity' | 'because'> & {
+  since: Instant;
+  evidence: Evidence;
+};
+
+/** What goes on of an alert when its rule is changed. */
+export type Before = Pick<Group, 'since' | 'severity' | 'silent' | 'lastRead' | 'spoken'>;
 
 /** The alerts of one rule: changes their state and emits every transition. */
 export class Alerts {
@@ -21,18 +43,22 @@ export class Alerts {
   /** Moves the group's alert according to its condition now. */
   evaluate(group: Group, calendarIsOn: boolean, now: Instant): void {
     if ((group.silent || isTrue(group)) && calendarIsOn) this.#matches(group, now);
-    else this.#ceases(group, now);
+    else if (group.carried && calendarIsOn && isOpen(group)) return;
+    else if (group.carried) this.end(group, now, { because: 'rule-changed' });
+    else this.ceases(group, now);
     this.#escalate(group, now);
   }
 
   #matches(group: Group, now: Instant): void {
     group.ceased = null;
+    group.carried = false;
     if (group.state === 'inactive') group.since = now;
-    if (group.state !== 'firing' && (group.silent || this.rule.forMs === 0)) this.wantsToFire(group, now);
+    if (group.state !== 'firing' && waitsUntil(group) <= now.runMs) this.wantsToFire(group, now);
     else if (group.state === 'inactive') this.#move(group, 'pending', 'pending', now);
   }
 
-  #ceases(group: Group, now: Instant): void {
+  /** What a match that ends does to the alert. */
+  ceases(group: Group, now: Instant): void {
     if (group.state === 'pending') this.end(group, now);
     if (group.state !== 'firing' || group.ceased !== null) return;
     const { keepFiringForMs, flapping } = this.rule;
@@ -75,19 +101,42 @@ export class Alerts {
   /**
    * Ends the group's alert whatever its condition is. `last`: the rule ends too, so that nothing held fires instead.
    */
-  end(group: Group, now: Instant, last = false): void {
+  end(group: Group, now: Instant, { last = false, because }: { last?: boolean; because?: EndCause } = {}): void {
     group.ceased = null;
     group.held = false;
+    group.carried = false;
     if (group.state === 'pending') this.#move(group, 'inactive', 'cancelled', now);
-    else if (group.state === 'firing') this.#move(group, 'inactive', 'resolved', now);
+    else if (group.state === 'firing') this.#move(group, 'inactive', 'resolved', now, because);
     group.severity = this.rule.severity;
     if (!last) this.#limit(now);
   }
 
-  /** Ends every alert of a removed rule, in order of group. */
-  endAll(now: Instant): void {
-    for (const id of [...this.groups.keys()].toSorted(byId)) this.end(this.groups.get(id)!, now, true);
-    if (this.#overSince !== null) this.#limitAlarm('firing', 'resolved', now);
+  /**
+   * Ends every alert of a removed or changed rule, in order of group, without those that go on under the changed one.
+   */
+  endAll(now: Instant, changed: boolean, goesOn: (group: Group) => boolean): void {
+    for (const id of [...this.groups.keys()].toSorted(byId)) {
+      const group = this.groups.get(id)!;
+      if (goesOn(group)) group.state = 'inactive';
+      else this.end(group, now, { last: true, because: changed ? 'rule-left' : 'rule-removed' });
+    }
+    if (this.#overSince !== null)
+      this.#limitAlarm('firing', 'resolved', now, changed ? 'rule-changed' : 'rule-removed');
+  }
+
+  /** Lets the alert of a group go on that fired before the rule was changed. */
+  goOn(group: Group, { since, severity, silent, lastRead, spoken }: Before): void {
+    Object.assign(group, { state: 'firing', carried: true, since, severity });
+    if (silent && this.rule.onNoData === 'alert')
+      Object.assign(group, { silent, silenceHandled: true, lastRead, spoken });
+  }
+
+  /** Evaluates a group that went on, and raises its severity to that of the changed rule. */
+  evaluateCarried(group: Group, calendarIsOn: boolean, now: Instant): void {
+    this.evaluate(group, calendarIsOn, now);
+    if (group.state !== 'firing' || !isHigher(this.rule.severity, group.severity)) return;
+    group.severity = this.rule.severity;
+    this.#move(group, 'firing', 'firing', now);
   }
 
   #limit(now: Instant): void {
@@ -106,19 +155,21 @@ export class Alerts {
     return this.#count(({ state, held }) => state === 'firing' || held);
   }
 
-  #limitAlarm(from: 'inactive' | 'firing', to: 'firing' | 'resolved', now: Instant): void {
+  #limitAlarm(from: 'inactive' | 'firing', to: 'firing' | 'resolved', now: Instant, because?: EndCause): void {
     const { severity, limit } = this.rule;
     const [value, since] = [this.#crowd(), this.#overSince!];
     const evidence = countEvidence(this.rule, { fn: 'limit', count: value, value, threshold: limit }, now);
-    this.#emit(this.rule, { group: LIMIT_GROUP, from, to, value, severity, since, evidence });
+    const why = because === undefined ? {} : { because };
+    this.#emit(this.rule, { group: LIMIT_GROUP, from, to, value, severity, since, evidence, ...why });
   }
 
-  #move(group: Group, state: Group['state'], to: Transition['to'], now: Instant): void {
+  #move(group: Group, state: Group['state'], to: Transition['to'], now: Instant, because?: EndCause): void {
     const { rule, id, state: from, since } = group;
     const severity: Severity = from === 'firing' || to === 'firing' ? group.severity : rule.severity;
     group.state = state;
     const evidence = this.#evidence(group, now);
-    this.#emit(rule, { group: id, from, to, value: evidence.window.value, severity, since, evidence });
+    const why = because === undefined ? {} : { because };
+    this.#emit(rule, { group: id, from, to, value: evidence.window.value, severity, since, evidence, ...why });
   }
 
   #evidence(group: Group, now: Instant): Evidence {

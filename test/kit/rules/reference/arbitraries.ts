@@ -13,6 +13,8 @@ const START = 1_790_000_000_000;
 const IDS = ['a0', 'a1', 'a2', 'a3', 'a4', 'a5'];
 const METRICS = ['pm25', 'noise', 'fill'] as const;
 /** Functions that a shared window of many devices can have. */
+/** Fault codes are no readings: `fault-share.test.ts` has them. Those of states are in `kinds.test.ts`. */
+const FUNCTIONS = WINDOW_FUNCTIONS.filter((fn) => !['faults', 'changes', 'share'].includes(fn));
 const POOLED = ['mean', 'min', 'max', 'sum', 'count', 'p50', 'p95', 'stddev'] as const;
 
 const metrics = fc.constantFrom(...METRICS);
@@ -73,7 +75,7 @@ const others: fc.Arbitrary<Clause> = fc.oneof(
 
 /** Any clause of a rule for each device. */
 const clauses = fc.oneof(
-  { weight: 5, arbitrary: thresholds(['last', ...WINDOW_FUNCTIONS], true) },
+  { weight: 5, arbitrary: thresholds(['last', ...FUNCTIONS], true) },
   { weight: 1, arbitrary: silences },
   { weight: 2, arbitrary: others },
 );
@@ -107,7 +109,9 @@ const options = fc.record({
   latenessMs: fc.constantFrom(null, null, 2_000, 30_000),
   active: fc.constantFrom(null, null, null, 'hours'),
   onNoData: fc.constantFrom('keep', 'keep', 'keep', 'resolve', 'alert'),
-  noDataAfterMs: fc.constantFrom(5_000, 45_000),
+  noDataAfterMs: fc.constantFrom(5_000, 12_000),
+  noDataGraceMs: fc.constantFrom(5_000, 12_000, 25_000),
+  noDataForMs: fc.constantFrom(0, 0, 2_000, 8_000),
   flapping: fc.constantFrom(null, null, { times: 2, withinMs: 60_000 }),
   limit: fc.constantFrom(1_000, 1_000, 1, 2),
   where: fc.constantFrom({}, {}, { district: ['harbour'] }, { profile: ['air'] }),
@@ -166,7 +170,7 @@ export const journals: fc.Arbitrary<Entry[]> = fc
     fc.array(devices, { minLength: 3, maxLength: 8 }),
     fc.array(
       fc.tuple(
-        fc.constantFrom(0, 0, 1, 20, 500, 1_000, 1_000, 5_000, 20_000, 59_000, 61_000, 7_000_000),
+        fc.constantFrom(0, 0, 1, 20, 500, 1_000, 1_000, 5_000, 9_000, 14_000, 14_900, 16_000, 7_000_000),
         fc.oneof(
           { weight: 30, arbitrary: samples() },
           { weight: 6, arbitrary: fc.constant({ kind: 'tick' as const }) },

@@ -61,7 +61,7 @@ export function windowMs(clause: Clause): number {
   return clause.windowMs;
 }
 
-/** Gives a reading to the clause; returns whether the clause used it. Only `absent` uses a late one. */
+/** Gives a reading to the clause; returns whether the clause used it; a late one is not used. */
 export function takeReading(
   course: Course,
   metric: string,
@@ -70,12 +70,12 @@ export function takeReading(
   context: ClauseContext,
 ): boolean {
   const { clause } = course;
+  if (late) return false;
   if (clause.kind === 'absent') {
     if (clause.metric !== null && clause.metric !== metric) return false;
     Object.assign(course, { since: context.now, silent: false, verdict: 'false' });
     return true;
   }
-  if (late) return false;
   if (clause.metric === metric) return takeOwn(course, reading, context);
   const compared = clause.kind === 'threshold' ? clause.compare?.with : undefined;
   if (compared === undefined || compared === 'peers' || compared.metric !== metric) return false;

@@ -58,11 +58,12 @@ function clauseEvidence(course: Course, now: Instant): ClauseEvidence {
 }
 
 /** Evidence of a transition that silence causes. */
-export function silenceEvidence({ rule, lastRead }: Group, now: Instant): Evidence {
+export function silenceEvidence(group: Group, now: Instant): Evidence {
+  const { rule, lastRead, spoken } = group;
   const clauses = clausesOf(rule.when);
   const metric = clauses.length === 1 ? firstMetric(rule) : '*';
   const silenceMs = now.runMs - lastRead.runMs;
-  const [value, threshold] = [silenceMs / 1000, rule.noDataAfterMs / 1000];
+  const [value, threshold] = [silenceMs / 1000, (spoken ? rule.noDataAfterMs : rule.noDataGraceMs) / 1000];
   const span = { fromMs: now.atMs - silenceMs, toMs: now.atMs };
   const window = { metric, fn: 'absent', ...span, count: 0, value, op: 'above', threshold } as const;
   return { ruleVersion: rule.version, window, readings: [] };

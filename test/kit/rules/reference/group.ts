@@ -24,10 +24,14 @@ export interface Group {
   readonly fired: number[];
   /** Time of the last reading that counted; before the first, of the beginning. */
   lastRead: Instant;
+  /** Whether a reading that counts ever arrived. */
+  spoken: boolean;
   /** The present silence has had its effect. */
   silenceHandled: boolean;
   /** It fires because of silence. */
   silent: boolean;
+  /** It fires on from before its rule was changed, and the changed condition was not known since. */
+  carried: boolean;
   /** Changes of the calendar up to this time have been handled. */
   calendarCheckedMs: number;
 }
@@ -47,8 +51,10 @@ export function newGroup(rule: Rule, id: string, now: Instant): Group {
     severity: rule.severity,
     fired: [],
     lastRead: now,
+    spoken: false,
     silenceHandled: false,
     silent: false,
+    carried: false,
     calendarCheckedMs: now.atMs,
   };
 }
@@ -109,6 +115,14 @@ export function isTrue(group: Group): boolean {
   return verdictOf(rule.when, [...clauses]) === 'true';
 }
 
+/** Whether the condition of the group is neither known to be true nor to be false. */
+export function isOpen(group: Group): boolean {
+  const { rule, clauses, devices } = group;
+  if (rule.quorum === null) return verdictOf(rule.when, [...clauses]) === 'unknown';
+  const may = [...devices.values()].filter((courses) => verdictOf(rule.when, [...courses]) !== 'false');
+  return may.length >= neededDevices(group);
+}
+
 export const isHigher = (a: Severity, b: Severity): boolean => SEVERITIES.indexOf(a) > SEVERITIES.indexOf(b);
 
 /** The highest severity whose step the value of the only clause is beyond; at least the rule's own severity. */
@@ -127,14 +141,26 @@ export function severityOf({ rule, clauses }: Group, now: Instant): Severity {
 /** A due time: engine time (`atMs`), or engine time without gaps (`runMs`). */
 export type Due = { readonly atMs: number } | { readonly runMs: number };
 
+/** When silence begins if no reading comes. */
+export function silentFrom({ rule, lastRead, spoken }: Group): number {
+  return lastRead.runMs + (spoken ? rule.noDataAfterMs : rule.noDataGraceMs);
+}
+
+/** When an alert that matches has waited long enough: as long as its condition, or its silence, has to last. */
+export function waitsUntil(group: Group): number {
+  const ofSilence = group.silent ? silentFrom(group) + group.rule.noDataForMs : Number.POSITIVE_INFINITY;
+  const ofCondition = !group.silent || isTrue(group) ? group.since.runMs + group.rule.forMs : Number.POSITIVE_INFINITY;
+  return Math.min(ofSilence, ofCondition);
+}
+
 /** All due times of a group if nothing else happens. */
 export function dues(group: Group, nextChange: (ms: number) => number): Due[] {
-  const { rule, state, since, ceased, lastRead } = group;
+  const { rule, state, ceased } = group;
   const found: Due[] = [{ atMs: nextChange(group.calendarCheckedMs) }];
   for (const { clause, silent, since } of everyClause(group))
     if (clause.kind === 'absent' && !silent) found.push({ runMs: since.runMs + clause.absentMs });
-  if (rule.onNoData !== 'keep' && !group.silenceHandled) found.push({ runMs: lastRead.runMs + rule.noDataAfterMs });
-  if (state === 'pending' && !group.held) found.push({ runMs: since.runMs + rule.forMs });
+  if (rule.onNoData !== 'keep' && !group.silenceHandled) found.push({ runMs: silentFrom(group) });
+  if (state === 'pending' && !group.held) found.push({ runMs: waitsUntil(group) });
   if (state === 'firing' && ceased !== null) found.push({ runMs: ceased.runMs + ceased.delayMs });
   return found;
 }

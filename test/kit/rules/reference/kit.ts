@@ -138,6 +138,8 @@ export function rule(changes: Partial<Rule> = {}): Rule {
     steps: [],
     onNoData: 'keep',
     noDataAfterMs: 10 * MINUTE,
+    noDataGraceMs: 10 * MINUTE,
+    noDataForMs: 0,
     flapping: null,
     limit: 1000,
     source: 'id: dust',

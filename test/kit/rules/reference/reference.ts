@@ -1,6 +1,7 @@
 import {
   type Calendar,
   DAY_MS,
+  type EndCause,
   HOUR_MS,
   type KnownDevice,
   MINUTE_MS,
@@ -10,11 +11,21 @@ import {
 import type { RulesInForce } from '../../../../rules/engine/types.ts';
 import { Alerts } from './alerts.ts';
 import { type ClauseContext, type Course, coursesOf, takeReading } from './clauses.ts';
-import { type Due, dues, everyClause, type Group, groupOf, newGroup, takesDevice } from './group.ts';
+import {
+  type Due,
+  dues,
+  everyClause,
+  type Group,
+  groupOf,
+  newGroup,
+  silentFrom,
+  takesDevice,
+  waitsUntil,
+} from './group.ts';
 import { byId, type Entry, type Instant, type Sample } from './journal.ts';
 
 /** Blocks further apart than this mean that the server was down in between. */
-const GAP_MS = 60_000;
+const GAP_MS = 15_000;
 
 /**
  * The rule engine without regard to speed, written from `docs/rule-engine.md` and the types of the domain only. It
@@ -53,7 +64,8 @@ export class Reference {
     }
     if (op.kind === 'device') this.#devices.set(op.device.id, op.device);
     if (op.kind === 'revoke') this.#devices.delete(op.id);
-    if (op.kind === 'device' || op.kind === 'revoke') this.#regroup();
+    if (op.kind === 'device' || op.kind === 'revoke')
+      this.#regroup(op.kind === 'revoke' ? 'device-revoked' : 'rule-left');
     return this.#out;
   }
 
@@ -101,8 +113,8 @@ export class Reference {
     group.calendarCheckedMs = atMs;
     this.#evaluate(alerts, group);
     const silence = rule.onNoData !== 'keep' && !group.silenceHandled;
-    if (silence && group.lastRead.runMs + rule.noDataAfterMs <= runMs) this.#silence(alerts, group);
-    const waited = group.state === 'pending' && group.since.runMs + rule.forMs <= runMs;
+    if (silence && silentFrom(group) <= runMs) this.#silence(alerts, group);
+    const waited = group.state === 'pending' && waitsUntil(group) <= runMs;
     if (waited) alerts.wantsToFire(group, this.#now);
     const { state, ceased } = group;
     if (state === 'firing' && ceased !== null && ceased.runMs + ceased.delayMs <= runMs) alerts.end(group, this.#now);
@@ -111,7 +123,7 @@ export class Reference {
   #silence(alerts: Alerts, group: Group): void {
     group.silenceHandled = true;
     if (alerts.rule.onNoData === 'resolve') {
-      if (group.state !== 'inactive') alerts.end(group, this.#now);
+      alerts.ceases(group, this.#now);
       for (const course of everyClause(group)) course.verdict = 'unknown';
       return;
     }
@@ -133,6 +145,7 @@ export class Reference {
       );
       if (took.length === 0) continue;
       group.lastRead = this.#now;
+      group.spoken = true;
       group.silenceHandled = false;
       group.silent = false;
       this.#evaluate(alerts, group);
@@ -163,11 +176,47 @@ export class Reference {
   #configure(rules: readonly Rule[]): void {
     const kept = (alerts: Alerts) =>
       rules.some(({ id, version }) => id === alerts.rule.id && version === alerts.rule.version);
-    for (const alerts of this.#rules) if (!kept(alerts)) alerts.endAll(this.#now);
+    const gone = this.#rules.filter((alerts) => !kept(alerts));
+    const successor = ({ rule }: Alerts) => rules.find(({ id }) => id === rule.id);
+    const goesOn = (alerts: Alerts, { id, state }: Group) => {
+      const next = successor(alerts);
+      if (state !== 'firing' || next === undefined || next.forEach !== alerts.rule.forEach) return false;
+      return [...this.#devices.values()].some((one) => takesDevice(next, one) && groupOf(next, one) === id);
+    };
+    const going = gone.flatMap((alerts) =>
+      [...alerts.groups.values()]
+        .filter((group) => goesOn(alerts, group))
+        .map((group) => ({ rule: alerts.rule.id, group, before: { ...group } })),
+    );
+    for (const alerts of gone)
+      alerts.endAll(this.#now, successor(alerts) !== undefined, (group) => going.some((one) => one.group === group));
     this.#rules = rules
       .toSorted((a, b) => byId(a.id, b.id))
       .map((rule) => this.#rules.find((one) => kept(one) && one.rule.id === rule.id) ?? this.#alerts(rule));
-    this.#regroup();
+    for (const alerts of this.#rules) this.#recount(alerts);
+    const wentOn = new Set<Group>();
+    for (const { rule, group, before } of going) {
+      const alerts = this.#rules.find((one) => one.rule.id === rule)!;
+      const next = alerts.groups.get(group.id)!;
+      alerts.goOn(next, before);
+      wentOn.add(next);
+      if (next.rule.quorum === null && group.rule.quorum === null) this.#continueSilence(group.clauses, next.clauses);
+      else for (const [id, courses] of next.devices) this.#continueSilence(group.devices.get(id) ?? [], courses);
+    }
+    this.#regroup('rule-left', wentOn);
+  }
+
+  /** A silence that was counted before a change of the rule goes on. */
+  #continueSilence(before: readonly Course[], after: readonly Course[]): void {
+    for (const course of after) {
+      const { clause } = course;
+      if (clause.kind !== 'absent') continue;
+      for (const old of before) {
+        if (old.clause.kind !== 'absent' || old.clause.metric !== clause.metric) continue;
+        const silent = old.since.runMs + clause.absentMs <= this.#now.runMs;
+        Object.assign(course, { since: old.since, silent, verdict: silent ? 'true' : 'false' });
+      }
+    }
   }
 
   #alerts(rule: Rule): Alerts {
@@ -180,15 +229,19 @@ export class Reference {
   /**
    * After a change of devices: ends groups without devices in order of rule and group, then evaluates quorums again.
    */
-  #regroup(): void {
+  #regroup(left: EndCause, wentOn: ReadonlySet<Group> = new Set()): void {
     const all = this.#rules.flatMap((alerts) => this.#recount(alerts));
     for (const { alerts, group } of all) {
       if (this.#members(alerts, group.id).length > 0) continue;
-      alerts.end(group, this.#now);
+      const because = alerts.rule.forEach === 'device' ? left : 'rule-left';
+      alerts.end(group, this.#now, { because });
       alerts.groups.delete(group.id);
     }
-    for (const { alerts, group } of all)
-      if (alerts.rule.quorum !== null && alerts.groups.has(group.id)) this.#evaluate(alerts, group);
+    for (const { alerts, group } of all) {
+      if (!alerts.groups.has(group.id)) continue;
+      if (wentOn.has(group)) alerts.evaluateCarried(group, this.#calendarIsOn(alerts.rule), this.#now);
+      else if (alerts.rule.quorum !== null) this.#evaluate(alerts, group);
+    }
   }
 
   #members({ rule }: Alerts, id: string): KnownDevice[] {
@@ -215,8 +268,12 @@ export class Reference {
   }
 
   #evaluate(alerts: Alerts, group: Group): void {
-    const calendar = this.#calendars.get(alerts.rule.active ?? '');
-    alerts.evaluate(group, calendar === undefined || isActive(calendar, this.#now.atMs), this.#now);
+    alerts.evaluate(group, this.#calendarIsOn(alerts.rule), this.#now);
+  }
+
+  #calendarIsOn({ active }: Rule): boolean {
+    const calendar = this.#calendars.get(active ?? '');
+    return calendar === undefined || isActive(calendar, this.#now.atMs);
   }
 
   #nextChange({ active }: Rule, ms: number): number {

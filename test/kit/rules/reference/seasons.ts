@@ -47,11 +47,19 @@ export function expected(
 ): readonly [number, number] | null {
   const { trainMs, seasonMs, deviations, leastSpread } = clause;
   const hours = seasonMs / HOUR_MS;
-  const near = [at.slot, (at.slot + 1) % hours, (at.slot + hours - 1) % hours];
-  const values = memory
-    .filter(({ ts, slot }) => near.includes(slot) && ts >= at.ts - trainMs && ts <= at.ts - seasonMs / 2)
-    .map(({ value }) => value);
-  if (values.length < 12) return null;
+  const trained = memory.filter(({ ts }) => ts >= at.ts - trainMs && ts <= at.ts - seasonMs / 2);
+  const within = (most: number) =>
+    trained.filter(({ slot }) => Math.min((slot - at.slot + hours) % hours, (at.slot - slot + hours) % hours) <= most);
+  const seasonsOf = (samples: readonly SeasonSample[]) =>
+    new Set(samples.map(({ ts }) => Math.round((at.ts - ts) / seasonMs))).size;
+  const most = Math.floor(trainMs / seasonMs);
+  const isEnough = (samples: readonly SeasonSample[], i: number) =>
+    samples.length >= 12 && (i === 0 || 4 * seasonsOf(samples) >= 3 * most);
+  const values = [1, 2, 3]
+    .map(within)
+    .find(isEnough)
+    ?.map(({ value }) => value);
+  if (values === undefined) return null;
   const middle = median(values);
   const spread = Math.max(1.4826 * median(values.map((value) => Math.abs(value - middle))), leastSpread);
   return [middle - deviations * spread, middle + deviations * spread];

@@ -58,7 +58,7 @@ const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b
 export const mean = (values: readonly number[]): number => sum(values) / values.length;
 
 function nearestRank(values: readonly number[], q: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(q * values.length + 0.5) - 1]!;
+  return values.toSorted((a, b) => a - b)[Math.max(1, Math.floor(q * values.length + 0.5)) - 1]!;
 }
 
 /** The median; of an even number the mean of the middle two. */
@@ -93,10 +93,19 @@ export function aggregate(fn: WindowAggregate['fn'], window: Window | null): num
       return sum(values);
     case 'count':
       return values.length;
+    case 'p10':
+      return nearestRank(values, 0.1);
     case 'p50':
       return nearestRank(values, 0.5);
+    case 'p90':
+      return nearestRank(values, 0.9);
     case 'p95':
       return nearestRank(values, 0.95);
+    case 'faults':
+    case 'changes':
+    case 'share':
+      // These journals have neither fault codes nor states.
+      return 0;
     case 'stddev':
       return two(deviation(values));
     case 'delta':

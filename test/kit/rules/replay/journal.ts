@@ -1,15 +1,7 @@
 import fc from 'fast-check';
-import {
-  DAY_MS,
-  type Device,
-  HOUR_MS,
-  isoOf,
-  MINUTE_MS,
-  type RuleControl,
-  SECOND_MS,
-} from '../../../../domain/index.ts';
-import { ACTIONS } from '../../../../tickets/index.ts';
+import { DAY_MS, type Device, HOUR_MS, MINUTE_MS, type RuleControl, SECOND_MS } from '../../../../domain/index.ts';
 import { cityControl, type Entry, native, type Sent } from '../../ingest/intake.ts';
+import { type Acted, acts, nobodyActed, recordsOf } from './actions.ts';
 
 /** A Monday, shortly before the calendar of the test city is on. */
 const START = Date.UTC(2026, 2, 2, 8, 58);
@@ -95,6 +87,8 @@ const options = fc.record({
   flapping: pick(undefined, undefined, undefined, { times: 2, within: '2m' }),
   on_no_data: pick('keep', 'keep', 'keep', 'resolve', 'alert'),
   no_data_after: pick(undefined, '45s'),
+  no_data_for: pick(undefined, '20s'),
+  no_data_grace: pick(undefined, '2m'),
   ticket: pick(undefined, { service: 'repair' }, { service: 'repair' }, { service: 'lights' }, { service: 'visit' }),
 });
 
@@ -107,12 +101,14 @@ const ruleOf = (ids: readonly string[]): fc.Arbitrary<WrittenRule> =>
     .map(([id, scoped, chosen]) => ({ id, title: `${id} {{value}}`, ...scoped, ...steady(chosen, scoped.when) }));
 
 /** Steps of severity and what to do without data go with some conditions only. */
-function steady({ severity, on_no_data, no_data_after, ...rest }: Readonly<Record<string, unknown>>, of: object) {
+function steady(chosen: Readonly<Record<string, unknown>>, of: object) {
+  const { severity, on_no_data, no_data_after, no_data_for, no_data_grace, ...rest } = chosen;
   const plain = 'above' in of && !('quorum' in of) && !('compare' in of);
   const silent = JSON.stringify(of).includes('"absent"') || on_no_data === 'keep';
   return {
     severity: plain || typeof severity === 'string' ? severity : 'medium',
     ...(silent ? {} : { on_no_data, no_data_after }),
+    ...(silent || on_no_data !== 'alert' ? {} : { no_data_for, no_data_grace }),
     ...rest,
   };
 }
@@ -190,47 +186,6 @@ const samples = fc.array(
   { minLength: 1, maxLength: 8 },
 );
 
-/** What somebody does to a ticket or silence that there may be: `back` says which of those before. */
-const commands = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc
-      .record({ service: pick('repair', 'lights', 'visit', 'none'), district: pick('east', 'west') })
-      .map((of) => ({ do: 'ticket.open', ...of, title: 'A', titleZh: '甲', severity: 'low', ...NOWHERE })),
-  },
-  {
-    weight: 10,
-    arbitrary: fc
-      .record({ action: pick(...ACTIONS), note: pick('n', ''), to: pick(undefined, undefined, 'care', 'roads', 'no') })
-      .map((of) => ({ do: 'ticket.act', ...of })),
-  },
-  { weight: 2, arbitrary: pick('care', 'roads').map((department) => ({ do: 'ticket.split', department, note: 'n' })) },
-  {
-    weight: 2,
-    arbitrary: fc
-      .record({
-        matchers: pick({ district: ['east'] }, { rule: ['r1', 'r2'] }),
-        forMs: pick(5_000, MINUTE_MS, HOUR_MS),
-      })
-      .map((of) => ({ do: 'silence.add', ...of, calendar: null, comment: 'c' })),
-  },
-  { weight: 1, arbitrary: fc.constant({ do: 'silence.end' }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'note', action: 'POST /x', target: '/x' }) },
-);
-const NOWHERE = { description: null, location: null, address: null };
-
-const acts = fc.array(
-  fc.record({
-    command: commands,
-    back: fc.nat({ max: 12 }),
-    by: pick('anna', 'bo'),
-    role: pick('operator', 'operator', 'admin', 'viewer'),
-    department: pick(null, null, 'care', 'roads'),
-    key: pick(null, null, null, 'k1', 'k2'),
-  }),
-  { minLength: 1, maxLength: 4 },
-);
-
 const ops = fc.oneof(
   { weight: 14, arbitrary: acts.map((items) => ({ kind: 'actions' as const, items })) },
   { weight: 30, arbitrary: samples.map((all) => ({ kind: 'messages' as const, samples: all })) },
@@ -291,7 +246,7 @@ export const journals: fc.Arbitrary<Entry[]> = fc
       { kind: 'city', atMs: START, body: cityOf(first) },
       { kind: 'devices', atMs: START, body: { version: 1, registered, revoked: [] } },
     ];
-    const state = { plan: first, sent: [] as Sent[], atMs: START, opened: [] as string[], silenced: [] as string[] };
+    const state = { plan: first, sent: [] as Sent[], atMs: START, ...nobodyActed() };
     for (const [step, op] of drawn) {
       state.atMs += step;
       entries.push(entryOf(op, state, entries.length));
@@ -299,29 +254,9 @@ export const journals: fc.Arbitrary<Entry[]> = fc
     return entries;
   });
 
-interface Drawn {
+interface Drawn extends Acted {
   plan: Plan;
   readonly sent: Sent[];
-  readonly atMs: number;
-  /** Ids that tickets and silences of earlier records have, unless they were refused. */
-  readonly opened: string[];
-  readonly silenced: string[];
-}
-
-/** Records of actions: block `seq` is the next entry of the journal. */
-function recordsOf(items: Extract<Op, { kind: 'actions' }>['items'], state: Drawn, seq: number) {
-  return items.map(({ command, back, by, role, department, key }, i) => {
-    const actor = { kind: 'key', id: by, role, department };
-    const record = { id: `${seq}-${i}`, actor, address: null, key };
-    const ticket = state.opened.at(-1 - back) ?? `t-${1 + back}-0`;
-    const silence = state.silenced.at(-1 - (back % 3)) ?? 's-none';
-    if (command.do === 'ticket.open') state.opened.push(`o-${seq}-${i}`);
-    if (command.do !== 'silence.add') return { ...record, command: { ticket, silence, ...command } };
-    state.silenced.push(`s-${seq}-${i}`);
-    const { forMs, ...wanted } = command as typeof command & { forMs: number };
-    const times = { startsAt: isoOf(state.atMs), endsAt: isoOf(state.atMs + forMs) };
-    return { ...record, command: { ...wanted, ...times } };
-  });
 }
 
 function entryOf(op: Op, state: Drawn, n: number): Entry {

@@ -42,6 +42,8 @@ interface Options {
 export function createModel({ services, walk, ruleDeadlineMs }: Options) {
   const known = new Map<string, Known>();
   let awaited: Awaited[] = [];
+  /** The alerts that fire, by the newest ticket that has them: `rule for group`. */
+  const live = new Map<string, Set<string>>();
 
   function await_(ticket: Ticket, fromMs: number, resolveMs: number): Known {
     const { calendar, acknowledgeMs, warnPercent, escalation } = services.get(ticket.service)!;
@@ -61,27 +63,44 @@ export function createModel({ services, walk, ruleDeadlineMs }: Options) {
     return { ticket, acknowledgeBy, dueAt: iso(leg('resolve', resolveMs)) };
   }
 
+  /** The time to resolve that a ticket opened with. */
+  const resolveOf = ({ service, origin, parent }: Ticket) =>
+    origin === 'sensor' && parent === null ? ruleDeadlineMs[service]! : services.get(service)!.deadlineMs;
+
   function drop(id: string, when: (one: Awaited) => boolean): void {
     awaited = awaited.filter((one) => one.ticket !== id || !when(one));
   }
+
+  /** An alert counts in its newest ticket, also after that has ended. */
+  function noteAlerts({ id, alerts }: Ticket): void {
+    const firing = alerts.filter(({ state }) => state === 'firing').map(({ rule, group }) => `${rule} for ${group}`);
+    const open = !isDone(known.get(id)!.ticket);
+    if (open) for (const others of live.values()) for (const one of firing) others.delete(one);
+    live.set(id, new Set(firing));
+  }
+
+  const liveOf = ({ id, relation, parent }: Ticket) => [...(live.get(relation === 'report' ? parent! : id) ?? [])];
 
   const isDone = ({ status }: Ticket) => status === 'resolved' || status === 'closed';
 
   /** Records a ticket after a change. */
   function observe(ticket: Ticket): void {
+    time(ticket);
+    noteAlerts(ticket);
+  }
+
+  function time(ticket: Ticket): void {
     const { id } = ticket;
     const before = known.get(id);
     const service = services.get(ticket.service)!;
     const nowMs = Date.parse(ticket.updatedAt);
     if (before === undefined) {
-      const resolveMs =
-        ticket.origin === 'sensor' && ticket.parent === null ? ruleDeadlineMs[ticket.service]! : service.deadlineMs;
-      known.set(id, await_(ticket, Date.parse(ticket.openedAt), resolveMs));
+      known.set(id, await_(ticket, Date.parse(ticket.openedAt), resolveOf(ticket)));
       return;
     }
     if (isDone(before.ticket) && !isDone(ticket)) {
       drop(id, () => true);
-      known.set(id, await_(ticket, nowMs, service.deadlineMs));
+      known.set(id, await_(ticket, nowMs, resolveOf(ticket)));
       return;
     }
     if (isDone(ticket) && !isDone(before.ticket)) {
@@ -93,8 +112,18 @@ export function createModel({ services, walk, ruleDeadlineMs }: Options) {
     if (ticket.status !== 'open') drop(id, ({ on }) => on === 'acknowledge');
     if (ticket.offer === null) drop(id, ({ what }) => what === 'lapsed');
     if (ticket.offer !== null && ticket.offer.to !== before.ticket.offer?.to) offered(ticket, nowMs);
-    const acknowledgeBy = ticket.status === 'open' ? before.acknowledgeBy : null;
+    const handed = ticket.history.at(-1)!.action === 'handed-over' && ticket.status === 'open';
+    const acknowledgeBy = handed ? again(ticket, nowMs) : ticket.status === 'open' ? before.acknowledgeBy : null;
     known.set(id, { ticket, acknowledgeBy, dueAt: before.dueAt });
+  }
+
+  /** The other department has its own time to acknowledge. */
+  function again(ticket: Ticket, nowMs: number): string | null {
+    drop(ticket.id, ({ on }) => on === 'acknowledge');
+    const before = [...awaited];
+    const { acknowledgeBy } = await_(ticket, nowMs, 0);
+    awaited = awaited.filter((one) => before.includes(one) || one.on === 'acknowledge');
+    return acknowledgeBy;
   }
 
   /** The time of an offer runs from the moment of the offer. */
@@ -104,6 +133,13 @@ export function createModel({ services, walk, ruleDeadlineMs }: Options) {
     const atMs = walk(calendar, nowMs, offers[n]!.forMs);
     if (iso(atMs) !== offer!.until) throw new Error(`${id}: offered until ${offer!.until}, not ${iso(atMs)}`);
     awaited.push({ ticket: id, atMs, what: 'lapsed', on: null, to: offer!.to, n });
+  }
+
+  /** What still fires is not closed, but looked at after the same time again. */
+  function later_(one: Awaited, nowMs: number): Awaited {
+    const { closeMs } = services.get(known.get(one.ticket)!.ticket.service)!;
+    const missed = Math.floor((nowMs - one.atMs) / closeMs!);
+    return { ...one, atMs: one.atMs + (missed + 1) * closeMs! };
   }
 
   /** The offer that follows one that was not taken, from that moment on; null where there is none. */
@@ -120,7 +156,13 @@ export function createModel({ services, walk, ruleDeadlineMs }: Options) {
     const { ticket: id, atMs, what, on, to } = one;
     const { ticket, acknowledgeBy, dueAt } = known.get(id)!;
     const entry = (action: string, note: string): Expected => ({ ticket: id, action, note, dueMs: atMs });
-    if (what === 'closed') return [entry('closed', 'nobody objected')];
+    if (what === 'closed') {
+      const firing = liveOf(ticket);
+      if (firing.length === 0) return [entry('closed', 'nobody objected')];
+      return ticket.relation === 'report'
+        ? []
+        : [entry('reminded', `not closed, it still fires: ${firing.join(', ')}`)];
+    }
     if (what === 'lapsed') {
       const next = nextOffer(one);
       const lapse = entry('declined', `not taken by ${to} in time`);
@@ -134,6 +176,10 @@ export function createModel({ services, walk, ruleDeadlineMs }: Options) {
 
   return {
     observe,
+    /** Records that an alert ended. */
+    ended(rule: string, group: string): void {
+      for (const one of live.values()) one.delete(`${rule} for ${group}`);
+    },
     /** Returns what came due up to a moment, each thing once. */
     due(nowMs: number): Expected[] {
       let now = awaited.filter(({ atMs }) => atMs <= nowMs);
@@ -141,6 +187,7 @@ export function createModel({ services, walk, ruleDeadlineMs }: Options) {
       const expected: Expected[] = [];
       while (now.length > 0) {
         const [one, ...later] = now.toSorted((a, b) => a.atMs - b.atMs) as [Awaited, ...Awaited[]];
+        if (one.what === 'closed' && liveOf(known.get(one.ticket)!.ticket).length > 0) awaited.push(later_(one, nowMs));
         expected.push(...expectedOf(one));
         const next = nextOffer(one);
         now = next !== null && next.atMs <= nowMs ? [...later, next] : later;

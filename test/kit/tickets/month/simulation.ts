@@ -82,6 +82,7 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
     const transition = scene.transition(`${++steps}.0`, to, { rule: service, group, from, atMs, sinceMs: atMs });
     committed(atMs, () => state.apply(transition, rule));
     observe(news());
+    if (to === 'resolved') model.ended(service, group);
   }
 
   function act(nowMs: number): void {
@@ -129,7 +130,10 @@ export function createSimulation({ month, walk, random }: { month: Month; walk: 
       // A history never goes back: what was due before the last change has that one's time.
       const before = state.tickets.get(id)!.history[version - 2]!.at;
       const due = expected.filter((_, i) => lines[i] === line).map(({ dueMs }) => new Date(dueMs).toISOString());
-      expect(due.map((time) => (time < before ? before : time))).toContain(at);
+      expect(
+        due.map((time) => (time < before ? before : time)),
+        `${line} of ${lines.join('; ')}`,
+      ).toContain(at);
       counts.set(action, (counts.get(action) ?? 0) + 1);
       return [line];
     });

@@ -41,7 +41,7 @@ describe('wrong keys', () => {
 
   test('ingest - wrong secrets count too, and the right secret of the device is let in', async () => {
     await open({ wrongKeys: { perSecond: 1, burst: 2 } });
-    const secret = await api.deps.devices.rotate('d1');
+    const secret = api.rotate('d1');
     const send = async (key: string) => {
       const headers = { 'content-type': 'application/json' };
       return (await api.fetch('/ingest/d1', { method: 'POST', headers, body: '{}', key })).status;
@@ -90,7 +90,7 @@ describe('the rate of a key', () => {
       const headers = { 'content-type': 'application/json' };
       return (await api.fetch(`/ingest/${id}`, { method: 'POST', headers, body: '{}', key: secret })).status;
     };
-    const [one, two] = [await api.deps.devices.rotate('d1'), await api.deps.devices.rotate('d2')];
+    const [one, two] = [api.rotate('d1'), api.rotate('d2')];
     expect([await send('d1', one), await send('d1', one), await send('d1', one)]).toEqual([200, 200, 429]);
     expect(await send('d2', two)).toBe(200);
   });

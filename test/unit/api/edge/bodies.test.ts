@@ -1,5 +1,6 @@
-import { deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { asUtf8, charsetOf } from '../../../../api/edge/index.ts';
 import { createShares } from '../../../../api/edge/memory.ts';
 import { EDGE } from '../../../../api/index.ts';
 import { ADMIN, openApi, type TestApi } from '../../../kit/api/kit.ts';
@@ -62,6 +63,7 @@ describe('a body that nobody asked for', () => {
   });
 
   test('api - of 11 MB from a client that sends all of it does not hide the refusal', async () => {
+    await reopen({ drainMs: 600_000 });
     const response = await api.fetch('/api/v1/devices', { ...json(`"${'x'.repeat(11_000_000)}"`), key: 'wrong' });
     expect(response.status).toBe(401);
   });
@@ -237,7 +239,7 @@ describe('bounds of a body', () => {
 
 describe('content-encoding', () => {
   const send = async (body: Buffer, encoding: string, path = '/ingest/d1') => {
-    const secret = await api.deps.devices.rotate('d1');
+    const secret = api.rotate('d1');
     return api.fetch(path, {
       ...json(''),
       body,
@@ -252,6 +254,8 @@ describe('content-encoding', () => {
     ['GZIP', gzipSync(READING)],
     ['x-gzip', gzipSync(READING)],
     ['deflate', deflateSync(READING)],
+    ['br', brotliCompressSync(READING)],
+    ['zstd', zstdCompressSync(READING)],
     ['identity', READING],
   ])('ingest - a reading in %s is journalled as if it were not', async (encoding, body) => {
     const before = (await api.deps.ledger('d1'))!.messages;
@@ -270,15 +274,44 @@ describe('content-encoding', () => {
       413,
       expect.stringContaining('4096 bytes'),
     ]);
-    expect((await send(gzipSync(Buffer.alloc(4_000_000)), 'gzip')).status).toBe(413);
+    const bomb = Buffer.alloc(4_000_000);
+    expect((await send(gzipSync(bomb), 'gzip')).status).toBe(413);
+    expect((await send(brotliCompressSync(bomb), 'br')).status).toBe(413);
+    expect((await send(zstdCompressSync(bomb), 'zstd')).status).toBe(413);
   });
 
   test('ingest - what is not gzip is 400, another encoding 415 with those that are right', async () => {
     const broken = await send(READING, 'gzip');
     expect([broken.status, await broken.text()]).toEqual([400, expect.stringContaining('is not gzip')]);
-    const other = await send(READING, 'br');
-    expect([other.status, other.headers.get('accept-encoding')]).toEqual([415, 'gzip, deflate']);
+    const other = await send(READING, 'compress');
+    expect([other.status, other.headers.get('accept-encoding')]).toEqual([415, 'gzip, deflate, br, zstd']);
+    expect((await send(READING, 'br')).status).toBe(400);
     expect((await send(READING, 'gzip, gzip')).status).toBe(415);
+  });
+
+  test('ingest - a text in another charset is taken as its UTF-8; one in a charset that nobody knows is 415', async () => {
+    const post = (type: string, body: Buffer) =>
+      api.fetch('/ingest/d1', { ...json(''), body, key: api.rotate('d1'), headers: { 'content-type': type } });
+    const utf16 = Buffer.from(`\ufeff${READING.toString()}`, 'utf16le');
+    expect((await post('application/json; charset=utf-16', utf16)).status).toBe(200);
+    expect((await post('application/json; charset="ISO-8859-1"', READING)).status).toBe(200);
+    expect((await post('application/senml+cbor; charset=none', Buffer.from([0x80]))).status).toBe(200);
+    const unknown = await post('application/json; charset=ebcdic', READING);
+    expect([unknown.status, await unknown.text()]).toEqual([415, expect.stringContaining('send UTF-8')]);
+    // Half as long in its own charset.
+    const wide = Buffer.from(`{"metrics":{"${'\u00e9'.repeat(3_000)}":1}}`, 'latin1');
+    expect((await post('application/json; charset=latin1', wide)).status).toBe(413);
+  });
+
+  test('charset - is read from the Content-Type, and the text becomes UTF-8', () => {
+    expect(charsetOf('application/json')).toBe('utf-8');
+    expect(charsetOf('application/json;charset=UTF-16LE; x=1')).toBe('utf-16le');
+    expect(charsetOf('application/json; charset="latin1"')).toBe('windows-1252');
+    expect(charsetOf('application/json; charset=')).toBeNull();
+    expect(charsetOf('application/json; charset=ebcdic')).toBeNull();
+    const text = '{"unit":"\u00b5g/m\u00b3"}';
+    expect(asUtf8(Buffer.from(text, 'latin1'), 'windows-1252', 100).toString()).toBe(text);
+    expect(asUtf8(Buffer.from(`\ufeff${text}`, 'utf16le'), 'utf-16le', 100).toString()).toBe(text);
   });
 
   test('api - any other route refuses an encoded body and says so', async () => {

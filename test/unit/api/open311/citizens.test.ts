@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createMedia, createReporters } from '../../../../citizens/index.ts';
+import { createCitizenStore, createMedia, REMOVED } from '../../../../citizens/index.ts';
+import type { Ticket } from '../../../../domain/index.ts';
 import { restoreBackup } from '../../../../store/index.ts';
 import { EAST, type Open311, openOpen311, type Posted } from '../../../kit/api/open311.ts';
 import { PATIENCE_MS } from '../../../kit/wait.ts';
@@ -99,6 +100,29 @@ describe('who reported it', () => {
     expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(200);
   });
 
+  test.each(['bright', 'friends'])(
+    'a hand-over to a contractor or a group (%s) gives no name, mail or phone',
+    async (party) => {
+      const { service_request_id: id } = await report({ ...REPORTER, description: 'at the quay' });
+      const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+      server.api.tickets.act({ ticket: id, action: 'hand-over', actor, to: party });
+      for (const role of ['operator', 'dispatcher', 'admin'] as const) {
+        const key = server.api.key(role, party);
+        const refused = await ask('GET', `/api/v1/tickets/${id}/reporter`, { key });
+        expect(refused).toMatchObject({ status: 403, body: { reason: 'not-a-department' } });
+        expect((await ask('DELETE', `/api/v1/tickets/${id}/reporter`, { key })).status).toBe(403);
+        const seen = [
+          await ask('GET', `/api/v1/tickets/${id}`, { key }),
+          await ask('GET', `/api/v1/tickets/${id}/request`, { key }),
+          await ask('GET', `/api/v1/events?ticket=${id}`, { key }),
+        ];
+        expect(seen[0]).toMatchObject({ status: 200, body: { description: 'at the quay' } });
+        expect(JSON.stringify(seen)).not.toMatch(/Lin|Qing|lin@example|"139"/);
+      }
+      expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(200);
+    },
+  );
+
   test('is shown to the department that has the ticket now, not to the one before; also for repeated reports', async () => {
     const first = await report({ ...EAST, ...REPORTER });
     const same = await report({ ...EAST, ...REPORTER });
@@ -120,6 +144,45 @@ describe('who reported it', () => {
     expect((await ask('DELETE', `/api/v1/tickets/${id}/reporter`)).status).toBe(404);
     expect((await ask('GET', `/api/v1/tickets/${id}`)).status).toBe(200);
     expect((await ask('GET', '/api/v1/tickets/nothing/reporter')).status).toBe(404);
+  });
+
+  test('is removed with all that they wrote, and a sentence stands in its place everywhere', async () => {
+    const words = { description: 'my cellar', address_string: 'Mill Lane 7', media_url: 'http://photos.example/9.jpg' };
+    const { service_request_id: id, reporter_token: token } = await report({ ...REPORTER, ...words });
+    const path = `/api/v1/tickets/${id}`;
+    server.act(id, 'resolve');
+    server.act(id, 'close');
+    await ask('POST', `${path}/rate`, { key: null, body: { token, stars: 4, comment: 'dry again' } });
+    const written = /my cellar|Mill Lane|photos\.example|dry again/;
+    const everywhere = async () => {
+      const { body: ticket } = await ask('GET', path);
+      const { body: request } = await ask('GET', `${path}/request`);
+      const { body: list } = await server.json('/open311/v2/requests.json?page_size=1000');
+      const { body: tickets } = await ask('GET', '/api/v1/tickets?limit=1000');
+      return { ticket, request, list, tickets, open311: await server.request(id) };
+    };
+    for (const [name, text] of Object.entries(await everywhere())) expect(JSON.stringify(text), name).toMatch(written);
+    const events = JSON.stringify((await ask('GET', `/api/v1/events?limit=1000&ticket=${id}`)).body);
+    expect(events).toContain('ticket.rated');
+    expect(events).not.toMatch(written);
+    expect((await ask('DELETE', `${path}/reporter`)).status).toBe(204);
+    const after = await everywhere();
+    for (const [name, text] of Object.entries(after)) expect(JSON.stringify(text), name).not.toMatch(written);
+    const removed = `${REMOVED.en} ${REMOVED.zh}`;
+    expect(after.ticket).toMatchObject({ description: removed, address: null, rating: { stars: 4, comment: removed } });
+    expect(after.open311).toMatchObject({ description: REMOVED.en, address: null, media_url: null });
+    expect(await server.request(id, '?locale=zh')).toMatchObject({ description: REMOVED.zh });
+  });
+
+  test('is not shown to a department that has a part of the ticket', async () => {
+    const { service_request_id: id } = await report({ ...REPORTER, description: 'my cellar' });
+    const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
+    const part = server.api.tickets.split({ ticket: id, actor, department: 'lighting', note: 'light it' }).id;
+    const key = server.api.key('operator', 'lighting');
+    expect((await ask('GET', `/api/v1/tickets/${part}`, { key })).body).toMatchObject({ description: 'my cellar' });
+    for (const method of ['GET', 'DELETE'])
+      expect((await ask(method, `/api/v1/tickets/${part}/reporter`, { key })).status).toBe(404);
+    expect((await ask('GET', `/api/v1/tickets/${id}/reporter`)).status).toBe(200);
   });
 
   test('is deleted 90 days after the ticket closed, not before', async () => {
@@ -151,7 +214,7 @@ describe('a rating', () => {
     });
     expect(await rate(id, five)).toEqual({
       status: 200,
-      body: { id, rating: { stars: 5, comment: 'quick & dry', at: expect.any(String) } },
+      body: { id, rating: { stars: 5, comment: 'quick & dry', at: expect.any(String), statement: expect.any(String) } },
     });
     expect(await rate(id, five)).toMatchObject({ status: 409, body: { reason: 'already-rated' } });
     expect((await ask('GET', `/api/v1/tickets/${id}`)).body).toMatchObject({ rating: { stars: 5 } });
@@ -235,9 +298,10 @@ test('a backup has reporters and photos with their tickets, and restores them', 
     PATIENCE_MS,
   );
   await restoreBackup(to, data);
-  const reporters = createReporters({ path: join(data, 'reporters.sqlite') }).open();
-  expect(reporters.get(id)).toMatchObject({ name: 'Lin Qing' });
-  reporters.close();
+  const { statement } = (await ask('GET', `/api/v1/tickets/${id}`)).body as unknown as Ticket;
+  const store = createCitizenStore({ path: join(data, 'reporters.sqlite') }).open();
+  expect(store.reporter(statement!)).toMatchObject({ name: 'Lin Qing' });
+  store.close();
   const photo = await createMedia(join(data, 'media')).get(String(media_url).split('/').at(-1)!);
   expect(photo!.bytes.equals(PHOTO)).toBe(true);
 });
@@ -246,7 +310,8 @@ describe('what a request adds to its ticket', () => {
   test('is shown to those who see the ticket', async () => {
     const { service_request_id: id } = await report({ address_id: '42', media_url: 'http://photos.example/1.jpg' });
     const path = `/api/v1/tickets/${id}/request`;
-    const said = { ticket: id, mediaUrl: 'http://photos.example/1.jpg', addressId: '42', answers: [] };
+    const [mediaUrl, mediaUrls] = ['http://photos.example/1.jpg', ['http://photos.example/1.jpg']];
+    const said = { ticket: id, mediaUrl, mediaUrls, addressId: '42', answers: [] };
     expect(await ask('GET', path, { key: server.api.key('viewer', 'water') })).toEqual({ status: 200, body: said });
     expect(await ask('GET', path, { key: server.api.key('viewer') })).toMatchObject({ status: 200 });
     expect(await ask('GET', path, { key: server.api.key('viewer', 'lighting') })).toMatchObject({ status: 404 });

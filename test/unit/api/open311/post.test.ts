@@ -48,6 +48,34 @@ describe('POST requests', () => {
     expect(body[0]!.service_notice).toMatch(/^Keep this token/);
   });
 
+  test('sent again with its Idempotency-Key is the same request, with the same token; another one with it is refused', async () => {
+    const again = (fields: Fields, name: string) =>
+      server.json<Posted[] & Errors>(`${URL_POST}.json`, {
+        method: 'POST',
+        body: encoded({ api_key: server.key, ...fields }),
+        headers: { 'idempotency-key': name },
+      });
+    const asked = { ...FLOOD, ...elsewhere(), ...REPORTER };
+    const [first, second] = await Promise.all([again(asked, 'lin@example.org'), again(asked, 'lin@example.org')]);
+    expect(first.status).toBe(200);
+    expect(second.body).toEqual(first.body);
+    expect((await again(asked, 'lin@example.org')).body).toEqual(first.body);
+    const other = await again({ ...asked, description: 'another' }, 'lin@example.org');
+    expect([other.status, other.body[0]!.description]).toEqual([400, expect.stringContaining('was used for another')]);
+    expect((await again(asked, '')).status).toBe(400);
+    const { service_request_id: id } = first.body[0]!;
+    // Another name is another request: it reports the same once more.
+    expect((await again(asked, 'other')).body[0]!.service_request_id).not.toBe(id);
+    expect(await server.request(id, '?extensions=true')).toMatchObject({ extended_attributes: { reports: 1 } });
+    const trail = JSON.stringify(
+      (await (await server.api.fetch('/api/v1/audit?action=citizen.request')).json()) as object,
+    );
+    expect(trail).toContain(`ticket ${id}`);
+    expect(trail).toContain('"repeated"');
+    expect(trail).not.toContain('lin@example.org');
+    expect(trail).not.toContain('127.0.0.1');
+  });
+
   test('returns the same in XML, in the elements of the specification', async () => {
     const form = encoded({ ...FLOOD, ...elsewhere(), api_key: server.key });
     const { status, body } = await server.xml(`${URL_POST}.xml`, 'service_requests', { method: 'POST', body: form });
@@ -381,6 +409,22 @@ describe('multipart, with a photo', () => {
     expect((await server.request(body[0]!.service_request_id)).media_url).toBeNull();
   });
 
+  test('several photos are all kept, each cleaned, beside addresses of others', async () => {
+    const form = formOf(fields(), ['a', file('baseline.jpg')], ['b', file('photo.png')]);
+    for (const n of [1, 2]) form.append('media_url', `https://photos.example/${n}.jpg`);
+    const { body } = await post(form);
+    const request = await server.request(body[0]!.service_request_id, '?extensions=true');
+    const { media_urls } = request.extended_attributes as { media_urls: string[] };
+    expect(request.media_url).toBe(media_urls[0]);
+    expect(media_urls).toHaveLength(4);
+    for (const url of media_urls.slice(0, 2)) {
+      const photo = Buffer.from(await (await fetch(url.replace('http://localhost', 'http://127.0.0.1'))).arrayBuffer());
+      expect(photo.length).toBeGreaterThan(100);
+      expect(photo.includes('SECRET')).toBe(false);
+    }
+    expect(media_urls.slice(2)).toEqual([1, 2].map((n) => `https://photos.example/${n}.jpg`));
+  });
+
   test('a boundary may be as short as some programs make it, and the response XML', async () => {
     const parts = Object.entries(fields()).map(
       ([name, value]) => `--x\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
@@ -400,16 +444,8 @@ describe('multipart, with a photo', () => {
       [['media', file('baseline.jpg').slice(0, 900)]],
       /^media: the file begins like an image and is damaged/,
     ],
-    [
-      'two photos',
-      [
-        ['a', file('plain.jpg')],
-        ['b', file('photo.png')],
-      ],
-      /^one photo, not 2$/,
-    ],
     ['a photo that is too large', [['media', new Uint8Array(5 * 1024 * 1024 + 1)]], /^media: at most 5 MB$/],
-    ['many photos', [1, 2, 3].map((n) => [`m${n}`, file('plain.jpg')]), /^one photo, not 2$/],
+    ['many photos', [1, 2, 3, 4, 5, 6].map((n) => [`m${n}`, file('plain.jpg')]), /^5 photos, not 6$/],
   ])('%s: 400', async (_name, photos, description) => {
     const { status, body } = await post(formOf(fields(), ...photos));
     expect(status).toBe(400);
@@ -463,5 +499,33 @@ describe('rate limit', () => {
   test('without a limit there are no headers of one', async () => {
     const reply = await server.post({ ...FLOOD, ...elsewhere() });
     expect(reply.headers.get('ratelimit-policy')).toBeNull();
+  });
+});
+
+describe('where the city lets anybody request services', () => {
+  test('no key is needed, a wrong one is refused all the same, and an address has a twelfth of the limit', async () => {
+    const open = await openOpen311({ requestsPerMinute: 24 }, undefined, {}, { anybody: true });
+    const sent = async (fields: Fields) => {
+      const body = encoded({ ...FLOOD, ...elsewhere(), ...fields });
+      const { status, headers } = await open.json<Posted[] & Errors>(`${URL_POST}.json`, { method: 'POST', body });
+      return [status, headers.get('ratelimit')];
+    };
+    expect(await sent({})).toEqual([200, '"requests";r=1;t=60']);
+    expect(await sent({ api_key: 'no-such-key' })).toEqual([403, null]);
+    expect(await sent({})).toEqual([200, '"requests";r=0;t=60']);
+    expect(await sent({})).toEqual([429, '"requests";r=0;t=60']);
+    // Apps have their own.
+    expect(await sent({ api_key: open.key })).toEqual([200, '"requests";r=23;t=60']);
+    const city = await (await open.api.fetch('/public/city.json', { key: null })).json();
+    expect(city).toMatchObject({ requests: true, metrics: [] });
+    await open.stop();
+  });
+
+  test('elsewhere it is, and what is published is nothing', async () => {
+    const reply = await server.json<Errors>(`${URL_POST}.json`, { method: 'POST', body: encoded(FLOOD) });
+    expect([reply.status, reply.body[0]!.description]).toEqual([403, expect.stringMatching(/^api_key: is missing/)]);
+    const readings = await (await server.api.fetch('/public/readings.geojson', { key: null })).json();
+    expect(readings).toMatchObject({ features: [] });
+    expect((await server.api.fetch('/public/history?device=d1&metric=a', { key: null })).status).toBe(404);
   });
 });

@@ -107,10 +107,7 @@ describe('GET requests/{id}', () => {
   });
 
   function hidden(): string {
-    return server.api.tickets.openTicket({
-      id: 'inside-1',
-      origin: 'operator',
-      by: 'key:k',
+    return server.api.tickets.open({
       service: 'repair',
       title: 'T',
       titleZh: 'Z',
@@ -119,14 +116,13 @@ describe('GET requests/{id}', () => {
       severity: 'low',
       location: null,
       address: null,
-      same: null,
     }).id;
   }
 
   function part(): string {
     const ticket = server.sensor('103.0', null);
     const actor = { kind: 'key', id: 'k', role: 'operator', department: null } as const;
-    return server.api.tickets.splitTicket({ ticket, actor, department: 'lighting', note: 'light the place' }).id;
+    return server.api.tickets.split({ ticket, actor, department: 'lighting', note: 'light the place' }).id;
   }
 });
 
@@ -205,7 +201,7 @@ describe('GET requests', () => {
     await at('day', 1, { service_code: 'noise' });
     own.clock.nowMs = now;
     made.sensor = own.sensor('7.0', null, now);
-    made.part = own.api.tickets.splitTicket({
+    made.part = own.api.tickets.split({
       ticket: made.sensor,
       actor: { kind: 'key', id: 'k', role: 'operator', department: null },
       department: 'lighting',

@@ -120,6 +120,15 @@ describe('GET services/{code}', () => {
             { key: 'flickers', name: 'It flickers' },
           ],
         },
+        {
+          variable: true,
+          code: 'asset',
+          datatype: 'string',
+          required: false,
+          datatype_description: null,
+          order: 3,
+          description: 'Which pole?',
+        },
       ],
     });
   });

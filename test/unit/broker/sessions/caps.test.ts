@@ -37,7 +37,7 @@ async function upkept(of: Scene): Promise<void> {
 test('sessions - a full queue drops its oldest messages; the drop is published, with its count', async () => {
   scene = await startBroker({ limits: { messages: 5 } });
   await away('waste', 'a', 'events/tickets/waste/#');
-  await publishEvents(scene, ...range(1, 8));
+  publishEvents(scene, ...range(1, 8));
   await until(() => scene.drops.length > 0, 'the news');
   expect(scene.drops).toEqual([
     {
@@ -61,7 +61,7 @@ test('sessions - a queue is bounded in bytes, too: topics and payloads', async (
   scene = await startBroker({ limits: { bytes: 10_000 } });
   await away('admin', 'a', 'events/#');
   const big = 'x'.repeat(2_000);
-  await publishEvents(scene, ...range(1, 9).map((n) => `${n}${big}`));
+  publishEvents(scene, ...range(1, 9).map((n) => `${n}${big}`));
   expect(scene.broker.counts()).toMatchObject({ queued: 4, queueDropped: 5 });
   const back = await keptSession(scene, 'admin');
   await until(() => payloads(back).length === 4, 'the newest');
@@ -72,13 +72,13 @@ test('sessions - a message in flight is not dropped, and its queue stays in orde
   scene = await startBroker({ limits: { messages: 3 } });
   const stuck = await keptSession(scene, 'admin', { acknowledges: false });
   await subscribe(stuck, 'events/#');
-  await publishEvents(scene, ...range(1, 3));
+  publishEvents(scene, ...range(1, 3));
   await until(() => payloads(stuck).length === 3, 'three');
-  await publishEvents(scene, ...range(4, 6));
+  publishEvents(scene, ...range(4, 6));
   expect(scene.broker.counts()).toMatchObject({ queued: 3, queueDropped: 3 });
   for (const { messageId } of stuck.got('publish')) stuck.send({ cmd: 'puback', messageId: messageId! });
   await until(() => scene.broker.counts().queued === 0, 'the acknowledgements');
-  await publishEvents(scene, 7);
+  publishEvents(scene, 7);
   await until(() => payloads(stuck).length === 4, 'what came when there was room');
   expect(payloads(stuck).map(Number)).toEqual([1, 2, 3, 7]);
   expect(scene.broker.counts().queued).toBe(1);
@@ -90,7 +90,7 @@ test('sessions - one full queue does not affect the others', async () => {
   const reader = await keptSession(scene, 'admin', { clientId: 'reads' });
   await subscribe(reader, 'events/#');
   for (const n of range(0, 9)) {
-    await publishEvents(scene, ...range(n * 100 + 1, n * 100 + 100));
+    publishEvents(scene, ...range(n * 100 + 1, n * 100 + 100));
     await until(() => payloads(reader).length === n * 100 + 100, 'what it reads');
   }
   expect(payloads(reader).map(Number)).toEqual(range(1, 1_000));
@@ -101,11 +101,11 @@ test('sessions - one full queue does not affect the others', async () => {
 test('sessions - drops of a session are published at once and then once a minute, with all that it lost meanwhile', async () => {
   scene = await startBroker({ limits: { messages: 1 } });
   await away('admin', 'a', 'events/#');
-  await publishEvents(scene, 1, 2);
+  publishEvents(scene, 1, 2);
   await until(() => scene.drops.length === 1, 'the first news');
   const start = scene.nowMs;
   scene.nowMs += 30_000;
-  await publishEvents(scene, 3, 4, 5);
+  publishEvents(scene, 3, 4, 5);
   scene.nowMs = start + MINUTE_MS - 1;
   await upkept(scene);
   expect(scene.drops).toHaveLength(1);
@@ -119,10 +119,10 @@ test('sessions - drops of a session are published at once and then once a minute
 test('sessions - drops not published before a crash are published after it, and confirmed ones are not repeated', async () => {
   scene = await startBroker({ limits: { messages: 1 } });
   await away('admin', 'a', 'events/#');
-  await publishEvents(scene, 1, 2);
+  publishEvents(scene, 1, 2);
   await until(() => scene.drops.length === 1, 'the first news');
   scene.nowMs += 1_000;
-  await publishEvents(scene, 3);
+  publishEvents(scene, 3);
   other = await afterCrash(scene, { limits: { messages: 1 } });
   await until(() => other!.drops.length > 0, 'the news after the crash');
   expect(other.drops).toMatchObject([{ session: 'admin/a', messages: 1, toMs: scene.nowMs }]);
@@ -134,7 +134,7 @@ test('sessions - one that is not connected for too long ends with its queue and 
   await away('waste', 'gone', 'events/tickets/waste/#');
   const stays = await keptSession(scene, 'admin', { clientId: 'stays' });
   await subscribe(stays, 'events/#');
-  await publishEvents(scene, 1, 2);
+  publishEvents(scene, 1, 2);
   scene.nowMs += 7 * DAY_MS;
   await upkept(scene);
   expect(scene.broker.counts().sessions).toBe(2);
@@ -164,7 +164,7 @@ test('sessions - nothing expires in the first hour after a start: the server was
   scene = await startBroker();
   await away('admin', 'a', 'events/#');
   await scene.stop();
-  scene = await startBroker({ dir: scene.dir, nowMs: scene.nowMs + 8 * DAY_MS });
+  scene = await startBroker({ dir: scene.dir, outbox: scene.outbox, nowMs: scene.nowMs + 8 * DAY_MS });
   await upkept(scene);
   expect(scene.broker.counts().sessions).toBe(1);
   scene.nowMs += 3_600_000;
@@ -180,7 +180,7 @@ test('sessions - a key that opens more than it may loses the one that was away l
   scene.nowMs += 1_000;
   // The first was connected again.
   await leave(scene, await keptSession(scene, 'admin', { clientId: 'first' }));
-  await publishEvents(scene, 1);
+  publishEvents(scene, 1);
   await away('admin', 'third', 'events/#');
   await until(() => scene.drops.length > 0, 'the news');
   expect(scene.drops).toMatchObject([{ session: 'admin/second', reason: 'too-many-sessions', messages: 1 }]);
@@ -195,7 +195,7 @@ test('sessions - where all of a key are connected, one more is refused its subsc
   expect(await subscribe(second, 'events/#')).toEqual([128]);
   const clean = await rawLogin(scene.port, 'admin', { clientId: 'third' });
   expect(await subscribe(clean, 'events/#')).toEqual([1]);
-  await publishEvents(scene, 1);
+  publishEvents(scene, 1);
   await until(() => payloads(first).length + payloads(clean).length === 2, 'both');
   expect(payloads(second)).toEqual([]);
 });

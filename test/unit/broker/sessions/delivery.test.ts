@@ -8,9 +8,11 @@ import pino from 'pino';
 import { expect, test } from 'vitest';
 import { Delivery } from '../../../../broker/sessions/delivery.ts';
 import { SessionsFile } from '../../../../broker/sessions/file.ts';
+import { Pages, Turns } from '../../../../broker/sessions/outbox.ts';
 import { Queues } from '../../../../broker/sessions/queues.ts';
 import { SessionTable } from '../../../../broker/sessions/table.ts';
-
+import type { Publication } from '../../../../domain/index.ts';
+import { MemoryOutbox } from '../../../kit/broker/outbox.ts';
 import { range } from '../../../kit/broker/sessions.ts';
 import { until } from '../../../kit/wait.ts';
 
@@ -47,32 +49,37 @@ class Connection extends Duplex {
 
 function scene() {
   const path = join(mkdtempSync(join(tmpdir(), 'lamppost-sessions-')), 'sessions.sqlite');
-  const file = new SessionsFile(path, pino({ level: 'silent' }));
-  const registry = new SessionTable(file, LIMITS, 0);
-  const queues = new Queues(file, LIMITS, () => {});
-  const delivery = new Delivery(registry, queues);
-  const session = registry.create('admin/a', { user: 'admin', secret: Buffer.alloc(32) }, 0);
-  let counter = 0;
-  const publish = (n: number) => {
-    const origin = { brokerId: 'b', brokerCounter: ++counter };
-    const payload = Buffer.from(String(n).padEnd(200));
-    const packet = { cmd: 'publish', ...origin, topic: 't', payload, qos: 1, retain: false, dup: false } as const;
-    const before = session.newest;
-    delivery.added(session, queues.add([session], packet), before);
+  const file = new SessionsFile(path, pino({ level: 'silent' }), () => {});
+  const table = new SessionTable(file, LIMITS, 0);
+  const outbox = new MemoryOutbox();
+  const turns = new Turns();
+  let dropped = 0;
+  const onDropped = (_session: unknown, _reason: unknown, messages: number) => {
+    dropped += messages;
+  };
+  const pages = new Pages(outbox);
+  const queues = new Queues({ table, pages, turns, limits: LIMITS, mayRead: () => true, onDropped });
+  const delivery = new Delivery({ table, queues, turns, onDropped, onArrived: () => {} });
+  const session = table.create('admin/a', { user: 'admin', secret: Buffer.alloc(32) }, 0);
+  table.subscribe(session, [{ topic: '#', qos: 1 }]);
+  const publish = (n: number, copies = 1) => {
+    const message = { payload: String(n).padEnd(200), qos: 1, retain: false } as const;
+    const messages = range(1, copies).map((i): Publication => ({ topic: `t/${i}`, ...message }));
+    const event = { n: outbox.append(...messages), messages };
+    for (const [of, its] of queues.add(event)) delivery.added(of, { n: event.n, messages: its });
   };
   const connection = new Connection();
   const client = { id: session.id, conn: connection } as unknown as Client;
-  const acknowledge = (index: number) => {
-    const { messageId } = connection.got[index]!;
-    queues.acknowledge(session, messageId);
-    delivery.acknowledged(session.id, messageId);
-  };
+  const acknowledge = (index: number) => delivery.acknowledged(session.id, connection.got[index]!.messageId);
   const numbers = () => connection.got.map(({ n }) => n);
   const stop = () => {
     delivery.stop();
+    turns.stop();
+    table.stop();
     return file.close();
   };
-  return { file, delivery, publish, connection, client, acknowledge, numbers, stop };
+  const parts = { outbox, session, delivery, dropped: () => dropped };
+  return { ...parts, publish, connection, client, acknowledge, numbers, stop };
 }
 
 test('delivery - nothing is sent before the client has its CONNACK, then all in order', async () => {
@@ -82,7 +89,45 @@ test('delivery - nothing is sent before the client has its CONNACK, then all in 
   expect(numbers()).toEqual([]);
   delivery.start(client);
   publish(4);
+  await until(() => numbers().length === 4, 'all');
   expect(numbers()).toEqual([1, 2, 3, 4]);
+  publish(5);
+  expect(numbers(), 'at once where nothing waits').toEqual(range(1, 5));
+  await stop();
+});
+
+test('delivery - a window is a hundred messages; the messages of an event go out together', async () => {
+  const { delivery, publish, client, session, acknowledge, numbers, stop } = scene();
+  delivery.open(client);
+  delivery.start(client);
+  for (const n of range(1, 60)) publish(n, 3);
+  await until(() => numbers().length >= 100, 'a window');
+  expect(numbers()).toEqual(range(1, 34).flatMap((n) => [n, n, n]));
+  expect(session.place).toBe(34);
+  for (const index of range(0, 101)) acknowledge(index);
+  await until(() => numbers().length === 180, 'the rest');
+  expect(numbers()).toEqual(range(1, 60).flatMap((n) => [n, n, n]));
+  await stop();
+});
+
+test('delivery - what the outbox no longer has cannot be sent again, and was dropped', async () => {
+  const { outbox, delivery, publish, client, session, connection, numbers, dropped, stop } = scene();
+  delivery.open(client);
+  delivery.start(client);
+  for (const n of range(1, 4)) publish(n);
+  await until(() => numbers().length === 4, 'all');
+  const ids = connection.got.map(({ messageId }) => messageId);
+  outbox.prune(2);
+  const next = new Connection();
+  const back = { id: client.id, conn: next } as unknown as Client;
+  delivery.open(back);
+  delivery.start(back);
+  await until(() => next.got.length === 2, 'what is left');
+  expect(next.got).toEqual([
+    { n: 3, messageId: ids[2] },
+    { n: 4, messageId: ids[3] },
+  ]);
+  expect([dropped(), session.sent.size]).toEqual([2, 2]);
   await stop();
 });
 
@@ -102,25 +147,6 @@ test('delivery - a client that does not read is not written to; it continues whe
   await stop();
 });
 
-test('delivery - while the disk is full nothing overtakes messages that cannot be read yet; with space all arrive in order', async () => {
-  const { file, delivery, publish, client, acknowledge, numbers, stop } = scene();
-  delivery.open(client);
-  delivery.start(client);
-  await file.synced();
-  const { page_count } = file.db.prepare('pragma page_count').get()!;
-  file.db.exec(`pragma max_page_count = ${page_count}`);
-  for (const n of range(1, 150)) publish(n);
-  expect(file.flush(), 'the disk is full').toBe(false);
-  expect(numbers(), 'what is in memory goes out').toEqual(range(1, 100));
-  for (const index of range(0, 59)) acknowledge(index);
-  publish(151);
-  expect(numbers()).toEqual(range(1, 100));
-  file.db.exec('pragma max_page_count = 1000000');
-  await until(() => numbers().length === 151, 'all');
-  expect(numbers()).toEqual(range(1, 151));
-  await stop();
-});
-
 test('delivery - a replaced connection gets nothing more, and its end does not end the other', async () => {
   const { delivery, publish, client, numbers, stop } = scene();
   const next = new Connection();
@@ -132,6 +158,7 @@ test('delivery - a replaced connection gets nothing more, and its end does not e
   expect(delivery.close(client)).toBe(false);
   delivery.start(other);
   publish(2);
+  await until(() => next.got.length === 2, 'both');
   expect(numbers()).toEqual([1]);
   expect(next.got.map(({ n }) => n)).toEqual([1, 2]);
   expect(delivery.close(other)).toBe(true);

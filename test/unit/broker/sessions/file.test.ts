@@ -12,7 +12,7 @@ const log = pino({ level: 'silent' });
 
 function scene() {
   const path = join(mkdtempSync(join(tmpdir(), 'lamppost-sessions-')), 'sessions.sqlite');
-  const file = new SessionsFile(path, log);
+  const file = new SessionsFile(path, log, () => {});
   const put = file.db.prepare('insert or replace into retained values (?, ?, 1)');
   const count = () => {
     const db = new DatabaseSync(path, { readOnly: true });

@@ -14,13 +14,16 @@ afterEach(async () => {
   other = undefined;
 });
 
-const retain = (topic: string, payload: string) => scene.broker.publish({ topic, payload, qos: 1, retain: true });
-const ticket = (n: number, payload: string) =>
-  ({ topic: `tickets/waste/${n}`, payload, qos: 1, retain: true }) as const;
+const retain = (topic: string, payload: string) => scene.publish({ topic, payload, qos: 1, retain: true });
+
+/** Resolves when what was written before is on disk, as a subscription is before its SUBACK. */
+async function onDisk(): Promise<void> {
+  await subscribe(await keptSession(scene, 'admin', { clientId: 'disk' }), 'live/#');
+}
 
 /** The retained messages that a new subscriber gets, by topic. */
 async function retained(of: Scene, filter: string): Promise<Record<string, string>> {
-  await of.broker.publish({ topic: 'live/end', payload: 'the last', qos: 0, retain: true });
+  of.broker.publish({ topic: 'live/end', payload: 'the last', qos: 0, retain: true });
   const client = await rawLogin(of.port, 'admin', { clientId: 'looks' });
   await subscribe(client, filter, 'live/end');
   await until(() => client.got('publish').some(({ topic }) => topic === 'live/end'), 'the last');
@@ -32,9 +35,9 @@ async function retained(of: Scene, filter: string): Promise<Record<string, strin
 
 describe('retained messages', () => {
   test('sessions - open tickets are there after a crash, closed ones are not', async () => {
-    await Promise.all([retain('tickets/waste/1', 'open'), retain('tickets/waste/2', 'open')]);
-    await retain('tickets/waste/1', '');
-    await retain('tickets/waste/2', 'assigned');
+    for (const n of [1, 2]) retain(`tickets/waste/${n}`, 'open');
+    retain('tickets/waste/1', '');
+    retain('tickets/waste/2', 'assigned');
     other = await afterCrash(scene);
     expect(await retained(other, 'tickets/#')).toEqual({ 'tickets/waste/2': 'assigned' });
   });
@@ -64,26 +67,30 @@ describe('retained messages', () => {
     expect(await retained(other, 'devices/+/status')).toEqual({});
   });
 
-  test('sessions - restating them repairs missing and stale ones, and sends subscribers nothing else', async () => {
-    await Promise.all([1, 2, 3].map((n) => scene.broker.publish(ticket(n, 'open'))));
+  test('sessions - a subscriber gets a retained message with RETAIN 1 at its SUBSCRIBE, and its changes with RETAIN 0 (§3.3.1.3)', async () => {
+    retain('tickets/waste/1', 'open');
     const client = await keptSession(scene, 'admin');
-    await subscribe(client, 'tickets/#');
-    await until(() => payloads(client).length === 3, 'all three');
-    await scene.broker.restate('tickets/#', [ticket(1, 'open'), ticket(2, 'assigned'), ticket(4, 'open')]);
-    await until(() => payloads(client).length >= 6, 'what differs');
-    await client.ping();
-    const came = client.got('publish').slice(3);
-    expect(came.map(({ topic, payload }) => [topic, payload.toString()])).toEqual([
-      ['tickets/waste/3', ''],
-      ['tickets/waste/2', 'assigned'],
-      ['tickets/waste/4', 'open'],
+    const clean = await rawLogin(scene.port, 'admin', { clientId: 'clean' });
+    for (const one of [client, clean]) {
+      await subscribe(one, 'tickets/#');
+      await until(() => one.got('publish').length === 1, 'the retained one');
+    }
+    retain('tickets/waste/1', 'assigned');
+    for (const one of [client, clean]) await until(() => one.got('publish').length === 2, 'its change');
+    await leave(scene, client);
+    retain('tickets/waste/1', 'resolved');
+    retain('tickets/waste/1', '');
+    const back = await keptSession(scene, 'admin');
+    await until(() => payloads(back).length === 2, 'its queue');
+    const seen = [...client.got('publish'), ...back.got('publish')];
+    expect(seen.map(({ payload, retain }) => [payload.toString(), retain])).toEqual([
+      ['open', true],
+      ['assigned', false],
+      ['resolved', false],
+      ['', false],
     ]);
-    other = await afterCrash(scene);
-    expect(await retained(other, 'tickets/#')).toEqual({
-      'tickets/waste/1': 'open',
-      'tickets/waste/2': 'assigned',
-      'tickets/waste/4': 'open',
-    });
+    expect(clean.got('publish').map(({ retain }) => retain)).toEqual([true, false, false, false]);
+    expect(await retained(scene, 'tickets/#')).toEqual({});
   });
 });
 
@@ -95,12 +102,12 @@ describe('wills', () => {
   test('sessions - the will of a connection that a crash ended is admitted at the next start, once', async () => {
     await rawLogin(scene.port, 'bin-1', will('devices/bin-1/readings'));
     await rawLogin(scene.port, 'bin-2', will('devices/bin-3/readings'));
-    await scene.broker.publish(ticket(1, 'all before it is on disk'));
+    await onDisk();
     other = await afterCrash(scene);
     expect(other.sink.taken).toEqual([{ identity: 'bin-1', topic: 'devices/bin-1/readings', payload: 'last words' }]);
-    const { dir } = other;
+    const { dir, outbox } = other;
     await other.stop();
-    other = await startBroker({ dir });
+    other = await startBroker({ dir, outbox });
     expect(other.sink.taken).toEqual([]);
   });
 
@@ -110,14 +117,14 @@ describe('wills', () => {
     bye.send({ cmd: 'disconnect' });
     await leave(scene, broken, bye);
     await until(() => scene.sink.taken.length === 1, 'the last word');
-    await scene.broker.publish(ticket(1, 'all before it is on disk'));
+    await onDisk();
     other = await afterCrash(scene);
     expect(other.sink.taken).toEqual([]);
   });
 
   test('sessions - the will of a device that was revoked meanwhile is discarded', async () => {
     await rawLogin(scene.port, 'bin-1', will('devices/bin-1/readings'));
-    await scene.broker.publish(ticket(1, 'all before it is on disk'));
+    await onDisk();
     other = await afterCrash(scene, { without: ['bin-1'] });
     expect(other.sink.taken).toEqual([]);
   });
@@ -131,6 +138,28 @@ describe('received messages of QoS 2', () => {
     client.send(publishPacket(TOPIC, '{"n": 1}', 2, 7));
     await until(() => client.got('pubrec').length === 1, 'PUBREC');
   }
+
+  test.each([
+    [1, session],
+    [2, { clean: true }],
+  ])(
+    'sessions - repeated over another connection before its PUBREL it is %i message(s), with %o',
+    async (count, how) => {
+      const before = await rawLogin(scene.port, 'bin-1', how);
+      await received(before);
+      before.socket.destroy();
+      await until(() => scene.broker.counts().connections === 0, 'the end');
+      const back = await rawLogin(scene.port, 'bin-1', how);
+      back.send(publishPacket(TOPIC, '{"n": 1}', 2, 7, { dup: true }));
+      await until(() => back.got('pubrec').length === 1, 'PUBREC');
+      expect(scene.sink.taken).toHaveLength(count);
+      back.send({ cmd: 'pubrel', messageId: 7 });
+      await until(() => back.got('pubcomp').length === 1, 'PUBCOMP');
+      back.send(publishPacket(TOPIC, '{"n": 2}', 2, 7));
+      await until(() => back.got('pubrec').length === 2, 'PUBREC of the next');
+      expect(scene.sink.taken).toHaveLength(count + 1);
+    },
+  );
 
   test('sessions - the crash between PUBREC and PUBREL: PUBREL gets its PUBCOMP, nothing is taken twice', async () => {
     await received(await rawLogin(scene.port, 'bin-1', session));

@@ -37,6 +37,36 @@ timeline(
 );
 
 timeline(
+  'anomaly of a week - learns from hourly readings, of which no three hours in four weeks have twelve',
+  {
+    rule: 'when: { metric: laeq, anomaly: { season: 1w, least: 1 } }',
+    devices: 'd1 noise station',
+  },
+  `00:00 .. +20d09:00 every 1h d1 laeq 50
+   +20d10:00 d1 laeq 60
+   +20d11:00 .. +20d23:00 every 1h d1 laeq 50
+   +21d00:00 d1 laeq 60
+   → +21d00:00 d1 firing 60
+   +21d01:00 .. +28d23:00 every 1h d1 laeq 50
+   → +21d01:00 d1 resolved 50
+   +29d00:00 d1 laeq 60
+   → +29d00:00 d1 firing 60`,
+);
+
+timeline(
+  'anomaly - needs its slot on most days of the training before it looks further than the next hours',
+  {
+    rule: 'when: { metric: laeq, anomaly: { season: 1d, train: 3d, least: 1 } }',
+    devices: 'd1 noise station',
+  },
+  `00:00 .. +1d23:00 every 1h d1 laeq 50
+   +2d10:00 d1 laeq 60
+   +2d11:00 .. +2d23:00 every 1h d1 laeq 50
+   +3d12:00 d1 laeq 60
+   → +3d12:00 d1 firing 60`,
+);
+
+timeline(
   'forecast by trend - the value within the time ahead; an emptied bin starts a new line',
   {
     rule: 'when: { metric: fill, forecast: { within: 6h, over: 8h, reset: 30 }, above: 95 }',

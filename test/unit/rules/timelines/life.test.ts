@@ -33,13 +33,12 @@ timeline(
   { rule: 'when: { metric: pm25, above: 75 }\nfor: 1m\nkeep_firing_for: 1m', gaps: true },
   `00:00:30 d1 pm25 80
    → 00:00:30 d1 pending 80
-   00:01:00 tick
-   08:00:00 tick
-   08:00:29 tick
+   00:00:45 .. 00:01:00 every 15s tick
+   08:00:00 .. 08:00:29 every 10s tick
    08:00:30 tick
    → 08:00:30 d1 firing 80
    08:00:40 d1 pm25 10
-   12:00:00 tick
+   12:00:00 .. 12:00:59 every 15s tick
    12:00:59 tick
    12:01:00 tick
    → 12:01 d1 resolved 10`,
@@ -84,7 +83,7 @@ timeline(
 );
 
 timeline(
-  'on_no_data: resolve - ends the alert at once, and verdicts become unknown',
+  'on_no_data: resolve - the alert no longer matches, and verdicts become unknown',
   {
     rule: 'when: { metric: pm25, above: 75, clear: 60 }\nkeep_firing_for: 30m\non_no_data: resolve\nno_data_after: 1h',
   },
@@ -92,9 +91,71 @@ timeline(
    → 10:00 d1 firing 80
    10:30 d1 pm25 70
    12:00 d1 pm25 70
-   → 11:30 d1 resolved 70
+   → 12:00 d1 resolved
    12:01 d1 pm25 76
    → 12:01 d1 firing 76`,
+);
+
+timeline(
+  'on_no_data: resolve - without keep_firing_for it ends at once, and a reading that matches keeps it',
+  {
+    rule: `
+           id: at-once
+           when: { metric: pm25, above: 75 }
+           on_no_data: resolve
+           no_data_after: 1h
+           ---
+           id: kept
+           when: { metric: pm25, above: 75 }
+           keep_firing_for: 30m
+           on_no_data: resolve
+           no_data_after: 1h`,
+  },
+  `10:00 d1 pm25 80
+   → 10:00 at-once d1 firing 80
+   → 10:00 kept d1 firing 80
+   11:10 tick
+   → 11:00 at-once d1 resolved 80
+   11:20 d1 pm25 90
+   → 11:20 at-once d1 firing 90
+   12:10 tick`,
+);
+
+timeline(
+  'on_no_data: alert - after a for and, for one that never spoke, a grace of its own',
+  {
+    rule: `
+           when: { metric: pm25, above: 75 }
+           for: 30m
+           on_no_data: alert
+           no_data_after: 1h
+           no_data_for: 10m
+           no_data_grace: 1d`,
+    devices: 'd1 air-quality harbour\nd2 air-quality harbour',
+  },
+  `10:00 d1 pm25 10
+   11:05 tick
+   → 11:00 d1 pending 3600
+   11:06 d1 pm25 10
+   → 11:06 d1 cancelled 10
+   12:30 tick
+   → 12:06 d1 pending 3600
+   → 12:16 d1 firing 4200
+   13:00 d1 pm25 80
+   +1d00:20 tick
+   → +1d00:00 d2 pending 86400
+   → +1d00:10 d2 firing 87000`,
+);
+
+timeline(
+  'on_no_data: alert - a condition that waits for its for fires when that or the silence is long enough',
+  {
+    rule: 'when: { metric: pm25, above: 75 }\nfor: 2h\non_no_data: alert\nno_data_after: 1h\nno_data_for: 30m\nno_data_grace: 1d',
+  },
+  `10:00 d1 pm25 80
+   → 10:00 d1 pending 80
+   12:00 tick
+   → 11:30 d1 firing 5400`,
 );
 
 timeline(
@@ -185,7 +246,7 @@ timeline(
 );
 
 timeline(
-  'a change of rules - unchanged rules go on; changed and removed rules end before anything begins',
+  'a change of rules - unchanged rules go on, alerts of changed ones while these hold; removed rules end',
   {
     rule: `
       id: kept
@@ -211,11 +272,11 @@ timeline(
    → 10:00 gone d1 pending 80
    → 10:00 kept d1 pending 80
    10:05 rules 2
-   → 10:05 changed d1 resolved 80
    → 10:05 gone d1 cancelled 80
    10:06 d1 pm25 60
-   → 10:06 changed d1 firing 60
-   → 10:06 kept d1 cancelled 60`,
+   → 10:06 kept d1 cancelled 60
+   10:07 d1 pm25 40
+   → 10:07 changed d1 resolved 40`,
 );
 
 timeline(

@@ -27,7 +27,7 @@ timeline(
 
 timeline(
   'absent - late readings and readings from the future also end the silence',
-  { rule: 'when: { absent: 1h }\nlateness: 10m' },
+  { rule: 'when: { absent: 1h }' },
   `00:30 d1 pm25 20 of 00:01
    01:00 d1 pm25 20 of 05:00
    02:01 tick
@@ -35,15 +35,37 @@ timeline(
 );
 
 timeline(
+  'absent - with a lateness, a back-fill of hours ago does not end the silence, and a reading of now does',
+  { rule: 'when: { absent: 1h }\nlateness: 10m' },
+  `00:30 d1 pm25 20
+   01:31 tick
+   → 01:30 d1 firing 3600
+   01:40 d1 pm25 20 of 00:40
+   01:41 d1 pm25 20 of 01:20
+   01:50 d1 pm25 20 of 01:45
+   → 01:50 d1 resolved 0`,
+);
+
+timeline(
   'absent - downtime of the server is no silence',
   { rule: 'when: { absent: 2m }', gaps: true },
   `00:00:30 d1 pm25 20
-   00:01:00 tick
-   09:00:00 tick
-   09:01:00 tick
+   00:00:45 .. 00:01:00 every 15s tick
+   09:00:00 .. 09:01:20 every 10s tick
    09:01:29 tick
    09:01:30 tick
    → 09:01:30 d1 firing 120`,
+);
+
+timeline(
+  'absent - neither are short outages, however many',
+  { rule: 'when: { absent: 2m }', gaps: true },
+  `00:00:00 d1 pm25 20
+   00:00:16 .. 00:05:20 every 16s tick
+   00:05:21 .. 00:07:11 every 10s tick
+   00:07:19 tick
+   00:07:20 tick
+   → 00:07:20 d1 firing 120`,
 );
 
 timeline(

@@ -1,0 +1,20 @@
+import { z } from 'zod';
+import { BridgeStatusSchema } from '../../bridges/index.ts';
+import type { ApiDeps } from '../deps.ts';
+import type { App } from './routes.ts';
+
+/** `/api/v1/bridges`. */
+export function bridgeRoutes(app: App, { bridges }: Pick<ApiDeps, 'bridges'>): void {
+  app.get(
+    '/api/v1/bridges',
+    {
+      config: { permission: 'metrics.read' },
+      schema: {
+        tags: ['ingest'],
+        summary: 'Lists the connections to other brokers: state, lag, counts and last error of each',
+        response: { 200: z.object({ items: z.array(BridgeStatusSchema), next: z.null() }) },
+      },
+    },
+    async () => ({ items: bridges.list(), next: null }),
+  );
+}

@@ -1,0 +1,107 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { PAGE_CSP, pageCsp } from '../edge/index.ts';
+import type { App } from './routes.ts';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+const CONSOLE = new URL('../../console/', import.meta.url);
+const DIST = new URL('dist/', CONSOLE);
+const open = { config: { permission: 'open' }, schema: { hide: true } } as const;
+
+/** Pages that are served as they are. */
+const PLAIN: Readonly<Record<string, string>> = {
+  '/style.css': 'style.css',
+  '/docs': 'docs.html',
+  '/docs.js': 'docs.js',
+  '/docs-shape.js': 'docs-shape.js',
+  '/docs.css': 'docs.css',
+};
+
+/** Addresses of the console: the one page finds out what to show. */
+const CONSOLE_ROUTES = [
+  '/',
+  '/auth/link',
+  '/tickets',
+  '/tickets/:id',
+  '/devices',
+  '/devices/:id',
+  '/rules',
+  '/rules/:id',
+  '/quarantine',
+  '/silences',
+  '/oversight',
+  '/notifications',
+  '/notifications/:id',
+  '/webhooks',
+  '/webhooks/:id',
+  '/formats',
+  '/keys',
+  '/people',
+  '/audit',
+  '/system',
+  '/me',
+];
+
+/** Addresses of the public page. */
+const PUBLIC_ROUTES = ['/public', '/public/report'];
+
+/** The console, the API's documentation and the public page: static files, served from memory, without a key. */
+export function pageRoutes(app: App): void {
+  for (const [url, file] of Object.entries(PLAIN)) {
+    const body = readFileSync(new URL(file, CONSOLE));
+    app.get(url, open, async (_request, reply) =>
+      page(reply, file).header('content-security-policy', PAGE_CSP).send(body),
+    );
+  }
+  for (const url of CONSOLE_ROUTES) app.get(url, open, async (_request, reply) => sendBuilt(reply, 'index.html'));
+  for (const url of PUBLIC_ROUTES) app.get(url, open, async (_request, reply) => sendBuilt(reply, 'public.html'));
+  const assets = new URL('assets/', DIST);
+  if (existsSync(assets)) for (const name of readdirSync(assets)) assetRoute(app, assets, name);
+}
+
+const page = (reply: FastifyReply, file: string) =>
+  reply.type(TYPES[extname(file)] ?? 'application/octet-stream').header('cache-control', 'no-cache');
+
+/** The two pages that `npm run console` built, without their nonce. */
+const BUILT = { 'index.html': builtPage('index.html'), 'public.html': builtPage('public.html') } as const;
+
+function builtPage(file: string): readonly [before: string, after: string] | null {
+  const url = new URL(file, DIST);
+  if (!existsSync(url)) return null;
+  const [before = '', after = ''] = readFileSync(url, 'utf8').split('%NONCE%');
+  return [before, after];
+}
+
+/** Sends a page. Its styles are made in the browser: each response names the one that may. */
+export function sendBuilt(reply: FastifyReply, file: keyof typeof BUILT): FastifyReply {
+  const nonce = randomBytes(16).toString('base64');
+  const built = BUILT[file];
+  page(reply, file).header('content-security-policy', pageCsp(nonce));
+  return built === null ? reply.code(503).send(NOT_BUILT) : reply.send(built.join(nonce));
+}
+
+const NOT_BUILT = '<!doctype html><title>Lamppost</title><p>The console is not built: run "npm run console".</p>';
+
+/** A file whose name changes with its content: it is kept for a year. */
+function assetRoute(app: App, assets: URL, name: string): void {
+  if (name.endsWith('.gz')) return;
+  const body = readFileSync(new URL(name, assets));
+  const packed = new URL(`${name}.gz`, assets);
+  const gzip = existsSync(packed) ? readFileSync(packed) : null;
+  const url = `/assets/${name}`;
+  app.get(url, open, async ({ headers }: FastifyRequest, reply: FastifyReply) => {
+    const isPacked = gzip !== null && /\bgzip\b/.test(headers['accept-encoding'] ?? '');
+    if (gzip !== null) reply.header('vary', 'accept-encoding');
+    if (isPacked) reply.header('content-encoding', 'gzip');
+    page(reply, name).header('cache-control', 'public, max-age=31536000, immutable');
+    return reply.send(isPacked ? gzip : body);
+  });
+}

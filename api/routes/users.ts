@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import { GrantSchema, isoOf, LANGUAGES, requireName } from '../../domain/index.ts';
+import { shownPerson } from '../../registry/index.ts';
+import { callerOf } from '../caller.ts';
+import type { ApiDeps } from '../deps.ts';
+import { etagOf, versionsOf } from '../if-match.ts';
+import { PersonResponse, SessionResponse } from '../responses/people.ts';
+import { found, given, Id, Paged, pageOf } from '../schema.ts';
+import type { App } from './routes.ts';
+
+type Deps = Pick<ApiDeps, 'people' | 'city'>;
+
+const tags = ['people'];
+const reads = { permission: 'users.read' } as const;
+const changes = { permission: 'users.write' } as const;
+const decided = { permission: 'users.write', audited: 'action' } as const;
+
+const Described = z.strictObject({
+  name: z.string().trim().min(1).max(200),
+  email: z
+    .string()
+    .max(320)
+    .regex(/^[^\s@]{1,64}@[^\s@]{1,255}$/, 'an e-mail address is right, such as mei@city.example'),
+  language: z.enum(LANGUAGES),
+  roles: z.array(GrantSchema).min(1).max(50),
+});
+const Added = Described.extend({ language: z.enum(LANGUAGES).default('en') });
+const LinkResponse = z
+  .object({ path: z.string().describe('Follows the address of this server'), until: z.iso.datetime() })
+  .meta({ id: 'SignInLink', description: 'A link that signs a person in, once' });
+
+/** `/api/v1/users`: the people who may sign in. */
+export function userRoutes(app: App, deps: Deps): void {
+  listRoutes(app, deps);
+  changeRoutes(app, deps);
+  sessionsRoutes(app, deps);
+}
+
+function listRoutes(app: App, { people }: Deps): void {
+  app.get(
+    '/api/v1/users',
+    {
+      config: reads,
+      schema: {
+        tags,
+        summary: 'Lists people; with `removed=true` also those who were removed',
+        querystring: Paged.extend({ removed: z.stringbool().default(false) }),
+        response: { 200: pageOf(PersonResponse) },
+      },
+    },
+    async ({ query }) => people.list(query),
+  );
+  app.get(
+    '/api/v1/users/:id',
+    { config: reads, schema: { tags, summary: 'Returns a person', params: Id, response: { 200: PersonResponse } } },
+    async ({ params: { id } }, reply) => {
+      const person = shownPerson(found(people.get(id), `person "${id}"`));
+      reply.header('etag', etagOf(person.version));
+      return person;
+    },
+  );
+}
+
+function changeRoutes(app: App, { people, city }: Deps): void {
+  /** Throws `invalid`, with a suggestion, for a department that the city does not have. */
+  function checkRoles(roles: readonly { readonly department: string | null }[] = []): void {
+    for (const { department } of roles)
+      if (department !== null) requireName('department', department, city().departments, 'roles: ');
+  }
+
+  app.post(
+    '/api/v1/users',
+    {
+      config: decided,
+      schema: {
+        tags,
+        summary: 'Adds a person, who has no password yet',
+        body: Added,
+        response: { 201: PersonResponse },
+      },
+    },
+    async (request, reply) => {
+      checkRoles(request.body.roles);
+      const person = await people.change({ do: 'person.add', ...request.body }, callerOf(request));
+      return reply.code(201).header('location', `/api/v1/users/${person.id}`).header('etag', etagOf(1)).send(person);
+    },
+  );
+  app.patch(
+    '/api/v1/users/:id',
+    {
+      config: decided,
+      schema: {
+        tags,
+        summary: 'Changes name, address, language or roles of a person; roles count from the next request on',
+        params: Id,
+        body: Described.partial(),
+        response: { 200: PersonResponse },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      checkRoles(request.body.roles);
+      const { version } = found(people.get(id), `person "${id}"`);
+      const listed = versionsOf(request.headers['if-match']);
+      const seen = listed === null ? undefined : listed.includes(String(version)) ? version : 0;
+      const set = given(request.body);
+      const person = await people.change({ do: 'person.change', person: id, version: seen, set }, callerOf(request));
+      reply.header('etag', etagOf(person.version));
+      return person;
+    },
+  );
+  app.delete(
+    '/api/v1/users/:id',
+    { config: decided, schema: { tags, summary: 'Removes a person and ends their sessions at once', params: Id } },
+    async (request, reply) => {
+      await people.change({ do: 'person.remove', person: request.params.id }, callerOf(request));
+      return reply.code(204).send();
+    },
+  );
+  app.delete(
+    '/api/v1/users/:id/totp',
+    { config: decided, schema: { tags, summary: 'Ends the use of a lost authenticator', params: Id } },
+    async (request, reply) => {
+      await people.change({ do: 'person.totp', person: request.params.id, secret: null }, callerOf(request));
+      return reply.code(204).send();
+    },
+  );
+}
+
+function sessionsRoutes(app: App, { people }: Deps): void {
+  const present = (id: string) => {
+    const person = people.get(id);
+    return found(person === null || person.removedAt !== null ? null : person, `person "${id}"`);
+  };
+  app.post(
+    '/api/v1/users/:id/link',
+    {
+      config: reads,
+      schema: {
+        tags,
+        summary: 'Makes a link that signs the person in, once and within a day; an earlier one does not count any more',
+        params: Id,
+        response: { 201: LinkResponse },
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      const { secret, untilMs } = people.sessions.makeLink(present(id));
+      return reply.code(201).send({ path: `/auth/link#${secret}`, until: isoOf(untilMs) });
+    },
+  );
+  app.get(
+    '/api/v1/users/:id/sessions',
+    {
+      config: changes,
+      schema: { tags, summary: "Lists a person's sessions", params: Id, response: { 200: pageOf(SessionResponse) } },
+    },
+    async ({ params: { id } }) => ({ items: people.sessions.list(id, present(id).stamp), next: null }),
+  );
+  app.delete(
+    '/api/v1/users/:id/sessions',
+    { config: decided, schema: { tags, summary: 'Signs a person out everywhere', params: Id } },
+    async (request, reply) => {
+      await people.change({ do: 'person.sign-out', person: request.params.id }, callerOf(request));
+      return reply.code(204).send();
+    },
+  );
+}

@@ -1,0 +1,48 @@
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import { z } from 'zod';
+import { LamppostError, unknownName } from '../domain/index.ts';
+
+/** Which methods an address takes. */
+export interface Routes {
+  /** The methods of the routes that match an address without its query; empty where there is none. */
+  methodsOf(path: string): readonly string[];
+}
+
+/** Addresses whose parameters are ours alone: GeoReport's clients, network servers and providers add some of their own. */
+const OURS = /^\/(api\/v1\/|ready$)/;
+
+/**
+ * Follows the routes that are added after it: each of `/api/v1` refuses parameters that it does not have, and what an
+ * address takes is known for 405. A new route gets both by itself.
+ */
+export function followRoutes(app: FastifyInstance): Routes {
+  const routes: { readonly matches: RegExp; readonly methods: readonly string[] }[] = [];
+  app.addHook('onRoute', (route) => {
+    if (OURS.test(route.url)) refuseUnknown(route);
+    const path = route.url.replace(/[.]/g, '\\.').replace(/:\w+/g, '[^/]+');
+    if (!/[(*]/.test(path)) routes.push({ matches: new RegExp(`^${path}$`), methods: [route.method].flat() });
+  });
+  return {
+    methodsOf: (path) =>
+      [...new Set(routes.filter(({ matches }) => matches.test(path)).flatMap(({ methods }) => methods))].toSorted(),
+  };
+}
+
+function refuseUnknown(route: RouteOptions): void {
+  const names = parametersOf(route.schema?.querystring);
+  if (names === null) return;
+  const before = [route.preValidation ?? []].flat();
+  const check = async ({ query }: { readonly query: unknown }) => {
+    for (const name of Object.keys(query as object)) {
+      const fault = unknownName('parameter', name, names);
+      if (fault !== null) throw new LamppostError('invalid', names.length === 0 ? `${fault}: this takes none` : fault);
+    }
+  };
+  route.preValidation = [check, ...before];
+}
+
+/** The names of a query's parameters; null where its schema does not list them. */
+function parametersOf(schema: unknown): readonly string[] | null {
+  if (schema === undefined) return [];
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : null;
+}

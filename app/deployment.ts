@@ -1,0 +1,163 @@
+import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { DAY_MS, type Key, ROLES } from '../domain/index.ts';
+import { MANIFEST, othersMay } from '../store/index.ts';
+import type { Config } from './config.ts';
+
+/** Something about a deployment that may be wrong, and what to do about it. */
+export interface Advice {
+  readonly about: 'listeners' | 'keys' | 'files' | 'clock' | 'disk' | 'backups';
+  readonly problem: string;
+  readonly todo: string;
+}
+
+/** A key as the API lists it. A server of another version may leave something out. */
+export interface ListedKey extends Key {
+  readonly createdAt?: string | null;
+  readonly expiresAt?: string | null;
+  readonly lastUsedAt?: string | null;
+}
+
+/** What a running server says; null: it was not asked, or did not respond. */
+export interface Seen {
+  /** Its time, epoch ms, and that of this machine at the same moment. */
+  readonly clock: { readonly serverMs: number; readonly hereMs: number } | null;
+  /** Null where the key may not read them. */
+  readonly keys: readonly ListedKey[] | null;
+}
+
+/** Looks at everything around a server that settings alone do not show. `nowMs`: epoch ms. */
+export function adviceOn(config: Config, seen: Seen, nowMs: number): Advice[] {
+  return [
+    ...ofListeners(config),
+    ...ofKeys(config, seen.keys ?? [], nowMs),
+    ...ofFiles(config),
+    ...ofClock(seen),
+    ...ofDisk(config),
+    ...ofBackups(config, nowMs),
+  ];
+}
+
+function* ofListeners({ mqtt, http }: Config): Generator<Advice> {
+  const about = 'listeners';
+  if (!isLocal(mqtt.host))
+    yield {
+      about,
+      problem: `MQTT listens without TLS on ${mqtt.host}:${mqtt.port}: secrets of devices can be read on the way`,
+      todo: 'set MQTTS_PORT, TLS_CERT and TLS_KEY, and close the plain port to the outside (MQTT_HOST, a firewall)',
+    };
+  if (!isLocal(http.host) && http.edge.redirect === null)
+    yield {
+      about,
+      problem: `HTTP listens without TLS on ${http.host}:${http.port}: keys and sessions can be read on the way`,
+      todo: 'set HTTPS_PORT and HTTP_REDIRECT, or HTTP_HOST=127.0.0.1 with a proxy that has TLS in front',
+    };
+}
+
+/** Whether only programs of this machine reach an address. */
+function isLocal(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+/** A key that was not used for so long is no longer needed, or its program is broken. */
+const UNUSED_MS = 90 * DAY_MS;
+
+function* ofKeys(config: Config, keys: readonly ListedKey[], nowMs: number): Generator<Advice> {
+  const about = 'keys';
+  const others = keys.filter(({ role, department, scopes }) => role === 'admin' && department === null && !scopes);
+  if (config.adminKey !== null && others.length > 0)
+    yield {
+      about,
+      problem: `the admin key of the settings is in use, beside ${named(others)}`,
+      todo: 'take LAMPPOST_ADMIN_KEY out of the settings where people or programs have keys of their own',
+    };
+  const endless = keys.filter(({ expiresAt }) => expiresAt === null);
+  if (endless.length > 0)
+    yield {
+      about,
+      problem: `these keys never expire: ${named(endless)}`,
+      todo: 'give them an expiry, and rotate them',
+    };
+  const unused = keys.filter(({ createdAt, lastUsedAt }) => {
+    const since = lastUsedAt ?? createdAt;
+    return since !== null && since !== undefined && Date.parse(since) < nowMs - UNUSED_MS;
+  });
+  if (unused.length > 0)
+    yield {
+      about,
+      problem: `these keys were not used for 90 days: ${named(unused)}`,
+      todo: 'revoke what nobody needs',
+    };
+  const bound = keys.filter(({ role, department }) => ROLES[role]?.of === 'city' && department !== null);
+  if (bound.length > 0)
+    yield {
+      about,
+      problem: `roles of the whole city in a department, which they are bound to: ${named(bound)}`,
+      todo: 'make a dispatcher or operator of the department instead, and revoke these (docs/roles.md)',
+    };
+}
+
+const SHOWN = 5;
+
+function named(keys: readonly Pick<Key, 'id' | 'name'>[]): string {
+  const shown = keys.slice(0, SHOWN).map(({ id, name }) => `${id} (${name})`);
+  return [...shown, ...(keys.length > SHOWN ? [`and ${keys.length - SHOWN} more`] : [])].join(', ');
+}
+
+function* ofFiles({ data, certificates }: Config): Generator<Advice> {
+  const open = [data, certificates?.TLS_KEY ?? data].filter(othersMay);
+  for (const path of new Set(open))
+    yield { about: 'files', problem: `others may use ${path}`, todo: `chmod go= ${path}` };
+}
+
+/** A difference that the way to the server does not explain. */
+const MOST_SKEW_MS = 5_000;
+
+function* ofClock({ clock }: Seen): Generator<Advice> {
+  if (clock === null) return;
+  const skewMs = clock.serverMs - clock.hereMs;
+  if (Math.abs(skewMs) <= MOST_SKEW_MS) return;
+  yield {
+    about: 'clock',
+    problem: `the server's time is ${Math.round(skewMs / 1_000)} s from that of this machine`,
+    todo: 'let both follow a time server (chrony, systemd-timesyncd); deadlines and windows follow the server',
+  };
+}
+
+/** The part of a disk that should be free, and enough in bytes where a disk is large. */
+const FREE_PART = 0.1;
+const FREE_ENOUGH = 20 * 1024 ** 3;
+
+function* ofDisk({ data, backup }: Config): Generator<Advice> {
+  for (const dir of [data, backup.dir].flatMap((one) => (one !== null && existsSync(one) ? one : []))) {
+    const { bavail, blocks, bsize } = statfsSync(dir);
+    if (bavail >= blocks * FREE_PART || bavail * bsize >= FREE_ENOUGH) continue;
+    yield {
+      about: 'disk',
+      problem: `the disk of ${dir} has ${Math.floor((bavail * bsize) / 1024 ** 2)} MiB left`,
+      todo: 'free space, keep less (LAMPPOST_HISTORY_DAYS, LAMPPOST_BACKUP_KEEP), or take a larger disk',
+    };
+  }
+}
+
+/** A backup is made every night. */
+const OLDEST_MS = 36 * 3_600_000;
+
+function* ofBackups({ backup: { dir }, data }: Config, nowMs: number): Generator<Advice> {
+  const about = 'backups';
+  if (dir === null) {
+    const todo = 'set LAMPPOST_BACKUP_DIR to a folder on another disk: a backup is made every night';
+    yield { about, problem: 'there are no backups', todo };
+    return;
+  }
+  const made = readdirSync(dir).map((name) => statSync(join(dir, name, MANIFEST), { throwIfNoEntry: false })?.mtimeMs);
+  const newestMs = Math.max(...made.map((ms) => ms ?? 0), 0);
+  if (nowMs - newestMs > OLDEST_MS && existsSync(data)) {
+    const age = newestMs === 0 ? 'none yet' : `of ${new Date(newestMs).toISOString()}`;
+    const todo = 'run lamppost backup, and look in the log for why the nightly one failed';
+    yield { about, problem: `the newest backup in ${dir}: ${age}`, todo };
+  }
+  if (existsSync(data) && statSync(dir).dev === statSync(data).dev)
+    yield { about, problem: `${dir} is on the disk of ${data}`, todo: 'copy the backups to another machine or disk' };
+}

@@ -1,0 +1,2 @@
+export { type BridgeStatus, BridgeStatusSchema } from './bridge.ts';
+export { type Bridges, createBridges } from './bridges.ts';

@@ -1,0 +1,89 @@
+import type { Page } from '../domain/index.ts';
+import type { Client } from './client.ts';
+import { readDevices } from './device-file.ts';
+
+/** What the server takes at once, all or none. */
+const MOST_AT_ONCE = 5_000;
+/** Parts of a larger file. */
+const PART = 1_000;
+
+interface Output {
+  /** Writes a part of the result. */
+  readonly out: (text: string) => void;
+  /** Says how far it is. */
+  readonly progress: (line: string) => void;
+  /** Says what somebody should know at the end, too. */
+  readonly note: (line: string) => void;
+}
+
+/**
+ * Registers the devices of a file and writes them, with their new secrets, as one JSON array. Up to 5,000 are registered
+ * all or none; a larger file in parts, each of which is written when it is done: what was registered before a mistake
+ * stays, and its secrets are in the output. `skip`: passes over ids that are registered already.
+ */
+export async function importDevices(
+  client: Client,
+  file: string,
+  { skip, ...output }: Output & { readonly skip: boolean },
+): Promise<void> {
+  const all = await readDevices(file);
+  const known = skip ? await registeredIds(client) : new Set<unknown>();
+  const left = all.filter((device) => !known.has((device as { id?: unknown } | null)?.id));
+  // A gateway is registered before what is under it, which may be in an earlier part.
+  const isUnder = (device: unknown) => Number(Boolean((device as { gateway?: unknown } | null)?.gateway));
+  const devices = left.toSorted((a, b) => isUnder(a) - isUnder(b));
+  if (known.size > 0) output.note(`${all.length - devices.length} of ${all.length} are registered already`);
+  if (devices.length > 0 && devices.length <= MOST_AT_ONCE)
+    return output.out(`${await client.text('POST', '/api/v1/devices', devices)}\n`);
+  output.out('[');
+  try {
+    for (let at = 0; at < devices.length; at += PART) {
+      const made = await client.json<object[]>('POST', '/api/v1/devices', devices.slice(at, at + PART));
+      output.out(`${at === 0 ? '' : ','}\n${made.map((one) => JSON.stringify(one)).join(',\n')}`);
+      output.progress(`${at + made.length} of ${devices.length} registered`);
+    }
+  } finally {
+    output.out('\n]\n');
+  }
+}
+
+async function registeredIds(client: Client): Promise<Set<unknown>> {
+  const ids = new Set<unknown>();
+  for await (const { items } of pages(client)) for (const { id } of items) ids.add(id);
+  return ids;
+}
+
+async function* pages(client: Client): AsyncGenerator<Page<{ id: string }>> {
+  for (let after: string | null = ''; after !== null; ) {
+    const query: string = after === '' ? '' : `&after=${encodeURIComponent(after)}`;
+    const page: Page<{ id: string }> = await client.json('GET', `/api/v1/devices?limit=1000${query}`);
+    yield page;
+    after = page.next;
+  }
+}
+
+/** Writes all registered devices, as JSON or CSV, without secrets. */
+export async function exportDevices(client: Client, format: string, out: Output['out']): Promise<void> {
+  if (format === 'csv') return exportCsv(client, out);
+  let first = true;
+  out('[');
+  for await (const { items } of pages(client)) {
+    if (items.length === 0) continue;
+    out(`${first ? '' : ','}\n${items.map((one) => JSON.stringify(one)).join(',\n')}`);
+    first = false;
+  }
+  out('\n]\n');
+}
+
+async function exportCsv(client: Client, out: Output['out']): Promise<void> {
+  let header = '';
+  for (let path: string | null = '/api/v1/devices?limit=1000&format=csv'; path !== null; ) {
+    const response: Response = await client.send('GET', path);
+    const text = await response.text();
+    if (!response.ok) throw client.problem(text, response.status);
+    const end = text.indexOf('\n') + 1;
+    out(header === '' ? text : text.slice(end));
+    header = text.slice(0, end);
+    path = /<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1] ?? null;
+  }
+}

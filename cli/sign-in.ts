@@ -1,0 +1,46 @@
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import { LamppostError } from '../domain/index.ts';
+import { Client, urlOf } from './client.ts';
+import type { SERVER } from './flags.ts';
+import { forgetLogin, saveLogin } from './login.ts';
+import { print } from './output.ts';
+import type { Given } from './spec.ts';
+
+interface Me {
+  readonly id: string;
+  readonly name?: string;
+  readonly role?: string | null;
+}
+
+/** `login`: checks a key against a server and keeps both for later commands. */
+export async function login({ flags }: Given<typeof SERVER>, environment: NodeJS.ProcessEnv): Promise<number> {
+  const url = urlOf(flags, environment);
+  const key = flags.key ?? environment.LAMPPOST_KEY ?? (await askForKey(url));
+  if (key === '') throw new LamppostError('config', 'login: write --key, or the key on standard input');
+  const me = await new Client(url, key).json<Me>('GET', '/auth/me');
+  const file = saveLogin({ url, key }, environment);
+  print(flags.json, { url, file, ...me }, () => [`signed in at ${url} as ${me.name ?? me.id}; kept in ${file}`]);
+  return 0;
+}
+
+/** `logout`: forgets the saved login. The key stays valid until it is revoked. */
+export async function logout(environment: NodeJS.ProcessEnv): Promise<number> {
+  console.log(forgetLogin(environment) ? 'the saved login is forgotten; its key stays valid' : 'no login was saved');
+  return 0;
+}
+
+/** Reads one line of standard input; a terminal does not show what is typed. */
+async function askForKey(url: string): Promise<string> {
+  const { isTTY } = process.stdin;
+  if (isTTY) process.stderr.write(`key for ${url}: `);
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: process.stdin, output: silent, terminal: isTTY === true });
+  try {
+    const { value } = await lines[Symbol.asyncIterator]().next();
+    return typeof value === 'string' ? value.trim() : '';
+  } finally {
+    lines.close();
+    if (isTTY) process.stderr.write('\n');
+  }
+}

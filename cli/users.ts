@@ -1,0 +1,107 @@
+import { LamppostError, type Person } from '../domain/index.ts';
+import { allOf, type Client, clientOf, urlOf } from './client.ts';
+import { SERVER } from './flags.ts';
+import { print, table } from './output.ts';
+import { command, type Given, type Group, list, text } from './spec.ts';
+
+const ABOUT = {
+  ...SERVER,
+  name: text('N', 'the name'),
+  role: list('R[@D]', 'a role, of a department where one is named; may be written several times'),
+  language: text('LANG', 'the language of messages: en or zh'),
+};
+const CHANGE = { ...ABOUT, email: text('E-MAIL', 'the new address') };
+type Asking = Given<typeof SERVER>;
+
+/** A command on the person with an address; prints what `act` returns. */
+const acting = (about: string, act: (client: Client, id: string) => Promise<string>) =>
+  command({
+    ...{ about, args: '<e-mail>', flags: SERVER },
+    async run({ args, flags }: Asking, environment) {
+      const client = clientOf(flags, environment);
+      console.log((await act(client, await idOf(client, args[0]!))) || 'done');
+      return 0;
+    },
+  });
+const deleting = (about: string, path: string) =>
+  acting(about, (client, id) => client.text('DELETE', `/api/v1/users/${id}${path}`));
+
+/** `user …`: the people who sign in. Links are printed once. */
+export const USER: Group = {
+  about: 'People who sign in.',
+  commands: {
+    list: command({ about: 'lists people and their roles', flags: SERVER, run: listPeople }),
+    add: command({
+      ...{ about: 'adds a person; prints a link that signs in once', args: '<e-mail>', flags: ABOUT },
+      run: add,
+    }),
+    link: command({
+      ...{ about: 'prints a new link that signs in once', args: '<e-mail>', flags: SERVER },
+      async run({ args, flags }, environment) {
+        const client = clientOf(flags, environment);
+        return say(await linkText(client, await idOf(client, args[0]!), urlOf(flags, environment)));
+      },
+    }),
+    change: command({
+      ...{ about: 'changes a person; all roles are given anew', args: '<e-mail>', flags: CHANGE },
+      run: change,
+    }),
+    remove: deleting('removes a person', ''),
+    'sign-out': deleting('ends all sessions of a person', '/sessions'),
+    'reset-totp': deleting('removes the authenticator of a person', '/totp'),
+  },
+};
+
+function say(line: string): number {
+  console.log(line);
+  return 0;
+}
+
+async function listPeople({ flags }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
+  const row = ({ id, name, email, roles }: Person) => [id, email, name, roles.map(roleText).join(', ')];
+  print(flags.json, await people(clientOf(flags, environment)), (all) => table(all.map(row)));
+  return 0;
+}
+
+async function add({ args, flags }: Given<typeof ABOUT>, environment: NodeJS.ProcessEnv): Promise<number> {
+  const { name, role = [], language } = flags;
+  const client = clientOf(flags, environment);
+  const body = { email: args[0], name, roles: role.map(grantOf), language };
+  const { id } = await client.json<Person>('POST', '/api/v1/users', body);
+  return say(`${id} was added. ${await linkText(client, id, urlOf(flags, environment))}`);
+}
+
+async function change({ args, flags }: Given<typeof CHANGE>, environment: NodeJS.ProcessEnv): Promise<number> {
+  const { name, email, role, language } = flags;
+  const client = clientOf(flags, environment);
+  const body = { email, name, roles: role?.map(grantOf), language };
+  return say(await client.text('PATCH', `/api/v1/users/${await idOf(client, args[0]!)}`, body));
+}
+
+/** Makes a link and says how to use it. */
+async function linkText(client: Client, id: string, url: string): Promise<string> {
+  const { path, until } = await client.json<{ path: string; until: string }>('POST', `/api/v1/users/${id}/link`);
+  return `This link signs in, once, until ${until}; then set a password:\n${url}${path}`;
+}
+
+/** Reads `operator@waste`, or `admin` for all departments. */
+function grantOf(text: string): { role: string; department: string | null } {
+  const [role, department = null] = text.split('@') as [string, string?];
+  return { role, department };
+}
+
+const roleText = ({ role, department }: Person['roles'][number]) =>
+  department === null ? role : `${role}@${department}`;
+
+async function idOf(client: Client, email: string): Promise<string> {
+  const person = await findPerson(client, email);
+  if (person === null) throw new LamppostError('not-found', `there is no person with the address ${email}`);
+  return person.id;
+}
+
+/** Returns the person who signs in with an address; null where there is none. */
+export async function findPerson(client: Client, email: string): Promise<Person | null> {
+  return (await people(client)).find((one) => one.email === email.trim().toLowerCase()) ?? null;
+}
+
+const people = (client: Client) => allOf<Person>(client, '/api/v1/users');

@@ -1,0 +1,162 @@
+import { Button } from '@mantine/core';
+import { useInfiniteQuery, useQueries } from '@tanstack/react-query';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
+import { useState } from 'react';
+import { api, bodyOf } from '../api/client.ts';
+import { useCity, useNames } from '../api/queries.ts';
+import type { Device, LatestReading } from '../api/schema.ts';
+import { useWords } from '../language.ts';
+import { Choice } from '../parts/Choice.tsx';
+import { More } from '../parts/More.tsx';
+import { Age, Failure, Scroll } from '../parts/words.tsx';
+import { useMay } from '../session.ts';
+import { Import } from './devices/Import.tsx';
+import { Register } from './devices/Register.tsx';
+
+/** What of the devices is shown, as the address has it. */
+export interface DeviceFilter {
+  readonly profile?: string | undefined;
+  readonly district?: string | undefined;
+}
+
+export function deviceFilterIn(search: Readonly<Record<string, unknown>>): DeviceFilter {
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+  return { profile: text(search.profile), district: text(search.district) };
+}
+
+const PAGE = 50;
+
+/** The registered devices, and when each was heard last. */
+export function Devices() {
+  const { t, language } = useWords();
+  const city = useCity();
+  const filter = deviceFilterIn(useSearch({ strict: false }));
+  const navigate = useNavigate({ from: '/devices' });
+  const mayRegister = useMay('devices.write');
+  const [registering, setRegistering] = useState(false);
+  const [importing, setImporting] = useState(false);
+  const query = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+  const list = useInfiniteQuery({
+    queryKey: ['devices', query],
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam }) =>
+      bodyOf(api.GET('/api/v1/devices', { params: { query: { ...query, limit: PAGE, after: pageParam } } })),
+    getNextPageParam: ({ next }) => next,
+  });
+  const change = (some: DeviceFilter) => void navigate({ search: (before) => ({ ...before, ...some }), replace: true });
+  const named = (kind: 'profiles' | 'districts') =>
+    (city.data?.[kind] ?? []).map(({ id, title }) => ({ value: id, label: title[language] }));
+  const devices = list.data?.pages.flatMap(({ items }) => items) ?? [];
+  return (
+    <>
+      <div className="bar">
+        <h1>{t('nav.devices')}</h1>
+        <span className="push" />
+        {mayRegister && (
+          <>
+            <Button variant="default" onClick={() => setImporting(true)}>
+              {t('import')}
+            </Button>
+            <Button onClick={() => setRegistering(true)}>{t('device.register')}</Button>
+          </>
+        )}
+      </div>
+      <search className="bar" aria-label={t('filter')}>
+        <Choice
+          label={t('column.profile')}
+          data={named('profiles')}
+          value={filter.profile}
+          onChange={(profile) => change({ profile })}
+        />
+        <Choice
+          label={t('column.district')}
+          data={named('districts')}
+          value={filter.district}
+          onChange={(district) => change({ district })}
+        />
+      </search>
+      {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
+      {list.isSuccess && devices.length === 0 && <p className="panel empty">{t('devices.none')}</p>}
+      {devices.length > 0 && (
+        <div className="panel">
+          <Scroll label={t('nav.devices')}>
+            <DeviceTable devices={devices} />
+          </Scroll>
+        </div>
+      )}
+      {list.hasNextPage && <More list={list} />}
+      {registering && <Register close={() => setRegistering(false)} />}
+      {importing && <Import close={() => setImporting(false)} />}
+    </>
+  );
+}
+
+/** Returns the newest readings of devices, by device: a request for each page of the list. */
+function useLatest(devices: readonly Device[]): ReadonlyMap<string, LatestReading[]> {
+  const may = useMay('readings.read');
+  const pages = Array.from({ length: Math.ceil(devices.length / PAGE) }, (_, i) =>
+    devices.slice(i * PAGE, (i + 1) * PAGE).map(({ id }) => id),
+  );
+  const found = useQueries({
+    queries: pages.map((ids) => ({
+      queryKey: ['latest', ids.join()],
+      enabled: may,
+      refetchInterval: 30_000,
+      queryFn: () => bodyOf(api.GET('/api/v1/readings/latest', { params: { query: { device: ids } } })),
+    })),
+  });
+  return Map.groupBy(
+    found.flatMap(({ data }) => data?.items ?? []),
+    ({ device }) => device,
+  );
+}
+
+function DeviceTable({ devices }: { readonly devices: readonly Device[] }) {
+  const { t, number } = useWords();
+  const name = useNames();
+  const latest = useLatest(devices);
+  return (
+    <table className="list" aria-label={t('nav.devices')}>
+      <thead>
+        <tr>
+          <th>{t('column.device')}</th>
+          <th>{t('column.profile')}</th>
+          <th>{t('column.district')}</th>
+          <th className="num">{t('column.heard')}</th>
+          <th className="num">{t('column.battery')}</th>
+          <th>{t('column.state')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {devices.map((device) => {
+          const readings = latest.get(device.id) ?? [];
+          const heard = readings
+            .map(({ at }) => at)
+            .sort()
+            .at(-1);
+          const battery = readings.find(({ metric }) => metric === 'battery');
+          return (
+            <tr key={device.id}>
+              <td className="title">
+                <Link to="/devices/$id" params={{ id: device.id }}>
+                  {device.name ?? device.id}
+                </Link>{' '}
+                {device.name !== undefined && <span className="dim">{device.id}</span>}
+              </td>
+              <td>{name('profiles', device.profile)}</td>
+              <td>{name('districts', device.district)}</td>
+              <td className="num">{heard === undefined ? <span className="dim">–</span> : <Age at={heard} />}</td>
+              <td className={battery !== undefined && battery.value < LOW ? 'num late' : 'num'}>
+                {battery === undefined ? <span className="dim">–</span> : `${number(battery.value)} ${battery.unit}`}
+              </td>
+              <td>{device.suspended ? <span className="late">{t('device.suspended')}</span> : t('device.accepted')}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}
+
+/** A battery that should be changed, percent. */
+const LOW = 15;

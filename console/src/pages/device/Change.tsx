@@ -1,0 +1,94 @@
+import { Modal, Select, TextInput } from '@mantine/core';
+import { useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { api, bodyOf } from '../../api/client.ts';
+import { useCity } from '../../api/queries.ts';
+import type { Device } from '../../api/schema.ts';
+import { useWords } from '../../language.ts';
+import { FormDialog } from '../../parts/Form.tsx';
+import { PlaceField } from '../../parts/PlaceField.tsx';
+import { districtAt, type Place } from '../../parts/places.ts';
+import { Secret } from '../devices/Secret.tsx';
+
+interface Props {
+  readonly device: Device;
+  /** `replace`: other hardware takes its place, and gets a new secret. */
+  readonly how: 'change' | 'replace';
+  readonly close: () => void;
+}
+
+/** Changes the name, kind and place of a device, or puts other hardware in its place. */
+export function Change({ device, how, close }: Props) {
+  const { t, language } = useWords();
+  const client = useQueryClient();
+  const city = useCity();
+  const [name, setName] = useState(device.name ?? '');
+  const [profile, setProfile] = useState(device.profile);
+  const [district, setDistrict] = useState(device.district);
+  const [place, setPlace] = useState<Place | null>(device.location ?? null);
+  const [secret, setSecret] = useState<string | null>(null);
+  // The version that is being changed: what others save meanwhile is a conflict, not overwritten.
+  const [version] = useState(device.version);
+  function pin(at: Place | null) {
+    setPlace(at);
+    const found = at === null || city.data === undefined ? null : districtAt(city.data, at);
+    if (found !== null) setDistrict(found);
+  }
+  async function run() {
+    const body = { profile, district, name: name.trim() || null, location: place };
+    const path = { id: device.id };
+    if (how === 'change') {
+      const header = { 'if-match': `"${version}"` };
+      await bodyOf(api.PATCH('/api/v1/devices/{id}', { params: { path, header }, body }));
+      close();
+    } else {
+      const made = await bodyOf(api.POST('/api/v1/devices/{id}/replace', { params: { path }, body }));
+      setSecret(made.secret);
+    }
+    for (const key of ['device', 'devices', 'placed']) void client.invalidateQueries({ queryKey: [key] });
+  }
+  const title = t(how === 'change' ? 'device.change' : 'device.replace');
+  if (secret !== null) {
+    return (
+      <Modal
+        opened
+        onClose={close}
+        closeOnClickOutside={false}
+        title={title}
+        closeButtonProps={{ 'aria-label': t('close') }}
+      >
+        <Secret device={device.id} secret={secret} />
+      </Modal>
+    );
+  }
+  const named = (kind: 'profiles' | 'districts') =>
+    (city.data?.[kind] ?? []).map((one) => ({ value: one.id, label: one.title[language] }));
+  return (
+    <FormDialog title={title} submit={title} close={close} run={run}>
+      {how === 'replace' && <p>{t('device.replace.about')}</p>}
+      <TextInput
+        label={t('name')}
+        maxLength={200}
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
+      <Select
+        label={t('column.profile')}
+        searchable
+        allowDeselect={false}
+        data={named('profiles')}
+        value={profile}
+        onChange={(value) => setProfile(value ?? profile)}
+      />
+      <PlaceField at={place} change={pin} />
+      <Select
+        label={t('column.district')}
+        searchable
+        allowDeselect={false}
+        data={named('districts')}
+        value={district}
+        onChange={(value) => setDistrict(value ?? district)}
+      />
+    </FormDialog>
+  );
+}

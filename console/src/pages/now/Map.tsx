@@ -1,0 +1,124 @@
+import { useComputedColorScheme } from '@mantine/core';
+import { useNavigate } from '@tanstack/react-router';
+import type {
+  ExpressionSpecification,
+  GeoJSONSource,
+  LayerSpecification,
+  Map as MapLibre,
+  MapMouseEvent,
+  SourceSpecification,
+} from 'maplibre-gl';
+import { useEffect, useRef, useState } from 'react';
+import type { City, Device, ShownAlert } from '../../api/schema.ts';
+import { useWords } from '../../language.ts';
+import { drawCity, type Features } from '../../parts/cityMap.ts';
+
+interface Props {
+  readonly city: City;
+  readonly devices: readonly Device[];
+  readonly alerts: readonly ShownAlert[];
+}
+
+const RANKS = ['none', 'info', 'low', 'medium', 'high', 'critical'];
+
+/** Districts as areas, devices as points; near ones are one point with the colour of the worst alert among them. */
+export default function CityMap({ city, devices, alerts }: Props) {
+  const { t, language } = useWords();
+  const navigate = useNavigate();
+  const scheme = useComputedColorScheme('light');
+  const box = useRef<HTMLDivElement>(null);
+  const shown = useRef<MapLibre | null>(null);
+  const [failed, setFailed] = useState(false);
+  const [drawn, setDrawn] = useState(false);
+  const points = pointsOf(devices, alerts);
+  const latest = useRef(points);
+  latest.current = points;
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the colours of the scheme are drawn into it.
+  useEffect(() => {
+    try {
+      const map = draw(box.current!, city, latest.current, language);
+      shown.current = map;
+      // All that it shows comes from here: without its worker or its style there is no map.
+      map.on('error', () => setFailed(true));
+      map.once('load', () => setDrawn(true));
+      map.on('click', 'devices', (event) => open(map, event, (id) => navigate({ to: '/devices/$id', params: { id } })));
+      return () => {
+        shown.current = null;
+        map.remove();
+      };
+    } catch {
+      setFailed(true);
+      return undefined;
+    }
+  }, [city, language, scheme, navigate]);
+  useEffect(() => {
+    const source = shown.current?.getSource<GeoJSONSource>('devices');
+    source?.setData(pointsOf(devices, alerts));
+  }, [devices, alerts]);
+  if (failed) return <p className="empty">{t('map.failed')}</p>;
+  return <div ref={box} className="map" aria-busy={!drawn} />;
+}
+
+function pointsOf(devices: readonly Device[], alerts: readonly ShownAlert[]): Features {
+  const worst = new Map<string, number>();
+  for (const { group, severity } of alerts) {
+    worst.set(group, Math.max(worst.get(group) ?? 0, RANKS.indexOf(severity)));
+  }
+  const features = devices.map(({ id, location }) => ({
+    type: 'Feature' as const,
+    geometry: { type: 'Point' as const, coordinates: [location!.lon, location!.lat] },
+    properties: { id, rank: worst.get(id) ?? 0 },
+  }));
+  return { type: 'FeatureCollection', features };
+}
+
+function draw(container: HTMLElement, city: City, points: Features, language: 'en' | 'zh'): MapLibre {
+  const map = drawCity(container, city, language, layersOf(points));
+  map.on('mouseenter', 'devices', () => map.getCanvas().classList.add('pointing'));
+  map.on('mouseleave', 'devices', () => map.getCanvas().classList.remove('pointing'));
+  return map;
+}
+
+/** The devices, near ones together. */
+function layersOf(points: Features) {
+  return (colour: (name: string) => string) => {
+    const colours = ['--good', '--info', '--low', '--medium', '--high', '--critical'].map(colour);
+    const [none, ...ranked] = colours as [string, ...string[]];
+    const rank: ExpressionSpecification = ['coalesce', ['get', 'worst'], ['get', 'rank'], 0];
+    const devices: SourceSpecification = {
+      type: 'geojson',
+      data: points,
+      cluster: true,
+      clusterRadius: 36,
+      clusterProperties: { worst: ['max', ['get', 'rank']] },
+    };
+    const circles: LayerSpecification = {
+      id: 'devices',
+      type: 'circle',
+      source: 'devices',
+      paint: {
+        'circle-color': ['step', rank, none, ...ranked.flatMap((name, i) => [i + 1, name])],
+        'circle-radius': ['interpolate', ['linear'], ['coalesce', ['get', 'point_count'], 1], 1, 5, 10, 10, 1000, 24],
+        'circle-opacity': 0.85,
+        'circle-stroke-width': 1.5,
+        'circle-stroke-color': colour('--panel'),
+      },
+    };
+    return { sources: { devices }, layers: [circles] };
+  };
+}
+
+/** Opens the device that was clicked on, or looks closer where there are several. */
+async function open(
+  map: MapLibre,
+  { point, lngLat }: MapMouseEvent,
+  show: (id: string) => Promise<void>,
+): Promise<void> {
+  const [feature] = map.queryRenderedFeatures(point, { layers: ['devices'] });
+  const { id, cluster_id: cluster } = feature?.properties ?? {};
+  if (typeof id === 'string') await show(id);
+  if (cluster === undefined) return;
+  const zoom = await map.getSource<GeoJSONSource>('devices')!.getClusterExpansionZoom(cluster as number);
+  map.easeTo({ center: lngLat, zoom: zoom + 0.5 });
+}

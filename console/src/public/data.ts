@@ -1,0 +1,79 @@
+import { useEffect, useState } from 'react';
+import type {
+  Open311Request,
+  PublicCity,
+  PublicOversight,
+  PublicReadings,
+  PublicTickets,
+  Series,
+} from '../api/schema.ts';
+
+/** What a document is: on its way, not to be had, or there. */
+export type Loaded<T> =
+  | { readonly state: 'loading' }
+  | { readonly state: 'failed' }
+  | { readonly state: 'there'; readonly data: T };
+
+/** A response that is not 2xx. `message` says what is wrong, in the server's words. */
+export class Refusal extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Resolves to the JSON of an address. Throws `Refusal`, with all that the server says is wrong. */
+export async function ask<T>(address: string, init: RequestInit = {}): Promise<T> {
+  const response = await fetch(address, { ...init, headers: { accept: 'application/json', ...init.headers } });
+  if (response.ok) return (await response.json()) as T;
+  const said = (await response.json().catch(() => null)) as { detail?: string } | { description: string }[] | null;
+  const text = Array.isArray(said) ? said.map(({ description }) => description).join('\n') : (said?.detail ?? '');
+  throw new Refusal(response.status, text);
+}
+
+/** Loads a document, and again each minute, as often as the server makes it. */
+function useDocument<T>(address: string): Loaded<T> {
+  const [loaded, setLoaded] = useState<Loaded<T>>({ state: 'loading' });
+  useEffect(() => {
+    let gone = false;
+    const load = () =>
+      ask<T>(address).then(
+        (data) => !gone && setLoaded((before) => (isSame(before, data) ? before : { state: 'there', data })),
+        // What is shown stays where a later attempt fails.
+        () => !gone && setLoaded((before) => (before.state === 'there' ? before : { state: 'failed' })),
+      );
+    setLoaded({ state: 'loading' });
+    void load();
+    const timer = setInterval(() => void load(), 60_000);
+    return () => {
+      gone = true;
+      clearInterval(timer);
+    };
+  }, [address]);
+  return loaded;
+}
+
+/** What has not changed stays the same object: a map of it is not drawn anew. */
+const isSame = <T>(before: Loaded<T>, data: T) =>
+  before.state === 'there' && JSON.stringify(before.data) === JSON.stringify(data);
+
+export const useCity = () => useDocument<PublicCity>('/public/city.json');
+export const useReadings = () => useDocument<PublicReadings>('/public/readings.geojson');
+export const useTickets = () => useDocument<PublicTickets>('/public/tickets.geojson');
+export const useOversight = () => useDocument<PublicOversight>('/public/oversight.json');
+/** Requests of citizens and sensors (Open311), as an address filters them. */
+export const useRequests = (address: string) => useDocument<Open311Request[]>(address);
+export const useHistory = (address: string) => useDocument<{ series: Series[] }>(address);
+
+/** The document; null while it is not there. */
+export const dataOf = <T>(loaded: Loaded<T>): T | null => (loaded.state === 'there' ? loaded.data : null);
+
+const EARTH_M = 6_371_000;
+const radians = (degrees: number) => (degrees * Math.PI) / 180;
+
+/** Metres between two near places. */
+export function metresBetween(a: { lat: number; lon: number }, b: { lat: number; lon: number }): number {
+  const x = radians(b.lon - a.lon) * Math.cos(radians((a.lat + b.lat) / 2));
+  return EARTH_M * Math.hypot(x, radians(b.lat - a.lat));
+}

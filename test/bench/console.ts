@@ -1,0 +1,149 @@
+/** How soon the console answers in Chromium, with a large city behind it. */
+import { rmSync } from 'node:fs';
+import type { Page } from 'playwright-core';
+import { chromiumPath, openBrowser } from '../kit/chromium.ts';
+import { openSignedIn } from '../kit/console.ts';
+import { ServerProcess } from '../kit/server.ts';
+
+/** p50 and p95 of the time from an input to the first frame after what it did, ms. */
+interface Answered {
+  readonly what: string;
+  readonly count: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+}
+
+/** The result of one run. */
+export interface ConsoleFigures {
+  readonly devices: number;
+  readonly tickets: number;
+  readonly listed: number;
+  readonly answered: readonly Answered[];
+}
+
+const BATCH = 2_000;
+/** Tickets that are opened at the same time. */
+const AT_ONCE = 64;
+/** Rows of the list while it is measured, at most. */
+const MOST_LISTED = 1_000;
+const TIMES = 40;
+
+/** Starts a server of so many devices and tickets, and uses the map, the list and the board. */
+export async function benchConsole(devices: number, tickets: number): Promise<ConsoleFigures> {
+  const path = chromiumPath();
+  if (path === null) throw new Error('this needs chromium');
+  const server = new ServerProcess();
+  await server.start();
+  const browser = await openBrowser(path);
+  try {
+    await fill(server, devices, tickets);
+    const { page } = await openSignedIn(browser, server, 'Bench Person', { role: 'admin', department: null });
+    const base = `http://127.0.0.1:${server.httpPort}`;
+    await page.addInitScript(WATCH);
+    const listed = Math.min(MOST_LISTED, tickets);
+    const map = await useMap(page, base);
+    const list = await useList(page, base, listed);
+    return { devices, tickets, listed, answered: [...map, ...list, ...(await useBoard(page, base))] };
+  } finally {
+    await browser.close();
+    await server.stop();
+    rmSync(server.data, { recursive: true });
+  }
+}
+
+async function fill(server: ServerProcess, devices: number, tickets: number): Promise<void> {
+  for (let at = 0; at < devices; at += BATCH) {
+    const batch = Array.from({ length: Math.min(BATCH, devices - at) }, (_, i) => {
+      const n = at + i;
+      const location = { lat: 32.001 + 0.088 * ((n % 100) / 100), lon: 118.701 + 0.118 * (Math.floor(n / 100) / 100) };
+      return { id: `d-${n}`, profile: 'waste-bin', district: 'harbour', location };
+    });
+    await server.post('/api/v1/devices', batch);
+  }
+  let next = 0;
+  const open = async () => {
+    while (next < tickets) {
+      const title = `Bin ${next++} is full`;
+      await server.post('/api/v1/tickets', { service: 'waste', title, district: 'harbour', severity: 'low' });
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, open));
+}
+
+/** Notes the time from each input to the end of the frame after it, in the page. */
+const WATCH = `
+  window.answered = [];
+  for (const type of ['wheel', 'pointerup', 'keydown']) {
+    addEventListener(type, (event) => {
+      requestAnimationFrame(() => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => window.answered.push(performance.now() - event.timeStamp);
+        port2.postMessage(null);
+      });
+    }, { capture: true, passive: true });
+  }`;
+
+async function measured(page: Page, what: string, act: (i: number) => Promise<void>): Promise<Answered> {
+  await page.evaluate('window.answered.length = 0');
+  for (let i = 0; i < TIMES; i++) await act(i);
+  await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+  const times = ((await page.evaluate('window.answered')) as number[]).sort((a, b) => a - b);
+  const at = (share: number) => times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? Number.NaN;
+  return { what, count: times.length, p50Ms: at(0.5), p95Ms: at(0.95) };
+}
+
+async function useMap(page: Page, base: string): Promise<Answered[]> {
+  await page.goto(base);
+  await page.locator('.map[aria-busy=false]').waitFor();
+  await page.locator('.map').hover();
+  const zoom = await measured(page, 'map: zoom', (i) => page.mouse.wheel(0, i % 20 < 10 ? -240 : 240));
+  const box = (await page.locator('.map').boundingBox())!;
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  const drag = await measured(page, 'map: draw', async (i) => {
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 2 + (i % 2 === 0 ? 80 : -80), box.y + box.height / 2, { steps: 4 });
+    await page.mouse.up();
+  });
+  return [zoom, drag];
+}
+
+async function useList(page: Page, base: string, listed: number): Promise<Answered[]> {
+  await page.goto(`${base}/tickets`);
+  await page.locator('#counts').waitFor();
+  const rows = page.locator('tr[data-id]');
+  while ((await rows.count()) < listed) {
+    await page.evaluate('document.querySelector("main").scrollTo(0, 1e9)');
+    await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
+  }
+  await page.locator('table.list').hover();
+  const scroll = await measured(page, 'list: scroll', (i) => page.mouse.wheel(0, i % 20 < 10 ? -900 : 900));
+  const keys = await measured(page, 'list: next by the keyboard', () => page.keyboard.press('j'));
+  const filter = await measured(page, 'list: filter', async (i) => {
+    await page
+      .getByText(i % 2 === 0 ? 'resolved' : 'Needs work', { exact: true })
+      .first()
+      .click();
+    await page
+      .locator(i % 2 === 0 ? 'p.empty' : 'tr[data-id]')
+      .first()
+      .waitFor();
+  });
+  return [scroll, keys, filter];
+}
+
+async function useBoard(page: Page, base: string): Promise<Answered[]> {
+  await page.goto(`${base}/tickets?view=board`);
+  await page.locator('.card').first().waitFor();
+  await page.locator('.board').hover();
+  return [await measured(page, 'board: scroll', (i) => page.mouse.wheel(0, i % 20 < 10 ? 600 : -600))];
+}
+
+/** Formats the result as text. */
+export function consoleText({ devices, tickets, listed, answered }: ConsoleFigures): string {
+  const lines = answered.map(
+    ({ what, count, p50Ms, p95Ms }) => `${what}: ${p50Ms.toFixed(0)} ms, p95 ${p95Ms.toFixed(0)} ms (${count})`,
+  );
+  return [`${devices} devices, ${tickets} tickets, ${listed} rows: from an input to the frame after it`, ...lines].join(
+    '\n',
+  );
+}

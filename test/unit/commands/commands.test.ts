@@ -1,0 +1,292 @@
+import { DatabaseSync } from 'node:sqlite';
+import { beforeEach, expect, test } from 'vitest';
+import {
+  COMMAND_SCHEMA,
+  type CommandRequest,
+  CommandWriter,
+  createCommandReader,
+  type DesiredChange,
+} from '../../../commands/index.ts';
+import {
+  type DesiredState,
+  type DeviceCommand,
+  driftOf,
+  HOUR_MS,
+  isoOf,
+  LamppostError,
+  MINUTE_MS,
+  mergedState,
+  type ParameterSpec,
+  type Profile,
+} from '../../../domain/index.ts';
+import { migrate, transact } from '../../../store/index.ts';
+import { serviceOf } from '../../kit/tickets/scene.ts';
+
+const title = { en: 'A', zh: '甲' };
+const spec = (given: Partial<ParameterSpec>): ParameterSpec => ({
+  ...{ type: 'integer', min: null, max: null, enum: null, optional: false },
+  ...given,
+});
+const DECADE = { automatic: true, validForMs: 3_650 * 24 * HOUR_MS };
+const LIGHT: Profile = {
+  ...{
+    id: 'light',
+    kind: 'device',
+    title,
+    metrics: ['power'],
+    intervalMs: MINUTE_MS,
+    clock: 'device',
+    quality: false,
+    departments: ['lighting'],
+  },
+  ...{ limits: { messagesPerSecond: null, bytesPerSecond: null }, invalid: new Map(), fields: new Map() },
+  codecs: {},
+  commands: new Map(
+    Object.entries({
+      dim: new Map(
+        Object.entries({ level: spec({ min: 0, max: 100 }), ramp: spec({ type: 'number', optional: true }) }),
+      ),
+      mode: new Map(Object.entries({ to: spec({ type: 'string', enum: ['day', 'night'] }) })),
+      restart: new Map<string, ParameterSpec>(),
+    }).map(([id, parameters]) => [
+      id,
+      { id, title, parameters, automatic: id !== 'dim' && id !== 'restart', validForMs: HOUR_MS },
+    ]),
+  ),
+};
+
+const PROFILES = new Map([
+  ['light', LIGHT],
+  ['decade', { ...LIGHT, commands: new Map([...LIGHT.commands].map(([id, one]) => [id, { ...one, ...DECADE }])) }],
+]);
+
+const SERVICES = new Map(
+  Object.entries({
+    dark: { name: 'restart', parameters: {} },
+    night: { name: 'mode', parameters: { to: 'night' } },
+    odd: { name: 'mode', parameters: { to: 'dusk' } },
+    plain: null,
+  }).map(([id, command]) => [id, serviceOf(id, { command })]),
+);
+
+function open() {
+  const db = new DatabaseSync(':memory:');
+  migrate(db, [COMMAND_SCHEMA]);
+  const commands: DeviceCommand[] = [];
+  const desired: DesiredState[] = [];
+  let n = 0;
+  const profiles = new Map<string, string>([
+    ['lamp-1', 'light'],
+    ['lamp-2', 'light'],
+    ['bin-1', 'bin'],
+    ['lamp-3', 'decade'],
+  ]);
+  const writer = new CommandWriter({
+    db,
+    profileOf: (device) => profiles.get(device) ?? null,
+    city: () => ({ profiles: PROFILES, services: SERVICES }),
+    onCommand: (command) => void commands.push(command),
+    onDesired: (state) => void desired.push(state),
+  });
+  const at = (atMs: number) => ({ by: 'anna', atMs, name: `${++n}-0` });
+  return {
+    reader: createCommandReader(db),
+    desired,
+    /** What was announced since the last look: `c-1-0 queued`. */
+    news: () => commands.splice(0).map(({ id, state }) => `${id} ${state}`),
+    send: (device: string, asked: Partial<CommandRequest>, atMs = 0) =>
+      transact(db, () =>
+        writer.send(
+          device,
+          { command: 'restart', parameters: {}, validUntilMs: null, qos: 1, ticket: null, ...asked },
+          at(atMs),
+        ),
+      ),
+    desire: (change: DesiredChange) => transact(db, () => writer.desire('lamp-1', change, at(0))),
+    cancel: (device: string, id: string) => transact(db, () => writer.cancel(device, id, at(0))),
+    answer: (device: string, id: string, status: 'done' | 'failed', message = 'so it is') =>
+      writer.said({ device, result: { id, status, message } }, 7),
+    writer,
+    at,
+    forget: (device: string) => profiles.delete(device),
+  };
+}
+
+let state: ReturnType<typeof open>;
+beforeEach(() => {
+  state = open();
+});
+
+function refusalOf(work: () => unknown) {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof LamppostError) return { code: error.code, reason: error.reason, message: error.message };
+    throw error;
+  }
+  return null;
+}
+
+test('command - is queued, sent and acknowledged, each once', () => {
+  const { id, validUntil, departments, by } = state.send('lamp-1', { command: 'dim', parameters: { level: 40 } });
+  expect({ id, validUntil, departments, by }).toEqual({
+    ...{ id: 'c-1-0', validUntil: isoOf(HOUR_MS), departments: ['lighting'], by: 'anna' },
+  });
+  state.writer.delivered([id, 'c-9-9'], 5);
+  state.writer.delivered([id], 6);
+  state.answer('lamp-1', id, 'done');
+  state.answer('lamp-1', id, 'failed');
+  expect(state.news()).toEqual(['c-1-0 queued', 'c-1-0 sent', 'c-1-0 acknowledged']);
+  expect(state.reader.get('lamp-1', id)).toMatchObject({
+    state: 'acknowledged',
+    message: 'so it is',
+    updatedAt: isoOf(7),
+  });
+});
+
+test('command - a device that answers before its PUBACK is noted has answered, and one that fails says why', () => {
+  const { id } = state.send('lamp-1', {});
+  state.answer('lamp-1', id, 'failed', 'no power');
+  state.writer.delivered([id], 8);
+  expect(state.news()).toEqual(['c-1-0 queued', 'c-1-0 failed']);
+  expect(state.reader.get('lamp-1', id)).toMatchObject({ state: 'failed', message: 'no power' });
+});
+
+test('command - another device cannot answer it', () => {
+  const { id } = state.send('lamp-1', {});
+  state.answer('lamp-2', id, 'done');
+  expect(state.reader.get('lamp-1', id)!.state).toBe('queued');
+  expect(state.reader.get('lamp-2', id)).toBeNull();
+});
+
+test('command - a newer one of the same name supersedes it, one of another name does not', () => {
+  state.send('lamp-1', { command: 'dim', parameters: { level: 10 } });
+  state.send('lamp-1', {});
+  state.send('lamp-2', { command: 'dim', parameters: { level: 20 } });
+  state.send('lamp-1', { command: 'dim', parameters: { level: 80 } });
+  expect(state.news().slice(3)).toEqual(['c-1-0 superseded', 'c-4-0 queued']);
+  expect(state.reader.open('lamp-1').map(({ id }) => id)).toEqual(['c-2-0', 'c-4-0']);
+  expect([state.reader.isOver('c-1-0'), state.reader.isOver('c-4-0')]).toEqual([true, false]);
+});
+
+test('command - expires by the time of the log, and says whether the device had it', () => {
+  const asked = { command: 'dim', parameters: { level: 1 }, validUntilMs: 1_000 };
+  const [had, never] = [state.send('lamp-1', asked), state.send('lamp-2', asked)];
+  state.writer.delivered([had.id], 1);
+  expect([state.writer.isDue(999), state.writer.isDue(1_000)]).toEqual([false, true]);
+  state.writer.doDue(1_000);
+  expect(state.writer.isDue(1_000)).toBe(false);
+  expect(state.reader.get('lamp-1', had.id)!.message).toBe('the device did not answer');
+  expect(state.reader.get('lamp-2', never.id)!.message).toBe('the device did not take it');
+  state.answer('lamp-1', had.id, 'done');
+  expect(state.reader.get('lamp-1', had.id)!.state).toBe('expired');
+});
+
+test('command - what the profile does not declare is refused with what would be right', () => {
+  const dim = (parameters: CommandRequest['parameters']) =>
+    refusalOf(() => state.send('lamp-1', { command: 'dim', parameters }));
+  expect(refusalOf(() => state.send('lamp-1', { command: 'dimm' }))).toMatchObject({
+    ...{ code: 'invalid', reason: 'unknown-command', message: expect.stringContaining('did you mean "dim"?') },
+  });
+  expect(refusalOf(() => state.send('bin-1', {}))!.reason).toBe('unknown-command');
+  expect(refusalOf(() => state.send('lamp-9', {}))!.code).toBe('not-found');
+  for (const wrong of [
+    {},
+    { level: 1.5 },
+    { level: 101 },
+    { level: '40' },
+    { level: 1, speed: 2 },
+    { level: 1, ramp: true },
+  ])
+    expect(dim(wrong)!.reason, JSON.stringify(wrong)).toBe('wrong-parameters');
+  expect(dim({ level: 101 })!.message).toContain('level is 101: it is an integer from 0 to 100');
+  expect(refusalOf(() => state.send('lamp-1', { command: 'mode', parameters: { to: 'dusk' } }))!.message).toContain(
+    'one of day, night',
+  );
+  expect(refusalOf(() => state.send('lamp-1', { validUntilMs: 5 }, 5))!.reason).toBe('not-valid');
+  expect(state.news()).toEqual([]);
+});
+
+test('command - is cancelled once', () => {
+  const { id } = state.send('lamp-1', {});
+  expect(state.cancel('lamp-1', id).state).toBe('cancelled');
+  expect(refusalOf(() => state.cancel('lamp-1', id))).toMatchObject({ code: 'conflict', reason: 'command-ended' });
+  expect(refusalOf(() => state.cancel('lamp-2', id))!.code).toBe('not-found');
+});
+
+test('command - a hundred that have ended are kept for each device', () => {
+  for (let i = 0; i < 150; i++) state.send('lamp-1', {});
+  const { items, next } = state.reader.list('lamp-1', { limit: 60, after: null });
+  expect([items.length, items[0]!.id]).toEqual([60, 'c-150-0']);
+  expect(state.reader.list('lamp-1', { limit: 100, after: next }).items).toHaveLength(40);
+});
+
+test('command - is sent by itself only where the service names it and the profile says so, with right parameters', () => {
+  const send = (device: string, service: string) =>
+    state.writer.sendAutomatically(device, { id: 't-1-0', service }, { ...state.at(0), by: 'rule:dark' });
+  expect(send('lamp-1', 'night')).toMatchObject({ command: 'mode', by: 'rule:dark', ticket: 't-1-0', state: 'queued' });
+  for (const service of ['dark', 'odd', 'plain', 'unknown']) expect(send('lamp-1', service), service).toBeNull();
+  expect([send('bin-1', 'night'), send('lamp-9', 'night')]).toEqual([null, null]);
+  expect(state.news()).toEqual(['c-1-0 queued']);
+});
+
+test('command - is valid for a year at most, also where nobody says until when', () => {
+  const at = { ...state.at(0), by: 'rule:dark' };
+  expect(state.writer.sendAutomatically('lamp-3', { id: 't-1-0', service: 'dark' }, at)!.validUntil).toBe(
+    isoOf(366 * 24 * HOUR_MS),
+  );
+});
+
+test('reported - a refused state that is replayed is not newer than what came meanwhile', () => {
+  const reported = () => state.reader.twin('lamp-1', []).reported;
+  state.writer.said({ device: 'lamp-1', reported: { level: 1 }, replayedMs: 5 }, 20);
+  expect(reported()).toEqual({ level: 1 });
+  state.writer.said({ device: 'lamp-1', reported: { level: 2 } }, 9);
+  state.writer.said({ device: 'lamp-1', reported: { level: 3 }, replayedMs: 8 }, 30);
+  expect(reported()).toEqual({ level: 2 });
+});
+
+test('desired - counts its versions, and what the device does not report is drift', () => {
+  expect(state.reader.twin('lamp-1', ['lighting'])).toMatchObject({
+    version: 0,
+    desired: null,
+    reported: null,
+    drift: [],
+  });
+  state.desire({ set: { level: 40, colour: { r: 1, 'a/b': [1] } }, patch: false });
+  state.writer.said({ device: 'lamp-1', reported: { level: 30, colour: { r: 1 } } }, 9);
+  expect(state.reader.twin('lamp-1', [])).toMatchObject({
+    ...{ version: 1, reportedAt: isoOf(9), drift: ['/level', '/colour/a~1b'], departments: ['lighting'] },
+  });
+  state.desire({ set: { level: 30, colour: { 'a/b': null } }, patch: true, version: 1 });
+  expect(state.reader.twin('lamp-1', [])).toMatchObject({
+    version: 2,
+    desired: { level: 30, colour: { r: 1 } },
+    drift: [],
+  });
+  expect(refusalOf(() => state.desire({ set: {}, patch: true, version: 1 }))).toMatchObject({
+    ...{ code: 'precondition', reason: 'desired-changed' },
+  });
+  const large = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`n${i}`, i]));
+  expect(refusalOf(() => state.desire({ set: large, patch: false }))!.reason).toBe('too-much');
+});
+
+test('revoked - nothing waits for a device that is gone, and another one of its name begins anew', () => {
+  const { id } = state.send('lamp-1', {});
+  state.desire({ set: { level: 1 }, patch: false });
+  state.writer.revoked('lamp-1', state.at(3));
+  expect(state.reader.get('lamp-1', id)).toMatchObject({ state: 'cancelled', message: 'the device was revoked' });
+  expect(state.desired.at(-1)).toMatchObject({ device: 'lamp-1', desired: null, version: 2 });
+  expect(state.reader.twin('lamp-1', [])).toMatchObject({ version: 0, desired: null });
+  state.forget('lamp-1');
+  state.writer.said({ device: 'lamp-1', reported: { level: 1 } }, 4);
+  expect(state.reader.twin('lamp-1', []).reported).toBeNull();
+});
+
+test('merge patch - follows the examples of RFC 7396', () => {
+  expect(mergedState({ a: 'b' }, { a: 'c' })).toEqual({ a: 'c' });
+  expect(mergedState({ a: 'b', b: 'c' }, { a: null })).toEqual({ b: 'c' });
+  expect(mergedState({ a: { b: 'c' } }, { a: { b: 'd', c: null } })).toEqual({ a: { b: 'd' } });
+  expect(mergedState({ a: [1] }, { a: { b: { c: null } } })).toEqual({ a: { b: {} } });
+  expect(driftOf({ a: { b: 1 } }, { a: 3 })).toEqual(['/a/b']);
+});
