@@ -39,6 +39,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
   history: 503,
   'journal-full': 503,
   'journal-closed': 503,
+  'log-away': 503,
 };
 
 const TITLES: Readonly<Record<number, string>> = {

@@ -167,6 +167,7 @@ export type ErrorCode =
   | 'city'
   | 'journal-full'
   | 'journal-closed'
+  | 'log-away'
   | 'disk'
   | 'damaged'
   | 'too-new'

@@ -86,6 +86,7 @@ export {
   parameterFault,
   STATE_BOUNDS,
 } from './device-command.ts';
+export { ALONE, DUTIES, type Duties, type Duty } from './duties.ts';
 export {
   COMMAND_REFUSALS,
   type CommandRefusal,

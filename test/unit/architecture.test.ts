@@ -7,7 +7,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The rooms of docs/architecture.md, in the order of the way of a reading: each may use those before it. */
 const ROOMS = [
-  ...['domain', 'limits', 'store', 'city-model', 'registry', 'journal', 'broker', 'bridges', 'ingest'],
+  ...['domain', 'limits', 'store', 'cluster', 'city-model', 'registry', 'journal', 'broker', 'bridges', 'ingest'],
   ...['history', 'rules', 'tickets', 'commands', 'events', 'notify', 'actions', 'citizens', 'api', 'simulators', 'app'],
   ...['cli'],
 ];

@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ClusterSettings, clusterSettings } from '../../cluster/index.ts';
+import { endsWithUs } from './children.ts';
+import { freePort } from './server.ts';
+import { until } from './wait.ts';
+
+interface Place {
+  readonly client: number;
+  readonly monitor: number;
+  readonly route: number;
+  readonly dir: string;
+}
+
+/** A real nats-server with JetStream in its own process with its own folder; it can be killed, paused and started again. */
+export class NatsServer {
+  readonly url: string;
+  readonly #place: Place;
+  readonly #config: string;
+  #child: ChildProcess | null = null;
+
+  constructor(name: string, place: Place, routes: readonly number[], more = '') {
+    this.url = `nats://127.0.0.1:${place.client}`;
+    this.#place = place;
+    this.#config = join(place.dir, 'nats.conf');
+    const cluster =
+      routes.length < 2
+        ? ''
+        : `cluster {
+  name: test
+  listen: 127.0.0.1:${place.route}
+  routes: [${routes.filter((route) => route !== place.route).map((route) => `"nats://127.0.0.1:${route}"`)}]
+}
+`;
+    writeFileSync(
+      this.#config,
+      `server_name: ${name}
+listen: 127.0.0.1:${place.client}
+http: 127.0.0.1:${place.monitor}
+jetstream { store_dir: "${place.dir}/data", max_memory_store: 64MB, max_file_store: 8GB }
+${cluster}${more}`,
+    );
+  }
+
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
+  /** Resolves once it accepts clients and, among others, has a leader of JetStream. */
+  async start(): Promise<void> {
+    await this.launch();
+    await this.ready();
+  }
+
+  async launch(): Promise<void> {
+    this.#child = spawn('nats-server', ['-c', this.#config], { stdio: 'ignore' });
+    endsWithUs(this.#child);
+  }
+
+  async ready(): Promise<void> {
+    const isHealthy = () =>
+      fetch(`http://127.0.0.1:${this.#place.monitor}/healthz?js-enabled-only=false`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    await until(isHealthy, `a start of nats-server at ${this.url}`, 50);
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child!.kill(signal);
+  }
+
+  async end(signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  }
+}
+
+/** So many nats-servers that form a cluster; one is alone. They are not started. `more` is added to each configuration. */
+export async function natsServers(count: number, more = ''): Promise<NatsServer[]> {
+  const places: Place[] = [];
+  for (let n = 0; n < count; n++) {
+    const [client, monitor, route] = [await freePort(), await freePort(), await freePort()];
+    places.push({ client, monitor, route, dir: mkdtempSync(join(tmpdir(), 'lamppost-nats-')) });
+  }
+  const routes = places.map(({ route }) => route);
+  return places.map((place, n) => new NatsServer(`n${n}`, place, routes, more));
+}
+
+/** Starts so many nats-servers; resolves once all are ready. */
+export async function startedNats(count: number): Promise<NatsServer[]> {
+  const servers = await natsServers(count);
+  for (const server of servers) await server.launch();
+  for (const server of servers) await server.ready();
+  return servers;
+}
+
+/** The settings of a node of a cluster over these servers. */
+export function nodeOf(
+  servers: readonly NatsServer[],
+  node: string,
+  replicas = Math.min(3, servers.length),
+): ClusterSettings {
+  const none = { credentials: undefined, ca: undefined, cert: undefined, key: undefined, domain: undefined };
+  const log = servers.map(({ url }) => url).join(',');
+  return clusterSettings({ log, node, name: 'lamppost', replicas, ...none });
+}
