@@ -1,2 +1,17 @@
 export { connectTo } from './connection.ts';
+export { IDENTITY_FILE, identityOf, type NodeIdentity } from './identity.ts';
+export { createLeases, type Leases } from './leases.ts';
+export { commonBlock, decideJoin, type JoinFacts, type Joining } from './mirror.ts';
+export {
+  createNodes,
+  type NodeReport,
+  NodeReportSchema,
+  type Nodes,
+  readNodes,
+  type SeenNode,
+  SeenNodeSchema,
+} from './nodes.ts';
+export { type Missing, missingTail, putBack, type Tail } from './recover.ts';
 export { type ClusterSettings, clusterSettings, faultOfLog, isClusterName } from './settings.ts';
+export { openSnapshots, type Snapshot, type Snapshots } from './snapshots.ts';
+export { type LogMessage, messageAt, type StreamRange, streamInfo, streamRange, trimStream } from './stream.ts';

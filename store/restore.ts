@@ -11,7 +11,7 @@ import { PRIVATE_FILE, PRIVATE_FOLDER } from './private.ts';
 /** The file that marks a folder as a complete backup; it is written last. */
 export const MANIFEST = 'manifest.json';
 
-const ManifestSchema = z.object({
+export const ManifestSchema = z.object({
   format: z.literal(1),
   /** Version of the Lamppost that wrote it. */
   lamppost: z.string(),

@@ -1,0 +1,97 @@
+import type { JetStreamClient } from '@nats-io/jetstream';
+import { headers, type NatsConnection } from '@nats-io/nats-core';
+import { LamppostError } from '../domain/index.ts';
+import { isOvertaken, jetStreamOf, patiently } from './jetstream.ts';
+import { commonBlock } from './mirror.ts';
+import type { SeenNode } from './nodes.ts';
+import type { ClusterSettings } from './settings.ts';
+import { beginStreamAt, type LogMessage, messageAt, streamRange } from './stream.ts';
+
+/** The log file of the node that has the longest one. */
+export interface Tail {
+  readonly oldest: number;
+  readonly newest: number;
+  /** A block as the message that it was. Throws `damaged`. */
+  messageOf(seq: number): LogMessage;
+  /** Whether a message of the stream is the block of its number. */
+  isSame(message: LogMessage): boolean;
+}
+
+/** What a recovery does: the blocks that it puts back, both ends included; null: the stream lacks none. */
+export type Missing = { readonly from: number; readonly to: number } | null;
+
+/**
+ * Returns which blocks of a log file the stream lacks. Throws `conflict` where a node runs, where another node has a
+ * longer log, or where the file does not go on from the stream.
+ */
+export async function missingTail(
+  connection: NatsConnection,
+  settings: ClusterSettings,
+  tail: Tail,
+  nodes: readonly SeenNode[],
+): Promise<Missing> {
+  const running = nodes.filter(({ state }) => state === 'running').map(({ node }) => node);
+  if (running.length > 0)
+    throw new LamppostError('conflict', `stop every node first: ${running.join(', ')} said that it runs within 15 s`);
+  const longer = nodes.find(({ mirrored }) => mirrored > tail.newest);
+  if (longer !== undefined)
+    throw new LamppostError(
+      'conflict',
+      `node ${longer.node} has blocks up to ${longer.mirrored}, and this log ends with ${tail.newest}: run it there`,
+    );
+  const range = await streamRange(connection, settings);
+  if (range === null) throw new LamppostError('conflict', `there is no stream ${settings.name}`);
+  if (range.last >= tail.newest) return null;
+  const isEmpty = range.first > range.last;
+  const from = isEmpty ? Math.max(tail.oldest, range.last + 1) : range.last + 1;
+  if (from < tail.oldest)
+    throw new LamppostError(
+      'conflict',
+      `the stream ends with block ${range.last} and this log begins with ${tail.oldest}: the blocks between are lost ` +
+        'here; look for a node or a backup that has them',
+    );
+  const common = commonBlock(tail.newest, range);
+  const message = common === null ? null : await messageAt(connection, settings, common);
+  if (message !== null && !tail.isSame(message))
+    throw new LamppostError(
+      'conflict',
+      `block ${common} of the stream is another one: something was appended after blocks were lost. What is in this ` +
+        'log after it cannot be put back; keep the folder, and read it with lamppost restore --log',
+    );
+  return { from, to: tail.newest };
+}
+
+/**
+ * Puts blocks of a log file back into the stream, in order, each only where the one before it is the newest. Throws
+ * `conflict` where somebody else appended meanwhile: then the blocks until there are back.
+ */
+export async function putBack(
+  connection: NatsConnection,
+  settings: ClusterSettings,
+  tail: Tail,
+  { from, to }: NonNullable<Missing>,
+  onProgress: (seq: number) => void = () => {},
+): Promise<void> {
+  const client = jetStreamOf(connection, settings);
+  const { last = 0 } = (await streamRange(connection, settings)) ?? {};
+  if (from > last + 1) await beginStreamAt(connection, settings, from);
+  for (let seq = from; seq <= to; seq++) {
+    await publish(client, tail.messageOf(seq)).catch(async (error: unknown) => {
+      if (!isOvertaken(error)) throw error;
+      // The block itself, whose acknowledgement was lost, or one of somebody else.
+      const found = await messageAt(connection, settings, seq);
+      if (found !== null && tail.isSame(found)) return;
+      throw new LamppostError('conflict', `somebody appended to the stream: block ${seq} is another one. Stop every node`);
+    });
+    onProgress(seq);
+  }
+}
+
+async function publish(client: JetStreamClient, { seq, subject, header, data }: LogMessage): Promise<void> {
+  const all = headers();
+  for (const [name, value] of header) all.set(name, value);
+  const options = { headers: all, expect: { lastSequence: seq - 1 } };
+  const { seq: at, duplicate } = await patiently(`block ${seq}`, () => client.publish(subject, data, options));
+  if (at !== seq)
+    throw new LamppostError('conflict', `block ${seq} is ${duplicate ? 'there already' : 'now'} as block ${at}`);
+}
