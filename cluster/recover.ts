@@ -1,5 +1,5 @@
 import type { JetStreamClient } from '@nats-io/jetstream';
-import { headers, type NatsConnection } from '@nats-io/nats-core';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { LamppostError } from '../domain/index.ts';
 import { isOvertaken, jetStreamOf, patiently } from './jetstream.ts';
 import { commonBlock } from './mirror.ts';
@@ -9,6 +9,8 @@ import { beginStreamAt, type LogMessage, messageAt, streamRange } from './stream
 
 /** The log file of the node that has the longest one. */
 export interface Tail {
+  /** The subject of the stream. */
+  readonly subject: string;
   readonly oldest: number;
   readonly newest: number;
   /** A block as the message that it was. Throws `damaged`. */
@@ -76,7 +78,7 @@ export async function putBack(
   const { last = 0 } = (await streamRange(connection, settings)) ?? {};
   if (from > last + 1) await beginStreamAt(connection, settings, from);
   for (let seq = from; seq <= to; seq++) {
-    await publish(client, tail.messageOf(seq)).catch(async (error: unknown) => {
+    await publish(client, tail.subject, tail.messageOf(seq)).catch(async (error: unknown) => {
       if (!isOvertaken(error)) throw error;
       // The block itself, whose acknowledgement was lost, or one of somebody else.
       const found = await messageAt(connection, settings, seq);
@@ -87,11 +89,6 @@ export async function putBack(
   }
 }
 
-async function publish(client: JetStreamClient, { seq, subject, header, data }: LogMessage): Promise<void> {
-  const all = headers();
-  for (const [name, value] of header) all.set(name, value);
-  const options = { headers: all, expect: { lastSequence: seq - 1 } };
-  const { seq: at, duplicate } = await patiently(`block ${seq}`, () => client.publish(subject, data, options));
-  if (at !== seq)
-    throw new LamppostError('conflict', `block ${seq} is ${duplicate ? 'there already' : 'now'} as block ${at}`);
+async function publish(client: JetStreamClient, subject: string, { seq, data }: LogMessage): Promise<void> {
+  await patiently(`block ${seq}`, () => client.publish(subject, data, { expect: { lastSequence: seq - 1 } }));
 }

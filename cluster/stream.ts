@@ -13,8 +13,6 @@ export interface StreamRange {
 /** A message of the stream, which is one block of the log. */
 export interface LogMessage {
   readonly seq: number;
-  readonly subject: string;
-  readonly header: ReadonlyMap<string, string>;
   readonly data: Uint8Array;
 }
 
@@ -56,9 +54,7 @@ export async function messageAt(
       throw error;
     }),
   );
-  if (found === null) return null;
-  const header = new Map(found.header.keys().map((name) => [name, found.header.get(name)]));
-  return { seq, subject: found.subject, header, data: found.data };
+  return found === null ? null : { seq, data: found.data };
 }
 
 /**
