@@ -53,7 +53,11 @@ export async function joinCluster(options: Options): Promise<void> {
   const joining = decideJoin({ dir, stream: settings.name, newest, range, isSame, snapshot });
   if (joining.by === 'following') return;
   log.info({ dir, snapshot }, `this node takes the newest snapshot: ${joining.why}`);
-  await takeNewest(options, snapshots, all.filter(({ seq }) => seq >= (range?.first ?? 1) - 1));
+  await takeNewest(
+    options,
+    snapshots,
+    all.filter(({ seq }) => seq >= (range?.first ?? 1) - 1),
+  );
 }
 
 /** The newest block in the log file of a data folder; 0: there is none. */

@@ -1,4 +1,4 @@
-import { type JetStreamClient, JetStreamApiError, jetstream } from '@nats-io/jetstream';
+import { JetStreamApiError, type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import { type KV, type KvEntry, Kvm, type KvOptions } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { LamppostError } from '../domain/index.ts';

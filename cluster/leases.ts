@@ -2,7 +2,16 @@ import type { KV } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { type Clock, DUTIES, type Duties, type Duty, monotonicClock, systemClock, systemTimers, type Timers } from '../domain/index.ts';
+import {
+  type Clock,
+  DUTIES,
+  type Duties,
+  type Duty,
+  monotonicClock,
+  systemClock,
+  systemTimers,
+  type Timers,
+} from '../domain/index.ts';
 import { bucketOf, isOvertaken, jsonOf, mayPass, REQUEST_MS } from './jetstream.ts';
 import { Lease, type LeaseEntry, type LeaseWrite, TTL_MS } from './lease.ts';
 import type { ClusterSettings } from './settings.ts';

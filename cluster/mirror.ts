@@ -42,7 +42,9 @@ export function decideJoin({ dir, stream, newest, range, isSame, snapshot }: Joi
   }
   const isNew = newest === 0;
   if (isNew ? snapshot === null && first <= 1 : newest >= first - 1) return { by: 'following' };
-  const why = isNew ? 'the data folder is empty' : `its log ends with block ${newest}, and the stream begins with ${first}`;
+  const why = isNew
+    ? 'the data folder is empty'
+    : `its log ends with block ${newest}, and the stream begins with ${first}`;
   if (snapshot !== null && snapshot >= first - 1) return { by: 'snapshot', why };
   throw new LamppostError(
     'conflict',

@@ -83,7 +83,10 @@ export async function putBack(
       // The block itself, whose acknowledgement was lost, or one of somebody else.
       const found = await messageAt(connection, settings, seq);
       if (found !== null && tail.isSame(found)) return;
-      throw new LamppostError('conflict', `somebody appended to the stream: block ${seq} is another one. Stop every node`);
+      throw new LamppostError(
+        'conflict',
+        `somebody appended to the stream: block ${seq} is another one. Stop every node`,
+      );
     });
     onProgress(seq);
   }

@@ -8,7 +8,15 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { type ObjectInfo, type ObjectStore, Objm, setSha256Backend } from '@nats-io/obj';
 import { z } from 'zod';
 import { type Clock, isoOf, LamppostError, type ShapeOf, systemClock } from '../domain/index.ts';
-import { folderOnDisk, freeBytes, MANIFEST, ManifestSchema, PRIVATE_FILE, readManifest, sha256Of } from '../store/index.ts';
+import {
+  folderOnDisk,
+  freeBytes,
+  MANIFEST,
+  ManifestSchema,
+  PRIVATE_FILE,
+  readManifest,
+  sha256Of,
+} from '../store/index.ts';
 import { away, jetStreamOf, patiently } from './jetstream.ts';
 import type { ClusterSettings } from './settings.ts';
 
@@ -98,7 +106,8 @@ class SnapshotsOfCluster implements Snapshots {
     const id = `${String(seq).padStart(12, '0')}-${randomUUID().slice(0, 8)}`;
     for (const file of manifest.files) {
       for (const part of partsOf(id, file)) {
-        if (!isMine()) throw new LamppostError('busy', 'snapshots are the duty of another node now', { retryable: true });
+        if (!isMine())
+          throw new LamppostError('busy', 'snapshots are the duty of another node now', { retryable: true });
         await this.#putPart(join(folder, file.name), part);
       }
     }
@@ -128,7 +137,10 @@ class SnapshotsOfCluster implements Snapshots {
     const free = freeBytes(to);
     if (free < bytes) {
       const lacking = Math.ceil((bytes - free) / 1024 ** 2);
-      throw new LamppostError('disk', `the snapshot ${id} does not fit on the disk of ${to}: free ${lacking} MiB there`);
+      throw new LamppostError(
+        'disk',
+        `the snapshot ${id} does not fit on the disk of ${to}: free ${lacking} MiB there`,
+      );
     }
     let done = 0;
     for (const file of manifest.files) {

@@ -133,7 +133,10 @@ const OP = fc.oneof(
   { weight: 1, arbitrary: fc.record({ op: fc.constant('giveBack' as const), who: fc.nat(2) }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('fit' as const), who: fc.nat(2) }) },
   { weight: 6, arbitrary: fc.record({ op: fc.constant('pass' as const), who: fc.nat(1_500) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('pass' as const), who: fc.integer({ min: 4_000, max: 7_000 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constant('pass' as const), who: fc.integer({ min: 4_000, max: 7_000 }) }),
+  },
 );
 
 interface Flight {

@@ -43,12 +43,18 @@ test('join - a log that ends before the stream begins takes the newest snapshot'
 });
 
 test('join - a log that is ahead of the stream stops with the command that puts blocks back', () => {
-  expect(() => decideJoin(facts({ newest: 101, isSame: true }))).toThrow(/ends with block 100: NATS lost.*cluster recover/);
-  expect(() => decideJoin(facts({ newest: 7, range: { first: 1, last: 0 } }))).toThrow(/is empty.*cluster recover --data/);
+  expect(() => decideJoin(facts({ newest: 101, isSame: true }))).toThrow(
+    /ends with block 100: NATS lost.*cluster recover/,
+  );
+  expect(() => decideJoin(facts({ newest: 7, range: { first: 1, last: 0 } }))).toThrow(
+    /is empty.*cluster recover --data/,
+  );
 });
 
 test('join - a log whose newest common block is another one is not of this cluster', () => {
-  expect(() => decideJoin(facts({ newest: 60, isSame: false }))).toThrow(/block 60 in \/data is not block 60 of the stream/);
+  expect(() => decideJoin(facts({ newest: 60, isSame: false }))).toThrow(
+    /block 60 in \/data is not block 60 of the stream/,
+  );
 });
 
 test('join - the newest common block is one that both have', () => {
