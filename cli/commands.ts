@@ -1,3 +1,4 @@
+import { CLUSTER } from './cluster.ts';
 import { SHELLS } from './completion.ts';
 import { DEVICE } from './devices.ts';
 import * as flags from './flags.ts';
@@ -119,6 +120,7 @@ export const COMMANDS: Group = {
       },
     },
     ...FILES,
+    cluster: CLUSTER,
     simulate: command({
       ...{ about: 'sends the readings of a simulated or recorded city to a running server', flags: flags.SIMULATE },
       run: async ({ flags: given }, environment) => {

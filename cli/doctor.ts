@@ -10,6 +10,7 @@ import {
   readConfig,
   type Seen,
 } from '../app/index.ts';
+import { inspectCluster } from '../cluster/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import { Client, clientOf, urlOf } from './client.ts';
 import type { DOCTOR } from './flags.ts';
@@ -20,13 +21,13 @@ type Asking = Given<typeof DOCTOR>;
 
 /** One thing that was checked: a sentence on how it is, and whether that is well. */
 interface Checked {
-  readonly what: 'settings' | 'city' | 'server';
+  readonly what: 'settings' | 'city' | 'cluster' | 'server';
   readonly well: boolean;
   readonly said: string;
 }
 
 /**
- * `doctor`: checks settings, city folder and server, each on its own, and prints everything that is wrong, and what may
+ * `doctor`: checks settings, city folder, NATS and server, each on its own, and prints everything that is wrong, and what may
  * be wrong with the deployment. With --deep it reads every file of a data folder or a backup instead. Returns the exit
  * code: 2 where the settings have mistakes, 1 where something else is wrong.
  */
@@ -40,6 +41,7 @@ export async function doctor({ flags, settings }: Asking, environment: NodeJS.Pr
       return 'settings: well';
     }),
     await check('city', () => describeCity(given.LAMPPOST_CITY ?? './city')),
+    ...(await checkCluster(config)),
   ];
   const url = urlOf(flags, given);
   const client = clientOf({ url }, { ...environment, LAMPPOST_ADMIN_KEY: given.LAMPPOST_ADMIN_KEY });
@@ -78,6 +80,13 @@ async function check(what: Checked['what'], describe: () => string | Promise<str
     if (!(error instanceof LamppostError)) throw error;
     return { what, well: false, said: error.message };
   }
+}
+
+/** Looks at the NATS servers of `LAMPPOST_LOG`, where it is set. */
+async function checkCluster(config: Config | null): Promise<Checked[]> {
+  const cluster = config?.cluster ?? null;
+  if (cluster === null) return [];
+  return (await inspectCluster(cluster)).map(({ well, said }) => ({ what: 'cluster', well, said: `cluster: ${said}` }));
 }
 
 async function look(client: Client): Promise<Seen> {

@@ -31,6 +31,12 @@ export const BACKTEST = {
   ...PROGRESS,
 };
 export const BACKUP_NOW = { ...SERVER, to: text('DIR', 'a new folder in LAMPPOST_BACKUP_DIR') };
+export const CLUSTER_RECOVER = {
+  ...DATA,
+  yes: flag('do it; without this it only says what it would do'),
+  ...{ ...JSON_FLAG, ...PROGRESS },
+};
+export const CLUSTER_STATUS = { ...JSON_FLAG };
 export const DEMO = {
   speed: number("devices report N times as often, and the city's day passes N times as fast: 60", 0.001, 1_000_000),
   devices: count('how many devices: 120', 1, 100_000),

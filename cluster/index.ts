@@ -1,6 +1,13 @@
 export { connectTo } from './connection.ts';
 export { IDENTITY_FILE, identityOf, type NodeIdentity } from './identity.ts';
-export { type ClusterFinding, findingsOf, inspectCluster, type SeenServer, type SeenStream, syncIn } from './inspect.ts';
+export {
+  type ClusterFinding,
+  findingsOf,
+  inspectCluster,
+  type SeenServer,
+  type SeenStream,
+  syncIn,
+} from './inspect.ts';
 export { createLeases, type Leases } from './leases.ts';
 export { commonBlock, decideJoin, type JoinFacts, type Joining } from './mirror.ts';
 export {

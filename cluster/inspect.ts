@@ -91,7 +91,8 @@ function* ofStream({ name, replicas }: Pick<ClusterSettings, 'name' | 'replicas'
         `nats stream edit ${name} --replicas ${replicas}`,
     );
   const behind = (cluster?.replicas ?? []).filter(({ current, offline }) => offline || !current);
-  for (const { name: server, offline } of behind) yield wrong(`its replica on ${server} is ${offline ? 'away' : 'behind'}`);
+  for (const { name: server, offline } of behind)
+    yield wrong(`its replica on ${server} is ${offline ? 'away' : 'behind'}`);
   if (millis(config.duplicate_window) < LEAST_WINDOW_MS)
     yield wrong(`its duplicate window is ${millis(config.duplicate_window) / SECOND_MS} s; it must be 120 s or more`);
   if (config.storage !== 'file') yield wrong('it is in memory only; it must be in files');

@@ -76,22 +76,39 @@ export async function putBack(
 ): Promise<void> {
   const client = jetStreamOf(connection, settings);
   const { last = 0 } = (await streamRange(connection, settings)) ?? {};
-  if (from > last + 1) await beginStreamAt(connection, settings, from);
+  const begins = from > last + 1;
+  if (begins) await beginStreamAt(connection, settings, from);
   for (let seq = from; seq <= to; seq++) {
-    await publish(client, tail.subject, tail.messageOf(seq)).catch(async (error: unknown) => {
-      if (!isOvertaken(error)) throw error;
-      // The block itself, whose acknowledgement was lost, or one of somebody else.
-      const found = await messageAt(connection, settings, seq);
-      if (found !== null && tail.isSame(found)) return;
-      throw new LamppostError(
-        'conflict',
-        `somebody appended to the stream: block ${seq} is another one. Stop every node`,
-      );
-    });
+    const message = tail.messageOf(seq);
+    if (begins) await publishNext(client, tail.subject, message);
+    else
+      await publish(client, tail.subject, message).catch(async (error: unknown) => {
+        if (!isOvertaken(error)) throw error;
+        // The block itself, whose acknowledgement was lost, or one of somebody else.
+        const found = await messageAt(connection, settings, seq);
+        if (found === null || !tail.isSame(found)) throw appendedBy(seq);
+      });
     onProgress(seq);
   }
+}
+
+/**
+ * Publishes a block of a stream whose numbers were moved. Its server counts from 0 in what it is told to expect, until
+ * it starts anew, so nothing can be expected; one of several answers the first time with an error by which it learns.
+ */
+async function publishNext(client: JetStreamClient, subject: string, { seq, data }: LogMessage): Promise<void> {
+  const send = () =>
+    client.publish(subject, data, { msgID: `recovered-${seq}` }).catch((error: unknown) => {
+      if (!/sequence does not match/i.test((error as Error).message)) throw error;
+      return client.publish(subject, data, { msgID: `recovered-${seq}` });
+    });
+  const ack = await patiently(`block ${seq}`, send);
+  if (ack.seq !== seq) throw appendedBy(seq);
 }
 
 async function publish(client: JetStreamClient, subject: string, { seq, data }: LogMessage): Promise<void> {
   await patiently(`block ${seq}`, () => client.publish(subject, data, { expect: { lastSequence: seq - 1 } }));
 }
+
+const appendedBy = (seq: number) =>
+  new LamppostError('conflict', `somebody appended to the stream: block ${seq} is another one. Stop every node`);

@@ -17,16 +17,17 @@ import {
 import { JournalStore } from '../../journal/index.ts';
 import { appendTo, streamWith, tailOf } from '../kit/cluster/log-file.ts';
 import { type NatsServer, nodeOf, startedNats } from '../kit/nats.ts';
+import { until } from '../kit/wait.ts';
 
 const FIVE = ['one', 'two', 'three', 'four', 'five'];
 let servers: NatsServer[] = [];
 let connection: NatsConnection;
 let settings: ClusterSettings;
-async function started(texts: readonly string[]): Promise<void> {
-  servers = await startedNats(1);
+async function started(texts: readonly string[], count = 1): Promise<void> {
+  servers = await startedNats(count);
   settings = nodeOf(servers, 'a');
   connection = await connectTo(settings, 'test');
-  await streamWith(connection, texts);
+  await streamWith(connection, texts, count);
 }
 afterEach(async () => {
   await connection.close();
@@ -39,6 +40,8 @@ function logOf(texts: readonly string[]): string {
   return dir;
 }
 const textAt = async (seq: number) => Buffer.from((await messageAt(connection, settings, seq))!.data).toString();
+/** Servers are named n0, n1, n2. */
+const endServer = (name: string) => servers[Number(name.slice(1))]!.end('SIGKILL');
 const node = (some: Partial<SeenNode>) => ({ node: 'b', state: 'stopped', mirrored: 0, ...some }) as SeenNode;
 
 test('recover - puts the blocks back that the stream has lost, in order, and nothing where it lacks none', async () => {
@@ -53,8 +56,8 @@ test('recover - puts the blocks back that the stream has lost, in order, and not
   expect(await missingTail(connection, settings, tail, [])).toBeNull();
 });
 
-test('recover - an empty stream begins with the oldest block of the log, under its number', async () => {
-  await started([]);
+test.each([1, 3])('recover - an empty stream on %d servers begins with the oldest block of the log', async (count) => {
+  await started([], count);
   const dir = logOf(FIVE);
   const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   store.trim(3, 10);
@@ -64,7 +67,12 @@ test('recover - an empty stream begins with the oldest block of the log, under i
   expect(missing).toEqual({ from: 3, to: 5 });
   await putBack(connection, settings, tail, missing!);
   expect(await streamRange(connection, settings)).toEqual({ first: 3, last: 5 });
-  expect(await textAt(3)).toBe('three');
+  // Every replica has the numbers: the others go on with them.
+  const manager = await jetstreamManager(connection);
+  if (count > 1) await manager.streams.info('lamppost').then(({ cluster }) => endServer(cluster!.leader!));
+  const next = () => manager.jetstream().publish('lamppost.log', 'six', { expect: { lastSequence: 5 }, msgID: 'six' });
+  expect((await until(() => next().catch(() => null), 'another leader', 100)).seq).toBe(6);
+  expect(await Promise.all([3, 4, 5, 6].map(textAt))).toEqual(['three', 'four', 'five', 'six']);
 });
 
 test('recover - refuses while a node runs, and where another one has a longer log', async () => {

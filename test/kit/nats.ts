@@ -18,12 +18,15 @@ interface Place {
 /** A real nats-server with JetStream in its own process with its own folder; it can be killed, paused and started again. */
 export class NatsServer {
   readonly url: string;
+  /** The URL of its monitoring port. */
+  readonly monitor: string;
   readonly #place: Place;
   readonly #config: string;
   #child: ChildProcess | null = null;
 
   constructor(name: string, place: Place, routes: readonly number[], more = '') {
     this.url = `nats://127.0.0.1:${place.client}`;
+    this.monitor = `http://127.0.0.1:${place.monitor}`;
     this.#place = place;
     this.#config = join(place.dir, 'nats.conf');
     const cluster =
@@ -62,7 +65,7 @@ ${cluster}${more}`,
 
   async ready(): Promise<void> {
     const isHealthy = () =>
-      fetch(`http://127.0.0.1:${this.#place.monitor}/healthz?js-enabled-only=false`).then(
+      fetch(`${this.monitor}/healthz?js-enabled-only=false`).then(
         ({ ok }) => ok,
         () => false,
       );

@@ -13,9 +13,9 @@ export function appendTo(dir: string, texts: readonly string[]): void {
 }
 
 /** Makes the stream of a cluster, and appends these messages. */
-export async function streamWith(connection: NatsConnection, texts: readonly string[]): Promise<void> {
+export async function streamWith(connection: NatsConnection, texts: readonly string[], replicas = 1): Promise<void> {
   const manager = await jetstreamManager(connection);
-  await manager.streams.add({ name: 'lamppost', subjects: ['lamppost.log'] });
+  await manager.streams.add({ name: 'lamppost', subjects: ['lamppost.log'], num_replicas: replicas });
   for (const text of texts) await manager.jetstream().publish('lamppost.log', text);
 }
 
