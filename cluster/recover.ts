@@ -76,25 +76,24 @@ export async function putBack(
 ): Promise<void> {
   const client = jetStreamOf(connection, settings);
   const { last = 0 } = (await streamRange(connection, settings)) ?? {};
-  const begins = from > last + 1;
-  if (begins) await beginStreamAt(connection, settings, from);
+  if (from > last + 1) await beginStreamAt(connection, settings, from);
   for (let seq = from; seq <= to; seq++) {
     const message = tail.messageOf(seq);
-    if (begins) await publishNext(client, tail.subject, message);
-    else
-      await publish(client, tail.subject, message).catch(async (error: unknown) => {
-        if (!isOvertaken(error)) throw error;
-        // The block itself, whose acknowledgement was lost, or one of somebody else.
-        const found = await messageAt(connection, settings, seq);
-        if (found === null || !tail.isSame(found)) throw appendedBy(seq);
-      });
+    await publish(client, tail.subject, message).catch(async (error: unknown) => {
+      if (!isOvertaken(error)) throw error;
+      const found = await messageAt(connection, settings, seq);
+      if (found === null) await publishNext(client, tail.subject, message);
+      // The block itself, whose acknowledgement was lost, or one of somebody else.
+      else if (!tail.isSame(found)) throw appendedBy(seq);
+    });
     onProgress(seq);
   }
 }
 
 /**
- * Publishes a block of a stream whose numbers were moved. Its server counts from 0 in what it is told to expect, until
- * it starts anew, so nothing can be expected; one of several answers the first time with an error by which it learns.
+ * Publishes a block of a stream whose numbers were moved. Until its server starts anew, that compares what is expected
+ * with a count from 0, so nothing can be expected; one of several answers the first time with an error by which it
+ * learns.
  */
 async function publishNext(client: JetStreamClient, subject: string, { seq, data }: LogMessage): Promise<void> {
   const send = () =>

@@ -144,7 +144,10 @@ class SnapshotsOfCluster implements Snapshots {
     }
     let done = 0;
     for (const file of manifest.files) {
-      await this.#download(id, file, join(to, file.name), (more) => onProgress((done += more)));
+      await this.#download(id, file, join(to, file.name), (more) => {
+        done += more;
+        onProgress(done);
+      });
     }
     for (const path of new Set(manifest.files.map(({ name }) => dirname(join(to, name))))) await folderOnDisk(path);
     await writeFile(join(to, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true, mode: PRIVATE_FILE });

@@ -137,7 +137,9 @@ test('join - a log that is ahead, of another cluster, or too old for every snaps
   await started(FIVE.slice(0, 3));
   const ahead = folder();
   appendTo(ahead, FIVE);
-  await expect(joining(ahead)).rejects.toThrow(/up to block 5, and the stream lamppost ends with block 3.*cluster recover/);
+  await expect(joining(ahead)).rejects.toThrow(
+    /up to block 5, and the stream lamppost ends with block 3.*cluster recover/,
+  );
   const other = folder();
   appendTo(other, ['one', 'other']);
   await expect(joining(other)).rejects.toThrow(/block 2 in .* is not block 2 of the stream lamppost/);

@@ -70,7 +70,7 @@ test.each([1, 3])('recover - an empty stream on %d servers begins with the oldes
   // Every replica has the numbers: the others go on with them.
   const manager = await jetstreamManager(connection);
   if (count > 1) await manager.streams.info('lamppost').then(({ cluster }) => endServer(cluster!.leader!));
-  const next = () => manager.jetstream().publish('lamppost.log', 'six', { expect: { lastSequence: 5 }, msgID: 'six' });
+  const next = () => manager.jetstream().publish('lamppost.log', 'six', { msgID: 'six' });
   expect((await until(() => next().catch(() => null), 'another leader', 100)).seq).toBe(6);
   expect(await Promise.all([3, 4, 5, 6].map(textAt))).toEqual(['three', 'four', 'five', 'six']);
 });
@@ -91,7 +91,9 @@ test('recover - refuses where something else was appended since, or the blocks b
   const store = new JournalStore(join(dir, 'journal.sqlite')).open();
   store.trim(4, 10);
   store.close();
-  await expect(missingTail(connection, settings, tailOf(dir), [])).rejects.toThrow(/ends with block 2 .* begins with 4/);
+  await expect(missingTail(connection, settings, tailOf(dir), [])).rejects.toThrow(
+    /ends with block 2 .* begins with 4/,
+  );
 });
 
 test('recover - stops where somebody appends meanwhile', async () => {
@@ -100,7 +102,9 @@ test('recover - stops where somebody appends meanwhile', async () => {
   const missing = await missingTail(connection, settings, tail, []);
   const manager = await jetstreamManager(connection);
   await manager.jetstream().publish('lamppost.log', 'somebody');
-  await expect(putBack(connection, settings, tail, missing!)).rejects.toThrow('somebody appended to the stream: block 3');
+  await expect(putBack(connection, settings, tail, missing!)).rejects.toThrow(
+    'somebody appended to the stream: block 3',
+  );
   expect(await streamRange(connection, settings)).toEqual({ first: 1, last: 3 });
 });
 
