@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { EDGE, type EdgeOptions } from '../api/index.ts';
+import { type ClusterSettings, clusterSettings, faultOfLog, isClusterName } from '../cluster/index.ts';
 import { HOUR_MS, LamppostError, suggest } from '../domain/index.ts';
 import type { InfluxSettings } from '../history/index.ts';
 import { createTrustedProxies } from '../limits/index.ts';
@@ -12,6 +13,7 @@ import { readOidc } from './oidc-settings.ts';
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 const bytes = (fallback: number) => z.coerce.number().int().min(1_024).default(fallback);
 
+const NO_NAME = 'must be 1 to 64 letters, digits, - or _, such as node-1';
 const days = (fallback: number) => z.coerce.number().int().min(0).max(36_500).default(fallback);
 
 const MIB = 1024 * 1024;
@@ -42,6 +44,28 @@ const Settings = z.object({
     .optional(),
   /** What secrets of webhooks are sealed with; absent: `secrets.key` in the data folder. */
   LAMPPOST_SECRETS_KEY: z.string().min(32, 'must have 32 characters or more').optional(),
+  /** The NATS servers whose JetStream has the log; absent: the log is a file of this machine alone. */
+  LAMPPOST_LOG: z
+    .string()
+    .superRefine((text, context) => {
+      const message = faultOfLog(text);
+      if (message !== null) context.addIssue({ code: 'custom', message });
+    })
+    .optional(),
+  /** The name of this node among those that follow the log; absent: the machine's. */
+  LAMPPOST_NODE: z.string().refine(isClusterName, NO_NAME).optional(),
+  /** The name of the cluster: two that share NATS servers have two. */
+  LAMPPOST_CLUSTER: z.string().refine(isClusterName, NO_NAME).default('lamppost'),
+  /** On how many NATS servers each record is; absent: on three, or on as many as LAMPPOST_LOG names. */
+  LAMPPOST_LOG_REPLICAS: z.coerce.number().int().min(1).max(5).optional(),
+  /** A NATS credentials file. */
+  NATS_CREDENTIALS: z.string().min(1).optional(),
+  /** PEM files for TLS: the authority of the NATS servers, and this node's certificate and key. */
+  NATS_CA: z.string().min(1).optional(),
+  NATS_CERT: z.string().min(1).optional(),
+  NATS_KEY: z.string().min(1).optional(),
+  /** The JetStream domain. */
+  NATS_DOMAIN: z.string().min(1).optional(),
   /** Bound of the journal on disk. */
   LAMPPOST_JOURNAL_MAX_BYTES: bytes(8_192 * MIB),
   /** How long the journal keeps what every consumer has taken. */
@@ -189,6 +213,14 @@ function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
   };
 }
 
+/** Null where the log is a file of this machine. */
+function clusterOf(s: z.infer<typeof Settings>): ClusterSettings | null {
+  if (s.LAMPPOST_LOG === undefined) return null;
+  const [log, node, name, replicas] = [s.LAMPPOST_LOG, s.LAMPPOST_NODE, s.LAMPPOST_CLUSTER, s.LAMPPOST_LOG_REPLICAS];
+  const files = { credentials: s.NATS_CREDENTIALS, ca: s.NATS_CA, cert: s.NATS_CERT, key: s.NATS_KEY };
+  return clusterSettings({ log, node, name, replicas, ...files, domain: s.NATS_DOMAIN });
+}
+
 /** Settings of the process, read once and frozen; handed out in slices. */
 export type Config = ReturnType<typeof readConfig>;
 
@@ -231,6 +263,7 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
     adminKeyOff: s.LAMPPOST_ADMIN_KEY === 'off',
     /** What secrets of webhooks are sealed with; null: the key file of the data folder. */
     secretsKey: s.LAMPPOST_SECRETS_KEY ?? null,
+    cluster: clusterOf(s),
     journal: { maxBytes: s.LAMPPOST_JOURNAL_MAX_BYTES, retentionMs: s.LAMPPOST_JOURNAL_RETENTION_MS },
     /** How long a start does not believe a wall clock that is far from the newest record, ms. */
     clockWaitMs: s.LAMPPOST_CLOCK_WAIT_SECONDS * 1_000,

@@ -1,0 +1,71 @@
+/**
+ * A block as a message of the stream. Little endian:
+ *
+ * ```
+ * message = headerLength:u32  header (JSON, UTF-8)  body
+ * ```
+ *
+ * The sequence number of the message is the number of the block. What the stream does not say, such as the number of
+ * messages before it, every node counts by itself.
+ */
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import type { BlockKind } from '../../domain/index.ts';
+import { LamppostError } from '../../domain/index.ts';
+import { KINDS } from '../blocks.ts';
+import type { NewBlock } from '../writer.ts';
+
+/** The version of the records that this Lamppost writes; it reads this one and those before. */
+export const WIRE_VERSION = 1;
+
+/** What every node knows of a block before it is numbered. */
+export interface WireBlock {
+  readonly kind: BlockKind;
+  readonly count: number;
+  readonly head: string | null;
+  readonly steadyAt: number;
+  readonly offsetMs: number;
+  /** The node that appended it. */
+  readonly node: string;
+  readonly body: Uint8Array;
+}
+
+interface Header extends Omit<WireBlock, 'body' | 'kind'> {
+  readonly v: number;
+  readonly kind: string;
+  /** Whether the body is compressed (deflate); absent: no. */
+  readonly packed?: true;
+}
+
+/** Control records of this size are compressed: cities and lists of devices become a tenth. */
+const PACKED_FROM = 32 * 1024;
+
+export function encodeBlock({ kind, body, count, head, now, offsetMs }: NewBlock, node: string): Uint8Array {
+  const packed = kind !== 'messages' && body.length >= PACKED_FROM;
+  const facts: Header = { v: WIRE_VERSION, kind, count, head, steadyAt: now - offsetMs, offsetMs, node };
+  const header = Buffer.from(JSON.stringify(packed ? { ...facts, packed } : facts), 'utf8');
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(header.length);
+  return Buffer.concat([length, header, packed ? deflateRawSync(body) : body]);
+}
+
+/** Throws `too-new` where a newer Lamppost wrote it, `damaged` where it is none of ours. `seq` is for the errors. */
+export function decodeBlock(message: Uint8Array, seq: number): WireBlock {
+  const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+  const { v, kind, packed, ...facts } = headerOf(bytes, seq);
+  if (v > WIRE_VERSION || !KINDS.includes(kind as BlockKind)) {
+    const what = v > WIRE_VERSION ? `version ${v}` : `kind "${kind}"`;
+    const why = `record ${seq} of the log has ${what}, which a newer Lamppost wrote: update this node`;
+    throw new LamppostError('too-new', why);
+  }
+  const body = bytes.subarray(4 + bytes.readUInt32LE(0));
+  // A copy of its own: the message's buffer is shared with its neighbours.
+  return { ...facts, kind: kind as BlockKind, body: packed ? inflateRawSync(body) : Buffer.from(body) };
+}
+
+function headerOf(bytes: Buffer, seq: number): Header {
+  try {
+    return JSON.parse(bytes.toString('utf8', 4, 4 + bytes.readUInt32LE(0))) as Header;
+  } catch (cause) {
+    throw new LamppostError('damaged', `record ${seq} of the stream is none of Lamppost's`, { cause });
+  }
+}
