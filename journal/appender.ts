@@ -12,9 +12,12 @@ export interface CommitRequest {
   offsetMs: number;
 }
 
+/** Why messages were not committed; a later attempt may succeed. */
+export type CommitFault = 'disk' | 'journal-full' | 'log-away';
+
 /** The reply of the journal's thread to one group commit. The buffer is returned for reuse. */
 export interface CommitReply {
-  readonly error: { code: 'disk' | 'journal-full'; message: string } | null;
+  readonly error: { code: CommitFault; message: string } | null;
   /** Civil minus steady time with which the messages are stamped by now. */
   readonly offsetMs: number;
   readonly bytes: ArrayBuffer;

@@ -6,5 +6,8 @@ export { type Rebuilt, rebuildJournal } from './rebuild.ts';
 export { BatchWriter, createRoute, type Route, walkRecords } from './records.ts';
 export { type JournalLimits, JournalServer, type JournalSignal } from './server.ts';
 export { type ControlHeads, JOURNAL_SCHEMA, JournalReader, JournalStore, missingBlocks, PAGE_SIZE } from './store.ts';
+export { StreamLog } from './stream/log.ts';
 export { decodeBlock, encodeBlock, WIRE_VERSION } from './stream/wire.ts';
+export { StreamWriter } from './stream/writer.ts';
 export { type ClockStatus, Timekeeper, thisMachine } from './timekeeper.ts';
+export { type BlockWriter, LocalWriter, type NewBlock } from './writer.ts';

@@ -6,10 +6,11 @@ import {
   type LogClock,
   type ReplayControl,
 } from '../domain/index.ts';
-import type { CommitReply, CommitRequest } from './appender.ts';
+import type { CommitFault, CommitReply, CommitRequest } from './appender.ts';
 import { moveRecords } from './records.ts';
 import { type ControlHeads, JournalStore } from './store.ts';
 import type { ClockStatus, Timekeeper } from './timekeeper.ts';
+import { type BlockWriter, LocalWriter, type NewBlock } from './writer.ts';
 
 /** The limits of what the journal keeps. */
 export interface JournalLimits {
@@ -48,6 +49,10 @@ interface Deps {
   readonly onMessages?: (count: number) => void;
   /** Called where blocks after the newest good backup had to be deleted. */
   readonly onLeadGone?: () => void;
+  /** Makes what writes into the log; absent: the file is the log. `onBlocks` gets the number of messages. */
+  readonly createWriter?: (store: JournalStore, onBlocks: (messages: number) => void) => BlockWriter;
+  /** Whether this node says what time it is; absent: it does. */
+  readonly keepsTime?: () => boolean;
 }
 
 /**
@@ -57,6 +62,9 @@ export class JournalServer {
   readonly #deps: Deps;
   readonly #options: JournalLimits & { tickMs: number };
   readonly #store: JournalStore;
+  readonly #writer: BlockWriter;
+  /** While the wall clock's record is on its way. */
+  #timing: Promise<void> | null = null;
   #ticking: NodeJS.Timeout | undefined;
   /** Set while a trim is due. */
   #trimming: NodeJS.Timeout | undefined;
@@ -72,64 +80,70 @@ export class JournalServer {
     this.#deps = deps;
     this.#options = options;
     this.#store = new JournalStore(deps.path);
+    const onBlocks = (messages: number) => this.#onBlocks(messages);
+    this.#writer = deps.createWriter?.(this.#store, onBlocks) ?? new LocalWriter(this.#store, onBlocks);
   }
 
   /** Opens the file; then records can be appended and commits served. Throws `disk`, `too-new`. */
   open(): this {
     this.#store.open();
-    this.#deps.timekeeper?.begin(this.#store.newest);
+    // Where others append, their records say what time it is.
+    if (this.#deps.createWriter === undefined) this.#deps.timekeeper?.begin(this.#store.newest);
     return this;
+  }
+
+  /** Where the log is elsewhere too: resolves once the file has all of it. Throws `log-away`, `too-new`. */
+  async follow(): Promise<void> {
+    await this.#writer.open();
   }
 
   /** Starts trimming and ticks. */
   start(): void {
     this.#isStarted = true;
+    this.#writer.start();
     this.#trimSoon();
-    const tick = () => ignoreDisk(() => this.control('tick', {}, null));
+    const tick = () => void this.#tick();
     // At once where the wall clock is to be recorded: whoever asks then learns of it.
     if (this.#deps.timekeeper !== null) tick();
     this.#ticking = setInterval(tick, this.#options.tickMs);
   }
 
   /** Stops trimming and ticks and closes the file. Idempotent. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#isStarted = false;
     clearTimeout(this.#trimming);
     clearInterval(this.#ticking);
+    await this.#writer.stop();
     this.#store.close();
   }
 
   /** Serves the group commits that arrive on a port, one by one, each durable before its reply. */
   serve(port: MessagePort): void {
-    port.on('message', (request: CommitRequest) => {
-      const reply = this.#commit(request);
+    port.on('message', async (request: CommitRequest) => {
+      const reply = await this.#commit(request);
       port.postMessage(reply, [reply.bytes]);
     });
   }
 
-  /** Appends a control record and returns the number of its block. Throws `disk`. */
-  control(kind: BlockKind, body: unknown, head: string | null): number {
-    this.#keepTime();
-    const { clock } = this.#deps;
-    this.#store.appendControl(kind, Buffer.from(JSON.stringify(body)), clock.now(), head, clock.offsetMs());
-    this.#signal();
-    return this.#store.seq;
+  /**
+   * Appends a control record; resolves to the number of its block. Records of one `id` are one, whoever appends them.
+   * Throws `disk`, `log-away`.
+   */
+  control(kind: BlockKind, body: unknown, head: string | null, id: string | null = null): Promise<number> {
+    return this.#write({ kind, body: Buffer.from(JSON.stringify(body)), count: 0, head, id });
   }
 
-  /** Appends messages that are replayed and returns the number of their block. Throws `disk`. */
-  replay(control: ReplayControl): number {
-    this.#keepTime();
-    const [{ clock }, body] = [this.#deps, Buffer.from(JSON.stringify(control))];
-    this.#store.appendReplay(body, control.items.length, clock.now(), clock.offsetMs());
-    this.#signal();
-    return this.#store.seq;
+  /** Appends messages that are replayed; resolves to the number of their block. Throws `disk`, `log-away`. */
+  replay(control: ReplayControl): Promise<number> {
+    const body = Buffer.from(JSON.stringify(control));
+    return this.#write({ kind: 'replay', body, count: control.items.length, head: null, id: null });
   }
 
   /**
-   * Appends a part of an import and returns the number of its block. Throws `disk`, and `journal-full` where the journal
-   * is more than half full: the other half is for devices.
+   * Appends a part of an import; resolves to the number of its block. Throws `disk`, `log-away`, and `journal-full` where
+   * the journal is more than half full: the other half is for devices.
    */
-  import(body: Uint8Array): number {
+  async import(body: Uint8Array): Promise<number> {
     const { bytes } = this.#store;
     const most = this.#options.maxBytes / 2;
     if (bytes + body.length > most) {
@@ -137,11 +151,7 @@ export class JournalServer {
       const why = `the journal holds ${bytes} bytes, and an import takes it to ${most} at the most; import again later`;
       throw new LamppostError('journal-full', why, { retryable: true, retryAfterMs: FULL_MS });
     }
-    this.#keepTime();
-    const { clock } = this.#deps;
-    this.#store.appendControl('import', body, clock.now(), null, clock.offsetMs());
-    this.#signal();
-    return this.#store.seq;
+    return this.#write({ kind: 'import', body, count: 0, head: null, id: null });
   }
 
   /** What is known of the wall clock; null where nobody sets the clock. */
@@ -186,7 +196,7 @@ export class JournalServer {
     this.#trimSoon();
   }
 
-  #commit(request: CommitRequest): CommitReply {
+  async #commit(request: CommitRequest): Promise<CommitReply> {
     const store = this.#store;
     const { maxBytes } = this.#options;
     // Before the attempt: one that is refused needs room too.
@@ -195,39 +205,64 @@ export class JournalServer {
       if (store.bytes + request.length > maxBytes) {
         throw new LamppostError('journal-full', `the journal holds ${store.bytes} bytes, its bound is ${maxBytes}`);
       }
-      this.#keepTime();
+      await this.#keepTime();
       const { clock } = this.#deps;
       const body = new Uint8Array(request.bytes, 0, request.length);
       // They were stamped before the clock was moved.
       const lateMs = clock.offsetMs() - request.offsetMs;
       if (lateMs !== 0) moveRecords(body, lateMs);
       request.offsetMs = clock.offsetMs();
-      store.appendMessages(body, request.count, clock.now(), clock.offsetMs());
-      this.#deps.onMessages?.(request.count);
-      this.#signal();
+      const of = { kind: 'messages', body, count: request.count, head: null, id: null } as const;
+      await this.#writer.write({ ...of, now: clock.now(), offsetMs: request.offsetMs });
       return { error: null, bytes: request.bytes, offsetMs: request.offsetMs };
     } catch (error) {
       if (!(error instanceof LamppostError)) throw error;
       const { bytes, offsetMs } = request;
-      return { error: { code: error.code as 'disk' | 'journal-full', message: error.message }, bytes, offsetMs };
+      return { error: { code: error.code as CommitFault, message: error.message }, bytes, offsetMs };
     }
   }
 
-  /** Records that the wall clock was set, before anything else is recorded. Throws `disk`. */
-  #keepTime(): void {
-    const { timekeeper, clock, onClock } = this.#deps;
-    const control = timekeeper?.check() ?? null;
+  async #write(block: Omit<NewBlock, 'now' | 'offsetMs'>): Promise<number> {
+    await this.#keepTime();
+    const { clock } = this.#deps;
+    return this.#writer.write({ ...block, now: clock.now(), offsetMs: clock.offsetMs() });
+  }
+
+  async #tick(): Promise<void> {
+    const { clock } = this.#deps;
+    const second = Math.floor(clock.steady.now() / this.#options.tickMs);
+    try {
+      await this.control('tick', {}, null, `tick-${second}`);
+    } catch (error) {
+      ignoreDisk(error);
+    }
+  }
+
+  /** Records that the wall clock was set, before anything else is recorded. Throws `disk`, `log-away`. */
+  async #keepTime(): Promise<void> {
+    const { timekeeper, keepsTime } = this.#deps;
+    if (this.#timing !== null) return this.#timing;
+    if (timekeeper === null || keepsTime?.() === false) return;
+    const control = timekeeper.check();
     if (control === null) return;
+    this.#timing = this.#recordTime(timekeeper, control).finally(() => {
+      this.#timing = null;
+    });
+    await this.#timing;
+  }
+
+  async #recordTime(timekeeper: Timekeeper, control: ClockControl): Promise<void> {
+    const { clock, onClock } = this.#deps;
     const offsetMs = clock.offsetMs() + control.byMs;
-    this.#store.appendControl(
-      'clock',
-      Buffer.from(JSON.stringify(control)),
-      clock.steady.now() + offsetMs,
-      null,
-      offsetMs,
-    );
-    timekeeper!.accept(control);
-    onClock?.(control, timekeeper!.status());
+    const body = Buffer.from(JSON.stringify(control));
+    const of = { kind: 'clock', body, count: 0, head: null, id: null } as const;
+    await this.#writer.write({ ...of, now: clock.steady.now() + offsetMs, offsetMs });
+    timekeeper.accept(control, offsetMs);
+    onClock?.(control, timekeeper.status());
+  }
+
+  #onBlocks(messages: number): void {
+    if (messages > 0) this.#deps.onMessages?.(messages);
     this.#signal();
   }
 
@@ -256,19 +291,17 @@ export class JournalServer {
     const unneeded = Math.min((this.#held ?? this.#released) + 1, kept);
     const until = half ? unneeded : Math.min(unneeded, wanted);
     let deleted = 0;
-    ignoreDisk(() => {
+    try {
       deleted = this.#store.trim(until, TRIM_AT_ONCE);
-    });
+    } catch (error) {
+      ignoreDisk(error);
+    }
     if (deleted > 0 && until > wanted) this.#noteLeadGone();
     if (deleted === TRIM_AT_ONCE) this.#trimSoon(TRIM_NEXT_MS);
   }
 }
 
-/** Ignores a full disk, which already refuses publishers: engine time and trimming wait until it has space. */
-function ignoreDisk(work: () => unknown): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof LamppostError)) throw error;
-  }
+/** Ignores a full disk, or a stream that is away: both refuse publishers already; engine time and trimming wait. */
+function ignoreDisk(error: unknown): void {
+  if (!(error instanceof LamppostError)) throw error;
 }

@@ -37,6 +37,16 @@ export interface ControlHeads {
   readonly registry: number;
 }
 
+/** A block that the log has already, with its two times. */
+export interface FollowedBlock {
+  readonly kind: BlockKind;
+  readonly body: Uint8Array;
+  readonly count: number;
+  readonly head: string | null;
+  readonly steadyAt: number;
+  readonly offsetMs: number;
+}
+
 /** Writes the journal's file. One thread owns it; every call is one durable transaction. */
 export class JournalStore {
   readonly #path: string;
@@ -121,6 +131,12 @@ export class JournalStore {
     return this.#seq === 0 ? null : { receivedAt: this.#receivedAt, steadyAt: this.#steadyAt };
   }
 
+  /** Kind and body of the newest block, of which there is one. */
+  newestBody(): { readonly kind: BlockKind; readonly body: Uint8Array } {
+    const row = this.#db.prepare('select kind, body from blocks where seq = ?').get(this.#seq)!;
+    return { kind: KINDS[Number(row.kind)]!, body: row.body as Uint8Array };
+  }
+
   get heads(): ControlHeads {
     const value = (name: string) => this.#db.prepare('select value from heads where name = ?').get(name)?.value;
     return { city: (value('city') as string | undefined) ?? null, registry: Number(value('registry') ?? 0) };
@@ -147,6 +163,19 @@ export class JournalStore {
     this.#transact(() => {
       this.#append('replay', body, count, { now, offsetMs });
       this.#addReplayed.run(String(count));
+    });
+  }
+
+  /**
+   * Appends blocks of a log that others append to as well, all or none. Throws `disk` (retryable) where the disk refuses.
+   */
+  appendAll(blocks: readonly FollowedBlock[]): void {
+    this.#transact(() => {
+      for (const { kind, body, count, head, steadyAt, offsetMs } of blocks) {
+        this.#append(kind, body, count, { now: steadyAt + offsetMs, offsetMs });
+        if (kind === 'replay') this.#addReplayed.run(String(count));
+        if (head !== null) this.#setHead.run(kind === 'city' ? 'city' : 'registry', head);
+      }
     });
   }
 

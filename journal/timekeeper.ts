@@ -84,14 +84,19 @@ export class Timekeeper {
     return isStep || this.#doubt !== null ? { ...record, byMs: isStep ? aheadMs : 0 } : null;
   }
 
-  /** The record is on disk: civil time moves. */
-  accept({ byMs, doubt }: ClockControl): void {
+  /** Goes on in the time of other nodes, whose records set the clock. */
+  join(): void {
+    this.#settling = null;
+  }
+
+  /** The record is on disk: civil time moves to be `offsetMs` ahead of steady time. */
+  accept({ byMs, doubt }: ClockControl, offsetMs: number): void {
     this.#doubt = doubt;
     if (doubt !== null) return;
     this.#settling = null;
     if (byMs === 0) return;
     this.#steps++;
-    this.#clock.set(this.#clock.steady.now(), this.#clock.offsetMs() + byMs);
+    this.#clock.set(this.#clock.steady.now(), offsetMs);
   }
 
   status(): ClockStatus {

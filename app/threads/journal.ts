@@ -2,6 +2,7 @@
 import { uptime } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
+import type { ClusterSettings } from '../../cluster/index.ts';
 import {
   CLOCK_DOUBTS,
   type ClockControl,
@@ -10,7 +11,15 @@ import {
   SECOND_MS,
   SharedClock,
 } from '../../domain/index.ts';
-import { type ClockStatus, type JournalLimits, JournalServer, Timekeeper, thisMachine } from '../../journal/index.ts';
+import {
+  type ClockStatus,
+  type JournalLimits,
+  JournalServer,
+  type JournalStore,
+  StreamWriter,
+  Timekeeper,
+  thisMachine,
+} from '../../journal/index.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer } from './rpc.ts';
 import { COMMITTED } from './shared-counters.ts';
@@ -26,6 +35,8 @@ export interface JournalThreadData {
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
   readonly limits: JournalLimits & { tickMs: number };
+  /** The cluster whose log this node follows; null: the file is the log. */
+  readonly cluster: ClusterSettings | null;
   /** From the broker: its group commits. */
   readonly broker: MessagePort;
   /** From the broker: what it noticed. */
@@ -36,11 +47,15 @@ const data = workerData as JournalThreadData;
 const log = pino({ level: data.logLevel, name: 'journal' });
 const clock = new SharedClock(data.clock);
 const machine = thisMachine(() => uptime() * SECOND_MS);
+const timekeeper = new Timekeeper(clock, { waitMs: data.clockWaitMs }, machine);
+let keepsTime = data.cluster === null;
 const server = new JournalServer(
   {
     path: data.path,
     clock,
-    timekeeper: new Timekeeper(clock, { waitMs: data.clockWaitMs }, machine),
+    timekeeper,
+    keepsTime: () => keepsTime,
+    ...(data.cluster === null ? {} : { createWriter: streamOf(data.cluster) }),
     onClock: logClock,
     signal: { counter: data.counter },
     onMessages: (count) => Atomics.add(data.counters, COMMITTED, count),
@@ -48,15 +63,27 @@ const server = new JournalServer(
   },
   data.limits,
 ).open();
+await server.follow();
 server.serve(data.broker);
-/** Returns once it is on disk. */
-const notices = { append: (control: NoticesControl) => void server.control('notices', control, null) };
+/** Resolves once it is on disk. */
+const notices = { append: async (control: NoticesControl) => void (await server.control('notices', control, null)) };
 export type Notices = typeof notices;
 offer(data.notices, notices);
 
 const LEAD_GONE =
   'the log is more than half full, and gives up records that no backup has: moments since the newest backup cannot be ' +
   'restored any more, until there is another one; make LAMPPOST_JOURNAL_MAX_BYTES larger, or backups more often';
+
+/** Returns what makes the writer of a cluster's log. */
+function streamOf(settings: ClusterSettings) {
+  return (store: JournalStore, onBlocks: (messages: number) => void) => {
+    const onFault = (error: Error) => {
+      log.fatal({ err: error }, 'the log cannot be followed any more');
+      throw error;
+    };
+    return new StreamWriter({ settings, store, clock, timekeeper, onBlocks, onFault, logger: log });
+  };
+}
 
 /** One line for each record of the clock. */
 function logClock({ byMs, fromMs, wallMs, doubt }: ClockControl, { believedInMs }: ClockStatus): void {
@@ -87,8 +114,12 @@ const functions = {
     collectAfterStart();
     server.start();
   },
-  stop() {
-    server.stop();
+  /** Whether this node says what time it is for all. */
+  keepTime(keeps: boolean) {
+    keepsTime = keeps;
+  },
+  async stop() {
+    await server.stop();
     data.broker.close();
     data.notices.close();
     // After the reply has left.

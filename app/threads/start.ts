@@ -214,6 +214,7 @@ function spawnJournal({ config, clock, counter, counters, toJournal, notices, on
     counter,
     counters,
     limits: { ...config.journal, untilBackup: config.backup.dir !== null, tickMs: TICK_MS },
+    cluster: config.cluster,
     broker: toJournal.port2,
     notices: notices.port2,
   };

@@ -150,7 +150,7 @@ describe('trimming', () => {
 
   test('journal - trimming keeps up with small commits one after another', async () => {
     const journal = opened(journalDir(), { retentionMs: 0 });
-    for (let i = 0; i < 3_000; i++) journal.server.control('tick', {}, null);
+    for (let i = 0; i < 3_000; i++) await journal.server.control('tick', {}, null);
     journal.server.start();
     journal.server.release(3_000);
     await until(() => blocksOf(journal.path).length === 1, 'all that was released is gone');
@@ -247,8 +247,8 @@ describe('control records', () => {
   test('journal - every commit wakes its readers', async () => {
     const journal = opened(journalDir());
     const { server } = journal;
-    server.control('tick', {}, null);
-    server.control('devices', { version: 3 }, '3');
+    await server.control('tick', {}, null);
+    await server.control('devices', { version: 3 }, '3');
     await append(journal, block(1));
     expect(blocksOf(journal.path).map(({ kind }) => kind)).toEqual(['tick', 'devices', 'messages']);
     expect(Atomics.load(journal.signal.counter, 0)).toBe(3);

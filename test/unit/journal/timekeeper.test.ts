@@ -32,7 +32,7 @@ function kept(newest: { receivedAt: number; steadyAt: number } | null = null, wa
     /** What an append does. */
     record(): ClockControl | null {
       const control = timekeeper.check();
-      if (control !== null) timekeeper.accept(control);
+      if (control !== null) timekeeper.accept(control, clock.offsetMs() + control.byMs);
       return control;
     },
   };

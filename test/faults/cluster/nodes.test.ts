@@ -1,0 +1,68 @@
+import mqtt from 'mqtt';
+import { afterEach, expect, test } from 'vitest';
+import type { Ledger, Ticket } from '../../../domain/index.ts';
+import { Cluster } from '../../kit/cluster.ts';
+import type { ServerProcess } from '../../kit/server.ts';
+import { until } from '../../kit/wait.ts';
+
+let cluster: Cluster | null = null;
+afterEach(async () => cluster?.end());
+
+const PROFILE = { id: 'bin-1', profile: 'waste-bin', district: 'old-town' };
+
+function connectTo(node: ServerProcess, username: string, password: string) {
+  return mqtt.connectAsync(`mqtt://127.0.0.1:${node.mqttPort}`, { username, password, clientId: username });
+}
+
+test('cluster - a device is registered at one node, publishes at another, and the ticket is acknowledged at the third: all have the same', async () => {
+  cluster = await new Cluster().start(3);
+  const [a, b, c] = cluster.nodes as [ServerProcess, ServerProcess, ServerProcess];
+  const { secret } = await a.post<{ secret: string }>('/api/v1/devices', PROFILE);
+  const device = await until(() => connectTo(b, 'bin-1', secret).catch(() => null), 'the device at the second node');
+  await device.publishAsync('devices/bin-1/readings', JSON.stringify({ metrics: { fill: 97 } }), { qos: 1 });
+  const tickets = (node: ServerProcess) => node.all<Ticket>('/api/v1/tickets');
+  await until(async () => (await tickets(c)).length > 0, 'a ticket at the third node');
+  const [ticket] = await tickets(c);
+  await c.post(`/api/v1/tickets/${ticket!.id}/acknowledge`, {});
+  for (const node of [a, b, c]) {
+    await until(async () => (await tickets(node))[0]?.status === 'acknowledged', 'the same ticket');
+    expect((await tickets(node)).map(({ id }) => id)).toEqual([ticket!.id]);
+    expect((await node.settledLedger()).readings).toMatchObject({ received: 1, stored: 1 });
+  }
+  const events = await Promise.all([a, b, c].map((node) => node.all('/api/v1/events')));
+  expect(events[1]).toEqual(events[0]);
+  expect(events[2]).toEqual(events[0]);
+  await device.endAsync();
+});
+
+test('cluster - kill -9 of a node and of a server under load: every acknowledged message is in every ledger once', async () => {
+  cluster = await new Cluster().start(3);
+  const [a, b, c] = cluster.nodes as [ServerProcess, ServerProcess, ServerProcess];
+  const { secret } = await a.post<{ secret: string }>('/api/v1/devices', PROFILE);
+  const device = await until(() => connectTo(b, 'bin-1', secret).catch(() => null), 'the device at the second node');
+  const from = Date.now() - 3_600_000;
+  let acknowledged = 0;
+  const send = async (count: number) => {
+    for (let n = 0; n < count; n++) {
+      const body = { ts: from + acknowledged * 100, metrics: { fill: 10 } };
+      await device.publishAsync('devices/bin-1/readings', JSON.stringify(body), { qos: 1 });
+      acknowledged++;
+    }
+  };
+  await send(100);
+  await a.kill();
+  await cluster.servers[2]!.end('SIGKILL');
+  await send(100);
+  await a.start();
+  await cluster.servers[2]!.start();
+  await send(100);
+  await device.endAsync();
+  for (const node of [a, b, c]) {
+    const settled = async () => {
+      const ledger: Ledger = await node.settledLedger();
+      return ledger.readings.stored >= acknowledged && ledger;
+    };
+    const { readings } = await until(settled, 'all readings');
+    expect(readings).toMatchObject({ received: 300, stored: 300, duplicate: 0, quarantined: 0 });
+  }
+});

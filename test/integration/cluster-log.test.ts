@@ -1,0 +1,198 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MessageChannel } from 'node:worker_threads';
+import pino from 'pino';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Block, monotonicClock, SharedClock } from '../../domain/index.ts';
+import {
+  createJournalAppender,
+  JournalReader,
+  JournalServer,
+  StreamWriter,
+  Timekeeper,
+  thisMachine,
+  walkRecords,
+} from '../../journal/index.ts';
+import { type NatsServer, natsServers, nodeOf, startedNats } from '../kit/nats.ts';
+import { until } from '../kit/wait.ts';
+
+let servers: NatsServer[] = [];
+const ends: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+  for (const server of servers) await server.end();
+});
+
+const LIMITS = { maxBytes: 1 << 30, retentionMs: 3_600_000, tickMs: 1_000 };
+const logger = pino({ level: 'silent' });
+
+/** The journal of one node, in this process. */
+async function node(name: string, dir = mkdtempSync(join(tmpdir(), 'lamppost-node-'))) {
+  const path = join(dir, 'journal.sqlite');
+  const clock = new SharedClock();
+  const timekeeper = new Timekeeper(clock, { waitMs: 0 }, thisMachine(() => monotonicClock.now()));
+  const faults: Error[] = [];
+  const server = new JournalServer(
+    {
+      path,
+      clock,
+      timekeeper,
+      keepsTime: () => false,
+      signal: { counter: new Int32Array(new SharedArrayBuffer(4)) },
+      createWriter: (store, onBlocks) =>
+        new StreamWriter({
+          settings: nodeOf(servers, name),
+          ...{ store, clock, timekeeper, onBlocks, logger },
+          onFault: (error) => faults.push(error),
+        }),
+    },
+    LIMITS,
+  ).open();
+  await server.follow().catch(async (error: unknown) => {
+    await server.stop();
+    throw error;
+  });
+  const { port1, port2 } = new MessageChannel();
+  server.serve(port2);
+  const appender = createJournalAppender(port1, clock);
+  appender.start();
+  let stopped = false;
+  const stop = async () => {
+    if (stopped) return;
+    stopped = true;
+    appender.stop();
+    await server.stop();
+  };
+  ends.push(stop);
+  const blocks = (): Block[] => {
+    const reader = new JournalReader(path).open();
+    const found = reader.after(0, 1_000_000);
+    reader.close();
+    return found;
+  };
+  const send = (text: string) =>
+    new Promise<Error | null>((resolve) =>
+      appender.append(appender.route('device', 'topic'), Buffer.from(text), resolve),
+    );
+  return { dir, clock, server, send, blocks, stop, faults };
+}
+
+function textsOf(blocks: readonly Block[]): string[] {
+  const texts: string[] = [];
+  for (const { kind, body } of blocks) {
+    if (kind !== 'messages') continue;
+    const bytes = Buffer.from(body);
+    walkRecords(bytes, () => null, (_route, from, to) => void texts.push(bytes.toString('utf8', from, to)));
+  }
+  return texts;
+}
+
+describe('a log that is a stream of three servers', () => {
+  test('three nodes append at once, and all have the same blocks; each has what it was acknowledged', async () => {
+    servers = await startedNats(3);
+    const nodes = [await node('a'), await node('b'), await node('c')];
+    const texts = nodes.flatMap((_, n) => Array.from({ length: 200 }, (_, i) => `${n}-${i}`));
+    const replies = await Promise.all(texts.map((text) => nodes[Number(text[0])]!.send(text)));
+    expect(replies.filter((reply) => reply !== null)).toEqual([]);
+    const seq = await nodes[0]!.server.control('devices', { version: 7 }, '7');
+    await until(() => nodes.every(({ server }) => server.newest() >= seq), 'all nodes');
+    const [first, ...others] = nodes.map((one) => one.blocks());
+    for (const other of others) expect(other).toEqual(first);
+    expect(textsOf(first!).toSorted()).toEqual(texts.toSorted());
+    // Order of each publisher.
+    expect(textsOf(first!).filter((text) => text.startsWith('1-'))).toEqual(texts.slice(200, 400));
+    expect(nodes.map(({ server }) => server.heads().registry)).toEqual([7, 7, 7]);
+  });
+
+  test('a record of one name is one, whoever appends it', async () => {
+    servers = await startedNats(1);
+    const nodes = [await node('a'), await node('b')];
+    const seqs = await Promise.all(nodes.map(({ server }) => server.control('tick', {}, null, 'tick-1')));
+    expect(seqs[0]).toBe(seqs[1]);
+    expect(nodes[0]!.blocks().filter(({ kind }) => kind === 'tick')).toHaveLength(1);
+  });
+
+  test('a server that leads is killed under load: nothing acknowledged is lost, nothing is there twice', async () => {
+    servers = await startedNats(3);
+    const nodes = [await node('a'), await node('b')];
+    const acknowledged: string[] = [];
+    let sent = 0;
+    let stopping = false;
+    const load = async (n: number) => {
+      while (!stopping) {
+        const text = `${n}-${sent++}`;
+        if ((await nodes[n]!.send(text)) === null) acknowledged.push(text);
+      }
+    };
+    const running = [load(0), load(0), load(1), load(1)];
+    for (const server of servers) {
+      await until(() => acknowledged.length > sent / 2 && sent > 200, 'some messages');
+      await server.end('SIGKILL');
+      const before = acknowledged.length;
+      await until(() => acknowledged.length > before + 100, 'messages without it');
+      await server.start();
+      sent = acknowledged.length;
+    }
+    stopping = true;
+    await Promise.all(running);
+    const seq = await nodes[0]!.server.control('tick', {}, null);
+    await until(() => nodes.every(({ server }) => server.newest() >= seq), 'both nodes');
+    const [first, second] = nodes.map((one) => one.blocks());
+    expect(second).toEqual(first);
+    const texts = textsOf(first!);
+    expect(acknowledged.filter((text) => !texts.includes(text))).toEqual([]);
+    expect(nodes.flatMap(({ faults }) => faults)).toEqual([]);
+  });
+
+  test('a node that was away reads what it missed; one that begins anew has all of it, in the time of the log', async () => {
+    servers = await startedNats(1);
+    const first = await node('a');
+    await first.send('one');
+    await first.stop();
+    const second = await node('b');
+    await second.send('two');
+    expect(textsOf(second.blocks())).toEqual(['one', 'two']);
+    const again = await node('a', first.dir);
+    expect(textsOf(again.blocks())).toEqual(['one', 'two']);
+    expect(Math.abs(again.clock.steady.now() - second.clock.steady.now())).toBeLessThan(5_000);
+  });
+
+  test('a group commit that is larger than a message of NATS is several blocks', async () => {
+    servers = await natsServers(1, 'max_payload: 65536\n');
+    await servers[0]!.start();
+    const one = await node('a');
+    const texts = Array.from({ length: 300 }, (_, n) => `${n}`.padEnd(1_000, '.'));
+    const replies = await Promise.all(texts.map((text) => one.send(text)));
+    expect(replies.filter((reply) => reply !== null)).toEqual([]);
+    expect(textsOf(one.blocks())).toEqual(texts);
+    await expect(one.server.import(new Uint8Array(70_000).map(() => Math.random() * 256))).rejects.toThrow(/max_payload/);
+  });
+
+  test('servers that are away refuse, and what was refused can be sent again when they are back', async () => {
+    servers = await startedNats(1);
+    const one = await node('a');
+    await servers[0]!.end('SIGKILL');
+    await expect(one.server.control('devices', { version: 1 }, '1')).rejects.toMatchObject({
+      code: 'log-away',
+      retryable: true,
+    });
+    await servers[0]!.start();
+    await expect.poll(() => one.send('again')).toBeNull();
+    expect(textsOf(one.blocks())).toContain('again');
+  });
+
+  test('a node with records that the stream lacks, or with those of another log, does not start', async () => {
+    servers = await startedNats(1);
+    const one = await node('a');
+    await one.send('one');
+    await one.send('two');
+    await one.stop();
+    await servers[0]!.end();
+    servers = await startedNats(1);
+    await expect(node('a', one.dir)).rejects.toThrow(/records up to 2, and the stream ends with 0.*cluster recover/);
+    const other = await node('b');
+    for (const kind of ['city', 'devices'] as const) await other.server.control(kind, { version: 1 }, '1');
+    await expect(node('a', one.dir)).rejects.toThrow(/another cluster/);
+  });
+});

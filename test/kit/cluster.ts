@@ -1,0 +1,28 @@
+import { type NatsServer, startedNats } from './nats.ts';
+import { ServerProcess } from './server.ts';
+
+/** A cluster: so many nats-servers, and as many nodes of Lamppost, each in its own process. */
+export class Cluster {
+  readonly servers: NatsServer[] = [];
+  readonly nodes: ServerProcess[] = [];
+
+  /** Resolves once every node is ready. */
+  async start(count: number, settings: Record<string, string> = {}): Promise<this> {
+    this.servers.push(...(await startedNats(count)));
+    for (let n = 0; n < count; n++) await this.join(`node-${n}`, settings).start();
+    return this;
+  }
+
+  /** One more node, which is not started. */
+  join(name: string, settings: Record<string, string> = {}): ServerProcess {
+    const log = this.servers.map(({ url }) => url).join(',');
+    const node = new ServerProcess(undefined, { LAMPPOST_LOG: log, LAMPPOST_NODE: name, ...settings });
+    this.nodes.push(node);
+    return node;
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()));
+    await Promise.all(this.servers.map((server) => server.end()));
+  }
+}
