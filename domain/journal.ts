@@ -73,8 +73,13 @@ export interface CityFile {
 
 /** The body of a `devices` block: what changed in the registry. */
 export interface DevicesControl {
-  /** Version of the registry after this change; each change increments it by one. */
+  /** Version of the registry after this change: the number of the block that changed it last. */
   readonly version: number;
+  /**
+   * The version after which the changes are; a record of a version that the log has already changes nothing. Absent: the
+   * record is of a log from before nodes shared one.
+   */
+  readonly since?: number;
   readonly registered: readonly Device[];
   /** Those of `registered` whose messages are refused for the time being; absent: none. */
   readonly suspended?: readonly string[];

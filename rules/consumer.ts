@@ -15,6 +15,7 @@ import {
 import { type Context, createRuleRecords, type Intake, type Outcome, type RuleRecords } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { type RoomSchema, transact } from '../store/index.ts';
+import { CHECKSUM_STEP, type Checksum } from './checksum.ts';
 import { createRuleEngine, type Explanation, type Moment, type RuleEngine, type StateRow } from './engine/index.ts';
 import { rulesInForce } from './in-force.ts';
 
@@ -30,6 +31,7 @@ export const RULES_SCHEMA: RoomSchema = {
     rule text not null, grp text not null, version text not null, state blob not null, primary key (rule, grp)
   ) strict, without rowid;
 `,
+    CHECKSUM_STEP,
   ],
 };
 
@@ -120,6 +122,8 @@ interface Deps {
   readonly effects: Effects;
   /** Absent: blocks do nothing but transitions. */
   readonly blocks?: BlockEffects;
+  /** To which the effects add what they write. Absent: none is kept. */
+  readonly checksum?: Checksum;
   readonly clock: Clock;
   readonly log: Logger;
   /** Called after a commit that held effects. */
@@ -326,8 +330,9 @@ class Consumer implements RulesConsumer {
   }
 
   #apply(decided: Decided): void {
-    const { context, effects, log } = this.#deps;
+    const { context, effects, log, checksum } = this.#deps;
     const { outcome, transition } = decided;
+    checksum?.at(outcome.block.seq);
     if (transition === null) {
       if (outcome.rule === null) this.#deps.blocks!.apply(outcome);
       // A change from before changes were actions: it was decided when it was appended.
@@ -341,14 +346,17 @@ class Consumer implements RulesConsumer {
       log.error(fault, 'a rule met an error: it alone is disabled until it changes');
     }
     const { seq } = outcome.block;
+    checksum?.add(JSON.stringify(transition));
     effects(transition, { rule, subject: subjectOf(group, rule, seq, context), city: context.cityAt(seq)!.city });
   }
 
   #write(work: () => void): void {
-    const { db, intake, clock } = this.#deps;
+    const { db, intake, clock, checksum } = this.#deps;
     const persisted = transact(db, () => {
+      checksum?.begin();
       work();
       const done = intake.persist();
+      checksum?.save(this.#cursor);
       this.#store.save({ cursor: this.#cursor, checkpoint: this.#checkpoint });
       return done;
     });

@@ -38,7 +38,7 @@ import {
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { type KeyUse, writeKeyUse } from '../../registry/index.ts';
-import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
+import { createChecksumReader, createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { inTurns, readingFile, transact } from '../../store/index.ts';
 import { timed } from '../steps.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
@@ -48,7 +48,7 @@ import { collectAfterStart } from './memory.ts';
 import { createHistoryOpening } from './opening.ts';
 import { offer, remote } from './rpc.ts';
 import { LIVE } from './shared-counters.ts';
-import { EVENT_BYTES_KEPT, EVENTS_KEPT, openStateFile } from './state.ts';
+import { openStateFile } from './state.ts';
 
 /** The data that the main thread passes to this one. */
 export interface EngineThreadData {
@@ -102,7 +102,7 @@ const embedded =
     : null;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, measureOf, clock }, data.influx!);
 const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs, quarantineMs: data.quarantineMs });
-const { effects, outbox } = threadEffects;
+const { effects } = threadEffects;
 const broker = remote<{
   publish: (publications: readonly Publication[]) => void;
   appended: () => void;
@@ -118,6 +118,7 @@ const rules = createRulesConsumer({
   log,
   effects: (transition, context) => void effects.apply({ transition, ...context }),
   blocks: threadEffects.blocks,
+  checksum: threadEffects.checksum,
   onEffects() {
     onEvents();
     const decided = threadEffects.takeDecided();
@@ -177,13 +178,13 @@ const loops = createConsumerLoops({
   embedded: embedded !== null,
   clock: steady,
   log,
-  onOutcomes: feed,
+  onOutcomes(outcomes) {
+    for (const { city } of outcomes)
+      if (city !== null) parentPort!.postMessage({ event: 'city', seq: city.seq, control: city.control });
+    feed(outcomes);
+  },
   taken: (seq) => intake.forget(seq),
-  prune: (seq) =>
-    transact(db, () => {
-      intake.prune(seq);
-      outbox.prune(EVENTS_KEPT, EVENT_BYTES_KEPT);
-    }),
+  prune: (seq) => transact(db, () => intake.prune(seq)),
   release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
 });
 
@@ -315,6 +316,8 @@ const functions = {
   }),
   /** The process of the embedded history; null with InfluxDB. */
   historyProcess: async () => (await embedded?.status()) ?? null,
+  /** The checksum of what was decided, with its marks. */
+  checksum: createChecksumReader(db),
   explain: (rule: string, group: string) => rules.explain(rule, group),
   explainDevice: (device: string) => rules.explainDevice(device),
   expire: (beforeMs: number) => quarantine.expire(beforeMs),

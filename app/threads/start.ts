@@ -49,12 +49,26 @@ export interface Threads {
   onAppended(listener: () => void): () => void;
   /** Calls the listener with what the engine decides about actions, once it is on disk. */
   onDecided(listener: (decided: Decided) => void): void;
+  /** Calls the listener with each city that a block of the log brings. */
+  onCity(listener: (seq: number, control: CityControl) => void): void;
+  /** The newest block of the log once the city of the start was in it. */
+  readonly citySeq: number;
+}
+
+/** What the engine's thread says by itself. */
+interface EngineEvent {
+  readonly event?: string;
+  readonly seq?: number;
+  readonly decided?: Decided;
+  readonly control?: CityControl;
 }
 
 interface Start {
   readonly config: Config;
   readonly clock: SharedClock;
   readonly city: CityControl;
+  /** Whether the log gets the city where it has another one. */
+  readonly cityIsOurs: boolean;
   /** What clients may send. */
   readonly limits: AccountLimits;
   /** What secrets of webhooks are sealed with. */
@@ -108,18 +122,22 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   const heads = await timed(log, 'journal opens', () => journal.call.heads());
   const journalled = await journal.call.newest();
   // What changed while the process was down enters the journal before anything else does.
-  if (heads.city !== city.version) await journal.call.control('city', city, city.version);
+  if (start.cityIsOurs && heads.city !== city.version) await journal.call.control('city', city, city.version);
+
+  const citySeq = await journal.call.newest();
 
   const engine = await thread('engine', () => spawnEngine(parts, journalled));
   const appended = new Set<() => void>();
   const decided = new Set<(decided: Decided) => void>();
+  const cities = new Set<(seq: number, control: CityControl) => void>();
   let registryChanged = () => {};
   let follower: RegistryFollower | null = null;
-  engine.worker.on('message', (message: { event?: string; seq?: number; decided?: Decided }) => {
+  engine.worker.on('message', (message: EngineEvent) => {
     if (message.event === 'decided') for (const listener of decided) listener(message.decided!);
     if (message.event === 'registry') registryChanged();
     if (message.event === 'appended') for (const listener of appended) listener();
     if (message.event === 'release') void journal.call.release(message.seq!);
+    if (message.event === 'city') for (const listener of cities) listener(message.seq!, message.control!);
   });
   // Returns once the engine has opened its files; the notify thread reads one of them.
   await timed(log, 'engine opens', () => engine.call.status());
@@ -202,6 +220,8 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
       return () => appended.delete(listener);
     },
     onDecided: (listener) => void decided.add(listener),
+    onCity: (listener) => void cities.add(listener),
+    citySeq,
   };
 }
 
