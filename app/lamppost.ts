@@ -193,6 +193,7 @@ class Process implements Lamppost {
       departments: departmentsOf(loaded.city),
       declared: declaredIn(loaded.city),
       admin: admin && { identity: { kind: 'key', id: ADMIN, key: ADMIN_KEY }, hash: admin.hash },
+      duties: this.#duties,
       steps: this.#steps,
       log: this.#log,
       onCrash: (error) => this.#threadCrashed(error),
@@ -334,7 +335,7 @@ class Process implements Lamppost {
     );
     const { dir, keep: kept } = config.backup;
     const jobs = createJobs({
-      ...{ clock, engine, notify, keep: config.keep },
+      ...{ clock, engine, notify, keep: config.keep, duties: this.#duties ?? ALONE },
       ledger: () => ledger.read()!,
       reception: citizens.reception,
       backup: dir === null ? null : () => backups.nightly(kept),

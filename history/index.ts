@@ -1,3 +1,4 @@
+export type { SharedHistory } from './confirmed.ts';
 export { type BatchLimits, createHistoryConsumer, type HistoryConsumer } from './consumer.ts';
 export { createDuckdbHistory, type DuckdbLimits } from './duckdb.ts';
 export { openDuckdbScan } from './duckdb-file.ts';

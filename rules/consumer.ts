@@ -271,7 +271,8 @@ class Consumer implements RulesConsumer {
     if (this.#deps.blocks === undefined) return decided;
     // What the state promised in durations moves before anything is decided after the step.
     if (kind === 'clock') return [{ outcome, transition: null }, ...decided];
-    const isEffect = kind === 'tick' || outcome.actions !== null || outcome.notices !== null || outcome.said.length > 0;
+    const { actions, notices, progress, said } = outcome;
+    const isEffect = kind === 'tick' || said.length > 0 || [actions, notices, progress].some((one) => one !== null);
     return isEffect ? [...decided, { outcome, transition: null }] : decided;
   }
 
@@ -291,8 +292,9 @@ class Consumer implements RulesConsumer {
   }
 
   /** A tick at which nothing is due writes nothing: it is not worth a transaction. */
-  #hasEffect({ transition, outcome: { block, rule, actions, clock, notices, said } }: Decided): boolean {
-    if (said.length > 0 || [transition, rule, actions, clock, notices].some((one) => one !== null)) return true;
+  #hasEffect({ transition, outcome: { block, rule, actions, clock, notices, progress, said } }: Decided): boolean {
+    if (said.length > 0 || [transition, rule, actions, clock, notices, progress].some((one) => one !== null))
+      return true;
     return this.#deps.blocks!.isDue(block);
   }
 

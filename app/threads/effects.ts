@@ -31,8 +31,14 @@ import {
   silenceEventOf,
   ticketEventOf,
 } from '../../events/index.ts';
-import { type CityVersion, type Context, createDiscards, type Imported } from '../../ingest/index.ts';
-import { createReceiverWriter } from '../../notify/index.ts';
+import {
+  type CityVersion,
+  type Context,
+  createDiscards,
+  createHistoryProgress,
+  type Imported,
+} from '../../ingest/index.ts';
+import { createReceiverWriter, createResultWriter } from '../../notify/index.ts';
 import { createPeopleStore, createRegistryReader, RegistryRecords } from '../../registry/index.ts';
 import {
   type AlertStore,
@@ -201,6 +207,8 @@ export function createThreadEffects(parts: ThreadParts) {
   };
   const decider = createDecider({ db, on, publish: (changes) => void effects.publish(changes), log, auditMs });
   const trail = createAuditReader(db);
+  const deliveries = createResultWriter(db);
+  const history = createHistoryProgress(db);
   /** Results by block, of blocks whose transaction has not been committed yet: one that is repeated replaces its own. */
   const decided = new Map<number, ActionResult[]>();
 
@@ -245,7 +253,7 @@ export function createThreadEffects(parts: ThreadParts) {
       if (registry.isDue(receivedAt) || commands.isDue(receivedAt)) return true;
       return version !== null && tickets.isDue(receivedAt, version.city);
     },
-    apply({ block: { seq, receivedAt }, actions, clock: step, notices, imported, said }) {
+    apply({ block: { seq, receivedAt }, actions, clock: step, notices, progress, imported, said }) {
       setMoment(receivedAt, seq);
       moment.imported = imported;
       if (step !== null) {
@@ -257,6 +265,8 @@ export function createThreadEffects(parts: ThreadParts) {
         publishNotices(notices);
         commands.delivered(notices.delivered ?? [], receivedAt);
       }
+      if (progress?.duty === 'notify') deliveries.add(seq, progress);
+      if (progress?.duty === 'history') history.take(progress);
       for (const one of said) commands.said(one, receivedAt);
       registry.doDue({ seq, n: 0, atMs: receivedAt });
       commands.doDue(receivedAt);

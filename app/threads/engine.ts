@@ -9,6 +9,7 @@ import {
   isQuality,
   LamppostError,
   measuredMetric,
+  type ProgressControl,
   type Publication,
   QUALITY,
   qualityMetric,
@@ -25,9 +26,11 @@ import {
   createInfluxHistory,
   type DuckdbLimits,
   type InfluxSettings,
+  type SharedHistory,
 } from '../../history/index.ts';
 import {
   createContext,
+  createHistoryProgress,
   createLedgerStore,
   createQuarantineStore,
   Intake,
@@ -70,6 +73,8 @@ export interface EngineThreadData {
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
   readonly broker: MessagePort;
+  /** Whether other nodes follow the same log. */
+  readonly isShared: boolean;
 }
 
 const PATIENCE_MS = 5_000;
@@ -100,13 +105,35 @@ const embedded =
   data.influx === null
     ? createDuckdbProcess({ path: join(data.dir, 'history.duckdb'), metrics, measures, limits: data.duckdb, log })
     : null;
-const history = embedded ?? createInfluxHistory({ metrics, unitOf, measureOf, clock }, data.influx!);
+/** An InfluxDB that other nodes write too; null where there is none. */
+const shared = data.isShared && embedded === null ? createSharedHistory() : null;
+const writes = () => shared?.holds() ?? true;
+const history = embedded ?? createInfluxHistory({ metrics, unitOf, measureOf, clock, writes }, data.influx!);
 const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs, quarantineMs: data.quarantineMs });
 const { effects } = threadEffects;
 const broker = remote<{
   publish: (publications: readonly Publication[]) => void;
   appended: () => void;
 }>(data.broker);
+
+/** The duty to write it is told by the main thread, and what is beyond doubt enters the log there. */
+function createSharedHistory(): SharedHistory & { hold(revision: number | null): void } {
+  const { confirmed } = createHistoryProgress(db);
+  let [held, gains] = [null as number | null, 0];
+  return {
+    confirmed,
+    holds: () => held !== null,
+    gains: () => gains,
+    hold(revision) {
+      if (revision !== null && revision !== held) gains++;
+      held = revision;
+    },
+    confirm(seq) {
+      const progress: ProgressControl = { duty: 'history', revision: held!, seq };
+      parentPort!.postMessage({ event: 'progress', progress });
+    },
+  };
+}
 
 let feeding = false;
 const rules = createRulesConsumer({
@@ -164,6 +191,7 @@ const consumer = createHistoryConsumer(
     metrics,
     clock: steady,
     log,
+    shared,
   },
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
 );
@@ -320,7 +348,13 @@ const functions = {
   checksum: createChecksumReader(db),
   explain: (rule: string, group: string) => rules.explain(rule, group),
   explainDevice: (device: string) => rules.explainDevice(device),
-  expire: (beforeMs: number) => quarantine.expire(beforeMs),
+  /** A consumer that is behind finds what the blocks before it may still replay. */
+  expire(beforeMs: number) {
+    const next = journal.after(consumer.cursor(), 1)[0];
+    return quarantine.expire(Math.min(beforeMs, next === undefined ? beforeMs : next.receivedAt - data.quarantineMs));
+  },
+  /** Begins to write a history that nodes share, under a lease; null: another node does. */
+  hold: (revision: number | null) => shared?.hold(revision),
   keysUsed: (uses: readonly KeyUse[]) => writeKeyUse(db, uses),
   drain,
   /** Closes the files: after a drain, or where a start failed. */

@@ -15,7 +15,7 @@ import {
   type Photo,
   photoOf,
 } from '../../citizens/index.ts';
-import { DAY_MS, HOUR_MS, MINUTE_MS, systemTimers, type Ticket, unsteppedClock } from '../../domain/index.ts';
+import { ALONE, DAY_MS, HOUR_MS, MINUTE_MS, systemTimers, type Ticket, unsteppedClock } from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
 import { createDuckdbHistory, createHistoryConsumer } from '../../history/index.ts';
 import {
@@ -184,7 +184,7 @@ export class Year {
     };
     const keep = { historyDays: KEPT_DAYS, quarantineDays: KEPT_DAYS, deliveryDays: KEPT_DAYS };
     const jobs = createJobs({
-      ...{ clock, engine, reception, keep, backup: null },
+      ...{ clock, engine, reception, keep, backup: null, duties: ALONE },
       notify: { expire: async (beforeMs) => notifier.expire(beforeMs) },
       ledger: () => createLedgerReader(db, blocks).read()!,
     });
