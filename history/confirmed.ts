@@ -1,4 +1,5 @@
 import type { Clock, HistoryStore } from '../domain/index.ts';
+import type { SharedHistory } from './shared.ts';
 
 /**
  * How long a database may hold in memory what it has confirmed: VictoriaMetrics writes it to its disk after some
@@ -12,18 +13,6 @@ const MARK_MS = 1_000;
 interface ConfirmedStore {
   /** Null where there was no such database yet. */
   confirmed(): number | null;
-  confirm(seq: number): void;
-}
-
-/** How nodes share one database: the holder of the duty writes, and says in the log what is beyond doubt. */
-export interface SharedHistory {
-  /** Whether this node writes. */
-  holds(): boolean;
-  /** How often this node has got the duty: after that, what the one before may not have written is written again. */
-  gains(): number;
-  /** The newest block that the log says is beyond doubt; null where it says nothing. */
-  confirmed(): number | null;
-  /** Brings a block into the log that is. */
   confirm(seq: number): void;
 }
 

@@ -21,7 +21,8 @@ import {
 } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { transact } from '../store/index.ts';
-import { Doubts, type SharedHistory } from './confirmed.ts';
+import { Doubts } from './confirmed.ts';
+import type { SharedHistory } from './shared.ts';
 
 /** When a batch of readings goes to the history: whichever comes first. */
 export interface BatchLimits {

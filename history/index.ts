@@ -1,4 +1,3 @@
-export type { SharedHistory } from './confirmed.ts';
 export { type BatchLimits, createHistoryConsumer, type HistoryConsumer } from './consumer.ts';
 export { createDuckdbHistory, type DuckdbLimits } from './duckdb.ts';
 export { openDuckdbScan } from './duckdb-file.ts';
@@ -6,3 +5,4 @@ export { createDuckdbProcess, type HistoryProcess, type ProcessStatus } from './
 export type { InfluxSettings } from './influx/connection.ts';
 export { createInfluxHistory } from './influx/history.ts';
 export { csvOfParquet, parquetAsCsv } from './parquet.ts';
+export { SharedHistory } from './shared.ts';

@@ -9,7 +9,6 @@ import {
   isQuality,
   LamppostError,
   measuredMetric,
-  type ProgressControl,
   type Publication,
   QUALITY,
   qualityMetric,
@@ -26,7 +25,7 @@ import {
   createInfluxHistory,
   type DuckdbLimits,
   type InfluxSettings,
-  type SharedHistory,
+  SharedHistory,
 } from '../../history/index.ts';
 import {
   createContext,
@@ -106,7 +105,12 @@ const embedded =
     ? createDuckdbProcess({ path: join(data.dir, 'history.duckdb'), metrics, measures, limits: data.duckdb, log })
     : null;
 /** An InfluxDB that other nodes write too; null where there is none. */
-const shared = data.isShared && embedded === null ? createSharedHistory() : null;
+const shared =
+  data.isShared && embedded === null
+    ? new SharedHistory(createHistoryProgress(db).confirmed, (progress) =>
+        parentPort!.postMessage({ event: 'progress', progress }),
+      )
+    : null;
 const writes = () => shared?.holds() ?? true;
 const history = embedded ?? createInfluxHistory({ metrics, unitOf, measureOf, clock, writes }, data.influx!);
 const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs, quarantineMs: data.quarantineMs });
@@ -115,25 +119,6 @@ const broker = remote<{
   publish: (publications: readonly Publication[]) => void;
   appended: () => void;
 }>(data.broker);
-
-/** The duty to write it is told by the main thread, and what is beyond doubt enters the log there. */
-function createSharedHistory(): SharedHistory & { hold(revision: number | null): void } {
-  const { confirmed } = createHistoryProgress(db);
-  let [held, gains] = [null as number | null, 0];
-  return {
-    confirmed,
-    holds: () => held !== null,
-    gains: () => gains,
-    hold(revision) {
-      if (revision !== null && revision !== held) gains++;
-      held = revision;
-    },
-    confirm(seq) {
-      const progress: ProgressControl = { duty: 'history', revision: held!, seq };
-      parentPort!.postMessage({ event: 'progress', progress });
-    },
-  };
-}
 
 let feeding = false;
 const rules = createRulesConsumer({

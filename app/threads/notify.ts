@@ -11,7 +11,6 @@ import {
   type City,
   type CityControl,
   LamppostError,
-  type ProgressControl,
   SharedClock,
   systemTimers as timers,
 } from '../../domain/index.ts';
@@ -30,6 +29,7 @@ import {
   type Post,
   type SmtpSettings,
 } from '../../notify/index.ts';
+import type { ToLog } from './duties.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer, remote, under } from './rpc.ts';
 
@@ -52,9 +52,6 @@ export interface NotifyThreadData {
   /** Appends how far this node got to the log that it shares; null: this node is alone. */
   readonly progress: MessagePort | null;
 }
-
-/** What the main thread offers to this one. */
-export type ToLog = { append(progress: ProgressControl): Promise<unknown> };
 
 const TIMEOUT_MS = 15_000;
 const MOST_KEPT = 4 * 1024;

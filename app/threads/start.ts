@@ -9,7 +9,6 @@ import {
   type CityControl,
   DAY_MS,
   type Duties,
-  type Duty,
   type ProgressControl,
   type SharedClock,
   systemTimers,
@@ -28,10 +27,11 @@ import { createCheckpointer } from '../../store/index.ts';
 import type { Config } from '../config.ts';
 import { type Steps, timed } from '../steps.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';
+import { passDuties, type ToLog } from './duties.ts';
 import type { EngineThread, EngineThreadData } from './engine.ts';
 import type { JournalThread, JournalThreadData } from './journal.ts';
 import { memoryOfThreads, type ThreadMemory } from './memory.ts';
-import type { NotifyThread, NotifyThreadData, ToLog } from './notify.ts';
+import type { NotifyThread, NotifyThreadData } from './notify.ts';
 import { offer, type Remote, spawn, type Thread, within } from './rpc.ts';
 import { createSharedCounters } from './shared-counters.ts';
 
@@ -249,18 +249,6 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     onCity: (listener) => void cities.add(listener),
     citySeq,
   };
-}
-
-/** Tells threads of the duties that are theirs, now and whenever they change; returns how to stop. */
-function passDuties(
-  duties: Duties,
-  tell: Readonly<Partial<Record<Duty, (revision: number | null) => Promise<unknown>>>>,
-  log: Logger,
-): () => void {
-  const pass = (duty: Duty) =>
-    void tell[duty]?.(duties.holds(duty)).catch((err: unknown) => log.error({ err, duty }, 'a duty is not passed on'));
-  for (const duty of Object.keys(tell) as Duty[]) pass(duty);
-  return duties.onChange(pass);
 }
 
 function spawnJournal({ config, clock, counter, counters, toJournal, notices, onCrash }: Parts): Thread<JournalThread> {
