@@ -12,7 +12,8 @@ import type { Holder } from './permission.ts';
 /**
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
  * time. `lost` stands for a damaged block that a repair passed over: its body is empty, and its messages count as
- * quarantined. `import` has readings of the past, in columns.
+ * quarantined. `import` has readings of the past, in columns. `sessions` is for the brokers of a cluster, and decides
+ * nothing else.
  */
 export type BlockKind =
   | 'messages'
@@ -25,7 +26,8 @@ export type BlockKind =
   | 'clock'
   | 'lost'
   | 'notices'
-  | 'import';
+  | 'import'
+  | 'sessions';
 
 /** One block of the journal. */
 export interface Block {

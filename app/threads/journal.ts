@@ -8,6 +8,7 @@ import {
   isoOf,
   type NoticesControl,
   SECOND_MS,
+  type SessionsControl,
   SharedClock,
 } from '../../domain/index.ts';
 import { type ClockStatus, type JournalLimits, JournalServer, Timekeeper, thisMachine } from '../../journal/index.ts';
@@ -49,8 +50,12 @@ const server = new JournalServer(
   data.limits,
 ).open();
 server.serve(data.broker);
-/** Returns once it is on disk. */
-const notices = { append: (control: NoticesControl) => void server.control('notices', control, null) };
+/** Return once it is on disk. */
+const notices = {
+  append: (control: NoticesControl) => void server.control('notices', control, null),
+  /** What happened to the clients of this node of a cluster. */
+  sessions: (control: SessionsControl) => server.control('sessions', control, null),
+};
 export type Notices = typeof notices;
 offer(data.notices, notices);
 
