@@ -303,7 +303,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
         if (before !== null) connections.get(before)?.edge.five?.because('taken-over');
         const fresh = client.clean || connection.edge.five?.startsFresh === true;
         const device = identity!.kind === 'device';
-        sessions!.login(client.id, client.conn, { device, fresh, expiry: expiryOf(client) });
+        sessions!.clients?.login(client.id, client.conn, { device, fresh, expiry: expiryOf(client) });
         if (connection.edge.five?.startsFresh) void sessions!.persistence.cleanSubscriptions(client);
       }
       done(null, true);
@@ -489,7 +489,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     if (connection !== undefined) {
       reads.closed(connection);
       if (connection.account !== null) connection.account.connections--;
-      if (connection.client !== null) sessions?.closed(socket, expiryOf(connection.client));
+      if (connection.client !== null) sessions?.clients?.closed(socket, expiryOf(connection.client));
     }
     sockets.delete(socket);
     noteLive(socket, false);
@@ -615,9 +615,9 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       sessions = openSessions({ ...deps, credentials, access, arrivals, shared }, options.sessions);
       upkeep = createUpkeep({ sessions, everyMs: options.sessions.upkeepMs }, { ...deps, credentials });
       await aedes.listenWith(sessions);
-      sessions.start();
+      sessions.clients?.start();
     },
-    recorded: () => sessions?.recorded(),
+    recorded: () => sessions?.clients?.recorded(),
     async start() {
       upkeep!.start();
       await publishLeftWills(sessions!, credentials, admission);

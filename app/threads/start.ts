@@ -63,6 +63,8 @@ interface Start {
   readonly declared: DeclaredNames;
   /** The key of the settings; null where it is switched off. */
   readonly admin: Credential | null;
+  /** The name of this node of a cluster; null: it is alone. */
+  readonly node: string | null;
   readonly steps: Steps;
   readonly log: Logger;
   readonly onCrash: (error: Error) => void;
@@ -76,7 +78,7 @@ const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
 interface Parts
-  extends Pick<Start, 'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'onCrash'> {
+  extends Pick<Start, 'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'node' | 'onCrash'> {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
@@ -115,11 +117,17 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   const decided = new Set<(decided: Decided) => void>();
   let registryChanged = () => {};
   let follower: RegistryFollower | null = null;
+  /** Up to which block the engine and, in a cluster, the broker do not need the log. */
+  const taken = { engine: 0, broker: start.node === null ? Number.POSITIVE_INFINITY : 0 };
+  function release(now: Partial<typeof taken>): void {
+    Object.assign(taken, now);
+    void journal.call.release(Math.min(taken.engine, taken.broker));
+  }
   engine.worker.on('message', (message: { event?: string; seq?: number; decided?: Decided }) => {
     if (message.event === 'decided') for (const listener of decided) listener(message.decided!);
     if (message.event === 'registry') registryChanged();
     if (message.event === 'appended') for (const listener of appended) listener();
-    if (message.event === 'release') void journal.call.release(message.seq!);
+    if (message.event === 'release') release({ engine: message.seq! });
   });
   // Returns once the engine has opened its files; the notify thread reads one of them.
   await timed(log, 'engine opens', () => engine.call.status());
@@ -147,6 +155,9 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   following.startedWith(registry.version());
   const broker = await thread('broker', () => spawnBroker(parts, credentials));
 
+  broker.worker.on('message', (message: { event?: string; seq?: number }) => {
+    if (message.event === 'followed') release({ broker: message.seq! });
+  });
   // Returns once the broker has opened its sessions.
   await timed(log, 'broker opens', () => broker.call.counts());
   registryChanged = () => void following.follow().catch((err: unknown) => log.warn({ err }, 'devices are told later'));
@@ -239,7 +250,20 @@ function spawnNotify({ config, clock, secretsKey, onCrash }: Parts, city: CityCo
 }
 
 function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {
-  const { config, clock, limits, departments, declared, counters, toJournal, notices, toBroker, onCrash } = parts;
+  const {
+    config,
+    clock,
+    limits,
+    departments,
+    declared,
+    counter,
+    counters,
+    node,
+    toJournal,
+    notices,
+    toBroker,
+    onCrash,
+  } = parts;
   const data: BrokerThreadData = {
     options: { ...brokerOptions(config), accounts: limits, departments, declared },
     dir: config.data,
@@ -249,7 +273,7 @@ function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<B
     journal: toJournal.port1,
     notices: notices.port1,
     engine: toBroker.port2,
-    counters,
+    ...{ counter, counters, node },
   };
   const transfer = [data.journal, data.notices, data.engine];
   return spawn('./broker.ts', { data, transfer, youngMiB: config.memory.brokerYoungMiB, onCrash });

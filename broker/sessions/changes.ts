@@ -59,7 +59,10 @@ export class Changes {
     return { do: 'end', id, secret: hexOf(owner) };
   }
 
-  static begin(id: string, owner: Owner): Pick<Extract<SessionChange, { do: 'begin' }>, 'do' | 'id' | 'user' | 'secret'> {
+  static begin(
+    id: string,
+    owner: Owner,
+  ): Pick<Extract<SessionChange, { do: 'begin' }>, 'do' | 'id' | 'user' | 'secret'> {
     return { do: 'begin', id, user: owner.user, secret: hexOf(owner) };
   }
 
@@ -82,7 +85,11 @@ export class Changes {
     if (device) this.#hooks.onStatus(id, true);
   }
 
-  #off({ id, expiry }: { id: string; expiry: number | null }, { node, atMs }: Origin, known: Session | undefined): void {
+  #off(
+    { id, expiry }: { id: string; expiry: number | null },
+    { node, atMs }: Origin,
+    known: Session | undefined,
+  ): void {
     const holder = this.#holders?.get(id);
     if (holder === undefined || holder.node !== node || !holder.online) return;
     if (known !== undefined && expiry === 0) this.#table.delete(known);

@@ -1,6 +1,6 @@
-import type { SessionChange } from '../../domain/index.ts';
-import { LamppostError } from '../../domain/index.ts';
+import { LamppostError, type SessionChange } from '../../domain/index.ts';
 import { Changes } from './changes.ts';
+import type { Holders } from './holders.ts';
 import type { SharedLog } from './log.ts';
 import type { Session } from './session.ts';
 import type { SessionTable } from './table.ts';
@@ -18,6 +18,10 @@ export interface Login {
 interface Parts {
   readonly log: SharedLog;
   readonly table: SessionTable;
+  readonly holders: Holders;
+  readonly changes: Changes;
+  /** The status of a device, wherever it is connected. */
+  readonly onStatus: (id: string, isOnline: boolean) => void;
   /** Whether the session's owner may still use it. */
   readonly isOwned: (session: Session) => boolean;
   /** The client has logged in at another node, which this connection does not know. */
@@ -29,9 +33,6 @@ interface Client {
   /** Resolves once its session is as all nodes left it. */
   readonly ready: Promise<void>;
 }
-
-/** Logins that wait for the log, at most: more are refused. */
-const MOST_WAITING = 20_000;
 
 /** The connections of this node of a cluster: each is a record, and one that another node has taken over ends. */
 export class Clients {
@@ -45,14 +46,21 @@ export class Clients {
     this.#parts = parts;
   }
 
-  /** A client has logged in; it replaces an earlier connection of this node. */
+  /** Says that this node is there, and follows what the others say. */
+  start(): void {
+    const { holders, log, changes, onStatus } = this.#parts;
+    for (const id of holders.online()) onStatus(id, true);
+    log.start(changes);
+  }
+
+  /** The log may have more. */
+  recorded(): void {
+    this.#parts.log.read();
+  }
+
+  /** A client has logged in, and has no CONNACK yet; it replaces an earlier connection of this node. */
   login(id: string, connection: object, login: Login): void {
-    if (this.#waiting.size >= MOST_WAITING) {
-      this.#byId.set(id, { connection, ready: rejected() });
-      return;
-    }
-    this.#waiting.set(id, (this.#waiting.get(id) ?? 0) + 1);
-    const ready = this.#append([{ do: 'on', id, ...login }]).then(() => this.#checkOwner(id));
+    const ready = this.#parts.log.isFull ? Promise.reject(tooMany()) : this.#login(id, login);
     // Only who asks for its session waits.
     ready.catch(() => {});
     this.#byId.set(id, { connection, ready });
@@ -87,9 +95,15 @@ export class Clients {
     if (client !== undefined) this.#parts.onTakenOver(client.connection);
   }
 
-  /** Says of all connections that they have ended: the node stops. */
-  stop(): void {
+  /** Says of all connections that they have ended, and appends nothing more. */
+  async stop(): Promise<void> {
     for (const { connection } of [...this.#byId.values()]) this.closed(connection, null);
+    await this.#parts.log.stop();
+  }
+
+  #login(id: string, login: Login): Promise<void> {
+    this.#waiting.set(id, (this.#waiting.get(id) ?? 0) + 1);
+    return this.#append([{ do: 'on', id, ...login }]).then(() => this.#checkOwner(id));
   }
 
   #append(changes: readonly SessionChange[]): Promise<void> {
@@ -104,9 +118,4 @@ export class Clients {
   }
 }
 
-function rejected(): Promise<never> {
-  const why = new LamppostError('log-away', 'too many clients wait for the log', { retryable: true });
-  const promise = Promise.reject(why);
-  promise.catch(() => {});
-  return promise;
-}
+const tooMany = () => new LamppostError('log-away', 'too many clients wait for the log', { retryable: true });

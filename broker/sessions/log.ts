@@ -1,4 +1,10 @@
-import { type Clock, LamppostError, type SessionChange, type SessionsControl, type Timers } from '../../domain/index.ts';
+import {
+  type Clock,
+  LamppostError,
+  type SessionChange,
+  type SessionsControl,
+  type Timers,
+} from '../../domain/index.ts';
 import { Changes } from './changes.ts';
 import type { SessionsFile } from './file.ts';
 import { GONE_MS, type Holders } from './holders.ts';
@@ -83,8 +89,10 @@ const PATIENCE_MS = 10_000;
 const RETRY_MS = 250;
 const STOP_MS = 2_000;
 /** One record, at most; a SUBSCRIBE may be larger. */
-const MOST_CHANGES = 1_000;
-const MOST_BYTES = 128 * 1_024;
+const MOST_CHANGES = 2_000;
+const MOST_BYTES = 256 * 1_024;
+/** What waits for the log, at most, before logins are refused. */
+const MOST_WAITING = 50_000;
 const PAGE = 64;
 
 /**
@@ -125,7 +133,9 @@ export class SharedLog implements SessionLog {
     const known = [...table.all()].filter(({ id }) => holders.get(id) === undefined);
     for (const session of known) void this.append(adopting(session, table)).catch(() => {});
     // After all of these.
-    void this.append([]).then(() => holders.followed(this.#seq, true)).catch(() => {});
+    void this.append([])
+      .then(() => holders.followed(this.#seq, true))
+      .catch(() => {});
   }
 
   append(changes: readonly SessionChange[]): Promise<void> {
@@ -141,15 +151,15 @@ export class SharedLog implements SessionLog {
     });
   }
 
-  isHere(id: string): boolean {
-    return this.#parts.holders.isHere(id);
+  /** Whether so much waits that no more logins are taken. */
+  get isFull(): boolean {
+    return this.#waiting.length >= MOST_WAITING;
   }
 
   moved(session: Session): void {
     if (!session.isHere) return;
     this.#moved.add(session);
-    const waitMs = this.#placedMs + PLACES_MS - this.#parts.clock.now();
-    this.#later('places', Math.max(0, waitMs), () => this.#sendSoon());
+    this.#placesSoon();
   }
 
   /** The log has more. */
@@ -205,7 +215,13 @@ export class SharedLog implements SessionLog {
     this.#isThere = true;
     this.#isCutOff = false;
     for (const done of sent.done) done();
-    if (this.#waiting.length > 0 || this.#moved.size > 0) this.#sendSoon();
+    if (this.#waiting.length > 0) this.#sendSoon();
+    if (this.#moved.size > 0) this.#placesSoon();
+  }
+
+  #placesSoon(): void {
+    const waitMs = this.#placedMs + PLACES_MS - this.#parts.clock.now();
+    this.#later('places', Math.max(0, waitMs), () => this.#sendSoon());
   }
 
   #sendSoon(): void {

@@ -11,7 +11,7 @@ import {
 import { shown } from '../../limits/index.ts';
 import { QuietLog } from '../quiet-log.ts';
 import { Changes } from './changes.ts';
-import { Clients, type Login } from './clients.ts';
+import { Clients } from './clients.ts';
 import { Delivery } from './delivery.ts';
 import { type Drop, Drops } from './drops.ts';
 import { SessionsFile } from './file.ts';
@@ -74,6 +74,8 @@ const SAVE_MS = 600_000;
 export class Sessions {
   readonly persistence: Persistence;
   readonly retained: RetainedMessages;
+  /** The connections of this node, as the other ones know them; null where there are none. */
+  readonly clients: Clients | null;
   readonly #deps: SessionsDeps;
   readonly #quiet: QuietLog;
   readonly #table: SessionTable;
@@ -85,8 +87,6 @@ export class Sessions {
   readonly #delivery: Delivery;
   readonly #log: SessionLog;
   readonly #holders: Holders | null;
-  /** Null on one machine. */
-  readonly #cluster: { readonly log: SharedLog; readonly clients: Clients; readonly changes: Changes } | null;
   /** Sessions whose end is on its way into the log. */
   readonly #ending = new WeakSet<Session>();
   /** How long the sessions of connected clients of MQTT 5 are kept, s. */
@@ -104,7 +104,7 @@ export class Sessions {
     this.#holders = holders;
     const places = {
       isHere: (id: string) => holders!.isHere(id),
-      moved: (session: Session) => this.#cluster!.log.moved(session),
+      moved: (session: Session) => (this.#log as SharedLog).moved(session),
     };
     const table = new SessionTable(file, limits, deps.clock.now(), shared === null ? null : places);
     this.#table = table;
@@ -122,11 +122,12 @@ export class Sessions {
       onLost: (session, reason) => this.#dropped(session, reason, session.messages + session.sent.size),
       onLess: (session) => this.#queues.recount(session),
       onArrived: (session) => this.#turns.add(() => this.#queues.count(session)),
-      onHeld: (id, isHere) => this.#cluster!.clients.held(id, isHere),
+      onHeld: (id, isHere) => this.clients!.held(id, isHere),
       onStatus: (id, isOnline) => shared!.onStatus(id, isOnline),
     });
-    this.#cluster = shared === null ? null : this.#join(shared, { file, holders: holders!, changes });
-    this.#log = this.#cluster?.log ?? new OwnLog(changes, file, deps.clock);
+    const joined = shared === null ? null : this.#join(shared, { file, holders: holders!, changes });
+    this.clients = joined?.clients ?? null;
+    this.#log = joined?.log ?? new OwnLog(changes, file, deps.clock);
     this.persistence = new Persistence({
       file,
       table,
@@ -136,7 +137,7 @@ export class Sessions {
       subscribing: (id, subscriptions) => this.#subscribing(id, subscriptions),
       end: (session) => this.#end(session),
       mayRead,
-      ready: this.#cluster === null ? null : (id) => this.#cluster!.clients.ready(id),
+      ready: joined === null ? null : (id) => joined.clients.ready(id),
       onAcknowledged: (id, messageId) => this.#delivery.acknowledged(id, messageId),
     });
     this.#load();
@@ -153,35 +154,12 @@ export class Sessions {
     }
   }
 
-  /** Returns what makes these sessions those of a node among others. */
-  #join({ records, timers, onTakenOver, onCutOff }: Shared, parts: { file: SessionsFile; holders: Holders; changes: Changes }) {
+  #join({ records, ...shared }: Shared, parts: { file: SessionsFile; holders: Holders; changes: Changes }) {
     const { clock, newId } = this.#deps;
-    const { file, holders, changes } = parts;
-    const table = this.#table;
-    const log = new SharedLog({ records, run: newId(), clock, timers, file, table, holders, onCutOff });
-    const isOwned = (session: Session) => this.#isOwned(session);
-    return { log, changes, clients: new Clients({ log, table, isOwned, onTakenOver }) };
-  }
-
-  /** In a cluster: says that this node is there, and takes part. */
-  start(): void {
-    for (const id of this.#holders?.online() ?? []) this.#deps.shared!.onStatus(id, true);
-    this.#cluster?.log.start(this.#cluster.changes);
-  }
-
-  /** In a cluster: the log may have more. */
-  recorded(): void {
-    this.#cluster?.log.read();
-  }
-
-  /** In a cluster: a client has logged in, and has no CONNACK yet. */
-  login(id: string, connection: object, login: Login): void {
-    this.#cluster?.clients.login(id, connection, login);
-  }
-
-  /** In a cluster: a connection has ended. `expiry` as for `connected`. */
-  closed(connection: object, expiry: number | null): void {
-    this.#cluster?.clients.closed(connection, expiry);
+    const [table, run] = [this.#table, newId()];
+    const log = new SharedLog({ ...parts, ...shared, records, run, clock, table });
+    const clients = new Clients({ ...parts, ...shared, log, table, isOwned: (session) => this.#isOwned(session) });
+    return { log, clients };
   }
 
   /** Returns the next events of the outbox, at most `limit`; none where there are none yet. */
@@ -231,7 +209,7 @@ export class Sessions {
     this.#seen(client.id, false);
     this.#expiry.delete(client.id);
     const session = this.#table.get(client.id);
-    if (expiry === 0 && session !== undefined && this.#cluster === null) this.#end(session);
+    if (expiry === 0 && session !== undefined && this.clients === null) this.#end(session);
   }
 
   /** Returns a message id for a retained message that Aedes sends; 0 where none is free. */
@@ -303,10 +281,9 @@ export class Sessions {
 
   /** Stops the delivery and closes the file when all writes are on disk. */
   async close(): Promise<void> {
-    if (this.#cluster === null)
+    if (this.clients === null)
       for (const session of this.#table.all()) if (session.connected) this.#seen(session.id, false);
-    this.#cluster?.clients.stop();
-    await this.#cluster?.log.stop();
+    await this.clients?.stop();
     this.#delivery.stop();
     this.#turns.stop();
     this.#table.stop();
@@ -316,7 +293,7 @@ export class Sessions {
   #seen(id: string, connected: boolean): void {
     const session = this.#table.get(id);
     // In a cluster the log says who is connected.
-    if (session === undefined || this.#cluster !== null) return;
+    if (session === undefined || this.clients !== null) return;
     session.expiry = this.#expiry.get(id) ?? null;
     this.#table.seen(session, connected, this.#deps.clock.now());
   }
@@ -345,8 +322,7 @@ export class Sessions {
   }
 
   #expire(session: Session): void {
-    if (this.#holders?.endsHere(session.id) ?? true)
-      this.#end(session, { seen: session.seenMs, reason: 'expired' });
+    if (this.#holders?.endsHere(session.id) ?? true) this.#end(session, { seen: session.seenMs, reason: 'expired' });
   }
 
   /** Ends a session: at once, or where the log says so. */

@@ -203,7 +203,14 @@ export class SessionTable {
   /** The client has gone to another node, which sends it what follows its place in the log. */
   left(session: Session): void {
     session.sent.clear();
-    Object.assign(session, { isHere: false, place: session.recorded, messages: 0, bytes: 0, counted: null, before: null });
+    Object.assign(session, {
+      isHere: false,
+      place: session.recorded,
+      messages: 0,
+      bytes: 0,
+      counted: null,
+      before: null,
+    });
   }
 
   /** Writes the place and the messages in flight of a session; in a cluster soon into the log. */
@@ -283,7 +290,16 @@ export class SessionTable {
 }
 
 function newSession(key: number, id: string, owner: Owner, seenMs: number): Session {
-  const queue = { place: 0, recorded: 0, messages: 0, bytes: 0, counted: null, before: null, sent: new Map(), lastMessageId: 0 };
+  const queue = {
+    place: 0,
+    recorded: 0,
+    messages: 0,
+    bytes: 0,
+    counted: null,
+    before: null,
+    sent: new Map(),
+    lastMessageId: 0,
+  };
   const connection = { isHere: true, connected: false, seenMs, expiry: null };
   return { key, id, owner, subscriptions: new Map(), ...connection, ...queue };
 }
