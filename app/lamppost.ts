@@ -170,7 +170,7 @@ class Process implements Lamppost {
       departments: departmentsOf(loaded.city),
       declared: declaredIn(loaded.city),
       admin: admin && { identity: { kind: 'key', id: ADMIN, key: ADMIN_KEY }, hash: admin.hash },
-      node: null,
+      node: process.env.TEMP_NODE ?? null,
       steps: this.#steps,
       log: this.#log,
       onCrash: (error) => this.#threadCrashed(error),
