@@ -20,14 +20,12 @@ export class NatsServer {
   readonly url: string;
   /** The URL of its monitoring port. */
   readonly monitor: string;
-  readonly #place: Place;
   readonly #config: string;
   #child: ChildProcess | null = null;
 
   constructor(name: string, place: Place, routes: readonly number[], more = '') {
     this.url = `nats://127.0.0.1:${place.client}`;
     this.monitor = `http://127.0.0.1:${place.monitor}`;
-    this.#place = place;
     this.#config = join(place.dir, 'nats.conf');
     const cluster =
       routes.length < 2
