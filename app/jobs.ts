@@ -1,6 +1,5 @@
 import type { Reception } from '../citizens/index.ts';
-import type { Ledger, LogClock } from '../domain/index.ts';
-import { DAY_MS } from '../domain/index.ts';
+import { DAY_MS, type Duties, type Ledger, type LogClock } from '../domain/index.ts';
 import type { Job } from './schedule.ts';
 
 /** The functions and settings that the jobs use. */
@@ -18,13 +17,15 @@ export interface JobDeps {
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
   /** Makes the nightly backup; null where no folder is set. */
   readonly backup: (() => Promise<object>) | null;
+  /** Which duties are this node's. */
+  readonly duties: Duties;
 }
 
 /**
  * Returns the jobs of a server: what runs when. The journal needs none: it is trimmed continuously behind its slowest
- * reader.
+ * reader. Each node does what concerns its own files; the backup is one for all, and made by whoever has the duty.
  */
-export function createJobs({ clock, ledger, engine, notify, reception, keep, backup }: JobDeps): Job[] {
+export function createJobs({ clock, ledger, engine, notify, reception, keep, backup, duties }: JobDeps): Job[] {
   // A wall clock that is far ahead must not delete anything: steady time is never ahead of the true time.
   const before = (days: number) => Math.min(clock.now(), clock.steady.now()) - days * DAY_MS;
   const jobs: Job[] = [
@@ -54,6 +55,9 @@ export function createJobs({ clock, ledger, engine, notify, reception, keep, bac
     });
   }
   // No country changes its clocks after four o'clock: this hour exists in every night, and once.
-  if (backup !== null) jobs.push({ name: 'backup', cron: '10 4 * * *', run: backup });
+  if (backup !== null) {
+    const run = async () => (duties.holds('nightly') === null ? { skipped: 'another node has the duty' } : backup());
+    jobs.push({ name: 'backup', cron: '10 4 * * *', run });
+  }
   return jobs;
 }

@@ -6,7 +6,16 @@ import { type Api, createApi, createOidc } from '../api/index.ts';
 import { type Bridges, createBridges } from '../bridges/index.ts';
 import type { AccountLimits, DeclaredNames, Departments } from '../broker/index.ts';
 import { namedBy, parseCity } from '../city-model/index.ts';
-import { type City, type Key, LamppostError, type LoginsFailing, SharedClock, systemTimers } from '../domain/index.ts';
+import {
+  ALONE,
+  type City,
+  type Duties,
+  type Key,
+  LamppostError,
+  type LoginsFailing,
+  SharedClock,
+  systemTimers,
+} from '../domain/index.ts';
 import {
   createLedgerReader,
   createQuarantineReader,
@@ -31,7 +40,15 @@ import {
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether, SECRETS_KEY_FILE } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
-import { type CityInForce, createCityInForce, type LoadedCity, loadCity, refuseMovedStates } from './city-in-force.ts';
+import {
+  type CityInForce,
+  createCityInForce,
+  createFolderSeen,
+  firstOfCluster,
+  type LoadedCity,
+  loadCity,
+  refuseMovedStates,
+} from './city-in-force.ts';
 import { type Config, type Pems, readCertificates } from './config.ts';
 import { createJobs } from './jobs.ts';
 import { openPeople } from './people-deps.ts';
@@ -101,6 +118,8 @@ class Process implements Lamppost {
   readonly #clock = new SharedClock();
   readonly #onCrash: (error: Error) => void;
   readonly #steps: Steps;
+  /** Null: this node is alone, and has every duty. */
+  readonly #duties: Duties | null = null;
   #city: CityInForce | null = null;
   /** Null until everything listens. */
   #renew: ((pems: Pems) => Promise<void>) | null = null;
@@ -145,7 +164,7 @@ class Process implements Lamppost {
 
   async #startAll(): Promise<Started> {
     const config = this.#config;
-    const loaded = await loadCity(config.city);
+    const folder = await loadCity(config.city);
     keepPrivate(config.data, this.#log, config.backup.dir);
     const lock = () => lockFolder(config.data, this.#clock.now());
     await this.#steps.do('data folder', lock, (folder) => {
@@ -156,6 +175,9 @@ class Process implements Lamppost {
     refuseUnfinished(config.data);
     unsealFolder(config.data);
     this.#aside = setAsideDamaged(config.data, this.#clock.now(), this.#log);
+    const seen = this.#duties === null ? null : createFolderSeen(config.data);
+    const { loaded, isOurs } =
+      seen === null ? { loaded: folder, isOurs: true } : firstOfCluster(folder, config.data, seen, this.#log);
     this.#refuseMovedStates(loaded);
     const generatedKey = config.adminKey === null && !config.adminKeyOff ? newSecret() : null;
     const adminKey = config.adminKey ?? generatedKey;
@@ -166,17 +188,20 @@ class Process implements Lamppost {
       clock: this.#clock,
       secretsKey,
       city: loaded.control,
+      cityIsOurs: isOurs,
       limits: sendLimits(config, loaded.city),
       departments: departmentsOf(loaded.city),
       declared: declaredIn(loaded.city),
       admin: admin && { identity: { kind: 'key', id: ADMIN, key: ADMIN_KEY }, hash: admin.hash },
+      duties: this.#duties,
       steps: this.#steps,
       log: this.#log,
       onCrash: (error) => this.#threadCrashed(error),
     });
+    seen?.put(folder.control.version);
+    const { citySeq: seq } = threads;
     const city = createCityInForce(
-      config.city,
-      loaded,
+      { folder: config.city, first: loaded, seq, seen, log: this.#log },
       cityActions({
         ...{ journal: threads.journal, notify: threads.notify, recorded: () => this.#recorded! },
         bound: async (next) => {
@@ -188,6 +213,7 @@ class Process implements Lamppost {
       }),
     );
     this.#city = city;
+    threads.onCity((at, control) => void city.adopt(at, control));
     const { api, people } = await this.#startServices({ threads, city, admin, sealer: createSealer(secretsKey) });
     this.#renew = async (pems) => {
       await threads.broker.renew(pems);
@@ -309,7 +335,7 @@ class Process implements Lamppost {
     );
     const { dir, keep: kept } = config.backup;
     const jobs = createJobs({
-      ...{ clock, engine, notify, keep: config.keep },
+      ...{ clock, engine, notify, keep: config.keep, duties: this.#duties ?? ALONE },
       ledger: () => ledger.read()!,
       reception: citizens.reception,
       backup: dir === null ? null : () => backups.nightly(kept),

@@ -4,7 +4,7 @@ import type { ActionLog, Caller, createResultReader } from '../actions/index.ts'
 import type { ActionRecord, City } from '../domain/index.ts';
 import type { EarlierReceiver, Sealer } from '../notify/index.ts';
 import type { RuleActions } from '../rules/index.ts';
-import type { CityActions } from './city-in-force.ts';
+import type { CityActions, LoadedCity } from './city-in-force.ts';
 import type { Threads } from './threads/start.ts';
 
 /** Returns how changes of rules enter the log. */
@@ -33,9 +33,16 @@ interface CityParts {
 
 /** Returns how a city is brought into force. */
 export function cityActions({ journal, notify, bound, recorded }: CityParts): CityActions {
+  async function pass({ control, city }: Pick<LoadedCity, 'control' | 'city'>): Promise<void> {
+    await notify.city(control);
+    await bound(city);
+  }
+
   return {
-    async change({ control, city }, caller) {
-      let appended: Promise<unknown> = Promise.resolve();
+    pass,
+    async change(next, caller) {
+      const { control } = next;
+      let appended: Promise<number> = Promise.resolve(0);
       const append = (action?: ActionRecord) => {
         const body = action === undefined ? control : { ...control, action };
         appended = journal.control('city', body, control.version);
@@ -45,10 +52,10 @@ export function cityActions({ journal, notify, bound, recorded }: CityParts): Ci
       const decided = caller === null ? append() : recorded().actions.accompany(command, caller, append);
       // Awaited last: who needs the city gets it once it is in the log.
       decided.catch(() => {});
-      await appended;
-      await notify.city(control);
-      await bound(city);
+      const seq = await appended;
+      await pass(next);
       await decided;
+      return seq;
     },
     keep: (version, caller) => recorded().actions.submit({ do: 'city.reload', version }, caller),
     repeated({ actor, key }) {

@@ -24,7 +24,7 @@ import { JournalReader } from '../journal/index.ts';
 import { createConsumerStore, createRulesConsumer, type RulesConsumer } from '../rules/index.ts';
 import { atOnce, transact } from '../store/index.ts';
 import { createThreadEffects } from './threads/effects.ts';
-import { EVENT_BYTES_KEPT, EVENTS_KEPT, openStateFile } from './threads/state.ts';
+import { openStateFile } from './threads/state.ts';
 
 /** What a replica is made with, beside its files. */
 export interface ReplicaDeps {
@@ -111,19 +111,17 @@ export class Replica {
     this.#journal = new JournalUpTo(files.journal, files.upTo ?? Number.MAX_SAFE_INTEGER).open();
     const context = createContext(db, parse ?? ((control) => parseCity(control).city));
     const intake = new Intake(db, context).open();
-    const { effects, blocks, outbox, takeDecided } = createThreadEffects({ db, context, log, auditMs, quarantineMs });
+    const made = createThreadEffects({ db, context, log, auditMs, quarantineMs });
+    const { effects, blocks, checksum, takeDecided } = made;
     this.#context = context;
     this.#intake = intake;
     this.#rules = createRulesConsumer({
-      ...{ db, journal: this.#journal, intake, context, clock, log, blocks },
+      ...{ db, journal: this.#journal, intake, context, clock, log, blocks, checksum },
       effects: (transition, more) => void effects.apply({ transition, ...more }),
       // Nobody waits for results.
       onEffects: () => void takeDecided(),
     });
-    this.#prune = (seq) => {
-      intake.prune(seq);
-      outbox.prune(EVENTS_KEPT, EVENT_BYTES_KEPT);
-    };
+    this.#prune = (seq) => intake.prune(seq);
   }
 
   /** The metrics by number, for the history. */

@@ -35,6 +35,11 @@ const PARTLY_FROM_JOURNAL: Readonly<Record<string, (of: string, beside: string) 
     select row_number() over (order by n) as place, id, type, subject, time, department, district, severity, rule,
       ticket, hearers, body
     from ${of}.outbox where n >= coalesce((select min(n) from ${of}.outbox where id in (select id from ${beside}.outbox)), 0)`,
+  // One that begins to count elsewhere is another one.
+  rules_checksum: (of, beside) => `
+    select * from ${of}.rules_checksum where since = (select since from ${beside}.rules_checksum)`,
+  rules_marks: (of, beside) => `
+    select * from ${of}.rules_marks where since = (select since from ${beside}.rules_checksum)`,
   // Old entries expire by a setting.
   audit: (of, beside) => `
     select * from ${of}.audit

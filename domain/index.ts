@@ -150,6 +150,10 @@ export {
   type SliceSeries,
 } from './history.ts';
 export {
+  type ProgressControl,
+  type HistoryProgress,
+  type DeliveryAttempt,
+  type DeliveryAsked,
   type ActionRecord,
   type ActionsControl,
   type Appended,
@@ -167,6 +171,7 @@ export {
   type MessageRoute,
   type MessageSink,
   type NoticesControl,
+  type NotifyProgress,
   type PersonActor,
   type ReplayControl,
   type ReplayItem,

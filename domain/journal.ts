@@ -12,7 +12,8 @@ import type { Holder } from './permission.ts';
 /**
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
  * time. `lost` stands for a damaged block that a repair passed over: its body is empty, and its messages count as
- * quarantined. `import` has readings of the past, in columns.
+ * quarantined. `import` has readings of the past, in columns. `progress` says how far a duty is that one node does for
+ * all.
  */
 export type BlockKind =
   | 'messages'
@@ -25,7 +26,8 @@ export type BlockKind =
   | 'clock'
   | 'lost'
   | 'notices'
-  | 'import';
+  | 'import'
+  | 'progress';
 
 /** One block of the journal. */
 export interface Block {
@@ -73,8 +75,13 @@ export interface CityFile {
 
 /** The body of a `devices` block: what changed in the registry. */
 export interface DevicesControl {
-  /** Version of the registry after this change; each change increments it by one. */
+  /** Version of the registry after this change: the number of the block that changed it last. */
   readonly version: number;
+  /**
+   * The version after which the changes are; a record of a version that the log has already changes nothing. Absent: the
+   * record is of a log from before nodes shared one.
+   */
+  readonly since?: number;
   readonly registered: readonly Device[];
   /** Those of `registered` whose messages are refused for the time being; absent: none. */
   readonly suspended?: readonly string[];
@@ -129,6 +136,61 @@ export interface NoticesControl {
   readonly logins: readonly LoginsFailing[];
   /** Ids of commands that a device has; absent: none. */
   readonly delivered?: readonly string[];
+}
+
+/** The body of a `progress` block: how far the holder of a duty got, for whoever holds it next. */
+export type ProgressControl = NotifyProgress | HistoryProgress;
+
+/** How far notifications are. */
+export interface NotifyProgress {
+  readonly duty: 'notify';
+  /** Of the lease under which the attempts were made; null where there are none. */
+  readonly revision: number | null;
+  /** In the order in which they ended. */
+  readonly attempts: readonly DeliveryAttempt[];
+  readonly asked: readonly DeliveryAsked[];
+}
+
+/** How far the readings are that a database outside has on its disk. */
+export interface HistoryProgress {
+  readonly duty: 'history';
+  readonly revision: number;
+  /** The last block of them. */
+  readonly seq: number;
+}
+
+/** One attempt to deliver events to a receiver, and what follows from it. */
+export interface DeliveryAttempt {
+  readonly receiver: string;
+  /** Ids of the events, in order. */
+  readonly events: readonly string[];
+  /** The newest of them by its number in the outbox; null where it has none. */
+  readonly upTo: number | null;
+  /** The action that it is of; null: the events themselves. */
+  readonly cause: string | null;
+  /** 1, 2, 3 … */
+  readonly attempt: number;
+  /** When it ended, epoch ms, and how long it took. */
+  readonly atMs: number;
+  readonly ms: number;
+  readonly outcome: string;
+  readonly status: number | null;
+  readonly text: string;
+  readonly decision:
+    | { readonly kind: 'done' | 'give-up' }
+    | { readonly kind: 'retry'; readonly afterMs: number }
+    | { readonly kind: 'disable'; readonly reason: string };
+  /** Start of the receiver's run of failures; null after a success. */
+  readonly failingSince: number | null;
+}
+
+/** A delivery that is to be made again, once for each action. */
+export interface DeliveryAsked {
+  readonly receiver: string;
+  /** Id of its first event, and the number in the outbox; null where it has none. */
+  readonly event: string;
+  readonly n: number | null;
+  readonly cause: string;
 }
 
 /** The body of an `actions` block: what people did, in their order. */

@@ -22,6 +22,7 @@ import {
 import type { JournalReader } from '../journal/index.ts';
 import { transact } from '../store/index.ts';
 import { Doubts } from './confirmed.ts';
+import type { SharedHistory } from './shared.ts';
 
 /** When a batch of readings goes to the history: whichever comes first. */
 export interface BatchLimits {
@@ -39,6 +40,8 @@ interface Deps {
   readonly metrics: MetricTable;
   readonly clock: Clock;
   readonly log: Logger;
+  /** How nodes share the history; absent or null: this node is the only one that writes it. */
+  readonly shared?: SharedHistory | null;
   /** Returns a number in [0, 1). */
   readonly random?: () => number;
 }
@@ -83,7 +86,7 @@ export class HistoryConsumer {
     this.#deps = deps;
     this.#limits = limits;
     this.#settled = deps.ledger.cursor();
-    this.#doubts = new Doubts(deps.history, deps.ledger, this.#settled, deps.clock);
+    this.#doubts = new Doubts(deps.history, deps.ledger, this.#settled, deps);
   }
 
   /** The newest block that is settled in both files. */

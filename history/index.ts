@@ -5,3 +5,4 @@ export { createDuckdbProcess, type HistoryProcess, type ProcessStatus } from './
 export type { InfluxSettings } from './influx/connection.ts';
 export { createInfluxHistory } from './influx/history.ts';
 export { csvOfParquet, parquetAsCsv } from './parquet.ts';
+export { SharedHistory } from './shared.ts';

@@ -37,6 +37,8 @@ ${RULE_RECORDS_SCHEMA}`,
   drop table one_a_block;
   create index context_rules_by_id on context_rules (id, seq, item);
 `,
+    // The newest version of the registry that a record brought: each node of a cluster brings it.
+    'create table context_registry (one integer primary key check (one = 1), version integer not null) strict;',
   ],
 };
 
@@ -73,7 +75,12 @@ export interface Context {
   readonly metrics: MetricTable;
   /** Which devices network servers may publish for. */
   readonly publishers: Pick<Publishers, 'mayPublish'>;
+  /** Returns the city of a record; null where it has mistakes, or is in force already. */
   learnCity(seq: number, control: CityControl): CityVersion | null;
+  /**
+   * Returns what a record changes: nothing where another one brought this version of the registry or a newer one, and of
+   * the others only what is not known yet.
+   */
   learnDevices(seq: number, control: DevicesControl): { changed: KnownDevice[]; revoked: KnownDevice[] };
   /** Returns the city in force at a block; null before the first. */
   cityAt(seq: number): CityVersion | null;
@@ -131,6 +138,8 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
   const saveDevice = db.prepare('insert or replace into context_devices values (?, ?, ?, ?)');
   const dropCities = db.prepare('delete from context_cities where seq < ?');
   const dropDevice = db.prepare('delete from context_devices where idx = ? and seq < ?');
+  const saveRegistry = db.prepare('insert or replace into context_registry values (1, ?)');
+  let registry = Number(db.prepare('select version from context_registry').get()?.version ?? 0);
 
   function addCity(seq: number, control: CityControl): CityVersion | null {
     const city = parse(control);
@@ -183,7 +192,10 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     );
   }
 
+  /** Learning the same again would be another version of it. */
   function learnDevice(seq: number, id: string, device: LearnedDevice | null): void {
+    const line = lines.get(id);
+    if (line !== undefined && isSame(line.versions.at(-1)!.known, device, line.index)) return;
     const { index } = addDevice(seq, id, device);
     unsaved.push(() => saveDevice.run(index, seq, id, device === null ? null : JSON.stringify(device)));
   }
@@ -202,19 +214,33 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     return { changed, revoked };
   }
 
+  /** Whether another record brought this version; one without `since` is of a log from before versions were compared. */
+  function isOld({ version, since }: DevicesControl): boolean {
+    if (since === undefined) return false;
+    if (version <= registry) return true;
+    registry = version;
+    unsaved.push(() => saveRegistry.run(version));
+    return false;
+  }
+
   return {
     metrics,
     publishers,
     learnCity(seq, control) {
+      if (cities.at(-1)?.control.version === control.version) return null;
       const version = addCity(seq, control);
       if (version !== null) unsaved.push(() => saveCity.run(seq, JSON.stringify(control)));
       return version;
     },
     learnDevices(seq, control) {
+      if (isOld(control)) return { changed: [], revoked: [] };
       const suspended = new Set(control.suspended);
       for (const device of control.registered)
         learnDevice(seq, device.id, suspended.has(device.id) ? { ...device, suspended: true } : device);
-      for (const { id, uplinks } of control.publishers ?? []) unsaved.push(publishers.learn(seq, id, uplinks));
+      for (const { id, uplinks } of control.publishers ?? []) {
+        const save = publishers.learn(seq, id, uplinks);
+        if (save !== null) unsaved.push(save);
+      }
       for (const id of control.revoked) if (lines.has(id)) learnDevice(seq, id, null);
       return devicesIn(seq);
     },
@@ -237,6 +263,11 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
       publishers.prune(settled);
     },
   };
+}
+
+function isSame(known: KnownDevice | null, device: LearnedDevice | null, index: number): boolean {
+  if (known === null || device === null) return known === device;
+  return JSON.stringify(known) === JSON.stringify({ ...device, index });
 }
 
 function createMetricTable(db: DatabaseSync): MetricTable & { persist(): () => void } {

@@ -29,7 +29,7 @@ export { type ImportReport, ImportReportSchema } from './import/report.ts';
 export { PRECISIONS } from './import/values.ts';
 export { createImports, type ImportAsked, type Imports, type StoredSpan } from './imports.ts';
 export { Intake } from './intake.ts';
-export { createLedgerReader, createLedgerStore, type LedgerStore } from './ledger.ts';
+export { createHistoryProgress, createLedgerReader, createLedgerStore, type LedgerStore } from './ledger.ts';
 export {
   emptyTally,
   type Imported,

@@ -6,6 +6,7 @@ import type {
   ClockControl,
   DevicesControl,
   NoticesControl,
+  ProgressControl,
   RuleControl,
 } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
@@ -152,6 +153,7 @@ export class Intake {
       rule: null,
       clock: null,
       notices: null,
+      progress: null,
       actions: null,
       imported: null,
     };
@@ -166,6 +168,7 @@ export class Intake {
     if (block.kind === 'rule') return { ...base, rule: parseBody<RuleControl>(body) };
     if (block.kind === 'actions') return { ...base, actions: parseBody<ActionsControl>(body) };
     if (block.kind === 'notices') return { ...base, notices: parseBody<NoticesControl>(body) };
+    if (block.kind === 'progress') return { ...base, progress: parseBody<ProgressControl>(body) };
     return block.kind === 'clock' ? { ...base, clock: parseBody<ClockControl>(body) } : base;
   }
 

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Ledger } from '../domain/index.ts';
+import type { HistoryProgress, Ledger } from '../domain/index.ts';
 import { type JournalReader, walkRecords } from '../journal/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import { CLOCKS_STEP, createClockWriter } from './clocks.ts';
@@ -26,11 +26,38 @@ export const LEDGER_SCHEMA: RoomSchema = {
     CLOCKS_STEP,
     // Of a history over the network: the block up to which its readings are on its disk.
     'create table history_confirmed (one integer primary key check (one = 1), seq integer not null) strict',
+    // The same as the log says it, where nodes share such a history, and under which lease.
+    `create table history_progress (
+      one integer primary key check (one = 1), revision integer not null, seq integer not null
+    ) strict`,
   ],
 };
 
 /** The row of the ledger for messages in damaged blocks that a repair passed over; no device has such an id. */
 export const LOST = '(lost)';
+
+/** What the log says of a history that nodes share: up to which block its readings are on its disk. */
+export interface SharedProgress {
+  /** Null where the log says nothing. */
+  confirmed(): number | null;
+  /** Takes a record of the log, inside a transaction: not one of a lease older than the newest. */
+  take(progress: HistoryProgress): void;
+}
+
+/** Returns it over a file that has `LEDGER_SCHEMA`. */
+export function createHistoryProgress(db: DatabaseSync): SharedProgress {
+  const read = db.prepare('select seq from history_progress');
+  const take = db.prepare(`
+    insert into history_progress values (1, ?, ?) on conflict (one) do update
+      set revision = excluded.revision, seq = max(seq, excluded.seq) where excluded.revision >= revision`);
+  return {
+    confirmed() {
+      const row = read.get();
+      return row === undefined ? null : Number(row.seq);
+    },
+    take: ({ revision, seq }) => void take.run(revision, seq),
+  };
+}
 
 /** Writes the ledger: it counts the blocks whose readings are in the history. */
 export interface LedgerStore {

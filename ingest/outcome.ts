@@ -5,6 +5,7 @@ import type {
   DeviceSaid,
   KnownDevice,
   NoticesControl,
+  ProgressControl,
   ReadingColumns,
   RuleControl,
 } from '../domain/index.ts';
@@ -113,6 +114,7 @@ export interface Outcome {
   /** What a `clock` block says of the wall clock. */
   readonly clock: ClockControl | null;
   readonly notices: NoticesControl | null;
+  readonly progress: ProgressControl | null;
   /** What an `import` block brought; its readings are in `replaced`. */
   readonly imported: Imported | null;
   /** What people did, of an `actions` block; of `city` and `import` blocks, who asked for it. */

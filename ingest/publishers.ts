@@ -18,8 +18,8 @@ interface Version {
 
 /** Which devices each network server may publish for, as of any block. */
 export interface Publishers {
-  /** Call the result to write it, inside a transaction. */
-  learn(seq: number, id: string, bound: Bound): () => void;
+  /** Call the result to write it, inside a transaction; null where it is known. */
+  learn(seq: number, id: string, bound: Bound): (() => void) | null;
   /** Whether who sent a message on this topic may publish for the device, at a block. */
   mayPublish(sender: Sender, device: Pick<KnownDevice, 'id' | 'tags'>, seq: number): boolean;
   /** Forgets, inside a transaction, the versions that others replaced up to a block. */
@@ -51,8 +51,11 @@ export function createPublishers(db: DatabaseSync): Publishers {
 
   return {
     learn(seq, id, bound) {
+      const body = bound === null ? null : JSON.stringify(bound);
+      const before = byId.get(id)?.at(-1)?.bound;
+      if (before !== undefined && JSON.stringify(before) === JSON.stringify(bound)) return null;
       add(seq, id, bound);
-      return () => void save.run(id, seq, bound === null ? null : JSON.stringify(bound));
+      return () => void save.run(id, seq, body);
     },
     mayPublish({ identity, topic }, device, seq) {
       const bound = byId.get(identity)?.findLast((version) => version.seq <= seq)?.bound ?? null;

@@ -455,7 +455,7 @@ function refusedOf({ identity }: Pick<Route, 'identity'>) {
 
 const NOT_CONTROL = {
   ...{ city: null, devices: null, rule: null, actions: null, clock: null },
-  ...{ notices: null, imported: null },
+  ...{ notices: null, progress: null, imported: null },
 } as const;
 
 function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {

@@ -16,6 +16,7 @@ export const KINDS: readonly BlockKind[] = [
   'lost',
   'notices',
   'import',
+  'progress',
 ];
 
 /** A row of `blocks`. `sum` and `steady_at` are null in blocks from before there were these. */

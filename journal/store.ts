@@ -338,6 +338,14 @@ export class JournalReader {
       .map((row) => blockOf(row as BlockRow));
   }
 
+  /** Returns the newest block of one kind; null where the file has none. */
+  newestOf(kind: BlockKind): Block | null {
+    const row = this.#db
+      .prepare('select * from blocks where kind = ? order by seq desc limit 1')
+      .get(KINDS.indexOf(kind));
+    return row === undefined ? null : blockOf(row as BlockRow);
+  }
+
   /** Returns the number of the newest block, and how many messages were ever received. */
   head(): { seq: number; messages: number } {
     const row = this.#head.get();

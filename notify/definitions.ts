@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { RoomSchema } from '../store/index.ts';
 import type { EmailSettings, ReceiverFilter, WebhookSettings } from './receiver.ts';
+import { RESULTS_STEP } from './results.ts';
 
 /**
  * Webhooks and subscriptions as people set them, in the state file: the engine writes them in the order of the log.
@@ -31,6 +32,7 @@ export const RECEIVER_SCHEMA: RoomSchema = {
   create index webhook_subscriptions_of on webhook_subscriptions (webhook);
   create table receivers_version (one integer primary key check (one = 1), n integer not null) strict;
 `,
+    RESULTS_STEP,
   ],
 };
 

@@ -1,10 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import type { Clock, Timers } from '../domain/index.ts';
+import type { Clock, DeliveryAttempt, Timers } from '../domain/index.ts';
 import type { NumberedEvent } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
 import type { DeliveryQueue, DueDelivery } from './queue.ts';
-import { DISABLE_REASONS, type EmailReceiver, type Receiver, type WebhookReceiver } from './receiver.ts';
+import { DISABLE_REASONS, type DisableReason, type EmailReceiver, type Receiver, type WebhookReceiver } from './receiver.ts';
 import type { ReceiverRepository } from './receivers.ts';
 import { type AttemptResult, type Decision, decideNext } from './retry-policy.ts';
 
@@ -39,6 +39,10 @@ interface DispatcherDeps {
   readonly channels: Channels;
   /** Called when an attempt was recorded. */
   readonly onSettled: () => void;
+  /** Returns the revision under which this node makes attempts; null: another node makes them. */
+  readonly duty: () => number | null;
+  /** Called with each attempt, in the transaction that records it. */
+  readonly onAttempt: (revision: number, attempt: DeliveryAttempt) => void;
   readonly clock: Clock;
   readonly timers: Timers;
   /** From 0 to 1. */
@@ -51,6 +55,9 @@ interface Lane {
   readonly underWay: Set<number>;
   cancelTimer: () => void;
 }
+
+/** The result of an attempt, and the revision of the lease under which it began. */
+type Attempted = AttemptResult & { readonly revision: number };
 
 /** Wait after a full disk: space may be free again a moment later. */
 const DISK_WAIT_MS = 1_000;
@@ -79,7 +86,8 @@ export class Dispatcher {
     const { receivers, queue, clock, timers } = this.#deps;
     const lane = this.#laneOf(id);
     lane.cancelTimer();
-    const receiver = this.#started && !this.#stopping ? receivers.get(id) : null;
+    const mayBegin = this.#started && !this.#stopping && this.#deps.duty() !== null;
+    const receiver = mayBegin ? receivers.get(id) : null;
     if (receiver === null || receiver.disabled !== null) return;
     const free = this.#widthOf(receiver) - lane.underWay.size;
     if (free <= 0) return;
@@ -125,10 +133,12 @@ export class Dispatcher {
   }
 
   async #attempt(receiver: Receiver, delivery: DueDelivery): Promise<void> {
+    // Whoever loses the duty meanwhile records it under the lease with which it began.
+    const revision = this.#deps.duty()!;
     const result = await this.#send(receiver, delivery);
     if (result === null) return;
     // The attempt is repeated only where its result cannot be recorded before the stop.
-    while (!this.#settle(receiver.id, delivery, result)) {
+    while (!this.#settle(receiver.id, delivery, { ...result, revision })) {
       if (this.#stopping) return;
       await new Promise<void>((resolve) => this.#deps.timers.after(DISK_WAIT_MS, resolve));
     }
@@ -147,7 +157,7 @@ export class Dispatcher {
     }
   }
 
-  #settle(id: string, delivery: DueDelivery, result: AttemptResult): boolean {
+  #settle(id: string, delivery: DueDelivery, result: Attempted): boolean {
     const { db, log } = this.#deps;
     try {
       transact(db, () => this.#record(id, delivery, result));
@@ -159,35 +169,48 @@ export class Dispatcher {
     }
   }
 
-  #record(id: string, { n, attempts }: DueDelivery, result: AttemptResult): void {
-    const { receivers, queue, clock, random } = this.#deps;
+  #record(id: string, delivery: DueDelivery, { revision, ...result }: Attempted): void {
+    const { receivers, queue, clock, random, onAttempt } = this.#deps;
     // Read again: it may have been changed, disabled or deleted during the attempt.
     const receiver = receivers.get(id);
     if (receiver === null) return;
+    const { n, attempts, eventIds: events, upTo, cause } = delivery;
     const now = clock.now();
     const failingSince = receiver.failingSince ?? now;
-    const context = { attempt: attempts + 1, failingMs: now - failingSince, random: random() };
-    const decision = decideNext(result, context);
+    const attempt = attempts + 1;
+    const decision = decideNext(result, { attempt, failingMs: now - failingSince, random: random() });
     queue.settle(n, result, decision);
+    const run = { decision, failingSince: decision.kind === 'done' ? null : failingSince };
+    const { outcome, status, text, ms } = result;
+    const made = { receiver: id, events, upTo, cause, attempt, atMs: now, ms, outcome, status, text, ...run };
+    this.settled(receiver, made);
+    onAttempt(revision, made);
+    if (decision.kind !== 'done') this.#report(receiver, n, result, decision);
+  }
+
+  /** What an attempt of this node or of another one says of the receiver; inside a transaction. */
+  settled(receiver: Receiver, { decision, failingSince, outcome, text }: DeliveryAttempt): void {
+    const { receivers, queue } = this.#deps;
+    const { id } = receiver;
     if (decision.kind === 'done') {
       if (receiver.failingSince === null) return;
       receivers.failing(id, null);
       queue.hurry(id);
-    } else {
-      if (receiver.failingSince === null) receivers.failing(id, failingSince);
-      this.#report(receiver, n, result, decision);
+      return;
     }
+    if (receiver.failingSince === null) receivers.failing(id, failingSince);
+    if (decision.kind !== 'disable' || receiver.disabled !== null) return;
+    const reason = decision.reason as DisableReason;
+    receivers.disable(id, reason);
+    receivers.note(id, `disabled: ${DISABLE_REASONS[reason]} (last: ${outcome}, ${text.slice(0, 200)})`);
   }
 
-  /** Logs a delivery that is given up; disables the receiver where the decision says so. */
-  #report(receiver: Receiver, delivery: number, { outcome, text }: AttemptResult, decision: Decision): void {
-    const { receivers, log } = this.#deps;
+  /** Logs a delivery that is given up, and a receiver that is disabled. */
+  #report(receiver: Receiver, delivery: number, { outcome }: AttemptResult, decision: Decision): void {
+    const { log } = this.#deps;
     const facts = { receiver: receiver.id, delivery, outcome };
     if (decision.kind === 'give-up') log.warn(facts, 'a delivery is given up');
-    if (decision.kind !== 'disable' || receiver.disabled !== null) return;
-    receivers.disable(receiver.id, decision.reason);
-    const last = `(last: ${outcome}, ${text.slice(0, 200)})`;
-    receivers.note(receiver.id, `disabled: ${DISABLE_REASONS[decision.reason]} ${last}`);
-    log.warn({ ...facts, reason: decision.reason }, 'a receiver is disabled');
+    if (decision.kind === 'disable' && receiver.disabled === null)
+      log.warn({ ...facts, reason: decision.reason }, 'a receiver is disabled');
   }
 }

@@ -94,6 +94,23 @@ export class FanOut {
     return { more, held, reached };
   }
 
+  /**
+   * Takes the events up to a number for one receiver, in the caller's transaction: another node has attempted to deliver
+   * that one. How much waits is of no matter: it did not wait there.
+   */
+  reach({ id }: Receiver, n: number): void {
+    const { outbox, receivers } = this.#deps;
+    const head = outbox.head();
+    for (;;) {
+      const receiver = receivers.get(id);
+      if (receiver === null || receiver.cursor >= Math.min(n, head)) return;
+      const after = this.#placeOf(receiver, head, outbox.oldest());
+      const { items } = outbox.page({ after, limit: this.#limits.page });
+      for (const event of items) this.#take(receiver, event);
+      receivers.moveTo(id, items.at(-1)?.n ?? head);
+    }
+  }
+
   #trim(): void {
     const { mostSettled } = this.#limits;
     if (this.#untrimmed < mostSettled / 10) return;

@@ -19,9 +19,11 @@ export {
   WebhookSettingsSchema,
 } from './receiver.ts';
 export { type AttemptResult, decideNext } from './retry-policy.ts';
+export { createResultReader, createResultWriter } from './results.ts';
 export { restoreReceivers } from './salvage.ts';
 export { openDeliveries } from './schema.ts';
 export { createSealer, readKeyFile, type Sealer } from './seal.ts';
+export type { SharedLog } from './shared.ts';
 export {
   type Subscription,
   type SubscriptionDetail,

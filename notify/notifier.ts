@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
-import { type Clock, LamppostError, type Timers } from '../domain/index.ts';
+import { type Clock, type DeliveryAsked, type DeliveryAttempt, LamppostError, type Timers } from '../domain/index.ts';
 import type { OutboxReader } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
 import type { DefinitionReader } from './definitions.ts';
@@ -19,6 +19,7 @@ import { createDeliveryQueue, type DeliveryQueue } from './queue.ts';
 import type { EmailReceiver } from './receiver.ts';
 import { createReceiverRepository, type ReceiverRepository } from './receivers.ts';
 import type { Sealer } from './seal.ts';
+import { SharedDeliveries, type SharedLog } from './shared.ts';
 import { createSubscriptions, type Subscriptions } from './subscriptions.ts';
 import { createWebhookChannel } from './webhook.ts';
 import { createWebhooks, type Webhooks } from './webhooks.ts';
@@ -53,6 +54,8 @@ interface NotifierOptions {
   readonly limits?: FanOutLimits;
   /** How long events are gathered before they are taken, ms. */
   readonly gatherMs?: number;
+  /** What joins it to those of other nodes; null: this node is alone, and makes every attempt. */
+  readonly shared?: SharedLog | null;
 }
 
 /** Counts for metrics. */
@@ -88,6 +91,9 @@ export class Notifier {
   readonly #follower: Follower;
   readonly #dispatcher: Dispatcher;
   readonly #fanOut: FanOut;
+  readonly #shared: SharedDeliveries | null;
+  /** The revision under which this node makes attempts; null: another node makes them. */
+  #revision: number | null;
   readonly #ended = new AbortController();
   /** Whether too many deliveries wait for a receiver, so that its events stay in the outbox. */
   #isFull = false;
@@ -99,7 +105,7 @@ export class Notifier {
 
   constructor(deps: NotifierDeps, options: NotifierOptions) {
     const { db, outbox, definitions, incidentOf, sealer, poster, clock, log, city } = deps;
-    const { publicUrl, limits = LIMITS, gatherMs = GATHER_MS } = options;
+    const { publicUrl, limits = LIMITS, gatherMs = GATHER_MS, shared = null } = options;
     const receivers = createReceiverRepository(db, clock);
     const queue = createDeliveryQueue(db, clock);
     const held = createHeldEvents(db);
@@ -117,8 +123,15 @@ export class Notifier {
     this.#queue = queue;
     this.#held = held;
     this.#email = email;
-    this.#dispatcher = new Dispatcher({ ...deps, receivers, queue, channels, onSettled });
-    this.#fanOut = new FanOut({ db, outbox, receivers, queue, held, channels, log }, limits);
+    this.#revision = shared === null ? 1 : null;
+    const duty = () => this.#revision;
+    const onAttempt = (revision: number, attempt: DeliveryAttempt) => this.#shared?.attempted(revision, attempt);
+    const dispatcher = new Dispatcher({ ...deps, receivers, queue, channels, onSettled, duty, onAttempt });
+    const fanOut = new FanOut({ db, outbox, receivers, queue, held, channels, log }, limits);
+    this.#dispatcher = dispatcher;
+    this.#fanOut = fanOut;
+    const parts = { db, receivers, queue, outbox, email, webhook, fanOut, dispatcher, timers: deps.timers, log };
+    this.#shared = shared === null ? null : new SharedDeliveries({ ...parts, shared });
     this.#follower = new Follower({ ...common, definitions, outbox, held, email });
     const service = {
       ...common,
@@ -127,6 +140,7 @@ export class Notifier {
       deliveries: createDeliveryReader(db),
       wake: (id: string) => this.#dispatcher.wake(id),
       follow: () => this.#follow(),
+      onAsked: (asked: DeliveryAsked) => this.#shared?.asked(asked),
       ended: this.#ended.signal,
     };
     this.webhooks = createWebhooks({ ...service, channel: webhook, formats });
@@ -135,6 +149,7 @@ export class Notifier {
 
   start(): void {
     this.#isStarted = true;
+    this.#shared?.start();
     this.#dispatcher.start();
     try {
       this.#follow();
@@ -142,6 +157,17 @@ export class Notifier {
       if (diskFault(error, '')?.retryable !== true) throw error;
       this.#deps.log.error({ err: error }, 'what was set of receivers cannot be followed; trying again');
     }
+    this.appended();
+  }
+
+  /**
+   * Begins to make attempts under a lease, or to make none where another node has it (null). What is under way ends. For
+   * a node that is not alone.
+   */
+  hold(revision: number | null): void {
+    this.#revision = revision;
+    if (!this.#isStarted || revision === null) return;
+    for (const { id } of this.#receivers.enabled()) this.#dispatcher.wake(id);
     this.appended();
   }
 
@@ -178,6 +204,7 @@ export class Notifier {
     this.#ended.abort(new LamppostError('busy', 'the server stops', { retryable: true }));
     this.#cancelTimer();
     await this.#dispatcher.stop(patienceMs);
+    this.#shared?.stop();
     this.#deps.poster.stop();
     this.#deps.mailer?.stop();
   }
@@ -196,9 +223,10 @@ export class Notifier {
     if (this.#ended.signal.aborted) return;
     try {
       this.#follow();
+      const learned = this.#shared?.take() ?? [];
       const pass = this.#fanOut.pass();
       this.#isFull = pass.held;
-      for (const id of [...pass.reached, ...this.#release()]) this.#dispatcher.wake(id);
+      for (const id of [...learned, ...pass.reached, ...this.#release()]) this.#dispatcher.wake(id);
       if (pass.more) this.appended();
     } catch (error) {
       if (diskFault(error, '')?.retryable !== true) throw error;
@@ -216,6 +244,8 @@ export class Notifier {
 
   /** Makes mails of held events that are due, sets the timer of the next, and returns the receivers of these mails. */
   #release(): readonly string[] {
+    // Of what waits here as it does there, the mails are made by who sends them.
+    if (this.#revision === null) return [];
     const { db, clock, timers } = this.#deps;
     const due = this.#held.receiversDue(clock.now());
     for (const id of due) {

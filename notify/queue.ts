@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Clock } from '../domain/index.ts';
+import type { Clock, DeliveryAttempt } from '../domain/index.ts';
 import { type Message, messageOfRow, type StoredEvent } from './receiver.ts';
 import { type AttemptResult, AWAY, type Decision, LONGEST_RETRY_MS } from './retry-policy.ts';
 
@@ -27,6 +27,10 @@ export interface DueDelivery {
   readonly attempts: number;
   readonly eventIds: readonly string[];
   readonly subjects: readonly string[];
+  /** The newest of its events by their numbers in the outbox; null where they have none. */
+  readonly upTo: number | null;
+  /** The action that it is of; null: the events themselves. */
+  readonly cause: string | null;
   readonly message: Message;
 }
 
@@ -38,6 +42,12 @@ export interface DeliveryQueue {
   sent(receiver: string, event: string): Message | null;
   /** Adds a copy of a delivery at the end of its lane and returns the copy's number; it is of an action. */
   addAgain(n: number, cause: string): number;
+  /** Returns the numbers of open deliveries of an action, or of none, that have events among these and no others. */
+  openWith(receiver: string, events: readonly string[], cause: string | null): number[];
+  /** Returns the newest delivery whose first event is this one, test messages aside; null where there is none. */
+  newestOf(receiver: string, event: string): number | null;
+  /** Records an attempt that another node made; false where the delivery is as far already. */
+  learn(n: number, attempt: DeliveryAttempt): boolean;
   /** Returns the number of the delivery that an action has made; null where it has made none. */
   of(receiver: string, cause: string): number | null;
   /** Returns the numbers of deliveries that are due, the oldest due time first. */
@@ -88,6 +98,18 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, headers, body, cause)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const of = db.prepare('select n from deliveries where receiver = ? and cause = ?');
+  const openWith = db.prepare(`
+    select distinct d.n from delivery_events join deliveries d on d.n = delivery
+    where event = ?1 and d.receiver = ?2 and d.cause is ?3 and d.state in ('queued', 'pending')
+      and not exists (select 1 from delivery_events other where other.delivery = d.n
+        and other.event not in (select value from json_each(?4)))`);
+  const newestOf = db.prepare(`
+    select max(d.n) as n from delivery_events join deliveries d on d.n = delivery
+    where event = ? and ordinal = 0 and d.receiver = ? and d.origin <> 'ping'`);
+  const place = db.prepare('select receiver, lane, state, attempts from deliveries where n = ?');
+  const learned = db.prepare(
+    'update deliveries set attempts = ?, outcome = ?, state = ?, due_at = ?, settled_at = ? where n = ?',
+  );
   const again = db.prepare(`
     insert into deliveries (receiver, lane, state, origin, due_at, created_at, content_type, headers, body, cause)
     select receiver, lane,
@@ -101,9 +123,9 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     select n from deliveries where receiver = ?1 and state = 'pending' and (due_at <= ?2 or due_at > ?2 + ${LONGEST_RETRY_MS})
     order by due_at, n limit ?3`);
   const one = db.prepare(`
-    select n, lane, attempts, content_type as contentType, headers,
+    select n, lane, attempts, cause, content_type as contentType, headers,
       coalesce(body, (select body from events where id = (select event from delivery_events where delivery = deliveries.n))) as body,
-      (select json_group_array(json_array(event, subject) order by ordinal)
+      (select json_group_array(json_array(event, subject, e.n) order by ordinal)
         from delivery_events join events e on e.id = event where delivery = deliveries.n) as events
     from deliveries where n = ?`);
   const nextDue = db.prepare(
@@ -112,7 +134,7 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
   const waiting = db.prepare(
     "select count(*) as count from deliveries indexed by deliveries_open where receiver = ? and state in ('queued', 'pending')",
   );
-  const attempt = db.prepare('insert into attempts values (?, ?, ?, ?, ?, ?, ?)');
+  const attempt = db.prepare('insert or replace into attempts values (?, ?, ?, ?, ?, ?, ?)');
   const attempted = db.prepare(`
     update deliveries set attempts = attempts + 1, outcome = ?, state = ?, due_at = ?, settled_at = ?
     where n = ? and state = 'pending' returning receiver, lane, attempts`);
@@ -162,6 +184,27 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
       linkAgain.run(added, n);
       return added;
     },
+    openWith(receiver, events, cause) {
+      const all = JSON.stringify(events);
+      const found = events.flatMap((event) => openWith.all(event, receiver, cause, all).map(({ n }) => Number(n)));
+      return [...new Set(found)];
+    },
+    newestOf(receiver, event) {
+      const n = newestOf.get(event, receiver)?.n ?? null;
+      return n === null ? null : Number(n);
+    },
+    learn(n, { attempt: made, outcome, atMs, ms, status, text, decision }) {
+      const before = place.get(n)!;
+      if (Number(before.attempts) >= made) return false;
+      const [state, dueAt] = placeOf(decision, atMs);
+      const settledAt = state === 'pending' ? null : atMs;
+      // One behind another of its lane stays there until that is settled.
+      const kept = state === 'pending' ? String(before.state) : state;
+      learned.run(made, outcome, kept, dueAt, settledAt, n);
+      attempt.run(n, made, atMs - ms, ms, outcome, status, text);
+      if (settledAt !== null && before.state === 'pending') next.run(atMs, before.receiver!, before.lane!);
+      return true;
+    },
     of(receiver, cause) {
       const row = of.get(receiver, cause);
       return row === undefined ? null : Number(row.n);
@@ -169,13 +212,16 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     due: (receiver, limit) => due.all(receiver, clock.now(), limit).map(({ n }) => Number(n)),
     get(number) {
       const row = one.get(number)!;
-      const events = JSON.parse(String(row.events)) as [id: string, subject: string][];
+      const events = JSON.parse(String(row.events)) as [id: string, subject: string, n: number | null][];
+      const numbers = events.flatMap(([, , n]) => n ?? []);
       return {
         n: Number(row.n),
         lane: String(row.lane),
         attempts: Number(row.attempts),
         eventIds: events.map(([id]) => id),
         subjects: events.map(([, subject]) => subject),
+        upTo: numbers.length === 0 ? null : Math.max(...numbers),
+        cause: row.cause as string | null,
         message: messageOfRow(row),
       };
     },
@@ -209,7 +255,7 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
 }
 
 /** Returns the state after a decision and when it is due. A delivery stays pending where its receiver is disabled. */
-function placeOf(decision: Decision, now: number): ['delivered' | 'failed' | 'pending', number] {
+function placeOf(decision: Decision | DeliveryAttempt['decision'], now: number): ['delivered' | 'failed' | 'pending', number] {
   if (decision.kind === 'done') return ['delivered', now];
   if (decision.kind === 'give-up') return ['failed', now];
   return ['pending', decision.kind === 'retry' ? now + decision.afterMs : now];

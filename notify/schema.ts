@@ -107,6 +107,11 @@ export const NOTIFY_SCHEMA: RoomSchema = {
 `,
     // Headers of a message's format, as a JSON object; null: none.
     'alter table deliveries add column headers text;',
+    // Where nodes share a log: what is not in it yet, and the block up to which it was taken.
+    `
+  create table unreported (n integer primary key autoincrement, revision integer, body text not null) strict;
+  create table results_taken (one integer primary key check (one = 1), seq integer not null) strict;
+`,
   ],
 };
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
-import { isoOf, LamppostError, type Page, type ShapeOf } from '../domain/index.ts';
+import { type DeliveryAsked, isoOf, LamppostError, type Page, type ShapeOf } from '../domain/index.ts';
 import type { OutboxReader } from '../events/index.ts';
 import type { Delivery, DeliveryDetail, DeliveryQuery, DeliveryReader } from './deliveries.ts';
 import type { HeldEvents } from './email/digest.ts';
@@ -23,6 +23,8 @@ export interface ServiceDeps {
   readonly wake: (id: string) => void;
   /** Brings the receivers up to what people have set. */
   readonly follow: () => void;
+  /** Called with each delivery that is to be made again, in the transaction that adds it. */
+  readonly onAsked: (asked: DeliveryAsked) => void;
 }
 
 const when = z.iso.datetime();
@@ -101,10 +103,16 @@ export class ReceiverService<R extends Receiver> {
   redeliver(id: string, n: string, cause: string): DeliveryDetail {
     const made = this.made(id, cause);
     if (made !== null) return made;
-    if (this.delivery(id, n).origin === 'ping') {
+    const { origin, events } = this.delivery(id, n);
+    if (origin === 'ping') {
       throw new LamppostError('conflict', 'a test message is not redelivered: send another one');
     }
-    const added = durably(this.#deps.db, () => this.#deps.queue.addAgain(Number(n), cause));
+    const { db, queue, onAsked } = this.#deps;
+    const added = durably(db, () => {
+      const [first] = events;
+      onAsked({ receiver: id, event: first!.id, n: first!.n, cause });
+      return queue.addAgain(Number(n), cause);
+    });
     this.#deps.wake(id);
     return this.delivery(id, String(added));
   }

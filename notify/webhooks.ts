@@ -67,7 +67,7 @@ const PAGE = 500;
 
 /** Creates the service of webhooks. */
 export function createWebhooks(deps: WebhooksDeps): Webhooks {
-  const { db, clock, outbox, receivers, queue, channel, formats, wake, ended } = deps;
+  const { db, clock, outbox, receivers, queue, channel, formats, wake, onAsked, ended } = deps;
   const service = new ReceiverService<WebhookReceiver>(deps, 'webhook');
 
   function shown(receiver: WebhookReceiver): Webhook {
@@ -90,10 +90,15 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     const within = items.filter(({ n, event }) => isWithin(n, event));
     const wanted = within.flatMap((item) => {
       const delivery = channel.again(receiver, item);
-      return delivery === null ? [] : [{ ...delivery, cause: `${cause} ${item.event.id}` }];
+      const of = { cause: `${cause} ${item.event.id}` };
+      return delivery === null ? [] : [{ ...of, delivery: { ...delivery, ...of }, event: item.event.id, n: item.n }];
     });
     durably(db, () => {
-      for (const delivery of wanted) if (queue.of(receiver.id, delivery.cause) === null) queue.add(delivery);
+      for (const { delivery, ...asked } of wanted) {
+        if (queue.of(receiver.id, asked.cause) !== null) continue;
+        queue.add(delivery);
+        onAsked({ receiver: receiver.id, ...asked });
+      }
     });
     return { added: wanted.length, next: next === null ? null : Number(next) };
   }

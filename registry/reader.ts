@@ -101,13 +101,15 @@ export function createRegistryReader(db: DatabaseSync): RegistryReader {
     },
     claimHash: (id) => (claim.get(id)?.hash as Uint8Array | undefined) ?? null,
     devicesSince(since) {
+      // Before the rows: what changes meanwhile is in the next record again, instead of in none.
+      const version = state.version();
       const rows = devices(since);
       const registered = rows.filter(isThere).map(({ body }) => JSON.parse(body) as Device);
       const revoked = rows.filter((row) => !isThere(row)).map(({ id }) => id);
       const suspended = rows.filter((row) => isThere(row) && row.suspended === 1).map(({ id }) => id);
       const publishers = keys(since).flatMap(publisherOf);
       return {
-        ...{ version: state.version(), registered, revoked },
+        ...{ version, since, registered, revoked },
         ...(suspended.length === 0 ? {} : { suspended }),
         ...(publishers.length === 0 ? {} : { publishers }),
       };

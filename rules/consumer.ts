@@ -15,6 +15,7 @@ import {
 import { type Context, createRuleRecords, type Intake, type Outcome, type RuleRecords } from '../ingest/index.ts';
 import type { JournalReader } from '../journal/index.ts';
 import { type RoomSchema, transact } from '../store/index.ts';
+import { CHECKSUM_STEP, type Checksum } from './checksum.ts';
 import { createRuleEngine, type Explanation, type Moment, type RuleEngine, type StateRow } from './engine/index.ts';
 import { rulesInForce } from './in-force.ts';
 
@@ -30,6 +31,7 @@ export const RULES_SCHEMA: RoomSchema = {
     rule text not null, grp text not null, version text not null, state blob not null, primary key (rule, grp)
   ) strict, without rowid;
 `,
+    CHECKSUM_STEP,
   ],
 };
 
@@ -120,6 +122,8 @@ interface Deps {
   readonly effects: Effects;
   /** Absent: blocks do nothing but transitions. */
   readonly blocks?: BlockEffects;
+  /** To which the effects add what they write. Absent: none is kept. */
+  readonly checksum?: Checksum;
   readonly clock: Clock;
   readonly log: Logger;
   /** Called after a commit that held effects. */
@@ -267,7 +271,8 @@ class Consumer implements RulesConsumer {
     if (this.#deps.blocks === undefined) return decided;
     // What the state promised in durations moves before anything is decided after the step.
     if (kind === 'clock') return [{ outcome, transition: null }, ...decided];
-    const isEffect = kind === 'tick' || outcome.actions !== null || outcome.notices !== null || outcome.said.length > 0;
+    const { actions, notices, progress, said } = outcome;
+    const isEffect = kind === 'tick' || said.length > 0 || [actions, notices, progress].some((one) => one !== null);
     return isEffect ? [...decided, { outcome, transition: null }] : decided;
   }
 
@@ -287,8 +292,9 @@ class Consumer implements RulesConsumer {
   }
 
   /** A tick at which nothing is due writes nothing: it is not worth a transaction. */
-  #hasEffect({ transition, outcome: { block, rule, actions, clock, notices, said } }: Decided): boolean {
-    if (said.length > 0 || [transition, rule, actions, clock, notices].some((one) => one !== null)) return true;
+  #hasEffect({ transition, outcome: { block, rule, actions, clock, notices, progress, said } }: Decided): boolean {
+    if (said.length > 0 || [transition, rule, actions, clock, notices, progress].some((one) => one !== null))
+      return true;
     return this.#deps.blocks!.isDue(block);
   }
 
@@ -326,8 +332,9 @@ class Consumer implements RulesConsumer {
   }
 
   #apply(decided: Decided): void {
-    const { context, effects, log } = this.#deps;
+    const { context, effects, log, checksum } = this.#deps;
     const { outcome, transition } = decided;
+    checksum?.at(outcome.block.seq);
     if (transition === null) {
       if (outcome.rule === null) this.#deps.blocks!.apply(outcome);
       // A change from before changes were actions: it was decided when it was appended.
@@ -341,14 +348,17 @@ class Consumer implements RulesConsumer {
       log.error(fault, 'a rule met an error: it alone is disabled until it changes');
     }
     const { seq } = outcome.block;
+    checksum?.add(JSON.stringify(transition));
     effects(transition, { rule, subject: subjectOf(group, rule, seq, context), city: context.cityAt(seq)!.city });
   }
 
   #write(work: () => void): void {
-    const { db, intake, clock } = this.#deps;
+    const { db, intake, clock, checksum } = this.#deps;
     const persisted = transact(db, () => {
+      checksum?.begin();
       work();
       const done = intake.persist();
+      checksum?.save(this.#cursor);
       this.#store.save({ cursor: this.#cursor, checkpoint: this.#checkpoint });
       return done;
     });

@@ -28,6 +28,17 @@ export {
   runBacktest,
 } from './backtest/index.ts';
 export {
+  Checksum,
+  type ChecksumReport,
+  compareMarks,
+  createChecksumReader,
+  type Difference,
+  MARK_BLOCKS,
+  type Mark,
+  type NodeMarks,
+  whyToStop,
+} from './checksum.ts';
+export {
   type BlockEffects,
   createConsumerStore,
   createRulesConsumer,

@@ -31,12 +31,19 @@ import {
   silenceEventOf,
   ticketEventOf,
 } from '../../events/index.ts';
-import { type CityVersion, type Context, createDiscards, type Imported } from '../../ingest/index.ts';
-import { createReceiverWriter } from '../../notify/index.ts';
+import {
+  type CityVersion,
+  type Context,
+  createDiscards,
+  createHistoryProgress,
+  type Imported,
+} from '../../ingest/index.ts';
+import { createReceiverWriter, createResultWriter } from '../../notify/index.ts';
 import { createPeopleStore, createRegistryReader, RegistryRecords } from '../../registry/index.ts';
 import {
   type AlertStore,
   type BlockEffects,
+  Checksum,
   createAlertReader,
   createAlertStore,
   createRuleWriter,
@@ -136,6 +143,11 @@ function alertAfter({ transition, subject }: Incident, { titles, ticket }: Incid
 
 /** The number of due things that one block does; the next block does the rest. */
 const MOST_DUE = 5_000;
+/** The most events that the outbox keeps, and bytes of them. */
+const EVENTS_KEPT = 100_000;
+const EVENT_BYTES_KEPT = 256 * 2 ** 20;
+/** Old events go when so many were added: by their numbers, so that the same log keeps the same ones. */
+const PRUNE_EVENTS = 256;
 
 interface ThreadParts {
   readonly db: DatabaseSync;
@@ -145,6 +157,8 @@ interface ThreadParts {
   readonly auditMs: number;
   /** How long refused messages are kept, ms. */
   readonly quarantineMs: number;
+  /** The most events that the outbox keeps. */
+  readonly eventsKept?: number;
 }
 
 /** The time and city of the block whose effects are written: tickets know no other clock (promise 4). */
@@ -159,14 +173,16 @@ interface Moment {
  * Returns the effects of the engine's thread over its state file: those of transitions, and those of blocks (what people
  * ask for, and what is due by then).
  */
-export function createThreadEffects({ db, context, log, auditMs, quarantineMs }: ThreadParts) {
+export function createThreadEffects(parts: ThreadParts) {
+  const { db, context, log, auditMs, quarantineMs, eventsKept = EVENTS_KEPT } = parts;
   const moment: Moment = { atMs: 0, seq: 0, city: null, imported: null };
   const clock = { now: () => moment.atMs };
   const tickets = new TicketService({ db, clock, city: () => cityNow().city, firing: createAlertReader(db).firing });
   const registry = new RegistryRecords(db);
   const registryNow = createRegistryReader(db);
   let registryVersion = registryNow.version();
-  const outbox = createOutbox(db);
+  const checksum = new Checksum(db);
+  const outbox = pruned(createOutbox(db), eventsKept, checksum);
   const commands = new CommandWriter({
     db,
     profileOf: (device) => registryNow.get(device)?.profile ?? null,
@@ -191,6 +207,8 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
   };
   const decider = createDecider({ db, on, publish: (changes) => void effects.publish(changes), log, auditMs });
   const trail = createAuditReader(db);
+  const deliveries = createResultWriter(db);
+  const history = createHistoryProgress(db);
   /** Results by block, of blocks whose transaction has not been committed yet: one that is repeated replaces its own. */
   const decided = new Map<number, ActionResult[]>();
 
@@ -204,6 +222,11 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
     if (moment.city?.control.version !== version)
       throw new LamppostError('city', 'the city folder has mistakes; the city before it stays in force');
     return context.cityAt(moment.seq - 1)?.control.version !== version;
+  }
+
+  function noted(result: ActionResult): ActionResult {
+    checksum.add(JSON.stringify(result));
+    return result;
   }
 
   function setMoment(atMs: number, seq: number): void {
@@ -230,7 +253,7 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
       if (registry.isDue(receivedAt) || commands.isDue(receivedAt)) return true;
       return version !== null && tickets.isDue(receivedAt, version.city);
     },
-    apply({ block: { seq, receivedAt }, actions, clock: step, notices, imported, said }) {
+    apply({ block: { seq, receivedAt }, actions, clock: step, notices, progress, imported, said }) {
       setMoment(receivedAt, seq);
       moment.imported = imported;
       if (step !== null) {
@@ -242,6 +265,8 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
         publishNotices(notices);
         commands.delivered(notices.delivered ?? [], receivedAt);
       }
+      if (progress?.duty === 'notify') deliveries.add(seq, progress);
+      if (progress?.duty === 'history') history.take(progress);
       for (const one of said) commands.said(one, receivedAt);
       registry.doDue({ seq, n: 0, atMs: receivedAt });
       commands.doDue(receivedAt);
@@ -250,7 +275,7 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
       if (actions !== null)
         decided.set(
           seq,
-          actions.items.map((record, i) => decider.decide(record, place(i))),
+          actions.items.map((record, i) => noted(decider.decide(record, place(i)))),
         );
     },
   };
@@ -260,6 +285,7 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
     outbox,
     tickets,
     blocks,
+    checksum,
     /** Returns what was decided about actions since the last call; to be called after a commit only; null: nothing. */
     takeDecided(): Decided | null {
       if (decided.size === 0) return null;
@@ -272,6 +298,19 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
       const before = registryVersion;
       registryVersion = registryNow.version();
       return registryVersion !== before;
+    },
+  };
+}
+
+/** The outbox, which keeps the newest events, and adds each to the checksum. */
+function pruned(outbox: Outbox, kept: number, checksum: Pick<Checksum, 'add'>): Pick<Outbox, 'append' | 'has'> {
+  return {
+    has: outbox.has,
+    append(event) {
+      const n = outbox.append(event);
+      if (n % PRUNE_EVENTS === 0) outbox.prune(kept, EVENT_BYTES_KEPT);
+      checksum.add(`${n} ${JSON.stringify(event)}`);
+      return n;
     },
   };
 }

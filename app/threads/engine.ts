@@ -25,9 +25,11 @@ import {
   createInfluxHistory,
   type DuckdbLimits,
   type InfluxSettings,
+  SharedHistory,
 } from '../../history/index.ts';
 import {
   createContext,
+  createHistoryProgress,
   createLedgerStore,
   createQuarantineStore,
   Intake,
@@ -38,7 +40,7 @@ import {
 } from '../../ingest/index.ts';
 import { JournalReader, missingBlocks } from '../../journal/index.ts';
 import { type KeyUse, writeKeyUse } from '../../registry/index.ts';
-import { createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
+import { createChecksumReader, createConsumerStore, createRulesConsumer } from '../../rules/index.ts';
 import { inTurns, readingFile, transact } from '../../store/index.ts';
 import { timed } from '../steps.ts';
 import { offerBatches, scanParts, sliceParts } from './batches.ts';
@@ -48,7 +50,7 @@ import { collectAfterStart } from './memory.ts';
 import { createHistoryOpening } from './opening.ts';
 import { offer, remote } from './rpc.ts';
 import { LIVE } from './shared-counters.ts';
-import { EVENT_BYTES_KEPT, EVENTS_KEPT, openStateFile } from './state.ts';
+import { openStateFile } from './state.ts';
 
 /** The data that the main thread passes to this one. */
 export interface EngineThreadData {
@@ -70,6 +72,8 @@ export interface EngineThreadData {
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
   readonly broker: MessagePort;
+  /** Whether other nodes follow the same log. */
+  readonly isShared: boolean;
 }
 
 const PATIENCE_MS = 5_000;
@@ -100,9 +104,17 @@ const embedded =
   data.influx === null
     ? createDuckdbProcess({ path: join(data.dir, 'history.duckdb'), metrics, measures, limits: data.duckdb, log })
     : null;
-const history = embedded ?? createInfluxHistory({ metrics, unitOf, measureOf, clock }, data.influx!);
+/** An InfluxDB that other nodes write too; null where there is none. */
+const shared =
+  data.isShared && embedded === null
+    ? new SharedHistory(createHistoryProgress(db).confirmed, (progress) =>
+        parentPort!.postMessage({ event: 'progress', progress }),
+      )
+    : null;
+const writes = () => shared?.holds() ?? true;
+const history = embedded ?? createInfluxHistory({ metrics, unitOf, measureOf, clock, writes }, data.influx!);
 const threadEffects = createThreadEffects({ db, context, log, auditMs: data.auditMs, quarantineMs: data.quarantineMs });
-const { effects, outbox } = threadEffects;
+const { effects } = threadEffects;
 const broker = remote<{
   publish: (publications: readonly Publication[]) => void;
   appended: () => void;
@@ -118,6 +130,7 @@ const rules = createRulesConsumer({
   log,
   effects: (transition, context) => void effects.apply({ transition, ...context }),
   blocks: threadEffects.blocks,
+  checksum: threadEffects.checksum,
   onEffects() {
     onEvents();
     const decided = threadEffects.takeDecided();
@@ -163,6 +176,7 @@ const consumer = createHistoryConsumer(
     metrics,
     clock: steady,
     log,
+    shared,
   },
   data.influx === null ? { readings: 50_000, ageMs: 250 } : { readings: 20_000, ageMs: 1_000 },
 );
@@ -177,13 +191,13 @@ const loops = createConsumerLoops({
   embedded: embedded !== null,
   clock: steady,
   log,
-  onOutcomes: feed,
+  onOutcomes(outcomes) {
+    for (const { city } of outcomes)
+      if (city !== null) parentPort!.postMessage({ event: 'city', seq: city.seq, control: city.control });
+    feed(outcomes);
+  },
   taken: (seq) => intake.forget(seq),
-  prune: (seq) =>
-    transact(db, () => {
-      intake.prune(seq);
-      outbox.prune(EVENTS_KEPT, EVENT_BYTES_KEPT);
-    }),
+  prune: (seq) => transact(db, () => intake.prune(seq)),
   release: (seq) => parentPort!.postMessage({ event: 'release', seq }),
 });
 
@@ -315,9 +329,17 @@ const functions = {
   }),
   /** The process of the embedded history; null with InfluxDB. */
   historyProcess: async () => (await embedded?.status()) ?? null,
+  /** The checksum of what was decided, with its marks. */
+  checksum: createChecksumReader(db),
   explain: (rule: string, group: string) => rules.explain(rule, group),
   explainDevice: (device: string) => rules.explainDevice(device),
-  expire: (beforeMs: number) => quarantine.expire(beforeMs),
+  /** A consumer that is behind finds what the blocks before it may still replay. */
+  expire(beforeMs: number) {
+    const next = journal.after(consumer.cursor(), 1)[0];
+    return quarantine.expire(Math.min(beforeMs, next === undefined ? beforeMs : next.receivedAt - data.quarantineMs));
+  },
+  /** Begins to write a history that nodes share, under a lease; null: another node does. */
+  hold: (revision: number | null) => shared?.hold(revision),
   keysUsed: (uses: readonly KeyUse[]) => writeKeyUse(db, uses),
   drain,
   /** Closes the files: after a drain, or where a start failed. */

@@ -4,10 +4,16 @@
  */
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
-import { type City, type CityControl, LamppostError, SharedClock, systemTimers as timers } from '../../domain/index.ts';
+import {
+  type City,
+  type CityControl,
+  LamppostError,
+  SharedClock,
+  systemTimers as timers,
+} from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
 import {
   createDefinitionReader,
@@ -15,6 +21,7 @@ import {
   createMailer,
   createNotifier,
   createPoster,
+  createResultReader,
   createSealer,
   type Envelope,
   noMailer,
@@ -22,8 +29,9 @@ import {
   type Post,
   type SmtpSettings,
 } from '../../notify/index.ts';
+import type { ToLog } from './duties.ts';
 import { collectAfterStart } from './memory.ts';
-import { offer, under } from './rpc.ts';
+import { offer, remote, under } from './rpc.ts';
 
 /** The data that the main thread passes to this one. */
 export interface NotifyThreadData {
@@ -41,6 +49,8 @@ export interface NotifyThreadData {
   readonly publicUrl: string;
   /** The city folder in force. */
   readonly city: CityControl;
+  /** Appends how far this node got to the log that it shares; null: this node is alone. */
+  readonly progress: MessagePort | null;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -76,7 +86,9 @@ const deps = {
   log,
   city: () => city,
 };
-const notifier = createNotifier(deps, { publicUrl });
+const toLog = data.progress === null ? null : remote<ToLog>(data.progress).call;
+const shared = toLog === null ? null : { results: createResultReader(state), append: toLog.append };
+const notifier = createNotifier(deps, { publicUrl, shared });
 
 /** A folder that was checked before it came here. */
 function cityOf(control: CityControl): City {
@@ -98,6 +110,8 @@ const functions = {
   city(control: CityControl) {
     city = cityOf(control);
   },
+  /** Begins to make attempts under a lease; null: another node makes them. */
+  hold: (revision: number | null) => notifier.hold(revision),
   earlier: () => notifier.earlier(),
   counts: () => notifier.counts(),
   expire: (beforeMs: number) => notifier.expire(beforeMs),
@@ -107,6 +121,7 @@ const functions = {
     await notifier.stop(PATIENCE_MS);
     state.close();
     db.close();
+    data.progress?.close();
     // After the reply has left.
     setImmediate(() => parentPort!.close());
   },

@@ -5,7 +5,14 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { Decided } from '../../actions/index.ts';
 import type { AccountLimits, DeclaredNames, Departments } from '../../broker/index.ts';
-import { type CityControl, DAY_MS, type SharedClock, systemTimers } from '../../domain/index.ts';
+import {
+  type CityControl,
+  DAY_MS,
+  type Duties,
+  type ProgressControl,
+  type SharedClock,
+  systemTimers,
+} from '../../domain/index.ts';
 import type { Subscriptions, Webhooks } from '../../notify/index.ts';
 import {
   ADMIN,
@@ -20,11 +27,12 @@ import { createCheckpointer } from '../../store/index.ts';
 import type { Config } from '../config.ts';
 import { type Steps, timed } from '../steps.ts';
 import type { BrokerThread, BrokerThreadData } from './broker.ts';
+import { passDuties, type ToLog } from './duties.ts';
 import type { EngineThread, EngineThreadData } from './engine.ts';
 import type { JournalThread, JournalThreadData } from './journal.ts';
 import { memoryOfThreads, type ThreadMemory } from './memory.ts';
 import type { NotifyThread, NotifyThreadData } from './notify.ts';
-import { type Remote, spawn, type Thread, within } from './rpc.ts';
+import { offer, type Remote, spawn, type Thread, within } from './rpc.ts';
 import { createSharedCounters } from './shared-counters.ts';
 
 /** The running threads: journal, engine, broker, notifications. */
@@ -49,12 +57,27 @@ export interface Threads {
   onAppended(listener: () => void): () => void;
   /** Calls the listener with what the engine decides about actions, once it is on disk. */
   onDecided(listener: (decided: Decided) => void): void;
+  /** Calls the listener with each city that a block of the log brings. */
+  onCity(listener: (seq: number, control: CityControl) => void): void;
+  /** The newest block of the log once the city of the start was in it. */
+  readonly citySeq: number;
+}
+
+/** What the engine's thread says by itself. */
+interface EngineEvent {
+  readonly event?: string;
+  readonly seq?: number;
+  readonly decided?: Decided;
+  readonly control?: CityControl;
+  readonly progress?: ProgressControl;
 }
 
 interface Start {
   readonly config: Config;
   readonly clock: SharedClock;
   readonly city: CityControl;
+  /** Whether the log gets the city where it has another one. */
+  readonly cityIsOurs: boolean;
   /** What clients may send. */
   readonly limits: AccountLimits;
   /** What secrets of webhooks are sealed with. */
@@ -63,6 +86,8 @@ interface Start {
   readonly declared: DeclaredNames;
   /** The key of the settings; null where it is switched off. */
   readonly admin: Credential | null;
+  /** Which duties are this node's; null: it is alone. */
+  readonly duties: Duties | null;
   readonly steps: Steps;
   readonly log: Logger;
   readonly onCrash: (error: Error) => void;
@@ -76,7 +101,7 @@ const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
 interface Parts
-  extends Pick<Start, 'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'onCrash'> {
+  extends Pick<Start, 'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'duties' | 'onCrash'> {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
@@ -86,6 +111,8 @@ interface Parts
   readonly notices: MessageChannel;
   /** From the engine (port1) to the broker (port2). */
   readonly toBroker: MessageChannel;
+  /** From the notify thread (port1) to this one (port2): how far it got; null: this node is alone. */
+  readonly progress: MessageChannel | null;
 }
 
 /**
@@ -93,7 +120,7 @@ interface Parts
  * the end: no more messages are taken, every consumer settles what was taken, then the files are closed.
  */
 export async function startThreads({ steps, log, ...start }: Start): Promise<Threads> {
-  const { config, city } = start;
+  const { config, city, duties } = start;
   const parts: Parts = {
     ...start,
     counter: new Int32Array(new SharedArrayBuffer(4)),
@@ -101,6 +128,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     toJournal: new MessageChannel(),
     notices: new MessageChannel(),
     toBroker: new MessageChannel(),
+    progress: start.duties === null ? null : new MessageChannel(),
   };
   const thread = <T>(name: string, make: () => Thread<T>) => steps.do(`${name} thread`, make, (made) => made.stop());
 
@@ -108,18 +136,25 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   const heads = await timed(log, 'journal opens', () => journal.call.heads());
   const journalled = await journal.call.newest();
   // What changed while the process was down enters the journal before anything else does.
-  if (heads.city !== city.version) await journal.call.control('city', city, city.version);
+  if (start.cityIsOurs && heads.city !== city.version) await journal.call.control('city', city, city.version);
+
+  const citySeq = await journal.call.newest();
 
   const engine = await thread('engine', () => spawnEngine(parts, journalled));
   const appended = new Set<() => void>();
   const decided = new Set<(decided: Decided) => void>();
+  const cities = new Set<(seq: number, control: CityControl) => void>();
   let registryChanged = () => {};
   let follower: RegistryFollower | null = null;
-  engine.worker.on('message', (message: { event?: string; seq?: number; decided?: Decided }) => {
+  const toLog: ToLog = { append: (progress) => journal.call.control('progress', progress, null) };
+  const noted = (err: unknown) => log.warn({ err }, 'how far the history is enters the log later');
+  engine.worker.on('message', (message: EngineEvent) => {
     if (message.event === 'decided') for (const listener of decided) listener(message.decided!);
     if (message.event === 'registry') registryChanged();
     if (message.event === 'appended') for (const listener of appended) listener();
     if (message.event === 'release') void journal.call.release(message.seq!);
+    if (message.event === 'progress') void toLog.append(message.progress!).catch((err: unknown) => noted(err));
+    if (message.event === 'city') for (const listener of cities) listener(message.seq!, message.control!);
   });
   // Returns once the engine has opened its files; the notify thread reads one of them.
   await timed(log, 'engine opens', () => engine.call.status());
@@ -140,6 +175,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     journalled: before === null ? heads.registry : 0,
   });
   const following = follower;
+  if (parts.progress !== null) offer(parts.progress.port2, toLog);
   const notify = await thread('notify', () => spawnNotify(parts, city));
   appended.add(() => notify.worker.postMessage({ event: 'appended' }));
   await timed(log, 'notify opens', () => notify.call.counts());
@@ -159,6 +195,14 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     () => engine.call.run(),
     () => engine.call.drain(),
   );
+  if (duties !== null) {
+    const tell = { notify: notify.call.hold, history: engine.call.hold };
+    await steps.do(
+      'duties',
+      () => passDuties(duties, tell, log),
+      (stop) => stop(),
+    );
+  }
   const checkpointer = createCheckpointer({ path: sessionsPath(config), everyMs: CHECKPOINT_MS }, log);
   await steps.do(
     'session checkpoints',
@@ -202,6 +246,8 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
       return () => appended.delete(listener);
     },
     onDecided: (listener) => void decided.add(listener),
+    onCity: (listener) => void cities.add(listener),
+    citySeq,
   };
 }
 
@@ -225,18 +271,19 @@ function spawnEngine(parts: Parts, journalled: number): Thread<EngineThread> {
   const { config, clock, counter, counters, toBroker, onCrash } = parts;
   const { data: dir, logLevel, influx, quarantine } = config;
   const { engineYoungMiB, duckdb } = config.memory;
-  const shared = { clock: clock.buffer, counter, counters, broker: toBroker.port1 };
+  const shared = { clock: clock.buffer, counter, counters, broker: toBroker.port1, isShared: parts.duties !== null };
   const kept = { auditMs: config.keep.auditDays * DAY_MS, quarantineMs: config.keep.quarantineDays * DAY_MS };
   const data: EngineThreadData = { dir, logLevel, influx, quarantine, ...kept, duckdb, journalled, ...shared };
   return spawn('./engine.ts', { data, transfer: [data.broker], youngMiB: engineYoungMiB, onCrash });
 }
 
-function spawnNotify({ config, clock, secretsKey, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {
+function spawnNotify({ config, clock, secretsKey, progress, onCrash }: Parts, city: CityControl): Thread<NotifyThread> {
   const { data: dir, logLevel, smtp, publicUrl, webhooks } = config;
   const { allowPrivate } = webhooks;
   const of = { dir, logLevel, clock: clock.buffer };
-  const data: NotifyThreadData = { ...of, allowPrivate, secretsKey, smtp, publicUrl, city };
-  return spawn('./notify.ts', { data, onCrash });
+  const port = progress?.port1 ?? null;
+  const data: NotifyThreadData = { ...of, allowPrivate, secretsKey, smtp, publicUrl, city, progress: port };
+  return spawn('./notify.ts', { data, transfer: port === null ? [] : [port], onCrash });
 }
 
 function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {

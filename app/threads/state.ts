@@ -11,10 +11,6 @@ import { openDatabase } from '../../store/index.ts';
 import { TICKET_SCHEMA } from '../../tickets/index.ts';
 import { moveInlineStatements } from './inline-statements.ts';
 
-/** The most events that the outbox keeps, and bytes of them. */
-export const EVENTS_KEPT = 100_000;
-export const EVENT_BYTES_KEPT = 256 * 2 ** 20;
-
 /** All that is in the state file, room by room. */
 const SCHEMAS = [
   ...[...INGEST_SCHEMAS, REGISTRY_SCHEMA, PEOPLE_SCHEMA, RULES_SCHEMA, ALERT_SCHEMA],

@@ -36,6 +36,11 @@ export interface EmailChannel extends Channel<EmailReceiver> {
    * due.
    */
   release(receiver: EmailReceiver): boolean;
+  /**
+   * Adds a delivery of those of these events that are held for a receiver, as another node has mailed them; returns its
+   * number, null where none is held.
+   */
+  gather(receiver: EmailReceiver, events: readonly string[]): number | null;
   /** Returns when an event would be mailed that is not critical and the first one held. */
   plan(settings: EmailSettings): Plan;
   /** Makes one attempt with a test mail; returns the mail and the result. */
@@ -105,6 +110,10 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
       const events = held.takeDue(receiver.id, clock.now(), MOST_EVENTS);
       if (events.length > 0) queue.add(deliveryOf(receiver, 'digest', events));
       return events.length > 0;
+    },
+    gather(receiver, ids) {
+      const events = held.takeThese(receiver.id, ids);
+      return events.length === 0 ? null : queue.add(deliveryOf(receiver, 'digest', events));
     },
     plan: (settings) => planOf(settings, null, null),
     width: () => 1,

@@ -98,6 +98,8 @@ export interface HeldEvents {
   dueOf(receiver: string): number | null;
   /** Removes and returns the events of one subject, in order. */
   takeSubject(receiver: string, subject: string): StoredEvent[];
+  /** Removes and returns those of these events that are held for a receiver, in order. */
+  takeThese(receiver: string, events: readonly string[]): StoredEvent[];
   /** Removes and returns the oldest events that are due, at most `limit`. */
   takeDue(receiver: string, nowMs: number, limit: number): StoredEvent[];
   /** Returns the enabled receivers that have an event due. */
@@ -119,6 +121,9 @@ export function createHeldEvents(db: DatabaseSync): HeldEvents {
   const dueOf = db.prepare('select max(due_at) as at from held where receiver = ?');
   const subject = db.prepare(`select ${columns} where h.receiver = ? and e.subject = ? order by h.n`);
   const due = db.prepare(`select ${columns} where h.receiver = ? and h.due_at <= ? order by h.n limit ?`);
+  const these = db.prepare(
+    `select ${columns} where h.receiver = ? and h.event in (select value from json_each(?)) order by h.n`,
+  );
   const take = db.prepare('delete from held where receiver = ? and n = ?');
   const receivers = db.prepare(`
     select distinct receiver from held join receivers on id = receiver where due_at <= ? and disabled is null order by receiver`);
@@ -139,6 +144,7 @@ export function createHeldEvents(db: DatabaseSync): HeldEvents {
     },
     dueOf: (receiver) => timeOf(dueOf.get(receiver)),
     takeSubject: (receiver, wanted) => taken(receiver, subject.all(receiver, wanted)),
+    takeThese: (receiver, events) => taken(receiver, these.all(receiver, JSON.stringify(events))),
     takeDue: (receiver, nowMs, limit) => taken(receiver, due.all(receiver, nowMs, limit)),
     receiversDue: (nowMs) => receivers.all(nowMs).map(({ receiver }) => String(receiver)),
     nextDue: () => timeOf(next.get()),

@@ -15,7 +15,7 @@ import {
   type Photo,
   photoOf,
 } from '../../citizens/index.ts';
-import { DAY_MS, HOUR_MS, MINUTE_MS, systemTimers, type Ticket, unsteppedClock } from '../../domain/index.ts';
+import { ALONE, DAY_MS, HOUR_MS, MINUTE_MS, systemTimers, type Ticket, unsteppedClock } from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
 import { createDuckdbHistory, createHistoryConsumer } from '../../history/index.ts';
 import {
@@ -121,12 +121,18 @@ export class Year {
     await history.start();
     const made = createThreadEffects({
       ...{ db, context, log },
-      ...{ auditMs: KEPT_DAYS * DAY_MS, quarantineMs: KEPT_DAYS * DAY_MS },
+      ...{ auditMs: KEPT_DAYS * DAY_MS, quarantineMs: KEPT_DAYS * DAY_MS, eventsKept: EVENTS_KEPT },
     });
     const effects = (...[transition, more]: Parameters<Parameters<typeof createRulesConsumer>[0]['effects']>) =>
       void made.effects.apply({ transition, ...more });
     const shared = { db, journal: blocks, intake, context, clock, log };
-    const rules = createRulesConsumer({ ...shared, effects, blocks: made.blocks, onEffects: () => {} });
+    const rules = createRulesConsumer({
+      ...shared,
+      effects,
+      blocks: made.blocks,
+      checksum: made.checksum,
+      onEffects: () => {},
+    });
     const quarantine = createQuarantineStore(db, { bytes: 50_000, holderBytes: 20_000 });
     const ledger = createLedgerStore(db);
     const consumer = createHistoryConsumer(
@@ -178,7 +184,7 @@ export class Year {
     };
     const keep = { historyDays: KEPT_DAYS, quarantineDays: KEPT_DAYS, deliveryDays: KEPT_DAYS };
     const jobs = createJobs({
-      ...{ clock, engine, reception, keep, backup: null },
+      ...{ clock, engine, reception, keep, backup: null, duties: ALONE },
       notify: { expire: async (beforeMs) => notifier.expire(beforeMs) },
       ledger: () => createLedgerReader(db, blocks).read()!,
     });
@@ -197,7 +203,7 @@ export class Year {
         registry,
         citizens,
       },
-      ...{ deliveries, poster, notifier, reception, jobs, outbox, writer: made.outbox },
+      ...{ deliveries, poster, notifier, reception, jobs, outbox },
     };
   }
 
@@ -264,15 +270,12 @@ export class Year {
     notifier.appended();
   }
 
-  /** As the loops of the engine's thread do, with a smaller outbox. */
+  /** As the loops of the engine's thread do. */
   #release(): void {
-    const { rules, consumer, journal, db, intake, writer } = this.#open;
+    const { rules, consumer, journal, db, intake } = this.#open;
     rules.checkpoint();
     const seq = Math.min(rules.checkpointed(), consumer.cursor());
-    transact(db, () => {
-      intake.prune(seq);
-      writer.prune(EVENTS_KEPT, 2 ** 30);
-    });
+    transact(db, () => intake.prune(seq));
     journal.release(seq);
   }
 

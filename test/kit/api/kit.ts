@@ -40,7 +40,7 @@ import {
   type Transition,
   unsteppedClock,
 } from '../../../domain/index.ts';
-import { createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
+import { createOutbox, createOutboxReader, OUTBOX_SCHEMA } from '../../../events/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
 import {
   bodyOfPart,
@@ -182,7 +182,7 @@ export async function openApi(
     citizens.progress.wake();
   };
   const engine = createThreadEffects({ db: state, context, log, auditMs: 1e12, quarantineMs: 1e12 });
-  const { effects, outbox } = engine;
+  const { effects } = engine;
   const events = createOutboxReader(reading);
   /** What the engine decided, by the id of the action. */
   const results = new Map<string, ActionResult>();
@@ -244,6 +244,7 @@ export async function openApi(
     ...{ db: state, journal, intake, context, clock, log },
     effects: (transition, given) => void effects.apply({ transition, ...given }),
     blocks: engine.blocks,
+    checksum: engine.checksum,
     onEffects() {
       notifyAll();
       const decided = engine.takeDecided();
@@ -431,7 +432,7 @@ export async function openApi(
     webSockets,
     /** Deletes all but the newest events. */
     prune(keep: number) {
-      outbox.prune(keep);
+      createOutbox(state).prune(keep);
     },
     /** Sends readings of d1, received at their own times; the rules read them at once. */
     send(...readings: readonly { ts: number; metrics: object }[]) {

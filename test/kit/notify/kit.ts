@@ -28,7 +28,7 @@ export async function settled(): Promise<void> {
 }
 
 /** A clock and timers that move only by `pass()`. */
-class ManualTime implements Timers {
+export class ManualTime implements Timers {
   ms = T0;
   readonly #timers = new Set<{ at: number; run: () => void }>();
 

@@ -6,6 +6,7 @@ import type { CityVersion, Context, Intake, Outcome } from '../../../ingest/inde
 import { JournalReader } from '../../../journal/index.ts';
 import {
   type BlockEffects,
+  type Checksum,
   createRulesConsumer,
   type Effects,
   type InForce,
@@ -27,7 +28,10 @@ import {
 /** What effects are written to, and how it is read at the end. */
 export interface Sink {
   readonly schemas: readonly RoomSchema[];
-  open(db: DatabaseSync, context: Context): { readonly effects: Effects; readonly blocks?: BlockEffects };
+  open(
+    db: DatabaseSync,
+    context: Context,
+  ): { readonly effects: Effects; readonly blocks?: BlockEffects; readonly checksum?: Checksum };
   /** Everything that was written, as text. */
   written(db: DatabaseSync): string;
 }
@@ -242,6 +246,7 @@ export class Run {
     const consumer = createRulesConsumer({
       ...deps,
       ...(blocks && { blocks }),
+      ...(sink.checksum && { checksum: sink.checksum }),
       log,
       rulesOf: this.#parse,
       onEffects() {},

@@ -19,7 +19,7 @@ const TABLES = [
   ...['action_results', 'audit', 'outbox', 'context_rules'],
   ...['registry_devices', 'registry_keys', 'registry_claims', 'registry_state', 'people'],
   ...['receivers', 'receiver_secrets', 'receiver_changes', 'webhook_subscriptions', 'receivers_version'],
-  ...['quarantine_discards', 'quarantine_discarded'],
+  ...['quarantine_discards', 'quarantine_discarded', 'rules_checksum'],
 ];
 
 /** Every table that transitions, actions of people and deadlines lead to, as it is on disk. */
@@ -29,8 +29,8 @@ export const ALL_TABLES: Sink = {
     RECEIVER_SCHEMA,
   ],
   open(db, context) {
-    const { effects, blocks } = createThreadEffects({ db, context, log, ...FOR_EVER });
-    return { effects: (transition, more) => void effects.apply({ transition, ...more }), blocks };
+    const { effects, blocks, checksum } = createThreadEffects({ db, context, log, ...FOR_EVER });
+    return { effects: (transition, more) => void effects.apply({ transition, ...more }), blocks, checksum };
   },
   written: (db) => TABLES.flatMap((table) => rowsOf(db, table)).join('\n'),
 };

@@ -9,7 +9,7 @@ import pino from 'pino';
 import { expect, test } from 'vitest';
 import { createJobs, type JobDeps } from '../../../app/jobs.ts';
 import { createSchedule } from '../../../app/schedule.ts';
-import { unsteppedClock } from '../../../domain/index.ts';
+import { ALONE, unsteppedClock } from '../../../domain/index.ts';
 import { createDuckdbHistory } from '../../../history/index.ts';
 import { createQuarantineReader, createQuarantineStore } from '../../../ingest/index.ts';
 import { columnsOf, tableOf } from '../../kit/history/query-reference.ts';
@@ -28,7 +28,7 @@ const reception = { expire: async () => ({ reporters: 3, orphans: 0, photos: 0 }
 
 test('jobs - run in the time zone of the city, and not after their stop', async () => {
   const engine = { rollup: async () => 0, prune: async () => 0, expire: async () => 0, due: async () => 0 };
-  const jobs = createJobs({ clock, ledger, engine, notify, reception, keep, backup: async () => ({}) });
+  const jobs = createJobs({ clock, ledger, engine, notify, reception, keep, duties: ALONE, backup: async () => ({}) });
   const schedule = createSchedule(jobs, { log: pino({ level: 'silent' }), timezone: 'Asia/Kathmandu' });
   await schedule.start();
   const zone = new Intl.DateTimeFormat('en-GB', { timeZone: 'Asia/Kathmandu', timeStyle: 'short' });
@@ -84,7 +84,7 @@ test('jobs - roll up, expire and delete what is due in real stores, and nothing 
   const prune = (beforeMs: number) => history.prune(beforeMs);
   const engine = { rollup, prune, expire };
   const results: (object | null)[] = [];
-  const jobs = createJobs({ clock, ledger, engine, notify, reception, keep, backup: null });
+  const jobs = createJobs({ clock, ledger, engine, notify, reception, keep, duties: ALONE, backup: null });
   for (const job of jobs) results.push(await job.run());
   // The hour of NOW has not ended, but the one before it has.
   expect(results).toEqual([

@@ -3,7 +3,7 @@ import pino from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createJobs, type JobDeps } from '../../../app/jobs.ts';
 import { createSchedule, type Job } from '../../../app/schedule.ts';
-import { unsteppedClock } from '../../../domain/index.ts';
+import { ALONE, unsteppedClock } from '../../../domain/index.ts';
 import { PATIENCE_MS } from '../../kit/wait.ts';
 
 const EVERY_SECOND = '* * * * * *';
@@ -176,7 +176,7 @@ describe('the jobs', () => {
     const notify = { expire: note('forget') };
     const reception = { expire: async () => ({ reporters: calls.push(['reporters', NOW]), orphans: 0, photos: 0 }) };
     const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
-    const parts = { engine, notify, reception, keep, backup: null };
+    const parts = { engine, notify, reception, keep, backup: null, duties: ALONE };
     return { calls, jobs: createJobs({ clock: unsteppedClock({ now: () => NOW }), ledger: () => ledger, ...parts }) };
   }
 
