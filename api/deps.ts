@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { AuditReader, Caller, Command, PersonCommand, Results } from '../actions/index.ts';
 import type { Bridges } from '../bridges/index.ts';
+import type { SeenNode } from '../cluster/index.ts';
 import type { ClientRecord } from '../broker/index.ts';
 import type { Cleaning, Media, ProgressSender, Reception, Shown, StoredReporter } from '../citizens/index.ts';
 import type { CommandReader } from '../commands/index.ts';
@@ -138,6 +139,8 @@ export interface ApiDeps {
   readonly people: People;
   /** Connections to other brokers. */
   readonly bridges: Pick<Bridges, 'list'>;
+  /** The nodes of the cluster as this one sees them; null on one machine. */
+  readonly cluster: () => { readonly node: string; readonly nodes: readonly SeenNode[] } | null;
   /** The provider at which people sign in; null: none. */
   readonly oidc: Oidc | null;
   readonly history: Pick<HistoryStore, 'read' | 'latest' | 'exportParquet'>;

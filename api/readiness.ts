@@ -12,7 +12,9 @@ export const ReadinessSchema = z.object({
   reasons: z.array(z.string()).readonly(),
   notes: z.array(z.string()).readonly().describe('What an operator should know although it is ready'),
   parts: z.object({
-    devices: z.object({ state: z.literal('ready') }).describe('They are accepted whatever the other parts do'),
+    devices: z
+      .object({ state: z.enum(['ready', 'trouble']) })
+      .describe('They are accepted whatever the other parts do, but where a node of a cluster is cut off from the log'),
     rules: Behind,
     history: Behind,
   }),

@@ -31,6 +31,7 @@ import { auditRequests, auditRoutes } from './routes/audit.ts';
 import { backtestRoutes } from './routes/backtests.ts';
 import { backupRoutes } from './routes/backups.ts';
 import { bridgeRoutes } from './routes/bridges.ts';
+import { clusterRoutes } from './routes/cluster.ts';
 import { citizenRoutes } from './routes/citizens.ts';
 import { cityRoutes } from './routes/city.ts';
 import { commandRoutes } from './routes/commands.ts';
@@ -224,6 +225,7 @@ const RESOURCES: readonly ((app: App, deps: ApiDeps) => void)[] = [
   systemRoutes,
   cityRoutes,
   bridgeRoutes,
+  clusterRoutes,
   assetRoutes,
   quarantineRoutes,
   deviceRoutes,

@@ -27,6 +27,7 @@ import {
 } from '../tickets/index.ts';
 import type { CityInForce } from './city-in-force.ts';
 import type { Config } from './config.ts';
+import type { Membership } from './membership.ts';
 import { createMetrics, type MetricSources, type Metrics } from './metrics.ts';
 import { readinessOf } from './readiness.ts';
 import { createReceiverDeps } from './receiver-deps.ts';
@@ -61,6 +62,8 @@ export interface ApiParts {
   /** The steady time up to which the rules have decided: that of the oldest record that they have not, or now. */
   readonly decidedToMs: () => Promise<number>;
   readonly bridges: ApiDeps['bridges'];
+  /** This node's part in a cluster; null: it is alone. */
+  readonly member: Membership | null;
   /** Damaged files that this start moved aside. */
   readonly aside: readonly SetAside[];
 }
@@ -107,6 +110,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     history: remoteHistory(engine),
     imports: parts.imports,
     bridges: parts.bridges,
+    cluster: () => (parts.member === null ? null : { node: parts.member.node, nodes: parts.member.list() }),
     queries: createQueries(config.http.queries, clock, metrics.queried),
     ingest: (sender, secret, topic, payload) => broker.ingest({ device: sender, secret, topic, payload }),
     maxMessage: config.mqtt.maxPacket,
@@ -118,8 +122,12 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       ...{ sealer: parts.sealer, allowPrivate: config.webhooks.allowPrivate, canMail: config.smtp !== null },
     }),
     async readiness() {
-      const [status, { doubt, believedInMs }] = await Promise.all([engine.status(), threads.journal.clock()]);
-      const found = readinessOf(status);
+      const [status, { doubt, believedInMs }, away] = await Promise.all([
+        engine.status(),
+        threads.journal.clock(),
+        threads.journal.away(),
+      ]);
+      const found = readinessOf(status, away);
       const notes = parts.aside.map(
         ({ file, why, lost }) => `${file} was damaged (${why}) and made anew. Lost: ${lost}`,
       );

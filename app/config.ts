@@ -213,6 +213,9 @@ function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
   };
 }
 
+/** What a machine that is alone makes by itself. */
+const SAME_EVERYWHERE = ['LAMPPOST_ADMIN_KEY', 'LAMPPOST_SECRETS_KEY'] as const;
+
 /** Null where the log is a file of this machine. */
 function clusterOf(s: z.infer<typeof Settings>): ClusterSettings | null {
   if (s.LAMPPOST_LOG === undefined) return null;
@@ -248,6 +251,8 @@ export function readConfig(environment: NodeJS.ProcessEnv, flags: Record<string,
     );
   if (parsed.data?.HTTP_REDIRECT && !given.LAMPPOST_PUBLIC_URL?.startsWith('https:'))
     problems.push('LAMPPOST_PUBLIC_URL: must be the https URL that people are sent to where HTTP_REDIRECT is set');
+  for (const name of given.LAMPPOST_LOG === undefined ? [] : SAME_EVERYWHERE)
+    if (given[name] === undefined) problems.push(`${name}: must be set where LAMPPOST_LOG is, the same on every node`);
   const certificates = certificatesOf(given, problems);
   const tls = readTls(certificates, problems);
   if (parsed.data?.TLS_CLIENT_NAMES && (tls?.clientCa ?? null) === null)

@@ -9,7 +9,6 @@ import { namedBy, parseCity } from '../city-model/index.ts';
 import {
   ALONE,
   type City,
-  type Duties,
   type Key,
   LamppostError,
   type LoginsFailing,
@@ -29,6 +28,7 @@ import packaged from '../package.json' with { type: 'json' };
 import { ADMIN, createKeyUses, hashSecret, newSecret, type RegistryReader } from '../registry/index.ts';
 import { backtestDevices, createRuleRepository, type RuleRepository, ruleInForce } from '../rules/index.ts';
 import {
+  type Backups,
   createBackups,
   isDamage,
   keepPrivate,
@@ -51,9 +51,11 @@ import {
 } from './city-in-force.ts';
 import { type Config, type Pems, readCertificates } from './config.ts';
 import { createJobs } from './jobs.ts';
+import { beginMembership, type Membership } from './membership.ts';
 import { openPeople } from './people-deps.ts';
 import { adoptReceivers, cityActions, type Recorded, ruleActions } from './recorded.ts';
-import { createSchedule } from './schedule.ts';
+import { createSchedule, type Job } from './schedule.ts';
+import { folderOfSnapshots, snapshotJob } from './cluster-snapshots.ts';
 import { type SetAside, setAsideDamaged, suspect } from './set-aside.ts';
 import { noteNewestBackup } from './snapshots.ts';
 import { type OnStep, Steps } from './steps.ts';
@@ -119,7 +121,7 @@ class Process implements Lamppost {
   readonly #onCrash: (error: Error) => void;
   readonly #steps: Steps;
   /** Null: this node is alone, and has every duty. */
-  readonly #duties: Duties | null = null;
+  #member: Membership | null = null;
   #city: CityInForce | null = null;
   /** Null until everything listens. */
   #renew: ((pems: Pems) => Promise<void>) | null = null;
@@ -175,7 +177,8 @@ class Process implements Lamppost {
     refuseUnfinished(config.data);
     unsealFolder(config.data);
     this.#aside = setAsideDamaged(config.data, this.#clock.now(), this.#log);
-    const seen = this.#duties === null ? null : createFolderSeen(config.data);
+    this.#member = await this.#join();
+    const seen = this.#member === null ? null : createFolderSeen(config.data);
     const { loaded, isOurs } =
       seen === null ? { loaded: folder, isOurs: true } : firstOfCluster(folder, config.data, seen, this.#log);
     this.#refuseMovedStates(loaded);
@@ -193,7 +196,7 @@ class Process implements Lamppost {
       departments: departmentsOf(loaded.city),
       declared: declaredIn(loaded.city),
       admin: admin && { identity: { kind: 'key', id: ADMIN, key: ADMIN_KEY }, hash: admin.hash },
-      duties: this.#duties,
+      duties: this.#member?.duties ?? null,
       steps: this.#steps,
       log: this.#log,
       onCrash: (error) => this.#threadCrashed(error),
@@ -230,6 +233,31 @@ class Process implements Lamppost {
     this.#started = true;
     const { port: mqttPort, tlsPort: mqttsPort } = threads.mqtt;
     return { httpPort: api.port(), httpsPort: api.tlsPort(), mqttPort, mqttsPort, generatedKey, people };
+  }
+
+  /** Where the log is a stream: makes this process a node of its cluster. */
+  async #join(): Promise<Membership | null> {
+    const { cluster: settings, data: dir } = this.#config;
+    if (settings === null) return null;
+    const onFault = (error: Error) => this.#threadCrashed(error);
+    const begin = () => beginMembership({ dir, settings, clock: this.#clock, log: this.#log, onFault });
+    return this.#steps.do('cluster', begin, stop);
+  }
+
+  /** Says to the other nodes how this one is, and applies for duties. */
+  async #startMember(member: Membership, { engine, broker, mqtt }: Threads, served: Served): Promise<void> {
+    const { http, mqtt: listener } = this.#config;
+    await member.start({
+      http: `${http.host}:${served.api.port()}`,
+      mqtt: mqtt.port === null ? null : `${listener.host}:${mqtt.port}`,
+      checksum: engine.checksum,
+      clients: async () => (await broker.counts()).connections,
+      state: async () => {
+        const [status, { ready, reasons }] = await Promise.all([engine.status(), served.readiness()]);
+        const lagMs = Math.max(0, this.#clock.steady.now() - (await served.decidedToMs()));
+        return { ready, reasons: [...reasons], mirrored: status.head, decided: status.rules, stored: status.history, lagMs };
+      },
+    });
   }
 
   /** The folder may have changed while the process was down. */
@@ -297,8 +325,7 @@ class Process implements Lamppost {
     const people = await steps.do('people', startPeople, close);
     if (admin === null && !people.hasAdmin()) requireAdmin(threads.registry);
     const bridges = await steps.do('bridges', () => this.#bridgesOf(threads, city), stop);
-    const api = createApi(
-      createApiDeps({
+    const deps = createApiDeps({
         ...{
           config,
           log,
@@ -325,21 +352,25 @@ class Process implements Lamppost {
         oidc: config.people.oidc === null ? null : createOidc(config.people.oidc),
         bridge: threads.mqtt.bridge,
         bridges,
-      }),
-      { ...config.http, citizens: config.citizens },
-    );
+        member: this.#member,
+      });
+    const api = createApi(deps, { ...config.http, citizens: config.citizens });
     await steps.do(
       'HTTP listener',
       () => api.start(),
       () => api.stop(),
     );
+    const member = this.#member;
+    if (member !== null)
+      await this.#startMember(member, threads, { api, readiness: deps.readiness, decidedToMs });
     const { dir, keep: kept } = config.backup;
     const jobs = createJobs({
-      ...{ clock, engine, notify, keep: config.keep, duties: this.#duties ?? ALONE },
+      ...{ clock, engine, notify, keep: config.keep, duties: this.#member?.duties ?? ALONE },
       ledger: () => ledger.read()!,
       reception: citizens.reception,
       backup: dir === null ? null : () => backups.nightly(kept),
     });
+    if (member !== null) jobs.push(this.#snapshotsOf(member, threads, city));
     const schedule = createSchedule(jobs, { log, timezone: city.current().city.timezone });
     await steps.do(
       'jobs',
@@ -357,21 +388,38 @@ class Process implements Lamppost {
     return this.#bridges;
   }
 
-  #backupsOf({ engine, journal }: Threads, city: CityInForce) {
-    const { data: dir, influx, backup } = this.#config;
-    const copyHistory = influx === null ? (to: string) => engine.copyHistory(to) : null;
-    const noteNewest = () => void noteNewestBackup(backup.dir, this.#file('journal.sqlite'), journal, this.#log);
+  #backupsOf(threads: Threads, city: CityInForce): Backups {
+    const { dir } = this.#config.backup;
+    const { journal } = threads;
+    const noteNewest = () => void noteNewestBackup(dir, this.#file('journal.sqlite'), journal, this.#log);
     noteNewest();
+    return this.#backupsIn(dir, noteNewest, threads, city);
+  }
+
+  #backupsIn(folder: string | null, onDone: () => void, { engine, journal }: Threads, city: CityInForce): Backups {
+    const { data: dir, influx } = this.#config;
+    const copyHistory = influx === null ? (to: string) => engine.copyHistory(to) : null;
     return createBackups({
       sources: backupSources({ dir, copyHistory }),
       check: checkTogether,
       hold: journal.hold,
       letGo: journal.letGo,
-      onDone: noteNewest,
+      onDone,
       about: () => ({ lamppost: packaged.version, city: city.current().control.version }),
-      folder: backup.dir,
+      folder,
       clock: this.#clock,
       log: this.#log,
+    });
+  }
+
+  /** Snapshots for the other nodes of a cluster. */
+  #snapshotsOf(member: Membership, threads: Threads, city: CityInForce): Job {
+    const { data: dir } = this.#config;
+    return snapshotJob({
+      dir,
+      backups: this.#backupsIn(folderOfSnapshots(dir), () => {}, threads, city),
+      isMine: () => member.duties.holds('snapshots') !== null,
+      put: (folder, seq) => member.snapshot(folder, seq),
     });
   }
 
@@ -419,6 +467,14 @@ function sendLimits({ mqtt: { sends } }: Config, { profiles }: City): AccountLim
     },
   ]);
   return { device: sends, profiles: Object.fromEntries(limited) };
+}
+
+/** What the API serves. */
+interface Served {
+  readonly api: Api;
+  readonly readiness: () => Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;
+  /** The steady time up to which the rules have decided. */
+  readonly decidedToMs: () => Promise<number>;
 }
 
 interface Parts {

@@ -4,6 +4,12 @@ type Readiness = Awaited<ReturnType<ApiDeps['readiness']>>;
 type Part = Readiness['parts']['rules'];
 type Behind = Pick<Part, 'behindBlocks' | 'secondsLeft'>;
 
+/** That this node of a cluster cannot follow the log: why, and for how long, ms. */
+export interface LogAway {
+  readonly why: string;
+  readonly sinceMs: number;
+}
+
 /** How far the engine's thread is, in numbers of blocks. */
 export interface EngineStatus {
   /** The newest block of the journal, and when this was read, epoch ms. */
@@ -30,15 +36,18 @@ export interface EngineStatus {
  * would get a wrong response or none: rules without the state of the process before, a history that is closed or does
  * not take readings. A part that is behind is ready, and says how far behind it is.
  */
-export function readinessOf(status: EngineStatus): Readiness {
+export function readinessOf(status: EngineStatus, away: LogAway | null = null): Readiness {
   const rules = { state: rulesState(status), ...behind(status, status.reached, status.reachedFirst) };
   const history = { state: historyState(status), ...behind(status, status.history, status.historyFirst) };
   const reasons = [
     ...(rules.state === 'starting' ? [`rules: they recover, ${rules.behindBlocks} blocks behind the log`] : []),
     ...(history.state === 'starting' ? ['history: it is being opened'] : []),
     ...(history.state === 'trouble' ? [`history: ${status.trouble}`] : []),
+    ...(away === null ? [] : [`log: ${away.why}; what is shown here is ${Math.round(away.sinceMs / 1_000)} s old`]),
   ];
-  return { ready: reasons.length === 0, reasons, notes: [], parts: { devices: { state: 'ready' }, rules, history } };
+  // Balancers send devices and people to another node.
+  const devices = { state: away === null ? ('ready' as const) : ('trouble' as const) };
+  return { ready: reasons.length === 0, reasons, notes: [], parts: { devices, rules, history } };
 }
 
 function rulesState({ recovered, reached, startedAt }: EngineStatus): Part['state'] {

@@ -56,7 +56,7 @@ import { createListeners, type Listening, type ListenOptions, type MqttCertifica
 import { createOutgoing, createPresence, type Outgoing } from './outgoing.ts';
 import { Overload } from './overload.ts';
 import { QuietLog } from './quiet-log.ts';
-import type { MqttOutbox, Sessions } from './sessions/index.ts';
+import type { MqttOutbox, SessionRecords, Sessions, Shared } from './sessions/index.ts';
 import { createUpkeep, type KeepOptions, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
 
 /** Addresses and limits of the broker. */
@@ -91,6 +91,8 @@ export interface BrokerDeps {
   readonly publishFailing: (failing: LoginsFailing) => void;
   /** Commands to devices. */
   readonly commands: DeviceCommands;
+  /** The log that this node shares with others, where kept sessions and presence are records; absent: it is alone. */
+  readonly records?: SessionRecords | null;
 }
 
 /** Counts since the start. */
@@ -126,6 +128,8 @@ export interface Broker extends Outgoing {
   stop(): Promise<void>;
   /** Applies a change; closes connections whose secret is no longer valid, and ends their sessions. */
   credentials(change: CredentialChange): void;
+  /** The log that it shares with other nodes may have more. */
+  recorded(): void;
   /**
    * Admits a device's message that did not come over MQTT. Resolves to `acknowledged` when it is on disk, and to
    * `refused` where the secret is not the device's. Throws `limit` where it sends more than it may,
@@ -297,6 +301,9 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
         logins.succeeded(connection.visitor.source, identity!.id);
         const before = aedes.connectionOf(client.id);
         if (before !== null) connections.get(before)?.edge.five?.because('taken-over');
+        const fresh = client.clean || connection.edge.five?.startsFresh === true;
+        const device = identity!.kind === 'device';
+        sessions!.clients?.login(client.id, client.conn, { device, fresh, expiry: expiryOf(client) });
         if (connection.edge.five?.startsFresh) void sessions!.persistence.cleanSubscriptions(client);
       }
       done(null, true);
@@ -482,6 +489,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     if (connection !== undefined) {
       reads.closed(connection);
       if (connection.account !== null) connection.account.connections--;
+      if (connection.client !== null) sessions?.clients?.closed(socket, expiryOf(connection.client));
     }
     sockets.delete(socket);
     noteLive(socket, false);
@@ -503,6 +511,26 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     const changed =
       reads && sockets.has(conn as Socket) ? liveReaders.size < liveReaders.add(conn).size : liveReaders.delete(conn);
     if (changed) deps.live(liveReaders.size > 0);
+  }
+
+  /** Ends a connection whose client is, or may be, at another node. */
+  function endElsewhere(socket: Duplex, why: 'taken-over' | 'cut-off'): void {
+    connections.get(socket)?.edge.five?.because(why);
+    socket.destroy();
+  }
+
+  /** Returns what the sessions of a node among others need of the broker. */
+  function sharedOf(records: SessionRecords): Shared {
+    return {
+      records,
+      timers: deps.timers,
+      onStatus: (id, isOnline) => presence.status(id, isOnline),
+      onTakenOver: (socket) => endElsewhere(socket as Duplex, 'taken-over'),
+      onCutOff() {
+        log.warn('this node was cut off from the others: its connections end');
+        for (const socket of sockets) if (connections.get(socket)?.client != null) endElsewhere(socket, 'cut-off');
+      },
+    };
   }
 
   /** Closes every connection of these user names and takes nothing more from it, not even its will. */
@@ -548,7 +576,9 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   aedes.on('client', (client) => {
     // Its session may have restored subscriptions.
     noteOf(client);
-    if (connections.get(client.conn)?.publisher?.identity.kind === 'device') presence.connected(client.id, client.conn);
+    const isDevice = connections.get(client.conn)?.publisher?.identity.kind === 'device';
+    // Among several nodes the log says who is connected.
+    if (isDevice && !deps.records) presence.connected(client.id, client.conn);
     wills.returned(client.id);
     // Its message ids begin anew, too (§3.1.2.4); after the connection that it replaced has ended.
     if (connections.get(client.conn)?.edge.five?.startsFresh) void sessions!.persistence.cleanIncoming(client);
@@ -581,10 +611,13 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
 
   return {
     async open() {
-      sessions = openSessions({ ...deps, credentials, access, arrivals }, options.sessions);
+      const shared = deps.records ? sharedOf(deps.records) : null;
+      sessions = openSessions({ ...deps, credentials, access, arrivals, shared }, options.sessions);
       upkeep = createUpkeep({ sessions, everyMs: options.sessions.upkeepMs }, { ...deps, credentials });
       await aedes.listenWith(sessions);
+      sessions.clients?.start();
     },
+    recorded: () => sessions?.clients?.recorded(),
     async start() {
       upkeep!.start();
       await publishLeftWills(sessions!, credentials, admission);

@@ -31,6 +31,8 @@ export {
   type MqttOutbox,
   matchesFilter,
   type SessionLimits,
+  type SessionRecords,
   Sessions,
   type SessionsDeps,
+  type SessionsRecord,
 } from './sessions/index.ts';

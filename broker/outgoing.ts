@@ -60,6 +60,8 @@ export interface Presence {
   connected(id: string, connection: Duplex): void;
   /** Publishes `offline`, except while the server stops: after its next start no device is online. */
   disconnected(connection: Duplex, stopping: boolean): void;
+  /** Publishes the status of a device that is connected to some node of a cluster, or to none. */
+  status(id: string, isOnline: boolean): void;
   /** The device is no longer registered. */
   revoked(id: string): void;
 }
@@ -71,18 +73,24 @@ export function createPresence({ announce, isKnown, hasStatus }: PresenceDeps): 
   const devices = new WeakMap<Duplex, string>();
   const topicOf = (id: string) => `devices/${id}/status`;
 
+  function status(id: string, isOnline: boolean): void {
+    if (isOnline) announce(topicOf(id), 'online');
+    else announce(topicOf(id), isKnown(id) ? 'offline' : '');
+  }
+
   return {
+    status,
     connected(id, connection) {
       devices.set(connection, id);
       online.set(id, connection);
-      announce(topicOf(id), 'online');
+      status(id, true);
     },
     disconnected(connection, stopping) {
       const id = devices.get(connection);
       // A device that reconnected before its old connection timed out stays online.
       if (id === undefined || online.get(id) !== connection) return;
       online.delete(id);
-      if (!stopping) announce(topicOf(id), isKnown(id) ? 'offline' : '');
+      if (!stopping) status(id, false);
     },
     revoked(id) {
       if (!online.has(id) && hasStatus(topicOf(id))) announce(topicOf(id), '');

@@ -74,6 +74,7 @@ export const MQTT_REASONS = {
   'protocol-error': 'the client broke the protocol, or sent what cannot be read',
   'keep-alive-timeout': 'the client was silent for one and a half times its keep alive',
   'taken-over': 'the client logged in once more: it has one connection',
+  'cut-off': 'the node is cut off from the others of the cluster: another one takes the client',
   'secret-ended': 'the device or key is suspended or revoked, or its secret no longer valid',
   'not-stored': 'the disk or the journal did not take the message in time',
   'slow-reader': 'the client did not read what it subscribed to',

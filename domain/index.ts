@@ -311,6 +311,7 @@ export {
   type ServiceAttribute,
   type ServiceCommand,
 } from './service.ts';
+export type { SessionChange, SessionFilter, SessionsControl } from './session-record.ts';
 export { districtOf, type Subject } from './subject.ts';
 export {
   HISTORY_ACTIONS,

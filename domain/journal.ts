@@ -13,7 +13,7 @@ import type { Holder } from './permission.ts';
  * The content of a block. `messages` holds what devices sent; the others change what the engine decides, or move its
  * time. `lost` stands for a damaged block that a repair passed over: its body is empty, and its messages count as
  * quarantined. `import` has readings of the past, in columns. `progress` says how far a duty is that one node does for
- * all.
+ * all. `sessions` is for the brokers of a cluster, and decides nothing else.
  */
 export type BlockKind =
   | 'messages'
@@ -27,7 +27,8 @@ export type BlockKind =
   | 'lost'
   | 'notices'
   | 'import'
-  | 'progress';
+  | 'progress'
+  | 'sessions';
 
 /** One block of the journal. */
 export interface Block {

@@ -17,6 +17,7 @@ export const KINDS: readonly BlockKind[] = [
   'notices',
   'import',
   'progress',
+  'sessions',
 ];
 
 /** A row of `blocks`. `sum` and `steady_at` are null in blocks from before there were these. */

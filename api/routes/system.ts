@@ -42,7 +42,8 @@ export function systemRoutes(app: App, { readiness, metrics }: Pick<ApiDeps, 're
     },
     async ({ query }, reply) => {
       const found = await readiness();
-      return reply.code(found.ready || query.for === 'devices' ? 200 : 503).send(found);
+      const isServed = query.for === 'devices' ? found.parts.devices.state === 'ready' : found.ready;
+      return reply.code(isServed ? 200 : 503).send(found);
     },
   );
   app.get(

@@ -9,6 +9,7 @@ import {
   isoOf,
   type NoticesControl,
   SECOND_MS,
+  type SessionsControl,
   SharedClock,
 } from '../../domain/index.ts';
 import {
@@ -48,6 +49,7 @@ const log = pino({ level: data.logLevel, name: 'journal' });
 const clock = new SharedClock(data.clock);
 const machine = thisMachine(() => uptime() * SECOND_MS);
 const timekeeper = new Timekeeper(clock, { waitMs: data.clockWaitMs }, machine);
+let stream: StreamWriter | null = null;
 let keepsTime = data.cluster === null;
 const server = new JournalServer(
   {
@@ -65,8 +67,12 @@ const server = new JournalServer(
 ).open();
 await server.follow();
 server.serve(data.broker);
-/** Resolves once it is on disk. */
-const notices = { append: async (control: NoticesControl) => void (await server.control('notices', control, null)) };
+/** Resolve once it is on disk. */
+const notices = {
+  append: async (control: NoticesControl) => void (await server.control('notices', control, null)),
+  /** What happened to the clients of this node of a cluster. */
+  sessions: (control: SessionsControl) => server.control('sessions', control, null),
+};
 export type Notices = typeof notices;
 offer(data.notices, notices);
 
@@ -81,7 +87,8 @@ function streamOf(settings: ClusterSettings) {
       log.fatal({ err: error }, 'the log cannot be followed any more');
       throw error;
     };
-    return new StreamWriter({ settings, store, clock, timekeeper, onBlocks, onFault, logger: log });
+    stream = new StreamWriter({ settings, store, clock, timekeeper, onBlocks, onFault, logger: log });
+    return stream;
   };
 }
 
@@ -109,6 +116,8 @@ const functions = {
   backedUp: (from: number) => server.backedUp(from),
   bytes: () => server.bytes(),
   clock: () => server.clock()!,
+  /** Why this node does not follow the log of its cluster, and for how long; null where it does, or is alone. */
+  away: () => stream?.away() ?? null,
   /** Starts ticks and trimming, once every consumer runs. */
   run() {
     collectAfterStart();

@@ -148,11 +148,17 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   let follower: RegistryFollower | null = null;
   const toLog: ToLog = { append: (progress) => journal.call.control('progress', progress, null) };
   const noted = (err: unknown) => log.warn({ err }, 'how far the history is enters the log later');
+  /** Up to which block the engine and, in a cluster, the broker do not need the log. */
+  const taken = { engine: 0, broker: config.cluster === null ? Number.POSITIVE_INFINITY : 0 };
+  function release(now: Partial<typeof taken>): void {
+    Object.assign(taken, now);
+    void journal.call.release(Math.min(taken.engine, taken.broker));
+  }
   engine.worker.on('message', (message: EngineEvent) => {
     if (message.event === 'decided') for (const listener of decided) listener(message.decided!);
     if (message.event === 'registry') registryChanged();
     if (message.event === 'appended') for (const listener of appended) listener();
-    if (message.event === 'release') void journal.call.release(message.seq!);
+    if (message.event === 'release') release({ engine: message.seq! });
     if (message.event === 'progress') void toLog.append(message.progress!).catch((err: unknown) => noted(err));
     if (message.event === 'city') for (const listener of cities) listener(message.seq!, message.control!);
   });
@@ -183,6 +189,9 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   following.startedWith(registry.version());
   const broker = await thread('broker', () => spawnBroker(parts, credentials));
 
+  broker.worker.on('message', (message: { event?: string; seq?: number }) => {
+    if (message.event === 'followed') release({ broker: message.seq! });
+  });
   // Returns once the broker has opened its sessions.
   await timed(log, 'broker opens', () => broker.call.counts());
   registryChanged = () => void following.follow().catch((err: unknown) => log.warn({ err }, 'devices are told later'));
@@ -196,7 +205,8 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     () => engine.call.drain(),
   );
   if (duties !== null) {
-    const tell = { notify: notify.call.hold, history: engine.call.hold };
+    const keepTime = (revision: number | null) => journal.call.keepTime(revision !== null);
+    const tell = { clock: keepTime, notify: notify.call.hold, history: engine.call.hold };
     await steps.do(
       'duties',
       () => passDuties(duties, tell, log),
@@ -287,7 +297,19 @@ function spawnNotify({ config, clock, secretsKey, progress, onCrash }: Parts, ci
 }
 
 function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {
-  const { config, clock, limits, departments, declared, counters, toJournal, notices, toBroker, onCrash } = parts;
+  const {
+    config,
+    clock,
+    limits,
+    departments,
+    declared,
+    counter,
+    counters,
+    toJournal,
+    notices,
+    toBroker,
+    onCrash,
+  } = parts;
   const data: BrokerThreadData = {
     options: { ...brokerOptions(config), accounts: limits, departments, declared },
     dir: config.data,
@@ -297,7 +319,7 @@ function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<B
     journal: toJournal.port1,
     notices: notices.port1,
     engine: toBroker.port2,
-    counters,
+    ...{ counter, counters, node: config.cluster?.node ?? null },
   };
   const transfer = [data.journal, data.notices, data.engine];
   return spawn('./broker.ts', { data, transfer, youngMiB: config.memory.brokerYoungMiB, onCrash });

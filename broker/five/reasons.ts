@@ -21,6 +21,8 @@ const CONNACK: Readonly<Record<LoginRefusal, number>> = {
 const DISCONNECT: Partial<Record<MqttReason, number>> = {
   stopping: 0x8b,
   'taken-over': 0x8e,
+  // Use another server.
+  'cut-off': 0x9c,
   'keep-alive-timeout': 0x8d,
   'secret-ended': 0x98,
   'packet-too-large': 0x95,

@@ -73,8 +73,8 @@ export class Delivery {
   added(session: Session, share: Share): void {
     const link = this.#links.get(session.id);
     if (link === undefined || link.again.length > 0 || !isReady(link, session)) return;
-    // A small cap may already have dropped them.
-    if (session.place === share.n) return;
+    // A small cap may already have dropped them, or another node has sent them.
+    if (session.place >= share.n) return;
     if (session.counted === null && session.place === share.n - 1) this.#send(session, link, [share]);
     else this.#queue(link);
   }

@@ -22,11 +22,13 @@ export class Drops {
   readonly #publishing = new Map<string, Drop>();
   readonly #publishedMs = new Map<string, number>();
 
-  constructor(file: SessionsFile, newId: () => string) {
+  /** `areOfAnother`: what the file has is for the node to publish of which it is a copy. */
+  constructor(file: SessionsFile, newId: () => string, areOfAnother = false) {
     this.#file = file;
     this.#newId = newId;
     this.#put = file.db.prepare('insert or replace into drops values (?, ?, ?, ?, ?, ?, ?)');
     this.#delete = file.db.prepare('delete from drops where id = ?');
+    if (areOfAnother) file.db.exec('delete from drops');
     // The run before may have published these without a confirmation: they are published again, unchanged.
     // Their ids are the same, so that a reader can drop the duplicates.
     for (const row of file.db.prepare('select * from drops').iterate()) {

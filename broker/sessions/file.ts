@@ -43,6 +43,19 @@ const schemaOf = (takeOver: (db: DatabaseSync) => void): RoomSchema => ({
     },
     // Seconds after the connection; null: as long as the limit of all.
     'alter table sessions add column expiry integer;',
+    // What a node of a cluster knows from the `sessions` records of the log; empty on one machine.
+    `
+  create table holders (
+    id text primary key, node text not null, online integer not null, device integer not null
+  ) strict, without rowid;
+  create table nodes (
+    node text primary key, run text not null, n integer not null, alive_ms integer not null, gone integer not null
+  ) strict, without rowid;
+  create table followed (
+    one integer primary key check (one = 1), node text not null, seq integer not null, at_ms integer not null,
+    alive_ms integer not null, adopted integer not null
+  ) strict;
+`,
   ],
 });
 

@@ -1,10 +1,6 @@
-/** A subscription as Aedes passes it: MQTT 3.1.1 has no other option than the QoS. The others are those of MQTT 5. */
-export interface Subscription {
-  readonly topic: string;
-  readonly qos: 0 | 1 | 2;
-  readonly identifier?: number;
-  readonly asPublished?: boolean;
-}
+import type { SessionFilter as Subscription } from '../../domain/index.ts';
+
+export type { Subscription };
 
 /** A subscription that matches a topic, with its client id. */
 export type Matched = Subscription & { readonly clientId: string };

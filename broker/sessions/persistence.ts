@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
+import type { SessionChange } from '../../domain/index.ts';
 import type { SessionsFile } from './file.ts';
 import type { Matched, Subscription } from './filters.ts';
+import type { SessionLog } from './log.ts';
 import type { RetainedMessages, RetainedPacket } from './retained.ts';
 import type { Packet, Session } from './session.ts';
 import type { SessionTable } from './table.ts';
@@ -18,17 +20,15 @@ export interface PersistenceParts {
   readonly table: SessionTable;
   readonly retained: RetainedMessages;
   readonly wills: Wills;
-  /**
-   * Returns the session of a client, creates it where there is none. Throws `forbidden` or `busy` where it may not
-   * have one.
-   */
-  readonly begin: (id: string) => Session;
-  /** Deletes a session and all that belongs to it. */
+  readonly log: SessionLog;
+  /** Returns the changes that subscriptions make. Throws `forbidden` or `busy` where the client may not keep a session. */
+  readonly subscribing: (id: string, subscriptions: readonly Subscription[]) => readonly SessionChange[];
+  /** Resolves once the session of a client is as other nodes left it; null where there are none. */
+  readonly ready: ((id: string) => Promise<void>) | null;
+  /** Ends a session and all that belongs to it. */
   readonly end: (session: Session) => void;
   /** Whether a client may keep this subscription: Aedes passes refused ones, too. */
   readonly mayRead: (id: string, filter: string) => boolean;
-  /** Called where subscriptions of a session ended, for which messages may wait. */
-  readonly onLess: (session: Session) => void;
   /** Called with each PUBACK. */
   readonly onAcknowledged: (id: string, messageId: number) => void;
 }
@@ -81,7 +81,7 @@ export class Persistence {
     return Readable.from(this.#parts.retained.matchingAny(filters));
   }
 
-  /** Resolves when the subscriptions are synced to disk. */
+  /** Resolves when the subscriptions are on disk. */
   addSubscriptions(client: ClientId, subscriptions: readonly Subscription[]): Promise<void> {
     const known = this.#added.get(subscriptions);
     if (known?.id === client.id) return known.done;
@@ -95,19 +95,16 @@ export class Persistence {
     await Promise.resolve();
     const allowed = subscriptions.filter(({ topic }) => this.#parts.mayRead(id, topic));
     if (allowed.length === 0) return;
-    const session = this.#parts.begin(id);
-    if (this.#parts.table.subscribe(session, allowed)) this.#parts.onLess(session);
-    await this.#parts.file.synced();
+    await this.#parts.log.append(this.#parts.subscribing(id, allowed));
   }
 
   async removeSubscriptions({ id }: ClientId, filters: readonly string[]): Promise<void> {
-    const session = this.#parts.table.get(id);
-    if (session === undefined) return;
-    if (this.#parts.table.unsubscribe(session, filters)) this.#parts.onLess(session);
-    await this.#parts.file.synced();
+    if (this.#parts.table.get(id) === undefined) return;
+    await this.#parts.log.append([{ do: 'unsubscribe', id, filters }]);
   }
 
   async subscriptionsByClient({ id }: ClientId): Promise<Subscription[]> {
+    if (this.#parts.ready !== null) await this.#parts.ready(id);
     return [...(this.#parts.table.get(id)?.subscriptions.values() ?? [])].map(({ subscription }) => subscription);
   }
 
@@ -123,6 +120,7 @@ export class Persistence {
 
   /** Deletes the session and queue of a client that connects with a clean session (MQTT 3.1.1 §3.1.2.4). */
   async cleanSubscriptions({ id }: ClientId): Promise<void> {
+    if (this.#parts.ready !== null && this.#parts.table.get(id) !== undefined) await this.#parts.ready(id);
     const session = this.#parts.table.get(id);
     if (session !== undefined) this.#parts.end(session);
   }

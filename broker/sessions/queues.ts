@@ -44,8 +44,8 @@ export class Queues {
     const found = this.#sharesOf(event);
     this.#deps.table.head = event.n;
     for (const [session, messages] of found) {
-      // Its count has not come here yet.
-      if (session.counted !== null) continue;
+      // Its count has not come here yet, or another node has sent it.
+      if (session.counted !== null || session.place >= event.n) continue;
       if (session.messages === 0) session.place = event.n - 1;
       count(session, messages, 1);
     }
@@ -143,8 +143,8 @@ export class Queues {
       if (qos === 0) continue;
       const message = { n, i, bytes: bytesOf({ topic, payload }), topic, payload };
       for (const id of new Set(table.match(topic).map(({ clientId }) => clientId))) {
-        if (!mayRead(id, topic, payload)) continue;
         const session = table.get(id)!;
+        if (!session.isHere || !mayRead(id, topic, payload)) continue;
         const share = found.get(session);
         if (share === undefined) found.set(session, [message]);
         else share.push(message);

@@ -42,6 +42,9 @@ export interface Session {
   readonly id: string;
   readonly owner: Owner;
   readonly subscriptions: Map<string, KeptSubscription>;
+  /** Whether its queue is this node's: on one machine always. */
+  isHere: boolean;
+  /** Whether its client is connected, to whatever node. */
   connected: boolean;
   /** When it was last connected, epoch ms. */
   seenMs: number;
@@ -49,6 +52,8 @@ export interface Session {
   expiry: number | null;
   /** No event up to this number waits: each was sent or dropped, or is not for it. */
   place: number;
+  /** Up to which event the log has it that the client has acknowledged; not used on one machine. */
+  recorded: number;
   /** Number and bytes of the messages that wait after `place`, counted up to event `counted`; null: up to the newest. */
   messages: number;
   bytes: number;

@@ -1,11 +1,23 @@
 import type { Client } from 'aedes';
 import type { Logger } from 'pino';
-import { type Clock, type DropReason, LamppostError, type Publication } from '../../domain/index.ts';
+import {
+  type Clock,
+  type DropReason,
+  LamppostError,
+  type Publication,
+  type SessionChange,
+  type Timers,
+} from '../../domain/index.ts';
 import { shown } from '../../limits/index.ts';
 import { QuietLog } from '../quiet-log.ts';
+import { Changes } from './changes.ts';
+import { Clients } from './clients.ts';
 import { Delivery } from './delivery.ts';
 import { type Drop, Drops } from './drops.ts';
 import { SessionsFile } from './file.ts';
+import type { Subscription } from './filters.ts';
+import { Holders } from './holders.ts';
+import { OwnLog, type SessionLog, type SessionRecords, SharedLog } from './log.ts';
 import { type EventMessages, type MqttOutbox, Pages, Turns } from './outbox.ts';
 import { Persistence } from './persistence.ts';
 import { Queues } from './queues.ts';
@@ -37,6 +49,20 @@ export interface SessionsDeps {
   /** Returns the payload of a retained topic after a restart; null keeps the one before. */
   readonly resting: (topic: string) => Buffer | null;
   readonly outbox: MqttOutbox;
+  /** What this node shares with the others of a cluster; absent: it is alone. */
+  readonly shared?: Shared | null;
+}
+
+/** The parts around the sessions of a cluster. */
+export interface Shared {
+  readonly records: SessionRecords;
+  readonly timers: Timers;
+  /** The status of a device, wherever it is connected. */
+  readonly onStatus: (id: string, isOnline: boolean) => void;
+  /** The client of a connection has logged in at another node. */
+  readonly onTakenOver: (connection: object) => void;
+  /** The others take this node for gone. */
+  readonly onCutOff: () => void;
 }
 
 /** Sessions that end in one round, at most: each may have a long queue. */
@@ -48,6 +74,8 @@ const SAVE_MS = 600_000;
 export class Sessions {
   readonly persistence: Persistence;
   readonly retained: RetainedMessages;
+  /** The connections of this node, as the other ones know them; null where there are none. */
+  readonly clients: Clients | null;
   readonly #deps: SessionsDeps;
   readonly #quiet: QuietLog;
   readonly #table: SessionTable;
@@ -57,6 +85,10 @@ export class Sessions {
   readonly #drops: Drops;
   readonly #wills: Wills;
   readonly #delivery: Delivery;
+  readonly #log: SessionLog;
+  readonly #holders: Holders | null;
+  /** Sessions whose end is on its way into the log. */
+  readonly #ending = new WeakSet<Session>();
   /** How long the sessions of connected clients of MQTT 5 are kept, s. */
   readonly #expiry = new Map<string, number>();
   #savedMs = 0;
@@ -67,27 +99,45 @@ export class Sessions {
     this.#quiet = new QuietLog(deps.log, deps.clock);
     this.#outbox = deps.outbox;
     const file = new SessionsFile(path, deps.log, (db) => takeOver(db, deps.outbox, deps.clock.now()));
-    const table = new SessionTable(file, limits, deps.clock.now());
+    const { shared = null } = deps;
+    const holders = shared === null ? null : new Holders(file, shared.records.node);
+    this.#holders = holders;
+    const places = {
+      isHere: (id: string) => holders!.isHere(id),
+      moved: (session: Session) => (this.#log as SharedLog).moved(session),
+    };
+    const table = new SessionTable(file, limits, deps.clock.now(), shared === null ? null : places);
     this.#table = table;
     const onDropped = (session: Session, reason: DropReason, messages: number) =>
       this.#dropped(session, reason, messages);
     const turns = this.#turns;
     const { mayRead } = deps;
     this.#queues = new Queues({ table, pages: new Pages(deps.outbox), turns, limits, mayRead, onDropped });
-    this.#drops = new Drops(file, deps.newId);
-    this.#wills = new Wills(file);
+    this.#drops = new Drops(file, deps.newId, holders?.isOfAnother);
+    this.#wills = new Wills(file, holders?.isOfAnother);
     this.retained = new RetainedMessages(file, deps.resting, deps.waiting);
     const { onArrived } = deps;
     this.#delivery = new Delivery({ table, queues: this.#queues, turns, onDropped, onArrived });
+    const changes = new Changes(table, holders, {
+      onLost: (session, reason) => this.#dropped(session, reason, session.messages + session.sent.size),
+      onLess: (session) => this.#queues.recount(session),
+      onArrived: (session) => this.#turns.add(() => this.#queues.count(session)),
+      onHeld: (id, isHere) => this.clients!.held(id, isHere),
+      onStatus: (id, isOnline) => shared!.onStatus(id, isOnline),
+    });
+    const joined = shared === null ? null : this.#join(shared, { file, holders: holders!, changes });
+    this.clients = joined?.clients ?? null;
+    this.#log = joined?.log ?? new OwnLog(changes, file, deps.clock);
     this.persistence = new Persistence({
       file,
       table,
       retained: this.retained,
       wills: this.#wills,
-      begin: (id) => this.#begin(id),
-      end: (session) => table.delete(session),
+      log: this.#log,
+      subscribing: (id, subscriptions) => this.#subscribing(id, subscriptions),
+      end: (session) => this.#end(session),
       mayRead,
-      onLess: (session) => this.#queues.recount(session),
+      ready: joined === null ? null : (id) => joined.clients.ready(id),
       onAcknowledged: (id, messageId) => this.#delivery.acknowledged(id, messageId),
     });
     this.#load();
@@ -100,8 +150,16 @@ export class Sessions {
     this.#table.load({ store: this.#outbox.store(), head });
     for (const session of [...this.#table.all()]) {
       if (this.#isOwned(session)) this.#turns.add(() => this.#queues.count(session));
-      else this.#table.delete(session);
+      else if (session.isHere) this.#end(session);
     }
+  }
+
+  #join({ records, ...shared }: Shared, parts: { file: SessionsFile; holders: Holders; changes: Changes }) {
+    const { clock, newId } = this.#deps;
+    const [table, run] = [this.#table, newId()];
+    const log = new SharedLog({ ...parts, ...shared, records, run, clock, table });
+    const clients = new Clients({ ...parts, ...shared, log, table, isOwned: (session) => this.#isOwned(session) });
+    return { log, clients };
   }
 
   /** Returns the next events of the outbox, at most `limit`; none where there are none yet. */
@@ -151,7 +209,7 @@ export class Sessions {
     this.#seen(client.id, false);
     this.#expiry.delete(client.id);
     const session = this.#table.get(client.id);
-    if (expiry === 0 && session !== undefined) this.#table.delete(session);
+    if (expiry === 0 && session !== undefined && this.clients === null) this.#end(session);
   }
 
   /** Returns a message id for a retained message that Aedes sends; 0 where none is free. */
@@ -175,7 +233,7 @@ export class Sessions {
   /** Ends the sessions of these users: a later user of the same name must not inherit them. */
   endOf(users: Iterable<string>): void {
     for (const user of users) {
-      for (const session of [...this.#table.of(user)]) this.#table.delete(session);
+      for (const session of [...this.#table.of(user)]) if (session.isHere) this.#end(session);
       void this.persistence.cleanIncoming({ id: user });
     }
   }
@@ -183,7 +241,7 @@ export class Sessions {
   /** Ends expired sessions, at most `MOST_ENDED` a call; returns the drops to publish now. */
   maintain(): readonly Drop[] {
     const now = this.#deps.clock.now();
-    for (const session of this.#table.expired(now).slice(0, MOST_ENDED)) this.#lose(session, 'expired');
+    for (const session of this.#table.expired(now).slice(0, MOST_ENDED)) this.#expire(session);
     const oldest = this.#outbox.oldest();
     for (const session of this.#table.all()) this.#queues.check(session, oldest);
     if (now - this.#savedMs >= SAVE_MS) {
@@ -214,7 +272,7 @@ export class Sessions {
     let connected = 0;
     for (const session of this.#table.all()) {
       queued += session.messages + session.sent.size;
-      if (session.connected) connected++;
+      if (session.connected && session.isHere) connected++;
     }
     const { size } = this.#table;
     const retained = this.retained.size;
@@ -223,7 +281,9 @@ export class Sessions {
 
   /** Stops the delivery and closes the file when all writes are on disk. */
   async close(): Promise<void> {
-    for (const session of this.#table.all()) if (session.connected) this.#seen(session.id, false);
+    if (this.clients === null)
+      for (const session of this.#table.all()) if (session.connected) this.#seen(session.id, false);
+    await this.clients?.stop();
     this.#delivery.stop();
     this.#turns.stop();
     this.#table.stop();
@@ -232,32 +292,46 @@ export class Sessions {
 
   #seen(id: string, connected: boolean): void {
     const session = this.#table.get(id);
-    if (session === undefined) return;
+    // In a cluster the log says who is connected.
+    if (session === undefined || this.clients !== null) return;
     session.expiry = this.#expiry.get(id) ?? null;
     this.#table.seen(session, connected, this.#deps.clock.now());
   }
 
-  #begin(id: string): Session {
-    const known = this.#table.get(id);
-    if (known !== undefined) return known;
+  /** Returns the changes that a SUBSCRIBE makes. Throws `forbidden` or `busy` where the client may not have a session. */
+  #subscribing(id: string, subscriptions: readonly Subscription[]): SessionChange[] {
+    const session = this.#table.get(id);
+    const begun = session === undefined ? this.#beginning(id) : [];
+    const added = this.#table.newTo(session, subscriptions);
+    if (added.length === 0) return begun;
+    return [...begun, { do: 'subscribe', id, subscriptions: added, since: this.#table.head }];
+  }
+
+  #beginning(id: string): SessionChange[] {
     const owner = this.#deps.ownerOf(id);
     if (owner === null) throw new LamppostError('forbidden', `${id} may not keep a session`);
-    if (this.#table.isFull(owner.user)) this.#makeRoom(owner.user);
-    const session = this.#table.create(id, owner, this.#deps.clock.now());
-    if (this.#delivery.isOpen(id)) this.#seen(id, true);
-    return session;
+    const [connected, expiry] = [this.#delivery.isOpen(id), this.#expiry.get(id) ?? null];
+    const room = this.#table.isFull(owner.user) ? this.#roomFor(owner.user) : [];
+    return [...room, { ...Changes.begin(id, owner), place: this.#table.head, connected, expiry }];
   }
 
-  #makeRoom(user: string): void {
+  #roomFor(user: string): SessionChange[] {
     const away = this.#table.longestAway(user);
     if (away === null) throw new LamppostError('busy', `${user} has as many sessions as it may, all of them connected`);
-    this.#lose(away, 'too-many-sessions');
+    return [{ ...Changes.end(away), seen: away.seenMs, reason: 'too-many-sessions' }];
   }
 
-  /** Ends a session against its owner's wish and counts its messages as dropped. */
-  #lose(session: Session, reason: DropReason): void {
-    this.#dropped(session, reason, session.messages + session.sent.size);
-    this.#table.delete(session);
+  #expire(session: Session): void {
+    if (this.#holders?.endsHere(session.id) ?? true) this.#end(session, { seen: session.seenMs, reason: 'expired' });
+  }
+
+  /** Ends a session: at once, or where the log says so. */
+  #end(session: Session, why: { readonly seen: number; readonly reason: 'expired' } | null = null): void {
+    if (this.#ending.has(session)) return;
+    this.#ending.add(session);
+    const ended = this.#log.append([{ ...Changes.end(session), ...why }]);
+    // What the log does not take in time is appended later; what the disk does not take is ended again at the start.
+    void ended.catch(() => {}).finally(() => this.#ending.delete(session));
   }
 
   #dropped(session: Session, reason: DropReason, messages: number): void {

@@ -13,7 +13,18 @@ const CONNECTED = 0;
  */
 const PLACE_MS = 100;
 
-/** Kept sessions with their subscriptions and places, in memory and in the file; `Queues` has their queues. */
+/** How places get into the log of a cluster. */
+export interface PlaceLog {
+  /** Whether the session of this name is this node's. */
+  isHere(id: string): boolean;
+  /** The client of a session of this node has acknowledged something. */
+  moved(session: Session): void;
+}
+
+/**
+ * Kept sessions with their subscriptions and places, in memory and in the file; `Queues` has their queues. In a cluster
+ * the file changes only by what the log says, places included.
+ */
 export class SessionTable {
   readonly #file: SessionsFile;
   readonly #limits: SessionLimits;
@@ -22,6 +33,7 @@ export class SessionTable {
   readonly #byUser = new Map<string, Set<Session>>();
   readonly #tree = new FilterTree();
   readonly #startedMs: number;
+  readonly #places: PlaceLog | null;
   /** Sessions with another place than their row. */
   readonly #moved = new Set<Session>();
   #timer: NodeJS.Timeout | undefined;
@@ -29,35 +41,48 @@ export class SessionTable {
   /** Number of the newest event of the outbox. */
   head = 0;
 
-  constructor(file: SessionsFile, limits: SessionLimits, nowMs: number) {
+  /** `places`: null on one machine. */
+  constructor(file: SessionsFile, limits: SessionLimits, nowMs: number, places: PlaceLog | null = null) {
     this.#startedMs = nowMs;
+    this.#places = places;
     this.#file = file;
     this.#limits = limits;
     this.#sql = statementsOf(file);
   }
 
-  /** Reads the sessions from the file, none of them connected. */
+  /** Reads the sessions from the file; on one machine none of them is connected. */
   load(outbox: { readonly store: string; readonly head: number }): void {
     this.head = outbox.head;
-    const known = this.#sql.store.get()?.store ?? outbox.store;
-    // A place in another outbox, or in one that went back to a backup, is none in this one.
-    const most = known === outbox.store ? outbox.head : 0;
-    this.#file.write(this.#sql.setStore, outbox.store);
-    this.#file.write(this.#sql.goBack, most, most);
+    const most = this.#places === null ? this.#goBack(outbox) : Number.POSITIVE_INFINITY;
     const byKey = new Map<number, Session>();
     for (const row of this.#sql.all.iterate()) {
       const session = sessionOf(row, most);
+      session.connected = this.#places !== null && row.seen === CONNECTED;
       if (row.seen === CONNECTED) session.seenMs = this.#startedMs;
+      session.isHere = this.#places?.isHere(session.id) ?? true;
+      if (!session.isHere) session.counted = null;
       this.#lastKey = Math.max(this.#lastKey, session.key);
       byKey.set(session.key, session);
       this.#insert(session);
-      this.write(session);
+      if (this.#places === null) this.write(session);
     }
     for (const { session, body, since } of this.#sql.subscriptions.iterate()) {
       const subscription = JSON.parse(String(body)) as Subscription;
       const of = byKey.get(Number(session));
       if (of !== undefined) this.#subscribe(of, { subscription, since: Math.min(Number(since), most) });
     }
+  }
+
+  /**
+   * A place in another outbox, or in one that went back to a backup, is none in this one: returns the last event that a
+   * place may be. In a cluster the outbox follows the log, perhaps after the sessions do.
+   */
+  #goBack({ store, head }: { readonly store: string; readonly head: number }): number {
+    const known = this.#sql.store.get()?.store ?? store;
+    const most = known === store ? head : 0;
+    this.#file.write(this.#sql.setStore, store);
+    this.#file.write(this.#sql.goBack, most, most);
+    return most;
   }
 
   get(id: string): Session | undefined {
@@ -81,10 +106,12 @@ export class SessionTable {
     return this.#tree.size;
   }
 
-  /** Creates a session; only later events are for it. */
-  create(id: string, owner: Owner, nowMs: number): Session {
+  /** Creates a session; only events after its place are for it. */
+  create(id: string, owner: Owner, nowMs: number, place = this.head): Session {
     const session = newSession(++this.#lastKey, id, owner, nowMs);
-    session.place = this.head;
+    session.place = place;
+    session.recorded = place;
+    session.isHere = this.#places?.isHere(id) ?? true;
     this.#insert(session);
     this.#file.write(this.#sql.insert, session.key, id, owner.user, owner.secret, nowMs, session.place);
     return session;
@@ -100,21 +127,24 @@ export class SessionTable {
     this.#file.write(this.#sql.delete, session.key);
   }
 
+  /** Returns the subscriptions that a session does not have: a returning client often repeats those that it has. */
+  newTo(session: Session | undefined, subscriptions: readonly Subscription[]): Subscription[] {
+    const known = (topic: string) => session?.subscriptions.get(topic)?.subscription;
+    return subscriptions.filter((one) => JSON.stringify(known(one.topic)) !== JSON.stringify(one));
+  }
+
   /**
-   * Adds subscriptions to later events; one that the session has stays as it is. Returns whether one of them has become
-   * one of QoS 0, which queues nothing.
+   * Adds subscriptions to events after number `after`; one that the session has stays as it is. Returns whether one of
+   * them has become one of QoS 0, which queues nothing.
    */
-  subscribe(session: Session, subscriptions: readonly Subscription[]): boolean {
+  subscribe(session: Session, subscriptions: readonly Subscription[], after = this.head): boolean {
     let isLess = false;
-    for (const one of subscriptions) {
+    for (const one of this.newTo(session, subscriptions)) {
       const known = session.subscriptions.get(one.topic);
-      const body = JSON.stringify(one);
-      // A returning client often repeats the subscriptions that it has.
-      if (JSON.stringify(known?.subscription) === body) continue;
       const wasQueued = known !== undefined && known.subscription.qos > 0;
-      const since = wasQueued ? known.since : this.head;
+      const since = wasQueued ? known.since : after;
       this.#subscribe(session, { subscription: { ...one }, since });
-      this.#file.write(this.#sql.subscribe, session.key, one.topic, body, since);
+      this.#file.write(this.#sql.subscribe, session.key, one.topic, JSON.stringify(one), since);
       isLess ||= wasQueued && one.qos === 0;
     }
     return isLess;
@@ -130,8 +160,12 @@ export class SessionTable {
     return ended.length > 0;
   }
 
-  /** Notes that a session has another place or other messages in flight: soon in its row. */
+  /** Notes that a session has another place or other messages in flight: soon in its row, or in the log. */
   moved(session: Session): void {
+    if (this.#places !== null) {
+      this.#places.moved(session);
+      return;
+    }
     this.#moved.add(session);
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
@@ -145,22 +179,60 @@ export class SessionTable {
     return place < this.head && (messages > 0 || counted !== null);
   }
 
-  /** Writes the place and the messages in flight of a session. */
+  /** Returns the event up to which the client of a session has all that is for it. */
+  acknowledged(session: Session): number {
+    const [oldest] = session.sent.values();
+    const place = this.isBehind(session) ? session.place : Math.max(session.place, this.head);
+    return oldest === undefined ? place : Math.min(place, oldest.n - 1);
+  }
+
+  /** Notes what the log says of the place of a session. */
+  placed(session: Session, place: number): void {
+    session.recorded = place;
+    if (!session.isHere) session.place = place;
+    this.#file.write(this.#sql.place, place, '[]', session.key);
+  }
+
+  /** The client has come to this node: its queue is counted from its place in the log. */
+  arrived(session: Session): void {
+    this.left(session);
+    session.isHere = true;
+    session.counted = session.place < this.head ? session.place : null;
+  }
+
+  /** The client has gone to another node, which sends it what follows its place in the log. */
+  left(session: Session): void {
+    session.sent.clear();
+    Object.assign(session, {
+      isHere: false,
+      place: session.recorded,
+      messages: 0,
+      bytes: 0,
+      counted: null,
+      before: null,
+    });
+  }
+
+  /** Writes the place and the messages in flight of a session; in a cluster soon into the log. */
   write(session: Session): void {
+    if (this.#places !== null) {
+      this.#places.moved(session);
+      return;
+    }
     const sent = JSON.stringify([...session.sent].map(([id, { n, i, bytes }]) => [id, n, i, bytes]));
     this.#file.write(this.#sql.place, this.isBehind(session) ? session.place : this.head, sent, session.key);
   }
 
   /** Writes the places of all sessions, also of those for which nothing came. */
   save(): void {
-    for (const session of this.all()) this.write(session);
+    for (const session of this.all()) if (session.isHere) this.write(session);
     this.#moved.clear();
   }
 
   /** Writes the places for the last time. */
   stop(): void {
     clearTimeout(this.#timer);
-    this.save();
+    if (this.#places === null) this.save();
   }
 
   /** Stores whether a session is connected, and now as its last-seen time. */
@@ -218,8 +290,17 @@ export class SessionTable {
 }
 
 function newSession(key: number, id: string, owner: Owner, seenMs: number): Session {
-  const queue = { place: 0, messages: 0, bytes: 0, counted: null, before: null, sent: new Map(), lastMessageId: 0 };
-  const connection = { connected: false, seenMs, expiry: null };
+  const queue = {
+    place: 0,
+    recorded: 0,
+    messages: 0,
+    bytes: 0,
+    counted: null,
+    before: null,
+    sent: new Map(),
+    lastMessageId: 0,
+  };
+  const connection = { isHere: true, connected: false, seenMs, expiry: null };
   return { key, id, owner, subscriptions: new Map(), ...connection, ...queue };
 }
 
@@ -231,6 +312,7 @@ function sessionOf(row: Record<string, SQLOutputValue>, most: number): Session {
     if (n <= most) session.sent.set(id, { n, i, bytes });
   session.expiry = row.expiry === null ? null : Number(row.expiry);
   session.place = Math.min(Number(row.place), most);
+  session.recorded = session.place;
   session.counted = session.place;
   return session;
 }

@@ -20,8 +20,10 @@ export class Wills {
   readonly #wills = new Map<string, Will>();
   #left: LeftWill[];
 
-  constructor(file: SessionsFile) {
+  /** `areOfAnother`: what the file has is of the connections of the node of which it is a copy. */
+  constructor(file: SessionsFile, areOfAnother = false) {
     this.#file = file;
+    if (areOfAnother) file.db.exec('delete from wills');
     this.#put = file.db.prepare('insert or replace into wills values (?, ?, ?)');
     this.#delete = file.db.prepare('delete from wills where session = ?');
     this.#left = file.db

@@ -62,6 +62,19 @@ export function decodeBlock(message: Uint8Array, seq: number): WireBlock {
   return { ...facts, kind: kind as BlockKind, body: packed ? inflateRawSync(body) : Buffer.from(body) };
 }
 
+/**
+ * Whether a message of the stream is this block. Times may have been moved on the way into the file: kind and size are
+ * compared, and of control records the content.
+ */
+export function isSameBlock(
+  here: Pick<WireBlock, 'kind' | 'body'>,
+  message: { readonly seq: number; readonly data: Uint8Array },
+): boolean {
+  const there = decodeBlock(message.data, message.seq);
+  if (there.kind !== here.kind || there.body.length !== here.body.length) return false;
+  return there.kind === 'messages' || Buffer.compare(there.body, here.body) === 0;
+}
+
 function headerOf(bytes: Buffer, seq: number): Header {
   try {
     return JSON.parse(bytes.toString('utf8', 4, 4 + bytes.readUInt32LE(0))) as Header;

@@ -8,7 +8,7 @@ import type { BlockWriter, NewBlock } from '../writer.ts';
 import { Follower, type StreamRecord } from './follower.ts';
 import { StreamLog } from './log.ts';
 import { splitMessages } from './splitting.ts';
-import { decodeBlock, encodeBlock, type WireBlock } from './wire.ts';
+import { decodeBlock, encodeBlock, isSameBlock, type WireBlock } from './wire.ts';
 
 interface Parts {
   readonly settings: ClusterSettings;
@@ -27,6 +27,9 @@ const PATIENCE_MS = 10_000;
 const AGAIN_MS = 250;
 /** Nodes that are alive tick each second: if none does for so long, this one is the first. */
 const ALONE_AFTER_MS = 2_500;
+/** … and if none does for longer, this one is cut off. */
+const AWAY_AFTER_MS = 5_000;
+const QUIET = 'no record comes from the stream';
 const PROGRESS_MS = 5_000;
 const LOOK_MS = 20;
 
@@ -44,6 +47,8 @@ export class StreamWriter implements BlockWriter {
   #blocks = 0;
   #counting = false;
   #followedAt = 0;
+  /** Why the newest attempt to append failed; null where it did not. */
+  #refused: string | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -95,9 +100,10 @@ export class StreamWriter implements BlockWriter {
     this.#log = null;
   }
 
-  /** How long ago the newest record came in, ms. */
-  quietMs(): number {
-    return monotonicClock.now() - this.#followedAt;
+  /** Why no record has come for so long, though nodes tick each second; null where they come. */
+  away(): { readonly why: string; readonly sinceMs: number } | null {
+    const sinceMs = monotonicClock.now() - this.#followedAt;
+    return sinceMs < AWAY_AFTER_MS || !this.#counting ? null : { why: this.#refused ?? QUIET, sinceMs };
   }
 
   /** A start waits for the servers. */
@@ -131,8 +137,10 @@ export class StreamWriter implements BlockWriter {
         else this.#follower!.reach(seq);
         log.tell(seq);
         await this.#inFile(seq, until);
+        this.#refused = null;
         return seq;
       } catch (error) {
+        this.#refused = (error as Error).message;
         if (!(error instanceof LamppostError) || !error.retryable || monotonicClock.now() > until) throw error;
         await pause(AGAIN_MS);
       }
@@ -193,7 +201,7 @@ export class StreamWriter implements BlockWriter {
     const { store, settings } = this.#parts;
     if (store.seq === 0) return;
     const record = await log.record(store.seq);
-    if (record === null || isSame(decodeBlock(record, store.seq), store.newestBody())) return;
+    if (record === null || isSameBlock(store.newestBody(), { seq: store.seq, data: record })) return;
     const why =
       `record ${store.seq} of this node's log is another one in the stream "${settings.name}": the data folder belongs ` +
       'to another cluster; start with an empty one';
@@ -211,11 +219,6 @@ function inTime(block: WireBlock, offsetMs: number): FollowedBlock {
   return { ...block, offsetMs };
 }
 
-/** Times may have been moved on the way into the file: kind and size are compared, and of control records the content. */
-function isSame(there: WireBlock, here: { readonly kind: string; readonly body: Uint8Array }): boolean {
-  if (there.kind !== here.kind || there.body.length !== here.body.length) return false;
-  return there.kind === 'messages' || Buffer.compare(there.body, here.body) === 0;
-}
 
 /** Throws `damaged` where file and stream do not meet. */
 function refuseApart(newest: number, { first, last }: { readonly first: number; readonly last: number }): void {

@@ -1,6 +1,8 @@
 import { type NatsServer, startedNats } from './nats.ts';
 import { ServerProcess } from './server.ts';
 
+const SECRETS = { LAMPPOST_SECRETS_KEY: 'what-nodes-seal-secrets-with-0123456789' };
+
 /** A cluster: so many nats-servers, and as many nodes of Lamppost, each in its own process. */
 export class Cluster {
   readonly servers: NatsServer[] = [];
@@ -16,7 +18,7 @@ export class Cluster {
   /** One more node, which is not started. */
   join(name: string, settings: Record<string, string> = {}): ServerProcess {
     const log = this.servers.map(({ url }) => url).join(',');
-    const node = new ServerProcess(undefined, { LAMPPOST_LOG: log, LAMPPOST_NODE: name, ...settings });
+    const node = new ServerProcess(undefined, { LAMPPOST_LOG: log, LAMPPOST_NODE: name, ...SECRETS, ...settings });
     this.nodes.push(node);
     return node;
   }

@@ -371,6 +371,7 @@ export async function openApi(
     history,
     imports,
     bridges: { list: () => [] },
+    cluster: () => null,
     queries: createQueries(queryLimits, clock, (seconds) => void queried.push(seconds)),
     ingest: async (device, secret, topic, payload) => {
       if (devices.senderOf(device, secret) === null) return 'refused';

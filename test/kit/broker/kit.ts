@@ -11,9 +11,11 @@ import {
   type BrokerOptions,
   createBroker,
   type SessionLimits,
+  type SessionRecords,
 } from '../../../broker/index.ts';
 import {
   type Appended,
+  type Clock,
   type Key,
   type LamppostError,
   type LoginsFailing,
@@ -117,6 +119,10 @@ interface Setting extends Partial<BrokerOptions> {
   readonly limits?: Partial<SessionLimits>;
   /** Time of its clock at the start, epoch ms. */
   readonly nowMs?: number;
+  /** The clock; absent: it stands at `Scene.nowMs`. */
+  readonly clock?: Clock;
+  /** The log that it shares with other nodes. */
+  readonly records?: SessionRecords;
   /** The commands that the topic of a device has for a new subscription. */
   readonly waiting?: (topic: string) => readonly Publication[];
   /** Secrets that differ from SECRET, by user name. */
@@ -146,7 +152,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     clock: {
       now() {
         scene.asked++;
-        return scene.nowMs;
+        return setting.clock?.now() ?? scene.nowMs;
       },
     },
     log: pino({ level: 'silent' }),
@@ -159,6 +165,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
     publishFailing: (one: LoginsFailing) => void failing.push(one),
     commands: { isOver: () => false, waiting, delivered: () => {} },
+    records: setting.records ?? null,
   };
   const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
   const broker = createBroker(deps, {

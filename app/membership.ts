@@ -1,0 +1,185 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { NatsConnection } from '@nats-io/nats-core';
+import type { Logger } from 'pino';
+import packaged from '../package.json' with { type: 'json' };
+import {
+  type ClusterSettings,
+  connectTo,
+  createLeases,
+  createNodes,
+  identityOf,
+  type Leases,
+  type NodeIdentity,
+  type NodeReport,
+  type Nodes,
+  openSnapshots,
+  type SeenNode,
+  type Snapshots,
+  trimStream,
+} from '../cluster/index.ts';
+import { type Clock, DUTIES, type Duties, type Duty, isoOf, LamppostError } from '../domain/index.ts';
+import { isSameBlock } from '../journal/index.ts';
+import { type ChecksumReport, compareMarks, whyToStop } from '../rules/index.ts';
+import { joinCluster } from './join.ts';
+
+interface Options {
+  /** The data folder, which belongs to this process. */
+  readonly dir: string;
+  readonly settings: ClusterSettings;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Called where this node must end: another one has its name, or it decided something else than the others. */
+  readonly onFault: (error: Error) => void;
+}
+
+/** What a node says of itself to the others. */
+interface Describing {
+  /** Whether it serves, and how far it is. */
+  readonly state: () => Promise<Pick<NodeReport, 'ready' | 'reasons' | 'mirrored' | 'decided' | 'stored' | 'lagMs'>>;
+  readonly checksum: () => Promise<ChecksumReport>;
+  readonly clients: () => Promise<number>;
+  readonly http: string | null;
+  readonly mqtt: string | null;
+}
+
+/** A node that is further behind the log does nothing for all. */
+const MOST_LAG_MS = 10_000;
+const AGAIN_MS = 500;
+/** Blocks that stay in the stream behind a snapshot: a node that was away for a moment needs none. */
+const MARGIN_BLOCKS = 10_000;
+const MARKS_SAID = 16;
+
+/** Connects to the cluster and makes the data folder one that can follow its log. Throws `conflict`, `config`, `disk`. */
+export async function beginMembership(options: Options): Promise<Membership> {
+  const { dir, settings, clock, log } = options;
+  const identity = identityOf(dir, settings.node);
+  const connection = await connectPatiently(settings, log);
+  try {
+    await joinCluster({ dir, settings, connection, isSame: isSameBlock, clock, log });
+    return new Membership(options, identity, connection, await openSnapshots(connection, settings));
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+/** This node of a cluster: which duties it has, and what it knows of the others. */
+export class Membership {
+  readonly duties: Duties;
+  readonly #options: Options;
+  readonly #identity: NodeIdentity;
+  readonly #connection: NatsConnection;
+  readonly #snapshots: Snapshots;
+  readonly #leases: Leases;
+  #nodes: Nodes | null = null;
+  #isFit = false;
+  /** Counted from this block: checksums of others that count from another one say nothing. */
+  #since = 0;
+  #marks: ChecksumReport['marks'] = [];
+
+  constructor(options: Options, identity: NodeIdentity, connection: NatsConnection, snapshots: Snapshots) {
+    const { settings, log } = options;
+    this.#options = options;
+    this.#identity = identity;
+    this.#connection = connection;
+    this.#snapshots = snapshots;
+    this.#leases = createLeases({ connection, settings, run: identity.run, isFit: () => this.#isFit, log });
+    this.duties = this.#leases;
+  }
+
+  get node(): string {
+    return this.#identity.node;
+  }
+
+  /** Begins to say how this node is, and to apply for duties. Throws `conflict` where another node has its name. */
+  async start(describing: Describing): Promise<void> {
+    const { settings, log, clock, onFault } = this.#options;
+    const startedAt = isoOf(clock.now());
+    const describe = async () => {
+      const [state, checksum, clients] = [describing.state(), describing.checksum(), describing.clients()];
+      return this.#report(await state, await checksum, { ...describing, clients: await clients, startedAt });
+    };
+    const of = { connection: this.#connection, settings, identity: this.#identity };
+    this.#nodes = createNodes({ ...of, describe, onTaken: onFault, log });
+    await this.#nodes.start();
+    await this.#leases.start();
+  }
+
+  /** All nodes that were seen in a week. */
+  list(): readonly SeenNode[] {
+    return this.#nodes?.list() ?? [];
+  }
+
+  /**
+   * Puts a complete backup, whose log ends with block `seq`, into the object store, and trims the stream behind it.
+   * Throws `busy` where this is another node's duty by now, `log-away`.
+   */
+  async snapshot(folder: string, seq: number): Promise<{ seq: number; bytes: number; trimmed: number }> {
+    const isMine = () => this.duties.holds('snapshots') !== null;
+    const { bytes } = await this.#snapshots.put(folder, { seq, isMine, leaveOut: isOfThisNode });
+    const trimmed = isMine() ? await trimStream(this.#connection, this.#options.settings, seq - MARGIN_BLOCKS) : 0;
+    return { seq, bytes, trimmed };
+  }
+
+  /** The newest block that a snapshot has; 0: there is none. */
+  async newestSnapshot(): Promise<number> {
+    return (await this.#snapshots.list())[0]?.seq ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    await this.#leases.stop();
+    await this.#nodes?.stop();
+    await this.#connection.close();
+  }
+
+  #report(
+    state: Awaited<ReturnType<Describing['state']>>,
+    { since, marks }: ChecksumReport,
+    facts: Pick<Describing, 'http' | 'mqtt'> & { readonly clients: number; readonly startedAt: string },
+  ): NodeReport {
+    [this.#since, this.#marks] = [since, marks];
+    this.#compare();
+    this.#isFit = state.ready && state.lagMs <= MOST_LAG_MS;
+    const { http, mqtt, clients, startedAt } = facts;
+    return {
+      ...{ version: packaged.version, startedAt, http, mqtt, clients },
+      ...state,
+      holds: (Object.keys(DUTIES) as Duty[]).filter((duty) => this.duties.holds(duty) !== null),
+      checksums: this.#marks.slice(-MARKS_SAID).map(({ seq, hash }) => ({ seq, hash: `${this.#since}:${hash}` })),
+    };
+  }
+
+  /** A node that decided something else than most of the others ends. */
+  #compare(): void {
+    const { log, onFault } = this.#options;
+    const marks = this.#marks.map(({ seq, hash }) => ({ seq, hash: `${this.#since}:${hash}` }));
+    const others = this.list()
+      .filter(({ state }) => state !== 'gone')
+      .map(({ node, checksums }) => ({ node, since: 0, marks: comparable(checksums, this.#since) }));
+    const difference = compareMarks({ node: this.node, since: 0, marks }, others);
+    if (difference === null) return;
+    log.error({ difference }, 'nodes of this cluster decided different things');
+    const why = whyToStop(this.node, difference);
+    if (why !== null) onFault(new LamppostError('damaged', why));
+  }
+}
+
+/** The marks that count from the same block as this node's. */
+const comparable = (marks: NodeReport['checksums'], since: number) =>
+  marks.filter(({ hash }) => hash.startsWith(`${since}:`));
+
+/** What belongs to one node, or must be erasable, is in no snapshot. */
+const isOfThisNode = (name: string) => name === 'secrets.key';
+
+/** A start waits for NATS. */
+async function connectPatiently(settings: ClusterSettings, log: Logger): Promise<NatsConnection> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await connectTo(settings, 'node');
+    } catch (error) {
+      if (!(error instanceof LamppostError) || !error.retryable) throw error;
+      if (attempt % 20 === 0) log.warn(`this node waits: ${error.message}`);
+      await pause(AGAIN_MS);
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import { LamppostError, type SessionChange } from '../../domain/index.ts';
+import { Changes } from './changes.ts';
+import type { Holders } from './holders.ts';
+import type { SharedLog } from './log.ts';
+import type { Session } from './session.ts';
+import type { SessionTable } from './table.ts';
+
+/** A login, as the log has it. */
+export interface Login {
+  /** Whether the client is a device, which has a status. */
+  readonly device: boolean;
+  /** Whether it begins without the session that it had. */
+  readonly fresh: boolean;
+  /** How long its session is kept after the connection, s; null: as long as the limit. */
+  readonly expiry: number | null;
+}
+
+interface Parts {
+  readonly log: SharedLog;
+  readonly table: SessionTable;
+  readonly holders: Holders;
+  readonly changes: Changes;
+  /** The status of a device, wherever it is connected. */
+  readonly onStatus: (id: string, isOnline: boolean) => void;
+  /** Whether the session's owner may still use it. */
+  readonly isOwned: (session: Session) => boolean;
+  /** The client has logged in at another node, which this connection does not know. */
+  readonly onTakenOver: (connection: object) => void;
+}
+
+interface Client {
+  readonly connection: object;
+  /** Resolves once its session is as all nodes left it. */
+  readonly ready: Promise<void>;
+}
+
+/** The connections of this node of a cluster: each is a record, and one that another node has taken over ends. */
+export class Clients {
+  readonly #parts: Parts;
+  readonly #byId = new Map<string, Client>();
+  readonly #idOf = new WeakMap<object, string>();
+  /** By client, how many logins of this node the log does not have yet. */
+  readonly #waiting = new Map<string, number>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Says that this node is there, and follows what the others say. */
+  start(): void {
+    const { holders, log, changes, onStatus } = this.#parts;
+    for (const id of holders.online()) onStatus(id, true);
+    log.start(changes);
+  }
+
+  /** The log may have more. */
+  recorded(): void {
+    this.#parts.log.read();
+  }
+
+  /** A client has logged in, and has no CONNACK yet; it replaces an earlier connection of this node. */
+  login(id: string, connection: object, login: Login): void {
+    const ready = this.#parts.log.isFull ? Promise.reject(tooMany()) : this.#login(id, login);
+    // Only who asks for its session waits.
+    ready.catch(() => {});
+    this.#byId.set(id, { connection, ready });
+    this.#idOf.set(connection, id);
+  }
+
+  /** Resolves once the session of a client is as all nodes left it; rejects with `log-away` where the log is. */
+  ready(id: string): Promise<void> {
+    return this.#byId.get(id)?.ready ?? Promise.resolve();
+  }
+
+  /** A connection has ended; `expiry` as for the login. */
+  closed(connection: object, expiry: number | null): void {
+    const id = this.#idOf.get(connection);
+    if (id === undefined || this.#byId.get(id)?.connection !== connection) return;
+    this.#byId.delete(id);
+    const session = this.#parts.table.get(id);
+    const place = session?.isHere ? this.#parts.table.acknowledged(session) : 0;
+    const moved: SessionChange[] = session?.isHere && place !== session.recorded ? [{ do: 'place', id, place }] : [];
+    this.#append([...moved, { do: 'off', id, expiry }]).catch(() => {});
+  }
+
+  /** The log has a login of a client, at this node or another. */
+  held(id: string, isHere: boolean): void {
+    const waiting = this.#waiting.get(id) ?? 0;
+    if (isHere && waiting > 1) this.#waiting.set(id, waiting - 1);
+    else if (isHere) this.#waiting.delete(id);
+    // A later login of this node is on its way, and will take over in turn.
+    if (isHere || waiting > 0) return;
+    const client = this.#byId.get(id);
+    this.#byId.delete(id);
+    if (client !== undefined) this.#parts.onTakenOver(client.connection);
+  }
+
+  /** Says of all connections that they have ended, and appends nothing more. */
+  async stop(): Promise<void> {
+    for (const { connection } of [...this.#byId.values()]) this.closed(connection, null);
+    await this.#parts.log.stop();
+  }
+
+  #login(id: string, login: Login): Promise<void> {
+    this.#waiting.set(id, (this.#waiting.get(id) ?? 0) + 1);
+    return this.#append([{ do: 'on', id, ...login }]).then(() => this.#checkOwner(id));
+  }
+
+  #append(changes: readonly SessionChange[]): Promise<void> {
+    return this.#parts.log.append(changes);
+  }
+
+  /** A session ends with the secret that opened it, also where nobody was there to end it. */
+  async #checkOwner(id: string): Promise<void> {
+    const session = this.#parts.table.get(id);
+    if (session === undefined || this.#parts.isOwned(session)) return;
+    await this.#append([Changes.end(session)]);
+  }
+}
+
+const tooMany = () => new LamppostError('log-away', 'too many clients wait for the log', { retryable: true });
