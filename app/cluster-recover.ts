@@ -11,15 +11,8 @@ import {
   type Tail,
 } from '../cluster/index.ts';
 import { type Block, LamppostError, systemClock } from '../domain/index.ts';
-import { decodeBlock, encodeBlock, JournalReader, StreamLog } from '../journal/index.ts';
+import { encodeBlock, isSameBlock, JournalReader, StreamLog } from '../journal/index.ts';
 import { lockFolder } from '../store/index.ts';
-
-/** Whether a message of the stream is this block. Times of messages may have been moved on the way into the file. */
-export function isSameBlock({ seq, kind, count, body }: Block, { data }: LogMessage): boolean {
-  const there = decodeBlock(data, seq);
-  if (there.kind !== kind || there.count !== count || there.body.length !== body.length) return false;
-  return kind === 'messages' || Buffer.compare(there.body, body) === 0;
-}
 
 /**
  * Puts the blocks that the stream lacks back into it, from the log file of a data folder that no server uses; with `act`
