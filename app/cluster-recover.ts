@@ -11,19 +11,12 @@ import {
   type Tail,
 } from '../cluster/index.ts';
 import { type Block, LamppostError, systemClock } from '../domain/index.ts';
-import { decodeBlock, encodeBlock, JournalReader } from '../journal/index.ts';
+import { encodeBlock, isSameBlock, JournalReader, StreamLog } from '../journal/index.ts';
 import { lockFolder } from '../store/index.ts';
-
-/** Whether a message of the stream is this block. Times of messages may have been moved on the way into the file. */
-export function isSameBlock({ seq, kind, count, body }: Block, { data }: LogMessage): boolean {
-  const there = decodeBlock(data, seq);
-  if (there.kind !== kind || there.count !== count || there.body.length !== body.length) return false;
-  return kind === 'messages' || Buffer.compare(there.body, body) === 0;
-}
 
 /**
  * Puts the blocks that the stream lacks back into it, from the log file of a data folder that no server uses; with `act`
- * false it only says which. Throws `conflict` where something speaks against it, `config` where there is no log file.
+ * false it only says which. Makes the stream of a new cluster. Throws `conflict` where something speaks against it, `config` where there is no log file.
  */
 export async function recoverCluster(
   dir: string,
@@ -40,6 +33,8 @@ export async function recoverCluster(
     throw error;
   });
   try {
+    // An empty cluster has no stream yet.
+    if (act) await (await StreamLog.open(settings)).close();
     const tail = tailOf(reader, settings);
     const missing = await missingTail(connection, settings, tail, await readNodes(connection, settings));
     if (act && missing !== null) await putBack(connection, settings, tail, missing, onProgress);

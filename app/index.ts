@@ -1,5 +1,5 @@
 export { type LoadedCity, loadCity } from './city-in-force.ts';
-export { isSameBlock, recoverCluster } from './cluster-recover.ts';
+export { recoverCluster } from './cluster-recover.ts';
 export { type Config, readConfig, SETTINGS } from './config.ts';
 export { type Advice, adviceOn, type ListedKey, type Seen } from './deployment.ts';
 export { type Examination, examine } from './examine.ts';

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { credsAuthenticator, type NatsConnection } from '@nats-io/nats-core';
-import { connect } from '@nats-io/transport-node';
+import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { LamppostError } from '../domain/index.ts';
 import type { ClusterSettings } from './settings.ts';
 

@@ -1,5 +1,5 @@
 import type { StreamInfo } from '@nats-io/jetstream';
-import { millis } from '@nats-io/nats-core';
+import { millis } from '@nats-io/transport-node';
 import { z } from 'zod';
 import { LamppostError, MINUTE_MS, SECOND_MS } from '../domain/index.ts';
 import { connectTo } from './connection.ts';

@@ -1,5 +1,5 @@
 import type { KV, KvEntry } from '@nats-io/kv';
-import type { NatsConnection } from '@nats-io/nats-core';
+import type { NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import {
@@ -20,9 +20,9 @@ import { away, bucketOf, isOvertaken, jsonOf, keysIn, mayPass, REQUEST_MS } from
 import type { ClusterSettings } from './settings.ts';
 
 /** How often a node says how it is. */
-export const REPORT_MS = 1_500;
+const REPORT_MS = 1_500;
 /** A node that has said nothing for so long is taken for gone. */
-export const GONE_MS = 15_000;
+const GONE_MS = 15_000;
 /** A node of the same name that runs would have said something by then. */
 const SILENT_MS = 3 * REPORT_MS;
 const LOOK_MS = 250;

@@ -1,5 +1,5 @@
 import type { JetStreamClient } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/nats-core';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { LamppostError } from '../domain/index.ts';
 import { isOvertaken, jetStreamOf, patiently } from './jetstream.ts';
 import { commonBlock } from './mirror.ts';
@@ -41,8 +41,7 @@ export async function missingTail(
       'conflict',
       `node ${longer.node} has blocks up to ${longer.mirrored}, and this log ends with ${tail.newest}: run it there`,
     );
-  const range = await streamRange(connection, settings);
-  if (range === null) throw new LamppostError('conflict', `there is no stream ${settings.name}`);
+  const range = (await streamRange(connection, settings)) ?? { first: 1, last: 0 };
   if (range.last >= tail.newest) return null;
   const isEmpty = range.first > range.last;
   const from = isEmpty ? Math.max(tail.oldest, range.last + 1) : range.last + 1;

@@ -4,8 +4,8 @@ import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { JetStreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/nats-core';
 import { type ObjectInfo, type ObjectStore, Objm, setSha256Backend } from '@nats-io/obj';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 import { type Clock, isoOf, LamppostError, type ShapeOf, systemClock } from '../domain/index.ts';
 import {

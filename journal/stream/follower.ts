@@ -116,7 +116,10 @@ export class Follower {
     const { first } = await this.#parts.log.ends();
     if (first <= next) return;
     const missing = next === first - 1 ? `record ${next} is` : `records ${next} to ${first - 1} are`;
-    throw new LamppostError('damaged', `${missing} not in the stream any more: this node needs a snapshot; start it again`);
+    throw new LamppostError(
+      'damaged',
+      `${missing} not in the stream any more: this node needs a snapshot; start it again`,
+    );
   }
 
   /** Waits until somebody knows of more, or asks. Throws `log-away`. */

@@ -7,12 +7,12 @@ import {
   type StreamConfig,
   type StreamInfo,
 } from '@nats-io/jetstream';
-import { type NatsConnection, nanos } from '@nats-io/nats-core';
+import { type NatsConnection, nanos } from '@nats-io/transport-node';
 import { type ClusterSettings, connectTo } from '../../cluster/index.ts';
 import { LamppostError, MINUTE_MS } from '../../domain/index.ts';
 
 /** How long the stream knows the names of messages: whoever repeats one within it adds nothing. */
-export const DUPLICATE_WINDOW_MS = 2 * MINUTE_MS;
+const DUPLICATE_WINDOW_MS = 2 * MINUTE_MS;
 /** Within a fail-over, servers that know no leader yet do not reply. */
 const API_MS = 2_000;
 /** A publisher is told sooner that nobody leads the stream, and tries again. */
@@ -21,7 +21,7 @@ const PUBLISH_MS = 2_000;
 const BESIDE_BYTES = 2_048;
 
 /** The subject of a cluster's log. */
-export const subjectOf = ({ name }: Pick<ClusterSettings, 'name'>): string => `${name}.log`;
+const subjectOf = ({ name }: Pick<ClusterSettings, 'name'>): string => `${name}.log`;
 
 const appendedOf = ({ name }: ClusterSettings) => `${name}.appended`;
 

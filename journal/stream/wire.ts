@@ -15,7 +15,7 @@ import { KINDS } from '../blocks.ts';
 import type { NewBlock } from '../writer.ts';
 
 /** The version of the records that this Lamppost writes; it reads this one and those before. */
-export const WIRE_VERSION = 1;
+const WIRE_VERSION = 1;
 
 /** What every node knows of a block before it is numbered. */
 export interface WireBlock {

@@ -210,7 +210,8 @@ export class StreamWriter implements BlockWriter {
 }
 
 const BESIDE_BODY = 1_024;
-const NOT_BACK = 'the log has the record, but it has not come back to this node: it is cut off, or its disk does not take it';
+const NOT_BACK =
+  'the log has the record, but it has not come back to this node: it is cut off, or its disk does not take it';
 
 /** The block with the civil time that is in force at its place. */
 function inTime(block: WireBlock, offsetMs: number): FollowedBlock {

@@ -23,7 +23,12 @@ function settings(log: string, ca: string | undefined): ClusterSettings {
 function folderWithCertificates(): string {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-cluster-docs-'));
   const { cert, key } = certificate('localhost');
-  for (const [name, text] of Object.entries({ 'ca.pem': cert, 'cert.pem': cert, 'key.pem': key, 'all.pem': cert + key }))
+  for (const [name, text] of Object.entries({
+    'ca.pem': cert,
+    'cert.pem': cert,
+    'key.pem': key,
+    'all.pem': cert + key,
+  }))
     writeFileSync(join(dir, name), text);
   return dir;
 }

@@ -31,7 +31,11 @@ const logger = pino({ level: 'silent' });
 async function node(name: string, dir = mkdtempSync(join(tmpdir(), 'lamppost-node-'))) {
   const path = join(dir, 'journal.sqlite');
   const clock = new SharedClock();
-  const timekeeper = new Timekeeper(clock, { waitMs: 0 }, thisMachine(() => monotonicClock.now()));
+  const timekeeper = new Timekeeper(
+    clock,
+    { waitMs: 0 },
+    thisMachine(() => monotonicClock.now()),
+  );
   const faults: Error[] = [];
   const server = new JournalServer(
     {
@@ -83,7 +87,11 @@ function textsOf(blocks: readonly Block[]): string[] {
   for (const { kind, body } of blocks) {
     if (kind !== 'messages') continue;
     const bytes = Buffer.from(body);
-    walkRecords(bytes, () => null, (_route, from, to) => void texts.push(bytes.toString('utf8', from, to)));
+    walkRecords(
+      bytes,
+      () => null,
+      (_route, from, to) => void texts.push(bytes.toString('utf8', from, to)),
+    );
   }
   return texts;
 }
@@ -166,7 +174,9 @@ describe('a log that is a stream of three servers', () => {
     const replies = await Promise.all(texts.map((text) => one.send(text)));
     expect(replies.filter((reply) => reply !== null)).toEqual([]);
     expect(textsOf(one.blocks())).toEqual(texts);
-    await expect(one.server.import(new Uint8Array(70_000).map(() => Math.random() * 256))).rejects.toThrow(/max_payload/);
+    await expect(one.server.import(new Uint8Array(70_000).map(() => Math.random() * 256))).rejects.toThrow(
+      /max_payload/,
+    );
   });
 
   test('servers that are away refuse, and what was refused can be sent again when they are back', async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/nats-core';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { afterEach, expect, test } from 'vitest';
 import { connectTo, openSnapshots, type Snapshot } from '../../cluster/index.ts';
 import { readManifest } from '../../store/index.ts';

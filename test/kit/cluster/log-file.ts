@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/nats-core';
+import type { NatsConnection } from '@nats-io/transport-node';
 import type { LogMessage, Tail } from '../../../cluster/index.ts';
 import type { Block } from '../../../domain/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';

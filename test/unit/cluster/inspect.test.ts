@@ -1,4 +1,4 @@
-import { nanos } from '@nats-io/nats-core';
+import { nanos } from '@nats-io/transport-node';
 import { expect, test } from 'vitest';
 import { findingsOf, type SeenServer, type SeenStream, syncIn } from '../../../cluster/index.ts';
 
