@@ -208,7 +208,7 @@ class Process implements Lamppost {
           await threads.broker.limit(sendLimits(config, next));
           await threads.broker.departments(departmentsOf(next));
           await threads.broker.declared(declaredIn(next));
-          this.#bridges?.apply(next.bridges);
+          this.#applyBridges(next);
         },
       }),
     );
@@ -353,8 +353,17 @@ class Process implements Lamppost {
     const { bridges: secrets, mqtt } = this.#config;
     const parts = { secrets, maxMessage: mqtt.maxPacket, clock: this.#clock.steady, timers: systemTimers };
     this.#bridges = createBridges({ ...parts, carry: broker.carry, log: this.#log });
-    this.#bridges.apply(city.current().city.bridges);
+    this.#applyBridges(city.current().city);
+    this.#duties?.onChange((duty) => {
+      if (duty === 'bridges') this.#applyBridges(city.current().city);
+    });
     return this.#bridges;
+  }
+
+  /** Two nodes with one bridge would take each message twice, and the other broker ends one's connection for the other's. */
+  #applyBridges({ bridges }: City): void {
+    const isOurs = (this.#duties ?? ALONE).holds('bridges') !== null;
+    this.#bridges?.apply(isOurs ? bridges : new Map());
   }
 
   #backupsOf({ engine, journal }: Threads, city: CityInForce) {
