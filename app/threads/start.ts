@@ -101,7 +101,10 @@ const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
 interface Parts
-  extends Pick<Start, 'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'duties' | 'onCrash'> {
+  extends Pick<
+    Start,
+    'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'duties' | 'onCrash'
+  > {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;

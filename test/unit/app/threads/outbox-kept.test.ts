@@ -51,6 +51,7 @@ function node(name: string, dir: string, lives: number) {
     life = open();
     read = 0;
   }
+  life.rules.checkpoint();
   const ids = life.db.prepare('select n, id from outbox order by n').all();
   const found = { ids, checksum: createChecksumReader(life.db)() };
   life.close();
