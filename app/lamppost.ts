@@ -176,8 +176,8 @@ class Process implements Lamppost {
     unsealFolder(config.data);
     this.#aside = setAsideDamaged(config.data, this.#clock.now(), this.#log);
     const seen = this.#duties === null ? null : createFolderSeen(config.data);
-    const { loaded, isOurs } =
-      seen === null ? { loaded: folder, isOurs: true } : firstOfCluster(folder, config.data, seen, this.#log);
+    const { loaded, seq: cityOf } =
+      seen === null ? { loaded: folder, seq: null } : firstOfCluster(folder, config.data, seen, this.#log);
     this.#refuseMovedStates(loaded);
     const generatedKey = config.adminKey === null && !config.adminKeyOff ? newSecret() : null;
     const adminKey = config.adminKey ?? generatedKey;
@@ -188,7 +188,7 @@ class Process implements Lamppost {
       clock: this.#clock,
       secretsKey,
       city: loaded.control,
-      cityIsOurs: isOurs,
+      cityOf,
       limits: sendLimits(config, loaded.city),
       departments: departmentsOf(loaded.city),
       declared: declaredIn(loaded.city),
