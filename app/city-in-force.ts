@@ -182,30 +182,34 @@ export function createFolderSeen(data: string): FolderSeen {
   };
 }
 
-/** The newest city that the log of a data folder has; null where it has none. */
-function newestInLog(dir: string): CityControl | null {
+/** The newest city that the log of a data folder has, and its block (0: not known any more); null where it has none. */
+function newestInLog(dir: string): { readonly control: CityControl; readonly seq: number } | null {
   const path = join(dir, 'journal.sqlite');
-  if (!existsSync(path)) return newestCity(join(dir, 'state.sqlite'));
-  const journal = new JournalReader(path).open();
-  const block = journal.newestOf('city');
-  journal.close();
-  if (block === null) return newestCity(join(dir, 'state.sqlite'));
-  const { action: _, ...control } = JSON.parse(Buffer.from(block.body).toString('utf8')) as CityControl;
-  return control;
+  const journal = existsSync(path) ? new JournalReader(path).open() : null;
+  const block = journal?.newestOf('city') ?? null;
+  journal?.close();
+  if (block !== null) {
+    const { action: _, ...control } = JSON.parse(Buffer.from(block.body).toString('utf8')) as CityControl;
+    return { control, seq: block.seq };
+  }
+  const control = newestCity(join(dir, 'state.sqlite'));
+  return control === null ? null : { control, seq: 0 };
 }
 
 /** The city that a start brings into force. */
 export interface FirstCity {
   readonly loaded: LoadedCity;
-  /** Whether the log gets it where it has another one. */
-  readonly isOurs: boolean;
+  /** The block of the log that it is of: what later ones bring is adopted; null: the log gets it. */
+  readonly seq: number | null;
 }
 
 /** Decides with which city a node of a cluster starts. Throws `city` where that of the log cannot be read here. */
 export function firstOfCluster(folder: LoadedCity, dir: string, seen: FolderSeen, log: Logger): FirstCity {
   const inLog = newestInLog(dir);
-  const choice = cityAtStart(folder.control, inLog, seen.get());
-  if (choice !== 'adopt') return { loaded: folder, isOurs: choice === 'append' };
-  log.warn({ files: differingFiles(folder.control, inLog!) }, OLDER_FOLDER);
-  return { loaded: compileCity(inLog!, 'the city of the log'), isOurs: false };
+  const choice = cityAtStart(folder.control, inLog?.control ?? null, seen.get());
+  if (choice === 'append') return { loaded: folder, seq: null };
+  const { control, seq } = inLog!;
+  if (choice === 'same') return { loaded: folder, seq };
+  log.warn({ files: differingFiles(folder.control, control) }, OLDER_FOLDER);
+  return { loaded: compileCity(control, 'the city of the log'), seq };
 }

@@ -179,8 +179,8 @@ class Process implements Lamppost {
     this.#aside = setAsideDamaged(config.data, this.#clock.now(), this.#log);
     this.#member = await this.#join();
     const seen = this.#member === null ? null : createFolderSeen(config.data);
-    const { loaded, isOurs } =
-      seen === null ? { loaded: folder, isOurs: true } : firstOfCluster(folder, config.data, seen, this.#log);
+    const { loaded, seq: cityOf } =
+      seen === null ? { loaded: folder, seq: null } : firstOfCluster(folder, config.data, seen, this.#log);
     this.#refuseMovedStates(loaded);
     const generatedKey = config.adminKey === null && !config.adminKeyOff ? newSecret() : null;
     const adminKey = config.adminKey ?? generatedKey;
@@ -191,7 +191,7 @@ class Process implements Lamppost {
       clock: this.#clock,
       secretsKey,
       city: loaded.control,
-      cityIsOurs: isOurs,
+      cityOf,
       limits: sendLimits(config, loaded.city),
       departments: departmentsOf(loaded.city),
       declared: declaredIn(loaded.city),
@@ -211,7 +211,7 @@ class Process implements Lamppost {
           await threads.broker.limit(sendLimits(config, next));
           await threads.broker.departments(departmentsOf(next));
           await threads.broker.declared(declaredIn(next));
-          this.#bridges?.apply(next.bridges);
+          this.#applyBridges(next);
         },
       }),
     );
@@ -384,8 +384,17 @@ class Process implements Lamppost {
     const { bridges: secrets, mqtt } = this.#config;
     const parts = { secrets, maxMessage: mqtt.maxPacket, clock: this.#clock.steady, timers: systemTimers };
     this.#bridges = createBridges({ ...parts, carry: broker.carry, log: this.#log });
-    this.#bridges.apply(city.current().city.bridges);
+    this.#applyBridges(city.current().city);
+    this.#member?.duties.onChange((duty) => {
+      if (duty === 'bridges') this.#applyBridges(city.current().city);
+    });
     return this.#bridges;
+  }
+
+  /** Two nodes with one bridge would take each message twice, and the other broker ends one's connection for the other's. */
+  #applyBridges({ bridges }: City): void {
+    const isOurs = (this.#member?.duties ?? ALONE).holds('bridges') !== null;
+    this.#bridges?.apply(isOurs ? bridges : new Map());
   }
 
   #backupsOf(threads: Threads, city: CityInForce): Backups {

@@ -3,6 +3,7 @@ export const DUTIES = {
   clock: 'says what time it is: records of the log when the wall clock was set',
   notify: 'sends webhooks, mail and SMS',
   history: 'writes the InfluxDB that all nodes share',
+  bridges: 'takes messages from other brokers',
   nightly: 'does what is done once a night',
   snapshots: 'puts snapshots into the object store, and trims the log behind them',
 } as const;

@@ -4,7 +4,13 @@ import type { Clock, DeliveryAttempt, Timers } from '../domain/index.ts';
 import type { NumberedEvent } from '../events/index.ts';
 import { diskFault, transact } from '../store/index.ts';
 import type { DeliveryQueue, DueDelivery } from './queue.ts';
-import { DISABLE_REASONS, type DisableReason, type EmailReceiver, type Receiver, type WebhookReceiver } from './receiver.ts';
+import {
+  DISABLE_REASONS,
+  type DisableReason,
+  type EmailReceiver,
+  type Receiver,
+  type WebhookReceiver,
+} from './receiver.ts';
 import type { ReceiverRepository } from './receivers.ts';
 import { type AttemptResult, type Decision, decideNext } from './retry-policy.ts';
 

@@ -18,8 +18,8 @@ export {
   type WebhookSettings,
   WebhookSettingsSchema,
 } from './receiver.ts';
-export { type AttemptResult, decideNext } from './retry-policy.ts';
 export { createResultReader, createResultWriter } from './results.ts';
+export { type AttemptResult, decideNext } from './retry-policy.ts';
 export { restoreReceivers } from './salvage.ts';
 export { openDeliveries } from './schema.ts';
 export { createSealer, readKeyFile, type Sealer } from './seal.ts';

@@ -255,7 +255,10 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
 }
 
 /** Returns the state after a decision and when it is due. A delivery stays pending where its receiver is disabled. */
-function placeOf(decision: Decision | DeliveryAttempt['decision'], now: number): ['delivered' | 'failed' | 'pending', number] {
+function placeOf(
+  decision: Decision | DeliveryAttempt['decision'],
+  now: number,
+): ['delivered' | 'failed' | 'pending', number] {
   if (decision.kind === 'done') return ['delivered', now];
   if (decision.kind === 'give-up') return ['failed', now];
   return ['pending', decision.kind === 'retry' ? now + decision.afterMs : now];

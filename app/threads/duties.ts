@@ -11,7 +11,9 @@ type Hold = (revision: number | null) => Promise<unknown>;
 /** Tells threads of the duties that are theirs, now and whenever they change; returns how to stop. */
 export function passDuties(duties: Duties, threads: Readonly<Partial<Record<Duty, Hold>>>, log: Logger): () => void {
   const pass = (duty: Duty) =>
-    void threads[duty]?.(duties.holds(duty)).catch((err: unknown) => log.error({ err, duty }, 'a duty is not passed on'));
+    void threads[duty]?.(duties.holds(duty)).catch((err: unknown) =>
+      log.error({ err, duty }, 'a duty is not passed on'),
+    );
   for (const duty of Object.keys(threads) as Duty[]) pass(duty);
   return duties.onChange(pass);
 }

@@ -7,13 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
 import { parseCity } from '../../city-model/index.ts';
-import {
-  type City,
-  type CityControl,
-  LamppostError,
-  SharedClock,
-  systemTimers as timers,
-} from '../../domain/index.ts';
+import { type City, type CityControl, LamppostError, SharedClock, systemTimers as timers } from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
 import {
   createDefinitionReader,

@@ -59,7 +59,7 @@ export interface Threads {
   onDecided(listener: (decided: Decided) => void): void;
   /** Calls the listener with each city that a block of the log brings. */
   onCity(listener: (seq: number, control: CityControl) => void): void;
-  /** The newest block of the log once the city of the start was in it. */
+  /** The block that the city of the start is of, or a later one that brought no other. */
   readonly citySeq: number;
 }
 
@@ -76,8 +76,8 @@ interface Start {
   readonly config: Config;
   readonly clock: SharedClock;
   readonly city: CityControl;
-  /** Whether the log gets the city where it has another one. */
-  readonly cityIsOurs: boolean;
+  /** The block that the city is of; null: the log gets it where it has another one. */
+  readonly cityOf: number | null;
   /** What clients may send. */
   readonly limits: AccountLimits;
   /** What secrets of webhooks are sealed with. */
@@ -101,7 +101,10 @@ const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
 interface Parts
-  extends Pick<Start, 'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'duties' | 'onCrash'> {
+  extends Pick<
+    Start,
+    'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'duties' | 'onCrash'
+  > {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
@@ -136,9 +139,11 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   const heads = await timed(log, 'journal opens', () => journal.call.heads());
   const journalled = await journal.call.newest();
   // What changed while the process was down enters the journal before anything else does.
-  if (start.cityIsOurs && heads.city !== city.version) await journal.call.control('city', city, city.version);
-
-  const citySeq = await journal.call.newest();
+  const newest =
+    start.cityOf === null && heads.city !== city.version
+      ? await journal.call.control('city', city, city.version)
+      : journalled;
+  const citySeq = start.cityOf ?? newest;
 
   const engine = await thread('engine', () => spawnEngine(parts, journalled));
   const appended = new Set<() => void>();

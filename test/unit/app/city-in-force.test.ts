@@ -87,22 +87,23 @@ test('city - a start brings its folder into force where it is the first, or has 
 test('city - a node of a cluster starts with the city of the log where its folder is an old one, and names the files', () => {
   const seen = createFolderSeen(dir);
   expect(seen.get()).toBeNull();
-  expect(firstOfCluster(loaded(one), dir, seen, log)).toMatchObject({ isOurs: true });
+  expect(firstOfCluster(loaded(one), dir, seen, log)).toMatchObject({ seq: null });
   const journal = new JournalStore(join(dir, 'journal.sqlite')).open();
   journal.appendControl('tick', Buffer.from('{}'), 1, null);
-  expect(firstOfCluster(loaded(one), dir, seen, log)).toMatchObject({ isOurs: true });
+  expect(firstOfCluster(loaded(one), dir, seen, log)).toMatchObject({ seq: null });
   const append = (city: CityControl) =>
     journal.appendControl('city', Buffer.from(JSON.stringify({ ...city, action: {} })), 1, city.version);
   append(three);
   append(two);
   seen.put(one.version);
   expect(warnings).toEqual([]);
-  const { loaded: first, isOurs } = firstOfCluster(loaded(one), dir, createFolderSeen(dir), log);
-  expect([first.control, isOurs]).toEqual([two, false]);
+  const { loaded: first, seq } = firstOfCluster(loaded(one), dir, createFolderSeen(dir), log);
+  expect([first.control, seq]).toEqual([two, 3]);
+  expect(firstOfCluster(loaded(two), dir, seen, log)).toMatchObject({ loaded: { control: two }, seq: 3 });
   expect(warnings).toMatchObject([{ files: differingFiles(one, two) }]);
   expect(differingFiles(one, two).length).toBeGreaterThan(0);
   // Somebody changed the folder here.
-  expect(firstOfCluster(loaded(three), dir, seen, log)).toMatchObject({ isOurs: true });
+  expect(firstOfCluster(loaded(three), dir, seen, log)).toMatchObject({ seq: null });
   journal.close();
 });
 

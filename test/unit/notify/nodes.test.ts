@@ -33,7 +33,9 @@ test('deliveries - one node sends what every node has; whoever gets the duty nex
     [1, ['1.0-alert']],
     [1, ['t-1-0.1']],
   ]);
-  expect(kit.log).toMatchObject([{ duty: 'notify', revision: 5, attempts: [{ attempt: 1 }, { attempt: 1 }], asked: [] }]);
+  expect(kit.log).toMatchObject([
+    { duty: 'notify', revision: 5, attempts: [{ attempt: 1 }, { attempt: 1 }], asked: [] },
+  ]);
   expect(kit.nodes.map((node) => node.waiting())).toEqual([0, 0, 0]);
   // Every node shows them with their attempts.
   const [first] = kit.nodes[2]!.notifier.webhooks.list({ limit: 1, after: null }).items;
@@ -117,6 +119,16 @@ test('deliveries - attempts of a lease older than the newest are not taken, what
     [6, 1, 0],
     [7, 1, 0],
   ]);
+});
+
+test('deliveries - of what the log says of them, the newest 64 MiB are kept', () => {
+  const db = new DatabaseSync(':memory:');
+  migrate(db, [RECEIVER_SCHEMA]);
+  const writer = createResultWriter(db);
+  const text = 'x'.repeat(2 ** 20);
+  const attempts = [{ receiver: 'r', text } as DeliveryAttempt];
+  for (let seq = 1; seq <= 80; seq++) writer.add(seq, { duty: 'notify', revision: 1, attempts, asked: [] });
+  expect(createResultReader(db).after(0).at(0)!.seq).toBe(17);
 });
 
 const steps = fc.array(
