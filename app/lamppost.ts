@@ -170,7 +170,7 @@ class Process implements Lamppost {
       departments: departmentsOf(loaded.city),
       declared: declaredIn(loaded.city),
       admin: admin && { identity: { kind: 'key', id: ADMIN, key: ADMIN_KEY }, hash: admin.hash },
-      node: process.env.TEMP_NODE ?? null,
+      node: null,
       steps: this.#steps,
       log: this.#log,
       onCrash: (error) => this.#threadCrashed(error),
