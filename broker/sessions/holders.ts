@@ -1,3 +1,4 @@
+import type { DatabaseSync } from 'node:sqlite';
 import type { SessionsControl } from '../../domain/index.ts';
 import type { SessionsFile } from './file.ts';
 
@@ -145,6 +146,12 @@ export class Holders {
     const { run, n, aliveMs, gone } = known;
     this.#file.write(this.#sql.setNode, node, run, n, aliveMs, Number(gone));
   }
+}
+
+/** Returns the block of the log up to which a file of sessions is; null where that is not of a cluster. */
+export function followedTo(db: DatabaseSync): number | null {
+  const row = db.prepare('select seq from followed').get();
+  return row === undefined ? null : Number(row.seq);
 }
 
 function statementsOf({ db }: SessionsFile) {
