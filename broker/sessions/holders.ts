@@ -101,7 +101,10 @@ export class Holders {
    * Takes the head of a record; null where it came before. Returns the clients whose connections have ended with it:
    * those of a run before, and of nodes that are gone.
    */
-  take({ node, run, n }: Omit<SessionsControl, 'changes'>, atMs: number): { readonly ended: string[] } | null {
+  take(
+    { node, run, n }: Pick<SessionsControl, 'node' | 'run' | 'n'>,
+    atMs: number,
+  ): { readonly ended: string[] } | null {
     const before = this.#nodes.get(node);
     if (before !== undefined && (before.run === run ? n <= before.n : n > 0)) return null;
     this.#aliveMs += Math.max(0, Math.min(atMs - this.#atMs, MOST_BETWEEN_MS));

@@ -73,6 +73,8 @@ export interface SharedParts {
 
 interface Waiting {
   readonly changes: readonly SessionChange[];
+  /** Asked when they are about to be appended. */
+  readonly isWanted: () => boolean;
   readonly done: () => void;
 }
 
@@ -138,7 +140,8 @@ export class SharedLog implements SessionLog {
       .catch(() => {});
   }
 
-  append(changes: readonly SessionChange[]): Promise<void> {
+  /** `isWanted`: asked when they are about to be appended; where it returns false they are not. */
+  append(changes: readonly SessionChange[], isWanted = () => true): Promise<void> {
     const { timers } = this.#parts;
     return new Promise((resolve, reject) => {
       const cancel = timers.after(PATIENCE_MS, () => reject(away()));
@@ -146,7 +149,7 @@ export class SharedLog implements SessionLog {
         cancel();
         resolve();
       };
-      this.#waiting.push({ changes, done });
+      this.#waiting.push({ changes, isWanted, done });
       this.#sendSoon();
     });
   }
@@ -207,8 +210,9 @@ export class SharedLog implements SessionLog {
     const taken = holders.take(control, atMs);
     if (taken === null) return;
     for (const id of taken.ended) this.#changes.ended(id, atMs);
-    for (const change of changes) this.#changes.apply(change, { node, atMs });
-    if (this.#isThere && holders.isGone()) onCutOff();
+    const isLate = atMs - control.atMs > GONE_MS;
+    for (const change of changes) this.#changes.apply(change, { node, atMs, isLate });
+    if (this.#isThere && (holders.isGone() || (isLate && node === holders.me))) onCutOff();
     const sent = this.#sending;
     if (sent === null || node !== holders.me || control.run !== run || control.n !== sent.control.n) return;
     this.#sending = null;
@@ -235,7 +239,7 @@ export class SharedLog implements SessionLog {
     const { run, holders, clock } = this.#parts;
     const { changes, done } = this.#take();
     this.#sentMs = clock.now();
-    const control = { node: holders.me, run, n: this.#n++, changes };
+    const control = { node: holders.me, run, n: this.#n++, atMs: this.#sentMs, changes };
     this.#sending = { control, done };
     void this.#put(control);
   }
@@ -250,7 +254,7 @@ export class SharedLog implements SessionLog {
       bytes += JSON.stringify(next.changes).length;
       if (changes.length > 0 && bytes > MOST_BYTES) break;
       this.#waiting.shift();
-      changes.push(...next.changes);
+      if (next.isWanted()) changes.push(...next.changes);
       done.push(next.done);
     }
     if (this.#parts.clock.now() - this.#placedMs >= PLACES_MS) changes.push(...this.#places(MOST_CHANGES));

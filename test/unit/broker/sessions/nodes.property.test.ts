@@ -200,6 +200,9 @@ interface Known {
   from: number | null;
   /** The events in the order of their first arrival, since then. */
   arrived: number[];
+  /** Logins that are not settled, and whether the newest began anew. */
+  logins: number;
+  isThrowing: boolean;
 }
 
 class World {
@@ -212,14 +215,15 @@ class World {
 
   constructor() {
     for (const name of NODES) this.nodes.set(name, new TestNode(name, this.log, this.time));
-    for (const id of CLIENTS) this.clients.set(id, { connection: null, node: null, taken: 0, from: null, arrived: [] });
+    const none = { connection: null, node: null, taken: 0, from: null, logins: 0, isThrowing: false };
+    for (const id of CLIENTS) this.clients.set(id, { ...none, arrived: [] });
   }
 
   async do(one: Step): Promise<void> {
     const node = 'node' in one ? this.nodes.get(one.node)! : null;
     if (one.do === 'publish') this.events.push(one.id);
     else if (one.do === 'decide') node!.decide(this.events, one.most);
-    else if (one.do === 'connect') this.connect(one.id, node!, one.fresh === 0);
+    else if (one.do === 'connect') this.tryToConnect(one.id, node!, one.fresh === 0);
     else if (one.do === 'acknowledge') this.acknowledge(one.id, one.most);
     else if (one.do === 'leave') this.leave(one.id);
     else if (one.do === 'wait') this.time.advance(one.ms);
@@ -239,12 +243,21 @@ class World {
     for (const id of CLIENTS) this.receive(id);
   }
 
+  /** Who throws its session away does not log in twice at a time: of two logins either may be the later one. */
+  tryToConnect(id: string, node: TestNode, fresh: boolean): void {
+    const { logins, isThrowing } = this.clients.get(id)!;
+    if (logins === 0 || !(fresh || isThrowing)) this.connect(id, node, fresh);
+  }
+
   connect(id: string, node: TestNode, fresh: boolean): void {
     const known = this.clients.get(id)!;
+    known.logins++;
+    known.isThrowing = fresh;
     const connection = new Connection(id);
     Object.assign(known, { connection, node, taken: 0 });
     if (fresh) Object.assign(known, { from: null, arrived: [] });
     const settled = node.connect(connection, fresh).then((isSubscribed) => {
+      known.logins--;
       if (isSubscribed && known.connection === connection) known.from ??= this.events.length;
       this.#unsettled.delete(settled);
     });

@@ -64,9 +64,11 @@ async function two(): Promise<[TestNode, TestNode]> {
 const isPresent = (client: RawClient) => client.got('connack')[0]!.sessionPresent;
 const changes = () => cluster.log.records.flatMap(({ control }) => control.changes);
 
+let looks = 0;
+
 /** Payloads of the status of a device, as a node has it for whoever subscribes now. */
 async function statusAt(node: Scene, device = 'bin-1'): Promise<string | undefined> {
-  const client = await rawLogin(node.port, 'admin', { clientId: 'looks' });
+  const client = await rawLogin(node.port, 'admin', { clientId: `looks-${++looks}` });
   await subscribe(client, [`devices/${device}/status`, 0]);
   await client.ping();
   client.socket.destroy();
