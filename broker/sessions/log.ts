@@ -216,6 +216,7 @@ export class SharedLog implements SessionLog {
     const sent = this.#sending;
     if (sent === null || node !== holders.me || control.run !== run || control.n !== sent.control.n) return;
     this.#sending = null;
+    this.#stopLater('retry');
     this.#isThere = true;
     this.#isCutOff = false;
     for (const done of sent.done) done();
@@ -275,16 +276,17 @@ export class SharedLog implements SessionLog {
     return found;
   }
 
-  /** The same record until the log takes it. */
+  /** The same record until the log has it, which a reply that was lost does not show. */
   async #put(control: SessionsControl): Promise<void> {
     const { records } = this.#parts;
-    while (this.#isRunning) {
+    while (this.#isRunning && this.#sending?.control === control) {
       try {
         await records.append(control);
         this.read();
         return;
       } catch (error) {
         if (!(error instanceof LamppostError)) throw error;
+        if (this.#sending?.control !== control) return;
         await new Promise<void>((resolve) => this.#later('retry', RETRY_MS, resolve));
       }
     }
