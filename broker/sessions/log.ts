@@ -205,14 +205,14 @@ export class SharedLog implements SessionLog {
   }
 
   #apply({ atMs, control }: SessionsRecord): void {
-    const { holders, run, onCutOff } = this.#parts;
+    const { holders, run } = this.#parts;
     const { node, changes } = control;
     const taken = holders.take(control, atMs);
     if (taken === null) return;
     for (const id of taken.ended) this.#changes.ended(id, atMs);
     const isLate = atMs - control.atMs > GONE_MS;
     for (const change of changes) this.#changes.apply(change, { node, atMs, isLate });
-    if (this.#isThere && (holders.isGone() || (isLate && node === holders.me))) onCutOff();
+    if (this.#isThere && (holders.isGone() || (isLate && node === holders.me))) this.#cutOff();
     const sent = this.#sending;
     if (sent === null || node !== holders.me || control.run !== run || control.n !== sent.control.n) return;
     this.#sending = null;
@@ -297,13 +297,17 @@ export class SharedLog implements SessionLog {
     this.#later('beat', BEAT_MS, () => {
       const quietMs = this.#parts.clock.now() - this.#sentMs;
       if (this.#sending === null && quietMs >= BEAT_MS) this.#send();
-      else if (this.#sending !== null && quietMs > GONE_MS && !this.#isCutOff) {
-        this.#isCutOff = true;
-        this.#parts.onCutOff();
-      }
+      else if (this.#sending !== null && quietMs > GONE_MS) this.#cutOff();
       this.read();
       this.#beat();
     });
+  }
+
+  /** Once until the log has a record of this node again: who has come since then waits for that. */
+  #cutOff(): void {
+    if (this.#isCutOff) return;
+    this.#isCutOff = true;
+    this.#parts.onCutOff();
   }
 
   #later(name: Timed, ms: number, run: () => void): void {
