@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { followedTo } from '../broker/index.ts';
 import { MEDIA_FOLDER } from '../citizens/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import { createOutboxReader } from '../events/index.ts';
@@ -54,7 +55,7 @@ export function backupSources({ dir, copyHistory }: Options): BackupSource[] {
     copyHistory === null ? [] : [{ name: 'history.duckdb', copy: async (to) => ({ cursor: await copyHistory(to) }) }];
   return [
     file('deliveries.sqlite'),
-    file('sessions.sqlite'),
+    file('sessions.sqlite', ofSessions),
     file('state.sqlite', ofState),
     ...history,
     file('journal.sqlite', ofJournal),
@@ -62,6 +63,14 @@ export function backupSources({ dir, copyHistory }: Options): BackupSource[] {
     folder(MEDIA_FOLDER),
     ...(existsSync(join(dir, SECRETS_KEY_FILE)) ? [key] : []),
   ];
+}
+
+/** The block up to which the sessions of a node of a cluster are; none on one machine. */
+function ofSessions(copy: string): BackupFile['positions'] {
+  const db = new DatabaseSync(copy, { readOnly: true });
+  const followed = followedTo(db);
+  db.close();
+  return followed === null ? {} : { followed };
 }
 
 /** Positions of the state: numbers of blocks, and of the newest event. */
@@ -92,7 +101,13 @@ export function checkTogether(files: readonly BackupFile[]): void {
   const of = (name: string) => files.find((file) => file.name === name)?.positions ?? {};
   const { rules = 0, checkpoint = 0, ledger = 0 } = of('state.sqlite');
   const { cursor = 0 } = of('history.duckdb');
+  const { followed = checkpoint } = of('sessions.sqlite');
   const { oldest = 0, newest = 0 } = of('journal.sqlite');
-  const missing = missingBlocks({ newest: Math.max(rules, ledger, cursor), checkpoint, ledger }, { oldest, newest });
+  const read = {
+    newest: Math.max(rules, ledger, cursor, followed),
+    checkpoint: Math.min(checkpoint, followed),
+    ledger,
+  };
+  const missing = missingBlocks(read, { oldest, newest });
   if (missing !== null) throw new LamppostError('busy', `the copies do not go together: ${missing}`);
 }

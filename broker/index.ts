@@ -28,6 +28,7 @@ export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guar
 export { Peeler, type PublishTaker } from './peel.ts';
 export {
   type EventMessages,
+  followedTo,
   type MqttOutbox,
   matchesFilter,
   type SessionLimits,

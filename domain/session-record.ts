@@ -16,6 +16,8 @@ export interface SessionsControl {
   readonly run: string;
   /** The number of this record among those of the run: 0, 1, 2 … A record that comes twice changes nothing. */
   readonly n: number;
+  /** When it was written, steady ms: a login in a record that comes much later counts no more. */
+  readonly atMs: number;
   readonly changes: readonly SessionChange[];
 }
 

@@ -3,27 +3,21 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
-import {
-  type BrokerOptions,
-  createBroker,
-  type DeclaredNames,
-  type Departments,
-  type SessionRecords,
-} from '../../broker/index.ts';
+import { type BrokerOptions, createBroker, type DeclaredNames, type Departments } from '../../broker/index.ts';
 import {
   type LoginsFailing,
   type Publication,
   type SessionDrop,
-  type SessionsControl,
   SharedClock,
   systemTimers as timers,
 } from '../../domain/index.ts';
 import { createCommandQueue, createMqttOutbox } from '../../events/index.ts';
-import { createJournalAppender, JournalReader } from '../../journal/index.ts';
+import { createJournalAppender } from '../../journal/index.ts';
 import type { Credential, CredentialChange } from '../../registry/index.ts';
 import type { Notices } from './journal.ts';
 import { collectAfterStart } from './memory.ts';
 import { offer, remote } from './rpc.ts';
+import { JournalSessions } from './session-records.ts';
 import { COMMITTED, DECIDED, LIVE } from './shared-counters.ts';
 
 /** The data that the main thread passes to this one. */
@@ -53,9 +47,6 @@ export interface BrokerThreadData {
 const MOST_BEHIND = 200_000;
 /** Waiting for another connection's lock: only a recovery of the file holds one that a reader waits for. */
 const BUSY_MS = 5_000;
-/** Other nodes' records wait for the next look so long: a busy log has a thousand commits a second. */
-const LOOK_MS = 20;
-const IDLE_MS = 1_000;
 
 const data = workerData as BrokerThreadData;
 const log = pino({ level: data.logLevel, name: 'broker' });
@@ -81,7 +72,15 @@ const commands = createCommandQueue(state, (delivered) => {
     .append({ drops: [], logins: [], delivered })
     .catch((error: unknown) => log.warn({ err: error }, 'it is not noted which commands arrived'));
 });
-const shared = data.node === null ? null : openShared(data.node);
+const shared =
+  data.node === null
+    ? null
+    : new JournalSessions({
+        ...{ node: data.node, dir: data.dir, counter: data.counter },
+        append: (control) => notices.sessions(control),
+        followed: (seq) => parentPort!.postMessage({ event: 'followed', seq }),
+        onMore: () => broker.recorded(),
+      });
 // Sessions and limits count time that passed, whatever the wall clock is set to.
 const broker = createBroker(
   {
@@ -103,42 +102,6 @@ sink.start();
 broker.credentials({ set: data.credentials, remove: [] });
 await broker.open();
 void shared?.follow();
-
-/** Opens the log that this node shares with others, where sessions are records. */
-function openShared(node: string) {
-  const journal = new JournalReader(join(data.dir, 'journal.sqlite')).open();
-  const records: SessionRecords = {
-    node,
-    append: (control) => notices.sessions(control),
-    head: () => journal.head().seq,
-    after: (seq, limit) =>
-      journal.ofKind('sessions', seq, limit).map(({ seq, steadyAt: atMs, body }) => {
-        return { seq, atMs, control: JSON.parse(Buffer.from(body).toString()) as SessionsControl };
-      }),
-    followed: (seq) => parentPort!.postMessage({ event: 'followed', seq }),
-  };
-  let isOpen = true;
-
-  async function follow(): Promise<void> {
-    while (isOpen) {
-      const seen = Atomics.load(data.counter, 0);
-      broker.recorded();
-      const wait = Atomics.waitAsync(data.counter, 0, seen, IDLE_MS);
-      if (wait.async) await wait.value;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
-  }
-
-  return {
-    records,
-    follow,
-    close() {
-      isOpen = false;
-      Atomics.notify(data.counter, 0);
-      journal.close();
-    },
-  };
-}
 
 offer(data.engine, {
   /** Publishes what is not in the outbox, in order. */

@@ -21,6 +21,8 @@ export interface ChangeHooks {
 export interface Origin {
   readonly node: string | null;
   readonly atMs: number;
+  /** Whether it took so long into the log that its clients are elsewhere by now. */
+  readonly isLate?: boolean;
 }
 
 /**
@@ -70,10 +72,15 @@ export class Changes {
     return this.#holders === null || this.#holders.get(id)?.node === node;
   }
 
-  #on(change: Extract<SessionChange, { do: 'on' }>, { node, atMs }: Origin, known: Session | undefined): void {
+  #on(change: Extract<SessionChange, { do: 'on' }>, from: Origin, known: Session | undefined): void {
+    const { node, atMs, isLate = false } = from;
     const holders = this.#holders!;
     const { id, device, fresh, expiry } = change;
     const isHere = node === holders.me;
+    if (isLate) {
+      if (isHere) this.#hooks.onHeld(id, true);
+      return;
+    }
     holders.set(id, { node: node!, online: true, device });
     if (fresh && known !== undefined) this.#table.delete(known);
     else if (known !== undefined) {

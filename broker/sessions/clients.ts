@@ -60,7 +60,8 @@ export class Clients {
 
   /** A client has logged in, and has no CONNACK yet; it replaces an earlier connection of this node. */
   login(id: string, connection: object, login: Login): void {
-    const ready = this.#parts.log.isFull ? Promise.reject(tooMany()) : this.#login(id, login);
+    const isOpen = () => this.#byId.get(id)?.connection === connection;
+    const ready = this.#parts.log.isFull ? Promise.reject(tooMany()) : this.#login(id, login, isOpen);
     // Only who asks for its session waits.
     ready.catch(() => {});
     this.#byId.set(id, { connection, ready });
@@ -85,11 +86,9 @@ export class Clients {
 
   /** The log has a login of a client, at this node or another. */
   held(id: string, isHere: boolean): void {
-    const waiting = this.#waiting.get(id) ?? 0;
-    if (isHere && waiting > 1) this.#waiting.set(id, waiting - 1);
-    else if (isHere) this.#waiting.delete(id);
+    if (isHere) this.#noLonger(id);
     // A later login of this node is on its way, and will take over in turn.
-    if (isHere || waiting > 0) return;
+    if (isHere || this.#waiting.has(id)) return;
     const client = this.#byId.get(id);
     this.#byId.delete(id);
     if (client !== undefined) this.#parts.onTakenOver(client.connection);
@@ -101,9 +100,19 @@ export class Clients {
     await this.#parts.log.stop();
   }
 
-  #login(id: string, login: Login): Promise<void> {
+  /** A connection that has ended meanwhile must not take its client from another node. */
+  #login(id: string, login: Login, isOpen: () => boolean): Promise<void> {
     this.#waiting.set(id, (this.#waiting.get(id) ?? 0) + 1);
-    return this.#append([{ do: 'on', id, ...login }]).then(() => this.#checkOwner(id));
+    const isWanted = () => isOpen() || this.#noLonger(id);
+    return this.#parts.log.append([{ do: 'on', id, ...login }], isWanted).then(() => this.#checkOwner(id));
+  }
+
+  /** A login of this node does not wait any more; returns false. */
+  #noLonger(id: string): false {
+    const waiting = this.#waiting.get(id) ?? 0;
+    if (waiting > 1) this.#waiting.set(id, waiting - 1);
+    else this.#waiting.delete(id);
+    return false;
   }
 
   #append(changes: readonly SessionChange[]): Promise<void> {

@@ -1,3 +1,4 @@
+import type { DatabaseSync } from 'node:sqlite';
 import type { SessionsControl } from '../../domain/index.ts';
 import type { SessionsFile } from './file.ts';
 
@@ -100,7 +101,10 @@ export class Holders {
    * Takes the head of a record; null where it came before. Returns the clients whose connections have ended with it:
    * those of a run before, and of nodes that are gone.
    */
-  take({ node, run, n }: Omit<SessionsControl, 'changes'>, atMs: number): { readonly ended: string[] } | null {
+  take(
+    { node, run, n }: Pick<SessionsControl, 'node' | 'run' | 'n'>,
+    atMs: number,
+  ): { readonly ended: string[] } | null {
     const before = this.#nodes.get(node);
     if (before !== undefined && (before.run === run ? n <= before.n : n > 0)) return null;
     this.#aliveMs += Math.max(0, Math.min(atMs - this.#atMs, MOST_BETWEEN_MS));
@@ -145,6 +149,12 @@ export class Holders {
     const { run, n, aliveMs, gone } = known;
     this.#file.write(this.#sql.setNode, node, run, n, aliveMs, Number(gone));
   }
+}
+
+/** Returns the block of the log up to which a file of sessions is; null where that is not of a cluster. */
+export function followedTo(db: DatabaseSync): number | null {
+  const row = db.prepare('select seq from followed').get();
+  return row === undefined ? null : Number(row.seq);
 }
 
 function statementsOf({ db }: SessionsFile) {

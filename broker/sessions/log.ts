@@ -73,6 +73,8 @@ export interface SharedParts {
 
 interface Waiting {
   readonly changes: readonly SessionChange[];
+  /** Asked when they are about to be appended. */
+  readonly isWanted: () => boolean;
   readonly done: () => void;
 }
 
@@ -138,7 +140,8 @@ export class SharedLog implements SessionLog {
       .catch(() => {});
   }
 
-  append(changes: readonly SessionChange[]): Promise<void> {
+  /** `isWanted`: asked when they are about to be appended; where it returns false they are not. */
+  append(changes: readonly SessionChange[], isWanted = () => true): Promise<void> {
     const { timers } = this.#parts;
     return new Promise((resolve, reject) => {
       const cancel = timers.after(PATIENCE_MS, () => reject(away()));
@@ -146,7 +149,7 @@ export class SharedLog implements SessionLog {
         cancel();
         resolve();
       };
-      this.#waiting.push({ changes, done });
+      this.#waiting.push({ changes, isWanted, done });
       this.#sendSoon();
     });
   }
@@ -202,16 +205,18 @@ export class SharedLog implements SessionLog {
   }
 
   #apply({ atMs, control }: SessionsRecord): void {
-    const { holders, run, onCutOff } = this.#parts;
+    const { holders, run } = this.#parts;
     const { node, changes } = control;
     const taken = holders.take(control, atMs);
     if (taken === null) return;
     for (const id of taken.ended) this.#changes.ended(id, atMs);
-    for (const change of changes) this.#changes.apply(change, { node, atMs });
-    if (this.#isThere && holders.isGone()) onCutOff();
+    const isLate = atMs - control.atMs > GONE_MS;
+    for (const change of changes) this.#changes.apply(change, { node, atMs, isLate });
+    if (this.#isThere && (holders.isGone() || (isLate && node === holders.me))) this.#cutOff();
     const sent = this.#sending;
     if (sent === null || node !== holders.me || control.run !== run || control.n !== sent.control.n) return;
     this.#sending = null;
+    this.#stopLater('retry');
     this.#isThere = true;
     this.#isCutOff = false;
     for (const done of sent.done) done();
@@ -235,7 +240,7 @@ export class SharedLog implements SessionLog {
     const { run, holders, clock } = this.#parts;
     const { changes, done } = this.#take();
     this.#sentMs = clock.now();
-    const control = { node: holders.me, run, n: this.#n++, changes };
+    const control = { node: holders.me, run, n: this.#n++, atMs: this.#sentMs, changes };
     this.#sending = { control, done };
     void this.#put(control);
   }
@@ -250,7 +255,7 @@ export class SharedLog implements SessionLog {
       bytes += JSON.stringify(next.changes).length;
       if (changes.length > 0 && bytes > MOST_BYTES) break;
       this.#waiting.shift();
-      changes.push(...next.changes);
+      if (next.isWanted()) changes.push(...next.changes);
       done.push(next.done);
     }
     if (this.#parts.clock.now() - this.#placedMs >= PLACES_MS) changes.push(...this.#places(MOST_CHANGES));
@@ -271,16 +276,17 @@ export class SharedLog implements SessionLog {
     return found;
   }
 
-  /** The same record until the log takes it. */
+  /** The same record until the log has it, which a reply that was lost does not show. */
   async #put(control: SessionsControl): Promise<void> {
     const { records } = this.#parts;
-    while (this.#isRunning) {
+    while (this.#isRunning && this.#sending?.control === control) {
       try {
         await records.append(control);
         this.read();
         return;
       } catch (error) {
         if (!(error instanceof LamppostError)) throw error;
+        if (this.#sending?.control !== control) return;
         await new Promise<void>((resolve) => this.#later('retry', RETRY_MS, resolve));
       }
     }
@@ -291,13 +297,17 @@ export class SharedLog implements SessionLog {
     this.#later('beat', BEAT_MS, () => {
       const quietMs = this.#parts.clock.now() - this.#sentMs;
       if (this.#sending === null && quietMs >= BEAT_MS) this.#send();
-      else if (this.#sending !== null && quietMs > GONE_MS && !this.#isCutOff) {
-        this.#isCutOff = true;
-        this.#parts.onCutOff();
-      }
+      else if (this.#sending !== null && quietMs > GONE_MS) this.#cutOff();
       this.read();
       this.#beat();
     });
+  }
+
+  /** Once until the log has a record of this node again: who has come since then waits for that. */
+  #cutOff(): void {
+    if (this.#isCutOff) return;
+    this.#isCutOff = true;
+    this.#parts.onCutOff();
   }
 
   #later(name: Timed, ms: number, run: () => void): void {

@@ -34,6 +34,8 @@ export class TestTime implements Timers {
 export interface NodeOfLog extends SessionRecords {
   /** While true, it cannot append. */
   isAway: boolean;
+  /** While true, it appends, and does not learn it. */
+  isUnheard: boolean;
   /** Up to which block it sees the log. */
   sees: number;
   /** Up to which block it has said that it does not need the log. */
@@ -44,7 +46,6 @@ export interface NodeOfLog extends SessionRecords {
 export class MemoryLog {
   readonly records: SessionsRecord[] = [];
   readonly #now: () => number;
-  readonly #listeners = new Set<() => void>();
   #head = 0;
 
   constructor(now: () => number) {
@@ -58,14 +59,12 @@ export class MemoryLog {
   append(control: SessionsControl): void {
     this.#head += this.records.length % 3 === 2 ? 2 : 1;
     // What is in it crosses a file.
-    const record = { seq: this.#head, atMs: this.#now(), control: JSON.parse(JSON.stringify(control)) as SessionsControl };
+    const record = {
+      seq: this.#head,
+      atMs: this.#now(),
+      control: JSON.parse(JSON.stringify(control)) as SessionsControl,
+    };
     this.records.push(record);
-    for (const listener of this.#listeners) listener();
-  }
-
-  /** Calls the listener with each record. */
-  onAppended(listener: () => void): void {
-    this.#listeners.add(listener);
   }
 
   /** Returns the view of a node, which sees all that there is unless the test says otherwise. */
@@ -73,11 +72,12 @@ export class MemoryLog {
     const view = {
       node: name,
       isAway: false,
+      isUnheard: false,
       sees: Number.POSITIVE_INFINITY,
       until: 0,
       append: async (control: SessionsControl) => {
-        if (view.isAway) throw new LamppostError('log-away', 'the log is away', { retryable: true });
-        this.append(control);
+        if (!view.isAway) this.append(control);
+        if (view.isAway || view.isUnheard) throw new LamppostError('log-away', 'the log is away', { retryable: true });
       },
       head: () => Math.min(this.#head, view.sees),
       after: (seq: number, limit: number) =>
