@@ -109,7 +109,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       packet.clientId = sessionName(packet.username ?? '', packet.clientId);
       done(null, true);
     },
-    authenticate: (client, username, password, done) => login.authenticate(client, username ?? '', password, done),
+    authenticate: (client, username, password, done) => login(client, username ?? '', password, done),
     authorizePublish(client, packet, done) {
       const connection = client === null ? undefined : connections.get(client.conn);
       // Wills also arrive here, after the connection is closed; they are admitted like other messages.

@@ -28,8 +28,11 @@ interface Parts {
 /** Calls back with an error that has the return code of CONNACK, or with true. */
 type Authenticated = (error: AuthenticateError | null, success: boolean | null) => void;
 
+/** Decides about a CONNECT by its user name and password, or by the certificate in place of a password. */
+type Login = (client: Client, user: string, password: Buffer | undefined, done: Authenticated) => void;
+
 /** Returns what decides about a CONNECT, for Aedes. */
-export function createLogin(parts: Parts) {
+export function createLogin(parts: Parts): Login {
   const { credentials, accounts, connections, door, logins, quiet, refusals } = parts;
   const namesIn = parts.byCertificate ? certificateNames : () => NO_NAMES;
 
@@ -42,14 +45,11 @@ export function createLogin(parts: Parts) {
     quiet.warn(source, why, 'login refused', { username: shown(user), client: shown(client.id), code: returnCode });
     refusals.note(user, why, `client id ${client.id}`, client.conn);
     const error = Object.assign(new Error('login refused'), { returnCode }) as AuthenticateError;
-    // Its secret is right: nobody is guessing.
-    if (why === 'device-suspended') return done(error, null);
+    const respond = () => done(error, null);
     const isKnown = credentials.get(user) !== undefined;
-    logins.refused(
-      { source, user, isKnown },
-      () => done(error, null),
-      () => client.conn.destroy(),
-    );
+    // The secret of a suspended device is right: nobody is guessing.
+    if (why === 'device-suspended') respond();
+    else logins.refused({ source, user, isKnown }, respond, () => client.conn.destroy());
   }
 
   function accept(client: Client, connection: Connection, identity: Identity): void {
@@ -62,26 +62,26 @@ export function createLogin(parts: Parts) {
     parts.accepted(client, connection, identity);
   }
 
-  return {
-    /** Checks user name and password, or the certificate in place of a password. */
-    authenticate(client: Client, user: string, password: Buffer | undefined, done: Authenticated): void {
-      const found =
-        password === undefined && namesIn(client.conn).has(user)
-          ? credentials.named(user)
-          : credentials.check(user, password ?? Buffer.alloc(0));
-      const identity = typeof found === 'string' ? null : found;
-      const connection = connections.get(client.conn);
-      const why = firstRefusal(LOGIN, {
-        identity,
-        suspended: found === 'suspended',
-        clientId: client.id,
-        nameless: connection?.nameless === true,
-        connections: accounts.get(identity?.id ?? '')?.connections ?? 0,
-      });
-      if (why !== null) return refuse(client, user, why, done);
-      if (connection !== undefined) accept(client, connection, identity!);
-      done(null, true);
-    },
+  return (client, user, password, done) => {
+    const found =
+      password === undefined && namesIn(client.conn).has(user)
+        ? credentials.named(user)
+        : credentials.check(user, password ?? Buffer.alloc(0));
+    const identity = typeof found === 'string' ? null : found;
+    const connection = connections.get(client.conn);
+    const why = firstRefusal(LOGIN, {
+      identity,
+      suspended: found === 'suspended',
+      clientId: client.id,
+      nameless: connection?.nameless === true,
+      connections: accounts.get(identity?.id ?? '')?.connections ?? 0,
+    });
+    if (why !== null) {
+      refuse(client, user, why, done);
+      return;
+    }
+    if (connection !== undefined) accept(client, connection, identity!);
+    done(null, true);
   };
 }
 
