@@ -46,7 +46,12 @@ function clockAfter(before: Clock | null, offsetMs: number, atMs: number): Clock
  */
 export function createClockWriter(db: DatabaseSync): (outcomes: readonly Outcome[]) => void {
   /** Devices that may have a row. */
-  const noted = new Set(db.prepare('select device from device_clocks').all().map(({ device }) => String(device)));
+  const noted = new Set(
+    db
+      .prepare('select device from device_clocks')
+      .all()
+      .map(({ device }) => String(device)),
+  );
   const stored = db.prepare('select offset_ms, messages, since_ms from device_clocks where device = ?');
   const write = db.prepare('insert or replace into device_clocks values (?, ?, ?, ?)');
   const end = db.prepare('delete from device_clocks where device = ?');
