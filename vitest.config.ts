@@ -50,7 +50,7 @@ const PROJECTS: Readonly<Record<string, Project>> = {
 /** Nets below `PATIENCE_MS`, for what waits without it: a test may wait for several things, one after another. */
 const HANGS_MS = 10 * PATIENCE_MS;
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     // No test measures a time, so that files of every project run beside each other: more of them than there are cores,
     // as most wait for processes and clocks most of their time.
@@ -66,9 +66,10 @@ export default defineConfig({
         testTimeout: HANGS_MS,
         hookTimeout: HANGS_MS,
         expect: { poll: { timeout: PATIENCE_MS } },
-        env: { NODE_COMPILE_CACHE, ...env },
+        // `test:unit` and `test:watch` try properties less often (`test/kit/runs.ts`).
+        env: { NODE_COMPILE_CACHE, ...env, ...(mode === 'quick' ? { QUICK: '1' } : {}) },
         ...options,
       },
     })),
   },
-});
+}));

@@ -40,11 +40,11 @@ interface CitizenSays {
 export function carryOutForCitizen(command: CitizenCommand, place: Place, tickets: TicketService): Done {
   if (command.do === 'citizen.rate') {
     const { ticket, stars, statement, token } = command;
-    return asked(tickets.rate({ ticket, hash: Buffer.from(token, 'hex'), stars, statement }));
+    return asked(tickets.reporters.rate({ ticket, hash: Buffer.from(token, 'hex'), stars, statement }));
   }
   if (command.do !== 'citizen.request') return said(command, tickets);
   const { do: _, token, sameWithinM, unmeasured = false, ...wanted } = command;
-  const before = tickets.reportedAs(command.statement);
+  const before = tickets.reporters.reportedAs(command.statement);
   if (before !== null) return { ...asked([before]), changes: [] };
   const changes = tickets.open({
     ...wanted,
@@ -61,11 +61,11 @@ export function carryOutForCitizen(command: CitizenCommand, place: Place, ticket
 }
 
 /** What was said in the same words is not said again. */
-function said({ do: what, ticket, token, statement }: CitizenSays, tickets: TicketService): Done {
-  const before = tickets.saidIn(ticket, statement);
+function said({ do: what, ticket, token, statement }: CitizenSays, { reporters }: TicketService): Done {
+  const before = reporters.saidIn(ticket, statement);
   if (before !== null) return { ...asked([before]), changes: [] };
   const saying = { ticket, hash: token === null ? null : Buffer.from(token, 'hex'), statement };
-  return asked(what === 'citizen.comment' ? tickets.write(saying) : tickets.notFixed(saying));
+  return asked(what === 'citizen.comment' ? reporters.write(saying) : reporters.notFixed(saying));
 }
 
 function asked(changes: readonly Ticket[]): Done {

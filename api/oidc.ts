@@ -1,7 +1,12 @@
-import * as client from 'openid-client';
+import { createRequire } from 'node:module';
+import type * as oidc from 'openid-client';
 import { z } from 'zod';
 import { type Grant, LamppostError, PERSON_REFUSALS, type Person, type PersonRefusal } from '../domain/index.ts';
 import { createTurns } from '../limits/index.ts';
+
+const require = createRequire(import.meta.url);
+/** Loaded at the first sign-in at a provider. */
+const loaded = () => require('openid-client') as typeof oidc;
 
 /** How Lamppost is known to an OIDC provider. */
 export interface OidcSettings {
@@ -49,9 +54,10 @@ const ClaimsSchema = z.object({
 export function createOidc(settings: OidcSettings): Oidc {
   const { issuer, clientId, clientSecret, redirectUri } = settings;
   const turns = createTurns(EXCHANGES);
-  let known: Promise<client.Configuration> | null = null;
+  let known: Promise<oidc.Configuration> | null = null;
 
-  function provider(): Promise<client.Configuration> {
+  function provider(): Promise<oidc.Configuration> {
+    const client = loaded();
     const execute = new URL(issuer).protocol === 'http:' ? [client.allowInsecureRequests] : [];
     const options = { execute, timeout: TIMEOUT_SECONDS };
     known ??= client.discovery(new URL(issuer), clientId, clientSecret, undefined, options).catch((cause: Error) => {
@@ -62,10 +68,11 @@ export function createOidc(settings: OidcSettings): Oidc {
     return known;
   }
 
-  async function claimsOf(query: string, kept: string | null): Promise<client.UserInfoResponse> {
+  async function claimsOf(query: string, kept: string | null): Promise<oidc.UserInfoResponse> {
     const parsed = KeptSchema.safeParse(jsonIn(kept));
     if (!parsed.success) throw refusal('provider-failed', 'this browser did not begin the sign-in, or too long ago');
     const { state, nonce, verifier } = parsed.data;
+    const client = loaded();
     const config = await provider();
     const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true };
     const tokens = await client.authorizationCodeGrant(config, new URL(`${redirectUri}${query}`), checks);
@@ -76,6 +83,7 @@ export function createOidc(settings: OidcSettings): Oidc {
 
   return {
     async start() {
+      const client = loaded();
       const config = await provider();
       const kept = {
         state: client.randomState(),
@@ -106,12 +114,12 @@ export function createOidc(settings: OidcSettings): Oidc {
 const WANTED = ['openid', 'profile', 'email', 'groups', 'roles'];
 
 /** The scopes that are useful, of those that the provider says it has. */
-function scopesOf(config: client.Configuration): string {
+function scopesOf(config: oidc.Configuration): string {
   const { scopes_supported: has } = config.serverMetadata();
   return WANTED.filter((scope) => (has === undefined ? WANTED.indexOf(scope) < 3 : has.includes(scope))).join(' ');
 }
 
-function vouchedBy({ issuer, claim, roles: table }: OidcSettings, claims: client.UserInfoResponse): Vouched {
+function vouchedBy({ issuer, claim, roles: table }: OidcSettings, claims: oidc.UserInfoResponse): Vouched {
   const { name, email, preferred_username: user, locale } = ClaimsSchema.parse(claims);
   const values = [claims[claim]].flat().filter((value) => typeof value === 'string');
   const roles = [...new Set(values)].flatMap((value) => table.get(value) ?? []);

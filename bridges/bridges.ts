@@ -1,10 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import mqtt, { type MqttClient } from 'mqtt';
+import type { MqttClient } from 'mqtt';
 import type { Logger } from 'pino';
 import type { Carrier } from '../broker/index.ts';
 import { type CityBridge, type Clock, LamppostError, type SecretPlace, type Timers } from '../domain/index.ts';
 import { Bridge, type BridgeStatus } from './bridge.ts';
+
+const require = createRequire(import.meta.url);
+/** Loaded with the first bridge: most cities have none. */
+const mqtt = () => require('mqtt') as typeof import('mqtt');
 
 /** Where secrets of bridges are. */
 export interface Secrets {
@@ -79,7 +84,7 @@ function connectTo(options: CityBridge, secrets: Secrets, maxMessage: number): M
   const secretOf = (place: SecretPlace | null) => (place === null ? undefined : readSecret(place, secrets));
   const password = secretOf(options.password);
   const [ca, cert, key] = [tls.ca, tls.cert, tls.key].map(secretOf);
-  return mqtt.connect(url, {
+  return mqtt().connect(url, {
     ...{ clientId, protocolVersion: protocol, keepalive: options.keepAliveS },
     // The other broker keeps what comes while there is no connection.
     clean: false,

@@ -1,242 +1,85 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
-import type { AedesPublishPacket, AuthenticateError, Client } from 'aedes';
-import type { Logger } from 'pino';
-import {
-  type Clock,
-  DAY_MS,
-  isoOf,
-  LamppostError,
-  type LoginsFailing,
-  type MessageSink,
-  MQTT_REASONS,
-  type MqttReason,
-  type SessionDrop,
-  type Timers,
-} from '../domain/index.ts';
+import type { AedesPublishPacket, Client } from 'aedes';
+import { DAY_MS, type MqttReason } from '../domain/index.ts';
 import { Logins, shown } from '../limits/index.ts';
-import { type CredentialChange, Credentials } from '../registry/index.ts';
+import { Credentials } from '../registry/index.ts';
+import { declaredTopics, Subscribers, type TopicRefusal } from './access.ts';
+import { BrokerAccounts } from './accounts.ts';
+import { type Admitted, createAdmission } from './admission.ts';
+import { Arrivals, commandsOf } from './commands.ts';
 import {
-  type DeclaredNames,
-  type Departments,
-  declaredTopics,
-  isPostedByKeys,
-  Subscribers,
-  type TopicRefusal,
-} from './access.ts';
-import { type Account, type AccountLimits, BrokerAccounts, type ClientRecord } from './accounts.ts';
-import { type Admitted, createAdmission, createPublisher, waitingBytes } from './admission.ts';
-import { type Carrier, createCarrier } from './carrier.ts';
-import { Arrivals, commandsOf, type DeviceCommands } from './commands.ts';
-import {
-  CONNACK,
   type Connection,
   FILTER_PACKETS,
   firstRefusal,
-  LOGIN,
-  OPENING,
   reasonOf,
   refuseForward,
   SUBSCRIBE,
   unreadOf,
 } from './connection.ts';
+import { Connections } from './connections.ts';
+import type { Broker, BrokerDeps, BrokerOptions } from './contract.ts';
 import { DelayedWills, isWill } from './delayed-wills.ts';
 import { createDirectWays } from './direct.ts';
-import { Edge, type EdgeHooks, type EdgeRefusal } from './edge.ts';
-import { ExactlyOnce } from './exactly-once.ts';
-import { farewell } from './farewell.ts';
-import { Five, type FiveHooks, refusingConnack } from './five/index.ts';
-import { type DoorCounts, FrontDoor, type Visitor } from './front-door.ts';
-import { type GuardLimits, guard } from './guard.ts';
+import { Five, type FiveHooks } from './five/index.ts';
+import { FrontDoor } from './front-door.ts';
 import { HeldReads } from './held-reads.ts';
 import { IngestAedes, readsLive, sessionName, userOf } from './ingest-aedes.ts';
-import { createListeners, type Listening, type ListenOptions, type MqttCertificate } from './listeners.ts';
-import { createOutgoing, createPresence, type Outgoing } from './outgoing.ts';
+import { createListeners } from './listeners.ts';
+import { createLogin } from './login.ts';
+import { createOutgoing, createPresence } from './outgoing.ts';
+import { Outside } from './outside.ts';
 import { Overload } from './overload.ts';
 import { QuietLog } from './quiet-log.ts';
-import type { MqttOutbox, SessionRecords, Sessions, Shared } from './sessions/index.ts';
-import { createUpkeep, type KeepOptions, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
-
-/** Addresses and limits of the broker. */
-export interface BrokerOptions extends GuardLimits, ListenOptions {
-  readonly maxConnections: number;
-  /** See `DoorLimits`. */
-  readonly maxPerAddress: number;
-  /** Unread bytes of a subscriber above which it is disconnected. */
-  readonly maxUnread: number;
-  readonly sessions: KeepOptions;
-  readonly accounts: AccountLimits;
-  readonly departments: Departments;
-  /** Formats that the city declares; absent: none. */
-  readonly declared?: DeclaredNames;
-}
-
-/** The parts around the broker. */
-export interface BrokerDeps {
-  readonly sink: MessageSink;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly log: Logger;
-  /** The events of Lamppost. */
-  readonly outbox: MqttOutbox;
-  /** Called with whether any client is subscribed to live readings, whenever that may have changed. */
-  readonly live: (isWanted: boolean) => void;
-  /** Returns what waits for the rules, as a part of what may wait; above 1 those who send the most are held. */
-  readonly load: () => number;
-  /** Publishes dropped messages as events; resolves when these are stored. Rejected drops are passed again. */
-  readonly publishDrops: (drops: readonly SessionDrop[]) => Promise<void>;
-  /** Publishes that the logins of a source fail again and again, as an event. */
-  readonly publishFailing: (failing: LoginsFailing) => void;
-  /** Commands to devices. */
-  readonly commands: DeviceCommands;
-  /** The log that this node shares with others, where kept sessions and presence are records; absent: it is alone. */
-  readonly records?: SessionRecords | null;
-}
-
-/** Counts since the start. */
-export interface BrokerCounts extends DoorCounts {
-  connections: number;
-  admitted: number;
-  refused: number;
-  /** Messages of network servers that are not uplinks. */
-  dropped: number;
-  cutSlow: number;
-  cutOversize: number;
-  /** Connections that did not begin as MQTT or, from a proxy, with its header, or whose TLS handshake failed. */
-  cutForeign: number;
-  refusedLogins: number;
-  /** Kept sessions, and how many of them are connected. */
-  sessions: number;
-  sessionsConnected: number;
-  /** Messages in their queues, and messages dropped since the start. */
-  queued: number;
-  queueDropped: number;
-  retained: number;
-  /** Connections that are not read at the moment. */
-  held: number;
-}
-
-/** The MQTT side of Lamppost. */
-export interface Broker extends Outgoing {
-  /** Opens the sessions: from here on it publishes. Throws `disk` where they cannot be opened. */
-  open(): Promise<void>;
-  /** Admits the wills that a crash left, then listens; returns the ports. Throws `config` where a port is in use. */
-  start(): Promise<Listening>;
-  /** Takes no more messages, waits for pending commits, then closes connections and sessions. Idempotent. */
-  stop(): Promise<void>;
-  /** Applies a change; closes connections whose secret is no longer valid, and ends their sessions. */
-  credentials(change: CredentialChange): void;
-  /** The log that it shares with other nodes may have more. */
-  recorded(): void;
-  /**
-   * Admits a device's message that did not come over MQTT. Resolves to `acknowledged` when it is on disk, and to
-   * `refused` where the secret is not the device's. Throws `limit` where it sends more than it may,
-   * `busy`, `forbidden`, `disk` or `journal-full`.
-   */
-  ingest(message: OutsideMessage): Promise<'acknowledged' | 'refused'>;
-  /**
-   * Admits messages of a key that a bridge took from another broker, in their order, without its secret. Throws
-   * `forbidden` where there is no such key, or it may not publish.
-   */
-  carry: Carrier;
-  counts(): BrokerCounts;
-  /** Returns the keys that logged in since the last call, or are connected. */
-  keysUsed(): string[];
-  /** Applies limits that changed. */
-  limit(limits: AccountLimits): void;
-  /** Applies what the city says of the departments. */
-  departments(departments: Departments): void;
-  /** Applies what formats the city declares. */
-  declared(declared: DeclaredNames): void;
-  /** Handshakes from now on show this certificate; connections that are open go on. */
-  renew(certificate: MqttCertificate): void;
-  /** Returns what is known of a user name since the start; null where it never connected nor tried to. */
-  record(id: string): ClientRecord | null;
-  /** Returns for how long user names were throttled since the start, ms: those that waited longest, at most `most`. */
-  throttled(most: number): { readonly id: string; readonly ms: number }[];
-}
-
-/** A message with the credentials that came with it. */
-export interface OutsideMessage {
-  /** Id of the device or key. */
-  readonly device: string;
-  readonly secret: string;
-  readonly topic: string;
-  readonly payload: Uint8Array;
-}
+import { Refusals } from './refusals.ts';
+import type { SessionRecords, Sessions, Shared } from './sessions/index.ts';
+import { createUpkeep, openSessions, publishLeftWills, type Upkeep } from './upkeep.ts';
 
 const EMPTY = Buffer.alloc(0);
-
-/** CONNACK 1 (MQTT 3.1.1 §3.2.2.3). */
-const CONNACK_UNKNOWN_VERSION = Buffer.from([0x20, 2, 0, 1]);
-
-/** Characters of a refused topic that a device is told. */
-const LONGEST_TOPIC = 512;
-
-/** How often a device is told that it is throttled, at most, ms. */
-const THROTTLED_NOTICE_MS = 60_000;
 
 const NO_SESSIONS = { sessions: 0, sessionsConnected: 0, queued: 0, queueDropped: 0, retained: 0 };
 
 /** Time limit of a connection for its login, the header of a proxy and the TLS handshake included, ms. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/**
- * Returns the names in the certificate of a TLS client: its common name and its DNS names (RFC 6125 §2.3). Empty where
- * they log nobody in.
- */
-function certificateNames(conn: Duplex): ReadonlySet<string> {
-  if (!(conn instanceof TLSSocket) || !conn.authorized) return NO_NAMES;
-  const { subject, subjectaltname = '' } = conn.getPeerCertificate();
-  // Node.js quotes a name with a comma in it, which could else look like two.
-  const names = subjectaltname.includes('"') ? [] : subjectaltname.split(', ');
-  const alternative = names.flatMap((name) => (name.startsWith('DNS:') ? name.slice(4) : []));
-  return new Set([subject?.CN ?? [], alternative].flat());
-}
-const NO_NAMES: ReadonlySet<string> = new Set();
-
-const stoppingFault = () => new LamppostError('busy', 'the server is stopping', { retryable: true });
-
-function suspendedDevice(id: string): LamppostError {
-  const reason = 'device-suspended';
-  return new LamppostError('forbidden', `device "${id}": ${MQTT_REASONS[reason]}`, { reason });
-}
-
 /** Returns an Aedes broker whose acknowledgements wait for the journal; `connection.ts` lists its decisions. */
 export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
-  const { log, sink } = deps;
+  const { log, sink, clock } = deps;
   const credentials = new Credentials();
-  const connections = new WeakMap<object, Connection>();
-  const sockets = new Set<Socket>();
-  const counts = { cutSlow: 0, cutOversize: 0, cutForeign: 0, refusedLogins: 0 };
-  const quiet = new QuietLog(log, deps.clock);
+  const quiet = new QuietLog(log, clock);
   const access = new Subscribers(profileOf, options.departments);
   const accounts = new BrokerAccounts(options.accounts);
+  const refusals = new Refusals({
+    ...{ credentials, accounts, clock, quiet },
+    sourceOf: (conn) => connections.get(conn)?.visitor.source ?? null,
+    publish: (publication) => outgoing.publish(publication),
+  });
   const overload = new Overload(deps.load, () => accounts.all());
-  const reads = new HeldReads({ clock: deps.clock, overload, onThrottled });
+  const reads = new HeldReads({ clock, overload, onThrottled: (account) => refusals.throttled(account) });
   let declared = options.declared && declaredTopics(options.declared);
-  const admission = createAdmission(
-    sink,
-    ({ id }, topic, why) => {
-      quiet.warn(id, why, 'publish refused', { topic: shown(topic) });
-      refused(id, why, `PUBLISH to ${topic}`, null);
-      const account = accounts.get(id);
-      if (account?.tells(deps.clock.now())) tell(account, { scope: 'message', topic, reason: why });
-    },
-    () => declared,
-  );
-  const loginTimeoutMs = CONNECT_TIMEOUT_MS;
-  const turnedAway = (source: string, why: MqttReason) => quiet.warn(source, why, 'connection refused');
-  const door = new FrontDoor({ ...deps, refused: turnedAway }, { ...options, loginTimeoutMs });
-  const namesIn = options.tls?.clientNames ? certificateNames : () => NO_NAMES;
+  const refusedMessage = ({ id }: { id: string }, topic: string, why: TopicRefusal) => refusals.message(id, topic, why);
+  const admission = createAdmission(sink, refusedMessage, () => declared);
+  const turnedAway = (source: string, why: MqttReason) => refusals.turnedAway(source, why);
+  const door = new FrontDoor({ ...deps, refused: turnedAway }, { ...options, loginTimeoutMs: CONNECT_TIMEOUT_MS });
   const logins = new Logins({ ...deps, newId: randomUUID, onFailing: deps.publishFailing });
   const ways = createDirectWays(admission);
   const wills = new DelayedWills(deps.timers);
   const arrivals = new Arrivals(deps.commands, deps.timers);
   const sessionSeconds = (options.sessions.limits.days * DAY_MS) / 1_000;
   const fiveLimits = { maxPacket: options.maxPacket, sessionSeconds };
+  const connections = new Connections({
+    ...{ limits: options, quiet, refusals, reads },
+    spent: ({ account }, packets, bytes) => account?.charge(packets, bytes, clock.now()),
+    five: (socket, connect, connection) => new Five(socket, connect, hooksOf(connection), fiveLimits),
+    handle: (socket) => void aedes.handle(socket),
+    closed(socket) {
+      const client = connections.get(socket)?.client ?? null;
+      if (client !== null) sessions?.clients?.closed(socket, expiryOf(client));
+      noteLive(socket, false);
+      presence.disconnected(socket, stopping);
+    },
+  });
   /** Keys that logged in since somebody asked. */
   let keysUsed = new Set<string>();
   /** Connections with a subscription to live readings. */
@@ -244,6 +87,20 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   let sessions: Sessions | undefined;
   let upkeep: Upkeep | undefined;
   let stopping = false;
+
+  const login = createLogin({
+    ...{ credentials, accounts, connections, door, logins, quiet, refusals },
+    byCertificate: options.tls?.clientNames === true,
+    accepted(client, connection, identity) {
+      if (identity.kind === 'key') keysUsed.add(identity.id);
+      const before = aedes.connectionOf(client.id);
+      if (before !== null) connections.get(before)?.edge.five?.because('taken-over');
+      const fresh = client.clean || connection.edge.five?.startsFresh === true;
+      const device = identity.kind === 'device';
+      sessions!.clients?.login(client.id, client.conn, { device, fresh, expiry: expiryOf(client) });
+      if (connection.edge.five?.startsFresh) void sessions!.persistence.cleanSubscriptions(client);
+    },
+  });
 
   const aedes = new IngestAedes({
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -258,56 +115,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       packet.clientId = sessionName(packet.username ?? '', packet.clientId);
       done(null, true);
     },
-    authenticate(client, username, password, done) {
-      const found =
-        password === undefined && namesIn(client.conn).has(username ?? '')
-          ? credentials.named(username!)
-          : credentials.check(username ?? '', password ?? Buffer.alloc(0));
-      const identity = typeof found === 'string' ? null : found;
-      const connection = connections.get(client.conn);
-      const login = {
-        identity,
-        suspended: found === 'suspended',
-        clientId: client.id,
-        nameless: connection?.nameless === true,
-        connections: accounts.get(identity?.id ?? '')?.connections ?? 0,
-      };
-      const why = firstRefusal(LOGIN, login);
-      if (why !== null) {
-        if (connection !== undefined) connection.loginRefusal = why;
-        counts.refusedLogins++;
-        const returnCode = CONNACK[why];
-        const [source, user] = [connection?.visitor.source ?? '', username ?? ''];
-        quiet.warn(source, why, 'login refused', { username: shown(user), client: shown(client.id), code: returnCode });
-        refused(user, why, `client id ${client.id}`, client);
-        const error = Object.assign(new Error('login refused'), { returnCode }) as AuthenticateError;
-        // Its secret is right: nobody is guessing.
-        if (why === 'device-suspended') return done(error, null);
-        const isKnown = credentials.get(user) !== undefined;
-        logins.refused(
-          { source, user, isKnown },
-          () => done(error, null),
-          () => client.conn.destroy(),
-        );
-        return;
-      }
-      if (connection !== undefined) {
-        connection.client = client;
-        connection.publisher = createPublisher(identity!);
-        connection.account = accounts.of(identity!);
-        connection.account.connections++;
-        if (identity!.kind === 'key') keysUsed.add(identity!.id);
-        door.knows(connection.visitor, identity!.id);
-        logins.succeeded(connection.visitor.source, identity!.id);
-        const before = aedes.connectionOf(client.id);
-        if (before !== null) connections.get(before)?.edge.five?.because('taken-over');
-        const fresh = client.clean || connection.edge.five?.startsFresh === true;
-        const device = identity!.kind === 'device';
-        sessions!.clients?.login(client.id, client.conn, { device, fresh, expiry: expiryOf(client) });
-        if (connection.edge.five?.startsFresh) void sessions!.persistence.cleanSubscriptions(client);
-      }
-      done(null, true);
-    },
+    authenticate: (client, username, password, done) => login(client, username ?? '', password, done),
     authorizePublish(client, packet, done) {
       const connection = client === null ? undefined : connections.get(client.conn);
       // Wills also arrive here, after the connection is closed; they are admitted like other messages.
@@ -339,11 +147,11 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
         connection!.edge.five?.grant(subscription);
         connection!.filters.add(subscription.topic);
         if (sessions!.hasSubscription(client.id, subscription.topic)) connection!.kept.add(subscription.topic);
-        connection!.account?.charge(FILTER_PACKETS, 0, deps.clock.now());
+        connection!.account?.charge(FILTER_PACKETS, 0, clock.now());
         return done(null, subscription);
       }
       connection?.edge.five?.refusedFilter(subscription.topic, why);
-      refused(connection?.account?.id, why, `SUBSCRIBE to ${subscription.topic}`, client);
+      refusals.note(connection?.account?.id, why, `SUBSCRIBE to ${subscription.topic}`, client.conn);
       quiet.warn(userOf(client.id), why, 'subscription refused', { topic: shown(subscription.topic) });
       // Aedes sends SUBACK 128 for null.
       done(null, null);
@@ -355,59 +163,15 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       if (why === null && packet.retain && five !== null && !five.wantsRetained(packet.topic)) return null;
       if (why === null) return forward(client, packet, connection);
       if (why !== 'slow-reader') return null;
-      counts.cutSlow++;
+      refusals.counts.cutSlow++;
       const unread = unreadOf(connection, client);
       five?.because(why);
-      refused(connection?.account?.id, why, `${unread} bytes unread`, client);
+      refusals.note(connection?.account?.id, why, `${unread} bytes unread`, client.conn);
       quiet.warn(userOf(client.id), why, 'slow subscriber cut', { client: shown(client.id), unread });
       client.conn.destroy();
       return null;
     },
   });
-
-  function accept(socket: Socket, visitor: Visitor): void {
-    sockets.add(socket);
-    socket.once('close', () => closed(socket));
-    socket.setNoDelay(true);
-    const state: Connection = {
-      visitor,
-      ...{ publisher: null, account: null, said: null, opened: false, nameless: false, direct: null },
-      ...{ client: null, loginRefusal: null },
-      edge: new Edge({
-        violated: (why, fault) => violated(socket, why, fault),
-        five: (connect) => new Five(socket, connect, hooksOf(state), fiveLimits),
-      }),
-      filters: new Set(),
-      kept: new Set(),
-      once: new ExactlyOnce(),
-      committed: () => {},
-    };
-    connections.set(socket, state);
-    state.committed = guard(socket, options, {
-      authenticated: () => state.publisher !== null,
-      inFlight() {
-        if (state.direct?.blocked) return Number.POSITIVE_INFINITY;
-        return state.publisher === null ? 0 : waitingBytes(state.publisher);
-      },
-      holds: () => reads.holds(state),
-      spent: (packets, bytes) => state.account?.charge(packets, bytes, deps.clock.now()),
-      peel(bytes, before, after) {
-        if (state.edge.five !== null) {
-          const packets = state.edge.take(bytes);
-          return packets === null || state.direct === null ? packets : state.direct.take(packets, 0, 0);
-        }
-        const rest = state.direct === null ? opened(socket, state, bytes) : state.direct.take(bytes, before, after);
-        return rest === null ? null : state.edge.take(rest);
-      },
-      refused: (why) => {
-        counts.cutOversize++;
-        state.edge.five?.because(why);
-        quiet.warn(state.publisher?.identity.id ?? visitor.source, why, 'connection cut');
-        refused(state.account?.id ?? state.said, why, `the limit is ${options.maxPacket} bytes`, { conn: socket });
-      },
-    });
-    aedes.handle(socket);
-  }
 
   /** Returns what the translation of MQTT 5 needs of a connection. */
   function hooksOf(state: Connection): FiveHooks {
@@ -425,75 +189,23 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     };
   }
 
+  /** Returns what the sessions of a node among others need of the broker. */
+  function sharedOf(records: SessionRecords): Shared {
+    return {
+      records,
+      timers: deps.timers,
+      onStatus: (id, isOnline) => presence.status(id, isOnline),
+      onTakenOver: (socket) => connections.endElsewhere(socket as Socket, 'taken-over'),
+      onCutOff() {
+        log.warn('this node was cut off from the others: its connections end');
+        connections.endAllElsewhere();
+      },
+    };
+  }
+
   function profileOf(device: string): string | null {
     const identity = credentials.get(device)?.identity;
     return identity?.kind === 'device' ? identity.profile : null;
-  }
-
-  /** Counts a refusal beside its user name, where that is registered. */
-  function refused(id: string | null | undefined, why: MqttReason, detail: string, of: { conn: Duplex } | null): void {
-    const known = credentials.get(id ?? '');
-    if (known === undefined) return;
-    const from = of === null ? null : (connections.get(of.conn)?.visitor.source ?? null);
-    accounts.of(known.identity).refuse(why, detail, from, deps.clock.now());
-  }
-
-  /** Tells a device that it must wait, once a minute at most. */
-  function onThrottled(account: Account): void {
-    if (!account.noticeDue(deps.clock.now(), THROTTLED_NOTICE_MS)) return;
-    tell(account, { scope: 'connection', topic: `devices/${account.id}/readings`, reason: 'throttled' });
-  }
-
-  /** Tells a device on `devices/{id}/rejections`. */
-  function tell({ id }: Account, notice: { scope: 'connection' | 'message'; topic: string; reason: MqttReason }): void {
-    if (credentials.get(id)?.identity.kind !== 'device') return;
-    const { topic, scope, reason } = notice;
-    const refusal = { scope, reason, path: '$', detail: MQTT_REASONS[reason] };
-    const receivedAt = isoOf(deps.clock.now());
-    const payload = JSON.stringify({ topic: topic.slice(0, LONGEST_TOPIC), receivedAt, refused: [refusal] });
-    outgoing.publish({ topic: `devices/${id}/rejections`, payload, qos: 0, retain: false });
-  }
-
-  /** Ends a connection that broke the protocol; one of another version learns it (MQTT 3.1.1 §3.1.2.2). */
-  function violated(socket: Socket, why: EdgeRefusal, fault: Parameters<EdgeHooks['violated']>[1]): void {
-    if (socket.destroyed) return;
-    const { account, said, visitor, edge } = connections.get(socket)!;
-    const { message: detail, reasonCode, isConnect5 } = fault;
-    quiet.warn(account?.id ?? visitor.source, why, 'connection cut', { detail: shown(detail) });
-    refused(account?.id ?? said, why, detail, { conn: socket });
-    if (why === 'protocol-version') counts.refusedLogins++;
-    if (edge.five !== null) edge.five.violated(why, detail, reasonCode);
-    else if (isConnect5) farewell(socket, refusingConnack(reasonCode, detail));
-    else if (why === 'protocol-version') farewell(socket, CONNACK_UNKNOWN_VERSION);
-    else socket.destroy();
-  }
-
-  /** Returns the bytes of a connection that has not logged in; null where its first one ends it. */
-  function opened(socket: Socket, state: Connection, bytes: Buffer): Buffer | null {
-    if (state.opened) return bytes;
-    state.opened = true;
-    const why = firstRefusal(OPENING, bytes[0]!);
-    if (why === null) return bytes;
-    foreign(state.visitor.source, why);
-    socket.destroy();
-    return null;
-  }
-
-  function foreign(source: string, why: MqttReason): void {
-    counts.cutForeign++;
-    turnedAway(source, why);
-  }
-
-  function closed(socket: Socket): void {
-    const connection = connections.get(socket);
-    if (connection !== undefined) {
-      reads.closed(connection);
-      if (connection.account !== null) connection.account.connections--;
-      if (connection.client !== null) sessions?.clients?.closed(socket, expiryOf(connection.client));
-    }
-    sockets.delete(socket);
-    noteLive(socket, false);
-    presence.disconnected(socket, stopping);
   }
 
   /** Commands that have waited are in the queue of a session that was subscribed before. */
@@ -509,50 +221,8 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   function noteLive(conn: Duplex, reads: boolean): void {
     // A connection that closed meanwhile is never added again.
     const changed =
-      reads && sockets.has(conn as Socket) ? liveReaders.size < liveReaders.add(conn).size : liveReaders.delete(conn);
+      reads && connections.isOpen(conn) ? liveReaders.size < liveReaders.add(conn).size : liveReaders.delete(conn);
     if (changed) deps.live(liveReaders.size > 0);
-  }
-
-  /** Ends a connection whose client is, or may be, at another node. */
-  function endElsewhere(socket: Duplex, why: 'taken-over' | 'cut-off'): void {
-    connections.get(socket)?.edge.five?.because(why);
-    socket.destroy();
-  }
-
-  /** Returns what the sessions of a node among others need of the broker. */
-  function sharedOf(records: SessionRecords): Shared {
-    return {
-      records,
-      timers: deps.timers,
-      onStatus: (id, isOnline) => presence.status(id, isOnline),
-      onTakenOver: (socket) => endElsewhere(socket as Duplex, 'taken-over'),
-      onCutOff() {
-        log.warn('this node was cut off from the others: its connections end');
-        for (const socket of sockets) if (connections.get(socket)?.client != null) endElsewhere(socket, 'cut-off');
-      },
-    };
-  }
-
-  /** Closes every connection of these user names and takes nothing more from it, not even its will. */
-  function cut(users: ReadonlySet<string>): void {
-    for (const socket of users.size === 0 ? [] : sockets) {
-      const connection = connections.get(socket);
-      if (!connection?.publisher || !users.has(connection.publisher.identity.id)) continue;
-      connection.publisher = null;
-      connection.edge.five?.because('secret-ended');
-      socket.destroy();
-    }
-  }
-
-  /** Returns why a message that did not come over MQTT must be sent again later; null where it is taken. */
-  function faultOf(account: Account, nowMs: number): LamppostError | null {
-    const retryAfterMs = account.waitMs(nowMs);
-    if (retryAfterMs > 0) {
-      refused(account.id, 'throttled', 'over HTTP', null);
-      return new LamppostError('limit', `${account.id} sends more than it may`, { retryable: true, retryAfterMs });
-    }
-    if (!overload.holds(account, nowMs)) return null;
-    return new LamppostError('busy', 'more comes in than the rules can follow', { retryable: true });
   }
 
   /** How long the session of a client of MQTT 5 is kept, s; null where only the server's limit holds. */
@@ -563,13 +233,25 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
 
   const isKey = (id: string) => credentials.get(id)?.identity.kind === 'key';
 
+  const outside = new Outside({
+    ...{ credentials, accounts, admission, overload, refusals, clock },
+    isStopping: () => stopping,
+    used: (key) => keysUsed.add(key),
+  });
   const outgoing = createOutgoing(aedes, () => sessions!);
   const presence = createPresence({
     announce: (topic, payload) => outgoing.publish({ topic, payload, qos: 0, retain: true }),
     isKnown: (id) => credentials.get(id) !== undefined,
     hasStatus: (topic) => sessions !== undefined && sessions.retained.payload(topic) !== null,
   });
-  const listeners = createListeners({ door, accept, refused: foreign }, options);
+  const listeners = createListeners(
+    {
+      door,
+      accept: (socket, visitor) => connections.accept(socket, visitor),
+      refused: (source, why) => refusals.foreign(source, why),
+    },
+    options,
+  );
   const noteOf = (client: Client | null) => client !== null && noteLive(client.conn, readsLive(client));
   aedes.on('subscribe', (_subscriptions, client) => noteOf(client));
   aedes.on('unsubscribe', (_filters, client) => noteOf(client));
@@ -601,12 +283,12 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
   aedes.on('clientError', (client, error) => {
     log.debug({ client: client.id, error: error.message }, 'client error');
     const why = reasonOf(error);
-    if (why !== null) refused(connections.get(client.conn)?.account?.id, why, error.message, client);
+    if (why !== null) refusals.note(connections.get(client.conn)?.account?.id, why, error.message, client.conn);
   });
   aedes.on('connectionError', (client, error) => {
     log.debug({ error: error.message }, 'connection error');
     const why = reasonOf(error);
-    if (why !== null) refused(connections.get(client.conn)?.said, why, error.message, client);
+    if (why !== null) refusals.note(connections.get(client.conn)?.said, why, error.message, client.conn);
   });
 
   return {
@@ -634,7 +316,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       while (sink.pendingBytes() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
       ways.flush();
       await new Promise<void>((resolve) => aedes.close(() => resolve()));
-      for (const socket of sockets) socket.destroy();
+      connections.destroy();
       door.destroy();
       quiet.flush();
       upkeep?.stop();
@@ -645,7 +327,7 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     credentials(change) {
       const ended = credentials.apply(change);
       for (const { identity } of change.set) accounts.update(identity);
-      cut(ended);
+      connections.cut(ended);
       for (const id of wills.end((session) => ended.has(userOf(session)))) void sessions?.persistence.delWill({ id });
       sessions?.endOf(ended);
       for (const id of change.remove) {
@@ -655,39 +337,13 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     },
     publish: outgoing.publish,
     appended: outgoing.appended,
-    ingest({ device, secret, topic, payload }) {
-      const identity = credentials.check(device, Buffer.from(secret));
-      if (identity === 'suspended') {
-        refused(device, 'device-suspended', 'over HTTP', null);
-        return Promise.reject(suspendedDevice(device));
-      }
-      // Keys post what names its devices itself, and uplinks.
-      if (typeof identity === 'string' || (identity.kind !== 'device' && !isPostedByKeys(topic))) {
-        counts.refusedLogins++;
-        return Promise.resolve('refused');
-      }
-      const account = accounts.of(identity);
-      const nowMs = deps.clock.now();
-      const fault = stopping ? stoppingFault() : faultOf(account, nowMs);
-      if (fault !== null) return Promise.reject(fault);
-      account.charge(1, payload.length, nowMs);
-      return new Promise((resolve, reject) => {
-        admission.admit(createPublisher(identity), topic, payload, (error, why) => {
-          if (why === null) return error === null ? resolve('acknowledged') : reject(error);
-          reject(new LamppostError('forbidden', `${device} may not publish to ${topic}: ${MQTT_REASONS[why]}`));
-        });
-      });
-    },
-    carry: createCarrier({
-      ...{ credentials, accounts, admission, clock: deps.clock },
-      used: (key) => keysUsed.add(key),
-      faultOf: (account, nowMs) => (stopping ? stoppingFault() : faultOf(account, nowMs)),
-    }),
+    ingest: (message) => outside.ingest(message),
+    carry: outside.carry,
     counts: () => ({
       connections: door.size,
       ...door.counts,
       ...admission.counts,
-      ...counts,
+      ...refusals.counts,
       ...(sessions?.counts() ?? NO_SESSIONS),
       held: reads.size,
     }),
@@ -703,9 +359,9 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       declared = declaredTopics(names);
     },
     renew: listeners.renew,
-    record: (id) => accounts.get(id)?.record(deps.clock.now()) ?? null,
+    record: (id) => accounts.get(id)?.record(clock.now()) ?? null,
     throttled(most) {
-      const nowMs = deps.clock.now();
+      const nowMs = clock.now();
       const waited = accounts.all().map((account) => ({ id: account.id, ms: account.throttledMs(nowMs) }));
       return waited
         .filter(({ ms }) => ms > 0)

@@ -15,16 +15,12 @@ export {
 } from './accounts.ts';
 export { type Admission, createAdmission, createPublisher, type Publisher } from './admission.ts';
 export { type Bridge, openBridge } from './bridge.ts';
-export {
-  type Broker,
-  type BrokerCounts,
-  type BrokerOptions,
-  createBroker,
-} from './broker.ts';
-export type { Carried, Carrier } from './carrier.ts';
+export { createBroker } from './broker.ts';
 export type { DeviceCommands } from './commands.ts';
+export type { Broker, BrokerCounts, BrokerOptions } from './contract.ts';
 export { createDirectWays, type Direct, type DirectHooks, type DirectWays } from './direct.ts';
 export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guard.ts';
+export type { Carried, Carrier } from './outside.ts';
 export { Peeler, type PublishTaker } from './peel.ts';
 export {
   type EventMessages,

@@ -27,31 +27,56 @@ export const DeviceClockSchema = z
   .meta({ id: 'DeviceClock', description: 'The clock of a device that differs by a steady offset' });
 export type DeviceClock = ShapeOf<typeof DeviceClockSchema>;
 
-/** Notes how the clocks of devices differ, in the order of the log. Call it inside a transaction. */
+interface Clock {
+  readonly offsetMs: number;
+  readonly messages: number;
+  readonly sinceMs: number;
+}
+
+/** Returns what is known of a clock after a message; null where it is right. */
+function clockAfter(before: Clock | null, offsetMs: number, atMs: number): Clock | null {
+  if (before !== null && Math.abs(offsetMs - before.offsetMs) <= STEADY_MS)
+    return { ...before, messages: before.messages + 1 };
+  return Math.abs(offsetMs) > RIGHT_MS ? { offsetMs, messages: 1, sinceMs: atMs } : null;
+}
+
+/**
+ * Notes how the clocks of devices differ, in the order of the log. Call it inside a transaction, which may be undone: a
+ * row is read and written once for each device that a batch has something to say of.
+ */
 export function createClockWriter(db: DatabaseSync): (outcomes: readonly Outcome[]) => void {
-  const rows = db.prepare('select device, offset_ms from device_clocks').all();
-  const offsets = new Map(rows.map(({ device, offset_ms }) => [String(device), Number(offset_ms)]));
-  const begin = db.prepare('insert or replace into device_clocks values (?, ?, 1, ?)');
-  const go = db.prepare('update device_clocks set messages = messages + 1 where device = ?');
+  /** Devices that may have a row. */
+  const noted = new Set(
+    db
+      .prepare('select device from device_clocks')
+      .all()
+      .map(({ device }) => String(device)),
+  );
+  const stored = db.prepare('select offset_ms, messages, since_ms from device_clocks where device = ?');
+  const write = db.prepare('insert or replace into device_clocks values (?, ?, ?, ?)');
   const end = db.prepare('delete from device_clocks where device = ?');
 
-  function note(device: string, offsetMs: number, atMs: number): void {
-    const before = offsets.get(device);
-    if (before !== undefined && Math.abs(offsetMs - before) <= STEADY_MS) {
-      // A transaction before may have been undone.
-      if (go.run(device).changes === 0) begin.run(device, before, atMs);
-    } else if (Math.abs(offsetMs) > RIGHT_MS) {
-      begin.run(device, offsetMs, atMs);
-      offsets.set(device, offsetMs);
-    } else if (before !== undefined) {
-      end.run(device);
-      offsets.delete(device);
-    }
+  function storedOf(device: string): Clock | null {
+    const row = noted.has(device) ? stored.get(device) : undefined;
+    if (row === undefined) return null;
+    return { offsetMs: Number(row.offset_ms), messages: Number(row.messages), sinceMs: Number(row.since_ms) };
   }
 
   return (outcomes) => {
+    const now = new Map<string, Clock | null>();
     for (const { block, tallies } of outcomes) {
-      for (const { device, clockMs } of tallies) if (clockMs !== undefined) note(device, clockMs, block.receivedAt);
+      for (const { device, clockMs } of tallies) {
+        if (clockMs === undefined) continue;
+        let before = now.get(device);
+        if (before === undefined) before = storedOf(device);
+        if (before === null && Math.abs(clockMs) <= RIGHT_MS) continue;
+        now.set(device, clockAfter(before, clockMs, block.receivedAt));
+      }
+    }
+    for (const [device, clock] of now) {
+      if (clock === null) end.run(device);
+      else write.run(device, clock.offsetMs, clock.messages, clock.sinceMs);
+      noted.add(device);
     }
   };
 }

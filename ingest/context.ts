@@ -3,10 +3,10 @@ import { DatabaseSync } from 'node:sqlite';
 import type { City, CityControl, Device, DevicesControl, KnownDevice, MetricTable } from '../domain/index.ts';
 import type { RoomSchema } from '../store/index.ts';
 import { type Calibrations, compileCalibrations } from './calibrations.ts';
+import { compileChecks, type ProfileChecks } from './checks.ts';
 import { compileFormats } from './declared/index.ts';
 import type { DeclaredFormats } from './decode/index.ts';
 import { createPublishers, PUBLISHERS_SCHEMA, type Publishers } from './publishers.ts';
-import { compileChecks, type ProfileChecks } from './validate.ts';
 
 /** SQL of every version of the API's rules, by the block that brought it; nothing is ever deleted (ADR 11). */
 const RULE_RECORDS_SCHEMA = `

@@ -4,6 +4,7 @@ import { LEDGER_SCHEMA } from './ledger.ts';
 import { QUARANTINE_SCHEMA } from './quarantine.ts';
 
 export { compileCalibrations } from './calibrations.ts';
+export { compileChecks, type ProfileChecks } from './checks.ts';
 export { createClockReader, type DeviceClock, DeviceClockSchema } from './clocks.ts';
 export {
   type CityVersion,
@@ -47,13 +48,14 @@ export {
   QuarantineReader,
   replaySql,
 } from './quarantine-reader.ts';
+export { newestOf } from './reading-times.ts';
 export { type Recomputed, RecomputedSchema, recompute } from './recompute.ts';
 export { createReplays, type ReplayJob, ReplayJobSchema, type ReplayRequest } from './replay.ts';
 export { createRuleRecordReader, createRuleRecords, type RuleRecordReader, type RuleRecords } from './rule-records.ts';
 export { summaryOf } from './summary.ts';
 export { parseTimestamp } from './times.ts';
 export { type FormatTrialReport, FormatTrialSchema, tryFormat } from './try-format.ts';
-export { Checked, checkReading, compileChecks, newestOf, type ProfileChecks } from './validate.ts';
+export { Checked, checkReading } from './validate.ts';
 
 /** The tables of this room in the engine's state file. */
 export const INGEST_SCHEMAS = [CONTEXT_SCHEMA, INTAKE_SCHEMA, LEDGER_SCHEMA, QUARANTINE_SCHEMA] as const;

@@ -1,6 +1,7 @@
 import type { Block, DeviceSaid, KnownDevice, Rejection, ReplayControl, ReplayItem } from '../domain/index.ts';
 import { walkRecords } from '../journal/index.ts';
 import type { Calibrations } from './calibrations.ts';
+import type { ProfileChecks } from './checks.ts';
 import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
 import { type Decoded, decodePayload, type Format, formatOf, native, type RawReading } from './decode/index.ts';
 import type { Dedupe, Deduped } from './dedupe.ts';
@@ -14,8 +15,9 @@ import {
   type Tally,
   type TypedColumns,
 } from './outcome.ts';
+import { newestOf, timeOf } from './reading-times.ts';
 import { type Members, type Summary, splitName, summaryOf, unpackMembers } from './summary.ts';
-import { Checked, checkReading, newestOf, type OfDevice, type ProfileChecks, timeOf } from './validate.ts';
+import { Checked, checkReading, type OfDevice } from './validate.ts';
 
 /** How a block is read. */
 interface Pass {

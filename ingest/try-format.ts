@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { type City, isoOf, type MetricTable, REASONS, type Reason, type ShapeOf } from '../domain/index.ts';
+import { compileChecks } from './checks.ts';
 import { codecsOfProfile } from './codecs/index.ts';
 import { compileFormats } from './declared/index.ts';
 import { shown } from './decode/format.ts';
 import { type Decoded, decodePayload, formatOf, type RawReading } from './decode/index.ts';
 import { parseTimestamp } from './times.ts';
-import { Checked, checkReading, compileChecks } from './validate.ts';
+import { Checked, checkReading } from './validate.ts';
 
 /** A message to try. */
 export interface FormatTrial {

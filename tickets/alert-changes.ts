@@ -11,7 +11,9 @@ import {
   type Ticket,
   type Transition,
 } from '../domain/index.ts';
-import { type Change, higherSeverity, reopenedFrom } from './lifecycle.ts';
+import { type Change, higherSeverity, isOpen, refusal, reopenedFrom } from './lifecycle.ts';
+import type { FiringAlerts } from './match.ts';
+import type { TicketStore } from './store.ts';
 import { describe, type Titles } from './wording.ts';
 
 /** All that the ticket of an alert is opened from. */
@@ -187,5 +189,22 @@ export function labelsOf(
     tags: device?.tags ?? {},
     ...(device?.gateway === undefined ? {} : { gateway: device.gateway }),
     ...(saysSilent(transition) ? { silent: true } : {}),
+  };
+}
+
+/**
+ * Returns how the alerts of a ticket that opens again are bound, as they are now. Throws the refusal for a part whose
+ * whole has ended: a part opens only under an open whole.
+ */
+export function rebindIn(tickets: TicketStore, firing: FiringAlerts): (ticket: Ticket) => void {
+  return ({ id, parent, relation }) => {
+    const whole = relation === 'part' ? tickets.get(parent!) : null;
+    if (whole !== null && !isOpen(whole.status)) throw refusal('whole-ended', `${whole.id} is ${whole.status}`);
+    if (!tickets.rebind(id)) throw refusal('superseded', id);
+    for (const { rule, group } of tickets.alertsOf(id)) {
+      const [now] = firing([rule], group);
+      if (now === undefined) tickets.endAlert(rule, group);
+      else tickets.setAlert(rule, group, { state: 'firing', severity: now.severity as Severity });
+    }
   };
 }

@@ -27,18 +27,9 @@ export {
   type RequestReader,
 } from './public.ts';
 export { createTicketReader, TicketCountsSchema, type TicketQuery, type TicketReader } from './reader.ts';
+export { checkNotFixed, checkRating, checkWriting, notFixedUntil, type Rating, type Saying } from './reporters.ts';
 export { TICKET_SCHEMA } from './schema.ts';
-export {
-  checkNotFixed,
-  checkRating,
-  checkWriting,
-  notFixedUntil,
-  type Rating,
-  type Request,
-  type Saying,
-  type Split,
-  TicketService,
-} from './service.ts';
+export { type Request, type Split, TicketService } from './service.ts';
 export type { SilenceChange } from './silence-news.ts';
 export {
   createSilenceStore,

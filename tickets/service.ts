@@ -1,20 +1,18 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import {
   boxAround,
   type Clock,
-  DAY_MS,
   distanceM,
   isoOf,
   LamppostError,
   nearestAsset,
   type Place,
   type Service,
-  type Severity,
   suggest,
   type Ticket,
 } from '../domain/index.ts';
-import { newTicket } from './alert-changes.ts';
+import { newTicket, rebindIn } from './alert-changes.ts';
 import { createDueStore } from './deadlines.ts';
 import { doNextDue } from './due.ts';
 import { createExplainableStore } from './folding.ts';
@@ -26,16 +24,15 @@ import {
   changeOf,
   checkAction,
   isOfferedTo,
-  isOpen,
   moveOf,
   nameOf,
   refusal,
-  reopenedFrom,
   requireParty,
   requireReach,
   type TicketAction,
 } from './lifecycle.ts';
 import type { FiringAlerts } from './match.ts';
+import { Reporters } from './reporters.ts';
 import { createSilenceNews, type SilenceChange, type SilenceNews } from './silence-news.ts';
 import { createSilenceStore, type Silence, type SilenceStore } from './silence-store.ts';
 import { createMove } from './steps.ts';
@@ -79,25 +76,6 @@ export interface Split {
   readonly note: string;
 }
 
-/** A citizen's rating of the work. */
-export interface Rating {
-  readonly ticket: string;
-  /** SHA-256 of the reporter's token. */
-  readonly hash: Uint8Array;
-  readonly stars: number;
-  /** Names the comment, which stands apart; null: none. */
-  readonly statement: string | null;
-}
-
-/** What a citizen says about a ticket of theirs after it was opened. */
-export interface Saying {
-  readonly ticket: string;
-  /** SHA-256 of the reporter's token; null: an app says it for its users. */
-  readonly hash: Uint8Array | null;
-  /** Names the words, which stand apart; null: none. */
-  readonly statement: string | null;
-}
-
 interface Parts {
   /** A file that has `TICKET_SCHEMA`. */
   readonly db: DatabaseSync;
@@ -117,15 +95,16 @@ interface Parts {
 export class TicketService {
   readonly incidents: Incidents;
   readonly silences: SilenceStore;
+  readonly reporters: Reporters;
   readonly #news: SilenceNews;
   readonly #tickets: TicketStore;
   readonly #due: ReturnType<typeof createDueStore>;
   readonly #writer: TicketWriter;
   readonly #city: () => TicketCity;
   readonly #clock: Clock;
-  readonly #firing: FiringAlerts;
   readonly #newId: () => string;
   readonly #move: (byMs: number) => void;
+  readonly #rebind: (ticket: Ticket) => void;
 
   constructor({ db, clock, city, firing, newId = () => `o-${randomBytes(6).toString('hex')}` }: Parts) {
     const tickets = createTicketStore(db);
@@ -142,9 +121,10 @@ export class TicketService {
     this.#writer = writer;
     this.#city = city;
     this.#clock = clock;
-    this.#firing = firing;
     this.#newId = newId;
     this.#move = createMove(db);
+    this.#rebind = rebindIn(tickets, firing);
+    this.reporters = new Reporters({ tickets, writer, clock, city, rebind: this.#rebind });
   }
 
   /** Does a requested action, after checking permission, version and open parts. */
@@ -154,7 +134,7 @@ export class TicketService {
     if (action === 'resolve') this.#requireNoOpenParts(allowed);
     if (action === 'reopen') this.#rebind(allowed);
     // Binding its alerts again may have shown that some have ended.
-    const before = action === 'reopen' ? this.#find(allowed.id) : allowed;
+    const before = action === 'reopen' ? this.#tickets.existing(allowed.id) : allowed;
     const city = this.#city();
     const atMs = this.#clock.now();
     const { highest: firing } = this.#tickets.firing(before.id);
@@ -201,70 +181,6 @@ export class TicketService {
     return [...this.#writer.change(before, change, city), ...opened];
   }
 
-  /** Stores the rating of the citizen who reported a ticket, once. */
-  rate({ ticket: id, hash, stars, statement }: Rating): Ticket[] {
-    const before = this.#find(id);
-    checkRating(before, this.#isReporter(id, hash));
-    const atMs = this.#clock.now();
-    const rating = { stars, comment: '', at: isoOf(atMs), statement };
-    const note = `${stars} of 5`;
-    return this.#writer.change(before, { atMs, by: 'reporter', action: 'rated', note, set: { rating } }, this.#city());
-  }
-
-  /** Stores that the citizen who reported a ticket wrote about it. */
-  write({ ticket: id, hash, statement }: Saying): Ticket[] {
-    const before = this.#find(id);
-    checkWriting(before, this.#isReporter(id, hash), this.#clock.now());
-    return this.#wrote(before, statement);
-  }
-
-  /** Opens a ticket again, as the citizen who reported it says that it is not fixed; a report with what it reports. */
-  notFixed({ ticket: id, hash, statement }: Saying): Ticket[] {
-    const before = this.#find(id);
-    const [atMs, city] = [this.#clock.now(), this.#city()];
-    checkNotFixed(before, { isReporter: this.#isReporter(id, hash), service: city.services.get(before.service), atMs });
-    if (statement !== null) checkWriting(before, true, atMs);
-    const wrote = statement === null ? [] : this.#wrote(before, statement);
-    const parent = before.relation === 'report' ? this.#find(before.parent!) : null;
-    // Where somebody still works on what it reports, that goes on, and only the report opens again.
-    const whole = parent === null || isOpen(parent.status) ? this.#find(id) : parent;
-    if (!isOpen(whole.status)) this.#rebind(whole);
-    const { severity } = this.#find(whole.id);
-    const set = reopenedFrom({ severity }, this.#tickets.firing(whole.id).highest);
-    const by = whole.id === id ? 'reporter' : `reporter:${id}`;
-    const note = 'the citizen who reported it says that it is not fixed';
-    const change: Change = { atMs, by, action: 'reopened', to: 'open', note, set };
-    const opened = this.#writer.change(this.#find(whole.id), change, city);
-    const all = [...wrote, ...opened];
-    return [...all.filter((one) => one.id !== id), ...all.filter((one) => one.id === id)];
-  }
-
-  /** Returns a ticket where the citizen's words of this name are in its history already; null where they are not. */
-  saidIn(id: string, statement: string | null): Ticket | null {
-    const ticket = statement === null ? null : this.#tickets.get(id);
-    return ticket?.history.some((change) => change.statement === statement) ? ticket : null;
-  }
-
-  /** The department that works on what several citizens reported reads what each of them writes. */
-  #wrote(ticket: Ticket, statement: string | null): Ticket[] {
-    const named = statement === null ? {} : { statement };
-    const wrote = { atMs: this.#clock.now(), action: 'wrote', note: 'a citizen wrote', ...named } as const;
-    const city = this.#city();
-    const whole = ticket.relation === 'report' ? this.#tickets.get(ticket.parent!) : null;
-    const told = whole === null ? [] : this.#writer.change(whole, { ...wrote, by: `reporter:${ticket.id}` }, city);
-    return [...told, ...this.#writer.change(ticket, { ...wrote, by: 'reporter' }, city)];
-  }
-
-  #isReporter(id: string, hash: Uint8Array | null): boolean {
-    const known = this.#tickets.reporterHash(id);
-    return hash === null || (known !== null && sameBytes(known, hash));
-  }
-
-  /** Returns the ticket that opened for what a citizen wrote; null where none did. */
-  reportedAs(statement: string): Ticket | null {
-    return this.#tickets.findReported(statement);
-  }
-
   /** Adds a silence, after checking that it is about departments that the actor may silence. */
   silence(silence: Silence, actor: Actor): void {
     requireReach(actor, 'silences.write', this.#silencedBy(silence));
@@ -308,15 +224,9 @@ export class TicketService {
     return this.#news.take(nowMs, city);
   }
 
-  #find(id: string): Ticket {
-    const ticket = this.#tickets.get(id);
-    if (ticket === null) throw new LamppostError('not-found', `there is no ticket "${id}"`);
-    return ticket;
-  }
-
   /** Returns the ticket where the actor may do this to the version that it has seen. */
   #allowed(request: Pick<ActionRequest, 'ticket' | 'actor' | 'version'> & { readonly action: TicketAction }): Ticket {
-    const ticket = this.#find(request.ticket);
+    const ticket = this.#tickets.existing(request.ticket);
     if (request.version !== undefined && request.version !== ticket.version)
       throw refusal('ticket-changed', `it is at version ${ticket.version}, not ${request.version}`);
     checkAction(request.action, request.actor, { ...ticket, joint: this.#jointOf(ticket) });
@@ -333,18 +243,6 @@ export class TicketService {
 
   #partsOf(id: string): Ticket[] {
     return this.#tickets.children(id).filter(({ relation }) => relation === 'part');
-  }
-
-  /** Binds the alerts of a ticket that opens again, as they are now. A part opens only under an open whole. */
-  #rebind({ id, parent, relation }: Ticket): void {
-    const whole = relation === 'part' ? this.#tickets.get(parent!) : null;
-    if (whole !== null && !isOpen(whole.status)) throw refusal('whole-ended', `${whole.id} is ${whole.status}`);
-    if (!this.#tickets.rebind(id)) throw refusal('superseded', id);
-    for (const { rule, group } of this.#tickets.alertsOf(id)) {
-      const [now] = this.#firing([rule], group);
-      if (now === undefined) this.#tickets.endAlert(rule, group);
-      else this.#tickets.setAlert(rule, group, { state: 'firing', severity: now.severity as Severity });
-    }
   }
 
   #requireNoOpenParts({ id }: Ticket): void {
@@ -388,49 +286,6 @@ function serviceOf(id: string, { services }: Pick<TicketCity, 'services'>): Serv
   if (service === undefined)
     throw new LamppostError('not-found', `there is no service "${id}"${suggest(id, services.keys())}`);
   return service;
-}
-
-/** Throws the refusal where a ticket may not be rated: by who is not its reporter, twice, or before it is closed. */
-export function checkRating(ticket: Ticket, isReporter: boolean): void {
-  if (!isReporter) throw refusal('not-the-reporter', ticket.id);
-  if (ticket.rating !== null) throw refusal('already-rated', ticket.rating.at);
-  checkAction('rate', { kind: 'reporter' }, ticket);
-}
-
-/** How often a citizen may write about one request in a day. */
-const MOST_WRITTEN = 20;
-
-/** Throws the refusal where somebody may not write about a ticket: not its reporter, or too often. */
-export function checkWriting(ticket: Ticket, isReporter: boolean, atMs: number): void {
-  if (!isReporter) throw refusal('not-the-reporter', ticket.id);
-  const since = isoOf(atMs - DAY_MS);
-  const written = ticket.history.filter(({ at, by, action }) => action === 'wrote' && by === 'reporter' && at > since);
-  if (written.length >= MOST_WRITTEN) throw refusal('too-often', `${MOST_WRITTEN} times in a day`);
-  checkAction('write', { kind: 'reporter' }, ticket);
-}
-
-/** Returns until when the reporter of a ticket may say that it is not fixed, epoch ms; null: it is not resolved. */
-export function notFixedUntil({ resolvedAt }: Ticket, service: Pick<Service, 'notFixedMs'> | undefined): number | null {
-  return resolvedAt === null ? null : Date.parse(resolvedAt) + (service?.notFixedMs ?? 0);
-}
-
-/** Throws the refusal where somebody may not say that it is not fixed: not its reporter, before it is, or too late. */
-export function checkNotFixed(
-  ticket: Ticket,
-  {
-    isReporter,
-    service,
-    atMs,
-  }: { isReporter: boolean; service: Pick<Service, 'notFixedMs'> | undefined; atMs: number },
-): void {
-  if (!isReporter) throw refusal('not-the-reporter', ticket.id);
-  checkAction('not-fixed', { kind: 'reporter' }, ticket);
-  const until = notFixedUntil(ticket, service);
-  if (until !== null && until < atMs) throw refusal('too-late', `it was over on ${isoOf(until)}`);
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
 }
 
 /**

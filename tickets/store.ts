@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import type { Box, Severity, Ticket, TicketAlert } from '../domain/index.ts';
+import { type Box, LamppostError, type Severity, type Ticket, type TicketAlert } from '../domain/index.ts';
 import { higherSeverity } from './lifecycle.ts';
 import { movingValues, openingValues, SELECT_TICKETS, ticketOf } from './row.ts';
 
@@ -28,6 +28,8 @@ export type JoiningAlert = TicketAlert & { readonly noted: boolean };
 /** Stores tickets. The caller holds the transaction. */
 export interface TicketStore {
   get(id: string): Ticket | null;
+  /** Throws `not-found` where there is no such ticket. */
+  existing(id: string): Ticket;
   /** Returns the one open ticket of an alert; null where there is none. */
   findOpen(rule: string, group: string): Ticket | null;
   /** Returns the open ticket of a gathering key; null where there is none. */
@@ -150,6 +152,11 @@ export function createTicketStore(db: DatabaseSync): TicketStore {
 
   return {
     get: (id) => one(byId.get(id)),
+    existing(id) {
+      const ticket = one(byId.get(id));
+      if (ticket === null) throw new LamppostError('not-found', `there is no ticket "${id}"`);
+      return ticket;
+    },
     findOpen: (rule, group) => one(open.get(rule, group)),
     findGathering: (key) => one(gathering.get(key)),
     findLast: (rule, group) => one(last.get(rule, group)),

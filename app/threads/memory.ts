@@ -47,22 +47,35 @@ export function collectAfterStart(): void {
 
 /** CPU of the process, cores, from which on memory is worth less than time. */
 const BUSY_CORES = 0.5;
+/** The end of a start, or a page that somebody opens, is one busy look; a load is more. */
+const BUSY_LOOKS = 2;
 const LOOK_MS = 1_000;
 
+/** Returns what says of each look, by the CPU since the one before, whether the process is under a load that lasts. */
+export function createLoadWatch(): (cores: number) => boolean {
+  let busy = 0;
+  return (cores) => {
+    busy = cores >= BUSY_CORES ? busy + 1 : 0;
+    return busy >= BUSY_LOOKS;
+  };
+}
+
 /**
- * Lets heaps grow while the process is busy, and only then. By itself V8 grows a young generation to its bound, and an
- * old one to several times what lives, by what survives, however slowly that comes: 500 devices with 2,000 messages a
- * second took 250 MiB for nothing. `bin/lamppost.js` keeps heaps small while modules are loaded.
+ * Lets heaps grow while the process is under load, and only then: they stay as large afterwards. By itself V8 grows a
+ * young generation to its bound, and an old one to several times what lives, by what survives, however slowly that
+ * comes: 500 devices with 2,000 messages a second took 250 MiB for nothing. `bin/lamppost.js` keeps heaps small while
+ * modules are loaded.
  */
 export function createHeapGrowth() {
   let last = process.cpuUsage();
   let lastAt = performance.now();
   let timer: NodeJS.Timeout | undefined;
+  const isLoaded = createLoadWatch();
 
   function look(): void {
     const { user, system } = process.cpuUsage(last);
     const now = performance.now();
-    const isBusy = (user + system) / 1_000 >= BUSY_CORES * (now - lastAt);
+    const isBusy = isLoaded((user + system) / 1_000 / (now - lastAt));
     [last, lastAt] = [process.cpuUsage(), now];
     setFlagsFromString(`--semi-space-growth-factor=${isBusy ? 2 : 1}`);
     // How much an old generation grows before it is collected, percent of what lives in it; 0: as V8 finds right.

@@ -2,12 +2,13 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Block, KnownDevice, Reason } from '../../domain/index.ts';
 import type { RoomSchema } from '../../store/index.ts';
 import type { Calibrations } from '../calibrations.ts';
+import type { ProfileChecks } from '../checks.ts';
 import { type CityVersion, type Context, versionAt } from '../context.ts';
 import type { RawReading } from '../decode/index.ts';
 import { pushChecked } from '../dedupe.ts';
 import { createColumns, type ImportTally, type Outcome, type TypedColumns } from '../outcome.ts';
 import { checksOf } from '../reader.ts';
-import { Checked, checkReading, type ProfileChecks } from '../validate.ts';
+import { Checked, checkReading } from '../validate.ts';
 import { columnsOf, headerOf, type PartColumns, type PartHeader } from './part.ts';
 import { FaultSums, type ImportReport } from './report.ts';
 

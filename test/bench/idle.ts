@@ -1,11 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { cpuSeconds, residentMiB } from './process.ts';
+import { cpuSeconds, proportionalMiB, residentMiB } from './process.ts';
 import { lamppost } from './subjects.ts';
 
 /** What a server of the sample city needs while nothing happens. */
 export interface Idle {
   /** Resident memory at the end, MiB. */
   readonly residentMiB: number;
+  /** The same, with pages that its processes or others share counted once. */
+  readonly proportionalMiB: number;
   /** CPU over the measured time, percent of one core. */
   readonly cpuPercent: number;
   readonly seconds: number;
@@ -24,7 +26,8 @@ export async function idle(seconds: number, settings: Record<string, string> = {
     await pause(seconds * 1_000);
     const passed = (performance.now() - from) / 1_000;
     const cpuPercent = ((cpuSeconds(subject.pid) - before) / passed) * 100;
-    return { residentMiB: residentMiB(subject.pid), cpuPercent, seconds: passed };
+    const memory = { residentMiB: residentMiB(subject.pid), proportionalMiB: proportionalMiB(subject.pid) };
+    return { ...memory, cpuPercent, seconds: passed };
   } finally {
     await subject.stop();
   }

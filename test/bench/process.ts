@@ -25,6 +25,15 @@ function peakMiBOf(pid: number): number {
 export const residentMiB = (pid: number) =>
   Math.round(processesOf(pid).reduce((sum, one) => sum + memoryOf(one).resident, 0));
 
+/** The same with each shared page counted once, in equal parts among the processes that have it; see proc(5), `smaps`. */
+export const proportionalMiB = (pid: number) =>
+  Math.round(processesOf(pid).reduce((sum, one) => sum + proportionalMiBOf(one), 0));
+
+function proportionalMiBOf(pid: number): number {
+  const kib = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+  return Number(kib![1]) / 1024;
+}
+
 /** A process and those that it started, itself first. */
 export function processesOf(pid: number): number[] {
   const threads = readdirSync(`/proc/${pid}/task`);

@@ -74,8 +74,10 @@ export function latencyText(what: string, { alerts, mqtt, sse }: AlertLatency): 
 }
 
 /** Formats the memory and CPU of an idle server as text. */
-export function idleText({ residentMiB, cpuPercent, seconds }: Idle): string {
-  return `idle: ${residentMiB} MiB resident, ${fixed(cpuPercent, 2)} % of a core (over ${fixed(seconds, 0)} s, from 20 s after the start)`;
+export function idleText({ residentMiB, proportionalMiB, cpuPercent, seconds }: Idle): string {
+  const memory = `${residentMiB} MiB resident (${proportionalMiB} with shared pages counted once)`;
+  const cpu = `${fixed(cpuPercent, 2)} % of a core`;
+  return `idle: ${memory}, ${cpu} (over ${fixed(seconds, 0)} s, from 20 s after the start)`;
 }
 
 /** Formats an outage of the history as text. */

@@ -64,6 +64,35 @@ test('rooms - the root holds configuration and documents only', () => {
   expect(code).toEqual(['vitest.config.ts']);
 });
 
+/** What few servers need: it is loaded where it is used, not at every start. */
+const LATER = [
+  ...['mqtt', 'openid-client', 'nodemailer', '@influxdata/influxdb-client', '@jitl/quickjs-wasmfile-release-sync'],
+  ...['quickjs-emscripten-core', '@nats-io/transport-node', '@nats-io/jetstream', '@nats-io/kv', '@nats-io/obj'],
+];
+
+/** Returns the packages that a file imports for more than their types, and those that its imports do. */
+function packagesOf(entry: string): Set<string> {
+  const packages = new Set<string>();
+  const files = new Set([join(ROOT, entry)]);
+  for (const file of files) {
+    const found = readFileSync(file, 'utf8').matchAll(/^(?:im|ex)port (?!type )(?:[^;']*? from )?'([^']+)'/gm);
+    for (const [, target] of found) {
+      if (target!.endsWith('.ts')) files.add(resolve(dirname(file), target!));
+      else packages.add(target!);
+    }
+  }
+  return packages;
+}
+
+test.each(['app/lamppost.ts', ...['journal', 'engine', 'broker', 'notify'].map((name) => `app/threads/${name}.ts`)])(
+  'start - %s loads no package that few servers need',
+  (entry) => {
+    const packages = packagesOf(entry);
+    expect(packages).toContain(entry === 'app/lamppost.ts' ? 'fastify' : 'pino');
+    expect(LATER.filter((name) => packages.has(name))).toEqual([]);
+  },
+);
+
 test('settings - no room reads the environment: the command passes it on', () => {
   const readers = ROOMS.flatMap(sourcesOf).filter((file) => readFileSync(file, 'utf8').includes('process.env'));
   expect(readers.map((file) => relative(ROOT, file))).toEqual([]);

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { declaredTopics, refusePublish, Subscribers, type TopicRefusal } from '../../../broker/index.ts';
 import { type Key, SHARED } from '../../../domain/index.ts';
 import type { Identity } from '../../../registry/index.ts';
+import { runs } from '../../kit/runs.ts';
 
 const device: Identity = { kind: 'device', id: 'bin-1', profile: 'waste-bin' };
 const keyOf = (role: Key['role'], department: string | null): Identity => ({
@@ -146,6 +147,6 @@ test('subscribe - no filter of a device or a department reaches a topic that it 
       if (!matches(filter, topic) || refuseSubscribe(identity, filter.join('/')) !== null) return;
       expect(refuseSubscribe(identity, topic.join('/')), `${filter.join('/')} reaches ${topic.join('/')}`).toBeNull();
     }),
-    { numRuns: 20_000 },
+    { numRuns: runs(20_000) },
   );
 });

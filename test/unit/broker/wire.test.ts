@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { generate, type Packet } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import { eachPacket, readPacket, UnknownLevel, Violation, WholePackets } from '../../../broker/wire/index.ts';
+import { runs } from '../../kit/runs.ts';
 
 const length = (bytes: number) => (bytes < 128 ? [bytes] : [(bytes & 127) | 128, bytes >> 7]);
 const framed = fc
@@ -39,7 +40,7 @@ describe('packets of clients', () => {
           expect(error instanceof Violation || error instanceof UnknownLevel, String(error)).toBe(true);
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 

@@ -24,6 +24,7 @@ import {
   vp8Of,
 } from '../../kit/citizens/pictures.ts';
 import { BOMBS, HIDDEN as HIDDEN_MESSAGE, picturesWithSecrets } from '../../kit/hostile/photos.ts';
+import { runs } from '../../kit/runs.ts';
 
 const file = (name: string) => readFileSync(new URL(`../../fixtures/photos/${name}`, import.meta.url));
 const FILES = [
@@ -332,7 +333,7 @@ test('photo - whatever the bytes are, the result is a fault or a picture that st
       expect(parts.count).toBeLessThanOrEqual(Math.min(MOST_PARTS, bytes.length));
       if (typeof photo !== 'string') expect(cleaned(photo.bytes).bytes.equals(photo.bytes)).toBe(true);
     }),
-    { numRuns: 10_000 },
+    { numRuns: runs(10_000) },
   );
 });
 

@@ -2,6 +2,7 @@ import { type JSONValue, search } from '@jmespath-community/jmespath';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { beginPaths, compilePath, type Path, PathExcess } from '../../../city-model/index.ts';
+import { runs } from '../../kit/runs.ts';
 
 const pathOf = (text: string): Path => {
   const path = compilePath(text);
@@ -41,7 +42,7 @@ test('paths - mean what the library of JMESPath says they mean', () => {
       beginPaths();
       expect(pathOf(text).read(given) ?? null).toEqual(search(given, text) ?? null);
     }),
-    { seed: 19, numRuns: 2_000 },
+    { seed: 19, numRuns: runs(2_000) },
   );
 });
 

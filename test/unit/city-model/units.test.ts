@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { applied, convert, knownUnits, unitFault } from '../../../city-model/units.ts';
+import { runs } from '../../kit/runs.ts';
 
 /** Converts a value; returns the fault of `convert` where that is not possible. */
 function inUnit(value: number, from: string, to: string): number | string {
@@ -124,7 +125,7 @@ test('units - converting back returns the value, in every unit of the quantity',
       const scale = there.offset === 0 ? 1e-13 * Math.abs(value) : 1e-8;
       expect(Math.abs(applied(back, applied(there, value)) - value)).toBeLessThanOrEqual(scale);
     }),
-    { numRuns: 20_000 },
+    { numRuns: runs(20_000) },
   );
 });
 
@@ -136,7 +137,7 @@ test('units - converting over a third unit gives the same value', () => {
       const scale = Math.max(1e-8 * Math.max(1, Math.abs(ac.factor)), 1e-13 * Math.abs(value * ac.factor));
       expect(Math.abs(applied(bc, applied(ab, value)) - applied(ac, value))).toBeLessThanOrEqual(scale);
     }),
-    { numRuns: 20_000 },
+    { numRuns: runs(20_000) },
   );
 });
 

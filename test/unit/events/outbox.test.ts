@@ -10,6 +10,7 @@ import { ALERT_SCHEMA } from '../../../rules/index.ts';
 import { migrate } from '../../../store/index.ts';
 import { TICKET_SCHEMA } from '../../../tickets/index.ts';
 import { openState } from '../../kit/events/state.ts';
+import { runs } from '../../kit/runs.ts';
 import { rule, ticketOf, transition } from '../../kit/tickets/scene.ts';
 
 /** Opens an outbox with the event of a new ticket for each of `1.0`, `2.0` … */
@@ -203,7 +204,7 @@ test('outbox - a filter in memory and in SQL select the same events', () => {
       const found = state.events.page({ after: 0, limit: 99, ...filter }).items;
       expect(numbers(all.filter(({ event }) => passes(event, filter)))).toEqual(numbers(found));
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });
 

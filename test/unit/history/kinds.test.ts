@@ -17,6 +17,7 @@ import { DatabaseProcess, has } from '../../kit/databases.ts';
 import { columnsOf, tableOf } from '../../kit/history/query-reference.ts';
 import { queried } from '../../kit/history/read.ts';
 import { expected, expectedShare, isSame, type Sample } from '../../kit/kinds/reference.ts';
+import { runs } from '../../kit/runs.ts';
 
 const SEED = 20261129;
 const HOUR = 3_600_000;
@@ -149,7 +150,7 @@ describe('kinds in the embedded history', () => {
         await compare(history, readings, span);
         await compareShares(history, readings, span);
       }),
-      { seed: SEED, numRuns: 4 },
+      { seed: SEED, numRuns: runs(4) },
     );
   });
 

@@ -4,6 +4,7 @@ import type { KnownDevice } from '../../../domain/index.ts';
 import { createLineBuilder, Rows } from '../../../history/influx/lines.ts';
 import { columnsOf, type Row, tableOf } from '../../kit/history/query-reference.ts';
 import { parseLine } from '../../kit/influx.ts';
+import { runs } from '../../kit/runs.ts';
 
 const device = (index: number, more: Partial<KnownDevice> = {}): KnownDevice => ({
   id: `bin-${index}`,
@@ -87,5 +88,5 @@ test('line protocol - with any names, a line is one line of three parts, and its
     expect(fields.map(([name, value]) => [readBack(name), value])).toEqual([[clean(metric), 1]]);
     expect(ts).toBe(7);
   });
-  fc.assert(property, { numRuns: 500 });
+  fc.assert(property, { numRuns: runs(500) });
 });

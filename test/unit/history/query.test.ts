@@ -7,6 +7,7 @@ import type { HistoryStore, KnownDevice, ReadingsQuery, Series } from '../../../
 import { createDuckdbHistory } from '../../../history/index.ts';
 import { columnsOf, expectedSeries, FUNCTIONS, type Row, tableOf } from '../../kit/history/query-reference.ts';
 import { newest as newestOf, queried } from '../../kit/history/read.ts';
+import { runs } from '../../kit/runs.ts';
 
 const HOUR = 3_600_000;
 const METRICS = ['a', 'b', "quote's", 'ü'];
@@ -99,10 +100,10 @@ describe('history', () => {
         const rounded = query.everyMs !== undefined && ['mean', 'sum', 'stddev', 'rate'].includes(query.fn);
         expectSame(found, expectedSeries(ROWS, query, DISTRICTS), !rounded);
       }),
-      { numRuns: 400, endOnFailure: true },
+      { numRuns: runs(400), endOnFailure: true },
     );
     // Half of the queries find something, most of those dozens of points: only a search that finds nothing fails here.
-    expect(points).toBeGreaterThan(1_000);
+    expect(points).toBeGreaterThan(runs(1_000));
   });
 
   test('from is included, to is not, and fractions of a millisecond do not shift them', async () => {

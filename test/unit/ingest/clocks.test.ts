@@ -48,6 +48,28 @@ describe('a clock that is wrong', () => {
     expect(known(behind, (i) => i % 4 === 2)).toMatchObject({ offsetSeconds: -3_600, messages: 12 });
   });
 
+  test('clocks - a batch counts each of its messages, and once where its transaction was undone', () => {
+    const intake = bench('device');
+    const ledger = createLedgerStore(db);
+    const sent = Array.from({ length: 12 }, (_, i) => {
+      const at = T0 + i * MINUTE;
+      return intake.send([native('d', { ts: at + hour(i), metrics: { a: i } }, at)]);
+    });
+    const count = (from: number, to: number) => ledger.count(sent.slice(from, to), []);
+    count(0, 2);
+    db.exec('begin');
+    count(2, 12);
+    db.exec('rollback');
+    count(2, 12);
+    const found = { offsetSeconds: 3_600, messages: 12, since: '2026-03-01T12:00:00.000Z' };
+    expect(createClockReader(db)('d')).toEqual(found);
+    db.exec('begin');
+    ledger.count([intake.send([native('d', { ts: T0, metrics: { b: 1 } }, T0)])], []);
+    expect(createClockReader(db)('d')).toBeNull();
+    db.exec('rollback');
+    expect(createClockReader(db)('d')).toEqual(found);
+  });
+
   test('clocks - nine messages, a clock that is right, and one that jumps are not told', () => {
     expect(known(Array(9).fill(hour(0)))).toBeNull();
     expect(known(Array(20).fill(-50_000))).toBeNull();

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { listSql, type QuarantineFilter, rejectionsOf, replaySql } from '../../../ingest/index.ts';
 import { native } from '../../kit/ingest/intake.ts';
 import { quarantineBench, widened } from '../../kit/ingest/quarantine.ts';
+import { runs } from '../../kit/runs.ts';
 
 const T0 = 1_699_999_200_000;
 const message = (payload: unknown, device = 'd') => native(device, payload, T0);
@@ -119,7 +120,7 @@ describe('a message with many faults', () => {
           if (payloads.length > 0) expect(received()).toBe(before);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

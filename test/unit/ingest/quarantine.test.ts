@@ -13,6 +13,7 @@ import {
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import { type Entry, openIntake, openState, testDir, write } from '../../kit/ingest/intake.ts';
 import { journals, MINUTES } from '../../kit/journal/random.ts';
+import { runs } from '../../kit/runs.ts';
 
 /** Opens a quarantine over the outcomes of a journal. */
 function open(entries: readonly Entry[]) {
@@ -93,9 +94,9 @@ describe('quarantine', () => {
         expect(listed(opened, filter, limit)).toHaveLength(wanted.length);
         opened.close();
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
-    expect(seen).toBeGreaterThan(500);
+    expect(seen).toBeGreaterThan(runs(500));
   });
 
   test('a payload that is no text is returned byte by byte', () => {

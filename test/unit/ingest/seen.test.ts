@@ -5,6 +5,7 @@ import { SeenKeys } from '../../../ingest/seen.ts';
 import { HASHED_LANE, hashKey, hashValue, type SeenPlace } from '../../../ingest/seen-entries.ts';
 import { atOnce, transact } from '../../../store/index.ts';
 import { openState } from '../../kit/ingest/intake.ts';
+import { runs } from '../../kit/runs.ts';
 
 /** The keys as a plain list: what `SeenKeys` must agree with. */
 class Model {
@@ -61,14 +62,14 @@ describe('seen keys', () => {
       readings: fc.array(one, { minLength: 1, maxLength: 5 }),
       next: fc.constantFrom('nothing', 'nothing', 'commit', 'commit', 'restart'),
     });
-    const runs = fc.record({
+    const histories = fc.record({
       messages: fc.array(message, { maxLength: 60 }),
       chunkBytes: fc.constantFrom(1, SMALL, 1_000, 1_000_000),
       horizon: fc.nat(30),
     });
     let chunks = 0;
     fc.assert(
-      fc.property(runs, ({ messages, chunkBytes, horizon }) => {
+      fc.property(histories, ({ messages, chunkBytes, horizon }) => {
         const db = openState(':memory:');
         let keys = opened(db, chunkBytes);
         const [model, hashes] = [new Model(), new Int32Array(32)];
@@ -94,9 +95,9 @@ describe('seen keys', () => {
               }
         db.close();
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
-    expect(chunks).toBeGreaterThan(30);
+    expect(chunks).toBeGreaterThan(runs(30));
   });
 
   test('rows of before there were chunks become chunks at a start', () => {

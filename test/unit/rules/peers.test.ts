@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Peer, Peers } from '../../../rules/engine/clauses/peers.ts';
+import { runs } from '../../kit/runs.ts';
 
 class One implements Peer {
   newest = Number.NEGATIVE_INFINITY;
@@ -68,7 +69,7 @@ test('peers - the median equals that of a visit of all, also with new, leaving a
         if (!Number.isNaN(expected)) compared++;
       }
     }),
-    { seed: 20261124, numRuns: 3_000 },
+    { seed: 20261124, numRuns: runs(3_000) },
   );
-  expect(compared).toBeGreaterThan(20_000);
+  expect(compared).toBeGreaterThan(runs(20_000));
 });

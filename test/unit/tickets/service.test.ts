@@ -208,7 +208,8 @@ test('service - a citizen’s request is a ticket, and only its reporter rates i
   const { service } = state;
   const opened = state.effects.publish(service.open(request));
   expect(opened).toMatchObject({ id: 'c-1', origin: 'citizen', rule: null, evidence: null, department: 'environment' });
-  const rate = (hash: Uint8Array) => () => service.rate({ ticket: 'c-1', hash, stars: 4, statement: 'c-comment' });
+  const rate = (hash: Uint8Array) => () =>
+    service.reporters.rate({ ticket: 'c-1', hash, stars: 4, statement: 'c-comment' });
   expect(refused(rate(HASH))).toBe('wrong-status');
   act('resolve', { ticket: 'c-1' });
   act('close', { ticket: 'c-1' });

@@ -174,7 +174,8 @@ function play(steps: readonly Step[], state: ReturnType<typeof openState>, check
     const saying = { ticket, hash: null, statement: `c-${++n}` };
     attempt(() => {
       if (what === 'reply') return state.service.act({ ticket, action: 'comment', actor, note: 'n', public: true });
-      return what === 'words' ? state.service.write(saying) : state.service.notFixed(saying);
+      const { reporters } = state.service;
+      return what === 'words' ? reporters.write(saying) : reporters.notFixed(saying);
     });
   }
 
