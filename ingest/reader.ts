@@ -545,6 +545,7 @@ function keepOnly(checked: Checked, path: string, fields: ReadonlySet<string>): 
     checked.value[kept] = checked.value[i]!;
     checked.measured[kept] = checked.measured[i]!;
     checked.raw[kept] = checked.raw[i]!;
+    checked.keepsRaw[kept] = checked.keepsRaw[i]!;
     checked.quality[kept] = checked.quality[i]!;
     checked.keepsQuality[kept] = checked.keepsQuality[i]!;
     checked.field[kept++] = checked.field[i]!;

@@ -149,6 +149,8 @@ export class Checked {
   /** Each value as it was measured, and the metric that keeps it so; -1 where the value was not corrected. */
   readonly measured: number[] = [];
   readonly raw: number[] = [];
+  /** The metric that keeps measured values, where any value of it was ever corrected; -1 else. */
+  readonly keepsRaw: number[] = [];
   /** Whether the values have a quality: only then `quality` and `keepsQuality` count. */
   hasQuality = false;
   /** The code of each value's quality, and the metric that keeps it. */
@@ -308,7 +310,7 @@ function stateIn(given: unknown, found: number, values: StateValues, field: Fiel
   if (has(out, field.metric)) return secondOf(field);
   if (values.some(({ code }) => code === found)) {
     // A state is not corrected.
-    if (out.isCalibrated) [out.measured[out.length], out.raw[out.length]] = [found, -1];
+    if (out.isCalibrated) [out.measured[out.length], out.raw[out.length], out.keepsRaw[out.length]] = [found, -1, -1];
     return found;
   }
   const all = values.map(({ code, name }) => `${name} (${code})`).join(', ');
@@ -339,6 +341,7 @@ function corrected(measured: number, { metric }: FieldCheck, out: Checked, calib
   const one = calibrations.get(metric);
   const value = one === undefined ? null : correctedBy(one, out.ts, measured);
   out.measured[out.length] = measured;
+  out.keepsRaw[out.length] = one?.raw ?? -1;
   out.raw[out.length] = one === undefined || value === null ? -1 : one.raw;
   return value ?? measured;
 }

@@ -29,7 +29,7 @@ interface Target {
   readonly id: string;
   readonly known: KnownDevice | null;
   readonly checks: ProfileChecks | null;
-  /** Null where values are stored as the file has them. */
+  /** They correct nothing where values are stored as the file has them. */
   readonly calibrations: Calibrations;
   readonly fault: readonly [Reason, string] | null;
   readonly tally: ImportTally;
@@ -179,7 +179,8 @@ class PartReader {
     const version = line === undefined ? undefined : versionAt(line, seq);
     const known = version?.known ?? null;
     const tally = line === undefined ? this.#strangers : { device: id, stored: 0, refused: 0 };
-    const calibrations = this.#header.measured === true ? (version?.calibrations ?? null) : null;
+    const all = version?.calibrations ?? null;
+    const calibrations = this.#header.measured === true ? all : uncorrecting(all);
     const none = { id, known: null, checks: null, calibrations: null, tally };
     if (known === null) {
       const detail = `no device "${id}" is registered; register it, then import again`;
@@ -193,6 +194,12 @@ class PartReader {
     // `accepts.past` is about live readings.
     return { id, known, checks: { ...checks, pastMs: receivedAt - EARLIEST_MS }, calibrations, fault: null, tally };
   }
+}
+
+/** Returns calibrations that correct nothing: what is imported is stored as the file has it, and as what was measured. */
+function uncorrecting(calibrations: Calibrations): Calibrations {
+  if (calibrations === null) return null;
+  return new Map([...calibrations].map(([metric, { raw }]) => [metric, { raw, spans: [] }]));
 }
 
 /** Takes the fault of a value. */

@@ -266,6 +266,11 @@ test('kinds - a rule on a state names its values, and what makes no sense is ref
     ...{ fn: 'share', windowMs: HOUR_MS, op: 'above', threshold: 50, states: [0] },
   });
   expect(parsedIn('{ metric: fill, changes: 1h, above: 10 }').rule!.when).toMatchObject({ ...base, fn: 'changes' });
+  const grown = { ...state, max: 3, values: [...values, { code: 3, name: 'half' }] };
+  const inGrown = { ...city, metrics: new Map([...city.metrics, ['fill', grown]]) };
+  const text = 'id: a\ntitle: a\nwhen: { metric: fill, is: [open, fault] }\nseverity: low';
+  const versionIn = (of: typeof city) => parseRule(text, of, { path: 'a', origin: 'a' }).rule!.version;
+  expect(versionIn(inGrown)).toBe(versionIn(other));
   const messageOf = (when: string) => parsedIn(when).problems.map(({ message }) => message);
   expect(messageOf('{ metric: fill, is: opne }')).toEqual(['unknown value of fill "opne": did you mean "open"?']);
   expect(messageOf('{ metric: fill, equals: 1 }')).toEqual(['fill is a state; use is: or is_not: with its values']);
