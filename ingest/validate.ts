@@ -17,6 +17,7 @@ import { type Calibrations, correctedBy } from './calibrations.ts';
 import { type Codec, codecsOfProfile } from './codecs/index.ts';
 import { isObject, type RawReading, shortened, shown } from './decode/format.ts';
 import { Unreadable } from './decode/lenient-json.ts';
+import { codeOfText, LONGEST_TEXT } from './texts.ts';
 import { epochUnitOf, parseTimestamp } from './times.ts';
 
 /** The limits of one metric's values. */
@@ -41,6 +42,7 @@ interface FieldCheck extends MetricCheck {
   readonly quality: number;
   /** The values of a state; null for any other metric. */
   readonly values: StateValues | null;
+  readonly isText: boolean;
   /** Fault codes in the metric's unit, and as the device sends them. */
   readonly invalid: FaultCodes | null;
 }
@@ -82,7 +84,14 @@ export function compileChecks(city: City, metrics: MetricTable): ReadonlyMap<str
     const fields = compileFields(profile, city, metrics);
     const byName: Record<string, MetricCheck> = Object.create(null);
     for (const [name, check] of Object.entries(fields)) {
-      if (check === null || check.conversion !== null || check.invalid !== null || check.isBool || check.values)
+      if (
+        check === null ||
+        check.conversion !== null ||
+        check.invalid !== null ||
+        check.isBool ||
+        check.values ||
+        check.isText
+      )
         continue;
       const { metric, min, max, unit } = check;
       const rivals = Object.values(fields).filter((other) => other?.metric === metric);
@@ -120,6 +129,7 @@ function compileFields(profile: Profile, city: City, metrics: MetricTable): Prof
       isBool,
       quality: profile.quality ? metrics.indexOf(qualityMetric(id)) : -1,
       values,
+      isText: kind === 'text',
       truth: isBool || (mapped && unit === '1'),
       invalid,
     };
@@ -157,6 +167,8 @@ export class Checked {
   readonly quality: number[] = [];
   readonly keepsQuality: number[] = [];
   rejections: Rejection[] = [];
+  /** The texts that stand for values of all readings of a block, by code. */
+  texts = new Map<number, string>();
   /** Indexes of the fault codes (`faultsOf`) that the reading had instead of values. */
   readonly faulty: number[] = [];
 }
@@ -280,6 +292,7 @@ function judge(
   calibrations: Calibrations,
 ): number | Fault {
   const given = raw.metrics[name];
+  if (field.isText) return textIn(given, field, out);
   const measured = field.values === null ? converted(raw, name, field) : codeIn(raw, name, field.values);
   if (typeof measured !== 'number') return measured;
   const code = field.invalid === null ? undefined : codeOf(Number(given), measured, field.invalid);
@@ -291,6 +304,20 @@ function judge(
     return ['out-of-range', `${shown(given)} found; ${field.id} is true or false, 1 or 0`];
   }
   return has(out, field.metric) ? secondOf(field) : value;
+}
+
+/** Returns the code of a text, which is noted, or its fault. */
+function textIn(given: unknown, field: FieldCheck, out: Checked): number | Fault {
+  if (typeof given !== 'string') return ['wrong-shape', `${shown(given)} found; ${field.id} is a text`];
+  if (given.length > LONGEST_TEXT)
+    return ['out-of-range', `${given.length} characters found; ${field.id} is a text of at most ${LONGEST_TEXT}`];
+  if (has(out, field.metric)) return secondOf(field);
+  const text = given.toWellFormed();
+  const code = codeOfText(text);
+  // A text is not corrected.
+  if (out.isCalibrated) [out.measured[out.length], out.raw[out.length], out.keepsRaw[out.length]] = [code, -1, -1];
+  out.texts.set(code, text);
+  return code;
 }
 
 function secondOf({ id }: FieldCheck): Fault {

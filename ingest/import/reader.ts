@@ -22,7 +22,7 @@ const STRANGERS = '(unknown)';
 /** Before this time there is no reading: a number of seconds that is taken for milliseconds is. */
 const EARLIEST_MS = Date.UTC(1971, 0);
 
-type Read = Pick<Outcome, 'imported' | 'replaced' | 'actions'>;
+type Read = Pick<Outcome, 'imported' | 'replaced' | 'actions' | 'texts'>;
 
 /** Where rows of one name in a part go: to a device, or nowhere, with the reason. */
 interface Target {
@@ -67,6 +67,8 @@ export class ImportReader {
     if (first !== null && first < seq) return { imported: repeated(header), replaced: createColumns(0), actions };
     const context = this.#context;
     const part = new PartReader(header, { context, city: context.cityAt(seq), seq, receivedAt });
+    const texts = new Map<number, string>();
+    this.#checked.texts = texts;
     part.read(columnsOf(body, header.rows), receivedAt, this.#checked);
     const isMeasured = header.measured === true;
     // The ledger counts what comes in: what was stored before has come in once.
@@ -77,6 +79,7 @@ export class ImportReader {
     return {
       imported: { report, tallies, forRules: header.rules, isCounted: !isMeasured },
       replaced: part.readings,
+      ...(texts.size === 0 ? {} : { texts }),
       actions,
     };
   }

@@ -133,7 +133,10 @@ test('kinds - a rule about a state fires while it is one of its values, and says
 test('kinds - a state that gets a value, or another name of one, leaves a rule about it and its alert as they are', () => {
   const when = (names: readonly string[]) =>
     ({
-      ...{ op: 'is', threshold: 0, clear: 0, states: [2] },
+      op: 'is',
+      threshold: 0,
+      clear: 0,
+      states: [2],
       measure: { kind: 'state', max: names.length - 1, values: names.map((name, code) => ({ code, name })) },
     }) as const;
   const city = timeline(rule({ version: 'v1', when: when(['open', 'closed', 'fault']) }));
