@@ -13,7 +13,7 @@ export interface PointsFormat {
 }
 
 /** The values of a state, or what has the texts of a text. */
-export type NamesOfValues = StateValues | TextOf;
+type NamesOfValues = StateValues | TextOf;
 
 /** Returns what names the values of a metric; undefined where they are numbers, and where points are no values of it. */
 export type ValuesOf = (metric: string) => NamesOfValues | undefined;

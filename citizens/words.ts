@@ -2,7 +2,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { REMOVED, type Statement } from './statements.ts';
 
 /** Reads what citizens wrote, in a thread that does not own their file. */
-export interface Words {
+interface Words {
   /** The words of a request or comment; that they were removed, in both languages; null: there are none. */
   of(statement: string): string | null;
   /** Idempotent. */

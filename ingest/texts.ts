@@ -11,7 +11,7 @@ export const TEXT_STEPS: RoomSchema['steps'] = [
 /** Characters of a text. */
 export const LONGEST_TEXT = 256;
 /** Below it every whole number has fifteen digits: as many as any database of numbers keeps. */
-export const TEXT_CODES = 1e15;
+const TEXT_CODES = 1e15;
 
 const MOST_CACHED = 4_096;
 const codes = new Map<string, number>();

@@ -8,7 +8,6 @@ export {
   DeliverySchema,
 } from './deliveries.ts';
 export { createMailer, type Envelope, type Mailer, noMailer, type SmtpSettings } from './email/smtp.ts';
-export type { WordsOf } from './email/words.ts';
 export { createPoster, type Post, type Poster } from './http.ts';
 export { createIncidentReader } from './incidents.ts';
 export { createNotifier } from './notifier.ts';

@@ -18,7 +18,10 @@ export function withPlaces(all: readonly Series[]): Series[] {
   return all.map((one) => {
     const places = byMetric.get(one.metric);
     if (places === undefined) return one;
-    const placed = (value: number | null) => (value === null ? null : (places.get(value)?.code ?? null));
-    return { ...one, values: [...places.values()], points: one.points.map(([at, value]) => [at, placed(value)]) };
+    const placed = ([at, value]: Series['points'][number]): Series['points'][number] => [
+      at,
+      value === null ? null : (places.get(value)?.code ?? null),
+    ];
+    return { ...one, values: [...places.values()], points: one.points.map(placed) };
   });
 }

@@ -41,7 +41,7 @@ export function Charts({ device }: { readonly device: Pick<Device, 'id' | 'distr
     },
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: of each response.
-  const series = useMemo(() => (data?.series ?? []) as Series[], [dataUpdatedAt, data]);
+  const series = useMemo(() => data?.series ?? [], [dataUpdatedAt, data]);
   return (
     <>
       <div className="bar">
@@ -96,7 +96,7 @@ async function readingsOf(of: Wanted, [from, to]: readonly [from: number, to: nu
   const every = `${Math.max(1, Math.ceil((to - from) / POINTS / 1_000))}s`;
   const query = { ...of, from: String(Math.round(from)), to: String(Math.round(to)), every };
   const { series } = await bodyOf(api.GET('/api/v1/readings', { params: { query } }));
-  return { series: withPlaces(series) };
+  return { series: withPlaces(series as Series[]) };
 }
 
 /** Devices that a chart compares with. */
@@ -116,7 +116,7 @@ function usePeers(metric: string, { peersOf, range, zoomed }: Pick<OneProps, 'pe
       if (others.length === 0) return [];
       const wanted = { device: others.slice(0, PEERS), metric, fn: fnOf(metric) };
       const { series } = await readingsOf(wanted, spanOf(range, zoomed));
-      return series as Series[];
+      return series;
     },
   });
   return peersOf === null ? undefined : data;
