@@ -1,8 +1,8 @@
 import type { AuditEntry } from '../actions/index.ts';
-import { isoOf, nameOfState } from '../domain/index.ts';
+import { isoOf } from '../domain/index.ts';
 import type { RegisteredDevice } from '../registry/index.ts';
 import type { OversightKey, OversightLine } from '../tickets/index.ts';
-import type { PointsFormat, ValuesOf } from './points.ts';
+import { nameOfValue, type PointsFormat, type ValuesOf } from './points.ts';
 
 /** One line of CSV (RFC 4180); null becomes an empty value. */
 export function csvLine(values: readonly (string | number | null)[]): string {
@@ -13,15 +13,16 @@ function quoted(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Series as CSV with a header: times in ISO 8601 UTC; a gap is an empty value, a state has the name of its value. */
+/** Series as CSV with a header: times in ISO 8601 UTC; a gap is an empty value, a state has the name of its value, a
+ * text its text. */
 export function csvPoints(valuesOf: ValuesOf): PointsFormat {
   let start = '';
   let values: ReturnType<ValuesOf>;
-  const shown = (value: number) => (values === undefined ? String(value) : quoted(nameOfState(values, value)));
+  const shown = (value: number) => (values === undefined ? String(value) : quoted(nameOfValue(values, value)));
   return {
     head: csvLine(['device', 'metric', 'unit', 'ts', 'value']),
     tail: '',
-    end: '',
+    end: () => '',
     begin({ device, metric, unit }) {
       start = csvLine([device, metric, unit]).slice(0, -2);
       values = valuesOf(metric);

@@ -24,6 +24,7 @@ import type {
   Imports,
   ReplayJob,
   ReplayRequest,
+  TextOf,
 } from '../ingest/index.ts';
 import type {
   DeliveryDetail,
@@ -144,6 +145,8 @@ export interface ApiDeps {
   /** The provider at which people sign in; null: none. */
   readonly oidc: Oidc | null;
   readonly history: Pick<HistoryStore, 'read' | 'latest' | 'exportParquet'>;
+  /** Returns the text that a value of the history stands for. */
+  readonly textOf: TextOf;
   readonly imports: Pick<Imports<Caller>, 'run'>;
   /** What the queries of each key may take of the history. */
   readonly queries: Queries;

@@ -1,4 +1,5 @@
-import type { Fill, PointsSlice, SliceSeries, StateValues } from '../domain/index.ts';
+import { type Fill, nameOfState, type PointsSlice, type SliceSeries, type StateValues } from '../domain/index.ts';
+import type { TextOf } from '../ingest/index.ts';
 
 /** How series are written. */
 export interface PointsFormat {
@@ -7,23 +8,47 @@ export interface PointsFormat {
   begin(series: SliceSeries, first: boolean): string;
   /** `first`: of its series. */
   point(ts: number, value: number | null, first: boolean): string;
-  readonly end: string;
+  /** Of a series. */
+  end(): string;
 }
 
-/** Returns the values of a state; undefined for any other metric, and where points are no values of it. */
-export type ValuesOf = (metric: string) => StateValues | undefined;
+/** The values of a state, or what has the texts of a text. */
+type NamesOfValues = StateValues | TextOf;
 
-/** JSON of the shape `{series: [{device, metric, unit, points: [[ms, value]]}]}`; a state has its `values` beside. */
+/** Returns what names the values of a metric; undefined where they are numbers, and where points are no values of it. */
+export type ValuesOf = (metric: string) => NamesOfValues | undefined;
+
+/** Returns the name of a value: of one that has none, its code, or nothing of a text. */
+export function nameOfValue(values: NamesOfValues, code: number): string {
+  return typeof values === 'function' ? (values(code) ?? '') : nameOfState(values, code);
+}
+
+/**
+ * JSON of the shape `{series: [{device, metric, unit, points: [[ms, value]]}]}`; a state has its `values` beside, and a
+ * text those that it has here.
+ */
 export function jsonPoints(valuesOf: ValuesOf): PointsFormat {
+  let textOf: TextOf | null = null;
+  const codes = new Set<number>();
   return {
     head: '{"series":[',
     tail: ']}',
     begin: ({ device, metric, unit }, first) => {
-      const series = JSON.stringify({ device, metric, unit, values: valuesOf(metric) });
+      const values = valuesOf(metric);
+      textOf = typeof values === 'function' ? values : null;
+      const series = JSON.stringify({ device, metric, unit, values: textOf === null ? values : undefined });
       return `${first ? '' : ','}${series.slice(0, -1)},"points":[`;
     },
-    point: (ts, value, first) => `${first ? '' : ','}[${ts},${Number.isFinite(value) ? value : null}]`,
-    end: ']}',
+    point(ts, value, first) {
+      if (textOf !== null && value !== null) codes.add(value);
+      return `${first ? '' : ','}[${ts},${Number.isFinite(value) ? value : null}]`;
+    },
+    end() {
+      if (textOf === null) return ']}';
+      const values = [...codes].map((code) => ({ code, name: textOf!(code) })).filter(({ name }) => name !== null);
+      codes.clear();
+      return `],"values":${JSON.stringify(values)}}`;
+    },
   };
 }
 
@@ -121,7 +146,7 @@ class PointsWriter {
   *#endSeries(): Generator<void, void, undefined> {
     if (this.#series === null) return;
     if (this.#fill !== null) yield* this.#gaps(this.#fill.intervals);
-    this.#text += this.#format.end;
+    this.#text += this.#format.end();
   }
 
   /** Writes the intervals up to this one as gaps. */

@@ -12,6 +12,7 @@ import {
   type createLedgerReader,
   type createQuarantineReader,
   type createReplays,
+  createTextReader,
 } from '../ingest/index.ts';
 import type { Sealer } from '../notify/index.ts';
 import { createDeviceService, createKeyService, type KeyUses, type RegistryReader } from '../registry/index.ts';
@@ -211,6 +212,7 @@ export function createStateDeps(parts: StateParts) {
     device: (id) => parts.registry.get(id),
   });
   return {
+    textOf: createTextReader(state),
     ledger: async (device) => ledger.read(device),
     quarantine: {
       list: (query) => quarantine.list(query),

@@ -20,6 +20,7 @@ const NOT_FROM_JOURNAL: Readonly<Record<string, string>> = {
   registry_key_use: 'when a key was used is no record',
   outbox_store: 'the name of the file is random',
   outbox_cursors: 'how far an earlier version had copies for MQTT',
+  texts: 'old ones go with the readings that have them',
   history_confirmed: 'what a database has on its disk by when is no record',
   quarantine: 'old ones expire at night',
   quarantine_raw: 'old ones expire at night',

@@ -33,3 +33,4 @@ export {
 } from './reporters.ts';
 export { createShown, REMOVED, type Shown, type ShownChange, type ShownRequest } from './statements.ts';
 export { CITIZENS_FILE, type CitizenStore, createCitizenStore, type Entry } from './store.ts';
+export { createWords } from './words.ts';

@@ -39,8 +39,8 @@ export interface ShownRequest extends Statement {
 }
 
 /**
- * Puts what citizens wrote into tickets that are shown. Events, and so MQTT, streams, webhooks and mail, do not have
- * it: what was sent cannot be taken back.
+ * Puts what citizens wrote into tickets that are shown. Events, and so MQTT, streams and webhooks, do not have it: what
+ * was sent cannot be taken back. The mail of the responsible department has it (`Words`).
  */
 export interface Shown {
   /** A ticket in full; `REMOVED` in both languages where the citizen wanted a text to be forgotten. */

@@ -70,9 +70,14 @@ export function checkFaultCodes(profiles: Source, problems: CityProblem[]): void
 /** Checks that the metrics whose readings are published are known. */
 export function checkPublication(base: Source, metrics: Source, problems: CityProblem[]): void {
   const known = keysOf(metrics);
+  const units = ReadableUnits.safeParse(metrics.value).data ?? {};
   const published = ReadablePublication.safeParse(base.value).data?.publication.readings ?? [];
   published.forEach((metric, i) => {
-    const fault = typeof metric === 'string' && known !== null ? unknownName('metric', metric, known) : null;
+    if (typeof metric !== 'string' || known === null) return;
+    const isText = units[metric]?.kind === 'text';
+    const fault = isText
+      ? `${metric} is a text: whatever devices write is not published`
+      : unknownName('metric', metric, known);
     if (fault !== null) problems.push(base.problem(['publication', 'readings', i], fault));
   });
 }
@@ -104,8 +109,8 @@ export function checkFields(profiles: Source, metrics: Source, problems: CityPro
         at(['metric'], `the profile does not measure "${field.metric}"${suggest(field.metric, known)}`);
       else if (Object.hasOwn(units, field.metric)) {
         const { unit, kind } = units[field.metric] ?? {};
-        const isUnit = kind === 'state' && typeof field.unit === 'string';
-        const fault = isUnit ? 'a state has no unit: leave it out' : unitProblem(field.unit, unit);
+        const isUnit = (kind === 'state' || kind === 'text') && typeof field.unit === 'string';
+        const fault = isUnit ? `a ${kind} has no unit: leave it out` : unitProblem(field.unit, unit);
         if (fault !== null) at(['unit'], fault);
       }
     }

@@ -5,6 +5,8 @@ import { unless } from './wording.ts';
 const MOST_VALUES = 64;
 /** Codes are stored as numbers, and shown in JSON. */
 const MOST_CODE = 1_000_000;
+/** A text is stored as a number of at most fifteen digits. */
+const MOST_TEXT_CODE = 1e15;
 const ValueName = z
   .string({ error: unless('a value is a name; put true and false in quotes') })
   .regex(/^[\p{L}][\p{L}\p{N} _-]{0,63}$/u, 'a value is a name that begins with a letter, of at most 64 letters');
@@ -28,14 +30,23 @@ function* valuesFaults(values: StateValues): Generator<string> {
   }
 }
 
-/** Gives a state the unit and the bounds of its codes, which it must not have itself. */
+/** What is no quantity: its values, and what it must not have. */
+const NO_QUANTITY: Readonly<Record<string, { readonly are: string; readonly without: readonly string[] }>> = {
+  state: { are: 'names', without: ['unit', 'min', 'max'] },
+  text: { are: 'texts', without: ['unit', 'min', 'max', 'invalid'] },
+};
+
+/** Gives a state or a text a unit and the bounds of its codes, which it must not have itself. */
 export function withoutUnit(written: unknown, context: z.core.$RefinementCtx): unknown {
-  if (typeof written !== 'object' || written === null || !('kind' in written) || written.kind !== 'state')
-    return written;
-  for (const key of ['unit', 'min', 'max']) {
-    const message = `a state has no ${key}: its values are names`;
+  if (typeof written !== 'object' || written === null || !('kind' in written)) return written;
+  const kind = String(written.kind);
+  const none = Object.hasOwn(NO_QUANTITY, kind) ? NO_QUANTITY[kind]! : null;
+  if (none === null) return written;
+  for (const key of none.without) {
+    const message = `a ${kind} has no ${key}: its values are ${none.are}`;
     if (key in written) context.addIssue({ code: 'custom', path: [key], message });
   }
+  if (kind === 'text') return { ...written, unit: '1', min: 0, max: MOST_TEXT_CODE };
   const codes = 'values' in written ? Object.keys(written.values ?? {}).map(Number) : [];
   return { ...written, unit: '1', min: Math.min(0, ...codes), max: Math.max(1, ...codes) };
 }

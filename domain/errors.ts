@@ -109,7 +109,7 @@ export const TICKET_REFUSALS = {
   'parts-open': 'parts of the ticket are still open',
   superseded: 'another ticket is open for the same alert',
   'whole-ended': 'the ticket that this is a part of has ended: reopen that first',
-  'goes-along': 'the ticket reports what another one is about, and goes with that: hand that over',
+  'goes-along': 'the ticket reports what another one is about, and goes with that: hand that over, or split it',
   'alerts-fire': 'an alert of the ticket fires with a higher severity',
   'no-severity': 'no severity was named',
   'already-rated': 'the ticket was rated',

@@ -66,7 +66,7 @@ export interface ReadingsQuery extends ReadingsFilter {
 const series = { device: z.string(), metric: z.string(), unit: z.string() };
 const named = {
   values: StateValuesSchema.exactOptional().describe(
-    'Of a state: the names of the values that its points have as codes',
+    'Of a state or a text: what the codes stand for that its points have as values',
   ),
 };
 const Point = z.tuple([z.number().describe('Epoch ms'), z.number().nullable()]).readonly();
@@ -85,7 +85,7 @@ export const LatestReadingSchema = z
     ...series,
     at: z.iso.datetime(),
     value: z.number(),
-    state: z.string().exactOptional().describe('The name of the value of a state'),
+    state: z.string().exactOptional().describe('The name of the value of a state, or the text'),
   })
   .meta({ id: 'LatestReading' });
 export type LatestReading = ShapeOf<typeof LatestReadingSchema>;

@@ -10,8 +10,9 @@ import { DAY_MS } from './time.ts';
  * - `level`: decibels of a power; the mean is that of the power (Leq).
  * - `presence`: true or false, 1 or 0; the mean is the share of true.
  * - `state`: one of a few named values, stored as the code of its name; what counts is how often and how long.
+ * - `text`: any text, such as a version; it is kept and shown.
  */
-export const METRIC_KINDS = ['gauge', 'counter', 'angle', 'level', 'presence', 'state'] as const;
+export const METRIC_KINDS = ['gauge', 'counter', 'angle', 'level', 'presence', 'state', 'text'] as const;
 export type MetricKind = (typeof METRIC_KINDS)[number];
 
 /** The values of a state: each name and the code that is stored for it. */
@@ -53,6 +54,10 @@ const FUNCTIONS_OF: Readonly<Record<MetricKind, { readonly takes: readonly strin
   state: {
     takes: ['first', 'last', 'count', 'changes', 'share'],
     use: 'last, changes (how often it changed) or share (of the time in one of its values, percent)',
+  },
+  text: {
+    takes: ['first', 'last', 'count'],
+    use: 'last, first or count; what has a few values that count is a state',
   },
 };
 /** Functions of a state only. */

@@ -95,6 +95,7 @@ const RAW_SQL: Readonly<Record<MetricKind, Partial<Record<Aggregate, string>>>> 
   level: { mean: `10 * log10(avg(${POWER}))` },
   presence: {},
   state: {},
+  text: {},
 };
 
 /** The same over `rollup_sums`. */
@@ -105,6 +106,7 @@ const SUMS_SQL: Readonly<Record<MetricKind, Partial<Record<Aggregate, string>>>>
   level: { mean: '10 * log10(sum(a) / sum(n))' },
   presence: {},
   state: {},
+  text: {},
 };
 
 /** An aggregate of a kind as SQL over raw readings. */

@@ -33,6 +33,7 @@ export interface FieldCheck extends MetricCheck {
   readonly quality: number;
   /** The values of a state; null for any other metric. */
   readonly values: StateValues | null;
+  readonly isText: boolean;
   /** Fault codes in the metric's unit, and as the device sends them. */
   readonly invalid: FaultCodes | null;
 }
@@ -75,7 +76,14 @@ export function compileChecks(city: City, metrics: MetricTable): ReadonlyMap<str
     const fields = compileFields(profile, city, metrics);
     const byName: Record<string, MetricCheck> = Object.create(null);
     for (const [name, check] of Object.entries(fields)) {
-      if (check === null || check.conversion !== null || check.invalid !== null || check.isBool || check.values)
+      if (
+        check === null ||
+        check.conversion !== null ||
+        check.invalid !== null ||
+        check.isBool ||
+        check.values ||
+        check.isText
+      )
         continue;
       const { metric, min, max, unit } = check;
       const rivals = Object.values(fields).filter((other) => other?.metric === metric);
@@ -113,6 +121,7 @@ function compileFields(profile: Profile, city: City, metrics: MetricTable): Prof
       isBool,
       quality: profile.quality ? metrics.indexOf(qualityMetric(id)) : -1,
       values,
+      isText: kind === 'text',
       truth: isBool || (mapped && unit === '1'),
       invalid,
     };

@@ -199,9 +199,11 @@ export function pushChecked(
   i: number,
   replaces = false,
 ): void {
-  const { ts, metric, value, isCalibrated, raw, measured, hasQuality, quality, keepsQuality } = checked;
+  const { ts, metric, value, isCalibrated, raw, keepsRaw, measured, hasQuality, quality, keepsQuality } = checked;
   pushReading(into, device, metric[i]!, ts, value[i]!);
-  if (isCalibrated && raw[i] !== -1) pushReading(into, device, raw[i]!, ts, measured[i]!);
+  // What was measured of a value that is replaced counts no more, also where the new one is not corrected.
+  const kept = replaces ? keepsRaw : raw;
+  if (isCalibrated && kept[i] !== -1) pushReading(into, device, kept[i]!, ts, measured[i]!);
   if (hasQuality && (replaces || quality[i] !== 0)) pushReading(into, device, keepsQuality[i]!, ts, quality[i]!);
 }
 

@@ -7,16 +7,25 @@ const MOST_REJECTIONS = 200;
 const REJECTIONS_BYTES = 56 * 1024;
 const LONGEST_TOPIC = 512;
 
-/** `live/{district}/{id}`: valid readings of blocks read for the first time, one publication a device and timestamp. */
-export function liveOf(outcomes: readonly Outcome[], metrics: MetricTable): Publication[] {
-  const live = new Map<string, { topic: string; ts: number; metrics: Record<string, number> }>();
-  for (const { fresh, readings } of outcomes) {
+/**
+ * `live/{district}/{id}`: valid readings of blocks read for the first time, one publication a device and timestamp.
+ * `isText`: of the city in force.
+ */
+export function liveOf(
+  outcomes: readonly Outcome[],
+  metrics: MetricTable,
+  isText: (metric: string) => boolean = () => false,
+): Publication[] {
+  const live = new Map<string, { topic: string; ts: number; metrics: Record<string, number | string> }>();
+  for (const { fresh, readings, texts } of outcomes) {
     for (let i = 0; fresh && i < readings.length; i++) {
       const device = readings.device[i]!;
       const ts = readings.ts[i]!;
       const key = `${device.id} ${ts}`;
       const message = live.get(key) ?? { topic: `live/${device.district}/${device.id}`, ts, metrics: {} };
-      message.metrics[metrics.idOf(readings.metric[i]!)] = readings.value[i]!;
+      const metric = metrics.idOf(readings.metric[i]!);
+      const text = texts !== undefined && isText(metric) ? texts.get(readings.value[i]!) : undefined;
+      message.metrics[metric] = text ?? readings.value[i]!;
       live.set(key, message);
     }
   }

@@ -59,3 +59,4 @@ export { Checked, checkReading } from './validate.ts';
 
 /** The tables of this room in the engine's state file. */
 export const INGEST_SCHEMAS = [CONTEXT_SCHEMA, INTAKE_SCHEMA, LEDGER_SCHEMA, QUARANTINE_SCHEMA] as const;
+export { createTextReader, type TextOf } from './texts.ts';

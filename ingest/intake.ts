@@ -18,6 +18,7 @@ import { LOST } from './ledger.ts';
 import { createColumns, emptyTally, type Outcome, refusedBytes } from './outcome.ts';
 import { BlockReader } from './reader.ts';
 import { SEEN_STEPS, SeenKeys } from './seen.ts';
+import { TEXT_STEPS, TextStore } from './texts.ts';
 
 /** SQL of intake's state: the newest block it read, and the keys it has seen. */
 export const INTAKE_SCHEMA: RoomSchema = {
@@ -31,6 +32,7 @@ export const INTAKE_SCHEMA: RoomSchema = {
     'create table seen_spans (first integer primary key, bytes integer not null) strict;',
     ...SEEN_STEPS,
     ...IMPORT_STEPS,
+    ...TEXT_STEPS,
   ],
 };
 
@@ -48,6 +50,7 @@ export class Intake {
   readonly #reader: BlockReader;
   readonly #recent = new OutcomeCache();
   readonly #imports: ImportReader;
+  readonly #texts: TextStore;
   readonly #horizon: Horizon;
   readonly #db: DatabaseSync;
   readonly #saveHead: StatementSync;
@@ -59,6 +62,7 @@ export class Intake {
     this.#seen = new SeenKeys(db, limits.spanBytes);
     this.#reader = new BlockReader(context, new Dedupe(this.#seen));
     this.#imports = new ImportReader(db, context);
+    this.#texts = new TextStore(db);
     this.#horizon = new Horizon(db, limits);
     this.#saveHead = db.prepare('insert or replace into intake values (1, ?)');
   }
@@ -83,6 +87,7 @@ export class Intake {
       throw new Error(`intake has read blocks up to ${this.#head}; block ${block.seq} is not the next`);
     }
     const outcome = this.#read(block, block.seq === this.#head + 1);
+    if (outcome.texts !== undefined) this.#texts.learn(outcome.texts, block.receivedAt);
     this.#head = Math.max(this.#head, block.seq);
     this.#recent.put(outcome);
     return outcome;
@@ -114,13 +119,20 @@ export class Intake {
     const seenSaved = this.#seen.persist();
     const horizonSaved = this.#horizon.persist();
     const importsSaved = this.#imports.persist();
+    const textsSaved = this.#texts.persist();
     this.#saveHead.run(this.#head);
     return () => {
       contextSaved();
       seenSaved();
       horizonSaved();
       importsSaved();
+      textsSaved();
     };
+  }
+
+  /** Forgets texts that no reading since a time has, epoch ms. */
+  forgetTexts(beforeMs: number): void {
+    this.#texts.prune(beforeMs);
   }
 
   /** Frees what no consumer needs any more, once all of them have taken the blocks up to `settled`. */

@@ -12,6 +12,7 @@ import type {
 import type { CityVersion } from './context.ts';
 import type { ImportReport } from './import/report.ts';
 import type { Summary } from './summary.ts';
+import type { Texts } from './texts.ts';
 
 /**
  * Counts of one device's messages and readings by what happened to them. What names a device that was never registered
@@ -101,6 +102,8 @@ export interface Outcome {
   readonly replaced: ReadingColumns;
   /** Fault codes instead of readings, for rules; the metric is that of `faultsOf`. */
   readonly faults: ReadingColumns;
+  /** The texts that readings of the block have, by their values; absent: none. */
+  readonly texts?: Texts;
   readonly tallies: readonly Tally[];
   readonly refusals: readonly Refusal[];
   /** What devices said beside readings, in order. */

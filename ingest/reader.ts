@@ -58,6 +58,8 @@ interface Draft extends Pass, Deduped {
   readonly named: Map<string, Account>;
   /** Of a replay: what it counts for devices that rows of a replayed message name, beside that of its entry. */
   readonly others: Tally[];
+  /** Filled by validation. */
+  readonly texts: Map<number, string>;
 }
 
 /** The current message; one object is reused for a whole block. */
@@ -434,7 +436,10 @@ export class BlockReader {
   }
 
   #draftOf(block: Block, pass: Pass): Draft {
+    const texts = new Map<number, string>();
+    this.#checked.texts = texts;
     return {
+      texts,
       ...pass,
       seq: block.seq,
       city: this.#context.cityAt(block.seq),
@@ -462,7 +467,8 @@ const NOT_CONTROL = {
 
 function outcomeOf({ body: _, ...block }: Block, out: Draft, replays: readonly Replayed[]): Outcome {
   const { fresh, readings, replaced, faults, tallies, refusals, said } = out;
-  return { block, fresh, readings, replaced, faults, tallies, refusals, said, replays, ...NOT_CONTROL };
+  const texts = out.texts.size === 0 ? {} : { texts: out.texts };
+  return { block, fresh, readings, replaced, faults, ...texts, tallies, refusals, said, replays, ...NOT_CONTROL };
 }
 
 /** A larger difference is no clock: the time has another unit. */
@@ -547,6 +553,7 @@ function keepOnly(checked: Checked, path: string, fields: ReadonlySet<string>): 
     checked.value[kept] = checked.value[i]!;
     checked.measured[kept] = checked.measured[i]!;
     checked.raw[kept] = checked.raw[i]!;
+    checked.keepsRaw[kept] = checked.keepsRaw[i]!;
     checked.quality[kept] = checked.quality[i]!;
     checked.keepsQuality[kept] = checked.keepsQuality[i]!;
     checked.field[kept++] = checked.field[i]!;

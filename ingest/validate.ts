@@ -13,6 +13,7 @@ import { type FaultCodes, type FieldCheck, fieldOf, type ProfileChecks } from '.
 import { isObject, type RawReading, shortened, shown } from './decode/format.ts';
 import { Unreadable } from './decode/lenient-json.ts';
 import { timeFault, timeOf } from './reading-times.ts';
+import { codeOfText, LONGEST_TEXT } from './texts.ts';
 
 /**
  * The valid values of one raw reading, and the rejections of all since the last reset. Reused from reading to reading.
@@ -31,12 +32,16 @@ export class Checked {
   /** Each value as it was measured, and the metric that keeps it so; -1 where the value was not corrected. */
   readonly measured: number[] = [];
   readonly raw: number[] = [];
+  /** The metric that keeps measured values, where any value of it was ever corrected; -1 else. */
+  readonly keepsRaw: number[] = [];
   /** Whether the values have a quality: only then `quality` and `keepsQuality` count. */
   hasQuality = false;
   /** The code of each value's quality, and the metric that keeps it. */
   readonly quality: number[] = [];
   readonly keepsQuality: number[] = [];
   rejections: Rejection[] = [];
+  /** The texts that stand for values of all readings of a block, by code. */
+  texts = new Map<number, string>();
   /** Indexes of the fault codes (`faultsOf`) that the reading had instead of values. */
   readonly faulty: number[] = [];
 }
@@ -150,6 +155,7 @@ function judge(
   calibrations: Calibrations,
 ): number | Fault {
   const given = raw.metrics[name];
+  if (field.isText) return textIn(given, field, out);
   const measured = field.values === null ? converted(raw, name, field) : codeIn(raw, name, field.values);
   if (typeof measured !== 'number') return measured;
   const code = field.invalid === null ? undefined : codeOf(Number(given), measured, field.invalid);
@@ -161,6 +167,20 @@ function judge(
     return ['out-of-range', `${shown(given)} found; ${field.id} is true or false, 1 or 0`];
   }
   return has(out, field.metric) ? secondOf(field) : value;
+}
+
+/** Returns the code of a text, which is noted, or its fault. */
+function textIn(given: unknown, field: FieldCheck, out: Checked): number | Fault {
+  if (typeof given !== 'string') return ['wrong-shape', `${shown(given)} found; ${field.id} is a text`];
+  if (given.length > LONGEST_TEXT)
+    return ['out-of-range', `${given.length} characters found; ${field.id} is a text of at most ${LONGEST_TEXT}`];
+  if (has(out, field.metric)) return secondOf(field);
+  const text = given.toWellFormed();
+  const code = codeOfText(text);
+  // A text is not corrected.
+  if (out.isCalibrated) [out.measured[out.length], out.raw[out.length], out.keepsRaw[out.length]] = [code, -1, -1];
+  out.texts.set(code, text);
+  return code;
 }
 
 function secondOf({ id }: FieldCheck): Fault {
@@ -180,7 +200,7 @@ function stateIn(given: unknown, found: number, values: StateValues, field: Fiel
   if (has(out, field.metric)) return secondOf(field);
   if (values.some(({ code }) => code === found)) {
     // A state is not corrected.
-    if (out.isCalibrated) [out.measured[out.length], out.raw[out.length]] = [found, -1];
+    if (out.isCalibrated) [out.measured[out.length], out.raw[out.length], out.keepsRaw[out.length]] = [found, -1, -1];
     return found;
   }
   const all = values.map(({ code, name }) => `${name} (${code})`).join(', ');
@@ -211,6 +231,7 @@ function corrected(measured: number, { metric }: FieldCheck, out: Checked, calib
   const one = calibrations.get(metric);
   const value = one === undefined ? null : correctedBy(one, out.ts, measured);
   out.measured[out.length] = measured;
+  out.keepsRaw[out.length] = one?.raw ?? -1;
   out.raw[out.length] = one === undefined || value === null ? -1 : one.raw;
   return value ?? measured;
 }

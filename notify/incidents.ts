@@ -1,12 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { AlertData } from '../events/index.ts';
-import { createTicketReader, createWaitingReader } from '../tickets/index.ts';
+import { createAlertReader } from '../rules/index.ts';
+import { createTicketReader, createWaitingReader, type WaitReason } from '../tickets/index.ts';
 
 /** The service that an alert is about, and when it should be resolved. */
 interface Incident {
   readonly service: string;
   /** ISO 8601 UTC; null while its ticket waits. */
   readonly dueAt: string | null;
+  /** Why it has no ticket yet; null where it has one. */
+  readonly waits: WaitReason | null;
 }
 
 /** Returns the ticket of an alert, or the one that waits for a silence, a cause or others; null where it has none. */
@@ -16,10 +19,12 @@ export type IncidentReader = (alert: Pick<AlertData, 'rule' | 'group' | 'ticket'
 export function createIncidentReader(state: DatabaseSync): IncidentReader {
   const tickets = createTicketReader(state);
   const waiting = createWaitingReader(state);
+  const alerts = createAlertReader(state);
   return ({ rule, group, ticket }) => {
-    const opened = ticket === null ? null : tickets.get(ticket);
-    if (opened !== null) return { service: opened.service, dueAt: opened.dueAt };
-    const service = waiting.of({ rule, group })?.service;
-    return service === undefined ? null : { service, dueAt: null };
+    const waits = ticket === null ? waiting.of({ rule, group }) : null;
+    if (waits !== null) return { service: waits.service, dueAt: null, waits: waits.reason };
+    const id = ticket ?? alerts.get(rule, group)?.ticket ?? null;
+    const opened = id === null ? null : tickets.get(id);
+    return opened === null ? null : { service: opened.service, dueAt: opened.dueAt, waits: null };
   };
 }

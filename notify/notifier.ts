@@ -10,6 +10,8 @@ import { createEmailChannel, type EmailChannel } from './email/channel.ts';
 import { createHeldEvents, type HeldEvents, type Hours } from './email/digest.ts';
 import type { MailCity } from './email/facts.ts';
 import { type Mailer, noMailer } from './email/smtp.ts';
+import { createTogether } from './email/together.ts';
+import type { WordsOf } from './email/words.ts';
 import { FanOut, type FanOutLimits } from './fanout.ts';
 import { type EarlierInClear, earlierReceivers, Follower } from './follower.ts';
 import { createFormats, type FormatCity } from './formats/index.ts';
@@ -35,6 +37,8 @@ interface NotifierDeps {
   readonly definitions: DefinitionReader;
   /** What is open about an alert. */
   readonly incidentOf: IncidentReader;
+  /** Reads what citizens wrote, for the mail of their ticket's department. */
+  readonly wordsOf: WordsOf;
   readonly sealer: Pick<Sealer, 'open'>;
   readonly poster: Poster;
   /** Null where no mail server is set. */
@@ -104,7 +108,7 @@ export class Notifier {
   #cancelTimer = () => {};
 
   constructor(deps: NotifierDeps, options: NotifierOptions) {
-    const { db, outbox, definitions, incidentOf, sealer, poster, clock, log, city } = deps;
+    const { db, outbox, definitions, incidentOf, wordsOf, sealer, poster, clock, log, city } = deps;
     const { publicUrl, limits = LIMITS, gatherMs = GATHER_MS, shared = null } = options;
     const receivers = createReceiverRepository(db, clock);
     const queue = createDeliveryQueue(db, clock);
@@ -112,7 +116,10 @@ export class Notifier {
     const formats = createFormats({ city, incidentOf, publicUrl });
     const common = { db, clock, receivers, queue };
     const webhook = createWebhookChannel({ ...common, sealer, formats, poster });
-    const email = createEmailChannel({ queue, held, mailer: deps.mailer ?? noMailer, clock, city, publicUrl });
+    const eventAt = (n: number) => outbox.page({ after: n - 1, limit: 1 }).items.find((one) => one.n === n);
+    const together = createTogether({ eventAt, incidentOf, city });
+    const mailer = deps.mailer ?? noMailer;
+    const email = createEmailChannel({ queue, held, mailer, together, wordsOf, clock, city, publicUrl });
     const channels = { webhook, email };
     const onSettled = () => {
       if (this.#isFull) this.appended();

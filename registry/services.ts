@@ -168,8 +168,9 @@ export function createDeviceService<C>(parts: DeviceParts<C>): DeviceService<C> 
       if (profile !== undefined) {
         requireName('metric', calibration.metric, new Set(profile.metrics), `device ${device}: `);
       }
-      if (city().metrics.get(calibration.metric)?.kind === 'state')
-        throw new LamppostError('invalid', `${calibration.metric} is a state: its values are names, and not corrected`);
+      const kind = city().metrics.get(calibration.metric)?.kind;
+      if (kind === 'state' || kind === 'text')
+        throw new LamppostError('invalid', `${calibration.metric} is a ${kind}: its values are not corrected`);
       return submit({ do: 'device.calibrate', device, calibration }, caller);
     },
     uncalibrate: (device, calibration, caller) => submit({ do: 'device.uncalibrate', device, calibration }, caller),

@@ -9,7 +9,7 @@ import {
   TicketSchema,
   type TicketStatus,
 } from '../domain/index.ts';
-import { type PlaceFilter, placeConditions } from '../store/index.ts';
+import { containing, type PlaceFilter, placeConditions } from '../store/index.ts';
 import { OPEN_STATUSES } from './lifecycle.ts';
 import { SELECT_TICKETS, ticketOf } from './row.ts';
 
@@ -23,8 +23,13 @@ export interface RequestQuery {
   readonly openedTo?: string | undefined;
   readonly updatedFrom?: string | undefined;
   readonly updatedTo?: string | undefined;
-  /** Within a distance of a place, by coordinates that are rounded as they are published. */
-  readonly near?: (NonNullable<PlaceFilter['near']> & { readonly decimals: number }) | undefined;
+  /** Within a distance of a place, and in a box: by coordinates that are rounded as they are published. */
+  readonly near?: PlaceFilter['near'] | undefined;
+  readonly bbox?: PlaceFilter['bbox'] | undefined;
+  /** How many decimals of a coordinate are published; absent: all. */
+  readonly decimals?: number | undefined;
+  /** A text in what is published of a request's row: its id, its title, and the note of its resolution. */
+  readonly q?: string | undefined;
   readonly limit: number;
   readonly offset: number;
 }
@@ -173,15 +178,25 @@ function conditions(db: DatabaseSync, query: RequestQuery): { sql: string; param
     [` and ${CHANGED} <= ?`, query.updatedTo],
   ] as const;
   const given = wanted.filter((one): one is (typeof wanted)[number] & [string, string] => one[1] !== undefined);
-  const { near } = query;
-  const rounded = (column: string) => `round(+${column}, ${near?.decimals})`;
-  const place = near === undefined ? {} : { near };
+  const { near, bbox, decimals, q } = query;
+  const rounded = (column: string) => (decimals === undefined ? `+${column}` : `round(+${column}, ${decimals})`);
+  const place = { ...(near === undefined ? {} : { near }), ...(bbox === undefined ? {} : { bbox }) };
   const placed = placeConditions(db, place, { lat: rounded('lat'), lon: rounded('lon') });
+  const patterns = q === undefined ? [] : SAID.map(() => containing(q));
   return {
-    sql: given.map(([sql]) => sql).join('') + placed.sql,
-    params: [...given.map(([, param]) => param), ...placed.params],
+    sql: given.map(([sql]) => sql).join('') + placed.sql + (q === undefined ? '' : ` and (${SAID.join(' or ')})`),
+    params: [...given.map(([, param]) => param), ...placed.params, ...patterns],
   };
 }
+
+const LIKE = `like ? escape '\\'`;
+/** What `q` looks at: what a document shows. A comment of the department's own people, or an asset, is not in it. */
+const SAID = [
+  `id ${LIKE}`,
+  `title ${LIKE}`,
+  `title_zh ${LIKE}`,
+  `exists (select 1 from ticket_changes where ticket = tickets.id and action = 'resolved' and note ${LIKE})`,
+];
 
 /** What anybody may see of a ticket: nothing that a person wrote, and no names. */
 export const PublicTicketSchema = TicketSchema.pick({

@@ -168,6 +168,8 @@ export class TicketService {
   /** Opens a part of a ticket, which is a ticket of its own, for another department. */
   split({ department, note, ...request }: Split): Ticket[] {
     const before = this.#allowed({ ...request, action: 'split' });
+    // It ends with what it reports, whose parts are the work.
+    if (before.relation === 'report') throw refusal('goes-along', before.parent!);
     const city = this.#city();
     requireParty(department, city.departments);
     if (department === before.department) throw refusal('same-department', department);

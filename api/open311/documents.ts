@@ -101,7 +101,7 @@ export function requestOf(request: ShownRequest, view: View): Value {
     ...(extended
       ? {
           extended_attributes: {
-            ...extensionsOf(ticket),
+            ...extensionsOf(ticket, city),
             media_urls: (mediaUrl === null ? [] : [mediaUrl, ...moreMedia]).map(addressOf),
           },
         }
@@ -130,7 +130,15 @@ export const JOINED = {
   zh: (parent: string) => `此问题已有记录（${parent}），将一并处理和结案。`,
 } as const;
 
-function extensionsOf({ origin, severity, district, reports, relation, parent, rating, asset }: Ticket) {
+/**
+ * The place of an asset is known to a metre. Of what a citizen reported it is published only where coordinates are as
+ * exact: else it would say where they stood.
+ */
+const ASSET_DECIMALS = 5;
+
+function extensionsOf(ticket: Ticket, { publication }: City) {
+  const { origin, severity, district, reports, relation, parent, rating, asset } = ticket;
+  const isShown = origin !== 'citizen' || publication.coordinateDecimals >= ASSET_DECIMALS;
   return {
     origin,
     severity,
@@ -138,6 +146,6 @@ function extensionsOf({ origin, severity, district, reports, relation, parent, r
     reports,
     same_as: relation === 'report' ? parent : null,
     rating: rating?.stars ?? null,
-    asset,
+    asset: isShown ? asset : null,
   };
 }

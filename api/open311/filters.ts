@@ -3,6 +3,7 @@ import type { City, TicketStatus } from '../../domain/index.ts';
 import { DAY_MS, isoOf } from '../../domain/index.ts';
 import { OPEN_STATUSES, type RequestQuery } from '../../tickets/index.ts';
 import { Instant } from '../schema.ts';
+import { Search } from '../search.ts';
 import { publicServices } from './documents.ts';
 import { CommonQuery, type Fault, Field, shown } from './protocol.ts';
 
@@ -42,6 +43,8 @@ export const FiltersSchema = CommonQuery.extend({
   lat: Field,
   long: Field,
   radius: Field,
+  bbox: Field,
+  q: Field,
   page: Field,
   page_size: Field,
   extensions: Field,
@@ -79,7 +82,9 @@ export function requestQueryOf(
     statuses: statusesOf(filters.status, wrong),
     openedFrom: requested.from,
     openedTo: requested.to,
-    near: nearOf(filters, city, wrong),
+    near: nearOf(filters, wrong),
+    ...searchOf(filters, wrong),
+    decimals: city.publication.coordinateDecimals,
     updatedFrom: changed.from,
     updatedTo: changed.to,
     ...paging,
@@ -97,8 +102,19 @@ function statusesOf(given: readonly string[] | undefined, wrong: Wrong): TicketS
 
 const MOST_METRES = 100_000;
 
+/** `bbox` and `q`, as the lists of the API have them. */
+function searchOf({ bbox, q }: Filters, wrong: Wrong): Pick<RequestQuery, 'bbox' | 'q'> {
+  const parsed = { bbox: Search.bbox.safeParse(bbox), q: Search.q.safeParse(q) };
+  const found: { bbox?: RequestQuery['bbox']; q?: RequestQuery['q'] } = {};
+  if (bbox !== undefined && parsed.bbox.success) found.bbox = parsed.bbox.data;
+  if (q !== undefined && parsed.q.success) found.q = parsed.q.data;
+  if (bbox !== undefined && !parsed.bbox.success) wrong(`bbox: ${parsed.bbox.error.issues[0]!.message}`);
+  if (q !== undefined && !parsed.q.success) wrong(`q: ${parsed.q.error.issues[0]!.message}`);
+  return found;
+}
+
 /** `lat`, `long` and `radius` (metres) go together. The place of a request is as exact as it is published. */
-function nearOf({ lat, long, radius }: Filters, { publication }: City, wrong: Wrong): RequestQuery['near'] {
+function nearOf({ lat, long, radius }: Filters, wrong: Wrong): RequestQuery['near'] {
   const texts = [lat, long, radius];
   if (texts.every((text) => text === undefined)) return undefined;
   const [north, east, metres] = texts.map((text) => (text === undefined ? Number.NaN : Number(text))) as [
@@ -107,7 +123,7 @@ function nearOf({ lat, long, radius }: Filters, { publication }: City, wrong: Wr
     number,
   ];
   if (Math.abs(north) <= 90 && Math.abs(east) <= 180 && metres > 0 && metres <= MOST_METRES)
-    return { lat: north, lon: east, metres, decimals: publication.coordinateDecimals };
+    return { lat: north, lon: east, metres };
   wrong(`lat, long, radius: write all three: degrees of WGS 84, and at most ${MOST_METRES} metres`);
   return undefined;
 }

@@ -74,9 +74,9 @@ async function bodyOf({ headers, body }: FastifyRequest): Promise<Uint8Array> {
   return new Uint8Array(bytes);
 }
 
-/** The fields whose values may be names: states, and what profiles map to them. */
+/** The fields whose values may be texts: states and texts, and what profiles map to them. */
 function statesOf({ metrics, profiles }: City): string[] {
-  const isState = (id: string) => metrics.get(id)?.kind === 'state';
+  const isState = (id: string) => ['state', 'text'].includes(metrics.get(id)?.kind ?? '');
   const fields = [...profiles.values()].flatMap((profile) => [...profile.fields]);
   const mapped = fields.flatMap(([name, field]) => (field !== 'ignore' && isState(field.metric) ? [name] : []));
   return [...new Set([...[...metrics.keys()].filter(isState), ...mapped])];

@@ -10,15 +10,15 @@ import {
   LamppostError,
   type LatestReading,
   LatestReadingSchema,
-  nameOfState,
   parseDuration,
   QUALITY,
   type ReadingsQuery,
   SeriesSchema,
 } from '../../domain/index.ts';
+import type { TextOf } from '../../ingest/index.ts';
 import { csvPoints } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
-import { jsonPoints, textOfPoints, type ValuesOf } from '../points.ts';
+import { jsonPoints, nameOfValue, textOfPoints, type ValuesOf } from '../points.ts';
 import { sendPieces, withinTime } from '../queries.ts';
 import { given, Instant, Name, Names, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -55,19 +55,22 @@ const Query = z.object({
     .describe('Most points of the response, gaps included; a query with more is refused. At most 1,000,000'),
 });
 
-type Needed = 'history' | 'queries' | 'city';
+type Needed = 'history' | 'queries' | 'city' | 'textOf';
 
 /** Functions whose points are readings. */
 const OF_READINGS: readonly string[] = ['first', 'last'];
 
-/** The values of states, and of the quality of readings. */
-const statesOf =
-  ({ metrics }: Pick<City, 'metrics'>): ValuesOf =>
-  (metric) =>
-    isQuality(metric) ? QUALITY.values : metrics.get(metric)?.values;
+/** What names the values of states and texts, and the quality of readings. */
+const namesIn =
+  ({ metrics }: Pick<City, 'metrics'>, textOf: TextOf): ValuesOf =>
+  (metric) => {
+    if (isQuality(metric)) return QUALITY.values;
+    const known = metrics.get(metric);
+    return known?.kind === 'text' ? textOf : known?.values;
+  };
 
 /** `/api/v1/readings`. */
-export function readingRoutes(app: App, { history, queries, city }: Pick<ApiDeps, Needed>): void {
+export function readingRoutes(app: App, { history, queries, city, textOf }: Pick<ApiDeps, Needed>): void {
   const tags = ['readings'];
   const config = { permission: 'readings.read', concurrency: 'queries' } as const;
   app.get(
@@ -93,7 +96,7 @@ export function readingRoutes(app: App, { history, queries, city }: Pick<ApiDeps
         }
         const slices = history.read({ ...wanted, maxPoints }, asked.options);
         const isOfReadings = query.every === undefined || OF_READINGS.includes(query.fn);
-        const valuesOf: ValuesOf = isOfReadings ? statesOf(city()) : () => undefined;
+        const valuesOf: ValuesOf = isOfReadings ? namesIn(city(), textOf) : () => undefined;
         const [type, form] = format === 'json' ? [JSON_TYPE, jsonPoints(valuesOf)] : [CSV_TYPE, csvPoints(valuesOf)];
         const text = textOfPoints(slices, { format: form, fill: fillOf(wanted), written: asked.points });
         return await sendPieces(reply, type, text, asked.longMs);
@@ -118,7 +121,7 @@ export function readingRoutes(app: App, { history, queries, city }: Pick<ApiDeps
       const items = history.latest(given({ devices, metrics, district }));
       const text = textOfItems(items, {
         written: asked.points,
-        valuesOf: statesOf(city()),
+        valuesOf: namesIn(city(), textOf),
       });
       return await sendPieces(reply, JSON_TYPE, text, asked.longMs);
     },
@@ -144,7 +147,7 @@ async function* textOfItems(
 ): AsyncGenerator<string, void, undefined> {
   const named = (one: LatestReading): LatestReading => {
     const values = valuesOf(one.metric);
-    return values === undefined ? one : { ...one, state: nameOfState(values, one.value) };
+    return values === undefined ? one : { ...one, state: nameOfValue(values, one.value) };
   };
   let before = '{"items":[';
   for await (const some of items) {

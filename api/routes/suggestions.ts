@@ -80,6 +80,8 @@ export function suggestionRoutes(
       if (fromMs >= toMs) throw new LamppostError('invalid', 'from: it must be before to');
       requireName('profile', profile, city().profiles);
       requireName('metric', metric, city().profiles.get(profile)!.metrics);
+      if (city().metrics.get(metric)?.kind === 'text')
+        throw new LamppostError('invalid', `${metric} is a text, which is kept and shown: no condition fits it`);
       if (city().metrics.get(metric)?.kind === 'state')
         throw new LamppostError('invalid', `${metric} is a state: write is: or is_not: with its values`);
       const marked = incidents.map(

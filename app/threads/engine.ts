@@ -89,6 +89,7 @@ const ofState = <T>(read: () => T) => readingFile(join(data.dir, 'state.sqlite')
 const context = ofState(() => createContext(db, (control: CityControl) => parseCity(control).city));
 const intake = ofState(() => new Intake(db, context).open());
 const metricOf = (metric: string) => context.cityAt(Number.MAX_SAFE_INTEGER)?.city.metrics.get(measuredMetric(metric));
+const isText = (metric: string) => metricOf(metric)?.kind === 'text';
 const unitOf = (metric: string) => (isQuality(metric) ? '1' : (metricOf(metric)?.unit ?? ''));
 const measureOf = (metric: string) => (isQuality(metric) ? QUALITY : (metricOf(metric) ?? GAUGE));
 const measures = () => {
@@ -152,7 +153,7 @@ function brokerGone(error: unknown): void {
 /** Publishes live readings and rejections: best effort, one batch at a time, none kept for later. */
 function feed(outcomes: readonly Outcome[]): void {
   if (feeding) return;
-  const live = Atomics.load(data.counters, LIVE) === 1 ? liveOf(outcomes, context.metrics) : [];
+  const live = Atomics.load(data.counters, LIVE) === 1 ? liveOf(outcomes, context.metrics, isText) : [];
   const publications = [...rejectionsOf(outcomes), ...live];
   if (publications.length === 0) return;
   feeding = true;
@@ -312,7 +313,13 @@ const functions = {
     stored().exportParquet(query, { ...options, signal }),
   /** Does nothing with InfluxDB, which rolls up and deletes by its own rules. */
   rollup: async (untilMs: number) => (await storedHere()?.rollup(untilMs)) ?? 0,
-  prune: async (beforeMs: number) => (await storedHere()?.prune(beforeMs)) ?? 0,
+  async prune(beforeMs: number): Promise<number> {
+    const history = storedHere();
+    if (history === null || history === undefined) return 0;
+    const pruned = await history.prune(beforeMs);
+    transact(db, () => intake.forgetTexts(beforeMs));
+    return pruned;
+  },
   /** Copies the embedded history; resolves to its cursor in the copy. */
   copyHistory: (to: string) => storedHere()!.copyTo(to),
   status: () => ({

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import pino from 'pino';
+import { CITIZENS_FILE, createWords } from '../../citizens/index.ts';
 import { parseCity } from '../../city-model/index.ts';
 import { type City, type CityControl, LamppostError, SharedClock, systemTimers as timers } from '../../domain/index.ts';
 import { createOutboxReader } from '../../events/index.ts';
@@ -65,12 +66,14 @@ const outbox = createOutboxReader(state);
 const mailer = data.smtp === null ? null : createMailer({ clock }, { ...data.smtp, timeoutMs: TIMEOUT_MS });
 const definitions = createDefinitionReader(state);
 const incidentOf = createIncidentReader(state);
+const words = createWords(join(data.dir, CITIZENS_FILE));
 const sealer = createSealer(data.secretsKey);
 const deps = {
   db,
   outbox,
   definitions,
   incidentOf,
+  wordsOf: words.of,
   sealer,
   poster,
   mailer,
@@ -113,6 +116,7 @@ const functions = {
     ended.abort(new LamppostError('busy', 'the server stops', { retryable: true }));
     ownPoster.stop();
     await notifier.stop(PATIENCE_MS);
+    words.close();
     state.close();
     db.close();
     data.progress?.close();

@@ -78,6 +78,7 @@ const FUNCTIONS_OF: Readonly<Record<MetricKind, Partial<Record<Aggregate, Functi
   level: { mean: (values) => levelOf(sum(values.map(powerOf)) / values.length) },
   presence: {},
   state: {},
+  text: {},
 };
 
 /** Returns whether an aggregate of a kind is computed here, since InfluxQL has none, or another one. */

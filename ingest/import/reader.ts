@@ -23,14 +23,14 @@ const STRANGERS = '(unknown)';
 /** Before this time there is no reading: a number of seconds that is taken for milliseconds is. */
 const EARLIEST_MS = Date.UTC(1971, 0);
 
-type Read = Pick<Outcome, 'imported' | 'replaced' | 'actions'>;
+type Read = Pick<Outcome, 'imported' | 'replaced' | 'actions' | 'texts'>;
 
 /** Where rows of one name in a part go: to a device, or nowhere, with the reason. */
 interface Target {
   readonly id: string;
   readonly known: KnownDevice | null;
   readonly checks: ProfileChecks | null;
-  /** Null where values are stored as the file has them. */
+  /** They correct nothing where values are stored as the file has them. */
   readonly calibrations: Calibrations;
   readonly fault: readonly [Reason, string] | null;
   readonly tally: ImportTally;
@@ -68,6 +68,8 @@ export class ImportReader {
     if (first !== null && first < seq) return { imported: repeated(header), replaced: createColumns(0), actions };
     const context = this.#context;
     const part = new PartReader(header, { context, city: context.cityAt(seq), seq, receivedAt });
+    const texts = new Map<number, string>();
+    this.#checked.texts = texts;
     part.read(columnsOf(body, header.rows), receivedAt, this.#checked);
     const isMeasured = header.measured === true;
     // The ledger counts what comes in: what was stored before has come in once.
@@ -78,6 +80,7 @@ export class ImportReader {
     return {
       imported: { report, tallies, forRules: header.rules, isCounted: !isMeasured },
       replaced: part.readings,
+      ...(texts.size === 0 ? {} : { texts }),
       actions,
     };
   }
@@ -180,7 +183,8 @@ class PartReader {
     const version = line === undefined ? undefined : versionAt(line, seq);
     const known = version?.known ?? null;
     const tally = line === undefined ? this.#strangers : { device: id, stored: 0, refused: 0 };
-    const calibrations = this.#header.measured === true ? (version?.calibrations ?? null) : null;
+    const all = version?.calibrations ?? null;
+    const calibrations = this.#header.measured === true ? all : uncorrecting(all);
     const none = { id, known: null, checks: null, calibrations: null, tally };
     if (known === null) {
       const detail = `no device "${id}" is registered; register it, then import again`;
@@ -194,6 +198,12 @@ class PartReader {
     // `accepts.past` is about live readings.
     return { id, known, checks: { ...checks, pastMs: receivedAt - EARLIEST_MS }, calibrations, fault: null, tally };
   }
+}
+
+/** Returns calibrations that correct nothing: what is imported is stored as the file has it, and as what was measured. */
+function uncorrecting(calibrations: Calibrations): Calibrations {
+  if (calibrations === null) return null;
+  return new Map([...calibrations].map(([metric, { raw }]) => [metric, { raw, spans: [] }]));
 }
 
 /** Takes the fault of a value. */

@@ -1,5 +1,6 @@
 import { DEVICE_ID, type Reason } from '../../domain/index.ts';
 import { shown } from '../decode/format.ts';
+import { LONGEST_TEXT } from '../texts.ts';
 import { PART_ROWS, type Part, type PartHeader, packPart } from './part.ts';
 import { FaultSums } from './report.ts';
 
@@ -8,15 +9,13 @@ const MOST_MS = 4e15;
 
 /** Longer names of fields and units are none. */
 const LONGEST_NAME = 200;
-/** Of the name of a state's value. */
-const LONGEST_STATE = 64;
 const MOST_METRICS = 65_536;
 
 /** What rows are read for. */
 export interface RowOptions {
   /** Whether the rules take the readings, too. */
   readonly rules: boolean;
-  /** Fields whose values may be names: those of states. */
+  /** Fields whose values may be texts: those of states and texts. */
   readonly states?: readonly string[] | undefined;
   /** Whether the values are as they were measured, so that calibrations apply. */
   readonly measured?: boolean | undefined;
@@ -44,9 +43,9 @@ export class RowCollector {
     this.#states = new Set(states);
   }
 
-  /** Adds a reading whose value is the name of a state's value; false where the field is no state, or it cannot be one. */
+  /** Adds a reading of a state or a text; false where the field is neither, or the text cannot be one. */
   addText(device: string, field: string, ts: number, text: string, line: number): boolean {
-    if (!this.#states.has(field) || text.length > LONGEST_STATE || text.includes('\0')) return false;
+    if (!this.#states.has(field) || text.length > LONGEST_TEXT || text.includes('\0')) return false;
     this.add(device, field, `\0${text}`, ts, 0, line);
     return true;
   }

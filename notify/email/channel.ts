@@ -17,11 +17,16 @@ import { type HeldEvents, type Hours, type Plan, planMail } from './digest.ts';
 import type { MailCity } from './facts.ts';
 import { type Mail, mailOf, testMail } from './mail.ts';
 import type { Mailer } from './smtp.ts';
+import type { Together } from './together.ts';
+import { type StoredMail, saidIn, type WordsOf, withWords } from './words.ts';
 
 interface EmailChannelDeps {
   readonly queue: Pick<DeliveryQueue, 'add'>;
   readonly held: HeldEvents;
   readonly mailer: Mailer;
+  readonly together: Together;
+  /** Reads what citizens wrote. */
+  readonly wordsOf: WordsOf;
   readonly clock: Clock;
   /** Returns the city in force. */
   readonly city: () => MailCity & Hours;
@@ -57,7 +62,8 @@ const MOST_EVENTS = 200;
 const LANE = '';
 
 /** Creates the channel of mail: at once, in digests, or after quiet hours; the same Message-ID at every attempt. */
-export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl }: EmailChannelDeps): EmailChannel {
+export function createEmailChannel(deps: EmailChannelDeps): EmailChannel {
+  const { queue, held, mailer, together, wordsOf, clock, city, publicUrl } = deps;
   const host = new URL(publicUrl).hostname.replace(/[[\]:]/g, '-');
   const contextOf = ({ language }: EmailSettings) => ({ language, city: city(), publicUrl });
 
@@ -71,7 +77,8 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
     origin: NewDelivery['origin'],
     events: readonly StoredEvent[],
   ): NewDelivery {
-    const mail = mailOf(events.map(eventOf), contextOf(settings));
+    const of = events.map(eventOf);
+    const mail = { ...mailOf(of, contextOf(settings)), ...saidIn(of, settings.party) };
     return { receiver: id, lane: LANE, origin, events, message: messageOf(mail) };
   }
 
@@ -95,15 +102,17 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
   return {
     take(receiver, numbered) {
       const { event } = numbered;
-      if (!passes(receiver.settings.filter, event)) return false;
+      const { filter } = receiver.settings;
+      if (!passes(filter, event) || together.isSaidLater(numbered, filter)) return false;
+      const told = together.withAlert(numbered, filter).map(storedEventOf);
       const plan = planOf(receiver.settings, severityOf(event), held.dueOf(receiver.id));
       if (plan.kind === 'hold') {
-        held.hold(receiver.id, storedEventOf(numbered), plan.untilMs);
+        for (const one of told) held.hold(receiver.id, one, plan.untilMs);
         return false;
       }
       // Held events of the same subject are sent before it, in the same mail: the events of a ticket stay in order.
-      const events = [...held.takeSubject(receiver.id, event.subject), storedEventOf(numbered)];
-      queue.add(deliveryOf(receiver, events.length === 1 ? 'event' : 'digest', events));
+      const earlier = held.takeSubject(receiver.id, event.subject);
+      queue.add(deliveryOf(receiver, earlier.length === 0 ? 'event' : 'digest', [...earlier, ...told]));
       return true;
     },
     release(receiver) {
@@ -118,9 +127,9 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
     plan: (settings) => planOf(settings, null, null),
     width: () => 1,
     send(receiver, { eventIds, subjects, message }, signal) {
-      const mail = JSON.parse(message.body) as Mail;
-      const [subject] = subjects;
-      const thread = new Set(subjects).size === 1 ? `${hashOf([subject!])}.${receiver.id}@${host}` : null;
+      const mail = withWords(JSON.parse(message.body) as StoredMail, wordsOf, receiver.settings.language);
+      const subject = threadOf(subjects);
+      const thread = subject === null ? null : `${hashOf([subject])}.${receiver.id}@${host}`;
       return post(receiver, eventIds, mail, { thread, signal });
     },
     async test(receiver, id, signal) {
@@ -130,8 +139,17 @@ export function createEmailChannel({ queue, held, mailer, clock, city, publicUrl
   };
 }
 
-function messageOf(mail: Mail): Message {
+function messageOf(mail: StoredMail): Message {
   return { contentType: 'multipart/alternative', body: JSON.stringify(mail) };
+}
+
+/** Returns the subject of a mail about one: that of a ticket with its alerts is the ticket's. */
+function threadOf(subjects: readonly string[]): string | null {
+  const different = new Set(subjects);
+  const tickets = [...different].filter((subject) => subject.startsWith('tickets/'));
+  if (different.size === 1) return subjects[0]!;
+  const isIncident = tickets.length === 1 && different.size === 2 && subjects.some((one) => one.startsWith('alerts/'));
+  return isIncident ? tickets[0]! : null;
 }
 
 function severityOf({ data }: LamppostEvent): string | null {

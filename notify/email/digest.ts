@@ -96,7 +96,7 @@ export interface HeldEvents {
   hold(receiver: string, event: StoredEvent, dueMs: number): void;
   /** Returns when the last event that is held for a receiver is due, epoch ms; null where none is held. */
   dueOf(receiver: string): number | null;
-  /** Removes and returns the events of one subject, in order. */
+  /** Removes and returns the events of one subject, and the alerts of a ticket, in order. */
   takeSubject(receiver: string, subject: string): StoredEvent[];
   /** Removes and returns those of these events that are held for a receiver, in order. */
   takeThese(receiver: string, events: readonly string[]): StoredEvent[];
@@ -119,7 +119,10 @@ export function createHeldEvents(db: DatabaseSync): HeldEvents {
   const columns = 'e.id, e.n, e.type, e.subject, e.body from held h join events e on e.id = h.event';
   const hold = db.prepare('insert or replace into held values (?, ?, ?, ?)');
   const dueOf = db.prepare('select max(due_at) as at from held where receiver = ?');
-  const subject = db.prepare(`select ${columns} where h.receiver = ? and e.subject = ? order by h.n`);
+  // With the alerts of a ticket, whose subject is another.
+  const subject = db.prepare(`
+    select ${columns} where h.receiver = ?1 and (e.subject = ?2
+      or (e.subject like 'alerts/%' and 'tickets/' || (e.body ->> '$.data.ticket') = ?2)) order by h.n`);
   const due = db.prepare(`select ${columns} where h.receiver = ? and h.due_at <= ? order by h.n limit ?`);
   const these = db.prepare(
     `select ${columns} where h.receiver = ? and h.event in (select value from json_each(?)) order by h.n`,

@@ -22,6 +22,7 @@ import {
   type LamppostEvent,
 } from '../../events/index.ts';
 import { renderValue } from '../../tickets/index.ts';
+import type { Told } from './together.ts';
 
 /** What mail reads of the city. */
 export type MailCity = Pick<City, 'name' | 'timezone' | 'departments' | 'districts'>;
@@ -41,10 +42,10 @@ export interface Facts {
 
 type Field = readonly [label: keyof typeof FIELD_WORDS, value: string | null];
 
-/** Returns an event in words. */
-export function factsOf(event: LamppostEvent, city: MailCity, language: keyof LocalText): Facts {
-  const fields = fieldsOf(event, city, language).filter((field): field is readonly [Field[0], string] =>
-    Boolean(field[1]),
+/** Returns an event, with the alert that it follows from, in words. */
+export function factsOf({ event, alert }: Told, city: MailCity, language: keyof LocalText): Facts {
+  const fields = [...fieldsOf(event, city, language), ...alertFieldsOf(alert, city)].filter(
+    (field): field is readonly [Field[0], string] => Boolean(field[1]),
   );
   const department =
     'departments' in event.data
@@ -141,6 +142,16 @@ function fieldsOf(event: LamppostEvent, city: MailCity, language: keyof LocalTex
   if (isDesiredEvent(event)) return [['user', event.data.by]];
   const { endsAt, alerts } = event.data;
   return [['ends', time(endsAt)], ...alerts.map(({ rule, group }): Field => ['alert', `${rule} ${group}`])];
+}
+
+function alertFieldsOf(alert: Told['alert'], city: MailCity): Field[] {
+  if (alert === null) return [];
+  const { rule, group, value, since } = alert.data;
+  return [
+    ['alert', `${rule} ${group}`],
+    ['value', value === null ? null : renderValue(value)],
+    ['since', localTime(since, city.timezone)],
+  ];
 }
 
 function nameOf(

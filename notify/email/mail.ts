@@ -3,6 +3,7 @@ import type { LamppostEvent } from '../../events/index.ts';
 import { pageOf } from '../pages.ts';
 import type { EmailSettings } from '../receiver.ts';
 import { type Facts, factsOf, type MailCity } from './facts.ts';
+import { toldIn } from './together.ts';
 
 /** The content of a mail. */
 export interface Mail {
@@ -24,6 +25,10 @@ interface Linked extends Facts {
   readonly page: string | null;
 }
 
+/** What stands before the signature of a mail (RFC 3676 §4.3). */
+export const TEXT_END = '\n\n-- \n';
+export const HTML_END = '<p class="end">';
+
 const LONGEST_SUBJECT = 150;
 const WORDS = {
   digest: { en: 'Digest', zh: '汇总' },
@@ -33,13 +38,16 @@ const WORDS = {
   test: { en: 'A test message: mail from this Lamppost arrives.', zh: '测试邮件：可以收到本 Lamppost 的邮件。' },
 } as const;
 
-/** Returns the mail of one event, or a digest of several in their order, by department. */
+/**
+ * Returns the mail of one event, or a digest of several in their order, by department. An alert and what follows from it
+ * for its ticket are one.
+ */
 export function mailOf(events: readonly LamppostEvent[], context: MailContext): Mail {
   const parts = languagesOf(context.language).map((language) => {
-    const facts = events.map(
-      (event): Linked => ({
-        ...factsOf(event, context.city, language),
-        page: pageOf(event, context.publicUrl),
+    const facts = toldIn(events).map(
+      (told): Linked => ({
+        ...factsOf(told, context.city, language),
+        page: pageOf(told.event, context.publicUrl),
       }),
     );
     return facts.length === 1 ? single(facts[0]!) : digest(facts, language);
@@ -67,8 +75,8 @@ function inAll(parts: readonly Mail[], { city, language, publicUrl }: MailContex
   const subject = `[${name}] ${parts.map((part) => part.subject).join(' / ')}`.replace(/\s+/g, ' ');
   return {
     subject: subject.length > LONGEST_SUBJECT ? `${subject.slice(0, LONGEST_SUBJECT - 1)}…` : subject,
-    text: `${parts.map(({ text }) => text).join('\n\n----\n\n')}\n\n-- \n${publicUrl}/\n`,
-    html: `<!doctype html><meta charset="utf-8">${parts.map(({ html }) => html).join('<hr>')}<p><a href="${escapeXml(publicUrl)}/">${escapeXml(publicUrl)}</a></p>`,
+    text: `${parts.map(({ text }) => text).join('\n\n----\n\n')}${TEXT_END}${publicUrl}/\n`,
+    html: `<!doctype html><meta charset="utf-8">${parts.map(({ html }) => html).join('<hr>')}${HTML_END}<a href="${escapeXml(publicUrl)}/">${escapeXml(publicUrl)}</a></p>`,
   };
 }
 

@@ -7,6 +7,16 @@ import type { Format, FormatDeps } from './index.ts';
 /** Go's zero time stands for an alert that has not ended. */
 const NOT_ENDED = '0001-01-01T00:00:00Z';
 
+/**
+ * Why it is sent. An alert of another severity is the same alert, since its labels stay: Alertmanager would send it
+ * when its interval to repeat is over.
+ */
+const REASONS = {
+  first: 'first notification',
+  again: 'repeat interval elapsed',
+  resolved: 'all alerts resolved',
+} as const;
+
 /** An alert, as Alertmanager's templates have it. */
 interface TemplateAlert {
   readonly labels: Readonly<Record<string, string>>;
@@ -19,12 +29,12 @@ interface TemplateAlert {
 }
 
 /**
- * Creates the format of Alertmanager's webhook receiver, version 4 (`notify/webhook`, `template.Data`): one alert a
- * message, no tickets.
+ * Creates the format of Alertmanager's webhook receiver, version 4 (`notify/webhook`, `template.Data` as of 0.34): one
+ * alert a message, no tickets. `notification_reason` has the words of its `NotifyReason`.
  */
 export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>): Format {
   /** A group has one alert, so its common labels and annotations are those of the alert. */
-  function messageOf(webhook: string, { page, ...alert }: TemplateAlert): Message {
+  function messageOf(webhook: string, { page, ...alert }: TemplateAlert, reason: keyof typeof REASONS): Message {
     const { alertname = '', group = '' } = alert.labels;
     const groupLabels = { alertname, group };
     const body = {
@@ -33,9 +43,12 @@ export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>)
       truncatedAlerts: 0,
       status: alert.status,
       receiver: webhook,
+      notification_reason: REASONS[reason],
       groupLabels,
       commonLabels: alert.labels,
       commonAnnotations: alert.annotations,
+      // A route of Alertmanager's own configuration; here there is none.
+      routeLabels: {},
       externalURL: publicUrl,
       alerts: [{ ...alert, generatorURL: page, fingerprint: fingerprintOf(alertname, group) }],
     };
@@ -43,21 +56,25 @@ export function createAlertmanager({ publicUrl }: Pick<FormatDeps, 'publicUrl'>)
   }
 
   return {
-    refersBack: false,
+    refersBack: true,
     accepts: ({ event }) => isAlertEvent(event),
-    render({ event, webhook }) {
+    render({ event, webhook, earlier }) {
       if (!isAlertEvent(event)) throw new TypeError(`${event.type} is no alert`);
-      return messageOf(webhook, templateAlertOf(event.data, publicUrl));
+      const goesOn = earlier.length === 0 ? 'first' : 'again';
+      const reason = event.data.state === 'resolved' ? 'resolved' : goesOn;
+      return messageOf(webhook, templateAlertOf(event.data, publicUrl), reason);
     },
-    ping: ({ webhook, time }) =>
-      messageOf(webhook, {
+    ping({ webhook, time }) {
+      const alert = {
         labels: { alertname: 'LamppostPing', group: webhook },
         annotations: { summary: 'A test message of Lamppost', summary_zh: 'Lamppost 测试消息', severity: 'info' },
         status: 'firing',
         startsAt: time,
         endsAt: NOT_ENDED,
         page: `${publicUrl}/`,
-      }),
+      } as const;
+      return messageOf(webhook, alert, 'first');
+    },
   };
 }
 

@@ -40,6 +40,7 @@ const KEEPS_OF: Readonly<Record<MetricKind, Partial<Record<WindowAggregate['fn']
   level: { mean: 'power' },
   presence: {},
   state: {},
+  text: {},
 };
 
 const SHARES: Partial<Record<WindowAggregate['fn'], number>> = { p10: 0.1, p50: 0.5, p90: 0.9, p95: 0.95 };

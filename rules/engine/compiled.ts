@@ -6,10 +6,20 @@ import {
   createCalendarClock,
   type Device,
   faultsOf,
+  type Measure,
   type MetricTable,
   type Rule,
 } from '../../domain/index.ts';
-import { type ClauseState, clauseMaker, FALSE, TRUE, UNKNOWN, type Verdict } from './clauses/index.ts';
+import {
+  type ClauseState,
+  clauseMaker,
+  FALSE,
+  namesOf,
+  type StateNames,
+  TRUE,
+  UNKNOWN,
+  type Verdict,
+} from './clauses/index.ts';
 import type { Peers } from './clauses/peers.ts';
 import type { Instance } from './instance.ts';
 import type { RulesInForce } from './types.ts';
@@ -66,6 +76,8 @@ export interface CompiledClause {
   readonly path: string;
   readonly clause: Clause;
   readonly make: (k: number) => ClauseState;
+  /** Of a clause that goes on, they follow the city. */
+  readonly names: StateNames;
 }
 
 /** A rule that cannot be compiled has a fault from the start. */
@@ -100,11 +112,10 @@ function compileRule(rule: Rule, metrics: MetricTable, atMs: number): CompiledRu
 }
 
 function compileCondition(rule: Rule, metrics: MetricTable) {
-  const clauses = [...clausesOf(rule.when, 'when')].map(({ path, clause }) => ({
-    path,
-    clause,
-    make: clauseMaker(clause, metrics),
-  }));
+  const clauses = [...clausesOf(rule.when, 'when')].map(({ path, clause }): CompiledClause => {
+    const names = namesOf(clause);
+    return { path, clause, names, make: clauseMaker(clause, metrics, names) };
+  });
   const names = new Set(clauses.flatMap(({ clause }) => metricsOf(clause)));
   const silent = clauses.some(({ clause }) => clause.kind === 'absent') || rule.onNoData !== 'keep';
   return {
@@ -215,7 +226,14 @@ export const NO_RULES: RuleSet = { byId: new Map(), byMetric: [], ofAny: [], ear
 function decidingOf({ forEach, where, when, quorum, active, severity, steps, limit, ...rule }: Rule): string {
   const { forMs, keepFiringForMs, latenessMs, onNoData, noDataAfterMs, noDataGraceMs, noDataForMs, flapping } = rule;
   const times = { forMs, keepFiringForMs, latenessMs, noDataAfterMs, noDataGraceMs, noDataForMs };
-  return JSON.stringify({ forEach, where, when, quorum, active, severity, steps, limit, onNoData, flapping, ...times });
+  const deciding = { forEach, where, when, quorum, active, severity, steps, limit, onNoData, flapping, ...times };
+  return JSON.stringify(deciding, isOfState);
+}
+
+/** Replaces the measure of a state: the clause names codes, and what these or others are called decides nothing. */
+function isOfState(key: string, value: unknown): unknown {
+  if (key !== 'measure' || typeof value !== 'object' || value === null) return value;
+  return (value as Measure).kind === 'state' ? 'state' : value;
 }
 
 /** Whether the state of a rule goes on under another text of it. A rule with a fault is tried again. */
@@ -237,6 +255,8 @@ export function compileRules(
     const compiled = known !== undefined && goesOn(known, rule) ? known : compileRule(rule, metrics, atMs);
     const calendar = rule.active === null ? undefined : calendars.get(rule.active);
     compiled.rule = rule;
+    const clauses = [...clausesOf(rule.when, 'when')];
+    for (const [i, { names }] of compiled.clauses.entries()) Object.assign(names, namesOf(clauses[i]!.clause));
     compiled.hours = calendar === undefined ? null : createHours(calendar);
     byId.set(rule.id, compiled);
   }

@@ -8,6 +8,7 @@ import {
   DAY_MS,
   GAUGE,
   HOUR_MS,
+  type Measure,
   type Rule,
   SEVERITIES,
   type ThresholdCondition,
@@ -78,8 +79,15 @@ function versionOf(raw: Raw, derivedValues: readonly unknown[]): string {
 
 function derived(condition: Condition, written: WrittenRule, noDataAfterMs: number): unknown[] {
   const spreads = clausesOf(condition).flatMap((one) => (one.kind === 'anomaly' ? [one.leastSpread] : []));
-  const measures = clausesOf(condition).flatMap((one) => ('measure' in one ? [one.measure] : []));
+  const measures = clausesOf(condition).flatMap((one) =>
+    'measure' in one && one.measure !== undefined ? [decidingMeasure(one.measure, one.states)] : [],
+  );
   return [...(written.on_no_data === 'keep' ? [] : [noDataAfterMs]), ...spreads, ...measures];
+}
+
+/** A state decides by the codes that the rule names: what others are called, or that there are more, changes nothing. */
+function decidingMeasure(measure: Measure, states: readonly number[] | undefined) {
+  return measure.kind === 'state' ? { kind: measure.kind, states } : measure;
 }
 
 function profilesOf({ where }: WrittenRule, raw: Raw, city: City): string[] {

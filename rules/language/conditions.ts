@@ -129,6 +129,7 @@ function* gaugeFaults(when: Raw, id: string, at: At): Generator<Fault> {
 
 /** Functions of an angle whose value is a direction. */
 const DIRECTIONS: readonly string[] = ['last', 'mean'];
+const INSTEAD_OF_TEXT = 'absent: 1h (whether it comes), or make it a state whose values count';
 /** What does not make sense for the numbers of a kind, and what does. */
 const INSTEAD: Readonly<Record<string, Partial<Record<Shape, string>>>> = {
   counter: {
@@ -140,6 +141,7 @@ const INSTEAD: Readonly<Record<string, Partial<Record<Shape, string>>>> = {
     flat: 'changes: 6h with below: 1',
     forecast: 'share: 1h with above',
   },
+  text: Object.fromEntries(['jump', 'flat', 'anomaly', 'forecast'].map((shape) => [shape, INSTEAD_OF_TEXT])),
   presence: {
     jump: 'equals: true or equals: false',
     flat: 'equals: true with for: 6h',
@@ -175,6 +177,8 @@ function* kindFaults(
     yield [at(fn), 'each device counts by itself: use for_each: device, or a quorum'];
   if (kind === 'angle') yield* angleFaults(when, { id, fn }, at);
   if (kind === 'state') yield* lastFaults(when, shape, { id, fn }, at);
+  if (kind === 'text' && shape === 'threshold' && ['first', 'last'].includes(fn))
+    yield [at('metric'), `${id} is a text, which is kept and shown; use ${INSTEAD_OF_TEXT}`];
 }
 
 /** Yields what compares the newest value of a state as if it were a number. */

@@ -1,6 +1,13 @@
 import { CITY_GROUP, type City, createZone, type KnownDevice, type Rule, suggest } from '../../domain/index.ts';
 import { takes } from '../engine/compiled.ts';
-import { READING_WORDS, type Which, type WrittenCase, type WrittenDevice, type WrittenReadings } from './schema.ts';
+import {
+  READING_WORDS,
+  type TimedCase,
+  type Which,
+  type WrittenCase,
+  type WrittenDevice,
+  type WrittenReadings,
+} from './schema.ts';
 
 /** A mistake at a path of the case. */
 export type Fault = readonly [path: readonly PropertyKey[], message: string];
@@ -35,11 +42,11 @@ export class Case {
   readonly #devices: ReadonlyMap<string, KnownDevice>;
   readonly #faults: Fault[];
 
-  constructor(written: WrittenCase, rule: Rule, city: City, faults: Fault[]) {
+  constructor(written: TimedCase, rule: Rule, city: City, faults: Fault[]) {
     this.#rule = rule;
     this.#city = city;
     this.#faults = faults;
-    this.startMs = startOf(written.start ?? DEFAULT_START, city.timezone);
+    this.startMs = written.startMs;
     this.arrivals = (written.devices ?? [{ id: this.#defaultId() }]).map((device, index) => ({
       device: this.#deviceOf(device, index),
       ms: this.startMs + (device.registered ?? 0),
@@ -141,6 +148,38 @@ type Value = number | readonly [number, number];
 function valueAt(value: Value, n: number, count: number): number {
   if (typeof value === 'number') return value;
   return count === 1 ? value[0] : value[0] + ((value[1] - value[0]) * n) / (count - 1);
+}
+
+/** Returns a case with all times in ms after its start. A time before that is added to `faults`. */
+export function timedCase(written: WrittenCase, { timezone }: Pick<City, 'timezone'>, faults: Fault[]): TimedCase {
+  const startMs = startOf(written.start ?? DEFAULT_START, timezone);
+
+  function afterStart(at: number | string, path: readonly PropertyKey[]): number;
+  function afterStart(at: number | string | undefined, path: readonly PropertyKey[]): number | undefined;
+  function afterStart(at: number | string | undefined, path: readonly PropertyKey[]): number | undefined {
+    if (at === undefined) return undefined;
+    const ms = typeof at === 'number' ? at : startOf(at, timezone) - startMs;
+    if (ms < 0) faults.push([path, `"${at}" is before the start of the case`]);
+    return ms;
+  }
+
+  return {
+    ...written,
+    startMs,
+    devices: written.devices?.map(({ registered, ...device }, i) => ({
+      ...device,
+      registered: afterStart(registered, ['devices', i, 'registered']),
+    })),
+    readings: written.readings.map(
+      (one, i) => ({ ...one, at: afterStart(one.at, ['readings', i, 'at']) }) as WrittenReadings,
+    ),
+    expect: written.expect.map((one, i) => ({ ...one, at: afterStart(one.at, ['expect', i, 'at']) })),
+    tickets: written.tickets?.map(({ resolved, ...one }, i) => ({
+      ...one,
+      opened: afterStart(one.opened, ['tickets', i, 'opened']),
+      resolved: afterStart(resolved, ['tickets', i, 'resolved']),
+    })),
+  };
 }
 
 /** A time without a zone is local time of the city. */

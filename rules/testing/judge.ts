@@ -1,9 +1,9 @@
 import { type City, DAY_MS, HOUR_MS, type Rule } from '../../domain/index.ts';
 import type { Explanation } from '../engine/index.ts';
 import { type Explained, explained } from '../explained.ts';
-import { Case, type Fault } from './case.ts';
+import { Case, type Fault, timedCase } from './case.ts';
 import { type Incident, Play, type Standing } from './play.ts';
-import type { WrittenCase } from './schema.ts';
+import type { TimedCase, WrittenCase } from './schema.ts';
 
 /** An expectation that did not hold. */
 export interface Failure {
@@ -26,8 +26,9 @@ export interface Verdict {
 }
 
 /** Plays a case and compares it with what its author expects. Pure. */
-export function judgeCase(written: WrittenCase, rule: Rule, city: City): Verdict {
+export function judgeCase(given: WrittenCase, rule: Rule, city: City): Verdict {
   const faults: Fault[] = [];
+  const written = timedCase(given, city, faults);
   const played = new Case(written, rule, city, faults);
   const expected = written.expect.map((one, i) => ({ ...one, i, group: played.groupOf(one, ['expect', i]) }));
   const tickets = written.tickets?.map((one, i) => ({ ...one, i, group: played.groupOf(one, ['tickets', i]) }));
@@ -105,7 +106,7 @@ function lineOf({ group, opened, resolved, severity }: WrittenTicket): TicketLin
   return { key: ticketText(group!, opened, resolved ?? null), severity: severity ?? null };
 }
 
-type WrittenTicket = Omit<NonNullable<WrittenCase['tickets']>[number], 'group'> & { readonly group: string | null };
+type WrittenTicket = Omit<NonNullable<TimedCase['tickets']>[number], 'group'> & { readonly group: string | null };
 
 /** Times to the second, as authors write them. */
 function ticketLine({ group, openedMs, resolvedMs, severity }: Incident, startMs: number): TicketLine {
@@ -130,7 +131,7 @@ function ticketFailures(expected: readonly TicketLine[], was: readonly TicketLin
 }
 
 /** Returns the last moment that a case names, ms after its start. */
-function endOf({ readings, expect, tickets = [] }: WrittenCase): number {
+function endOf({ readings, expect, tickets = [] }: TimedCase): number {
   const ends = [
     ...readings.map((one) => one.at + (one.for ?? 0)),
     ...expect.map(({ at }) => at),

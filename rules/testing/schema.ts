@@ -3,10 +3,17 @@ import { Duration, Id, Positive, strict, unless } from '../../city-model/index.t
 import { DAY_MS, DEVICE_ID, HOUR_MS, MINUTE_MS, parseDuration, SECOND_MS, SEVERITIES } from '../../domain/index.ts';
 
 const CLOCK = /^(?:\+(\d{1,4})d )?(\d{1,2}):([0-5]\d)(?::([0-5]\d))?$/;
-const HINT = 'a time is "10:00", "10:00:30", "+1d 10:00", or a duration since the start such as 90m';
+const HINT =
+  'a time is "10:00", "10:00:30", "+1d 10:00", a duration since the start such as 90m, or "2026-03-29T10:00" by the clock';
+/** What the city's clocks show, or (with an offset) an instant. */
+const WALL = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?$/;
 
-/** `10:00[:30]`, `+1d 10:00` or `90m`, as milliseconds after the start. */
-const At = z.string({ error: unless(HINT) }).transform((text, context) => {
+/**
+ * `10:00[:30]`, `+1d 10:00` or `90m`, as milliseconds after the start: on a day on which the clocks change, that is not
+ * what they show. `2026-03-29T10:00` is, and stays a text.
+ */
+const At = z.string({ error: unless(HINT) }).transform((text, context): number | string => {
+  if (WALL.test(text) && Number.isFinite(Date.parse(text))) return text;
   const clock = CLOCK.exec(text);
   const ms = clock === null ? parseDuration(text) : clockMs(clock);
   if (ms !== null) return ms;
@@ -74,10 +81,21 @@ export const CaseFile = strict({ rule: Id, ...CASE });
 /** A `*.test.yaml` with several. */
 export const CasesFile = strict({ rule: Id, cases: z.array(strict(CASE)).min(1, 'write at least one') });
 
-/** A case as its author writes it, with times in ms after the start. */
+/** A case as its author writes it. */
 export type WrittenCase = Omit<z.output<typeof CaseFile>, 'rule'>;
-export type WrittenDevice = z.output<typeof Device>;
-export type WrittenReadings = z.output<typeof Readings>;
+/** The same with all times in ms after the start. */
+type InMs<T> = {
+  readonly [K in keyof T]: K extends 'at' | 'registered' | 'opened' | 'resolved' ? Exclude<T[K], string> : T[K];
+};
+export type WrittenDevice = InMs<z.output<typeof Device>>;
+export type WrittenReadings = InMs<z.output<typeof Readings>>;
+export interface TimedCase extends Omit<WrittenCase, 'devices' | 'readings' | 'expect' | 'tickets'> {
+  readonly startMs: number;
+  readonly devices: readonly WrittenDevice[] | undefined;
+  readonly readings: readonly WrittenReadings[];
+  readonly expect: readonly InMs<z.output<typeof Expected>>[];
+  readonly tickets: readonly InMs<z.output<typeof Ticket>>[] | undefined;
+}
 export type Which = Pick<z.output<typeof Expected>, 'device' | 'district' | 'group'>;
 
 /** Keys of an item of `readings` that are not metrics. */

@@ -5,6 +5,7 @@ import pino from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { verifyState } from '../../app/verify.ts';
 import { systemClock, type Ticket } from '../../domain/index.ts';
+import { Mailbox } from '../kit/mailbox.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
 import { until } from '../kit/wait.ts';
 import { readMqtt } from '../kit/webhooks.ts';
@@ -238,4 +239,33 @@ test('citizens - a report that got its response survives kill -9 with photo, rep
       expect(token).toEqual([{ service_request_id: id, token: reporter_token }]);
     }
   }
+});
+
+test('citizens - the mail of the department has what they wrote, also after a crash, and no file but theirs has it', async () => {
+  const mailbox = new Mailbox();
+  server = new RulesServer();
+  server.settings.SMTP_URL = await mailbox.start();
+  server.settings.SMTP_FROM = 'lamppost@city.example';
+  // The first attempt is not acknowledged: the mail is sent again by the next process.
+  let isDown = true;
+  mailbox.beforeAnswer = () => (isDown ? new Promise(() => {}) : Promise.resolve());
+  await server.start();
+  const key = (await server.post<{ secret: string }>('/api/v1/keys', { name: 'app', role: 'citizen-app' })).secret;
+  const filter = { types: ['city.lamppost.ticket.opened'] };
+  const duty = { channel: 'email', to: 'duty@city.example', party: 'waste', language: 'en', filter };
+  await server.post('/api/v1/subscriptions', duty);
+  const { service_request_id: id } = await report(key, { ...north(0), description: 'quartzblimp' });
+  await until(() => mailbox.mails.length === 1);
+  await server.kill();
+  isDown = false;
+  await server.start();
+  await until(() => mailbox.mails.length === 2);
+  for (const { raw, events } of mailbox.mails) {
+    expect(raw).toContain('What the citizen wrote');
+    expect(raw).toContain('> quartzblimp');
+    expect(events).toEqual([`${id}.1`]);
+  }
+  expect(filesWith('quartzblimp').every((name) => name.startsWith('reporters.sqlite'))).toBe(true);
+  await server.kill();
+  await mailbox.stop();
 });

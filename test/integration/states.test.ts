@@ -12,9 +12,10 @@ cpSync('city', city, { recursive: true });
 const metrics = join(city, 'metrics.yaml');
 const valve = (values: string) => `valve: { title: { en: Valve, zh: 阀门 }, kind: state, values: ${values} }\n`;
 appendFileSync(metrics, valve('[open, closed, fault]'));
+appendFileSync(metrics, 'firmware: { title: { en: Firmware, zh: 固件 }, kind: text }\n');
 appendFileSync(
   join(city, 'profiles.yaml'),
-  'valve:\n  title: { en: Valve, zh: 阀门 }\n  metrics: [valve]\n  interval: 1h\n  quality: true\n',
+  'valve:\n  title: { en: Valve, zh: 阀门 }\n  metrics: [valve, firmware]\n  interval: 1h\n  quality: true\n',
 );
 const RULE = `id: valve-odd
 title: { en: "The valve is {{value}}", zh: "阀门状态：{{value}}" }
@@ -136,4 +137,52 @@ test('states - so is a start over a folder that was changed while the server was
   await expect(server.start()).rejects.toThrow(/the code of open was 0 and would be 1/);
   writeFileSync(metrics, text);
   await server.start();
+});
+
+test('texts - are kept and shown as they came: points, CSV, the newest, live messages, imports, over a crash', async () => {
+  const viewer = await server.post<{ id: string; secret: string }>('/api/v1/keys', { name: 'v', role: 'viewer' });
+  const host = { host: '127.0.0.1', port: server.mqttPort };
+  const watching = await mqtt.connectAsync({ ...host, username: viewer.id, password: viewer.secret });
+  const live: string[] = [];
+  watching.on('message', (_, payload) => live.push(String(payload)));
+  await watching.subscribeAsync('live/#');
+  const client = await mqtt.connectAsync({ ...host, username: 'valve-1', clientId: 'valve-1', password });
+  const readings = ['v1.10', 'v1.9, "rc"', 1.9].map((firmware, i) => ({
+    ts: from + i * 60_000,
+    metrics: { firmware },
+  }));
+  await client.publishAsync('devices/valve-1/readings', JSON.stringify(readings), { qos: 1 });
+  await client.endAsync();
+  await server.settledLedger();
+  await expect.poll(() => live.map((one) => JSON.parse(one).metrics.firmware)).toEqual(['v1.10', 'v1.9, "rc"']);
+  await watching.endAsync();
+  const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+  const file = `ts,device,firmware\n${from + 3 * 60_000},valve-1,v2.0\n`;
+  const url = `http://127.0.0.1:${server.httpPort}`;
+  const imported = await fetch(`${url}/api/v1/import?format=csv`, { method: 'POST', headers, body: file });
+  expect(await imported.json()).toMatchObject({ stored: 1, refused: 0 });
+  await server.kill();
+  await server.start();
+
+  const texts = query('').replace('metric=valve', 'metric=firmware');
+  const { series } = await server.get<{ series: Series[] }>(texts);
+  const nameOf = new Map(series[0]!.values!.map(({ code, name }) => [code, name]));
+  expect(series[0]!.points.map(([, value]) => nameOf.get(value!))).toEqual(['v1.10', 'v1.9, "rc"', 'v2.0']);
+  const csv = await fetch(`http://127.0.0.1:${server.httpPort}${texts}&format=csv`, { headers });
+  expect((await csv.text()).split('\r\n').map((line) => line.split('Z,').at(-1))).toEqual([
+    'device,metric,unit,ts,value',
+    ...['v1.10', '"v1.9, ""rc"""', 'v2.0', ''],
+  ]);
+  const latest = await server.get<Page<LatestReading>>('/api/v1/readings/latest?device=valve-1&metric=firmware');
+  expect(latest.items).toMatchObject([{ metric: 'firmware', state: 'v2.0' }]);
+  const counted = await server.get<{ series: Series[] }>(`${texts}&every=1h&fn=count`);
+  expect(counted.series[0]!.points).toEqual([[from, 3]]);
+  for (const fn of ['mean', 'max', 'changes'])
+    await expect(server.get(`${texts}&every=1h&fn=${fn}`), fn).rejects.toThrow(
+      /makes no sense for firmware, which is a text; use last, first or count/,
+    );
+  const { items } = await server.get<Page<{ reason: string; detail: string }>>('/api/v1/quarantine');
+  expect(items).toContainEqual(
+    expect.objectContaining({ reason: 'wrong-shape', detail: '1.9 found; firmware is a text' }),
+  );
 });

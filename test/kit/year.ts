@@ -151,6 +151,7 @@ export class Year {
         ...{
           definitions: createDefinitionReader(db),
           incidentOf: createIncidentReader(db),
+          wordsOf: () => null,
           sealer,
           poster,
           mailer: null,

@@ -29,7 +29,7 @@ export function useChartFn(): (metric: string) => 'mean' | 'delta' | 'last' {
   return (metric) => {
     const kind = data?.metrics.find(({ id }) => id === metric)?.kind;
     if (kind === 'counter') return 'delta';
-    return kind === 'state' ? 'last' : 'mean';
+    return kind === 'state' || kind === 'text' ? 'last' : 'mean';
   };
 }
 

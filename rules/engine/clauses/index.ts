@@ -4,7 +4,7 @@ import { AnomalyState, anomalySpec } from './anomaly.ts';
 import type { ClauseState } from './clause.ts';
 import { ForecastState, forecastSpec } from './forecast.ts';
 import { FlatState, JumpState, rangeSpec } from './range.ts';
-import { ThresholdState, thresholdSpec } from './threshold.ts';
+import { type StateNames, ThresholdState, thresholdSpec } from './threshold.ts';
 
 export {
   beyond,
@@ -20,15 +20,16 @@ export {
   VERDICTS,
   type Verdict,
 } from './clause.ts';
+export { namesOf, type StateNames } from './threshold.ts';
 
 /**
  * Compiles a clause; the returned function creates its state for one series at engine time `k`. Throws on an unknown
  * kind.
  */
-export function clauseMaker(clause: Clause, metrics: MetricTable): (k: number) => ClauseState {
+export function clauseMaker(clause: Clause, metrics: MetricTable, names?: StateNames): (k: number) => ClauseState {
   switch (clause.kind) {
     case 'threshold': {
-      const spec = thresholdSpec(clause, metrics);
+      const spec = thresholdSpec(clause, metrics, names);
       return () => new ThresholdState(spec);
     }
     case 'absent':

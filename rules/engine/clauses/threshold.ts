@@ -1,8 +1,10 @@
 import {
   type Band,
+  type Clause,
   faultsOf,
   type MetricTable,
   nameOfState,
+  type StateValues,
   type ThresholdCondition,
   turnOf,
 } from '../../../domain/index.ts';
@@ -29,14 +31,36 @@ export interface ThresholdSpec extends ThresholdCondition {
   /** Number of the fault codes of the metric, where their share is asked for; −1 else. */
   readonly faults: number;
   readonly aggregate: AggregateSpec;
+  readonly names: StateNames;
 }
 
-export function thresholdSpec(clause: ThresholdCondition, metrics: MetricTable): ThresholdSpec {
+/** The names of a state's values, in evidence only: they follow the city, while the clause goes on. */
+export interface StateNames {
+  values: StateValues | undefined;
+}
+
+/** Returns the names that a clause has for the values of a state. */
+export const namesOf = (clause: Clause): StateNames => ({
+  values: 'measure' in clause ? clause.measure?.values : undefined,
+});
+
+export function thresholdSpec(
+  clause: ThresholdCondition,
+  metrics: MetricTable,
+  names: StateNames = namesOf(clause),
+): ThresholdSpec {
   const { compare, threshold } = clause;
   const other = compare === null || compare.with === 'peers' ? -1 : metrics.indexOf(compare.with.metric);
   const shift = compare === null && typeof threshold === 'number' ? threshold : 0;
   const faults = clause.fn === 'faults' ? metrics.indexOf(faultsOf(clause.metric)) : -1;
-  return { ...clause, own: metrics.indexOf(clause.metric), other, faults, aggregate: aggregateSpec(clause, shift) };
+  return {
+    ...clause,
+    own: metrics.indexOf(clause.metric),
+    other,
+    faults,
+    aggregate: aggregateSpec(clause, shift),
+    names,
+  };
 }
 
 /** An aggregate, or its difference from another, beyond a limit. */
@@ -91,11 +115,11 @@ export class ThresholdState extends ClauseState {
   }
 
   override window(_time: EngineTime): ClauseWindow {
-    const { fn, op, threshold, measure, states = [] } = this.#spec;
+    const { fn, op, threshold, names, states = [] } = this.#spec;
     const { fromMs, newest, count } = this.own;
     const value = this.value();
     const window = { fn, fromMs, toMs: newest, count, value: shown(value), op, threshold };
-    const { values } = measure ?? {};
+    const { values } = names;
     if (fn !== 'last' || values === undefined) return window;
     const named = Number.isNaN(value) ? {} : { state: nameOfState(values, value) };
     return { ...window, threshold: null, states: states.map((code) => nameOfState(values, code)), ...named };

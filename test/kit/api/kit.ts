@@ -23,6 +23,7 @@ import { createReceiverDeps } from '../../../app/receiver-deps.ts';
 import { ruleActions } from '../../../app/recorded.ts';
 import { createThreadEffects } from '../../../app/threads/effects.ts';
 import type { Offered, Remote } from '../../../app/threads/rpc.ts';
+import { CITIZENS_FILE, createWords } from '../../../citizens/index.ts';
 import { parseCity } from '../../../city-model/index.ts';
 import { COMMAND_SCHEMA } from '../../../commands/index.ts';
 import {
@@ -304,12 +305,14 @@ export async function openApi(
     log,
   });
   const deliveries = openDeliveries(join(dir, 'deliveries.sqlite'));
+  const words = createWords(join(dir, CITIZENS_FILE));
   const notifier = createNotifier(
     {
       db: deliveries,
       outbox: events,
       definitions: createDefinitionReader(reading),
       incidentOf: createIncidentReader(reading),
+      wordsOf: words.of,
       sealer,
       poster,
       clock,
@@ -492,6 +495,8 @@ export async function openApi(
       await asDocumented(base, path, rest.method ?? 'get', response.clone());
       return response;
     },
+    /** Notifications take what is in the outbox. */
+    notify: () => notifier.appended(),
     async stop() {
       await api.stop();
       await replays.stop();
@@ -499,6 +504,7 @@ export async function openApi(
       await notifier.stop(1_000);
       await history.stop();
       await citizens.close();
+      words.close();
       ownPoster.stop();
       for (const one of [reading, deliveries, state, store, journal, people]) one.close();
     },

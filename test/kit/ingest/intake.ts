@@ -209,6 +209,16 @@ export function intakeBench(path = join(testDir(), 'state.sqlite'), limits?: Hor
   const json = (value: unknown) => Buffer.from(JSON.stringify(value));
   return {
     blocks,
+    /** Those of today's process. */
+    get db() {
+      return db;
+    },
+    get intake() {
+      return opened.intake;
+    },
+    get metrics() {
+      return opened.context.metrics;
+    },
     city: (control: CityControl, atMs = 0) => add('city', json(control), 0, atMs),
     devices: (registered: readonly object[], revoked: readonly string[] = [], atMs = 0) =>
       add('devices', json({ version: blocks.length, registered, revoked }), 0, atMs),

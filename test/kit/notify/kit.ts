@@ -173,6 +173,7 @@ export function openNotifier(
   const mailer = new ScriptedMailer(time);
   const state = openState();
   const db = openDeliveries(path);
+  const words = new Map<string, string>();
   /** Starts a process; after its end none of its timers runs and no result reaches it. */
   const start = () => {
     const life = { over: false };
@@ -183,6 +184,7 @@ export function openNotifier(
       outbox: state.events,
       definitions: createDefinitionReader(state.db),
       incidentOf: createIncidentReader(state.db),
+      wordsOf: (statement: string) => words.get(statement) ?? null,
       sealer,
       poster: { post: (...given: Parameters<Poster['post']>) => poster.post(...given).then(alive), stop() {} },
       mailer: { send: (envelope: Envelope) => mailer.send(envelope).then(alive), stop() {} },
@@ -204,6 +206,8 @@ export function openNotifier(
     poster,
     mailer,
     state,
+    /** What citizens wrote, by its name. */
+    words,
     db,
     people,
     /** The notifier of today's process, with what people do. */

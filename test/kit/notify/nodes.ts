@@ -70,6 +70,7 @@ export function openNodes(count: number) {
         mailer: { send: ({ to, events }: Envelope) => attempt(to, events), stop() {} },
         timers: { after: (ms: number, run: () => void) => time.after(ms, () => mine.over || run()) },
         log: pino({ level: 'silent' }),
+        wordsOf: () => null,
       };
       const shared = {
         results: { after: (seq: number) => results.after(seq).filter((one) => one.seq <= sees) },

@@ -198,6 +198,30 @@ test('progress comes by mail once its reader confirmed by link, and one click en
   expect(mailsTo(to)).toBe(2);
 });
 
+test("the department's mail has what the citizen wrote; nothing that is kept of that mail has, nor any other mail", async () => {
+  const department = 'water';
+  const subscribe = (party: string, to: string) =>
+    server.api.fetch('/api/v1/subscriptions', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ channel: 'email', to, party, filter: { types: ['city.lamppost.ticket.opened'] } }),
+    });
+  const [duty, other] = ['duty@city.example', 'other@city.example'];
+  expect((await subscribe(department, duty)).status).toBe(201);
+  expect((await subscribe('person:li-wei', other)).status).toBe(201);
+  const { id } = await report({ description: 'quartzblimp in the cellar' });
+  server.api.notify();
+  await until(() => mailsTo(duty) === 1 && mailsTo(other) === 1);
+  const [mine, theirs] = [duty, other].map((to) => mailbox.mails.find((one) => one.to.includes(to))!.raw);
+  expect(mine).toContain('quartzblimp in the cellar');
+  expect(mine).toContain(`https://lamppost.example/tickets/${id}`);
+  expect(theirs).toContain(id);
+  expect(theirs).not.toContain('quartzblimp');
+  for (const file of ['state.sqlite', 'journal.sqlite', 'deliveries.sqlite'])
+    for (const end of ['', '-wal'])
+      expect(readFileSync(join(server.api.dir, file + end)).includes('quartzblimp'), file + end).toBe(false);
+});
+
 test('contacts of who follows are in the file of citizens only', async () => {
   const to = 'quillzephyr@city.example';
   const { token } = await report();

@@ -89,6 +89,16 @@ describe('calibrations', () => {
     expect(intake.send(twice).tallies).toMatchObject([{ stored: 1, duplicate: 1 }]);
   });
 
+  test('what was measured of a value that is replaced goes with it, also where the new one is not corrected', () => {
+    const intake = bench(made('a', { offset: 5 }));
+    intake.send([sent({ a: 10 })]);
+    const later = made('a', { offset: 5, from: iso(T0 + HOUR) });
+    intake.devices([{ id: 'd', profile: 'bin', district: 'east', calibrations: [later] }]);
+    const { replaced } = intake.send([sent({ a: 20 })]);
+    expect([replaced.length, replaced.value[0], replaced.value[1]]).toEqual([2, 20, 20]);
+    expect(intake.rows(intake.send([sent({ a: 20 }, T0 + 1)]))).toEqual([['d', 'a', T0 + 1, 20]]);
+  });
+
   test('a block that is read again after a restart is corrected as the first time', () => {
     const intake = bench(made('a', { offset: 5 }));
     const before = intake.send([sent({ a: 10 })]);

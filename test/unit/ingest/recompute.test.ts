@@ -104,3 +104,33 @@ test('recompute - what was measured is taken where it is beside the value, and c
   ]);
   expect(second.imported!.report.faults).toMatchObject([{ reason: 'out-of-range', count: 1 }]);
 });
+
+test('recompute - what was imported over a calibrated value is what was measured from then on', () => {
+  const bench = intakeBench();
+  bench.city(cityControl(), NOW);
+  const calibration = {
+    ...{ id: '5-0', metric: 'a', gain: 1, offset: 5, points: null, from: new Date(T0).toISOString(), until: null },
+    ...{ certificate: null, note: null, by: 'admin', at: new Date(T0).toISOString() },
+  };
+  bench.devices([{ id: 'd', profile: 'bin', district: 'east', calibrations: [calibration] }], [], NOW);
+  const how = { device: 'd', precision: 'ms', firstLine: 1, rules: false, file: '' } as const;
+  const [part] = importParts(Buffer.from(`ts,a\n${T0},30\n`), { ...how, format: 'csv' });
+  expect(bench.replaced(bench.import(bodyOfPart(part!, action), NOW))).toEqual([
+    ['d', 'a', T0, 30],
+    ['d', 'a.raw', T0, 30],
+  ]);
+});
+
+test('recompute - other work runs while a long span is written', async () => {
+  const points = Array.from({ length: 20_000 }, (_, i) => [T0 + i, i] as const);
+  const imports = importsOf();
+  let turns = 0;
+  const count = () => {
+    turns++;
+    if (imports.asked.length === 0) setImmediate(count);
+  };
+  setImmediate(count);
+  await recompute({ history: historyOf([1], { a: points }), imports }, SPAN, null, {});
+  expect(turns).toBeGreaterThanOrEqual(10);
+  expect(Buffer.from(imports.asked[0]!.bytes).toString().split('\n')).toHaveLength(20_002);
+});

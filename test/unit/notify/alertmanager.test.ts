@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { openNotifier, settled, WEBHOOK } from '../../kit/notify/kit.ts';
 
 interface Body {
+  readonly notification_reason: string;
   readonly status: string;
   readonly groupKey: string;
   readonly alerts: readonly {
@@ -43,9 +44,11 @@ test('Alertmanager - a firing alert has the body of its webhook receiver, versio
       truncatedAlerts: 0,
       status: 'firing',
       receiver: kit.webhook.id,
+      notification_reason: 'first notification',
       groupLabels: { alertname: 'pm25-unhealthy', group: 'air-7' },
       commonLabels: labels,
       commonAnnotations: annotations,
+      routeLabels: {},
       externalURL: 'https://lamppost.example',
       alerts: [
         {
@@ -74,6 +77,11 @@ test('Alertmanager - a higher severity and the end belong to the same alert: fin
   await settled();
   const bodies = kit.bodies();
   expect(bodies.map(({ status }) => status)).toEqual(['firing', 'firing', 'resolved']);
+  expect(bodies.map((body) => body.notification_reason)).toEqual([
+    'first notification',
+    'repeat interval elapsed',
+    'all alerts resolved',
+  ]);
   expect(
     new Set(bodies.map(({ groupKey, alerts }) => groupKey + alerts[0]!.fingerprint + alerts[0]!.startsAt)).size,
   ).toBe(1);

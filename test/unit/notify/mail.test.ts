@@ -4,6 +4,7 @@ import { silenceEventOf } from '../../../events/cloudevent.ts';
 import { type LamppostEvent, ticketEventOf } from '../../../events/index.ts';
 import { whatHappened } from '../../../notify/email/facts.ts';
 import { mailOf, testMail } from '../../../notify/email/mail.ts';
+import { saidIn, withWords } from '../../../notify/email/words.ts';
 import type { Silence } from '../../../tickets/index.ts';
 import { CITY, openNotifier } from '../../kit/notify/kit.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
@@ -141,5 +142,53 @@ test('mail - a test mail says that it is one', () => {
   expect(testMail({ ...context, language: 'both' })).toMatchObject({
     subject: expect.stringContaining('测试邮件'),
     text: expect.stringContaining('A test message'),
+  });
+});
+
+describe('mail - what citizens wrote', () => {
+  const reported = ticketEventOf(ticketOf('3.0', { origin: 'citizen', statement: 'c-1' }));
+  const wrote = ticketEventOf({
+    ...ticketOf('4.0', { origin: 'citizen', statement: 'c-1' }),
+    history: [
+      {
+        at: '2026-01-01T00:00:00.000Z',
+        by: 'reporter',
+        action: 'wrote',
+        from: null,
+        to: 'open',
+        note: '',
+        statement: 'c-2',
+      },
+    ],
+  });
+  const words = (statement: string) => (statement === 'c-1' ? 'needles & <glass>\nbehind the bin' : null);
+  const stored = { ...mailOf([reported], { ...context, language: 'en' }), ...saidIn([reported], 'environment') };
+
+  test('is in the mail of the department, quoted, before the signature', () => {
+    const { text, html } = withWords(stored, words, 'en');
+    expect(text).toContain(
+      '\n\nWhat the citizen wrote (t-3-0):\n> needles & <glass>\n> behind the bin\n\n-- \nhttps://lamppost.example/\n',
+    );
+    expect(html).toContain('<blockquote>needles &amp; &lt;glass&gt;<br>behind the bin</blockquote><p class="end">');
+    expect(withWords(stored, words, 'both').text).toContain('市民留言 / What the citizen wrote');
+  });
+
+  test('is not stored with the mail: only its name is', () => {
+    expect(JSON.stringify(stored)).not.toContain('needles');
+    expect(stored.said).toEqual([{ ticket: 't-3-0', statement: 'c-1' }]);
+  });
+
+  test('is in no mail of anybody but who is responsible for the ticket', () => {
+    expect(saidIn([reported], 'person:li-wei')).toEqual({});
+    expect(saidIn([reported], 'waste')).toEqual({});
+  });
+
+  test('a comment stands in the mail of its event; what is not stored any more is left out', () => {
+    expect(saidIn([wrote, reported, reported], 'environment').said).toEqual([
+      { ticket: 't-4-0', statement: 'c-2' },
+      { ticket: 't-3-0', statement: 'c-1' },
+    ]);
+    const mail = mailOf([wrote], { ...context, language: 'en' });
+    expect(withWords({ ...mail, ...saidIn([wrote], 'environment') }, words, 'en')).toEqual(mail);
   });
 });

@@ -130,6 +130,25 @@ test('kinds - a rule about a state fires while it is one of its values, and says
   expect(city.reading(64, 1)).toEqual(['dust a0: firing → resolved at 1']);
 });
 
+test('kinds - a state that gets a value, or another name of one, leaves a rule about it and its alert as they are', () => {
+  const when = (names: readonly string[]) =>
+    ({
+      op: 'is',
+      threshold: 0,
+      clear: 0,
+      states: [2],
+      measure: { kind: 'state', max: names.length - 1, values: names.map((name, code) => ({ code, name })) },
+    }) as const;
+  const city = timeline(rule({ version: 'v1', when: when(['open', 'closed', 'fault']) }));
+  expect(city.reading(1, 2)).toEqual(['dust a0: inactive → firing at 2']);
+  expect(city.configure(2, rule({ version: 'v1', when: when(['open', 'closed', 'jammed', 'half']) }))).toEqual([]);
+  expect(city.reading(3, 2)).toEqual([]);
+  const [ended] = city.transitions(4, 3);
+  expect(ended).toMatchObject({ from: 'firing', to: 'resolved' });
+  // Evidence has the names of today, as it has after a restart.
+  expect(ended!.evidence.window).toMatchObject({ states: ['jammed'], state: 'half' });
+});
+
 test('kinds - a rule that a state is not one of its values ends where it is', () => {
   const city = timeline(rule({ when: { op: 'is_not', threshold: 0, clear: 0, measure: STATE, states: [1] } }));
   expect(city.reading(1, 1)).toEqual([]);

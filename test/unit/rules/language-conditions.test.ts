@@ -266,6 +266,11 @@ test('kinds - a rule on a state names its values, and what makes no sense is ref
     ...{ fn: 'share', windowMs: HOUR_MS, op: 'above', threshold: 50, states: [0] },
   });
   expect(parsedIn('{ metric: fill, changes: 1h, above: 10 }').rule!.when).toMatchObject({ ...base, fn: 'changes' });
+  const grown = { ...state, max: 3, values: [...values, { code: 3, name: 'half' }] };
+  const inGrown = { ...city, metrics: new Map([...city.metrics, ['fill', grown]]) };
+  const text = 'id: a\ntitle: a\nwhen: { metric: fill, is: [open, fault] }\nseverity: low';
+  const versionIn = (of: typeof city) => parseRule(text, of, { path: 'a', origin: 'a' }).rule!.version;
+  expect(versionIn(inGrown)).toBe(versionIn(other));
   const messageOf = (when: string) => parsedIn(when).problems.map(({ message }) => message);
   expect(messageOf('{ metric: fill, is: opne }')).toEqual(['unknown value of fill "opne": did you mean "open"?']);
   expect(messageOf('{ metric: fill, equals: 1 }')).toEqual(['fill is a state; use is: or is_not: with its values']);
@@ -284,5 +289,24 @@ test('kinds - a rule on a state names its values, and what makes no sense is ref
   );
   expect(messageOf('{ metric: fill, is: open, compare: { with: peers } }')).toEqual([
     'of a state, only changes and share can be compared, with peers',
+  ]);
+});
+
+test('kinds - a rule on a text is refused with what makes sense, and that it comes can be asked', () => {
+  const text = { ...city.metrics.get('fill')!, kind: 'text' as const, unit: '1', min: 0, max: 1e15 };
+  const other = { ...city, metrics: new Map([...city.metrics, ['fill', text]]) };
+  const messagesOf = (when: string) =>
+    parseRule(`id: a\ntitle: a\nwhen: ${when}\nseverity: low`, other, { path: 'a', origin: 'a' }).problems.map(
+      ({ message }) => message,
+    );
+  expect(messagesOf('{ absent: 1h, metric: fill }')).toEqual([]);
+  expect(messagesOf('{ metric: fill, count: 1h, above: 10 }')).toEqual([]);
+  const instead = 'use absent: 1h (whether it comes), or make it a state whose values count';
+  expect(messagesOf('{ metric: fill, above: 5 }')).toEqual([`fill is a text, which is kept and shown; ${instead}`]);
+  expect(messagesOf('{ metric: fill, mean: 1h, above: 5 }')).toEqual([
+    'mean makes no sense for fill, which is a text; use last, first or count; what has a few values that count is a state',
+  ]);
+  expect(messagesOf('{ metric: fill, jump: { by: 1, within: 1h } }')).toEqual([
+    `jump makes no sense for fill, which is a text; ${instead}`,
   ]);
 });

@@ -179,3 +179,47 @@ test.each([
     says,
   );
 });
+
+test('rule tests - over a change of the clocks, a time may be what they show', () => {
+  const berlin = { ...CITY, timezone: 'Europe/Berlin' };
+  const run = (text: string) =>
+    testRules([{ path: 'rules/x.test.yaml', text }], { city: berlin, rules: [DEVICE] }).cases.flatMap(
+      ({ failures }) => failures,
+    );
+  // At two the clocks go to three: ten o'clock is nine hours after midnight.
+  const spring = (time: (hour: number) => string) => `
+rule: dust
+start: 2026-03-29
+readings:
+  - { at: "${time(10)}", for: 15m, every: 1m, pm25: 80 }
+expect:
+  - { at: 9h, state: pending }
+  - { at: "2026-03-29T10:10", state: firing }
+tickets:
+  - { opened: "2026-03-29T08:10:00Z" }
+`;
+  expect(run(spring((hour) => `2026-03-29T${hour}:00`))).toEqual([]);
+  expect(run(spring((hour) => `${hour}:00`))).toHaveLength(3);
+  // The hour from two to three comes twice.
+  const autumn = run(`
+rule: dust
+start: 2026-10-25
+readings:
+  - { at: "2026-10-25T02:30", pm25: 80 }
+  - { at: "2026-10-25T02:30+01:00", pm25: 80 }
+expect:
+  - { at: 2h30m, state: pending }
+  - { at: 3h30m, state: firing }
+`);
+  expect(autumn).toEqual([]);
+});
+
+test('rule tests - a time before the start of the case is a mistake', () => {
+  const { problems } = run(`
+rule: dust
+start: 2026-03-29
+readings: [{ at: "2026-03-28T10:00", pm25: 80 }]
+expect: [{ at: 1h, state: inactive }]
+`);
+  expect(problems).toMatchObject([{ message: expect.stringContaining('is before the start of the case') }]);
+});

@@ -75,3 +75,16 @@ test('invariants - each is shown to fail, and a new ticket breaks none', () => {
   expect(impossible(ticketOf('1.0'), { ...NOTHING, alerts: [firing] })).toEqual([]);
   expect(Object.keys(INVARIANTS)).toHaveLength(17);
 });
+
+test('invariants - a report has no parts of its own: it ends with what it reports', () => {
+  const alert = { kind: 'alert', service: 'offered', group: 'c', severity: 'info', because: 'rule-changed' } as const;
+  const split = { kind: 'act', back: 0, action: 'split', department: null, to: 'waste', severity: 'info' } as const;
+  const { impossible: found, actions } = createPlayer()([
+    { ...alert, next: 'ends' },
+    { kind: 'report', service: 'offered' },
+    split,
+    { ...alert, next: 'ends' },
+  ]);
+  expect(found).toEqual([]);
+  expect(actions).not.toContain('split');
+});

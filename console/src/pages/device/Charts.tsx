@@ -6,6 +6,7 @@ import { useChartFn, useCity, useNames } from '../../api/queries.ts';
 import type { Device, Series } from '../../api/schema.ts';
 import { useWords } from '../../language.ts';
 import { Chart, nameIn } from '../../parts/Chart.tsx';
+import { withPlaces } from '../../parts/textCodes.ts';
 import { Failure, Scroll } from '../../parts/words.tsx';
 
 const HOUR_MS = 3_600_000;
@@ -40,7 +41,7 @@ export function Charts({ device }: { readonly device: Pick<Device, 'id' | 'distr
     },
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: of each response.
-  const series = useMemo(() => (data?.series ?? []) as Series[], [dataUpdatedAt, data]);
+  const series = useMemo(() => data?.series ?? [], [dataUpdatedAt, data]);
   return (
     <>
       <div className="bar">
@@ -91,10 +92,11 @@ interface Wanted {
 }
 
 /** Readings of one device, or of several. */
-function readingsOf(of: Wanted, [from, to]: readonly [from: number, to: number]) {
+async function readingsOf(of: Wanted, [from, to]: readonly [from: number, to: number]) {
   const every = `${Math.max(1, Math.ceil((to - from) / POINTS / 1_000))}s`;
   const query = { ...of, from: String(Math.round(from)), to: String(Math.round(to)), every };
-  return bodyOf(api.GET('/api/v1/readings', { params: { query } }));
+  const { series } = await bodyOf(api.GET('/api/v1/readings', { params: { query } }));
+  return { series: withPlaces(series as Series[]) };
 }
 
 /** Devices that a chart compares with. */
@@ -114,7 +116,7 @@ function usePeers(metric: string, { peersOf, range, zoomed }: Pick<OneProps, 'pe
       if (others.length === 0) return [];
       const wanted = { device: others.slice(0, PEERS), metric, fn: fnOf(metric) };
       const { series } = await readingsOf(wanted, spanOf(range, zoomed));
-      return series as Series[];
+      return series;
     },
   });
   return peersOf === null ? undefined : data;

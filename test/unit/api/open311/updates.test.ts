@@ -191,3 +191,34 @@ test('lat, long and radius find requests by the place that is published, and go 
   for (const query of ['lat=0.4&long=0.4', 'lat=x&long=0.4&radius=5', 'lat=0.4&long=0.4&radius=0'])
     expect((await server.json(`/open311/v2/requests.json?${query}`)).status, query).toBe(400);
 });
+
+test('bbox and q find requests by what is published of them', async () => {
+  const place = { lat: '0.2004', long: '0.7004' };
+  const dark = await report({ ...place, description: 'zebrawood' });
+  const done = await report({ lat: '0.21', long: '0.7' });
+  await server.act(done, 'resolve', 'the pump 100% works');
+  await server.act(dark, 'comment', 'inner walnut');
+  const ids = async (query: string) => {
+    const { body } = await server.json<{ service_request_id: string }[]>(`/open311/v2/requests.json?${query}`);
+    return body.map(({ service_request_id }) => service_request_id);
+  };
+  const south = 'bbox=0.69,0.19,0.71,0.205';
+  expect(await ids(south)).toEqual([dark]);
+  // The place that is published is 0.2, 0.7.
+  expect(await ids('bbox=0.69,0.19,0.7001,0.2001')).toEqual([dark]);
+  expect(await ids(`q=${done}`)).toEqual([done]);
+  expect(await ids('q=PUMP%20100%25')).toEqual([done]);
+  expect(await ids(`${south}&q=high%20water`)).toEqual([dark]);
+  // What a citizen or the department's own people wrote is not searched.
+  expect(await ids('q=zebrawood')).toEqual([]);
+  expect(await ids('q=walnut')).toEqual([]);
+  for (const query of ['bbox=1,2,3', 'bbox=0,5,1,4', `q=${'x'.repeat(201)}`])
+    expect((await server.json(`/open311/v2/requests.json?${query}`)).status, query).toBe(400);
+});
+
+test('the asset of what a citizen reported is not published where coordinates are not as exact', async () => {
+  const named = await report({ service_code: 'street-light', 'attribute[kind]': 'dark', 'attribute[asset]': 'LJ-1' });
+  const opened = await (await server.api.fetch(`/api/v1/tickets/${named}`)).json();
+  expect(opened).toMatchObject({ asset: 'LJ-1' });
+  expect(await server.request(named, '?extensions=true')).toMatchObject({ extended_attributes: { asset: null } });
+});
