@@ -13,6 +13,8 @@ export const REASONS = {
   'unknown-unit': 'no conversion is known for the unit of the value',
   'wrong-unit': 'the unit of the value measures another quantity than the metric does',
   'not-decoded': 'the network server sent the raw frame only: no codec made fields of it',
+  'not-announced': 'an earlier message should have announced what it refers to (an alias, a topic), and none did',
+  'missing-messages': 'messages that the sender counts did not arrive before this one',
   simulated: 'the network server marks the uplink as simulated: no device measured it',
   'bad-quality': 'the message says that the value is not good',
   ambiguous: 'another value of the same reading stands for the same metric',

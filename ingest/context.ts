@@ -5,6 +5,7 @@ import type { RoomSchema } from '../store/index.ts';
 import { type Calibrations, compileCalibrations } from './calibrations.ts';
 import { compileFormats } from './declared/index.ts';
 import type { DeclaredFormats } from './decode/index.ts';
+import { PAST_SCHEMA, PastFacts } from './past.ts';
 import { createPublishers, PUBLISHERS_SCHEMA, type Publishers } from './publishers.ts';
 import { compileChecks, type ProfileChecks } from './validate.ts';
 
@@ -37,6 +38,7 @@ ${RULE_RECORDS_SCHEMA}`,
   drop table one_a_block;
   create index context_rules_by_id on context_rules (id, seq, item);
 `,
+    PAST_SCHEMA,
   ],
 };
 
@@ -73,6 +75,8 @@ export interface Context {
   readonly metrics: MetricTable;
   /** Which devices network servers may publish for. */
   readonly publishers: Pick<Publishers, 'mayPublish'>;
+  /** What decoding needs of earlier messages. */
+  readonly past: Pick<PastFacts, 'recall' | 'learn' | 'count'>;
   learnCity(seq: number, control: CityControl): CityVersion | null;
   learnDevices(seq: number, control: DevicesControl): { changed: KnownDevice[]; revoked: KnownDevice[] };
   /** Returns the city in force at a block; null before the first. */
@@ -122,6 +126,7 @@ export function newestCity(path: string): CityControl | null {
 export function createContext(db: DatabaseSync, parse: (control: CityControl) => City | null): Context {
   const metrics = createMetricTable(db);
   const publishers = createPublishers(db);
+  const past = new PastFacts(db);
   const cities: CityVersion[] = [];
   const lines = new Map<string, DeviceLine>();
   /** Devices with several versions. */
@@ -205,6 +210,7 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
   return {
     metrics,
     publishers,
+    past,
     learnCity(seq, control) {
       const version = addCity(seq, control);
       if (version !== null) unsaved.push(() => saveCity.run(seq, JSON.stringify(control)));
@@ -215,7 +221,10 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
       for (const device of control.registered)
         learnDevice(seq, device.id, suspended.has(device.id) ? { ...device, suspended: true } : device);
       for (const { id, uplinks } of control.publishers ?? []) unsaved.push(publishers.learn(seq, id, uplinks));
-      for (const id of control.revoked) if (lines.has(id)) learnDevice(seq, id, null);
+      for (const id of control.revoked) {
+        if (lines.has(id)) learnDevice(seq, id, null);
+        past.forget(id, seq);
+      }
       return devicesIn(seq);
     },
     cityAt: (seq) => cities.findLast((version) => version.seq <= seq) ?? null,
@@ -224,10 +233,12 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     devicesIn,
     persist() {
       const metricsSaved = metrics.persist();
+      const pastSaved = past.persist();
       const { length } = unsaved;
       for (const save of unsaved) save();
       return () => {
         metricsSaved();
+        pastSaved();
         unsaved.splice(0, length);
       };
     },
@@ -235,6 +246,7 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
       pruneCities(settled);
       pruneDevices(settled);
       publishers.prune(settled);
+      past.prune(settled);
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Calibrations } from './calibrations.ts';
 import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
 import { type Decoded, decodePayload, type Format, formatOf, native, type RawReading } from './decode/index.ts';
 import type { Dedupe, Deduped } from './dedupe.ts';
+import { MessagePast } from './message-past.ts';
 import {
   createColumns,
   emptyTally,
@@ -67,6 +68,8 @@ interface Current {
   receivedAt: number;
   /** Number of the message; for a replay, the number it had when it first came. */
   position: number;
+  /** The same; for a replay, the number of the replay. */
+  at: number;
 }
 
 /** A device that may take readings. */
@@ -100,12 +103,17 @@ export class BlockReader {
   readonly #context: Context;
   readonly #dedupe: Dedupe;
   readonly #checked = new Checked();
+  readonly #past: MessagePast;
   /** The copy of the newest refused message, for all of its refusals. */
   #copied: { readonly of: Buffer; readonly raw: Buffer } | null = null;
 
   constructor(context: Context, dedupe: Dedupe) {
     this.#context = context;
     this.#dedupe = dedupe;
+    this.#past = new MessagePast(context.past, (message, device) => {
+      const line = context.line(device);
+      return line !== undefined && this.#mayPublish(message, device, line, message.seq);
+    });
   }
 
   /** Reads a `messages` block. */
@@ -118,12 +126,13 @@ export class BlockReader {
       out.tallies.push(route.tally);
       return route;
     };
-    const current: Current = { topic: '', declared: null, payload: body, receivedAt: 0, position: 0 };
+    const current: Current = { topic: '', declared: null, payload: body, receivedAt: 0, position: 0, at: 0 };
     walkRecords(body, resolve, (route, from, to, receivedAt) => {
       current.topic = route.topic;
       current.declared = route.declared;
       current.payload = body.subarray(from, to);
       current.receivedAt = receivedAt;
+      current.at = position;
       current.position = position++;
       this.#readMessage(out, route, current);
     });
@@ -142,7 +151,7 @@ export class BlockReader {
   #readMessage(out: Draft, route: Route, current: Current): void {
     const account = this.#accountOf(out, route, current.payload);
     const { tally } = account;
-    const opened = this.#open(out, account, route.format, current);
+    const opened = this.#open(out, account, route, current);
     if ('reason' in opened) {
       tally.quarantined++;
       refuse(out, [opened], 'message', account, current, this.#copyOf(current.payload));
@@ -164,7 +173,8 @@ export class BlockReader {
   }
 
   /** Finds the device and decodes the payload. Returns a rejection where the whole message is refused. */
-  #open(out: Draft, account: Account, format: Format | null, current: Current): Opened | Rejection {
+  #open(out: Draft, account: Account, route: Route, current: Current): Opened | Rejection {
+    const { format } = route;
     if (format === null) {
       return { reason: 'unknown-topic', path: '$', detail: `no format is known for ${current.topic}` };
     }
@@ -179,7 +189,11 @@ export class BlockReader {
       return decoded.readings.length === 0 ? (decoded.rejections[0] ?? device) : device;
     }
     const codec = device.checks.codecOf?.(device.known.id) ?? null;
-    const decoded = decodePayload(format, current.payload, current.receivedAt, codec);
+    const past = this.#past.of({
+      ...{ topic: current.topic, identity: route.identity, device: device.known.id },
+      ...{ seq: out.seq, at: current.at, position: current.position, fresh: out.fresh },
+    });
+    const decoded = decodePayload(format, current.payload, current.receivedAt, codec, past);
     return 'reason' in decoded ? decoded : { decoded, device };
   }
 
@@ -284,9 +298,10 @@ export class BlockReader {
       payload: Buffer.from(item.payload, 'base64'),
       receivedAt,
       position: item.position,
+      at: position,
     };
     const route: Route = { ...resolved, ...this.#accountOf(out, resolved, current.payload, item.device) };
-    const opened = this.#open(out, route, route.format, current);
+    const opened = this.#open(out, route, route, current);
     const replayed: Replaying = { route, current, opened, position, byPath: new Map() };
     if (!('reason' in opened)) {
       if (opened.device !== null) this.#begin(out, opened.device, position, item.position < 0);
@@ -411,7 +426,12 @@ export class BlockReader {
   }
 
   /** A device publishes for itself, a gateway for those under it, a network server for those its key is bound to. */
-  #mayPublish({ identity, topic }: Route, device: string, line: DeviceLine | undefined, seq: number): boolean {
+  #mayPublish(
+    { identity, topic }: Pick<Route, 'identity' | 'topic'>,
+    device: string,
+    line: DeviceLine | undefined,
+    seq: number,
+  ): boolean {
     if (identity === device) return true;
     if (this.#isDevice(identity, seq)) return this.#carries({ identity }, device, seq);
     if (line === undefined) return true;

@@ -1,7 +1,7 @@
 import type { Rejection } from '../../domain/index.ts';
 import type { Codec } from '../codecs/index.ts';
 import { chirpstack } from './chirpstack.ts';
-import { type DeclaredFormats, type Decoded, type Format, NO_FORMATS } from './format.ts';
+import { type DeclaredFormats, type Decoded, type Format, NO_FORMATS, type Past } from './format.ts';
 import { native } from './native.ts';
 import { reported, results } from './said.ts';
 import { senmlCbor } from './senml-cbor.ts';
@@ -9,7 +9,14 @@ import { senmlJson } from './senml-json.ts';
 import { sensorCommunity } from './sensor-community.ts';
 import { thingsStack } from './things-stack.ts';
 
-export { type DeclaredFormats, type Decoded, type Format, NO_FORMATS, type RawReading } from './format.ts';
+export {
+  type DeclaredFormats,
+  type Decoded,
+  type Format,
+  NO_FORMATS,
+  type Past,
+  type RawReading,
+} from './format.ts';
 export { native } from './native.ts';
 
 /** The format of each `devices/{id}/{last level}`. */
@@ -66,8 +73,9 @@ export function decodePayload(
   payload: Buffer,
   receivedAt: number,
   codec: Codec | null = null,
+  past: Past | null = null,
 ): Decoded | Rejection {
-  const decoded = format.decode(payload, receivedAt, codec);
+  const decoded = format.decode(payload, receivedAt, codec, past);
   // A value or fault takes two bytes at the least, so most messages need not be counted.
   if ('reason' in decoded || payload.length <= MOST_PARTS || partsOf(decoded) <= MOST_PARTS) return decoded;
   const detail = `more than ${MOST_PARTS} values and faults in one message; send them in several`;
