@@ -33,6 +33,7 @@ import { backupSources, checkTogether, SECRETS_KEY_FILE } from './backup.ts';
 import { openCitizens } from './citizen-deps.ts';
 import { type CityInForce, createCityInForce, type LoadedCity, loadCity, refuseMovedStates } from './city-in-force.ts';
 import { type Config, type Pems, readCertificates } from './config.ts';
+import { createDownlinkQueue } from './downlinks.ts';
 import { createJobs } from './jobs.ts';
 import { openPeople } from './people-deps.ts';
 import { adoptReceivers, cityActions, type Recorded, ruleActions } from './recorded.ts';
@@ -270,7 +271,8 @@ class Process implements Lamppost {
     const startPeople = () => openPeople({ dir: config.data, state, clock, actions, sealer, onFailing }, config.people);
     const people = await steps.do('people', startPeople, close);
     if (admin === null && !people.hasAdmin()) requireAdmin(threads.registry);
-    const bridges = await steps.do('bridges', () => this.#bridgesOf(threads, city), stop);
+    const bridges = await steps.do('bridges', () => this.#bridgesOf(threads, city, state), stop);
+    threads.onAppended(() => bridges.wake());
     const api = createApi(
       createApiDeps({
         ...{
@@ -323,10 +325,11 @@ class Process implements Lamppost {
     return { api, people: people.count() };
   }
 
-  #bridgesOf({ broker }: Threads, city: CityInForce): Bridges {
+  #bridgesOf({ broker, journal }: Threads, city: CityInForce, state: DatabaseSync): Bridges {
     const { bridges: secrets, mqtt } = this.#config;
     const parts = { secrets, maxMessage: mqtt.maxPacket, clock: this.#clock.steady, timers: systemTimers };
-    this.#bridges = createBridges({ ...parts, carry: broker.carry, log: this.#log });
+    const downlinks = createDownlinkQueue(state, (notices) => journal.control('notices', notices, null), this.#log);
+    this.#bridges = createBridges({ ...parts, downlinks, carry: broker.carry, log: this.#log });
     this.#bridges.apply(city.current().city.bridges);
     return this.#bridges;
   }

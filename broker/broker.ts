@@ -29,7 +29,7 @@ import {
 import { type Account, type AccountLimits, BrokerAccounts, type ClientRecord } from './accounts.ts';
 import { type Admitted, createAdmission, createPublisher, waitingBytes } from './admission.ts';
 import { type Carrier, createCarrier } from './carrier.ts';
-import { Arrivals, commandsOf, type DeviceCommands } from './commands.ts';
+import { Arrivals, commandsOf, type DeviceCommands, isDownlinkFilter } from './commands.ts';
 import {
   CONNACK,
   type Connection,
@@ -493,6 +493,16 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     const { topic, payload, retain } = packet;
     const device = commandsOf(topic);
     if (device !== null && retain && connection?.kept.has(topic)) return null;
+    const identity = connection?.publisher?.identity;
+    if (identity?.kind === 'key' && identity.key.role === 'network-server') {
+      const downlink = deps.commands.downlink(topic, payload.toString());
+      if (downlink?.key !== identity.id) return null;
+      // What has waited is in the queue of a session that was subscribed before. It is no state: nobody retains it.
+      if (retain && [...connection!.kept].some(isDownlinkFilter)) return null;
+      const sent = aedes.forward(client, retain ? { ...packet, retain: false } : packet);
+      if (sent !== null) arrivals.noteId(downlink.id);
+      return sent;
+    }
     const sent = aedes.forward(client, packet);
     if (sent !== null && device !== null && device === client.id) arrivals.note(payload.toString());
     return sent;

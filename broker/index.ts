@@ -22,7 +22,7 @@ export {
   createBroker,
 } from './broker.ts';
 export type { Carried, Carrier } from './carrier.ts';
-export type { DeviceCommands } from './commands.ts';
+export { type DeviceCommands, isDownlinkFilter } from './commands.ts';
 export { createDirectWays, type Direct, type DirectHooks, type DirectWays } from './direct.ts';
 export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guard.ts';
 export { Peeler, type PublishTaker } from './peel.ts';

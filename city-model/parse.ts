@@ -121,8 +121,8 @@ function profileOf(written: z.output<typeof ProfilesSchema>[string]): Omit<Profi
     limits: { messagesPerSecond: limits.messages_per_second, bytesPerSecond: limits.bytes_per_second },
     invalid: new Map(Object.entries(invalid)),
     fields: new Map(Object.entries(fields)),
-    commands: mapOf(commands, ({ title, parameters, automatic, valid_for }) => ({
-      ...{ title, automatic, validForMs: valid_for },
+    commands: mapOf(commands, ({ title, parameters, automatic, downlink, valid_for }) => ({
+      ...{ title, automatic, downlink, validForMs: valid_for },
       parameters: new Map(Object.entries(parameters)),
     })),
   };

@@ -64,7 +64,7 @@ export const MQTT_REASONS = {
   'not-your-device': 'the topic is that of another device',
   'unknown-topic': 'the topic is none that this client may use',
   'keys-do-not-publish': 'only devices and network servers publish',
-  'network-servers-do-not-subscribe': 'a key of a network server only publishes',
+  'network-servers-do-not-subscribe': 'a key of a network server publishes, and subscribes to its downlinks only',
   'citizen-apps-do-not-subscribe': "a key of a citizens' app uses HTTP",
   'not-your-department': 'the topic is that of another department',
   'not-your-right': 'the role or the scopes of the key do not allow this topic',
@@ -155,6 +155,7 @@ export const COMMAND_REFUSALS = {
   'wrong-parameters': 'the parameters are not those that the profile declares',
   'not-valid': 'the command would be over before it began, or valid for longer than a year',
   'command-ended': 'the command has ended already',
+  'no-network-server': 'no uplink of the device came yet, so it is not known which network server reaches it',
   'desired-changed': 'the desired state has changed since the version that was asked for',
   'too-much': 'the state is larger than it may be',
 } as const;

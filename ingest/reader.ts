@@ -439,10 +439,13 @@ export class BlockReader {
     return known === null || this.#context.publishers.mayPublish({ identity, topic }, known, seq);
   }
 
-  /** Whether a device is registered under a gateway. */
+  /** Whether a device is registered under a gateway, which is still one by its profile. */
   #carries({ identity }: Pick<Route, 'identity'>, device: string, seq: number): boolean {
-    const line = this.#context.line(device);
-    return line !== undefined && versionAt(line, seq)?.known?.gateway === identity;
+    const [line, gateway] = [this.#context.line(device), this.#context.line(identity)];
+    if (line === undefined || gateway === undefined) return false;
+    if (versionAt(line, seq)?.known?.gateway !== identity) return false;
+    const profile = versionAt(gateway, seq)?.known?.profile ?? '';
+    return this.#context.cityAt(seq)?.city.profiles.get(profile)?.kind === 'gateway';
   }
 
   #isDevice(identity: string, seq: number): boolean {

@@ -172,6 +172,7 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
     profileOf: (device) => registryNow.get(device)?.profile ?? null,
     city: () => cityNow().city,
     onCommand: (command) => void outbox.append(commandEventOf(command)),
+    onResent: (command) => void outbox.append(commandEventOf(command, true)),
     onDesired: (state, place) => void outbox.append(desiredEventOf(state, place)),
   });
   /** At the place of its transition, before anything else of that block is decided. */
@@ -240,6 +241,7 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
       }
       if (notices !== null) {
         publishNotices(notices);
+        for (const { user } of notices.drops) commands.dropped(user);
         commands.delivered(notices.delivered ?? [], receivedAt);
       }
       for (const one of said) commands.said(one, receivedAt);

@@ -177,7 +177,7 @@ function rowsOf(metrics: readonly Metric[], head: Payload, birth: Birth | string
     const known = name !== '' ? byName.get(name) : alias === null ? undefined : byAlias.get(alias);
     const called = name !== '' ? name : known?.[0];
     if (called !== undefined && CONTROL.test(called)) continue;
-    const value = valueOf(metric, metric.datatype ?? known?.[2] ?? 0);
+    const value = numberIn(metric, metric.datatype ?? known?.[2] ?? 0);
     if (value === null) continue;
     let row = rows.get(timestamp);
     if (row === undefined) {
@@ -220,7 +220,7 @@ function unknown(what: string, path: string, birth: Birth | string): Rejection {
 }
 
 /** Null where it is no number; `unknown` where only its type tells which one. */
-function valueOf(metric: Metric, type: number): number | boolean | 'unknown' | null {
+function numberIn(metric: Metric, type: number): number | boolean | 'unknown' | null {
   const { double, float, boolean, long, int, text, is_null: isNull = false } = metric;
   if (isNull || text !== undefined) return null;
   const exact = double ?? float ?? boolean;

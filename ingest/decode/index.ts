@@ -1,5 +1,6 @@
 import type { Rejection } from '../../domain/index.ts';
 import type { Codec } from '../codecs/index.ts';
+import { chirpstackAck, thingsStackAck } from './acknowledgements.ts';
 import { chirpstack } from './chirpstack.ts';
 import { type DeclaredFormats, type Decoded, type Format, NO_FORMATS, type Past } from './format.ts';
 import { native } from './native.ts';
@@ -29,8 +30,8 @@ const DEVICE_TOPICS: ReadonlyMap<string, Format> = new Map([
   ['reported', reported],
 ]);
 
-const CHIRPSTACK = /^application\/[^/]+\/device\/([^/]+)\/event\/up$/;
-const THINGS_STACK = /^v3\/[^/]+\/devices\/[^/]+\/up$/;
+const CHIRPSTACK = /^application\/[^/]+\/device\/([^/]+)\/event\/(up|ack)$/;
+const THINGS_STACK = /^v3\/[^/]+\/devices\/[^/]+\/(?:up|(down\/(?:ack|nack|failed)))$/;
 
 /**
  * Returns the device and the format of a topic; the format is null where none is known for the topic. LoRaWAN devices
@@ -54,9 +55,11 @@ export function formatOf(
   if (root === 'http' && device !== undefined && leaf === undefined) {
     return { device: identity, format: declared.named(device) };
   }
-  const eui = CHIRPSTACK.exec(topic)?.[1];
-  if (eui !== undefined) return { device: eui.toLowerCase(), format: chirpstack };
-  if (THINGS_STACK.test(topic)) return { device: identity, format: thingsStack };
+  const [, eui, event] = CHIRPSTACK.exec(topic) ?? [];
+  if (eui !== undefined) return { device: eui.toLowerCase(), format: event === 'up' ? chirpstack : chirpstackAck };
+  const ofThingsStack = THINGS_STACK.exec(topic);
+  if (ofThingsStack !== null)
+    return { device: identity, format: ofThingsStack[1] === undefined ? thingsStack : thingsStackAck };
   const found = declared.match(topic);
   return { device: found?.device ?? identity, format: found?.format ?? null };
 }

@@ -42,7 +42,7 @@ function fixed(field: number, wire: 1 | 5, value: number): Buffer {
   return Buffer.concat([varint(field * 8 + wire), bytes]);
 }
 
-function valueOf(type: keyof typeof TYPES, value: number | boolean | string): Buffer {
+function bytesOfValue(type: keyof typeof TYPES, value: number | boolean | string): Buffer {
   if (typeof value === 'string') return chunk(15, Buffer.from(value));
   if (typeof value === 'boolean') return number(14, value ? 1 : 0);
   if (type === 'Double') return fixed(13, 1, value);
@@ -57,7 +57,7 @@ function metricOf({ name, alias, timestamp, type = 'Double', untyped, value }: S
     alias === undefined ? [] : number(2, alias),
     timestamp === undefined ? [] : number(3, timestamp),
     untyped ? [] : number(4, TYPES[type]),
-    value === null ? number(7, 1) : value === undefined ? [] : valueOf(type, value),
+    value === null ? number(7, 1) : value === undefined ? [] : bytesOfValue(type, value),
   ];
   return Buffer.concat(parts.flat());
 }
