@@ -49,6 +49,7 @@ export interface ApiParts {
   readonly replays: ReturnType<typeof createReplays>;
   readonly rules: RuleRepository<Caller>;
   readonly backtest: Backtest;
+  readonly tryFormat: ApiDeps['tryFormat'];
   readonly backups: Backups;
   readonly imports: ApiDeps['imports'];
   readonly keyUses: Pick<KeyUses, 'used'>;
@@ -91,6 +92,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
+    tryFormat: parts.tryFormat,
     backups: parts.backups,
     reloadCity: (caller) => city.reload(caller),
     ...ofState,

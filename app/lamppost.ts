@@ -42,6 +42,7 @@ import { type SetAside, setAsideDamaged, suspect } from './set-aside.ts';
 import { noteNewestBackup } from './snapshots.ts';
 import { type OnStep, Steps } from './steps.ts';
 import { createBacktests } from './threads/backtests.ts';
+import { createFormatTrials } from './threads/format-trials.ts';
 import { openImports } from './threads/imports.ts';
 import { collectAfterStart, createHeapGrowth } from './threads/memory.ts';
 import { startThreads, type Threads } from './threads/start.ts';
@@ -239,6 +240,7 @@ class Process implements Lamppost {
     const rules = createRuleRepository({ city: city.current, records, write: ruleActions(actions) });
     const makeReplays = () => createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
     const replays = await steps.do('replays', makeReplays, stop);
+    const trials = await steps.do('trials of formats', createFormatTrials, stop);
     const backtests = await steps.do('backtests', () => backtestsOf({ threads, city, rules }), stop);
     const makeImports = () => openImports({ dir: config.data, actions, journal, status: engine.status });
     const imports = await steps.do('imports', makeImports, stop);
@@ -296,6 +298,7 @@ class Process implements Lamppost {
         },
         aside: this.#aside,
         backtest: backtests.run,
+        tryFormat: trials.try,
         citizens: citizens.deps,
         people: people.deps,
         oidc: config.people.oidc === null ? null : createOidc(config.people.oidc),
