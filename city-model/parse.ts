@@ -6,6 +6,7 @@ import { checkFormats, FormatsSchema, formatsOf, protosOf } from './formats.ts';
 import {
   checkAssets,
   checkDistricts,
+  checkEnrolments,
   checkFaultCodes,
   checkFields,
   checkInhibitions,
@@ -60,6 +61,7 @@ export function parseCity(control: CityControl): ParsedCity {
   if (profiles && metrics) {
     checkProfiles(profiles.source, metrics.source, problems);
     checkFaultCodes(profiles.source, problems);
+    checkEnrolments(profiles.source, problems);
     checkFields(profiles.source, metrics.source, problems);
   }
   const codecs = codecsOf(control.files);

@@ -253,12 +253,21 @@ const Commands = z
   .refine((commands) => Object.keys(commands).length <= MOST_COMMANDS, `at most ${MOST_COMMANDS} commands`)
   .default({});
 
+const Enrolled = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{1,62}\*?$/, 'an id, or two or more characters of its beginning and *: "bin-*"');
+
 /** `profiles.yaml`. */
 export const ProfilesSchema = z.record(
   Id,
   strict({
     title: Text,
     kind: z.enum(['device', 'gateway'], { error: unless('write device or gateway') }).default('device'),
+    enrol: strict({
+      devices: z.union([z.array(Enrolled).min(1).max(16), Enrolled.transform((one) => [one])]),
+      profile: z.string(),
+      most: z.number().int().min(1).max(10_000).default(100),
+    }).exactOptional(),
     metrics: z.array(z.string()).min(1, 'a profile has a metric').max(32, 'a profile has at most 32 metrics'),
     interval: Positive,
     limits: strict({ messages_per_second: Limit, bytes_per_second: Limit }).default({
@@ -272,6 +281,9 @@ export const ProfilesSchema = z.record(
     codec: CodecsSchema,
     fields: z.record(z.string().min(1).max(256), Field).default({}),
     commands: Commands,
+  }).refine(({ kind, enrol }) => enrol === undefined || kind === 'gateway', {
+    path: ['enrol'],
+    message: 'only a gateway enrols devices: write kind: gateway',
   }),
 );
 

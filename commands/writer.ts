@@ -190,6 +190,7 @@ export class CommandWriter {
       this.#sql.report.run(device, JSON.stringify(reported), replayedMs ?? atMs);
       return;
     }
+    if ('enrol' in said) return;
     if ('network' in said) {
       this.#sql.network.run(said.device, JSON.stringify(said.network));
       return;

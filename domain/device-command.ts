@@ -147,6 +147,8 @@ export type DeviceSaid = { readonly device: string; readonly replayedMs?: number
   | { readonly reported: DeviceState }
   /** Of a LoRaWAN device: its network server says so with its uplinks. */
   | { readonly network: NetworkPath }
+  /** Of a gateway: it published for a device that its profile enrols. */
+  | { readonly enrol: string }
 );
 
 /** Returns what is wrong with the parameters of a command, and what would be right; null where they are right. */

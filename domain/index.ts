@@ -28,6 +28,8 @@ export {
   type Department,
   DepartmentSchema,
   type District,
+  type Enrolment,
+  enrols,
   type FaultCode,
   type FieldMapping,
   type LocalText,

@@ -1,4 +1,13 @@
-import type { Block, DeviceSaid, KnownDevice, Rejection, ReplayControl, ReplayItem } from '../domain/index.ts';
+import {
+  type Block,
+  DEVICE_ID,
+  type DeviceSaid,
+  enrols,
+  type KnownDevice,
+  type Rejection,
+  type ReplayControl,
+  type ReplayItem,
+} from '../domain/index.ts';
 import { walkRecords } from '../journal/index.ts';
 import type { Calibrations } from './calibrations.ts';
 import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
@@ -25,6 +34,9 @@ interface Pass {
   /** Number of the oldest message whose keys still count. */
   readonly horizon: number;
 }
+
+/** Of one block; a gateway asks again with the next message. */
+const MOST_ENROLLED = 100;
 
 /** The device of a message, and the tally that counts it. */
 interface Account {
@@ -55,6 +67,8 @@ interface Draft extends Pass, Deduped {
   readonly faults: TypedColumns;
   /** Accounts of devices that only the payload names. */
   readonly named: Map<string, Account>;
+  /** Devices that gateways ask for. */
+  readonly enrolled: Set<string>;
   /** Of a replay: what it counts for devices that rows of a replayed message name, beside that of its entry. */
   readonly others: Tally[];
 }
@@ -180,6 +194,7 @@ export class BlockReader {
     }
     const device = this.#knownOf(out, account);
     if ('reason' in device) {
+      if (account.foreign) this.#asksFor(out, route.identity, account.device);
       if (device.reason !== 'unknown-device' || format.deviceOf === undefined) return device;
       // Where the payload should name the device and does not, the decoder's own fault is more precise.
       const decoded = decodePayload(format, current.payload, current.receivedAt);
@@ -195,6 +210,19 @@ export class BlockReader {
     });
     const decoded = decodePayload(format, current.payload, current.receivedAt, codec, past);
     return 'reason' in decoded ? decoded : { decoded, device };
+  }
+
+  /** Notes a device that nobody ever registered, and that the profile of the gateway enrols. The engine decides. */
+  #asksFor(out: Draft, identity: string, device: string): void {
+    const gateway = this.#context.line(identity);
+    const profile = gateway === undefined ? undefined : versionAt(gateway, out.seq)?.known?.profile;
+    const rule = out.city?.city.profiles.get(profile ?? '')?.enrol;
+    if (rule === undefined || !enrols(rule, device) || !DEVICE_ID.test(device)) return;
+    const line = this.#context.line(device);
+    if (line !== undefined && versionAt(line, out.seq) !== undefined) return;
+    if (out.enrolled.size >= MOST_ENROLLED || out.enrolled.has(device)) return;
+    out.enrolled.add(device);
+    out.said.push({ device: identity, enrol: device });
   }
 
   /** Finds a device and what it measures. Returns a rejection where it may not take readings of the sender. */
@@ -467,6 +495,7 @@ export class BlockReader {
       said: [],
       named: new Map(),
       others: [],
+      enrolled: new Set(),
     };
   }
 }

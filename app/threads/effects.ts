@@ -5,6 +5,7 @@ import {
   type ActedOn,
   type ActionResult,
   createAuditReader,
+  createAuditWriter,
   createDecider,
   type Decided,
 } from '../../actions/index.ts';
@@ -192,6 +193,7 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
   };
   const decider = createDecider({ db, on, publish: (changes) => void effects.publish(changes), log, auditMs });
   const trail = createAuditReader(db);
+  const audit = createAuditWriter(db);
   /** Results by block, of blocks whose transaction has not been committed yet: one that is repeated replaces its own. */
   const decided = new Map<number, ActionResult[]>();
 
@@ -211,6 +213,20 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
     moment.atMs = atMs;
     moment.seq = seq;
     moment.city = context.cityAt(seq);
+  }
+
+  /** A gateway's profile registers a device that it published for; what was refused till then can be replayed. */
+  function enrol(gateway: string, device: string, at: { seq: number; n: number; atMs: number }): void {
+    const rule = cityNow().city.profiles.get(registryNow.get(gateway)?.profile ?? '')?.enrol;
+    if (rule === undefined || !registry.devices.enrol(gateway, device, rule, at)) return;
+    const who = { actor: `gateway:${gateway}`, role: 'none', department: null, address: null } as const;
+    const what = {
+      action: 'device.enrol',
+      target: `device ${device}`,
+      result: 'done',
+      detail: `profile ${rule.profile}`,
+    };
+    audit.add({ atMs: at.atMs, place: `${at.seq}-${at.n}`, ...who, ...what });
   }
 
   function doDue(): void {
@@ -244,7 +260,10 @@ export function createThreadEffects({ db, context, log, auditMs, quarantineMs }:
         for (const { user } of notices.drops) commands.dropped(user);
         commands.delivered(notices.delivered ?? [], receivedAt);
       }
-      for (const one of said) commands.said(one, receivedAt);
+      for (const [n, one] of said.entries()) {
+        if ('enrol' in one) enrol(one.device, one.enrol, { seq, n, atMs: receivedAt });
+        else commands.said(one, receivedAt);
+      }
       registry.doDue({ seq, n: 0, atMs: receivedAt });
       commands.doDue(receivedAt);
       doDue();
