@@ -15,7 +15,7 @@ import { freePort } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
 const CITY = fileURLToPath(new URL('../../city', import.meta.url));
-const ROUNDS = 300_000;
+const ROUNDS = 100_000;
 const NOW = Date.UTC(2026, 10, 29);
 
 /** The same readings in the native format and in a declared one. */
@@ -84,7 +84,7 @@ export async function formatMicros(): Promise<Record<string, number>> {
   return result;
 }
 
-const CODED_ROUNDS = 5_000;
+const CODED_ROUNDS = 2_000;
 const BRIDGED = 20_000;
 
 /** Mosquitto and its client are processes of their own: their CPU time does not count. */
