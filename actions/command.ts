@@ -1,3 +1,4 @@
+import { parse } from 'yaml';
 import type { CommandRequest, CommandWriter, DesiredChange } from '../commands/index.ts';
 import {
   type DesiredState,
@@ -219,13 +220,21 @@ function runForTicket(
 ): Done {
   const note = `sent the command c-${place.name} to the device`;
   const changes = tickets.act({ ticket, version, action: 'comment', note, actor });
-  const { group, service } = changes.at(-1)!;
+  const { group, service, evidence } = changes.at(-1)!;
   const wanted = asked ?? commands.ofService(service);
   if (wanted === null) throw new LamppostError('invalid', `service "${service}" names no command; name one`);
-  if (group === null) throw new LamppostError('conflict', `ticket "${ticket}" is about no device`);
+  // The group of a rule for districts is a district, whatever device has the same name.
+  if (group === null || !isForDevices(evidence!.rule))
+    throw new LamppostError('conflict', `ticket "${ticket}" is about no device: send the command to one`);
   const request = { command: wanted.name, parameters: wanted.parameters, validUntilMs, qos: 1, ticket } as const;
   const value = order({ do: 'command.send', device: group, ...request }, actor, place, commands);
   return { value, changes, target: `ticket ${ticket}` };
+}
+
+/** Whether the groups of a rule, as its author wrote it, are devices. */
+function isForDevices(rule: string): boolean {
+  const written = parse(rule) as { readonly for_each?: string; readonly when?: { readonly quorum?: { of?: string } } };
+  return (written.for_each ?? written.when?.quorum?.of ?? 'device') === 'device';
 }
 
 function ofTicket(changes: readonly Ticket[]): Done {

@@ -5,6 +5,7 @@ export {
   type AuditQuery,
   type AuditReader,
   createAuditReader,
+  createAuditWriter,
   verifyAudit,
 } from './audit.ts';
 export type { CitizenCommand } from './citizen-commands.ts';

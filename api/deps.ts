@@ -21,6 +21,8 @@ import type {
   createQuarantineReader,
   createReplays,
   DeviceClock,
+  FormatTrial,
+  FormatTrialReport,
   Imports,
   ReplayJob,
   ReplayRequest,
@@ -121,6 +123,8 @@ export interface ApiDeps {
       readonly suggest: ReturnType<typeof createSuggest>;
     };
   readonly backtest: Backtest;
+  /** Shows what a message becomes; a codec runs in a thread of its own. */
+  readonly tryFormat: (city: City, trial: FormatTrial) => Promise<FormatTrialReport>;
   /** Null where no message of the device arrived. */
   ledger(device?: string): Promise<Ledger | null>;
   readonly devices: DeviceService<Caller> & {

@@ -51,6 +51,7 @@ export interface ApiParts {
   readonly replays: ReturnType<typeof createReplays>;
   readonly rules: RuleRepository<Caller>;
   readonly backtest: Backtest;
+  readonly tryFormat: ApiDeps['tryFormat'];
   readonly backups: Backups;
   readonly imports: ApiDeps['imports'];
   readonly keyUses: Pick<KeyUses, 'used'>;
@@ -95,6 +96,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     city: () => city.current().city,
     rules: ruleFunctions(parts),
     backtest: parts.backtest,
+    tryFormat: parts.tryFormat,
     backups: parts.backups,
     reloadCity: (caller) => city.reload(caller),
     ...ofState,

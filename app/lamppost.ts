@@ -50,6 +50,7 @@ import {
   refuseMovedStates,
 } from './city-in-force.ts';
 import { type Config, type Pems, readCertificates } from './config.ts';
+import { createDownlinkQueue } from './downlinks.ts';
 import { createJobs } from './jobs.ts';
 import { beginMembership, type Membership } from './membership.ts';
 import { openPeople } from './people-deps.ts';
@@ -60,6 +61,7 @@ import { type SetAside, setAsideDamaged, suspect } from './set-aside.ts';
 import { noteNewestBackup } from './snapshots.ts';
 import { type OnStep, Steps } from './steps.ts';
 import { createBacktests } from './threads/backtests.ts';
+import { createFormatTrials } from './threads/format-trials.ts';
 import { openImports } from './threads/imports.ts';
 import { collectAfterStart, createHeapGrowth } from './threads/memory.ts';
 import { startThreads, type Threads } from './threads/start.ts';
@@ -292,6 +294,7 @@ class Process implements Lamppost {
     const rules = createRuleRepository({ city: city.current, records, write: ruleActions(actions) });
     const makeReplays = () => createReplays({ quarantine, append: journal.replay, status: engine.status, clock });
     const replays = await steps.do('replays', makeReplays, stop);
+    const trials = await steps.do('trials of formats', createFormatTrials, stop);
     const backtests = await steps.do('backtests', () => backtestsOf({ threads, city, rules }), stop);
     const makeImports = () => openImports({ dir: config.data, actions, journal, status: engine.status });
     const imports = await steps.do('imports', makeImports, stop);
@@ -324,7 +327,8 @@ class Process implements Lamppost {
     const startPeople = () => openPeople({ dir: config.data, state, clock, actions, sealer, onFailing }, config.people);
     const people = await steps.do('people', startPeople, close);
     if (admin === null && !people.hasAdmin()) requireAdmin(threads.registry);
-    const bridges = await steps.do('bridges', () => this.#bridgesOf(threads, city), stop);
+    const bridges = await steps.do('bridges', () => this.#bridgesOf(threads, city, state), stop);
+    threads.onAppended(() => bridges.wake());
     const deps = createApiDeps({
         ...{
           config,
@@ -347,6 +351,7 @@ class Process implements Lamppost {
         },
         aside: this.#aside,
         backtest: backtests.run,
+        tryFormat: trials.try,
         citizens: citizens.deps,
         people: people.deps,
         oidc: config.people.oidc === null ? null : createOidc(config.people.oidc),
@@ -380,10 +385,11 @@ class Process implements Lamppost {
     return { api, people: people.count() };
   }
 
-  #bridgesOf({ broker }: Threads, city: CityInForce): Bridges {
+  #bridgesOf({ broker, journal }: Threads, city: CityInForce, state: DatabaseSync): Bridges {
     const { bridges: secrets, mqtt } = this.#config;
     const parts = { secrets, maxMessage: mqtt.maxPacket, clock: this.#clock.steady, timers: systemTimers };
-    this.#bridges = createBridges({ ...parts, carry: broker.carry, log: this.#log });
+    const downlinks = createDownlinkQueue(state, (notices) => journal.control('notices', notices, null), this.#log);
+    this.#bridges = createBridges({ ...parts, downlinks, carry: broker.carry, log: this.#log });
     this.#applyBridges(city.current().city);
     this.#member?.duties.onChange((duty) => {
       if (duty === 'bridges') this.#applyBridges(city.current().city);

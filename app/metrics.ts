@@ -258,6 +258,7 @@ function bridgesIn({ gauge, total }: Makers) {
   const received = total('bridge_messages_received', 'Messages that a bridge took since the start', 'bridge');
   const acknowledged = total('bridge_messages_acknowledged', 'Those that are on disk', 'bridge');
   const refused = total('bridge_messages_refused', 'Those of topics that its key may not publish to', 'bridge');
+  const commands = total('bridge_commands', 'Commands to devices that the other broker acknowledged', 'bridge');
   const pending = gauge('bridge_messages_pending', 'Those that wait for their commit', 'bridge');
   const lag = gauge('bridge_lag_seconds', 'How long its oldest message has waited for its commit', 'bridge');
   return (all: readonly BridgeStatus[]) => {
@@ -267,6 +268,7 @@ function bridgesIn({ gauge, total }: Makers) {
     received(each((bridge) => bridge.received));
     acknowledged(each((bridge) => bridge.acknowledged));
     refused(each((bridge) => bridge.refused));
+    commands(each((bridge) => bridge.commands));
     pending(each((bridge) => bridge.pending));
     lag(each(({ lagSeconds }) => lagSeconds));
   };

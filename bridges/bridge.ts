@@ -10,6 +10,7 @@ import {
   SECOND_MS,
   type Timers,
 } from '../domain/index.ts';
+import { type DownlinkQueue, Downlinks } from './downlinks.ts';
 import { acknowledge, type Taken, Waiting } from './waiting.ts';
 
 /** The state of one bridge. */
@@ -23,6 +24,7 @@ export const BridgeStatusSchema = z
     received: z.int().describe('Messages that the other broker sent since the start of this server'),
     acknowledged: z.int().describe('Those that are on disk'),
     refused: z.int().describe('Those that were acknowledged and dropped: their topic is not one of the key'),
+    commands: z.int().describe('Commands to devices that the other broker has acknowledged'),
     pending: z.int().describe('Those that wait for their commit'),
     lagSeconds: z.number().describe('How long the oldest of these has waited'),
     lastMessageAt: z.iso.datetime().nullable(),
@@ -39,6 +41,8 @@ export interface BridgeParts {
   /** Admits messages, in their order, in the name of the key. */
   readonly carry: Carrier;
   readonly maxMessage: number;
+  /** Commands for the network server behind the other broker. */
+  readonly downlinks: DownlinkQueue;
   readonly clock: Clock;
   readonly timers: Timers;
 }
@@ -66,6 +70,7 @@ export class Bridge {
   readonly #parts: BridgeParts;
   readonly #counts = { received: 0, acknowledged: 0, refused: 0 };
   readonly #waiting = new Waiting();
+  readonly #downlinks: Downlinks | null;
   #client: MqttClient | null = null;
   #state: BridgeStatus['state'] = 'waiting';
   #sinceMs: number;
@@ -79,6 +84,13 @@ export class Bridge {
   constructor(parts: BridgeParts) {
     this.#parts = parts;
     this.#sinceMs = parts.clock.now();
+    const { options, downlinks } = parts;
+    this.#downlinks = options.commands ? new Downlinks(downlinks, options, (why) => this.#note(why)) : null;
+  }
+
+  /** There may be new commands. */
+  wake(): void {
+    this.#downlinks?.wake();
   }
 
   start(): void {
@@ -103,6 +115,7 @@ export class Bridge {
       state: this.#state,
       since: isoOf(this.#sinceMs),
       ...this.#counts,
+      commands: this.#downlinks?.sent ?? 0,
       pending: length,
       lagSeconds: oldest === undefined ? 0 : Math.max(0, (clock.now() - oldest.atMs) / SECOND_MS),
       lastMessageAt: this.#lastMessageMs === null ? null : isoOf(this.#lastMessageMs),
@@ -149,6 +162,7 @@ export class Bridge {
       if (refused !== undefined) return this.#lost(`it refused the subscription to ${refused.topic}`);
       this.#attempts = 0;
       this.#enter('connected');
+      this.#downlinks?.connected(client);
     });
   }
 
@@ -174,6 +188,7 @@ export class Bridge {
   #end(): void {
     const client = this.#client;
     this.#client = null;
+    this.#downlinks?.connected(null);
     client?.end(true);
     // What is not on its way to the disk comes again over the next connection.
     if (!this.#busy) this.#waiting.drop();

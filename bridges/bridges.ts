@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Carrier } from '../broker/index.ts';
 import { type CityBridge, type Clock, LamppostError, type SecretPlace, type Timers } from '../domain/index.ts';
 import { Bridge, type BridgeStatus } from './bridge.ts';
+import type { DownlinkQueue } from './downlinks.ts';
 
 const require = createRequire(import.meta.url);
 /** Loaded with the first bridge: most cities have none. */
@@ -21,6 +22,7 @@ export interface Secrets {
 
 interface Parts {
   readonly carry: Carrier;
+  readonly downlinks: DownlinkQueue;
   readonly secrets: Secrets;
   /** The largest message, bytes. */
   readonly maxMessage: number;
@@ -33,6 +35,8 @@ interface Parts {
 export interface Bridges {
   /** Starts what is new, ends what is gone, and begins anew what changed; the others go on. */
   apply(bridges: ReadonlyMap<string, CityBridge>): void;
+  /** There may be new commands for devices. */
+  wake(): void;
   /** Returns the state of each, by id. */
   list(): BridgeStatus[];
   /** Ends all connections. Idempotent. */
@@ -69,6 +73,9 @@ export function createBridges(parts: Parts): Bridges {
       if (stopped) return;
       for (const [id, { written }] of running) if (written !== JSON.stringify(bridges.get(id))) end(id);
       for (const [id, options] of bridges) if (!running.has(id)) begin(options, JSON.stringify(options));
+    },
+    wake() {
+      for (const { bridge } of running.values()) bridge.wake();
     },
     list: () => [...running.keys()].sort().map((id) => running.get(id)!.bridge.status()),
     stop() {

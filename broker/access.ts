@@ -11,6 +11,7 @@ import {
   type Sharing,
 } from '../domain/index.ts';
 import type { Identity } from '../registry/index.ts';
+import { isDownlinkFilter } from './commands.ts';
 
 /** Why a topic is refused. */
 export type TopicRefusal = Extract<
@@ -28,8 +29,9 @@ export type TopicRefusal = Extract<
 const DEVICE_PUBLISHES = new Set(['readings', 'senml', 'senml-cbor', 'sensor-community', 'results', 'reported']);
 /** `devices/{gateway}/children/{device}/readings`: what a gateway publishes for a device that it carries. */
 const CHILDREN = 'children';
-/** Uplinks of ChirpStack and of The Things Stack. */
-const UPLINKS = /^(application\/[^/]+\/device\/[^/]+\/event|v3\/[^/]+\/devices\/[^/]+)\/up$/;
+/** Uplinks of ChirpStack and of The Things Stack, and what became of downlinks. */
+const UPLINKS =
+  /^(application\/[^/]+\/device\/[^/]+\/event\/(up|ack)|v3\/[^/]+\/devices\/[^/]+\/(up|down\/(ack|nack|failed)))$/;
 /** All topics of network servers: also joins, acknowledgements, states of devices and gateways. */
 const NETWORK_SERVER_TOPICS = /^(application|v3)\//;
 const DEVICE_SUBSCRIBES = new Set(['rejections', 'status', 'commands', 'desired']);
@@ -135,7 +137,9 @@ export class Subscribers {
     const [root] = levels;
     if (root === undefined || root.startsWith('$')) return 'reserved-topic';
     if (identity.kind === 'device') return refuseDeviceSubscribe(identity.id, levels);
-    if (identity.key.role === 'network-server') return 'network-servers-do-not-subscribe';
+    // Which of them are for this network server is decided message by message.
+    if (identity.key.role === 'network-server')
+      return isDownlinkFilter(filter) ? null : 'network-servers-do-not-subscribe';
     if (identity.key.role === 'citizen-app') return 'citizen-apps-do-not-subscribe';
     return this.#refuseKey(identity.key, levels);
   }

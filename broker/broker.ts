@@ -8,7 +8,7 @@ import { Credentials } from '../registry/index.ts';
 import { declaredTopics, Subscribers, type TopicRefusal } from './access.ts';
 import { BrokerAccounts } from './accounts.ts';
 import { type Admitted, createAdmission } from './admission.ts';
-import { Arrivals, commandsOf } from './commands.ts';
+import { Arrivals, commandsOf, isDownlinkFilter } from './commands.ts';
 import {
   type Connection,
   FILTER_PACKETS,
@@ -213,6 +213,16 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     const { topic, payload, retain } = packet;
     const device = commandsOf(topic);
     if (device !== null && retain && connection?.kept.has(topic)) return null;
+    const identity = connection?.publisher?.identity;
+    if (identity?.kind === 'key' && identity.key.role === 'network-server') {
+      const downlink = deps.commands.downlink(topic, payload.toString());
+      if (downlink?.key !== identity.id) return null;
+      // What has waited is in the queue of a session that was subscribed before. It is no state: nobody retains it.
+      if (retain && [...connection!.kept].some(isDownlinkFilter)) return null;
+      const sent = aedes.forward(client, retain ? { ...packet, retain: false } : packet);
+      if (sent !== null) arrivals.noteId(downlink.id);
+      return sent;
+    }
     const sent = aedes.forward(client, packet);
     if (sent !== null && device !== null && device === client.id) arrivals.note(payload.toString());
     return sent;

@@ -6,6 +6,10 @@ export interface DeviceCommands {
   isOver(topic: string, payload: string): boolean;
   /** Returns the commands of a topic that the device has not answered, for a subscription that is new. */
   waiting(topic: string): readonly Publication[];
+  /** Returns the commands that wait for network servers, for a new subscription to downlinks. */
+  downlinks(): readonly Publication[];
+  /** Returns the command that a message on a topic of downlinks is, and the key that gets it; null: it is none, or over. */
+  downlink(topic: string, payload: string): { readonly id: string; readonly key: string } | null;
   /** The devices have the commands of these ids. */
   delivered(ids: readonly string[]): void;
 }
@@ -16,6 +20,14 @@ const TOPIC = /^devices\/([^/]+)\/commands$/;
 export function commandsOf(topic: string): string | null {
   // Most topics are others, and every message to every subscriber is asked.
   return topic.endsWith('/commands') ? (TOPIC.exec(topic)?.[1] ?? null) : null;
+}
+
+const DOWNLINK_FILTER =
+  /^(application\/[^/]+\/device\/[^/]+\/command\/(down|\+|#)|v3\/[^/]+\/devices\/[^/]+\/down\/(push|\+|#))$/;
+
+/** Whether all topics of a filter are of downlinks to LoRaWAN devices. */
+export function isDownlinkFilter(filter: string): boolean {
+  return DOWNLINK_FILTER.test(filter);
 }
 
 const TOGETHER_MS = 50;
@@ -35,7 +47,12 @@ export class Arrivals {
 
   /** Notes the command of a payload, as `DeviceCommands` published it. */
   note(payload: string): void {
-    this.#ids.add((JSON.parse(payload) as { readonly id: string }).id);
+    this.noteId((JSON.parse(payload) as { readonly id: string }).id);
+  }
+
+  /** Notes a command by its id. */
+  noteId(id: string): void {
+    this.#ids.add(id);
     if (this.#ids.size >= MOST_TOGETHER) this.#flush();
     else this.#cancel ??= this.#timers.after(TOGETHER_MS, () => this.#flush());
   }

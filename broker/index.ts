@@ -16,7 +16,7 @@ export {
 export { type Admission, createAdmission, createPublisher, type Publisher } from './admission.ts';
 export { type Bridge, openBridge } from './bridge.ts';
 export { createBroker } from './broker.ts';
-export type { DeviceCommands } from './commands.ts';
+export { type DeviceCommands, isDownlinkFilter } from './commands.ts';
 export type { Broker, BrokerCounts, BrokerOptions } from './contract.ts';
 export { createDirectWays, type Direct, type DirectHooks, type DirectWays } from './direct.ts';
 export { type GuardLimits, type GuardRefusal, guard, PacketWalker } from './guard.ts';

@@ -50,10 +50,17 @@ export function openSessions(
     mayRead(id: string, topic: string, payload?: string) {
       if (payload !== undefined && commands.isOver(topic, payload)) return false;
       const identity = credentials.get(userOf(id))?.identity;
-      return identity !== undefined && access.refuse(identity, topic) === null;
+      if (identity === undefined || access.refuse(identity, topic) !== null) return false;
+      if (payload === undefined || identity.kind !== 'key' || identity.key.role !== 'network-server') return true;
+      return commands.downlink(topic, payload)?.key === identity.id;
     },
     waiting: (topic: string) => commands.waiting(topic),
+    waitingDownlinks: () => commands.downlinks(),
     onArrived: (payload: string) => arrivals.note(payload),
+    onDownlink(topic: string, payload: string) {
+      const id = commands.downlink(topic, payload)?.id;
+      if (id !== undefined) arrivals.noteId(id);
+    },
     resting: (topic: string) => (STATUS.test(topic) ? OFFLINE : null),
   };
   const sessions = new Sessions(deps, path, limits);

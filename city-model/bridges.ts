@@ -83,6 +83,7 @@ const BridgeSchema = strict(
     tls: strict({ ca: Secret, cert: Secret, key: Secret, server_name: z.string().nullable().default(null) }).prefault(
       {},
     ),
+    commands: z.boolean().default(false),
     keep_alive: z.number().int().min(5).max(3_600).default(30),
     subscribe: z.array(Subscription).min(1).max(MOST_FILTERS),
   },

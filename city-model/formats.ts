@@ -178,6 +178,8 @@ function* faultsOf(format: Written): Generator<[string, string]> {
   if ((content === 'protobuf') !== (proto !== null))
     yield ['proto', 'content: protobuf and proto: { file: …, message: … } belong together'];
   if (Object.keys(format.values).length > MOST_FIELDS) yield ['values', `a format has at most ${MOST_FIELDS} values`];
+  yield* statefulFaults(format);
+  if (content === 'home-assistant') return;
   if (!isBytes && frame === null && Object.keys(format.values).length + format.entries.length === 0) {
     if (format.flatten === null) yield ['values', 'is missing; write values, entries, or flatten: "@"'];
   }
@@ -185,6 +187,21 @@ function* faultsOf(format: Written): Generator<[string, string]> {
     const fault = deviceFault(device, topic);
     if (fault !== null) yield ['device', fault];
   }
+}
+
+/** Formats whose messages lean on earlier ones: those are of the device that the topic or the sender names. */
+function* statefulFaults({ content, device, topic, ...format }: Written): Generator<[string, string]> {
+  if (content !== 'sparkplug-b' && content !== 'home-assistant') return;
+  if (device !== null && !device.includes('{'))
+    yield ['device', `of ${content} the topic names the device: "{device}"`];
+  if (content === 'sparkplug-b') return;
+  const { values, entries, flatten, rows, where, time } = format;
+  const isOdd =
+    Object.keys(values).length + entries.length > 0 || [flatten, rows, where, time].some((one) => one !== null);
+  if (isOdd)
+    yield ['content', 'of home-assistant the discovery messages say where values are: topics are all it takes'];
+  if (!topic.some((one) => one.endsWith('/config')) || topic.every((one) => one.endsWith('/config')))
+    yield ['topic', 'name the topics of discovery messages, which end in /config, and those of states'];
 }
 
 /** A device is a path, or a text with parts of each topic. */

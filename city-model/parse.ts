@@ -6,6 +6,7 @@ import { checkFormats, FormatsSchema, formatsOf, protosOf } from './formats.ts';
 import {
   checkAssets,
   checkDistricts,
+  checkEnrolments,
   checkFaultCodes,
   checkFields,
   checkInhibitions,
@@ -60,6 +61,7 @@ export function parseCity(control: CityControl): ParsedCity {
   if (profiles && metrics) {
     checkProfiles(profiles.source, metrics.source, problems);
     checkFaultCodes(profiles.source, problems);
+    checkEnrolments(profiles.source, problems);
     checkFields(profiles.source, metrics.source, problems);
   }
   const codecs = codecsOf(control.files);
@@ -121,8 +123,8 @@ function profileOf(written: z.output<typeof ProfilesSchema>[string]): Omit<Profi
     limits: { messagesPerSecond: limits.messages_per_second, bytesPerSecond: limits.bytes_per_second },
     invalid: new Map(Object.entries(invalid)),
     fields: new Map(Object.entries(fields)),
-    commands: mapOf(commands, ({ title, parameters, automatic, valid_for }) => ({
-      ...{ title, automatic, validForMs: valid_for },
+    commands: mapOf(commands, ({ title, parameters, automatic, downlink, valid_for }) => ({
+      ...{ title, automatic, downlink, validForMs: valid_for },
       parameters: new Map(Object.entries(parameters)),
     })),
   };

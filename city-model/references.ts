@@ -54,6 +54,18 @@ export function checkProfiles(profiles: Source, metrics: Source, problems: CityP
   }
 }
 
+const ReadableEnrolments = recordOf(z.object({ enrol: z.object({ profile: z.string() }).exactOptional() }));
+
+/** Checks that what gateways enrol has a profile. */
+export function checkEnrolments(profiles: Source, problems: CityProblem[]): void {
+  const readable = ReadableEnrolments.safeParse(profiles.value).data ?? {};
+  for (const [id, profile] of Object.entries(readable)) {
+    const fault =
+      profile?.enrol === undefined ? null : unknownName('profile', profile.enrol.profile, Object.keys(readable));
+    if (fault !== null) problems.push(profiles.problem([id, 'enrol', 'profile'], fault));
+  }
+}
+
 /** Checks that the fault codes of each profile are of its own metrics. */
 export function checkFaultCodes(profiles: Source, problems: CityProblem[]): void {
   const readable = ReadableCodes.safeParse(profiles.value).data ?? {};

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import {
   DAY_MS,
   DepartmentSchema,
+  DOWNLINK_PART,
   type FaultCode,
   HOUR_MS,
   LocalTextSchema,
@@ -207,6 +208,31 @@ const Parameter = strict({
 const MOST_COMMANDS = 32;
 const LONGEST_VALID_MS = 366 * 24 * HOUR_MS;
 
+const DownlinkSchema = strict({
+  port: z.number().int().min(1).max(223),
+  bytes: z.string().max(512).nullable().default(null),
+})
+  .nullable()
+  .default(null);
+
+/** Returns the mistake in the bytes of a downlink; null where there is none. */
+function bytesFault(bytes: string | null, parameters: Readonly<Record<string, z.output<typeof Parameter>>>) {
+  const parts = bytes?.split(/(\{[^}]*\})/).filter((part) => part !== '') ?? [];
+  if (bytes !== null && parts.length === 0) return 'no bytes; leave it out where the network server encodes the object';
+  for (const part of parts) {
+    const [, name] = DOWNLINK_PART.exec(part) ?? [];
+    if (name === undefined) {
+      if (/^([0-9a-f]{2})+$/i.test(part)) continue;
+      return `"${part}" is neither hexadecimal digits nor a parameter such as {level:u8}, {level:u16le}`;
+    }
+    const parameter = Object.hasOwn(parameters, name) ? parameters[name]! : null;
+    if (parameter === null) return `there is no parameter "${name}"${suggest(name, Object.keys(parameters))}`;
+    if (parameter.optional || parameter.type === 'string')
+      return `${name} is in the bytes: a number that is not optional`;
+  }
+  return null;
+}
+
 /** Commands of a profile. */
 const Commands = z
   .record(
@@ -215,13 +241,21 @@ const Commands = z
       title: Text,
       parameters: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/, 'not a name'), Parameter).default({}),
       automatic: z.boolean().default(false),
+      downlink: DownlinkSchema,
       valid_for: Positive.refine((ms) => ms <= LONGEST_VALID_MS, 'a command is valid for at most 366d').default(
         HOUR_MS,
       ),
+    }).superRefine(({ downlink, parameters }, context) => {
+      const fault = downlink === null ? null : bytesFault(downlink.bytes, parameters);
+      if (fault !== null) context.addIssue({ code: 'custom', path: ['downlink', 'bytes'], message: fault });
     }),
   )
   .refine((commands) => Object.keys(commands).length <= MOST_COMMANDS, `at most ${MOST_COMMANDS} commands`)
   .default({});
+
+const Enrolled = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{1,62}\*?$/, 'an id, or two or more characters of its beginning and *: "bin-*"');
 
 /** `profiles.yaml`. */
 export const ProfilesSchema = z.record(
@@ -229,6 +263,11 @@ export const ProfilesSchema = z.record(
   strict({
     title: Text,
     kind: z.enum(['device', 'gateway'], { error: unless('write device or gateway') }).default('device'),
+    enrol: strict({
+      devices: z.union([z.array(Enrolled).min(1).max(16), Enrolled.transform((one) => [one])]),
+      profile: z.string(),
+      most: z.number().int().min(1).max(10_000).default(100),
+    }).exactOptional(),
     metrics: z.array(z.string()).min(1, 'a profile has a metric').max(32, 'a profile has at most 32 metrics'),
     interval: Positive,
     limits: strict({ messages_per_second: Limit, bytes_per_second: Limit }).default({
@@ -242,6 +281,9 @@ export const ProfilesSchema = z.record(
     codec: CodecsSchema,
     fields: z.record(z.string().min(1).max(256), Field).default({}),
     commands: Commands,
+  }).refine(({ kind, enrol }) => enrol === undefined || kind === 'gateway', {
+    path: ['enrol'],
+    message: 'only a gateway enrols devices: write kind: gateway',
   }),
 );
 

@@ -19,9 +19,13 @@ export interface CommandReader {
   get(device: string, id: string): DeviceCommand | null;
   /** The commands that a device has not answered yet, the oldest first. */
   open(device: string): DeviceCommand[];
+  /** Returns queued commands for a network server, the oldest first, at most so many; `key` null: for any. */
+  downlinks(key: string | null, limit: number): DeviceCommand[];
+  /** Returns the queued commands that are messages on a topic of a network server. */
+  downlinksOn(topic: string): DeviceCommand[];
   /** Reports whether a command has ended, or is not known any more. */
   isOver(id: string): boolean;
-  /** `departments`: who the device belongs to, where nothing was desired of it yet. */
+  /** `departments`: who the device belongs to now. */
   twin(device: string, departments: readonly string[]): DeviceTwin;
   /** Everything that is desired, by device. */
   allDesired(): DesiredState[];
@@ -34,6 +38,10 @@ export function createCommandReader(db: DatabaseSync): CommandReader {
   const open = db.prepare(
     "select body from device_commands where device = ? and state in ('queued', 'sent') order by n",
   );
+  const downlinks = db.prepare(`
+    select body from device_commands where downlink is not null and state = 'queued'
+      and (?1 is null or body ->> '$.downlink.key' = ?1) order by n limit ?2`);
+  const downlinksOn = db.prepare("select body from device_commands where downlink = ? and state = 'queued' order by n");
   const state = db.prepare('select state from device_commands where id = ?');
   const twin = db.prepare('select * from device_states where device = ?');
   const desired = db.prepare('select desired from device_states where desired is not null order by device');
@@ -48,6 +56,8 @@ export function createCommandReader(db: DatabaseSync): CommandReader {
       return row === undefined ? null : commandOf(row);
     },
     open: (device) => open.all(device).map(commandOf),
+    downlinks: (key, limit) => downlinks.all(key, limit).map(commandOf),
+    downlinksOn: (topic) => downlinksOn.all(topic).map(commandOf),
     isOver(id) {
       const row = state.get(id);
       return row === undefined || !isOpenCommand(row.state as DeviceCommand['state']);
@@ -56,7 +66,9 @@ export function createCommandReader(db: DatabaseSync): CommandReader {
       const row = twin.get(device);
       const parsed = <T>(text: SQLOutputValue | undefined) =>
         typeof text === 'string' ? (JSON.parse(text) as T) : null;
-      const wanted = parsed<DesiredState>(row?.desired) ?? nothingDesired(device, departments);
+      const before = parsed<DesiredState>(row?.desired);
+      // What was written with it are those of that time.
+      const wanted = before === null ? nothingDesired(device, departments) : { ...before, departments };
       const reported = parsed<DeviceState>(row?.reported);
       const reportedAt = row?.reported_ms == null ? null : isoOf(Number(row.reported_ms));
       return { ...wanted, reported, reportedAt, drift: driftOf(wanted.desired ?? {}, reported) };

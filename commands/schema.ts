@@ -18,5 +18,12 @@ export const COMMAND_SCHEMA: RoomSchema = {
     device text primary key, desired text, reported text, reported_ms integer
   ) strict, without rowid;
 `,
+    // How commands reach LoRaWAN devices, and by which network server; whether one was sent once more.
+    `
+  alter table device_commands add column downlink text;
+  alter table device_commands add column resent integer not null default 0;
+  create index device_commands_downlink on device_commands (downlink) where downlink is not null and state = 'queued';
+  alter table device_states add column network text;
+`,
   ],
 };

@@ -9,11 +9,13 @@ import {
   type DeviceCommand,
   type DeviceSaid,
   type DeviceState,
+  type Downlink,
   excessOf,
   isOpenCommand,
   isoOf,
   LamppostError,
   mergedState,
+  type NetworkPath,
   type Parameters,
   parameterFault,
   type ServiceCommand,
@@ -21,6 +23,7 @@ import {
   suggest,
   type Ticket,
 } from '../domain/index.ts';
+import { downlinkOf } from './downlink.ts';
 import { createCommandReader, nothingDesired } from './reader.ts';
 
 /** What is asked of a device. */
@@ -57,6 +60,8 @@ interface Parts {
   readonly city: () => Pick<City, 'profiles' | 'services'>;
   /** Called with every new version of a command, in order. */
   readonly onCommand: (command: DeviceCommand) => void;
+  /** Called with a command that is sent once more. */
+  readonly onResent: (command: DeviceCommand) => void;
   /** Called with every new desired state; `place` names the record that changed it. */
   readonly onDesired: (state: DesiredState, place: string) => void;
 }
@@ -99,6 +104,7 @@ export class CommandWriter {
       throw refusal('not-valid', `validUntil ${isoOf(untilMs)} must be within a year after ${isoOf(at.atMs)}`);
     }
     const id = `c-${at.name}`;
+    const downlink = this.#downlinkOf(device, { id, command, parameters }, spec);
     for (const open of this.#read.open(device)) {
       if (open.command === command) this.#move(open, 'superseded', `by ${id}`, at.atMs);
     }
@@ -115,8 +121,9 @@ export class CommandWriter {
       ...who,
       ...times,
       message: null,
+      ...(downlink === null ? {} : { downlink }),
     };
-    this.#sql.add.run(id, device, command, untilMs, JSON.stringify(queued));
+    this.#sql.add.run(id, device, command, untilMs, JSON.stringify(queued), downlink?.topic ?? null);
     this.#sql.trim.run(device, device, MOST_KEPT);
     this.#parts.onCommand(queued);
     return queued;
@@ -165,7 +172,8 @@ export class CommandWriter {
   /** The device is revoked: nothing waits for it, and another one of its name begins anew. */
   revoked(device: string, at: AskedAt): void {
     for (const open of this.#read.open(device)) this.#move(open, 'cancelled', 'the device was revoked', at.atMs);
-    const before = this.#read.twin(device, []);
+    const profile = this.#parts.city().profiles.get(this.#parts.profileOf(device) ?? '');
+    const before = this.#read.twin(device, profile?.departments ?? []);
     this.#sql.forget.run(device);
     if (before.desired === null) return;
     const gone = { ...nothingDesired(device, before.departments), by: at.by, updatedAt: isoOf(at.atMs) };
@@ -182,10 +190,27 @@ export class CommandWriter {
       this.#sql.report.run(device, JSON.stringify(reported), replayedMs ?? atMs);
       return;
     }
+    if ('enrol' in said) return;
+    if ('network' in said) {
+      this.#sql.network.run(said.device, JSON.stringify(said.network));
+      return;
+    }
     const { id, status, message = null } = said.result;
-    const command = this.#read.get(said.device, id);
+    const isMeant = ({ downlink }: DeviceCommand) => downlink?.reference === id;
+    const command = this.#read.get(said.device, id) ?? this.#read.open(said.device).find(isMeant) ?? null;
     if (command === null || !isOpenCommand(command.state)) return;
     this.#move(command, status === 'done' ? 'acknowledged' : 'failed', message, atMs);
+  }
+
+  /**
+   * Messages in the queue of a device were dropped: what it does not have yet is sent once more, each command once, since
+   * its queue may be too small for all of them.
+   */
+  dropped(device: string): void {
+    for (const one of this.#read.open(device)) {
+      if (one.state !== 'queued' || one.qos === 0 || one.downlink !== undefined) continue;
+      if (this.#sql.resend.run(one.id).changes > 0) this.#parts.onResent(one);
+    }
   }
 
   /** The devices have these commands. */
@@ -224,6 +249,23 @@ export class CommandWriter {
     throw refusal('unknown-command', `"${command}" of device "${device}"${right}`);
   }
 
+  /** Null where the device takes its commands itself. Throws where it cannot be sent. */
+  #downlinkOf(
+    device: string,
+    asked: Pick<DeviceCommand, 'id' | 'command' | 'parameters'>,
+    { downlink }: CommandSpec,
+  ): Downlink | null {
+    if (downlink === null) return null;
+    const network = this.#sql.networkOf.get(device)?.network;
+    if (typeof network !== 'string') throw refusal('no-network-server', `device "${device}"`);
+    try {
+      return downlinkOf(asked, downlink, JSON.parse(network) as NetworkPath);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw refusal('wrong-parameters', `${asked.command}: ${error.message}`);
+    }
+  }
+
   #move(before: DeviceCommand, state: CommandState, message: string | null, atMs: number): DeviceCommand {
     const after = { ...before, state, message, updatedAt: isoOf(atMs) };
     this.#sql.move.run(state, JSON.stringify(after), after.id);
@@ -235,7 +277,8 @@ export class CommandWriter {
 function statementsOf(db: DatabaseSync) {
   return {
     add: db.prepare(`
-      insert into device_commands (id, device, command, state, until_ms, body) values (?, ?, ?, 'queued', ?, ?)`),
+      insert into device_commands (id, device, command, state, until_ms, body, downlink)
+      values (?, ?, ?, 'queued', ?, ?, ?)`),
     move: db.prepare('update device_commands set state = ?, body = ? where id = ?'),
     queued: db.prepare("select body from device_commands where id = ? and state = 'queued'"),
     due: db.prepare(`
@@ -249,6 +292,11 @@ function statementsOf(db: DatabaseSync) {
     report: db.prepare(`
       insert into device_states (device, reported, reported_ms) values (?, ?, ?)
       on conflict (device) do update set reported = excluded.reported, reported_ms = excluded.reported_ms`),
+    resend: db.prepare('update device_commands set resent = 1 where id = ? and resent = 0'),
+    network: db.prepare(`
+      insert into device_states (device, network) values (?, ?)
+      on conflict (device) do update set network = excluded.network`),
+    networkOf: db.prepare('select network from device_states where device = ?'),
     reportedMs: db.prepare('select reported_ms from device_states where device = ?'),
     forget: db.prepare('delete from device_states where device = ?'),
   };

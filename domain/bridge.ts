@@ -35,5 +35,7 @@ export interface CityBridge {
     readonly serverName: string | null;
   };
   readonly keepAliveS: number;
+  /** Whether commands to the LoRaWAN devices of its key are published to the other broker. */
+  readonly commands: boolean;
   readonly subscribe: readonly BridgeSubscription[];
 }

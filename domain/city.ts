@@ -36,12 +36,28 @@ export const MetricSchema = z.object({
 });
 export type Metric = ShapeOf<typeof MetricSchema>;
 
+/** A rule by which a gateway registers the devices that it carries. */
+export interface Enrolment {
+  /** Their ids; `*` at the end stands for every end. */
+  readonly devices: readonly string[];
+  readonly profile: string;
+  /** How many devices may be under one gateway before it registers no more. */
+  readonly most: number;
+}
+
+/** Whether a rule of enrolment is about a device. */
+export function enrols({ devices }: Enrolment, id: string): boolean {
+  return devices.some((one) => (one.endsWith('*') ? id.startsWith(one.slice(0, -1)) : id === one));
+}
+
 /** A kind of device. */
 export interface Profile {
   readonly id: string;
   readonly title: LocalText;
   /** A gateway publishes for the devices that are registered under it. */
   readonly kind: 'device' | 'gateway';
+  /** Of a gateway: which devices are registered under it when it first publishes for them; absent: none. */
+  readonly enrol?: Enrolment;
   /** Ids of the metrics it measures, at most 32. */
   readonly metrics: readonly string[];
   /** How often it normally reports, ms. */

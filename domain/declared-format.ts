@@ -6,6 +6,8 @@ export const CONTENTS = [
   'cbor',
   'messagepack',
   'protobuf',
+  'sparkplug-b',
+  'home-assistant',
   'csv',
   'key-value',
   'ultralight',

@@ -35,6 +35,28 @@ export interface ParameterSpec {
   readonly optional: boolean;
 }
 
+/** How a network server passes a command to a LoRaWAN device. */
+export interface DownlinkSpec {
+  /** `fPort`. */
+  readonly port: number;
+  /** Hexadecimal digits, with `{parameter:u16}` in between; null: the codec of the network server makes them. */
+  readonly bytes: string | null;
+}
+
+const DOWNLINK_TYPES = ['u8', 'i8', 'u16', 'i16', 'u32', 'i32', 'u16le', 'i16le', 'u32le', 'i32le'] as const;
+export type DownlinkType = (typeof DOWNLINK_TYPES)[number];
+/** A parameter in the bytes of a downlink: its name and its type. */
+export const DOWNLINK_PART = new RegExp(String.raw`^\{([A-Za-z_][A-Za-z0-9_-]*):(${DOWNLINK_TYPES.join('|')})\}$`);
+
+/** Where a network server takes downlinks of a device, as the newest uplink shows. */
+export interface NetworkPath {
+  readonly server: 'chirpstack' | 'things-stack';
+  /** What the topics of the device begin with: `application/7/device/70b3d57ed0001234`. */
+  readonly path: string;
+  /** The key in whose name its uplinks come. */
+  readonly key: string;
+}
+
 /** A command that devices of a profile obey. */
 export interface CommandSpec {
   readonly id: string;
@@ -44,7 +66,18 @@ export interface CommandSpec {
   readonly automatic: boolean;
   /** For how long it is valid where nobody says until when, ms. */
   readonly validForMs: number;
+  /** Null: it is published to the device itself. */
+  readonly downlink: DownlinkSpec | null;
 }
+
+const DownlinkSchema = z.object({
+  topic: z.string(),
+  key: z.string().describe('The key of the network server that gets it'),
+  reference: z.string().describe('By what the network server names it in its acknowledgement'),
+  payload: z.string(),
+});
+/** A message to a network server. */
+export type Downlink = ShapeOf<typeof DownlinkSchema>;
 
 /** A command to a device, and what became of it. Times are ISO 8601 UTC. */
 export const DeviceCommandSchema = z
@@ -62,6 +95,7 @@ export const DeviceCommandSchema = z
     validUntil: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
     message: z.string().nullable().describe('What the device said, or why it ended'),
+    downlink: DownlinkSchema.exactOptional().describe('How it goes to a LoRaWAN device; absent: to the device itself'),
   })
   .meta({ id: 'DeviceCommand', description: 'A command to a device, and what became of it' });
 export type DeviceCommand = ShapeOf<typeof DeviceCommandSchema>;
@@ -111,6 +145,10 @@ export type DeviceTwin = ShapeOf<typeof DeviceTwinSchema>;
 export type DeviceSaid = { readonly device: string; readonly replayedMs?: number } & (
   | { readonly result: CommandResult }
   | { readonly reported: DeviceState }
+  /** Of a LoRaWAN device: its network server says so with its uplinks. */
+  | { readonly network: NetworkPath }
+  /** Of a gateway: it published for a device that its profile enrols. */
+  | { readonly enrol: string }
 );
 
 /** Returns what is wrong with the parameters of a command, and what would be right; null where they are right. */

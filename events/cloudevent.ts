@@ -206,10 +206,10 @@ export function clockEventOf({ byMs, fromMs, wallMs, doubt }: ClockControl, seq:
 }
 
 /** Returns the event of a command in a new state, with id `{command}.{state}`. */
-export function commandEventOf(command: DeviceCommand): CommandEvent {
+export function commandEventOf(command: DeviceCommand, again = false): CommandEvent {
   const { id, device, state, updatedAt } = command;
   return {
-    ...envelopeOf(`city.lamppost.command.${state}` as const, `${id}.${state}`, updatedAt),
+    ...envelopeOf(`city.lamppost.command.${state}` as const, `${id}.${state}${again ? '.again' : ''}`, updatedAt),
     subject: `commands/${device}/${id}`,
     data: command,
   };

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { DeviceCommands, MqttOutbox } from '../broker/index.ts';
+import { type DeviceCommands, isDownlinkFilter, type MqttOutbox } from '../broker/index.ts';
 import { createCommandReader } from '../commands/index.ts';
 import type { DesiredState, DeviceCommand, Publication, Ticket } from '../domain/index.ts';
 import { createTicketReader, isOpen, OPEN_STATUSES, type TicketReader } from '../tickets/index.ts';
@@ -78,7 +78,9 @@ function ofCommand(command: DeviceCommand, once: Omit<Publication, 'topic'>): Pu
   return state === 'queued' ? [commandOf(command), event] : [event];
 }
 
-function commandOf({ id, device, command, parameters, validUntil, qos }: DeviceCommand): Publication {
+/** To the device itself, or to the network server that reaches it. */
+function commandOf({ id, device, command, parameters, validUntil, qos, downlink }: DeviceCommand): Publication {
+  if (downlink !== undefined) return { topic: downlink.topic, payload: downlink.payload, qos: 1, retain: false };
   const payload = JSON.stringify({ id, command, parameters, validUntil });
   return { topic: `devices/${device}/commands`, payload, qos, retain: false };
 }
@@ -94,6 +96,12 @@ export function createCommandQueue(db: DatabaseSync, delivered: DeviceCommands['
   const commands = createCommandReader(db);
   return {
     delivered,
+    downlinks: () => commands.downlinks(null, MOST_DOWNLINKS).map(commandOf),
+    downlink(topic, payload) {
+      if (!isDownlinkFilter(topic)) return null;
+      const found = commands.downlinksOn(topic).find((one) => one.downlink!.payload === payload);
+      return found === undefined ? null : { id: found.id, key: found.downlink!.key };
+    },
     isOver(topic, payload) {
       if (COMMANDS.exec(topic) === null) return false;
       return commands.isOver((JSON.parse(payload) as { readonly id: string }).id);
@@ -105,12 +113,14 @@ export function createCommandQueue(db: DatabaseSync, delivered: DeviceCommands['
         ? []
         : commands
             .open(device)
-            .filter(({ qos }) => qos === 1)
+            .filter(({ qos, downlink }) => qos === 1 && downlink === undefined)
             .map(commandOf);
     },
   };
 }
 
+/** Of what waits for network servers, for one subscription. */
+const MOST_DOWNLINKS = 10_000;
 const COMMANDS = /^devices\/([^/]+)\/commands$/;
 
 /** Returns a source as one level of a topic: `2001:db8:0:1::-64`. */

@@ -6,6 +6,7 @@ import { type Calibrations, compileCalibrations } from './calibrations.ts';
 import { compileChecks, type ProfileChecks } from './checks.ts';
 import { compileFormats } from './declared/index.ts';
 import type { DeclaredFormats } from './decode/index.ts';
+import { PAST_SCHEMA, PastFacts } from './past.ts';
 import { createPublishers, PUBLISHERS_SCHEMA, type Publishers } from './publishers.ts';
 
 /** SQL of every version of the API's rules, by the block that brought it; nothing is ever deleted (ADR 11). */
@@ -39,6 +40,7 @@ ${RULE_RECORDS_SCHEMA}`,
 `,
     // The newest version of the registry that a record brought: each node of a cluster brings it.
     'create table context_registry (one integer primary key check (one = 1), version integer not null) strict;',
+    PAST_SCHEMA,
   ],
 };
 
@@ -75,6 +77,8 @@ export interface Context {
   readonly metrics: MetricTable;
   /** Which devices network servers may publish for. */
   readonly publishers: Pick<Publishers, 'mayPublish'>;
+  /** What decoding needs of earlier messages. */
+  readonly past: Pick<PastFacts, 'recall' | 'learn' | 'count'>;
   /** Returns the city of a record; null where it has mistakes, or is in force already. */
   learnCity(seq: number, control: CityControl): CityVersion | null;
   /**
@@ -129,6 +133,7 @@ export function newestCity(path: string): CityControl | null {
 export function createContext(db: DatabaseSync, parse: (control: CityControl) => City | null): Context {
   const metrics = createMetricTable(db);
   const publishers = createPublishers(db);
+  const past = new PastFacts(db);
   const cities: CityVersion[] = [];
   const lines = new Map<string, DeviceLine>();
   /** Devices with several versions. */
@@ -226,6 +231,7 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
   return {
     metrics,
     publishers,
+    past,
     learnCity(seq, control) {
       if (cities.at(-1)?.control.version === control.version) return null;
       const version = addCity(seq, control);
@@ -241,7 +247,10 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
         const save = publishers.learn(seq, id, uplinks);
         if (save !== null) unsaved.push(save);
       }
-      for (const id of control.revoked) if (lines.has(id)) learnDevice(seq, id, null);
+      for (const id of control.revoked) {
+        if (lines.has(id)) learnDevice(seq, id, null);
+        past.forget(id, seq);
+      }
       return devicesIn(seq);
     },
     cityAt: (seq) => cities.findLast((version) => version.seq <= seq) ?? null,
@@ -250,10 +259,12 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
     devicesIn,
     persist() {
       const metricsSaved = metrics.persist();
+      const pastSaved = past.persist();
       const { length } = unsaved;
       for (const save of unsaved) save();
       return () => {
         metricsSaved();
+        pastSaved();
         unsaved.splice(0, length);
       };
     },
@@ -261,6 +272,7 @@ export function createContext(db: DatabaseSync, parse: (control: CityControl) =>
       pruneCities(settled);
       pruneDevices(settled);
       publishers.prune(settled);
+      past.prune(settled);
     },
   };
 }

@@ -54,7 +54,7 @@ export { createReplays, type ReplayJob, ReplayJobSchema, type ReplayRequest } fr
 export { createRuleRecordReader, createRuleRecords, type RuleRecordReader, type RuleRecords } from './rule-records.ts';
 export { summaryOf } from './summary.ts';
 export { parseTimestamp } from './times.ts';
-export { type FormatTrialReport, FormatTrialSchema, tryFormat } from './try-format.ts';
+export { type FormatTrial, type FormatTrialReport, FormatTrialSchema, tryFormat } from './try-format.ts';
 export { Checked, checkReading } from './validate.ts';
 
 /** The tables of this room in the engine's state file. */

@@ -1,10 +1,20 @@
-import type { Block, DeviceSaid, KnownDevice, Rejection, ReplayControl, ReplayItem } from '../domain/index.ts';
+import {
+  type Block,
+  DEVICE_ID,
+  type DeviceSaid,
+  enrols,
+  type KnownDevice,
+  type Rejection,
+  type ReplayControl,
+  type ReplayItem,
+} from '../domain/index.ts';
 import { walkRecords } from '../journal/index.ts';
 import type { Calibrations } from './calibrations.ts';
 import type { ProfileChecks } from './checks.ts';
 import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
 import { type Decoded, decodePayload, type Format, formatOf, native, type RawReading } from './decode/index.ts';
 import type { Dedupe, Deduped } from './dedupe.ts';
+import { MessagePast } from './message-past.ts';
 import {
   createColumns,
   emptyTally,
@@ -26,6 +36,9 @@ interface Pass {
   /** Number of the oldest message whose keys still count. */
   readonly horizon: number;
 }
+
+/** Of one block; a gateway asks again with the next message. */
+const MOST_ENROLLED = 100;
 
 /** The device of a message, and the tally that counts it. */
 interface Account {
@@ -56,6 +69,8 @@ interface Draft extends Pass, Deduped {
   readonly faults: TypedColumns;
   /** Accounts of devices that only the payload names. */
   readonly named: Map<string, Account>;
+  /** Devices that gateways ask for. */
+  readonly enrolled: Set<string>;
   /** Of a replay: what it counts for devices that rows of a replayed message name, beside that of its entry. */
   readonly others: Tally[];
   /** Filled by validation. */
@@ -71,6 +86,8 @@ interface Current {
   receivedAt: number;
   /** Number of the message; for a replay, the number it had when it first came. */
   position: number;
+  /** The same; for a replay, the number of the replay. */
+  at: number;
 }
 
 /** A device that may take readings. */
@@ -104,12 +121,17 @@ export class BlockReader {
   readonly #context: Context;
   readonly #dedupe: Dedupe;
   readonly #checked = new Checked();
+  readonly #past: MessagePast;
   /** The copy of the newest refused message, for all of its refusals. */
   #copied: { readonly of: Buffer; readonly raw: Buffer } | null = null;
 
   constructor(context: Context, dedupe: Dedupe) {
     this.#context = context;
     this.#dedupe = dedupe;
+    this.#past = new MessagePast(context.past, (message, device) => {
+      const line = context.line(device);
+      return line !== undefined && this.#mayPublish(message, device, line, message.seq);
+    });
   }
 
   /** Reads a `messages` block. */
@@ -122,12 +144,13 @@ export class BlockReader {
       out.tallies.push(route.tally);
       return route;
     };
-    const current: Current = { topic: '', declared: null, payload: body, receivedAt: 0, position: 0 };
+    const current: Current = { topic: '', declared: null, payload: body, receivedAt: 0, position: 0, at: 0 };
     walkRecords(body, resolve, (route, from, to, receivedAt) => {
       current.topic = route.topic;
       current.declared = route.declared;
       current.payload = body.subarray(from, to);
       current.receivedAt = receivedAt;
+      current.at = position;
       current.position = position++;
       this.#readMessage(out, route, current);
     });
@@ -146,7 +169,7 @@ export class BlockReader {
   #readMessage(out: Draft, route: Route, current: Current): void {
     const account = this.#accountOf(out, route, current.payload);
     const { tally } = account;
-    const opened = this.#open(out, account, route.format, current);
+    const opened = this.#open(out, account, route, current);
     if ('reason' in opened) {
       tally.quarantined++;
       refuse(out, [opened], 'message', account, current, this.#copyOf(current.payload));
@@ -168,12 +191,14 @@ export class BlockReader {
   }
 
   /** Finds the device and decodes the payload. Returns a rejection where the whole message is refused. */
-  #open(out: Draft, account: Account, format: Format | null, current: Current): Opened | Rejection {
+  #open(out: Draft, account: Account, route: Route, current: Current): Opened | Rejection {
+    const { format } = route;
     if (format === null) {
       return { reason: 'unknown-topic', path: '$', detail: `no format is known for ${current.topic}` };
     }
     const device = this.#knownOf(out, account);
     if ('reason' in device) {
+      if (account.foreign) this.#asksFor(out, route.identity, account.device);
       if (device.reason !== 'unknown-device' || format.deviceOf === undefined) return device;
       // Where the payload should name the device and does not, the decoder's own fault is more precise.
       const decoded = decodePayload(format, current.payload, current.receivedAt);
@@ -183,8 +208,25 @@ export class BlockReader {
       return decoded.readings.length === 0 ? (decoded.rejections[0] ?? device) : device;
     }
     const codec = device.checks.codecOf?.(device.known.id) ?? null;
-    const decoded = decodePayload(format, current.payload, current.receivedAt, codec);
+    const past = this.#past.of({
+      ...{ topic: current.topic, identity: route.identity, device: device.known.id },
+      ...{ seq: out.seq, at: current.at, position: current.position, fresh: out.fresh },
+    });
+    const decoded = decodePayload(format, current.payload, current.receivedAt, codec, past);
     return 'reason' in decoded ? decoded : { decoded, device };
+  }
+
+  /** Notes a device that nobody ever registered, and that the profile of the gateway enrols. The engine decides. */
+  #asksFor(out: Draft, identity: string, device: string): void {
+    const gateway = this.#context.line(identity);
+    const profile = gateway === undefined ? undefined : versionAt(gateway, out.seq)?.known?.profile;
+    const rule = out.city?.city.profiles.get(profile ?? '')?.enrol;
+    if (rule === undefined || !enrols(rule, device) || !DEVICE_ID.test(device)) return;
+    const line = this.#context.line(device);
+    if (line !== undefined && versionAt(line, out.seq) !== undefined) return;
+    if (out.enrolled.size >= MOST_ENROLLED || out.enrolled.has(device)) return;
+    out.enrolled.add(device);
+    out.said.push({ device: identity, enrol: device });
   }
 
   /** Finds a device and what it measures. Returns a rejection where it may not take readings of the sender. */
@@ -288,9 +330,10 @@ export class BlockReader {
       payload: Buffer.from(item.payload, 'base64'),
       receivedAt,
       position: item.position,
+      at: position,
     };
     const route: Route = { ...resolved, ...this.#accountOf(out, resolved, current.payload, item.device) };
-    const opened = this.#open(out, route, route.format, current);
+    const opened = this.#open(out, route, route, current);
     const replayed: Replaying = { route, current, opened, position, byPath: new Map() };
     if (!('reason' in opened)) {
       if (opened.device !== null) this.#begin(out, opened.device, position, item.position < 0);
@@ -415,7 +458,12 @@ export class BlockReader {
   }
 
   /** A device publishes for itself, a gateway for those under it, a network server for those its key is bound to. */
-  #mayPublish({ identity, topic }: Route, device: string, line: DeviceLine | undefined, seq: number): boolean {
+  #mayPublish(
+    { identity, topic }: Pick<Route, 'identity' | 'topic'>,
+    device: string,
+    line: DeviceLine | undefined,
+    seq: number,
+  ): boolean {
     if (identity === device) return true;
     if (this.#isDevice(identity, seq)) return this.#carries({ identity }, device, seq);
     if (line === undefined) return true;
@@ -423,10 +471,13 @@ export class BlockReader {
     return known === null || this.#context.publishers.mayPublish({ identity, topic }, known, seq);
   }
 
-  /** Whether a device is registered under a gateway. */
+  /** Whether a device is registered under a gateway, which is still one by its profile. */
   #carries({ identity }: Pick<Route, 'identity'>, device: string, seq: number): boolean {
-    const line = this.#context.line(device);
-    return line !== undefined && versionAt(line, seq)?.known?.gateway === identity;
+    const [line, gateway] = [this.#context.line(device), this.#context.line(identity)];
+    if (line === undefined || gateway === undefined) return false;
+    if (versionAt(line, seq)?.known?.gateway !== identity) return false;
+    const profile = versionAt(gateway, seq)?.known?.profile ?? '';
+    return this.#context.cityAt(seq)?.city.profiles.get(profile)?.kind === 'gateway';
   }
 
   #isDevice(identity: string, seq: number): boolean {
@@ -451,6 +502,7 @@ export class BlockReader {
       said: [],
       named: new Map(),
       others: [],
+      enrolled: new Set(),
     };
   }
 }

@@ -3,6 +3,7 @@ import {
   type Calibration,
   type Device,
   DeviceSchema,
+  type Enrolment,
   isoOf,
   LamppostError,
   MOST_CALIBRATIONS,
@@ -43,6 +44,9 @@ export interface TakenDevice {
   readonly logged: boolean;
 }
 
+/** No text is known of which this is the SHA-256. */
+const NO_SECRET: HashText = Buffer.alloc(32).toString('base64url');
+
 const INSERT = `insert or replace into registry_devices
   values (:id, :body, :hash, null, null, 0, :registeredMs, null, :version, :changed, :revoked)`;
 
@@ -71,6 +75,21 @@ export class DeviceRecords {
       this.#sql.insert.run({ ...given, registeredMs: at.atMs, changed: at.seq, revoked: 0 });
     }
     this.#state.changedAt(at.seq);
+  }
+
+  /**
+   * Registers a device under a gateway that published for it, in the gateway's district and place. It has no secret that
+   * anybody knows. Returns false where the id is not free, or was that of a device, and where the gateway has enough.
+   */
+  enrol(gateway: string, id: string, { profile, most }: Enrolment, at: RecordPlace): boolean {
+    const row = this.#sql.one.get(gateway) as DeviceRow | undefined;
+    if (row === undefined || row.revoked === 1 || this.#sql.one.get(id) !== undefined || this.#state.isTaken(id))
+      return false;
+    if (Number(this.#sql.under.get(gateway)!.n) >= most) return false;
+    const { district, location } = JSON.parse(row.body) as Device;
+    const where = location === undefined ? {} : { location };
+    this.register([{ id, profile, district, gateway, ...where, hash: NO_SECRET }], at);
+    return true;
   }
 
   /** `expected`: the version that the caller saw; undefined: any. */
@@ -221,6 +240,9 @@ function statementsOf(db: DatabaseSync) {
   const set = (what: string) => db.prepare(`update registry_devices set ${what} where id = ?`);
   return {
     one: db.prepare('select * from registry_devices where id = ?'),
+    under: db.prepare(
+      "select count(*) as n from registry_devices where revoked = 0 and body ->> 'gateway' is not null and body ->> 'gateway' = ?",
+    ),
     insert: db.prepare(INSERT),
     setBody: set('body = ?'),
     setHash: set('hash = ?, old_hash = ?, old_until_ms = ?'),

@@ -33,5 +33,7 @@ export const REGISTRY_SCHEMA: RoomSchema = {
   ) strict;
   insert into registry_state values (1, 0, 0);
 `,
+    // How many devices a gateway has.
+    `create index registry_devices_gateway on registry_devices (body ->> 'gateway') where body ->> 'gateway' is not null;`,
   ],
 };

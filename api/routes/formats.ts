@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LamppostError, requireName } from '../../domain/index.ts';
-import { FormatTrialSchema, tryFormat } from '../../ingest/index.ts';
+import { FormatTrialSchema } from '../../ingest/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import { Name } from '../schema.ts';
 import type { App } from './routes.ts';
@@ -23,7 +23,10 @@ const Trial = z.strictObject({
 });
 
 /** `POST /api/v1/formats/try`. */
-export function formatRoutes(app: App, { city, devices }: Pick<ApiDeps, 'city' | 'devices'>): void {
+export function formatRoutes(
+  app: App,
+  { city, devices, tryFormat }: Pick<ApiDeps, 'city' | 'devices' | 'tryFormat'>,
+): void {
   app.post(
     '/api/v1/formats/try',
     {

@@ -5,6 +5,7 @@ import {
   type ActedOn,
   type ActionResult,
   createAuditReader,
+  createAuditWriter,
   createDecider,
   type Decided,
 } from '../../actions/index.ts';
@@ -188,6 +189,7 @@ export function createThreadEffects(parts: ThreadParts) {
     profileOf: (device) => registryNow.get(device)?.profile ?? null,
     city: () => cityNow().city,
     onCommand: (command) => void outbox.append(commandEventOf(command)),
+    onResent: (command) => void outbox.append(commandEventOf(command, true)),
     onDesired: (state, place) => void outbox.append(desiredEventOf(state, place)),
   });
   /** At the place of its transition, before anything else of that block is decided. */
@@ -209,6 +211,7 @@ export function createThreadEffects(parts: ThreadParts) {
   const trail = createAuditReader(db);
   const deliveries = createResultWriter(db);
   const history = createHistoryProgress(db);
+  const audit = createAuditWriter(db);
   /** Results by block, of blocks whose transaction has not been committed yet: one that is repeated replaces its own. */
   const decided = new Map<number, ActionResult[]>();
 
@@ -233,6 +236,20 @@ export function createThreadEffects(parts: ThreadParts) {
     moment.atMs = atMs;
     moment.seq = seq;
     moment.city = context.cityAt(seq);
+  }
+
+  /** A gateway's profile registers a device that it published for; what was refused till then can be replayed. */
+  function enrol(gateway: string, device: string, at: { seq: number; n: number; atMs: number }): void {
+    const rule = cityNow().city.profiles.get(registryNow.get(gateway)?.profile ?? '')?.enrol;
+    if (rule === undefined || !registry.devices.enrol(gateway, device, rule, at)) return;
+    const who = { actor: `gateway:${gateway}`, role: 'none', department: null, address: null } as const;
+    const what = {
+      action: 'device.enrol',
+      target: `device ${device}`,
+      result: 'done',
+      detail: `profile ${rule.profile}`,
+    };
+    audit.add({ atMs: at.atMs, place: `${at.seq}-${at.n}`, ...who, ...what });
   }
 
   function doDue(): void {
@@ -263,11 +280,15 @@ export function createThreadEffects(parts: ThreadParts) {
       }
       if (notices !== null) {
         publishNotices(notices);
+        for (const { user } of notices.drops) commands.dropped(user);
         commands.delivered(notices.delivered ?? [], receivedAt);
       }
       if (progress?.duty === 'notify') deliveries.add(seq, progress);
       if (progress?.duty === 'history') history.take(progress);
-      for (const one of said) commands.said(one, receivedAt);
+      for (const [n, one] of said.entries()) {
+        if ('enrol' in one) enrol(one.device, one.enrol, { seq, n, atMs: receivedAt });
+        else commands.said(one, receivedAt);
+      }
       registry.doDue({ seq, n: 0, atMs: receivedAt });
       commands.doDue(receivedAt);
       doDue();

@@ -1,6 +1,6 @@
 import type { Client } from 'aedes';
 import { generate } from 'mqtt-packet';
-import { commandsOf } from '../commands.ts';
+import { commandsOf, isDownlinkFilter } from '../commands.ts';
 import type { Turns } from './outbox.ts';
 import type { Queues, Share, Waiting } from './queues.ts';
 import type { OnDropped, Sent, Session } from './session.ts';
@@ -29,6 +29,7 @@ interface DeliveryDeps {
   readonly onDropped: OnDropped;
   /** Called with each command that its device has acknowledged. */
   readonly onArrived: (payload: string) => void;
+  readonly onDownlink: (topic: string, payload: string) => void;
 }
 
 /**
@@ -93,9 +94,11 @@ export class Delivery {
   }
 
   #noteArrival({ id, subscriptions }: Session, sent: Sent): void {
-    // The page is read again only for devices that take commands.
-    if (!subscriptions.has(`devices/${id}/commands`)) return;
+    // The page is read again only for devices that take commands, and for network servers.
+    const takesDownlinks = [...subscriptions.keys()].some(isDownlinkFilter);
+    if (!takesDownlinks && !subscriptions.has(`devices/${id}/commands`)) return;
     const message = this.#deps.queues.sent(sent);
+    if (message !== null && takesDownlinks) this.#deps.onDownlink(message.topic, message.payload);
     if (message !== null && commandsOf(message.topic) === id) this.#deps.onArrived(message.payload);
   }
 

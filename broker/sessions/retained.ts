@@ -1,5 +1,6 @@
 import type { StatementSync } from 'node:sqlite';
 import type { Publication } from '../../domain/index.ts';
+import { isDownlinkFilter } from '../commands.ts';
 import type { SessionsFile } from './file.ts';
 import { FilterTree, matchesFilter } from './filters.ts';
 import { type Packet, payloadOf } from './session.ts';
@@ -13,12 +14,13 @@ const PASS = 1_000;
 /**
  * Retained messages, in memory. `resting` returns the payload of a topic after a restart: such a topic has a row in the
  * file, written once and not at every change; null for the others, which the outbox states after a start. `waiting`:
- * what a topic has for a new subscription beside them.
+ * what a topic has for a new subscription beside them, and `waitingDownlinks` what wildcards of network servers have.
  */
 export class RetainedMessages {
   readonly #file: SessionsFile;
   readonly #resting: (topic: string) => Buffer | null;
   readonly #waiting: (topic: string) => readonly Publication[];
+  readonly #waitingDownlinks: () => readonly Publication[];
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
   readonly #byTopic = new Map<string, RetainedPacket>();
@@ -27,10 +29,12 @@ export class RetainedMessages {
     file: SessionsFile,
     resting: (topic: string) => Buffer | null,
     waiting: (topic: string) => readonly Publication[] = () => [],
+    waitingDownlinks: () => readonly Publication[] = () => [],
   ) {
     this.#file = file;
     this.#resting = resting;
     this.#waiting = waiting;
+    this.#waitingDownlinks = waitingDownlinks;
     this.#put = file.db.prepare('insert or replace into retained values (?, ?, ?)');
     this.#delete = file.db.prepare('delete from retained where topic = ?');
     for (const row of file.db.prepare('select * from retained').iterate()) {
@@ -73,6 +77,8 @@ export class RetainedMessages {
     }
     const tree = new FilterTree();
     for (const topic of wild) tree.add('', { topic, qos: 0 });
+    for (const message of wild.some(isDownlinkFilter) ? this.#waitingDownlinks() : [])
+      if (tree.match(message.topic).length > 0) yield waitingPacket(message);
     let visited = 0;
     for (const [topic, packet] of this.#byTopic) {
       if (++visited % PASS === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -88,6 +94,8 @@ export class RetainedMessages {
       for (const message of this.#waiting(filter)) yield waitingPacket(message);
       return;
     }
+    for (const message of isDownlinkFilter(filter) ? this.#waitingDownlinks() : [])
+      if (matchesFilter(filter, message.topic)) yield waitingPacket(message);
     for (const [topic, packet] of this.#byTopic) if (matchesFilter(filter, topic)) yield packet;
   }
 }

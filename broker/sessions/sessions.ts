@@ -44,8 +44,12 @@ export interface SessionsDeps {
   readonly mayRead: (id: string, topic: string, payload?: string) => boolean;
   /** Called with each command that its device has acknowledged. */
   readonly onArrived: (payload: string) => void;
+  /** Called with each message that a network server has acknowledged. */
+  readonly onDownlink: (topic: string, payload: string) => void;
   /** Returns what a topic has for a new subscription beside its retained message. */
   readonly waiting: (topic: string) => readonly Publication[];
+  /** Returns what waits for network servers. */
+  readonly waitingDownlinks: () => readonly Publication[];
   /** Returns the payload of a retained topic after a restart; null keeps the one before. */
   readonly resting: (topic: string) => Buffer | null;
   readonly outbox: MqttOutbox;
@@ -115,9 +119,9 @@ export class Sessions {
     this.#queues = new Queues({ table, pages: new Pages(deps.outbox), turns, limits, mayRead, onDropped });
     this.#drops = new Drops(file, deps.newId, holders?.isOfAnother);
     this.#wills = new Wills(file, holders?.isOfAnother);
-    this.retained = new RetainedMessages(file, deps.resting, deps.waiting);
-    const { onArrived } = deps;
-    this.#delivery = new Delivery({ table, queues: this.#queues, turns, onDropped, onArrived });
+    this.retained = new RetainedMessages(file, deps.resting, deps.waiting, deps.waitingDownlinks);
+    const { onArrived, onDownlink } = deps;
+    this.#delivery = new Delivery({ table, queues: this.#queues, turns, onDropped, onArrived, onDownlink });
     const changes = new Changes(table, holders, {
       onLost: (session, reason) => this.#dropped(session, reason, session.messages + session.sent.size),
       onLess: (session) => this.#queues.recount(session),

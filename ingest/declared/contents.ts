@@ -2,26 +2,30 @@ import { decode as decodeMessagePack } from '@msgpack/msgpack';
 import { decode as decodeCbor } from 'cborg';
 import { compilePath } from '../../city-model/index.ts';
 import { type DeclaredFormat, excessOf, type Rejection } from '../../domain/index.ts';
-import { isObject, kindOf, readJson } from '../decode/format.ts';
+import { isObject, kindOf, type Past, readJson } from '../decode/format.ts';
 import { BoundedTokenizer } from '../decode/senml-cbor.ts';
 import { readFrame } from './frame.ts';
 import { readProtobuf } from './protobuf.ts';
+import { readSparkplug } from './sparkplug.ts';
 import { readCsv, readLineProtocol, readPairs, readUltraLight } from './texts.ts';
 
 const MOST_DEPTH = 16;
 const HEX = /^(?:[0-9A-Fa-f]{2})+$/;
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 
-/** Reads the bytes of a payload as a value in which paths find their parts. */
-export type Content = (payload: Buffer) => { readonly value: unknown } | Rejection;
+/** Reads the bytes of a payload as a value in which paths find their parts, and says what of it cannot be read. */
+export type Content = (
+  payload: Buffer,
+  past: Past | null,
+) => { readonly value: unknown; readonly faults?: readonly Rejection[] } | Rejection;
 
 /** Returns the reader of a format's content. */
 export function contentOf(format: DeclaredFormat): Content {
-  const read = withFrame(readerOf(format), format);
+  const read = format.content === 'sparkplug-b' ? null : withFrame(readerOf(format), format);
   const named = NAMES[format.content];
-  return (payload) => {
+  return (payload, past) => {
     try {
-      return { value: read(payload) };
+      return read === null ? readSparkplug(payload, past) : { value: read(payload) };
     } catch (error) {
       return { reason: 'malformed', path: '$', detail: `not ${named}: ${(error as Error).message}`.slice(0, 300) };
     }
@@ -33,6 +37,8 @@ const NAMES: Readonly<Record<DeclaredFormat['content'], string>> = {
   cbor: 'CBOR',
   messagepack: 'MessagePack',
   protobuf: 'this message of Protocol Buffers',
+  'sparkplug-b': 'a payload of Sparkplug B',
+  'home-assistant': 'JSON',
   csv: 'CSV',
   'key-value': 'names and values',
   ultralight: 'UltraLight 2.0',
@@ -46,6 +52,9 @@ const NAMES: Readonly<Record<DeclaredFormat['content'], string>> = {
 function readerOf(format: DeclaredFormat): (payload: Buffer) => unknown {
   const { layout, proto } = format;
   switch (format.content) {
+    // Both have readers of their own.
+    case 'sparkplug-b':
+    case 'home-assistant':
     case 'json':
       return (payload) => jsonOf(payload.toString('utf8'));
     case 'cbor':

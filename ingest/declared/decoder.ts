@@ -1,6 +1,7 @@
 import { beginPaths, isTrue, type Path, PathExcess, resolveParts, type TopicParts } from '../../city-model/index.ts';
 import type { DeclaredFormat, Rejection } from '../../domain/index.ts';
-import { type Decoded, type Format, type RawReading, shown } from '../decode/format.ts';
+import type { Codec } from '../codecs/index.ts';
+import { type Decoded, type Format, type Past, type RawReading, shown } from '../decode/format.ts';
 import { type Content, contentOf } from './contents.ts';
 import { timeReader } from './times.ts';
 import { type Found, pathOf, shownPath, type Values, valuesOf } from './values.ts';
@@ -39,19 +40,19 @@ export class DeclaredDecoder implements Format {
     this.#values = valuesOf(format, (text) => resolveParts(text, parts));
   }
 
-  decode(payload: Buffer): Decoded | Rejection {
+  decode(payload: Buffer, _receivedAt = 0, _codec: Codec | null = null, past: Past | null = null): Decoded | Rejection {
     const last = this.#last;
     if (last?.payload === payload) {
       this.#last = null;
       return last.decoded;
     }
-    return this.#decode(payload);
+    return this.#decode(payload, past);
   }
 
   /** The wanted device, where a row names it; else that of all rows, and null where they name several. */
   readonly deviceOf = (payload: Buffer, wanted?: string): string | null => {
     if (this.#device === null) return null;
-    const decoded = this.#decode(payload);
+    const decoded = this.#decode(payload, null);
     this.#last = { payload, decoded };
     if ('reason' in decoded) return null;
     const devices = decoded.readings.map(({ device }) => device);
@@ -59,24 +60,24 @@ export class DeclaredDecoder implements Format {
     return devices.every((one) => one === devices[0]) ? (devices[0] ?? null) : null;
   };
 
-  #decode(payload: Buffer): Decoded | Rejection {
+  #decode(payload: Buffer, past: Past | null): Decoded | Rejection {
     // Before the content: the path of a frame is read with it, and what it may look at depends on this message alone.
     beginPaths();
-    const content = this.#content(payload);
+    const content = this.#content(payload, past);
     if ('reason' in content) return content;
     try {
-      return this.#read(content.value);
+      return this.#read(content.value, content.faults ?? []);
     } catch (error) {
       if (!(error instanceof PathExcess)) throw error;
       return { reason: 'wrong-shape', path: '$', detail: `the format ${this.name} refuses it: ${error.message}` };
     }
   }
 
-  #read(message: unknown): Decoded | Rejection {
+  #read(message: unknown, faults: readonly Rejection[]): Decoded | Rejection {
     const rows = this.#rowsOf(message);
     if ('reason' in rows) return rows;
     const readings: RawReading[] = [];
-    const rejections: Rejection[] = [];
+    const rejections: Rejection[] = [...faults];
     let counted = 0;
     for (const [i, row] of rows.items.entries()) {
       if (this.#where !== null && !isTrue(this.#where.read(row))) continue;

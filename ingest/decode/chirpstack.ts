@@ -8,10 +8,12 @@ import {
   faultsUnder,
   isObject,
   kindOf,
+  type Past,
   type RawReading,
   readJson,
   type TimeIn,
 } from './format.ts';
+import { networkOf } from './network.ts';
 
 /**
  * ChirpStack's uplink events (`application/{id}/device/{devEui}/event/up`): version 4 (`object`), and version 3
@@ -22,7 +24,17 @@ export const chirpstack: Format = { name: 'chirpstack', decode };
 
 type Body = Readonly<Record<string, unknown>>;
 
-function decode(payload: Buffer, receivedAt: number, codec: Codec | null = null): Decoded | Rejection {
+function decode(
+  payload: Buffer,
+  receivedAt: number,
+  codec: Codec | null = null,
+  past: Past | null = null,
+): Decoded | Rejection {
+  const decoded = decodeUplink(payload, receivedAt, codec);
+  return 'reason' in decoded ? decoded : { ...decoded, ...networkOf(past, 'chirpstack', '/event/up') };
+}
+
+function decodeUplink(payload: Buffer, receivedAt: number, codec: Codec | null): Decoded | Rejection {
   const json = readJson(payload);
   if ('reason' in json) return json;
   const body = json.value;

@@ -52,14 +52,39 @@ export interface Decoded {
   readonly said?: (device: string) => DeviceSaid;
 }
 
+/** What a decoder may know beside the payload: where the message came, and what earlier ones said (ADR 53). */
+export interface Past {
+  readonly topic: string;
+  /** Who sent it. */
+  readonly identity: string;
+  /** The device of the message. */
+  readonly device: string;
+  /** Returns what was known of a device at this message, this one included; null: nothing. */
+  recall(device: string, name: string): { readonly body: unknown; readonly isNew: boolean } | null;
+  /** Whether what was said under one name is newer than what was said under another one. */
+  isNewer(one: readonly [device: string, name: string], other: readonly [device: string, name: string]): boolean;
+  /** Keeps what the message says of its device, for itself and the messages after it. Returns false where it is too much. */
+  learn(name: string, body: unknown): boolean;
+  /**
+   * Counts the messages of who publishes for this device and others, by their numbers. Returns how many are missing
+   * before this one. 0 where the sender may not publish for that one.
+   */
+  missing(publisher: string, number: number, restarts: boolean): number;
+}
+
 /** A payload format of devices or network servers. */
 export interface Format {
   readonly name: string;
   /**
    * Pure. Returns a rejection where nothing of the payload can be read. `receivedAt` is epoch ms, the base of relative
-   * times, `codec` what decodes raw frames of the device.
+   * times, `codec` what decodes raw frames of the device, `past` what earlier messages said; without it they said nothing.
    */
-  readonly decode: (payload: Buffer, receivedAt: number, codec?: Codec | null) => Decoded | Rejection;
+  readonly decode: (
+    payload: Buffer,
+    receivedAt: number,
+    codec?: Codec | null,
+    past?: Past | null,
+  ) => Decoded | Rejection;
   /**
    * For formats where only the payload names the device: returns its id, null where it names none or several. With
    * `wanted`, that one where it is among them.

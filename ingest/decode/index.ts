@@ -1,7 +1,8 @@
 import type { Rejection } from '../../domain/index.ts';
 import type { Codec } from '../codecs/index.ts';
+import { chirpstackAck, thingsStackAck } from './acknowledgements.ts';
 import { chirpstack } from './chirpstack.ts';
-import { type DeclaredFormats, type Decoded, type Format, NO_FORMATS } from './format.ts';
+import { type DeclaredFormats, type Decoded, type Format, NO_FORMATS, type Past } from './format.ts';
 import { native } from './native.ts';
 import { reported, results } from './said.ts';
 import { senmlCbor } from './senml-cbor.ts';
@@ -9,7 +10,14 @@ import { senmlJson } from './senml-json.ts';
 import { sensorCommunity } from './sensor-community.ts';
 import { thingsStack } from './things-stack.ts';
 
-export { type DeclaredFormats, type Decoded, type Format, NO_FORMATS, type RawReading } from './format.ts';
+export {
+  type DeclaredFormats,
+  type Decoded,
+  type Format,
+  NO_FORMATS,
+  type Past,
+  type RawReading,
+} from './format.ts';
 export { native } from './native.ts';
 
 /** The format of each `devices/{id}/{last level}`. */
@@ -22,8 +30,8 @@ const DEVICE_TOPICS: ReadonlyMap<string, Format> = new Map([
   ['reported', reported],
 ]);
 
-const CHIRPSTACK = /^application\/[^/]+\/device\/([^/]+)\/event\/up$/;
-const THINGS_STACK = /^v3\/[^/]+\/devices\/[^/]+\/up$/;
+const CHIRPSTACK = /^application\/[^/]+\/device\/([^/]+)\/event\/(up|ack)$/;
+const THINGS_STACK = /^v3\/[^/]+\/devices\/[^/]+\/(?:up|(down\/(?:ack|nack|failed)))$/;
 
 /**
  * Returns the device and the format of a topic; the format is null where none is known for the topic. LoRaWAN devices
@@ -47,9 +55,11 @@ export function formatOf(
   if (root === 'http' && device !== undefined && leaf === undefined) {
     return { device: identity, format: declared.named(device) };
   }
-  const eui = CHIRPSTACK.exec(topic)?.[1];
-  if (eui !== undefined) return { device: eui.toLowerCase(), format: chirpstack };
-  if (THINGS_STACK.test(topic)) return { device: identity, format: thingsStack };
+  const [, eui, event] = CHIRPSTACK.exec(topic) ?? [];
+  if (eui !== undefined) return { device: eui.toLowerCase(), format: event === 'up' ? chirpstack : chirpstackAck };
+  const ofThingsStack = THINGS_STACK.exec(topic);
+  if (ofThingsStack !== null)
+    return { device: identity, format: ofThingsStack[1] === undefined ? thingsStack : thingsStackAck };
   const found = declared.match(topic);
   return { device: found?.device ?? identity, format: found?.format ?? null };
 }
@@ -66,8 +76,9 @@ export function decodePayload(
   payload: Buffer,
   receivedAt: number,
   codec: Codec | null = null,
+  past: Past | null = null,
 ): Decoded | Rejection {
-  const decoded = format.decode(payload, receivedAt, codec);
+  const decoded = format.decode(payload, receivedAt, codec, past);
   // A value or fault takes two bytes at the least, so most messages need not be counted.
   if ('reason' in decoded || payload.length <= MOST_PARTS || partsOf(decoded) <= MOST_PARTS) return decoded;
   const detail = `more than ${MOST_PARTS} values and faults in one message; send them in several`;

@@ -1,18 +1,39 @@
 import type { Rejection } from '../../domain/index.ts';
 import type { Codec } from '../codecs/index.ts';
+import { euiIn } from './acknowledgements.ts';
 import { codedOf, flatten, uplinkOf } from './flatten.ts';
-import { type Decoded, type Format, faultsUnder, isObject, kindOf, type RawReading, readJson } from './format.ts';
+import {
+  type Decoded,
+  type Format,
+  faultsUnder,
+  isObject,
+  kindOf,
+  type Past,
+  type RawReading,
+  readJson,
+} from './format.ts';
+import { networkOf } from './network.ts';
 
 /**
  * Uplinks of The Things Stack 3 (`v3/{application}@{tenant}/devices/{id}/up`). Fields are the dotted paths of
  * `decoded_payload`, or of what the codec of the profile returns; the id of the device is its DevEUI in lower-case hex.
  */
-export const thingsStack: Format = { name: 'things-stack', decode, deviceOf };
+export const thingsStack: Format = { name: 'things-stack', decode, deviceOf: euiIn };
 
 type Body = Readonly<Record<string, unknown>>;
 const ROOT = '$.uplink_message';
 
-function decode(payload: Buffer, receivedAt: number, codec: Codec | null = null): Decoded | Rejection {
+function decode(
+  payload: Buffer,
+  receivedAt: number,
+  codec: Codec | null = null,
+  past: Past | null = null,
+): Decoded | Rejection {
+  const decoded = decodeUplink(payload, receivedAt, codec);
+  return 'reason' in decoded ? decoded : { ...decoded, ...networkOf(past, 'things-stack', '/up') };
+}
+
+function decodeUplink(payload: Buffer, receivedAt: number, codec: Codec | null): Decoded | Rejection {
   const json = readJson(payload);
   if ('reason' in json) return json;
   const body = isObject(json.value) ? json.value : {};
@@ -57,13 +78,6 @@ function timeOf(body: Body, message: Body): Pick<RawReading, 'ts' | 'timePath' |
   if (message.received_at == null) return server;
   const otherTimes = server.ts === undefined ? [] : [server];
   return { ts: message.received_at, timePath: `${ROOT}.received_at`, otherTimes };
-}
-
-function deviceOf(payload: Buffer): string | null {
-  const json = readJson(payload);
-  const ids = 'value' in json && isObject(json.value) ? json.value.end_device_ids : undefined;
-  const eui = isObject(ids) ? ids.dev_eui : undefined;
-  return typeof eui === 'string' && /^[0-9A-Fa-f]{16}$/.test(eui) ? eui.toLowerCase() : null;
 }
 
 function wrongShape(path: string, detail: string): Rejection {

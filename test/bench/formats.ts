@@ -1,9 +1,21 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, openSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import pino from 'pino';
+import { createBridges } from '../../bridges/index.ts';
 import { parseCity, readCityFolder } from '../../city-model/index.ts';
-import type { City, MetricTable } from '../../domain/index.ts';
+import { type City, type MetricTable, systemClock, systemTimers } from '../../domain/index.ts';
+import { type Codec, codecsOfProfile } from '../../ingest/codecs/index.ts';
 import { Checked, checkReading, compileChecks, compileFormats, decodePayload, formatOf } from '../../ingest/index.ts';
+import { hasMosquitto, Mosquitto } from '../kit/mosquitto.ts';
+import { freePort } from '../kit/server.ts';
+import { until } from '../kit/wait.ts';
 
-const ROUNDS = 300_000;
+const CITY = fileURLToPath(new URL('../../city', import.meta.url));
+const ROUNDS = 100_000;
 const NOW = Date.UTC(2026, 10, 29);
 
 /** The same readings in the native format and in a declared one. */
@@ -30,13 +42,31 @@ bench:
   values: { temperature: BME280.Temperature, humidity: BME280.Humidity, pressure: BME280.Pressure }
 `;
 
-/** µs a message to decode and validate, native and declared, in one thread without anything else. */
+const CODEC =
+  'function decodeUplink({ bytes }) { return { data: { temperature: bytes[0], humidity: 53, pressure: 977 } }; }';
+const CODED = `
+coded:
+  title: { en: C, zh: C }
+  metrics: [temperature, humidity, pressure]
+  interval: 15m
+  codec: bench.js
+`;
+const UPLINK = '{"deviceInfo":{"devEui":"70b3d57ed0001234"},"devAddr":"00189440","fCnt":1,"fPort":2,"data":"FAE="}';
+
+/**
+ * CPU time of this process, all of its threads, in µs a message: to decode and validate in the native format, in declared
+ * ones and by a codec in its sandbox; to take it from Mosquitto over a bridge whose commits cost nothing.
+ */
 export async function formatMicros(): Promise<Record<string, number>> {
-  const control = await readCityFolder(fileURLToPath(new URL('../../city', import.meta.url)));
+  const control = await readCityFolder(CITY);
   const files = control.files.map((file) =>
-    file.path === 'formats.yaml' ? { ...file, text: file.text + BENCH } : file,
+    file.path === 'formats.yaml'
+      ? { ...file, text: file.text + BENCH }
+      : file.path === 'profiles.yaml'
+        ? { ...file, text: file.text + CODED }
+        : file,
   );
-  const { city } = parseCity({ ...control, files });
+  const { city } = parseCity({ ...control, files: [...files, { path: 'codecs/bench.js', text: CODEC }] });
   const result: Record<string, number> = {};
   for (const [name, [topic, payload]] of Object.entries({
     native: ['devices/b-1/readings', NATIVE] as const,
@@ -46,23 +76,73 @@ export async function formatMicros(): Promise<Record<string, number>> {
     measure(city!, topic, payload, ROUNDS / 10);
     result[name] = measure(city!, topic, payload, ROUNDS);
   }
+  const codec = codecsOfProfile(city!.profiles.get('coded')!, city!.codecs)!('70b3d57ed0001234');
+  const coded = ['application/7/device/70b3d57ed0001234/event/up', UPLINK] as const;
+  measure(city!, ...coded, CODED_ROUNDS / 10, codec);
+  result['a codec, in its sandbox'] = measure(city!, ...coded, CODED_ROUNDS, codec);
+  if (hasMosquitto()) result['taken over a bridge'] = await bridgedMicros();
   return result;
 }
 
-function measure(city: City, topic: string, payload: string, rounds: number): number {
+const CODED_ROUNDS = 2_000;
+const BRIDGED = 20_000;
+
+/** Mosquitto and its client are processes of their own: their CPU time does not count. */
+async function bridgedMicros(): Promise<number> {
+  const dir = mkdtempSync(join(tmpdir(), 'lamppost-bench-'));
+  const port = await freePort();
+  const mosquitto = new Mosquitto(dir, [
+    `listener ${port} 127.0.0.1`,
+    'max_queued_messages 0',
+    'max_inflight_messages 1000',
+  ]);
+  await until(() => mosquitto.output.includes('running'), 'Mosquitto');
+  let taken = 0;
+  const bridges = createBridges({
+    ...{ secrets: { variables: {}, folder: null }, maxMessage: 65_536, clock: systemClock, timers: systemTimers },
+    ...{ log: pino({ level: 'silent' }), downlinks: { waiting: () => [], delivered: () => {} } },
+    async carry(_key, messages) {
+      taken += messages.length;
+      return { settled: messages.map(() => null), fault: null };
+    },
+  });
+  const text = `bench: { url: "mqtt://127.0.0.1:${port}", key: k, subscribe: [{ topic: "bench/+" }] }`;
+  const files = (await readCityFolder(CITY)).files.filter(({ path }) => path !== 'bridges.yaml');
+  bridges.apply(parseCity({ version: 'bench', files: [...files, { path: 'bridges.yaml', text }] }).city!.bridges);
+  await until(() => bridges.list()[0]!.state === 'connected', 'the bridge');
+  const file = join(dir, 'messages');
+  writeFileSync(file, `${NATIVE}\n`.repeat(BRIDGED));
+  const before = process.cpuUsage();
+  const lines = openSync(file, 'r');
+  const client = spawn('mosquitto_pub', ['-p', String(port), '-q', '1', '-t', 'bench/b-1', '-l'], {
+    stdio: [lines, 'ignore', 'inherit'],
+  });
+  await once(client, 'exit');
+  await until(
+    () => taken >= BRIDGED,
+    () => `${taken} messages were taken`,
+    60,
+  );
+  const { user, system } = process.cpuUsage(before);
+  bridges.stop();
+  await mosquitto.stop();
+  return (user + system) / BRIDGED;
+}
+
+function measure(city: City, topic: string, payload: string, rounds: number, codec: Codec | null = null): number {
   const { format } = formatOf('b-1', topic, compileFormats(city));
   const names: string[] = [];
   const table: MetricTable = {
     indexOf: (id) => (names.includes(id) ? names.indexOf(id) : names.push(id) - 1),
     idOf: (index) => names[index]!,
   };
-  const checks = compileChecks(city, table).get('lorawan-climate')!;
+  const checks = compileChecks(city, table).get(codec === null ? 'lorawan-climate' : 'coded')!;
   const checked = new Checked();
   const bytes = Buffer.from(payload);
   let values = 0;
-  const from = performance.now();
+  const before = process.cpuUsage();
   for (let i = 0; i < rounds; i++) {
-    const decoded = decodePayload(format!, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), NOW);
+    const decoded = decodePayload(format!, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), NOW, codec);
     if ('reason' in decoded) throw new Error(JSON.stringify(decoded));
     for (const raw of decoded.readings) {
       checkReading(raw, checks, NOW, checked);
@@ -71,5 +151,6 @@ function measure(city: City, topic: string, payload: string, rounds: number): nu
   }
   if (values !== rounds * 3)
     throw new Error(`${topic}: ${values} values of ${rounds * 3}: ${JSON.stringify(checked.rejections[0])}`);
-  return ((performance.now() - from) * 1_000) / rounds;
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / rounds;
 }

@@ -21,6 +21,7 @@ export function actedOn(db: DatabaseSync, tickets: TicketService): ActedOn {
       profileOf: (device) => registry.get(device)?.profile ?? null,
       city: () => parseOnce(control)!,
       onCommand: () => {},
+      onResent: () => {},
       onDesired: () => {},
     }),
     discards: createDiscards(db, DAY_MS),

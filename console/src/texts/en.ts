@@ -473,6 +473,8 @@ export const en = {
   'fault.unknown-unit': 'unknown unit',
   'fault.wrong-unit': 'unit of another quantity',
   'fault.not-decoded': 'not decoded by the network server',
+  'fault.not-announced': 'not announced before',
+  'fault.missing-messages': 'messages before it are missing',
   'fault.simulated': 'simulated',
   'fault.ambiguous': 'two values for one metric',
   'fault.not-a-number': 'not a number',

@@ -467,6 +467,8 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   'fault.unknown-unit': '未知单位',
   'fault.wrong-unit': '单位不属于该指标',
   'fault.not-decoded': '网络服务器未解码',
+  'fault.not-announced': '此前未声明',
+  'fault.missing-messages': '此前的消息缺失',
   'fault.simulated': '模拟数据',
   'fault.ambiguous': '同一指标有两个值',
   'fault.not-a-number': '不是数字',

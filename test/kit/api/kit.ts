@@ -54,6 +54,7 @@ import {
   createReplays,
   createRuleRecordReader,
   importParts,
+  tryFormat,
 } from '../../../ingest/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import {
@@ -364,6 +365,7 @@ export async function openApi(
     },
     reloadCity: () => Promise.reject(new LamppostError('city', 'the city folder has mistakes:\nmetrics.yaml:1:1 no')),
     backtest,
+    tryFormat: async (city, trial) => tryFormat(city, trial),
     devices: { ...devices, connection: async () => null, clock: createClockReader(reading) },
     keys: createKeyService({
       ...registryParts,

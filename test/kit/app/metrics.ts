@@ -4,7 +4,7 @@ import { createMetrics, type MetricSources } from '../../../app/metrics.ts';
 /** A server of which everything is to be said. */
 export const SOURCES: MetricSources = {
   ledger: () => ({
-    messages: { received: 6, decoded: 3, quarantined: 2, pending: 1 },
+    messages: { received: 6, decoded: 3, quarantined: 2, commands: 2, pending: 1 },
     readings: { received: 9, stored: 4, replaced: 1, duplicate: 3, quarantined: 2 },
   }),
   quarantine: () => ({ bytes: 1, dropped: { messages: 1, readings: 1 } }),
@@ -28,7 +28,7 @@ export const SOURCES: MetricSources = {
   bridges: () => [
     {
       ...{ id: 'harbour', url: 'mqtt://harbour', key: 'k-1', state: 'connected', since: '2026-11-29T10:00:00Z' },
-      ...{ received: 6, acknowledged: 3, refused: 2, pending: 1, lagSeconds: 0.5 },
+      ...{ received: 6, acknowledged: 3, refused: 2, commands: 4, pending: 1, lagSeconds: 0.5 },
       ...{ lastMessageAt: null, lastError: null },
     },
   ],

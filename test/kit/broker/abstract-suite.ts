@@ -23,6 +23,8 @@ const deps = {
   ownerOf: (user: string) => ({ user, secret: Buffer.alloc(32) }),
   mayRead: () => true,
   onArrived: () => {},
+  onDownlink: () => {},
+  waitingDownlinks: () => [],
   waiting: () => [],
   resting: () => null,
   outbox: new MemoryOutbox(),

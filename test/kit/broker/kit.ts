@@ -10,6 +10,7 @@ import {
   type Broker,
   type BrokerOptions,
   createBroker,
+  type DeviceCommands,
   type SessionLimits,
   type SessionRecords,
 } from '../../../broker/index.ts';
@@ -69,7 +70,7 @@ export const deviceOf = (id: string, secret = SECRET): Credential => ({
   identity: { kind: 'device', id, profile: 'waste-bin' },
   hash: hashSecret(secret),
 });
-function keyOf(id: string, role: Key['role'], department: string | null = null): Credential {
+export function keyOf(id: string, role: Key['role'], department: string | null = null): Credential {
   const identity: Identity = { kind: 'key', id, key: { id, name: id, role, department } };
   return { identity, hash: hashSecret(SECRET) };
 }
@@ -92,6 +93,8 @@ export interface Scene {
   readonly drops: SessionDrop[];
   /** The published failures of logins. */
   readonly failing: LoginsFailing[];
+  /** Ids of commands that arrived. */
+  readonly delivered: string[];
   /** Directory of its sessions, and its outbox: another broker can continue from them. */
   readonly dir: string;
   readonly outbox: MemoryOutbox;
@@ -125,6 +128,8 @@ interface Setting extends Partial<BrokerOptions> {
   readonly records?: SessionRecords;
   /** The commands that the topic of a device has for a new subscription. */
   readonly waiting?: (topic: string) => readonly Publication[];
+  /** What waits for network servers, and whose it is. */
+  readonly downlinks?: Pick<DeviceCommands, 'downlinks' | 'downlink'>;
   /** Secrets that differ from SECRET, by user name. */
   readonly secrets?: Readonly<Record<string, string>>;
   /** User names without credentials. */
@@ -141,11 +146,13 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     secrets = {},
     without = [],
     waiting = () => [],
+    downlinks = { downlinks: () => [], downlink: () => null },
   } = setting;
   const { nowMs = Date.parse('2026-05-01T00:00:00Z') } = setting;
   const sink = new MemorySink();
   const drops: SessionDrop[] = [];
   const failing: LoginsFailing[] = [];
+  const delivered: string[] = [];
   const scene = { overloaded: false, live: false, nowMs, asked: 0 };
   const deps = {
     sink,
@@ -164,7 +171,12 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     load: () => (scene.overloaded ? 2 : 0),
     publishDrops: async (dropped: readonly SessionDrop[]) => void drops.push(...dropped),
     publishFailing: (one: LoginsFailing) => void failing.push(one),
-    commands: { isOver: () => false, waiting, delivered: () => {} },
+    commands: {
+      isOver: () => false,
+      waiting,
+      delivered: (ids: readonly string[]) => void delivered.push(...ids),
+      ...downlinks,
+    },
     records: setting.records ?? null,
   };
   const sessions = { path: join(dir, 'sessions.sqlite'), limits: { ...SESSION_LIMITS, ...limits }, upkeepMs: 5 };
@@ -196,7 +208,7 @@ export async function startBroker(setting: Setting = {}): Promise<Scene> {
     outbox.append(message);
     broker.appended();
   };
-  const made = { broker, sink, port: port!, tlsPort, bridge, drops, failing, dir, outbox, publish, stop };
+  const made = { broker, sink, port: port!, tlsPort, bridge, drops, failing, delivered, dir, outbox, publish, stop };
   return Object.assign(scene, made);
 }
 

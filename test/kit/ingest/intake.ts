@@ -81,7 +81,7 @@ export function parseOnce(control: CityControl): City | null {
 export interface Sent {
   readonly identity: string;
   readonly topic: string;
-  readonly payload: string;
+  readonly payload: string | Buffer;
   /** Epoch ms. */
   readonly receivedAt: number;
 }
@@ -94,7 +94,7 @@ function bodyOf(messages: readonly Sent[]): Uint8Array {
     const key = JSON.stringify([identity, topic]);
     const route = routes.get(key) ?? createRoute(identity, topic);
     routes.set(key, route);
-    writer.add(route, Buffer.from(payload), receivedAt);
+    writer.add(route, Buffer.from(payload as string), receivedAt);
   }
   const { bytes, length } = writer.take(null);
   return new Uint8Array(bytes, 0, length);

@@ -60,7 +60,7 @@ export class Model {
     const counts = this.#countsOf(isForeign ? identity : (named ?? identity));
     const device = leaf === 'readings' ? this.#devices.get(named!) : undefined;
     const profile = device && this.#city?.profiles.get(device.profile);
-    const items = itemsOf(payload);
+    const items = itemsOf(payload as string);
     if (isForeign || device === undefined || profile === undefined || items === null) {
       counts.quarantined++;
       return;

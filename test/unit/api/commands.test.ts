@@ -104,6 +104,18 @@ test('tickets - a person confirms the command that the service names, and the ti
   const wrong = await call('POST', `/tickets/${id}/run-command`, { command: 'dim', parameters: { level: 200 } });
   expect(wrong).toMatchObject({ status: 400, value: { reason: 'wrong-parameters' } });
   expect((await call<Ticket>('GET', `/tickets/${id}`)).value.history).toHaveLength(history.length + 1);
+  // The district has the name of a device.
+  const forDistricts = {
+    ...scene.rule,
+    id: '8',
+    forEach: 'district',
+    ticket: { service: 'repair', deadlineMs: 3_600_000 },
+  } as const;
+  const transition = scene.transition('80.0', 'firing', { rule: '80', group: 'd1' });
+  const subject = { kind: 'district', id: 'd1', title } as const;
+  api.fire(transition, { rule: { ...forDistricts, source: 'id: "80"\nfor_each: district\n' }, subject });
+  const [ofDistrict] = (await call<Page<Ticket>>('GET', '/tickets?rule=80')).value.items;
+  expect((await call('POST', `/tickets/${ofDistrict!.id}/run-command`)).status).toBe(409);
   const byHand = await call<Ticket>('POST', '/tickets', { service: 'repair', title: 'B', district: 'east' });
   expect((await call('POST', `/tickets/${byHand.value.id}/run-command`)).status).toBe(409);
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import mqtt, { type MqttClient } from 'mqtt';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Bridges, createBridges } from '../../../bridges/index.ts';
+import { type Bridges, createBridges, type DownlinkQueue } from '../../../bridges/index.ts';
 import type { Carrier } from '../../../broker/index.ts';
 import { formatProblems, parseCity } from '../../../city-model/index.ts';
 import { LamppostError, systemClock, systemTimers } from '../../../domain/index.ts';
@@ -43,10 +43,18 @@ class Commits {
   }
 }
 
+const NO_COMMANDS = { waiting: () => [], delivered: () => {} };
+
 test('bridges - a reload that ends after the stop begins none', () => {
   const parts = { secrets: { variables: {}, folder: null }, maxMessage: 4_096, clock: systemClock };
   const log = pino({ level: 'silent' });
-  const bridges = createBridges({ ...parts, timers: systemTimers, log, carry: new Commits().carry });
+  const bridges = createBridges({
+    ...parts,
+    timers: systemTimers,
+    log,
+    carry: new Commits().carry,
+    downlinks: NO_COMMANDS,
+  });
   bridges.stop();
   bridges.apply(bridgesIn('harbour: { url: "mqtt://127.0.0.1:1", key: lns, subscribe: [{ topic: a }] }'));
   expect(bridges.list()).toEqual([]);
@@ -60,6 +68,7 @@ describe.skipIf(!hasMosquitto())('bridges - to Mosquitto', () => {
   let port: number;
   let mosquitto: Mosquitto;
   let commits: Commits;
+  let commands: DownlinkQueue;
   let bridges: Bridges;
   const clients: MqttClient[] = [];
 
@@ -82,7 +91,7 @@ describe.skipIf(!hasMosquitto())('bridges - to Mosquitto', () => {
     secrets: Parameters<typeof createBridges>[0]['secrets'] = { variables: {}, folder: null },
   ) {
     const parts = { secrets, maxMessage: 4_096, clock: systemClock, timers, log: pino({ level: 'silent' }) };
-    bridges = createBridges({ ...parts, carry: commits.carry });
+    bridges = createBridges({ ...parts, downlinks: commands, carry: commits.carry });
     bridges.apply(bridgesIn(`harbour: { url: "mqtt://127.0.0.1:${port}", key: lns, ${more} }`));
   }
 
@@ -97,11 +106,63 @@ describe.skipIf(!hasMosquitto())('bridges - to Mosquitto', () => {
     dir = mkdtempSync(join(tmpdir(), 'lamppost-bridges-'));
     port = await freePort();
     commits = new Commits();
+    commands = NO_COMMANDS;
   });
   afterEach(async () => {
     bridges.stop();
     await Promise.all(clients.splice(0).map((client) => client.endAsync(true)));
     await mosquitto.stop();
+  });
+
+  test('commands go to the other broker, each until it has it, under the topics of there', async () => {
+    await startMosquitto();
+    const queue = ['1', '2'].map((id) => ({ id, topic: 'application/7/device/e/command/down', payload: `to ${id}` }));
+    const sent: string[] = [];
+    commands = {
+      waiting: (key, limit) => (key === 'lns' ? queue.slice(0, limit) : []),
+      delivered: (ids) => void sent.push(...ids),
+    };
+    const client = await publisher();
+    const came: string[] = [];
+    client.on('message', (topic, payload) => void came.push(`${topic} ${payload}`));
+    await client.subscribeAsync('#', { qos: 1 });
+    begin('commands: true, subscribe: [{ topic: "eu/application/#", remove: "eu/" }]');
+    await until(() => sent.length === 2, 'both are sent');
+    const there = 'eu/application/7/device/e/command/down';
+    expect(came).toEqual([`${there} to 1`, `${there} to 2`]);
+    // Until the log has it that they were sent, they are still there, and are not published again.
+    queue.push({ ...queue[0]!, id: '3', payload: 'to 3' });
+    bridges.wake();
+    await until(() => sent.length === 3, 'the third');
+    expect(came.map((one) => one.split(' ').at(-1))).toEqual(['1', '2', '3']);
+    expect(status().commands).toBe(3);
+    // Another connection does not know what the one before it had published.
+    await mosquitto.kill();
+    queue.splice(0, 2);
+    await until(() => status().state !== 'connected', 'the end');
+    await startMosquitto();
+    const again = await publisher();
+    again.on('message', (_topic, payload) => void came.push(`again ${payload}`));
+    await again.subscribeAsync('#', { qos: 1 });
+    await until(() => came.includes('again to 3') || sent.length === 4, 'the third once more');
+    expect(sent).toEqual(['1', '2', '3', '3']);
+  });
+
+  test('without commands: true nothing is sent', async () => {
+    await startMosquitto();
+    let asked = 0;
+    commands = {
+      delivered: () => {},
+      waiting() {
+        asked++;
+        return [];
+      },
+    };
+    begin('subscribe: [{ topic: a }]');
+    await connected();
+    bridges.wake();
+    expect(asked).toBe(0);
+    expect(status().commands).toBe(0);
   });
 
   test.each(['3.1.1', '5'])(
@@ -246,7 +307,7 @@ describe.skipIf(!hasMosquitto())('bridges - to Mosquitto', () => {
     await startMosquitto(...tls);
     const secrets = { variables: { LAMPPOST_BRIDGE_HARBOUR: 'secret' }, folder: dir };
     const parts = { secrets, maxMessage: 4_096, clock: systemClock, timers, log: pino({ level: 'silent' }) };
-    bridges = createBridges({ ...parts, carry: commits.carry });
+    bridges = createBridges({ ...parts, downlinks: commands, carry: commits.carry });
     const written = (ca: string, password: string) =>
       bridgesIn(
         `harbour: { url: "mqtts://localhost:${port}", key: lns, username: us, password: { env: ${password} }, ` +

@@ -26,6 +26,8 @@ test.each<[string, TopicRefusal | null]>([
   ['application//device/70b3d57ed0001234/event/up', 'unknown-topic'],
   ['x/application/7/device/70b3d57ed0001234/event/up', 'unknown-topic'],
   ['v3/air@ttn/devices/lamp/down/queued', 'unknown-topic'],
+  ['v3/air@ttn/devices/lamp/down/ack', null],
+  ['application/7/device/70b3d57ed0001234/event/ack', null],
   ['v3/devices/lamp/up', 'unknown-topic'],
   ['devices/bin-1/readings', 'unknown-topic'],
   ['events/tickets/waste/1', 'unknown-topic'],
@@ -38,7 +40,8 @@ test.each([
   '#',
   UPLINK,
   'application/#',
-  'application/7/device/+/command/down',
+  'application/7/device/+/command/down/x',
+  'v3/+/devices/+/down/queued',
   'live/#',
   'devices/+/status',
   'events/#',
@@ -46,6 +49,16 @@ test.each([
   expect(new Subscribers(() => null, { shared: SHARED, profiles: new Map() }).refuse(server, filter)).toBe(
     'network-servers-do-not-subscribe',
   );
+});
+
+test.each([
+  'application/7/device/+/command/down',
+  'application/+/device/+/command/#',
+  'v3/air@ttn/devices/+/down/push',
+])('network server - it may subscribe to downlinks: %s', (filter) => {
+  const access = new Subscribers(() => null, { shared: SHARED, profiles: new Map() });
+  expect(access.refuse(server, filter)).toBeNull();
+  expect(access.refuse({ kind: 'device', id: 'x', profile: 'waste-bin' }, filter)).toBe('unknown-topic');
 });
 
 test('network server - no device and no other key publishes uplinks', () => {
@@ -87,13 +100,13 @@ test('network server - its other events are acknowledged, counted and not journa
 test('network server - a dropped event is acknowledged behind the uplinks before it, and counts as in flight until then', () => {
   const { sink, admission, publisher, results, publish } = scene();
   publish(UPLINK);
-  publish('application/7/device/x/event/ack');
+  publish('application/7/device/x/event/join');
   publish(UPLINK);
   publish('application/7/device/x/event/txack');
   expect(results).toEqual([]);
   expect(publisher.inFlight).toBe(8);
   sink.settle(null, 1);
-  expect(results).toEqual([`${UPLINK}: ok`, 'application/7/device/x/event/ack: unknown-topic']);
+  expect(results).toEqual([`${UPLINK}: ok`, 'application/7/device/x/event/join: unknown-topic']);
   sink.settle();
   expect(results.at(-1)).toBe('application/7/device/x/event/txack: unknown-topic');
   expect(publisher.inFlight).toBe(0);

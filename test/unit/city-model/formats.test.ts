@@ -4,7 +4,9 @@ import { withFile } from '../../kit/city-model/kit.ts';
 
 /** Returns the mistakes of a text of formats.yaml. */
 function mistakesIn(text: string): string {
-  return formatProblems(parseCity(withFile('formats.yaml', text)).problems);
+  const { version, files } = withFile('formats.yaml', text);
+  const proto = { path: 'meter.proto', text: 'syntax = "proto3"; package p; message M { double t = 1; }' };
+  return formatProblems(parseCity({ version, files: [...files, proto] }).problems);
 }
 
 test.each([
@@ -28,14 +30,14 @@ test.each([
   ['a: { values: { t: { at: t, unit: Celsius2 } } }', 'unknown unit "Celsius2"'],
   ['a: { content: bytes }', 'bytes needs a layout'],
   ['a: { content: protobuf, flatten: "@" }', 'content: protobuf and proto'],
+  ['a: { content: protobuf, proto: { file: meter.prot, message: x }, flatten: "@" }', 'did you mean "meter.proto"?'],
   [
-    'a: { content: protobuf, proto: { file: sparkplug-b.prot, message: x }, flatten: "@" }',
-    'did you mean "sparkplug-b.proto"?',
-  ],
-  [
-    'a: { content: protobuf, proto: { file: sparkplug-b.proto, message: Payload }, flatten: "@" }',
+    'a: { content: protobuf, proto: { file: meter.proto, message: Payload }, flatten: "@" }',
     'unknown message "Payload"',
   ],
+  ['a: { content: sparkplug-b, device: id, flatten: values }', 'the topic names the device'],
+  ['a: { topic: [x/config, "x/{device}"], content: home-assistant, flatten: "@" }', 'topics are all it takes'],
+  ['a: { topic: "x/{device}", content: home-assistant }', 'name the topics of discovery messages'],
   [
     'a: { content: hex, layout: { fields: [{ name: x, type: u8, when: { field: y, bit: 0 } }] } }',
     'no field "y" comes before',

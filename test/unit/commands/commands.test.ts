@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import {
   COMMAND_SCHEMA,
   type CommandRequest,
@@ -50,12 +50,25 @@ const LIGHT: Profile = {
       restart: new Map<string, ParameterSpec>(),
     }).map(([id, parameters]) => [
       id,
-      { id, title, parameters, automatic: id !== 'dim' && id !== 'restart', validForMs: HOUR_MS },
+      { id, title, parameters, automatic: id !== 'dim' && id !== 'restart', validForMs: HOUR_MS, downlink: null },
     ]),
   ),
 };
 
+const VALVE: Profile = {
+  ...LIGHT,
+  commands: new Map(
+    Object.entries({ set: '01{open:u8}{level:i16le}', raw: null, tiny: '{level:u8}' }).map(([id, bytes]) => [
+      id,
+      {
+        ...{ id, title, automatic: false, validForMs: HOUR_MS, downlink: { port: 10, bytes } },
+        parameters: new Map(Object.entries({ open: spec({ type: 'boolean' }), level: spec({}) })),
+      },
+    ]),
+  ),
+};
 const PROFILES = new Map([
+  ['valve', VALVE],
   ['light', LIGHT],
   ['decade', { ...LIGHT, commands: new Map([...LIGHT.commands].map(([id, one]) => [id, { ...one, ...DECADE }])) }],
 ]);
@@ -74,24 +87,28 @@ function open() {
   migrate(db, [COMMAND_SCHEMA]);
   const commands: DeviceCommand[] = [];
   const desired: DesiredState[] = [];
+  const resent: string[] = [];
   let n = 0;
   const profiles = new Map<string, string>([
     ['lamp-1', 'light'],
     ['lamp-2', 'light'],
     ['bin-1', 'bin'],
     ['lamp-3', 'decade'],
+    ['70b3d57ed0001234', 'valve'],
   ]);
   const writer = new CommandWriter({
     db,
     profileOf: (device) => profiles.get(device) ?? null,
     city: () => ({ profiles: PROFILES, services: SERVICES }),
     onCommand: (command) => void commands.push(command),
+    onResent: (command) => void resent.push(command.id),
     onDesired: (state) => void desired.push(state),
   });
   const at = (atMs: number) => ({ by: 'anna', atMs, name: `${++n}-0` });
   return {
     reader: createCommandReader(db),
     desired,
+    resent,
     /** What was announced since the last look: `c-1-0 queued`. */
     news: () => commands.splice(0).map(({ id, state }) => `${id} ${state}`),
     send: (device: string, asked: Partial<CommandRequest>, atMs = 0) =>
@@ -255,7 +272,7 @@ test('desired - counts its versions, and what the device does not report is drif
   });
   state.desire({ set: { level: 40, colour: { r: 1, 'a/b': [1] } }, patch: false });
   state.writer.said({ device: 'lamp-1', reported: { level: 30, colour: { r: 1 } } }, 9);
-  expect(state.reader.twin('lamp-1', [])).toMatchObject({
+  expect(state.reader.twin('lamp-1', ['lighting'])).toMatchObject({
     ...{ version: 1, reportedAt: isoOf(9), drift: ['/level', '/colour/a~1b'], departments: ['lighting'] },
   });
   state.desire({ set: { level: 30, colour: { 'a/b': null } }, patch: true, version: 1 });
@@ -289,4 +306,81 @@ test('merge patch - follows the examples of RFC 7396', () => {
   expect(mergedState({ a: { b: 'c' } }, { a: { b: 'd', c: null } })).toEqual({ a: { b: 'd' } });
   expect(mergedState({ a: [1] }, { a: { b: { c: null } } })).toEqual({ a: { b: {} } });
   expect(driftOf({ a: { b: 1 } }, { a: 3 })).toEqual(['/a/b']);
+});
+
+describe('downlinks - commands to LoRaWAN devices go to the network server of their newest uplink', () => {
+  const EUI = '70b3d57ed0001234';
+  const chirpstack = { server: 'chirpstack', path: `application/7/device/${EUI}`, key: 'lns' } as const;
+  const asked = { command: 'set', parameters: { open: true, level: -2 } };
+  const bodyOf = ({ downlink }: DeviceCommand) => JSON.parse(downlink!.payload) as Record<string, unknown>;
+
+  test('before its first uplink nobody knows where, and the refusal says so', () => {
+    expect(refusalOf(() => state.send(EUI, asked))).toMatchObject({ reason: 'no-network-server' });
+  });
+
+  test('ChirpStack gets a confirmed item with a UUID, by which it is acknowledged', () => {
+    state.writer.said({ device: EUI, network: chirpstack }, 1);
+    const sent = state.send(EUI, asked);
+    expect(sent.downlink).toMatchObject({ topic: `application/7/device/${EUI}/command/down`, key: 'lns' });
+    const { reference } = sent.downlink!;
+    expect(reference).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    const data = Buffer.from([1, 1, 0xfe, 0xff]).toString('base64');
+    expect(bodyOf(sent)).toEqual({ id: reference, devEui: EUI, confirmed: true, fPort: 10, data });
+    expect(state.reader.downlinks('lns', 10)).toEqual([sent]);
+    expect(state.reader.downlinks('other', 10)).toEqual([]);
+    state.answer(EUI, reference, 'done', 'x');
+    expect(state.reader.get(EUI, sent.id)).toMatchObject({ state: 'acknowledged' });
+    expect(state.reader.downlinks(null, 10)).toEqual([]);
+  });
+
+  test('The Things Stack gets a push, with the parameters where its own codec makes the bytes', () => {
+    state.writer.said({ device: EUI, network: chirpstack }, 1);
+    const path = 'v3/air@ttn/devices/roof';
+    state.writer.said({ device: EUI, network: { server: 'things-stack', path, key: 'ttn' } }, 2);
+    const sent = state.send(EUI, { ...asked, command: 'raw' });
+    expect(sent.downlink).toMatchObject({ topic: `${path}/down/push`, key: 'ttn', reference: sent.id });
+    expect(bodyOf(sent)).toEqual({
+      downlinks: [
+        {
+          ...{ f_port: 10, confirmed: true, priority: 'NORMAL', correlation_ids: [`lamppost:${sent.id}`] },
+          decoded_payload: { command: 'raw', open: true, level: -2 },
+        },
+      ],
+    });
+    state.answer(EUI, sent.id, 'failed');
+    expect(state.reader.get(EUI, sent.id)).toMatchObject({ state: 'failed' });
+  });
+
+  test('a value that does not fit its bytes is refused, and nothing is queued', () => {
+    state.writer.said({ device: EUI, network: chirpstack }, 1);
+    const refused = refusalOf(() => state.send(EUI, { command: 'tiny', parameters: { open: true, level: 300 } }));
+    expect(refused).toMatchObject({ reason: 'wrong-parameters' });
+    expect(state.reader.open(EUI)).toEqual([]);
+  });
+
+  test('what its network server has is not sent again, and ends with its time', () => {
+    state.writer.said({ device: EUI, network: chirpstack }, 1);
+    const { id } = state.send(EUI, asked);
+    state.writer.delivered([id], 5);
+    expect(state.reader.downlinks(null, 10)).toEqual([]);
+    state.writer.doDue(2 * HOUR_MS);
+    expect(state.reader.get(EUI, id)).toMatchObject({ state: 'expired', message: 'the device did not answer' });
+  });
+});
+
+test('commands - what a full queue dropped is sent once more, and only once', () => {
+  const { id } = state.send('lamp-1', {});
+  const second = state.send('lamp-1', { command: 'mode', parameters: { to: 'day' } });
+  state.send('lamp-1', { command: 'dim', parameters: { level: 1 }, qos: 0 });
+  state.writer.delivered([second.id], 1);
+  state.writer.dropped('lamp-2');
+  expect(state.resent).toEqual([]);
+  state.writer.dropped('lamp-1');
+  state.writer.dropped('lamp-1');
+  expect(state.resent).toEqual([id]);
+});
+
+test('desired - it belongs to the departments that the device has now', () => {
+  state.desire({ set: { level: 1 }, patch: false });
+  expect(state.reader.twin('lamp-1', ['parks'])).toMatchObject({ version: 1, departments: ['parks'] });
 });

@@ -405,3 +405,72 @@ describe('lorawan - which frames are the same', () => {
     expect(counted(...frames, ...frames.map((_, i) => frame(20, (i - 3) * 60 * MINUTE + 1_000)))).toEqual([3, 3]);
   });
 });
+
+describe('lorawan - the way back', () => {
+  const uplink = (over: Partial<{ identity: string; topic: string }> = {}) => ({
+    ...{ identity: 'lns', topic: `application/7/device/${EUI}/event/up`, receivedAt: NOW },
+    payload: JSON.stringify({ deviceInfo: { devEui: EUI }, object: { temperature: 1 } }),
+    ...over,
+  });
+  const opened = () => {
+    const intake = intakeBench();
+    intake.city(sample, NOW);
+    intake.devices([{ id: EUI, profile: 'lorawan-climate', district: 'harbour' }], [], NOW);
+    return intake;
+  };
+
+  test('where downlinks go is said with the first uplink and when it changes, and the same when it is read again', () => {
+    const intake = opened();
+    const first = intake.send([uplink(), uplink()]);
+    const path = `application/7/device/${EUI}`;
+    expect(first.said).toEqual([{ device: EUI, network: { server: 'chirpstack', path, key: 'lns' } }]);
+    expect(intake.send([uplink()]).said).toEqual([]);
+    const other = {
+      deviceInfo: { devEui: EUI },
+      end_device_ids: { dev_eui: EUI },
+      uplink_message: { decoded_payload: { a: 1 } },
+    };
+    const moved = {
+      ...uplink({ identity: 'ttn', topic: 'v3/air@ttn/devices/roof/up' }),
+      payload: JSON.stringify(other),
+    };
+    const network = { server: 'things-stack', path: 'v3/air@ttn/devices/roof', key: 'ttn' };
+    expect(intake.send([moved]).said).toEqual([{ device: EUI, network }]);
+    intake.persist();
+    intake.restart();
+    expect(intake.again(3).said).toEqual(first.said);
+    expect(intake.again(4).said).toEqual([]);
+  });
+
+  test.each([
+    ['application/7/device/X/event/ack', { queueItemId: 'u-1', acknowledged: true }, { id: 'u-1', status: 'done' }],
+    ['application/7/device/X/event/ack', { queueItemId: 'u-1', acknowledged: false }, { id: 'u-1', status: 'failed' }],
+    [
+      'v3/a/devices/roof/down/ack',
+      { downlink_ack: { correlation_ids: ['x', 'lamppost:c-1-0'] } },
+      { id: 'c-1-0', status: 'done' },
+    ],
+    [
+      'v3/a/devices/roof/down/nack',
+      { correlation_ids: ['lamppost:c-1-0'], downlink_nack: {} },
+      { id: 'c-1-0', status: 'failed' },
+    ],
+    [
+      'v3/a/devices/roof/down/failed',
+      { downlink_failed: { downlink: { correlation_ids: ['lamppost:c-1-0'] }, error: { message_format: 'too long' } } },
+      { id: 'c-1-0', status: 'failed', message: 'too long' },
+    ],
+  ])('what became of a downlink comes on %s', (topic, body, result) => {
+    const intake = opened();
+    const payload = JSON.stringify({ end_device_ids: { dev_eui: EUI.toUpperCase() }, ...body });
+    const outcome = intake.send([{ identity: 'lns', topic: topic.replace('X', EUI), payload, receivedAt: NOW }]);
+    expect(outcome.said).toMatchObject([{ device: EUI, result }]);
+    expect(outcome.refusals).toEqual([]);
+  });
+
+  test('the end of a downlink that is not ours says nothing', () => {
+    const payload = JSON.stringify({ end_device_ids: { dev_eui: EUI }, downlink_ack: { correlation_ids: ['as:1'] } });
+    const outcome = opened().send([{ identity: 'lns', topic: 'v3/a/devices/r/down/ack', payload, receivedAt: NOW }]);
+    expect([outcome.said, outcome.refusals]).toEqual([[], []]);
+  });
+});

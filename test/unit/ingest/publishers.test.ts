@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { DevicesControl, Uplinks } from '../../../domain/index.ts';
 import { JournalReader, JournalStore } from '../../../journal/index.ts';
 import { transact } from '../../../store/index.ts';
-import { cityControl, openIntake, openState, type Sent, testDir, write } from '../../kit/ingest/intake.ts';
+import { cityControl, intakeBench, openIntake, openState, type Sent, testDir, write } from '../../kit/ingest/intake.ts';
 
 const T0 = Date.UTC(2026, 2, 2);
 const [PORT, PARK] = ['0101010101010101', '0202020202020202'];
@@ -116,8 +116,35 @@ test('suspension - messages of a suspended device are refused until it is resume
   expect(outcomes()).toEqual([`${PORT}: device-suspended`, null, null]);
 });
 
+const GATEWAYS = cityControl({
+  files: {
+    'profiles.yaml': {
+      bin: { title: { en: 'A', zh: '甲' }, metrics: ['a', 'b'], interval: '1m' },
+      radio: {
+        ...{ title: { en: 'A', zh: '甲' }, kind: 'gateway', metrics: ['a'], interval: '1m' },
+        enrol: { devices: 'new-*', profile: 'bin', most: 2 },
+      },
+    },
+  },
+});
+
+test('gateways - one whose profile is no gateway any more publishes for itself only', () => {
+  const carried: Sent = {
+    ...{ identity: 'gw-1', topic: 'devices/gw-1/children/bin-1/readings', receivedAt: T0 },
+    payload: '{"metrics": {"a": 5}}',
+  };
+  write(store, { kind: 'city', atMs: T0, body: GATEWAYS });
+  const bin = { id: 'bin-1', profile: 'bin', district: 'east', gateway: 'gw-1' };
+  devices({ registered: [{ id: 'gw-1', profile: 'radio', district: 'east' }, bin] });
+  send(carried);
+  devices({ registered: [{ id: 'gw-1', profile: 'bin', district: 'east' }] });
+  send(carried);
+  expect(outcomes()).toEqual([null, 'gw-1: not-your-device']);
+});
+
 test('gateways - a gateway publishes for the devices under it from their record on, and for no others', () => {
-  const gw = { id: 'gw-1', profile: 'pole', district: 'east' };
+  write(store, { kind: 'city', atMs: T0, body: GATEWAYS });
+  const gw = { id: 'gw-1', profile: 'radio', district: 'east' };
   const bin = { id: 'bin-1', profile: 'bin', district: 'east' };
   const other = { ...bin, id: 'bin-2' };
   const carried = (child: string): Sent => ({
@@ -159,4 +186,25 @@ test('devices - what they say beside readings is decoded in the order of the log
     { device: 'bin-1', result: { id: 'c-1-0', status: 'done' } },
     { device: 'bin-1', reported: { level: 40 } },
   ]);
+});
+
+test('gateways - one asks for the devices that its profile enrols, once a block; nobody else does', () => {
+  const intake = intakeBench();
+  intake.city(GATEWAYS, T0);
+  const known = [
+    { id: 'gw-1', profile: 'radio', district: 'east' },
+    { id: 'new-9', profile: 'bin', district: 'east' },
+  ];
+  intake.devices([...known, { id: 'bin-1', profile: 'bin', district: 'east' }], [], T0);
+  intake.devices([], ['new-9'], T0);
+  const carried = (child: string, identity = 'gw-1'): Sent => ({
+    ...{ identity, topic: `devices/${identity}/children/${child}/readings`, receivedAt: T0 },
+    payload: '{"metrics": {"a": 5}}',
+  });
+  const some = ['new-1', 'new-1', 'old-1', 'new-9', 'bin-1'].map((child) => carried(child));
+  const { said, refusals } = intake.send([...some, carried('new-2', 'bin-1')]);
+  expect(said).toEqual([{ device: 'gw-1', enrol: 'new-1' }]);
+  expect(refusals.map(({ reason }) => reason)).toEqual(Array.from({ length: 6 }, () => 'not-your-device'));
+  const many = Array.from({ length: 300 }, (_, i) => carried(`new-x${i}`));
+  expect(intake.send(many).said).toHaveLength(100);
 });

@@ -59,7 +59,7 @@ function scene() {
   };
   const pages = new Pages(outbox);
   const queues = new Queues({ table, pages, turns, limits: LIMITS, mayRead: () => true, onDropped });
-  const delivery = new Delivery({ table, queues, turns, onDropped, onArrived: () => {} });
+  const delivery = new Delivery({ table, queues, turns, onDropped, onArrived: () => {}, onDownlink: () => {} });
   const session = table.create('admin/a', { user: 'admin', secret: Buffer.alloc(32) }, 0);
   table.subscribe(session, [{ topic: '#', qos: 1 }]);
   const publish = (n: number, copies = 1) => {

@@ -142,6 +142,7 @@ test('sessions - while the log is away a login waits ten seconds for its session
   };
   const given = {
     ...{ clock: time, log, newId: () => 'run', ownerOf: () => null, mayRead: () => true, onArrived: () => {} },
+    ...{ onDownlink: () => {}, waitingDownlinks: () => [] },
     ...{ waiting: () => [], resting: () => null, outbox: new MemoryOutbox(), shared },
   };
   const sessions = new Sessions(given, join(dir, 'sessions.sqlite'), LIMITS);

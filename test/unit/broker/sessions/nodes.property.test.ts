@@ -81,6 +81,8 @@ class TestNode {
       ownerOf: () => OWNER,
       mayRead: () => true,
       onArrived: () => {},
+      onDownlink: () => {},
+      waitingDownlinks: () => [],
       waiting: () => [],
       resting: () => null,
       outbox: this.outbox,

@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { parseCity } from '../../../../city-model/index.ts';
 import { compileFormats, decodePayload, formatOf } from '../../../../ingest/index.ts';
 import { sample } from '../../../kit/city-model/kit.ts';
+import { pastInMemory } from '../../../kit/ingest/past.ts';
 
 const NOW = Date.parse('2026-11-29T12:00:00Z');
 const { city, problems } = parseCity(sample);
@@ -16,6 +17,8 @@ interface Example {
   readonly sender?: string;
   readonly payload?: unknown;
   readonly base64?: string;
+  /** What came before it, on other topics. */
+  readonly before?: readonly Pick<Example, 'topic' | 'payload' | 'base64'>[];
   /** By device: field, value. */
   readonly want: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly ts?: string;
@@ -25,14 +28,28 @@ const examples = parse(
   readFileSync(new URL('../../../fixtures/formats/examples.yaml', import.meta.url), 'utf8'),
 ) as Readonly<Record<string, readonly Example[]>>;
 
+function bytesOf({ payload, base64 }: Pick<Example, 'payload' | 'base64'>): Buffer {
+  if (base64 !== undefined) return Buffer.from(base64, 'base64');
+  return Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload));
+}
+
 /** Returns the values of a message by device and field. */
-function read({ topic, sender = 'login', payload, base64 }: Example) {
-  const bytes =
-    base64 === undefined
-      ? Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload))
-      : Buffer.from(base64, 'base64');
+function read({ topic, sender = 'login', before = [], ...message }: Example) {
+  const past = pastInMemory();
+  for (const one of before) {
+    const { device, format } = formatOf(sender, one.topic, formats);
+    const of = format!.deviceOf?.(bytesOf(one)) ?? device;
+    const decoded = decodePayload(
+      format!,
+      bytesOf(one),
+      NOW,
+      null,
+      past({ topic: one.topic, identity: sender, device: of }),
+    );
+    expect(decoded).toMatchObject({ rejections: [] });
+  }
   const { device, format } = formatOf(sender, topic, formats);
-  const decoded = decodePayload(format!, bytes, NOW);
+  const decoded = decodePayload(format!, bytesOf(message), NOW, null, past({ topic, identity: sender, device }));
   if ('reason' in decoded) throw new Error(JSON.stringify(decoded));
   expect(decoded.rejections).toEqual([]);
   const found: Record<string, Record<string, unknown>> = {};
