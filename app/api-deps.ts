@@ -127,7 +127,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
         threads.journal.clock(),
         threads.journal.away(),
       ]);
-      const found = readinessOf(status, away);
+      const found = readinessOf(status, parts.member === null ? null : { away });
       const notes = parts.aside.map(
         ({ file, why, lost }) => `${file} was damaged (${why}) and made anew. Lost: ${lost}`,
       );

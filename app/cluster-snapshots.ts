@@ -8,20 +8,29 @@ interface Deps {
   readonly backups: Pick<Backups, 'nightly'>;
   readonly dir: string;
   readonly isMine: () => boolean;
+  /** The newest block that a snapshot has; 0: there is none. */
+  readonly newest: () => Promise<number>;
   readonly put: (folder: string, seq: number) => Promise<object>;
 }
 
 /** The folder of a data folder in which a snapshot is made before it is uploaded. */
 export const folderOfSnapshots = (dir: string): string => join(dir, 'snapshots');
 
-/** Returns the job that puts a snapshot into the object store each hour, where that is the duty of this node. */
-export function snapshotJob({ backups, dir, isMine, put }: Deps): Job {
+const HOURLY_AT = 20;
+
+/**
+ * Returns the job that puts a snapshot into the object store each hour, where that is the duty of this node; the first
+ * one within a minute.
+ */
+export function snapshotJob({ backups, dir, isMine, newest, put }: Deps): Job {
   const folder = folderOfSnapshots(dir);
+  /** At another minute only the first one is made. */
+  const isDue = async () => new Date().getMinutes() === HOURLY_AT || (await newest()) === 0;
   return {
     name: 'cluster snapshot',
-    cron: '20 * * * *',
+    cron: '* * * * *',
     async run() {
-      if (!isMine()) return null;
+      if (!isMine() || !(await isDue())) return null;
       // What an upload that failed left.
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { mode: 0o700 });

@@ -419,6 +419,7 @@ class Process implements Lamppost {
       dir,
       backups: this.#backupsIn(folderOfSnapshots(dir), () => {}, threads, city),
       isMine: () => member.duties.holds('snapshots') !== null,
+      newest: () => member.newestSnapshot(),
       put: (folder, seq) => member.snapshot(folder, seq),
     });
   }

@@ -36,11 +36,15 @@ export interface EngineStatus {
  * would get a wrong response or none: rules without the state of the process before, a history that is closed or does
  * not take readings. A part that is behind is ready, and says how far behind it is.
  */
-export function readinessOf(status: EngineStatus, away: LogAway | null = null): Readiness {
+export function readinessOf(status: EngineStatus, node: { readonly away: LogAway | null } | null = null): Readiness {
+  const away = node?.away ?? null;
   const rules = { state: rulesState(status), ...behind(status, status.reached, status.reachedFirst) };
   const history = { state: historyState(status), ...behind(status, status.history, status.historyFirst) };
   const reasons = [
     ...(rules.state === 'starting' ? [`rules: they recover, ${rules.behindBlocks} blocks behind the log`] : []),
+    ...(node !== null && rules.state === 'catching-up'
+      ? [`rules: they are ${rules.behindBlocks} blocks behind the log; the other nodes serve`]
+      : []),
     ...(history.state === 'starting' ? ['history: it is being opened'] : []),
     ...(history.state === 'trouble' ? [`history: ${status.trouble}`] : []),
     ...(away === null ? [] : [`log: ${away.why}; what is shown here is ${Math.round(away.sinceMs / 1_000)} s old`]),

@@ -5,7 +5,7 @@ import type { ServerProcess } from './server.ts';
 import { pause } from './wait.ts';
 
 /** Readings of these bins start here, 10 ms apart. */
-const START = Date.now() - 3_600_000;
+export const START = Date.now() - 3_600_000;
 const UNDER_WAY = 10;
 /**
  * Waste bins that publish continuously, each message until it is acknowledged. The level rises and falls, so that the

@@ -3,10 +3,13 @@
  * faults of disk, power, clock and process for an hour, under a steady load; prints a table and what is broken.
  * `npm run soak -- --memory`: what the server takes of memory under a steady load. `npm run soak -- --actions --kills
  * 100`: what people do, and restores to a moment, over kills. `npm run soak -- --replay`: same log, same state.
+ * `npm run soak -- --cluster --kills 100`: faults of the machines of a cluster.
  */
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { createRandom, pick } from '../../simulators/city/random.ts';
 import { actAndKill } from '../kit/faults/act-and-kill.ts';
+import { CLUSTER_FAULTS, campaignOfCluster } from '../kit/faults/cluster-campaign.ts';
 import { Campaign } from '../kit/faults/campaign.ts';
 import { FAULTS } from '../kit/faults/faults.ts';
 import { summaryOf } from '../kit/faults/summary.ts';
@@ -39,6 +42,8 @@ const { values } = parseArgs({
     /** Actions of fifty clients over kills, this many. */
     actions: { type: 'boolean', default: false },
     kills: { type: 'string', default: '100' },
+    /** Faults of the machines of a cluster, this many. */
+    cluster: { type: 'boolean', default: false },
     /** Cases of "same log, same state", of each of this many seeds. */
     replay: { type: 'boolean', default: false },
     cases: { type: 'string', default: '200' },
@@ -65,6 +70,21 @@ if (values.actions) {
       `${unknown} broke off; ${restores} restores to a moment; ${found.length} faults\n${found.join('\n')}\n`,
   );
   process.exit(found.length === 0 ? 0 : 1);
+}
+if (values.cluster) {
+  const random = createRandom(values.seed);
+  const drawn = Array.from({ length: Number(values.kills) }, () => pick(random, CLUSTER_FAULTS));
+  const outcome = await campaignOfCluster({
+    ...{ faults: drawn, seed: values.seed, devices: 200, clients: 20, pauseMs: 30_000 },
+    onProgress: (line) => process.stderr.write(`${line}\n`),
+  });
+  const ms = outcome.gaps.map((gap) => gap.ms).toSorted((a, b) => a - b);
+  process.stdout.write(
+    `${drawn.length} faults, ${outcome.acknowledged} acknowledged messages, ${outcome.answered} answered actions; without ` +
+      `an acknowledgement: p50 ${ms[Math.floor(ms.length / 2)]} ms, at most ${ms.at(-1)} ms; ${outcome.broken.length} ` +
+      `promises broken\n${outcome.broken.join('\n')}\n`,
+  );
+  process.exit(outcome.broken.length === 0 ? 0 : 1);
 }
 if (values.replay) {
   const isSame = replayMany(Number(values.cases), Number(values.seeds), Number(values.seed));
