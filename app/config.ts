@@ -216,8 +216,26 @@ function edgeOf(s: z.infer<typeof Settings>): Partial<EdgeOptions> {
 /** What a machine that is alone makes by itself. */
 const SAME_EVERYWHERE = ['LAMPPOST_ADMIN_KEY', 'LAMPPOST_SECRETS_KEY'] as const;
 
+const ClusterPart = Settings.pick({
+  ...{ LAMPPOST_LOG: true, LAMPPOST_NODE: true, LAMPPOST_CLUSTER: true, LAMPPOST_LOG_REPLICAS: true },
+  ...{ NATS_CREDENTIALS: true, NATS_CA: true, NATS_CERT: true, NATS_KEY: true, NATS_DOMAIN: true },
+});
+
+/**
+ * Reads only the settings that say where the cluster is, for who looks at it from outside; null where the log is a file
+ * of this machine. Throws `config`.
+ */
+export function readCluster(environment: NodeJS.ProcessEnv, flags: Record<string, string> = {}) {
+  const parsed = ClusterPart.safeParse({ ...environment, ...flags });
+  const problems = (parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  const unknown = Object.keys(flags).filter((name) => !SETTINGS.includes(name));
+  for (const name of unknown) problems.push(`${name}: there is no such setting${suggest(name, SETTINGS)}`);
+  if (!parsed.success || problems.length > 0) throw new LamppostError('config', `settings: ${problems.join('; ')}`);
+  return clusterOf(parsed.data);
+}
+
 /** Null where the log is a file of this machine. */
-function clusterOf(s: z.infer<typeof Settings>): ClusterSettings | null {
+function clusterOf(s: z.infer<typeof ClusterPart>): ClusterSettings | null {
   if (s.LAMPPOST_LOG === undefined) return null;
   const [log, node, name, replicas] = [s.LAMPPOST_LOG, s.LAMPPOST_NODE, s.LAMPPOST_CLUSTER, s.LAMPPOST_LOG_REPLICAS];
   const files = { credentials: s.NATS_CREDENTIALS, ca: s.NATS_CA, cert: s.NATS_CERT, key: s.NATS_KEY };

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { readConfig, recoverCluster } from '../app/index.ts';
+import { readCluster, recoverCluster } from '../app/index.ts';
 import { type ClusterSettings, connectTo, readNodes, type SeenNode, streamRange } from '../cluster/index.ts';
 import { LamppostError } from '../domain/index.ts';
 import { CLUSTER_RECOVER, CLUSTER_STATUS } from './flags.ts';
@@ -77,7 +77,7 @@ function settingsOf(
   environment: NodeJS.ProcessEnv,
   flags: Readonly<Record<string, string>>,
 ): ClusterSettings {
-  const { cluster } = readConfig(environment, flags);
+  const cluster = readCluster(environment, flags);
   if (cluster !== null) return cluster;
   throw new LamppostError('config', `cluster ${what}: LAMPPOST_LOG names the NATS servers, and is not set`);
 }

@@ -96,7 +96,8 @@ test('doctor - looks at the servers and the stream of LAMPPOST_LOG', async () =>
   await started(3);
   await makeStream({ discard: 'old' });
   await servers[2]!.end();
-  const ran = await lamppost(['doctor', '--city', 'city'], { LAMPPOST_LOG: settings().servers.join(',') });
+  const keys = { LAMPPOST_ADMIN_KEY: 'a'.repeat(32), LAMPPOST_SECRETS_KEY: 's'.repeat(32) };
+  const ran = await lamppost(['doctor'], { LAMPPOST_LOG: settings().servers.join(','), ...keys });
   expect(ran.code).toBe(1);
   const said = ran.out.split('\n').filter((line) => line.startsWith('cluster: '));
   expect(said[0]).toMatch(/^cluster: nats:\/\/127\.0\.0\.1:\d+: NATS 2\.\d+\.\d+, max_payload 1 MiB$/);
