@@ -26,7 +26,13 @@ export {
   type RequestQuery,
   type RequestReader,
 } from './public.ts';
-export { createTicketReader, TicketCountsSchema, type TicketQuery, type TicketReader } from './reader.ts';
+export {
+  createTicketReader,
+  TICKET_ORDERS,
+  TicketCountsSchema,
+  type TicketQuery,
+  type TicketReader,
+} from './reader.ts';
 export { TICKET_SCHEMA } from './schema.ts';
 export {
   checkNotFixed,

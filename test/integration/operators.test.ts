@@ -181,7 +181,7 @@ ticket: { service: waste }
       body: JSON.stringify({ metrics: { fill: 75 } }),
     });
     const fired = async () =>
-      (await server.get<{ counts: { rule: string; fired: number }[] }>('/api/v1/rules/fired')).counts;
+      (await server.get<{ counts: { rule: string; fired: number }[] }>('/api/v1/alerts/fired')).counts;
     await until(async () => (await fired()).some((one) => one.rule === 'bin-early'), 'a rule that fired', 50);
     const page = await signedIn('Rule Writer', 'rule-author');
     await page.goto(`${base}/rules`);

@@ -4,25 +4,32 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, bodyOf } from '../api/client.ts';
 import { useCity, useNames } from '../api/queries.ts';
-import type { Device, LatestReading } from '../api/schema.ts';
+import type { Device, LatestReading, paths } from '../api/schema.ts';
 import { useWords } from '../language.ts';
 import { Choice } from '../parts/Choice.tsx';
 import { More } from '../parts/More.tsx';
+import { PlaceFilter } from '../parts/PlaceFilter.tsx';
+import { Search } from '../parts/Search.tsx';
+import { SortHead } from '../parts/SortHead.tsx';
 import { Age, Failure, Scroll } from '../parts/words.tsx';
 import { useMay } from '../session.ts';
 import { Import } from './devices/Import.tsx';
 import { Register } from './devices/Register.tsx';
 
+const KEYS = ['profile', 'district', 'q', 'near', 'bbox', 'sort'] as const;
+
 /** What of the devices is shown, as the address has it. */
-export interface DeviceFilter {
-  readonly profile?: string | undefined;
-  readonly district?: string | undefined;
-}
+export type DeviceFilter = { readonly [K in (typeof KEYS)[number]]?: string | undefined };
 
 export function deviceFilterIn(search: Readonly<Record<string, unknown>>): DeviceFilter {
-  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
-  return { profile: text(search.profile), district: text(search.district) };
+  const given = KEYS.flatMap((key) => {
+    const value = search[key];
+    return typeof value === 'string' && value !== '' ? [[key, value] as const] : [];
+  });
+  return Object.fromEntries(given);
 }
+
+type Query = NonNullable<paths['/api/v1/devices']['get']['parameters']['query']>;
 
 const PAGE = 50;
 
@@ -35,7 +42,7 @@ export function Devices() {
   const mayRegister = useMay('devices.write');
   const [registering, setRegistering] = useState(false);
   const [importing, setImporting] = useState(false);
-  const query = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+  const query = filter as Query;
   const list = useInfiniteQuery({
     queryKey: ['devices', query],
     initialPageParam: null as string | null,
@@ -62,6 +69,7 @@ export function Devices() {
         )}
       </div>
       <search className="bar" aria-label={t('filter')}>
+        <Search q={filter.q} onChange={(q) => change({ q })} />
         <Choice
           label={t('column.profile')}
           data={named('profiles')}
@@ -74,13 +82,14 @@ export function Devices() {
           value={filter.district}
           onChange={(district) => change({ district })}
         />
+        <PlaceFilter value={filter} onChange={change} />
       </search>
       {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
       {list.isSuccess && devices.length === 0 && <p className="panel empty">{t('devices.none')}</p>}
       {devices.length > 0 && (
         <div className="panel">
           <Scroll label={t('nav.devices')}>
-            <DeviceTable devices={devices} />
+            <DeviceTable devices={devices} sort={filter.sort ?? 'id'} setSort={(sort) => change({ sort })} />
           </Scroll>
         </div>
       )}
@@ -111,7 +120,14 @@ function useLatest(devices: readonly Device[]): ReadonlyMap<string, LatestReadin
   );
 }
 
-function DeviceTable({ devices }: { readonly devices: readonly Device[] }) {
+interface TableProps {
+  readonly devices: readonly Device[];
+  /** The order of the list, as the server has it. */
+  readonly sort: string;
+  readonly setSort: (sort: string) => void;
+}
+
+function DeviceTable({ devices, sort, setSort }: TableProps) {
   const { t, number } = useWords();
   const name = useNames();
   const latest = useLatest(devices);
@@ -119,12 +135,20 @@ function DeviceTable({ devices }: { readonly devices: readonly Device[] }) {
     <table className="list" aria-label={t('nav.devices')}>
       <thead>
         <tr>
-          <th>{t('column.device')}</th>
-          <th>{t('column.profile')}</th>
-          <th>{t('column.district')}</th>
+          <SortHead by="name" sort={sort} onChange={setSort}>
+            {t('column.device')}
+          </SortHead>
+          <SortHead by="profile" sort={sort} onChange={setSort}>
+            {t('column.profile')}
+          </SortHead>
+          <SortHead by="district" sort={sort} onChange={setSort}>
+            {t('column.district')}
+          </SortHead>
           <th className="num">{t('column.heard')}</th>
           <th className="num">{t('column.battery')}</th>
-          <th>{t('column.state')}</th>
+          <SortHead by="state" sort={sort} onChange={setSort}>
+            {t('column.state')}
+          </SortHead>
         </tr>
       </thead>
       <tbody>

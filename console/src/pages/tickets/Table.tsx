@@ -4,12 +4,15 @@ import { useNames } from '../../api/queries.ts';
 import type { ShownTicket } from '../../api/schema.ts';
 import { type Keys, useKeys } from '../../frame/keys.ts';
 import { useWords } from '../../language.ts';
+import { SortHead } from '../../parts/SortHead.tsx';
 import { toast } from '../../parts/toasts.tsx';
 import { Age, Due, Severity, Status, TicketLink } from '../../parts/words.tsx';
 import { refusalOf } from '../../session.ts';
 import { type Action, useAct, useCanAct } from '../ticket/actions.ts';
 
 const COLUMNS = ['severity', 'title', 'status', 'district', 'department', 'age', 'due'] as const;
+/** The orders of the server that are columns. */
+const ORDERS: Readonly<Record<string, string>> = { severity: 'severity', status: 'status', age: 'opened', due: 'due' };
 const LETTERS: Readonly<Record<string, Action>> = { a: 'acknowledge', s: 'start', r: 'resolve' };
 
 interface Props {
@@ -18,8 +21,14 @@ interface Props {
   readonly setChosen: (chosen: ReadonlyMap<string, ShownTicket>) => void;
 }
 
+interface TableProps extends Props {
+  /** The order of the list, as the server has it. */
+  readonly sort: string;
+  readonly setSort: (sort: string) => void;
+}
+
 /** The tickets of a page; the keyboard moves through them, chooses them, and acts on the one where it is. */
-export function TicketTable({ tickets, chosen, setChosen }: Props) {
+export function TicketTable({ tickets, chosen, setChosen, sort, setSort }: TableProps) {
   const { t } = useWords();
   const body = useRef<HTMLTableSectionElement>(null);
   const [here, setHere] = useState<string | null>(null);
@@ -33,11 +42,16 @@ export function TicketTable({ tickets, chosen, setChosen }: Props) {
             <th>
               <span className="visually-hidden">{t('bulk.choose')}</span>
             </th>
-            {COLUMNS.map((column) => (
-              <th key={column} className={column === 'age' || column === 'due' ? 'num' : ''}>
-                {t(`column.${column}`)}
-              </th>
-            ))}
+            {COLUMNS.map((column) => {
+              const by = ORDERS[column];
+              if (by === undefined) return <th key={column}>{t(`column.${column}`)}</th>;
+              const isTime = column === 'age' || column === 'due';
+              return (
+                <SortHead key={column} by={by} sort={sort} onChange={setSort} num={isTime} inverted={column === 'age'}>
+                  {t(`column.${column}`)}
+                </SortHead>
+              );
+            })}
           </tr>
         </thead>
         <tbody ref={body} onFocus={({ target }) => setHere(target.closest('tr')?.dataset.id ?? null)}>
