@@ -61,6 +61,7 @@ export {
   type TimeField,
   type ValueField,
 } from './declared-format.ts';
+export { DEVICE_COLUMNS, DeviceFileMistake, type DeviceOfFile, devicesInFile, withSecrets } from './device-file.ts';
 export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
 export {
   COMMAND_STATES,

@@ -393,6 +393,7 @@ export const en = {
   'import.run': 'Register {n}',
   'import.progress': '{done} of {all}: {made} registered, {refused} refused',
   'import.secrets': 'Download the new secrets (shown only now)',
+  'import.unknown': 'Whether the last {n} devices are registered is not known; their secrets are in the file.',
   'import.no-json': 'This is not JSON. The name of a CSV file ends with .csv.',
   'import.no-columns': 'The first line lacks these columns: {names}.',
   'import.wrong-row': 'Line {line} has {found} values, the header has {wanted}.',

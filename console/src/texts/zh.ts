@@ -391,6 +391,7 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   'import.run': '登记 {n} 个',
   'import.progress': '{all} 个中的 {done} 个：已登记 {made}，被拒 {refused}',
   'import.secrets': '下载新密钥（仅此一次）',
+  'import.unknown': '最后 {n} 台设备是否已注册尚不清楚；它们的密钥在文件中。',
   'import.no-json': '这不是 JSON。CSV 文件名须以 .csv 结尾。',
   'import.no-columns': '第一行缺少这些列：{names}。',
   'import.wrong-row': '第 {line} 行有 {found} 个值，表头有 {wanted} 个。',
