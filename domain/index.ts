@@ -61,7 +61,6 @@ export {
   type TimeField,
   type ValueField,
 } from './declared-format.ts';
-export { DEVICE_COLUMNS, DeviceFileMistake, type DeviceOfFile, devicesInFile, withSecrets } from './device-file.ts';
 export { DEVICE_ID, type Device, DeviceSchema, PlaceSchema, TagsSchema } from './device.ts';
 export {
   COMMAND_STATES,
@@ -87,6 +86,7 @@ export {
   parameterFault,
   STATE_BOUNDS,
 } from './device-command.ts';
+export { DEVICE_COLUMNS, DeviceFileMistake, type DeviceOfFile, devicesInFile, withSecrets } from './device-file.ts';
 export { ALONE, DUTIES, type Duties, type Duty } from './duties.ts';
 export {
   COMMAND_REFUSALS,

@@ -59,7 +59,10 @@ function rankedOf(after: string): Ranked {
   const isValue = (value: unknown) => typeof value === 'string' || typeof value === 'number';
   try {
     const found = JSON.parse(Buffer.from(after, 'base64url').toString()) as unknown;
-    if (Array.isArray(found) && found.length === 2 && found.every(isValue)) return { key: found[0], tie: found[1] };
+    if (Array.isArray(found) && found.length === 2 && found.every(isValue)) {
+      const [key, tie] = found as [Ranked['key'], Ranked['tie']];
+      return { key, tie };
+    }
   } catch {
     // Said below.
   }

@@ -212,8 +212,8 @@ function* pageOf(
   let bytes = 0;
   for (let at = 0; at < Math.min(limit, places.length); at += READ) {
     const numbers = places.slice(at, Math.min(limit, at + READ)).map(({ n }) => n);
-    const rows = new Map(select.all(JSON.stringify(numbers)).map((row) => [Number(row.n), row]));
-    for (const row of numbers.flatMap((n) => rows.get(n) ?? [])) {
+    const rows = new Map(select.all(JSON.stringify(numbers)).map((row) => [Number(row.n), row] as const));
+    for (const row of numbers.map((n) => rows.get(n)).filter((one) => one !== undefined)) {
       if (bytes >= PAGE_BYTES) return { items, next: places[items.length - 1]!.next };
       bytes += textIn(row);
       items.push(ticketOf(row));
@@ -238,7 +238,10 @@ interface Wanted extends Omit<TicketQuery, 'limit' | 'after' | 'sort'> {
 const TEXTS = ['id', 'title', 'title_zh', '"group"', 'asset'];
 
 /** Returns the filters as `and …` conditions: of a few thousand rows at once, so that none needs an index of its own. */
-function wantedOf(db: DatabaseSync, { bbox, near, q, ...filters }: Omit<TicketQuery, 'limit' | 'after' | 'sort' | 'seenBy'>) {
+function wantedOf(
+  db: DatabaseSync,
+  { bbox, near, q, ...filters }: Omit<TicketQuery, 'limit' | 'after' | 'sort' | 'seenBy'>,
+) {
   const named = conditionsOf(filters);
   const place = { ...(bbox === undefined ? {} : { bbox }), ...(near === undefined ? {} : { near }) };
   const placed = placeConditions(db, place, { lat: 'tickets.lat', lon: 'tickets.lon' });

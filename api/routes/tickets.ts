@@ -16,7 +16,14 @@ import {
   type Ticket,
   TicketAlertSchema,
 } from '../../domain/index.ts';
-import { ACTIONS, TICKET_ORDERS, TicketCountsSchema, WAIT_REASONS, type WaitReason, warningsOf } from '../../tickets/index.ts';
+import {
+  ACTIONS,
+  TICKET_ORDERS,
+  TicketCountsSchema,
+  WAIT_REASONS,
+  type WaitReason,
+  warningsOf,
+} from '../../tickets/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionIn } from '../if-match.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GrantSchema, isoOf, LamppostError, LANGUAGES, PERSON_REFUSALS, requireName } from '../../domain/index.ts';
+import { GrantSchema, isoOf, LANGUAGES, LamppostError, PERSON_REFUSALS, requireName } from '../../domain/index.ts';
 import { shownPerson } from '../../registry/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';

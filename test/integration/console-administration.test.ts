@@ -241,6 +241,34 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
     await page.getByText('The city folder has not changed.').waitFor();
   });
 
+  const node = (name: string, more: object) => ({
+    ...{ node: name, seq: 1_200, lagMs: 40, holds: [], checksum: 'aaaaaaaaaaaaaaaa', ageMs: 900 },
+    ...more,
+  });
+  const CLUSTER = {
+    node: 'east',
+    nodes: [
+      node('east', { holds: ['webhooks'] }),
+      node('west', { ageMs: 240_000 }),
+      node('north', { checksum: 'bbbbbbbbbbbbbbbb' }),
+    ],
+  };
+
+  test.each([
+    ['en-GB', 'Nodes', 'this one', 'not heard of for 4 min', 'decided otherwise'],
+    ['zh-CN', '节点', '本节点', '没有消息', '判定不同'],
+  ])('system - in %s the nodes of a cluster say how far each is, and which is in trouble', async (locale, ...texts) => {
+    const [title, own, silent, differs] = texts;
+    const page = await asAdmin('/keys', { locale });
+    await page.route('**/api/v1/cluster', (route) => route.fulfill({ json: CLUSTER }));
+    await page.goto(`${base}/system`);
+    const row = (name: string) => page.getByRole('table', { name: title! }).locator('tr', { hasText: name });
+    await row('east').getByText(own!).waitFor();
+    await row('west').locator('.late', { hasText: silent! }).waitFor();
+    await row('north').locator('.late', { hasText: differs! }).waitFor();
+    expect(await axeFaults(page)).toEqual([]);
+  });
+
   const SCREENS = [
     ['in English, on a desktop, light', { locale: 'en-GB', colorScheme: 'light' }],
     ['in Chinese, on a phone, dark', { locale: 'zh-CN', colorScheme: 'dark', viewport: { width: 390, height: 800 } }],

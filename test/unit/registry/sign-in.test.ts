@@ -13,7 +13,12 @@ async function scene(changes: Partial<StoredPerson> = {}) {
   const mei: StoredPerson = {
     ...{ id: 'p-1-0', version: 1, name: 'Mei', email: 'mei@city.example', language: 'en' },
     ...{ roles: [{ role: 'viewer', department: null }], totp: null, issuer: null, subject: null, stamp: 1 },
-    ...{ addedAt: '2026-01-01T00:00:00.000Z', suspendedAt: null, removedAt: null, password: await passwords.hash('test', PASSWORD) },
+    ...{
+      addedAt: '2026-01-01T00:00:00.000Z',
+      suspendedAt: null,
+      removedAt: null,
+      password: await passwords.hash('test', PASSWORD),
+    },
     ...changes,
   };
   const people = {

@@ -154,8 +154,7 @@ function useImport() {
         // As many requests as one may send in a while: the next one waits.
         const mayAgain = isLost ? ++lost < TIMES : error.status === 429;
         if (cancelled.current || !mayAgain) {
-          if (isLost || error.status >= 500)
-            setProgress((before) => ({ ...before, unknown: devices.map(madeOf) }));
+          if (isLost || error.status >= 500) setProgress((before) => ({ ...before, unknown: devices.map(madeOf) }));
           throw error;
         }
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));

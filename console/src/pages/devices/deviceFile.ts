@@ -1,9 +1,9 @@
 import type { DeviceFileMistake } from '../../../../domain/device-file.ts';
 import type { NewDevice } from '../../api/schema.ts';
-import type { Words } from '../../language.ts';
+import type { Says } from '../../texts/says.ts';
 
 /** Says in the language of the page what is wrong with a file of devices. */
-export function mistakeIn({ kind, values }: DeviceFileMistake, { t }: Pick<Words, 't'>): string {
+export function mistakeIn({ kind, values }: DeviceFileMistake, { t }: Pick<Says, 't'>): string {
   return t(`import.${kind}`, values);
 }
 

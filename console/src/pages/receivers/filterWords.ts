@@ -1,17 +1,17 @@
 import type { Webhook } from '../../api/schema.ts';
-import type { Words } from '../../language.ts';
+import type { Says } from '../../texts/says.ts';
 
 type Filter = NonNullable<Webhook['filter']>;
 type NameOf = (kind: 'departments' | 'districts', id: string) => string;
 
 /** The name of an event's type, such as "ticket · closed". */
-export function typeName({ t, term }: Pick<Words, 't' | 'term'>, type: string): string {
+export function typeName({ t, term }: Says, type: string): string {
   const name = type.replace('city.lamppost.', '');
   return name.startsWith('ticket.') ? `${t('ticket')} · ${term('change', name.slice(7))}` : term('event', name);
 }
 
 /** What a filter lets through, in a line of the page's language; empty: everything. */
-export function filterWords(filter: Filter, words: Pick<Words, 't' | 'term'>, name: NameOf): string {
+export function filterWords(filter: Filter, words: Says, name: NameOf): string {
   const { t, term } = words;
   const { types = [], departments = [], districts = [], severities = [], rules = [], parties = [] } = filter;
   const lists = [

@@ -1,12 +1,16 @@
 import type { ShownSilence } from '../../api/schema.ts';
-import type { Words } from '../../language.ts';
+import type { Says } from '../../texts/says.ts';
 
 type Matchers = ShownSilence['matchers'];
 /** What has a name in the city: where the names are. */
 type NameOf = (kind: 'districts' | 'profiles' | 'services' | 'departments', id: string) => string;
 
 /** What a silence is about, in a line of the page's language. */
-export function wordsOf({ tags = {}, ...lists }: Matchers, { t, term }: Pick<Words, 't' | 'term'>, name: NameOf): string {
+export function wordsOf(
+  { tags = {}, ...lists }: Matchers,
+  { t, term }: Says,
+  name: NameOf,
+): string {
   const shown: Readonly<Record<keyof typeof lists, readonly [label: string, of: (value: string) => string]>> = {
     rule: [t('rule'), String],
     device: [t('column.device'), String],
