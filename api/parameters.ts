@@ -1,3 +1,5 @@
+import { BODY_EXAMPLES } from './examples.ts';
+
 /** What a parameter of a path or a query is, and an example, by its name; what a route says itself wins. */
 const PARAMETERS: Readonly<Record<string, readonly [description: string, example: string | number]>> = {
   action: ['What is done', 'acknowledge'],
@@ -88,19 +90,24 @@ interface Parameter {
 interface Operation {
   readonly description?: string;
   readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content?: Readonly<Record<string, object>> };
   readonly responses?: Readonly<Record<string, unknown>>;
 }
 
 /** The paths of an OpenAPI document. */
 export type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 
-/** Returns the paths with what every operation has: an id, a description, errors, and words for its parameters. */
+/**
+ * Returns the paths with what every operation has: an id, a description, errors, words for its parameters, and examples
+ * of these and of its body.
+ */
 export function withWords(paths: Paths): Paths {
   const of = (path: string, method: string, operation: Operation) => {
     const { description = 'Needs no key.', parameters = [], responses = {} } = operation;
     const errors = 'default' in responses ? { '4XX': responses.default } : {};
     const worded = parameters.length === 0 ? {} : { parameters: parameters.map(wordsFor) };
-    const named = { ...operation, operationId: operationIdOf(method, path), description, ...worded };
+    const body = withExample(operation.requestBody, BODY_EXAMPLES[`${method} ${path}`]);
+    const named = { ...operation, ...body, operationId: operationIdOf(method, path), description, ...worded };
     return { ...named, responses: { ...errors, ...responses } };
   };
   return Object.fromEntries(
@@ -109,6 +116,12 @@ export function withWords(paths: Paths): Paths {
       Object.fromEntries(Object.entries(methods).map(([method, one]) => [method, of(path, method, one)])),
     ]),
   );
+}
+
+function withExample(requestBody: Operation['requestBody'], example: unknown) {
+  const json = requestBody?.content?.['application/json'];
+  if (json === undefined || example === undefined) return {};
+  return { requestBody: { ...requestBody, content: { ...requestBody!.content, 'application/json': { ...json, example } } } };
 }
 
 function wordsFor(one: Parameter): Parameter {

@@ -61,7 +61,7 @@ export type Open311Token = { service_request_id: string; token: string };
 export type Open311Update = { update_id: string; service_request_id: string; status: "OPEN" | "CLOSED"; updated_datetime: string; description: string; media_url: string | null };
 export type Open311Updated = { update_id: string; service_request_id: string };
 export type OversightLine = { department?: string; service?: string; district?: string; week?: string; opened: number; open: number; overdue: number; resolved: number; late: number; reopened: number; reports: number; acknowledge: { count: number; medianSeconds: number | null; p90Seconds: number | null }; resolve: { count: number; medianSeconds: number | null; p90Seconds: number | null }; ratings: { count: number; mean: number | null } };
-export type Person = { id: string; version: number; name: string; email: string; language: "en" | "zh"; roles: (Grant)[]; hasPassword: boolean; hasTotp: boolean; issuer: string | null; addedAt: string; removedAt: (string) | (null) };
+export type Person = { id: string; version: number; name: string; email: string; language: "en" | "zh"; roles: (Grant)[]; hasPassword: boolean; hasTotp: boolean; issuer: string | null; addedAt: string; suspendedAt: (string) | (null); removedAt: (string) | (null) };
 export type Problem = { type: string; title: string; status: number; detail: string; instance: string; code?: string; reason?: string; errors?: ({ message: string })[] };
 export type PublicCity = { name: { en: string; zh: string }; timezone: string; licence: string; contact: ({ en: string; zh: string }) | (null); requests: boolean; districts: ({ id: string; title: { en: string; zh: string }; geometry: { type: "Polygon" | "MultiPolygon"; coordinates: (unknown)[] } })[]; metrics: ({ id: string; title: { en: string; zh: string }; unit: string })[]; services: ({ id: string; title: { en: string; zh: string }; description: { en: string; zh: string }; attributes: ({ code: string; title: { en: string; zh: string }; hint: ({ en: string; zh: string }) | (null); datatype: string; required: boolean; values: ({ key: string; title: { en: string; zh: string } })[] })[] })[] };
 export type PublicOversight = { city: { en: string; zh: string }; licence: string; generatedAt: string; from: string; departments: Record<string, { en: string; zh: string }>; services: Record<string, { en: string; zh: string }>; districts: Record<string, { en: string; zh: string }>; total: (OversightLine) | (null); byService: (OversightLine)[]; byDistrict: (OversightLine)[]; byWeek: (OversightLine)[] };
@@ -182,7 +182,7 @@ export interface paths {
   };
   "/api/v1/devices": {
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": ({ id: string; profile: string; district: string; name?: string; location?: { lat: number; lon: number }; tags?: Record<string, string>; gateway?: string; asset?: string; secret?: string; secretHash?: string }) | (({ id: string; profile: string; district: string; name?: string; location?: { lat: number; lon: number }; tags?: Record<string, string>; gateway?: string; asset?: string; secret?: string; secretHash?: string })[]) } }; responses: { 201: { content: { "application/json": (NewDevice) | ((NewDevice)[]) } }; default: { content: { "application/problem+json": Problem } } } };
-    get: { parameters: { query?: { limit?: number; after?: (string) | (null); profile?: string; district?: string; bbox?: string; near?: string; q?: string; format?: "json" | "csv" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Device)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null); profile?: string; district?: string; bbox?: string; near?: string; q?: string; sort?: "id" | "-id" | "name" | "-name" | "profile" | "-profile" | "district" | "-district" | "registered" | "-registered" | "state" | "-state"; format?: "json" | "csv" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Device)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/devices/{id}": {
     get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": DeviceWithConnection } }; default: { content: { "application/problem+json": Problem } } } };
@@ -256,6 +256,12 @@ export interface paths {
     patch: { parameters: { path: { id: string }; header?: Record<string, string> }; requestBody: { content: { "application/json": { name?: string; email?: string; language?: "en" | "zh"; roles?: (GrantInput)[] } } }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
     delete: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
+  "/api/v1/users/{id}/suspend": {
+    post: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
+  };
+  "/api/v1/users/{id}/resume": {
+    post: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
+  };
   "/api/v1/users/{id}/totp": {
     delete: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
@@ -266,14 +272,14 @@ export interface paths {
     get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Session)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
     delete: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
+  "/api/v1/users/{id}/sessions/{session}": {
+    delete: { parameters: { path: { id: string; session: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
+  };
   "/api/v1/readings": {
     get: { parameters: { query?: { device?: (string) | ((string)[]); metric?: (string) | ((string)[]); district?: string; from?: string; to?: string; every?: string; fn?: "mean" | "min" | "max" | "sum" | "count" | "first" | "last" | "p10" | "p50" | "p90" | "p95" | "stddev" | "delta" | "rate" | "changes" | "share"; state?: string; fill?: "none" | "null"; format?: "json" | "csv" | "parquet"; maxPoints?: number }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { series: (Series)[] } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/readings/latest": {
     get: { parameters: { query?: { device?: (string) | ((string)[]); metric?: (string) | ((string)[]); district?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (LatestReading)[]; next: null } } }; default: { content: { "application/problem+json": Problem } } } };
-  };
-  "/api/v1/rules/fired": {
-    get: { parameters: { query?: { days?: number }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": RuleFired } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/rules/check": {
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { text: string } } }; responses: { 200: { content: { "application/json": RuleCheck } }; default: { content: { "application/problem+json": Problem } } } };
@@ -299,6 +305,9 @@ export interface paths {
   "/api/v1/rules/backtest": {
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { rule: (string) | (Record<string, unknown>); from?: string; to?: string } } }; responses: { 200: { content: { "application/json": Backtest } }; default: { content: { "application/problem+json": Problem } } } };
   };
+  "/api/v1/alerts/fired": {
+    get: { parameters: { query?: { days?: number }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": RuleFired } }; default: { content: { "application/problem+json": Problem } } } };
+  };
   "/api/v1/alerts": {
     get: { parameters: { query?: { limit?: number; after?: (string) | (null); state?: "pending" | "firing" | "resolved"; rule?: string; district?: string; severity?: "info" | "low" | "medium" | "high" | "critical" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (ShownAlert)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
@@ -309,7 +318,7 @@ export interface paths {
     get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (DeviceExplanation)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/tickets": {
-    get: { parameters: { query?: { limit?: number; after?: (string) | (null); status?: (string) | ((string)[]); origin?: (string) | ((string)[]); service?: (string) | ((string)[]); department?: (string) | ((string)[]); party?: (string) | ((string)[]); district?: (string) | ((string)[]); severity?: (string) | ((string)[]); rule?: (string) | ((string)[]); group?: (string) | ((string)[]); parent?: (string) | ((string)[]); asset?: (string) | ((string)[]); bbox?: string; near?: string; q?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (ShownTicket)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null); status?: (string) | ((string)[]); origin?: (string) | ((string)[]); service?: (string) | ((string)[]); department?: (string) | ((string)[]); party?: (string) | ((string)[]); district?: (string) | ((string)[]); severity?: (string) | ((string)[]); rule?: (string) | ((string)[]); group?: (string) | ((string)[]); parent?: (string) | ((string)[]); asset?: (string) | ((string)[]); bbox?: string; near?: string; q?: string; sort?: "opened" | "-opened" | "updated" | "-updated" | "due" | "-due" | "severity" | "-severity" | "status" | "-status" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (ShownTicket)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { service: string; title: string; titleZh?: string; description?: string; district: string; severity?: "info" | "low" | "medium" | "high" | "critical"; location?: { lat: number; lon: number }; address?: string; asset?: string } } }; responses: { 201: { content: { "application/json": ShownTicket } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/tickets/counts": {

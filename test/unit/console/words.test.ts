@@ -24,7 +24,7 @@ test('receivers - a filter is in Chinese, with the names of the city', () => {
     districts: ['east'],
     severities: ['high' as const],
   };
-  expect(filterWords(filter, words, name)).toBe('工单 · 已关闭; 区域: districts的east; 严重程度: 高');
+  expect(filterWords(filter, words, name)).toBe('工单 · 关闭; 区域: districts的east; 严重程度: 高');
   const all = { departments: ['d'], districts: ['d'], severities: ['info' as const], rules: ['r'], parties: ['p'] };
   expect(filterWords(all, words, name)).not.toMatch(/departments:|districts:|severities:|rules:|parties:/);
   expect(filterWords({}, words, name)).toBe('');
