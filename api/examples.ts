@@ -57,7 +57,7 @@ export const BODY_EXAMPLES: Readonly<Record<string, unknown>> = {
   'patch /api/v1/webhooks/{id}': { filter: FILTER },
   'post /api/v1/webhooks/{id}/enable': { missed: 'deliver' },
   'post /api/v1/webhooks/{id}/redeliver': { from: '2026-06-01T00:00:00Z', to: '2026-06-02T00:00:00Z' },
-  'post /api/v1/subscriptions': { to: 'mei@city.example', party: 'waste', filter: FILTER },
+  'post /api/v1/subscriptions': { channel: 'email', to: 'mei@city.example', party: 'waste', filter: FILTER },
   'patch /api/v1/subscriptions/{id}': { filter: FILTER },
   'post /api/v1/subscriptions/{id}/enable': { missed: 'skip' },
   'post /auth/login': { email: 'mei@city.example', password: 'a lantern in the harbour' },

@@ -1,6 +1,9 @@
 /** How soon the console answers in Chromium, with a large city behind it. */
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type { Page } from 'playwright-core';
+import { SEVERITIES } from '../../domain/index.ts';
 import { chromiumPath, openBrowser } from '../kit/chromium.ts';
 import { openSignedIn } from '../kit/console.ts';
 import { ServerProcess } from '../kit/server.ts';
@@ -22,8 +25,6 @@ export interface ConsoleFigures {
 }
 
 const BATCH = 2_000;
-/** Tickets that are opened at the same time. */
-const AT_ONCE = 64;
 /** Rows of the list while it is measured, at most. */
 const MOST_LISTED = 1_000;
 const TIMES = 40;
@@ -60,14 +61,44 @@ async function fill(server: ServerProcess, devices: number, tickets: number): Pr
     });
     await server.post('/api/v1/devices', batch);
   }
-  let next = 0;
-  const open = async () => {
-    while (next < tickets) {
-      const title = `Bin ${next++} is full`;
-      await server.post('/api/v1/tickets', { service: 'waste', title, district: 'harbour', severity: 'low' });
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, open));
+  await server.post('/api/v1/tickets', { service: 'waste', title: 'Bin 1 is full', district: 'harbour', severity: 'low' });
+  await server.stop();
+  multiplyTickets(join(server.data, 'state.sqlite'), tickets);
+  await server.start();
+}
+
+const NAMES = ['open', 'acknowledged', 'assigned', 'in_progress'];
+
+/**
+ * Makes as many tickets of the only one, in the file of a server that does not run: opening each would measure the log.
+ * They differ in status, severity and times.
+ */
+function multiplyTickets(file: string, tickets: number): void {
+  const db = new DatabaseSync(file);
+  const columnsOf = (table: string, but: readonly string[]) =>
+    db
+      .prepare('select name from pragma_table_info(?)')
+      .all(table)
+      .flatMap(({ name }) => (but.includes(String(name)) ? [] : `"${name}"`))
+      .join();
+  const own = columnsOf('tickets', ['n', 'id', 'title', 'status', 'severity', 'due_at', 'opened_at']);
+  const said = columnsOf('ticket_changes', ['ticket']);
+  const of = (names: readonly string[]) => `json_extract('${JSON.stringify(names)}', '$[' || i % ${names.length} || ']')`;
+  const at = (seconds: string) => `strftime('%Y-%m-%dT%H:%M:%fZ', 'now', (${seconds}) || ' seconds')`;
+  db.exec(`
+    pragma synchronous = off;
+    begin;
+    create temp table more as
+      with recursive more(i) as (select 1 union all select i + 1 from more where i < ${tickets - 1}) select i from more;
+    insert into tickets (n, id, title, status, severity, due_at, opened_at, ${own})
+      select first.n + i, first.id || '-' || i, 'Bin ' || i || ' is full', ${of(NAMES)}, ${of(SEVERITIES)},
+        ${at(`2 * i - ${tickets}`)}, ${at(`i - ${tickets}`)}, ${own}
+      from more, (select * from tickets limit 1) first;
+    insert into ticket_changes (ticket, ${said})
+      select first.id || '-' || i, ${said}
+      from more, (select id from tickets order by n limit 1) first, (select * from ticket_changes where ordinal = 0);
+    commit;`);
+  db.close();
 }
 
 /** Notes the time from each input to the end of the frame after it, in the page. */
