@@ -51,7 +51,11 @@ export const BODY_EXAMPLES: Readonly<Record<string, unknown>> = {
     comment: 'works in the street',
   },
   'post /api/v1/tickets/{id}/rate': { token: 'the-token-of-the-request', stars: 5, comment: 'fast' },
-  'post /api/v1/formats/try': { profile: 'waste-bin', topic: 'devices/bin-1/readings', payload: { metrics: { fill: 42 } } },
+  'post /api/v1/formats/try': {
+    profile: 'waste-bin',
+    topic: 'devices/bin-1/readings',
+    payload: { metrics: { fill: 42 } },
+  },
   'post /api/v1/backup': { to: '2026-06-01' },
   'post /api/v1/webhooks': { url: 'https://hooks.city.example/lamppost', filter: FILTER },
   'patch /api/v1/webhooks/{id}': { filter: FILTER },

@@ -121,7 +121,9 @@ export function withWords(paths: Paths): Paths {
 function withExample(requestBody: Operation['requestBody'], example: unknown) {
   const json = requestBody?.content?.['application/json'];
   if (json === undefined || example === undefined) return {};
-  return { requestBody: { ...requestBody, content: { ...requestBody!.content, 'application/json': { ...json, example } } } };
+  return {
+    requestBody: { ...requestBody, content: { ...requestBody!.content, 'application/json': { ...json, example } } },
+  };
 }
 
 function wordsFor(one: Parameter): Parameter {

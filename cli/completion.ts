@@ -89,10 +89,7 @@ ${find}
 }
 compdef _lamppost lamppost`;
 
-function fish(
-  words: ReadonlyMap<string, ReadonlySet<string>>,
-  values: ReadonlyMap<string, readonly string[]>,
-): string {
+function fish(words: ReadonlyMap<string, ReadonlySet<string>>, values: ReadonlyMap<string, readonly string[]>): string {
   const condition = (path: string) => quoted(`test "$(__lamppost_place)" = "${path}"`);
   const lines = [...words, ...values].map(([path, all]) => {
     const some = [...all].join(' ');

@@ -61,7 +61,12 @@ async function fill(server: ServerProcess, devices: number, tickets: number): Pr
     });
     await server.post('/api/v1/devices', batch);
   }
-  await server.post('/api/v1/tickets', { service: 'waste', title: 'Bin 1 is full', district: 'harbour', severity: 'low' });
+  await server.post('/api/v1/tickets', {
+    service: 'waste',
+    title: 'Bin 1 is full',
+    district: 'harbour',
+    severity: 'low',
+  });
   await server.stop();
   multiplyTickets(join(server.data, 'state.sqlite'), tickets);
   await server.start();
@@ -83,7 +88,8 @@ function multiplyTickets(file: string, tickets: number): void {
       .join();
   const own = columnsOf('tickets', ['n', 'id', 'title', 'status', 'severity', 'due_at', 'opened_at']);
   const said = columnsOf('ticket_changes', ['ticket']);
-  const of = (names: readonly string[]) => `json_extract('${JSON.stringify(names)}', '$[' || i % ${names.length} || ']')`;
+  const of = (names: readonly string[]) =>
+    `json_extract('${JSON.stringify(names)}', '$[' || (i % ${names.length}) || ']')`;
   const at = (seconds: string) => `strftime('%Y-%m-%dT%H:%M:%fZ', 'now', (${seconds}) || ' seconds')`;
   db.exec(`
     pragma synchronous = off;

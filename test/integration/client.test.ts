@@ -23,7 +23,9 @@ test('client - one made of the OpenAPI document registers a device, reads what i
   });
   expect(sent.status).toBe(200);
   const id = await until(async () => {
-    const { data } = await api.GET('/api/v1/tickets', { params: { query: { group: 'bin-1', sort: '-opened', limit: 1 } } });
+    const { data } = await api.GET('/api/v1/tickets', {
+      params: { query: { group: 'bin-1', sort: '-opened', limit: 1 } },
+    });
     return data!.items[0]?.id;
   }, 'the ticket');
   const latest = await api.GET('/api/v1/readings/latest', { params: { query: { device: ['bin-1'] } } });

@@ -74,7 +74,9 @@ function pathFaults(paths: readonly string[]): string[] {
       ...unless(path === '/' || !path.endsWith('/'), `no-path-trailing-slash: ${path}`),
       ...unless(!path.includes('?'), `path-not-include-query: ${path}`),
       ...unless(!path.includes('{}'), `path-declaration-must-exist: ${path}`),
-      ...paths.slice(0, i).flatMap((other) => unless(!areAmbiguous(path, other), `no-ambiguous-paths: ${path} ${other}`)),
+      ...paths
+        .slice(0, i)
+        .flatMap((other) => unless(!areAmbiguous(path, other), `no-ambiguous-paths: ${path} ${other}`)),
     ]),
   ];
 }
@@ -99,12 +101,21 @@ function operationFaults(operation: Operation, path: string, document: Document)
     ...unless(operationId !== '', 'operation-operationId'),
     ...unless(/^[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=]*$/.test(operationId), 'operation-operationId-url-safe'),
     ...unless(Boolean(summary), 'operation-summary'),
-    ...unless(statuses.some((status) => status === 'default' || /^2(\d\d|XX)$/.test(status)), 'operation-2xx-response'),
-    ...unless(statuses.some((status) => /^4(\d\d|XX)$/.test(status)), 'operation-4xx-response'),
+    ...unless(
+      statuses.some((status) => status === 'default' || /^2(\d\d|XX)$/.test(status)),
+      'operation-2xx-response',
+    ),
+    ...unless(
+      statuses.some((status) => /^4(\d\d|XX)$/.test(status)),
+      'operation-4xx-response',
+    ),
     ...unless(repeated(parameters.map((one) => `${one.in} ${one.name}`)).length === 0, 'operation-parameters-unique'),
     ...unless(named.toSorted().join() === inPath.toSorted().join(), 'path-parameters-defined'),
     ...unless(security !== undefined, 'security-defined'),
-    ...unless((security ?? []).flatMap(Object.keys).every((name) => schemes.includes(name)), 'security-defined'),
+    ...unless(
+      (security ?? []).flatMap(Object.keys).every((name) => schemes.includes(name)),
+      'security-defined',
+    ),
   ];
 }
 
@@ -156,7 +167,12 @@ function schemaFaults(document: Document): string[] {
         faults.push(...unless(name in value.properties, `no-required-schema-properties-undefined: ${name} ${place}`));
     if (types.length === 1 && types[0] === 'array' && typeof value.properties === 'object')
       faults.push(`no-schema-type-mismatch: ${place}`);
-    if (types.length === 1 && types[0] === 'object' && typeof value.items === 'object' && value.properties === undefined)
+    if (
+      types.length === 1 &&
+      types[0] === 'object' &&
+      typeof value.items === 'object' &&
+      value.properties === undefined
+    )
       faults.push(`no-schema-type-mismatch: ${place}`);
     return value;
   });

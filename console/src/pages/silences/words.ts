@@ -6,11 +6,7 @@ type Matchers = ShownSilence['matchers'];
 type NameOf = (kind: 'districts' | 'profiles' | 'services' | 'departments', id: string) => string;
 
 /** What a silence is about, in a line of the page's language. */
-export function wordsOf(
-  { tags = {}, ...lists }: Matchers,
-  { t, term }: Says,
-  name: NameOf,
-): string {
+export function wordsOf({ tags = {}, ...lists }: Matchers, { t, term }: Says, name: NameOf): string {
   const shown: Readonly<Record<keyof typeof lists, readonly [label: string, of: (value: string) => string]>> = {
     rule: [t('rule'), String],
     device: [t('column.device'), String],
