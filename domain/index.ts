@@ -128,6 +128,7 @@ export {
   type Position,
   polygonsOf,
 } from './geo.ts';
+export { Histogram, type HistogramCounts } from './histogram.ts';
 export {
   AGGREGATES,
   type Aggregate,
