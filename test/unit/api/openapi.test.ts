@@ -90,7 +90,9 @@ test('openapi - every operation has an id of its own, a description and errors; 
 });
 
 test('openapi - the recommended rules of Redocly have nothing to say of it', async () => {
-  const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as Parameters<typeof redoclyFaults>[0];
+  const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as Parameters<
+    typeof redoclyFaults
+  >[0];
   expect(document).toMatchObject({ servers: [{ url: '/' }], info: { license: { identifier: 'Apache-2.0' } } });
   expect(redoclyFaults(document)).toEqual([]);
   // They would: each of these is a mistake of its own.
@@ -101,7 +103,10 @@ test('openapi - the recommended rules of Redocly have nothing to say of it', asy
     servers: [{ url: 'http://localhost/' }],
     tags: [{ name: 'x' }],
     paths: { ...document.paths, [`${path}/`]: { get: { ...methods.get, responses: { 302: {} } } } },
-    components: { ...document.components, schemas: { ...document.components.schemas, Unused: { enum: [1], type: 'string' } } },
+    components: {
+      ...document.components,
+      schemas: { ...document.components.schemas, Unused: { enum: [1], type: 'string' } },
+    },
   };
   const rules = new Set(redoclyFaults(broken).map((fault) => fault.split(/[: ]/)[0]));
   expect([...rules].sort()).toEqual(
