@@ -209,6 +209,8 @@ export {
   type QuarantinedInFull,
   QuarantinedInFullSchema,
   QuarantinedSchema,
+  type QuarantineGroup,
+  QuarantineGroupSchema,
   type QuarantineUsage,
   QuarantineUsageSchema,
 } from './ledger.ts';

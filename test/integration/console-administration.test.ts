@@ -90,7 +90,7 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
     expect(await ask('/api/v1/tickets', newer!)).toBe(401);
   });
 
-  test('people - one is added, signs in by the link, is seen signed in, signed out everywhere and removed', async () => {
+  test('people - one is added, signs in by the link, is seen signed in, signed out, suspended and removed', async () => {
     const page = await asAdmin('/people');
     await press(page, 'Add a person');
     const dialog = page.getByRole('dialog');
@@ -109,7 +109,7 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
     const row = page.locator('tr', { hasText: 'mei@city.example' });
     await press(row, 'Signed in at');
     await page.getByRole('dialog').locator('td', { hasText: 'Chrome' }).waitFor();
-    await press(page.getByRole('dialog'), 'Sign out everywhere');
+    await press(page.getByRole('dialog'), 'Sign out');
     await page.getByText('They are signed in nowhere.').waitFor();
     await page.keyboard.press('Escape');
     await hers.page.reload();
@@ -118,6 +118,12 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
     await page.getByRole('dialog').getByLabel('Name').fill('Mei Wang');
     await press(page.getByRole('dialog'), 'Save');
     await page.locator('tr', { hasText: 'Mei Wang' }).waitFor();
+    await press(row, 'Suspend');
+    await press(page.getByRole('dialog'), 'Suspend');
+    await row.getByText('suspended').waitFor();
+    expect(await row.getByRole('button', { name: 'Sign-in link' }).count()).toBe(0);
+    await press(row, 'Resume');
+    await row.getByText('may sign in').waitFor();
     await press(row, 'Remove');
     await press(page.getByRole('dialog'), 'Remove');
     await row.waitFor({ state: 'detached' });

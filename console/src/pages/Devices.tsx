@@ -100,14 +100,17 @@ export function Devices() {
   );
 }
 
+/** The ids of devices as the pages of the list have them. */
+const pagesOf = (devices: readonly Device[]) =>
+  Array.from({ length: Math.ceil(devices.length / PAGE) }, (_, i) =>
+    devices.slice(i * PAGE, (i + 1) * PAGE).map(({ id }) => id),
+  );
+
 /** Returns the newest readings of devices, by device: a request for each page of the list. */
 function useLatest(devices: readonly Device[]): ReadonlyMap<string, LatestReading[]> {
   const may = useMay('readings.read');
-  const pages = Array.from({ length: Math.ceil(devices.length / PAGE) }, (_, i) =>
-    devices.slice(i * PAGE, (i + 1) * PAGE).map(({ id }) => id),
-  );
   const found = useQueries({
-    queries: pages.map((ids) => ({
+    queries: pagesOf(devices).map((ids) => ({
       queryKey: ['latest', ids.join()],
       enabled: may,
       refetchInterval: 30_000,
@@ -127,10 +130,28 @@ interface TableProps {
   readonly setSort: (sort: string) => void;
 }
 
+/** Returns how many entries of each device are in quarantine; of one that is not in it, none. */
+function useRefused(devices: readonly Device[]): ReadonlyMap<string, number> {
+  const may = useMay('quarantine.read');
+  const found = useQueries({
+    queries: pagesOf(devices).map((ids) => ({
+      queryKey: ['quarantine-groups', ids.join()],
+      enabled: may,
+      refetchInterval: 60_000,
+      queryFn: () => bodyOf(api.GET('/api/v1/quarantine/groups', { params: { query: { device: ids, limit: 1000 } } })),
+    })),
+  });
+  const sums = new Map<string, number>();
+  for (const { device, entries } of found.flatMap(({ data }) => data?.items ?? []))
+    sums.set(device, (sums.get(device) ?? 0) + entries);
+  return sums;
+}
+
 function DeviceTable({ devices, sort, setSort }: TableProps) {
   const { t, number } = useWords();
   const name = useNames();
   const latest = useLatest(devices);
+  const refused = useRefused(devices);
   return (
     <table className="list" aria-label={t('nav.devices')}>
       <thead>
@@ -146,6 +167,7 @@ function DeviceTable({ devices, sort, setSort }: TableProps) {
           </SortHead>
           <th className="num">{t('column.heard')}</th>
           <th className="num">{t('column.battery')}</th>
+          <th className="num">{t('quarantine.entries')}</th>
           <SortHead by="state" sort={sort} onChange={setSort}>
             {t('column.state')}
           </SortHead>
@@ -172,6 +194,15 @@ function DeviceTable({ devices, sort, setSort }: TableProps) {
               <td className="num">{heard === undefined ? <span className="dim">–</span> : <Age at={heard} />}</td>
               <td className={battery !== undefined && battery.value < LOW ? 'num late' : 'num'}>
                 {battery === undefined ? <span className="dim">–</span> : `${number(battery.value)} ${battery.unit}`}
+              </td>
+              <td className="num">
+                {refused.has(device.id) ? (
+                  <Link to="/quarantine" search={{ device: device.id }}>
+                    {number(refused.get(device.id)!)}
+                  </Link>
+                ) : (
+                  <span className="dim">–</span>
+                )}
               </td>
               <td>{device.suspended ? <span className="late">{t('device.suspended')}</span> : t('device.accepted')}</td>
             </tr>

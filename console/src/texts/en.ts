@@ -421,6 +421,9 @@ export const en = {
   'secret.once': 'This secret is shown once, here.',
   'secret.sample': 'A first message from a shell:',
 
+  'quarantine.entries': 'Refused',
+  'quarantine.groups': 'By device and reason',
+  'quarantine.open-group': 'Show these',
   'quarantine.none': 'Nothing is in quarantine: every message was understood.',
   'quarantine.replay': 'Replay what is shown',
   'quarantine.replay-one': 'Replay this one',

@@ -1,5 +1,5 @@
 import { useNavigate } from '@tanstack/react-router';
-import { useRef, useState } from 'react';
+import { memo, useCallback, useRef, useState } from 'react';
 import { useNames } from '../../api/queries.ts';
 import type { ShownTicket } from '../../api/schema.ts';
 import { type Keys, useKeys } from '../../frame/keys.ts';
@@ -73,9 +73,13 @@ export function TicketTable({ tickets, chosen, setChosen, sort, setSort }: Table
 type Choose = (id: string, isRange: boolean) => void;
 
 /** Chooses a ticket or lets it go; a range: all from the one before to this one. */
-function useChoosing({ tickets, chosen, setChosen }: Props): Choose {
+function useChoosing(props: Props): Choose {
   const last = useRef<string | null>(null);
-  return (id, isRange) => {
+  // The function stays the same, so that only those rows are drawn anew that change.
+  const latest = useRef(props);
+  latest.current = props;
+  return useCallback((id, isRange) => {
+    const { tickets, chosen, setChosen } = latest.current;
     const next = new Map(chosen);
     const [from, to] = [last.current, id].map((one) => tickets.findIndex((ticket) => ticket.id === one));
     // The keyboard may be where a ticket was that has left the list.
@@ -86,7 +90,7 @@ function useChoosing({ tickets, chosen, setChosen }: Props): Choose {
     } else if (!next.delete(id)) next.set(id, tickets[to!]!);
     last.current = id;
     setChosen(next);
-  };
+  }, []);
 }
 
 interface RowProps {
@@ -96,7 +100,8 @@ interface RowProps {
   readonly choose: Choose;
 }
 
-function Row({ ticket, isHere, isChosen, choose }: RowProps) {
+/** Drawn anew only where it changes: a list may have a thousand of them. */
+const Row = memo(function Row({ ticket, isHere, isChosen, choose }: RowProps) {
   const { t, language } = useWords();
   const name = useNames();
   const { id, severity, status, district, department, party, openedAt, dueAt, silencedBy } = ticket;
@@ -135,7 +140,7 @@ function Row({ ticket, isHere, isChosen, choose }: RowProps) {
       </td>
     </tr>
   );
-}
+});
 
 interface TableKeys {
   readonly tickets: readonly ShownTicket[];
