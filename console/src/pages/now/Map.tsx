@@ -44,7 +44,9 @@ export default function CityMap({ city, devices, alerts, onMove }: Props) {
       // All that it shows comes from here: without its worker or its style there is no map.
       map.on('error', () => setFailed(true));
       map.once('load', () => setDrawn(true));
-      map.on('moveend', ({ originalEvent }) => originalEvent !== undefined && latest.current.onMove(seenIn(map)));
+      // A window that changes its size moves the map too, but neither its centre nor its scale.
+      const first = placeOf(map);
+      map.on('moveend', () => placeOf(map) !== first && latest.current.onMove(seenIn(map)));
       map.on('click', 'devices', (event) => open(map, event, (id) => navigate({ to: '/devices/$id', params: { id } })));
       return () => {
         shown.current = null;
@@ -64,6 +66,8 @@ export default function CityMap({ city, devices, alerts, onMove }: Props) {
 
 /** About a metre. */
 const DIGITS = 5;
+
+const placeOf = (map: MapLibre) => `${map.getCenter()} ${map.getZoom()}`;
 
 function seenIn(map: MapLibre): string {
   const bounds = map.getBounds();
