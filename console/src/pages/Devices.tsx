@@ -1,5 +1,5 @@
 import { Button } from '@mantine/core';
-import { useInfiniteQuery, useQueries } from '@tanstack/react-query';
+import { useInfiniteQuery, useQueries, useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, bodyOf } from '../api/client.ts';
@@ -8,6 +8,7 @@ import type { Device, LatestReading, paths } from '../api/schema.ts';
 import { useWords } from '../language.ts';
 import { Choice } from '../parts/Choice.tsx';
 import { More } from '../parts/More.tsx';
+import { readMetrics } from '../parts/metrics.ts';
 import { PlaceFilter } from '../parts/PlaceFilter.tsx';
 import { Search } from '../parts/Search.tsx';
 import { SortHead } from '../parts/SortHead.tsx';
@@ -130,6 +131,17 @@ interface TableProps {
   readonly setSort: (sort: string) => void;
 }
 
+/** Returns for how long devices were not read since the start of the server, ms: those that waited longest. */
+function useThrottled(): ReadonlyMap<string, number> {
+  const { data = [] } = useQuery({
+    queryKey: ['throttled'],
+    enabled: useMay('metrics.read'),
+    refetchInterval: 60_000,
+    queryFn: async () => (await readMetrics()).filter(({ name }) => name === 'throttled_seconds_total'),
+  });
+  return new Map(data.map(({ labels, value }) => [/^\{client="(.*)"\}$/.exec(labels)?.[1] ?? '', 1_000 * value]));
+}
+
 /** Returns how many entries of each device are in quarantine; of one that is not in it, none. */
 function useRefused(devices: readonly Device[]): ReadonlyMap<string, number> {
   const may = useMay('quarantine.read');
@@ -148,10 +160,11 @@ function useRefused(devices: readonly Device[]): ReadonlyMap<string, number> {
 }
 
 function DeviceTable({ devices, sort, setSort }: TableProps) {
-  const { t, number } = useWords();
+  const { t, number, duration } = useWords();
   const name = useNames();
   const latest = useLatest(devices);
   const refused = useRefused(devices);
+  const throttled = useThrottled();
   return (
     <table className="list" aria-label={t('nav.devices')}>
       <thead>
@@ -204,7 +217,14 @@ function DeviceTable({ devices, sort, setSort }: TableProps) {
                   <span className="dim">–</span>
                 )}
               </td>
-              <td>{device.suspended ? <span className="late">{t('device.suspended')}</span> : t('device.accepted')}</td>
+              <td>
+                {device.suspended ? <span className="late">{t('device.suspended')}</span> : t('device.accepted')}{' '}
+                {throttled.has(device.id) && (
+                  <span className="pill" title={duration(throttled.get(device.id)!)}>
+                    {t('mqtt.throttled')}
+                  </span>
+                )}
+              </td>
             </tr>
           );
         })}
