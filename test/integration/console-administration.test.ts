@@ -272,6 +272,8 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
     await row('east').getByText(own!).waitFor();
     await row('west').locator('.late', { hasText: silent! }).waitFor();
     await row('north').locator('.late', { hasText: differs! }).waitFor();
+    // Every page says so.
+    await page.locator('#banner', { hasText: 'west' }).waitFor();
     expect(await axeFaults(page)).toEqual([]);
   });
 

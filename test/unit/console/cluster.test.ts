@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type ClusterNode, troubleOf } from '../../../console/src/pages/system/cluster.ts';
+import { type ClusterNode, troubleOf } from '../../../console/src/parts/cluster.ts';
 
 const node = (name: string, more: Partial<ClusterNode> = {}): ClusterNode => ({
   ...{ node: name, seq: 10, lagMs: 0, holds: [], checksum: 'aa', ageMs: 500 },
