@@ -1,8 +1,7 @@
-import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Device, Grant, Ticket } from '../../domain/index.ts';
-import { chromiumPath, openBrowser } from '../kit/chromium.ts';
-import { axeFaults, openPage, openSignedIn, type Seen } from '../kit/console.ts';
+import { chromiumPath } from '../kit/chromium.ts';
+import { axeFaults, TestBrowser } from '../kit/console.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
@@ -10,26 +9,18 @@ const path = chromiumPath();
 
 describe.skipIf(path === null)('the pages of operators in Chromium', () => {
   const server = new ServerProcess();
-  let browser: Browser;
+  const browser = new TestBrowser(server);
   let base: string;
-  const opened: Seen[] = [];
 
   beforeAll(async () => {
-    await server.start();
-    base = `http://127.0.0.1:${server.httpPort}`;
-    browser = await openBrowser(path!);
+    await browser.start();
+    base = browser.base;
   });
-  afterEach(() => Promise.all(browser.contexts().map((context) => context.close())));
-  afterAll(async () => {
-    await browser?.close();
-    await server.kill();
-  });
+  afterEach(() => browser.close());
+  afterAll(() => browser.stop());
 
-  async function signedIn(name: string, role: Grant['role'], department: string | null = null): Promise<Page> {
-    const seen = await openSignedIn(browser, server, name, { role, department });
-    opened.push(seen);
-    return seen.page;
-  }
+  const signedIn = (name: string, role: Grant['role'], department: string | null = null) =>
+    browser.signedIn(name, { role, department });
   const open = (title: string, service = 'waste') =>
     server.post<Ticket>('/api/v1/tickets', { service, title, district: 'harbour', severity: 'high' });
   const ticketOf = (id: string) => server.get<Ticket>(`/api/v1/tickets/${id}`);
@@ -317,10 +308,7 @@ ticket: { service: waste }
   });
 
   test('api - its page finds a route, sends it with the values of the form, and shows it as a command', async () => {
-    const seen = await openPage(browser, base);
-    opened.push(seen);
-    const { page } = seen;
-    await page.goto(`${base}/docs`);
+    const page = await browser.visit('/docs');
     await page.getByLabel('Key, to try requests').fill(ADMIN_KEY);
     await page.getByRole('searchbox', { name: 'Search' }).fill('registers device array');
     await page.getByText('1 found').waitFor();
@@ -377,7 +365,6 @@ ticket: { service: waste }
   });
 
   test('pages - none of all these wrote an error, broke its policy or asked another host', () => {
-    expect(opened.length).toBeGreaterThan(0);
-    expect(opened.flatMap(({ faults }) => faults)).toEqual([]);
+    expect(browser.faults()).toEqual([]);
   });
 });
