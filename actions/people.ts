@@ -35,12 +35,17 @@ export type PersonCommand =
       readonly set: Partial<Described>;
     }
   | { readonly do: 'person.remove'; readonly person: string }
+  /** Lets a person not sign in until they are resumed, and ends their sessions. */
+  | { readonly do: 'person.suspend'; readonly person: string }
+  | { readonly do: 'person.resume'; readonly person: string }
   /** `hash`: as `Passwords` makes it. Ends the person's sessions. */
   | { readonly do: 'person.password'; readonly person: string; readonly hash: string }
   /** `secret`: of the authenticator, sealed; null: none any more. Ends the person's sessions. */
   | { readonly do: 'person.totp'; readonly person: string; readonly secret: string | null }
   /** Ends the person's sessions. */
   | { readonly do: 'person.sign-out'; readonly person: string }
+  /** For the audit trail: one session is ended, which is not in the log. */
+  | { readonly do: 'person.end-session'; readonly person: string; readonly session: string }
   /** An OIDC provider says who signs in. */
   | ({ readonly do: 'person.vouch'; readonly issuer: string; readonly subject: string } & Described)
   /** For the audit trail: who signed in, or why somebody was not let in. */
@@ -56,9 +61,12 @@ export interface PersonResults {
   readonly 'person.add': Person;
   readonly 'person.change': Person;
   readonly 'person.remove': Person;
+  readonly 'person.suspend': Person;
+  readonly 'person.resume': Person;
   readonly 'person.password': Person;
   readonly 'person.totp': Person;
   readonly 'person.sign-out': Person;
+  readonly 'person.end-session': Person;
   readonly 'person.vouch': Person;
   readonly 'sign-in': null;
 }
@@ -86,7 +94,7 @@ interface Known {
 
 /**
  * Returns the requester with the rights of this record's place in the log. A key that the registry does not have, such
- * as that of the settings, has those that it came with. Throws `person-removed`, `key-ended`.
+ * as that of the settings, has those that it came with. Throws `person-removed`, `person-suspended`, `key-ended`.
  */
 export function actorNow(actor: Requester, { people, registry }: Known): Requester {
   if (actor.kind === 'sign-in') return actor;
@@ -99,6 +107,7 @@ export function actorNow(actor: Requester, { people, registry }: Known): Request
   }
   const person = people.get(actor.id);
   if (person === null || person.removedAt !== null) throw refused('forbidden', 'person-removed', actor.id);
+  if (person.suspendedAt !== null) throw refused('forbidden', 'person-suspended', actor.id);
   return actorOf(personPrincipal(person, ''));
 }
 
@@ -150,6 +159,16 @@ function personAfter(command: Change, place: Place, people: PeopleStore): Stored
       const gone = { removedAt: isoOf(place.atMs), password: null, totp: null };
       return ended(changed(current(command.person, people), {}), gone);
     }
+    case 'person.suspend': {
+      const before = current(command.person, people);
+      return before.suspendedAt === null ? ended(changed(before, {}), { suspendedAt: isoOf(place.atMs) }) : before;
+    }
+    case 'person.resume': {
+      const before = current(command.person, people);
+      return before.suspendedAt === null ? before : { ...changed(before, {}), suspendedAt: null };
+    }
+    case 'person.end-session':
+      return current(command.person, people);
     case 'person.password':
       return ended(localPerson(command.person, people), { password: command.hash });
     case 'person.totp':
@@ -162,7 +181,7 @@ function personAfter(command: Change, place: Place, people: PeopleStore): Stored
 function newPerson({ name, email, language, roles }: Described, place: Place): StoredPerson {
   const described = { name, email: emailOf(email), language, roles };
   const id = `p-${place.name}`;
-  const nothing = { password: null, totp: null, issuer: null, subject: null, removedAt: null };
+  const nothing = { password: null, totp: null, issuer: null, subject: null, suspendedAt: null, removedAt: null };
   return { id, version: 1, ...described, ...nothing, stamp: 1, addedAt: isoOf(place.atMs) };
 }
 
@@ -172,6 +191,7 @@ function vouched(command: Extract<Change, { do: 'person.vouch' }>, place: Place,
   const before = people.bySubject(issuer, subject);
   if (before === null) return { ...newPerson({ name, email, language, roles }, place), issuer, subject };
   if (before.removedAt !== null) throw refused('forbidden', 'person-removed', before.id);
+  if (before.suspendedAt !== null) throw refused('forbidden', 'person-suspended', before.id);
   // The language is the person's own choice once it is known.
   const set = { name, email: emailOf(email), roles };
   const same = Object.entries(set).every(([key, value]) => {

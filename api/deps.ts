@@ -154,7 +154,7 @@ export interface ApiDeps {
   readonly imports: Pick<Imports<Caller>, 'run'>;
   /** What the queries of each key may take of the history. */
   readonly queries: Queries;
-  readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'usage' | 'holdersOf'> & {
+  readonly quarantine: Pick<Quarantine, 'list' | 'get' | 'groups' | 'usage' | 'holdersOf'> & {
     replay(chosen: ReplayRequest, caller: Caller): Promise<ReplayJob>;
     readonly replayJob: Replays['get'];
     /** Returns how many entries it marked. */

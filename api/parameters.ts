@@ -1,3 +1,5 @@
+import { BODY_EXAMPLES } from './examples.ts';
+
 /** What a parameter of a path or a query is, and an example, by its name; what a route says itself wins. */
 const PARAMETERS: Readonly<Record<string, readonly [description: string, example: string | number]>> = {
   action: ['What is done', 'acknowledge'],
@@ -56,9 +58,11 @@ const PARAMETERS: Readonly<Record<string, readonly [description: string, example
   rules: ['Whether the rules take the readings, too', 'false'],
   secret: ['The secret of a link that was sent', '1024'],
   service: ['Only of these services', 'waste'],
+  session: ['The id of a session', 'ses-1'],
   service_code: ['Only of these services', 'waste'],
   service_request_id: ['Only these requests', 't-1024'],
   severity: ['Only of this severity', 'high'],
+  sort: ['The order; with `-` the largest first', '-opened'],
   start_date: ['Requested from then on', '2026-06-01T00:00:00Z'],
   state: ['Only in this state', 'firing'],
   status: ['Only in these states', 'open'],
@@ -86,19 +90,24 @@ interface Parameter {
 interface Operation {
   readonly description?: string;
   readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content?: Readonly<Record<string, object>> };
   readonly responses?: Readonly<Record<string, unknown>>;
 }
 
 /** The paths of an OpenAPI document. */
 export type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 
-/** Returns the paths with what every operation has: an id, a description, errors, and words for its parameters. */
+/**
+ * Returns the paths with what every operation has: an id, a description, errors, words for its parameters, and examples
+ * of these and of its body.
+ */
 export function withWords(paths: Paths): Paths {
   const of = (path: string, method: string, operation: Operation) => {
     const { description = 'Needs no key.', parameters = [], responses = {} } = operation;
     const errors = 'default' in responses ? { '4XX': responses.default } : {};
     const worded = parameters.length === 0 ? {} : { parameters: parameters.map(wordsFor) };
-    const named = { ...operation, operationId: operationIdOf(method, path), description, ...worded };
+    const body = withExample(operation.requestBody, BODY_EXAMPLES[`${method} ${path}`]);
+    const named = { ...operation, ...body, operationId: operationIdOf(method, path), description, ...worded };
     return { ...named, responses: { ...errors, ...responses } };
   };
   return Object.fromEntries(
@@ -107,6 +116,14 @@ export function withWords(paths: Paths): Paths {
       Object.fromEntries(Object.entries(methods).map(([method, one]) => [method, of(path, method, one)])),
     ]),
   );
+}
+
+function withExample(requestBody: Operation['requestBody'], example: unknown) {
+  const json = requestBody?.content?.['application/json'];
+  if (json === undefined || example === undefined) return {};
+  return {
+    requestBody: { ...requestBody, content: { ...requestBody!.content, 'application/json': { ...json, example } } },
+  };
 }
 
 function wordsFor(one: Parameter): Parameter {

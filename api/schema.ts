@@ -9,6 +9,8 @@ import { OVERLAP_MS } from '../registry/index.ts';
 const MOST_NAME = 200;
 const MOST_NAMES = 1_000;
 const MOST_SHORT = 100;
+/** The `next` of a page: in some orders it has what the last item is ordered by. */
+const MOST_AFTER = 2_000;
 
 /** A name or an id in a request. */
 export const Name = z.string().max(MOST_NAME);
@@ -21,7 +23,7 @@ export const Paged = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   after: z
     .string()
-    .max(MOST_NAME)
+    .max(MOST_AFTER)
     .nullish()
     .transform((after) => after ?? null),
 });

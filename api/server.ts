@@ -272,7 +272,9 @@ function addRoutes(app: App, deps: ApiDeps, { streams, options, edge, cookies }:
 }
 
 /** What ends the sessions of a person who changes. */
-const ENDING: ReadonlySet<string> = new Set(['person.remove', 'person.password', 'person.totp', 'person.sign-out']);
+const ENDING: ReadonlySet<string> = new Set(
+  ['remove', 'suspend', 'password', 'totp', 'sign-out'].map((name) => `person.${name}`),
+);
 
 /** Ends sessions with what ends them, and event streams: those of a person whose rights change resume with these. */
 function endingSessions(people: ApiDeps['people'], streams: Pick<Streams, 'endOf'>): ApiDeps['people'] {

@@ -220,6 +220,7 @@ export function createStateDeps(parts: StateParts) {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),
       holdersOf: (ids) => quarantine.holdersOf(ids),
+      groups: (query) => quarantine.groups(query),
       usage: (device) => quarantine.usage(device),
       async replay(chosen, caller) {
         replays.refuseAnother();

@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Responded } from '../api/index.ts';
 import type { BridgeStatus } from '../bridges/index.ts';
 import type { BrokerCounts } from '../broker/index.ts';
-import type { Ledger, QuarantineUsage } from '../domain/index.ts';
+import type { HistogramCounts, Ledger, QuarantineUsage } from '../domain/index.ts';
 import type { ProcessStatus } from '../history/index.ts';
 import type { ThreadMemory } from './threads/memory.ts';
 
@@ -10,7 +10,8 @@ import type { ThreadMemory } from './threads/memory.ts';
 export interface MetricSources {
   ledger(): Ledger;
   quarantine(): QuarantineUsage;
-  broker(): Promise<BrokerCounts & { readonly pendingBytes: number }>;
+  /** `acknowledged`: how long messages waited for their commit, ms. */
+  broker(): Promise<BrokerCounts & { readonly pendingBytes: number; readonly acknowledged: HistogramCounts }>;
   /** The user names that were throttled longest, and for how long, ms. */
   throttled(): Promise<readonly { readonly id: string; readonly ms: number }[]>;
   engine(): Promise<{ head: number; rules: number; history: number }>;
@@ -111,7 +112,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       devices(sources.devices());
       refused(sources.httpRefused());
       backup(sources.newestBackupMs() / 1_000);
-      return register.metrics();
+      return (await register.metrics()) + acknowledgedText(broker.acknowledged);
     },
   };
 }
@@ -148,6 +149,21 @@ function makersIn(register: Registry) {
 }
 
 type Makers = ReturnType<typeof makersIn>;
+
+const ACKNOWLEDGED = 'lamppost_acknowledgement_duration_seconds';
+
+/** The text of a histogram that another thread counts, ms: prom-client's own can only observe. */
+function acknowledgedText({ upTo, count, sum }: HistogramCounts): string {
+  const bucket = (le: number | string, value: number) => `${ACKNOWLEDGED}_bucket{le="${le}"} ${value}\n`;
+  return [
+    `\n# HELP ${ACKNOWLEDGED} From the receipt of a message until it is on disk and is acknowledged\n`,
+    `# TYPE ${ACKNOWLEDGED} histogram\n`,
+    ...upTo.map(([bound, within]) => bucket(bound / 1_000, within)),
+    bucket('+Inf', count),
+    `${ACKNOWLEDGED}_sum ${sum / 1_000}\n`,
+    `${ACKNOWLEDGED}_count ${count}\n`,
+  ].join('');
+}
 
 /** Bounds of the buckets, seconds. */
 const HTTP_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 30];

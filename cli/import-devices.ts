@@ -1,4 +1,5 @@
-import type { Page } from '../domain/index.ts';
+import { type DeviceOfFile, LamppostError, type Page, withSecrets } from '../domain/index.ts';
+import { newSecret } from '../registry/index.ts';
 import type { Client } from './client.ts';
 import { readDevices } from './device-file.ts';
 
@@ -19,7 +20,8 @@ interface Output {
 /**
  * Registers the devices of a file and writes them, with their new secrets, as one JSON array. Up to 5,000 are registered
  * all or none; a larger file in parts, each of which is written when it is done: what was registered before a mistake
- * stays, and its secrets are in the output. `skip`: passes over ids that are registered already.
+ * stays, and its secrets are in the output. The secrets are drawn here: where the response is lost they are written, too.
+ * `skip`: passes over ids that are registered already.
  */
 export async function importDevices(
   client: Client,
@@ -28,24 +30,44 @@ export async function importDevices(
 ): Promise<void> {
   const all = await readDevices(file);
   const known = skip ? await registeredIds(client) : new Set<unknown>();
-  const left = all.filter((device) => !known.has((device as { id?: unknown } | null)?.id));
+  const left = all.filter(({ id }) => !known.has(id));
   // A gateway is registered before what is under it, which may be in an earlier part.
-  const isUnder = (device: unknown) => Number(Boolean((device as { gateway?: unknown } | null)?.gateway));
-  const devices = left.toSorted((a, b) => isUnder(a) - isUnder(b));
+  const isUnder = ({ gateway }: DeviceOfFile) => Number(Boolean(gateway));
+  const devices = withSecrets(left, newSecret).toSorted((a, b) => isUnder(a) - isUnder(b));
   if (known.size > 0) output.note(`${all.length - devices.length} of ${all.length} are registered already`);
-  if (devices.length > 0 && devices.length <= MOST_AT_ONCE)
-    return output.out(`${await client.text('POST', '/api/v1/devices', devices)}\n`);
+  const part = devices.length <= MOST_AT_ONCE ? MOST_AT_ONCE : PART;
+  const write = (some: readonly object[], at: number) =>
+    output.out(`${at === 0 ? '' : ','}\n${some.map((one) => JSON.stringify(one)).join(',\n')}`);
   output.out('[');
   try {
-    for (let at = 0; at < devices.length; at += PART) {
-      const made = await client.json<object[]>('POST', '/api/v1/devices', devices.slice(at, at + PART));
-      output.out(`${at === 0 ? '' : ','}\n${made.map((one) => JSON.stringify(one)).join(',\n')}`);
-      output.progress(`${at + made.length} of ${devices.length} registered`);
+    for (let at = 0; at < devices.length; at += part) {
+      const some = devices.slice(at, at + part);
+      write(await register(client, some, (lost) => write(lost, at)), at);
+      output.progress(`${at + some.length} of ${devices.length} registered`);
     }
   } finally {
     output.out('\n]\n');
   }
 }
+
+/** Registers devices, and returns them with their secrets. `lost` gets them where nobody says what became of them. */
+async function register(
+  client: Client,
+  devices: readonly DeviceOfFile[],
+  lost: (devices: readonly object[]) => void,
+): Promise<object[]> {
+  try {
+    const made = await client.json<{ id: string }[]>('POST', '/api/v1/devices', devices);
+    return made.map((one, i) => ({ ...one, ...secretOf(devices[i]!) }));
+  } catch (error) {
+    if (error instanceof LamppostError && error.code === 'invalid') throw error;
+    lost(devices.map((device) => ({ id: device.id, ...secretOf(device), registered: null })));
+    const more = 'Whether the last devices of the output are registered is not known: run it again with --skip';
+    throw new LamppostError('busy', `${(error as Error).message}. ${more}`, { cause: error });
+  }
+}
+
+const secretOf = ({ secret }: DeviceOfFile) => (secret === undefined ? {} : { secret });
 
 async function registeredIds(client: Client): Promise<Set<unknown>> {
   const ids = new Set<unknown>();

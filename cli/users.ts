@@ -25,6 +25,11 @@ const acting = (about: string, act: (client: Client, id: string) => Promise<stri
   });
 const deleting = (about: string, path: string) =>
   acting(about, (client, id) => client.text('DELETE', `/api/v1/users/${id}${path}`));
+const posting = (about: string, path: string) =>
+  acting(about, async (client, id) => {
+    await client.text('POST', `/api/v1/users/${id}${path}`);
+    return '';
+  });
 
 /** `user …`: the people who sign in. Links are printed once. */
 export const USER: Group = {
@@ -47,6 +52,8 @@ export const USER: Group = {
       run: change,
     }),
     remove: deleting('removes a person', ''),
+    suspend: posting('signs a person out, and refuses them until they are resumed', '/suspend'),
+    resume: posting('lets a suspended person sign in again', '/resume'),
     'sign-out': deleting('ends all sessions of a person', '/sessions'),
     'reset-totp': deleting('removes the authenticator of a person', '/totp'),
   },
@@ -58,7 +65,10 @@ function say(line: string): number {
 }
 
 async function listPeople({ flags }: Asking, environment: NodeJS.ProcessEnv): Promise<number> {
-  const row = ({ id, name, email, roles }: Person) => [id, email, name, roles.map(roleText).join(', ')];
+  const row = ({ id, name, email, roles, suspendedAt }: Person) => [
+    ...[id, email, name, roles.map(roleText).join(', ')],
+    ...(suspendedAt === null ? [] : ['suspended']),
+  ];
   print(flags.json, await people(clientOf(flags, environment)), (all) => table(all.map(row)));
   return 0;
 }

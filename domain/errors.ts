@@ -140,6 +140,7 @@ export const PERSON_REFUSALS = {
   'link-used': 'the link was used, or is too old; ask for a new one',
   'no-role': 'the provider knows the person, but gives no role for Lamppost',
   'person-removed': 'the person was removed',
+  'person-suspended': 'the person is suspended',
   'person-changed': 'the person has changed since the version that was asked for',
   'email-taken': 'another person has this e-mail address',
   'not-an-admin': 'only an admin changes people, and each person their own password and codes',

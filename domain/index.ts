@@ -93,6 +93,7 @@ export {
   parameterFault,
   STATE_BOUNDS,
 } from './device-command.ts';
+export { DEVICE_COLUMNS, DeviceFileMistake, type DeviceOfFile, devicesInFile, withSecrets } from './device-file.ts';
 export { ALONE, DUTIES, type Duties, type Duty } from './duties.ts';
 export {
   COMMAND_REFUSALS,
@@ -134,6 +135,7 @@ export {
   type Position,
   polygonsOf,
 } from './geo.ts';
+export { Histogram, type HistogramCounts } from './histogram.ts';
 export {
   AGGREGATES,
   type Aggregate,
@@ -219,6 +221,8 @@ export {
   type QuarantinedInFull,
   QuarantinedInFullSchema,
   QuarantinedSchema,
+  type QuarantineGroup,
+  QuarantineGroupSchema,
   type QuarantineUsage,
   QuarantineUsageSchema,
 } from './ledger.ts';

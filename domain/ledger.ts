@@ -84,6 +84,17 @@ export const QuarantineUsageSchema = z
   .meta({ id: 'QuarantineUsage', description: 'The space that refused messages take' });
 export type QuarantineUsage = ShapeOf<typeof QuarantineUsageSchema>;
 
+/** How much is refused of one device for one reason. */
+export const QuarantineGroupSchema = z
+  .object({
+    device: z.string(),
+    reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]),
+    entries: count,
+    newestAt: z.iso.datetime().describe('When the newest of them was received'),
+  })
+  .meta({ id: 'QuarantineGroup', description: 'What is refused of one device for one reason' });
+export type QuarantineGroup = ShapeOf<typeof QuarantineGroupSchema>;
+
 /** A page of a list; `next` is the cursor to pass as `after`, null at the end. */
 export interface Page<T> {
   readonly items: readonly T[];

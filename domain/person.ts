@@ -32,6 +32,7 @@ export const PersonSchema = z
     hasTotp: z.boolean().describe('Whether signing in with the password needs a code (RFC 6238)'),
     issuer: z.string().nullable().describe('The OIDC provider that vouches for the person; null: none'),
     addedAt: z.iso.datetime(),
+    suspendedAt: z.iso.datetime().nullable().describe('Since when the person may not sign in; null: they may'),
     removedAt: z.iso.datetime().nullable(),
   })
   .meta({ id: 'Person', description: 'A person who may sign in' });

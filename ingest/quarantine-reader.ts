@@ -7,14 +7,17 @@ import {
   type Page,
   type Quarantined,
   type QuarantinedInFull,
+  type QuarantineGroup,
   type QuarantineUsage,
   type Reason,
   type ReplayItem,
 } from '../domain/index.ts';
+import { inTurns } from '../store/index.ts';
 import { kindOf } from './decode/format.ts';
 import { type DeclaredFormats, type Decoded, decodePayload, formatOf, NO_FORMATS } from './decode/index.ts';
 import { discardedOf } from './discards.ts';
 import { parseId } from './quarantine.ts';
+import { type GroupQuery, groupsOf } from './quarantine-groups.ts';
 
 /** Selects entries of the quarantine; an absent field selects all. */
 export interface QuarantineFilter {
@@ -110,6 +113,11 @@ export class QuarantineReader {
     const row = holder === undefined ? this.#total() : this.#ofHolder(holder);
     const number = (name: string) => Number(row?.[name] ?? 0);
     return { bytes: number('bytes'), dropped: { messages: number('messages'), readings: number('readings') } };
+  }
+
+  /** Resolves to how much is refused by device and reason; other work of the thread runs in between. */
+  groups(query: GroupQuery): Promise<QuarantineGroup[]> {
+    return inTurns(groupsOf(this.#db, query));
   }
 
   /** Returns how many entries match, and the number of the newest message (-1: none). */

@@ -1,5 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
-import { type Appended, LamppostError, type LogClock, type MessageSink } from '../domain/index.ts';
+import {
+  type Appended,
+  Histogram,
+  type HistogramCounts,
+  LamppostError,
+  type LogClock,
+  type MessageSink,
+} from '../domain/index.ts';
 import { BatchWriter, createRoute, type Route } from './records.ts';
 
 /** The messages of one group commit, sent to the journal's thread. */
@@ -25,6 +32,8 @@ export interface CommitReply {
 
 /** Appends messages to the journal from another thread: those before `start` wait for it. */
 export interface JournalAppender extends MessageSink {
+  /** How long messages waited for their commit and might be acknowledged then, ms. */
+  acknowledged(): HistogramCounts;
   /** Begins to listen for the journal's replies. */
   start(): void;
   /** Closes the port: what is not committed by now is never acknowledged. Call `drained` before. Idempotent. */
@@ -40,6 +49,11 @@ interface AppenderOptions {
   readonly retryMs: number;
 }
 
+/** Messages of one commit that there is room for at first. */
+const ROOM = 1_024;
+/** Bounds of what a commit takes, ms: from a good disk to the patience with a full one. */
+const WAITED_MS = [2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 10_000];
+
 /**
  * Group commit: while one commit is written to disk, the next one collects messages; it is sent as soon as the last one
  * is done. A lone publisher waits for one fsync, and a thousand share one. There is no timer and no fixed delay. Returns
@@ -51,8 +65,12 @@ export function createJournalAppender(
   options: AppenderOptions = { patienceMs: 10_000, retryMs: 250 },
 ): JournalAppender {
   const writer = new BatchWriter();
+  const waited = new Histogram(WAITED_MS);
   let waiting: Appended[] = [];
   let committing: Appended[] = [];
+  /** When each of them was appended, steady ms. */
+  let waitingSince = new Float64Array(ROOM);
+  let committingSince = new Float64Array(ROOM);
   let committingBytes = 0;
   let committingCount = 0;
   /** All messages of one commit are stamped with one offset. */
@@ -72,6 +90,7 @@ export function createJournalAppender(
     recycled = null;
     committing = waiting;
     waiting = [];
+    [committingSince, waitingSince] = [waitingSince, committingSince];
     post({ type: 'messages', ...batch, offsetMs });
   }
 
@@ -90,6 +109,7 @@ export function createJournalAppender(
     }
     refusedSince = 0;
     const done = committing;
+    const since = committingSince;
     const error =
       reply.error === null ? null : new LamppostError(reply.error.code, reply.error.message, { retryable: true });
     committing = [];
@@ -99,6 +119,7 @@ export function createJournalAppender(
     // The next commit is sent before the acknowledgements are written, so that the disk and this thread work in
     // parallel.
     if (writer.count > 0) send();
+    if (error === null) waited.countSince(since, done.length, clock.steady.now());
     for (const appended of done) appended(error);
     if (!busy && writer.count === 0) {
       for (const resolve of idle) resolve();
@@ -120,13 +141,23 @@ export function createJournalAppender(
     route: createRoute,
     append(route, payload, done) {
       if (writer.count === 0) offsetMs = clock.offsetMs();
-      writer.add(route as Route, payload, clock.steady.now() + offsetMs);
+      const now = clock.steady.now();
+      writer.add(route as Route, payload, now + offsetMs);
+      if (waiting.length === waitingSince.length) waitingSince = doubled(waitingSince);
+      waitingSince[waiting.length] = now;
       waiting.push(done);
       if (busy || scheduled) return;
       scheduled = true;
       setImmediate(send);
     },
+    acknowledged: () => waited.counts(),
     pendingBytes: () => writer.length + committingBytes,
     drained: () => (busy || writer.count > 0 ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()),
   };
+}
+
+function doubled(times: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const more = new Float64Array(2 * times.length);
+  more.set(times);
+  return more;
 }

@@ -31,7 +31,7 @@ export {
   type StoredPerson,
   shownPerson,
 } from './people.ts';
-export { createRegistryReader, type DeviceQuery, type RegistryReader } from './reader.ts';
+export { createRegistryReader, DEVICE_ORDERS, type DeviceQuery, type RegistryReader } from './reader.ts';
 export { RegistryRecords } from './records.ts';
 export type { RegisteredDevice, RegisteredKey } from './rows.ts';
 export { REGISTRY_SCHEMA } from './schema.ts';

@@ -13,6 +13,7 @@ export const PEOPLE_SCHEMA: RoomSchema = {
     ) strict, without rowid;
     create unique index people_email on people (email) where removed_at is null;
     create unique index people_subject on people (issuer, subject) where issuer is not null;`,
+    'alter table people add column suspended_at text;',
   ],
 };
 
@@ -42,10 +43,10 @@ export function createPeopleReader(db: DatabaseSync) {
   const byEmail = db.prepare('select * from people where email = ? and removed_at is null');
   const bySubject = db.prepare('select * from people where issuer = ? and subject = ?');
   const some = db.prepare('select * from people where id > ? and (? or removed_at is null) order by id limit ?');
-  const total = db.prepare('select count(*) as n from people where removed_at is null');
+  const total = db.prepare('select count(*) as n from people where removed_at is null and suspended_at is null');
   const admins = db.prepare(
     `select 1 from people, json_each(people.roles) as r
-      where removed_at is null and r.value ->> 'role' = 'admin' and r.value ->> 'department' is null limit 1`,
+      where removed_at is null and suspended_at is null and r.value ->> 'role' = 'admin' and r.value ->> 'department' is null limit 1`,
   );
   const stored = (row: Row | undefined) => (row === undefined ? null : personOf(row));
   return {
@@ -71,13 +72,14 @@ export type PeopleReader = ReturnType<typeof createPeopleReader>;
 
 /** Returns the reader and writer of the table. The caller holds the transaction. */
 export function createPeopleStore(db: DatabaseSync) {
-  const put = db.prepare('insert or replace into people values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const put = db.prepare('insert or replace into people values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   return {
     ...createPeopleReader(db),
     /** Adds or replaces a person. */
     put(person: StoredPerson): void {
       const { id, version, name, email, language, roles, password, totp, issuer, subject, stamp } = person;
-      const rest = [password, totp, issuer, subject, stamp, person.addedAt, person.removedAt];
+      const { addedAt, removedAt, suspendedAt } = person;
+      const rest = [password, totp, issuer, subject, stamp, addedAt, removedAt, suspendedAt];
       put.run(id, version, name, email, language, JSON.stringify(roles), ...rest);
     },
   };
@@ -103,6 +105,7 @@ function personOf(row: Row): StoredPerson {
     subject: textOf(row.subject),
     stamp: Number(row.stamp),
     addedAt: String(row.added_at),
+    suspendedAt: textOf(row.suspended_at),
     removedAt: textOf(row.removed_at),
   };
 }

@@ -1,6 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Device, DevicesControl, Key, Page } from '../domain/index.ts';
-import { containing, inTurns, type PlaceFilter, placeConditions } from '../store/index.ts';
+import {
+  containing,
+  createRanking,
+  inTurns,
+  nextOf,
+  type Order,
+  type PlaceFilter,
+  placeConditions,
+  type Ranked,
+} from '../store/index.ts';
 import { type Credential, type CredentialChange, hashSecret } from './credentials.ts';
 import {
   type DeviceRow,
@@ -26,7 +35,36 @@ export interface DeviceQuery {
 export interface DeviceSearch extends DeviceQuery, PlaceFilter {
   /** A text in its id, its name, its asset or one of its tags. */
   readonly q?: string;
+  /** Absent: by id. */
+  readonly sort?: DeviceOrder;
 }
+
+/** What devices can be ordered by: with `-` the largest first. */
+export const DEVICE_ORDERS = [
+  'id',
+  '-id',
+  'name',
+  '-name',
+  'profile',
+  '-profile',
+  'district',
+  '-district',
+  'registered',
+  '-registered',
+  'state',
+  '-state',
+] as const;
+type DeviceOrder = (typeof DEVICE_ORDERS)[number];
+
+/** A key for each order, without its sign. A device without a name is called by its id. */
+const KEYS: Readonly<Record<string, string>> = {
+  id: 'id',
+  name: `lower(coalesce(body ->> 'name', id))`,
+  profile: `body ->> 'profile'`,
+  district: `body ->> 'district'`,
+  registered: 'registered_ms',
+  state: 'suspended',
+};
 
 /** Devices and keys as the log has decided them, over any connection to the file. */
 export interface RegistryReader {
@@ -87,7 +125,7 @@ export function createRegistryReader(db: DatabaseSync): RegistryReader {
       const items = rows.slice(0, limit).map(deviceOf);
       return { items, next: rows.length > limit ? items.at(-1)!.id : null };
     },
-    find: (query) => inTurns(found(db, query)),
+    find: (query) => inTurns(query.sort === undefined || query.sort === 'id' ? found(db, query) : ranked(db, query)),
     count: () => Number(count.get()!.n),
     keys: () => (allKeys.all() as unknown as KeyRow[]).map(registeredKeyOf),
     key(id) {
@@ -139,33 +177,74 @@ export function createRegistryReader(db: DatabaseSync): RegistryReader {
 const LOOKED_AT = 2_000;
 const PLACE = { lat: `(body ->> '$.location.lat')`, lon: `(body ->> '$.location.lon')` };
 
-/** Returns a page of devices in steps. */
-function* found(db: DatabaseSync, query: DeviceSearch): Generator<void, Page<RegisteredDevice>, undefined> {
-  const { limit, profile = null, district = null, q, bbox, near } = query;
+/** Returns the filters as `and …` conditions. */
+function wantedOf(db: DatabaseSync, { profile, district, q, bbox, near }: DeviceSearch) {
   const place = { ...(bbox === undefined ? {} : { bbox }), ...(near === undefined ? {} : { near }) };
   const placed = placeConditions(db, place, PLACE);
   const like = `like ? escape '\\'`;
   const tags = `exists (select 1 from json_each(body, '$.tags') where value ${like})`;
   const said =
     q === undefined ? '' : ` and (id ${like} or body ->> 'name' ${like} or body ->> 'asset' ${like} or ${tags})`;
-  const patterns = q === undefined ? [] : [q, q, q, q].map(containing);
+  const named = Object.entries({ profile, district }).filter((one): one is [string, string] => one[1] !== undefined);
+  return {
+    sql: named.map(([name]) => ` and body ->> '${name}' = ?`).join('') + placed.sql + said,
+    params: [
+      ...named.map(([, value]) => value),
+      ...placed.params,
+      ...(q === undefined ? [] : [q, q, q, q].map(containing)),
+    ],
+  };
+}
+
+/** Returns the function that says where a window of the table ends which begins after an id; null: there is none. */
+function windowsOf(db: DatabaseSync): (after: string) => string | null {
   const last = db.prepare(
     'select max(id) as id from (select id from registry_devices where id > ? order by id limit ?)',
   );
-  const some = db.prepare(`
-    select * from registry_devices where revoked = 0 and id > ?1 and id <= ?2
-      and (?3 is null or body ->> 'profile' = ?3) and (?4 is null or body ->> 'district' = ?4)
-      ${placed.sql}${said} order by id limit ?`);
+  return (after) => last.get(after, LOOKED_AT)!.id as string | null;
+}
+
+/** Returns a page of devices by id, in steps. */
+function* found(db: DatabaseSync, query: DeviceSearch): Generator<void, Page<RegisteredDevice>, undefined> {
+  const { limit } = query;
+  const wanted = wantedOf(db, query);
+  const endOf = windowsOf(db);
+  const some = db.prepare(
+    `select * from registry_devices where revoked = 0 and id > ? and id <= ?${wanted.sql} order by id limit ?`,
+  );
   const items: RegisteredDevice[] = [];
   for (let after = query.after ?? ''; ; ) {
-    const to = last.get(after, LOOKED_AT)!.id as string | null;
+    const to = endOf(after);
     if (to === null) return { items, next: null };
-    const params = [...placed.params, ...patterns, limit + 1 - items.length];
-    items.push(...(some.all(after, to, profile, district, ...params) as unknown as DeviceRow[]).map(deviceOf));
+    const rows = some.all(after, to, ...wanted.params, limit + 1 - items.length);
+    items.push(...(rows as unknown as DeviceRow[]).map(deviceOf));
     if (items.length > limit) return { items: items.slice(0, limit), next: items[limit - 1]!.id };
     after = to;
     yield;
   }
+}
+
+/** Returns a page of devices in another order, in steps: it looks at all of them. */
+function* ranked(
+  db: DatabaseSync,
+  { limit, after, sort = 'id', ...query }: DeviceSearch,
+): Generator<void, Page<RegisteredDevice>, undefined> {
+  const order: Order = { key: KEYS[sort.replace('-', '')]!, descending: sort.startsWith('-') };
+  const ranking = createRanking(order, { tie: 'id', after, most: limit + 1 });
+  const wanted = wantedOf(db, { ...query, limit, after });
+  const endOf = windowsOf(db);
+  const select = db.prepare(
+    `select ${ranking.columns} from registry_devices
+      where revoked = 0 and id > ? and id <= ?${wanted.sql}${ranking.beyond}${ranking.orderBy}`,
+  );
+  for (let from = '', to = endOf(from); to !== null; from = to, to = endOf(from)) {
+    ranking.add(select.all(from, to, ...wanted.params, ...ranking.params) as unknown as Ranked[]);
+    yield;
+  }
+  const rows = ranking.rows();
+  const one = db.prepare('select * from registry_devices where id = ?');
+  const items = rows.slice(0, limit).map(({ tie }) => deviceOf(one.get(tie) as unknown as DeviceRow));
+  return { items, next: rows.length > limit ? nextOf(rows[limit - 1]!) : null };
 }
 
 /** A network server, and what it is bound to; nothing for other keys. */

@@ -140,13 +140,17 @@ export function createSignIn({ people, passwords, signedIn, logins, clock, open,
 
   function currentOf({ person: id, stamp }: Pick<KeptSession, 'person' | 'stamp'>): StoredPerson | null {
     const person = people.get(id);
-    return person === null || person.removedAt !== null || person.stamp !== stamp ? null : person;
+    const isOut = person === null || person.removedAt !== null || person.suspendedAt !== null;
+    return isOut || person.stamp !== stamp ? null : person;
   }
 
   return {
     async withPassword({ email, password, code }, visitor) {
       const person = people.byEmail(email);
       await verify(email, person, password, visitor);
+      // Only who knows the password learns it.
+      if (person!.suspendedAt !== null)
+        return refuse({ how: 'password', person, refused: 'person-suspended' }, visitor);
       await verifyCode(person!, code, visitor);
       logins.succeeded(visitor.source, `person:${person!.id}`);
       return letIn(person!, 'password', visitor);

@@ -11,6 +11,7 @@ export { copyDatabase, copyFolder, folderOnDisk, sha256Of } from './copy.ts';
 export { damageOf, HOLDS, isDamage, readingFile, setAside } from './damage.ts';
 export { diskFault, migrate, openDatabase, type RoomSchema, transact, undoing } from './database.ts';
 export { lockFolder, ownerOf } from './lock.ts';
+export { createRanking, nextOf, type Order, type Ranked, type Ranking } from './order.ts';
 export { atOnce, conditionsOf, type Filter, inTurns, PAGE_BYTES, positionOf, textIn } from './page.ts';
 export { containing, type PlaceFilter, placeConditions } from './place.ts';
 export { keepPrivate, othersMay, PRIVATE_FILE } from './private.ts';

@@ -26,7 +26,13 @@ export {
   type RequestQuery,
   type RequestReader,
 } from './public.ts';
-export { createTicketReader, TicketCountsSchema, type TicketQuery, type TicketReader } from './reader.ts';
+export {
+  createTicketReader,
+  TICKET_ORDERS,
+  TicketCountsSchema,
+  type TicketQuery,
+  type TicketReader,
+} from './reader.ts';
 export { checkNotFixed, checkRating, checkWriting, notFixedUntil, type Rating, type Saying } from './reporters.ts';
 export { TICKET_SCHEMA } from './schema.ts';
 export { type Request, type Split, TicketService } from './service.ts';

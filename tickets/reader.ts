@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import {
   type Page,
+  SEVERITIES,
   type Severity,
   type ShapeOf,
   TICKET_STATUSES,
@@ -14,15 +15,46 @@ import {
   atOnce,
   conditionsOf,
   containing,
+  createRanking,
   type Filter,
   inTurns,
+  nextOf,
+  type Order,
   PAGE_BYTES,
   type PlaceFilter,
   placeConditions,
   positionOf,
+  type Ranked,
   textIn,
 } from '../store/index.ts';
 import { alertOf, SELECT_TICKETS, ticketOf } from './row.ts';
+
+/** What a list can be ordered by: with `-` the largest first. */
+export const TICKET_ORDERS = [
+  'opened',
+  '-opened',
+  'updated',
+  '-updated',
+  'due',
+  '-due',
+  'severity',
+  '-severity',
+  'status',
+  '-status',
+] as const;
+type TicketOrder = (typeof TICKET_ORDERS)[number];
+
+const rankOf = (column: string, names: readonly string[]) =>
+  `case ${column} ${names.map((name, rank) => `when '${name}' then ${rank}`).join(' ')} else -1 end`;
+
+/** A key for each order, without its sign. */
+const KEYS: Readonly<Record<string, string>> = {
+  opened: 'tickets.n',
+  updated: 'tickets.updated_at',
+  due: 'tickets.due_at',
+  severity: rankOf('tickets.severity', SEVERITIES),
+  status: rankOf('tickets.status', TICKET_STATUSES),
+};
 
 /** Filters of a list; an absent filter matches all. `after` is the `next` of the page before. */
 export interface TicketQuery extends PlaceFilter {
@@ -41,6 +73,8 @@ export interface TicketQuery extends PlaceFilter {
   readonly asset?: Filter<string>;
   /** Only those that this department or party may see. */
   readonly seenBy?: readonly string[] | null;
+  /** Absent: the newest first. */
+  readonly sort?: TicketOrder;
   readonly limit: number;
   readonly after?: string | null | undefined;
 }
@@ -73,7 +107,7 @@ export interface TicketReader {
   /** Returns the same, a few milliseconds at a time: other work of the thread runs in between. */
   listInTurns(query: TicketQuery): Promise<Page<Ticket>>;
   /** Counts the tickets that a list without a limit would have, in turns as well. `now`: ISO 8601, for `overdue`. */
-  countsInTurns(query: Omit<TicketQuery, 'limit' | 'after'>, now: string): Promise<TicketCounts>;
+  countsInTurns(query: Omit<TicketQuery, 'limit' | 'after' | 'sort'>, now: string): Promise<TicketCounts>;
   /** Returns a page of a ticket's alerts, oldest first. Throws `invalid` on a bad `after`. */
   alerts(id: string, query: { readonly limit: number; readonly after: string | null }): Page<TicketAlert>;
   /** Returns a page of a ticket's history, oldest first. Throws `invalid` on a bad `after`. */
@@ -145,7 +179,7 @@ const READ = 50;
 /** Counts tickets in steps. */
 function* countsOf(
   db: DatabaseSync,
-  { seenBy = null, ...filters }: Omit<TicketQuery, 'limit' | 'after'>,
+  { seenBy = null, ...filters }: Omit<TicketQuery, 'limit' | 'after' | 'sort'>,
   now: string,
 ): Generator<void, TicketCounts, undefined> {
   const wanted = wantedOf(db, filters);
@@ -154,8 +188,7 @@ function* countsOf(
     from tickets where ${seenBy === null ? '(?1 is null)' : SEEN} and n < ?3 and n >= ?4${wanted.sql} group by status`);
   const byStatus = Object.fromEntries(TICKET_STATUSES.map((status) => [status, 0])) as Record<TicketStatus, number>;
   let overdue = 0;
-  const newest = Number(db.prepare('select coalesce(max(n), 0) as n from tickets').get()?.n);
-  for (let to = newest + 1; to > 0; to -= LOOKED_AT) {
+  for (let to = newestIn(db) + 1; to > 0; to -= LOOKED_AT) {
     for (const row of select.all(seenBy && JSON.stringify(seenBy), now, to, to - LOOKED_AT, ...wanted.params)) {
       byStatus[row.status as TicketStatus] += Number(row.tickets);
       overdue += Number(row.late);
@@ -166,28 +199,37 @@ function* countsOf(
 }
 
 /** Returns a page of tickets in steps: first the numbers of those that match, then the tickets. */
-function* pageOf(db: DatabaseSync, { limit, after, ...query }: TicketQuery): Generator<void, Page<Ticket>, undefined> {
-  const numbers = yield* numbersOf(db, {
-    ...query,
-    before: positionOf(after, Number.MAX_SAFE_INTEGER),
-    most: limit + 1,
-  });
-  const select = db.prepare(`${SELECT_TICKETS} where n in (select value from json_each(?)) order by n desc`);
+function* pageOf(
+  db: DatabaseSync,
+  { limit, after, sort = '-opened', ...query }: TicketQuery,
+): Generator<void, Page<Ticket>, undefined> {
+  const places =
+    sort === '-opened'
+      ? yield* newestOf(db, { ...query, before: positionOf(after, Number.MAX_SAFE_INTEGER), most: limit + 1 })
+      : yield* rankedOf(db, query, { sort, after, most: limit + 1 });
+  const select = db.prepare(`${SELECT_TICKETS} where n in (select value from json_each(?))`);
   const items: Ticket[] = [];
   let bytes = 0;
-  for (let at = 0; at < Math.min(limit, numbers.length); at += READ) {
-    const some = numbers.slice(at, Math.min(limit, at + READ));
-    for (const row of select.iterate(JSON.stringify(some))) {
-      if (bytes >= PAGE_BYTES) return { items, next: String(numbers[items.length - 1]) };
+  for (let at = 0; at < Math.min(limit, places.length); at += READ) {
+    const numbers = places.slice(at, Math.min(limit, at + READ)).map(({ n }) => n);
+    const rows = new Map(select.all(JSON.stringify(numbers)).map((row) => [Number(row.n), row] as const));
+    for (const row of numbers.map((n) => rows.get(n)).filter((one) => one !== undefined)) {
+      if (bytes >= PAGE_BYTES) return { items, next: places[items.length - 1]!.next };
       bytes += textIn(row);
       items.push(ticketOf(row));
     }
     yield;
   }
-  return { items, next: numbers.length > limit ? String(numbers[limit - 1]) : null };
+  return { items, next: places.length > limit ? places[limit - 1]!.next : null };
 }
 
-interface Wanted extends Omit<TicketQuery, 'limit' | 'after'> {
+/** A ticket in a list, and the `next` of a page that ends with it. */
+interface Place {
+  readonly n: number;
+  readonly next: string;
+}
+
+interface Wanted extends Omit<TicketQuery, 'limit' | 'after' | 'sort'> {
   readonly before: number;
   readonly most: number;
 }
@@ -196,7 +238,10 @@ interface Wanted extends Omit<TicketQuery, 'limit' | 'after'> {
 const TEXTS = ['id', 'title', 'title_zh', '"group"', 'asset'];
 
 /** Returns the filters as `and …` conditions: of a few thousand rows at once, so that none needs an index of its own. */
-function wantedOf(db: DatabaseSync, { bbox, near, q, ...filters }: Omit<TicketQuery, 'limit' | 'after' | 'seenBy'>) {
+function wantedOf(
+  db: DatabaseSync,
+  { bbox, near, q, ...filters }: Omit<TicketQuery, 'limit' | 'after' | 'sort' | 'seenBy'>,
+) {
   const named = conditionsOf(filters);
   const place = { ...(bbox === undefined ? {} : { bbox }), ...(near === undefined ? {} : { near }) };
   const placed = placeConditions(db, place, { lat: 'tickets.lat', lon: 'tickets.lon' });
@@ -209,19 +254,18 @@ function wantedOf(db: DatabaseSync, { bbox, near, q, ...filters }: Omit<TicketQu
   return { sql: named.sql + placed.sql + found, params: [...named.params, ...placed.params, ...patterns] };
 }
 
-/** Returns the numbers of the newest matching tickets before a number; newest first. */
-function* numbersOf(
+/** Returns the newest matching tickets before a number; newest first. */
+function* newestOf(
   db: DatabaseSync,
   { before, most, seenBy = null, ...filters }: Wanted,
-): Generator<void, number[], undefined> {
+): Generator<void, Place[], undefined> {
   const wanted = wantedOf(db, filters);
   const seen = seenBy === null ? '(?1 is null)' : SEEN;
   const select = db.prepare(
     `select n from tickets where ${seen} and n < ? and n >= ?${wanted.sql} order by n desc limit ?`,
   );
-  const newest = Number(db.prepare('select coalesce(max(n), 0) as n from tickets').get()?.n);
-  const found: number[] = [];
-  for (let to = Math.min(before, newest + 1); to > 0 && found.length < most; to -= LOOKED_AT) {
+  const found: Place[] = [];
+  for (let to = Math.min(before, newestIn(db) + 1); to > 0 && found.length < most; to -= LOOKED_AT) {
     const rows = select.all(
       seenBy && JSON.stringify(seenBy),
       to,
@@ -229,8 +273,38 @@ function* numbersOf(
       ...wanted.params,
       most - found.length,
     );
-    found.push(...rows.map(({ n }) => Number(n)));
+    found.push(...rows.map(({ n }) => ({ n: Number(n), next: String(n) })));
     yield;
   }
   return found;
+}
+
+const newestIn = (db: DatabaseSync) => Number(db.prepare('select coalesce(max(n), 0) as n from tickets').get()?.n);
+
+interface Ranking {
+  readonly sort: TicketOrder;
+  readonly after: string | null | undefined;
+  readonly most: number;
+}
+
+/** Returns the first matching tickets of an order: it looks at all of them, and keeps only as many as a page has. */
+function* rankedOf(
+  db: DatabaseSync,
+  { seenBy = null, ...filters }: Omit<TicketQuery, 'limit' | 'after' | 'sort'>,
+  { sort, ...page }: Ranking,
+): Generator<void, Place[], undefined> {
+  const order: Order = { key: KEYS[sort.replace('-', '')]!, descending: sort.startsWith('-') };
+  const ranking = createRanking(order, { tie: 'tickets.n', ...page });
+  const wanted = wantedOf(db, filters);
+  const seen = seenBy === null ? '(?1 is null)' : SEEN;
+  const select = db.prepare(
+    `select ${ranking.columns} from tickets where ${seen} and n < ? and n >= ?${wanted.sql}${ranking.beyond}${ranking.orderBy}`,
+  );
+  const parties = seenBy && JSON.stringify(seenBy);
+  for (let to = newestIn(db) + 1; to > 0; to -= LOOKED_AT) {
+    const rows = select.all(parties, to, to - LOOKED_AT, ...wanted.params, ...ranking.params);
+    ranking.add(rows as unknown as Ranked[]);
+    yield;
+  }
+  return ranking.rows().map((row) => ({ n: Number(row.tie), next: nextOf(row) }));
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { boundTo, type Reach } from '../../domain/index.ts';
+import { boundTo, DAY_MS, isoOf, type Reach } from '../../domain/index.ts';
 import { explained } from '../../rules/index.ts';
 import { rulesOf } from '../departments.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -12,8 +12,10 @@ const text = Name.exactOptional();
 /** `/api/v1/alerts`: the alerts, and why each fires or does not. */
 export function alertRoutes(
   app: App,
-  { alerts, rules, devices, held, city }: Pick<ApiDeps, 'alerts' | 'rules' | 'devices' | 'held' | 'city'>,
+  deps: Pick<ApiDeps, 'alerts' | 'rules' | 'devices' | 'held' | 'city' | 'events' | 'clock'>,
 ): void {
+  const { alerts, rules, devices, held, city } = deps;
+  firedRoute(app, deps);
   const tags = ['alerts'];
   /** Why the alert's ticket waits; null where it does not. */
   const waitOf = (alert: { readonly rule: string; readonly group: string }) => {
@@ -89,6 +91,32 @@ export function alertRoutes(
           return { title, titleZh, severity, ...explained(explanation) };
         });
       return { items, next: null };
+    },
+  );
+}
+
+const MOST_DAYS = 31;
+const RuleFired = z
+  .object({ since: z.iso.datetime(), counts: z.array(z.object({ rule: z.string(), fired: z.int() })) })
+  .meta({ id: 'RuleFired', description: 'How often alerts of each rule fired; rules that never did are left out' });
+
+/** Not under `/api/v1/rules`, where it would hide a rule of this name. */
+function firedRoute(app: App, { events, clock }: Pick<ApiDeps, 'events' | 'clock'>): void {
+  app.get(
+    '/api/v1/alerts/fired',
+    {
+      config: { permission: 'rules.read', concurrency: 'queries' },
+      schema: {
+        tags: ['alerts'],
+        summary: 'Counts the alerts that fired in the last days, by rule, as far back as events are kept',
+        querystring: z.object({ days: z.coerce.number().int().min(1).max(MOST_DAYS).default(7) }),
+        response: { 200: RuleFired },
+      },
+    },
+    async ({ query: { days } }) => {
+      const since = isoOf(clock.now() - days * DAY_MS);
+      const fired = await events.firedSince(since);
+      return { since, counts: [...fired].map(([rule, count]) => ({ rule, fired: count })) };
     },
   );
 }

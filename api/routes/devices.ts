@@ -9,7 +9,7 @@ import {
   unknownName,
 } from '../../domain/index.ts';
 import { RecomputedSchema, recompute } from '../../ingest/index.ts';
-import { type DeviceChange, hashSecret, type RegisteredDevice } from '../../registry/index.ts';
+import { DEVICE_ORDERS, type DeviceChange, hashSecret, type RegisteredDevice } from '../../registry/index.ts';
 import { callerOf } from '../caller.ts';
 import { devicesCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -103,6 +103,7 @@ function readRoutes(app: App, devices: Deps['devices']): void {
           profile: Name.exactOptional(),
           district: Name.exactOptional(),
           ...Search,
+          sort: z.enum(DEVICE_ORDERS).exactOptional().describe('The order; with `-` the largest first; absent: by id'),
           /** Takes precedence over the Accept header. */
           format: z.enum(['json', 'csv']).optional(),
         }),
@@ -110,7 +111,8 @@ function readRoutes(app: App, devices: Deps['devices']): void {
       },
     },
     async ({ query: { format, ...query }, headers, url }, reply) => {
-      const searches = query.q !== undefined || query.bbox !== undefined || query.near !== undefined;
+      const { q, bbox, near, sort } = query;
+      const searches = [q, bbox, near, sort].some((one) => one !== undefined);
       const page = searches ? await devices.find(query) : devices.list(query);
       if ((format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'json') return page;
       const next = new URL(url, 'http://localhost').searchParams;

@@ -22,6 +22,8 @@ const PLAIN: Readonly<Record<string, string>> = {
   '/docs': 'docs.html',
   '/docs.js': 'docs.js',
   '/docs-shape.js': 'docs-shape.js',
+  '/docs-request.js': 'docs-request.js',
+  '/docs-try.js': 'docs-try.js',
   '/docs.css': 'docs.css',
 };
 

@@ -3,6 +3,7 @@ import {
   boundTo,
   QuarantinedInFullSchema,
   QuarantinedSchema,
+  QuarantineGroupSchema,
   QuarantineUsageSchema,
   REASONS,
   type Reason,
@@ -11,7 +12,7 @@ import { ReplayJobSchema } from '../../ingest/index.ts';
 import { callerOf } from '../caller.ts';
 import { ownerOf } from '../departments.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Id, Instant, Name, Paged, pageOf } from '../schema.ts';
+import { found, given, Id, Instant, Name, Names, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const text = Name.exactOptional();
@@ -51,6 +52,23 @@ export function quarantineRoutes(app: App, deps: Pick<ApiDeps, 'quarantine' | 'd
       const own = boundTo(reach);
       const owns = own === null ? undefined : ownerOf(own, deps);
       return quarantine.list({ limit, after, discarded, ...filterOf(filter), ...given({ owns }) });
+    },
+  );
+  app.get(
+    '/api/v1/quarantine/groups',
+    {
+      config: { permission: 'quarantine.read' },
+      schema: {
+        tags,
+        summary: 'Counts what is refused by device and reason, the most first; what was discarded is left out',
+        querystring: Paged.pick({ limit: true }).extend({ device: Names.exactOptional() }),
+        response: { 200: pageOf(QuarantineGroupSchema) },
+      },
+    },
+    async ({ query: { limit, device: devices }, reach }) => {
+      const own = boundTo(reach);
+      const owns = own === null ? undefined : ownerOf(own, deps);
+      return { items: await quarantine.groups({ limit, ...given({ devices, owns }) }), next: null };
     },
   );
   app.get(

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { CityProblemSchema, DAY_MS, isoOf } from '../../domain/index.ts';
+import { CityProblemSchema } from '../../domain/index.ts';
 import type { ListedRule, RuleDraft } from '../../rules/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
@@ -31,8 +31,7 @@ const RuleBody = z.union([
 const Noted = z.object({ note: Note.default('') });
 
 /** `/api/v1/rules`. Rules from files are read-only here; rules made here have versions, authors and a history. */
-export function ruleRoutes(app: App, { rules, events, clock }: ApiDeps): void {
-  firedRoute(app, { events, clock });
+export function ruleRoutes(app: App, { rules }: Pick<ApiDeps, 'rules'>): void {
   checkRoute(app, rules);
   app.get(
     '/api/v1/rules',
@@ -79,31 +78,6 @@ export function ruleRoutes(app: App, { rules, events, clock }: ApiDeps): void {
     scope.addContentTypeParser(YAML, { parseAs: 'string' }, (_request, body, done) => done(null, body));
     changeRoutes(scope.withTypeProvider<SchemaTypes>() as App, rules);
   });
-}
-
-const MOST_DAYS = 31;
-const RuleFired = z
-  .object({ since: z.iso.datetime(), counts: z.array(z.object({ rule: z.string(), fired: z.int() })) })
-  .meta({ id: 'RuleFired', description: 'How often alerts of each rule fired; rules that never did are left out' });
-
-function firedRoute(app: App, { events, clock }: Pick<ApiDeps, 'events' | 'clock'>): void {
-  app.get(
-    '/api/v1/rules/fired',
-    {
-      config: { permission: 'rules.read', concurrency: 'queries' },
-      schema: {
-        tags,
-        summary: 'Counts the alerts that fired in the last days, by rule, as far back as events are kept',
-        querystring: z.object({ days: z.coerce.number().int().min(1).max(MOST_DAYS).default(7) }),
-        response: { 200: RuleFired },
-      },
-    },
-    async ({ query: { days } }) => {
-      const since = isoOf(clock.now() - days * DAY_MS);
-      const fired = await events.firedSince(since);
-      return { since, counts: [...fired].map(([rule, count]) => ({ rule, fired: count })) };
-    },
-  );
 }
 
 const RuleCheck = z

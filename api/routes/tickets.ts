@@ -16,7 +16,14 @@ import {
   type Ticket,
   TicketAlertSchema,
 } from '../../domain/index.ts';
-import { ACTIONS, TicketCountsSchema, WAIT_REASONS, type WaitReason, warningsOf } from '../../tickets/index.ts';
+import {
+  ACTIONS,
+  TICKET_ORDERS,
+  TicketCountsSchema,
+  WAIT_REASONS,
+  type WaitReason,
+  warningsOf,
+} from '../../tickets/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionIn } from '../if-match.ts';
@@ -45,6 +52,10 @@ const Query = Paged.extend({
   parent: names,
   asset: names,
   ...Search,
+  sort: z
+    .enum(TICKET_ORDERS)
+    .exactOptional()
+    .describe('The order; with `-` the largest first; absent: `-opened`, the newest first'),
 });
 
 const Opening = z.strictObject({
@@ -105,7 +116,7 @@ function listRoutes(app: App, deps: Deps): void {
       config: { permission: 'tickets.read' },
       schema: {
         tags,
-        summary: 'Lists tickets, newest first; each filter by names takes several values',
+        summary: 'Lists tickets, newest first or in another order; each filter by names takes several values',
         querystring: Query,
         response: { 200: pageOf(TicketResponse) },
       },
@@ -122,7 +133,7 @@ function listRoutes(app: App, deps: Deps): void {
       schema: {
         tags,
         summary: 'Counts tickets by status, and those that are overdue; takes the filters of the list',
-        querystring: Query.omit({ limit: true, after: true }),
+        querystring: Query.omit({ limit: true, after: true, sort: true }),
         response: { 200: TicketCountsSchema },
       },
     },

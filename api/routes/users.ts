@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { GrantSchema, isoOf, LANGUAGES, requireName } from '../../domain/index.ts';
+import { GrantSchema, isoOf, LANGUAGES, LamppostError, PERSON_REFUSALS, requireName } from '../../domain/index.ts';
 import { shownPerson } from '../../registry/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { PersonResponse, SessionResponse } from '../responses/people.ts';
-import { found, given, Id, Paged, pageOf } from '../schema.ts';
+import { found, given, Id, Name, Paged, pageOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 type Deps = Pick<ApiDeps, 'people' | 'city'>;
@@ -117,6 +117,26 @@ function changeRoutes(app: App, { people, city }: Deps): void {
       return reply.code(204).send();
     },
   );
+  const stateOf = (summary: string) => ({
+    config: decided,
+    schema: { tags, summary, params: Id, response: { 200: PersonResponse } },
+  });
+  app.post(
+    '/api/v1/users/:id/suspend',
+    stateOf('Signs a person out everywhere, and refuses them until they are resumed'),
+    async (request, reply) => {
+      const person = await people.change({ do: 'person.suspend', person: request.params.id }, callerOf(request));
+      return reply.header('etag', etagOf(person.version)).send(person);
+    },
+  );
+  app.post(
+    '/api/v1/users/:id/resume',
+    stateOf('Lets a suspended person sign in again, as before'),
+    async (request, reply) => {
+      const person = await people.change({ do: 'person.resume', person: request.params.id }, callerOf(request));
+      return reply.header('etag', etagOf(person.version)).send(person);
+    },
+  );
   app.delete(
     '/api/v1/users/:id/totp',
     { config: decided, schema: { tags, summary: 'Ends the use of a lost authenticator', params: Id } },
@@ -144,7 +164,10 @@ function sessionsRoutes(app: App, { people }: Deps): void {
       },
     },
     async ({ params: { id } }, reply) => {
-      const { secret, untilMs } = people.sessions.makeLink(present(id));
+      const person = present(id);
+      const reason = 'person-suspended';
+      if (person.suspendedAt !== null) throw new LamppostError('conflict', PERSON_REFUSALS[reason], { reason });
+      const { secret, untilMs } = people.sessions.makeLink(person);
       return reply.code(201).send({ path: `/auth/link#${secret}`, until: isoOf(untilMs) });
     },
   );
@@ -161,6 +184,22 @@ function sessionsRoutes(app: App, { people }: Deps): void {
     { config: decided, schema: { tags, summary: 'Signs a person out everywhere', params: Id } },
     async (request, reply) => {
       await people.change({ do: 'person.sign-out', person: request.params.id }, callerOf(request));
+      return reply.code(204).send();
+    },
+  );
+  app.delete(
+    '/api/v1/users/:id/sessions/:session',
+    {
+      config: decided,
+      schema: { tags, summary: 'Ends one session of a person', params: Id.extend({ session: Name }) },
+    },
+    async (request, reply) => {
+      const { id, session } = request.params;
+      const isOf = people.sessions.get(session)?.person === present(id).id;
+      found(isOf || null, `session "${session}" of person "${id}"`);
+      // What cannot be noted is not done (promise 7).
+      await people.change({ do: 'person.end-session', person: id, session }, callerOf(request));
+      people.sessions.end(id, session);
       return reply.code(204).send();
     },
   );

@@ -128,7 +128,7 @@ const functions = {
   renew: (certificate: Parameters<typeof broker.renew>[0]) => broker.renew(certificate),
   record: (id: string) => broker.record(id),
   throttled: (most: number) => broker.throttled(most),
-  counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes() }),
+  counts: () => ({ ...broker.counts(), pendingBytes: sink.pendingBytes(), acknowledged: sink.acknowledged() }),
   /** Takes no more messages; resolves when every taken message is on disk and acknowledged. */
   async stop() {
     await sink.drained();

@@ -2,11 +2,11 @@ import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Locator, Page } from 'playwright-core';
+import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Person, Ticket } from '../../domain/index.ts';
-import { chromiumPath, openBrowser } from '../kit/chromium.ts';
-import { axeFaults, openPage, type Seen } from '../kit/console.ts';
+import { chromiumPath } from '../kit/chromium.ts';
+import { axeFaults, TestBrowser } from '../kit/console.ts';
 import { Mailbox } from '../kit/mailbox.ts';
 import { WebhookReceiver } from '../kit/receiver.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
@@ -18,8 +18,7 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
   const server = new ServerProcess();
   const receiver = new WebhookReceiver();
   const mailbox = new Mailbox();
-  const opened: Seen[] = [];
-  let browser: Browser;
+  const browser = new TestBrowser(server);
   let base: string;
   let hook: string;
 
@@ -37,25 +36,21 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
       SMTP_URL: smtp,
       SMTP_FROM: 'lamppost@city.example',
     });
-    await server.start();
-    base = `http://127.0.0.1:${server.httpPort}`;
-    browser = await openBrowser(path!);
+    await browser.start();
+    base = browser.base;
   });
-  afterEach(() => Promise.all(browser.contexts().map((context) => context.close())));
+  afterEach(() => browser.close());
   afterAll(async () => {
-    await browser?.close();
+    await browser.stop();
     receiver.stop();
     await mailbox.stop();
-    await server.kill();
   });
 
   /** A browser of the administrator's own, with the key of the settings. */
-  async function asAdmin(address: string, options: Parameters<typeof openPage>[2] = {}): Promise<Page> {
-    const seen = await openPage(browser, base, options);
-    opened.push(seen);
-    await seen.page.goto(`${base}${address}#key=${ADMIN_KEY}`);
-    await seen.page.locator('#side').waitFor({ state: 'attached' });
-    return seen.page;
+  async function asAdmin(address: string, options: BrowserContextOptions = {}): Promise<Page> {
+    const page = await browser.visit(`${address}#key=${ADMIN_KEY}`, options);
+    await page.locator('#side').waitFor({ state: 'attached' });
+    return page;
   }
 
   const press = (within: Page | Locator, name: string) => within.getByRole('button', { name, exact: true }).click();
@@ -90,7 +85,7 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
     expect(await ask('/api/v1/tickets', newer!)).toBe(401);
   });
 
-  test('people - one is added, signs in by the link, is seen signed in, signed out everywhere and removed', async () => {
+  test('people - one is added, signs in by the link, is seen signed in, signed out, suspended and removed', async () => {
     const page = await asAdmin('/people');
     await press(page, 'Add a person');
     const dialog = page.getByRole('dialog');
@@ -101,23 +96,27 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
     await press(dialog, 'Add a person');
     const link = await page.locator('#once pre').textContent();
     await page.keyboard.press('Escape');
-    const hers = await openPage(browser, base);
-    opened.push(hers);
-    await hers.page.goto(link!);
-    await hers.page.locator('#choose button[type=button]').click();
-    await hers.page.locator('#who', { hasText: 'Mei Lin' }).waitFor();
+    const hers = await browser.visit(link!.slice(base.length));
+    await hers.locator('#choose button[type=button]').click();
+    await hers.locator('#who', { hasText: 'Mei Lin' }).waitFor();
     const row = page.locator('tr', { hasText: 'mei@city.example' });
     await press(row, 'Signed in at');
     await page.getByRole('dialog').locator('td', { hasText: 'Chrome' }).waitFor();
-    await press(page.getByRole('dialog'), 'Sign out everywhere');
+    await press(page.getByRole('dialog'), 'Sign out');
     await page.getByText('They are signed in nowhere.').waitFor();
     await page.keyboard.press('Escape');
-    await hers.page.reload();
-    await hers.page.locator('#login').waitFor();
+    await hers.reload();
+    await hers.locator('#login').waitFor();
     await press(row, 'Change');
     await page.getByRole('dialog').getByLabel('Name').fill('Mei Wang');
     await press(page.getByRole('dialog'), 'Save');
     await page.locator('tr', { hasText: 'Mei Wang' }).waitFor();
+    await press(row, 'Suspend');
+    await press(page.getByRole('dialog'), 'Suspend');
+    await row.getByText('suspended').waitFor();
+    expect(await row.getByRole('button', { name: 'Sign-in link' }).count()).toBe(0);
+    await press(row, 'Resume');
+    await row.getByText('may sign in').waitFor();
     await press(row, 'Remove');
     await press(page.getByRole('dialog'), 'Remove');
     await row.waitFor({ state: 'detached' });
@@ -241,6 +240,36 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
     await page.getByText('The city folder has not changed.').waitFor();
   });
 
+  const node = (name: string, more: object) => ({
+    ...{ node: name, seq: 1_200, lagMs: 40, holds: [], checksum: 'aaaaaaaaaaaaaaaa', ageMs: 900 },
+    ...more,
+  });
+  const CLUSTER = {
+    node: 'east',
+    nodes: [
+      node('east', { holds: ['webhooks'] }),
+      node('west', { ageMs: 240_000 }),
+      node('north', { checksum: 'bbbbbbbbbbbbbbbb' }),
+    ],
+  };
+
+  test.each([
+    ['en-GB', 'Nodes', 'this one', 'not heard of for 4 min', 'decided otherwise'],
+    ['zh-CN', '节点', '本节点', '没有消息', '判定不同'],
+  ])('system - in %s the nodes of a cluster say how far each is, and which is in trouble', async (locale, ...texts) => {
+    const [title, own, silent, differs] = texts;
+    const page = await asAdmin('/keys', { locale });
+    await page.route('**/api/v1/cluster', (route) => route.fulfill({ json: CLUSTER }));
+    await page.goto(`${base}/system`);
+    const row = (name: string) => page.getByRole('table', { name: title! }).locator('tr', { hasText: name });
+    await row('east').getByText(own!).waitFor();
+    await row('west').locator('.late', { hasText: silent! }).waitFor();
+    await row('north').locator('.late', { hasText: differs! }).waitFor();
+    // Every page says so.
+    await page.locator('#banner', { hasText: 'west' }).waitFor();
+    expect(await axeFaults(page)).toEqual([]);
+  });
+
   const SCREENS = [
     ['in English, on a desktop, light', { locale: 'en-GB', colorScheme: 'light' }],
     ['in Chinese, on a phone, dark', { locale: 'zh-CN', colorScheme: 'dark', viewport: { width: 390, height: 800 } }],
@@ -261,7 +290,6 @@ describe.skipIf(path === null)('the pages of administration in Chromium', () => 
   });
 
   test('pages - none of all these wrote an error, broke its policy or asked another host', () => {
-    expect(opened.length).toBeGreaterThan(0);
-    expect(opened.flatMap(({ faults }) => faults)).toEqual([]);
+    expect(browser.faults()).toEqual([]);
   });
 });

@@ -1,10 +1,10 @@
 import { readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
+import type { BrowserContextOptions } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyRole, Ticket } from '../../domain/index.ts';
-import { chromiumPath, openBrowser } from '../kit/chromium.ts';
-import { axeFaults, openPage, openSignedIn, type Seen } from '../kit/console.ts';
+import { chromiumPath } from '../kit/chromium.ts';
+import { axeFaults, TestBrowser } from '../kit/console.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
@@ -13,36 +13,19 @@ const DIST = fileURLToPath(new URL('../../console/dist/', import.meta.url));
 
 describe.skipIf(path === null)('the console in Chromium', () => {
   const server = new ServerProcess();
-  let browser: Browser;
+  const browser = new TestBrowser(server);
   let base: string;
-  const opened: Seen[] = [];
 
   beforeAll(async () => {
-    await server.start();
-    base = `http://127.0.0.1:${server.httpPort}`;
-    browser = await openBrowser(path!);
+    await browser.start();
+    base = browser.base;
   });
-  // What is open follows the server's events.
-  afterEach(() => Promise.all(browser.contexts().map((context) => context.close())));
-  afterAll(async () => {
-    await browser?.close();
-    await server.kill();
-  });
+  afterEach(() => browser.close());
+  afterAll(() => browser.stop());
 
-  async function visit(address: string, options: Parameters<typeof openPage>[2] = {}): Promise<Page> {
-    const seen = await openPage(browser, base, options);
-    opened.push(seen);
-    await seen.page.goto(base + address);
-    return seen.page;
-  }
-
-  /** A person's own browser, signed in. */
-  async function signedIn(name: string, role: KeyRole, options: Parameters<typeof openPage>[2] = {}): Promise<Page> {
-    const seen = await openSignedIn(browser, server, name, { role, department: null }, options);
-    opened.push(seen);
-    return seen.page;
-  }
-
+  const visit = (address: string) => browser.visit(address);
+  const signedIn = (name: string, role: KeyRole, options: BrowserContextOptions = {}) =>
+    browser.signedIn(name, { role, department: null }, options);
   const open = (title: string) =>
     server.post<Ticket>('/api/v1/tickets', { service: 'waste', title, district: 'harbour', severity: 'high' });
   const ticketOf = (id: string) => server.get<Ticket>(`/api/v1/tickets/${id}`);
@@ -261,7 +244,6 @@ describe.skipIf(path === null)('the console in Chromium', () => {
   });
 
   test('pages - none of all these wrote an error, broke its policy or asked another host', () => {
-    expect(opened.length).toBeGreaterThan(0);
-    expect(opened.flatMap(({ faults }) => faults)).toEqual([]);
+    expect(browser.faults()).toEqual([]);
   });
 });

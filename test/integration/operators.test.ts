@@ -1,8 +1,7 @@
-import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Device, Grant, Ticket } from '../../domain/index.ts';
-import { chromiumPath, openBrowser } from '../kit/chromium.ts';
-import { axeFaults, openSignedIn, type Seen } from '../kit/console.ts';
+import { chromiumPath } from '../kit/chromium.ts';
+import { axeFaults, TestBrowser } from '../kit/console.ts';
 import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
@@ -10,26 +9,18 @@ const path = chromiumPath();
 
 describe.skipIf(path === null)('the pages of operators in Chromium', () => {
   const server = new ServerProcess();
-  let browser: Browser;
+  const browser = new TestBrowser(server);
   let base: string;
-  const opened: Seen[] = [];
 
   beforeAll(async () => {
-    await server.start();
-    base = `http://127.0.0.1:${server.httpPort}`;
-    browser = await openBrowser(path!);
+    await browser.start();
+    base = browser.base;
   });
-  afterEach(() => Promise.all(browser.contexts().map((context) => context.close())));
-  afterAll(async () => {
-    await browser?.close();
-    await server.kill();
-  });
+  afterEach(() => browser.close());
+  afterAll(() => browser.stop());
 
-  async function signedIn(name: string, role: Grant['role'], department: string | null = null): Promise<Page> {
-    const seen = await openSignedIn(browser, server, name, { role, department });
-    opened.push(seen);
-    return seen.page;
-  }
+  const signedIn = (name: string, role: Grant['role'], department: string | null = null) =>
+    browser.signedIn(name, { role, department });
   const open = (title: string, service = 'waste') =>
     server.post<Ticket>('/api/v1/tickets', { service, title, district: 'harbour', severity: 'high' });
   const ticketOf = (id: string) => server.get<Ticket>(`/api/v1/tickets/${id}`);
@@ -181,7 +172,7 @@ ticket: { service: waste }
       body: JSON.stringify({ metrics: { fill: 75 } }),
     });
     const fired = async () =>
-      (await server.get<{ counts: { rule: string; fired: number }[] }>('/api/v1/rules/fired')).counts;
+      (await server.get<{ counts: { rule: string; fired: number }[] }>('/api/v1/alerts/fired')).counts;
     await until(async () => (await fired()).some((one) => one.rule === 'bin-early'), 'a rule that fired', 50);
     const page = await signedIn('Rule Writer', 'rule-author');
     await page.goto(`${base}/rules`);
@@ -243,6 +234,99 @@ ticket: { service: waste }
     await page.locator('#secret pre').first().waitFor();
   });
 
+  test('devices - a response that is lost on the way loses no secret: the request is sent again, and done once', async () => {
+    const page = await signedIn('Lost Response', 'device-manager');
+    await page.goto(`${base}/devices`);
+    await page.getByRole('button', { name: 'Import devices' }).click();
+    let lost = 0;
+    await page.route('**/api/v1/devices', async (route) => {
+      if (route.request().method() !== 'POST' || lost++ > 0) return route.continue();
+      await route.fetch();
+      await route.abort();
+    });
+    const buffer = Buffer.from('id,profile,district\nlost-1,waste-bin,harbour\nlost-2,waste-bin,harbour\n');
+    await page.locator('input[type=file]').setInputFiles({ name: 'bins.csv', mimeType: 'text/csv', buffer });
+    await page.getByRole('button', { name: 'Register 2' }).click();
+    await page.locator('#import-progress', { hasText: '2 of 2: 2 registered, 0 refused' }).waitFor();
+    expect(lost).toBe(2);
+    const secrets = decodeURIComponent((await page.getByText('Download the new secrets').getAttribute('href'))!);
+    const [, secret] = /^lost-2,(.+)$/m.exec(secrets)!;
+    const sent = await fetch(`${base}/ingest/lost-2`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+      body: '{"metrics": {"fill": 1}}',
+    });
+    expect(sent.status).toBe(200);
+  });
+
+  test('lists - the server orders them by a column, and a place or a part of the map limits them', async () => {
+    const far = { lat: 32.08, lon: 118.71 };
+    const near = { lat: 32.0153, lon: 118.7604 };
+    const ticket = { service: 'waste', district: 'harbour' };
+    await server.post('/api/v1/tickets', { ...ticket, title: 'Order one', severity: 'info', location: far });
+    await server.post('/api/v1/tickets', { ...ticket, title: 'Order two', severity: 'critical', location: near });
+    await server.post('/api/v1/tickets', { ...ticket, title: 'Order three', severity: 'low', location: near });
+    const page = await signedIn('List Orderer', 'admin');
+    await page.goto(`${base}/tickets?q=Order`);
+    const titles = () => page.locator('tr[data-id] td.title').allTextContents();
+    await expect.poll(titles).toEqual(['Order three', 'Order two', 'Order one']);
+    const severity = page.getByRole('columnheader', { name: 'Severity' });
+    await severity.getByRole('button').click();
+    await expect.poll(titles).toEqual(['Order one', 'Order three', 'Order two']);
+    expect(await severity.getAttribute('aria-sort')).toBe('ascending');
+    await severity.getByRole('button').click();
+    await expect.poll(titles).toEqual(['Order two', 'Order three', 'Order one']);
+    expect(new URL(page.url()).searchParams.get('sort')).toBe('-severity');
+    await page.getByRole('button', { name: 'Near a place' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Latitude').fill(String(near.lat));
+    await dialog.getByLabel('Longitude').fill(String(near.lon));
+    await dialog.getByRole('button', { name: 'Show what is near' }).click();
+    await expect.poll(titles).toEqual(['Order two', 'Order three']);
+    expect(await axeFaults(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Anywhere' }).click();
+    await expect.poll(titles).toHaveLength(3);
+
+    const device = { profile: 'waste-bin', district: 'harbour', location: near };
+    await server.post('/api/v1/devices', [
+      { ...device, id: 'ord-1', name: 'Zebra' },
+      { ...device, id: 'ord-2', name: 'Ant', location: far },
+    ]);
+    await page.goto(`${base}/devices?q=ord-`);
+    const names = () => page.locator('td.title a').allTextContents();
+    await expect.poll(names).toEqual(['Zebra', 'Ant']);
+    await page.getByRole('columnheader', { name: 'Device' }).getByRole('button').click();
+    await expect.poll(names).toEqual(['Ant', 'Zebra']);
+    // The map says which part of it somebody looks at.
+    await page.goto(base);
+    await page.locator('.map[aria-busy=false]').waitFor();
+    await page.locator('.map').hover();
+    await page.mouse.wheel(0, -400);
+    await page.getByRole('link', { name: 'Devices on this part of the map' }).click();
+    await page.waitForURL('**/devices?bbox=*');
+    await page.getByRole('button', { name: 'In a part of the map' }).waitFor();
+  });
+
+  test('api - its page finds a route, sends it with the values of the form, and shows it as a command', async () => {
+    const page = await browser.visit('/docs');
+    await page.getByLabel('Key, to try requests').fill(ADMIN_KEY);
+    await page.getByRole('searchbox', { name: 'Search' }).fill('registers device array');
+    await page.getByText('1 found').waitFor();
+    await page.locator('#docs details:visible summary').first().click();
+    const form = page.getByRole('form', { name: 'POST /api/v1/devices' });
+    const body = JSON.stringify({ id: 'tried-1', profile: 'waste-bin', district: 'harbour' });
+    await form.getByRole('textbox').last().fill(body);
+    const command = form.locator('pre').first();
+    expect(await command.textContent()).toContain(`--data-binary '${body}'`);
+    expect(await command.textContent()).not.toContain(ADMIN_KEY);
+    await form.getByRole('button', { name: 'Send (it changes this server)' }).click();
+    await form.locator('pre.good', { hasText: '201' }).waitFor();
+    expect((await server.get<Device>('/api/v1/devices/tried-1')).profile).toBe('waste-bin');
+    await form.getByRole('button', { name: 'Send (it changes this server)' }).click();
+    await form.locator('pre.bad', { hasText: 'tried-1' }).waitFor();
+    expect(await axeFaults(page)).toEqual([]);
+  });
+
   test('commands - a device is told something, which waits for it; what it should be stands beside what it is', async () => {
     await server.post('/api/v1/devices', { id: 'lamp-9', profile: 'streetlight', district: 'harbour' });
     const page = await signedIn('Lamp Keeper', 'admin');
@@ -281,7 +365,6 @@ ticket: { service: waste }
   });
 
   test('pages - none of all these wrote an error, broke its policy or asked another host', () => {
-    expect(opened.length).toBeGreaterThan(0);
-    expect(opened.flatMap(({ faults }) => faults)).toEqual([]);
+    expect(browser.faults()).toEqual([]);
   });
 });

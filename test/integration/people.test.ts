@@ -191,6 +191,40 @@ test('people - a session that is ended loses its requests and its events at once
   expect((await home.send('GET', '/auth/me')).status).toBe(401);
 });
 
+test('people - an administrator ends one session of a person, and suspends them until they are resumed', async () => {
+  const { visit: office, person } = await somebody('three@city.example', 'viewer');
+  const home = new Visit(server);
+  await home.login('three@city.example', PASSWORD);
+  const { session } = (await home.send('GET', '/auth/me')).body;
+  const ask = (method: string, path: string) =>
+    fetch(`${url()}/api/v1/users/${person.id}${path}`, { method, headers: { authorization: `Bearer ${ADMIN_KEY}` } });
+  const events = await follow(home);
+  expect((await ask('DELETE', `/sessions/${session}`)).status).toBe(204);
+  await events.ended;
+  expect((await ask('DELETE', `/sessions/${session}`)).status).toBe(404);
+  expect((await home.send('GET', '/auth/me')).status).toBe(401);
+  expect((await office.send('GET', '/auth/me')).status).toBe(200);
+  expect((await office.send('DELETE', `/api/v1/users/${person.id}/sessions/${session}`)).status).toBe(403);
+
+  const open = await follow(office);
+  expect((await command('suspend', 'three@city.example')).out).toContain('done');
+  await open.ended;
+  expect((await office.send('GET', '/auth/me')).status).toBe(401);
+  expect((await new Visit(server).login('three@city.example', PASSWORD)).body.reason).toBe('person-suspended');
+  expect((await ask('POST', '/link')).status).toBe(409);
+  expect((await command('list')).out).toMatch(/three@city\.example.*suspended/);
+  expect((await command('resume', 'three@city.example')).out).toContain('done');
+  expect((await new Visit(server).login('three@city.example', PASSWORD)).status).toBe(200);
+  expect((await trail()).map(brief)).toEqual(
+    expect.arrayContaining([
+      `admin person.end-session person ${person.id} done`,
+      `admin person.suspend person ${person.id} done`,
+      `sign-in sign-in.password person ${person.id} person-suspended`,
+      `admin person.resume person ${person.id} done`,
+    ]),
+  );
+});
+
 test('people - a new password ends all other sessions, and needs the old one', async () => {
   const { visit } = await somebody('new@city.example', 'viewer');
   const other = new Visit(server);

@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
+import type { BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Person, Ticket } from '../../domain/index.ts';
-import { chromiumPath, openBrowser } from '../kit/chromium.ts';
-import { axeFaults, openPage, type Seen } from '../kit/console.ts';
+import { chromiumPath } from '../kit/chromium.ts';
+import { axeFaults, TestBrowser } from '../kit/console.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
 import { until } from '../kit/wait.ts';
 
@@ -14,14 +14,12 @@ const QUAY = { lat: 32.0153, lon: 118.7604 };
 
 describe.skipIf(path === null)('the public page in Chromium', () => {
   const server = new RulesServer({ 'bin-full': full('bin-full', 90, 'ticket: { service: waste }\n') });
-  const opened: Seen[] = [];
-  let browser: Browser;
+  const browser = new TestBrowser(server);
   let base: string;
 
   beforeAll(async () => {
-    await server.start();
-    base = `http://127.0.0.1:${server.httpPort}`;
-    browser = await openBrowser(path!);
+    await browser.start();
+    base = browser.base;
     await server.bins(['bin-1'], 'harbour', QUAY);
     const air = { id: 'air-1', profile: 'air-quality', district: 'harbour', location: QUAY };
     const { secret } = await server.post<{ secret: string }>('/api/v1/devices', air);
@@ -33,19 +31,10 @@ describe.skipIf(path === null)('the public page in Chromium', () => {
     expect(sent.ok).toBe(true);
     await server.settledLedger();
   });
-  afterEach(() => Promise.all(browser.contexts().map((context) => context.close())));
-  afterAll(async () => {
-    await browser?.close();
-    await server.kill();
-  });
+  afterEach(() => browser.close());
+  afterAll(() => browser.stop());
 
-  async function visit(address: string, options: Parameters<typeof openPage>[2] = {}): Promise<Page> {
-    const seen = await openPage(browser, base, options);
-    opened.push(seen);
-    await seen.page.goto(base + address);
-    return seen.page;
-  }
-
+  const visit = (address: string, options: BrowserContextOptions = {}) => browser.visit(address, options);
   const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
   const ticketOf = (id: string) => server.get<Ticket>(`/api/v1/tickets/${id}`);
 
@@ -177,7 +166,6 @@ describe.skipIf(path === null)('the public page in Chromium', () => {
   });
 
   test('pages - none of all these wrote an error, broke its policy or asked another host', () => {
-    expect(opened.length).toBeGreaterThan(0);
-    expect(opened.flatMap(({ faults }) => faults)).toEqual([]);
+    expect(browser.faults()).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import type { Grant, Person } from '../../domain/index.ts';
+import { chromiumPath, openBrowser } from './chromium.ts';
 import type { ServerProcess } from './server.ts';
 import { PATIENCE_MS } from './wait.ts';
 
@@ -15,7 +16,7 @@ export interface Seen {
 }
 
 /** Opens a browser of its own at an address of the console, and notes its faults. */
-export async function openPage(browser: Browser, base: string, options: BrowserContextOptions = {}): Promise<Seen> {
+async function openPage(browser: Browser, base: string, options: BrowserContextOptions = {}): Promise<Seen> {
   const context = await browser.newContext({ locale: 'en-GB', ...options });
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
@@ -56,6 +57,58 @@ export async function openSignedIn(
   await seen.page.locator('#choose button[type=button]').click();
   await seen.page.locator('#side').waitFor({ state: 'attached' });
   return seen;
+}
+
+/** A server and a browser for the tests of one file; what its pages should not have done is kept. */
+export class TestBrowser {
+  readonly #server: ServerProcess;
+  readonly #opened: Seen[] = [];
+  #browser: Browser | null = null;
+
+  constructor(server: ServerProcess) {
+    this.#server = server;
+  }
+
+  get base(): string {
+    return `http://127.0.0.1:${this.#server.httpPort}`;
+  }
+
+  /** Starts the server, and then Chromium. */
+  async start(): Promise<void> {
+    await this.#server.start();
+    this.#browser = await openBrowser(chromiumPath()!);
+  }
+
+  /** Opens an address in a browser of its own. */
+  async visit(address: string, options: BrowserContextOptions = {}): Promise<Page> {
+    const seen = await openPage(this.#browser!, this.base, options);
+    this.#opened.push(seen);
+    await seen.page.goto(this.base + address);
+    return seen.page;
+  }
+
+  /** Opens a person's own browser, signed in. */
+  async signedIn(name: string, grant: Grant, options: BrowserContextOptions = {}): Promise<Page> {
+    const seen = await openSignedIn(this.#browser!, this.#server, name, grant, options);
+    this.#opened.push(seen);
+    return seen.page;
+  }
+
+  /** Closes all pages, after each test: what is open follows the server's events. */
+  async close(): Promise<void> {
+    await Promise.all(this.#browser?.contexts().map((context) => context.close()) ?? []);
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser?.close();
+    await this.#server.kill();
+  }
+
+  /** What all pages so far did wrong. Throws where none was opened. */
+  faults(): string[] {
+    if (this.#opened.length === 0) throw new Error('no page was opened');
+    return this.#opened.flatMap(({ faults }) => faults);
+  }
 }
 
 interface Violation {

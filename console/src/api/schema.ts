@@ -61,12 +61,13 @@ export type Open311Token = { service_request_id: string; token: string };
 export type Open311Update = { update_id: string; service_request_id: string; status: "OPEN" | "CLOSED"; updated_datetime: string; description: string; media_url: string | null };
 export type Open311Updated = { update_id: string; service_request_id: string };
 export type OversightLine = { department?: string; service?: string; district?: string; week?: string; opened: number; open: number; overdue: number; resolved: number; late: number; reopened: number; reports: number; acknowledge: { count: number; medianSeconds: number | null; p90Seconds: number | null }; resolve: { count: number; medianSeconds: number | null; p90Seconds: number | null }; ratings: { count: number; mean: number | null } };
-export type Person = { id: string; version: number; name: string; email: string; language: "en" | "zh"; roles: (Grant)[]; hasPassword: boolean; hasTotp: boolean; issuer: string | null; addedAt: string; removedAt: (string) | (null) };
+export type Person = { id: string; version: number; name: string; email: string; language: "en" | "zh"; roles: (Grant)[]; hasPassword: boolean; hasTotp: boolean; issuer: string | null; addedAt: string; suspendedAt: (string) | (null); removedAt: (string) | (null) };
 export type Problem = { type: string; title: string; status: number; detail: string; instance: string; code?: string; reason?: string; errors?: ({ message: string })[] };
 export type PublicCity = { name: { en: string; zh: string }; timezone: string; licence: string; contact: ({ en: string; zh: string }) | (null); requests: boolean; districts: ({ id: string; title: { en: string; zh: string }; geometry: { type: "Polygon" | "MultiPolygon"; coordinates: (unknown)[] } })[]; metrics: ({ id: string; title: { en: string; zh: string }; unit: string })[]; services: ({ id: string; title: { en: string; zh: string }; description: { en: string; zh: string }; attributes: ({ code: string; title: { en: string; zh: string }; hint: ({ en: string; zh: string }) | (null); datatype: string; required: boolean; values: ({ key: string; title: { en: string; zh: string } })[] })[] })[] };
 export type PublicOversight = { city: { en: string; zh: string }; licence: string; generatedAt: string; from: string; departments: Record<string, { en: string; zh: string }>; services: Record<string, { en: string; zh: string }>; districts: Record<string, { en: string; zh: string }>; total: (OversightLine) | (null); byService: (OversightLine)[]; byDistrict: (OversightLine)[]; byWeek: (OversightLine)[] };
 export type PublicReadings = { city: { en: string; zh: string }; licence: string; generatedAt: string; type: "FeatureCollection"; features: ({ type: "Feature"; id: string; geometry: ({ type: "Point"; coordinates: (number)[] }) | (null); properties: { district: string; readings: ({ metric: string; unit: string; value: number; state?: string; at: string })[] } })[] };
 export type PublicTickets = { city: { en: string; zh: string }; licence: string; generatedAt: string; type: "FeatureCollection"; features: ({ type: "Feature"; id: string; geometry: ({ type: "Point"; coordinates: (number)[] }) | (null); properties: { service: string; department: string; district: string; status: "open" | "acknowledged" | "assigned" | "in_progress" | "resolved" | "closed"; severity: "info" | "low" | "medium" | "high" | "critical"; origin: "sensor" | "citizen" | "operator"; openedAt: string; dueAt: string; acknowledgedAt: (string) | (null); resolvedAt: (string) | (null); title: { en: string; zh: string } } })[] };
+export type QuarantineGroup = { device: string; reason: "malformed" | "wrong-shape" | "unknown-topic" | "unknown-device" | "not-your-device" | "device-suspended" | "unknown-profile" | "unknown-metric" | "unknown-unit" | "wrong-unit" | "not-decoded" | "simulated" | "bad-quality" | "ambiguous" | "not-a-number" | "fault-code" | "unknown-value" | "out-of-range" | "bad-timestamp" | "too-old" | "in-the-future" | "history-refused"; entries: number; newestAt: string };
 export type QuarantineUsage = { bytes: number; dropped: { messages: number; readings: number } };
 export type Quarantined = { id: string; device: string; topic: string; format: string | null; receivedAt: string; scope: "message" | "reading"; reason: "malformed" | "wrong-shape" | "unknown-topic" | "unknown-device" | "not-your-device" | "device-suspended" | "unknown-profile" | "unknown-metric" | "unknown-unit" | "wrong-unit" | "not-decoded" | "not-announced" | "missing-messages" | "simulated" | "bad-quality" | "ambiguous" | "not-a-number" | "fault-code" | "unknown-value" | "out-of-range" | "bad-timestamp" | "too-old" | "in-the-future" | "history-refused"; path: string; detail: string; count: number; paths: (string)[]; bytes: number; discarded: ({ at: string; by: string; note: string }) | (null) };
 export type QuarantinedInFull = { id: string; device: string; topic: string; format: string | null; receivedAt: string; scope: "message" | "reading"; reason: "malformed" | "wrong-shape" | "unknown-topic" | "unknown-device" | "not-your-device" | "device-suspended" | "unknown-profile" | "unknown-metric" | "unknown-unit" | "wrong-unit" | "not-decoded" | "not-announced" | "missing-messages" | "simulated" | "bad-quality" | "ambiguous" | "not-a-number" | "fault-code" | "unknown-value" | "out-of-range" | "bad-timestamp" | "too-old" | "in-the-future" | "history-refused"; path: string; detail: string; count: number; paths: (string)[]; bytes: number; discarded: ({ at: string; by: string; note: string }) | (null); raw: string; decoded: unknown };
@@ -165,6 +166,9 @@ export interface paths {
   "/api/v1/quarantine": {
     get: { parameters: { query?: { limit?: number; after?: (string) | (null); device?: string; reason?: "malformed" | "wrong-shape" | "unknown-topic" | "unknown-device" | "not-your-device" | "device-suspended" | "unknown-profile" | "unknown-metric" | "unknown-unit" | "wrong-unit" | "not-decoded" | "not-announced" | "missing-messages" | "simulated" | "bad-quality" | "ambiguous" | "not-a-number" | "fault-code" | "unknown-value" | "out-of-range" | "bad-timestamp" | "too-old" | "in-the-future" | "history-refused"; format?: string; from?: string; to?: string; discarded?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Quarantined)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
+  "/api/v1/quarantine/groups": {
+    get: { parameters: { query?: { limit?: number; device?: (string) | ((string)[]) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (QuarantineGroup)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+  };
   "/api/v1/quarantine/usage": {
     get: { parameters: { query?: { device?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": QuarantineUsage } }; default: { content: { "application/problem+json": Problem } } } };
   };
@@ -182,7 +186,7 @@ export interface paths {
   };
   "/api/v1/devices": {
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": ({ id: string; profile: string; district: string; name?: string; location?: { lat: number; lon: number }; tags?: Record<string, string>; gateway?: string; asset?: string; secret?: string; secretHash?: string }) | (({ id: string; profile: string; district: string; name?: string; location?: { lat: number; lon: number }; tags?: Record<string, string>; gateway?: string; asset?: string; secret?: string; secretHash?: string })[]) } }; responses: { 201: { content: { "application/json": (NewDevice) | ((NewDevice)[]) } }; default: { content: { "application/problem+json": Problem } } } };
-    get: { parameters: { query?: { limit?: number; after?: (string) | (null); profile?: string; district?: string; bbox?: string; near?: string; q?: string; format?: "json" | "csv" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Device)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null); profile?: string; district?: string; bbox?: string; near?: string; q?: string; sort?: "id" | "-id" | "name" | "-name" | "profile" | "-profile" | "district" | "-district" | "registered" | "-registered" | "state" | "-state"; format?: "json" | "csv" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Device)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/devices/{id}": {
     get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": DeviceWithConnection } }; default: { content: { "application/problem+json": Problem } } } };
@@ -256,6 +260,12 @@ export interface paths {
     patch: { parameters: { path: { id: string }; header?: Record<string, string> }; requestBody: { content: { "application/json": { name?: string; email?: string; language?: "en" | "zh"; roles?: (GrantInput)[] } } }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
     delete: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
+  "/api/v1/users/{id}/suspend": {
+    post: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
+  };
+  "/api/v1/users/{id}/resume": {
+    post: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": Person } }; default: { content: { "application/problem+json": Problem } } } };
+  };
   "/api/v1/users/{id}/totp": {
     delete: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
@@ -266,14 +276,14 @@ export interface paths {
     get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Session)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
     delete: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
+  "/api/v1/users/{id}/sessions/{session}": {
+    delete: { parameters: { path: { id: string; session: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
+  };
   "/api/v1/readings": {
     get: { parameters: { query?: { device?: (string) | ((string)[]); metric?: (string) | ((string)[]); district?: string; from?: string; to?: string; every?: string; fn?: "mean" | "min" | "max" | "sum" | "count" | "first" | "last" | "p10" | "p50" | "p90" | "p95" | "stddev" | "delta" | "rate" | "changes" | "share"; state?: string; fill?: "none" | "null"; format?: "json" | "csv" | "parquet"; maxPoints?: number }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { series: (Series)[] } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/readings/latest": {
     get: { parameters: { query?: { device?: (string) | ((string)[]); metric?: (string) | ((string)[]); district?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (LatestReading)[]; next: null } } }; default: { content: { "application/problem+json": Problem } } } };
-  };
-  "/api/v1/rules/fired": {
-    get: { parameters: { query?: { days?: number }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": RuleFired } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/rules/check": {
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { text: string } } }; responses: { 200: { content: { "application/json": RuleCheck } }; default: { content: { "application/problem+json": Problem } } } };
@@ -299,6 +309,9 @@ export interface paths {
   "/api/v1/rules/backtest": {
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { rule: (string) | (Record<string, unknown>); from?: string; to?: string } } }; responses: { 200: { content: { "application/json": Backtest } }; default: { content: { "application/problem+json": Problem } } } };
   };
+  "/api/v1/alerts/fired": {
+    get: { parameters: { query?: { days?: number }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": RuleFired } }; default: { content: { "application/problem+json": Problem } } } };
+  };
   "/api/v1/alerts": {
     get: { parameters: { query?: { limit?: number; after?: (string) | (null); state?: "pending" | "firing" | "resolved"; rule?: string; district?: string; severity?: "info" | "low" | "medium" | "high" | "critical" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (ShownAlert)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
@@ -309,7 +322,7 @@ export interface paths {
     get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (DeviceExplanation)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/tickets": {
-    get: { parameters: { query?: { limit?: number; after?: (string) | (null); status?: (string) | ((string)[]); origin?: (string) | ((string)[]); service?: (string) | ((string)[]); department?: (string) | ((string)[]); party?: (string) | ((string)[]); district?: (string) | ((string)[]); severity?: (string) | ((string)[]); rule?: (string) | ((string)[]); group?: (string) | ((string)[]); parent?: (string) | ((string)[]); asset?: (string) | ((string)[]); bbox?: string; near?: string; q?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (ShownTicket)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null); status?: (string) | ((string)[]); origin?: (string) | ((string)[]); service?: (string) | ((string)[]); department?: (string) | ((string)[]); party?: (string) | ((string)[]); district?: (string) | ((string)[]); severity?: (string) | ((string)[]); rule?: (string) | ((string)[]); group?: (string) | ((string)[]); parent?: (string) | ((string)[]); asset?: (string) | ((string)[]); bbox?: string; near?: string; q?: string; sort?: "opened" | "-opened" | "updated" | "-updated" | "due" | "-due" | "severity" | "-severity" | "status" | "-status" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (ShownTicket)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { service: string; title: string; titleZh?: string; description?: string; district: string; severity?: "info" | "low" | "medium" | "high" | "critical"; location?: { lat: number; lon: number }; address?: string; asset?: string } } }; responses: { 201: { content: { "application/json": ShownTicket } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/tickets/counts": {

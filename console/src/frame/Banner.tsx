@@ -1,9 +1,12 @@
+import { useCluster } from '../api/cluster.ts';
 import { useReady } from '../api/queries.ts';
 import { useWords } from '../language.ts';
+import { troubleOf } from '../parts/cluster.ts';
 
 /** Says what does not work, or what an operator should know; nothing where all is well. */
 export function Banner() {
-  const { t } = useWords();
+  const { t, duration } = useWords();
+  const cluster = useCluster();
   const { data, isError } = useReady();
   if (isError) return <Box>{t('unreachable')}</Box>;
   if (data === undefined) return null;
@@ -11,6 +14,10 @@ export function Banner() {
   const lines = [
     ...data.reasons,
     ...data.notes,
+    ...(cluster?.nodes ?? []).flatMap((one) => {
+      const trouble = troubleOf(one, cluster!);
+      return trouble === null ? [] : `${one.node}: ${t(`cluster.${trouble}`, { d: duration(one.ageMs) })}`;
+    }),
     ...behind.map((part) => t('behind', { part: t(`part.${part}`), n: data.parts[part].behindBlocks })),
   ];
   if (lines.length === 0) return null;

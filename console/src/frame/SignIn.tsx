@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { type FormEvent, useState } from 'react';
 import { api, bodyOf, ProblemError } from '../api/client.ts';
 import { useWords } from '../language.ts';
+import { Code, CurrentPassword, NewPassword } from '../parts/secrets.tsx';
 import { enterWithKey, later, refusalOf, setPassword, signIn, useSession } from '../session.ts';
 import { LanguageButton } from './LanguageButton.tsx';
 
@@ -74,29 +75,8 @@ function Login({ failed }: Failing) {
         value={email}
         onChange={(event) => setEmail(event.currentTarget.value)}
       />
-      <TextInput
-        id="password"
-        type="password"
-        label={t('password')}
-        autoComplete="current-password"
-        required
-        maxLength={200}
-        value={password}
-        onChange={(event) => setSecret(event.currentTarget.value)}
-      />
-      {codeAsked && (
-        <TextInput
-          id="code"
-          label={t('code')}
-          inputMode="numeric"
-          autoComplete="one-time-code"
-          pattern="[0-9]{6}"
-          required
-          ref={(input) => input?.focus()}
-          value={code}
-          onChange={(event) => setCode(event.currentTarget.value)}
-        />
-      )}
+      <CurrentPassword id="password" label={t('password')} value={password} onChange={setSecret} />
+      {codeAsked && <Code id="code" focused value={code} onChange={setCode} />}
       <Button type="submit" loading={busy}>
         {t('sign-in')}
       </Button>
@@ -114,17 +94,7 @@ function Choose({ failed }: Failing) {
   }
   return (
     <form id="choose" className="panel" onSubmit={submit}>
-      <TextInput
-        id="chosen"
-        type="password"
-        label={t('sign-in.choose')}
-        autoComplete="new-password"
-        required
-        minLength={12}
-        maxLength={200}
-        value={password}
-        onChange={(event) => setSecret(event.currentTarget.value)}
-      />
+      <NewPassword id="chosen" value={password} onChange={setSecret} />
       <div className="bar">
         <Button type="submit">{t('save')}</Button>
         <Button variant="default" onClick={later}>

@@ -86,7 +86,13 @@ function useColumns(open: (open: Open) => void, show: (link: Link) => void): rea
           .map((key) => t(key))
           .join(', '),
     },
-    { head: t('column.state'), cell: ({ removedAt }) => (removedAt === null ? t('person.present') : time(removedAt)) },
+    {
+      head: t('column.state'),
+      cell: ({ removedAt, suspendedAt }) => {
+        if (removedAt !== null) return time(removedAt);
+        return suspendedAt === null ? t('person.present') : <span className="late">{t('person.suspended')}</span>;
+      },
+    },
     { head: '', cell: (person) => may && person.removedAt === null && <Acts of={person} open={open} show={show} /> },
   ];
 }
@@ -114,7 +120,9 @@ function Acts({ of: person, open, show }: ActsProps) {
   return (
     <span className="bar ends">
       <Small label={t('person.change')} onClick={() => open({ what: 'change', person })} />
-      <Small label={t('person.link')} onClick={() => act.mutate(async () => show(await linkFor(person)))} />
+      {person.suspendedAt === null && (
+        <Small label={t('person.link')} onClick={() => act.mutate(async () => show(await linkFor(person)))} />
+      )}
       <Small label={t('person.sessions')} onClick={() => open({ what: 'sessions', person })} />
       {person.hasTotp && (
         <Sure
@@ -123,7 +131,20 @@ function Acts({ of: person, open, show }: ActsProps) {
           run={() => act.mutate(() => bodyOf(api.DELETE('/api/v1/users/{id}/totp', { params })))}
         />
       )}
-      {person.id !== me.id && (
+      {person.id !== me.person?.id && person.suspendedAt === null && (
+        <Sure
+          label={t('person.suspend')}
+          question={t('person.suspend-sure', { name: person.name })}
+          run={() => act.mutate(() => bodyOf(api.POST('/api/v1/users/{id}/suspend', { params })))}
+        />
+      )}
+      {person.suspendedAt !== null && (
+        <Small
+          label={t('person.resume')}
+          onClick={() => act.mutate(() => bodyOf(api.POST('/api/v1/users/{id}/resume', { params })))}
+        />
+      )}
+      {person.id !== me.person?.id && (
         <Sure
           label={t('person.remove')}
           question={t('person.remove-sure', { name: person.name })}

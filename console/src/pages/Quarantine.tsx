@@ -12,6 +12,7 @@ import { Age, Failure, Scroll } from '../parts/words.tsx';
 import { refusalOf, useMay } from '../session.ts';
 import { en } from '../texts/en.ts';
 import { Detail } from './quarantine/Detail.tsx';
+import { Groups } from './quarantine/Groups.tsx';
 
 type Reason = Quarantined['reason'];
 
@@ -71,6 +72,9 @@ export function Quarantine() {
           </Button>
         )}
       </search>
+      {filter.device === undefined && (
+        <Groups reason={filter.reason} choose={(device, reason) => void navigate({ search: { device, reason } })} />
+      )}
       {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
       {list.isSuccess && items.length === 0 && <p className="panel empty">{t('quarantine.none')}</p>}
       {items.length > 0 && (

@@ -45,7 +45,7 @@ function useFired(): ReadonlyMap<string, number> | null {
   const { data } = useQuery({
     queryKey: ['rules-fired'],
     staleTime: 60_000,
-    queryFn: () => bodyOf(api.GET('/api/v1/rules/fired', { params: { query: { days: DAYS } } })),
+    queryFn: () => bodyOf(api.GET('/api/v1/alerts/fired', { params: { query: { days: DAYS } } })),
   });
   return data === undefined ? null : new Map(data.counts.map(({ rule, fired }) => [rule, fired]));
 }

@@ -76,7 +76,8 @@ export function Silences() {
 }
 
 function SilenceTable({ silences }: { readonly silences: readonly ShownSilence[] }) {
-  const { t, time } = useWords();
+  const words = useWords();
+  const { t, time } = words;
   const name = useNames();
   const may = useMay('silences.write');
   const client = useQueryClient();
@@ -108,7 +109,7 @@ function SilenceTable({ silences }: { readonly silences: readonly ShownSilence[]
             <td>
               <span className="pill">{t(`silence.${silence.state}`)}</span>
             </td>
-            <td>{wordsOf(silence.matchers)}</td>
+            <td>{wordsOf(silence.matchers, words, name)}</td>
             <td>{silence.comment}</td>
             <td className="nowrap">{time(silence.startsAt)}</td>
             <td className="nowrap">

@@ -10,6 +10,7 @@ import { refusalOf, useMay } from '../session.ts';
 import { Ledger } from './now/Ledger.tsx';
 import { Bridges } from './system/Bridges.tsx';
 import { Figures } from './system/Figures.tsx';
+import { Nodes } from './system/Nodes.tsx';
 
 /** Whether Lamppost itself works: its parts, how far each is behind, space and backups. */
 export function System() {
@@ -26,6 +27,7 @@ export function System() {
         <div className="stack">
           <Parts />
           {ledger.data !== undefined && <Ledger ledger={ledger.data} />}
+          {mayMetrics && <Nodes />}
           {mayMetrics && <Bridges />}
         </div>
         <div className="stack">

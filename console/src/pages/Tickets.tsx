@@ -51,13 +51,18 @@ export function Tickets() {
         {mayOpen && <Button onClick={() => setOpening(true)}>{t('ticket.new')}</Button>}
       </div>
       <Filters filter={filter} change={setFilter} />
-      {filter.view === 'board' ? <Board filter={filter} /> : <Listed filter={filter} />}
+      {filter.view === 'board' ? <Board filter={filter} /> : <Listed filter={filter} change={setFilter} />}
       {opening && <NewTicket close={() => setOpening(false)} />}
     </>
   );
 }
 
-function Listed({ filter }: { readonly filter: Filter }) {
+interface ListedProps {
+  readonly filter: Filter;
+  readonly change: (change: Partial<Filter>) => void;
+}
+
+function Listed({ filter, change }: ListedProps) {
   const { t } = useWords();
   const { list, tickets } = useTicketList(queryOf(filter), PAGE);
   // Chosen ones stay so where they leave the list: what was done to them may be why.
@@ -71,7 +76,15 @@ function Listed({ filter }: { readonly filter: Filter }) {
       {list.isError && <Failure error={list.error} again={() => void list.refetch()} />}
       {list.isSuccess && tickets.length === 0 && <p className="panel empty">{t('tickets.none')}</p>}
       <Bulk tickets={acted} update={update} clear={() => setChosen(new Map())} />
-      {tickets.length > 0 && <TicketTable tickets={tickets} chosen={chosen} setChosen={setChosen} />}
+      {tickets.length > 0 && (
+        <TicketTable
+          tickets={tickets}
+          chosen={chosen}
+          setChosen={setChosen}
+          sort={filter.sort ?? '-opened'}
+          setSort={(sort) => change({ sort: sort === '-opened' ? undefined : sort })}
+        />
+      )}
       {list.hasNextPage && <More list={list} />}
     </>
   );
@@ -84,7 +97,7 @@ function newer(ticket: ShownTicket, other: ShownTicket | undefined): ShownTicket
 /** How many tickets match, as the server counts them. */
 function Counts({ filter }: { readonly filter: Filter }) {
   const { t, number } = useWords();
-  const { status: _, ...rest } = queryOf(filter);
+  const { status: _, sort: __, ...rest } = queryOf(filter);
   const { data } = useQuery({
     queryKey: ['counts', rest],
     queryFn: () => bodyOf(api.GET('/api/v1/tickets/counts', { params: { query: rest } })),

@@ -20,25 +20,31 @@ setWorkerUrl(workerUrl);
 export type Features = Exclude<Parameters<GeoJSONSource['setData']>[0], string>;
 type Areas = Extract<Features, { type: 'FeatureCollection' }>['features'];
 
+type Districts = Pick<City, 'districts'>;
+
 /** What a map shows above the districts. */
 interface Above {
   readonly sources: Readonly<Record<string, SourceSpecification>>;
   readonly layers: readonly LayerSpecification[];
 }
 
-/** Draws the districts of the city with their names, and `above` them what a page shows. Throws without WebGL. */
+/**
+ * Draws the districts of the city with their names, and `above` them what a page shows; around them is the colour
+ * `ground` of the style sheet. Throws without WebGL.
+ */
 export function drawCity(
   container: HTMLElement,
-  city: City,
+  city: Districts,
   language: 'en' | 'zh',
   above: (colour: (name: string) => string) => Above,
+  ground = '--hover',
 ): MapLibre {
   const style = getComputedStyle(container);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const bounds = new LngLatBounds();
   const map = new MapLibre({
     container,
-    style: styleOf(city, above(colour), colour),
+    style: styleOf(city, above(colour), { colour, ground }),
     attributionControl: false,
     dragRotate: false,
     cooperativeGestures: false,
@@ -58,7 +64,12 @@ export function drawCity(
   return map;
 }
 
-function styleOf(city: City, above: Above, colour: (name: string) => string): StyleSpecification {
+interface Colours {
+  readonly colour: (name: string) => string;
+  readonly ground: string;
+}
+
+function styleOf(city: Districts, above: Above, { colour, ground }: Colours): StyleSpecification {
   const districts = city.districts.map(({ id, geometry }) => ({
     type: 'Feature' as const,
     properties: { id },
@@ -71,7 +82,7 @@ function styleOf(city: City, above: Above, colour: (name: string) => string): St
       ...above.sources,
     },
     layers: [
-      { id: 'ground', type: 'background', paint: { 'background-color': colour('--hover') } },
+      { id: 'ground', type: 'background', paint: { 'background-color': colour(ground) } },
       { id: 'areas', type: 'fill', source: 'districts', paint: { 'fill-color': colour('--panel') } },
       { id: 'edges', type: 'line', source: 'districts', paint: { 'line-color': colour('--edge'), 'line-width': 1 } },
       ...above.layers,

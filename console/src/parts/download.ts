@@ -1,20 +1,18 @@
 import { credentials, ProblemError } from '../api/client.ts';
 
-/** More than anybody opens as a table. */
-const MOST_PAGES = 500;
-
 /**
- * Saves a document of the API as a file, with the pages that follow it. A link would do, but cannot send a key. Throws
+ * Saves a document of the API as a file, with all pages that follow it. A link would do, but cannot send a key. Throws
  * `ProblemError`.
  */
 export async function download(path: string, name: string): Promise<void> {
-  const parts: string[] = [];
-  for (let next: string | null = path; next !== null && parts.length < MOST_PAGES; ) {
+  // A blob for each page: the browser may keep them on its disk.
+  const parts: Blob[] = [];
+  for (let next: string | null = path; next !== null; ) {
     const response: Response = await fetch(next, { headers: credentials() });
     if (!response.ok) throw new ProblemError(response.status, await response.json().catch(() => undefined));
     const text = await response.text();
     // Each page of a table begins with its header.
-    parts.push(parts.length === 0 ? text : text.slice(text.indexOf('\n') + 1));
+    parts.push(new Blob([parts.length === 0 ? text : text.slice(text.indexOf('\n') + 1)]));
     next = nextIn(response.headers.get('link'), next);
   }
   save(new Blob(parts), name);

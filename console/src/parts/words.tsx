@@ -1,7 +1,8 @@
 import { Link } from '@tanstack/react-router';
-import { useEffect, useState } from 'react';
+import { useEffect } from 'react';
 import { useWords } from '../language.ts';
 import { refusalOf } from '../session.ts';
+import { createStore, useStore } from '../store.ts';
 
 /** A severity: its colour, and its name. */
 export function Severity({ of }: { readonly of: string }) {
@@ -14,14 +15,23 @@ export function Status({ of }: { readonly of: string }) {
   return <span className="pill">{term('status', of)}</span>;
 }
 
-/** The time of now, every half minute. */
+const ticking = createStore(Date.now());
+const TICK_MS = 30_000;
+let readers = 0;
+let timer: ReturnType<typeof setInterval> | undefined;
+
+/** The time of now, every half minute; one timer for all that show it. */
 function useNow(): number {
-  const [now, setNow] = useState(Date.now);
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 30_000);
-    return () => clearInterval(timer);
+    if (readers++ === 0) {
+      ticking.set(Date.now());
+      timer = setInterval(() => ticking.set(Date.now()), TICK_MS);
+    }
+    return () => {
+      if (--readers === 0) clearInterval(timer);
+    };
   }, []);
-  return now;
+  return useStore(ticking);
 }
 
 /** How long ago something was. */

@@ -1,25 +1,10 @@
-import 'maplibre-gl/dist/maplibre-gl.css';
-import {
-  type GeoJSONSource,
-  LngLatBounds,
-  Map as MapLibre,
-  Marker,
-  NavigationControl,
-  type StyleSpecification,
-  setWorkerUrl,
-} from 'maplibre-gl';
-import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url';
+import { type GeoJSONSource, type LayerSpecification, type Map as MapLibre, Marker } from 'maplibre-gl';
 import { useEffect, useRef, useState } from 'react';
 import type { PublicCity } from '../api/schema.ts';
+import { drawCity, type Features } from '../parts/cityMap.ts';
+import type { Place } from '../parts/places.ts';
 import { useWords } from './words.ts';
 
-// From this server, as everything else.
-setWorkerUrl(workerUrl);
-
-export interface Place {
-  readonly lat: number;
-  readonly lon: number;
-}
 /** Something on the map. `level`: 0 (low) to 1 (high) of a value; null: a ticket. */
 export interface Point extends Place {
   readonly id: string;
@@ -35,8 +20,6 @@ interface Props {
   readonly pin?: Place | null;
 }
 
-type Features = Exclude<Parameters<GeoJSONSource['setData']>[0], string>;
-
 /** The districts, and what is in them. */
 export default function PublicMap({ city, points, onPoint, onPlace, pin = null }: Props) {
   const { t, language } = useWords();
@@ -47,7 +30,7 @@ export default function PublicMap({ city, points, onPoint, onPlace, pin = null }
   const [state, setState] = useState<'drawing' | 'drawn' | 'failed'>('drawing');
   useEffect(() => {
     try {
-      const map = draw(box.current!, city, featuresOf(latest.current.points), language);
+      const map = drawCity(box.current!, city, language, layersOf(featuresOf(latest.current.points)), '--ground');
       shown.current = map;
       map.on('error', () => setState('failed'));
       map.once('load', () => setState('drawn'));
@@ -88,81 +71,33 @@ function featuresOf(points: readonly Point[]): Features {
   return { type: 'FeatureCollection', features };
 }
 
-function draw(container: HTMLElement, city: PublicCity, points: Features, language: 'en' | 'zh'): MapLibre {
-  const style = getComputedStyle(container);
-  const colour = (name: string) => style.getPropertyValue(name).trim();
-  const map = new MapLibre({
-    container,
-    style: styleOf(city, points, colour),
-    attributionControl: false,
-    dragRotate: false,
-    cooperativeGestures: false,
-  });
-  map.addControl(new NavigationControl({ showCompass: false }));
-  const bounds = new LngLatBounds();
-  for (const { title, geometry } of city.districts) {
-    const own = new LngLatBounds();
-    for (const place of placesIn(geometry.coordinates)) own.extend(place);
-    if (own.isEmpty()) continue;
-    bounds.extend(own);
-    const element = document.createElement('span');
-    element.className = 'place';
-    element.textContent = title[language];
-    new Marker({ element }).setLngLat(own.getCenter()).addTo(map);
-  }
-  if (!bounds.isEmpty()) map.fitBounds(bounds, { padding: 16, animate: false });
-  return map;
-}
-
-/** Returns every position of nested GeoJSON coordinates. */
-function placesIn(coordinates: unknown): [number, number][] {
-  if (!Array.isArray(coordinates)) return [];
-  if (typeof coordinates[0] === 'number') return [[coordinates[0], coordinates[1] as number]];
-  return coordinates.flatMap(placesIn);
-}
-
-type Areas = Extract<Features, { type: 'FeatureCollection' }>['features'];
-
-function styleOf(city: PublicCity, points: Features, colour: (name: string) => string): StyleSpecification {
-  const features = city.districts.map(({ id, geometry }) => ({
-    type: 'Feature' as const,
-    properties: { id },
-    geometry,
-  }));
-  return {
-    version: 8,
-    sources: {
-      districts: { type: 'geojson', data: { type: 'FeatureCollection', features: features as Areas } },
-      points: { type: 'geojson', data: points },
-    },
-    layers: [
-      { id: 'ground', type: 'background', paint: { 'background-color': colour('--ground') } },
-      { id: 'areas', type: 'fill', source: 'districts', paint: { 'fill-color': colour('--panel') } },
-      { id: 'edges', type: 'line', source: 'districts', paint: { 'line-color': colour('--edge'), 'line-width': 1 } },
-      {
-        id: 'stations',
-        type: 'circle',
-        source: 'points',
-        filter: ['!', ['get', 'ticket']],
-        paint: {
-          'circle-color': ['interpolate', ['linear'], ['get', 'level'], 0, colour('--low'), 1, colour('--high')],
-          'circle-radius': 7,
-          'circle-stroke-width': 1.5,
-          'circle-stroke-color': colour('--panel'),
-        },
+/** Stations, coloured by their value, and tickets as rings. */
+function layersOf(points: Features) {
+  return (colour: (name: string) => string) => {
+    const stations: LayerSpecification = {
+      id: 'stations',
+      type: 'circle',
+      source: 'points',
+      filter: ['!', ['get', 'ticket']],
+      paint: {
+        'circle-color': ['interpolate', ['linear'], ['get', 'level'], 0, colour('--low'), 1, colour('--high')],
+        'circle-radius': 7,
+        'circle-stroke-width': 1.5,
+        'circle-stroke-color': colour('--panel'),
       },
-      {
-        id: 'tickets',
-        type: 'circle',
-        source: 'points',
-        filter: ['get', 'ticket'],
-        paint: {
-          'circle-color': colour('--panel'),
-          'circle-radius': 5,
-          'circle-stroke-width': 3,
-          'circle-stroke-color': colour('--accent'),
-        },
+    };
+    const tickets: LayerSpecification = {
+      id: 'tickets',
+      type: 'circle',
+      source: 'points',
+      filter: ['get', 'ticket'],
+      paint: {
+        'circle-color': colour('--panel'),
+        'circle-radius': 5,
+        'circle-stroke-width': 3,
+        'circle-stroke-color': colour('--accent'),
       },
-    ],
+    };
+    return { sources: { points: { type: 'geojson' as const, data: points } }, layers: [stations, tickets] };
   };
 }

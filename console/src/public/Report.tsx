@@ -1,7 +1,7 @@
 import { type FormEvent, lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react';
 import type { Open311Posted, PublicCity } from '../api/schema.ts';
+import type { Place } from '../parts/places.ts';
 import { ask, dataOf, metresBetween, Refusal, useCity, useRequests } from './data.ts';
-import type { Place } from './Map.tsx';
 import { useWords } from './words.ts';
 
 const PublicMap = lazy(() => import('./Map.tsx'));

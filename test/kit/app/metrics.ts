@@ -12,6 +12,14 @@ export const SOURCES: MetricSources = {
     ...{ connections: 9, waiting: 2, held: 1, refusedConnections: 3, gaveWay: 4, loginTimeouts: 5 },
     ...{ admitted: 6, refused: 7, dropped: 8, cutSlow: 9, cutOversize: 10, cutForeign: 11, refusedLogins: 12 },
     ...{ sessions: 4, sessionsConnected: 3, queued: 13, queueDropped: 14, retained: 15, pendingBytes: 16 },
+    acknowledged: {
+      upTo: [
+        [2, 5],
+        [10, 8],
+      ],
+      count: 9,
+      sum: 75,
+    },
   }),
   throttled: async () => [{ id: 'bin-1', ms: 1_500 }],
   engine: async () => ({ head: 5, rules: 4, history: 2 }),

@@ -59,7 +59,8 @@ test('people - id, time and version come from the record, and no result has a se
   const { value } = state.decide({ do: 'person.password', person: id, hash: 'scrypt$…' });
   expect(value).toEqual({
     ...{ id: 'p-1-0', version: 1, name: 'N', email: 'mei@city.example', language: 'zh', roles: VIEWER },
-    ...{ hasPassword: true, hasTotp: false, issuer: null, addedAt: '1970-01-01T00:00:01.000Z', removedAt: null },
+    ...{ hasPassword: true, hasTotp: false, issuer: null, addedAt: '1970-01-01T00:00:01.000Z' },
+    ...{ suspendedAt: null, removedAt: null },
   });
   expect(state.people.get(id)).toMatchObject({ password: 'scrypt$…', stamp: 2 });
 });
@@ -103,6 +104,28 @@ test('people - rights count as they stand at the place in the log', () => {
   expect(reasonOf(state.decide({ do: 'person.sign-out', person: boss }, asBoss))).toBe('person-removed');
 });
 
+test('people - whoever is suspended can do nothing, also by what is on its way already; and is as before afterwards', () => {
+  const boss = added('boss@city.example', [{ role: 'admin', department: null }]);
+  const asBoss: Requester = { kind: 'person', id: boss, role: 'admin', department: null };
+  state.decide({ do: 'person.password', person: boss, hash: 'h' });
+  expect(reasonOf(state.decide({ do: 'person.suspend', person: boss }, asPerson(boss)))).toBe('done');
+  const suspended = state.people.get(boss);
+  expect(suspended).toMatchObject({ version: 2, stamp: 3, password: 'h', suspendedAt: '1970-01-01T00:00:03.000Z' });
+  expect(state.people.hasAdmin()).toBe(false);
+  expect(reasonOf(state.decide(adding('x@city.example'), asBoss))).toBe('person-suspended');
+  // A second time changes nothing.
+  expect(state.decide({ do: 'person.suspend', person: boss }).value).toMatchObject({ version: 2 });
+  expect(state.people.get(boss)).toEqual(suspended);
+  expect(state.decide({ do: 'person.resume', person: boss }).value).toMatchObject({ version: 3, suspendedAt: null });
+  expect(reasonOf(state.decide(adding('x@city.example'), asBoss))).toBe('done');
+  const mei = added('mei@city.example');
+  expect(reasonOf(state.decide({ do: 'person.suspend', person: boss }, asPerson(mei)))).toBe('not-an-admin');
+  expect(reasonOf(state.decide({ do: 'person.end-session', person: boss, session: 's' }, asPerson(mei)))).toBe(
+    'not-an-admin',
+  );
+  expect(reasonOf(state.decide({ do: 'person.suspend', person: 'p-9' }))).toBe('not-found');
+});
+
 test('people - a change is refused where the person has changed since', () => {
   const id = added('mei@city.example');
   const change = (version: number) => state.decide({ do: 'person.change', person: id, version, set: { name: 'M' } });
@@ -120,6 +143,8 @@ test('people - a provider adds whom it vouches for, keeps them up to date, and b
   expect(reasonOf(state.decide(vouch('Other', 's2'), SIGN_IN))).toBe('email-taken');
   expect(reasonOf(state.decide(vouch('Mei')))).toBe('not-an-admin');
   expect(reasonOf(state.decide({ do: 'person.password', person: id, hash: 'h' }))).toBe('conflict');
+  state.decide({ do: 'person.suspend', person: id });
+  expect(reasonOf(state.decide(vouch('Chen Mei'), SIGN_IN))).toBe('person-suspended');
   state.decide({ do: 'person.remove', person: id });
   expect(reasonOf(state.decide(vouch('Mei'), SIGN_IN))).toBe('person-removed');
   expect(state.audit().at(-1)).toMatchObject({ actor: 'sign-in', action: 'sign-in.oidc', result: 'person-removed' });

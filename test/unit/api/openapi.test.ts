@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BODY_EXAMPLES } from '../../../api/examples.ts';
 import { JSON_SCHEMAS } from '../../../events/index.ts';
 import { warningsOf } from '../../../tickets/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
 import { schemaChecker } from '../../kit/json-schema.ts';
+import { redoclyFaults } from '../../kit/redocly.ts';
 
 const ROUTES = fileURLToPath(new URL('../../../api/routes', import.meta.url));
 let api: TestApi;
@@ -87,17 +89,45 @@ test('openapi - every operation has an id of its own, a description and errors; 
   }
 });
 
-test('openapi - it names its server and license, as the rules of Redocly recommend', async () => {
-  const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as object;
+test('openapi - the recommended rules of Redocly have nothing to say of it', async () => {
+  const document = (await (await api.fetch('/openapi.json', { key: null })).json()) as Parameters<
+    typeof redoclyFaults
+  >[0];
   expect(document).toMatchObject({ servers: [{ url: '/' }], info: { license: { identifier: 'Apache-2.0' } } });
-  // Each property that a schema requires is defined in it.
-  const undefinedOnes: string[] = [];
-  JSON.stringify(document, (_key, value: { required?: unknown; properties?: object } | null) => {
-    if (Array.isArray(value?.required) && value.properties !== undefined)
-      undefinedOnes.push(...value.required.filter((name: string) => !Object.hasOwn(value.properties!, name)));
-    return value;
-  });
-  expect(undefinedOnes).toEqual([]);
+  expect(redoclyFaults(document)).toEqual([]);
+  // They would: each of these is a mistake of its own.
+  const [path, methods] = Object.entries(document.paths)[0]!;
+  const broken = {
+    ...document,
+    info: {},
+    servers: [{ url: 'http://localhost/' }],
+    tags: [{ name: 'x' }],
+    paths: { ...document.paths, [`${path}/`]: { get: { ...methods.get, responses: { 302: {} } } } },
+    components: {
+      ...document.components,
+      schemas: { ...document.components.schemas, Unused: { enum: [1], type: 'string' } },
+    },
+  };
+  const rules = new Set(redoclyFaults(broken).map((fault) => fault.split(/[: ]/)[0]));
+  expect([...rules].sort()).toEqual(
+    [
+      ...['info-license', 'info-license-strict', 'no-enum-type-mismatch', 'no-path-trailing-slash'],
+      ...['no-server-example.com', 'no-server-trailing-slash', 'no-unused-components', 'operation-2xx-response'],
+      ...['operation-4xx-response', 'operation-operationId-unique', 'tag-description'],
+    ].sort(),
+  );
+});
+
+test('openapi - every body of JSON has an example that fits, and no example is of another route', () => {
+  const bodies = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, operation]) => {
+      const { requestBody } = operation as { requestBody?: { content?: Record<string, { example?: unknown }> } };
+      const json = requestBody?.content?.['application/json'];
+      return json === undefined ? [] : [[`${method} ${path}`, json.example] as const];
+    }),
+  );
+  expect(bodies.filter(([, example]) => example === undefined).map(([route]) => route)).toEqual([]);
+  expect(bodies.map(([route]) => route).sort()).toEqual(Object.keys(BODY_EXAMPLES).sort());
 });
 
 test('openapi - every route has a summary, a tag and its responses', () => {
@@ -132,6 +162,8 @@ const WITHOUT_BODY_SCHEMA: Readonly<Record<string, readonly string[]>> = {
     'post /api/v1/subscriptions/{id}/disable',
     'post /api/v1/subscriptions/{id}/test',
     'post /api/v1/users/{id}/link',
+    'post /api/v1/users/{id}/resume',
+    'post /api/v1/users/{id}/suspend',
     'post /api/v1/webhooks/{id}/deliveries/{delivery}/redeliver',
     'post /api/v1/webhooks/{id}/disable',
     'post /api/v1/webhooks/{id}/ping',

@@ -80,9 +80,17 @@ describe('rules of the API', () => {
   test('the alerts that fired in the last days are counted by rule', async () => {
     await send('POST', '/api/v1/rules', yaml('counted', 50));
     api.send({ ts: Date.now(), metrics: { a: 70 } });
-    const { counts } = await get<{ counts: { rule: string; fired: number }[] }>('/api/v1/rules/fired?days=1');
+    const { counts } = await get<{ counts: { rule: string; fired: number }[] }>('/api/v1/alerts/fired?days=1');
     expect(counts.find(({ rule }) => rule === 'counted')?.fired).toBe(1);
     await send('DELETE', '/api/v1/rules/counted');
+  });
+
+  test('a rule may have any name: no address of another resource hides it', async () => {
+    for (const id of ['fired', 'check', 'try', 'suggest', 'backtest', 'history']) {
+      await send('POST', '/api/v1/rules', yaml(id, 50));
+      expect((await get<ListedRule>(`/api/v1/rules/${id}`)).id).toBe(id);
+      await send('DELETE', `/api/v1/rules/${id}`);
+    }
   });
 
   test('the list has the rules of files and API together, in order, in pages', async () => {

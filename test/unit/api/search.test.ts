@@ -74,6 +74,45 @@ test('devices - pages of a search lead to all that match, once each', async () =
 });
 
 test.each([
+  ['sort=name&q=s-', ['s-1', 's-2', 's-3']],
+  ['sort=-name&q=s-', ['s-3', 's-2', 's-1']],
+  ['sort=-id&q=s-', ['s-3', 's-2', 's-1']],
+  ['sort=state&q=s-', ['s-1', 's-3', 's-2']],
+  ['sort=-state&q=s-', ['s-2', 's-3', 's-1']],
+  ['sort=state&bbox=0.4,0.4,0.6,0.6', ['s-1', 's-2']],
+])('devices - %s is in the order %j, by pages as well', async (query, wanted) => {
+  await server.api.fetch('/api/v1/devices/s-2/suspend', { method: 'POST' });
+  const page = async (more: string) => {
+    const response = await server.api.fetch(`/api/v1/devices?${query}${more}`);
+    return (await response.json()) as { items: { id: string }[]; next: string | null };
+  };
+  expect((await page('')).items.map(({ id }) => id)).toEqual(wanted);
+  const seen: string[] = [];
+  for (let more = '&limit=1'; more !== ''; ) {
+    const { items, next } = await page(more);
+    seen.push(...items.map(({ id }) => id));
+    more = next === null ? '' : `&limit=1&after=${next}`;
+  }
+  expect(seen).toEqual(wanted);
+});
+
+test('tickets - the list is ordered by what is due first, and the counts take no order', async () => {
+  const due = async (sort: string) => {
+    const { items } = (await (await server.api.fetch(`/api/v1/tickets?sort=${sort}`)).json()) as {
+      items: { dueAt: string }[];
+    };
+    return items.map(({ dueAt }) => dueAt);
+  };
+  const first = await due('due');
+  expect(first).toEqual(first.toSorted());
+  expect(await due('-due')).toEqual(first.toReversed());
+  expect((await server.api.fetch('/api/v1/tickets/counts?sort=due')).status).toBe(400);
+});
+
+test.each([
+  ['/api/v1/tickets?sort=de', 'sort'],
+  ['/api/v1/tickets?sort=due&after=5', 'is not the next of a page in this order'],
+  ['/api/v1/devices?sort=name&after=bin-1', 'is not the next of a page in this order'],
   ['/api/v1/tickets?servce=flood', '"servce": did you mean "service"?'],
   ['/api/v1/tickets/counts?stauts=open', 'did you mean "status"?'],
   ['/api/v1/devices?districts=east', 'did you mean "district"?'],

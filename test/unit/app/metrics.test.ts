@@ -51,6 +51,10 @@ test('metrics - say what their sources say, in seconds and bytes', async () => {
       'lamppost_http_request_duration_seconds_sum{route="/api/v1/devices/:id",method="GET",status="5xx"} 2',
       'lamppost_query_duration_seconds_sum 0.3',
       'lamppost_alert_latency_seconds_count 1',
+      'lamppost_acknowledgement_duration_seconds_bucket{le="0.002"} 5',
+      'lamppost_acknowledgement_duration_seconds_bucket{le="+Inf"} 9',
+      'lamppost_acknowledgement_duration_seconds_sum 0.075',
+      'lamppost_acknowledgement_duration_seconds_count 9',
     ]),
   );
 });

@@ -162,22 +162,28 @@ test('cli - --help and -h of each command show its flags', async () => {
   expect(log.mock.lastCall![0]).toMatch(/^lamppost \d+\.\d+\.\d+/);
 });
 
-test('completion - bash completes commands, those of a noun, and flags after an argument', () => {
+function complete(...words: string[]): string {
   const script = completionOf('bash', COMMANDS, ['HTTP_PORT']);
-  const complete = (...words: string[]) =>
-    execFileSync('bash', [
-      '-c',
-      `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _lamppost; echo "\${COMPREPLY[@]}"`,
-      '_',
-      'lamppost',
-      ...words,
-    ])
-      .toString()
-      .trim();
+  const call = `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _lamppost; echo "\${COMPREPLY[@]}"`;
+  return execFileSync('bash', ['-c', call, '_', 'lamppost', ...words])
+    .toString()
+    .trim();
+}
+
+test('completion - bash completes commands, those of a noun, and flags after an argument', () => {
   expect(complete('dev')).toBe('device');
   expect(complete('key', 'ro')).toBe('rotate');
   expect(complete('device', 'add', 'bin-1', '--pro')).toBe('--profile');
   expect(complete('start', '--http')).toBe('--http-port');
+});
+
+test('completion - bash completes the values of a flag or an argument that has a few, and leaves others to the shell', () => {
+  expect(complete('import', 'readings', '--format', '')).toBe('csv lines parquet');
+  expect(complete('import', 'readings', '--format', 'p')).toBe('parquet');
+  // After the value it is the command's turn again.
+  expect(complete('import', 'readings', '--format', 'csv', '--prog')).toBe('--progress');
+  expect(complete('import', 'readings', '--device', '')).toBe('');
+  expect(complete('completion', 'z')).toBe('zsh');
 });
 
 test.each(SHELLS)('completion - the script of %s has every command', (shell) => {

@@ -99,6 +99,38 @@ describe('quarantine', () => {
     expect(seen).toBeGreaterThan(runs(500));
   });
 
+  test('its groups have every entry that is listed once, of some devices or all, the most first', async () => {
+    let seen = 0;
+    const run = fc.asyncProperty(journals(MINUTES), async (entries) => {
+      const opened = open(entries);
+      opened.store.settle(opened.outcomes);
+      const all = listed(opened, {}, 100);
+      const byGroup = Map.groupBy(all, ({ device, reason }) => `${device} ${reason}`);
+      const groups = await opened.reader.groups({ limit: 1_000 });
+      seen += groups.length;
+      expect(groups.map(({ device, reason, entries: n }) => [`${device} ${reason}`, n]).sort()).toEqual(
+        [...byGroup].map(([key, some]) => [key, some.length]).sort(),
+      );
+      for (const { device, reason, newestAt } of groups)
+        expect(newestAt).toBe(byGroup.get(`${device} ${reason}`)![0]!.receivedAt);
+      const counts = groups.map((group) => group.entries);
+      expect(counts).toEqual(counts.toSorted((a, b) => b - a));
+      const own = groups.filter(({ device }) => device === 'd1');
+      expect(await opened.reader.groups({ limit: 1_000, devices: ['d1', 'd1'] })).toEqual(own);
+      expect(await opened.reader.groups({ limit: 1_000, owns: (device) => device === 'd1' })).toEqual(own);
+      expect(await opened.reader.groups({ limit: 1 })).toEqual(groups.slice(0, 1));
+      const [first] = all;
+      if (first !== undefined) {
+        opened.discards.add({ ids: [first.id], by: 'anna', note: 'a test', atMs: 77, place: '4-0' });
+        const after = await opened.reader.groups({ limit: 1_000 });
+        expect(after.reduce((sum, group) => sum + group.entries, 0)).toBe(all.length - 1);
+      }
+      opened.close();
+    });
+    await fc.assert(run, { numRuns: 20 });
+    expect(seen).toBeGreaterThan(20);
+  });
+
   test('a payload that is no text is returned byte by byte', () => {
     const payload = '\u0000{"metrics"\ufffd';
     const message = { identity: 'd1', topic: 'devices/d1/readings', payload, receivedAt: 5 };

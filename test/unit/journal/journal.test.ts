@@ -162,6 +162,8 @@ describe('group commits', () => {
     const blocks = blocksOf(journal.path);
     expect(blocks.length).toBeLessThan(5);
     expect(blocks.reduce((sum, { count }) => sum + count, 0)).toBe(501);
+    // How long each waited is counted before it is acknowledged.
+    expect(journal.appender.acknowledged().count).toBe(501);
     journal.close();
   });
 

@@ -13,7 +13,12 @@ async function scene(changes: Partial<StoredPerson> = {}) {
   const mei: StoredPerson = {
     ...{ id: 'p-1-0', version: 1, name: 'Mei', email: 'mei@city.example', language: 'en' },
     ...{ roles: [{ role: 'viewer', department: null }], totp: null, issuer: null, subject: null, stamp: 1 },
-    ...{ addedAt: '2026-01-01T00:00:00.000Z', removedAt: null, password: await passwords.hash('test', PASSWORD) },
+    ...{
+      addedAt: '2026-01-01T00:00:00.000Z',
+      suspendedAt: null,
+      removedAt: null,
+      password: await passwords.hash('test', PASSWORD),
+    },
     ...changes,
   };
   const people = {
@@ -94,4 +99,16 @@ test('sign-in - a session is over once its person changes in what ends sessions'
   expect(signIn.isOpen(principal)).toBe(true);
   Object.assign(mei, { stamp: 2 });
   expect([signIn.principalOf(secret), signIn.isOpen(principal)]).toEqual([null, false]);
+});
+
+test('sign-in - a suspended person learns it by the right password only, and neither session nor link counts', async () => {
+  const scened = await scene({ suspendedAt: '2026-02-01T00:00:00.000Z' });
+  const { login, signIn, signedIn, mei, attempts } = scened;
+  const visitor = { source: 'a', agent: '' };
+  await expect(login('wrong', 'a')).rejects.toMatchObject({ reason: 'wrong-password' });
+  await expect(login(PASSWORD, 'b')).rejects.toMatchObject({ code: 'forbidden', reason: 'person-suspended' });
+  await expect(signIn.withLink(signedIn.makeLink(mei).secret, visitor)).rejects.toMatchObject({ reason: 'link-used' });
+  expect(signIn.principalOf(signIn.begin(mei, 'password', visitor))).toBeNull();
+  expect(attempts.map(({ refused }) => refused)).toEqual(['wrong-password', 'person-suspended', 'link-used']);
+  signedIn.close();
 });

@@ -1,7 +1,14 @@
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
+import { type Page, SEVERITIES, TICKET_STATUSES, type Ticket } from '../../../domain/index.ts';
 import { migrate } from '../../../store/index.ts';
-import { createTicketReader, createTicketStore, TICKET_SCHEMA, type TicketQuery } from '../../../tickets/index.ts';
+import {
+  createTicketReader,
+  createTicketStore,
+  TICKET_ORDERS,
+  TICKET_SCHEMA,
+  type TicketQuery,
+} from '../../../tickets/index.ts';
 import { ticketOf } from '../../kit/tickets/scene.ts';
 
 /** A file with `count` tickets; every thousandth, from the oldest on, is of another department. */
@@ -81,6 +88,7 @@ test('ticket pages - no statement of a list scans the table, whatever it is filt
   };
   const one = ['status', 'origin', 'service', 'department', 'party', 'district', 'severity', 'rule', 'group', 'parent'];
   for (const name of one) reader.list({ limit: 10, [name]: 'x' });
+  for (const sort of TICKET_ORDERS) reader.list({ limit: 10, sort });
   reader.list({ limit: 10, seenBy: ['x'], department: ['x', 'y'], status: 'open' });
   reader.list({ limit: 10, after: '50' });
   expect(prepared.length).toBeGreaterThan(20);
@@ -91,4 +99,50 @@ test('ticket pages - no statement of a list scans the table, whatever it is filt
     const scans = plan.filter((detail) => /^SCAN (?!json_each|CONSTANT)/.test(detail));
     expect(scans, sql).toEqual([]);
   }
+});
+
+/** What each order compares of a ticket, as a text that is compared by characters. */
+const RANKED: Readonly<Record<string, (ticket: Ticket) => string>> = {
+  opened: ({ id }) => String(Number.parseInt(id.slice(2), 10)).padStart(9, '0'),
+  updated: ({ updatedAt }) => updatedAt,
+  due: ({ dueAt }) => dueAt,
+  severity: ({ severity }) => String(SEVERITIES.indexOf(severity)),
+  status: ({ status }) => String(TICKET_STATUSES.indexOf(status)),
+};
+
+/** 5,000 tickets that differ in all that they are ordered by; many have the same key. */
+function mixedTickets() {
+  const { db, reader } = openTickets(5_000);
+  db.exec(`
+    update tickets set severity = json_extract('${JSON.stringify(SEVERITIES)}', '$[' || (n % 5) || ']'),
+      status = json_extract('${JSON.stringify(['open', 'acknowledged', 'assigned', 'in_progress'])}', '$[' || (n % 4) || ']'),
+      rule = null, "group" = null,
+      due_at = strftime('%Y-%m-%dT%H:%M:%fZ', 1750000000 + (n * 7919) % 977, 'unixepoch'),
+      updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 1750000000 + (n * 104729) % 1009, 'unixepoch')`);
+  return reader;
+}
+
+test.each(TICKET_ORDERS)('ticket pages - in the order %s every ticket comes once, page by page', async (sort) => {
+  const reader = mixedTickets();
+  const seen: Ticket[] = [];
+  let after: string | null = null;
+  do {
+    const page: Page<Ticket> = await reader.listInTurns({ limit: 900, sort, severity: ['low', 'high'], after });
+    seen.push(...page.items);
+    after = page.next;
+  } while (after !== null);
+  const of = RANKED[sort.replace('-', '')]!;
+  const keyOf = (ticket: Ticket) => `${of(ticket)} ${RANKED.opened!(ticket)}`;
+  expect(seen).toHaveLength(2_000);
+  expect(new Set(idsOf(seen)).size).toBe(2_000);
+  const sorted = seen.map(keyOf).sort();
+  expect(seen.map(keyOf)).toEqual(sort.startsWith('-') ? sorted.reverse() : sorted);
+});
+
+test('ticket pages - an order refuses the next of another one', () => {
+  const { reader } = openTickets(3);
+  const { next } = reader.list({ limit: 1 });
+  expect(() => reader.list({ limit: 1, sort: 'due', after: next })).toThrow('is not the next of a page in this order');
+  const other = reader.list({ limit: 1, sort: 'due' }).next;
+  expect(() => reader.list({ limit: 1, after: other })).toThrow('is not the next of a page');
 });

@@ -1,31 +1,41 @@
 import { Button, Modal } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
+import { DeviceFileMistake, type DeviceOfFile, devicesInFile, withSecrets } from '../../../../domain/device-file.ts';
 import { api, bodyOf, ProblemError } from '../../api/client.ts';
-import type { NewDevice } from '../../api/schema.ts';
+import type { NewDevice, paths } from '../../api/schema.ts';
 import { useWords } from '../../language.ts';
 import { refusalOf } from '../../session.ts';
-import { devicesIn, FileMistake, type ImportedDevice, secretsCsv } from './deviceFile.ts';
+import { mistakeIn, newSecret, secretsCsv } from './deviceFile.ts';
 
 /** Devices of one request. The server registers all of them or none. */
 const BATCH = 100;
 /** Refusals that are shown. */
 const SHOWN = 100;
 
+type Made = Pick<NewDevice, 'id' | 'secret'>;
+type Body = paths['/api/v1/devices']['post']['requestBody']['content']['application/json'];
+
 interface Progress {
   readonly done: number;
-  readonly made: readonly NewDevice[];
+  readonly made: readonly Made[];
+  /** Those of which the response was lost: whether they are registered is not known. */
+  readonly unknown: readonly Made[];
   readonly refused: readonly { readonly id: string; readonly why: string }[];
   /** Why it ended before the last device; empty: it did not. */
   readonly stopped: string;
 }
 
-const NOTHING: Progress = { done: 0, made: [], refused: [], stopped: '' };
+const NOTHING: Progress = { done: 0, made: [], unknown: [], refused: [], stopped: '' };
 
-/** Registers the devices of a file, batch by batch, and gives their secrets as a file: they are shown once. */
+/**
+ * Registers the devices of a file, batch by batch, and gives their secrets as a file: they are shown once. They are drawn
+ * here, so that none is lost with a response.
+ */
 export function Import({ close }: { readonly close: () => void }) {
-  const { t, number } = useWords();
-  const [devices, setDevices] = useState<readonly ImportedDevice[] | null>(null);
+  const words = useWords();
+  const { t, number } = words;
+  const [devices, setDevices] = useState<readonly DeviceOfFile[] | null>(null);
   const [mistake, setMistake] = useState('');
   const { progress, busy, run, cancel } = useImport();
   async function read(file: File | null) {
@@ -33,12 +43,12 @@ export function Import({ close }: { readonly close: () => void }) {
     setDevices(null);
     if (file === null) return;
     try {
-      setDevices(devicesIn(file.name, await file.text()));
+      setDevices(withSecrets(devicesInFile(file.name, await file.text()), newSecret));
     } catch (error) {
-      setMistake(error instanceof FileMistake ? t(error.key, error.values) : t('failed'));
+      setMistake(error instanceof DeviceFileMistake ? mistakeIn(error, words) : t('failed'));
     }
   }
-  const { done, made, refused, stopped } = progress;
+  const { done, made, unknown, refused, stopped } = progress;
   const isDone = devices !== null && !busy && done > 0;
   return (
     // The secrets are here only: nothing closes it by accident, and nothing goes on without it.
@@ -80,7 +90,7 @@ export function Import({ close }: { readonly close: () => void }) {
             </p>
             {stopped !== '' && (
               <p role="alert" className="late">
-                {stopped}
+                {stopped} {unknown.length > 0 && t('import.unknown', { n: number(unknown.length) })}
               </p>
             )}
             <div className="bar">
@@ -94,7 +104,7 @@ export function Import({ close }: { readonly close: () => void }) {
                   {t('cancel')}
                 </Button>
               )}
-              {made.length > 0 && !busy && <Secrets made={made} />}
+              {made.length + unknown.length > 0 && !busy && <Secrets made={[...made, ...unknown]} />}
             </div>
           </>
         )}
@@ -109,6 +119,9 @@ export function Import({ close }: { readonly close: () => void }) {
 }
 
 const AGAIN_MS = 1_000;
+/** A request whose response is lost is sent so often. */
+const TIMES = 3;
+const madeOf = ({ id = '', secret = '' }: DeviceOfFile): Made => ({ id, secret });
 /** What was refused for what it says: not for who asks, how often, or because the server is not there. */
 const isRefusal = (error: unknown) =>
   error instanceof ProblemError && error.status >= 400 && error.status < 500 && error.status !== 401;
@@ -128,25 +141,34 @@ function useImport() {
     },
     [],
   );
-  async function register(body: ImportedDevice[]): Promise<NewDevice[]> {
-    for (;;) {
+  /** Sends the same request again where its response was lost: the server does it once. */
+  async function register(devices: readonly DeviceOfFile[]): Promise<Made[]> {
+    const params = { header: { 'idempotency-key': newSecret() } };
+    const body = devices as unknown as Body;
+    for (let lost = 0; ; ) {
       try {
-        return [await bodyOf(api.POST('/api/v1/devices', { body }))].flat() as NewDevice[];
+        await bodyOf(api.POST('/api/v1/devices', { params, body }));
+        return devices.map(madeOf);
       } catch (error) {
+        const isLost = !(error instanceof ProblemError);
         // As many requests as one may send in a while: the next one waits.
-        if (cancelled.current || !(error instanceof ProblemError) || error.status !== 429) throw error;
+        const mayAgain = isLost ? ++lost < TIMES : error.status === 429;
+        if (cancelled.current || !mayAgain) {
+          if (isLost || error.status >= 500) setProgress((before) => ({ ...before, unknown: devices.map(madeOf) }));
+          throw error;
+        }
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       }
     }
   }
-  const add = (count: number, made: readonly NewDevice[], refused: Progress['refused']) =>
+  const add = (count: number, made: readonly Made[], refused: Progress['refused']) =>
     setProgress((before) => ({
       ...before,
       done: before.done + count,
       made: [...before.made, ...made],
       refused: [...before.refused, ...refused],
     }));
-  async function run(devices: readonly ImportedDevice[]) {
+  async function run(devices: readonly DeviceOfFile[]) {
     cancelled.current = false;
     setProgress(NOTHING);
     setBusy(true);
@@ -160,7 +182,7 @@ function useImport() {
     setBusy(false);
     await client.invalidateQueries({ queryKey: ['devices'] });
   }
-  async function registerAll(batch: ImportedDevice[]) {
+  async function registerAll(batch: readonly DeviceOfFile[]) {
     try {
       return add(batch.length, await register(batch), []);
     } catch (error) {
@@ -172,7 +194,7 @@ function useImport() {
         add(1, await register([one]), []);
       } catch (error) {
         if (!isRefusal(error)) throw error;
-        add(1, [], [{ id: one.id, why: refusalOf(error) }]);
+        add(1, [], [{ id: one.id ?? '', why: refusalOf(error) }]);
       }
     }
   }
@@ -182,7 +204,7 @@ function useImport() {
   return { progress, busy, run, cancel };
 }
 
-function Secrets({ made }: { readonly made: readonly NewDevice[] }) {
+function Secrets({ made }: { readonly made: readonly Made[] }) {
   const { t } = useWords();
   const link = `data:text/csv;charset=utf-8,${encodeURIComponent(secretsCsv(made))}`;
   return (

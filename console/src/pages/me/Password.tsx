@@ -1,6 +1,7 @@
-import { Button, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { type FormEvent, useState } from 'react';
 import { useWords } from '../../language.ts';
+import { CurrentPassword, NewPassword } from '../../parts/secrets.tsx';
 import { toast } from '../../parts/toasts.tsx';
 import { refusalOf, setPassword } from '../../session.ts';
 
@@ -24,27 +25,8 @@ export function Password({ has }: { readonly has: boolean }) {
   return (
     <form className="panel stack" onSubmit={submit} aria-label={t('password.change')}>
       <h2>{t('password.change')}</h2>
-      {has && (
-        <TextInput
-          type="password"
-          label={t('password.current')}
-          autoComplete="current-password"
-          required
-          value={current}
-          onChange={(event) => setCurrent(event.currentTarget.value)}
-        />
-      )}
-      <TextInput
-        type="password"
-        label={t('sign-in.choose')}
-        autoComplete="new-password"
-        required
-        minLength={12}
-        maxLength={200}
-        error={refused || undefined}
-        value={password}
-        onChange={(event) => setNew(event.currentTarget.value)}
-      />
+      {has && <CurrentPassword label={t('password.current')} value={current} onChange={setCurrent} />}
+      <NewPassword refused={refused} value={password} onChange={setNew} />
       <Button type="submit" variant="default">
         {t('save')}
       </Button>

@@ -1,7 +1,8 @@
-import { Button, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { type FormEvent, lazy, Suspense, useState } from 'react';
 import { api, bodyOf } from '../../api/client.ts';
 import { useWords } from '../../language.ts';
+import { Code, CurrentPassword } from '../../parts/secrets.tsx';
 import { toast } from '../../parts/toasts.tsx';
 import { refreshMe, refusalOf } from '../../session.ts';
 
@@ -51,16 +52,7 @@ function Begin() {
         {made.secret}
       </pre>
       <a href={made.uri}>{t('totp.open')}</a>
-      <TextInput
-        label={t('code')}
-        inputMode="numeric"
-        autoComplete="one-time-code"
-        pattern="[0-9]{6}"
-        required
-        error={refused || undefined}
-        value={code}
-        onChange={(event) => setCode(event.currentTarget.value)}
-      />
+      <Code refused={refused} value={code} onChange={setCode} />
       <Button type="submit">{t('totp.confirm')}</Button>
     </form>
   );
@@ -81,15 +73,7 @@ function End() {
   }
   return (
     <form className="stack" onSubmit={submit}>
-      <TextInput
-        type="password"
-        label={t('password.current')}
-        autoComplete="current-password"
-        required
-        error={refused || undefined}
-        value={password}
-        onChange={(event) => setPassword(event.currentTarget.value)}
-      />
+      <CurrentPassword label={t('password.current')} refused={refused} value={password} onChange={setPassword} />
       <Button type="submit" variant="default">
         {t('totp.end')}
       </Button>

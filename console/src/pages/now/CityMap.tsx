@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { lazy, Suspense } from 'react';
+import { lazy, Suspense, useState } from 'react';
 import { api, bodyOf } from '../../api/client.ts';
 import { useCity } from '../../api/queries.ts';
 import type { Device, ShownAlert } from '../../api/schema.ts';
@@ -36,6 +36,7 @@ export function CityMap() {
     refetchInterval: 30_000,
     queryFn: () => bodyOf(api.GET('/api/v1/alerts', { params: { query: { state: 'firing', limit: 1000 } } })),
   });
+  const [bbox, setBbox] = useState<string | undefined>(undefined);
   const firing = (alerts.data?.items ?? []) as ShownAlert[];
   return (
     <section className="panel" aria-labelledby="map-title">
@@ -44,13 +45,18 @@ export function CityMap() {
         <span className="dim">
           {t('map.counts', { d: number(devices.data?.length ?? 0), a: number(firing.length) })}
         </span>
-        <Link className="push" to="/devices">
-          {t('map.list')}
+        <Link className="push" to="/devices" search={bbox === undefined ? {} : { bbox }}>
+          {t(bbox === undefined ? 'map.list' : 'map.list-here')}
         </Link>
+        {bbox !== undefined && (
+          <Link to="/tickets" search={{ bbox }}>
+            {t('map.tickets-here')}
+          </Link>
+        )}
       </header>
       {city.data !== undefined && devices.data !== undefined && (
         <Suspense fallback={<div className="map" />}>
-          <Drawn city={city.data} devices={devices.data} alerts={firing} />
+          <Drawn city={city.data} devices={devices.data} alerts={firing} onMove={setBbox} />
         </Suspense>
       )}
     </section>

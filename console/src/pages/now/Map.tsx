@@ -8,7 +8,7 @@ import type {
   MapMouseEvent,
   SourceSpecification,
 } from 'maplibre-gl';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import type { City, Device, ShownAlert } from '../../api/schema.ts';
 import { useWords } from '../../language.ts';
 import { drawCity, type Features } from '../../parts/cityMap.ts';
@@ -17,12 +17,14 @@ interface Props {
   readonly city: City;
   readonly devices: readonly Device[];
   readonly alerts: readonly ShownAlert[];
+  /** Called with the part of the map that is seen, west,south,east,north, where somebody moved it. */
+  readonly onMove: (bbox: string) => void;
 }
 
 const RANKS = ['none', 'info', 'low', 'medium', 'high', 'critical'];
 
 /** Districts as areas, devices as points; near ones are one point with the colour of the worst alert among them. */
-export default function CityMap({ city, devices, alerts }: Props) {
+export default function CityMap({ city, devices, alerts, onMove }: Props) {
   const { t, language } = useWords();
   const navigate = useNavigate();
   const scheme = useComputedColorScheme('light');
@@ -30,18 +32,21 @@ export default function CityMap({ city, devices, alerts }: Props) {
   const shown = useRef<MapLibre | null>(null);
   const [failed, setFailed] = useState(false);
   const [drawn, setDrawn] = useState(false);
-  const points = pointsOf(devices, alerts);
-  const latest = useRef(points);
-  latest.current = points;
+  const points = useMemo(() => pointsOf(devices, alerts), [devices, alerts]);
+  const latest = useRef({ points, onMove });
+  latest.current = { points, onMove };
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the colours of the scheme are drawn into it.
   useEffect(() => {
     try {
-      const map = draw(box.current!, city, latest.current, language);
+      const map = draw(box.current!, city, latest.current.points, language);
       shown.current = map;
       // All that it shows comes from here: without its worker or its style there is no map.
       map.on('error', () => setFailed(true));
       map.once('load', () => setDrawn(true));
+      // A window that changes its size moves the map too, but neither its centre nor its scale.
+      const first = placeOf(map);
+      map.on('moveend', () => placeOf(map) !== first && latest.current.onMove(seenIn(map)));
       map.on('click', 'devices', (event) => open(map, event, (id) => navigate({ to: '/devices/$id', params: { id } })));
       return () => {
         shown.current = null;
@@ -53,11 +58,23 @@ export default function CityMap({ city, devices, alerts }: Props) {
     }
   }, [city, language, scheme, navigate]);
   useEffect(() => {
-    const source = shown.current?.getSource<GeoJSONSource>('devices');
-    source?.setData(pointsOf(devices, alerts));
-  }, [devices, alerts]);
+    shown.current?.getSource<GeoJSONSource>('devices')?.setData(points);
+  }, [points]);
   if (failed) return <p className="empty">{t('map.failed')}</p>;
   return <div ref={box} className="map" aria-busy={!drawn} />;
+}
+
+/** About a metre. */
+const DIGITS = 5;
+
+const placeOf = (map: MapLibre) => `${map.getCenter()} ${map.getZoom()}`;
+
+function seenIn(map: MapLibre): string {
+  const bounds = map.getBounds();
+  const within = (value: number, most: number) => Math.min(most, Math.max(-most, value)).toFixed(DIGITS);
+  const [west, east] = [bounds.getWest(), bounds.getEast()].map((value) => within(value, 180));
+  const [south, north] = [bounds.getSouth(), bounds.getNorth()].map((value) => within(value, 90));
+  return [west, south, east, north].join();
 }
 
 function pointsOf(devices: readonly Device[], alerts: readonly ShownAlert[]): Features {

@@ -3,17 +3,20 @@ import { useQuery } from '@tanstack/react-query';
 import { api, bodyOf } from '../../api/client.ts';
 import type { Person } from '../../api/schema.ts';
 import { useWords } from '../../language.ts';
-import { useAct } from '../../parts/acting.tsx';
+import { Small, useAct } from '../../parts/acting.tsx';
 import { Listing } from '../../parts/Listing.tsx';
 import { Age } from '../../parts/words.tsx';
 
-/** Where a person is signed in; ends all of it. */
+const ONE = '/api/v1/users/{id}/sessions/{session}';
+
+/** Where a person is signed in; ends one session, or all of them. */
 export function SessionsOf({ person, close }: { readonly person: Person; readonly close: () => void }) {
   const { t, term } = useWords();
   const act = useAct('sessions-of');
-  const params = { path: { id: person.id } };
+  const { id } = person;
+  const params = { path: { id } };
   const { data } = useQuery({
-    queryKey: ['sessions-of', person.id],
+    queryKey: ['sessions-of', id],
     queryFn: () => bodyOf(api.GET('/api/v1/users/{id}/sessions', { params })),
   });
   return (
@@ -35,6 +38,15 @@ export function SessionsOf({ person, close }: { readonly person: Person; readonl
             { head: t('person.signs-in'), cell: ({ how }) => term('session', how) },
             { head: t('sessions.address'), cell: ({ address }) => address },
             { head: t('sessions.seen'), cell: ({ seenAt }) => <Age at={seenAt} /> },
+            {
+              head: '',
+              cell: ({ id: session }) => (
+                <Small
+                  label={t('sessions.end')}
+                  onClick={() => act.mutate(() => bodyOf(api.DELETE(ONE, { params: { path: { id, session } } })))}
+                />
+              ),
+            },
           ]}
         />
         <Button

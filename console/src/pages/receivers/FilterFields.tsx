@@ -1,7 +1,8 @@
 import { MultiSelect } from '@mantine/core';
-import { useCity } from '../../api/queries.ts';
+import { useCity, useNames } from '../../api/queries.ts';
 import type { Webhook } from '../../api/schema.ts';
-import { useWords, type Words } from '../../language.ts';
+import { useWords } from '../../language.ts';
+import { filterWords, typeName } from './filterWords.ts';
 
 export type Filter = NonNullable<Webhook['filter']>;
 type EventType = NonNullable<Filter['types']>[number];
@@ -52,12 +53,6 @@ const TYPES = Object.keys({
   'desired.changed': true,
 } satisfies Record<Short, true>);
 const SEVERITIES = ['info', 'low', 'medium', 'high', 'critical'] as const;
-
-/** The name of an event's type, such as "ticket · closed". */
-function typeName({ t, term }: Words, type: string): string {
-  const name = type.replace('city.lamppost.', '');
-  return name.startsWith('ticket.') ? `${t('ticket')} · ${term('change', name.slice(7))}` : term('event', name);
-}
 
 interface Props {
   readonly value: Filter;
@@ -119,11 +114,7 @@ export function given(filter: Filter): Filter {
 /** The filter in words. */
 export function Filtered({ filter }: { readonly filter: Filter | null }) {
   const words = useWords();
+  const name = useNames();
   if (filter === null) return <>{words.t('receiver.none')}</>;
-  const { types = [], ...lists } = filter;
-  const parts = [
-    ...types.map((type) => typeName(words, type)),
-    ...Object.entries(lists).map(([key, list]) => `${key}: ${list.join(', ')}`),
-  ];
-  return <>{parts.length === 0 ? words.t('receiver.everything') : parts.join('; ')}</>;
+  return <>{filterWords(filter, words, name) || words.t('receiver.everything')}</>;
 }

@@ -2,6 +2,7 @@ import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, bodyOf } from '../../api/client.ts';
+import { useNames } from '../../api/queries.ts';
 import type { ShownSilence } from '../../api/schema.ts';
 import { useWords } from '../../language.ts';
 import { Failure, Scroll } from '../../parts/words.tsx';
@@ -69,7 +70,9 @@ interface WeekProps {
 
 /** A week: its days, and a line for each silence that is on in it. */
 function Week({ monday, silences, times }: WeekProps) {
-  const { time, date } = useWords();
+  const words = useWords();
+  const name = useNames();
+  const { time, date } = words;
   const days = Array.from({ length: 7 }, (_, i) => daysAfter(monday, i));
   const end = daysAfter(monday, 7);
   const lines = silences.flatMap((silence) => {
@@ -103,7 +106,7 @@ function Week({ monday, silences, times }: WeekProps) {
               />
             );
           })}
-          <span className="what">{`${wordsOf(silence.matchers)}: ${silence.comment}`}</span>
+          <span className="what">{`${wordsOf(silence.matchers, words, name)}: ${silence.comment}`}</span>
         </div>
       ))}
     </div>

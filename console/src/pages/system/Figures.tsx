@@ -1,28 +1,21 @@
 import { useQuery } from '@tanstack/react-query';
-import { credentials, ProblemError } from '../../api/client.ts';
 import { useWords } from '../../language.ts';
+import { readMetrics } from '../../parts/metrics.ts';
 import { Age } from '../../parts/words.tsx';
 
 /** A sum of samples of one name, those whose labels fit. */
 type Figure = (name: string, labels?: RegExp) => number;
 
-async function readMetrics(): Promise<Figure> {
-  const response = await fetch('/metrics', { headers: credentials() });
-  if (!response.ok) throw new ProblemError(response.status, undefined);
-  const samples = Array.from(
-    (await response.text()).matchAll(/^(\w+)(\{[^\n]*\})? (\S+)$/gm),
-    ([, name = '', labels = '', value]) => ({ name, labels, value: Number(value) }),
-  );
+async function readFigures(): Promise<Figure> {
+  const samples = await readMetrics();
   return (name, labels = /^/) =>
-    samples
-      .filter((one) => one.name === `lamppost_${name}` && labels.test(one.labels))
-      .reduce((sum, { value }) => sum + value, 0);
+    samples.filter((one) => one.name === name && labels.test(one.labels)).reduce((sum, { value }) => sum + value, 0);
 }
 
 /** What the server measures of itself, of /metrics: space, memory, backups, what waits. */
 export function Figures() {
   const { t, number } = useWords();
-  const { data } = useQuery({ queryKey: ['metrics'], refetchInterval: 15_000, queryFn: readMetrics });
+  const { data } = useQuery({ queryKey: ['metrics'], refetchInterval: 15_000, queryFn: readFigures });
   if (data === undefined) return null;
   const size = (bytes: number) => `${number(Math.round(bytes / 104_857.6) / 10)} MiB`;
   const backup = data('newest_backup_timestamp_seconds');

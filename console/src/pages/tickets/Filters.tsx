@@ -1,11 +1,11 @@
-import { Button, MultiSelect, SegmentedControl, TextInput } from '@mantine/core';
-import { useDebouncedCallback } from '@mantine/hooks';
-import { useEffect, useRef, useState } from 'react';
+import { Button, MultiSelect, SegmentedControl, Select } from '@mantine/core';
 import { useCity } from '../../api/queries.ts';
 import type { City } from '../../api/schema.ts';
 import { useWords } from '../../language.ts';
+import { PlaceFilter } from '../../parts/PlaceFilter.tsx';
+import { Search } from '../../parts/Search.tsx';
 import { Scroll } from '../../parts/words.tsx';
-import { type Filter, filterText, listOf, ORIGINS, SEVERITIES, STATUSES, WORKING } from './filter.ts';
+import { type Filter, filterText, listOf, ORDERS, ORIGINS, SEVERITIES, STATUSES, WORKING } from './filter.ts';
 import { Saved } from './Saved.tsx';
 
 interface Props {
@@ -32,7 +32,7 @@ export function Filters({ filter, change }: Props) {
     <search className="stack" aria-label={t('filter')}>
       <Statuses filter={filter} change={change} />
       <div className="bar">
-        <Search filter={filter} change={change} />
+        <Search q={filter.q} onChange={(q) => change({ q })} />
         {(Object.keys(choices) as (keyof typeof choices)[]).map((key) => (
           <MultiSelect
             key={key}
@@ -47,6 +47,15 @@ export function Filters({ filter, change }: Props) {
             w={170}
           />
         ))}
+        <PlaceFilter value={filter} onChange={change} />
+        <Select
+          aria-label={t('sort')}
+          allowDeselect={false}
+          data={ORDERS.map((value) => ({ value, label: term('sort', value) }))}
+          value={filter.sort ?? '-opened'}
+          onChange={(sort) => change({ sort: sort === '-opened' ? undefined : (sort ?? undefined) })}
+          w={170}
+        />
         <Saved filter={filter} change={change} />
         {isFiltered && (
           <Button
@@ -60,34 +69,6 @@ export function Filters({ filter, change }: Props) {
         )}
       </div>
     </search>
-  );
-}
-
-const PAUSE_MS = 300;
-
-/** Searches the words once somebody pauses; what is in the address wins while nobody types. */
-function Search({ filter: { q = '' }, change }: Props) {
-  const { t } = useWords();
-  const field = useRef<HTMLInputElement>(null);
-  const [typed, setTyped] = useState(q);
-  const search = useDebouncedCallback((text: string) => change({ q: text.trim() || undefined }), PAUSE_MS);
-  useEffect(() => {
-    if (document.activeElement !== field.current) setTyped(q);
-  }, [q]);
-  return (
-    <TextInput
-      ref={field}
-      type="search"
-      aria-label={t('tickets.search')}
-      placeholder={t('tickets.search')}
-      maxLength={200}
-      w={200}
-      value={typed}
-      onChange={({ currentTarget: { value } }) => {
-        setTyped(value);
-        search(value);
-      }}
-    />
   );
 }
 

@@ -1,15 +1,18 @@
 import { useNavigate } from '@tanstack/react-router';
-import { useRef, useState } from 'react';
+import { memo, useCallback, useRef, useState } from 'react';
 import { useNames } from '../../api/queries.ts';
 import type { ShownTicket } from '../../api/schema.ts';
 import { type Keys, useKeys } from '../../frame/keys.ts';
 import { useWords } from '../../language.ts';
+import { SortHead } from '../../parts/SortHead.tsx';
 import { toast } from '../../parts/toasts.tsx';
 import { Age, Due, Severity, Status, TicketLink } from '../../parts/words.tsx';
 import { refusalOf } from '../../session.ts';
 import { type Action, useAct, useCanAct } from '../ticket/actions.ts';
 
 const COLUMNS = ['severity', 'title', 'status', 'district', 'department', 'age', 'due'] as const;
+/** The orders of the server that are columns. */
+const ORDERS: Readonly<Record<string, string>> = { severity: 'severity', status: 'status', age: 'opened', due: 'due' };
 const LETTERS: Readonly<Record<string, Action>> = { a: 'acknowledge', s: 'start', r: 'resolve' };
 
 interface Props {
@@ -18,8 +21,14 @@ interface Props {
   readonly setChosen: (chosen: ReadonlyMap<string, ShownTicket>) => void;
 }
 
+interface TableProps extends Props {
+  /** The order of the list, as the server has it. */
+  readonly sort: string;
+  readonly setSort: (sort: string) => void;
+}
+
 /** The tickets of a page; the keyboard moves through them, chooses them, and acts on the one where it is. */
-export function TicketTable({ tickets, chosen, setChosen }: Props) {
+export function TicketTable({ tickets, chosen, setChosen, sort, setSort }: TableProps) {
   const { t } = useWords();
   const body = useRef<HTMLTableSectionElement>(null);
   const [here, setHere] = useState<string | null>(null);
@@ -33,11 +42,16 @@ export function TicketTable({ tickets, chosen, setChosen }: Props) {
             <th>
               <span className="visually-hidden">{t('bulk.choose')}</span>
             </th>
-            {COLUMNS.map((column) => (
-              <th key={column} className={column === 'age' || column === 'due' ? 'num' : ''}>
-                {t(`column.${column}`)}
-              </th>
-            ))}
+            {COLUMNS.map((column) => {
+              const by = ORDERS[column];
+              if (by === undefined) return <th key={column}>{t(`column.${column}`)}</th>;
+              const isTime = column === 'age' || column === 'due';
+              return (
+                <SortHead key={column} by={by} sort={sort} onChange={setSort} num={isTime} inverted={column === 'age'}>
+                  {t(`column.${column}`)}
+                </SortHead>
+              );
+            })}
           </tr>
         </thead>
         <tbody ref={body} onFocus={({ target }) => setHere(target.closest('tr')?.dataset.id ?? null)}>
@@ -59,9 +73,13 @@ export function TicketTable({ tickets, chosen, setChosen }: Props) {
 type Choose = (id: string, isRange: boolean) => void;
 
 /** Chooses a ticket or lets it go; a range: all from the one before to this one. */
-function useChoosing({ tickets, chosen, setChosen }: Props): Choose {
+function useChoosing(props: Props): Choose {
   const last = useRef<string | null>(null);
-  return (id, isRange) => {
+  // The function stays the same, so that only those rows are drawn anew that change.
+  const latest = useRef(props);
+  latest.current = props;
+  return useCallback((id, isRange) => {
+    const { tickets, chosen, setChosen } = latest.current;
     const next = new Map(chosen);
     const [from, to] = [last.current, id].map((one) => tickets.findIndex((ticket) => ticket.id === one));
     // The keyboard may be where a ticket was that has left the list.
@@ -72,7 +90,7 @@ function useChoosing({ tickets, chosen, setChosen }: Props): Choose {
     } else if (!next.delete(id)) next.set(id, tickets[to!]!);
     last.current = id;
     setChosen(next);
-  };
+  }, []);
 }
 
 interface RowProps {
@@ -82,7 +100,8 @@ interface RowProps {
   readonly choose: Choose;
 }
 
-function Row({ ticket, isHere, isChosen, choose }: RowProps) {
+/** Drawn anew only where it changes: a list may have a thousand of them. */
+const Row = memo(function Row({ ticket, isHere, isChosen, choose }: RowProps) {
   const { t, language } = useWords();
   const name = useNames();
   const { id, severity, status, district, department, party, openedAt, dueAt, silencedBy } = ticket;
@@ -121,7 +140,7 @@ function Row({ ticket, isHere, isChosen, choose }: RowProps) {
       </td>
     </tr>
   );
-}
+});
 
 interface TableKeys {
   readonly tickets: readonly ShownTicket[];

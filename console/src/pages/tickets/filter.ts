@@ -17,6 +17,11 @@ export interface Filter {
   readonly rule?: string | undefined;
   /** Words of the title, the notes, the id or the reporter's reference. */
   readonly q?: string | undefined;
+  /** A circle or a box: see `PlaceLimits`. */
+  readonly near?: string | undefined;
+  readonly bbox?: string | undefined;
+  /** The order, as the server has it; absent: the newest first. */
+  readonly sort?: string | undefined;
   /** How they are shown; absent: as a table. */
   readonly view?: string | undefined;
 }
@@ -31,8 +36,14 @@ const KEYS = [
   'group',
   'rule',
   'q',
+  'near',
+  'bbox',
+  'sort',
   'view',
 ] as const;
+
+/** What the order of the list can be. */
+export const ORDERS = ['-opened', 'opened', 'due', '-due', '-severity', 'severity', 'status', '-status', '-updated'];
 
 /** Reads a filter from an address; what it does not know is left out. */
 export function filtersIn(search: Readonly<Record<string, unknown>>): Filter {
