@@ -17,6 +17,7 @@ import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
 import { benchRebuild } from './rebuild.ts';
 import { reconnect } from './reconnect.ts';
+import { benchRegister } from './register.ts';
 import {
   actionsText,
   asTable,
@@ -29,6 +30,7 @@ import {
   type Row,
   rebuildText,
   reconnectText,
+  registerText,
   rulesText,
   startsTable,
   stormText,
@@ -58,8 +60,11 @@ const { values } = parseArgs({
     hostile: { type: 'boolean', default: false },
     /** Only what an action of a person takes. */
     actions: { type: 'boolean', default: false },
-    /** Only a state that is made anew from a log of so many messages. */
+    /** Only what it takes to decode a message of each kind of format. */
     formats: { type: 'boolean', default: false },
+    /** Only the import of so many `devices`. */
+    register: { type: 'boolean', default: false },
+    /** Only a state that is made anew from a log of so many messages. */
     rebuild: { type: 'boolean', default: false },
     messages: { type: 'string', default: '4000000' },
     /** Only the import of so many readings from a file. */
@@ -114,6 +119,11 @@ if (values.hostile) {
 if (values.actions) {
   const found = await benchActions(Number(values.seconds));
   keep('-actions', actionsText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.register) {
+  const found = await benchRegister(Number(values.devices));
+  keep('-register', registerText(found), { machine, commit, ...found });
   process.exit(0);
 }
 if (values.formats) {

@@ -211,6 +211,7 @@ export async function openApi(
       decide();
     },
     timers: systemTimers,
+    clock,
     head: null,
   });
   const [poster, ownPoster] = [false, true].map((allowPrivate) =>

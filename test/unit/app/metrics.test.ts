@@ -51,6 +51,7 @@ test('metrics - say what their sources say, in seconds and bytes', async () => {
       'lamppost_http_request_duration_seconds_sum{route="/api/v1/devices/:id",method="GET",status="5xx"} 2',
       'lamppost_query_duration_seconds_sum 0.3',
       'lamppost_alert_latency_seconds_count 1',
+      'lamppost_action_wait_seconds_sum 0.04',
     ]),
   );
 });
