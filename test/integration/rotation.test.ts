@@ -115,7 +115,8 @@ class OverMqtt extends Sender {
 
   #connect(): Promise<MqttClient> {
     const login = { clientId: this.id, username: this.id, password: this.secret, reconnectPeriod: 0 };
-    const url = this.options.cert === undefined ? `mqtt://127.0.0.1:${server.mqttPort}` : `mqtts://127.0.0.1:${mqttsPort}`;
+    const url =
+      this.options.cert === undefined ? `mqtt://127.0.0.1:${server.mqttPort}` : `mqtts://127.0.0.1:${mqttsPort}`;
     return mqtt.connectAsync(url, { ...login, ...this.options }).then((client) => {
       client.on('error', () => {});
       // What waits for its PUBACK when the connection ends is sent again over the next one.

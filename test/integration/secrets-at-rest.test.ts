@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { BackupJob } from '../../store/index.ts';
 import { totpCode } from '../../registry/totp.ts';
+import type { BackupJob } from '../../store/index.ts';
 import { Visit } from '../kit/browser-like.ts';
 import { Mailbox } from '../kit/mailbox.ts';
 import { startProvider } from '../kit/oidc.ts';
@@ -54,7 +54,12 @@ async function send(path: string, secret: string, init: RequestInit = {}): Promi
   return (await fetch(base() + path, { headers, ...init })).status;
 }
 
-async function publish(id: string, password: string, topic = `devices/${id}/readings`, payload = '{"metrics":{"fill":5}}') {
+async function publish(
+  id: string,
+  password: string,
+  topic = `devices/${id}/readings`,
+  payload = '{"metrics":{"fill":5}}',
+) {
   const login = { clientId: id, username: id, password, reconnectPeriod: 0 };
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${server.mqttPort}`, login);
   await client.publishAsync(topic, payload, { qos: 1 });
@@ -111,7 +116,10 @@ test('secrets - devices use theirs: made here and brought along, old and new, cl
   const first = kept('of a device', made.secret);
   await publish('bin-made', first);
   expect(await send('/ingest/bin-made', first, { method: 'POST', body: '{"metrics":{"fill":6}}' })).toBe(200);
-  await post('/api/v1/devices', bin('bin-brought', { secret: kept('brought along', 'a-secret-that-the-device-has-already') }));
+  await post(
+    '/api/v1/devices',
+    bin('bin-brought', { secret: kept('brought along', 'a-secret-that-the-device-has-already') }),
+  );
   await publish('bin-brought', secrets.get('brought along')!);
   const rotated = await post('/api/v1/devices/bin-made/rotate', { overlap: '1h' });
   await publish('bin-made', kept('of a device, new', rotated.secret));
@@ -124,7 +132,10 @@ test('secrets - devices use theirs: made here and brought along, old and new, cl
   const wrong = kept('mistyped by a device', 'nearly-the-secret-of-this-device');
   await expect(publish('bin-made', wrong)).rejects.toMatchObject({ code: 4 });
   expect(await send('/ingest/bin-made', wrong, { method: 'POST', body: '{}' })).toBe(401);
-  const body = JSON.stringify({ device: 'bin-made', code: kept('a wrong claim code', 'nearly-the-code-of-this-device') });
+  const body = JSON.stringify({
+    device: 'bin-made',
+    code: kept('a wrong claim code', 'nearly-the-code-of-this-device'),
+  });
   expect(await send('/claim', '-', { method: 'POST', body })).toBe(403);
 });
 
@@ -135,7 +146,12 @@ test('secrets - keys use theirs: in headers, in addresses, in forms and over MQT
   expect(await send('/api/v1/tickets', kept('of a key, new', rotated.secret))).toBe(200);
   expect(await send('/api/v1/tickets', viewer.secret)).toBe(401);
   const lns = await post('/api/v1/keys', { name: 'lns', role: 'network-server', uplinks: 'all' });
-  await publish(lns.id, kept('of a network server', lns.secret), 'application/1/device/70b3d57ed0000001/event/up', '{}');
+  await publish(
+    lns.id,
+    kept('of a network server', lns.secret),
+    'application/1/device/70b3d57ed0000001/event/up',
+    '{}',
+  );
   const app = await post('/api/v1/keys', { name: 'app', role: 'citizen-app' });
   const key = kept('of an app', app.secret);
   const fields = { service_code: 'waste', lat: '32.06', long: '118.79', email: 'lin@example.org', description: 'full' };
@@ -145,7 +161,10 @@ test('secrets - keys use theirs: in headers, in addresses, in forms and over MQT
   ] as const) {
     const response = await fetch(base() + path, { method: 'POST', body: new URLSearchParams(form) });
     const [reported] = (await response.json()) as [{ reporter_token: string }];
-    const token = kept(`of a reporter (${path.includes('?') ? 'key in the address' : 'key in the form'})`, reported.reporter_token);
+    const token = kept(
+      `of a reporter (${path.includes('?') ? 'key in the address' : 'key in the form'})`,
+      reported.reporter_token,
+    );
     expect((await fetch(`${base()}/public/requests/${token}`)).status).toBe(200);
   }
   const wrong = kept('a wrong key', 'nearly-the-key-of-this-program');
@@ -183,7 +202,10 @@ test('secrets - people use theirs: links, passwords, authenticators, cookies, an
   const { searchParams } = new URL(began.headers.get('location')!);
   kept('of the way to the provider', began.headers.getSetCookie()[0]!.split(';')[0]!.split('=')[1]!);
   const code = kept('of a provider', 'a-code-that-the-provider-did-not-give');
-  const back = await new Visit(server).send('GET', `/auth/oidc/callback?code=${code}&state=${searchParams.get('state')}`);
+  const back = await new Visit(server).send(
+    'GET',
+    `/auth/oidc/callback?code=${code}&state=${searchParams.get('state')}`,
+  );
   expect(back.status).toBe(302);
 });
 
@@ -211,7 +233,7 @@ test('secrets - none of them is in a log, a file or a backup, but as hashes', as
   await server.kill();
   await server.start();
   await server.stop();
-  const places = new Map([
+  const places = new Map<string, Buffer>([
     ...running.map(([name, bytes]) => [`the running server's ${name}`, bytes] as const),
     ...filesOf(server.data).map(([name, bytes]) => [`the stopped server's ${name}`, bytes] as const),
     ...filesOf(backups).map(([name, bytes]) => [`the backup's ${name}`, bytes] as const),

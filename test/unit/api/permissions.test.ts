@@ -13,10 +13,13 @@ import {
 } from '../../../domain/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
 import { Visit } from '../../kit/browser-like.ts';
+import * as scene from '../../kit/tickets/scene.ts';
 
 const title = { en: 'A', zh: '甲' };
 const service = (department: string) => ({ title, department, deadline: '1h' });
 const profile = (...departments: string[]) => ({ title, metrics: ['a', 'b'], interval: '1m', departments });
+/** Whose devices can be told to do something. */
+const commanded = (department: string) => ({ ...profile(department), commands: { dim: { title } } });
 const rule = (id: string, of: string) => ({
   id,
   title: id,
@@ -28,7 +31,7 @@ const FILES = {
   'departments.yaml': { care: { title }, roads: { title } },
   'services.yaml': { repair: service('care'), paving: service('roads') },
   // d1 and d2 of the kit are of care.
-  'profiles.yaml': { bin: profile('care'), pole: profile('roads') },
+  'profiles.yaml': { bin: commanded('care'), pole: commanded('roads') },
   'rules/of-care.yaml': rule('of-care', 'repair'),
   'rules/of-roads.yaml': rule('of-roads', 'paving'),
 };
@@ -108,17 +111,17 @@ describe('every route', () => {
   );
 });
 
-describe('people', () => {
-  /** Signs somebody with these roles in. */
-  async function signedIn(name: string, roles: readonly Grant[]): Promise<Visit> {
-    const id = await made('/api/v1/users', { name, email: `${name}@city.example`, roles });
-    const { value } = await ask(keyOf(admin), 'POST', `/api/v1/users/${id}/link`);
-    const visit = new Visit({ httpPort: api.port });
-    const token = String(value.path).split('#')[1]!;
-    expect((await visit.send('POST', '/auth/link', { token })).status).toBe(200);
-    return visit;
-  }
+/** Signs somebody with these roles in. */
+async function signedIn(name: string, roles: readonly Grant[]): Promise<Visit> {
+  const id = await made('/api/v1/users', { name, email: `${name}@city.example`, roles });
+  const { value } = await ask(keyOf(admin), 'POST', `/api/v1/users/${id}/link`);
+  const visit = new Visit({ httpPort: api.port });
+  const token = String(value.path).split('#')[1]!;
+  expect((await visit.send('POST', '/auth/link', { token })).status).toBe(200);
+  return visit;
+}
 
+describe('people', () => {
   test.each<[name: string, roles: Grant[]]>([
     ...PERSON_ROLES.map((role): [string, Grant[]] => [
       role,
@@ -182,6 +185,21 @@ const ofNew =
   (list: string, body: (owner: Owner) => unknown, rest = '', sent?: (owner: Owner) => unknown): Subject['of'] =>
   async (owner) =>
     [`${list}/${await made(list, body(owner))}${rest}`, sent?.(owner)] as const;
+/** The ticket of an alert of a device of the department. */
+const alerted = new Map<Owner, string>();
+async function ticketOfAlert(owner: Owner): Promise<string> {
+  const known = alerted.get(owner);
+  if (known !== undefined) return known;
+  const group = DEVICES[owner];
+  const rule = { ...scene.rule, id: `alert-of-${owner}`, ticket: { service: serviceOf[owner], deadlineMs: 3_600_000 } };
+  const transition = scene.transition(rule.id, 'firing', { group, atMs: Date.now(), value: 1 });
+  api.fire(transition, { rule, subject: { kind: 'device', device: { ...scene.device, id: group } } });
+  const { value } = await ask(keyOf(admin), 'GET', `/api/v1/tickets?rule=${rule.id}`);
+  const { id } = (value.items as { id: string }[])[0]!;
+  alerted.set(owner, id);
+  return id;
+}
+
 /** The refused messages of a device. */
 async function refusedOf(owner: Owner): Promise<string> {
   const { value } = await ask(
@@ -209,6 +227,62 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     method: 'GET',
     permission: 'reporters.read',
     of: ofNew('/api/v1/tickets', opening, '/reporter'),
+  },
+  'deletes the reporter of a ticket': {
+    method: 'DELETE',
+    permission: 'reporters.delete',
+    of: ofNew('/api/v1/tickets', opening, '/reporter'),
+  },
+  'reads what a citizen wrote': {
+    method: 'GET',
+    permission: 'tickets.read',
+    of: ofNew('/api/v1/tickets', opening, '/request'),
+  },
+  'lists the alerts of a ticket': {
+    method: 'GET',
+    permission: 'tickets.read',
+    of: ofNew('/api/v1/tickets', opening, '/alerts'),
+  },
+  'reads the history of a ticket': {
+    method: 'GET',
+    permission: 'tickets.read',
+    of: ofNew('/api/v1/tickets', opening, '/history'),
+  },
+  'makes a part of a ticket': {
+    method: 'POST',
+    permission: 'tickets.write',
+    of: ofNew('/api/v1/tickets', opening, '/parts', (owner) => ({
+      department: owner === 'care' ? 'roads' : 'care',
+      note: 'n',
+    })),
+  },
+  'runs the command of a ticket': {
+    method: 'POST',
+    permission: 'commands.write',
+    of: async (owner) => [`/api/v1/tickets/${await ticketOfAlert(owner)}/run-command`, { command: 'dim' }],
+  },
+  'sends a command to a device': {
+    method: 'POST',
+    permission: 'commands.write',
+    of: (owner) => at(`/api/v1/devices/${DEVICES[owner]}/commands`, { command: 'dim' }),
+  },
+  'cancels a command': {
+    method: 'DELETE',
+    permission: 'commands.write',
+    of: async (owner) => {
+      const list = `/api/v1/devices/${DEVICES[owner]}/commands`;
+      return [`${list}/${await made(list, { command: 'dim' })}`];
+    },
+  },
+  'sets what a device is wanted to be': {
+    method: 'PUT',
+    permission: 'commands.write',
+    of: (owner) => at(`/api/v1/devices/${DEVICES[owner]}/desired`, { level: 1 }),
+  },
+  'changes what a device is wanted to be': {
+    method: 'PATCH',
+    permission: 'commands.write',
+    of: (owner) => at(`/api/v1/devices/${DEVICES[owner]}/desired`, { level: 2 }),
   },
   silences: { method: 'POST', permission: 'silences.write', of: (owner) => at('/api/v1/silences', shortly(owner)) },
   'silences by service': {
@@ -266,6 +340,101 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     permission: 'subscriptions.write',
     of: ofNew('/api/v1/subscriptions', mail, '', () => ({ language: 'en' })),
   },
+  'lists subscriptions': {
+    method: 'GET',
+    permission: 'subscriptions.read',
+    of: (owner) => at(`/api/v1/subscriptions?party=${owner}`),
+  },
+  ...ofReceivers('webhooks', webhook),
+  ...ofReceivers('subscriptions', mail),
+  'rotates the secret of a webhook': {
+    method: 'POST',
+    permission: 'webhooks.write',
+    of: ofNew('/api/v1/webhooks', webhook, '/rotate'),
+  },
+  'pings a webhook': { method: 'POST', permission: 'webhooks.write', of: ofNew('/api/v1/webhooks', webhook, '/ping') },
+  'delivers a range again': {
+    method: 'POST',
+    permission: 'webhooks.write',
+    of: ofNew('/api/v1/webhooks', webhook, '/redeliver', () => ({ from: 1, to: 1 })),
+  },
+  'tests a subscription': {
+    method: 'POST',
+    permission: 'subscriptions.write',
+    of: ofNew('/api/v1/subscriptions', mail, '/test'),
+  },
+};
+
+/** What may be done to every kind of receiver. */
+function ofReceivers(name: 'webhooks' | 'subscriptions', body: (owner: Owner) => unknown): Record<string, Subject> {
+  const list = `/api/v1/${name}`;
+  const reading = (rest: string): Subject => ({
+    method: 'GET',
+    permission: `${name}.read`,
+    of: ofNew(list, body, rest),
+  });
+  const acting = (rest: string): Subject => ({
+    ...{ method: 'POST', permission: `${name}.write`, of: ofNew(list, body, rest) },
+  });
+  return {
+    [`deletes one of ${name}`]: { ...acting(''), method: 'DELETE' },
+    [`enables one of ${name}`]: acting('/enable'),
+    [`disables one of ${name}`]: acting('/disable'),
+    [`lists the deliveries of one of ${name}`]: reading('/deliveries'),
+    [`reads a delivery of one of ${name}`]: reading('/deliveries/x'),
+    [`delivers again for one of ${name}`]: acting('/deliveries/x/redeliver'),
+  };
+}
+
+/** Where there is nothing: the same for whose it is as for others. */
+const NOTHING_THERE = /reporter|citizen wrote|a delivery|delivers again/;
+
+/** Everything that a person may be given. */
+const GRANTS_OF_PEOPLE = PERSON_ROLES.flatMap((role): Grant[] => {
+  const { of } = ROLES[role];
+  const city: Grant[] = of === 'department' ? [] : [{ role, department: null }];
+  return of === 'city' ? city : [...city, ...OWNERS.map((department): Grant => ({ role, department }))];
+});
+const visits = new Map<string, Promise<Visit>>();
+function visitOf(grant: Grant): Promise<Visit> {
+  const name = nameOf(grant);
+  const known = visits.get(name) ?? signedIn(`the-${name.replaceAll(' ', '-')}`, [grant]);
+  visits.set(name, known);
+  return known;
+}
+
+/** The route that a path is of, as the document writes it. */
+function routeOf(method: string, path: string): string {
+  const levels = path.split('?')[0]!.split('/');
+  const isOf = (template: string) => {
+    const names = template.split('/');
+    return names.length === levels.length && names.every((name, i) => name.startsWith('{') || name === levels[i]);
+  };
+  // The one with the fewest variables.
+  const fitting = routes.filter((route) => route.method === method && isOf(route.path));
+  const variables = ({ path: template }: { path: string }) => template.split('{').length;
+  const [found] = fitting.toSorted((a, b) => variables(a) - variables(b));
+  return `${method} ${found?.path}`;
+}
+
+/** Routes that name nothing of one department, and the test of what they show of all. */
+const LISTS: Readonly<Record<string, string>> = {
+  'GET /api/v1/tickets': 'a list of tickets has those of the department only',
+  'GET /api/v1/tickets/counts': 'a list of tickets has those of the department only',
+  'GET /api/v1/tickets/waiting': 'a list of tickets has those of the department only',
+  'GET /api/v1/oversight': 'summaries count the tickets of the department only',
+  'GET /api/v1/events': 'where the city does not share; test/integration/sse.test.ts',
+  'GET /api/v1/alerts': 'where the city does not share',
+  'GET /api/v1/alerts/{rule}/{group}': 'where the city does not share',
+  'GET /api/v1/devices/{id}/explain': 'where the city does not share',
+  'GET /api/v1/readings': 'where the city does not share',
+  'GET /api/v1/readings/latest': 'where the city does not share',
+  'POST /api/v1/rules/try': 'where the city does not share',
+  'POST /api/v1/rules/backtest': 'where the city does not share',
+  'POST /api/v1/rules/suggest': 'where the city does not share',
+  'POST /api/v1/formats/try': 'where the city does not share',
+  'GET /api/v1/quarantine': 'a list of the quarantine has the refused messages of own devices only',
+  'GET /api/v1/quarantine/replays/{id}': 'whoever began it has its random id',
 };
 
 describe('what belongs to a department', () => {
@@ -277,16 +446,70 @@ describe('what belongs to a department', () => {
   const rows = Object.entries(SUBJECTS).flatMap(([name, subject]) =>
     OWNERS.map((owner) => [name, owner, subject] as const),
   );
-  test.each(rows)('who %s of %s', async (name, owner, { method, permission, of }) => {
+  /** Routes of which it was asked whose things somebody reaches. */
+  const asked = new Set<string>();
+
+  function expectBound(name: string, who: string, isAllowed: boolean, status: number, detail: string) {
+    const said = `${who} ${name}: ${status} ${detail}`;
+    if (isAllowed) expect([200, 201, 202, 204, 404, 409], said).toContain(status);
+    else expect([403, 404], said).toContain(status);
+    // A hidden thing is like one that does not exist; what there is not, nobody finds.
+    if (isAllowed && !NOTHING_THERE.test(name)) expect(status, said).not.toBe(404);
+  }
+
+  test.each(rows)('who, with a key, %s of %s', async (name, owner, { method, permission, of }) => {
     for (const grant of GRANTS) {
       const isAllowed = reaches(reachOf([grant], permission), owner);
-      const { status, detail } = await ask(keyOf(grant), method, ...(await of(owner)));
-      const said = `${nameOf(grant)} ${name}: ${status} ${detail}`;
-      if (isAllowed) expect([200, 201, 202, 204, 404, 409], said).toContain(status);
-      else expect([403, 404], said).toContain(status);
-      // A hidden thing is like one that does not exist; what there is not, nobody finds.
-      if (isAllowed && name !== 'reads the reporter of a ticket') expect(status, said).not.toBe(404);
+      const [path, body] = await of(owner);
+      const { status, detail } = await ask(keyOf(grant), method, path, body);
+      expectBound(name, nameOf(grant), isAllowed, status, detail);
+      asked.add(routeOf(method, path));
     }
+  });
+
+  // What is decided of a key is decided of a person: who is in the department, in another one, or in none.
+  test.each(rows.filter(([, owner]) => owner === 'care'))('who of the people %s of %s', async (name, owner, { method, permission, of }) => {
+    for (const grant of GRANTS_OF_PEOPLE) {
+      const isAllowed = reaches(reachOf([grant], permission), owner);
+      const { status, body } = await (await visitOf(grant)).send(method, ...(await of(owner)));
+      expectBound(name, nameOf(grant), isAllowed, status, String(body.detail));
+    }
+  });
+
+  test('every route with a right that a department bounds is asked here, or lists what there is', () => {
+    const bounds = (permission: Permission) =>
+      Object.values(ROLES).some(({ rights }) => ['own', 'shared', 'department'].includes(rights[permission] ?? ''));
+    const bound = routes.filter(({ permission }) => bounds(permission)).map(({ method, path }) => `${method} ${path}`);
+    expect(bound.length).toBeGreaterThan(40);
+    expect(bound.filter((route) => !asked.has(route) && LISTS[route] === undefined)).toEqual([]);
+    expect(Object.keys(LISTS).filter((route) => !bound.includes(route))).toEqual([]);
+  });
+
+  test('a list of tickets has those of the department only', async () => {
+    for (const owner of OWNERS) await made('/api/v1/tickets', opening(owner));
+    for (const owner of OWNERS) {
+      const key = keyOf({ role: 'viewer', department: owner });
+      const { value } = await ask(key, 'GET', '/api/v1/tickets?limit=1000');
+      const departments = (value.items as { department: string; formerDepartments: string[] }[]).map(
+        ({ department, formerDepartments }) => [department, ...formerDepartments].includes(owner),
+      );
+      expect(departments.length).toBeGreaterThan(0);
+      expect(departments).not.toContain(false);
+      const { value: waiting } = await ask(key, 'GET', '/api/v1/tickets/waiting');
+      const { value: counts } = await ask(key, 'GET', '/api/v1/tickets/counts');
+      const other = owner === 'care' ? 'roads' : 'care';
+      expect(JSON.stringify([waiting, counts])).not.toContain(serviceOf[other]);
+    }
+  });
+
+  test('summaries count the tickets of the department only', async () => {
+    const by = async (department: Owner | null) => {
+      const { value } = await ask(keyOf({ role: 'viewer', department }), 'GET', '/api/v1/oversight?by=department');
+      return JSON.stringify(value);
+    };
+    expect(await by(null)).toMatch(/care.*roads/);
+    expect(await by('care')).not.toContain('roads');
+    expect(await by('roads')).not.toContain('"care"');
   });
 
   test('a list of the quarantine has the refused messages of own devices only', async () => {
@@ -440,13 +663,16 @@ describe('where the city does not share', () => {
   });
 
   test('rules are tried and backtested by the whole city only', async () => {
-    for (const path of ['/api/v1/rules/try', '/api/v1/rules/backtest']) {
-      const body = JSON.stringify({
-        rule: 'of-care',
-        ...(path.endsWith('try') ? { device: 'd1', readings: [{}] } : {}),
-      });
+    const bodies = {
+      '/api/v1/rules/try': { rule: 'of-care', device: 'd1', readings: [{}] },
+      '/api/v1/rules/backtest': { rule: 'of-care' },
+      '/api/v1/rules/suggest': { metric: 'a', profile: 'bin' },
+      '/api/v1/formats/try': { format: 'readings', payload: '{}' },
+    };
+    for (const [path, body] of Object.entries(bodies)) {
       const headers = { 'content-type': 'application/json' };
-      const response = await own.fetch(path, { method: 'POST', key: own.key('operator', 'care'), body, headers });
+      const asked = { method: 'POST', key: own.key('operator', 'care'), body: JSON.stringify(body), headers };
+      const response = await own.fetch(path, asked);
       expect([response.status, ((await response.json()) as { reason: string }).reason], path).toEqual([
         403,
         'not-your-department',

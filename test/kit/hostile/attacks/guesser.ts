@@ -1,5 +1,5 @@
 import { pause } from '../../wait.ts';
-import { type Attack, lanes, type Login, type Target } from '../target.ts';
+import { type Attack, type Login, lanes, type Target } from '../target.ts';
 import { ask, RawClient } from '../wire.ts';
 
 const ADDRESSES = 50;
@@ -55,7 +55,8 @@ async function rightOnes(target: Target, victim: Login, signal: AbortSignal) {
   const ways: readonly (readonly [keyof typeof found, (from: string) => Promise<boolean>])[] = [
     [
       'signedIn',
-      async (from) => (await post(target, '/auth/login', { email: EMAIL, password: PASSWORD }, { from })).status === 200,
+      async (from) =>
+        (await post(target, '/auth/login', { email: EMAIL, password: PASSWORD }, { from })).status === 200,
     ],
     [
       'keysIn',
@@ -83,7 +84,8 @@ async function rightOnes(target: Target, victim: Login, signal: AbortSignal) {
 /** Attacks by whoever guesses. */
 export const GUESSER: Readonly<Record<string, Attack>> = {
   guessing: {
-    title: 'ten thousand wrong passwords, keys, secrets and codes from fifty addresses take no account and keep nobody out',
+    title:
+      'ten thousand wrong passwords, keys, secrets and codes from fifty addresses take no account and keep nobody out',
     leastMs: 40_000,
     // It goes on until all are tried: how long that takes is in the server's hands.
     async run(target) {

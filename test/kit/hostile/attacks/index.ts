@@ -9,4 +9,11 @@ import { VIEWER } from './viewer.ts';
 export { DEVICE, FUZZ, GUESSER, OPERATOR, STRANGER, VIEWER };
 
 /** Every attack, by the name that the soak run takes. */
-export const ATTACKS: Readonly<Record<string, Attack>> = { ...STRANGER, ...GUESSER, ...VIEWER, ...DEVICE, ...OPERATOR, ...FUZZ };
+export const ATTACKS: Readonly<Record<string, Attack>> = {
+  ...STRANGER,
+  ...GUESSER,
+  ...VIEWER,
+  ...DEVICE,
+  ...OPERATOR,
+  ...FUZZ,
+};
