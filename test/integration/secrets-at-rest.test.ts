@@ -219,7 +219,8 @@ test('secrets - webhooks and mail use theirs', async () => {
   const rotated = await post(`/api/v1/webhooks/${made.id}/rotate`);
   receiver.secrets = [kept('of a webhook, new', rotated.secret)];
   expect((await ping()).state).toBe('delivered');
-  const mail = { channel: 'email', to: 'mei@city.example', filter: {} };
+  const filter = { departments: ['waste'] };
+  const mail = { channel: 'email', to: 'mei@city.example', party: 'waste', filter };
   await post('/api/v1/subscriptions', mail);
   await post('/api/v1/tickets', { service: 'waste', title: 'Full', district: 'harbour' });
   await until(() => mailbox.mails.length > 0, 'a mail');
@@ -244,7 +245,7 @@ test('secrets - none of them is in a log, a file or a backup, but as hashes', as
   expect(found).toEqual([]);
   // What is looked for would be found: names, and the hash of a secret.
   const hash = createHash('sha256').update(secrets.get('claimed')!).digest();
-  for (const file of ["the stopped server's /state.sqlite", "the running server's /journal.sqlite"])
+  for (const file of ["the stopped server's /state.sqlite", "the stopped server's /journal.sqlite"])
     expect(places.get(file)!.includes('bin-made'), file).toBe(true);
   const state = places.get("the stopped server's /state.sqlite")!;
   expect([hash, hash.toString('hex'), hash.toString('base64url')].some((form) => state.includes(form))).toBe(true);
