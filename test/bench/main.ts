@@ -77,7 +77,7 @@ const { values } = parseArgs({
     storm: { type: 'boolean', default: false },
     /** Only a fleet of `devices` that comes back after the server was killed. */
     reconnect: { type: 'boolean', default: false },
-    devices: { type: 'string', default: '10000' },
+    devices: { type: 'string' },
     /** Only starts over data folders of `sizes` MiB, which it fills; `over` is a folder that `keep` kept. */
     start: { type: 'boolean', default: false },
     sizes: { type: 'string', default: '280,600,1200' },
@@ -122,7 +122,7 @@ if (values.actions) {
   process.exit(0);
 }
 if (values.register) {
-  const found = await benchRegister(Number(values.devices));
+  const found = await benchRegister(Number(values.devices ?? 20_000));
   keep('-register', registerText(found), { machine, commit, ...found });
   process.exit(0);
 }
@@ -142,7 +142,7 @@ if (values.import) {
   process.exit(0);
 }
 if (values.console) {
-  const found = await benchConsole(Number(values.devices), Number(values.tickets));
+  const found = await benchConsole(Number(values.devices ?? 10_000), Number(values.tickets));
   keep('-console', consoleText(found), { machine, commit, ...found });
   process.exit(0);
 }
@@ -152,7 +152,7 @@ if (values.storm) {
   process.exit(0);
 }
 if (values.reconnect) {
-  const found = await reconnect(Number(values.devices), profiling);
+  const found = await reconnect(Number(values.devices ?? 10_000), profiling);
   keep('-reconnect', reconnectText(found), { machine, commit, ...found });
   process.exit(0);
 }
