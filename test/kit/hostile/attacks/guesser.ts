@@ -100,7 +100,7 @@ export const GUESSER: Readonly<Record<string, Attack>> = {
           const each = KINDS.map(async (kind) => {
             let left = GUESSES[kind];
             const own = Array.from({ length: 5 }, async () => {
-              while (left > 0) {
+              while (left > 0 && !signal.aborted) {
                 if (await guess(target, kind, victim, left--, from(address))) found.taken++;
                 found.tried++;
               }
@@ -114,7 +114,7 @@ export const GUESSER: Readonly<Record<string, Attack>> = {
       return { ...found, ...(await right) };
     },
     judge: ({ tried, taken, signedIn, keysIn, devicesIn, keptOut }, { logBytes }) => [
-      ...(tried === IN_ALL && taken === 0 ? [] : [`${tried} guesses, of which ${taken} got in`]),
+      ...(tried! > 0 && taken === 0 ? [] : [`${tried} guesses of ${IN_ALL}, of which ${taken} got in`]),
       ...(keptOut === 0 && signedIn! > 0 && keysIn! > 0 && devicesIn! > 0
         ? []
         : [`the right ones: ${signedIn} persons, ${keysIn} keys and ${devicesIn} devices got in, ${keptOut} did not`]),
