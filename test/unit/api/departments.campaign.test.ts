@@ -6,8 +6,8 @@ import {
   nameOf,
   OWNERS,
   type Owner,
-  openPermissions,
   opening,
+  openPermissions,
   type Permissions,
   serviceOf,
   shortly,
@@ -328,18 +328,23 @@ describe('what belongs to a department', () => {
   });
 
   // What is decided of a key is decided of a person: who is in the department, in another one, or in none.
-  test.each(rows.filter(([, owner]) => owner === 'care'))('who of the people %s of %s', async (name, owner, { method, permission, also = permission, of }) => {
-    for (const grant of withRight(GRANTS_OF_PEOPLE, permission)) {
-      const isAllowed = [permission, also].every((one) => reaches(reachOf([grant], one), owner));
-      const { status, body } = await (await visitOf(grant)).send(method, ...(await of(owner)));
-      expectBound(name, nameOf(grant), isAllowed, status, String(body.detail));
-    }
-  });
+  test.each(rows.filter(([, owner]) => owner === 'care'))(
+    'who of the people %s of %s',
+    async (name, owner, { method, permission, also = permission, of }) => {
+      for (const grant of withRight(GRANTS_OF_PEOPLE, permission)) {
+        const isAllowed = [permission, also].every((one) => reaches(reachOf([grant], one), owner));
+        const { status, body } = await (await visitOf(grant)).send(method, ...(await of(owner)));
+        expectBound(name, nameOf(grant), isAllowed, status, String(body.detail));
+      }
+    },
+  );
 
   test('every route with a right that a department bounds is asked here, or lists what there is', () => {
     const bounds = (permission: Permission) =>
       Object.values(ROLES).some(({ rights }) => ['own', 'shared', 'department'].includes(rights[permission] ?? ''));
-    const bound = scene.routes.filter(({ permission }) => bounds(permission)).map(({ method, path }) => `${method} ${path}`);
+    const bound = scene.routes
+      .filter(({ permission }) => bounds(permission))
+      .map(({ method, path }) => `${method} ${path}`);
     expect(bound.length).toBeGreaterThan(40);
     expect(bound.filter((route) => !asked.has(route) && LISTS[route] === undefined)).toEqual([]);
     expect(Object.keys(LISTS).filter((route) => !bound.includes(route))).toEqual([]);
@@ -366,7 +371,11 @@ describe('what belongs to a department', () => {
 
   test('summaries count the tickets of the department only', async () => {
     const by = async (department: Owner | null) => {
-      const { value } = await scene.ask(scene.keyOf({ role: 'viewer', department }), 'GET', '/api/v1/oversight?by=department');
+      const { value } = await scene.ask(
+        scene.keyOf({ role: 'viewer', department }),
+        'GET',
+        '/api/v1/oversight?by=department',
+      );
       return JSON.stringify(value);
     };
     expect(await by(null)).toMatch(/care.*roads/);
@@ -404,7 +413,10 @@ describe('what belongs to a department', () => {
     const wide = await scene.made('/api/v1/webhooks', { url, party: 'care', filter: {} });
     expect((await scene.ask(key, 'GET', `/api/v1/webhooks/${wide}`)).status).toBe(404);
     const over = { channel: 'webhook', webhook: await scene.made('/api/v1/webhooks', webhook('roads')), party: 'care' };
-    const refused = await scene.ask(key, 'POST', '/api/v1/subscriptions', { ...over, filter: { departments: ['care'] } });
+    const refused = await scene.ask(key, 'POST', '/api/v1/subscriptions', {
+      ...over,
+      filter: { departments: ['care'] },
+    });
     expect(refused.reason).toBe('not-your-department');
   });
 });
