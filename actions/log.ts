@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { type ActionRecord, type ActionsControl, type AuditHead, LamppostError, type Timers } from '../domain/index.ts';
+import {
+  type ActionRecord,
+  type ActionsControl,
+  type AuditHead,
+  type Clock,
+  LamppostError,
+  SECOND_MS,
+  type Timers,
+} from '../domain/index.ts';
 import type { Command, Results } from './command.ts';
 import { type Decided, errorOf } from './result.ts';
 
@@ -10,6 +18,7 @@ interface Parts {
   /** Appends a record to the log; resolves once it is on disk. Throws `disk`. */
   readonly append: (control: ActionsControl) => Promise<unknown>;
   readonly timers: Timers;
+  readonly clock: Clock;
   /** The newest entry of the audit trail. */
   readonly head: AuditHead | null;
 }
@@ -23,6 +32,7 @@ interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
   readonly giveUp: () => void;
+  readonly sinceMs: number;
 }
 
 /**
@@ -35,6 +45,7 @@ export class ActionLog {
   #next: ActionRecord[] = [];
   #appending = false;
   #head: AuditHead | null;
+  #waited: (seconds: number) => void = () => {};
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -66,10 +77,16 @@ export class ActionLog {
   }
 
   #waitFor(id: string): Promise<unknown> {
+    const { clock, timers } = this.#parts;
     return new Promise((resolve, reject) => {
-      const giveUp = this.#parts.timers.after(PATIENCE_MS, () => this.#settle(id, ({ reject }) => reject(late())));
-      this.#waiting.set(id, { resolve, reject, giveUp });
+      const giveUp = timers.after(PATIENCE_MS, () => this.#settle(id, ({ reject }) => reject(late())));
+      this.#waiting.set(id, { resolve, reject, giveUp, sinceMs: clock.now() });
     });
+  }
+
+  /** Calls `waited` with how long each action waited for its result, 30 s where that came too late for its caller. */
+  onWaited(waited: (seconds: number) => void): void {
+    this.#waited = waited;
   }
 
   /** Appends what is done elsewhere, for the audit trail; resolves once that is on disk. Throws `disk`. */
@@ -106,6 +123,7 @@ export class ActionLog {
     if (waiting === undefined) return;
     this.#waiting.delete(id);
     waiting.giveUp();
+    this.#waited(Math.max(0, this.#parts.clock.now() - waiting.sinceMs) / SECOND_MS);
     how(waiting);
   }
 }

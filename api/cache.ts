@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, LamppostError } from '../domain/index.ts';
-import { createGate } from '../limits/index.ts';
+import { createTurns } from '../limits/index.ts';
 import type { Pause } from '../tickets/index.ts';
 import { varyBy } from './edge/index.ts';
 
@@ -40,23 +40,30 @@ interface Options {
   /** Bounds of what is kept. */
   readonly mostEntries: number;
   readonly mostBytes: number;
-  /** Documents that are made or wait for it: of one address, and of all. */
+  /** Documents that are made at once, one of an address. */
+  readonly atOnce: number;
+  /** Documents that wait for it: of one address, and of all. */
   readonly perSource: number;
   readonly total: number;
 }
 
-const USUAL: Options = { forMs: 5_000, mostEntries: 200, mostBytes: 16 * 1024 * 1024, perSource: 16, total: 128 };
+const USUAL: Options = {
+  ...{ forMs: 5_000, mostEntries: 200, mostBytes: 16 * 1024 * 1024 },
+  ...{ atOnce: 1, perSource: 16, total: 128 },
+};
 
 interface Entry {
   readonly version: unknown;
   readonly madeMs: number;
   readonly made: Promise<Rendered>;
+  /** Makes it in the turn of an address, once: the first turn of all who wait for it. Throws `limit`, `busy`. */
+  readonly queue: (source: string) => Promise<void>;
   /** Clients that wait for it. */
   waiting: number;
   bytes: number;
 }
 
-/** Documents for everybody: one is made at a time, in pieces, and kept for a short while. */
+/** Documents for everybody: a few are made at a time, in pieces, addresses in turns, and kept for a short while. */
 export interface Cache {
   /**
    * Resolves to the document of a name and version: the same promise for all who ask while it is made, and for a while
@@ -68,11 +75,11 @@ export interface Cache {
 
 /** Returns a cache; what it has of another version is not sent. */
 export function createCache(clock: Clock, version: () => string, options: Partial<Options> = {}): Cache {
-  const { forMs, mostEntries, mostBytes, perSource, total } = { ...USUAL, ...options };
+  const { forMs, mostEntries, mostBytes, atOnce, perSource, total } = { ...USUAL, ...options };
   /** The oldest first. */
   const entries = new Map<string, Entry>();
-  const gate = createGate({ perHolder: perSource, total });
-  let last: Promise<unknown> = Promise.resolve();
+  // Who asks for many documents waits for their own: another address is next.
+  const turns = createTurns({ atOnce, eachAtOnce: 1, perHolder: perSource, total });
   let bytes = 0;
 
   function forget(name: string, entry: Entry): void {
@@ -98,18 +105,34 @@ export function createCache(clock: Clock, version: () => string, options: Partia
     return entry?.version === version() && ageMs >= 0 && ageMs < forMs ? entry : null;
   }
 
-  function begin(request: FastifyRequest, name: string, make: (pause: Pause) => Promise<Rendered>): Entry {
-    const leave = gate.enter(request.source);
-    if (leave === null) throw tooMany(gate.count(request.source) >= perSource);
+  function begin(name: string, make: (pause: Pause) => Promise<Rendered>): Entry {
+    const { promise: made, resolve } = Promise.withResolvers<Rendered>();
+    const sources = new Set<string>();
+    let begun = false;
+    const pause = async () => {
+      await setImmediate();
+      if (entry.waiting === 0) throw new LamppostError('busy', 'nobody waits for the list any more');
+    };
+    async function start(): Promise<void> {
+      if (begun) return;
+      begun = true;
+      resolve(pause().then(() => make(pause)));
+      await made.catch(() => {});
+    }
+    async function queue(source: string): Promise<void> {
+      if (begun || sources.has(source)) return;
+      sources.add(source);
+      try {
+        await turns.run(source, start);
+      } catch (error) {
+        sources.delete(source);
+        if (sources.size === 0) forget(name, entry);
+        throw error;
+      }
+    }
+    const entry: Entry = { version: version(), madeMs: clock.now(), made, queue, waiting: 0, bytes: 0 };
     const old = entries.get(name);
     if (old !== undefined) forget(name, old);
-    const pause = async () => {
-      if (entry.waiting === 0) throw new LamppostError('busy', 'nobody waits for the list any more');
-      await setImmediate();
-    };
-    const made = last.then(pause).then(() => make(pause));
-    last = made.catch(() => {}).finally(leave);
-    const entry: Entry = { version: version(), madeMs: clock.now(), made, waiting: 0, bytes: 0 };
     entries.set(name, entry);
     made.then(
       ({ body }) => keep(name, entry, body.length),
@@ -120,7 +143,7 @@ export function createCache(clock: Clock, version: () => string, options: Partia
 
   return {
     async get(request, name, make) {
-      const entry = fresh(name) ?? begin(request, name, make);
+      const entry = fresh(name) ?? begin(name, make);
       entry.waiting++;
       let here = true;
       const leave = () => {
@@ -129,16 +152,11 @@ export function createCache(clock: Clock, version: () => string, options: Partia
       };
       request.raw.socket.once('close', leave);
       try {
-        return await entry.made;
+        return await Promise.race([entry.made, entry.queue(request.source).then(() => entry.made)]);
       } finally {
         request.raw.socket.off('close', leave);
         leave();
       }
     },
   };
-}
-
-function tooMany(ofOne: boolean): LamppostError {
-  const whose = ofOne ? 'your address waits for too many lists' : 'too many lists are being made';
-  return new LamppostError(ofOne ? 'limit' : 'busy', `${whose}; send the next when one is done`, { retryable: true });
 }

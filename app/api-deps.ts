@@ -55,7 +55,7 @@ export interface ApiParts {
   readonly backups: Backups;
   readonly imports: ApiDeps['imports'];
   readonly keyUses: Pick<KeyUses, 'used'>;
-  readonly actions: Pick<ActionLog, 'submit' | 'note'>;
+  readonly actions: Pick<ActionLog, 'submit' | 'note' | 'onWaited'>;
   readonly sealer: Sealer;
   readonly citizens: ApiDeps['citizens'];
   readonly people: ApiDeps['people'];
@@ -146,7 +146,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
 
 /** Returns the metrics of the process; alerts that fire from now on are counted as soon as their events can be read. */
 function metricsOf(
-  { log, clock, threads, state, ledger, quarantine, backups, bridges, aside, decidedToMs }: ApiParts,
+  { log, clock, threads, state, actions, ledger, quarantine, backups, bridges, aside, decidedToMs }: ApiParts,
   { refused, openTickets }: { readonly refused: MetricSources['httpRefused']; readonly openTickets: () => number },
 ): Metrics {
   const { engine, broker, journal, registry } = threads;
@@ -169,6 +169,7 @@ function metricsOf(
     bridges: () => bridges.list(),
     setAside: aside.map(({ file }) => file),
   });
+  actions.onWaited(metrics.waited);
   const firings = followFirings(state);
   threads.onAppended(() => {
     // The last events of a stop: nobody asks for them any more.

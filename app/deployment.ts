@@ -23,6 +23,8 @@ export interface ListedKey extends Key {
 export interface Seen {
   /** Its time, epoch ms, and that of this machine at the same moment. */
   readonly clock: { readonly serverMs: number; readonly hereMs: number } | null;
+  /** Whether this machine's clock follows a time server (NTP); null: the machine does not say. */
+  readonly ntp: boolean | null;
   /** Null where the key may not read them. */
   readonly keys: readonly ListedKey[] | null;
 }
@@ -114,12 +116,19 @@ function* ofFiles({ data, certificates }: Config): Generator<Advice> {
 /** A difference that the way to the server does not explain. */
 const MOST_SKEW_MS = 5_000;
 
-function* ofClock({ clock }: Seen): Generator<Advice> {
+function* ofClock({ clock, ntp }: Seen): Generator<Advice> {
+  const about = 'clock';
+  if (ntp === false)
+    yield {
+      about,
+      problem: 'the clock of this machine follows no time server',
+      todo: 'start one of chrony or systemd-timesyncd (timedatectl set-ntp true)',
+    };
   if (clock === null) return;
   const skewMs = clock.serverMs - clock.hereMs;
   if (Math.abs(skewMs) <= MOST_SKEW_MS) return;
   yield {
-    about: 'clock',
+    about,
     problem: `the server's time is ${Math.round(skewMs / 1_000)} s from that of this machine`,
     todo: 'let both follow a time server (chrony, systemd-timesyncd); deadlines and windows follow the server',
   };

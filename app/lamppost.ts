@@ -286,6 +286,7 @@ class Process implements Lamppost {
     const actions = new ActionLog({
       append: (control) => journal.control('actions', control, null),
       timers: systemTimers,
+      clock: clock.steady,
       head: createAuditReader(state).head(),
     });
     this.#recorded = { actions, results: createResultReader(state) };

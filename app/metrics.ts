@@ -45,6 +45,8 @@ export interface Metrics {
   queried(seconds: number): void;
   /** Counts an alert that fired, by the time from its record in the log until its event could be read. */
   fired(seconds: number): void;
+  /** Counts an action of a person, by how long it waited for its result. */
+  waited(seconds: number): void;
 }
 
 /**
@@ -168,6 +170,7 @@ function acknowledgedText({ upTo, count, sum }: HistogramCounts): string {
 /** Bounds of the buckets, seconds. */
 const HTTP_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 30];
 const QUERY_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30];
+const ACTION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
 const ALERT_BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600];
 
 function timesIn(register: Registry): Omit<Metrics, 'text'> {
@@ -191,11 +194,18 @@ function timesIn(register: Registry): Omit<Metrics, 'text'> {
     ALERT_BUCKETS,
     [],
   );
+  const action = histogram(
+    'action_wait',
+    'From an action of a person until it was on disk and decided; after 30 s its caller is told to ask again',
+    ACTION_BUCKETS,
+    [],
+  );
   return {
     responded: ({ route, method, status, seconds }) =>
       http.observe({ route, method, status: `${Math.floor(status / 100)}xx` }, seconds),
     queried: (seconds) => query.observe(seconds),
     fired: (seconds) => alert.observe(seconds),
+    waited: (seconds) => action.observe(seconds),
   };
 }
 

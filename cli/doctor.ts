@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import {
@@ -46,7 +47,7 @@ export async function doctor({ flags, settings }: Asking, environment: NodeJS.Pr
   const url = urlOf(flags, given);
   const client = clientOf({ url }, { ...environment, LAMPPOST_ADMIN_KEY: given.LAMPPOST_ADMIN_KEY });
   const server = await check('server', () => describeServer(url));
-  const seen = server.well ? await look(client) : { clock: null, keys: null };
+  const seen = { ntp: await followsTime(), ...(server.well ? await look(client) : { clock: null, keys: null }) };
   const advice = config === null ? [] : adviceOn(config, seen, Date.now());
   print(flags.json, { checks: [...checks, server], advice }, (found) => [
     ...found.checks.map(({ said }) => said),
@@ -89,7 +90,17 @@ async function checkCluster(config: Config | null): Promise<Checked[]> {
   return (await inspectCluster(cluster)).map(({ well, said }) => ({ what: 'cluster', well, said: `cluster: ${said}` }));
 }
 
-async function look(client: Client): Promise<Seen> {
+/** Asks systemd whether the clock follows a time server; null where there is no systemd to ask. */
+function followsTime(): Promise<boolean | null> {
+  const args = ['show', '--property=NTPSynchronized', '--value'];
+  return new Promise((done) => {
+    execFile('timedatectl', args, { timeout: 2_000 }, (error, out) =>
+      done(error === null ? ({ yes: true, no: false }[out.trim()] ?? null) : null),
+    );
+  });
+}
+
+async function look(client: Client): Promise<Omit<Seen, 'ntp'>> {
   const { headers } = await client.send('GET', '/health');
   const clock = { serverMs: Date.parse(headers.get('date') ?? ''), hereMs: Date.now() };
   const response = await client.send('GET', '/api/v1/keys');

@@ -3,6 +3,8 @@ import { LamppostError } from '../domain/index.ts';
 /** How much work runs at once, and how much may wait: of one holder and of all. */
 export interface TurnLimits {
   readonly atOnce: number;
+  /** Of one holder; absent: as much as of all. */
+  readonly eachAtOnce?: number;
   readonly perHolder: number;
   readonly total: number;
 }
@@ -19,30 +21,41 @@ export interface Turns {
 }
 
 /** Returns turns with nothing waiting. */
-export function createTurns({ atOnce, perHolder, total }: TurnLimits): Turns {
+export function createTurns({ atOnce, eachAtOnce = atOnce, perHolder, total }: TurnLimits): Turns {
   /** What each holder waits for; whose turn is next comes first. */
   const queues = new Map<string, (() => Promise<void>)[]>();
+  /** How much runs of each holder. */
+  const running = new Map<string, number>();
   let waiting = 0;
-  let running = 0;
+  let inAll = 0;
 
-  function next(): (() => Promise<void>) | null {
-    const [first] = queues;
-    if (first === undefined) return null;
-    const [who, queue] = first;
-    const work = queue.shift()!;
-    queues.delete(who);
-    if (queue.length > 0) queues.set(who, queue);
-    waiting--;
-    return work;
+  function next(): readonly [who: string, work: () => Promise<void>] | null {
+    for (const [who, queue] of queues) {
+      if ((running.get(who) ?? 0) >= eachAtOnce) continue;
+      const work = queue.shift()!;
+      queues.delete(who);
+      if (queue.length > 0) queues.set(who, queue);
+      waiting--;
+      return [who, work];
+    }
+    return null;
+  }
+
+  function count(who: string, more: 1 | -1): void {
+    inAll += more;
+    const own = (running.get(who) ?? 0) + more;
+    if (own === 0) running.delete(who);
+    else running.set(who, own);
   }
 
   function fill(): void {
-    while (running < atOnce) {
-      const work = next();
-      if (work === null) return;
-      running++;
+    while (inAll < atOnce) {
+      const found = next();
+      if (found === null) return;
+      const [who, work] = found;
+      count(who, 1);
       void work().finally(() => {
-        running--;
+        count(who, -1);
         fill();
       });
     }

@@ -5,6 +5,8 @@ import { type Fault, Refused } from './protocol.ts';
 const WINDOW_MS = 60_000;
 /** The limit of a whole key, in limits of one address. */
 const ADDRESSES = 10;
+/** How many times as many may come of addresses that had none in this minute, where anybody may ask. */
+const FIRSTS = 10;
 /** The part of an address's limit that one declared id has: behind one address may be the server of an app. */
 const DECLARED = 1 / 4;
 
@@ -19,8 +21,20 @@ export interface RequestLimit {
   declare(key: string, source: string, id: string, reply: FastifyReply): void;
 }
 
+interface Senders {
+  /**
+   * Whether they are strangers, of whom nobody answers for the others: some addresses that send as much as they may do
+   * not use up what is there for all, as the first request of each other address has room of its own.
+   */
+  readonly strangers: boolean;
+}
+
 /** Returns the limit; 0 requests a minute: none. Sets the RateLimit headers (IETF draft 10) and Retry-After. */
-export function createRequestLimit(clock: Clock, perMinute: number): RequestLimit {
+export function createRequestLimit(
+  clock: Clock,
+  perMinute: number,
+  { strangers }: Senders = { strangers: false },
+): RequestLimit {
   const counts = new Map<string, number>();
   let began = 0;
 
@@ -47,7 +61,8 @@ export function createRequestLimit(clock: Clock, perMinute: number): RequestLimi
       if (perMinute === 0) return;
       const seconds = turn();
       const sender = `${key} ${source}`;
-      const left = () => Math.min(perMinute - count(sender), ADDRESSES * perMinute - count(key));
+      const most = ADDRESSES * perMinute * (strangers && count(sender) === 0 ? FIRSTS : 1);
+      const left = () => Math.min(perMinute - count(sender), most - count(key));
       if (left() <= 0) {
         tell(reply, { left: 0, seconds });
         const whose = count(sender) >= perMinute ? 'from your address with this api_key' : 'with this api_key';

@@ -51,7 +51,7 @@ export function requestRoutes(app: App, deps: Deps, options: CitizenOptions): vo
   const { requestsPerMinute } = options;
   const limits = {
     limit: createRequestLimit(clock, requestsPerMinute),
-    strangersLimit: createRequestLimit(clock, Math.ceil(requestsPerMinute * STRANGERS)),
+    strangersLimit: createRequestLimit(clock, Math.ceil(requestsPerMinute * STRANGERS), { strangers: true }),
   };
   postRoute(app, deps, createVisits({ keys, forAnybody: () => city().publication.requests, ...limits }));
   updateRoutes(app, deps, options, createVisits({ keys, forAnybody: () => false, ...limits }));

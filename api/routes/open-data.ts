@@ -203,11 +203,13 @@ type Asked = z.output<typeof Asked>;
 
 /** How long the history may be read for a chart, ms. */
 const WITHIN_MS = 10_000;
+/** Charts of different addresses: the history itself gives each a share of its time. */
+const CHARTS_AT_ONCE = 4;
 
 function historyRoutes(app: App, deps: Deps): void {
   const { city, clock, history, queries } = deps;
-  // What is shown of a chart is read once a minute for all who ask for the same.
-  const cache = createCache(clock, () => city().version, { forMs: FRESH_MS });
+  // What is shown of a chart is read once a minute for all who ask for the same; one of an address at a time.
+  const cache = createCache(clock, () => city().version, { forMs: FRESH_MS, atOnce: CHARTS_AT_ONCE });
 
   async function rendered(
     query: ReadingsQuery,

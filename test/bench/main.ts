@@ -17,6 +17,7 @@ import { outage } from './outage.ts';
 import { parseLimitMicros } from './parse-limit.ts';
 import { benchRebuild } from './rebuild.ts';
 import { reconnect } from './reconnect.ts';
+import { benchRegister } from './register.ts';
 import {
   actionsText,
   asTable,
@@ -29,6 +30,7 @@ import {
   type Row,
   rebuildText,
   reconnectText,
+  registerText,
   rulesText,
   startsTable,
   stormText,
@@ -58,8 +60,11 @@ const { values } = parseArgs({
     hostile: { type: 'boolean', default: false },
     /** Only what an action of a person takes. */
     actions: { type: 'boolean', default: false },
-    /** Only a state that is made anew from a log of so many messages. */
+    /** Only what it takes to decode a message of each kind of format. */
     formats: { type: 'boolean', default: false },
+    /** Only the import of so many `devices`. */
+    register: { type: 'boolean', default: false },
+    /** Only a state that is made anew from a log of so many messages. */
     rebuild: { type: 'boolean', default: false },
     messages: { type: 'string', default: '4000000' },
     /** Only the import of so many readings from a file. */
@@ -72,7 +77,7 @@ const { values } = parseArgs({
     storm: { type: 'boolean', default: false },
     /** Only a fleet of `devices` that comes back after the server was killed. */
     reconnect: { type: 'boolean', default: false },
-    devices: { type: 'string', default: '10000' },
+    devices: { type: 'string' },
     /** Only starts over data folders of `sizes` MiB, which it fills; `over` is a folder that `keep` kept. */
     start: { type: 'boolean', default: false },
     sizes: { type: 'string', default: '280,600,1200' },
@@ -116,6 +121,11 @@ if (values.actions) {
   keep('-actions', actionsText(found), { machine, commit, ...found });
   process.exit(0);
 }
+if (values.register) {
+  const found = await benchRegister(Number(values.devices ?? 20_000));
+  keep('-register', registerText(found), { machine, commit, ...found });
+  process.exit(0);
+}
 if (values.formats) {
   const micros = await formatMicros();
   for (const [name, of] of Object.entries(micros)) console.log(`${of.toFixed(1).padStart(6)} µs  ${name}`);
@@ -132,7 +142,7 @@ if (values.import) {
   process.exit(0);
 }
 if (values.console) {
-  const found = await benchConsole(Number(values.devices), Number(values.tickets));
+  const found = await benchConsole(Number(values.devices ?? 10_000), Number(values.tickets));
   keep('-console', consoleText(found), { machine, commit, ...found });
   process.exit(0);
 }
@@ -142,7 +152,7 @@ if (values.storm) {
   process.exit(0);
 }
 if (values.reconnect) {
-  const found = await reconnect(Number(values.devices), profiling);
+  const found = await reconnect(Number(values.devices ?? 10_000), profiling);
   keep('-reconnect', reconnectText(found), { machine, commit, ...found });
   process.exit(0);
 }

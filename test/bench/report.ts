@@ -7,6 +7,7 @@ import type { Measured } from './load.ts';
 import type { Outage } from './outage.ts';
 import type { RebuildFigures } from './rebuild.ts';
 import type { Reconnect } from './reconnect.ts';
+import type { RegisterFigures } from './register.ts';
 import type { RuleFigures } from './rules.ts';
 import type { TimedStart } from './start.ts';
 import type { Storm, Times } from './storm.ts';
@@ -126,6 +127,17 @@ export function rebuildText(found: RebuildFigures): string {
     `a state made anew from a log of ${found.messages} messages: ${fixed(found.messagesPerSecond, 0)} messages/s, ${fixed(found.cpuSecondsPerMillion, 2)} s of CPU a million`,
     `${fixed(found.cpuSecondsPerMillion / found.parseMicros, 1)} × what reading headers and JSON.parse take alone (${fixed(found.parseMicros, 2)} µs a message)`,
     `rules without the ledger: ${fixed(found.decidedPerSecond, 0)} messages/s; only reading the blocks: ${fixed(found.readPerSecond, 0)}`,
+  ].join('\n');
+}
+
+/** Formats an import of devices as text. */
+export function registerText(found: RegisterFigures): string {
+  return [
+    `${found.devices} devices imported in ${fixed(found.seconds)} s, ${fixed(found.cpuSeconds)} s of CPU of the server`,
+    `its memory: ${found.beforeMiB} MiB before, ${found.peakMiB} MiB at most, ${found.afterMiB} MiB afterwards`,
+    `a device: ${fixed(found.logBytes, 0)} bytes of log, ${fixed(found.stateBytes, 0)} bytes of state`,
+    `a start with them: ${fixed(found.startCpuSeconds)} s of CPU (without: ${fixed(found.emptyStartCpuSeconds)} s)`,
+    `a page of a thousand: ${fixed(found.pageMs)} ms; one: ${fixed(found.oneMs)} ms`,
   ].join('\n');
 }
 

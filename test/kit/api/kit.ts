@@ -213,6 +213,7 @@ export async function openApi(
       decide();
     },
     timers: systemTimers,
+    clock,
     head: null,
   });
   const [poster, ownPoster] = [false, true].map((allowPrivate) =>
@@ -278,6 +279,11 @@ export async function openApi(
     while (consumer.step().length > 0);
   };
   decide();
+  function sendAs(device: string, ...readings: readonly { ts: number; metrics: object }[]): void {
+    for (const one of readings)
+      write(store, { kind: 'messages', atMs: one.ts, messages: [native(device, one, one.ts)] });
+    decide();
+  }
   const book = createRuleRepository({
     city: () => ({ control, city: city!, rules: fileRules }),
     records: createRuleRecordReader(reading),
@@ -440,12 +446,9 @@ export async function openApi(
     prune(keep: number) {
       createOutbox(state).prune(keep);
     },
-    /** Sends readings of d1, received at their own times; the rules read them at once. */
-    send(...readings: readonly { ts: number; metrics: object }[]) {
-      for (const one of readings)
-        write(store, { kind: 'messages', atMs: one.ts, messages: [native('d1', one, one.ts)] });
-      decide();
-    },
+    /** Sends readings of a device (d1), received at their own times; the rules read them at once. */
+    sendAs,
+    send: (...readings: readonly { ts: number; metrics: object }[]) => sendAs('d1', ...readings),
     /** Registers a device; the engine knows it. */
     registerAs(id: string, profile: string) {
       const since = registry.read.devicesSince(0)!.version;

@@ -50,6 +50,7 @@ export async function everyMetric() {
   metrics.responded({ route: '/api/v1/devices/:id', method: 'GET', status: 503, seconds: 2 });
   metrics.queried(0.3);
   metrics.fired(0.04);
+  metrics.waited(0.04);
   const text = await metrics.text();
   const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return { text, samples, names: new Set(samples.map((line) => /^\w+/.exec(line)![0])) };

@@ -14,7 +14,9 @@ function openLog() {
   const records: ActionsControl[] = [];
   const onDisk: PromiseWithResolvers<void>[] = [];
   const timers: (() => void)[] = [];
+  const clock = { ms: 1_000, now: () => clock.ms };
   const log = new ActionLog({
+    clock,
     append(control) {
       records.push(control);
       onDisk.push(Promise.withResolvers());
@@ -30,7 +32,7 @@ function openLog() {
   });
   const end = (silence: string) => log.submit({ do: 'silence.end', silence }, caller);
   const ids = () => records.flatMap(({ items }) => items.map(({ id }) => id));
-  return { log, records, onDisk, timers, end, ids };
+  return { log, records, onDisk, timers, clock, end, ids };
 }
 
 test('actions - those that come while a record is on its way share the next one, in their order', async () => {
@@ -97,4 +99,19 @@ test('actions - a note for the audit trail waits for the disk, not for the rules
   const noted = log.note('POST /api/v1/keys', '/api/v1/keys', caller);
   onDisk[0]!.resolve();
   await noted;
+});
+
+test('actions - how long each waited is told, also of who waited too long', async () => {
+  const { log, timers, clock, end, ids } = openLog();
+  const waited: number[] = [];
+  log.onWaited((seconds) => waited.push(seconds));
+  const first = end('s-1');
+  clock.ms += 40;
+  log.decided({ results: [{ id: ids()[0]!, value: true, error: null }], head });
+  await first;
+  const late = end('s-2');
+  clock.ms += 30_000;
+  timers.at(-1)!();
+  await expect(late).rejects.toMatchObject({ code: 'busy' });
+  expect(waited).toEqual([0.04, 30]);
 });

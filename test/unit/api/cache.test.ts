@@ -87,13 +87,37 @@ test('cache - a document that nobody waits for any more is not made to its end',
 
 test('cache - one address waits for a number of documents at most, others for theirs; all for a number', async () => {
   const { text } = scene({ perSource: 2, total: 3 });
-  const open = ['a', 'b'].map((name) => text(name));
-  await expect(text('c')).rejects.toMatchObject({ code: 'limit', retryable: true });
-  const other = text('d', { ip: '192.0.2.2' });
+  const open = ['a', 'b', 'c'].map((name) => text(name));
+  await expect(text('d')).rejects.toMatchObject({ code: 'limit', retryable: true });
+  const other = text('e', { ip: '192.0.2.2' });
   const joined = text('a');
-  await expect(text('e', { ip: '192.0.2.3' })).rejects.toMatchObject({ code: 'busy' });
-  expect(await Promise.all([...open, other, joined])).toEqual(['a 1', 'b 2', 'd 3', 'a 1']);
-  expect(await text('c')).toBe('c 4');
+  await expect(text('f', { ip: '192.0.2.3' })).rejects.toMatchObject({ code: 'busy' });
+  expect(await Promise.all([...open, other, joined])).toEqual(['a 1', 'b 2', 'c 4', 'e 3', 'a 1']);
+  expect(await text('d')).toBe('d 5');
+});
+
+test('cache - who asks for many documents waits for them; another address is next, also for one of these', async () => {
+  const { text } = scene();
+  const many = ['a', 'b', 'c', 'd', 'e'].map((name) => text(name));
+  const [other, same] = [text('f', { ip: '192.0.2.2' }), text('e', { ip: '192.0.2.3' })];
+  expect(await Promise.all([...many, other, same])).toEqual(['a 1', 'b 2', 'c 5', 'd 6', 'e 4', 'f 3', 'e 4']);
+});
+
+test('cache - of several documents at once an address has one', async () => {
+  const { text } = scene({ atOnce: 3 });
+  const begun: string[] = [];
+  const ends: (() => void)[] = [];
+  const slow = (name: string) => async () => {
+    begun.push(name);
+    await new Promise<void>((resolve) => ends.push(resolve));
+    return renderedOf(name);
+  };
+  const asked = ['a', 'b', 'c'].map((name) => text(name, { make: slow(name) }));
+  asked.push(text('d', { ip: '192.0.2.2', make: slow('d') }));
+  await expect.poll(() => begun).toEqual(['a', 'd']);
+  const end = setInterval(() => ends.shift()?.(), 1);
+  expect(await Promise.all(asked)).toEqual(['a', 'b', 'c', 'd']);
+  clearInterval(end);
 });
 
 test('cache - it keeps a bounded number of documents and of bytes, the newest', async () => {

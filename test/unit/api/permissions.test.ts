@@ -6,87 +6,33 @@ import {
   mayAny,
   PERMISSION_NAMES,
   PERSON_ROLES,
-  type Permission,
   ROLES,
-  reaches,
-  reachOf,
 } from '../../../domain/index.ts';
 import { openApi, type TestApi } from '../../kit/api/kit.ts';
-import { Visit } from '../../kit/browser-like.ts';
+import {
+  admin,
+  FILES,
+  GRANTS,
+  nameOf,
+  opening,
+  openPermissions,
+  type Permissions,
+  shortly,
+  title,
+} from '../../kit/api/permissions.ts';
 
-const title = { en: 'A', zh: '甲' };
-const service = (department: string) => ({ title, department, deadline: '1h' });
-const profile = (...departments: string[]) => ({ title, metrics: ['a', 'b'], interval: '1m', departments });
-const rule = (id: string, of: string) => ({
-  id,
-  title: id,
-  when: { metric: 'a', last: true, above: 90 },
-  severity: 'low',
-  ticket: { service: of },
-});
-const FILES = {
-  'departments.yaml': { care: { title }, roads: { title } },
-  'services.yaml': { repair: service('care'), paving: service('roads') },
-  // d1 and d2 of the kit are of care.
-  'profiles.yaml': { bin: profile('care'), pole: profile('roads') },
-  'rules/of-care.yaml': rule('of-care', 'repair'),
-  'rules/of-roads.yaml': rule('of-roads', 'paving'),
-};
-
-let api: TestApi;
-/** The routes that need a key, with the permission that the document names. */
-let routes: { readonly method: string; readonly path: string; readonly permission: Permission }[];
-
+let scene: Permissions;
 beforeAll(async () => {
-  // No mail is sent: nothing listens there.
-  api = await openApi({}, { files: FILES, smtp: { url: 'smtp://127.0.0.1:9', from: 'a@b.example' } });
-  const { paths } = (await (await api.fetch('/openapi.json', { key: null })).json()) as {
-    paths: Record<string, Record<string, { description?: string; security?: unknown }>>;
-  };
-  routes = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).flatMap(([method, { description, security }]) => {
-      // One's own account.
-      if (security !== undefined || path.startsWith('/auth/')) return [];
-      const [, permission] = /^Needs the right `([a-z.]+)`/.exec(description ?? '') ?? [];
-      return [{ method: method.toUpperCase(), path, permission: permission as Permission }];
-    }),
-  );
+  scene = await openPermissions();
 });
-afterAll(() => api.stop());
-
-/** A role of the whole city, in the department, and in another. */
-const GRANTS = KEY_ROLES.flatMap((role): Grant[] => [
-  { role, department: null },
-  { role, department: 'care' },
-  { role, department: 'roads' },
-]);
-const nameOf = ({ role, department }: Grant) => `${role} of ${department ?? 'the city'}`;
-const keys = new Map<string, string>();
-/** The secret of a key. It is made beside the API, which refuses some of these: keys of before may be so. */
-function keyOf(grant: Grant): string {
-  const known = keys.get(nameOf(grant)) ?? api.key(grant.role, grant.department);
-  keys.set(nameOf(grant), known);
-  return known;
-}
-
-/** One route of each right. */
-const oneOfEach = () => new Map(routes.map((route) => [route.permission, route])).values();
-
-async function ask(key: string, method: string, path: string, body?: unknown) {
-  const json =
-    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-  const response = await api.fetch(path, { method, key, ...json });
-  const text = await response.text();
-  const value = text.startsWith('{') ? (JSON.parse(text) as Record<string, unknown>) : {};
-  return { status: response.status, detail: String(value.detail), reason: value.reason, value };
-}
+afterAll(() => scene.api.stop());
 
 describe('every route', () => {
   test('has an entry in the table', () => {
-    expect(routes.length).toBeGreaterThan(60);
-    for (const { method, path, permission } of routes)
+    expect(scene.routes.length).toBeGreaterThan(60);
+    for (const { method, path, permission } of scene.routes)
       expect(PERMISSION_NAMES, `${method} ${path}`).toContain(permission);
-    const used = new Set(routes.map(({ permission }) => permission));
+    const used = new Set(scene.routes.map(({ permission }) => permission));
     const elsewhere = ['devices.listen', 'uplinks.publish', 'requests.submit'];
     expect(PERMISSION_NAMES.filter((one) => !used.has(one) && !elsewhere.includes(one))).toEqual([]);
   });
@@ -95,11 +41,11 @@ describe('every route', () => {
     'lets in %s as the table says',
     async (_, grant) => {
       // Every route for every role; in a department the same routes have the same rights.
-      for (const { method, path, permission } of grant.department === null ? routes : oneOfEach()) {
+      for (const { method, path, permission } of grant.department === null ? scene.routes : scene.oneOfEach()) {
         const isAllowed = mayAny([grant], permission);
         // It would copy the files of this test.
         if (isAllowed && permission === 'backups.write') continue;
-        const { status, detail } = await ask(keyOf(grant), method, path.replace(/\{\w+\}/g, 'x'));
+        const { status, detail } = await scene.ask(scene.keyOf(grant), method, path.replace(/\{\w+\}/g, 'x'));
         const isRefused = status === 403 && detail.startsWith(`this needs the right ${permission}`);
         expect(isRefused, `${method} ${path}: ${status} ${detail}`).toBe(!isAllowed);
         expect(status, `${method} ${path}`).not.toBe(401);
@@ -109,16 +55,6 @@ describe('every route', () => {
 });
 
 describe('people', () => {
-  /** Signs somebody with these roles in. */
-  async function signedIn(name: string, roles: readonly Grant[]): Promise<Visit> {
-    const id = await made('/api/v1/users', { name, email: `${name}@city.example`, roles });
-    const { value } = await ask(keyOf(admin), 'POST', `/api/v1/users/${id}/link`);
-    const visit = new Visit({ httpPort: api.port });
-    const token = String(value.path).split('#')[1]!;
-    expect((await visit.send('POST', '/auth/link', { token })).status).toBe(200);
-    return visit;
-  }
-
   test.each<[name: string, roles: Grant[]]>([
     ...PERSON_ROLES.map((role): [string, Grant[]] => [
       role,
@@ -134,8 +70,8 @@ describe('people', () => {
       ],
     ],
   ])('who is signed in may do what any of the roles may: %s', async (name, roles) => {
-    const visit = await signedIn(name, roles);
-    for (const { method, path, permission } of oneOfEach()) {
+    const visit = await scene.signedIn(name, roles);
+    for (const { method, path, permission } of scene.oneOfEach()) {
       const isAllowed = mayAny(roles, permission);
       if (isAllowed && permission === 'backups.write') continue;
       const { status, body } = await visit.send(method, path.replace(/\{\w+\}/g, 'x'));
@@ -143,184 +79,6 @@ describe('people', () => {
       expect(isRefused, `${method} ${path}: ${status} ${body.detail}`).toBe(!isAllowed);
       expect(status, `${method} ${path}`).not.toBe(401);
     }
-  });
-});
-
-type Owner = 'care' | 'roads';
-const OWNERS = ['care', 'roads'] as const;
-interface Subject {
-  readonly method: string;
-  readonly permission: Permission;
-  /** What is asked, about something of one department. */
-  readonly of: (owner: Owner) => Promise<readonly [path: string, body?: unknown]>;
-}
-
-const admin = { role: 'admin', department: null } as const;
-const serviceOf = { care: 'repair', roads: 'paving' } as const;
-const opening = (owner: Owner) => ({ service: serviceOf[owner], title: 'T', district: 'east' });
-const url = 'https://hooks.example/x';
-const webhook = (owner: Owner) => ({ url, party: owner, filter: { departments: [owner] } });
-const mail = (owner: Owner) => ({
-  channel: 'email',
-  to: 'a@b.example',
-  party: owner,
-  filter: { departments: [owner] },
-});
-
-async function made(path: string, body: unknown): Promise<string> {
-  const { status, detail, value } = await ask(keyOf(admin), 'POST', path, body);
-  expect(status, `${path}: ${detail}`).toBe(201);
-  return String(value.id);
-}
-const shortly = (owner: Owner) => ({
-  matchers: { department: [owner] },
-  endsAt: new Date(Date.now() + 3_600_000).toISOString(),
-  comment: 'c',
-});
-const at = async (path: string, body?: unknown) => [path, body] as const;
-const ofNew =
-  (list: string, body: (owner: Owner) => unknown, rest = '', sent?: (owner: Owner) => unknown): Subject['of'] =>
-  async (owner) =>
-    [`${list}/${await made(list, body(owner))}${rest}`, sent?.(owner)] as const;
-/** The refused messages of a device. */
-async function refusedOf(owner: Owner): Promise<string> {
-  const { value } = await ask(
-    keyOf(admin),
-    'GET',
-    `/api/v1/quarantine?device=${DEVICES[owner]}&limit=1&discarded=true`,
-  );
-  return (value.items as { id: string }[])[0]!.id;
-}
-const DEVICES = { care: 'd1', roads: 'p1' } as const;
-
-const SUBJECTS: Readonly<Record<string, Subject>> = {
-  'reads a ticket': { method: 'GET', permission: 'tickets.read', of: ofNew('/api/v1/tickets', opening) },
-  'opens a ticket': {
-    method: 'POST',
-    permission: 'tickets.open',
-    of: (owner) => at('/api/v1/tickets', opening(owner)),
-  },
-  'acts on a ticket': {
-    method: 'POST',
-    permission: 'tickets.write',
-    of: ofNew('/api/v1/tickets', opening, '/acknowledge'),
-  },
-  'reads the reporter of a ticket': {
-    method: 'GET',
-    permission: 'reporters.read',
-    of: ofNew('/api/v1/tickets', opening, '/reporter'),
-  },
-  silences: { method: 'POST', permission: 'silences.write', of: (owner) => at('/api/v1/silences', shortly(owner)) },
-  'silences by service': {
-    method: 'POST',
-    permission: 'silences.write',
-    of: (owner) => at('/api/v1/silences', { ...shortly(owner), matchers: { service: [serviceOf[owner]] } }),
-  },
-  'ends a silence': { method: 'DELETE', permission: 'silences.write', of: ofNew('/api/v1/silences', shortly) },
-  'reads a refused message': {
-    method: 'GET',
-    permission: 'quarantine.read',
-    of: async (owner) => [`/api/v1/quarantine/${await refusedOf(owner)}`],
-  },
-  'reads the usage of the quarantine': {
-    method: 'GET',
-    permission: 'quarantine.read',
-    of: (owner) => at(`/api/v1/quarantine/usage?device=${DEVICES[owner]}`),
-  },
-  'discards refused messages': {
-    method: 'POST',
-    permission: 'quarantine.write',
-    of: async (owner) => ['/api/v1/quarantine/discard', { ids: [await refusedOf(owner)], note: 'n' }],
-  },
-  'replays refused messages of a device': {
-    method: 'POST',
-    permission: 'quarantine.write',
-    // It replays nothing: there are none so old.
-    of: (owner) => at('/api/v1/quarantine/replay', { device: DEVICES[owner], to: '2001-01-01' }),
-  },
-  'lists webhooks': {
-    method: 'GET',
-    permission: 'webhooks.read',
-    of: (owner) => at(`/api/v1/webhooks?party=${owner}`),
-  },
-  'reads a webhook': { method: 'GET', permission: 'webhooks.read', of: ofNew('/api/v1/webhooks', webhook) },
-  'adds a webhook': {
-    method: 'POST',
-    permission: 'webhooks.write',
-    of: (owner) => at('/api/v1/webhooks', webhook(owner)),
-  },
-  'changes a webhook': {
-    method: 'PATCH',
-    permission: 'webhooks.write',
-    of: ofNew('/api/v1/webhooks', webhook, '', () => ({ concurrency: 2 })),
-  },
-  'deletes a webhook': { method: 'DELETE', permission: 'webhooks.write', of: ofNew('/api/v1/webhooks', webhook) },
-  'reads a subscription': { method: 'GET', permission: 'subscriptions.read', of: ofNew('/api/v1/subscriptions', mail) },
-  'adds a subscription': {
-    method: 'POST',
-    permission: 'subscriptions.write',
-    of: (owner) => at('/api/v1/subscriptions', mail(owner)),
-  },
-  'changes a subscription': {
-    method: 'PATCH',
-    permission: 'subscriptions.write',
-    of: ofNew('/api/v1/subscriptions', mail, '', () => ({ language: 'en' })),
-  },
-};
-
-describe('what belongs to a department', () => {
-  beforeAll(() => {
-    api.registerAs('p1', 'pole');
-    api.sendRaw('p1', '{');
-  });
-
-  const rows = Object.entries(SUBJECTS).flatMap(([name, subject]) =>
-    OWNERS.map((owner) => [name, owner, subject] as const),
-  );
-  test.each(rows)('who %s of %s', async (name, owner, { method, permission, of }) => {
-    for (const grant of GRANTS) {
-      const isAllowed = reaches(reachOf([grant], permission), owner);
-      const { status, detail } = await ask(keyOf(grant), method, ...(await of(owner)));
-      const said = `${nameOf(grant)} ${name}: ${status} ${detail}`;
-      if (isAllowed) expect([200, 201, 202, 204, 404, 409], said).toContain(status);
-      else expect([403, 404], said).toContain(status);
-      // A hidden thing is like one that does not exist; what there is not, nobody finds.
-      if (isAllowed && name !== 'reads the reporter of a ticket') expect(status, said).not.toBe(404);
-    }
-  });
-
-  test('a list of the quarantine has the refused messages of own devices only', async () => {
-    const devicesOf = async (grant: Grant) => {
-      const { value } = await ask(keyOf(grant), 'GET', '/api/v1/quarantine?discarded=true');
-      return new Set((value.items as { device: string }[]).map(({ device }) => device));
-    };
-    expect(await devicesOf({ role: 'operator', department: null })).toEqual(new Set(['d1', 'd2', 'p1', 'ghost']));
-    expect(await devicesOf({ role: 'operator', department: 'care' })).toEqual(new Set(['d1', 'd2']));
-    expect(await devicesOf({ role: 'viewer', department: 'roads' })).toEqual(new Set(['p1']));
-  });
-
-  test("a receiver cannot be made another department's, nor one that gets all", async () => {
-    const key = keyOf({ role: 'dispatcher', department: 'care' });
-    const id = await made('/api/v1/webhooks', webhook('care'));
-    for (const body of [
-      { url, party: 'care' },
-      { url, filter: { departments: ['care'] } },
-      { url, party: 'care', filter: { departments: ['care', 'roads'] } },
-      { url, party: 'person:x', filter: { departments: ['care'] } },
-    ]) {
-      expect((await ask(key, 'POST', '/api/v1/webhooks', body)).reason, JSON.stringify(body)).toBe(
-        'not-your-department',
-      );
-    }
-    for (const body of [{ party: 'roads' }, { party: null }, { filter: {} }, { filter: { departments: ['roads'] } }]) {
-      const { reason } = await ask(key, 'PATCH', `/api/v1/webhooks/${id}`, body);
-      expect(reason, JSON.stringify(body)).toBe('not-your-department');
-    }
-    const wide = await made('/api/v1/webhooks', { url, party: 'care', filter: {} });
-    expect((await ask(key, 'GET', `/api/v1/webhooks/${wide}`)).status).toBe(404);
-    const over = { channel: 'webhook', webhook: await made('/api/v1/webhooks', webhook('roads')), party: 'care' };
-    const refused = await ask(key, 'POST', '/api/v1/subscriptions', { ...over, filter: { departments: ['care'] } });
-    expect(refused.reason).toBe('not-your-department');
   });
 });
 
@@ -334,7 +92,7 @@ describe('what was possible once', () => {
       { service: ['repair', 'paving'] },
       { rule: ['of-roads'] },
     ]) {
-      const { status, reason } = await ask(keyOf(operator), 'POST', '/api/v1/silences', {
+      const { status, reason } = await scene.ask(scene.keyOf(operator), 'POST', '/api/v1/silences', {
         ...shortly('care'),
         matchers,
       });
@@ -343,7 +101,7 @@ describe('what was possible once', () => {
   });
 
   test('a key of an unknown department is not added, nor an admin of one', async () => {
-    const add = (body: object) => ask(keyOf(admin), 'POST', '/api/v1/keys', { name: 'k', ...body });
+    const add = (body: object) => scene.ask(scene.keyOf(admin), 'POST', '/api/v1/keys', { name: 'k', ...body });
     expect(await add({ role: 'viewer', department: 'raods' })).toMatchObject({
       status: 400,
       detail: expect.stringContaining('did you mean "roads"'),
@@ -355,27 +113,27 @@ describe('what was possible once', () => {
   });
 
   test('an admin of a department, of an older version, is bound to it', async () => {
-    const old = keyOf({ role: 'admin', department: 'care' });
-    const ticket = await made('/api/v1/tickets', opening('roads'));
-    expect((await ask(old, 'GET', `/api/v1/tickets/${ticket}`)).status).toBe(404);
-    expect((await ask(old, 'POST', '/api/v1/keys', { name: 'k', role: 'admin' })).status).toBe(403);
+    const old = scene.keyOf({ role: 'admin', department: 'care' });
+    const ticket = await scene.made('/api/v1/tickets', opening('roads'));
+    expect((await scene.ask(old, 'GET', `/api/v1/tickets/${ticket}`)).status).toBe(404);
+    expect((await scene.ask(old, 'POST', '/api/v1/keys', { name: 'k', role: 'admin' })).status).toBe(403);
   });
 });
 
 describe('scopes', () => {
-  const add = async (role: KeyRole, scopes: readonly string[], by = keyOf(admin)) =>
-    await ask(by, 'POST', '/api/v1/keys', { name: 'k', role, scopes });
+  const add = async (role: KeyRole, scopes: readonly string[], by = scene.keyOf(admin)) =>
+    await scene.ask(by, 'POST', '/api/v1/keys', { name: 'k', role, scopes });
 
   test('a key has only the rights that its scopes name', async () => {
     const { status, value } = await add('operator', ['tickets.read']);
     expect([status, value.scopes]).toEqual([201, ['tickets.read']]);
     const key = String(value.secret);
-    expect((await ask(key, 'GET', '/api/v1/tickets')).status).toBe(200);
-    expect(await ask(key, 'GET', '/api/v1/devices')).toMatchObject({
+    expect((await scene.ask(key, 'GET', '/api/v1/tickets')).status).toBe(200);
+    expect(await scene.ask(key, 'GET', '/api/v1/devices')).toMatchObject({
       status: 403,
       detail: expect.stringMatching(/its scopes leave/),
     });
-    expect((await ask(key, 'POST', '/api/v1/tickets', opening('care'))).status).toBe(403);
+    expect((await scene.ask(key, 'POST', '/api/v1/tickets', opening('care'))).status).toBe(403);
   });
 
   test('scopes are within the role, and nobody passes on more than their own', async () => {
@@ -389,7 +147,7 @@ describe('scopes', () => {
     const by = String(value.secret);
     expect((await add('viewer', ['tickets.read'], by)).status).toBe(201);
     expect((await add('admin', ['keys.write', 'audit.read'], by)).status).toBe(403);
-    expect((await ask(by, 'POST', '/api/v1/keys', { name: 'k', role: 'admin' })).status).toBe(403);
+    expect((await scene.ask(by, 'POST', '/api/v1/keys', { name: 'k', role: 'admin' })).status).toBe(403);
   });
 });
 
@@ -440,13 +198,16 @@ describe('where the city does not share', () => {
   });
 
   test('rules are tried and backtested by the whole city only', async () => {
-    for (const path of ['/api/v1/rules/try', '/api/v1/rules/backtest']) {
-      const body = JSON.stringify({
-        rule: 'of-care',
-        ...(path.endsWith('try') ? { device: 'd1', readings: [{}] } : {}),
-      });
+    const bodies = {
+      '/api/v1/rules/try': { rule: 'of-care', device: 'd1', readings: [{}] },
+      '/api/v1/rules/backtest': { rule: 'of-care' },
+      '/api/v1/rules/suggest': { metric: 'a', profile: 'bin' },
+      '/api/v1/formats/try': { format: 'readings', payload: '{}' },
+    };
+    for (const [path, body] of Object.entries(bodies)) {
       const headers = { 'content-type': 'application/json' };
-      const response = await own.fetch(path, { method: 'POST', key: own.key('operator', 'care'), body, headers });
+      const asked = { method: 'POST', key: own.key('operator', 'care'), body: JSON.stringify(body), headers };
+      const response = await own.fetch(path, asked);
       expect([response.status, ((await response.json()) as { reason: string }).reason], path).toEqual([
         403,
         'not-your-department',

@@ -7,7 +7,7 @@ import { certificate } from '../../kit/broker/certificate.ts';
 
 const NOW = Date.parse('2026-11-29T12:00:00Z');
 const DAY = 86_400_000;
-const NOTHING: Seen = { clock: null, keys: null };
+const NOTHING: Seen = { clock: null, ntp: null, keys: null };
 
 function folder(): string {
   const dir = mkdtempSync(join(tmpdir(), 'lamppost-doctor-'));
@@ -71,7 +71,7 @@ test('doctor - keys that never expire, are not used, or are bound', () => {
     { id: 'before', name: 'before', role: 'viewer', department: null } as const,
   ];
   const settings = settingsOf(folder(), { LAMPPOST_ADMIN_KEY: 'x'.repeat(32) });
-  expect(adviceIn(settings, { clock: null, keys })).toEqual([
+  expect(adviceIn(settings, { ...NOTHING, keys })).toEqual([
     expect.stringMatching(
       /^keys: the admin key of the settings is in use, beside boss \(boss\); take LAMPPOST_ADMIN_KEY/,
     ),
@@ -94,12 +94,16 @@ test.skipIf(process.platform === 'win32')('doctor - files that others may use', 
   ]);
 });
 
-test('doctor - a clock that differs, and backups that are old or missing', () => {
+test('doctor - a clock that differs or follows no time server, and backups that are old or missing', () => {
   const dir = folder();
   const clock = { serverMs: NOW - 60_000, hereMs: NOW };
-  expect(adviceIn(settingsOf(dir), { clock, keys: null })[0]).toMatch(/^clock: the server's time is -60 s from/);
+  expect(adviceIn(settingsOf(dir), { ...NOTHING, clock })[0]).toMatch(/^clock: the server's time is -60 s from/);
   const near = { serverMs: NOW - 900, hereMs: NOW };
-  expect(adviceIn(settingsOf(dir), { clock: near, keys: null })).toEqual([ONE_DISK]);
+  expect(adviceIn(settingsOf(dir), { ...NOTHING, clock: near, ntp: true })).toEqual([ONE_DISK]);
+  expect(adviceIn(settingsOf(dir), { ...NOTHING, ntp: false })).toEqual([
+    expect.stringMatching(/^clock: the clock of this machine follows no time server; start one of chrony/),
+    ONE_DISK,
+  ]);
   utimesSync(join(dir, 'backups/lamppost-1/manifest.json'), NOW / 1_000, (NOW - 2 * DAY) / 1_000);
   expect(adviceIn(settingsOf(dir))[0]).toMatch(/^backups: the newest backup in .*: of 2026-11-27T12:00:00.000Z; run/);
   const { LAMPPOST_BACKUP_DIR: _, ...without } = settingsOf(dir);

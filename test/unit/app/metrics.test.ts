@@ -55,6 +55,7 @@ test('metrics - say what their sources say, in seconds and bytes', async () => {
       'lamppost_acknowledgement_duration_seconds_bucket{le="+Inf"} 9',
       'lamppost_acknowledgement_duration_seconds_sum 0.075',
       'lamppost_acknowledgement_duration_seconds_count 9',
+      'lamppost_action_wait_seconds_sum 0.04',
     ]),
   );
 });

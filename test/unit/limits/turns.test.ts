@@ -30,6 +30,18 @@ test('turns - only so much runs at once, and whoever asks for much waits for its
   expect(turns.waiting).toBe(0);
 });
 
+test('turns - one holder may have less at once than all, and lets others pass', async () => {
+  const { begun, ask, end } = scene({ atOnce: 3, eachAtOnce: 1, perHolder: 9, total: 99 });
+  const all = ['a1', 'a2', 'a3'].map((name) => ask('a', name));
+  all.push(ask('b', 'b1'), ask('b', 'b2'));
+  expect(begun).toEqual(['a1', 'b1']);
+  all.push(ask('c'));
+  expect(begun).toEqual(['a1', 'b1', 'c']);
+  for (let i = 0; i < 6; i++) await end();
+  expect(begun).toEqual(['a1', 'b1', 'c', 'a2', 'b2', 'a3']);
+  expect(await Promise.all(all)).toHaveLength(6);
+});
+
 test('turns - what waits is bounded, for each and for all', async () => {
   const { ask, end } = scene({ atOnce: 1, perHolder: 2, total: 3 });
   const kept = [ask('a', 'a1'), ask('a', 'a2'), ask('a', 'a3')];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createRoom } from '../../../../api/open311/admission.ts';
+import { createRequestLimit, createRoom } from '../../../../api/open311/admission.ts';
 import { EAST, type Errors, type Open311, openOpen311 } from '../../../kit/api/open311.ts';
 import { PATIENCE_MS } from '../../../kit/wait.ts';
 
@@ -277,6 +277,25 @@ describe('the limit of requests', () => {
     limited.clock.nowMs += 60_000;
     expect(await post(limited, { from: '127.0.0.11' })).toBe(200);
     await limited.stop();
+  });
+
+  test('limit - of strangers, addresses that use up what is there for all leave every other one its first request', () => {
+    const clock = { nowMs: 0, now: () => clock.nowMs };
+    const limit = createRequestLimit(clock, 2, { strangers: true });
+    const reply = { header: () => {} } as unknown as Parameters<typeof limit.arrive>[2];
+    const sent = (from: string) => {
+      try {
+        limit.arrive('public', from, reply);
+        return 200;
+      } catch {
+        return 429;
+      }
+    };
+    for (let i = 0; i < 10; i++) expect([sent(`a${i}`), sent(`a${i}`), sent(`a${i}`)]).toEqual([200, 200, 429]);
+    for (let i = 0; i < 180; i++) expect([sent(`b${i}`), sent(`b${i}`)]).toEqual([200, 429]);
+    expect(sent('c'), 'also what is there for first requests has a bound').toBe(429);
+    clock.nowMs += 60_000;
+    expect([sent('c'), sent('c')]).toEqual([200, 200]);
   });
 
   test('limit - a request past it is refused before its photo arrives', async () => {
