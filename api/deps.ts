@@ -2,9 +2,9 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { AuditReader, Caller, Command, PersonCommand, Results } from '../actions/index.ts';
 import type { Bridges } from '../bridges/index.ts';
-import type { SeenNode } from '../cluster/index.ts';
 import type { ClientRecord } from '../broker/index.ts';
 import type { Cleaning, Media, ProgressSender, Reception, Shown, StoredReporter } from '../citizens/index.ts';
+import type { SeenNode } from '../cluster/index.ts';
 import type { CommandReader } from '../commands/index.ts';
 import type {
   City,

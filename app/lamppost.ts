@@ -49,6 +49,7 @@ import {
   loadCity,
   refuseMovedStates,
 } from './city-in-force.ts';
+import { folderOfSnapshots, snapshotJob } from './cluster-snapshots.ts';
 import { type Config, type Pems, readCertificates } from './config.ts';
 import { createDownlinkQueue } from './downlinks.ts';
 import { createJobs } from './jobs.ts';
@@ -56,7 +57,6 @@ import { beginMembership, type Membership } from './membership.ts';
 import { openPeople } from './people-deps.ts';
 import { adoptReceivers, cityActions, type Recorded, ruleActions } from './recorded.ts';
 import { createSchedule, type Job } from './schedule.ts';
-import { folderOfSnapshots, snapshotJob } from './cluster-snapshots.ts';
 import { type SetAside, setAsideDamaged, suspect } from './set-aside.ts';
 import { noteNewestBackup } from './snapshots.ts';
 import { type OnStep, Steps } from './steps.ts';
@@ -257,7 +257,14 @@ class Process implements Lamppost {
       state: async () => {
         const [status, { ready, reasons }] = await Promise.all([engine.status(), served.readiness()]);
         const lagMs = Math.max(0, this.#clock.steady.now() - (await served.decidedToMs()));
-        return { ready, reasons: [...reasons], mirrored: status.head, decided: status.rules, stored: status.history, lagMs };
+        return {
+          ready,
+          reasons: [...reasons],
+          mirrored: status.head,
+          decided: status.rules,
+          stored: status.history,
+          lagMs,
+        };
       },
     });
   }
@@ -331,35 +338,35 @@ class Process implements Lamppost {
     const bridges = await steps.do('bridges', () => this.#bridgesOf(threads, city, state), stop);
     threads.onAppended(() => bridges.wake());
     const deps = createApiDeps({
-        ...{
-          config,
-          log,
-          clock,
-          threads,
-          city,
-          state,
-          ledger,
-          quarantine,
-          replays,
-          rules,
-          backups,
-          imports,
-          admin,
-          actions,
-          keyUses,
-          sealer,
-          decidedToMs,
-        },
-        aside: this.#aside,
-        backtest: backtests.run,
-        tryFormat: trials.try,
-        citizens: citizens.deps,
-        people: people.deps,
-        oidc: config.people.oidc === null ? null : createOidc(config.people.oidc),
-        bridge: threads.mqtt.bridge,
-        bridges,
-        member: this.#member,
-      });
+      ...{
+        config,
+        log,
+        clock,
+        threads,
+        city,
+        state,
+        ledger,
+        quarantine,
+        replays,
+        rules,
+        backups,
+        imports,
+        admin,
+        actions,
+        keyUses,
+        sealer,
+        decidedToMs,
+      },
+      aside: this.#aside,
+      backtest: backtests.run,
+      tryFormat: trials.try,
+      citizens: citizens.deps,
+      people: people.deps,
+      oidc: config.people.oidc === null ? null : createOidc(config.people.oidc),
+      bridge: threads.mqtt.bridge,
+      bridges,
+      member: this.#member,
+    });
     const api = createApi(deps, { ...config.http, citizens: config.citizens });
     await steps.do(
       'HTTP listener',
@@ -367,8 +374,7 @@ class Process implements Lamppost {
       () => api.stop(),
     );
     const member = this.#member;
-    if (member !== null)
-      await this.#startMember(member, threads, { api, readiness: deps.readiness, decidedToMs });
+    if (member !== null) await this.#startMember(member, threads, { api, readiness: deps.readiness, decidedToMs });
     const { dir, keep: kept } = config.backup;
     const jobs = createJobs({
       ...{ clock, engine, notify, keep: config.keep, duties: this.#member?.duties ?? ALONE },

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import packaged from '../package.json' with { type: 'json' };
 import {
   type ClusterSettings,
   connectTo,
@@ -19,6 +18,7 @@ import {
 } from '../cluster/index.ts';
 import { type Clock, DUTIES, type Duties, type Duty, isoOf, LamppostError } from '../domain/index.ts';
 import { isSameBlock } from '../journal/index.ts';
+import packaged from '../package.json' with { type: 'json' };
 import { type ChecksumReport, compareMarks, whyToStop } from '../rules/index.ts';
 import { joinCluster } from './join.ts';
 

@@ -302,19 +302,8 @@ function spawnNotify({ config, clock, secretsKey, progress, onCrash }: Parts, ci
 }
 
 function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {
-  const {
-    config,
-    clock,
-    limits,
-    departments,
-    declared,
-    counter,
-    counters,
-    toJournal,
-    notices,
-    toBroker,
-    onCrash,
-  } = parts;
+  const { config, clock, limits, departments, declared, counter, counters, toJournal, notices, toBroker, onCrash } =
+    parts;
   const data: BrokerThreadData = {
     options: { ...brokerOptions(config), accounts: limits, departments, declared },
     dir: config.data,

@@ -219,7 +219,6 @@ function inTime(block: WireBlock, offsetMs: number): FollowedBlock {
   return { ...block, offsetMs };
 }
 
-
 /** Throws `damaged` where file and stream do not meet. */
 function refuseApart(newest: number, { first, last }: { readonly first: number; readonly last: number }): void {
   if (newest > last) {

@@ -70,7 +70,9 @@ describe.skipIf(!mountable('what happens when the disk is full'))('disk full', (
     const journal = openJournal(disk.path, {}, { patienceMs: 50, retryMs: 10 });
     const large = 'refused'.repeat(100_000);
     expect(await append(journal, message(large))).toMatchObject({ code: 'disk' });
-    await expect(journal.server.control('city', large, 'v1')).rejects.toThrow(expect.objectContaining({ code: 'disk' }));
+    await expect(journal.server.control('city', large, 'v1')).rejects.toThrow(
+      expect.objectContaining({ code: 'disk' }),
+    );
     expect(journal.server.heads()).toEqual({ city: null, registry: 0 });
     disk.relieve();
     expect(await append(journal, message('10'))).toBeNull();

@@ -28,7 +28,7 @@ afterAll(async () => {
     await scene.stop();
     log.close();
   }
-  journal.stop();
+  await journal.stop();
 });
 
 /** A broker that follows the journal's file, as the thread of a node does. */

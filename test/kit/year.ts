@@ -216,7 +216,7 @@ export class Year {
     appender.stop();
     for (const port of ports) port.close();
     await history.stop();
-    journal.stop();
+    await journal.stop();
     blocks.close();
     db.close();
     deliveries.close();

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import mqtt, { type MqttClient } from 'mqtt';
-import { createRandom } from '../../../simulators/city/random.ts';
 import type { Ticket } from '../../../domain/index.ts';
 import type { NumberedEvent } from '../../../events/index.ts';
+import { createRandom } from '../../../simulators/city/random.ts';
 import { numbersIn, START } from '../bins.ts';
 import { Cluster } from '../cluster.ts';
 import { ADMIN_KEY, type ServerProcess } from '../server.ts';
@@ -238,7 +238,9 @@ async function brokenIn(cluster: Cluster, load: Load): Promise<string[]> {
     if (times !== 1) broken.push(`the comment ${note} was answered and is there ${times} times`);
   }
   const tickets = await first.all<Ticket>('/api/v1/tickets');
-  const open = tickets.filter(({ status, rule }) => rule === 'bin-full' && status !== 'closed' && status !== 'resolved');
+  const open = tickets.filter(
+    ({ status, rule }) => rule === 'bin-full' && status !== 'closed' && status !== 'resolved',
+  );
   for (const [group, of] of Map.groupBy(open, (ticket) => ticket.group))
     if (of.length > 1) broken.push(`${group} has ${of.length} open tickets`);
   return broken;
