@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { LamppostError } from '../domain/index.ts';
+import { loadNats } from './nats.ts';
 import type { ClusterSettings } from './settings.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -13,14 +14,15 @@ const PING_MS = 2_000;
  * `log-away` where no server can be reached now, `config` where the servers refuse the login.
  */
 export async function connectTo(settings: ClusterSettings, what: string): Promise<NatsConnection> {
+  const { core } = await loadNats();
   const { ca, cert, key } = settings.tls;
   const isTls = ca !== null || cert !== null || settings.servers.some((url) => url.startsWith('tls:'));
   const login =
     settings.credentials !== null
-      ? { authenticator: credsAuthenticator(readFileSync(settings.credentials)) }
+      ? { authenticator: core.credsAuthenticator(readFileSync(settings.credentials)) }
       : { user: settings.user ?? undefined, pass: settings.password ?? undefined };
   try {
-    return await connect({
+    return await core.connect({
       ...definedOnly(login),
       servers: [...settings.servers],
       name: `lamppost ${settings.node} ${what}`,

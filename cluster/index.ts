@@ -10,6 +10,7 @@ export {
 } from './inspect.ts';
 export { createLeases, type Leases } from './leases.ts';
 export { commonBlock, decideJoin, type JoinFacts, type Joining } from './mirror.ts';
+export { nats } from './nats.ts';
 export {
   createNodes,
   type NodeReport,

@@ -1,10 +1,13 @@
 import type { StreamInfo } from '@nats-io/jetstream';
-import { millis } from '@nats-io/transport-node';
 import { z } from 'zod';
 import { LamppostError, MINUTE_MS, SECOND_MS } from '../domain/index.ts';
 import { connectTo } from './connection.ts';
 import type { ClusterSettings } from './settings.ts';
 import { streamInfo } from './stream.ts';
+
+const NANOS = 1_000_000;
+/** NATS says durations in nanoseconds. */
+const msOf = (nanos: number) => Math.floor(nanos / NANOS);
 
 /** One thing about NATS that was looked at: a sentence, and whether that is well. */
 export interface ClusterFinding {
@@ -93,8 +96,8 @@ function* ofStream({ name, replicas }: Pick<ClusterSettings, 'name' | 'replicas'
   const behind = (cluster?.replicas ?? []).filter(({ current, offline }) => offline || !current);
   for (const { name: server, offline } of behind)
     yield wrong(`its replica on ${server} is ${offline ? 'away' : 'behind'}`);
-  if (millis(config.duplicate_window) < LEAST_WINDOW_MS)
-    yield wrong(`its duplicate window is ${millis(config.duplicate_window) / SECOND_MS} s; it must be 120 s or more`);
+  if (msOf(config.duplicate_window) < LEAST_WINDOW_MS)
+    yield wrong(`its duplicate window is ${msOf(config.duplicate_window) / SECOND_MS} s; it must be 120 s or more`);
   if (config.storage !== 'file') yield wrong('it is in memory only; it must be in files');
   if (config.retention !== 'limits') yield wrong(`its retention is ${config.retention}; it must be limits`);
   if (config.max_age > 0 || config.max_msgs > 0 || config.max_msgs_per_subject > 0)
@@ -151,7 +154,7 @@ export function syncIn(varz: unknown, serverId: string): number | null {
   if (data === undefined || data.server_id !== serverId) return null;
   const { sync_always: always, sync_interval: interval } = data.jetstream.config;
   if (always) return 0;
-  return interval === undefined ? null : millis(interval);
+  return interval === undefined ? null : msOf(interval);
 }
 
 async function look(settings: ClusterSettings, url: string, monitor: string): Promise<SeenServer> {

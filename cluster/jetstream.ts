@@ -1,7 +1,8 @@
-import { JetStreamApiError, type JetStreamClient, jetstream } from '@nats-io/jetstream';
-import { type KV, type KvEntry, Kvm, type KvOptions } from '@nats-io/kv';
+import type { JetStreamApiError, JetStreamClient } from '@nats-io/jetstream';
+import type { KV, KvEntry, KvOptions } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { LamppostError } from '../domain/index.ts';
+import { nats } from './nats.ts';
 import type { ClusterSettings } from './settings.ts';
 
 /** How long one request waits: less than a lease lives, so that it can be tried again within that. */
@@ -12,7 +13,7 @@ const AGAIN_MS = 250;
 
 /** JetStream as the settings name it. */
 export function jetStreamOf(connection: NatsConnection, { domain }: ClusterSettings): JetStreamClient {
-  return jetstream(connection, { timeout: REQUEST_MS, ...(domain === null ? {} : { domain }) });
+  return nats().jetstream.jetstream(connection, { timeout: REQUEST_MS, ...(domain === null ? {} : { domain }) });
 }
 
 /**
@@ -26,7 +27,7 @@ export function bucketOf(
   more: Partial<KvOptions> = {},
 ): Promise<KV> {
   const options = { replicas: settings.replicas, history: 1, allow_direct: false, ...more };
-  const kvm = new Kvm(jetStreamOf(connection, settings));
+  const kvm = new (nats().keys.Kvm)(jetStreamOf(connection, settings));
   return patiently(`the bucket ${settings.name}-${what}`, () => kvm.create(`${settings.name}-${what}`, options));
 }
 
@@ -74,13 +75,16 @@ const INSUFFICIENT_RESOURCES = 10_023;
 const NOT_AVAILABLE = 10_008;
 const WRONG_LAST_SEQUENCE = 10_071;
 
+/** Whether JetStream itself refused a request. */
+export const isOfApi = (error: unknown): error is JetStreamApiError =>
+  error instanceof nats().jetstream.JetStreamApiError;
+
 /** Whether the servers may do it in a moment: a request without an answer, or a cluster without a leader. */
 export function mayPass(error: unknown): boolean {
-  if (error instanceof JetStreamApiError)
+  if (isOfApi(error))
     return [NO_SUITABLE_PEERS, INSUFFICIENT_RESOURCES, NOT_AVAILABLE].includes(error.code) || error.status === 503;
   return /timeout|no responders|disconnect/i.test((error as Error).message);
 }
 
 /** Whether somebody else wrote since the revision that a write expected. */
-export const isOvertaken = (error: unknown): boolean =>
-  error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE;
+export const isOvertaken = (error: unknown): boolean => isOfApi(error) && error.code === WRONG_LAST_SEQUENCE;

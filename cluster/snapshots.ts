@@ -4,7 +4,7 @@ import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { JetStreamManager } from '@nats-io/jetstream';
-import { type ObjectInfo, type ObjectStore, Objm, setSha256Backend } from '@nats-io/obj';
+import type { ObjectInfo, ObjectStore } from '@nats-io/obj';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 import { type Clock, isoOf, LamppostError, type ShapeOf, systemClock } from '../domain/index.ts';
@@ -18,6 +18,7 @@ import {
   sha256Of,
 } from '../store/index.ts';
 import { away, jetStreamOf, patiently } from './jetstream.ts';
+import { nats } from './nats.ts';
 import type { ClusterSettings } from './settings.ts';
 
 /** A file is cut into objects of this size: the client's object store has a whole one in memory. */
@@ -68,6 +69,7 @@ export async function openSnapshots(
   settings: ClusterSettings,
   clock: Clock = systemClock,
 ): Promise<Snapshots> {
+  const { Objm, setSha256Backend } = nats().objects;
   setSha256Backend('native');
   const bucket = `${settings.name}-snapshots`;
   const client = jetStreamOf(connection, settings);

@@ -1,7 +1,7 @@
-import { JetStreamApiError, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream';
+import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { LamppostError } from '../domain/index.ts';
-import { jetStreamOf, patiently } from './jetstream.ts';
+import { isOfApi, jetStreamOf, patiently } from './jetstream.ts';
 import type { ClusterSettings } from './settings.ts';
 
 /** Which blocks of the log the stream has; `first` is past `last` where it has none. */
@@ -27,7 +27,7 @@ export async function streamInfo(connection: NatsConnection, settings: ClusterSe
   const manager = await managerOf(connection, settings);
   return patiently(`the stream ${settings.name}`, () =>
     manager.streams.info(settings.name).catch((error: unknown) => {
-      if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return null;
+      if (isOfApi(error) && error.code === STREAM_NOT_FOUND) return null;
       throw error;
     }),
   );
@@ -50,7 +50,7 @@ export async function messageAt(
   const manager = await managerOf(connection, settings);
   const found = await patiently(`message ${seq} of the stream ${settings.name}`, () =>
     manager.streams.getMessage(settings.name, { seq }).catch((error: unknown) => {
-      if (error instanceof JetStreamApiError && error.code === NO_MESSAGE) return null;
+      if (isOfApi(error) && error.code === NO_MESSAGE) return null;
       throw error;
     }),
   );

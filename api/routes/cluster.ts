@@ -3,15 +3,17 @@ import { SeenNodeSchema } from '../../cluster/index.ts';
 import type { ApiDeps } from '../deps.ts';
 import type { App } from './routes.ts';
 
-const ClusterResponse = z.object({
-  node: z.string().nullable().describe('The node that responds; null on one machine'),
-  nodes: z.array(
-    SeenNodeSchema.omit({ checksums: true, run: true, installation: true }).extend({
-      seq: z.int().describe('The newest record that it has decided'),
-      checksum: z.string().nullable().describe('Of what it decided; null: not known yet'),
-    }),
-  ),
-});
+const ClusterResponse = z
+  .object({
+    node: z.string().nullable().describe('The node that responds; null on one machine'),
+    nodes: z.array(
+      SeenNodeSchema.omit({ checksums: true, run: true, installation: true }).extend({
+        seq: z.int().describe('The newest record that it has decided'),
+        checksum: z.string().nullable().describe('Of what it decided; null: not known yet'),
+      }),
+    ),
+  })
+  .meta({ id: 'Cluster', description: 'The nodes of a cluster, as one of them sees the others' });
 
 /** `/api/v1/cluster`. */
 export function clusterRoutes(app: App, { cluster }: Pick<ApiDeps, 'cluster'>): void {

@@ -1,14 +1,6 @@
-import {
-  type DirectStreamAPI,
-  type JetStreamClient,
-  type JetStreamManager,
-  jetstream,
-  jetstreamManager,
-  type StreamConfig,
-  type StreamInfo,
-} from '@nats-io/jetstream';
-import { type NatsConnection, nanos } from '@nats-io/transport-node';
-import { type ClusterSettings, connectTo } from '../../cluster/index.ts';
+import type { DirectStreamAPI, JetStreamClient, JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { type ClusterSettings, connectTo, nats } from '../../cluster/index.ts';
 import { LamppostError, MINUTE_MS } from '../../domain/index.ts';
 
 /** How long the stream knows the names of messages: whoever repeats one within it adds nothing. */
@@ -44,14 +36,14 @@ export class StreamLog {
     this.connection = connection;
     this.#manager = manager;
     this.#direct = manager.direct;
-    this.client = jetstream(connection, apiOf(settings));
+    this.client = nats().jetstream.jetstream(connection, apiOf(settings));
   }
 
   /** Connects, and makes the stream where there is none. Throws `log-away`, `config`. */
   static async open(settings: ClusterSettings): Promise<StreamLog> {
     const connection = await connectTo(settings, 'log');
     try {
-      const manager = await jetstreamManager(connection, { ...apiOf(settings), checkAPI: false });
+      const manager = await nats().jetstream.jetstreamManager(connection, { ...apiOf(settings), checkAPI: false });
       const log = new StreamLog(settings, connection, manager);
       await log.#ensure();
       return log;
@@ -132,7 +124,7 @@ export class StreamLog {
       name,
       subjects: [subjectOf(this.settings)],
       num_replicas: replicas,
-      duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+      duplicate_window: nats().core.nanos(DUPLICATE_WINDOW_MS),
       // A full stream refuses what is new; it never drops what is old.
       discard: 'new',
       deny_delete: true,

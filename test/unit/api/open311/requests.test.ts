@@ -265,7 +265,7 @@ describe('GET requests', () => {
       () => '?status=&service_code=&start_date=&page=&service_request_id=',
       ['sensor', 'day', 'month', 'quarter'],
     ],
-    ['filters that nobody knows', () => '?bbox=1,2&api_key=x', ['sensor', 'day', 'month', 'quarter']],
+    ['filters that nobody knows', () => '?colour=blue&api_key=x', ['sensor', 'day', 'month', 'quarter']],
   ])('by %s', async (_name, query, expected) => {
     expect(await asked(query())).toEqual(expected);
   });
