@@ -5,7 +5,16 @@ import { type ActionLog, type Caller, createAuditReader } from '../actions/index
 import { type ApiDeps, createQueries, createRefusals } from '../api/index.ts';
 import { type Bridge, openBridge } from '../broker/index.ts';
 import { createCommandReader } from '../commands/index.ts';
-import { type City, CLOCK_DOUBTS, type Clock, type Key, type LogClock, SECOND_MS } from '../domain/index.ts';
+import {
+  type City,
+  CLOCK_DOUBTS,
+  type Clock,
+  DUTIES,
+  type Duty,
+  type Key,
+  type LogClock,
+  SECOND_MS,
+} from '../domain/index.ts';
 import { createOutboxReader, followFirings } from '../events/index.ts';
 import {
   createClockReader,
@@ -146,7 +155,7 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
 
 /** Returns the metrics of the process; alerts that fire from now on are counted as soon as their events can be read. */
 function metricsOf(
-  { log, clock, threads, state, actions, ledger, quarantine, backups, bridges, aside, decidedToMs }: ApiParts,
+  { log, clock, threads, state, actions, ledger, quarantine, backups, bridges, member, aside, decidedToMs }: ApiParts,
   { refused, openTickets }: { readonly refused: MetricSources['httpRefused']; readonly openTickets: () => number },
 ): Metrics {
   const { engine, broker, journal, registry } = threads;
@@ -167,6 +176,11 @@ function metricsOf(
     newestBackupMs: () => backups.newestMs(),
     httpRefused: refused,
     bridges: () => bridges.list(),
+    async cluster() {
+      if (member === null) return null;
+      const duties = (Object.keys(DUTIES) as Duty[]).filter((duty) => member.duties.holds(duty) !== null);
+      return { duties, awayMs: (await journal.away())?.sinceMs ?? 0 };
+    },
     setAside: aside.map(({ file }) => file),
   });
   actions.onWaited(metrics.waited);

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
+import { CITIZENS_FILE, MEDIA_FOLDER } from '../citizens/index.ts';
 import {
   type ClusterSettings,
   connectTo,
@@ -20,6 +21,7 @@ import { type Clock, DUTIES, type Duties, type Duty, isoOf, LamppostError } from
 import { isSameBlock } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type ChecksumReport, compareMarks, whyToStop } from '../rules/index.ts';
+import { SECRETS_KEY_FILE } from './backup.ts';
 import { joinCluster } from './join.ts';
 
 interface Options {
@@ -168,8 +170,8 @@ export class Membership {
 const comparable = (marks: NodeReport['checksums'], since: number) =>
   marks.filter(({ hash }) => hash.startsWith(`${since}:`));
 
-/** What belongs to one node, or must be erasable, is in no snapshot. */
-const isOfThisNode = (name: string) => name === 'secrets.key';
+/** What belongs to one node, or must be erasable (names, contacts, photos), is in no snapshot. */
+const isOfThisNode = (name: string) => [SECRETS_KEY_FILE, CITIZENS_FILE, MEDIA_FOLDER].includes(name.split('/')[0]!);
 
 /** A start waits for NATS. */
 async function connectPatiently(settings: ClusterSettings, log: Logger): Promise<NatsConnection> {

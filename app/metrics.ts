@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Responded } from '../api/index.ts';
 import type { BridgeStatus } from '../bridges/index.ts';
 import type { BrokerCounts } from '../broker/index.ts';
-import type { HistogramCounts, Ledger, QuarantineUsage } from '../domain/index.ts';
+import { DUTIES, type Duty, type HistogramCounts, type Ledger, type QuarantineUsage } from '../domain/index.ts';
 import type { ProcessStatus } from '../history/index.ts';
 import type { ThreadMemory } from './threads/memory.ts';
 
@@ -31,6 +31,8 @@ export interface MetricSources {
   httpRefused(): Readonly<Record<string, number>>;
   /** Connections to other brokers. */
   bridges(): readonly BridgeStatus[];
+  /** The duties of this node of a cluster, and for how long no record has come from the log; null on one machine. */
+  cluster(): Promise<{ readonly duties: readonly Duty[]; readonly awayMs: number } | null>;
   /** Damaged files that the start moved aside. */
   readonly setAside: readonly string[];
 }
@@ -67,6 +69,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const setBridges = bridgesIn(makers);
   const setProcess = processIn(makers);
   const setClock = clockIn(makers);
+  let setCluster: ReturnType<typeof clusterIn> | null = null;
   const lag = gauge('consumer_lag_blocks', 'Journal blocks that a consumer has not processed yet', 'consumer');
   const late = gauge('engine_lag_seconds', 'Age of the oldest record that the rules have not processed yet');
   const journal = gauge('journal_bytes', 'Bytes of messages in the journal');
@@ -86,7 +89,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   return {
     ...times,
     async text() {
-      const [memory, history, broker, throttled, engine, lagMs, clock, bytes, notifications] = await Promise.all([
+      const [memory, history, broker, throttled, engine, lagMs, clock, bytes, notifications, cluster] = await Promise.all([
         sources.memory(),
         sources.historyProcess(),
         sources.broker(),
@@ -96,7 +99,13 @@ export function createMetrics(sources: MetricSources): Metrics {
         sources.clock(),
         sources.journalBytes(),
         sources.notifications(),
+        sources.cluster(),
       ]);
+      // None on one machine: nobody there has to hold a duty.
+      if (cluster !== null) {
+        setCluster ??= clusterIn(makers);
+        setCluster(cluster);
+      }
       setMessages(sources.ledger(), sources.quarantine());
       setBroker(broker, throttled);
       setBridges(sources.bridges());
@@ -297,6 +306,15 @@ function bridgesIn({ gauge, total }: Makers) {
     commands(each((bridge) => bridge.commands));
     pending(each((bridge) => bridge.pending));
     lag(each(({ lagSeconds }) => lagSeconds));
+  };
+}
+
+function clusterIn({ gauge }: Makers) {
+  const holds = gauge('cluster_duty', 'Whether this node does for all what the duty says', 'duty');
+  const away = gauge('cluster_log_away_seconds', 'For how long this node could not follow the log; 0: it follows');
+  return ({ duties, awayMs }: NonNullable<Awaited<ReturnType<MetricSources['cluster']>>>) => {
+    holds(Object.fromEntries(Object.keys(DUTIES).map((duty) => [duty, duties.includes(duty as Duty) ? 1 : 0])));
+    away(awayMs / 1_000);
   };
 }
 

@@ -33,6 +33,7 @@ export const SOURCES: MetricSources = {
   newestBackupMs: () => 1_500,
   memory: async () => [{ thread: 'main', used: 1, heap: 2, external: 3 }],
   httpRefused: () => ({ 'no-key': 1 }),
+  cluster: async () => ({ duties: ['clock'], awayMs: 1_500 }),
   bridges: () => [
     {
       ...{ id: 'harbour', url: 'mqtt://harbour', key: 'k-1', state: 'connected', since: '2026-11-29T10:00:00Z' },

@@ -56,6 +56,9 @@ test('metrics - say what their sources say, in seconds and bytes', async () => {
       'lamppost_acknowledgement_duration_seconds_sum 0.075',
       'lamppost_acknowledgement_duration_seconds_count 9',
       'lamppost_action_wait_seconds_sum 0.04',
+      'lamppost_cluster_duty{duty="clock"} 1',
+      'lamppost_cluster_duty{duty="notify"} 0',
+      'lamppost_cluster_log_away_seconds 1.5',
     ]),
   );
 });
