@@ -52,7 +52,8 @@ async function takenPort(): Promise<string> {
 
 const STEPS = [
   ...['data folder', 'journal thread', 'engine thread', 'registry', 'notify thread', 'broker thread', 'consumers'],
-  ...['session checkpoints', 'MQTT listeners', 'state reader', 'journal reader', 'replays', 'backtests'],
+  ...['session checkpoints', 'MQTT listeners', 'state reader', 'journal reader', 'replays'],
+  ...['trials of formats', 'backtests'],
   ...['imports', 'backups'],
   ...['key use', 'citizens', 'people', 'bridges', 'HTTP listener', 'jobs', 'heap growth'],
 ];

@@ -290,6 +290,7 @@ const LISTS: Readonly<Record<string, string>> = {
   'POST /api/v1/rules/suggest': 'where the city does not share',
   'POST /api/v1/formats/try': 'where the city does not share',
   'GET /api/v1/quarantine': 'a list of the quarantine has the refused messages of own devices only',
+  'GET /api/v1/quarantine/groups': 'a list of the quarantine has the refused messages of own devices only',
   'GET /api/v1/quarantine/replays/{id}': 'whoever began it has its random id',
 };
 
@@ -385,8 +386,16 @@ describe('what belongs to a department', () => {
 
   test('a list of the quarantine has the refused messages of own devices only', async () => {
     const devicesOf = async (grant: Grant) => {
-      const { value } = await scene.ask(scene.keyOf(grant), 'GET', '/api/v1/quarantine?discarded=true');
-      return new Set((value.items as { device: string }[]).map(({ device }) => device));
+      const devices = async (path: string) => {
+        const { value } = await scene.ask(scene.keyOf(grant), 'GET', path);
+        return new Set((value.items as { device: string }[]).map(({ device }) => device));
+      };
+      const [listed, grouped] = [
+        await devices('/api/v1/quarantine?discarded=true'),
+        await devices('/api/v1/quarantine/groups'),
+      ];
+      expect([...grouped].filter((device) => !listed.has(device))).toEqual([]);
+      return listed;
     };
     expect(await devicesOf({ role: 'operator', department: null })).toEqual(new Set(['d1', 'd2', 'p1', 'ghost']));
     expect(await devicesOf({ role: 'operator', department: 'care' })).toEqual(new Set(['d1', 'd2']));
