@@ -249,5 +249,5 @@ test('secrets - none of them is in a log, a file or a backup, but as hashes', as
     expect(places.get(file)!.includes('bin-made'), file).toBe(true);
   const state = places.get("the stopped server's /state.sqlite")!;
   expect([hash, hash.toString('hex'), hash.toString('base64url')].some((form) => state.includes(form))).toBe(true);
-  expect(log.length).toBeGreaterThan(10_000);
+  expect(log.length).toBeGreaterThan(1_000);
 });
