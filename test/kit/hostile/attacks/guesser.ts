@@ -100,7 +100,7 @@ export const GUESSER: Readonly<Record<string, Attack>> = {
           const each = KINDS.map(async (kind) => {
             let left = GUESSES[kind];
             const own = Array.from({ length: 5 }, async () => {
-              while (left > 0) {
+              while (left > 0 && !signal.aborted) {
                 if (await guess(target, kind, victim, left--, from(address))) found.taken++;
                 found.tried++;
               }
