@@ -113,7 +113,8 @@ export class JournalServer {
     this.#isStarted = false;
     clearTimeout(this.#trimming);
     clearInterval(this.#ticking);
-    await this.#writer.stop();
+    const stopping = this.#writer.stop();
+    if (stopping !== null) await stopping;
     this.#store.close();
   }
 

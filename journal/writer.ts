@@ -24,7 +24,8 @@ export interface BlockWriter {
   write(block: NewBlock): Promise<number>;
   /** From now on blocks of others count as received here. */
   start(): void;
-  stop(): Promise<void>;
+  /** Null where there is nothing to wait for. */
+  stop(): Promise<void> | null;
 }
 
 /** Writes into the file of this machine alone. */
@@ -52,5 +53,7 @@ export class LocalWriter implements BlockWriter {
 
   start(): void {}
 
-  async stop(): Promise<void> {}
+  stop(): null {
+    return null;
+  }
 }
