@@ -23,10 +23,19 @@ export const MEMORY_FOLDER = hasSpace() ? join(MEMORY, `${NAME}${process.pid}`) 
 export function setup(): void {
   if (MEMORY_FOLDER === null) return;
   const isLeft = (name: string) => name.startsWith(NAME) && !existsSync(`/proc/${name.slice(NAME.length)}`);
-  for (const name of readdirSync(MEMORY).filter(isLeft)) rmSync(join(MEMORY, name), { recursive: true, force: true });
+  for (const name of readdirSync(MEMORY).filter(isLeft)) remove(join(MEMORY, name));
   mkdirSync(MEMORY_FOLDER, { recursive: true });
 }
 
 export function teardown(): void {
   if (MEMORY_FOLDER !== null) rmSync(MEMORY_FOLDER, { recursive: true, force: true });
+}
+
+/** What a run that was killed has mounted there stays: it takes memory, and nothing else. */
+function remove(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch (error) {
+    console.warn(`${folder} is in use: ${(error as Error).message}`);
+  }
 }
