@@ -171,7 +171,7 @@ export class Year {
         tickets: { get: createTicketReader(db).get, idOf, namedBy },
         decidedToMs: async () => clock.steady.now(),
         async submit(command, { actor, key }) {
-          journal.control('actions', { items: [{ id: 'c', actor, address: null, key, command }], anchor: null }, null);
+          await journal.control('actions', { items: [{ id: 'c', actor, address: null, key, command }], anchor: null }, null);
           while (rules.step().length > 0);
           return made.takeDecided()!.results.at(-1)!.value as Ticket;
         },
@@ -226,18 +226,18 @@ export class Year {
   /** Lives through a day: readings, refusals, an alert with its ticket, a request, changes of devices and city, jobs. */
   async day(day: number): Promise<void> {
     const { journal, registry } = this.#open;
-    if (day % 2 === 0) journal.control('city', cityOn(day), null);
+    if (day % 2 === 0) await journal.control('city', cityOn(day), null);
     if (day === 0) registry.register(DEVICES.map((id) => this.#device(id, day)));
     if (day === 0) await this.#act('add', [{ do: 'webhook.add', ...webhookTo(this.#url) }]);
     const registered = DEVICES.map((id) => this.#device(id, day));
-    journal.control('devices', { version: day + 1, registered, revoked: [] }, String(day + 1));
+    await journal.control('devices', { version: day + 1, registered, revoked: [] }, String(day + 1));
     for (let part = 0; part < 4; part++) {
       this.ms += PART_MS;
       // Full in the second part, emptied in the third.
       for (const id of DEVICES) this.#send(id, `devices/${id}/readings`, this.#readings(part, id));
       this.#send('ns', `application/1/device/${day}0${part}/event/up`, { deviceInfo: { devEui: `${day}0${part}` } });
       await this.#open.appender.drained();
-      journal.control('tick', {}, null);
+      await journal.control('tick', {}, null);
       await this.#settle();
     }
     await this.#people(day);
@@ -316,7 +316,7 @@ export class Year {
   async #act(name: string, commands: readonly object[]): Promise<void> {
     const actor = { kind: 'key', id: 'k', role: 'admin', department: null };
     const items = commands.map((command, i) => ({ id: `${i}`, actor, address: null, key: `${name} ${i}`, command }));
-    this.#open.journal.control('actions', { items, anchor: null }, null);
+    await this.#open.journal.control('actions', { items, anchor: null }, null);
     await this.#settle();
   }
 
