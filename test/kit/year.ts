@@ -171,7 +171,11 @@ export class Year {
         tickets: { get: createTicketReader(db).get, idOf, namedBy },
         decidedToMs: async () => clock.steady.now(),
         async submit(command, { actor, key }) {
-          await journal.control('actions', { items: [{ id: 'c', actor, address: null, key, command }], anchor: null }, null);
+          await journal.control(
+            'actions',
+            { items: [{ id: 'c', actor, address: null, key, command }], anchor: null },
+            null,
+          );
           while (rules.step().length > 0);
           return made.takeDecided()!.results.at(-1)!.value as Ticket;
         },
