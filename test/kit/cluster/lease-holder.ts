@@ -14,12 +14,14 @@ const leases = createLeases({
   isFit: (duty) => duty === 'notify',
 });
 await leases.start();
-const sampling = setInterval(() => {
+const say = () => {
   const ms = monotonicClock.now();
   console.log(`${ms} ${leases.holds('notify') ?? '-'}`);
-}, 10);
+};
+const sampling = setInterval(say, 10);
 process.once('SIGTERM', async () => {
   await leases.stop();
   clearInterval(sampling);
+  say();
   await connection.close();
 });
