@@ -89,18 +89,19 @@ export function createMetrics(sources: MetricSources): Metrics {
   return {
     ...times,
     async text() {
-      const [memory, history, broker, throttled, engine, lagMs, clock, bytes, notifications, cluster] = await Promise.all([
-        sources.memory(),
-        sources.historyProcess(),
-        sources.broker(),
-        sources.throttled(),
-        sources.engine(),
-        sources.engineLagMs(),
-        sources.clock(),
-        sources.journalBytes(),
-        sources.notifications(),
-        sources.cluster(),
-      ]);
+      const [memory, history, broker, throttled, engine, lagMs, clock, bytes, notifications, cluster] =
+        await Promise.all([
+          sources.memory(),
+          sources.historyProcess(),
+          sources.broker(),
+          sources.throttled(),
+          sources.engine(),
+          sources.engineLagMs(),
+          sources.clock(),
+          sources.journalBytes(),
+          sources.notifications(),
+          sources.cluster(),
+        ]);
       // None on one machine: nobody there has to hold a duty.
       if (cluster !== null) {
         setCluster ??= clusterIn(makers);
