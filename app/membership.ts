@@ -78,6 +78,8 @@ export class Membership {
   /** Counted from this block: checksums of others that count from another one say nothing. */
   #since = 0;
   #marks: ChecksumReport['marks'] = [];
+  /** The mark of the newest difference that was said. */
+  #differsAt = 0;
 
   constructor(options: Options, identity: NodeIdentity, connection: NatsConnection, snapshots: Snapshots) {
     const { settings, log } = options;
@@ -160,7 +162,8 @@ export class Membership {
       .map(({ node, checksums }) => ({ node, since: 0, marks: comparable(checksums, this.#since) }));
     const difference = compareMarks({ node: this.node, since: 0, marks }, others);
     if (difference === null) return;
-    log.error({ difference }, 'nodes of this cluster decided different things');
+    if (difference.seq !== this.#differsAt) log.error({ difference }, 'nodes of this cluster decided different things');
+    this.#differsAt = difference.seq;
     const why = whyToStop(this.node, difference);
     if (why !== null) onFault(new LamppostError('damaged', why));
   }

@@ -187,12 +187,11 @@ class SnapshotsOfCluster implements Snapshots {
 
   async #getPart({ name, bytes }: Part): Promise<Uint8Array> {
     for (let attempt = 1; ; attempt++) {
+      const found = await patiently(`${name} of a snapshot`, () => this.#store.get(name));
+      if (found === null) throw new LamppostError('damaged', `${name} of a snapshot is missing`);
       try {
-        const found = await this.#store.get(name);
-        if (found === null) throw new LamppostError('damaged', `${name} of a snapshot is missing`);
         return await wholeOf(found.data, bytes);
       } catch (cause) {
-        if (cause instanceof LamppostError) throw cause;
         if (attempt === ATTEMPTS) throw away(`${name} of a snapshot`, cause);
       }
     }

@@ -17,6 +17,8 @@ export interface CommitRequest {
   readonly count: number;
   /** Civil minus steady time with which they were stamped, ms. */
   offsetMs: number;
+  /** Number of the commit since the start: the same in every attempt, of which one may have arrived unnoticed. */
+  readonly commit: number;
 }
 
 /** Why messages were not committed; a later attempt may succeed. */
@@ -76,6 +78,7 @@ export function createJournalAppender(
   /** All messages of one commit are stamped with one offset. */
   let offsetMs = clock.offsetMs();
   let busy = false;
+  let commit = 0;
   let scheduled = false;
   let refusedSince = 0;
   let recycled: ArrayBuffer | null = null;
@@ -91,7 +94,8 @@ export function createJournalAppender(
     committing = waiting;
     waiting = [];
     [committingSince, waitingSince] = [waitingSince, committingSince];
-    post({ type: 'messages', ...batch, offsetMs });
+    commit++;
+    post({ type: 'messages', ...batch, offsetMs, commit });
   }
 
   function post(request: CommitRequest): void {
@@ -103,7 +107,7 @@ export function createJournalAppender(
   function settle(reply: CommitReply): void {
     if (reply.error !== null && mayRetry()) {
       const [length, count, offset] = [committingBytes, committingCount, reply.offsetMs];
-      const again: CommitRequest = { type: 'messages', bytes: reply.bytes, length, count, offsetMs: offset };
+      const again: CommitRequest = { type: 'messages', bytes: reply.bytes, length, count, offsetMs: offset, commit };
       retry = setTimeout(() => post(again), options.retryMs);
       return;
     }

@@ -213,7 +213,8 @@ export class JournalServer {
       const lateMs = clock.offsetMs() - request.offsetMs;
       if (lateMs !== 0) moveRecords(body, lateMs);
       request.offsetMs = clock.offsetMs();
-      const of = { kind: 'messages', body, count: request.count, head: null, id: null } as const;
+      const { count, commit } = request;
+      const of = { kind: 'messages', body, count, head: null, id: null, commit } as const;
       await this.#writer.write({ ...of, now: clock.now(), offsetMs: request.offsetMs });
       return { error: null, bytes: request.bytes, offsetMs: request.offsetMs };
     } catch (error) {

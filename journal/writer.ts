@@ -14,6 +14,8 @@ export interface NewBlock {
   readonly offsetMs: number;
   /** A name that makes it one where several nodes append the same; null: it is this node's alone. */
   readonly id: string | null;
+  /** Of a group commit: its number, which is the same where it is tried again; absent in other blocks. */
+  readonly commit?: number;
 }
 
 /** Where blocks go. */

@@ -1,6 +1,8 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import { MOST_PHOTO_BYTES } from '../../citizens/index.ts';
-import { type Fault, Refused, shown } from './protocol.ts';
+import type { City } from '../../domain/index.ts';
+import { type CommonQuery, type Fault, jurisdictionFault, Refused, shown } from './protocol.ts';
 import type { Visit } from './visit.ts';
 
 /** The largest form without its photo, bytes. */
@@ -40,9 +42,23 @@ const wrong = (description: string) => new Refused([{ code: 400, description } s
 
 /**
  * Reads a form: `application/x-www-form-urlencoded`, or `multipart/form-data` with a photo. The sender is identified as
- * soon as the form says who it is; of an unknown one nothing is decoded. Throws `Refused`.
+ * soon as the form says who it is; of an unknown one nothing is decoded. Throws `Refused`, also where it is for another
+ * jurisdiction.
  */
-export async function readForm(request: FastifyRequest, reply: FastifyReply, visit: Visit): Promise<Form> {
+export async function readForm(
+  request: FastifyRequest<{ Querystring: z.output<typeof CommonQuery> }>,
+  reply: FastifyReply,
+  visit: Visit,
+  city: City,
+): Promise<Form> {
+  const form = await readBody(request, reply, visit);
+  const given = form.fields.get('jurisdiction_id') ?? request.query.jurisdiction_id;
+  const elsewhere = jurisdictionFault(given, city);
+  if (elsewhere !== null) throw new Refused([elsewhere]);
+  return form;
+}
+
+async function readBody(request: FastifyRequest, reply: FastifyReply, visit: Visit): Promise<Form> {
   try {
     if (Number(request.headers['content-length'] ?? 0) > MOST_BODY) {
       reply.header('connection', 'close');

@@ -22,7 +22,6 @@ import {
   FormatSchema,
   formatOf,
   itemOf,
-  jurisdictionFault,
   type Language,
   languageOf,
   listOf,
@@ -77,12 +76,7 @@ function postRoute(app: App, { city, citizens }: Deps, visitOf: ReturnType<typeo
     async (request, reply) => {
       const visit = visitOf(request, reply);
       try {
-        const form = await readForm(request, reply, visit);
-        const elsewhere = jurisdictionFault(
-          form.fields.get('jurisdiction_id') ?? request.query.jurisdiction_id,
-          city(),
-        );
-        if (elsewhere !== null) throw new Refused([elsewhere]);
+        const form = await readForm(request, reply, visit, city());
         const report = await reportOf(form, visit);
         const key = idempotencyKeyIn(request.headers['idempotency-key']);
         const received = await citizens.report(report, { actor: actorOf(keyPrincipal(visit.key!)), key });

@@ -18,7 +18,6 @@ import {
   FORMAT,
   FormatSchema,
   instantOf,
-  jurisdictionFault,
   type Language,
   languageOf,
   OPEN,
@@ -157,12 +156,7 @@ function postRoute(app: App, deps: Deps, visitOf: Parameters<typeof updateRoutes
     async (request, reply) => {
       const visit = visitOf(request, reply);
       try {
-        const form = await readForm(request, reply, visit);
-        const elsewhere = jurisdictionFault(
-          form.fields.get('jurisdiction_id') ?? request.query.jurisdiction_id,
-          city(),
-        );
-        if (elsewhere !== null) throw new Refused([elsewhere]);
+        const form = await readForm(request, reply, visit, city());
         const { ticket, name, notFixed, comment } = saidIn(form, deps);
         const said = {
           ticket,

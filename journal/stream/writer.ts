@@ -86,12 +86,14 @@ export class StreamWriter implements BlockWriter {
     const log = this.#log!;
     if (block.body.length <= log.mostBytes || block.kind !== 'messages') return this.#append(block);
     let seq = 0;
-    for (const part of splitMessages(block.body, log.mostBytes)) seq = await this.#append({ ...block, ...part });
+    for (const [n, part] of splitMessages(block.body, log.mostBytes).entries())
+      seq = await this.#append({ ...block, ...part }, n);
     return seq;
   }
 
   start(): void {
     this.#counting = true;
+    this.#followedAt = monotonicClock.now();
   }
 
   async stop(): Promise<void> {
@@ -121,14 +123,14 @@ export class StreamWriter implements BlockWriter {
     }
   }
 
-  async #append(block: NewBlock): Promise<number> {
+  async #append(block: NewBlock, part = 0): Promise<number> {
     const log = this.#log!;
     const message = encodeBlock(block, this.#parts.settings.node);
     if (message.length > log.mostBytes + BESIDE_BODY) {
       const why = `a record of kind "${block.kind}" has ${message.length} bytes, and the servers' max_payload is less: raise it`;
       throw new LamppostError('limit', why);
     }
-    const name = block.id ?? `${this.#parts.settings.node}-${this.#start}-${++this.#blocks}`;
+    const name = block.id ?? this.#nameOf(block, part);
     const until = monotonicClock.now() + PATIENCE_MS;
     for (;;) {
       try {
@@ -147,7 +149,13 @@ export class StreamWriter implements BlockWriter {
     }
   }
 
-  /** Resolves once a record is in the file. Throws `disk` where it is not in time. */
+  /** A group commit that is tried again has its name of before: the stream may have it already. */
+  #nameOf({ commit }: NewBlock, part: number): string {
+    const number = commit === undefined ? `b${++this.#blocks}` : `c${commit}.${part}`;
+    return `${this.#parts.settings.node}-${this.#start}-${number}`;
+  }
+
+  /** Resolves once a record is in the file. Throws `log-away` where it is not in time. */
   #inFile(seq: number, until: number): Promise<void> {
     if (this.#parts.store.seq >= seq) return Promise.resolve();
     return new Promise((resolve, reject) => {

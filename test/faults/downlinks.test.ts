@@ -84,6 +84,8 @@ describe.skipIf(!hasMosquitto())('downlinks - the life of a command over the bro
     });
     expect([early.status, early.body.reason]).toEqual([409, 'no-network-server']);
     await publish('up', { devAddr: '00189440', fCnt: 1, fPort: 2, object: { temperature: 20 } });
+    const path = `/api/v1/ledger?device=${EUI}`;
+    await until(async () => (await server.ask('GET', path)).status === 200, 'the uplink', 50);
     await server.settledLedger(EUI);
     const command = await send(40);
     await until(() => downlinks.length === 1, 'the downlink');
