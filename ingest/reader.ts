@@ -9,11 +9,13 @@ import {
   type ReplayItem,
 } from '../domain/index.ts';
 import { walkRecords } from '../journal/index.ts';
+import { type Account, Accounts, type Route } from './accounts.ts';
 import type { Calibrations } from './calibrations.ts';
 import type { ProfileChecks } from './checks.ts';
-import { type CityVersion, type Context, type DeviceLine, type DeviceVersion, versionAt } from './context.ts';
-import { type Decoded, decodePayload, type Format, formatOf, native, type RawReading } from './decode/index.ts';
+import { type CityVersion, type Context, type DeviceVersion, versionAt } from './context.ts';
+import { type Decoded, decodePayload, native, type RawReading } from './decode/index.ts';
 import type { Dedupe, Deduped } from './dedupe.ts';
+import { keepOnly, membersOf, namedIn, pathsAgain, type ReplayEntry, refusedAgain } from './members.ts';
 import { MessagePast } from './message-past.ts';
 import {
   createColumns,
@@ -26,7 +28,7 @@ import {
   type TypedColumns,
 } from './outcome.ts';
 import { newestOf, timeOf } from './reading-times.ts';
-import { type Members, type Summary, splitName, summaryOf, unpackMembers } from './summary.ts';
+import { type Members, type Summary, summaryOf } from './summary.ts';
 import { Checked, checkReading, type OfDevice } from './validate.ts';
 
 /** How a block is read. */
@@ -39,25 +41,6 @@ interface Pass {
 
 /** Of one block; a gateway asks again with the next message. */
 const MOST_ENROLLED = 100;
-
-/** The device of a message, and the tally that counts it. */
-interface Account {
-  readonly device: string;
-  /** Who pays for what is refused, and in whose name the ledger counts it. */
-  readonly holder: string;
-  readonly line: DeviceLine | undefined;
-  readonly tally: Tally;
-  /** Whether the sender may not publish for the device. */
-  readonly foreign?: true;
-}
-
-interface Route extends Account {
-  /** Who sent it. */
-  readonly identity: string;
-  readonly topic: string;
-  readonly format: Format | null;
-  readonly declared: string | null;
-}
 
 /** The outcome of one block while it is built. */
 interface Draft extends Pass, Deduped {
@@ -103,8 +86,6 @@ interface Opened {
   readonly device: Known | null;
 }
 
-type ReplayEntry = ReplayItem['entries'][number];
-
 /** A message that is replayed. */
 interface Replaying {
   readonly route: Route;
@@ -119,6 +100,7 @@ interface Replaying {
 /** Reads the messages of a block. Each one is decoded, validated and deduplicated, in this order. */
 export class BlockReader {
   readonly #context: Context;
+  readonly #accounts: Accounts;
   readonly #dedupe: Dedupe;
   readonly #checked = new Checked();
   readonly #past: MessagePast;
@@ -127,10 +109,11 @@ export class BlockReader {
 
   constructor(context: Context, dedupe: Dedupe) {
     this.#context = context;
+    this.#accounts = new Accounts(context);
     this.#dedupe = dedupe;
     this.#past = new MessagePast(context.past, (message, device) => {
       const line = context.line(device);
-      return line !== undefined && this.#mayPublish(message, device, line, message.seq);
+      return line !== undefined && this.#accounts.mayPublish(message, device, line, message.seq);
     });
   }
 
@@ -140,7 +123,7 @@ export class BlockReader {
     const out = this.#draftOf(block, pass);
     let position = block.first;
     const resolve = (identity: string, topic: string): Route => {
-      const route = this.#routeOf(identity, topic, out);
+      const route = this.#accounts.routeOf(identity, topic, out);
       out.tallies.push(route.tally);
       return route;
     };
@@ -167,7 +150,7 @@ export class BlockReader {
   }
 
   #readMessage(out: Draft, route: Route, current: Current): void {
-    const account = this.#accountOf(out, route, current.payload);
+    const account = this.#accounts.of(out, route, current.payload);
     const { tally } = account;
     const opened = this.#open(out, account, route, current);
     if ('reason' in opened) {
@@ -285,10 +268,10 @@ export class BlockReader {
     const others = all.filter(({ device }) => device !== undefined && device !== own?.known.id);
     if (others.length === 0) return;
     // A device publishes for itself and those under it: whom else it names is one refusal.
-    const isDevice = this.#isDevice(route.identity, out.seq);
-    const ofOne = (device: string) => (isDevice && !this.#carries(route, device, out.seq) ? '' : device);
+    const isDevice = this.#accounts.isDevice(route.identity, out.seq);
+    const ofOne = (device: string) => (isDevice && !this.#accounts.carries(route, device, out.seq) ? '' : device);
     for (const readings of Map.groupBy(others, ({ device }) => ofOne(device!)).values()) {
-      const account = this.#named(out, route, readings[0]!.device!);
+      const account = this.#accounts.named(out, route, readings[0]!.device!);
       const tally = again === null ? account.tally : emptyTally(account.tally.device);
       if (again !== null) out.others.push(tally);
       const found = this.#knownOf(out, account);
@@ -323,7 +306,7 @@ export class BlockReader {
 
   #replayItem(out: Draft, item: ReplayItem, position: number): Replayed[] {
     const { topic, receivedAt } = item;
-    const resolved = this.#routeOf(item.device, topic, out);
+    const resolved = this.#accounts.routeOf(item.device, topic, out);
     const current: Current = {
       topic,
       declared: resolved.declared,
@@ -332,7 +315,7 @@ export class BlockReader {
       position: item.position,
       at: position,
     };
-    const route: Route = { ...resolved, ...this.#accountOf(out, resolved, current.payload, item.device) };
+    const route: Route = { ...resolved, ...this.#accounts.of(out, resolved, current.payload, item.device) };
     const opened = this.#open(out, route, route, current);
     const replayed: Replaying = { route, current, opened, position, byPath: new Map() };
     if (!('reason' in opened)) {
@@ -394,7 +377,7 @@ export class BlockReader {
     if (opened.device === null) {
       this.#takeOthers(out, route, null, readings, current, position);
       const unknown = unknownDevice(route.device);
-      for (const { fields, among } of named(members.readings, byPath)) {
+      for (const { fields, among } of namedIn(members.readings, byPath)) {
         for (const raw of among) found.push(...refusedFor(raw, unknown, fields));
       }
       checked.rejections = found;
@@ -402,7 +385,7 @@ export class BlockReader {
     }
     const { checks, known } = opened.device;
     const ofDevice = appliedTo(opened.device, opened.decoded.readings, current);
-    for (const { fields, among } of [{ fields: null, among: readings }, ...named(members.readings, byPath)]) {
+    for (const { fields, among } of [{ fields: null, among: readings }, ...namedIn(members.readings, byPath)]) {
       for (const raw of among) {
         if (raw.device !== undefined && raw.device !== known.id) {
           if (fields !== null) found.push(...refusedFor(raw, foreignTo(known.id, raw.device), fields));
@@ -416,74 +399,6 @@ export class BlockReader {
       }
     }
     checked.rejections = found;
-  }
-
-  #routeOf(identity: string, topic: string, { seq, city }: Pick<Draft, 'seq' | 'city'>): Route {
-    const { device, format } = formatOf(identity, topic, city?.formats);
-    const line = this.#context.line(device);
-    const holder = line === undefined ? identity : device;
-    const declared = format !== null && city?.formats.named(format.name) != null ? format.name : null;
-    const route = { identity, device, holder, topic, line, format, declared, tally: emptyTally(holder) };
-    return this.#mayPublish(route, device, line, seq) ? route : { ...route, ...refusedOf(route) };
-  }
-
-  #accountOf(out: Draft, route: Route, payload: Buffer, wanted?: string): Account {
-    const device = route.format?.deviceOf?.(payload, wanted) ?? null;
-    return device === null ? route : this.#named(out, route, device);
-  }
-
-  /** The account of a device that a payload names. */
-  #named(out: Draft, route: Route, device: string): Account {
-    if (device === route.device && !route.foreign) return route;
-    // A device never publishes for another one, so a replay must not take it for the other.
-    if (
-      route.identity !== device &&
-      this.#isDevice(route.identity, out.seq) &&
-      !this.#carries(route, device, out.seq)
-    ) {
-      return { ...route, device: route.identity, foreign: true };
-    }
-    // What one sender may is not what another may. Neither identities nor topics have U+0000.
-    const key = `${route.identity}\0${route.topic}\0${device}`;
-    let account = out.named.get(key);
-    if (account === undefined) {
-      const line = this.#context.line(device);
-      const holder = line === undefined ? route.holder : device;
-      account = { device, holder, line, tally: emptyTally(holder) };
-      if (!this.#mayPublish(route, device, line, out.seq)) account = { ...account, ...refusedOf(route) };
-      out.tallies.push(account.tally);
-      out.named.set(key, account);
-    }
-    return account;
-  }
-
-  /** A device publishes for itself, a gateway for those under it, a network server for those its key is bound to. */
-  #mayPublish(
-    { identity, topic }: Pick<Route, 'identity' | 'topic'>,
-    device: string,
-    line: DeviceLine | undefined,
-    seq: number,
-  ): boolean {
-    if (identity === device) return true;
-    if (this.#isDevice(identity, seq)) return this.#carries({ identity }, device, seq);
-    if (line === undefined) return true;
-    const known = versionAt(line, seq)?.known ?? null;
-    return known === null || this.#context.publishers.mayPublish({ identity, topic }, known, seq);
-  }
-
-  /** Whether a device is registered under a gateway, which is still one by its profile. */
-  #carries({ identity }: Pick<Route, 'identity'>, device: string, seq: number): boolean {
-    const [line, gateway] = [this.#context.line(device), this.#context.line(identity)];
-    if (line === undefined || gateway === undefined) return false;
-    if (versionAt(line, seq)?.known?.gateway !== identity) return false;
-    const profile = versionAt(gateway, seq)?.known?.profile ?? '';
-    return this.#context.cityAt(seq)?.city.profiles.get(profile)?.kind === 'gateway';
-  }
-
-  #isDevice(identity: string, seq: number): boolean {
-    const line = this.#context.line(identity);
-    // Also after it was revoked: what it sent before must not become that of a key.
-    return line !== undefined && versionAt(line, seq) !== undefined;
   }
 
   #draftOf(block: Block, pass: Pass): Draft {
@@ -505,11 +420,6 @@ export class BlockReader {
       enrolled: new Set(),
     };
   }
-}
-
-/** What is sent in the name of a device without the right to is counted for who sent it. */
-function refusedOf({ identity }: Pick<Route, 'identity'>) {
-  return { holder: identity, tally: emptyTally(identity), foreign: true } as const;
 }
 
 const NOT_CONTROL = {
@@ -544,75 +454,6 @@ function appliedTo(
   const isOwn = ({ device }: RawReading) => device === undefined || device === known.id;
   const newest = checks.byReceipt ? newestOf(readings.filter(isOwn)) : null;
   return { calibrations, shiftMs: newest === null ? 0 : receivedAt - newest };
-}
-
-/** The readings that an entry stands for. */
-function membersOf({ reading, path, members }: ReplayEntry): Members {
-  if (members !== undefined) return unpackMembers(Buffer.from(members, 'base64'));
-  return reading === null ? { readings: [], paths: [path] } : { readings: [reading], paths: [] };
-}
-
-/** An entry that is refused once more because its whole message cannot be read now: it stands for the same readings. */
-function refusedAgain(fault: Rejection, entry: ReplayEntry): Summary {
-  const { path, detail, reason } = summaryOf([fault])[0]!;
-  return { reason, path, detail, count: entry.count ?? 1, paths: [path], members: membersOf(entry) };
-}
-
-/**
- * Faults of the decoder that an entry stands for: those that it finds again, and, for the others, the readings that it
- * makes now of what is above their paths.
- */
-function pathsAgain(decoded: Decoded, paths: readonly string[]): Decoded {
-  if (paths.length === 0) return { readings: [], rejections: [] };
-  // A path may have several faults: an entry stands for as many as it names.
-  const left = new Map<string, number>();
-  for (const path of paths) left.set(path, (left.get(path) ?? 0) + 1);
-  const missing = new Set(paths);
-  const rejections = decoded.rejections.filter(({ path }) => {
-    const count = left.get(path) ?? 0;
-    if (count > 0) left.set(path, count - 1);
-    missing.delete(path);
-    return count > 0;
-  });
-  const above = new Set([...missing].flatMap(pathsAbove));
-  return { readings: decoded.readings.filter(({ path }) => above.has(path)), rejections };
-}
-
-/** A path, and all that end before one of its dots. */
-function pathsAbove(path: string): string[] {
-  const paths = [path];
-  for (let at = path.indexOf('.'); at !== -1; at = path.indexOf('.', at + 1)) paths.push(path.slice(0, at));
-  return paths;
-}
-
-/** The raw readings in which there are the named readings, and which of their fields these are. */
-function named(
-  readings: readonly string[],
-  byPath: ReadonlyMap<string, readonly RawReading[]>,
-): { readonly fields: ReadonlySet<string>; readonly among: readonly RawReading[] }[] {
-  const names = Map.groupBy(readings.map(splitName), ([path]) => path);
-  return [...names].map(([path, some]) => ({
-    fields: new Set(some.map(([, field]) => field)),
-    among: byPath.get(path) ?? [],
-  }));
-}
-
-function keepOnly(checked: Checked, path: string, fields: ReadonlySet<string>): void {
-  let kept = 0;
-  for (let i = 0; i < checked.length; i++) {
-    if (!fields.has(checked.field[i]!)) continue;
-    checked.metric[kept] = checked.metric[i]!;
-    checked.value[kept] = checked.value[i]!;
-    checked.measured[kept] = checked.measured[i]!;
-    checked.raw[kept] = checked.raw[i]!;
-    checked.keepsRaw[kept] = checked.keepsRaw[i]!;
-    checked.quality[kept] = checked.quality[i]!;
-    checked.keepsQuality[kept] = checked.keepsQuality[i]!;
-    checked.field[kept++] = checked.field[i]!;
-  }
-  checked.length = kept;
-  const isOf = (reading: string) => reading.startsWith(`${path} `) && fields.has(reading.slice(path.length + 1));
-  checked.rejections = checked.rejections.filter(({ reading }) => reading !== undefined && isOf(reading));
 }
 
 function unknownDevice(device: string): Rejection {
