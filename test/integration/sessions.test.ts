@@ -124,3 +124,26 @@ test('sessions - a start that finds no sessions still has every open ticket reta
   await device.subscribeAsync(`tickets/waste/${ticket!.id}`, { qos: 1 });
   expect(JSON.parse(await retained)).toMatchObject({ id: ticket!.id, status: 'open' });
 });
+
+test.for([
+  ['TCP', () => `mqtt://127.0.0.1:${server.mqttPort}`],
+  ['WebSocket', () => `ws://127.0.0.1:${server.httpPort}/mqtt`],
+] as const)('sessions - a key that is revoked loses its open connection over %s', async ([, address]) => {
+  const { id, secret } = await server.post<{ id: string; secret: string }>('/api/v1/keys', {
+    name: 'watch',
+    role: 'viewer',
+    department: null,
+  });
+  const identity = { clientId: `watch-${id}`, username: id, password: secret, reconnectPeriod: 0 };
+  const client = await mqtt.connectAsync(address(), identity);
+  client.on('error', () => {});
+  const closed = new Promise<void>((resolve) => void client.once('close', () => resolve()));
+  await client.subscribeAsync('events/#', { qos: 1 });
+  expect(client.connected).toBe(true);
+  await fetch(`http://127.0.0.1:${server.httpPort}/api/v1/keys/${id}`, {
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+  });
+  await closed;
+  await expect(mqtt.connectAsync(address(), identity)).rejects.toThrow(/Bad username or password/);
+});
