@@ -56,11 +56,16 @@ bind-address = "127.0.0.1:${rpc}"
     return new DatabaseProcess('influxd', ['-config', config], `http://127.0.0.1:${http}`, '/ping');
   }
 
-  /** VictoriaMetrics, which supports writes of InfluxDB 2. */
+  /** VictoriaMetrics, which supports writes of InfluxDB 2; the same point is one, as docs/influxdb.md says. */
   static async victoria(): Promise<DatabaseProcess> {
     const port = await freePort();
     const dir = mkdtempSync(join(tmpdir(), 'lamppost-victoria-'));
-    const args = [`-storageDataPath=${dir}`, `-httpListenAddr=127.0.0.1:${port}`, '-loggerLevel=ERROR'];
+    const args = [
+      `-storageDataPath=${dir}`,
+      `-httpListenAddr=127.0.0.1:${port}`,
+      '-dedup.minScrapeInterval=1ms',
+      '-loggerLevel=ERROR',
+    ];
     return new DatabaseProcess('victoria-metrics', args, `http://127.0.0.1:${port}`, '/health');
   }
 
