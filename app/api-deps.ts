@@ -139,10 +139,11 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
         threads.journal.clock(),
         threads.journal.away(),
       ]);
-      const found = readinessOf(status, parts.member === null ? null : { away });
-      const notes = parts.aside.map(
-        ({ file, why, lost }) => `${file} was damaged (${why}) and made anew. Lost: ${lost}`,
-      );
+      const found = readinessOf(status, parts.member === null ? null : { away, sharesHistory: config.influx !== null });
+      const notes = [
+        ...found.notes,
+        ...parts.aside.map(({ file, why, lost }) => `${file} was damaged (${why}) and made anew. Lost: ${lost}`),
+      ];
       // Devices and people are served: the log's own time goes on.
       const ofClock = doubt === null ? [] : [`clock: ${CLOCK_DOUBTS[doubt]}; ${untilBelieved(believedInMs)}`];
       const unbound = registry.keys().filter(({ role, uplinks }) => role === 'network-server' && uplinks === undefined);

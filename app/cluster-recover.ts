@@ -57,7 +57,10 @@ function tailOf(reader: JournalReader, settings: ClusterSettings): Tail {
     oldest: reader.after(0, 1)[0]?.seq ?? 0,
     newest: reader.head().seq,
     messageOf: (seq) => messageOf(blockAt(seq), settings.node),
-    isSame: (message) => isSameBlock(blockAt(message.seq), message),
+    isSame(message) {
+      const before = reader.after(message.seq - 2, 1)[0];
+      return isSameBlock(blockAt(message.seq), message, before?.seq === message.seq - 1 ? before : null);
+    },
   };
 }
 

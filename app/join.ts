@@ -30,7 +30,7 @@ interface Options {
   readonly settings: ClusterSettings;
   readonly connection: NatsConnection;
   /** Whether a message of the stream is this block. */
-  readonly isSame: (block: Block, message: LogMessage) => boolean;
+  readonly isSame: (block: Block, message: LogMessage, before: Block | null) => boolean;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info' | 'warn'>;
 }
@@ -73,11 +73,12 @@ function newestIn(dir: string): number {
 /** Null where one of the two does not have it any more. */
 async function isSameBlock({ dir, settings, connection, isSame }: Options, seq: number): Promise<boolean | null> {
   const reader = new JournalReader(join(dir, 'journal.sqlite')).open();
-  const block = reader.after(seq - 1, 1)[0];
+  const blocks = reader.after(seq - 2, 2);
   reader.close();
+  const block = blocks.find((one) => one.seq === seq);
   const message = await messageAt(connection, settings, seq);
-  if (block?.seq !== seq || message === null) return null;
-  return isSame(block, message);
+  if (block === undefined || message === null) return null;
+  return isSame(block, message, blocks.find((one) => one.seq === seq - 1) ?? null);
 }
 
 /** Takes the newest snapshot that is not damaged. */

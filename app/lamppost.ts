@@ -181,9 +181,20 @@ class Process implements Lamppost {
     this.#aside = setAsideDamaged(config.data, this.#clock.now(), this.#log);
     this.#member = await this.#join();
     const seen = this.#member === null ? null : createFolderSeen(config.data);
-    const { loaded, seq: cityOf } =
-      seen === null ? { loaded: folder, seq: null } : firstOfCluster(folder, config.data, seen, this.#log);
-    this.#refuseMovedStates(loaded);
+    let loaded = folder;
+    /** What the others have decided while this node was down is in its log by then. */
+    const first = () => {
+      const chosen = seen === null ? null : firstOfCluster(folder, config.data, seen, this.#log);
+      loaded = chosen?.loaded ?? folder;
+      this.#refuseMovedStates(loaded);
+      return {
+        city: loaded.control,
+        cityOf: chosen?.seq ?? null,
+        limits: sendLimits(config, loaded.city),
+        departments: departmentsOf(loaded.city),
+        declared: declaredIn(loaded.city),
+      };
+    };
     const generatedKey = config.adminKey === null && !config.adminKeyOff ? newSecret() : null;
     const adminKey = config.adminKey ?? generatedKey;
     const admin = adminKey === null ? null : { key: ADMIN_KEY, hash: hashSecret(adminKey) };
@@ -192,11 +203,7 @@ class Process implements Lamppost {
       config,
       clock: this.#clock,
       secretsKey,
-      city: loaded.control,
-      cityOf,
-      limits: sendLimits(config, loaded.city),
-      departments: departmentsOf(loaded.city),
-      declared: declaredIn(loaded.city),
+      first,
       admin: admin && { identity: { kind: 'key', id: ADMIN, key: ADMIN_KEY }, hash: admin.hash },
       duties: this.#member?.duties ?? null,
       steps: this.#steps,
@@ -242,7 +249,8 @@ class Process implements Lamppost {
     const { cluster: settings, data: dir } = this.#config;
     if (settings === null) return null;
     const onFault = (error: Error) => this.#threadCrashed(error);
-    const begin = () => beginMembership({ dir, settings, clock: this.#clock, log: this.#log, onFault });
+    const { maxPacket } = this.#config.mqtt;
+    const begin = () => beginMembership({ dir, settings, maxPacket, clock: this.#clock, log: this.#log, onFault });
     return this.#steps.do('cluster', begin, stop);
   }
 
@@ -374,7 +382,11 @@ class Process implements Lamppost {
       () => api.stop(),
     );
     const member = this.#member;
-    if (member !== null) await this.#startMember(member, threads, { api, readiness: deps.readiness, decidedToMs });
+    if (member !== null) {
+      const starting = () => this.#startMember(member, threads, { api, readiness: deps.readiness, decidedToMs });
+      // Before the threads end, of which it tells.
+      await this.#steps.do('membership', starting, () => member.leave());
+    }
     const { dir, keep: kept } = config.backup;
     const jobs = createJobs({
       ...{ clock, engine, notify, keep: config.keep, duties: this.#member?.duties ?? ALONE },

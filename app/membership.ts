@@ -17,7 +17,7 @@ import {
   type Snapshots,
   trimStream,
 } from '../cluster/index.ts';
-import { type Clock, DUTIES, type Duties, type Duty, isoOf, LamppostError } from '../domain/index.ts';
+import { type Clock, DUTIES, type Duties, type Duty, isoOf, LamppostError, monotonicClock } from '../domain/index.ts';
 import { isSameBlock } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type ChecksumReport, compareMarks, whyToStop } from '../rules/index.ts';
@@ -28,6 +28,8 @@ interface Options {
   /** The data folder, which belongs to this process. */
   readonly dir: string;
   readonly settings: ClusterSettings;
+  /** The largest message of a device, bytes. */
+  readonly maxPacket: number;
   readonly clock: Clock;
   readonly log: Logger;
   /** Called where this node must end: another one has its name, or it decided something else than the others. */
@@ -46,6 +48,8 @@ interface Describing {
 
 /** A node that is further behind the log does nothing for all. */
 const MOST_LAG_MS = 10_000;
+/** What is known of a node for so long is not known now. */
+const DESCRIBED_MS = 10_000;
 const AGAIN_MS = 500;
 /** Blocks that stay in the stream behind a snapshot: a node that was away for a moment needs none. */
 const MARGIN_BLOCKS = 10_000;
@@ -57,6 +61,7 @@ export async function beginMembership(options: Options): Promise<Membership> {
   const identity = identityOf(dir, settings.node);
   const connection = await connectPatiently(settings, log);
   try {
+    refuseLarge(options.maxPacket, connection.info?.max_payload);
     await joinCluster({ dir, settings, connection, isSame: isSameBlock, clock, log });
     return new Membership(options, identity, connection, await openSnapshots(connection, settings));
   } catch (error) {
@@ -75,6 +80,9 @@ export class Membership {
   readonly #leases: Leases;
   #nodes: Nodes | null = null;
   #isFit = false;
+  /** When it last knew that, monotonic. */
+  #describedAt = 0;
+  #isClosing = false;
   /** Counted from this block: checksums of others that count from another one say nothing. */
   #since = 0;
   #marks: ChecksumReport['marks'] = [];
@@ -87,8 +95,13 @@ export class Membership {
     this.#identity = identity;
     this.#connection = connection;
     this.#snapshots = snapshots;
-    this.#leases = createLeases({ connection, settings, run: identity.run, isFit: () => this.#isFit, log });
+    this.#leases = createLeases({ connection, settings, run: identity.run, isFit: () => this.#fit(), log });
     this.duties = this.#leases;
+    void connection.closed().then((cause) => {
+      if (this.#isClosing) return;
+      const why = `the connection to NATS ended: ${cause?.message ?? 'it was closed'}`;
+      options.onFault(new LamppostError('log-away', why));
+    });
   }
 
   get node(): string {
@@ -100,8 +113,9 @@ export class Membership {
     const { settings, log, clock, onFault } = this.#options;
     const startedAt = isoOf(clock.now());
     const describe = async () => {
-      const [state, checksum, clients] = [describing.state(), describing.checksum(), describing.clients()];
-      return this.#report(await state, await checksum, { ...describing, clients: await clients, startedAt });
+      const asked = [describing.state(), describing.checksum(), describing.clients()] as const;
+      const [state, checksum, clients] = await Promise.all(asked);
+      return this.#report(state, checksum, { ...describing, clients, startedAt });
     };
     const of = { connection: this.#connection, settings, identity: this.#identity };
     this.#nodes = createNodes({ ...of, describe, onTaken: onFault, log });
@@ -115,13 +129,16 @@ export class Membership {
   }
 
   /**
-   * Puts a complete backup, whose log ends with block `seq`, into the object store, and trims the stream behind it.
-   * Throws `busy` where this is another node's duty by now, `log-away`.
+   * Puts a complete backup, whose log ends with block `seq`, into the object store, and trims the stream behind
+   * the older of the two that stay. Throws `busy` where this is another node's duty by now, `log-away`.
    */
   async snapshot(folder: string, seq: number): Promise<{ seq: number; bytes: number; trimmed: number }> {
     const isMine = () => this.duties.holds('snapshots') !== null;
     const { bytes } = await this.#snapshots.put(folder, { seq, isMine, leaveOut: isOfThisNode });
-    const trimmed = isMine() ? await trimStream(this.#connection, this.#options.settings, seq - MARGIN_BLOCKS) : 0;
+    // A node may be downloading the older one, or find the newer one damaged.
+    const oldest = (await this.#snapshots.list()).at(-1)?.seq ?? seq;
+    const until = Math.min(seq, oldest) - MARGIN_BLOCKS;
+    const trimmed = isMine() ? await trimStream(this.#connection, this.#options.settings, until) : 0;
     return { seq, bytes, trimmed };
   }
 
@@ -130,9 +147,15 @@ export class Membership {
     return (await this.#snapshots.list())[0]?.seq ?? 0;
   }
 
-  async stop(): Promise<void> {
+  /** Gives back its duties and says that it stops, while its threads still run. Idempotent. */
+  async leave(): Promise<void> {
     await this.#leases.stop();
     await this.#nodes?.stop();
+  }
+
+  async stop(): Promise<void> {
+    await this.leave();
+    this.#isClosing = true;
     await this.#connection.close();
   }
 
@@ -144,6 +167,7 @@ export class Membership {
     [this.#since, this.#marks] = [since, marks];
     this.#compare();
     this.#isFit = state.ready && state.lagMs <= MOST_LAG_MS;
+    this.#describedAt = monotonicClock.now();
     const { http, mqtt, clients, startedAt } = facts;
     return {
       ...{ version: packaged.version, startedAt, http, mqtt, clients },
@@ -153,12 +177,18 @@ export class Membership {
     };
   }
 
+  /** A node whose threads do not answer has no duty. */
+  #fit(): boolean {
+    return this.#isFit && monotonicClock.now() - this.#describedAt < DESCRIBED_MS;
+  }
+
   /** A node that decided something else than most of the others ends. */
   #compare(): void {
     const { log, onFault } = this.#options;
     const marks = this.#marks.map(({ seq, hash }) => ({ seq, hash: `${this.#since}:${hash}` }));
     const others = this.list()
-      .filter(({ state }) => state !== 'gone')
+      // During an upgrade two versions may say the same in other words.
+      .filter(({ state, version }) => state !== 'gone' && version === packaged.version)
       .map(({ node, checksums }) => ({ node, since: 0, marks: comparable(checksums, this.#since) }));
     const difference = compareMarks({ node: this.node, since: 0, marks }, others);
     if (difference === null) return;
@@ -167,6 +197,16 @@ export class Membership {
     const why = whyToStop(this.node, difference);
     if (why !== null) onFault(new LamppostError('damaged', why));
   }
+}
+
+/** Bytes of a record beside the message in it. */
+const BESIDE_MESSAGE = 4_096;
+
+/** A message that no record can hold would be refused again and again, and whatever is in its group commit with it. */
+function refuseLarge(maxPacket: number, maxPayload = 1_048_576): void {
+  if (maxPacket + BESIDE_MESSAGE <= maxPayload) return;
+  const why = `MQTT_MAX_PACKET is ${maxPacket} bytes, and max_payload of the nats-servers ${maxPayload}`;
+  throw new LamppostError('config', `${why}: raise max_payload on each of them, or lower the setting`);
 }
 
 /** The marks that count from the same block as this node's. */

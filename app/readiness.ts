@@ -10,6 +10,14 @@ export interface LogAway {
   readonly sinceMs: number;
 }
 
+/** What is known of a node of a cluster. */
+interface Node {
+  /** Null: it follows the log. */
+  readonly away: LogAway | null;
+  /** Whether all nodes have one history: where it does not take readings, no other node serves better. */
+  readonly sharesHistory: boolean;
+}
+
 /** How far the engine's thread is, in numbers of blocks. */
 export interface EngineStatus {
   /** The newest block of the journal, and when this was read, epoch ms. */
@@ -36,8 +44,9 @@ export interface EngineStatus {
  * would get a wrong response or none: rules without the state of the process before, a history that is closed or does
  * not take readings. A part that is behind is ready, and says how far behind it is.
  */
-export function readinessOf(status: EngineStatus, node: { readonly away: LogAway | null } | null = null): Readiness {
+export function readinessOf(status: EngineStatus, node: Node | null = null): Readiness {
   const away = node?.away ?? null;
+  const isShared = node?.sharesHistory ?? false;
   const rules = { state: rulesState(status), ...behind(status, status.reached, status.reachedFirst) };
   const history = { state: historyState(status), ...behind(status, status.history, status.historyFirst) };
   const reasons = [
@@ -46,12 +55,17 @@ export function readinessOf(status: EngineStatus, node: { readonly away: LogAway
       ? [`rules: they are ${rules.behindBlocks} blocks behind the log; the other nodes serve`]
       : []),
     ...(history.state === 'starting' ? ['history: it is being opened'] : []),
-    ...(history.state === 'trouble' ? [`history: ${status.trouble}`] : []),
+    ...(history.state === 'trouble' && !isShared ? [`history: ${status.trouble}`] : []),
     ...(away === null ? [] : [`log: ${away.why}; what is shown here is ${Math.round(away.sinceMs / 1_000)} s old`]),
   ];
   // Balancers send devices and people to another node.
   const devices = { state: away === null ? ('ready' as const) : ('trouble' as const) };
-  return { ready: reasons.length === 0, reasons, notes: [], parts: { devices, rules, history } };
+  return {
+    ready: reasons.length === 0,
+    reasons,
+    notes: isShared && history.state === 'trouble' ? [`history: ${status.trouble}`] : [],
+    parts: { devices, rules, history },
+  };
 }
 
 function rulesState({ recovered, reached, startedAt }: EngineStatus): Part['state'] {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { AedesPublishPacket, Client } from 'aedes';
-import { DAY_MS, type MqttReason } from '../domain/index.ts';
+import { DAY_MS, LamppostError, type MqttReason } from '../domain/index.ts';
 import { Logins, shown } from '../limits/index.ts';
 import { Credentials } from '../registry/index.ts';
 import { declaredTopics, Subscribers, type TopicRefusal } from './access.ts';
@@ -98,7 +98,8 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
       const fresh = client.clean || connection.edge.five?.startsFresh === true;
       const device = identity.kind === 'device';
       sessions!.clients?.login(client.id, client.conn, { device, fresh, expiry: expiryOf(client) });
-      if (connection.edge.five?.startsFresh) void sessions!.persistence.cleanSubscriptions(client);
+      // Where the log does not take it, the login is refused, too.
+      if (connection.edge.five?.startsFresh) sessions!.persistence.cleanSubscriptions(client).catch(() => {});
     },
   });
 
@@ -133,7 +134,11 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
         connection!.committed();
       };
       if (five !== null && five.willDelay > 0 && isWill(client!, packet)) {
-        wills.later(client!.id, five.willDelay, () => admit(settled));
+        wills.later(client!.id, five.willDelay, () => {
+          // Its client is back at another node (MQTT-3.1.3-9).
+          if (sessions!.isElsewhere(client!.id)) settled(new LamppostError('conflict', 'its client is back'), null);
+          else admit(settled);
+        });
         return;
       }
       // A will has no id.
@@ -312,7 +317,11 @@ export function createBroker(deps: BrokerDeps, options: BrokerOptions): Broker {
     recorded: () => sessions?.clients?.recorded(),
     async start() {
       upkeep!.start();
-      await publishLeftWills(sessions!, credentials, admission);
+      const left = publishLeftWills(sessions!, credentials, admission);
+      // Among several nodes the log must come first: it says whose clients are at another one.
+      if (deps.records)
+        left.catch((err: unknown) => log.warn({ err }, 'wills of the run before stay for the next start'));
+      else await left;
       return listeners.start();
     },
     async stop() {

@@ -77,10 +77,12 @@ export async function publishLeftWills(
   credentials: Credentials,
   admission: Admission,
 ): Promise<void> {
-  const settled = sessions.leftWills().map(async (will) => {
+  const wills = sessions.leftWills();
+  if (wills.length > 0) await sessions.clients?.caughtUp();
+  const settled = wills.map(async (will) => {
     const identity = credentials.get(userOf(will.session))?.identity;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    if (identity === undefined) return sessions.settleWill(will);
+    if (identity === undefined || sessions.isElsewhere(will.session)) return sessions.settleWill(will);
     admission.admit(createPublisher(identity), will.topic, will.payload, (error) => {
       resolve(error === null);
     });

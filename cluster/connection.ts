@@ -30,6 +30,8 @@ export async function connectTo(settings: ClusterSettings, what: string): Promis
       maxReconnectAttempts: -1,
       reconnectTimeWait: RECONNECT_MS,
       pingInterval: PING_MS,
+      // One server that was started with another password must not end what the others serve.
+      ignoreAuthErrorAbort: true,
       // Other servers that the cluster speaks of may not be reachable from here: those of the settings are.
       ignoreClusterUpdates: true,
       ...(isTls ? { tls: definedOnly({ caFile: ca, certFile: cert, keyFile: key }) } : {}),

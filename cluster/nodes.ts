@@ -120,6 +120,8 @@ class NodesOfCluster implements Nodes {
   #cancel: () => void = () => {};
   #working: Promise<void> = Promise.resolve();
   #again = false;
+  /** Whether the name is this process's. */
+  #isNamed = false;
   #taken: LamppostError | null = null;
   #stopping: Promise<void> | null = null;
 
@@ -130,6 +132,7 @@ class NodesOfCluster implements Nodes {
   async start(): Promise<void> {
     this.#keys = await bucketOf(this.#options.connection, this.#options.settings, 'nodes', BUCKET);
     await this.#takeName();
+    this.#isNamed = true;
     this.#beat();
     await this.#working;
     if (this.#taken !== null) throw this.#taken;
@@ -154,7 +157,7 @@ class NodesOfCluster implements Nodes {
   async #stop(): Promise<void> {
     this.#cancel();
     await this.#working;
-    if (this.#revision > 0) await this.#write(isoOf(this.#options.wall.now())).catch(() => {});
+    if (this.#isNamed && this.#taken === null) await this.#write(isoOf(this.#options.wall.now())).catch(() => {});
   }
 
   /** Waits until nobody of this name reports, unless that was a process over this very data folder: it has ended. */

@@ -118,7 +118,7 @@ class SnapshotsOfCluster implements Snapshots {
     if (!isMine()) throw new LamppostError('busy', 'snapshots are the duty of another node now', { retryable: true });
     const text = new TextEncoder().encode(JSON.stringify(snapshot));
     await patiently('a snapshot', () => this.#store.putBlob({ name: `${id}/${LAST}` }, text));
-    await this.#keepNewest();
+    await this.#keepNewest(isMine);
     return snapshot;
   }
 
@@ -205,7 +205,7 @@ class SnapshotsOfCluster implements Snapshots {
    * Deletes what belongs to no kept snapshot: older ones, and what interrupted uploads left. The stream is purged, since
    * the store's own delete leaves a mark for each object for ever.
    */
-  async #keepNewest(): Promise<void> {
+  async #keepNewest(isMine: () => boolean): Promise<void> {
     const kept = (await this.list()).slice(0, KEEP).map(({ id }) => id);
     const all = await this.#objects();
     const stays = all.filter(({ name }) => kept.includes(name.split('/')[0]!));
@@ -215,7 +215,11 @@ class SnapshotsOfCluster implements Snapshots {
     const { state } = await manager.streams.info(stream, { subjects_filter: `$O.${bucket}.>` });
     const goes = Object.keys(state.subjects ?? {}).filter((subject) => !subjects.has(subject));
     // Names before contents: what is half deleted must not count.
-    for (const filter of goes.sort().reverse()) await manager.streams.purge(stream, { filter });
+    for (const filter of goes.sort().reverse()) {
+      // Whoever has the duty now may be uploading.
+      if (!isMine()) return;
+      await manager.streams.purge(stream, { filter });
+    }
   }
 
   #metaOf(name: string): string {

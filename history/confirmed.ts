@@ -51,7 +51,8 @@ export class Doubts {
     this.#clock = clock;
     const kept = shared?.confirmed() ?? store.confirmed();
     this.#isKept = kept !== null;
-    this.#confirmed = Math.min(kept ?? settled, settled);
+    // What another node was to write is not confirmed by having passed here.
+    this.#confirmed = Math.min(kept ?? (shared === null ? settled : 0), settled);
   }
 
   /** The block behind which the journal is needed; `settled` where nothing can be lost. */

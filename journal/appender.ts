@@ -80,7 +80,8 @@ export function createJournalAppender(
   let busy = false;
   let commit = 0;
   let scheduled = false;
-  let refusedSince = 0;
+  /** When the current one was sent first: all attempts have one patience, also where the process stood still. */
+  let committedAt = 0;
   let recycled: ArrayBuffer | null = null;
   let retry: NodeJS.Timeout | undefined;
   let idle: (() => void)[] = [];
@@ -95,6 +96,7 @@ export function createJournalAppender(
     waiting = [];
     [committingSince, waitingSince] = [waitingSince, committingSince];
     commit++;
+    committedAt = clock.steady.now();
     post({ type: 'messages', ...batch, offsetMs, commit });
   }
 
@@ -111,7 +113,6 @@ export function createJournalAppender(
       retry = setTimeout(() => post(again), options.retryMs);
       return;
     }
-    refusedSince = 0;
     const done = committing;
     const since = committingSince;
     const error =
@@ -131,10 +132,7 @@ export function createJournalAppender(
     }
   }
 
-  function mayRetry(): boolean {
-    if (refusedSince === 0) refusedSince = clock.steady.now();
-    return clock.steady.now() - refusedSince < options.patienceMs;
-  }
+  const mayRetry = () => clock.steady.now() - committedAt < options.patienceMs;
 
   return {
     start: () => void port.on('message', settle),

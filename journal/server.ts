@@ -65,6 +65,8 @@ export class JournalServer {
   readonly #writer: BlockWriter;
   /** While the wall clock's record is on its way. */
   #timing: Promise<void> | null = null;
+  /** The newest record when a step of the wall clock was noticed; null: there is none. */
+  #steppedAt: number | null = null;
   #ticking: NodeJS.Timeout | undefined;
   /** Set while a trim is due. */
   #trimming: NodeJS.Timeout | undefined;
@@ -246,11 +248,22 @@ export class JournalServer {
     if (this.#timing !== null) return this.#timing;
     if (timekeeper === null || keepsTime?.() === false) return;
     const control = timekeeper.check();
-    if (control === null) return;
+    if (control === null) this.#steppedAt = null;
+    if (control === null || this.#stoodStill()) return;
     this.#timing = this.#recordTime(timekeeper, control).finally(() => {
       this.#timing = null;
     });
     await this.#timing;
+  }
+
+  /**
+   * A machine that stood still, with its monotonic clock, sees a step of the wall clock that is none: of several nodes
+   * one believes it only once a record of the others, who went on, came after it.
+   */
+  #stoodStill(): boolean {
+    if (this.#deps.createWriter === undefined) return false;
+    this.#steppedAt ??= this.#store.seq;
+    return this.#store.seq === this.#steppedAt;
   }
 
   async #recordTime(timekeeper: Timekeeper, control: ClockControl): Promise<void> {

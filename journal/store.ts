@@ -131,12 +131,6 @@ export class JournalStore {
     return this.#seq === 0 ? null : { receivedAt: this.#receivedAt, steadyAt: this.#steadyAt };
   }
 
-  /** Kind and body of the newest block, of which there is one. */
-  newestBody(): { readonly kind: BlockKind; readonly body: Uint8Array } {
-    const row = this.#db.prepare('select kind, body from blocks where seq = ?').get(this.#seq)!;
-    return { kind: KINDS[Number(row.kind)]!, body: row.body as Uint8Array };
-  }
-
   get heads(): ControlHeads {
     const value = (name: string) => this.#db.prepare('select value from heads where name = ?').get(name)?.value;
     return { city: (value('city') as string | undefined) ?? null, registry: Number(value('registry') ?? 0) };

@@ -84,9 +84,10 @@ export class Timekeeper {
     return isStep || this.#doubt !== null ? { ...record, byMs: isStep ? aheadMs : 0 } : null;
   }
 
-  /** Goes on in the time of other nodes, whose records set the clock. */
+  /** Goes on in the time of other nodes, whose records have set the clock: what this machine did meanwhile is in it. */
   join(): void {
     this.#settling = null;
+    this.#sleptMs = this.#machine.sleptMs();
   }
 
   /** The record is on disk: civil time moves to be `offsetMs` ahead of steady time. */

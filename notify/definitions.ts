@@ -36,6 +36,9 @@ export const RECEIVER_SCHEMA: RoomSchema = {
   ],
 };
 
+/** Changes that one block may have: their numbers follow those of the block before. */
+export const ITEMS = 1_024;
+
 interface Defined {
   readonly id: string;
   /** False: an administrator disabled it. */
@@ -104,6 +107,7 @@ export function createDefinitionReader(db: DatabaseSync) {
   const overAll = db.prepare('select * from webhook_subscriptions order by id');
   const overOne = db.prepare('select * from webhook_subscriptions where id = ?');
   const newest = db.prepare('select n from receivers_version');
+  const enabled = db.prepare("select max(n) as n from receiver_changes where receiver = ? and kind = 'enabled'");
   const changes = db.prepare('select * from receiver_changes where n > ? order by n');
 
   const version = () => Number(newest.get()?.n ?? 0);
@@ -118,6 +122,8 @@ export function createDefinitionReader(db: DatabaseSync) {
     },
     /** Grows with every change of a receiver, a secret or a subscription; 0: there was none. */
     version,
+    /** Returns the block of the log in which a receiver was enabled again last; 0: in none. */
+    enabledIn: (id: string): number => Math.floor(Number(enabled.get(id)?.n ?? 0) / ITEMS),
     /** Returns everything, with the changes after a number. The connection must be in no transaction. */
     read(after: number): Definitions {
       db.exec('begin');

@@ -137,7 +137,19 @@ export class Notifier {
     const fanOut = new FanOut({ db, outbox, receivers, queue, held, channels, log }, limits);
     this.#dispatcher = dispatcher;
     this.#fanOut = fanOut;
-    const parts = { db, receivers, queue, outbox, email, webhook, fanOut, dispatcher, timers: deps.timers, log };
+    const parts = {
+      db,
+      receivers,
+      queue,
+      outbox,
+      email,
+      webhook,
+      fanOut,
+      dispatcher,
+      definitions,
+      timers: deps.timers,
+      log,
+    };
     this.#shared = shared === null ? null : new SharedDeliveries({ ...parts, shared });
     this.#follower = new Follower({ ...common, definitions, outbox, held, email });
     const service = {
@@ -211,7 +223,7 @@ export class Notifier {
     this.#ended.abort(new LamppostError('busy', 'the server stops', { retryable: true }));
     this.#cancelTimer();
     await this.#dispatcher.stop(patienceMs);
-    this.#shared?.stop();
+    await this.#shared?.stop();
     this.#deps.poster.stop();
     this.#deps.mailer?.stop();
   }

@@ -195,12 +195,14 @@ export function createDeliveryQueue(db: DatabaseSync, clock: Clock): DeliveryQue
     },
     learn(n, { attempt: made, outcome, atMs, ms, status, text, decision }) {
       const before = place.get(n)!;
-      if (Number(before.attempts) >= made) return false;
+      const isSettled = decision.kind === 'done' || decision.kind === 'give-up';
+      // An attempt of this node that no record has may have the same number: what is settled is settled.
+      if (Number(before.attempts) >= made && !isSettled) return false;
       const [state, dueAt] = placeOf(decision, atMs);
       const settledAt = state === 'pending' ? null : atMs;
       // One behind another of its lane stays there until that is settled.
       const kept = state === 'pending' ? String(before.state) : state;
-      learned.run(made, outcome, kept, dueAt, settledAt, n);
+      learned.run(Math.max(made, Number(before.attempts)), outcome, kept, dueAt, settledAt, n);
       attempt.run(n, made, atMs - ms, ms, outcome, status, text);
       if (settledAt !== null && before.state === 'pending') next.run(atMs, before.receiver!, before.lane!);
       return true;

@@ -10,6 +10,7 @@ import {
 } from '../domain/index.ts';
 import type { OutboxReader } from '../events/index.ts';
 import { transact } from '../store/index.ts';
+import type { DefinitionReader } from './definitions.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { EmailChannel } from './email/channel.ts';
 import type { FanOut } from './fanout.ts';
@@ -36,6 +37,7 @@ interface Parts {
   readonly webhook: Pick<WebhookChannel, 'again'>;
   readonly fanOut: Pick<FanOut, 'reach'>;
   readonly dispatcher: Pick<Dispatcher, 'settled'>;
+  readonly definitions: Pick<DefinitionReader, 'enabledIn'>;
   readonly timers: Timers;
   readonly log: Logger;
 }
@@ -43,6 +45,7 @@ interface Parts {
 /** Attempts come in records of a second, of some hundred KiB at the most. */
 const GATHER_MS = SECOND_MS;
 const MOST_AT_ONCE = 200;
+const STOP_MS = 2 * SECOND_MS;
 /** The part of a response that other nodes get. */
 const TEXT = 500;
 
@@ -73,8 +76,12 @@ export class SharedDeliveries {
     this.#soon();
   }
 
-  /** What is not in the log by now is after the next start. */
-  stop(): void {
+  /** What is noted by now goes into the log; what it does not take is there after the next start. */
+  async stop(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#parts.timers.after(STOP_MS, resolve);
+    await Promise.race([this.#report().catch(() => {}), promise]);
+    cancel();
     this.#stopped = true;
     this.#cancelTimer?.();
   }
@@ -106,13 +113,13 @@ export class SharedDeliveries {
 
   #takeOne({ seq, attempts, asked }: DeliveryResults, concerned: Set<string>): void {
     for (const one of asked) if (this.#again(one)) concerned.add(one.receiver);
-    for (const one of attempts) if (this.#learn(one)) concerned.add(one.receiver);
+    for (const one of attempts) if (this.#learn(one, seq)) concerned.add(one.receiver);
     this.#parts.db.prepare('insert or replace into results_taken values (1, ?)').run(seq);
   }
 
   /** Where a delivery is known as far, or was settled, a record of it changes nothing: also one of this node. */
-  #learn(attempt: DeliveryAttempt): boolean {
-    const { receivers, queue, email, fanOut, dispatcher } = this.#parts;
+  #learn(attempt: DeliveryAttempt, seq: number): boolean {
+    const { receivers, queue, email, fanOut, dispatcher, definitions } = this.#parts;
     const receiver = receivers.get(attempt.receiver);
     if (receiver === null) return false;
     if (attempt.upTo !== null && receiver.disabled === null) fanOut.reach(receiver, attempt.upTo);
@@ -120,7 +127,9 @@ export class SharedDeliveries {
     const gathered = receiver.kind === 'email' ? email.gather(receiver, attempt.events) : null;
     const all = gathered === null ? open : [...open, gathered];
     const learned = all.filter((n) => queue.learn(n, attempt));
-    if (learned.length > 0) dispatcher.settled(receiver, attempt);
+    // What people set is followed before this: who enabled it again since meant what came before.
+    const isOver = attempt.decision.kind === 'disable' && definitions.enabledIn(attempt.receiver) > seq;
+    if (learned.length > 0 && !isOver) dispatcher.settled(receiver, attempt);
     return learned.length > 0;
   }
 

@@ -3,6 +3,7 @@ import { DAY_MS, LamppostError } from '../domain/index.ts';
 import {
   createDefinitionReader,
   type Definition,
+  ITEMS,
   type ReceiverChange,
   type WebhookSubscription,
 } from './definitions.ts';
@@ -70,8 +71,6 @@ export interface ReceiverWriter {
 }
 
 const OVERLAP_MS = DAY_MS;
-/** Changes that one block may have: their numbers follow those of the block before. */
-const ITEMS = 1_024;
 /** Changes of a receiver that are kept: as many as its log shows. */
 const CHANGES = 50;
 

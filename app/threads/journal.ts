@@ -125,6 +125,7 @@ const functions = {
   },
   /** Whether this node says what time it is for all. */
   keepTime(keeps: boolean) {
+    if (keeps && !keepsTime) timekeeper.join();
     keepsTime = keeps;
   },
   async stop() {

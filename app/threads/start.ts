@@ -72,18 +72,24 @@ interface EngineEvent {
   readonly progress?: ProgressControl;
 }
 
-interface Start {
-  readonly config: Config;
-  readonly clock: SharedClock;
+/** The city of a start, and what the broker takes from it. */
+interface First {
   readonly city: CityControl;
-  /** The block that the city is of; null: the log gets it where it has another one. */
+  /** The block that it is of; null: the log gets it where it has another one. */
   readonly cityOf: number | null;
   /** What clients may send. */
   readonly limits: AccountLimits;
-  /** What secrets of webhooks are sealed with. */
-  readonly secretsKey: string;
   readonly departments: Departments;
   readonly declared: DeclaredNames;
+}
+
+interface Start {
+  readonly config: Config;
+  readonly clock: SharedClock;
+  /** Returns the city to start with; called once the log is here up to its end. */
+  readonly first: () => First;
+  /** What secrets of webhooks are sealed with. */
+  readonly secretsKey: string;
   /** The key of the settings; null where it is switched off. */
   readonly admin: Credential | null;
   /** Which duties are this node's; null: it is alone. */
@@ -100,11 +106,7 @@ const POLL_MS = 50;
 const MAX_IN_FLIGHT = 256 * 1024;
 
 /** What the threads are made with. */
-interface Parts
-  extends Pick<
-    Start,
-    'config' | 'clock' | 'limits' | 'departments' | 'declared' | 'secretsKey' | 'duties' | 'onCrash'
-  > {
+interface Parts extends Pick<Start, 'config' | 'clock' | 'secretsKey' | 'duties' | 'onCrash'> {
   /** Moves with every commit of the journal. */
   readonly counter: Int32Array<SharedArrayBuffer>;
   readonly counters: Int32Array<SharedArrayBuffer>;
@@ -123,7 +125,7 @@ interface Parts
  * the end: no more messages are taken, every consumer settles what was taken, then the files are closed.
  */
 export async function startThreads({ steps, log, ...start }: Start): Promise<Threads> {
-  const { config, city, duties } = start;
+  const { config, duties } = start;
   const parts: Parts = {
     ...start,
     counter: new Int32Array(new SharedArrayBuffer(4)),
@@ -138,17 +140,21 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   const journal = await thread('journal', () => spawnJournal(parts));
   const heads = await timed(log, 'journal opens', () => journal.call.heads());
   const journalled = await journal.call.newest();
+  const first = start.first();
+  const { city, cityOf } = first;
   // What changed while the process was down enters the journal before anything else does.
   const newest =
-    start.cityOf === null && heads.city !== city.version
+    cityOf === null && heads.city !== city.version
       ? await journal.call.control('city', city, city.version)
       : journalled;
-  const citySeq = start.cityOf ?? newest;
+  const citySeq = cityOf ?? newest;
 
   const engine = await thread('engine', () => spawnEngine(parts, journalled));
   const appended = new Set<() => void>();
   const decided = new Set<(decided: Decided) => void>();
   const cities = new Set<(seq: number, control: CityControl) => void>();
+  /** Cities that came before anybody listened. */
+  const early: [seq: number, control: CityControl][] = [];
   let registryChanged = () => {};
   let follower: RegistryFollower | null = null;
   const toLog: ToLog = { append: (progress) => journal.call.control('progress', progress, null) };
@@ -165,7 +171,10 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
     if (message.event === 'appended') for (const listener of appended) listener();
     if (message.event === 'release') release({ engine: message.seq! });
     if (message.event === 'progress') void toLog.append(message.progress!).catch((err: unknown) => noted(err));
-    if (message.event === 'city') for (const listener of cities) listener(message.seq!, message.control!);
+    if (message.event === 'city') {
+      if (cities.size === 0) early.push([message.seq!, message.control!]);
+      for (const listener of cities) listener(message.seq!, message.control!);
+    }
   });
   // Returns once the engine has opened its files; the notify thread reads one of them.
   await timed(log, 'engine opens', () => engine.call.status());
@@ -192,7 +201,7 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
   await timed(log, 'notify opens', () => notify.call.counts());
   const credentials = [...credentialsAtStart(registry, before), ...(start.admin === null ? [] : [start.admin])];
   following.startedWith(registry.version());
-  const broker = await thread('broker', () => spawnBroker(parts, credentials));
+  const broker = await thread('broker', () => spawnBroker(parts, first, credentials));
 
   broker.worker.on('message', (message: { event?: string; seq?: number }) => {
     if (message.event === 'followed') release({ broker: message.seq! });
@@ -261,7 +270,10 @@ export async function startThreads({ steps, log, ...start }: Start): Promise<Thr
       return () => appended.delete(listener);
     },
     onDecided: (listener) => void decided.add(listener),
-    onCity: (listener) => void cities.add(listener),
+    onCity(listener) {
+      cities.add(listener);
+      for (const [seq, control] of early.splice(0)) listener(seq, control);
+    },
     citySeq,
   };
 }
@@ -301,9 +313,11 @@ function spawnNotify({ config, clock, secretsKey, progress, onCrash }: Parts, ci
   return spawn('./notify.ts', { data, transfer: port === null ? [] : [port], onCrash });
 }
 
-function spawnBroker(parts: Parts, credentials: readonly Credential[]): Thread<BrokerThread> {
-  const { config, clock, limits, departments, declared, counter, counters, toJournal, notices, toBroker, onCrash } =
-    parts;
+function spawnBroker(
+  { config, clock, counter, counters, toJournal, notices, toBroker, onCrash }: Parts,
+  { limits, departments, declared }: First,
+  credentials: readonly Credential[],
+): Thread<BrokerThread> {
   const data: BrokerThreadData = {
     options: { ...brokerOptions(config), accounts: limits, departments, declared },
     dir: config.data,

@@ -117,6 +117,9 @@ export class Changes {
     if (isFree) this.#holders!.set(id, { node: from.node!, online: false, device: false });
     if (known !== undefined) {
       this.#move(known, this.#holders?.isHere(id) ?? true);
+      if (!isFree) return;
+      known.expiry = expiry;
+      this.#table.seen(known, connected, from.atMs);
       return;
     }
     const session = this.#table.create(id, { user, secret: Buffer.from(secret, 'hex') }, from.atMs, place);

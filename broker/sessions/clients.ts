@@ -32,6 +32,8 @@ interface Client {
   readonly connection: object;
   /** Resolves once its session is as all nodes left it. */
   readonly ready: Promise<void>;
+  /** Whether its login was refused before the log was asked. */
+  readonly isRefused: boolean;
 }
 
 /** The connections of this node of a cluster: each is a record, and one that another node has taken over ends. */
@@ -41,6 +43,9 @@ export class Clients {
   readonly #idOf = new WeakMap<object, string>();
   /** By client, how many logins of this node the log does not have yet. */
   readonly #waiting = new Map<string, number>();
+
+  /** Clients whose end waits for the log: one entry each, however often they come while it is away. */
+  readonly #leaving = new Set<string>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -61,11 +66,17 @@ export class Clients {
   /** A client has logged in, and has no CONNACK yet; it replaces an earlier connection of this node. */
   login(id: string, connection: object, login: Login): void {
     const isOpen = () => this.#byId.get(id)?.connection === connection;
-    const ready = this.#parts.log.isFull ? Promise.reject(tooMany()) : this.#login(id, login, isOpen);
+    const isRefused = this.#parts.log.isFull;
+    const ready = isRefused ? Promise.reject(tooMany()) : this.#login(id, login, isOpen);
     // Only who asks for its session waits.
     ready.catch(() => {});
-    this.#byId.set(id, { connection, ready });
+    this.#byId.set(id, { connection, ready, isRefused });
     this.#idOf.set(connection, id);
+  }
+
+  /** Resolves once this node knows where every client is. Rejects with `log-away`. */
+  caughtUp(): Promise<void> {
+    return this.#append([]);
   }
 
   /** Resolves once the session of a client is as all nodes left it; rejects with `log-away` where the log is. */
@@ -76,12 +87,20 @@ export class Clients {
   /** A connection has ended; `expiry` as for the login. */
   closed(connection: object, expiry: number | null): void {
     const id = this.#idOf.get(connection);
-    if (id === undefined || this.#byId.get(id)?.connection !== connection) return;
+    const client = id === undefined ? undefined : this.#byId.get(id);
+    if (id === undefined || client?.connection !== connection) return;
     this.#byId.delete(id);
+    // The log knows nothing of it, or is about to be told already.
+    if ((client.isRefused && !this.#parts.holders.isHere(id)) || this.#leaving.has(id)) return;
     const session = this.#parts.table.get(id);
     const place = session?.isHere ? this.#parts.table.acknowledged(session) : 0;
     const moved: SessionChange[] = session?.isHere && place !== session.recorded ? [{ do: 'place', id, place }] : [];
-    this.#append([...moved, { do: 'off', id, expiry }]).catch(() => {});
+    this.#leaving.add(id);
+    const isWanted = () => {
+      this.#leaving.delete(id);
+      return true;
+    };
+    this.#parts.log.append([...moved, { do: 'off', id, expiry }], isWanted).catch(() => {});
   }
 
   /** The log has a login of a client, at this node or another. */

@@ -260,6 +260,12 @@ export class Sessions {
     this.#drops.published(drops);
   }
 
+  /** Whether a client is connected to another node of the cluster. */
+  isElsewhere(id: string): boolean {
+    const holder = this.#holders?.get(id);
+    return holder?.online === true && holder.node !== this.#holders!.me;
+  }
+
   /** Returns the wills of connections that were open when the run before ended. */
   leftWills(): readonly LeftWill[] {
     return this.#wills.left();

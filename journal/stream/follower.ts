@@ -20,7 +20,7 @@ export interface StreamRecord {
 }
 
 /** Records that are asked for at once: this bounds the memory of a node that is far behind. */
-const AT_ONCE = 32;
+const MOST_AT_ONCE = 32;
 /** A server that has just acknowledged a record may not be the one that is asked. */
 const NOT_YET_MS = 10;
 /** So often in a row a record is missing before it is asked whether it is there at all. */
@@ -29,6 +29,8 @@ const AGAIN_MS = 250;
 /** Where nobody says anything, the stream is asked what it has. */
 const ASK_MS = 1_500;
 const MOST_OWN = 64;
+/** So often in a row the stream must end before this node's newest record: a server that has just begun to lead lags. */
+const BEHIND = 4;
 
 /**
  * Reads the stream record by record into the file, up to the newest that anybody knows of. It asks for records by number
@@ -39,6 +41,8 @@ export class Follower {
   /** What this node appended itself and need not ask for. */
   readonly #own = new Map<number, Uint8Array>();
   #known = 0;
+  #behind = 0;
+  #atOnce = MOST_AT_ONCE;
   #wake: () => void = () => {};
   #stopped = false;
   #running: Promise<void> = Promise.resolve();
@@ -95,10 +99,17 @@ export class Follower {
   async #read(): Promise<boolean> {
     const { newest, take } = this.#parts;
     const from = newest() + 1;
-    const count = Math.min(AT_ONCE, this.#known - newest());
-    const found = await Promise.all(Array.from({ length: count }, (_, n) => this.#record(from + n)));
-    const end = found.indexOf(null);
-    const records = (end < 0 ? found : found.slice(0, end)) as StreamRecord[];
+    const count = Math.min(this.#atOnce, this.#known - newest());
+    const asked = await Promise.allSettled(Array.from({ length: count }, (_, n) => this.#record(from + n)));
+    const records: StreamRecord[] = [];
+    for (const one of asked) {
+      if (one.status === 'rejected' || one.value === null) break;
+      records.push(one.value);
+    }
+    const failed = asked.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined;
+    // A slow line takes fewer at a time.
+    this.#atOnce = failed === undefined ? Math.min(MOST_AT_ONCE, 2 * this.#atOnce) : Math.ceil(this.#atOnce / 2);
+    if (records.length === 0 && failed !== undefined) throw failed.reason;
     if (records.length === 0 || this.#stopped) return false;
     take(records);
     for (const { seq } of records) this.#own.delete(seq);
@@ -131,7 +142,14 @@ export class Follower {
     });
     clearTimeout(timer);
     this.#wake = () => {};
-    if (!isWoken && !this.#stopped) this.reach((await this.#parts.log.ends()).last);
+    if (isWoken || this.#stopped) return;
+    const { last } = await this.#parts.log.ends();
+    this.#behind = last < this.#parts.newest() ? this.#behind + 1 : 0;
+    if (this.#behind >= BEHIND) {
+      const why = `the stream ends with ${last}, and this node has records up to ${this.#parts.newest()}: it has lost some`;
+      throw new LamppostError('damaged', `${why}; stop every node, and see "lamppost cluster recover"`);
+    }
+    this.reach(last);
   }
 }
 

@@ -75,6 +75,8 @@ export class StreamLog {
         timeout: PUBLISH_MS,
         expect: { streamName: this.settings.name },
       });
+      // NATS 2.10 knows a name from when it is proposed, and then has no number for it: nothing is written yet.
+      if (!(ack.seq > 0)) throw new Error(`${name} has no number yet`);
       return { seq: ack.seq, isFirst: !ack.duplicate };
     } catch (cause) {
       throw away(cause);

@@ -63,15 +63,21 @@ export function decodeBlock(message: Uint8Array, seq: number): WireBlock {
 }
 
 /**
- * Whether a message of the stream is this block. Times may have been moved on the way into the file: kind and size are
- * compared, and of control records the content.
+ * Whether a message of the stream is this block. Civil times may have been moved on the way into the file: kind, size
+ * and steady time are compared, and of control records the content. `before`: the block before it; null: it is not here
+ * any more.
  */
 export function isSameBlock(
-  here: Pick<WireBlock, 'kind' | 'body'>,
+  here: Pick<WireBlock, 'kind' | 'body' | 'steadyAt'>,
   message: { readonly seq: number; readonly data: Uint8Array },
+  before: Pick<WireBlock, 'steadyAt'> | null,
 ): boolean {
   const there = decodeBlock(message.data, message.seq);
   if (there.kind !== here.kind || there.body.length !== here.body.length) return false;
+  // In the file no time is before that of the block before.
+  if (there.steadyAt !== here.steadyAt) {
+    if (there.steadyAt > here.steadyAt || (before !== null && before.steadyAt !== here.steadyAt)) return false;
+  }
   return there.kind === 'messages' || Buffer.compare(there.body, here.body) === 0;
 }
 

@@ -8,7 +8,7 @@ import type { BlockWriter, NewBlock } from '../writer.ts';
 import { Follower, type StreamRecord } from './follower.ts';
 import { StreamLog } from './log.ts';
 import { splitMessages } from './splitting.ts';
-import { decodeBlock, encodeBlock, isSameBlock, type WireBlock } from './wire.ts';
+import { decodeBlock, encodeBlock, type WireBlock } from './wire.ts';
 
 interface Parts {
   readonly settings: ClusterSettings;
@@ -60,7 +60,6 @@ export class StreamWriter implements BlockWriter {
     const log = await this.#connect();
     const { first, last } = await log.ends();
     refuseApart(store.seq, { first, last });
-    await this.#refuseOther(log);
     const faults: Error[] = [];
     let onFault: (error: Error) => void = (error) => faults.push(error);
     const take = (records: readonly StreamRecord[]) => this.#take(records);
@@ -85,9 +84,11 @@ export class StreamWriter implements BlockWriter {
   async write(block: NewBlock): Promise<number> {
     const log = this.#log!;
     if (block.body.length <= log.mostBytes || block.kind !== 'messages') return this.#append(block);
-    let seq = 0;
-    for (const [n, part] of splitMessages(block.body, log.mostBytes).entries())
-      seq = await this.#append({ ...block, ...part }, n);
+    let [seq, from] = [0, 0];
+    for (const part of splitMessages(block.body, log.mostBytes)) {
+      seq = await this.#append({ ...block, ...part }, from);
+      from += part.count;
+    }
     return seq;
   }
 
@@ -98,8 +99,9 @@ export class StreamWriter implements BlockWriter {
 
   async stop(): Promise<void> {
     await this.#follower?.stop();
-    await this.#log?.close();
+    const log = this.#log;
     this.#log = null;
+    await log?.close();
   }
 
   /** Why no record has come for so long, though nodes tick each second; null where they come. */
@@ -113,8 +115,14 @@ export class StreamWriter implements BlockWriter {
     const { settings, logger } = this.#parts;
     for (let attempt = 0; ; attempt++) {
       try {
-        this.#log = await StreamLog.open(settings);
-        return this.#log;
+        const log = await StreamLog.open(settings);
+        this.#log = log;
+        void log.connection.closed().then((cause) => {
+          if (this.#log !== log) return;
+          const why = `the connection to the log ended: ${cause?.message ?? 'it was closed'}`;
+          this.#parts.onFault(new LamppostError('log-away', why));
+        });
+        return log;
       } catch (error) {
         if (!(error instanceof LamppostError) || !error.retryable) throw error;
         if (attempt % 20 === 0) logger.warn(`waiting for the log: ${error.message}`);
@@ -123,18 +131,21 @@ export class StreamWriter implements BlockWriter {
     }
   }
 
-  async #append(block: NewBlock, part = 0): Promise<number> {
+  /** `from`: of a part of a group commit, its first message there. */
+  async #append(block: NewBlock, from = 0): Promise<number> {
     const log = this.#log!;
     const message = encodeBlock(block, this.#parts.settings.node);
     if (message.length > log.mostBytes + BESIDE_BODY) {
       const why = `a record of kind "${block.kind}" has ${message.length} bytes, and the servers' max_payload is less: raise it`;
       throw new LamppostError('limit', why);
     }
-    const name = block.id ?? this.#nameOf(block, part);
+    const name = block.id ?? this.#nameOf(block, from);
     const until = monotonicClock.now() + PATIENCE_MS;
     for (;;) {
       try {
+        const newest = this.#parts.store.seq;
         const { seq, isFirst } = await log.publish(message, name);
+        if (isFirst && seq <= newest) throw this.#ahead(newest, seq);
         if (isFirst) this.#follower!.have(seq, message);
         else this.#follower!.reach(seq);
         log.tell(seq);
@@ -149,9 +160,19 @@ export class StreamWriter implements BlockWriter {
     }
   }
 
-  /** A group commit that is tried again has its name of before: the stream may have it already. */
-  #nameOf({ commit }: NewBlock, part: number): string {
-    const number = commit === undefined ? `b${++this.#blocks}` : `c${commit}.${part}`;
+  /** The stream numbers anew what this node has already: it has lost records. */
+  #ahead(newest: number, seq: number): LamppostError {
+    const error = new LamppostError('damaged', aheadOf(newest, seq - 1));
+    this.#parts.onFault(error);
+    return error;
+  }
+
+  /**
+   * A group commit that is tried again has its name of before: the stream may have it already. Another server may take
+   * larger messages: a part is the same only with the same messages.
+   */
+  #nameOf({ commit, count }: NewBlock, from: number): string {
+    const number = commit === undefined ? `b${++this.#blocks}` : `c${commit}.${from}-${from + count}`;
     return `${this.#parts.settings.node}-${this.#start}-${number}`;
   }
 
@@ -203,18 +224,6 @@ export class StreamWriter implements BlockWriter {
     if (store.seq > last) timekeeper.join();
     else timekeeper.begin(store.newest);
   }
-
-  /** Throws `damaged` where the newest record here is another one in the stream: it is the log of another cluster. */
-  async #refuseOther(log: StreamLog): Promise<void> {
-    const { store, settings } = this.#parts;
-    if (store.seq === 0) return;
-    const record = await log.record(store.seq);
-    if (record === null || isSameBlock(store.newestBody(), { seq: store.seq, data: record })) return;
-    const why =
-      `record ${store.seq} of this node's log is another one in the stream "${settings.name}": the data folder belongs ` +
-      'to another cluster; start with an empty one';
-    throw new LamppostError('damaged', why);
-  }
 }
 
 const BESIDE_BODY = 1_024;
@@ -230,15 +239,16 @@ function inTime(block: WireBlock, offsetMs: number): FollowedBlock {
 /** Throws `damaged` where file and stream do not meet. */
 function refuseApart(newest: number, { first, last }: { readonly first: number; readonly last: number }): void {
   if (newest > last) {
-    const why =
-      `this node has records up to ${newest}, and the stream ends with ${last}: records that were acknowledged are ` +
-      'missing there; run "lamppost cluster recover" on the node with the longest log before any node starts';
-    throw new LamppostError('damaged', why);
+    throw new LamppostError('damaged', aheadOf(newest, last));
   }
   if (first > newest + 1) {
     const why = `the stream begins with record ${first}, and this node's log ends with ${newest}: it needs a snapshot`;
     throw new LamppostError('damaged', why);
   }
 }
+
+const aheadOf = (newest: number, last: number) =>
+  `this node has records up to ${newest}, and the stream ended with ${last}: records that were acknowledged are ` +
+  'missing there; stop every node and run "lamppost cluster recover" on the node with the longest log';
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
