@@ -49,6 +49,8 @@ export class StreamWriter implements BlockWriter {
   #followedAt = 0;
   /** Why the newest attempt to append failed; null where it did not. */
   #refused: string | null = null;
+  /** Why nothing is appended any more. */
+  #fault: LamppostError | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -139,6 +141,8 @@ export class StreamWriter implements BlockWriter {
       const why = `a record of kind "${block.kind}" has ${message.length} bytes, and the servers' max_payload is less: raise it`;
       throw new LamppostError('limit', why);
     }
+    // What was refused is in the stream under its name, and must not be acknowledged when it comes again.
+    if (this.#fault !== null) throw this.#fault;
     const name = block.id ?? this.#nameOf(block, from);
     const until = monotonicClock.now() + PATIENCE_MS;
     for (;;) {
@@ -162,9 +166,9 @@ export class StreamWriter implements BlockWriter {
 
   /** The stream numbers anew what this node has already: it has lost records. */
   #ahead(newest: number, seq: number): LamppostError {
-    const error = new LamppostError('damaged', aheadOf(newest, seq - 1));
-    this.#parts.onFault(error);
-    return error;
+    this.#fault = new LamppostError('damaged', aheadOf(newest, seq - 1));
+    this.#parts.onFault(this.#fault);
+    return this.#fault;
   }
 
   /**

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type ClusterSettings, clusterSettings } from '../../cluster/index.ts';
 import { endsWithUs } from './children.ts';
 import { freePort } from './server.ts';
@@ -68,6 +68,11 @@ ${cluster}${more}`,
         () => false,
       );
     await until(isHealthy, `a start of nats-server at ${this.url}`, 50);
+  }
+
+  /** Deletes what it has on disk, as a machine that burned down. It must not run. */
+  loseData(): void {
+    rmSync(join(dirname(this.#config), 'data'), { recursive: true });
   }
 
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
