@@ -1,4 +1,6 @@
-import { AGAIN_SECONDS, type DemoCluster } from './demo-cluster.ts';
+import type { DemoCluster } from './demo-cluster.ts';
+import { AGAIN_SECONDS } from './demo-member.ts';
+import { table } from './output.ts';
 
 interface Welcome {
   readonly api: string;
@@ -36,26 +38,28 @@ export function welcomeOfCluster(
   links: readonly string[],
   { data, city }: { readonly data: string; readonly city: string },
 ): string {
-  const nodeLines = nodes.flatMap(({ name, api, mqtt, member }, n) => [
-    `  node ${name}   pid ${member.pid}   ${api}   ${mqtt}`,
-    `    sign in  ${links[n]}   (once; within a day)`,
-  ]);
-  const serverLines = servers.map(({ name, url, member }) => `  nats-server ${name}   pid ${member.pid}   ${url}`);
+  const processes = [
+    ...nodes.map(({ name, api, mqtt, member }) => [`  node ${name}`, `pid ${member.pid}`, api, mqtt]),
+    ...servers.map(({ name, url, member }) => [`  nats-server ${name}`, `pid ${member.pid}`, url, '']),
+  ];
+  const { name, api, page } = nodes.at(-1)!;
   return `A cluster is running with a simulated city of several districts. The first tickets appear within a minute.
 
-${nodeLines.join('\n')}
-${serverLines.join('\n')}
+${table(processes).join('\n')}
+
+Sign in at any of them, each link once and within a day:
+${table(nodes.map((node, n) => [`  ${node.name}`, links[n]!])).join('\n')}
 
   admin key  ${key}
   data       ${data}   (with the output of each process)
 
 Kill something, and see what happens; what ended is started again after ${AGAIN_SECONDS} s:
-${failures(nodes, servers).join('\n')}
+${table(failures(nodes, servers)).join('\n')}
 
-Where to look, on any node:
-  the page System of the console (${nodes.at(-1)!.page}/system)
-  curl -H 'Authorization: Bearer ${key}' ${nodes.at(-1)!.api}/api/v1/cluster
-  curl -H 'Authorization: Bearer ${key}' '${nodes.at(-1)!.api}/api/v1/tickets?limit=3'
+Where to look, here at ${name}:
+  the page System of the console (${page}/system)
+  curl -H 'Authorization: Bearer ${key}' ${api}/api/v1/cluster
+  curl -H 'Authorization: Bearer ${key}' '${api}/api/v1/tickets?limit=3'
   LAMPPOST_LOG='${log}' lamppost cluster status
   change a rule in ${city}/rules and save it: it is in force on every node at once
 
@@ -64,18 +68,21 @@ Press Ctrl-C to stop.
 }
 
 /** What to kill, and what it does. */
-function failures(nodes: DemoCluster['nodes'], servers: DemoCluster['servers']): string[] {
-  const [node, ...pids] = [nodes[0]!.member.pid, ...servers.map(({ member }) => member.pid)];
-  if (servers.length === 1) {
+function failures(nodes: DemoCluster['nodes'], servers: DemoCluster['servers']): string[][] {
+  const node = `  kill -9 ${nodes[0]!.member.pid}`;
+  const pids = servers.map(({ member }) => member.pid);
+  const server = `  kill -9 ${pids[0]}`;
+  if (pids.length === 1) {
     return [
-      `  kill -9 ${node}   the node: its devices wait for it, and lose nothing`,
-      `  kill -9 ${pids[0]}   the nats-server: nothing is acknowledged until it is back`,
+      [node, 'the node: its devices wait for it, and lose nothing'],
+      [server, 'the nats-server: nothing is acknowledged until it is back'],
     ];
   }
   const most = pids.slice(0, Math.ceil(pids.length / 2));
+  const several = `${most.length} of ${pids.length} nats-servers`;
   return [
-    `  kill -9 ${node}   a node: its devices connect to another one, and tickets go on there`,
-    `  kill -9 ${pids[0]}   a nats-server: some seconds without acknowledgements; nothing is lost`,
-    `  kill -9 ${most.join(' ')}   ${most.length} of ${pids.length} nats-servers: nothing is acknowledged until one is back`,
+    [node, 'a node: its devices connect to another one, and tickets go on there'],
+    [server, 'a nats-server: some seconds without acknowledgements; nothing is lost'],
+    [`  kill -9 ${most.join(' ')}`, `${several}: nothing is acknowledged until one is back; nothing is lost`],
   ];
 }
