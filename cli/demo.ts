@@ -1,10 +1,14 @@
 import { type FSWatcher, mkdtempSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { readConfig } from '../app/index.ts';
 import { LamppostError, type Ledger, systemClock } from '../domain/index.ts';
+import { makeDataFolder } from '../store/index.ts';
 import { boot, type Running, reload, untilAskedToStop } from './boot.ts';
 import { Client } from './client.ts';
+import { checkCluster, prepareCluster } from './demo-cluster.ts';
+import { welcomeOf, welcomeOfCluster } from './demo-welcome.ts';
 import type { DEMO } from './flags.ts';
 import type { Given } from './spec.ts';
 import { findPerson } from './users.ts';
@@ -14,101 +18,184 @@ const OWN = 'lamppost-demo-';
 
 /** `demo`: runs the server with a simulated city until Ctrl-C or SIGTERM. Resolves with the exit code. */
 export async function demo(given: Given<typeof DEMO>, environment: NodeJS.ProcessEnv): Promise<number> {
+  if (given.flags.cluster !== undefined) checkCluster(given.flags.cluster, environment);
   const named = given.settings.LAMPPOST_DATA;
   const data = named ?? mkdtempSync(join(tmpdir(), OWN));
   // However it ends, but by kill -9: nobody needs a folder that nobody named.
-  if (named === undefined) process.once('exit', () => rmSync(data, { recursive: true, force: true }));
+  if (named === undefined) process.once('exit', () => rmSync(data, { recursive: true, force: true, maxRetries: 10 }));
   const code = await runDemo(given, { ...environment, LAMPPOST_DATA: data });
   console.log(named === undefined ? 'its data is removed; --data keeps it' : `the data stays in ${data}`);
   return code;
 }
 
-async function runDemo({ flags, settings }: Given<typeof DEMO>, environment: NodeJS.ProcessEnv): Promise<number> {
-  const { seed = '1', devices = 120, speed = 60, seconds } = flags;
+/** What runs, and how it is reached. */
+interface Site {
+  readonly nodes: readonly Reached[];
+  readonly key: string;
+  readonly city: string;
+  readonly welcome: string;
+  readonly server: Pick<Running, 'reloadCity' | 'reloadCertificates' | 'stop'>;
+  progress(): Promise<string>;
+}
+
+interface Reached {
+  readonly name: string;
+  readonly client: Client;
+  readonly api: string;
+  readonly mqtt: string;
+}
+
+const LOCAL = { HTTP_HOST: '127.0.0.1', MQTT_HOST: '127.0.0.1', HTTP_PORT: '0', MQTT_PORT: '0', LOG_LEVEL: 'error' };
+
+async function runDemo(given: Given<typeof DEMO>, environment: NodeJS.ProcessEnv): Promise<number> {
+  const { seed = '1', devices = 120, speed = 60, seconds, cluster } = given.flags;
   const stopRequested = untilAskedToStop();
-  const local = { HTTP_HOST: '127.0.0.1', MQTT_HOST: '127.0.0.1', HTTP_PORT: '0', MQTT_PORT: '0', LOG_LEVEL: 'error' };
   // Without a key in the settings, the server generates one, which the welcome text shows.
-  const [lamppost, config] = await boot(settings, { ...local, ...environment, LAMPPOST_ADMIN_KEY: undefined });
-  const api = `http://127.0.0.1:${lamppost.httpPort}`;
-  const key = lamppost.generatedKey!;
-  if (lamppost.mqttPort === null)
-    throw new LamppostError('config', 'MQTT_PORT: the simulated devices of the demo need it; do not switch it off');
-  const url = `mqtt://127.0.0.1:${lamppost.mqttPort}`;
-  const client = new Client(api, key);
-  const link = await demoLink(client, api);
-  console.log(welcome({ api, key, link, data: config.data, city: config.city, mqttPort: lamppost.mqttPort }));
+  const local = { ...LOCAL, ...environment, LAMPPOST_ADMIN_KEY: undefined };
+  const site = cluster === undefined ? await alone(given, local) : await together(cluster, given, local, stopRequested);
+  if (site === null) return 0;
+  const { nodes, key, city, server } = site;
+  console.log(site.welcome);
   const { createSimulator, readCityFolder } = await import('../simulators/index.ts');
-  const options = { url, api, key, seed, devices, speed, faults: 0.01, format: 'mixed' };
-  const simulator = createSimulator({ clock: systemClock }, { ...options, ...readCityFolder(config.city) });
+  const [url, ...others] = nodes.map(({ mqtt }) => mqtt);
+  const options = { url: url!, others, api: nodes[0]!.api, key, seed, devices, speed, faults: 0.01, format: 'mixed' };
+  const simulator = createSimulator({ clock: systemClock }, { ...options, ...readCityFolder(city) });
   await simulator.start();
-  const saves = reloadOnSave(config.city, lamppost);
-  const progress = setInterval(() => void showProgress(client), 2_000);
+  const saves = reloadOnSave(city, server);
+  const progress = setInterval(() => void showProgress(site), 2_000);
   await Promise.race([stopRequested, ...(seconds === undefined ? [] : [pause(seconds * 1_000)])]);
   clearInterval(progress);
   saves.close();
   console.log('\nstopping: everything acknowledged is processed first');
   await simulator.stop();
-  await lamppost.stop();
+  await server.stop();
   return 0;
 }
 
-interface Welcome {
-  readonly api: string;
-  readonly key: string;
-  readonly link: string;
-  readonly data: string;
-  readonly city: string;
-  readonly mqttPort: number;
+/** One server, in this process. */
+async function alone({ settings }: Given<typeof DEMO>, environment: NodeJS.ProcessEnv): Promise<Site> {
+  const [lamppost, { data, city }] = await boot(settings, environment);
+  const api = `http://127.0.0.1:${lamppost.httpPort}`;
+  const key = lamppost.generatedKey!;
+  if (lamppost.mqttPort === null)
+    throw new LamppostError('config', 'MQTT_PORT: the simulated devices of the demo need it; do not switch it off');
+  const client = new Client(api, key);
+  const node = { name: 'it', client, api, mqtt: `mqtt://127.0.0.1:${lamppost.mqttPort}` };
+  await addPerson(client);
+  const welcome = welcomeOf({ api, key, link: await linkOf(client, api), data, city, mqttPort: lamppost.mqttPort });
+  return { nodes: [node], key, city, welcome, server: lamppost, progress: () => ledgerLine(client) };
 }
 
-/** Returns the address of a link that signs in, once, as the demo's admin. */
-async function demoLink(client: Client, api: string): Promise<string> {
-  const person = { name: 'Lin Demo', email: 'demo@lamppost.example', roles: [{ role: 'admin', department: null }] };
-  const known = await findPerson(client, person.email);
-  const { id } = known ?? (await client.json<{ id: string }>('POST', '/api/v1/users', person));
-  const { path } = await client.json<{ path: string }>('POST', `/api/v1/users/${id}/link`);
-  return `${api}${path}`;
-}
-
-function welcome({ api, key, link, data, city, mqttPort }: Welcome): string {
-  return `Lamppost is running with a simulated city of several districts. The first tickets appear within a minute.
-
-  sign in    ${link}   (once; within a day)
-  console    ${api}
-  API        ${api}/docs
-  admin key  ${key}
-  data       ${data}
-
-Try next:
-  curl -H 'Authorization: Bearer ${key}' ${api}/api/v1/ledger
-  curl -H 'Authorization: Bearer ${key}' '${api}/api/v1/tickets?limit=3'
-  curl -N -H 'Authorization: Bearer ${key}' -H 'Accept: text/event-stream' ${api}/api/v1/events
-  mosquitto_sub -p ${mqttPort} -i me -u admin -P '${key}' -t 'live/#' -v
-  change a rule in ${city}/rules and save it: it is in force at once
-
-Press Ctrl-C to stop.
-`;
-}
-
-async function showProgress(client: Client): Promise<void> {
+/** A cluster, each node in a process of its own; null where it is asked to stop before all are ready. */
+async function together(
+  size: number,
+  { settings }: Given<typeof DEMO>,
+  environment: NodeJS.ProcessEnv,
+  stopRequested: Promise<void>,
+): Promise<Site | null> {
+  const { data: given, city } = readConfig(environment, settings);
+  const data = resolve(given);
+  makeDataFolder(data);
+  // All that is written is for its owner only, also by the nats-servers.
+  process.umask(0o077);
+  const cluster = await prepareCluster(size, { data, settings: { ...environment, ...settings }, say });
+  console.log(`starting ${count(size, 'nats-server')} and ${count(size, 'node')}: this takes a while`);
+  const nodes = cluster.nodes.map((node) => ({ ...node, client: new Client(node.api, cluster.key) }));
+  const server = {
+    reloadCity: () => fromAny(nodes, (client) => client.json<Reloaded>('POST', '/api/v1/city/reload')),
+    reloadCertificates: async () => false,
+    stop: () => cluster.stop(),
+  };
+  const site = async (): Promise<Site> => {
+    await cluster.start();
+    await addPerson(nodes[0]!.client);
+    const links = await Promise.all(nodes.map(({ client, page }) => linkOf(client, page)));
+    const welcome = welcomeOfCluster(cluster, links, { data, city });
+    return { nodes, key: cluster.key, city, welcome, server, progress: () => clusterLine(nodes) };
+  };
   try {
-    const ledger = await client.json<Ledger>('GET', '/api/v1/ledger');
-    const tickets = await client.json<{ items: unknown[] }>('GET', '/api/v1/tickets?status=open&limit=1000');
-    const { messages, readings } = ledger;
-    const quarantined = messages.quarantined + readings.quarantined;
-    const line = `${messages.received} messages, ${readings.stored} readings stored, ${quarantined} quarantined, ${tickets.items.length} open tickets`;
-    process.stdout.write(process.stdout.isTTY ? `\r${line}   ` : `${line}\n`);
+    const started = await Promise.race([site(), stopRequested.then(() => null)]);
+    if (started === null) await cluster.stop();
+    return started;
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+type Reloaded = Awaited<ReturnType<Running['reloadCity']>>;
+
+/** Asks one node after another until one responds. Throws what the last one does. */
+async function fromAny<T>(nodes: readonly Reached[], ask: (client: Client) => Promise<T>): Promise<T> {
+  const [first, ...others] = nodes;
+  try {
+    return await ask(first!.client);
+  } catch (error) {
+    if (others.length === 0 || !(error instanceof LamppostError && error.code === 'busy')) throw error;
+    return fromAny(others, ask);
+  }
+}
+
+const ADMIN = { name: 'Lin Demo', email: 'demo@lamppost.example', roles: [{ role: 'admin', department: null }] };
+
+/** Adds the admin of the demo, where a start before did not. */
+async function addPerson(client: Client): Promise<void> {
+  if ((await findPerson(client, ADMIN.email)) === null) await client.json('POST', '/api/v1/users', ADMIN);
+}
+
+/** Returns the address of a link that signs in, once, as the demo's admin, when the node knows them. */
+async function linkOf(client: Client, page: string): Promise<string> {
+  let person = await findPerson(client, ADMIN.email);
+  for (; person === null; person = await findPerson(client, ADMIN.email)) await pause(100);
+  const { path } = await client.json<{ path: string }>('POST', `/api/v1/users/${person.id}/link`);
+  return `${page}${path}`;
+}
+
+const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;
+
+/** Prints a line in place of the progress. */
+function say(line: string): void {
+  console.log(process.stdout.isTTY ? `\r\u001b[K${line}` : line);
+}
+
+async function showProgress(site: Site): Promise<void> {
+  try {
+    const line = await site.progress();
+    process.stdout.write(process.stdout.isTTY ? `\r\u001b[K${line}` : `${line}\n`);
   } catch {
     // the server is stopping
   }
 }
 
+const openTickets = async (client: Client) =>
+  (await client.json<{ items: unknown[] }>('GET', '/api/v1/tickets?status=open&limit=1000')).items.length;
+
+const ledgerOf = (client: Client) => client.json<Ledger>('GET', '/api/v1/ledger');
+
+async function ledgerLine(client: Client): Promise<string> {
+  const { messages, readings } = await ledgerOf(client);
+  const quarantined = messages.quarantined + readings.quarantined;
+  const numbers = `${messages.received} messages, ${readings.stored} readings stored, ${quarantined} quarantined`;
+  return `${numbers}, ${await openTickets(client)} open tickets`;
+}
+
+const PROGRESS_MS = 1_500;
+
+async function clusterLine(nodes: readonly Reached[]): Promise<string> {
+  const ask = async ({ name, client }: Reached) => `${name} ${(await ledgerOf(client)).readings.stored}`;
+  const parts = nodes.map((node) => {
+    const silent = `${node.name} does not respond`;
+    return Promise.race([ask(node).catch(() => silent), pause(PROGRESS_MS, silent)]);
+  });
+  return `readings stored: ${(await Promise.all(parts)).join(', ')}; open tickets: ${await fromAny(nodes, openTickets)}`;
+}
+
 /** Reads the city folder again after each change of a file in it. */
-function reloadOnSave(folder: string, lamppost: Running): FSWatcher {
+function reloadOnSave(folder: string, server: Site['server']): FSWatcher {
   let soon: NodeJS.Timeout | undefined;
   return watch(folder, { recursive: true }, () => {
     // An editor writes a file in several steps.
     clearTimeout(soon);
-    soon = setTimeout(() => void reload(lamppost), 200);
+    soon = setTimeout(() => void reload(server), 200);
   });
 }

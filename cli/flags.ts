@@ -38,6 +38,11 @@ export const CLUSTER_RECOVER = {
 };
 export const CLUSTER_STATUS = { ...JSON_FLAG };
 export const DEMO = {
+  cluster: count(
+    'N nodes (1, 3 or 5) over as many nats-servers, each a process of its own; absent: one process',
+    1,
+    99,
+  ),
   speed: number("devices report N times as often, and the city's day passes N times as fast: 60", 0.001, 1_000_000),
   devices: count('how many devices: 120', 1, 100_000),
   seed: text('TEXT', 'the same seed gives the same city: 1'),

@@ -62,6 +62,14 @@ export function createObedience(): (told: Told) => Reply[] {
   };
 }
 
+type Server = NonNullable<mqtt.IClientOptions['servers']>[number];
+
+/** An address as the client takes one of several; it has a port. */
+function serverOf(url: string): Server {
+  const { hostname, port, protocol } = new URL(url);
+  return { host: hostname, port: Number(port), protocol: protocol.slice(0, -1) as 'mqtt' };
+}
+
 /**
  * Makes the MQTT client of one device; client id and user name are the device's id. It reconnects after a random 1 to 8
  * s, so that a fleet does not reconnect at once, and has at most `window` messages in flight. It obeys commands, and
@@ -70,7 +78,8 @@ export function createObedience(): (told: Told) => Reply[] {
 export function createConnection(
   deps: { readonly traffic: Traffic; readonly onError: (message: string) => void },
   options: {
-    readonly url: string;
+    /** Where it connects; when a connection is lost, the next one is to the next address. */
+    readonly urls: readonly string[];
     readonly device: Credentials;
     readonly window: number;
     /** One of `SIMULATED_FORMATS`, but `mixed`. */
@@ -78,7 +87,7 @@ export function createConnection(
   },
 ): DeviceConnection {
   const { traffic, onError } = deps;
-  const { url, device, window, format } = options;
+  const { urls, device, window, format } = options;
   let client: mqtt.MqttClient | undefined;
   const pending = new Set<Promise<unknown>>();
   const random = createRandom(`retry:${device.id}`);
@@ -91,7 +100,8 @@ export function createConnection(
       return client?.connected ?? false;
     },
     start: () => {
-      client = mqtt.connect(url, {
+      client = mqtt.connect(urls[0]!, {
+        ...(urls.length > 1 && { servers: urls.map(serverOf) }),
         clientId: device.id,
         username: device.id,
         password: device.secret,

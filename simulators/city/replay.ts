@@ -108,7 +108,7 @@ export function createReplay(deps: { readonly clock: Clock }, options: ReplayOpt
     lastError = message;
   };
   const { url, device, recorded } = options;
-  const connection = createConnection({ traffic, onError }, { url, device, format: 'native', window: WINDOW });
+  const connection = createConnection({ traffic, onError }, { urls: [url], device, format: 'native', window: WINDOW });
   return {
     run: async () => {
       connection.start();

@@ -15,6 +15,8 @@ const LONGEST_SPREAD_MS = 30_000;
 export interface SimulatorOptions {
   /** Where devices publish, such as `mqtt://127.0.0.1:1883`. */
   readonly url: string;
+  /** More such addresses, of nodes of the same cluster: the devices begin spread over all of them. */
+  readonly others?: readonly string[];
   /** Where they are registered, such as `http://127.0.0.1:8080`. */
   readonly api: string;
   /** An admin key. */
@@ -92,7 +94,9 @@ export function createSimulator(deps: { readonly clock: Clock }, options: Simula
       state.startedMs = deps.clock.now();
       const spreadMs = options.spreadMs ?? Math.min(LONGEST_SPREAD_MS, devices.length * SPREAD_MS_A_DEVICE);
       devices.forEach((device, index) => {
-        const run = createRun(deps.clock, options, state, device, credentials[index]!);
+        const run = createRun(deps.clock, options, state, {
+          ...{ device, credentials: credentials[index]!, urls: urlsOf(options, index) },
+        });
         if (!state.stopped) state.timers.set(device.id, setTimeout(run, (spreadMs * index) / devices.length));
       });
     },
@@ -112,6 +116,18 @@ export function createSimulator(deps: { readonly clock: Clock }, options: Simula
   };
 }
 
+interface Planned {
+  readonly device: Device;
+  readonly credentials: Credentials;
+  readonly urls: readonly string[];
+}
+
+/** All addresses, those of each device from another one on. */
+function urlsOf({ url, others = [] }: SimulatorOptions, index: number): string[] {
+  const all = [url, ...others];
+  return all.map((_, n) => all[(index + n) % all.length]!);
+}
+
 /**
  * Returns the function that starts one device: it connects, reports after a random part of its interval, so that a
  * fleet spreads out, and then at each interval.
@@ -120,10 +136,9 @@ function createRun(
   clock: Clock,
   options: SimulatorOptions,
   state: State,
-  device: Device,
-  credentials: Credentials,
+  { device, credentials, urls }: Planned,
 ): () => void {
-  const { seed, zone, speed, url } = options;
+  const { seed, zone, speed } = options;
   const intervalMs = options.intervalsMs.get(device.profile);
   if (intervalMs === undefined) throw new RangeError(`there is no interval for the profile ${device.profile}`);
   const random = createRandom(`${seed}:run:${device.id}`);
@@ -135,7 +150,7 @@ function createRun(
   };
   const connection = createConnection(
     { traffic: state.traffic, onError },
-    { url, device: credentials, window: WINDOW, format: formatFor(options.format, device.profile, options.formats) },
+    { urls, device: credentials, window: WINDOW, format: formatFor(options.format, device.profile, options.formats) },
   );
   const report = (delayMs: number): void => {
     state.timers.set(

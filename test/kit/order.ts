@@ -8,6 +8,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONGEST: readonly string[] = [
   'test/faults/campaign.test.ts',
   'test/faults/kill.test.ts',
+  'test/integration/cluster-demo.test.ts',
   'test/faults/backup.test.ts',
   'test/integration/influx.test.ts',
   'test/integration/quarantine.test.ts',

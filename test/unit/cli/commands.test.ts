@@ -139,13 +139,15 @@ test.each([
 test.each([
   [['demo', '--speed', 'abc'], /--speed: "abc" found; write a number/],
   [['demo', '--devices', 'abc'], /--devices: "abc" found; write a whole number/],
+  [['demo', '--cluster', '2'], /^demo: --cluster: "2" found; write 1, 3 or 5: an even number survives [^\n]*$/],
+  [['demo', '--cluster', '3'], /^demo: --cluster needs nats-server [^\n]*: on Debian apt install nats-server, [^\n]*$/],
   [['devcie', 'list'], /unknown command "devcie": did you mean "device"\?/],
   [['device', 'lsit'], /unknown command "device lsit": did you mean "list"\?/],
   [['ticket', 'list', '--status', 'opne'], /--status: unknown "opne": did you mean "open"\?/],
   [['completion', 'tcsh'], /unknown shell "tcsh"/],
 ])('cli - %j is a mistake: one sentence with what is right, exit code 2', async (argv, says) => {
   const error = silenced('error');
-  expect(await run(argv, {})).toBe(2);
+  expect(await run(argv, { PATH: '/nowhere' })).toBe(2);
   expect(error.mock.calls[0]![0]).toMatch(says);
 });
 
