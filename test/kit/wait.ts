@@ -2,7 +2,7 @@
  * How long a test waits for anything at most, ms. Only a safety net: a test that passes never comes near it, however
  * busy its machine is, and so it is no verdict about a time.
  */
-export const PATIENCE_MS = 120_000;
+export const PATIENCE_MS = 240_000;
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
