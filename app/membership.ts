@@ -12,6 +12,8 @@ import {
   type NodeIdentity,
   type NodeReport,
   type Nodes,
+  openSharedKeys,
+  openSharedObjects,
   openSnapshots,
   type SeenNode,
   type Snapshots,
@@ -22,6 +24,7 @@ import { isSameBlock } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type ChecksumReport, compareMarks, whyToStop } from '../rules/index.ts';
 import { SECRETS_KEY_FILE } from './backup.ts';
+import type { SharedCitizens } from './citizen-deps.ts';
 import { joinCluster } from './join.ts';
 
 interface Options {
@@ -128,6 +131,13 @@ export class Membership {
   /** The newest block that a snapshot has; 0: there is none. */
   async newestSnapshot(): Promise<number> {
     return (await this.#snapshots.list())[0]?.seq ?? 0;
+  }
+
+  /** Opens what the nodes share of citizens. Throws `log-away`. */
+  async openCitizens(): Promise<Pick<SharedCitizens, 'keys' | 'objects'>> {
+    const { settings } = this.#options;
+    const keys = await openSharedKeys(this.#connection, settings, 'citizens');
+    return { keys, objects: await openSharedObjects(this.#connection, settings, 'photos') };
   }
 
   async stop(): Promise<void> {
