@@ -121,7 +121,7 @@ export function openCitizens(
     servicesWith: (mediaUrl) => requests.servicesOf(store.withMedia(mediaUrl)),
     reporter: ({ statement, relation }) =>
       statement === null || relation === 'part' ? null : store.reporter(statement),
-    removals: () => store.removals(),
+    rewrites: () => store.rewrites(),
   };
   progress.start();
   sharing.start();

@@ -58,19 +58,22 @@ export interface OwnKey {
   readonly revision: number | null;
 }
 
-/** Words, names, contacts or photos are gone from a row; `media`: photos that nobody uses any more. */
-type Erased = (row: { readonly media: readonly string[]; readonly isRemoved: boolean }) => void;
+/**
+ * A row became another one. `isErased`: something may be gone from it, and is to be overwritten; `media`: photos that
+ * nobody uses any more.
+ */
+type Changed = (row: { readonly isErased: boolean; readonly media: readonly string[] }) => void;
 
 /** The rows of the file of citizens as values of keys: what one node stored, another one takes over. */
 export class CitizenRows implements KeyCopy {
   readonly #db: DatabaseSync;
   readonly #sql: ReturnType<typeof statementsOf>;
-  readonly #erased: Erased;
+  readonly #changed: Changed;
 
-  constructor(db: DatabaseSync, erased: Erased) {
+  constructor(db: DatabaseSync, changed: Changed) {
     this.#db = db;
     this.#sql = statementsOf(db);
-    this.#erased = erased;
+    this.#changed = changed;
   }
 
   place(): { bucket: string; revision: number } | null {
@@ -166,10 +169,9 @@ export class CitizenRows implements KeyCopy {
         this.#sql.putReporter.run(id, name, email, phone, deviceId, accountId, reportedAt);
       }
     }
-    if (before === null || (row !== null && textOfRow(before) === textOfRow(row))) return () => {};
-    const media = before.media.filter((one) => this.#sql.isUsed.get(one) === undefined);
-    const isRemoved = before.body !== null && (row?.body ?? null) === null;
-    return () => this.#erased({ media, isRemoved });
+    if (before !== null && row !== null && textOfRow(before) === textOfRow(row)) return () => {};
+    const media = (before?.media ?? []).filter((one) => this.#sql.isUsed.get(one) === undefined);
+    return () => this.#changed({ media, isErased: before !== null });
   }
 
   #putFollower(id: string, row: FollowerRow | null): () => void {
@@ -177,7 +179,7 @@ export class CitizenRows implements KeyCopy {
     if (row === null) {
       this.#sql.dropMessages.run(id);
       this.#sql.dropFollower.run(id);
-      return before === null ? () => {} : () => this.#erased({ media: [], isRemoved: false });
+      return before === null ? () => {} : () => this.#changed({ media: [], isErased: true });
     }
     const { ask, sentTo, ticket, token, secret, channel, contact, language, createdMs, confirmedMs, failingMs } = row;
     const about = [id, ticket, token, secret, channel, contact, language, createdMs, confirmedMs, failingMs] as const;

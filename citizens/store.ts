@@ -118,8 +118,8 @@ export interface CitizenStore {
   namedBefore(beforeMs: number): string[];
   /** Returns every photo that somebody uses. */
   allMedia(): string[];
-  /** Counts removals: what was shown before may have changed. */
-  removals(): number;
+  /** Counts removals, and what came from other nodes: what was shown before may have changed. */
+  rewrites(): number;
   /** Opens the file, or creates it. Throws `disk`, and `too-new` where a newer Lamppost wrote it. */
   open(): this;
   /** Idempotent. */
@@ -165,7 +165,7 @@ class CitizenFile implements CitizenStore {
   readonly #path: string;
   #db!: DatabaseSync;
   #run!: Readonly<Record<keyof typeof STATEMENTS, StatementSync>>;
-  #removals = 0;
+  #rewrites = 0;
   followers!: Followers;
   rows!: CitizenRows;
   #unused: (mediaUrls: readonly string[]) => void = () => {};
@@ -180,9 +180,9 @@ class CitizenFile implements CitizenStore {
     this.#db.exec('pragma secure_delete = on');
     const prepared = Object.entries(STATEMENTS).map(([name, sql]) => [name, this.#db.prepare(sql)]);
     this.followers = new Followers(this.#db, () => this.#empty());
-    this.rows = new CitizenRows(this.#db, ({ media, isRemoved }) => {
-      if (isRemoved) this.#removals++;
-      this.#empty();
+    this.rows = new CitizenRows(this.#db, ({ media, isErased }) => {
+      this.#rewrites++;
+      if (isErased) this.#empty();
       if (media.length > 0) this.#unused(media);
     });
     this.#run = Object.fromEntries(prepared) as Record<keyof typeof STATEMENTS, StatementSync>;
@@ -257,7 +257,7 @@ class CitizenFile implements CitizenStore {
       return Number(this.#run.forgetReporters.run(given).changes) + Number(this.#run.remove.run(given).changes);
     });
     if (removed === 0) return null;
-    this.#removals++;
+    this.#rewrites++;
     this.#empty();
     return media.filter((one) => this.withMedia(one).length === 0);
   }
@@ -296,8 +296,8 @@ class CitizenFile implements CitizenStore {
     return this.#run.allMedia.all().map(({ media }) => String(media));
   }
 
-  removals(): number {
-    return this.#removals;
+  rewrites(): number {
+    return this.#rewrites;
   }
 
   close(): void {

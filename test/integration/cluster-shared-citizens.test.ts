@@ -117,6 +117,7 @@ test('shared citizens - what one node stores the others have, sealed in NATS; wh
     expect(bytes.includes(WORD), stream).toBe(false);
   }
 
+  const rewrites = a.store.rewrites();
   expect(await b.writes.remove(['c-1', 'c-2'])).toEqual([mediaUrl]);
   await b.media.remove(photoIn(mediaUrl)!);
   await until(() => a.store.statement('c-1') === 'removed' && a.store.comment('c-2') === 'removed');
@@ -125,7 +126,8 @@ test('shared citizens - what one node stores the others have, sealed in NATS; wh
     await until(() => filesWith(dir).length === 0, `nothing in ${dir}: ${filesWith(dir)}`);
     expect(await media.get(photoIn(mediaUrl)!)).toBeNull();
   }
-  expect(a.store.removals()).toBe(2);
+  // Lists of before are made anew.
+  expect(a.store.rewrites()).toBe(rewrites + 2);
   expect(await inNats('OBJ_lamppost-photos')).toHaveLength(0);
   expect(await b.writes.remove(['c-1', 'nobody'])).toBeNull();
 });
@@ -236,4 +238,62 @@ test('shared citizens - photos of nobody go from the object store once they are 
   rmSync(join(a.dir, 'media'), { recursive: true });
   expect((await a.media.get(used))?.bytes.equals(PHOTO.bytes)).toBe(true);
   expect(await a.media.get(orphan)).toBeNull();
+});
+
+test('shared citizens - what is removed at one node stays so, whatever another one changes of it at once', async () => {
+  servers = await startedNats(1);
+  const [a, b] = [await node(), await node()];
+  const ids = Array.from({ length: 20 }, (_, n) => `c-${n}`);
+  for (const id of ids) await a.writes.put(entry(id), 0);
+  await knows(b.store, 'c-19');
+  await Promise.all([
+    ...ids.map((id) => a.writes.remove([id])),
+    b.writes.forgetReporters(ids),
+    ...ids.map((id) => b.writes.forgetReporters([id])),
+  ]);
+  for (const { store, writes } of [a, b]) {
+    await writes.caughtUp();
+    expect(new Set(ids.map((id) => store.statement(id)))).toEqual(new Set(['removed']));
+  }
+});
+
+test('shared citizens - a contact that two nodes ask at once is asked once; what was sent leaves every queue', async () => {
+  servers = await startedNats(1);
+  const [a, b] = [await node(), await node()];
+  const plan = (of: typeof a, id: string) => () => {
+    if (of.store.followers.same('t', 'email', WORD) !== null) return null;
+    const follower = {
+      ...({ id, ticket: 't', token: 'x', secret: id, channel: 'email', contact: WORD, language: 'en' } as const),
+      ...{ createdMs: 5, confirmedMs: null, failingMs: null },
+    };
+    return { follower, before: null, message: { follower: id, name: 'confirm', body: '{}', event: 0, dueMs: 5 } };
+  };
+  await Promise.all([a, b].flatMap((of, n) => [1, 2].map((m) => of.writes.ask(plan(of, `f-${n}-${m}`)))));
+  for (const { writes } of [a, b]) await writes.caughtUp();
+  const waiting = [a, b].map(({ store }) => store.followers.due(10, 10));
+  expect(waiting.map((due) => due.map(({ follower }) => follower.id))).toEqual([
+    [waiting[0]![0]!.follower.id],
+    [waiting[0]![0]!.follower.id],
+  ]);
+  const [asked] = waiting[1]!;
+  await b.writes.attempted(asked!, { failingMs: null, isOver: true });
+  await a.writes.confirm(asked!.follower.id, 20);
+  for (const { store, writes } of [a, b]) {
+    await writes.caughtUp();
+    expect(store.followers.due(10, 10)).toEqual([]);
+    expect(store.followers.of('t', 1)).toMatchObject([{ confirmedMs: 20 }]);
+    const message = { follower: asked!.follower.id, body: '{}', dueMs: 5 };
+    store.followers.put(
+      [1, 2].map((event) => ({ ...message, event, name: `e-${event}` })),
+      null,
+    );
+  }
+  const [first] = a.store.followers.due(10, 10);
+  await a.writes.attempted(first!, { failingMs: null, isOver: true });
+  await b.writes.caughtUp();
+  for (const { store } of [a, b]) expect(store.followers.due(10, 10)).toMatchObject([{ event: 2 }]);
+  expect(b.store.followers.of('t', 1)).toEqual([]);
+  await b.writes.unfollow([asked!.follower.id]);
+  await a.writes.caughtUp();
+  for (const { store } of [a, b]) expect([store.followers.count('t'), store.followers.nextDue()]).toEqual([0, null]);
 });
