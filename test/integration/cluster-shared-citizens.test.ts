@@ -243,9 +243,9 @@ test('shared citizens - photos of nobody go from the object store once they are 
 test('shared citizens - what is removed at one node stays so, whatever another one changes of it at once', async () => {
   servers = await startedNats(1);
   const [a, b] = [await node(), await node()];
-  const ids = Array.from({ length: 20 }, (_, n) => `c-${n}`);
+  const ids = Array.from({ length: 100 }, (_, n) => `c-${n}`);
   for (const id of ids) await a.writes.put(entry(id), 0);
-  await knows(b.store, 'c-19');
+  await knows(b.store, 'c-99');
   await Promise.all([
     ...ids.map((id) => a.writes.remove([id])),
     b.writes.forgetReporters(ids),
@@ -296,4 +296,40 @@ test('shared citizens - a contact that two nodes ask at once is asked once; what
   await b.writes.unfollow([asked!.follower.id]);
   await a.writes.caughtUp();
   for (const { store } of [a, b]) expect([store.followers.count('t'), store.followers.nextDue()]).toEqual([0, null]);
+});
+
+test('shared citizens - what was acknowledged before and after the end of a NATS server is the same on every node', async () => {
+  servers = await startedNats(3);
+  const nodes = [await node(), await node()];
+  const stored: string[] = [];
+  /** Stores requests with photos, and what is refused again, until so many are there. */
+  async function work({ media, writes }: (typeof nodes)[number], name: string, until: () => boolean) {
+    for (let n = 0; !until(); n++) {
+      const [id, bytes] = [`c-${name}-${n}`, Buffer.from(`${name}-${n}`.repeat(50_000))];
+      try {
+        const mediaUrl = mediaPath(await media.put({ ...PHOTO, bytes }));
+        const repeat = { name: Buffer.from(id), asked: Buffer.from('same'), token: id };
+        await writes.put(entry(id, { repeat, statement: { ...entry('').statement, mediaUrl } }), 0);
+        stored.push(id);
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'log-away' });
+      }
+    }
+  }
+  const round = (name: string, most: number) =>
+    Promise.all(nodes.map((one, n) => work(one, `${name}${n}`, () => stored.length >= most)));
+  await round('before', 20);
+  const connection = await connectTo(nodeOf(servers, 'x'), 'test');
+  const { cluster } = await (await jetstreamManager(connection)).streams.info('KV_lamppost-citizens');
+  await connection.close();
+  const during = round('during', 60);
+  await servers[Number(cluster!.leader!.slice(1))]!.end();
+  await during;
+  for (const { store, writes, media } of nodes) {
+    await writes.caughtUp();
+    expect(store.after('', 1_000).map(({ id }) => id)).toEqual(expect.arrayContaining(stored));
+    for (const url of store.allMedia()) expect(await media.get(photoIn(url)!), url).not.toBeNull();
+  }
+  const [one, other] = nodes.map(({ store }) => store.after('', 1_000));
+  expect(one).toEqual(other);
 });
