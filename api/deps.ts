@@ -182,8 +182,8 @@ export interface ApiDeps {
       /** Returns the services of the requests that have a photo. */
       servicesWith(mediaUrl: string): readonly string[];
       reporter(ticket: Ticket): StoredReporter | null;
-      /** Counts removals: what was shown before may have changed. */
-      removals(): number;
+      /** Counts removals, and what came from other nodes: what was shown before may have changed. */
+      rewrites(): number;
     };
   /** Firing alerts whose ticket waits. */
   readonly held: ReturnType<typeof createWaitingReader> & {

@@ -12,7 +12,7 @@ export interface JobDeps {
     expire(beforeMs: number): Promise<number>;
   };
   readonly notify: { expire(beforeMs: number): Promise<number> };
-  readonly reception: Pick<Reception, 'expire'>;
+  readonly reception: Pick<Reception, 'expire' | 'tidy'>;
   /** How many days raw readings (0: without limit), refused messages and the delivery log are kept. */
   readonly keep: { readonly historyDays: number; readonly quarantineDays: number; readonly deliveryDays: number };
   /** Makes the nightly backup; null where no folder is set. */
@@ -23,7 +23,8 @@ export interface JobDeps {
 
 /**
  * Returns the jobs of a server: what runs when. The journal needs none: it is trimmed continuously behind its slowest
- * reader. Each node does what concerns its own files; the backup is one for all, and made by whoever has the duty.
+ * reader. Each node does what concerns its own files; the backup is one for all, and made by whoever has the duty, who also
+ * expires what is known of citizens on every node.
  */
 export function createJobs({ clock, ledger, engine, notify, reception, keep, backup, duties }: JobDeps): Job[] {
   // A wall clock that is far ahead must not delete anything: steady time is never ahead of the true time.
@@ -44,7 +45,11 @@ export function createJobs({ clock, ledger, engine, notify, reception, keep, bac
       cron: '30 3 * * *',
       run: async () => ({ expired: await notify.expire(before(keep.deliveryDays)) }),
     },
-    { name: 'reporter expiry', cron: '50 3 * * *', run: () => reception.expire() },
+    {
+      name: 'reporter expiry',
+      cron: '50 3 * * *',
+      run: () => (duties.holds('nightly') === null ? reception.tidy() : reception.expire()),
+    },
     { name: 'ledger report', cron: '0 0 * * *', run: async () => ({ ledger: ledger() }) },
   ];
   if (keep.historyDays > 0) {

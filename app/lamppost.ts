@@ -39,7 +39,7 @@ import {
 } from '../store/index.ts';
 import { createApiDeps } from './api-deps.ts';
 import { backupSources, checkTogether, SECRETS_KEY_FILE } from './backup.ts';
-import { openCitizens } from './citizen-deps.ts';
+import { openCitizens, type SharedCitizens } from './citizen-deps.ts';
 import {
   type CityInForce,
   createCityInForce,
@@ -324,9 +324,11 @@ class Process implements Lamppost {
       const { rules: decided } = await engine.status();
       return journalReader.after(decided, 1)[0]?.steadyAt ?? clock.steady.now();
     };
+    const sharedCitizens = await this.#sharedCitizens();
     const startCitizens = () =>
       openCitizens(
         {
+          shared: sharedCitizens,
           ...{ dir: config.data, state, actions, decidedToMs, clock, notify, log },
           ...{ publicUrl: config.publicUrl, smtp: config.smtp, sms: config.sms },
           city: () => city.current().city,
@@ -420,6 +422,13 @@ class Process implements Lamppost {
   #applyBridges({ bridges }: City): void {
     const isOurs = (this.#member?.duties ?? ALONE).holds('bridges') !== null;
     this.#bridges?.apply(isOurs ? bridges : new Map());
+  }
+
+  /** What the nodes of a cluster share of citizens, sealed with the key that all have. */
+  async #sharedCitizens(): Promise<SharedCitizens | null> {
+    if (this.#member === null) return null;
+    const sealer = createSealer(this.#config.secretsKey!, 'lamppost citizens');
+    return { ...(await this.#member.openCitizens()), sealer, duties: this.#member.duties };
   }
 
   #backupsOf(threads: Threads, city: CityInForce): Backups {

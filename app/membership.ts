@@ -12,6 +12,8 @@ import {
   type NodeIdentity,
   type NodeReport,
   type Nodes,
+  openSharedKeys,
+  openSharedObjects,
   openSnapshots,
   type SeenNode,
   type Snapshots,
@@ -22,6 +24,7 @@ import { isSameBlock } from '../journal/index.ts';
 import packaged from '../package.json' with { type: 'json' };
 import { type ChecksumReport, compareMarks, whyToStop } from '../rules/index.ts';
 import { SECRETS_KEY_FILE } from './backup.ts';
+import type { SharedCitizens } from './citizen-deps.ts';
 import { joinCluster } from './join.ts';
 
 interface Options {
@@ -147,17 +150,22 @@ export class Membership {
     return (await this.#snapshots.list())[0]?.seq ?? 0;
   }
 
-  /** Gives back its duties and says that it stops, while its threads still run. Idempotent. */
-  async leave(): Promise<void> {
-    await this.#leases.stop();
-    await this.#nodes?.stop();
+  /** Opens what the nodes share of citizens. Throws `log-away`. */
+  async openCitizens(): Promise<Pick<SharedCitizens, 'keys' | 'objects'>> {
+    const { settings } = this.#options;
+    const keys = await openSharedKeys(this.#connection, settings, 'citizens');
+    return { keys, objects: await openSharedObjects(this.#connection, settings, 'photos') };
   }
 
-  async stop(): Promise<void> {
+  /** Gives back its duties and says that it stops, while its threads still run. Idempotent. */
+  async leave(): Promise<void> 
+    await this.#leases.stop();
+    await this.#nodes?.stop();
+
+  async stop(): Promise<void> 
     await this.leave();
     this.#isClosing = true;
     await this.#connection.close();
-  }
 
   #report(
     state: Awaited<ReturnType<Describing['state']>>,

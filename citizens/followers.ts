@@ -29,8 +29,16 @@ export interface Waiting {
   /** The same at every attempt. */
   readonly name: string;
   readonly body: string;
+  /** The number of its event; 0: it is of none. */
+  readonly event: number;
   /** Attempts so far. */
   readonly attempt: number;
+}
+
+/** A message that is to be sent. */
+export interface Message extends Pick<Waiting, 'name' | 'body' | 'event'> {
+  readonly follower: string;
+  readonly dueMs: number;
 }
 
 /** How far the events of one outbox were read. */
@@ -66,9 +74,14 @@ export class Followers {
     return followerOf(this.#sql.bySecret.get(secret));
   }
 
-  /** Returns who has confirmed that they follow a request. */
-  of(ticket: string): Follower[] {
-    return this.#sql.of.all(ticket).map((row) => followerOf(row)!);
+  /** Returns the one that a contact is; null: it does not follow the request. */
+  same(ticket: string, channel: FollowChannel, contact: string): Follower | null {
+    return followerOf(this.#sql.same.get(ticket, channel, contact));
+  }
+
+  /** Returns who has confirmed that they follow a request, and was sent nothing of this event or a later one. */
+  of(ticket: string, event: number): Follower[] {
+    return this.#sql.of.all(ticket, event).map((row) => followerOf(row)!);
   }
 
   /** Returns how many follow a request, or were asked whether they do. */
@@ -104,22 +117,21 @@ export class Followers {
     this.#empty();
   }
 
-  /** Deletes who follows some requests. */
-  forget(tickets: readonly string[]): void {
-    this.remove(this.#sql.ofTickets.all(JSON.stringify(tickets)).map(({ id }) => String(id)));
+  /** Returns the ids of those who follow some requests, or were asked whether they do. */
+  ofTickets(tickets: readonly string[]): string[] {
+    return this.#sql.ofTickets.all(JSON.stringify(tickets)).map(({ id }) => String(id));
   }
 
-  /** Deletes who has not confirmed since a moment; returns how many. */
-  expire(beforeMs: number): number {
-    const ids = this.#sql.unconfirmed.all(beforeMs).map(({ id }) => String(id));
-    this.remove(ids);
-    return ids.length;
+  /** Returns the ids of those who were asked before a moment and have not confirmed. */
+  unconfirmed(beforeMs: number): string[] {
+    return this.#sql.unconfirmed.all(beforeMs).map(({ id }) => String(id));
   }
 
   /** Adds messages and moves the place of the reader of events, both or neither. What was added before stays as it is. */
-  put(messages: readonly { follower: string; name: string; body: string; dueMs: number }[], place: Place | null): void {
+  put(messages: readonly Message[], place: Place | null): void {
     transact(this.#db, () => {
-      for (const { follower, name, body, dueMs } of messages) this.#sql.put.run(follower, name, body, dueMs);
+      for (const { follower, name, body, dueMs, event } of messages)
+        this.#sql.put.run(follower, name, body, dueMs, event);
       if (place !== null) this.#sql.moveTo.run(place.store, place.n);
     });
   }
@@ -131,8 +143,8 @@ export class Followers {
 
   /** Returns the oldest message of each follower that is due, up to a number. */
   due(nowMs: number, limit: number): Waiting[] {
-    return this.#sql.due.all(nowMs, limit).map(({ n, name, body, attempt, ...row }) => ({
-      ...{ n: Number(n), name: String(name), body: String(body), attempt: Number(attempt) },
+    return this.#sql.due.all(nowMs, limit).map(({ n, name, body, event, attempt, ...row }) => ({
+      ...{ n: Number(n), name: String(name), body: String(body), event: Number(event), attempt: Number(attempt) },
       follower: followerOf(row)!,
     }));
   }
@@ -163,7 +175,8 @@ function statementsOf(db: DatabaseSync) {
       values (?, ?, ?, ?, ?, ?, ?, ?)`),
     same: db.prepare(`select ${FIELDS} from followers where ticket = ? and channel = ? and contact = ?`),
     bySecret: db.prepare(`select ${FIELDS} from followers where secret = ?`),
-    of: db.prepare(`select ${FIELDS} from followers where ticket = ? and confirmed_ms is not null`),
+    of: db.prepare(`select ${FIELDS} from followers
+      where ticket = ? and confirmed_ms is not null and coalesce(sent_to, 0) < ?`),
     count: db.prepare('select count(*) as n from followers where ticket = ?'),
     asked: db.prepare('select count(*) as n from followers where contact = ? and created_ms > ?'),
     followed: db.prepare(`
@@ -174,11 +187,12 @@ function statementsOf(db: DatabaseSync) {
     drop: db.prepare(`delete from followers where id in ${given}`),
     ofTickets: db.prepare(`select id from followers where ticket in ${given}`),
     unconfirmed: db.prepare('select id from followers where confirmed_ms is null and created_ms < ?'),
-    put: db.prepare('insert or ignore into progress (follower, name, body, attempt, due_ms) values (?, ?, ?, 0, ?)'),
+    put: db.prepare(`
+      insert or ignore into progress (follower, name, body, attempt, due_ms, event) values (?, ?, ?, 0, ?, ?)`),
     moveTo: db.prepare('insert or replace into progress_cursor values (1, ?, ?)'),
     place: db.prepare('select store, n from progress_cursor'),
     due: db.prepare(`
-      select progress.n, name, body, attempt, ${FIELDS} from progress join followers on followers.id = follower
+      select progress.n, name, body, event, attempt, ${FIELDS} from progress join followers on followers.id = follower
       where due_ms <= ? and progress.n = (select min(n) from progress other where other.follower = progress.follower)
       order by progress.n limit ?`),
     next: db.prepare(`

@@ -18,6 +18,7 @@ export {
   createReception,
   type GivenRating,
   mediaPath,
+  photoIn,
   type Received,
   type Reception,
   type Report,
@@ -31,6 +32,9 @@ export {
   type StoredReporter,
   StoredReporterSchema,
 } from './reporters.ts';
+export { copyOf, createSharedWrites } from './shared.ts';
+export { createSharedMedia, sharePhotos } from './shared-media.ts';
 export { createShown, REMOVED, type Shown, type ShownChange, type ShownRequest } from './statements.ts';
 export { CITIZENS_FILE, type CitizenStore, createCitizenStore, type Entry } from './store.ts';
 export { createWords } from './words.ts';
+export { type CitizenWrites, createLocalWrites } from './writes.ts';

@@ -9,6 +9,10 @@ const ENDINGS = { 'image/jpeg': 'jpg', 'image/png': 'png', 'image/webp': 'webp' 
 const TYPES: Readonly<Record<string, Photo['type']>> = { jpg: 'image/jpeg', png: 'image/png', webp: 'image/webp' };
 const NAME = /^[0-9a-f]{64}\.(jpg|png|webp)$/;
 
+/** The name of a photo: the SHA-256 of its content. */
+export const photoName = ({ type, bytes }: Photo) =>
+  `${createHash('sha256').update(bytes).digest('hex')}.${ENDINGS[type]}`;
+
 /** The folder of photos in the data folder. */
 export const MEDIA_FOLDER = 'media';
 
@@ -47,13 +51,13 @@ export function createMedia(dir: string): Media {
   }
 
   return {
-    async put({ type, bytes }) {
-      const name = `${createHash('sha256').update(bytes).digest('hex')}.${ENDINGS[type]}`;
+    async put(photo) {
+      const name = photoName(photo);
       try {
         // A photo that was sent before counts as new, so that `sweep` keeps it for the ticket that is about to open.
         const now = new Date();
         if (await exists(join(dir, name))) await utimes(join(dir, name), now, now);
-        else await write(name, bytes);
+        else await write(name, photo.bytes);
       } catch (cause) {
         throw new LamppostError('disk', `a photo cannot be stored: ${(cause as Error).message}`, {
           cause,
@@ -65,13 +69,13 @@ export function createMedia(dir: string): Media {
     async get(name) {
       if (!NAME.test(name)) return null;
       const bytes = await orNull(readFile(join(dir, name)));
-      return bytes === null ? null : { type: typeOf(name), bytes };
+      return bytes === null ? null : { type: typeOfName(name), bytes };
     },
     async open(name) {
       const file = NAME.test(name) ? await orNull(open(join(dir, name))) : null;
       if (file === null) return null;
       const { size: length } = await file.stat();
-      return { type: typeOf(name), length, stream: file.createReadStream() };
+      return { type: typeOfName(name), length, stream: file.createReadStream() };
     },
     async remove(name) {
       if (NAME.test(name)) await rm(join(dir, name), { force: true });
@@ -90,7 +94,8 @@ export function createMedia(dir: string): Media {
   };
 }
 
-const typeOf = (name: string) => TYPES[name.split('.')[1]!]!;
+/** The type of a photo by its name. */
+export const typeOfName = (name: string) => TYPES[name.split('.')[1]!]!;
 
 async function synced(path: string, flags: string, work: (file: Awaited<ReturnType<typeof open>>) => Promise<void>) {
   const file = await open(path, flags);

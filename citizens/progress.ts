@@ -14,9 +14,11 @@ import {
 import { isTicketEvent, type NumberedEvent, type OutboxReader } from '../events/index.ts';
 import { type AttemptResult, decideNext } from '../notify/index.ts';
 import { diskFault } from '../store/index.ts';
-import type { FollowChannel, Follower, Followers, Waiting } from './followers.ts';
+import type { FollowChannel, Follower, Followers, Message, Waiting } from './followers.ts';
 import { type ProgressMessage, pageOfFollower, progressOf, type Told } from './messages.ts';
 import { textOf } from './page.ts';
+import { ASKING } from './rows.ts';
+import type { CitizenWrites } from './writes.ts';
 
 /** A message on its way to a citizen. */
 export interface Outgoing {
@@ -32,6 +34,9 @@ export interface Outgoing {
 
 interface Parts {
   readonly followers: Followers;
+  readonly writes: CitizenWrites;
+  /** Whether this node sends; null: it is alone. The others of a cluster keep what waits, until it was sent. */
+  readonly holds: (() => boolean) | null;
   readonly outbox: Pick<OutboxReader, 'page' | 'head' | 'store'>;
   readonly tickets: { get(id: string): Ticket | null };
   /** Makes one attempt. The thread of notifications has the mail server. */
@@ -101,10 +106,11 @@ export class ProgressSender {
     return this.#options.channels;
   }
 
-  /** Events from before the first start are not sent. */
+  /** Events from before the first start are not sent. In a cluster each follower says what was sent to them. */
   start(): void {
-    const { followers, outbox } = this.#parts;
-    if (followers.place()?.store !== outbox.store()) followers.put([], { store: outbox.store(), n: outbox.head() });
+    const { followers, outbox, holds } = this.#parts;
+    if (followers.place()?.store !== outbox.store())
+      followers.put([], { store: outbox.store(), n: holds === null ? outbox.head() : 0 });
     this.#readTo = followers.place()!.n;
     this.#state = 'started';
     this.wake();
@@ -131,23 +137,26 @@ export class ProgressSender {
     this.#state = 'left';
   }
 
-  /** Asks the contact whether they want to follow a request. Throws `invalid`, and `limit` where it was asked too often. */
-  follow({ ticket, token, channel, to, language }: Wish): void {
-    const { followers, clock } = this.#parts;
+  /**
+   * Asks the contact whether they want to follow a request. Throws `invalid`, `limit` where it was asked too often, and
+   * `log-away`.
+   */
+  async follow({ ticket, token, channel, to, language }: Wish): Promise<void> {
+    const { followers, writes, clock } = this.#parts;
     if (!this.#options.channels.includes(channel))
       throw new LamppostError('invalid', `channel: this city does not send ${channel}`);
-    if (followers.count(ticket.id) >= MOST_FOLLOWERS || followers.asked(to, clock.now() - DAY_MS) >= MOST_ASKED)
-      throw new LamppostError('limit', 'this was asked too often; try again tomorrow', { retryAfterMs: DAY_MS });
     const drawn = { id: `f-${randomBytes(12).toString('hex')}`, secret: randomBytes(32).toString('base64url') };
     const about = { ...drawn, ticket: ticket.id, token, channel, contact: to, language, createdMs: clock.now() };
-    const wanted = { ...about, confirmedMs: null, failingMs: null };
-    let follower = followers.add(wanted);
-    // It was asked for before, and not confirmed in time.
-    if (this.get(follower.secret) === null) {
-      followers.remove([follower.id]);
-      follower = followers.add(wanted);
-    }
-    if (follower.id === drawn.id) this.#put([this.#messageTo(follower, 'confirm', ticket, null)]);
+    const follower = { ...about, confirmedMs: null, failingMs: null };
+    await writes.ask(() => {
+      if (followers.count(ticket.id) >= MOST_FOLLOWERS || followers.asked(to, clock.now() - DAY_MS) >= MOST_ASKED)
+        throw new LamppostError('limit', 'this was asked too often; try again tomorrow', { retryAfterMs: DAY_MS });
+      const before = followers.same(ticket.id, channel, to);
+      if (before !== null && this.get(before.secret) !== null) return null;
+      // It was asked for before, and not confirmed in time.
+      return { follower, before, message: this.#messageTo(follower, { name: ASKING, event: 0, ticket, action: null }) };
+    });
+    this.wake();
   }
 
   /** Returns the follower of a secret; null where there is none, or where it was not confirmed within a day. */
@@ -157,31 +166,24 @@ export class ProgressSender {
     return isOver ? null : found;
   }
 
-  /** Returns whether there is such a follower. Confirming twice is confirming once. */
-  confirm(secret: string): boolean {
+  /** Resolves to whether there is such a follower. Confirming twice is confirming once. */
+  async confirm(secret: string): Promise<boolean> {
     const found = this.get(secret);
-    if (found !== null) this.#parts.followers.confirm(found.id, this.#parts.clock.now());
+    if (found !== null) await this.#parts.writes.confirm(found.id, this.#parts.clock.now());
     return found !== null;
   }
 
   /** Ends it, and forgets the contact. */
-  end(secret: string): boolean {
+  async end(secret: string): Promise<boolean> {
     const found = this.get(secret);
-    if (found !== null) this.#parts.followers.remove([found.id]);
+    if (found !== null) await this.#parts.writes.unfollow([found.id]);
     return found !== null;
   }
 
-  /** Forgets contacts that were not confirmed in time; returns how many. */
-  expire(): number {
-    return this.#parts.followers.expire(this.#parts.clock.now() - CONFIRM_MS);
-  }
-
-  #put(messages: Parameters<Followers['put']>[0]): void {
-    this.#parts.followers.put(messages, null);
-    this.wake();
-  }
-
-  #messageTo(follower: Follower, name: string, ticket: Ticket, action: Told | null) {
+  #messageTo(
+    follower: Follower,
+    { name, event, ticket, action }: Pick<Message, 'name' | 'event'> & { ticket: Ticket; action: Told | null },
+  ): Message {
     const { city, tickets, clock } = this.#parts;
     const { name: cityName, services } = city();
     const whole = ticket.relation === 'report' ? tickets.get(ticket.parent!) : null;
@@ -191,17 +193,18 @@ export class ProgressSender {
     const { publicUrl } = this.#options;
     const progress = { id: ticket.id, service, city: cityName, action, words, publicUrl };
     const body = JSON.stringify(progressOf(follower, progress));
-    return { follower: follower.id, name, body, dueMs: clock.now() };
+    return { follower: follower.id, name, body, event, dueMs: clock.now() };
   }
 
   async #turn(): Promise<void> {
     while (this.#again && this.#state === 'started') {
       this.#again = false;
       try {
-        while (this.#take()) await nextTurn();
+        await this.#takeAll();
         await this.#sendDue();
       } catch (error) {
-        if (diskFault(error, '')?.retryable !== true) throw error;
+        const isAway = error instanceof LamppostError && error.retryable;
+        if (!isAway && diskFault(error, '')?.retryable !== true) throw error;
         this.#parts.log.error({ err: error }, 'messages to citizens cannot be taken; trying again');
         // What is due stays due: without this wait it would be tried again at once, for ever.
         this.#cancelTimer();
@@ -212,10 +215,19 @@ export class ProgressSender {
     this.#schedule();
   }
 
-  /** Takes a page of events; returns whether there are more. Where nobody follows anything, nothing is read. */
-  #take(): boolean {
+  /** Whoever confirmed before an event is known here before the event is read. */
+  async #takeAll(): Promise<void> {
+    const head = this.#parts.outbox.head();
+    if (this.#readTo < head) await this.#parts.writes.caughtUp();
+    while (this.#take(head)) await nextTurn();
+  }
+
+  /**
+   * Takes a page of the events up to a number; returns whether there are more. Where nobody follows anything, nothing is
+   * read.
+   */
+  #take(head: number): boolean {
     const { followers, outbox } = this.#parts;
-    const head = outbox.head();
     const followed = followers.followed(MOST_NAMED);
     if (this.#readTo >= head) return false;
     if (followed.length === 0) {
@@ -229,47 +241,55 @@ export class ProgressSender {
       limit: PAGE,
       within: { events: 5_000, characters: 1e6 },
     });
-    // An event may have come after the head was read.
-    const end = Math.max(head, items.at(-1)?.n ?? 0);
+    // What came after the head was read is for the next turn.
+    const here = items.filter(({ n }) => n <= head);
+    const isLast = next === null || here.length < items.length || Number(next) >= head;
     this.#moveTo(
-      next === null ? end : Number(next),
-      items.flatMap((one) => this.#messagesOf(one)),
+      isLast ? head : Number(next),
+      here.flatMap((one) => this.#messagesOf(one)),
     );
-    return next !== null;
+    return !isLast;
   }
 
   /** Most events are about nothing that is followed: they cost no write. A start reads the last of them again. */
-  #moveTo(n: number, messages: Parameters<Followers['put']>[0]): void {
+  #moveTo(n: number, messages: readonly Message[]): void {
     const { followers, outbox } = this.#parts;
     if (messages.length > 0 || n - followers.place()!.n >= PLACE_EVERY)
       followers.put(messages, { store: outbox.store(), n });
     this.#readTo = n;
   }
 
-  #messagesOf({ event }: NumberedEvent) {
+  #messagesOf({ n, event }: NumberedEvent): Message[] {
     if (!isTicketEvent(event)) return [];
     const { data } = event;
     const action = HEARD.find((one) => one === data.history.at(-1)?.action) as Told | undefined;
     if (action === undefined) return [];
-    const followers = this.#parts.followers.of(data.id);
+    const followers = this.#parts.followers.of(data.id, n);
     // What happened before they confirmed it is nothing new to them.
     const sinceMs = Date.parse(event.time) + SECOND_MS;
     return followers
       .filter(({ confirmedMs }) => confirmedMs! <= sinceMs)
-      .map((follower) => this.#messageTo(follower, event.id, data, action));
+      .map((follower) => this.#messageTo(follower, { name: event.id, event: n, ticket: data, action }));
   }
 
   async #sendDue(): Promise<void> {
-    const { followers, clock } = this.#parts;
+    const { followers, writes, clock } = this.#parts;
+    if (!this.#sends() || followers.due(clock.now(), 1).length === 0) return;
+    // Another node may have sent it just now.
+    await writes.caughtUp();
     for (;;) {
-      const due = this.#state === 'started' ? followers.due(clock.now(), WIDTH) : [];
+      const due = this.#sends() ? followers.due(clock.now(), WIDTH) : [];
       if (due.length === 0) return;
       await Promise.all(due.map((one) => this.#attempt(one)));
     }
   }
 
+  #sends(): boolean {
+    return this.#state === 'started' && this.#parts.holds?.() !== false;
+  }
+
   async #attempt(waiting: Waiting): Promise<void> {
-    const { followers, send, clock, random, log } = this.#parts;
+    const { followers, writes, send, clock, random, log } = this.#parts;
     const { n, name, body, follower } = waiting;
     const { id, channel, contact: to, language, secret } = follower;
     const message = JSON.parse(body) as ProgressMessage;
@@ -284,18 +304,19 @@ export class ProgressSender {
     const attempt = waiting.attempt + 1;
     const failingMs = follower.failingMs === null ? 0 : nowMs - follower.failingMs;
     const decision = decideNext(result, { attempt, failingMs, random: random() });
-    followers.failing(id, result.outcome === 'delivered' ? null : (follower.failingMs ?? nowMs));
-    if (decision.kind === 'retry') return followers.later(n, attempt, nowMs + decision.afterMs);
-    followers.done(n);
-    if (decision.kind === 'done') return;
+    const isOver = decision.kind !== 'retry';
+    if (!isOver) followers.later(n, attempt, nowMs + decision.afterMs);
+    const failing = result.outcome === 'delivered' ? null : (follower.failingMs ?? nowMs);
+    await writes.attempted(waiting, { failingMs: failing, isOver });
+    if (!isOver || decision.kind === 'done') return;
     // The address does not exist, or takes nothing any more. Whose it is stays out of the log.
     log.warn({ follower: id, channel, outcome: result.outcome }, 'a citizen cannot be reached, and is forgotten');
-    followers.remove([id]);
+    await writes.unfollow([id]);
   }
 
   #schedule(): void {
     this.#cancelTimer();
-    const at = this.#state === 'started' ? this.#parts.followers.nextDue() : null;
+    const at = this.#sends() ? this.#parts.followers.nextDue() : null;
     if (at === null) return;
     this.#cancelTimer = this.#parts.timers.after(Math.max(0, at - this.#parts.clock.now()), () => this.wake());
   }

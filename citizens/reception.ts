@@ -17,6 +17,7 @@ import type { Photo } from './photo.ts';
 import type { Reporter } from './reporters.ts';
 import type { Statement } from './statements.ts';
 import type { CitizenStore } from './store.ts';
+import { type CitizenWrites, createLocalWrites } from './writes.ts';
 
 /** A citizen's request, checked. */
 export interface Report extends Statement, Pick<Request, 'service' | 'title' | 'titleZh' | 'district' | 'location'> {
@@ -70,6 +71,8 @@ export interface GivenRating {
 interface Parts {
   readonly clock: LogClock;
   readonly store: CitizenStore;
+  /** What changes the store; absent: the store alone. */
+  readonly writes?: CitizenWrites;
   readonly media: Media;
   readonly services: () => ReadonlyMap<string, Service>;
   readonly tickets: {
@@ -112,6 +115,11 @@ export interface Reception {
    * Deletes reporters whose ticket closed long enough ago, and words and photos of no ticket; resolves to the numbers.
    */
   expire(): Promise<{ readonly reporters: number; readonly orphans: number; readonly photos: number }>;
+  /**
+   * What of it every node of a cluster does for itself: what it has becomes what the others have, and photos that
+   * nothing has go; resolves to their number.
+   */
+  tidy(): Promise<{ readonly photos: number }>;
 }
 
 /** What has no ticket so long after the log was decided up to it never gets one: its request failed. */
@@ -130,6 +138,9 @@ const MEDIA_PATH = '/open311/media/';
 /** Returns the path under which a photo is served, as it is stored with what its citizen wrote. */
 export const mediaPath = (name: string) => `${MEDIA_PATH}${name}`;
 
+/** Returns the name of the photo of a path; null: the address is one elsewhere. */
+export const photoIn = (url: string) => (url.startsWith(MEDIA_PATH) ? url.slice(MEDIA_PATH.length) : null);
+
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 /**
@@ -137,28 +148,32 @@ const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
  * one; 0: never.
  */
 export function createReception(
-  { clock, store, media, services, tickets, submit, decidedToMs, newToken, hash }: Parts,
+  { clock, store, writes = createLocalWrites(store), media, services, tickets, submit, ...more }: Parts,
   { sameWithinM, reporterDays }: { readonly sameWithinM: number; readonly reporterDays: number },
 ): Reception {
+  const { decidedToMs, newToken, hash } = more;
+
   /** Stores a request before it is in the log, or finds it where its sender repeats it. */
-  function stored(statement: Statement, report: Report, { actor, key }: Sender): { id: string; token: string } {
+  async function stored(
+    statement: Statement,
+    report: Report,
+    { actor, key }: Sender,
+  ): Promise<{ id: string; token: string }> {
     const { photos: _, reporter, ...asked } = { ...report, ...statement };
     const nowMs = clock.steady.now();
     const named =
       key === null ? null : { name: hash(`${actor.id} ${key}`), asked: hash(JSON.stringify([asked, reporter])) };
-    const first = named === null ? null : store.repeated(named.name, nowMs - REPEATED_MS);
-    if (first !== null) {
-      if (hexOf(first.asked) === hexOf(named!.asked)) return first;
-      const why = `the Idempotency-Key "${key}" was used for another request; use a new one for each request`;
-      throw new LamppostError('mistakes', why);
-    }
     const [id, token] = [randomId(), newToken()];
-    store.put({
+    const entry = {
       ...{ id, storedMs: nowMs, statement },
       reporter: reporter === null ? null : { ...reporter, reportedAt: isoOf(clock.now()) },
       repeat: named === null ? null : { ...named, token },
-    });
-    return { id, token };
+    };
+    const first = await writes.put(entry, nowMs - REPEATED_MS);
+    if (first === null) return { id, token };
+    if (hexOf(first.asked) === hexOf(named!.asked)) return first;
+    const why = `the Idempotency-Key "${key}" was used for another request; use a new one for each request`;
+    throw new LamppostError('mistakes', why);
   }
 
   /** Stores photos; resolves to their paths. */
@@ -169,23 +184,24 @@ export function createReception(
   }
 
   /** Forgets who followed requests that closed long enough ago, and who never confirmed. */
-  function expireFollowers(): void {
-    store.followers.expire(clock.now() - DAY_MS);
+  async function expireFollowers(): Promise<void> {
+    const { followers } = store;
+    await writes.unfollow(followers.unconfirmed(clock.now() - DAY_MS));
     const endedBefore = isoOf(clock.now() - reporterDays * DAY_MS);
     const isOver = (id: string) => (tickets.get(id)?.closedAt ?? '9') <= endedBefore;
     for (let last = ''; ; ) {
-      const some = store.followers.followed(PAGE, last);
-      store.followers.forget(some.filter(isOver));
+      const some = followers.followed(PAGE, last);
+      await writes.unfollow(followers.ofTickets(some.filter(isOver)));
       if (some.length < PAGE) return;
       last = some.at(-1)!;
     }
   }
 
   /** Deletes the reporters of some statements, and what never got a ticket; returns how many. */
-  function expireSome(
+  async function expireSome(
     some: ReturnType<CitizenStore['after']>,
     orphanedMs: number,
-  ): [reporters: number, orphans: number] {
+  ): Promise<[reporters: number, orphans: number]> {
     const named = new Map(tickets.namedBy(some.map(({ id }) => id)).map((one) => [one.statement, one.closedAt]));
     const endedBefore = isoOf(clock.now() - reporterDays * DAY_MS);
     const isOver = (id: string) => {
@@ -194,8 +210,14 @@ export function createReception(
     };
     const over = some.filter(({ id, hasReporter }) => hasReporter && isOver(id)).map(({ id }) => id);
     const orphans = some.filter(({ id, storedMs }) => !named.has(id) && storedMs < orphanedMs).map(({ id }) => id);
-    if (orphans.length > 0) store.drop(orphans);
-    return [over.length === 0 ? 0 : store.forgetReporters(over), orphans.length];
+    if (orphans.length > 0) await writes.drop(orphans);
+    return [over.length === 0 ? 0 : await writes.forgetReporters(over), orphans.length];
+  }
+
+  async function tidy(): Promise<{ readonly photos: number }> {
+    await writes.tidy();
+    const isUsed = (name: string) => store.withMedia(mediaPath(name)).length > 0;
+    return { photos: await media.sweep(isUsed, clock.now() - ORPHANED_MS) };
   }
 
   return {
@@ -216,7 +238,11 @@ export function createReception(
         ...(elsewhere === null ? [] : [elsewhere, ...moreElsewhere]),
       ];
       const photographed = { mediaUrl, ...(moreMedia.length === 0 ? {} : { moreMedia }) };
-      const { id, token } = stored({ description, address, addressId, attributes, ...photographed }, report, sender);
+      const { id, token } = await stored(
+        { description, address, addressId, attributes, ...photographed },
+        report,
+        sender,
+      );
       const command = {
         do: 'citizen.request',
         ...wanted,
@@ -234,7 +260,7 @@ export function createReception(
       // Checked before anything is written, and once more when it is decided.
       checkRating(before, tickets.idOf(hash(token)) === ticket);
       const statement = comment === '' ? null : randomId();
-      if (statement !== null) store.putComment(statement, comment, clock.steady.now());
+      if (statement !== null) await writes.putComment(statement, comment, clock.steady.now(), []);
       return submit({ do: 'citizen.rate', ticket, token: hexOf(hash(token)), stars, statement }, REPORTER);
     },
     async say({ ticket, token, comment, notFixed, photos = [], mediaUrls = [], name }, sender = REPORTER) {
@@ -249,7 +275,7 @@ export function createReception(
       if (!isKnown && notFixed) checkNotFixed(before, { isReporter, service: services().get(before.service), atMs });
       const statement = says ? named : null;
       if (!isKnown && statement !== null)
-        store.putComment(statement, comment, clock.steady.now(), [...(await putAll(photos)), ...mediaUrls]);
+        await writes.putComment(statement, comment, clock.steady.now(), [...(await putAll(photos)), ...mediaUrls]);
       const what = { ticket, token: token === null ? null : hexOf(hash(token)), statement };
       const command = { do: notFixed ? 'citizen.not-fixed' : 'citizen.comment', ...what } as const;
       return { ticket: await submit(command, { ...sender, key: null }), statement };
@@ -260,27 +286,29 @@ export function createReception(
         by === 'reporter' && said !== undefined ? [said] : [],
       );
       const ids = [statement, rating?.statement ?? null, ...later].filter((id) => id !== null);
-      store.followers.forget([ticket.id]);
-      const photos = store.remove(ids);
-      for (const url of photos ?? []) if (url.startsWith(MEDIA_PATH)) await media.remove(url.slice(MEDIA_PATH.length));
+      await writes.caughtUp();
+      await writes.unfollow(store.followers.ofTickets([ticket.id]));
+      const photos = await writes.remove(ids);
+      for (const name of (photos ?? []).map(photoIn)) if (name !== null) await media.remove(name);
       return photos !== null;
     },
     async expire() {
       const orphanedMs = (await decidedToMs()) - ORPHANED_MS;
-      store.forgetRepeats(clock.steady.now() - REPEATED_MS);
-      expireFollowers();
+      await writes.caughtUp();
+      await writes.forgetRepeats(clock.steady.now() - REPEATED_MS);
+      await expireFollowers();
       let [reporters, orphans] = [0, 0];
       for (let last = ''; ; ) {
         const some = store.after(last, PAGE);
-        const [over, lost] = expireSome(some, orphanedMs);
+        const [over, lost] = await expireSome(some, orphanedMs);
         reporters += over;
         orphans += lost;
         if (some.length < PAGE) break;
         last = some.at(-1)!.id;
       }
-      const isUsed = (name: string) => store.withMedia(mediaPath(name)).length > 0;
-      return { reporters, orphans, photos: await media.sweep(isUsed, clock.now() - ORPHANED_MS) };
+      return { reporters, orphans, ...(await tidy()) };
     },
+    tidy,
   };
 }
 

@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { openDatabase, type RoomSchema, transact } from '../store/index.ts';
 import { Followers } from './followers.ts';
 import type { StoredReporter } from './reporters.ts';
+import { CitizenRows } from './rows.ts';
 import type { Known, Statement } from './statements.ts';
 
 /** The file of what citizens wrote, and of their names and contacts, in the data folder. */
@@ -45,6 +46,14 @@ const SCHEMA: RoomSchema = {
     create index progress_by_time on progress (due_ms);
     create table progress_cursor (
       one integer primary key check (one = 1), store text not null, n integer not null
+    ) strict;`,
+    // In a cluster: which revision of the bucket a row is, and up to where the bucket was read. The numbers of events
+    // are the same on every node; 0: the message is of no event.
+    `alter table progress add column event integer not null default 0;
+    alter table followers add column sent_to integer;
+    create table shared_revisions (key text primary key, revision integer not null) strict, without rowid;
+    create table shared_place (
+      one integer primary key check (one = 1), bucket text not null, revision integer not null
     ) strict;`,
   ],
 };
@@ -101,8 +110,16 @@ export interface CitizenStore {
   withMedia(mediaUrl: string): string[];
   /** Who follows requests by mail or SMS. There once it is open. */
   readonly followers: Followers;
-  /** Counts removals: what was shown before may have changed. */
-  removals(): number;
+  /** The same rows as values of keys, as nodes of a cluster share them. There once it is open. */
+  readonly rows: CitizenRows;
+  /** Calls the listener with photos that nobody uses any more, after rows were taken over from another node. */
+  onUnused(listener: (mediaUrls: readonly string[]) => void): void;
+  /** Returns the requests from before a moment that still have a name. */
+  namedBefore(beforeMs: number): string[];
+  /** Returns every photo that somebody uses. */
+  allMedia(): string[];
+  /** Counts removals, and what came from other nodes: what was shown before may have changed. */
+  rewrites(): number;
   /** Opens the file, or creates it. Throws `disk`, and `too-new` where a newer Lamppost wrote it. */
   open(): this;
   /** Idempotent. */
@@ -139,6 +156,8 @@ const STATEMENTS = {
   after: `
     select id, stored_ms as storedMs, exists (select 1 from reporters where statement = id) as hasReporter
     from statements where id > ? order by id limit ?`,
+  namedBefore: 'select id from statements where repeat is not null and stored_ms < ?',
+  allMedia: 'select distinct media from statement_media',
   withMedia: 'select statement as id from statement_media where media = ?',
 } as const;
 
@@ -146,8 +165,10 @@ class CitizenFile implements CitizenStore {
   readonly #path: string;
   #db!: DatabaseSync;
   #run!: Readonly<Record<keyof typeof STATEMENTS, StatementSync>>;
-  #removals = 0;
+  #rewrites = 0;
   followers!: Followers;
+  rows!: CitizenRows;
+  #unused: (mediaUrls: readonly string[]) => void = () => {};
 
   constructor(path: string) {
     this.#path = path;
@@ -159,6 +180,11 @@ class CitizenFile implements CitizenStore {
     this.#db.exec('pragma secure_delete = on');
     const prepared = Object.entries(STATEMENTS).map(([name, sql]) => [name, this.#db.prepare(sql)]);
     this.followers = new Followers(this.#db, () => this.#empty());
+    this.rows = new CitizenRows(this.#db, ({ media, isErased }) => {
+      this.#rewrites++;
+      if (isErased) this.#empty();
+      if (media.length > 0) this.#unused(media);
+    });
     this.#run = Object.fromEntries(prepared) as Record<keyof typeof STATEMENTS, StatementSync>;
     return this;
   }
@@ -231,7 +257,7 @@ class CitizenFile implements CitizenStore {
       return Number(this.#run.forgetReporters.run(given).changes) + Number(this.#run.remove.run(given).changes);
     });
     if (removed === 0) return null;
-    this.#removals++;
+    this.#rewrites++;
     this.#empty();
     return media.filter((one) => this.withMedia(one).length === 0);
   }
@@ -258,8 +284,20 @@ class CitizenFile implements CitizenStore {
     return this.#run.withMedia.all(mediaUrl).map(({ id }) => String(id));
   }
 
-  removals(): number {
-    return this.#removals;
+  onUnused(listener: (mediaUrls: readonly string[]) => void): void {
+    this.#unused = listener;
+  }
+
+  namedBefore(beforeMs: number): string[] {
+    return this.#run.namedBefore.all(beforeMs).map(({ id }) => String(id));
+  }
+
+  allMedia(): string[] {
+    return this.#run.allMedia.all().map(({ media }) => String(media));
+  }
+
+  rewrites(): number {
+    return this.#rewrites;
   }
 
   close(): void {

@@ -22,5 +22,7 @@ export {
 } from './nodes.ts';
 export { type Missing, missingTail, putBack, type Tail } from './recover.ts';
 export { type ClusterSettings, clusterSettings, faultOfLog, isClusterName } from './settings.ts';
+export { type KeyChange, type KeyCopy, openSharedKeys, type SharedKeys } from './shared-keys.ts';
+export { openSharedObjects, type SharedObjects } from './shared-objects.ts';
 export { openSnapshots, type Snapshot, type Snapshots } from './snapshots.ts';
 export { type LogMessage, messageAt, type StreamRange, streamInfo, streamRange, trimStream } from './stream.ts';

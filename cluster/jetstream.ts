@@ -7,6 +7,8 @@ import type { ClusterSettings } from './settings.ts';
 
 /** How long one request waits: less than a lease lives, so that it can be tried again within that. */
 export const REQUEST_MS = 2_000;
+/** How long somebody waits who asked for something, as long as for the log. */
+export const ASKED_MS = 10_000;
 /** How long a start waits for servers that are elected a leader yet. */
 const PATIENCE_MS = 30_000;
 const AGAIN_MS = 250;
@@ -49,9 +51,12 @@ export function jsonOf(entry: KvEntry | null): unknown {
   }
 }
 
-/** Tries something again while JetStream has no leader or too few servers. Throws `log-away` with its last error. */
-export async function patiently<T>(what: string, work: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + PATIENCE_MS;
+/**
+ * Tries something again while JetStream has no leader or too few servers, for so many ms. Throws `log-away` with its last
+ * error.
+ */
+export async function patiently<T>(what: string, work: () => Promise<T>, ms = PATIENCE_MS): Promise<T> {
+  const deadline = performance.now() + ms;
   for (;;) {
     try {
       return await work();

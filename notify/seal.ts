@@ -2,11 +2,14 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { LamppostError } from '../domain/index.ts';
 
-/** Encrypts what receivers need in clear: only ciphertext is in the log, in the state and in backups. */
+/** Encrypts what must be readable later: only ciphertext is in the log, in the state, in backups and on disks of NATS. */
 export interface Sealer {
   seal(text: string): string;
   /** Throws `invalid` where the text was sealed with another key, or was changed. */
   open(sealed: string): string;
+  sealBytes(bytes: Uint8Array): Buffer;
+  /** Throws like `open`. */
+  openBytes(sealed: Uint8Array): Buffer;
 }
 
 const ALGORITHM = 'aes-256-gcm';
@@ -14,29 +17,34 @@ const VERSION = 'v1.';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** Returns a sealer: AES-256-GCM with a random nonce, under a key that is derived from a secret text (HKDF-SHA-256). */
-export function createSealer(secret: string): Sealer {
-  const key = Buffer.from(hkdfSync('sha256', secret, '', 'lamppost receivers', 32));
+/**
+ * Returns a sealer: AES-256-GCM with a random nonce, under a key that is derived from a secret text and a purpose
+ * (HKDF-SHA-256).
+ */
+export function createSealer(secret: string, purpose = 'lamppost receivers'): Sealer {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', purpose, 32));
+  function sealBytes(bytes: Uint8Array): Buffer {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(ALGORITHM, key, nonce);
+    return Buffer.concat([nonce, cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
+  }
+  function openBytes(sealed: Uint8Array): Buffer {
+    try {
+      const nonce = sealed.subarray(0, NONCE_BYTES);
+      const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES });
+      decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
+      return Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
+    } catch (error) {
+      const message =
+        'it was sealed with another key: start with the LAMPPOST_SECRETS_KEY, or the secrets.key, of then';
+      throw new LamppostError('invalid', message, { cause: error });
+    }
+  }
   return {
-    seal(text) {
-      const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv(ALGORITHM, key, nonce);
-      const body = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
-      return VERSION + Buffer.concat([nonce, body, cipher.getAuthTag()]).toString('base64');
-    },
-    open(sealed) {
-      const bytes = Buffer.from(sealed.slice(VERSION.length), 'base64');
-      try {
-        const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
-        decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
-        const body = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES));
-        return Buffer.concat([body, decipher.final()]).toString('utf8');
-      } catch (error) {
-        const message =
-          'it was sealed with another key: start with the LAMPPOST_SECRETS_KEY, or the secrets.key, of then';
-        throw new LamppostError('invalid', message, { cause: error });
-      }
-    },
+    sealBytes,
+    openBytes,
+    seal: (text) => VERSION + sealBytes(Buffer.from(text)).toString('base64'),
+    open: (sealed) => openBytes(Buffer.from(sealed.slice(VERSION.length), 'base64')).toString('utf8'),
   };
 }
 

@@ -169,12 +169,12 @@ const FRESH_MS = 5_000;
 /** Requests that are written before other work of the thread runs: some milliseconds. */
 const PIECE = 25;
 
-/** Returns the function that returns another version after each change of a ticket or of the city, and each removal. */
+/** Returns the function that returns another version after each change of a ticket, of the city or of words. */
 function versionOf({ city, events, citizens }: Pick<Deps, 'city' | 'events' | 'citizens'>): () => string {
   let [known, changes] = [city(), 0];
   return () => {
     if (city() !== known) [known, changes] = [city(), changes + 1];
-    return `${changes} ${events.head()} ${citizens.removals()}`;
+    return `${changes} ${events.head()} ${citizens.rewrites()}`;
   };
 }
 

@@ -178,7 +178,7 @@ function followRoutes(app: App, deps: Deps): void {
     async (request, reply) => {
       const { token } = request.params;
       const { channel, to, language = languageOf(request, undefined) } = request.body;
-      progress.follow({ ticket: ticketOf(token, deps), token, channel, to, language });
+      await progress.follow({ ticket: ticketOf(token, deps), token, channel, to, language });
       return reply.code(202).send({ channel, confirmed: false });
     },
   );
@@ -203,9 +203,9 @@ function followRoutes(app: App, deps: Deps): void {
     },
   );
   /** A link is confirmed or ended, and says so. */
-  function respond(action: 'confirm' | 'end', secret: string, request: FastifyRequest, reply: FastifyReply) {
+  async function respond(action: 'confirm' | 'end', secret: string, request: FastifyRequest, reply: FastifyReply) {
     const follower = progress.get(secret);
-    if (follower === null || !progress[action](secret)) {
+    if (follower === null || !(await progress[action](secret))) {
       if (wantsPage(request)) return sendGone(request, reply);
       throw gone();
     }

@@ -1,7 +1,7 @@
 import { type NatsServer, startedNats } from './nats.ts';
 import { ServerProcess } from './server.ts';
 
-const SECRETS = { LAMPPOST_SECRETS_KEY: 'what-nodes-seal-secrets-with-0123456789' };
+export const SECRETS = { LAMPPOST_SECRETS_KEY: 'what-nodes-seal-secrets-with-0123456789' };
 
 /** A cluster: so many nats-servers, and as many nodes of Lamppost, each in its own process. */
 export class Cluster {

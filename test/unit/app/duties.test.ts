@@ -23,28 +23,36 @@ function scripted() {
   return { duties, set };
 }
 
-function backupOf(duties: Duties) {
+function jobOf(job: string, duties: Duties) {
   let made = 0;
   const none = async () => 0;
   const deps: JobDeps = {
     ...{ clock: unsteppedClock({ now: () => 0 }), duties, notify: { expire: none } },
     ...{ ledger: () => ({}) as ReturnType<JobDeps['ledger']>, engine: { rollup: none, prune: none, expire: none } },
-    reception: { expire: async () => ({ reporters: 0, orphans: 0, photos: 0 }) },
+    reception: { expire: async () => ({ reporters: 1, orphans: 0, photos: 0 }), tidy: async () => ({ photos: 2 }) },
     keep: { historyDays: 1, quarantineDays: 1, deliveryDays: 1 },
     backup: async () => ({ made: ++made }),
   };
-  return createJobs(deps).find(({ name }) => name === 'backup')!;
+  return createJobs(deps).find(({ name }) => name === job)!;
 }
 
 test('duties - the nightly backup is made by the node that has the duty when it is due; a node that is alone makes it', async () => {
   const { duties, set } = scripted();
-  const backup = backupOf(duties);
+  const backup = jobOf('backup', duties);
   expect(await backup.run()).toEqual({ skipped: 'another node has the duty' });
   set('nightly', 4);
   expect(await backup.run()).toEqual({ made: 1 });
   set('nightly', null);
   expect(await backup.run()).toEqual({ skipped: 'another node has the duty' });
-  expect(await backupOf(ALONE).run()).toEqual({ made: 1 });
+  expect(await jobOf('backup', ALONE).run()).toEqual({ made: 1 });
+});
+
+test('duties - what is known of citizens is expired by the node that has the duty; the others follow it', async () => {
+  const { duties, set } = scripted();
+  const expiry = jobOf('reporter expiry', duties);
+  expect(await expiry.run()).toEqual({ photos: 2 });
+  set('nightly', 4);
+  expect(await expiry.run()).toEqual({ reporters: 1, orphans: 0, photos: 0 });
 });
 
 test('duties - a thread is told what it has at the start and whenever that changes, until it is stopped', async () => {

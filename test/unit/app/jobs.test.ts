@@ -24,7 +24,10 @@ const ledger = () => ({ messages: {}, readings: {} }) as ReturnType<JobDeps['led
 const clock = unsteppedClock({ now: () => NOW });
 const keep = { historyDays: 30, quarantineDays: 90, deliveryDays: 14 };
 const notify = { expire: async () => 3 };
-const reception = { expire: async () => ({ reporters: 3, orphans: 0, photos: 0 }) };
+const reception = {
+  expire: async () => ({ reporters: 3, orphans: 0, photos: 0 }),
+  tidy: async () => ({ photos: 0 }),
+};
 
 test('jobs - run in the time zone of the city, and not after their stop', async () => {
   const engine = { rollup: async () => 0, prune: async () => 0, expire: async () => 0, due: async () => 0 };

@@ -174,7 +174,10 @@ describe('the jobs', () => {
       expire: note('expire'),
     };
     const notify = { expire: note('forget') };
-    const reception = { expire: async () => ({ reporters: calls.push(['reporters', NOW]), orphans: 0, photos: 0 }) };
+    const reception = {
+      expire: async () => ({ reporters: calls.push(['reporters', NOW]), orphans: 0, photos: 0 }),
+      tidy: async () => ({ photos: 0 }),
+    };
     const ledger = { messages: {}, readings: {} } as ReturnType<JobDeps['ledger']>;
     const parts = { engine, notify, reception, keep, backup: null, duties: ALONE };
     return { calls, jobs: createJobs({ clock: unsteppedClock({ now: () => NOW }), ledger: () => ledger, ...parts }) };
