@@ -158,14 +158,16 @@ export class Membership {
   }
 
   /** Gives back its duties and says that it stops, while its threads still run. Idempotent. */
-  async leave(): Promise<void> 
+  async leave(): Promise<void> {
     await this.#leases.stop();
     await this.#nodes?.stop();
+  }
 
-  async stop(): Promise<void> 
+  async stop(): Promise<void> {
     await this.leave();
     this.#isClosing = true;
     await this.#connection.close();
+  }
 
   #report(
     state: Awaited<ReturnType<Describing['state']>>,
