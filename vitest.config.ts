@@ -47,7 +47,35 @@ const PROJECTS: Readonly<Record<string, Project>> = {
   faults: { include: 'test/faults/**/*.test.ts' },
 };
 
+/**
+ * What a city sees of one machine and of a node alike: `test:jetstream` runs these files with the log in NATS. Not
+ * among them is what is about the file of the log itself, such as backups, damage and full disks.
+ */
+const OVER_JETSTREAM: Readonly<Record<string, readonly string[]>> = {
+  integration: [
+    'broker',
+    'citizens',
+    'commands',
+    'documents',
+    'enrolment',
+    'people',
+    'quarantine',
+    'queries',
+    'registry',
+    'sessions',
+    'sse',
+    'states',
+    'way',
+    'webhooks',
+    'rules/changes',
+    'rules/explanation',
+  ],
+  faults: ['commands', 'downlinks', 'kill', 'sse', 'storm', 'webhooks'],
+};
+
 /** Nets below `PATIENCE_MS`, for what waits without it: a test may wait for several things, one after another. */
+const MODES: Readonly<Record<string, Record<string, string>>> = { quick: { QUICK: '1' }, jetstream: { OTHER_LOG: '1' } };
+
 const HANGS_MS = 10 * PATIENCE_MS;
 
 export default defineConfig(({ mode }) => ({
@@ -61,13 +89,16 @@ export default defineConfig(({ mode }) => ({
     projects: Object.entries(PROJECTS).map(([name, { include, exclude, env, ...options }]) => ({
       test: {
         name,
-        include: [include],
+        include:
+          mode === 'jetstream'
+            ? (OVER_JETSTREAM[name] ?? []).map((file) => `test/${name}/${file}.test.ts`)
+            : [include],
         exclude: [...configDefaults.exclude, ...(exclude === undefined ? [] : [exclude])],
         testTimeout: HANGS_MS,
         hookTimeout: HANGS_MS,
         expect: { poll: { timeout: PATIENCE_MS } },
         // `test:unit` and `test:watch` try properties less often (`test/kit/runs.ts`).
-        env: { NODE_COMPILE_CACHE, ...env, ...(mode === 'quick' ? { QUICK: '1' } : {}) },
+        env: { NODE_COMPILE_CACHE, ...env, ...MODES[mode] },
         ...options,
       },
     })),

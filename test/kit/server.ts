@@ -73,6 +73,7 @@ export class ServerProcess {
   async start(): Promise<void> {
     this.mqttPort ||= await freePort();
     this.httpPort ||= await freePort();
+    const log = process.env.OTHER_LOG === undefined ? {} : await (await import('./other-log.ts')).otherLog(this.data);
     const child = spawn(process.execPath, [BIN, 'start'], {
       cwd: this.data,
       env: {
@@ -85,6 +86,7 @@ export class ServerProcess {
         MQTT_PORT: String(this.mqttPort),
         HTTP_PORT: String(this.httpPort),
         LOG_LEVEL: 'error',
+        ...log,
         ...this.settings,
       },
     });
