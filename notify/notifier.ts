@@ -98,6 +98,8 @@ export class Notifier {
   readonly #shared: SharedDeliveries | null;
   /** The revision under which this node makes attempts; null: another node makes them. */
   #revision: number | null;
+  /** A lease that has just come; null: none has. */
+  #gained: number | null = null;
   readonly #ended = new AbortController();
   /** Whether too many deliveries wait for a receiver, so that its events stay in the outbox. */
   #isFull = false;
@@ -184,9 +186,8 @@ export class Notifier {
    * a node that is not alone.
    */
   hold(revision: number | null): void {
-    this.#revision = revision;
-    if (!this.#isStarted || revision === null) return;
-    for (const { id } of this.#receivers.enabled()) this.#dispatcher.wake(id);
+    if (revision === null) this.#revision = null;
+    this.#gained = revision;
     this.appended();
   }
 
@@ -243,15 +244,24 @@ export class Notifier {
     try {
       this.#follow();
       const learned = this.#shared?.take() ?? [];
+      const gained = this.#begin();
       const pass = this.#fanOut.pass();
       this.#isFull = pass.held;
-      for (const id of [...learned, ...pass.reached, ...this.#release()]) this.#dispatcher.wake(id);
+      for (const id of [...learned, ...gained, ...pass.reached, ...this.#release()]) this.#dispatcher.wake(id);
       if (pass.more) this.appended();
     } catch (error) {
       if (diskFault(error, '')?.retryable !== true) throw error;
       this.#deps.log.error({ err: error }, 'events cannot be taken for delivery; trying again');
       this.#deps.timers.after(DISK_WAIT_MS, () => this.#again());
     }
+  }
+
+  /** A lease that is new counts once what others have delivered is known; returns whose deliveries may be due. */
+  #begin(): readonly string[] {
+    if (this.#gained === null) return [];
+    this.#revision = this.#gained;
+    this.#gained = null;
+    return this.#receivers.enabled().map(({ id }) => id);
   }
 
   /** After a full disk, wakes every receiver: deliveries that were added before must not wait. */

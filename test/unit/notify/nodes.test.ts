@@ -194,3 +194,46 @@ test('deliveries - however the duty moves, nodes die, lag and lose the log: each
   expect(again).toBeGreaterThan(0);
   expect(fenced).toBeGreaterThan(0);
 }, 120_000);
+
+test('deliveries - what another node has delivered is over, also where an attempt of this one is in no record', async () => {
+  const kit = openNodes(2);
+  kit.people.webhooks().create(WEBHOOK, null);
+  kit.wakeAll();
+  const late = Promise.withResolvers<'failed'>();
+  kit.answer((node) => (node === 0 ? late.promise : 'delivered'));
+  kit.nodes[0]!.hold(5);
+  happen(kit, '1.0', 'g1');
+  await kit.time.pass(SECOND);
+  kit.nodes[0]!.lag();
+  kit.nodes[0]!.hold(null);
+  kit.nodes[1]!.hold(6);
+  await kit.time.pass(5 * SECOND);
+  late.resolve('failed');
+  await kit.time.pass(5 * SECOND);
+  kit.nodes[0]!.catchUp();
+  kit.nodes[1]!.hold(null);
+  kit.answer(() => 'delivered');
+  kit.nodes[0]!.hold(7);
+  await kit.time.pass(24 * HOUR);
+  expect(kit.sent.filter(({ node, outcome }) => node === 0 && outcome === 'delivered')).toEqual([]);
+  expect(kit.nodes.map((node) => node.waiting())).toEqual([0, 0]);
+});
+
+test('deliveries - a receiver that people enabled again stays enabled on a node that learns later why it was disabled', async () => {
+  const kit = openNodes(2);
+  const { id } = kit.people.webhooks().create(WEBHOOK, null);
+  kit.wakeAll();
+  kit.nodes[1]!.lag();
+  kit.nodes[0]!.hold(1);
+  kit.answer(() => 'gone');
+  happen(kit, '1.0', 'g1');
+  await kit.time.pass(5 * SECOND);
+  const disabled = () => kit.nodes.map(({ notifier }) => notifier.webhooks.get(id).disabled?.reason ?? null);
+  expect(disabled()).toEqual(['gone', null]);
+  kit.answer(() => 'delivered');
+  kit.people.webhooks().enable(id, 'deliver');
+  kit.wakeAll();
+  kit.nodes[1]!.catchUp();
+  await kit.time.pass(5 * SECOND);
+  expect(disabled()).toEqual([null, null]);
+});

@@ -312,3 +312,36 @@ test('nodes - a storm of logins is a few records, and places are one a second at
   const placing = ofX.filter(({ control }) => control.changes.some((one) => one.do === 'place'));
   for (const [i, one] of placing.slice(1).entries()) expect(one.atMs - placing[i]!.atMs).toBeGreaterThanOrEqual(1_000);
 });
+
+const lastWords = (device: string, properties = {}) => ({
+  will: { topic: `devices/${device}/readings`, payload: Buffer.from(`of ${device}`), qos: 1, retain: false, properties },
+});
+const spoken = ({ sink }: Scene) => sink.taken.map(({ payload }) => payload);
+
+test('nodes - a delayed will is not that of a client that is at another node by then (MQTT-3.1.3-9)', async () => {
+  const [x, y] = await two();
+  const kept = (device: string) => ({
+    ...lastWords(device, { willDelayInterval: 1 }),
+    properties: { sessionExpiryInterval: 60 },
+  });
+  for (const device of ['bin-1', 'bin-2']) {
+    const gone = await fiveLogin(x.port, device, kept(device));
+    gone.socket.destroy();
+    await gone.closed;
+    if (device === 'bin-1') await fiveLogin(y.port, device, kept(device));
+  }
+  await until(() => spoken(x).includes('of bin-2'), 'the will of whoever did not come back');
+  expect(spoken(x)).toEqual(['of bin-2']);
+});
+
+test('nodes - wills that a crash left are not those of clients that are at another node since', async () => {
+  const [x, y] = await two();
+  for (const device of ['bin-1', 'bin-2']) await rawLogin(x.port, device, lastWords(device));
+  const crashed = { dir: copyOf(x), outbox: x.outbox.copy() };
+  await x.stop();
+  cluster.nodes.splice(0, 1);
+  await rawLogin(y.port, 'bin-1');
+  const again = await cluster.start('x', crashed);
+  await until(() => spoken(again).length > 0, 'the will of the other one');
+  expect(spoken(again)).toEqual(['of bin-2']);
+});
