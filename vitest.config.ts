@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { MEMORY_FOLDER } from './test/kit/memory-folder.ts';
 import { LongestFirst } from './test/kit/order.ts';
-import { WORKERS } from './test/kit/server.ts';
+import { WORKERS } from './test/kit/ports.ts';
 import { PATIENCE_MS } from './test/kit/wait.ts';
 
 interface Project {
@@ -74,7 +74,10 @@ const OVER_JETSTREAM: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Nets below `PATIENCE_MS`, for what waits without it: a test may wait for several things, one after another. */
-const MODES: Readonly<Record<string, Record<string, string>>> = { quick: { QUICK: '1' }, jetstream: { OTHER_LOG: '1' } };
+const MODES: Readonly<Record<string, Record<string, string>>> = {
+  quick: { QUICK: '1' },
+  jetstream: { OTHER_LOG: '1' },
+};
 
 const HANGS_MS = 10 * PATIENCE_MS;
 
@@ -90,9 +93,7 @@ export default defineConfig(({ mode }) => ({
       test: {
         name,
         include:
-          mode === 'jetstream'
-            ? (OVER_JETSTREAM[name] ?? []).map((file) => `test/${name}/${file}.test.ts`)
-            : [include],
+          mode === 'jetstream' ? (OVER_JETSTREAM[name] ?? []).map((file) => `test/${name}/${file}.test.ts`) : [include],
         exclude: [...configDefaults.exclude, ...(exclude === undefined ? [] : [exclude])],
         testTimeout: HANGS_MS,
         hookTimeout: HANGS_MS,

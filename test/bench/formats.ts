@@ -11,7 +11,7 @@ import { type City, type MetricTable, systemClock, systemTimers } from '../../do
 import { type Codec, codecsOfProfile } from '../../ingest/codecs/index.ts';
 import { Checked, checkReading, compileChecks, compileFormats, decodePayload, formatOf } from '../../ingest/index.ts';
 import { hasMosquitto, Mosquitto } from '../kit/mosquitto.ts';
-import { freePort } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
 import { until } from '../kit/wait.ts';
 
 const CITY = fileURLToPath(new URL('../../city', import.meta.url));

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import mqtt from 'mqtt';
-import { freePort, ServerProcess } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
+import { ServerProcess } from '../kit/server.ts';
 
 /** A broker under load. */
 export interface Subject {

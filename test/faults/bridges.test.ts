@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BridgeStatus } from '../../bridges/index.ts';
 import type { Ledger } from '../../domain/index.ts';
 import { hasMosquitto, Mosquitto } from '../kit/mosquitto.ts';
+import { freePort } from '../kit/ports.ts';
 import { RulesServer } from '../kit/rules/server.ts';
-import { ADMIN_KEY, freePort } from '../kit/server.ts';
+import { ADMIN_KEY } from '../kit/server.ts';
 import { pause, until } from '../kit/wait.ts';
 
 const BIN = 'bin-1';

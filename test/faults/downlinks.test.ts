@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BridgeStatus } from '../../bridges/index.ts';
 import type { DeviceCommand } from '../../domain/index.ts';
 import { hasMosquitto, Mosquitto } from '../kit/mosquitto.ts';
+import { freePort } from '../kit/ports.ts';
 import { RulesServer } from '../kit/rules/server.ts';
-import { freePort } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
 const EUI = '70b3d57ed0001234';

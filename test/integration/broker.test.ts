@@ -8,7 +8,8 @@ import { WebSocket } from 'ws';
 import type { ClientRecord } from '../../broker/index.ts';
 import type { Device, Page } from '../../domain/index.ts';
 import { certificate } from '../kit/broker/certificate.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 
 const authority = certificate('The city');
 const tlsPort = await freePort();

@@ -9,7 +9,7 @@ import { certificate } from '../kit/broker/certificate.ts';
 import { endsWithUs } from '../kit/children.ts';
 import { fencedBlocks, ROOT } from '../kit/documents.ts';
 import { hasHaproxy } from '../kit/haproxy.ts';
-import { freePort } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
 import { until } from '../kit/wait.ts';
 
 const blockIn = (language: string) => fencedBlocks('docs/cluster.md').find((one) => one.language === language)!.text;

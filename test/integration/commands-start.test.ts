@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificate } from '../kit/broker/certificate.ts';
 import { expectPlain, lamppost, launch, newDir, ROOT } from '../kit/cli/commands.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 
 const server = new ServerProcess();
 beforeAll(() => server.start());

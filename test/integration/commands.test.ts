@@ -5,7 +5,8 @@ import { delimiter, join } from 'node:path';
 import mqtt from 'mqtt';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { BIN, expectPlain, lamppost, newDir } from '../kit/cli/commands.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 
 const server = new ServerProcess();
 beforeAll(() => server.start());

@@ -6,7 +6,8 @@ import { connect } from 'node:tls';
 import mqtt from 'mqtt';
 import { afterEach, expect, test } from 'vitest';
 import { type Certified, certificate } from '../kit/broker/certificate.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
 let server: ServerProcess | null = null;

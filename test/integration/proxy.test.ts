@@ -8,7 +8,8 @@ import type { CloudEvent, Page } from '../../domain/index.ts';
 import { certificate } from '../kit/broker/certificate.ts';
 import { RawClient } from '../kit/broker/kit.ts';
 import { Haproxy, hasHaproxy } from '../kit/haproxy.ts';
-import { freePort, ServerProcess } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
+import { ServerProcess } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
 const { cert, key } = certificate('localhost');

@@ -7,8 +7,9 @@ import type { Ticket } from '../../domain/index.ts';
 import { totpCode } from '../../registry/totp.ts';
 import { certificate } from '../kit/broker/certificate.ts';
 import { Visit } from '../kit/browser-like.ts';
+import { freePort } from '../kit/ports.ts';
 import { WebhookReceiver } from '../kit/receiver.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { pause, until } from '../kit/wait.ts';
 
 /** Rotations of one secret. */

@@ -9,8 +9,9 @@ import type { BackupJob } from '../../store/index.ts';
 import { Visit } from '../kit/browser-like.ts';
 import { Mailbox } from '../kit/mailbox.ts';
 import { startProvider } from '../kit/oidc.ts';
+import { freePort } from '../kit/ports.ts';
 import { WebhookReceiver } from '../kit/receiver.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
 const SETTINGS = {

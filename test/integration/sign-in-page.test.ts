@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Person } from '../../domain/index.ts';
 import { chromiumPath, openBrowser } from '../kit/chromium.ts';
 import { type Account, CLIENT, startProvider } from '../kit/oidc.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../kit/server.ts';
+import { freePort } from '../kit/ports.ts';
+import { ADMIN_KEY, ServerProcess } from '../kit/server.ts';
 import { PATIENCE_MS } from '../kit/wait.ts';
 
 const PASSWORD = 'a lantern in the harbour';

@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from '../../domain/index.ts';
 import type { Delivery, DeliveryDetail, Webhook, WebhookDetail } from '../../notify/index.ts';
+import { freePort } from '../kit/ports.ts';
 import { type Arrival, cloudEventOf, WebhookReceiver } from '../kit/receiver.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
-import { freePort } from '../kit/server.ts';
 import { until } from '../kit/wait.ts';
 
 const DOC = fileURLToPath(new URL('../../docs/webhooks.md', import.meta.url));

@@ -4,7 +4,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endsWithUs } from './children.ts';
-import { freePort } from './server.ts';
+import { freePort } from './ports.ts';
 import { until } from './wait.ts';
 
 /** Whether a program is installed. A missing one is reported, and is a failure in CI. */

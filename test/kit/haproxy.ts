@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endsWithUs } from './children.ts';
-import { freePort } from './server.ts';
+import { freePort } from './ports.ts';
 import { until } from './wait.ts';
 
 /** Whether HAProxy is installed. A missing one is reported, and is a failure in CI. */

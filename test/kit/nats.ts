@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type ClusterSettings, clusterSettings } from '../../cluster/index.ts';
 import { endsWithUs } from './children.ts';
-import { freePort } from './server.ts';
+import { freePort } from './ports.ts';
 import { until } from './wait.ts';
 
 interface Place {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
-import { freePort } from './server.ts';
+import { freePort } from './ports.ts';
 
 /** What a provider says of somebody. */
 export interface Account {

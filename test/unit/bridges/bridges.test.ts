@@ -11,7 +11,7 @@ import { LamppostError, systemClock, systemTimers } from '../../../domain/index.
 import { certificate } from '../../kit/broker/certificate.ts';
 import { withFile } from '../../kit/city-model/kit.ts';
 import { hasMosquitto, Mosquitto } from '../../kit/mosquitto.ts';
-import { freePort } from '../../kit/server.ts';
+import { freePort } from '../../kit/ports.ts';
 import { until } from '../../kit/wait.ts';
 
 /** Returns the bridges of a text of bridges.yaml. */

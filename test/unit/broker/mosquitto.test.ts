@@ -4,7 +4,7 @@ import mqtt from 'mqtt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Scene, SECRET, startBroker } from '../../kit/broker/kit.ts';
 import { hasMosquitto, hasMosquittoClients, Mosquitto } from '../../kit/mosquitto.ts';
-import { freePort } from '../../kit/server.ts';
+import { freePort } from '../../kit/ports.ts';
 import { until } from '../../kit/wait.ts';
 
 const OWN = 'devices/bin-1/readings';

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../domain/index.ts';
 import { createPoster } from '../../../notify/index.ts';
 import { certificate } from '../../kit/broker/certificate.ts';
-import { freePort } from '../../kit/server.ts';
+import { freePort } from '../../kit/ports.ts';
 
 const servers: { closeAllConnections?(): void; close(): unknown }[] = [];
 const posters: ReturnType<typeof createPoster>[] = [];

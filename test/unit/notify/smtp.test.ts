@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import { systemClock } from '../../../domain/index.ts';
 import { createMailer } from '../../../notify/index.ts';
 import { Mailbox } from '../../kit/mailbox.ts';
-import { freePort } from '../../kit/server.ts';
+import { freePort } from '../../kit/ports.ts';
 
 const closings: (() => unknown)[] = [];
 afterEach(async () => {

@@ -314,7 +314,13 @@ test('nodes - a storm of logins is a few records, and places are one a second at
 });
 
 const lastWords = (device: string, properties = {}) => ({
-  will: { topic: `devices/${device}/readings`, payload: Buffer.from(`of ${device}`), qos: 1, retain: false, properties },
+  will: {
+    topic: `devices/${device}/readings`,
+    payload: Buffer.from(`of ${device}`),
+    qos: 1,
+    retain: false,
+    properties,
+  },
 });
 const spoken = ({ sink }: Scene) => sink.taken.map(({ payload }) => payload);
 
