@@ -49,7 +49,7 @@ const PROJECTS: Readonly<Record<string, Project>> = {
 
 /**
  * What a city sees of one machine and of a node alike: `test:jetstream` runs these files with the log in NATS. Not
- * among them is what is about the file of the log itself, such as backups, damage and full disks.
+ * among them is what is about the file of the log itself, such as backups, copies, damage and full disks.
  */
 const OVER_JETSTREAM: Readonly<Record<string, readonly string[]>> = {
   integration: [
@@ -70,7 +70,7 @@ const OVER_JETSTREAM: Readonly<Record<string, readonly string[]>> = {
     'rules/changes',
     'rules/explanation',
   ],
-  faults: ['commands', 'downlinks', 'kill', 'sse', 'storm', 'webhooks'],
+  faults: ['commands', 'downlinks', 'sse', 'storm', 'webhooks'],
 };
 
 /** Nets below `PATIENCE_MS`, for what waits without it: a test may wait for several things, one after another. */
