@@ -1,5 +1,6 @@
 import mqtt from 'mqtt';
 import { afterEach, expect, test } from 'vitest';
+import type { SeenNode } from '../../../cluster/index.ts';
 import type { Ledger, Ticket } from '../../../domain/index.ts';
 import { Cluster } from '../../kit/cluster.ts';
 import type { ServerProcess } from '../../kit/server.ts';
@@ -33,6 +34,14 @@ test('cluster - a device is registered at one node, publishes at another, and th
   expect(events[1]).toEqual(events[0]);
   expect(events[2]).toEqual(events[0]);
   await device.endAsync();
+  // A stop in order gives back its name and its duties at once.
+  expect(await c.stop()).toBe(0);
+  const seen = async () => (await a.get<{ nodes: SeenNode[] }>('/api/v1/cluster')).nodes;
+  const stopped = await until(
+    async () => (await seen()).find(({ state }) => state === 'stopped'),
+    'a stop that is seen',
+  );
+  expect(stopped.node).toBe('node-2');
 });
 
 test('cluster - kill -9 of a node and of a server under load: every acknowledged message is in every ledger once', async () => {
