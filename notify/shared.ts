@@ -80,7 +80,7 @@ export class SharedDeliveries {
   async stop(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.#parts.timers.after(STOP_MS, resolve);
-    await Promise.race([this.#report().catch(() => {}), promise]);
+    await Promise.race([this.#report(), promise]);
     cancel();
     this.#stopped = true;
     this.#cancelTimer?.();

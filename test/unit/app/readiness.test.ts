@@ -48,6 +48,14 @@ describe('readiness', () => {
     expect(partsOf({ trouble: 'the disk is full' }).history.state).toBe('trouble');
   });
 
+  test('a database that all nodes of a cluster share makes none of them unready, and its trouble is a note', () => {
+    const broken = { ...caughtUp, trouble: 'it does not respond' };
+    const shared = readinessOf(broken, { away: null, sharesHistory: true });
+    expect(shared).toMatchObject({ ready: true, reasons: [], notes: ['history: it does not respond'] });
+    expect(shared.parts.history.state).toBe('trouble');
+    expect(readinessOf(broken, { away: null, sharesHistory: false }).ready).toBe(false);
+  });
+
   test('what came in since the start is behind without being caught up with', () => {
     expect(partsOf({ reached: 1_010 }).rules).toMatchObject({ state: 'ready', behindBlocks: 10 });
   });
