@@ -351,3 +351,15 @@ test('nodes - wills that a crash left are not those of clients that are at anoth
   await until(() => spoken(again).length > 0, 'the will of the other one');
   expect(spoken(again)).toEqual(['of bin-2']);
 });
+
+test('nodes - while the log is away, a client that comes again and again waits with one entry', async () => {
+  const [x] = await two();
+  x.view.isAway = true;
+  for (let n = 0; n < 6; n++) {
+    await leave(x, await rawLogin(x.port, 'bin-1'));
+  }
+  x.view.isAway = false;
+  await rawLogin(x.port, 'bin-2');
+  await until(() => changes().some((one) => one.do === 'on' && one.id === 'bin-2'), 'a later client');
+  expect(changes().filter((one) => one.do === 'off')).toHaveLength(1);
+});
