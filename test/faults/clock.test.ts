@@ -139,23 +139,11 @@ async function durations(one: Stepped, meanwhile: () => void): Promise<Record<st
     await done;
     took[name] = performance.now() - begun[name]!;
   };
-  // While the record of a step is on its way to the silences, one read may show the new time and the old end.
-  const active = async () => (await server.get<ShownSilence>(`/api/v1/silences/${silence.id}`)).state === 'active';
-  const silenced = async () => {
-    if (await active()) return true;
-    await pause(SECOND / 2);
-    return await active();
-  };
   await Promise.all([
     until('for', one.event('city.lamppost.alert.firing', `alerts/held/${bin.id}`)),
     until('absent', one.event('city.lamppost.alert.firing', `alerts/quiet/${meter.id}`)),
     until('deadline', one.event('city.lamppost.ticket.escalated', `tickets/${id}`)),
-    until(
-      'silence',
-      (async () => {
-        while (await silenced()) await pause(100);
-      })(),
-    ),
+    until('silence', one.event('city.lamppost.silence.ended', `silences/${silence.id}`)),
   ]);
   return took;
 }

@@ -10,6 +10,8 @@ const upTo = (random: Random, most: number) => Math.floor(random() * (most + 1))
 
 const MOST_SCRIPT = 12;
 const LANES = 8;
+/** Fewer conversations show nothing. */
+export const LEAST_CONVERSATIONS = 50;
 const UNUSUAL = [
   '',
   '#',
@@ -224,13 +226,14 @@ async function inPieces(
 
 /**
  * Sends conversations of valid, nearly valid and broken packets, before and after logins, by devices and keys, until
- * the time is over. Each lane has a random sequence of its own, so that a seed gives the same conversations.
+ * the time is over and there were enough. Each lane has a random sequence of its own, so that a seed gives the same conversations.
  */
 export async function fuzzMqtt(target: Target, signal: AbortSignal): Promise<Figures> {
   const logins = [...target.devices.slice(12), ...target.keys.viewer.slice(0, 1), ...target.keys['network-server']];
   const randoms = Array.from({ length: LANES }, (_, i) => randomOf(target.seed + i));
   const found = { conversations: 0, packets: 0, bytes: 0, received: 0 };
-  await lanes(LANES, signal, async (lane) => {
+  const isEnough = () => found.conversations >= LEAST_CONVERSATIONS && found.received > 0;
+  const converse = async (lane: number) => {
     const random = randoms[lane]!;
     const login = pick(random, logins);
     const script: Packet[] = Array.from({ length: 1 + upTo(random, MOST_SCRIPT) }, () => packetOf(random, login));
@@ -259,6 +262,7 @@ export async function fuzzMqtt(target: Target, signal: AbortSignal): Promise<Fig
     found.conversations++;
     found.packets += 1 + rest.length;
     found.bytes += head!.length + all.length;
-  });
+  };
+  await lanes(LANES, signal, converse, isEnough);
   return found;
 }

@@ -55,14 +55,18 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-/** Repeats work in parallel until the signal; each lane gets its number and counts its rounds. */
+/**
+ * Repeats work in parallel until the signal, and past it until enough was done: a busy machine does little in a time.
+ * Each lane gets its number and counts its rounds.
+ */
 export async function lanes(
   count: number,
   signal: AbortSignal,
   work: (lane: number, round: number) => Promise<unknown>,
+  isEnough: () => boolean = () => true,
 ): Promise<void> {
   const lane = async (_: unknown, i: number) => {
-    for (let round = 0; !signal.aborted; round++) {
+    for (let round = 0; !(signal.aborted && isEnough()); round++) {
       await work(i, round);
       // A server that refuses at once must not turn this into a loop that never yields.
       await new Promise((resolve) => setImmediate(resolve));
