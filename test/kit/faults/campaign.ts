@@ -64,7 +64,7 @@ const QUIET_MS = 2_000;
 /** As a supervisor waits before it starts a server again. */
 const RESTART_MS = 200;
 /** A server that is not back by then has not recovered. */
-const BACK_MS = 120_000;
+const BACK_MS = 300_000;
 const FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1';
 
 /** A server under a steady load of devices, an operator and subscribers, on a disk that can fail, with a supervisor. */
@@ -99,6 +99,7 @@ export class Campaign {
     const shim = new FaultyDisk(data);
     const influx = options.influx ? await DatabaseProcess.influx() : null;
     await influx?.start();
+    if (influx !== null) await fetch(`${influx.url}/query?q=create+database+lamppost`, { method: 'POST' });
     const clock = existsSync(FAKETIME) ? join(mkdtempSync(join(tmpdir(), 'lamppost-clock-')), 'offset') : null;
     const server = new ServerProcess(data, settingsOf(shim, clock, influx));
     server.startWithinMs = BACK_MS;
