@@ -1,3 +1,4 @@
+import type { Machine } from './machines.ts';
 import { type NatsServer, startedNats } from './nats.ts';
 import { ServerProcess } from './server.ts';
 
@@ -8,10 +9,14 @@ export class Cluster {
   readonly servers: NatsServer[] = [];
   readonly nodes: ServerProcess[] = [];
 
-  /** Resolves once every node is ready. */
-  async start(count: number, settings: Record<string, string> = {}): Promise<this> {
-    this.servers.push(...(await startedNats(count)));
-    for (let n = 0; n < count; n++) await this.join(`node-${n}`, settings).start();
+  /** Resolves once every node is ready. On each machine there are a nats-server and a node. */
+  async start(count: number, settings: Record<string, string> = {}, machines: readonly Machine[] = []): Promise<this> {
+    this.servers.push(...(await startedNats(count, machines)));
+    for (let n = 0; n < count; n++) {
+      const node = this.join(`node-${n}`, settings);
+      node.machine = machines[n] ?? node.machine;
+      await node.start();
+    }
     return this;
   }
 

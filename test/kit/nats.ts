@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type ClusterSettings, clusterSettings } from '../../cluster/index.ts';
 import { endsWithUs } from './children.ts';
+import { HERE, type Machine } from './machines.ts';
 import { freePort } from './ports.ts';
 import { until } from './wait.ts';
 
@@ -13,6 +14,7 @@ interface Place {
   readonly monitor: number;
   readonly route: number;
   readonly dir: string;
+  readonly machine: Machine;
 }
 
 /** A real nats-server with JetStream in its own process with its own folder; it can be killed, paused and started again. */
@@ -21,26 +23,29 @@ export class NatsServer {
   /** The URL of its monitoring port. */
   readonly monitor: string;
   readonly #config: string;
+  readonly #machine: Machine;
   #child: ChildProcess | null = null;
 
-  constructor(name: string, place: Place, routes: readonly number[], more = '') {
-    this.url = `nats://127.0.0.1:${place.client}`;
-    this.monitor = `http://127.0.0.1:${place.monitor}`;
+  constructor(name: string, place: Place, routes: readonly string[], more = '') {
+    const { host } = place.machine;
+    this.url = `nats://${host}:${place.client}`;
+    this.monitor = `http://${host}:${place.monitor}`;
+    this.#machine = place.machine;
     this.#config = join(place.dir, 'nats.conf');
     const cluster =
       routes.length < 2
         ? ''
         : `cluster {
   name: test
-  listen: 127.0.0.1:${place.route}
-  routes: [${routes.filter((route) => route !== place.route).map((route) => `"nats://127.0.0.1:${route}"`)}]
+  listen: ${host}:${place.route}
+  routes: [${routes.filter((route) => route !== routeOf(place)).map((route) => `"nats://${route}"`)}]
 }
 `;
     writeFileSync(
       this.#config,
       `server_name: ${name}
-listen: 127.0.0.1:${place.client}
-http: 127.0.0.1:${place.monitor}
+listen: ${host}:${place.client}
+http: ${host}:${place.monitor}
 jetstream { store_dir: "${place.dir}/data", max_memory_store: 64MB, max_file_store: 8GB }
 ${cluster}${more}`,
     );
@@ -57,7 +62,8 @@ ${cluster}${more}`,
   }
 
   async launch(): Promise<void> {
-    this.#child = spawn('nats-server', ['-c', this.#config], { stdio: 'ignore' });
+    const [command, ...args] = [...this.#machine.within, 'nats-server', '-c', this.#config];
+    this.#child = spawn(command!, args, { stdio: 'ignore' });
     endsWithUs(this.#child);
   }
 
@@ -88,20 +94,23 @@ ${cluster}${more}`,
   }
 }
 
+const routeOf = ({ machine, route }: Place) => `${machine.host}:${route}`;
+
 /** So many nats-servers that form a cluster; one is alone. They are not started. `more` is added to each configuration. */
-export async function natsServers(count: number, more = ''): Promise<NatsServer[]> {
+export async function natsServers(count: number, more = '', machines: readonly Machine[] = []): Promise<NatsServer[]> {
   const places: Place[] = [];
   for (let n = 0; n < count; n++) {
     const [client, monitor, route] = [await freePort(), await freePort(), await freePort()];
-    places.push({ client, monitor, route, dir: mkdtempSync(join(tmpdir(), 'lamppost-nats-')) });
+    const dir = mkdtempSync(join(tmpdir(), 'lamppost-nats-'));
+    places.push({ client, monitor, route, dir, machine: machines[n] ?? HERE });
   }
-  const routes = places.map(({ route }) => route);
+  const routes = places.map(routeOf);
   return places.map((place, n) => new NatsServer(`n${n}`, place, routes, more));
 }
 
 /** Starts so many nats-servers; resolves once all are ready. */
-export async function startedNats(count: number): Promise<NatsServer[]> {
-  const servers = await natsServers(count);
+export async function startedNats(count: number, machines: readonly Machine[] = []): Promise<NatsServer[]> {
+  const servers = await natsServers(count, '', machines);
   for (const server of servers) await server.launch();
   for (const server of servers) await server.ready();
   return servers;

@@ -75,10 +75,10 @@ export class WebhookReceiver {
   }
 
   /** Listens and returns the URL. */
-  async start(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1');
+  async start(host = '127.0.0.1'): Promise<string> {
+    this.#server.listen(0, host);
     await once(this.#server, 'listening');
-    return `http://127.0.0.1:${(this.#server.address() as { port: number }).port}/hook`;
+    return `http://${host}:${(this.#server.address() as { port: number }).port}/hook`;
   }
 
   stop(): void {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Ledger, Page } from '../../domain/index.ts';
 import { endsWithUs, runs } from './children.ts';
+import { HERE, type Machine } from './machines.ts';
 import { freePort } from './ports.ts';
 import { PATIENCE_MS, until } from './wait.ts';
 
@@ -21,6 +22,8 @@ export class ServerProcess {
   httpPort = 0;
   output = '';
   startWithinMs = PATIENCE_MS;
+  /** Where it runs. */
+  machine: Machine = HERE;
   /** What a start waits for. */
   readyPath: '/ready' | '/ready?for=devices' = '/ready';
   /** Called with everything that it writes; `output` keeps the end of it. */
@@ -36,6 +39,11 @@ export class ServerProcess {
     return this.#child!.pid!;
   }
 
+  /** Where it answers over HTTP. */
+  get url(): string {
+    return `http://${this.machine.host}:${this.httpPort}`;
+  }
+
   /** Whether its process runs. */
   get running(): boolean {
     return this.#child !== null && runs(this.#child);
@@ -46,15 +54,16 @@ export class ServerProcess {
     this.mqttPort ||= await freePort();
     this.httpPort ||= await freePort();
     const log = process.env.OTHER_LOG === undefined ? {} : await (await import('./other-log.ts')).otherLog(this.data);
-    const child = spawn(process.execPath, [BIN, 'start'], {
+    const [command, ...args] = [...this.machine.within, process.execPath, BIN, 'start'];
+    const child = spawn(command!, args, {
       cwd: this.data,
       env: {
         PATH: process.env.PATH,
         LAMPPOST_DATA: this.data,
         LAMPPOST_CITY: CITY,
         LAMPPOST_ADMIN_KEY: ADMIN_KEY,
-        MQTT_HOST: '127.0.0.1',
-        HTTP_HOST: '127.0.0.1',
+        MQTT_HOST: this.machine.host,
+        HTTP_HOST: this.machine.host,
         MQTT_PORT: String(this.mqttPort),
         HTTP_PORT: String(this.httpPort),
         LOG_LEVEL: 'error',
@@ -78,7 +87,7 @@ export class ServerProcess {
     while (Date.now() < deadline) {
       if (child.exitCode !== null || child.signalCode !== null)
         throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}: ${this.output}`);
-      const response = await fetch(`http://127.0.0.1:${this.httpPort}${this.readyPath}`).catch(() => null);
+      const response = await fetch(`${this.url}${this.readyPath}`).catch(() => null);
       if (response?.status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -128,7 +137,7 @@ export class ServerProcess {
   }
 
   async #fetch(path: string, key: string): Promise<Response> {
-    const response = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
+    const response = await fetch(`${this.url}${path}`, {
       headers: { authorization: `Bearer ${key}` },
     });
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
@@ -137,7 +146,7 @@ export class ServerProcess {
 
   async post<T>(path: string, body?: unknown): Promise<T> {
     const json = body === undefined ? {} : { 'content-type': 'application/json' };
-    const response = await fetch(`http://127.0.0.1:${this.httpPort}${path}`, {
+    const response = await fetch(`${this.url}${path}`, {
       method: 'POST',
       headers: { authorization: `Bearer ${ADMIN_KEY}`, ...json },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -30,7 +30,7 @@ export async function fillAndEmpty(
 }
 
 /** Subscribes over MQTT with a kept session, QoS 1. */
-export async function readMqtt(server: ServerProcess) {
+export async function readMqtt(server: Pick<ServerProcess, 'mqttPort'>) {
   const ids: string[] = [];
   const identity = { clientId: 'reader', username: 'admin', password: ADMIN_KEY, clean: false, reconnectPeriod: 50 };
   const client = mqtt.connect(`mqtt://127.0.0.1:${server.mqttPort}`, identity);

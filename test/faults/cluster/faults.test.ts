@@ -6,12 +6,13 @@ let outcome: ClusterOutcome;
 
 beforeAll(async () => {
   outcome = await campaignOfCluster({
-    ...{ faults: CLUSTER_FAULTS, seed: 'each once', devices: 10, clients: 4, pauseMs: 8_000 },
+    ...{ faults: CLUSTER_FAULTS, seed: 'each once', devices: 10, clients: 4, everyMs: 50, pauseMs: 8_000 },
   });
 });
 
-test('cluster - each fault of a machine once, under load: nothing acknowledged or answered is lost, no ticket is there twice, and all nodes have the same', () => {
+test('cluster - each fault of a machine once, under load: nothing acknowledged or answered is lost, no ticket is there twice, all nodes have the same, and every subscriber gets every event', () => {
   expect(outcome.broken).toEqual([]);
   expect(outcome.acknowledged).toBeGreaterThan(500);
   expect(outcome.answered).toBeGreaterThan(5);
+  expect(outcome.events).toBeGreaterThan(20);
 });

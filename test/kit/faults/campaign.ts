@@ -134,7 +134,7 @@ export class Campaign {
       await this.#injectAll();
       await Promise.all([this.#fleet.stop(), this.#operator.stop()]);
       const found = await this.#check('at the end');
-      const arrived = { sse, webhook: this.#receiver.arrivals.map(({ id }) => id), mqtt: overMqtt.ids };
+      const arrived = { sse, mqtt: overMqtt.ids };
       this.#faults.push(...(await checkSubscribers(server, this.#receiver, arrived)));
       const code = await server.stop();
       if (code !== 0) this.#faults.push(`the server ended with ${code} after SIGTERM`);

@@ -7,11 +7,20 @@ import type { NumberedEvent } from '../../../events/index.ts';
 import { createRandom } from '../../../simulators/city/random.ts';
 import { numbersIn, START } from '../bins.ts';
 import { Cluster } from '../cluster.ts';
+import { Haproxy } from '../haproxy.ts';
+import { HERE, hasNetworks, Network } from '../machines.ts';
+import { WebhookReceiver } from '../receiver.ts';
 import { ADMIN_KEY, type ServerProcess } from '../server.ts';
+import { createSseReader } from '../sse-reader.ts';
 import { pause, until } from '../wait.ts';
+import { readMqtt } from '../webhooks.ts';
+import { checkSubscribers } from './verify.ts';
 
-/** What happens to one machine of a cluster: a node, its nats-server, or both. */
-export const CLUSTER_FAULTS = ['node', 'nats', 'machine', 'pause', 'empty-disk'] as const;
+/**
+ * What happens to one machine of a cluster: to its node, its nats-server, both, its disk, or its network. Without root
+ * there are no networks, and a partition is left out.
+ */
+export const CLUSTER_FAULTS = ['node', 'nats', 'machine', 'pause', 'empty-disk', 'partition'] as const;
 type ClusterFault = (typeof CLUSTER_FAULTS)[number];
 
 /** One run: faults one after another, under a load. */
@@ -20,7 +29,9 @@ export interface ClusterCampaign {
   readonly seed: string;
   readonly devices: number;
   readonly clients: number;
-  /** How long a node is paused. */
+  /** How often each device publishes, where it is acknowledged at once. */
+  readonly everyMs: number;
+  /** How long a node is paused, or a machine cut off. */
   readonly pauseMs: number;
   readonly onProgress?: (line: string) => void;
 }
@@ -30,41 +41,98 @@ export interface ClusterOutcome {
   readonly acknowledged: number;
   /** Comments that were answered with 200. */
   readonly answered: number;
-  /** Of each fault, the longest time without an acknowledgement to any device, ms. */
-  readonly gaps: readonly { readonly fault: ClusterFault; readonly ms: number }[];
+  readonly events: number;
+  readonly faults: readonly Felt[];
   /** What is wrong, as sentences. */
   readonly broken: readonly string[];
+}
+
+/** What others felt of one fault, ms. */
+interface Felt {
+  readonly fault: ClusterFault;
+  /** The longest time without an acknowledgement to any device, and to the one that waited longest. */
+  readonly gapMs: number;
+  readonly worstMs: number;
+  /** The longest time from an answered comment to the webhook that tells it. */
+  readonly toldMs: number;
 }
 
 const CALM_MS = 2_000;
 const STOP_MS = 30_000;
 
-/** Runs a cluster of three under load while its parts fail; then every node is asked for everything. */
+/**
+ * Runs a cluster of three behind HAProxy, under load, while its parts fail; then every node and every subscriber is asked
+ * for everything.
+ */
 export async function campaignOfCluster(options: ClusterCampaign): Promise<ClusterOutcome> {
-  const { faults, seed, devices, clients, onProgress = () => {} } = options;
+  const { seed, onProgress = () => {} } = options;
   const random = createRandom(seed);
-  const cluster = await new Cluster().start(3);
-  const load = new Load(cluster, random);
-  const gaps: { fault: ClusterFault; ms: number }[] = [];
+  const network = hasNetworks() ? await Network.open(3) : null;
+  const drawn = options.faults.filter((fault) => network !== null || fault !== 'partition');
+  const host = network?.gateway ?? HERE.host;
+  const settings = { LAMPPOST_TRUSTED_PROXIES: host, WEBHOOK_ALLOW_PRIVATE: 'true' };
+  const cluster = await new Cluster().start(3, settings, network?.machines);
+  const front = new Haproxy();
+  let load: Load | null = null;
+  let subscribers: Awaited<ReturnType<typeof subscribe>> | null = null;
   try {
-    await load.start(devices, clients);
-    for (const fault of faults) {
+    await front.startBefore(cluster.nodes);
+    const [mqttPort, httpPort] = front.ports as [number, number];
+    load = new Load({ node: cluster.nodes[0]!, mqttPort, url: `http://${HERE.host}:${httpPort}` });
+    subscribers = await subscribe(cluster.nodes[0]!, { host, mqttPort, httpPort }, load.told);
+    await load.start(options);
+    const faults: Felt[] = [];
+    for (const fault of drawn) {
       const machine = Math.floor(random() * 3);
-      load.longestGap();
-      await injected(cluster, { fault, machine, pauseMs: options.pauseMs });
+      load.felt();
+      await injected(cluster, network, { fault, machine, pauseMs: options.pauseMs });
       await load.untilMore(20);
-      const ms = load.longestGap();
-      gaps.push({ fault, ms });
-      onProgress(`${fault} of machine ${machine}: ${ms} ms without an acknowledgement, ${load.count} acknowledged`);
       await pause(CALM_MS);
+      const felt = { fault, ...load.felt() };
+      faults.push(felt);
+      onProgress(
+        `${faults.length}. ${fault} of machine ${machine}: ${JSON.stringify(felt)}, ${load.count} acknowledged`,
+      );
     }
     await load.stop();
     const broken = await brokenIn(cluster, load);
-    return { acknowledged: load.count, answered: load.answered.size, gaps, broken };
+    broken.push(...(await checkSubscribers(cluster.nodes[0]!, subscribers.receiver, subscribers)));
+    const { length: events } = await cluster.nodes[0]!.all<NumberedEvent>('/api/v1/events');
+    return { acknowledged: load.count, answered: load.answered.size, events, faults, broken };
   } finally {
-    await load.stop();
+    await load?.stop();
+    await subscribers?.end();
+    await front.stop();
     await cluster.end();
+    network?.end();
   }
+}
+
+/** Someone on every channel, who wants every event: SSE, a kept MQTT session, and a webhook. */
+async function subscribe(
+  node: ServerProcess,
+  { host, mqttPort, httpPort }: { readonly host: string; readonly mqttPort: number; readonly httpPort: number },
+  onTold: (text: string) => void,
+) {
+  const receiver = new WebhookReceiver();
+  const wanted = { url: await receiver.start(host), after: 0 };
+  receiver.secrets = [(await node.post<{ secret: string }>('/api/v1/webhooks', wanted)).secret];
+  receiver.respond = ({ body }) => {
+    onTold(body);
+    return 200;
+  };
+  const sse = createSseReader({ url: () => `http://${HERE.host}:${httpPort}`, key: ADMIN_KEY, last: '0' });
+  const overMqtt = await readMqtt({ mqttPort });
+  return {
+    receiver,
+    sse,
+    mqtt: overMqtt.ids,
+    async end() {
+      await sse.end();
+      await overMqtt.stop();
+      receiver.stop();
+    },
+  };
 }
 
 interface Injected {
@@ -74,12 +142,22 @@ interface Injected {
 }
 
 /** Resolves once everything runs again. */
-async function injected(cluster: Cluster, { fault, machine, pauseMs }: Injected): Promise<void> {
+async function injected(
+  cluster: Cluster,
+  network: Network | null,
+  { fault, machine, pauseMs }: Injected,
+): Promise<void> {
   const [node, server] = [cluster.nodes[machine]!, cluster.servers[machine]!];
   if (fault === 'pause') {
     process.kill(node.pid, 'SIGSTOP');
     await pause(pauseMs);
     process.kill(node.pid, 'SIGCONT');
+    return;
+  }
+  if (fault === 'partition') {
+    network!.cutOff(machine);
+    await pause(pauseMs);
+    network!.rejoin(machine);
     return;
   }
   const ofNode = fault !== 'nats';
@@ -92,39 +170,51 @@ async function injected(cluster: Cluster, { fault, machine, pauseMs }: Injected)
   if (ofNode) await node.start();
 }
 
-/** Devices that publish to whichever node they reach, and people who comment on tickets at any node. */
+interface Served {
+  /** Where devices are registered. */
+  readonly node: ServerProcess;
+  /** Where HAProxy is. */
+  readonly mqttPort: number;
+  readonly url: string;
+}
+
+/** Devices that publish and people who comment on tickets, all through HAProxy. */
 class Load {
   readonly acknowledged = new Map<string, Set<number>>();
-  /** Comments that were answered, by their text. */
-  readonly answered = new Set<string>();
-  readonly #cluster: Cluster;
-  readonly #random: () => number;
+  /** When comments were answered, by their text. */
+  readonly answered = new Map<string, number>();
+  readonly #served: Served;
   readonly #clients: MqttClient[] = [];
   readonly #lanes: Promise<void>[] = [];
+  /** When each device was acknowledged last. */
+  readonly #lastMs = new Map<string, number>();
+  readonly #told = new Set<string>();
   #stopped = false;
-  #lastMs = Date.now();
-  #gapMs = 0;
+  #newestMs = 0;
+  #felt = { gapMs: 0, worstMs: 0, toldMs: 0 };
   count = 0;
 
-  constructor(cluster: Cluster, random: () => number) {
-    this.#cluster = cluster;
-    this.#random = random;
+  constructor(served: Served) {
+    this.#served = served;
   }
 
-  async start(devices: number, clients: number): Promise<void> {
+  async start({ devices, clients, everyMs }: ClusterCampaign): Promise<void> {
     const wanted = Array.from({ length: devices }, (_, n) => {
       return { id: `bin-${n}`, profile: 'waste-bin', district: 'old-town' };
     });
-    const made = await this.#cluster.nodes[0]!.post<{ id: string; secret: string }[]>('/api/v1/devices', wanted);
-    for (const [n, { id, secret }] of made.entries()) this.#lanes.push(this.#publish(id, secret, n));
+    const made = await this.#served.node.post<{ id: string; secret: string }[]>('/api/v1/devices', wanted);
+    for (const { id, secret } of made) this.#lanes.push(this.#publish(id, secret, everyMs));
     for (let n = 0; n < clients; n++) this.#lanes.push(this.#comment(n));
+    await until(() => this.#lastMs.size === devices, 'a first acknowledgement to every device');
   }
 
-  /** The longest time without an acknowledgement since the last call. */
-  longestGap(): number {
-    const ms = this.#gapMs;
-    this.#gapMs = 0;
-    return ms;
+  /** What was felt since the last call; what somebody still waits for counts, too. */
+  felt(): Omit<Felt, 'fault'> {
+    const nowMs = Date.now();
+    const worstMs = Math.max(this.#felt.worstMs, ...[...this.#lastMs.values()].map((ms) => nowMs - ms));
+    const felt = { ...this.#felt, worstMs };
+    this.#felt = { gapMs: 0, worstMs: 0, toldMs: 0 };
+    return felt;
   }
 
   untilMore(more: number): Promise<unknown> {
@@ -141,41 +231,45 @@ class Load {
     for (const client of this.#clients) client.end(true);
   }
 
-  async #publish(id: string, secret: string, first: number): Promise<void> {
-    const { nodes } = this.#cluster;
-    // Each begins at another node, and goes on to the next where that one is gone.
-    const servers = nodes.map((_, n) => ({
-      host: '127.0.0.1',
-      port: nodes[(first + n) % nodes.length]!.mqttPort,
-      protocol: 'mqtt' as const,
-    }));
+  /** Looks for the first telling of each answered comment. */
+  readonly told = (text: string): void => {
+    for (const [note] of text.matchAll(NOTE)) {
+      const answeredMs = this.answered.get(note);
+      if (answeredMs === undefined || this.#told.has(note)) continue;
+      this.#told.add(note);
+      this.#felt.toldMs = Math.max(this.#felt.toldMs, Date.now() - answeredMs);
+    }
+  };
+
+  #acknowledge(id: string, n: number): void {
+    const nowMs = Date.now();
+    this.acknowledged.get(id)!.add(n);
+    this.count++;
+    this.#felt.gapMs = Math.max(this.#felt.gapMs, nowMs - (this.#newestMs || nowMs));
+    this.#felt.worstMs = Math.max(this.#felt.worstMs, nowMs - (this.#lastMs.get(id) ?? nowMs));
+    this.#newestMs = nowMs;
+    this.#lastMs.set(id, nowMs);
+  }
+
+  async #publish(id: string, secret: string, everyMs: number): Promise<void> {
     const login = { clientId: id, username: id, password: secret };
-    const client = mqtt.connect({ servers, ...login, reconnectPeriod: 200, connectTimeout: 3_000, keepalive: 3 });
+    const client = mqtt.connect({
+      ...{ host: HERE.host, port: this.#served.mqttPort, protocol: 'mqtt' as const },
+      ...{ ...login, reconnectPeriod: 200, connectTimeout: 3_000, keepalive: 30 },
+    });
     client.on('error', () => {});
     this.#clients.push(client);
-    const numbers = new Set<number>();
-    this.acknowledged.set(id, numbers);
+    this.acknowledged.set(id, new Set());
+    await pause(Math.random() * everyMs);
     for (let n = 0; !this.#stopped; n++) {
       const payload = JSON.stringify({ ts: START + n * 10, metrics: { fill: n % 40 < 20 ? 20 : 95 } });
-      const isIn = () => this.#sent(client, `devices/${id}/readings`, payload);
-      while (!(await isIn())) {
+      while (!(await sent(client, `devices/${id}/readings`, payload))) {
         if (this.#stopped) return;
         await pause(50);
       }
-      numbers.add(n);
-      this.count++;
-      const nowMs = Date.now();
-      this.#gapMs = Math.max(this.#gapMs, nowMs - this.#lastMs);
-      this.#lastMs = nowMs;
-      await pause(20);
+      this.#acknowledge(id, n);
+      await pause(everyMs);
     }
-  }
-
-  #sent(client: MqttClient, topic: string, payload: string): Promise<boolean> {
-    return client.publishAsync(topic, payload, { qos: 1 }).then(
-      () => true,
-      () => false,
-    );
   }
 
   async #comment(n: number): Promise<void> {
@@ -183,14 +277,13 @@ class Load {
       const note = `${n}-${i}-${randomUUID()}`;
       // Each comment is asked for until it is answered, at any node, under one name.
       while (!this.#stopped && !(await this.#asked(note))) await pause(100);
-      await pause(200);
+      await pause(1_000);
     }
   }
 
   async #asked(note: string): Promise<boolean> {
-    const node = this.#cluster.nodes[Math.floor(this.#random() * this.#cluster.nodes.length)]!;
     const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
-    const url = `http://127.0.0.1:${node.httpPort}/api/v1/tickets`;
+    const url = `${this.#served.url}/api/v1/tickets`;
     const signal = AbortSignal.timeout(15_000);
     try {
       const { items } = (await (await fetch(`${url}?limit=20`, { headers, signal })).json()) as { items: Ticket[] };
@@ -202,7 +295,7 @@ class Load {
         body: JSON.stringify({ note }),
         signal,
       });
-      if (response.status === 200) this.answered.add(note);
+      if (response.status === 200) this.answered.set(note, Date.now());
       // A refusal is an answer too.
       return response.status < 500;
     } catch {
@@ -210,6 +303,14 @@ class Load {
     }
   }
 }
+
+const NOTE = /\d+-\d+-[0-9a-f]{8}-[0-9a-f-]{27}/g;
+
+const sent = (client: MqttClient, topic: string, payload: string): Promise<boolean> =>
+  client.publishAsync(topic, payload, { qos: 1 }).then(
+    () => true,
+    () => false,
+  );
 
 /** Asks every node for everything; returns what is wrong. */
 async function brokenIn(cluster: Cluster, load: Load): Promise<string[]> {
@@ -232,11 +333,17 @@ async function brokenIn(cluster: Cluster, load: Load): Promise<string[]> {
       if (settled === false) broken.push(`${node.settings.LAMPPOST_NODE}: its ${what} are not those of the first node`);
     }
   };
+  const hashes = async () => {
+    const { nodes } = await first.get<{ nodes: { seq: number; checksum: string | null }[] }>('/api/v1/cluster');
+    return new Set(nodes.map(({ seq, checksum }) => `${seq} ${checksum}`)).size === 1;
+  };
+  const agree = await until(hashes, 'nodes with the same checksum').catch(() => false);
+  if (agree === false) broken.push(`checksums differ: ${JSON.stringify(await first.get('/api/v1/cluster'))}`);
   await same('tickets', (node) => node.all<Ticket>('/api/v1/tickets'));
   const events = await first.all<NumberedEvent>('/api/v1/events');
   await same('events', (node) => node.all<NumberedEvent>('/api/v1/events'));
   const notes = events.flatMap(({ event }) => notesIn(event.data));
-  for (const note of load.answered) {
+  for (const note of load.answered.keys()) {
     const times = notes.filter((one) => one === note).length;
     if (times !== 1) broken.push(`the comment ${note} was answered and is there ${times} times`);
   }

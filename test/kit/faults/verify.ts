@@ -9,12 +9,11 @@ import type { WebhookReceiver } from '../receiver.ts';
 import type { ServerProcess } from '../server.ts';
 import type { createSseReader } from '../sse-reader.ts';
 import { inLanes } from '../storm.ts';
-import { pause } from '../wait.ts';
+import { PATIENCE_MS, pause } from '../wait.ts';
 import { expectComplete } from '../webhooks.ts';
 import { brokenNumber, compare } from './fleet.ts';
 import { type Asked, actionFaults, incidentFaults } from './operator.ts';
 
-const ARRIVES_MS = 60_000;
 const SHOWN = 5;
 
 /** Checks every promise that can be checked while the server runs; returns what is broken, and the number of events. */
@@ -84,7 +83,6 @@ function eventFaults(tickets: readonly Ticket[], events: readonly NumberedEvent[
 
 interface Arrived {
   readonly sse: ReturnType<typeof createSseReader>;
-  readonly webhook: readonly string[];
   readonly mqtt: readonly string[];
 }
 
@@ -96,7 +94,7 @@ export async function checkSubscribers(
 ): Promise<string[]> {
   const events = await allEvents(server);
   const webhook = () => receiver.arrivals.map(({ id }) => id);
-  const deadline = Date.now() + ARRIVES_MS;
+  const deadline = Date.now() + PATIENCE_MS;
   const behind = () =>
     sse.received.length < events.length ||
     new Set(webhook()).size < events.length ||
