@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { benchActions } from './actions.ts';
 import { alertLatency } from './alert-latency.ts';
 import { benchBacktest } from './backtest.ts';
+import { benchCluster, clusterText } from './cluster.ts';
 import { benchConsole, consoleText } from './console.ts';
 import { formatMicros } from './formats.ts';
 import { hostile, hostileText } from './hostile.ts';
@@ -73,6 +74,8 @@ const { values } = parseArgs({
     /** Only how soon the console answers in a browser, with so many `devices` and `tickets`. */
     console: { type: 'boolean', default: false },
     tickets: { type: 'string', default: '50000' },
+    /** Only nodes over NATS JetStream beside one with its own log. */
+    cluster: { type: 'boolean', default: false },
     /** Only a storm of alerts. */
     storm: { type: 'boolean', default: false },
     /** Only a fleet of `devices` that comes back after the server was killed. */
@@ -144,6 +147,11 @@ if (values.import) {
 if (values.console) {
   const found = await benchConsole(Number(values.devices ?? 10_000), Number(values.tickets));
   keep('-console', consoleText(found), { machine, commit, ...found });
+  process.exit(0);
+}
+if (values.cluster) {
+  const found = await benchCluster(Number(values.seconds));
+  keep('-cluster', clusterText(found), { machine, commit, ...found });
   process.exit(0);
 }
 if (values.storm) {
