@@ -150,7 +150,7 @@ class Running {
       const credentials = join(this.#dir, `devices-${n}.json`);
       writeFileSync(credentials, JSON.stringify(this.#devices.slice(n * each, (n + 1) * each)));
       const subject = { port: node.mqttPort, pid: node.pid, credentials, settle: async () => 0, stop: async () => {} };
-      const rate = shape.rate === undefined ? {} : { rate: shape.rate / nodes.length };
+      const rate = shape.rate === undefined ? {} : { rate: Math.round(shape.rate / nodes.length) };
       return generate(subject, { ...shape, ...rate, connections: each });
     });
     const reports = await Promise.all(parts);
