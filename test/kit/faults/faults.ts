@@ -102,14 +102,16 @@ async function fullDisk({ loop, random }: Target): Promise<boolean> {
   return true;
 }
 
-/** The server is killed while the disk is full, and the disk stays full for the first starts. */
+/** The server is killed while the disk is full, and the disk stays full while it starts. */
 async function killOnFullDisk({ server, loop, random }: Target): Promise<boolean> {
   if (loop === null) return false;
   loop.fill();
   await pause(between(random, 500, 3_000));
   if (server.running) await server.kill();
-  await server.start().catch(() => {});
+  const started = server.start().catch(() => {});
+  await pause(between(random, 5_000, 20_000));
   loop.relieve();
+  await started;
   return true;
 }
 
