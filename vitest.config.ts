@@ -79,6 +79,28 @@ const MODES: Readonly<Record<string, Record<string, string>>> = {
   jetstream: { OTHER_LOG: '1' },
 };
 
+/** What a run at every save leaves out: the unit tests that wait for time limits, start processes, or compute longest. */
+const NOT_QUICK = [
+  'api/bounds',
+  'api/edge/bodies',
+  'api/open311/admission',
+  'api/open311/post',
+  'api/open311/requests',
+  'api/permissions',
+  'app/rebuild',
+  'app/verify',
+  'broker/fairness',
+  'broker/five',
+  'broker/sessions/nodes',
+  'events/pipeline',
+  'history/duckdb-process',
+  'history/influx-refusals',
+  'history/slices',
+  'ingest/codecs',
+  'ingest/quarantine-bounds',
+  'registry/passwords',
+].map((file) => `test/unit/${file}.test.ts`);
+
 const HANGS_MS = 10 * PATIENCE_MS;
 
 export default defineConfig(({ mode }) => ({
@@ -94,7 +116,11 @@ export default defineConfig(({ mode }) => ({
         name,
         include:
           mode === 'jetstream' ? (OVER_JETSTREAM[name] ?? []).map((file) => `test/${name}/${file}.test.ts`) : [include],
-        exclude: [...configDefaults.exclude, ...(exclude === undefined ? [] : [exclude])],
+        exclude: [
+          ...configDefaults.exclude,
+          ...(exclude === undefined ? [] : [exclude]),
+          ...(mode === 'quick' ? NOT_QUICK : []),
+        ],
         testTimeout: HANGS_MS,
         hookTimeout: HANGS_MS,
         expect: { poll: { timeout: PATIENCE_MS } },
