@@ -233,6 +233,8 @@ export interface ApiDeps {
       test(id: string, caller: Caller): Promise<DeliveryDetail>;
     };
   readiness(): Promise<Readiness>;
+  /** How old what this node reads is, ms; null: it follows the log. */
+  readonly ageMs: () => number | null;
   /** Text in Prometheus' format. */
   metrics(): Promise<string>;
   /** Takes the bytes of one MQTT connection over WebSocket. */

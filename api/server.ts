@@ -1,7 +1,7 @@
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyBaseLogger, type FastifyReply, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
-import type { Person } from '../domain/index.ts';
+import { type Person, SECOND_MS } from '../domain/index.ts';
 import { bindToDepartments } from './departments.ts';
 import type { ApiDeps, CitizenOptions } from './deps.ts';
 import {
@@ -208,6 +208,9 @@ function serverOf(deps: ApiDeps, { options, connections, cookies }: Edge): App {
   followResponses(server, deps.responded);
   server.addHook('onSend', async (_request, reply) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+    // A node of a cluster that is cut off has what it had: RFC 9111, §5.1.
+    const ageMs = deps.ageMs();
+    if (ageMs !== null) reply.header('age', Math.round(ageMs / SECOND_MS));
   });
   compressResponses(server);
   return server.withTypeProvider<SchemaTypes>();

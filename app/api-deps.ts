@@ -13,6 +13,7 @@ import {
   type Duty,
   type Key,
   type LogClock,
+  monotonicClock,
   SECOND_MS,
 } from '../domain/index.ts';
 import { createOutboxReader, followFirings } from '../events/index.ts';
@@ -95,6 +96,8 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
     city: () => city.current().city,
     onAppended: threads.onAppended,
   });
+  /** Since when no record has come to this node, monotonic; asked for by the others' reports and by balancers. */
+  let cutOffAt: number | null = null;
   const metrics = metricsOf(parts, { refused: refusals.counts, openTickets: ofState.tickets.openCount });
   return {
     log,
@@ -133,12 +136,14 @@ export function createApiDeps(parts: ApiParts): ApiDeps {
       ...{ actions: parts.actions, webhooks: threads.webhooks, subscriptions: threads.subscriptions },
       ...{ sealer: parts.sealer, allowPrivate: config.webhooks.allowPrivate, canMail: config.smtp !== null },
     }),
+    ageMs: () => (cutOffAt === null ? null : monotonicClock.now() - cutOffAt),
     async readiness() {
       const [status, { doubt, believedInMs }, away] = await Promise.all([
         engine.status(),
         threads.journal.clock(),
         threads.journal.away(),
       ]);
+      cutOffAt = away === null ? null : monotonicClock.now() - away.sinceMs;
       const found = readinessOf(status, parts.member === null ? null : { away, sharesHistory: config.influx !== null });
       const notes = [
         ...found.notes,

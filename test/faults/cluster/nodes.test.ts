@@ -3,11 +3,16 @@ import { afterEach, expect, test } from 'vitest';
 import type { SeenNode } from '../../../cluster/index.ts';
 import type { Ledger, Ticket } from '../../../domain/index.ts';
 import { Cluster } from '../../kit/cluster.ts';
-import type { ServerProcess } from '../../kit/server.ts';
+import { hasNetworks, Network } from '../../kit/machines.ts';
+import { ADMIN_KEY, type ServerProcess } from '../../kit/server.ts';
 import { until } from '../../kit/wait.ts';
 
 let cluster: Cluster | null = null;
-afterEach(async () => cluster?.end());
+let network: Network | null = null;
+afterEach(async () => {
+  await cluster?.end();
+  network?.end();
+});
 
 const PROFILE = { id: 'bin-1', profile: 'waste-bin', district: 'old-town' };
 
@@ -75,3 +80,37 @@ test('cluster - kill -9 of a node and of a server under load: every acknowledged
     expect(readings).toMatchObject({ received: 300, stored: 300, duplicate: 0, quarantined: 0 });
   }
 });
+
+test.skipIf(!hasNetworks())(
+  'cluster - a machine that is cut off: its node shows what it had with its age and refuses the rest, the others go on, and it catches up',
+  async () => {
+    network = await Network.open(3);
+    cluster = await new Cluster().start(3, {}, network.machines);
+    const [a, , c] = cluster.nodes as [ServerProcess, ServerProcess, ServerProcess];
+    const wanted = { service: 'waste', title: 'Broken bin', district: 'harbour' };
+    const before = await a.post<Ticket>('/api/v1/tickets', wanted);
+    const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+    const ask = (node: ServerProcess, path: string, body?: object) =>
+      fetch(node.url + path, { headers, ...(body && { method: 'POST', body: JSON.stringify(body) }) });
+    const shown = async () => (await c.all<Ticket>('/api/v1/tickets')).map(({ id }) => id);
+    await until(async () => (await shown()).includes(before.id), 'the ticket at the third node');
+    expect((await ask(c, '/api/v1/tickets')).headers.get('age')).toBeNull();
+
+    network.cutOff(2);
+    await until(async () => (await ask(c, '/ready')).status === 503, 'a node that is not ready');
+    const after = await until(() => a.post<Ticket>('/api/v1/tickets', wanted).catch(() => null), 'another ticket');
+    const read = await ask(c, '/api/v1/tickets');
+    expect(read.status).toBe(200);
+    expect(Number(read.headers.get('age'))).toBeGreaterThan(0);
+    expect(await shown()).toEqual([before.id]);
+    const refused = await ask(c, `/api/v1/tickets/${before.id}/comment`, { note: 'is anybody there?' });
+    expect([refused.status, await refused.json()]).toEqual([503, expect.objectContaining({ code: 'log-away' })]);
+
+    network.rejoin(2);
+    await until(async () => (await ask(c, '/ready')).status === 200, 'a node that is ready again');
+    await until(async () => (await shown()).includes(after.id), 'what it missed');
+    await until(async () => (await ask(c, '/api/v1/tickets')).headers.get('age') === null, 'reads without an age');
+    const history = (await c.get<Ticket>(`/api/v1/tickets/${before.id}`)).history;
+    expect(history.filter(({ note }) => note === 'is anybody there?').length).toBeLessThan(2);
+  },
+);

@@ -402,6 +402,7 @@ export async function openApi(
       },
       ...{ sealer, allowPrivate: false, canMail: smtp !== undefined },
     }),
+    ageMs: () => null,
     readiness: async () => ({
       notes: [],
       ready: false,
