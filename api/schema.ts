@@ -1,9 +1,10 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { LamppostError, parseDuration, SEVERITIES } from '../domain/index.ts';
+import { LamppostError, type Page, parseDuration, SEVERITIES } from '../domain/index.ts';
 import { parseTimestamp } from '../ingest/index.ts';
 import { OVERLAP_MS } from '../registry/index.ts';
+import { positionOf } from '../store/index.ts';
 
 /** The bounds of what a request has: names and ids, how many of them, and short texts. */
 const MOST_NAME = 200;
@@ -27,6 +28,16 @@ export const Paged = z.object({
     .nullish()
     .transform((after) => after ?? null),
 });
+
+/** The same of a list that is short: without a limit it is all of it. */
+export const Short = Paged.extend({ limit: z.coerce.number().int().min(1).max(1000).optional() });
+
+/** Returns a page of a short list. Throws `invalid` where `after` is not the `next` of one. */
+export function partOf<T>(all: readonly T[], { limit = all.length, after }: z.output<typeof Short>): Page<T> {
+  const from = positionOf(after, 0);
+  const to = from + limit;
+  return { items: all.slice(from, to), next: to < all.length ? String(to) : null };
+}
 
 /** A page of a list. */
 export const pageOf = <T extends z.ZodType>(item: T) =>

@@ -236,7 +236,7 @@ export function createStateDeps(parts: StateParts) {
   });
   return {
     textOf: createTextReader(state),
-    ledger: async (device) => ledger.read(device),
+    ledger: async (device) => ledger.read(device, device !== undefined && parts.registry.get(device) !== null),
     quarantine: {
       list: (query) => quarantine.list(query),
       get: (id) => quarantine.get(id),

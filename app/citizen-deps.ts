@@ -157,7 +157,7 @@ function shareCitizens(
   const photos = { local: folder, objects, seal: sealer, isUsed };
   const keys = keysFor({ seal: sealer, copy: copyOf(store, onFollower), log });
   const writes: CitizenWrites = createSharedWrites({
-    ...{ store, keys, now: clock.now },
+    ...{ store, keys, now: () => clock.now() },
     sharePhotos: () => sharePhotos(photos, namesOf(store.allMedia())),
   });
   let cancel = () => {};

@@ -23,7 +23,7 @@ async function runNamed(argv: readonly string[], environment: NodeJS.ProcessEnv)
   const wantsHelp = argv[0] === 'help' || argv.length === 0;
   const { path, node, rest } = find(argv[0] === 'help' ? argv.slice(1) : argv);
   const name = path.join(' ');
-  if (wantsHelp || (asksForHelp(rest) && !('raw' in node))) return printHelp(path, node);
+  if (wantsHelp || asksForHelp('raw' in node ? rest.slice(0, 1) : rest)) return printHelp(path, node);
   if (isGroup(node)) {
     if (rest.length > 0) throw unknown(node, [...path, rest[0]!]);
     throw new LamppostError(

@@ -64,9 +64,8 @@ export class SharedClock implements LogClock {
     this.steady = { now: () => Math.floor(this.#monotonic.now() + this.#values[BASE]!) };
   }
 
-  now(): number {
-    return this.steady.now() + this.#values[OFFSET]!;
-  }
+  /** May be passed on without its clock. */
+  readonly now = (): number => this.steady.now() + this.#values[OFFSET]!;
 
   offsetMs(): number {
     return this.#values[OFFSET]!;

@@ -185,10 +185,10 @@ export function createLedgerReader(
 
   return {
     /**
-     * Returns the ledger of the city, or of one device (null where it has never sent anything). It is one snapshot: the
-     * journal's head is read first, so that messages that come in meanwhile are on neither side.
+     * Returns the ledger of the city, or of one device (null where nothing came from it and it is not registered). It is
+     * one snapshot: the journal's head is read first, so that messages that come in meanwhile are on neither side.
      */
-    read(device?: string): Ledger | null {
+    read(device?: string, isRegistered = false): Ledger | null {
       const head = journal.head();
       db.exec('begin');
       try {
@@ -199,7 +199,7 @@ export function createLedgerReader(
         // The history may have moved past the head that was read: then nothing is pending in this snapshot.
         const pending = device === undefined ? Math.max(0, head.messages - counted) : pendingOf(device, seq, head.seq);
         const found = device === undefined ? importedTotal.get() : importedOf.get(device);
-        if (row === undefined && pending === 0 && found === undefined) return null;
+        if (!isRegistered && row === undefined && pending === 0 && found === undefined) return null;
         const imported = found === undefined ? null : importedIn(found);
         const received = device === undefined ? Math.max(head.messages, counted) : null;
         return ledgerOf(row, { pending, received, lost: device === undefined ? lost() : 0, imported });

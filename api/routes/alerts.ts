@@ -4,7 +4,7 @@ import { explained } from '../../rules/index.ts';
 import { rulesOf } from '../departments.ts';
 import type { ApiDeps } from '../deps.ts';
 import { AlertInFull, AlertResponse, DeviceExplained } from '../responses/alerts.ts';
-import { found, Id, Name, Paged, pageOf, SeveritySchema } from '../schema.ts';
+import { found, Id, Name, Paged, pageOf, partOf, SeveritySchema, Short } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const text = Name.exactOptional();
@@ -76,10 +76,11 @@ export function alertRoutes(
         tags,
         summary: 'Lists every rule about a device, its district and the city: whether its alert fires, and why',
         params: Id,
+        querystring: Short,
         response: { 200: pageOf(DeviceExplained) },
       },
     },
-    async ({ params: { id }, reach }) => {
+    async ({ params: { id }, query, reach }) => {
       found(devices.get(id), `device "${id}"`);
       const titles = new Map(rules.list().map((rule) => [rule.id, rule]));
       const own = ownRules(reach);
@@ -90,7 +91,7 @@ export function alertRoutes(
           const { title, titleZh, severity } = titles.get(explanation.rule) ?? {};
           return { title, titleZh, severity, ...explained(explanation) };
         });
-      return { items, next: null };
+      return partOf(items, query);
     },
   );
 }

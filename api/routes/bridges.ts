@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import { BridgeStatusSchema } from '../../bridges/index.ts';
 import type { ApiDeps } from '../deps.ts';
+import { pageOf, partOf, Short } from '../schema.ts';
 import type { App } from './routes.ts';
 
 /** `/api/v1/bridges`. */
@@ -12,9 +12,10 @@ export function bridgeRoutes(app: App, { bridges }: Pick<ApiDeps, 'bridges'>): v
       schema: {
         tags: ['ingest'],
         summary: 'Lists the connections to other brokers: state, lag, counts and last error of each',
-        response: { 200: z.object({ items: z.array(BridgeStatusSchema), next: z.null() }) },
+        querystring: Short,
+        response: { 200: pageOf(BridgeStatusSchema) },
       },
     },
-    async () => ({ items: bridges.list(), next: null }),
+    async ({ query }) => partOf(bridges.list(), query),
   );
 }

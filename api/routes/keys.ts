@@ -16,7 +16,7 @@ import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionIn } from '../if-match.ts';
 import { KeyResponse, KeyWithSecret } from '../responses/registry.ts';
-import { found, given, Id, Name, OverlapBody, overlapOf, pageOf } from '../schema.ts';
+import { found, given, Id, Name, OverlapBody, overlapOf, pageOf, partOf, Short } from '../schema.ts';
 import type { App } from './routes.ts';
 
 type Deps = Pick<ApiDeps, 'keys' | 'city'>;
@@ -60,9 +60,14 @@ function readRoutes(app: App, keys: Deps['keys']): void {
     '/api/v1/keys',
     {
       config: { permission: 'keys.read' },
-      schema: { tags, summary: 'Lists keys without their secrets', response: { 200: pageOf(KeyResponse) } },
+      schema: {
+        tags,
+        summary: 'Lists keys without their secrets',
+        querystring: Short,
+        response: { 200: pageOf(KeyResponse) },
+      },
     },
-    async () => ({ items: keys.list(), next: null }),
+    async ({ query }) => partOf(keys.list(), query),
   );
   app.get(
     '/api/v1/keys/:id',

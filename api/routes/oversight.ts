@@ -5,7 +5,7 @@ import { oversightCsv } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
 import { untilGone } from '../queries.ts';
 import { OversightResponse } from '../responses/oversight.ts';
-import { given, Instant, Names, sendRaw } from '../schema.ts';
+import { given, Instant, Names, pageOf, partOf, Short, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const By = Names.transform((names, context) => {
@@ -16,13 +16,15 @@ const By = Names.transform((names, context) => {
   return z.NEVER;
 });
 
-const Query = z.object({
-  from: Instant.optional(),
-  to: Instant.optional(),
-  by: By.default(['department', 'service']),
-  /** Takes precedence over the Accept header. */
-  format: z.enum(['json', 'csv']).optional(),
-});
+const Query = z
+  .object({
+    from: Instant.optional(),
+    to: Instant.optional(),
+    by: By.default(['department', 'service']),
+    /** Takes precedence over the Accept header. */
+    format: z.enum(['json', 'csv']).optional(),
+  })
+  .extend(Short.shape);
 
 /** `/api/v1/oversight`. */
 export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'oversight' | 'city'>): void {
@@ -35,16 +37,16 @@ export function oversightRoutes(app: App, { oversight, city }: Pick<ApiDeps, 'ov
         summary:
           'Summarizes tickets opened in [from, to) by department, service, district and week: open, overdue, durations, ratings. JSON or CSV; a key of a department gets its own',
         querystring: Query,
-        response: { 200: z.object({ items: z.array(OversightResponse), next: z.null() }) },
+        response: { 200: pageOf(OversightResponse) },
       },
     },
-    async ({ query: { from: fromMs, to: toMs, by, format }, headers, reach }, reply) => {
+    async ({ query: { from: fromMs, to: toMs, by, format, ...page }, headers, reach }, reply) => {
       if (fromMs !== undefined && toMs !== undefined && fromMs > toMs)
         throw new LamppostError('invalid', `from (${fromMs}) is after to (${toMs}), both epoch ms`);
       const query = { ...given({ fromMs, toMs }), departments: boundTo(reach), by, timezone: city().timezone };
       const items = await oversight.read(query, untilGone(reply.raw));
       const asCsv = (format ?? (headers.accept?.includes('text/csv') ? 'csv' : 'json')) === 'csv';
-      if (!asCsv) return { items, next: null };
+      if (!asCsv) return partOf(items, page);
       return sendRaw(reply, 'text/csv; charset=utf-8; header=present', oversightCsv(by, items));
     },
   );

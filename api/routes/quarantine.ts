@@ -9,10 +9,11 @@ import {
   type Reason,
 } from '../../domain/index.ts';
 import { ReplayJobSchema } from '../../ingest/index.ts';
+import { positionOf } from '../../store/index.ts';
 import { callerOf } from '../caller.ts';
 import { ownerOf } from '../departments.ts';
 import type { ApiDeps } from '../deps.ts';
-import { found, given, Id, Instant, Name, Names, Paged, pageOf } from '../schema.ts';
+import { found, given, Id, Instant, Name, Names, Paged, pageOf, partOf } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const text = Name.exactOptional();
@@ -61,14 +62,16 @@ export function quarantineRoutes(app: App, deps: Pick<ApiDeps, 'quarantine' | 'd
       schema: {
         tags,
         summary: 'Counts what is refused by device and reason, the most first; what was discarded is left out',
-        querystring: Paged.pick({ limit: true }).extend({ device: Names.exactOptional() }),
+        querystring: Paged.extend({ device: Names.exactOptional() }),
         response: { 200: pageOf(QuarantineGroupSchema) },
       },
     },
-    async ({ query: { limit, device: devices }, reach }) => {
+    async ({ query: { device: devices, ...page }, reach }) => {
       const own = boundTo(reach);
       const owns = own === null ? undefined : ownerOf(own, deps);
-      return { items: await quarantine.groups({ limit, ...given({ devices, owns }) }), next: null };
+      // One more says whether there is another page.
+      const limit = positionOf(page.after, 0) + page.limit + 1;
+      return partOf(await quarantine.groups({ limit, ...given({ devices, owns }) }), page);
     },
   );
   app.get(

@@ -16,11 +16,12 @@ import {
   SeriesSchema,
 } from '../../domain/index.ts';
 import type { TextOf } from '../../ingest/index.ts';
+import { positionOf } from '../../store/index.ts';
 import { csvPoints } from '../csv.ts';
 import type { ApiDeps } from '../deps.ts';
 import { jsonPoints, nameOfValue, textOfPoints, type ValuesOf } from '../points.ts';
 import { sendPieces, withinTime } from '../queries.ts';
-import { given, Instant, Name, Names, sendRaw } from '../schema.ts';
+import { given, Instant, Name, Names, pageOf, Short, sendRaw } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const Every = z
@@ -112,16 +113,19 @@ export function readingRoutes(app: App, { history, queries, city, textOf }: Pick
       schema: {
         tags,
         summary: 'Returns the newest reading of each device and metric',
-        querystring: Query.pick({ device: true, metric: true, district: true }),
-        response: { 200: z.object({ items: z.array(LatestReadingSchema), next: z.null() }) },
+        querystring: Query.pick({ device: true, metric: true, district: true }).extend(Short.shape),
+        response: { 200: pageOf(LatestReadingSchema) },
       },
     },
-    async ({ query: { device: devices, metric: metrics, district }, key }, reply) => {
+    async ({ query: { device: devices, metric: metrics, district, limit, after }, key }, reply) => {
+      const from = positionOf(after, 0);
       const asked = queries.begin(key!.id, reply.raw);
       const items = history.latest(given({ devices, metrics, district }));
       const text = textOfItems(items, {
         written: asked.points,
         valuesOf: namesIn(city(), textOf),
+        from,
+        to: limit === undefined ? Number.POSITIVE_INFINITY : from + limit,
       });
       return await sendPieces(reply, JSON_TYPE, text, asked.longMs);
     },
@@ -140,22 +144,38 @@ function wantedBy(query: z.output<typeof Query>): ReadingsQuery {
   return given({ devices, metrics, district, everyMs, fromMs, toMs, fn, state, fill, maxPoints });
 }
 
-/** `{items, next: null}`, some hundreds at a time. */
+interface Items {
+  readonly written: (count: number) => void;
+  readonly valuesOf: ValuesOf;
+  /** The place of the first one, and of the one behind the last. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** `{items, next}`, some hundreds at a time. */
 async function* textOfItems(
   items: AsyncIterable<readonly LatestReading[]>,
-  { written, valuesOf }: { readonly written: (count: number) => void; readonly valuesOf: ValuesOf },
+  { written, valuesOf, from, to }: Items,
 ): AsyncGenerator<string, void, undefined> {
   const named = (one: LatestReading): LatestReading => {
     const values = valuesOf(one.metric);
     return values === undefined ? one : { ...one, state: nameOfValue(values, one.value) };
   };
   let before = '{"items":[';
+  let [at, next] = [0, 'null'];
   for await (const some of items) {
-    written(some.length);
-    yield before + JSON.stringify(some.map(named)).slice(1, -1);
-    before = ',';
+    const wanted = some.slice(Math.max(0, from - at), Math.max(0, to - at));
+    at += some.length;
+    if (wanted.length > 0) {
+      written(wanted.length);
+      yield before + JSON.stringify(wanted.map(named)).slice(1, -1);
+      before = ',';
+    }
+    if (at <= to) continue;
+    next = JSON.stringify(String(to));
+    break;
   }
-  yield before === ',' ? '],"next":null}' : `${before}],"next":null}`;
+  yield `${before === ',' ? '' : before}],"next":${next}}`;
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8';

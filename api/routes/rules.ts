@@ -7,7 +7,7 @@ import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { RuleResponse, RuleVersionResponse } from '../responses/rules.ts';
-import { found, Id, Paged, pageOf } from '../schema.ts';
+import { found, Id, Paged, pageOf, partOf, Short } from '../schema.ts';
 import type { App, SchemaTypes } from './routes.ts';
 
 const YAML = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
@@ -69,10 +69,11 @@ export function ruleRoutes(app: App, { rules }: Pick<ApiDeps, 'rules'>): void {
         tags,
         summary: 'Lists the versions of a rule, newest first: by whom, when, why, and the text (null: deleted)',
         params: Id,
+        querystring: Short,
         response: { 200: pageOf(RuleVersionResponse) },
       },
     },
-    async ({ params: { id } }) => ({ items: found(rules.history(id), `rule "${id}"`), next: null }),
+    async ({ params: { id }, query }) => partOf(found(rules.history(id), `rule "${id}"`), query),
   );
   void app.register(async (scope) => {
     scope.addContentTypeParser(YAML, { parseAs: 'string' }, (_request, body, done) => done(null, body));

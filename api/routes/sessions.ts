@@ -14,7 +14,7 @@ import { callerOf } from '../caller.ts';
 import type { ApiDeps, People } from '../deps.ts';
 import type { Cookies } from '../edge/index.ts';
 import { MeResponse, meOf, PersonResponse, SessionResponse } from '../responses/people.ts';
-import { found, Id, pageOf } from '../schema.ts';
+import { found, Id, pageOf, partOf, Short } from '../schema.ts';
 import type { App } from './routes.ts';
 import { visitorOf } from './sign-in.ts';
 
@@ -55,12 +55,13 @@ export function sessionRoutes(app: App, deps: Deps, cookies: Cookies): void {
       schema: {
         tags,
         summary: 'Lists the browsers in which the person is signed in, the newest first',
+        querystring: Short,
         response: { 200: pageOf(SessionResponse) },
       },
     },
     async (request) => {
       const { person } = signedIn(request);
-      return { items: people.sessions.list(person, storedOf(people, person).stamp), next: null };
+      return partOf(people.sessions.list(person, storedOf(people, person).stamp), request.query);
     },
   );
   app.delete(

@@ -13,7 +13,7 @@ import { calendarOf } from '../../tickets/index.ts';
 import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { SilenceResponse } from '../responses/tickets.ts';
-import { found, Id, Instant, Name, Names, Paged, pageOf } from '../schema.ts';
+import { found, Id, Instant, Name, Names, Paged, pageOf, partOf, Short } from '../schema.ts';
 import type { App } from './routes.ts';
 
 const names = Names.refine(
@@ -64,7 +64,7 @@ function refuseTooMany(silences: ApiDeps['silences']): void {
 const tags = ['silences'];
 const MOST_DAYS = 62;
 const Range = z
-  .object({ from: Instant, to: Instant })
+  .object({ from: Instant, to: Instant, ...Short.shape })
   .refine(
     ({ from, to }) => from < to && to - from <= MOST_DAYS * DAY_MS,
     `from is before to, at most ${MOST_DAYS} days`,
@@ -94,7 +94,10 @@ function calendarRoute(app: App, { silences, city }: Pick<ApiDeps, 'silences' | 
         known.set(calendar, on);
         return { id, spans: within(on, Date.parse(startsAt), Date.parse(endsAt)) };
       });
-      return { items: times.filter(({ spans }) => spans.length > 0), next: null };
+      return partOf(
+        times.filter(({ spans }) => spans.length > 0),
+        query,
+      );
     },
   );
 }

@@ -5,7 +5,7 @@ import { callerOf } from '../caller.ts';
 import type { ApiDeps } from '../deps.ts';
 import { etagOf, versionsOf } from '../if-match.ts';
 import { PersonResponse, SessionResponse } from '../responses/people.ts';
-import { found, given, Id, Name, Paged, pageOf } from '../schema.ts';
+import { found, given, Id, Name, Paged, pageOf, partOf, Short } from '../schema.ts';
 import type { App } from './routes.ts';
 
 type Deps = Pick<ApiDeps, 'people' | 'city'>;
@@ -175,9 +175,15 @@ function sessionsRoutes(app: App, { people }: Deps): void {
     '/api/v1/users/:id/sessions',
     {
       config: changes,
-      schema: { tags, summary: "Lists a person's sessions", params: Id, response: { 200: pageOf(SessionResponse) } },
+      schema: {
+        tags,
+        summary: "Lists a person's sessions",
+        params: Id,
+        querystring: Short,
+        response: { 200: pageOf(SessionResponse) },
+      },
     },
-    async ({ params: { id } }) => ({ items: people.sessions.list(id, present(id).stamp), next: null }),
+    async ({ params: { id }, query }) => partOf(people.sessions.list(id, present(id).stamp), query),
   );
   app.delete(
     '/api/v1/users/:id/sessions',

@@ -77,6 +77,9 @@ export interface EngineThreadData {
 }
 
 const PATIENCE_MS = 5_000;
+/** Publications that wait for the broker at most, and beyond how many these are rejections only, of up to 64 KiB. */
+const MOST_FED = 2_000;
+const MOST_LIVE = 1_000;
 
 const data = workerData as EngineThreadData;
 const log = pino({ level: data.logLevel, name: 'engine' });
@@ -122,6 +125,7 @@ const broker = remote<{
 }>(data.broker);
 
 let feeding = false;
+let waiting: Publication[] = [];
 const rules = createRulesConsumer({
   db,
   journal,
@@ -151,17 +155,22 @@ function brokerGone(error: unknown): void {
 }
 
 /** Publishes live readings and rejections: best effort, one batch at a time, none kept for later. */
+/** One batch is on its way at a time; what comes meanwhile is in the next one, as long as not too much waits. */
 function feed(outcomes: readonly Outcome[]): void {
-  if (feeding) return;
-  const live = Atomics.load(data.counters, LIVE) === 1 ? liveOf(outcomes, context.metrics, isText) : [];
-  const publications = [...rejectionsOf(outcomes), ...live];
-  if (publications.length === 0) return;
+  if (waiting.length < MOST_FED) {
+    const isLive = waiting.length < MOST_LIVE && Atomics.load(data.counters, LIVE) === 1;
+    waiting = [...waiting, ...rejectionsOf(outcomes), ...(isLive ? liveOf(outcomes, context.metrics, isText) : [])];
+  }
+  if (feeding || waiting.length === 0) return;
   feeding = true;
+  const publications = waiting;
+  waiting = [];
   void broker.call
     .publish(publications)
     .catch(brokerGone)
     .finally(() => {
       feeding = false;
+      feed([]);
     });
 }
 

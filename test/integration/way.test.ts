@@ -136,6 +136,27 @@ describe('the path of a reading', () => {
     await client.endAsync();
   });
 
+  test('a device is told of each of its faults while another one floods', async () => {
+    const [client, other] = [await device('bin-2'), await device('bin-4')];
+    const rejections = collect(client);
+    await client.subscribeAsync('devices/bin-2/rejections');
+    let isOver = false;
+    const flood = Array.from({ length: 50 }, async () => {
+      for (let n = 0; !isOver; n++) await other.publishAsync('devices/bin-4/readings', fill(n % 100), { qos: 1 });
+    });
+    const marks = Array.from({ length: 40 }, (_, n) => `mark-${n}`);
+    for (const mark of marks)
+      await client.publishAsync('devices/bin-2/readings', `{"metrics":{"${mark}":1}}`, { qos: 1 });
+    const missing = () => marks.filter((mark) => !rejections.some(({ payload }) => payload.includes(`${mark}"`)));
+    await until(
+      () => missing().length === 0,
+      () => `the rejections of ${missing()}`,
+    );
+    isOver = true;
+    await Promise.all(flood);
+    for (const one of [client, other]) await one.endAsync();
+  });
+
   test('a retained message, a will and QoS 0 are processed like any other', async () => {
     const before = await server.settledLedger('bin-3').catch(() => null);
     expect(before).toBeNull();

@@ -156,7 +156,7 @@ export interface paths {
     post: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "application/json": { changed: boolean; version: string } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/bridges": {
-    get: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Bridge)[]; next: null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Bridge)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/cluster": {
     get: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "application/json": Cluster } }; default: { content: { "application/problem+json": Problem } } } };
@@ -171,7 +171,7 @@ export interface paths {
     get: { parameters: { query?: { limit?: number; after?: (string) | (null); device?: string; reason?: "malformed" | "wrong-shape" | "unknown-topic" | "unknown-device" | "not-your-device" | "device-suspended" | "unknown-profile" | "unknown-metric" | "unknown-unit" | "wrong-unit" | "not-decoded" | "not-announced" | "missing-messages" | "simulated" | "bad-quality" | "ambiguous" | "not-a-number" | "fault-code" | "unknown-value" | "out-of-range" | "bad-timestamp" | "too-old" | "in-the-future" | "history-refused"; format?: string; from?: string; to?: string; discarded?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Quarantined)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/quarantine/groups": {
-    get: { parameters: { query?: { limit?: number; device?: (string) | ((string)[]) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (QuarantineGroup)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null); device?: (string) | ((string)[]) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (QuarantineGroup)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/quarantine/usage": {
     get: { parameters: { query?: { device?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": QuarantineUsage } }; default: { content: { "application/problem+json": Problem } } } };
@@ -241,7 +241,7 @@ export interface paths {
     patch: { parameters: { path: { id: string }; header?: Record<string, string> }; requestBody: { content: { "application/json": Record<string, unknown> } }; responses: { 200: { content: { "application/json": DeviceTwin } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/keys": {
-    get: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Key)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Key)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { name: string; role: "network-server" | "citizen-app" | "viewer" | "operator" | "dispatcher" | "rule-author" | "device-manager" | "auditor" | "admin"; department?: (string) | (null); scopes?: ("metrics.read" | "ledger.read" | "readings.read" | "readings.import" | "alerts.read" | "events.read" | "tickets.read" | "tickets.open" | "tickets.write" | "reporters.read" | "reporters.delete" | "requests.submit" | "silences.read" | "silences.write" | "oversight.read" | "rules.read" | "rules.try" | "rules.write" | "devices.read" | "devices.write" | "devices.listen" | "commands.write" | "quarantine.read" | "quarantine.write" | "webhooks.read" | "webhooks.write" | "subscriptions.read" | "subscriptions.write" | "keys.read" | "keys.write" | "users.read" | "users.write" | "audit.read" | "backups.read" | "backups.write" | "city.write" | "uplinks.publish")[]; expiresAt?: (string) | (null); note?: string; uplinks?: ("all") | ({ devices?: (string)[]; tags?: Record<string, string>; applications?: (string)[] }) } } }; responses: { 201: { content: { "application/json": NewKey } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/keys/{id}": {
@@ -277,7 +277,7 @@ export interface paths {
     post: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 201: { content: { "application/json": SignInLink } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/users/{id}/sessions": {
-    get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Session)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null) }; path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Session)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
     delete: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/users/{id}/sessions/{session}": {
@@ -287,7 +287,7 @@ export interface paths {
     get: { parameters: { query?: { device?: (string) | ((string)[]); metric?: (string) | ((string)[]); district?: string; from?: string; to?: string; every?: string; fn?: "mean" | "min" | "max" | "sum" | "count" | "first" | "last" | "p10" | "p50" | "p90" | "p95" | "stddev" | "delta" | "rate" | "changes" | "share"; state?: string; fill?: "none" | "null"; format?: "json" | "csv" | "parquet"; maxPoints?: number }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { series: (Series)[] } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/readings/latest": {
-    get: { parameters: { query?: { device?: (string) | ((string)[]); metric?: (string) | ((string)[]); district?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (LatestReading)[]; next: null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { device?: (string) | ((string)[]); metric?: (string) | ((string)[]); district?: string; limit?: number; after?: (string) | (null) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (LatestReading)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/rules/check": {
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { text: string } } }; responses: { 200: { content: { "application/json": RuleCheck } }; default: { content: { "application/problem+json": Problem } } } };
@@ -302,7 +302,7 @@ export interface paths {
     delete: { parameters: { query?: { note?: string }; path: { id: string }; header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/rules/{id}/history": {
-    get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (RuleVersion)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null) }; path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (RuleVersion)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/rules/try": {
     post: { parameters: { header?: Record<string, string> }; requestBody: { content: { "application/json": { rule: (string) | (Record<string, unknown>); device: string; readings?: (Record<string, unknown>)[]; message?: { topic: string; payload: unknown; base64?: string; receivedAt?: string }; context?: boolean } } }; responses: { 200: { content: { "application/json": Trial } }; default: { content: { "application/problem+json": Problem } } } };
@@ -323,7 +323,7 @@ export interface paths {
     get: { parameters: { path: { rule: string; group: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": ({ rule: string; group: string; state: "pending" | "firing" | "resolved"; severity: "info" | "low" | "medium" | "high" | "critical"; since: string; updatedAt: string; value: number | null; title: string; titleZh: string; district: string; ticket: string | null; waits: ({ reason: "inhibited" | "silenced" | "gathering"; cause: string; opensAt: (string) | (null) }) | (null); explanation: (Explanation) | (null) }) | ({ rule: string; group: string; state: "inactive"; waits: ({ reason: "inhibited" | "silenced" | "gathering"; cause: string; opensAt: (string) | (null) }) | (null); explanation: (Explanation) | (null) }) } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/devices/{id}/explain": {
-    get: { parameters: { path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (DeviceExplanation)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null) }; path: { id: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (DeviceExplanation)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/tickets": {
     get: { parameters: { query?: { limit?: number; after?: (string) | (null); status?: (string) | ((string)[]); origin?: (string) | ((string)[]); service?: (string) | ((string)[]); department?: (string) | ((string)[]); party?: (string) | ((string)[]); district?: (string) | ((string)[]); severity?: (string) | ((string)[]); rule?: (string) | ((string)[]); group?: (string) | ((string)[]); parent?: (string) | ((string)[]); asset?: (string) | ((string)[]); bbox?: string; near?: string; q?: string; sort?: "opened" | "-opened" | "updated" | "-updated" | "due" | "-due" | "severity" | "-severity" | "status" | "-status" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (ShownTicket)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
@@ -354,7 +354,7 @@ export interface paths {
     post: { parameters: { path: { id: string }; header?: Record<string, string> }; requestBody: { content: { "application/json": ({ command?: string; parameters?: Record<string, (number) | (boolean) | (string)>; validUntil?: (string) | (null) }) | (null) } }; responses: { 201: { content: { "application/json": DeviceCommand } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/silences/calendar": {
-    get: { parameters: { query: { from: string; to: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (SilenceTimes)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query: { from: string; to: string; limit?: number; after?: (string) | (null) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (SilenceTimes)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/silences": {
     get: { parameters: { query?: { limit?: number; after?: (string) | (null); ended?: string }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (ShownSilence)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
@@ -368,7 +368,7 @@ export interface paths {
     get: { parameters: { query?: { limit?: number; after?: (string) | (null); actor?: string; action?: string; target?: string; result?: string; from?: string; to?: string; format?: "json" | "csv" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (AuditEntry)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/api/v1/oversight": {
-    get: { parameters: { query?: { from?: string; to?: string; by?: (string) | ((string)[]); format?: "json" | "csv" }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (OversightLine)[]; next: null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { from?: string; to?: string; by?: (string) | ((string)[]); format?: "json" | "csv"; limit?: number; after?: (string) | (null) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (OversightLine)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
   };
   "/public/oversight.json": {
     get: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "application/json": PublicOversight } }; default: { content: { "application/problem+json": Problem } } } };
@@ -487,7 +487,7 @@ export interface paths {
     post: { parameters: { header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
   "/auth/sessions": {
-    get: { parameters: { header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Session)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
+    get: { parameters: { query?: { limit?: number; after?: (string) | (null) }; header?: Record<string, string> }; responses: { 200: { content: { "application/json": { items: (Session)[]; next: string | null } } }; default: { content: { "application/problem+json": Problem } } } };
     delete: { parameters: { header?: Record<string, string> }; responses: { default: { content: { "application/problem+json": Problem } } } };
   };
   "/auth/sessions/{id}": {

@@ -36,6 +36,26 @@ function written(): string[] {
 const described = () =>
   Object.entries(paths).flatMap(([path, all]) => Object.keys(all).map((method) => `${method} ${path}`));
 
+test('openapi - every list, with items and next, takes limit and after', () => {
+  interface Get {
+    readonly parameters?: readonly { readonly name: string }[];
+    readonly responses: { readonly 200?: { readonly content?: { readonly 'application/json'?: { schema: Schema } } } };
+  }
+  interface Schema {
+    readonly properties?: object;
+  }
+  const lists = Object.entries(paths).filter(([, { get }]) => {
+    const schema = (get as Get | undefined)?.responses[200]?.content?.['application/json']?.schema;
+    return ['items', 'next'].every((name) => Object.hasOwn(schema?.properties ?? {}, name));
+  });
+  expect(lists.length).toBeGreaterThan(20);
+  const without = lists.filter(([, { get }]) => {
+    const names = ((get as Get).parameters ?? []).map(({ name }) => name);
+    return !names.includes('limit') || !names.includes('after');
+  });
+  expect(without.map(([path]) => path)).toEqual([]);
+});
+
 test('openapi - lists every route, and nothing else', () => {
   expect(written().length).toBeGreaterThan(20);
   const [ours, open311] = [false, true].map((is) => described().filter((route) => route.includes('/open311/') === is));
