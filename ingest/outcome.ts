@@ -129,6 +129,7 @@ export interface TypedColumns extends ReadingColumns {
   metric: Int32Array;
   ts: Float64Array;
   value: Float64Array;
+  suspect: Set<number> | null;
 }
 
 /** Creates empty columns with space for `rows` rows. */
@@ -139,6 +140,7 @@ export function createColumns(rows: number): TypedColumns {
     metric: new Int32Array(rows),
     ts: new Float64Array(rows),
     value: new Float64Array(rows),
+    suspect: null,
   };
 }
 

@@ -434,9 +434,10 @@ function deviceOf(id: string, seq: number, context: Context) {
   return upTo.findLast((version) => version.known !== null)!.known!;
 }
 
-/** The rows of both, one after the other. */
+/** The rows of both, one after the other; none of the second is suspect. */
 function joined(a: ReadingColumns, b: ReadingColumns): ReadingColumns {
   const column = (name: 'metric' | 'ts' | 'value') => [...a[name].slice(0, a.length), ...b[name].slice(0, b.length)];
   const device = [...a.device.slice(0, a.length), ...b.device.slice(0, b.length)];
-  return { length: a.length + b.length, device, metric: column('metric'), ts: column('ts'), value: column('value') };
+  const columns = { device, metric: column('metric'), ts: column('ts'), value: column('value') };
+  return { length: a.length + b.length, ...columns, suspect: a.suspect ?? null };
 }

@@ -1,13 +1,19 @@
 import mqtt, { type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger, Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
+import type { BacktestReport } from '../../rules/index.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
 import { PATIENCE_MS, until } from '../kit/wait.ts';
 
 /** Reports of users of this field, over the real ways in; `way.test.ts` and `http-edge.test.ts` have the rest. */
 
+const dust = (id: string, more = '') =>
+  `id: ${id}\ntitle: Dust\nwhere: { profile: analyser }\nwhen: { metric: pm25, mean: 10m, above: 50 }\n` +
+  `severity: low\n${more}`;
 const RULES = {
   'bin-full': full('bin-full', 90, 'ticket: { service: waste, deadline: 12h }\n'),
+  'dust-sure': dust('dust-sure', 'suspect: ignore\n'),
+  'dust-any': dust('dust-any'),
   'noise-silent':
     'id: noise-silent\ntitle: "{{device.name}} is silent"\nwhere: { profile: noise }\nwhen: { absent: 2s }\n' +
     'lateness: 1h\nseverity: low\n',
@@ -18,6 +24,13 @@ server.write(
   `${server.read('formats.yaml')}
 logger: { topic: "logger/{device}", content: csv, columns: [pm25, temperature], flatten: "@" }
 pairs: { topic: "pairs/{device}", content: key-value, separator: ";", flatten: "@" }
+`,
+);
+
+server.write(
+  'profiles.yaml',
+  `${server.read('profiles.yaml')}
+analyser: { title: { en: Analyser, zh: 分析仪 }, metrics: [pm25], interval: 1m, quality: true }
 `,
 );
 
@@ -322,6 +335,58 @@ describe('what is beside the readings', () => {
     );
     expect(items.map(({ event }) => event.data.group)).toContain('quiet');
     await client.endAsync();
+  });
+});
+
+describe('what is suspect', () => {
+  test('field - a rule may leave it out: live, in a backtest and in a trial alike', async () => {
+    await register([{ id: 'analyser', profile: 'analyser' }]);
+    const from = Math.floor(now / 60_000) * 60_000 - 20 * 60_000;
+    const values: readonly (readonly [value: number, quality: string])[] = [
+      ...[[20, 'good'] as const, [200, 'suspect'] as const, [200, 'suspect'] as const],
+      ...[[30, 'corrected'] as const, [200, 'suspect'] as const, [40, 'good'] as const],
+    ];
+    const readingOf = ([value, quality]: (typeof values)[number], minute: number) => ({
+      ...{ ts: from + minute * 60_000, metrics: { pm25: value }, quality: { pm25: quality } },
+    });
+    const client = await login('analyser');
+    for (const [minute, one] of values.entries())
+      await client.publishAsync('devices/analyser/readings', JSON.stringify(readingOf(one, minute)), { qos: 1 });
+    await client.endAsync();
+    await server.settledLedger();
+
+    interface Clause {
+      readonly value: number;
+      readonly count: number;
+    }
+    interface Explained {
+      readonly rule: string;
+      readonly state: string;
+      readonly clauses: readonly Clause[];
+    }
+    const { items } = await server.get<Page<Explained>>('/api/v1/devices/analyser/explain');
+    const of = (rule: string) => items.find((one) => one.rule === rule)!;
+    expect(of('dust-sure')).toMatchObject({ state: 'inactive', clauses: [{ value: 30, count: 3 }] });
+    expect(of('dust-any')).toMatchObject({ state: 'firing', clauses: [{ value: 115, count: 6 }] });
+
+    const span = { from: new Date(from).toISOString(), to: new Date(from + 3_600_000).toISOString() };
+    const past = async (rule: string) => {
+      const { incidents, readings } = await server.post<BacktestReport>('/api/v1/rules/backtest', { rule, ...span });
+      return [incidents.length, readings];
+    };
+    expect(await past(RULES['dust-sure'])).toEqual([0, 6]);
+    expect(await past(RULES['dust-any'])).toEqual([1, 6]);
+
+    const tried = async (rule: string, quality: string) => {
+      const { steps } = await server.post<{ steps: readonly { explanation: Explained }[] }>('/api/v1/rules/try', {
+        ...{ rule, device: 'analyser', context: true },
+        readings: [readingOf([150, quality], 6)],
+      });
+      return steps[0]!.explanation.clauses[0];
+    };
+    expect(await tried(RULES['dust-sure'], 'suspect')).toMatchObject({ value: 30, count: 3 });
+    expect(await tried(RULES['dust-sure'], 'good')).toMatchObject({ value: 60, count: 4 });
+    expect(await tried(RULES['dust-any'], 'suspect')).toMatchObject({ value: 120, count: 7 });
   });
 });
 
