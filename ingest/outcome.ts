@@ -87,6 +87,8 @@ export interface Imported {
   readonly tallies: readonly ImportTally[];
   /** Whether the rules take its readings, too. */
   readonly forRules: boolean;
+  /** Whether anomalies and forecasts learn from them. */
+  readonly trains: boolean;
   /** Whether the ledger counts its rows: not where they were stored before. */
   readonly isCounted: boolean;
 }

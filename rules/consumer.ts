@@ -312,6 +312,7 @@ class Consumer implements RulesConsumer {
     }
     // Readings of the past, which the rules take where somebody asked for it.
     if (imported?.forRules === true) return this.#engine.step(replaced, moment);
+    if (imported?.trains === true) return this.#engine.train(replaced, moment);
     const rows = faults.length === 0 ? readings : joined(readings, faults);
     return rows.length === 0 ? this.#engine.tick(moment) : this.#engine.step(rows, moment);
   }

@@ -10,7 +10,7 @@ import {
   type Transition,
 } from '../../domain/index.ts';
 import { AbsentState } from './clauses/absent.ts';
-import { TRUE } from './clauses/index.ts';
+import { type ClauseState, TRUE } from './clauses/index.ts';
 import { type CompiledRule, compileRules, NO_RULES, takes } from './compiled.ts';
 import { DueQueue, dueK, silenceK } from './due.ts';
 import { explainPlan, explainRule } from './explain.ts';
@@ -111,6 +111,14 @@ class Engine implements RuleEngine, ChangeContext {
   step(readings: ReadingColumns, moment: Moment): Transition[] {
     this.#enter(moment);
     for (let row = 0; row < readings.length; row++) this.#read(readings, row);
+    return this.#leave();
+  }
+
+  train(readings: ReadingColumns, moment: Moment): Transition[] {
+    this.#enter(moment);
+    const learners = new Set<ClauseState>();
+    for (let row = 0; row < readings.length; row++) this.#learn(readings, row, learners);
+    for (const clause of learners) clause.endLesson();
     return this.#leave();
   }
 
@@ -324,6 +332,22 @@ class Engine implements RuleEngine, ChangeContext {
       try {
         if (member.rule.plain) this.#takePlain(member as Instance, metric[row]!, ts[row]!, value[row]!);
         else this.#take(member, metric[row]!, ts[row]!, value[row]!, isSuspect);
+      } catch (error) {
+        this.#disable(member.rule, error);
+      }
+    }
+  }
+
+  #learn({ device, metric, ts, value }: ReadingColumns, row: number, learners: Set<ClauseState>): void {
+    const plan = this.#plans[device[row]!.index];
+    if (plan === undefined) return;
+    for (const member of plan.byMetric[metric[row]!] ?? planMetric(plan, metric[row]!, this.#rules, this.k)) {
+      try {
+        for (const clause of member.clauses) {
+          if (!clause.reads(metric[row]!) || !clause.learn(ts[row]! - this.civil, value[row]!, this)) continue;
+          learners.add(clause);
+          this.touch(member.owner);
+        }
       } catch (error) {
         this.#disable(member.rule, error);
       }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger, Page, Quarantined, Series, Ticket } from '../../domain/index.ts';
 import type { BacktestReport } from '../../rules/index.ts';
 import { full, RulesServer } from '../kit/rules/server.ts';
+import { ADMIN_KEY } from '../kit/server.ts';
 import { PATIENCE_MS, until } from '../kit/wait.ts';
 
 /** Reports of users of this field, over the real ways in; `way.test.ts` and `http-edge.test.ts` have the rest. */
@@ -14,6 +15,9 @@ const RULES = {
   'bin-full': full('bin-full', 90, 'ticket: { service: waste, deadline: 12h }\n'),
   'dust-sure': dust('dust-sure', 'suspect: ignore\n'),
   'dust-any': dust('dust-any'),
+  'noise-odd':
+    'id: noise-odd\ntitle: Odd\nwhere: { profile: noise, device: learner }\n' +
+    'when: { metric: laeq, last: true, anomaly: { season: 1d, train: 14d, least: 1 } }\nseverity: low\n',
   'noise-silent':
     'id: noise-silent\ntitle: "{{device.name}} is silent"\nwhere: { profile: noise }\nwhen: { absent: 2s }\n' +
     'lateness: 1h\nseverity: low\n',
@@ -387,6 +391,35 @@ describe('what is suspect', () => {
     expect(await tried(RULES['dust-sure'], 'suspect')).toMatchObject({ value: 30, count: 3 });
     expect(await tried(RULES['dust-sure'], 'good')).toMatchObject({ value: 60, count: 4 });
     expect(await tried(RULES['dust-any'], 'suspect')).toMatchObject({ value: 120, count: 7 });
+  });
+});
+
+describe('what is imported', () => {
+  test('field - an anomaly learns from it where that is asked for, and nothing fires by it', async () => {
+    await register([{ id: 'learner', profile: 'noise' }]);
+    const client = await login('learner');
+    const say = async (laeq: number) => {
+      await client.publishAsync('devices/learner/readings', JSON.stringify({ metrics: { laeq } }), { qos: 1 });
+      await server.settledLedger();
+      const { items } = await server.get<Page<{ rule: string; state: string }>>('/api/v1/devices/learner/explain');
+      return items.find(({ rule }) => rule === 'noise-odd')!;
+    };
+    expect(await say(50)).toMatchObject({ state: 'inactive', reason: 'unknown' });
+    const rows = Array.from({ length: 15 * 24 }, (_, hour) => `learner,${now - hour * 3_600_000},${50 + (hour % 3)}`);
+    const csv = ['device,ts,laeq', ...rows.toReversed(), `learner,${now - 1_000},120`].join('\n');
+    const bring = async () => {
+      const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+      const path = url('/api/v1/import?format=csv&train=true');
+      return (await (await fetch(path, { method: 'POST', headers, body: csv })).json()) as Record<string, number>;
+    };
+    expect(await bring()).toMatchObject({ stored: 15 * 24 + 1, refused: 0 });
+    expect(await bring()).toMatchObject({ stored: 0, repeated: 15 * 24 + 1 });
+    await server.settledLedger();
+    const alerts = await server.get<Page<unknown>>('/api/v1/alerts?rule=noise-odd');
+    expect(alerts.items).toEqual([]);
+    expect(await say(51)).toMatchObject({ state: 'inactive', reason: 'not-matching' });
+    expect(await say(120)).toMatchObject({ state: 'firing' });
+    await client.endAsync();
   });
 });
 
