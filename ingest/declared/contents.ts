@@ -1,9 +1,8 @@
 import { decode as decodeMessagePack } from '@msgpack/msgpack';
-import { decode as decodeCbor } from 'cborg';
 import { compilePath } from '../../city-model/index.ts';
 import { type DeclaredFormat, excessOf, type Rejection } from '../../domain/index.ts';
 import { isObject, kindOf, nulsBehind, type Past, readJson } from '../decode/format.ts';
-import { BoundedTokenizer } from '../decode/senml-cbor.ts';
+import { cborIn } from '../decode/senml-cbor.ts';
 import { readFrame } from './frame.ts';
 import { readProtobuf } from './protobuf.ts';
 import { readSparkplug } from './sparkplug.ts';
@@ -63,7 +62,7 @@ function readerOf(format: DeclaredFormat): Read {
     case 'json':
       return jsonOf;
     case 'cbor':
-      return (payload) => cborOf(payload);
+      return (payload, faults) => plain(cborIn(payload, faults));
     case 'messagepack':
       return (payload) => messagePackOf(payload);
     case 'protobuf':
@@ -124,11 +123,6 @@ function bytesOf(text: string, encoding: 'hex' | 'base64'): Buffer {
 }
 
 /** Maps become objects; integers beyond 2^53 the nearest number. */
-function cborOf(payload: Buffer): unknown {
-  const tokenizer = new BoundedTokenizer(payload, { allowBigInt: true });
-  return plain(decodeCbor(payload, { useMaps: true, rejectDuplicateMapKeys: true, tokenizer }));
-}
-
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (Array.isArray(value)) return value.map(plain);

@@ -176,9 +176,9 @@ function withoutNuls(text: string, payload: Buffer | string, path: string): Read
   return { ...read, faults: [nulsBehind(text.length - end, path), ...read.faults] };
 }
 
-/** Says that NUL bytes behind a text were passed over. */
+/** Says that NUL bytes behind a message were passed over. */
 export function nulsBehind(count: number, path: string): Rejection {
-  const detail = `NUL bytes behind the text (${count}) are no part of it; send the text without them`;
+  const detail = `NUL bytes behind the message (${count}) are no part of it; send it without them`;
   return { reason: 'malformed', path, detail };
 }
 

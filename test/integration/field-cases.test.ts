@@ -27,6 +27,7 @@ server.write(
   'formats.yaml',
   `${server.read('formats.yaml')}
 logger: { topic: "logger/{device}", content: csv, columns: [pm25, temperature], flatten: "@" }
+packed: { topic: "packed/{device}", content: cbor, flatten: "@" }
 pairs: { topic: "pairs/{device}", content: key-value, separator: ";", flatten: "@" }
 `,
 );
@@ -151,6 +152,13 @@ function encodings(): void {
     add('mqtt', 'air-quality', topic, `a byte order mark, ${topic}`, [mark(text)], {});
     add('mqtt', 'air-quality', topic, `NUL bytes at the end, ${topic}`, [padded(text)], nul);
   }
+  const [cbor, pack] = [
+    'a16b74656d7065726174757265fb4035800000000000',
+    '81a3006b74656d7065726174757265016343656c02fb4035800000000000',
+  ];
+  const bytes = (hex: string) => Buffer.from(`${hex}000000`, 'hex');
+  add('mqtt', 'air-quality', 'packed/{id}', 'NUL bytes at the end of CBOR', [bytes(cbor)], nul);
+  add('mqtt', 'air-quality', 'devices/{id}/senml-cbor', 'NUL bytes at the end of SenML CBOR', [bytes(pack)], nul);
   add('http', 'air-quality', '/ingest/{id}', 'a byte order mark over HTTP', [mark(texts[0]![1])], {});
   const twice = '{"BME280":{"Temperature":20,"Temperature":21.5}}';
   add('mqtt', 'air-quality', 'tele/{id}/SENSOR', 'a key twice, in a declared format', [twice], {
@@ -316,6 +324,28 @@ describe('what is beside the readings', () => {
     expect((await server.settledLedger('70b3d57ed0009999')).readings.stored).toBe(1);
     expect(ends).toBe(0);
     await bridge.endAsync();
+  });
+
+  test('field - a webhook of a network server brings what is good beside NaN, and a frame that came over MQTT once', async () => {
+    const id = '70b3d57ed0009998';
+    await register([{ id, profile: 'lorawan-climate' }]);
+    const uplink = (fCnt: number, seconds: number) => ({
+      ...{ deviceInfo: { applicationId: '7', devEui: id }, devAddr: '01020304', fCnt, fPort: 2, data: 'AQI=' },
+      ...{ time: ago(seconds), object: { air: { temperature: 21.5, humidity: 40 } } },
+    });
+    const network = await login('lns', key.secret, key.id);
+    await network.publishAsync(`application/7/device/${id}/event/up`, JSON.stringify(uplink(1, 60)), { qos: 1 });
+    await network.endAsync();
+    const authorization = `Basic ${Buffer.from(`${key.id}:${key.secret}`).toString('base64')}`;
+    const headers = { authorization, 'content-type': 'application/json' };
+    const post = async (text: string | Buffer) => {
+      const path = url('/ingest/http/chirpstack?event=up');
+      expect((await fetch(path, { method: 'POST', headers, body: text })).status).toBe(200);
+    };
+    await post(JSON.stringify(uplink(1, 12)));
+    await post(mark(JSON.stringify(uplink(2, 5)).replace('40', 'NaN')));
+    const { readings } = await server.settledLedger(id);
+    expect(readings).toMatchObject({ received: 6, stored: 3, duplicate: 2, quarantined: 1 });
   });
 
   test('field - what a device sends of three days ago does not end that it is silent; a new reading does', async () => {
